@@ -1,0 +1,107 @@
+"""pytest-scf-async: prove, offline and in milliseconds, that a function's asynchronous event shuts down cleanly.
+
+The public names are imported when they are first used: a ``pytest`` run that uses none of them pays nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .assertions import (
+        assert_expired,
+        assert_failed,
+        assert_finished,
+        assert_log_order,
+        assert_logged,
+        assert_no_signal,
+        assert_reclaimed,
+        assert_reused,
+        assert_signal_handled,
+        assert_signal_received,
+        assert_signal_reception_failed,
+        assert_status,
+        assert_stopped_within,
+        assert_terminated,
+        assert_timed_out,
+        assert_transitions,
+        assert_user_exit,
+    )
+    from .async_event import AsyncEvent, EventLog, InstanceView, SignalView
+    from .clock import SimulatedClock
+    from .errors import (
+        CannotEndError,
+        GateNotReachedError,
+        HandlerError,
+        HarnessError,
+        ScfApiError,
+        ScfAsyncError,
+        ScfUsageError,
+        UnsupportedPlatformError,
+    )
+    from .model.statuses import Status
+    from .runtime import AsyncEventPage, AsyncEventStatus, AsyncEventSummary, Function, ScfAsyncWarning, ScfRuntime
+    from .settings import ScfSettings
+
+_HOMES = {
+    "assertions": (
+        "assert_expired",
+        "assert_failed",
+        "assert_finished",
+        "assert_log_order",
+        "assert_logged",
+        "assert_no_signal",
+        "assert_reclaimed",
+        "assert_reused",
+        "assert_signal_handled",
+        "assert_signal_received",
+        "assert_signal_reception_failed",
+        "assert_status",
+        "assert_stopped_within",
+        "assert_terminated",
+        "assert_timed_out",
+        "assert_transitions",
+        "assert_user_exit",
+    ),
+    "async_event": ("AsyncEvent", "EventLog", "InstanceView", "SignalView"),
+    "clock": ("SimulatedClock",),
+    "errors": (
+        "CannotEndError",
+        "GateNotReachedError",
+        "HandlerError",
+        "HarnessError",
+        "ScfApiError",
+        "ScfAsyncError",
+        "ScfUsageError",
+        "UnsupportedPlatformError",
+    ),
+    "model.statuses": ("Status",),
+    "runtime": (
+        "AsyncEventPage",
+        "AsyncEventStatus",
+        "AsyncEventSummary",
+        "Function",
+        "ScfAsyncWarning",
+        "ScfRuntime",
+    ),
+    "settings": ("ScfSettings",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: PLE0604  (the names of the table above, which type checkers see in the imports)
+    *sorted(_HOME_OF)
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _HOME_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME_OF})

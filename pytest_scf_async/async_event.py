@@ -1,0 +1,350 @@
+"""One async event as users see it: what is known of it, and the calls that run it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from .clock import to_datetime
+from .errors import CannotEndError, GateNotReachedError, HandlerError, ScfUsageError
+from .instances import wire
+from .instances.event import Event, Gate, SignalDelivery
+from .instances.instance import Doing
+from .instances.lockstep import Call, Lockstep
+from .instances.termination import terminate
+from .model import LogLine, Status
+from .report.timeline import timeline_text
+
+__all__ = ["AsyncEvent", "EventLog", "InstanceView", "Json", "SignalView"]
+
+Json = Any
+"""What ``json`` reads and writes: dict, list, str, int, float, bool or None."""
+
+
+class EventLog(Sequence[LogLine]):
+    """The lines of an event's log, in true order; ``str(log)`` is the text."""
+
+    def __init__(self, lines: Sequence[LogLine]) -> None:
+        self._lines = lines
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._lines[index]
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __iter__(self) -> Iterator[LogLine]:
+        return iter(list(self._lines))
+
+    def __str__(self) -> str:
+        return "\n".join(line.text for line in self._lines)
+
+    def __repr__(self) -> str:
+        return f"<EventLog of {len(self)} lines>"
+
+
+@dataclass(frozen=True)
+class SignalView:
+    """One SIGTERM of a graceful termination; times are aware ``datetime``s of simulated time."""
+
+    sent_at: datetime
+    received: bool
+    """It reached a living process that runs the event (document 63969)."""
+    disposition: Literal["handler", "default", "ignored", "blocked", "no process"]
+    entered_at: datetime | None
+    left_at: datetime | None
+    raised: str | None
+    """What the handler raised, as ``Type: text``."""
+
+
+@dataclass(frozen=True)
+class InstanceView:
+    """The instance that runs or ran an event."""
+
+    pid: int
+    tmp: str
+    """The host's path of the instance's own ``/tmp``."""
+    cold: bool
+    """It was started for this event."""
+    doing: str
+    """pending, computing, parked, held, gated, ended or frozen."""
+    alive: bool
+    reclaimed: bool
+    reclaimed_because: str | None
+
+
+class AsyncEvent:
+    """An event that a function accepted. Reading a property never moves time and never runs user code."""
+
+    def __init__(self, lockstep: Lockstep, event: Event) -> None:
+        self._lockstep = lockstep
+        self._event = event
+        self._reads = 0
+
+    # -- what is known -----------------------------------------------------------------------------------------------
+
+    @property
+    def request_id(self) -> str:
+        """The id of the invocation, and of the event (document 51519)."""
+        return self._event.request_id
+
+    @property
+    def function_name(self) -> str:
+        """The name of the function that accepted it."""
+        return self._event.function.configuration.name
+
+    @property
+    def status(self) -> Status:
+        """RUNNING, FINISHED, FAILED or ABORTED: equal to these texts. Time does not pass while it is read."""
+        self._reads += 1
+        limit = self._lockstep.settings.status_reads_limit
+        if self._reads > limit and not self._event.ended:
+            raise CannotEndError(
+                f"the status of event {self.request_id} was read {limit:,} times without a blocking call in between; "
+                "reading it lets no time pass: call wait() on the event, or wait_until(...) on the runtime"
+            )
+        self._look()
+        return self._event.status
+
+    @property
+    def status_code(self) -> int:
+        """The platform's code of its end (document 42611); 0 while it runs."""
+        self._look()
+        return self._event.record.status_code
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is FINISHED, FAILED or ABORTED."""
+        self._look()
+        return self._event.ended
+
+    @property
+    def result(self) -> Json:
+        """What the handler returned, through JSON. Raises ``HandlerError`` unless the event is FINISHED."""
+        self._look()
+        event = self._event
+        if event.result_text is not None and event.status is Status.FINISHED:
+            return json.loads(event.result_text)
+        if not event.ended:
+            raise HandlerError(
+                f"event {self.request_id} of {event.function.configuration.name} is RUNNING and has no result yet; "
+                "call wait() first"
+            )
+        text = f"event {self.request_id} of {event.function.configuration.name} is {event.status} ({self.status_code})"
+        message = str(event.error.get("errorMessage", ""))
+        stack = str(event.error.get("stackTrace", ""))
+        raise HandlerError(f"{text} and has no result: {message}" + (f"\n{stack}" if stack else ""), dict(event.error))
+
+    @property
+    def error(self) -> dict[str, int | str] | None:
+        """The platform's error body; None while the event runs and when it is FINISHED."""
+        self._look()
+        return dict(self._event.error) if self._event.error else None
+
+    @property
+    def log(self) -> EventLog:
+        """The lines of the platform and of the user's code, each with ``.time``, ``.text`` and ``.source``."""
+        self._lockstep.look()
+        return EventLog(self._event.log)
+
+    @property
+    def transitions(self) -> list[tuple[Status, datetime]]:
+        """The statuses that it has had, each with the simulated time of its beginning."""
+        self._look()
+        return [(status, to_datetime(at)) for status, at in self._event.record.transitions]
+
+    @property
+    def signals(self) -> list[SignalView]:
+        """The SIGTERMs of graceful terminations."""
+        self._lockstep.look()
+        return [_signal_view(delivery) for delivery in self._event.signals]
+
+    @property
+    def started_at(self) -> datetime:
+        """When it was accepted."""
+        return to_datetime(self._event.record.start_us)
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """When it ended; None while it runs."""
+        self._look()
+        end = self._event.record.end_us
+        return None if end is None else to_datetime(end)
+
+    @property
+    def duration(self) -> timedelta | None:
+        """From its acceptance to its end, in simulated time; None while it runs."""
+        self._look()
+        end = self._event.record.end_us
+        return None if end is None else timedelta(microseconds=end - self._event.record.start_us)
+
+    @property
+    def doing(self) -> str:
+        """pending, computing, parked, held, gated or ended."""
+        self._lockstep.look()
+        if self._event.ended:
+            return str(Doing.ENDED)
+        instance = self._event.instance
+        return str(Doing.PENDING if instance is None else instance.doing)
+
+    @property
+    def instance(self) -> InstanceView | None:
+        """The instance that runs or ran it; None while it is pending."""
+        self._lockstep.look()
+        instance = self._event.instance
+        if instance is None:
+            return None
+        return InstanceView(
+            pid=instance.pid,
+            tmp=instance.sandbox.tmp,
+            cold=bool(self._event.cold),
+            doing=str(instance.doing),
+            alive=not instance.gone,
+            reclaimed=instance.gone,
+            reclaimed_because=self._event.reclaimed_because,
+        )
+
+    @property
+    def timeline(self) -> str:
+        """Transitions, signals, waits and log lines on one axis of simulated time, as text."""
+        self._lockstep.look()
+        return timeline_text(self._event.timeline, self._event.record.start_us)
+
+    # -- what runs it ------------------------------------------------------------------------------------------------
+
+    def wait(self) -> AsyncEvent:
+        """Let time pass until the event has ended, and give the event; FAILED and ABORTED raise nothing.
+
+        Raises ``CannotEndError`` when it cannot end: a wait for something real that does not come, or a loop that
+        computes for ever.
+        """
+        self._drive(f"wait() on event {self.request_id}", lambda: self._event.ended, moves_clock=True)
+        return self
+
+    def settle(self) -> AsyncEvent:
+        """Run the event, at this simulated time, until it waits, stands at a gate or has ended."""
+        self._drive(f"settle() on event {self.request_id}", lambda: self._lockstep.settled(self._event))
+        return self
+
+    def wait_for_log(self, pattern: str | re.Pattern[str], count: int = 1) -> AsyncEvent:
+        """Run until the log has *count* lines with *pattern* (a text, or a compiled regular expression to search for).
+
+        The instance stands right behind the statement that wrote the line, and goes on with the next call on this
+        event that runs it. Lines of children and of ``os.write`` are met at the next settling. A line that is there
+        already is no gate. Raises ``GateNotReachedError`` when the event ends without it.
+        """
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise ScfUsageError(f"count={count!r} is not valid: it is a whole number of lines, 1 or more")
+        shown, found = line_matcher(pattern)
+        lockstep, event = self._lockstep, self._event
+        lockstep.look()
+
+        def seen() -> int:
+            return sum(1 for line in event.log if found(line.text))
+
+        already = seen()
+        if already >= count:
+            return self
+        where = f"wait_for_log({shown}{f', count={count}' if count > 1 else ''})"
+        gate = Gate(lockstep.next_gate("log"), where)
+        description: wire.JsonObject = {"id": gate.identity, "count": count - already, "regular": False}
+        if isinstance(pattern, str):
+            description |= {"pattern": pattern, "flags": 0}
+        else:
+            description |= {"pattern": pattern.pattern, "flags": pattern.flags, "regular": True}
+        self._go_to_gate(where, gate, description, lambda: seen() >= count)
+        return self
+
+    def run_to(self, place: str) -> AsyncEvent:
+        """Run to a place in the code and stand there: ``"init"`` is before the first line of the user's module.
+
+        Raises ``ScfUsageError`` for another place, and for an event that is past it; ``GateNotReachedError`` for an
+        event on a warm instance, which has no init.
+        """
+        if place != "init":
+            raise ScfUsageError(f"run_to({place!r}) is not valid: it takes 'init'")
+        event = self._event
+        if event.phase != "pending":
+            raise ScfUsageError(f"run_to('init'): event {self.request_id} is past its init; it is {self.doing}")
+        gate = Gate("init", "run_to('init')")
+        self._go_to_gate("run_to('init')", gate, None, lambda: event.cold is False)
+        if event.cold is False:
+            raise GateNotReachedError(
+                f"run_to('init'): event {self.request_id} runs on a warm instance, whose init is over"
+            )
+        return self
+
+    def terminate(self, grace_shutdown: bool = False, when: Literal["settled", "now"] = "settled") -> None:
+        """TerminateAsyncEvent (documents 52500, 63969): by force, or with *grace_shutdown* by SIGTERM.
+
+        With *when* "settled" a pending event is started first and runs to its first wait; "now" does nothing first.
+        Forced: returns when the instance is gone. Graceful: returns when the signal has reached the process and the
+        instance has settled again. No simulated time passes. Raises ``ScfApiError``
+        ``FailedOperation.AsyncEventStatus`` when the event has ended.
+        """
+        if when not in ("settled", "now"):
+            raise ScfUsageError(f"when={when!r} is not valid: it is 'settled' or 'now'")
+        self._reads = 0
+        terminate(self._lockstep, self._event, grace_shutdown, settle_first=when == "settled")
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        self._lockstep.look()
+        self._event.looked_at = self._event.looked_at or self._event.ended
+
+    def _drive(self, name: str, done: Callable[[], bool], *, moves_clock: bool = False) -> None:
+        self._reads = 0
+        self._lockstep.drive(Call(name, done, moves_clock=moves_clock, event=self._event))
+
+    def _go_to_gate(
+        self, where: str, gate: Gate, description: wire.JsonObject | None, there_anyway: Callable[[], bool]
+    ) -> None:
+        lockstep, event = self._lockstep, self._event
+
+        def done() -> bool:
+            if event.ended:
+                return True
+            return (gate.reached or there_anyway()) and lockstep.settled(event)
+
+        with lockstep.locked():
+            lockstep.arm(event, gate, description)
+        try:
+            self._drive(f"{where} on event {self.request_id}", done, moves_clock=True)
+        finally:
+            with lockstep.locked():
+                lockstep.disarm(event, gate)
+        if not gate.reached and not there_anyway():
+            event.looked_at = True
+            ended = f"is {event.status} ({event.record.status_code})" if event.ended else "runs"
+            raise GateNotReachedError(
+                f"event {self.request_id} of {event.function.configuration.name} {ended} and never reached {where}; "
+                f"its log is:\n{self.log}"
+            )
+
+    def __repr__(self) -> str:
+        return f"<AsyncEvent {self.request_id} of {self._event.function.configuration.name}: {self._event.status}>"
+
+
+def line_matcher(pattern: str | re.Pattern[str]) -> tuple[str, Callable[[str], bool]]:
+    """*pattern* for messages, and what says whether a line has it; ``ScfUsageError`` for anything but such a pattern."""
+    if isinstance(pattern, str):
+        return repr(pattern), lambda line: pattern in line
+    if isinstance(pattern, re.Pattern) and isinstance(pattern.pattern, str):
+        return f"re.compile({pattern.pattern!r})", lambda line: pattern.search(line.removesuffix("\r")) is not None
+    raise ScfUsageError(f"pattern={pattern!r} is not valid: it is a str or a compiled pattern for str")
+
+
+def _signal_view(delivery: SignalDelivery) -> SignalView:
+    return SignalView(
+        sent_at=to_datetime(delivery.sent_us),
+        received=delivery.received,
+        disposition=delivery.disposition,
+        entered_at=None if delivery.entered_us is None else to_datetime(delivery.entered_us),
+        left_at=None if delivery.left_us is None else to_datetime(delivery.left_us),
+        raised=delivery.raised,
+    )

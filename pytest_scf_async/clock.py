@@ -1,0 +1,191 @@
+"""The simulated clock of one runtime: what time it is, and what is due when.
+
+Time is a whole number of microseconds. It moves only forward, and only when a test asks for it (``advance``,
+``move_to``) or when a call that moves the clock finds that every running event waits.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable, MutableSequence
+from datetime import datetime, timedelta, timezone
+from typing import Protocol
+
+from .errors import ScfUsageError
+from .realtime import REAL
+
+__all__ = ["DueThing", "SimulatedClock", "duration_us", "to_datetime", "to_us"]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+MICROSECOND = timedelta(microseconds=1)
+
+PLATFORM = 0
+"""Priority of what the platform does: at one instant a timeout comes before a wake-up."""
+WAKE_UP = 1
+"""Priority of user code that becomes ready."""
+
+
+def to_us(when: datetime, source: str) -> int:
+    """Whole microseconds since the epoch of an aware *when*; ``ScfUsageError`` that names *source* otherwise."""
+    if not isinstance(when, datetime):
+        raise ScfUsageError(f"{source} is {when!r} of type {type(when).__name__}; it takes an aware datetime")
+    if when.tzinfo is None or when.utcoffset() is None:
+        raise ScfUsageError(
+            f"{source} is {when!r}, which has no time zone; give it one, for example "
+            "datetime(2026, 1, 1, tzinfo=timezone.utc)"
+        )
+    return (when - EPOCH) // MICROSECOND
+
+
+def to_datetime(us: int) -> datetime:
+    """The aware UTC ``datetime`` of whole microseconds since the epoch."""
+    return EPOCH + us * MICROSECOND
+
+
+def duration_us(value: float | timedelta, source: str) -> int:
+    """Whole microseconds of a duration in seconds or a ``timedelta``; ``ScfUsageError`` that names *source* otherwise."""
+    if isinstance(value, timedelta):
+        us = value // MICROSECOND
+    elif isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ScfUsageError(
+            f"{source} is {value!r} of type {type(value).__name__}; it takes seconds (int or float) or a timedelta"
+        )
+    elif not math.isfinite(value):
+        raise ScfUsageError(f"{source} is {value!r}; it takes a finite number of seconds")
+    else:
+        us = round(value * 1_000_000)
+    if us < 0:
+        raise ScfUsageError(f"{source} is {value!r}, which is negative; simulated time moves only forward")
+    return us
+
+
+class DueThing:
+    """Something that happens at a simulated time: ``fire`` is called when it has come and its turn is there."""
+
+    __slots__ = ("cancelled", "due_us", "fire", "key", "what")
+
+    def __init__(self, key: tuple[int, int, int, int], fire: Callable[[], None], what: str) -> None:
+        self.key = key
+        self.due_us = key[0]
+        self.fire = fire
+        self.what = what
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+    def __lt__(self, other: DueThing) -> bool:
+        return self.key < other.key
+
+
+class Driver(Protocol):
+    """What a runtime gives its clock: the way to move time while instances run."""
+
+    def advance_to(self, target_us: int, past_held: bool) -> None: ...
+
+
+class SimulatedClock:
+    """One runtime's time. Aware ``datetime`` outside, whole microseconds inside.
+
+    *start* is an aware ``datetime``, by default the current time. Under a given start two runs are the same.
+    """
+
+    def __init__(self, start: datetime | None = None, *, page: MutableSequence[int] | None = None) -> None:
+        start_us = REAL.time_ns() // 1_000 if start is None else to_us(start, "start")
+        self._page: MutableSequence[int] = [0, 0, 0] if page is None else page
+        self._page[0] = start_us
+        self._heap: list[DueThing] = []
+        self._added = 0
+        self._driver: Driver | None = None
+
+    @property
+    def now(self) -> datetime:
+        """The simulated time, in UTC."""
+        return to_datetime(self._page[0])
+
+    @property
+    def now_us(self) -> int:
+        """The simulated time in whole microseconds since the Unix epoch."""
+        return self._page[0]
+
+    def time(self) -> float:
+        """The simulated time in seconds since the Unix epoch, as ``time.time()`` gives it in a handler."""
+        return self._page[0] / 1_000_000
+
+    def advance(self, duration: float | timedelta, *, past_held: bool = False) -> None:
+        """Let *duration* (seconds, or a ``timedelta``) pass, from due time to due time.
+
+        Every event that becomes due on the way runs until it waits again. An instance with a thread in a real wait (a
+        child process, a socket) holds the clock; with *past_held* time passes it. Raises ``ScfUsageError`` for a
+        negative, infinite or NaN duration and ``CannotEndError`` when an instance keeps time from passing.
+        """
+        self._move(self.now_us + duration_us(duration, "advance(duration)"), past_held)
+
+    def move_to(self, when: datetime, *, past_held: bool = False) -> None:
+        """Let time pass until *when* (aware); otherwise as ``advance``. Raises ``ScfUsageError`` for an earlier time."""
+        target = to_us(when, "move_to(when)")
+        if target < self.now_us:
+            raise ScfUsageError(
+                f"move_to(when) is {when.isoformat()}, which is before the simulated time {self.now.isoformat()}; "
+                "simulated time moves only forward"
+            )
+        self._move(target, past_held)
+
+    def _move(self, target_us: int, past_held: bool) -> None:
+        if self._driver is not None:
+            self._driver.advance_to(target_us, past_held)
+            return
+        while (due := self.next_due_us()) is not None and due <= target_us:
+            self.jump(max(due, self.now_us))
+            while (thing := self.pop_due()) is not None:
+                thing.fire()
+        self.jump(target_us)
+
+    # -- for the runtime that owns this clock ------------------------------------------------------------------------
+
+    def attach(self, driver: Driver) -> None:
+        """Let *driver* move the time from now on, so that instances run between due times."""
+        self._driver = driver
+
+    def call_at(
+        self, due_us: int, fire: Callable[[], None], *, what: str, priority: int = PLATFORM, order: int = 0
+    ) -> DueThing:
+        """Have *fire* called at *due_us*; things of one instant go by *priority*, *order*, then by registration."""
+        self._added += 1
+        thing = DueThing((due_us, priority, order, self._added), fire, what)
+        heapq.heappush(self._heap, thing)
+        return thing
+
+    def detach(self) -> None:
+        """Keep the time, and let nothing be due any more: the runtime is closed."""
+        self._driver = None
+        self._page = list(self._page[:3])
+        self._heap.clear()
+
+    def pop_due(self) -> DueThing | None:
+        """Take the first thing whose time has come, if there is one."""
+        self._drop_cancelled()
+        if self._heap and self._heap[0].due_us <= self._page[0]:
+            return heapq.heappop(self._heap)
+        return None
+
+    def next_due_us(self) -> int | None:
+        """When the next thing is due, in microseconds since the epoch; ``None`` when nothing is."""
+        self._drop_cancelled()
+        return self._heap[0].due_us if self._heap else None
+
+    def jump(self, to: int) -> None:
+        """Set the time; never back."""
+        if to < self._page[0]:
+            raise ScfUsageError(f"the simulated time cannot go back from {self._page[0]} µs to {to} µs")
+        self._page[0] = to
+
+    def _drop_cancelled(self) -> None:
+        heap = self._heap
+        while heap and heap[0].cancelled:
+            heapq.heappop(heap)
+
+    def __repr__(self) -> str:
+        waiting = sum(not thing.cancelled for thing in self._heap)
+        return f"<SimulatedClock {self.now.isoformat()}, {waiting} due>"

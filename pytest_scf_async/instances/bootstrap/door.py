@@ -1,0 +1,497 @@
+"""The one door that every simulated wait goes through, and the bookkeeping of an instance's threads.
+
+An instance is parked if and only if every Python thread of it is inside the door. A thread that comes in says so to the
+harness (with what its instance has to wait for next), and blocks in ``poll`` on an eventfd of its own; the thread that came
+in last also reads the channel. The harness gives the turn: the first of the waits that are due goes on, one thread at a
+time. Signals that reach the main thread while it is inside are run at a safe point of the wait, so no structure here is
+ever seen half changed, and a handler may wait itself: its wait lies on top of the interrupted one.
+"""
+
+from __future__ import annotations
+
+import _thread
+import heapq
+import json
+import os
+import select
+import socket
+import sys
+from collections import deque
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from .. import wire
+from . import clocks
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_poll = select.poll
+_POLLIN = select.POLLIN
+_get_ident = _thread.get_ident
+
+OWN_CODE = os.path.dirname(_PACKAGE) + os.sep
+"""Frames whose code lies here are ours: users do not see them."""
+
+
+class Wait:
+    """One call that blocks. ``due_us`` is when it ends by itself, in µs since the epoch; None: it has to be woken.
+
+    ``what`` says what it is to a user; it is empty for waits of our own.
+    """
+
+    __slots__ = ("due_us", "granted", "over", "sequence", "suspended", "thread", "what", "woken")
+
+    def __init__(self, thread: ThreadState, due_us: int | None, what: str) -> None:
+        self.thread = thread
+        self.due_us = due_us
+        self.what = what
+        self.sequence = 0
+        self.granted = False
+        self.woken = False
+        self.suspended = False
+        self.over = False
+
+
+class ThreadState:
+    """What the door knows of one Python thread."""
+
+    __slots__ = ("bell", "ended", "joiners", "main", "owner", "poller", "polls_channel", "waits")
+
+    def __init__(self, main: bool, owner: Any = None) -> None:
+        self.main = main
+        self.owner = owner
+        self.bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.waits: list[Wait] = []
+        self.ended = False
+        self.joiners: list[Wait] = []
+        self.polls_channel = False
+        self.poller = _poll()
+        self.poller.register(self.bell, _POLLIN)
+
+    def ring(self) -> None:
+        os.eventfd_write(self.bell, 1)
+
+    def close(self) -> None:
+        os.close(self.bell)
+
+
+def user_frame(frame: FrameType | None) -> FrameType | None:
+    """The nearest frame from *frame* outwards that is not ours."""
+    while frame is not None and frame.f_code.co_filename.startswith(OWN_CODE):
+        frame = frame.f_back
+    return frame
+
+
+def describe_caller(what: str) -> str:
+    """*what*, and the user's line that called it."""
+    frame = user_frame(sys._getframe(1))
+    if frame is None:
+        return what
+    return f"{what} at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+
+
+class Door:
+    """The door of this process; inactive (``active`` False) in the zygote and in children that user code forked."""
+
+    def __init__(self) -> None:
+        self.active = False
+        self.main_inside = False
+        """The main thread is in the door: a signal's handler has to wait for the safe point."""
+        self.pending: deque[int] = deque()
+        self.call_handler: Callable[[int, FrameType | None], None] = lambda signum, frame: None
+        self.gates_changed: Callable[[list[wire.JsonObject]], None] = lambda gates: None
+
+    def attach(
+        self, channel: socket.socket, attention: int, clock_page: Any, control_page: Any, marks: int, mark: bytes
+    ) -> None:
+        """Become the door of an instance whose only thread is the calling one, which is computing.
+
+        *marks* is a descriptor of the output pipe that user code does not know, *mark* what goes there.
+        """
+        self.lock = _thread.allocate_lock()
+        self.channel = channel
+        self.channel_fd = channel.fileno()
+        self.attention = attention
+        self.marks = marks
+        self.mark = mark
+        self.clock_page = clock_page
+        self.control_page = control_page
+        self.seen_messages = 0
+        self.frames = wire.FrameReader()
+        self.heap: list[tuple[int, int, Wait]] = []
+        self.main = ThreadState(main=True)
+        self.main.poller.register(attention, _POLLIN)
+        self.threads: dict[int, ThreadState] = {_get_ident(): self.main}
+        self.started: list[ThreadState] = []
+        """Threads that have been asked for and have not reached their first bytecode."""
+        self.outside = 1
+        """How many threads are not inside the door, announced real waits not counted."""
+        self.held = 0
+        self.reader: ThreadState | None = None
+        self.gate_wait: Wait | None = None
+        self.idle_wait: Wait | None = None
+        self.invocation: wire.JsonObject | None = None
+        self.active = True
+
+    def detach(self) -> None:
+        """Forget the harness: this is a child that user code forked."""
+        if not self.active:
+            return
+        self.active = False
+        clocks.detach()
+        self.pending.clear()
+        self.main_inside = False
+        self.channel.close()
+        os.close(self.attention)
+        os.close(self.marks)
+
+    # -- waiting -----------------------------------------------------------------------------------------------------
+
+    def park(self, due_us: int | None, what: str, *, enlist: Callable[[Wait], bool] | None = None) -> bool:
+        """Wait until *due_us* or until woken; whether it was woken.
+
+        *enlist*, called with the wait before it counts, puts it where its waker looks; when it answers False (what was
+        waited for is there already) the call returns True at once.
+        """
+        thread = self._current()
+        main = thread.main
+        if main:
+            self.main_inside = True
+        try:
+            wait = Wait(thread, due_us, what)
+            if enlist is not None and not enlist(wait):
+                wait.over = True
+                return True
+            with self.lock:
+                self._come_in(wait)
+            self._block(wait)
+            return wait.woken
+        finally:
+            if main:
+                self.main_inside = False
+                if self.pending:
+                    self.run_pending()
+
+    def sleep(self, microseconds: int) -> None:
+        """Wait for exactly *microseconds* of simulated time."""
+        self.park(self.clock_page[wire.CLOCK_NOW] + microseconds, describe_caller(f"sleep({microseconds / 1e6:g})"))
+
+    def yield_turn(self) -> None:
+        """Go to the end of the queue of those that are ready."""
+        self.park(self.clock_page[wire.CLOCK_NOW], "")
+
+    def wake(self, wait: Wait) -> bool:
+        """Make *wait* ready, in its turn; False when it is over already."""
+        main = self._enter()
+        try:
+            with self.lock:
+                return self._wake(wait)
+        finally:
+            self._leave(main)
+
+    def idle(self) -> wire.JsonObject:
+        """Wait, on the main thread, for the next invocation."""
+        while self.invocation is None:
+            self.park(None, "", enlist=self._enlist_idle)
+        invocation, self.invocation = self.invocation, None
+        return invocation
+
+    def gate(self, message: wire.JsonObject) -> None:
+        """Stand here until the harness opens the gate."""
+        main = self.threads.get(_get_ident()) is self.main
+        self.send(wire.json_frame(wire.GATED, {**message, "main": main}))
+        self.park(None, "", enlist=self._enlist_gate)
+
+    def _enlist_idle(self, wait: Wait) -> bool:
+        self.idle_wait = wait
+        return self.invocation is None
+
+    def _enlist_gate(self, wait: Wait) -> bool:
+        self.gate_wait = wait
+        return True
+
+    # -- threads -----------------------------------------------------------------------------------------------------
+
+    def expect_thread(self, owner: Any) -> ThreadState:
+        """Count a thread that is about to be started: it is ready, and waits for its first turn."""
+        thread = ThreadState(main=False, owner=owner)
+        thread.poller.register(self.attention, _POLLIN)
+        main = self._enter()
+        try:
+            with self.lock:
+                wait = Wait(thread, self.clock_page[wire.CLOCK_NOW], "")
+                thread.waits.append(wait)
+                self._push(wait)
+                self.started.append(thread)
+        finally:
+            self._leave(main)
+        return thread
+
+    def forget_thread(self, thread: ThreadState) -> None:
+        """A thread that was expected could not be started."""
+        with self.lock:
+            thread.waits[0].over = True
+            self.started.remove(thread)
+        thread.close()
+
+    def begin_thread(self, thread: ThreadState) -> None:
+        """The first thing that a new thread does: wait for its turn."""
+        self.threads[_get_ident()] = thread
+        with self.lock:
+            self.started.remove(thread)
+            self._become_reader_if_none(thread)
+        self._block(thread.waits[0])
+
+    def end_thread(self, thread: ThreadState) -> None:
+        """The last thing that a thread does: wake who joins it, hand the turn back."""
+        with self.lock:
+            thread.ended = True
+            del self.threads[_get_ident()]
+            for wait in thread.joiners:
+                self._wake(wait)
+            self.outside -= 1
+            heir = next((other for other in self.threads.values() if other.waits), None)
+            if self.reader is None and heir is not None:
+                self.reader = heir
+                heir.ring()
+            self._report()
+        thread.close()
+
+    def join_thread(self, thread: ThreadState, due_us: int | None, what: str) -> bool:
+        """Wait for the end of *thread*; whether it came."""
+
+        def enlist(wait: Wait) -> bool:
+            with self.lock:
+                if thread.ended:
+                    return False
+                thread.joiners.append(wait)
+                return True
+
+        return thread.ended or self.park(due_us, what, enlist=enlist)
+
+    # -- signals -----------------------------------------------------------------------------------------------------
+
+    def on_signal(self, signum: int, frame: FrameType | None) -> None:
+        """The trampoline's word: run the user's handler now, or at the wait's safe point."""
+        if self.main_inside:
+            self.pending.append(signum)
+            self.main.ring()
+        else:
+            self.call_handler(signum, user_frame(frame))
+
+    def run_pending(self) -> None:
+        while self.pending:
+            self.call_handler(self.pending.popleft(), user_frame(sys._getframe(1)))
+
+    # -- messages ----------------------------------------------------------------------------------------------------
+
+    def send(self, data: bytes) -> None:
+        """Send a whole frame; a signal's handler, which may send too, waits until it is out."""
+        main = self._enter()
+        try:
+            with self.lock:
+                self._send(data)
+        finally:
+            self._leave(main)
+
+    def tell(self, data: bytes) -> None:
+        """Send a marked frame (``wire.MARKED``): what has been written so far comes before it, the rest after it."""
+        main = self._enter()
+        try:
+            with self.lock:
+                os.write(self.marks, self.mark)
+                self._send(data)
+        finally:
+            self._leave(main)
+
+    def after_output(self) -> None:
+        """Output is progress, and the moment to learn of gates that were set while this thread computed."""
+        clocks.reads = 0
+        if self.control_page[wire.CONTROL_MESSAGES] != self.seen_messages and self.reader is None:
+            main = self._enter()
+            try:
+                with self.lock:
+                    self._read_messages()
+            finally:
+                self._leave(main)
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self.channel.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            os._exit(1)  # the harness is gone
+
+    def _current(self) -> ThreadState:
+        thread = self.threads.get(_get_ident())
+        if thread is None:  # started by C code, or through a reference older than the patches
+            thread = ThreadState(main=False)
+            thread.poller.register(self.attention, _POLLIN)
+            with self.lock:
+                self.threads[_get_ident()] = thread
+                self.outside += 1
+        return thread
+
+    def _enter(self) -> bool:
+        main = self.threads.get(_get_ident()) is self.main and not self.main_inside
+        if main:
+            self.main_inside = True
+        return main
+
+    def _leave(self, main: bool) -> None:
+        if main:
+            self.main_inside = False
+            if self.pending:
+                self.run_pending()
+
+    def _push(self, wait: Wait) -> None:
+        page = self.clock_page
+        page[wire.CLOCK_SEQUENCE] = wait.sequence = page[wire.CLOCK_SEQUENCE] + 1
+        if wait.due_us is not None:
+            heapq.heappush(self.heap, (wait.due_us, wait.sequence, wait))
+
+    def _come_in(self, wait: Wait) -> None:
+        clocks.reads = 0
+        wait.thread.waits.append(wait)
+        self._push(wait)
+        self.outside -= 1
+        self.reader = wait.thread
+        self._report(wait.what)
+
+    def _go_out(self, wait: Wait) -> None:
+        wait.over = True
+        wait.thread.waits.remove(wait)
+
+    def _become_reader_if_none(self, thread: ThreadState) -> None:
+        if self.reader is None:
+            self.reader = thread
+
+    def _report(self, what: str = "") -> None:
+        """Tell the harness what this instance waits for next; not while a thread is on its way out."""
+        head = self._head()
+        due, sequence = (head.due_us, head.sequence) if head is not None else (None, 0)
+        due = wire.NEVER if due is None else due
+        body = wire.PARKED_BODY.pack(due, sequence, self.outside, self.held, self.seen_messages)
+        self._send(wire.frame(wire.PARKED, body + what.encode("utf-8", "replace")))
+
+    def _head(self) -> Wait | None:
+        heap = self.heap
+        while heap:
+            due, sequence, wait = heap[0]
+            if wait.over or wait.suspended or wait.granted or wait.sequence != sequence:
+                heapq.heappop(heap)
+            else:
+                return wait
+        return None
+
+    def _wake(self, wait: Wait) -> bool:
+        if wait.over or wait.granted or wait.woken:
+            return False
+        wait.woken = True
+        wait.due_us = self.clock_page[wire.CLOCK_NOW]
+        if not wait.suspended:
+            self._push(wait)
+        return True
+
+    def _block(self, wait: Wait) -> None:
+        """Stay until *wait* is granted; run signal handlers on the way."""
+        thread = wait.thread
+        while True:
+            if thread.main and self.pending:
+                self._run_pending_inside(wait)
+            if wait.granted:
+                self._go_out(wait)
+                return
+            reads = self.reader is thread
+            if reads is not thread.polls_channel:
+                thread.polls_channel = reads
+                if reads:
+                    thread.poller.register(self.channel_fd, _POLLIN)
+                else:
+                    thread.poller.unregister(self.channel_fd)
+            for fd, _ in thread.poller.poll():
+                if fd == thread.bell:
+                    self._silence(thread.bell)
+                elif fd == self.attention:
+                    with self.lock:
+                        self._silence(self.attention)
+                        self._become_reader_if_none(thread)
+                elif self.reader is thread:
+                    with self.lock:
+                        self._read_messages()
+
+    @staticmethod
+    def _silence(bell: int) -> None:
+        try:
+            os.eventfd_read(bell)
+        except BlockingIOError:
+            pass  # another thread was quicker
+
+    def _run_pending_inside(self, wait: Wait) -> None:
+        with self.lock:
+            wait.suspended = True
+            self.outside += 1
+            if self.reader is wait.thread:
+                self.reader = None
+        self.main_inside = False
+        try:
+            self.run_pending()
+        except BaseException:
+            wait.over = True
+            wait.thread.waits.remove(wait)
+            raise
+        self.main_inside = True
+        with self.lock:
+            wait.suspended = False
+            if wait.granted:
+                return
+            self.outside -= 1
+            if wait.due_us is not None:
+                heapq.heappush(self.heap, (wait.due_us, wait.sequence, wait))
+            self.reader = wait.thread
+            self._report(wait.what)
+
+    def _read_messages(self) -> None:
+        try:
+            data = self.channel.recv(65_536, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        if not data:
+            os._exit(1)  # the harness is gone
+        for kind, body in list(self.frames.feed(data)):
+            self.seen_messages += 1
+            if kind == wire.TURN:
+                self._take_turn()
+            elif kind == wire.INVOKE:
+                self.invocation = json.loads(body)
+                if self.idle_wait is not None and not self.idle_wait.over:
+                    self._grant(self.idle_wait)
+            elif kind == wire.OPEN_GATE:
+                if self.gate_wait is not None and not self.gate_wait.over:
+                    self._grant(self.gate_wait)
+            elif kind == wire.ARM_GATES:
+                self.gates_changed(json.loads(body)["gates"])
+
+    def _take_turn(self) -> None:
+        head = self._head()
+        if head is None or head.due_us is None or head.due_us > self.clock_page[wire.CLOCK_NOW]:
+            self._report()  # what was due is over: a handler that raised ended it
+            return
+        heapq.heappop(self.heap)
+        self._grant(head)
+
+    def _grant(self, wait: Wait) -> None:
+        wait.granted = True
+        if wait.suspended:  # a signal's handler on top of it has the thread, and waits itself
+            self._report()
+            return
+        self.outside += 1
+        if self.reader is wait.thread:
+            self.reader = None
+        if wait.thread is not self.threads.get(_get_ident()):
+            self.reader = None
+            wait.thread.ring()
+
+
+door = Door()

@@ -1,0 +1,183 @@
+"""What an instance does from its fork to its end: become an instance, then one event after the other."""
+
+from __future__ import annotations
+
+import atexit
+import decimal
+import faulthandler
+import gc
+import json
+import mmap
+import os
+import resource
+import socket
+import sys
+import traceback
+from typing import Any, NoReturn
+
+from .. import wire
+from . import clocks, linux, loading, output, threads, tracebacks
+from .door import door
+
+RESULT_LIMIT = 6 * 1024 * 1024
+SETUP_FAILED = 113
+"""The exit code of an instance that could not become one: our fault, never the user's."""
+
+
+def _page(fd: int) -> Any:
+    return memoryview(mmap.mmap(fd, wire.PAGE_BYTES)).cast("q")
+
+
+def _too_many_reads() -> None:
+    door.park(clocks.now_us() + clocks.READ_WAIT_US, "a loop that polls the clock")
+
+
+def _become(config: wire.JsonObject, fds: list[int], zygote: int) -> None:
+    channel, pipe, clock_file, control_file, attention = fds
+    os.setsid()
+    linux.die_with_parent()
+    linux.adopt_orphans()
+    if os.getppid() != zygote:
+        os._exit(0)
+    os.dup2(pipe, 1)
+    os.dup2(pipe, 2)
+    clock_page, control_page = _page(clock_file), _page(control_file)
+    os.close(clock_file)
+    faulthandler.register(linux.STACKS_SIGNAL, file=control_file, all_threads=True)
+    for name in list(os.environ):
+        del os.environ[name]
+    os.putenv(wire.OWNER_MARK, config["mark"])  # what the instance starts inherits it; user code does not see it
+    os.environ.update(config["environment"])
+    clocks.fake_tzset()
+    sys.dont_write_bytecode = True
+    sys.argv = ["bootstrap.py"]
+    output.install()
+    mark = wire.mark_of(config["nonce"])
+    door.attach(socket.socket(fileno=channel), attention, clock_page, control_page, pipe, mark)
+    clocks.attach(clock_page, config["clock_reads_before_wait"], _too_many_reads)
+
+
+class _Unserialisable(Exception):
+    pass
+
+
+def _result_text(result: object) -> str:
+    def default(value: object) -> str:
+        if isinstance(value, decimal.Decimal):
+            return str(value)
+        raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+    text = json.dumps(result, ensure_ascii=False, default=default)
+    text.encode("utf-8")
+    return text
+
+
+def _failure(fact: str, error: BaseException) -> wire.JsonObject:
+    return {"fact": fact, "trace": tracebacks.format_exception(error)}
+
+
+def _call(handler: Any, invocation: wire.JsonObject) -> wire.JsonObject:
+    try:
+        result = handler(json.loads(invocation["payload"]), invocation["context"])
+    except Exception as error:
+        return _failure("RAISED", error)
+    try:
+        text = _result_text(result)
+    except Exception as error:
+        return _failure("RESULT_NOT_JSON", error)
+    size = len(text.encode("utf-8"))
+    if size > RESULT_LIMIT:
+        return {"fact": "RESULT_TOO_LARGE", "bytes": size}
+    return {"fact": "RETURNED", "text": text}
+
+
+def _initialise(config: wire.JsonObject) -> Any:
+    """The user's handler; None when the harness has been told why there is none."""
+    path = config["entry"]
+    try:
+        if not os.path.isfile(path):
+            answer: wire.JsonObject = {"fact": "ENTRY_FILE_MISSING", "trace": f"{path} is not there"}
+        else:
+            os.chdir(config["code_directory"])
+            sys.path[:0] = config["search_path"]
+            handler = loading.load_handler(path, config["module"], config["function"])
+            if callable(handler):
+                door.send(wire.json_frame(wire.INIT_DONE, {"fact": None, "rss": _peak_rss() - _start_rss}))
+                door.yield_turn()  # what the handler writes comes after the platform's report of the init
+                return handler
+            raise TypeError(f"{config['module']}.{config['function']} is {handler!r}, which cannot be called")
+    except Exception as error:
+        answer = _failure("CODE_NOT_LOADED", error)
+    door.send(wire.json_frame(wire.INIT_DONE, {**answer, "rss": _peak_rss() - _start_rss}))
+    return None
+
+
+def _peak_rss() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+_start_rss = 0
+
+
+def _serve(config: wire.JsonObject) -> None:
+    """One event after the other, for ever; SystemExit and its like come out."""
+    handler: Any = None
+    while True:
+        invocation = door.idle()
+        if handler is None:
+            if invocation["gate"] is not None:
+                door.gate({"id": invocation["gate"], "at": "init"})
+            handler = _initialise(config)
+            if handler is None:
+                continue
+        for pair in invocation["context"]["environ"].split(";"):
+            name, _, value = pair.partition("=")
+            os.environ[name] = value
+        answer = _call(handler, invocation)
+        output.flush()
+        if not door.active:  # a child that user code forked came back out of the handler
+            os._exit(0)
+        answer["rss"] = _peak_rss() - _start_rss
+        door.send(wire.json_frame(wire.RESULT, answer))
+
+
+def _exit_code(error: BaseException) -> int:
+    """What the interpreter makes of *error* when it leaves the main module."""
+    if not isinstance(error, SystemExit):
+        sys.stderr.write(tracebacks.format_exception(error))
+        return 1
+    if error.code is None or isinstance(error.code, int):
+        return (error.code or 0) & 0xFF
+    sys.stderr.write(f"{error.code}\n")
+    return 1
+
+
+def _leave(error: BaseException) -> int:
+    try:
+        code = _exit_code(error)
+        threads.join_all()
+        atexit._run_exitfuncs()
+        output.flush()
+    except BaseException as another:
+        code = _exit_code(another)
+    return code
+
+
+def main(config: wire.JsonObject, fds: list[int], zygote: int) -> NoReturn:
+    """The life of an instance, in a process just forked from *zygote*; *fds* are those that came with the request."""
+    global _start_rss
+    code = SETUP_FAILED
+    try:
+        try:
+            _become(config, fds, zygote)
+            gc.enable()
+            _start_rss = _peak_rss()
+        except BaseException:
+            os.write(2, traceback.format_exc().encode())
+            os._exit(SETUP_FAILED)
+        try:
+            _serve(config)
+        except BaseException as error:
+            code = _leave(error)
+    finally:
+        os._exit(code)

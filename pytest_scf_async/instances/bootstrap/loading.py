@@ -1,0 +1,58 @@
+"""The user's entry module: compiled once in the zygote, imported in each instance."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import importlib.util
+import os
+import sys
+from types import CodeType
+from typing import Any
+
+_compiled: dict[str, tuple[int, int, CodeType]] = {}
+"""By path: modification time (ns), size, code."""
+
+
+def compile_ahead(path: str) -> None:
+    """Keep the compiled code of *path*, for all instances that are forked from here on."""
+    try:
+        state = os.stat(path)
+        known = _compiled.get(path)
+        if known is not None and known[:2] == (state.st_mtime_ns, state.st_size):
+            return
+        with open(path, "rb") as file:
+            source = file.read()
+        code = compile(source, path, "exec", dont_inherit=True)
+    except (OSError, SyntaxError, ValueError):
+        _compiled.pop(path, None)  # the instance meets the error where the platform would
+        return
+    _compiled[path] = (state.st_mtime_ns, state.st_size, code)
+
+
+class _Loader(importlib.machinery.SourceFileLoader):
+    def get_code(self, fullname: str) -> CodeType | None:
+        known = _compiled.get(self.path)
+        if known is not None:
+            state = os.stat(self.path)
+            if known[:2] == (state.st_mtime_ns, state.st_size):
+                return known[2]
+        return super().get_code(fullname)
+
+
+def load_handler(path: str, module_name: str, function_name: str) -> Any:
+    """Import *module_name* from *path* and give its function; the user's own exceptions come through."""
+    if "." in module_name:
+        module = importlib.import_module(module_name)
+    else:
+        spec = importlib.util.spec_from_file_location(module_name, path, loader=_Loader(module_name, path))
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{path} cannot be imported")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[module_name] = module
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            sys.modules.pop(module_name, None)
+            raise
+    return getattr(module, function_name)

@@ -1,0 +1,103 @@
+"""An instance's stdout and stderr: one pipe, flushed at each write, with gates that stand right behind a line."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from typing import Any
+
+from .. import wire
+from .door import door
+
+_partial = ""
+"""What has been written through our streams since their last newline."""
+
+
+class _Gate:
+    def __init__(self, description: wire.JsonObject) -> None:
+        self.identity = description["id"]
+        self.remaining = int(description["count"])
+        if description["regular"]:
+            self.search: Any = re.compile(description["pattern"], description["flags"]).search
+        else:
+            text = description["pattern"]
+            self.search = lambda line: text in line
+
+
+_gates: list[_Gate] = []
+
+
+def set_gates(descriptions: list[wire.JsonObject]) -> None:
+    _gates[:] = [_Gate(description) for description in descriptions]
+
+
+def _written(text: str) -> None:
+    """*text* is in the pipe; stand at a gate that one of the lines which it completed has reached."""
+    global _partial
+    if not door.active:
+        return
+    door.after_output()
+    if "\n" not in text:
+        _partial += text
+        return
+    first, *rest = text.split("\n")
+    lines = [_partial + first, *rest]
+    _partial = lines.pop()
+    if not _gates:
+        return
+    reached = []
+    for gate in _gates:
+        gate.remaining -= sum(1 for line in lines if gate.search(line[:-1] if line.endswith("\r") else line))
+        if gate.remaining <= 0:
+            reached.append(gate)
+    for gate in reached:
+        _gates.remove(gate)
+        door.gate({"id": gate.identity, "at": "log"})
+
+
+class _Buffer(io.BufferedWriter):
+    """The binary layer: what is written is in the pipe when ``write`` returns."""
+
+    announce = True
+
+    def write(self, data: Any, /) -> int:
+        count = super().write(data)
+        self.flush()
+        if self.announce:
+            _written(bytes(data).decode("utf-8", "replace"))
+        return count
+
+
+class _Text(io.TextIOWrapper):
+    """The text layer; the gate is met outside the locks of both layers."""
+
+    def write(self, text: str, /) -> int:
+        buffer: Any = self.buffer
+        buffer.announce = False
+        try:
+            count = super().write(text)
+        finally:
+            buffer.announce = True
+        _written(text)
+        return count
+
+
+def install() -> None:
+    """Put ``sys.stdout`` and ``sys.stderr`` on the file descriptors 1 and 2, which are the output pipe."""
+    set_gates([])
+    door.gates_changed = set_gates
+    for fd, name, errors in ((1, "stdout", "strict"), (2, "stderr", "backslashreplace")):
+        raw = io.FileIO(fd, "w", closefd=False)
+        stream = _Text(_Buffer(raw), encoding="utf-8", errors=errors, line_buffering=True, write_through=True)
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+
+
+def flush() -> None:
+    """Everything that user code left in streams of its own over our pipe's descriptors is its own affair; ours is out."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            continue  # detached or closed by user code

@@ -1,0 +1,189 @@
+"""The zygote: a fresh interpreter with everything loaded that an instance needs, which forks instances from its main thread.
+
+It ends, and with it every process below it, when the harness's socket is closed or the test process is gone. Orphans of
+instances come to it (an instance adopts those of its own children while it lives), and are killed at once: a child of the
+zygote that is no instance belonged to an instance that is gone.
+"""
+
+from __future__ import annotations
+
+import array
+import gc
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import sys
+from typing import Any, NoReturn
+
+from . import clocks, sleeping
+
+clocks.install()
+sleeping.install()
+
+from . import locks, signals, threads  # noqa: E402  (they import threading and queue, which bind clocks at import)
+
+locks.install()
+threads.install()
+
+from .. import wire  # noqa: E402
+from . import freezing, instance, linux, loading  # noqa: E402
+from .door import door  # noqa: E402
+
+PACKET = 1 << 18
+DESCRIPTORS = 5
+
+
+class Zygote:
+    def __init__(self, connection: socket.socket, owner: int, scratch: str) -> None:
+        self.connection = connection
+        self.owner = owner
+        self.scratch = scratch
+        """The session's temporary directory: removed when this process ends."""
+        self.instances: dict[int, int] = {}
+        """By process id: the number that the harness gave."""
+        self.wakeup_read, self.wakeup_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.own = [connection.fileno(), owner, self.wakeup_read, self.wakeup_write]
+
+    def run(self) -> NoReturn:
+        signal.set_wakeup_fd(self.wakeup_write, warn_on_full_buffer=False)
+        signals._real_signal(signal.SIGCHLD, lambda signum, frame: None)
+        poller = select.poll()
+        for fd in (self.connection.fileno(), self.owner, self.wakeup_read):
+            poller.register(fd, select.POLLIN)
+        self._answer({"op": "ready"})
+        while True:
+            for fd, _ in poller.poll():
+                if fd == self.owner:
+                    self.end()
+                elif fd == self.wakeup_read:
+                    self._drain_wakeups()
+                    self._reap()
+                else:
+                    self._serve()
+
+    def end(self) -> NoReturn:
+        """Kill everything below and leave nothing."""
+        while self.instances or linux.children_of(os.getpid()):
+            for pid in [*self.instances, *linux.children_of(os.getpid())]:
+                self._kill(pid)
+            try:
+                pid, _ = os.waitpid(-1, 0)
+                self.instances.pop(pid, None)
+            except ChildProcessError:
+                break
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        os._exit(0)
+
+    def _serve(self) -> None:
+        data, ancillary, _, _ = self.connection.recvmsg(PACKET, socket.CMSG_SPACE(DESCRIPTORS * 4))
+        if not data:
+            self.end()
+        fds = array.array("i")
+        for level, kind, payload in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
+        request = json.loads(data)
+        if request["op"] == "spawn":
+            self._spawn(request, list(fds))
+        elif request["op"] == "reclaim":
+            wanted = set(request["ids"])
+            for pid, number in self.instances.items():
+                if number in wanted:
+                    self._kill(pid)
+
+    def _spawn(self, request: wire.JsonObject, fds: list[int]) -> None:
+        loading.compile_ahead(request["entry"])
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self._answer({"op": "refused", "id": request["id"], "error": str(error)})
+            pid = -1
+        if pid == 0:
+            signal.set_wakeup_fd(-1)
+            signals._real_signal(signal.SIGCHLD, signal.SIG_DFL)
+            zygote = os.getppid()
+            self.connection.detach()
+            for fd in self.own:
+                os.close(fd)
+            instance.main(request, fds, zygote)
+        for fd in fds:
+            os.close(fd)
+        if pid > 0:
+            self.instances[pid] = request["id"]
+            pidfd = os.pidfd_open(pid)
+            self._answer({"op": "spawned", "id": request["id"], "pid": pid}, pidfd)
+            os.close(pidfd)
+
+    def _reap(self) -> None:
+        gone: list[wire.JsonObject] = []
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                if not self._kill_strays():
+                    break
+                continue
+            number = self.instances.pop(pid, None)
+            if number is not None:
+                gone.append({"op": "gone", "id": number, "status": status, "rss": usage.ru_maxrss * 1024})
+        for answer in gone:
+            self._answer(answer)
+
+    def _kill_strays(self) -> bool:
+        """Kill what instances that are gone have left behind, and wait for its end; whether there was any."""
+        strays = [pid for pid in linux.children_of(os.getpid()) if pid not in self.instances]
+        for pid in strays:
+            self._kill(pid)
+        for pid in strays:
+            try:
+                os.waitpid(pid, 0)
+            except ChildProcessError:
+                continue
+        return bool(strays)
+
+    @staticmethod
+    def _kill(pid: int) -> None:
+        try:
+            os.kill(pid, signal.SIGKILL)  # a child of ours that we have not reaped: the id cannot be anyone else's
+        except ProcessLookupError:
+            pass
+
+    def _answer(self, answer: wire.JsonObject, fd: int | None = None) -> None:
+        ancillary: list[Any] = []
+        if fd is not None:
+            ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
+        try:
+            self.connection.sendmsg([json.dumps(answer).encode()], ancillary)
+        except (BrokenPipeError, ConnectionResetError):
+            self.end()
+
+    def _drain_wakeups(self) -> None:
+        try:
+            while os.read(self.wakeup_read, 4096):
+                pass
+        except BlockingIOError:
+            return
+
+
+def main(connection: int, owner: int, scratch: str, preload: list[str]) -> NoReturn:
+    """Serve the harness at the other end of the socket *connection*; *owner* is a pidfd of the test process."""
+    signals.reset()
+    signals.install()
+    freezing.install()
+    clocks.spare_logging()
+    for name in ("dateutil", "six"):
+        for module in [module for module in sys.modules if module == name or module.startswith(name + ".")]:
+            del sys.modules[module]  # a handler's own copy must win
+    for name in preload:
+        __import__(name)
+    os.register_at_fork(after_in_child=door.detach)
+    linux.adopt_orphans()
+    gc.disable()
+    gc.collect()
+    gc.freeze()
+    Zygote(socket.socket(fileno=connection), owner, scratch).run()

@@ -1,0 +1,333 @@
+"""One instance as the harness sees it: its channel, its output, its process, and what it is doing."""
+
+from __future__ import annotations
+
+import errno
+import json
+import mmap
+import os
+import signal
+import socket
+from collections import deque
+from enum import Enum
+from typing import Any, Protocol
+
+from ..clock import DueThing
+from ..errors import HarnessError
+from . import procfs, wire
+from .bootstrap.linux import STACKS_SIGNAL
+from .sandbox import Sandbox
+from .zygote import Zygote
+
+READ_BYTES = 1 << 16
+
+
+class Doing(str, Enum):
+    """What an instance is doing, in the words of the documentation."""
+
+    PENDING = "pending"
+    COMPUTING = "computing"
+    PARKED = "parked"
+    HELD = "held"
+    GATED = "gated"
+    ENDED = "ended"
+    FROZEN = "frozen"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+class Owner(Protocol):
+    """Who hears what an instance says (the lockstep)."""
+
+    def instance_said(self, instance: Instance, kind: int, body: bytes) -> None: ...
+    def instance_wrote(self, instance: Instance, line: str) -> None: ...
+    def instance_gone(self, instance: Instance) -> None: ...
+
+
+class Instance:
+    """A process that was forked from the zygote. Signals go to it by the pidfd that came with it, and only so."""
+
+    def __init__(self, zygote: Zygote, owner: Owner, request: wire.JsonObject, clock_fd: int, sandbox: Sandbox) -> None:
+        self.owner = owner
+        self.sandbox = sandbox
+        self.pid = 0
+        self.pidfd: int | None = None
+        self.status: int | None = None
+        """The wait status, once the process is gone."""
+        self.refused: str | None = None
+        self.rss = 0
+        """Peak memory in bytes above that at the fork, as last told."""
+        self.outside = 0
+        """Threads that the instance has outside the door: computing, or in a real wait that nothing announced."""
+        self.held = 0
+        self.head: DueThing | None = None
+        """When the first of its waits is due."""
+        self.waits_in = ""
+        """The wait that was entered last."""
+        self.turn = False
+        """It has the turn: one of its threads is on its way, or computes."""
+        self.overtaken = False
+        """It lost the turn without a word: it is in a real wait that nothing announced, or computes for too long."""
+        self.overrun = False
+        self.gated: str | None = None
+        self.frozen = False
+        self.stopped = False
+        self.gate_on_main = False
+        self.opening = False
+        """Its gate will be opened in its turn."""
+        self.has_gates = False
+        self.entered = 0
+        """How many times a handler of a signal has been entered."""
+        self.listening_since_us: int | None = None
+        """When user code installed its handler of SIGTERM."""
+        self.sent = 0
+        """Frames sent so far: a report that has seen fewer is out of date."""
+        self.released = False
+
+        self.zygote = zygote
+        self.channel, theirs = socket.socketpair()
+        self.channel.setblocking(False)
+        self.output, pipe = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self.output, False)
+        self.attention = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.control_file = os.memfd_create("scf-async-control", os.MFD_CLOEXEC)
+        os.ftruncate(self.control_file, wire.PAGE_BYTES)
+        self._map = mmap.mmap(self.control_file, wire.PAGE_BYTES)
+        self.control: Any = memoryview(self._map).cast("q")
+        os.lseek(self.control_file, wire.STACKS_OFFSET, os.SEEK_SET)
+        self._frames = wire.FrameReader()
+        self._unsent = bytearray()
+        self._mark = wire.mark_of(zygote.nonce)
+        self._written: deque[bytes | None] = deque()
+        """Output that was read and not given on yet; None is a mark."""
+        self._tail = b""
+        """The end of what was read, where it may be the beginning of a mark."""
+        self._line = bytearray()
+        self.output_open = True
+        try:
+            self.number = zygote.spawn(
+                request, [theirs.fileno(), pipe, clock_fd, self.control_file, self.attention], self._zygote_said
+            )
+        finally:
+            theirs.close()
+            os.close(pipe)
+
+    # -- what it is doing --------------------------------------------------------------------------------------------
+
+    @property
+    def gone(self) -> bool:
+        return self.status is not None or self.refused is not None
+
+    @property
+    def doing(self) -> Doing:
+        if self.gone:
+            return Doing.ENDED
+        if self.frozen:
+            return Doing.FROZEN
+        if self.gated is not None and not self.turn:
+            return Doing.GATED
+        if self.overtaken:
+            return Doing.COMPUTING if self.overrun else Doing.HELD
+        if self.turn or self.outside:
+            return Doing.COMPUTING
+        return Doing.HELD if self.held else Doing.PARKED
+
+    @property
+    def computing(self) -> bool:
+        """It keeps others from their turn."""
+        return not self.gone and not self.overtaken and (self.turn or self.outside > 0)
+
+    @property
+    def holds_clock(self) -> bool:
+        """A thread of it is in a real wait, so that time may not pass by itself."""
+        return not self.gone and not self.frozen and (self.held > 0 or self.overtaken)
+
+    # -- messages ----------------------------------------------------------------------------------------------------
+
+    def send(self, kind: int, body: wire.JsonObject | None = None) -> None:
+        """Send a frame; it is on its way at once unless the channel is full."""
+        self.sent += 1
+        self.control[wire.CONTROL_MESSAGES] = self.sent
+        self._unsent += wire.frame(kind) if body is None else wire.json_frame(kind, body)
+        if self.outside:
+            os.eventfd_write(self.attention, 1)  # whoever is inside the door has to read the channel
+        self._flush()
+
+    def _flush(self) -> None:
+        while self._unsent:
+            try:
+                sent = self.channel.send(self._unsent)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in (errno.EPIPE, errno.ECONNRESET):
+                    self._unsent.clear()  # it is dead; the zygote tells
+                    return
+                raise
+            del self._unsent[:sent]
+
+    def pump(self) -> None:
+        """Take in what the instance has said and written, in true order, without waiting."""
+        if self._unsent:
+            self._flush()
+        frames: list[tuple[int, bytes]] = []
+        while not self.released:
+            try:
+                data = self.channel.recv(READ_BYTES)
+            except (BlockingIOError, ConnectionResetError):
+                break
+            if not data:
+                break
+            frames += self._frames.feed(data)
+            if len(data) < READ_BYTES:
+                break
+        self._read_output()
+        for kind, body in frames:
+            self._give_lines()
+            if kind in wire.MARKED and self._written:
+                self._written.popleft()
+            self.owner.instance_said(self, kind, body)
+        self._give_lines()
+
+    def _read_output(self) -> None:
+        while self.output_open:
+            try:
+                data = os.read(self.output, READ_BYTES)
+            except BlockingIOError:
+                return
+            if not data:
+                self.output_open = False
+                return
+            data = self._tail + data
+            *before, last = data.split(self._mark)
+            for part in before:
+                if part:
+                    self._written.append(part)
+                self._written.append(None)
+            keep = next(
+                (n for n in range(min(len(self._mark) - 1, len(last)), 0, -1) if self._mark.startswith(last[-n:])), 0
+            )
+            self._tail = last[len(last) - keep :]
+            last = last[: len(last) - keep]
+            if last:
+                self._written.append(last)
+
+    def _give_lines(self) -> None:
+        """Give on the lines up to the next mark."""
+        while self._written and self._written[0] is not None:
+            data = self._written.popleft()
+            assert data is not None
+            *lines, rest = data.split(b"\n")
+            for line in lines:
+                if self._line:
+                    line = bytes(self._line) + line
+                    self._line.clear()
+                self.owner.instance_wrote(self, line.decode("utf-8", "replace"))
+            self._line += rest
+
+    def finish_output(self) -> None:
+        """Give on everything that is left, an unfinished line too: nothing more comes, or the event has ended."""
+        self._read_output()
+        while self._written:
+            self._give_lines()
+            if self._written:
+                self._written.popleft()
+        if self._tail:
+            self._line += self._tail
+            self._tail = b""
+        if self._line:
+            line = self._line.decode("utf-8", "replace")
+            self._line.clear()
+            self.owner.instance_wrote(self, line)
+
+    # -- its process -------------------------------------------------------------------------------------------------
+
+    def _zygote_said(self, message: wire.JsonObject, fd: int | None) -> None:
+        if message["op"] == "spawned":
+            self.pid = int(message["pid"])
+            self.pidfd = fd
+        elif message["op"] == "refused":
+            self.refused = str(message["error"])
+        elif message["op"] == "gone":
+            self.status = int(message["status"])
+            self.owner.instance_gone(self)
+
+    def signal(self, signum: int) -> bool:
+        """Send *signum*; False when the process is gone."""
+        if self.pidfd is None or self.gone:
+            return False
+        try:
+            signal.pidfd_send_signal(self.pidfd, signum)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def stop(self) -> None:
+        """Stop the process and what it has started, as the platform freezes an instance."""
+        if not self.stopped and self.signal(signal.SIGSTOP):
+            self.stopped = True
+            self._signal_descendants(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        if self.stopped:
+            self.stopped = False
+            self._signal_descendants(signal.SIGCONT)
+            self.signal(signal.SIGCONT)
+
+    def _signal_descendants(self, signum: int) -> None:
+        for pid in procfs.descendants_of(self.pid):
+            try:
+                pidfd = os.pidfd_open(pid)
+            except OSError:
+                continue
+            try:
+                if pid in procfs.descendants_of(self.pid):  # still the one that was looked at
+                    signal.pidfd_send_signal(pidfd, signum)
+            except ProcessLookupError:
+                continue
+            finally:
+                os.close(pidfd)
+
+    def kill(self) -> None:
+        """SIGKILL, by way of the zygote where no pidfd has come yet; also for a stopped process."""
+        if not self.signal(signal.SIGKILL) and not self.gone:
+            self.zygote.reclaim([self.number])
+
+    def ask_for_stacks(self) -> None:
+        """Have the instance write the Python stacks of its threads; ``stacks`` reads them once they are there."""
+        os.ftruncate(self.control_file, wire.PAGE_BYTES)
+        os.lseek(self.control_file, wire.STACKS_OFFSET, os.SEEK_SET)
+        self.signal(STACKS_SIGNAL)
+
+    def stacks(self) -> str:
+        size = os.fstat(self.control_file).st_size - wire.STACKS_OFFSET
+        return os.pread(self.control_file, max(size, 0), wire.STACKS_OFFSET).decode("utf-8", "replace")
+
+    def release(self) -> None:
+        """Close everything that belonged to the instance, once it is gone."""
+        if self.released:
+            return
+        self.released = True
+        self.zygote.listeners.pop(self.number, None)
+        self.control.release()
+        self._map.close()
+        self.channel.close()
+        for fd in (self.output, self.attention, self.control_file, self.pidfd):
+            if fd is not None:
+                os.close(fd)
+        self.sandbox.remove()
+
+    def require_start(self) -> None:
+        """Raise ``HarnessError`` when the zygote could not fork the instance."""
+        if self.refused is not None:
+            raise HarnessError(f"the zygote could not fork an instance: {self.refused}")
+
+    def told(self, body: bytes) -> wire.JsonObject:
+        value = json.loads(body)
+        if not isinstance(value, dict):
+            raise HarnessError(f"an instance sent {value!r} where an object was expected")
+        return value
+
+    def __repr__(self) -> str:
+        return f"<Instance {self.number} pid {self.pid} {self.doing}>"

@@ -1,0 +1,643 @@
+"""Lockstep: of one runtime one thread computes at a time, and only while the test waits for it.
+
+A blocking call drives: it hears what instances say, gives the turn to what is due, and, where the call moves the clock, moves
+it to the next due time once every running event waits. There is no thread of ours: whoever makes a blocking call does this, one
+caller at a time; others wait until it has something for them.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ..clock import WAKE_UP, SimulatedClock, to_datetime
+from ..errors import CannotEndError, HarnessError, ScfAsyncError
+from ..model import Fact, InstanceFate, transition
+from ..realtime import REAL
+from ..settings import ScfSettings
+from . import procfs, wire
+from .event import Event, Gate
+from .explain import explain
+from .instance import Instance
+from .pool import Pool
+
+FIRST_LOOK = 0.02
+"""Real seconds without a word from the instance that has the turn, after which ``/proc`` is looked at."""
+LOOK_EVERY = 0.01
+CHILD_CPU_NS = 1_000_000
+"""Processor time of children that counts as progress."""
+DEATH_LIMIT = 10.0
+"""Real seconds within which a killed process has to be gone."""
+SIGTERM = 15
+
+
+@dataclass
+class Call:
+    """One blocking call: what it waits for, and what it may do on the way."""
+
+    name: str
+    done: Callable[[], bool]
+    moves_clock: bool = False
+    target_us: int | None = None
+    """Where time may move to at most; reaching it ends the call."""
+    past_held: bool = False
+    past_overrun: bool = False
+    event: Event | None = None
+    """The event whose gates the call goes through."""
+    opens_all_gates: bool = False
+    begin: Callable[[], None] | None = None
+    """What is done first, once stopped instances go on again."""
+
+
+class Lockstep:
+    """The driver of one runtime's instances."""
+
+    def __init__(self, clock: SimulatedClock, pool: Pool, settings: ScfSettings, page: Callable[[], int]) -> None:
+        self.clock = clock
+        self.pool = pool
+        self.settings = settings
+        self.next_order = page
+        """Gives the next number of the order in which waits were registered."""
+        self.events: list[Event] = []
+        self.todo: deque[Callable[[], None]] = deque()
+        self.progress = 0
+        self.on_end: Callable[[Event], None] = lambda event: None
+        self.on_start: Callable[[Instance], None] = lambda instance: None
+        self._gates = 0
+        self._condition = threading.Condition(threading.RLock())
+        self._driver: int | None = None
+        self._closed = False
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
+    def accept(self, event: Event) -> None:
+        """Take an event: it starts in its turn, in the next blocking call."""
+        with self._condition:
+            self.events.append(event)
+            self.clock.call_at(
+                self.clock.now_us,
+                lambda: self._begin(event),
+                what=f"start of {event.request_id}",
+                priority=WAKE_UP,
+                order=self.next_order(),
+            )
+
+    def _begin(self, event: Event) -> None:
+        if event.ended:
+            return
+        instance = self.pool.take(event.function)
+        cold = instance is None
+        if instance is None:
+            instance = self.pool.spawn(event.function, self)
+            self.on_start(instance)
+        else:
+            instance.go_on()
+            instance.frozen = False
+        self.pool.assign(instance, event)
+        event.listening_since_us = instance.listening_since_us
+        event.started(instance, cold)
+        gate = event.gates.get("init")
+        self._arm(event)
+        instance.turn = True
+        instance.send(
+            wire.INVOKE,
+            {
+                "payload": event.payload,
+                "context": event.context(),
+                "gate": gate.identity if gate is not None and cold else None,
+            },
+        )
+        configuration = event.function.configuration
+        if cold:
+            due = self.clock.now_us + configuration.init_timeout * 1_000_000
+            fact, detail = Fact.INIT_TIMED_OUT, "init timed out"
+        else:
+            due = self.clock.now_us + configuration.timeout * 1_000_000
+            fact, detail = Fact.TIMED_OUT, "timed out"
+        event.timer = self.clock.call_at(due, lambda: self.end(event, fact), what=f"{detail}: {event.request_id}")
+        self.progress += 1
+
+    def end(self, event: Event, fact: Fact, **how: object) -> None:
+        """Let *fact* end the event, and see to what becomes of its instance."""
+        if event.ended:
+            return
+        instance = event.instance
+        if instance is not None:
+            async_run = event.function.configuration.async_run
+            fate = transition(event.record.state, fact, event.readings, async_run=async_run).fate
+            if fate is InstanceFate.RECLAIMED and not instance.gone:
+                self._kill(instance)
+            instance.finish_output()
+            if fate is InstanceFate.RECLAIMED:
+                event.reclaimed_because = fact.value
+                how.setdefault("mem_usage", instance.rss)
+        event.ended_with(fact, **how)  # type: ignore[arg-type]
+        self.progress += 1
+        if instance is not None:
+            self.pool.events.pop(instance, None)
+            if fate is InstanceFate.RECLAIMED or instance.gone:
+                event.note("instance", f"reclaimed: {fact.value}")
+                self._drop(instance)
+            else:
+                self._freeze(instance)
+        self.on_end(event)
+
+    def _freeze(self, instance: Instance) -> None:
+        if instance.head is not None:
+            instance.head.cancel()
+            instance.head = None
+        instance.frozen = True
+        instance.turn = instance.overtaken = False
+        instance.stop()
+        self.pool.put(instance, self.clock, lambda: self.reclaim(instance))
+
+    def reclaim(self, instance: Instance) -> None:
+        """Take an idle instance back."""
+        if not instance.gone:
+            self._kill(instance)
+        self._drop(instance)
+
+    def _drop(self, instance: Instance) -> None:
+        if instance.head is not None:
+            instance.head.cancel()
+            instance.head = None
+        self.pool.drop(instance)
+        instance.release()
+
+    def _kill(self, instance: Instance) -> None:
+        """SIGKILL, and wait until the process and what it left are gone."""
+        instance.kill()
+        deadline = REAL.monotonic() + DEATH_LIMIT
+        zygote = instance.zygote
+        while not instance.gone:
+            zygote.pump()
+            if instance.gone:
+                break
+            if not zygote.alive:
+                instance.status = 9  # it dies with the zygote
+                break
+            remaining = deadline - REAL.monotonic()
+            if remaining <= 0:
+                raise HarnessError(f"instance {instance.number} (pid {instance.pid}) did not die of SIGKILL")
+            poller = select.poll()
+            poller.register(zygote.connection.fileno(), select.POLLIN)
+            poller.poll(remaining * 1000)
+
+    # -- what instances say ------------------------------------------------------------------------------------------
+
+    def instance_said(self, instance: Instance, kind: int, body: bytes) -> None:
+        event = self.pool.events.get(instance)
+        if kind == wire.PARKED:
+            self._parked(instance, event, body)
+            return
+        self.progress += 1
+        message = instance.told(body)
+        if kind == wire.GATED:
+            instance.gated = str(message["id"])
+            instance.gate_on_main = bool(message["main"])
+            if event is not None and instance.gated in event.gates:
+                event.gates[instance.gated].reached = True
+                event.note("instance", f"stands at {event.gates[instance.gated].description}")
+        elif kind == wire.SIGNAL_ENTERED:
+            instance.turn = True
+            instance.overtaken = instance.overrun = False
+            instance.entered += 1
+            if event is not None and message["signum"] == SIGTERM:
+                event.handler_entered()
+        elif kind == wire.SIGNAL_LEFT:
+            raised = message["raised"]
+            if raised is not None and instance.gated is not None and instance.gate_on_main:
+                instance.gated = None
+            if event is not None and message["signum"] == SIGTERM:
+                event.handler_left(None if raised is None else f"{raised}: {message['message']}".rstrip(": "))
+        elif kind == wire.LISTENING:
+            if message["signum"] == SIGTERM:
+                listening = message["handler"] == "handler"
+                instance.listening_since_us = self.clock.now_us if listening else None
+                if event is not None:
+                    event.listening_since_us = instance.listening_since_us
+                    event.note("signal", "user code listens to SIGTERM" if listening else "SIGTERM is set to default")
+        elif kind == wire.INIT_DONE:
+            self._initialised(instance, event, message)
+        elif kind == wire.RESULT and event is not None:
+            self.todo.append(lambda: self._result(instance, event, message))
+
+    def _parked(self, instance: Instance, event: Event | None, body: bytes) -> None:
+        due, order, outside, held, seen = wire.PARKED_BODY.unpack_from(body)
+        instance.outside, instance.held = outside, held
+        if seen < instance.sent:
+            return  # it crossed with something that we sent: another report comes
+        instance.turn = False
+        if outside == 0:
+            instance.overtaken = instance.overrun = False
+        if instance.frozen:
+            return
+        if instance.head is not None:
+            instance.head.cancel()
+            instance.head = None
+        if len(body) > wire.PARKED_BODY.size:
+            what = body[wire.PARKED_BODY.size :].decode("utf-8", "replace")
+            instance.waits_in = what
+            if event is not None:
+                event.waits(what)
+        if due != wire.NEVER and instance.gated is None:
+            instance.head = self.clock.call_at(
+                due, lambda: self._grant(instance), what="a wake-up", priority=WAKE_UP, order=order
+            )
+        self.progress += due > self.clock.now_us
+
+    def _grant(self, instance: Instance) -> None:
+        instance.head = None
+        if instance.gone or instance.frozen or instance.gated is not None:
+            return
+        instance.turn = True
+        instance.send(wire.TURN)
+
+    def _initialised(self, instance: Instance, event: Event | None, message: wire.JsonObject) -> None:
+        instance.rss = int(message["rss"])
+        if event is None or event.ended:
+            return
+        if event.timer is not None:
+            event.timer.cancel()
+        fact = message["fact"]
+        if fact is not None:
+            self.todo.append(lambda: self.end(event, Fact[fact], trace=message["trace"], mem_usage=instance.rss))
+            return
+        event.initialised(instance.rss)
+        due = self.clock.now_us + event.function.configuration.timeout * 1_000_000
+        event.timer = self.clock.call_at(
+            due, lambda: self.end(event, Fact.TIMED_OUT), what=f"timed out: {event.request_id}"
+        )
+
+    def _result(self, instance: Instance, event: Event, message: wire.JsonObject) -> None:
+        instance.rss = int(message["rss"])
+        self.end(
+            event,
+            Fact[message["fact"]],
+            result_text=message.get("text"),
+            trace=message.get("trace"),
+            mem_usage=instance.rss,
+        )
+
+    def instance_wrote(self, instance: Instance, line: str) -> None:
+        self.progress += 1
+        event = self.pool.events.get(instance) or self.pool.last_events.get(instance)
+        if event is not None:
+            event.wrote(line)
+
+    def instance_gone(self, instance: Instance) -> None:
+        self.todo.append(lambda: self._hear_last_words(instance))
+
+    def _hear_last_words(self, instance: Instance) -> None:
+        if not instance.released:
+            instance.pump()
+        self.todo.append(lambda: self._exited(instance))
+
+    def _exited(self, instance: Instance) -> None:
+        event = self.pool.events.get(instance)
+        if event is not None and not event.ended:
+            self.end(event, Fact.PROCESS_EXITED, detail=f"the process ended: {exit_text(instance.status)}")
+        elif not instance.released:
+            instance.finish_output()
+            self._drop(instance)
+
+    # -- gates -------------------------------------------------------------------------------------------------------
+
+    def next_gate(self, kind: str) -> str:
+        """A name for a gate of *kind* that no other of the runtime has."""
+        self._gates += 1
+        return f"{kind}-{self._gates}"
+
+    def arm(self, event: Event, gate: Gate, description: wire.JsonObject | None) -> None:
+        """Set *gate*; a log gate has a *description* for the instance."""
+        event.gates[gate.identity] = gate
+        gate.armed = description
+        self._arm(event)
+
+    def disarm(self, event: Event, gate: Gate) -> None:
+        gate.armed = None
+        if not gate.reached:
+            gate.open = True
+            if not event.ended:
+                self._arm(event)
+
+    def _arm(self, event: Event) -> None:
+        instance = event.instance
+        if instance is None or instance.gone or event.ended:
+            return
+        armed = [gate.armed for gate in event.gates.values() if gate.armed is not None and not gate.reached]
+        if armed or instance.has_gates:
+            instance.has_gates = bool(armed)
+            instance.send(wire.ARM_GATES, {"gates": armed})
+
+    def open_gates(self, events: list[Event]) -> None:
+        """Let what stands at a gate of *events* go on, in its turn."""
+        for event in events:
+            instance = event.instance
+            if instance is None or instance.gated is None or event.ended or instance.opening:
+                continue
+            instance.opening = True
+            self.clock.call_at(
+                self.clock.now_us,
+                lambda event=event, instance=instance: self._open(event, instance),  # type: ignore[misc]
+                what=f"gate of {event.request_id}",
+                priority=WAKE_UP,
+                order=self.next_order(),
+            )
+
+    def _open(self, event: Event, instance: Instance) -> None:
+        instance.opening = False
+        if instance.gone or instance.gated is None:
+            return
+        event.gates[instance.gated].open = True
+        instance.gated = None
+        instance.turn = True
+        instance.send(wire.OPEN_GATE)
+
+    # -- driving -----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Have the runtime to oneself."""
+        with self._condition:
+            yield
+
+    def pump(self) -> None:
+        """Hear what has come, without waiting; the caller has the lock."""
+        if self._closed:
+            return
+        for zygote in {instance.zygote for instance in self.pool.instances}:
+            zygote.pump()
+            if not zygote.alive:
+                self._zygote_died()
+        for instance in list(self.pool.instances):
+            instance.pump()
+            instance.require_start()
+        while self.todo:
+            self.todo.popleft()()
+
+    def look(self) -> None:
+        """What a property does before it answers: hear what has come, unless another call is at it."""
+        if self._condition.acquire(blocking=False):
+            try:
+                if self._driver is None:
+                    self.pump()
+            finally:
+                self._condition.release()
+
+    def _zygote_died(self) -> None:
+        for instance in list(self.pool.instances):
+            if not instance.zygote.alive and not instance.gone:
+                instance.status = 9
+                event = self.pool.events.get(instance)
+                words = instance.zygote.last_words()
+                if event is not None:
+                    event.note("instance", "the zygote was killed, and the instance with it")
+                    self.end(event, Fact.PROCESS_EXITED)
+                else:
+                    self._drop(instance)
+                raise HarnessError(f"the zygote, which instances are forked from, was killed from outside; {words}")
+
+    def drive(self, call: Call) -> None:
+        """Run until ``call.done()``; raises ``CannotEndError`` when that cannot come."""
+        with self._condition:
+            if self._closed:
+                raise HarnessError(f"{call.name}: this runtime is closed")
+            if call.opens_all_gates:
+                self.open_gates(self.events_running())
+            elif call.event is not None:
+                self.open_gates([call.event])
+            for instance in self.pool.instances:
+                if not instance.frozen:
+                    instance.go_on()
+            try:
+                if call.begin is not None:
+                    call.begin()
+                self._drive(call)
+            finally:
+                for instance in self.pool.instances:
+                    if instance.turn or instance.outside or instance.overtaken:
+                        instance.stop()
+                self._condition.notify_all()
+
+    def events_running(self) -> list[Event]:
+        return [event for event in self.events if not event.ended]
+
+    def _drive(self, call: Call) -> None:
+        patience = _Patience(self, call)
+        while True:
+            if self._driver is not None and self._driver != threading.get_ident():
+                self._condition.wait(LOOK_EVERY)  # another caller hears for both
+                if call.done():
+                    return
+                patience.check(None)
+                continue
+            self.pump()
+            if call.done():
+                return
+            busy = [instance for instance in self.pool.instances if instance.computing]
+            if busy:
+                self._listen(patience, busy)
+                continue
+            thing = self.clock.pop_due()
+            if thing is not None:
+                thing.fire()
+                self.progress += 1
+                continue
+            if not self._move(call):
+                self._listen(patience, [i for i in self.pool.instances if i.holds_clock])
+
+    def _move(self, call: Call) -> bool:
+        """Nothing is left to do at this instant: move the time. False when something real has to end first."""
+        holding = [
+            instance
+            for instance in self.pool.instances
+            if instance.holds_clock and not (call.past_overrun and instance.overrun) and not call.past_held
+        ]
+        if holding:
+            return False
+        if not call.moves_clock:
+            raise CannotEndError(explain(self, call, "nothing is left to do at this simulated time"))
+        gated = [event for event in self.events_running() if event.instance is not None and event.instance.gated]
+        if gated:
+            event = gated[0]
+            assert event.instance is not None and event.instance.gated is not None
+            gate = event.gates[event.instance.gated]
+            raise CannotEndError(
+                f"{call.name} needs simulated time to pass, but event {event.request_id} stands at {gate.description}: "
+                "call wait(), settle() or another gate call on that event first, or terminate it"
+            )
+        due = self.clock.next_due_us()
+        if call.target_us is not None and (due is None or due > call.target_us):
+            self.clock.jump(call.target_us)
+            return True
+        if due is None:
+            raise CannotEndError(explain(self, call, "nothing is due any more, so no time can bring it"))
+        self.clock.jump(max(due, self.clock.now_us))
+        self.progress += 1
+        return True
+
+    def _listen(self, patience: _Patience, busy: list[Instance]) -> None:
+        """Wait for a word of an instance, of the zygote, or of time; the lock is given up meanwhile."""
+        poller = select.poll()
+        for instance in self.pool.instances:
+            poller.register(instance.channel.fileno(), select.POLLIN)
+            if instance.output_open:
+                poller.register(instance.output, select.POLLIN)
+        for zygote in {instance.zygote for instance in self.pool.instances}:
+            poller.register(zygote.connection.fileno(), select.POLLIN)
+        self._driver = threading.get_ident()
+        self._condition.release()
+        try:
+            heard = poller.poll(patience.next_look() * 1000)
+        finally:
+            self._condition.acquire()
+            self._driver = None
+        if heard:
+            patience.heard()
+        else:
+            patience.check(busy)
+        if patience.others:
+            self._condition.notify_all()
+
+    def settled(self, event: Event) -> bool:
+        """Started, and parked, held, gated or ended."""
+        instance = event.instance
+        if instance is None or event.ended:
+            return event.ended
+        return not instance.opening and not instance.turn and (instance.overtaken or not instance.outside)
+
+    # -- ends --------------------------------------------------------------------------------------------------------
+
+    def advance_to(self, target_us: int, past_held: bool) -> None:
+        """The clock's ``advance`` and ``move_to``."""
+        self.drive(
+            Call(
+                f"advance to {to_datetime(target_us).isoformat()}",
+                done=lambda: self.clock.now_us >= target_us and self._all_quiet(),
+                moves_clock=True,
+                target_us=target_us,
+                past_held=past_held,
+                past_overrun=True,
+                opens_all_gates=True,
+            )
+        )
+
+    def _all_quiet(self) -> bool:
+        if any(instance.computing for instance in self.pool.instances):
+            return False
+        due = self.clock.next_due_us()
+        return due is None or due > self.clock.now_us
+
+    def close(self) -> None:
+        """Kill every instance; nothing of this runtime is left."""
+        with self._condition:
+            if self._closed:
+                return
+            self._closed = True
+            self.todo.clear()
+            instances = list(self.pool.instances)
+            for instance in instances:
+                instance.kill()  # all at once; each is waited for below
+            problems: list[ScfAsyncError] = []
+            for instance in instances:
+                try:
+                    self._kill(instance)
+                except ScfAsyncError as error:
+                    problems.append(error)
+                if not instance.released:
+                    instance.finish_output()
+                self._drop(instance)
+            self.todo.clear()
+            if problems:
+                raise problems[0]
+
+
+class _Patience:
+    """Bounds one call in real time: by what happens, and in all."""
+
+    def __init__(self, lockstep: Lockstep, call: Call) -> None:
+        self.lockstep = lockstep
+        self.call = call
+        self.others = False
+        self.started = REAL.monotonic()
+        self.progressed = self.started
+        self.progress = lockstep.progress
+        self.pictures: dict[int, object] = {}
+        self.cpu: dict[int, int] = {}
+        self.child_cpu = -1
+        self.quiet = False
+
+    def next_look(self) -> float:
+        """Real seconds until the next look at what does not speak."""
+        return LOOK_EVERY if self.quiet else FIRST_LOOK
+
+    def heard(self) -> None:
+        self.quiet = False
+        self.pictures.clear()
+
+    def check(self, busy: list[Instance] | None) -> None:
+        """Called when nothing was heard for a while: look at who computes, and at the bounds."""
+        self.quiet = True
+        now = REAL.monotonic()
+        lockstep = self.lockstep
+        for instance in busy or ():
+            self._look_at(instance)
+        if lockstep.progress != self.progress or self._children_worked():
+            self.progress = lockstep.progress
+            self.progressed = now
+        settings = lockstep.settings
+        if now - self.progressed > settings.real_timeout:
+            limit = f"{settings.real_timeout:g} real seconds (real_timeout, {settings.source('real_timeout')})"
+            reason = f"nothing has happened for {limit}"
+        elif now - self.started > settings.real_limit:
+            limit = f"{settings.real_limit:g} real seconds (real_limit, {settings.source('real_limit')})"
+            reason = f"the call took {limit}"
+        else:
+            return
+        raise CannotEndError(explain(lockstep, self.call, reason))
+
+    def _look_at(self, instance: Instance) -> None:
+        if not instance.pid or instance.gone or instance.overtaken:
+            return
+        running, picture = procfs.activity(instance.pid)
+        if not running and picture and self.pictures.get(instance.number) == picture:
+            instance.turn = False
+            instance.overtaken = True  # every thread of it sleeps in the kernel, and one of them outside the door
+            return
+        self.pictures[instance.number] = picture
+        event = self.lockstep.pool.events.get(instance)
+        if event is None or event.phase == "init":
+            return
+        used = procfs.cpu_ns(instance.pid)
+        since = self.cpu.setdefault(instance.number, used)
+        if used - since > self.lockstep.settings.compute_grace * 1e9:
+            instance.turn = False
+            instance.overtaken = instance.overrun = True
+            if event.repeatable:
+                event.repeatable = False
+                grace = self.lockstep.settings.compute_grace
+                event.note("instance", f"computes for more than {grace:g} s of processor time: not repeatable")
+
+    def _children_worked(self) -> bool:
+        total = 0
+        for instance in self.lockstep.pool.instances:
+            if instance.pid and not instance.gone and not instance.frozen:
+                total += sum(procfs.cpu_ns(pid) for pid in procfs.descendants_of(instance.pid))
+        worked = total - self.child_cpu > CHILD_CPU_NS and self.child_cpu >= 0
+        self.child_cpu = total
+        return worked
+
+
+def exit_text(status: int | None) -> str:
+    """A wait status in words."""
+    if status is None:
+        return "it is unknown how"
+    if os.WIFSIGNALED(status):
+        return f"killed by signal {os.WTERMSIG(status)}"
+    return f"exit code {os.WEXITSTATUS(status)}"

@@ -1,0 +1,126 @@
+"""The instances of a runtime: which event each runs, which are idle, and how one is started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..clock import DueThing, SimulatedClock
+from ..settings import ScfSettings
+from .event import Event, FunctionVersion
+from .instance import Instance, Owner
+from .sandbox import Sandbox
+from .zygote import shared_zygote
+
+
+class Pool:
+    """Idle instances are used first, the one that was used last before others; none idle: a new one (document 19805)."""
+
+    def __init__(self, settings: ScfSettings, clock_fd: int) -> None:
+        self.settings = settings
+        self.clock_fd = clock_fd
+        self.instances: list[Instance] = []
+        """In the order of their starts; those that are gone leave it."""
+        self.events: dict[Instance, Event] = {}
+        """The event that an instance runs."""
+        self.last_events: dict[Instance, Event] = {}
+        """The event that it ran last: what it writes between events is that one's."""
+        self._idle: list[tuple[FunctionVersion, Instance, DueThing | None]] = []
+        self._started = 0
+
+    def take(self, function: FunctionVersion) -> Instance | None:
+        """An idle instance of *function*, no longer idle; None when there is none."""
+        for index in range(len(self._idle) - 1, -1, -1):
+            idle_function, instance, timer = self._idle[index]
+            if idle_function is function:
+                del self._idle[index]
+                if timer is not None:
+                    timer.cancel()
+                return instance
+        return None
+
+    def put(self, instance: Instance, clock: SimulatedClock, reclaim: Callable[[], None]) -> None:
+        """Keep *instance*, which has finished its event, until the next event or *reclaim* is due."""
+        event = self.last_events[instance]
+        due = clock.now_us + round(self.settings.idle_reclaim * 1_000_000)
+        timer = clock.call_at(due, reclaim, what="idle reclaim")
+        self._idle.append((event.function, instance, timer))
+
+    def assign(self, instance: Instance, event: Event) -> None:
+        """Let *instance* run *event*."""
+        self.events[instance] = event
+        self.last_events[instance] = event
+
+    def idle_of(self, function: FunctionVersion) -> list[Instance]:
+        """The idle instances of *function*."""
+        return [instance for idle_function, instance, _ in self._idle if idle_function is function]
+
+    def drop(self, instance: Instance) -> None:
+        """Forget an instance that is gone."""
+        if instance in self.instances:
+            self.instances.remove(instance)
+        self.events.pop(instance, None)
+        self.last_events.pop(instance, None)
+        for entry in list(self._idle):
+            if entry[1] is instance:
+                self._idle.remove(entry)
+                if entry[2] is not None:
+                    entry[2].cancel()
+
+    def spawn(self, function: FunctionVersion, owner: Owner) -> Instance:
+        """Start an instance of *function*."""
+        zygote = shared_zygote()
+        self._started += 1
+        code = function.code
+        sandbox = Sandbox.make(zygote.scratch, code.directory, zygote.next_number)
+        request = {
+            "entry": code.entry,
+            "module": code.module,
+            "function": code.function,
+            "code_directory": code.directory,
+            "search_path": [code.directory],
+            "environment": self._environment(function, sandbox),
+            "clock_reads_before_wait": self.settings.clock_reads_before_wait,
+        }
+        try:
+            instance = Instance(zygote, owner, request, self.clock_fd, sandbox)
+        except BaseException:
+            sandbox.remove()
+            raise
+        self.instances.append(instance)
+        return instance
+
+    def _environment(self, function: FunctionVersion, sandbox: Sandbox) -> dict[str, str]:
+        """What a code package's instance finds (document 30228), and nothing of the host's environment."""
+        configuration = function.configuration
+        settings = self.settings
+        return {
+            "TENCENTCLOUD_SESSIONTOKEN": "scf-async-session-token",
+            "TENCENTCLOUD_SECRETID": "scf-async-secret-id",
+            "TENCENTCLOUD_SECRETKEY": "scf-async-secret-key",
+            "_SCF_SERVER_PORT": "28902",
+            "TENCENTCLOUD_RUNENV": "SCF",
+            "PYTHONDONTWRITEBYTECODE": "x",
+            "CLASSPATH": "/var/runtime/java8:/var/runtime/java8/lib/*:/opt",
+            "NODE_PATH": "/var/user:/var/user/node_modules:/var/lang/node6/lib/node_modules:/opt:/opt/node_modules",
+            "_": "/var/lang/python3/bin/python3",
+            "HOME": "/home/qcloud",
+            "USER": "qcloud",
+            "LOGNAME": "qcloud",
+            "LANG": "en_US.UTF8",
+            "LC_ALL": "en_US.UTF8",
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "SHELL": "/bin/bash",
+            "SHLVL": "3",
+            "LD_LIBRARY_PATH": "/var/runtime/java8:/var/user:/opt",
+            "HOSTNAME": f"scf-async-{self._started}",
+            "SCF_RUNTIME": configuration.runtime,
+            "SCF_FUNCTIONNAME": configuration.name,
+            "SCF_FUNCTIONVERSION": function.version,
+            "SCF_NAMESPACE": configuration.namespace,
+            "TENCENTCLOUD_REGION": settings.region,
+            "TENCENTCLOUD_APPID": settings.appid,
+            "TENCENTCLOUD_UIN": settings.uin,
+            "TENCENTCLOUD_TZ": "UTC",
+            **sandbox.environment,
+            **configuration.environment,
+        }

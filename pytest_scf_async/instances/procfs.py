@@ -1,0 +1,84 @@
+"""What ``/proc`` tells of a process: for signals and for error texts. It is never asked whether the clock may jump."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from .bootstrap.linux import children_of
+
+__all__ = ["SignalState", "activity", "children_of", "cpu_ns", "descendants_of", "signal_state"]
+
+
+@dataclass(frozen=True)
+class SignalState:
+    """What the kernel does with one signal for one process."""
+
+    ignored: bool
+    blocked: bool
+    caught: bool
+
+
+def signal_state(pid: int, signum: int) -> SignalState | None:
+    """How *signum* meets process *pid*; None when the process is gone."""
+    try:
+        with open(f"/proc/{pid}/status", "rb", buffering=0) as file:
+            text = file.read()
+    except OSError:
+        return None
+    masks = {}
+    for line in text.splitlines():
+        name, _, value = line.partition(b":")
+        if name in (b"SigBlk", b"SigIgn", b"SigCgt"):
+            masks[name] = int(value, 16)
+        elif name == b"State" and value.split()[:1] == [b"Z"]:
+            return None
+    bit = 1 << (signum - 1)
+    return SignalState(bool(masks[b"SigIgn"] & bit), bool(masks[b"SigBlk"] & bit), bool(masks[b"SigCgt"] & bit))
+
+
+def activity(pid: int) -> tuple[bool, tuple[tuple[str, str, bytes], ...]]:
+    """Whether a thread of *pid* runs or is runnable, and a picture of all threads: equal pictures mean that none ran."""
+    picture: list[tuple[str, str, bytes]] = []
+    running = False
+    try:
+        tasks = sorted(os.listdir(f"/proc/{pid}/task"))
+    except OSError:
+        return False, ()
+    for task in tasks:
+        try:
+            with open(f"/proc/{pid}/task/{task}/stat", "rb", buffering=0) as file:
+                state = file.read().rpartition(b")")[2].split()[0].decode()
+            with open(f"/proc/{pid}/task/{task}/schedstat", "rb", buffering=0) as file:
+                scheduled = file.read()
+        except OSError:
+            continue
+        running = running or state not in ("S", "T", "Z", "X", "t", "I")
+        picture.append((task, state, scheduled))
+    return running, tuple(picture)
+
+
+def cpu_ns(pid: int) -> int:
+    """Nanoseconds of processor time that the threads of *pid* which live have used."""
+    total = 0
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return 0
+    for task in tasks:
+        try:
+            with open(f"/proc/{pid}/task/{task}/schedstat", "rb", buffering=0) as file:
+                total += int(file.read().split()[0])
+        except (OSError, ValueError, IndexError):
+            continue
+    return total
+
+
+def descendants_of(pid: int) -> list[int]:
+    """All processes below *pid*, parents first."""
+    found: list[int] = []
+    level = [pid]
+    while level:
+        level = [child for parent in level for child in children_of(parent)]
+        found += level
+    return found

@@ -1,0 +1,76 @@
+"""TerminateAsyncEvent: by force, or by SIGTERM into the event's process."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+from ..model import Fact, api_error
+from .event import Event
+from .lockstep import Call, Lockstep
+from .procfs import signal_state
+
+
+def terminate(lockstep: Lockstep, event: Event, grace_shutdown: bool, *, settle_first: bool) -> None:
+    """End *event* by force, or with *grace_shutdown* send it SIGTERM and let its instance settle again.
+
+    With *settle_first* a pending event is started and runs to its first wait before. Raises ``ScfApiError``
+    ``FailedOperation.AsyncEventStatus`` when the event has ended.
+    """
+    name = f"terminate(grace_shutdown={grace_shutdown}) on event {event.request_id}"
+    if settle_first and not event.ended:
+        lockstep.drive(Call(name, lambda: lockstep.settled(event)))
+    elif grace_shutdown:
+        lockstep.look()
+    if event.ended:
+        named = f"async event {event.request_id}"
+        raise api_error("FailedOperation.AsyncEventStatus", event=named, status=event.status)
+    if not grace_shutdown:
+        with lockstep.locked():
+            lockstep.end(event, Fact.TERMINATED)
+        event.looked_at = True
+        return
+    answered: list[Callable[[], bool]] = []
+    lockstep.drive(
+        Call(
+            name,
+            lambda: event.ended or answered[0](),
+            begin=lambda: answered.append(_send_sigterm(lockstep, event)),
+        )
+    )
+
+
+def _send_sigterm(lockstep: Lockstep, event: Event) -> Callable[[], bool]:
+    """Deliver the signal, and give what says that it has been dealt with."""
+    instance = event.instance
+    state = signal_state(instance.pid, signal.SIGTERM) if instance is not None and instance.pid else None
+    if instance is None or state is None or instance.gone:
+        event.signal_sent("no process")
+        return lambda: True
+    entered = instance.entered
+
+    def settled() -> bool:
+        return lockstep.settled(event)
+
+    def handled() -> bool:
+        return instance.entered > entered and lockstep.settled(event)
+
+    def ended() -> bool:
+        return event.ended
+
+    if state.ignored:
+        event.signal_sent("ignored")
+        answered = settled
+    elif state.blocked:
+        event.signal_sent("blocked")
+        answered = settled
+    elif state.caught:
+        event.signal_sent("handler")
+        instance.turn = True  # its handler has it, until the instance says otherwise
+        answered = handled
+    else:
+        event.signal_sent("default")
+        instance.turn = True
+        answered = ended
+    instance.signal(signal.SIGTERM)
+    return answered

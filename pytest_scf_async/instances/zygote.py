@@ -1,0 +1,237 @@
+"""The harness's side of the zygote: start it once a session, ask it for instances, hear of their ends."""
+
+from __future__ import annotations
+
+import array
+import atexit
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import HarnessError, UnsupportedPlatformError
+from . import wire
+
+_START = """
+import sys
+sys.path[:] = [entry for entry in sys.path if entry]
+try:
+    import pytest_scf_async
+except ImportError:
+    sys.path.append(sys.argv[1])
+from pytest_scf_async.instances.bootstrap.zygote import main
+main(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5:])
+"""
+
+_KEPT = (
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONUSERBASE",
+    "PYTHONNOUSERSITE",
+    "PYTHONPLATLIBDIR",
+    "LD_LIBRARY_PATH",
+    "HOME",
+)
+"""What the interpreter needs to find the same packages as the test's own; instances do not see it."""
+
+Listener = Callable[[wire.JsonObject, int | None], None]
+
+
+def require_linux() -> None:
+    """Raise ``UnsupportedPlatformError`` where instances cannot run."""
+    missing = [name for name in ("pidfd_open", "eventfd", "memfd_create", "fork") if not hasattr(os, name)]
+    if missing or not sys.platform.startswith("linux"):
+        raise UnsupportedPlatformError(
+            f"instances run on Linux (5.4 or newer) only, and this is {sys.platform}"
+            + (f" without os.{', os.'.join(missing)}" if missing else "")
+            + "; the clock and the model work everywhere"
+        )
+
+
+class Zygote:
+    """One zygote process, shared by all runtimes of this process; made at the first cold start."""
+
+    def __init__(self, preload: tuple[str, ...] = ()) -> None:
+        require_linux()
+        self.nonce = secrets.token_hex(8)
+        self.mark = f"{os.getpid()}-{self.nonce}"
+        self.scratch = tempfile.mkdtemp(prefix="pytest-scf-async-")
+        self.connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.connection.setblocking(False)
+        self.log_path = os.path.join(self.scratch, "zygote.log")
+        self.alive = True
+        self.next_number = 1
+        self.listeners: dict[int, Listener] = {}
+        owner = os.pidfd_open(os.getpid())
+        environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        environment |= {"PYTHONHASHSEED": "0", wire.OWNER_MARK: self.mark}
+        package_parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        try:
+            with open(self.log_path, "wb") as log:
+                self.process = subprocess.Popen(
+                    [
+                        sys.executable,
+                        "-c",
+                        _START,
+                        package_parent,
+                        str(theirs.fileno()),
+                        str(owner),
+                        self.scratch,
+                        *preload,
+                    ],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=environment,
+                    cwd="/",
+                    pass_fds=(theirs.fileno(), owner),
+                    start_new_session=True,
+                )
+        finally:
+            theirs.close()
+            os.close(owner)
+
+    def spawn(self, request: wire.JsonObject, fds: list[int], listener: Listener) -> int:
+        """Ask for an instance; *listener* hears of its start (with a pidfd) and of its end. Gives its number."""
+        number = self.next_number
+        self.next_number += 1
+        self.listeners[number] = listener
+        body = {**request, "op": "spawn", "id": number, "nonce": self.nonce, "mark": self.mark}
+        self._send(body, [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
+        return number
+
+    def reclaim(self, numbers: list[int]) -> None:
+        """Have these instances killed by the zygote itself: for those of which no pidfd has come."""
+        if numbers and self.alive:
+            self._send({"op": "reclaim", "ids": numbers}, [])
+
+    def _send(self, body: wire.JsonObject, ancillary: list[Any]) -> None:
+        if not self.alive:
+            raise self._gone()
+        data = json.dumps(body).encode()
+        while True:
+            try:
+                self.connection.sendmsg([data], ancillary)
+                return
+            except BlockingIOError:
+                self.pump()
+            except (BrokenPipeError, ConnectionResetError):
+                self.alive = False
+                raise self._gone() from None
+
+    def pump(self) -> None:
+        """Hear what has come, without waiting."""
+        while self.alive:
+            try:
+                data, ancillary, _, _ = self.connection.recvmsg(1 << 16, socket.CMSG_SPACE(4))
+            except BlockingIOError:
+                return
+            except ConnectionResetError:
+                data, ancillary = b"", []
+            fd: int | None = None
+            for level, kind, payload in ancillary:
+                if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS and len(payload) >= 4:
+                    fd = array.array("i", payload[:4])[0]
+            if not data:
+                self.alive = False
+                return
+            message = json.loads(data)
+            listener = self.listeners.get(message.get("id", 0))
+            if listener is not None:
+                listener(message, fd)
+            elif fd is not None:
+                os.close(fd)
+
+    def _gone(self) -> HarnessError:
+        return HarnessError(f"the zygote, the process that instances are forked from, is gone; {self.last_words()}")
+
+    def last_words(self) -> str:
+        """What the zygote wrote, for an error's text."""
+        try:
+            with open(self.log_path, encoding="utf-8", errors="replace") as log:
+                text = log.read().strip()
+        except OSError:
+            text = ""
+        return f"it wrote:\n{text}" if text else "it wrote nothing"
+
+    def close(self) -> None:
+        """End the zygote and everything below it."""
+        self.alive = False
+        self.connection.close()
+        try:
+            self.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        if self.process.returncode != 0:  # it had no chance to clean up
+            _kill_marked(self.mark)
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def forget(self) -> None:
+        """In a fork of the test process: the zygote belongs to the parent."""
+        self.alive = False
+        self.connection.close()
+        self.process.returncode = 0
+
+
+def _kill_marked(mark: str) -> None:
+    """Kill the processes that carry our mark in their environment: orphans of a zygote that was killed."""
+    wanted = f"{wire.OWNER_MARK}={mark}".encode()
+    for entry in os.listdir("/proc"):
+        if not entry.isdecimal():
+            continue
+        try:
+            pidfd = os.pidfd_open(int(entry))
+        except OSError:
+            continue
+        try:
+            with open(f"/proc/{entry}/environ", "rb") as file:
+                if wanted in file.read().split(b"\0"):
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        except OSError:
+            continue
+        finally:
+            os.close(pidfd)
+
+
+_shared: Zygote | None = None
+_shared_lock = threading.Lock()
+
+
+def shared_zygote() -> Zygote:
+    """The zygote of this process; a new one where the last one is gone."""
+    global _shared
+    with _shared_lock:
+        if _shared is None or not _shared.alive or _shared.process.poll() is not None:
+            if _shared is not None:
+                _shared.close()
+            _shared = Zygote()
+        return _shared
+
+
+def close_shared_zygote() -> None:
+    """End the zygote of this process, if there is one."""
+    global _shared
+    with _shared_lock:
+        if _shared is not None:
+            _shared.close()
+            _shared = None
+
+
+def _after_fork() -> None:
+    global _shared
+    if _shared is not None:
+        _shared.forget()
+        _shared = None
+
+
+atexit.register(close_shared_zygote)
+os.register_at_fork(after_in_child=_after_fork)

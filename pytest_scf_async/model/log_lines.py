@@ -1,0 +1,90 @@
+"""The lines that the platform writes into an event's log, in its current format (document 60336)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Final, Literal
+
+__all__ = [
+    "SIGNAL_FAILED_LINE",
+    "SIGNAL_RECEIVED_LINE",
+    "LogLine",
+    "end_line",
+    "error_line",
+    "init_report_line",
+    "report_line",
+    "response_line",
+    "start_line",
+]
+
+SIGNAL_RECEIVED_LINE: Final = "[PLATFORM] Signal received successfully."
+"""A graceful termination's SIGTERM reached the process (document 63969)."""
+SIGNAL_FAILED_LINE: Final = "[PLATFORM] Signal reception failed."
+"""A graceful termination's SIGTERM reached no process (document 63969)."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MEBIBYTE: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of an event's log; `source` is the platform's word for who wrote it, Custom being the user's code."""
+
+    time_us: int
+    text: str
+    source: Literal["Platform", "Custom"]
+
+    @property
+    def time(self) -> datetime:
+        """When the line was written: an aware datetime in UTC of simulated time."""
+        return _EPOCH + timedelta(microseconds=self.time_us)
+
+
+def start_line(request_id: str) -> str:
+    """The first line of an event's log."""
+    return f"START RequestId:{request_id}"
+
+
+def init_report_line(
+    request_id: str,
+    *,
+    coldstart_ms: int,
+    pull_code_ms: int,
+    init_runtime_ms: int,
+    init_function_ms: int,
+    memory_mb: int,
+    mem_usage_bytes: int,
+) -> str:
+    """The line that ends a cold start; times in whole milliseconds, memory in MB, its use in bytes."""
+    return (
+        f"Init Report RequestId: {request_id} Coldstart: {coldstart_ms}ms (PullCode: {pull_code_ms}ms "
+        f"InitRuntime: {init_runtime_ms}ms InitFunction: {init_function_ms}ms) "
+        f"Memory: {memory_mb}MB MemUsage: {mem_usage_bytes / _MEBIBYTE:.2f}MB"
+    )
+
+
+def error_line(request_id: str, body: Mapping[str, int | str]) -> str:
+    """The line of an event that did not finish: its error body as JSON, in which real logs have no ``requestId``."""
+    shown = {key: value for key, value in body.items() if key != "requestId"}
+    return f"ERROR RequestId:{request_id} Result:{json.dumps(shown, ensure_ascii=False, separators=(',', ':'))}"
+
+
+def response_line(request_id: str, result_text: str) -> str:
+    """The line of an event that finished; `result_text` is the JSON text of what the handler returned."""
+    return f"Response RequestId:{request_id} RetMsg:{result_text}"
+
+
+def end_line(request_id: str) -> str:
+    """The line after the last one of the event itself."""
+    return f"END RequestId:{request_id}"
+
+
+def report_line(request_id: str, *, duration_ms: int, memory_mb: int, mem_usage_bytes: int) -> str:
+    """The last line of an event's log; duration in whole milliseconds, memory in MB, its use in bytes."""
+    return (
+        f"Report RequestId:{request_id} Duration:{duration_ms}ms Memory:{memory_mb}MB "
+        f"MemUsage:{mem_usage_bytes / _MEBIBYTE}MB"
+    )

@@ -1,0 +1,1 @@
+"""pytest's side: options, markers, fixtures and report sections."""

@@ -1,0 +1,516 @@
+"""What users touch: a runtime, its functions, and their async events."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import random
+import uuid
+import warnings
+from collections.abc import Callable, Iterable, Mapping, MutableSequence, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Final, cast
+
+from .async_event import AsyncEvent, Json
+from .clock import SimulatedClock, duration_us, to_datetime, to_us
+from .errors import CannotEndError, ScfApiError, ScfUsageError
+from .instances import wire
+from .instances.code import resolve
+from .instances.event import Event, FunctionVersion
+from .instances.lockstep import Call, Lockstep
+from .instances.pool import Pool
+from .instances.termination import terminate
+from .instances.zygote import require_linux, shared_zygote
+from .model import (
+    INVOKE_TYPES,
+    EventRecord,
+    Fact,
+    FunctionConfiguration,
+    OpenReadings,
+    Status,
+    StatusTrace,
+    api_error,
+    function_configuration,
+    payload_text,
+    valid_name,
+)
+from .settings import ScfSettings
+
+__all__ = [
+    "AsyncEventPage",
+    "AsyncEventStatus",
+    "AsyncEventSummary",
+    "Function",
+    "ScfAsyncWarning",
+    "ScfRuntime",
+]
+
+LATEST: Final = "$LATEST"
+_LATEST_NAMES: Final = (None, LATEST, "$DEFAULT")
+
+
+class ScfAsyncWarning(UserWarning):
+    """Something that the documents leave open was decided for the test."""
+
+
+@dataclass(frozen=True)
+class AsyncEventSummary:
+    """One row of ``list_async_events`` (document 52501)."""
+
+    invoke_request_id: str
+    invoke_type: str
+    qualifier: str
+    status: Status
+    start_time: datetime
+    end_time: datetime | None
+
+
+@dataclass(frozen=True)
+class AsyncEventPage:
+    """The answer of ``list_async_events``: ``total_count`` events pass the filters, and this is one page of them."""
+
+    total_count: int
+    events: list[AsyncEventSummary]
+
+
+@dataclass(frozen=True)
+class AsyncEventStatus:
+    """The answer of ``get_async_event_status`` (document 65704)."""
+
+    status: Status
+    status_code: int
+    invoke_request_id: str
+
+
+class Function:
+    """A deployed function."""
+
+    def __init__(self, runtime: ScfRuntime, version: FunctionVersion) -> None:
+        self._runtime = runtime
+        self._version = version
+        self._deleted = False
+        self.events: Final[list[AsyncEvent]] = []
+        """Its events in order of acceptance, those of sync functions too."""
+
+    @property
+    def configuration(self) -> FunctionConfiguration:
+        """What it is configured with."""
+        return self._version.configuration
+
+    @property
+    def name(self) -> str:
+        return self._version.configuration.name
+
+    @property
+    def namespace(self) -> str:
+        return self._version.configuration.namespace
+
+    def invoke_async(
+        self, payload: Json = None, *, qualifier: str | None = None, invoke_type: str = "OTHERS"
+    ) -> AsyncEvent:
+        """Have the platform accept an event with *payload* (JSON, 128 KB at most); none of its code runs yet.
+
+        Raises ``ScfUsageError`` for a function that is not async and for a payload that is not valid,
+        ``ScfApiError`` for an unknown *qualifier* or *invoke_type* and where ``max_instances`` is reached.
+        """
+        if not self.configuration.async_run:
+            raise ScfUsageError(
+                f"invoke_async: function {self.name!r} is deployed with async_run=False "
+                f"({self.configuration.sources.get('async_run', 'default')}), so it has no async events; "
+                "use run(payload), or deploy it with async_run=True"
+            )
+        return self._invoke(payload, qualifier, invoke_type)
+
+    def run(self, payload: Json = None) -> Json:
+        """Invoke, wait for the end, and give the result; raises ``HandlerError`` with the platform's error body."""
+        event = self._invoke(payload, None, "OTHERS")
+        return event.wait().result
+
+    def delete(self) -> None:
+        """DeleteFunction: running events are ABORTED (499), their instances reclaimed."""
+        if self._deleted:
+            raise api_error("ResourceNotFound.Function", function_name=self.name, namespace=self.namespace)
+        self._runtime._delete(self)
+        self._deleted = True
+
+    def _invoke(self, payload: Json, qualifier: str | None, invoke_type: str) -> AsyncEvent:
+        if self._deleted:
+            raise api_error("ResourceNotFound.Function", function_name=self.name, namespace=self.namespace)
+        if qualifier not in _LATEST_NAMES:
+            raise ScfApiError("ResourceNotFound.Qualifier", f"function {self.name} has no qualifier {qualifier!r}")
+        if invoke_type not in INVOKE_TYPES:
+            raise api_error("InvalidParameterValue.InvokeType", value=invoke_type, valid=", ".join(INVOKE_TYPES))
+        text = payload_text(payload, async_run=self.configuration.async_run)
+        return self._runtime._accept(self, text, invoke_type)
+
+    def __repr__(self) -> str:
+        return f"<Function {self.namespace}/{self.name} {self._version.code.handler}>"
+
+
+class ScfRuntime:
+    """The platform of one test: functions, events, and a clock of their own. Also a context manager.
+
+    *settings* are the defaults of everything; *seed* is what request ids are drawn from; *lookup* are the directories
+    in which relative code paths are looked up, by default the current one.
+    """
+
+    def __init__(
+        self,
+        settings: ScfSettings | None = None,
+        *,
+        start: datetime | None = None,
+        seed: str = "",
+        lookup: Iterable[str | os.PathLike[str]] = (),
+    ) -> None:
+        require_linux()
+        self.settings: Final = settings if settings is not None else ScfSettings()
+        self._lookup = tuple(os.fspath(directory) for directory in lookup) or (os.getcwd(),)
+        self._random = random.Random(f"pytest-scf-async {seed}")
+        self._clock_file = os.memfd_create("scf-async-clock", os.MFD_CLOEXEC)
+        os.ftruncate(self._clock_file, wire.PAGE_BYTES)
+        self._map = mmap.mmap(self._clock_file, wire.PAGE_BYTES)
+        self._page: Any = memoryview(self._map).cast("q")
+        page = cast(MutableSequence[int], self._page)
+        self.clock: Final = SimulatedClock(start or self.settings.start, page=page)
+        self._page[wire.CLOCK_BOOT] = self.clock.now_us - wire.UPTIME_US
+        self._pool = Pool(self.settings, self._clock_file)
+        self._lockstep = Lockstep(self.clock, self._pool, self.settings, self._next_order)
+        self._lockstep.on_end = self._ended
+        self.clock.attach(self._lockstep)
+        self._trace = StatusTrace()
+        self._functions: dict[tuple[str, str], Function] = {}
+        self._events: dict[str, AsyncEvent] = {}
+        self._closed = False
+
+    # -- functions ---------------------------------------------------------------------------------------------------
+
+    def deploy(
+        self,
+        code: str | os.PathLike[str] | Callable[..., object],
+        *,
+        handler: str | None = None,
+        runtime: str | None = None,
+        name: str | None = None,
+        namespace: str | None = None,
+        timeout: float | timedelta | None = None,
+        init_timeout: float | timedelta | None = None,
+        memory: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        async_run: bool | None = None,
+        trace: bool | None = None,
+        max_instances: int | None = None,
+    ) -> Function:
+        """Make a function of *code*: ``"path/to/file.py:main_handler"``, a code directory or zip with *handler*
+        ``"index.main_handler"``, or a function of an importable module or test file.
+
+        What is not given comes from the settings. *timeout* and *init_timeout* are simulated seconds, *memory* is MB.
+        Raises ``ScfUsageError`` with the value, where it came from, and what is valid.
+        """
+        given = {
+            "runtime": runtime,
+            "namespace": namespace,
+            "timeout": timeout,
+            "init_timeout": init_timeout,
+            "memory": memory,
+            "async_run": async_run,
+            "trace": trace,
+        }
+        given = {key: value for key, value in given.items() if value is not None}
+        values: dict[str, Any] = {
+            key: given.get(key, getattr(self.settings, key))
+            for key in ("runtime", "namespace", "timeout", "init_timeout", "memory", "async_run", "trace")
+        }
+        values["environment"] = environment
+        if isinstance(environment, (Mapping, type(None))):
+            values["environment"] = {**self.settings.environment, **(environment or {})}
+        sources = {key: "deploy(...)" if key in given else self.settings.source(key) for key in values}
+        sources["environment"] = "deploy(...)" if environment is not None else self.settings.source("environment")
+        sources |= {"name": "deploy(...)", "max_instances": "deploy(...)", "environment key": sources["environment"]}
+        resolved = resolve(code, handler, self._lookup, lambda: shared_zygote().scratch)
+        configuration = function_configuration(
+            name=self._free_name(resolved.stem, str(values["namespace"])) if name is None else name,
+            handler=resolved.handler,
+            max_instances=max_instances,
+            sources=sources,
+            **values,
+        )
+        key = (configuration.namespace, configuration.name)
+        if key in self._functions:
+            raise ScfUsageError(
+                f"name={name!r} (deploy(...)) is taken: a function of that name is deployed in the namespace "
+                f"{configuration.namespace!r}; give another name, or delete() that one"
+            )
+        function = Function(self, FunctionVersion(configuration, resolved, LATEST))
+        self._functions[key] = function
+        return function
+
+    def _free_name(self, stem: str, namespace: str) -> str:
+        number = 1
+        while (namespace, valid_name(stem, number)) in self._functions:
+            number += 1
+        return valid_name(stem, number)
+
+    @property
+    def functions(self) -> dict[str, Function]:
+        """The functions by name; those of another namespace than ``default`` as ``namespace/name``."""
+        return {
+            name if namespace == "default" else f"{namespace}/{name}": function
+            for (namespace, name), function in self._functions.items()
+        }
+
+    @property
+    def events(self) -> list[AsyncEvent]:
+        """All events in order of acceptance, expired ones too."""
+        return list(self._events.values())
+
+    def event(self, request_id: str) -> AsyncEvent:
+        """The event of *request_id*, expired or not; ``ScfUsageError`` when there was none."""
+        try:
+            return self._events[request_id]
+        except KeyError:
+            known = ", ".join(self._events) or "none"
+            raise ScfUsageError(
+                f"event({request_id!r}): this runtime accepted no such event; it accepted {known}"
+            ) from None
+
+    # -- the platform's operations -----------------------------------------------------------------------------------
+
+    def list_async_events(
+        self,
+        function_name: str,
+        *,
+        namespace: str = "default",
+        qualifier: str | None = None,
+        invoke_type: Sequence[str] = (),
+        status: Sequence[str] = (),
+        start_time_interval: tuple[datetime, datetime] | None = None,
+        end_time_interval: tuple[datetime, datetime] | None = None,
+        order: str = "DESC",
+        orderby: str = "StartTime",
+        offset: int = 0,
+        limit: int = 20,
+        invoke_request_id: str | None = None,
+    ) -> AsyncEventPage:
+        """ListAsyncEvents (document 52501): one page of a function's recorded events; intervals are half open.
+
+        Raises ``ScfApiError`` as the platform does: ``ResourceNotFound.Function``, ``InvalidParameterValue.Limit``, ….
+        """
+        self._lockstep.look()
+        self._require_function(function_name, namespace)
+        page = self._trace.list_events(
+            now_us=self.clock.now_us,
+            function_name=function_name,
+            namespace=namespace,
+            qualifier=qualifier,
+            invoke_types=invoke_type,
+            statuses=status,
+            start_interval=_interval(start_time_interval, "start_time_interval"),
+            end_interval=_interval(end_time_interval, "end_time_interval"),
+            order=order,
+            order_by=orderby,
+            offset=offset,
+            limit=limit,
+            invoke_request_id=invoke_request_id,
+        )
+        return AsyncEventPage(page.total_count, [self._summary(record) for record in page.records])
+
+    def get_async_event_status(self, request_id: str) -> AsyncEventStatus:
+        """GetAsyncEventStatus (document 65704); ``ScfApiError`` ``ResourceNotFound.AsyncEvent`` where there is none."""
+        self._lockstep.look()
+        record = self._trace.get(request_id, self.clock.now_us)
+        self._seen(record)
+        return AsyncEventStatus(record.status, record.status_code, record.request_id)
+
+    def terminate_async_event(
+        self,
+        function_name: str,
+        request_id: str,
+        namespace: str = "default",
+        grace_shutdown: bool = False,
+    ) -> None:
+        """TerminateAsyncEvent (document 52500). Moves no time; an event that is pending is started first.
+
+        Raises ``ScfApiError``: ``ResourceNotFound.Function``, ``ResourceNotFound.AsyncEvent``,
+        ``FailedOperation.AsyncEventStatus``.
+        """
+        self._lockstep.look()
+        function = self._require_function(function_name, namespace)
+        event = self._events.get(request_id)
+        if event is None or event not in function.events or not function.configuration.async_run:
+            raise api_error("ResourceNotFound.AsyncEvent", request_id=request_id)
+        if not event._event.record.recorded:
+            if not self.settings.terminate_without_trace:
+                raise api_error("ResourceNotFound.AsyncEvent", request_id=request_id)
+            warnings.warn(
+                f"event {request_id} was accepted while the status trace of {function_name} was off; the documents "
+                "leave open whether it can be terminated (setting terminate_without_trace)",
+                ScfAsyncWarning,
+                stacklevel=2,
+            )
+        terminate(self._lockstep, event._event, grace_shutdown, settle_first=True)
+
+    # -- time --------------------------------------------------------------------------------------------------------
+
+    def wait_all(self, events: Iterable[AsyncEvent] | None = None) -> list[AsyncEvent]:
+        """Let time pass until all *events* (by default every one of this runtime) have ended, and give them.
+
+        Raises one ``CannotEndError`` that names all that could not end.
+        """
+        wanted = self.events if events is None else list(events)
+        for event in wanted:
+            event._reads = 0
+        self._lockstep.drive(
+            Call(
+                f"wait_all() of {len(wanted)} events",
+                lambda: all(event._event.ended for event in wanted),
+                moves_clock=True,
+                opens_all_gates=True,
+            )
+        )
+        return wanted
+
+    def wait_until(self, predicate: Callable[[], object], within: float | timedelta) -> None:
+        """Let time pass until *predicate* is true; at most *within* simulated seconds.
+
+        It is asked whenever every event waits. Raises ``CannotEndError`` when the time is over.
+        """
+        if not callable(predicate):
+            raise ScfUsageError(f"wait_until: predicate is {predicate!r}, which cannot be called")
+        target = self.clock.now_us + duration_us(within, "wait_until(within)")
+        answer: list[bool] = []
+
+        def done() -> bool:
+            if any(instance.computing for instance in self._pool.instances):
+                return False
+            for event in self.events:
+                event._reads = 0
+            answer[:] = [bool(predicate())]
+            return answer[0] or (self.clock.now_us >= target and self._lockstep._all_quiet())
+
+        self._lockstep.drive(Call("wait_until(...)", done, moves_clock=True, target_us=target, opens_all_gates=True))
+        if not answer[0]:
+            raise CannotEndError(
+                f"wait_until({getattr(predicate, '__name__', predicate)!s}, within={within!r}): it was still false "
+                f"when {within!r} of simulated time had passed, at {self.clock.now.isoformat()}"
+            )
+
+    def close(self) -> None:
+        """Kill every instance; nothing of this runtime stays. The test's own event objects go on answering."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._lockstep.close()
+        finally:
+            for event in self._events.values():
+                event._event.ended_by_close = not event._event.ended
+            self.clock.detach()
+            self._page.release()
+            self._map.close()
+            os.close(self._clock_file)
+
+    def __enter__(self) -> ScfRuntime:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            warnings.warn(f"{self!r} was not closed", ResourceWarning, stacklevel=2, source=self)
+            self.close()
+
+    def __repr__(self) -> str:
+        return f"<ScfRuntime {len(self._functions)} functions, {len(self._events)} events, {self.clock!r}>"
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _next_order(self) -> int:
+        self._page[wire.CLOCK_SEQUENCE] += 1
+        return int(self._page[wire.CLOCK_SEQUENCE])
+
+    def _accept(self, function: Function, payload: str, invoke_type: str) -> AsyncEvent:
+        if self._closed:
+            raise ScfUsageError(f"function {function.name!r} belongs to a runtime that is closed")
+        configuration = function.configuration
+        limit = configuration.max_instances
+        with self._lockstep.locked():
+            running = sum(1 for event in function.events if not event._event.ended)
+            if limit is not None and running >= limit:
+                raise api_error("LimitExceeded.Quota", function_name=function.name, limit=limit)
+            record = EventRecord(
+                sequence=len(self._events),
+                request_id=str(uuid.UUID(int=self._random.getrandbits(128), version=4)),
+                function_name=configuration.name,
+                namespace=configuration.namespace,
+                qualifier=function._version.version,
+                invoke_type=invoke_type,
+                recorded=configuration.records_events,
+                start_us=self.clock.now_us,
+            )
+            settings = self.settings
+            event = Event(
+                record=record,
+                function=function._version,
+                payload=payload,
+                readings=OpenReadings(Status(settings.graceful_return_status), Status(settings.graceful_exit_status)),
+                time_us=lambda: self.clock.now_us,
+                region=settings.region,
+                appid=settings.appid,
+                uin=settings.uin,
+                unlistened_signal_line=settings.unlistened_signal_line,
+            )
+            self._trace.add(record)
+            facade = AsyncEvent(self._lockstep, event)
+            self._events[record.request_id] = facade
+            function.events.append(facade)
+            self._lockstep.accept(event)
+        return facade
+
+    def _ended(self, event: Event) -> None:
+        self._trace.ended(event.record)
+
+    def _delete(self, function: Function) -> None:
+        lockstep = self._lockstep
+        with lockstep.locked():
+            for event in function.events:
+                if not event._event.ended:
+                    lockstep.end(event._event, Fact.FUNCTION_DELETED)
+            for instance in self._pool.idle_of(function._version):
+                lockstep.reclaim(instance)
+            del self._functions[function.namespace, function.name]
+            self._trace.disable(function.name, function.namespace)
+
+    def _require_function(self, name: str, namespace: str) -> Function:
+        if namespace != "default" and all(known != namespace for known, _ in self._functions):
+            raise api_error("ResourceNotFound.Namespace", namespace=namespace)
+        function = self._functions.get((namespace, name))
+        if function is None:
+            raise api_error("ResourceNotFound.Function", function_name=name, namespace=namespace)
+        return function
+
+    def _seen(self, record: EventRecord) -> None:
+        event = self._events[record.request_id]._event
+        event.looked_at = event.looked_at or event.ended
+
+    def _summary(self, record: EventRecord) -> AsyncEventSummary:
+        self._seen(record)
+        return AsyncEventSummary(
+            invoke_request_id=record.request_id,
+            invoke_type=record.invoke_type,
+            qualifier=record.qualifier,
+            status=record.status,
+            start_time=to_datetime(record.start_us),
+            end_time=None if record.end_us is None else to_datetime(record.end_us),
+        )
+
+
+def _interval(interval: tuple[datetime, datetime] | None, name: str) -> tuple[int, int] | None:
+    if interval is None:
+        return None
+    start, end = interval
+    return to_us(start, f"{name}[0]"), to_us(end, f"{name}[1]")

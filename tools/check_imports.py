@@ -1,0 +1,228 @@
+"""Holds the direction of imports in the package: a room knows only the rooms that KNOWS names.
+
+An import counts wherever it stands: at the top, inside a function, under TYPE_CHECKING, or as import_module("a.name").
+Run: python tools/check_imports.py [the package's directory]
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGE = "pytest_scf_async"
+
+# Which rooms a room may import, itself aside. A room is a module or a package directly inside the package; "root" is
+# the package's __init__, and the two parts of instances with a rule of their own are rooms too.
+CORE = frozenset({"errors", "realtime", "settings", "model", "clock"})
+MACHINERY = CORE | {"instances", "bootstrap", "wire"}
+FACADE = MACHINERY | {"hookspecs", "report"}
+KNOWS: dict[str, frozenset[str]] = {
+    "errors": frozenset(),
+    "hookspecs": frozenset(),
+    "realtime": frozenset(),
+    "inside": frozenset(),
+    "settings": frozenset({"errors"}),
+    "model": frozenset({"errors"}),
+    "clock": frozenset({"errors", "realtime"}),
+    "wire": frozenset(),
+    "bootstrap": frozenset({"wire"}),
+    "instances": MACHINERY,
+    "report": frozenset({"model", "errors"}),
+    "runtime": FACADE,
+    "assertions": frozenset({"runtime", "report", "model", "errors"}),
+    "plugin": FACADE | {"runtime", "assertions", "inside", "root"},
+    "root": FACADE | {"runtime", "assertions", "inside"},
+}
+
+# Rooms that run inside an instance, beside the user's code: the standard library and what is named here, nothing else.
+OUTSIDERS_OF: dict[str, frozenset[str]] = {
+    "inside": frozenset(),
+    "wire": frozenset(),
+    "bootstrap": frozenset({"freezegun"}),
+}
+
+# `model` does no I/O, starts nothing and knows neither the real time nor pytest.
+BARRED_FROM: dict[str, frozenset[str]] = {
+    "model": frozenset(
+        {"os", "posix", "shutil", "tempfile", "socket", "select", "selectors", "subprocess", "multiprocessing"}
+        | {"signal", "time", "threading", "_thread", "concurrent", "asyncio", "pytest", "_pytest"}
+    ),
+}
+
+# Importing anything of these packages runs their __init__ as well, inside an instance too and at the start of every
+# pytest: at its top level it imports nothing of this project.
+LAZY = frozenset({PACKAGE, f"{PACKAGE}.instances"})
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import statement's one target: a dotted, absolute name."""
+
+    target: str
+    line: int
+    eager: bool
+
+
+class Module:
+    """A file of the package, by its dotted name."""
+
+    def __init__(self, path: Path, root: Path) -> None:
+        self.path = path
+        self.is_package = path.name == "__init__.py"
+        parts = path.relative_to(root).with_suffix("").parts
+        self.name = ".".join((PACKAGE, *(parts[:-1] if self.is_package else parts)))
+
+    def absolute(self, level: int, module: str | None) -> str | None:
+        """What `from <level dots><module> import ...` means here; None where the dots lead out of the package."""
+        if level == 0:
+            return module or ""
+        parts = self.name.split(".")
+        base = parts[: len(parts) - level + (1 if self.is_package else 0)]
+        return ".".join((*base, *(module.split(".") if module else ()))) if base else None
+
+
+class Finder(ast.NodeVisitor):
+    """Collects the imports of one module, with whether each runs when the module is imported."""
+
+    def __init__(self, module: Module, names: frozenset[str]) -> None:
+        self.module = module
+        self.names = names
+        self.found: list[Import] = []
+        self.escapes: list[int] = []
+        self._eager = True
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> None:
+        self._later(node)
+
+    visit_AsyncFunctionDef = visit_FunctionDef
+    visit_Lambda = visit_FunctionDef
+
+    def visit_If(self, node: ast.If) -> None:
+        if _last(node.test) != "TYPE_CHECKING":
+            self.generic_visit(node)
+            return
+        before, self._eager = self._eager, False
+        for child in node.body:
+            self.visit(child)
+        self._eager = before
+        for child in node.orelse:
+            self.visit(child)
+
+    def visit_Import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            self._add(alias.name, node)
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
+        base = self.module.absolute(node.level, node.module)
+        if base is None:
+            self.escapes.append(node.lineno)
+            return
+        for alias in node.names:
+            # `from pytest_scf_async import clock` means the module of that name where there is one.
+            submodule = f"{base}.{alias.name}"
+            is_room = base == PACKAGE and alias.name in KNOWS
+            self._add(submodule if is_room or submodule in self.names else base, node)
+
+    def visit_Call(self, node: ast.Call) -> None:
+        first = node.args[0] if node.args else None
+        if _last(node.func) in {"import_module", "__import__"} and isinstance(first, ast.Constant):
+            name = first.value
+            if isinstance(name, str) and not name.startswith("."):
+                self._add(name, node)
+        self.generic_visit(node)
+
+    def _later(self, node: ast.AST) -> None:
+        before, self._eager = self._eager, False
+        self.generic_visit(node)
+        self._eager = before
+
+    def _add(self, target: str, node: ast.stmt | ast.expr) -> None:
+        self.found.append(Import(target, node.lineno, self._eager))
+
+
+def _last(node: ast.expr) -> str | None:
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else None
+
+
+def room_of(name: str) -> str:
+    """The room of a module of the package, by its dotted name."""
+    _, *inner = name.split(".")
+    if not inner:
+        return "root"
+    if inner[0] == "instances" and inner[1:2] in (["bootstrap"], ["wire"]):
+        return inner[1]
+    return inner[0]
+
+
+def check(root: Path) -> list[str]:
+    """Every violation in the package whose directory is `root`, as `file:line: sentence`."""
+    modules = [Module(path, root) for path in sorted(root.rglob("*.py"))]
+    names = frozenset(module.name for module in modules)
+    violations: list[str] = []
+    for module in modules:
+        shown = f"{root.name}/{module.path.relative_to(root).as_posix()}"
+        try:
+            tree = ast.parse(module.path.read_bytes(), filename=str(module.path))
+        except SyntaxError as error:
+            violations.append(f"{shown}:{error.lineno or 1}: this file is not valid Python: {error.msg}.")
+            continue
+        finder = Finder(module, names)
+        finder.visit(tree)
+        found = [(line, "this relative import leads out of the package.") for line in finder.escapes]
+        room = room_of(module.name)
+        if room not in KNOWS:
+            found.append((1, f"'{room}' is no room of the package: add it to KNOWS in {Path(__file__).name}."))
+        else:
+            found += [(one.line, sentence) for one in finder.found for sentence in _judge(module, one)]
+        violations += [f"{shown}:{line}: {sentence}" for line, sentence in sorted(set(found))]
+    return violations
+
+
+def _judge(module: Module, one: Import) -> Iterator[str]:
+    room = room_of(module.name)
+    top = one.target.split(".")[0]
+    if top != PACKAGE:
+        if top in BARRED_FROM.get(room, ()):
+            yield f"{room} must not import {one.target}: no I/O, no processes, no real time and no pytest there."
+        allowed = OUTSIDERS_OF.get(room)
+        if allowed is not None and top not in allowed and top not in sys.stdlib_module_names:
+            loaded = " and ".join(("the standard library", *sorted(allowed)))
+            yield f"{room} must not import {one.target}: beside the user's code only {loaded} may be loaded."
+        return
+    target = room_of(one.target)
+    if target != room and target not in KNOWS[room]:
+        if target == "plugin":
+            yield f"{room} must not import plugin: nobody does."
+        elif target not in KNOWS:
+            yield f"{room} must not import {one.target}: '{target}' is no room of the package."
+        else:
+            known = ", ".join(sorted(KNOWS[room])) or "no other room of the package"
+            yield f"{room} must not import {_shown(target)}: it may know {known}."
+    if module.is_package and module.name in LAZY and one.eager:
+        where = "only inside a function or under TYPE_CHECKING"
+        yield f"{module.name} must not import {one.target} at its top level: {where}."
+
+
+def _shown(room: str) -> str:
+    return "the package itself" if room == "root" else room
+
+
+def main(arguments: list[str]) -> int:
+    root = Path(arguments[0]) if arguments else Path(__file__).resolve().parent.parent / PACKAGE
+    if not root.is_dir() or not any(root.rglob("*.py")):
+        print(f"check_imports: no Python files in {root}", file=sys.stderr)
+        return 2
+    violations = check(root)
+    for violation in violations:
+        print(violation)
+    print(f"check_imports: {len(violations)} violations" if violations else "check_imports: all imports run one way")
+    return 1 if violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
