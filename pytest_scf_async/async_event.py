@@ -237,7 +237,7 @@ class AsyncEvent:
         event that runs it. Lines of children and of ``os.write`` are met at the next settling. A line that is there
         already is no gate. Raises ``GateNotReachedError`` when the event ends without it.
         """
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        if type(count) is not int or count < 1:
             raise ScfUsageError(f"count={count!r} is not valid: it is a whole number of lines, 1 or more")
         shown, found = line_matcher(pattern)
         lockstep, event = self._lockstep, self._event
@@ -331,10 +331,10 @@ class AsyncEvent:
 
 
 def line_matcher(pattern: str | re.Pattern[str]) -> tuple[str, Callable[[str], bool]]:
-    """*pattern* for messages, and what says whether a line has it; ``ScfUsageError`` for anything but such a pattern."""
+    """*pattern* for messages, and what says whether a line has it; ``ScfUsageError`` for anything else."""
     if isinstance(pattern, str):
         return repr(pattern), lambda line: pattern in line
-    if isinstance(pattern, re.Pattern) and isinstance(pattern.pattern, str):
+    if isinstance(getattr(pattern, "pattern", None), str):  # a pattern for bytes finds nothing in a line
         return f"re.compile({pattern.pattern!r})", lambda line: pattern.search(line.removesuffix("\r")) is not None
     raise ScfUsageError(f"pattern={pattern!r} is not valid: it is a str or a compiled pattern for str")
 

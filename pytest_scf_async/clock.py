@@ -44,7 +44,7 @@ def to_datetime(us: int) -> datetime:
 
 
 def duration_us(value: float | timedelta, source: str) -> int:
-    """Whole microseconds of a duration in seconds or a ``timedelta``; ``ScfUsageError`` that names *source* otherwise."""
+    """Whole microseconds of a duration in seconds or a ``timedelta``; else ``ScfUsageError`` that names *source*."""
     if isinstance(value, timedelta):
         us = value // MICROSECOND
     elif isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -123,7 +123,7 @@ class SimulatedClock:
         self._move(self.now_us + duration_us(duration, "advance(duration)"), past_held)
 
     def move_to(self, when: datetime, *, past_held: bool = False) -> None:
-        """Let time pass until *when* (aware); otherwise as ``advance``. Raises ``ScfUsageError`` for an earlier time."""
+        """Let time pass until *when* (aware), as ``advance`` does. Raises ``ScfUsageError`` for an earlier time."""
         target = to_us(when, "move_to(when)")
         if target < self.now_us:
             raise ScfUsageError(

@@ -54,7 +54,7 @@ class HandlerError(ScfAsyncError):
 
 
 class ScfApiError(ScfAsyncError):
-    """The platform refused an operation: ``code`` is its error code, as on the wire (``ResourceNotFound.AsyncEvent``)."""
+    """The platform refused an operation: ``code`` is its code as on the wire (``ResourceNotFound.AsyncEvent``)."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")

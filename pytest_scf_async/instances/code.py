@@ -1,4 +1,4 @@
-"""Where a function's code is: what ``deploy`` was given, resolved to a directory, an entry file, a module and a function."""
+"""Where a function's code is: what ``deploy`` was given, as a directory, an entry file, a module and a function."""
 
 from __future__ import annotations
 

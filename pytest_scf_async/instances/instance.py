@@ -48,6 +48,33 @@ class Owner(Protocol):
 class Instance:
     """A process that was forked from the zygote. Signals go to it by the pidfd that came with it, and only so."""
 
+    outside = 0
+    """Threads that the instance has outside the door: computing, or in a real wait that nothing announced."""
+    held = 0
+    head: DueThing | None = None
+    """When the first of its waits is due."""
+    waits_in = ""
+    """The wait that was entered last."""
+    turn = False
+    """It has the turn: one of its threads is on its way, or computes."""
+    overtaken = False
+    """It lost the turn without a word: it is in a real wait that nothing announced, or computes for too long."""
+    overrun = False
+    gated: str | None = None
+    frozen = False
+    stopped = False
+    gate_on_main = False
+    opening = False
+    """Its gate will be opened in its turn."""
+    has_gates = False
+    entered = 0
+    """How many times a handler of a signal has been entered."""
+    listening_since_us: int | None = None
+    """When user code installed its handler of SIGTERM."""
+    sent = 0
+    """Frames sent so far: a report that has seen fewer is out of date."""
+    released = False
+
     def __init__(self, zygote: Zygote, owner: Owner, request: wire.JsonObject, clock_fd: int, sandbox: Sandbox) -> None:
         self.owner = owner
         self.sandbox = sandbox
@@ -58,33 +85,6 @@ class Instance:
         self.refused: str | None = None
         self.rss = 0
         """Peak memory in bytes above that at the fork, as last told."""
-        self.outside = 0
-        """Threads that the instance has outside the door: computing, or in a real wait that nothing announced."""
-        self.held = 0
-        self.head: DueThing | None = None
-        """When the first of its waits is due."""
-        self.waits_in = ""
-        """The wait that was entered last."""
-        self.turn = False
-        """It has the turn: one of its threads is on its way, or computes."""
-        self.overtaken = False
-        """It lost the turn without a word: it is in a real wait that nothing announced, or computes for too long."""
-        self.overrun = False
-        self.gated: str | None = None
-        self.frozen = False
-        self.stopped = False
-        self.gate_on_main = False
-        self.opening = False
-        """Its gate will be opened in its turn."""
-        self.has_gates = False
-        self.entered = 0
-        """How many times a handler of a signal has been entered."""
-        self.listening_since_us: int | None = None
-        """When user code installed its handler of SIGTERM."""
-        self.sent = 0
-        """Frames sent so far: a report that has seen fewer is out of date."""
-        self.released = False
-
         self.zygote = zygote
         self.channel, theirs = socket.socketpair()
         self.channel.setblocking(False)
@@ -169,10 +169,12 @@ class Instance:
 
     def pump(self) -> None:
         """Take in what the instance has said and written, in true order, without waiting."""
+        if self.released:
+            return
         if self._unsent:
             self._flush()
         frames: list[tuple[int, bytes]] = []
-        while not self.released:
+        while True:
             try:
                 data = self.channel.recv(READ_BYTES)
             except (BlockingIOError, ConnectionResetError):
@@ -220,10 +222,9 @@ class Instance:
             assert data is not None
             *lines, rest = data.split(b"\n")
             for line in lines:
-                if self._line:
-                    line = bytes(self._line) + line
-                    self._line.clear()
-                self.owner.instance_wrote(self, line.decode("utf-8", "replace"))
+                whole = bytes(self._line) + line if self._line else line
+                self._line.clear()
+                self.owner.instance_wrote(self, whole.decode("utf-8", "replace"))
             self._line += rest
 
     def finish_output(self) -> None:

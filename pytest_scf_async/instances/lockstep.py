@@ -1,8 +1,8 @@
 """Lockstep: of one runtime one thread computes at a time, and only while the test waits for it.
 
-A blocking call drives: it hears what instances say, gives the turn to what is due, and, where the call moves the clock, moves
-it to the next due time once every running event waits. There is no thread of ours: whoever makes a blocking call does this, one
-caller at a time; others wait until it has something for them.
+A blocking call drives: it hears what instances say, gives the turn to what is due, and, where the call moves the clock,
+moves it to the next due time once every running event waits. There is no thread of ours: whoever makes a blocking call
+does this, one caller at a time; others wait until it has something for them.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class Lockstep:
         self.events: list[Event] = []
         self.todo: deque[Callable[[], None]] = deque()
         self.progress = 0
-        self.on_end: Callable[[Event], None] = lambda event: None
-        self.on_start: Callable[[Instance], None] = lambda instance: None
+        self.on_end: Callable[[Event], None] = lambda _: None
+        self.on_start: Callable[[Instance], None] = lambda _: None
         self._gates = 0
         self._condition = threading.Condition(threading.RLock())
         self._driver: int | None = None
@@ -398,6 +398,7 @@ class Lockstep:
                 words = instance.zygote.last_words()
                 if event is not None:
                     event.note("instance", "the zygote was killed, and the instance with it")
+                    event.ended_by_close = True
                     self.end(event, Fact.PROCESS_EXITED)
                 else:
                     self._drop(instance)
@@ -466,7 +467,8 @@ class Lockstep:
         gated = [event for event in self.events_running() if event.instance is not None and event.instance.gated]
         if gated:
             event = gated[0]
-            assert event.instance is not None and event.instance.gated is not None
+            assert event.instance is not None
+            assert event.instance.gated is not None
             gate = event.gates[event.instance.gated]
             raise CannotEndError(
                 f"{call.name} needs simulated time to pass, but event {event.request_id} stands at {gate.description}: "
@@ -492,8 +494,8 @@ class Lockstep:
         for zygote in {instance.zygote for instance in self.pool.instances}:
             poller.register(zygote.connection.fileno(), select.POLLIN)
         self._driver = threading.get_ident()
-        self._condition.release()
         try:
+            self._condition.release()
             heard = poller.poll(patience.next_look() * 1000)
         finally:
             self._condition.acquire()

@@ -13,7 +13,7 @@ from .zygote import shared_zygote
 
 
 class Pool:
-    """Idle instances are used first, the one that was used last before others; none idle: a new one (document 19805)."""
+    """Idle instances are used first, the one used last before others; none idle: a new one (document 19805)."""
 
     def __init__(self, settings: ScfSettings, clock_fd: int) -> None:
         self.settings = settings

@@ -38,7 +38,7 @@ def signal_state(pid: int, signum: int) -> SignalState | None:
 
 
 def activity(pid: int) -> tuple[bool, tuple[tuple[str, str, bytes], ...]]:
-    """Whether a thread of *pid* runs or is runnable, and a picture of all threads: equal pictures mean that none ran."""
+    """Whether a thread of *pid* runs or could, and a picture of all threads: equal pictures mean that none ran."""
     picture: list[tuple[str, str, bytes]] = []
     running = False
     try:

@@ -69,6 +69,7 @@ class Zygote:
         self.log_path = os.path.join(self.scratch, "zygote.log")
         self.alive = True
         self.next_number = 1
+        self._numbering = threading.Lock()
         self.listeners: dict[int, Listener] = {}
         owner = os.pidfd_open(os.getpid())
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
@@ -101,8 +102,9 @@ class Zygote:
 
     def spawn(self, request: wire.JsonObject, fds: list[int], listener: Listener) -> int:
         """Ask for an instance; *listener* hears of its start (with a pidfd) and of its end. Gives its number."""
-        number = self.next_number
-        self.next_number += 1
+        with self._numbering:
+            number = self.next_number
+            self.next_number += 1
         self.listeners[number] = listener
         body = {**request, "op": "spawn", "id": number, "nonce": self.nonce, "mark": self.mark}
         self._send(body, [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
@@ -131,7 +133,9 @@ class Zygote:
         """Hear what has come, without waiting."""
         while self.alive:
             try:
-                data, ancillary, _, _ = self.connection.recvmsg(1 << 16, socket.CMSG_SPACE(4))
+                data, ancillary, _, _ = self.connection.recvmsg(
+                    1 << 16, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC
+                )
             except BlockingIOError:
                 return
             except ConnectionResetError:

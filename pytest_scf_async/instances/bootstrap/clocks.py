@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -76,6 +77,11 @@ def honour_user_freezes(factories: list[Any], frozen_time: Callable[[], float]) 
     global _user_freezes, _frozen_time
     _user_freezes = factories
     _frozen_time = frozen_time
+
+
+def microseconds(seconds: float) -> int:
+    """Whole µs of *seconds*, rounded up; what the binary fraction adds by itself (1.1 s) is no part of it."""
+    return math.ceil(seconds * 1_000_000 - 0.001)
 
 
 def now_us() -> int:

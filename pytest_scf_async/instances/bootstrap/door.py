@@ -1,10 +1,10 @@
 """The one door that every simulated wait goes through, and the bookkeeping of an instance's threads.
 
 An instance is parked if and only if every Python thread of it is inside the door. A thread that comes in says so to the
-harness (with what its instance has to wait for next), and blocks in ``poll`` on an eventfd of its own; the thread that came
-in last also reads the channel. The harness gives the turn: the first of the waits that are due goes on, one thread at a
-time. Signals that reach the main thread while it is inside are run at a safe point of the wait, so no structure here is
-ever seen half changed, and a handler may wait itself: its wait lies on top of the interrupted one.
+harness (with what its instance has to wait for next), and blocks in ``poll`` on an eventfd of its own; the thread that
+came in last also reads the channel. The harness gives the turn: the first of the waits that are due goes on, one thread
+at a time. Signals that reach the main thread while it is inside are run at a safe point of the wait, so no structure
+here is ever seen half changed, and a handler may wait itself: its wait lies on top of the interrupted one.
 """
 
 from __future__ import annotations
@@ -102,11 +102,12 @@ class Door:
         self.gates_changed: Callable[[list[wire.JsonObject]], None] = lambda gates: None
 
     def attach(
-        self, channel: socket.socket, attention: int, clock_page: Any, control_page: Any, marks: int, mark: bytes
+        self, channel: socket.socket, attention: int, pages: tuple[Any, Any], marks: int, mark: bytes
     ) -> None:
         """Become the door of an instance whose only thread is the calling one, which is computing.
 
-        *marks* is a descriptor of the output pipe that user code does not know, *mark* what goes there.
+        *pages* are the clock's and the control page, *marks* is a descriptor of the output pipe that user code does
+        not know, *mark* what goes there.
         """
         self.lock = _thread.allocate_lock()
         self.channel = channel
@@ -114,8 +115,7 @@ class Door:
         self.attention = attention
         self.marks = marks
         self.mark = mark
-        self.clock_page = clock_page
-        self.control_page = control_page
+        self.clock_page, self.control_page = pages
         self.seen_messages = 0
         self.frames = wire.FrameReader()
         self.heap: list[tuple[int, int, Wait]] = []
@@ -378,7 +378,7 @@ class Door:
     def _head(self) -> Wait | None:
         heap = self.heap
         while heap:
-            due, sequence, wait = heap[0]
+            _, sequence, wait = heap[0]
             if wait.over or wait.suspended or wait.granted or wait.sequence != sequence:
                 heapq.heappop(heap)
             else:

@@ -38,7 +38,7 @@ def _local_offset(us: int) -> datetime_module.timedelta:
 
 def install() -> None:
     """Put freezegun's ``datetime`` and ``date`` in place, driven by the shared clock, under any freeze of user code."""
-    import freezegun.api as api  # noqa: PLC0415  (after the patches of time)
+    from freezegun import api  # noqa: PLC0415  (after the patches of time)
 
     for name in ("freeze_factories", "tz_offsets", "ignore_lists", "tick_flags", "FakeDatetime", "FakeDate"):
         if not hasattr(api, name):
@@ -84,7 +84,7 @@ def install() -> None:
         return _real_datetime.timestamp(self)
 
     FakeDatetime.now = classmethod(now)
-    FakeDatetime.today = classmethod(lambda cls: now(cls))
+    FakeDatetime.today = classmethod(now)
     FakeDatetime.fromtimestamp = classmethod(fromtimestamp)
     FakeDatetime.astimezone = astimezone
     FakeDatetime.timestamp = timestamp

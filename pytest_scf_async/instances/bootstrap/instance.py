@@ -30,6 +30,7 @@ def _page(fd: int) -> Any:
 
 def _too_many_reads() -> None:
     door.park(clocks.now_us() + clocks.READ_WAIT_US, "a loop that polls the clock")
+    clocks.reads = clocks.reads_limit  # such a wait is no progress: the next read is one too
 
 
 def _become(config: wire.JsonObject, fds: list[int], zygote: int) -> None:
@@ -53,7 +54,7 @@ def _become(config: wire.JsonObject, fds: list[int], zygote: int) -> None:
     sys.argv = ["bootstrap.py"]
     output.install()
     mark = wire.mark_of(config["nonce"])
-    door.attach(socket.socket(fileno=channel), attention, clock_page, control_page, pipe, mark)
+    door.attach(socket.socket(fileno=channel), attention, (clock_page, control_page), pipe, mark)
     clocks.attach(clock_page, config["clock_reads_before_wait"], _too_many_reads)
 
 

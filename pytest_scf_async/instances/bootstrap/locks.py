@@ -1,7 +1,7 @@
 """``threading``'s locks and ``queue.SimpleQueue``: the state stays in the C object, only the waiting is ours.
 
-Everything else of ``threading`` and ``queue`` (``Event``, ``Condition``, ``Semaphore``, ``Barrier``, ``Queue``) is built on these
-by the standard library itself. No lock of ours is held while a signal's handler may run.
+Everything else of ``threading`` and ``queue`` (``Event``, ``Condition``, ``Semaphore``, ``Barrier``, ``Queue``) is
+built on these by the standard library itself. No lock of ours is held while a signal's handler may run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import time
 from collections import deque
 from typing import Any
 
-from .clocks import now_us
+from .clocks import microseconds, now_us
 from .door import Wait, describe_caller, door
 
 _allocate_lock = _thread.allocate_lock
@@ -24,7 +24,7 @@ _get_ident = _thread.get_ident
 
 def timeout_due(timeout: float) -> int:
     """When a wait with *timeout* seconds ends: rounded up, and 1 µs later, so that ``deadline < now`` holds then."""
-    return now_us() + -int(-timeout * 1_000_000 // 1) + 1
+    return now_us() + microseconds(timeout) + 1
 
 
 def wake_first(waiters: deque[Wait]) -> None:

@@ -95,7 +95,7 @@ def install() -> None:
 
 
 def flush() -> None:
-    """Everything that user code left in streams of its own over our pipe's descriptors is its own affair; ours is out."""
+    """Let out what the two streams still have."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import operator
 import time
 from typing import Any
 
+from .clocks import microseconds
 from .door import door
 
 _real_sleep = time.sleep
 
+LONGEST = 2**63 / 1e9
+"""Seconds; from here on the standard library says that it cannot convert the number."""
+
 
 def sleep(seconds: Any, /) -> None:
     """Delay execution for a given number of seconds, of simulated time."""
-    if not door.active:
-        _real_sleep(seconds)
-        return
-    microseconds = -int(-seconds * 1_000_000 // 1) if isinstance(seconds, (int, float)) and seconds == seconds else 0
-    if microseconds <= 0:
-        _real_sleep(seconds)  # 0 is no wait; the rest is an error in the standard library's own words
-        return
-    door.sleep(microseconds)
+    value = seconds
+    if door.active and not isinstance(seconds, float):
+        try:
+            value = operator.index(seconds)
+        except TypeError:
+            value = -1  # an error, which the standard library puts in its own words
+    if door.active and 0 < value < LONGEST:
+        door.sleep(microseconds(value))
+    else:
+        _real_sleep(seconds)  # 0 is no wait
 
 
 def install() -> None:

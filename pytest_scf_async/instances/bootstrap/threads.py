@@ -92,7 +92,7 @@ def _is_alive(self: threading.Thread) -> bool:
 
 
 def join_all() -> None:
-    """What the interpreter does at its end: call what was registered for it, then wait for threads that are no daemons."""
+    """What the interpreter does at its end: call what was registered for it, then wait for all but daemon threads."""
     for callback in reversed(getattr(threading, "_threading_atexits", [])):
         callback()
     while True:

@@ -1,8 +1,8 @@
-"""The zygote: a fresh interpreter with everything loaded that an instance needs, which forks instances from its main thread.
+"""The zygote: a fresh interpreter with all that an instance needs, which forks instances from its main thread.
 
-It ends, and with it every process below it, when the harness's socket is closed or the test process is gone. Orphans of
-instances come to it (an instance adopts those of its own children while it lives), and are killed at once: a child of the
-zygote that is no instance belonged to an instance that is gone.
+It ends, and with it every process below it, when the harness's socket is closed or the test process is gone. Orphans
+of instances come to it (an instance adopts those of its own children while it lives), and are killed at once: a child
+of the zygote that is no instance belonged to an instance that is gone.
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ class Zygote:
         os._exit(0)
 
     def _serve(self) -> None:
-        data, ancillary, _, _ = self.connection.recvmsg(PACKET, socket.CMSG_SPACE(DESCRIPTORS * 4))
+        data, ancillary, _, _ = self.connection.recvmsg(
+            PACKET, socket.CMSG_SPACE(DESCRIPTORS * 4), socket.MSG_CMSG_CLOEXEC
+        )
         if not data:
             self.end()
         fds = array.array("i")
