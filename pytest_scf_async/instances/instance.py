@@ -104,7 +104,7 @@ class Instance:
         self._tail = b""
         """The end of what was read, where it may be the beginning of a mark."""
         self._line = bytearray()
-        self.output_open = True
+        self.output_open = self.channel_open = True
         try:
             self.number = zygote.spawn(
                 request, [theirs.fileno(), pipe, clock_fd, self.control_file, self.attention], self._zygote_said
@@ -167,8 +167,8 @@ class Instance:
                 raise
             del self._unsent[:sent]
 
-    def pump(self) -> None:
-        """Take in what the instance has said and written, in true order, without waiting."""
+    def pump(self, wrote: bool = True) -> None:
+        """Take in what the instance has said and written, in true order, without waiting; *wrote*: there is output."""
         if self.released:
             return
         if self._unsent:
@@ -180,11 +180,13 @@ class Instance:
             except (BlockingIOError, ConnectionResetError):
                 break
             if not data:
+                self.channel_open = False
                 break
             frames += self._frames.feed(data)
             if len(data) < READ_BYTES:
                 break
-        self._read_output()
+        if wrote:
+            self._read_output()
         for kind, body in frames:
             self._give_lines()
             if kind in wire.MARKED and self._written:
@@ -250,6 +252,7 @@ class Instance:
             self.pidfd = fd
         elif message["op"] == "refused":
             self.refused = str(message["error"])
+            self.owner.instance_gone(self)
         elif message["op"] == "gone":
             self.status = int(message["status"])
             self.owner.instance_gone(self)
@@ -318,11 +321,6 @@ class Instance:
             if fd is not None:
                 os.close(fd)
         self.sandbox.remove()
-
-    def require_start(self) -> None:
-        """Raise ``HarnessError`` when the zygote could not fork the instance."""
-        if self.refused is not None:
-            raise HarnessError(f"the zygote could not fork an instance: {self.refused}")
 
     def told(self, body: bytes) -> wire.JsonObject:
         value = json.loads(body)

@@ -21,10 +21,12 @@ from ..model import Fact, InstanceFate, transition
 from ..realtime import REAL
 from ..settings import ScfSettings
 from . import procfs, wire
+from .ears import Ears
 from .event import Event, Gate
 from .explain import explain
 from .instance import Instance
 from .pool import Pool
+from .zygote import Zygote
 
 FIRST_LOOK = 0.02
 """Real seconds without a word from the instance that has the turn, after which ``/proc`` is looked at."""
@@ -72,6 +74,7 @@ class Lockstep:
         self._condition = threading.Condition(threading.RLock())
         self._driver: int | None = None
         self._closed = False
+        self._ears = Ears()
 
     # -- events ------------------------------------------------------------------------------------------------------
 
@@ -94,6 +97,7 @@ class Lockstep:
         cold = instance is None
         if instance is None:
             instance = self.pool.spawn(event.function, self)
+            self._ears.add(instance)
             self.on_start(instance)
         else:
             instance.go_on()
@@ -167,7 +171,9 @@ class Lockstep:
             instance.head.cancel()
             instance.head = None
         self.pool.drop(instance)
-        instance.release()
+        if not instance.released:
+            self._ears.remove(instance)
+            instance.release()
 
     def _kill(self, instance: Instance) -> None:
         """SIGKILL, and wait until the process and what it left are gone."""
@@ -300,6 +306,10 @@ class Lockstep:
 
     def _exited(self, instance: Instance) -> None:
         event = self.pool.events.get(instance)
+        if instance.refused is not None and event is not None:
+            event.ended_by_close = True
+            self.end(event, Fact.PROCESS_EXITED)
+            raise HarnessError(f"the zygote could not fork an instance: {instance.refused}")
         if event is not None and not event.ended:
             self.end(event, Fact.PROCESS_EXITED, detail=f"the process ended: {exit_text(instance.status)}")
         elif not instance.released:
@@ -371,13 +381,22 @@ class Lockstep:
         """Hear what has come, without waiting; the caller has the lock."""
         if self._closed:
             return
-        for zygote in {instance.zygote for instance in self.pool.instances}:
-            zygote.pump()
-            if not zygote.alive:
-                self._zygote_died()
-        for instance in list(self.pool.instances):
-            instance.pump()
-            instance.require_start()
+        self._hear(0)
+
+    def _hear(self, timeout: float) -> bool:
+        """Hear what comes within *timeout* real seconds; whether there was anything."""
+        heard = self._ears.listen(timeout)
+        self._take(heard)
+        return bool(heard)
+
+    def _take(self, heard: dict[Instance | Zygote, bool]) -> None:
+        for speaker, wrote in heard.items():
+            if isinstance(speaker, Instance):
+                speaker.pump(wrote)
+            else:
+                speaker.pump()
+                if not speaker.alive:
+                    self._zygote_died()
         while self.todo:
             self.todo.popleft()()
 
@@ -431,6 +450,8 @@ class Lockstep:
 
     def _drive(self, call: Call) -> None:
         patience = _Patience(self, call)
+        if self._driver is None:
+            self.pump()
         while True:
             if self._driver is not None and self._driver != threading.get_ident():
                 self._condition.wait(LOOK_EVERY)  # another caller hears for both
@@ -438,7 +459,6 @@ class Lockstep:
                     return
                 patience.check(None)
                 continue
-            self.pump()
             if call.done():
                 return
             busy = [instance for instance in self.pool.instances if instance.computing]
@@ -486,26 +506,19 @@ class Lockstep:
 
     def _listen(self, patience: _Patience, busy: list[Instance]) -> None:
         """Wait for a word of an instance, of the zygote, or of time; the lock is given up meanwhile."""
-        poller = select.poll()
-        for instance in self.pool.instances:
-            poller.register(instance.channel.fileno(), select.POLLIN)
-            if instance.output_open:
-                poller.register(instance.output, select.POLLIN)
-        for zygote in {instance.zygote for instance in self.pool.instances}:
-            poller.register(zygote.connection.fileno(), select.POLLIN)
         self._driver = threading.get_ident()
         try:
             self._condition.release()
-            heard = poller.poll(patience.next_look() * 1000)
+            heard = self._ears.listen(patience.next_look())
         finally:
             self._condition.acquire()
             self._driver = None
         if heard:
             patience.heard()
+            self._take(heard)
         else:
             patience.check(busy)
-        if patience.others:
-            self._condition.notify_all()
+        self._condition.notify_all()
 
     def settled(self, event: Event) -> bool:
         """Started, and parked, held, gated or ended."""
@@ -556,6 +569,7 @@ class Lockstep:
                     instance.finish_output()
                 self._drop(instance)
             self.todo.clear()
+            self._ears.close()
             if problems:
                 raise problems[0]
 
@@ -566,7 +580,6 @@ class _Patience:
     def __init__(self, lockstep: Lockstep, call: Call) -> None:
         self.lockstep = lockstep
         self.call = call
-        self.others = False
         self.started = REAL.monotonic()
         self.progressed = self.started
         self.progress = lockstep.progress

@@ -10,6 +10,7 @@ here is ever seen half changed, and a handler may wait itself: its wait lies on 
 from __future__ import annotations
 
 import _thread
+import gc
 import heapq
 import json
 import os
@@ -31,6 +32,33 @@ _get_ident = _thread.get_ident
 
 OWN_CODE = os.path.dirname(_PACKAGE) + os.sep
 """Frames whose code lies here are ours: users do not see them."""
+
+
+class _Section:
+    """The door's lock, with the garbage collector off: a finaliser of user code may come back into the door.
+
+    The main thread holds it only with ``main_inside`` set, so that no signal's handler runs under it either.
+    """
+
+    __slots__ = ("_collects", "_lock")
+
+    def __init__(self) -> None:
+        self._lock = _thread.allocate_lock()
+        self._collects = False
+
+    def __enter__(self) -> None:
+        collects = gc.isenabled()
+        gc.disable()
+        self._lock.acquire()
+        gc.disable()  # the thread that had the lock has just enabled it
+        self._collects = self._collects or collects
+
+    def __exit__(self, *exception: object) -> None:
+        collects = self._collects
+        self._collects = False
+        self._lock.release()
+        if collects:
+            gc.enable()
 
 
 class Wait:
@@ -55,11 +83,10 @@ class Wait:
 class ThreadState:
     """What the door knows of one Python thread."""
 
-    __slots__ = ("bell", "ended", "joiners", "main", "owner", "poller", "polls_channel", "waits")
+    __slots__ = ("bell", "ended", "joiners", "main", "poller", "polls_channel", "waits")
 
-    def __init__(self, main: bool, owner: Any = None) -> None:
+    def __init__(self, main: bool) -> None:
         self.main = main
-        self.owner = owner
         self.bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.waits: list[Wait] = []
         self.ended = False
@@ -109,7 +136,7 @@ class Door:
         *pages* are the clock's and the control page, *marks* is a descriptor of the output pipe that user code does
         not know, *mark* what goes there.
         """
-        self.lock = _thread.allocate_lock()
+        self.lock = _Section()
         self.channel = channel
         self.channel_fd = channel.fileno()
         self.attention = attention
@@ -212,9 +239,9 @@ class Door:
 
     # -- threads -----------------------------------------------------------------------------------------------------
 
-    def expect_thread(self, owner: Any) -> ThreadState:
+    def expect_thread(self) -> ThreadState:
         """Count a thread that is about to be started: it is ready, and waits for its first turn."""
-        thread = ThreadState(main=False, owner=owner)
+        thread = ThreadState(main=False)
         thread.poller.register(self.attention, _POLLIN)
         main = self._enter()
         try:

@@ -26,7 +26,7 @@ def _run(state: ThreadState, function: Any, args: Any, kwargs: Any) -> None:
 
 def _expect(function: Any) -> ThreadState:
     owner = getattr(function, "__self__", None)
-    state = door.expect_thread(owner)
+    state = door.expect_thread()
     if isinstance(owner, threading.Thread):
         owner._scf_async_state = state  # type: ignore[attr-defined]
     return state

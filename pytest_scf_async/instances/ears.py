@@ -1,0 +1,71 @@
+"""What a runtime listens to: the channels and outputs of its instances, and the zygotes that they were forked from."""
+
+from __future__ import annotations
+
+import select
+
+from .instance import Instance
+from .zygote import Zygote
+
+
+class Ears:
+    """One ``epoll`` for a runtime. Descriptors are watched from an instance's start until it is dropped."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._channels: dict[int, Instance] = {}
+        self._outputs: dict[int, Instance] = {}
+        self._zygotes: dict[int, Zygote] = {}
+
+    def add(self, instance: Instance) -> None:
+        """Listen to *instance*, and to its zygote."""
+        self._watch(instance.channel.fileno())
+        self._channels[instance.channel.fileno()] = instance
+        self._watch(instance.output)
+        self._outputs[instance.output] = instance
+        connection = instance.zygote.connection.fileno()
+        if self._zygotes.get(connection) is not instance.zygote:
+            self._watch(connection)
+            self._zygotes[connection] = instance.zygote
+
+    def remove(self, instance: Instance) -> None:
+        """Listen to *instance* no more; before its descriptors are closed."""
+        for fd, known in ((instance.channel.fileno(), self._channels), (instance.output, self._outputs)):
+            if known.pop(fd, None) is not None:
+                self._forget(fd)
+
+    def listen(self, timeout: float) -> dict[Instance | Zygote, bool]:
+        """Who has something to say within *timeout* real seconds; of an instance, whether its output is among it.
+
+        Output that was written before a frame was sent is there when the frame is: the kernel lists both.
+        """
+        heard: dict[Instance | Zygote, bool] = {}
+        for fd, _ in self._epoll.poll(timeout, 1024):
+            if (instance := self._channels.get(fd)) is not None:
+                heard.setdefault(instance, False)
+            elif (instance := self._outputs.get(fd)) is not None:
+                heard[instance] = True
+            elif (zygote := self._zygotes.get(fd)) is not None:
+                heard[zygote] = False
+        for speaker in list(heard):
+            if isinstance(speaker, Instance):
+                self._drop_closed(speaker)
+            elif not speaker.alive:
+                self._zygotes.pop(speaker.connection.fileno(), None)
+        return heard
+
+    def close(self) -> None:
+        self._epoll.close()
+
+    def _drop_closed(self, instance: Instance) -> None:
+        """An end that is closed would be heard for ever."""
+        if not instance.output_open and self._outputs.pop(instance.output, None) is not None:
+            self._forget(instance.output)
+        if not instance.channel_open and self._channels.pop(instance.channel.fileno(), None) is not None:
+            self._forget(instance.channel.fileno())
+
+    def _watch(self, fd: int) -> None:
+        self._epoll.register(fd, select.EPOLLIN)
+
+    def _forget(self, fd: int) -> None:
+        self._epoll.unregister(fd)
