@@ -421,7 +421,7 @@ class Lockstep:
                     self.end(event, Fact.PROCESS_EXITED)
                 else:
                     self._drop(instance)
-                raise HarnessError(f"the zygote, which instances are forked from, was killed from outside; {words}")
+                raise HarnessError(f"the zygote, which instances are forked from, is gone; {words}")
 
     def drive(self, call: Call) -> None:
         """Run until ``call.done()``; raises ``CannotEndError`` when that cannot come."""

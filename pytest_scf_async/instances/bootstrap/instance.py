@@ -33,6 +33,21 @@ def _too_many_reads() -> None:
     clocks.reads = clocks.reads_limit  # such a wait is no progress: the next read is one too
 
 
+def prepare(environment: dict[str, str]) -> None:
+    """What can be done before the fork, in the zygote: a page that an instance need not write need not be copied.
+
+    From one instance to the next little of the environment changes.
+    """
+    before = dict(os.environ)
+    for name in before.keys() - environment.keys():
+        del os.environ[name]
+    for name, value in environment.items():
+        if before.get(name) != value:
+            os.environ[name] = value
+    if before.get("TZ", "unset") != environment.get("TZ"):
+        clocks.fake_tzset()
+
+
 def _become(config: wire.JsonObject, fds: list[int], zygote: int) -> None:
     channel, pipe, clock_file, control_file, attention = fds
     os.setsid()
@@ -45,14 +60,6 @@ def _become(config: wire.JsonObject, fds: list[int], zygote: int) -> None:
     clock_page, control_page = _page(clock_file), _page(control_file)
     os.close(clock_file)
     faulthandler.register(linux.STACKS_SIGNAL, file=control_file, all_threads=True)
-    for name in list(os.environ):
-        del os.environ[name]
-    os.putenv(wire.OWNER_MARK, config["mark"])  # what the instance starts inherits it; user code does not see it
-    os.environ.update(config["environment"])
-    clocks.fake_tzset()
-    sys.dont_write_bytecode = True
-    sys.argv = ["bootstrap.py"]
-    output.install()
     mark = wire.mark_of(config["nonce"])
     door.attach(socket.socket(fileno=channel), attention, (clock_page, control_page), pipe, mark)
     clocks.attach(clock_page, config["clock_reads_before_wait"], _too_many_reads)

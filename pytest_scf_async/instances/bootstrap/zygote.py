@@ -29,7 +29,7 @@ locks.install()
 threads.install()
 
 from .. import wire  # noqa: E402
-from . import freezing, instance, linux, loading  # noqa: E402
+from . import freezing, instance, linux, loading, output  # noqa: E402
 from .door import door  # noqa: E402
 
 PACKET = 1 << 18
@@ -98,6 +98,7 @@ class Zygote:
 
     def _spawn(self, request: wire.JsonObject, fds: list[int]) -> None:
         loading.compile_ahead(request["entry"])
+        instance.prepare(request["environment"])
         try:
             pid = os.fork()
         except OSError as error:
@@ -184,6 +185,11 @@ def main(connection: int, owner: int, scratch: str, preload: list[str]) -> NoRet
     for name in preload:
         __import__(name)
     os.register_at_fork(after_in_child=door.detach)
+    sys.dont_write_bytecode = True
+    sys.argv = ["bootstrap.py"]
+    output.install()
+    mark = os.environ.pop(wire.OWNER_MARK)
+    os.putenv(wire.OWNER_MARK, mark)  # what an instance starts inherits it; user code does not see it
     linux.adopt_orphans()
     gc.disable()
     gc.collect()
