@@ -19,6 +19,8 @@ __all__ = ["DueThing", "SimulatedClock", "duration_us", "to_datetime", "to_us"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 MICROSECOND = timedelta(microseconds=1)
+LAST_US = (datetime.max.replace(tzinfo=timezone.utc) - EPOCH) // MICROSECOND
+"""The last instant that a ``datetime`` can have."""
 
 PLATFORM = 0
 """Priority of what the platform does: at one instant a timeout comes before a wake-up."""
@@ -51,10 +53,11 @@ def duration_us(value: float | timedelta, source: str) -> int:
         raise ScfUsageError(
             f"{source} is {value!r} of type {type(value).__name__}; it takes seconds (int or float) or a timedelta"
         )
-    elif not math.isfinite(value):
+    elif not -math.inf < value < math.inf:
         raise ScfUsageError(f"{source} is {value!r}; it takes a finite number of seconds")
     else:
-        us = round(value * 1_000_000)
+        us = round(value * 1_000_000) if abs(value) < LAST_US else round(value) * 1_000_000
+        us = min(us, -1) if value < 0 else us  # what is rounded away is refused as well
     if us < 0:
         raise ScfUsageError(f"{source} is {value!r}, which is negative; simulated time moves only forward")
     return us
@@ -120,7 +123,12 @@ class SimulatedClock:
         child process, a socket) holds the clock; with *past_held* time passes it. Raises ``ScfUsageError`` for a
         negative, infinite or NaN duration and ``CannotEndError`` when an instance keeps time from passing.
         """
-        self._move(self.now_us + duration_us(duration, "advance(duration)"), past_held)
+        target = self.now_us + duration_us(duration, "advance(duration)")
+        if target > LAST_US:
+            raise ScfUsageError(
+                f"advance(duration) is {duration!r}, which ends after the year 9999; it is {self.now.isoformat()} now"
+            )
+        self._move(target, past_held)
 
     def move_to(self, when: datetime, *, past_held: bool = False) -> None:
         """Let time pass until *when* (aware), as ``advance`` does. Raises ``ScfUsageError`` for an earlier time."""

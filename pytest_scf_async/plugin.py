@@ -1,1 +1,394 @@
-"""pytest's side: options, markers, fixtures and report sections."""
+"""pytest's side: options, markers, fixtures and report sections. No emulation here.
+
+Everything of the package beyond this module and `hookspecs` is imported in the fixtures, when a test asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from .async_event import AsyncEvent
+    from .clock import SimulatedClock
+    from .runtime import Function, ScfRuntime
+    from .settings import ScfSettings
+
+MARKER: Final = "scf_function"
+MARKER_SOURCE: Final = "scf_function marker"
+FIXTURE_SOURCE: Final = "scf_settings"
+MARKER_FORM: Final = '@pytest.mark.scf_function("handlers/export.py:main_handler", payload={...}, timeout=60)'
+
+OPTIONS: Final = {
+    "real_timeout": "real seconds without progress after which a blocking call ends with an error",
+    "real_limit": "real seconds after which a blocking call ends with an error, whatever its progress",
+    "compute_grace": "seconds of CPU time after which a thread that does not wait gives up its turn",
+    "clock_reads_before_wait": "reads of the clock in a row after which a read counts as a wait of 1 ms",
+    "status_reads_limit": "reads of an event's status without a blocking call in between that are allowed",
+    "start": "simulated time at which every test starts, with its zone: 2026-01-01T00:00:00+00:00",
+    "timeout": "simulated seconds that an event may run",
+    "init_timeout": "simulated seconds that the init of an instance may take",
+    "memory": "memory of a function in MB",
+    "idle_reclaim": "simulated seconds after which an idle instance is reclaimed",
+    "graceful_return_status": "status of an event whose handler returns after SIGTERM: FINISHED or ABORTED",
+    "graceful_exit_status": "status of an event whose process ends after SIGTERM: FAILED or ABORTED",
+    "unlistened_signal_line": "line that a SIGTERM without a listener writes: received or failed",
+    "terminate_without_trace": "whether events of functions without status trace can be terminated: true or false",
+}
+"""The settings that have an ini option and its twin on the command line. The others are for `scf_settings`."""
+
+_WHOLE_NUMBERS: Final = ("clock_reads_before_wait", "status_reads_limit", "memory")
+_TEXTS: Final = ("graceful_return_status", "graceful_exit_status", "unlistened_signal_line")
+_SWITCHES: Final = {"true": True, "false": False}
+
+SECTION_LINES: Final = 60
+"""Lines of the head, and of the tail, that a report section shows of a longer log or timeline."""
+TAIL_LINES: Final = 20
+"""Lines of the log that the failure of an event nobody looked at shows."""
+
+_UNLOOKED: Final = (
+    "event {request_id} of {function} FAILED ({code}: {message}) and the test never looked at it; "
+    "assert_failed(event, code={code}) says that it should, event.result raises its error"
+)
+
+_RUNTIME: Final = pytest.StashKey["ScfRuntime | None"]()
+_SHOWN: Final = pytest.StashKey["list[AsyncEvent]"]()
+_PASSED: Final = pytest.StashKey[bool]()
+_SETTINGS: Final = pytest.StashKey["ScfSettings"]()
+_OUTER_ZYGOTE: Final = pytest.StashKey[bool]()
+
+
+# -- options ---------------------------------------------------------------------------------------------------------
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("scf-async", "Tencent Cloud SCF asynchronous events (pytest-scf-async)")
+    for name, text in OPTIONS.items():
+        group.addoption(_flag(name), dest=f"scf_async_{name}", metavar="VALUE", default=None, help=text)
+        parser.addini(f"scf_async_{name}", text, default="")
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    from . import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        f"{MARKER}(code, *, payload=None, **deploy): the function of the fixtures scf_function and async_event; code "
+        'is "path/to/file.py:main_handler", payload the event\'s data; the other keywords are those of '
+        "ScfRuntime.deploy, the closest marker wins, and keywords of farther ones are kept.",
+    )
+    config.stash[_OUTER_ZYGOTE] = _zygote_of_this_process() is not None
+    if _given(config):
+        _configured(config)  # a wrong value ends the session here, before the first test
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    if not _given(config):
+        return ["scf-async: default settings"] if config.get_verbosity() > 0 else []
+    settings = _configured(config)
+    return [f"scf-async: {', '.join(f'{name}={value} ({settings.source(name)})' for name, value in _shown(settings))}"]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the zygote, unless it is that of a session around this one (pytester in-process)."""
+    if _zygote_of_this_process() is not None and not config.stash.get(_OUTER_ZYGOTE, False):
+        sys.modules["pytest_scf_async.instances.zygote"].close_shared_zygote()
+
+
+def _zygote_of_this_process() -> object:
+    module = sys.modules.get("pytest_scf_async.instances.zygote")
+    return None if module is None else module._shared
+
+
+def _flag(name: str) -> str:
+    return f"--scf-async-{name.replace('_', '-')}"
+
+
+def _given(config: pytest.Config) -> dict[str, tuple[str, str]]:
+    """The options that were given, each with its source; the command line wins over the ini file."""
+    found: dict[str, tuple[str, str]] = {}
+    for name in OPTIONS:
+        on_command_line = config.getoption(f"scf_async_{name}")
+        if on_command_line is not None:
+            found[name] = (on_command_line, f"command line: {_flag(name)}")
+        elif in_file := config.getini(f"scf_async_{name}"):
+            found[name] = (in_file, f"ini: scf_async_{name}")
+    return found
+
+
+def _configured(config: pytest.Config) -> ScfSettings:
+    """The settings of the command line and the ini file; ``pytest.UsageError`` for a value that is not valid."""
+    from .errors import ScfUsageError
+    from .settings import ScfSettings
+
+    settings = config.stash.get(_SETTINGS, None)
+    if settings is None:
+        settings = ScfSettings()
+        try:
+            for name, (text, source) in _given(config).items():
+                settings = settings.replace(source, **{name: _value(name, text, source)})
+        except ScfUsageError as error:
+            raise pytest.UsageError(str(error)) from None
+        config.stash[_SETTINGS] = settings
+    return settings
+
+
+def _value(name: str, text: str, source: str) -> object:
+    """What *text* says; a text that says nothing of the kind is given on, and the settings refuse it."""
+    if name == "start":
+        return _time(text, source)
+    if name in _TEXTS:
+        return text
+    if name == "terminate_without_trace":
+        return _SWITCHES.get(text.lower(), text)
+    try:
+        return int(text) if name in _WHOLE_NUMBERS else float(text)
+    except ValueError:
+        return text
+
+
+def _time(text: str, source: str) -> object:
+    from datetime import datetime
+
+    try:
+        when = datetime.fromisoformat(f"{text[:-1]}+00:00" if text.endswith(("Z", "z")) else text)
+    except ValueError:
+        when = None
+    if when is None or when.utcoffset() is None:
+        raise pytest.UsageError(
+            f"start={text!r} ({source}) is not valid: it is a time with its zone, as in 2026-01-01T00:00:00+00:00"
+        )
+    return when
+
+
+def _shown(settings: ScfSettings) -> Iterable[tuple[str, object]]:
+    for name, value in settings.changed().items():
+        yield name, f"{value:g}" if isinstance(value, float) else value
+
+
+def _merged(request: pytest.FixtureRequest, given: object) -> ScfSettings:
+    """What the fixture ``scf_settings`` gave, on top of the command line and the ini file."""
+    from .settings import CONSTRUCTOR_SOURCE, ScfSettings
+
+    settings = _configured(request.config)
+    if not isinstance(given, ScfSettings):
+        raise pytest.UsageError(
+            f"{request.node.nodeid}: the fixture scf_settings gave {given!r} of type {type(given).__name__}; "
+            "it returns ScfSettings(...)"
+        )
+    for name, value in given.changed().items():
+        source = given.source(name)
+        settings = settings.replace(FIXTURE_SOURCE if source == CONSTRUCTOR_SOURCE else source, **{name: value})
+    return settings
+
+
+# -- the marker ------------------------------------------------------------------------------------------------------
+
+
+def _keywords() -> list[str]:
+    """The keywords of the marker: those of ``ScfRuntime.deploy``, and ``payload``."""
+    import inspect
+
+    from .runtime import ScfRuntime
+
+    return [*(name for name in inspect.signature(ScfRuntime.deploy).parameters if name != "self"), "payload"]
+
+
+def _marked(node: pytest.Item, fixture: str) -> dict[str, Any]:
+    """The keywords of all markers of the test, ``code`` among them; the closest marker wins."""
+    markers = list(node.iter_markers(MARKER))
+    if not markers:
+        raise pytest.UsageError(
+            f"{node.nodeid} uses the fixture {fixture} and has no scf_function marker; give it one: {MARKER_FORM}"
+        )
+    valid = _keywords()
+    merged: dict[str, Any] = {}
+    for marker in reversed(markers):
+        keywords = dict(marker.kwargs)
+        for name in keywords:
+            if name not in valid:
+                raise pytest.UsageError(
+                    f"{node.nodeid}: its scf_function marker has the keyword {name!r}; valid are {', '.join(valid)}"
+                )
+        if len(marker.args) > 1 or (marker.args and "code" in keywords):
+            more = [*marker.args, *([keywords["code"]] if "code" in keywords else [])]
+            raise pytest.UsageError(
+                f"{node.nodeid}: its scf_function marker names {len(more)} functions, "
+                f"{', '.join(map(repr, more))}; it takes one, as in {MARKER_FORM}"
+            )
+        if marker.args:
+            keywords["code"] = marker.args[0]
+        if "code" in keywords:
+            merged.pop("handler", None)  # it belongs to the code that is replaced
+        merged.update(keywords)
+    if "code" not in merged:
+        raise pytest.UsageError(
+            f"{node.nodeid}: its scf_function marker names no handler; give it one first, as in {MARKER_FORM}"
+        )
+    return merged
+
+
+def _caller(hook: Any, argument: str) -> Callable[[object], object] | None:
+    """What calls *hook* with its one argument; None where nobody implements it."""
+    return (lambda value: hook(**{argument: value})) if hook.get_hookimpls() else None
+
+
+# -- fixtures --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def scf_settings(request: pytest.FixtureRequest) -> ScfSettings:
+    """The defaults of everything: what a ``conftest.py`` overrides, to return ``ScfSettings(...)``."""
+    return _configured(request.config)
+
+
+@pytest.fixture
+def scf_runtime(request: pytest.FixtureRequest, scf_settings: ScfSettings) -> Iterator[ScfRuntime]:
+    """A fresh runtime: no functions, no events, a clock of its own; everything in it dies with the test."""
+    from .errors import UnsupportedPlatformError
+    from .runtime import ScfRuntime
+
+    node, hook = request.node, request.config.hook
+    settings = _merged(request, scf_settings)
+    try:
+        runtime = ScfRuntime(
+            settings,
+            seed=node.nodeid,
+            lookup=(request.path.parent, request.config.rootpath),
+            on_instance_started=_caller(hook.pytest_scf_async_instance_started, "instance"),
+            on_event_ended=_caller(hook.pytest_scf_async_event_ended, "event"),
+        )
+    except UnsupportedPlatformError as error:
+        raise pytest.UsageError(f"{node.nodeid} uses scf_runtime, and {error}") from None
+    node.stash[_RUNTIME] = runtime
+    with runtime:
+        yield runtime
+    if node.stash.get(_PASSED, False):
+        _fail_for_unlooked(runtime, node)
+
+
+@pytest.fixture
+def scf_clock(scf_runtime: ScfRuntime) -> SimulatedClock:
+    """The simulated clock of ``scf_runtime``."""
+    return scf_runtime.clock
+
+
+@pytest.fixture
+def scf_function(request: pytest.FixtureRequest, scf_runtime: ScfRuntime) -> Function:
+    """The function that the test's ``scf_function`` marker declares, deployed."""
+    from .errors import ScfUsageError
+
+    keywords = _marked(request.node, "async_event" if "async_event" in request.fixturenames else "scf_function")
+    keywords.pop("payload", None)
+    try:
+        with scf_runtime._deploys_for(MARKER_SOURCE):
+            return scf_runtime.deploy(keywords.pop("code"), **keywords)
+    except ScfUsageError as error:
+        raise pytest.UsageError(f"{request.node.nodeid}: its scf_function marker: {error}") from None
+
+
+@pytest.fixture
+def async_event(request: pytest.FixtureRequest, scf_function: Function) -> AsyncEvent:
+    """An event of ``scf_function``, accepted; none of its code has run.
+
+    Its payload is the marker's, or that of ``parametrize("async_event", [...], indirect=True)``.
+    """
+    from .errors import ScfUsageError
+
+    payload, source = None, MARKER_SOURCE
+    if hasattr(request, "param"):
+        payload, source = request.param, "parametrize of async_event"
+    elif request.node.get_closest_marker(MARKER) is not None:
+        payload = _marked(request.node, "async_event").get("payload")
+    try:
+        return scf_function.invoke_async(payload)
+    except ScfUsageError as error:
+        raise pytest.UsageError(f"{request.node.nodeid}: async_event ({source}): {error}") from None
+
+
+# -- reports ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add the events' logs and timelines to the report of a test that failed, in whichever phase."""
+    report = yield
+    if call.when == "call":
+        item.stash[_PASSED] = call.excinfo is None
+    if report.failed and call.excinfo is not None:
+        if isinstance(call.excinfo.value, pytest.UsageError) and _raised_here(call.excinfo):
+            report.longrepr = call.excinfo.getrepr(style="value")  # the sentence says it all
+        runtime = item.stash.get(_RUNTIME, None)
+        for event in runtime.events if runtime is not None else ():
+            if event not in item.stash.get(_SHOWN, ()):
+                report.sections.append((f"scf async event {event.request_id}", _section(event)))
+    if call.when == "teardown":
+        item.stash[_SHOWN] = []
+        item.stash[_RUNTIME] = None
+        item.stash[_PASSED] = False
+    return report
+
+
+def _raised_here(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
+    return os.fspath(excinfo.traceback[-1].path) == __file__
+
+
+def _section(event: AsyncEvent) -> str:
+    what = event._event
+    code = f" ({what.record.status_code})" if what.ended else ""
+    return "\n".join(
+        (
+            f"{event.function_name}: {what.status}{code}{', ended by the harness' if what.ended_by_close else ''}",
+            f"--- log ---\n{_bounded([line.text for line in what.log])}",
+            f"--- timeline, in simulated time from {event.started_at.isoformat()} ---",
+            _bounded(event.timeline.splitlines()),
+        )
+    )
+
+
+def _bounded(lines: list[str]) -> str:
+    if len(lines) > 2 * SECTION_LINES:
+        left_out = f"... {len(lines) - 2 * SECTION_LINES:,} lines are left out ..."
+        lines = [*lines[:SECTION_LINES], left_out, *lines[-SECTION_LINES:]]
+    return "\n".join(lines)
+
+
+def _fail_for_unlooked(runtime: ScfRuntime, node: pytest.Item) -> None:
+    """Fail the test for FAILED events that nobody looked at."""
+    from .model.statuses import Status
+
+    unlooked = [
+        event
+        for event in runtime.events
+        if event._event.status is Status.FAILED and not event._event.looked_at and not event._event.ended_by_close
+    ]
+    if not unlooked:
+        return
+    node.stash[_SHOWN] = unlooked
+    parts = []
+    for event in unlooked:
+        what = event._event
+        stack = str(what.error.get("stackTrace", "")).rstrip()
+        log = [line.text for line in what.log]
+        parts += [
+            _UNLOOKED.format(
+                request_id=event.request_id,
+                function=event.function_name,
+                code=what.record.status_code,
+                message=what.error.get("errorMessage", ""),
+            ),
+            *([stack] if stack else []),
+            "--- the end of its log ---\n" + "\n".join(log[-TAIL_LINES:]),
+            f"--- timeline ---\n{_bounded(event.timeline.splitlines())}",
+        ]
+    pytest.fail("\n".join(parts), pytrace=False)

@@ -7,13 +7,14 @@ import os
 import random
 import uuid
 import warnings
-from collections.abc import Callable, Iterable, Mapping, MutableSequence, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, cast
 
-from .async_event import AsyncEvent, Json
+from .async_event import AsyncEvent, InstanceView, Json
 from .clock import SimulatedClock, duration_us, to_datetime, to_us
 from .errors import CannotEndError, ScfApiError, ScfUsageError
 from .instances import wire
@@ -22,7 +23,7 @@ from .instances.event import Event, FunctionVersion
 from .instances.lockstep import Call, Lockstep
 from .instances.pool import Pool
 from .instances.termination import terminate
-from .instances.zygote import require_linux, shared_zygote
+from .instances.zygote import bury_shared_zygote, require_linux, shared_zygote
 from .model import (
     INVOKE_TYPES,
     EventRecord,
@@ -153,7 +154,8 @@ class ScfRuntime:
     """The platform of one test: functions, events, and a clock of their own. Also a context manager.
 
     *settings* are the defaults of everything; *seed* is what request ids are drawn from; *lookup* are the directories
-    in which relative code paths are looked up, by default the current one.
+    in which relative code paths are looked up, by default the current one. *on_instance_started* and *on_event_ended*
+    are told of each cold start and of each end, in the middle of the call that runs it.
     """
 
     def __init__(
@@ -163,6 +165,8 @@ class ScfRuntime:
         start: datetime | None = None,
         seed: str = "",
         lookup: Iterable[str | os.PathLike[str]] = (),
+        on_instance_started: Callable[[InstanceView], object] | None = None,
+        on_event_ended: Callable[[AsyncEvent], object] | None = None,
     ) -> None:
         require_linux()
         self.settings: Final = settings if settings is not None else ScfSettings()
@@ -178,11 +182,15 @@ class ScfRuntime:
         self._pool = Pool(self.settings, self._clock_file)
         self._lockstep = Lockstep(self.clock, self._pool, self.settings, self._next_order)
         self._lockstep.on_end = self._ended
+        self._lockstep.on_start = self._started
         self.clock.attach(self._lockstep)
         self._trace = StatusTrace()
         self._functions: dict[tuple[str, str], Function] = {}
         self._events: dict[str, AsyncEvent] = {}
         self._closed = False
+        self._deploy_source = "deploy(...)"
+        self._on_event_ended = on_event_ended
+        self._on_instance_started = on_instance_started
 
     # -- functions ---------------------------------------------------------------------------------------------------
 
@@ -225,9 +233,11 @@ class ScfRuntime:
         values["environment"] = environment
         if isinstance(environment, (Mapping, type(None))):
             values["environment"] = {**self.settings.environment, **(environment or {})}
-        sources = {key: "deploy(...)" if key in given else self.settings.source(key) for key in values}
-        sources["environment"] = "deploy(...)" if environment is not None else self.settings.source("environment")
-        sources |= {"name": "deploy(...)", "max_instances": "deploy(...)", "environment key": sources["environment"]}
+        sources = {key: self._deploy_source if key in given else self.settings.source(key) for key in values}
+        if environment is not None:
+            sources["environment"] = self._deploy_source
+        sources |= dict.fromkeys(("name", "max_instances"), self._deploy_source)
+        sources["environment key"] = sources["environment"]
         resolved = resolve(code, handler, self._lookup, lambda: shared_zygote().scratch)
         configuration = function_configuration(
             name=self._free_name(resolved.stem, str(values["namespace"])) if name is None else name,
@@ -239,7 +249,7 @@ class ScfRuntime:
         key = (configuration.namespace, configuration.name)
         if key in self._functions:
             raise ScfUsageError(
-                f"name={name!r} (deploy(...)) is taken: a function of that name is deployed in the namespace "
+                f"name={name!r} ({self._deploy_source}) is taken: a function of that name is deployed in the namespace "
                 f"{configuration.namespace!r}; give another name, or delete() that one"
             )
         function = Function(self, FunctionVersion(configuration, resolved, LATEST))
@@ -405,11 +415,12 @@ class ScfRuntime:
             self._lockstep.close()
         finally:
             for event in self._events.values():
-                event._event.ended_by_close = not event._event.ended
+                event._event.ended_by_close = event._event.ended_by_close or not event._event.ended
             self.clock.detach()
             self._page.release()
             self._map.close()
             os.close(self._clock_file)
+            bury_shared_zygote()
 
     def __enter__(self) -> ScfRuntime:
         return self
@@ -473,6 +484,23 @@ class ScfRuntime:
 
     def _ended(self, event: Event) -> None:
         self._trace.ended(event.record)
+        if self._on_event_ended is not None:
+            self._on_event_ended(self._events[event.request_id])
+
+    def _started(self, event: Event) -> None:
+        if self._on_instance_started is not None:
+            instance = self._events[event.request_id].instance
+            assert instance is not None
+            self._on_instance_started(instance)
+
+    @contextmanager
+    def _deploys_for(self, source: str) -> Iterator[None]:
+        """Have messages about what `deploy` is given name *source*."""
+        before, self._deploy_source = self._deploy_source, source
+        try:
+            yield
+        finally:
+            self._deploy_source = before
 
     def _delete(self, function: Function) -> None:
         lockstep = self._lockstep

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-REPEATED_EXAMPLES: frozenset[str] = frozenset()
+pytest_plugins = ["pytester"]
+
+REPEATED_EXAMPLES = frozenset(
+    {
+        "test_export.py::test_an_interrupted_export_keeps_its_checkpoint",
+        "test_export.py::test_the_signal_arrives_at_the_very_row",
+    }
+)
 """Examples that ``make repeat`` runs as well, as ``file.py::test_name``: a user's tests carry no mark of ours."""
 
 
@@ -13,8 +20,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    examples = config.rootpath / "examples"
     for item in items:
-        name = getattr(item, "originalname", item.name)
-        if item.path.parent.name == "examples" and f"{item.path.name}::{name}" in REPEATED_EXAMPLES:
+        name = f"{item.path.name}::{getattr(item, 'originalname', item.name)}"
+        if name in REPEATED_EXAMPLES and item.path.is_relative_to(examples):
             item.add_marker("repeat")

@@ -31,10 +31,11 @@ KNOWS: dict[str, frozenset[str]] = {
     "bootstrap": frozenset({"wire"}),
     "instances": MACHINERY,
     "report": frozenset({"model", "errors"}),
-    "runtime": FACADE,
-    "assertions": frozenset({"runtime", "report", "model", "errors"}),
-    "plugin": FACADE | {"runtime", "assertions", "inside", "root"},
-    "root": FACADE | {"runtime", "assertions", "inside"},
+    "async_event": FACADE,
+    "runtime": FACADE | {"async_event"},
+    "assertions": frozenset({"runtime", "async_event", "report", "clock", "model", "errors"}),
+    "plugin": FACADE | {"runtime", "async_event", "assertions", "inside", "root"},
+    "root": FACADE | {"runtime", "async_event", "assertions", "inside"},
 }
 
 # Rooms that run inside an instance, beside the user's code: the standard library and what is named here, nothing else.

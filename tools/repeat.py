@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
+EXAMPLES = PROJECT / "examples"
 PR_SET_PDEATHSIG = 1
 
 # A burner ends with this tool, however this tool ends: killed outright, it leaves its children to another parent.
@@ -51,7 +52,7 @@ class Rounds:
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         # Only what may be selected: rounds of everything would take longer to collect than the selected tests to run.
         # Examples get their mark from a list, after this.
-        if metafunc.definition.get_closest_marker("repeat") or metafunc.definition.path.parent.name == "examples":
+        if metafunc.definition.get_closest_marker("repeat") or metafunc.definition.path.is_relative_to(EXAMPLES):
             metafunc.fixturenames.append("scf_repeat_round")
             metafunc.parametrize("scf_repeat_round", self.names, indirect=True)
 

@@ -34,6 +34,12 @@ class Ears:
             if known.pop(fd, None) is not None:
                 self._forget(fd)
 
+    def watch_for_room(self, instance: Instance) -> None:
+        """Hear of room in the channel of *instance* too, as long as it is full."""
+        fd = instance.channel.fileno()
+        if fd in self._channels:
+            self._epoll.modify(fd, select.EPOLLIN | select.EPOLLOUT if instance.full else select.EPOLLIN)
+
     def listen(self, timeout: float) -> dict[Instance | Zygote, bool]:
         """Who has something to say within *timeout* real seconds; of an instance, whether its output is among it.
 

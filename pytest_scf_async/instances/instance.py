@@ -20,6 +20,8 @@ from .sandbox import Sandbox
 from .zygote import Zygote
 
 READ_BYTES = 1 << 16
+PIPE_BYTES = 1 << 20
+"""As much as a pipe can hold: who has read that much has what was written before, and a writer may go on for ever."""
 
 
 class Doing(str, Enum):
@@ -42,6 +44,8 @@ class Owner(Protocol):
 
     def instance_said(self, instance: Instance, kind: int, body: bytes) -> None: ...
     def instance_wrote(self, instance: Instance, line: str) -> None: ...
+    def instance_started(self, instance: Instance) -> None: ...
+    def instance_full(self, instance: Instance) -> None: ...
     def instance_gone(self, instance: Instance) -> None: ...
 
 
@@ -98,6 +102,8 @@ class Instance:
         os.lseek(self.control_file, wire.STACKS_OFFSET, os.SEEK_SET)
         self._frames = wire.FrameReader()
         self._unsent = bytearray()
+        self.full = False
+        """Its channel takes nothing more for now; what is left follows when it does."""
         self._mark = wire.mark_of(zygote.nonce)
         self._written: deque[bytes | None] = deque()
         """Output that was read and not given on yet; None is a mark."""
@@ -154,18 +160,28 @@ class Instance:
             os.eventfd_write(self.attention, 1)  # whoever is inside the door has to read the channel
         self._flush()
 
+    def nudge(self) -> None:
+        """Have the main thread look for signals: the kernel may have given one to another thread, just continued."""
+        os.eventfd_write(self.attention, 1)
+
     def _flush(self) -> None:
         while self._unsent:
             try:
                 sent = self.channel.send(self._unsent)
             except BlockingIOError:
+                if not self.full:
+                    self.full = True
+                    self.owner.instance_full(self)
                 return
             except OSError as error:
                 if error.errno in (errno.EPIPE, errno.ECONNRESET):
                     self._unsent.clear()  # it is dead; the zygote tells
-                    return
+                    break
                 raise
             del self._unsent[:sent]
+        if self.full:
+            self.full = False
+            self.owner.instance_full(self)
 
     def pump(self, wrote: bool = True) -> None:
         """Take in what the instance has said and written, in true order, without waiting; *wrote*: there is output."""
@@ -185,7 +201,7 @@ class Instance:
             frames += self._frames.feed(data)
             if len(data) < READ_BYTES:
                 break
-        if wrote:
+        if wrote or len(frames) > 1:  # a second frame may have come, with output before it, since *wrote* was found out
             self._read_output()
         for kind, body in frames:
             self._give_lines()
@@ -195,7 +211,8 @@ class Instance:
         self._give_lines()
 
     def _read_output(self) -> None:
-        while self.output_open:
+        taken = 0
+        while self.output_open and taken < PIPE_BYTES:
             try:
                 data = os.read(self.output, READ_BYTES)
             except BlockingIOError:
@@ -203,6 +220,7 @@ class Instance:
             if not data:
                 self.output_open = False
                 return
+            taken += len(data)
             data = self._tail + data
             *before, last = data.split(self._mark)
             for part in before:
@@ -250,6 +268,7 @@ class Instance:
         if message["op"] == "spawned":
             self.pid = int(message["pid"])
             self.pidfd = fd
+            self.owner.instance_started(self)
         elif message["op"] == "refused":
             self.refused = str(message["error"])
             self.owner.instance_gone(self)

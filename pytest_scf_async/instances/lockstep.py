@@ -69,7 +69,7 @@ class Lockstep:
         self.todo: deque[Callable[[], None]] = deque()
         self.progress = 0
         self.on_end: Callable[[Event], None] = lambda _: None
-        self.on_start: Callable[[Instance], None] = lambda _: None
+        self.on_start: Callable[[Event], None] = lambda _: None
         self._gates = 0
         self._condition = threading.Condition(threading.RLock())
         self._driver: int | None = None
@@ -98,7 +98,6 @@ class Lockstep:
         if instance is None:
             instance = self.pool.spawn(event.function, self)
             self._ears.add(instance)
-            self.on_start(instance)
         else:
             instance.go_on()
             instance.frozen = False
@@ -295,6 +294,14 @@ class Lockstep:
         event = self.pool.events.get(instance) or self.pool.last_events.get(instance)
         if event is not None:
             event.wrote(line)
+
+    def instance_started(self, instance: Instance) -> None:
+        event = self.pool.events.get(instance)
+        if event is not None:
+            self.todo.append(lambda: self.on_start(event))
+
+    def instance_full(self, instance: Instance) -> None:
+        self._ears.watch_for_room(instance)
 
     def instance_gone(self, instance: Instance) -> None:
         self.todo.append(lambda: self._hear_last_words(instance))
@@ -525,7 +532,10 @@ class Lockstep:
         instance = event.instance
         if instance is None or event.ended:
             return event.ended
-        return not instance.opening and not instance.turn and (instance.overtaken or not instance.outside)
+        if instance.opening or instance.turn or (instance.outside and not instance.overtaken):
+            return False
+        head = instance.head
+        return head is None or head.cancelled or head.due_us > self.clock.now_us  # else it goes on at this time
 
     # -- ends --------------------------------------------------------------------------------------------------------
 

@@ -48,12 +48,19 @@ def _send_sigterm(lockstep: Lockstep, event: Event) -> Callable[[], bool]:
         event.signal_sent("no process")
         return lambda: True
     entered = instance.entered
+    asked = 0
 
     def settled() -> bool:
         return lockstep.settled(event)
 
     def handled() -> bool:
-        return instance.entered > entered and lockstep.settled(event)
+        nonlocal asked
+        if instance.entered > entered:
+            return lockstep.settled(event)
+        asked += 1
+        if asked > 1:
+            instance.nudge()
+        return False
 
     def ended() -> bool:
         return event.ended

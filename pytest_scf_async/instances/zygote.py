@@ -7,6 +7,7 @@ import atexit
 import json
 import os
 import secrets
+import select
 import shutil
 import signal
 import socket
@@ -18,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import HarnessError, UnsupportedPlatformError
+from ..realtime import REAL
 from . import wire
 
 _START = """
@@ -187,8 +189,29 @@ class Zygote:
 
 
 def _kill_marked(mark: str) -> None:
-    """Kill the processes that carry our mark in their environment: orphans of a zygote that was killed."""
+    """Kill the processes that carry our mark in their environment, orphans of a zygote that was killed; see them gone.
+
+    One that forks while it is looked for is found in the next round.
+    """
+    deadline = REAL.monotonic() + 5
+    while (found := _marked(mark)) and REAL.monotonic() < deadline:
+        try:
+            for pidfd in found:
+                try:
+                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
+            for pidfd in found:
+                select.select([pidfd], [], [], max(deadline - REAL.monotonic(), 0))
+        finally:
+            for pidfd in found:
+                os.close(pidfd)
+
+
+def _marked(mark: str) -> list[int]:
+    """A pidfd of each process that carries the mark and lives."""
     wanted = f"{wire.OWNER_MARK}={mark}".encode()
+    found: list[int] = []
     for entry in os.listdir("/proc"):
         if not entry.isdecimal():
             continue
@@ -198,12 +221,14 @@ def _kill_marked(mark: str) -> None:
             continue
         try:
             with open(f"/proc/{entry}/environ", "rb") as file:
-                if wanted in file.read().split(b"\0"):
-                    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+                marked = wanted in file.read().split(b"\0")
         except OSError:
-            continue
-        finally:
+            marked = False
+        if marked:
+            found.append(pidfd)
+        else:
             os.close(pidfd)
+    return found
 
 
 _shared: Zygote | None = None
@@ -219,6 +244,13 @@ def shared_zygote() -> Zygote:
                 _shared.close()
             _shared = Zygote()
         return _shared
+
+
+def bury_shared_zygote() -> None:
+    """Clean up after the zygote of this process where it was killed from outside; leave one that lives alone."""
+    with _shared_lock:
+        if _shared is not None and _shared.process.poll() is not None:
+            _shared.close()
 
 
 def close_shared_zygote() -> None:

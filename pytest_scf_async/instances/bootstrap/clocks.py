@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from .. import wire
+from .standins import stand_in
 
 real_time_ns = time.time_ns
 real_monotonic_ns = time.monotonic_ns
@@ -80,8 +81,8 @@ def honour_user_freezes(factories: list[Any], frozen_time: Callable[[], float]) 
 
 
 def microseconds(seconds: float) -> int:
-    """Whole µs of *seconds*, rounded up; what the binary fraction adds by itself (1.1 s) is no part of it."""
-    return math.ceil(seconds * 1_000_000 - 0.001)
+    """Whole µs of *seconds*, rounded up, 1 at least; what the binary fraction adds by itself (1.1 s) is no part of it."""
+    return math.ceil(seconds * 1_000_000 - 0.001) or 1
 
 
 def now_us() -> int:
@@ -200,7 +201,7 @@ def install() -> None:
     """Put the simulated clocks into the ``time`` module; before anything that binds its functions is imported."""
     for name, function in _PATCHES.items():
         function.__name__ = function.__qualname__ = name
-        setattr(time, name, function)
+        setattr(time, name, stand_in("time", name, function))
 
 
 def spare_logging() -> None:

@@ -50,15 +50,16 @@ class _Section:
         collects = gc.isenabled()
         gc.disable()
         self._lock.acquire()
-        gc.disable()  # the thread that had the lock has just enabled it
-        self._collects = self._collects or collects
+        collects = gc.isenabled() or collects  # the thread that had the lock has just enabled it
+        gc.disable()
+        self._collects = collects
 
     def __exit__(self, *exception: object) -> None:
         collects = self._collects
-        self._collects = False
-        self._lock.release()
+        release = self._lock.release
         if collects:
-            gc.enable()
+            gc.enable()  # before the release: the next one to have the lock has to see it
+        release()
 
 
 class Wait:
@@ -154,6 +155,8 @@ class Door:
         self.outside = 1
         """How many threads are not inside the door, announced real waits not counted."""
         self.held = 0
+        self.announced = 0
+        """How often the main thread counts as outside because of a signal that is on its way to it."""
         self.reader: ThreadState | None = None
         self.gate_wait: Wait | None = None
         self.idle_wait: Wait | None = None
@@ -256,9 +259,13 @@ class Door:
 
     def forget_thread(self, thread: ThreadState) -> None:
         """A thread that was expected could not be started."""
-        with self.lock:
-            thread.waits[0].over = True
-            self.started.remove(thread)
+        main = self._enter()
+        try:
+            with self.lock:
+                thread.waits[0].over = True
+                self.started.remove(thread)
+        finally:
+            self._leave(main)
         thread.close()
 
     def begin_thread(self, thread: ThreadState) -> None:
@@ -266,7 +273,8 @@ class Door:
         self.threads[_get_ident()] = thread
         with self.lock:
             self.started.remove(thread)
-            self._become_reader_if_none(thread)
+            if not thread.waits[0].granted:
+                self._become_reader_if_none(thread)
         self._block(thread.waits[0])
 
     def end_thread(self, thread: ThreadState) -> None:
@@ -304,9 +312,38 @@ class Door:
             self.pending.append(signum)
             self.main.ring()
         else:
+            self._signals_came()
             self.call_handler(signum, user_frame(frame))
 
+    def signal_main(self, send: Callable[[], None]) -> None:
+        """Have *send* send a signal to the main thread, which handles it at once; the caller goes on in its turn."""
+        if self._current().main:
+            send()
+            return
+        with self.lock:
+            self.announced += 1
+            self.outside += 1
+        try:
+            send()
+        except BaseException:
+            with self.lock:
+                self.announced -= 1
+                self.outside -= 1
+            raise
+        self.yield_turn()
+
+    def _signals_came(self) -> None:
+        if self.announced:
+            main = self._enter()
+            try:
+                with self.lock:
+                    self.outside -= self.announced
+                    self.announced = 0
+            finally:
+                self._leave(main)
+
     def run_pending(self) -> None:
+        self._signals_came()
         while self.pending:
             self.call_handler(self.pending.popleft(), user_frame(sys._getframe(1)))
 
@@ -417,8 +454,9 @@ class Door:
             return False
         wait.woken = True
         wait.due_us = self.clock_page[wire.CLOCK_NOW]
-        if not wait.suspended:
-            self._push(wait)
+        if wait.suspended:  # it looks for itself once the signal's handler is through, which may want the same thing
+            return False
+        self._push(wait)
         return True
 
     def _block(self, wait: Wait) -> None:
@@ -441,6 +479,8 @@ class Door:
                 if fd == thread.bell:
                     self._silence(thread.bell)
                 elif fd == self.attention:
+                    if not thread.main:
+                        self.main.ring()  # it looks for signals: their C code may have run on another thread
                     with self.lock:
                         self._silence(self.attention)
                         self._become_reader_if_none(thread)
@@ -458,7 +498,8 @@ class Door:
     def _run_pending_inside(self, wait: Wait) -> None:
         with self.lock:
             wait.suspended = True
-            self.outside += 1
+            self.outside += 1 - self.announced
+            self.announced = 0
             if self.reader is wait.thread:
                 self.reader = None
         self.main_inside = False

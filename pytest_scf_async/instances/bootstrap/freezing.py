@@ -36,6 +36,12 @@ def _local_offset(us: int) -> datetime_module.timedelta:
     return datetime_module.timedelta(seconds=local.tm_gmtoff)
 
 
+def _repr(self: Any) -> str:
+    """That of the real class, which has its module's name in front; subclasses of user code have none."""
+    real = _real_datetime if isinstance(self, _real_datetime) else _real_date
+    return ("datetime." if type(self).__module__ == "datetime" else "") + real.__repr__(self)
+
+
 def install() -> None:
     """Put freezegun's ``datetime`` and ``date`` in place, driven by the shared clock, under any freeze of user code."""
     from freezegun import api  # noqa: PLC0415  (after the patches of time)
@@ -89,6 +95,10 @@ def install() -> None:
     FakeDatetime.astimezone = astimezone
     FakeDatetime.timestamp = timestamp
     FakeDate.today = classmethod(date_today)
+    for fake, name in ((FakeDatetime, "datetime"), (FakeDate, "date")):  # what a repr, a pickle and a serialiser show
+        fake.__module__ = "datetime"
+        fake.__name__ = fake.__qualname__ = name
+        fake.__repr__ = _repr
 
     replaced = {id(_real_datetime): FakeDatetime, id(_real_date): FakeDate}
     datetime_module.datetime = FakeDatetime  # type: ignore[misc]

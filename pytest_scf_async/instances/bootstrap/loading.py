@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.machinery
 import importlib.util
 import os
@@ -43,7 +42,8 @@ class _Loader(importlib.machinery.SourceFileLoader):
 def load_handler(path: str, module_name: str, function_name: str) -> Any:
     """Import *module_name* from *path* and give its function; the user's own exceptions come through."""
     if "." in module_name:
-        module = importlib.import_module(module_name)
+        __import__(module_name)  # unlike importlib.import_module, it leaves no frame in the user's traceback
+        module = sys.modules[module_name]
     else:
         spec = importlib.util.spec_from_file_location(module_name, path, loader=_Loader(module_name, path))
         if spec is None or spec.loader is None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from types import FrameType
 from typing import Any
 
 from .. import wire
 from .door import door
+from .standins import stand_in
 
 _real_signal = signal.signal
 _real_getsignal = signal.getsignal
 _real_sigmask = signal.pthread_sigmask
+_real_kill = os.kill
+_real_pthread_kill = signal.pthread_kill
 
 _handlers: dict[int, Any] = {}
 """What user code installed, by signal; the operating system has the trampoline."""
@@ -67,6 +72,29 @@ def fake_getsignal(signalnum: Any) -> Any:
     return _handlers.get(int(signalnum), _real_getsignal(signalnum))
 
 
+def _is_heard_at_once(signum: Any) -> bool:
+    """Whether a handler of user code runs as soon as *signum* is sent to the main thread."""
+    if not door.active or signum not in _handlers:
+        return False
+    with open("/proc/self/status", "rb", buffering=0) as file:  # that of the main thread
+        blocked = next(line for line in file.read().splitlines() if line.startswith(b"SigBlk:"))
+    return not int(blocked.split()[1], 16) >> (int(signum) - 1) & 1
+
+
+def fake_kill(pid: Any, signal: Any, /) -> None:
+    if pid == os.getpid() and _is_heard_at_once(signal):
+        door.signal_main(lambda: _real_kill(pid, signal))
+    else:
+        _real_kill(pid, signal)
+
+
+def fake_pthread_kill(thread_id: Any, signalnum: Any, /) -> None:
+    if thread_id == threading.main_thread().ident and _is_heard_at_once(signalnum):
+        door.signal_main(lambda: _real_pthread_kill(thread_id, signalnum))
+    else:
+        _real_pthread_kill(thread_id, signalnum)
+
+
 def reset() -> None:
     """Default dispositions and an empty mask, whatever started pytest had set."""
     for number in signal.valid_signals():
@@ -85,4 +113,6 @@ def reset() -> None:
 def install() -> None:
     signal.signal = fake_signal
     signal.getsignal = fake_getsignal
+    signal.pthread_kill = stand_in("signal", "pthread_kill", fake_pthread_kill)
+    os.kill = stand_in("os", "kill", fake_kill)
     door.call_handler = _call_handler

@@ -8,6 +8,7 @@ from typing import Any
 
 from .clocks import microseconds
 from .door import door
+from .standins import stand_in
 
 _real_sleep = time.sleep
 
@@ -30,4 +31,4 @@ def sleep(seconds: Any, /) -> None:
 
 
 def install() -> None:
-    time.sleep = sleep
+    time.sleep = stand_in("time", "sleep", sleep)

@@ -1,0 +1,1 @@
+"""Each figure beside its floor, in one run: ``python -m benchmarks``."""

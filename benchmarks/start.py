@@ -1,0 +1,66 @@
+"""Rows about a pytest run that has the plugin installed and uses none of it."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from .measure import Row, Sample, timed
+
+_IMPORT = "import {before}; from time import perf_counter as p; s = p(); import {name}; print(p() - s)"
+
+
+def run_pytest(directory: str, *arguments: str) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    subprocess.run(command, cwd=directory, check=True, stdout=subprocess.DEVNULL)
+
+
+@contextlib.contextmanager
+def pytest_start() -> Iterator[tuple[Sample, Sample]]:
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as directory:
+        Path(directory, "test_nothing.py").write_text("def test_nothing():\n    pass\n")
+        yield (
+            timed(lambda: run_pytest(directory)),
+            timed(lambda: run_pytest(directory, "-p", "no:scf_async")),
+        )
+
+
+def import_seconds(name: str, before: str) -> float:
+    command = [sys.executable, "-c", _IMPORT.format(name=name, before=before)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+@contextlib.contextmanager
+def plugin_import() -> Iterator[tuple[Sample, None]]:
+    yield lambda: import_seconds("pytest_scf_async.plugin", before="pytest"), None
+
+
+def rows() -> list[Row]:
+    return [
+        Row(
+            "start",
+            "pytest start, plugin unused / without it",
+            "< 5 ms more",
+            pytest_start,
+            0.005,
+            unit="more",
+            rounds=30,
+            quick_rounds=5,
+            warm_up=1,
+        ),
+        Row(
+            "import",
+            "import pytest_scf_async.plugin, after pytest",
+            "< 5 ms",
+            plugin_import,
+            0.005,
+            unit="s",
+            rounds=20,
+            quick_rounds=5,
+            warm_up=1,
+        ),
+    ]

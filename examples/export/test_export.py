@@ -1,0 +1,65 @@
+"""An export is terminated in the middle: is anything lost, and does the next event finish the work?"""
+
+import json
+
+import pytest
+
+from pytest_scf_async import (
+    assert_finished,
+    assert_log_order,
+    assert_reused,
+    assert_signal_handled,
+    assert_stopped_within,
+    assert_transitions,
+)
+
+
+@pytest.fixture
+def export(scf_runtime, tmp_path):
+    return scf_runtime.deploy("handlers/export.py:main_handler", environment={"OUT": str(tmp_path)})
+
+
+def test_an_interrupted_export_keeps_its_checkpoint(scf_runtime, tmp_path):
+    export = scf_runtime.deploy("handlers/export.py:main_handler", environment={"OUT": str(tmp_path)})
+    event = export.invoke_async({"rows": 10_000})
+    event.wait_for_log("row 500 ")
+    event.terminate(grace_shutdown=True)
+    event.wait()
+
+    assert_signal_handled(event)
+    assert_stopped_within(event, seconds=30)
+    assert_transitions(event, ["RUNNING", "FINISHED"])
+    assert (tmp_path / "checkpoint.json").exists()
+
+
+def test_the_signal_arrives_at_the_very_row(export, tmp_path):
+    event = export.invoke_async({"rows": 10_000}).wait_for_log("row 500 ")
+    event.terminate(grace_shutdown=True)
+    event.wait()
+
+    assert json.loads((tmp_path / "checkpoint.json").read_text()) == {"row": 500}
+    assert (tmp_path / "rows.csv").read_text().split() == [str(row) for row in range(1, 501)]
+    assert_finished(event, result={"complete": False, "row": 500})
+    assert_log_order(event, ["row 499 ", "row 500 ", "Signal received successfully", "END RequestId"])
+    assert "row 501 " not in str(event.log)
+
+
+def test_the_next_event_goes_on_from_the_checkpoint(export, tmp_path):
+    first = export.invoke_async({"rows": 1_000}).wait_for_log("row 500 ")
+    first.terminate(grace_shutdown=True)
+    first.wait()
+    second = export.invoke_async({"rows": 1_000}).wait()
+
+    assert_reused(second)
+    assert_finished(second, result={"complete": True, "row": 1_000})
+    assert (tmp_path / "rows.csv").read_text().split() == [str(row) for row in range(1, 1_001)]
+    assert not (tmp_path / "checkpoint.json").exists()
+
+
+def test_a_forced_termination_leaves_no_checkpoint(export, tmp_path):
+    event = export.invoke_async({"rows": 10_000}).wait_for_log("row 500 ")
+    event.terminate()
+
+    assert_transitions(event, ["RUNNING", "ABORTED"])
+    assert event.status_code == 499
+    assert not (tmp_path / "checkpoint.json").exists()

@@ -1,0 +1,427 @@
+"""The assertion helpers: each says what it expected, what it found, the likely cause, and the event's timeline.
+
+Numbers of documents are those of the platform's product 583. Every helper counts as looking at the event.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from types import EllipsisType
+from typing import NoReturn
+
+from .async_event import AsyncEvent, Json, line_matcher
+from .clock import duration_us, to_datetime
+from .errors import ScfApiError, ScfUsageError
+from .model import RETENTION_US, SIGNAL_FAILED_LINE, SIGNAL_RECEIVED_LINE, STATUS_CODES, Status
+from .report.cause import late_end_cause, likely_cause, signal_cause
+from .report.timeline import seconds_text
+from .runtime import ScfRuntime
+
+__all__ = [
+    "assert_expired",
+    "assert_failed",
+    "assert_finished",
+    "assert_log_order",
+    "assert_logged",
+    "assert_no_signal",
+    "assert_reclaimed",
+    "assert_reused",
+    "assert_signal_handled",
+    "assert_signal_received",
+    "assert_signal_reception_failed",
+    "assert_status",
+    "assert_stopped_within",
+    "assert_terminated",
+    "assert_timed_out",
+    "assert_transitions",
+    "assert_user_exit",
+]
+
+CLOSEST_LINES = 5
+"""Log lines that a failed search shows as near misses."""
+SIMILAR = 0.4
+"""How alike a line and a pattern are (0 to 1) from which the line is a near miss."""
+
+
+# -- statuses --------------------------------------------------------------------------------------------------------
+
+
+def assert_status(event: AsyncEvent, expected: str | Status) -> None:
+    """The event's status is *expected*: RUNNING, FINISHED, FAILED or ABORTED (document 65704)."""
+    __tracebackhide__ = True
+    wanted = _status(expected)
+    _look(event)
+    if event._event.status is not wanted:
+        _fail(event, str(wanted), _end(event))
+
+
+def assert_transitions(event: AsyncEvent, expected: Sequence[str | Status]) -> None:
+    """The event has had exactly these statuses, in this order, as in ``["RUNNING", "FINISHED"]`` (document 52501)."""
+    __tracebackhide__ = True
+    if isinstance(expected, str):
+        raise ScfUsageError(
+            f'expected={expected!r} is not valid: it is a list of statuses, as in ["RUNNING", "FINISHED"]'
+        )
+    wanted = [_status(each) for each in expected]
+    _look(event)
+    found = [status for status, _ in event._event.record.transitions]
+    if found != wanted:
+        _fail(event, _arrows(wanted), f"{_arrows(found)}{_code(event)}")
+
+
+def assert_finished(event: AsyncEvent, result: Json | EllipsisType = ...) -> None:
+    """The event is FINISHED (200, document 42611), with *result* where one is given: what JSON makes of it."""
+    __tracebackhide__ = True
+    _look(event)
+    what = event._event
+    if what.status is not Status.FINISHED:
+        _fail(event, "FINISHED (200)", _end(event))
+    if result is ...:
+        return
+    try:
+        wanted = json.loads(json.dumps(result))
+    except (TypeError, ValueError) as error:
+        raise ScfUsageError(f"result={result!r} is not valid: it is what JSON can say ({error})") from None
+    found = json.loads(what.result_text or "null")
+    if found != wanted or _text(found) != _text(wanted):  # 1, 1.0 and true are equal in Python
+        difference = "\n".join(difflib.ndiff(_text(wanted).splitlines(), _text(found).splitlines()))
+        _fail(
+            event,
+            f"the result {_short(wanted)}",
+            f"the result {_short(found)}",
+            cause=None,
+            more={"difference (- expected, + found)": difference},
+        )
+
+
+def assert_failed(event: AsyncEvent, code: int | None = None) -> None:
+    """The event is FAILED, with the status code *code* where one is given (document 42611)."""
+    __tracebackhide__ = True
+    if code is not None and code not in STATUS_CODES:
+        raise ScfUsageError(f"code={code!r} is not valid: the platform's codes are {', '.join(map(str, STATUS_CODES))}")
+    _look(event)
+    _require_end(event, Status.FAILED, code)
+
+
+def assert_user_exit(event: AsyncEvent) -> None:
+    """The event is FAILED with 439: the user's process ended while it ran it (documents 42611 and 63969).
+
+    439 is also what a SIGTERM without a listener leads to, and a listener that ends the process with any exit code.
+    """
+    __tracebackhide__ = True
+    _look(event)
+    _require_end(event, Status.FAILED, 439)
+
+
+def assert_terminated(event: AsyncEvent) -> None:
+    """The event is ABORTED with 499: terminated by force (document 52500), or its function was deleted."""
+    __tracebackhide__ = True
+    _look(event)
+    _require_end(event, Status.ABORTED, 499)
+
+
+def assert_timed_out(event: AsyncEvent) -> None:
+    """The event is FAILED with 433: it ran until its function's timeout (document 42611)."""
+    __tracebackhide__ = True
+    _look(event)
+    _require_end(event, Status.FAILED, 433)
+
+
+# -- signals ---------------------------------------------------------------------------------------------------------
+
+
+def assert_signal_received(event: AsyncEvent) -> None:
+    """The platform wrote ``[PLATFORM] Signal received successfully.`` into the log (document 63969)."""
+    __tracebackhide__ = True
+    _require_platform_line(event, SIGNAL_RECEIVED_LINE, SIGNAL_FAILED_LINE)
+
+
+def assert_signal_reception_failed(event: AsyncEvent) -> None:
+    """The platform wrote ``[PLATFORM] Signal reception failed.`` into the log (document 63969)."""
+    __tracebackhide__ = True
+    _require_platform_line(event, SIGNAL_FAILED_LINE, SIGNAL_RECEIVED_LINE)
+
+
+def assert_no_signal(event: AsyncEvent) -> None:
+    """No SIGTERM was sent to the event: nobody terminated it gracefully (document 63969)."""
+    __tracebackhide__ = True
+    _look(event)
+    signals = event._event.signals
+    if signals:
+        times = ", ".join(_after_start(event, each.sent_us) for each in signals)
+        _fail(event, "no SIGTERM", f"{len(signals)} SIGTERM, sent {times}", cause=signal_cause(event._event))
+
+
+def assert_signal_handled(event: AsyncEvent) -> None:
+    """Every SIGTERM of the event (one at least) entered the user's handler, which returned (document 63969)."""
+    __tracebackhide__ = True
+    _look(event)
+    what = event._event
+    expected = "SIGTERM handled: its handler entered, and left without an exception"
+    if not what.signals:
+        _fail(event, expected, "no SIGTERM", cause=signal_cause(what))
+    for number, each in enumerate(what.signals, 1):
+        which = "SIGTERM" if len(what.signals) == 1 else f"SIGTERM {number} of {len(what.signals)}"
+        if each.disposition != "handler":
+            met = {
+                "default": "met no handler",
+                "ignored": "was ignored by the process",
+                "blocked": "was blocked by the process",
+                "no process": "found no process",
+            }[each.disposition]
+            _fail(event, expected, f"{which} {met}", cause=signal_cause(what))
+        if each.entered_us is None:
+            _fail(event, expected, f"{which} never entered its handler", cause=signal_cause(what))
+        if each.left_us is None:
+            _fail(event, expected, f"{which} entered its handler, which never left")
+        if each.raised is not None:
+            _fail(event, expected, f"{which} entered its handler, which raised {each.raised}")
+
+
+def assert_stopped_within(event: AsyncEvent, seconds: float | timedelta) -> None:
+    """From the last SIGTERM to the event's end at most *seconds* of simulated time have passed (document 63969)."""
+    __tracebackhide__ = True
+    limit = duration_us(seconds, "assert_stopped_within(seconds)")
+    _look(event)
+    what = event._event
+    expected = f"an end within {seconds_text(limit)} after SIGTERM"
+    if not what.signals:
+        _fail(event, expected, "no SIGTERM", cause=signal_cause(what))
+    end, sent = what.record.end_us, what.signals[-1].sent_us
+    if end is None:
+        passed = seconds_text(event._lockstep.clock.now_us - sent)
+        _fail(event, expected, f"RUNNING, {passed} after it")
+    if end < sent:  # pragma: no cover  (an event that has ended takes no signal)
+        _fail(event, expected, "an end before SIGTERM")
+    if end - sent > limit:
+        cause = late_end_cause(what)
+        _fail(event, expected, f"{_end(event)} {seconds_text(end - sent)} after it", cause=cause)
+
+
+# -- logs ------------------------------------------------------------------------------------------------------------
+
+
+def assert_logged(event: AsyncEvent, pattern: str | re.Pattern[str]) -> None:
+    """A line of the log has *pattern*: a text, or a compiled regular expression to search for (document 60336)."""
+    __tracebackhide__ = True
+    shown, found = line_matcher(pattern)
+    _look(event)
+    lines = [line.text for line in event._event.log]
+    if not any(map(found, lines)):
+        _fail(event, f"a log line with {shown}", f"none in {len(lines)} lines", more=_closest(pattern, lines))
+
+
+def assert_log_order(event: AsyncEvent, patterns: Sequence[str | re.Pattern[str]]) -> None:
+    """The log has a line for each of *patterns*, each after the line of the one before (document 60336)."""
+    __tracebackhide__ = True
+    if isinstance(patterns, (str, re.Pattern)) or not patterns:
+        raise ScfUsageError(
+            f"patterns={patterns!r} is not valid: it is a list of texts or compiled patterns, one at least"
+        )
+    matchers = [line_matcher(pattern) for pattern in patterns]
+    _look(event)
+    lines = [line.text for line in event._event.log]
+    expected = f"log lines in the order {', '.join(shown for shown, _ in matchers)}"
+    position, before = 0, ""
+    for (shown, found), pattern in zip(matchers, patterns, strict=True):
+        at = _first(found, lines, position)
+        if at is None:
+            anywhere = _first(found, lines, 0)
+            if anywhere is None:
+                _fail(event, expected, f"no line with {shown}", more=_closest(pattern, lines))
+            _fail(
+                event,
+                expected,
+                f"{shown} in line {anywhere + 1}, and in none after line {position}, which has {before}",
+                more={"the log": "\n".join(f"{n:>4}  {line}" for n, line in enumerate(lines, 1))},
+            )
+        position, before = at + 1, shown
+
+
+# -- instances -------------------------------------------------------------------------------------------------------
+
+
+def assert_reclaimed(event: AsyncEvent) -> None:
+    """The platform has taken the event's instance back, with all that was in its ``/tmp`` (documents 42611, 51519)."""
+    __tracebackhide__ = True
+    _look(event)
+    instance = event.instance
+    if instance is None:
+        _fail(event, "its instance reclaimed", "an event that never had an instance")
+    if not instance.reclaimed:
+        kept = "an event that finished leaves its instance for the next one" if event._event.ended else None
+        _fail(event, "its instance reclaimed", f"an instance that is {instance.doing}, pid {instance.pid}", cause=kept)
+
+
+def assert_reused(event: AsyncEvent, by: AsyncEvent | None = None) -> None:
+    """The event has ended and left its instance for the next event (document 19805); with *by*, it runs or ran that."""
+    __tracebackhide__ = True
+    _look(event)
+    instance = event.instance
+    expected = "its instance kept for the next event"
+    if instance is None:
+        _fail(event, expected, "an event that never had an instance")
+    if not event._event.ended:
+        _fail(event, expected, "RUNNING, so its instance is not free")
+    if by is not None:
+        _look(by)
+        if by._event.instance is not event._event.instance:
+            start = "has not started" if by._event.instance is None else "ran on another instance"
+            cause = likely_cause(event._event) if instance.reclaimed else None
+            _fail(event, f"its instance reused by event {by.request_id}", f"an event that {start}", cause=cause)
+    elif instance.reclaimed:
+        cause = likely_cause(event._event)
+        if instance.reclaimed_because is None:
+            cause = "an idle instance is taken back after idle_reclaim seconds, and when its function is deleted"
+        _fail(event, expected, f"reclaimed ({instance.reclaimed_because or 'idle'})", cause=cause)
+
+
+# -- the status trace ------------------------------------------------------------------------------------------------
+
+
+def assert_expired(runtime: ScfRuntime, request_id: str) -> None:
+    """The platform does not know the event any more: a status is kept 3 days after its end (documents 63967, 65704).
+
+    Raises ``ScfUsageError`` for a *request_id* that the runtime never accepted.
+    """
+    __tracebackhide__ = True
+    event = runtime.event(request_id)
+    _look(event)
+    record = event._event.record
+    expected = "no record of it: ResourceNotFound.AsyncEvent"
+    if not record.recorded:
+        cause = "the status trace of its function was off when it was accepted, so nothing could expire"
+        _fail(event, expected, "an event that was never recorded", cause=cause)
+    try:
+        runtime.get_async_event_status(request_id)
+    except ScfApiError as error:
+        if error.code == "ResourceNotFound.AsyncEvent":
+            return
+        raise
+    cause = "an event that runs does not expire"
+    if record.end_us is not None:
+        until, now = record.end_us + RETENTION_US, runtime.clock.now_us
+        cause = (
+            f"its status is kept until {to_datetime(until).isoformat()}, 72 hours after its end, and that is "
+            f"{seconds_text(until - now)} from now: scf_clock.advance(timedelta(hours=72)) lets them pass"
+        )
+    _fail(event, expected, f"{_end(event)}, still kept", cause=cause)
+
+
+# -- inside ----------------------------------------------------------------------------------------------------------
+
+
+def _look(event: object) -> None:
+    if not isinstance(event, AsyncEvent):
+        raise ScfUsageError(f"event is {event!r} of type {type(event).__name__}; the helper takes an AsyncEvent")
+    event._look()
+
+
+def _status(expected: object) -> Status:
+    try:
+        return Status(expected)
+    except ValueError:
+        valid = ", ".join(Status)
+        raise ScfUsageError(f"{expected!r} (expected) is not a status; valid are {valid}") from None
+
+
+def _require_end(event: AsyncEvent, status: Status, code: int | None) -> None:
+    __tracebackhide__ = True
+    what = event._event
+    if what.status is not status or (code is not None and what.record.status_code != code):
+        _fail(event, str(status) if code is None else f"{status} ({code}: {STATUS_CODES[code].name})", _end(event))
+
+
+def _require_platform_line(event: AsyncEvent, wanted: str, other: str) -> None:
+    __tracebackhide__ = True
+    _look(event)
+    what = event._event
+    lines = [line.text for line in what.log if line.source == "Platform" and line.text in (wanted, other)]
+    if wanted in lines:
+        return
+    found = f"only {other!r}" if lines else "no SIGTERM"
+    _fail(event, f"the platform's line {wanted!r}", found, cause=signal_cause(what))
+
+
+def _end(event: AsyncEvent) -> str:
+    """The status, with its code and the platform's message."""
+    return f"{event._event.status}{_code(event)}"
+
+
+def _code(event: AsyncEvent) -> str:
+    what = event._event
+    if not what.ended:
+        return ""
+    message = str(what.error.get("errorMessage", "")).strip()
+    lines = message.splitlines()
+    return f" ({what.record.status_code}{f': {lines[-1]}' if lines else ''})"
+
+
+def _arrows(statuses: Iterable[Status]) -> str:
+    return " → ".join(statuses) or "none"
+
+
+def _text(value: Json) -> str:
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+
+
+def _short(value: Json) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 200 else f"{text[:199]}…"
+
+
+def _first(found: Callable[[str], bool], lines: list[str], start: int) -> int | None:
+    return next((n for n in range(start, len(lines)) if found(lines[n])), None)
+
+
+def _closest(pattern: str | re.Pattern[str], lines: list[str]) -> dict[str, str]:
+    """The lines that are most like *pattern*, as a part of a failure's text."""
+    wanted = (pattern if isinstance(pattern, str) else pattern.pattern).strip().casefold()
+    rated = []
+    for number, line in enumerate(lines):
+        text = line.strip().casefold()
+        matcher = difflib.SequenceMatcher(None, wanted, text[:1000], autojunk=False)
+        common = sum(block.size for block in matcher.get_matching_blocks() if block.size > 1)
+        likeness = common / max(len(wanted), 1)
+        if likeness >= SIMILAR:
+            rated.append((-likeness, abs(len(text) - len(wanted)), number))
+    if not rated:
+        return {}
+    closest = sorted(number for *_, number in sorted(rated)[:CLOSEST_LINES])
+    return {"the closest log lines": "\n".join(_short_line(lines[number]) for number in closest)}
+
+
+def _short_line(line: str) -> str:
+    return line if len(line) <= 200 else f"{line[:199]}…"
+
+
+def _after_start(event: AsyncEvent, at_us: int) -> str:
+    return f"{seconds_text(at_us - event._event.record.start_us)} after the start"
+
+
+_GENERAL = "the cause of the event's state"
+
+
+def _fail(
+    event: AsyncEvent,
+    expected: str,
+    found: str,
+    *,
+    cause: str | None = _GENERAL,
+    more: Mapping[str, str] | None = None,
+) -> NoReturn:
+    """Raise the ``AssertionError``; its first line says it all, for the short summary."""
+    __tracebackhide__ = True
+    if cause is _GENERAL:
+        cause = likely_cause(event._event)
+    lines = [f"expected {expected}; found {found}", f"event: {event.request_id} of {event.function_name}"]
+    if cause:
+        lines.append(f"likely cause: {cause}")
+    for title, text in (more or {}).items():
+        lines += [f"--- {title} ---", text]
+    lines += [f"--- timeline, in simulated time from {event.started_at.isoformat()} ---", event.timeline]
+    raise AssertionError("\n".join(lines))

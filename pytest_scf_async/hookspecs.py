@@ -1,0 +1,24 @@
+"""What other plugins and a project's ``conftest.py`` may implement.
+
+Mark an implementation with ``@pytest.hookimpl(optionalhook=True)``, so that it is no error where this plugin is absent.
+Both hooks are called in the middle of a blocking call: they may read properties, and must not make blocking calls.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def pytest_scf_async_instance_started(instance: Any) -> None:
+    """An instance was started for an event (a cold start): its process is there.
+
+    *instance* is an ``InstanceView``: how the instance looks at this moment.
+    """
+
+
+def pytest_scf_async_event_ended(event: Any) -> None:
+    """*event*, an ``AsyncEvent``, has become FINISHED, FAILED or ABORTED.
+
+    It is not called for events that still run when the test is over, and die with its runtime. Reading the event's
+    status here counts as looking at it: a FAILED event that was looked at does not fail the test at teardown.
+    """

@@ -1,0 +1,200 @@
+"""Why an event is as it is: the likely cause, in one sentence, from what is known of its end and its signals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ..model import STATUS_CODES, ErrorBody, EventRecord, Fact, FunctionConfiguration, Status
+from .timeline import TimelineEntry, seconds_text
+
+
+class Delivery(Protocol):
+    """One SIGTERM of a graceful termination; times are µs of simulated time."""
+
+    @property
+    def sent_us(self) -> int: ...
+    @property
+    def disposition(self) -> str: ...
+    @property
+    def entered_us(self) -> int | None: ...
+    @property
+    def left_us(self) -> int | None: ...
+    @property
+    def raised(self) -> str | None: ...
+
+
+class Version(Protocol):
+    """What the event runs."""
+
+    @property
+    def configuration(self) -> FunctionConfiguration: ...
+
+
+class SeenEvent(Protocol):
+    """What this module needs to know of an event."""
+
+    @property
+    def record(self) -> EventRecord: ...
+    @property
+    def function(self) -> Version: ...
+    @property
+    def signals(self) -> Sequence[Delivery]: ...
+    @property
+    def timeline(self) -> Sequence[TimelineEntry]: ...
+    @property
+    def error(self) -> ErrorBody: ...
+    @property
+    def phase(self) -> str: ...
+
+
+def likely_cause(event: SeenEvent) -> str | None:
+    """One sentence about the event as it is now; None where its status says it all."""
+    if not event.record.state.ended:
+        return _while_running(event)
+    by_code = {
+        430: _raised,
+        433: _timed_out,
+        437: lambda event: f"the entry file is not in the code: {_last_line(event)}",
+        439: _process_exited,
+        443: lambda event: f"the code could not be loaded: {_last_line(event)}",
+        450: lambda event: (
+            f"init took longer than the init timeout of {event.function.configuration.init_timeout} s"
+            f"{_source(event, 'init_timeout')}"
+        ),
+        499: _aborted,
+    }
+    code = event.record.status_code
+    if code in by_code:
+        return by_code[code](event)
+    if event.record.status is Status.FINISHED:
+        heeded = event.signals and event.signals[-1].disposition == "handler" and event.signals[-1].raised is None
+        return None if heeded else _after_signal(event, "the work went on to its end")
+    return STATUS_CODES[code].meaning if code in STATUS_CODES else None
+
+
+def late_end_cause(event: SeenEvent) -> str | None:
+    """One sentence about an end that came too late after the last SIGTERM."""
+    if event.record.status is Status.FINISHED:
+        return _after_signal(event, "the work went on")
+    return likely_cause(event)
+
+
+def signal_cause(event: SeenEvent) -> str | None:
+    """One sentence about the last SIGTERM and what it met."""
+    if not event.signals:
+        return (
+            "no SIGTERM was sent: terminate(grace_shutdown=True) sends one, terminate() alone ends the event by force"
+        )
+    last = event.signals[-1]
+    arrived = f"SIGTERM arrived {_after_start(event, last.sent_us)}"
+    if last.disposition != "handler":
+        reset = any(entry.text == _RESET for entry in event.timeline)
+        return f"{arrived}; {_MET['reset' if last.disposition == 'default' and reset else last.disposition]}"
+    if last.entered_us is None:
+        return f"{arrived}, and its handler never got to run"
+    if last.left_us is None:
+        return f"{arrived}; its handler was entered and never left"
+    return f"the handler of SIGTERM {'returned' if last.raised is None else f'raised {last.raised}'}"
+
+
+_RESET = "SIGTERM is set to default"
+_MET = {
+    "default": "the handler had not called signal.signal yet, so the signal ended the process",
+    "reset": "user code had set the signal back to its default, so it ended the process",
+    "ignored": "the process ignores it (SIG_IGN)",
+    "blocked": "the process has blocked it (pthread_sigmask)",
+    "no process": "the event's instance had no process yet",
+}
+
+
+def _while_running(event: SeenEvent) -> str:
+    if event.phase == "pending":
+        return "none of its code has run yet: wait(), settle() and the gate calls run it"
+    return _after_signal(event, "the work goes on") or "the event still runs: wait() lets time pass until it has ended"
+
+
+def _after_signal(event: SeenEvent, went_on: str) -> str | None:
+    """What became of the last SIGTERM, where the work went on after it."""
+    if not event.signals:
+        return None
+    last = event.signals[-1]
+    if last.disposition == "handler" and last.left_us is not None and last.raised is None:
+        return f"the handler of SIGTERM returned, and {went_on}: nothing stopped it"
+    if last.disposition == "handler" and last.left_us is not None:
+        return f"the handler of SIGTERM raised {last.raised}, something caught it, and {went_on}"
+    return f"{signal_cause(event)}, and {went_on}"
+
+
+def _process_exited(event: SeenEvent) -> str:
+    how = next((entry.text for entry in reversed(event.timeline) if entry.text.startswith(_ENDED)), None)
+    how = "" if how is None else f" ({how.removeprefix(_ENDED)})"
+    whatever = "the platform reports 439 whatever the exit code"
+    if not event.signals:
+        return f"the process ended by itself{how}: {whatever}"
+    last = event.signals[-1]
+    if last.disposition != "handler" or last.entered_us is None:
+        if last.disposition == "default":
+            return str(signal_cause(event))
+        return f"{signal_cause(event)}, and the process ended later by itself{how}: {whatever}"
+    if last.left_us is None:
+        return f"the process ended inside its handler of SIGTERM{how}: {whatever}"
+    if last.raised is None:
+        return f"the handler of SIGTERM returned, and the process ended afterwards{how}: {whatever}"
+    name, _, value = last.raised.partition(": ")
+    if name == "SystemExit":
+        return f"the process ended by sys.exit({value}) in the listener: {whatever}"
+    return f"the handler of SIGTERM raised {last.raised}, which ended the process{how}: {whatever}"
+
+
+_ENDED = "the process ended: "
+
+
+def _raised(event: SeenEvent) -> str:
+    if _fact(event) == Fact.RESULT_NOT_JSON.value:
+        return f"the handler returned what cannot be written as JSON: {_last_line(event)}"
+    last = event.signals[-1] if event.signals else None
+    if last is not None and last.raised is not None:
+        return f"the handler of SIGTERM raised {last.raised}, and nothing in the function caught it"
+    if last is not None and last.disposition == "handler":
+        return f"the handler of SIGTERM returned, and the function raised {_last_line(event)} afterwards"
+    return f"the function raised {_last_line(event)}"
+
+
+def _timed_out(event: SeenEvent) -> str:
+    configuration = event.function.configuration
+    timeout = f"its timeout of {configuration.timeout} s{_source(event, 'timeout')}"
+    if event.signals:
+        return str(_after_signal(event, f"the work went on until {timeout}"))
+    if not configuration.async_run and configuration.sources.get("timeout", "default") == "default":
+        return f"the timeout of a sync function is {configuration.timeout} s unless given"
+    wait = next((entry.text for entry in reversed(event.timeline) if entry.kind == "wait"), None)
+    return f"it ran until {timeout}" + (f"; its last wait was {wait}" if wait else "")
+
+
+def _aborted(event: SeenEvent) -> str:
+    if event.record.transitions[-1][0] is Status.ABORTED and _fact(event) == Fact.FUNCTION_DELETED.value:
+        return "its function was deleted while it ran"
+    if _fact(event) == Fact.RETURNED.value:
+        return "it returned after SIGTERM, and the setting graceful_return_status makes that ABORTED"
+    return "terminate() ended it by force, before it could end by itself"
+
+
+def _fact(event: SeenEvent) -> str:
+    """The fact that ended the event, in the words of the table of transitions."""
+    text = next((entry.text for entry in reversed(event.timeline) if entry.kind == "status"), "")
+    return text.partition(": ")[2]
+
+
+def _last_line(event: SeenEvent) -> str:
+    text = str(event.error.get("stackTrace") or event.error.get("errorMessage") or "").strip()
+    return text.splitlines()[-1] if text else "nothing that was told"
+
+
+def _source(event: SeenEvent, name: str) -> str:
+    source = event.function.configuration.sources.get(name)
+    return f" ({source})" if source else ""
+
+
+def _after_start(event: SeenEvent, at_us: int) -> str:
+    return f"{seconds_text(at_us - event.record.start_us)} after the start"

@@ -1,0 +1,333 @@
+"""However a test ends, nothing of it is left: no process, in whatever session, and no temporary directory."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from pytest_scf_async.instances.wire import OWNER_MARK
+
+WITHIN = 1.0
+"""Real seconds after which nothing may be left."""
+DEADLINE = 60.0
+"""Real seconds for a pytest to come to the point, or to its end; on a busy machine too."""
+
+STAY = """
+    import subprocess
+
+    def main_handler(event, context):
+        # A child in a session of its own, whose own child is an orphan in yet another one.
+        subprocess.Popen(["sh", "-c", "setsid sleep 1000 & exec sleep 1001"], start_new_session=True).wait()
+"""
+
+SIGNALS = """
+    import signal, time
+
+    def deaf(event, context):
+        time.sleep(60)
+
+    def listens(event, context):
+        signal.signal(signal.SIGTERM, lambda signum, frame: print("heard it"))
+        time.sleep(60)
+"""
+
+PROJECT = """
+    import os
+    import signal
+    import threading
+
+    import pytest
+
+    from pytest_scf_async.instances import procfs
+
+    @pytest.fixture
+    def busy(async_event):
+        '''An event whose instance has started all that it will, so that two `sleep` run.'''
+        async_event.settle()
+        pid = async_event.instance.pid
+        while len([p for p in procfs.descendants_of(pid) if name_of(p) == "sleep"]) < 2:
+            async_event.settle()
+        return async_event
+
+    def name_of(pid):
+        # The name of a process that lives; nothing for one that has ended.
+        try:
+            with open(f"/proc/{pid}/stat") as file:
+                before, _, after = file.read().rpartition(")")
+        except OSError:
+            return ""
+        return "" if after.split()[0] in "ZX" else before.partition("(")[2]
+
+    def zygote_of(event):
+        with open(f"/proc/{event.instance.pid}/stat") as file:
+            return int(file.read().rpartition(")")[2].split()[1])
+
+    def say(text):
+        os.write(int(os.environ["SAY"]), f"{text}\\n".encode())
+"""
+
+
+class Pytest:
+    """A pytest in a process and a session of its own, as a terminal starts one."""
+
+    def __init__(self, project: Path, tests: str, *arguments: str, launcher: tuple[str, ...] = ()) -> None:
+        project.joinpath("handlers").mkdir()
+        project.joinpath("handlers", "stay.py").write_text(textwrap.dedent(STAY), encoding="utf-8")
+        project.joinpath("handlers", "signals.py").write_text(textwrap.dedent(SIGNALS), encoding="utf-8")
+        source = textwrap.dedent(PROJECT) + textwrap.dedent(tests)
+        project.joinpath("test_it.py").write_text(source, encoding="utf-8")
+        project.joinpath("pytest.ini").write_text("[pytest]\nfilterwarnings = error\n", encoding="utf-8")
+        self.temporary = project / "temporary"
+        self.temporary.mkdir()
+        self.output_file = project / "output.txt"
+        self.said, say = os.pipe()
+        environment = {**os.environ, "TMPDIR": str(self.temporary), "SAY": str(say)}
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--basetemp={project / 'base'}"]
+        with self.output_file.open("wb") as output:
+            self.process = subprocess.Popen(
+                [*launcher, *command, "--scf-async-real-timeout=600", "--scf-async-real-limit=600", *arguments],
+                cwd=project,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=(say,),
+                start_new_session=True,
+            )
+        os.close(say)
+
+    def __enter__(self) -> Pytest:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        for pid in self.marked():
+            os.kill(pid, signal.SIGKILL)
+        os.close(self.said)
+
+    @property
+    def output(self) -> str:
+        return self.output_file.read_text(encoding="utf-8", errors="replace")
+
+    def wait_until_said(self) -> None:
+        """Wait for a line of the test itself."""
+        ready, _, _ = select.select([self.said], [], [], DEADLINE)
+        assert ready, f"the test said nothing:\n{self.output}"
+        assert os.read(self.said, 1), f"pytest ended before its test came to the point:\n{self.output}"
+
+    def end(self) -> int:
+        """Its exit code."""
+        try:
+            return self.process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"pytest does not end:\n{self.output}")
+
+    def marked(self) -> list[int]:
+        """The processes that it started by way of the plugin, zombies aside: each carries our mark."""
+        start = f"{OWNER_MARK}={self.process.pid}-".encode()
+        found = []
+        for entry in filter(str.isdecimal, os.listdir("/proc")):
+            try:
+                environment = Path("/proc", entry, "environ").read_bytes()
+            except OSError:
+                continue
+            if any(variable.startswith(start) for variable in environment.split(b"\0")):
+                found.append(int(entry))
+        return found
+
+    def directories(self) -> list[str]:
+        return [name for name in os.listdir(self.temporary) if name.startswith("pytest-scf-async-")]
+
+    def require_something_there(self) -> None:
+        """What the tests below are about is there now: zygote, instance and two sleeps, and a directory."""
+        names = sorted(_name_of(pid) for pid in self.marked())
+        assert names.count("sleep") == 2, names
+        assert len(names) == 4, names
+        assert len(self.directories()) == 1
+
+    def require_nothing_left(self) -> None:
+        deadline = time.monotonic() + WITHIN
+        while left := self.marked():
+            remaining = deadline - time.monotonic()
+            assert remaining > 0, f"left: {[(pid, _name_of(pid)) for pid in left]}\n{self.output}"
+            _wait_for_end_of(left[0], remaining)
+        while self.directories():
+            assert time.monotonic() < deadline, f"left: {self.directories()}\n{self.output}"
+            os.sched_yield()
+
+
+def _name_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def _wait_for_end_of(pid: int, seconds: float) -> None:
+    with ExitStack() as stack:
+        try:
+            pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return
+        stack.callback(os.close, pidfd)
+        select.select([pidfd], [], [], seconds)
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+IN_A_BLOCKING_CALL = """
+    @pytest.mark.scf_function("handlers/stay.py:main_handler")
+    def test_it(busy):
+        say("here")
+        busy.wait()
+"""
+IN_ITS_OWN_CODE = """
+    @pytest.mark.scf_function("handlers/stay.py:main_handler")
+    def test_it(busy):
+        say("here")
+        threading.Event().wait()
+"""
+PLACES = pytest.mark.parametrize(
+    "tests", [pytest.param(IN_A_BLOCKING_CALL, id="in wait()"), pytest.param(IN_ITS_OWN_CODE, id="in the test")]
+)
+
+
+@pytest.mark.repeat
+@PLACES
+def test_after_a_sigkill_of_pytest_in_the_middle_of_a_test(tests: str, tmp_path: Path, stack: ExitStack) -> None:
+    run = stack.enter_context(Pytest(tmp_path, tests))
+    run.wait_until_said()
+    run.require_something_there()
+    run.process.kill()
+    assert run.end() == -signal.SIGKILL
+    run.require_nothing_left()
+
+
+@pytest.mark.repeat
+@PLACES
+def test_after_ctrl_c(tests: str, tmp_path: Path, stack: ExitStack) -> None:
+    run = stack.enter_context(Pytest(tmp_path, tests))
+    run.wait_until_said()
+    run.require_something_there()
+    os.killpg(run.process.pid, signal.SIGINT)  # what a terminal does: the whole foreground group gets it
+    assert run.end() == pytest.ExitCode.INTERRUPTED
+    run.require_nothing_left()
+    assert "KeyboardInterrupt" in run.output
+    assert "INTERNALERROR" not in run.output
+    assert "Traceback" not in run.output
+
+
+@pytest.mark.parametrize("method", ["signal", "thread"])
+@PLACES
+def test_after_pytest_timeout(method: str, tests: str, tmp_path: Path, stack: ExitStack) -> None:
+    mark = f"@pytest.mark.timeout(0.2, method={method!r}, func_only=True)"
+    limited = tests.replace("def test_it", f"{mark}\n    def test_it")
+    run = stack.enter_context(Pytest(tmp_path, limited))
+    run.wait_until_said()
+    assert run.end() == pytest.ExitCode.TESTS_FAILED
+    run.require_nothing_left()
+    assert "Timeout" in run.output
+    assert "INTERNALERROR" not in run.output
+
+
+def test_after_a_fixture_that_fails(tmp_path: Path, stack: ExitStack) -> None:
+    tests = """
+        seen = []
+
+        @pytest.fixture
+        def broken(busy):
+            seen.extend([busy.instance.pid, *procfs.descendants_of(busy.instance.pid)])
+            raise RuntimeError("this fixture is broken")
+
+        @pytest.mark.scf_function("handlers/stay.py:main_handler")
+        def test_it(broken): pass
+
+        def test_nothing_is_left_of_the_one_before():
+            assert len(seen) == 3
+            assert [pid for pid in seen if name_of(pid)] == []
+    """
+    run = stack.enter_context(Pytest(tmp_path, tests))
+    assert run.end() == pytest.ExitCode.TESTS_FAILED
+    run.require_nothing_left()
+    assert "1 passed, 1 error in" in run.output
+    assert "RuntimeError: this fixture is broken" in run.output
+
+
+@pytest.mark.repeat
+@PLACES
+def test_after_a_sigkill_of_the_zygote(tests: str, tmp_path: Path, stack: ExitStack) -> None:
+    killed = tests.replace("threading.Event().wait()", "").replace(
+        'say("here")',
+        """
+        seen.extend([busy.instance.pid, *procfs.descendants_of(busy.instance.pid)])
+        os.kill(zygote_of(busy), signal.SIGKILL)
+    """,
+    )
+    after = """
+    seen = []
+
+    def test_nothing_is_left_of_the_one_before():
+        assert len(seen) == 3
+        assert [pid for pid in seen if name_of(pid)] == []
+
+    @pytest.mark.scf_function("handlers/stay.py:main_handler")
+    def test_a_new_zygote_serves_the_next_test(busy): pass
+    """
+    run = stack.enter_context(Pytest(tmp_path, killed + after))
+    code = run.end()
+    run.require_nothing_left()
+    if tests is IN_A_BLOCKING_CALL:
+        assert code == pytest.ExitCode.TESTS_FAILED
+        assert "1 failed, 2 passed in" in run.output
+        assert "HarnessError: the zygote, which instances are forked from, is gone" in run.output
+    else:
+        assert code == pytest.ExitCode.OK, run.output
+
+
+IGNORED = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+BLOCKED = "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])"
+
+
+@pytest.mark.parametrize("how", [pytest.param(IGNORED, id="ignored"), pytest.param(BLOCKED, id="blocked")])
+def test_sigterm_is_itself_whatever_started_pytest(how: str, tmp_path: Path, stack: ExitStack) -> None:
+    tests = """
+        from pytest_scf_async import assert_signal_handled, assert_user_exit
+
+        @pytest.mark.scf_function("handlers/signals.py:deaf")
+        def test_deaf(async_event):
+            async_event.terminate(grace_shutdown=True)
+            assert_user_exit(async_event)
+
+        @pytest.mark.scf_function("handlers/signals.py:listens")
+        def test_listens(async_event):
+            async_event.terminate(grace_shutdown=True)
+            assert_signal_handled(async_event.wait())
+
+        @pytest.mark.scf_function("handlers/stay.py:main_handler")
+        def test_children_are_killed(busy): pass
+
+        def test_it_is_as_the_starter_left_it():
+            state = procfs.signal_state(os.getpid(), signal.SIGTERM)
+            assert state.ignored or state.blocked
+    """
+    launch = f"import os, signal, sys; {how}; os.execv(sys.argv[1], sys.argv[1:])"
+    launcher = (sys.executable, "-c", launch)
+    run = stack.enter_context(Pytest(tmp_path, tests, launcher=launcher))
+    assert run.end() == pytest.ExitCode.OK, run.output
+    run.require_nothing_left()

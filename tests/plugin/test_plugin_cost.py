@@ -1,0 +1,45 @@
+"""Installed and unused, the plugin imports next to nothing and starts nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+PROBE = """
+import sys
+import pytest
+class Probe:
+    def pytest_unconfigure(self):
+        print("loaded:", *sorted(name for name in sys.modules if name.startswith("pytest_scf_async")))
+code = pytest.main(["-q", "-p", "no:cacheprovider", *sys.argv[1:]], plugins=[Probe()])
+"""
+
+
+def test_a_session_that_does_not_use_it_loads_the_plugin_and_its_hooks_only(project: pytest.Pytester) -> None:
+    project.makepyfile("def test_it(): pass")
+    result = project.run(sys.executable, "-c", PROBE, "-p", "no:hypothesispytest", "-p", "no:xdist")
+    line = next(line for line in result.outlines if line.startswith("loaded:"))
+    assert line.split()[1:] == ["pytest_scf_async", "pytest_scf_async.hookspecs", "pytest_scf_async.plugin"]
+
+
+def test_importing_the_plugin_adds_nothing_to_what_pytest_has_loaded() -> None:
+    code = (
+        "import pytest, sys; before = set(sys.modules); import pytest_scf_async.plugin, pytest_scf_async.hookspecs;"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["pytest_scf_async", "pytest_scf_async.hookspecs", "pytest_scf_async.plugin"]
+
+
+def test_a_session_inside_a_session_leaves_the_outer_ones_zygote_alone(
+    project: pytest.Pytester, scf_runtime: object
+) -> None:
+    from pytest_scf_async.instances.zygote import shared_zygote
+
+    zygote = shared_zygote()
+    project.makepyfile("def test_it(scf_runtime): scf_runtime.deploy('handlers/echo.py:main_handler').run()")
+    project.runpytest_inprocess().assert_outcomes(passed=1)
+    assert shared_zygote() is zygote
+    assert zygote.process.poll() is None

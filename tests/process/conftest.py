@@ -1,0 +1,64 @@
+"""What the process tests share: runtimes that leave nothing behind, and handlers written next to their test."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from process_support import START
+
+from pytest_scf_async.instances import procfs
+from pytest_scf_async.instances.zygote import shared_zygote
+from pytest_scf_async.runtime import Function, ScfRuntime
+from pytest_scf_async.settings import ScfSettings
+
+HANDLERS = Path(__file__).parent / "handlers"
+
+MakeRuntime = Callable[..., ScfRuntime]
+Deploy = Callable[..., Function]
+
+
+@pytest.fixture
+def make_runtime(request: pytest.FixtureRequest) -> Iterator[MakeRuntime]:
+    """Make runtimes, with settings as keywords; when they are closed, no process and no directory is left."""
+    zygote = shared_zygote()
+    with ExitStack() as stack:
+
+        def make(**settings: Any) -> ScfRuntime:
+            given = ScfSettings(**settings)
+            return stack.enter_context(
+                ScfRuntime(given, start=START, seed=request.node.nodeid, lookup=[HANDLERS, Path(__file__).parent])
+            )
+
+        yield make
+    if zygote.alive:  # a test may have killed it
+        assert procfs.descendants_of(zygote.process.pid) == []
+        assert [name for name in os.listdir(zygote.scratch) if name.startswith("instance-")] == []
+
+
+@pytest.fixture
+def runtime(make_runtime: MakeRuntime) -> ScfRuntime:
+    """A runtime with default settings, whose clock starts at ``START``."""
+    return make_runtime()
+
+
+@pytest.fixture
+def deploy(request: pytest.FixtureRequest, tmp_path: Path) -> Deploy:
+    """Deploy the text of a handler file, by default in the fixture ``runtime``; keywords are those of ``deploy``."""
+    written = 0
+
+    def write_and_deploy(source: str, *, to: ScfRuntime | None = None, **options: Any) -> Function:
+        nonlocal written
+        written += 1
+        directory = tmp_path / f"code{written}"
+        directory.mkdir()
+        (directory / "index.py").write_text(textwrap.dedent(source), encoding="utf-8")
+        target = request.getfixturevalue("runtime") if to is None else to
+        return target.deploy(f"{directory}/index.py:main_handler", **options)
+
+    return write_and_deploy

@@ -1,0 +1,115 @@
+"""What process tests ask of an event: its end with everything that goes with it, and its log in a short form."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from pytest_scf_async.async_event import AsyncEvent
+
+START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+"""When the clock of the runtimes in the process tests starts."""
+
+RECEIVED = "[PLATFORM] Signal received successfully."
+NOT_RECEIVED = "[PLATFORM] Signal reception failed."
+
+_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+_PLATFORM_LINES = {
+    "START": re.compile(rf"START RequestId:(?P<id>{_UUID})"),
+    "INIT": re.compile(
+        rf"Init Report RequestId: (?P<id>{_UUID}) Coldstart: (?P<value>\d+ms) \(PullCode: \d+ms "
+        r"InitRuntime: \d+ms InitFunction: \d+ms\) Memory: \d+MB MemUsage: \d+\.\d\dMB"
+    ),
+    "ERROR": re.compile(rf"ERROR RequestId:(?P<id>{_UUID}) Result:(?P<value>\{{.*\}})"),
+    "RESPONSE": re.compile(rf"Response RequestId:(?P<id>{_UUID}) RetMsg:(?P<value>.*)"),
+    "END": re.compile(rf"END RequestId:(?P<id>{_UUID})"),
+    "REPORT": re.compile(rf"Report RequestId:(?P<id>{_UUID}) Duration:(?P<value>\d+ms) Memory:\d+MB MemUsage:[\d.]+MB"),
+}
+
+
+def short_log(event: AsyncEvent) -> list[str]:
+    """The log: user lines as they are, platform lines as a word and what they say (``ERROR 430``, ``REPORT 3000ms``).
+
+    A platform line that has not exactly the platform's form, or another event's id, fails the test.
+    """
+    short = []
+    for line in event.log:
+        if line.source == "Custom" or line.text in (RECEIVED, NOT_RECEIVED):
+            short.append(line.text)
+            continue
+        word, match = next(
+            (word, match) for word, form in _PLATFORM_LINES.items() if (match := form.fullmatch(line.text)) is not None
+        )
+        assert match["id"] == event.request_id
+        value = match.groupdict().get("value")
+        if word == "ERROR":
+            body = json.loads(match["value"])
+            assert body == {key: item for key, item in (event.error or {}).items() if key != "requestId"}
+            value = str(body["statusCode"])
+        short.append(word if value is None else f"{word} {value}")
+    return short
+
+
+def user_lines(event: AsyncEvent) -> list[str]:
+    """What user code wrote."""
+    return [line.text for line in event.log if line.source == "Custom"]
+
+
+def is_gone(pid: int) -> bool:
+    """There is no such process, not even a zombie."""
+    return not os.path.exists(f"/proc/{pid}")
+
+
+def state_of(pid: int) -> str:
+    """The kernel's letter for what a process does: R, S, T (stopped), Z."""
+    with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+        return file.read().rpartition(")")[2].split()[0]
+
+
+def eventually(fact: Callable[[], object]) -> bool:
+    """Whether *fact* becomes true: for what the kernel does a moment after it was asked to, such as a SIGSTOP."""
+    deadline = time.monotonic() + 5
+    while not fact():
+        if time.monotonic() > deadline:
+            return False
+        os.sched_yield()
+    return True
+
+
+def assert_reclaimed_for_good(event: AsyncEvent, because: str) -> None:
+    """The instance is gone: its process, its ``/tmp``, and what the event says about it."""
+    instance = event.instance
+    assert instance is not None
+    assert (instance.alive, instance.reclaimed, instance.reclaimed_because) == (False, True, because)
+    assert is_gone(instance.pid)
+    assert not os.path.exists(instance.tmp)
+
+
+def assert_kept(event: AsyncEvent) -> None:
+    """The instance lives, stopped, and waits for the next event."""
+    instance = event.instance
+    assert instance is not None
+    assert (instance.alive, instance.reclaimed, instance.reclaimed_because) == (True, False, None)
+    assert instance.doing == "frozen"
+    assert eventually(lambda: state_of(instance.pid) == "T")
+    assert os.path.isdir(instance.tmp)
+
+
+def assert_end(event: AsyncEvent, status: str, code: int, *, after: float = 0, log: Sequence[str]) -> None:
+    """Status, code, the two transitions, simulated seconds *after* acceptance, and the whole log in short form."""
+    assert (event.status, event.status_code) == (status, code), str(event.log)
+    ended_at = event.started_at + timedelta(seconds=after)
+    assert event.transitions == [("RUNNING", event.started_at), (status, ended_at)]
+    assert event.ended_at == ended_at
+    assert event.duration == timedelta(seconds=after)
+    assert short_log(event) == list(log)
+
+
+def assert_body(event: AsyncEvent, **body: Any) -> None:
+    """The error body, without the two fields that every one has."""
+    assert event.error == {**body, "requestId": event.request_id, "statusCode": event.status_code}

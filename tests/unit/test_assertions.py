@@ -1,0 +1,384 @@
+"""The assertion helpers, on events that are told what happens to them: no process, no wait."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+import pytest_scf_async.assertions as helpers
+from pytest_scf_async import AsyncEvent, ScfUsageError, SimulatedClock
+from pytest_scf_async.assertions import (
+    assert_failed,
+    assert_finished,
+    assert_log_order,
+    assert_logged,
+    assert_no_signal,
+    assert_reclaimed,
+    assert_reused,
+    assert_signal_handled,
+    assert_signal_received,
+    assert_signal_reception_failed,
+    assert_status,
+    assert_stopped_within,
+    assert_terminated,
+    assert_timed_out,
+    assert_transitions,
+    assert_user_exit,
+)
+from pytest_scf_async.instances.code import Code
+from pytest_scf_async.instances.event import Event, FunctionVersion
+from pytest_scf_async.model import EventRecord, Fact, OpenReadings, function_configuration
+
+START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+REQUEST_ID = "7ad8a1c6-0c2f-4f3e-9c1d-2f6e1a0b3c4d"
+
+
+@dataclass
+class Silent:
+    """In the place of the lockstep: there is nothing to hear."""
+
+    clock: SimulatedClock
+
+    def look(self) -> None: ...
+
+
+class Story:
+    """An event, told step by step."""
+
+    def __init__(self, *, async_run: bool = True, timeout: int | None = None) -> None:
+        self.clock = SimulatedClock(START)
+        sources = {"timeout": "default" if timeout is None else "deploy(...)"}
+        configuration = function_configuration(
+            name="export", handler="export.main_handler", async_run=async_run, timeout=timeout, sources=sources
+        )
+        record = EventRecord(0, REQUEST_ID, "export", "default", "$LATEST", "OTHERS", True, self.clock.now_us)
+        self.inside = Event(
+            record=record,
+            function=FunctionVersion(
+                configuration, Code("/code", "/code/export.py", "export", "main_handler", "export"), "1"
+            ),
+            payload="{}",
+            readings=OpenReadings(),
+            time_us=lambda: self.clock.now_us,
+            region="ap-guangzhou",
+            appid="1",
+            uin="1",
+        )
+        self.inside.phase = "running"
+        self.event = AsyncEvent(Silent(self.clock), self.inside)  # type: ignore[arg-type]
+
+    def after(self, seconds: float) -> Story:
+        self.clock.advance(seconds)
+        return self
+
+    def says(self, *lines: str) -> Story:
+        for line in lines:
+            self.inside.wrote(line)
+        return self
+
+    def waits(self, what: str) -> Story:
+        self.inside.waits(what)
+        return self
+
+    def gets(self, disposition: Any) -> Story:
+        self.inside.signal_sent(disposition)
+        return self
+
+    def handles(self, raised: str | None = None) -> Story:
+        self.gets("handler")
+        self.inside.handler_entered()
+        self.inside.handler_left(raised)
+        return self
+
+    def ends(self, fact: Fact, result: str | None = None, trace: str | None = None, how: str | None = None) -> Story:
+        self.inside.ended_with(fact, result_text=result, trace=trace, detail=how and f"the process ended: {how}")
+        return self
+
+    def returns(self, result: str = "null") -> Story:
+        return self.ends(Fact.RETURNED, result=result)
+
+    def exits(self, how: str = "exit code 0") -> Story:
+        return self.ends(Fact.PROCESS_EXITED, how=how)
+
+
+TRACE = 'Traceback (most recent call last):\n  File "/code/export.py", line 3, in main_handler\nValueError: boom\n'
+
+
+def failure(check: Callable[..., None], *arguments: Any, **keywords: Any) -> str:
+    with pytest.raises(AssertionError) as caught:
+        check(*arguments, **keywords)
+    return str(caught.value)
+
+
+def cause(text: str) -> str | None:
+    found = re.search("^likely cause: (.*)$", text, re.M)
+    return found and found[1]
+
+
+# -- what passes -----------------------------------------------------------------------------------------------------
+
+RUNNING = Story
+FINISHED: Callable[[], Story] = lambda: Story().returns('{"rows": 1}')  # noqa: E731
+RAISED: Callable[[], Story] = lambda: Story().ends(Fact.RAISED, trace=TRACE)  # noqa: E731
+EXITED: Callable[[], Story] = lambda: Story().exits("exit code 7")  # noqa: E731
+TIMED_OUT: Callable[[], Story] = lambda: Story(timeout=60).after(60).ends(Fact.TIMED_OUT)  # noqa: E731
+TERMINATED: Callable[[], Story] = lambda: Story().ends(Fact.TERMINATED)  # noqa: E731
+HANDLED: Callable[[], Story] = lambda: Story().after(3).handles().after(10).returns()  # noqa: E731
+UNREACHED: Callable[[], Story] = lambda: Story().gets("no process")  # noqa: E731
+
+ENDS: dict[str, tuple[Callable[[AsyncEvent], None], list[Callable[[], Story]]]] = {
+    "RUNNING": (lambda event: assert_status(event, "RUNNING"), [RUNNING, UNREACHED]),
+    "finished": (assert_finished, [FINISHED, HANDLED]),
+    "failed": (assert_failed, [RAISED, EXITED, TIMED_OUT]),
+    "failed with 430": (lambda event: assert_failed(event, code=430), [RAISED]),
+    "user exit": (assert_user_exit, [EXITED]),
+    "terminated": (assert_terminated, [TERMINATED]),
+    "timed out": (assert_timed_out, [TIMED_OUT]),
+    "signal received": (assert_signal_received, [HANDLED]),
+    "signal reception failed": (assert_signal_reception_failed, [UNREACHED]),
+    "no signal": (assert_no_signal, [RUNNING, FINISHED, RAISED, EXITED, TIMED_OUT, TERMINATED]),
+    "signal handled": (assert_signal_handled, [HANDLED]),
+    "stopped within": (lambda event: assert_stopped_within(event, 10), [HANDLED]),
+}
+EVERY = [RUNNING, FINISHED, RAISED, EXITED, TIMED_OUT, TERMINATED, HANDLED, UNREACHED]
+
+
+@pytest.mark.parametrize("helper", ENDS)
+def test_a_helper_passes_where_it_should_and_fails_everywhere_else(helper: str) -> None:
+    check, right = ENDS[helper]
+    for make in EVERY:
+        story = make()
+        if make in right:
+            check(story.event)
+        else:
+            text = failure(check, story.event)
+            assert text.startswith("expected "), text
+            assert f"\nevent: {REQUEST_ID} of export\n" in text
+            assert "\n--- timeline, in simulated time from 2026-01-01T00:00:00+00:00 ---\n+0 s" in text.replace(
+                " +", "+"
+            )
+        assert story.inside.looked_at is story.inside.ended
+
+
+@pytest.mark.parametrize("name", helpers.__all__)
+def test_the_users_own_line_is_the_last_of_the_traceback(name: str) -> None:
+    code = getattr(helpers, name).__code__
+    assert "__tracebackhide__" in code.co_varnames
+
+
+def test_the_first_line_says_expected_and_found() -> None:
+    text = failure(assert_finished, RAISED().event)
+    assert text.splitlines()[0] == "expected FINISHED (200); found FAILED (430: user code exception caught)"
+
+
+# -- causes ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("story", "sentence"),
+    [
+        (Story().after(3).gets("default").exits(), ("SIGTERM arrived 3 s after the start; the handler had not called "
+          "signal.signal yet, so the signal ended the process")),
+        (Story().handles("SystemExit: 0").exits(), ("the process ended by sys.exit(0) in the listener: the platform "
+          "reports 439 whatever the exit code")),
+        (Story().handles("ValueError: no").ends(Fact.RAISED, trace=TRACE), ("the handler of SIGTERM raised ValueError: "
+          "no, and nothing in the function caught it")),
+        (Story().handles().ends(Fact.RAISED, trace=TRACE), ("the handler of SIGTERM returned, and the function raised "
+          "ValueError: boom afterwards")),
+        (Story().handles().exits("exit code 3"), ("the handler of SIGTERM returned, and the process ended afterwards "
+          "(exit code 3): the platform reports 439 whatever the exit code")),
+        (Story(timeout=60).handles().after(60).ends(Fact.TIMED_OUT), ("the handler of SIGTERM returned, and the work "
+          "went on until its timeout of 60 s (deploy(...)): nothing stopped it")),
+        (Story(timeout=60).gets("ignored").after(60).ends(Fact.TIMED_OUT), ("SIGTERM arrived 0 s after the start; the "
+          "process ignores it (SIG_IGN), and the work went on until its timeout of 60 s (deploy(...))")),
+        (Story().handles(), "the handler of SIGTERM returned, and the work goes on: nothing stopped it"),
+        (RUNNING(), "the event still runs: wait() lets time pass until it has ended"),
+        (RAISED(), "the function raised ValueError: boom"),
+        (EXITED(), "the process ended by itself (exit code 7): the platform reports 439 whatever the exit code"),
+        (TERMINATED(), "terminate() ended it by force, before it could end by itself"),
+        (Story().ends(Fact.FUNCTION_DELETED), "its function was deleted while it ran"),
+        (Story(async_run=False).after(3).ends(Fact.TIMED_OUT), "the timeout of a sync function is 3 s unless given"),
+        (Story(timeout=60).waits("time.sleep(100)").after(60).ends(Fact.TIMED_OUT), ("it ran until its timeout of 60 s "
+          "(deploy(...)); its last wait was time.sleep(100)")),
+        (Story().ends(Fact.RESULT_NOT_JSON, trace="TypeError: a set"), ("the handler returned what cannot be written as "
+          "JSON: TypeError: a set")),
+        (Story().ends(Fact.CODE_NOT_LOADED, trace="Traceback:\nModuleNotFoundError: No module named 'nope'"),
+         "the code could not be loaded: ModuleNotFoundError: No module named 'nope'"),
+        (Story().ends(Fact.RESULT_TOO_LARGE), "the result is over 6 MB"),
+    ],
+)  # fmt: skip
+def test_the_cause_of_an_end_that_was_not_expected(story: Story, sentence: str) -> None:
+    assert cause(failure(assert_finished, story.event)) == sentence
+
+
+def test_a_pending_event_has_not_run() -> None:
+    story = Story()
+    story.inside.phase = "pending"
+    expected = "none of its code has run yet: wait(), settle() and the gate calls run it"
+    assert cause(failure(assert_finished, story.event)) == expected
+    assert cause(failure(assert_reclaimed, story.event)) == expected
+    assert cause(failure(assert_reused, story.event)) == expected
+
+
+def test_a_handler_that_was_taken_away_again_is_not_one_that_comes_too_late() -> None:
+    story = Story()
+    story.inside.note("signal", "SIGTERM is set to default")
+    text = failure(assert_signal_handled, story.gets("default").exits().event)
+    assert cause(text) == (
+        "SIGTERM arrived 0 s after the start; user code had set the signal back to its default, so it ended the process"
+    )
+
+
+# -- signals ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("story", "found"),
+    [
+        (Story(), "no SIGTERM"),
+        (Story().gets("default").exits(), "SIGTERM met no handler"),
+        (Story().gets("ignored"), "SIGTERM was ignored by the process"),
+        (Story().gets("blocked"), "SIGTERM was blocked by the process"),
+        (Story().gets("no process"), "SIGTERM found no process"),
+        (Story().gets("handler"), "SIGTERM never entered its handler"),
+        (Story().handles("OSError: full"), "SIGTERM entered its handler, which raised OSError: full"),
+        (Story().handles().gets("ignored"), "SIGTERM 2 of 2 was ignored by the process"),
+    ],
+)
+def test_why_a_signal_was_not_handled(story: Story, found: str) -> None:
+    first = failure(assert_signal_handled, story.event).splitlines()[0]
+    assert first == f"expected SIGTERM handled: its handler entered, and left without an exception; found {found}"
+
+
+def test_a_handler_that_never_leaves() -> None:
+    story = Story().gets("handler")
+    story.inside.handler_entered()
+    assert "which never left" in failure(assert_signal_handled, story.event)
+
+
+def test_no_signal_says_how_many_and_when() -> None:
+    story = Story().after(2).handles().after(0.5).gets("ignored")
+    first = failure(assert_no_signal, story.event).splitlines()[0]
+    assert first == "expected no SIGTERM; found 2 SIGTERM, sent 2 s after the start, 2.5 s after the start"
+
+
+def test_stopped_within_counts_from_the_last_sigterm() -> None:
+    event = Story().handles().after(20).handles().after(10).returns().event
+    assert_stopped_within(event, 10)
+    assert_stopped_within(event, timedelta(seconds=10))
+    text = failure(assert_stopped_within, event, 9.999)
+    assert text.startswith("expected an end within 9.999 s after SIGTERM; found FINISHED (200) 10 s after it\n")
+    assert cause(text) == "the handler of SIGTERM returned, and the work went on: nothing stopped it"
+
+
+def test_stopped_within_says_how_long_an_event_has_run_since() -> None:
+    text = failure(assert_stopped_within, Story().handles().after(40).event, 30)
+    assert text.startswith("expected an end within 30 s after SIGTERM; found RUNNING, 40 s after it\n")
+
+
+def test_signal_lines_are_the_platforms_not_the_users() -> None:
+    story = Story().says("[PLATFORM] Signal received successfully.")
+    assert "found no SIGTERM" in failure(assert_signal_received, story.event)
+    assert "found only '[PLATFORM] Signal reception failed.'" in failure(assert_signal_received, UNREACHED().event)
+
+
+# -- results and transitions -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("result", [{"rows": 1}, {"rows": 1, "list": (1, 2)}, None, "text", [1, 2.5, True]])
+def test_a_result_is_compared_as_json(result: object) -> None:
+    import json
+
+    assert_finished(Story().returns(json.dumps(result)).event, result)
+
+
+@pytest.mark.parametrize(("found", "expected"), [("1", True), ("1", 1.0), ("null", 0), ('{"a": 1}', {"a": True})])
+def test_what_python_takes_for_equal_may_differ_in_json(found: str, expected: object) -> None:
+    failure(assert_finished, Story().returns(found).event, expected)
+
+
+def test_a_wrong_result_shows_the_difference() -> None:
+    text = failure(assert_finished, Story().returns('{"rows": 1, "bytes": 5}').event, {"rows": 2, "bytes": 5})
+    assert text.startswith('expected the result {"rows": 2, "bytes": 5}; found the result {"rows": 1, "bytes": 5}\n')
+    assert '\n-   "rows": 2\n' in text
+    assert '\n+   "rows": 1\n' in text
+    assert '\n    "bytes": 5,\n' in text
+
+
+def test_transitions_are_compared_in_full() -> None:
+    assert_transitions(FINISHED().event, ["RUNNING", "FINISHED"])
+    text = failure(assert_transitions, EXITED().event, ["RUNNING", "FINISHED"])
+    assert text.startswith(
+        "expected RUNNING → FINISHED; found RUNNING → FAILED (439: User process exit when running)\n"
+    )
+    failure(assert_transitions, FINISHED().event, ["FINISHED"])
+    failure(assert_transitions, RUNNING().event, ["RUNNING", "FINISHED"])
+
+
+# -- logs ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_line_is_found_by_text_and_by_pattern() -> None:
+    event = Story().says("row 500 of 10000", "checkpoint.json written").event
+    assert_logged(event, "row 500")
+    assert_logged(event, re.compile(r"row \d+ of"))
+    assert_log_order(event, ["row", re.compile("written$")])
+    failure(assert_logged, event, re.compile("^written"))
+    failure(assert_logged, event, r"row \d+ of")  # a text is no pattern
+
+
+def test_a_missing_line_shows_the_closest_ones() -> None:
+    event = Story().says("row 1 ", "checkpoint written to disk", "something else", "Checkpoint Written").event
+    text = failure(assert_logged, event, "checkpoint writen")
+    assert text.startswith("expected a log line with 'checkpoint writen'; found none in 4 lines\n")
+    assert "--- the closest log lines ---\ncheckpoint written to disk\nCheckpoint Written\n---" in text
+
+
+def test_a_line_that_is_like_none_shows_none() -> None:
+    assert "closest" not in failure(assert_logged, Story().says("abc", "def").event, "xyzw")
+
+
+def test_log_order_takes_a_line_for_each_pattern() -> None:
+    event = Story().says("one two").says("three").event
+    failure(assert_log_order, event, ["one", "two"])
+    text = failure(assert_log_order, event, ["three", "one"])
+    assert "found 'one' in line 1, and in none after line 2, which has 'three'\n" in text
+    assert "   1  one two\n   2  three\n" in text
+    assert "found no line with 'four'" in failure(assert_log_order, event, ["three", "four"])
+
+
+# -- wrong use -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("use", "sentence"),
+    [
+        (
+            lambda event: assert_status(event, "DONE"),
+            "'DONE' (expected) is not a status; valid are RUNNING, FINISHED, ",
+        ),
+        (
+            lambda event: assert_transitions(event, "RUNNING"),
+            "expected='RUNNING' is not valid: it is a list of statuses",
+        ),
+        (lambda event: assert_failed(event, code=431), "code=431 is not valid: the platform's codes are 200, 202, "),
+        (lambda event: assert_logged(event, b"bytes"), "pattern=b'bytes' is not valid: it is a str or a compiled "),
+        (lambda event: assert_log_order(event, "text"), "patterns='text' is not valid: it is a list of texts or "),
+        (lambda event: assert_log_order(event, []), "patterns=[] is not valid: it is a list of texts or "),
+        (lambda event: assert_stopped_within(event, -1), "assert_stopped_within(seconds) is -1, which is negative"),
+        (lambda _: assert_finished("FINISHED"), "event is 'FINISHED' of type str; the helper takes an AsyncEvent"),
+    ],
+)
+def test_wrong_use_is_a_usage_error(use: Callable[[AsyncEvent], None], sentence: str) -> None:
+    with pytest.raises(ScfUsageError, match="^" + re.escape(sentence)):
+        use(FINISHED().event)
+
+
+def test_a_result_that_json_cannot_say_is_a_usage_error() -> None:
+    with pytest.raises(ScfUsageError, match=r"^result=\{1, 2\} is not valid: it is what JSON can say "):
+        assert_finished(FINISHED().event, {1, 2})
