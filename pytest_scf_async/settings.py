@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, timezone, tzinfo
 from types import MappingProxyType
-from typing import Any, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NoReturn
 
 from pytest_scf_async.errors import ScfUsageError
 
@@ -70,6 +70,16 @@ class ScfSettings:
     sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), compare=False, repr=False)
     """Where values came from, by name; see `source`."""
 
+    if TYPE_CHECKING:
+        _given: ClassVar[frozenset[str]]
+    else:  # a type checker goes by the fields
+
+        def __new__(cls, *args: object, **given: object) -> ScfSettings:
+            """Remember what the constructor was given: a value that equals its default was chosen all the same."""
+            self = super().__new__(cls)
+            object.__setattr__(self, "_given", frozenset((*cls.names()[: len(args)], *given)))
+            return self
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "sources", MappingProxyType(dict(self.sources)))
         for name in self.names():
@@ -88,7 +98,7 @@ class ScfSettings:
         _known(name, None)
         if name in self.sources:
             return self.sources[name]
-        return DEFAULT_SOURCE if _is_default(name, getattr(self, name)) else CONSTRUCTOR_SOURCE
+        return CONSTRUCTOR_SOURCE if name in self._given else DEFAULT_SOURCE
 
     def changed(self) -> dict[str, object]:
         """The values that did not come from the defaults, by name."""
@@ -101,7 +111,7 @@ class ScfSettings:
         """
         for name in values:
             _known(name, source)
-        sources = {**{name: self.source(name) for name in self.changed()}, **dict.fromkeys(values, source)}
+        sources = {**{name: self.source(name) for name in self.names()}, **dict.fromkeys(values, source)}
         everything: dict[str, Any] = {name: getattr(self, name) for name in self.names()}
         return ScfSettings(**{**everything, **values}, sources=sources)
 
@@ -121,12 +131,6 @@ def _known(name: str, source: str | None) -> None:
     if name not in ScfSettings.names():
         where = f" ({source})" if source else ""
         raise ScfUsageError(f"{name!r}{where} is not a setting; valid are {', '.join(ScfSettings.names())}")
-
-
-def _is_default(name: str, value: object) -> bool:
-    default = _DEFAULTS[name]
-    same_kind = isinstance(value, bool) is isinstance(default, bool)
-    return same_kind and value == default
 
 
 def _refuse(name: str, value: object, source: str, valid: str) -> NoReturn:
@@ -226,10 +230,4 @@ _CHECKS: Final[Mapping[str, Callable[[str, object, str], object]]] = {
     "trace": _checked_switch,
     "environment": _checked_environment,
     "status_reads_limit": _checked_count,
-}
-
-_DEFAULTS: Final[Mapping[str, object]] = {
-    each.name: each.default_factory() if callable(each.default_factory) else each.default
-    for each in fields(ScfSettings)
-    if each.name != "sources"
 }

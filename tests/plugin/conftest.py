@@ -32,7 +32,9 @@ SLEEPS = """
 def project(pytester: pytest.Pytester) -> pytest.Pytester:
     """A project with the handlers echo, raises and sleeps, in which every warning is an error."""
     shared_zygote()  # runs in this process use it, and leave it
-    pytester.makeini("[pytest]\nfilterwarnings = error\naddopts = --strict-markers -p no:cacheprovider")
+    # Hypothesis would be imported anew, for half a second, at the end of each run in this process.
+    options = "--strict-markers -p no:cacheprovider -p no:hypothesispytest"
+    pytester.makeini(f"[pytest]\nfilterwarnings = error\naddopts = {options}")
     handlers = pytester.mkdir("handlers")
     for name, source in (("echo", ECHO), ("raises", RAISES), ("sleeps", SLEEPS)):
         handlers.joinpath(f"{name}.py").write_text(textwrap.dedent(source), encoding="utf-8")

@@ -205,8 +205,8 @@ def test_the_first_line_says_expected_and_found() -> None:
         (Story(async_run=False).after(3).ends(Fact.TIMED_OUT), "the timeout of a sync function is 3 s unless given"),
         (Story(timeout=60).waits("time.sleep(100)").after(60).ends(Fact.TIMED_OUT), ("it ran until its timeout of 60 s "
           "(deploy(...)); its last wait was time.sleep(100)")),
-        (Story().ends(Fact.RESULT_NOT_JSON, trace="TypeError: a set"), ("the handler returned what cannot be written as "
-          "JSON: TypeError: a set")),
+        (Story().ends(Fact.RESULT_NOT_JSON, trace="TypeError: a set"),
+          "the handler returned what cannot be written as JSON: TypeError: a set"),
         (Story().ends(Fact.CODE_NOT_LOADED, trace="Traceback:\nModuleNotFoundError: No module named 'nope'"),
          "the code could not be loaded: ModuleNotFoundError: No module named 'nope'"),
         (Story().ends(Fact.RESULT_TOO_LARGE), "the result is over 6 MB"),

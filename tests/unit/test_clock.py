@@ -161,8 +161,10 @@ NOT_A_DURATION = "it takes seconds (int or float) or a timedelta"
         (-0.5, "advance(duration) is -0.5, which is negative; simulated time moves only forward"),
         (
             timedelta(seconds=-1),
-            "advance(duration) is datetime.timedelta(days=-1, seconds=86399), which is negative; "
-            "simulated time moves only forward",
+            (
+                "advance(duration) is datetime.timedelta(days=-1, seconds=86399), which is negative; "
+                "simulated time moves only forward"
+            ),
         ),
         (float("nan"), "advance(duration) is nan; it takes a finite number of seconds"),
         (float("inf"), "advance(duration) is inf; it takes a finite number of seconds"),
@@ -203,18 +205,24 @@ def test_a_duration_that_leaves_the_calendar_is_refused_and_the_clock_stays(
     [
         (
             datetime(2026, 1, 2),
-            "move_to(when) is datetime.datetime(2026, 1, 2, 0, 0), which has no time zone; give it one, for example "
-            "datetime(2026, 1, 1, tzinfo=timezone.utc)",
+            (
+                "move_to(when) is datetime.datetime(2026, 1, 2, 0, 0), which has no time zone; give it one, "
+                "for example datetime(2026, 1, 1, tzinfo=timezone.utc)"
+            ),
         ),
         (
             datetime(2025, 12, 31, tzinfo=timezone.utc),
-            "move_to(when) is 2025-12-31T00:00:00+00:00, which is before the simulated time "
-            "2026-01-01T00:00:00+00:00; simulated time moves only forward",
+            (
+                "move_to(when) is 2025-12-31T00:00:00+00:00, which is before the simulated time "
+                "2026-01-01T00:00:00+00:00; simulated time moves only forward"
+            ),
         ),
         (
             START - timedelta(microseconds=1),
-            "move_to(when) is 2025-12-31T23:59:59.999999+00:00, which is before the simulated time "
-            "2026-01-01T00:00:00+00:00; simulated time moves only forward",
+            (
+                "move_to(when) is 2025-12-31T23:59:59.999999+00:00, which is before the simulated time "
+                "2026-01-01T00:00:00+00:00; simulated time moves only forward"
+            ),
         ),
         (3_600, "move_to(when) is 3600 of type int; it takes an aware datetime"),
         ("2026-01-02", "move_to(when) is '2026-01-02' of type str; it takes an aware datetime"),

@@ -246,3 +246,10 @@ def test_true_is_not_taken_for_one():
     assert ScfSettings(init_timeout=1).source("init_timeout") == "ScfSettings(...)"
     with pytest.raises(ScfUsageError):
         ScfSettings(init_timeout=True)
+
+
+def test_a_value_that_equals_its_default_was_given_all_the_same():
+    settings = ScfSettings(real_timeout=10.0)
+    assert settings.source("real_timeout") == "ScfSettings(...)"
+    assert settings.changed() == {"real_timeout": 10.0}
+    assert settings.replace("ini", real_limit=5.0).changed() == {"real_timeout": 10.0, "real_limit": 5.0}
