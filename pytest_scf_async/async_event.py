@@ -84,6 +84,7 @@ class AsyncEvent:
         self._lockstep = lockstep
         self._event = event
         self._reads = 0
+        self._reads_since = 0
 
     # -- what is known -----------------------------------------------------------------------------------------------
 
@@ -100,6 +101,8 @@ class AsyncEvent:
     @property
     def status(self) -> Status:
         """RUNNING, FINISHED, FAILED or ABORTED: equal to these texts. Time does not pass while it is read."""
+        if self._reads_since != self._lockstep.calls:
+            self._reads_since, self._reads = self._lockstep.calls, 0
         self._reads += 1
         limit = self._lockstep.settings.status_reads_limit
         if self._reads > limit and not self._event.ended:

@@ -64,6 +64,10 @@ class Instance:
     overtaken = False
     """It lost the turn without a word: it is in a real wait that nothing announced, or computes for too long."""
     overrun = False
+    asked = False
+    """It has been asked what is due next, by way of whatever threads of it are inside the door."""
+    parks = 0
+    """How many times it has given the turn back."""
     gated: str | None = None
     frozen = False
     stopped = False
@@ -142,7 +146,7 @@ class Instance:
     @property
     def computing(self) -> bool:
         """It keeps others from their turn."""
-        return not self.gone and not self.overtaken and (self.turn or self.outside > 0)
+        return not self.gone and (self.turn or (self.outside > 0 and not self.overtaken))
 
     @property
     def holds_clock(self) -> bool:
@@ -156,7 +160,7 @@ class Instance:
         self.sent += 1
         self.control[wire.CONTROL_MESSAGES] = self.sent
         self._unsent += wire.frame(kind) if body is None else wire.json_frame(kind, body)
-        if self.outside:
+        if self.outside or self.overtaken:
             os.eventfd_write(self.attention, 1)  # whoever is inside the door has to read the channel
         self._flush()
 

@@ -31,6 +31,8 @@ from .zygote import Zygote
 FIRST_LOOK = 0.02
 """Real seconds without a word from the instance that has the turn, after which ``/proc`` is looked at."""
 LOOK_EVERY = 0.01
+CHECK_EVERY = 0.05
+"""Real seconds after which the bounds of a call are looked at although there is always something to hear."""
 CHILD_CPU_NS = 1_000_000
 """Processor time of children that counts as progress."""
 DEATH_LIMIT = 10.0
@@ -68,11 +70,15 @@ class Lockstep:
         self.events: list[Event] = []
         self.todo: deque[Callable[[], None]] = deque()
         self.progress = 0
+        self.calls = 0
+        """Blocking calls so far."""
         self.on_end: Callable[[Event], None] = lambda _: None
         self.on_start: Callable[[Event], None] = lambda _: None
         self._gates = 0
         self._condition = threading.Condition(threading.RLock())
         self._driver: int | None = None
+        self._calls = 0
+        """Blocking calls that are under way, each in a thread of its own of the test."""
         self._closed = False
         self._ears = Ears()
 
@@ -237,11 +243,13 @@ class Lockstep:
         instance.outside, instance.held = outside, held
         if seen < instance.sent:
             return  # it crossed with something that we sent: another report comes
-        instance.turn = False
+        instance.turn = instance.asked = False
+        instance.parks += 1
         if outside == 0:
             instance.overtaken = instance.overrun = False
         if instance.frozen:
             return
+        known = instance.head.key if instance.head is not None else (0, 0, 0, 0)
         if instance.head is not None:
             instance.head.cancel()
             instance.head = None
@@ -254,7 +262,7 @@ class Lockstep:
             instance.head = self.clock.call_at(
                 due, lambda: self._grant(instance), what="a wake-up", priority=WAKE_UP, order=order
             )
-        self.progress += due > self.clock.now_us
+        self.progress += due > self.clock.now_us and (due, order) != (known[0], known[2])
 
     def _grant(self, instance: Instance) -> None:
         instance.head = None
@@ -435,6 +443,7 @@ class Lockstep:
         with self._condition:
             if self._closed:
                 raise HarnessError(f"{call.name}: this runtime is closed")
+            self.calls += 1
             if call.opens_all_gates:
                 self.open_gates(self.events_running())
             elif call.event is not None:
@@ -442,12 +451,14 @@ class Lockstep:
             for instance in self.pool.instances:
                 if not instance.frozen:
                     instance.go_on()
+            self._calls += 1
             try:
                 if call.begin is not None:
                     call.begin()
                 self._drive(call)
             finally:
-                for instance in self.pool.instances:
+                self._calls -= 1
+                for instance in self.pool.instances if not self._calls else ():
                     if instance.turn or instance.outside or instance.overtaken:
                         instance.stop()
                 self._condition.notify_all()
@@ -523,8 +534,8 @@ class Lockstep:
         if heard:
             patience.heard()
             self._take(heard)
-        else:
-            patience.check(busy)
+        if not heard or patience.check_is_due():
+            patience.check([instance for instance in busy if instance.computing or instance.overtaken])
         self._condition.notify_all()
 
     def settled(self, event: Event) -> bool:
@@ -591,10 +602,11 @@ class _Patience:
         self.lockstep = lockstep
         self.call = call
         self.started = REAL.monotonic()
-        self.progressed = self.started
+        self.progressed = self.checked = self.started
         self.progress = lockstep.progress
         self.pictures: dict[int, object] = {}
-        self.cpu: dict[int, int] = {}
+        self.cpu: dict[int, tuple[int, int]] = {}
+        """By instance: how often it had parked, and the processor time that it had used by then."""
         self.child_cpu = -1
         self.quiet = False
 
@@ -606,10 +618,14 @@ class _Patience:
         self.quiet = False
         self.pictures.clear()
 
+    def check_is_due(self) -> bool:
+        """Whether it is time for a look although something was heard."""
+        return REAL.monotonic() - self.checked > CHECK_EVERY
+
     def check(self, busy: list[Instance] | None) -> None:
-        """Called when nothing was heard for a while: look at who computes, and at the bounds."""
+        """Called now and then, and when nothing was heard for a while: look at who computes, and at the bounds."""
         self.quiet = True
-        now = REAL.monotonic()
+        self.checked = now = REAL.monotonic()
         lockstep = self.lockstep
         for instance in busy or ():
             self._look_at(instance)
@@ -628,19 +644,25 @@ class _Patience:
         raise CannotEndError(explain(lockstep, self.call, reason))
 
     def _look_at(self, instance: Instance) -> None:
-        if not instance.pid or instance.gone or instance.overtaken:
+        if not instance.pid or instance.gone:
+            return
+        if instance.overtaken and not instance.turn:
+            self._ask(instance)
             return
         running, picture = procfs.activity(instance.pid)
         if not running and picture and self.pictures.get(instance.number) == picture:
             instance.turn = False
             instance.overtaken = True  # every thread of it sleeps in the kernel, and one of them outside the door
+            self._ask(instance)
             return
         self.pictures[instance.number] = picture
         event = self.lockstep.pool.events.get(instance)
         if event is None or event.phase == "init":
             return
         used = procfs.cpu_ns(instance.pid)
-        since = self.cpu.setdefault(instance.number, used)
+        parks, since = self.cpu.get(instance.number, (-1, 0))
+        if parks != instance.parks:
+            parks, since = self.cpu[instance.number] = instance.parks, used
         if used - since > self.lockstep.settings.compute_grace * 1e9:
             instance.turn = False
             instance.overtaken = instance.overrun = True
@@ -648,6 +670,14 @@ class _Patience:
                 event.repeatable = False
                 grace = self.lockstep.settings.compute_grace
                 event.note("instance", f"computes for more than {grace:g} s of processor time: not repeatable")
+            self._ask(instance)
+
+    @staticmethod
+    def _ask(instance: Instance) -> None:
+        """Threads that wait for their turn may have it now; what a thread back from a real wait woke is told so too."""
+        if not instance.asked:
+            instance.send(wire.ASK)
+            instance.asked = True
 
     def _children_worked(self) -> bool:
         total = 0

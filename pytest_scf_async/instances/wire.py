@@ -32,6 +32,8 @@ INVOKE = 32
 TURN = 33
 OPEN_GATE = 34
 ARM_GATES = 35
+ASK = 36
+"""Report: the thread that has the turn does not, and others may be ready."""
 
 # The clock's page, one a runtime: 64-bit integers.
 CLOCK_NOW = 0

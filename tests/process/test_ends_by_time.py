@@ -27,7 +27,6 @@ def test_a_sleep_as_long_as_the_timeout_is_433(deploy):
     assert_reclaimed_for_good(event, "timed out")
 
 
-@pytest.mark.repeat
 def test_a_sleep_one_microsecond_shorter_than_the_timeout_finishes(deploy):
     event = deploy(SLEEPER, timeout=3).invoke_async({"seconds": 2.999999}).wait()
 
@@ -50,7 +49,9 @@ def test_a_timeout_may_be_a_timedelta(deploy):
 
 
 def test_the_timeout_counts_from_the_end_of_the_init(deploy):
-    source = "import time\ntime.sleep(10)\n" + "def main_handler(event, context):\n    time.sleep(event)\n    return 1\n"
+    source = (
+        "import time\ntime.sleep(10)\n" + "def main_handler(event, context):\n    time.sleep(event)\n    return 1\n"
+    )
     function = deploy(source, timeout=3)
 
     cold = function.invoke_async(2.5).wait()
@@ -72,13 +73,17 @@ def test_the_timeout_of_a_warm_event_counts_from_its_own_start(deploy, runtime):
 
 
 def test_an_init_as_long_as_its_timeout_is_450(deploy):
-    event = deploy("""
+    event = (
+        deploy("""
         import time
         print("connecting")
         time.sleep(65)
         def main_handler(event, context):
             return "never"
-    """).invoke_async().wait()
+    """)
+        .invoke_async()
+        .wait()
+    )
 
     log = ["START", "connecting", "ERROR 450", "END", "REPORT 65000ms"]
     assert_end(event, "FAILED", 450, after=65, log=log)

@@ -37,7 +37,6 @@ def test_get_tells_of_an_event_from_its_acceptance_to_its_end(deploy, runtime):
     assert (ended.status, ended.status_code, ended.invoke_request_id) == ("FINISHED", 200, event.request_id)
 
 
-@pytest.mark.repeat
 def test_an_event_is_kept_for_less_than_72_hours_from_its_end(deploy, runtime):
     event = deploy(SLEEPER).invoke_async({"seconds": 86_000}).wait()
 

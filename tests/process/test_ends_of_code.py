@@ -21,35 +21,47 @@ def assert_not_loaded(event, last_line):
 
 
 def test_a_module_that_is_not_there_is_443_with_the_traceback_as_message(deploy):
-    event = deploy("""
+    event = (
+        deploy("""
         import no_such_module_anywhere
         def main_handler(event, context):
             return "never"
-    """).invoke_async().wait()
+    """)
+        .invoke_async()
+        .wait()
+    )
 
     assert_not_loaded(event, "ModuleNotFoundError: No module named 'no_such_module_anywhere'")
     assert event.error["errorMessage"].startswith("Traceback (most recent call last):\n")
-    assert "index.py\", line 2, in <module>\n    import no_such_module_anywhere\n" in event.error["errorMessage"]
+    assert 'index.py", line 2, in <module>\n    import no_such_module_anywhere\n' in event.error["errorMessage"]
 
 
 def test_an_exception_at_import_is_443(deploy):
-    event = deploy("""
+    event = (
+        deploy("""
         CLIENT = {}["secret"]
         def main_handler(event, context):
             return "never"
-    """).invoke_async().wait()
+    """)
+        .invoke_async()
+        .wait()
+    )
 
     assert_not_loaded(event, "KeyError: 'secret'")
 
 
 def test_a_syntax_error_is_443_with_the_line(deploy):
-    event = deploy("""
+    event = (
+        deploy("""
         def main_handler(event, context)
             return "never"
-    """).invoke_async().wait()
+    """)
+        .invoke_async()
+        .wait()
+    )
 
     assert_not_loaded(event, "SyntaxError: expected ':'")
-    assert "index.py\", line 2\n    def main_handler(event, context)\n" in event.error["errorMessage"]
+    assert 'index.py", line 2\n    def main_handler(event, context)\n' in event.error["errorMessage"]
 
 
 def test_a_file_that_is_not_utf_8_is_443(deploy, runtime, tmp_path):
@@ -63,10 +75,14 @@ def test_a_file_that_is_not_utf_8_is_443(deploy, runtime, tmp_path):
 
 
 def test_a_handler_that_is_not_there_is_443(deploy):
-    event = deploy("""
+    event = (
+        deploy("""
         def handler(event, context):
             return "never"
-    """).invoke_async().wait()
+    """)
+        .invoke_async()
+        .wait()
+    )
 
     assert_not_loaded(event, "AttributeError: module 'index' has no attribute 'main_handler'")
 
@@ -134,13 +150,17 @@ def test_a_failed_import_is_tried_again_by_the_next_event_in_a_new_instance(runt
 
 
 def test_what_the_init_writes_stands_between_start_and_the_report_of_the_init(deploy):
-    event = deploy("""
+    event = (
+        deploy("""
         import time
         print("in the init")
         time.sleep(2)
         def main_handler(event, context):
             print("in the handler")
-    """).invoke_async().wait()
+    """)
+        .invoke_async()
+        .wait()
+    )
 
     assert short_log(event) == [
         "START",
@@ -154,10 +174,14 @@ def test_what_the_init_writes_stands_between_start_and_the_report_of_the_init(de
 
 
 def test_what_a_failing_init_writes_is_in_the_log(deploy):
-    event = deploy("""
+    event = (
+        deploy("""
         print("before", end="")
         raise ValueError("in the init")
-    """).invoke_async().wait()
+    """)
+        .invoke_async()
+        .wait()
+    )
 
     assert short_log(event) == ["START", "before", "ERROR 443", "END", "REPORT 0ms"]
     assert user_lines(event) == ["before"]
@@ -165,11 +189,15 @@ def test_what_a_failing_init_writes_is_in_the_log(deploy):
 
 @pytest.mark.parametrize("ending", ["raise SystemExit(0)", "import sys; sys.exit('gone')", "import os; os._exit(0)"])
 def test_an_init_that_ends_the_process_is_439(deploy, ending):
-    event = deploy(f"""
+    event = (
+        deploy(f"""
         import time
         time.sleep(1)
         {ending}
-    """).invoke_async().wait()
+    """)
+        .invoke_async()
+        .wait()
+    )
 
     said = ["gone"] if "gone" in ending else []
     assert_end(event, "FAILED", 439, after=1, log=["START", *said, "ERROR 439", "END", "REPORT 1000ms"])

@@ -14,10 +14,14 @@ PLATFORM_OF_A_COLD_430 = ["START", "INIT 0ms", "ERROR 430", "END", "REPORT 0ms"]
 
 
 def test_a_handler_that_returns_is_finished_and_its_instance_stays(deploy):
-    event = deploy("""
+    event = (
+        deploy("""
         def main_handler(event, context):
             return {"got": event, "text": "出力 é"}
-    """).invoke_async({"rows": 3}).wait()
+    """)
+        .invoke_async({"rows": 3})
+        .wait()
+    )
 
     response = 'RESPONSE {"got": {"rows": 3}, "text": "出力 é"}'
     assert_end(event, "FINISHED", 200, log=["START", "INIT 0ms", response, "END", "REPORT 0ms"])
@@ -27,22 +31,30 @@ def test_a_handler_that_returns_is_finished_and_its_instance_stays(deploy):
 
 
 def test_a_handler_that_works_for_a_day_takes_a_day_of_simulated_time(deploy):
-    event = deploy("""
+    event = (
+        deploy("""
         import time
         def main_handler(event, context):
             time.sleep(86_399.5)
             print("done")
-    """).invoke_async().wait()
+    """)
+        .invoke_async()
+        .wait()
+    )
 
     log = ["START", "INIT 0ms", "done", "RESPONSE null", "END", "REPORT 86399500ms"]
     assert_end(event, "FINISHED", 200, after=86_399.5, log=log)
 
 
 def test_none_is_the_result_null_and_no_payload_is_an_empty_event(deploy):
-    event = deploy("""
+    event = (
+        deploy("""
         def main_handler(event, context):
             assert event == {} and type(event) is dict
-    """).invoke_async().wait()
+    """)
+        .invoke_async()
+        .wait()
+    )
 
     assert event.result is None
     assert short_log(event)[2] == "RESPONSE null"
@@ -62,23 +74,31 @@ def test_none_is_the_result_null_and_no_payload_is_an_empty_event(deploy):
     ],
 )
 def test_what_json_can_write_is_a_result(deploy, returned, result):
-    event = deploy(f"""
+    event = (
+        deploy(f"""
         import decimal
         def main_handler(event, context):
             return {returned}
-    """).invoke_async().wait()
+    """)
+        .invoke_async()
+        .wait()
+    )
 
     assert (event.status, event.result) == ("FINISHED", result)
 
 
 def test_a_handler_that_raises_is_430_with_its_stack_and_its_instance_is_reclaimed(deploy, runtime):
-    event = deploy("""
+    event = (
+        deploy("""
         import time
         def main_handler(event, context):
             time.sleep(2)
             print("about to fail")
             raise ValueError("no such row")
-    """).invoke_async().wait()
+    """)
+        .invoke_async()
+        .wait()
+    )
 
     log = ["START", "INIT 0ms", "about to fail", "ERROR 430", "END", "REPORT 2000ms"]
     assert_end(event, "FAILED", 430, after=2, log=log)
@@ -101,10 +121,14 @@ def test_a_handler_that_raises_is_430_with_its_stack_and_its_instance_is_reclaim
 
 
 def test_the_error_line_of_the_log_is_one_line_of_json_without_the_request_id(deploy):
-    event = deploy("""
+    event = (
+        deploy("""
         def main_handler(event, context):
             raise ValueError("two\\nlines")
-    """).invoke_async().wait()
+    """)
+        .invoke_async()
+        .wait()
+    )
 
     line = event.log[2].text
     body = json.loads(line.removeprefix(f"ERROR RequestId:{event.request_id} Result:"))
@@ -127,7 +151,8 @@ def test_the_error_line_of_the_log_is_one_line_of_json_without_the_request_id(de
     ids=["object", "bytes", "set", "tuple as a key", "lone surrogate", "ring", "deep", "raises when written"],
 )
 def test_a_result_that_json_cannot_write_is_430(deploy, returned, message):
-    event = deploy(f"""
+    event = (
+        deploy(f"""
         class Hostile(dict):
             def items(self):
                 1 / 0
@@ -138,7 +163,10 @@ def test_a_result_that_json_cannot_write_is_430(deploy, returned, message):
             deep = [deep]
         def main_handler(event, context):
             return {returned}
-    """).invoke_async().wait()
+    """)
+        .invoke_async()
+        .wait()
+    )
 
     assert_end(event, "FAILED", 430, log=PLATFORM_OF_A_COLD_430)
     assert event.error["errorCode"] == 1
@@ -179,7 +207,8 @@ def test_run_gives_the_result_and_raises_what_the_platform_says(deploy):
 
 
 def test_a_thread_that_fails_does_not_end_the_event(deploy):
-    event = deploy("""
+    event = (
+        deploy("""
         import threading
         def fails():
             raise ValueError("in a thread")
@@ -188,38 +217,53 @@ def test_a_thread_that_fails_does_not_end_the_event(deploy):
             thread.start()
             thread.join()
             return "went on"
-    """).invoke_async().wait()
+    """)
+        .invoke_async()
+        .wait()
+    )
 
     assert event.result == "went on"
     assert "ValueError: in a thread" in str(event.log)
 
 
 def test_a_handler_may_take_any_arguments(deploy):
-    event = deploy("""
+    event = (
+        deploy("""
         class Handler:
             def __call__(self, *args, **kwargs):
                 return [len(args), len(kwargs)]
         main_handler = Handler()
-    """).invoke_async().wait()
+    """)
+        .invoke_async()
+        .wait()
+    )
 
     assert event.result == [2, 0]
 
 
 def test_a_handler_with_the_wrong_number_of_arguments_is_430(deploy):
-    event = deploy("""
+    event = (
+        deploy("""
         def main_handler(event):
             return "never"
-    """).invoke_async().wait()
+    """)
+        .invoke_async()
+        .wait()
+    )
 
     assert_end(event, "FAILED", 430, log=PLATFORM_OF_A_COLD_430)
     assert "takes 1 positional argument but 2 were given" in event.error["stackTrace"]
 
 
 def test_a_coroutine_function_is_no_handler_of_this_platform(deploy):
-    event = deploy("""
+    event = (
+        deploy("""
         async def main_handler(event, context):
             return "never"
-    """).invoke_async().wait()
+    """)
+        .invoke_async()
+        .wait()
+    )
 
     assert (event.status, event.status_code) == ("FAILED", 430)
     assert "Object of type coroutine is not JSON serializable" in event.error["stackTrace"]

@@ -34,7 +34,8 @@ def assert_exited(event, *, after=0, said=()):
     ],
 )
 def test_a_process_that_ends_by_itself_is_439(deploy, ending):
-    event = deploy(f"""
+    event = (
+        deploy(f"""
         import ctypes, os, signal, sys, time
         def exit_from_deep():
             try:
@@ -48,26 +49,37 @@ def test_a_process_that_ends_by_itself_is_439(deploy, ending):
             print("the last line")
             {ending}
             print("never")
-    """).invoke_async().wait()
+    """)
+        .invoke_async()
+        .wait()
+    )
 
     assert_exited(event, after=5, said=["the last line"])
 
 
 def test_the_text_of_a_system_exit_is_in_the_log(deploy):
-    event = deploy("""
+    event = (
+        deploy("""
         import sys
         def main_handler(event, context):
             sys.exit("database is gone")
-    """).invoke_async().wait()
+    """)
+        .invoke_async()
+        .wait()
+    )
 
     assert_exited(event, said=["database is gone"])
 
 
 def test_a_keyboard_interrupt_out_of_the_handler_is_439_with_its_traceback_in_the_log(deploy, runtime):
-    event = deploy("""
+    event = (
+        deploy("""
         def main_handler(event, context):
             raise KeyboardInterrupt
-    """).invoke_async().wait()
+    """)
+        .invoke_async()
+        .wait()
+    )
 
     path = runtime.functions["index"]._version.code.entry
     said = [
@@ -80,12 +92,16 @@ def test_a_keyboard_interrupt_out_of_the_handler_is_439_with_its_traceback_in_th
 
 
 def test_a_base_exception_of_the_user_is_439_with_its_traceback_in_the_log(deploy):
-    event = deploy("""
+    event = (
+        deploy("""
         class Stop(BaseException):
             pass
         def main_handler(event, context):
             raise Stop("now")
-    """).invoke_async().wait()
+    """)
+        .invoke_async()
+        .wait()
+    )
 
     assert event.status_code == 439
     assert event.log[-4].text == "index.Stop: now"
@@ -93,7 +109,8 @@ def test_a_base_exception_of_the_user_is_439_with_its_traceback_in_the_log(deplo
 
 
 def test_what_a_process_does_at_its_exit_belongs_to_the_event(deploy):
-    event = deploy("""
+    event = (
+        deploy("""
         import atexit, sys, time
         def farewell():
             time.sleep(2)
@@ -101,13 +118,17 @@ def test_what_a_process_does_at_its_exit_belongs_to_the_event(deploy):
         def main_handler(event, context):
             atexit.register(farewell)
             sys.exit(0)
-    """).invoke_async().wait()
+    """)
+        .invoke_async()
+        .wait()
+    )
 
     assert_exited(event, after=2, said=["farewell"])
 
 
 def test_an_exit_waits_for_threads_as_the_interpreter_does(deploy):
-    event = deploy("""
+    event = (
+        deploy("""
         import sys, threading, time
         def slow():
             time.sleep(7)
@@ -116,31 +137,42 @@ def test_an_exit_waits_for_threads_as_the_interpreter_does(deploy):
             threading.Thread(target=slow).start()
             threading.Thread(target=time.sleep, args=(100,), daemon=True).start()
             sys.exit(0)
-    """).invoke_async().wait()
+    """)
+        .invoke_async()
+        .wait()
+    )
 
     assert_exited(event, after=7, said=["the thread is done"])
 
 
 def test_an_exit_at_os_level_runs_no_exit_functions(deploy):
-    event = deploy("""
+    event = (
+        deploy("""
         import atexit, os
         def main_handler(event, context):
             atexit.register(print, "never")
             os._exit(0)
-    """).invoke_async().wait()
+    """)
+        .invoke_async()
+        .wait()
+    )
 
     assert_exited(event)
 
 
 def test_an_exit_in_a_thread_ends_that_thread_only(deploy):
-    event = deploy("""
+    event = (
+        deploy("""
         import sys, threading
         def main_handler(event, context):
             thread = threading.Thread(target=sys.exit, args=(3,))
             thread.start()
             thread.join()
             return "alive"
-    """).invoke_async().wait()
+    """)
+        .invoke_async()
+        .wait()
+    )
 
     assert event.result == "alive"
 

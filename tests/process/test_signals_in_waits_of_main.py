@@ -112,7 +112,9 @@ def test_signals_may_arrive_in_the_waits_of_their_own_handlers(deploy, runtime: 
 
 
 def test_an_exception_of_an_inner_handler_ends_the_outer_handlers_wait(deploy, runtime: ScfRuntime) -> None:
-    source = SLEEPER + """
+    source = (
+        SLEEPER
+        + """
     depth = 0
     def act(signum, frame):
         global depth
@@ -124,6 +126,7 @@ def test_an_exception_of_an_inner_handler_ends_the_outer_handlers_wait(deploy, r
         except Stop as stop:
             stamp(f"the first handler's sleep ended with {stop}")
     """
+    )
     event = deploy(source).invoke_async()
     event.settle()
     runtime.clock.advance(10)
@@ -142,7 +145,9 @@ def test_an_exception_of_an_inner_handler_ends_the_outer_handlers_wait(deploy, r
 
 
 def test_a_second_signal_raises_out_of_both_the_handler_and_the_sleep(deploy, runtime: ScfRuntime) -> None:
-    source = SLEEPER + """
+    source = (
+        SLEEPER
+        + """
     depth = 0
     def act(signum, frame):
         global depth
@@ -151,6 +156,7 @@ def test_a_second_signal_raises_out_of_both_the_handler_and_the_sleep(deploy, ru
             raise Stop("impatience")
         time.sleep(40)
     """
+    )
     event = deploy(source).invoke_async()
     event.settle()
     runtime.clock.advance(10)
@@ -391,6 +397,84 @@ def test_a_signal_while_a_worker_computes_runs_the_handler_on_the_main_thread(de
 
     assert event.wait().status == "FINISHED"
     assert user_lines(event) == ["SIGTERM in MainThread"]
+
+
+def test_an_exception_of_a_handler_leaves_a_condition_only_with_its_lock_taken_again(deploy, runtime) -> None:
+    event = deploy(
+        """
+        import signal, threading, time
+
+        class Stop(Exception):
+            pass
+
+        def on_term(signum, frame):
+            print(f"{time.time() - 1767225600:g} SIGTERM")
+            raise Stop
+
+        def main_handler(event, context):
+            signal.signal(signal.SIGTERM, on_term)
+            condition = threading.Condition()
+
+            def work():
+                with condition:
+                    condition.notify()
+                    time.sleep(10)
+
+            try:
+                with condition:
+                    threading.Thread(target=work).start()
+                    condition.wait()
+            except Stop:
+                return [time.time() - 1767225600, condition.acquire(blocking=False)]
+        """
+    ).invoke_async()
+    event.settle()
+    runtime.clock.advance(5)
+    event.terminate(grace_shutdown=True)
+
+    assert event.wait().result == [10, True]
+    assert user_lines(event) == ["5 SIGTERM"]
+
+
+def test_an_exception_of_a_handler_in_a_lock_leaves_the_lock_to_others(deploy, runtime) -> None:
+    event = deploy(
+        """
+        import signal, threading, time
+
+        class Stop(Exception):
+            pass
+
+        def on_term(signum, frame):
+            raise Stop
+
+        def main_handler(event, context):
+            signal.signal(signal.SIGTERM, on_term)
+            lock, trace = threading.Lock(), []
+
+            def work(name):
+                with lock:
+                    time.sleep(10)
+                    trace.append([name, time.time() - 1767225600])
+
+            threads = [threading.Thread(target=work, args=(name,)) for name in "ab"]
+            threads[0].start()
+            time.sleep(1)
+            try:
+                with lock:
+                    trace.append("not reached")
+            except Stop:
+                trace.append(["stopped", time.time() - 1767225600])
+            threads[1].start()
+            for thread in threads:
+                thread.join()
+            return [trace, lock.locked()]
+        """
+    ).invoke_async()
+    event.settle()
+    runtime.clock.advance(5)
+    event.terminate(grace_shutdown=True)
+
+    assert event.wait().result == [[["stopped", 5], ["a", 10], ["b", 20]], False]
 
 
 SAME_OBJECT = """

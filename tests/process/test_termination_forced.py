@@ -183,11 +183,15 @@ def test_another_event_of_the_function_runs_on(deploy):
 
 
 def test_an_accepted_termination_wins_over_a_result_that_is_on_its_way(deploy):
-    event = deploy("""
+    event = (
+        deploy("""
         def main_handler(event, context):
             print("done")
             return "result"
-    """).invoke_async().wait_for_log("done")
+    """)
+        .invoke_async()
+        .wait_for_log("done")
+    )
 
     event.terminate(when="now")
 

@@ -82,7 +82,6 @@ def test_a_listener_that_returns_lets_the_handler_finish_and_the_instance_is_reu
     assert (again.instance.cold, again.instance.pid) == (False, event.instance.pid)
 
 
-@pytest.mark.repeat
 def test_a_pending_event_runs_to_its_first_wait_before_the_signal(deploy):
     event = deploy(LISTENER).invoke_async()
 
@@ -152,9 +151,7 @@ def test_what_a_listener_raises_can_be_caught_by_the_handler(deploy):
     assert event.doing == "parked"
     event.wait()
 
-    assert_end(
-        event, "FINISHED", 200, after=2, log=[*COLD, RECEIVED, 'RESPONSE "cleaned up"', "END", "REPORT 2000ms"]
-    )
+    assert_end(event, "FINISHED", 200, after=2, log=[*COLD, RECEIVED, 'RESPONSE "cleaned up"', "END", "REPORT 2000ms"])
     assert event.signals[0].raised == "Stop"
     assert_kept(event)
 
@@ -294,7 +291,6 @@ def test_a_forced_termination_may_follow_a_graceful_one(deploy, runtime):
     assert_reclaimed_for_good(event, "terminated")
 
 
-@pytest.mark.repeat
 def test_a_second_graceful_termination_is_another_signal(deploy, runtime):
     event = deploy(with_listener('print("noted")')).invoke_async()
 

@@ -80,7 +80,9 @@ def expected(instant: datetime, zone: timezone = timezone.utc, zone_name: str = 
 
 
 def test_all_clocks_agree_before_and_after_sleeps(deploy) -> None:
-    source = READ_ALL + """
+    source = (
+        READ_ALL
+        + """
     def main_handler(event, context):
         readings = [read()]
         for seconds in event:
@@ -88,6 +90,7 @@ def test_all_clocks_agree_before_and_after_sleeps(deploy) -> None:
             readings.append(read())
         return readings
     """
+    )
     sleeps = [1, 0.000001, 0.123456, 3_599.5, 86_399.999999, 0.25]
     event = deploy(source, timeout=86_400 * 3 // 3).invoke_async([*sleeps[:4], *sleeps[5:]])
 
@@ -101,12 +104,15 @@ def test_all_clocks_agree_before_and_after_sleeps(deploy) -> None:
 
 
 def test_a_day_of_sleep_changes_the_date(deploy) -> None:
-    source = READ_ALL + """
+    source = (
+        READ_ALL
+        + """
     def main_handler(event, context):
         first = read()
         time.sleep(86_399.999999)
         return [first, read()]
     """
+    )
     readings = deploy(source).run()
 
     assert readings == [expected(START), expected(START + timedelta(seconds=86_399, microseconds=999_999))]
@@ -169,11 +175,14 @@ def test_without_tz_an_instance_is_in_utc_whatever_the_hosts_zone(
     deploy, monkeypatch: pytest.MonkeyPatch, host_zone: str
 ) -> None:
     monkeypatch.setenv("TZ", host_zone)
-    source = READ_ALL + """
+    source = (
+        READ_ALL
+        + """
     def main_handler(event, context):
         import os
         return {**read(), "TZ": os.environ.get("TZ"), "timezone": time.timezone, "tzname": list(time.tzname)}
     """
+    )
 
     assert deploy(source).run() == {
         **expected(START),
@@ -187,11 +196,14 @@ def test_without_tz_an_instance_is_in_utc_whatever_the_hosts_zone(
     ("zone", "hours", "name"), [("Asia/Shanghai", 8, "CST"), ("UTC", 0, "UTC"), ("XYZ+3:30", -3.5, "XYZ")]
 )
 def test_local_time_follows_tz_of_the_functions_environment(deploy, zone: str, hours: float, name: str) -> None:
-    source = READ_ALL + """
+    source = (
+        READ_ALL
+        + """
     def main_handler(event, context):
         time.sleep(59.5)
         return read()
     """
+    )
     local = timezone(timedelta(hours=hours))
 
     reading = deploy(source, environment={"TZ": zone}).run()
@@ -224,7 +236,9 @@ def test_a_zone_with_summer_time_is_followed_through_the_change(deploy, runtime:
 
 
 def test_a_handler_may_change_tz_with_tzset_and_take_it_back(deploy) -> None:
-    source = READ_ALL + """
+    source = (
+        READ_ALL
+        + """
     def main_handler(event, context):
         import os
         readings = [read()]
@@ -236,6 +250,7 @@ def test_a_handler_may_change_tz_with_tzset_and_take_it_back(deploy) -> None:
         readings.append(read())
         return readings
     """
+    )
 
     assert deploy(source).run() == [
         expected(START),
@@ -251,7 +266,8 @@ def test_times_with_arguments_are_converted_and_not_replaced(deploy) -> None:
 
         def main_handler(event, context):
             return [
-                time.gmtime(0).tm_year, time.localtime(86400).tm_mday, time.ctime(0), time.strftime("%Y", time.gmtime(0)),
+                time.gmtime(0).tm_year, time.localtime(86400).tm_mday, time.ctime(0),
+                time.strftime("%Y", time.gmtime(0)),
                 time.asctime(time.gmtime(1)), str(datetime.datetime.fromtimestamp(0)),
                 str(datetime.datetime.fromtimestamp(1.5, datetime.timezone.utc)),
                 str(datetime.datetime.utcfromtimestamp(2)), str(datetime.date.fromtimestamp(86400)),
@@ -313,15 +329,20 @@ def test_arithmetic_comparison_pickle_copy_json_and_isinstance_work_as_ever(depl
             class Mine(datetime.datetime):
                 pass
             assert isinstance(Mine(2020, 1, 1), Mine)
-            return json.loads(json.dumps({"at": after.isoformat(), "names": [type(after).__name__, type(after).__qualname__, type(after).__module__, repr(after),
-                               repr(datetime.date.today()), repr(Mine(2020, 1, 1)), repr(aware)]}))
+            text = json.loads(json.dumps({"at": after.isoformat()}))["at"]
+            names = [type(after).__name__, type(after).__qualname__, type(after).__module__]
+            return [text, names, repr(after), repr(aware), repr(datetime.date.today()), repr(Mine(2020, 1, 1))]
         """
     ).run()
 
-    assert result == {"at": "2026-01-01T00:00:01.500000", "names": [
-        "datetime", "datetime", "datetime", "datetime.datetime(2026, 1, 1, 0, 0, 1, 500000)", "datetime.date(2026, 1, 1)",
-        "Mine(2020, 1, 1, 0, 0)", "datetime.datetime(2026, 1, 1, 0, 0, 1, 500000, tzinfo=datetime.timezone.utc)",
-    ]}  # fmt: skip
+    assert result == [
+        "2026-01-01T00:00:01.500000",
+        ["datetime", "datetime", "datetime"],
+        "datetime.datetime(2026, 1, 1, 0, 0, 1, 500000)",
+        "datetime.datetime(2026, 1, 1, 0, 0, 1, 500000, tzinfo=datetime.timezone.utc)",
+        "datetime.date(2026, 1, 1)",
+        "Mine(2020, 1, 1, 0, 0)",
+    ]
 
 
 def test_a_zoneinfo_zone_and_a_naive_astimezone_are_right(deploy) -> None:

@@ -81,7 +81,7 @@ def honour_user_freezes(factories: list[Any], frozen_time: Callable[[], float]) 
 
 
 def microseconds(seconds: float) -> int:
-    """Whole µs of *seconds*, rounded up, 1 at least; what the binary fraction adds by itself (1.1 s) is no part of it."""
+    """Whole µs of *seconds*, rounded up, 1 at least; what the binary fraction adds by itself (1.1 s) is not counted."""
     return math.ceil(seconds * 1_000_000 - 0.001) or 1
 
 

@@ -540,6 +540,8 @@ class Door:
                     self._grant(self.gate_wait)
             elif kind == wire.ARM_GATES:
                 self.gates_changed(json.loads(body)["gates"])
+            elif kind == wire.ASK:
+                self._report()
 
     def _take_turn(self) -> None:
         head = self._head()

@@ -157,9 +157,17 @@ class RLock:
         return state
 
     def _acquire_restore(self, state: Any) -> None:
-        self.acquire()
+        raised: BaseException | None = None
+        while True:
+            try:
+                self.acquire()
+                break
+            except BaseException as error:  # of a signal's handler: whoever sees it has the lock again, as with C's
+                raised = error
         for _ in range(state[0] - 1):  # the depth that it had
             self._lock.acquire()
+        if raised is not None:
+            raise raised
 
     def _recursion_count(self) -> int:
         return self._lock._recursion_count()  # type: ignore[attr-defined, no-any-return]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import sys
 from typing import Any
@@ -87,11 +88,18 @@ def install() -> None:
     """Put ``sys.stdout`` and ``sys.stderr`` on the file descriptors 1 and 2, which are the output pipe."""
     set_gates([])
     door.gates_changed = set_gates
+    ends = os.pipe()
     for fd, name, errors in ((1, "stdout", "strict"), (2, "stderr", "backslashreplace")):
+        kept = os.dup(fd)
+        os.dup2(ends[1], fd)  # a stream finds out once whether its descriptor can seek, and a pipe cannot
         raw = io.FileIO(fd, "w", closefd=False)
         stream = _Text(_Buffer(raw), encoding="utf-8", errors=errors, line_buffering=True, write_through=True)
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
+        os.dup2(kept, fd)
+        os.close(kept)
+    for end in ends:
+        os.close(end)
 
 
 def flush() -> None:

@@ -10,6 +10,9 @@ from typing import Any
 class StandIn(functools.partial):  # type: ignore[type-arg]
     """Unlike a function of Python it does not become a method as a class's attribute; it is pickled by its name."""
 
+    def __get__(self, instance: object, owner: type | None = None) -> StandIn:
+        return self
+
     def __reduce__(self) -> str:
         return self.__name__  # type: ignore[attr-defined, no-any-return]
 

@@ -1,0 +1,483 @@
+"""Lockstep: user code runs only inside a blocking call, one thread of the runtime at a time, when it is due."""
+
+from __future__ import annotations
+
+import os
+import threading
+from datetime import timedelta
+
+import pytest
+from process_support import START, user_lines
+
+from pytest_scf_async.async_event import AsyncEvent
+from pytest_scf_async.errors import CannotEndError
+from pytest_scf_async.runtime import ScfRuntime
+
+NAPS = """
+    import time
+
+    def main_handler(event, context):
+        for nap in event["naps"]:
+            print(f"{event['name']} {time.time() - 1767225600:g}")
+            time.sleep(nap)
+        print(f"{event['name']} {time.time() - 1767225600:g} end")
+        return event["name"]
+"""
+
+
+def seconds(event: AsyncEvent) -> list[tuple[float, str]]:
+    """User lines, each with the simulated seconds since START at which the harness heard it."""
+    return [((line.time - START).total_seconds(), line.text) for line in event.log if line.source == "Custom"]
+
+
+def in_order(*events: AsyncEvent) -> list[str]:
+    """The user lines of all events in the order of their times."""
+    lines = [(line.time, number, line.text) for number, event in enumerate(events) for line in event.log
+             if line.source == "Custom"]  # fmt: skip
+    return [text for _, _, text in sorted(lines)]
+
+
+# -- several instances -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.repeat
+def test_instances_wake_in_order_of_their_due_times(deploy, runtime: ScfRuntime, tmp_path) -> None:
+    function = deploy(
+        """
+        import os, time
+
+        def main_handler(event, context):
+            fd = os.open(event["file"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            for nap in event["naps"]:
+                time.sleep(nap)
+                os.write(fd, f"{event['name']}{time.time() - 1767225600:g} ".encode())
+        """
+    )
+    file = tmp_path / "order"
+
+    def invoke(name: str, *naps: float) -> AsyncEvent:
+        return function.invoke_async({"file": str(file), "name": name, "naps": naps})
+
+    runtime.wait_all([invoke("a", 3, 3, 1), invoke("b", 1, 1, 1, 1), invoke("c", 2, 2, 2), invoke("d", 6, 0.5)])
+
+    assert file.read_text() == "b1 c2 b2 a3 b3 c4 b4 d6 a6 c6 d6.5 a7 "
+
+
+def test_what_is_due_at_one_instant_goes_in_order_of_registration(deploy, runtime: ScfRuntime, tmp_path) -> None:
+    function = deploy(
+        """
+        import os, time
+
+        def main_handler(event, context):
+            fd = os.open(event["file"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+            for index, nap in enumerate(event["naps"]):
+                time.sleep(nap)
+                os.write(fd, f"{event['name']}{index} ".encode())
+        """
+    )
+    file = tmp_path / "order"
+    events = [
+        function.invoke_async({"file": str(file), "name": name, "naps": naps})
+        for name, naps in (("a", [1, 4]), ("b", [2, 3]), ("c", [5]), ("d", [3, 2]))
+    ]
+
+    runtime.wait_all(events)
+
+    assert file.read_text() == "a0 b0 d0 c0 a1 b1 d1 "
+
+
+def test_twenty_instances_share_a_counter_in_a_file_without_a_lock(deploy, runtime: ScfRuntime, tmp_path) -> None:
+    function = deploy(
+        """
+        import time
+
+        def main_handler(path, context):
+            for _ in range(10):
+                with open(path) as file:
+                    value = int(file.read())
+                for _ in range(1000):
+                    pass
+                with open(path, "w") as file:
+                    file.write(str(value + 1))
+                time.sleep(1)
+        """
+    )
+    file = tmp_path / "counter"
+    file.write_text("0")
+
+    runtime.wait_all([function.invoke_async(str(file)) for _ in range(20)])
+
+    assert file.read_text() == "200"
+    assert runtime.clock.now == START + timedelta(seconds=10)
+
+
+def test_invoke_async_runs_nothing_and_a_line_appears_only_in_a_blocking_call(deploy, runtime: ScfRuntime) -> None:
+    function = deploy(NAPS)
+    first = function.invoke_async({"name": "a", "naps": [5]})
+    second = function.invoke_async({"name": "b", "naps": [5]})
+
+    assert (first.doing, second.doing) == ("pending", "pending")
+    assert first.instance is None
+    assert [first.status, str(first.log)] == ["RUNNING", ""]
+
+    second.settle()
+    assert user_lines(first) == ["a 0"]  # it was accepted first, so its turn came first
+    assert user_lines(second) == ["b 0"]
+    assert (first.doing, second.doing) == ("parked", "parked")
+    assert runtime.clock.now == START
+
+
+def test_an_event_that_is_settled_stays_as_it_is_until_time_moves(deploy, runtime: ScfRuntime) -> None:
+    event = deploy(NAPS).invoke_async({"name": "a", "naps": [5, 5]})
+    for _ in range(3):
+        event.settle()
+        assert seconds(event) == [(0, "a 0")]
+
+    runtime.clock.advance(4.999999)
+    assert seconds(event) == [(0, "a 0")]
+    runtime.clock.advance(timedelta(microseconds=1))
+    assert seconds(event) == [(0, "a 0"), (5, "a 5")]
+    assert event.doing == "parked"
+
+
+# -- moving the clock ------------------------------------------------------------------------------------------------
+
+
+def test_advance_goes_from_due_time_to_due_time_and_lets_each_wake_up_run(deploy, runtime: ScfRuntime) -> None:
+    function = deploy(NAPS)
+    one = function.invoke_async({"name": "a", "naps": [1, 2, 30]})
+    two = function.invoke_async({"name": "b", "naps": [1.5, 1.5, 1.5]})
+
+    runtime.clock.advance(10)
+
+    assert seconds(one) == [(0, "a 0"), (1, "a 1"), (3, "a 3")]
+    assert seconds(two) == [(0, "b 0"), (1.5, "b 1.5"), (3, "b 3"), (4.5, "b 4.5 end")]
+    assert (one.status, two.status) == ("RUNNING", "FINISHED")
+    assert two.ended_at == START + timedelta(seconds=4.5)
+    assert runtime.clock.now == START + timedelta(seconds=10)
+
+
+def test_an_advance_of_nothing_runs_what_is_ready(deploy, runtime: ScfRuntime) -> None:
+    event = deploy(NAPS).invoke_async({"name": "a", "naps": [0]})
+
+    runtime.clock.advance(0)
+
+    assert event.status == "FINISHED"
+    assert runtime.clock.now == START
+
+
+def test_advance_past_a_timeout_ends_the_event_at_its_timeout(deploy, runtime: ScfRuntime) -> None:
+    event = deploy(NAPS, timeout=100).invoke_async({"name": "a", "naps": [30] * 10})
+
+    runtime.clock.advance(1_000)
+
+    assert (event.status, event.status_code) == ("FAILED", 433)
+    assert event.ended_at == START + timedelta(seconds=100)
+    assert [at for at, _ in seconds(event)] == [0, 30, 60, 90]
+    assert runtime.clock.now == START + timedelta(seconds=1_000)
+
+
+def test_move_to_runs_what_is_due_on_the_way(deploy, runtime: ScfRuntime) -> None:
+    event = deploy(NAPS).invoke_async({"name": "a", "naps": [3_600] * 5})
+
+    runtime.clock.move_to(START + timedelta(hours=3))
+
+    assert [at for at, _ in seconds(event)] == [0, 3_600, 7_200, 10_800]
+
+
+def test_time_passes_where_nothing_runs(runtime: ScfRuntime) -> None:
+    runtime.clock.advance(timedelta(days=3))
+
+    assert runtime.clock.now == START + timedelta(days=3)
+
+
+def test_wait_moves_the_clock_no_further_than_the_end_of_the_event(deploy, runtime: ScfRuntime) -> None:
+    function = deploy(NAPS)
+    long = function.invoke_async({"name": "long", "naps": [100, 100]})
+    short = function.invoke_async({"name": "short", "naps": [7]})
+
+    short.wait()
+
+    assert runtime.clock.now == START + timedelta(seconds=7)
+    assert seconds(long) == [(0, "long 0")]
+
+
+def test_wait_until_stops_at_the_first_instant_at_which_it_is_true(deploy, runtime: ScfRuntime) -> None:
+    event = deploy(NAPS).invoke_async({"name": "a", "naps": [10] * 10})
+
+    runtime.wait_until(lambda: len(user_lines(event)) >= 4, within=1_000)
+
+    assert runtime.clock.now == START + timedelta(seconds=30)
+    assert event.doing == "parked"
+
+
+def test_wait_until_that_stays_false_is_an_error_after_the_time_that_was_given(deploy, runtime: ScfRuntime) -> None:
+    event = deploy(NAPS).invoke_async({"name": "a", "naps": [10] * 10})
+
+    with pytest.raises(CannotEndError, match=r"still false when 25 of simulated time had passed"):
+        runtime.wait_until(lambda: event.ended, within=25)
+
+    assert runtime.clock.now == START + timedelta(seconds=25)
+    assert [at for at, _ in seconds(event)] == [0, 10, 20]
+
+
+def test_wait_until_sees_what_happens_at_its_last_instant(deploy, runtime: ScfRuntime) -> None:
+    event = deploy(NAPS).invoke_async({"name": "a", "naps": [25]})
+
+    runtime.wait_until(lambda: event.ended, within=25)
+
+    assert event.status == "FINISHED"
+
+
+def test_wait_all_ends_with_the_last_event(deploy, runtime: ScfRuntime) -> None:
+    function = deploy(NAPS)
+    events = [function.invoke_async({"name": str(number), "naps": [number]}) for number in (3, 9, 1)]
+
+    assert runtime.wait_all() == events
+
+    assert [event.result for event in events] == ["3", "9", "1"]
+    assert runtime.clock.now == START + timedelta(seconds=9)
+
+
+# -- computing for ever ----------------------------------------------------------------------------------------------
+
+FOR_EVER = """
+    import time
+
+    def main_handler(event, context):
+        print("begins")
+        while True:
+            pass
+"""
+
+
+def test_a_handler_that_computes_for_ever_gives_up_its_turn(deploy, make_runtime) -> None:
+    runtime = make_runtime(compute_grace=0.05)
+    for_ever = deploy(FOR_EVER, to=runtime).invoke_async()
+    other = deploy(NAPS, to=runtime).invoke_async({"name": "b", "naps": []})
+
+    other.wait()
+
+    assert other.status == "FINISHED"
+    assert for_ever.doing == "computing"
+    assert "not repeatable" in for_ever.timeline
+    assert "not repeatable" not in other.timeline
+    assert runtime.clock.now == START
+
+
+def test_advance_overtakes_a_handler_that_computes_for_ever(deploy, make_runtime) -> None:
+    runtime = make_runtime(compute_grace=0.05)
+    event = deploy(FOR_EVER, to=runtime, timeout=60).invoke_async()
+    other = deploy(NAPS, to=runtime).invoke_async({"name": "b", "naps": [10, 10]})
+
+    runtime.clock.advance(30)
+    assert (event.status, other.status) == ("RUNNING", "FINISHED")
+    assert seconds(other) == [(0, "b 0"), (10, "b 10"), (20, "b 20 end")]
+    runtime.clock.advance(40)
+
+    assert (event.status, event.status_code) == ("FAILED", 433)
+    assert event.duration == timedelta(seconds=60)
+
+
+def test_waiting_for_a_handler_that_computes_for_ever_is_an_error_that_names_advance(deploy, make_runtime) -> None:
+    runtime = make_runtime(compute_grace=0.05, real_timeout=0.3)
+    event = deploy(FOR_EVER, to=runtime).invoke_async()
+
+    with pytest.raises(CannotEndError) as caught:
+        event.wait()
+
+    text = str(caught.value)
+    assert f"wait() on event {event.request_id} could not end" in text
+    assert "0.3 real seconds (real_timeout" in text
+    assert "is computing" in text
+    assert "in main_handler" in text
+    assert "advance" in text
+    event.terminate()
+    assert event.status == "ABORTED"
+
+
+def test_a_handler_that_computes_is_stopped_between_calls(deploy, make_runtime) -> None:
+    runtime = make_runtime(compute_grace=0.05)
+    event = deploy(FOR_EVER, to=runtime).invoke_async()
+
+    event.settle()
+
+    def states() -> set[str]:
+        with open(f"/proc/{event.instance.pid}/stat", encoding="ascii") as file:
+            return {file.read().rpartition(")")[2].split()[0]}
+
+    from process_support import eventually
+
+    assert eventually(lambda: states() == {"T"})
+
+
+# -- real waits ------------------------------------------------------------------------------------------------------
+
+
+def test_a_handler_in_a_real_wait_holds_the_clock_and_nobody_else(deploy, runtime: ScfRuntime) -> None:
+    event = deploy(
+        """
+        import subprocess, time
+
+        def main_handler(event, context):
+            print("before")
+            subprocess.run(["sleep", "0.2"], check=True)
+            print(f"after {time.time() - 1767225600:g}")
+            time.sleep(10)
+            return time.time()
+        """
+    ).invoke_async()
+    other = deploy(NAPS).invoke_async({"name": "b", "naps": [3]})
+
+    event.settle()
+    assert event.doing == "held"
+    other.settle()
+    assert seconds(other) == [(0, "b 0")]
+    other.wait()
+
+    assert event.wait().result == START.timestamp() + 10
+    assert seconds(event) == [(0, "before"), (0, "after 0")]
+    assert other.ended_at == START + timedelta(seconds=3)
+
+
+def test_a_read_from_a_pipe_that_somebody_else_writes_holds_the_clock(deploy, runtime: ScfRuntime, tmp_path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    writer = os.open(fifo, os.O_RDWR)
+    try:
+        event = deploy(
+            """
+            import time
+
+            def main_handler(event, context):
+                with open(event, "rb", buffering=0) as file:
+                    got = file.read(5).decode()
+                return [got, time.time() - 1767225600]
+            """
+        ).invoke_async(str(fifo))
+        event.settle()
+        assert event.doing == "held"
+        runtime.clock.advance(5, past_held=True)
+        assert runtime.clock.now == START + timedelta(seconds=5)
+        os.write(writer, b"bytes")
+
+        assert event.wait().result == ["bytes", 5]
+    finally:
+        os.close(writer)
+
+
+def test_threads_beside_one_in_a_real_wait_have_their_turns_and_hear_from_it(deploy, runtime, tmp_path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    writer = os.open(fifo, os.O_RDWR)
+    try:
+        event = deploy(
+            """
+            import queue, threading
+
+            def main_handler(path, context):
+                heard = queue.Queue()
+
+                def read():
+                    with open(path, "rb", buffering=0) as file:
+                        while True:
+                            heard.put(file.read(5).decode())
+
+                threading.Thread(target=read, daemon=True).start()
+                other = threading.Thread(target=print, args=("beside",))
+                other.start()
+                other.join()
+                print("joined")
+                return [heard.get(), heard.get()]
+            """
+        ).invoke_async(str(fifo))
+        event.wait_for_log("joined")
+        assert user_lines(event) == ["beside", "joined"]
+        event.settle()
+        assert event.doing == "held"
+        os.write(writer, b"first")
+        os.write(writer, b"other")
+
+        assert event.wait().result == ["first", "other"]
+    finally:
+        os.close(writer)
+
+
+def test_a_real_wait_that_does_not_end_is_an_error_that_names_it(deploy, make_runtime, tmp_path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    writer = os.open(fifo, os.O_RDWR)
+    try:
+        runtime = make_runtime(real_timeout=0.3)
+        event = deploy(
+            """
+            def reads(path):
+                with open(path, "rb", buffering=0) as file:
+                    return file.read(5)
+
+            def main_handler(event, context):
+                return reads(event)
+            """,
+            to=runtime,
+        ).invoke_async(str(fifo))
+
+        for call in (lambda: runtime.clock.advance(5), event.wait):
+            with pytest.raises(CannotEndError) as caught:
+                call()
+            assert "held by a real wait" in str(caught.value)
+            assert "in reads" in str(caught.value)
+            assert "past_held=True" in str(caught.value)
+        assert runtime.clock.now == START
+    finally:
+        os.close(writer)
+
+
+# -- several threads of the test -------------------------------------------------------------------------------------
+
+
+@pytest.mark.repeat
+def test_two_threads_of_the_test_may_wait_at_once(deploy, runtime: ScfRuntime) -> None:
+    function = deploy(NAPS)
+    events = [function.invoke_async({"name": str(number), "naps": [number + 1] * 20}) for number in range(4)]
+    failed: list[BaseException] = []
+    begin = threading.Barrier(len(events))
+
+    def wait(event: AsyncEvent) -> None:
+        try:
+            begin.wait()
+            event.wait()
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=wait, args=(event,)) for event in events]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failed == []
+    assert [event.result for event in events] == ["0", "1", "2", "3"]
+    assert [event.ended_at for event in events] == [START + timedelta(seconds=20 * (n + 1)) for n in range(4)]
+
+
+def test_a_call_that_ends_does_not_stop_what_another_thread_of_the_test_waits_for(deploy, runtime: ScfRuntime) -> None:
+    slow = deploy(
+        """
+        import subprocess
+
+        def main_handler(event, context):
+            subprocess.run(["sleep", "0.3"], check=True)
+            return "slept"
+        """
+    ).invoke_async()
+    slow.settle()
+    quick = [deploy(NAPS).invoke_async({"name": "q", "naps": []}) for _ in range(10)]
+    results: list[object] = []
+    waiter = threading.Thread(target=lambda: results.append(slow.wait().result))
+    waiter.start()
+
+    for event in quick:
+        event.settle()
+    waiter.join()
+
+    assert results == ["slept"]
