@@ -12,9 +12,10 @@ from typing import Any, Literal
 from .clock import to_datetime
 from .errors import CannotEndError, GateNotReachedError, HandlerError, ScfUsageError
 from .instances import wire
+from .instances.calls import Call
 from .instances.event import Event, Gate, SignalDelivery
 from .instances.instance import Doing
-from .instances.lockstep import Call, Lockstep
+from .instances.lockstep import Lockstep
 from .instances.termination import terminate
 from .model import LogLine, Status
 from .report.timeline import timeline_text
@@ -291,7 +292,6 @@ class AsyncEvent:
         """
         if when not in ("settled", "now"):
             raise ScfUsageError(f"when={when!r} is not valid: it is 'settled' or 'now'")
-        self._reads = 0
         terminate(self._lockstep, self._event, grace_shutdown, settle_first=when == "settled")
 
     # -- inside ------------------------------------------------------------------------------------------------------
@@ -301,7 +301,6 @@ class AsyncEvent:
         self._event.looked_at = self._event.looked_at or self._event.ended
 
     def _drive(self, name: str, done: Callable[[], bool], *, moves_clock: bool = False) -> None:
-        self._reads = 0
         self._lockstep.drive(Call(name, done, moves_clock=moves_clock, event=self._event))
 
     def _go_to_gate(

@@ -18,9 +18,10 @@ from .async_event import AsyncEvent, InstanceView, Json
 from .clock import SimulatedClock, duration_us, to_datetime, to_us
 from .errors import CannotEndError, ScfApiError, ScfUsageError
 from .instances import wire
+from .instances.calls import Call
 from .instances.code import resolve
 from .instances.event import Event, FunctionVersion
-from .instances.lockstep import Call, Lockstep
+from .instances.lockstep import Lockstep
 from .instances.pool import Pool
 from .instances.termination import terminate
 from .instances.zygote import bury_shared_zygote, require_linux, shared_zygote
@@ -179,7 +180,7 @@ class ScfRuntime:
         page = cast(MutableSequence[int], self._page)
         self.clock: Final = SimulatedClock(start or self.settings.start, page=page)
         self._page[wire.CLOCK_BOOT] = self.clock.now_us - wire.UPTIME_US
-        self._pool = Pool(self.settings, self._clock_file)
+        self._pool = Pool(self.settings, self.clock, self._clock_file)
         self._lockstep = Lockstep(self.clock, self._pool, self.settings, self._next_order)
         self._lockstep.on_end = self._ended
         self._lockstep.on_start = self._started
@@ -369,8 +370,6 @@ class ScfRuntime:
         Raises one ``CannotEndError`` that names all that could not end.
         """
         wanted = self.events if events is None else list(events)
-        for event in wanted:
-            event._reads = 0
         self._lockstep.drive(
             Call(
                 f"wait_all() of {len(wanted)} events",
@@ -394,8 +393,7 @@ class ScfRuntime:
         def done() -> bool:
             if any(instance.computing for instance in self._pool.instances):
                 return False
-            for event in self.events:
-                event._reads = 0
+            self._lockstep.calls += 1  # the predicate may read a status at every step
             answer[:] = [bool(predicate())]
             return answer[0] or (self.clock.now_us >= target and self._lockstep._all_quiet())
 
@@ -509,7 +507,7 @@ class ScfRuntime:
                 if not event._event.ended:
                     lockstep.end(event._event, Fact.FUNCTION_DELETED)
             for instance in self._pool.idle_of(function._version):
-                lockstep.reclaim(instance)
+                self._pool.reclaim(instance)
             del self._functions[function.namespace, function.name]
             self._trace.disable(function.name, function.namespace)
 

@@ -7,11 +7,12 @@ import re
 from typing import TYPE_CHECKING
 
 from ..realtime import REAL
-from .bootstrap.door import OWN_CODE
+from .bootstrap.waits import OWN_CODE
 from .instance import Doing, Instance
 
 if TYPE_CHECKING:
-    from .lockstep import Call, Lockstep
+    from .calls import Call
+    from .lockstep import Lockstep
 
 STACKS_LIMIT = 1.0
 """Real seconds within which an instance has to write its stacks."""

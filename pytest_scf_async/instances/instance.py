@@ -353,3 +353,12 @@ class Instance:
 
     def __repr__(self) -> str:
         return f"<Instance {self.number} pid {self.pid} {self.doing}>"
+
+
+def exit_text(status: int | None) -> str:
+    """A wait status in words."""
+    if status is None:
+        return "it is unknown how"
+    if os.WIFSIGNALED(status):
+        return f"killed by signal {os.WTERMSIG(status)}"
+    return f"exit code {os.WEXITSTATUS(status)}"

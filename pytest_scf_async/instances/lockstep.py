@@ -7,55 +7,24 @@ does this, one caller at a time; others wait until it has something for them.
 
 from __future__ import annotations
 
-import os
-import select
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from ..clock import WAKE_UP, SimulatedClock, to_datetime
 from ..errors import CannotEndError, HarnessError, ScfAsyncError
 from ..model import Fact, InstanceFate, transition
-from ..realtime import REAL
 from ..settings import ScfSettings
-from . import procfs, wire
-from .ears import Ears
+from . import wire
+from .calls import LOOK_EVERY, Call, Patience
 from .event import Event, Gate
 from .explain import explain
-from .instance import Instance
+from .instance import Instance, exit_text
 from .pool import Pool
 from .zygote import Zygote
 
-FIRST_LOOK = 0.02
-"""Real seconds without a word from the instance that has the turn, after which ``/proc`` is looked at."""
-LOOK_EVERY = 0.01
-CHECK_EVERY = 0.05
-"""Real seconds after which the bounds of a call are looked at although there is always something to hear."""
-CHILD_CPU_NS = 1_000_000
-"""Processor time of children that counts as progress."""
-DEATH_LIMIT = 10.0
-"""Real seconds within which a killed process has to be gone."""
 SIGTERM = 15
-
-
-@dataclass
-class Call:
-    """One blocking call: what it waits for, and what it may do on the way."""
-
-    name: str
-    done: Callable[[], bool]
-    moves_clock: bool = False
-    target_us: int | None = None
-    """Where time may move to at most; reaching it ends the call."""
-    past_held: bool = False
-    past_overrun: bool = False
-    event: Event | None = None
-    """The event whose gates the call goes through."""
-    opens_all_gates: bool = False
-    begin: Callable[[], None] | None = None
-    """What is done first, once stopped instances go on again."""
 
 
 class Lockstep:
@@ -67,7 +36,8 @@ class Lockstep:
         self.settings = settings
         self.next_order = page
         """Gives the next number of the order in which waits were registered."""
-        self.events: list[Event] = []
+        self._running: dict[Event, None] = {}
+        """In order of acceptance."""
         self.todo: deque[Callable[[], None]] = deque()
         self.progress = 0
         self.calls = 0
@@ -77,17 +47,16 @@ class Lockstep:
         self._gates = 0
         self._condition = threading.Condition(threading.RLock())
         self._driver: int | None = None
-        self._calls = 0
+        self._under_way = 0
         """Blocking calls that are under way, each in a thread of its own of the test."""
         self._closed = False
-        self._ears = Ears()
 
     # -- events ------------------------------------------------------------------------------------------------------
 
     def accept(self, event: Event) -> None:
         """Take an event: it starts in its turn, in the next blocking call."""
         with self._condition:
-            self.events.append(event)
+            self._running[event] = None
             self.clock.call_at(
                 self.clock.now_us,
                 lambda: self._begin(event),
@@ -103,7 +72,6 @@ class Lockstep:
         cold = instance is None
         if instance is None:
             instance = self.pool.spawn(event.function, self)
-            self._ears.add(instance)
         else:
             instance.go_on()
             instance.frozen = False
@@ -140,64 +108,22 @@ class Lockstep:
             async_run = event.function.configuration.async_run
             fate = transition(event.record.state, fact, event.readings, async_run=async_run).fate
             if fate is InstanceFate.RECLAIMED and not instance.gone:
-                self._kill(instance)
+                self.pool.kill(instance)
             instance.finish_output()
             if fate is InstanceFate.RECLAIMED:
                 event.reclaimed_because = fact.value
                 how.setdefault("mem_usage", instance.rss)
         event.ended_with(fact, **how)  # type: ignore[arg-type]
+        self._running.pop(event, None)
         self.progress += 1
         if instance is not None:
             self.pool.events.pop(instance, None)
             if fate is InstanceFate.RECLAIMED or instance.gone:
                 event.note("instance", f"reclaimed: {fact.value}")
-                self._drop(instance)
+                self.pool.drop(instance)
             else:
-                self._freeze(instance)
+                self.pool.freeze(instance)
         self.on_end(event)
-
-    def _freeze(self, instance: Instance) -> None:
-        if instance.head is not None:
-            instance.head.cancel()
-            instance.head = None
-        instance.frozen = True
-        instance.turn = instance.overtaken = False
-        instance.stop()
-        self.pool.put(instance, self.clock, lambda: self.reclaim(instance))
-
-    def reclaim(self, instance: Instance) -> None:
-        """Take an idle instance back."""
-        if not instance.gone:
-            self._kill(instance)
-        self._drop(instance)
-
-    def _drop(self, instance: Instance) -> None:
-        if instance.head is not None:
-            instance.head.cancel()
-            instance.head = None
-        self.pool.drop(instance)
-        if not instance.released:
-            self._ears.remove(instance)
-            instance.release()
-
-    def _kill(self, instance: Instance) -> None:
-        """SIGKILL, and wait until the process and what it left are gone."""
-        instance.kill()
-        deadline = REAL.monotonic() + DEATH_LIMIT
-        zygote = instance.zygote
-        while not instance.gone:
-            zygote.pump()
-            if instance.gone:
-                break
-            if not zygote.alive:
-                instance.status = 9  # it dies with the zygote
-                break
-            remaining = deadline - REAL.monotonic()
-            if remaining <= 0:
-                raise HarnessError(f"instance {instance.number} (pid {instance.pid}) did not die of SIGKILL")
-            poller = select.poll()
-            poller.register(zygote.connection.fileno(), select.POLLIN)
-            poller.poll(remaining * 1000)
 
     # -- what instances say ------------------------------------------------------------------------------------------
 
@@ -309,7 +235,7 @@ class Lockstep:
             self.todo.append(lambda: self.on_start(event))
 
     def instance_full(self, instance: Instance) -> None:
-        self._ears.watch_for_room(instance)
+        self.pool.ears.watch_for_room(instance)
 
     def instance_gone(self, instance: Instance) -> None:
         self.todo.append(lambda: self._hear_last_words(instance))
@@ -329,7 +255,7 @@ class Lockstep:
             self.end(event, Fact.PROCESS_EXITED, detail=f"the process ended: {exit_text(instance.status)}")
         elif not instance.released:
             instance.finish_output()
-            self._drop(instance)
+            self.pool.drop(instance)
 
     # -- gates -------------------------------------------------------------------------------------------------------
 
@@ -400,7 +326,7 @@ class Lockstep:
 
     def _hear(self, timeout: float) -> bool:
         """Hear what comes within *timeout* real seconds; whether there was anything."""
-        heard = self._ears.listen(timeout)
+        heard = self.pool.ears.listen(timeout)
         self._take(heard)
         return bool(heard)
 
@@ -435,7 +361,7 @@ class Lockstep:
                     event.ended_by_close = True
                     self.end(event, Fact.PROCESS_EXITED)
                 else:
-                    self._drop(instance)
+                    self.pool.drop(instance)
                 raise HarnessError(f"the zygote, which instances are forked from, is gone; {words}")
 
     def drive(self, call: Call) -> None:
@@ -451,23 +377,24 @@ class Lockstep:
             for instance in self.pool.instances:
                 if not instance.frozen:
                     instance.go_on()
-            self._calls += 1
+            self._under_way += 1
             try:
                 if call.begin is not None:
                     call.begin()
                 self._drive(call)
             finally:
-                self._calls -= 1
-                for instance in self.pool.instances if not self._calls else ():
+                self._under_way -= 1
+                for instance in self.pool.instances if not self._under_way else ():
                     if instance.turn or instance.outside or instance.overtaken:
                         instance.stop()
                 self._condition.notify_all()
 
     def events_running(self) -> list[Event]:
-        return [event for event in self.events if not event.ended]
+        """The events that have not ended, in order of acceptance."""
+        return list(self._running)
 
     def _drive(self, call: Call) -> None:
-        patience = _Patience(self, call)
+        patience = Patience(self, call)
         if self._driver is None:
             self.pump()
         while True:
@@ -522,12 +449,12 @@ class Lockstep:
         self.progress += 1
         return True
 
-    def _listen(self, patience: _Patience, busy: list[Instance]) -> None:
+    def _listen(self, patience: Patience, busy: list[Instance]) -> None:
         """Wait for a word of an instance, of the zygote, or of time; the lock is given up meanwhile."""
         self._driver = threading.get_ident()
         try:
             self._condition.release()
-            heard = self._ears.listen(patience.next_look())
+            heard = self.pool.ears.listen(patience.next_look())
         finally:
             self._condition.acquire()
             self._driver = None
@@ -583,116 +510,13 @@ class Lockstep:
             problems: list[ScfAsyncError] = []
             for instance in instances:
                 try:
-                    self._kill(instance)
+                    self.pool.kill(instance)
                 except ScfAsyncError as error:
                     problems.append(error)
                 if not instance.released:
                     instance.finish_output()
-                self._drop(instance)
+                self.pool.drop(instance)
             self.todo.clear()
-            self._ears.close()
+            self.pool.ears.close()
             if problems:
                 raise problems[0]
-
-
-class _Patience:
-    """Bounds one call in real time: by what happens, and in all."""
-
-    def __init__(self, lockstep: Lockstep, call: Call) -> None:
-        self.lockstep = lockstep
-        self.call = call
-        self.started = REAL.monotonic()
-        self.progressed = self.checked = self.started
-        self.progress = lockstep.progress
-        self.pictures: dict[int, object] = {}
-        self.cpu: dict[int, tuple[int, int]] = {}
-        """By instance: how often it had parked, and the processor time that it had used by then."""
-        self.child_cpu = -1
-        self.quiet = False
-
-    def next_look(self) -> float:
-        """Real seconds until the next look at what does not speak."""
-        return LOOK_EVERY if self.quiet else FIRST_LOOK
-
-    def heard(self) -> None:
-        self.quiet = False
-        self.pictures.clear()
-
-    def check_is_due(self) -> bool:
-        """Whether it is time for a look although something was heard."""
-        return REAL.monotonic() - self.checked > CHECK_EVERY
-
-    def check(self, busy: list[Instance] | None) -> None:
-        """Called now and then, and when nothing was heard for a while: look at who computes, and at the bounds."""
-        self.quiet = True
-        self.checked = now = REAL.monotonic()
-        lockstep = self.lockstep
-        for instance in busy or ():
-            self._look_at(instance)
-        if lockstep.progress != self.progress or self._children_worked():
-            self.progress = lockstep.progress
-            self.progressed = now
-        settings = lockstep.settings
-        if now - self.progressed > settings.real_timeout:
-            limit = f"{settings.real_timeout:g} real seconds (real_timeout, {settings.source('real_timeout')})"
-            reason = f"nothing has happened for {limit}"
-        elif now - self.started > settings.real_limit:
-            limit = f"{settings.real_limit:g} real seconds (real_limit, {settings.source('real_limit')})"
-            reason = f"the call took {limit}"
-        else:
-            return
-        raise CannotEndError(explain(lockstep, self.call, reason))
-
-    def _look_at(self, instance: Instance) -> None:
-        if not instance.pid or instance.gone:
-            return
-        if instance.overtaken and not instance.turn:
-            self._ask(instance)
-            return
-        running, picture = procfs.activity(instance.pid)
-        if not running and picture and self.pictures.get(instance.number) == picture:
-            instance.turn = False
-            instance.overtaken = True  # every thread of it sleeps in the kernel, and one of them outside the door
-            self._ask(instance)
-            return
-        self.pictures[instance.number] = picture
-        event = self.lockstep.pool.events.get(instance)
-        if event is None or event.phase == "init":
-            return
-        used = procfs.cpu_ns(instance.pid)
-        parks, since = self.cpu.get(instance.number, (-1, 0))
-        if parks != instance.parks:
-            parks, since = self.cpu[instance.number] = instance.parks, used
-        if used - since > self.lockstep.settings.compute_grace * 1e9:
-            instance.turn = False
-            instance.overtaken = instance.overrun = True
-            if event.repeatable:
-                event.repeatable = False
-                grace = self.lockstep.settings.compute_grace
-                event.note("instance", f"computes for more than {grace:g} s of processor time: not repeatable")
-            self._ask(instance)
-
-    @staticmethod
-    def _ask(instance: Instance) -> None:
-        """Threads that wait for their turn may have it now; what a thread back from a real wait woke is told so too."""
-        if not instance.asked:
-            instance.send(wire.ASK)
-            instance.asked = True
-
-    def _children_worked(self) -> bool:
-        total = 0
-        for instance in self.lockstep.pool.instances:
-            if instance.pid and not instance.gone and not instance.frozen:
-                total += sum(procfs.cpu_ns(pid) for pid in procfs.descendants_of(instance.pid))
-        worked = total - self.child_cpu > CHILD_CPU_NS and self.child_cpu >= 0
-        self.child_cpu = total
-        return worked
-
-
-def exit_text(status: int | None) -> str:
-    """A wait status in words."""
-    if status is None:
-        return "it is unknown how"
-    if os.WIFSIGNALED(status):
-        return f"killed by signal {os.WTERMSIG(status)}"
-    return f"exit code {os.WEXITSTATUS(status)}"

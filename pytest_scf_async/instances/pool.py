@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import select
+import signal
 
 from ..clock import DueThing, SimulatedClock
+from ..errors import HarnessError
+from ..realtime import REAL
 from ..settings import ScfSettings
+from .ears import Ears
 from .event import Event, FunctionVersion
 from .instance import Instance, Owner
 from .sandbox import Sandbox
 from .zygote import shared_zygote
 
+DEATH_LIMIT = 10.0
+"""Real seconds within which a killed process has to be gone."""
+
 
 class Pool:
     """Idle instances are used first, the one used last before others; none idle: a new one (document 19805)."""
 
-    def __init__(self, settings: ScfSettings, clock_fd: int) -> None:
+    def __init__(self, settings: ScfSettings, clock: SimulatedClock, clock_fd: int) -> None:
         self.settings = settings
+        self.clock = clock
         self.clock_fd = clock_fd
+        self.ears = Ears()
         self.instances: list[Instance] = []
         """In the order of their starts; those that are gone leave it."""
         self.events: dict[Instance, Event] = {}
         """The event that an instance runs."""
         self.last_events: dict[Instance, Event] = {}
         """The event that it ran last: what it writes between events is that one's."""
-        self._idle: list[tuple[FunctionVersion, Instance, DueThing | None]] = []
+        self._idle: list[tuple[FunctionVersion, Instance, DueThing]] = []
         self._started = 0
 
     def take(self, function: FunctionVersion) -> Instance | None:
@@ -33,17 +42,45 @@ class Pool:
             idle_function, instance, timer = self._idle[index]
             if idle_function is function:
                 del self._idle[index]
-                if timer is not None:
-                    timer.cancel()
+                timer.cancel()
                 return instance
         return None
 
-    def put(self, instance: Instance, clock: SimulatedClock, reclaim: Callable[[], None]) -> None:
-        """Keep *instance*, which has finished its event, until the next event or *reclaim* is due."""
-        event = self.last_events[instance]
-        due = clock.now_us + round(self.settings.idle_reclaim * 1_000_000)
-        timer = clock.call_at(due, reclaim, what="idle reclaim")
-        self._idle.append((event.function, instance, timer))
+    def freeze(self, instance: Instance) -> None:
+        """Keep *instance*, which has finished its event, stopped until the next one, or until it was idle too long."""
+        _forget_head(instance)
+        instance.frozen = True
+        instance.turn = instance.overtaken = False
+        instance.stop()
+        due = self.clock.now_us + round(self.settings.idle_reclaim * 1_000_000)
+        timer = self.clock.call_at(due, lambda: self.reclaim(instance), what="idle reclaim")
+        self._idle.append((self.last_events[instance].function, instance, timer))
+
+    def reclaim(self, instance: Instance) -> None:
+        """Take an idle instance back."""
+        if not instance.gone:
+            self.kill(instance)
+        self.drop(instance)
+
+    @staticmethod
+    def kill(instance: Instance) -> None:
+        """SIGKILL, and wait until the process and what it left are gone."""
+        instance.kill()
+        deadline = REAL.monotonic() + DEATH_LIMIT
+        zygote = instance.zygote
+        while not instance.gone:
+            zygote.pump()
+            if instance.gone:
+                break
+            if not zygote.alive:
+                instance.status = signal.SIGKILL  # it dies with the zygote
+                break
+            remaining = deadline - REAL.monotonic()
+            if remaining <= 0:
+                raise HarnessError(f"instance {instance.number} (pid {instance.pid}) did not die of SIGKILL")
+            poller = select.poll()
+            poller.register(zygote.connection.fileno(), select.POLLIN)
+            poller.poll(remaining * 1000)
 
     def assign(self, instance: Instance, event: Event) -> None:
         """Let *instance* run *event*."""
@@ -55,7 +92,8 @@ class Pool:
         return [instance for idle_function, instance, _ in self._idle if idle_function is function]
 
     def drop(self, instance: Instance) -> None:
-        """Forget an instance that is gone."""
+        """Forget an instance that is gone, and close what belonged to it."""
+        _forget_head(instance)
         if instance in self.instances:
             self.instances.remove(instance)
         self.events.pop(instance, None)
@@ -63,8 +101,10 @@ class Pool:
         for entry in list(self._idle):
             if entry[1] is instance:
                 self._idle.remove(entry)
-                if entry[2] is not None:
-                    entry[2].cancel()
+                entry[2].cancel()
+        if not instance.released:
+            self.ears.remove(instance)
+            instance.release()
 
     def spawn(self, function: FunctionVersion, owner: Owner) -> Instance:
         """Start an instance of *function*."""
@@ -87,6 +127,7 @@ class Pool:
             sandbox.remove()
             raise
         self.instances.append(instance)
+        self.ears.add(instance)
         return instance
 
     def _environment(self, function: FunctionVersion, sandbox: Sandbox) -> dict[str, str]:
@@ -124,3 +165,10 @@ class Pool:
             **sandbox.environment,
             **configuration.environment,
         }
+
+
+def _forget_head(instance: Instance) -> None:
+    """What it waits for is not due while it is frozen, nor when it is gone."""
+    if instance.head is not None:
+        instance.head.cancel()
+        instance.head = None

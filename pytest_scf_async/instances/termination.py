@@ -6,8 +6,9 @@ import signal
 from collections.abc import Callable
 
 from ..model import Fact, api_error
+from .calls import Call
 from .event import Event
-from .lockstep import Call, Lockstep
+from .lockstep import Lockstep
 from .procfs import signal_state
 
 

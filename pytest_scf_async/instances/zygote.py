@@ -135,9 +135,7 @@ class Zygote:
         """Hear what has come, without waiting."""
         while self.alive:
             try:
-                data, ancillary, _, _ = self.connection.recvmsg(
-                    1 << 16, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC
-                )
+                data, ancillary, _, _ = self.connection.recvmsg(1 << 16, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC)
             except BlockingIOError:
                 return
             except ConnectionResetError:

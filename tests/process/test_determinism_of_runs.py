@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from process_support import START
 
 from pytest_scf_async.runtime import ScfRuntime
@@ -98,7 +97,6 @@ def differences(one: list[Any], other: list[Any]) -> list[tuple[Any, Any]]:
     return found or ([("lengths", len(one), len(other))] if len(one) != len(other) else [])
 
 
-@pytest.mark.repeat
 def test_twenty_runs_of_a_complicated_scenario_are_the_same(deploy, make_runtime, tmp_path) -> None:
     first = None
     for _ in range(20):

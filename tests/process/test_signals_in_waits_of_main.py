@@ -296,7 +296,6 @@ def test_the_frame_of_a_handler_is_the_line_of_user_code_that_waits(deploy, runt
 # -- threads and signals ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.repeat
 def test_a_signal_reaches_main_in_join_while_a_worker_sleeps(deploy, runtime: ScfRuntime) -> None:
     event = deploy(
         """

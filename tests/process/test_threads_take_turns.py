@@ -162,7 +162,6 @@ def test_threads_start_threads(run) -> None:
     assert event.result[-1] == "4.0"
 
 
-@pytest.mark.repeat
 def test_two_hundred_threads_sleep_and_are_joined(run) -> None:
     event = run("""
     def main_handler(event, context):

@@ -10,7 +10,6 @@ here is ever seen half changed, and a handler may wait itself: its wait lies on 
 from __future__ import annotations
 
 import _thread
-import gc
 import heapq
 import json
 import os
@@ -24,98 +23,9 @@ from typing import Any
 
 from .. import wire
 from . import clocks
+from .waits import Section, ThreadState, Wait, describe_caller, user_frame
 
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_poll = select.poll
-_POLLIN = select.POLLIN
 _get_ident = _thread.get_ident
-
-OWN_CODE = os.path.dirname(_PACKAGE) + os.sep
-"""Frames whose code lies here are ours: users do not see them."""
-
-
-class _Section:
-    """The door's lock, with the garbage collector off: a finaliser of user code may come back into the door.
-
-    The main thread holds it only with ``main_inside`` set, so that no signal's handler runs under it either.
-    """
-
-    __slots__ = ("_collects", "_lock")
-
-    def __init__(self) -> None:
-        self._lock = _thread.allocate_lock()
-        self._collects = False
-
-    def __enter__(self) -> None:
-        collects = gc.isenabled()
-        gc.disable()
-        self._lock.acquire()
-        collects = gc.isenabled() or collects  # the thread that had the lock has just enabled it
-        gc.disable()
-        self._collects = collects
-
-    def __exit__(self, *exception: object) -> None:
-        collects = self._collects
-        release = self._lock.release
-        if collects:
-            gc.enable()  # before the release: the next one to have the lock has to see it
-        release()
-
-
-class Wait:
-    """One call that blocks. ``due_us`` is when it ends by itself, in µs since the epoch; None: it has to be woken.
-
-    ``what`` says what it is to a user; it is empty for waits of our own.
-    """
-
-    __slots__ = ("due_us", "granted", "over", "sequence", "suspended", "thread", "what", "woken")
-
-    def __init__(self, thread: ThreadState, due_us: int | None, what: str) -> None:
-        self.thread = thread
-        self.due_us = due_us
-        self.what = what
-        self.sequence = 0
-        self.granted = False
-        self.woken = False
-        self.suspended = False
-        self.over = False
-
-
-class ThreadState:
-    """What the door knows of one Python thread."""
-
-    __slots__ = ("bell", "ended", "joiners", "main", "poller", "polls_channel", "waits")
-
-    def __init__(self, main: bool) -> None:
-        self.main = main
-        self.bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self.waits: list[Wait] = []
-        self.ended = False
-        self.joiners: list[Wait] = []
-        self.polls_channel = False
-        self.poller = _poll()
-        self.poller.register(self.bell, _POLLIN)
-
-    def ring(self) -> None:
-        os.eventfd_write(self.bell, 1)
-
-    def close(self) -> None:
-        os.close(self.bell)
-
-
-def user_frame(frame: FrameType | None) -> FrameType | None:
-    """The nearest frame from *frame* outwards that is not ours."""
-    while frame is not None and frame.f_code.co_filename.startswith(OWN_CODE):
-        frame = frame.f_back
-    return frame
-
-
-def describe_caller(what: str) -> str:
-    """*what*, and the user's line that called it."""
-    frame = user_frame(sys._getframe(1))
-    if frame is None:
-        return what
-    return f"{what} at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
 
 
 class Door:
@@ -129,15 +39,13 @@ class Door:
         self.call_handler: Callable[[int, FrameType | None], None] = lambda signum, frame: None
         self.gates_changed: Callable[[list[wire.JsonObject]], None] = lambda gates: None
 
-    def attach(
-        self, channel: socket.socket, attention: int, pages: tuple[Any, Any], marks: int, mark: bytes
-    ) -> None:
+    def attach(self, channel: socket.socket, attention: int, pages: tuple[Any, Any], marks: int, mark: bytes) -> None:
         """Become the door of an instance whose only thread is the calling one, which is computing.
 
         *pages* are the clock's and the control page, *marks* is a descriptor of the output pipe that user code does
         not know, *mark* what goes there.
         """
-        self.lock = _Section()
+        self.lock = Section()
         self.channel = channel
         self.channel_fd = channel.fileno()
         self.attention = attention
@@ -148,7 +56,7 @@ class Door:
         self.frames = wire.FrameReader()
         self.heap: list[tuple[int, int, Wait]] = []
         self.main = ThreadState(main=True)
-        self.main.poller.register(attention, _POLLIN)
+        self.main.poller.register(attention, select.POLLIN)
         self.threads: dict[int, ThreadState] = {_get_ident(): self.main}
         self.started: list[ThreadState] = []
         """Threads that have been asked for and have not reached their first bytecode."""
@@ -245,7 +153,7 @@ class Door:
     def expect_thread(self) -> ThreadState:
         """Count a thread that is about to be started: it is ready, and waits for its first turn."""
         thread = ThreadState(main=False)
-        thread.poller.register(self.attention, _POLLIN)
+        thread.poller.register(self.attention, select.POLLIN)
         main = self._enter()
         try:
             with self.lock:
@@ -391,7 +299,7 @@ class Door:
         thread = self.threads.get(_get_ident())
         if thread is None:  # started by C code, or through a reference older than the patches
             thread = ThreadState(main=False)
-            thread.poller.register(self.attention, _POLLIN)
+            thread.poller.register(self.attention, select.POLLIN)
             with self.lock:
                 self.threads[_get_ident()] = thread
                 self.outside += 1
@@ -472,7 +380,7 @@ class Door:
             if reads is not thread.polls_channel:
                 thread.polls_channel = reads
                 if reads:
-                    thread.poller.register(self.channel_fd, _POLLIN)
+                    thread.poller.register(self.channel_fd, select.POLLIN)
                 else:
                     thread.poller.unregister(self.channel_fd)
             for fd, _ in thread.poller.poll():

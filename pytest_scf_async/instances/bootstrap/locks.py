@@ -15,7 +15,8 @@ from collections import deque
 from typing import Any
 
 from .clocks import microseconds, now_us
-from .door import Wait, describe_caller, door
+from .door import door
+from .waits import Wait, describe_caller
 
 _allocate_lock = _thread.allocate_lock
 _CRLock = _thread.RLock

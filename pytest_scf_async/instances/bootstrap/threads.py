@@ -6,8 +6,9 @@ import _thread
 import threading
 from typing import Any
 
-from .door import ThreadState, describe_caller, door
+from .door import door
 from .locks import timeout_due
+from .waits import ThreadState, describe_caller
 
 _real_join = threading.Thread.join
 _real_start = threading.Thread.start

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 
-from .door import OWN_CODE
+from .waits import OWN_CODE
 
 _IMPORT_MACHINERY = ("<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>")
 

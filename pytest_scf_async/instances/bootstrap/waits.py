@@ -1,0 +1,99 @@
+"""What the door keeps its books in: its lock, the waits, the threads; and which frames are the user's."""
+
+from __future__ import annotations
+
+import _thread
+import gc
+import os
+import select
+import sys
+from types import FrameType
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+OWN_CODE = os.path.dirname(_PACKAGE) + os.sep
+"""Frames whose code lies here are ours: users do not see them."""
+
+
+class Section:
+    """The door's lock, with the garbage collector off: a finaliser of user code may come back into the door.
+
+    The main thread holds it only with ``main_inside`` set, so that no signal's handler runs under it either.
+    """
+
+    __slots__ = ("_collects", "_lock")
+
+    def __init__(self) -> None:
+        self._lock = _thread.allocate_lock()
+        self._collects = False
+
+    def __enter__(self) -> None:
+        collects = gc.isenabled()
+        gc.disable()
+        self._lock.acquire()
+        collects = gc.isenabled() or collects  # the thread that had the lock has just enabled it
+        gc.disable()
+        self._collects = collects
+
+    def __exit__(self, *exception: object) -> None:
+        collects = self._collects
+        release = self._lock.release
+        if collects:
+            gc.enable()  # before the release: the next one to have the lock has to see it
+        release()
+
+
+class Wait:
+    """One call that blocks. ``due_us`` is when it ends by itself, in µs since the epoch; None: it has to be woken.
+
+    ``what`` says what it is to a user; it is empty for waits of our own.
+    """
+
+    __slots__ = ("due_us", "granted", "over", "sequence", "suspended", "thread", "what", "woken")
+
+    def __init__(self, thread: ThreadState, due_us: int | None, what: str) -> None:
+        self.thread = thread
+        self.due_us = due_us
+        self.what = what
+        self.sequence = 0
+        self.granted = False
+        self.woken = False
+        self.suspended = False
+        self.over = False
+
+
+class ThreadState:
+    """What the door knows of one Python thread."""
+
+    __slots__ = ("bell", "ended", "joiners", "main", "poller", "polls_channel", "waits")
+
+    def __init__(self, main: bool) -> None:
+        self.main = main
+        self.bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.waits: list[Wait] = []
+        self.ended = False
+        self.joiners: list[Wait] = []
+        self.polls_channel = False
+        self.poller = select.poll()
+        self.poller.register(self.bell, select.POLLIN)
+
+    def ring(self) -> None:
+        os.eventfd_write(self.bell, 1)
+
+    def close(self) -> None:
+        os.close(self.bell)
+
+
+def user_frame(frame: FrameType | None) -> FrameType | None:
+    """The nearest frame from *frame* outwards that is not ours."""
+    while frame is not None and frame.f_code.co_filename.startswith(OWN_CODE):
+        frame = frame.f_back
+    return frame
+
+
+def describe_caller(what: str) -> str:
+    """*what*, and the user's line that called it."""
+    frame = user_frame(sys._getframe(1))
+    if frame is None:
+        return what
+    return f"{what} at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"

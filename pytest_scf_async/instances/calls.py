@@ -1,0 +1,137 @@
+"""A blocking call: what it waits for, what it may do on the way, and what bounds it in real time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import CannotEndError
+from ..realtime import REAL
+from . import procfs, wire
+from .event import Event
+from .explain import explain
+from .instance import Instance
+
+if TYPE_CHECKING:
+    from .lockstep import Lockstep
+
+FIRST_LOOK = 0.02
+"""Real seconds without a word from the instance that has the turn, after which ``/proc`` is looked at."""
+LOOK_EVERY = 0.01
+CHECK_EVERY = 0.05
+"""Real seconds after which the bounds of a call are looked at although there is always something to hear."""
+CHILD_CPU_NS = 1_000_000
+"""Processor time of children that counts as progress."""
+
+
+@dataclass
+class Call:
+    """One blocking call: what it waits for, and what it may do on the way."""
+
+    name: str
+    done: Callable[[], bool]
+    moves_clock: bool = False
+    target_us: int | None = None
+    """Where time may move to at most; reaching it ends the call."""
+    past_held: bool = False
+    past_overrun: bool = False
+    event: Event | None = None
+    """The event whose gates the call goes through."""
+    opens_all_gates: bool = False
+    begin: Callable[[], None] | None = None
+    """What is done first, once stopped instances go on again."""
+
+
+class Patience:
+    """Bounds one call in real time: by what happens, and in all."""
+
+    def __init__(self, lockstep: Lockstep, call: Call) -> None:
+        self.lockstep = lockstep
+        self.call = call
+        self.started = REAL.monotonic()
+        self.progressed = self.checked = self.started
+        self.progress = lockstep.progress
+        self.pictures: dict[int, object] = {}
+        self.cpu: dict[int, tuple[int, int]] = {}
+        """By instance: how often it had parked, and the processor time that it had used by then."""
+        self.child_cpu = -1
+        self.quiet = False
+
+    def next_look(self) -> float:
+        """Real seconds until the next look at what does not speak."""
+        return LOOK_EVERY if self.quiet else FIRST_LOOK
+
+    def heard(self) -> None:
+        self.quiet = False
+        self.pictures.clear()
+
+    def check_is_due(self) -> bool:
+        """Whether it is time for a look although something was heard."""
+        return REAL.monotonic() - self.checked > CHECK_EVERY
+
+    def check(self, busy: list[Instance] | None) -> None:
+        """Called now and then, and when nothing was heard for a while: look at who computes, and at the bounds."""
+        self.quiet = True
+        self.checked = now = REAL.monotonic()
+        lockstep = self.lockstep
+        for instance in busy or ():
+            self._look_at(instance)
+        if lockstep.progress != self.progress or self._children_worked():
+            self.progress = lockstep.progress
+            self.progressed = now
+        settings = lockstep.settings
+        if now - self.progressed > settings.real_timeout:
+            limit = f"{settings.real_timeout:g} real seconds (real_timeout, {settings.source('real_timeout')})"
+            reason = f"nothing has happened for {limit}"
+        elif now - self.started > settings.real_limit:
+            limit = f"{settings.real_limit:g} real seconds (real_limit, {settings.source('real_limit')})"
+            reason = f"the call took {limit}"
+        else:
+            return
+        raise CannotEndError(explain(lockstep, self.call, reason))
+
+    def _look_at(self, instance: Instance) -> None:
+        if not instance.pid or instance.gone:
+            return
+        if instance.overtaken and not instance.turn:
+            self._ask(instance)
+            return
+        running, picture = procfs.activity(instance.pid)
+        if not running and picture and self.pictures.get(instance.number) == picture:
+            instance.turn = False
+            instance.overtaken = True  # every thread of it sleeps in the kernel, and one of them outside the door
+            self._ask(instance)
+            return
+        self.pictures[instance.number] = picture
+        event = self.lockstep.pool.events.get(instance)
+        if event is None or event.phase == "init":
+            return
+        used = procfs.cpu_ns(instance.pid)
+        parks, since = self.cpu.get(instance.number, (-1, 0))
+        if parks != instance.parks:
+            parks, since = self.cpu[instance.number] = instance.parks, used
+        if used - since > self.lockstep.settings.compute_grace * 1e9:
+            instance.turn = False
+            instance.overtaken = instance.overrun = True
+            if event.repeatable:
+                event.repeatable = False
+                grace = self.lockstep.settings.compute_grace
+                event.note("instance", f"computes for more than {grace:g} s of processor time: not repeatable")
+            self._ask(instance)
+
+    @staticmethod
+    def _ask(instance: Instance) -> None:
+        """Threads that wait for their turn may have it now; what a thread back from a real wait woke is told so too."""
+        if not instance.asked:
+            instance.send(wire.ASK)
+            instance.asked = True
+
+    def _children_worked(self) -> bool:
+        total = 0
+        for instance in self.lockstep.pool.instances:
+            if instance.pid and not instance.gone and not instance.frozen:
+                total += sum(procfs.cpu_ns(pid) for pid in procfs.descendants_of(instance.pid))
+        worked = total - self.child_cpu > CHILD_CPU_NS and self.child_cpu >= 0
+        self.child_cpu = total
+        return worked
