@@ -448,8 +448,7 @@ class ScfRuntime:
         configuration = function.configuration
         limit = configuration.max_instances
         with self._lockstep.locked():
-            running = sum(1 for event in function.events if not event._event.ended)
-            if limit is not None and running >= limit:
+            if limit is not None and sum(not event._event.ended for event in function.events) >= limit:
                 raise api_error("LimitExceeded.Quota", function_name=function.name, limit=limit)
             record = EventRecord(
                 sequence=len(self._events),

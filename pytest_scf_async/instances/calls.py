@@ -94,6 +94,8 @@ class Patience:
     def _look_at(self, instance: Instance) -> None:
         if not instance.pid or instance.gone:
             return
+        if instance.signalled:
+            instance.ring()  # user code may have a wakeup descriptor of its own, and a signal just before a poll is lost
         if instance.overtaken and not instance.turn:
             self._ask(instance)
             return

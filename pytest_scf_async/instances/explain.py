@@ -80,6 +80,6 @@ def stacks(instance: Instance) -> list[str]:
         if match is None:
             if line.strip() and not line.startswith("<"):
                 lines.append(line)
-        elif not match["file"].startswith(OWN_CODE):
+        elif not match["file"].startswith(OWN_CODE) and match["file"] != "<string>":  # the zygote's first line
             lines.append(f"  {match['file']}:{match['line']} in {match['name']}")
     return lines

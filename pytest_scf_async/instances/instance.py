@@ -75,6 +75,8 @@ class Instance:
     opening = False
     """Its gate will be opened in its turn."""
     has_gates = False
+    signalled = False
+    """A signal was sent to it whose handler has not been entered yet."""
     entered = 0
     """How many times a handler of a signal has been entered."""
     listening_since_us: int | None = None
@@ -161,7 +163,7 @@ class Instance:
         self.control[wire.CONTROL_MESSAGES] = self.sent
         self._unsent += wire.frame(kind) if body is None else wire.json_frame(kind, body)
         if self.outside or self.overtaken:
-            os.eventfd_write(self.attention, 1)  # whoever is inside the door has to read the channel
+            self.ring()  # whoever is inside the door has to read the channel
         self._flush()
 
     def nudge(self) -> None:
@@ -186,6 +188,10 @@ class Instance:
         if self.full:
             self.full = False
             self.owner.instance_full(self)
+
+    def ring(self) -> None:
+        """Have a thread that is inside the door look around."""
+        os.eventfd_write(self.attention, 1)
 
     def pump(self, wrote: bool = True) -> None:
         """Take in what the instance has said and written, in true order, without waiting; *wrote*: there is output."""

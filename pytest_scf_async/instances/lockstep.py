@@ -144,6 +144,7 @@ class Lockstep:
             instance.turn = True
             instance.overtaken = instance.overrun = False
             instance.entered += 1
+            instance.signalled = False
             if event is not None and message["signum"] == SIGTERM:
                 event.handler_entered()
         elif kind == wire.SIGNAL_LEFT:

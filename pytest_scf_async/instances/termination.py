@@ -74,6 +74,7 @@ def _send_sigterm(lockstep: Lockstep, event: Event) -> Callable[[], bool]:
         answered = settled
     elif state.caught:
         event.signal_sent("handler")
+        instance.signalled = True
         instance.turn = True  # its handler has it, until the instance says otherwise
         answered = handled
     else:

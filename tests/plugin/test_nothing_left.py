@@ -208,7 +208,6 @@ PLACES = pytest.mark.parametrize(
 )
 
 
-@pytest.mark.repeat
 @PLACES
 def test_after_a_sigkill_of_pytest_in_the_middle_of_a_test(tests: str, tmp_path: Path, stack: ExitStack) -> None:
     run = stack.enter_context(Pytest(tmp_path, tests))
@@ -219,7 +218,6 @@ def test_after_a_sigkill_of_pytest_in_the_middle_of_a_test(tests: str, tmp_path:
     run.require_nothing_left()
 
 
-@pytest.mark.repeat
 @PLACES
 def test_after_ctrl_c(tests: str, tmp_path: Path, stack: ExitStack) -> None:
     run = stack.enter_context(Pytest(tmp_path, tests))
@@ -269,7 +267,6 @@ def test_after_a_fixture_that_fails(tmp_path: Path, stack: ExitStack) -> None:
     assert "RuntimeError: this fixture is broken" in run.output
 
 
-@pytest.mark.repeat
 @PLACES
 def test_after_a_sigkill_of_the_zygote(tests: str, tmp_path: Path, stack: ExitStack) -> None:
     killed = tests.replace("threading.Event().wait()", "").replace(

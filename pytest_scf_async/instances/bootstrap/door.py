@@ -39,24 +39,32 @@ class Door:
         self.call_handler: Callable[[int, FrameType | None], None] = lambda signum, frame: None
         self.gates_changed: Callable[[list[wire.JsonObject]], None] = lambda gates: None
 
-    def attach(self, channel: socket.socket, attention: int, pages: tuple[Any, Any], marks: int, mark: bytes) -> None:
+    def attach(
+        self,
+        channel: socket.socket,
+        attention: int,
+        pages: tuple[Any, Any],
+        marks: tuple[int, bytes],
+        signalled: tuple[int, int],
+    ) -> None:
         """Become the door of an instance whose only thread is the calling one, which is computing.
 
         *pages* are the clock's and the control page, *marks* is a descriptor of the output pipe that user code does
-        not know, *mark* what goes there.
+        not know, and what goes there; *signalled* are the ends of a pipe that can be read once a signal has come.
         """
         self.lock = Section()
         self.channel = channel
         self.channel_fd = channel.fileno()
         self.attention = attention
-        self.marks = marks
-        self.mark = mark
+        self.marks, self.mark = marks
+        self.signalled, self.signalled_write = signalled
         self.clock_page, self.control_page = pages
         self.seen_messages = 0
         self.frames = wire.FrameReader()
         self.heap: list[tuple[int, int, Wait]] = []
         self.main = ThreadState(main=True)
         self.main.poller.register(attention, select.POLLIN)
+        self.main.poller.register(self.signalled, select.POLLIN)
         self.threads: dict[int, ThreadState] = {_get_ident(): self.main}
         self.started: list[ThreadState] = []
         """Threads that have been asked for and have not reached their first bytecode."""
@@ -81,7 +89,8 @@ class Door:
         self.main_inside = False
         self.channel.close()
         os.close(self.attention)
-        os.close(self.marks)
+        for fd in (self.marks, self.signalled, self.signalled_write):
+            os.close(fd)
 
     # -- waiting -----------------------------------------------------------------------------------------------------
 
@@ -386,6 +395,8 @@ class Door:
             for fd, _ in thread.poller.poll():
                 if fd == thread.bell:
                     self._silence(thread.bell)
+                elif fd == self.signalled:
+                    os.read(fd, 512)
                 elif fd == self.attention:
                     if not thread.main:
                         self.main.ring()  # it looks for signals: their C code may have run on another thread

@@ -16,7 +16,7 @@ import traceback
 from typing import Any, NoReturn
 
 from .. import wire
-from . import clocks, linux, loading, output, threads, tracebacks
+from . import clocks, linux, loading, output, signals, threads, tracebacks
 from .door import door
 
 RESULT_LIMIT = 6 * 1024 * 1024
@@ -61,7 +61,7 @@ def _become(config: wire.JsonObject, fds: list[int], zygote: int) -> None:
     os.close(clock_file)
     faulthandler.register(linux.STACKS_SIGNAL, file=control_file, all_threads=True)
     mark = wire.mark_of(config["nonce"])
-    door.attach(socket.socket(fileno=channel), attention, (clock_page, control_page), pipe, mark)
+    door.attach(socket.socket(fileno=channel), attention, (clock_page, control_page), (pipe, mark), signals.watch())
     clocks.attach(clock_page, config["clock_reads_before_wait"], _too_many_reads)
 
 

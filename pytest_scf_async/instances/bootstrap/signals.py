@@ -15,11 +15,14 @@ from .standins import stand_in
 _real_signal = signal.signal
 _real_getsignal = signal.getsignal
 _real_sigmask = signal.pthread_sigmask
+_real_set_wakeup_fd = signal.set_wakeup_fd
 _real_kill = os.kill
 _real_pthread_kill = signal.pthread_kill
 
 _handlers: dict[int, Any] = {}
 """What user code installed, by signal; the operating system has the trampoline."""
+_wakeup = -1
+"""The end of our pipe that the kernel's signal handler writes to, in an instance."""
 
 
 def _trampoline(signum: int, frame: FrameType | None) -> None:
@@ -95,6 +98,34 @@ def fake_pthread_kill(thread_id: Any, signalnum: Any, /) -> None:
         _real_pthread_kill(thread_id, signalnum)
 
 
+def fake_set_wakeup_fd(fd: int, /, *, warn_on_full_buffer: bool = True) -> int:
+    """``signal.set_wakeup_fd``: ours comes back when user code takes its own away."""
+    if not door.active:
+        return _real_set_wakeup_fd(fd, warn_on_full_buffer=warn_on_full_buffer)
+    ours = fd == -1
+    previous = _real_set_wakeup_fd(_wakeup if ours else fd, warn_on_full_buffer=warn_on_full_buffer and not ours)
+    return -1 if previous == _wakeup else previous
+
+
+def watch() -> tuple[int, int]:
+    """The two ends of a pipe into which the kernel's signal handler writes, so that the main thread's ``poll`` ends.
+
+    A signal that comes after the interpreter's last look and before the ``poll`` itself would not interrupt it.
+    """
+    global _wakeup
+    read, _wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    _real_set_wakeup_fd(_wakeup, warn_on_full_buffer=False)
+    return read, _wakeup
+
+
+def leave_watch() -> None:
+    """In a child that user code forked: the pipe is the parent's, before the door closes its ends."""
+    if door.active:
+        theirs = _real_set_wakeup_fd(-1)
+        if theirs not in (-1, _wakeup):
+            _real_set_wakeup_fd(theirs)
+
+
 def reset() -> None:
     """Default dispositions and an empty mask, whatever started pytest had set."""
     for number in signal.valid_signals():
@@ -113,6 +144,7 @@ def reset() -> None:
 def install() -> None:
     signal.signal = fake_signal
     signal.getsignal = fake_getsignal
+    signal.set_wakeup_fd = fake_set_wakeup_fd
     signal.pthread_kill = stand_in("signal", "pthread_kill", fake_pthread_kill)
     os.kill = stand_in("os", "kill", fake_kill)
     door.call_handler = _call_handler

@@ -44,23 +44,20 @@ class Zygote:
         """The session's temporary directory: removed when this process ends."""
         self.instances: dict[int, int] = {}
         """By process id: the number that the harness gave."""
-        self.wakeup_read, self.wakeup_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self.own = [connection.fileno(), owner, self.wakeup_read, self.wakeup_write]
+        self.pidfds: dict[int, int] = {}
+        """By descriptor: the process ids of the instances. A pidfd tells of the end alone, not of stops."""
+        self.poller = select.poll()
 
     def run(self) -> NoReturn:
-        signal.set_wakeup_fd(self.wakeup_write, warn_on_full_buffer=False)
-        signals._real_signal(signal.SIGCHLD, lambda signum, frame: None)
-        poller = select.poll()
-        for fd in (self.connection.fileno(), self.owner, self.wakeup_read):
-            poller.register(fd, select.POLLIN)
+        for fd in (self.connection.fileno(), self.owner):
+            self.poller.register(fd, select.POLLIN)
         self._answer({"op": "ready"})
         while True:
-            for fd, _ in poller.poll():
+            for fd, _ in self.poller.poll():
                 if fd == self.owner:
                     self.end()
-                elif fd == self.wakeup_read:
-                    self._drain_wakeups()
-                    self._reap()
+                elif fd in self.pidfds:
+                    self._reap(fd)
                 else:
                     self._serve()
 
@@ -105,11 +102,8 @@ class Zygote:
             self._answer({"op": "refused", "id": request["id"], "error": str(error)})
             pid = -1
         if pid == 0:
-            signal.set_wakeup_fd(-1)
-            signals._real_signal(signal.SIGCHLD, signal.SIG_DFL)
             zygote = os.getppid()
-            self.connection.detach()
-            for fd in self.own:
+            for fd in (self.connection.detach(), self.owner, *self.pidfds):
                 os.close(fd)
             instance.main(request, fds, zygote)
         for fd in fds:
@@ -117,37 +111,23 @@ class Zygote:
         if pid > 0:
             self.instances[pid] = request["id"]
             pidfd = os.pidfd_open(pid)
+            self.pidfds[pidfd] = pid
+            self.poller.register(pidfd, select.POLLIN)
             self._answer({"op": "spawned", "id": request["id"], "pid": pid}, pidfd)
-            os.close(pidfd)
 
-    def _reap(self) -> None:
-        gone: list[wire.JsonObject] = []
-        while True:
-            try:
-                pid, status, usage = os.wait4(-1, os.WNOHANG)
-            except ChildProcessError:
-                break
-            if pid == 0:
-                if not self._kill_strays():
-                    break
-                continue
-            number = self.instances.pop(pid, None)
-            if number is not None:
-                gone.append({"op": "gone", "id": number, "status": status, "rss": usage.ru_maxrss * 1024})
-        for answer in gone:
-            self._answer(answer)
-
-    def _kill_strays(self) -> bool:
-        """Kill what instances that are gone have left behind, and wait for its end; whether there was any."""
-        strays = [pid for pid in linux.children_of(os.getpid()) if pid not in self.instances]
-        for pid in strays:
-            self._kill(pid)
-        for pid in strays:
-            try:
-                os.waitpid(pid, 0)
-            except ChildProcessError:
-                continue
-        return bool(strays)
+    def _reap(self, pidfd: int) -> None:
+        """An instance has ended: what it left behind has come to us, and ends now too."""
+        pid = self.pidfds.pop(pidfd)
+        self.poller.unregister(pidfd)
+        os.close(pidfd)
+        _, status, usage = os.wait4(pid, 0)
+        number = self.instances.pop(pid)
+        while strays := [child for child in linux.children_of(os.getpid()) if child not in self.instances]:
+            for stray in strays:
+                self._kill(stray)
+            for stray in strays:
+                os.waitpid(stray, 0)
+        self._answer({"op": "gone", "id": number, "status": status, "rss": usage.ru_maxrss * 1024})
 
     @staticmethod
     def _kill(pid: int) -> None:
@@ -165,13 +145,6 @@ class Zygote:
         except (BrokenPipeError, ConnectionResetError):
             self.end()
 
-    def _drain_wakeups(self) -> None:
-        try:
-            while os.read(self.wakeup_read, 4096):
-                pass
-        except BlockingIOError:
-            return
-
 
 def main(connection: int, owner: int, scratch: str, preload: list[str]) -> NoReturn:
     """Serve the harness at the other end of the socket *connection*; *owner* is a pidfd of the test process."""
@@ -184,6 +157,7 @@ def main(connection: int, owner: int, scratch: str, preload: list[str]) -> NoRet
             del sys.modules[module]  # a handler's own copy must win
     for name in preload:
         __import__(name)
+    os.register_at_fork(after_in_child=signals.leave_watch)
     os.register_at_fork(after_in_child=door.detach)
     sys.dont_write_bytecode = True
     sys.argv = ["bootstrap.py"]
