@@ -102,28 +102,19 @@ class AsyncEvent:
     @property
     def status(self) -> Status:
         """RUNNING, FINISHED, FAILED or ABORTED: equal to these texts. Time does not pass while it is read."""
-        if self._reads_since != self._lockstep.calls:
-            self._reads_since, self._reads = self._lockstep.calls, 0
-        self._reads += 1
-        limit = self._lockstep.settings.status_reads_limit
-        if self._reads > limit and not self._event.ended:
-            raise CannotEndError(
-                f"the status of event {self.request_id} was read {limit:,} times without a blocking call in between; "
-                "reading it lets no time pass: call wait() on the event, or wait_until(...) on the runtime"
-            )
-        self._look()
+        self._read()
         return self._event.status
 
     @property
     def status_code(self) -> int:
         """The platform's code of its end (document 42611); 0 while it runs."""
-        self._look()
+        self._read()
         return self._event.record.status_code
 
     @property
     def ended(self) -> bool:
         """Whether it is FINISHED, FAILED or ABORTED."""
-        self._look()
+        self._read()
         return self._event.ended
 
     @property
@@ -175,7 +166,7 @@ class AsyncEvent:
     @property
     def ended_at(self) -> datetime | None:
         """When it ended; None while it runs."""
-        self._look()
+        self._read()
         end = self._event.record.end_us
         return None if end is None else to_datetime(end)
 
@@ -189,7 +180,7 @@ class AsyncEvent:
     @property
     def doing(self) -> str:
         """pending, computing, parked, held, gated or ended."""
-        self._lockstep.look()
+        self._read()
         if self._event.ended:
             return str(Doing.ENDED)
         instance = self._event.instance
@@ -295,6 +286,20 @@ class AsyncEvent:
         terminate(self._lockstep, self._event, grace_shutdown, settle_first=when == "settled")
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        """A read of how far the event is: a loop that does nothing else would never end."""
+        if self._reads_since != self._lockstep.calls:
+            self._reads_since, self._reads = self._lockstep.calls, 0
+        self._reads += 1
+        limit = self._lockstep.settings.status_reads_limit
+        if self._reads > limit and not self._event.ended:
+            raise CannotEndError(
+                f"the status of event {self.request_id} was read {limit:,} times without a blocking call in between; "
+                "reading it lets no time pass: call wait() on the event, or wait_until(...) on the runtime, or let a "
+                "loop that polls advance the clock by its interval"
+            )
+        self._look()
 
     def _look(self) -> None:
         self._lockstep.look()

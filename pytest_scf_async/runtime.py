@@ -173,6 +173,8 @@ class ScfRuntime:
         self.settings: Final = settings if settings is not None else ScfSettings()
         self._lookup = tuple(os.fspath(directory) for directory in lookup) or (os.getcwd(),)
         self._random = random.Random(f"pytest-scf-async {seed}")
+        if start is not None:
+            to_us(start, "start")  # refused before there is anything to close
         self._clock_file = os.memfd_create("scf-async-clock", os.MFD_CLOEXEC)
         os.ftruncate(self._clock_file, wire.PAGE_BYTES)
         self._map = mmap.mmap(self._clock_file, wire.PAGE_BYTES)
@@ -399,9 +401,10 @@ class ScfRuntime:
 
         self._lockstep.drive(Call("wait_until(...)", done, moves_clock=True, target_us=target, opens_all_gates=True))
         if not answer[0]:
+            passed = f"{duration_us(within, 'within') / 1e6:g} s of simulated time"
             raise CannotEndError(
                 f"wait_until({getattr(predicate, '__name__', predicate)!s}, within={within!r}): it was still false "
-                f"when {within!r} of simulated time had passed, at {self.clock.now.isoformat()}"
+                f"when {passed} had passed, at {self.clock.now.isoformat()}"
             )
 
     def close(self) -> None:
@@ -519,8 +522,7 @@ class ScfRuntime:
         return function
 
     def _seen(self, record: EventRecord) -> None:
-        event = self._events[record.request_id]._event
-        event.looked_at = event.looked_at or event.ended
+        self._events[record.request_id]._read()
 
     def _summary(self, record: EventRecord) -> AsyncEventSummary:
         self._seen(record)

@@ -95,7 +95,7 @@ class Patience:
         if not instance.pid or instance.gone:
             return
         if instance.signalled:
-            instance.ring()  # user code may have a wakeup descriptor of its own, and a signal just before a poll is lost
+            instance.poke()
         if instance.overtaken and not instance.turn:
             self._ask(instance)
             return

@@ -71,7 +71,8 @@ def _find(path: str, given: str, lookup: tuple[str, ...]) -> str:
     for candidate in candidates:
         if os.path.exists(candidate):
             return os.path.realpath(candidate)
-    raise ScfUsageError(f"code is {given!r}, and there is no {' and no '.join(candidates)}; it takes {FORMS}")
+    missing = " and no ".join(dict.fromkeys(map(os.path.abspath, candidates)))
+    raise ScfUsageError(f"code is {given!r}, and there is no {missing}; it takes {FORMS}")
 
 
 def _of_file(text: str, lookup: tuple[str, ...]) -> Code:

@@ -6,6 +6,7 @@ import errno
 import json
 import mmap
 import os
+import select
 import signal
 import socket
 from collections import deque
@@ -15,7 +16,7 @@ from typing import Any, Protocol
 from ..clock import DueThing
 from ..errors import HarnessError
 from . import procfs, wire
-from .bootstrap.linux import STACKS_SIGNAL
+from .bootstrap.linux import POKE_SIGNAL, STACKS_SIGNAL
 from .sandbox import Sandbox
 from .zygote import Zygote
 
@@ -78,15 +79,25 @@ class Instance:
     signalled = False
     """A signal was sent to it whose handler has not been entered yet."""
     entered = 0
-    """How many times a handler of a signal has been entered."""
+    """How many times a handler of SIGTERM has been entered."""
     listening_since_us: int | None = None
     """When user code installed its handler of SIGTERM."""
     sent = 0
     """Frames sent so far: a report that has seen fewer is out of date."""
     released = False
 
-    def __init__(self, zygote: Zygote, owner: Owner, request: wire.JsonObject, clock_fd: int, sandbox: Sandbox) -> None:
+    def __init__(
+        self,
+        zygote: Zygote,
+        number: int,
+        owner: Owner,
+        request: wire.JsonObject,
+        *,
+        clock_fd: int,
+        sandbox: Sandbox,
+    ) -> None:
         self.owner = owner
+        self.number = number
         self.sandbox = sandbox
         self.pid = 0
         self.pidfd: int | None = None
@@ -118,9 +129,12 @@ class Instance:
         self._line = bytearray()
         self.output_open = self.channel_open = True
         try:
-            self.number = zygote.spawn(
-                request, [theirs.fileno(), pipe, clock_fd, self.control_file, self.attention], self._zygote_said
+            zygote.spawn(
+                number, request, [theirs.fileno(), pipe, clock_fd, self.control_file, self.attention], self._zygote_said
             )
+        except BaseException:
+            self._close()
+            raise
         finally:
             theirs.close()
             os.close(pipe)
@@ -166,9 +180,12 @@ class Instance:
             self.ring()  # whoever is inside the door has to read the channel
         self._flush()
 
-    def nudge(self) -> None:
-        """Have the main thread look for signals: the kernel may have given one to another thread, just continued."""
-        os.eventfd_write(self.attention, 1)
+    def poke(self) -> None:
+        """Have the main thread look for signals: one that came just before a wait, or on another thread, ends none.
+
+        A wakeup descriptor helps a wait inside the door, while user code has none of its own.
+        """
+        self.signal(POKE_SIGNAL)
 
     def _flush(self) -> None:
         while self._unsent:
@@ -286,6 +303,14 @@ class Instance:
             self.status = int(message["status"])
             self.owner.instance_gone(self)
 
+    def lives(self) -> bool:
+        """Whether the process has not ended, by the kernel's word: the zygote's comes a little later."""
+        if self.gone or self.pidfd is None:
+            return not self.gone
+        poller = select.poll()
+        poller.register(self.pidfd, select.POLLIN)
+        return not poller.poll(0)
+
     def signal(self, signum: int) -> bool:
         """Send *signum*; False when the process is gone."""
         if self.pidfd is None or self.gone:
@@ -343,13 +368,16 @@ class Instance:
             return
         self.released = True
         self.zygote.listeners.pop(self.number, None)
+        self._close()
+        self.sandbox.remove()
+
+    def _close(self) -> None:
         self.control.release()
         self._map.close()
         self.channel.close()
         for fd in (self.output, self.attention, self.control_file, self.pidfd):
             if fd is not None:
                 os.close(fd)
-        self.sandbox.remove()
 
     def told(self, body: bytes) -> wire.JsonObject:
         value = json.loads(body)

@@ -7,7 +7,9 @@ does this, one caller at a time; others wait until it has something for them.
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +27,17 @@ from .pool import Pool
 from .zygote import Zygote
 
 SIGTERM = 15
+
+_ALL: weakref.WeakSet[Lockstep] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """In a fork of the test process: the instances, and what is heard from them, belong to the parent."""
+    for lockstep in _ALL:
+        lockstep.forget()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 class Lockstep:
@@ -50,6 +63,7 @@ class Lockstep:
         self._under_way = 0
         """Blocking calls that are under way, each in a thread of its own of the test."""
         self._closed = False
+        _ALL.add(self)
 
     # -- events ------------------------------------------------------------------------------------------------------
 
@@ -143,10 +157,11 @@ class Lockstep:
         elif kind == wire.SIGNAL_ENTERED:
             instance.turn = True
             instance.overtaken = instance.overrun = False
-            instance.entered += 1
-            instance.signalled = False
-            if event is not None and message["signum"] == SIGTERM:
-                event.handler_entered()
+            if message["signum"] == SIGTERM:
+                instance.entered += 1
+                instance.signalled = False
+                if event is not None:
+                    event.handler_entered()
         elif kind == wire.SIGNAL_LEFT:
             raised = message["raised"]
             if raised is not None and instance.gated is not None and instance.gate_on_main:
@@ -170,7 +185,8 @@ class Lockstep:
         instance.outside, instance.held = outside, held
         if seen < instance.sent:
             return  # it crossed with something that we sent: another report comes
-        instance.turn = instance.asked = False
+        instance.asked = False
+        instance.turn = instance.signalled  # a report that crossed with SIGTERM leaves the turn to its handler
         instance.parks += 1
         if outside == 0:
             instance.overtaken = instance.overrun = False
@@ -461,7 +477,7 @@ class Lockstep:
             self._driver = None
         if heard:
             patience.heard()
-            self._take(heard)
+        self._take(heard)  # with nothing heard too: another runtime's thread may have heard the zygote for us
         if not heard or patience.check_is_due():
             patience.check([instance for instance in busy if instance.computing or instance.overtaken])
         self._condition.notify_all()
@@ -497,6 +513,11 @@ class Lockstep:
             return False
         due = self.clock.next_due_us()
         return due is None or due > self.clock.now_us
+
+    def forget(self) -> None:
+        """In a fork of the test process: touch nothing; the runtime is closed here."""
+        self._closed = True
+        self._condition = threading.Condition(threading.RLock())  # another thread of the parent may have had it
 
     def close(self) -> None:
         """Kill every instance; nothing of this runtime is left."""

@@ -17,6 +17,8 @@ from .zygote import shared_zygote
 
 DEATH_LIMIT = 10.0
 """Real seconds within which a killed process has to be gone."""
+LOOK_AGAIN = 0.01
+"""Real seconds after which to look again: another runtime, in another thread, may have heard the word of its end."""
 
 
 class Pool:
@@ -43,7 +45,8 @@ class Pool:
             if idle_function is function:
                 del self._idle[index]
                 timer.cancel()
-                return instance
+                if instance.lives():
+                    return instance  # else the word of its end is on its way
         return None
 
     def freeze(self, instance: Instance) -> None:
@@ -80,7 +83,7 @@ class Pool:
                 raise HarnessError(f"instance {instance.number} (pid {instance.pid}) did not die of SIGKILL")
             poller = select.poll()
             poller.register(zygote.connection.fileno(), select.POLLIN)
-            poller.poll(remaining * 1000)
+            poller.poll(min(remaining, LOOK_AGAIN) * 1000)
 
     def assign(self, instance: Instance, event: Event) -> None:
         """Let *instance* run *event*."""
@@ -111,7 +114,8 @@ class Pool:
         zygote = shared_zygote()
         self._started += 1
         code = function.code
-        sandbox = Sandbox.make(zygote.scratch, code.directory, zygote.next_number)
+        number = zygote.take_number()
+        sandbox = Sandbox.make(zygote.scratch, code.directory, number)
         request = {
             "entry": code.entry,
             "module": code.module,
@@ -122,7 +126,7 @@ class Pool:
             "clock_reads_before_wait": self.settings.clock_reads_before_wait,
         }
         try:
-            instance = Instance(zygote, owner, request, self.clock_fd, sandbox)
+            instance = Instance(zygote, number, owner, request, clock_fd=self.clock_fd, sandbox=sandbox)
         except BaseException:
             sandbox.remove()
             raise

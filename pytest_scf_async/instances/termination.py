@@ -32,13 +32,17 @@ def terminate(lockstep: Lockstep, event: Event, grace_shutdown: bool, *, settle_
         event.looked_at = True
         return
     answered: list[Callable[[], bool]] = []
-    lockstep.drive(
-        Call(
-            name,
-            lambda: event.ended or answered[0](),
-            begin=lambda: answered.append(_send_sigterm(lockstep, event)),
+    try:
+        lockstep.drive(
+            Call(
+                name,
+                lambda: event.ended or answered[0](),
+                begin=lambda: answered.append(_send_sigterm(lockstep, event)),
+            )
         )
-    )
+    finally:
+        if event.instance is not None:
+            event.instance.signalled = False  # a handler that was not entered by now keeps the turn from nobody
 
 
 def _send_sigterm(lockstep: Lockstep, event: Event) -> Callable[[], bool]:
@@ -49,19 +53,12 @@ def _send_sigterm(lockstep: Lockstep, event: Event) -> Callable[[], bool]:
         event.signal_sent("no process")
         return lambda: True
     entered = instance.entered
-    asked = 0
 
     def settled() -> bool:
         return lockstep.settled(event)
 
     def handled() -> bool:
-        nonlocal asked
-        if instance.entered > entered:
-            return lockstep.settled(event)
-        asked += 1
-        if asked > 1:
-            instance.nudge()
-        return False
+        return instance.entered > entered and lockstep.settled(event)
 
     def ended() -> bool:
         return event.ended

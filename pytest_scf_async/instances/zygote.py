@@ -70,11 +70,14 @@ class Zygote:
         self.connection.setblocking(False)
         self.log_path = os.path.join(self.scratch, "zygote.log")
         self.alive = True
-        self.next_number = 1
+        self._last_number = 0
         self._numbering = threading.Lock()
         self.listeners: dict[int, Listener] = {}
         owner = os.pidfd_open(os.getpid())
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        if "PYTHONPATH" in environment:  # the zygote starts in another directory
+            entries = environment["PYTHONPATH"].split(os.pathsep)
+            environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, entries))
         environment |= {"PYTHONHASHSEED": "0", wire.OWNER_MARK: self.mark}
         package_parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         try:
@@ -98,19 +101,29 @@ class Zygote:
                     pass_fds=(theirs.fileno(), owner),
                     start_new_session=True,
                 )
+        except BaseException:
+            self.connection.close()  # ends one that has started all the same
+            shutil.rmtree(self.scratch, ignore_errors=True)
+            raise
         finally:
             theirs.close()
             os.close(owner)
 
-    def spawn(self, request: wire.JsonObject, fds: list[int], listener: Listener) -> int:
-        """Ask for an instance; *listener* hears of its start (with a pidfd) and of its end. Gives its number."""
+    def take_number(self) -> int:
+        """A number for an instance, which no other of this zygote has."""
         with self._numbering:
-            number = self.next_number
-            self.next_number += 1
+            self._last_number += 1
+            return self._last_number
+
+    def spawn(self, number: int, request: wire.JsonObject, fds: list[int], listener: Listener) -> None:
+        """Ask for instance *number*; *listener* hears of its start (with a pidfd) and of its end."""
         self.listeners[number] = listener
         body = {**request, "op": "spawn", "id": number, "nonce": self.nonce, "mark": self.mark}
-        self._send(body, [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
-        return number
+        try:
+            self._send(body, [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
+        except BaseException:
+            del self.listeners[number]
+            raise
 
     def reclaim(self, numbers: list[int]) -> None:
         """Have these instances killed by the zygote itself: for those of which no pidfd has come."""
@@ -230,7 +243,8 @@ def _marked(mark: str) -> list[int]:
 
 
 _shared: Zygote | None = None
-_shared_lock = threading.Lock()
+_shared_lock = threading.RLock()
+"""Re-entrant: the garbage collector may close a forgotten runtime under it."""
 
 
 def shared_zygote() -> Zygote:

@@ -100,7 +100,7 @@ def signal_cause(event: SeenEvent) -> str | None:
 
 _RESET = "SIGTERM is set to default"
 _MET = {
-    "default": "the handler had not called signal.signal yet, so the signal ended the process",
+    "default": "no code had called signal.signal for it by then, so it ended the process",
     "reset": "user code had set the signal back to its default, so it ended the process",
     "ignored": "the process ignores it (SIG_IGN)",
     "blocked": "the process has blocked it (pthread_sigmask)",
@@ -111,7 +111,10 @@ _MET = {
 def _while_running(event: SeenEvent) -> str:
     if event.phase == "pending":
         return "none of its code has run yet: wait(), settle() and the gate calls run it"
-    return _after_signal(event, "the work goes on") or "the event still runs: wait() lets time pass until it has ended"
+    runs = "the event still runs, and nothing but a call like wait() lets its time pass"
+    if event.signals and event.signals[-1].disposition == "handler":
+        return f"{signal_cause(event)}; {runs}"
+    return _after_signal(event, "the work goes on") or runs
 
 
 def _after_signal(event: SeenEvent, went_on: str) -> str | None:

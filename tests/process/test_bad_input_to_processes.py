@@ -254,6 +254,27 @@ def test_the_status_read_a_thousand_times_names_wait(deploy):
     assert {str(event.status) for _ in range(2000)} == {"FINISHED"}
 
 
+@pytest.mark.parametrize(
+    "asks",
+    [
+        lambda _, event: event.ended,
+        lambda _, event: event.status_code,
+        lambda _, event: event.ended_at,
+        lambda _, event: event.doing,
+        lambda runtime, event: runtime.get_async_event_status(event.request_id),
+        lambda runtime, event: runtime.list_async_events(event.function_name),
+    ],
+    ids=["ended", "status_code", "ended_at", "doing", "get", "list"],
+)
+def test_a_loop_that_only_asks_how_far_an_event_is_ends_with_an_error(deploy, runtime, asks):
+    event = deploy("import time\ndef main_handler(event, context): time.sleep(9)").invoke_async().settle()
+
+    for _ in range(1000):
+        asks(runtime, event)
+    with pytest.raises(CannotEndError, match=r"was read 1,000 times .*or let a loop that polls advance the clock"):
+        asks(runtime, event)
+
+
 def test_reads_are_counted_from_the_last_call_that_moves_the_clock(deploy, runtime):
     event = deploy("import time\ndef main_handler(event, context): time.sleep(3000)").invoke_async()
 
@@ -364,7 +385,7 @@ def test_a_closed_runtime_says_so(deploy, make_runtime):
 def test_wait_until_says_that_the_time_is_over(deploy, runtime):
     event = deploy("import time\ndef main_handler(event, context): time.sleep(100)").invoke_async()
 
-    with pytest.raises(CannotEndError, match=r"within=10\): it was still false when 10 of simulated time had passed"):
+    with pytest.raises(CannotEndError, match=r"within=10\): it was still false when 10 s of simulated time had passed"):
         runtime.wait_until(lambda: event.ended, within=10)
     with pytest.raises(ScfUsageError, match="predicate is 3, which cannot be called"):
         runtime.wait_until(3, within=1)

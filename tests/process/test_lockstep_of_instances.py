@@ -214,7 +214,7 @@ def test_wait_until_stops_at_the_first_instant_at_which_it_is_true(deploy, runti
 def test_wait_until_that_stays_false_is_an_error_after_the_time_that_was_given(deploy, runtime: ScfRuntime) -> None:
     event = deploy(NAPS).invoke_async({"name": "a", "naps": [10] * 10})
 
-    with pytest.raises(CannotEndError, match=r"still false when 25 of simulated time had passed"):
+    with pytest.raises(CannotEndError, match=r"still false when 25 s of simulated time had passed"):
         runtime.wait_until(lambda: event.ended, within=25)
 
     assert runtime.clock.now == START + timedelta(seconds=25)

@@ -599,3 +599,39 @@ def test_a_handler_may_use_the_object_that_main_waits_on(deploy, runtime: ScfRun
             runtime.clock.advance(0.3)
 
     assert event.wait().result == sent
+
+
+def test_a_signal_that_comes_together_with_the_turn_counts_once(deploy) -> None:
+    source = """
+        import signal, time
+        def main_handler(event, context):
+            signal.signal(signal.SIGALRM, lambda signum, frame: None)
+            signal.setitimer(signal.ITIMER_REAL, 0.0003, 0.0003)
+            for _ in range(300):
+                time.sleep(1)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            time.sleep(1)
+    """
+    event = deploy(source).invoke_async().wait()
+    assert event.duration == timedelta(seconds=301)
+    assert "not repeatable" not in event.timeline
+    assert event._event.instance is not None
+    assert event._event.instance.outside == 0
+
+
+def test_other_signals_do_not_pass_for_the_sigterm_of_a_termination(deploy) -> None:
+    source = """
+        import signal, time
+        def main_handler(event, context):
+            signal.signal(signal.SIGALRM, lambda signum, frame: None)
+            signal.signal(signal.SIGTERM, lambda signum, frame: print("term"))
+            signal.setitimer(signal.ITIMER_REAL, 0.0003, 0.0003)
+            time.sleep(100)
+    """
+    function = deploy(source)
+    for _ in range(30):
+        event = function.invoke_async()
+        event.settle()
+        event.terminate(grace_shutdown=True)
+        assert event.signals[0].left_at is not None
+        event.terminate()

@@ -212,3 +212,24 @@ def test_a_signal_interrupts_a_real_wait_too(deploy, runtime: ScfRuntime) -> Non
     event.terminate(grace_shutdown=True)
 
     assert event.wait().result == "stopped"
+
+
+def test_the_timeouts_of_subprocess_count_real_seconds_and_no_simulated_one(deploy) -> None:
+    event = deploy(
+        """
+        import subprocess, time
+
+        def main_handler(event, context):
+            began = time.time()
+            said = []
+            for capture in (False, True):
+                said.append(subprocess.run(["sleep", "0.2"], timeout=60, capture_output=capture).returncode)
+                try:
+                    subprocess.run(["sleep", "500"], timeout=0.1, capture_output=capture)
+                except subprocess.TimeoutExpired:
+                    said.append("expired")
+            return [*said, time.time() - began]
+        """
+    ).invoke_async()
+
+    assert event.wait().result == [0, "expired", 0, "expired", 0.0]

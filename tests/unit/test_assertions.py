@@ -182,8 +182,8 @@ def test_the_first_line_says_expected_and_found() -> None:
 @pytest.mark.parametrize(
     ("story", "sentence"),
     [
-        (Story().after(3).gets("default").exits(), ("SIGTERM arrived 3 s after the start; the handler had not called "
-          "signal.signal yet, so the signal ended the process")),
+        (Story().after(3).gets("default").exits(), ("SIGTERM arrived 3 s after the start; no code had called "
+          "signal.signal for it by then, so it ended the process")),
         (Story().handles("SystemExit: 0").exits(), ("the process ended by sys.exit(0) in the listener: the platform "
           "reports 439 whatever the exit code")),
         (Story().handles("ValueError: no").ends(Fact.RAISED, trace=TRACE), ("the handler of SIGTERM raised ValueError: "
@@ -196,8 +196,9 @@ def test_the_first_line_says_expected_and_found() -> None:
           "went on until its timeout of 60 s (deploy(...)): nothing stopped it")),
         (Story(timeout=60).gets("ignored").after(60).ends(Fact.TIMED_OUT), ("SIGTERM arrived 0 s after the start; the "
           "process ignores it (SIG_IGN), and the work went on until its timeout of 60 s (deploy(...))")),
-        (Story().handles(), "the handler of SIGTERM returned, and the work goes on: nothing stopped it"),
-        (RUNNING(), "the event still runs: wait() lets time pass until it has ended"),
+        (Story().handles(), ("the handler of SIGTERM returned; the event still runs, and nothing but a call like "
+          "wait() lets its time pass")),
+        (RUNNING(), "the event still runs, and nothing but a call like wait() lets its time pass"),
         (RAISED(), "the function raised ValueError: boom"),
         (EXITED(), "the process ended by itself (exit code 7): the platform reports 439 whatever the exit code"),
         (TERMINATED(), "terminate() ended it by force, before it could end by itself"),

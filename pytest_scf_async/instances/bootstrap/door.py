@@ -187,8 +187,8 @@ class Door:
 
     def begin_thread(self, thread: ThreadState) -> None:
         """The first thing that a new thread does: wait for its turn."""
-        self.threads[_get_ident()] = thread
         with self.lock:
+            self.threads[_get_ident()] = thread
             self.started.remove(thread)
             if not thread.waits[0].granted:
                 self._become_reader_if_none(thread)
@@ -202,10 +202,7 @@ class Door:
             for wait in thread.joiners:
                 self._wake(wait)
             self.outside -= 1
-            heir = next((other for other in self.threads.values() if other.waits), None)
-            if self.reader is None and heir is not None:
-                self.reader = heir
-                heir.ring()
+            self._find_reader()
             self._report()
         thread.close()
 
@@ -348,6 +345,14 @@ class Door:
         if self.reader is None:
             self.reader = thread
 
+    def _find_reader(self) -> None:
+        """Have a thread that stays inside read the channel, if none does."""
+        for thread in self.threads.values() if self.reader is None else ():
+            if thread.waits and not (thread.waits[-1].granted or thread.waits[-1].suspended):
+                self.reader = thread
+                thread.ring()
+                return
+
     def _report(self, what: str = "") -> None:
         """Tell the harness what this instance waits for next; not while a thread is on its way out."""
         head = self._head()
@@ -380,11 +385,12 @@ class Door:
         """Stay until *wait* is granted; run signal handlers on the way."""
         thread = wait.thread
         while True:
-            if thread.main and self.pending:
-                self._run_pending_inside(wait)
-            if wait.granted:
+            if wait.granted:  # first: the thread counts as outside already, and the handlers run once the wait is over
                 self._go_out(wait)
                 return
+            if thread.main and self.pending:
+                self._run_pending_inside(wait)
+                continue
             reads = self.reader is thread
             if reads is not thread.polls_channel:
                 thread.polls_channel = reads
@@ -398,11 +404,12 @@ class Door:
                 elif fd == self.signalled:
                     os.read(fd, 512)
                 elif fd == self.attention:
-                    if not thread.main:
-                        self.main.ring()  # it looks for signals: their C code may have run on another thread
                     with self.lock:
                         self._silence(self.attention)
-                        self._become_reader_if_none(thread)
+                        if wait.granted:
+                            self._find_reader()  # this thread is on its way out
+                        else:
+                            self._become_reader_if_none(thread)
                 elif self.reader is thread:
                     with self.lock:
                         self._read_messages()

@@ -12,6 +12,9 @@ PR_SET_CHILD_SUBREAPER = 36
 STACKS_SIGNAL = signal.SIGRTMAX - 3
 """Makes an instance write the Python stacks of all its threads where the harness reads them."""
 
+POKE_SIGNAL = signal.SIGRTMAX - 4
+"""Interrupts what the main thread waits in, so that the interpreter looks for other signals that have come."""
+
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
 _prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
 

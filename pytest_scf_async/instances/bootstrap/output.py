@@ -75,11 +75,12 @@ class _Text(io.TextIOWrapper):
 
     def write(self, text: str, /) -> int:
         buffer: Any = self.buffer
+        announce = buffer.announce
         buffer.announce = False
         try:
             count = super().write(text)
         finally:
-            buffer.announce = True
+            buffer.announce = announce  # False where a signal's handler writes in the middle of another write
         _written(text)
         return count
 

@@ -9,6 +9,7 @@ from types import FrameType
 from typing import Any
 
 from .. import wire
+from . import linux
 from .door import door
 from .standins import stand_in
 
@@ -58,9 +59,17 @@ def _text_of(error: BaseException) -> str:
 def fake_signal(signalnum: Any, handler: Any) -> Any:
     """``signal.signal``: the handler runs under the harness's eyes."""
     if callable(handler) and not isinstance(handler, signal.Handlers):
-        previous = _real_signal(signalnum, _trampoline)
-        before = _handlers.get(int(signalnum), previous)
-        _handlers[int(signalnum)] = handler
+        known = _handlers.get(signalnum)
+        _handlers[signalnum] = handler  # before the trampoline: it may be called at once
+        try:
+            previous = _real_signal(signalnum, _trampoline)
+        except BaseException:
+            if known is None:
+                del _handlers[signalnum]
+            else:
+                _handlers[signalnum] = known
+            raise
+        before = previous if known is None else known
     else:
         previous = _real_signal(signalnum, handler)
         before = _handlers.pop(int(signalnum), previous)
@@ -147,4 +156,5 @@ def install() -> None:
     signal.set_wakeup_fd = fake_set_wakeup_fd
     signal.pthread_kill = stand_in("signal", "pthread_kill", fake_pthread_kill)
     os.kill = stand_in("os", "kill", fake_kill)
+    _real_signal(linux.POKE_SIGNAL, lambda signum, frame: None)
     door.call_handler = _call_handler

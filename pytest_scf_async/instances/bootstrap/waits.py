@@ -14,6 +14,13 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 OWN_CODE = os.path.dirname(_PACKAGE) + os.sep
 """Frames whose code lies here are ours: users do not see them."""
 
+_STANDARD = os.path.dirname(os.__file__)
+_PLUMBING = {
+    os.path.join(_STANDARD, *name.split(".")) + ".py": name
+    for name in ("threading", "queue", "concurrent.futures._base", "concurrent.futures.thread")
+}
+"""Modules of the standard library that wait for their callers: whose line is no help."""
+
 
 class Section:
     """The door's lock, with the garbage collector off: a finaliser of user code may come back into the door.
@@ -94,6 +101,9 @@ def user_frame(frame: FrameType | None) -> FrameType | None:
 def describe_caller(what: str) -> str:
     """*what*, and the user's line that called it."""
     frame = user_frame(sys._getframe(1))
+    while frame is not None and frame.f_code.co_filename in _PLUMBING:
+        what = f"{_PLUMBING[frame.f_code.co_filename]}.{frame.f_code.co_name}"
+        frame = user_frame(frame.f_back)
     if frame is None:
         return what
     return f"{what} at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"

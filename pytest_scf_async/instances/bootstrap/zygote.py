@@ -18,7 +18,7 @@ import socket
 import sys
 from typing import Any, NoReturn
 
-from . import clocks, sleeping
+from . import clocks, real_waits, sleeping
 
 clocks.install()
 sleeping.install()
@@ -152,6 +152,7 @@ def main(connection: int, owner: int, scratch: str, preload: list[str]) -> NoRet
     signals.install()
     freezing.install()
     clocks.spare_logging()
+    real_waits.install()
     for name in ("dateutil", "six"):
         for module in [module for module in sys.modules if module == name or module.startswith(name + ".")]:
             del sys.modules[module]  # a handler's own copy must win
