@@ -125,11 +125,12 @@ def test_a_runtime_that_is_refused_leaves_no_descriptor() -> None:
 def test_a_forgotten_runtime_may_be_collected_while_the_zygote_starts(tmp_path: Path) -> None:
     source = """
         import gc, warnings
+        gc.disable()
         import pytest_scf_async.instances.zygote as zygote
         from pytest_scf_async import ScfRuntime
         warnings.simplefilter("ignore")
         real = zygote.Zygote
-        zygote.Zygote = lambda: gc.collect() and real()
+        zygote.Zygote = lambda: (gc.collect(), real())[1]
         ScfRuntime()
         with ScfRuntime() as runtime:
             print(runtime.deploy("index.py:main_handler").run())
