@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import textwrap
+from collections.abc import Iterator
 
 import pytest
 
@@ -26,6 +28,16 @@ SLEEPS = """
         time.sleep(3600)
         return "slept"
 """
+
+
+@pytest.fixture(autouse=True)
+def plain_surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What started this pytest changes nothing: CI makes summaries longer, a job in the background is deaf to Ctrl-C."""
+    for name in ("CI", "BUILD_NUMBER"):
+        monkeypatch.delenv(name, raising=False)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
