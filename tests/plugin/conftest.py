@@ -32,7 +32,7 @@ SLEEPS = """
 
 @pytest.fixture(autouse=True)
 def plain_surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What started this pytest changes nothing: CI makes summaries longer, a job in the background is deaf to Ctrl-C."""
+    """What started pytest changes nothing: CI makes summaries longer, a job in the background is deaf to Ctrl-C."""
     for name in ("CI", "BUILD_NUMBER"):
         monkeypatch.delenv(name, raising=False)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
