@@ -1,4 +1,7 @@
-"""What users touch: a runtime, its functions, and their async events."""
+"""What users touch: a runtime, its functions, and their async events.
+
+Longer than other modules: a runtime and its functions are one facade, with the documentation that users read.
+"""
 
 from __future__ import annotations
 

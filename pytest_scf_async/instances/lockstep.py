@@ -3,6 +3,8 @@
 A blocking call drives: it hears what instances say, gives the turn to what is due, and, where the call moves the clock,
 moves it to the next due time once every running event waits. There is no thread of ours: whoever makes a blocking call
 does this, one caller at a time; others wait until it has something for them.
+
+Longer than other modules: all of it reads and changes who has the turn, under the one lock.
 """
 
 from __future__ import annotations
