@@ -1,4 +1,7 @@
-"""The harness's side of the zygote: start it once a session, ask it for instances, hear of their ends."""
+"""The harness's side of the zygote: start it once a session, ask it for instances, hear of their ends.
+
+What is started here is the zygote's keeper, which forks it.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +32,11 @@ try:
     import pytest_scf_async
 except ImportError:
     sys.path.append(sys.argv[1])
+connection, owner, scratch, *preload = sys.argv[2:]
+from pytest_scf_async.instances.bootstrap.keeper import stand_above
+stand_above(int(connection), scratch)
 from pytest_scf_async.instances.bootstrap.zygote import main
-main(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4], sys.argv[5:])
+main(int(connection), int(owner), preload)
 """
 
 _KEPT = (
@@ -43,6 +49,9 @@ _KEPT = (
     "HOME",
 )
 """What the interpreter needs to find the same packages as the test's own; instances do not see it."""
+
+END_LIMIT = 5.0
+"""Real seconds within which a session's processes have to end."""
 
 Listener = Callable[[wire.JsonObject, int | None], None]
 
@@ -70,8 +79,11 @@ class Zygote:
         self.connection.setblocking(False)
         self.log_path = os.path.join(self.scratch, "zygote.log")
         self.alive = True
+        self.pid = 0
+        """Its process id, once it has said that it is ready; ``process`` is its keeper."""
         self._last_number = 0
         self._numbering = threading.Lock()
+        self._hearing = threading.RLock()
         self.listeners: dict[int, Listener] = {}
         owner = os.pidfd_open(os.getpid())
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
@@ -147,25 +159,40 @@ class Zygote:
     def pump(self) -> None:
         """Hear what has come, without waiting."""
         while self.alive:
-            try:
-                data, ancillary, _, _ = self.connection.recvmsg(1 << 16, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC)
-            except BlockingIOError:
-                return
-            except ConnectionResetError:
-                data, ancillary = b"", []
-            fd: int | None = None
-            for level, kind, payload in ancillary:
-                if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS and len(payload) >= 4:
-                    fd = array.array("i", payload[:4])[0]
-            if not data:
-                self.alive = False
-                return
-            message = json.loads(data)
-            listener = self.listeners.get(message.get("id", 0))
-            if listener is not None:
-                listener(message, fd)
-            elif fd is not None:
-                os.close(fd)
+            with self._hearing:
+                if not self._hear():
+                    return
+
+    def _hear(self) -> bool:
+        """Hear one message; whether there was one. Runtimes in several threads hear for each other, one at a time."""
+        try:
+            data, ancillary, _, _ = self.connection.recvmsg(1 << 16, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC)
+        except BlockingIOError:
+            return False
+        except ConnectionResetError:
+            data, ancillary = b"", []
+        fd: int | None = None
+        for level, kind, payload in ancillary:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS and len(payload) >= 4:
+                fd = array.array("i", payload[:4])[0]
+        if not data:
+            self.alive = False
+            return False
+        message = json.loads(data)
+        if message["op"] == "ready":
+            self.pid = int(message["pid"])
+            return True
+        listener = self.listeners.get(message["id"])
+        if listener is not None:
+            listener(message, fd)
+        elif fd is not None:
+            os.close(fd)
+        return True
+
+    def is_gone(self) -> bool:
+        """Whether it has ended, or its keeper has."""
+        self.pump()
+        return not self.alive or self.process.poll() is not None
 
     def _gone(self) -> HarnessError:
         return HarnessError(f"the zygote, the process that instances are forked from, is gone; {self.last_words()}")
@@ -183,14 +210,11 @@ class Zygote:
         """End the zygote and everything below it."""
         self.alive = False
         self.connection.close()
-        try:
-            self.process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
+        if not _ends_within(self.process, END_LIMIT):
             self.process.kill()
-            self.process.wait()
-        if self.process.returncode != 0:  # it had no chance to clean up
+        if self.process.wait() != 0:  # the keeper had no chance to clean up
             _kill_marked(self.mark)
-        shutil.rmtree(self.scratch, ignore_errors=True)
+            shutil.rmtree(self.scratch, ignore_errors=True)
 
     def forget(self) -> None:
         """In a fork of the test process: the zygote belongs to the parent."""
@@ -199,12 +223,25 @@ class Zygote:
         self.process.returncode = 0
 
 
+def _ends_within(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Whether *process* ends within real *seconds*; the clock of ``subprocess`` may be one that a test froze."""
+    if process.poll() is not None:
+        return True
+    pidfd = os.pidfd_open(process.pid)
+    try:
+        poller = select.poll()
+        poller.register(pidfd, select.POLLIN)
+        return bool(poller.poll(seconds * 1000))
+    finally:
+        os.close(pidfd)
+
+
 def _kill_marked(mark: str) -> None:
-    """Kill the processes that carry our mark in their environment, orphans of a zygote that was killed; see them gone.
+    """Kill the processes that carry our mark in their environment, orphans of a keeper that was killed; see them gone.
 
     One that forks while it is looked for is found in the next round.
     """
-    deadline = REAL.monotonic() + 5
+    deadline = REAL.monotonic() + END_LIMIT
     while (found := _marked(mark)) and REAL.monotonic() < deadline:
         try:
             for pidfd in found:
@@ -251,7 +288,7 @@ def shared_zygote() -> Zygote:
     """The zygote of this process; a new one where the last one is gone."""
     global _shared
     with _shared_lock:
-        if _shared is None or not _shared.alive or _shared.process.poll() is not None:
+        if _shared is None or _shared.is_gone():
             if _shared is not None:
                 _shared.close()
             _shared = Zygote()
@@ -261,7 +298,7 @@ def shared_zygote() -> Zygote:
 def bury_shared_zygote() -> None:
     """Clean up after the zygote of this process where it was killed from outside; leave one that lives alone."""
     with _shared_lock:
-        if _shared is not None and _shared.process.poll() is not None:
+        if _shared is not None and _shared.is_gone():
             _shared.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import select
 import signal
@@ -22,12 +23,20 @@ WITHIN = 1.0
 DEADLINE = 60.0
 """Real seconds for a pytest to come to the point, or to its end; on a busy machine too."""
 
+NUMBERS = itertools.count(100)
+
 STAY = """
     import subprocess
 
     def main_handler(event, context):
+        # A child that shares nothing with the instance: neither session, nor environment, nor a descriptor.
+        nothing = dict.fromkeys(["stdin", "stdout", "stderr"], subprocess.DEVNULL)
+        subprocess.Popen(["sleep", "{SLEEP}"], env={}, start_new_session=True, **nothing)
+        in_other_sessions(event, context)
+
+    def in_other_sessions(event, context):
         # A child in a session of its own, whose own child is an orphan in yet another one.
-        subprocess.Popen(["sh", "-c", "setsid sleep 1000 & exec sleep 1001"], start_new_session=True).wait()
+        subprocess.Popen(["sh", "-c", "setsid sleep {SLEEP} & exec sleep {SLEEP}"], start_new_session=True).wait()
 """
 
 SIGNALS = """
@@ -52,12 +61,15 @@ PROJECT = """
 
     @pytest.fixture
     def busy(async_event):
-        '''An event whose instance has started all that it will, so that two `sleep` run.'''
-        async_event.settle()
-        pid = async_event.instance.pid
-        while len([p for p in procfs.descendants_of(pid) if name_of(p) == "sleep"]) < 2:
-            async_event.settle()
-        return async_event
+        return started(async_event, sleeps=3)
+
+    def started(event, sleeps):
+        # The event, once its instance has started all that it will.
+        event.settle()
+        pid = event.instance.pid
+        while len([p for p in procfs.descendants_of(pid) if name_of(p) == "sleep"]) < sleeps:
+            event.settle()
+        return event
 
     def name_of(pid):
         # The name of a process that lives; nothing for one that has ended.
@@ -68,8 +80,8 @@ PROJECT = """
             return ""
         return "" if after.split()[0] in "ZX" else before.partition("(")[2]
 
-    def zygote_of(event):
-        with open(f"/proc/{event.instance.pid}/stat") as file:
+    def parent_of(pid):
+        with open(f"/proc/{pid}/stat") as file:
             return int(file.read().rpartition(")")[2].split()[1])
 
     def say(text):
@@ -82,7 +94,10 @@ class Pytest:
 
     def __init__(self, project: Path, tests: str, *arguments: str, launcher: tuple[str, ...] = ()) -> None:
         project.joinpath("handlers").mkdir()
-        project.joinpath("handlers", "stay.py").write_text(textwrap.dedent(STAY), encoding="utf-8")
+        self.sleep = f"1000.{next(NUMBERS)}{os.getpid()}"
+        """What its `sleep` processes are told: no other process on this machine is."""
+        stay = textwrap.dedent(STAY).replace("{SLEEP}", self.sleep)
+        project.joinpath("handlers", "stay.py").write_text(stay, encoding="utf-8")
         project.joinpath("handlers", "signals.py").write_text(textwrap.dedent(SIGNALS), encoding="utf-8")
         source = textwrap.dedent(PROJECT) + textwrap.dedent(tests)
         project.joinpath("test_it.py").write_text(source, encoding="utf-8")
@@ -113,7 +128,7 @@ class Pytest:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        for pid in self.marked():
+        for pid in self.ours():
             os.kill(pid, signal.SIGKILL)
         os.close(self.said)
 
@@ -134,16 +149,18 @@ class Pytest:
         except subprocess.TimeoutExpired:
             pytest.fail(f"pytest does not end:\n{self.output}")
 
-    def marked(self) -> list[int]:
-        """The processes that it started by way of the plugin, zombies aside: each carries our mark."""
+    def ours(self) -> list[int]:
+        """The processes that it started by way of the plugin, zombies aside: by our mark, or by `self.sleep`."""
         start = f"{OWNER_MARK}={self.process.pid}-".encode()
+        told = self.sleep.encode()
         found = []
         for entry in filter(str.isdecimal, os.listdir("/proc")):
             try:
-                environment = Path("/proc", entry, "environ").read_bytes()
+                environment = Path("/proc", entry, "environ").read_bytes().split(b"\0")
+                command = Path("/proc", entry, "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if any(variable.startswith(start) for variable in environment.split(b"\0")):
+            if told in command or any(variable.startswith(start) for variable in environment):
                 found.append(int(entry))
         return found
 
@@ -151,15 +168,15 @@ class Pytest:
         return [name for name in os.listdir(self.temporary) if name.startswith("pytest-scf-async-")]
 
     def require_something_there(self) -> None:
-        """What the tests below are about is there now: zygote, instance and two sleeps, and a directory."""
-        names = sorted(_name_of(pid) for pid in self.marked())
-        assert names.count("sleep") == 2, names
-        assert len(names) == 4, names
+        """What the tests below are about is there now: keeper, zygote, instance, three sleeps, and a directory."""
+        names = sorted(_name_of(pid) for pid in self.ours())
+        assert names.count("sleep") == 3, names
+        assert len(names) == 6, names
         assert len(self.directories()) == 1
 
     def require_nothing_left(self) -> None:
         deadline = time.monotonic() + WITHIN
-        while left := self.marked():
+        while left := self.ours():
             remaining = deadline - time.monotonic()
             assert remaining > 0, f"left: {[(pid, _name_of(pid)) for pid in left]}\n{self.output}"
             _wait_for_end_of(left[0], remaining)
@@ -257,7 +274,7 @@ def test_after_a_fixture_that_fails(tmp_path: Path, stack: ExitStack) -> None:
         def test_it(broken): pass
 
         def test_nothing_is_left_of_the_one_before():
-            assert len(seen) == 3
+            assert len(seen) == 4
             assert [pid for pid in seen if name_of(pid)] == []
     """
     run = stack.enter_context(Pytest(tmp_path, tests))
@@ -273,14 +290,14 @@ def test_after_a_sigkill_of_the_zygote(tests: str, tmp_path: Path, stack: ExitSt
         'say("here")',
         """
         seen.extend([busy.instance.pid, *procfs.descendants_of(busy.instance.pid)])
-        os.kill(zygote_of(busy), signal.SIGKILL)
+        os.kill(parent_of(busy.instance.pid), signal.SIGKILL)
     """,
     )
     after = """
     seen = []
 
     def test_nothing_is_left_of_the_one_before():
-        assert len(seen) == 3
+        assert len(seen) == 4
         assert [pid for pid in seen if name_of(pid)] == []
 
     @pytest.mark.scf_function("handlers/stay.py:main_handler")
@@ -295,6 +312,21 @@ def test_after_a_sigkill_of_the_zygote(tests: str, tmp_path: Path, stack: ExitSt
         assert "HarnessError: the zygote, which instances are forked from, is gone" in run.output
     else:
         assert code == pytest.ExitCode.OK, run.output
+
+
+def test_after_a_sigkill_of_the_keeper(tmp_path: Path, stack: ExitStack) -> None:
+    tests = """
+        @pytest.mark.scf_function("handlers/stay.py:in_other_sessions")
+        def test_it(async_event):
+            zygote = parent_of(started(async_event, sleeps=2).instance.pid)
+            os.kill(parent_of(zygote), signal.SIGKILL)
+
+        @pytest.mark.scf_function("handlers/stay.py:main_handler")
+        def test_a_new_zygote_serves_the_next_test(busy): pass
+    """
+    run = stack.enter_context(Pytest(tmp_path, tests))
+    assert run.end() == pytest.ExitCode.OK, run.output
+    run.require_nothing_left()
 
 
 IGNORED = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"

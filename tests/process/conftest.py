@@ -37,7 +37,7 @@ def make_runtime(request: pytest.FixtureRequest) -> Iterator[MakeRuntime]:
 
         yield make
     if zygote.alive:  # a test may have killed it
-        assert procfs.descendants_of(zygote.process.pid) == []
+        assert procfs.descendants_of(zygote.pid) == []  # it has a pid once it has been heard
         assert [name for name in os.listdir(zygote.scratch) if name.startswith("instance-")] == []
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from process_support import START, user_lines
+from process_support import START, eventually, state_of, user_lines
 
+from pytest_scf_async.instances.calls import Patience
 from pytest_scf_async.runtime import ScfRuntime
 
 SLEEPER = """
@@ -635,3 +636,53 @@ def test_other_signals_do_not_pass_for_the_sigterm_of_a_termination(deploy) -> N
         event.terminate(grace_shutdown=True)
         assert event.signals[0].left_at is not None
         event.terminate()
+
+
+LATE = """
+    import ctypes, functools, os, signal, time
+    from pytest_scf_async.instances.bootstrap.door import door
+
+    class LatePoller:
+        # Its first poll begins after a signal has come, with no bytecode in between: the interpreter has not looked.
+        def __init__(self, poller):
+            self.register, self.unregister, self.poll_again = poller.register, poller.unregister, poller.poll
+            self.late = True
+
+        def poll(self):
+            if not self.late:
+                return self.poll_again()
+            self.late = False
+            calls = [functools.partial(ctypes.CDLL(None).pause), functools.partial(self.poll_again)]
+            return list(map(functools.partial.__call__, calls))[1]
+
+    def main_handler(event, context):
+        signal.signal(signal.SIGTERM, lambda signum, frame: print("heard at", time.monotonic()))
+        OWN_WAKEUP
+        print("begins at", time.monotonic())
+        door.main.poller = LatePoller(door.main.poller)
+        time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    ("own_wakeup", "switched_off"),
+    [
+        pytest.param("", "_look_at", id="by the wakeup descriptor"),
+        pytest.param("signal.set_wakeup_fd(os.pipe2(os.O_NONBLOCK)[1])", "_ask", id="by a poke"),
+    ],
+)
+def test_a_signal_after_the_interpreters_last_look_is_not_lost(
+    deploy, make_runtime, monkeypatch: pytest.MonkeyPatch, own_wakeup: str, switched_off: str
+) -> None:
+    monkeypatch.setattr(Patience, switched_off, lambda *_: None)  # what would end the wait too, later
+    runtime = make_runtime(real_timeout=2)
+    event = deploy(LATE.replace("OWN_WAKEUP", own_wakeup), to=runtime).invoke_async()
+    event.settle()
+    pid = event.instance.pid
+    assert eventually(lambda: state_of(pid) == "S")  # in pause(): it waits in nothing else before
+
+    event.terminate(grace_shutdown=True)
+
+    begins, heard = (line.rpartition(" ")[2] for line in user_lines(event))
+    assert heard == begins
+    assert event.wait().duration == timedelta(seconds=60)

@@ -1,8 +1,8 @@
 """The zygote: a fresh interpreter with all that an instance needs, which forks instances from its main thread.
 
-It ends, and with it every process below it, when the harness's socket is closed or the test process is gone. Orphans
-of instances come to it (an instance adopts those of its own children while it lives), and are killed at once: a child
-of the zygote that is no instance belonged to an instance that is gone.
+It ends, and with it every process below it, when the harness's socket is closed or the test process is gone; what it
+cannot do then, its keeper does. Orphans of instances come to it (an instance adopts those of its own children while it
+lives), and are killed at once: a child of the zygote that is no instance belonged to an instance that is gone.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import gc
 import json
 import os
 import select
-import shutil
 import signal
 import socket
 import sys
@@ -29,7 +28,7 @@ locks.install()
 threads.install()
 
 from .. import wire  # noqa: E402
-from . import freezing, instance, linux, loading, output  # noqa: E402
+from . import freezing, instance, keeper, linux, loading, output  # noqa: E402
 from .door import door  # noqa: E402
 
 PACKET = 1 << 18
@@ -37,11 +36,9 @@ DESCRIPTORS = 5
 
 
 class Zygote:
-    def __init__(self, connection: socket.socket, owner: int, scratch: str) -> None:
+    def __init__(self, connection: socket.socket, owner: int) -> None:
         self.connection = connection
         self.owner = owner
-        self.scratch = scratch
-        """The session's temporary directory: removed when this process ends."""
         self.instances: dict[int, int] = {}
         """By process id: the number that the harness gave."""
         self.pidfds: dict[int, int] = {}
@@ -51,7 +48,7 @@ class Zygote:
     def run(self) -> NoReturn:
         for fd in (self.connection.fileno(), self.owner):
             self.poller.register(fd, select.POLLIN)
-        self._answer({"op": "ready"})
+        self._answer({"op": "ready", "pid": os.getpid()})
         while True:
             for fd, _ in self.poller.poll():
                 if fd == self.owner:
@@ -62,16 +59,8 @@ class Zygote:
                     self._serve()
 
     def end(self) -> NoReturn:
-        """Kill everything below and leave nothing."""
-        while self.instances or linux.children_of(os.getpid()):
-            for pid in [*self.instances, *linux.children_of(os.getpid())]:
-                self._kill(pid)
-            try:
-                pid, _ = os.waitpid(-1, 0)
-                self.instances.pop(pid, None)
-            except ChildProcessError:
-                break
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        """Kill everything below."""
+        keeper.kill_children()
         os._exit(0)
 
     def _serve(self) -> None:
@@ -91,7 +80,7 @@ class Zygote:
             wanted = set(request["ids"])
             for pid, number in self.instances.items():
                 if number in wanted:
-                    self._kill(pid)
+                    os.kill(pid, signal.SIGKILL)  # not reaped, so that the id is its own
 
     def _spawn(self, request: wire.JsonObject, fds: list[int]) -> None:
         loading.compile_ahead(request["entry"])
@@ -122,19 +111,8 @@ class Zygote:
         os.close(pidfd)
         _, status, usage = os.wait4(pid, 0)
         number = self.instances.pop(pid)
-        while strays := [child for child in linux.children_of(os.getpid()) if child not in self.instances]:
-            for stray in strays:
-                self._kill(stray)
-            for stray in strays:
-                os.waitpid(stray, 0)
+        keeper.kill_children(spared=self.instances.keys())
         self._answer({"op": "gone", "id": number, "status": status, "rss": usage.ru_maxrss * 1024})
-
-    @staticmethod
-    def _kill(pid: int) -> None:
-        try:
-            os.kill(pid, signal.SIGKILL)  # a child of ours that we have not reaped: the id cannot be anyone else's
-        except ProcessLookupError:
-            pass
 
     def _answer(self, answer: wire.JsonObject, fd: int | None = None) -> None:
         ancillary: list[Any] = []
@@ -146,7 +124,7 @@ class Zygote:
             self.end()
 
 
-def main(connection: int, owner: int, scratch: str, preload: list[str]) -> NoReturn:
+def main(connection: int, owner: int, preload: list[str]) -> NoReturn:
     """Serve the harness at the other end of the socket *connection*; *owner* is a pidfd of the test process."""
     signals.reset()
     signals.install()
@@ -169,4 +147,4 @@ def main(connection: int, owner: int, scratch: str, preload: list[str]) -> NoRet
     gc.disable()
     gc.collect()
     gc.freeze()
-    Zygote(socket.socket(fileno=connection), owner, scratch).run()
+    Zygote(socket.socket(fileno=connection), owner).run()
