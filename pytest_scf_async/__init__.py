@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .answers import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
     from .assertions import (
         assert_expired,
         assert_failed,
@@ -37,14 +38,17 @@ if TYPE_CHECKING:
         HarnessError,
         ScfApiError,
         ScfAsyncError,
+        ScfAsyncWarning,
         ScfUsageError,
         UnsupportedPlatformError,
     )
+    from .function import Function
     from .model.statuses import Status
-    from .runtime import AsyncEventPage, AsyncEventStatus, AsyncEventSummary, Function, ScfAsyncWarning, ScfRuntime
+    from .runtime import ScfRuntime
     from .settings import ScfSettings
 
 _HOMES = {
+    "answers": ("AsyncEventPage", "AsyncEventStatus", "AsyncEventSummary"),
     "assertions": (
         "assert_expired",
         "assert_failed",
@@ -73,18 +77,13 @@ _HOMES = {
         "HarnessError",
         "ScfApiError",
         "ScfAsyncError",
+        "ScfAsyncWarning",
         "ScfUsageError",
         "UnsupportedPlatformError",
     ),
+    "function": ("Function",),
     "model.statuses": ("Status",),
-    "runtime": (
-        "AsyncEventPage",
-        "AsyncEventStatus",
-        "AsyncEventSummary",
-        "Function",
-        "ScfAsyncWarning",
-        "ScfRuntime",
-    ),
+    "runtime": ("ScfRuntime",),
     "settings": ("ScfSettings",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -245,7 +245,7 @@ class AsyncEvent:
         if already >= count:
             return self
         where = f"wait_for_log({shown}{f', count={count}' if count > 1 else ''})"
-        gate = Gate(lockstep.next_gate("log"), where)
+        gate = Gate(lockstep.gates.name("log"), where)
         description: wire.JsonObject = {"id": gate.identity, "count": count - already, "regular": False}
         if isinstance(pattern, str):
             description |= {"pattern": pattern, "flags": 0}
@@ -319,12 +319,12 @@ class AsyncEvent:
             return (gate.reached or there_anyway()) and lockstep.settled(event)
 
         with lockstep.locked():
-            lockstep.arm(event, gate, description)
+            lockstep.gates.arm(event, gate, description)
         try:
             self._drive(f"{where} on event {self.request_id}", done, moves_clock=True)
         finally:
             with lockstep.locked():
-                lockstep.disarm(event, gate)
+                lockstep.gates.disarm(event, gate)
         if not gate.reached and not there_anyway():
             event.looked_at = True
             ended = f"is {event.status} ({event.record.status_code})" if event.ended else "runs"

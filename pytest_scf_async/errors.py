@@ -64,3 +64,7 @@ class ScfApiError(ScfAsyncError):
 
 class HarnessError(ScfAsyncError):
     """The harness itself failed: a bug of ours, or the machine took a process away from us."""
+
+
+class ScfAsyncWarning(UserWarning):
+    """Something that the documents leave open, or that this machine cannot give, was decided for the test."""

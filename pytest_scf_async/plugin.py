@@ -15,7 +15,8 @@ import pytest
 if TYPE_CHECKING:
     from .async_event import AsyncEvent
     from .clock import SimulatedClock
-    from .runtime import Function, ScfRuntime
+    from .function import Function
+    from .runtime import ScfRuntime
     from .settings import ScfSettings
 
 MARKER: Final = "scf_function"

@@ -1,7 +1,4 @@
-"""What users touch: a runtime, its functions, and their async events.
-
-Longer than other modules: a runtime and its functions are one facade, with the documentation that users read.
-"""
+"""The platform of one test."""
 
 from __future__ import annotations
 
@@ -12,14 +9,15 @@ import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, cast
 
-from .async_event import AsyncEvent, InstanceView, Json
+from .answers import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
+from .async_event import AsyncEvent, InstanceView
 from .clock import SimulatedClock, duration_us, to_datetime, to_us
-from .errors import CannotEndError, ScfApiError, ScfUsageError
+from .errors import CannotEndError, ScfAsyncWarning, ScfUsageError
+from .function import LATEST, Function
 from .instances import wire
 from .instances.calls import Call
 from .instances.code import resolve
@@ -29,129 +27,18 @@ from .instances.pool import Pool
 from .instances.termination import terminate
 from .instances.zygote import bury_shared_zygote, require_linux, shared_zygote
 from .model import (
-    INVOKE_TYPES,
     EventRecord,
     Fact,
-    FunctionConfiguration,
     OpenReadings,
     Status,
     StatusTrace,
     api_error,
     function_configuration,
-    payload_text,
     valid_name,
 )
 from .settings import ScfSettings
 
-__all__ = [
-    "AsyncEventPage",
-    "AsyncEventStatus",
-    "AsyncEventSummary",
-    "Function",
-    "ScfAsyncWarning",
-    "ScfRuntime",
-]
-
-LATEST: Final = "$LATEST"
-_LATEST_NAMES: Final = (None, LATEST, "$DEFAULT")
-
-
-class ScfAsyncWarning(UserWarning):
-    """Something that the documents leave open was decided for the test."""
-
-
-@dataclass(frozen=True)
-class AsyncEventSummary:
-    """One row of ``list_async_events`` (document 52501)."""
-
-    invoke_request_id: str
-    invoke_type: str
-    qualifier: str
-    status: Status
-    start_time: datetime
-    end_time: datetime | None
-
-
-@dataclass(frozen=True)
-class AsyncEventPage:
-    """The answer of ``list_async_events``: ``total_count`` events pass the filters, and this is one page of them."""
-
-    total_count: int
-    events: list[AsyncEventSummary]
-
-
-@dataclass(frozen=True)
-class AsyncEventStatus:
-    """The answer of ``get_async_event_status`` (document 65704)."""
-
-    status: Status
-    status_code: int
-    invoke_request_id: str
-
-
-class Function:
-    """A deployed function."""
-
-    def __init__(self, runtime: ScfRuntime, version: FunctionVersion) -> None:
-        self._runtime = runtime
-        self._version = version
-        self._deleted = False
-        self.events: Final[list[AsyncEvent]] = []
-        """Its events in order of acceptance, those of sync functions too."""
-
-    @property
-    def configuration(self) -> FunctionConfiguration:
-        """What it is configured with."""
-        return self._version.configuration
-
-    @property
-    def name(self) -> str:
-        return self._version.configuration.name
-
-    @property
-    def namespace(self) -> str:
-        return self._version.configuration.namespace
-
-    def invoke_async(
-        self, payload: Json = None, *, qualifier: str | None = None, invoke_type: str = "OTHERS"
-    ) -> AsyncEvent:
-        """Have the platform accept an event with *payload* (JSON, 128 KB at most); none of its code runs yet.
-
-        Raises ``ScfUsageError`` for a function that is not async and for a payload that is not valid,
-        ``ScfApiError`` for an unknown *qualifier* or *invoke_type* and where ``max_instances`` is reached.
-        """
-        if not self.configuration.async_run:
-            raise ScfUsageError(
-                f"invoke_async: function {self.name!r} is deployed with async_run=False "
-                f"({self.configuration.sources.get('async_run', 'default')}), so it has no async events; "
-                "use run(payload), or deploy it with async_run=True"
-            )
-        return self._invoke(payload, qualifier, invoke_type)
-
-    def run(self, payload: Json = None) -> Json:
-        """Invoke, wait for the end, and give the result; raises ``HandlerError`` with the platform's error body."""
-        event = self._invoke(payload, None, "OTHERS")
-        return event.wait().result
-
-    def delete(self) -> None:
-        """DeleteFunction: running events are ABORTED (499), their instances reclaimed."""
-        if self._deleted:
-            raise api_error("ResourceNotFound.Function", function_name=self.name, namespace=self.namespace)
-        self._runtime._delete(self)
-        self._deleted = True
-
-    def _invoke(self, payload: Json, qualifier: str | None, invoke_type: str) -> AsyncEvent:
-        if self._deleted:
-            raise api_error("ResourceNotFound.Function", function_name=self.name, namespace=self.namespace)
-        if qualifier not in _LATEST_NAMES:
-            raise ScfApiError("ResourceNotFound.Qualifier", f"function {self.name} has no qualifier {qualifier!r}")
-        if invoke_type not in INVOKE_TYPES:
-            raise api_error("InvalidParameterValue.InvokeType", value=invoke_type, valid=", ".join(INVOKE_TYPES))
-        text = payload_text(payload, async_run=self.configuration.async_run)
-        return self._runtime._accept(self, text, invoke_type)
-
-    def __repr__(self) -> str:
-        return f"<Function {self.namespace}/{self.name} {self._version.code.handler}>"
+__all__ = ["ScfRuntime"]
 
 
 class ScfRuntime:

@@ -31,11 +31,13 @@ KNOWS: dict[str, frozenset[str]] = {
     "bootstrap": frozenset({"wire"}),
     "instances": MACHINERY,
     "report": frozenset({"model", "errors"}),
+    "answers": frozenset({"model"}),
     "async_event": FACADE,
-    "runtime": FACADE | {"async_event"},
-    "assertions": frozenset({"runtime", "async_event", "report", "clock", "model", "errors"}),
-    "plugin": FACADE | {"runtime", "async_event", "assertions", "inside", "root"},
-    "root": FACADE | {"runtime", "async_event", "assertions", "inside"},
+    "function": FACADE | {"async_event"},
+    "runtime": FACADE | {"answers", "async_event", "function"},
+    "assertions": frozenset({"runtime", "answers", "async_event", "report", "clock", "model", "errors"}),
+    "plugin": FACADE | {"runtime", "answers", "async_event", "function", "assertions", "inside", "root"},
+    "root": FACADE | {"runtime", "answers", "async_event", "function", "assertions", "inside"},
 }
 
 # Rooms that run inside an instance, beside the user's code: the standard library and what is named here, nothing else.

@@ -21,6 +21,8 @@ from .sandbox import Sandbox
 from .zygote import Zygote
 
 READ_BYTES = 1 << 16
+START_LIMIT = 10.0
+"""Real seconds within which the zygote has to tell of an instance that runs."""
 PIPE_BYTES = 1 << 20
 """As much as a pipe can hold: who has read that much has what was written before, and a writer may go on for ever."""
 
@@ -230,6 +232,8 @@ class Instance:
                 break
         if wrote or len(frames) > 1:  # a second frame may have come, with output before it, since *wrote* was found out
             self._read_output()
+        if frames and not self.pid:  # it was quicker than the zygote's word of it, without which no signal reaches it
+            self.zygote.hear_until(lambda: self.pid > 0 or self.gone, START_LIMIT)
         for kind, body in frames:
             self._give_lines()
             if kind in wire.MARKED and self._written:

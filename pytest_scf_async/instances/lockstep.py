@@ -3,8 +3,6 @@
 A blocking call drives: it hears what instances say, gives the turn to what is due, and, where the call moves the clock,
 moves it to the next due time once every running event waits. There is no thread of ours: whoever makes a blocking call
 does this, one caller at a time; others wait until it has something for them.
-
-Longer than other modules: all of it reads and changes who has the turn, under the one lock.
 """
 
 from __future__ import annotations
@@ -22,13 +20,13 @@ from ..model import Fact, InstanceFate, transition
 from ..settings import ScfSettings
 from . import wire
 from .calls import LOOK_EVERY, Call, Patience
-from .event import Event, Gate
+from .event import Event
 from .explain import explain
-from .instance import Instance, exit_text
+from .gates import Gates
+from .instance import Instance
 from .pool import Pool
+from .reports import Reports
 from .zygote import Zygote
-
-SIGTERM = 15
 
 _ALL: weakref.WeakSet[Lockstep] = weakref.WeakSet()
 
@@ -59,7 +57,8 @@ class Lockstep:
         """Blocking calls so far."""
         self.on_end: Callable[[Event], None] = lambda _: None
         self.on_start: Callable[[Event], None] = lambda _: None
-        self._gates = 0
+        self.gates = Gates(self)
+        self.reports = Reports(self)
         self._condition = threading.Condition(threading.RLock())
         self._driver: int | None = None
         self._under_way = 0
@@ -87,7 +86,7 @@ class Lockstep:
         instance = self.pool.take(event.function)
         cold = instance is None
         if instance is None:
-            instance = self.pool.spawn(event.function, self)
+            instance = self.pool.spawn(event.function, self.reports)
         else:
             instance.go_on()
             instance.frozen = False
@@ -95,7 +94,7 @@ class Lockstep:
         event.listening_since_us = instance.listening_since_us
         event.started(instance, cold)
         gate = event.gates.get("init")
-        self._arm(event)
+        self.gates.tell(event)
         instance.turn = True
         instance.send(
             wire.INVOKE,
@@ -140,194 +139,6 @@ class Lockstep:
             else:
                 self.pool.freeze(instance)
         self.on_end(event)
-
-    # -- what instances say ------------------------------------------------------------------------------------------
-
-    def instance_said(self, instance: Instance, kind: int, body: bytes) -> None:
-        event = self.pool.events.get(instance)
-        if kind == wire.PARKED:
-            self._parked(instance, event, body)
-            return
-        self.progress += 1
-        message = instance.told(body)
-        if kind == wire.GATED:
-            instance.gated = str(message["id"])
-            instance.gate_on_main = bool(message["main"])
-            if event is not None and instance.gated in event.gates:
-                event.gates[instance.gated].reached = True
-                event.note("instance", f"stands at {event.gates[instance.gated].description}")
-        elif kind == wire.SIGNAL_ENTERED:
-            instance.turn = True
-            instance.overtaken = instance.overrun = False
-            if message["signum"] == SIGTERM:
-                instance.entered += 1
-                instance.signalled = False
-                if event is not None:
-                    event.handler_entered()
-        elif kind == wire.SIGNAL_LEFT:
-            raised = message["raised"]
-            if raised is not None and instance.gated is not None and instance.gate_on_main:
-                instance.gated = None
-            if event is not None and message["signum"] == SIGTERM:
-                event.handler_left(None if raised is None else f"{raised}: {message['message']}".rstrip(": "))
-        elif kind == wire.LISTENING:
-            if message["signum"] == SIGTERM:
-                listening = message["handler"] == "handler"
-                instance.listening_since_us = self.clock.now_us if listening else None
-                if event is not None:
-                    event.listening_since_us = instance.listening_since_us
-                    event.note("signal", "user code listens to SIGTERM" if listening else "SIGTERM is set to default")
-        elif kind == wire.INIT_DONE:
-            self._initialised(instance, event, message)
-        elif kind == wire.RESULT and event is not None:
-            self.todo.append(lambda: self._result(instance, event, message))
-
-    def _parked(self, instance: Instance, event: Event | None, body: bytes) -> None:
-        due, order, outside, held, seen = wire.PARKED_BODY.unpack_from(body)
-        instance.outside, instance.held = outside, held
-        if seen < instance.sent:
-            return  # it crossed with something that we sent: another report comes
-        instance.asked = False
-        instance.turn = instance.signalled  # a report that crossed with SIGTERM leaves the turn to its handler
-        instance.parks += 1
-        if outside == 0:
-            instance.overtaken = instance.overrun = False
-        if instance.frozen:
-            return
-        known = instance.head.key if instance.head is not None else (0, 0, 0, 0)
-        if instance.head is not None:
-            instance.head.cancel()
-            instance.head = None
-        if len(body) > wire.PARKED_BODY.size:
-            what = body[wire.PARKED_BODY.size :].decode("utf-8", "replace")
-            instance.waits_in = what
-            if event is not None:
-                event.waits(what)
-        if due != wire.NEVER and instance.gated is None:
-            instance.head = self.clock.call_at(
-                due, lambda: self._grant(instance), what="a wake-up", priority=WAKE_UP, order=order
-            )
-        self.progress += due > self.clock.now_us and (due, order) != (known[0], known[2])
-
-    def _grant(self, instance: Instance) -> None:
-        instance.head = None
-        if instance.gone or instance.frozen or instance.gated is not None:
-            return
-        instance.turn = True
-        instance.send(wire.TURN)
-
-    def _initialised(self, instance: Instance, event: Event | None, message: wire.JsonObject) -> None:
-        instance.rss = int(message["rss"])
-        if event is None or event.ended:
-            return
-        if event.timer is not None:
-            event.timer.cancel()
-        fact = message["fact"]
-        if fact is not None:
-            self.todo.append(lambda: self.end(event, Fact[fact], trace=message["trace"], mem_usage=instance.rss))
-            return
-        event.initialised(instance.rss)
-        due = self.clock.now_us + event.function.configuration.timeout * 1_000_000
-        event.timer = self.clock.call_at(
-            due, lambda: self.end(event, Fact.TIMED_OUT), what=f"timed out: {event.request_id}"
-        )
-
-    def _result(self, instance: Instance, event: Event, message: wire.JsonObject) -> None:
-        instance.rss = int(message["rss"])
-        self.end(
-            event,
-            Fact[message["fact"]],
-            result_text=message.get("text"),
-            trace=message.get("trace"),
-            mem_usage=instance.rss,
-        )
-
-    def instance_wrote(self, instance: Instance, line: str) -> None:
-        self.progress += 1
-        event = self.pool.events.get(instance) or self.pool.last_events.get(instance)
-        if event is not None:
-            event.wrote(line)
-
-    def instance_started(self, instance: Instance) -> None:
-        event = self.pool.events.get(instance)
-        if event is not None:
-            self.todo.append(lambda: self.on_start(event))
-
-    def instance_full(self, instance: Instance) -> None:
-        self.pool.ears.watch_for_room(instance)
-
-    def instance_gone(self, instance: Instance) -> None:
-        self.todo.append(lambda: self._hear_last_words(instance))
-
-    def _hear_last_words(self, instance: Instance) -> None:
-        if not instance.released:
-            instance.pump()
-        self.todo.append(lambda: self._exited(instance))
-
-    def _exited(self, instance: Instance) -> None:
-        event = self.pool.events.get(instance)
-        if instance.refused is not None and event is not None:
-            event.ended_by_close = True
-            self.end(event, Fact.PROCESS_EXITED)
-            raise HarnessError(f"the zygote could not fork an instance: {instance.refused}")
-        if event is not None and not event.ended:
-            self.end(event, Fact.PROCESS_EXITED, detail=f"the process ended: {exit_text(instance.status)}")
-        elif not instance.released:
-            instance.finish_output()
-            self.pool.drop(instance)
-
-    # -- gates -------------------------------------------------------------------------------------------------------
-
-    def next_gate(self, kind: str) -> str:
-        """A name for a gate of *kind* that no other of the runtime has."""
-        self._gates += 1
-        return f"{kind}-{self._gates}"
-
-    def arm(self, event: Event, gate: Gate, description: wire.JsonObject | None) -> None:
-        """Set *gate*; a log gate has a *description* for the instance."""
-        event.gates[gate.identity] = gate
-        gate.armed = description
-        self._arm(event)
-
-    def disarm(self, event: Event, gate: Gate) -> None:
-        gate.armed = None
-        if not gate.reached:
-            gate.open = True
-            if not event.ended:
-                self._arm(event)
-
-    def _arm(self, event: Event) -> None:
-        instance = event.instance
-        if instance is None or instance.gone or event.ended:
-            return
-        armed = [gate.armed for gate in event.gates.values() if gate.armed is not None and not gate.reached]
-        if armed or instance.has_gates:
-            instance.has_gates = bool(armed)
-            instance.send(wire.ARM_GATES, {"gates": armed})
-
-    def open_gates(self, events: list[Event]) -> None:
-        """Let what stands at a gate of *events* go on, in its turn."""
-        for event in events:
-            instance = event.instance
-            if instance is None or instance.gated is None or event.ended or instance.opening:
-                continue
-            instance.opening = True
-            self.clock.call_at(
-                self.clock.now_us,
-                lambda event=event, instance=instance: self._open(event, instance),  # type: ignore[misc]
-                what=f"gate of {event.request_id}",
-                priority=WAKE_UP,
-                order=self.next_order(),
-            )
-
-    def _open(self, event: Event, instance: Instance) -> None:
-        instance.opening = False
-        if instance.gone or instance.gated is None:
-            return
-        event.gates[instance.gated].open = True
-        instance.gated = None
-        instance.turn = True
-        instance.send(wire.OPEN_GATE)
 
     # -- driving -----------------------------------------------------------------------------------------------------
 
@@ -390,9 +201,9 @@ class Lockstep:
                 raise HarnessError(f"{call.name}: this runtime is closed")
             self.calls += 1
             if call.opens_all_gates:
-                self.open_gates(self.events_running())
+                self.gates.open(self.events_running())
             elif call.event is not None:
-                self.open_gates([call.event])
+                self.gates.open([call.event])
             for instance in self.pool.instances:
                 if not instance.frozen:
                     instance.go_on()

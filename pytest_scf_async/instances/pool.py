@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import select
 import signal
 
 from ..clock import DueThing, SimulatedClock
 from ..errors import HarnessError
-from ..realtime import REAL
 from ..settings import ScfSettings
 from .ears import Ears
 from .event import Event, FunctionVersion
@@ -17,8 +15,6 @@ from .zygote import shared_zygote
 
 DEATH_LIMIT = 10.0
 """Real seconds within which a killed process has to be gone."""
-LOOK_AGAIN = 0.01
-"""Real seconds after which to look again: another runtime, in another thread, may have heard the word of its end."""
 
 
 class Pool:
@@ -69,21 +65,11 @@ class Pool:
     def kill(instance: Instance) -> None:
         """SIGKILL, and wait until the process and what it left are gone."""
         instance.kill()
-        deadline = REAL.monotonic() + DEATH_LIMIT
-        zygote = instance.zygote
-        while not instance.gone:
-            zygote.pump()
-            if instance.gone:
-                break
-            if not zygote.alive:
-                instance.status = signal.SIGKILL  # it dies with the zygote
-                break
-            remaining = deadline - REAL.monotonic()
-            if remaining <= 0:
-                raise HarnessError(f"instance {instance.number} (pid {instance.pid}) did not die of SIGKILL")
-            poller = select.poll()
-            poller.register(zygote.connection.fileno(), select.POLLIN)
-            poller.poll(min(remaining, LOOK_AGAIN) * 1000)
+        if instance.zygote.hear_until(lambda: instance.gone, DEATH_LIMIT):
+            return
+        if instance.zygote.alive:
+            raise HarnessError(f"instance {instance.number} (pid {instance.pid}) did not die of SIGKILL")
+        instance.status = signal.SIGKILL  # it dies with the zygote
 
     def assign(self, instance: Instance, event: Event) -> None:
         """Let *instance* run *event*."""

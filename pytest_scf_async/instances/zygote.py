@@ -52,6 +52,8 @@ _KEPT = (
 
 END_LIMIT = 5.0
 """Real seconds within which a session's processes have to end."""
+LOOK_AGAIN = 0.01
+"""Real seconds after which to look again: another runtime, in another thread, may have heard what was waited for."""
 
 Listener = Callable[[wire.JsonObject, int | None], None]
 
@@ -188,6 +190,18 @@ class Zygote:
         elif fd is not None:
             os.close(fd)
         return True
+
+    def hear_until(self, fact: Callable[[], bool], seconds: float) -> bool:
+        """Wait, for real *seconds* at most, until *fact* is true; whether it is. It ends early when the zygote dies."""
+        deadline = REAL.monotonic() + seconds
+        poller = select.poll()
+        poller.register(self.connection.fileno(), select.POLLIN)
+        while True:
+            self.pump()
+            remaining = deadline - REAL.monotonic()
+            if fact() or not self.alive or remaining <= 0:
+                return fact()
+            poller.poll(min(remaining, LOOK_AGAIN) * 1000)
 
     def is_gone(self) -> bool:
         """Whether it has ended, or its keeper has."""

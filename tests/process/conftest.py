@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from process_support import START
 
+from pytest_scf_async.function import Function
 from pytest_scf_async.instances import procfs
 from pytest_scf_async.instances.zygote import shared_zygote
-from pytest_scf_async.runtime import Function, ScfRuntime
+from pytest_scf_async.runtime import ScfRuntime
 from pytest_scf_async.settings import ScfSettings
 
 HANDLERS = Path(__file__).parent / "handlers"

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from process_support import START, user_lines
+from process_support import START, eventually, state_of, user_lines
 
 from pytest_scf_async.async_event import AsyncEvent
 from pytest_scf_async.errors import CannotEndError
+from pytest_scf_async.instances.ears import Ears
+from pytest_scf_async.instances.instance import Instance
 from pytest_scf_async.runtime import ScfRuntime
 
 NAPS = """
@@ -481,3 +484,29 @@ def test_a_call_that_ends_does_not_stop_what_another_thread_of_the_test_waits_fo
     waiter.join()
 
     assert results == ["slept"]
+
+
+def test_an_instance_that_speaks_before_the_zygote_has_told_of_it_can_be_signalled(
+    deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everyone = Ears.listen
+
+    def instances_only(self: Ears, timeout: float) -> dict[Any, bool]:
+        return {speaker: wrote for speaker, wrote in everyone(self, timeout).items() if isinstance(speaker, Instance)}
+
+    monkeypatch.setattr(Ears, "listen", instances_only)
+    event = deploy(
+        """
+        import signal, time
+
+        def main_handler(event, context):
+            signal.signal(signal.SIGTERM, lambda *_: print("heard"))
+            time.sleep(60)
+        """
+    ).invoke_async()
+
+    event.terminate(grace_shutdown=True)
+
+    assert event.signals[0].disposition == "handler"
+    assert event.wait().instance.pid > 0
+    assert eventually(lambda: state_of(event.instance.pid) == "T")

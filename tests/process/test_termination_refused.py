@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from process_support import START
 
-from pytest_scf_async.errors import ScfApiError, ScfUsageError
-from pytest_scf_async.runtime import ScfAsyncWarning
+from pytest_scf_async.errors import ScfApiError, ScfAsyncWarning, ScfUsageError
 
 SLEEPER = "import time\ndef main_handler(event, context): time.sleep(100)"
 

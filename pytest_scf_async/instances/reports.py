@@ -1,0 +1,159 @@
+"""What instances say: each message, and what it changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..clock import WAKE_UP
+from ..errors import HarnessError
+from ..model import Fact
+from . import wire
+from .event import Event
+from .instance import Instance, exit_text
+
+if TYPE_CHECKING:
+    from .lockstep import Lockstep
+
+SIGTERM = 15
+
+
+class Reports:
+    """Hears the instances of one runtime, for its lockstep."""
+
+    def __init__(self, lockstep: Lockstep) -> None:
+        self.lockstep = lockstep
+
+    def instance_said(self, instance: Instance, kind: int, body: bytes) -> None:
+        event = self.lockstep.pool.events.get(instance)
+        if kind == wire.PARKED:
+            self._parked(instance, event, body)
+            return
+        self.lockstep.progress += 1
+        message = instance.told(body)
+        if kind == wire.GATED:
+            instance.gated = str(message["id"])
+            instance.gate_on_main = bool(message["main"])
+            if event is not None and instance.gated in event.gates:
+                event.gates[instance.gated].reached = True
+                event.note("instance", f"stands at {event.gates[instance.gated].description}")
+        elif kind == wire.SIGNAL_ENTERED:
+            instance.turn = True
+            instance.overtaken = instance.overrun = False
+            if message["signum"] == SIGTERM:
+                instance.entered += 1
+                instance.signalled = False
+                if event is not None:
+                    event.handler_entered()
+        elif kind == wire.SIGNAL_LEFT:
+            raised = message["raised"]
+            if raised is not None and instance.gated is not None and instance.gate_on_main:
+                instance.gated = None
+            if event is not None and message["signum"] == SIGTERM:
+                event.handler_left(None if raised is None else f"{raised}: {message['message']}".rstrip(": "))
+        elif kind == wire.LISTENING:
+            if message["signum"] == SIGTERM:
+                listening = message["handler"] == "handler"
+                instance.listening_since_us = self.lockstep.clock.now_us if listening else None
+                if event is not None:
+                    event.listening_since_us = instance.listening_since_us
+                    event.note("signal", "user code listens to SIGTERM" if listening else "SIGTERM is set to default")
+        elif kind == wire.INIT_DONE:
+            self._initialised(instance, event, message)
+        elif kind == wire.RESULT and event is not None:
+            self.lockstep.todo.append(lambda: self._result(instance, event, message))
+
+    def _parked(self, instance: Instance, event: Event | None, body: bytes) -> None:
+        due, order, outside, held, seen = wire.PARKED_BODY.unpack_from(body)
+        instance.outside, instance.held = outside, held
+        if seen < instance.sent:
+            return  # it crossed with something that we sent: another report comes
+        instance.asked = False
+        instance.turn = instance.signalled  # a report that crossed with SIGTERM leaves the turn to its handler
+        instance.parks += 1
+        if outside == 0:
+            instance.overtaken = instance.overrun = False
+        if instance.frozen:
+            return
+        known = instance.head.key if instance.head is not None else (0, 0, 0, 0)
+        if instance.head is not None:
+            instance.head.cancel()
+            instance.head = None
+        if len(body) > wire.PARKED_BODY.size:
+            what = body[wire.PARKED_BODY.size :].decode("utf-8", "replace")
+            instance.waits_in = what
+            if event is not None:
+                event.waits(what)
+        if due != wire.NEVER and instance.gated is None:
+            instance.head = self.lockstep.clock.call_at(
+                due, lambda: self._grant(instance), what="a wake-up", priority=WAKE_UP, order=order
+            )
+        self.lockstep.progress += due > self.lockstep.clock.now_us and (due, order) != (known[0], known[2])
+
+    def _grant(self, instance: Instance) -> None:
+        instance.head = None
+        if instance.gone or instance.frozen or instance.gated is not None:
+            return
+        instance.turn = True
+        instance.send(wire.TURN)
+
+    def _initialised(self, instance: Instance, event: Event | None, message: wire.JsonObject) -> None:
+        instance.rss = int(message["rss"])
+        if event is None or event.ended:
+            return
+        if event.timer is not None:
+            event.timer.cancel()
+        fact = message["fact"]
+        if fact is not None:
+            self.lockstep.todo.append(
+                lambda: self.lockstep.end(event, Fact[fact], trace=message["trace"], mem_usage=instance.rss)
+            )
+            return
+        event.initialised(instance.rss)
+        due = self.lockstep.clock.now_us + event.function.configuration.timeout * 1_000_000
+        event.timer = self.lockstep.clock.call_at(
+            due, lambda: self.lockstep.end(event, Fact.TIMED_OUT), what=f"timed out: {event.request_id}"
+        )
+
+    def _result(self, instance: Instance, event: Event, message: wire.JsonObject) -> None:
+        instance.rss = int(message["rss"])
+        self.lockstep.end(
+            event,
+            Fact[message["fact"]],
+            result_text=message.get("text"),
+            trace=message.get("trace"),
+            mem_usage=instance.rss,
+        )
+
+    def instance_wrote(self, instance: Instance, line: str) -> None:
+        self.lockstep.progress += 1
+        event = self.lockstep.pool.events.get(instance) or self.lockstep.pool.last_events.get(instance)
+        if event is not None:
+            event.wrote(line)
+
+    def instance_started(self, instance: Instance) -> None:
+        event = self.lockstep.pool.events.get(instance)
+        if event is not None:
+            self.lockstep.todo.append(lambda: self.lockstep.on_start(event))
+
+    def instance_full(self, instance: Instance) -> None:
+        self.lockstep.pool.ears.watch_for_room(instance)
+
+    def instance_gone(self, instance: Instance) -> None:
+        self.lockstep.todo.append(lambda: self._hear_last_words(instance))
+
+    def _hear_last_words(self, instance: Instance) -> None:
+        if not instance.released:
+            instance.pump()
+        self.lockstep.todo.append(lambda: self._exited(instance))
+
+    def _exited(self, instance: Instance) -> None:
+        event = self.lockstep.pool.events.get(instance)
+        if instance.refused is not None and event is not None:
+            event.ended_by_close = True
+            self.lockstep.end(event, Fact.PROCESS_EXITED)
+            raise HarnessError(f"the zygote could not fork an instance: {instance.refused}")
+        if event is not None and not event.ended:
+            self.lockstep.end(event, Fact.PROCESS_EXITED, detail=f"the process ended: {exit_text(instance.status)}")
+        elif not instance.released:
+            instance.finish_output()
+            self.lockstep.pool.drop(instance)
