@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         assert_transitions,
         assert_user_exit,
     )
-    from .async_event import AsyncEvent, EventLog, InstanceView, SignalView
+    from .async_event import AsyncEvent, EventLog, InstanceView, Record, SignalView
     from .clock import SimulatedClock
     from .errors import (
         CannotEndError,
@@ -68,7 +68,7 @@ _HOMES = {
         "assert_transitions",
         "assert_user_exit",
     ),
-    "async_event": ("AsyncEvent", "EventLog", "InstanceView", "SignalView"),
+    "async_event": ("AsyncEvent", "EventLog", "InstanceView", "Record", "SignalView"),
     "clock": ("SimulatedClock",),
     "errors": (
         "CannotEndError",

@@ -275,9 +275,9 @@ def assert_reused(event: AsyncEvent, by: AsyncEvent | None = None) -> None:
             _fail(event, f"its instance reused by event {by.request_id}", f"an event that {start}", cause=cause)
     elif instance.reclaimed:
         cause = likely_cause(event._event)
-        if instance.reclaimed_because is None:
-            cause = "an idle instance is taken back after idle_reclaim seconds, and when its function is deleted"
-        _fail(event, expected, f"reclaimed ({instance.reclaimed_because or 'idle'})", cause=cause)
+        if instance.reclaimed_because == "idle":
+            cause = "an idle instance is taken back after idle_reclaim seconds"
+        _fail(event, expected, f"reclaimed ({instance.reclaimed_because})", cause=cause)
 
 
 # -- the status trace ------------------------------------------------------------------------------------------------

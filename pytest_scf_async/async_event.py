@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,14 +14,15 @@ from .clock import to_datetime
 from .errors import CannotEndError, GateNotReachedError, HandlerError, ScfUsageError
 from .instances import wire
 from .instances.calls import Call
-from .instances.event import Event, Gate, SignalDelivery
+from .instances.event import Event, Gate, Record, SignalDelivery
 from .instances.instance import Doing
 from .instances.lockstep import Lockstep
+from .instances.places import find
 from .instances.termination import terminate
 from .model import LogLine, Status
 from .report.timeline import timeline_text
 
-__all__ = ["AsyncEvent", "EventLog", "InstanceView", "Json", "SignalView"]
+__all__ = ["AsyncEvent", "EventLog", "InstanceView", "Json", "Record", "SignalView"]
 
 Json = Any
 """What ``json`` reads and writes: dict, list, str, int, float, bool or None."""
@@ -68,7 +70,7 @@ class InstanceView:
 
     pid: int
     tmp: str
-    """The host's path of the instance's own ``/tmp``."""
+    """A path of the host at which a test finds the instance's own ``/tmp`` while the instance lives."""
     cold: bool
     """It was started for this event."""
     doing: str
@@ -76,6 +78,8 @@ class InstanceView:
     alive: bool
     reclaimed: bool
     reclaimed_because: str | None
+    lost_files: tuple[str, ...] = ()
+    """What was in its ``/tmp`` when it was reclaimed: paths below ``/tmp``, in order; empty while it lives."""
 
 
 class AsyncEvent:
@@ -147,6 +151,12 @@ class AsyncEvent:
         return EventLog(self._event.log)
 
     @property
+    def records(self) -> list[Record]:
+        """What the handler and its fakes reported with ``pytest_scf_async.inside.record``, in true order."""
+        self._lockstep.look()
+        return list(self._event.records)
+
+    @property
     def transitions(self) -> list[tuple[Status, datetime]]:
         """The statuses that it has had, each with the simulated time of its beginning."""
         self._look()
@@ -201,11 +211,12 @@ class AsyncEvent:
             alive=not instance.gone,
             reclaimed=instance.gone,
             reclaimed_because=self._event.reclaimed_because,
+            lost_files=instance.sandbox.lost_files,
         )
 
     @property
     def timeline(self) -> str:
-        """Transitions, signals, waits and log lines on one axis of simulated time, as text."""
+        """Transitions, signals, waits, records and log lines on one axis of simulated time, as text."""
         self._lockstep.look()
         return timeline_text(self._event.timeline, self._event.record.start_us)
 
@@ -217,7 +228,8 @@ class AsyncEvent:
         Raises ``CannotEndError`` when it cannot end: a wait for something real that does not come, or a loop that
         computes for ever.
         """
-        self._drive(f"wait() on event {self.request_id}", lambda: self._event.ended, moves_clock=True)
+        name = f"wait() on event {self.request_id}"
+        self._drive(name, lambda: self._event.ended, moves_clock=True, leases=True)
         return self
 
     def settle(self) -> AsyncEvent:
@@ -246,7 +258,12 @@ class AsyncEvent:
             return self
         where = f"wait_for_log({shown}{f', count={count}' if count > 1 else ''})"
         gate = Gate(lockstep.gates.name("log"), where)
-        description: wire.JsonObject = {"id": gate.identity, "count": count - already, "regular": False}
+        description: wire.JsonObject = {
+            "id": gate.identity,
+            "at": "log",
+            "count": count - already,
+            "regular": False,
+        }
         if isinstance(pattern, str):
             description |= {"pattern": pattern, "flags": 0}
         else:
@@ -255,14 +272,21 @@ class AsyncEvent:
         return self
 
     def run_to(self, place: str) -> AsyncEvent:
-        """Run to a place in the code and stand there: ``"init"`` is before the first line of the user's module.
+        """Run to a place in the code and stand there: before its first line has run, on whatever thread comes to it.
 
-        Raises ``ScfUsageError`` for another place, and for an event that is past it; ``GateNotReachedError`` for an
-        event on a warm instance, which has no init.
+        ``"init"`` is before the first line of the user's module. ``"export.py:42"`` is before that line of a file of
+        the code directory, named by its base name or the end of its path (``"pkg/export.py:42"``).
+        ``"function_name"`` or ``"Class.method"`` is before the first line of a function's body. ``"#3"`` behind a line
+        or a function is its third pass, counted from the event's first line; without a number it is the next pass. A
+        pass is that a statement begins, or that a loop comes back to its head.
+
+        Raises ``ScfUsageError`` for a place that is not there (with what is near), for one that the event is past, and
+        for a numbered pass of an event that has started when nothing has counted; ``GateNotReachedError``, with its
+        log, when the event ends without it, or has no init because its instance is warm.
         """
-        if place != "init":
-            raise ScfUsageError(f"run_to({place!r}) is not valid: it takes 'init'")
         event = self._event
+        if place != "init":
+            return self._run_to_place(place)
         if event.phase != "pending":
             raise ScfUsageError(f"run_to('init'): event {self.request_id} is past its init; it is {self.doing}")
         gate = Gate("init", "run_to('init')")
@@ -271,6 +295,56 @@ class AsyncEvent:
             raise GateNotReachedError(
                 f"run_to('init'): event {self.request_id} runs on a warm instance, whose init is over"
             )
+        return self
+
+    def _run_to_place(self, named: str) -> AsyncEvent:
+        lockstep, event = self._lockstep, self._event
+        lockstep.look()
+        where = f"run_to({named!r})"
+        codes = [event.function.code_to_run(), event.function.code]
+        place = find(named, [code.directory for code in codes], codes[0].entry)
+        with lockstep.locked():
+            at_init = event.instance is not None and event.instance.gated == "init"
+            begun = event.instance is not None and not at_init
+            if place.number is not None and begun and place not in event.places and not event.ended:
+                raise ScfUsageError(
+                    f"{where}: event {self.request_id} has started, and nothing counted its passes of {place.text} from "
+                    f"its first line on; run_to({place.text!r}) is the next pass from here, and a gate there that is set "
+                    "before the event starts has them counted"
+                )
+            passed = lockstep.gates.count(event, place)
+            number = passed + 1 if place.number is None else place.number
+            if passed >= number and not event.ended:
+                if passed == number and lockstep.gates.stands_at(event, place):
+                    return self
+                raise ScfUsageError(f"{where}: event {self.request_id} is past that: it has come there {passed} times")
+        gate = Gate(lockstep.gates.name("line"), where, place=place)
+        description = {"id": gate.identity, "at": "line", "slot": event.places[place], "pass": number}
+        self._go_to_gate(where, gate, description, lambda: False)
+        return self
+
+    def wait_until_listening(self, signum: int = signal.SIGTERM) -> AsyncEvent:
+        """Run until user code has installed a handler for *signum*, and stand right behind that ``signal.signal`` call.
+
+        A termination that follows meets the handler before the next line has run. When one is installed already the
+        call returns at once; an event that starts on such a warm instance stands before its handler is called.
+        ``SIG_DFL`` and ``SIG_IGN`` are no handlers. Raises ``ScfUsageError`` for what is no signal that can be
+        handled; ``GateNotReachedError``, with its log, when the event ends without it.
+        """
+        lockstep, event = self._lockstep, self._event
+        if event.function.hides_listening is not None:
+            raise ScfUsageError(f"wait_until_listening(): {event.function.hides_listening}")
+        name = _signal_name(signum)
+        lockstep.look()
+        instance = event.instance
+        if instance is not None and signum in instance.listening and not event.ended:
+            return self
+        shown = "" if signum == signal.SIGTERM else f"signal.{name}"
+        where = f"wait_until_listening({shown})"
+        gate = Gate(lockstep.gates.name("listening"), where)
+        description: wire.JsonObject = {"id": gate.identity, "at": "listening", "signum": int(signum)}
+        hint = f"user code never called signal.signal(signal.{name}, ...) with a handler"
+        self._go_to_gate(where, gate, description, lambda: False, hint)
         return self
 
     def terminate(self, grace_shutdown: bool = False, when: Literal["settled", "now"] = "settled") -> None:
@@ -305,11 +379,16 @@ class AsyncEvent:
         self._lockstep.look()
         self._event.looked_at = self._event.looked_at or self._event.ended
 
-    def _drive(self, name: str, done: Callable[[], bool], *, moves_clock: bool = False) -> None:
-        self._lockstep.drive(Call(name, done, moves_clock=moves_clock, event=self._event))
+    def _drive(self, name: str, done: Callable[[], bool], *, moves_clock: bool = False, leases: bool = False) -> None:
+        self._lockstep.drive(Call(name, done, moves_clock=moves_clock, leases=leases, event=self._event))
 
     def _go_to_gate(
-        self, where: str, gate: Gate, description: wire.JsonObject | None, there_anyway: Callable[[], bool]
+        self,
+        where: str,
+        gate: Gate,
+        description: wire.JsonObject | None,
+        there_anyway: Callable[[], bool],
+        hint: str | None = None,
     ) -> None:
         lockstep, event = self._lockstep, self._event
 
@@ -330,7 +409,7 @@ class AsyncEvent:
             ended = f"is {event.status} ({event.record.status_code})" if event.ended else "runs"
             raise GateNotReachedError(
                 f"event {self.request_id} of {event.function.configuration.name} {ended} and never reached {where}; "
-                f"its log is:\n{self.log}"
+                f"{'' if hint is None else hint + '; '}its log is:\n{self.log}"
             )
 
     def __repr__(self) -> str:
@@ -344,6 +423,16 @@ def line_matcher(pattern: str | re.Pattern[str]) -> tuple[str, Callable[[str], b
     if isinstance(getattr(pattern, "pattern", None), str):  # a pattern for bytes finds nothing in a line
         return f"re.compile({pattern.pattern!r})", lambda line: pattern.search(line.removesuffix("\r")) is not None
     raise ScfUsageError(f"pattern={pattern!r} is not valid: it is a str or a compiled pattern for str")
+
+
+def _signal_name(signum: object) -> str:
+    """The name of a signal that a handler can be installed for; ``ScfUsageError`` for anything else."""
+    cannot = (signal.SIGKILL, signal.SIGSTOP)
+    if isinstance(signum, int) and not isinstance(signum, bool) and signum in signal.valid_signals():
+        if signum not in cannot:
+            return signal.Signals(signum).name if signum in list(signal.Signals) else str(int(signum))
+        raise ScfUsageError(f"signum={signum!r} is not valid: no handler can be installed for it")
+    raise ScfUsageError(f"signum={signum!r} is not valid: it is the number of a signal, such as signal.SIGTERM")
 
 
 def _signal_view(delivery: SignalDelivery) -> SignalView:

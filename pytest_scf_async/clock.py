@@ -22,6 +22,8 @@ MICROSECOND = timedelta(microseconds=1)
 LAST_US = (datetime.max.replace(tzinfo=timezone.utc) - EPOCH) // MICROSECOND
 """The last instant that a ``datetime`` can have."""
 
+SMALL_HEAP = 64
+"""Due things among which cancelled ones are not looked for."""
 PLATFORM = 0
 """Priority of what the platform does: at one instant a timeout comes before a wake-up."""
 WAKE_UP = 1
@@ -63,6 +65,10 @@ def duration_us(value: float | timedelta, source: str) -> int:
     return us
 
 
+def _nothing() -> None:
+    pass
+
+
 class DueThing:
     """Something that happens at a simulated time: ``fire`` is called when it has come and its turn is there."""
 
@@ -77,6 +83,7 @@ class DueThing:
 
     def cancel(self) -> None:
         self.cancelled = True
+        self.fire = _nothing  # what it would have done may hold an event, or an instance
 
     def __lt__(self, other: DueThing) -> bool:
         return self.key < other.key
@@ -99,6 +106,7 @@ class SimulatedClock:
         self._page: MutableSequence[int] = [0, 0, 0] if page is None else page
         self._page[0] = start_us
         self._heap: list[DueThing] = []
+        self._tidy_at = SMALL_HEAP
         self._added = 0
         self._driver: Driver | None = None
 
@@ -163,7 +171,15 @@ class SimulatedClock:
         self._added += 1
         thing = DueThing((due_us, priority, order, self._added), fire, what)
         heapq.heappush(self._heap, thing)
+        if len(self._heap) > self._tidy_at:
+            self._tidy()
         return thing
+
+    def _tidy(self) -> None:
+        """Throw out what was cancelled: a timeout of a day stays for a day, and its event ended long ago."""
+        self._heap = [thing for thing in self._heap if not thing.cancelled]
+        heapq.heapify(self._heap)
+        self._tidy_at = max(SMALL_HEAP, 2 * len(self._heap))
 
     def detach(self) -> None:
         """Keep the time, and let nothing be due any more: the runtime is closed."""
@@ -178,10 +194,17 @@ class SimulatedClock:
             return heapq.heappop(self._heap)
         return None
 
-    def next_due_us(self) -> int | None:
-        """When the next thing is due, in microseconds since the epoch; ``None`` when nothing is."""
+    def next_due_us(self, besides: DueThing | None = None) -> int | None:
+        """When the next thing *besides* one is due, in microseconds since the epoch; ``None`` when nothing is."""
         self._drop_cancelled()
-        return self._heap[0].due_us if self._heap else None
+        heap = self._heap
+        if not heap or heap[0] is not besides:
+            return heap[0].due_us if heap else None
+        first = heapq.heappop(heap)
+        self._drop_cancelled()
+        due = heap[0].due_us if heap else None
+        heapq.heappush(heap, first)
+        return due
 
     def jump(self, to: int) -> None:
         """Set the time; never back."""

@@ -2,39 +2,54 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+import os
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, Final, Protocol
 
 from .async_event import AsyncEvent, Json
-from .errors import ScfApiError, ScfUsageError
+from .deployment import UNCHANGED, Unchanged
+from .errors import ScfUsageError
 from .instances.event import FunctionVersion
-from .model import INVOKE_TYPES, FunctionConfiguration, api_error, payload_text
+from .model import INVOKE_TYPES, FunctionConfiguration, Versions, api_error, payload_text
 
-__all__ = ["LATEST", "Function"]
+__all__ = ["Function"]
 
-LATEST: Final = "$LATEST"
-_LATEST_NAMES: Final = (None, LATEST, "$DEFAULT")
+LOCKED: Final[Mapping[str, str]] = {
+    "async_run": "document 51519: sync and async execution cannot be switched",
+    "runtime": "UpdateFunctionConfiguration has no such field",
+    "name": "UpdateFunctionConfiguration has no such field",
+    "namespace": "UpdateFunctionConfiguration has no such field",
+}
+"""What a function keeps for life, and why."""
 
 
 class Platform(Protocol):
     """What a function asks of its runtime."""
 
-    def _accept(self, function: Function, payload: str, invoke_type: str) -> AsyncEvent: ...
-    def _delete(self, function: Function) -> None: ...
+    def _accept(self, function: Function, payload: str, qualifier: str | None, invoke_type: str) -> AsyncEvent: ...
+    def _update(self, function: Function, code: object, handler: str | None, given: Mapping[str, Any]) -> None: ...
+    def _publish(self, function: Function, description: str) -> str: ...
+    def _delete(self, function: Function, qualifier: str | None) -> None: ...
 
 
 class Function:
     """A deployed function."""
 
-    def __init__(self, platform: Platform, version: FunctionVersion) -> None:
+    def __init__(self, platform: Platform, latest: FunctionVersion) -> None:
         self._platform = platform
-        self._version = version
+        self._versions = Versions(latest.configuration.name, latest)
         self._deleted = False
         self.events: Final[list[AsyncEvent]] = []
         """Its events in order of acceptance, those of sync functions too."""
 
     @property
+    def _version(self) -> FunctionVersion:
+        return self._versions.latest
+
+    @property
     def configuration(self) -> FunctionConfiguration:
-        """What it is configured with."""
+        """What ``$LATEST`` is configured with."""
         return self._version.configuration
 
     @property
@@ -45,13 +60,26 @@ class Function:
     def namespace(self) -> str:
         return self._version.configuration.namespace
 
+    @property
+    def versions(self) -> list[str]:
+        """``$LATEST`` and the published versions, newest first."""
+        return self._versions.numbers
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """The version that each alias points to; every function has the alias ``$DEFAULT``."""
+        return self._versions.aliases
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
     def invoke_async(
         self, payload: Json = None, *, qualifier: str | None = None, invoke_type: str = "OTHERS"
     ) -> AsyncEvent:
         """Have the platform accept an event with *payload* (JSON, 128 KB at most); none of its code runs yet.
 
-        Raises ``ScfUsageError`` for a function that is not async and for a payload that is not valid,
-        ``ScfApiError`` for an unknown *qualifier* or *invoke_type* and where ``max_instances`` is reached.
+        *qualifier* is a version, an alias, or ``$LATEST``, which is the default. Raises ``ScfUsageError`` for a
+        function that is not async and for a payload that is not valid, ``ScfApiError`` for an unknown *qualifier*
+        (``ResourceNotFound.Qualifier``) or *invoke_type*, and where ``max_instances`` is reached.
         """
         if not self.configuration.async_run:
             raise ScfUsageError(
@@ -61,27 +89,99 @@ class Function:
             )
         return self._invoke(payload, qualifier, invoke_type)
 
-    def run(self, payload: Json = None) -> Json:
+    def run(self, payload: Json = None, *, qualifier: str | None = None) -> Json:
         """Invoke, wait for the end, and give the result; raises ``HandlerError`` with the platform's error body."""
-        event = self._invoke(payload, None, "OTHERS")
+        event = self._invoke(payload, qualifier, "OTHERS")
         return event.wait().result
 
-    def delete(self) -> None:
-        """DeleteFunction: running events are ABORTED (499), their instances reclaimed."""
-        if self._deleted:
-            raise api_error("ResourceNotFound.Function", function_name=self.name, namespace=self.namespace)
-        self._platform._delete(self)
-        self._deleted = True
-
     def _invoke(self, payload: Json, qualifier: str | None, invoke_type: str) -> AsyncEvent:
-        if self._deleted:
-            raise api_error("ResourceNotFound.Function", function_name=self.name, namespace=self.namespace)
-        if qualifier not in _LATEST_NAMES:
-            raise ScfApiError("ResourceNotFound.Qualifier", f"function {self.name} has no qualifier {qualifier!r}")
+        self._require()
         if invoke_type not in INVOKE_TYPES:
             raise api_error("InvalidParameterValue.InvokeType", value=invoke_type, valid=", ".join(INVOKE_TYPES))
         text = payload_text(payload, async_run=self.configuration.async_run)
-        return self._platform._accept(self, text, invoke_type)
+        return self._platform._accept(self, text, qualifier, invoke_type)
+
+    # -- versions ----------------------------------------------------------------------------------------------------
+
+    def update(
+        self,
+        code: str | os.PathLike[str] | Callable[..., object] | None = None,
+        *,
+        handler: str | None = None,
+        timeout: float | timedelta | Unchanged | None = UNCHANGED,
+        init_timeout: float | timedelta | Unchanged = UNCHANGED,
+        memory: int | Unchanged | None = UNCHANGED,
+        environment: Mapping[str, str] | Unchanged | None = UNCHANGED,
+        trace: bool | Unchanged = UNCHANGED,
+        max_instances: int | Unchanged | None = UNCHANGED,
+        **locked: object,
+    ) -> None:
+        """UpdateFunctionCode and UpdateFunctionConfiguration: change ``$LATEST``; what is not given stays.
+
+        *code* and *handler* are those of ``deploy``. Events that were accepted before finish on the old code and
+        configuration; idle instances of it are reclaimed. Published versions stay as they are, but *trace* and
+        *max_instances* are the function's, not a version's. None takes a limit, or the function's variables, away. Raises
+        ``ScfUsageError`` for a value that is not valid, and for what is locked at the deployment (*async_run*, …).
+        """
+        self._require()
+        for name in locked:
+            if name in LOCKED:
+                raise ScfUsageError(f"update({name}=...): {name} is locked when a function is made ({LOCKED[name]})")
+            raise TypeError(f"update() got an unexpected keyword argument {name!r}")
+        given = {
+            "timeout": timeout,
+            "init_timeout": init_timeout,
+            "memory": memory,
+            "environment": environment,
+            "trace": trace,
+            "max_instances": max_instances,
+        }
+        self._platform._update(self, code, handler, given)
+
+    def publish_version(self, description: str = "") -> str:
+        """PublishVersion (document 34415): keep ``$LATEST`` as it is now, and give its number: "1", "2", …"""
+        self._require()
+        return self._platform._publish(self, description)
+
+    def create_alias(self, name: str, version: str) -> None:
+        """CreateAlias (document 44164): *name* stands for *version* in a qualifier.
+
+        Raises ``ScfApiError``: ``InvalidParameterValue.Name``, ``ResourceInUse.Alias``,
+        ``ResourceNotFound.FunctionVersion``.
+        """
+        self._require()
+        self._versions.create_alias(name, version)
+
+    def update_alias(self, name: str, version: str) -> None:
+        """UpdateAlias (document 44161); ``$DEFAULT`` too. Events that were accepted before stay on their version.
+
+        Raises ``ScfApiError``: ``ResourceNotFound.Alias``, ``ResourceNotFound.FunctionVersion``.
+        """
+        self._require()
+        self._versions.update_alias(name, version)
+
+    def delete_alias(self, name: str) -> None:
+        """DeleteAlias: the version that it points to stays.
+
+        Raises ``ScfApiError``: ``ResourceNotFound.Alias``, and ``FailedOperation.DeleteAlias`` for ``$DEFAULT``.
+        """
+        self._require()
+        self._versions.delete_alias(name)
+
+    def delete(self, qualifier: str | None = None) -> None:
+        """DeleteFunction (document 18585): the function with all its versions, or the published version *qualifier*.
+
+        Running events of what is deleted are ABORTED (499), its instances reclaimed. Raises ``ScfApiError``
+        ``ResourceNotFound.Function``, ``ResourceNotFound.Qualifier``, ``UnsupportedOperation.AliasBind`` for a version
+        that an alias points to, ``InvalidParameterValue.Qualifier`` for ``$LATEST``.
+        """
+        self._require()
+        self._platform._delete(self, qualifier)
+        self._deleted = qualifier is None
+
+    def _require(self) -> None:
+        if self._deleted:
+            raise api_error("ResourceNotFound.Function", function_name=self.name, namespace=self.namespace)
 
     def __repr__(self) -> str:
         return f"<Function {self.namespace}/{self.name} {self._version.code.handler}>"

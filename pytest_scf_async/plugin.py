@@ -29,6 +29,8 @@ OPTIONS: Final = {
     "real_limit": "real seconds after which a blocking call ends with an error, whatever its progress",
     "compute_grace": "seconds of CPU time after which a thread that does not wait gives up its turn",
     "clock_reads_before_wait": "reads of the clock in a row after which a read counts as a wait of 1 ms",
+    "sandbox": "what an instance finds on disk: auto, namespaces, or none (a TMPDIR of its own)",
+    "leases": "whether an instance may move the clock itself while nothing else is due: true or false",
     "status_reads_limit": "reads of an event's status without a blocking call in between that are allowed",
     "start": "simulated time at which every test starts, with its zone: 2026-01-01T00:00:00+00:00",
     "timeout": "simulated seconds that an event may run",
@@ -43,8 +45,9 @@ OPTIONS: Final = {
 """The settings that have an ini option and its twin on the command line. The others are for `scf_settings`."""
 
 _WHOLE_NUMBERS: Final = ("clock_reads_before_wait", "status_reads_limit", "memory")
-_TEXTS: Final = ("graceful_return_status", "graceful_exit_status", "unlistened_signal_line")
-_SWITCHES: Final = {"true": True, "false": False}
+_TEXTS: Final = ("sandbox", "graceful_return_status", "graceful_exit_status", "unlistened_signal_line")
+_SWITCHES: Final = ("leases", "terminate_without_trace")
+_SWITCH_WORDS: Final = {"true": True, "false": False}
 
 SECTION_LINES: Final = 60
 """Lines of the head, and of the tail, that a report section shows of a longer log or timeline."""
@@ -86,7 +89,7 @@ def pytest_configure(config: pytest.Config) -> None:
         'is "path/to/file.py:main_handler", payload the event\'s data; the other keywords are those of '
         "ScfRuntime.deploy, the closest marker wins, and keywords of farther ones are kept.",
     )
-    config.stash[_OUTER_ZYGOTE] = _zygote_of_this_process() is not None
+    config.stash[_OUTER_ZYGOTE] = _zygote_of_this_process()
     if _given(config):
         _configured(config)  # a wrong value ends the session here, before the first test
 
@@ -100,13 +103,13 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """End the zygote, unless it is that of a session around this one (pytester in-process)."""
-    if _zygote_of_this_process() is not None and not config.stash.get(_OUTER_ZYGOTE, False):
+    if _zygote_of_this_process() and not config.stash.get(_OUTER_ZYGOTE, False):
         sys.modules["pytest_scf_async.instances.zygote"].close_shared_zygote()
 
 
-def _zygote_of_this_process() -> object:
+def _zygote_of_this_process() -> bool:
     module = sys.modules.get("pytest_scf_async.instances.zygote")
-    return None if module is None else module._shared
+    return module is not None and module.has_shared_zygote()
 
 
 def _flag(name: str) -> str:
@@ -148,8 +151,8 @@ def _value(name: str, text: str, source: str) -> object:
         return _time(text, source)
     if name in _TEXTS:
         return text
-    if name == "terminate_without_trace":
-        return _SWITCHES.get(text.lower(), text)
+    if name in _SWITCHES:
+        return _SWITCH_WORDS.get(text.lower(), text)
     try:
         return int(text) if name in _WHOLE_NUMBERS else float(text)
     except ValueError:
@@ -252,7 +255,9 @@ def scf_settings(request: pytest.FixtureRequest) -> ScfSettings:
 
 
 @pytest.fixture
-def scf_runtime(request: pytest.FixtureRequest, scf_settings: ScfSettings) -> Iterator[ScfRuntime]:
+def scf_runtime(
+    request: pytest.FixtureRequest, scf_settings: ScfSettings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ScfRuntime]:
     """A fresh runtime: no functions, no events, a clock of its own; everything in it dies with the test."""
     from .errors import UnsupportedPlatformError
     from .runtime import ScfRuntime
@@ -264,6 +269,8 @@ def scf_runtime(request: pytest.FixtureRequest, scf_settings: ScfSettings) -> It
             settings,
             seed=node.nodeid,
             lookup=(request.path.parent, request.config.rootpath),
+            base_temp=tmp_path_factory.getbasetemp(),
+            root=request.config.rootpath,
             on_instance_started=_caller(hook.pytest_scf_async_instance_started, "instance"),
             on_event_ended=_caller(hook.pytest_scf_async_event_ended, "event"),
         )

@@ -5,10 +5,13 @@ from __future__ import annotations
 import mmap
 import os
 import random
+import shutil
+import tempfile
 import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, cast
@@ -16,24 +19,27 @@ from typing import Any, Final, cast
 from .answers import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
 from .async_event import AsyncEvent, InstanceView
 from .clock import SimulatedClock, duration_us, to_datetime, to_us
+from .deployment import changed_configuration, first_configuration
 from .errors import CannotEndError, ScfAsyncWarning, ScfUsageError
-from .function import LATEST, Function
+from .function import Function
 from .instances import wire
 from .instances.calls import Call
-from .instances.code import resolve
+from .instances.code import Copy, resolve, resolve_again
 from .instances.event import Event, FunctionVersion
+from .instances.layers import layer_paths, mounted_directories
 from .instances.lockstep import Lockstep
 from .instances.pool import Pool
+from .instances.sandbox import Sandboxes
 from .instances.termination import terminate
-from .instances.zygote import bury_shared_zygote, require_linux, shared_zygote
+from .instances.zygote import bury_shared_zygote, require_linux
 from .model import (
+    LATEST,
     EventRecord,
     Fact,
     OpenReadings,
     Status,
     StatusTrace,
     api_error,
-    function_configuration,
     valid_name,
 )
 from .settings import ScfSettings
@@ -45,7 +51,8 @@ class ScfRuntime:
     """The platform of one test: functions, events, and a clock of their own. Also a context manager.
 
     *settings* are the defaults of everything; *seed* is what request ids are drawn from; *lookup* are the directories
-    in which relative code paths are looked up, by default the current one. *on_instance_started* and *on_event_ended*
+    in which relative code paths are looked up, by default the current one. What lies in the directory
+    *base_temp* can be written by handlers, what lies in *root* only read; both are at their own paths. *on_instance_started* and *on_event_ended*
     are told of each cold start and of each end, in the middle of the call that runs it.
     """
 
@@ -56,6 +63,8 @@ class ScfRuntime:
         start: datetime | None = None,
         seed: str = "",
         lookup: Iterable[str | os.PathLike[str]] = (),
+        base_temp: str | os.PathLike[str] | None = None,
+        root: str | os.PathLike[str] | None = None,
         on_instance_started: Callable[[InstanceView], object] | None = None,
         on_event_ended: Callable[[AsyncEvent], object] | None = None,
     ) -> None:
@@ -72,7 +81,8 @@ class ScfRuntime:
         page = cast(MutableSequence[int], self._page)
         self.clock: Final = SimulatedClock(start or self.settings.start, page=page)
         self._page[wire.CLOCK_BOOT] = self.clock.now_us - wire.UPTIME_US
-        self._pool = Pool(self.settings, self.clock, self._clock_file)
+        sandboxes = Sandboxes(self.settings, *(None if each is None else os.fspath(each) for each in (base_temp, root)))
+        self._pool = Pool(self.settings, self.clock, self._clock_file, sandboxes)
         self._lockstep = Lockstep(self.clock, self._pool, self.settings, self._next_order)
         self._lockstep.on_end = self._ended
         self._lockstep.on_start = self._started
@@ -81,6 +91,7 @@ class ScfRuntime:
         self._functions: dict[tuple[str, str], Function] = {}
         self._events: dict[str, AsyncEvent] = {}
         self._closed = False
+        self._own_scratch = ""
         self._deploy_source = "deploy(...)"
         self._on_event_ended = on_event_ended
         self._on_instance_started = on_instance_started
@@ -102,43 +113,34 @@ class ScfRuntime:
         async_run: bool | None = None,
         trace: bool | None = None,
         max_instances: int | None = None,
+        layers: Sequence[str | os.PathLike[str]] = (),
+        mounts: Sequence[str | os.PathLike[str] | tuple[str | os.PathLike[str], str | os.PathLike[str]]] = (),
     ) -> Function:
         """Make a function of *code*: ``"path/to/file.py:main_handler"``, a code directory or zip with *handler*
         ``"index.main_handler"``, or a function of an importable module or test file.
 
         What is not given comes from the settings. *timeout* and *init_timeout* are simulated seconds, *memory* is MB.
+        *layers* are directories and zips that appear at ``/opt``, later ones over earlier ones; *mounts* are directories
+        of the host that handlers may write, each at its own path, or as a pair with its path in an instance.
         Raises ``ScfUsageError`` with the value, where it came from, and what is valid.
         """
+        resolved = resolve(code, handler, self._lookup, self._scratch)
         given = {
+            "name": self._free_name(resolved.stem, namespace or self.settings.namespace) if name is None else name,
+            "handler": resolved.handler,
             "runtime": runtime,
             "namespace": namespace,
             "timeout": timeout,
             "init_timeout": init_timeout,
             "memory": memory,
+            "environment": environment,
             "async_run": async_run,
             "trace": trace,
+            "max_instances": max_instances,
+            "layers": layer_paths(layers, self._lookup),
+            "mounts": mounted_directories(mounts, self._lookup),
         }
-        given = {key: value for key, value in given.items() if value is not None}
-        values: dict[str, Any] = {
-            key: given.get(key, getattr(self.settings, key))
-            for key in ("runtime", "namespace", "timeout", "init_timeout", "memory", "async_run", "trace")
-        }
-        values["environment"] = environment
-        if isinstance(environment, (Mapping, type(None))):
-            values["environment"] = {**self.settings.environment, **(environment or {})}
-        sources = {key: self._deploy_source if key in given else self.settings.source(key) for key in values}
-        if environment is not None:
-            sources["environment"] = self._deploy_source
-        sources |= dict.fromkeys(("name", "max_instances"), self._deploy_source)
-        sources["environment key"] = sources["environment"]
-        resolved = resolve(code, handler, self._lookup, lambda: shared_zygote().scratch)
-        configuration = function_configuration(
-            name=self._free_name(resolved.stem, str(values["namespace"])) if name is None else name,
-            handler=resolved.handler,
-            max_instances=max_instances,
-            sources=sources,
-            **values,
-        )
+        configuration = first_configuration(self.settings, given, self._deploy_source)
         key = (configuration.namespace, configuration.name)
         if key in self._functions:
             raise ScfUsageError(
@@ -201,7 +203,9 @@ class ScfRuntime:
         Raises ``ScfApiError`` as the platform does: ``ResourceNotFound.Function``, ``InvalidParameterValue.Limit``, ….
         """
         self._lockstep.look()
-        self._require_function(function_name, namespace)
+        function = self._require_function(function_name, namespace)
+        if qualifier is not None:
+            qualifier = function._versions.resolve(qualifier, "ResourceNotFound.Version").version
         page = self._trace.list_events(
             now_us=self.clock.now_us,
             function_name=function_name,
@@ -243,12 +247,12 @@ class ScfRuntime:
         event = self._events.get(request_id)
         if event is None or event not in function.events or not function.configuration.async_run:
             raise api_error("ResourceNotFound.AsyncEvent", request_id=request_id)
-        if not event._event.record.recorded:
+        if not event._event.record.recorded or not function.configuration.trace:
             if not self.settings.terminate_without_trace:
                 raise api_error("ResourceNotFound.AsyncEvent", request_id=request_id)
             warnings.warn(
-                f"event {request_id} was accepted while the status trace of {function_name} was off; the documents "
-                "leave open whether it can be terminated (setting terminate_without_trace)",
+                f"the status trace of {function_name} is off, or was when event {request_id} was accepted; "
+                "the documents leave open whether it can be terminated (setting terminate_without_trace)",
                 ScfAsyncWarning,
                 stacklevel=2,
             )
@@ -267,6 +271,7 @@ class ScfRuntime:
                 f"wait_all() of {len(wanted)} events",
                 lambda: all(event._event.ended for event in wanted),
                 moves_clock=True,
+                leases=True,
                 opens_all_gates=True,
             )
         )
@@ -307,6 +312,8 @@ class ScfRuntime:
         finally:
             for event in self._events.values():
                 event._event.ended_by_close = event._event.ended_by_close or not event._event.ended
+            if self._own_scratch:
+                shutil.rmtree(self._own_scratch, ignore_errors=True)
             self.clock.detach()
             self._page.release()
             self._map.close()
@@ -335,12 +342,13 @@ class ScfRuntime:
         self._page[wire.CLOCK_SEQUENCE] += 1
         return int(self._page[wire.CLOCK_SEQUENCE])
 
-    def _accept(self, function: Function, payload: str, invoke_type: str) -> AsyncEvent:
+    def _accept(self, function: Function, payload: str, qualifier: str | None, invoke_type: str) -> AsyncEvent:
         if self._closed:
             raise ScfUsageError(f"function {function.name!r} belongs to a runtime that is closed")
-        configuration = function.configuration
-        limit = configuration.max_instances
         with self._lockstep.locked():
+            version = function._versions.resolve(qualifier)
+            configuration = version.configuration
+            limit = configuration.max_instances
             if limit is not None and sum(not event._event.ended for event in function.events) >= limit:
                 raise api_error("LimitExceeded.Quota", function_name=function.name, limit=limit)
             record = EventRecord(
@@ -348,7 +356,7 @@ class ScfRuntime:
                 request_id=str(uuid.UUID(int=self._random.getrandbits(128), version=4)),
                 function_name=configuration.name,
                 namespace=configuration.namespace,
-                qualifier=function._version.version,
+                qualifier=version.version,
                 invoke_type=invoke_type,
                 recorded=configuration.records_events,
                 start_us=self.clock.now_us,
@@ -356,7 +364,7 @@ class ScfRuntime:
             settings = self.settings
             event = Event(
                 record=record,
-                function=function._version,
+                function=version,
                 payload=payload,
                 readings=OpenReadings(Status(settings.graceful_return_status), Status(settings.graceful_exit_status)),
                 time_us=lambda: self.clock.now_us,
@@ -392,16 +400,53 @@ class ScfRuntime:
         finally:
             self._deploy_source = before
 
-    def _delete(self, function: Function) -> None:
-        lockstep = self._lockstep
+    def _update(self, function: Function, code: object, handler: str | None, given: Mapping[str, Any]) -> None:
+        source = "update(...)"
+        with self._lockstep.locked():
+            versions = function._versions
+            before = versions.latest
+            resolved = before.code
+            if code is not None or handler is not None:
+                resolved = resolve_again(before.code, code, handler, self._lookup, self._scratch)
+                given = {**given, "handler": resolved.handler}
+            configuration = changed_configuration(self.settings, before.configuration, given, source)
+            versions.latest = FunctionVersion(configuration, resolved, LATEST)
+            self._pool.retire(before, "function updated")
+            for version in versions.published:
+                version.configuration = replace(
+                    version.configuration, trace=configuration.trace, max_instances=configuration.max_instances
+                )
+            if not configuration.trace:
+                self._trace.disable(function.name, function.namespace)
+
+    def _publish(self, function: Function, description: str) -> str:
+        with self._lockstep.locked():
+            latest = function._versions.latest
+            copy = Copy(latest.code, self._scratch())
+            return function._versions.publish(
+                lambda number: FunctionVersion(latest.configuration, latest.code, number, description, copy)
+            )
+
+    def _delete(self, function: Function, qualifier: str | None) -> None:
+        lockstep, versions = self._lockstep, function._versions
         with lockstep.locked():
+            deleted = versions.all if qualifier is None else [versions.remove(qualifier)]
             for event in function.events:
-                if not event._event.ended:
+                if not event._event.ended and (qualifier is None or event._event.function in deleted):
                     lockstep.end(event._event, Fact.FUNCTION_DELETED)
-            for instance in self._pool.idle_of(function._version):
-                self._pool.reclaim(instance)
-            del self._functions[function.namespace, function.name]
-            self._trace.disable(function.name, function.namespace)
+            for version in deleted:
+                self._pool.retire(version, "function deleted")
+                if version.copy is not None:
+                    version.copy.remove()
+            if qualifier is None:
+                del self._functions[function.namespace, function.name]
+                self._trace.disable(function.name, function.namespace)
+
+    def _scratch(self) -> str:
+        """A directory of this runtime, which goes when it is closed."""
+        if not os.path.isdir(self._own_scratch):
+            self._own_scratch = tempfile.mkdtemp(prefix="runtime-", dir=self._pool.sandboxes.zygote().scratch)
+        return self._own_scratch
 
     def _require_function(self, name: str, namespace: str) -> Function:
         if namespace != "default" and all(known != namespace for known, _ in self._functions):

@@ -40,6 +40,10 @@ class ScfSettings:
     """Seconds of its own CPU time after which a thread that does not wait gives up its turn."""
     clock_reads_before_wait: int = 1000
     """Reads of the clock in a row after which a read counts as a wait of one millisecond."""
+    sandbox: str = "auto"
+    """What an instance finds on disk: "namespaces", "none" (a TMPDIR), or "auto": the former where the kernel allows."""
+    leases: bool = True
+    """Whether an instance may move the clock itself while nothing else is due; False only makes sleeps slower."""
     idle_reclaim: float = 300.0
     """Simulated seconds after which an idle instance is reclaimed."""
     start: datetime | None = None
@@ -118,7 +122,8 @@ class ScfSettings:
 
 _EARLIEST_START: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _LATEST_START: Final = datetime(9000, 1, 1, tzinfo=timezone.utc)
-_CHOICES: Final[Mapping[str, tuple[str, str]]] = {
+_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "sandbox": ("auto", "namespaces", "none"),
     "graceful_return_status": ("FINISHED", "ABORTED"),
     "graceful_exit_status": ("FAILED", "ABORTED"),
     "unlistened_signal_line": ("received", "failed"),
@@ -173,10 +178,10 @@ def _checked_switch(name: str, value: object, source: str) -> bool:
 
 
 def _checked_choice(name: str, value: object, source: str) -> str:
-    first, second = _CHOICES[name]
-    if not isinstance(value, str) or value not in (first, second):
-        _refuse(name, value, source, f"{first!r} or {second!r}")
-    return first if value == first else second
+    choices = _CHOICES[name]
+    if not isinstance(value, str) or value not in choices:
+        _refuse(name, value, source, " or ".join(map(repr, choices)))
+    return choices[choices.index(value)]
 
 
 def _checked_start(name: str, value: object, source: str) -> datetime:
@@ -225,6 +230,8 @@ _CHECKS: Final[Mapping[str, Callable[[str, object, str], object]]] = {
     "graceful_return_status": _checked_choice,
     "graceful_exit_status": _checked_choice,
     "unlistened_signal_line": _checked_choice,
+    "sandbox": _checked_choice,
+    "leases": _checked_switch,
     "terminate_without_trace": _checked_switch,
     "async_run": _checked_switch,
     "trace": _checked_switch,

@@ -18,7 +18,7 @@ PACKAGE = "pytest_scf_async"
 # the package's __init__, and the two parts of instances with a rule of their own are rooms too.
 CORE = frozenset({"errors", "realtime", "settings", "model", "clock"})
 MACHINERY = CORE | {"instances", "bootstrap", "wire"}
-FACADE = MACHINERY | {"hookspecs", "report"}
+FACADE = MACHINERY | {"hookspecs", "report", "deployment"}
 KNOWS: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "hookspecs": frozenset(),
@@ -30,6 +30,7 @@ KNOWS: dict[str, frozenset[str]] = {
     "wire": frozenset(),
     "bootstrap": frozenset({"wire"}),
     "instances": MACHINERY,
+    "deployment": frozenset({"settings", "model"}),
     "report": frozenset({"model", "errors"}),
     "answers": frozenset({"model"}),
     "async_event": FACADE,

@@ -23,6 +23,8 @@ CHECK_EVERY = 0.05
 """Real seconds after which the bounds of a call are looked at although there is always something to hear."""
 CHILD_CPU_NS = 1_000_000
 """Processor time of children that counts as progress."""
+SEEN_CPU_NS = 1_000_000
+"""Processor time after which a thread that computes has seen that its lease is over."""
 
 
 @dataclass
@@ -34,6 +36,9 @@ class Call:
     moves_clock: bool = False
     target_us: int | None = None
     """Where time may move to at most; reaching it ends the call."""
+    leases: bool = False
+    """An instance that alone computes may move the clock itself, as far as nothing else is due: the call looks at
+    nothing between its waits."""
     past_held: bool = False
     past_overrun: bool = False
     event: Event | None = None
@@ -53,8 +58,11 @@ class Patience:
         self.progressed = self.checked = self.started
         self.progress = lockstep.progress
         self.pictures: dict[int, object] = {}
-        self.cpu: dict[int, tuple[int, int]] = {}
-        """By instance: how often it had parked, and the processor time that it had used by then."""
+        self.cpu: dict[int, tuple[tuple[int, int], int]] = {}
+        """By instance: how often it had waited, and the processor time that it had used by then."""
+        self.now_us = lockstep.clock.now_us
+        self.unleased_cpu: dict[int, int] = {}
+        """By instance: the processor time that it had used when its lease was ended because it does not speak."""
         self.child_cpu = -1
         self.quiet = False
 
@@ -77,8 +85,10 @@ class Patience:
         lockstep = self.lockstep
         for instance in busy or ():
             self._look_at(instance)
-        if lockstep.progress != self.progress or self._children_worked():
-            self.progress = lockstep.progress
+        if busy is not None:
+            lockstep.reports.check_memories()
+        if lockstep.progress != self.progress or lockstep.clock.now_us != self.now_us or self._children_worked():
+            self.progress, self.now_us = lockstep.progress, lockstep.clock.now_us
             self.progressed = now
         settings = lockstep.settings
         if now - self.progressed > settings.real_timeout:
@@ -101,6 +111,8 @@ class Patience:
             return
         running, picture = procfs.activity(instance.pid)
         if not running and picture and self.pictures.get(instance.number) == picture:
+            if self._ends_a_lease(instance, None):
+                return
             instance.turn = False
             instance.overtaken = True  # every thread of it sleeps in the kernel, and one of them outside the door
             self._ask(instance)
@@ -110,10 +122,10 @@ class Patience:
         if event is None or event.phase == "init":
             return
         used = procfs.cpu_ns(instance.pid)
-        parks, since = self.cpu.get(instance.number, (-1, 0))
-        if parks != instance.parks:
-            parks, since = self.cpu[instance.number] = instance.parks, used
-        if used - since > self.lockstep.settings.compute_grace * 1e9:
+        waits, since = self.cpu.get(instance.number, ((-1, 0), 0))
+        if waits != instance.waits:
+            waits, since = self.cpu[instance.number] = instance.waits, used
+        if used - since > self.lockstep.settings.compute_grace * 1e9 and not self._ends_a_lease(instance, used):
             instance.turn = False
             instance.overtaken = instance.overrun = True
             if event.repeatable:
@@ -121,6 +133,21 @@ class Patience:
                 grace = self.lockstep.settings.compute_grace
                 event.note("instance", f"computes for more than {grace:g} s of processor time: not repeatable")
             self._ask(instance)
+
+    def _ends_a_lease(self, instance: Instance, cpu_ns: int | None) -> bool:
+        """Before *instance* is overtaken: whether it has a lease whose end it has not seen for certain.
+
+        *cpu_ns* is the processor time that it has used; None: it sleeps in the kernel, and is not about to move time.
+        """
+        if instance.told_us is None:
+            return False
+        if instance.unleased_at != instance.waits:
+            instance.revoke_lease()
+            instance.unleased_at = instance.waits
+            self.unleased_cpu[instance.number] = cpu_ns or 0
+            self._ask(instance)
+            return True
+        return cpu_ns is not None and cpu_ns - self.unleased_cpu.get(instance.number, 0) < SEEN_CPU_NS
 
     @staticmethod
     def _ask(instance: Instance) -> None:
@@ -133,7 +160,8 @@ class Patience:
         total = 0
         for instance in self.lockstep.pool.instances:
             if instance.pid and not instance.gone and not instance.frozen:
-                total += sum(procfs.cpu_ns(pid) for pid in procfs.descendants_of(instance.pid))
+                below = procfs.descendants_of(instance.pid) if instance.children.possible else ()
+                total += sum(procfs.cpu_ns(pid) for pid in below)
         worked = total - self.child_cpu > CHILD_CPU_NS and self.child_cpu >= 0
         self.child_cpu = total
         return worked

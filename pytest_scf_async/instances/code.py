@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import inspect
 import os
+import shutil
+import stat
 import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import ScfUsageError
 
+LARGEST_CODE = 500 * 1024 * 1024
+"""Bytes of code that the platform takes, unpacked (document 11637)."""
 FORMS = (
     '"path/to/file.py:main_handler", a code directory or a zip with handler="index.main_handler", '
     "or a function of an importable module or test file"
@@ -52,15 +56,39 @@ def resolve(code: object, handler: str | None, lookup: tuple[str, ...], scratch:
     if handler is None:
         return _of_file(text, lookup)
     path = _find(text, text, lookup)
+    _check_handler(handler)
+    if zipfile.is_zipfile(path):
+        path = _unpack(path, scratch())
+    elif not os.path.isdir(path):
+        raise ScfUsageError(f"code is {text!r}, which is neither a directory nor a zip; with a handler it takes one")
+    return _of_directory(path, handler)
+
+
+def resolve_again(
+    before: Code, code: object, handler: str | None, lookup: tuple[str, ...], scratch: Callable[[], str]
+) -> Code:
+    """The ``Code`` of a function whose code was *before*, when it is given other code, another handler, or both.
+
+    A directory or a zip without a handler keeps the one that the function has. Raises what `resolve` raises.
+    """
+    if code is None:
+        assert handler is not None
+        _check_handler(handler)
+        return _of_directory(before.directory, handler)
+    if handler is None and isinstance(code, (str, os.PathLike)) and ":" not in str(os.fspath(code)):
+        handler = before.handler
+    return resolve(code, handler, lookup, scratch)
+
+
+def _check_handler(handler: str) -> None:
     if "." not in str(handler).strip("."):
         raise ScfUsageError(
             f"handler={handler!r} is not valid: it is the file without .py, a dot and the name of the function, "
             "as in 'index.main_handler'"
         )
-    if zipfile.is_zipfile(path):
-        path = _unpack(path, scratch())
-    elif not os.path.isdir(path):
-        raise ScfUsageError(f"code is {text!r}, which is neither a directory nor a zip; with a handler it takes one")
+
+
+def _of_directory(path: str, handler: str) -> Code:
     module, _, function = handler.rpartition(".")
     entry = os.path.join(path, *module.split(".")) + ".py"
     return Code(path, entry, module, function, module.rpartition(".")[2])
@@ -125,3 +153,62 @@ def _unpack(path: str, scratch: str) -> str:
                 raise ScfUsageError(f"{path} has the member {member!r}, which lies outside the code directory")
         archive.extractall(target)
     return target
+
+
+class Copy:
+    """The code of a published version, kept: instances run it where it was for as long as nothing there changes.
+
+    Hidden directories, ``__pycache__`` and virtual environments are left out.
+    """
+
+    def __init__(self, code: Code, scratch: str) -> None:
+        self._code = code
+        self._picture = _picture(code.directory)
+        size = sum(size for _, _, size in self._picture)
+        if size > LARGEST_CODE:
+            raise ScfUsageError(
+                f"publish_version() would keep {size:,} bytes of {code.directory}, and the platform takes "
+                f"{LARGEST_CODE:,} bytes of code at most; give the function a directory of its own"
+            )
+        self._directory = tempfile.mkdtemp(prefix="version-", dir=scratch)
+        for path, _, _ in self._picture:
+            target = os.path.join(self._directory, path)
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            shutil.copy2(os.path.join(code.directory, path), target)
+
+    def code_to_run(self) -> Code:
+        """The code where it was, or the copy once it is not the same there any more."""
+        code = self._code
+        if _picture(code.directory) == self._picture:
+            return code
+        return replace(
+            code,
+            directory=self._directory,
+            entry=os.path.join(self._directory, os.path.relpath(code.entry, code.directory)),
+        )
+
+    def remove(self) -> None:
+        """Remove the copy."""
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+
+def _picture(directory: str) -> list[tuple[str, int, int]]:
+    """Path, modification time (ns) and size of every file that belongs to the code."""
+    found: list[tuple[str, int, int]] = []
+    for parent, directories, files in os.walk(directory):
+        directories[:] = sorted(
+            name
+            for name in directories
+            if not name.startswith(".")
+            and name != "__pycache__"
+            and not os.path.exists(os.path.join(parent, name, "pyvenv.cfg"))
+        )
+        for name in sorted(files):
+            path = os.path.join(parent, name)
+            try:
+                state = os.stat(path)
+            except OSError:
+                continue  # a link to nothing, or a file that is gone again
+            if stat.S_ISREG(state.st_mode):
+                found.append((os.path.relpath(path, directory), state.st_mtime_ns, state.st_size))
+    return found

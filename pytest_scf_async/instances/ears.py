@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 
 from .instance import Instance
@@ -16,6 +17,8 @@ class Ears:
         self._channels: dict[int, Instance] = {}
         self._outputs: dict[int, Instance] = {}
         self._zygotes: dict[int, Zygote] = {}
+        self._children: dict[int, tuple[Instance, int]] = {}
+        """By descriptor, a pidfd: whose child it is that holds the clock, and its process id."""
 
     def add(self, instance: Instance) -> None:
         """Listen to *instance*, and to its zygote."""
@@ -33,6 +36,8 @@ class Ears:
         for fd, known in ((instance.channel.fileno(), self._channels), (instance.output, self._outputs)):
             if known.pop(fd, None) is not None:
                 self._forget(fd)
+        for fd in [fd for fd, (parent, _) in self._children.items() if parent is instance]:
+            self._stop_awaiting(fd)
 
     def watch_for_room(self, instance: Instance) -> None:
         """Hear of room in the channel of *instance* too, as long as it is full."""
@@ -53,6 +58,8 @@ class Ears:
                 heard[instance] = True
             elif (zygote := self._zygotes.get(fd)) is not None:
                 heard[zygote] = False
+            elif fd in self._children:
+                heard.setdefault(self._stop_awaiting(fd), False)
         for speaker in list(heard):
             if isinstance(speaker, Instance):
                 self._drop_closed(speaker)
@@ -60,8 +67,29 @@ class Ears:
                 self._zygotes.pop(speaker.connection.fileno(), None)
         return heard
 
+    def await_ends(self, instances: list[Instance]) -> None:
+        """Hear of the ends of the children that hold the clock, by the last look at those of *instances*."""
+        for instance in instances:
+            for child in instance.children.holding:
+                if (instance, child.pid) in self._children.values():
+                    continue
+                try:
+                    pidfd = os.pidfd_open(child.pid)
+                except OSError:
+                    continue  # it has just ended, or there is no descriptor left: the next look will tell
+                self._children[pidfd] = instance, child.pid
+                self._watch(pidfd)
+
     def close(self) -> None:
+        for pidfd in list(self._children):
+            self._stop_awaiting(pidfd)
         self._epoll.close()
+
+    def _stop_awaiting(self, pidfd: int) -> Instance:
+        instance, _ = self._children.pop(pidfd)
+        self._forget(pidfd)
+        os.close(pidfd)
+        return instance
 
     def _drop_closed(self, instance: Instance) -> None:
         """An end that is closed would be heard for ever."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
 
-from ..clock import DueThing
+from ..clock import DueThing, to_datetime
 from ..model import (
     SIGNAL_FAILED_LINE,
     SIGNAL_RECEIVED_LINE,
@@ -29,7 +30,8 @@ from ..model import (
     timed_out_message,
 )
 from . import wire
-from .code import Code
+from .code import Code, Copy
+from .places import Place
 
 if TYPE_CHECKING:
     from .instance import Instance
@@ -56,6 +58,21 @@ class Entry:
     time_us: int
     kind: Literal["status", "signal", "wait", "log", "record", "instance"]
     text: str
+    count: int = 1
+    """Equal waits in a row are one entry."""
+    last_us: int | None = None
+    """When the last of them began."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a handler or a fake reported with ``pytest_scf_async.inside.record``."""
+
+    time: datetime
+    """When, in simulated time: an aware ``datetime``."""
+    name: str
+    fields: dict[str, Any] = field(hash=False)
+    """What it was given, through JSON."""
 
 
 @dataclass
@@ -68,15 +85,28 @@ class Gate:
     open: bool = False
     armed: wire.JsonObject | None = None
     """What the instance has to look for, while the gate is set."""
+    place: Place | None = None
+    """The place in user code that it stands at."""
 
 
-@dataclass
+@dataclass(eq=False)
 class FunctionVersion:
     """What an event runs: the code and the configuration as they were at its acceptance."""
 
     configuration: FunctionConfiguration
     code: Code
     version: str
+    description: str = ""
+    copy: Copy | None = None
+    """A published version's own copy of the code."""
+    hides_listening: str | None = None
+    """Why it cannot be known whether user code listens to a signal, and what to do instead; None: it can."""
+    retired: str | None = None
+    """Why no other event will run it: its instances are reclaimed when their events have ended."""
+
+    def code_to_run(self) -> Code:
+        """Where an instance that starts now finds the code."""
+        return self.code if self.copy is None else self.copy.code_to_run()
 
 
 @dataclass(eq=False)
@@ -99,9 +129,12 @@ class Event:
     log: list[LogLine] = field(default_factory=list)
     timeline: list[Entry] = field(default_factory=list)
     signals: list[SignalDelivery] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
     listening_since_us: int | None = None
     """When user code installed a handler for SIGTERM, in this event or an earlier one of the instance."""
     gates: dict[str, Gate] = field(default_factory=dict)
+    places: dict[Place, int] = field(default_factory=dict)
+    """The places in user code whose passes are counted, each with its slot of the control page."""
     result_text: str | None = None
     error: ErrorBody = field(default_factory=dict)
     timer: DueThing | None = None
@@ -109,7 +142,6 @@ class Event:
     mem_usage: int = 0
     repeatable: bool = True
     looked_at: bool = False
-    reclaimed_because: str | None = None
     ended_by_close: bool = False
 
     def __post_init__(self) -> None:
@@ -126,6 +158,15 @@ class Event:
     @property
     def status(self) -> Status:
         return self.record.status
+
+    @property
+    def reclaimed_because(self) -> str | None:
+        return None if self.instance is None else self.instance.reclaimed_because
+
+    def now_us(self) -> int:
+        """The simulated time at which what is heard of the instance happened."""
+        told = None if self.instance is None else self.instance.told_us
+        return self.time_us() if told is None else told
 
     def context(self) -> wire.JsonObject:
         """What the handler gets as ``context`` (document 9210)."""
@@ -151,12 +192,12 @@ class Event:
         self.instance = instance
         self.cold = cold
         self.phase = "init" if cold else "running"
-        self.dispatched_us = self.time_us()
+        self.dispatched_us = self.now_us()
         self.note("instance", "cold start" if cold else "warm start")
         self.platform_line(start_line(self.request_id))
 
     def initialised(self, mem_usage: int) -> None:
-        now = self.time_us()
+        now = self.now_us()
         assert self.dispatched_us is not None
         took = (now - self.dispatched_us) // 1000
         self.phase = "running"
@@ -176,20 +217,30 @@ class Event:
     def wrote(self, line: str) -> None:
         self._line(line, "Custom")
 
+    def recorded(self, name: str, fields: dict[str, Any]) -> None:
+        now = self.now_us()
+        self.records.append(Record(to_datetime(now), name, fields))
+        shown = (f" {key}={json.dumps(value, ensure_ascii=False)}" for key, value in fields.items())
+        self.timeline.append(Entry(now, "record", name + "".join(shown)))
+
     def platform_line(self, text: str) -> None:
         self._line(text, "Platform")
 
     def note(self, kind: Literal["status", "signal", "wait", "log", "record", "instance"], text: str) -> None:
-        self.timeline.append(Entry(self.time_us(), kind, text))
+        self.timeline.append(Entry(self.now_us(), kind, text))
 
-    def waits(self, what: str) -> None:
-        """A thread of the instance entered a wait; the same one again in a row is counted, not repeated."""
-        self.note("wait", what)
+    def waits(self, what: str, first_us: int, last_us: int, count: int = 1) -> None:
+        """Threads of the instance entered equal waits, the first and the last at the times given."""
+        last = self.timeline[-1]
+        if last.kind == "wait" and last.text == what:
+            self.timeline[-1] = Entry(last.time_us, "wait", what, last.count + count, last_us)
+        else:
+            self.timeline.append(Entry(first_us, "wait", what, count, last_us))
 
     def signal_sent(self, disposition: Literal["handler", "default", "ignored", "blocked", "no process"]) -> None:
         """A graceful termination: what SIGTERM met. Writes the platform's line and applies the fact."""
         received = disposition != "no process"
-        delivery = SignalDelivery(self.time_us(), received, disposition)
+        delivery = SignalDelivery(self.now_us(), received, disposition)
         self.signals.append(delivery)
         self.note("signal", f"SIGTERM sent; {_MET[disposition]}")
         self._apply(Fact.SIGNAL_RECEIVED if received else Fact.SIGNAL_NOT_RECEIVED)
@@ -200,14 +251,14 @@ class Event:
         self.note("signal", "the handler of SIGTERM entered")
         for delivery in self.signals:
             if delivery.received and delivery.entered_us is None:
-                delivery.entered_us = self.time_us()
+                delivery.entered_us = self.now_us()
                 return
 
     def handler_left(self, raised: str | None) -> None:
         self.note("signal", "the handler of SIGTERM " + ("returned" if raised is None else f"raised {raised}"))
         for delivery in reversed(self.signals):
             if delivery.entered_us is not None and delivery.left_us is None:
-                delivery.left_us = self.time_us()
+                delivery.left_us = self.now_us()
                 delivery.raised = raised
                 return
 
@@ -221,7 +272,7 @@ class Event:
         detail: str | None = None,
     ) -> Transition:
         """Let the fact end the event: status, code, body, and the last lines of the log."""
-        now = self.time_us()
+        now = self.now_us()
         if mem_usage is not None:
             self.mem_usage = max(mem_usage, 0)
         transition = self._apply(fact)
@@ -265,14 +316,14 @@ class Event:
     def _apply(self, fact: Fact) -> Transition:
         before = self.record.state.status
         configuration = self.function.configuration
-        transition = self.record.apply(fact, self.time_us(), self.readings, configuration.async_run)
+        transition = self.record.apply(fact, self.now_us(), self.readings, configuration.async_run)
         if self.record.status is not before:
             code = f" ({transition.status_code})" if transition.status_code else ""
             self.note("status", f"{self.record.status}{code}: {fact.value}")
         return transition
 
     def _line(self, text: str, source: Literal["Platform", "Custom"]) -> None:
-        now = self.time_us()
+        now = self.now_us()
         self.log.append(LogLine(now, text, source))
         self.timeline.append(Entry(now, "log", text))
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from ..realtime import REAL
 from .bootstrap.waits import OWN_CODE
+from .children import Child
 from .instance import Doing, Instance
 
 if TYPE_CHECKING:
     from .calls import Call
     from .lockstep import Lockstep
 
+CHILDREN_SHOWN = 5
 STACKS_LIMIT = 1.0
 """Real seconds within which an instance has to write its stacks."""
 _FRAME = re.compile(r'  File "(?P<file>[^"]*)", line (?P<line>\d+) in (?P<name>.*)')
@@ -35,6 +37,13 @@ def explain(lockstep: Lockstep, call: Call, reason: str) -> str:
             lines += ["  " + line for line in stacks(instance)]
         if doing is Doing.COMPUTING:
             advice.append("scf_clock.advance(seconds) brings its timeout on, terminate() ends it")
+        elif doing is Doing.HELD and instance.children.holding:
+            named = ", ".join(dict.fromkeys(repr(child.name) for child in instance.children.holding if child.name))
+            advice.append(
+                "a child process holds the clock as long as it lives: have the handler end it and wait for it"
+                + (f"; deploy(..., background=({named},)) lets a daemon run beside the clock" if named else "")
+                + "; scf_clock.advance(seconds, past_held=True) lets time pass it; terminate() ends it with its event"
+            )
         elif doing is Doing.HELD:
             advice.append(
                 "a real wait holds the clock: scf_clock.advance(seconds, past_held=True) lets time pass it, "
@@ -54,8 +63,18 @@ def _doing(instance: Instance) -> str:
     if instance.doing is Doing.PARKED and instance.waits_in:
         return f"parked in {instance.waits_in}"
     if instance.doing is Doing.HELD:
-        return "held by a real wait"
+        children = instance.children.look()
+        waits = "held by a real wait" if instance.held or instance.overtaken else f"parked in {instance.waits_in}"
+        return f"{waits}; the {_children(children)} alive" if children else waits
     return str(instance.doing)
+
+
+def _children(children: tuple[Child, ...]) -> str:
+    if len(children) == 1:
+        return f"child process {children[0]} is"
+    shown = ", ".join(map(str, children[:CHILDREN_SHOWN]))
+    more = f" and {len(children) - CHILDREN_SHOWN} more" if len(children) > CHILDREN_SHOWN else ""
+    return f"child processes {shown}{more} are"
 
 
 def stacks(instance: Instance) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..clock import WAKE_UP
+from ..errors import ScfUsageError
 from . import wire
 from .event import Event, Gate
 from .instance import Instance
+from .places import Place
 
 if TYPE_CHECKING:
     from .lockstep import Lockstep
@@ -44,9 +46,44 @@ class Gates:
         if instance is None or instance.gone or event.ended:
             return
         armed = [gate.armed for gate in event.gates.values() if gate.armed is not None and not gate.reached]
-        if armed or instance.has_gates:
-            instance.has_gates = bool(armed)
-            instance.send(wire.ARM_GATES, {"gates": armed})
+        places = [{"slot": slot, "spots": place.described()} for place, slot in event.places.items()]
+        if armed or places or instance.has_gates:
+            instance.has_gates = bool(armed or places)
+            instance.send(wire.ARM_GATES, {"gates": armed, "places": places})
+            if places and (instance.outside or instance.overtaken):
+                instance.poke()  # the thread that computes is to look
+
+    def begin(self, event: Event) -> None:
+        """The instance of *event* has been found, and none of its code has run in this event."""
+        for slot in event.places.values():
+            self._passes(event)[slot] = 0
+        self.tell(event)
+
+    def count(self, event: Event, place: Place) -> int:
+        """Count how often *event* comes to *place*, from here on unless that is done already; the passes so far."""
+        slot = event.places.get(place)
+        if slot is None:
+            slot = len(event.places)
+            if slot == wire.PLACES:
+                raise ScfUsageError(f"run_to({place.text!r}): {wire.PLACES} places of one event can be named at most")
+            event.places[place] = slot
+            if event.instance is not None and not event.instance.released:
+                self._passes(event)[slot] = 0
+        return 0 if event.instance is None or event.instance.released else int(self._passes(event)[slot])
+
+    @staticmethod
+    def stands_at(event: Event, place: Place) -> bool:
+        """Whether *event* stands at *place*, and has not been told to go on."""
+        instance = event.instance
+        if instance is None or instance.gated is None or instance.opening:
+            return False
+        gate = event.gates.get(instance.gated)
+        return gate is not None and gate.place == place
+
+    @staticmethod
+    def _passes(event: Event) -> Any:
+        assert event.instance is not None
+        return event.instance.control[wire.PASSES : wire.PASSES + wire.PLACES]
 
     def open(self, events: list[Event]) -> None:
         """Let what stands at a gate of *events* go on, in its turn."""

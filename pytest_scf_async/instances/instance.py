@@ -10,6 +10,7 @@ import select
 import signal
 import socket
 from collections import deque
+from collections.abc import Iterator
 from enum import Enum
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ from ..clock import DueThing
 from ..errors import HarnessError
 from . import procfs, wire
 from .bootstrap.linux import POKE_SIGNAL, STACKS_SIGNAL
+from .children import Children
 from .sandbox import Sandbox
 from .zygote import Zygote
 
@@ -86,7 +88,14 @@ class Instance:
     """When user code installed its handler of SIGTERM."""
     sent = 0
     """Frames sent so far: a report that has seen fewer is out of date."""
+    told_us: int | None = None
+    """The time that the instance has told, in µs, while it may move the clock itself: it may be further already."""
+    unleased_at: tuple[int, int] | None = None
+    """What ``waits`` was when its lease ended because it does not speak: it gets none before its next wait."""
+    _leased_read = 0
+    """How many records of leased waits have been read."""
     released = False
+    reclaimed_because: str | None = None
 
     def __init__(
         self,
@@ -106,18 +115,30 @@ class Instance:
         self.status: int | None = None
         """The wait status, once the process is gone."""
         self.refused: str | None = None
+        self.listening: set[int] = set()
+        """The signals for which user code has installed a handler."""
         self.rss = 0
         """Peak memory in bytes above that at the fork, as last told."""
         self.zygote = zygote
-        self.channel, theirs = socket.socketpair()
-        self.channel.setblocking(False)
-        self.output, pipe = os.pipe2(os.O_CLOEXEC)
+        self.children = Children(self)
+        opened: list[int] = []
+        try:
+            self.output, pipe = os.pipe2(os.O_CLOEXEC)
+            opened += self.output, pipe
+            self.attention = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            opened.append(self.attention)
+            self.control_file = os.memfd_create("scf-async-control", os.MFD_CLOEXEC)
+            opened.append(self.control_file)
+            os.ftruncate(self.control_file, wire.STACKS_OFFSET)
+            self._map = mmap.mmap(self.control_file, wire.STACKS_OFFSET)
+            self.channel, theirs = socket.socketpair()
+        except BaseException:
+            for fd in opened:
+                os.close(fd)
+            raise
         os.set_blocking(self.output, False)
-        self.attention = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self.control_file = os.memfd_create("scf-async-control", os.MFD_CLOEXEC)
-        os.ftruncate(self.control_file, wire.PAGE_BYTES)
-        self._map = mmap.mmap(self.control_file, wire.PAGE_BYTES)
-        self.control: Any = memoryview(self._map).cast("q")
+        self.channel.setblocking(False)
+        self.control: Any = memoryview(self._map)[: wire.PAGE_BYTES].cast("q")
         os.lseek(self.control_file, wire.STACKS_OFFSET, os.SEEK_SET)
         self._frames = wire.FrameReader()
         self._unsent = bytearray()
@@ -159,7 +180,7 @@ class Instance:
             return Doing.COMPUTING if self.overrun else Doing.HELD
         if self.turn or self.outside:
             return Doing.COMPUTING
-        return Doing.HELD if self.held else Doing.PARKED
+        return Doing.HELD if self.held or self.children.look() else Doing.PARKED
 
     @property
     def computing(self) -> bool:
@@ -168,14 +189,55 @@ class Instance:
 
     @property
     def holds_clock(self) -> bool:
-        """A thread of it is in a real wait, so that time may not pass by itself."""
-        return not self.gone and not self.frozen and (self.held > 0 or self.overtaken)
+        """A thread of it is in a real wait, or a child of it lives, so that time may not pass by itself."""
+        return not self.gone and not self.frozen and (self.held > 0 or self.overtaken or bool(self.children.look()))
+
+    # -- leases ------------------------------------------------------------------------------------------------------
+
+    def lease(self, until_us: int, now_us: int) -> None:
+        """Let the instance move the clock itself, to any time before *until_us*."""
+        if self.told_us is None:
+            self.told_us = now_us
+        if self.control[wire.CONTROL_LEASE] != until_us:
+            self.control[wire.CONTROL_LEASE] = until_us
+
+    def revoke_lease(self) -> None:
+        """From its next wait on the instance moves the clock no more; what it has done it still tells."""
+        if not self.released:
+            self.control[wire.CONTROL_LEASE] = 0
+
+    def end_lease(self) -> None:
+        """The instance has told all that it did under a lease: it waits, or is gone."""
+        if self.told_us is not None:
+            self.told_us = None
+            self.revoke_lease()
+
+    @property
+    def waits(self) -> tuple[int, int]:
+        """How many times it has waited, by message and under leases."""
+        return self.parks, 0 if self.released else int(self.control[wire.CONTROL_LEASED])
+
+    def leased_waits(self, records: int | None) -> Iterator[tuple[str, int, int, int]]:
+        """The leased waits up to *records* that have not been read yet: text, beginnings (µs) of first and last, count.
+
+        None: all. An instance that gets a turn begins anew.
+        """
+        control = self.control
+        until = int(control[wire.CONTROL_RECORDS]) if records is None else records
+        for number in range(self._leased_read, until):
+            at = wire.LEASE_LOG + number * wire.LEASE_RECORD
+            place, first_us, last_us, count = control[at : at + wire.LEASE_RECORD]
+            start = wire.TEXTS_OFFSET + (place >> 16)
+            yield self._map[start : start + (place & 0xFFFF)].decode("utf-8", "replace"), first_us, last_us, count
+        self._leased_read = until
 
     # -- messages ----------------------------------------------------------------------------------------------------
 
     def send(self, kind: int, body: wire.JsonObject | None = None) -> None:
         """Send a frame; it is on its way at once unless the channel is full."""
         self.sent += 1
+        if kind == wire.TURN:
+            self._leased_read = 0
         self.control[wire.CONTROL_MESSAGES] = self.sent
         self._unsent += wire.frame(kind) if body is None else wire.json_frame(kind, body)
         if self.outside or self.overtaken:
@@ -295,10 +357,14 @@ class Instance:
 
     # -- its process -------------------------------------------------------------------------------------------------
 
-    def _zygote_said(self, message: wire.JsonObject, fd: int | None) -> None:
+    def _zygote_said(self, message: wire.JsonObject, fds: list[int]) -> None:
         if message["op"] == "spawned":
             self.pid = int(message["pid"])
-            self.pidfd = fd
+            if len(fds) != self.sandbox.descriptors + 1:  # the kernel drops those for which there is no room
+                self._cannot_be_owned(fds)
+                return
+            self.pidfd, *rest = fds
+            self.sandbox.started(self.pid, *rest)
             self.owner.instance_started(self)
         elif message["op"] == "refused":
             self.refused = str(message["error"])
@@ -306,6 +372,13 @@ class Instance:
         elif message["op"] == "gone":
             self.status = int(message["status"])
             self.owner.instance_gone(self)
+
+    def _cannot_be_owned(self, fds: list[int]) -> None:
+        for fd in fds:
+            os.close(fd)
+        self.zygote.reclaim([self.number])
+        self.refused = os.strerror(errno.EMFILE)
+        self.owner.instance_gone(self)
 
     def lives(self) -> bool:
         """Whether the process has not ended, by the kernel's word: the zygote's comes a little later."""
@@ -329,36 +402,22 @@ class Instance:
         """Stop the process and what it has started, as the platform freezes an instance."""
         if not self.stopped and self.signal(signal.SIGSTOP):
             self.stopped = True
-            self._signal_descendants(signal.SIGSTOP)
+            self.children.signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
         if self.stopped:
             self.stopped = False
-            self._signal_descendants(signal.SIGCONT)
+            self.children.signal(signal.SIGCONT)
             self.signal(signal.SIGCONT)
-
-    def _signal_descendants(self, signum: int) -> None:
-        for pid in procfs.descendants_of(self.pid):
-            try:
-                pidfd = os.pidfd_open(pid)
-            except OSError:
-                continue
-            try:
-                if pid in procfs.descendants_of(self.pid):  # still the one that was looked at
-                    signal.pidfd_send_signal(pidfd, signum)
-            except ProcessLookupError:
-                continue
-            finally:
-                os.close(pidfd)
 
     def kill(self) -> None:
         """SIGKILL, by way of the zygote where no pidfd has come yet; also for a stopped process."""
-        if not self.signal(signal.SIGKILL) and not self.gone:
+        if not self.signal(signal.SIGKILL) and self.pidfd is None and not self.gone:
             self.zygote.reclaim([self.number])
 
     def ask_for_stacks(self) -> None:
         """Have the instance write the Python stacks of its threads; ``stacks`` reads them once they are there."""
-        os.ftruncate(self.control_file, wire.PAGE_BYTES)
+        os.ftruncate(self.control_file, wire.STACKS_OFFSET)
         os.lseek(self.control_file, wire.STACKS_OFFSET, os.SEEK_SET)
         self.signal(STACKS_SIGNAL)
 

@@ -28,6 +28,9 @@ from .pool import Pool
 from .reports import Reports
 from .zygote import Zygote
 
+NO_END = 2**62
+"""Later than anything that can be due, in µs since the epoch."""
+
 _ALL: weakref.WeakSet[Lockstep] = weakref.WeakSet()
 
 
@@ -63,6 +66,8 @@ class Lockstep:
         self._driver: int | None = None
         self._under_way = 0
         """Blocking calls that are under way, each in a thread of its own of the test."""
+        self._leased: Instance | None = None
+        """The last instance that was let move the clock."""
         self._closed = False
         _ALL.add(self)
 
@@ -71,6 +76,7 @@ class Lockstep:
     def accept(self, event: Event) -> None:
         """Take an event: it starts in its turn, in the next blocking call."""
         with self._condition:
+            self._revoke_lease()
             self._running[event] = None
             self.clock.call_at(
                 self.clock.now_us,
@@ -86,7 +92,13 @@ class Lockstep:
         instance = self.pool.take(event.function)
         cold = instance is None
         if instance is None:
-            instance = self.pool.spawn(event.function, self.reports)
+            self.pool.make_room(event.function.configuration)
+            try:
+                instance = self.pool.spawn(event.function, self.reports)
+            except ScfAsyncError:
+                event.ended_by_close = True
+                self.end(event, Fact.PROCESS_EXITED)
+                raise
         else:
             instance.go_on()
             instance.frozen = False
@@ -94,7 +106,7 @@ class Lockstep:
         event.listening_since_us = instance.listening_since_us
         event.started(instance, cold)
         gate = event.gates.get("init")
-        self.gates.tell(event)
+        self.gates.begin(event)
         instance.turn = True
         instance.send(
             wire.INVOKE,
@@ -125,8 +137,11 @@ class Lockstep:
             if fate is InstanceFate.RECLAIMED and not instance.gone:
                 self.pool.kill(instance)
             instance.finish_output()
+            if instance.gone:
+                self.reports.read_leased_waits(instance)
+            instance.end_lease()
             if fate is InstanceFate.RECLAIMED:
-                event.reclaimed_because = fact.value
+                instance.reclaimed_because = fact.value
                 how.setdefault("mem_usage", instance.rss)
         event.ended_with(fact, **how)  # type: ignore[arg-type]
         self._running.pop(event, None)
@@ -136,6 +151,9 @@ class Lockstep:
             if fate is InstanceFate.RECLAIMED or instance.gone:
                 event.note("instance", f"reclaimed: {fact.value}")
                 self.pool.drop(instance)
+            elif event.function.retired is not None:
+                event.note("instance", f"reclaimed: {event.function.retired}")
+                self.pool.reclaim(instance, event.function.retired)
             else:
                 self.pool.freeze(instance)
         self.on_end(event)
@@ -200,6 +218,7 @@ class Lockstep:
             if self._closed:
                 raise HarnessError(f"{call.name}: this runtime is closed")
             self.calls += 1
+            self._revoke_lease()
             if call.opens_all_gates:
                 self.gates.open(self.events_running())
             elif call.event is not None:
@@ -214,8 +233,9 @@ class Lockstep:
                 self._drive(call)
             finally:
                 self._under_way -= 1
+                self._revoke_lease()
                 for instance in self.pool.instances if not self._under_way else ():
-                    if instance.turn or instance.outside or instance.overtaken:
+                    if instance.turn or instance.outside or instance.overtaken or instance.holds_clock:
                         instance.stop()
                 self._condition.notify_all()
 
@@ -238,6 +258,8 @@ class Lockstep:
                 return
             busy = [instance for instance in self.pool.instances if instance.computing]
             if busy:
+                if call.leases and len(busy) == 1:
+                    self._lease(call, busy[0])
                 self._listen(patience, busy)
                 continue
             thing = self.clock.pop_due()
@@ -248,6 +270,32 @@ class Lockstep:
             if not self._move(call):
                 self._listen(patience, [i for i in self.pool.instances if i.holds_clock])
 
+    def _lease(self, call: Call, instance: Instance) -> None:
+        """Let *instance*, which alone computes, move the clock up to what is due next besides its own waits."""
+        event = self.pool.events.get(instance)
+        if (
+            not self.settings.leases
+            or self._under_way > 1
+            or event is None
+            or event.phase != "running"
+            or event.function.configuration.memory is not None
+            or instance.signalled
+            or instance.unleased_at == instance.waits
+            or any(other is not instance and (other.holds_clock or other.gated) for other in self.pool.instances)
+        ):
+            return
+        due = self.clock.next_due_us(besides=instance.head)
+        until = NO_END if due is None else due
+        if call.target_us is not None:
+            until = min(until, call.target_us + 1)
+        self._leased = instance
+        instance.lease(until, self.clock.now_us)
+
+    def _revoke_lease(self) -> None:
+        if self._leased is not None:
+            self._leased.revoke_lease()
+            self._leased = None
+
     def _move(self, call: Call) -> bool:
         """Nothing is left to do at this instant: move the time. False when something real has to end first."""
         holding = [
@@ -257,6 +305,8 @@ class Lockstep:
         ]
         if holding:
             return False
+        if not call.past_held and any([instance.children.ask() for instance in self.pool.instances]):
+            return True
         if not call.moves_clock:
             raise CannotEndError(explain(self, call, "nothing is left to do at this simulated time"))
         gated = [event for event in self.events_running() if event.instance is not None and event.instance.gated]
@@ -282,6 +332,7 @@ class Lockstep:
     def _listen(self, patience: Patience, busy: list[Instance]) -> None:
         """Wait for a word of an instance, of the zygote, or of time; the lock is given up meanwhile."""
         self._driver = threading.get_ident()
+        self.pool.ears.await_ends(busy)
         try:
             self._condition.release()
             heard = self.pool.ears.listen(patience.next_look())
@@ -315,6 +366,7 @@ class Lockstep:
                 done=lambda: self.clock.now_us >= target_us and self._all_quiet(),
                 moves_clock=True,
                 target_us=target_us,
+                leases=True,
                 past_held=past_held,
                 past_overrun=True,
                 opens_all_gates=True,

@@ -6,13 +6,15 @@ import signal
 
 from ..clock import DueThing, SimulatedClock
 from ..errors import HarnessError
+from ..model import FunctionConfiguration
 from ..settings import ScfSettings
 from .ears import Ears
 from .event import Event, FunctionVersion
 from .instance import Instance, Owner
-from .sandbox import Sandbox
-from .zygote import shared_zygote
+from .sandbox import Sandbox, Sandboxes
 
+IDLE = "idle"
+"""Why an instance is reclaimed that no event used for long enough."""
 DEATH_LIMIT = 10.0
 """Real seconds within which a killed process has to be gone."""
 
@@ -20,10 +22,11 @@ DEATH_LIMIT = 10.0
 class Pool:
     """Idle instances are used first, the one used last before others; none idle: a new one (document 19805)."""
 
-    def __init__(self, settings: ScfSettings, clock: SimulatedClock, clock_fd: int) -> None:
+    def __init__(self, settings: ScfSettings, clock: SimulatedClock, clock_fd: int, sandboxes: Sandboxes) -> None:
         self.settings = settings
         self.clock = clock
         self.clock_fd = clock_fd
+        self.sandboxes = sandboxes
         self.ears = Ears()
         self.instances: list[Instance] = []
         """In the order of their starts; those that are gone leave it."""
@@ -52,11 +55,12 @@ class Pool:
         instance.turn = instance.overtaken = False
         instance.stop()
         due = self.clock.now_us + round(self.settings.idle_reclaim * 1_000_000)
-        timer = self.clock.call_at(due, lambda: self.reclaim(instance), what="idle reclaim")
+        timer = self.clock.call_at(due, lambda: self.reclaim(instance, IDLE), what="idle reclaim")
         self._idle.append((self.last_events[instance].function, instance, timer))
 
-    def reclaim(self, instance: Instance) -> None:
+    def reclaim(self, instance: Instance, because: str) -> None:
         """Take an idle instance back."""
+        instance.reclaimed_because = because
         if not instance.gone:
             self.kill(instance)
         self.drop(instance)
@@ -76,9 +80,26 @@ class Pool:
         self.events[instance] = event
         self.last_events[instance] = event
 
-    def idle_of(self, function: FunctionVersion) -> list[Instance]:
-        """The idle instances of *function*."""
-        return [instance for idle_function, instance, _ in self._idle if idle_function is function]
+    def retire(self, function: FunctionVersion, because: str) -> None:
+        """No other event will run *function*: reclaim its idle instances, and the others when their events end."""
+        function.retired = because
+        for idle_function, instance, _ in list(self._idle):
+            if idle_function is function:
+                self.reclaim(instance, because)
+
+    def make_room(self, configuration: FunctionConfiguration) -> None:
+        """Reclaim idle instances of other versions, the longest idle first, where a function would get too many."""
+        limit = configuration.max_instances
+        if limit is None:
+            return
+        name = configuration.namespace, configuration.name
+        alive = sum(_name_of(event.function) == name for event in self.last_events.values())
+        for idle_function, instance, _ in list(self._idle):
+            if alive < limit:
+                return
+            if _name_of(idle_function) == name:
+                self.reclaim(instance, "room made for another version")
+                alive -= 1
 
     def drop(self, instance: Instance) -> None:
         """Forget an instance that is gone, and close what belonged to it."""
@@ -96,18 +117,29 @@ class Pool:
             instance.release()
 
     def spawn(self, function: FunctionVersion, owner: Owner) -> Instance:
-        """Start an instance of *function*."""
-        zygote = shared_zygote()
+        """Start an instance of *function*.
+
+        Raises ``HarnessError`` where the machine has no room for one, and leaves nothing behind.
+        """
+        try:
+            return self._spawn(function, owner)
+        except OSError as error:
+            what = f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
+            raise HarnessError(f"an instance of {function.configuration.name} could not be started: {what}") from error
+
+    def _spawn(self, function: FunctionVersion, owner: Owner) -> Instance:
+        zygote = self.sandboxes.zygote()
         self._started += 1
-        code = function.code
+        code = function.code_to_run()
         number = zygote.take_number()
-        sandbox = Sandbox.make(zygote.scratch, code.directory, number)
+        sandbox = self.sandboxes.make(zygote, code, function.configuration, number)
         request = {
             "entry": code.entry,
             "module": code.module,
             "function": code.function,
             "code_directory": code.directory,
-            "search_path": [code.directory],
+            "search_path": sandbox.search_path,
+            "sandbox": sandbox.plan,
             "environment": self._environment(function, sandbox),
             "clock_reads_before_wait": self.settings.clock_reads_before_wait,
         }
@@ -155,6 +187,10 @@ class Pool:
             **sandbox.environment,
             **configuration.environment,
         }
+
+
+def _name_of(function: FunctionVersion) -> tuple[str, str]:
+    return function.configuration.namespace, function.configuration.name
 
 
 def _forget_head(instance: Instance) -> None:

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 
 from .bootstrap.linux import children_of
 
-__all__ = ["SignalState", "activity", "children_of", "cpu_ns", "descendants_of", "signal_state"]
+__all__ = [
+    "SignalState",
+    "activity",
+    "children_of",
+    "cpu_ns",
+    "descendants_of",
+    "memory",
+    "peak_memory",
+    "signal_state",
+    "unshared_memory",
+]
 
 
 @dataclass(frozen=True)
@@ -82,3 +92,30 @@ def descendants_of(pid: int) -> list[int]:
         level = [child for parent in level for child in children_of(parent)]
         found += level
     return found
+
+
+def memory(pid: int) -> int:
+    """Bytes that *pid* has in memory, shared ones too; 0 when the process is gone."""
+    return _kilobytes(f"/proc/{pid}/status", b"VmRSS:") * 1024
+
+
+def peak_memory(pid: int) -> int:
+    """The most bytes that *pid* has had in memory; 0 when the process is gone."""
+    return _kilobytes(f"/proc/{pid}/status", b"VmHWM:") * 1024
+
+
+def unshared_memory(pid: int) -> int:
+    """Bytes in memory that *pid* shares with no other process; slower to find out than the others."""
+    path = f"/proc/{pid}/smaps_rollup"
+    private = _kilobytes(path, b"Private_Clean:", b"Private_Dirty:") * 1024
+    return private or memory(pid)
+
+
+def _kilobytes(path: str, *names: bytes) -> int:
+    """The sum of the lines *names* of a file in which they are in kB; 0 where it cannot be read."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            text = file.read()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith(names))

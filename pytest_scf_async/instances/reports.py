@@ -10,11 +10,13 @@ from ..model import Fact
 from . import wire
 from .event import Event
 from .instance import Instance, exit_text
+from .memory import GRACE, excess
 
 if TYPE_CHECKING:
     from .lockstep import Lockstep
 
 SIGTERM = 15
+SIGCHLD = 17
 
 
 class Reports:
@@ -27,6 +29,13 @@ class Reports:
         event = self.lockstep.pool.events.get(instance)
         if kind == wire.PARKED:
             self._parked(instance, event, body)
+            return
+        if kind == wire.LEASED:
+            instance.told_us, records = wire.LEASED_BODY.unpack(body)
+            self.read_leased_waits(instance, records)
+            return
+        if kind == wire.SIGNALS_HEARD:
+            instance.children.asked = False
             return
         self.lockstep.progress += 1
         message = instance.told(body)
@@ -51,43 +60,83 @@ class Reports:
             if event is not None and message["signum"] == SIGTERM:
                 event.handler_left(None if raised is None else f"{raised}: {message['message']}".rstrip(": "))
         elif kind == wire.LISTENING:
-            if message["signum"] == SIGTERM:
+            (instance.listening.add if message["handler"] == "handler" else instance.listening.discard)(message["signum"])
+            if message["signum"] == SIGCHLD:
+                instance.children.listened_to = message["handler"] == "handler"
+            elif message["signum"] == SIGTERM:
                 listening = message["handler"] == "handler"
-                instance.listening_since_us = self.lockstep.clock.now_us if listening else None
+                now = self.lockstep.clock.now_us if instance.told_us is None else instance.told_us
+                instance.listening_since_us = now if listening else None
                 if event is not None:
                     event.listening_since_us = instance.listening_since_us
                     event.note("signal", "user code listens to SIGTERM" if listening else "SIGTERM is set to default")
+        elif kind == wire.NOTE:
+            event = event or self.lockstep.pool.last_events.get(instance)
+            if event is not None and "note" in message:
+                event.note("instance", str(message["note"]))
+            elif event is not None:
+                event.recorded(str(message["name"]), message["fields"])
         elif kind == wire.INIT_DONE:
             self._initialised(instance, event, message)
         elif kind == wire.RESULT and event is not None:
             self.lockstep.todo.append(lambda: self._result(instance, event, message))
 
+    def read_leased_waits(self, instance: Instance, records: int | None = None) -> None:
+        """Take the waits down that the instance ended by itself: those of *records*, or all."""
+        event = self.lockstep.pool.events.get(instance)
+        for what, first_us, last_us, count in instance.leased_waits(records):
+            instance.waits_in = what
+            if event is not None:
+                event.waits(what, first_us, last_us, count)
+
     def _parked(self, instance: Instance, event: Event | None, body: bytes) -> None:
         due, order, outside, held, seen = wire.PARKED_BODY.unpack_from(body)
         instance.outside, instance.held = outside, held
+        if len(body) > wire.PARKED_BODY.size and not instance.frozen:
+            instance.waits_in = body[wire.PARKED_BODY.size :].decode("utf-8", "replace")
+            if event is not None:
+                now = event.now_us()
+                event.waits(instance.waits_in, now, now)
+        if event is not None and event.function.configuration.memory is not None:
+            self.lockstep.todo.append(lambda: self.check_memory(instance, event))
         if seen < instance.sent:
             return  # it crossed with something that we sent: another report comes
         instance.asked = False
-        instance.turn = instance.signalled  # a report that crossed with SIGTERM leaves the turn to its handler
+        # A report that crossed with a signal leaves the turn to its handler.
+        instance.turn = instance.signalled or instance.children.asked
         instance.parks += 1
         if outside == 0:
             instance.overtaken = instance.overrun = False
+            instance.end_lease()
         if instance.frozen:
             return
         known = instance.head.key if instance.head is not None else (0, 0, 0, 0)
         if instance.head is not None:
             instance.head.cancel()
             instance.head = None
-        if len(body) > wire.PARKED_BODY.size:
-            what = body[wire.PARKED_BODY.size :].decode("utf-8", "replace")
-            instance.waits_in = what
-            if event is not None:
-                event.waits(what)
         if due != wire.NEVER and instance.gated is None:
             instance.head = self.lockstep.clock.call_at(
                 due, lambda: self._grant(instance), what="a wake-up", priority=WAKE_UP, order=order
             )
         self.lockstep.progress += due > self.lockstep.clock.now_us and (due, order) != (known[0], known[2])
+
+    def check_memories(self) -> None:
+        """Look at all instances with a limit: one that computes, or waits for its children, tells nothing itself."""
+        for instance, event in list(self.lockstep.pool.events.items()):
+            if event.function.configuration.memory is None or instance.frozen or event.ended:
+                continue
+            if not instance.computing:
+                self.check_memory(instance, event)
+            elif excess(instance, event, grace=GRACE) is not None:
+                event.repeatable = False
+                event.note("instance", "stopped in the middle of computing, for its memory: not repeatable")
+                self.check_memory(instance, event)
+
+    def check_memory(self, instance: Instance, event: Event, own_peak: int | None = None) -> None:
+        """End *event* where its instance uses more memory than the function has."""
+        detail = None if event.ended else excess(instance, event, own_peak)
+        if detail is not None:
+            self.lockstep.end(event, Fact.MEMORY_EXCEEDED, mem_usage=instance.rss, detail=detail)
 
     def _grant(self, instance: Instance) -> None:
         instance.head = None
@@ -108,6 +157,9 @@ class Reports:
                 lambda: self.lockstep.end(event, Fact[fact], trace=message["trace"], mem_usage=instance.rss)
             )
             return
+        if excess(instance, event, instance.rss) is not None:
+            self.lockstep.todo.append(lambda: self.check_memory(instance, event, instance.rss))
+            return
         event.initialised(instance.rss)
         due = self.lockstep.clock.now_us + event.function.configuration.timeout * 1_000_000
         event.timer = self.lockstep.clock.call_at(
@@ -116,7 +168,8 @@ class Reports:
 
     def _result(self, instance: Instance, event: Event, message: wire.JsonObject) -> None:
         instance.rss = int(message["rss"])
-        self.lockstep.end(
+        self.check_memory(instance, event, instance.rss)
+        self.lockstep.end(  # nothing for an event that has ended
             event,
             Fact[message["fact"]],
             result_text=message.get("text"),
@@ -151,7 +204,8 @@ class Reports:
         if instance.refused is not None and event is not None:
             event.ended_by_close = True
             self.lockstep.end(event, Fact.PROCESS_EXITED)
-            raise HarnessError(f"the zygote could not fork an instance: {instance.refused}")
+            name = event.function.configuration.name
+            raise HarnessError(f"an instance of {name} could not be started: {instance.refused}")
         if event is not None and not event.ended:
             self.lockstep.end(event, Fact.PROCESS_EXITED, detail=f"the process ended: {exit_text(instance.status)}")
         elif not instance.released:

@@ -1,33 +1,251 @@
-"""What an instance finds on disk. Here: a ``/tmp`` of its own by way of ``TMPDIR``."""
+"""What an instance finds on disk: a view of its own, by a mount namespace, or else a ``TMPDIR`` of its own.
+
+`Sandboxes` decides which, once a runtime, and what all instances of a runtime see; a `Sandbox` is one instance's.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
+import stat
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+
+from ..errors import ScfUsageError
+from ..model import FunctionConfiguration
+from ..settings import ScfSettings
+from . import wire
+from .code import Code
+from .layers import OPT, merged, opt_directory
+from .zygote import Zygote, namespaces_refused, shared_zygote
+
+USER_CODE = "/var/user"
+Mounts = tuple[tuple[str, str], ...]
+OWN_DIRECTORIES = ("/tmp", "/dev/shm")
+"""What is a new, empty directory in each instance. An instance's ``/tmp`` comes first."""
+
+
+class Sandbox(ABC):
+    """The disk of one instance."""
+
+    plan: wire.JsonObject | None = None
+    """What the zygote mounts; None where instances have no mount namespace."""
+    descriptors = 0
+    """How many descriptors come with it from the zygote."""
+    lost_files: tuple[str, ...] = ()
+    """What was in its ``/tmp`` when the instance was reclaimed: paths below it; empty before that."""
+
+    def __init__(self, search_path: list[str], environment: dict[str, str]) -> None:
+        self.search_path = search_path
+        self.environment = environment
+
+    @property
+    @abstractmethod
+    def tmp(self) -> str:
+        """The host's path of the instance's own ``/tmp``, while the instance lives."""
+
+    @abstractmethod
+    def started(self, pid: int, *descriptors: int) -> None:
+        """The instance is the process *pid*; the zygote has sent *descriptors* that belong to its disk."""
+
+    @abstractmethod
+    def files(self) -> tuple[str, ...]:
+        """What is in its ``/tmp`` now: paths below it, of all that is no directory."""
+
+    @abstractmethod
+    def remove(self) -> None:
+        """The instance is gone: keep `lost_files`, and take everything away that it left."""
+
+
+class Mounted(Sandbox):
+    """A sandbox by a mount namespace, which the kernel takes away with the instance's last process."""
+
+    descriptors = 1
+
+    def __init__(self, plan: wire.JsonObject, search_path: list[str]) -> None:
+        super().__init__(search_path, _MOUNTED_ENVIRONMENT)
+        self.plan = plan
+        self._pid = 0
+        self._tmp: int | None = None
+
+    @property
+    def tmp(self) -> str:
+        return f"/proc/{self._pid}/root/tmp"
+
+    def started(self, pid: int, *descriptors: int) -> None:
+        self._pid = pid
+        (self._tmp,) = descriptors
+
+    def files(self) -> tuple[str, ...]:
+        return self.lost_files if self._tmp is None else tuple(_files_below(f"/proc/self/fd/{self._tmp}"))
+
+    def remove(self) -> None:
+        if self._tmp is not None:
+            self.lost_files = self.files()
+            os.close(self._tmp)
+            self._tmp = None
+
+
+_MOUNTED_ENVIRONMENT = {"USER_CODE_ROOT": f"{USER_CODE}/", "PWD": USER_CODE, "PYTHONPATH": f"{USER_CODE}:{OPT}"}
+
+
+class Unmounted(Sandbox):
+    """A sandbox without a mount namespace: a directory that ``TMPDIR`` names."""
+
+    def __init__(self, directory: str, code_directory: str, search_path: list[str]) -> None:
+        environment = {
+            "TMPDIR": directory,
+            "USER_CODE_ROOT": f"{code_directory}/",
+            "PWD": code_directory,
+            "PYTHONPATH": ":".join(search_path),
+        }
+        super().__init__(search_path, environment)
+        self._directory = directory
+        os.mkdir(directory, 0o700)
+
+    @property
+    def tmp(self) -> str:
+        return self._directory
+
+    def started(self, pid: int, *descriptors: int) -> None:
+        pass
+
+    def files(self) -> tuple[str, ...]:
+        return tuple(_files_below(self.tmp)) if os.path.isdir(self.tmp) else self.lost_files
+
+    def remove(self) -> None:
+        self.lost_files = self.files()
+        shutil.rmtree(self.tmp, ignore_errors=True)
 
 
 @dataclass(frozen=True)
-class Sandbox:
-    """The directories of one instance."""
+class View:
+    """What the instances of one function version see."""
 
-    tmp: str
-    """The host's path of the instance's own ``/tmp``."""
-    code: str
-    """Where the instance finds its code: what ``USER_CODE_ROOT`` and ``PWD`` say."""
+    plan: wire.JsonObject
+    search_path: list[str]
 
-    @classmethod
-    def make(cls, scratch: str, code_directory: str, number: int) -> Sandbox:
-        """Make the ``/tmp`` of instance *number* below *scratch*."""
-        tmp = os.path.join(scratch, f"instance-{number}")
-        os.mkdir(tmp, 0o700)
-        return cls(tmp, code_directory)
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """What makes libraries use these directories."""
-        return {"TMPDIR": self.tmp, "USER_CODE_ROOT": self.code + os.sep, "PWD": self.code, "PYTHONPATH": self.code}
+class Sandboxes:
+    """Makes the sandboxes of one runtime's instances."""
 
-    def remove(self) -> None:
-        """Take everything away that the instance left."""
-        shutil.rmtree(self.tmp, ignore_errors=True)
+    def __init__(self, settings: ScfSettings, base_temp: str | None, root: str | None) -> None:
+        self._setting = settings.sandbox
+        self._source = settings.source("sandbox")
+        self._root = root
+        self.writable: list[str] = [] if base_temp is None else [base_temp]
+        """What instances may write at its own path, beside ``/tmp``, ``/dev/shm`` and their functions' ``mounts``."""
+        self._views: dict[object, View] = {}
+
+    def zygote(self) -> Zygote:
+        """The zygote from which instances of this runtime are forked.
+
+        Raises ``ScfUsageError`` where mount namespaces are asked for and cannot be had.
+        """
+        if self._setting == "none":
+            return shared_zygote(namespaces=False)
+        zygote = shared_zygote()
+        if not zygote.namespaces and self._setting == "namespaces":
+            raise ScfUsageError(
+                f"sandbox='namespaces' ({self._source}) cannot be had on this machine: {namespaces_refused()}; "
+                "sandbox='auto' and 'none' give each instance a TMPDIR of its own instead"
+            )
+        return zygote
+
+    def make(self, zygote: Zygote, code: Code, configuration: FunctionConfiguration, number: int) -> Sandbox:
+        """The sandbox of instance *number*, which is to be forked from *zygote*."""
+        if zygote.namespaces:
+            key = (zygote.mark, code.directory, configuration.layers, configuration.mounts, *self.writable)
+            view = self._views.get(key)
+            if view is None:
+                view = self._views[key] = self._view(zygote, code, configuration)
+            return Mounted(view.plan, view.search_path)
+        layers = merged(configuration.layers, zygote.scratch)
+        for host, inside in configuration.mounts:
+            if host != inside:
+                raise ScfUsageError(
+                    f"mounts has {(host, inside)!r}, and without mount namespaces a directory is at its own path only"
+                )
+        directory = os.path.join(zygote.scratch, f"instance-{number}")
+        return Unmounted(directory, code.directory, [code.directory, *([] if layers is None else [layers])])
+
+    def kept(self, code: Code, mounts: Mounts) -> dict[str, bool]:
+        """What has to be at its own path in an instance that runs *code*, each with whether it can be written to."""
+        read = [code.directory, self._root, sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path]
+        written = [*self.writable, *(host for host, inside in mounts if host == inside)]
+        kept = {os.path.abspath(path): False for path in read if path and os.path.isdir(path)}
+        return kept | {os.path.abspath(path): _can_be_written(path) for path in written if os.path.isdir(path)}
+
+    def _view(self, zygote: Zygote, code: Code, configuration: FunctionConfiguration) -> View:
+        own = [directory for directory in OWN_DIRECTORIES if os.path.isdir(directory)]
+        if code.directory in own:
+            raise ScfUsageError(
+                f"the code directory is {code.directory} itself, and every instance has a {code.directory} of its own: "
+                "move the code to a directory below it"
+            )
+        kept = self.kept(code, configuration.mounts)
+        binds: list[tuple[str, str, bool]] = []
+        nested = tuple(sorted(os.path.relpath(path, OPT) for path in kept if _is_below(path, OPT)))
+        opt = opt_directory(configuration.layers, nested, zygote.scratch)
+        covers = list(own)
+        if opt is not None:
+            binds.append((opt, OPT, False))
+            covers.append(OPT)
+        seen: dict[str, bool] = {}
+        for path, writable in sorted(kept.items()):  # what lies in another comes after it
+            if path in covers:
+                continue
+            around = max((other for other in seen if _is_below(path, other)), key=len, default=None)
+            if around is not None:
+                enough = seen[around] or not writable
+            else:
+                enough = not writable and not any(_is_below(path, cover) for cover in covers)
+            if not enough:
+                seen[path] = writable
+                binds.append((path, path, writable))
+        binds += [(host, inside, _can_be_written(host)) for host, inside in configuration.mounts if host != inside]
+        around_code = [path for path in seen if path == code.directory or _is_below(code.directory, path)]
+        writable = any(seen[path] for path in around_code)
+        hides = any(_is_below(path, USER_CODE) for path in kept)  # the host has a directory of that name, and uses it
+        return View(
+            {
+                "common": {"tmpfs": own, "binds": binds},
+                "own": [] if hides else [(code.directory, USER_CODE, writable)],
+            },
+            [code.directory, *([OPT] if configuration.layers else [])],
+        )
+
+
+def _is_below(path: str, directory: str) -> bool:
+    return path.startswith(directory.rstrip("/") + "/") and path != directory
+
+
+def _can_be_written(path: str) -> bool:
+    """Whether the host has not mounted it read-only."""
+    return not os.statvfs(path).f_flag & os.ST_RDONLY
+
+
+def _files_below(directory: str, shown: str = "", device: int | None = None) -> Iterator[str]:
+    """All below *directory* that is no directory, in the order of names; nothing of what is mounted in it."""
+    device = os.stat(directory).st_dev if device is None else device
+    try:
+        with os.scandir(directory) as found:
+            entries = sorted(found, key=lambda entry: entry.name)
+    except OSError:
+        yield shown  # a directory that cannot be read is left, too
+        return
+    for entry in entries:
+        state = entry.stat(follow_symlinks=False)
+        if not stat.S_ISDIR(state.st_mode):
+            yield shown + entry.name
+        elif state.st_dev == device:
+            yield from _files_below(entry.path, f"{shown}{entry.name}/", device)
+
+
+def names(paths: Iterable[str]) -> str:
+    """*paths* for a text, a few of them."""
+    shown = list(paths)
+    rest = len(shown) - 5
+    return ", ".join(shown[:5]) + (f" and {rest} more" if rest > 0 else "")

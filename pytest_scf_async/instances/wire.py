@@ -15,6 +15,8 @@ HEADER = struct.Struct("<IB")
 PARKED_BODY = struct.Struct("<qqHHI")
 """due (µs, or NEVER), order of registration, threads outside the door, threads in announced real waits, frames seen."""
 
+LEASED_BODY = struct.Struct("<qI")
+
 NEVER = -1
 
 # instance -> harness
@@ -26,6 +28,10 @@ LISTENING = 5
 INIT_DONE = 6
 RESULT = 7
 NOTE = 8
+LEASED = 9
+"""The time as the instance has moved it, and how many records of leased waits there are: ``LEASED_BODY``."""
+SIGNALS_HEARD = 10
+"""The answer to ASK_SIGNALS; no body."""
 
 # harness -> instance
 INVOKE = 32
@@ -34,6 +40,8 @@ OPEN_GATE = 34
 ARM_GATES = 35
 ASK = 36
 """Report: the thread that has the turn does not, and others may be ready."""
+ASK_SIGNALS = 37
+"""Say when the handlers of all signals that have come by now have been called, or wait themselves."""
 
 # The clock's page, one a runtime: 64-bit integers.
 CLOCK_NOW = 0
@@ -47,9 +55,33 @@ CLOCK_BOOT = 2
 CONTROL_MESSAGES = 0
 """Frames that the harness has sent: a computing thread compares, so that it reads only when there is something."""
 
+CONTROL_LEASE = 1
+"""The instance may move the clock itself to any time before this one, in µs since the epoch; 0: it may not."""
+CONTROL_LEASED = 2
+"""How many waits have ended in that way."""
+CONTROL_RECORDS = 3
+"""How many records of such waits there are."""
+CONTROL_FORKS = 4
+"""Changes before and after the instance starts a child process."""
+CONTROL_CHILDLESS = 5
+"""Set by the harness: what CONTROL_FORKS was when no child of the instance, nor of its children, lived any more."""
+CONTROL_MEMORY_AT_FORK = 8
+"""Bytes that the instance had in memory when it was forked."""
+LEASE_LOG = 64
+"""Where their records begin: place of the text (offset << 16 | length), first and last beginning in µs, count."""
+LEASE_RECORD = 4
+LEASE_RECORDS = 100
+PASSES = LEASE_LOG + LEASE_RECORD * LEASE_RECORDS
+"""Where the passes of places in user code are counted, of each event anew, one slot a place."""
+PLACES = 48
+"""How many places of one event can be watched."""
+
 PAGE_BYTES = 4096
-STACKS_OFFSET = PAGE_BYTES
-"""Behind the control page, the same file takes the stacks that ``faulthandler`` writes on STACKS_SIGNAL."""
+TEXTS_OFFSET = PAGE_BYTES
+"""Behind the control page, the same file has the texts of these records, ..."""
+TEXTS_BYTES = 4096
+STACKS_OFFSET = TEXTS_OFFSET + TEXTS_BYTES
+"""... and then takes the stacks that ``faulthandler`` writes on STACKS_SIGNAL."""
 
 UPTIME_US = 3_600_000_000
 """``monotonic`` at the runtime's start: an hour, as of a machine that has been up for a while."""
@@ -89,7 +121,7 @@ class FrameReader:
             yield kind, body
 
 
-MARKED = frozenset({SIGNAL_ENTERED, SIGNAL_LEFT, LISTENING, NOTE})
+MARKED = frozenset({SIGNAL_ENTERED, SIGNAL_LEFT, LISTENING, NOTE, LEASED})
 """Frames after which the sender computes on: each has a mark in the output pipe, so that lines keep their place."""
 
 

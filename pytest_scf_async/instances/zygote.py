@@ -32,11 +32,11 @@ try:
     import pytest_scf_async
 except ImportError:
     sys.path.append(sys.argv[1])
-connection, owner, scratch, *preload = sys.argv[2:]
+connection, owner, scratch, place, *preload = sys.argv[2:]
 from pytest_scf_async.instances.bootstrap.keeper import stand_above
 stand_above(int(connection), scratch)
 from pytest_scf_async.instances.bootstrap.zygote import main
-main(int(connection), int(owner), preload)
+main(int(connection), int(owner), preload, place)
 """
 
 _KEPT = (
@@ -50,12 +50,19 @@ _KEPT = (
 )
 """What the interpreter needs to find the same packages as the test's own; instances do not see it."""
 
+START_LIMIT = 60.0
+"""Real seconds within which a zygote has to be ready."""
+HEARD_BY_ANOTHER = 0.01
+"""Real seconds after which to look again whether another thread has heard what we wait for."""
 END_LIMIT = 5.0
 """Real seconds within which a session's processes have to end."""
 LOOK_AGAIN = 0.01
 """Real seconds after which to look again: another runtime, in another thread, may have heard what was waited for."""
 
-Listener = Callable[[wire.JsonObject, int | None], None]
+ANCILLARY = socket.CMSG_SPACE(2 * 4)
+"""Bytes of the descriptors that come with a message at most."""
+
+Listener = Callable[[wire.JsonObject, list[int]], None]
 
 
 def require_linux() -> None:
@@ -72,14 +79,15 @@ def require_linux() -> None:
 class Zygote:
     """One zygote process, shared by all runtimes of this process; made at the first cold start."""
 
-    def __init__(self, preload: tuple[str, ...] = ()) -> None:
+    def __init__(self, preload: tuple[str, ...] = (), *, namespaces: bool = False) -> None:
         require_linux()
+        self.namespaces = namespaces
+        """Whether its instances have mount namespaces. Where the kernel refuses them, it says so and ends."""
+        self.refusal: str | None = None
         self.nonce = secrets.token_hex(8)
         self.mark = f"{os.getpid()}-{self.nonce}"
-        self.scratch = tempfile.mkdtemp(prefix="pytest-scf-async-")
         self.connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.connection.setblocking(False)
-        self.log_path = os.path.join(self.scratch, "zygote.log")
         self.alive = True
         self.pid = 0
         """Its process id, once it has said that it is ready; ``process`` is its keeper."""
@@ -87,14 +95,18 @@ class Zygote:
         self._numbering = threading.Lock()
         self._hearing = threading.RLock()
         self.listeners: dict[int, Listener] = {}
-        owner = os.pidfd_open(os.getpid())
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
         if "PYTHONPATH" in environment:  # the zygote starts in another directory
             entries = environment["PYTHONPATH"].split(os.pathsep)
             environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, entries))
         environment |= {"PYTHONHASHSEED": "0", wire.OWNER_MARK: self.mark}
         package_parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        owner: int | None = None
+        self.scratch = ""
         try:
+            owner = os.pidfd_open(os.getpid())
+            self.scratch = tempfile.mkdtemp(prefix="pytest-scf-async-")
+            self.log_path = os.path.join(self.scratch, "zygote.log")
             with open(self.log_path, "wb") as log:
                 self.process = subprocess.Popen(
                     [
@@ -105,6 +117,7 @@ class Zygote:
                         str(theirs.fileno()),
                         str(owner),
                         self.scratch,
+                        self.scratch if namespaces else "",
                         *preload,
                     ],
                     stdin=subprocess.DEVNULL,
@@ -117,11 +130,13 @@ class Zygote:
                 )
         except BaseException:
             self.connection.close()  # ends one that has started all the same
-            shutil.rmtree(self.scratch, ignore_errors=True)
+            if self.scratch:
+                shutil.rmtree(self.scratch, ignore_errors=True)
             raise
         finally:
             theirs.close()
-            os.close(owner)
+            if owner is not None:
+                os.close(owner)
 
     def take_number(self) -> int:
         """A number for an instance, which no other of this zygote has."""
@@ -130,7 +145,10 @@ class Zygote:
             return self._last_number
 
     def spawn(self, number: int, request: wire.JsonObject, fds: list[int], listener: Listener) -> None:
-        """Ask for instance *number*; *listener* hears of its start (with a pidfd) and of its end."""
+        """Ask for instance *number*; *listener* hears of its start and of its end.
+
+        With the start come a pidfd and, where it has a mount namespace, a descriptor of its ``/tmp``.
+        """
         self.listeners[number] = listener
         body = {**request, "op": "spawn", "id": number, "nonce": self.nonce, "mark": self.mark}
         try:
@@ -141,8 +159,10 @@ class Zygote:
 
     def reclaim(self, numbers: list[int]) -> None:
         """Have these instances killed by the zygote itself: for those of which no pidfd has come."""
-        if numbers and self.alive:
+        try:
             self._send({"op": "reclaim", "ids": numbers}, [])
+        except HarnessError:
+            return  # they die with the zygote
 
     def _send(self, body: wire.JsonObject, ancillary: list[Any]) -> None:
         if not self.alive:
@@ -168,15 +188,15 @@ class Zygote:
     def _hear(self) -> bool:
         """Hear one message; whether there was one. Runtimes in several threads hear for each other, one at a time."""
         try:
-            data, ancillary, _, _ = self.connection.recvmsg(1 << 16, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC)
+            data, ancillary, _, _ = self.connection.recvmsg(1 << 16, ANCILLARY, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
             return False
         except ConnectionResetError:
             data, ancillary = b"", []
-        fd: int | None = None
+        fds = array.array("i")
         for level, kind, payload in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS and len(payload) >= 4:
-                fd = array.array("i", payload[:4])[0]
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
         if not data:
             self.alive = False
             return False
@@ -184,11 +204,15 @@ class Zygote:
         if message["op"] == "ready":
             self.pid = int(message["pid"])
             return True
+        if message["op"] == "no namespaces":
+            self.refusal = str(message["why"])
+            return True
         listener = self.listeners.get(message["id"])
         if listener is not None:
-            listener(message, fd)
-        elif fd is not None:
-            os.close(fd)
+            listener(message, list(fds))
+        else:
+            for fd in fds:
+                os.close(fd)
         return True
 
     def hear_until(self, fact: Callable[[], bool], seconds: float) -> bool:
@@ -202,6 +226,21 @@ class Zygote:
             if fact() or not self.alive or remaining <= 0:
                 return fact()
             poller.poll(min(remaining, LOOK_AGAIN) * 1000)
+
+    def is_ready(self) -> bool:
+        """Wait until it has said that it is ready, or that it cannot be; whether it is."""
+        deadline = REAL.monotonic() + START_LIMIT
+        poller = select.poll()
+        poller.register(self.connection.fileno(), select.POLLIN)
+        while not self.pid and self.refusal is None:
+            self.pump()
+            if not self.alive and self.refusal is None:
+                raise self._gone()
+            if REAL.monotonic() > deadline:
+                raise HarnessError(f"the zygote was not ready after {START_LIMIT:g} s; {self.last_words()}")
+            if not self.pid:
+                poller.poll(HEARD_BY_ANOTHER * 1000)
+        return self.refusal is None
 
     def is_gone(self) -> bool:
         """Whether it has ended, or its keeper has."""
@@ -293,43 +332,69 @@ def _marked(mark: str) -> list[int]:
     return found
 
 
-_shared: Zygote | None = None
+_shared: dict[bool, Zygote] = {}
+"""By whether instances have mount namespaces."""
+_refused: str | None = None
+"""Why they cannot have any, once the kernel has been asked."""
 _shared_lock = threading.RLock()
 """Re-entrant: the garbage collector may close a forgotten runtime under it."""
 
 
-def shared_zygote() -> Zygote:
-    """The zygote of this process; a new one where the last one is gone."""
-    global _shared
+def shared_zygote(namespaces: bool = True) -> Zygote:
+    """The zygote of this process; a new one where the last one is gone.
+
+    Its instances have mount namespaces if that is wanted and the kernel gives them.
+    """
+    global _refused
     with _shared_lock:
-        if _shared is None or _shared.is_gone():
-            if _shared is not None:
-                _shared.close()
-            _shared = Zygote()
-        return _shared
+        if namespaces and _refused is None:
+            zygote = _shared_one(True)
+            if zygote.is_ready():
+                return zygote
+            _refused = zygote.refusal
+            del _shared[True]
+            zygote.close()
+        return _shared_one(False)
+
+
+def namespaces_refused() -> str:
+    """Why instances cannot have mount namespaces on this machine, in the kernel's words."""
+    return _refused or "nobody has asked the kernel yet"
+
+
+def _shared_one(namespaces: bool) -> Zygote:
+    zygote = _shared.get(namespaces)
+    if zygote is None or zygote.is_gone():
+        if zygote is not None:
+            zygote.close()
+        zygote = _shared[namespaces] = Zygote(namespaces=namespaces)
+    return zygote
+
+
+def has_shared_zygote() -> bool:
+    """Whether this process has one."""
+    return bool(_shared)
 
 
 def bury_shared_zygote() -> None:
     """Clean up after the zygote of this process where it was killed from outside; leave one that lives alone."""
     with _shared_lock:
-        if _shared is not None and _shared.is_gone():
-            _shared.close()
+        for zygote in _shared.values():
+            if zygote.is_gone():
+                zygote.close()
 
 
 def close_shared_zygote() -> None:
     """End the zygote of this process, if there is one."""
-    global _shared
     with _shared_lock:
-        if _shared is not None:
-            _shared.close()
-            _shared = None
+        while _shared:
+            _shared.popitem()[1].close()
 
 
 def _after_fork() -> None:
-    global _shared
-    if _shared is not None:
-        _shared.forget()
-        _shared = None
+    for zygote in _shared.values():
+        zygote.forget()
+    _shared.clear()
 
 
 atexit.register(close_shared_zygote)

@@ -48,14 +48,17 @@ from pytest_scf_async.model.transitions import (
     Transition,
     transition,
 )
+from pytest_scf_async.model.versions import DEFAULT_ALIAS, LATEST, Versions
 
 __all__ = [
     "ASYNC_PAYLOAD_LIMIT",
+    "DEFAULT_ALIAS",
     "DEFAULT_ASYNC_TIMEOUT",
     "DEFAULT_INIT_TIMEOUT",
     "DEFAULT_MEMORY",
     "DEFAULT_SYNC_TIMEOUT",
     "INVOKE_TYPES",
+    "LATEST",
     "RESULT_LIMIT",
     "RETENTION_US",
     "RUNTIMES",
@@ -79,6 +82,7 @@ __all__ = [
     "StatusCode",
     "StatusTrace",
     "Transition",
+    "Versions",
     "api_error",
     "end_line",
     "error_body",

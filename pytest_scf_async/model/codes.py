@@ -104,6 +104,7 @@ def error_body(code: int, request_id: str, *, message: str | None = None, stack_
 _API_ERRORS: Mapping[str, str] = MappingProxyType(
     {
         "FailedOperation.AsyncEventStatus": "{event} is {status}, and only a RUNNING event can be terminated.",
+        "FailedOperation.DeleteAlias": "Alias {alias!r} cannot be deleted: {reason}.",
         "FailedOperation.FunctionStatusError": "Function {function_name!r} is {status} and cannot do this now.",
         "FailedOperation.InvokeFunction": "Invoking function {function_name!r} failed: {reason}.",
         "InvalidParameter.RequestTooLarge": "The request has {size} bytes; the limit is {limit} bytes.",
@@ -113,24 +114,31 @@ _API_ERRORS: Mapping[str, str] = MappingProxyType(
         "InvalidParameterValue.FunctionName": "FunctionName={value!r} is not valid: {valid}.",
         "InvalidParameterValue.InvokeType": "InvokeType={value!r} is not valid: valid are {valid}.",
         "InvalidParameterValue.Limit": "Limit={value!r} is not valid: it is a whole number from 1 to 100.",
+        "InvalidParameterValue.Name": "Name={value!r} is not valid: {valid}.",
         "InvalidParameterValue.Namespace": "Namespace={value!r} is not valid: {valid}.",
         "InvalidParameterValue.Offset": "Offset={value!r} is not valid: it is a whole number, 0 or more.",
         "InvalidParameterValue.Order": "{name}={value!r} is not valid: valid are {valid}.",
         "InvalidParameterValue.Param": "The event is not JSON: {reason}.",
+        "InvalidParameterValue.Qualifier": "Qualifier={value!r} is not valid: {valid}.",
         "InvalidParameterValue.Status": "Status={value!r} is not valid: valid are {valid}.",
         "InvalidParameterValue.TraceEnable": "TraceEnable={value!r} is not valid: valid are 'TRUE' and 'FALSE'.",
         "LimitExceeded.InitTimeout": "InitTimeout={value!r} is over the maximum of {limit} seconds.",
         "LimitExceeded.Quota": "All {limit} instances that function {function_name!r} may have are in use.",
         "LimitExceeded.Timeout": "Timeout={value!r} is over the maximum of {limit} seconds.",
         "MissingParameter": "The request has no {name}, which is required.",
+        "ResourceInUse.Alias": "Function {function_name!r} has an alias {alias!r} already.",
         "ResourceInUse.FunctionName": "A function named {function_name!r} already exists in namespace {namespace!r}.",
+        "ResourceNotFound.Alias": "Function {function_name!r} has no alias {alias!r}.",
         "ResourceNotFound.AsyncEvent": "There is no async event {request_id!r}.",
         "ResourceNotFound.Function": "There is no function {function_name!r} in namespace {namespace!r}.",
         "ResourceNotFound.FunctionName": "There is no function {function_name!r} in namespace {namespace!r}.",
         "ResourceNotFound.FunctionVersion": "Function {function_name!r} has no version {qualifier!r}.",
         "ResourceNotFound.Namespace": "There is no namespace {namespace!r}.",
-        "ResourceNotFound.Qualifier": "Function {function_name!r} has no version {qualifier!r}.",
+        "ResourceNotFound.Qualifier": "Function {function_name!r} has no version or alias {qualifier!r}.",
         "ResourceNotFound.Version": "Function {function_name!r} has no version {qualifier!r}.",
+        "UnsupportedOperation.AliasBind": (
+            "Version {qualifier} of function {function_name!r} cannot be deleted: the alias {aliases} points to it."
+        ),
     }
 )
 

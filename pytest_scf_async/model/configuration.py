@@ -89,6 +89,10 @@ class FunctionConfiguration:
     async_run: bool
     trace: bool
     max_instances: int | None
+    layers: tuple[str, ...] = ()
+    """Absolute paths of directories and zips."""
+    mounts: tuple[tuple[str, str], ...] = ()
+    """Directories: absolute paths on the host and in an instance."""
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -115,6 +119,8 @@ def function_configuration(
     async_run: bool = True,
     trace: bool = True,
     max_instances: int | None = None,
+    layers: tuple[str, ...] = (),
+    mounts: tuple[tuple[str, str], ...] = (),
     sources: Mapping[str, str] = MappingProxyType({}),
 ) -> FunctionConfiguration:
     """Check every value by the platform's rules, and make the configuration.
@@ -141,6 +147,8 @@ def function_configuration(
         async_run=is_async,
         trace=check.boolean("trace", trace),
         max_instances=check.max_instances(max_instances),
+        layers=layers,
+        mounts=mounts,
         sources=MappingProxyType(dict(sources)),
     )
 

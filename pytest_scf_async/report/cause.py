@@ -55,6 +55,10 @@ def likely_cause(event: SeenEvent) -> str | None:
     by_code = {
         430: _raised,
         433: _timed_out,
+        434: lambda event: next(
+            (entry.text for entry in reversed(event.timeline) if " has used more memory (" in entry.text),
+            STATUS_CODES[434].meaning,
+        ),
         437: lambda event: f"the entry file is not in the code: {_last_line(event)}",
         439: _process_exited,
         443: lambda event: f"the code could not be loaded: {_last_line(event)}",

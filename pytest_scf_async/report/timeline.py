@@ -18,6 +18,10 @@ class TimelineEntry(Protocol):
     def kind(self) -> str: ...
     @property
     def text(self) -> str: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def last_us(self) -> int | None: ...
 
 
 def seconds_text(microseconds: int) -> str:
@@ -26,20 +30,12 @@ def seconds_text(microseconds: int) -> str:
 
 
 def timeline_text(entries: Sequence[TimelineEntry], start_us: int) -> str:
-    """One line an entry, times in seconds from *start_us*; equal kinds of waits in a row are counted."""
+    """One line an entry, times in seconds from *start_us*."""
     rows: list[tuple[str, str, str]] = []
-    index = 0
-    while index < len(entries):
-        entry = entries[index]
-        end = index + 1
-        if entry.kind == "wait":
-            while end < len(entries) and (entries[end].kind, entries[end].text) == ("wait", entry.text):
-                end += 1
+    for entry in entries:
         text = entry.text if len(entry.text) <= LINE_LIMIT else entry.text[: LINE_LIMIT - 1] + "…"
-        if end - index > 1:
-            until = seconds_text(entries[end - 1].time_us - start_us)
-            text += f", {end - index:,} times, the last at +{until}"
+        if entry.count > 1 and entry.last_us is not None:
+            text += f", {entry.count:,} times, the last at +{seconds_text(entry.last_us - start_us)}"
         rows.append((f"+{seconds_text(entry.time_us - start_us)}", entry.kind, text))
-        index = end
     width = max((len(row[0]) for row in rows), default=0)
     return "\n".join(f"{time:>{width}}  {kind:<8}  {text}" for time, kind, text in rows)

@@ -15,8 +15,8 @@ from process_support import START
 from pytest_scf_async.function import Function
 from pytest_scf_async.instances import procfs
 from pytest_scf_async.instances.zygote import shared_zygote
+from pytest_scf_async.plugin import _configured as configured
 from pytest_scf_async.runtime import ScfRuntime
-from pytest_scf_async.settings import ScfSettings
 
 HANDLERS = Path(__file__).parent / "handlers"
 
@@ -25,15 +25,26 @@ Deploy = Callable[..., Function]
 
 
 @pytest.fixture
-def make_runtime(request: pytest.FixtureRequest) -> Iterator[MakeRuntime]:
-    """Make runtimes, with settings as keywords; when they are closed, no process and no directory is left."""
-    zygote = shared_zygote()
+def make_runtime(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeRuntime]:
+    """Make runtimes, with settings as keywords; when they are closed, no process and no directory is left.
+
+    What they are not given comes from the command line: the whole suite can run with ``--scf-async-leases=false``
+    or ``--scf-async-sandbox=none``.
+    """
+    zygote = shared_zygote(configured(request.config).sandbox != "none")
     with ExitStack() as stack:
 
         def make(**settings: Any) -> ScfRuntime:
-            given = ScfSettings(**settings)
+            given = configured(request.config).replace("ScfSettings(...)", **settings)
             return stack.enter_context(
-                ScfRuntime(given, start=START, seed=request.node.nodeid, lookup=[HANDLERS, Path(__file__).parent])
+                ScfRuntime(
+                    given,
+                    start=START,
+                    seed=request.node.nodeid,
+                    lookup=[HANDLERS, Path(__file__).parent],
+                    base_temp=tmp_path_factory.getbasetemp(),
+                    root=request.config.rootpath,
+                )
             )
 
         yield make
@@ -46,6 +57,12 @@ def make_runtime(request: pytest.FixtureRequest) -> Iterator[MakeRuntime]:
 def runtime(make_runtime: MakeRuntime) -> ScfRuntime:
     """A runtime with default settings, whose clock starts at ``START``."""
     return make_runtime()
+
+
+@pytest.fixture
+def mounted(runtime: ScfRuntime) -> bool:
+    """Whether instances have mount namespaces; else they have a ``TMPDIR``."""
+    return runtime._pool.sandboxes.zygote().namespaces
 
 
 @pytest.fixture

@@ -81,6 +81,15 @@ def eventually(fact: Callable[[], object]) -> bool:
     return True
 
 
+def files_in(tmp: str) -> list[str]:
+    """The files that a handler has in its ``/tmp``, which a test finds at *tmp*; nothing of what is mounted there."""
+    found = []
+    for parent, directories, files in os.walk(tmp):
+        directories[:] = sorted(name for name in directories if not os.path.ismount(os.path.join(parent, name)))
+        found += [os.path.relpath(os.path.join(parent, name), tmp) for name in sorted(files)]
+    return found
+
+
 def assert_reclaimed_for_good(event: AsyncEvent, because: str) -> None:
     """The instance is gone: its process, its ``/tmp``, and what the event says about it."""
     instance = event.instance

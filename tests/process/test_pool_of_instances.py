@@ -62,7 +62,8 @@ def test_twenty_events_at_once_run_on_twenty_instances(deploy, runtime):
     assert [event.status for event in events] == ["FINISHED"] * 20
     assert [event.result["runs"] for event in events] == [1] * 20
     assert len({event.result["pid"] for event in events}) == 20
-    assert len({event.result["tmp"] for event in events}) == 20
+    assert len({event.instance.tmp for event in events}) == 20
+    assert [files_in(event.instance.tmp) for event in events] == [["notes"]] * 20
     assert [event.duration for event in events] == [timedelta(seconds=10 + number) for number in range(20)]
     assert runtime.clock.now == START + timedelta(seconds=29)
 
@@ -211,21 +212,21 @@ def test_an_instance_that_forks_serves_the_next_event_too(deploy):
     assert [user_lines(event) for event in function.events] == [["child of 1"], ["child of 2"], ["child of 3"]]
 
 
-def test_each_instance_has_a_tmp_of_its_own_that_is_gone_with_it(deploy, runtime):
+def test_each_instance_has_a_tmp_of_its_own_that_is_gone_with_it(deploy, runtime, mounted):
     function = deploy(COUNTER)
     events = [function.invoke_async({"seconds": 5}) for _ in range(2)]
     runtime.wait_all()
     directories = [event.instance.tmp for event in events]
 
-    assert [event.result["tmp"] for event in events] == directories
+    assert [event.result["tmp"] for event in events] == (["/tmp", "/tmp"] if mounted else directories)
     assert directories[0] != directories[1]
-    assert [os.listdir(directory) for directory in directories] == [["notes"], ["notes"]]
+    assert [files_in(directory) for directory in directories] == [["notes"], ["notes"]]
     events = [function.invoke_async({"seconds": 5}) for _ in range(2)]
     events[0].terminate()
     assert sorted(os.path.exists(directory) for directory in directories) == [False, True]
 
 
-def test_tmp_is_what_tempfile_uses(deploy):
+def test_tmp_is_what_tempfile_uses(deploy, mounted):
     event = (
         deploy("""
         import tempfile
@@ -237,10 +238,11 @@ def test_tmp_is_what_tempfile_uses(deploy):
         .wait()
     )
 
-    assert all(os.path.dirname(path) == event.instance.tmp for path in event.result)
+    tmp = "/tmp" if mounted else event.instance.tmp
+    assert all(os.path.dirname(path) == tmp for path in event.result)
 
 
-def test_a_handler_sees_none_of_the_hosts_environment(deploy, monkeypatch):
+def test_a_handler_sees_none_of_the_hosts_environment(deploy, monkeypatch, mounted):
     secrets = {
         "AWS_SECRET_ACCESS_KEY": "hidden",
         "TENCENTCLOUD_SECRETKEY": "the host's own key",
@@ -275,12 +277,12 @@ def test_a_handler_sees_none_of_the_hosts_environment(deploy, monkeypatch):
         "TENCENTCLOUD_RUNENV", "USER_CODE_ROOT", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "CLASSPATH", "NODE_PATH", "_",
         "PWD", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "PATH", "SHELL", "SHLVL", "LD_LIBRARY_PATH", "HOSTNAME",
         "SCF_RUNTIME", "SCF_FUNCTIONNAME", "SCF_FUNCTIONVERSION", "TENCENTCLOUD_REGION", "TENCENTCLOUD_APPID",
-        "TENCENTCLOUD_UIN", "TENCENTCLOUD_TZ", "SCF_NAMESPACE", "TMPDIR", "BUCKET", "OUT",
+        "TENCENTCLOUD_UIN", "TENCENTCLOUD_TZ", "SCF_NAMESPACE", "BUCKET", "OUT", *([] if mounted else ["TMPDIR"]),
     }  # fmt: skip
     assert (environ["BUCKET"], environ["OUT"]) == ("exports", "/tmp/é")
 
 
-def test_a_handler_sees_the_platforms_environment(deploy):
+def test_a_handler_sees_the_platforms_environment(deploy, mounted):
     event = deploy("""
         import os
         def main_handler(event, context):
@@ -308,8 +310,12 @@ def test_a_handler_sees_the_platforms_environment(deploy):
         "TENCENTCLOUD_APPID": "1250000000",
         "TENCENTCLOUD_UIN": "100000000000",
         "TENCENTCLOUD_TZ": "UTC",
-        "TMPDIR": event.instance.tmp,
     }
+    if mounted:
+        expected |= {"USER_CODE_ROOT": "/var/user/", "PWD": "/var/user", "PYTHONPATH": "/var/user:/opt"}
+        assert "TMPDIR" not in environ
+    else:
+        expected["TMPDIR"] = event.instance.tmp
     assert {name: environ[name] for name in expected} == expected
 
 

@@ -64,7 +64,7 @@ def test_a_parked_event_is_killed_where_it_waits(deploy, runtime):
     event.settle()
     runtime.clock.advance(0.25)
     assert event.doing == "parked"
-    assert os.listdir(event.instance.tmp) == ["work"]
+    assert files_in(event.instance.tmp) == ["work"]
 
     event.terminate()
 
@@ -167,7 +167,7 @@ def test_the_next_event_has_a_new_instance_with_an_empty_tmp(deploy):
 
     assert second.instance.cold
     assert second.instance.pid != first.instance.pid
-    assert os.listdir(second.instance.tmp) == []
+    assert files_in(second.instance.tmp) == []
 
 
 def test_another_event_of_the_function_runs_on(deploy):

@@ -82,7 +82,8 @@ class Story:
         return self
 
     def waits(self, what: str) -> Story:
-        self.inside.waits(what)
+        now = self.inside.now_us()
+        self.inside.waits(what, now, now)
         return self
 
     def gets(self, disposition: Any) -> Story:

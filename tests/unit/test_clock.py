@@ -447,3 +447,42 @@ def test_whatever_is_registered_comes_once_in_order_and_at_its_time(
     reached = clock.now_us - START_US
     assert reached == sum(steps)
     assert came == sorted(key for key in expected if steps and key[0] <= reached)
+
+
+def test_what_was_cancelled_does_not_pile_up_and_the_order_stays():
+    clock = SimulatedClock(START)
+    fired: list[int] = []
+    kept = [
+        clock.call_at(clock.now_us + 86_400_000_000 + number % 7, lambda number=number: fired.append(number), what="kept")
+        for number in range(50)
+    ]
+    for _ in range(10_000):
+        clock.call_at(clock.now_us + 86_400_000_000, lambda: fired.append(-1), what="cancelled").cancel()
+        assert len(clock._heap) <= 2 * len(kept) + SMALL_HEAP
+
+    clock.advance(86_401)
+
+    assert fired == sorted(range(50), key=lambda number: (number % 7, number))
+    assert clock.next_due_us() is None
+
+
+def test_many_things_that_are_due_are_all_kept():
+    clock = SimulatedClock(START)
+    fired: list[int] = []
+    for number in range(1000):
+        clock.call_at(clock.now_us + 1000 - number, lambda number=number: fired.append(number), what="kept")
+    clock.advance(1)
+    assert fired == list(range(999, -1, -1))
+
+
+def test_a_cancelled_thing_holds_nothing_alive():
+    class Held:
+        pass
+
+    clock = SimulatedClock(START)
+    held = Held()
+    thing = clock.call_at(clock.now_us + 1, lambda held=held: None, what="holds")
+    gone = weakref.ref(held)
+    del held
+    thing.cancel()
+    assert gone() is None

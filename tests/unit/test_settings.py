@@ -11,7 +11,7 @@ from pytest_scf_async.settings import ScfSettings
 
 DURATIONS = ["timeout", "init_timeout", "real_timeout", "real_limit", "compute_grace", "idle_reclaim"]
 COUNTS = ["memory", "clock_reads_before_wait", "status_reads_limit"]
-SWITCHES = ["terminate_without_trace", "async_run", "trace"]
+SWITCHES = ["leases", "terminate_without_trace", "async_run", "trace"]
 TEXTS = ["region", "appid", "uin", "runtime", "namespace"]
 CHOICES = {
     "graceful_return_status": ["FINISHED", "ABORTED"],
@@ -29,6 +29,7 @@ SETTINGS = {
     "real_limit": (120.0, 60),
     "compute_grace": (1.0, 0.1),
     "clock_reads_before_wait": (1000, 1),
+    "leases": (True, False),
     "idle_reclaim": (300.0, 0),
     "start": (None, START),
     "time_zone": (timezone(timedelta(hours=8)), timezone.utc),

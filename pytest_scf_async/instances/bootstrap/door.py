@@ -23,9 +23,11 @@ from typing import Any
 
 from .. import wire
 from . import clocks
+from .leases import LeaseLog
 from .waits import Section, ThreadState, Wait, describe_caller, user_frame
 
 _get_ident = _thread.get_ident
+_write = os.write
 
 
 class Door:
@@ -33,24 +35,33 @@ class Door:
 
     def __init__(self) -> None:
         self.active = False
+        self.alone = False
+        """The main thread is the only one, and nothing keeps it from moving the clock while it may."""
+        self.moved = False
         self.main_inside = False
         """The main thread is in the door: a signal's handler has to wait for the safe point."""
         self.pending: deque[int] = deque()
         self.call_handler: Callable[[int, FrameType | None], None] = lambda signum, frame: None
-        self.gates_changed: Callable[[list[wire.JsonObject]], None] = lambda gates: None
+        self.gates_changed: Callable[[wire.JsonObject], None] = lambda message: None
+        self.follow: Callable[[], None] | None = None
+        """What each thread does, once it goes on, when ``followed`` has changed: the gates at lines are others."""
+        self.followed = 0
+        self.call_handler_followed: Callable[[Any, int, FrameType | None], None] | None = None
+        """Calls a signal's handler, once there have been gates at lines."""
 
     def attach(
         self,
         channel: socket.socket,
         attention: int,
-        pages: tuple[Any, Any],
+        pages: tuple[Any, Any, Any],
         marks: tuple[int, bytes],
         signalled: tuple[int, int],
     ) -> None:
         """Become the door of an instance whose only thread is the calling one, which is computing.
 
-        *pages* are the clock's and the control page, *marks* is a descriptor of the output pipe that user code does
-        not know, and what goes there; *signalled* are the ends of a pipe that can be read once a signal has come.
+        *pages* are the clock's page, the control page and the texts behind it, *marks* is a descriptor of the output
+        pipe that user code does not know, and what goes there; *signalled* are the ends of a pipe that can be read once
+        a signal has come.
         """
         self.lock = Section()
         self.channel = channel
@@ -58,7 +69,18 @@ class Door:
         self.attention = attention
         self.marks, self.mark = marks
         self.signalled, self.signalled_write = signalled
-        self.clock_page, self.control_page = pages
+        self.clock_page, self.control_page, texts = pages
+        self.leased = LeaseLog(self.control_page, texts)
+        self.moved = False
+        """The clock was moved here since the harness was told of it."""
+        self.vetoes = 0
+        """Reasons why this instance does not move the clock although it may."""
+        self.forked = False
+        """One of the reasons: a child process was started, and may live."""
+        self.signals_asked = False
+        """The harness wants to know when the main thread has dealt with the signals that have come."""
+        self.main_ident = _get_ident()
+        self._nap: tuple[Any, ...] = ()
         self.seen_messages = 0
         self.frames = wire.FrameReader()
         self.heap: list[tuple[int, int, Wait]] = []
@@ -78,12 +100,13 @@ class Door:
         self.idle_wait: Wait | None = None
         self.invocation: wire.JsonObject | None = None
         self.active = True
+        self._count_threads()
 
     def detach(self) -> None:
         """Forget the harness: this is a child that user code forked."""
         if not self.active:
             return
-        self.active = False
+        self.active = self.alone = self.moved = False
         clocks.detach()
         self.pending.clear()
         self.main_inside = False
@@ -121,7 +144,58 @@ class Door:
 
     def sleep(self, microseconds: int) -> None:
         """Wait for exactly *microseconds* of simulated time."""
+        if self.alone and _get_ident() == self.main_ident and self._nap_under_lease(microseconds):
+            return
         self.park(self.clock_page[wire.CLOCK_NOW] + microseconds, describe_caller(f"sleep({microseconds / 1e6:g})"))
+
+    def _nap_under_lease(self, microseconds: int) -> bool:
+        """Have a sleep of the only thread pass at once, where the clock may be moved here; whether it did."""
+        self.main_inside = True  # a signal's handler has to wait: it may move the clock as well
+        page, control, log = self.clock_page, self.control_page, self.leased
+        now = page[0]
+        due = now + microseconds
+        passes: bool = due < control[1]
+        if passes:
+            frame = sys._getframe(3)
+            nap = (frame.f_code, frame.f_lasti, microseconds)
+            if log.record and nap == self._nap:
+                control[log.record + 2] = now
+                control[log.record + 3] += 1
+            else:
+                passes = log.note(describe_caller(f"sleep({microseconds / 1e6:g})"), now)
+                self._nap = nap
+            if passes:
+                page[0] = due
+                control[2] += 1
+                self.moved = True
+                clocks.reads = 0
+        self.main_inside = False
+        if self.pending:
+            self.run_pending()
+        return passes
+
+    def veto(self, change: int) -> None:
+        """Have one reason more (1) or less (-1) not to move the clock here."""
+        main = self._enter()
+        try:
+            with self.lock:
+                self.vetoes += change
+                self._count_threads()
+        finally:
+            self._leave(main)
+
+    def forks(self) -> None:
+        """A child process is about to be started, or has been: while it lives the clock stands."""
+        main = self._enter()
+        try:
+            with self.lock:
+                self.control_page[wire.CONTROL_FORKS] += 1
+                if not self.forked:
+                    self.forked = True
+                    self.vetoes += 1
+                    self._count_threads()
+        finally:
+            self._leave(main)
 
     def yield_turn(self) -> None:
         """Go to the end of the queue of those that are ready."""
@@ -138,8 +212,12 @@ class Door:
 
     def idle(self) -> wire.JsonObject:
         """Wait, on the main thread, for the next invocation."""
-        while self.invocation is None:
-            self.park(None, "", enlist=self._enlist_idle)
+        self.veto(1)  # other threads of this instance do not go on past the end of the event
+        try:
+            while self.invocation is None:
+                self.park(None, "", enlist=self._enlist_idle)
+        finally:
+            self.veto(-1)
         invocation, self.invocation = self.invocation, None
         return invocation
 
@@ -147,7 +225,11 @@ class Door:
         """Stand here until the harness opens the gate."""
         main = self.threads.get(_get_ident()) is self.main
         self.send(wire.json_frame(wire.GATED, {**message, "main": main}))
-        self.park(None, "", enlist=self._enlist_gate)
+        self.veto(1)
+        try:
+            self.park(None, "", enlist=self._enlist_gate)
+        finally:
+            self.veto(-1)
 
     def _enlist_idle(self, wait: Wait) -> bool:
         self.idle_wait = wait
@@ -170,6 +252,7 @@ class Door:
                 thread.waits.append(wait)
                 self._push(wait)
                 self.started.append(thread)
+                self._count_threads()
         finally:
             self._leave(main)
         return thread
@@ -181,6 +264,7 @@ class Door:
             with self.lock:
                 thread.waits[0].over = True
                 self.started.remove(thread)
+                self._count_threads()
         finally:
             self._leave(main)
         thread.close()
@@ -190,6 +274,7 @@ class Door:
         with self.lock:
             self.threads[_get_ident()] = thread
             self.started.remove(thread)
+            self._count_threads()
             if not thread.waits[0].granted:
                 self._become_reader_if_none(thread)
         self._block(thread.waits[0])
@@ -199,11 +284,12 @@ class Door:
         with self.lock:
             thread.ended = True
             del self.threads[_get_ident()]
+            self._count_threads()
             for wait in thread.joiners:
                 self._wake(wait)
             self.outside -= 1
             self._find_reader()
-            self._report()
+            self._rest()
         thread.close()
 
     def join_thread(self, thread: ThreadState, due_us: int | None, what: str) -> bool:
@@ -277,25 +363,59 @@ class Door:
         main = self._enter()
         try:
             with self.lock:
-                os.write(self.marks, self.mark)
+                if self.moved:
+                    self._tell_time()
+                _write(self.marks, self.mark)
                 self._send(data)
+        finally:
+            self._leave(main)
+
+    def before_output(self) -> None:
+        """Called where ``moved``: what is written now carries the time to which the clock was moved here."""
+        main = self._enter()
+        try:
+            with self.lock:
+                if self.moved:
+                    self._tell_time()
         finally:
             self._leave(main)
 
     def after_output(self) -> None:
         """Output is progress, and the moment to learn of gates that were set while this thread computed."""
         clocks.reads = 0
-        if self.control_page[wire.CONTROL_MESSAGES] != self.seen_messages and self.reader is None:
-            main = self._enter()
-            try:
-                with self.lock:
-                    self._read_messages()
-            finally:
-                self._leave(main)
+        if self.control_page[wire.CONTROL_MESSAGES] != self.seen_messages:
+            self.look()
+
+    def look(self) -> None:
+        """Read what the harness has sent, where no thread that waits does."""
+        if self.control_page[wire.CONTROL_MESSAGES] == self.seen_messages or self.reader is not None:
+            return
+        main = self._enter()
+        try:
+            with self.lock:
+                self._read_messages()
+        finally:
+            self._leave(main)
+        thread = self._current()
+        if thread.followed != self.followed:
+            self._follow(thread)
+
+    def on_poke(self) -> None:
+        """A signal without a meaning of its own: the main thread looks, and a thread that computes has gates set."""
+        if self.active and not self.main_inside:
+            self.look()
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
+    def _tell_time(self) -> None:
+        self.moved = False
+        _write(self.marks, self.mark)
+        body = wire.LEASED_BODY.pack(self.clock_page[wire.CLOCK_NOW], self.leased.told())
+        self._send(wire.frame(wire.LEASED, body))
+
     def _send(self, data: bytes) -> None:
+        if self.moved:
+            self._tell_time()
         try:
             self.channel.sendall(data)
         except (BrokenPipeError, ConnectionResetError):
@@ -308,6 +428,7 @@ class Door:
             thread.poller.register(self.attention, select.POLLIN)
             with self.lock:
                 self.threads[_get_ident()] = thread
+                self._count_threads()
                 self.outside += 1
         return thread
 
@@ -335,11 +456,13 @@ class Door:
         self._push(wait)
         self.outside -= 1
         self.reader = wait.thread
-        self._report(wait.what)
+        self._rest(wait.what)
 
     def _go_out(self, wait: Wait) -> None:
         wait.over = True
         wait.thread.waits.remove(wait)
+        if wait.thread.followed != self.followed:
+            self._follow(wait.thread)
 
     def _become_reader_if_none(self, thread: ThreadState) -> None:
         if self.reader is None:
@@ -352,6 +475,23 @@ class Door:
                 self.reader = thread
                 thread.ring()
                 return
+
+    def _count_threads(self) -> None:
+        self.alone = len(self.threads) == 1 and not self.started and not self.vetoes
+
+    def _rest(self, what: str = "") -> None:
+        """A thread has come in or ended: where the clock may be moved here the next wait goes on, else it is told."""
+        if self.outside == 0 and self.held == 0 and self.vetoes == 0:
+            head, until = self._head(), self.control_page[wire.CONTROL_LEASE]
+            now = self.clock_page[wire.CLOCK_NOW]
+            if head is not None and (due := head.due_us) is not None and due < until and self.leased.note(what, now):
+                self.clock_page[wire.CLOCK_NOW] = max(due, now)
+                self.control_page[wire.CONTROL_LEASED] += 1
+                self.moved = True
+                heapq.heappop(self.heap)
+                self._grant(head)
+                return
+        self._report(what)
 
     def _report(self, what: str = "") -> None:
         """Tell the harness what this instance waits for next; not while a thread is on its way out."""
@@ -391,6 +531,12 @@ class Door:
             if thread.main and self.pending:
                 self._run_pending_inside(wait)
                 continue
+            if thread.main and self.signals_asked:
+                with self.lock:
+                    if not self.pending:  # else its handler is called first
+                        self.signals_asked = False
+                        self._send(wire.frame(wire.SIGNALS_HEARD))
+                        self._report()
             reads = self.reader is thread
             if reads is not thread.polls_channel:
                 thread.polls_channel = reads
@@ -414,6 +560,11 @@ class Door:
                     with self.lock:
                         self._read_messages()
 
+    def _follow(self, thread: ThreadState) -> None:
+        thread.followed = self.followed
+        if self.follow is not None:
+            self.follow()
+
     @staticmethod
     def _silence(bell: int) -> None:
         try:
@@ -429,6 +580,8 @@ class Door:
             if self.reader is wait.thread:
                 self.reader = None
         self.main_inside = False
+        if wait.thread.followed != self.followed:
+            self._follow(wait.thread)
         try:
             self.run_pending()
         except BaseException:
@@ -444,7 +597,7 @@ class Door:
             if wait.due_us is not None:
                 heapq.heappush(self.heap, (wait.due_us, wait.sequence, wait))
             self.reader = wait.thread
-            self._report(wait.what)
+            self._rest(wait.what)
 
     def _read_messages(self) -> None:
         try:
@@ -465,11 +618,19 @@ class Door:
                 if self.gate_wait is not None and not self.gate_wait.over:
                     self._grant(self.gate_wait)
             elif kind == wire.ARM_GATES:
-                self.gates_changed(json.loads(body)["gates"])
+                self.gates_changed(json.loads(body))
             elif kind == wire.ASK:
                 self._report()
+            elif kind == wire.ASK_SIGNALS:
+                self.signals_asked = True
+                self.main.ring()
 
     def _take_turn(self) -> None:
+        self.leased.clear()
+        if self.forked and self.control_page[wire.CONTROL_CHILDLESS] == self.control_page[wire.CONTROL_FORKS]:
+            self.forked = False
+            self.vetoes -= 1
+            self._count_threads()
         head = self._head()
         if head is None or head.due_us is None or head.due_us > self.clock_page[wire.CLOCK_NOW]:
             self._report()  # what was due is over: a handler that raised ended it

@@ -16,7 +16,7 @@ import traceback
 from typing import Any, NoReturn
 
 from .. import wire
-from . import clocks, linux, loading, output, signals, threads, tracebacks
+from . import clocks, linux, loading, mounts, output, signals, threads, tracebacks
 from .door import door
 
 RESULT_LIMIT = 6 * 1024 * 1024
@@ -57,11 +57,14 @@ def _become(config: wire.JsonObject, fds: list[int], zygote: int) -> None:
         os._exit(0)
     os.dup2(pipe, 1)
     os.dup2(pipe, 2)
-    clock_page, control_page = _page(clock_file), _page(control_file)
+    mounts.drop_capabilities()
+    clock_page = _page(clock_file)
+    control = memoryview(mmap.mmap(control_file, wire.STACKS_OFFSET))
+    pages = clock_page, control[: wire.PAGE_BYTES].cast("q"), control[wire.TEXTS_OFFSET :]
     os.close(clock_file)
     faulthandler.register(linux.STACKS_SIGNAL, file=control_file, all_threads=True)
     mark = wire.mark_of(config["nonce"])
-    door.attach(socket.socket(fileno=channel), attention, (clock_page, control_page), (pipe, mark), signals.watch())
+    door.attach(socket.socket(fileno=channel), attention, pages, (pipe, mark), signals.watch())
     clocks.attach(clock_page, config["clock_reads_before_wait"], _too_many_reads)
 
 
@@ -138,6 +141,8 @@ def _serve(config: wire.JsonObject) -> None:
             handler = _initialise(config)
             if handler is None:
                 continue
+        else:
+            signals.stand_if_listening()  # it listens since an earlier event
         for pair in invocation["context"]["environ"].split(";"):
             name, _, value = pair.partition("=")
             os.environ[name] = value
@@ -179,7 +184,7 @@ def main(config: wire.JsonObject, fds: list[int], zygote: int) -> NoReturn:
         try:
             _become(config, fds, zygote)
             gc.enable()
-            _start_rss = _peak_rss()
+            _start_rss = door.control_page[wire.CONTROL_MEMORY_AT_FORK] = _peak_rss()
         except BaseException:
             os.write(2, traceback.format_exc().encode())
             os._exit(SETUP_FAILED)

@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any
 
 from .. import wire
-from . import linux
+from . import children, linux
 from .door import door
 from .standins import stand_in
 
@@ -22,6 +22,8 @@ _real_pthread_kill = signal.pthread_kill
 
 _handlers: dict[int, Any] = {}
 """What user code installed, by signal; the operating system has the trampoline."""
+_gates: list[wire.JsonObject] = []
+"""Gates that wait until user code has installed a handler."""
 _wakeup = -1
 """The end of our pipe that the kernel's signal handler writes to, in an instance."""
 
@@ -40,8 +42,12 @@ def _call_handler(signum: int, frame: FrameType | None) -> None:
     if handler is None:  # uninstalled between the signal and its safe point
         return
     door.tell(wire.json_frame(wire.SIGNAL_ENTERED, {"signum": signum}))
+    call = door.call_handler_followed
     try:
-        handler(signum, frame)
+        if call is None:
+            handler(signum, frame)
+        else:
+            call(handler, signum, frame)
     except BaseException as error:
         left = {"signum": signum, "raised": type(error).__name__, "message": _text_of(error)}
         door.tell(wire.json_frame(wire.SIGNAL_LEFT, left))
@@ -69,14 +75,32 @@ def fake_signal(signalnum: Any, handler: Any) -> Any:
             else:
                 _handlers[signalnum] = known
             raise
+        if signalnum == signal.SIGCHLD:
+            children.hear_ends_alone()
         before = previous if known is None else known
     else:
         previous = _real_signal(signalnum, handler)
         before = _handlers.pop(int(signalnum), previous)
     if door.active:
-        kind = "handler" if int(signalnum) in _handlers else getattr(handler, "name", str(handler))
+        kind = "handler" if _listens(int(signalnum)) else getattr(handler, "name", str(handler))
         door.tell(wire.json_frame(wire.LISTENING, {"signum": int(signalnum), "handler": kind}))
+        stand_if_listening()
     return before
+
+
+def _listens(signum: int) -> bool:
+    return _handlers.get(signum, signal.default_int_handler) is not signal.default_int_handler
+
+
+def set_gates(descriptions: list[wire.JsonObject]) -> None:
+    _gates[:] = descriptions
+
+
+def stand_if_listening() -> None:
+    """Stand at a gate that waits for a handler which is installed by now."""
+    for gate in [gate for gate in _gates if _listens(gate["signum"])]:
+        _gates.remove(gate)
+        door.gate({"id": gate["id"], "at": "listening"})
 
 
 def fake_getsignal(signalnum: Any) -> Any:
@@ -156,5 +180,5 @@ def install() -> None:
     signal.set_wakeup_fd = fake_set_wakeup_fd
     signal.pthread_kill = stand_in("signal", "pthread_kill", fake_pthread_kill)
     os.kill = stand_in("os", "kill", fake_kill)
-    _real_signal(linux.POKE_SIGNAL, lambda signum, frame: None)
+    _real_signal(linux.POKE_SIGNAL, lambda signum, frame: door.on_poke())
     door.call_handler = _call_handler

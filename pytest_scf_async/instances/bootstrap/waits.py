@@ -72,13 +72,15 @@ class Wait:
 class ThreadState:
     """What the door knows of one Python thread."""
 
-    __slots__ = ("bell", "ended", "joiners", "main", "poller", "polls_channel", "waits")
+    __slots__ = ("bell", "ended", "followed", "joiners", "main", "poller", "polls_channel", "waits")
 
     def __init__(self, main: bool) -> None:
         self.main = main
         self.bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.waits: list[Wait] = []
         self.ended = False
+        self.followed = 0
+        """What ``Door.followed`` was when this thread looked."""
         self.joiners: list[Wait] = []
         self.polls_channel = False
         self.poller = select.poll()

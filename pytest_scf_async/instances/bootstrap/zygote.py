@@ -8,6 +8,8 @@ lives), and are killed at once: a child of the zygote that is no instance belong
 from __future__ import annotations
 
 import array
+import contextlib
+import errno
 import gc
 import json
 import os
@@ -28,7 +30,7 @@ locks.install()
 threads.install()
 
 from .. import wire  # noqa: E402
-from . import freezing, instance, keeper, linux, loading, output  # noqa: E402
+from . import children, freezing, gates, instance, keeper, linux, loading, mounts, output, records  # noqa: E402
 from .door import door  # noqa: E402
 
 PACKET = 1 << 18
@@ -36,8 +38,12 @@ DESCRIPTORS = 5
 
 
 class Zygote:
-    def __init__(self, connection: socket.socket, owner: int) -> None:
+    def __init__(self, connection: socket.socket, owner: int, trees: mounts.Trees | None) -> None:
         self.connection = connection
+        self.trees = trees
+        """Where instances have mount namespaces."""
+        self.common: wire.JsonObject | None = None
+        """What the next instance's namespace will probably have."""
         self.owner = owner
         self.instances: dict[int, int] = {}
         """By process id: the number that the harness gave."""
@@ -50,13 +56,28 @@ class Zygote:
             self.poller.register(fd, select.POLLIN)
         self._answer({"op": "ready", "pid": os.getpid()})
         while True:
-            for fd, _ in self.poller.poll():
+            ready = self.poller.poll(0)
+            if not ready:
+                self._make_ready()
+                ready = self.poller.poll()
+            for fd, _ in ready:
                 if fd == self.owner:
                     self.end()
                 elif fd in self.pidfds:
                     self._reap(fd)
                 else:
                     self._serve()
+
+    def refuse(self, why: str) -> NoReturn:
+        """End, because the kernel does not give what instances were to have."""
+        self._answer({"op": "no namespaces", "why": why})
+        self.end()
+
+    def _make_ready(self) -> None:
+        """Use the time in which nobody asks for anything."""
+        if self.trees is not None and self.common is not None:
+            with contextlib.suppress(OSError):  # it comes again, and is told, when the namespace is needed
+                self.trees.make_ready(self.common)
 
     def end(self) -> NoReturn:
         """Kill everything below."""
@@ -83,26 +104,50 @@ class Zygote:
                     os.kill(pid, signal.SIGKILL)  # not reaped, so that the id is its own
 
     def _spawn(self, request: wire.JsonObject, fds: list[int]) -> None:
-        loading.compile_ahead(request["entry"])
-        instance.prepare(request["environment"])
+        sent = []
+        pid = -1
         try:
+            if len(fds) != DESCRIPTORS:
+                raise OSError(errno.EMFILE, f"descriptors for an instance: {os.strerror(errno.EMFILE)}")
+            self._furnish(request.get("sandbox"))
+            loading.compile_ahead(request["entry"])
+            instance.prepare(request["environment"])
             pid = os.fork()
+            if pid > 0:
+                sent.append(os.pidfd_open(pid))
         except OSError as error:
-            self._answer({"op": "refused", "id": request["id"], "error": str(error)})
+            if pid > 0:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            self._answer({"op": "refused", "id": request["id"], "error": error.strerror or str(error)})
             pid = -1
         if pid == 0:
             zygote = os.getppid()
-            for fd in (self.connection.detach(), self.owner, *self.pidfds):
+            for fd in (self.connection.detach(), self.owner, *self.pidfds, *self._mounting()):
                 os.close(fd)
             instance.main(request, fds, zygote)
         for fd in fds:
             os.close(fd)
         if pid > 0:
+            pidfd = sent[0]
             self.instances[pid] = request["id"]
-            pidfd = os.pidfd_open(pid)
             self.pidfds[pidfd] = pid
             self.poller.register(pidfd, select.POLLIN)
-            self._answer({"op": "spawned", "id": request["id"], "pid": pid}, pidfd)
+            if self.trees is not None and request.get("sandbox") is not None:
+                sent.append(self.trees.hand_over())
+            self._answer({"op": "spawned", "id": request["id"], "pid": pid}, sent)
+            for fd in sent[1:]:
+                os.close(fd)
+
+    def _furnish(self, sandbox: wire.JsonObject | None) -> None:
+        """Be in the mount namespace that the next instance gets."""
+        if self.trees is not None and sandbox is not None:
+            self.common = sandbox["common"]
+            self.trees.make_ready(self.common)
+            self.trees.complete(sandbox["own"])
+
+    def _mounting(self) -> list[int]:
+        return [] if self.trees is None else self.trees.descriptors()
 
     def _reap(self, pidfd: int) -> None:
         """An instance has ended: what it left behind has come to us, and ends now too."""
@@ -114,23 +159,27 @@ class Zygote:
         keeper.kill_children(spared=self.instances.keys())
         self._answer({"op": "gone", "id": number, "status": status, "rss": usage.ru_maxrss * 1024})
 
-    def _answer(self, answer: wire.JsonObject, fd: int | None = None) -> None:
+    def _answer(self, answer: wire.JsonObject, fds: list[int] | None = None) -> None:
         ancillary: list[Any] = []
-        if fd is not None:
-            ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
+        if fds:
+            ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
         try:
             self.connection.sendmsg([json.dumps(answer).encode()], ancillary)
         except (BrokenPipeError, ConnectionResetError):
             self.end()
 
 
-def main(connection: int, owner: int, preload: list[str]) -> NoReturn:
-    """Serve the harness at the other end of the socket *connection*; *owner* is a pidfd of the test process."""
+def main(connection: int, owner: int, preload: list[str], place: str = "") -> NoReturn:
+    """Serve the harness at the other end of the socket *connection*; *owner* is a pidfd of the test process.
+
+    Instances have mount namespaces if a directory is given on which their tree can be built, *place*.
+    """
     signals.reset()
     signals.install()
     freezing.install()
     clocks.spare_logging()
     real_waits.install()
+    children.install()
     for name in ("dateutil", "six"):
         for module in [module for module in sys.modules if module == name or module.startswith(name + ".")]:
             del sys.modules[module]  # a handler's own copy must win
@@ -141,10 +190,17 @@ def main(connection: int, owner: int, preload: list[str]) -> NoReturn:
     sys.dont_write_bytecode = True
     sys.argv = ["bootstrap.py"]
     output.install()
+    gates.install()
     mark = os.environ.pop(wire.OWNER_MARK)
     os.putenv(wire.OWNER_MARK, mark)  # what an instance starts inherits it; user code does not see it
     linux.adopt_orphans()
     gc.disable()
     gc.collect()
     gc.freeze()
-    Zygote(socket.socket(fileno=connection), owner).run()
+    zygote = Zygote(socket.socket(fileno=connection), owner, None)
+    if place:
+        try:
+            zygote.trees = mounts.Trees(place)
+        except OSError as error:
+            zygote.refuse(f"{error.strerror or error}")
+    zygote.run()

@@ -1,0 +1,77 @@
+"""What ``deploy`` and ``update`` make of their keywords: a valid configuration, each value with its source.
+
+A keyword of both is a field of ``FunctionConfiguration``, checked by ``function_configuration``; one that has a default
+in ``ScfSettings`` is in FROM_SETTINGS too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from enum import Enum
+from typing import Any, Final
+
+from .model import FunctionConfiguration, function_configuration
+from .settings import ScfSettings
+
+__all__ = ["UNCHANGED", "Unchanged", "changed_configuration", "first_configuration"]
+
+FROM_SETTINGS: Final = (
+    "runtime",
+    "namespace",
+    "timeout",
+    "init_timeout",
+    "memory",
+    "environment",
+    "async_run",
+    "trace",
+)
+"""What comes from the settings where ``deploy`` is not given it."""
+
+
+class Unchanged(Enum):
+    """The default of a keyword of ``update`` for which None means something."""
+
+    UNCHANGED = "unchanged"
+
+    def __repr__(self) -> str:
+        return "UNCHANGED"
+
+
+UNCHANGED: Final = Unchanged.UNCHANGED
+
+
+def first_configuration(settings: ScfSettings, given: Mapping[str, Any], source: str) -> FunctionConfiguration:
+    """The configuration of a function that is deployed with *given*, where None stands for "as the settings say".
+
+    *source* says where *given* came from. Raises ``ScfUsageError`` with the value, its source, and what is valid.
+    """
+    values = {name: getattr(settings, name) for name in FROM_SETTINGS}
+    sources = {name: settings.source(name) for name in FROM_SETTINGS}
+    return _configuration(settings, values, sources, {k: v for k, v in given.items() if v is not None}, source)
+
+
+def changed_configuration(
+    settings: ScfSettings, before: FunctionConfiguration, given: Mapping[str, Any], source: str
+) -> FunctionConfiguration:
+    """*before* with what ``update`` was *given*, where UNCHANGED stands for "as before".
+
+    *source* says where *given* came from. Raises ``ScfUsageError`` with the value, its source, and what is valid.
+    """
+    values = {each.name: getattr(before, each.name) for each in fields(before) if each.name != "sources"}
+    changed = {name: value for name, value in given.items() if value is not UNCHANGED}
+    return _configuration(settings, values, before.sources, changed, source)
+
+
+def _configuration(
+    settings: ScfSettings,
+    values: Mapping[str, Any],
+    sources: Mapping[str, str],
+    given: Mapping[str, Any],
+    source: str,
+) -> FunctionConfiguration:
+    values = {**values, **given}
+    environment = given.get("environment", UNCHANGED)
+    if isinstance(environment, (Mapping, type(None))):  # the variables of the settings are every function's
+        values["environment"] = {**settings.environment, **(environment or {})}
+    return function_configuration(**values, sources={**sources, **dict.fromkeys(given, source)})

@@ -1,0 +1,141 @@
+"""Lines of user code by ``sys.monitoring``: only the code objects that have a place are slower.
+
+It has a tool of its own, so that coverage, a debugger and a profiler have theirs, and all see everything.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import CodeType, FrameType
+from typing import Any
+
+from . import lines
+
+_monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
+_events = _monitoring.events
+_TOOLS = (4, 3, 5, 2)
+"""Numbers that no kind of tool has by convention come first."""
+
+_tool: int | None = None
+_watched: set[CodeType] = set()
+_begun: set[int] = set()
+"""Frames whose body is about to begin, by identity."""
+_carried: BaseException | None = None
+"""What a signal's handler raised at a gate, and goes out of the line there."""
+
+
+def change() -> None:
+    """The places are others now."""
+    global _tool
+    for code in _watched:
+        _monitoring.set_local_events(_tool, code, 0)
+    _watched.clear()
+    _begun.clear()
+    if not lines.files:
+        if _tool is not None:
+            _monitoring.set_events(_tool, 0)
+            for event in _CALLBACKS:
+                _monitoring.register_callback(_tool, event, None)
+            _monitoring.free_tool_id(_tool)
+            _tool = None
+        return
+    if _tool is None:
+        _tool = next(number for number in _TOOLS if _monitoring.get_tool(number) is None)
+        _monitoring.use_tool_id(_tool, "pytest-scf-async")
+        for event, callback in _CALLBACKS.items():
+            _monitoring.register_callback(_tool, event, callback)
+    else:
+        _monitoring.restart_events()  # what was of no interest may be now
+    _monitoring.set_events(_tool, _events.PY_START | _events.PY_RESUME | _events.PY_THROW | _events.RAISE)
+    for frame in sys._current_frames().values():
+        on_stack = frame
+        while on_stack is not None:
+            _watch(on_stack.f_code)
+            on_stack = on_stack.f_back  # type: ignore[assignment]
+
+
+def follow() -> None:
+    """What each thread has to do: nothing."""
+
+
+def _call_traced(handler: Any, signum: int, frame: FrameType | None) -> None:
+    sys.call_tracing(handler, (signum, frame))
+
+
+def _watch(code: CodeType) -> lines.Points | None:
+    if code.co_filename not in lines.files:
+        return None
+    points = lines.points(code)
+    if points is not None and code not in _watched:
+        _watched.add(code)
+        _monitoring.set_local_events(_tool, code, _events.LINE)
+    return points
+
+
+def _on_start(code: CodeType, offset: int) -> Any:
+    points = _watch(code)
+    if points is None or not (points.starts or points.early):
+        return _monitoring.DISABLE
+    if points.early:  # 3.13 reports the line once for all calls
+        _pass([*points.starts, *points.offsets.get(points.entry, ())])
+    else:
+        _begun.add(id(sys._getframe(1)))
+    return None
+
+
+def _on_resume(code: CodeType, offset: int) -> Any:
+    _watch(code)
+    return _monitoring.DISABLE
+
+
+def _on_throw(code: CodeType, offset: int, error: BaseException) -> None:
+    _watch(code)
+
+
+def _on_line(code: CodeType, line: int) -> Any:
+    points = lines.points(code)
+    if points is None:
+        return _monitoring.DISABLE
+    frame = sys._getframe(1)
+    offset = frame.f_lasti
+    slots = points.offsets.get(offset)
+    if offset == points.entry:
+        if points.early:
+            return _monitoring.DISABLE
+        if points.starts:
+            if id(frame) in _begun:
+                _begun.discard(id(frame))
+                slots = [*points.starts, *(slots or ())]
+            elif slots is None:
+                return None
+    if slots is None:
+        return _monitoring.DISABLE
+    _pass(slots)
+    return None
+
+
+def _pass(slots: list[int]) -> None:
+    global _carried
+    try:
+        lines.passed(slots)
+    except BaseException as error:
+        _carried = error
+        raise
+
+
+def _on_raise(code: CodeType, offset: int, error: BaseException) -> None:
+    global _carried
+    if error is _carried:
+        _carried = None
+        lines.without_own(error)
+
+
+_CALLBACKS = {
+    _events.PY_START: _on_start,
+    _events.PY_RESUME: _on_resume,
+    _events.PY_THROW: _on_throw,
+    _events.LINE: _on_line,
+    _events.RAISE: _on_raise,
+}
+lines.callbacks.update(callback.__code__ for callback in _CALLBACKS.values())
+lines.call_traced = _call_traced

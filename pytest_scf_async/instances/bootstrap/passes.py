@@ -1,0 +1,58 @@
+"""Where in a code object control comes to a statement: what counts as a pass of a line, alike on every Python.
+
+The interpreter reports a line whenever it changes: twice for a call over several lines, once more at the end of a
+``with`` block, once for each item of a comprehension. A pass is none of these, but that the statement begins.
+"""
+
+from __future__ import annotations
+
+import dis
+from collections.abc import Iterator
+from types import CodeType
+
+_ENTERS = frozenset({"SETUP_WITH", "SETUP_ASYNC_WITH", "BEFORE_WITH", "BEFORE_ASYNC_WITH", "LOAD_SPECIAL"})
+_JUMPS = frozenset((*dis.hasjrel, *dis.hasjabs))
+
+
+def own_instructions(code: CodeType) -> Iterator[tuple[dis.Instruction, int | None]]:
+    """The instructions of *code* from the first one of its body on, each with its line."""
+    lines = {offset: line for start, end, line in code.co_lines() for offset in range(start, end, 2)}
+    instructions = list(dis.get_instructions(code))
+    body = next((at + 1 for at, one in enumerate(instructions) if one.opname in ("RESUME", "GEN_START")), 0)
+    for instruction in instructions[body:]:
+        yield instruction, lines.get(instruction.offset)
+
+
+def first_entry(code: CodeType) -> tuple[int, bool]:
+    """The offset at which the body of *code* begins, and whether that is on the line of what comes before it."""
+    lines = {offset: line for start, end, line in code.co_lines() for offset in range(start, end, 2)}
+    entry = next((instruction.offset for instruction, line in own_instructions(code) if line), 0)
+    before = [one.offset for one in dis.get_instructions(code) if one.offset < entry]
+    return entry, bool(before) and lines.get(before[-1]) == lines.get(entry)
+
+
+def entries(code: CodeType, line: int, low: int, high: int) -> set[int]:
+    """The offsets at which control comes to *line* of the statement that has the lines *low* to *high* for itself.
+
+    At its first line that is where the statement begins, whatever line its first instruction has.
+    """
+    instructions = list(own_instructions(code))
+    runs: list[list[int]] = [[]]
+    """Indices of instructions of the statement, with nothing of another one in between."""
+    for index, (_, at) in enumerate(instructions):
+        if at and low <= at <= high:
+            runs[-1].append(index)
+        elif at and runs[-1]:
+            runs.append([])
+    runs = [run for run in runs if run]
+    entering = [run for run in runs if any(instructions[index][0].opname in _ENTERS for index in run)]
+    found = set()
+    for run in entering or runs:  # a ``with`` block has its end on its first line too
+        here = [index for index in run if line in (low, instructions[index][1])]
+        if here:
+            found.add(instructions[here[0]][0].offset)
+        offsets = {instructions[index][0].offset for index in here}
+        for index, (instruction, _) in enumerate(instructions):
+            if instruction.opcode in _JUMPS and instruction.argval in offsets and not run[0] <= index <= run[-1]:
+                found.add(instruction.argval)  # a loop comes back to its head
+    return found

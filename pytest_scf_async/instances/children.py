@@ -1,0 +1,178 @@
+"""The child processes of an instance: while one of them lives, the clock stands.
+
+``/proc`` is read only for an instance that has ever started a child: it counts that in shared memory, before and after.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from . import procfs, wire
+
+if TYPE_CHECKING:
+    from .instance import Instance
+
+_HELPERS = (b"from multiprocessing.resource_tracker import main", b"from multiprocessing.forkserver import main")
+"""What the interpreters run that ``multiprocessing`` keeps for itself as long as its process lives."""
+_KERNEL_NAME_BYTES = 15
+"""As much of a program's name as the kernel keeps."""
+
+
+@dataclass(frozen=True)
+class Child:
+    """A child process of an instance, or a child of one."""
+
+    pid: int
+    name: str
+    """The name of its program; empty for a fork of the instance itself."""
+
+    def __str__(self) -> str:
+        return f"{self.name!r} (pid {self.pid})" if self.name else f"pid {self.pid}, a fork of the handler's process"
+
+
+class Children:
+    """What the harness knows of the children of one instance, and of theirs."""
+
+    background: tuple[str, ...] = ()
+    """The programs, by name, that do not hold the clock (``deploy(background=)``)."""
+    listened_to = False
+    """User code has a handler of SIGCHLD."""
+    asked = False
+    """The instance has been asked to say when it has dealt with the ends of children."""
+
+    def __init__(self, instance: Instance) -> None:
+        self._instance = instance
+        self._heard: object = None
+        """What the children were when it had last dealt with their ends."""
+        self.holding: tuple[Child, ...] = ()
+        """Those that held the clock at the last look."""
+
+    @property
+    def possible(self) -> bool:
+        """Whether any may live; it costs next to nothing to ask."""
+        instance = self._instance
+        if instance.released or not instance.pid:
+            return False
+        control = instance.control
+        return bool(control[wire.CONTROL_FORKS] != control[wire.CONTROL_CHILDLESS])
+
+    def look(self) -> tuple[Child, ...]:
+        """Those that hold the clock now: they live, and neither they nor what started them is in the background."""
+        self.holding = ()
+        if self.possible and not self._instance.gone:
+            control = self._instance.control
+            forks = control[wire.CONTROL_FORKS]
+            self.holding, living = _look_below(self._instance.pid, self.background)
+            if not living and (not self.listened_to or self._heard == (forks, living)):
+                control[wire.CONTROL_CHILDLESS] = forks
+        return self.holding
+
+    def ask(self) -> bool:
+        """Whether a handler of SIGCHLD may still have to be called for an end: the instance has been asked, then.
+
+        To be called when the instance waits, and nothing holds the clock; it computes until it has answered.
+        """
+        instance = self._instance
+        if not self.listened_to or not self.possible or instance.frozen or instance.gone:
+            return False
+        children = instance.control[wire.CONTROL_FORKS], _look_below(instance.pid, self.background)[1]
+        if self._heard == children:
+            return False
+        self._heard = children
+        self.asked = instance.turn = True
+        instance.send(wire.ASK_SIGNALS)
+        return True
+
+    def signal(self, signum: int) -> None:
+        """Send *signum* to all that live."""
+        if not self.possible:
+            return
+        pidfds: dict[int, int] = {}
+        try:
+            for pid in procfs.descendants_of(self._instance.pid):
+                try:
+                    pidfds[pid] = os.pidfd_open(pid)
+                except OSError:
+                    continue
+            still = frozenset(procfs.descendants_of(self._instance.pid)) if pidfds else frozenset()
+            for pid, pidfd in pidfds.items():
+                if pid in still:  # it is the one that was looked at
+                    try:
+                        signal.pidfd_send_signal(pidfd, signum)
+                    except ProcessLookupError:
+                        continue
+        finally:
+            for pidfd in pidfds.values():
+                os.close(pidfd)
+
+
+def _look_below(pid: int, background: tuple[str, ...]) -> tuple[tuple[Child, ...], frozenset[int]]:
+    """The processes below *pid* that live and are not in the *background*, and the ids of all that live.
+
+    What is below a process in the background is so, too. A process that has ended and was not waited for does not live.
+    """
+    own = _read(f"/proc/{pid}/cmdline")
+    seen: set[int] | None = None
+    while True:
+        found: set[int] = set()
+        living: set[int] = set()
+        holding: list[Child] = []
+        level = [(pid, own, False)]
+        while level:
+            below: list[tuple[int, bytes, bool]] = []
+            for parent, parent_command, exempt in level:
+                for child in procfs.children_of(parent):
+                    name = None if child in found else _name_if_alive(child)
+                    found.add(child)
+                    if name is None:
+                        continue
+                    living.add(child)
+                    command = _read(f"/proc/{child}/cmdline")
+                    is_exempt = exempt or _is_named(background, name, command)
+                    is_helper = command != parent_command and any(text in command for text in _HELPERS)
+                    if not (is_exempt or is_helper):
+                        holding.append(Child(child, "" if command == own else _program(name, command)))
+                    below.append((child, command, is_exempt))
+            level = below
+        if holding or found == seen:
+            return tuple(holding), frozenset(living)
+        seen = found  # one that ended meanwhile has given its children to a process that was looked at before
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def _name_if_alive(pid: int) -> str | None:
+    """The kernel's name of the program that *pid* runs; None when it has ended."""
+    before, bracket, after = _read(f"/proc/{pid}/stat").rpartition(b")")
+    if not bracket or after[1:2] == b"X":
+        return None
+    if after[1:2] == b"Z" and len(os.listdir(f"/proc/{pid}/task")) < 2:  # its main thread may end before others
+        return None
+    return before.partition(b"(")[2].decode("utf-8", "replace")
+
+
+def _started_as(command: bytes) -> str:
+    return os.path.basename(command.partition(b"\0")[0]).decode("utf-8", "replace")
+
+
+def _program(name: str, command: bytes) -> str:
+    """What a user calls a program: the kernel's *name* for it, whole."""
+    started_as = _started_as(command)
+    return started_as if len(name.encode()) == _KERNEL_NAME_BYTES and started_as.startswith(name) else name
+
+
+def _is_named(names: tuple[str, ...], name: str, command: bytes) -> bool:
+    """Whether one of *names* is the kernel's *name* for a program, or what it was started as."""
+    if not names:
+        return False
+    known = (name, _started_as(command))
+    return any(wanted in known or wanted.encode()[:_KERNEL_NAME_BYTES] == name.encode() for wanted in names)

@@ -1,0 +1,143 @@
+"""What a function has beside its code: layers, directories and zips that appear at ``/opt``, and mounts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Sequence
+
+from ..errors import HarnessError, ScfUsageError
+
+OPT = "/opt"
+INSTANCES_OWN = ("/", "/tmp", "/dev", "/dev/shm", "/proc", "/sys", "/var", "/var/user", OPT)
+"""Where nothing can be mounted: an instance has these of its own, or would miss them."""
+
+
+def layer_paths(layers: object, lookup: tuple[str, ...]) -> tuple[str, ...]:
+    """The absolute paths of *layers*, in their order; relative ones are looked up in the directories *lookup*.
+
+    Raises ``ScfUsageError`` for one that is not there, and for a zip with a member outside.
+    """
+    if isinstance(layers, (str, os.PathLike)) or not isinstance(layers, Sequence):
+        raise ScfUsageError(f"layers={layers!r} is not valid: it is a list of directories and zips")
+    return tuple(_layer_path(each, lookup) for each in layers)
+
+
+def _layer_path(layer: object, lookup: tuple[str, ...]) -> str:
+    path = _found("layers", layer, lookup)
+    if os.path.isdir(path):
+        check_readable(path, f"the layer {path}")
+    elif zipfile.is_zipfile(path):
+        check_members(path)
+    else:
+        raise ScfUsageError(f"layers has {layer!r}, and {path} is neither a directory nor a zip")
+    return path
+
+
+def mounted_directories(mounts: object, lookup: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """*mounts* as pairs of absolute paths, on the host and in an instance. Raises ``ScfUsageError``."""
+    valid = "it is a list of directories, or of pairs (directory, where it is in an instance)"
+    if isinstance(mounts, (str, os.PathLike)) or not isinstance(mounts, Sequence):
+        raise ScfUsageError(f"mounts={mounts!r} is not valid: {valid}")
+    pairs = []
+    for each in mounts:
+        host, inside = each if isinstance(each, (tuple, list)) and len(each) == 2 else (each, None)
+        path = _found("mounts", host, lookup)
+        if not os.path.isdir(path):
+            raise ScfUsageError(f"mounts has {host!r}, and {path} is no directory")
+        place = path if inside is None else os.fspath(inside) if isinstance(inside, (str, os.PathLike)) else ""
+        if not isinstance(place, str) or not os.path.isabs(place):
+            raise ScfUsageError(f"mounts has {each!r}, and {inside!r} is no absolute path")
+        place = os.path.normpath(place)
+        if place in INSTANCES_OWN:
+            raise ScfUsageError(f"mounts has {each!r}, and an instance has a {place} of its own: choose another place")
+        pairs.append((path, place))
+    return tuple(pairs)
+
+
+def _found(name: str, given: object, lookup: tuple[str, ...]) -> str:
+    path = os.fspath(given) if isinstance(given, os.PathLike) else given
+    if not isinstance(path, str) or not path:
+        raise ScfUsageError(f"{name} has {given!r} of type {type(given).__name__}; it takes paths")
+    candidates = [path] if os.path.isabs(path) else [os.path.join(directory, path) for directory in lookup]
+    for candidate in candidates:
+        if os.path.exists(candidate):
+            return os.path.realpath(candidate)
+    missing = " and no ".join(dict.fromkeys(map(os.path.abspath, candidates)))
+    raise ScfUsageError(f"{name} has {path!r}, and there is no {missing}")
+
+
+def check_readable(directory: str, what: str) -> None:
+    """Raise ``ScfUsageError`` where *directory* cannot be read by whoever runs the tests."""
+    try:
+        with os.scandir(directory):
+            pass
+        os.stat(os.path.join(directory, os.curdir))
+    except OSError as error:
+        raise ScfUsageError(f"{what} cannot be read: {error.strerror}") from None
+
+
+def check_members(path: str) -> None:
+    """Raise ``ScfUsageError`` for a zip with a member outside the directory that it is unpacked to."""
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.namelist():
+            if member.startswith("/") or ".." in member.replace("\\", "/").split("/"):
+                raise ScfUsageError(f"{path} has the member {member!r}, which lies outside the directory of the zip")
+
+
+def unpack(path: str, target: str) -> None:
+    """Unpack the zip *path* into the directory *target*, with the permissions that it has kept."""
+    check_members(path)
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            made = archive.extract(member, target)
+            permissions = (member.external_attr >> 16) & 0o777
+            if permissions and not member.is_dir():
+                os.chmod(made, permissions)
+
+
+_made: dict[tuple[object, ...], str] = {}
+"""By the scratch directory, the layers and the places: where they are together."""
+
+
+def merged(layers: tuple[str, ...], scratch: str) -> str | None:
+    """One directory with all of *layers*, later ones over earlier ones; None where there are none."""
+    if not layers:
+        return None
+    if len(layers) == 1 and os.path.isdir(layers[0]):
+        return layers[0]
+    return _together(layers, (), scratch)
+
+
+def opt_directory(layers: tuple[str, ...], places: tuple[str, ...], scratch: str) -> str | None:
+    """What is mounted at ``/opt``: *layers*, and a directory for each of *places*, relative paths to be mounted on.
+
+    None: nothing, as the host has nothing there either.
+    """
+    if not layers and not (os.path.isdir(OPT) and os.listdir(OPT)):
+        return None
+    return _together(layers, places, scratch) if places or not layers else merged(layers, scratch)
+
+
+def _together(layers: tuple[str, ...], places: tuple[str, ...], scratch: str) -> str:
+    """A directory below *scratch*, made once."""
+    known = _made.get((scratch, layers, places))
+    if known is not None and os.path.isdir(known):
+        return known
+    try:
+        target = tempfile.mkdtemp(prefix="layers-", dir=scratch)
+        os.chmod(target, 0o755)
+        for layer in layers:
+            if os.path.isdir(layer):
+                shutil.copytree(layer, target, symlinks=True, dirs_exist_ok=True)
+            else:
+                unpack(layer, target)
+        for place in places:
+            os.makedirs(os.path.join(target, place), exist_ok=True)
+    except OSError as error:
+        shown = f"the layers {', '.join(layers)}" if layers else f"an empty {OPT}"
+        raise HarnessError(f"{shown} cannot be made below {scratch}: {error.strerror or error}") from None
+    _made[scratch, layers, places] = target
+    return target

@@ -1,0 +1,183 @@
+"""Leases change nothing but speed: with them and without, every trace of an event is the same."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from process_support import START
+
+from pytest_scf_async.async_event import AsyncEvent
+
+SLEEPS = """
+    import time
+
+    def main_handler(event, context):
+        for _ in range(50):
+            time.sleep(1)
+        time.sleep(0.5)
+        for pause in (1, 2, 3):
+            time.sleep(pause)
+            time.sleep(pause)
+"""
+LINES = """
+    import os, sys, time
+
+    def main_handler(event, context):
+        for row in range(20):
+            time.sleep(1)
+            time.sleep(1)
+            print("row", row)
+            if row % 3 == 0:
+                sys.stderr.write("half a line, ")
+                time.sleep(0.25)
+            if row % 5 == 0:
+                os.write(1, b"past the streams\\n")
+            if row % 7 == 0:
+                sys.stdout.buffer.write(b"bytes\\n")
+        time.sleep(7)
+"""
+COPIES = """
+    import os, time
+
+    def main_handler(event, context):
+        time.sleep(3)
+        copy = os.dup(1)
+        for row in range(5):
+            time.sleep(1)
+            os.write(copy, b"row %d\\n" % row)
+"""
+THREADS = """
+    import queue, threading, time
+
+    def main_handler(event, context):
+        done, lock, jobs = threading.Event(), threading.Lock(), queue.Queue()
+
+        def worker(number):
+            while (job := jobs.get()) is not None:
+                time.sleep(number + 1)
+                with lock:
+                    time.sleep(0.5)
+                    print(f"{time.time():.1f} worker {number} did {job}")
+
+        threads = [threading.Thread(target=worker, args=(number,)) for number in range(3)]
+        for thread in threads:
+            thread.start()
+        timer = threading.Timer(4, done.set)
+        timer.start()
+        for job in range(9):
+            jobs.put(job)
+            time.sleep(0.7)
+        print("timer", done.wait(100), time.time())
+        for _ in threads:
+            jobs.put(None)
+        for thread in threads:
+            thread.join()
+        print("timeout", done.clear() or done.wait(2), time.time())
+"""
+SIGNALS_ITSELF = """
+    import os, signal, time
+
+    def heard(signum, frame):
+        time.sleep(2)
+        print("heard", time.time())
+
+    def main_handler(event, context):
+        signal.signal(signal.SIGTERM, heard)
+        signal.signal(signal.SIGUSR1, heard)
+        for _ in range(5):
+            time.sleep(1)
+            os.kill(os.getpid(), signal.SIGUSR1)
+            time.sleep(1)
+"""
+DAEMON = """
+    import threading, time
+
+    def ticks():
+        while True:
+            time.sleep(1)
+            print("tick", time.time())
+
+    def main_handler(event, context):
+        threading.Thread(target=ticks, daemon=True).start()
+        time.sleep(5.5)
+"""
+POLLS_THE_CLOCK = """
+    import time
+
+    def main_handler(event, context):
+        end = time.monotonic() + 0.05
+        while time.monotonic() < end:
+            pass
+        time.sleep(1)
+        print(time.time())
+"""
+ENDS = {
+    "raises": "raise ValueError('boom')",
+    "exits": "raise SystemExit(3)",
+    "is killed": "os.kill(os.getpid(), signal.SIGKILL)",
+    "leaves at once": "os._exit(0)",
+    "returns no JSON": "return object()",
+}
+
+
+def told(text: str) -> str:
+    """A line without what differs between any two runs: memory figures, and the directory that it was written to."""
+    return text.partition(" MemUsage")[0].replace("/code2/", "/code1/")
+
+
+def trace_of(event: AsyncEvent) -> dict[str, Any]:
+    """All that a test can see of an event, memory figures aside."""
+    return {
+        "status": (event.status, event.status_code),
+        "transitions": event.transitions,
+        "log": [(line.time, line.source, told(line.text)) for line in event.log],
+        "signals": event.signals,
+        "timeline": [told(line) for line in event.timeline.splitlines()],
+        "error": json.dumps(event.error).replace("/code2/", "/code1/"),
+        "id": event.request_id,
+    }
+
+
+def both(deploy, make_runtime, source: str, run=AsyncEvent.wait, **options: Any) -> dict[str, Any]:
+    """The trace of the handler's event with leases, which is that without them."""
+    traces, leased = [], []  # of each run: what was seen, and how many waits ended under a lease, where that is kept
+    for leases in (True, False):
+        runtime = make_runtime(leases=leases)
+        event = deploy(source, to=runtime, name="leased", **options).invoke_async()
+        run(event)
+        traces.append(trace_of(event))
+        instance = event._event.instance
+        leased.append(None if instance.released else instance.waits[1])
+    assert traces[0] == traces[1]
+    assert leased == [None, None] or (leased[0] > 0 and leased[1] == 0)
+    return traces[0]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [SLEEPS, LINES, COPIES, THREADS, SIGNALS_ITSELF, DAEMON, POLLS_THE_CLOCK],
+    ids=["sleeps", "lines", "copies of stdout", "threads", "signals", "a daemon thread", "polls the clock"],
+)
+def test_the_trace_of_a_handler_is_the_same(deploy, make_runtime, source: str) -> None:
+    trace = both(deploy, make_runtime, source)
+    assert trace["status"] == ("FINISHED", 200), trace["log"]
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_the_trace_is_the_same_however_the_event_ends(deploy, make_runtime, end: str) -> None:
+    source = f"""
+        import os, signal, time
+
+        def main_handler(event, context):
+            print("begins")
+            time.sleep(10)
+            for _ in range(2):
+                time.sleep(20)
+            {end}
+    """
+    trace = both(deploy, make_runtime, source)
+    assert trace["transitions"][1] == ("FAILED", START + timedelta(seconds=50))
+    assert any("sleep(20)" in line and "2 times" in line for line in trace["timeline"]), "\n".join(trace["timeline"])

@@ -1,0 +1,245 @@
+"""The memory limit (434): a handler, its init and its children over it, and those who stay within it."""
+
+from __future__ import annotations
+
+import pytest
+from process_support import assert_body, assert_reclaimed_for_good, short_log, user_lines
+
+from pytest_scf_async.assertions import assert_failed, assert_finished
+from pytest_scf_async.settings import ScfSettings
+
+EATER = """
+    import time
+    def main_handler(event, context):
+        eaten = bytearray(b"x") * (event["mb"] << 20)
+        if event.get("free"):
+            del eaten
+        if "sleep" in event:
+            time.sleep(event["sleep"])
+        return event["mb"]
+"""
+
+
+def mem_usage(event) -> float:
+    """What the last line of the log says, in MB."""
+    return float(event.log[-1].text.rpartition("MemUsage:")[2].removesuffix("MB"))
+
+
+def assert_434(event, source: str = r"deploy(...)", limit: int = 128) -> None:
+    __tracebackhide__ = True
+    assert (event.status, event.status_code) == ("FAILED", 434), str(event.log)
+    assert_body(event, errorCode=-1, errorMessage="MemoryLimitReached")
+    assert f" than the {limit} MB of the function: memory={limit} ({source})" in event.timeline
+    assert_reclaimed_for_good(event, "memory exceeded")
+    assert mem_usage(event) > limit
+
+
+def test_a_handler_that_uses_too_much_and_waits_ends_at_its_wait(deploy):
+    event = deploy(EATER, memory=128).invoke_async({"mb": 300, "sleep": 3600}).wait()
+
+    assert_434(event)
+    assert event.ended_at == event.started_at
+    assert short_log(event) == ["START", short_log(event)[1], "ERROR 434", "END", "REPORT 0ms"]
+    assert 300 <= mem_usage(event) < 340
+
+
+@pytest.mark.parametrize("free", [False, True])
+def test_a_handler_that_uses_too_much_and_returns_has_no_result(deploy, free):
+    event = deploy(EATER, memory=128).invoke_async({"mb": 300, "free": free}).wait()
+
+    assert_434(event)
+
+
+def test_what_a_handler_does_before_its_next_wait_is_the_same_in_every_run(deploy):
+    function = deploy("""
+        import time
+        def main_handler(event, context):
+            eaten = [bytearray(b"x") * (10 << 20) for _ in range(30)]
+            print("eaten")
+            time.sleep(1)
+            print("never")
+    """, memory=128)  # fmt: skip
+
+    for event in [function.invoke_async().wait() for _ in range(5)]:
+        assert_434(event)
+        assert user_lines(event) == ["eaten"]
+
+
+def test_a_handler_within_its_limit_finishes(deploy):
+    function = deploy(EATER, memory=128)
+
+    events = [function.invoke_async({"mb": 100, "sleep": 5}).wait() for _ in range(3)]
+
+    for event in events:
+        assert_finished(event, result=100)
+        assert 100 <= mem_usage(event) < 128
+    assert [event.instance.cold for event in events] == [True, False, False]
+
+
+def test_without_a_limit_nothing_is_enforced(deploy):
+    event = deploy(EATER).invoke_async({"mb": 300, "sleep": 5}).wait()
+
+    assert_finished(event, result=300)
+    assert "Memory:128MB MemUsage:3" in event.log[-1].text
+
+
+def test_a_limit_of_the_settings_is_named_as_such(deploy, make_runtime):
+    runtime = make_runtime(memory=256)
+    event = deploy(EATER, to=runtime).invoke_async({"mb": 300}).wait()
+
+    assert_434(event, "ScfSettings(...)", 256)
+    assert ScfSettings().memory is None
+
+
+def test_a_limit_can_be_updated(deploy):
+    function = deploy(EATER, memory=128)
+    old = function.invoke_async({"mb": 300, "sleep": 1})
+    function.update(memory=512)
+    new = function.invoke_async({"mb": 300, "sleep": 1})
+
+    assert_434(old.wait())
+    assert_finished(new.wait(), result=300)
+    function.update(memory=128)
+    assert_434(function.invoke_async({"mb": 300}).wait(), "update(...)")
+    function.update(memory=None)
+    assert_finished(function.invoke_async({"mb": 300}).wait(), result=300)
+
+
+def test_an_init_that_uses_too_much(deploy):
+    waits = deploy("""
+        import time
+        eaten = bytearray(b"x") * (300 << 20)
+        time.sleep(1)
+        def main_handler(event, context): return 1
+    """, memory=128).invoke_async().wait()  # fmt: skip
+    loads = deploy("""
+        eaten = bytearray(b"x") * (300 << 20)
+        def main_handler(event, context): print("runs")
+    """, memory=128).invoke_async().wait()  # fmt: skip
+
+    for event in (waits, loads):
+        assert_434(event)
+        assert short_log(event)[:2] == ["START", "ERROR 434"]
+
+
+def test_a_thread_that_uses_too_much_while_the_main_thread_waits(deploy):
+    event = deploy("""
+        import threading, time
+        def eat():
+            time.sleep(10)
+            eaten = bytearray(b"x") * (300 << 20)
+            time.sleep(10)
+        def main_handler(event, context):
+            threading.Thread(target=eat).start()
+            time.sleep(3600)
+    """, memory=128).invoke_async().wait()  # fmt: skip
+
+    assert_434(event)
+    assert event.duration.total_seconds() == 10
+
+
+def test_a_loop_that_never_waits_is_stopped_by_the_look_at_proc(deploy):
+    event = deploy("""
+        def main_handler(event, context):
+            eaten = []
+            while True:
+                eaten.append(bytearray(b"x") * (1 << 20))
+    """, memory=128).invoke_async().wait()  # fmt: skip
+
+    assert_434(event)
+    assert 128 + 512 < mem_usage(event) < 2500
+    assert "not repeatable" in event.timeline
+
+
+CHILD = "x = bytearray(b'x') * (%d << 20); print('there', flush=True); input()"
+
+
+def test_a_child_process_counts(deploy):
+    event = deploy(f"""
+        import subprocess, sys, time
+        def main_handler(event, context):
+            child = subprocess.Popen(
+                [sys.executable, "-c", {CHILD % 300!r}], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+            child.stdout.readline()
+            time.sleep(10)
+    """, memory=128).invoke_async().wait()  # fmt: skip
+
+    assert_434(event)
+    assert "the instance together with 1 child process has used more memory (" in event.timeline
+
+
+def test_a_grandchild_counts_while_the_handler_waits_for_it(deploy):
+    grandchild = "x = bytearray(b'x') * (300 << 20); input()"
+    event = deploy(f"""
+        import subprocess, sys
+        def main_handler(event, context):
+            child = subprocess.Popen(["/bin/sh", "-c", '"$0" -c "$1"; true', sys.executable, {grandchild!r}],
+                                     stdin=subprocess.PIPE)
+            child.wait()
+    """, memory=128).invoke_async().wait()  # fmt: skip
+
+    assert_434(event)
+    assert "together with 2 child processes" in event.timeline
+
+
+def test_what_a_forked_child_shares_with_its_parent_counts_once(deploy):
+    event = deploy("""
+        import os, time
+        eaten = bytearray(b"x") * (60 << 20)
+        def main_handler(event, context):
+            children = []
+            for _ in range(4):
+                end, begin = os.pipe()
+                child = os.fork()
+                if child == 0:
+                    os.read(end, 1)
+                    os._exit(0)
+                children.append((child, begin))
+            time.sleep(10)
+            for child, begin in children:
+                os.write(begin, b"x")
+                os.waitpid(child, 0)
+            return "done"
+    """, memory=128).invoke_async().wait()  # fmt: skip
+
+    assert_finished(event, result="done")
+
+
+def test_a_child_that_is_gone_does_not_count(deploy):
+    event = deploy(f"""
+        import subprocess, sys, time
+        def main_handler(event, context):
+            for _ in range(3):
+                child = subprocess.run([sys.executable, "-c", {CHILD % 70!r}], input="x", text=True, check=True,
+                                       stdout=subprocess.DEVNULL)
+                time.sleep(1)
+            return "done"
+    """, memory=128).invoke_async().wait()  # fmt: skip
+
+    assert_finished(event, result="done")
+
+
+def test_the_cause_names_the_limit(deploy):
+    event = deploy(EATER, memory=128).invoke_async({"mb": 300}).wait()
+
+    with pytest.raises(AssertionError, match=r"likely cause: the instance has used more memory \(MemUsage:3.*128 MB"):
+        assert_finished(event)
+    assert_failed(event, code=434)
+
+
+def test_a_signal_makes_no_difference_to_the_limit(deploy):
+    event = deploy("""
+        import signal, time
+        def eat(signum, frame):
+            global eaten
+            eaten = bytearray(b"x") * (300 << 20)
+        def main_handler(event, context):
+            signal.signal(signal.SIGTERM, eat)
+            time.sleep(100)
+    """, memory=128).invoke_async()  # fmt: skip
+    event.settle()
+    event.terminate(grace_shutdown=True)
+
+    assert_434(event.wait())
+    assert event.ended_at == event.started_at
