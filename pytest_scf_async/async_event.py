@@ -308,16 +308,17 @@ class AsyncEvent:
             begun = event.instance is not None and not at_init
             if place.number is not None and begun and place not in event.places and not event.ended:
                 raise ScfUsageError(
-                    f"{where}: event {self.request_id} has started, and nothing counted its passes of {place.text} from "
-                    f"its first line on; run_to({place.text!r}) is the next pass from here, and a gate there that is set "
-                    "before the event starts has them counted"
+                    f"{where}: event {self.request_id} has started, and nothing counted its passes of {place.text} "
+                    f"from its first line on; run_to({place.text!r}) is the next pass from here, and a gate there that "
+                    "is set before the event starts has them counted"
                 )
             passed = lockstep.gates.count(event, place)
             number = passed + 1 if place.number is None else place.number
             if passed >= number and not event.ended:
                 if passed == number and lockstep.gates.stands_at(event, place):
                     return self
-                raise ScfUsageError(f"{where}: event {self.request_id} is past that: it has come there {passed} times")
+                times = "once" if passed == 1 else f"{passed} times"
+                raise ScfUsageError(f"{where}: event {self.request_id} is past that: it has come there {times}")
         gate = Gate(lockstep.gates.name("line"), where, place=place)
         description = {"id": gate.identity, "at": "line", "slot": event.places[place], "pass": number}
         self._go_to_gate(where, gate, description, lambda: False)

@@ -25,6 +25,7 @@ FROM_SETTINGS: Final = (
     "environment",
     "async_run",
     "trace",
+    "network",
 )
 """What comes from the settings where ``deploy`` is not given it."""
 

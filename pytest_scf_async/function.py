@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from .async_event import AsyncEvent, Json
 from .deployment import UNCHANGED, Unchanged
@@ -22,6 +22,9 @@ LOCKED: Final[Mapping[str, str]] = {
     "namespace": "UpdateFunctionConfiguration has no such field",
 }
 """What a function keeps for life, and why."""
+
+
+Mounts = Sequence[str | os.PathLike[str] | tuple[str | os.PathLike[str], str | os.PathLike[str]]]
 
 
 class Platform(Protocol):
@@ -114,13 +117,19 @@ class Function:
         environment: Mapping[str, str] | Unchanged | None = UNCHANGED,
         trace: bool | Unchanged = UNCHANGED,
         max_instances: int | Unchanged | None = UNCHANGED,
+        layers: Sequence[str | os.PathLike[str]] | Unchanged = UNCHANGED,
+        mounts: Mounts | Unchanged = UNCHANGED,
+        network: Literal["loopback", "all"] | Unchanged = UNCHANGED,
+        before_init: str | Callable[..., object] | Unchanged | None = UNCHANGED,
+        before_init_args: Mapping[str, Json] | Sequence[Json] | Unchanged | None = UNCHANGED,
+        background: Sequence[str] | Unchanged = UNCHANGED,
         **locked: object,
     ) -> None:
         """UpdateFunctionCode and UpdateFunctionConfiguration: change ``$LATEST``; what is not given stays.
 
-        *code* and *handler* are those of ``deploy``. Events that were accepted before finish on the old code and
+        The keywords are those of ``deploy``; *before_init_args* go with a *before_init*. Events that were accepted before finish on the old code and
         configuration; idle instances of it are reclaimed. Published versions stay as they are, but *trace* and
-        *max_instances* are the function's, not a version's. None takes a limit, or the function's variables, away. Raises
+        *max_instances* are the function's, not a version's. None takes a limit, or all variables of the function, away. Raises
         ``ScfUsageError`` for a value that is not valid, and for what is locked at the deployment (*async_run*, …).
         """
         self._require()
@@ -135,6 +144,12 @@ class Function:
             "environment": environment,
             "trace": trace,
             "max_instances": max_instances,
+            "layers": layers,
+            "mounts": mounts,
+            "network": network,
+            "before_init": before_init,
+            "before_init_args": before_init_args,
+            "background": background,
         }
         self._platform._update(self, code, handler, given)
 

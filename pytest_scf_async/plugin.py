@@ -39,13 +39,14 @@ OPTIONS: Final = {
     "idle_reclaim": "simulated seconds after which an idle instance is reclaimed",
     "graceful_return_status": "status of an event whose handler returns after SIGTERM: FINISHED or ABORTED",
     "graceful_exit_status": "status of an event whose process ends after SIGTERM: FAILED or ABORTED",
+    "network": "what handlers may connect to: loopback or all",
     "unlistened_signal_line": "line that a SIGTERM without a listener writes: received or failed",
     "terminate_without_trace": "whether events of functions without status trace can be terminated: true or false",
 }
 """The settings that have an ini option and its twin on the command line. The others are for `scf_settings`."""
 
 _WHOLE_NUMBERS: Final = ("clock_reads_before_wait", "status_reads_limit", "memory")
-_TEXTS: Final = ("sandbox", "graceful_return_status", "graceful_exit_status", "unlistened_signal_line")
+_TEXTS: Final = ("sandbox", "network", "graceful_return_status", "graceful_exit_status", "unlistened_signal_line")
 _SWITCHES: Final = ("leases", "terminate_without_trace")
 _SWITCH_WORDS: Final = {"true": True, "false": False}
 

@@ -14,17 +14,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 from .answers import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
-from .async_event import AsyncEvent, InstanceView
+from .async_event import AsyncEvent, InstanceView, Json
 from .clock import SimulatedClock, duration_us, to_datetime, to_us
-from .deployment import changed_configuration, first_configuration
+from .deployment import UNCHANGED, changed_configuration, first_configuration
 from .errors import CannotEndError, ScfAsyncWarning, ScfUsageError
 from .function import Function
 from .instances import wire
 from .instances.calls import Call
-from .instances.code import Copy, resolve, resolve_again
+from .instances.code import Copy, resolve, resolve_again, resolve_before_init
 from .instances.event import Event, FunctionVersion
 from .instances.layers import layer_paths, mounted_directories
 from .instances.lockstep import Lockstep
@@ -115,6 +115,10 @@ class ScfRuntime:
         max_instances: int | None = None,
         layers: Sequence[str | os.PathLike[str]] = (),
         mounts: Sequence[str | os.PathLike[str] | tuple[str | os.PathLike[str], str | os.PathLike[str]]] = (),
+        network: Literal["loopback", "all"] | None = None,
+        before_init: str | Callable[..., object] | None = None,
+        before_init_args: Mapping[str, Json] | Sequence[Json] | None = None,
+        background: Sequence[str] = (),
     ) -> Function:
         """Make a function of *code*: ``"path/to/file.py:main_handler"``, a code directory or zip with *handler*
         ``"index.main_handler"``, or a function of an importable module or test file.
@@ -122,6 +126,10 @@ class ScfRuntime:
         What is not given comes from the settings. *timeout* and *init_timeout* are simulated seconds, *memory* is MB.
         *layers* are directories and zips that appear at ``/opt``, later ones over earlier ones; *mounts* are directories
         of the host that handlers may write, each at its own path, or as a pair with its path in an instance.
+        With *network* "loopback" connections to other machines are refused. *before_init*, a function or
+        ``"tests/fakes.py:install"``, is called in each instance before the function's module is imported, with
+        *before_init_args*: a dict of keyword arguments or a list, of JSON; an exception in it is a ``ScfUsageError`` of
+        the call that runs the event. Programs of the names *background* do not hold the clock while they live.
         Raises ``ScfUsageError`` with the value, where it came from, and what is valid.
         """
         resolved = resolve(code, handler, self._lookup, self._scratch)
@@ -137,9 +145,14 @@ class ScfRuntime:
             "async_run": async_run,
             "trace": trace,
             "max_instances": max_instances,
-            "layers": layer_paths(layers, self._lookup),
-            "mounts": mounted_directories(mounts, self._lookup),
+            "layers": layers,
+            "mounts": mounts,
+            "network": network,
+            "before_init": before_init,
+            "before_init_args": before_init_args,
+            "background": background,
         }
+        given = self._looked_up(given, self._deploy_source)
         configuration = first_configuration(self.settings, given, self._deploy_source)
         key = (configuration.namespace, configuration.name)
         if key in self._functions:
@@ -400,9 +413,22 @@ class ScfRuntime:
         finally:
             self._deploy_source = before
 
+    def _looked_up(self, given: Mapping[str, Any], source: str) -> dict[str, Any]:
+        """The values for a configuration: *given* with its paths and its functions found on disk."""
+        found = dict(given)
+        for name, look_up in (("layers", layer_paths), ("mounts", mounted_directories)):
+            if found[name] is not UNCHANGED:
+                found[name] = look_up(found[name], self._lookup)
+        arguments = found.pop("before_init_args")
+        if (found["before_init"], arguments) != (UNCHANGED, UNCHANGED):
+            install, arguments = (None if value is UNCHANGED else value for value in (found["before_init"], arguments))
+            found["before_init"] = resolve_before_init(install, arguments, self._lookup, source)
+        return found
+
     def _update(self, function: Function, code: object, handler: str | None, given: Mapping[str, Any]) -> None:
         source = "update(...)"
         with self._lockstep.locked():
+            given = self._looked_up(given, source)
             versions = function._versions
             before = versions.latest
             resolved = before.code

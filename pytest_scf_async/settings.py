@@ -67,6 +67,8 @@ class ScfSettings:
     """Whether functions run asynchronously unless deployed otherwise."""
     trace: bool = True
     """Whether the status trace of functions is on unless deployed otherwise."""
+    network: Literal["loopback", "all"] = "loopback"
+    """What code of handlers may connect to: this machine's loopback only, or everything."""
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
     """Environment variables of every function."""
     status_reads_limit: int = 1000
@@ -127,6 +129,7 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "graceful_return_status": ("FINISHED", "ABORTED"),
     "graceful_exit_status": ("FAILED", "ABORTED"),
     "unlistened_signal_line": ("received", "failed"),
+    "network": ("loopback", "all"),
 }
 _NONE_ALLOWED: Final = ("timeout", "memory", "start")
 _ZERO_ALLOWED: Final = ("idle_reclaim",)
@@ -230,6 +233,7 @@ _CHECKS: Final[Mapping[str, Callable[[str, object, str], object]]] = {
     "graceful_return_status": _checked_choice,
     "graceful_exit_status": _checked_choice,
     "unlistened_signal_line": _checked_choice,
+    "network": _checked_choice,
     "sandbox": _checked_choice,
     "leases": _checked_switch,
     "terminate_without_trace": _checked_switch,

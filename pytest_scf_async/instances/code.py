@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import ScfUsageError
+from ..model import BeforeInit, before_init_arguments
 
 LARGEST_CODE = 500 * 1024 * 1024
 """Bytes of code that the platform takes, unpacked (document 11637)."""
@@ -21,6 +22,8 @@ FORMS = (
     '"path/to/file.py:main_handler", a code directory or a zip with handler="index.main_handler", '
     "or a function of an importable module or test file"
 )
+
+BEFORE_INIT_FORMS = '"tests/fakes.py:install", or a function of an importable module or test file'
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,27 @@ def resolve_again(
     return resolve(code, handler, lookup, scratch)
 
 
+def resolve_before_init(function: object, arguments: object, lookup: tuple[str, ...], source: str) -> BeforeInit | None:
+    """What ``deploy(before_init=function, before_init_args=arguments)`` means; *source* says where they came from.
+
+    None where there is none. Raises ``ScfUsageError`` with the value, and what is valid.
+    """
+    text = before_init_arguments(arguments, source)
+    if function is None:
+        if arguments is not None:
+            raise ScfUsageError(f"before_init_args={arguments!r} ({source}) goes with before_init, which is not given")
+        return None
+    if inspect.isfunction(function):
+        code, shown = _of_function(function, "before_init", BEFORE_INIT_FORMS), _name(function)
+    elif isinstance(function, str):
+        code, shown = _of_file(function, lookup, "before_init", BEFORE_INIT_FORMS), function
+    else:
+        raise ScfUsageError(
+            f"before_init={function!r} ({source}) is of type {type(function).__name__}; it takes {BEFORE_INIT_FORMS}"
+        )
+    return BeforeInit(shown, code.directory, code.entry, code.module, code.function, text)
+
+
 def _check_handler(handler: str) -> None:
     if "." not in str(handler).strip("."):
         raise ScfUsageError(
@@ -94,40 +118,40 @@ def _of_directory(path: str, handler: str) -> Code:
     return Code(path, entry, module, function, module.rpartition(".")[2])
 
 
-def _find(path: str, given: str, lookup: tuple[str, ...]) -> str:
+def _find(path: str, given: str, lookup: tuple[str, ...], what: str = "code", forms: str = FORMS) -> str:
     candidates = [os.path.join(directory, path) for directory in lookup] if not os.path.isabs(path) else [path]
     for candidate in candidates:
         if os.path.exists(candidate):
             return os.path.realpath(candidate)
     missing = " and no ".join(dict.fromkeys(map(os.path.abspath, candidates)))
-    raise ScfUsageError(f"code is {given!r}, and there is no {missing}; it takes {FORMS}")
+    raise ScfUsageError(f"{what} is {given!r}, and there is no {missing}; it takes {forms}")
 
 
-def _of_file(text: str, lookup: tuple[str, ...]) -> Code:
+def _of_file(text: str, lookup: tuple[str, ...], what: str = "code", forms: str = FORMS) -> Code:
     path, colon, function = text.rpartition(":")
     if not colon:
-        raise ScfUsageError(f"code is {text!r}, which names no function; it takes {FORMS}")
+        raise ScfUsageError(f"{what} is {text!r}, which names no function; it takes {forms}")
     if not function.isidentifier():
-        raise ScfUsageError(f"code is {text!r}, and {function!r} is no name of a function; it takes {FORMS}")
-    found = _find(path, text, lookup)
+        raise ScfUsageError(f"{what} is {text!r}, and {function!r} is no name of a function; it takes {forms}")
+    found = _find(path, text, lookup, what, forms)
     if not found.endswith(".py") or not os.path.isfile(found):
-        raise ScfUsageError(f"code is {text!r}, and {found} is no Python file; it takes {FORMS}")
+        raise ScfUsageError(f"{what} is {text!r}, and {found} is no Python file; it takes {forms}")
     stem = os.path.basename(found)[: -len(".py")]
     return Code(os.path.dirname(found), found, stem, function, stem)
 
 
-def _of_function(function: Any) -> Code:
+def _of_function(function: Any, what: str = "code", forms: str = FORMS) -> Code:
     name = _name(function)
     if "<locals>" in function.__qualname__ or function.__name__ == "<lambda>":
         raise ScfUsageError(
-            f"code is {name}, which is defined inside a function; another process cannot import it: "
+            f"{what} is {name}, which is defined inside a function; another process cannot import it: "
             "define it at the top level of its module"
         )
     if "." in function.__qualname__:
-        raise ScfUsageError(f"code is {name}, which belongs to a class; the platform calls functions of a module only")
+        raise ScfUsageError(f"{what} is {name}, which belongs to a class; only functions of a module can be called")
     file = inspect.getsourcefile(function)
     if file is None or not os.path.isfile(file):
-        raise ScfUsageError(f"code is {name}, whose module has no file; it takes {FORMS}")
+        raise ScfUsageError(f"{what} is {name}, whose module has no file; it takes {forms}")
     entry = os.path.realpath(file)
     directory, base = os.path.split(entry)
     parts = [base[: -len(".py")]]
@@ -136,7 +160,7 @@ def _of_function(function: Any) -> Code:
         parts.insert(0, package)
     module = sys.modules.get(function.__module__)
     if module is not None and getattr(module, function.__name__, None) is None:
-        raise ScfUsageError(f"code is {name}, which its module does not have under that name")
+        raise ScfUsageError(f"{what} is {name}, which its module does not have under that name")
     return Code(directory, entry, ".".join(parts), function.__name__, parts[-1])
 
 

@@ -54,7 +54,14 @@ class Gates:
                 instance.poke()  # the thread that computes is to look
 
     def begin(self, event: Event) -> None:
-        """The instance of *event* has been found, and none of its code has run in this event."""
+        """The instance of *event* has been found, and none of its code has run in this event.
+
+        Places of events that run beside it are counted in it too: it may be asked for a pass of them later.
+        """
+        for other in self.lockstep.events_running():
+            if other.function is event.function:
+                for place in other.places:
+                    event.places.setdefault(place, len(event.places))
         for slot in event.places.values():
             self._passes(event)[slot] = 0
         self.tell(event)

@@ -99,9 +99,7 @@ class Lockstep:
                 event.ended_by_close = True
                 self.end(event, Fact.PROCESS_EXITED)
                 raise
-        else:
-            instance.go_on()
-            instance.frozen = False
+        instance.frozen = False
         self.pool.assign(instance, event)
         event.listening_since_us = instance.listening_since_us
         event.started(instance, cold)
@@ -116,6 +114,7 @@ class Lockstep:
                 "gate": gate.identity if gate is not None and cold else None,
             },
         )
+        instance.go_on()  # it finds the message there: to wake it once is quicker than twice
         configuration = event.function.configuration
         if cold:
             due = self.clock.now_us + configuration.init_timeout * 1_000_000

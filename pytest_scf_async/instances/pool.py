@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import asdict
 
 from ..clock import DueThing, SimulatedClock
 from ..errors import HarnessError
@@ -131,6 +132,7 @@ class Pool:
         zygote = self.sandboxes.zygote()
         self._started += 1
         code = function.code_to_run()
+        before_init = function.configuration.before_init
         number = zygote.take_number()
         sandbox = self.sandboxes.make(zygote, code, function.configuration, number)
         request = {
@@ -140,14 +142,18 @@ class Pool:
             "code_directory": code.directory,
             "search_path": sandbox.search_path,
             "sandbox": sandbox.plan,
+            "known_tmp": sandbox.known,
             "environment": self._environment(function, sandbox),
             "clock_reads_before_wait": self.settings.clock_reads_before_wait,
+            "network": function.configuration.network,
+            "before_init": None if before_init is None else asdict(before_init),
         }
         try:
             instance = Instance(zygote, number, owner, request, clock_fd=self.clock_fd, sandbox=sandbox)
         except BaseException:
             sandbox.remove()
             raise
+        instance.children.background = function.configuration.background
         self.instances.append(instance)
         self.ears.add(instance)
         return instance

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 from ..clock import WAKE_UP
-from ..errors import HarnessError
+from ..errors import HarnessError, ScfAsyncWarning, ScfUsageError
 from ..model import Fact
 from . import wire
 from .event import Event
@@ -24,6 +25,7 @@ class Reports:
 
     def __init__(self, lockstep: Lockstep) -> None:
         self.lockstep = lockstep
+        self._warned = False
 
     def instance_said(self, instance: Instance, kind: int, body: bytes) -> None:
         event = self.lockstep.pool.events.get(instance)
@@ -60,7 +62,9 @@ class Reports:
             if event is not None and message["signum"] == SIGTERM:
                 event.handler_left(None if raised is None else f"{raised}: {message['message']}".rstrip(": "))
         elif kind == wire.LISTENING:
-            (instance.listening.add if message["handler"] == "handler" else instance.listening.discard)(message["signum"])
+            (instance.listening.add if message["handler"] == "handler" else instance.listening.discard)(
+                message["signum"]
+            )
             if message["signum"] == SIGCHLD:
                 instance.children.listened_to = message["handler"] == "handler"
             elif message["signum"] == SIGTERM:
@@ -74,6 +78,8 @@ class Reports:
             event = event or self.lockstep.pool.last_events.get(instance)
             if event is not None and "note" in message:
                 event.note("instance", str(message["note"]))
+                if "literal_tmp" in message:
+                    self._warn_of_literal_tmp(instance, str(message["note"]))
             elif event is not None:
                 event.recorded(str(message["name"]), message["fields"])
         elif kind == wire.INIT_DONE:
@@ -138,6 +144,16 @@ class Reports:
         if detail is not None:
             self.lockstep.end(event, Fact.MEMORY_EXCEEDED, mem_usage=instance.rss, detail=detail)
 
+    def _warn_of_literal_tmp(self, instance: Instance, what: str) -> None:
+        """Once a runtime: it comes as often as there are instances."""
+        if not self._warned:
+            self._warned = True
+            text = (
+                f"{what}, which is not the instance's own: it has no mount namespace "
+                f"({self.lockstep.pool.sandboxes.why_unmounted()}), and its /tmp is where TMPDIR says, {instance.sandbox.tmp}"
+            )
+            self.lockstep.todo.append(lambda: warnings.warn(text, ScfAsyncWarning, stacklevel=2))
+
     def _grant(self, instance: Instance) -> None:
         instance.head = None
         if instance.gone or instance.frozen or instance.gated is not None:
@@ -152,6 +168,9 @@ class Reports:
         if event.timer is not None:
             event.timer.cancel()
         fact = message["fact"]
+        if fact == wire.BEFORE_INIT_RAISED:
+            self.lockstep.todo.append(lambda: self._test_code_raised(event, message["trace"]))
+            return
         if fact is not None:
             self.lockstep.todo.append(
                 lambda: self.lockstep.end(event, Fact[fact], trace=message["trace"], mem_usage=instance.rss)
@@ -165,6 +184,17 @@ class Reports:
         event.timer = self.lockstep.clock.call_at(
             due, lambda: self.lockstep.end(event, Fact.TIMED_OUT), what=f"timed out: {event.request_id}"
         )
+
+    def _test_code_raised(self, event: Event, trace: str) -> None:
+        """The function *before_init* failed: that is the test's fault, and says nothing of the function."""
+        configuration = event.function.configuration
+        assert configuration.before_init is not None
+        source = configuration.sources.get("before_init", "deploy(...)")
+        text = f"before_init={configuration.before_init.shown!r} ({source}) of function {configuration.name!r} raised"
+        error = trace.strip().rpartition("\n")[2]
+        event.ended_by_close = True
+        self.lockstep.end(event, Fact.PROCESS_EXITED, detail=f"{text} {error}")
+        raise ScfUsageError(f"{text} {error}\n{trace.rstrip()}")
 
     def _result(self, instance: Instance, event: Event, message: wire.JsonObject) -> None:
         instance.rss = int(message["rss"])

@@ -10,7 +10,7 @@ import shutil
 import stat
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..errors import ScfUsageError
@@ -34,6 +34,8 @@ class Sandbox(ABC):
     """What the zygote mounts; None where instances have no mount namespace."""
     descriptors = 0
     """How many descriptors come with it from the zygote."""
+    known: Sequence[str] = ()
+    """Without a mount namespace: what below the machine's ``/tmp`` user code may open."""
     lost_files: tuple[str, ...] = ()
     """What was in its ``/tmp`` when the instance was reclaimed: paths below it; empty before that."""
 
@@ -94,7 +96,7 @@ _MOUNTED_ENVIRONMENT = {"USER_CODE_ROOT": f"{USER_CODE}/", "PWD": USER_CODE, "PY
 class Unmounted(Sandbox):
     """A sandbox without a mount namespace: a directory that ``TMPDIR`` names."""
 
-    def __init__(self, directory: str, code_directory: str, search_path: list[str]) -> None:
+    def __init__(self, directory: str, code_directory: str, search_path: list[str], known: list[str]) -> None:
         environment = {
             "TMPDIR": directory,
             "USER_CODE_ROOT": f"{code_directory}/",
@@ -102,6 +104,7 @@ class Unmounted(Sandbox):
             "PYTHONPATH": ":".join(search_path),
         }
         super().__init__(search_path, environment)
+        self.known = [path for path in known if path.startswith("/tmp/")]
         self._directory = directory
         os.mkdir(directory, 0o700)
 
@@ -154,10 +157,15 @@ class Sandboxes:
             )
         return zygote
 
+    def why_unmounted(self) -> str:
+        """Why instances of this runtime have no mount namespace."""
+        return f"sandbox='none', {self._source}" if self._setting == "none" else namespaces_refused()
+
     def make(self, zygote: Zygote, code: Code, configuration: FunctionConfiguration, number: int) -> Sandbox:
         """The sandbox of instance *number*, which is to be forked from *zygote*."""
         if zygote.namespaces:
-            key = (zygote.mark, code.directory, configuration.layers, configuration.mounts, *self.writable)
+            test_code = _test_code(configuration)
+            key = (zygote.mark, code.directory, configuration.layers, configuration.mounts, *test_code, *self.writable)
             view = self._views.get(key)
             if view is None:
                 view = self._views[key] = self._view(zygote, code, configuration)
@@ -169,12 +177,15 @@ class Sandboxes:
                     f"mounts has {(host, inside)!r}, and without mount namespaces a directory is at its own path only"
                 )
         directory = os.path.join(zygote.scratch, f"instance-{number}")
-        return Unmounted(directory, code.directory, [code.directory, *([] if layers is None else [layers])])
+        search_path = [code.directory, *([] if layers is None else [layers])]
+        known = [zygote.scratch, *self.kept(code, configuration), *search_path]
+        return Unmounted(directory, code.directory, search_path, known)
 
-    def kept(self, code: Code, mounts: Mounts) -> dict[str, bool]:
+    def kept(self, code: Code, configuration: FunctionConfiguration) -> dict[str, bool]:
         """What has to be at its own path in an instance that runs *code*, each with whether it can be written to."""
         read = [code.directory, self._root, sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path]
-        written = [*self.writable, *(host for host, inside in mounts if host == inside)]
+        read += _test_code(configuration)
+        written = [*self.writable, *(host for host, inside in configuration.mounts if host == inside)]
         kept = {os.path.abspath(path): False for path in read if path and os.path.isdir(path)}
         return kept | {os.path.abspath(path): _can_be_written(path) for path in written if os.path.isdir(path)}
 
@@ -185,7 +196,7 @@ class Sandboxes:
                 f"the code directory is {code.directory} itself, and every instance has a {code.directory} of its own: "
                 "move the code to a directory below it"
             )
-        kept = self.kept(code, configuration.mounts)
+        kept = self.kept(code, configuration)
         binds: list[tuple[str, str, bool]] = []
         nested = tuple(sorted(os.path.relpath(path, OPT) for path in kept if _is_below(path, OPT)))
         opt = opt_directory(configuration.layers, nested, zygote.scratch)
@@ -216,6 +227,11 @@ class Sandboxes:
             },
             [code.directory, *([OPT] if configuration.layers else [])],
         )
+
+
+def _test_code(configuration: FunctionConfiguration) -> tuple[str, ...]:
+    """Where code of the test lies that instances import."""
+    return () if configuration.before_init is None else (configuration.before_init.directory,)
 
 
 def _is_below(path: str, directory: str) -> bool:

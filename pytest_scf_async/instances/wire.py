@@ -33,6 +33,9 @@ LEASED = 9
 SIGNALS_HEARD = 10
 """The answer to ASK_SIGNALS; no body."""
 
+BEFORE_INIT_RAISED = "BEFORE_INIT_RAISED"
+"""The fact of an INIT_DONE that is no fact of the platform: the test's own function failed."""
+
 # harness -> instance
 INVOKE = 32
 TURN = 33

@@ -6,6 +6,7 @@ of simulated time.
 
 from __future__ import annotations
 
+from pytest_scf_async.model.before_init import BeforeInit, before_init_arguments
 from pytest_scf_async.model.codes import (
     STATUS_CODES,
     ErrorBody,
@@ -70,6 +71,7 @@ __all__ = [
     "TRANSITIONS",
     "ErrorBody",
     "EventPage",
+    "BeforeInit",
     "EventRecord",
     "Fact",
     "FunctionConfiguration",
@@ -84,6 +86,7 @@ __all__ = [
     "Transition",
     "Versions",
     "api_error",
+    "before_init_arguments",
     "end_line",
     "error_body",
     "error_line",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Final, NoReturn
 
 from pytest_scf_async.errors import ScfUsageError
+from pytest_scf_async.model.before_init import BeforeInit
 
 __all__ = [
     "DEFAULT_ASYNC_TIMEOUT",
@@ -62,6 +63,9 @@ RUNTIMES: Final = (
 )
 """Every runtime that the platform has."""
 
+NETWORKS: Final = ("loopback", "all")
+"""What code of an instance may connect to."""
+
 MAX_NAME_LENGTH: Final = 60
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,58}[A-Za-z0-9]")
 _NAME_RULE: Final = (
@@ -93,6 +97,12 @@ class FunctionConfiguration:
     """Absolute paths of directories and zips."""
     mounts: tuple[tuple[str, str], ...] = ()
     """Directories: absolute paths on the host and in an instance."""
+    before_init: BeforeInit | None = None
+    """What an instance runs before the function's module is imported."""
+    network: str = "loopback"
+    """What its code may connect to: "loopback" or "all"."""
+    background: tuple[str, ...] = ()
+    """Names of the programs that it starts and that do not hold the clock."""
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -121,6 +131,9 @@ def function_configuration(
     max_instances: int | None = None,
     layers: tuple[str, ...] = (),
     mounts: tuple[tuple[str, str], ...] = (),
+    before_init: BeforeInit | None = None,
+    network: str = "loopback",
+    background: Sequence[str] = (),
     sources: Mapping[str, str] = MappingProxyType({}),
 ) -> FunctionConfiguration:
     """Check every value by the platform's rules, and make the configuration.
@@ -149,6 +162,9 @@ def function_configuration(
         max_instances=check.max_instances(max_instances),
         layers=layers,
         mounts=mounts,
+        before_init=before_init,
+        network=check.network(network),
+        background=check.background(background),
         sources=MappingProxyType(dict(sources)),
     )
 
@@ -246,6 +262,20 @@ class _Check:
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             self.refuse("max_instances", value, "it is None (no limit) or a whole number, 1 or more")
         return value
+
+    def network(self, value: object) -> str:
+        if value not in NETWORKS:
+            self.refuse("network", value, f"it is {' or '.join(map(repr, NETWORKS))}")
+        return str(value)
+
+    def background(self, value: object) -> tuple[str, ...]:
+        rule = "it is a sequence of names of programs, without a directory, as in ('redis-server',)"
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            self.refuse("background", value, rule)
+        for name in value:
+            if not isinstance(name, str) or not name or "/" in name or "\0" in name:
+                self.refuse("background", value, rule)
+        return tuple(value)
 
     def environment(self, value: object) -> Mapping[str, str]:
         if value is None:

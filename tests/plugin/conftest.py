@@ -40,10 +40,19 @@ def plain_surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.fixture(autouse=True)
+def chosen_sandbox(pytestconfig: pytest.Config, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The sandbox that the whole suite is run with; pytest inside a test gets it too."""
+    chosen = pytestconfig.getoption("scf_async_sandbox")
+    if chosen is not None:
+        monkeypatch.setenv("PYTEST_ADDOPTS", f"--scf-async-sandbox={chosen}")  # pytester has removed it
+    return chosen or "auto"
+
+
 @pytest.fixture
-def project(pytester: pytest.Pytester) -> pytest.Pytester:
+def project(pytester: pytest.Pytester, chosen_sandbox: str) -> pytest.Pytester:
     """A project with the handlers echo, raises and sleeps, in which every warning is an error."""
-    shared_zygote()  # runs in this process use it, and leave it
+    shared_zygote(namespaces=chosen_sandbox != "none")  # runs in this process use it, and leave it
     # Hypothesis would be imported anew, for half a second, at the end of each run in this process.
     options = "--strict-markers -p no:cacheprovider -p no:hypothesispytest"
     pytester.makeini(f"[pytest]\nfilterwarnings = error\naddopts = {options}")

@@ -64,8 +64,8 @@ def test_a_warm_instance_has_no_init(deploy):
 def test_another_place_is_a_usage_error(deploy):
     event = deploy(SOURCE).invoke_async()
 
-    with pytest.raises(ScfUsageError, match=r"run_to\('handler'\) is not valid: it takes 'init'"):
-        event.run_to("handler")
+    with pytest.raises(ScfUsageError, match=r"run_to\('the init'\) is not valid: it takes \"init\", "):
+        event.run_to("the init")
 
 
 def test_an_entry_file_that_is_missing_is_met_after_the_gate(runtime, tmp_path):

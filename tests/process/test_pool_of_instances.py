@@ -9,7 +9,7 @@ import sys
 from datetime import timedelta
 
 import pytest
-from process_support import START, assert_kept, eventually, is_gone, short_log, state_of, user_lines
+from process_support import START, assert_kept, eventually, files_in, is_gone, short_log, state_of, user_lines
 
 from pytest_scf_async.errors import ScfApiError
 

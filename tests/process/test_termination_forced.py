@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import timedelta
 
 import pytest
@@ -12,6 +11,7 @@ from process_support import (
     assert_end,
     assert_kept,
     assert_reclaimed_for_good,
+    files_in,
     is_gone,
     short_log,
     user_lines,

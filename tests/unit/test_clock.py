@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_scf_async.clock import PLATFORM, WAKE_UP, SimulatedClock, duration_us, to_datetime, to_us
+from pytest_scf_async.clock import PLATFORM, SMALL_HEAP, WAKE_UP, SimulatedClock, duration_us, to_datetime, to_us
 from pytest_scf_async.errors import ScfUsageError
 from pytest_scf_async.realtime import REAL
 
@@ -453,7 +454,9 @@ def test_what_was_cancelled_does_not_pile_up_and_the_order_stays():
     clock = SimulatedClock(START)
     fired: list[int] = []
     kept = [
-        clock.call_at(clock.now_us + 86_400_000_000 + number % 7, lambda number=number: fired.append(number), what="kept")
+        clock.call_at(
+            clock.now_us + 86_400_000_000 + number % 7, lambda number=number: fired.append(number), what="kept"
+        )
         for number in range(50)
     ]
     for _ in range(10_000):
@@ -477,12 +480,14 @@ def test_many_things_that_are_due_are_all_kept():
 
 def test_a_cancelled_thing_holds_nothing_alive():
     class Held:
-        pass
+        def fire(self) -> None:
+            pass
 
     clock = SimulatedClock(START)
     held = Held()
-    thing = clock.call_at(clock.now_us + 1, lambda held=held: None, what="holds")
+    thing = clock.call_at(clock.now_us + 1, held.fire, what="holds")
     gone = weakref.ref(held)
     del held
+    assert gone() is not None
     thing.cancel()
     assert gone() is None

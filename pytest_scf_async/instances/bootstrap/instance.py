@@ -16,7 +16,7 @@ import traceback
 from typing import Any, NoReturn
 
 from .. import wire
-from . import clocks, linux, loading, mounts, output, signals, threads, tracebacks
+from . import clocks, linux, literal_tmp, loading, mounts, network, output, signals, threads, tracebacks
 from .door import door
 
 RESULT_LIMIT = 6 * 1024 * 1024
@@ -66,6 +66,8 @@ def _become(config: wire.JsonObject, fds: list[int], zygote: int) -> None:
     mark = wire.mark_of(config["nonce"])
     door.attach(socket.socket(fileno=channel), attention, pages, (pipe, mark), signals.watch())
     clocks.attach(clock_page, config["clock_reads_before_wait"], _too_many_reads)
+    if config["network"] == "loopback":
+        network.guard()
 
 
 class _Unserialisable(Exception):
@@ -109,8 +111,9 @@ def _initialise(config: wire.JsonObject) -> Any:
         if not os.path.isfile(path):
             answer: wire.JsonObject = {"fact": "ENTRY_FILE_MISSING", "trace": f"{path} is not there"}
         else:
-            os.chdir(config["code_directory"])
-            sys.path[:0] = config["search_path"]
+            if config["sandbox"] is None:
+                literal_tmp.watch(config["known_tmp"])
+            _enter_code(config)
             handler = loading.load_handler(path, config["module"], config["function"])
             if callable(handler):
                 door.send(wire.json_frame(wire.INIT_DONE, {"fact": None, "rss": _peak_rss() - _start_rss}))
@@ -121,6 +124,48 @@ def _initialise(config: wire.JsonObject) -> Any:
         answer = _failure("CODE_NOT_LOADED", error)
     door.send(wire.json_frame(wire.INIT_DONE, {**answer, "rss": _peak_rss() - _start_rss}))
     return None
+
+
+_entered_code = False
+
+
+def _enter_code(config: wire.JsonObject) -> None:
+    global _entered_code
+    if not _entered_code:
+        os.chdir(config["code_directory"])
+        sys.path[:0] = config["search_path"]
+        _entered_code = True
+
+
+def _prepare_for_test(config: wire.JsonObject) -> bool:
+    """Call the test's own function; False when it failed, and the harness has been told."""
+    wanted = config["before_init"]
+    directory = wanted["directory"]
+    try:
+        _enter_code(config)
+        found_already = directory in sys.path
+        sys.path.insert(len(config["search_path"]), directory)
+        try:
+            function = loading.load_handler(wanted["entry"], wanted["module"], wanted["function"])
+            arguments = json.loads(wanted["arguments"])
+            if isinstance(arguments, dict):
+                function(**arguments)
+            else:
+                function(*arguments)
+        finally:
+            if directory in sys.path:
+                sys.path.remove(directory)
+            if (
+                not found_already
+            ):  # what it imports later is found, and nothing of the function's comes from there first
+                sys.path.append(directory)
+    except BaseException as error:  # SystemExit is no end of the function either
+        if door.active:
+            door.send(wire.json_frame(wire.INIT_DONE, {**_failure(wire.BEFORE_INIT_RAISED, error), "rss": 0}))
+            return False
+    if not door.active:  # a child that it forked came back out of it
+        os._exit(0)
+    return True
 
 
 def _peak_rss() -> int:
@@ -136,6 +181,8 @@ def _serve(config: wire.JsonObject) -> None:
     while True:
         invocation = door.idle()
         if handler is None:
+            if config["before_init"] is not None and not _prepare_for_test(config):
+                continue
             if invocation["gate"] is not None:
                 door.gate({"id": invocation["gate"], "at": "init"})
             handler = _initialise(config)

@@ -44,7 +44,7 @@ def load_handler(path: str, module_name: str, function_name: str) -> Any:
     if "." in module_name:
         __import__(module_name)  # unlike importlib.import_module, it leaves no frame in the user's traceback
         module = sys.modules[module_name]
-    else:
+    elif getattr(module := sys.modules.get(module_name), "__file__", None) != path:
         spec = importlib.util.spec_from_file_location(module_name, path, loader=_Loader(module_name, path))
         if spec is None or spec.loader is None:
             raise ImportError(f"{path} cannot be imported")

@@ -30,7 +30,7 @@ locks.install()
 threads.install()
 
 from .. import wire  # noqa: E402
-from . import children, freezing, gates, instance, keeper, linux, loading, mounts, output, records  # noqa: E402
+from . import children, freezing, gates, instance, keeper, linux, loading, mounts, network, output  # noqa: E402
 from .door import door  # noqa: E402
 
 PACKET = 1 << 18
@@ -111,6 +111,8 @@ class Zygote:
                 raise OSError(errno.EMFILE, f"descriptors for an instance: {os.strerror(errno.EMFILE)}")
             self._furnish(request.get("sandbox"))
             loading.compile_ahead(request["entry"])
+        if request["before_init"] is not None:
+            loading.compile_ahead(request["before_init"]["entry"])
             instance.prepare(request["environment"])
             pid = os.fork()
             if pid > 0:
@@ -180,6 +182,7 @@ def main(connection: int, owner: int, preload: list[str], place: str = "") -> No
     clocks.spare_logging()
     real_waits.install()
     children.install()
+    network.install()
     for name in ("dateutil", "six"):
         for module in [module for module in sys.modules if module == name or module.startswith(name + ".")]:
             del sys.modules[module]  # a handler's own copy must win

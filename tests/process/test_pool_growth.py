@@ -1,0 +1,137 @@
+"""A thousand instances, one after the other, in one test process: nothing of them stays."""
+
+from __future__ import annotations
+
+import gc
+import os
+import zipfile
+from collections import Counter
+from typing import Any
+
+import pytest
+from process_support import START
+
+from pytest_scf_async.instances import procfs
+from pytest_scf_async.instances.instance import Instance
+from pytest_scf_async.instances.zygote import shared_zygote
+from pytest_scf_async.runtime import ScfRuntime
+
+HANDLER = """
+    import subprocess, time
+    def main_handler(event, context):
+        print("runs")
+        time.sleep(1)
+        if event["how"] == "raises":
+            raise RuntimeError("on purpose")
+        if event["how"] == "leaves a child":
+            subprocess.Popen(["/bin/sleep", "1000"])
+            raise RuntimeError("on purpose")
+        return "done"
+"""
+MEMORY_MARGIN = 2 << 20
+"""Bytes by which a process may have grown: the allocator's pools."""
+
+
+def _lines(path: str) -> int:
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return sum(1 for _ in file)
+
+
+def what_there_is() -> tuple[dict[str, int], dict[str, int]]:
+    """What may not have grown at all, and bytes of memory."""
+    zygote = shared_zygote()
+    gc.collect()
+    counted = {
+        "descriptors of the test": len(os.listdir("/proc/self/fd")),
+        "descriptors of the zygote": len(os.listdir(f"/proc/{zygote.pid}/fd")),
+        "mounts of the test": _lines("/proc/self/mountinfo"),
+        "mounts of the zygote": _lines(f"/proc/{zygote.pid}/mountinfo"),
+        "processes": len(procfs.descendants_of(zygote.process.pid)),
+        "directories": len(os.listdir(zygote.scratch)),
+        "threads": len(os.listdir("/proc/self/task")),
+        "listeners": len(zygote.listeners),
+        "instances": Counter(type(thing) for thing in gc.get_objects())[Instance],
+    }
+    return counted, {"test": procfs.memory(os.getpid()), "zygote": procfs.memory(zygote.pid)}
+
+
+@pytest.fixture
+def new_runtime(deploy: Any, make_runtime: Any) -> Any:
+    """Make a runtime that nobody keeps; one has run an event already."""
+    runtime = make_runtime()
+    deploy(HANDLER, to=runtime).run({"how": "idle"})
+    runtime.close()
+    return lambda: ScfRuntime(start=START)
+
+
+def run_and_close(deploy: Any, new_runtime: Any, how: str, count: int) -> None:
+    """Start *count* instances in a runtime of their own, and have each reclaimed."""
+    with new_runtime() as runtime:
+        function = deploy(HANDLER, to=runtime)
+        for _ in range(count):
+            event = function.invoke_async({"how": how}).wait()
+            assert event.status == ("FINISHED" if how == "idle" else "FAILED"), str(event.log)
+            if how == "idle":
+                runtime.clock.advance(300)
+            assert event.instance.cold
+            assert not event.instance.alive
+        assert runtime._pool.instances == []
+        assert len(runtime.clock._heap) < 10
+
+
+@pytest.mark.parametrize(("how", "count"), [("raises", 500), ("idle", 450), ("leaves a child", 50)])
+def test_instances_that_are_reclaimed_leave_nothing(deploy, new_runtime, how, count):
+    run_and_close(deploy, new_runtime, how, 50)
+    before, memory_before = what_there_is()
+
+    for _ in range(count // 50):
+        run_and_close(deploy, new_runtime, how, 50)
+
+    after, memory_after = what_there_is()
+    assert after == before
+    for process, size in memory_after.items():
+        assert size < memory_before[process] + MEMORY_MARGIN, process
+
+
+def test_a_runtime_that_lives_long_keeps_only_the_events(deploy, runtime):
+    """Timeouts of a day that were cancelled, and idle times, do not pile up; nor do descriptors and directories."""
+    function = deploy(HANDLER)
+    function.invoke_async({"how": "raises"}).wait()
+    before, _ = what_there_is()
+    gc.collect()
+
+    for number in range(300):
+        function.invoke_async({"how": "idle" if number % 2 else "raises"}).wait()
+        runtime.clock.advance(300 * (number % 2))
+    runtime.clock.advance(300)
+
+    after, _ = what_there_is()
+    assert len(runtime.events) == 301
+    assert after.pop("instances") == before.pop("instances") + 300  # what an event says of its instance
+    assert after == before
+    assert len(runtime.clock._heap) < 100
+    assert runtime.clock.now > START
+
+
+def test_versions_and_zips_leave_no_directory(deploy, new_runtime, tmp_path):
+    with zipfile.ZipFile(tmp_path / "code.zip", "w") as archive:
+        archive.writestr("index.py", "def main_handler(event, context): return 'the zip'\n")
+    before, _ = what_there_is()
+
+    def publish_and_update() -> None:
+        with new_runtime() as runtime:
+            function = deploy("def main_handler(event, context): return 1", to=runtime)
+            for _ in range(5):
+                number = function.publish_version()
+                function.run(qualifier=number)
+                function.update(tmp_path / "code.zip", handler="index.main_handler")
+                function.run()
+            function.delete("1")
+            names = sorted(name.partition("-")[0] for name in os.listdir(runtime._own_scratch))
+            assert names == ["code"] * 5 + ["version"] * 4
+
+    for _ in range(3):
+        publish_and_update()
+
+    after, _ = what_there_is()
+    assert after == before
