@@ -25,11 +25,12 @@ from .measure import Row, Sample, timed
 HANDLERS = Path(__file__).parent / "handlers"
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 SLEEPS = 1_000
+DAY = 86_400
 WARM_INVOKES = 20
 
 
-def new_runtime() -> ScfRuntime:
-    return ScfRuntime(ScfSettings(start=START), lookup=[HANDLERS])
+def new_runtime(leases: bool = True) -> ScfRuntime:
+    return ScfRuntime(ScfSettings(start=START, leases=leases), lookup=[HANDLERS])
 
 
 @contextlib.contextmanager
@@ -64,11 +65,26 @@ def warm() -> Iterator[tuple[Sample, Sample]]:
 
 @contextlib.contextmanager
 def sleep() -> Iterator[tuple[Sample, Sample]]:
-    with new_runtime() as runtime, bare_round_trip() as floor:
+    with new_runtime(leases=False) as runtime, bare_round_trip() as floor:
         function = runtime.deploy("sleeper.py:main_handler")
         function.invoke_async({"seconds": 1}).wait()
         whole = timed(lambda: function.invoke_async({"seconds": SLEEPS}).wait().result)
         yield lambda: whole() / SLEEPS, floor
+
+
+@contextlib.contextmanager
+def day(seconds_each: int) -> Iterator[tuple[Sample, None]]:
+    """A day of one-second sleeps; the seconds of all of them, or of *seconds_each* on the average."""
+    with new_runtime() as runtime:
+        function = runtime.deploy("sleeper.py:main_handler")
+        function.invoke_async({"seconds": 1}).wait()
+
+        def ours() -> None:
+            event = function.invoke_async({"seconds": DAY - 1}).wait()
+            assert event.status == "FINISHED"
+
+        whole = timed(ours)
+        yield lambda: whole() * seconds_each / (DAY - 1), None
 
 
 def graceful(sleeps: bool) -> contextlib.AbstractContextManager[tuple[Sample, Sample]]:
@@ -111,6 +127,28 @@ def rows(root: bool) -> list[Row]:
         Row("warm", "warm invoke and result, stop and thaw / bare round trip", "≤ 3 ×", warm, 3.0, rounds=60),
         Row(
             "sleep", "one simulated sleep by message / bare round trip", "≤ 2 ×", sleep, 2.0, rounds=40, quick_rounds=10
+        ),
+        Row(
+            "lease",
+            "one simulated sleep under a lease",
+            "< 1 µs",
+            lambda: day(seconds_each=1),
+            1e-6,
+            unit="s",
+            rounds=20,
+            quick_rounds=5,
+            warm_up=1,
+        ),
+        Row(
+            "day",
+            "24 h of one-second sleeps",
+            "< 0.1 s",
+            lambda: day(seconds_each=DAY),
+            0.1,
+            unit="s",
+            rounds=20,
+            quick_rounds=5,
+            warm_up=1,
         ),
         Row(
             "graceful",

@@ -28,6 +28,7 @@ __all__ = [
     "assert_log_order",
     "assert_logged",
     "assert_no_signal",
+    "assert_nothing_lost",
     "assert_reclaimed",
     "assert_reused",
     "assert_signal_handled",
@@ -41,6 +42,8 @@ __all__ = [
     "assert_user_exit",
 ]
 
+SHOWN_FILES = 5
+"""Files that a failure names."""
 CLOSEST_LINES = 5
 """Log lines that a failed search shows as near misses."""
 SIMILAR = 0.4
@@ -255,6 +258,33 @@ def assert_reclaimed(event: AsyncEvent) -> None:
     if not instance.reclaimed:
         kept = "an event that finished leaves its instance for the next one" if event._event.ended else None
         _fail(event, "its instance reclaimed", f"an instance that is {instance.doing}, pid {instance.pid}", cause=kept)
+
+
+def assert_nothing_lost(event: AsyncEvent) -> None:
+    """No file was left in the ``/tmp`` of the event's instance when it was reclaimed (documents 42611, 51519).
+
+    An instance that lives may be reclaimed at any time: what is in its ``/tmp`` now counts as well.
+    """
+    __tracebackhide__ = True
+    _look(event)
+    instance = event._event.instance
+    if instance is None:
+        return
+    left = instance.sandbox.lost_files if instance.gone else instance.sandbox.files()
+    if not left:
+        return
+    shown = ", ".join(left[:SHOWN_FILES]) + (f" and {len(left) - SHOWN_FILES} more" if len(left) > SHOWN_FILES else "")
+    cause = f"what an instance leaves in /tmp goes with it, and this one {_fate(event)}"
+    number = "1 file" if len(left) == 1 else f"{len(left)} files"
+    _fail(event, "nothing left in /tmp", f"{number}: {shown}", cause=cause)
+
+
+def _fate(event: AsyncEvent) -> str:
+    instance = event.instance
+    assert instance is not None
+    if instance.alive:
+        return "is kept for the next event for a while, and may be reclaimed at any time"
+    return f"was reclaimed: {instance.reclaimed_because or 'idle'}"
 
 
 def assert_reused(event: AsyncEvent, by: AsyncEvent | None = None) -> None:

@@ -104,6 +104,11 @@ class AsyncEvent:
         return self._event.function.configuration.name
 
     @property
+    def qualifier(self) -> str:
+        """The version of the function that runs it: ``$LATEST`` or a number, whatever it was invoked by."""
+        return self._event.record.qualifier
+
+    @property
     def status(self) -> Status:
         """RUNNING, FINISHED, FAILED or ABORTED: equal to these texts. Time does not pass while it is read."""
         self._read()

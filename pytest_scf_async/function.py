@@ -127,10 +127,11 @@ class Function:
     ) -> None:
         """UpdateFunctionCode and UpdateFunctionConfiguration: change ``$LATEST``; what is not given stays.
 
-        The keywords are those of ``deploy``; *before_init_args* go with a *before_init*. Events that were accepted before finish on the old code and
-        configuration; idle instances of it are reclaimed. Published versions stay as they are, but *trace* and
-        *max_instances* are the function's, not a version's. None takes a limit, or all variables of the function, away. Raises
-        ``ScfUsageError`` for a value that is not valid, and for what is locked at the deployment (*async_run*, …).
+        The keywords are those of ``deploy``; *before_init_args* go with a *before_init*. Events that were accepted
+        before finish on the old code and configuration; idle instances of it are reclaimed. Published versions stay as
+        they are, but *trace* and *max_instances* are the function's, not a version's. None takes a limit away, or all
+        variables of the function. Raises ``ScfUsageError`` for a value that is not valid, and for what is locked at
+        the deployment (*async_run*, …).
         """
         self._require()
         for name in locked:

@@ -35,7 +35,7 @@ OPTIONS: Final = {
     "start": "simulated time at which every test starts, with its zone: 2026-01-01T00:00:00+00:00",
     "timeout": "simulated seconds that an event may run",
     "init_timeout": "simulated seconds that the init of an instance may take",
-    "memory": "memory of a function in MB",
+    "memory": "memory of a function in MB; an event that needs more ends with 434",
     "idle_reclaim": "simulated seconds after which an idle instance is reclaimed",
     "graceful_return_status": "status of an event whose handler returns after SIGTERM: FINISHED or ABORTED",
     "graceful_exit_status": "status of an event whose process ends after SIGTERM: FAILED or ABORTED",
@@ -100,6 +100,29 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
         return ["scf-async: default settings"] if config.get_verbosity() > 0 else []
     settings = _configured(config)
     return [f"scf-async: {', '.join(f'{name}={value} ({settings.source(name)})' for name, value in _shown(settings))}"]
+
+
+def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
+    """Say where instances have no mount namespaces, if a test of the session has instances; with -v, where they do."""
+    if config.option.collectonly or config.get_verbosity() < 0:
+        return []
+    if not any("scf_runtime" in getattr(item, "fixturenames", ()) for item in items):
+        return []
+    if _configured(config).sandbox != "auto":
+        return []  # the header has it
+    from .errors import ScfAsyncError
+    from .instances.zygote import namespaces_refused, shared_zygote
+
+    try:
+        mounted = shared_zygote().namespaces
+    except (ScfAsyncError, OSError):
+        return []  # the first test that needs an instance says why
+    if mounted:
+        return ["scf-async: each instance has a mount namespace"] if config.get_verbosity() > 0 else []
+    return [
+        f"scf-async: instances have no mount namespace ({namespaces_refused()}): each has a TMPDIR of its own, and "
+        "a literal /tmp/… is the machine's"
+    ]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -233,6 +256,8 @@ def _marked(node: pytest.Item, fixture: str) -> dict[str, Any]:
             keywords["code"] = marker.args[0]
         if "code" in keywords:
             merged.pop("handler", None)  # it belongs to the code that is replaced
+        if "before_init" in keywords:
+            merged.pop("before_init_args", None)
         merged.update(keywords)
     if "code" not in merged:
         raise pytest.UsageError(

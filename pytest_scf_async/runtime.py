@@ -20,7 +20,7 @@ from .answers import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
 from .async_event import AsyncEvent, InstanceView, Json
 from .clock import SimulatedClock, duration_us, to_datetime, to_us
 from .deployment import UNCHANGED, changed_configuration, first_configuration
-from .errors import CannotEndError, ScfAsyncWarning, ScfUsageError
+from .errors import CannotEndError, HarnessError, ScfAsyncWarning, ScfUsageError
 from .function import Function
 from .instances import wire
 from .instances.calls import Call
@@ -51,9 +51,9 @@ class ScfRuntime:
     """The platform of one test: functions, events, and a clock of their own. Also a context manager.
 
     *settings* are the defaults of everything; *seed* is what request ids are drawn from; *lookup* are the directories
-    in which relative code paths are looked up, by default the current one. What lies in the directory
-    *base_temp* can be written by handlers, what lies in *root* only read; both are at their own paths. *on_instance_started* and *on_event_ended*
-    are told of each cold start and of each end, in the middle of the call that runs it.
+    in which relative code paths are looked up, by default the current one. Handlers find the directories *base_temp*
+    and *root* at their own paths, and may write to the former. *on_instance_started* and *on_event_ended* are told of
+    each cold start and of each end, in the middle of the call that runs it.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class ScfRuntime:
         page = cast(MutableSequence[int], self._page)
         self.clock: Final = SimulatedClock(start or self.settings.start, page=page)
         self._page[wire.CLOCK_BOOT] = self.clock.now_us - wire.UPTIME_US
-        sandboxes = Sandboxes(self.settings, *(None if each is None else os.fspath(each) for each in (base_temp, root)))
+        sandboxes = Sandboxes(self.settings, base_temp, root, self._scratch)
         self._pool = Pool(self.settings, self.clock, self._clock_file, sandboxes)
         self._lockstep = Lockstep(self.clock, self._pool, self.settings, self._next_order)
         self._lockstep.on_end = self._ended
@@ -124,8 +124,8 @@ class ScfRuntime:
         ``"index.main_handler"``, or a function of an importable module or test file.
 
         What is not given comes from the settings. *timeout* and *init_timeout* are simulated seconds, *memory* is MB.
-        *layers* are directories and zips that appear at ``/opt``, later ones over earlier ones; *mounts* are directories
-        of the host that handlers may write, each at its own path, or as a pair with its path in an instance.
+        *layers* are directories and zips that appear at ``/opt``, later ones over earlier ones. *mounts* are
+        directories that handlers may write, each at its own path, or as a pair with its path in an instance.
         With *network* "loopback" connections to other machines are refused. *before_init*, a function or
         ``"tests/fakes.py:install"``, is called in each instance before the function's module is imported, with
         *before_init_args*: a dict of keyword arguments or a list, of JSON; an exception in it is a ``ScfUsageError`` of
@@ -362,7 +362,9 @@ class ScfRuntime:
             version = function._versions.resolve(qualifier)
             configuration = version.configuration
             limit = configuration.max_instances
-            if limit is not None and sum(not event._event.ended for event in function.events) >= limit:
+            running = self._lockstep.events_running() if limit is not None else ()
+            of_function = configuration.namespace, configuration.name
+            if limit is not None and sum(event.record.function == of_function for event in running) >= limit:
                 raise api_error("LimitExceeded.Quota", function_name=function.name, limit=limit)
             record = EventRecord(
                 sequence=len(self._events),
@@ -471,7 +473,10 @@ class ScfRuntime:
     def _scratch(self) -> str:
         """A directory of this runtime, which goes when it is closed."""
         if not os.path.isdir(self._own_scratch):
-            self._own_scratch = tempfile.mkdtemp(prefix="runtime-", dir=self._pool.sandboxes.zygote().scratch)
+            try:
+                self._own_scratch = tempfile.mkdtemp(prefix="runtime-", dir=self._pool.sandboxes.zygote().scratch)
+            except OSError as error:
+                raise HarnessError(f"there is no directory for the code: {error.strerror or error}") from error
         return self._own_scratch
 
     def _require_function(self, name: str, namespace: str) -> Function:

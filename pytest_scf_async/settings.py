@@ -31,7 +31,7 @@ class ScfSettings:
     init_timeout: float | timedelta = 65
     """Simulated seconds that the init of an instance may take."""
     memory: int | None = None
-    """MB of a function; None: 128 are shown and none is enforced."""
+    """MB of a function, beyond which its events end with 434; None: 128 are shown and none is enforced."""
     real_timeout: float = 10.0
     """Real seconds without progress after which a blocking call ends with an error."""
     real_limit: float = 120.0
@@ -41,7 +41,7 @@ class ScfSettings:
     clock_reads_before_wait: int = 1000
     """Reads of the clock in a row after which a read counts as a wait of one millisecond."""
     sandbox: str = "auto"
-    """What an instance finds on disk: "namespaces", "none" (a TMPDIR), or "auto": the former where the kernel allows."""
+    """What an instance finds on disk: "namespaces", "none" (a TMPDIR only), "auto" (namespaces where they can be had)."""
     leases: bool = True
     """Whether an instance may move the clock itself while nothing else is due; False only makes sleeps slower."""
     idle_reclaim: float = 300.0

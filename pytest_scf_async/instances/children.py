@@ -38,8 +38,6 @@ class Children:
 
     background: tuple[str, ...] = ()
     """The programs, by name, that do not hold the clock (``deploy(background=)``)."""
-    listened_to = False
-    """User code has a handler of SIGCHLD."""
     asked = False
     """The instance has been asked to say when it has dealt with the ends of children."""
 
@@ -49,6 +47,11 @@ class Children:
         """What the children were when it had last dealt with their ends."""
         self.holding: tuple[Child, ...] = ()
         """Those that held the clock at the last look."""
+
+    @property
+    def listened_to(self) -> bool:
+        """User code has a handler of SIGCHLD."""
+        return signal.SIGCHLD in self._instance.listening
 
     @property
     def possible(self) -> bool:
@@ -102,8 +105,8 @@ class Children:
                 if pid in still:  # it is the one that was looked at
                     try:
                         signal.pidfd_send_signal(pidfd, signum)
-                    except ProcessLookupError:
-                        continue
+                    except (ProcessLookupError, PermissionError):
+                        continue  # it has ended, or has become another user's
         finally:
             for pidfd in pidfds.values():
                 os.close(pidfd)
@@ -153,26 +156,29 @@ def _read(path: str) -> bytes:
 def _name_if_alive(pid: int) -> str | None:
     """The kernel's name of the program that *pid* runs; None when it has ended."""
     before, bracket, after = _read(f"/proc/{pid}/stat").rpartition(b")")
-    if not bracket or after[1:2] == b"X":
+    fields = after.split()
+    if not bracket or fields[0] == b"X":
         return None
-    if after[1:2] == b"Z" and len(os.listdir(f"/proc/{pid}/task")) < 2:  # its main thread may end before others
+    if fields[0] == b"Z" and int(fields[17]) < 2:  # its first thread may have ended before the others
         return None
     return before.partition(b"(")[2].decode("utf-8", "replace")
 
 
-def _started_as(command: bytes) -> str:
-    return os.path.basename(command.partition(b"\0")[0]).decode("utf-8", "replace")
+def _started_as(command: bytes) -> list[str]:
+    """The last parts of a command's words: the program, and of a script the interpreter first."""
+    return [os.path.basename(word).decode("utf-8", "replace") for word in command.split(b"\0")[:3]]
 
 
 def _program(name: str, command: bytes) -> str:
     """What a user calls a program: the kernel's *name* for it, whole."""
-    started_as = _started_as(command)
-    return started_as if len(name.encode()) == _KERNEL_NAME_BYTES and started_as.startswith(name) else name
+    if len(name.encode()) < _KERNEL_NAME_BYTES:
+        return name
+    return next((word for word in _started_as(command) if word.startswith(name)), name)
 
 
 def _is_named(names: tuple[str, ...], name: str, command: bytes) -> bool:
     """Whether one of *names* is the kernel's *name* for a program, or what it was started as."""
     if not names:
         return False
-    known = (name, _started_as(command))
+    known = (name, *_started_as(command)[:1])
     return any(wanted in known or wanted.encode()[:_KERNEL_NAME_BYTES] == name.encode() for wanted in names)

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import ScfUsageError
+from ..errors import HarnessError, ScfUsageError
 from ..model import BeforeInit, before_init_arguments
+from .layers import check_readable, unpack
 
 LARGEST_CODE = 500 * 1024 * 1024
 """Bytes of code that the platform takes, unpacked (document 11637)."""
@@ -62,7 +63,9 @@ def resolve(code: object, handler: str | None, lookup: tuple[str, ...], scratch:
     _check_handler(handler)
     if zipfile.is_zipfile(path):
         path = _unpack(path, scratch())
-    elif not os.path.isdir(path):
+    elif os.path.isdir(path):
+        check_readable(path, f"code is {text!r}, and {path}")
+    else:
         raise ScfUsageError(f"code is {text!r}, which is neither a directory nor a zip; with a handler it takes one")
     return _of_directory(path, handler)
 
@@ -121,8 +124,13 @@ def _of_directory(path: str, handler: str) -> Code:
 def _find(path: str, given: str, lookup: tuple[str, ...], what: str = "code", forms: str = FORMS) -> str:
     candidates = [os.path.join(directory, path) for directory in lookup] if not os.path.isabs(path) else [path]
     for candidate in candidates:
-        if os.path.exists(candidate):
-            return os.path.realpath(candidate)
+        try:
+            os.stat(candidate)
+        except PermissionError as error:
+            raise ScfUsageError(f"{what} is {given!r}, and {candidate} cannot be read: {error.strerror}") from None
+        except (OSError, ValueError):
+            continue
+        return os.path.realpath(candidate)
     missing = " and no ".join(dict.fromkeys(map(os.path.abspath, candidates)))
     raise ScfUsageError(f"{what} is {given!r}, and there is no {missing}; it takes {forms}")
 
@@ -170,12 +178,13 @@ def _name(function: Any) -> str:
 
 def _unpack(path: str, scratch: str) -> str:
     target = tempfile.mkdtemp(prefix="code-", dir=scratch)
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.namelist():
-            parts = member.replace("\\", "/").split("/")
-            if member.startswith("/") or ".." in parts:
-                raise ScfUsageError(f"{path} has the member {member!r}, which lies outside the code directory")
-        archive.extractall(target)
+    try:
+        unpack(path, target, "code")
+    except BaseException as error:
+        shutil.rmtree(target, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise HarnessError(f"{path} cannot be unpacked to {target}: {error.strerror or error}") from None
+        raise
     return target
 
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from ..clock import DueThing
 from ..errors import HarnessError
-from . import procfs, wire
+from . import wire
 from .bootstrap.linux import POKE_SIGNAL, STACKS_SIGNAL
 from .children import Children
 from .sandbox import Sandbox
@@ -121,23 +121,7 @@ class Instance:
         """Peak memory in bytes above that at the fork, as last told."""
         self.zygote = zygote
         self.children = Children(self)
-        opened: list[int] = []
-        try:
-            self.output, pipe = os.pipe2(os.O_CLOEXEC)
-            opened += self.output, pipe
-            self.attention = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-            opened.append(self.attention)
-            self.control_file = os.memfd_create("scf-async-control", os.MFD_CLOEXEC)
-            opened.append(self.control_file)
-            os.ftruncate(self.control_file, wire.STACKS_OFFSET)
-            self._map = mmap.mmap(self.control_file, wire.STACKS_OFFSET)
-            self.channel, theirs = socket.socketpair()
-        except BaseException:
-            for fd in opened:
-                os.close(fd)
-            raise
-        os.set_blocking(self.output, False)
-        self.channel.setblocking(False)
+        theirs, pipe = self._open()
         self.control: Any = memoryview(self._map)[: wire.PAGE_BYTES].cast("q")
         os.lseek(self.control_file, wire.STACKS_OFFSET, os.SEEK_SET)
         self._frames = wire.FrameReader()
@@ -161,6 +145,29 @@ class Instance:
         finally:
             theirs.close()
             os.close(pipe)
+
+    def _open(self) -> tuple[socket.socket, int]:
+        """Make what the two sides share; the instance's ends of channel and output. All or nothing stays open."""
+        opened: list[int] = []
+        try:
+            self.output, pipe = os.pipe2(os.O_CLOEXEC)
+            opened += self.output, pipe
+            os.set_blocking(self.output, False)
+            self.attention = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            opened.append(self.attention)
+            self.control_file = os.memfd_create("scf-async-control", os.MFD_CLOEXEC)
+            opened.append(self.control_file)
+            os.ftruncate(self.control_file, wire.STACKS_OFFSET)
+            self._map = mmap.mmap(self.control_file, wire.STACKS_OFFSET)
+            self.channel, theirs = socket.socketpair()
+        except BaseException:
+            for fd in opened:
+                os.close(fd)
+            if hasattr(self, "_map"):
+                self._map.close()
+            raise
+        self.channel.setblocking(False)
+        return theirs, pipe
 
     # -- what it is doing --------------------------------------------------------------------------------------------
 
@@ -372,6 +379,13 @@ class Instance:
         elif message["op"] == "gone":
             self.status = int(message["status"])
             self.owner.instance_gone(self)
+
+    def never_began(self) -> bool:
+        """Whether there was no process, or one that could not become an instance and wrote why."""
+        if self.refused is not None or self.status is None:
+            return self.refused is not None
+        began = self.released or self.control[wire.CONTROL_MEMORY_AT_FORK] != 0
+        return not began and os.WIFEXITED(self.status) and os.WEXITSTATUS(self.status) == wire.SETUP_FAILED
 
     def _cannot_be_owned(self, fds: list[int]) -> None:
         for fd in fds:

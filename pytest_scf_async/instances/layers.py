@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..errors import HarnessError, ScfUsageError
 
@@ -30,7 +30,7 @@ def _layer_path(layer: object, lookup: tuple[str, ...]) -> str:
     if os.path.isdir(path):
         check_readable(path, f"the layer {path}")
     elif zipfile.is_zipfile(path):
-        check_members(path)
+        check_members(path, "layer")
     else:
         raise ScfUsageError(f"layers has {layer!r}, and {path} is neither a directory nor a zip")
     return path
@@ -73,23 +73,22 @@ def check_readable(directory: str, what: str) -> None:
     """Raise ``ScfUsageError`` where *directory* cannot be read by whoever runs the tests."""
     try:
         with os.scandir(directory):
-            pass
-        os.stat(os.path.join(directory, os.curdir))
+            os.stat(os.path.join(directory, os.curdir))
     except OSError as error:
         raise ScfUsageError(f"{what} cannot be read: {error.strerror}") from None
 
 
-def check_members(path: str) -> None:
-    """Raise ``ScfUsageError`` for a zip with a member outside the directory that it is unpacked to."""
+def check_members(path: str, what: str) -> None:
+    """Raise ``ScfUsageError`` for a zip with a member outside the *what* directory that it is unpacked to."""
     with zipfile.ZipFile(path) as archive:
         for member in archive.namelist():
             if member.startswith("/") or ".." in member.replace("\\", "/").split("/"):
-                raise ScfUsageError(f"{path} has the member {member!r}, which lies outside the directory of the zip")
+                raise ScfUsageError(f"{path} has the member {member!r}, which lies outside the {what} directory")
 
 
-def unpack(path: str, target: str) -> None:
-    """Unpack the zip *path* into the directory *target*, with the permissions that it has kept."""
-    check_members(path)
+def unpack(path: str, target: str, what: str) -> None:
+    """Unpack the zip *path* of a *what* into the directory *target*, with the permissions that it has kept."""
+    check_members(path, what)
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             made = archive.extract(member, target)
@@ -102,23 +101,23 @@ _made: dict[tuple[object, ...], str] = {}
 """By the scratch directory, the layers and the places: where they are together."""
 
 
-def merged(layers: tuple[str, ...], scratch: str) -> str | None:
+def merged(layers: tuple[str, ...], scratch: Callable[[], str]) -> str | None:
     """One directory with all of *layers*, later ones over earlier ones; None where there are none."""
     if not layers:
         return None
     if len(layers) == 1 and os.path.isdir(layers[0]):
         return layers[0]
-    return _together(layers, (), scratch)
+    return _together(layers, (), scratch())
 
 
-def opt_directory(layers: tuple[str, ...], places: tuple[str, ...], scratch: str) -> str | None:
+def opt_directory(layers: tuple[str, ...], places: tuple[str, ...], scratch: Callable[[], str]) -> str | None:
     """What is mounted at ``/opt``: *layers*, and a directory for each of *places*, relative paths to be mounted on.
 
     None: nothing, as the host has nothing there either.
     """
     if not layers and not (os.path.isdir(OPT) and os.listdir(OPT)):
         return None
-    return _together(layers, places, scratch) if places or not layers else merged(layers, scratch)
+    return _together(layers, places, scratch()) if places or not layers else merged(layers, scratch)
 
 
 def _together(layers: tuple[str, ...], places: tuple[str, ...], scratch: str) -> str:
@@ -126,18 +125,46 @@ def _together(layers: tuple[str, ...], places: tuple[str, ...], scratch: str) ->
     known = _made.get((scratch, layers, places))
     if known is not None and os.path.isdir(known):
         return known
+    target = ""
     try:
         target = tempfile.mkdtemp(prefix="layers-", dir=scratch)
         os.chmod(target, 0o755)
         for layer in layers:
             if os.path.isdir(layer):
-                shutil.copytree(layer, target, symlinks=True, dirs_exist_ok=True)
-            else:
-                unpack(layer, target)
+                _copy_over(layer, target)
+                continue
+            with tempfile.TemporaryDirectory(dir=scratch) as unpacked:
+                unpack(layer, unpacked, "layer")
+                _copy_over(unpacked, target)
         for place in places:
             os.makedirs(os.path.join(target, place), exist_ok=True)
     except OSError as error:
+        shutil.rmtree(target, ignore_errors=True)
         shown = f"the layers {', '.join(layers)}" if layers else f"an empty {OPT}"
         raise HarnessError(f"{shown} cannot be made below {scratch}: {error.strerror or error}") from None
+    for key in [key for key, path in _made.items() if not os.path.isdir(path)]:
+        del _made[key]
     _made[scratch, layers, places] = target
     return target
+
+
+def _copy_over(source: str, target: str) -> None:
+    """Put everything in the directory *source* into *target*, where it replaces what has the same name."""
+    with os.scandir(source) as entries:
+        for entry in entries:
+            place = os.path.join(target, entry.name)
+            if entry.is_dir(follow_symlinks=False):
+                if os.path.islink(place) or not os.path.isdir(place):
+                    _remove(place)
+                    os.mkdir(place)
+                _copy_over(entry.path, place)
+            else:
+                _remove(place)
+                shutil.copy2(entry.path, place, follow_symlinks=False)
+
+
+def _remove(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        os.unlink(path)

@@ -304,7 +304,7 @@ class Lockstep:
         ]
         if holding:
             return False
-        if not call.past_held and any([instance.children.ask() for instance in self.pool.instances]):
+        if not call.past_held and any(instance.children.ask() for instance in self.pool.instances):
             return True
         if not call.moves_clock:
             raise CannotEndError(explain(self, call, "nothing is left to do at this simulated time"))

@@ -56,7 +56,7 @@ def find(place: str, directories: Sequence[str], entry: str) -> Place:
     if match is not None:
         path = _file(match["file"], directory, entry, asked)
         found = list(_line(directory, path, int(match["line"]), asked))
-    elif all(part.isidentifier() for part in text.split(".")):
+    elif all(part.isidentifier() for part in text.split(".")) and not text.endswith(".py"):
         found = list(_function(directory, text, asked))
     else:
         raise ScfUsageError(f"{asked} is not valid: it takes {FORMS}")
@@ -125,34 +125,39 @@ def _source(path: str) -> bytes:
         return file.read()
 
 
-def _parse(path: str, source: bytes) -> ast.Module:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # they are the instance's to show
-        return ast.parse(source, path)
-
-
 # -- lines -------------------------------------------------------------------------------------------------------------
 
 
-def _codes(code: CodeType, holders: tuple[frozenset[int], ...]) -> Iterator[tuple[CodeType, frozenset[int]]]:
-    """*code* and those in it, each with the lines that a gate can stand at in it."""
+Owner = tuple[str, int]
+"""What a statement belongs to: the name and the first line of the code object of a function, a class or a module."""
+
+
+def _codes(
+    code: CodeType, owner: Owner, holders: tuple[frozenset[int], ...]
+) -> Iterator[tuple[CodeType, Owner, frozenset[int]]]:
+    """*code* and those in it, each with the owner of its statements and the lines that a gate can stand at in it."""
     lines = frozenset(line for _, line in own_instructions(code) if line)
     expression = code.co_name in _NO_BODY
-    yield code, lines.difference(*holders) if expression else lines
+    if not expression:
+        owner = code.co_name, code.co_firstlineno
+    yield code, owner, lines.difference(*holders) if expression else lines
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _codes(constant, (*holders, lines) if expression else (lines,))
+            yield from _codes(constant, owner, (*holders, lines) if expression else (lines,))
 
 
 def _line(directory: str, shown: str, line: int, asked: str) -> Iterator[Spot]:
     path = os.path.join(directory, shown)
-    source = _source(path)
     try:
-        tree = _parse(path, source)
-        codes = list(_codes(compile(tree, path, "exec", dont_inherit=True, optimize=0), ()))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they are the instance's to show
+            tree = ast.parse(_source(path), path)
+            code = compile(tree, path, "exec", dont_inherit=True, optimize=0)
     except (SyntaxError, ValueError) as error:
         raise ScfUsageError(f"{asked}: {shown} cannot be compiled: {error}") from None
-    with_code = sorted(frozenset().union(*(lines for _, lines in codes)))
+    main = code.co_name, code.co_firstlineno
+    codes = list(_codes(code, main, ()))
+    with_code = sorted(frozenset().union(*(lines for _, _, lines in codes)))
     if line not in with_code:
         later = next((number for number in with_code if number > line), None)
         if later is None:
@@ -160,28 +165,27 @@ def _line(directory: str, shown: str, line: int, asked: str) -> Iterator[Spot]:
         else:
             there = f"the next line of {shown} that has is {later}"
         raise ScfUsageError(f"{asked}: line {line} has no code; {there}")
-    low, high = _extent(tree, line)
-    for code, lines in codes:
-        if line in lines:
+    statements = list(_statements(tree, main))
+    for code, owner, lines in codes:
+        around = [(low, high) for whose, low, high in statements if whose == owner and low <= line <= high]
+        if line in lines and around:  # else it is how a class body begins, before its first statement
+            low, high = min(around, key=lambda extent: extent[1] - extent[0])
             yield shown, code.co_name, code.co_firstlineno, line, low, high
 
 
-def _extent(tree: ast.Module, line: int) -> tuple[int, int]:
-    """The first and the last line of the innermost statement at *line*; of a compound one, those before its body."""
-    best = (line, line)
-    size = None
-    for node in ast.walk(tree):
-        low = getattr(node, "lineno", None)
-        if isinstance(node, ast.match_case):
-            low = node.pattern.lineno
-        elif low is None or not isinstance(node, (ast.stmt, ast.ExceptHandler)):
-            continue
-        low = _first_line(node, low)
-        body = getattr(node, "body", None)
-        high = max(low, _first_line(body[0], body[0].lineno) - 1) if body else getattr(node, "end_lineno", None) or low
-        if low <= line <= high and (size is None or high - low < size):
-            best, size = (low, high), high - low
-    return best
+def _statements(node: ast.AST, owner: Owner) -> Iterator[tuple[Owner, int, int]]:
+    """The statements in *node*, each with its first and last line; of a compound one, those that are not its body."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.stmt, ast.ExceptHandler, ast.match_case)):
+            first = child.pattern.lineno if isinstance(child, ast.match_case) else child.lineno
+            low = _first_line(child, first)
+            body = getattr(child, "body", None)
+            last = getattr(child, "end_lineno", None) or first
+            yield owner, low, max(first, _first_line(body[0], body[0].lineno) - 1) if body else last
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield from _statements(child, (child.name, _first_line(child, child.lineno)))
+        else:
+            yield from _statements(child, owner)
 
 
 def _first_line(node: ast.AST, line: int) -> int:
@@ -202,7 +206,9 @@ def _function(directory: str, name: str, asked: str) -> list[Spot]:
         if b"def" not in source:
             continue
         try:
-            tree = _parse(path, source)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                tree = ast.parse(source, path)
         except (SyntaxError, ValueError):
             continue
         for parts, node in _functions(tree, ()):

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from .lockstep import Lockstep
 
 SIGTERM = 15
-SIGCHLD = 17
 
 
 class Reports:
@@ -47,7 +46,17 @@ class Reports:
             if event is not None and instance.gated in event.gates:
                 event.gates[instance.gated].reached = True
                 event.note("instance", f"stands at {event.gates[instance.gated].description}")
-        elif kind == wire.SIGNAL_ENTERED:
+        elif kind in (wire.SIGNAL_ENTERED, wire.SIGNAL_LEFT, wire.LISTENING):
+            self._of_signals(instance, event, kind, message)
+        elif kind == wire.NOTE:
+            self._noted(instance, event or self.lockstep.pool.last_events.get(instance), message)
+        elif kind == wire.INIT_DONE:
+            self._initialised(instance, event, message)
+        elif kind == wire.RESULT and event is not None:
+            self.lockstep.todo.append(lambda: self._result(instance, event, message))
+
+    def _of_signals(self, instance: Instance, event: Event | None, kind: int, message: wire.JsonObject) -> None:
+        if kind == wire.SIGNAL_ENTERED:
             instance.turn = True
             instance.overtaken = instance.overrun = False
             if message["signum"] == SIGTERM:
@@ -65,27 +74,24 @@ class Reports:
             (instance.listening.add if message["handler"] == "handler" else instance.listening.discard)(
                 message["signum"]
             )
-            if message["signum"] == SIGCHLD:
-                instance.children.listened_to = message["handler"] == "handler"
-            elif message["signum"] == SIGTERM:
+            if message["signum"] == SIGTERM:
                 listening = message["handler"] == "handler"
                 now = self.lockstep.clock.now_us if instance.told_us is None else instance.told_us
                 instance.listening_since_us = now if listening else None
                 if event is not None:
                     event.listening_since_us = instance.listening_since_us
                     event.note("signal", "user code listens to SIGTERM" if listening else "SIGTERM is set to default")
-        elif kind == wire.NOTE:
-            event = event or self.lockstep.pool.last_events.get(instance)
-            if event is not None and "note" in message:
-                event.note("instance", str(message["note"]))
-                if "literal_tmp" in message:
-                    self._warn_of_literal_tmp(instance, str(message["note"]))
-            elif event is not None:
-                event.recorded(str(message["name"]), message["fields"])
-        elif kind == wire.INIT_DONE:
-            self._initialised(instance, event, message)
-        elif kind == wire.RESULT and event is not None:
-            self.lockstep.todo.append(lambda: self._result(instance, event, message))
+
+    def _noted(self, instance: Instance, event: Event | None, message: wire.JsonObject) -> None:
+        """A record of user code, or a line of the bootstrap for the timeline."""
+        if event is None:
+            return
+        if "note" not in message:
+            event.recorded(str(message["name"]), message["fields"])
+            return
+        event.note("instance", str(message["note"]))
+        if "literal_tmp" in message:
+            self._warn_of_literal_tmp(instance, str(message["note"]))
 
     def read_leased_waits(self, instance: Instance, records: int | None = None) -> None:
         """Take the waits down that the instance ended by itself: those of *records*, or all."""
@@ -148,9 +154,10 @@ class Reports:
         """Once a runtime: it comes as often as there are instances."""
         if not self._warned:
             self._warned = True
+            why = self.lockstep.pool.sandboxes.why_unmounted()
             text = (
-                f"{what}, which is not the instance's own: it has no mount namespace "
-                f"({self.lockstep.pool.sandboxes.why_unmounted()}), and its /tmp is where TMPDIR says, {instance.sandbox.tmp}"
+                f"{what}, which is the machine's and not the instance's own: it has no mount namespace ({why}), and "
+                f"its /tmp is where TMPDIR says, {instance.sandbox.tmp}"
             )
             self.lockstep.todo.append(lambda: warnings.warn(text, ScfAsyncWarning, stacklevel=2))
 
@@ -191,10 +198,11 @@ class Reports:
         assert configuration.before_init is not None
         source = configuration.sources.get("before_init", "deploy(...)")
         text = f"before_init={configuration.before_init.shown!r} ({source}) of function {configuration.name!r} raised"
-        error = trace.strip().rpartition("\n")[2]
+        trace = trace.strip()
+        error = trace.rpartition("\n")[2]
         event.ended_by_close = True
         self.lockstep.end(event, Fact.PROCESS_EXITED, detail=f"{text} {error}")
-        raise ScfUsageError(f"{text} {error}\n{trace.rstrip()}")
+        raise ScfUsageError(f"{text} {error}" + (f"\n{trace}" if trace != error else ""))
 
     def _result(self, instance: Instance, event: Event, message: wire.JsonObject) -> None:
         instance.rss = int(message["rss"])
@@ -231,11 +239,12 @@ class Reports:
 
     def _exited(self, instance: Instance) -> None:
         event = self.lockstep.pool.events.get(instance)
-        if instance.refused is not None and event is not None:
+        if event is not None and not event.ended and instance.never_began():
+            instance.finish_output()
+            why = instance.refused or next((line.text for line in reversed(event.log) if line.source == "Custom"), "")
             event.ended_by_close = True
             self.lockstep.end(event, Fact.PROCESS_EXITED)
-            name = event.function.configuration.name
-            raise HarnessError(f"an instance of {name} could not be started: {instance.refused}")
+            raise HarnessError(f"an instance of {event.function.configuration.name} could not be started: {why}")
         if event is not None and not event.ended:
             self.lockstep.end(event, Fact.PROCESS_EXITED, detail=f"the process ended: {exit_text(instance.status)}")
         elif not instance.released:

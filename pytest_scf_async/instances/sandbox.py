@@ -10,7 +10,7 @@ import shutil
 import stat
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..errors import ScfUsageError
@@ -23,6 +23,7 @@ from .zygote import Zygote, namespaces_refused, shared_zygote
 
 USER_CODE = "/var/user"
 Mounts = tuple[tuple[str, str], ...]
+StrPath = str | os.PathLike[str]
 OWN_DIRECTORIES = ("/tmp", "/dev/shm")
 """What is a new, empty directory in each instance. An instance's ``/tmp`` comes first."""
 
@@ -119,8 +120,11 @@ class Unmounted(Sandbox):
         return tuple(_files_below(self.tmp)) if os.path.isdir(self.tmp) else self.lost_files
 
     def remove(self) -> None:
-        self.lost_files = self.files()
-        shutil.rmtree(self.tmp, ignore_errors=True)
+        try:
+            os.rmdir(self.tmp)  # also where no descriptor is left to look into it
+        except OSError:
+            self.lost_files = self.files()
+            shutil.rmtree(self.tmp, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -134,11 +138,14 @@ class View:
 class Sandboxes:
     """Makes the sandboxes of one runtime's instances."""
 
-    def __init__(self, settings: ScfSettings, base_temp: str | None, root: str | None) -> None:
+    def __init__(
+        self, settings: ScfSettings, base_temp: StrPath | None, root: StrPath | None, scratch: Callable[[], str]
+    ) -> None:
         self._setting = settings.sandbox
         self._source = settings.source("sandbox")
-        self._root = root
-        self.writable: list[str] = [] if base_temp is None else [base_temp]
+        self._root = None if root is None else os.fspath(root)
+        self._scratch = scratch
+        self.writable: list[str] = [] if base_temp is None else [os.fspath(base_temp)]
         """What instances may write at its own path, beside ``/tmp``, ``/dev/shm`` and their functions' ``mounts``."""
         self._views: dict[object, View] = {}
 
@@ -170,7 +177,7 @@ class Sandboxes:
             if view is None:
                 view = self._views[key] = self._view(zygote, code, configuration)
             return Mounted(view.plan, view.search_path)
-        layers = merged(configuration.layers, zygote.scratch)
+        layers = merged(configuration.layers, self._scratch)
         for host, inside in configuration.mounts:
             if host != inside:
                 raise ScfUsageError(
@@ -199,7 +206,9 @@ class Sandboxes:
         kept = self.kept(code, configuration)
         binds: list[tuple[str, str, bool]] = []
         nested = tuple(sorted(os.path.relpath(path, OPT) for path in kept if _is_below(path, OPT)))
-        opt = opt_directory(configuration.layers, nested, zygote.scratch)
+        opt = opt_directory(
+            configuration.layers, nested, self._scratch if configuration.layers else lambda: zygote.scratch
+        )
         covers = list(own)
         if opt is not None:
             binds.append((opt, OPT, False))
@@ -258,10 +267,3 @@ def _files_below(directory: str, shown: str = "", device: int | None = None) -> 
             yield shown + entry.name
         elif state.st_dev == device:
             yield from _files_below(entry.path, f"{shown}{entry.name}/", device)
-
-
-def names(paths: Iterable[str]) -> str:
-    """*paths* for a text, a few of them."""
-    shown = list(paths)
-    rest = len(shown) - 5
-    return ", ".join(shown[:5]) + (f" and {rest} more" if rest > 0 else "")

@@ -68,6 +68,9 @@ CONTROL_FORKS = 4
 """Changes before and after the instance starts a child process."""
 CONTROL_CHILDLESS = 5
 """Set by the harness: what CONTROL_FORKS was when no child of the instance, nor of its children, lived any more."""
+SETUP_FAILED = 113
+"""The exit code of an instance that could not become one: our fault, never the user's."""
+
 CONTROL_MEMORY_AT_FORK = 8
 """Bytes that the instance had in memory when it was forked."""
 LEASE_LOG = 64

@@ -47,6 +47,11 @@ class EventRecord:
     transitions: list[tuple[Status, int]] = field(default_factory=list)
 
     @property
+    def function(self) -> tuple[str, str]:
+        """The namespace and the name of its function."""
+        return self.namespace, self.function_name
+
+    @property
     def status(self) -> Status:
         """The status on the wire. Raises HarnessError for an event that has not been accepted."""
         status = self.state.status

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from pytest_scf_async import ScfRuntime
+
 PROBE = """
 import sys
 import pytest
@@ -17,7 +19,10 @@ code = pytest.main(["-q", "-p", "no:cacheprovider", *sys.argv[1:]], plugins=[Pro
 """
 
 
-def test_a_session_that_does_not_use_it_loads_the_plugin_and_its_hooks_only(project: pytest.Pytester) -> None:
+def test_a_session_that_does_not_use_it_loads_the_plugin_and_its_hooks_only(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)  # a setting that is given is looked at
     project.makepyfile("def test_it(): pass")
     result = project.run(sys.executable, "-c", PROBE, "-p", "no:hypothesispytest", "-p", "no:xdist")
     line = next(line for line in result.outlines if line.startswith("loaded:"))
@@ -34,12 +39,10 @@ def test_importing_the_plugin_adds_nothing_to_what_pytest_has_loaded() -> None:
 
 
 def test_a_session_inside_a_session_leaves_the_outer_ones_zygote_alone(
-    project: pytest.Pytester, scf_runtime: object
+    project: pytest.Pytester, scf_runtime: ScfRuntime
 ) -> None:
-    from pytest_scf_async.instances.zygote import shared_zygote
-
-    zygote = shared_zygote()
+    zygote = scf_runtime._pool.sandboxes.zygote()
     project.makepyfile("def test_it(scf_runtime): scf_runtime.deploy('handlers/echo.py:main_handler').run()")
     project.runpytest_inprocess().assert_outcomes(passed=1)
-    assert shared_zygote() is zygote
+    assert scf_runtime._pool.sandboxes.zygote() is zygote
     assert zygote.process.poll() is None

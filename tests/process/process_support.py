@@ -84,8 +84,9 @@ def eventually(fact: Callable[[], object]) -> bool:
 def files_in(tmp: str) -> list[str]:
     """The files that a handler has in its ``/tmp``, which a test finds at *tmp*; nothing of what is mounted there."""
     found = []
+    device = os.stat(tmp).st_dev
     for parent, directories, files in os.walk(tmp):
-        directories[:] = sorted(name for name in directories if not os.path.ismount(os.path.join(parent, name)))
+        directories[:] = sorted(name for name in directories if os.stat(os.path.join(parent, name)).st_dev == device)
         found += [os.path.relpath(os.path.join(parent, name), tmp) for name in sorted(files)]
     return found
 

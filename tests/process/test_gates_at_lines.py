@@ -1,7 +1,8 @@
-"""``run_to("index.py:7#3")`` and ``run_to("function")``: an event stands before a line, whatever kind of code it is in."""
+"""``run_to("index.py:7#3")`` and ``run_to("function")``: an event stands before a line, in whatever kind of code."""
 
 from __future__ import annotations
 
+import os
 import re
 import textwrap
 from datetime import timedelta
@@ -262,7 +263,9 @@ def test_a_running_loop_is_met_at_its_next_pass_and_not_in_the_middle_of_this_on
 def test_a_numbered_pass_of_an_event_that_has_started_is_a_usage_error_unless_it_was_counted(deploy):
     event = deploy(LOOP).invoke_async().settle()
 
-    with pytest.raises(ScfUsageError, match=r"has started, and nothing counted its passes of index.py:5 from its first"):
+    with pytest.raises(
+        ScfUsageError, match=r"has started, and nothing counted its passes of index.py:5 from its first"
+    ):
         event.run_to(at(LOOP, passes=3))
     event.run_to("save")
 
@@ -479,7 +482,9 @@ def test_a_statement_over_several_lines_is_passed_once_and_before_any_of_it(depl
         event.run_to(at(source, "call"))
 
 
-@pytest.mark.parametrize("kind", ["[{}]", "{{{}}}", "tuple({})", "{{key: {}}}", "list(map(lambda row: note(row), 'ab'))"])
+@pytest.mark.parametrize(
+    "kind", ["[{}]", "{{{}}}", "tuple({})", "{{key: {}}}", "list(map(lambda row: note(row), 'ab'))"]
+)
 def test_a_comprehension_on_one_line_is_passed_once(deploy, kind):
     body = kind.format("note(row) for row in 'ab'") if "key" not in kind else "{row: note(row) for row in 'ab'}"
     source = f"""
@@ -544,7 +549,7 @@ def test_a_function_on_one_line(deploy):
 
 def test_a_line_in_code_that_holds_a_lock_of_its_own(deploy):
     source = """
-        import signal, threading
+        import signal, threading, time
         lock = threading.Lock()
         def on_sigterm(signum, frame):
             print("free" if lock.acquire(blocking=False) else "held")
@@ -555,6 +560,7 @@ def test_a_line_in_code_that_holds_a_lock_of_its_own(deploy):
             signal.signal(signal.SIGTERM, on_sigterm)
             thread = threading.Thread(target=work)
             thread.start()
+            time.sleep(1)
             with lock:
                 return "got it"
     """
@@ -665,7 +671,7 @@ def test_another_event_may_run_while_one_stands_at_a_line_as_long_as_no_time_has
 
     second.settle()
     assert (first.doing, second.doing) == ("gated", "parked")
-    with pytest.raises(CannotEndError, match=rf"stands at run_to\('index.py:5'\): call wait\(\), settle\(\)"):
+    with pytest.raises(CannotEndError, match=r"stands at run_to\('index.py:5'\): call wait\(\), settle\(\)"):
         second.wait()
 
     first.settle()
@@ -706,6 +712,38 @@ def test_a_handler_that_computes_for_ever_is_stopped_at_a_line_of_its_loop(deplo
 
     assert event.doing == "gated"
     event.terminate()
+
+
+@pytest.mark.repeat
+@pytest.mark.parametrize("wait", ["subprocess.run(['cat'], stdin=read)", "os.read(read, 1)"])
+def test_a_handler_that_waits_for_something_real_when_the_gate_is_set(deploy, tmp_path, wait):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    source = f"""
+        import os, subprocess
+        def main_handler(event, context):
+            read = os.open(event, os.O_RDONLY)
+            print("waiting")
+            wait(read)
+            print("back")
+        def wait(read):
+            {wait}
+            done = 1  # here
+    """
+    event = deploy(source).invoke_async(str(fifo))
+    writer = os.open(fifo, os.O_RDWR)
+    event.wait_for_log("waiting").settle()
+    assert event.doing == "held"
+    os.write(writer, b"x")
+    if "cat" in wait:
+        os.close(writer)
+
+    event.run_to(at(source))
+
+    assert event.doing == "gated"
+    assert "back" not in user_lines(event)
+    if "cat" not in wait:
+        os.close(writer)
 
 
 def test_a_child_that_user_code_forks_passes_without_standing(deploy):

@@ -106,18 +106,6 @@ def test_the_time_of_an_idle_instance_passes_in_other_events_too(deploy, functio
     assert other.duration == timedelta(seconds=1000)
 
 
-def test_an_instance_whose_time_is_over_at_the_instant_of_an_event_is_not_used(function, runtime):
-    idle = function.invoke_async().wait()
-    sleeper = function.invoke_async({"seconds": 300})
-    runtime.wait_all()  # the one that was idle
-    assert sleeper.instance.pid == idle.instance.pid
-
-    later = function.invoke_async({"seconds": 300}).settle()
-    runtime.clock.advance(300)
-
-    assert later.status == "FINISHED"
-
-
 def test_an_instance_that_was_updated_away_is_not_reclaimed_twice(function, runtime):
     idle = idle_ones(function, runtime, 1, 2)
     function.update(timeout=100)
@@ -181,11 +169,14 @@ def test_idle_instances_of_other_versions_make_room(function, runtime):
 
 def test_idle_instances_of_other_functions_stay(deploy, runtime):
     one, two = deploy(NAPS, name="one", max_instances=1), deploy(NAPS, name="two", max_instances=1)
-    idle = one.invoke_async().wait()
+    two.publish_version()
+    idle_for_longer = one.invoke_async().wait()
+    idle = two.invoke_async(qualifier="1").wait()
 
     two.run()
 
-    assert_kept(idle)
+    assert_kept(idle_for_longer)
+    assert_reclaimed_for_good(idle, "room made for another version")
 
 
 def test_a_lower_limit_refuses_until_enough_have_ended(function, runtime):

@@ -165,6 +165,7 @@ def test_the_trace_has_the_version_of_an_event_whatever_it_was_called(function, 
     assert listed(None) == ["$LATEST"] * 3 + ["1"] * 2
     assert listed("$LATEST") == listed("$DEFAULT") == ["$LATEST"] * 3
     assert listed("1") == listed("prod") == ["1"] * 2
+    assert [event.qualifier for event in runtime.events] == listed(None)
     function.update_alias("$DEFAULT", "1")
     assert listed("$DEFAULT") == ["1"] * 2
     assert refusal(lambda: listed("2")) == "ResourceNotFound.Version"
@@ -373,3 +374,32 @@ def test_a_deleted_function_takes_all_its_versions_with_it(function, runtime):
         lambda: function.delete_alias("prod"),
     ):
         assert refusal(call) == "ResourceNotFound.Function"
+
+
+def test_layers_fakes_and_daemons_can_be_updated_and_stay_in_a_version(deploy, tmp_path):
+    layer = tmp_path / "layer"
+    layer.mkdir()
+    (layer / "of_the_layer.py").write_text("what = 'layer'\n")
+    (tmp_path / "fakes.py").write_text("import builtins\ndef install(what): builtins.faked = what\n")
+    function = deploy("""
+        import builtins, importlib
+        def main_handler(event, context):
+            try:
+                found = importlib.import_module("of_the_layer").what
+            except ImportError:
+                found = None
+            return [found, getattr(builtins, "faked", None)]
+    """)
+    function.publish_version()
+    function.update(layers=[layer], before_init=f"{tmp_path}/fakes.py:install", before_init_args={"what": 1})
+    function.publish_version()
+    assert function.configuration.sources["layers"] == "update(...)"
+    function.update(timeout=60)
+    function.publish_version()
+    function.update(layers=(), before_init=None, background=["redis-server"])
+
+    assert [function.run(qualifier=name) for name in ("1", "2", "3", None)] == [
+        [None, None], ["layer", 1], ["layer", 1], [None, None],
+    ]  # fmt: skip
+    with pytest.raises(ScfUsageError, match=r"before_init_args=.*\(update\(...\)\) goes with before_init"):
+        function.update(before_init_args={"what": 2})

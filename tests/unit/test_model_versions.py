@@ -10,8 +10,8 @@ from pytest_scf_async.model import DEFAULT_ALIAS, LATEST, Versions
 def versions() -> Versions[str]:
     """Two published versions, "one" and "two", of a function whose ``$LATEST`` is "new"."""
     made = Versions("export", "new")
-    made.publish(lambda number: "one")
-    made.publish(lambda number: "two")
+    made.publish(lambda _: "one")
+    made.publish(lambda _: "two")
     return made
 
 
@@ -30,13 +30,13 @@ def test_versions_are_numbered_from_one_and_listed_newest_first(versions):
 
 def test_a_version_that_cannot_be_made_takes_no_number(versions):
     with pytest.raises(ZeroDivisionError):
-        versions.publish(lambda number: str(1 // 0))
-    assert versions.publish(lambda number: "three") == "3"
+        versions.publish(lambda _: str(1 // 0))
+    assert versions.publish(lambda _: "three") == "3"
 
 
 def test_a_number_is_not_used_again(versions):
     assert versions.remove("2") == "two"
-    assert versions.publish(lambda number: "three") == "3"
+    assert versions.publish(lambda _: "three") == "3"
     assert versions.numbers == [LATEST, "3", "1"]
 
 

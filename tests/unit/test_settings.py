@@ -17,6 +17,7 @@ CHOICES = {
     "graceful_return_status": ["FINISHED", "ABORTED"],
     "graceful_exit_status": ["FAILED", "ABORTED"],
     "unlistened_signal_line": ["received", "failed"],
+    "network": ["loopback", "all"],
 }
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -44,6 +45,7 @@ SETTINGS = {
     "namespace": ("default", "staging"),
     "async_run": (True, False),
     "trace": (True, False),
+    "network": ("loopback", "all"),
     "environment": ({}, {"BUCKET": "exports"}),
     "status_reads_limit": (1000, 5),
 }

@@ -18,7 +18,7 @@ SA_NOCLDSTOP = 1
 
 
 class _Sigaction(ctypes.Structure):
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         ("handler", ctypes.c_void_p),
         ("mask", ctypes.c_ulong * (1024 // (8 * ctypes.sizeof(ctypes.c_ulong)))),
         ("flags", ctypes.c_int),

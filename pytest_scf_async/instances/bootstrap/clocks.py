@@ -23,6 +23,8 @@ _real_tzset = time.tzset
 _real_clock_gettime = time.clock_gettime
 _real_clock_gettime_ns = time.clock_gettime_ns
 
+LONGEST = 2**63 / 1e9
+"""Seconds that can be slept; from here on the standard library says that it cannot convert the number."""
 READ_WAIT_US = 1_000
 """What one clock read too many waits, in µs."""
 

@@ -144,25 +144,33 @@ class Door:
 
     def sleep(self, microseconds: int) -> None:
         """Wait for exactly *microseconds* of simulated time."""
-        if self.alone and _get_ident() == self.main_ident and self._nap_under_lease(microseconds):
-            return
         self.park(self.clock_page[wire.CLOCK_NOW] + microseconds, describe_caller(f"sleep({microseconds / 1e6:g})"))
 
-    def _nap_under_lease(self, microseconds: int) -> bool:
-        """Have a sleep of the only thread pass at once, where the clock may be moved here; whether it did."""
+    def nap(self, seconds: float) -> bool:
+        """Have a sleep of the only thread pass at once, where the clock may be moved here; whether it did.
+
+        Called where ``alone``, by the function that user code calls: this is what a loop of sleeps spends its time in.
+        """
+        if _get_ident() != self.main_ident:
+            return False
+        kind = type(seconds)
+        if (kind is not int and kind is not float) or not 0 < seconds < clocks.LONGEST:
+            return False
+        microseconds = seconds * 1_000_000 if kind is int else clocks.microseconds(seconds)
         self.main_inside = True  # a signal's handler has to wait: it may move the clock as well
-        page, control, log = self.clock_page, self.control_page, self.leased
+        page, control = self.clock_page, self.control_page
         now = page[0]
         due = now + microseconds
         passes: bool = due < control[1]
         if passes:
-            frame = sys._getframe(3)
+            frame = sys._getframe(2)
             nap = (frame.f_code, frame.f_lasti, microseconds)
-            if log.record and nap == self._nap:
-                control[log.record + 2] = now
-                control[log.record + 3] += 1
+            record = self.leased.record
+            if record and nap == self._nap:
+                control[record + 2] = now
+                control[record + 3] += 1
             else:
-                passes = log.note(describe_caller(f"sleep({microseconds / 1e6:g})"), now)
+                passes = self.leased.note(describe_caller(f"sleep({microseconds / 1e6:g})"), now)
                 self._nap = nap
             if passes:
                 page[0] = due

@@ -20,8 +20,6 @@ from . import clocks, linux, literal_tmp, loading, mounts, network, output, sign
 from .door import door
 
 RESULT_LIMIT = 6 * 1024 * 1024
-SETUP_FAILED = 113
-"""The exit code of an instance that could not become one: our fault, never the user's."""
 
 
 def _page(fd: int) -> Any:
@@ -226,7 +224,7 @@ def _leave(error: BaseException) -> int:
 def main(config: wire.JsonObject, fds: list[int], zygote: int) -> NoReturn:
     """The life of an instance, in a process just forked from *zygote*; *fds* are those that came with the request."""
     global _start_rss
-    code = SETUP_FAILED
+    code = wire.SETUP_FAILED
     try:
         try:
             _become(config, fds, zygote)
@@ -234,7 +232,7 @@ def main(config: wire.JsonObject, fds: list[int], zygote: int) -> NoReturn:
             _start_rss = door.control_page[wire.CONTROL_MEMORY_AT_FORK] = _peak_rss()
         except BaseException:
             os.write(2, traceback.format_exc().encode())
-            os._exit(SETUP_FAILED)
+            os._exit(wire.SETUP_FAILED)
         try:
             _serve(config)
         except BaseException as error:

@@ -15,6 +15,8 @@ from . import passes
 from .door import door
 from .waits import OWN_CODE
 
+Handler = Callable[[int, "FrameType | None"], None]
+
 _spots: dict[tuple[str, str, int], list[tuple[int, wire.JsonObject]]] = {}
 """By file, name and first line of a code object: the places in it, each with the slot in which it is counted."""
 _targets: dict[int, list[tuple[int, str]]] = {}
@@ -24,7 +26,7 @@ files: frozenset[str] = frozenset()
 """The files of all places: what lies in another one is nothing to look at."""
 callbacks: set[CodeType] = set()
 """The code of what the interpreter calls: a signal that comes in one of them came at the line that it is about."""
-call_traced: Callable[..., None] = lambda handler, signum, frame: handler(signum, frame)
+call_traced: Callable[[Handler, int, FrameType | None], None]
 """Calls a signal's handler from inside a callback so that it is followed; ``monitored`` or ``traced`` sets it."""
 
 
@@ -85,12 +87,12 @@ def without_own(error: BaseException) -> None:
     error.__traceback__ = following
 
 
-def call_handler(handler: Callable[[int, FrameType | None], None], signum: int, frame: FrameType | None) -> None:
+def call_handler(handler: Handler, signum: int, frame: FrameType | None) -> None:
     """Call user code's handler of a signal; one that came in a callback of ours is followed as any other code."""
     own: FrameType | None = sys._getframe()
     while own is not None and own.f_code.co_filename.startswith(OWN_CODE):
         if own.f_code in callbacks:
-            call_traced(handler, signum, frame)
+            call_traced(handler, signum, frame)  # noqa: F821
             return
         own = own.f_back
     handler(signum, frame)

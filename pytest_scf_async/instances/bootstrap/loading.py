@@ -9,8 +9,17 @@ import sys
 from types import CodeType
 from typing import Any
 
+from . import clocks
+
+MOST_COMPILED = 256
+"""Files whose code is kept: a session may run thousands, each test with one of its own."""
+TIMESTAMP_NS = 50_000_000
+"""More than the step of a file system's timestamps: a file may change within it and look the same."""
+
 _compiled: dict[str, tuple[int, int, CodeType]] = {}
 """By path: modification time (ns), size, code."""
+_young: set[str] = set()
+"""Paths of files that had just been written when they were compiled."""
 
 
 def compile_ahead(path: str) -> None:
@@ -18,15 +27,25 @@ def compile_ahead(path: str) -> None:
     try:
         state = os.stat(path)
         known = _compiled.get(path)
-        if known is not None and known[:2] == (state.st_mtime_ns, state.st_size):
+        if known is not None and known[:2] == (state.st_mtime_ns, state.st_size) and path not in _young:
             return
+        _young.discard(path)
+        if abs(clocks.real_time_ns() - state.st_mtime_ns) < TIMESTAMP_NS:
+            _young.add(path)
         with open(path, "rb") as file:
             source = file.read()
         code = compile(source, path, "exec", dont_inherit=True)
     except (OSError, SyntaxError, ValueError):
-        _compiled.pop(path, None)  # the instance meets the error where the platform would
+        _forget(path)  # the instance meets the error where the platform would
         return
     _compiled[path] = (state.st_mtime_ns, state.st_size, code)
+    if len(_compiled) > MOST_COMPILED:
+        _forget(next(iter(_compiled)))
+
+
+def _forget(path: str) -> None:
+    _compiled.pop(path, None)
+    _young.discard(path)
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
@@ -41,10 +60,13 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
 def load_handler(path: str, module_name: str, function_name: str) -> Any:
     """Import *module_name* from *path* and give its function; the user's own exceptions come through."""
-    if "." in module_name:
+    known = sys.modules.get(module_name)
+    if known is not None and getattr(known, "__file__", None) == path:
+        module = known  # before_init is in the same file
+    elif "." in module_name:
         __import__(module_name)  # unlike importlib.import_module, it leaves no frame in the user's traceback
         module = sys.modules[module_name]
-    elif getattr(module := sys.modules.get(module_name), "__file__", None) != path:
+    else:
         spec = importlib.util.spec_from_file_location(module_name, path, loader=_Loader(module_name, path))
         if spec is None or spec.loader is None:
             raise ImportError(f"{path} cannot be imported")

@@ -73,13 +73,18 @@ def _watch(code: CodeType) -> lines.Points | None:
 
 
 def _on_start(code: CodeType, offset: int) -> Any:
-    points = _watch(code)
-    if points is None or not (points.starts or points.early):
-        return _monitoring.DISABLE
-    if points.early:  # 3.13 reports the line once for all calls
-        _pass([*points.starts, *points.offsets.get(points.entry, ())])
-    else:
-        _begun.add(id(sys._getframe(1)))
+    global _carried
+    try:
+        points = _watch(code)
+        if points is None or not (points.starts or points.early):
+            return _monitoring.DISABLE
+        if points.early:  # 3.13 reports the line once for all calls
+            lines.passed([*points.starts, *points.offsets.get(points.entry, ())])
+        else:
+            _begun.add(id(sys._getframe(1)))
+    except BaseException as error:  # a signal's handler raised it, at a gate or on the way
+        _carried = error
+        raise
     return None
 
 
@@ -93,34 +98,34 @@ def _on_throw(code: CodeType, offset: int, error: BaseException) -> None:
 
 
 def _on_line(code: CodeType, line: int) -> Any:
-    points = lines.points(code)
-    if points is None:
-        return _monitoring.DISABLE
-    frame = sys._getframe(1)
-    offset = frame.f_lasti
-    slots = points.offsets.get(offset)
-    if offset == points.entry:
-        if points.early:
-            return _monitoring.DISABLE
-        if points.starts:
-            if id(frame) in _begun:
-                _begun.discard(id(frame))
-                slots = [*points.starts, *(slots or ())]
-            elif slots is None:
-                return None
-    if slots is None:
-        return _monitoring.DISABLE
-    _pass(slots)
-    return None
-
-
-def _pass(slots: list[int]) -> None:
     global _carried
     try:
+        frame = sys._getframe(1)
+        slots = _slots(code, frame)
+        if not slots:
+            return _monitoring.DISABLE if slots is None else None
         lines.passed(slots)
     except BaseException as error:
         _carried = error
         raise
+    return None
+
+
+def _slots(code: CodeType, frame: FrameType) -> list[int] | None:
+    """What is passed where *frame* is; None where that is nothing, and will be nothing."""
+    points = lines.points(code)
+    if points is None:
+        return None
+    offset = frame.f_lasti
+    slots = points.offsets.get(offset)
+    if offset != points.entry:
+        return slots
+    if points.early:
+        return None
+    if id(frame) in _begun:
+        _begun.discard(id(frame))
+        return [*points.starts, *(slots or ())]
+    return slots or ([] if points.starts else None)
 
 
 def _on_raise(code: CodeType, offset: int, error: BaseException) -> None:

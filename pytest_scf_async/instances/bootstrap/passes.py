@@ -39,7 +39,9 @@ def entries(code: CodeType, line: int, low: int, high: int) -> set[int]:
     instructions = list(own_instructions(code))
     runs: list[list[int]] = [[]]
     """Indices of instructions of the statement, with nothing of another one in between."""
-    for index, (_, at) in enumerate(instructions):
+    for index, (instruction, at) in enumerate(instructions):
+        if instruction.opname == "PUSH_EXC_INFO":  # ``finally`` is there twice
+            runs.append([])
         if at and low <= at <= high:
             runs[-1].append(index)
         elif at and runs[-1]:

@@ -6,18 +6,17 @@ import operator
 import time
 from typing import Any
 
-from .clocks import microseconds
+from .clocks import LONGEST, microseconds
 from .door import door
 from .standins import stand_in
 
 _real_sleep = time.sleep
 
-LONGEST = 2**63 / 1e9
-"""Seconds; from here on the standard library says that it cannot convert the number."""
-
 
 def sleep(seconds: Any, /) -> None:
     """Delay execution for a given number of seconds, of simulated time."""
+    if door.alone and door.nap(seconds):
+        return
     value = seconds
     if door.active and not isinstance(seconds, float):
         try:

@@ -17,6 +17,7 @@ from typing import Any
 from . import lines
 from .door import door
 from .standins import stand_in
+from .waits import OWN_CODE
 
 _real_settrace = sys.settrace
 _real_gettrace = sys.gettrace
@@ -54,11 +55,12 @@ def _follow_frames(frame: FrameType | None) -> None:
     """What is on the stack already has been called unseen."""
     while frame is not None:
         local = frame.f_trace
-        if frame.f_code.co_filename in lines.files and lines.points(frame.f_code) is not None:
-            if not isinstance(local, _Local):
-                frame.f_trace = _Local(local)
-        elif isinstance(local, _Local):
-            frame.f_trace = local.theirs
+        watched = frame.f_code.co_filename in lines.files and lines.points(frame.f_code) is not None
+        if isinstance(local, _Local):
+            if not lines.files:
+                frame.f_trace, frame.f_trace_lines = local.theirs, local.lines
+        elif lines.files and (watched or local is not None):
+            frame.f_trace = _Local(frame, local, watched)
         frame = frame.f_back
 
 
@@ -68,56 +70,71 @@ def _trace(frame: FrameType, event: str, arg: Any) -> Any:
         _mend()
     theirs = _theirs.get(_get_ident())
     local = None
-    if theirs is not None:
+    code = frame.f_code
+    if theirs is not None and not code.co_filename.startswith(OWN_CODE):
         local = theirs(frame, event, arg)
         if _real_gettrace() is not _trace:  # coverage's puts itself in our place
             _stay_on_top()
-    code = frame.f_code
-    if code.co_filename not in lines.files:
-        return local
-    points = lines.points(code)
-    if points is None:
-        return local
-    traced = _Local(local)
-    traced.begins = bool(points.starts) and frame.f_lasti < points.entry
+    try:
+        points = lines.points(code) if code.co_filename in lines.files else None
+        if points is None:
+            return None if local is None else _Local(frame, local, False)
+        traced = _Local(frame, local, True)
+        traced.begins = bool(points.starts) and frame.f_lasti < points.entry
+    except BaseException as error:  # a signal's handler raised it: it goes out of the function's first line
+        traced = _Local(frame, local, True)
+        traced.raises = error
     return traced
 
 
 class _Local:
-    """The trace function of one frame in which there are places."""
+    """The trace function of one frame in which there are places, or that user code traces."""
 
-    __slots__ = ("begins", "theirs")
+    __slots__ = ("begins", "lines", "raises", "theirs")
 
-    def __init__(self, theirs: Any) -> None:
+    def __init__(self, frame: FrameType, theirs: Any, watched: bool) -> None:
         self.theirs = theirs
+        self.lines = frame.f_trace_lines
+        """Theirs is to be told of lines; coverage does not want those of files that it leaves out."""
         self.begins = False
         """Its next line is the first of the body."""
+        self.raises: BaseException | None = None
+        if watched:
+            frame.f_trace_lines = True
 
     def __call__(self, frame: FrameType, event: str, arg: Any) -> Any:
         if _mended is not None:
             _mend()
-        if self.theirs is not None:
-            result = self.theirs(frame, event, arg)
+        theirs = self.theirs
+        if theirs is not None and _theirs.get(_get_ident()) is not None and (self.lines or event != "line"):
+            result = theirs(frame, event, arg)
             if result is not None:
                 self.theirs = result
             if _real_gettrace() is not _trace:
                 _stay_on_top()
+        if event == "line":
+            try:
+                self._line(frame)
+            except BaseException as error:  # a signal's handler raised it, at a gate or on the way
+                lines.without_own(error)
+                return _raiser(self, frame, error)
+        return self
+
+    def _line(self, frame: FrameType) -> None:
+        if self.raises is not None:
+            error, self.raises = self.raises, None
+            raise error
+        if frame.f_code.co_filename not in lines.files:
+            return
         points = lines.points(frame.f_code)
         if points is None:
-            return self.theirs
-        if event != "line":
-            return self
+            return
         slots = points.offsets.get(frame.f_lasti)
         if self.begins:
             self.begins = False
             slots = [*points.starts, *(slots or ())]
         if slots is not None:
-            try:
-                lines.passed(slots)
-            except BaseException as error:
-                lines.without_own(error)
-                return _raiser(self, frame, error)
-        return self
+            lines.passed(slots)
 
 
 def _raiser(local: _Local, frame: FrameType, error: BaseException) -> Any:
@@ -183,8 +200,12 @@ def _stay_on_top() -> None:
 
 
 def _settrace(function: Any, /) -> None:
-    _real_settrace(function)
-    _stay_on_top()
+    if not door.active or not lines.files:
+        _real_settrace(function)
+        return
+    _theirs[_get_ident()] = function
+    _real_settrace(_trace)
+    _follow_frames(sys._getframe(1))
 
 
 def _gettrace() -> Any:

@@ -111,8 +111,8 @@ class Zygote:
                 raise OSError(errno.EMFILE, f"descriptors for an instance: {os.strerror(errno.EMFILE)}")
             self._furnish(request.get("sandbox"))
             loading.compile_ahead(request["entry"])
-        if request["before_init"] is not None:
-            loading.compile_ahead(request["before_init"]["entry"])
+            if request["before_init"] is not None:
+                loading.compile_ahead(request["before_init"]["entry"])
             instance.prepare(request["environment"])
             pid = os.fork()
             if pid > 0:

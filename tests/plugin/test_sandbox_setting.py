@@ -1,0 +1,145 @@
+"""The setting ``sandbox``: what a session says of it, and where the kernel refuses mount namespaces."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+REFUSE_UNSHARE = """
+    import ctypes, errno, platform
+
+    class Filter(ctypes.Structure):
+        _fields_ = [("code", ctypes.c_ushort), ("jt", ctypes.c_ubyte), ("jf", ctypes.c_ubyte), ("k", ctypes.c_uint)]
+
+    class Program(ctypes.Structure):
+        _fields_ = [("length", ctypes.c_ushort), ("filters", ctypes.POINTER(Filter))]
+
+    UNSHARE = {"x86_64": 272, "aarch64": 97}[platform.machine()]
+    filters = (Filter * 4)(
+        (0x20, 0, 0, 0),  # load the number of the system call
+        (0x15, 0, 1, UNSHARE),
+        (0x06, 0, 0, 0x00050000 | errno.EPERM),
+        (0x06, 0, 0, 0x7FFF0000),
+    )
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.prctl(38, 1, 0, 0, 0) == 0  # no new privileges
+    assert libc.prctl(22, 2, ctypes.byref(Program(4, filters)), 0, 0) == 0, ctypes.get_errno()
+"""
+"""A conftest with which the kernel refuses every process of the session a namespace, as many containers do."""
+
+READS_TMP = """
+    import os, tempfile
+
+    def main_handler(event, context):
+        with open("/tmp/scf-async-literal", "w") as file:
+            file.write("x")
+        os.unlink("/tmp/scf-async-literal")
+        return tempfile.gettempdir()
+"""
+WHY = "unshare of user and mount namespaces: Operation not permitted"
+
+
+@pytest.fixture
+def refused(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """The project, where there are no namespaces to be had, and no setting from outside."""
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    project.makeconftest(textwrap.dedent(REFUSE_UNSHARE))
+    project.path.joinpath("handlers", "literal.py").write_text(textwrap.dedent(READS_TMP))
+    return project
+
+
+def of_sandbox(result: pytest.RunResult) -> list[str]:
+    return [line for line in result.outlines if line.startswith("scf-async")]
+
+
+def test_without_namespaces_there_is_a_line_and_one_warning_with_the_users_line(refused: pytest.Pytester) -> None:
+    refused.makepyfile("""
+        def test_it(scf_runtime):
+            literal = scf_runtime.deploy("handlers/literal.py:main_handler")
+            assert literal.run() == literal.events[0].instance.tmp != "/tmp"
+            assert literal.run() == literal.events[1].instance.tmp
+    """)
+    result = refused.runpytest_subprocess("-W", "default")
+    result.assert_outcomes(passed=1, warnings=1)
+    (line,) = of_sandbox(result)
+    assert line.startswith(f"scf-async: instances have no mount namespace ({WHY}): each has a TMPDIR of its own, and ")
+    assert line.endswith(" a literal /tmp/… is the machine's")
+    result.stdout.fnmatch_lines(
+        f"*ScfAsyncWarning: {refused.path}/handlers/literal.py:5 uses '/tmp/scf-async-literal', which is the machine's "
+        f"and not the instance's own: it has no mount namespace ({WHY}), and its /tmp is where TMPDIR says, /*"
+    )
+
+
+def test_a_session_that_has_no_instances_says_nothing_of_them(refused: pytest.Pytester) -> None:
+    refused.makepyfile("def test_it(): pass")
+    assert of_sandbox(refused.runpytest_subprocess()) == []
+
+
+def test_namespaces_that_cannot_be_had_are_an_error_that_says_why(refused: pytest.Pytester) -> None:
+    refused.makepyfile("""
+        def test_it(scf_runtime):
+            scf_runtime.deploy("handlers/echo.py:main_handler").run()
+    """)
+    result = refused.runpytest_subprocess("--scf-async-sandbox=namespaces")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        "E *ScfUsageError: sandbox='namespaces' (command line: --scf-async-sandbox) cannot be had on this machine: "
+        f"{WHY}; sandbox='auto' and 'none' give each instance a TMPDIR of its own instead"
+    )
+
+
+def test_none_asks_the_kernel_for_nothing(refused: pytest.Pytester) -> None:
+    refused.makepyfile("""
+        import pytest_scf_async.instances.zygote as zygotes
+
+        def test_it(scf_runtime):
+            scf_runtime.deploy("handlers/echo.py:main_handler").run()
+            assert list(zygotes._shared) == [False]
+            assert zygotes._refused is None
+    """)
+    result = refused.runpytest_subprocess("--scf-async-sandbox=none")
+    result.assert_outcomes(passed=1)
+    assert of_sandbox(result) == ["scf-async: sandbox=none (command line: --scf-async-sandbox)"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        ((), []),
+        (("-v",), ["scf-async: default settings", "scf-async: each instance has a mount namespace"]),
+        (("-q",), []),
+        (("--collect-only", "-v"), ["scf-async: default settings"]),
+    ],
+)
+def test_with_namespaces_only_v_says_so(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], lines: list[str]
+) -> None:
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    project.makepyfile("def test_it(scf_runtime): pass")
+    assert of_sandbox(project.runpytest_subprocess(*arguments)) == lines
+
+
+def test_the_base_temp_and_the_rootdir_are_handlers_too(project: pytest.Pytester) -> None:
+    project.path.joinpath("handlers", "writes.py").write_text(
+        textwrap.dedent("""
+            import os
+            def main_handler(event, context):
+                for path in event:
+                    try:
+                        open(os.path.join(path, "new"), "w").close()
+                    except OSError as error:
+                        print(error.strerror)
+                return os.path.isfile(os.path.join(event[1], "handlers", "echo.py"))
+        """)
+    )
+    project.makepyfile("""
+        import os
+
+        def test_it(scf_runtime, tmp_path, pytestconfig):
+            writes = scf_runtime.deploy("handlers/writes.py:main_handler")
+            assert writes.run([str(tmp_path), str(pytestconfig.rootpath)])
+            assert (tmp_path / "new").exists()
+    """)
+    for arguments in ((), ("-p", "xdist", "-n", "2")):
+        project.runpytest_subprocess(*arguments).assert_outcomes(passed=1)

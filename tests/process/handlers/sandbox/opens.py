@@ -1,0 +1,9 @@
+"""Opens a file, and says how it went."""
+
+
+def main_handler(event, context):
+    try:
+        with open(event["path"], event["mode"]):
+            return "opened"
+    except OSError as error:
+        return error.strerror
