@@ -11,10 +11,12 @@ from dataclasses import fields
 from enum import Enum
 from typing import Any, Final
 
+from .instances.code import resolve_before_init
+from .instances.layers import layer_paths, mounted_directories
 from .model import FunctionConfiguration, function_configuration
 from .settings import ScfSettings
 
-__all__ = ["UNCHANGED", "Unchanged", "changed_configuration", "first_configuration"]
+__all__ = ["UNCHANGED", "Unchanged", "changed_configuration", "first_configuration", "looked_up"]
 
 FROM_SETTINGS: Final = (
     "runtime",
@@ -40,6 +42,19 @@ class Unchanged(Enum):
 
 
 UNCHANGED: Final = Unchanged.UNCHANGED
+
+
+def looked_up(given: Mapping[str, Any], lookup: tuple[str, ...], source: str) -> dict[str, Any]:
+    """The values for a configuration: *given* with its paths and its functions found on disk, by way of *lookup*."""
+    found = dict(given)
+    for name, look_up in (("layers", layer_paths), ("mounts", mounted_directories)):
+        if found[name] is not UNCHANGED:
+            found[name] = look_up(found[name], lookup)
+    arguments = found.pop("before_init_args")
+    if (found["before_init"], arguments) != (UNCHANGED, UNCHANGED):
+        install, arguments = (None if value is UNCHANGED else value for value in (found["before_init"], arguments))
+        found["before_init"] = resolve_before_init(install, arguments, lookup, source)
+    return found
 
 
 def first_configuration(settings: ScfSettings, given: Mapping[str, Any], source: str) -> FunctionConfiguration:

@@ -19,14 +19,13 @@ from typing import Any, Final, Literal, cast
 from .answers import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
 from .async_event import AsyncEvent, InstanceView, Json
 from .clock import SimulatedClock, duration_us, to_datetime, to_us
-from .deployment import UNCHANGED, changed_configuration, first_configuration
+from .deployment import changed_configuration, first_configuration, looked_up
 from .errors import CannotEndError, HarnessError, ScfAsyncWarning, ScfUsageError
 from .function import Function
 from .instances import wire
 from .instances.calls import Call
-from .instances.code import Copy, resolve, resolve_again, resolve_before_init
+from .instances.code import Copy, resolve, resolve_again
 from .instances.event import Event, FunctionVersion
-from .instances.layers import layer_paths, mounted_directories
 from .instances.lockstep import Lockstep
 from .instances.pool import Pool
 from .instances.sandbox import Sandboxes
@@ -152,7 +151,7 @@ class ScfRuntime:
             "before_init_args": before_init_args,
             "background": background,
         }
-        given = self._looked_up(given, self._deploy_source)
+        given = looked_up(given, self._lookup, self._deploy_source)
         configuration = first_configuration(self.settings, given, self._deploy_source)
         key = (configuration.namespace, configuration.name)
         if key in self._functions:
@@ -415,22 +414,10 @@ class ScfRuntime:
         finally:
             self._deploy_source = before
 
-    def _looked_up(self, given: Mapping[str, Any], source: str) -> dict[str, Any]:
-        """The values for a configuration: *given* with its paths and its functions found on disk."""
-        found = dict(given)
-        for name, look_up in (("layers", layer_paths), ("mounts", mounted_directories)):
-            if found[name] is not UNCHANGED:
-                found[name] = look_up(found[name], self._lookup)
-        arguments = found.pop("before_init_args")
-        if (found["before_init"], arguments) != (UNCHANGED, UNCHANGED):
-            install, arguments = (None if value is UNCHANGED else value for value in (found["before_init"], arguments))
-            found["before_init"] = resolve_before_init(install, arguments, self._lookup, source)
-        return found
-
     def _update(self, function: Function, code: object, handler: str | None, given: Mapping[str, Any]) -> None:
         source = "update(...)"
         with self._lockstep.locked():
-            given = self._looked_up(given, source)
+            given = looked_up(given, self._lookup, source)
             versions = function._versions
             before = versions.latest
             resolved = before.code

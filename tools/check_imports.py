@@ -30,7 +30,7 @@ KNOWS: dict[str, frozenset[str]] = {
     "wire": frozenset(),
     "bootstrap": frozenset({"wire"}),
     "instances": MACHINERY,
-    "deployment": frozenset({"settings", "model"}),
+    "deployment": MACHINERY,
     "report": frozenset({"model", "errors"}),
     "answers": frozenset({"model"}),
     "async_event": FACADE,

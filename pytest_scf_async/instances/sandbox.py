@@ -69,7 +69,8 @@ class Mounted(Sandbox):
 
     def __init__(self, plan: wire.JsonObject, search_path: list[str]) -> None:
         super().__init__(search_path, _MOUNTED_ENVIRONMENT)
-        self.plan = plan
+        inodes = [os.stat(source).st_ino for source, _, _ in plan["common"]["binds"]]
+        self.plan = {**plan, "inodes": inodes}
         self._pid = 0
         self._tmp: int | None = None
 
@@ -97,7 +98,7 @@ _MOUNTED_ENVIRONMENT = {"USER_CODE_ROOT": f"{USER_CODE}/", "PWD": USER_CODE, "PY
 class Unmounted(Sandbox):
     """A sandbox without a mount namespace: a directory that ``TMPDIR`` names."""
 
-    def __init__(self, directory: str, code_directory: str, search_path: list[str], known: list[str]) -> None:
+    def __init__(self, directory: str, code_directory: str, search_path: list[str], known: Sequence[str]) -> None:
         environment = {
             "TMPDIR": directory,
             "USER_CODE_ROOT": f"{code_directory}/",
@@ -105,7 +106,7 @@ class Unmounted(Sandbox):
             "PYTHONPATH": ":".join(search_path),
         }
         super().__init__(search_path, environment)
-        self.known = [path for path in known if path.startswith("/tmp/")]
+        self.known = known
         self._directory = directory
         os.mkdir(directory, 0o700)
 
@@ -131,8 +132,9 @@ class Unmounted(Sandbox):
 class View:
     """What the instances of one function version see."""
 
-    plan: wire.JsonObject
     search_path: list[str]
+    plan: wire.JsonObject | None = None
+    known: Sequence[str] = ()
 
 
 class Sandboxes:
@@ -170,23 +172,16 @@ class Sandboxes:
 
     def make(self, zygote: Zygote, code: Code, configuration: FunctionConfiguration, number: int) -> Sandbox:
         """The sandbox of instance *number*, which is to be forked from *zygote*."""
-        if zygote.namespaces:
-            test_code = _test_code(configuration)
-            key = (zygote.mark, code.directory, configuration.layers, configuration.mounts, *test_code, *self.writable)
-            view = self._views.get(key)
-            if view is None:
-                view = self._views[key] = self._view(zygote, code, configuration)
+        test_code = _test_code(configuration)
+        key = (zygote.mark, code.directory, configuration.layers, configuration.mounts, *test_code, *self.writable)
+        view = self._views.get(key)
+        if view is None:
+            look = self._mounted_view if zygote.namespaces else self._unmounted_view
+            view = self._views[key] = look(zygote, code, configuration)
+        if view.plan is not None:
             return Mounted(view.plan, view.search_path)
-        layers = merged(configuration.layers, self._scratch)
-        for host, inside in configuration.mounts:
-            if host != inside:
-                raise ScfUsageError(
-                    f"mounts has {(host, inside)!r}, and without mount namespaces a directory is at its own path only"
-                )
         directory = os.path.join(zygote.scratch, f"instance-{number}")
-        search_path = [code.directory, *([] if layers is None else [layers])]
-        known = [zygote.scratch, *self.kept(code, configuration), *search_path]
-        return Unmounted(directory, code.directory, search_path, known)
+        return Unmounted(directory, code.directory, view.search_path, view.known)
 
     def kept(self, code: Code, configuration: FunctionConfiguration) -> dict[str, bool]:
         """What has to be at its own path in an instance that runs *code*, each with whether it can be written to."""
@@ -196,7 +191,18 @@ class Sandboxes:
         kept = {os.path.abspath(path): False for path in read if path and os.path.isdir(path)}
         return kept | {os.path.abspath(path): _can_be_written(path) for path in written if os.path.isdir(path)}
 
-    def _view(self, zygote: Zygote, code: Code, configuration: FunctionConfiguration) -> View:
+    def _unmounted_view(self, zygote: Zygote, code: Code, configuration: FunctionConfiguration) -> View:
+        for host, inside in configuration.mounts:
+            if host != inside:
+                raise ScfUsageError(
+                    f"mounts has {(host, inside)!r}, and without mount namespaces a directory is at its own path only"
+                )
+        layers = merged(configuration.layers, self._scratch)
+        search_path = [code.directory, *([] if layers is None else [layers])]
+        known = [zygote.scratch, *self.kept(code, configuration), *search_path]
+        return View(search_path, known=[path for path in known if path.startswith("/tmp/")])
+
+    def _mounted_view(self, zygote: Zygote, code: Code, configuration: FunctionConfiguration) -> View:
         own = [directory for directory in OWN_DIRECTORIES if os.path.isdir(directory)]
         if code.directory in own:
             raise ScfUsageError(
@@ -230,11 +236,11 @@ class Sandboxes:
         writable = any(seen[path] for path in around_code)
         hides = any(_is_below(path, USER_CODE) for path in kept)  # the host has a directory of that name, and uses it
         return View(
+            [code.directory, *([OPT] if configuration.layers else [])],
             {
                 "common": {"tmpfs": own, "binds": binds},
                 "own": [] if hides else [(code.directory, USER_CODE, writable)],
             },
-            [code.directory, *([OPT] if configuration.layers else [])],
         )
 
 

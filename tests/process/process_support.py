@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -69,6 +70,16 @@ def state_of(pid: int) -> str:
     """The kernel's letter for what a process does: R, S, T (stopped), Z."""
     with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
         return file.read().rpartition(")")[2].split()[0]
+
+
+def zygote_rests(pid: int) -> bool:
+    """Whether the zygote comes to wait for a request: it has made ready by then what the next instance needs."""
+
+    def polls() -> bool:
+        with open(f"/proc/{pid}/syscall", encoding="ascii") as file:
+            return file.read().split()[0] == {"x86_64": "7", "aarch64": "73"}[platform.machine()]
+
+    return eventually(polls)
 
 
 def eventually(fact: Callable[[], object]) -> bool:

@@ -495,14 +495,14 @@ def main_handler(event, context):
             os._exit(0)
         os.waitpid(middle, 0)
         pid = int(os.read(read, 20))
-    print(pid)
+    print("orphan", pid)
     if waits:
         time.sleep(1)
 """,
         to=runtime,
     ).invoke_async([mode, end == "terminated"])
-    event.settle() if end == "terminated" else event.wait()
-    (orphan,) = map(int, user_lines(event))
+    event.wait_for_log("orphan") if end == "terminated" else event.wait()
+    orphan = int(user_lines(event)[0].removeprefix("orphan "))
     assert not is_gone(orphan)
 
     if end == "terminated":

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 import sys
 import tempfile
+import textwrap
 import zipfile
 from pathlib import Path
 
 import pytest
-from process_support import files_in, is_gone, user_lines
+from process_support import files_in, is_gone, user_lines, zygote_rests
 
-from pytest_scf_async.errors import ScfUsageError
+from pytest_scf_async.errors import HarnessError, ScfUsageError
 from pytest_scf_async.instances import procfs
+from pytest_scf_async.instances import zygote as zygote_module
+from pytest_scf_async.instances.zygote import Zygote
 
 
 @pytest.fixture
@@ -308,6 +312,7 @@ def test_instances_leave_no_mount_descriptor_or_directory(deploy, runtime, outsi
     functions = [deploy(WRITES), deploy(WRITES), deploy(WRITES, mounts=[(outside, "/mnt/cfs/data")])]
 
     def counted() -> tuple[int, ...]:
+        assert zygote_rests(zygote.pid)
         return (
             len(os.listdir("/proc/self/fd")),
             len(os.listdir(f"/proc/{zygote.pid}/fd")),
@@ -385,3 +390,110 @@ def test_the_mode_of_tmp_is_that_of_a_tmp(deploy):
     """).invoke_async().settle()  # fmt: skip
     assert stat.S_IMODE(os.stat(event.instance.tmp).st_mode) == 0o1777
     event.wait()
+
+
+# -- machines that are made otherwise ----------------------------------------------------------------------------------
+
+OLD_KERNEL = """
+    from pytest_scf_async.instances.bootstrap import mounts
+    mounts.MOUNT_SETATTR = 4999  # a system call that no kernel has, as this one before 5.12
+"""
+
+
+def test_all_else_is_read_only_on_a_kernel_without_mount_setattr(make_runtime, monkeypatch, tmp_path):
+    (tmp_path / "old_kernel.py").write_text(textwrap.dedent(OLD_KERNEL))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    zygote = Zygote(("old_kernel",), namespaces=True)
+    monkeypatch.setattr(zygote_module, "_shared", {True: zygote})
+    try:
+        with make_runtime(sandbox="namespaces") as runtime:
+            function = runtime.deploy("sandbox/opens.py:main_handler")
+            for path in ("/new", "/usr/new", "/etc/new", "/var/new", "/var/user/new", "/proc/self/comm"):
+                assert function.run({"path": path, "mode": "w"}) == "Read-only file system"
+            for path in ("/tmp/new", "/dev/shm/new", f"{tmp_path}/new", "/dev/null"):
+                assert function.run({"path": path, "mode": "w"}) == "opened"
+    finally:
+        zygote.close()
+
+
+ELSEWHERE = """
+    import os, sys
+    from pytest_scf_async.instances.bootstrap import mounts
+    above, project = sys.argv[1:]
+    mounts._separate()
+    mounts._mounted("tmpfs", above, "tmpfs", 0, "mode=1777")
+    for name in ("handlers", "other"):
+        os.makedirs(os.path.join(project, name))
+    with open(os.path.join(project, "handlers", "index.py"), "w") as file:
+        file.write('''if True:
+            import os
+            def main_handler(event, context):
+                found = {path: os.listdir(path) for path in event}
+                try:
+                    open(__file__, "a")
+                except OSError as error:
+                    return [__file__, error.strerror, found]
+        ''')
+    from pytest_scf_async import ScfRuntime, ScfSettings
+    with ScfRuntime(ScfSettings(sandbox="namespaces"), root=project, lookup=[project]) as runtime:
+        print(*runtime.deploy("handlers/index.py:main_handler", name="it").run([os.path.dirname(project), "/var/user"]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("above", "project", "found"),
+    [
+        ("/opt", "/opt/project", {"/opt": ["project"], "/var/user": ["index.py"]}),
+        ("/var", "/var/user/project", {"/var/user": ["project"]}),
+        ("/dev/shm", "/dev/shm/project", {"/dev/shm": ["project"], "/var/user": ["index.py"]}),
+        ("/mnt", "/mnt/project", {"/mnt": ["project"], "/var/user": ["index.py"]}),
+    ],
+)
+def test_a_project_that_lies_where_an_instance_has_something_of_its_own(above, project, found):
+    command = [sys.executable, "-c", textwrap.dedent(ELSEWHERE), above, project]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{project}/handlers/index.py Read-only file system {found}\n"
+
+
+def test_code_in_tmp_itself_is_refused_in_a_sentence(runtime):
+    handle, path = tempfile.mkstemp(suffix=".py", prefix="scf_async_test_", dir="/tmp")
+    os.close(handle)
+    try:
+        event = runtime.deploy(f"{path}:main_handler").invoke_async()
+        with pytest.raises(
+            ScfUsageError, match="the code directory is /tmp itself, and every instance has a /tmp of its"
+        ):
+            event.wait()
+    finally:
+        os.unlink(path)
+
+
+def test_a_mount_that_is_gone_when_an_instance_starts_is_one_sentence(deploy, runtime):
+    with tempfile.TemporaryDirectory(prefix="scf-async-test-") as directory:
+        function = deploy(WRITES, mounts=[(directory, "/mnt/x")])
+        assert function.run("/mnt/x") == ["of the handler"]
+    runtime.clock.advance(300)
+    event = function.invoke_async("/mnt/x")
+    with pytest.raises(HarnessError) as error:
+        event.wait()
+    assert str(error.value) == f"an instance of index could not be started: No such file or directory ({directory})"
+
+
+@pytest.mark.parametrize("how", ["removed", "renamed"])
+def test_a_directory_that_was_replaced_is_the_new_one(deploy, runtime, how):
+    """The namespace of the next instance is made ahead, from the directory that was there then."""
+    with tempfile.TemporaryDirectory(prefix="scf-async-test-") as parent:
+        directory = Path(parent, "shared")
+        for _ in range(3):
+            directory.mkdir()
+            function = deploy(WRITES, mounts=[directory])
+            assert function.run(str(directory)) == ["of the handler"]
+            assert (directory / "of the handler").exists()
+            runtime.clock.advance(300)
+            assert zygote_rests(runtime._pool.sandboxes.zygote().pid)
+            if how == "removed":
+                (directory / "of the handler").unlink()
+                directory.rmdir()
+            else:
+                directory.rename(Path(tempfile.mkdtemp(dir=parent), "old"))

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from process_support import zygote_rests
 
 from pytest_scf_async.errors import HarnessError, ScfUsageError
 from pytest_scf_async.instances import procfs
@@ -49,6 +50,7 @@ def limit_for(free: int, pid: int | str = "self") -> int:
 
 
 def what_is_left(zygote) -> tuple[object, ...]:
+    assert zygote_rests(zygote.pid)
     return (
         len(os.listdir("/proc/self/fd")),
         len(os.listdir(f"/proc/{zygote.pid}/fd")),

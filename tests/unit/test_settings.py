@@ -14,6 +14,7 @@ COUNTS = ["memory", "clock_reads_before_wait", "status_reads_limit"]
 SWITCHES = ["leases", "terminate_without_trace", "async_run", "trace"]
 TEXTS = ["region", "appid", "uin", "runtime", "namespace"]
 CHOICES = {
+    "sandbox": ["auto", "namespaces", "none"],
     "graceful_return_status": ["FINISHED", "ABORTED"],
     "graceful_exit_status": ["FAILED", "ABORTED"],
     "unlistened_signal_line": ["received", "failed"],
@@ -30,6 +31,7 @@ SETTINGS = {
     "real_limit": (120.0, 60),
     "compute_grace": (1.0, 0.1),
     "clock_reads_before_wait": (1000, 1),
+    "sandbox": ("auto", "none"),
     "leases": (True, False),
     "idle_reclaim": (300.0, 0),
     "start": (None, START),
@@ -180,9 +182,9 @@ def test_a_text_is_not_empty(name, value):
 
 @pytest.mark.parametrize("name", CHOICES)
 @pytest.mark.parametrize("value", ["", "finished", "RUNNING", None, True])
-def test_a_choice_is_one_of_two_words(name, value):
-    first, second = CHOICES[name]
-    assert refusal(**{name: value}) == f"{name}={value!r} (ini) is not valid: it is {first!r} or {second!r}"
+def test_a_choice_is_one_of_a_few_words(name, value):
+    words = " or ".join(map(repr, CHOICES[name]))
+    assert refusal(**{name: value}) == f"{name}={value!r} (ini) is not valid: it is {words}"
 
 
 @pytest.mark.parametrize("name", sorted(set(SETTINGS) - {"timeout", "memory", "start"}))

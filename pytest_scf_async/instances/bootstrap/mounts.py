@@ -24,6 +24,7 @@ MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 0x20, 0x1000, 0x4000, 0x40000
 MNT_DETACH = 2
 AT_FDCWD = -100
 AT_RECURSIVE = 0x8000
+AT_NO_AUTOMOUNT = 0x800
 OPEN_TREE_CLONE = 1
 MOVE_MOUNT_FLAGS = 0x4 | 0x10
 """The source is the descriptor itself; a target that is a symbolic link is followed."""
@@ -72,7 +73,7 @@ def _mounted(source: str | None, target: str, kind: str | None, flags: int, opti
 
 def _clone(path: str) -> int:
     """A descriptor of what is mounted at and below *path*, attached nowhere."""
-    flags = OPEN_TREE_CLONE | AT_RECURSIVE | os.O_CLOEXEC
+    flags = OPEN_TREE_CLONE | AT_RECURSIVE | AT_NO_AUTOMOUNT | os.O_CLOEXEC
     return _call(OPEN_TREE, f"open_tree {path}", AT_FDCWD, os.fsencode(path), flags)
 
 
@@ -111,7 +112,12 @@ def _separate() -> None:
     if _libc.unshare(CLONE_NEWNS) == 0:
         return
     user, group = os.geteuid(), os.getegid()
-    _require(_libc.unshare(CLONE_NEWUSER | CLONE_NEWNS), "unshare of user and mount namespaces")
+    try:
+        _require(_libc.unshare(CLONE_NEWUSER | CLONE_NEWNS), "unshare of user and mount namespaces")
+    except OSError as error:
+        if error.errno == errno.ENOSPC:  # the kernel's word for a limit that is reached
+            raise OSError(error.errno, f"{error.strerror} (see /proc/sys/user/max_user_namespaces)") from None
+        raise
     for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
         with open(f"/proc/self/{name}", "w") as file:
             file.write(text)
@@ -197,22 +203,23 @@ class Trees:
         """What the namespace that is ready has; None where none is ready."""
         self._tmp = -1
 
-    def make_ready(self, common: wire.JsonObject) -> None:
-        """Be in a new namespace with all that instances of one runtime have in common."""
-        if self._common == common:
+    def make_ready(self, common: wire.JsonObject, inodes: list[int] | None = None) -> None:
+        """Be in a new namespace with all that instances of one runtime have in common.
+
+        One that was made ahead is dropped where a directory in it is not the one any more whose number is in *inodes*.
+        """
+        if self._common == common and (inodes is None or _are_up_to_date(common["binds"], inodes)):
             return
         self._drop()
         _require(_libc.setns(self.origin, CLONE_NEWNS), "setns to the zygote's first mount namespace")
         _require(_libc.unshare(CLONE_NEWNS), "unshare of the mount namespace")
         sources = [_look_at(source) for source, _, _ in common["binds"]]
         try:
-            for number, target in enumerate(common["tmpfs"]):
-                fd = _new_tmpfs(TMP_MEGABYTES)
-                _attach(fd, target)
-                if number == 0:
-                    self._tmp = fd
-                else:
-                    os.close(fd)
+            tmp, *others = common["tmpfs"]
+            self._tmp = _new_tmpfs(TMP_MEGABYTES)
+            _attach(self._tmp, tmp)
+            for target in others:
+                _mounted("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, f"size={TMP_MEGABYTES}m,mode=1777")
             for fd, (_, target, writable) in zip(sources, common["binds"], strict=True):
                 _bind(f"/proc/self/fd/{fd}", target, writable)
         finally:
@@ -239,6 +246,20 @@ class Trees:
         if self._tmp >= 0:
             os.close(self._tmp)
             self._tmp = -1
+
+
+def _are_up_to_date(binds: Iterable[tuple[str, str, bool]], inodes: Iterable[int]) -> bool:
+    """Whether what is mounted has not been removed, nor replaced, nor unmounted by that."""
+    for (_, target, writable), inode in zip(binds, inodes, strict=True):
+        try:
+            state = os.stat(target)
+            if state.st_ino != inode or state.st_nlink == 0:
+                return False
+            if writable and os.statvfs(target).f_flag & os.ST_RDONLY:
+                return False
+        except OSError:
+            return False
+    return True
 
 
 def _new_tmpfs(megabytes: int) -> int:

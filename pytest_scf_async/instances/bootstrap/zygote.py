@@ -121,7 +121,7 @@ class Zygote:
             if pid > 0:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
-            self._answer({"op": "refused", "id": request["id"], "error": error.strerror or str(error)})
+            self._answer({"op": "refused", "id": request["id"], "error": _words_of(error)})
             pid = -1
         if pid == 0:
             zygote = os.getppid()
@@ -145,7 +145,7 @@ class Zygote:
         """Be in the mount namespace that the next instance gets."""
         if self.trees is not None and sandbox is not None:
             self.common = sandbox["common"]
-            self.trees.make_ready(self.common)
+            self.trees.make_ready(self.common, sandbox["inodes"])
             self.trees.complete(sandbox["own"])
 
     def _mounting(self) -> list[int]:
@@ -169,6 +169,10 @@ class Zygote:
             self.connection.sendmsg([json.dumps(answer).encode()], ancillary)
         except (BrokenPipeError, ConnectionResetError):
             self.end()
+
+
+def _words_of(error: OSError) -> str:
+    return f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
 
 
 def main(connection: int, owner: int, preload: list[str], place: str = "") -> NoReturn:
@@ -205,5 +209,5 @@ def main(connection: int, owner: int, preload: list[str], place: str = "") -> No
         try:
             zygote.trees = mounts.Trees(place)
         except OSError as error:
-            zygote.refuse(f"{error.strerror or error}")
+            zygote.refuse(_words_of(error))
     zygote.run()
