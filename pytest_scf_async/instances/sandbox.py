@@ -168,8 +168,8 @@ class Sandboxes:
         """Why instances of this runtime have no mount namespace."""
         return f"sandbox='none', {self._source}" if self._setting == "none" else namespaces_refused()
 
-    def make(self, zygote: Zygote, code: Code, configuration: FunctionConfiguration, number: int) -> Sandbox:
-        """The sandbox of instance *number*, which is to be forked from *zygote*."""
+    def make(self, zygote: Zygote, code: Code, configuration: FunctionConfiguration) -> Sandbox:
+        """The sandbox of an instance that is forked from *zygote*."""
         if zygote.namespaces:
             test_code = _test_code(configuration)
             key = (zygote.mark, code.directory, configuration.layers, configuration.mounts, *test_code, *self.writable)
@@ -183,7 +183,7 @@ class Sandboxes:
                 raise ScfUsageError(
                     f"mounts has {(host, inside)!r}, and without mount namespaces a directory is at its own path only"
                 )
-        directory = os.path.join(zygote.scratch, f"instance-{number}")
+        directory = os.path.join(zygote.scratch, f"instance-{zygote.take_number()}")
         search_path = [code.directory, *([] if layers is None else [layers])]
         known = [zygote.scratch, *self.kept(code, configuration), *search_path]
         return Unmounted(directory, code.directory, search_path, known)

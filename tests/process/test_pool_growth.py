@@ -9,7 +9,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from process_support import START
+from process_support import START, end_spare
 
 from pytest_scf_async.instances import procfs
 from pytest_scf_async.instances.instance import Instance
@@ -40,6 +40,7 @@ def _lines(path: str) -> int:
 def what_there_is() -> tuple[dict[str, int], dict[str, int]]:
     """What may not have grown at all, and bytes of memory."""
     zygote = shared_zygote()
+    end_spare(zygote)
     gc.collect()
     counted = {
         "descriptors of the test": len(os.listdir("/proc/self/fd")),

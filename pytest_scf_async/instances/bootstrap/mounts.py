@@ -204,8 +204,10 @@ class Trees:
         self._drop()
         _require(_libc.setns(self.origin, CLONE_NEWNS), "setns to the zygote's first mount namespace")
         _require(_libc.unshare(CLONE_NEWNS), "unshare of the mount namespace")
-        sources = [_look_at(source) for source, _, _ in common["binds"]]
+        sources: list[int] = []
         try:
+            for source, _, _ in common["binds"]:
+                sources.append(_look_at(source))  # noqa: PERF401  (those before one that fails are closed, too)
             for number, target in enumerate(common["tmpfs"]):
                 fd = _new_tmpfs(TMP_MEGABYTES)
                 _attach(fd, target)
@@ -219,11 +221,6 @@ class Trees:
             for fd in sources:
                 os.close(fd)
         self._common = common
-
-    def complete(self, own: Iterable[tuple[str, str, bool]]) -> None:
-        """Add what is one function's own to the namespace that is ready."""
-        for source, target, writable in own:
-            _bind(source, target, writable)
 
     def hand_over(self) -> int:
         """The namespace belongs to the instance that was just forked: a descriptor of its ``/tmp``, to be closed."""
@@ -290,6 +287,12 @@ def _make_room(target: str) -> None:
 
 
 # -- in an instance ----------------------------------------------------------------------------------------------------
+
+
+def complete(own: Iterable[tuple[str, str, bool]]) -> None:
+    """Add what is one function's own to the namespace that this instance was born in."""
+    for source, target, writable in own:
+        _bind(source, target, writable)
 
 
 def drop_capabilities() -> None:
