@@ -119,10 +119,9 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
         return []  # the first test that needs an instance says why
     if mounted:
         return ["scf-async: each instance has a mount namespace"] if config.get_verbosity() > 0 else []
-    return [
-        f"scf-async: instances have no mount namespace ({namespaces_refused()}): each has a TMPDIR of its own, and "
-        "a literal /tmp/… is the machine's"
-    ]
+    why = namespaces_refused()
+    own = "each has a TMPDIR of its own, and a literal /tmp/… is the machine's"
+    return [f"scf-async: instances have no mount namespace ({why}): {own}"]
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import mmap
 import os
 import random
@@ -9,6 +10,7 @@ import shutil
 import tempfile
 import uuid
 import warnings
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -90,6 +92,7 @@ class ScfRuntime:
         self._functions: dict[tuple[str, str], Function] = {}
         self._events: dict[str, AsyncEvent] = {}
         self._closed = False
+        _open.add(self)
         self._own_scratch = ""
         self._deploy_source = "deploy(...)"
         self._on_event_ended = on_event_ended
@@ -319,6 +322,7 @@ class ScfRuntime:
         if self._closed:
             return
         self._closed = True
+        _open.discard(self)
         try:
             self._lockstep.close()
         finally:
@@ -487,6 +491,18 @@ class ScfRuntime:
             start_time=to_datetime(record.start_us),
             end_time=None if record.end_us is None else to_datetime(record.end_us),
         )
+
+
+_open: weakref.WeakSet[ScfRuntime] = weakref.WeakSet()
+
+
+def _close_all() -> None:
+    """At the interpreter's end, while what a runtime is made of is still there."""
+    for runtime in list(_open):
+        runtime.close()
+
+
+atexit.register(_close_all)
 
 
 def _interval(interval: tuple[datetime, datetime] | None, name: str) -> tuple[int, int] | None:

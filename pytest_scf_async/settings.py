@@ -41,7 +41,7 @@ class ScfSettings:
     clock_reads_before_wait: int = 1000
     """Reads of the clock in a row after which a read counts as a wait of one millisecond."""
     sandbox: str = "auto"
-    """What an instance finds on disk: "namespaces", "none" (a TMPDIR only), "auto" (namespaces where they can be had)."""
+    """What an instance finds on disk: "namespaces", "none" (a TMPDIR only), "auto" (the former where it can be had)."""
     leases: bool = True
     """Whether an instance may move the clock itself while nothing else is due; False only makes sleeps slower."""
     idle_reclaim: float = 300.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import errno
 import json
 import mmap
@@ -57,6 +58,11 @@ class Owner(Protocol):
 class Instance:
     """A process that was forked from the zygote. Signals go to it by the pidfd that came with it, and only so."""
 
+    owner: Owner
+    """Who hears it, once it is an instance of a function."""
+    sandbox: Sandbox
+    called = False
+    """It has been told of which function it is an instance."""
     outside = 0
     """Threads that the instance has outside the door: computing, or in a real wait that nothing announced."""
     held = 0
@@ -100,16 +106,16 @@ class Instance:
     def __init__(
         self,
         zygote: Zygote,
-        number: int,
-        owner: Owner,
-        request: wire.JsonObject,
-        *,
-        clock_fd: int,
-        sandbox: Sandbox,
+        hint: wire.JsonObject,
     ) -> None:
-        self.owner = owner
-        self.number = number
-        self.sandbox = sandbox
+        """Have a process forked from *zygote* that is to be an instance, once it is told of which function.
+
+        The *hint* says what the zygote does beforehand: which code it compiles, what it mounts.
+        """
+        self.number = zygote.take_number()
+        self.hint = hint
+        self._disk: list[int] = []
+        """Descriptors that belong to its disk, before it has a sandbox."""
         self.pid = 0
         self.pidfd: int | None = None
         self.status: int | None = None
@@ -136,9 +142,8 @@ class Instance:
         self._line = bytearray()
         self.output_open = self.channel_open = True
         try:
-            zygote.spawn(
-                number, request, [theirs.fileno(), pipe, clock_fd, self.control_file, self.attention], self._zygote_said
-            )
+            fds = [theirs.fileno(), pipe, self.control_file, self.attention]
+            zygote.spawn(self.number, hint, fds, self)
         except BaseException:
             self._close()
             raise
@@ -168,6 +173,20 @@ class Instance:
             raise
         self.channel.setblocking(False)
         return theirs, pipe
+
+    def become(self, owner: Owner, sandbox: Sandbox, clock_fd: int, config: wire.JsonObject) -> None:
+        """Tell the process which function's instance it is; from here on *owner* hears it."""
+        self.owner, self.sandbox, self.called = owner, sandbox, True
+        if self.pidfd is not None:
+            sandbox.started(self.pid, *self._disk)
+            self._disk.clear()
+        data = wire.json_frame(wire.BECOME, config)
+        descriptors = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [clock_fd]))]
+        try:
+            sent = self.channel.sendmsg([data], descriptors)
+        except (BrokenPipeError, ConnectionResetError):
+            return  # it is dead; the zygote tells
+        self._unsent += data[sent:]
 
     # -- what it is doing --------------------------------------------------------------------------------------------
 
@@ -364,20 +383,29 @@ class Instance:
 
     # -- its process -------------------------------------------------------------------------------------------------
 
-    def _zygote_said(self, message: wire.JsonObject, fds: list[int]) -> None:
-        if message["op"] == "spawned":
-            self.pid = int(message["pid"])
-            if len(fds) != self.sandbox.descriptors + 1:  # the kernel drops those for which there is no room
-                self._cannot_be_owned(fds)
-                return
-            self.pidfd, *rest = fds
-            self.sandbox.started(self.pid, *rest)
+    def spawned(self, pid: int, fds: list[int]) -> None:
+        """The zygote has forked the process."""
+        self.pid = pid
+        expected = 1 + (self.hint["common"] is not None)
+        if len(fds) != expected:  # the kernel drops those for which there is no room
+            self._cannot_be_owned(fds)
+            return
+        self.pidfd, *self._disk = fds
+        if self.called:
+            self.sandbox.started(self.pid, *self._disk)
+            self._disk.clear()
             self.owner.instance_started(self)
-        elif message["op"] == "refused":
-            self.refused = str(message["error"])
+
+    def refused_by_zygote(self, why: str) -> None:
+        """It could not be forked."""
+        self.refused = why
+        if self.called:
             self.owner.instance_gone(self)
-        elif message["op"] == "gone":
-            self.status = int(message["status"])
+
+    def ended(self, status: int) -> None:
+        """The process is gone, and what it left behind is too."""
+        self.status = status
+        if self.called:
             self.owner.instance_gone(self)
 
     def never_began(self) -> bool:
@@ -390,9 +418,10 @@ class Instance:
     def _cannot_be_owned(self, fds: list[int]) -> None:
         for fd in fds:
             os.close(fd)
-        self.zygote.reclaim([self.number])
+        self.zygote.reclaim(self.number)
         self.refused = os.strerror(errno.EMFILE)
-        self.owner.instance_gone(self)
+        if self.called:
+            self.owner.instance_gone(self)
 
     def lives(self) -> bool:
         """Whether the process has not ended, by the kernel's word: the zygote's comes a little later."""
@@ -427,7 +456,7 @@ class Instance:
     def kill(self) -> None:
         """SIGKILL, by way of the zygote where no pidfd has come yet; also for a stopped process."""
         if not self.signal(signal.SIGKILL) and self.pidfd is None and not self.gone:
-            self.zygote.reclaim([self.number])
+            self.zygote.reclaim(self.number)
 
     def ask_for_stacks(self) -> None:
         """Have the instance write the Python stacks of its threads; ``stacks`` reads them once they are there."""
@@ -446,13 +475,14 @@ class Instance:
         self.released = True
         self.zygote.listeners.pop(self.number, None)
         self._close()
-        self.sandbox.remove()
+        if self.called:
+            self.sandbox.remove()
 
     def _close(self) -> None:
         self.control.release()
         self._map.close()
         self.channel.close()
-        for fd in (self.output, self.attention, self.control_file, self.pidfd):
+        for fd in (self.output, self.attention, self.control_file, self.pidfd, *self._disk):
             if fd is not None:
                 os.close(fd)
 

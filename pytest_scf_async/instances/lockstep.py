@@ -101,6 +101,8 @@ class Lockstep:
                 raise
         instance.frozen = False
         self.pool.assign(instance, event)
+        if cold and instance.pid:
+            self.reports.instance_started(instance)
         event.listening_since_us = instance.listening_since_us
         event.started(instance, cold)
         gate = event.gates.get("init")
@@ -334,6 +336,7 @@ class Lockstep:
         self.pool.ears.await_ends(busy)
         try:
             self._condition.release()
+            self.pool.think_ahead()
             heard = self.pool.ears.listen(patience.next_look())
         finally:
             self._condition.acquire()

@@ -9,10 +9,13 @@ from ..clock import DueThing, SimulatedClock
 from ..errors import HarnessError
 from ..model import FunctionConfiguration
 from ..settings import ScfSettings
+from . import wire
 from .ears import Ears
 from .event import Event, FunctionVersion
 from .instance import Instance, Owner
 from .sandbox import Sandbox, Sandboxes
+from .spares import keep_spare, take_spare
+from .zygote import Zygote
 
 IDLE = "idle"
 """Why an instance is reclaimed that no event used for long enough."""
@@ -37,6 +40,8 @@ class Pool:
         """The event that it ran last: what it writes between events is that one's."""
         self._idle: list[tuple[FunctionVersion, Instance, DueThing]] = []
         self._started = 0
+        self._next: tuple[Zygote, wire.JsonObject] | None = None
+        """What the next instance will probably be like."""
 
     def take(self, function: FunctionVersion) -> Instance | None:
         """An idle instance of *function*, no longer idle; None when there is none."""
@@ -133,30 +138,50 @@ class Pool:
         self._started += 1
         code = function.code_to_run()
         before_init = function.configuration.before_init
-        number = zygote.take_number()
-        sandbox = self.sandboxes.make(zygote, code, function.configuration, number)
-        request = {
-            "entry": code.entry,
-            "module": code.module,
-            "function": code.function,
-            "code_directory": code.directory,
-            "search_path": sandbox.search_path,
-            "sandbox": sandbox.plan,
-            "known_tmp": sandbox.known,
-            "environment": self._environment(function, sandbox),
-            "clock_reads_before_wait": self.settings.clock_reads_before_wait,
-            "network": function.configuration.network,
-            "before_init": None if before_init is None else asdict(before_init),
+        sandbox = self.sandboxes.make(zygote, code, function.configuration)
+        environment = self._environment(function, sandbox)
+        hint = {
+            "common": None if sandbox.plan is None else sandbox.plan["common"],
+            "inodes": [] if sandbox.plan is None else sandbox.plan["inodes"],
+            "code": [code.entry, *([] if before_init is None else [before_init.entry])],
+            "environment": environment,
         }
+        environment = {**environment, "HOSTNAME": f"scf-async-{self._started}"}
         try:
-            instance = Instance(zygote, number, owner, request, clock_fd=self.clock_fd, sandbox=sandbox)
+            instance = take_spare(zygote, hint) or Instance(zygote, hint)
         except BaseException:
             sandbox.remove()
             raise
+        self._next = zygote, hint
+        instance.become(
+            owner,
+            sandbox,
+            self.clock_fd,
+            {
+                "entry": code.entry,
+                "module": code.module,
+                "function": code.function,
+                "code_directory": code.directory,
+                "search_path": sandbox.search_path,
+                "sandbox": sandbox.plan,
+                "known_tmp": sandbox.known,
+                "environment": environment,
+                "clock_reads_before_wait": self.settings.clock_reads_before_wait,
+                "network": function.configuration.network,
+                "before_init": None if before_init is None else asdict(before_init),
+            },
+        )
         instance.children.background = function.configuration.background
         self.instances.append(instance)
         self.ears.add(instance)
         return instance
+
+    def think_ahead(self) -> None:
+        """Have the next instance's process forked, while there is nothing else to do."""
+        if self._next is not None:
+            zygote, hint = self._next
+            self._next = None
+            keep_spare(zygote, hint)
 
     def _environment(self, function: FunctionVersion, sandbox: Sandbox) -> dict[str, str]:
         """What a code package's instance finds (document 30228), and nothing of the host's environment."""
@@ -181,7 +206,6 @@ class Pool:
             "SHELL": "/bin/bash",
             "SHLVL": "3",
             "LD_LIBRARY_PATH": "/var/runtime/java8:/var/user:/opt",
-            "HOSTNAME": f"scf-async-{self._started}",
             "SCF_RUNTIME": configuration.runtime,
             "SCF_FUNCTIONNAME": configuration.name,
             "SCF_FUNCTIONVERSION": function.version,

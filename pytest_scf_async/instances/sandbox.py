@@ -170,8 +170,8 @@ class Sandboxes:
         """Why instances of this runtime have no mount namespace."""
         return f"sandbox='none', {self._source}" if self._setting == "none" else namespaces_refused()
 
-    def make(self, zygote: Zygote, code: Code, configuration: FunctionConfiguration, number: int) -> Sandbox:
-        """The sandbox of instance *number*, which is to be forked from *zygote*."""
+    def make(self, zygote: Zygote, code: Code, configuration: FunctionConfiguration) -> Sandbox:
+        """The sandbox of an instance that is forked from *zygote*."""
         test_code = _test_code(configuration)
         key = (zygote.mark, code.directory, configuration.layers, configuration.mounts, *test_code, *self.writable)
         view = self._views.get(key)
@@ -180,7 +180,7 @@ class Sandboxes:
             view = self._views[key] = look(zygote, code, configuration)
         if view.plan is not None:
             return Mounted(view.plan, view.search_path)
-        directory = os.path.join(zygote.scratch, f"instance-{number}")
+        directory = os.path.join(zygote.scratch, f"instance-{zygote.take_number()}")
         return Unmounted(directory, code.directory, view.search_path, view.known)
 
     def kept(self, code: Code, configuration: FunctionConfiguration) -> dict[str, bool]:

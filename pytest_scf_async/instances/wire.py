@@ -19,6 +19,28 @@ LEASED_BODY = struct.Struct("<qI")
 
 NEVER = -1
 
+# harness -> zygote: a kind and a number in each packet. These are hot: each page that the zygote writes after a fork
+# has to be copied, so it unpacks numbers and no JSON.
+TO_ZYGOTE = struct.Struct("<BI")
+SPAWN = 1
+"""Fork a process; its four descriptors come along: channel, output, control page, attention."""
+RECLAIM = 2
+EXPECT = 3
+"""What the next instances will be like: JSON follows."""
+
+# zygote -> harness
+FROM_ZYGOTE = struct.Struct("<BIqq")
+READY = 1
+"""It serves; its process id."""
+SPAWNED = 2
+"""The number, the process id; a pidfd comes along, and a descriptor of the ``/tmp`` in its mount namespace."""
+GONE = 3
+"""The number, the wait status, the peak RSS in bytes."""
+REFUSED = 4
+"""The number; why follows, in the kernel's words."""
+NO_NAMESPACES = 5
+"""The kernel does not give what instances were to have; why follows."""
+
 # instance -> harness
 PARKED = 1
 GATED = 2
@@ -45,6 +67,9 @@ ASK = 36
 """Report: the thread that has the turn does not, and others may be ready."""
 ASK_SIGNALS = 37
 """Say when the handlers of all signals that have come by now have been called, or wait themselves."""
+
+BECOME = 37
+"""The first frame: which function to be an instance of; the descriptor of the clock's page comes with it."""
 
 # The clock's page, one a runtime: 64-bit integers.
 CLOCK_NOW = 0

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from ..errors import HarnessError, UnsupportedPlatformError
 from ..realtime import REAL
@@ -32,11 +32,11 @@ try:
     import pytest_scf_async
 except ImportError:
     sys.path.append(sys.argv[1])
-connection, owner, scratch, place, *preload = sys.argv[2:]
+connection, owner, scratch, place, nonce, *preload = sys.argv[2:]
 from pytest_scf_async.instances.bootstrap.keeper import stand_above
 stand_above(int(connection), scratch)
 from pytest_scf_async.instances.bootstrap.zygote import main
-main(int(connection), int(owner), preload, place)
+main(int(connection), int(owner), nonce, preload, place)
 """
 
 _KEPT = (
@@ -62,7 +62,13 @@ LOOK_AGAIN = 0.01
 ANCILLARY = socket.CMSG_SPACE(2 * 4)
 """Bytes of the descriptors that come with a message at most."""
 
-Listener = Callable[[wire.JsonObject, list[int]], None]
+
+class Listener(Protocol):
+    """Who hears of one process: of its start, with a pidfd and, in a mount namespace, a descriptor of its ``/tmp``."""
+
+    def spawned(self, pid: int, fds: list[int]) -> None: ...
+    def refused_by_zygote(self, why: str) -> None: ...
+    def ended(self, status: int) -> None: ...
 
 
 def require_linux() -> None:
@@ -93,8 +99,12 @@ class Zygote:
         """Its process id, once it has said that it is ready; ``process`` is its keeper."""
         self._last_number = 0
         self._numbering = threading.Lock()
+        self._asking = threading.RLock()
         self._hearing = threading.RLock()
         self.listeners: dict[int, Listener] = {}
+        self._expected: wire.JsonObject | None = None
+        self.at_end: list[Callable[[], None]] = []
+        """Called once when this object is done with."""
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
         if "PYTHONPATH" in environment:  # the zygote starts in another directory
             entries = environment["PYTHONPATH"].split(os.pathsep)
@@ -118,6 +128,7 @@ class Zygote:
                         str(owner),
                         self.scratch,
                         self.scratch if namespaces else "",
+                        self.nonce,
                         *preload,
                     ],
                     stdin=subprocess.DEVNULL,
@@ -144,30 +155,33 @@ class Zygote:
             self._last_number += 1
             return self._last_number
 
-    def spawn(self, number: int, request: wire.JsonObject, fds: list[int], listener: Listener) -> None:
-        """Ask for instance *number*; *listener* hears of its start and of its end.
+    def spawn(self, number: int, hint: wire.JsonObject, fds: list[int], listener: Listener) -> None:
+        """Ask for process *number*, with the descriptors *fds*; *listener* hears of its start and of its end.
 
-        With the start come a pidfd and, where it has a mount namespace, a descriptor of its ``/tmp``.
+        The *hint* says what it will probably be like: the code that it runs, its environment, what its disk has.
         """
         self.listeners[number] = listener
-        body = {**request, "op": "spawn", "id": number, "nonce": self.nonce, "mark": self.mark}
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
         try:
-            self._send(body, [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
+            with self._asking:
+                if hint != self._expected:
+                    self._send(wire.TO_ZYGOTE.pack(wire.EXPECT, 0) + json.dumps(hint).encode(), [])
+                    self._expected = hint
+                self._send(wire.TO_ZYGOTE.pack(wire.SPAWN, number), ancillary)
         except BaseException:
             del self.listeners[number]
             raise
 
-    def reclaim(self, numbers: list[int]) -> None:
-        """Have these instances killed by the zygote itself: for those of which no pidfd has come."""
+    def reclaim(self, number: int) -> None:
+        """Have an instance killed by the zygote itself: one of which no pidfd has come."""
         try:
-            self._send({"op": "reclaim", "ids": numbers}, [])
+            self._send(wire.TO_ZYGOTE.pack(wire.RECLAIM, number), [])
         except HarnessError:
-            return  # they die with the zygote
+            return  # it dies with the zygote
 
-    def _send(self, body: wire.JsonObject, ancillary: list[Any]) -> None:
+    def _send(self, data: bytes, ancillary: list[Any]) -> None:
         if not self.alive:
             raise self._gone()
-        data = json.dumps(body).encode()
         while True:
             try:
                 self.connection.sendmsg([data], ancillary)
@@ -200,19 +214,22 @@ class Zygote:
         if not data:
             self.alive = False
             return False
-        message = json.loads(data)
-        if message["op"] == "ready":
-            self.pid = int(message["pid"])
-            return True
-        if message["op"] == "no namespaces":
-            self.refusal = str(message["why"])
-            return True
-        listener = self.listeners.get(message["id"])
-        if listener is not None:
-            listener(message, list(fds))
-        else:
+        kind, number, first, _ = wire.FROM_ZYGOTE.unpack_from(data)
+        text = data[wire.FROM_ZYGOTE.size :].decode("utf-8", "replace")
+        listener = self.listeners.get(number)
+        if kind == wire.READY:
+            self.pid = first
+        elif kind == wire.NO_NAMESPACES:
+            self.refusal = text
+        elif listener is None:
             for fd in fds:
                 os.close(fd)
+        elif kind == wire.SPAWNED:
+            listener.spawned(first, list(fds))
+        elif kind == wire.REFUSED:
+            listener.refused_by_zygote(text)
+        elif kind == wire.GONE:
+            listener.ended(first)
         return True
 
     def hear_until(self, fact: Callable[[], bool], seconds: float) -> bool:
@@ -261,6 +278,7 @@ class Zygote:
 
     def close(self) -> None:
         """End the zygote and everything below it."""
+        self._end()
         self.alive = False
         self.connection.close()
         if not _ends_within(self.process, END_LIMIT):
@@ -269,8 +287,13 @@ class Zygote:
             _kill_marked(self.mark)
             shutil.rmtree(self.scratch, ignore_errors=True)
 
+    def _end(self) -> None:
+        while self.at_end:
+            self.at_end.pop()()
+
     def forget(self) -> None:
         """In a fork of the test process: the zygote belongs to the parent."""
+        self._end()
         self.alive = False
         self.connection.close()
         self.process.returncode = 0

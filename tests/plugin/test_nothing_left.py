@@ -168,10 +168,13 @@ class Pytest:
         return [name for name in os.listdir(self.temporary) if name.startswith("pytest-scf-async-")]
 
     def require_something_there(self) -> None:
-        """What the tests below are about is there now: keeper, zygote, instance, three sleeps, and a directory."""
+        """What the tests below are about is there now: keeper, zygote, instance, three sleeps, and a directory.
+
+        The process that is kept ready for the next instance may be there, too.
+        """
         names = sorted(_name_of(pid) for pid in self.ours())
         assert names.count("sleep") == 3, names
-        assert len(names) == 6, names
+        assert len(names) in (6, 7), names
         assert len(self.directories()) == 1
 
     def require_nothing_left(self) -> None:

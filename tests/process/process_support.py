@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import platform
@@ -12,6 +13,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from pytest_scf_async.async_event import AsyncEvent
+from pytest_scf_async.instances.spares import spare_of, take_spare
+from pytest_scf_async.instances.zygote import Zygote, shared_zygote
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 """When the clock of the runtimes in the process tests starts."""
@@ -100,6 +103,30 @@ def files_in(tmp: str) -> list[str]:
         directories[:] = sorted(name for name in directories if os.stat(os.path.join(parent, name)).st_dev == device)
         found += [os.path.relpath(os.path.join(parent, name), tmp) for name in sorted(files)]
     return found
+
+
+def spare_pid(zygote: Zygote) -> int:
+    """The process that was forked ahead for the next instance; 0 when there is none."""
+    spare = spare_of(zygote)
+    if spare is None:
+        return 0
+    assert zygote.hear_until(lambda: spare.pid > 0 or spare.gone, 5)
+    return spare.pid
+
+
+def end_spare(zygote: Zygote) -> None:
+    """Have the process end that was forked ahead for the next instance, so that only what instances leave is there."""
+    pid = spare_pid(zygote)
+    assert take_spare(zygote, {"common": "of another kind"}) is None
+    assert pid == 0 or eventually(lambda: is_gone(pid))
+    zygote.pump()
+
+
+def descriptors() -> int:
+    """How many this process has open, without those of a process that was forked ahead."""
+    end_spare(shared_zygote())
+    gc.collect()
+    return len(os.listdir("/proc/self/fd"))
 
 
 def assert_reclaimed_for_good(event: AsyncEvent, because: str) -> None:

@@ -8,7 +8,7 @@ import textwrap
 from datetime import timedelta
 
 import pytest
-from process_support import eventually, is_gone, state_of, user_lines
+from process_support import descriptors, eventually, is_gone, state_of, user_lines
 
 from pytest_scf_async import CannotEndError
 from pytest_scf_async.instances import children, procfs
@@ -563,9 +563,9 @@ def main_handler(event, context):
 """
     )
     function.run()
-    before = sorted(os.listdir("/proc/self/fd"))
+    before = descriptors()
     for _ in range(5):
         function.run()
 
-    assert len(os.listdir("/proc/self/fd")) <= len(before)
+    assert descriptors() <= before
     assert shared_zygote().alive

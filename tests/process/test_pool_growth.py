@@ -11,7 +11,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from process_support import START, zygote_rests
+from process_support import START, end_spare, zygote_rests
 
 from pytest_scf_async.clock import SMALL_HEAP
 from pytest_scf_async.instances import procfs
@@ -43,7 +43,7 @@ def _lines(path: str) -> int:
 
 def what_there_is(zygote: Zygote) -> tuple[dict[str, int], dict[str, int]]:
     """What may not have grown at all, and bytes of memory."""
-    assert zygote_rests(zygote.pid)
+    end_spare(zygote)
     gc.collect()
     assert zygote_rests(zygote.pid)
     counted = {

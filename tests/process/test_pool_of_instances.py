@@ -9,7 +9,17 @@ import sys
 from datetime import timedelta
 
 import pytest
-from process_support import START, assert_kept, eventually, files_in, is_gone, short_log, state_of, user_lines
+from process_support import (
+    START,
+    assert_kept,
+    descriptors,
+    eventually,
+    files_in,
+    is_gone,
+    short_log,
+    state_of,
+    user_lines,
+)
 
 from pytest_scf_async.errors import ScfApiError
 
@@ -427,7 +437,7 @@ def test_an_instance_that_is_killed_while_it_is_idle_is_not_used_again(deploy):
 
 def test_thirty_instances_leave_no_descriptor_open(deploy, make_runtime):
     make_runtime().close()
-    before = len(os.listdir("/proc/self/fd"))
+    before = descriptors()
     runtime = make_runtime()
     function = deploy(COUNTER, to=runtime)
     for _ in range(30):
@@ -438,7 +448,7 @@ def test_thirty_instances_leave_no_descriptor_open(deploy, make_runtime):
 
     runtime.close()
 
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert descriptors() == before
 
 
 def test_two_runtimes_live_side_by_side_each_with_its_time(deploy, make_runtime):

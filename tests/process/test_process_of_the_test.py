@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from process_support import descriptors
 
 from pytest_scf_async.errors import HarnessError, ScfUsageError
 from pytest_scf_async.instances.zygote import Zygote, shared_zygote
@@ -24,11 +24,6 @@ SLEEPER = """
         time.sleep(5)
         return "slept"
 """
-
-
-def descriptors() -> int:
-    gc.collect()
-    return len(os.listdir("/proc/self/fd"))
 
 
 def run_alone(source: str, cwd: Path, **environment: str) -> str:
@@ -90,12 +85,12 @@ def test_runtimes_in_threads_share_the_zygote(deploy, make_runtime) -> None:
 def test_a_start_that_fails_leaves_no_descriptor(deploy, monkeypatch: pytest.MonkeyPatch) -> None:
     deploy(SLEEPER).run()
     function = deploy(SLEEPER)
-    known = len(shared_zygote().listeners)
 
     def refuse(*_: object) -> None:
         raise HarnessError("no")
 
     before = descriptors()
+    known = len(shared_zygote().listeners)
     with monkeypatch.context() as patch:
         patch.setattr(Zygote, "_send", refuse)
         for _ in range(3):
@@ -164,3 +159,15 @@ def test_a_relative_pythonpath_holds_for_instances(tmp_path: Path) -> None:
             print(runtime.deploy("code/uses.py:main_handler").run())
     """
     assert run_alone(source, tmp_path, PYTHONPATH="lib") == "42\n"
+
+
+def test_a_runtime_that_nobody_closes_ends_with_the_interpreter(tmp_path: Path) -> None:
+    source = """
+        import os
+        from pytest_scf_async import ScfRuntime
+        os.dup2(1, 2)
+        runtime = ScfRuntime()
+        function = runtime.deploy("index.py:main_handler")
+        print(function.run(), runtime.events[0].instance.doing, flush=True)
+    """
+    assert run_alone(source, tmp_path) == "1 frozen\n"

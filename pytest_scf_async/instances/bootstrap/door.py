@@ -53,13 +53,13 @@ class Door:
         self,
         channel: socket.socket,
         attention: int,
-        pages: tuple[Any, Any, Any],
+        pages: tuple[Any, Any],
         marks: tuple[int, bytes],
         signalled: tuple[int, int],
     ) -> None:
-        """Become the door of an instance whose only thread is the calling one, which is computing.
+        """Become the door of an instance whose only thread is the calling one; `join` opens it.
 
-        *pages* are the clock's page, the control page and the texts behind it, *marks* is a descriptor of the output
+        *pages* are the control page and the texts behind it, *marks* is a descriptor of the output
         pipe that user code does not know, and what goes there; *signalled* are the ends of a pipe that can be read once
         a signal has come.
         """
@@ -69,7 +69,7 @@ class Door:
         self.attention = attention
         self.marks, self.mark = marks
         self.signalled, self.signalled_write = signalled
-        self.clock_page, self.control_page, texts = pages
+        self.control_page, texts = pages
         self.leased = LeaseLog(self.control_page, texts)
         self.moved = False
         """The clock was moved here since the harness was told of it."""
@@ -83,6 +83,8 @@ class Door:
         self._nap: tuple[Any, ...] = ()
         self.seen_messages = 0
         self.frames = wire.FrameReader()
+        self.heard: list[tuple[int, bytes]] = []
+        """Frames that came together with the first one."""
         self.heap: list[tuple[int, int, Wait]] = []
         self.main = ThreadState(main=True)
         self.main.poller.register(attention, select.POLLIN)
@@ -99,8 +101,14 @@ class Door:
         self.gate_wait: Wait | None = None
         self.idle_wait: Wait | None = None
         self.invocation: wire.JsonObject | None = None
+
+    def join(self, clock_page: Any) -> None:
+        """Live on the clock of *clock_page*; the calling thread computes."""
+        self.clock_page = clock_page
         self.active = True
         self._count_threads()
+        with self.lock:
+            self._take_messages(self.heard)
 
     def detach(self) -> None:
         """Forget the harness: this is a child that user code forked."""
@@ -614,7 +622,10 @@ class Door:
             return
         if not data:
             os._exit(1)  # the harness is gone
-        for kind, body in list(self.frames.feed(data)):
+        self._take_messages(list(self.frames.feed(data)))
+
+    def _take_messages(self, messages: list[tuple[int, bytes]]) -> None:
+        for kind, body in messages:
             self.seen_messages += 1
             if kind == wire.TURN:
                 self._take_turn()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import array
 import atexit
 import decimal
+import errno
 import faulthandler
 import gc
 import json
@@ -13,6 +15,7 @@ import resource
 import socket
 import sys
 import traceback
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from .. import wire
@@ -46,8 +49,9 @@ def prepare(environment: dict[str, str]) -> None:
         clocks.fake_tzset()
 
 
-def _become(config: wire.JsonObject, fds: list[int], zygote: int) -> None:
-    channel, pipe, clock_file, control_file, attention = fds
+def _stand_ready(nonce: str, fds: Sequence[int], zygote: int) -> socket.socket:
+    """Become an instance, of whatever function: all that does not depend on it. Gives the channel."""
+    channel_fd, pipe, control_file, attention = fds
     os.setsid()
     linux.die_with_parent()
     linux.adopt_orphans()
@@ -55,15 +59,44 @@ def _become(config: wire.JsonObject, fds: list[int], zygote: int) -> None:
         os._exit(0)
     os.dup2(pipe, 1)
     os.dup2(pipe, 2)
+    control = memoryview(mmap.mmap(control_file, wire.STACKS_OFFSET))
+    pages = control[: wire.PAGE_BYTES].cast("q"), control[wire.TEXTS_OFFSET :]
+    faulthandler.register(linux.STACKS_SIGNAL, file=control_file, all_threads=True)
+    channel = socket.socket(fileno=channel_fd)
+    door.attach(channel, attention, pages, (pipe, wire.mark_of(nonce)), signals.watch())
+    return channel
+
+
+def _hear_what_to_be(channel: socket.socket) -> tuple[wire.JsonObject, int]:
+    """Wait for the first frame: what it says, and the descriptor of the clock's page."""
+    frames = wire.FrameReader()
+    clock_file = -1
+    while True:
+        data, ancillary, _, _ = channel.recvmsg(1 << 16, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC)
+        if not data:
+            os._exit(0)  # nobody needed it
+        for _, _, payload in ancillary:
+            (clock_file,) = array.array("i", payload[:4])
+        found = list(frames.feed(data))
+        if found and clock_file < 0:  # the kernel drops a descriptor for which there is no room
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        if found:
+            _, body = found.pop(0)
+            door.heard = found
+            door.frames = frames
+            return json.loads(body), clock_file
+
+
+def _become(config: wire.JsonObject, clock_file: int) -> None:
+    """Become an instance of the function that *config* says."""
+    prepare(config["environment"])
+    if config["sandbox"] is not None:
+        mounts.complete(config["sandbox"]["own"])
     mounts.drop_capabilities()
     clock_page = _page(clock_file)
-    control = memoryview(mmap.mmap(control_file, wire.STACKS_OFFSET))
-    pages = clock_page, control[: wire.PAGE_BYTES].cast("q"), control[wire.TEXTS_OFFSET :]
     os.close(clock_file)
-    faulthandler.register(linux.STACKS_SIGNAL, file=control_file, all_threads=True)
-    mark = wire.mark_of(config["nonce"])
-    door.attach(socket.socket(fileno=channel), attention, pages, (pipe, mark), signals.watch())
     clocks.attach(clock_page, config["clock_reads_before_wait"], _too_many_reads)
+    door.join(clock_page)
     if config["network"] == "loopback":
         network.guard()
 
@@ -221,13 +254,15 @@ def _leave(error: BaseException) -> int:
     return code
 
 
-def main(config: wire.JsonObject, fds: list[int], zygote: int) -> NoReturn:
+def main(nonce: str, fds: Sequence[int], zygote: int) -> NoReturn:
     """The life of an instance, in a process just forked from *zygote*; *fds* are those that came with the request."""
     global _start_rss
     code = wire.SETUP_FAILED
     try:
         try:
-            _become(config, fds, zygote)
+            channel = _stand_ready(nonce, fds, zygote)
+            config, clock_file = _hear_what_to_be(channel)
+            _become(config, clock_file)
             gc.enable()
             _start_rss = door.control_page[wire.CONTROL_MEMORY_AT_FORK] = _peak_rss()
         except BaseException:

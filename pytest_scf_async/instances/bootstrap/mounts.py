@@ -208,13 +208,15 @@ class Trees:
 
         One that was made ahead is dropped where a directory in it is not the one any more whose number is in *inodes*.
         """
-        if self._common == common and (inodes is None or _are_up_to_date(common["binds"], inodes)):
+        if self._common == common and (inodes is None or are_up_to_date("", common["binds"], inodes)):
             return
         self._drop()
         _require(_libc.setns(self.origin, CLONE_NEWNS), "setns to the zygote's first mount namespace")
         _require(_libc.unshare(CLONE_NEWNS), "unshare of the mount namespace")
-        sources = [_look_at(source) for source, _, _ in common["binds"]]
+        sources: list[int] = []
         try:
+            for source, _, _ in common["binds"]:
+                sources.append(_look_at(source))  # those before one that fails are closed, too
             tmp, *others = common["tmpfs"]
             self._tmp = _new_tmpfs(TMP_MEGABYTES)
             _attach(self._tmp, tmp)
@@ -226,11 +228,6 @@ class Trees:
             for fd in sources:
                 os.close(fd)
         self._common = common
-
-    def complete(self, own: Iterable[tuple[str, str, bool]]) -> None:
-        """Add what is one function's own to the namespace that is ready."""
-        for source, target, writable in own:
-            _bind(source, target, writable)
 
     def hand_over(self) -> int:
         """The namespace belongs to the instance that was just forked: a descriptor of its ``/tmp``, to be closed."""
@@ -248,14 +245,14 @@ class Trees:
             self._tmp = -1
 
 
-def _are_up_to_date(binds: Iterable[tuple[str, str, bool]], inodes: Iterable[int]) -> bool:
-    """Whether what is mounted has not been removed, nor replaced, nor unmounted by that."""
+def are_up_to_date(root: str, binds: Iterable[tuple[str, str, bool]], inodes: Iterable[int]) -> bool:
+    """Whether what is mounted below *root* has not been removed, nor replaced, nor unmounted by that."""
     for (_, target, writable), inode in zip(binds, inodes, strict=True):
         try:
-            state = os.stat(target)
+            state = os.stat(root + target)
             if state.st_ino != inode or state.st_nlink == 0:
                 return False
-            if writable and os.statvfs(target).f_flag & os.ST_RDONLY:
+            if writable and os.statvfs(root + target).f_flag & os.ST_RDONLY:
                 return False
         except OSError:
             return False
@@ -311,6 +308,12 @@ def _make_room(target: str) -> None:
 
 
 # -- in an instance ----------------------------------------------------------------------------------------------------
+
+
+def complete(own: Iterable[tuple[str, str, bool]]) -> None:
+    """Add what is one function's own to the namespace that this instance was born in."""
+    for source, target, writable in own:
+        _bind(source, target, writable)
 
 
 def drop_capabilities() -> None:

@@ -17,6 +17,7 @@ import select
 import signal
 import socket
 import sys
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from . import clocks, real_waits, sleeping
@@ -34,16 +35,20 @@ from . import children, freezing, gates, instance, keeper, linux, loading, mount
 from .door import door  # noqa: E402
 
 PACKET = 1 << 18
-DESCRIPTORS = 5
+DESCRIPTORS = 4
 
 
 class Zygote:
-    def __init__(self, connection: socket.socket, owner: int, trees: mounts.Trees | None) -> None:
+    def __init__(self, connection: socket.socket, owner: int, nonce: str) -> None:
         self.connection = connection
-        self.trees = trees
+        self.nonce = nonce
+        """Marks the frames of this session's instances."""
+        self.trees: mounts.Trees | None = None
         """Where instances have mount namespaces."""
         self.common: wire.JsonObject | None = None
-        """What the next instance's namespace will probably have."""
+        """What the namespaces of the next instances have."""
+        self.inodes: list[int] = []
+        """The numbers of the directories that are bound there."""
         self.owner = owner
         self.instances: dict[int, int] = {}
         """By process id: the number that the harness gave."""
@@ -54,7 +59,7 @@ class Zygote:
     def run(self) -> NoReturn:
         for fd in (self.connection.fileno(), self.owner):
             self.poller.register(fd, select.POLLIN)
-        self._answer({"op": "ready", "pid": os.getpid()})
+        self._answer(wire.READY, 0, os.getpid())
         while True:
             ready = self.poller.poll(0)
             if not ready:
@@ -70,7 +75,7 @@ class Zygote:
 
     def refuse(self, why: str) -> NoReturn:
         """End, because the kernel does not give what instances were to have."""
-        self._answer({"op": "no namespaces", "why": why})
+        self._answer(wire.NO_NAMESPACES, 0, text=why)
         self.end()
 
     def _make_ready(self) -> None:
@@ -94,59 +99,56 @@ class Zygote:
         for level, kind, payload in ancillary:
             if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
                 fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
-        request = json.loads(data)
-        if request["op"] == "spawn":
-            self._spawn(request, list(fds))
-        elif request["op"] == "reclaim":
-            wanted = set(request["ids"])
-            for pid, number in self.instances.items():
-                if number in wanted:
+        kind, number = wire.TO_ZYGOTE.unpack_from(data)
+        if kind == wire.SPAWN:
+            self._spawn(number, fds)
+        elif kind == wire.EXPECT:
+            self._expect(json.loads(data[wire.TO_ZYGOTE.size :]))
+        else:
+            for pid, known in self.instances.items():
+                if known == number:
                     os.kill(pid, signal.SIGKILL)  # not reaped, so that the id is its own
 
-    def _spawn(self, request: wire.JsonObject, fds: list[int]) -> None:
-        sent = []
-        pid = -1
+    def _expect(self, hint: wire.JsonObject) -> None:
+        """Do beforehand what the next instances would have to do each."""
+        self.common, self.inodes = hint["common"], hint["inodes"]
+        for path in hint["code"]:
+            loading.compile_ahead(path)
+        instance.prepare(hint["environment"])
+
+    def _spawn(self, number: int, fds: array.array[int]) -> None:
+        pid = pidfd = -1
         try:
             if len(fds) != DESCRIPTORS:
                 raise OSError(errno.EMFILE, f"descriptors for an instance: {os.strerror(errno.EMFILE)}")
-            self._furnish(request.get("sandbox"))
-            loading.compile_ahead(request["entry"])
-            if request["before_init"] is not None:
-                loading.compile_ahead(request["before_init"]["entry"])
-            instance.prepare(request["environment"])
+            if self.trees is not None and self.common is not None:
+                self.trees.make_ready(self.common, self.inodes)
             pid = os.fork()
             if pid > 0:
-                sent.append(os.pidfd_open(pid))
+                pidfd = os.pidfd_open(pid)
         except OSError as error:
             if pid > 0:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
-            self._answer({"op": "refused", "id": request["id"], "error": _words_of(error)})
+            self._answer(wire.REFUSED, number, text=_words_of(error))
             pid = -1
         if pid == 0:
             zygote = os.getppid()
             for fd in (self.connection.detach(), self.owner, *self.pidfds, *self._mounting()):
                 os.close(fd)
-            instance.main(request, fds, zygote)
+            instance.main(self.nonce, fds, zygote)
         for fd in fds:
             os.close(fd)
         if pid > 0:
-            pidfd = sent[0]
-            self.instances[pid] = request["id"]
+            self.instances[pid] = number
             self.pidfds[pidfd] = pid
             self.poller.register(pidfd, select.POLLIN)
-            if self.trees is not None and request.get("sandbox") is not None:
-                sent.append(self.trees.hand_over())
-            self._answer({"op": "spawned", "id": request["id"], "pid": pid}, sent)
-            for fd in sent[1:]:
-                os.close(fd)
-
-    def _furnish(self, sandbox: wire.JsonObject | None) -> None:
-        """Be in the mount namespace that the next instance gets."""
-        if self.trees is not None and sandbox is not None:
-            self.common = sandbox["common"]
-            self.trees.make_ready(self.common, sandbox["inodes"])
-            self.trees.complete(sandbox["own"])
+            if self.trees is not None and self.common is not None:
+                tmp = self.trees.hand_over()
+                self._answer(wire.SPAWNED, number, pid, fds=(pidfd, tmp))
+                os.close(tmp)
+            else:
+                self._answer(wire.SPAWNED, number, pid, fds=(pidfd,))
 
     def _mounting(self) -> list[int]:
         return [] if self.trees is None else self.trees.descriptors()
@@ -159,14 +161,17 @@ class Zygote:
         _, status, usage = os.wait4(pid, 0)
         number = self.instances.pop(pid)
         keeper.kill_children(spared=self.instances.keys())
-        self._answer({"op": "gone", "id": number, "status": status, "rss": usage.ru_maxrss * 1024})
+        self._answer(wire.GONE, number, status, usage.ru_maxrss * 1024)
 
-    def _answer(self, answer: wire.JsonObject, fds: list[int] | None = None) -> None:
+    def _answer(
+        self, kind: int, number: int, first: int = 0, second: int = 0, *, text: str = "", fds: Sequence[int] = ()
+    ) -> None:
         ancillary: list[Any] = []
         if fds:
             ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
+        packet = wire.FROM_ZYGOTE.pack(kind, number, first, second)
         try:
-            self.connection.sendmsg([json.dumps(answer).encode()], ancillary)
+            self.connection.sendmsg([packet, text.encode()] if text else [packet], ancillary)
         except (BrokenPipeError, ConnectionResetError):
             self.end()
 
@@ -175,7 +180,7 @@ def _words_of(error: OSError) -> str:
     return f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
 
 
-def main(connection: int, owner: int, preload: list[str], place: str = "") -> NoReturn:
+def main(connection: int, owner: int, nonce: str, preload: list[str], place: str = "") -> NoReturn:
     """Serve the harness at the other end of the socket *connection*; *owner* is a pidfd of the test process.
 
     Instances have mount namespaces if a directory is given on which their tree can be built, *place*.
@@ -204,7 +209,7 @@ def main(connection: int, owner: int, preload: list[str], place: str = "") -> No
     gc.disable()
     gc.collect()
     gc.freeze()
-    zygote = Zygote(socket.socket(fileno=connection), owner, None)
+    zygote = Zygote(socket.socket(fileno=connection), owner, nonce)
     if place:
         try:
             zygote.trees = mounts.Trees(place)
