@@ -66,6 +66,7 @@ class Lockstep:
         self._driver: int | None = None
         self._under_way = 0
         """Blocking calls that are under way, each in a thread of its own of the test."""
+        self._taking = False
         self._leased: Instance | None = None
         """The last instance that was let move the clock."""
         self._closed = False
@@ -180,6 +181,14 @@ class Lockstep:
         return bool(heard)
 
     def _take(self, heard: dict[Instance | Zygote, bool]) -> None:
+        """Deal with what was said; not again in the middle of that, where a hook of the test reads a property."""
+        self._taking = True
+        try:
+            self._take_in(heard)
+        finally:
+            self._taking = False
+
+    def _take_in(self, heard: dict[Instance | Zygote, bool]) -> None:
         for speaker, wrote in heard.items():
             if isinstance(speaker, Instance):
                 speaker.pump(wrote)
@@ -194,7 +203,7 @@ class Lockstep:
         """What a property does before it answers: hear what has come, unless another call is at it."""
         if self._condition.acquire(blocking=False):
             try:
-                if self._driver is None:
+                if self._driver is None and not self._taking:
                     self.pump()
             finally:
                 self._condition.release()

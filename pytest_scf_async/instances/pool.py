@@ -168,6 +168,7 @@ class Pool:
                 "environment": environment,
                 "clock_reads_before_wait": self.settings.clock_reads_before_wait,
                 "network": function.configuration.network,
+                "memory_limited": function.configuration.memory is not None,
                 "before_init": None if before_init is None else asdict(before_init),
             },
         )

@@ -152,7 +152,7 @@ class FrameReader:
             yield kind, body
 
 
-MARKED = frozenset({SIGNAL_ENTERED, SIGNAL_LEFT, LISTENING, NOTE, LEASED})
+MARKED = frozenset({INIT_DONE, SIGNAL_ENTERED, SIGNAL_LEFT, LISTENING, NOTE, LEASED})
 """Frames after which the sender computes on: each has a mark in the output pipe, so that lines keep their place."""
 
 

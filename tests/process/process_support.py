@@ -13,8 +13,9 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from pytest_scf_async.async_event import AsyncEvent
+from pytest_scf_async.instances import zygote as zygotes
 from pytest_scf_async.instances.spares import spare_of, take_spare
-from pytest_scf_async.instances.zygote import Zygote, shared_zygote
+from pytest_scf_async.instances.zygote import Zygote
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 """When the clock of the runtimes in the process tests starts."""
@@ -123,8 +124,9 @@ def end_spare(zygote: Zygote) -> None:
 
 
 def descriptors() -> int:
-    """How many this process has open, without those of a process that was forked ahead."""
-    end_spare(shared_zygote())
+    """How many this process has open, without those of processes that were forked ahead."""
+    for zygote in list(zygotes._shared.values()):
+        end_spare(zygote)
     gc.collect()
     return len(os.listdir("/proc/self/fd"))
 

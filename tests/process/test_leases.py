@@ -44,6 +44,7 @@ COPIES = """
 
     def main_handler(event, context):
         time.sleep(3)
+        time.sleep(3)
         copy = os.dup(1)
         for row in range(5):
             time.sleep(1)

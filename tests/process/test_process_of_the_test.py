@@ -15,7 +15,7 @@ import pytest
 from process_support import descriptors
 
 from pytest_scf_async.errors import HarnessError, ScfUsageError
-from pytest_scf_async.instances.zygote import Zygote, shared_zygote
+from pytest_scf_async.instances.zygote import Zygote
 from pytest_scf_async.runtime import ScfRuntime
 
 SLEEPER = """
@@ -82,7 +82,7 @@ def test_runtimes_in_threads_share_the_zygote(deploy, make_runtime) -> None:
     assert not any(thread.is_alive() for thread in threads)
 
 
-def test_a_start_that_fails_leaves_no_descriptor(deploy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_start_that_fails_leaves_no_descriptor(deploy, runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
     deploy(SLEEPER).run()
     function = deploy(SLEEPER)
 
@@ -90,7 +90,8 @@ def test_a_start_that_fails_leaves_no_descriptor(deploy, monkeypatch: pytest.Mon
         raise HarnessError("no")
 
     before = descriptors()
-    known = len(shared_zygote().listeners)
+    zygote = runtime._pool.sandboxes.zygote()
+    known = len(zygote.listeners)
     with monkeypatch.context() as patch:
         patch.setattr(Zygote, "_send", refuse)
         for _ in range(3):
@@ -98,7 +99,7 @@ def test_a_start_that_fails_leaves_no_descriptor(deploy, monkeypatch: pytest.Mon
             with pytest.raises(HarnessError, match="no"):
                 event.settle()
     assert descriptors() == before
-    assert len(shared_zygote().listeners) == known
+    assert len(zygote.listeners) == known
 
 
 def test_a_zygote_that_cannot_start_leaves_no_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ MOST_COMPILED = 256
 TIMESTAMP_NS = 50_000_000
 """More than the step of a file system's timestamps: a file may change within it and look the same."""
 
+_EMPTY = compile("def main_handler(event, context): return event", __file__, "exec", dont_inherit=True)
+
 _compiled: dict[str, tuple[int, int, CodeType]] = {}
 """By path: modification time (ns), size, code."""
 _young: set[str] = set()
@@ -56,6 +58,14 @@ class _Loader(importlib.machinery.SourceFileLoader):
             if known[:2] == (state.st_mtime_ns, state.st_size):
                 return known[2]
         return super().get_code(fullname)
+
+
+def rehearse() -> None:
+    """Go through what `load_handler` does, with a module that is empty and stays unknown."""
+    spec = importlib.util.spec_from_file_location("rehearsal", __file__, loader=_Loader("rehearsal", __file__))
+    if spec is not None:
+        module = importlib.util.module_from_spec(spec)
+        exec(_EMPTY, module.__dict__)  # noqa: S102  (a line of ours)
 
 
 def load_handler(path: str, module_name: str, function_name: str) -> Any:
