@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, timezone, tzinfo
 from types import MappingProxyType
@@ -44,6 +44,8 @@ class ScfSettings:
     """What an instance finds on disk: "namespaces", "none" (a TMPDIR only), "auto" (the former where it can be had)."""
     leases: bool = True
     """Whether an instance may move the clock itself while nothing else is due; False only makes sleeps slower."""
+    preload: Sequence[str] = ()
+    """Installed modules that are imported once, before instances start: names, or a text with commas between them."""
     idle_reclaim: float = 300.0
     """Simulated seconds after which an idle instance is reclaimed."""
     start: datetime | None = None
@@ -213,6 +215,17 @@ def _checked_environment(name: str, value: object, source: str) -> Mapping[str, 
     return MappingProxyType(checked)
 
 
+def _checked_modules(name: str, value: object, source: str) -> tuple[str, ...]:
+    names = [each.strip() for each in value.split(",")] if isinstance(value, str) else value
+    if (
+        not isinstance(names, Sequence)
+        or not all(isinstance(each, str) for each in names)
+        or not all(part.isidentifier() for each in names for part in each.split("."))
+    ):
+        _refuse(name, value, source, "names of modules, as in 'requests,qcloud_cos' or ['requests', 'qcloud_cos']")
+    return tuple(names)
+
+
 def _checked_text(name: str, value: object, source: str) -> str:
     if not isinstance(value, str) or not value:
         _refuse(name, value, source, "a text that is not empty")
@@ -236,6 +249,7 @@ _CHECKS: Final[Mapping[str, Callable[[str, object, str], object]]] = {
     "network": _checked_choice,
     "sandbox": _checked_choice,
     "leases": _checked_switch,
+    "preload": _checked_modules,
     "terminate_without_trace": _checked_switch,
     "async_run": _checked_switch,
     "trace": _checked_switch,

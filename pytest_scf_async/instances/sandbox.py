@@ -145,6 +145,7 @@ class Sandboxes:
     ) -> None:
         self._setting = settings.sandbox
         self._source = settings.source("sandbox")
+        self._preload = tuple(settings.preload)
         self._root = None if root is None else os.fspath(root)
         self._scratch = scratch
         self.writable: list[str] = [] if base_temp is None else [os.fspath(base_temp)]
@@ -157,8 +158,8 @@ class Sandboxes:
         Raises ``ScfUsageError`` where mount namespaces are asked for and cannot be had.
         """
         if self._setting == "none":
-            return shared_zygote(namespaces=False)
-        zygote = shared_zygote()
+            return shared_zygote(namespaces=False, preload=self._preload)
+        zygote = shared_zygote(preload=self._preload)
         if not zygote.namespaces and self._setting == "namespaces":
             raise ScfUsageError(
                 f"sandbox='namespaces' ({self._source}) cannot be had on this machine: {namespaces_refused()}; "

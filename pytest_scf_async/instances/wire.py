@@ -38,6 +38,8 @@ GONE = 3
 """The number, the wait status, the peak RSS in bytes."""
 REFUSED = 4
 """The number; why follows, in the kernel's words."""
+NOT_PRELOADED = 6
+"""A module cannot be imported for all instances; why follows."""
 NO_NAMESPACES = 5
 """The kernel does not give what instances were to have; why follows."""
 

@@ -21,7 +21,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from ..errors import HarnessError, UnsupportedPlatformError
+from ..errors import HarnessError, ScfUsageError, UnsupportedPlatformError
 from ..realtime import REAL
 from . import wire
 
@@ -90,6 +90,8 @@ class Zygote:
         self.namespaces = namespaces
         """Whether its instances have mount namespaces. Where the kernel refuses them, it says so and ends."""
         self.refusal: str | None = None
+        self.not_preloaded: str | None = None
+        """Which module cannot be imported for all instances, and why; it ends then, too."""
         self.nonce = secrets.token_hex(8)
         self.mark = f"{os.getpid()}-{self.nonce}"
         self.connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -221,6 +223,8 @@ class Zygote:
             self.pid = first
         elif kind == wire.NO_NAMESPACES:
             self.refusal = text
+        elif kind == wire.NOT_PRELOADED:
+            self.not_preloaded = text
         elif listener is None:
             for fd in fds:
                 os.close(fd)
@@ -234,6 +238,8 @@ class Zygote:
 
     def hear_until(self, fact: Callable[[], bool], seconds: float) -> bool:
         """Wait, for real *seconds* at most, until *fact* is true; whether it is. It ends early when the zygote dies."""
+        if not self.alive:
+            return fact()
         deadline = REAL.monotonic() + seconds
         poller = select.poll()
         poller.register(self.connection.fileno(), select.POLLIN)
@@ -245,12 +251,17 @@ class Zygote:
             poller.poll(min(remaining, LOOK_AGAIN) * 1000)
 
     def is_ready(self) -> bool:
-        """Wait until it has said that it is ready, or that it cannot be; whether it is."""
+        """Wait until it has said that it is ready, or that it has no namespaces; whether it is.
+
+        Raises ``ScfUsageError`` for a module that it cannot preload.
+        """
         deadline = REAL.monotonic() + START_LIMIT
         poller = select.poll()
         poller.register(self.connection.fileno(), select.POLLIN)
         while not self.pid and self.refusal is None:
             self.pump()
+            if self.not_preloaded is not None:
+                raise ScfUsageError(f"preload: {self.not_preloaded}")
             if not self.alive and self.refusal is None:
                 raise self._gone()
             if REAL.monotonic() > deadline:
@@ -355,29 +366,45 @@ def _marked(mark: str) -> list[int]:
     return found
 
 
-_shared: dict[bool, Zygote] = {}
-"""By whether instances have mount namespaces."""
+_Form = tuple[bool, tuple[str, ...]]
+_shared: dict[_Form, Zygote] = {}
+"""By whether instances have mount namespaces, and what is preloaded."""
 _refused: str | None = None
 """Why they cannot have any, once the kernel has been asked."""
 _shared_lock = threading.RLock()
 """Re-entrant: the garbage collector may close a forgotten runtime under it."""
 
 
-def shared_zygote(namespaces: bool = True) -> Zygote:
+def shared_zygote(namespaces: bool = True, preload: tuple[str, ...] = ()) -> Zygote:
     """The zygote of this process; a new one where the last one is gone.
 
-    Its instances have mount namespaces if that is wanted and the kernel gives them.
+    Its instances have mount namespaces if that is wanted and the kernel gives them, and the modules of *preload*.
+    Raises ``ScfUsageError`` for a module that cannot be preloaded.
     """
     global _refused
     with _shared_lock:
         if namespaces and _refused is None:
-            zygote = _shared_one(True)
-            if zygote.is_ready():
+            zygote = _shared_one((True, preload))
+            if _is_ready(zygote):
                 return zygote
             _refused = zygote.refusal
-            del _shared[True]
+        zygote = _shared_one((False, preload))
+        if preload:
+            _is_ready(zygote)
+        return zygote
+
+
+def _is_ready(zygote: Zygote) -> bool:
+    """Whether *zygote* is ready; one that cannot be goes at once."""
+    ready = False
+    try:
+        ready = zygote.is_ready()
+    finally:
+        if not ready:
+            for form in [form for form, known in _shared.items() if known is zygote]:
+                del _shared[form]
             zygote.close()
-        return _shared_one(False)
+    return ready
 
 
 def namespaces_refused() -> str:
@@ -385,12 +412,14 @@ def namespaces_refused() -> str:
     return _refused or "nobody has asked the kernel yet"
 
 
-def _shared_one(namespaces: bool) -> Zygote:
-    zygote = _shared.get(namespaces)
+def _shared_one(form: _Form) -> Zygote:
+    """The zygote of that form, which may not be ready yet."""
+    zygote = _shared.get(form)
     if zygote is None or zygote.is_gone():
         if zygote is not None:
             zygote.close()
-        zygote = _shared[namespaces] = Zygote(namespaces=namespaces)
+        namespaces, preload = form
+        zygote = _shared[form] = Zygote(preload, namespaces=namespaces)
     return zygote
 
 

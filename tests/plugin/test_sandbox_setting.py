@@ -95,7 +95,7 @@ def test_none_asks_the_kernel_for_nothing(refused: pytest.Pytester) -> None:
 
         def test_it(scf_runtime):
             scf_runtime.deploy("handlers/echo.py:main_handler").run()
-            assert list(zygotes._shared) == [False]
+            assert list(zygotes._shared) == [(False, ())]
             assert zygotes._refused is None
     """)
     result = refused.runpytest_subprocess("--scf-async-sandbox=none")

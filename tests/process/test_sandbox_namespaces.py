@@ -403,7 +403,7 @@ def test_all_else_is_read_only_on_a_kernel_without_mount_setattr(make_runtime, m
     (tmp_path / "old_kernel.py").write_text(textwrap.dedent(OLD_KERNEL))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     zygote = Zygote(("old_kernel",), namespaces=True)
-    monkeypatch.setattr(zygote_module, "_shared", {True: zygote})
+    monkeypatch.setattr(zygote_module, "_shared", {(True, ()): zygote})
     try:
         with make_runtime(sandbox="namespaces") as runtime:
             function = runtime.deploy("sandbox/opens.py:main_handler")

@@ -165,7 +165,7 @@ def test_no_process_left(deploy, make_runtime, monkeypatch, tmp_path):
     for form in (True, False):
         zygote = Zygote(("refuses_fork",), namespaces=form)
         with monkeypatch.context() as patch:
-            patch.setattr(zygote_module, "_shared", {form: zygote})
+            patch.setattr(zygote_module, "_shared", {(form, ()): zygote})
             runtime = make_runtime(sandbox="namespaces" if form else "none")
             function = deploy(HANDLER, to=runtime)
             try:

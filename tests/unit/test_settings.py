@@ -33,6 +33,7 @@ SETTINGS = {
     "clock_reads_before_wait": (1000, 1),
     "sandbox": ("auto", "none"),
     "leases": (True, False),
+    "preload": ((), ("json", "email.mime")),
     "idle_reclaim": (300.0, 0),
     "start": (None, START),
     "time_zone": (timezone(timedelta(hours=8)), timezone.utc),
@@ -61,7 +62,9 @@ def refusal(**values) -> str:
 
 def test_every_setting_is_covered_here():
     assert ScfSettings.names() == tuple(SETTINGS)
-    assert {*DURATIONS, *COUNTS, *SWITCHES, *TEXTS, *CHOICES, "start", "time_zone", "environment"} == set(SETTINGS)
+    assert {*DURATIONS, *COUNTS, *SWITCHES, *TEXTS, *CHOICES, "start", "time_zone", "environment", "preload"} == set(
+        SETTINGS
+    )
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -258,3 +261,16 @@ def test_a_value_that_equals_its_default_was_given_all_the_same():
     assert settings.source("real_timeout") == "ScfSettings(...)"
     assert settings.changed() == {"real_timeout": 10.0}
     assert settings.replace("ini", real_limit=5.0).changed() == {"real_timeout": 10.0, "real_limit": 5.0}
+
+
+@pytest.mark.parametrize("given", ["json, email.mime", ["json", "email.mime"], ("json", "email.mime")])
+def test_modules_are_given_as_a_text_or_as_names(given):
+    assert ScfSettings(preload=given).preload == ("json", "email.mime")
+
+
+@pytest.mark.parametrize("given", ["json,", "no-module", [1], 1, "a..b"])
+def test_what_names_no_module_is_refused(given):
+    assert refusal(preload=given) == (
+        f"preload={given!r} (ini) is not valid: it is names of modules, as in 'requests,qcloud_cos' or "
+        "['requests', 'qcloud_cos']"
+    )

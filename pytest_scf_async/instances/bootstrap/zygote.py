@@ -73,9 +73,9 @@ class Zygote:
                 else:
                     self._serve()
 
-    def refuse(self, why: str) -> NoReturn:
-        """End, because the kernel does not give what instances were to have."""
-        self._answer(wire.NO_NAMESPACES, 0, text=why)
+    def refuse(self, kind: int, why: str) -> NoReturn:
+        """End, because instances cannot have what they were to have."""
+        self._answer(kind, 0, text=why)
         self.end()
 
     def _make_ready(self) -> None:
@@ -176,6 +176,18 @@ class Zygote:
             self.end()
 
 
+def _import_all(modules: list[str]) -> str:
+    """Import *modules*, for all instances; what is wrong with one of them, or nothing."""
+    for name in modules:
+        try:
+            __import__(name)
+        except Exception as error:
+            return f"{name!r} cannot be imported: {type(error).__name__}: {error}"
+        if len(os.listdir("/proc/self/task")) > 1:
+            return f"{name!r} starts a thread when it is imported, and instances are forks, which have no threads"
+    return ""
+
+
 def _words_of(error: OSError) -> str:
     return f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
 
@@ -195,8 +207,7 @@ def main(connection: int, owner: int, nonce: str, preload: list[str], place: str
     for name in ("dateutil", "six"):
         for module in [module for module in sys.modules if module == name or module.startswith(name + ".")]:
             del sys.modules[module]  # a handler's own copy must win
-    for name in preload:
-        __import__(name)
+    refusal = _import_all(preload)
     os.register_at_fork(after_in_child=signals.leave_watch)
     os.register_at_fork(after_in_child=door.detach)
     sys.dont_write_bytecode = True
@@ -210,9 +221,11 @@ def main(connection: int, owner: int, nonce: str, preload: list[str], place: str
     gc.collect()
     gc.freeze()
     zygote = Zygote(socket.socket(fileno=connection), owner, nonce)
+    if refusal:
+        zygote.refuse(wire.NOT_PRELOADED, refusal)
     if place:
         try:
             zygote.trees = mounts.Trees(place)
         except OSError as error:
-            zygote.refuse(_words_of(error))
+            zygote.refuse(wire.NO_NAMESPACES, _words_of(error))
     zygote.run()
