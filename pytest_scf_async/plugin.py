@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -19,10 +19,7 @@ if TYPE_CHECKING:
     from .runtime import ScfRuntime
     from .settings import ScfSettings
 
-MARKER: Final = "scf_function"
 MARKER_SOURCE: Final = "scf_function marker"
-FIXTURE_SOURCE: Final = "scf_settings"
-MARKER_FORM: Final = '@pytest.mark.scf_function("handlers/export.py:main_handler", payload={...}, timeout=60)'
 
 OPTIONS: Final = {
     "real_timeout": "real seconds without progress after which a blocking call ends with an error",
@@ -31,6 +28,7 @@ OPTIONS: Final = {
     "clock_reads_before_wait": "reads of the clock in a row after which a read counts as a wait of 1 ms",
     "sandbox": "what an instance finds on disk: auto, namespaces, or none (a TMPDIR of its own)",
     "leases": "whether an instance may move the clock itself while nothing else is due: true or false",
+    "preload": "installed modules that are imported once for all instances, with commas between them",
     "status_reads_limit": "reads of an event's status without a blocking call in between that are allowed",
     "start": "simulated time at which every test starts, with its zone: 2026-01-01T00:00:00+00:00",
     "timeout": "simulated seconds that an event may run",
@@ -45,26 +43,14 @@ OPTIONS: Final = {
 }
 """The settings that have an ini option and its twin on the command line. The others are for `scf_settings`."""
 
-_WHOLE_NUMBERS: Final = ("clock_reads_before_wait", "status_reads_limit", "memory")
-_TEXTS: Final = ("sandbox", "network", "graceful_return_status", "graceful_exit_status", "unlistened_signal_line")
-_SWITCHES: Final = ("leases", "terminate_without_trace")
-_SWITCH_WORDS: Final = {"true": True, "false": False}
-
-SECTION_LINES: Final = 60
-"""Lines of the head, and of the tail, that a report section shows of a longer log or timeline."""
-TAIL_LINES: Final = 20
-"""Lines of the log that the failure of an event nobody looked at shows."""
-
-_UNLOOKED: Final = (
-    "event {request_id} of {function} FAILED ({code}: {message}) and the test never looked at it; "
-    "assert_failed(event, code={code}) says that it should, event.result raises its error"
-)
-
 _RUNTIME: Final = pytest.StashKey["ScfRuntime | None"]()
 _SHOWN: Final = pytest.StashKey["list[AsyncEvent]"]()
 _PASSED: Final = pytest.StashKey[bool]()
 _SETTINGS: Final = pytest.StashKey["ScfSettings"]()
 _OUTER_ZYGOTE: Final = pytest.StashKey[bool]()
+
+_HERE: Final = os.path.dirname(__file__)
+_REFUSERS: Final = ("plugin.py", "plugin_settings.py", "markers.py")
 
 
 # -- options ---------------------------------------------------------------------------------------------------------
@@ -86,8 +72,8 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        f"{MARKER}(code, *, payload=None, **deploy): the function of the fixtures scf_function and async_event; code "
-        'is "path/to/file.py:main_handler", payload the event\'s data; the other keywords are those of '
+        "scf_function(code, *, payload=None, **deploy): the function of the fixtures scf_function and async_event; "
+        'code is "path/to/file.py:main_handler", payload the event\'s data; the other keywords are those of '
         "ScfRuntime.deploy, the closest marker wins, and keywords of farther ones are kept.",
     )
     config.stash[_OUTER_ZYGOTE] = _zygote_of_this_process()
@@ -98,8 +84,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header(config: pytest.Config) -> list[str]:
     if not _given(config):
         return ["scf-async: default settings"] if config.get_verbosity() > 0 else []
+    from .plugin_settings import shown
+
     settings = _configured(config)
-    return [f"scf-async: {', '.join(f'{name}={value} ({settings.source(name)})' for name, value in _shown(settings))}"]
+    return [f"scf-async: {', '.join(f'{name}={value} ({settings.source(name)})' for name, value in shown(settings))}"]
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
@@ -153,116 +141,12 @@ def _given(config: pytest.Config) -> dict[str, tuple[str, str]]:
 
 def _configured(config: pytest.Config) -> ScfSettings:
     """The settings of the command line and the ini file; ``pytest.UsageError`` for a value that is not valid."""
-    from .errors import ScfUsageError
-    from .settings import ScfSettings
+    from .plugin_settings import settings_of
 
     settings = config.stash.get(_SETTINGS, None)
     if settings is None:
-        settings = ScfSettings()
-        try:
-            for name, (text, source) in _given(config).items():
-                settings = settings.replace(source, **{name: _value(name, text, source)})
-        except ScfUsageError as error:
-            raise pytest.UsageError(str(error)) from None
-        config.stash[_SETTINGS] = settings
+        settings = config.stash[_SETTINGS] = settings_of(_given(config))
     return settings
-
-
-def _value(name: str, text: str, source: str) -> object:
-    """What *text* says; a text that says nothing of the kind is given on, and the settings refuse it."""
-    if name == "start":
-        return _time(text, source)
-    if name in _TEXTS:
-        return text
-    if name in _SWITCHES:
-        return _SWITCH_WORDS.get(text.lower(), text)
-    try:
-        return int(text) if name in _WHOLE_NUMBERS else float(text)
-    except ValueError:
-        return text
-
-
-def _time(text: str, source: str) -> object:
-    from datetime import datetime
-
-    try:
-        when = datetime.fromisoformat(f"{text[:-1]}+00:00" if text.endswith(("Z", "z")) else text)
-    except ValueError:
-        when = None
-    if when is None or when.utcoffset() is None:
-        raise pytest.UsageError(
-            f"start={text!r} ({source}) is not valid: it is a time with its zone, as in 2026-01-01T00:00:00+00:00"
-        )
-    return when
-
-
-def _shown(settings: ScfSettings) -> Iterable[tuple[str, object]]:
-    for name, value in settings.changed().items():
-        yield name, f"{value:g}" if isinstance(value, float) else value
-
-
-def _merged(request: pytest.FixtureRequest, given: object) -> ScfSettings:
-    """What the fixture ``scf_settings`` gave, on top of the command line and the ini file."""
-    from .settings import CONSTRUCTOR_SOURCE, ScfSettings
-
-    settings = _configured(request.config)
-    if not isinstance(given, ScfSettings):
-        raise pytest.UsageError(
-            f"{request.node.nodeid}: the fixture scf_settings gave {given!r} of type {type(given).__name__}; "
-            "it returns ScfSettings(...)"
-        )
-    for name, value in given.changed().items():
-        source = given.source(name)
-        settings = settings.replace(FIXTURE_SOURCE if source == CONSTRUCTOR_SOURCE else source, **{name: value})
-    return settings
-
-
-# -- the marker ------------------------------------------------------------------------------------------------------
-
-
-def _keywords() -> list[str]:
-    """The keywords of the marker: those of ``ScfRuntime.deploy``, and ``payload``."""
-    import inspect
-
-    from .runtime import ScfRuntime
-
-    return [*(name for name in inspect.signature(ScfRuntime.deploy).parameters if name != "self"), "payload"]
-
-
-def _marked(node: pytest.Item, fixture: str) -> dict[str, Any]:
-    """The keywords of all markers of the test, ``code`` among them; the closest marker wins."""
-    markers = list(node.iter_markers(MARKER))
-    if not markers:
-        raise pytest.UsageError(
-            f"{node.nodeid} uses the fixture {fixture} and has no scf_function marker; give it one: {MARKER_FORM}"
-        )
-    valid = _keywords()
-    merged: dict[str, Any] = {}
-    for marker in reversed(markers):
-        keywords = dict(marker.kwargs)
-        for name in keywords:
-            if name not in valid:
-                raise pytest.UsageError(
-                    f"{node.nodeid}: its scf_function marker has the keyword {name!r}; valid are {', '.join(valid)}"
-                )
-        if len(marker.args) > 1 or (marker.args and "code" in keywords):
-            more = [*marker.args, *([keywords["code"]] if "code" in keywords else [])]
-            raise pytest.UsageError(
-                f"{node.nodeid}: its scf_function marker names {len(more)} functions, "
-                f"{', '.join(map(repr, more))}; it takes one, as in {MARKER_FORM}"
-            )
-        if marker.args:
-            keywords["code"] = marker.args[0]
-        if "code" in keywords:
-            merged.pop("handler", None)  # it belongs to the code that is replaced
-        if "before_init" in keywords:
-            merged.pop("before_init_args", None)
-        merged.update(keywords)
-    if "code" not in merged:
-        raise pytest.UsageError(
-            f"{node.nodeid}: its scf_function marker names no handler; give it one first, as in {MARKER_FORM}"
-        )
-    return merged
 
 
 def _caller(hook: Any, argument: str) -> Callable[[object], object] | None:
@@ -285,10 +169,11 @@ def scf_runtime(
 ) -> Iterator[ScfRuntime]:
     """A fresh runtime: no functions, no events, a clock of its own; everything in it dies with the test."""
     from .errors import UnsupportedPlatformError
+    from .plugin_settings import with_fixture
     from .runtime import ScfRuntime
 
     node, hook = request.node, request.config.hook
-    settings = _merged(request, scf_settings)
+    settings = with_fixture(_configured(request.config), scf_settings, node.nodeid)
     try:
         runtime = ScfRuntime(
             settings,
@@ -318,8 +203,9 @@ def scf_clock(scf_runtime: ScfRuntime) -> SimulatedClock:
 def scf_function(request: pytest.FixtureRequest, scf_runtime: ScfRuntime) -> Function:
     """The function that the test's ``scf_function`` marker declares, deployed."""
     from .errors import ScfUsageError
+    from .markers import marked
 
-    keywords = _marked(request.node, "async_event" if "async_event" in request.fixturenames else "scf_function")
+    keywords = marked(request.node, "async_event" if "async_event" in request.fixturenames else "scf_function")
     keywords.pop("payload", None)
     try:
         with scf_runtime._deploys_for(MARKER_SOURCE):
@@ -335,12 +221,13 @@ def async_event(request: pytest.FixtureRequest, scf_function: Function) -> Async
     Its payload is the marker's, or that of ``parametrize("async_event", [...], indirect=True)``.
     """
     from .errors import ScfUsageError
+    from .markers import MARKER, marked
 
     payload, source = None, MARKER_SOURCE
     if hasattr(request, "param"):
         payload, source = request.param, "parametrize of async_event"
     elif request.node.get_closest_marker(MARKER) is not None:
-        payload = _marked(request.node, "async_event").get("payload")
+        payload = marked(request.node, "async_event").get("payload")
     try:
         return scf_function.invoke_async(payload)
     except ScfUsageError as error:
@@ -362,9 +249,12 @@ def pytest_runtest_makereport(
         if isinstance(call.excinfo.value, pytest.UsageError) and _raised_here(call.excinfo):
             report.longrepr = call.excinfo.getrepr(style="value")  # the sentence says it all
         runtime = item.stash.get(_RUNTIME, None)
-        for event in runtime.events if runtime is not None else ():
-            if event not in item.stash.get(_SHOWN, ()):
-                report.sections.append((f"scf async event {event.request_id}", _section(event)))
+        if runtime is not None:
+            from .sections import section_of
+
+            for event in runtime.events:
+                if event not in item.stash.get(_SHOWN, ()):
+                    report.sections.append((f"scf async event {event.request_id}", section_of(event)))
     if call.when == "teardown":
         item.stash[_SHOWN] = []
         item.stash[_RUNTIME] = None
@@ -373,55 +263,16 @@ def pytest_runtest_makereport(
 
 
 def _raised_here(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
-    return os.fspath(excinfo.traceback[-1].path) == __file__
-
-
-def _section(event: AsyncEvent) -> str:
-    what = event._event
-    code = f" ({what.record.status_code})" if what.ended else ""
-    return "\n".join(
-        (
-            f"{event.function_name}: {what.status}{code}{', ended by the harness' if what.ended_by_close else ''}",
-            f"--- log ---\n{_bounded([line.text for line in what.log])}",
-            f"--- timeline, in simulated time from {event.started_at.isoformat()} ---",
-            _bounded(event.timeline.splitlines()),
-        )
-    )
-
-
-def _bounded(lines: list[str]) -> str:
-    if len(lines) > 2 * SECTION_LINES:
-        left_out = f"... {len(lines) - 2 * SECTION_LINES:,} lines are left out ..."
-        lines = [*lines[:SECTION_LINES], left_out, *lines[-SECTION_LINES:]]
-    return "\n".join(lines)
+    """Whether what a test gave to a fixture of ours was refused, by the plugin itself."""
+    where = os.fspath(excinfo.traceback[-1].path)
+    return os.path.dirname(where) == _HERE and os.path.basename(where) in _REFUSERS
 
 
 def _fail_for_unlooked(runtime: ScfRuntime, node: pytest.Item) -> None:
     """Fail the test for FAILED events that nobody looked at."""
-    from .model.statuses import Status
+    from .sections import unlooked_failures, unlooked_text
 
-    unlooked = [
-        event
-        for event in runtime.events
-        if event._event.status is Status.FAILED and not event._event.looked_at and not event._event.ended_by_close
-    ]
-    if not unlooked:
-        return
-    node.stash[_SHOWN] = unlooked
-    parts = []
-    for event in unlooked:
-        what = event._event
-        stack = str(what.error.get("stackTrace", "")).rstrip()
-        log = [line.text for line in what.log]
-        parts += [
-            _UNLOOKED.format(
-                request_id=event.request_id,
-                function=event.function_name,
-                code=what.record.status_code,
-                message=what.error.get("errorMessage", ""),
-            ),
-            *([stack] if stack else []),
-            "--- the end of its log ---\n" + "\n".join(log[-TAIL_LINES:]),
-            f"--- timeline ---\n{_bounded(event.timeline.splitlines())}",
-        ]
-    pytest.fail("\n".join(parts), pytrace=False)
+    unlooked = unlooked_failures(runtime)
+    if unlooked:
+        node.stash[_SHOWN] = unlooked
+        pytest.fail(unlooked_text(unlooked), pytrace=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, timezone, tzinfo
@@ -94,6 +95,7 @@ class ScfSettings:
             object.__setattr__(self, name, _checked(name, getattr(self, name), self.source(name)))
 
     @classmethod
+    @functools.cache
     def names(cls) -> tuple[str, ...]:
         """The names of all settings, in their order."""
         return tuple(each.name for each in fields(cls) if each.name != "sources")

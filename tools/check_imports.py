@@ -37,7 +37,12 @@ KNOWS: dict[str, frozenset[str]] = {
     "function": FACADE | {"async_event"},
     "runtime": FACADE | {"answers", "async_event", "function"},
     "assertions": frozenset({"runtime", "answers", "async_event", "report", "clock", "model", "errors"}),
-    "plugin": FACADE | {"runtime", "answers", "async_event", "function", "assertions", "inside", "root"},
+    "plugin_settings": frozenset({"settings", "errors"}),
+    "markers": frozenset({"runtime"}),
+    "sections": frozenset({"runtime", "async_event", "model"}),
+    "plugin": FACADE
+    | {"runtime", "answers", "async_event", "function", "assertions", "inside", "root"}
+    | {"plugin_settings", "markers", "sections"},
     "root": FACADE | {"runtime", "answers", "async_event", "function", "assertions", "inside"},
 }
 

@@ -248,6 +248,10 @@ class Lockstep:
                     if instance.turn or instance.outside or instance.overtaken or instance.holds_clock:
                         instance.stop()
                 self._condition.notify_all()
+                if (
+                    not self._running and self.pool.started > 1
+                ):  # not beside an instance that runs, or is reclaimed next
+                    self.pool.think_ahead()
 
     def events_running(self) -> list[Event]:
         """The events that have not ended, in order of acceptance."""
@@ -345,7 +349,6 @@ class Lockstep:
         self.pool.ears.await_ends(busy)
         try:
             self._condition.release()
-            self.pool.think_ahead()
             heard = self.pool.ears.listen(patience.next_look())
         finally:
             self._condition.acquire()
@@ -416,5 +419,6 @@ class Lockstep:
                 self.pool.drop(instance)
             self.todo.clear()
             self.pool.ears.close()
+            self.pool.think_ahead()
             if problems:
                 raise problems[0]

@@ -39,7 +39,8 @@ class Pool:
         self.last_events: dict[Instance, Event] = {}
         """The event that it ran last: what it writes between events is that one's."""
         self._idle: list[tuple[FunctionVersion, Instance, DueThing]] = []
-        self._started = 0
+        self.started = 0
+        """How many instances have been started so far."""
         self._next: tuple[Zygote, wire.JsonObject] | None = None
         """What the next instance will probably be like."""
 
@@ -135,7 +136,7 @@ class Pool:
 
     def _spawn(self, function: FunctionVersion, owner: Owner) -> Instance:
         zygote = self.sandboxes.zygote()
-        self._started += 1
+        self.started += 1
         code = function.code_to_run()
         before_init = function.configuration.before_init
         sandbox = self.sandboxes.make(zygote, code, function.configuration)
@@ -146,7 +147,7 @@ class Pool:
             "code": [code.entry, *([] if before_init is None else [before_init.entry])],
             "environment": environment,
         }
-        environment = {**environment, "HOSTNAME": f"scf-async-{self._started}"}
+        environment = {**environment, "HOSTNAME": f"scf-async-{self.started}"}
         try:
             instance = take_spare(zygote, hint) or Instance(zygote, hint)
         except BaseException:

@@ -238,11 +238,10 @@ class Zygote:
 
     def hear_until(self, fact: Callable[[], bool], seconds: float) -> bool:
         """Wait, for real *seconds* at most, until *fact* is true; whether it is. It ends early when the zygote dies."""
-        if not self.alive:
-            return fact()
         deadline = REAL.monotonic() + seconds
         poller = select.poll()
-        poller.register(self.connection.fileno(), select.POLLIN)
+        if self.alive:
+            poller.register(self.connection.fileno(), select.POLLIN)
         while True:
             self.pump()
             remaining = deadline - REAL.monotonic()

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterator
 
 import pytest
+from catalogue_support import catalogue  # noqa: F401  (a fixture)
 
 from pytest_scf_async.instances.zygote import shared_zygote
 

@@ -126,7 +126,7 @@ def test_a_forgotten_runtime_may_be_collected_while_the_zygote_starts(tmp_path: 
         from pytest_scf_async import ScfRuntime
         warnings.simplefilter("ignore")
         real = zygote.Zygote
-        zygote.Zygote = lambda **how: (gc.collect(), real(**how))[1]
+        zygote.Zygote = lambda *given, **how: (gc.collect(), real(*given, **how))[1]
         ScfRuntime()
         with ScfRuntime() as runtime:
             print(runtime.deploy("index.py:main_handler").run())

@@ -5,18 +5,23 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import sys
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
-STACKS_SIGNAL = signal.SIGRTMAX - 3
+_LAST_SIGNAL: int = getattr(signal, "SIGRTMAX", 64)
+"""Elsewhere there is none, and the module is imported all the same: the facade needs it."""
+
+STACKS_SIGNAL = _LAST_SIGNAL - 3
 """Makes an instance write the Python stacks of all its threads where the harness reads them."""
 
-POKE_SIGNAL = signal.SIGRTMAX - 4
+POKE_SIGNAL = _LAST_SIGNAL - 4
 """Interrupts what the main thread waits in, so that the interpreter looks for other signals that have come."""
 
-_prctl = ctypes.CDLL(None, use_errno=True).prctl
-_prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
+if sys.platform == "linux":
+    _prctl = ctypes.CDLL(None, use_errno=True).prctl
+    _prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
 
 
 def _call(option: int, value: int) -> None:

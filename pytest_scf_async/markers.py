@@ -1,0 +1,54 @@
+"""What a test's ``scf_function`` markers say, taken together."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Final
+
+import pytest
+
+from .runtime import ScfRuntime
+
+MARKER: Final = "scf_function"
+MARKER_FORM: Final = '@pytest.mark.scf_function("handlers/export.py:main_handler", payload={...}, timeout=60)'
+
+
+def _keywords() -> list[str]:
+    """The keywords of the marker: those of ``ScfRuntime.deploy``, and ``payload``."""
+    return [*(name for name in inspect.signature(ScfRuntime.deploy).parameters if name != "self"), "payload"]
+
+
+def marked(node: pytest.Item, fixture: str) -> dict[str, Any]:
+    """The keywords of all markers of the test, ``code`` among them; the closest marker wins."""
+    markers = list(node.iter_markers(MARKER))
+    if not markers:
+        raise pytest.UsageError(
+            f"{node.nodeid} uses the fixture {fixture} and has no scf_function marker; give it one: {MARKER_FORM}"
+        )
+    valid = _keywords()
+    merged: dict[str, Any] = {}
+    for marker in reversed(markers):
+        keywords = dict(marker.kwargs)
+        for name in keywords:
+            if name not in valid:
+                raise pytest.UsageError(
+                    f"{node.nodeid}: its scf_function marker has the keyword {name!r}; valid are {', '.join(valid)}"
+                )
+        if len(marker.args) > 1 or (marker.args and "code" in keywords):
+            more = [*marker.args, *([keywords["code"]] if "code" in keywords else [])]
+            raise pytest.UsageError(
+                f"{node.nodeid}: its scf_function marker names {len(more)} functions, "
+                f"{', '.join(map(repr, more))}; it takes one, as in {MARKER_FORM}"
+            )
+        if marker.args:
+            keywords["code"] = marker.args[0]
+        if "code" in keywords:
+            merged.pop("handler", None)  # it belongs to the code that is replaced
+        if "before_init" in keywords:
+            merged.pop("before_init_args", None)
+        merged.update(keywords)
+    if "code" not in merged:
+        raise pytest.UsageError(
+            f"{node.nodeid}: its scf_function marker names no handler; give it one first, as in {MARKER_FORM}"
+        )
+    return merged

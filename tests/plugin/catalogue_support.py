@@ -1,0 +1,80 @@
+"""The catalogue of failures: what a user reads when a test fails, kept as text and compared.
+
+`pytest tests/plugin --co -q -k catalogue` lists them. SCF_CATALOGUE=write writes the texts anew: read each before it is
+kept, as somebody in their first hour would.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+TEXTS: Final = Path(__file__).with_name("catalogue")
+WRITE: Final = os.environ.get("SCF_CATALOGUE") == "write"
+
+# What differs from run to run, machine to machine, or between versions of Python and pytest, and what stands for it.
+_NORMAL: Final = (
+    (re.compile(r"\bpid \d+"), "pid PID"),
+    (re.compile(r"\b0x[0-9a-f]{6,}"), "0xADDRESS"),
+    (re.compile(r"MemUsage: \d+\.\d+MB"), "MemUsage: N MB"),
+    (re.compile(r"used more memory \(\d+(\.\d+)? MB"), "used more memory (N MB"),
+    (re.compile(r"/[^ \n:'\"]*/lib/python3\.\d+/"), "PYTHON/"),
+    (re.compile(r"^(E? *)[ ~^]*[~^]{2,}[ ~^]*$\n", re.MULTILINE), ""),  # Python 3.11 and newer underline
+    (re.compile(r"[ \t]+$", re.MULTILINE), ""),
+    (re.compile(r"^(_ )+_*$", re.MULTILINE), "- - -"),
+)
+
+Catalogue = Callable[..., str]
+
+
+def normal(text: str, project: Path) -> str:
+    """*text* without what is another in each run."""
+    text = text.replace(str(project), "PROJECT")
+    for pattern, instead in _NORMAL:
+        text = pattern.sub(instead, text)
+    return text.strip() + "\n"
+
+
+@pytest.fixture
+def catalogue(request: pytest.FixtureRequest, project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Catalogue:
+    """Run a test that fails, compare the text of its failure with the one that is kept, and give it."""
+    of_test = request.node.name.removeprefix("test_")
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def look(*options: str, test: str, handler: str = "", files: dict[str, str] | None = None, name: str = of_test) -> str:
+        sources = {f"handlers/{stem}": source for stem, source in {"export.py": handler}.items() if source}
+        for path, source in {**sources, **(files or {}), "test_export.py": test}.items():
+            file = project.path / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(textwrap.dedent(source).lstrip("\n"), encoding="utf-8")
+        run = project.inline_run("--scf-async-start=2026-01-01T00:00:00Z", "--color=no", *options)
+        parts = []
+        for report in run.getreports("pytest_runtest_logreport pytest_collectreport"):
+            if report.failed:
+                phase = getattr(report, "when", "collect")
+                parts.append(f"## {report.nodeid}: {phase}\n\n{report.longreprtext}")
+        assert parts, "the test of this entry of the catalogue has to fail, and passed"
+        text = normal("\n\n".join(parts), project.path)
+        assert "pytest_scf_async/" not in text.replace("pytest_scf_async/inside", ""), f"a frame of ours:\n{text}"
+        _compare(TEXTS / f"{name}.txt", text)
+        return text
+
+    return look
+
+
+def _compare(kept: Path, text: str) -> None:
+    if WRITE:
+        kept.write_text(text, encoding="utf-8")
+        return
+    assert kept.exists(), f"{kept.name} is not kept yet: SCF_CATALOGUE=write writes it; the text is:\n{text}"
+    before = kept.read_text(encoding="utf-8")
+    if before != text:
+        difference = difflib.unified_diff(before.splitlines(), text.splitlines(), "kept", "now", lineterm="")
+        pytest.fail(f"{kept.name} reads otherwise:\n" + "\n".join(difference), pytrace=False)
