@@ -24,8 +24,8 @@ class Ears:
         """Listen to *instance*, and to its zygote."""
         self._watch(instance.channel.fileno())
         self._channels[instance.channel.fileno()] = instance
-        self._watch(instance.output)
-        self._outputs[instance.output] = instance
+        self._watch(instance.output.fd)
+        self._outputs[instance.output.fd] = instance
         connection = instance.zygote.connection.fileno()
         if self._zygotes.get(connection) is not instance.zygote:
             self._watch(connection)
@@ -33,7 +33,7 @@ class Ears:
 
     def remove(self, instance: Instance) -> None:
         """Listen to *instance* no more; before its descriptors are closed."""
-        for fd, known in ((instance.channel.fileno(), self._channels), (instance.output, self._outputs)):
+        for fd, known in ((instance.channel.fileno(), self._channels), (instance.output.fd, self._outputs)):
             if known.pop(fd, None) is not None:
                 self._forget(fd)
         for fd in [fd for fd, (parent, _) in self._children.items() if parent is instance]:
@@ -93,8 +93,8 @@ class Ears:
 
     def _drop_closed(self, instance: Instance) -> None:
         """An end that is closed would be heard for ever."""
-        if not instance.output_open and self._outputs.pop(instance.output, None) is not None:
-            self._forget(instance.output)
+        if not instance.output.open and self._outputs.pop(instance.output.fd, None) is not None:
+            self._forget(instance.output.fd)
         if not instance.channel_open and self._channels.pop(instance.channel.fileno(), None) is not None:
             self._forget(instance.channel.fileno())
 

@@ -10,7 +10,6 @@ import os
 import select
 import signal
 import socket
-from collections import deque
 from collections.abc import Iterator
 from enum import Enum
 from typing import Any, Protocol
@@ -20,14 +19,12 @@ from ..errors import HarnessError
 from . import wire
 from .bootstrap.linux import POKE_SIGNAL, STACKS_SIGNAL
 from .children import Children
+from .output import READ_BYTES, Output
 from .sandbox import Sandbox
 from .zygote import Zygote
 
-READ_BYTES = 1 << 16
 START_LIMIT = 10.0
 """Real seconds within which the zygote has to tell of an instance that runs."""
-PIPE_BYTES = 1 << 20
-"""As much as a pipe can hold: who has read that much has what was written before, and a writer may go on for ever."""
 
 
 class Doing(str, Enum):
@@ -127,37 +124,30 @@ class Instance:
         """Peak memory in bytes above that at the fork, as last told."""
         self.zygote = zygote
         self.children = Children(self)
-        theirs, pipe = self._open()
+        theirs = self._open()
         self.control: Any = memoryview(self._map)[: wire.PAGE_BYTES].cast("q")
         os.lseek(self.control_file, wire.STACKS_OFFSET, os.SEEK_SET)
         self._frames = wire.FrameReader()
         self._unsent = bytearray()
         self.full = False
         """Its channel takes nothing more for now; what is left follows when it does."""
-        self._mark = wire.mark_of(zygote.nonce)
-        self._written: deque[bytes | None] = deque()
-        """Output that was read and not given on yet; None is a mark."""
-        self._tail = b""
-        """The end of what was read, where it may be the beginning of a mark."""
-        self._line = bytearray()
-        self.output_open = self.channel_open = True
+        self.channel_open = True
         try:
-            fds = [theirs.fileno(), pipe, self.control_file, self.attention]
+            fds = [theirs.fileno(), self.output.theirs, self.control_file, self.attention]
             zygote.spawn(self.number, hint, fds, self)
         except BaseException:
             self._close()
             raise
         finally:
             theirs.close()
-            os.close(pipe)
+            os.close(self.output.theirs)
 
-    def _open(self) -> tuple[socket.socket, int]:
-        """Make what the two sides share; the instance's ends of channel and output. All or nothing stays open."""
+    def _open(self) -> socket.socket:
+        """Make what the two sides share; gives the instance's end of the channel. All or nothing stays open."""
         opened: list[int] = []
         try:
-            self.output, pipe = os.pipe2(os.O_CLOEXEC)
-            opened += self.output, pipe
-            os.set_blocking(self.output, False)
+            self.output = Output(wire.mark_of(self.zygote.nonce), self._wrote)
+            opened += self.output.fd, self.output.theirs
             self.attention = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             opened.append(self.attention)
             self.control_file = os.memfd_create("scf-async-control", os.MFD_CLOEXEC)
@@ -172,7 +162,7 @@ class Instance:
                 self._map.close()
             raise
         self.channel.setblocking(False)
-        return theirs, pipe
+        return theirs
 
     def become(self, owner: Owner, sandbox: Sandbox, clock_fd: int, config: wire.JsonObject) -> None:
         """Tell the process which function's instance it is; from here on *owner* hears it."""
@@ -319,67 +309,18 @@ class Instance:
             if len(data) < READ_BYTES:
                 break
         if wrote or len(frames) > 1:  # a second frame may have come, with output before it, since *wrote* was found out
-            self._read_output()
+            self.output.read()
         if frames and not self.pid:  # it was quicker than the zygote's word of it, without which no signal reaches it
             self.zygote.hear_until(lambda: self.pid > 0 or self.gone, START_LIMIT)
         for kind, body in frames:
-            self._give_lines()
-            if kind in wire.MARKED and self._written:
-                self._written.popleft()
+            self.output.give_lines()
+            if kind in wire.MARKED:
+                self.output.pass_mark()
             self.owner.instance_said(self, kind, body)
-        self._give_lines()
+        self.output.give_lines()
 
-    def _read_output(self) -> None:
-        taken = 0
-        while self.output_open and taken < PIPE_BYTES:
-            try:
-                data = os.read(self.output, READ_BYTES)
-            except BlockingIOError:
-                return
-            if not data:
-                self.output_open = False
-                return
-            taken += len(data)
-            data = self._tail + data
-            *before, last = data.split(self._mark)
-            for part in before:
-                if part:
-                    self._written.append(part)
-                self._written.append(None)
-            keep = next(
-                (n for n in range(min(len(self._mark) - 1, len(last)), 0, -1) if self._mark.startswith(last[-n:])), 0
-            )
-            self._tail = last[len(last) - keep :]
-            last = last[: len(last) - keep]
-            if last:
-                self._written.append(last)
-
-    def _give_lines(self) -> None:
-        """Give on the lines up to the next mark."""
-        while self._written and self._written[0] is not None:
-            data = self._written.popleft()
-            assert data is not None
-            *lines, rest = data.split(b"\n")
-            for line in lines:
-                whole = bytes(self._line) + line if self._line else line
-                self._line.clear()
-                self.owner.instance_wrote(self, whole.decode("utf-8", "replace"))
-            self._line += rest
-
-    def finish_output(self) -> None:
-        """Give on everything that is left, an unfinished line too: nothing more comes, or the event has ended."""
-        self._read_output()
-        while self._written:
-            self._give_lines()
-            if self._written:
-                self._written.popleft()
-        if self._tail:
-            self._line += self._tail
-            self._tail = b""
-        if self._line:
-            line = self._line.decode("utf-8", "replace")
-            self._line.clear()
-            self.owner.instance_wrote(self, line)
+    def _wrote(self, line: str) -> None:
+        self.owner.instance_wrote(self, line)
 
     # -- its process -------------------------------------------------------------------------------------------------
 
@@ -482,7 +423,7 @@ class Instance:
         self.control.release()
         self._map.close()
         self.channel.close()
-        for fd in (self.output, self.attention, self.control_file, self.pidfd, *self._disk):
+        for fd in (self.output.fd, self.attention, self.control_file, self.pidfd, *self._disk):
             if fd is not None:
                 os.close(fd)
 

@@ -138,7 +138,7 @@ class Lockstep:
             fate = transition(event.record.state, fact, event.readings, async_run=async_run).fate
             if fate is InstanceFate.RECLAIMED and not instance.gone:
                 self.pool.kill(instance)
-            instance.finish_output()
+            instance.output.finish()
             if instance.gone:
                 self.reports.read_leased_waits(instance)
             instance.end_lease()
@@ -415,7 +415,7 @@ class Lockstep:
                 except ScfAsyncError as error:
                     problems.append(error)
                 if not instance.released:
-                    instance.finish_output()
+                    instance.output.finish()
                 self.pool.drop(instance)
             self.todo.clear()
             self.pool.ears.close()

@@ -28,7 +28,7 @@ def excess(instance: Instance, event: Event, own_peak: int | None = None, grace:
     if own_peak is None:
         at_fork = instance.control[wire.CONTROL_MEMORY_AT_FORK]
         own_peak = max(procfs.peak_memory(instance.pid) - at_fork, 0) if at_fork else 0
-    descendants = procfs.descendants_of(instance.pid)
+    descendants = procfs.descendants_of(instance.pid) if instance.children.possible else []
     used = own_peak + sum(procfs.memory(pid) for pid in descendants)
     if used > allowed and descendants:  # what a forked child shares with its parent counts once
         used = own_peak + sum(procfs.unshared_memory(pid) for pid in descendants)

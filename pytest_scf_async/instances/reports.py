@@ -240,7 +240,7 @@ class Reports:
     def _exited(self, instance: Instance) -> None:
         event = self.lockstep.pool.events.get(instance)
         if event is not None and not event.ended and instance.never_began():
-            instance.finish_output()
+            instance.output.finish()
             why = instance.refused or next((line.text for line in reversed(event.log) if line.source == "Custom"), "")
             event.ended_by_close = True
             self.lockstep.end(event, Fact.PROCESS_EXITED)
@@ -248,5 +248,5 @@ class Reports:
         if event is not None and not event.ended:
             self.lockstep.end(event, Fact.PROCESS_EXITED, detail=f"the process ended: {exit_text(instance.status)}")
         elif not instance.released:
-            instance.finish_output()
+            instance.output.finish()
             self.lockstep.pool.drop(instance)

@@ -6,7 +6,7 @@ import threading
 
 from ..errors import HarnessError
 from . import wire
-from .bootstrap.mounts import are_up_to_date
+from .bootstrap.binds import are_up_to_date
 from .instance import START_LIMIT, Instance
 from .zygote import Zygote
 

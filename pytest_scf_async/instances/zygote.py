@@ -59,7 +59,7 @@ END_LIMIT = 5.0
 LOOK_AGAIN = 0.01
 """Real seconds after which to look again: another runtime, in another thread, may have heard what was waited for."""
 
-ANCILLARY = socket.CMSG_SPACE(2 * 4)
+ANCILLARY = socket.CMSG_SPACE(2 * 4) if hasattr(socket, "CMSG_SPACE") else 0
 """Bytes of the descriptors that come with a message at most."""
 
 

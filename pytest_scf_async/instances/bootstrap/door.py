@@ -5,6 +5,8 @@ harness (with what its instance has to wait for next), and blocks in ``poll`` on
 came in last also reads the channel. The harness gives the turn: the first of the waits that are due goes on, one thread
 at a time. Signals that reach the main thread while it is inside are run at a safe point of the wait, so no structure
 here is ever seen half changed, and a handler may wait itself: its wait lies on top of the interrupted one.
+
+Longer than other modules: it is one state under one lock, and who reads a part of it has to know the rest.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ import stat
 from collections.abc import Iterable, Iterator
 
 from .. import wire
+from .binds import are_up_to_date
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
@@ -247,20 +248,6 @@ class Trees:
         if self._tmp >= 0:
             os.close(self._tmp)
             self._tmp = -1
-
-
-def are_up_to_date(root: str, binds: Iterable[tuple[str, str, bool]], inodes: Iterable[int]) -> bool:
-    """Whether what is mounted below *root* has not been removed, nor replaced, nor unmounted by that."""
-    for (_, target, writable), inode in zip(binds, inodes, strict=True):
-        try:
-            state = os.stat(root + target)
-            if state.st_ino != inode or state.st_nlink == 0:
-                return False
-            if writable and os.statvfs(root + target).f_flag & os.ST_RDONLY:
-                return False
-        except OSError:
-            return False
-    return True
 
 
 def _new_tmpfs(megabytes: int) -> int:
