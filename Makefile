@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check format repeat bench clean
+.PHONY: help venv demo test check format repeat wheel bench clean
 
 help: ## this list
 	@echo "make TARGET [PYTHON=python3] [VENV=.venv] [ARGS='what pytest gets']"
@@ -52,6 +52,9 @@ format: $(STAMP) ## ruff's formatter and its safe repairs
 
 repeat: $(STAMP) ## the tests marked `repeat`, 200 times (TIMES=...), with every core loaded
 	@$(BIN)/python tools/repeat.py --times $(TIMES) --load
+
+wheel: $(STAMP) ## the wheel, installed in clean environments, passes the examples (NEWEST=python OLDEST=python)
+	@$(BIN)/python tools/try_wheel.py $(if $(NEWEST),--newest $(NEWEST)) $(if $(OLDEST),--oldest $(OLDEST))
 
 bench: $(STAMP) ## each figure beside its floor
 	@$(BIN)/python -m benchmarks $(ARGS)

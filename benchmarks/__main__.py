@@ -6,7 +6,7 @@ import argparse
 import os
 import platform
 
-from . import instances, start, trace
+from . import instances, start, suite, trace
 from .measure import Result, measure
 
 
@@ -30,7 +30,7 @@ def comparison(result: Result) -> str:
 
 def main() -> None:
     root = os.geteuid() == 0
-    rows = [*instances.rows(root), *trace.rows(), *start.rows()]
+    rows = [*instances.rows(root), *trace.rows(), *start.rows(), *suite.rows()]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few rounds: figures to look at, not to quote")
     parser.add_argument(

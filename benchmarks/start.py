@@ -23,7 +23,7 @@ def environment(directory: str) -> dict[str, str]:
 
 def run_pytest(directory: str, *arguments: str) -> float:
     """Seconds of processor time of a pytest run: of its real time, what else the machine does is too large a part."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio", *arguments]
     process = subprocess.Popen(command, cwd=directory, env=environment(directory), stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)

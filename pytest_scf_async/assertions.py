@@ -13,12 +13,12 @@ from datetime import timedelta
 from types import EllipsisType
 from typing import NoReturn
 
-from .async_event import AsyncEvent, Json, line_matcher
+from .async_event import AsyncEvent, InstanceView, Json, line_matcher
 from .clock import duration_us, to_datetime
-from .errors import ScfApiError, ScfUsageError
+from .errors import ScfApiError, ScfUsageError, hidden_from_users
 from .model import RETENTION_US, SIGNAL_FAILED_LINE, SIGNAL_RECEIVED_LINE, STATUS_CODES, Status
-from .report.cause import late_end_cause, likely_cause, signal_cause
-from .report.timeline import seconds_text
+from .report.cause import function_traceback, late_end_cause, likely_cause, signal_cause, what_to_do
+from .report.timeline import bounded, seconds_text
 from .runtime import ScfRuntime
 
 __all__ = [
@@ -41,6 +41,8 @@ __all__ = [
     "assert_transitions",
     "assert_user_exit",
 ]
+
+__tracebackhide__ = hidden_from_users
 
 SHOWN_FILES = 5
 """Files that a failure names."""
@@ -91,13 +93,12 @@ def assert_finished(event: AsyncEvent, result: Json | EllipsisType = ...) -> Non
         raise ScfUsageError(f"result={result!r} is not valid: it is what JSON can say ({error})") from None
     found = json.loads(what.result_text or "null")
     if found != wanted or _text(found) != _text(wanted):  # 1, 1.0 and true are equal in Python
-        difference = "\n".join(difflib.ndiff(_text(wanted).splitlines(), _text(found).splitlines()))
         _fail(
             event,
             f"the result {_short(wanted)}",
             f"the result {_short(found)}",
-            cause=None,
-            more={"difference (- expected, + found)": difference},
+            cause=_warm(event),
+            more=_difference(_text(wanted).splitlines(), _text(found).splitlines()),
         )
 
 
@@ -175,6 +176,7 @@ def assert_signal_handled(event: AsyncEvent) -> None:
                 "ignored": "was ignored by the process",
                 "blocked": "was blocked by the process",
                 "no process": "found no process",
+                "native": "met no Python handler",
             }[each.disposition]
             _fail(event, expected, f"{which} {met}", cause=signal_cause(what))
         if each.entered_us is None:
@@ -301,13 +303,18 @@ def assert_reused(event: AsyncEvent, by: AsyncEvent | None = None) -> None:
         _look(by)
         if by._event.instance is not event._event.instance:
             start = "has not started" if by._event.instance is None else "ran on another instance"
-            cause = likely_cause(event._event) if instance.reclaimed else None
+            cause = _why_reclaimed(event, instance) if instance.reclaimed else None
             _fail(event, f"its instance reused by event {by.request_id}", f"an event that {start}", cause=cause)
     elif instance.reclaimed:
-        cause = likely_cause(event._event)
-        if instance.reclaimed_because == "idle":
-            cause = "an idle instance is taken back after idle_reclaim seconds"
+        cause = _why_reclaimed(event, instance)
         _fail(event, expected, f"reclaimed ({instance.reclaimed_because})", cause=cause)
+
+
+def _why_reclaimed(event: AsyncEvent, instance: InstanceView) -> str | None:
+    if instance.reclaimed_because == "idle":
+        seconds = f"{event._lockstep.settings.idle_reclaim:g}"
+        return f"an idle instance is taken back after {seconds} simulated seconds (idle_reclaim)"
+    return likely_cause(event._event)
 
 
 # -- the status trace ------------------------------------------------------------------------------------------------
@@ -347,7 +354,10 @@ def assert_expired(runtime: ScfRuntime, request_id: str) -> None:
 
 def _look(event: object) -> None:
     if not isinstance(event, AsyncEvent):
-        raise ScfUsageError(f"event is {event!r} of type {type(event).__name__}; the helper takes an AsyncEvent")
+        raise ScfUsageError(
+            f"event is {event!r} of type {type(event).__name__}; the helper takes an AsyncEvent, as invoke_async() and "
+            'the fixture async_event give it (parametrize("async_event", ...) needs indirect=True)'
+        )
     event._look()
 
 
@@ -397,6 +407,21 @@ def _arrows(statuses: Iterable[Status]) -> str:
 
 def _text(value: Json) -> str:
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+
+
+def _difference(wanted: list[str], found: list[str]) -> dict[str, str]:
+    """What differs, as a part of a failure's text; nothing where each is one line: the first line has both."""
+    if len(wanted) == len(found) == 1:
+        return {}
+    lines = [line for line in difflib.ndiff(wanted, found) if not line.startswith("? ")]
+    return {"difference (- expected, + found)": bounded("\n".join(lines))}
+
+
+def _warm(event: AsyncEvent) -> str | None:
+    """Why a result may differ from that of the same function elsewhere."""
+    if event._event.cold is False:
+        return "it ran on a warm instance: globals and files in /tmp are as the events before left them"
+    return None
 
 
 def _short(value: Json) -> str:
@@ -451,7 +476,11 @@ def _fail(
     lines = [f"expected {expected}; found {found}", f"event: {event.request_id} of {event.function_name}"]
     if cause:
         lines.append(f"likely cause: {cause}")
-    for title, text in (more or {}).items():
+    advice = what_to_do(event._event) if cause else None
+    if advice:
+        lines.append(f"what to do: {advice}")
+    stack = function_traceback(event._event)
+    for title, text in {**(more or {}), **({"traceback of the function": bounded(stack)} if stack else {})}.items():
         lines += [f"--- {title} ---", text]
-    lines += [f"--- timeline, in simulated time from {event.started_at.isoformat()} ---", event.timeline]
+    lines += [f"--- timeline, in simulated time from {event.started_at.isoformat()} ---", bounded(event.timeline)]
     raise AssertionError("\n".join(lines))

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from .clock import to_datetime
-from .errors import CannotEndError, GateNotReachedError, HandlerError, ScfUsageError
+from .errors import CannotEndError, GateNotReachedError, HandlerError, ScfUsageError, hidden_from_users
 from .instances import wire
 from .instances.calls import Call
 from .instances.event import Event, Gate, Record, SignalDelivery
@@ -20,9 +20,12 @@ from .instances.lockstep import Lockstep
 from .instances.places import find
 from .instances.termination import terminate
 from .model import LogLine, Status
+from .report.cause import likely_cause, what_to_do
 from .report.timeline import timeline_text
 
 __all__ = ["AsyncEvent", "EventLog", "InstanceView", "Json", "Record", "SignalView"]
+
+__tracebackhide__ = hidden_from_users
 
 Json = Any
 """What ``json`` reads and writes: dict, list, str, int, float, bool or None."""
@@ -57,7 +60,8 @@ class SignalView:
     sent_at: datetime
     received: bool
     """It reached a living process that runs the event (document 63969)."""
-    disposition: Literal["handler", "default", "ignored", "blocked", "no process"]
+    disposition: Literal["handler", "default", "ignored", "blocked", "no process", "native"]
+    """What it met; ``"native"`` is code outside Python, as ``faulthandler.register`` installs it."""
     entered_at: datetime | None
     left_at: datetime | None
     raised: str | None
@@ -134,14 +138,20 @@ class AsyncEvent:
         if event.result_text is not None and event.status is Status.FINISHED:
             return json.loads(event.result_text)
         if not event.ended:
+            pending = ": none of its code has run" if event.phase == "pending" else ""
             raise HandlerError(
-                f"event {self.request_id} of {event.function.configuration.name} is RUNNING and has no result yet; "
-                "call wait() first"
+                f"event {self.request_id} of {event.function.configuration.name} is RUNNING and has no result yet"
+                f"{pending}; call wait() first"
             )
         text = f"event {self.request_id} of {event.function.configuration.name} is {event.status} ({self.status_code})"
         message = str(event.error.get("errorMessage", ""))
         stack = str(event.error.get("stackTrace", ""))
-        raise HandlerError(f"{text} and has no result: {message}" + (f"\n{stack}" if stack else ""), dict(event.error))
+        more = stack.rstrip() or f"likely cause: {likely_cause(event)}"
+        advice = what_to_do(event)
+        raise HandlerError(
+            f"{text} and has no result: {message}\n{more}" + (f"\nwhat to do: {advice}" if advice else ""),
+            dict(event.error),
+        )
 
     @property
     def error(self) -> dict[str, int | str] | None:

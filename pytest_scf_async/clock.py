@@ -12,10 +12,12 @@ from collections.abc import Callable, MutableSequence
 from datetime import datetime, timedelta, timezone
 from typing import Protocol
 
-from .errors import ScfUsageError
+from .errors import ScfUsageError, hidden_from_users
 from .realtime import REAL
 
 __all__ = ["DueThing", "SimulatedClock", "duration_us", "to_datetime", "to_us"]
+
+__tracebackhide__ = hidden_from_users
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 MICROSECOND = timedelta(microseconds=1)

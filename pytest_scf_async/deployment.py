@@ -11,12 +11,15 @@ from dataclasses import fields
 from enum import Enum
 from typing import Any, Final
 
+from .errors import hidden_from_users
 from .instances.code import resolve_before_init
 from .instances.layers import layer_paths, mounted_directories
 from .model import FunctionConfiguration, function_configuration
 from .settings import ScfSettings
 
 __all__ = ["UNCHANGED", "Unchanged", "changed_configuration", "first_configuration", "looked_up"]
+
+__tracebackhide__ = hidden_from_users
 
 FROM_SETTINGS: Final = (
     "runtime",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 __all__ = [
     "CannotEndError",
@@ -54,10 +56,13 @@ class HandlerError(ScfAsyncError):
 
 
 class ScfApiError(ScfAsyncError):
-    """The platform refused an operation: ``code`` is its code as on the wire (``ResourceNotFound.AsyncEvent``)."""
+    """The platform refused an operation: ``code`` is its code as on the wire (``ResourceNotFound.AsyncEvent``).
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(f"{code}: {message}")
+    ``platform_message`` is the platform's; the text of the error may add a *hint* for the test.
+    """
+
+    def __init__(self, code: str, message: str, hint: str | None = None) -> None:
+        super().__init__(f"{code}: {message}" + (f" ({hint})" if hint else ""))
         self.code = code
         self.platform_message = message
 
@@ -68,3 +73,56 @@ class HarnessError(ScfAsyncError):
 
 class ScfAsyncWarning(UserWarning):
     """Something that the documents leave open, or that this machine cannot give, was decided for the test."""
+
+
+def did_you_mean(name: str, valid: Iterable[str]) -> str:
+    """``"; did you mean 'timeout'?"`` for a *name* that is like a *valid* one, otherwise nothing."""
+    import difflib  # noqa: PLC0415  (only where something is wrong: errors is imported by everybody)
+
+    known = list(valid)
+    near = [each for each in known if len(name) >= 3 and each.startswith(name)]
+    near = near or difflib.get_close_matches(name, known, 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
+
+
+def keywords_named(call: str) -> Callable[[Callable[_Parameters, _Result]], Callable[_Parameters, _Result]]:
+    """Have a function refuse a keyword that it does not have as *call*, and name a near one (``ScfUsageError``)."""
+
+    def decorate(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
+        code = function.__code__
+        names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+
+        @functools.wraps(function)
+        def checked(*args: _Parameters.args, **keywords: _Parameters.kwargs) -> _Result:
+            __tracebackhide__ = hidden_from_users
+            for name in keywords:
+                if name not in names:
+                    raise ScfUsageError(
+                        f"{call} has no keyword {name!r}{did_you_mean(name, names)} (valid are {', '.join(names)})"
+                    )
+            return function(*args, **keywords)
+
+        return checked
+
+    return decorate
+
+
+class _ExceptionInfo(Protocol):
+    def errisinstance(self, exc: type[BaseException], /) -> bool: ...
+
+
+def hidden_from_users(excinfo: _ExceptionInfo) -> bool:
+    """Whether pytest leaves frames of ours out of a traceback: the ``__tracebackhide__`` of modules that users call.
+
+    An error that is the test's, the handler's or the platform's is told at the user's own line. A ``HarnessError``, and
+    whatever else comes out of us, is for us to read: with all its frames.
+    """
+    return excinfo.errisinstance(ScfAsyncError) and not excinfo.errisinstance(HarnessError)
+
+
+for _error in (*map(globals().__getitem__, __all__), ScfAsyncWarning):
+    _error.__module__ = __package__  # messages name it as users import it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -9,11 +10,13 @@ from typing import Any, Final, Literal, Protocol
 
 from .async_event import AsyncEvent, Json
 from .deployment import UNCHANGED, Unchanged
-from .errors import ScfUsageError
+from .errors import ScfUsageError, did_you_mean, hidden_from_users
 from .instances.event import FunctionVersion
 from .model import INVOKE_TYPES, FunctionConfiguration, Versions, api_error, payload_text
 
 __all__ = ["Function"]
+
+__tracebackhide__ = hidden_from_users
 
 LOCKED: Final[Mapping[str, str]] = {
     "async_run": "document 51519: sync and async execution cannot be switched",
@@ -57,10 +60,12 @@ class Function:
 
     @property
     def name(self) -> str:
+        """Its name in the namespace."""
         return self._version.configuration.name
 
     @property
     def namespace(self) -> str:
+        """The namespace that it is deployed in."""
         return self._version.configuration.namespace
 
     @property
@@ -137,7 +142,9 @@ class Function:
         for name in locked:
             if name in LOCKED:
                 raise ScfUsageError(f"update({name}=...): {name} is locked when a function is made ({LOCKED[name]})")
-            raise TypeError(f"update() got an unexpected keyword argument {name!r}")
+            valid = inspect.signature(Function.update).parameters
+            hint = did_you_mean(name, (each for each in valid if each not in ("self", "locked")))
+            raise ScfUsageError(f"update(...) has no keyword {name!r}{hint}")
         given = {
             "timeout": timeout,
             "init_timeout": init_timeout,

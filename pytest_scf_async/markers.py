@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pytest
 
+from .errors import did_you_mean
 from .runtime import ScfRuntime
 
 MARKER: Final = "scf_function"
@@ -32,7 +33,8 @@ def marked(node: pytest.Item, fixture: str) -> dict[str, Any]:
         for name in keywords:
             if name not in valid:
                 raise pytest.UsageError(
-                    f"{node.nodeid}: its scf_function marker has the keyword {name!r}; valid are {', '.join(valid)}"
+                    f"{node.nodeid}: its scf_function marker has the keyword {name!r}{did_you_mean(name, valid)} "
+                    f"(valid are {', '.join(valid)})"
                 )
         if len(marker.args) > 1 or (marker.args and "code" in keywords):
             more = [*marker.args, *([keywords["code"]] if "code" in keywords else [])]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .async_event import AsyncEvent
     from .clock import SimulatedClock
     from .function import Function
+    from .model import LogLine
     from .runtime import ScfRuntime
     from .settings import ScfSettings
 
@@ -43,9 +44,13 @@ OPTIONS: Final = {
 }
 """The settings that have an ini option and its twin on the command line. The others are for `scf_settings`."""
 
+_ARTIFACTS: Final = "directory that keeps the whole log, timeline, records and facts of each event of a failed test"
+_LIVE_LOG: Final = "print the lines of events' logs as they come"
+
 _RUNTIME: Final = pytest.StashKey["ScfRuntime | None"]()
-_SHOWN: Final = pytest.StashKey["list[AsyncEvent]"]()
+_SHOWN: Final = pytest.StashKey["tuple[AsyncEvent, ...]"]()
 _PASSED: Final = pytest.StashKey[bool]()
+_PROPERTIES: Final = pytest.StashKey[int]()
 _SETTINGS: Final = pytest.StashKey["ScfSettings"]()
 _OUTER_ZYGOTE: Final = pytest.StashKey[bool]()
 
@@ -61,6 +66,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for name, text in OPTIONS.items():
         group.addoption(_flag(name), dest=f"scf_async_{name}", metavar="VALUE", default=None, help=text)
         parser.addini(f"scf_async_{name}", text, default="")
+    group.addoption("--scf-async-artifacts", metavar="DIR", default=None, help=_ARTIFACTS)
+    parser.addini("scf_async_artifacts", f"{_ARTIFACTS}; relative to the ini file", default="")
+    group.addoption("--scf-async-live-log", action="store_true", default=None, help=_LIVE_LOG)
+    parser.addini("scf_async_live_log", _LIVE_LOG, type="bool", default=False)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -77,6 +86,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "ScfRuntime.deploy, the closest marker wins, and keywords of farther ones are kept.",
     )
     config.stash[_OUTER_ZYGOTE] = _zygote_of_this_process()
+    _resolve_artifacts(config)
     if _given(config):
         _configured(config)  # a wrong value ends the session here, before the first test
 
@@ -96,13 +106,14 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
         return []
     if not any("scf_runtime" in getattr(item, "fixturenames", ()) for item in items):
         return []
-    if _configured(config).sandbox != "auto":
+    settings = _configured(config)
+    if settings.sandbox != "auto":
         return []  # the header has it
     from .errors import ScfAsyncError
     from .instances.zygote import namespaces_refused, shared_zygote
 
     try:
-        mounted = shared_zygote().namespaces
+        mounted = shared_zygote(preload=tuple(settings.preload)).namespaces
     except (ScfAsyncError, OSError):
         return []  # the first test that needs an instance says why
     if mounted:
@@ -110,6 +121,27 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
     why = namespaces_refused()
     own = "each has a TMPDIR of its own, and a literal /tmp/… is the machine's"
     return [f"scf-async: instances have no mount namespace ({why}): {own}"]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
+    """pytest-timeout's method *thread* ends the process: what instances do is written before."""
+    if settings.method != "thread" or "scf_runtime" not in getattr(item, "fixturenames", ()):
+        return None
+    from . import timeouts
+
+    return timeouts.set_timer(item, settings, _RUNTIME)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)  # inside pytest-cov's, which makes its report
+def pytest_runtestloop() -> Generator[None, object, object]:
+    """Add what instances measured to the coverage of this process."""
+    try:
+        return (yield)
+    finally:
+        measured = sys.modules.get("pytest_scf_async.instances.measured")
+        if measured is not None:
+            measured.hand_in()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -137,6 +169,28 @@ def _given(config: pytest.Config) -> dict[str, tuple[str, str]]:
         elif in_file := config.getini(f"scf_async_{name}"):
             found[name] = (in_file, f"ini: scf_async_{name}")
     return found
+
+
+def _resolve_artifacts(config: pytest.Config) -> None:
+    """Make the directory of artifacts absolute, workers of xdist get it so; ``pytest.UsageError`` for what is none."""
+    given, source, base = config.option.scf_async_artifacts, "command line", config.invocation_params.dir
+    if given is None:
+        given, source = config.getini("scf_async_artifacts") or None, "ini"
+        base = config.inipath.parent if config.inipath is not None else config.rootpath
+    if given is None:
+        return
+    path = os.path.normpath(os.path.join(base, os.path.expanduser(given)))
+    if not given or (os.path.exists(path) and not os.path.isdir(path)):
+        raise pytest.UsageError(f"scf_async_artifacts={given!r} ({source}) is not valid: it is the path of a directory")
+    config.option.scf_async_artifacts = path
+
+
+def _live_log(config: pytest.Config) -> Callable[[AsyncEvent, LogLine], object] | None:
+    if not (config.option.scf_async_live_log or config.getini("scf_async_live_log")):
+        return None
+    from .live_log import LiveLog
+
+    return LiveLog(config)
 
 
 def _configured(config: pytest.Config) -> ScfSettings:
@@ -172,6 +226,14 @@ def scf_runtime(
     from .plugin_settings import with_fixture
     from .runtime import ScfRuntime
 
+    if "coverage" in sys.modules:
+        from . import measuring
+
+        measuring.prepare(request.config)
+    if request.config.getoption("capture") == "no" or "pytest_scf_async.debugging" in sys.modules:
+        from . import debugging
+
+        debugging.prepare(request.config)
     node, hook = request.node, request.config.hook
     settings = with_fixture(_configured(request.config), scf_settings, node.nodeid)
     try:
@@ -183,6 +245,7 @@ def scf_runtime(
             root=request.config.rootpath,
             on_instance_started=_caller(hook.pytest_scf_async_instance_started, "instance"),
             on_event_ended=_caller(hook.pytest_scf_async_event_ended, "event"),
+            on_log_line=_live_log(request.config),
         )
     except UnsupportedPlatformError as error:
         raise pytest.UsageError(f"{node.nodeid} uses scf_runtime, and {error}") from None
@@ -242,24 +305,60 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add the events' logs and timelines to the report of a test that failed, in whichever phase."""
+    runtime = item.stash.get(_RUNTIME, None)
+    if runtime is not None:
+        _add_properties(item, runtime)
     report = yield
     if call.when == "call":
         item.stash[_PASSED] = call.excinfo is None
-    if report.failed and call.excinfo is not None:
-        if isinstance(call.excinfo.value, pytest.UsageError) and _raised_here(call.excinfo):
+    if report.failed:
+        if (
+            call.excinfo is not None
+            and isinstance(call.excinfo.value, pytest.UsageError)
+            and _raised_here(call.excinfo)
+        ):
             report.longrepr = call.excinfo.getrepr(style="value")  # the sentence says it all
-        runtime = item.stash.get(_RUNTIME, None)
         if runtime is not None:
-            from .sections import section_of
+            from .sections import sections_of
 
-            for event in runtime.events:
-                if event not in item.stash.get(_SHOWN, ()):
-                    report.sections.append((f"scf async event {event.request_id}", section_of(event)))
+            if call.excinfo is not None and "pytest_timeout" in sys.modules:
+                from . import timeouts
+
+                if timeouts.is_timeout(call.excinfo.value) and (found := timeouts.section(runtime)) is not None:
+                    report.sections.append(found)
+            told = item.stash.get(_SHOWN, ())
+            report.sections += sections_of(runtime.events, told, _keep(runtime, item))
     if call.when == "teardown":
-        item.stash[_SHOWN] = []
+        item.stash[_SHOWN] = ()
         item.stash[_RUNTIME] = None
         item.stash[_PASSED] = False
+        item.stash[_PROPERTIES] = 0
     return report
+
+
+def _add_properties(item: pytest.Item, runtime: ScfRuntime) -> None:
+    """Name the request ids of the test's events in ``--junitxml``, each once."""
+    events = runtime.events
+    item.user_properties += [
+        ("scf_async_request_id", event.request_id) for event in events[item.stash.get(_PROPERTIES, 0) :]
+    ]
+    item.stash[_PROPERTIES] = len(events)
+
+
+def _keep(runtime: ScfRuntime, item: pytest.Item) -> dict[str, str]:
+    """Write the events of a test that failed to the directory of artifacts, if there is one; where each of them is."""
+    from .errors import ScfAsyncError
+
+    try:
+        runtime._lockstep.look()  # the last word of instances that still run
+    except (ScfAsyncError, OSError):
+        pass  # the report of the failure says what is known
+    directory = item.config.option.scf_async_artifacts
+    if directory is None:
+        return {}
+    from .artifacts import keep
+
+    return keep(directory, item.nodeid, runtime.events)
 
 
 def _raised_here(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
@@ -272,7 +371,7 @@ def _fail_for_unlooked(runtime: ScfRuntime, node: pytest.Item) -> None:
     """Fail the test for FAILED events that nobody looked at."""
     from .sections import unlooked_failures, unlooked_text
 
-    unlooked = unlooked_failures(runtime)
+    unlooked = unlooked_failures(runtime.events)
     if unlooked:
-        node.stash[_SHOWN] = unlooked
-        pytest.fail(unlooked_text(unlooked), pytrace=False)
+        node.stash[_SHOWN] = tuple(unlooked)
+        pytest.fail(unlooked_text(unlooked, _keep(runtime, node)), pytrace=False)

@@ -41,7 +41,7 @@ def with_fixture(configured: ScfSettings, given: object, nodeid: str) -> ScfSett
     """What the fixture ``scf_settings`` gave, on top of the command line and the ini file."""
     if not isinstance(given, ScfSettings):
         raise pytest.UsageError(
-            f"{nodeid}: the fixture scf_settings gave {given!r} of type {type(given).__name__}; "
+            f"{nodeid}: the fixture scf_settings gave a value of type {type(given).__name__}; "
             "it returns ScfSettings(...)"
         )
     for name, value in given.changed().items():

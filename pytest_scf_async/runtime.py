@@ -7,6 +7,7 @@ import mmap
 import os
 import random
 import shutil
+import sys
 import tempfile
 import uuid
 import warnings
@@ -22,9 +23,17 @@ from .answers import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
 from .async_event import AsyncEvent, InstanceView, Json
 from .clock import SimulatedClock, duration_us, to_datetime, to_us
 from .deployment import changed_configuration, first_configuration, looked_up
-from .errors import CannotEndError, HarnessError, ScfAsyncWarning, ScfUsageError
+from .errors import (
+    CannotEndError,
+    HarnessError,
+    ScfApiError,
+    ScfAsyncWarning,
+    ScfUsageError,
+    hidden_from_users,
+    keywords_named,
+)
 from .function import Function
-from .instances import wire
+from .instances import measured, wire
 from .instances.calls import Call
 from .instances.code import Copy, resolve, resolve_again
 from .instances.event import Event, FunctionVersion
@@ -35,8 +44,10 @@ from .instances.termination import terminate
 from .instances.zygote import bury_shared_zygote, require_linux
 from .model import (
     LATEST,
+    RETENTION_US,
     EventRecord,
     Fact,
+    LogLine,
     OpenReadings,
     Status,
     StatusTrace,
@@ -47,14 +58,16 @@ from .settings import ScfSettings
 
 __all__ = ["ScfRuntime"]
 
+__tracebackhide__ = hidden_from_users
+
 
 class ScfRuntime:
     """The platform of one test: functions, events, and a clock of their own. Also a context manager.
 
     *settings* are the defaults of everything; *seed* is what request ids are drawn from; *lookup* are the directories
     in which relative code paths are looked up, by default the current one. Handlers find the directories *base_temp*
-    and *root* at their own paths, and may write to the former. *on_instance_started* and *on_event_ended* are told of
-    each cold start and of each end, in the middle of the call that runs it.
+    and *root* at their own paths, and may write to the former. *on_instance_started*, *on_event_ended* and
+    *on_log_line* are told of each cold start, each end and each line of a log, in the middle of the call that runs it.
     """
 
     def __init__(
@@ -68,6 +81,7 @@ class ScfRuntime:
         root: str | os.PathLike[str] | None = None,
         on_instance_started: Callable[[InstanceView], object] | None = None,
         on_event_ended: Callable[[AsyncEvent], object] | None = None,
+        on_log_line: Callable[[AsyncEvent, LogLine], object] | None = None,
     ) -> None:
         require_linux()
         self.settings: Final = settings if settings is not None else ScfSettings()
@@ -97,9 +111,11 @@ class ScfRuntime:
         self._deploy_source = "deploy(...)"
         self._on_event_ended = on_event_ended
         self._on_instance_started = on_instance_started
+        self._on_log_line = on_log_line
 
     # -- functions ---------------------------------------------------------------------------------------------------
 
+    @keywords_named("deploy(...)")
     def deploy(
         self,
         code: str | os.PathLike[str] | Callable[..., object],
@@ -241,7 +257,11 @@ class ScfRuntime:
     def get_async_event_status(self, request_id: str) -> AsyncEventStatus:
         """GetAsyncEventStatus (document 65704); ``ScfApiError`` ``ResourceNotFound.AsyncEvent`` where there is none."""
         self._lockstep.look()
-        record = self._trace.get(request_id, self.clock.now_us)
+        try:
+            record = self._trace.get(request_id, self.clock.now_us)
+        except ScfApiError as error:
+            hint = self._why_unknown(request_id)
+            raise ScfApiError(error.code, error.platform_message, hint) from None
         self._seen(record)
         return AsyncEventStatus(record.status, record.status_code, record.request_id)
 
@@ -335,6 +355,8 @@ class ScfRuntime:
             self._map.close()
             os.close(self._clock_file)
             bury_shared_zygote()
+            if "pytest_scf_async.plugin" not in sys.modules:  # a session does it at its end, once
+                measured.hand_in()
 
     def __enter__(self) -> ScfRuntime:
         return self
@@ -395,6 +417,9 @@ class ScfRuntime:
             facade = AsyncEvent(self._lockstep, event)
             self._events[record.request_id] = facade
             function.events.append(facade)
+            told = self._on_log_line
+            if told is not None:
+                event.on_line = lambda line: told(facade, line)
             self._lockstep.accept(event)
         return facade
 
@@ -477,6 +502,21 @@ class ScfRuntime:
         if function is None:
             raise api_error("ResourceNotFound.Function", function_name=name, namespace=namespace)
         return function
+
+    def _why_unknown(self, request_id: str) -> str | None:
+        """Why the platform does not know an event of this runtime."""
+        event = self._events.get(request_id)
+        if event is None:
+            return "this runtime accepted no such event"
+        end_us = event._event.record.end_us
+        if end_us is None or not event._event.record.recorded:
+            return "the status trace of its function is off, or was when it was accepted"
+        expired = to_datetime(end_us + RETENTION_US)
+        return (
+            f"its status was kept for 72 hours after its end, until {expired.isoformat()}"
+            if (self.clock.now >= expired)
+            else "the status trace of its function was switched off, or its function deleted"
+        )
 
     def _seen(self, record: EventRecord) -> None:
         self._events[record.request_id]._read()

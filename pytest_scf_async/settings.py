@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, timezone, tzinfo
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NoReturn, TypeVar
 
-from pytest_scf_async.errors import ScfUsageError
+from pytest_scf_async.errors import ScfUsageError, keywords_named
 
 __all__ = ["ScfSettings"]
 
@@ -19,6 +19,15 @@ LONGEST_DURATION: Final = 100 * 366 * 86_400
 CONSTRUCTOR_SOURCE: Final = "ScfSettings(...)"
 
 
+_Settings = TypeVar("_Settings")
+
+
+def _named(settings: type[_Settings]) -> type[_Settings]:
+    setattr(settings, "__init__", keywords_named(settings.__name__)(settings.__init__))  # noqa: B010  (typed for mypy)
+    return settings
+
+
+@_named
 @dataclass(frozen=True)
 class ScfSettings:
     """The settings of a runtime. Durations are seconds; a timedelta is taken too, and becomes its seconds.
@@ -62,18 +71,23 @@ class ScfSettings:
     terminate_without_trace: bool = True
     """Whether events of functions without status trace can be terminated."""
     region: str = "ap-guangzhou"
+    """The region in contexts and environments."""
     appid: str = "1250000000"
+    """The account's AppId there."""
     uin: str = "100000000000"
+    """The account's Uin there."""
     runtime: str = "Python3.10"
+    """The text in SCF_RUNTIME of functions unless deployed otherwise; the interpreter is the test's own."""
     namespace: str = "default"
+    """The namespace of functions unless deployed otherwise."""
     async_run: bool = True
     """Whether functions run asynchronously unless deployed otherwise."""
     trace: bool = True
     """Whether the status trace of functions is on unless deployed otherwise."""
     network: Literal["loopback", "all"] = "loopback"
     """What code of handlers may connect to: this machine's loopback only, or everything."""
-    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False)
-    """Environment variables of every function."""
+    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False, repr=False)
+    """Environment variables of every function; their values may be secrets, and are in no repr and no message."""
     status_reads_limit: int = 1000
     """Reads of an event's status without a blocking call in between after which a read is an error."""
     sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), compare=False, repr=False)
@@ -207,12 +221,14 @@ def _checked_zone(name: str, value: object, source: str) -> tzinfo:
 
 def _checked_environment(name: str, value: object, source: str) -> Mapping[str, str]:
     valid = "a mapping of str to str, as in {'BUCKET': 'exports'}"
-    if not isinstance(value, Mapping):
-        _refuse(name, value, source, valid)
+    if not isinstance(value, Mapping):  # what it says may be a secret
+        raise ScfUsageError(f"{name} of type {type(value).__name__} ({source}) is not valid: it is {valid}")
     checked: dict[str, str] = {}
     for key, text in value.items():
         if not isinstance(key, str) or not isinstance(text, str):
-            _refuse(f"{name}[{key!r}]", text, source, f"part of {valid}")
+            raise ScfUsageError(
+                f"{name}[{key!r}] of type {type(text).__name__} ({source}) is not valid: it is part of {valid}"
+            )
         checked[key] = text
     return MappingProxyType(checked)
 

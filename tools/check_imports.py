@@ -38,11 +38,16 @@ KNOWS: dict[str, frozenset[str]] = {
     "runtime": FACADE | {"answers", "async_event", "function"},
     "assertions": frozenset({"runtime", "answers", "async_event", "report", "clock", "model", "errors"}),
     "plugin_settings": frozenset({"settings", "errors"}),
-    "markers": frozenset({"runtime"}),
-    "sections": frozenset({"runtime", "async_event", "model"}),
+    "markers": frozenset({"errors", "runtime"}),
+    "measuring": MACHINERY,
+    "debugging": MACHINERY,
+    "timeouts": frozenset({"instances", "runtime"}),
+    "sections": frozenset({"async_event", "clock", "model", "report"}),
+    "artifacts": frozenset({"async_event", "clock", "report"}),
+    "live_log": frozenset({"async_event", "model"}),
     "plugin": FACADE
     | {"runtime", "answers", "async_event", "function", "assertions", "inside", "root"}
-    | {"plugin_settings", "markers", "sections"},
+    | {"plugin_settings", "markers", "sections", "artifacts", "live_log", "measuring", "debugging", "timeouts"},
     "root": FACADE | {"runtime", "answers", "async_event", "function", "assertions", "inside"},
 }
 
@@ -50,7 +55,7 @@ KNOWS: dict[str, frozenset[str]] = {
 OUTSIDERS_OF: dict[str, frozenset[str]] = {
     "inside": frozenset(),
     "wire": frozenset(),
-    "bootstrap": frozenset({"freezegun"}),
+    "bootstrap": frozenset({"freezegun", "coverage"}),
 }
 
 # `model` does no I/O, starts nothing and knows neither the real time nor pytest.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import CannotEndError
+from ..errors import CannotEndError, hidden_from_users
 from ..realtime import REAL
 from . import procfs, wire
 from .event import Event
@@ -15,6 +15,8 @@ from .instance import Instance
 
 if TYPE_CHECKING:
     from .lockstep import Lockstep
+
+__tracebackhide__ = hidden_from_users
 
 FIRST_LOOK = 0.02
 """Real seconds without a word from the instance that has the turn, after which ``/proc`` is looked at."""
@@ -57,6 +59,7 @@ class Patience:
         self.started = REAL.monotonic()
         self.progressed = self.checked = self.started
         self.progress = lockstep.progress
+        self.prompt_seconds = lockstep.prompt_seconds
         self.pictures: dict[int, object] = {}
         self.cpu: dict[int, tuple[tuple[int, int], int]] = {}
         """By instance: how often it had waited, and the processor time that it had used by then."""
@@ -94,7 +97,7 @@ class Patience:
         if now - self.progressed > settings.real_timeout:
             limit = f"{settings.real_timeout:g} real seconds (real_timeout, {settings.source('real_timeout')})"
             reason = f"nothing has happened for {limit}"
-        elif now - self.started > settings.real_limit:
+        elif now - self.started - (lockstep.prompt_seconds - self.prompt_seconds) > settings.real_limit:
             limit = f"{settings.real_limit:g} real seconds (real_limit, {settings.source('real_limit')})"
             reason = f"the call took {limit}"
         else:

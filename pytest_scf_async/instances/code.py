@@ -9,13 +9,15 @@ import stat
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import HarnessError, ScfUsageError
+from ..errors import HarnessError, ScfUsageError, did_you_mean, hidden_from_users
 from ..model import BeforeInit, before_init_arguments
 from .layers import check_readable, unpack
+
+__tracebackhide__ = hidden_from_users
 
 LARGEST_CODE = 500 * 1024 * 1024
 """Bytes of code that the platform takes, unpacked (document 11637)."""
@@ -132,7 +134,7 @@ def _find(path: str, given: str, lookup: tuple[str, ...], what: str = "code", fo
             continue
         return os.path.realpath(candidate)
     missing = " and no ".join(dict.fromkeys(map(os.path.abspath, candidates)))
-    raise ScfUsageError(f"{what} is {given!r}, and there is no {missing}; it takes {forms}")
+    raise ScfUsageError(f"{what} is {given!r}, and there is no {missing}{_near(candidates)}; it takes {forms}")
 
 
 def _of_file(text: str, lookup: tuple[str, ...], what: str = "code", forms: str = FORMS) -> Code:
@@ -245,3 +247,15 @@ def _picture(directory: str) -> list[tuple[str, int, int]]:
             if stat.S_ISREG(state.st_mode):
                 found.append((os.path.relpath(path, directory), state.st_mtime_ns, state.st_size))
     return found
+
+
+def _near(missing: Iterable[str]) -> str:
+    """Names what lies where something is *missing*, and is called much the same."""
+    for path in map(os.path.abspath, missing):
+        try:
+            near = did_you_mean(os.path.basename(path), sorted(os.listdir(os.path.dirname(path))))
+        except (OSError, ValueError):
+            continue
+        if near:
+            return near
+    return ""

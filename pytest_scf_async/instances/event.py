@@ -37,13 +37,17 @@ if TYPE_CHECKING:
     from .instance import Instance
 
 
+Disposition = Literal["handler", "default", "ignored", "blocked", "no process", "native"]
+"""What a SIGTERM met; native: code outside Python caught it."""
+
+
 @dataclass
 class SignalDelivery:
     """One SIGTERM of a graceful termination. Times are µs of simulated time since the epoch."""
 
     sent_us: int
     received: bool
-    disposition: Literal["handler", "default", "ignored", "blocked", "no process"]
+    disposition: Disposition
     """What the process did with SIGTERM when it came."""
     entered_us: int | None = None
     left_us: int | None = None
@@ -143,6 +147,8 @@ class Event:
     repeatable: bool = True
     looked_at: bool = False
     ended_by_close: bool = False
+    on_line: Callable[[LogLine], object] | None = None
+    """Told of each line of the log as it comes."""
 
     def __post_init__(self) -> None:
         self._apply(Fact.ACCEPTED)
@@ -237,7 +243,7 @@ class Event:
         else:
             self.timeline.append(Entry(first_us, "wait", what, count, last_us))
 
-    def signal_sent(self, disposition: Literal["handler", "default", "ignored", "blocked", "no process"]) -> None:
+    def signal_sent(self, disposition: Disposition) -> None:
         """A graceful termination: what SIGTERM met. Writes the platform's line and applies the fact."""
         received = disposition != "no process"
         delivery = SignalDelivery(self.now_us(), received, disposition)
@@ -324,8 +330,11 @@ class Event:
 
     def _line(self, text: str, source: Literal["Platform", "Custom"]) -> None:
         now = self.now_us()
-        self.log.append(LogLine(now, text, source))
+        line = LogLine(now, text, source)
+        self.log.append(line)
         self.timeline.append(Entry(now, "log", text))
+        if self.on_line is not None:
+            self.on_line(line)
 
 
 _MET = {
@@ -334,4 +343,5 @@ _MET = {
     "ignored": "the process ignores it",
     "blocked": "the process has blocked it",
     "no process": "there is no process yet",
+    "native": "code outside Python catches it, and user code has no handler",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import os
 import re
 from typing import TYPE_CHECKING
@@ -18,12 +19,18 @@ if TYPE_CHECKING:
 CHILDREN_SHOWN = 5
 STACKS_LIMIT = 1.0
 """Real seconds within which an instance has to write its stacks."""
+_STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 _FRAME = re.compile(r'  File "(?P<file>[^"]*)", line (?P<line>\d+) in (?P<name>.*)')
 
 
 def explain(lockstep: Lockstep, call: Call, reason: str) -> str:
     """The text of a ``CannotEndError``."""
-    lines = [f"{call.name} could not end: {reason}."]
+    return f"{call.name} could not end: {reason}.\n{what_instances_do(lockstep)}"
+
+
+def what_instances_do(lockstep: Lockstep) -> str:
+    """What the instance of each running event is doing, thread by thread, and what to do about it."""
+    lines: list[str] = []
     advice: list[str] = []
     running = lockstep.events_running()
     for event in running:
@@ -85,20 +92,42 @@ def stacks(instance: Instance) -> list[str]:
         instance.go_on()
     deadline = REAL.monotonic() + STACKS_LIMIT
     text = ""
-    while REAL.monotonic() < deadline:
-        found = instance.stacks()
-        if found and found == text and "(most recent call first)" in found and found.endswith("\n"):
-            break
-        text = found
+    while REAL.monotonic() < deadline and not _is_whole(text):
+        text = instance.stacks()
         os.sched_yield()
     if stopped:
         instance.stop()
-    lines = []
+    return _named(text)
+
+
+def _is_whole(text: str) -> bool:
+    """Whether all threads are written: the main thread is the oldest and comes last, down to the zygote's first line."""
+    last = text[text.rfind("\n", 0, -1) + 1 :]
+    match = _FRAME.match(last)
+    return text.endswith("\n") and (last == "  ...\n" or (match is not None and match["file"] == "<string>"))
+
+
+def _named(text: str) -> list[str]:
+    """The stacks of ``faulthandler``, each under a line that says whose it is; a frame of the user has its source."""
+    threads: list[tuple[str, list[re.Match[str]]]] = []
     for line in text.splitlines():
         match = _FRAME.match(line)
-        if match is None:
-            if line.strip() and not line.startswith("<"):
-                lines.append(line)
-        elif not match["file"].startswith(OWN_CODE) and match["file"] != "<string>":  # the zygote's first line
-            lines.append(f"  {match['file']}:{match['line']} in {match['name']}")
+        if match is not None and threads:
+            threads[-1][1].append(match)
+        elif line.rstrip().endswith("(most recent call first):"):
+            threads.append((line, []))
+    lines = []
+    for _, frames in threads:
+        on_main = bool(frames) and frames[-1]["file"] == "<string>"  # the zygote's first line
+        shown = [frame for frame in frames if not frame["file"].startswith(OWN_CODE) and frame["file"] != "<string>"]
+        of_user = [frame for frame in shown if not _is_library(frame["file"])]
+        name = "'MainThread'" if on_main else f"of {of_user[-1]['name']}()" if of_user else "of a library"
+        lines.append(f"thread {name}, most recent call first:")
+        for frame in shown:
+            source = linecache.getline(frame["file"], int(frame["line"])).strip() if frame in of_user else ""
+            lines.append(f"  {frame['file']}:{frame['line']} in {frame['name']}" + (f": {source}" if source else ""))
     return lines
+
+
+def _is_library(file: str) -> bool:
+    return file.startswith(_STANDARD_LIBRARY) or "site-packages" in file

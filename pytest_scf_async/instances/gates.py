@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..clock import WAKE_UP
-from ..errors import ScfUsageError
+from ..errors import ScfUsageError, hidden_from_users
 from . import wire
 from .event import Event, Gate
 from .instance import Instance
@@ -13,6 +13,8 @@ from .places import Place
 
 if TYPE_CHECKING:
     from .lockstep import Lockstep
+
+__tracebackhide__ = hidden_from_users
 
 
 class Gates:

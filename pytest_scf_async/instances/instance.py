@@ -97,6 +97,8 @@ class Instance:
     """What ``waits`` was when its lease ended because it does not speak: it gets none before its next wait."""
     _leased_read = 0
     """How many records of leased waits have been read."""
+    measured = False
+    """It runs under coverage, as the test process does."""
     released = False
     reclaimed_because: str | None = None
 
@@ -164,14 +166,14 @@ class Instance:
         self.channel.setblocking(False)
         return theirs
 
-    def become(self, owner: Owner, sandbox: Sandbox, clock_fd: int, config: wire.JsonObject) -> None:
+    def become(self, owner: Owner, sandbox: Sandbox, fds: list[int], config: wire.JsonObject) -> None:
         """Tell the process which function's instance it is; from here on *owner* hears it."""
         self.owner, self.sandbox, self.called = owner, sandbox, True
         if self.pidfd is not None:
             sandbox.started(self.pid, *self._disk)
             self._disk.clear()
         data = wire.json_frame(wire.BECOME, config)
-        descriptors = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [clock_fd]))]
+        descriptors = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
         try:
             sent = self.channel.sendmsg([data], descriptors)
         except (BrokenPipeError, ConnectionResetError):
@@ -442,5 +444,7 @@ def exit_text(status: int | None) -> str:
     if status is None:
         return "it is unknown how"
     if os.WIFSIGNALED(status):
-        return f"killed by signal {os.WTERMSIG(status)}"
+        number = os.WTERMSIG(status)
+        known = number in signal.Signals.__members__.values()
+        return f"killed by {signal.Signals(number).name} (signal {number})" if known else f"killed by signal {number}"
     return f"exit code {os.WEXITSTATUS(status)}"

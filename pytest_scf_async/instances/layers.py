@@ -8,7 +8,9 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 
-from ..errors import HarnessError, ScfUsageError
+from ..errors import HarnessError, ScfUsageError, hidden_from_users
+
+__tracebackhide__ = hidden_from_users
 
 OPT = "/opt"
 INSTANCES_OWN = ("/", "/tmp", "/dev", "/dev/shm", "/proc", "/sys", "/var", "/var/user", OPT)

@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ..clock import WAKE_UP, SimulatedClock, to_datetime
-from ..errors import CannotEndError, HarnessError, ScfAsyncError
+from ..errors import CannotEndError, HarnessError, ScfAsyncError, ScfUsageError, hidden_from_users
 from ..model import Fact, InstanceFate, transition
+from ..realtime import REAL
 from ..settings import ScfSettings
-from . import wire
+from . import measured, terminal, wire
 from .calls import LOOK_EVERY, Call, Patience
 from .event import Event
 from .explain import explain
@@ -27,6 +28,8 @@ from .instance import Instance
 from .pool import Pool
 from .reports import Reports
 from .zygote import Zygote
+
+__tracebackhide__ = hidden_from_users
 
 NO_END = 2**62
 """Later than anything that can be due, in µs since the epoch."""
@@ -40,7 +43,8 @@ def _after_fork() -> None:
         lockstep.forget()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Lockstep:
@@ -56,6 +60,8 @@ class Lockstep:
         """In order of acceptance."""
         self.todo: deque[Callable[[], None]] = deque()
         self.progress = 0
+        self.prompt_seconds = 0.0
+        """Real seconds in which a debugger's prompt was open: no call counts them."""
         self.calls = 0
         """Blocking calls so far."""
         self.on_end: Callable[[Event], None] = lambda _: None
@@ -208,6 +214,17 @@ class Lockstep:
             finally:
                 self._condition.release()
 
+    def ask_terminal(self, instance: Instance, text: str) -> None:
+        """A debugger in *instance* shows its prompt: nothing else happens until a line has been typed."""
+        began = REAL.monotonic()
+        line = None if terminal.ask is None else terminal.ask(text)
+        self.prompt_seconds += REAL.monotonic() - began
+        self.progress += 1
+        if not instance.gone:
+            instance.turn = True
+            instance.parks += 1
+            instance.send(wire.TYPED, {"line": line})
+
     def _zygote_died(self) -> None:
         for instance in list(self.pool.instances):
             if not instance.zygote.alive and not instance.gone:
@@ -262,6 +279,8 @@ class Lockstep:
         if self._driver is None:
             self.pump()
         while True:
+            if self._closed:
+                raise ScfUsageError(f"{call.name}: the runtime was closed, by another thread, while this call waited")
             if self._driver is not None and self._driver != threading.get_ident():
                 self._condition.wait(LOOK_EVERY)  # another caller hears for both
                 if call.done():
@@ -406,6 +425,7 @@ class Lockstep:
             self._closed = True
             self.todo.clear()
             instances = list(self.pool.instances)
+            measured.save(instances)
             for instance in instances:
                 instance.kill()  # all at once; each is waited for below
             problems: list[ScfAsyncError] = []

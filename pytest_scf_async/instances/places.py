@@ -11,9 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import CodeType
 
-from ..errors import ScfUsageError
+from ..errors import ScfUsageError, hidden_from_users
 from . import wire
 from .bootstrap.passes import own_instructions
+
+__tracebackhide__ = hidden_from_users
 
 FORMS = '"init", "export.py:42", "function_name" or "Class.method", the last three with "#3" for the third pass'
 

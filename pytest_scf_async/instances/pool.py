@@ -6,16 +6,18 @@ import signal
 from dataclasses import asdict
 
 from ..clock import DueThing, SimulatedClock
-from ..errors import HarnessError
+from ..errors import HarnessError, hidden_from_users
 from ..model import FunctionConfiguration
 from ..settings import ScfSettings
-from . import wire
+from . import measured, terminal, wire
 from .ears import Ears
 from .event import Event, FunctionVersion
 from .instance import Instance, Owner
 from .sandbox import Sandbox, Sandboxes
 from .spares import keep_spare, take_spare
 from .zygote import Zygote
+
+__tracebackhide__ = hidden_from_users
 
 IDLE = "idle"
 """Why an instance is reclaimed that no event used for long enough."""
@@ -75,6 +77,7 @@ class Pool:
     @staticmethod
     def kill(instance: Instance) -> None:
         """SIGKILL, and wait until the process and what it left are gone."""
+        measured.save([instance])
         instance.kill()
         if instance.zygote.hear_until(lambda: instance.gone, DEATH_LIMIT):
             return
@@ -147,6 +150,11 @@ class Pool:
             "code": [code.entry, *([] if before_init is None else [before_init.entry])],
             "environment": environment,
         }
+        coverage = measured.plan()
+        if coverage is not None:
+            hint["coverage"] = True
+        if terminal.ask is not None:
+            hint["debugger"] = True
         environment = {**environment, "HOSTNAME": f"scf-async-{self.started}"}
         try:
             instance = take_spare(zygote, hint) or Instance(zygote, hint)
@@ -157,7 +165,7 @@ class Pool:
         instance.become(
             owner,
             sandbox,
-            self.clock_fd,
+            [self.clock_fd] if coverage is None else [self.clock_fd, coverage[1]],
             {
                 "entry": code.entry,
                 "module": code.module,
@@ -169,10 +177,13 @@ class Pool:
                 "environment": environment,
                 "clock_reads_before_wait": self.settings.clock_reads_before_wait,
                 "network": function.configuration.network,
+                "debugger": terminal.ask is not None,
+                "coverage": None if coverage is None else coverage[0],
                 "memory_limited": function.configuration.memory is not None,
                 "before_init": None if before_init is None else asdict(before_init),
             },
         )
+        instance.measured = coverage is not None
         instance.children.background = function.configuration.background
         self.instances.append(instance)
         self.ears.add(instance)

@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from ..clock import WAKE_UP
-from ..errors import HarnessError, ScfAsyncWarning, ScfUsageError
+from ..errors import HarnessError, ScfAsyncWarning, ScfUsageError, hidden_from_users
 from ..model import Fact
 from . import wire
 from .event import Event
@@ -15,6 +15,8 @@ from .memory import GRACE, excess
 
 if TYPE_CHECKING:
     from .lockstep import Lockstep
+
+__tracebackhide__ = hidden_from_users
 
 SIGTERM = 15
 
@@ -37,6 +39,10 @@ class Reports:
             return
         if kind == wire.SIGNALS_HEARD:
             instance.children.asked = False
+            return
+        if kind == wire.TERMINAL:
+            text = str(instance.told(body)["text"])
+            self.lockstep.todo.append(lambda: self.lockstep.ask_terminal(instance, text))
             return
         self.lockstep.progress += 1
         message = instance.told(body)

@@ -5,11 +5,18 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
+from ..errors import ScfApiError, hidden_from_users
 from ..model import Fact, api_error
+from . import measured, wire
 from .calls import Call
 from .event import Event
 from .lockstep import Lockstep
 from .procfs import signal_state
+
+__tracebackhide__ = hidden_from_users
+
+
+_ENDED_EARLY = "it ended before its first wait: a gate such as run_to(...) or wait_for_log(...) has it stand earlier"
 
 
 def terminate(lockstep: Lockstep, event: Event, grace_shutdown: bool, *, settle_first: bool) -> None:
@@ -19,13 +26,15 @@ def terminate(lockstep: Lockstep, event: Event, grace_shutdown: bool, *, settle_
     ``FailedOperation.AsyncEventStatus`` when the event has ended.
     """
     name = f"terminate(grace_shutdown={grace_shutdown}) on event {event.request_id}"
+    ends_early = settle_first and not event.ended
     if settle_first and not event.ended:
         lockstep.drive(Call(name, lambda: lockstep.settled(event)))
     elif grace_shutdown:
         lockstep.look()
     if event.ended:
         named = f"async event {event.request_id}"
-        raise api_error("FailedOperation.AsyncEventStatus", event=named, status=event.status)
+        error = api_error("FailedOperation.AsyncEventStatus", event=named, status=event.status)
+        raise ScfApiError(error.code, error.platform_message, _ENDED_EARLY if ends_early else None)
     if not grace_shutdown:
         with lockstep.locked():
             lockstep.end(event, Fact.TERMINATED)
@@ -69,6 +78,10 @@ def _send_sigterm(lockstep: Lockstep, event: Event) -> Callable[[], bool]:
     elif state.blocked:
         event.signal_sent("blocked")
         answered = settled
+    elif state.caught and signal.SIGTERM not in instance.listening and event.function.hides_listening is None:
+        event.signal_sent("native")
+        instance.turn = True  # until it answers, which it can only when that code has run
+        answered = settled
     elif state.caught:
         event.signal_sent("handler")
         instance.signalled = True
@@ -78,5 +91,11 @@ def _send_sigterm(lockstep: Lockstep, event: Event) -> Callable[[], bool]:
         event.signal_sent("default")
         instance.turn = True
         answered = ended
+        measured.save([instance])
     instance.signal(signal.SIGTERM)
+    if event.signals[-1].disposition == "native":
+        instance.asked = True
+        instance.send(wire.ASK)
+    if instance.measured:
+        instance.signal(signal.SIGCONT)  # it saved what it measured, and stopped
     return answered

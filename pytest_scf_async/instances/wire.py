@@ -57,6 +57,9 @@ LEASED = 9
 SIGNALS_HEARD = 10
 """The answer to ASK_SIGNALS; no body."""
 
+TERMINAL = 11
+"""A debugger shows a text on the user's terminal, and waits for a TYPED."""
+
 BEFORE_INIT_RAISED = "BEFORE_INIT_RAISED"
 """The fact of an INIT_DONE that is no fact of the platform: the test's own function failed."""
 
@@ -70,8 +73,15 @@ ASK = 36
 ASK_SIGNALS = 37
 """Say when the handlers of all signals that have come by now have been called, or wait themselves."""
 
+SAVE_COVERAGE = 38
+"""Save what was measured, say so in CONTROL_COVERED, and stop: the process is about to be ended."""
+
+TYPED = 39
+"""The line that was typed; None at the end of the input."""
+
 BECOME = 37
-"""The first frame: which function to be an instance of; the descriptor of the clock's page comes with it."""
+"""The first frame: which function to be an instance of; the descriptor of the clock's page comes with it, and where
+the session is measured that of the file that takes what instances measured."""
 
 # The clock's page, one a runtime: 64-bit integers.
 CLOCK_NOW = 0
@@ -95,6 +105,8 @@ CONTROL_FORKS = 4
 """Changes before and after the instance starts a child process."""
 CONTROL_CHILDLESS = 5
 """Set by the harness: what CONTROL_FORKS was when no child of the instance, nor of its children, lived any more."""
+CONTROL_COVERED = 6
+"""How many times what was measured was saved because the harness asked."""
 SETUP_FAILED = 113
 """The exit code of an instance that could not become one: our fault, never the user's."""
 
@@ -118,6 +130,10 @@ STACKS_OFFSET = TEXTS_OFFSET + TEXTS_BYTES
 
 UPTIME_US = 3_600_000_000
 """``monotonic`` at the runtime's start: an hour, as of a machine that has been up for a while."""
+
+COVERED = struct.Struct("<8sII")
+"""What stands before each piece of what instances measured: a mark, the length, the checksum."""
+COVERED_MARK = b"\xc0vered\r\n"
 
 OWNER_MARK = "PYTEST_SCF_ASYNC_OWNER"
 """The environment variable that every process below the zygote inherits; its value names the session."""

@@ -449,4 +449,5 @@ def _after_fork() -> None:
 
 
 atexit.register(close_shared_zygote)
-os.register_at_fork(after_in_child=_after_fork)
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_after_fork)

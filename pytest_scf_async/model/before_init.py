@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pytest_scf_async.errors import ScfUsageError
+from pytest_scf_async.errors import ScfUsageError, hidden_from_users
 
 __all__ = ["BeforeInit", "before_init_arguments"]
+
+__tracebackhide__ = hidden_from_users
 
 _ARGUMENTS_RULE: Final = "it is a dict (keyword arguments) or a list (positional ones) of JSON values"
 

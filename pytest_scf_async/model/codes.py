@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from pytest_scf_async.errors import HarnessError, ScfApiError
+from pytest_scf_async.errors import HarnessError, ScfApiError, hidden_from_users
 
 __all__ = ["STATUS_CODES", "ErrorBody", "StatusCode", "api_error", "error_body", "timed_out_message"]
+
+__tracebackhide__ = hidden_from_users
 
 ErrorBody = dict[str, int | str]
 """The platform's error body: errorCode, errorMessage, requestId, stackTrace (user exceptions only), statusCode."""

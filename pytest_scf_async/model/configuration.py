@@ -9,7 +9,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Final, NoReturn
 
-from pytest_scf_async.errors import ScfUsageError
+from pytest_scf_async.errors import ScfUsageError, hidden_from_users
 from pytest_scf_async.model.before_init import BeforeInit
 
 __all__ = [
@@ -22,6 +22,8 @@ __all__ = [
     "function_configuration",
     "valid_name",
 ]
+
+__tracebackhide__ = hidden_from_users
 
 DEFAULT_SYNC_TIMEOUT: Final = 3
 """Seconds that an event of a sync function may run, unless configured (document 18586)."""
@@ -89,7 +91,7 @@ class FunctionConfiguration:
     timeout: int
     init_timeout: int
     memory: int | None
-    environment: Mapping[str, str] = field(hash=False)
+    environment: Mapping[str, str] = field(hash=False, repr=False)
     async_run: bool
     trace: bool
     max_instances: int | None
@@ -200,7 +202,8 @@ class _Check:
     def refuse_text(self, key: str, text: object, valid: str) -> NoReturn:
         source = self.source("environment")
         raise ScfUsageError(
-            f"environment[{key!r}]={text!r}{source} is not valid: the value of an environment variable {valid}"
+            f"environment[{key!r}] of type {type(text).__name__}{source} is not valid: "
+            f"the value of an environment variable {valid}"
         )
 
     def boolean(self, name: str, value: object) -> bool:
@@ -281,7 +284,10 @@ class _Check:
         if value is None:
             return MappingProxyType({})
         if not isinstance(value, Mapping):
-            self.refuse("environment", value, "it is a mapping of names to texts, as in {'BUCKET': 'exports'}")
+            raise ScfUsageError(  # what it says may be a secret
+                f"environment of type {type(value).__name__}{self.source('environment')} is not valid: "
+                "it is a mapping of names to texts, as in {'BUCKET': 'exports'}"
+            )
         size = 0
         for key, text in value.items():
             if not isinstance(key, str) or _VARIABLE.fullmatch(key) is None:

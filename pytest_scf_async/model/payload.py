@@ -7,9 +7,11 @@ import math
 import reprlib
 from typing import Final
 
-from pytest_scf_async.errors import ScfUsageError
+from pytest_scf_async.errors import ScfUsageError, hidden_from_users
 
 __all__ = ["ASYNC_PAYLOAD_LIMIT", "RESULT_LIMIT", "SYNC_PAYLOAD_LIMIT", "payload_text"]
+
+__tracebackhide__ = hidden_from_users
 
 ASYNC_PAYLOAD_LIMIT: Final = 128 * 1024
 """The most UTF-8 bytes of JSON that an async event may carry (document 11637)."""

@@ -11,12 +11,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from pytest_scf_async.errors import HarnessError
+from pytest_scf_async.errors import HarnessError, hidden_from_users
 from pytest_scf_async.model.codes import api_error
 from pytest_scf_async.model.records import INVOKE_TYPES, EventRecord
 from pytest_scf_async.model.statuses import State, Status
 
 __all__ = ["RETENTION_US", "EventPage", "Interval", "StatusTrace"]
+
+__tracebackhide__ = hidden_from_users
 
 RETENTION_US: Final = 72 * 3600 * 1_000_000
 """Microseconds for which an event is kept after its end: three times 24 hours (document 65704)."""

@@ -12,7 +12,11 @@ from typing import Final, Generic, TypeVar
 
 from pytest_scf_async.model.codes import api_error
 
+from ..errors import hidden_from_users
+
 __all__ = ["DEFAULT_ALIAS", "LATEST", "Versions"]
+
+__tracebackhide__ = hidden_from_users
 
 LATEST: Final = "$LATEST"
 DEFAULT_ALIAS: Final = "$DEFAULT"

@@ -77,6 +77,63 @@ def likely_cause(event: SeenEvent) -> str | None:
     return STATUS_CODES[code].meaning if code in STATUS_CODES else None
 
 
+def what_to_do(event: SeenEvent) -> str | None:
+    """One sentence with what usually mends it; None where nobody can know."""
+    if not event.record.state.ended:
+        return None
+    last = event.signals[-1] if event.signals else None
+    code = event.record.status_code
+    if last is not None:
+        if last.disposition == "default" and code == 439:
+            return _LISTEN if any(entry.text == _RESET for entry in event.timeline) else f"{_LISTEN}; {_LISTEN_FIRST}"
+        if last.disposition == "handler" and event.record.status is not Status.ABORTED:
+            return _after_handler(event, last)
+    if code == 433 and _is_endless(_last_wait(event)):
+        return _DEAD_LOCK
+    return _BY_CODE.get(code) if _fact(event) != Fact.RESULT_NOT_JSON.value else _of_result(event)
+
+
+def _of_result(event: SeenEvent) -> str:
+    if "coroutine" in _last_line(event):
+        return "make the handler a plain function that calls asyncio.run(...)"
+    return _RETURN_JSON
+
+
+def _after_handler(event: SeenEvent, last: Delivery) -> str | None:
+    if last.raised is not None and event.record.status_code == 430:
+        return "catch it around the work in the function and return a result: then the event is FINISHED"
+    if event.record.status_code == 439:
+        return "stop the work and return from the function: an event is FINISHED only when its function returns"
+    if last.raised is not None:
+        return (
+            "look for an `except Exception` around the work: let the error through there, or set a flag and look at it"
+        )
+    if event.record.status in (Status.FINISHED, Status.FAILED) and last.left_us is not None:
+        return "have the handler of SIGTERM set a flag that the work looks at, or raise an exception that ends the work"
+    return None
+
+
+_LISTEN = "call signal.signal(signal.SIGTERM, handler) in the main thread, at the top of the module or of the function"
+_LISTEN_FIRST = "wait_until_listening() in the test waits for that before it terminates"
+_DEAD_LOCK = (
+    "look for what was to end that wait: a lock that its own thread holds, two threads that hold each other's lock, "
+    "a notify or a put that never comes"
+)
+_RETURN_JSON = "return what json.dumps can write: dict, list, str, int, float, bool, None"
+_BY_CODE = {
+    433: "give the function a longer timeout (timeout=...), or have it stop in time",
+    434: "give the function more memory (memory=...), or have it work in smaller pieces",
+    407: "write a large result to an object store and return its key",
+}
+
+
+def function_traceback(event: SeenEvent) -> str:
+    """Where the function raised; nothing where it did not, or where only the writing of its result as JSON did."""
+    if _fact(event) == Fact.RESULT_NOT_JSON.value:
+        return ""
+    return str(event.error.get("stackTrace", "")).rstrip()
+
+
 def late_end_cause(event: SeenEvent) -> str | None:
     """One sentence about an end that came too late after the last SIGTERM."""
     if event.record.status is Status.FINISHED:
@@ -109,6 +166,7 @@ _MET = {
     "ignored": "the process ignores it (SIG_IGN)",
     "blocked": "the process has blocked it (pthread_sigmask)",
     "no process": "the event's instance had no process yet",
+    "native": "code outside Python caught it (faulthandler.register, say), and no Python handler was installed",
 }
 
 
@@ -158,6 +216,8 @@ _ENDED = "the process ended: "
 
 
 def _raised(event: SeenEvent) -> str:
+    if _fact(event) == Fact.RESULT_NOT_JSON.value and "coroutine" in _last_line(event):
+        return "the handler is an `async def`: calling it only makes a coroutine, and the platform does not await it"
     if _fact(event) == Fact.RESULT_NOT_JSON.value:
         return f"the handler returned what cannot be written as JSON: {_last_line(event)}"
     last = event.signals[-1] if event.signals else None
@@ -175,8 +235,19 @@ def _timed_out(event: SeenEvent) -> str:
         return str(_after_signal(event, f"the work went on until {timeout}"))
     if not configuration.async_run and configuration.sources.get("timeout", "default") == "default":
         return f"the timeout of a sync function is {configuration.timeout} s unless given"
-    wait = next((entry.text for entry in reversed(event.timeline) if entry.kind == "wait"), None)
+    wait = _last_wait(event)
+    if _is_endless(wait):
+        return f"it waited in {wait}, which nothing ended, until {timeout}"
     return f"it ran until {timeout}" + (f"; its last wait was {wait}" if wait else "")
+
+
+def _last_wait(event: SeenEvent) -> str | None:
+    return next((entry.text for entry in reversed(event.timeline) if entry.kind == "wait"), None)
+
+
+def _is_endless(wait: str | None) -> bool:
+    """Whether a wait, as the timeline has it, is for something that happens and not for a time."""
+    return wait is not None and "(" not in wait.partition(" at ")[0]
 
 
 def _aborted(event: SeenEvent) -> str:

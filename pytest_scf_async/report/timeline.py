@@ -7,6 +7,9 @@ from typing import Protocol
 
 LINE_LIMIT = 200
 """Characters of a log line that a timeline shows."""
+HEAD = 15
+TAIL = 30
+"""Lines of a long text that the text of a failure shows of its beginning, and of its end."""
 
 
 class TimelineEntry(Protocol):
@@ -27,6 +30,15 @@ class TimelineEntry(Protocol):
 def seconds_text(microseconds: int) -> str:
     """A span of simulated time in seconds: ``12.5 s``."""
     return f"{microseconds / 1_000_000:.6f}".rstrip("0").rstrip(".") + " s"
+
+
+def bounded(text: str, head: int = HEAD, tail: int = TAIL) -> str:
+    """*text*, or its first *head* and last *tail* lines where it has more."""
+    lines = text.splitlines()
+    left_out = len(lines) - head - tail
+    if left_out <= 1:
+        return text
+    return "\n".join((*lines[:head], f"... {left_out:,} lines are left out ...", *lines[-tail:]))
 
 
 def timeline_text(entries: Sequence[TimelineEntry], start_us: int) -> str:

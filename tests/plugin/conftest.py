@@ -54,8 +54,10 @@ def chosen_sandbox(pytestconfig: pytest.Config, pytester: pytest.Pytester, monke
 def project(pytester: pytest.Pytester, chosen_sandbox: str) -> pytest.Pytester:
     """A project with the handlers echo, raises and sleeps, in which every warning is an error."""
     shared_zygote(namespaces=chosen_sandbox != "none")  # runs in this process use it, and leave it
-    # Hypothesis would be imported anew, for half a second, at the end of each run in this process.
+    # Hypothesis would be imported anew, for half a second, at the end of each run in this process; the others have
+    # tests of their own, in test_beside_*.py.
     options = "--strict-markers -p no:cacheprovider -p no:hypothesispytest"
+    options += " -p no:randomly -p no:asyncio -p no:anyio"
     pytester.makeini(f"[pytest]\nfilterwarnings = error\naddopts = {options}")
     handlers = pytester.mkdir("handlers")
     for name, source in (("echo", ECHO), ("raises", RAISES), ("sleeps", SLEEPS)):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 WAITED = """
-import pytest
+import re, pytest
 from pytest_scf_async import *
 
 @pytest.mark.scf_function("handlers/export.py:main_handler", payload={payload})
@@ -22,37 +22,67 @@ def waited(check: str, payload: object = None) -> str:
 
 
 def returning(expression: str, *before: str) -> str:
-    return "\n".join(("def main_handler(event, context):", *(f"    {line}" for line in before), f"    return {expression}"))
+    return "\n".join(
+        ("def main_handler(event, context):", *(f"    {line}" for line in before), f"    return {expression}")
+    )
 
 
-ROWS = returning('{"rows": 3, "files": ["a.csv", "b.csv"], "complete": False}', 'print("row 1")', 'print("row 2")', 'print("uploaded")')
+ROWS = returning(
+    '{"rows": 3, "files": ["a.csv", "b.csv"], "complete": False}',
+    'print("row 1")',
+    'print("row 2")',
+    'print("uploaded")',
+)
 
 
 @pytest.mark.parametrize(
-    ("name", "handler", "check"),
+    ("handler", "check"),
     [
-        ("wrong_result", ROWS, 'assert_finished(async_event, {"rows": 4, "files": ["a.csv", "b.csv"], "complete": True})'),
-        ("wrong_short_result", returning("2"), "assert_finished(async_event, result=3)"),
-        ("log_lines_in_another_order", ROWS, 'assert_log_order(async_event, ["uploaded", "row 2"])'),
-        ("line_never_logged", ROWS, 'assert_logged(async_event, "uploded")'),
-        ("line_of_a_pattern_never_logged", ROWS, 'assert_logged(async_event, re.compile(r"row \\d\\d"))'),
-        ("result_of_a_failed_event", returning('event["table"]["name"]'), "assert async_event.result == 1"),
-        ("result_not_json", returning("{1, 2, 3}"), "assert_finished(async_event)"),
-        ("os_exit", returning("1", "import os", "os._exit(3)"), "assert_finished(async_event)"),
-        ("segmentation_fault", returning("1", "import os, signal", "os.kill(os.getpid(), signal.SIGSEGV)"), "assert_finished(async_event)"),
-        ("import_error", "import tencentcloud_cos\n\ndef main_handler(event, context): ...", "assert_finished(async_event)"),
-        ("syntax_error", "def main_handler(event, context)\n    return 1", "assert_finished(async_event)"),
-        ("missing_handler", "def main_hander(event, context): ...", "assert_finished(async_event)"),
-        ("async_def_handler", "async " + returning("1"), "assert_finished(async_event)"),
-        ("handler_with_one_argument", "def main_handler(event):\n    return 1", "assert_finished(async_event)"),
-        ("another_failure", returning("1", 'raise ValueError("boom")'), "assert_timed_out(async_event)"),
-        ("handler_that_calls_sys_exit", returning("1", "import sys", "sys.exit(0)"), "assert_finished(async_event)"),
-        ("result_too_large", returning('"x" * 7_000_000'), "assert_finished(async_event)"),
+        pytest.param(
+            ROWS,
+            'assert_finished(async_event, {"rows": 4, "files": ["a.csv", "b.csv"], "complete": True})',
+            id="wrong_result",
+        ),
+        pytest.param(returning("2"), "assert_finished(async_event, result=3)", id="wrong_short_result"),
+        pytest.param(ROWS, 'assert_log_order(async_event, ["uploaded", "row 2"])', id="log_lines_in_another_order"),
+        pytest.param(ROWS, 'assert_logged(async_event, "uploded")', id="line_never_logged"),
+        pytest.param(
+            ROWS, 'assert_logged(async_event, re.compile(r"row \\d\\d"))', id="line_of_a_pattern_never_logged"
+        ),
+        pytest.param(
+            returning('event["table"]["name"]'), "assert async_event.result == 1", id="result_of_a_failed_event"
+        ),
+        pytest.param(returning("{1, 2, 3}"), "assert_finished(async_event)", id="result_not_json"),
+        pytest.param(returning("1", "import os", "os._exit(3)"), "assert_finished(async_event)", id="os_exit"),
+        pytest.param(
+            returning("1", "import os, signal", "os.kill(os.getpid(), signal.SIGSEGV)"),
+            "assert_finished(async_event)",
+            id="segmentation_fault",
+        ),
+        pytest.param(
+            "import tencentcloud_cos\n\ndef main_handler(event, context): ...",
+            "assert_finished(async_event)",
+            id="import_error",
+        ),
+        pytest.param(
+            "def main_handler(event, context)\n    return 1", "assert_finished(async_event)", id="syntax_error"
+        ),
+        pytest.param("def export(event, context): ...", "assert_finished(async_event)", id="missing_handler"),
+        pytest.param("async " + returning("1"), "assert_finished(async_event)", id="async_def_handler"),
+        pytest.param(
+            "def main_handler(event):\n    return 1", "assert_finished(async_event)", id="handler_with_one_argument"
+        ),
+        pytest.param(returning("1", 'raise ValueError("boom")'), "assert_timed_out(async_event)", id="another_failure"),
+        pytest.param(
+            returning("1", "import sys", "sys.exit(0)"),
+            "assert_finished(async_event)",
+            id="handler_that_calls_sys_exit",
+        ),
+        pytest.param(returning('"x" * 7_000_000'), "assert_finished(async_event)", id="result_too_large"),
     ],
-    ids=lambda value: None,
 )
-def test_end(request: pytest.FixtureRequest, catalogue: Callable[..., str], name: str, handler: str, check: str) -> None:
-    catalogue(handler=handler, test=waited(check).replace("import pytest\n", "import re\nimport pytest\n", 1), name=name)
+def test_end(catalogue: Callable[..., str], handler: str, check: str) -> None:
+    catalogue(handler=handler, test=waited(check))
 
 
 def test_result_of_a_running_event(catalogue: Callable[..., str]) -> None:

@@ -71,7 +71,10 @@ def test_handler_installed_too_late(catalogue: Callable[..., str]) -> None:
 
 
 def test_handler_that_raises(catalogue: Callable[..., str]) -> None:
-    catalogue(handler=LISTENS.format(body='raise RuntimeError("no checkpoint")'), test=terminated("assert_signal_handled(async_event)"))
+    catalogue(
+        handler=LISTENS.format(body='raise RuntimeError("no checkpoint")'),
+        test=terminated("assert_signal_handled(async_event)"),
+    )
 
 
 def test_handler_that_swallows_and_goes_on(catalogue: Callable[..., str]) -> None:
@@ -206,10 +209,10 @@ def test_sigterm_before_there_is_a_process(catalogue: Callable[..., str]) -> Non
 
 def test_sigterm_caught_by_no_python_handler(catalogue: Callable[..., str]) -> None:
     handler = """
-        import faulthandler, signal, sys, time
+        import faulthandler, os, signal, time
 
         def main_handler(event, context):
-            faulthandler.register(signal.SIGTERM, file=sys.stdout, all_threads=False)
+            faulthandler.register(signal.SIGTERM, file=open(os.devnull, "w"))
             time.sleep(60)
     """
     catalogue(handler=handler, test=terminated("assert_signal_handled(async_event)"))

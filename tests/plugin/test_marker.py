@@ -74,7 +74,7 @@ def test_code_may_be_a_function_as_a_keyword(project: pytest.Pytester) -> None:
     [
         (
             '"handlers/echo.py:main_handler", tiemout=5',
-            "its scf_function marker has the keyword 'tiemout'; valid are code, handler, *timeout, *, payload",
+            "its scf_function marker has the keyword 'tiemout'; did you mean 'timeout'? (valid are code, *, payload)",
         ),
         (
             "timeout=5",

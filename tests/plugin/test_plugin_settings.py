@@ -161,7 +161,7 @@ def test_what_the_fixture_gives_has_to_be_settings(project: pytest.Pytester) -> 
     )
     result = project.runpytest()
     result.assert_outcomes(errors=1)
-    sentence = "test_wrong.py::test_it: the fixture scf_settings gave {'timeout': 5} of type dict; it returns *"
+    sentence = "test_wrong.py::test_it: the fixture scf_settings gave a value of type dict; it returns *"
     result.stdout.fnmatch_lines([sentence])
 
 

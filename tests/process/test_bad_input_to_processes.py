@@ -142,9 +142,9 @@ def test_a_zip_that_reaches_outside_is_refused(runtime, tmp_path):
         ({"environment": {"SCF_X": "v"}}, "the environment variable 'SCF_X' (deploy(...)) is not valid: the platform"),
         ({"environment": {"QCLOUD_X": "v"}}, "reserves names that start with QCLOUD_"),
         ({"environment": {"TENCENTCLOUD_X": "v"}}, "reserves names that start with TENCENTCLOUD_"),
-        ({"environment": {"X": 3}}, "environment['X']=3 (deploy(...)) is not valid"),
+        ({"environment": {"X": 3}}, "environment['X'] of type int (deploy(...)) is not valid"),
         ({"environment": {"X": "v" * 4096}}, "environment of 4,097 bytes (deploy(...)) is not valid"),
-        ({"environment": ["X"]}, "environment=['X'] (deploy(...)) is not valid"),
+        ({"environment": ["X"]}, "environment of type list (deploy(...)) is not valid"),
         ({"name": "1st"}, "name='1st' (deploy(...)) is not valid"),
         ({"namespace": "a b"}, "namespace='a b' (deploy(...)) is not valid"),
         ({"runtime": "Python4"}, "runtime='Python4' (deploy(...)) is not valid: the platform has Python2.7"),
@@ -214,7 +214,7 @@ def test_an_unknown_qualifier_and_invoke_type_are_refused(deploy):
 def test_the_result_of_an_event_that_runs_says_to_wait(deploy):
     event = deploy(WORKS).invoke_async()
 
-    with pytest.raises(HandlerError, match=r"is RUNNING and has no result yet; call wait\(\) first") as refusal:
+    with pytest.raises(HandlerError, match=r"no result yet: none of its code has run; call wait\(\) first") as refusal:
         _ = event.result
 
     assert refusal.value.body == {}

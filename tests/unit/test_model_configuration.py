@@ -191,7 +191,14 @@ def test_a_name_that_only_looks_reserved_is_taken(key):
 @pytest.mark.parametrize("value", [1, None, b"x", True, "a\0b", "\ud800"])
 def test_a_bad_environment_value_is_refused(value):
     message = refusal(environment={"A": value})
-    assert message.startswith(f"environment['A']={value!r} is not valid: the value of an environment variable ")
+    of = type(value).__name__
+    assert message.startswith(f"environment['A'] of type {of} is not valid: the value of an environment variable ")
+
+
+@pytest.mark.parametrize("value", [{"A": b"canary"}, {"A": "canary\0"}, {"A": "canary\ud800"}, ["A=canary"], "canary"])
+def test_a_refusal_of_an_environment_does_not_tell_its_values(value):
+    assert "canary" not in refusal(environment=value)
+    assert "canary" not in repr(configure(environment={"A": "canary"}))
 
 
 @pytest.mark.parametrize("value", [["A=1"], "A=1", 1])

@@ -20,7 +20,6 @@ from .. import wire
 from .door import door
 from .standins import stand_in
 
-_real_kill = os.kill
 _measured: coverage.Coverage | None = None
 _sink = -1
 _identity: tuple[int, int] = (0, 0)
@@ -84,28 +83,29 @@ def _write() -> None:
     state = os.fstat(_sink)
     if data == _saved or (state.st_dev, state.st_ino) != _identity:
         return
-    os.write(_sink, wire.COVERED.pack(wire.COVERED_MAGIC, len(data), zlib.crc32(data)) + data)
+    os.write(_sink, wire.COVERED.pack(wire.COVERED_MARK, len(data), zlib.crc32(data)) + data)
     _saved = data
 
 
 def _save_before_ends() -> None:
-    for name in ("_exit", "abort", "execv", "execve", "kill", "killpg"):
+    for name in ("_exit", "abort", "execv", "execve", "killpg"):
         setattr(os, name, stand_in("posix", name, _saving_first(getattr(os, name))))
     for name in ("raise_signal", "pthread_kill"):
         setattr(signal, name, stand_in("_signal", name, _saving_first(getattr(signal, name))))
+    real_kill, saving_kill = os.kill, _saving_first(os.kill)
+
+    def kill(pid: Any, signal: Any, /) -> None:
+        others = isinstance(pid, int) and pid > 0 and pid != os.getpid()
+        (real_kill if others else saving_kill)(pid, signal)
+
+    os.kill = stand_in("posix", "kill", kill)
 
 
 def _saving_first(real: Callable[..., Any]) -> Callable[..., Any]:
     """*real*, before which the process saves: it may not come back."""
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        if not _is_harmless(args):
-            save()
+        save()
         return real(*args, **kwargs)
 
     return call
-
-
-def _is_harmless(args: tuple[Any, ...]) -> bool:
-    """Whether *args* are those of ``os.kill`` for another process, which are the many."""
-    return len(args) == 2 and isinstance(args[0], int) and args[0] not in (0, -1, os.getpid()) and args[0] > 0

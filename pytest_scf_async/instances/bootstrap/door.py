@@ -16,6 +16,7 @@ import heapq
 import json
 import os
 import select
+import signal
 import socket
 import sys
 from collections import deque
@@ -30,6 +31,8 @@ from .waits import Section, ThreadState, Wait, describe_caller, user_frame
 
 _get_ident = _thread.get_ident
 _write = os.write
+_own_pid = os.getpid
+_stop = os.kill
 
 
 class Door:
@@ -48,6 +51,10 @@ class Door:
         self.follow: Callable[[], None] | None = None
         """What each thread does, once it goes on, when ``followed`` has changed: the gates at lines are others."""
         self.followed = 0
+        self.save: Callable[[], None] | None = None
+        """Saves what coverage has measured, where the session is measured."""
+        self.save_asked = False
+        """The harness is about to end this process."""
         self.call_handler_followed: Callable[[Any, int, FrameType | None], None] | None = None
         """Calls a signal's handler, once there have been gates at lines."""
 
@@ -102,6 +109,8 @@ class Door:
         self.reader: ThreadState | None = None
         self.gate_wait: Wait | None = None
         self.idle_wait: Wait | None = None
+        self.terminal_wait: Wait | None = None
+        self.typed: str | None = None
         self.invocation: wire.JsonObject | None = None
 
     def join(self, clock_page: Any) -> None:
@@ -248,6 +257,21 @@ class Door:
             self.park(None, "", enlist=self._enlist_gate)
         finally:
             self.veto(-1)
+
+    def ask_terminal(self, text: str) -> str:
+        """Show *text* on the user's terminal, and give the line that is typed; empty at the end of the input."""
+        self.send(wire.json_frame(wire.TERMINAL, {"text": text}))
+        self.veto(1)
+        try:
+            self.park(None, "", enlist=self._enlist_typed)
+        finally:
+            self.veto(-1)
+        typed, self.typed = self.typed, None
+        return typed or ""
+
+    def _enlist_typed(self, wait: Wait) -> bool:
+        self.terminal_wait = wait
+        return self.typed is None
 
     def _enlist_idle(self, wait: Wait) -> bool:
         self.idle_wait = wait
@@ -412,6 +436,7 @@ class Door:
         try:
             with self.lock:
                 self._read_messages()
+            self._save_and_stop()
         finally:
             self._leave(main)
         thread = self._current()
@@ -577,6 +602,7 @@ class Door:
                 elif self.reader is thread:
                     with self.lock:
                         self._read_messages()
+                    self._save_and_stop()
 
     def _follow(self, thread: ThreadState) -> None:
         thread.followed = self.followed
@@ -642,9 +668,25 @@ class Door:
                 self.gates_changed(json.loads(body))
             elif kind == wire.ASK:
                 self._report()
+            elif kind == wire.TYPED:
+                self.typed = json.loads(body)["line"] or ""
+                if self.terminal_wait is not None and not self.terminal_wait.over:
+                    self._grant(self.terminal_wait)
+            elif kind == wire.SAVE_COVERAGE:
+                self.save_asked = True
             elif kind == wire.ASK_SIGNALS:
                 self.signals_asked = True
                 self.main.ring()
+
+    def _save_and_stop(self) -> None:
+        """What the harness may have asked for before it ends this process: nothing of user code runs after it."""
+        if not self.save_asked:
+            return
+        self.save_asked = False
+        if self.save is not None:
+            self.save()
+        self.control_page[wire.CONTROL_COVERED] += 1
+        _stop(_own_pid(), signal.SIGSTOP)
 
     def _take_turn(self) -> None:
         self.leased.clear()

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from .. import wire
-from . import clocks, linux, literal_tmp, loading, mounts, network, output, signals, threads, tracebacks
+from . import clocks, debugger, linux, literal_tmp, loading, mounts, network, output, signals, threads, tracebacks
 from .door import door
 
 RESULT_LIMIT = 6 * 1024 * 1024
@@ -82,16 +82,16 @@ def _rehearse(control_file: int) -> None:
     _peak_rss()
 
 
-def _hear_what_to_be(channel: socket.socket) -> tuple[wire.JsonObject, int]:
-    """Wait for the first frame: what it says, and the descriptor of the clock's page."""
+def _hear_what_to_be(channel: socket.socket) -> tuple[wire.JsonObject, int, list[int]]:
+    """Wait for the first frame: what it says, the descriptor of the clock's page, and others."""
     frames = wire.FrameReader()
-    clock_file = -1
+    clock_file, others = -1, []
     while True:
-        data, ancillary, _, _ = channel.recvmsg(1 << 16, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC)
+        data, ancillary, _, _ = channel.recvmsg(1 << 16, socket.CMSG_SPACE(2 * 4), socket.MSG_CMSG_CLOEXEC)
         if not data:
             os._exit(0)  # nobody needed it
         for _, _, payload in ancillary:
-            (clock_file,) = array.array("i", payload[:4])
+            clock_file, *others = array.array("i", payload[: len(payload) // 4 * 4])
         found = list(frames.feed(data))
         if found and clock_file < 0:  # the kernel drops a descriptor for which there is no room
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
@@ -99,10 +99,10 @@ def _hear_what_to_be(channel: socket.socket) -> tuple[wire.JsonObject, int]:
             _, body = found.pop(0)
             door.heard = found
             door.frames = frames
-            return json.loads(body), clock_file
+            return json.loads(body), clock_file, others
 
 
-def _become(config: wire.JsonObject, clock_file: int) -> None:
+def _become(config: wire.JsonObject, clock_file: int, others: list[int]) -> None:
     """Become an instance of the function that *config* says."""
     prepare(config["environment"])
     if config["sandbox"] is not None:
@@ -114,6 +114,13 @@ def _become(config: wire.JsonObject, clock_file: int) -> None:
     door.join(clock_page)
     if config["network"] == "loopback":
         network.guard()
+    if config["debugger"]:
+        debugger.install()
+    if config["coverage"] is not None:
+        from . import covered  # noqa: PLC0415  (it imports coverage)
+
+        (sink,) = others
+        covered.start(config["coverage"], sink)
 
 
 class _Unserialisable(Exception):
@@ -132,7 +139,10 @@ def _result_text(result: object) -> str:
 
 
 def _failure(fact: str, error: BaseException) -> wire.JsonObject:
-    return {"fact": fact, "trace": tracebacks.format_exception(error)}
+    trace = tracebacks.format_exception(error)
+    if type(error).__name__ == "BdbQuit" and not debugger.enabled:  # pdb found nobody to ask
+        trace += f"{debugger.NO_TERMINAL}\n"
+    return {"fact": fact, "trace": trace}
 
 
 def _call(handler: Any, invocation: wire.JsonObject) -> wire.JsonObject:
@@ -244,6 +254,8 @@ def _serve(config: wire.JsonObject) -> None:
         output.flush()
         if not door.active:  # a child that user code forked came back out of the handler
             os._exit(0)
+        if door.save is not None:
+            door.save()
         answer["rss"] = _peak_rss() - _start_rss
         door.send(wire.json_frame(wire.RESULT, answer))
 
@@ -279,8 +291,8 @@ def main(nonce: str, fds: Sequence[int], zygote: int) -> NoReturn:
             channel = _stand_ready(nonce, fds, zygote)
             if not select.select([channel], [], [], 0)[0]:
                 _rehearse(fds[2])
-            config, clock_file = _hear_what_to_be(channel)
-            _become(config, clock_file)
+            config, clock_file, others = _hear_what_to_be(channel)
+            _become(config, clock_file, others)
             gc.enable()
             _start_rss = door.control_page[wire.CONTROL_MEMORY_AT_FORK] = _peak_rss()
         except BaseException:

@@ -31,7 +31,7 @@ locks.install()
 threads.install()
 
 from .. import wire  # noqa: E402
-from . import children, freezing, gates, instance, keeper, linux, loading, mounts, network, output  # noqa: E402
+from . import children, debugger, freezing, gates, instance, keeper, linux, loading, mounts, network, output  # noqa: E402
 from .door import door  # noqa: E402
 
 PACKET = 1 << 18
@@ -115,6 +115,10 @@ class Zygote:
         for path in hint["code"]:
             loading.compile_ahead(path)
         instance.prepare(hint["environment"])
+        if "debugger" in hint:
+            debugger.install()
+        if "coverage" in hint:
+            import coverage.sqldata  # noqa: F401, PLC0415  (instances of a session that is measured need it)
 
     def _spawn(self, number: int, fds: array.array[int]) -> None:
         pid = pidfd = -1
@@ -214,6 +218,7 @@ def main(connection: int, owner: int, nonce: str, preload: list[str], place: str
     sys.argv = ["bootstrap.py"]
     output.install()
     gates.install()
+    sys.breakpointhook = debugger.refuse
     mark = os.environ.pop(wire.OWNER_MARK)
     os.putenv(wire.OWNER_MARK, mark)  # what an instance starts inherits it; user code does not see it
     linux.adopt_orphans()

@@ -1,0 +1,56 @@
+"""Hypothesis: the runtime is made inside the test, a new one for each example."""
+
+from __future__ import annotations
+
+import pytest
+
+RECIPE = """
+    from hypothesis import given, settings, strategies
+    from hypothesis import Phase
+    from pytest_scf_async import ScfRuntime, assert_finished
+
+    PHASES = set(Phase) - {{Phase.explain}}
+
+    @settings(deadline=None, max_examples=20, phases=PHASES, database=None, derandomize=True)
+    @given(strategies.integers() | strategies.lists(strategies.text()))
+    def test_it(payload):
+        with ScfRuntime() as runtime:
+            event = runtime.deploy({function}).invoke_async(payload).wait()
+            assert_finished(event, result=payload)
+
+    def stubborn(event, context):
+        return event if not isinstance(event, int) or event < 17 else event - 1
+"""
+
+
+@pytest.fixture
+def properties(project: pytest.Pytester) -> pytest.Pytester:
+    project.makeini("[pytest]\nfilterwarnings = error\naddopts = -p no:randomly -p no:asyncio -p no:anyio")
+    return project
+
+
+def test_a_property_that_holds(properties: pytest.Pytester) -> None:
+    properties.makepyfile(RECIPE.format(function="'handlers/echo.py:main_handler'"))
+    properties.runpytest_subprocess("--hypothesis-seed=1").assert_outcomes(passed=1)
+
+
+def test_a_property_that_does_not_hold_is_shrunk(properties: pytest.Pytester) -> None:
+    properties.makepyfile(RECIPE.format(function="stubborn").replace("max_examples=20", "max_examples=200"))
+    result = properties.runpytest_subprocess()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*payload=17*"])
+    assert "Flaky" not in result.stdout.str()
+
+
+def test_the_fixture_inside_a_property_is_refused_by_hypothesis(properties: pytest.Pytester) -> None:
+    properties.makepyfile(
+        """
+        from hypothesis import given, strategies
+
+        @given(strategies.integers())
+        def test_it(scf_runtime, number): pass
+        """
+    )
+    result = properties.runpytest_subprocess()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*FailedHealthCheck*function-scoped fixture*"])

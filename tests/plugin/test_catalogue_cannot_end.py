@@ -1,0 +1,139 @@
+"""The catalogue of failures: calls that cannot end, and what each thread of the instance is doing then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+SOON = "--scf-async-real-timeout=1"
+WAITS = """
+import pytest
+
+@pytest.mark.scf_function("handlers/export.py:main_handler")
+def test_export(async_event):
+    async_event.wait()
+"""
+
+
+def test_held_by_a_child(catalogue: Callable[..., str]) -> None:
+    handler = """
+        import subprocess
+
+        def main_handler(event, context):
+            subprocess.run(["sleep", "3600"])
+    """
+    catalogue(SOON, handler=handler, test=WAITS)
+
+
+def test_held_by_a_socket(catalogue: Callable[..., str]) -> None:
+    handler = """
+        import socket
+
+        def main_handler(event, context):
+            server = socket.create_server(("127.0.0.1", 0))
+            client = socket.create_connection(server.getsockname())
+            client.recv(100)
+    """
+    catalogue(SOON, handler=handler, test=WAITS)
+
+
+def test_a_named_thread_is_held(catalogue: Callable[..., str]) -> None:
+    handler = """
+        import socket, threading
+
+        def upload(client):
+            client.recv(100)
+
+        def main_handler(event, context):
+            server = socket.create_server(("127.0.0.1", 0))
+            client = socket.create_connection(server.getsockname())
+            uploader = threading.Thread(target=upload, args=(client,), name="uploader")
+            uploader.start()
+            uploader.join()
+    """
+    text = catalogue(SOON, handler=handler, test=WAITS)
+    assert "thread of upload(), most" in text
+    assert "'MainThread'" in text
+
+
+def test_asyncio_is_held(catalogue: Callable[..., str]) -> None:
+    handler = """
+        import asyncio
+
+        async def export(reader):
+            return await reader.read(100)
+
+        async def run():
+            kept = []
+            server = await asyncio.start_server(lambda *streams: kept.append(streams), "127.0.0.1", 0)
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            return await export(reader)
+
+        def main_handler(event, context):
+            asyncio.run(run())
+    """
+    catalogue(SOON, handler=handler, test=WAITS)
+
+
+def test_loop_that_computes(catalogue: Callable[..., str]) -> None:
+    handler = """
+        def main_handler(event, context):
+            while True: pass
+    """
+    catalogue(SOON, "--scf-async-compute-grace=0.1", handler=handler, test=WAITS)
+
+
+def test_lock_dead_lock(catalogue: Callable[..., str]) -> None:
+    handler = """
+        import threading
+
+        rows = threading.Lock()
+
+        def main_handler(event, context):
+            with rows:
+                with rows:
+                    return "never"
+    """
+    test = """
+        import pytest
+        from pytest_scf_async import assert_finished
+
+        @pytest.mark.scf_function("handlers/export.py:main_handler", timeout=60)
+        def test_export(async_event):
+            assert_finished(async_event.wait())
+    """
+    text = catalogue(handler=handler, test=test)
+    assert "lock" in text.lower()
+
+
+def test_time_would_have_to_pass_at_a_gate(catalogue: Callable[..., str]) -> None:
+    test = """
+        def test_export(scf_runtime):
+            sleeps = scf_runtime.deploy("handlers/sleeps.py:main_handler")
+            first, second = sleeps.invoke_async(), sleeps.invoke_async()
+            first.wait_for_log("going")
+            second.wait()
+    """
+    catalogue(test=test)
+
+
+def test_polling_a_status(catalogue: Callable[..., str]) -> None:
+    test = """
+        import pytest
+
+        @pytest.mark.scf_function("handlers/sleeps.py:main_handler")
+        def test_export(async_event):
+            while async_event.status == "RUNNING":
+                pass
+    """
+    catalogue(test=test)
+
+
+def test_wait_until_that_stays_false(catalogue: Callable[..., str]) -> None:
+    test = """
+        import pytest
+
+        @pytest.mark.scf_function("handlers/sleeps.py:main_handler")
+        def test_export(async_event, scf_runtime):
+            scf_runtime.wait_until(lambda: len(async_event.log) > 100, within=60)
+    """
+    catalogue(test=test)

@@ -1,0 +1,97 @@
+"""The catalogue of failures: what a test asked for that cannot be, refused with what is valid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+MARKED = """
+import pytest
+
+@pytest.mark.scf_function({arguments})
+def test_export(async_event):
+    async_event.wait()
+"""
+DEPLOYS = """
+def main_handler(event, context):
+    return 1
+
+def test_export(scf_runtime):
+    {statement}
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param('"handlers/echo.py:main_handler", timout=60', id="typo_in_a_marker_keyword"),
+        pytest.param('"handlers/ecoh.py:main_handler"', id="typo_in_the_path_of_a_handler"),
+        pytest.param('"handlers/echo.py"', id="path_without_a_handler"),
+        pytest.param('"handlers/echo.py:main_handler", payload={1, 2}', id="payload_not_json"),
+        pytest.param('"handlers/echo.py:main_handler", timeout=-5', id="negative_timeout"),
+        pytest.param('"handlers/echo.py:main_handler", environment={"ROWS": 5}', id="environment_that_is_no_text"),
+    ],
+)
+def test_marker(catalogue: Callable[..., str], arguments: str) -> None:
+    catalogue(test=MARKED.format(arguments=arguments))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        pytest.param('scf_runtime.deploy(main_handler, env={"ROWS": "5"})', id="deploy_with_env"),
+        pytest.param("scf_runtime.deploy(main_handler).invoke_async({1, 2})", id="invoke_with_a_payload_not_json"),
+        pytest.param("scf_runtime.deploy(lambda event, context: 1)", id="lambda_as_a_handler"),
+        pytest.param("scf_runtime.deploy(main_handler).update(env={})", id="update_with_env"),
+        pytest.param(
+            'scf_runtime.deploy(main_handler).invoke_async().run_to("test_export.py:99")', id="place_not_there"
+        ),
+    ],
+)
+def test_call(catalogue: Callable[..., str], statement: str) -> None:
+    catalogue(test=DEPLOYS.format(statement=statement))
+
+
+def test_function_defined_in_a_test(catalogue: Callable[..., str]) -> None:
+    test = """
+        def test_export(scf_runtime):
+            def main_handler(event, context):
+                return 1
+
+            scf_runtime.deploy(main_handler)
+    """
+    catalogue(test=test)
+
+
+def test_fixture_without_a_marker(catalogue: Callable[..., str]) -> None:
+    test = """
+        def test_export(async_event):
+            async_event.wait()
+    """
+    catalogue(test=test)
+
+
+def test_parametrize_without_indirect(catalogue: Callable[..., str]) -> None:
+    test = """
+        import pytest
+        from pytest_scf_async import assert_finished
+
+        @pytest.mark.scf_function("handlers/echo.py:main_handler")
+        @pytest.mark.parametrize("async_event", [{"rows": 1}])
+        def test_export(async_event):
+            assert_finished(async_event)
+    """
+    catalogue(test=test)
+
+
+def test_typo_in_a_setting(catalogue: Callable[..., str]) -> None:
+    conftest = """
+        import pytest
+        from pytest_scf_async import ScfSettings
+
+        @pytest.fixture
+        def scf_settings():
+            return ScfSettings(timout=60)
+    """
+    catalogue(test=MARKED.format(arguments='"handlers/echo.py:main_handler"'), files={"conftest.py": conftest})

@@ -1,0 +1,81 @@
+"""Every code block of README.md and docs/ runs.
+
+A block's first line names the file that it is: ``# handlers/export.py``, ``# test_export.py``, ``# conftest.py``,
+``# pytest.ini``, ``# pyproject.toml``. The blocks of a page make one project, and the page's tests are run in it;
+configuration files are each tried alone, with --strict-config. A console block's lines ``$ pytest …`` are run in it.
+What cannot run has ``<!-- not run: why -->`` on the line before it, and is counted.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from docs_support import MARK, TREE, Block, blocks
+
+PAGES = ("README.md", *sorted(f"docs/{path.name}" for path in (TREE / "docs").glob("*.md")))
+NOT_RUN = {"README.md": 2}
+"""How many blocks of a page are marked as not run; none elsewhere."""
+CONFIGURATION = ("ini", "toml")
+OF_ASYNCIO = "ignore:The configuration option"
+"""What pytest-asyncio, which is there for other tests, complains about."""
+
+
+def commands(block: Block) -> list[list[str]]:
+    """The command lines of a console block."""
+    lines = [line[2:] for line in block.text.splitlines() if line.startswith("$ ")]
+    assert lines, f"line {block.line}: a console block has no line that begins with $"
+    return [shlex.split(line, comments=True) for line in lines]
+
+
+@pytest.mark.timeout(300)  # a page is several sessions of pytest
+@pytest.mark.parametrize("page", PAGES)
+def test_the_blocks_of_a_page_run(page: str, pytester: pytest.Pytester, chosen_sandbox: str) -> None:
+    asked: list[list[str]] = []
+    tests = 0
+    for block in blocks(page):
+        where = f"{page}:{block.line}"
+        if block.not_run or block.language == "text":
+            continue
+        if block.language == "console":
+            asked += commands(block)
+            continue
+        assert block.language in ("python", *CONFIGURATION), f"{where}: nothing runs a block of {block.language!r}"
+        assert block.name is not None, f"{where}: its first line names no file, as in # handlers/export.py"
+        file = pytester.path / block.name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(block.text, encoding="utf-8")
+        if block.language in CONFIGURATION:
+            done = pytester.runpytest_inprocess(
+                "--strict-config", "-W", OF_ASYNCIO, "--co", "-q", "--ignore-glob=*", f"--config-file={file}"
+            )
+            assert done.ret == pytest.ExitCode.NO_TESTS_COLLECTED, where
+            file.unlink()
+        tests += block.text.count("\ndef test_") if Path(block.name).name.startswith("test_") else 0
+    if tests:
+        done = pytester.runpytest_subprocess("-W", "error", "-W", OF_ASYNCIO, "-p", "no:cacheprovider")
+        assert done.ret == pytest.ExitCode.OK
+        assert done.parseoutcomes()["passed"] >= tests
+    for command, *arguments in asked:
+        assert command == "pytest", f"{page}: nothing runs the command {command!r}; mark the block as not run"
+        if not arguments:
+            continue  # that was the run above
+        done = pytester.runpytest_subprocess(*arguments)
+        assert done.ret == pytest.ExitCode.OK, f"{page}: $ {command} {' '.join(arguments)}"
+
+
+def test_what_does_not_run_is_marked_and_counted() -> None:
+    marked = {page: sum(block.not_run is not None for block in blocks(page)) for page in PAGES}
+    assert {page: number for page, number in marked.items() if number} == NOT_RUN
+    for page in PAGES:
+        text = (TREE / page).read_text(encoding="utf-8")
+        assert len(MARK.findall(text)) == marked[page], f"{page}: a mark has no block below it"
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in PAGES:
+        text = (TREE / page).read_text(encoding="utf-8")
+        for target in re.findall(r"\]\((?!https?:)([^)#\s]+)[^)]*\)", text):
+            assert ((TREE / page).parent / target).exists(), f"{page}: {target}"

@@ -1,0 +1,106 @@
+"""docs/reference.md names what there is, all of it and nothing else; and what there is has docstrings."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pytest_scf_async
+from pytest_scf_async import AsyncEvent, Function, ScfRuntime, ScfSettings, SimulatedClock, hookspecs, plugin
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
+PUBLIC = pytest_scf_async.__all__
+OF_THE_RUNTIME = {"attach", "call_at", "detach", "pop_due", "next_due_us", "jump"}
+"""Methods of the clock that its runtime uses: no user needs them."""
+
+
+def rows(title: str) -> list[list[str]]:
+    """The rows of the tables below the heading *title*."""
+    section = PAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    assert section, f"there is no section {title}"
+    found = [re.split(r" (?<!\\)\| ", line.strip("| ")) for line in section.splitlines() if line.startswith("| `")]
+    assert found, f"the section {title} has no table"
+    return found
+
+
+def names(title: str) -> list[str]:
+    """What the first column has, without arguments."""
+    return [row[0].strip("`").partition("(")[0] for row in rows(title)]
+
+
+def members(of: type, besides: Iterable[str] = ()) -> set[str]:
+    return {name for name in vars(of) if not name.startswith("_")} - set(besides)
+
+
+def test_the_settings_with_their_defaults_and_options() -> None:
+    table = {row[0].strip("`"): row[1:] for row in rows("Settings") if not row[0].startswith("`--")}
+    assert list(table) == list(ScfSettings.names())
+    defaults = ScfSettings()
+    for name, (default, option, _) in table.items():
+        value: Any = getattr(defaults, name)
+        shown = {"time_zone": "UTC+8", "environment": "`{}`"}.get(name, f"`{value!r}`")
+        assert (name, default, option) == (name, shown, "yes" if name in plugin.OPTIONS else "no")
+
+
+def test_every_option_of_the_command_line_and_the_ini_file(pytestconfig: pytest.Config) -> None:
+    shown = {row[0].strip("`").partition("=")[0] for row in rows("Settings") if row[0].startswith("`--")}
+    shown |= {f"--scf-async-{name.replace('_', '-')}" for name in plugin.OPTIONS}
+    parser = pytest.Parser(_ispytest=True)
+    plugin.pytest_addoption(parser)
+    (group,) = (group for group in parser._groups if group.name == "scf-async")
+    assert {name for option in group.options for name in option.names()} == shown
+    assert set(parser._inidict) == {name.strip("-").replace("-", "_") for name in shown}
+
+
+def test_the_fixtures() -> None:
+    found = {name: fixture for name, fixture in vars(plugin).items() if type(fixture).__name__.startswith("Fixture")}
+    assert sorted(names("Fixtures")) == sorted(found)
+    for row in rows("Fixtures"):
+        marked = found[row[0].strip("`")]
+        assert marked._fixture_function_marker.scope == row[1]
+        returned = inspect.signature(marked._fixture_function).return_annotation
+        assert row[2].strip("`") in (returned, returned.removeprefix("Iterator[").removesuffix("]"))
+
+
+def test_the_keywords_of_deploy() -> None:
+    assert names("Keywords of `deploy`") == [
+        name for name in inspect.signature(ScfRuntime.deploy).parameters if name != "self"
+    ]
+
+
+@pytest.mark.parametrize("of", [ScfRuntime, Function, AsyncEvent, SimulatedClock])
+def test_the_members(of: type) -> None:
+    assert set(names(f"`{of.__name__}`")) == members(of, OF_THE_RUNTIME)
+
+
+def test_the_helpers_with_their_arguments() -> None:
+    shown = {row[0].strip("`").partition("(")[0]: row[0] for row in rows("Assertion helpers")}
+    assert list(shown) == [name for name in PUBLIC if name.startswith("assert_")]
+    for name, call in shown.items():
+        given = [each.rstrip("=…") for each in call.strip("`").partition("(")[2].rstrip(")").split(", ")]
+        assert given == list(inspect.signature(getattr(pytest_scf_async, name)).parameters)
+
+
+def test_the_hooks() -> None:
+    assert names("Hooks") == [name for name in vars(hookspecs) if name.startswith("pytest_scf_async_")]
+
+
+def test_the_errors() -> None:
+    assert names("Errors") == [name for name in PUBLIC if name.endswith(("Error", "Warning"))]
+    assert all(len(row) == 3 and row[2] for row in rows("Errors"))
+
+
+def test_every_public_name_is_somewhere() -> None:
+    assert [name for name in PUBLIC if f"`{name}" not in PAGE] == []
+
+
+def test_everything_public_has_a_docstring() -> None:
+    bare = [name for name in PUBLIC if not inspect.getdoc(getattr(pytest_scf_async, name))]
+    for of in (ScfRuntime, Function, AsyncEvent, SimulatedClock, pytest_scf_async.EventLog):
+        bare += [f"{of.__name__}.{name}" for name in members(of) if not inspect.getdoc(vars(of)[name])]
+    assert bare == []

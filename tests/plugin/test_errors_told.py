@@ -1,0 +1,121 @@
+"""Errors that need an instance, or a second thread, to be told: what they say, and that they come at once."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from pytest_scf_async import (
+    HandlerError,
+    ScfApiError,
+    ScfRuntime,
+    ScfSettings,
+    ScfUsageError,
+    assert_finished,
+)
+
+
+def sleeps(event: object, context: object) -> str:
+    time.sleep(3600)
+    return "slept"
+
+
+def returns(event: object, context: object) -> object:
+    return event
+
+
+def computes(event: object, context: object) -> None:
+    while True:
+        pass
+
+
+def caught_by_c_code(event: object, context: object) -> str:
+    faulthandler.register(signal.SIGTERM, file=open(os.devnull, "w"))  # noqa: SIM115  (for life)
+    time.sleep(60)
+    return "slept"
+
+
+def test_a_runtime_that_is_closed_while_another_thread_waits() -> None:
+    runtime = ScfRuntime(ScfSettings(real_timeout=60, compute_grace=60))
+    event = runtime.deploy(computes).invoke_async()
+    told: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            event.wait()
+        except BaseException as error:
+            told.append(error)
+
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    while event._event.phase != "running":
+        time.sleep(0)
+    runtime.close()
+    waiter.join(30)
+    assert not waiter.is_alive()
+    assert [type(error) for error in told] == [ScfUsageError]
+    assert str(told[0]) == (
+        f"wait() on event {event.request_id}: the runtime was closed, by another thread, while this call waited"
+    )
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_sigterm_that_only_c_code_catches_ends_nothing(scf_runtime: ScfRuntime, times: int) -> None:
+    event = scf_runtime.deploy(caught_by_c_code).invoke_async()
+    before = time.monotonic()
+    for _ in range(times):
+        event.terminate(grace_shutdown=True)
+    assert time.monotonic() - before < scf_runtime.settings.real_timeout / 2
+    assert [each.disposition for each in event.signals] == ["native"] * times
+    assert [each.received for each in event.signals] == [True] * times
+    assert [each.entered_at for each in event.signals] == [None] * times
+    assert event.doing == "parked"
+    assert_finished(event.wait(), "slept")
+    assert event.duration is not None
+    assert event.duration.total_seconds() == 60
+
+
+def test_the_platforms_message_stays_as_it_is_beside_a_hint(scf_runtime: ScfRuntime) -> None:
+    event = scf_runtime.deploy(returns).invoke_async()
+    with pytest.raises(ScfApiError, match=r"\(it ended before its first wait: a gate such as run_to") as early:
+        event.terminate()
+    assert early.value.platform_message.endswith("can be terminated.")
+    with pytest.raises(ScfApiError, match=r"can be terminated\.$") as late:
+        event.terminate()
+    assert late.value.platform_message == early.value.platform_message
+    with pytest.raises(ScfApiError, match=r"\(this runtime accepted no such event\)$"):
+        scf_runtime.get_async_event_status("nobody's")
+
+
+def test_a_result_that_is_not_there_says_why(scf_runtime: ScfRuntime) -> None:
+    event = scf_runtime.deploy(sleeps, timeout=60).invoke_async()
+    with pytest.raises(HandlerError, match=r"no result yet: none of its code has run; call wait\(\) first$"):
+        assert event.result is None
+    event.settle()
+    with pytest.raises(HandlerError, match=r"has no result yet; call wait\(\) first$"):
+        assert event.result is None
+    event.wait()
+    with pytest.raises(HandlerError, match=r"\nlikely cause: it ran until its timeout of 60 s .*\nwhat to do: give"):
+        assert event.result is None
+
+
+@pytest.mark.parametrize(
+    ("keyword", "hint"),
+    [("env", "; did you mean 'environment'?"), ("timout", "; did you mean 'timeout'?"), ("xyz", "")],
+)
+def test_a_keyword_that_is_not_there_names_a_near_one(scf_runtime: ScfRuntime, keyword: str, hint: str) -> None:
+    function = scf_runtime.deploy(returns)
+    with pytest.raises(ScfUsageError) as deploy:
+        scf_runtime.deploy(returns, **{keyword: None})  # type: ignore[arg-type]
+    assert str(deploy.value).startswith(f"deploy(...) has no keyword {keyword!r}{hint} (valid are code, handler, ")
+    with pytest.raises(ScfUsageError) as update:
+        function.update(**{keyword: None})  # type: ignore[arg-type]
+    assert str(update.value) == f"update(...) has no keyword {keyword!r}{hint}"
+    with pytest.raises(ScfUsageError) as settings:
+        ScfSettings(**{keyword: None})  # type: ignore[arg-type]
+    assert str(settings.value).startswith(f"ScfSettings has no keyword {keyword!r}{hint} (valid are ")

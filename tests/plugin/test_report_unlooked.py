@@ -1,0 +1,94 @@
+"""Corners of the rule that a FAILED event nobody looked at fails its test at teardown."""
+
+from __future__ import annotations
+
+import pytest
+
+MIXED = """
+    import pytest
+
+    @pytest.mark.scf_function("handlers/raises.py:main_handler")
+    class TestIt:
+        def test_unlooked(self, async_event):
+            async_event.wait()
+
+        def test_failed_already(self, async_event):
+            async_event.wait()
+            assert 1 == 2
+
+        @pytest.mark.xfail(reason="known", strict=True)
+        def test_xfail(self, async_event):
+            async_event.wait()
+            assert 1 == 2
+
+        def test_imperative_xfail(self, async_event):
+            async_event.wait()
+            pytest.xfail("half-way")
+
+        def test_skips(self, async_event):
+            async_event.wait()
+            pytest.skip("half-way")
+
+        def test_ended_by_the_harness(self, async_event):
+            pass
+"""
+
+
+@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "xdist"])
+def test_of_all_ends_of_a_test_one_is_failed_for_it(project: pytest.Pytester, workers: tuple[str, ...]) -> None:
+    project.makepyfile(MIXED)
+    result = project.runpytest_subprocess("-rE", *workers)
+    result.assert_outcomes(passed=2, failed=1, xfailed=2, skipped=1, errors=1)
+    assert result.stdout.str().count("and the test never looked at it; assert_failed(") == 1
+    result.stdout.fnmatch_lines(["ERROR *::TestIt::test_unlooked*"])
+
+
+def test_it_is_a_failure_that_a_mark_xfail_may_expect_as_any_other(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.xfail
+        @pytest.mark.scf_function("handlers/raises.py:main_handler")
+        def test_it(async_event):
+            async_event.wait()
+        """
+    )
+    project.runpytest().assert_outcomes(xpassed=1, xfailed=1)
+
+
+def test_a_setup_that_failed_is_not_failed_for_it_as_well(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        import pytest
+
+        @pytest.fixture
+        def breaks(async_event):
+            async_event.wait()
+            raise RuntimeError("broken")
+
+        @pytest.mark.scf_function("handlers/raises.py:main_handler")
+        def test_it(breaks): pass
+        """
+    )
+    result = project.runpytest()
+    result.assert_outcomes(errors=1)
+    assert "never looked at" not in result.stdout.str()
+
+
+def test_ten_of_many_are_told_and_the_rest_counted(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        def test_it(scf_runtime):
+            function = scf_runtime.deploy("handlers/raises.py:main_handler")
+            function.deployed = scf_runtime.deploy("handlers/echo.py:main_handler").run("a word")
+            for _ in range(15):
+                function.invoke_async().wait()
+        """
+    )
+    result = project.runpytest("-rN")
+    result.assert_outcomes(passed=1, errors=1)
+    output = result.stdout.str()
+    assert output.count("and the test never looked at it") == 10
+    assert output.count("5 more FAILED events that the test never looked at are not shown") == 1
+    assert output.count("- scf async event ") == 1  # the one of echo; the others are told already

@@ -1,0 +1,102 @@
+"""pytest-timeout and ``--durations``: real time stays real for them, and a test that runs out of it says why."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+
+import pytest
+
+COMPUTES = """
+    def main_handler(event, context):
+        print("computes")
+        spin()
+
+    def spin():
+        while True:
+            pass
+"""
+WAITS = """
+    import os
+
+    def main_handler(event, context):
+        os.read(os.pipe()[0], 1)
+"""
+
+
+@pytest.fixture
+def limited(project: pytest.Pytester) -> pytest.Pytester:
+    for name, source in (("computes", COMPUTES), ("waits", WAITS)):
+        project.path.joinpath("handlers", f"{name}.py").write_text(textwrap.dedent(source), encoding="utf-8")
+    project.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.timeout(1.5)
+        @pytest.mark.parametrize("name", ["computes", "waits"])
+        def test_it(scf_runtime, name):
+            event = scf_runtime.deploy(f"handlers/{name}.py:main_handler").invoke_async()
+            sleeping = scf_runtime.deploy("handlers/sleeps.py:main_handler").invoke_async()
+            scf_runtime.wait_all([event, sleeping])
+        """
+    )
+    return project
+
+
+@pytest.mark.parametrize("method", ["signal", "thread"])
+@pytest.mark.parametrize(
+    ("name", "line"), [("computes", r"computes\.py:[78] in spin"), ("waits", r"waits\.py:5 in main_h")]
+)
+def test_a_test_out_of_time_says_what_each_instance_does(
+    limited: pytest.Pytester, method: str, name: str, line: str
+) -> None:
+    result = limited.runpytest_subprocess(f"--timeout-method={method}", "-p", "no:xdist", "-k", name)
+    text = result.stdout.str() + result.stderr.str()
+    assert result.ret == 1
+    assert "scf async: what the instances were doing" in text
+    doing = "computing" if name == "computes" else "held by a real wait"
+    assert re.search(rf"event \S+ of {name} is {doing}", text)
+    assert re.search(line, text)
+    if name == "waits":
+        assert " of sleeps is parked in sleep(3600) at sleeps.py:6" in text
+    assert "What to do: " in text
+
+
+def test_simulated_days_take_no_time_of_a_timeout(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        import datetime
+        import pytest
+
+        @pytest.mark.timeout(5)
+        def test_days(scf_runtime, scf_clock):
+            function = scf_runtime.deploy("handlers/sleeps.py:main_handler")
+            begin = scf_clock.now
+            for _ in range(24):
+                assert function.run() == "slept"
+            scf_clock.advance(datetime.timedelta(days=3))
+            assert scf_clock.now - begin == datetime.timedelta(days=4)
+        """
+    )
+    result = project.runpytest_subprocess("--durations=0", "--durations-min=0")
+    result.assert_outcomes(passed=1)
+    (seconds,) = re.findall(r"([\d.]+)s call ", result.stdout.str())
+    assert float(seconds) < 5
+
+
+def test_freezegun_in_the_test_freezes_no_bound(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        import freezegun
+        import pytest
+
+        @pytest.mark.timeout(30)
+        @freezegun.freeze_time("2020-01-01")
+        def test_frozen(scf_runtime):
+            assert scf_runtime.deploy("handlers/sleeps.py:main_handler").run() == "slept"
+        """
+    )
+    result = project.runpytest_subprocess("--durations=0", "--durations-min=0")
+    result.assert_outcomes(passed=1)
+    (seconds,) = re.findall(r"([\d.]+)s call ", result.stdout.str())
+    assert 0 < float(seconds) < 20

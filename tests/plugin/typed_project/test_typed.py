@@ -1,0 +1,169 @@
+"""A typed project that uses every public name: type checkers look at it, and pytest runs it."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+import pytest_scf_async.inside
+from pytest_scf_async import (
+    AsyncEvent,
+    AsyncEventPage,
+    AsyncEventStatus,
+    AsyncEventSummary,
+    CannotEndError,
+    EventLog,
+    Function,
+    GateNotReachedError,
+    HandlerError,
+    HarnessError,
+    InstanceView,
+    Record,
+    ScfApiError,
+    ScfAsyncError,
+    ScfAsyncWarning,
+    ScfRuntime,
+    ScfSettings,
+    ScfUsageError,
+    SignalView,
+    SimulatedClock,
+    Status,
+    UnsupportedPlatformError,
+    assert_expired,
+    assert_failed,
+    assert_finished,
+    assert_log_order,
+    assert_logged,
+    assert_no_signal,
+    assert_nothing_lost,
+    assert_reclaimed,
+    assert_reused,
+    assert_signal_handled,
+    assert_signal_received,
+    assert_signal_reception_failed,
+    assert_status,
+    assert_stopped_within,
+    assert_terminated,
+    assert_timed_out,
+    assert_transitions,
+    assert_user_exit,
+)
+
+EXPORT = "export.py:main_handler"
+START = datetime(2026, 1, 1, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def scf_settings() -> ScfSettings:
+    return ScfSettings(start=START, timeout=timedelta(minutes=5).total_seconds(), environment={"ROWS": "3"})
+
+
+@pytest.mark.scf_function(EXPORT, payload={"rows": 3}, timeout=timedelta(minutes=1))
+def test_a_finished_event(async_event: AsyncEvent, scf_function: Function, scf_clock: SimulatedClock) -> None:
+    ended: AsyncEvent = async_event.wait()
+    assert_status(ended, Status.FINISHED)
+    assert_status(ended, "FINISHED")
+    assert_finished(ended, result={"rows": 3})
+    assert_transitions(ended, ["RUNNING", Status.FINISHED])
+    assert_logged(ended, "row 1")
+    assert_logged(ended, re.compile(r"row \d"))
+    assert_log_order(ended, ["row 0", re.compile("row 2")])
+    assert_no_signal(ended)
+    assert_nothing_lost(ended)
+    assert_reused(ended)
+    log: EventLog = ended.log
+    first_line: str = log[0].text
+    at: datetime = log[0].time
+    some: list[str] = [line.text for line in log[1:3]]
+    records: list[Record] = ended.records
+    name: str = records[0].name
+    instance: InstanceView | None = ended.instance
+    duration: timedelta | None = ended.duration
+    status, since = ended.transitions[-1]
+    assert (status is Status.FINISHED, since, name) == (True, ended.ended_at, "rows")
+    assert (first_line, at, len(some), duration) == (
+        log[0].text,
+        scf_clock.now - timedelta(seconds=3),
+        2,
+        timedelta(seconds=3),
+    )
+    assert instance is not None
+    assert instance.alive
+    warm = scf_function.invoke_async({"rows": 1}).wait()
+    assert_reused(ended, by=warm)
+    error: dict[str, int | str] | None = warm.error
+    assert error is None
+
+
+@pytest.mark.scf_function(EXPORT, payload={"rows": 100})
+def test_an_interrupted_event(async_event: AsyncEvent) -> None:
+    async_event.wait_until_listening().wait_for_log("row 1", count=1)
+    async_event.run_to("export.py:18").settle()
+    async_event.terminate(grace_shutdown=True, when="settled")
+    assert_signal_received(async_event)
+    assert_finished(async_event.wait())
+    assert_signal_handled(async_event)
+    assert_stopped_within(async_event, seconds=2)
+    assert_stopped_within(async_event, timedelta(seconds=2))
+    signals: list[SignalView] = async_event.signals
+    assert signals[0].disposition == "handler"
+
+
+@pytest.mark.scf_function(EXPORT, payload={"rows": 1})
+def test_a_signal_that_comes_too_early(async_event: AsyncEvent) -> None:
+    async_event.terminate(grace_shutdown=True, when="now")
+    assert_signal_reception_failed(async_event)
+
+
+def test_other_ends(scf_runtime: ScfRuntime) -> None:
+    export = scf_runtime.deploy(EXPORT, timeout=5, environment={"A": "b"}, max_instances=4)
+    exits, late, forced = (export.invoke_async(payload) for payload in ({"exit": 1}, {"rows": 60}, {"rows": 60}))
+    forced.terminate()
+    scf_runtime.wait_all([exits, late])
+    assert_user_exit(exits)
+    assert_failed(exits, code=439)
+    assert_timed_out(late)
+    assert_terminated(forced)
+    assert_reclaimed(forced)
+    with pytest.raises(HandlerError) as failed:
+        assert late.result is None
+    assert failed.value.body["statusCode"] == 433
+
+
+def test_the_operations(scf_runtime: ScfRuntime) -> None:
+    export = scf_runtime.deploy(EXPORT, name="export")
+    event = export.invoke_async({"rows": 1}, invoke_type="COS").wait()
+    page: AsyncEventPage = scf_runtime.list_async_events("export", status=["FINISHED"], limit=10)
+    row: AsyncEventSummary = page.events[0]
+    found: AsyncEventStatus = scf_runtime.get_async_event_status(row.invoke_request_id)
+    assert (page.total_count, found.status, row.status) == (1, Status.FINISHED, event.status)
+    with pytest.raises(ScfApiError) as refused:
+        scf_runtime.terminate_async_event("export", event.request_id, grace_shutdown=True)
+    code: str = refused.value.code
+    assert code == "FailedOperation.AsyncEventStatus"
+    scf_runtime.clock.advance(timedelta(hours=72))
+    assert_expired(scf_runtime, event.request_id)
+
+
+def test_the_errors(scf_runtime: ScfRuntime) -> None:
+    event = scf_runtime.deploy(EXPORT).invoke_async({"rows": 1})
+    with pytest.raises(GateNotReachedError):
+        event.wait_for_log("never")
+    with pytest.raises(ScfUsageError):
+        scf_runtime.event("nobody")
+    with pytest.raises(CannotEndError):
+        scf_runtime.wait_until(lambda: False, within=timedelta(seconds=1))
+    kinds: list[type[ScfAsyncError]] = [HarnessError, UnsupportedPlatformError]
+    assert all(issubclass(kind, ScfAsyncError) for kind in kinds)
+    assert issubclass(ScfAsyncWarning, UserWarning)
+
+
+def test_without_the_fixtures(tmp_path: Path) -> None:
+    pytest_scf_async.inside.record("nobody listens", path=str(tmp_path))
+    code = Path(__file__).with_name("export.py")
+    with ScfRuntime(ScfSettings(start=START), seed="typed") as runtime:
+        result = runtime.deploy(f"{code}:main_handler").run({"rows": 2})
+    assert result == {"rows": 2}

@@ -1,0 +1,113 @@
+"""What a failure says about what to do, and how it stays short: on events that are told what happens to them."""
+
+from __future__ import annotations
+
+import pytest
+from test_assertions import TRACE, Story, failure
+
+from pytest_scf_async.assertions import assert_finished, assert_logged, assert_no_signal, assert_signal_handled
+from pytest_scf_async.errors import HarnessError, ScfUsageError, did_you_mean, hidden_from_users
+from pytest_scf_async.model import Fact
+from pytest_scf_async.report.timeline import HEAD, TAIL, bounded
+
+
+def advice(text: str) -> str | None:
+    return next((line for line in text.splitlines() if line.startswith("what to do: ")), None)
+
+
+@pytest.mark.parametrize(
+    ("story", "start"),
+    [
+        (Story().gets("default").exits("killed by SIGTERM (signal 15)"), "call signal.signal(signal.SIGTERM, handler)"),
+        (Story().handles("Stop: now").ends(Fact.RAISED, trace=TRACE), "catch it around the work in the function"),
+        (Story().handles("SystemExit: 0").exits(), "stop the work and return from the function"),
+        (Story(timeout=60).handles().ends(Fact.TIMED_OUT), "have the handler of SIGTERM set a flag"),
+        (Story(timeout=60).waits("sleep(99) at a.py:3").ends(Fact.TIMED_OUT), "give the function a longer timeout"),
+        (Story(timeout=60).waits("Lock.acquire at a.py:3").ends(Fact.TIMED_OUT), "look for what was to end that wait"),
+        (Story().ends(Fact.MEMORY_EXCEEDED), "give the function more memory"),
+        (
+            Story().ends(Fact.RESULT_NOT_JSON, trace="TypeError: Object of type set is not"),
+            "return what json.dumps can",
+        ),
+        (
+            Story().ends(Fact.RESULT_NOT_JSON, trace="TypeError: Object of type coroutine is not"),
+            "make the handler a plain function that calls asyncio.run(...)",
+        ),
+    ],
+)
+def test_a_failure_says_what_to_do(story: Story, start: str) -> None:
+    assert str(advice(failure(assert_finished, story.event))).startswith(f"what to do: {start}")
+
+
+def test_work_that_goes_on_after_a_handler() -> None:
+    flag = "what to do: have the handler of SIGTERM set a flag that the work looks at"
+    assert str(advice(failure(assert_no_signal, Story().handles().returns().event))).startswith(flag)
+    swallowed = failure(assert_no_signal, Story().handles("Stop: now").returns().event)
+    assert str(advice(swallowed)).startswith("what to do: look for an `except Exception` around the work")
+
+
+@pytest.mark.parametrize("story", [Story(), Story().ends(Fact.TERMINATED), Story().exits()])
+def test_where_nobody_can_know_nothing_is_said(story: Story) -> None:
+    assert advice(failure(assert_finished, story.event)) is None
+
+
+def test_a_signal_that_only_c_code_catches() -> None:
+    text = failure(assert_signal_handled, Story().gets("native").returns().event)
+    assert "; found SIGTERM met no Python handler\n" in text
+    assert "code outside Python caught it (faulthandler.register, say)" in text
+
+
+def test_the_traceback_of_the_function_is_shown() -> None:
+    text = failure(assert_finished, Story().ends(Fact.RAISED, trace=TRACE).event)
+    assert f"--- traceback of the function ---\n{TRACE}--- timeline" in text
+    not_json = failure(assert_finished, Story().ends(Fact.RESULT_NOT_JSON, trace=TRACE).event)
+    assert "traceback of the function" not in not_json
+
+
+def test_a_lock_that_never_comes_is_named() -> None:
+    text = failure(assert_finished, Story(timeout=60).waits("Lock.acquire at a.py:3").ends(Fact.TIMED_OUT).event)
+    assert "it waited in Lock.acquire at a.py:3, which nothing ended, until its timeout of 60 s (deploy(...))" in text
+
+
+def test_a_long_timeline_is_shown_by_head_and_tail() -> None:
+    story = Story().says(*(f"line {number}" for number in range(500)))
+    timeline = failure(assert_logged, story.event, "xyzw").partition("--- timeline")[2].splitlines()[1:]
+    assert len(timeline) == HEAD + 1 + TAIL
+    assert timeline[HEAD] == "... 456 lines are left out ..."
+    assert timeline[-1].endswith("log       line 499")
+
+
+@pytest.mark.parametrize("number", [0, 1, HEAD + TAIL, HEAD + TAIL + 1])
+def test_what_is_short_is_shown_whole(number: int) -> None:
+    text = "\n".join(map(str, range(number)))
+    assert bounded(text) == text
+
+
+def test_a_result_of_one_line_has_no_difference_below() -> None:
+    assert "difference" not in failure(assert_finished, Story().returns("2").event, 3)
+
+
+def test_a_warm_instance_is_named_where_a_result_differs() -> None:
+    story = Story().returns("0")
+    story.inside.cold = False
+    assert "likely cause: it ran on a warm instance: globals" in failure(assert_finished, story.event, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("timout", "; did you mean 'timeout'?"), ("env", "; did you mean 'environment'?"), ("e", ""), ("speed", "")],
+)
+def test_a_near_name(name: str, hint: str) -> None:
+    assert did_you_mean(name, ["timeout", "environment", "memory"]) == hint
+
+
+def test_frames_of_ours_are_shown_for_our_own_bugs_only() -> None:
+    def hidden(error: BaseException) -> bool:
+        try:
+            raise error
+        except BaseException as raised:
+            return hidden_from_users(pytest.ExceptionInfo.from_exception(raised))
+
+    assert hidden(ScfUsageError("wrong"))
+    assert not hidden(HarnessError("our bug"))
+    assert not hidden(KeyError("somebody's bug"))

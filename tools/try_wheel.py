@@ -1,0 +1,118 @@
+"""Builds the wheel, by way of the sdist, and runs the examples with it in a clean environment, in a copy elsewhere.
+
+Two environments: one with the newest releases of what the wheel depends on, one with the oldest that it allows.
+Run: python tools/try_wheel.py [--newest PYTHON] [--oldest PYTHON]; what is not given is the Python that runs this.
+"""
+
+from __future__ import annotations
+
+import argparse
+import email.parser
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+TREE = Path(__file__).resolve().parents[1]
+PACKAGE = "pytest_scf_async"
+LIMIT = 300.0
+"""Real seconds that a command may take."""
+
+WHERE = """
+import importlib.metadata, sys
+import pytest_scf_async
+found = {each.metadata["Name"].lower() for each in importlib.metadata.distributions()}
+assert pytest_scf_async.__file__.startswith(sys.prefix), pytest_scf_async.__file__
+assert not found & {"coverage", "hypothesis", "mypy", "ruff", "pytest-xdist"}, found
+assert all(getattr(pytest_scf_async, name) is not None for name in pytest_scf_async.__all__)
+names = ("pytest", "pluggy", "freezegun", "pytest-timeout")
+print(", ".join(f"{name} {importlib.metadata.version(name)}" for name in names))
+"""
+
+
+def run(*command: str | os.PathLike[str], cwd: Path) -> str:
+    """Run *command* in *cwd* with nothing of this environment's Python settings; its output, or the end of us."""
+    barred = ("PYTEST_", "PYTHON", "VIRTUAL_ENV", "COV_")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(barred)}
+    done = subprocess.run(command, cwd=cwd, env=environment, text=True, capture_output=True, timeout=LIMIT, check=False)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def clean_environment(python: str, directory: Path) -> Path:
+    """A virtual environment without packages; its interpreter."""
+    run(python, "-m", "venv", directory, cwd=directory.parent)
+    return directory / "bin" / "python"
+
+
+def pip(python: Path, *arguments: str | os.PathLike[str]) -> None:
+    run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments, cwd=python.parent)
+
+
+def build(scratch: Path) -> Path:
+    """The wheel, made from the sdist, as ``pip install`` of the sdist would make it."""
+    python = clean_environment(sys.executable, scratch / "building")
+    pip(python, "build")
+    run(python, "-m", "build", "--outdir", scratch / "dist", TREE, cwd=scratch)
+    (wheel,) = (scratch / "dist").glob("*.whl")
+    return wheel
+
+
+def lower_bounds(wheel: Path) -> list[str]:
+    """What the wheel needs, each in the oldest version that it allows."""
+    with zipfile.ZipFile(wheel) as archive:
+        (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        headers = email.parser.Parser().parsestr(archive.read(metadata).decode())
+        names = set(archive.namelist())
+    modules = {str(path.relative_to(TREE)) for path in (TREE / PACKAGE).rglob("*.py")} | {f"{PACKAGE}/py.typed"}
+    if modules - names:
+        sys.exit(f"the wheel lacks {', '.join(sorted(modules - names))}")
+    bounds = []
+    for requirement in headers.get_all("Requires-Dist", []):
+        if ";" in requirement:
+            continue  # of an extra
+        found = re.match(r"\s*([\w.-]+).*>=\s*([\w.]+)", requirement)
+        if found is None:
+            sys.exit(f"the requirement {requirement!r} has no lower bound")
+        bounds.append(f"{found[1]}=={found[2]}")
+    return bounds
+
+
+def try_in(python: str, wheel: Path, versions: list[str], scratch: Path) -> str:
+    """Install *wheel* beside *versions* and run a copy of the examples; what was installed, and pytest's last line."""
+    scratch.mkdir()
+    inside = clean_environment(python, scratch / "environment")
+    pip(inside, wheel, *versions)
+    projects = scratch / "examples"
+    shutil.copytree(TREE / "examples", projects, ignore=shutil.ignore_patterns("__pycache__", ".pytest_cache"))
+    options = ("-q", "-p", "no:cacheprovider", "-W", "error", "--strict-markers")
+    found = run(inside, "-c", WHERE, cwd=scratch).strip()
+    last = run(inside, "-m", "pytest", *options, cwd=projects).splitlines()[-1]
+    if not re.match(r"\d+ passed in ", last):
+        sys.exit(f"the examples did not just pass: {last}")
+    return f"{found}\n  {last}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--newest", default=sys.executable, metavar="PYTHON")
+    parser.add_argument("--oldest", default=sys.executable, metavar="PYTHON")
+    arguments = parser.parse_args()
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="scf-wheel.") as directory:
+        scratch = Path(directory)
+        wheel = build(scratch)
+        print(f"built {wheel.name}, {wheel.stat().st_size // 1024} KB")
+        print(f"newest: {try_in(arguments.newest, wheel, [], scratch / 'newest')}")
+        print(f"oldest: {try_in(arguments.oldest, wheel, lower_bounds(wheel), scratch / 'oldest')}")
+    print(f"the wheel passes the examples in both ({time.monotonic() - start:.0f} s)")
+
+
+if __name__ == "__main__":
+    main()
