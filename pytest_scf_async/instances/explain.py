@@ -101,7 +101,7 @@ def stacks(instance: Instance) -> list[str]:
 
 
 def _is_whole(text: str) -> bool:
-    """Whether all threads are written: the main thread is the oldest and comes last, down to the zygote's first line."""
+    """Whether all threads are written: the main thread comes last, down to the zygote's first line."""
     last = text[text.rfind("\n", 0, -1) + 1 :]
     match = _FRAME.match(last)
     return text.endswith("\n") and (last == "  ...\n" or (match is not None and match["file"] == "<string>"))

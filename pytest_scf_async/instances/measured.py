@@ -17,6 +17,7 @@ from typing import Any
 
 from ..realtime import REAL
 from . import wire
+from .bootstrap.waits import OWN_CODE
 from .instance import Instance
 
 if sys.platform != "win32":  # which has no instances, and imports this all the same
@@ -59,6 +60,8 @@ def plan() -> tuple[wire.JsonObject, int] | None:
     directory = module.files.relative_directory() or os.getcwd()
     for name in ("run:source", "run:source_dirs"):
         options.update({name: _absolute(options[name], directory)} if options.get(name) else {})
+    omitted: Any = options.get("run:omit")
+    options["run:omit"] = [*(omitted or ()), OWN_CODE + "*"]  # it is not the user's, and must not be traced
     config = {
         "directory": directory,
         "config_file": getattr(measured.config, "config_file", None),
