@@ -28,8 +28,9 @@ _NORMAL: Final = (
     (re.compile(r"MemUsage: ?\d+(\.\d+)?MB"), "MemUsage: N MB"),
     (re.compile(r"used more memory \(\d+(\.\d+)? MB"), "used more memory (N MB"),
     (re.compile(r"/[^ \n:'\"]*/lib/python3\.\d+/"), "PYTHON/"),
-    (re.compile(r'("errorMessage":).*…$', re.MULTILINE), r"\1 and so on"),
-    (re.compile(r'("stackTrace":).*$', re.MULTILINE), r"\1 and so on"),  # cut, where depends on the length of paths
+    # Lines with a traceback are cut: where, depends on the length of paths.
+    (re.compile(r'("stackTrace":).*$', re.MULTILINE), r"\1 and so on"),
+    (re.compile(r'("errorMessage":)(?!.*"stackTrace":).*(Traceback|File ).*$', re.MULTILINE), r"\1 and so on"),
     (re.compile(r"^E +PYTHON/.*\n(E +PYTHON/.*\n)*", re.MULTILINE), "E           PYTHON/: some frames\n"),
     (re.compile(r"\S*/pytest_scf_async/(\S+?):\d+"), r"OURS/\1:N"),
     (re.compile(r"^(E? *)[ ~^]*[~^]{2,}[ ~^]*$\n", re.MULTILINE), ""),  # Python 3.11 and newer underline

@@ -31,6 +31,12 @@ SLEEPS = """
 """
 
 
+collect_ignore = ["typed_project"]  # a project of its own, which test_typed_project.py runs
+
+PLAIN_OPTIONS = "-p no:asyncio -p no:randomly"
+"""What is there for tests of its own: one warns in each run that does not configure it, the other shuffles tests."""
+
+
 @pytest.fixture(autouse=True)
 def plain_surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What started pytest changes nothing: CI makes summaries longer, a job in the background is deaf to Ctrl-C."""
@@ -45,8 +51,8 @@ def plain_surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def chosen_sandbox(pytestconfig: pytest.Config, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> str:
     """The sandbox that the whole suite is run with; pytest inside a test gets it too."""
     chosen = pytestconfig.getoption("scf_async_sandbox")
-    if chosen is not None:
-        monkeypatch.setenv("PYTEST_ADDOPTS", f"--scf-async-sandbox={chosen}")  # pytester has removed it
+    given = "" if chosen is None else f" --scf-async-sandbox={chosen}"
+    monkeypatch.setenv("PYTEST_ADDOPTS", PLAIN_OPTIONS + given)  # pytester has removed it
     return chosen or "auto"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 ASYNCIO = """
@@ -71,7 +73,8 @@ OPTIONS = ("-p", "no:randomly", "-p", "no:cacheprovider")
 
 
 def own_options(project: pytest.Pytester, more: str = "") -> None:
-    """An ini file that does not switch the other plugins off."""
+    """An ini file, and no option besides, that switches the other plugins off."""
+    os.environ["PYTEST_ADDOPTS"] = ""  # the fixture that set it puts it back
     project.makeini(f"[pytest]\nfilterwarnings = error\n{more}")
 
 

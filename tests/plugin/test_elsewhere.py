@@ -108,7 +108,7 @@ def test_every_public_name_resolves_and_a_runtime_is_refused(
 ) -> None:
     from pytest_scf_async import __all__
 
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:asyncio -p no:randomly")
     result = run(project, platform, NAMES)
     assert result.errlines == []
     (line,) = result.outlines

@@ -43,7 +43,7 @@ WHY = "unshare of user and mount namespaces: Operation not permitted"
 @pytest.fixture
 def refused(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """The project, where there are no namespaces to be had, and no setting from outside."""
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:asyncio -p no:randomly")
     project.makeconftest(textwrap.dedent(REFUSE_UNSHARE))
     project.path.joinpath("handlers", "literal.py").write_text(textwrap.dedent(READS_TMP))
     return project
@@ -115,7 +115,7 @@ def test_none_asks_the_kernel_for_nothing(refused: pytest.Pytester) -> None:
 def test_with_namespaces_only_v_says_so(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], lines: list[str]
 ) -> None:
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:asyncio -p no:randomly")
     project.makepyfile("def test_it(scf_runtime): pass")
     assert of_sandbox(project.runpytest_subprocess(*arguments)) == lines
 
