@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -54,6 +55,7 @@ def catalogue(request: pytest.FixtureRequest, project: pytest.Pytester, monkeypa
     """Run a test that fails, compare the text of its failure with the one that is kept, and give it."""
     name = re.sub(r"^test_((end|marker|call)\[)?|\]$", "", request.node.name)
     monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.delitem(sys.modules, "test_export", raising=False)  # that of an example, when all is run together
 
     def look(*options: str, test: str, handler: str = "", files: dict[str, str] | None = None) -> str:
         sources = {f"handlers/{stem}": source for stem, source in {"export.py": handler}.items() if source}

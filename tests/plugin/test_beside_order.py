@@ -41,7 +41,8 @@ def test_xdist(suite: pytest.Pytester, options: tuple[str, ...]) -> None:
     assert result.stdout.str().count("- scf async event ") == 3
 
 
-def test_random_order(suite: pytest.Pytester) -> None:
+def test_random_order(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_ADDOPTS", "")
     suite.makeini("[pytest]\nfilterwarnings = error\naddopts = -p no:cacheprovider -p no:asyncio -p no:anyio")
     orders, ids = [], []
     for seed in (1, 2):
