@@ -72,6 +72,8 @@ class Lockstep:
         self._driver: int | None = None
         self._under_way = 0
         """Blocking calls that are under way, each in a thread of its own of the test."""
+        self._call: Call | None = None
+        """The call for which something that is due is dealt with just now."""
         self._taking = False
         self._leased: Instance | None = None
         """The last instance that was let move the clock."""
@@ -297,11 +299,18 @@ class Lockstep:
                 continue
             thing = self.clock.pop_due()
             if thing is not None:
+                self._call = call
                 thing.fire()
+                self._call = None
                 self.progress += 1
                 continue
             if not self._move(call):
                 self._listen(patience, [i for i in self.pool.instances if i.holds_clock])
+
+    def lease_with_turn(self, instance: Instance) -> None:
+        """*instance* is about to get the turn, and computes alone: its first wait may be over at once already."""
+        if self._call is not None and self._call.leases:
+            self._lease(self._call, instance)
 
     def _lease(self, call: Call, instance: Instance) -> None:
         """Let *instance*, which alone computes, move the clock up to what is due next besides its own waits."""

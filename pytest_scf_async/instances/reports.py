@@ -172,6 +172,7 @@ class Reports:
         if instance.gone or instance.frozen or instance.gated is not None:
             return
         instance.turn = True
+        self.lockstep.lease_with_turn(instance)
         instance.send(wire.TURN)
 
     def _initialised(self, instance: Instance, event: Event | None, message: wire.JsonObject) -> None:
