@@ -1,4 +1,7 @@
-"""The platform of one test."""
+"""The platform of one test.
+
+Longer than other modules: most of it is the documentation of what users call.
+"""
 
 from __future__ import annotations
 

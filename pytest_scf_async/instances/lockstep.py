@@ -300,8 +300,10 @@ class Lockstep:
             thing = self.clock.pop_due()
             if thing is not None:
                 self._call = call
-                thing.fire()
-                self._call = None
+                try:
+                    thing.fire()
+                finally:
+                    self._call = None
                 self.progress += 1
                 continue
             if not self._move(call):
