@@ -118,10 +118,11 @@ class _ExceptionInfo(Protocol):
 def hidden_from_users(excinfo: _ExceptionInfo) -> bool:
     """Whether pytest leaves frames of ours out of a traceback: the ``__tracebackhide__`` of modules that users call.
 
-    An error that is the test's, the handler's or the platform's is told at the user's own line. A ``HarnessError``, and
-    whatever else comes out of us, is for us to read: with all its frames.
+    An error that is the test's, the handler's or the platform's is told at the user's own line, and so is a warning of
+    ours under ``-W error``. A ``HarnessError``, and whatever else comes out of us, is for us to read, with all frames.
     """
-    return excinfo.errisinstance(ScfAsyncError) and not excinfo.errisinstance(HarnessError)
+    ours = excinfo.errisinstance(ScfAsyncError) or excinfo.errisinstance(ScfAsyncWarning)
+    return ours and not excinfo.errisinstance(HarnessError)
 
 
 for _error in (*map(globals().__getitem__, __all__), ScfAsyncWarning):

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..errors import HarnessError, ScfUsageError, did_you_mean, hidden_from_users
 from ..model import BeforeInit, before_init_arguments
-from .layers import check_readable, unpack
+from .layers import absolute, check_readable, existing, unpack
 
 __tracebackhide__ = hidden_from_users
 
@@ -125,16 +125,11 @@ def _of_directory(path: str, handler: str) -> Code:
 
 def _find(path: str, given: str, lookup: tuple[str, ...], what: str = "code", forms: str = FORMS) -> str:
     candidates = [os.path.join(directory, path) for directory in lookup] if not os.path.isabs(path) else [path]
-    for candidate in candidates:
-        try:
-            os.stat(candidate)
-        except PermissionError as error:
-            raise ScfUsageError(f"{what} is {given!r}, and {candidate} cannot be read: {error.strerror}") from None
-        except (OSError, ValueError):
-            continue
-        return os.path.realpath(candidate)
-    missing = " and no ".join(dict.fromkeys(map(os.path.abspath, candidates)))
-    raise ScfUsageError(f"{what} is {given!r}, and there is no {missing}{_near(candidates)}; it takes {forms}")
+    found = existing(candidates, f"{what} is {given!r}")
+    if found is None:
+        missing = " and no ".join(absolute(candidates))
+        raise ScfUsageError(f"{what} is {given!r}, and there is no {missing}{_near(candidates)}; it takes {forms}")
+    return found
 
 
 def _of_file(text: str, lookup: tuple[str, ...], what: str = "code", forms: str = FORMS) -> Code:

@@ -64,11 +64,31 @@ def _found(name: str, given: object, lookup: tuple[str, ...]) -> str:
     if not isinstance(path, str) or not path:
         raise ScfUsageError(f"{name} has {given!r} of type {type(given).__name__}; it takes paths")
     candidates = [path] if os.path.isabs(path) else [os.path.join(directory, path) for directory in lookup]
+    found = existing(candidates, f"{name} has {path!r}")
+    if found is None:
+        raise ScfUsageError(f"{name} has {path!r}, and there is no {' and no '.join(absolute(candidates))}")
+    return found
+
+
+def existing(candidates: Sequence[str], given: str) -> str | None:
+    """The first of the paths *candidates* that is there, resolved.
+
+    Raises ``ScfUsageError``, which begins with *given*, for one behind a directory that may not be searched.
+    """
     for candidate in candidates:
-        if os.path.exists(candidate):
-            return os.path.realpath(candidate)
-    missing = " and no ".join(dict.fromkeys(map(os.path.abspath, candidates)))
-    raise ScfUsageError(f"{name} has {path!r}, and there is no {missing}")
+        try:
+            os.stat(candidate)
+        except PermissionError as error:
+            raise ScfUsageError(f"{given}, and {candidate} cannot be read: {error.strerror}") from None
+        except (OSError, ValueError):
+            continue
+        return os.path.realpath(candidate)
+    return None
+
+
+def absolute(candidates: Sequence[str]) -> list[str]:
+    """Each of *candidates* once, for an error."""
+    return list(dict.fromkeys(map(os.path.abspath, candidates)))
 
 
 def check_readable(directory: str, what: str) -> None:

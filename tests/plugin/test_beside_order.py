@@ -66,7 +66,8 @@ def test_what_failed_last_is_run_again(suite: pytest.Pytester) -> None:
     assert again.stdout.str().count("- scf async event ") == 3
 
 
-def test_the_header_is_one_line_however_many_workers(suite: pytest.Pytester) -> None:
+def test_the_header_is_one_line_however_many_workers(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:asyncio")  # no setting that the whole suite is run with
     plain = suite.runpytest_subprocess("-n2")
     assert "scf-async: " not in plain.stdout.str()
     used = suite.runpytest_subprocess("-n2", "--scf-async-leases=false")

@@ -144,10 +144,10 @@ def test_timeout(catalogue: Callable[..., str]) -> None:
 
 def test_files_lost_in_tmp(catalogue: Callable[..., str]) -> None:
     handler = """
-        import time
+        import os, tempfile, time
 
         def main_handler(event, context):
-            with open("/tmp/checkpoint.json", "w") as file:
+            with open(os.path.join(tempfile.gettempdir(), "checkpoint.json"), "w") as file:
                 file.write("{}")
             time.sleep(60)
     """

@@ -71,6 +71,17 @@ def test_without_namespaces_there_is_a_line_and_one_warning_with_the_users_line(
     )
 
 
+def test_the_warning_as_an_error_is_told_at_the_tests_line(refused: pytest.Pytester) -> None:
+    refused.makepyfile("""
+        def test_it(scf_runtime):
+            scf_runtime.deploy("handlers/literal.py:main_handler").run()
+    """)
+    result = refused.runpytest_subprocess("-W", "error")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E *ScfAsyncWarning: *literal.py:5 uses *", "", "*.py:2: ScfAsyncWarning"])
+    assert "pytest_scf_async/" not in result.stdout.str()
+
+
 def test_a_session_that_has_no_instances_says_nothing_of_them(refused: pytest.Pytester) -> None:
     refused.makepyfile("def test_it(): pass")
     assert of_sandbox(refused.runpytest_subprocess()) == []
