@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, overload
 
 from .clock import to_datetime
 from .errors import CannotEndError, GateNotReachedError, HandlerError, ScfUsageError, hidden_from_users
@@ -37,7 +37,13 @@ class EventLog(Sequence[LogLine]):
     def __init__(self, lines: Sequence[LogLine]) -> None:
         self._lines = lines
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: int) -> LogLine: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[LogLine]: ...
+
+    def __getitem__(self, index: int | slice) -> LogLine | Sequence[LogLine]:
         return self._lines[index]
 
     def __len__(self) -> int:

@@ -54,3 +54,24 @@ def marked(node: pytest.Item, fixture: str) -> dict[str, Any]:
             f"{node.nodeid}: its scf_function marker names no handler; give it one first, as in {MARKER_FORM}"
         )
     return merged
+
+
+def refuse_direct_parametrize(metafunc: pytest.Metafunc) -> None:
+    """Raise for ``parametrize("async_event", ...)`` without ``indirect``: its values would take the event's place.
+
+    Only where the test has an ``scf_function`` marker: in another's tests the name may mean anything.
+    """
+    node = metafunc.definition
+    if node.get_closest_marker(MARKER) is None:
+        return
+    for marker in node.iter_markers("parametrize"):
+        given = marker.args[0] if marker.args else marker.kwargs.get("argnames", ())
+        names = [name.strip() for name in given.split(",")] if isinstance(given, str) else list(given)
+        indirect = marker.args[2] if len(marker.args) > 2 else marker.kwargs.get("indirect", False)
+        payloads = indirect if isinstance(indirect, bool) else "async_event" in indirect
+        if "async_event" in names and not payloads:
+            form = True if len(names) == 1 else ["async_event"]
+            raise pytest.Collector.CollectError(
+                f"{node.nodeid}: the values that parametrize has for async_event are payloads only with indirect, "
+                f"as in parametrize({given!r}, [...], indirect={form})"
+            )

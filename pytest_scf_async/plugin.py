@@ -91,6 +91,13 @@ def pytest_configure(config: pytest.Config) -> None:
         _configured(config)  # a wrong value ends the session here, before the first test
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "async_event" in metafunc.fixturenames:
+        from .markers import refuse_direct_parametrize
+
+        refuse_direct_parametrize(metafunc)
+
+
 def pytest_report_header(config: pytest.Config) -> list[str]:
     if not _given(config):
         return ["scf-async: default settings"] if config.get_verbosity() > 0 else []

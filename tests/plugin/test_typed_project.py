@@ -6,7 +6,6 @@ import ast
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -59,8 +58,16 @@ def test_mypy_finds_what_is_wrong(tmp_path: Path) -> None:
     assert lines == [5, 6, 7, 8], found.stdout
 
 
-if find_spec("pyright") is not None:  # it is no part of the dev extra: its first run downloads Node.js
+def test_pyright_finds_nothing(tmp_path: Path) -> None:
+    """By basedpyright: pyright with its Node.js, so that nothing is downloaded in a test."""
+    shutil.copytree(PROJECT, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}', encoding="utf-8")
+    found = check("basedpyright", "--pythonpath", sys.executable, "test_typed.py", "export.py", where=tmp_path)
+    assert found.returncode == 0, found.stdout + found.stderr
 
-    def test_pyright_finds_nothing() -> None:
-        found = check("pyright", "--pythonpath", sys.executable, "test_typed.py", "export.py", where=PROJECT)
-        assert found.returncode == 0, found.stdout + found.stderr
+
+def test_pyright_finds_what_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "wrong.py").write_text(UNTYPED, encoding="utf-8")
+    found = check("basedpyright", "--pythonpath", sys.executable, "wrong.py", where=tmp_path)
+    lines = sorted({int(line.split(":")[1]) for line in found.stdout.splitlines() if " - error: " in line})
+    assert lines == [5, 6, 7, 8], found.stdout

@@ -10,7 +10,7 @@ from pytest_scf_async.inside import record
 
 def main_handler(event: dict[str, int], context: dict[str, Any]) -> dict[str, int]:
     stop: list[int] = []
-    signal.signal(signal.SIGTERM, lambda *arguments: stop.append(len(arguments)))
+    signal.signal(signal.SIGTERM, lambda signum, _frame: stop.append(signum))
     if event.get("exit"):
         sys.exit(event["exit"])
     done = 0
