@@ -389,7 +389,7 @@ class AsyncEvent:
             self._reads_since, self._reads = self._lockstep.calls, 0
         self._reads += 1
         limit = self._lockstep.settings.status_reads_limit
-        if self._reads > limit and not self._event.ended:
+        if self._reads > limit and not self._event.ended and self._lockstep.flowing is None:
             raise CannotEndError(
                 f"the status of event {self.request_id} was read {limit:,} times without a blocking call in between; "
                 "reading it lets no time pass: call wait() on the event, or wait_until(...) on the runtime, or let a "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable, MutableSequence
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta, timezone
 from typing import Protocol
 
@@ -30,6 +31,8 @@ PLATFORM = 0
 """Priority of what the platform does: at one instant a timeout comes before a wake-up."""
 WAKE_UP = 1
 """Priority of user code that becomes ready."""
+TEST = 2
+"""Priority of the test's own waits: what is due at the same instant comes before."""
 
 
 def to_us(when: datetime, source: str) -> int:
@@ -97,6 +100,13 @@ class Driver(Protocol):
     def advance_to(self, target_us: int, past_held: bool) -> None: ...
 
 
+class Ways(Protocol):
+    """What a runtime gives its clock besides: other ways for time to pass."""
+
+    def patched(self) -> AbstractContextManager[None]: ...
+    def running(self, rate: float) -> AbstractContextManager[None]: ...
+
+
 class SimulatedClock:
     """One runtime's time. Aware ``datetime`` outside, whole microseconds inside.
 
@@ -111,6 +121,7 @@ class SimulatedClock:
         self._tidy_at = SMALL_HEAP
         self._added = 0
         self._driver: Driver | None = None
+        self._ways: Ways | None = None
 
     @property
     def now(self) -> datetime:
@@ -150,6 +161,37 @@ class SimulatedClock:
             )
         self._move(target, past_held)
 
+    def patched(self) -> AbstractContextManager[None]:
+        """Within it the test's own process is on this clock: its clocks show simulated time, its sleeps move it.
+
+        ``time`` and ``datetime`` show it, and ``time.sleep``, timeouts of ``threading.Condition`` (``Event.wait``,
+        ``queue.get``, ``Future.result``) and of ``asyncio`` are waits on simulated time, in all threads. It may be
+        entered again inside itself. Raises ``ScfUsageError`` where the process is on the clock of another runtime, and
+        where this clock has no runtime or one that is closed.
+        """
+        return self._way("patched()").patched()
+
+    def running(self, rate: float = 1.0) -> AbstractContextManager[None]:
+        """Within it time flows by itself: *rate* simulated seconds in each real second; on leaving it stands again.
+
+        Blocking calls of the test wait meanwhile, and move no time themselves. Raises ``ScfUsageError`` for a rate that
+        is no finite number above 0, inside another ``running``, and where this clock has no runtime or one that is
+        closed; on leaving, what an instance or a hook raised meanwhile.
+        """
+        if isinstance(rate, bool) or not isinstance(rate, (int, float)):
+            raise ScfUsageError(
+                f"running(rate) is {rate!r} of type {type(rate).__name__}; it takes simulated seconds per real second "
+                "(int or float)"
+            )
+        if not 0 < rate < math.inf:
+            raise ScfUsageError(f"running(rate) is {rate!r}; it takes a finite number above 0")
+        return self._way("running(rate)").running(rate)
+
+    def _way(self, name: str) -> Ways:
+        if self._ways is None:
+            raise ScfUsageError(f"{name}: this clock belongs to no runtime, or to one that is closed")
+        return self._ways
+
     def _move(self, target_us: int, past_held: bool) -> None:
         if self._driver is not None:
             self._driver.advance_to(target_us, past_held)
@@ -162,9 +204,10 @@ class SimulatedClock:
 
     # -- for the runtime that owns this clock ------------------------------------------------------------------------
 
-    def attach(self, driver: Driver) -> None:
+    def attach(self, driver: Driver, ways: Ways | None = None) -> None:
         """Let *driver* move the time from now on, so that instances run between due times."""
         self._driver = driver
+        self._ways = ways
 
     def call_at(
         self, due_us: int, fire: Callable[[], None], *, what: str, priority: int = PLATFORM, order: int = 0
@@ -185,7 +228,7 @@ class SimulatedClock:
 
     def detach(self) -> None:
         """Keep the time, and let nothing be due any more: the runtime is closed."""
-        self._driver = None
+        self._driver = self._ways = None
         self._page = list(self._page[:3])
         self._heap.clear()
 

@@ -128,6 +128,7 @@ class Function:
         before_init: str | Callable[..., object] | Unchanged | None = UNCHANGED,
         before_init_args: Mapping[str, Json] | Sequence[Json] | Unchanged | None = UNCHANGED,
         background: Sequence[str] | Unchanged = UNCHANGED,
+        idle_ok: Sequence[str] | Unchanged = UNCHANGED,
         **locked: object,
     ) -> None:
         """UpdateFunctionCode and UpdateFunctionConfiguration: change ``$LATEST``; what is not given stays.
@@ -158,6 +159,7 @@ class Function:
             "before_init": before_init,
             "before_init_args": before_init_args,
             "background": background,
+            "idle_ok": idle_ok,
         }
         self._platform._update(self, code, handler, given)
 

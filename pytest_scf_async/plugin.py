@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Generator, Iterator
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -31,6 +32,7 @@ OPTIONS: Final = {
     "leases": "whether an instance may move the clock itself while nothing else is due: true or false",
     "preload": "installed modules that are imported once for all instances, with commas between them",
     "status_reads_limit": "reads of an event's status without a blocking call in between that are allowed",
+    "patched": "whether tests with scf_runtime are on the simulated clock themselves: true or false",
     "start": "simulated time at which every test starts, with its zone: 2026-01-01T00:00:00+00:00",
     "timeout": "simulated seconds that an event may run",
     "init_timeout": "simulated seconds that the init of an instance may take",
@@ -257,7 +259,7 @@ def scf_runtime(
     except UnsupportedPlatformError as error:
         raise pytest.UsageError(f"{node.nodeid} uses scf_runtime, and {error}") from None
     node.stash[_RUNTIME] = runtime
-    with runtime:
+    with runtime, runtime.clock.patched() if settings.patched else nullcontext():
         yield runtime
     if node.stash.get(_PASSED, False):
         _fail_for_unlooked(runtime, node)

@@ -22,7 +22,7 @@ _TEXTS: Final = (
     "graceful_exit_status",
     "unlistened_signal_line",
 )
-_SWITCHES: Final = ("leases", "terminate_without_trace")
+_SWITCHES: Final = ("leases", "patched", "terminate_without_trace")
 _SWITCH_WORDS: Final = {"true": True, "false": False}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -23,6 +24,14 @@ class RealTime:
         """Seconds; for bounds on real waits."""
         self.time_ns: Final[Callable[[], int]] = _genuine("time_ns")
         """Nanoseconds since the Unix epoch; for the default start of a simulated clock."""
+        self.sleep: Final[Callable[[float], None]] = time.sleep
+        """For code that stays in real time where a test's own process is on a simulated clock."""
+
+
+class RealCondition(threading.Condition):
+    """A condition whose timeouts are real seconds, whatever becomes of those of ``threading``."""
+
+    wait = threading.Condition.wait
 
 
 REAL = RealTime()

@@ -16,7 +16,7 @@ import uuid
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -104,7 +104,7 @@ class ScfRuntime:
         self._lockstep = Lockstep(self.clock, self._pool, self.settings, self._next_order)
         self._lockstep.on_end = self._ended
         self._lockstep.on_start = self._started
-        self.clock.attach(self._lockstep)
+        self.clock.attach(self._lockstep, _Ways(self._lockstep))
         self._trace = StatusTrace()
         self._functions: dict[tuple[str, str], Function] = {}
         self._events: dict[str, AsyncEvent] = {}
@@ -140,6 +140,7 @@ class ScfRuntime:
         before_init: str | Callable[..., object] | None = None,
         before_init_args: Mapping[str, Json] | Sequence[Json] | None = None,
         background: Sequence[str] = (),
+        idle_ok: Sequence[str] = (),
     ) -> Function:
         """Make a function of *code*: ``"path/to/file.py:main_handler"``, a code directory or zip with *handler*
         ``"index.main_handler"``, or a function of an importable module or test file.
@@ -150,7 +151,9 @@ class ScfRuntime:
         With *network* "loopback" connections to other machines are refused. *before_init*, a function or
         ``"tests/fakes.py:install"``, is called in each instance before the function's module is imported, with
         *before_init_args*: a dict of keyword arguments or a list, of JSON; an exception in it is a ``ScfUsageError`` of
-        the call that runs the event. Programs of the names *background* do not hold the clock while they live.
+        the call that runs the event. Programs of the names *background* do not hold the clock while they live,
+        nor does a wait to hear something on a connection to an address in *idle_ok*, as in ``["127.0.0.1:6379"]``: the
+        timeouts of such waits are simulated.
         Raises ``ScfUsageError`` with the value, where it came from, and what is valid.
         """
         resolved = resolve(code, handler, self._lookup, self._scratch)
@@ -172,6 +175,7 @@ class ScfRuntime:
             "before_init": before_init,
             "before_init_args": before_init_args,
             "background": background,
+            "idle_ok": idle_ok,
         }
         given = looked_up(given, self._lookup, self._deploy_source)
         configuration = first_configuration(self.settings, given, self._deploy_source)
@@ -534,6 +538,23 @@ class ScfRuntime:
             start_time=to_datetime(record.start_us),
             end_time=None if record.end_us is None else to_datetime(record.end_us),
         )
+
+
+class _Ways:
+    """What the clock offers beside jumping; loaded where a test asks for it."""
+
+    def __init__(self, lockstep: Lockstep) -> None:
+        self._lockstep = lockstep
+
+    def patched(self) -> AbstractContextManager[None]:
+        from .patched import patched  # noqa: PLC0415
+
+        return patched(self._lockstep)
+
+    def running(self, rate: float) -> AbstractContextManager[None]:
+        from .running import running  # noqa: PLC0415
+
+        return running(self._lockstep, rate)
 
 
 _open: weakref.WeakSet[ScfRuntime] = weakref.WeakSet()

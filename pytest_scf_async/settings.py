@@ -60,6 +60,8 @@ class ScfSettings:
     """Simulated seconds after which an idle instance is reclaimed."""
     start: datetime | None = None
     """The simulated time at which a runtime starts (aware); None: the current time."""
+    patched: bool = False
+    """Whether a test with `scf_runtime` is on the simulated clock itself, as within `scf_clock.patched()`."""
     time_zone: tzinfo = timezone(timedelta(hours=8))
     """The zone of times on the wire."""
     graceful_return_status: str = "FINISHED"
@@ -267,6 +269,7 @@ _CHECKS: Final[Mapping[str, Callable[[str, object, str], object]]] = {
     "network": _checked_choice,
     "sandbox": _checked_choice,
     "leases": _checked_switch,
+    "patched": _checked_switch,
     "preload": _checked_modules,
     "terminate_without_trace": _checked_switch,
     "async_run": _checked_switch,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ..errors import CannotEndError, hidden_from_users
 from ..realtime import REAL
@@ -29,6 +29,16 @@ SEEN_CPU_NS = 1_000_000
 """Processor time after which a thread that computes has seen that its lease is over."""
 
 
+class Flow(Protocol):
+    """Time that flows at a rate while a call goes on (``running``)."""
+
+    def may_us(self) -> int:
+        """How far time may be by now."""
+
+    def stand(self) -> None:
+        """Something holds the clock: time goes on from here when it lets go."""
+
+
 @dataclass
 class Call:
     """One blocking call: what it waits for, and what it may do on the way."""
@@ -46,6 +56,14 @@ class Call:
     event: Event | None = None
     """The event whose gates the call goes through."""
     opens_all_gates: bool = False
+    opens_gates_to_move: bool = False
+    """A gate at which an event stands is opened where time could not move otherwise."""
+    flow: Flow | None = None
+    """Where time flows instead of jumping; such a call has no bounds."""
+    looked: int = -1
+    """The lockstep's ``news`` when it last looked whether it is done."""
+    unrest: tuple[float, dict[str, int]] | None = None
+    """Since when, in real time, other threads of the test have not stood still, and their processor time then (ns)."""
     begin: Callable[[], None] | None = None
     """What is done first, once stopped instances go on again."""
 
@@ -66,6 +84,8 @@ class Patience:
         self.now_us = lockstep.clock.now_us
         self.unleased_cpu: dict[int, int] = {}
         """By instance: the processor time that it had used when its lease was ended because it does not speak."""
+        self.told: dict[int, int] = {}
+        """By instance: how many frames it had been sent when it was last to tell of its alarm."""
         self.child_cpu = -1
         self.quiet = False
 
@@ -93,6 +113,8 @@ class Patience:
         if lockstep.progress != self.progress or lockstep.clock.now_us != self.now_us or self._children_worked():
             self.progress, self.now_us = lockstep.progress, lockstep.clock.now_us
             self.progressed = now
+        if self.call.flow is not None:
+            return
         settings = lockstep.settings
         if now - self.progressed > settings.real_timeout:
             limit = f"{settings.real_timeout:g} real seconds (real_timeout, {settings.source('real_timeout')})"
@@ -116,9 +138,8 @@ class Patience:
         if not running and picture and self.pictures.get(instance.number) == picture:
             if self._ends_a_lease(instance, None):
                 return
-            instance.turn = False
             instance.overtaken = True  # every thread of it sleeps in the kernel, and one of them outside the door
-            self._ask(instance)
+            self._overtake(instance)
             return
         self.pictures[instance.number] = picture
         event = self.lockstep.pool.events.get(instance)
@@ -129,13 +150,12 @@ class Patience:
         if waits != instance.waits:
             waits, since = self.cpu[instance.number] = instance.waits, used
         if used - since > self.lockstep.settings.compute_grace * 1e9 and not self._ends_a_lease(instance, used):
-            instance.turn = False
             instance.overtaken = instance.overrun = True
             if event.repeatable:
                 event.repeatable = False
                 grace = self.lockstep.settings.compute_grace
                 event.note("instance", f"computes for more than {grace:g} s of processor time: not repeatable")
-            self._ask(instance)
+            self._overtake(instance)
 
     def _ends_a_lease(self, instance: Instance, cpu_ns: int | None) -> bool:
         """Before *instance* is overtaken: whether it has a lease whose end it has not seen for certain.
@@ -152,12 +172,23 @@ class Patience:
             return True
         return cpu_ns is not None and cpu_ns - self.unleased_cpu.get(instance.number, 0) < SEEN_CPU_NS
 
+    def _overtake(self, instance: Instance) -> None:
+        """Take the turn from *instance*; where it has an alarm, once it has told when that is due."""
+        self._ask(instance)
+        instance.turn = instance.has_alarm and self.told.get(instance.number) != instance.sent
+        self.told[instance.number] = instance.sent
+        if instance.has_alarm:
+            self.cpu.pop(instance.number, None)  # if it computes it needs some time to tell, and to hear of its turn
+
     @staticmethod
     def _ask(instance: Instance) -> None:
         """Threads that wait for their turn may have it now; what a thread back from a real wait woke is told so too."""
         if not instance.asked:
             instance.send(wire.ASK)
+            instance.ring()  # a thread that went on under a lease left the door without a word, and none may read
             instance.asked = True
+            if instance.has_alarm:
+                instance.poke()  # no thread but that which waits for something real, or computes, may be there to tell
 
     def _children_worked(self) -> bool:
         total = 0

@@ -50,8 +50,12 @@ class Children:
 
     @property
     def listened_to(self) -> bool:
-        """User code has a handler of SIGCHLD."""
-        return signal.SIGCHLD in self._instance.listening
+        """User code has a handler of SIGCHLD, or waits for descriptors of which children may hold the other ends.
+
+        To be asked where any may live.
+        """
+        instance = self._instance
+        return signal.SIGCHLD in instance.listening or instance.control[wire.CONTROL_WATCHES] > 0
 
     @property
     def possible(self) -> bool:
@@ -79,15 +83,19 @@ class Children:
         To be called when the instance waits, and nothing holds the clock; it computes until it has answered.
         """
         instance = self._instance
-        if not self.listened_to or not self.possible or instance.frozen or instance.gone:
+        if not self.possible or not self.listened_to or instance.frozen or instance.gone:
             return False
         children = instance.control[wire.CONTROL_FORKS], _look_below(instance.pid, self.background)[1]
         if self._heard == children:
             return False
         self._heard = children
-        self.asked = instance.turn = True
-        instance.send(wire.ASK_SIGNALS)
+        self.ask_to_look()
         return True
+
+    def ask_to_look(self) -> None:
+        """Have an instance that waits look at its signals and its descriptors; it computes until it has answered."""
+        self.asked = self._instance.turn = True
+        self._instance.send(wire.ASK_SIGNALS)
 
     def signal(self, signum: int) -> None:
         """Send *signum* to all that live."""
@@ -123,22 +131,30 @@ def _look_below(pid: int, background: tuple[str, ...]) -> tuple[tuple[Child, ...
         found: set[int] = set()
         living: set[int] = set()
         holding: list[Child] = []
+        helpers: dict[int, Child] = {}
         level = [(pid, own, False)]
         while level:
             below: list[tuple[int, bytes, bool]] = []
             for parent, parent_command, exempt in level:
-                for child in procfs.children_of(parent):
+                children = procfs.children_of(parent)
+                alive = 0
+                for child in children:
                     name = None if child in found else _name_if_alive(child)
                     found.add(child)
                     if name is None:
                         continue
+                    alive += 1
                     living.add(child)
                     command = _read(f"/proc/{child}/cmdline")
                     is_exempt = exempt or _is_named(background, name, command)
                     is_helper = command != parent_command and any(text in command for text in _HELPERS)
-                    if not (is_exempt or is_helper):
+                    if is_helper and not is_exempt:
+                        helpers[child] = Child(child, _program(name, command))
+                    elif not is_exempt:
                         holding.append(Child(child, "" if command == own else _program(name, command)))
                     below.append((child, command, is_exempt))
+                if parent in helpers and not alive and (children or not _sleeps(parent)):
+                    holding.append(helpers[parent])  # it has still to tell of the end of a child of its own
             level = below
         if holding or found == seen:
             return tuple(holding), frozenset(living)
@@ -162,6 +178,11 @@ def _name_if_alive(pid: int) -> str | None:
     if fields[0] == b"Z" and int(fields[17]) < 2:  # its first thread may have ended before the others
         return None
     return before.partition(b"(")[2].decode("utf-8", "replace")
+
+
+def _sleeps(pid: int) -> bool:
+    """Whether *pid* waits for something, or is stopped or gone; a process that is about to say something does not."""
+    return _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[:1] not in ([b"R"], [b"D"])
 
 
 def _started_as(command: bytes) -> list[str]:

@@ -87,6 +87,8 @@ class Instance:
     """A signal was sent to it whose handler has not been entered yet."""
     entered = 0
     """How many times a handler of SIGTERM has been entered."""
+    kept = 0
+    """How many times a SIGTERM came whose handler is called after a wait."""
     listening_since_us: int | None = None
     """When user code installed its handler of SIGTERM."""
     sent = 0
@@ -97,6 +99,8 @@ class Instance:
     """What ``waits`` was when its lease ended because it does not speak: it gets none before its next wait."""
     _leased_read = 0
     """How many records of leased waits have been read."""
+    hears_idly = False
+    """Threads of it may wait for connections on which nothing need come (``idle_ok``)."""
     measured = False
     """It runs under coverage, as the test process does."""
     released = False
@@ -202,13 +206,18 @@ class Instance:
 
     @property
     def computing(self) -> bool:
-        """It keeps others from their turn."""
-        return not self.gone and (self.turn or (self.outside > 0 and not self.overtaken))
+        """It keeps others from their turn; not one that was frozen before it said that its threads wait."""
+        return not self.gone and not self.frozen and (self.turn or (self.outside > 0 and not self.overtaken))
 
     @property
     def holds_clock(self) -> bool:
         """A thread of it is in a real wait, or a child of it lives, so that time may not pass by itself."""
         return not self.gone and not self.frozen and (self.held > 0 or self.overtaken or bool(self.children.look()))
+
+    @property
+    def has_alarm(self) -> bool:
+        """Its alarm (``signal.alarm``) is set: a signal is due for its main thread, which may be in a real wait."""
+        return not self.released and bool(self.control[wire.CONTROL_ALARM])
 
     # -- leases ------------------------------------------------------------------------------------------------------
 
@@ -400,6 +409,15 @@ class Instance:
         """SIGKILL, by way of the zygote where no pidfd has come yet; also for a stopped process."""
         if not self.signal(signal.SIGKILL) and self.pidfd is None and not self.gone:
             self.zygote.reclaim(self.number)
+
+    def threads_known(self) -> dict[int, tuple[int, str, str]]:
+        """By their identity in Python, the kernel's id of threads, their names, and what they wait for in real time."""
+        rows = wire.THREAD_ROW.iter_unpack(self._map[wire.THREADS_OFFSET : wire.STACKS_OFFSET])
+        return {
+            ident: (native, name[:size].decode("utf-8", "replace"), wait[:length].decode("utf-8", "replace"))
+            for ident, native, size, name, length, wait in rows
+            if ident
+        }
 
     def ask_for_stacks(self) -> None:
         """Have the instance write the Python stacks of its threads; ``stacks`` reads them once they are there."""

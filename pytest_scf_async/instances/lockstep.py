@@ -13,24 +13,27 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from ..clock import WAKE_UP, SimulatedClock, to_datetime
 from ..errors import CannotEndError, HarnessError, ScfAsyncError, ScfUsageError, hidden_from_users
 from ..model import Fact, InstanceFate, transition
-from ..realtime import REAL
+from ..realtime import REAL, RealCondition
 from ..settings import ScfSettings
 from . import measured, terminal, wire
 from .calls import LOOK_EVERY, Call, Patience
 from .event import Event
 from .explain import explain
 from .gates import Gates
-from .instance import Instance
+from .instance import Doing, Instance
 from .pool import Pool
 from .reports import Reports
 from .zygote import Zygote
 
 __tracebackhide__ = hidden_from_users
 
+TEST_LOOK_EVERY = 0.0005
+"""Real seconds between two looks at the test's own threads, in which they may run."""
 NO_END = 2**62
 """Later than anything that can be due, in µs since the epoch."""
 
@@ -45,6 +48,16 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork
     os.register_at_fork(after_in_child=_after_fork)
+
+
+class TestThreads(Protocol):
+    """The threads of the test's own process, where it is on the simulated clock too (``patched``)."""
+
+    def rest(self, call: Call) -> bool:
+        """Whether all of them wait, so that *call* may move the clock."""
+
+    def alone(self) -> bool:
+        """Whether the thread that asks is the only one."""
 
 
 class Lockstep:
@@ -68,10 +81,17 @@ class Lockstep:
         self.on_start: Callable[[Event], None] = lambda _: None
         self.gates = Gates(self)
         self.reports = Reports(self)
-        self._condition = threading.Condition(threading.RLock())
+        self._condition = RealCondition(threading.RLock())
         self._driver: int | None = None
         self._under_way = 0
         """Blocking calls that are under way, each in a thread of its own of the test."""
+        self.under_way: dict[int, Call] = {}
+        """The same calls by thread."""
+        self.news = 0
+        """Grows with all that a call may be waiting for; what a call saw last is its ``looked``."""
+        self.test_threads: TestThreads | None = None
+        self.flowing: Call | None = None
+        """The call of ``running``: while it goes on, it alone drives, and lets time flow at a rate."""
         self._call: Call | None = None
         """The call for which something that is due is dealt with just now."""
         self._taking = False
@@ -191,6 +211,7 @@ class Lockstep:
     def _take(self, heard: dict[Instance | Zygote, bool]) -> None:
         """Deal with what was said; not again in the middle of that, where a hook of the test reads a property."""
         self._taking = True
+        self.news += bool(heard)
         try:
             self._take_in(heard)
         finally:
@@ -255,13 +276,22 @@ class Lockstep:
             for instance in self.pool.instances:
                 if not instance.frozen:
                     instance.go_on()
+                    if instance.hears_idly and instance.doing is Doing.PARKED:
+                        instance.children.ask_to_look()  # what has come before this call is heard before time moves
             self._under_way += 1
+            thread = threading.get_ident()
+            outer = self.under_way.get(thread)
+            self.under_way[thread] = call
             try:
                 if call.begin is not None:
                     call.begin()
                 self._drive(call)
             finally:
                 self._under_way -= 1
+                if outer is None:
+                    del self.under_way[thread]
+                else:
+                    self.under_way[thread] = outer
                 self._revoke_lease()
                 for instance in self.pool.instances if not self._under_way else ():
                     if instance.turn or instance.outside or instance.overtaken or instance.holds_clock:
@@ -271,6 +301,17 @@ class Lockstep:
                     not self._running and self.pool.started > 1
                 ):  # not beside an instance that runs, or is reclaimed next
                     self.pool.think_ahead()
+
+    def stop_flowing(self) -> None:
+        """Time flows no more; other calls drive again."""
+        with self._condition:
+            self.flowing = None
+            self._condition.notify_all()
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing of this runtime runs any more."""
+        return self._closed
 
     def events_running(self) -> list[Event]:
         """The events that have not ended, in order of acceptance."""
@@ -283,8 +324,11 @@ class Lockstep:
         while True:
             if self._closed:
                 raise ScfUsageError(f"{call.name}: the runtime was closed, by another thread, while this call waited")
-            if self._driver is not None and self._driver != threading.get_ident():
+            call.looked = self.news
+            another = self._driver is not None and self._driver != threading.get_ident()
+            if another or (self.flowing is not None and self.flowing is not call):
                 self._condition.wait(LOOK_EVERY)  # another caller hears for both
+                call.looked = self.news
                 if call.done():
                     return
                 patience.check(None)
@@ -305,9 +349,24 @@ class Lockstep:
                 finally:
                     self._call = None
                 self.progress += 1
+                self.news += 1
                 continue
+            if self.test_threads is not None and self._waits_for_test(call):
+                if patience.check_is_due():
+                    patience.check(None)
+                continue
+            self.news += 1
             if not self._move(call):
                 self._listen(patience, [i for i in self.pool.instances if i.holds_clock])
+
+    def _waits_for_test(self, call: Call) -> bool:
+        """Whether *call* would move the clock while another thread of the test runs; it gets a moment to run."""
+        assert self.test_threads is not None
+        if not call.moves_clock or call.flow is not None or self.test_threads.rest(call):
+            return False
+        self._condition.notify_all()
+        self._condition.wait(TEST_LOOK_EVERY)
+        return True
 
     def lease_with_turn(self, instance: Instance) -> None:
         """*instance* is about to get the turn, and computes alone: its first wait may be over at once already."""
@@ -320,6 +379,7 @@ class Lockstep:
         if (
             not self.settings.leases
             or self._under_way > 1
+            or (self.test_threads is not None and not self.test_threads.alone())
             or event is None
             or event.phase != "running"
             or event.function.configuration.memory is not None
@@ -348,6 +408,8 @@ class Lockstep:
             if instance.holds_clock and not (call.past_overrun and instance.overrun) and not call.past_held
         ]
         if holding:
+            if call.flow is not None:
+                call.flow.stand()
             return False
         if not call.past_held and any(instance.children.ask() for instance in self.pool.instances):
             return True
@@ -355,6 +417,12 @@ class Lockstep:
             raise CannotEndError(explain(self, call, "nothing is left to do at this simulated time"))
         gated = [event for event in self.events_running() if event.instance is not None and event.instance.gated]
         if gated:
+            if call.flow is not None:
+                call.flow.stand()
+                return False
+            if call.opens_gates_to_move:
+                self.gates.open(gated)
+                return True
             event = gated[0]
             assert event.instance is not None
             assert event.instance.gated is not None
@@ -364,6 +432,10 @@ class Lockstep:
                 "call wait(), settle() or another gate call on that event first, or terminate it"
             )
         due = self.clock.next_due_us()
+        if call.flow is not None:
+            until = max(self.clock.now_us, call.flow.may_us())
+            self.clock.jump(until if due is None or due > until else max(self.clock.now_us, due))
+            return due is not None and due <= until
         if call.target_us is not None and (due is None or due > call.target_us):
             self.clock.jump(call.target_us)
             return True
@@ -426,7 +498,7 @@ class Lockstep:
     def forget(self) -> None:
         """In a fork of the test process: touch nothing; the runtime is closed here."""
         self._closed = True
-        self._condition = threading.Condition(threading.RLock())  # another thread of the parent may have had it
+        self._condition = RealCondition(threading.RLock())  # another thread of the parent may have had it
 
     def close(self) -> None:
         """Kill every instance; nothing of this runtime is left."""

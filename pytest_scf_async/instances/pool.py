@@ -177,6 +177,7 @@ class Pool:
                 "environment": environment,
                 "clock_reads_before_wait": self.settings.clock_reads_before_wait,
                 "network": function.configuration.network,
+                "idle_ok": function.configuration.idle_ok,
                 "debugger": terminal.ask is not None,
                 "coverage": None if coverage is None else coverage[0],
                 "memory_limited": function.configuration.memory is not None,
@@ -185,6 +186,7 @@ class Pool:
         )
         instance.measured = coverage is not None
         instance.children.background = function.configuration.background
+        instance.hears_idly = bool(function.configuration.idle_ok)
         self.instances.append(instance)
         self.ears.add(instance)
         return instance

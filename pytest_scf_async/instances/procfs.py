@@ -1,13 +1,15 @@
-"""What ``/proc`` tells of a process: for signals and for error texts. It is never asked whether the clock may jump."""
+"""What ``/proc`` tells of a process: for signals and for error texts. It is never asked whether the clock may jump
+because an instance waits; of the test's own threads, which have no door, there is nothing else to ask."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 
-from .bootstrap.linux import children_of
+from .bootstrap.linux import children_of, is_blocked
 
 __all__ = [
+    "ASLEEP",
     "SignalState",
     "activity",
     "children_of",
@@ -18,6 +20,9 @@ __all__ = [
     "signal_state",
     "unshared_memory",
 ]
+
+ASLEEP = ("S", "T", "Z", "X", "t", "I")
+"""States of a thread that does not run, and cannot before something wakes it."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,7 @@ class SignalState:
 
 
 def signal_state(pid: int, signum: int) -> SignalState | None:
-    """How *signum* meets process *pid*; None when the process is gone."""
+    """How *signum* meets process *pid*; None when the process is gone. Blocked: by all its threads."""
     try:
         with open(f"/proc/{pid}/status", "rb", buffering=0) as file:
             text = file.read()
@@ -44,7 +49,8 @@ def signal_state(pid: int, signum: int) -> SignalState | None:
         elif name == b"State" and value.split()[:1] == [b"Z"]:
             return None
     bit = 1 << (signum - 1)
-    return SignalState(bool(masks[b"SigIgn"] & bit), bool(masks[b"SigBlk"] & bit), bool(masks[b"SigCgt"] & bit))
+    blocked = bool(masks[b"SigBlk"] & bit) and is_blocked(pid, signum)
+    return SignalState(bool(masks[b"SigIgn"] & bit), blocked, bool(masks[b"SigCgt"] & bit))
 
 
 def activity(pid: int) -> tuple[bool, tuple[tuple[str, str, bytes], ...]]:
@@ -63,7 +69,7 @@ def activity(pid: int) -> tuple[bool, tuple[tuple[str, str, bytes], ...]]:
                 scheduled = file.read()
         except OSError:
             continue
-        running = running or state not in ("S", "T", "Z", "X", "t", "I")
+        running = running or state not in ASLEEP
         picture.append((task, state, scheduled))
     return running, tuple(picture)
 

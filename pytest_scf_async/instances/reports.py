@@ -52,7 +52,7 @@ class Reports:
             if event is not None and instance.gated in event.gates:
                 event.gates[instance.gated].reached = True
                 event.note("instance", f"stands at {event.gates[instance.gated].description}")
-        elif kind in (wire.SIGNAL_ENTERED, wire.SIGNAL_LEFT, wire.LISTENING):
+        elif kind in (wire.SIGNAL_ENTERED, wire.SIGNAL_LEFT, wire.SIGNALS_KEPT, wire.LISTENING):
             self._of_signals(instance, event, kind, message)
         elif kind == wire.NOTE:
             self._noted(instance, event or self.lockstep.pool.last_events.get(instance), message)
@@ -76,6 +76,12 @@ class Reports:
                 instance.gated = None
             if event is not None and message["signum"] == SIGTERM:
                 event.handler_left(None if raised is None else f"{raised}: {message['message']}".rstrip(": "))
+        elif kind == wire.SIGNALS_KEPT:
+            if SIGTERM in message["signums"]:
+                instance.kept += 1
+                instance.signalled = False
+                if event is not None:
+                    event.note("signal", "the handler of SIGTERM is called after the wait of the main thread")
         elif kind == wire.LISTENING:
             (instance.listening.add if message["handler"] == "handler" else instance.listening.discard)(
                 message["signum"]
@@ -117,12 +123,13 @@ class Reports:
                 event.waits(instance.waits_in, now, now)
         if event is not None and event.function.configuration.memory is not None:
             self.lockstep.todo.append(lambda: self.check_memory(instance, event))
-        if seen < instance.sent:
-            return  # it crossed with something that we sent: another report comes
-        instance.asked = False
+        if seen < instance.sent:  # it crossed with something that we sent: another report comes
+            instance.asked = False  # unless that was gates alone: then it is asked again
+            return
+        answers, instance.asked = instance.asked, False
         # A report that crossed with a signal leaves the turn to its handler.
         instance.turn = instance.signalled or instance.children.asked
-        instance.parks += 1
+        instance.parks += not answers  # a thread beside the one that has the turn answers
         if outside == 0:
             instance.overtaken = instance.overrun = False
             instance.end_lease()
@@ -172,8 +179,12 @@ class Reports:
         if instance.gone or instance.frozen or instance.gated is not None:
             return
         instance.turn = True
+        if instance.told_us is not None:  # it was overtaken in the middle of a lease, which is over
+            instance.told_us = self.lockstep.clock.now_us
         self.lockstep.lease_with_turn(instance)
         instance.send(wire.TURN)
+        if instance.overtaken and instance.has_alarm:
+            instance.poke()  # no thread may be there to read it but the one that waits for something real
 
     def _initialised(self, instance: Instance, event: Event | None, message: wire.JsonObject) -> None:
         instance.rss = int(message["rss"])

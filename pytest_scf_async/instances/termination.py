@@ -61,22 +61,23 @@ def _send_sigterm(lockstep: Lockstep, event: Event) -> Callable[[], bool]:
     if instance is None or state is None or instance.gone:
         event.signal_sent("no process")
         return lambda: True
-    entered = instance.entered
+    entered, kept = instance.entered, instance.kept
 
     def settled() -> bool:
         return lockstep.settled(event)
 
     def handled() -> bool:
-        return instance.entered > entered and lockstep.settled(event)
+        return (instance.entered > entered or instance.kept > kept) and lockstep.settled(event)
 
     def ended() -> bool:
         return event.ended
 
-    if state.ignored:
-        event.signal_sent("ignored")
-        answered = settled
-    elif state.blocked:
+    if state.blocked:  # first: a thread may take it with sigwait() even where it is ignored
         event.signal_sent("blocked")
+        instance.turn = not instance.overrun  # until a thread of it that waits for the signal has been woken
+        answered = settled
+    elif state.ignored:
+        event.signal_sent("ignored")
         answered = settled
     elif state.caught and signal.SIGTERM not in instance.listening and event.function.hides_listening is None:
         event.signal_sent("native")
@@ -93,7 +94,7 @@ def _send_sigterm(lockstep: Lockstep, event: Event) -> Callable[[], bool]:
         answered = ended
         measured.save([instance])
     instance.signal(signal.SIGTERM)
-    if event.signals[-1].disposition == "native":
+    if event.signals[-1].disposition in ("native", "blocked"):
         instance.asked = True
         instance.send(wire.ASK)
     if instance.measured:

@@ -60,6 +60,9 @@ SIGNALS_HEARD = 10
 TERMINAL = 11
 """A debugger shows a text on the user's terminal, and waits for a TYPED."""
 
+SIGNALS_KEPT = 12
+"""Signals whose handlers are called once the wait of the main thread is over: it is one of C code."""
+
 BEFORE_INIT_RAISED = "BEFORE_INIT_RAISED"
 """The fact of an INIT_DONE that is no fact of the platform: the test's own function failed."""
 
@@ -107,9 +110,13 @@ CONTROL_CHILDLESS = 5
 """Set by the harness: what CONTROL_FORKS was when no child of the instance, nor of its children, lived any more."""
 CONTROL_COVERED = 6
 """How many times what was measured was saved because the harness asked."""
+CONTROL_WATCHES = 7
+"""How many waits of the instance a descriptor ends, which a child process may hold the other end of."""
 SETUP_FAILED = 113
 """The exit code of an instance that could not become one: our fault, never the user's."""
 
+CONTROL_ALARM = 9
+"""When the instance's alarm is due, in µs since the epoch; 0: none is set."""
 CONTROL_MEMORY_AT_FORK = 8
 """Bytes that the instance had in memory when it was forked."""
 LEASE_LOG = 64
@@ -125,7 +132,14 @@ PAGE_BYTES = 4096
 TEXTS_OFFSET = PAGE_BYTES
 """Behind the control page, the same file has the texts of these records, ..."""
 TEXTS_BYTES = 4096
-STACKS_OFFSET = TEXTS_OFFSET + TEXTS_BYTES
+THREADS_OFFSET = TEXTS_OFFSET + TEXTS_BYTES
+"""... a row for each thread that user code has started: its identity in Python, the kernel's, and its name; and
+the wait of the door that holds the clock, ..."""
+THREAD_NAME = struct.Struct("<QIB51s")
+THREAD_HOLDS = struct.Struct("<B191s")
+THREAD_ROW = struct.Struct("<QIB51sB191s")
+THREAD_ROWS = 64
+STACKS_OFFSET = THREADS_OFFSET + THREAD_ROW.size * THREAD_ROWS
 """... and then takes the stacks that ``faulthandler`` writes on STACKS_SIGNAL."""
 
 UPTIME_US = 3_600_000_000

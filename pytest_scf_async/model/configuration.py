@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -105,6 +106,8 @@ class FunctionConfiguration:
     """What its code may connect to: "loopback" or "all"."""
     background: tuple[str, ...] = ()
     """Names of the programs that it starts and that do not hold the clock."""
+    idle_ok: tuple[str, ...] = ()
+    """The other ends of connections on which it may wait to hear something without holding the clock."""
     sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -136,6 +139,7 @@ def function_configuration(
     before_init: BeforeInit | None = None,
     network: str = "loopback",
     background: Sequence[str] = (),
+    idle_ok: Sequence[str] = (),
     sources: Mapping[str, str] = MappingProxyType({}),
 ) -> FunctionConfiguration:
     """Check every value by the platform's rules, and make the configuration.
@@ -167,6 +171,7 @@ def function_configuration(
         before_init=before_init,
         network=check.network(network),
         background=check.background(background),
+        idle_ok=check.idle_ok(idle_ok),
         sources=MappingProxyType(dict(sources)),
     )
 
@@ -279,6 +284,27 @@ class _Check:
             if not isinstance(name, str) or not name or "/" in name or "\0" in name:
                 self.refuse("background", value, rule)
         return tuple(value)
+
+    def idle_ok(self, value: object) -> tuple[str, ...]:
+        """The addresses as the kernel tells them: of a name there is only ``localhost``, which has two."""
+        rule = "it is a sequence of addresses of this form: ('127.0.0.1:6379', '[::1]:6379', 'localhost:6379')"
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            self.refuse("idle_ok", value, rule)
+        found: list[str] = []
+        for text in value:
+            host, _, port = text.rpartition(":") if isinstance(text, str) else ("", "", "")
+            if not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
+                self.refuse("idle_ok", value, rule)
+            brackets = host.startswith("[") and host.endswith("]")
+            try:
+                address = ipaddress.ip_address(host[1:-1] if brackets else "127.0.0.1" if host == "localhost" else host)
+            except ValueError:
+                self.refuse("idle_ok", value, rule)
+            if brackets is not (address.version == 6):
+                self.refuse("idle_ok", value, rule)
+            found.append(f"[{address}]:{int(port)}" if brackets else f"{address}:{int(port)}")
+            found += [f"[::1]:{int(port)}"] if host == "localhost" else []
+        return tuple(dict.fromkeys(found))
 
     def environment(self, value: object) -> Mapping[str, str]:
         if value is None:

@@ -25,6 +25,8 @@ WRITE: Final = os.environ.get("SCF_CATALOGUE") == "write"
 # What differs from run to run, machine to machine, or between versions of Python and pytest, and what stands for it.
 _NORMAL: Final = (
     (re.compile(r"\bpid \d+"), "pid PID"),
+    (re.compile(r"the child process \d+"), "the child process PID"),
+    (re.compile(r"\b127\.0\.0\.1:\d+"), "127.0.0.1:PORT"),
     (re.compile(r"\b0x[0-9a-f]{6,}"), "0xADDRESS"),
     (re.compile(r"MemUsage: ?\d+(\.\d+)?MB"), "MemUsage: N MB"),
     (re.compile(r"used more memory \(\d+(\.\d+)? MB"), "used more memory (N MB"),

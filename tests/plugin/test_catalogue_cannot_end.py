@@ -51,7 +51,7 @@ def test_a_named_thread_is_held(catalogue: Callable[..., str]) -> None:
             uploader.join()
     """
     text = catalogue(SOON, handler=handler, test=WAITS)
-    assert "thread of upload(), most" in text
+    assert "thread 'uploader' is in recv() on a connection to 127.0.0.1:PORT, most" in text
     assert "'MainThread'" in text
 
 
@@ -62,16 +62,23 @@ def test_asyncio_is_held(catalogue: Callable[..., str]) -> None:
         async def export(reader):
             return await reader.read(100)
 
-        async def run():
-            kept = []
-            server = await asyncio.start_server(lambda *streams: kept.append(streams), "127.0.0.1", 0)
-            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        async def run(port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
             return await export(reader)
 
         def main_handler(event, context):
-            asyncio.run(run())
+            asyncio.run(run(event))
     """
-    catalogue(SOON, handler=handler, test=WAITS)
+    test = """
+        import socket
+        import pytest
+
+        @pytest.mark.scf_function("handlers/export.py:main_handler")
+        def test_export(scf_function):
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                scf_function.run(server.getsockname()[1])
+    """
+    catalogue(SOON, handler=handler, test=test)
 
 
 def test_loop_that_computes(catalogue: Callable[..., str]) -> None:

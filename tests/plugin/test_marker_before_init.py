@@ -48,11 +48,13 @@ def test_the_marker_takes_a_path_or_a_function_and_arguments_go_with_their_funct
         def test_arguments(async_event):
             assert async_event.wait().result == "near"
 
-        @pytest.mark.scf_function(before_init=of_test_file, network="all", background=("redis-server",))
+        @pytest.mark.scf_function(before_init=of_test_file, network="all", background=("redis-server",),
+                                  idle_ok=["localhost:6379"])
         def test_function(async_event, scf_function):
             assert async_event.wait().result == "of the test file"
             assert scf_function.configuration.network == "all"
             assert scf_function.configuration.background == ("redis-server",)
+            assert scf_function.configuration.idle_ok == ("127.0.0.1:6379", "[::1]:6379")
         """
     )
     with_fakes.runpytest().assert_outcomes(passed=3)

@@ -174,18 +174,20 @@ def test_a_record_of_a_signal_that_comes_in_the_middle_of_another_record(deploy)
     event = deploy(
         IMPORTS
         + """
+from pytest_scf_async.instances.bootstrap.alarms import real_setitimer
+
 def on_alarm(signum, frame):
     seen.append(1)
     record("signal")
 
 def main_handler(event, context):
     signal.signal(signal.SIGALRM, on_alarm)
-    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+    real_setitimer(signal.ITIMER_REAL, 0.001, 0.001)
     number = 0
     while len(seen) < 50:
         record("main", number=number)
         number += 1
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    real_setitimer(signal.ITIMER_REAL, 0)
     return number
 
 seen = []

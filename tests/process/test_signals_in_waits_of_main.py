@@ -399,6 +399,44 @@ def test_a_signal_while_a_worker_computes_runs_the_handler_on_the_main_thread(de
     assert user_lines(event) == ["SIGTERM in MainThread"]
 
 
+def test_who_sends_a_signal_goes_on_before_those_whom_the_handler_wakes(deploy) -> None:
+    event = deploy(
+        """
+        import os, signal, threading, time
+        from pytest_scf_async.instances.bootstrap import signals
+
+        real_kill = signals._real_kill
+
+        def kill_and_let_others_run(pid, signum):
+            real_kill(pid, signum)
+            for _ in range(2000):
+                os.sched_yield()
+
+        def main_handler(event, context):
+            signals._real_kill = kill_and_let_others_run
+            trace, happened = [], threading.Event()
+            signal.signal(signal.SIGUSR1, lambda *_: (trace.append("handler"), happened.set()))
+
+            def sends():
+                time.sleep(1)
+                os.kill(os.getpid(), signal.SIGUSR1)
+                trace.append("sender")
+
+            threads = [
+                threading.Thread(target=sends),
+                threading.Thread(target=lambda: (happened.wait(), trace.append("woken"))),
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            return trace
+        """
+    ).invoke_async()
+
+    assert event.wait().result == ["handler", "sender", "woken"]
+
+
 def test_an_exception_of_a_handler_leaves_a_condition_only_with_its_lock_taken_again(deploy, runtime) -> None:
     event = deploy(
         """
@@ -605,12 +643,13 @@ def test_a_handler_may_use_the_object_that_main_waits_on(deploy, runtime: ScfRun
 def test_a_signal_that_comes_together_with_the_turn_counts_once(deploy) -> None:
     source = """
         import signal, time
+        from pytest_scf_async.instances.bootstrap.alarms import real_setitimer
         def main_handler(event, context):
             signal.signal(signal.SIGALRM, lambda signum, frame: None)
-            signal.setitimer(signal.ITIMER_REAL, 0.0003, 0.0003)
+            real_setitimer(signal.ITIMER_REAL, 0.0003, 0.0003)
             for _ in range(300):
                 time.sleep(1)
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            real_setitimer(signal.ITIMER_REAL, 0)
             time.sleep(1)
     """
     event = deploy(source).invoke_async().wait()
@@ -623,10 +662,11 @@ def test_a_signal_that_comes_together_with_the_turn_counts_once(deploy) -> None:
 def test_other_signals_do_not_pass_for_the_sigterm_of_a_termination(deploy) -> None:
     source = """
         import signal, time
+        from pytest_scf_async.instances.bootstrap.alarms import real_setitimer
         def main_handler(event, context):
             signal.signal(signal.SIGALRM, lambda signum, frame: None)
             signal.signal(signal.SIGTERM, lambda signum, frame: print("term"))
-            signal.setitimer(signal.ITIMER_REAL, 0.0003, 0.0003)
+            real_setitimer(signal.ITIMER_REAL, 0.0003, 0.0003)
             time.sleep(100)
     """
     function = deploy(source)
@@ -648,11 +688,11 @@ LATE = """
             self.register, self.unregister, self.poll_again = poller.register, poller.unregister, poller.poll
             self.late = True
 
-        def poll(self):
+        def poll(self, timeout=None):
             if not self.late:
-                return self.poll_again()
+                return self.poll_again(timeout)
             self.late = False
-            calls = [functools.partial(ctypes.CDLL(None).pause), functools.partial(self.poll_again)]
+            calls = [functools.partial(ctypes.CDLL(None).pause), functools.partial(self.poll_again, timeout)]
             return list(map(functools.partial.__call__, calls))[1]
 
     def main_handler(event, context):

@@ -100,6 +100,21 @@ def test_the_helpers_of_multiprocessing_do_not_hold_the_clock_and_their_workers_
     assert holding() == [4]
 
 
+def test_a_fork_server_holds_the_clock_until_it_has_told_of_the_end_of_a_worker(processes, monkeypatch):
+    asleep = True
+    monkeypatch.setattr(children, "_sleeps", lambda _: asleep)
+    processes[2] = (INSTANCE, "python", SERVER)
+    processes[3] = (2, None, b"")
+    assert holding() == [2]  # the worker has ended, and nobody has waited for it
+
+    del processes[3]
+    asleep = False
+    assert holding() == [2]  # it has been waited for, and its end is about to be told
+
+    asleep = True
+    assert holding() == []
+
+
 def test_a_child_is_called_by_its_program_or_as_a_fork(processes):
     processes[2] = (INSTANCE, "python", processes[INSTANCE][2])
     processes[3] = (INSTANCE, "a-very-long-nam", b"/usr/bin/python\0/opt/a-very-long-name.py\0")

@@ -11,7 +11,7 @@ from pytest_scf_async.settings import ScfSettings
 
 DURATIONS = ["timeout", "init_timeout", "real_timeout", "real_limit", "compute_grace", "idle_reclaim"]
 COUNTS = ["memory", "clock_reads_before_wait", "status_reads_limit"]
-SWITCHES = ["leases", "terminate_without_trace", "async_run", "trace"]
+SWITCHES = ["leases", "patched", "terminate_without_trace", "async_run", "trace"]
 TEXTS = ["region", "appid", "uin", "runtime", "namespace"]
 CHOICES = {
     "sandbox": ["auto", "namespaces", "none"],
@@ -36,6 +36,7 @@ SETTINGS = {
     "preload": ((), ("json", "email.mime")),
     "idle_reclaim": (300.0, 0),
     "start": (None, START),
+    "patched": (False, True),
     "time_zone": (timezone(timedelta(hours=8)), timezone.utc),
     "graceful_return_status": ("FINISHED", "ABORTED"),
     "graceful_exit_status": ("FAILED", "ABORTED"),

@@ -8,6 +8,7 @@ import os
 import signal
 from typing import Any
 
+from . import real_waits
 from .door import door
 from .standins import stand_in
 
@@ -34,6 +35,7 @@ def _counted(real: Any) -> Any:
     def start(*args: Any, **kwargs: Any) -> Any:
         if not door.active:
             return real(*args, **kwargs)
+        real_waits.spare_multiprocessing()
         door.forks()
         try:
             return real(*args, **kwargs)

@@ -13,6 +13,7 @@ from .. import wire
 from .standins import stand_in
 
 real_time_ns = time.time_ns
+real_monotonic = time.monotonic
 real_monotonic_ns = time.monotonic_ns
 _real_localtime = time.localtime
 _real_gmtime = time.gmtime

@@ -27,12 +27,14 @@ from typing import Any
 from .. import wire
 from . import clocks
 from .leases import LeaseLog
-from .waits import Section, ThreadState, Wait, describe_caller, user_frame
+from .waits import Section, ThreadState, Wait, Watch, describe_caller, user_frame
 
 _get_ident = _thread.get_ident
 _write = os.write
 _own_pid = os.getpid
 _stop = os.kill
+_NO_ALARM = 2**62
+"""Later than anything that can be due."""
 
 
 class Door:
@@ -55,6 +57,12 @@ class Door:
         """Saves what coverage has measured, where the session is measured."""
         self.save_asked = False
         """The harness is about to end this process."""
+        self.ring_alarm: Callable[[], bool] = lambda: False
+        """Sends SIGALRM to this process; whether a handler of user code is called for it at once."""
+        self.alarm: Wait | None = None
+        """What ends when the alarm is due; no thread waits for it."""
+        self.alarm_us = _NO_ALARM
+        """When it is due, in µs since the epoch."""
         self.call_handler_followed: Callable[[Any, int, FrameType | None], None] | None = None
         """Calls a signal's handler, once there have been gates at lines."""
 
@@ -104,8 +112,17 @@ class Door:
         self.outside = 1
         """How many threads are not inside the door, announced real waits not counted."""
         self.held = 0
+        """How many threads are inside the door for something real."""
+        self.watching: list[Wait] = []
+        """Waits that a descriptor ends."""
         self.announced = 0
         """How often the main thread counts as outside because of a signal that is on its way to it."""
+        self.alarm_every_us = 0
+        """After how long the alarm goes off again, in µs; 0: it does not."""
+        self.alarm_rang_us: int | None = None
+        """When the alarm went off that waits for its signal to be taken, before it is set again."""
+        self.report_owed = False
+        """The harness has asked while a signal was on its way to the main thread: it is told once that is handled."""
         self.reader: ThreadState | None = None
         self.gate_wait: Wait | None = None
         self.idle_wait: Wait | None = None
@@ -136,24 +153,37 @@ class Door:
 
     # -- waiting -----------------------------------------------------------------------------------------------------
 
-    def park(self, due_us: int | None, what: str, *, enlist: Callable[[Wait], bool] | None = None) -> bool:
+    def park(
+        self,
+        due_us: int | None,
+        what: str,
+        *,
+        enlist: Callable[[Wait], bool] | None = None,
+        watch: Watch | None = None,
+    ) -> bool:
         """Wait until *due_us* or until woken; whether it was woken.
 
         *enlist*, called with the wait before it counts, puts it where its waker looks; when it answers False (what was
-        waited for is there already) the call returns True at once.
+        waited for is there already) the call returns True at once. A descriptor of *watch* that is ready wakes it, too.
         """
         thread = self._current()
         main = thread.main
         if main:
             self.main_inside = True
         try:
-            wait = Wait(thread, due_us, what)
+            wait = Wait(thread, due_us, what, watch)
             if enlist is not None and not enlist(wait):
                 wait.over = True
                 return True
             with self.lock:
+                if watch is not None:
+                    self._begin_watch(wait, watch)
                 self._come_in(wait)
-            self._block(wait)
+            try:
+                self._block(wait)
+            finally:
+                if watch is not None:
+                    self._end_watch(wait, watch)
             return wait.woken
         finally:
             if main:
@@ -180,7 +210,7 @@ class Door:
         page, control = self.clock_page, self.control_page
         now = page[0]
         due = now + microseconds
-        passes: bool = due < control[1]
+        passes: bool = due < control[1] and due < self.alarm_us
         if passes:
             frame = sys._getframe(2)
             nap = (frame.f_code, frame.f_lasti, microseconds)
@@ -351,28 +381,82 @@ class Door:
     def on_signal(self, signum: int, frame: FrameType | None) -> None:
         """The trampoline's word: run the user's handler now, or at the wait's safe point."""
         if self.main_inside:
-            self.pending.append(signum)
+            waits = self.main.waits
+            if signum in self.pending and waits and waits[-1].kept is not None:
+                waits[-1].kept = -1  # C code in which a signal comes twice: its handler is called once
+            else:
+                self.pending.append(signum)
             self.main.ring()
         else:
             self._signals_came()
-            self.call_handler(signum, user_frame(frame))
+            try:
+                self.call_handler(signum, user_frame(frame))
+            finally:
+                if self.report_owed:
+                    self._report_now()
 
     def signal_main(self, send: Callable[[], None]) -> None:
-        """Have *send* send a signal to the main thread, which handles it at once; the caller goes on in its turn."""
-        if self._current().main:
+        """Have *send* send a signal to the main thread, which handles it at once; the caller goes on in its turn.
+
+        That is before the turn of those whom the handler wakes: it waits for the lock until the caller is in the queue.
+        """
+        thread = self._current()
+        if thread.main:
             send()
             return
+        wait = Wait(thread, self.clock_page[wire.CLOCK_NOW], "")
         with self.lock:
             self.announced += 1
             self.outside += 1
-        try:
-            send()
-        except BaseException:
-            with self.lock:
+            try:
+                send()
+            except BaseException:
                 self.announced -= 1
                 self.outside -= 1
-            raise
-        self.yield_turn()
+                raise
+            self._come_in(wait)
+        self._block(wait)
+
+    def set_alarm(self, due_us: int | None, every_us: int) -> tuple[int, int]:
+        """Have the alarm go off at *due_us*, and every *every_us* from then on; gives what was left of the one before.
+
+        Its rest and interval, in µs; the rest is 0 where there was none.
+        """
+        main = self._enter()
+        try:
+            with self.lock:
+                before, before_every = self.alarm, self.alarm_every_us
+                rest = 0 if before is None else max((before.due_us or 0) - self.clock_page[wire.CLOCK_NOW], 1)
+                self.alarm_every_us, self.alarm_rang_us = every_us, None
+                self._arm(due_us)
+                return rest, before_every
+        finally:
+            self._leave(main)
+
+    def alarm_taken(self) -> None:
+        """SIGALRM was taken: an alarm that goes off again and again is set anew, as the kernel does it."""
+        if self.alarm_every_us == 0 or self.alarm_rang_us is None or not self.active:
+            return
+        main = self._enter()
+        try:
+            with self.lock:
+                self._arm_again()
+        finally:
+            self._leave(main)
+
+    def ring_overdue(self) -> None:
+        """On the main thread, while it computes: let an alarm go off that became due while this process was stopped."""
+        main = self._enter()
+        try:
+            with self.lock:
+                alarm = self.alarm
+                if alarm is not None and (alarm.due_us or 0) <= self.clock_page[wire.CLOCK_NOW]:
+                    self.alarm_rang_us = alarm.due_us
+                    self._arm(None)
+                    if self.ring_alarm():
+                        self._arm_again()
+        finally:
+            self._leave(main)
 
     def _signals_came(self) -> None:
         if self.announced:
@@ -386,8 +470,20 @@ class Door:
 
     def run_pending(self) -> None:
         self._signals_came()
-        while self.pending:
-            self.call_handler(self.pending.popleft(), user_frame(sys._getframe(1)))
+        try:
+            while self.pending:
+                self.call_handler(self.pending.popleft(), user_frame(sys._getframe(1)))
+        finally:
+            if self.report_owed:
+                self._report_now()
+
+    def _report_now(self) -> None:
+        main = self._enter()
+        try:
+            with self.lock:
+                self._report()
+        finally:
+            self._leave(main)
 
     # -- messages ----------------------------------------------------------------------------------------------------
 
@@ -522,8 +618,111 @@ class Door:
     def _count_threads(self) -> None:
         self.alone = len(self.threads) == 1 and not self.started and not self.vetoes
 
+    def _arm(self, due_us: int | None) -> None:
+        if self.alarm is not None:
+            self.alarm.over = True
+        self.alarm = None
+        if due_us is not None:
+            self.alarm = Wait(self.main, due_us, "")
+            self._push(self.alarm)
+        self.alarm_us = _NO_ALARM if due_us is None else due_us
+        self.control_page[wire.CONTROL_ALARM] = due_us or 0
+
+    def _ring(self, alarm: Wait) -> None:
+        """The alarm is due: if a handler of user code is called the main thread has the turn, else who is next."""
+        self.alarm_rang_us = alarm.due_us
+        self._arm(None)
+        self.announced += 1
+        self.outside += 1
+        if self.ring_alarm():
+            self._arm_again()
+            self.main.ring()
+            return
+        self.announced -= 1
+        self.outside -= 1
+        self._rest()
+
+    def _arm_again(self) -> None:
+        if self.alarm_every_us and (rang := self.alarm_rang_us) is not None:
+            late = self.clock_page[wire.CLOCK_NOW] - rang
+            self._arm(rang + (late // self.alarm_every_us + 1) * self.alarm_every_us)
+        self.alarm_rang_us = None
+
+    def _keep_signals(self, wait: Wait) -> None:
+        """Signals have come in a wait of C code that lets no handler be called: they are, once it is over."""
+        with self.lock:
+            wait.kept = len(self.pending)
+            self.outside -= self.announced
+            self.announced = 0
+            self._send(wire.json_frame(wire.SIGNALS_KEPT, {"signums": list(self.pending)}))
+            self._report()
+
+    def _begin_watch(self, wait: Wait, watch: Watch) -> None:
+        self.held += watch.holds
+        self.watching.append(wait)
+        self.control_page[wire.CONTROL_WATCHES] = len(self.watching)
+
+    def _end_watch(self, wait: Wait, watch: Watch) -> None:
+        self.watching.remove(wait)
+        if self.active:
+            self.control_page[wire.CONTROL_WATCHES] = len(self.watching)
+        if watch.polled:
+            self._poll_watched(wait.thread, watch, False)
+
+    @staticmethod
+    def _poll_watched(thread: ThreadState, watch: Watch, polled: bool) -> None:
+        watch.polled = polled
+        for fd, events in watch.descriptors.items():
+            if polled:
+                thread.poller.register(fd, events)
+            else:
+                thread.poller.unregister(fd)
+
+    def _look_at_watched(self) -> None:
+        """Make the waits ready whose descriptors are: what woke them may have been done by the thread that comes in."""
+        for wait in tuple(self.watching):
+            if wait.over or wait.granted or wait.woken or wait.suspended:
+                continue
+            watch = wait.watch
+            assert watch is not None
+            if watch.is_ready():
+                self._wake(wait)
+            elif watch.muted:
+                watch.muted = False
+                wait.thread.ring()
+
+    def _is_ready(self, wait: Wait, watch: Watch) -> None:
+        """A thread has found a descriptor ready that it watches. While another computes, it is not yet its turn to."""
+        if wait.granted or wait.woken:
+            return
+        if not watch.holds and self.outside:
+            watch.muted = True
+        elif watch.is_ready():
+            self._wake(wait)
+            if self.outside == 0:
+                self._report()
+
+    def _hold_is_over(self, wait: Wait, watch: Watch) -> None:
+        """What is real has had as much time as the wait has: its simulated end may come."""
+        if wait.granted or wait.woken or watch.until is None or clocks.real_monotonic() < watch.until:
+            return
+        self._let_go(wait)
+        if watch.ends:
+            self._wake(wait)
+        if self.outside == 0:
+            self._report()
+
+    def _let_go(self, wait: Wait) -> None:
+        """*wait* holds the clock no more."""
+        watch = wait.watch
+        if watch is not None and watch.holds:
+            watch.holds = False
+            self.held -= not wait.suspended
+
     def _rest(self, what: str = "") -> None:
         """A thread has come in or ended: where the clock may be moved here the next wait goes on, else it is told."""
+        if self.watching:
+            self._look_at_watched()
         if self.outside == 0 and self.held == 0 and self.vetoes == 0:
             head, until = self._head(), self.control_page[wire.CONTROL_LEASE]
             now = self.clock_page[wire.CLOCK_NOW]
@@ -538,6 +737,7 @@ class Door:
 
     def _report(self, what: str = "") -> None:
         """Tell the harness what this instance waits for next; not while a thread is on its way out."""
+        self.report_owed = False
         head = self._head()
         due, sequence = (head.due_us, head.sequence) if head is not None else (None, 0)
         due = wire.NEVER if due is None else due
@@ -558,6 +758,7 @@ class Door:
         if wait.over or wait.granted or wait.woken:
             return False
         wait.woken = True
+        self._let_go(wait)
         wait.due_us = self.clock_page[wire.CLOCK_NOW]
         if wait.suspended:  # it looks for itself once the signal's handler is through, which may want the same thing
             return False
@@ -572,37 +773,56 @@ class Door:
                 self._go_out(wait)
                 return
             if thread.main and self.pending:
-                self._run_pending_inside(wait)
-                continue
+                if wait.kept is None:
+                    self._run_pending_inside(wait)
+                    continue
+                if wait.kept != len(self.pending) or self.announced:
+                    self._keep_signals(wait)
             if thread.main and self.signals_asked:
                 with self.lock:
-                    if not self.pending:  # else its handler is called first
+                    if not self.pending or wait.kept is not None:  # else its handler is called first
                         self.signals_asked = False
+                        self._look_at_watched()
                         self._send(wire.frame(wire.SIGNALS_HEARD))
                         self._report()
-            reads = self.reader is thread
-            if reads is not thread.polls_channel:
-                thread.polls_channel = reads
-                if reads:
-                    thread.poller.register(self.channel_fd, select.POLLIN)
-                else:
-                    thread.poller.unregister(self.channel_fd)
-            for fd, _ in thread.poller.poll():
-                if fd == thread.bell:
-                    self._silence(thread.bell)
-                elif fd == self.signalled:
-                    os.read(fd, 512)
-                elif fd == self.attention:
-                    with self.lock:
-                        self._silence(self.attention)
-                        if wait.granted:
-                            self._find_reader()  # this thread is on its way out
-                        else:
-                            self._become_reader_if_none(thread)
-                elif self.reader is thread:
+            self._listen(wait)
+
+    def _listen(self, wait: Wait) -> None:
+        """Have the thread of *wait* stand in ``poll`` until there is something to look at."""
+        thread, watch = wait.thread, wait.watch
+        reads = self.reader is thread
+        if reads is not thread.polls_channel:
+            thread.polls_channel = reads
+            if reads:
+                thread.poller.register(self.channel_fd, select.POLLIN)
+            else:
+                thread.poller.unregister(self.channel_fd)
+        if watch is not None and watch.polled is (watch.muted or wait.woken):
+            self._poll_watched(thread, watch, not watch.polled)
+        ready = thread.poller.poll(None if watch is None else watch.rest_ms())
+        if not ready and watch is not None:
+            with self.lock:
+                self._hold_is_over(wait, watch)
+        for fd, _ in ready:
+            if fd == thread.bell:
+                self._silence(thread.bell)
+            elif fd == self.signalled:
+                os.read(fd, 512)
+            elif fd == self.attention:
+                with self.lock:
+                    self._silence(self.attention)
+                    if wait.granted:
+                        self._find_reader()  # this thread is on its way out
+                    else:
+                        self._become_reader_if_none(thread)
+            elif fd == self.channel_fd:
+                if self.reader is thread:
                     with self.lock:
                         self._read_messages()
                     self._save_and_stop()
+            elif watch is not None:
+                with self.lock:
+                    self._is_ready(wait, watch)
 
     def _follow(self, thread: ThreadState) -> None:
         thread.followed = self.followed
@@ -617,12 +837,17 @@ class Door:
             pass  # another thread was quicker
 
     def _run_pending_inside(self, wait: Wait) -> None:
+        watch = wait.watch
         with self.lock:
             wait.suspended = True
+            if watch is not None:
+                self.held -= watch.holds
             self.outside += 1 - self.announced
             self.announced = 0
             if self.reader is wait.thread:
                 self.reader = None
+        if watch is not None and watch.polled:  # the handler may wait itself
+            self._poll_watched(wait.thread, watch, False)
         self.main_inside = False
         if wait.thread.followed != self.followed:
             self._follow(wait.thread)
@@ -638,6 +863,8 @@ class Door:
             if wait.granted:
                 return
             self.outside -= 1
+            if watch is not None:
+                self.held += watch.holds
             if wait.due_us is not None:
                 heapq.heappush(self.heap, (wait.due_us, wait.sequence, wait))
             self.reader = wait.thread
@@ -667,7 +894,11 @@ class Door:
             elif kind == wire.ARM_GATES:
                 self.gates_changed(json.loads(body))
             elif kind == wire.ASK:
-                self._report()
+                self._look_at_watched()
+                if self.announced:
+                    self.report_owed = True
+                else:
+                    self._report()
             elif kind == wire.TYPED:
                 self.typed = json.loads(body)["line"] or ""
                 if self.terminal_wait is not None and not self.terminal_wait.over:
@@ -702,7 +933,11 @@ class Door:
         self._grant(head)
 
     def _grant(self, wait: Wait) -> None:
+        if wait is self.alarm:
+            self._ring(wait)
+            return
         wait.granted = True
+        self._let_go(wait)
         if wait.suspended:  # a signal's handler on top of it has the thread, and waits itself
             self._report()
             return

@@ -20,7 +20,21 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from .. import wire
-from . import clocks, debugger, linux, literal_tmp, loading, mounts, network, output, signals, threads, tracebacks
+from . import (
+    clocks,
+    debugger,
+    idle,
+    linux,
+    literal_tmp,
+    loading,
+    mounts,
+    network,
+    output,
+    signals,
+    threads,
+    told,
+    tracebacks,
+)
 from .door import door
 
 RESULT_LIMIT = 6 * 1024 * 1024
@@ -61,8 +75,9 @@ def _stand_ready(nonce: str, fds: Sequence[int], zygote: int) -> socket.socket:
     os.dup2(pipe, 1)
     os.dup2(pipe, 2)
     control = memoryview(mmap.mmap(control_file, wire.STACKS_OFFSET))
-    pages = control[: wire.PAGE_BYTES].cast("q"), control[wire.TEXTS_OFFSET :]
+    pages = control[: wire.PAGE_BYTES].cast("q"), control[wire.TEXTS_OFFSET : wire.THREADS_OFFSET]
     faulthandler.register(linux.STACKS_SIGNAL, file=control_file, all_threads=True)
+    told.keep_in(control[wire.THREADS_OFFSET :])
     channel = socket.socket(fileno=channel_fd)
     door.attach(channel, attention, pages, (pipe, wire.mark_of(nonce)), signals.watch())
     return channel
@@ -114,6 +129,8 @@ def _become(config: wire.JsonObject, clock_file: int, others: list[int]) -> None
     door.join(clock_page)
     if config["network"] == "loopback":
         network.guard()
+    if config["idle_ok"]:
+        idle.install(config["idle_ok"])
     if config["debugger"]:
         debugger.install()
     if config["coverage"] is not None:
@@ -147,6 +164,7 @@ def _failure(fact: str, error: BaseException) -> wire.JsonObject:
 
 def _call(handler: Any, invocation: wire.JsonObject) -> wire.JsonObject:
     try:
+        door.ring_overdue()
         result = handler(json.loads(invocation["payload"]), invocation["context"])
     except Exception as error:
         return _failure("RAISED", error)

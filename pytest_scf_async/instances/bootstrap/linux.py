@@ -40,6 +40,27 @@ def adopt_orphans() -> None:
     _call(PR_SET_CHILD_SUBREAPER, 1)
 
 
+def signal_masks(pid: int | str, task: int) -> dict[bytes, int]:
+    """What ``/proc`` tells of a thread's signals, by its words (``SigBlk``, ``SigPnd``, ``ShdPnd``, …); empty: gone."""
+    try:
+        with open(f"/proc/{pid}/task/{task}/status", "rb", buffering=0) as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return {}
+    words = (line.partition(b":") for line in lines)
+    return {name: int(value, 16) for name, _, value in words if name.startswith((b"Sig", b"Shd")) and name != b"SigQ"}
+
+
+def is_blocked(pid: int | str, signum: int) -> bool:
+    """Whether every thread of *pid* blocks *signum*, so that it stays pending."""
+    bit = 1 << (signum - 1)
+    try:
+        tasks = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return False
+    return all(signal_masks(pid, int(task)).get(b"SigBlk", bit) & bit for task in tasks)
+
+
 def children_of(pid: int) -> list[int]:
     """The living and the unreaped child processes of *pid*, of all its threads; none when it is gone."""
     found: list[int] = []

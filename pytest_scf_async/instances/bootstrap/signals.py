@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -24,6 +25,8 @@ _handlers: dict[int, Any] = {}
 """What user code installed, by signal; the operating system has the trampoline."""
 _gates: list[wire.JsonObject] = []
 """Gates that wait until user code has installed a handler."""
+handled: list[Callable[[], None]] = []
+"""Called when a signal has come whose handler has been called; not when the handler raised."""
 _wakeup = -1
 """The end of our pipe that the kernel's signal handler writes to, in an instance."""
 
@@ -38,8 +41,11 @@ def _trampoline(signum: int, frame: FrameType | None) -> None:
 
 
 def _call_handler(signum: int, frame: FrameType | None) -> None:
+    if signum == signal.SIGALRM:
+        door.alarm_taken()
     handler = _handlers.get(signum)
     if handler is None:  # uninstalled between the signal and its safe point
+        _tell_handled()
         return
     door.tell(wire.json_frame(wire.SIGNAL_ENTERED, {"signum": signum}))
     call = door.call_handler_followed
@@ -53,6 +59,12 @@ def _call_handler(signum: int, frame: FrameType | None) -> None:
         door.tell(wire.json_frame(wire.SIGNAL_LEFT, left))
         raise
     door.tell(wire.json_frame(wire.SIGNAL_LEFT, {"signum": signum, "raised": None}))
+    _tell_handled()
+
+
+def _tell_handled() -> None:
+    for call in handled:
+        call()
 
 
 def _text_of(error: BaseException) -> str:
@@ -108,24 +120,33 @@ def fake_getsignal(signalnum: Any) -> Any:
     return _handlers.get(int(signalnum), _real_getsignal(signalnum))
 
 
-def _is_heard_at_once(signum: Any) -> bool:
-    """Whether a handler of user code runs as soon as *signum* is sent to the main thread."""
+def caught() -> list[int]:
+    """The signals that user code, or Python, has handlers for."""
+    return [int(signum) for signum in _handlers]
+
+
+def blocked_by_main(signum: int) -> bool:
+    masks = linux.signal_masks("self", os.getpid())
+    return bool(masks[b"SigBlk"] >> (signum - 1) & 1)
+
+
+def is_heard_at_once(signum: Any) -> bool:
+    """Whether a handler of user code runs as soon as *signum* is sent to this process: on the main thread."""
     if not door.active or signum not in _handlers:
         return False
-    with open("/proc/self/status", "rb", buffering=0) as file:  # that of the main thread
-        blocked = next(line for line in file.read().splitlines() if line.startswith(b"SigBlk:"))
-    return not int(blocked.split()[1], 16) >> (int(signum) - 1) & 1
+    return not (blocked_by_main(signum) and linux.is_blocked("self", signum))
 
 
 def fake_kill(pid: Any, signal: Any, /) -> None:
-    if pid == os.getpid() and _is_heard_at_once(signal):
+    if pid == os.getpid() and is_heard_at_once(signal):
         door.signal_main(lambda: _real_kill(pid, signal))
     else:
         _real_kill(pid, signal)
 
 
 def fake_pthread_kill(thread_id: Any, signalnum: Any, /) -> None:
-    if thread_id == threading.main_thread().ident and _is_heard_at_once(signalnum):
+    to_main = door.active and thread_id == threading.main_thread().ident
+    if to_main and signalnum in _handlers and not blocked_by_main(signalnum):
         door.signal_main(lambda: _real_pthread_kill(thread_id, signalnum))
     else:
         _real_pthread_kill(thread_id, signalnum)

@@ -6,6 +6,7 @@ import _thread
 import threading
 from typing import Any
 
+from . import told
 from .door import door
 from .locks import timeout_due
 from .waits import ThreadState, describe_caller
@@ -17,11 +18,13 @@ _real_start_new_thread = _thread.start_new_thread
 
 
 def _run(state: ThreadState, function: Any, args: Any, kwargs: Any) -> None:
+    told.begin(getattr(getattr(function, "__self__", None), "_name", None))
     door.begin_thread(state)
     try:
         function(*args, **kwargs)
     finally:
         if door.active:
+            told.end()
             door.end_thread(state)
 
 
@@ -118,3 +121,4 @@ def install() -> None:
     threading.Thread.start = _start  # type: ignore[method-assign]
     threading.Thread.join = _join  # type: ignore[method-assign]
     threading.Thread.is_alive = _is_alive  # type: ignore[method-assign]
+    told.install()

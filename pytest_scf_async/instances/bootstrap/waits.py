@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import _thread
 import gc
+import math
 import os
 import select
 import sys
+import time
+from collections.abc import Callable, Mapping
 from types import FrameType
+from typing import Any
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -17,9 +21,18 @@ OWN_CODE = os.path.dirname(_PACKAGE) + os.sep
 _STANDARD = os.path.dirname(os.__file__)
 _PLUMBING = {
     os.path.join(_STANDARD, *name.split(".")) + ".py": name
-    for name in ("threading", "queue", "concurrent.futures._base", "concurrent.futures.thread")
+    for name in ("threading", "queue", "selectors", "concurrent.futures._base", "concurrent.futures.thread")
 }
+_PLUMBING[os.path.join(_STANDARD, "subprocess.py")] = "subprocess"
+for _name in ("base_events", "events", "runners"):
+    _PLUMBING[os.path.join(_STANDARD, "asyncio", _name + ".py")] = "asyncio"
 """Modules of the standard library that wait for their callers: whose line is no help."""
+
+LONGEST_POLL_MS = 1_000_000_000
+
+real_poll: Any = getattr(select, "poll", None)
+"""From before it is replaced, as is the clock; the harness imports this module on Windows, too, which has none."""
+_real_monotonic = time.monotonic
 
 
 class Section:
@@ -56,17 +69,48 @@ class Wait:
     ``what`` says what it is to a user; it is empty for waits of our own.
     """
 
-    __slots__ = ("due_us", "granted", "over", "sequence", "suspended", "thread", "what", "woken")
+    __slots__ = ("due_us", "granted", "kept", "over", "sequence", "suspended", "thread", "watch", "what", "woken")
 
-    def __init__(self, thread: ThreadState, due_us: int | None, what: str) -> None:
+    def __init__(self, thread: ThreadState, due_us: int | None, what: str, watch: Watch | None = None) -> None:
         self.thread = thread
         self.due_us = due_us
         self.what = what
+        self.watch = watch
         self.sequence = 0
         self.granted = False
         self.woken = False
         self.suspended = False
         self.over = False
+        self.kept: int | None = None
+        """How many signals have come whose handlers are called after this wait; None: they are called in it."""
+
+
+class Watch:
+    """The descriptors that end a wait once one of them is ready, and for how long they hold the clock."""
+
+    __slots__ = ("descriptors", "ends", "holds", "is_ready", "muted", "polled", "until")
+
+    def __init__(self, descriptors: Mapping[int, int], is_ready: Callable[[], bool]) -> None:
+        self.descriptors = descriptors
+        """The events of ``poll`` by descriptor."""
+        self.is_ready = is_ready
+        """Looks at all of them, and takes nothing."""
+        self.holds = False
+        """What makes one of them ready is real: the clock stands."""
+        self.until: float | None = None
+        """In seconds of the real monotonic clock: how long it holds; None: until one of them is ready."""
+        self.ends = False
+        """At ``until`` the wait is over as well."""
+        self.muted = False
+        """One of them is ready, and who computes may yet take it: it is looked at again when that thread waits."""
+        self.polled = False
+        """They are registered with the thread's poller."""
+
+    def rest_ms(self) -> int | None:
+        """How long it still holds the clock, for ``poll``, which may come back for more; None: no end is in sight."""
+        if not self.holds or self.until is None:
+            return None
+        return min(max(0, math.ceil((self.until - _real_monotonic()) * 1_000)), LONGEST_POLL_MS)
 
 
 class ThreadState:
@@ -83,7 +127,7 @@ class ThreadState:
         """What ``Door.followed`` was when this thread looked."""
         self.joiners: list[Wait] = []
         self.polls_channel = False
-        self.poller = select.poll()
+        self.poller = real_poll()
         self.poller.register(self.bell, select.POLLIN)
 
     def ring(self) -> None:

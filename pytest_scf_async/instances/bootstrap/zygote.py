@@ -25,13 +25,28 @@ from . import clocks, real_waits, sleeping
 clocks.install()
 sleeping.install()
 
-from . import locks, signals, threads  # noqa: E402  (they import threading and queue, which bind clocks at import)
+from . import locks, multiplexed, signals, threads  # noqa: E402  (they import threading and queue, which bind clocks)
 
 locks.install()
 threads.install()
+multiplexed.install()
 
 from .. import wire  # noqa: E402
-from . import children, debugger, freezing, gates, instance, keeper, linux, loading, mounts, network, output  # noqa: E402
+from . import (  # noqa: E402
+    alarms,
+    children,
+    debugger,
+    freezing,
+    gates,
+    instance,
+    keeper,
+    linux,
+    loading,
+    mounts,
+    network,
+    output,
+    signal_waits,
+)
 from .door import door  # noqa: E402
 
 PACKET = 1 << 18
@@ -203,9 +218,12 @@ def main(connection: int, owner: int, nonce: str, preload: list[str], place: str
     """
     signals.reset()
     signals.install()
+    alarms.install()
+    signal_waits.install()
     freezing.install()
     clocks.spare_logging()
     real_waits.install()
+    multiplexed.install_in_subprocess()
     children.install()
     network.install()
     for name in ("dateutil", "six"):

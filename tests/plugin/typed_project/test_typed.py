@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -146,6 +147,22 @@ def test_the_operations(scf_runtime: ScfRuntime) -> None:
     assert code == "FailedOperation.AsyncEventStatus"
     scf_runtime.clock.advance(timedelta(hours=72))
     assert_expired(scf_runtime, event.request_id)
+
+
+def test_the_test_on_the_clock(async_event_of_a_minute: AsyncEvent, scf_clock: SimulatedClock) -> None:
+    with scf_clock.patched():
+        while async_event_of_a_minute.status == "RUNNING":
+            time.sleep(5)
+        assert time.time() == scf_clock.time()
+    before: datetime = scf_clock.now
+    with scf_clock.running(rate=1000), scf_clock.patched():
+        time.sleep(1.5)
+    assert scf_clock.now >= before + timedelta(seconds=1.5)
+
+
+@pytest.fixture
+def async_event_of_a_minute(scf_runtime: ScfRuntime) -> AsyncEvent:
+    return scf_runtime.deploy(EXPORT).invoke_async({"rows": 60})
 
 
 def test_the_errors(scf_runtime: ScfRuntime) -> None:

@@ -1,0 +1,575 @@
+"""``scf_clock.patched()``: the test's own process on the simulated clock."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import copyreg
+import datetime as datetime_module
+import os
+import queue
+import random
+import select
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import time
+import types
+from collections.abc import Callable
+from datetime import date, datetime, timedelta, timezone
+from time import sleep as sleep_by_name
+from time import time as time_by_name
+from typing import TYPE_CHECKING, Any
+
+import freezegun
+import pytest
+from freezegun import api
+from process_support import START
+
+from pytest_scf_async import CannotEndError, ScfUsageError, SimulatedClock
+from pytest_scf_async.realtime import REAL
+from pytest_scf_async.runtime import ScfRuntime
+
+if TYPE_CHECKING:
+    from conftest import Deploy, MakeRuntime
+
+SLEEPS = """
+    import time
+
+    def main_handler(event, context):
+        for row in range(event["rows"]):
+            time.sleep(60)
+            print("row", row)
+        return "done"
+"""
+HELD = """
+    import os
+
+    def main_handler(event, context):
+        os.read(os.pipe()[0], 1)
+"""
+
+
+def seconds(number: float) -> timedelta:
+    return timedelta(seconds=number)
+
+
+def in_real_time(call: Callable[[], object]) -> float:
+    """How many real seconds *call* takes."""
+    began = REAL.monotonic()
+    call()
+    return REAL.monotonic() - began
+
+
+# -- clocks ----------------------------------------------------------------------------------------------------------
+
+
+def test_all_clocks_of_the_process_show_simulated_time(runtime: ScfRuntime) -> None:
+    clock = runtime.clock
+    clock.advance(0.123456)
+    with clock.patched():
+        before = {name: getattr(time, name)() for name in ("monotonic", "monotonic_ns", "perf_counter")}
+        time.sleep(3600.5)
+        now = START + seconds(3600.623456)
+        assert clock.now == now
+        assert datetime.now(timezone.utc) == now
+        assert datetime_module.datetime.now(timezone.utc) == now
+        assert date.today() == datetime.fromtimestamp(now.timestamp()).date()  # the host's zone
+        assert datetime.now() == datetime.fromtimestamp(now.timestamp())
+        assert datetime.now().astimezone() == now
+        assert datetime.now().timestamp() == now.timestamp()
+        assert time.time() == time_by_name() == time.clock_gettime(time.CLOCK_REALTIME) == now.timestamp()
+        assert time.time_ns() == time.clock_gettime_ns(time.CLOCK_REALTIME) == clock.now_us * 1000
+        assert time.gmtime()[:6] == (2026, 1, 1, 1, 0, 0)
+        assert time.strftime("%H:%M:%S", time.gmtime()) == "01:00:00"
+        assert time.localtime() == time.localtime(now.timestamp())
+        assert time.ctime() == time.ctime(now.timestamp())
+        assert time.asctime() == time.asctime(time.localtime())
+        assert time.strftime("%c") == time.strftime("%c", time.localtime())
+        assert time.monotonic() - before["monotonic"] == pytest.approx(3600.5, abs=1e-9)
+        assert time.monotonic_ns() - before["monotonic_ns"] == 3_600_500_000_000
+        assert time.perf_counter() - before["perf_counter"] == pytest.approx(3600.5, abs=1e-9)
+        assert time.clock_gettime(time.CLOCK_MONOTONIC) == time.monotonic()
+        assert time.process_time() < 3600
+
+
+def test_a_duration_that_began_before_has_its_real_part(runtime: ScfRuntime) -> None:
+    began = time.monotonic()
+    with runtime.clock.patched():
+        assert 0 <= time.monotonic() - began < 60
+        time.sleep(100)
+        assert 100 <= time.monotonic() - began < 160
+
+
+def test_naive_times_are_those_of_tz(runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    time.tzset()
+    try:
+        with runtime.clock.patched():
+            assert datetime.now() == datetime(2026, 1, 1, 8)
+            assert datetime.fromtimestamp(START.timestamp()) == datetime(2026, 1, 1, 8)
+            assert (time.localtime().tm_hour, time.strftime("%H")) == (8, "08")
+            assert datetime.now(timezone.utc) == START
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def state() -> list[object]:
+    """What ``patched`` puts something else in the place of."""
+    return [
+        *(getattr(time, name) for name in dir(time)),
+        *(datetime_module.datetime, datetime_module.date, datetime, date, time_by_name, sleep_by_name),
+        *(threading.Condition.wait, selectors.EpollSelector.select, queue.time),  # type: ignore[attr-defined]
+        *(vars(api.FakeDatetime)[name] for name in ("now", "today", "fromtimestamp", "astimezone", "timestamp")),
+        *(vars(api.FakeDate)["today"], api.fake_time, api.fake_monotonic),
+        *map(list, (api.freeze_factories, api.tz_offsets, api.ignore_lists, api.tick_flags)),
+        dict(copyreg.dispatch_table),
+    ]
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_leaving_puts_everything_back(runtime: ScfRuntime, raises: bool) -> None:
+    before = state()
+    try:
+        with runtime.clock.patched():
+            assert state() != before
+            late = types.ModuleType("imported_late")
+            sys.modules["imported_late"] = late
+            exec("from time import sleep, time, monotonic; from datetime import datetime", vars(late))  # noqa: S102
+            assert late.time() == START.timestamp()
+            if raises:
+                raise RuntimeError("of the test")
+    except RuntimeError:
+        assert raises
+    assert state() == before
+    real = [time.sleep, time.time, time.monotonic, datetime]
+    assert [late.sleep, late.time, late.monotonic, late.datetime] == real
+    del sys.modules["imported_late"]
+
+
+def test_it_may_be_entered_again_inside_itself(runtime: ScfRuntime) -> None:
+    before = state()
+    with runtime.clock.patched():
+        with runtime.clock.patched():
+            time.sleep(5)
+        time.sleep(5)
+        assert time.time() == START.timestamp() + 10
+    assert state() == before
+
+
+def test_a_process_is_on_one_clock(runtime: ScfRuntime, make_runtime: MakeRuntime) -> None:
+    other = make_runtime()
+    with runtime.clock.patched():
+        with pytest.raises(ScfUsageError, match="on the clock of another runtime already"), other.clock.patched():
+            pass
+        time.sleep(5)
+        assert (runtime.clock.now, other.clock.now) == (START + seconds(5), START)
+    with other.clock.patched():
+        time.sleep(7)
+    assert (runtime.clock.now, other.clock.now) == (START + seconds(5), START + seconds(7))
+
+
+def test_a_clock_without_a_runtime_has_nobody_to_patch(make_runtime: MakeRuntime) -> None:
+    with pytest.raises(ScfUsageError, match=r"patched\(\): this clock belongs to no runtime"):
+        SimulatedClock(START).patched()
+    runtime = make_runtime()
+    runtime.close()
+    with pytest.raises(ScfUsageError, match=r"patched\(\): .* or to one that is closed"):
+        runtime.clock.patched()
+
+
+def test_a_runtime_that_is_closed_inside(make_runtime: MakeRuntime) -> None:
+    before = state()
+    runtime = make_runtime()
+    with runtime.clock.patched():
+        time.sleep(5)
+        runtime.close()
+        assert time.time() == START.timestamp() + 5
+        with pytest.raises(ScfUsageError, match=r"time.sleep\(5\): the runtime is closed"):
+            time.sleep(5)
+    assert state() == before
+
+
+# -- the user's own freezegun ----------------------------------------------------------------------------------------
+
+
+def test_a_freeze_of_the_test_nests_inside(runtime: ScfRuntime) -> None:
+    with runtime.clock.patched():
+        with freezegun.freeze_time("2020-02-02 12:00:00") as frozen:
+            assert datetime.now(timezone.utc) == datetime(2020, 2, 2, 12, tzinfo=timezone.utc)
+            assert datetime.now().timestamp() == time.time() == time_by_name()
+            frozen.tick(60)
+            assert time.time() == datetime(2020, 2, 2, 12, 1, tzinfo=timezone.utc).timestamp()
+            time.sleep(5)  # the clock goes on, what is frozen does not
+            assert time.time() == datetime(2020, 2, 2, 12, 1, tzinfo=timezone.utc).timestamp()
+        assert datetime.now(timezone.utc) == runtime.clock.now == START + seconds(5)
+
+
+def test_inside_a_freeze_of_the_test(runtime: ScfRuntime) -> None:
+    with freezegun.freeze_time("2020-02-02 12:00:00"):
+        before = state()
+        with runtime.clock.patched():
+            time.sleep(5)
+            assert datetime.now(timezone.utc) == START + seconds(5)
+            assert time.time() == START.timestamp() + 5
+            asyncio.run(asyncio.sleep(60))
+            with pytest.raises(queue.Empty):
+                queue.Queue[int]().get(timeout=30)
+            assert runtime.clock.now == START + seconds(95.000001)
+        assert state() == before
+        assert time.time() == datetime(2020, 2, 2, 12, tzinfo=timezone.utc).timestamp()
+
+
+def test_a_freeze_that_is_still_on_at_the_end(runtime: ScfRuntime) -> None:
+    before = state()
+    with pytest.raises(ScfUsageError, match="a freeze_time that began inside it was still on"), runtime.clock.patched():
+        freezegun.freeze_time("2020-02-02 12:00:00").start()
+    assert state() == before
+
+
+# -- time.sleep ------------------------------------------------------------------------------------------------------
+
+
+def test_a_loop_that_polls_needs_no_real_seconds(deploy: Deploy, runtime: ScfRuntime) -> None:
+    function = deploy(SLEEPS)
+    polls = 0
+
+    def poll() -> None:
+        nonlocal polls
+        while runtime.get_async_event_status(event.request_id).status != "FINISHED":
+            time.sleep(5)
+            polls += 1
+
+    with runtime.clock.patched():
+        event = function.invoke_async({"rows": 60})
+        assert in_real_time(poll) < 30
+    assert (event.result, polls, runtime.clock.now) == ("done", 720, START + seconds(3600))
+    assert event.duration == seconds(3600)
+
+
+def test_a_sleep_ends_when_what_is_due_at_its_end_has_run(deploy: Deploy, runtime: ScfRuntime) -> None:
+    event = deploy(SLEEPS).invoke_async({"rows": 10})
+    with runtime.clock.patched():
+        time.sleep(60)
+        assert [line.text for line in event.log if line.source == "Custom"] == ["row 0"]
+        time.sleep(59.999999)
+        assert len([line for line in event.log if line.source == "Custom"]) == 1
+        sleep_by_name(0.000001)
+        assert len([line for line in event.log if line.source == "Custom"]) == 2
+
+
+def test_a_sleep_opens_gates_as_advance_does(deploy: Deploy, runtime: ScfRuntime) -> None:
+    event = deploy(SLEEPS).invoke_async({"rows": 10})
+    event.wait_for_log("row 1")
+    with runtime.clock.patched():
+        assert event.doing == "gated"
+        time.sleep(60)
+    assert [line.text for line in event.log if line.source == "Custom"] == ["row 0", "row 1", "row 2"]
+
+
+@pytest.mark.parametrize("wrong", [-1, "1", None, float("nan")])
+def test_a_sleep_that_is_none_raises_what_it_always_does(runtime: ScfRuntime, wrong: Any) -> None:
+    with pytest.raises((ValueError, TypeError)) as real:
+        time.sleep(wrong)
+    with runtime.clock.patched(), pytest.raises(real.type) as found:
+        time.sleep(wrong)
+    assert str(found.value) == str(real.value)
+    with runtime.clock.patched():
+        time.sleep(0)
+    assert runtime.clock.now == START
+
+
+def test_a_sleep_that_something_real_holds_names_it(deploy: Deploy, make_runtime: MakeRuntime) -> None:
+    runtime = make_runtime(real_timeout=0.2)
+    deploy(HELD, to=runtime).invoke_async()
+    with runtime.clock.patched(), pytest.raises(CannotEndError) as error:
+        time.sleep(5)
+    assert str(error.value).startswith("time.sleep(5) in the test could not end: nothing has happened for 0.2 real")
+    assert "held by a real wait" in str(error.value)
+
+
+def test_a_sleep_of_a_predicate_is_refused(deploy: Deploy, runtime: ScfRuntime) -> None:
+    deploy(SLEEPS).invoke_async({"rows": 3})
+    with runtime.clock.patched(), pytest.raises(ScfUsageError, match=r"time.sleep\(1\) in a hook or a predicate"):
+        runtime.wait_until(lambda: time.sleep(1), within=60)
+    runtime.wait_all()
+
+
+def test_what_waits_for_real_things_stays_real(runtime: ScfRuntime) -> None:
+    with runtime.clock.patched():
+        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.wait(timeout=0.05)
+        child.communicate(b"\n", timeout=60)
+        assert child.returncode == 0
+    assert runtime.clock.now == START
+
+
+def test_a_fork_of_the_test_has_real_time(runtime: ScfRuntime) -> None:
+    with runtime.clock.patched():
+        pid = os.fork()
+        if pid == 0:
+            began = REAL.monotonic()
+            time.sleep(0.01)
+            real = REAL.monotonic() - began >= 0.01 and abs(time.time() - REAL.time_ns() / 1e9) < 60
+            os._exit(0 if real else 1)
+        assert os.waitpid(pid, 0)[1] == 0
+    assert runtime.clock.now == START
+
+
+def test_an_exception_of_a_signal_handler_ends_a_sleep(deploy: Deploy, runtime: ScfRuntime) -> None:
+    """As pytest-timeout's, and Ctrl-C."""
+    deploy(HELD).invoke_async()
+
+    def interrupt(signum: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    state_before = state()
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(KeyboardInterrupt), runtime.clock.patched():
+            time.sleep(5)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert state() == state_before
+    assert runtime.clock.now == START
+    assert runtime.clock.next_due_us() is not None  # the timeout of the event, and nothing of the sleep
+    assert runtime._lockstep.under_way == {}
+
+
+# -- threads ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.repeat
+def test_threads_that_sleep_at_once_do_not_add_up(runtime: ScfRuntime) -> None:
+    ended: list[tuple[int, timedelta]] = []
+
+    def work(number: int) -> None:
+        time.sleep(number)
+        ended.append((number, runtime.clock.now - START))
+
+    with runtime.clock.patched():
+        threads = [threading.Thread(target=work, args=(number,)) for number in (5, 5, 3, 7, 5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted(ended) == [(number, seconds(number)) for number in (3, 5, 5, 5, 7)]
+
+
+@pytest.mark.repeat
+def test_each_thread_sees_the_times_of_its_own_sleeps(runtime: ScfRuntime) -> None:
+    wrong: list[object] = []
+
+    def work(seed: int) -> None:
+        numbers = random.Random(seed)
+        now = START.timestamp()
+        for _ in range(20):
+            for _ in range(numbers.randrange(3000)):
+                pass
+            duration = numbers.randrange(1, 1000)
+            time.sleep(duration)
+            now += duration
+            if time.time() != now:
+                wrong.append((seed, time.time(), now))
+                return
+
+    with runtime.clock.patched():
+        threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert wrong == []
+
+
+@pytest.mark.repeat
+def test_a_poller_beside_a_call_that_waits(deploy: Deploy, runtime: ScfRuntime) -> None:
+    """Both move the clock; it goes to the earliest."""
+    event = deploy(SLEEPS).invoke_async({"rows": 5})
+    seen: list[float] = []
+    with runtime.clock.patched():
+
+        def poll() -> None:
+            while not event.ended:
+                time.sleep(7)
+                seen.append(time.time() - START.timestamp())
+
+        poller = threading.Thread(target=poll)
+        poller.start()
+        event.wait()
+        assert runtime.clock.now == START + seconds(300)
+        poller.join()
+    assert seen == [7 * number for number in range(1, 44)]
+
+
+def test_a_thread_that_computes_for_ever_is_overtaken(make_runtime: MakeRuntime) -> None:
+    runtime = make_runtime(compute_grace=0.05)
+    stop = threading.Event()
+
+    def spin() -> None:
+        while not stop.is_set():
+            pass
+
+    with runtime.clock.patched():
+        spinning = threading.Thread(target=spin)
+        spinning.start()
+        time.sleep(5)
+        time.sleep(5)
+        stop.set()
+        spinning.join()
+    assert runtime.clock.now == START + seconds(10)
+
+
+def test_a_thread_that_polls_something_real_is_overtaken(make_runtime: MakeRuntime) -> None:
+    runtime = make_runtime(real_timeout=0.2)
+    ended, end = os.pipe()
+
+    def poll() -> None:
+        while not select.select([ended], [], [], 0.0001)[0]:
+            pass
+
+    with runtime.clock.patched():
+        polling = threading.Thread(target=poll)
+        polling.start()
+        time.sleep(5)
+        os.close(end)
+        polling.join()
+    os.close(ended)
+    assert runtime.clock.now == START + seconds(5)
+
+
+def test_waits_of_threading_with_a_timeout(runtime: ScfRuntime) -> None:
+    with runtime.clock.patched():
+        never = threading.Event()
+        assert not never.wait(30)
+        assert runtime.clock.now == START + seconds(30.000001)
+        with pytest.raises(queue.Empty):
+            queue.Queue[int]().get(timeout=30)
+        with pytest.raises(concurrent.futures.TimeoutError):
+            concurrent.futures.Future[int]().result(timeout=30)
+        assert not threading.Semaphore(0).acquire(timeout=30)
+        assert START + seconds(120) <= runtime.clock.now < START + seconds(120.0001)
+        with pytest.raises(RuntimeError, match="un-acquired lock"):
+            threading.Condition().wait(1)
+
+
+@pytest.mark.repeat
+def test_waits_of_threading_that_end_before_their_timeout(runtime: ScfRuntime) -> None:
+    with runtime.clock.patched():
+        flag = threading.Event()
+        timer = threading.Timer(10, flag.set)
+        timer.start()
+        assert flag.wait(60)
+        assert runtime.clock.now == START + seconds(10.000001)
+        timer.join()
+        handed: queue.Queue[int] = queue.Queue()
+
+        def put() -> None:
+            time.sleep(5)
+            handed.put(1)
+
+        putting = threading.Thread(target=put)
+        putting.start()
+        assert handed.get(timeout=60) == 1
+        assert runtime.clock.now == START + seconds(15.000001)
+        putting.join()
+        with concurrent.futures.ThreadPoolExecutor(3) as pool:
+            futures = [pool.submit(time.sleep, number) for number in (2, 3, 1)]
+            assert [future.result(60) for future in concurrent.futures.as_completed(futures, 60)] == [None] * 3
+        assert runtime.clock.now == START + seconds(18.000001)
+
+
+# -- asyncio ---------------------------------------------------------------------------------------------------------
+
+
+def test_asyncio_sleeps_on_the_clock(runtime: ScfRuntime) -> None:
+    with runtime.clock.patched():
+        assert in_real_time(lambda: asyncio.run(asyncio.sleep(3600))) < 10
+    assert runtime.clock.now == START + seconds(3600)
+
+
+def test_asyncio_after_years(runtime: ScfRuntime) -> None:
+    """A float of so many seconds has steps of some nanoseconds, and asyncio adds one to the time that it compares."""
+    with runtime.clock.patched():
+        time.sleep(3 * 365 * 86_400)
+        for duration in (3600, 0.1, 1e-6):
+            asyncio.run(asyncio.sleep(duration))
+    passed = runtime.clock.now - START - timedelta(days=3 * 365)
+    assert seconds(3600.1) <= passed <= seconds(3600.100003)
+
+
+def test_timeouts_and_tasks_of_asyncio(runtime: ScfRuntime) -> None:
+    order: list[tuple[str, float]] = []
+
+    async def work(name: str, *durations: float) -> None:
+        for duration in durations:
+            await asyncio.sleep(duration)
+            order.append((name, time.time() - START.timestamp()))
+
+    async def main() -> None:
+        await asyncio.gather(work("a", 10, 10), work("b", 15, 15))
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.Event().wait(), 70)
+        await asyncio.wait_for(work("c", 5), 70)
+        done, pending = await asyncio.wait([asyncio.ensure_future(work("d", 100))], timeout=10)
+        assert (len(done), len(pending)) == (0, 1)
+        pending.pop().cancel()
+
+    with runtime.clock.patched():
+        asyncio.run(main())
+    assert order == [("a", 10), ("b", 15), ("a", 20), ("b", 30), ("c", 105)]
+    assert runtime.clock.now == START + seconds(115)
+
+
+@pytest.mark.repeat
+def test_a_loop_and_its_threads(deploy: Deploy, runtime: ScfRuntime) -> None:
+    function = deploy(SLEEPS)
+
+    async def main() -> list[timedelta]:
+        events = [function.invoke_async({"rows": rows}) for rows in (3, 1)]
+
+        async def ended_after(index: int) -> timedelta:
+            await asyncio.to_thread(events[index].wait)
+            return runtime.clock.now - START
+
+        async def slept(duration: float) -> timedelta:
+            await asyncio.to_thread(time.sleep, duration)
+            return runtime.clock.now - START
+
+        async def awaited(duration: float) -> timedelta:
+            await asyncio.sleep(duration)
+            return runtime.clock.now - START
+
+        return list(await asyncio.gather(ended_after(0), ended_after(1), slept(100), awaited(20), awaited(500)))
+
+    with runtime.clock.patched():
+        assert asyncio.run(main()) == [seconds(number) for number in (180, 60, 100, 20, 500)]
+
+
+def test_a_loop_with_a_server_of_its_own(runtime: ScfRuntime) -> None:
+    """Connections are real; what comes within the timeout does come."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line = await reader.readline()
+        await asyncio.sleep(30)
+        writer.write(line.upper())
+        writer.close()
+
+    async def main() -> bytes:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(b"hello\n")
+        found = await asyncio.wait_for(reader.readline(), 60)
+        writer.close()
+        server.close()
+        await asyncio.sleep(5)
+        return found
+
+    with runtime.clock.patched():
+        assert asyncio.run(main()) == b"HELLO\n"
+    assert runtime.clock.now == START + seconds(35)

@@ -1,0 +1,163 @@
+"""Every wait of tests/process/waits_table.py, on each thread, with and without SIGTERM: one test for each cell.
+
+``SCF_CONFORMANCE=write`` writes what is found into the table of docs/time.md; else the page has to say it already.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import pytest
+from process_support import START
+from waits_table import ABSENT, COLUMNS, HOLDS, RAISES, RETURNS, ROWS, WRITE, Row, rewriting, seconds, shown, source
+
+from pytest_scf_async.async_event import AsyncEvent
+from pytest_scf_async.function import Function
+from pytest_scf_async.plugin import _configured as configured
+from pytest_scf_async.runtime import ScfRuntime
+
+WORKS_FOR = 0.1
+"""Real seconds until what a real wait waits for comes."""
+
+CELLS = [
+    pytest.param(row, column, id=f"{row.name.replace('`', '').replace('…', '...')} - {column}")
+    for column in COLUMNS
+    for row in ROWS.values()
+    if row.runs_here and column in row.columns
+]
+
+
+class Peer:
+    """What the handler's real waits wait for, in the process of the test."""
+
+    def __init__(self, directory: Path, stack: ExitStack) -> None:
+        self.fifo = directory / "fifo"
+        os.mkfifo(self.fifo)
+        self._pipe = os.open(self.fifo, os.O_RDWR | os.O_NONBLOCK)
+        stack.callback(os.close, self._pipe)
+        self._server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        self._server.setblocking(False)
+        self.lock = directory / "lock"
+        self._locked = stack.enter_context(self.lock.open("w"))
+
+    def begin(self) -> dict[str, object]:
+        """Make ready for one wait, and give what the handler has to know."""
+        with suppress(BlockingIOError):
+            os.read(self._pipe, 100)
+        with suppress(BlockingIOError):
+            self._server.accept()[0].close()
+        fcntl.flock(self._locked, fcntl.LOCK_EX)
+        return {"fifo": str(self.fifo), "port": self._server.getsockname()[1], "lock": str(self.lock)}
+
+    def write(self, _: AsyncEvent) -> None:
+        os.write(self._pipe, b"go\n")
+
+    def answer(self, _: AsyncEvent) -> None:
+        connection, _ = self._server.accept()
+        with connection:
+            connection.recv(65_536)
+            connection.sendall(b"HTTP/1.0 200 OK\r\n\r\nhere")
+
+    def connect(self, event: AsyncEvent) -> None:
+        host, _, port = next(line.text for line in event.log if line.source == "Custom").partition(" ")
+        socket.create_connection((host, int(port))).close()
+
+    def unlock(self, _: AsyncEvent) -> None:
+        fcntl.flock(self._locked, fcntl.LOCK_UN)
+
+
+@pytest.fixture(scope="module")
+def platform(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScfRuntime]:
+    with ScfRuntime(configured(request.config), start=START, base_temp=tmp_path_factory.getbasetemp()) as runtime:
+        yield runtime
+
+
+@pytest.fixture(scope="module")
+def function(platform: ScfRuntime, tmp_path_factory: pytest.TempPathFactory) -> Function:
+    """The handler of all rows; where an event ended, its instance runs the next one."""
+    directory = tmp_path_factory.mktemp("waits")
+    (directory / "index.py").write_text(source(), encoding="utf-8")
+    return platform.deploy(f"{directory}/index.py:main_handler", name="waits")
+
+
+@pytest.fixture(scope="module")
+def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
+    with ExitStack() as stack:
+        yield Peer(tmp_path_factory.mktemp("peer"), stack)
+
+
+@pytest.fixture
+def event(function: Function, peer: Peer, row: Row, column: str) -> Iterator[AsyncEvent]:
+    """The event of one cell, which stands in its wait."""
+    event = function.invoke_async({"row": row.name, "column": column, "peer": peer.begin()})
+    event.settle()
+    yield event
+    if not event.ended:
+        event.terminate()
+
+
+def release(event: AsyncEvent, peer: Peer, row: Row, *, after: float = 0) -> None:
+    """Bring what a real wait waits for, now or once the caller has let the handler go on for a while."""
+    if row.release is None:
+        return
+    if not after:
+        getattr(peer, row.release)(event)
+        return
+    timer = threading.Timer(after, getattr(peer, row.release), [event])
+    timer.daemon = True
+    timer.start()
+
+
+@pytest.mark.parametrize(("row", "column"), CELLS)
+def test_cell(platform: ScfRuntime, peer: Peer, event: AsyncEvent, row: Row, column: str) -> None:
+    doing = event.doing
+    assert doing == ("held" if row.real else "parked"), f"{event.status}\n{event.log}"
+    if column in (RETURNS, RAISES, ABSENT):
+        if row.signal_at:
+            platform.clock.advance(row.signal_at / 1e6)
+        if row.deaf and column != ABSENT:
+            release(event, peer, row, after=WORKS_FOR)
+        event.terminate(grace_shutdown=True)
+    if not event.ended:
+        release(event, peer, row, after=WORKS_FOR if column == HOLDS else 0)
+        event.wait()
+
+    found = what_was_found(event, row, column, doing)
+    assert found == row.expected(column), f"{event.status} {event.status_code}\n{event.log}"
+    if WRITE:
+        with rewriting() as table:
+            table.setdefault(row.name, dict.fromkeys(COLUMNS, ""))[column] = found
+    else:
+        assert shown()[row.name][column] == found
+
+
+def what_was_found(event: AsyncEvent, row: Row, column: str, doing: str) -> str:
+    """The cell: when the wait ended, in simulated seconds from its beginning, and how."""
+    if event.status != "FINISHED":
+        duration = event.duration
+        assert duration is not None
+        return f"{event.status_code} at {seconds(round(duration.total_seconds() * 1e6))}"
+    found = event.result
+    heard = found.pop("heard")
+    assert heard == ([row.heard_at] if column in (RETURNS, RAISES) else [])
+    if "stopped" in found:
+        return f"{seconds(found['stopped'])}, its exception"
+    return f"{'held, ' if doing == 'held' else ''}{seconds(found['end'])}"
+
+
+def test_the_page_shows_every_row() -> None:
+    if WRITE:
+        with rewriting():
+            pass
+    table = shown()
+
+    assert list(table) == list(ROWS)
+    assert len(table) >= 60
+    for name, cells in table.items():
+        assert [column for column, cell in cells.items() if cell] == ROWS[name].columns

@@ -1,0 +1,325 @@
+"""A call that cannot end for a real wait says whose it is: the thread's name, the wait, its stack, and what to do."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from pytest_scf_async import CannotEndError
+
+IMPORTS = """
+import ctypes, os, queue, signal, socket, subprocess, sys, threading, time, _thread
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening
+
+
+@pytest.fixture
+def told(deploy, make_runtime):
+    """Run a handler that comes to a real wait, and give what the error says."""
+
+    def look(source: str, payload: object = None, **settings: object) -> str:
+        runtime = make_runtime(real_timeout=0.3, **settings)
+        event = deploy(IMPORTS + source, to=runtime).invoke_async(payload)
+        with pytest.raises(CannotEndError) as caught:
+            event.wait()
+        return str(caught.value)
+
+    return look
+
+
+def test_a_thread_that_reads_from_a_connection(told, server) -> None:
+    host, port = server.getsockname()
+
+    text = told(
+        """
+def upload(address):
+    connection = socket.create_connection(address)
+    return connection.recv(100)
+
+def main_handler(event, context):
+    uploader = threading.Thread(target=upload, args=[tuple(event)], name="uploader")
+    uploader.start()
+    uploader.join()
+""",
+        [host, port],
+    )
+
+    assert "is held by a real wait" in text
+    lines = text.splitlines()
+    at = lines.index(f"  thread 'uploader' is in recv() on a connection to 127.0.0.1:{port}, most recent call first:")
+    assert re.fullmatch(r"    .*index\.py:6 in upload: return connection\.recv\(100\)", lines[at + 1])
+    main = next(line for line in lines if "'MainThread'" in line)
+    assert main == "  thread 'MainThread' is parked, most recent call first:"
+    assert any(re.fullmatch(r"    .*index\.py:11 in main_handler: uploader\.join\(\)", line) for line in lines)
+    assert "scf_clock.advance(seconds, past_held=True) lets time pass it" in text
+    assert "terminate() ends it" in text
+    assert "pytest_scf_async" not in text
+
+
+WAITS = {
+    "recv with a timeout": (
+        "connection = socket.create_connection(event); connection.settimeout(1000); connection.recv(1)",
+        r"poll\(\) on a connection to 127\.0\.0\.1:PORT",
+    ),
+    "recv_into of a file": (
+        "socket.create_connection(event).makefile('rb').read(1)",
+        r"recv\(\) on a connection to 127\.0\.0\.1:PORT",
+    ),
+    "recvmsg": (
+        "socket.create_connection(event).recvmsg(1)",
+        r"recvmsg\(\) on a connection to 127\.0\.0\.1:PORT",
+    ),
+    "accept": (
+        "socket.create_server(('127.0.0.1', 0)).accept()",
+        r"accept\(\) on a socket that listens at 127\.0\.0\.1:\d+",
+    ),
+    "accept of IPv6": (
+        "socket.create_server(('::1', 0), family=socket.AF_INET6).accept()",
+        r"accept\(\) on a socket that listens at \[::1\]:\d+",
+    ),
+    "UDP": (
+        "s = socket.socket(type=socket.SOCK_DGRAM); s.bind(('127.0.0.1', 0)); s.recvfrom(1)",
+        r"recv\(\) on a UDP socket at 127\.0\.0\.1:\d+",
+    ),
+    "a Unix socket": (
+        "s = socket.socket(socket.AF_UNIX); s.bind('in-here'); s.listen(); s.accept()",
+        r"accept\(\) on a Unix socket at in-here",
+    ),
+    "a pipe": ("pipe = os.pipe(); os.read(pipe[0], 1)", r"read\(\) on a pipe"),
+    "a full pipe": ("pipe = os.pipe(); os.fdopen(pipe[1], 'wb').write(b'x' * (1 << 22))", r"write\(\) on a pipe"),
+    "a fifo": ("os.mkfifo('fifo'); open(os.open('fifo', os.O_RDWR), 'rb', 0).read(1)", r"read\(\) on \S*/fifo"),
+    "an eventfd": ("os.eventfd_read(os.eventfd(0))", r"read\(\) on an eventfd"),
+    "a child": (
+        "child = subprocess.Popen(['sleep', '1000']); os.waitpid(child.pid, 0)",
+        r"a wait for the child process \d+",
+    ),
+    "a child by waitid": (
+        "child = subprocess.Popen(['sleep', '1000']); os.waitid(os.P_PID, child.pid, os.WEXITED)",
+        r"a wait for the child process \d+",
+    ),
+    "any child": ("subprocess.Popen(['sleep', '1000']); os.wait()", "a wait for a child process"),
+    "a lock of C": (
+        "lock = ctypes.create_string_buffer(64); [ctypes.CDLL(None).pthread_mutex_lock(lock) for _ in range(2)]",
+        "a lock of code in C",
+    ),
+}
+
+
+@pytest.mark.parametrize("thread", ["main", "second"])
+@pytest.mark.parametrize("wait", WAITS)
+def test_each_wait_is_called_by_its_name(told, server, wait: str, thread: str) -> None:
+    source, expected = WAITS[wait]
+    port = server.getsockname()[1]
+
+    text = told(
+        f"""
+def waits(event):
+    {source}
+
+def main_handler(event, context):
+    thread, *address = event
+    os.chdir(os.environ["TMPDIR"] if "TMPDIR" in os.environ else "/tmp")
+    if thread == "main":
+        waits(tuple(address))
+    second = threading.Thread(target=waits, args=[tuple(address)], name="second")
+    second.start()
+    second.join()
+""",
+        [thread, *server.getsockname()],
+    )
+
+    name = "MainThread" if thread == "main" else "second"
+    pattern = rf"  thread '{name}' is in {expected.replace('PORT', str(port))}, most recent call first:"
+    (line,) = [line for line in text.splitlines() if f"thread '{name}'" in line]
+    assert re.fullmatch(pattern, line), text
+
+
+def test_an_epoll_names_what_it_waits_for(told, server) -> None:
+    host, port = server.getsockname()
+
+    text = told(
+        """
+import select
+
+def main_handler(event, context):
+    epoll = select.epoll()
+    connections = [socket.create_connection(tuple(event)) for _ in range(5)]
+    for connection in connections:
+        epoll.register(connection, select.EPOLLIN)
+    epoll.poll()
+""",
+        [host, port],
+    )
+
+    there = f"a connection to 127.0.0.1:{port}"
+    assert re.search(rf"thread 'MainThread' is (in|held in) epoll\S* on {there}, {there}, {there} and 2 more", text), (
+        text
+    )
+
+
+def test_a_thread_is_called_as_it_is_called_now(told) -> None:
+    text = told(
+        """
+def reads():
+    threading.current_thread().name = "of 'today' – \u4e0a\u4f20"
+    os.read(os.pipe()[0], 1)
+
+def main_handler(event, context):
+    thread = threading.Thread(target=reads, name="of yesterday")
+    thread.start()
+    thread.join()
+"""
+    )
+
+    assert """thread "of 'today' – 上传" is in read() on a pipe, most""" in text
+
+
+def test_a_thread_without_a_name_is_called_by_its_function(told) -> None:
+    text = told(
+        """
+def uploads():
+    os.read(os.pipe()[0], 1)
+
+def main_handler(event, context):
+    _thread.start_new_thread(uploads, ())
+    time.sleep(1000)
+"""
+    )
+
+    assert "thread of uploads() is in read() on a pipe, most" in text
+    assert "thread 'MainThread' is parked, most" in text
+
+
+def test_threads_are_named_though_the_main_thread_does_not_come_back_to_the_interpreter(told) -> None:
+    text = told(
+        """
+def uploads():
+    threading.main_thread().name = "root"
+    os.read(os.pipe()[0], 1)
+
+def main_handler(event, context):
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    uploader = threading.Thread(target=uploads, name="uploader", daemon=True)
+    uploader.start()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
+    lock = ctypes.create_string_buffer(64)
+    [ctypes.CDLL(None).pthread_mutex_lock(lock) for _ in range(2)]
+"""
+    )
+
+    assert "thread 'uploader' is in read() on a pipe, most" in text
+    assert "thread 'root' is in a lock of code in C, most" in text
+
+
+def test_more_threads_than_there_is_room_for_are_told(told) -> None:
+    text = told(
+        """
+def sleeps(seconds):
+    time.sleep(seconds)
+
+def main_handler(event, context):
+    for _ in range(100):
+        thread = threading.Thread(target=sleeps, args=[1])
+        thread.start()
+        thread.join()
+    for number in range(70):
+        threading.Thread(target=sleeps, args=[1000], name=f"sleeper {number} with a name that is cut somewhere").start()
+    os.read(os.pipe()[0], 1)
+"""
+    )
+
+    lines = [line for line in text.splitlines() if line.endswith(" is parked, most recent call first:")]
+    assert len([line for line in lines if re.search(r"'sleeper \d+ with a name that is cut somewhe", line)]) == 64
+    assert len([line for line in lines if "thread of sleeps()" in line]) == 6
+
+
+def test_threads_that_compute_are_in_no_wait(told) -> None:
+    text = told(
+        """
+def main_handler(event, context):
+    threading.Thread(target=sum, args=[range(10**14)], daemon=True).start()
+    while True:
+        pass
+""",
+        compute_grace=0.05,
+    )
+
+    lines = [line for line in text.splitlines() if line.startswith("  thread ")]
+    assert len(lines) == 2
+    assert not any(" is in " in line for line in lines), text
+
+
+@pytest.mark.parametrize("leases", [True, False])
+def test_a_thread_that_waits_for_its_turn_has_it_while_the_one_before_it_waits_for_something_real(
+    deploy, make_runtime, leases: bool
+) -> None:
+    event = deploy(
+        IMPORTS
+        + """
+def main_handler(event, context):
+    read, write = os.pipe()
+    answers = [threading.Thread(target=os.write, args=[write, b"answer"]) for _ in range(2)]
+    for thread in answers:
+        thread.start()
+    heard = [os.read(read, 6).decode() for _ in answers]
+    time.sleep(10)
+    return heard
+""",
+        to=make_runtime(leases=leases),
+    ).invoke_async()
+
+    assert event.wait().result == ["answer", "answer"]
+    assert event.duration.total_seconds() == 10
+
+
+def test_what_a_handler_waits_in_goes_on_once_it_was_told(deploy, make_runtime, server) -> None:
+    runtime = make_runtime(real_timeout=0.3)
+    event = deploy(
+        IMPORTS
+        + """
+def main_handler(event, context):
+    connection = socket.create_connection(tuple(event))
+    heard = connection.recv(100).decode()
+    with os.fdopen(connection.detach(), "rb", 0) as file:
+        return [heard, file.read(100).decode()]
+""",
+        to=runtime,
+    ).invoke_async(list(server.getsockname()))
+    for _ in range(2):
+        with pytest.raises(CannotEndError, match=r"in recv\(\) on a connection to 127\.0\.0\.1:") as caught:
+            event.wait()
+        assert "idle_ok=['127.0.0.1:" in str(caught.value)
+    there, _ = server.accept()
+    with there:
+        there.send(b"first")
+        with pytest.raises(CannotEndError, match=r"in read\(\) on a connection to 127\.0\.0\.1:") as caught:
+            event.wait()
+        assert "idle_ok" not in str(caught.value)  # it would not help: what is read past the socket is not seen
+        there.send(b"second")
+
+        assert event.wait().result == ["first", "second"]
+
+
+def test_a_child_that_holds_the_clock_is_named_beside_the_thread_that_waits_for_it(told) -> None:
+    text = told(
+        """
+def main_handler(event, context):
+    def encodes():
+        subprocess.run(["sleep", "1000"])
+    thread = threading.Thread(target=encodes, name="encoder")
+    thread.start()
+    thread.join()
+"""
+    )
+
+    pid = re.search(r"the child process 'sleep' \(pid (\d+)\) is alive", text)[1]
+    assert f"thread 'encoder' is in a wait for the child process {pid}, most" in text
+    assert "background=('sleep',)" in text

@@ -1,0 +1,300 @@
+"""``idle_ok``: a thread that waits to hear something on a connection on which nothing need come holds no clock."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from process_support import user_lines
+
+from pytest_scf_async import CannotEndError, HandlerError, ScfUsageError
+
+IMPORTS = """
+import os, select, selectors, signal, socket, threading, time
+from pytest_scf_async.inside import record
+
+BEGAN = time.time()
+
+def passed():
+    return time.time() - BEGAN
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening
+
+
+@pytest.fixture
+def address(server) -> str:
+    return "{}:{}".format(*server.getsockname())
+
+
+SUBSCRIBER = (
+    IMPORTS
+    + """
+def main_handler(event, context):
+    host, port = event.rsplit(":", 1)
+    connection = socket.create_connection((host, int(port)))
+    heard = []
+
+    def listens():
+        while data := connection.recv(100):
+            heard.append([data.decode(), passed()])
+
+    listener = threading.Thread(target=listens, name="listener", daemon=True)
+    listener.start()
+    time.sleep(3600)
+    print("an hour")
+    time.sleep(23 * 3600 - 1)
+    return [heard, passed()]
+"""
+)
+
+
+def test_a_day_passes_beside_a_subscription(deploy, server, address: str) -> None:
+    event = deploy(SUBSCRIBER, idle_ok=[address]).invoke_async(address)
+
+    assert event.wait().result == [[], 24 * 3600 - 1]
+
+
+def test_without_it_the_subscription_holds_the_clock_and_the_error_proposes_it(
+    deploy, make_runtime, server, address: str
+) -> None:
+    runtime = make_runtime(real_timeout=0.3)
+    event = deploy(SUBSCRIBER, to=runtime, idle_ok=["127.0.0.1:1"]).invoke_async(address)
+
+    with pytest.raises(CannotEndError) as caught:
+        event.wait()
+
+    assert f"thread 'listener' is in recv() on a connection to {address}, most" in str(caught.value)
+    assert f"deploy(..., idle_ok=['{address}']) has it wait there beside the clock" in str(caught.value)
+
+
+@pytest.mark.repeat
+def test_what_comes_is_heard_at_the_time_at_which_the_handler_is(deploy, server, address: str) -> None:
+    event = deploy(SUBSCRIBER, idle_ok=[address]).invoke_async(address)
+    event.settle()
+    there, _ = server.accept()
+    with there:
+        there.sendall(b"first")
+        event.wait_for_log("an hour")
+        there.sendall(b"second")
+
+        assert event.wait().result == [[["first", 0], ["second", 3600]], 24 * 3600 - 1]
+
+
+HEARS = {
+    "recv": "bytes(connection.recv(10))",
+    "recv_into": "connection.recv_into(bytearray(10)) * b'x'",
+    "recvfrom": "connection.recvfrom(10)[0]",
+    "recvfrom_into": "connection.recvfrom_into(bytearray(10))[0] * b'x'",
+    "recvmsg": "connection.recvmsg(10)[0]",
+    "recvmsg_into": "connection.recvmsg_into([bytearray(10)])[0] * b'x'",
+    "a file": "connection.makefile('rb').read(1)",
+    "select": "select.select([connection], [], []) and connection.recv(10)",
+    "a selector": "selects() and connection.recv(10)",
+}
+
+
+@pytest.mark.parametrize("how", HEARS)
+def test_however_it_is_heard(deploy, server, address: str, how: str) -> None:
+    event = deploy(
+        IMPORTS
+        + f"""
+def main_handler(event, context):
+    host, port = event.rsplit(":", 1)
+    connection = socket.create_connection((host, int(port)))
+
+    def selects():
+        with selectors.DefaultSelector() as selector:
+            selector.register(connection, selectors.EVENT_READ)
+            return selector.select()
+
+    def sleeps():
+        time.sleep(3600)
+        print("an hour")
+        time.sleep(3600)
+        print("two hours")
+
+    threading.Thread(target=sleeps).start()
+    heard = {HEARS[how]}
+    return [len(heard), passed()]
+""",
+        idle_ok=[address],
+    ).invoke_async(address)
+    event.wait_for_log("two hours")
+    there, _ = server.accept()
+    with there:
+        there.sendall(b"x")
+
+        assert event.wait().result == [1, 7200]
+
+
+def test_its_timeout_is_simulated(deploy, server, address: str) -> None:
+    event = deploy(
+        IMPORTS
+        + """
+def main_handler(event, context):
+    host, port = event.rsplit(":", 1)
+    connection = socket.create_connection((host, int(port)))
+    connection.settimeout(30)
+    polls = 0
+    while passed() < 24 * 3600 - 60:
+        try:
+            connection.recv(100)
+        except TimeoutError:
+            polls += 1
+    connection.settimeout(0)
+    try:
+        connection.recv(100)
+    except BlockingIOError:
+        pass
+    connection.setblocking(True)
+    try:
+        connection.recv(100, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        pass
+    return [polls, round(passed(), 1)]
+""",
+        idle_ok=[address],
+        timeout=86_400,
+    ).invoke_async(address)
+
+    assert event.wait().result == [2878, 86_340.0]
+
+
+@pytest.mark.parametrize("raises", [True, False])
+def test_a_sigterm_meets_the_main_thread_in_it(deploy, server, address: str, raises: bool) -> None:
+    event = deploy(
+        IMPORTS
+        + f"""
+class Stop(BaseException):
+    pass
+
+def on_term(signum, frame):
+    time.sleep(5)
+    record("SIGTERM", at=passed())
+    if {raises}:
+        raise Stop
+
+def main_handler(event, context):
+    signal.signal(signal.SIGTERM, on_term)
+    host, port = event.rsplit(":", 1)
+    connection = socket.create_connection((host, int(port)))
+    threading.Thread(target=time.sleep, args=(100,)).start()
+    try:
+        heard = connection.recv(100).decode()
+    except Stop:
+        heard = "stopped"
+    return [heard, passed()]
+""",
+        idle_ok=[address],
+    ).invoke_async(address)
+    event.settle()
+    assert event.doing == "parked"
+
+    event.terminate(grace_shutdown=True)
+    if not raises:
+        event._lockstep.clock.advance(50)
+        there, _ = server.accept()
+        there.sendall(b"data")
+        there.close()
+
+    assert event.wait().result == (["stopped", 5] if raises else ["data", 50])
+    assert [each.fields for each in event.records] == [{"at": 5}]
+
+
+def test_the_end_of_the_connection_is_heard(deploy, server, address: str) -> None:
+    event = deploy(
+        IMPORTS
+        + """
+def main_handler(event, context):
+    host, port = event.rsplit(":", 1)
+    connection = socket.create_connection((host, int(port)))
+    print("connected")
+    return len(connection.recv(100))
+""",
+        idle_ok=[address],
+    ).invoke_async(address)
+    event.wait_for_log("connected")
+    there, _ = server.accept()
+    there.close()
+
+    assert event.wait().result == 0
+
+
+def test_nothing_that_could_come_is_an_error_that_names_the_wait(deploy, server, address: str) -> None:
+    event = deploy(
+        IMPORTS
+        + """
+def main_handler(event, context):
+    host, port = event.rsplit(":", 1)
+    return len(socket.create_connection((host, int(port))).recv(100))
+""",
+        idle_ok=[address],
+        timeout=60,
+    ).invoke_async(address)
+
+    event.wait()
+
+    assert (event.status_code, event.duration) == (433, timedelta(seconds=60))
+    with pytest.raises(HandlerError, match=rf"it waited in recv on a connection to {address} at index\.py:12, which"):
+        event.result  # noqa: B018
+
+
+def test_localhost_is_both_of_its_addresses(deploy, address: str) -> None:
+    port = int(address.rpartition(":")[2])
+    function = deploy(SUBSCRIBER, idle_ok=(f"localhost:{port}", f"127.0.0.1:{port}", "[::1]:07"))
+
+    assert function.configuration.idle_ok == (f"127.0.0.1:{port}", f"[::1]:{port}", "[::1]:7")
+    function.update(idle_ok=["10.0.0.1:80"])
+    assert function.configuration.idle_ok == ("10.0.0.1:80",)
+    function.update(timeout=3)
+    assert function.configuration.idle_ok == ("10.0.0.1:80",)
+
+
+NO_ADDRESSES: list[object] = [
+    *("127.0.0.1:1", ["127.0.0.1"], ["127.0.0.1:0"], ["127.0.0.1:70000"], ["redis:6379"], ["::1:6379"]),
+    *(["[127.0.0.1]:1"], [6379], 6379, ["127.0.0.1:x"], [":1"]),
+]
+
+
+@pytest.mark.parametrize("value", NO_ADDRESSES)
+def test_what_is_no_address_is_refused(deploy, value: object) -> None:
+    with pytest.raises(
+        ScfUsageError, match=r"idle_ok=.* \(deploy\(...\)\) is not valid: it is a sequence of addresses"
+    ):
+        deploy(SUBSCRIBER, idle_ok=value)
+
+
+def test_a_server_that_the_handler_talks_to_all_the_time(deploy, server, address: str) -> None:
+    def serves() -> None:
+        there, _ = server.accept()
+        with there:
+            while data := there.recv(1):
+                there.sendall(data.upper())
+
+    serving = threading.Thread(target=serves)
+    serving.start()
+    event = deploy(
+        IMPORTS
+        + """
+def main_handler(event, context):
+    host, port = event.rsplit(":", 1)
+    with socket.create_connection((host, int(port))) as connection:
+        connection.settimeout(5)
+        for letter in b"abc":
+            connection.sendall(bytes([letter]))
+            print(connection.recv(1).decode())
+""",
+    ).invoke_async(address)
+
+    event.wait()
+    serving.join()
+
+    assert (user_lines(event), event.duration) == (["A", "B", "C"], timedelta(0))
