@@ -13,11 +13,11 @@ from datetime import timedelta
 from types import EllipsisType
 from typing import NoReturn
 
-from .async_event import AsyncEvent, InstanceView, Json, line_matcher
+from .async_event import AsyncEvent, InstanceView, Json, is_there_as_a_pattern, line_matcher
 from .clock import duration_us, to_datetime
 from .errors import ScfApiError, ScfUsageError, hidden_from_users
 from .model import RETENTION_US, SIGNAL_FAILED_LINE, SIGNAL_RECEIVED_LINE, STATUS_CODES, Status
-from .report.cause import function_traceback, late_end_cause, likely_cause, signal_cause, what_to_do
+from .report.cause import function_traceback, late_end_cause, likely_cause, short_message, signal_cause, what_to_do
 from .report.timeline import bounded, seconds_text
 from .runtime import ScfRuntime
 
@@ -50,6 +50,11 @@ CLOSEST_LINES = 5
 """Log lines that a failed search shows as near misses."""
 SIMILAR = 0.4
 """How alike a line and a pattern are (0 to 1) from which the line is a near miss."""
+
+_GENERAL = "the cause of the event's state"
+_GRACEFUL = (
+    "terminate(grace_shutdown=True) sends SIGTERM, and the function ends as it will; terminate() alone is by force"
+)
 
 
 # -- statuses --------------------------------------------------------------------------------------------------------
@@ -98,6 +103,7 @@ def assert_finished(event: AsyncEvent, result: Json | EllipsisType = ...) -> Non
             f"the result {_short(wanted)}",
             f"the result {_short(found)}",
             cause=_warm(event),
+            advice=False,
             more=_difference(_text(wanted).splitlines(), _text(found).splitlines()),
         )
 
@@ -125,7 +131,9 @@ def assert_terminated(event: AsyncEvent) -> None:
     """The event is ABORTED with 499: terminated by force (document 52500), or its function was deleted."""
     __tracebackhide__ = True
     _look(event)
-    _require_end(event, Status.ABORTED, 499)
+    what = event._event
+    heeded = what.status is Status.FINISHED and what.signals and likely_cause(what) is None
+    _require_end(event, Status.ABORTED, 499, cause=_GRACEFUL if heeded else _GENERAL)
 
 
 def assert_timed_out(event: AsyncEvent) -> None:
@@ -157,7 +165,7 @@ def assert_no_signal(event: AsyncEvent) -> None:
     signals = event._event.signals
     if signals:
         times = ", ".join(_after_start(event, each.sent_us) for each in signals)
-        _fail(event, "no SIGTERM", f"{len(signals)} SIGTERM, sent {times}", cause=signal_cause(event._event))
+        _fail(event, "no SIGTERM", f"{len(signals)} SIGTERM, sent {times}", cause=_GRACEFUL, advice=False)
 
 
 def assert_signal_handled(event: AsyncEvent) -> None:
@@ -217,7 +225,9 @@ def assert_logged(event: AsyncEvent, pattern: str | re.Pattern[str]) -> None:
     _look(event)
     lines = [line.text for line in event._event.log]
     if not any(map(found, lines)):
-        _fail(event, f"a log line with {shown}", f"none in {len(lines)} lines", more=_closest(pattern, lines))
+        cause = is_there_as_a_pattern(pattern, event._event.log) or _GENERAL
+        found_none = f"none in {len(lines)} lines"
+        _fail(event, f"a log line with {shown}", found_none, cause=cause, more=_closest(pattern, lines))
 
 
 def assert_log_order(event: AsyncEvent, patterns: Sequence[str | re.Pattern[str]]) -> None:
@@ -259,7 +269,8 @@ def assert_reclaimed(event: AsyncEvent) -> None:
         _fail(event, "its instance reclaimed", "an event that never had an instance")
     if not instance.reclaimed:
         kept = "an event that finished leaves its instance for the next one" if event._event.ended else None
-        _fail(event, "its instance reclaimed", f"an instance that is {instance.doing}, pid {instance.pid}", cause=kept)
+        found = f"an instance that is {instance.doing}, pid {instance.pid}"
+        _fail(event, "its instance reclaimed", found, cause=kept, advice=False)
 
 
 def assert_nothing_lost(event: AsyncEvent) -> None:
@@ -278,7 +289,7 @@ def assert_nothing_lost(event: AsyncEvent) -> None:
     shown = ", ".join(left[:SHOWN_FILES]) + (f" and {len(left) - SHOWN_FILES} more" if len(left) > SHOWN_FILES else "")
     cause = f"what an instance leaves in /tmp goes with it, and this one {_fate(event)}"
     number = "1 file" if len(left) == 1 else f"{len(left)} files"
-    _fail(event, "nothing left in /tmp", f"{number}: {shown}", cause=cause)
+    _fail(event, "nothing left in /tmp", f"{number}: {shown}", cause=cause, advice=False)
 
 
 def _fate(event: AsyncEvent) -> str:
@@ -369,11 +380,12 @@ def _status(expected: object) -> Status:
         raise ScfUsageError(f"{expected!r} (expected) is not a status; valid are {valid}") from None
 
 
-def _require_end(event: AsyncEvent, status: Status, code: int | None) -> None:
+def _require_end(event: AsyncEvent, status: Status, code: int | None, cause: str = _GENERAL) -> None:
     __tracebackhide__ = True
     what = event._event
     if what.status is not status or (code is not None and what.record.status_code != code):
-        _fail(event, str(status) if code is None else f"{status} ({code}: {STATUS_CODES[code].name})", _end(event))
+        expected = str(status) if code is None else f"{status} ({code}: {STATUS_CODES[code].name})"
+        _fail(event, expected, _end(event), cause=cause, advice=cause is _GENERAL)
 
 
 def _require_platform_line(event: AsyncEvent, wanted: str, other: str) -> None:
@@ -396,9 +408,8 @@ def _code(event: AsyncEvent) -> str:
     what = event._event
     if not what.ended:
         return ""
-    message = str(what.error.get("errorMessage", "")).strip()
-    lines = message.splitlines()
-    return f" ({what.record.status_code}{f': {lines[-1]}' if lines else ''})"
+    message = short_message(what)
+    return f" ({what.record.status_code}{f': {message}' if message else ''})"
 
 
 def _arrows(statuses: Iterable[Status]) -> str:
@@ -458,15 +469,13 @@ def _after_start(event: AsyncEvent, at_us: int) -> str:
     return f"{seconds_text(at_us - event._event.record.start_us)} after the start"
 
 
-_GENERAL = "the cause of the event's state"
-
-
 def _fail(
     event: AsyncEvent,
     expected: str,
     found: str,
     *,
     cause: str | None = _GENERAL,
+    advice: bool = True,
     more: Mapping[str, str] | None = None,
 ) -> NoReturn:
     """Raise the ``AssertionError``; its first line says it all, for the short summary."""
@@ -476,11 +485,12 @@ def _fail(
     lines = [f"expected {expected}; found {found}", f"event: {event.request_id} of {event.function_name}"]
     if cause:
         lines.append(f"likely cause: {cause}")
-    advice = what_to_do(event._event) if cause else None
-    if advice:
-        lines.append(f"what to do: {advice}")
+    mending = what_to_do(event._event) if cause and advice else None
+    if mending:
+        lines.append(f"what to do: {mending}")
     stack = function_traceback(event._event)
-    for title, text in {**(more or {}), **({"traceback of the function": bounded(stack)} if stack else {})}.items():
+    of_what = "traceback of the import" if event._event.record.status_code == 443 else "traceback of the function"
+    for title, text in {**(more or {}), **({of_what: bounded(stack)} if stack else {})}.items():
         lines += [f"--- {title} ---", text]
     lines += [f"--- timeline, in simulated time from {event.started_at.isoformat()} ---", bounded(event.timeline)]
     raise AssertionError("\n".join(lines))

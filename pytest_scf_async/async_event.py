@@ -5,13 +5,21 @@ from __future__ import annotations
 import json
 import re
 import signal
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, overload
 
 from .clock import to_datetime
-from .errors import CannotEndError, GateNotReachedError, HandlerError, ScfUsageError, hidden_from_users
+from .errors import (
+    CannotEndError,
+    GateNotReachedError,
+    HandlerError,
+    ScfUsageError,
+    hidden_from_users,
+    keywords_named,
+)
 from .instances import wire
 from .instances.calls import Call
 from .instances.event import Event, Gate, Record, SignalDelivery
@@ -20,8 +28,8 @@ from .instances.lockstep import Lockstep
 from .instances.places import find
 from .instances.termination import terminate
 from .model import LogLine, Status
-from .report.cause import likely_cause, what_to_do
-from .report.timeline import timeline_text
+from .report.cause import function_traceback, likely_cause, short_message, what_to_do
+from .report.timeline import bounded, timeline_text
 
 __all__ = ["AsyncEvent", "EventLog", "InstanceView", "Json", "Record", "SignalView"]
 
@@ -150,12 +158,10 @@ class AsyncEvent:
                 f"{pending}; call wait() first"
             )
         text = f"event {self.request_id} of {event.function.configuration.name} is {event.status} ({self.status_code})"
-        message = str(event.error.get("errorMessage", ""))
-        stack = str(event.error.get("stackTrace", ""))
-        more = stack.rstrip() or f"likely cause: {likely_cause(event)}"
+        more = function_traceback(event) or f"likely cause: {likely_cause(event)}"
         advice = what_to_do(event)
         raise HandlerError(
-            f"{text} and has no result: {message}\n{more}" + (f"\nwhat to do: {advice}" if advice else ""),
+            f"{text} and has no result: {short_message(event)}\n{more}" + (f"\nwhat to do: {advice}" if advice else ""),
             dict(event.error),
         )
 
@@ -289,7 +295,9 @@ class AsyncEvent:
             description |= {"pattern": pattern, "flags": 0}
         else:
             description |= {"pattern": pattern.pattern, "flags": pattern.flags, "regular": True}
-        self._go_to_gate(where, gate, description, lambda: seen() >= count)
+        self._go_to_gate(
+            where, gate, description, lambda: seen() >= count, lambda: is_there_as_a_pattern(pattern, event.log)
+        )
         return self
 
     def run_to(self, place: str) -> AsyncEvent:
@@ -366,9 +374,10 @@ class AsyncEvent:
         gate = Gate(lockstep.gates.name("listening"), where)
         description: wire.JsonObject = {"id": gate.identity, "at": "listening", "signum": int(signum)}
         hint = f"user code never called signal.signal(signal.{name}, ...) with a handler"
-        self._go_to_gate(where, gate, description, lambda: False, hint)
+        self._go_to_gate(where, gate, description, lambda: False, lambda: hint)
         return self
 
+    @keywords_named("terminate(...)")
     def terminate(self, grace_shutdown: bool = False, when: Literal["settled", "now"] = "settled") -> None:
         """TerminateAsyncEvent (documents 52500, 63969): by force, or with *grace_shutdown* by SIGTERM.
 
@@ -410,7 +419,7 @@ class AsyncEvent:
         gate: Gate,
         description: wire.JsonObject | None,
         there_anyway: Callable[[], bool],
-        hint: str | None = None,
+        why: Callable[[], str | None] = lambda: None,
     ) -> None:
         lockstep, event = self._lockstep, self._event
 
@@ -428,10 +437,11 @@ class AsyncEvent:
                 lockstep.gates.disarm(event, gate)
         if not gate.reached and not there_anyway():
             event.looked_at = True
+            hint = why()
             ended = f"is {event.status} ({event.record.status_code})" if event.ended else "runs"
             raise GateNotReachedError(
                 f"event {self.request_id} of {event.function.configuration.name} {ended} and never reached {where}; "
-                f"{'' if hint is None else hint + '; '}its log is:\n{self.log}"
+                f"{'' if hint is None else hint + '; '}its log is:\n{bounded(str(self.log))}"
             )
 
     def __repr__(self) -> str:
@@ -445,6 +455,22 @@ def line_matcher(pattern: str | re.Pattern[str]) -> tuple[str, Callable[[str], b
     if isinstance(getattr(pattern, "pattern", None), str):  # a pattern for bytes finds nothing in a line
         return f"re.compile({pattern.pattern!r})", lambda line: pattern.search(line.removesuffix("\r")) is not None
     raise ScfUsageError(f"pattern={pattern!r} is not valid: it is a str or a compiled pattern for str")
+
+
+def is_there_as_a_pattern(pattern: str | re.Pattern[str], log: Iterable[LogLine]) -> str | None:
+    """What to say where no line has *pattern*, a text, and one would if it were a regular expression."""
+    if not isinstance(pattern, str):
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what re says about a text that was never meant for it
+        try:
+            compiled = re.compile(pattern)
+        except re.error:
+            return None
+    lines = [line.text for line in log]
+    if any(pattern in line for line in lines) or not any(map(compiled.search, lines)):
+        return None
+    return f"a str is looked for as it is; as a regular expression, re.compile({pattern!r}), it is in a line"
 
 
 def _signal_name(signum: object) -> str:

@@ -89,8 +89,13 @@ _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
 
 
-def keywords_named(call: str) -> Callable[[Callable[_Parameters, _Result]], Callable[_Parameters, _Result]]:
-    """Have a function refuse a keyword that it does not have as *call*, and name a near one (``ScfUsageError``)."""
+def keywords_named(
+    call: str, unnamed: tuple[str, ...] = ()
+) -> Callable[[Callable[_Parameters, _Result]], Callable[_Parameters, _Result]]:
+    """Have a function refuse a keyword that it does not have as *call*, and name a near one (``ScfUsageError``).
+
+    Those in *unnamed* are there, and not for users.
+    """
 
     def decorate(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
         code = function.__code__
@@ -101,8 +106,9 @@ def keywords_named(call: str) -> Callable[[Callable[_Parameters, _Result]], Call
             __tracebackhide__ = hidden_from_users
             for name in keywords:
                 if name not in names:
+                    valid = [each for each in names if each not in unnamed]
                     raise ScfUsageError(
-                        f"{call} has no keyword {name!r}{did_you_mean(name, names)} (valid are {', '.join(names)})"
+                        f"{call} has no keyword {name!r}{did_you_mean(name, valid)} (valid are {', '.join(valid)})"
                     )
             return function(*args, **keywords)
 

@@ -143,9 +143,9 @@ class Function:
         for name in locked:
             if name in LOCKED:
                 raise ScfUsageError(f"update({name}=...): {name} is locked when a function is made ({LOCKED[name]})")
-            valid = inspect.signature(Function.update).parameters
-            hint = did_you_mean(name, (each for each in valid if each not in ("self", "locked")))
-            raise ScfUsageError(f"update(...) has no keyword {name!r}{hint}")
+            valid = [each for each in inspect.signature(Function.update).parameters if each not in ("self", "locked")]
+            hint = did_you_mean(name, valid)
+            raise ScfUsageError(f"update(...) has no keyword {name!r}{hint} (valid are {', '.join(valid)})")
         given = {
             "timeout": timeout,
             "init_timeout": init_timeout,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from typing import Any, Final
 
@@ -23,8 +24,10 @@ def marked(node: pytest.Item, fixture: str) -> dict[str, Any]:
     """The keywords of all markers of the test, ``code`` among them; the closest marker wins."""
     markers = list(node.iter_markers(MARKER))
     if not markers:
+        near = difflib.get_close_matches(MARKER, [each.name for each in node.iter_markers()], 1)
+        has = f" (it has one named {near[0]!r})" if near else ""
         raise pytest.UsageError(
-            f"{node.nodeid} uses the fixture {fixture} and has no scf_function marker; give it one: {MARKER_FORM}"
+            f"{node.nodeid} uses the fixture {fixture} and has no scf_function marker{has}; give it one: {MARKER_FORM}"
         )
     valid = _keywords()
     merged: dict[str, Any] = {}

@@ -49,12 +49,16 @@ OPTIONS: Final = {
 _ARTIFACTS: Final = "directory that keeps the whole log, timeline, records and facts of each event of a failed test"
 _LIVE_LOG: Final = "print the lines of events' logs as they come"
 
+_OF_WORKER: Final = "scf_async_namespaces"
+"""The name under which a worker of xdist tells what instances had."""
+
 _RUNTIME: Final = pytest.StashKey["ScfRuntime | None"]()
 _SHOWN: Final = pytest.StashKey["tuple[AsyncEvent, ...]"]()
 _PASSED: Final = pytest.StashKey[bool]()
 _PROPERTIES: Final = pytest.StashKey[int]()
 _SETTINGS: Final = pytest.StashKey["ScfSettings"]()
 _OUTER_ZYGOTE: Final = pytest.StashKey[bool]()
+_TOLD_BY_WORKER: Final = pytest.StashKey[list[str]]()
 
 _HERE: Final = os.path.dirname(__file__)
 _REFUSERS: Final = ("plugin.py", "plugin_settings.py", "markers.py")
@@ -110,14 +114,41 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
-    """Say where instances have no mount namespaces, if a test of the session has instances; with -v, where they do."""
-    if config.option.collectonly or config.get_verbosity() < 0:
+    """Say where instances have no mount namespaces, if a test of the session has instances; with -v, where they do.
+
+    Under xdist there are no items here: workers tell it at the end.
+    """
+    if config.option.collectonly or not any("scf_runtime" in getattr(item, "fixturenames", ()) for item in items):
         return []
-    if not any("scf_runtime" in getattr(item, "fixturenames", ()) for item in items):
-        return []
+    return _of_namespaces(config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
+    """On a worker of xdist: tell the session what instances had."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None and _zygote_of_this_process():
+        output[_OF_WORKER] = _of_namespaces(session.config)
+    return (yield)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Keep what a worker of xdist has told; one that crashed has nothing."""
+    lines = getattr(node, "workeroutput", {}).get(_OF_WORKER)
+    if lines is not None:
+        node.config.stash[_TOLD_BY_WORKER] = lines
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    for line in config.stash.get(_TOLD_BY_WORKER, ()):
+        terminalreporter.write_line(line)
+
+
+def _of_namespaces(config: pytest.Config) -> list[str]:
     settings = _configured(config)
-    if settings.sandbox != "auto":
-        return []  # the header has it
+    if settings.sandbox != "auto" or config.get_verbosity() < 0:
+        return []  # the header has the former
     from .errors import ScfAsyncError
     from .instances.zygote import namespaces_refused, shared_zygote
 

@@ -305,9 +305,10 @@ class ScfRuntime:
     def wait_all(self, events: Iterable[AsyncEvent] | None = None) -> list[AsyncEvent]:
         """Let time pass until all *events* (by default every one of this runtime) have ended, and give them.
 
-        Raises one ``CannotEndError`` that names all that could not end.
+        Raises one ``CannotEndError`` that names all that could not end, ``ScfUsageError`` for what is no event of this
+        runtime.
         """
-        wanted = self.events if events is None else list(events)
+        wanted = self.events if events is None else self._own(events)
         self._lockstep.drive(
             Call(
                 f"wait_all() of {len(wanted)} events",
@@ -317,6 +318,19 @@ class ScfRuntime:
                 opens_all_gates=True,
             )
         )
+        return wanted
+
+    def _own(self, events: Iterable[AsyncEvent]) -> list[AsyncEvent]:
+        """*events* as a list, each of this runtime."""
+        valid = "it takes events of this runtime, as in wait_all([event, other])"
+        if not isinstance(events, Iterable):
+            raise ScfUsageError(f"wait_all: events is {events!r}, which is no list; {valid}")
+        wanted = list(events)
+        for event in wanted:
+            if not isinstance(event, AsyncEvent):
+                raise ScfUsageError(f"wait_all: events has {event!r} of type {type(event).__name__}; {valid}")
+            if event._lockstep is not self._lockstep:
+                raise ScfUsageError(f"wait_all: events has {event!r}, which is of another runtime; {valid}")
         return wanted
 
     def wait_until(self, predicate: Callable[[], object], within: float | timedelta) -> None:
@@ -397,7 +411,10 @@ class ScfRuntime:
             running = self._lockstep.events_running() if limit is not None else ()
             of_function = configuration.namespace, configuration.name
             if limit is not None and sum(event.record.function == of_function for event in running) >= limit:
-                raise api_error("LimitExceeded.Quota", function_name=function.name, limit=limit)
+                error = api_error("LimitExceeded.Quota", function_name=function.name, limit=limit)
+                where = configuration.sources.get("max_instances", "deploy(...)")
+                hint = f"max_instances={limit} ({where}): an event that ends, or is terminated, makes room"
+                raise ScfApiError(error.code, error.platform_message, hint)
             record = EventRecord(
                 sequence=len(self._events),
                 request_id=str(uuid.UUID(int=self._random.getrandbits(128), version=4)),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from .clock import to_datetime
 from .model.statuses import Status
+from .report.cause import function_traceback, likely_cause, short_message, what_to_do
 from .report.timeline import timeline_text
 
 if TYPE_CHECKING:
@@ -56,15 +57,17 @@ def unlooked_text(events: Sequence[AsyncEvent], kept: Mapping[str, str]) -> str:
     parts = []
     for event in events[:EVENTS_SHOWN]:
         what = event._event
-        stack = str(what.error.get("stackTrace", "")).rstrip()
+        stack, cause, mending = function_traceback(what), likely_cause(what), what_to_do(what)
         lines = [_cut(line.text) for line in what.log[-TAIL_LINES:]]
         parts += [
             _UNLOOKED.format(
                 request_id=event.request_id,
                 function=event.function_name,
                 code=what.record.status_code,
-                message=what.error.get("errorMessage", ""),
+                message=short_message(what),
             ),
+            *([f"likely cause: {cause}"] if cause else []),
+            *([f"what to do: {mending}"] if mending else []),
             *([_bounded(stack.splitlines())] if stack else []),
             "--- the end of its log ---\n" + "\n".join(lines),
             f"--- timeline ---\n{_timeline(event)}",
@@ -95,6 +98,7 @@ def _section(event: AsyncEvent, kept: str | None) -> str:
     return "\n".join(
         (
             f"{event.function_name}: {what.status}{code}{', ended by the harness' if what.ended_by_close else ''}",
+            *([str(likely_cause(what))] if what.phase == "pending" and not what.ended else []),
             f"--- log ---\n{_bounded([_cut(line.text) for line in what.log])}",
             f"--- timeline, in simulated time from {to_datetime(what.record.start_us).isoformat()} ---",
             _timeline(event),

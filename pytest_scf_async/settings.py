@@ -23,7 +23,7 @@ _Settings = TypeVar("_Settings")
 
 
 def _named(settings: type[_Settings]) -> type[_Settings]:
-    setattr(settings, "__init__", keywords_named(settings.__name__)(settings.__init__))  # noqa: B010  (typed for mypy)
+    setattr(settings, "__init__", keywords_named(settings.__name__, ("sources",))(settings.__init__))  # noqa: B010  (typed for mypy)
     return settings
 
 
@@ -161,8 +161,13 @@ def _known(name: str, source: str | None) -> None:
         raise ScfUsageError(f"{name!r}{where} is not a setting; valid are {', '.join(ScfSettings.names())}")
 
 
+def _is_text(source: str) -> bool:
+    """Whether values of *source* are written as text, where there is no None and no timedelta."""
+    return source.startswith(("command line: ", "ini: "))
+
+
 def _refuse(name: str, value: object, source: str, valid: str) -> NoReturn:
-    none = "None, or " if name in _NONE_ALLOWED else ""
+    none = "None, or " if name in _NONE_ALLOWED and not _is_text(source) else ""
     raise ScfUsageError(f"{name}={value!r} ({source}) is not valid: it is {none}{valid}")
 
 
@@ -182,9 +187,8 @@ def _checked_duration(name: str, value: object, source: str) -> float:
         or (seconds == 0 and name not in _ZERO_ALLOWED)
     ):
         least = "0 or more" if name in _ZERO_ALLOWED else "more than 0"
-        _refuse(
-            name, value, source, f"a number of seconds, {least} and {LONGEST_DURATION:,} at most, or such a timedelta"
-        )
+        timedeltas = "" if _is_text(source) else ", or such a timedelta"
+        _refuse(name, value, source, f"a number of seconds, {least} and {LONGEST_DURATION:,} at most{timedeltas}")
     return seconds
 
 

@@ -252,5 +252,5 @@ def _near(missing: Iterable[str]) -> str:
         except (OSError, ValueError):
             continue
         if near:
-            return near
+            return f" ({near.removeprefix('; ')})"
     return ""

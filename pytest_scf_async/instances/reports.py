@@ -20,6 +20,9 @@ __tracebackhide__ = hidden_from_users
 
 SIGTERM = 15
 
+_DISPOSITIONS = {"handler": "user code listens to SIGTERM", "SIG_IGN": "user code ignores SIGTERM (SIG_IGN)"}
+"""What the timeline says of a call of ``signal.signal`` for SIGTERM; everything else sets it to its default."""
+
 
 class Reports:
     """Hears the instances of one runtime, for its lockstep."""
@@ -92,7 +95,7 @@ class Reports:
                 instance.listening_since_us = now if listening else None
                 if event is not None:
                     event.listening_since_us = instance.listening_since_us
-                    event.note("signal", "user code listens to SIGTERM" if listening else "SIGTERM is set to default")
+                    event.note("signal", _DISPOSITIONS.get(message["handler"], "SIGTERM is set to default"))
 
     def _noted(self, instance: Instance, event: Event | None, message: wire.JsonObject) -> None:
         """A record of user code, or a line of the bootstrap for the timeline."""

@@ -13,13 +13,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ..errors import ScfUsageError
+from ..errors import ScfUsageError, hidden_from_users
 from ..model import FunctionConfiguration
 from ..settings import ScfSettings
 from . import wire
 from .code import Code
 from .layers import OPT, merged, opt_directory
 from .zygote import Zygote, namespaces_refused, shared_zygote
+
+__tracebackhide__ = hidden_from_users
 
 USER_CODE = "/var/user"
 Mounts = tuple[tuple[str, str], ...]
@@ -146,6 +148,7 @@ class Sandboxes:
         self._setting = settings.sandbox
         self._source = settings.source("sandbox")
         self._preload = tuple(settings.preload)
+        self._preload_source = settings.source("preload")
         self._root = None if root is None else os.fspath(root)
         self._scratch = scratch
         self.writable: list[str] = [] if base_temp is None else [os.fspath(base_temp)]
@@ -155,11 +158,13 @@ class Sandboxes:
     def zygote(self) -> Zygote:
         """The zygote from which instances of this runtime are forked.
 
-        Raises ``ScfUsageError`` where mount namespaces are asked for and cannot be had.
+        Raises ``ScfUsageError`` where mount namespaces are asked for and cannot be had, and for a module that cannot be
+        preloaded.
         """
-        if self._setting == "none":
-            return shared_zygote(namespaces=False, preload=self._preload)
-        zygote = shared_zygote(preload=self._preload)
+        try:
+            zygote = shared_zygote(namespaces=self._setting != "none", preload=self._preload)
+        except ScfUsageError as error:
+            raise ScfUsageError(f"preload ({self._preload_source}): {error}") from None
         if not zygote.namespaces and self._setting == "namespaces":
             raise ScfUsageError(
                 f"sandbox='namespaces' ({self._source}) cannot be had on this machine: {namespaces_refused()}; "

@@ -260,7 +260,7 @@ class Zygote:
         while not self.pid and self.refusal is None:
             self.pump()
             if self.not_preloaded is not None:
-                raise ScfUsageError(f"preload: {self.not_preloaded}")
+                raise ScfUsageError(self.not_preloaded)
             if not self.alive and self.refusal is None:
                 raise self._gone()
             if REAL.monotonic() > deadline:

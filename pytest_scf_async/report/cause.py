@@ -59,7 +59,7 @@ def likely_cause(event: SeenEvent) -> str | None:
             (entry.text for entry in reversed(event.timeline) if " has used more memory (" in entry.text),
             STATUS_CODES[434].meaning,
         ),
-        437: lambda event: f"the entry file is not in the code: {_last_line(event)}",
+        437: lambda event: f"the file of the handler {event.function.configuration.handler!r} is not in the code",
         439: _process_exited,
         443: lambda event: f"the code could not be loaded: {_last_line(event)}",
         450: lambda event: (
@@ -88,9 +88,19 @@ def what_to_do(event: SeenEvent) -> str | None:
             return _LISTEN if any(entry.text == _RESET for entry in event.timeline) else f"{_LISTEN}; {_LISTEN_FIRST}"
         if last.disposition == "handler" and event.record.status is not Status.ABORTED:
             return _after_handler(event, last)
+        if last.disposition == "ignored":
+            return _LISTEN
     if code == 433 and _is_endless(_last_wait(event)):
         return _DEAD_LOCK
+    if code == 430 and _is_called_wrongly(event):
+        return _TWO_ARGUMENTS
     return _BY_CODE.get(code) if _fact(event) != Fact.RESULT_NOT_JSON.value else _of_result(event)
+
+
+def _is_called_wrongly(event: SeenEvent) -> bool:
+    """Whether the call of the handler itself failed: no line of it, or of what it calls, is in the traceback."""
+    stack = str(event.error.get("stackTrace", "")).strip()
+    return stack.startswith("TypeError: ") and " argument" in stack and "\n" not in stack
 
 
 def _of_result(event: SeenEvent) -> str:
@@ -119,6 +129,7 @@ _DEAD_LOCK = (
     "look for what was to end that wait: a lock that its own thread holds, two threads that hold each other's lock, "
     "a notify or a put that never comes"
 )
+_TWO_ARGUMENTS = "give the handler two arguments, as the platform calls it: def main_handler(event, context)"
 _RETURN_JSON = "return what json.dumps can write: dict, list, str, int, float, bool, None"
 _BY_CODE = {
     433: "give the function a longer timeout (timeout=...), or have it stop in time",
@@ -128,10 +139,19 @@ _BY_CODE = {
 
 
 def function_traceback(event: SeenEvent) -> str:
-    """Where the function raised; nothing where it did not, or where only the writing of its result as JSON did."""
+    """Where the function, or the import of its module, raised; nothing where it did not, or has no line of its own."""
     if _fact(event) == Fact.RESULT_NOT_JSON.value:
         return ""
+    if event.record.status_code == 443:
+        message = str(event.error.get("errorMessage", "")).rstrip()
+        return message if "\n" in message else ""
     return str(event.error.get("stackTrace", "")).rstrip()
+
+
+def short_message(event: SeenEvent) -> str:
+    """The platform's message in one line: of a traceback, which a 443 has for its message, the last."""
+    lines = str(event.error.get("errorMessage", "")).strip().splitlines()
+    return lines[-1] if lines else ""
 
 
 def late_end_cause(event: SeenEvent) -> str | None:

@@ -49,10 +49,13 @@ ROWS = returning(
         pytest.param(
             ROWS, 'assert_logged(async_event, re.compile(r"row \\d\\d"))', id="line_of_a_pattern_never_logged"
         ),
+        pytest.param(ROWS, 'assert_logged(async_event, r"row \\d")', id="regular_expression_as_a_text"),
         pytest.param(
             returning('event["table"]["name"]'), "assert async_event.result == 1", id="result_of_a_failed_event"
         ),
         pytest.param(returning("{1, 2, 3}"), "assert_finished(async_event)", id="result_not_json"),
+        pytest.param(returning("{1, 2, 3}"), "async_event.result", id="result_not_json_asked_for"),
+        pytest.param("import tencentcloud_cos", "pass", id="import_error_nobody_looked_at"),
         pytest.param(returning("1", "import os", "os._exit(3)"), "assert_finished(async_event)", id="os_exit"),
         pytest.param(
             returning("1", "import os, signal", "os.kill(os.getpid(), signal.SIGSEGV)"),
@@ -128,6 +131,26 @@ def test_sync_function_over_three_seconds(catalogue: Callable[..., str]) -> None
             assert export.run() == "slept"
     """
     catalogue(test=test)
+
+
+def test_entry_file_missing(catalogue: Callable[..., str]) -> None:
+    test = """
+        import pytest
+        from pytest_scf_async import assert_finished
+
+        @pytest.mark.scf_function("handlers", handler="exprt.main_handler")
+        def test_export(async_event):
+            assert_finished(async_event.wait())
+    """
+    catalogue(handler=returning("1"), test=test)
+
+
+def test_sync_function_that_exits(catalogue: Callable[..., str]) -> None:
+    test = """
+        def test_export(scf_runtime):
+            assert scf_runtime.deploy("handlers/export.py:main_handler", async_run=False).run() == 1
+    """
+    catalogue(handler=returning("1", "import os", "os._exit(3)"), test=test)
 
 
 def test_timeout(catalogue: Callable[..., str]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from catalogue_support import TEXTS
 
 MARKED = """
 import pytest
@@ -45,6 +47,12 @@ def test_marker(catalogue: Callable[..., str], arguments: str) -> None:
         pytest.param("scf_runtime.deploy(lambda event, context: 1)", id="lambda_as_a_handler"),
         pytest.param("scf_runtime.deploy(main_handler).update(env={})", id="update_with_env"),
         pytest.param(
+            "scf_runtime.deploy(main_handler).invoke_async().terminate(graceful=True)", id="terminate_with_graceful"
+        ),
+        pytest.param(
+            "scf_runtime.wait_all(scf_runtime.deploy(main_handler).invoke_async())", id="one_event_for_wait_all"
+        ),
+        pytest.param(
             'scf_runtime.deploy(main_handler).invoke_async().run_to("test_export.py:99")', id="place_not_there"
         ),
     ],
@@ -72,6 +80,17 @@ def test_fixture_without_a_marker(catalogue: Callable[..., str]) -> None:
     catalogue(test=test)
 
 
+def test_typo_in_the_name_of_the_marker(catalogue: Callable[..., str]) -> None:
+    test = """
+        import pytest
+
+        @pytest.mark.scf_functon("handlers/echo.py:main_handler")
+        def test_export(async_event):
+            async_event.wait()
+    """
+    catalogue("--override-ini=addopts=", "-pno:cacheprovider", "-pno:randomly", "-Wdefault", test=test)
+
+
 def test_parametrize_without_indirect(catalogue: Callable[..., str]) -> None:
     test = """
         import pytest
@@ -95,3 +114,10 @@ def test_typo_in_a_setting(catalogue: Callable[..., str]) -> None:
             return ScfSettings(timout=60)
     """
     catalogue(test=MARKED.format(arguments='"handlers/echo.py:main_handler"'), files={"conftest.py": conftest})
+
+
+def test_every_text_that_is_kept_has_its_test() -> None:
+    sources = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_catalogue_*.py"))
+    kept = sorted(path.stem for path in TEXTS.iterdir())
+    assert len(kept) >= 25
+    assert [name for name in kept if f'id="{name}"' not in sources and f"def test_{name}(" not in sources] == []

@@ -88,6 +88,15 @@ def test_the_helpers_with_their_arguments() -> None:
 
 def test_the_hooks() -> None:
     assert names("Hooks") == [name for name in vars(hookspecs) if name.startswith("pytest_scf_async_")]
+    assert "@pytest.hookimpl(optionalhook=True)" in PAGE.partition("\n## Hooks\n")[2].partition("\n## ")[0]
+
+
+def test_every_open_reading_that_is_a_setting_is_in_the_page_on_fidelity() -> None:
+    fidelity = (Path(__file__).resolve().parents[2] / "docs" / "fidelity.md").read_text(encoding="utf-8")
+    last_columns = [line.rstrip("| ").rpartition(" | ")[2] for line in fidelity.splitlines() if line.startswith("| ")]
+    of_readings = "graceful_return_status graceful_exit_status unlistened_signal_line terminate_without_trace time_zone"
+    for name in (*of_readings.split(), "idle_reclaim", "init_timeout"):
+        assert any(f"`{name}`" in column for column in last_columns), name
 
 
 def test_the_errors() -> None:

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from pytest_scf_async import (
+    GateNotReachedError,
     HandlerError,
     ScfApiError,
     ScfRuntime,
@@ -27,6 +28,11 @@ def sleeps(event: object, context: object) -> str:
 
 def returns(event: object, context: object) -> object:
     return event
+
+
+def counts(event: int, context: object) -> None:
+    for number in range(1, event + 1):
+        print(f"number {number}")
 
 
 def computes(event: object, context: object) -> None:
@@ -104,6 +110,36 @@ def test_a_result_that_is_not_there_says_why(scf_runtime: ScfRuntime) -> None:
         assert event.result is None
 
 
+def test_what_is_no_event_of_the_runtime_is_not_waited_for(scf_runtime: ScfRuntime) -> None:
+    function = scf_runtime.deploy(returns)
+    with pytest.raises(
+        ScfUsageError, match=r"^wait_all: events has <Function default/\S+ \S+> of type Function; it takes"
+    ):
+        scf_runtime.wait_all([function])  # type: ignore[list-item]
+    with ScfRuntime() as other:
+        foreign = other.deploy(returns).invoke_async()
+        with pytest.raises(
+            ScfUsageError, match=r"^wait_all: events has <AsyncEvent .*>, which is of another runtime; "
+        ):
+            scf_runtime.wait_all([foreign])
+    assert scf_runtime.wait_all(iter([event := function.invoke_async()])) == [event]
+    assert event.ended
+
+
+def test_a_gate_that_is_not_reached_shows_the_ends_of_a_long_log(scf_runtime: ScfRuntime) -> None:
+    event = scf_runtime.deploy(counts).invoke_async(1_000)
+    with pytest.raises(GateNotReachedError) as error:
+        event.wait_for_log(r"number \d+ of")
+    text = str(error.value)
+    assert text.count("\n") < 60
+    assert "\nnumber 1\n" in text
+    assert "\nnumber 1000\n" in text
+    assert "regular expression" not in text
+    short = scf_runtime.functions[event.function_name].invoke_async(3)
+    with pytest.raises(GateNotReachedError, match=r"as a regular expression, re\.compile\(.*\), it is in a line; its"):
+        short.wait_for_log(r"number \d$")
+
+
 @pytest.mark.parametrize(
     ("keyword", "hint"),
     [("env", "; did you mean 'environment'?"), ("timout", "; did you mean 'timeout'?"), ("xyz", "")],
@@ -115,7 +151,7 @@ def test_a_keyword_that_is_not_there_names_a_near_one(scf_runtime: ScfRuntime, k
     assert str(deploy.value).startswith(f"deploy(...) has no keyword {keyword!r}{hint} (valid are code, handler, ")
     with pytest.raises(ScfUsageError) as update:
         function.update(**{keyword: None})  # type: ignore[arg-type]
-    assert str(update.value) == f"update(...) has no keyword {keyword!r}{hint}"
+    assert str(update.value).startswith(f"update(...) has no keyword {keyword!r}{hint} (valid are code, handler, ")
     with pytest.raises(ScfUsageError) as settings:
         ScfSettings(**{keyword: None})  # type: ignore[arg-type]
     assert str(settings.value).startswith(f"ScfSettings has no keyword {keyword!r}{hint} (valid are ")

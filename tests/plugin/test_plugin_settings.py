@@ -114,10 +114,13 @@ def test_the_clock_starts_where_it_is_told(project: pytest.Pytester, text: str, 
 @pytest.mark.parametrize(
     ("option", "sentence"),
     [
-        ("real_timeout=soon", "real_timeout='soon' ({}) is not valid: it is a number of seconds, more than 0*"),
+        (
+            "real_timeout=soon",
+            "real_timeout='soon' ({}) is not valid: it is a number of seconds, more than 0 and * at most",
+        ),
         ("real_limit=-1", "real_limit=-1.0 ({}) is not valid: it is a number of seconds, more than 0*"),
         ("compute_grace=nan", "compute_grace=nan ({}) is not valid: it is a number of seconds, more than 0*"),
-        ("memory=1.5", "memory='1.5' ({}) is not valid: it is None, or a whole number, 1 or more"),
+        ("memory=1.5", "memory='1.5' ({}) is not valid: it is a whole number, 1 or more"),
         (
             "start=2026-01-01",
             "start='2026-01-01' ({}) is not valid: it is a time with its zone, as in 2026-01-01T00:00:00+00:00",
@@ -197,3 +200,20 @@ def test_a_header_line_only_where_it_says_something(
     result = project.runpytest(*arguments)
     headers = [each for each in result.outlines if each.startswith("scf-async")]
     assert headers == ([] if line is None else [line])
+
+
+def test_a_module_that_cannot_be_preloaded_is_told_at_the_users_line_with_its_source(project: pytest.Pytester) -> None:
+    project.makepyfile("""
+        def test_it(scf_runtime):
+            scf_runtime.deploy("handlers/echo.py:main_handler").run()
+    """)
+    result = project.runpytest_subprocess("--scf-async-preload=json,nothing_of_this_name")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E *ScfUsageError: preload (command line: --scf-async-preload): 'nothing_of_this_name' cannot be *",
+            "",
+            "*.py:2: ScfUsageError",
+        ]
+    )
+    assert "pytest_scf_async/" not in result.stdout.str()

@@ -32,7 +32,7 @@ def limited(project: pytest.Pytester) -> pytest.Pytester:
         """
         import pytest
 
-        @pytest.mark.timeout(1.5)
+        @pytest.mark.timeout(1.5, func_only=True)
         @pytest.mark.parametrize("name", ["computes", "waits"])
         def test_it(scf_runtime, name):
             event = scf_runtime.deploy(f"handlers/{name}.py:main_handler").invoke_async()

@@ -42,7 +42,8 @@ def test_log_and_timeline_of_each_event(project: pytest.Pytester) -> None:
             "echo: FINISHED (200)",
             "got {'n': 1}",
             "*- scf async event ????????-* -*",
-            "raises: RUNNING*",
+            "raises: RUNNING",
+            "none of its code has run yet: wait(), settle() and the gate calls run it",
         ]
     )
 

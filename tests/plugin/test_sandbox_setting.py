@@ -71,6 +71,25 @@ def test_without_namespaces_there_is_a_line_and_one_warning_with_the_users_line(
     )
 
 
+def test_the_line_is_there_once_however_many_workers(refused: pytest.Pytester) -> None:
+    refused.makepyfile("""
+        import pytest
+
+        @pytest.mark.parametrize("number", range(4))
+        def test_it(scf_runtime, number):
+            assert scf_runtime.deploy("handlers/echo.py:main_handler").run(number) == number
+
+        def test_without_instances():
+            pass
+    """)
+    for options, lines in ((("-n2",), 1), (("-n2", "-q"), 0), (("-n2", "-k", "without"), 0)):
+        result = refused.runpytest_subprocess(*options)
+        assert result.ret == 0
+        found = of_sandbox(result)
+        assert len(found) == lines
+        assert all(line.startswith(f"scf-async: instances have no mount namespace ({WHY}): each ") for line in found)
+
+
 def test_the_warning_as_an_error_is_told_at_the_tests_line(refused: pytest.Pytester) -> None:
     refused.makepyfile("""
         def test_it(scf_runtime):
@@ -98,6 +117,7 @@ def test_namespaces_that_cannot_be_had_are_an_error_that_says_why(refused: pytes
         "E *ScfUsageError: sandbox='namespaces' (command line: --scf-async-sandbox) cannot be had on this machine: "
         f"{WHY}; sandbox='auto' and 'none' give each instance a TMPDIR of its own instead"
     )
+    assert "pytest_scf_async/" not in result.stdout.str()
 
 
 def test_none_asks_the_kernel_for_nothing(refused: pytest.Pytester) -> None:
@@ -121,6 +141,8 @@ def test_none_asks_the_kernel_for_nothing(refused: pytest.Pytester) -> None:
         (("-v",), ["scf-async: default settings", "scf-async: each instance has a mount namespace"]),
         (("-q",), []),
         (("--collect-only", "-v"), ["scf-async: default settings"]),
+        (("-n2", "-v"), ["scf-async: default settings", "scf-async: each instance has a mount namespace"]),
+        (("-n2",), []),
     ],
 )
 def test_with_namespaces_only_v_says_so(

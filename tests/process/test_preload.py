@@ -69,4 +69,4 @@ def test_a_module_that_cannot_be_preloaded(deploy, make_runtime, module, why, sa
     function = deploy(HANDLER, to=make_runtime(preload=module, sandbox=sandbox))
     with pytest.raises(ScfUsageError) as refused:
         function.run()
-    assert str(refused.value) == f"preload: {module!r} {why}"
+    assert str(refused.value) == f"preload (ScfSettings(...)): {module!r} {why}"

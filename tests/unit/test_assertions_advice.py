@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 from test_assertions import TRACE, Story, failure
 
-from pytest_scf_async.assertions import assert_finished, assert_logged, assert_no_signal, assert_signal_handled
+from pytest_scf_async.assertions import (
+    assert_finished,
+    assert_logged,
+    assert_no_signal,
+    assert_signal_handled,
+    assert_stopped_within,
+    assert_terminated,
+)
 from pytest_scf_async.errors import HarnessError, ScfUsageError, did_you_mean, hidden_from_users
 from pytest_scf_async.model import Fact
 from pytest_scf_async.report.timeline import HEAD, TAIL, bounded
@@ -33,6 +40,10 @@ def advice(text: str) -> str | None:
             Story().ends(Fact.RESULT_NOT_JSON, trace="TypeError: Object of type coroutine is not"),
             "make the handler a plain function that calls asyncio.run(...)",
         ),
+        (
+            Story().ends(Fact.RAISED, trace="TypeError: main_handler() takes 1 positional argument but 2 were given\n"),
+            "give the handler two arguments, as the platform calls it",
+        ),
     ],
 )
 def test_a_failure_says_what_to_do(story: Story, start: str) -> None:
@@ -41,14 +52,24 @@ def test_a_failure_says_what_to_do(story: Story, start: str) -> None:
 
 def test_work_that_goes_on_after_a_handler() -> None:
     flag = "what to do: have the handler of SIGTERM set a flag that the work looks at"
-    assert str(advice(failure(assert_no_signal, Story().handles().returns().event))).startswith(flag)
-    swallowed = failure(assert_no_signal, Story().handles("Stop: now").returns().event)
+    assert str(advice(failure(assert_stopped_within, Story().handles().after(9).returns().event, 5))).startswith(flag)
+    swallowed = failure(assert_stopped_within, Story().handles("Stop: now").after(9).returns().event, 5)
     assert str(advice(swallowed)).startswith("what to do: look for an `except Exception` around the work")
 
 
 @pytest.mark.parametrize("story", [Story(), Story().ends(Fact.TERMINATED), Story().exits()])
 def test_where_nobody_can_know_nothing_is_said(story: Story) -> None:
     assert advice(failure(assert_finished, story.event)) is None
+
+
+def test_what_was_asked_for_needs_no_mending() -> None:
+    heeded = Story().handles().returns().event
+    for text in (failure(assert_no_signal, heeded), failure(assert_terminated, heeded)):
+        assert "likely cause: terminate(grace_shutdown=True) sends SIGTERM, and the function ends as it will; " in text
+        assert advice(text) is None
+    assert advice(failure(assert_finished, Story().handles().returns("2").event, 3)) is None
+    ignored = failure(assert_signal_handled, Story().gets("ignored").returns().event)
+    assert str(advice(ignored)).startswith("what to do: call signal.signal(signal.SIGTERM, handler)")
 
 
 def test_a_signal_that_only_c_code_catches() -> None:
@@ -81,6 +102,20 @@ def test_a_long_timeline_is_shown_by_head_and_tail() -> None:
 def test_what_is_short_is_shown_whole(number: int) -> None:
     text = "\n".join(map(str, range(number)))
     assert bounded(text) == text
+
+
+@pytest.mark.parametrize("text", ["(row", "[[x]", "a(?i)b", "row 2."])
+def test_a_text_that_is_no_regular_expression_for_a_line_is_just_not_there(text: str) -> None:
+    said = failure(assert_logged, Story().says("row 1", "row 2").event, text)
+    assert said.startswith(f"expected a log line with {text!r}; found none in 2 lines")
+    assert "regular expression" not in said
+
+
+def test_a_text_that_was_meant_as_a_regular_expression() -> None:
+    said = failure(assert_logged, Story().says("row 1").event, r"row \d")
+    assert (
+        r"likely cause: a str is looked for as it is; as a regular expression, re.compile('row \\d'), it is in" in said
+    )
 
 
 def test_a_result_of_one_line_has_no_difference_below() -> None:
