@@ -11,6 +11,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -93,8 +94,13 @@ def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
 
 
 @pytest.fixture
-def event(function: Function, peer: Peer, row: Row, column: str) -> Iterator[AsyncEvent]:
-    """The event of one cell, which stands in its wait."""
+def event(platform: ScfRuntime, function: Function, peer: Peer, row: Row, column: str) -> Iterator[AsyncEvent]:
+    """The event of one cell, which stands in its wait.
+
+    It begins at a whole second: `sched` adds seconds to a float of the clock, and compares, so that with other fractions
+    it may sleep a last microsecond.
+    """
+    platform.clock.move_to(platform.clock.now.replace(microsecond=0) + timedelta(seconds=1))
     event = function.invoke_async({"row": row.name, "column": column, "peer": peer.begin()})
     event.settle()
     yield event
