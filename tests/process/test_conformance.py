@@ -97,7 +97,7 @@ def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
 def event(platform: ScfRuntime, function: Function, peer: Peer, row: Row, column: str) -> Iterator[AsyncEvent]:
     """The event of one cell, which stands in its wait.
 
-    It begins at a whole second: `sched` adds seconds to a float of the clock, and compares, so that with other fractions
+    It begins at a whole second: `sched` adds seconds to a float of the clock, and compares, so that with others
     it may sleep a last microsecond.
     """
     platform.clock.move_to(platform.clock.now.replace(microsecond=0) + timedelta(seconds=1))
