@@ -6,7 +6,7 @@ import argparse
 import os
 import platform
 
-from . import instances, start, suite, trace
+from . import instances, start, suite, trace, waits
 from .measure import Result, measure
 
 
@@ -23,14 +23,14 @@ def comparison(result: Result) -> str:
         return ""
     if result.row.unit == "more":
         return f"{(result.ours - result.floor) * 1e3:+.1f} ms"
-    if result.row.unit == "ratio" and result.row.most < 1:
+    if result.row.unit == "ratio" and result.row.most is not None and result.row.most < 1:
         return f"{1 / result.ratio:.1f} × faster"
     return f"{result.ratio:.2f} ×"
 
 
 def main() -> None:
     root = os.geteuid() == 0
-    rows = [*instances.rows(root), *trace.rows(), *start.rows(), *suite.rows()]
+    rows = [*instances.rows(root), *waits.rows(), *trace.rows(), *start.rows(), *suite.rows()]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few rounds: figures to look at, not to quote")
     parser.add_argument(
@@ -48,7 +48,7 @@ def main() -> None:
             continue
         result = measure(row, options.quick)
         floor = "" if result.floor is None else duration(result.floor)
-        verdict = "reached" if result.reached else "missed"
+        verdict = {True: "reached", False: "missed", None: ""}[result.reached]
         print(
             form.format(row.what, duration(result.ours), floor, comparison(result), row.goal, verdict, result.rounds),
             flush=True,

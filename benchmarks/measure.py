@@ -20,7 +20,7 @@ class Row:
     what: str
     goal: str
     prepare: Callable[[], AbstractContextManager[tuple[Sample, Sample | None]]]
-    most: float
+    most: float | None = None
     """What the figure may be at most: a ratio, or with ``unit`` "s" seconds, or with "more" seconds above the floor."""
     unit: str = "ratio"
     rounds: int = 200
@@ -42,7 +42,10 @@ class Result:
         return None if self.floor is None else self.ours / self.floor
 
     @property
-    def reached(self) -> bool:
+    def reached(self) -> bool | None:
+        """None where there is no goal."""
+        if self.row.most is None:
+            return None
         if self.row.unit == "s":
             return self.ours < self.row.most
         assert self.floor is not None

@@ -1,0 +1,103 @@
+"""Rows about kinds of waits in a handler, and about what its clocks, locks and queues cost beside the plain ones."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+import freezegun
+
+from pytest_scf_async import ScfRuntime, ScfSettings
+from pytest_scf_async.realtime import REAL
+
+from .floors import bare_round_trip
+from .measure import Row, Sample, timed
+
+HANDLERS = Path(__file__).parent / "handlers"
+WAITS = 500
+STEPS = 100_000
+MINUTES_OF_A_DAY = 1_439
+"""Less one: at 24 hours an event times out."""
+
+KINDS = {"on_main": "on the main thread", "on_a_thread": "on a second thread", "in_asyncio": "in asyncio"}
+CLOCKS = {"reads_time": "time.time()", "reads_datetime": "datetime.now()"}
+STATES = {"locks": "Lock", "rlocks": "RLock", "queues": "Queue", "simple_queues": "SimpleQueue"}
+
+
+@contextlib.contextmanager
+def in_a_handler(what: str, count: int, leases: bool = True) -> Iterator[Sample]:
+    """Have a warm handler do *what* as often as *count* says; the seconds of one, without those of an event."""
+    settings = ScfSettings(leases=leases, clock_reads_before_wait=1_000_000_000)
+    with ScfRuntime(settings, lookup=[HANDLERS]) as runtime:
+        function = runtime.deploy("waiter.py:main_handler")
+        function.run({"what": what, "count": 1})
+        whole = timed(lambda: function.run({"what": what, "count": count}))
+        empty = timed(lambda: function.run({"what": what, "count": 0}))
+        yield lambda: (whole() - empty()) / count
+
+
+def waiting(kind: str, leases: bool) -> AbstractContextManager[tuple[Sample, Sample | None]]:
+    @contextlib.contextmanager
+    def prepare() -> Iterator[tuple[Sample, Sample | None]]:
+        with in_a_handler(kind, WAITS, leases) as ours, bare_round_trip() as floor:
+            yield ours, None if leases else floor
+
+    return prepare()
+
+
+def plain(what: str, frozen: bool) -> AbstractContextManager[tuple[Sample, Sample]]:
+    """The same in a handler and in this process, where nothing is patched but by freezegun."""
+
+    @contextlib.contextmanager
+    def prepare() -> Iterator[tuple[Sample, Sample]]:
+        step = getattr(waiter(), what)
+
+        def floor() -> float:
+            with freezegun.freeze_time("2026-01-01") if frozen else contextlib.nullcontext():
+                start = REAL.monotonic()
+                step(STEPS)
+                return (REAL.monotonic() - start) / STEPS
+
+        with in_a_handler(what, STEPS) as ours:
+            yield ours, floor
+
+    return prepare()
+
+
+def waiter() -> ModuleType:
+    sys.path.insert(0, str(HANDLERS))
+    try:
+        import waiter  # type: ignore[import-not-found]
+    finally:
+        sys.path.remove(str(HANDLERS))
+    return waiter  # type: ignore[no-any-return]
+
+
+@contextlib.contextmanager
+def day_of_four_threads() -> Iterator[tuple[Sample, None]]:
+    with in_a_handler("on_four_threads", MINUTES_OF_A_DAY) as each:
+        yield lambda: each() * MINUTES_OF_A_DAY, None
+
+
+def rows() -> list[Row]:
+    row = partial(Row, goal="", rounds=20, quick_rounds=5, warm_up=1)
+    found = []
+    for kind, where in KINDS.items():
+        message, lease = (partial(waiting, kind, leases=leases) for leases in (False, True))
+        found.append(row(f"{kind}-message", f"one wait {where}, by message / bare round trip", prepare=message))
+        found.append(row(f"{kind}-lease", f"one wait {where}, under a lease", prepare=lease, unit="s"))
+    what = "24 h of a handler with four threads"
+    found.append(row("four-threads", what, prepare=day_of_four_threads, unit="s"))
+    for step, shown in CLOCKS.items():
+        found.append(
+            row(step, f"{shown} in a handler / with plain freezegun", prepare=partial(plain, step, frozen=True))
+        )
+    for step, shown in STATES.items():
+        what = f"a step with a {shown} in a handler / a plain one"
+        found.append(row(step, what, prepare=partial(plain, step, frozen=False)))
+    return found
