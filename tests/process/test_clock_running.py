@@ -48,8 +48,8 @@ HELD = """
 
     def main_handler(event, context):
         print("waits")
-        with open(event["fifo"]):
-            pass
+        with open(event["fifo"]) as file:
+            file.read()
 """
 
 
