@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -28,25 +31,28 @@ REFUSE_UNSHARE = """
 """
 """A conftest with which the kernel refuses every process of the session a namespace, as many containers do."""
 
-READS_TMP = """
+LITERAL = f"/tmp/scf-async-literal-{os.getpid()}"
+"""In the machine's own /tmp, so that it is no other run's, nor another user's."""
+READS_TMP = f"""
     import os, tempfile
 
     def main_handler(event, context):
-        with open("/tmp/scf-async-literal", "w") as file:
+        with open("{LITERAL}", "w") as file:
             file.write("x")
-        os.unlink("/tmp/scf-async-literal")
+        os.unlink("{LITERAL}")
         return tempfile.gettempdir()
 """
 WHY = "unshare of user and mount namespaces: Operation not permitted"
 
 
 @pytest.fixture
-def refused(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+def refused(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.Pytester]:
     """The project, where there are no namespaces to be had, and no setting from outside."""
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:asyncio -p no:randomly")
     project.makeconftest(textwrap.dedent(REFUSE_UNSHARE))
     project.path.joinpath("handlers", "literal.py").write_text(textwrap.dedent(READS_TMP))
-    return project
+    yield project
+    Path(LITERAL).unlink(missing_ok=True)  # of an instance that was ended in between
 
 
 def of_sandbox(result: pytest.RunResult) -> list[str]:
@@ -66,7 +72,7 @@ def test_without_namespaces_there_is_a_line_and_one_warning_with_the_users_line(
     assert line.startswith(f"scf-async: instances have no mount namespace ({WHY}): each has a TMPDIR of its own, and ")
     assert line.endswith(" a literal /tmp/… is the machine's")
     result.stdout.fnmatch_lines(
-        f"*ScfAsyncWarning: {refused.path}/handlers/literal.py:5 uses '/tmp/scf-async-literal', which is the machine's "
+        f"*ScfAsyncWarning: {refused.path}/handlers/literal.py:5 uses '{LITERAL}', which is the machine's "
         f"and not the instance's own: it has no mount namespace ({WHY}), and its /tmp is where TMPDIR says, /*"
     )
 
