@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ LISTENS = """
 
     def main_handler(event, context):
         signal.signal(signal.SIGTERM, lambda signum, frame: print("stopping", time.time()))
-        time.sleep(300)
+        time.sleep(80_000)
         return "slept"
 """
 SPINS = """
@@ -50,6 +51,12 @@ HELD = """
         print("waits")
         with open(event["fifo"]) as file:
             file.read()
+"""
+SLEEPS_THEN = """
+        import time
+        for row in range(3):
+            time.sleep(60)
+            print("row", row)
 """
 
 
@@ -143,15 +150,20 @@ def test_a_status_may_be_read_as_often_as_one_likes(deploy: Deploy, runtime: Scf
     assert event.duration == seconds(60)
 
 
-def test_an_event_at_a_gate_holds_the_clock(deploy: Deploy, runtime: ScfRuntime) -> None:
-    event = deploy(SLEEPS).invoke_async({"rows": 3})
-    with runtime.clock.running(rate=100_000):
-        event.wait_for_log("row 1")
-        assert runtime.clock.now == START + seconds(120)
+def test_an_event_at_a_gate_holds_the_clock(deploy: Deploy, runtime: ScfRuntime, tmp_path: Any) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    event = deploy(HELD + SLEEPS_THEN).invoke_async({"fifo": str(tmp_path / "fifo")})
+    with runtime.clock.running(rate=100_000), ThreadPoolExecutor(1) as caller:
+        gate = caller.submit(event.wait_for_log, "row 1")
+        assert eventually(lambda: bool(event._event.gates) and event.doing == "held")
+        now = runtime.clock.now  # stands, so the gate is there before any row can be
+        (tmp_path / "fifo").write_text("go on")
+        gate.result()
+        assert runtime.clock.now == now + seconds(120)
         program("")
-        assert runtime.clock.now == START + seconds(120)
+        assert runtime.clock.now == now + seconds(120)
         event.wait()
-    assert event.duration == seconds(180)
+    assert event.ended_at == now + seconds(180)
 
 
 def test_something_real_holds_the_clock(deploy: Deploy, runtime: ScfRuntime, tmp_path: Any) -> None:
@@ -186,10 +198,10 @@ def test_terminate_while_time_flows(deploy: Deploy, runtime: ScfRuntime) -> None
         gracefully.terminate(grace_shutdown=True)
         forced.terminate()
         assert user_lines(gracefully)[0].startswith("stopping")
-        gracefully.wait()
-    assert (gracefully.result, gracefully.duration) == ("slept", seconds(300))
+    gracefully.wait()
+    assert (gracefully.result, gracefully.duration) == ("slept", seconds(80_000))
     assert (forced.status, forced.ended_at) == ("ABORTED", forced.transitions[-1][1])
-    assert START + seconds(10) < forced.ended_at < START + seconds(300)
+    assert START + seconds(10) < forced.ended_at < START + seconds(80_000)
 
 
 def test_events_accepted_while_time_flows(deploy: Deploy, runtime: ScfRuntime) -> None:
