@@ -6,32 +6,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .clock import LAST_US, SimulatedClock
 from .errors import ScfUsageError, hidden_from_users
-from .instances.calls import Call
+from .instances.calls import Call, Rate
 from .instances.lockstep import Lockstep
-from .realtime import REAL
 
 __all__ = ["running"]
 
 __tracebackhide__ = hidden_from_users
-
-
-class _Rate:
-    """How far time may be: *rate* simulated seconds in each real second (``calls.Flow``)."""
-
-    def __init__(self, clock: SimulatedClock, rate: float) -> None:
-        self._clock = clock
-        self._rate = rate
-        self.stand()
-
-    def may_us(self) -> int:
-        passed = (REAL.monotonic() - self._since) * self._rate * 1_000_000
-        return min(self._from_us + int(min(passed, LAST_US)), LAST_US)
-
-    def stand(self) -> None:
-        self._since = REAL.monotonic()
-        self._from_us = self._clock.now_us
 
 
 @contextmanager
@@ -45,7 +26,7 @@ def running(lockstep: Lockstep, rate: float) -> Iterator[None]:
         moves_clock=True,
         past_overrun=True,
         opens_all_gates=True,
-        flow=_Rate(lockstep.clock, rate),
+        flow=Rate(lockstep.clock, rate),
     )
     with lockstep.locked():
         if lockstep.flowing is not None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from ..clock import LAST_US, SimulatedClock
 from ..errors import CannotEndError, hidden_from_users
 from ..realtime import REAL
 from . import procfs, wire
@@ -39,6 +40,27 @@ class Flow(Protocol):
         """Something holds the clock: time goes on from here when it lets go."""
 
 
+class Rate:
+    """Time that flows: *rate* simulated seconds in each real second, from now on."""
+
+    def __init__(self, clock: SimulatedClock, rate: float) -> None:
+        self._clock = clock
+        self._rate = rate
+        self.stand()
+
+    def may_us(self) -> int:
+        return self.at_us(REAL.monotonic())
+
+    def at_us(self, real: float) -> int:
+        """What simulated time it was at the *real* time, in seconds of the monotonic clock."""
+        passed = (real - self._since) * self._rate * 1_000_000
+        return min(self._from_us + int(min(max(passed, 0), LAST_US)), LAST_US)
+
+    def stand(self) -> None:
+        self._since = REAL.monotonic()
+        self._from_us = self._clock.now_us
+
+
 @dataclass
 class Call:
     """One blocking call: what it waits for, and what it may do on the way."""
@@ -58,6 +80,8 @@ class Call:
     opens_all_gates: bool = False
     opens_gates_to_move: bool = False
     """A gate at which an event stands is opened where time could not move otherwise."""
+    jumps: bool = False
+    """Time jumps to its target, also beside an instance that sees real time (``advance``)."""
     flow: Flow | None = None
     """Where time flows instead of jumping; such a call has no bounds."""
     looked: int = -1

@@ -31,14 +31,16 @@ from ..model import (
 )
 from . import wire
 from .code import Code, Copy
+from .launch import Launch
 from .places import Place
 
 if TYPE_CHECKING:
     from .instance import Instance
 
 
-Disposition = Literal["handler", "default", "ignored", "blocked", "no process", "native"]
-"""What a SIGTERM met; native: code outside Python caught it."""
+Disposition = Literal["handler", "default", "ignored", "blocked", "no process", "native", "unknown"]
+"""What a SIGTERM met; native: code outside Python caught it; unknown: a free-running program did, or its language's
+runtime, which catches it whether the program listens or not."""
 
 
 @dataclass
@@ -91,6 +93,8 @@ class Gate:
     """What the instance has to look for, while the gate is set."""
     place: Place | None = None
     """The place in user code that it stands at."""
+    seen: Callable[[], bool] | None = None
+    """Whether the log has what it waits for: asked at each line of a free-running instance, which is stopped there."""
 
 
 @dataclass(eq=False)
@@ -103,10 +107,20 @@ class FunctionVersion:
     description: str = ""
     copy: Copy | None = None
     """A published version's own copy of the code."""
-    hides_listening: str | None = None
-    """Why it cannot be known whether user code listens to a signal, and what to do instead; None: it can."""
+    launch: Launch | None = None
+    """How its instances are started where they run no handler of Python."""
     retired: str | None = None
     """Why no other event will run it: its instances are reclaimed when their events have ended."""
+
+    @property
+    def free_running(self) -> bool:
+        """Whether its instances see real time."""
+        return self.launch is not None and self.launch.free_running
+
+    @property
+    def waits_for_port(self) -> bool:
+        """Whether its init is over when its program listens on the platform's port."""
+        return self.launch is not None and self.launch.speaks == "event-invoke"
 
     def code_to_run(self) -> Code:
         """Where an instance that starts now finds the code."""
@@ -313,7 +327,7 @@ class Event:
     def _error_body(self, code: int, fact: Fact, trace: str | None) -> ErrorBody:
         if fact is Fact.TIMED_OUT:
             return error_body(code, self.request_id, message=timed_out_message(self.function.configuration.timeout))
-        if fact is Fact.CODE_NOT_LOADED:
+        if fact in (Fact.CODE_NOT_LOADED, Fact.NOT_STARTED, Fact.PORT_NOT_BOUND) and trace:
             return error_body(code, self.request_id, message=trace)
         if fact in (Fact.RAISED, Fact.RESULT_NOT_JSON):
             return error_body(code, self.request_id, stack_trace=trace)
@@ -344,4 +358,5 @@ _MET = {
     "blocked": "the process has blocked it",
     "no process": "there is no process yet",
     "native": "code outside Python catches it, and user code has no handler",
+    "unknown": "the program, or its language's runtime, catches it",
 }

@@ -115,5 +115,21 @@ class Gates:
             return
         event.gates[instance.gated].open = True
         instance.gated = None
-        instance.turn = True
+        instance.turn = not instance.free_running
         instance.send(wire.OPEN_GATE)
+        instance.go_on()
+
+    def open_now(self, event: Event) -> None:
+        """Let a free-running instance go on that stands at a gate: it has no turn to wait for."""
+        if event.instance is not None and not event.instance.opening:
+            self._open(event, event.instance)
+
+    def stop_at_line(self, event: Event, instance: Instance) -> None:
+        """A free-running instance has written a line: it is stopped where a gate waits for that."""
+        for gate in event.gates.values():
+            if gate.seen is not None and not (gate.reached or gate.open) and gate.seen():
+                gate.reached = True
+                instance.gated = gate.identity
+                instance.stop()
+                event.note("instance", f"stopped behind {gate.description}")
+                return

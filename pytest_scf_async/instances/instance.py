@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from ..clock import DueThing
 from ..errors import HarnessError
-from . import wire
+from . import procfs, wire
 from .bootstrap.linux import POKE_SIGNAL, STACKS_SIGNAL
 from .children import Children
 from .output import READ_BYTES, Output
@@ -37,6 +37,7 @@ class Doing(str, Enum):
     GATED = "gated"
     ENDED = "ended"
     FROZEN = "frozen"
+    FREE_RUNNING = "free-running"
 
     def __str__(self) -> str:
         return self.value
@@ -103,6 +104,13 @@ class Instance:
     """Threads of it may wait for connections on which nothing need come (``idle_ok``)."""
     measured = False
     """It runs under coverage, as the test process does."""
+    free_running = False
+    """It cannot see the simulated clock; its process is the agent of the program."""
+    program_pid = 0
+    """The process id of that program, once it has been started."""
+    _program_pidfd: int | None = None
+    ends_us: int | None = None
+    """When its program ended, in simulated time, where the word of that has come."""
     released = False
     reclaimed_because: str | None = None
 
@@ -198,6 +206,8 @@ class Instance:
             return Doing.FROZEN
         if self.gated is not None and not self.turn:
             return Doing.GATED
+        if self.free_running:
+            return Doing.FREE_RUNNING
         if self.overtaken:
             return Doing.COMPUTING if self.overrun else Doing.HELD
         if self.turn or self.outside:
@@ -207,12 +217,16 @@ class Instance:
     @property
     def computing(self) -> bool:
         """It keeps others from their turn; not one that was frozen before it said that its threads wait."""
-        return not self.gone and not self.frozen and (self.turn or (self.outside > 0 and not self.overtaken))
+        if self.gone or self.frozen or self.free_running:
+            return False
+        return self.turn or (self.outside > 0 and not self.overtaken)
 
     @property
     def holds_clock(self) -> bool:
         """A thread of it is in a real wait, or a child of it lives, so that time may not pass by itself."""
-        return not self.gone and not self.frozen and (self.held > 0 or self.overtaken or bool(self.children.look()))
+        if self.gone or self.frozen or self.free_running:
+            return False
+        return self.held > 0 or self.overtaken or bool(self.children.look())
 
     @property
     def has_alarm(self) -> bool:
@@ -262,6 +276,8 @@ class Instance:
 
     def send(self, kind: int, body: wire.JsonObject | None = None) -> None:
         """Send a frame; it is on its way at once unless the channel is full."""
+        if self.free_running and kind not in wire.FOR_AGENTS:
+            return  # an agent has no threads that wait, no gates in its code and no turn
         self.sent += 1
         if kind == wire.TURN:
             self._leased_read = 0
@@ -393,6 +409,32 @@ class Instance:
             return False
         return True
 
+    def program_started(self, pid: int) -> None:
+        """Its agent has started the program *pid*, which it has not waited for: the id is nobody else's."""
+        try:
+            self._program_pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return  # the agent is gone, and the program with it
+        if pid in procfs.children_of(self.pid):
+            self.program_pid = pid
+
+    @property
+    def user_pid(self) -> int:
+        """The process that runs user code, to which a SIGTERM goes; 0 where there is none yet."""
+        return self.program_pid if self.free_running else self.pid
+
+    def signal_user(self, signum: int) -> bool:
+        """Send *signum* to the process that runs user code; False when it is gone."""
+        if not self.free_running:
+            return self.signal(signum)
+        if self._program_pidfd is None or not self.program_pid:
+            return False
+        try:
+            signal.pidfd_send_signal(self._program_pidfd, signum)
+        except ProcessLookupError:
+            return False
+        return True
+
     def stop(self) -> None:
         """Stop the process and what it has started, as the platform freezes an instance."""
         if not self.stopped and self.signal(signal.SIGSTOP):
@@ -443,7 +485,7 @@ class Instance:
         self.control.release()
         self._map.close()
         self.channel.close()
-        for fd in (self.output.fd, self.attention, self.control_file, self.pidfd, *self._disk):
+        for fd in (self.output.fd, self.attention, self.control_file, self.pidfd, self._program_pidfd, *self._disk):
             if fd is not None:
                 os.close(fd)
 

@@ -17,11 +17,11 @@ from typing import Protocol
 
 from ..clock import WAKE_UP, SimulatedClock, to_datetime
 from ..errors import CannotEndError, HarnessError, ScfAsyncError, ScfUsageError, hidden_from_users
-from ..model import Fact, InstanceFate, transition
+from ..model import PORT_TIMEOUT, Fact, InstanceFate, port_not_bound_message, transition
 from ..realtime import REAL, RealCondition
 from ..settings import ScfSettings
 from . import measured, terminal, wire
-from .calls import LOOK_EVERY, Call, Patience
+from .calls import LOOK_EVERY, Call, Patience, Rate
 from .event import Event
 from .explain import explain
 from .gates import Gates
@@ -95,6 +95,8 @@ class Lockstep:
         self._call: Call | None = None
         """The call for which something that is due is dealt with just now."""
         self._taking = False
+        self._real_flow: Rate | None = None
+        """How far time is by the real one, while an instance runs that sees it; between calls it goes on."""
         self._leased: Instance | None = None
         """The last instance that was let move the clock."""
         self._closed = False
@@ -136,7 +138,7 @@ class Lockstep:
         event.started(instance, cold)
         gate = event.gates.get("init")
         self.gates.begin(event)
-        instance.turn = True
+        instance.turn = not instance.free_running
         instance.send(
             wire.INVOKE,
             {
@@ -147,13 +149,17 @@ class Lockstep:
         )
         instance.go_on()  # it finds the message there: to wake it once is quicker than twice
         configuration = event.function.configuration
-        if cold:
-            due = self.clock.now_us + configuration.init_timeout * 1_000_000
-            fact, detail = Fact.INIT_TIMED_OUT, "init timed out"
+        if not cold:
+            seconds, fact, trace = configuration.timeout, Fact.TIMED_OUT, None
+        elif event.function.waits_for_port and configuration.init_timeout > PORT_TIMEOUT:
+            seconds, fact, trace = PORT_TIMEOUT, Fact.PORT_NOT_BOUND, port_not_bound_message(PORT_TIMEOUT)
         else:
-            due = self.clock.now_us + configuration.timeout * 1_000_000
-            fact, detail = Fact.TIMED_OUT, "timed out"
-        event.timer = self.clock.call_at(due, lambda: self.end(event, fact), what=f"{detail}: {event.request_id}")
+            seconds, fact, trace = configuration.init_timeout, Fact.INIT_TIMED_OUT, None
+        event.timer = self.clock.call_at(
+            self.clock.now_us + seconds * 1_000_000,
+            lambda: self.end(event, fact, trace=trace),
+            what=f"{fact.value}: {event.request_id}",
+        )
         self.progress += 1
 
     def end(self, event: Event, fact: Fact, **how: object) -> None:
@@ -274,7 +280,7 @@ class Lockstep:
             elif call.event is not None:
                 self.gates.open([call.event])
             for instance in self.pool.instances:
-                if not instance.frozen:
+                if not instance.frozen and not (instance.free_running and instance.gated):
                     instance.go_on()
                     if instance.hears_idly and instance.doing is Doing.PARKED:
                         instance.children.ask_to_look()  # what has come before this call is heard before time moves
@@ -294,6 +300,8 @@ class Lockstep:
                     self.under_way[thread] = outer
                 self._revoke_lease()
                 for instance in self.pool.instances if not self._under_way else ():
+                    if instance.free_running:
+                        continue  # it goes on, and the clock catches up
                     if instance.turn or instance.outside or instance.overtaken or instance.holds_clock:
                         instance.stop()
                 self._condition.notify_all()
@@ -313,6 +321,11 @@ class Lockstep:
         """Whether nothing of this runtime runs any more."""
         return self._closed
 
+    @property
+    def time_moves(self) -> bool:
+        """Whether a call is under way that moves the clock."""
+        return any(call.moves_clock for call in self.under_way.values())
+
     def events_running(self) -> list[Event]:
         """The events that have not ended, in order of acceptance."""
         return list(self._running)
@@ -320,6 +333,8 @@ class Lockstep:
     def _drive(self, call: Call) -> None:
         patience = Patience(self, call)
         if self._driver is None:
+            if self._real_flow is not None:
+                self._catch_up(call)
             self.pump()
         while True:
             if self._closed:
@@ -385,7 +400,10 @@ class Lockstep:
             or event.function.configuration.memory is not None
             or instance.signalled
             or instance.unleased_at == instance.waits
-            or any(other is not instance and (other.holds_clock or other.gated) for other in self.pool.instances)
+            or any(
+                other is not instance and (other.holds_clock or other.gated or other.free_running)
+                for other in self.pool.instances
+            )
         ):
             return
         due = self.clock.next_due_us(besides=instance.head)
@@ -413,7 +431,10 @@ class Lockstep:
             return False
         if not call.past_held and any(instance.children.ask() for instance in self.pool.instances):
             return True
+        flow = call.flow or self.real_flow()
         if not call.moves_clock:
+            if flow is not None:
+                return False
             raise CannotEndError(explain(self, call, "nothing is left to do at this simulated time"))
         gated = [event for event in self.events_running() if event.instance is not None and event.instance.gated]
         if gated:
@@ -432,8 +453,10 @@ class Lockstep:
                 "call wait(), settle() or another gate call on that event first, or terminate it"
             )
         due = self.clock.next_due_us()
-        if call.flow is not None:
-            until = max(self.clock.now_us, call.flow.may_us())
+        if flow is not None and not call.jumps:
+            until = max(self.clock.now_us, flow.may_us())
+            if call.target_us is not None:
+                until = min(until, call.target_us)
             self.clock.jump(until if due is None or due > until else max(self.clock.now_us, due))
             return due is not None and due <= until
         if call.target_us is not None and (due is None or due > call.target_us):
@@ -445,6 +468,27 @@ class Lockstep:
         self.progress += 1
         return True
 
+    def real_flow(self) -> Rate | None:
+        """How time flows while an instance runs an event that sees real time; None where none does."""
+        if not any(each.free_running and each.gated is None and not each.gone for each in self.pool.events):
+            self._real_flow = None
+        elif self._real_flow is None:
+            self._real_flow = Rate(self.clock, 1.0)
+        elif self._real_flow.may_us() < self.clock.now_us:
+            self._real_flow.stand()  # time has jumped since
+        return self._real_flow
+
+    def _catch_up(self, call: Call) -> None:
+        """Before something is heard: it happened at the time that it is by now, where time flows."""
+        flow = call.flow or self.real_flow()
+        if flow is None or not call.moves_clock or call.jumps:
+            return
+        if any(instance.computing or instance.holds_clock for instance in self.pool.instances):
+            return
+        due, now = self.clock.next_due_us(), self.clock.now_us
+        limits = [limit for limit in (due, call.target_us) if limit is not None]
+        self.clock.jump(max(now, min([flow.may_us(), *limits])))
+
     def _listen(self, patience: Patience, busy: list[Instance]) -> None:
         """Wait for a word of an instance, of the zygote, or of time; the lock is given up meanwhile."""
         self._driver = threading.get_ident()
@@ -455,6 +499,8 @@ class Lockstep:
         finally:
             self._condition.acquire()
             self._driver = None
+        if self._real_flow is not None:
+            self._catch_up(patience.call)
         if heard:
             patience.heard()
         self._take(heard)  # with nothing heard too: another runtime's thread may have heard the zygote for us
@@ -467,6 +513,8 @@ class Lockstep:
         instance = event.instance
         if instance is None or event.ended:
             return event.ended
+        if instance.free_running:
+            return instance.gated is not None or event.phase == "running"
         if instance.opening or instance.turn or (instance.outside and not instance.overtaken):
             return False
         head = instance.head
@@ -482,6 +530,7 @@ class Lockstep:
                 done=lambda: self.clock.now_us >= target_us and self._all_quiet(),
                 moves_clock=True,
                 target_us=target_us,
+                jumps=True,
                 leases=True,
                 past_held=past_held,
                 past_overrun=True,
@@ -522,6 +571,7 @@ class Lockstep:
                 self.pool.drop(instance)
             self.todo.clear()
             self.pool.ears.close()
+            self.pool.relays.close()
             self.pool.think_ahead()
             if problems:
                 raise problems[0]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
+import sys
 from dataclasses import asdict
 
 from ..clock import DueThing, SimulatedClock
-from ..errors import HarnessError, hidden_from_users
-from ..model import FunctionConfiguration
+from ..errors import HarnessError, ScfUsageError, hidden_from_users
+from ..model import IMAGE_RUNTIME, FunctionConfiguration
 from ..settings import ScfSettings
 from . import measured, terminal, wire
 from .ears import Ears
 from .event import Event, FunctionVersion
 from .instance import Instance, Owner
+from .launch import Launch
+from .relays import Relays
 from .sandbox import Sandbox, Sandboxes
 from .spares import keep_spare, take_spare
 from .zygote import Zygote
@@ -34,6 +39,7 @@ class Pool:
         self.clock_fd = clock_fd
         self.sandboxes = sandboxes
         self.ears = Ears()
+        self.relays = Relays()
         self.instances: list[Instance] = []
         """In the order of their starts; those that are gone leave it."""
         self.events: dict[Instance, Event] = {}
@@ -143,16 +149,20 @@ class Pool:
         code = function.code_to_run()
         before_init = function.configuration.before_init
         sandbox = self.sandboxes.make(zygote, code, function.configuration)
+        launch = None if function.launch is None else function.launch.moved(function.code, code)
         environment = self._environment(function, sandbox)
+        program = None if launch is None else self._program(launch, function, zygote)
         hint = {
             "common": None if sandbox.plan is None else sandbox.plan["common"],
             "inodes": [] if sandbox.plan is None else sandbox.plan["inodes"],
             "code": [code.entry, *([] if before_init is None else [before_init.entry])],
             "environment": environment,
         }
-        coverage = measured.plan()
+        coverage = None if function.free_running else measured.plan()
         if coverage is not None:
             hint["coverage"] = True
+        if program is not None:
+            hint["program"] = True
         if terminal.ask is not None:
             hint["debugger"] = True
         environment = {**environment, "HOSTNAME": f"scf-async-{self.started}"}
@@ -162,10 +172,13 @@ class Pool:
             sandbox.remove()
             raise
         self._next = zygote, hint
+        instance.free_running = function.free_running
+        fds = [self.clock_fd] if coverage is None else [self.clock_fd, coverage[1]]
+        relayed = self.relays.open() if program is not None and program["own_network"] and program["ports"] else None
         instance.become(
             owner,
             sandbox,
-            [self.clock_fd] if coverage is None else [self.clock_fd, coverage[1]],
+            fds if relayed is None else [*fds, relayed],
             {
                 "entry": code.entry,
                 "module": code.module,
@@ -182,8 +195,11 @@ class Pool:
                 "coverage": None if coverage is None else coverage[0],
                 "memory_limited": function.configuration.memory is not None,
                 "before_init": None if before_init is None else asdict(before_init),
+                "program": program,
             },
         )
+        if relayed is not None:
+            os.close(relayed)
         instance.measured = coverage is not None
         instance.children.background = function.configuration.background
         instance.hears_idly = bool(function.configuration.idle_ok)
@@ -198,14 +214,61 @@ class Pool:
             self._next = None
             keep_spare(zygote, hint)
 
+    def _program(self, launch: Launch, function: FunctionVersion, zygote: Zygote) -> wire.JsonObject:
+        """What an instance is told of the program that it starts, or is."""
+        own_network = zygote.namespaces and function.configuration.network == "loopback"
+        port = launch.port
+        environment = {wire.OWNER_MARK: zygote.mark, **launch.environment}
+        if launch.speaks == "gob":
+            port = _GO_PORT if own_network else _free_port()
+            environment["_LAMBDA_SERVER_PORT"] = environment["_SCF_SERVER_PORT"] = str(port)
+        elif launch.free_running and not own_network:
+            self._require_port(launch, function)
+        return {
+            "path": launch.command[0],
+            "argv": list(launch.command),
+            "directory": launch.directory,
+            "environment": environment,
+            "free_running": launch.free_running,
+            "script": launch.script,
+            "module": launch.module,
+            "speaks": launch.speaks,
+            "helper": launch.helper,
+            "port": port,
+            "ports": list(launch.ports),
+            "own_network": own_network,
+            "headers": {
+                "X-Scf-Session-Token": _CREDENTIALS["TENCENTCLOUD_SESSIONTOKEN"],
+                "X-Scf-Secret-Id": _CREDENTIALS["TENCENTCLOUD_SECRETID"],
+                "X-Scf-Secret-Key": _CREDENTIALS["TENCENTCLOUD_SECRETKEY"],
+            },
+        }
+
+    def _require_port(self, launch: Launch, function: FunctionVersion) -> None:
+        """The port of a program that shares the machine's network has to be free."""
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", launch.port))
+            except OSError as error:
+                if function.configuration.network == "all":
+                    why = 'network="all"'
+                else:
+                    why = f"no namespaces: {self.sandboxes.why_unmounted()}"
+                raise ScfUsageError(
+                    f"port {launch.port} of this machine is in use ({error.strerror}), and an instance of "
+                    f"{function.configuration.name} has no network of its own ({why}): such images run one instance at "
+                    "a time, each until it is reclaimed"
+                ) from None
+
     def _environment(self, function: FunctionVersion, sandbox: Sandbox) -> dict[str, str]:
         """What a code package's instance finds (document 30228), and nothing of the host's environment."""
         configuration = function.configuration
         settings = self.settings
+        if configuration.runtime == IMAGE_RUNTIME:
+            return self._environment_of_image(function, sandbox)
         return {
-            "TENCENTCLOUD_SESSIONTOKEN": "scf-async-session-token",
-            "TENCENTCLOUD_SECRETID": "scf-async-secret-id",
-            "TENCENTCLOUD_SECRETKEY": "scf-async-secret-key",
+            **_CREDENTIALS,
             "_SCF_SERVER_PORT": "28902",
             "TENCENTCLOUD_RUNENV": "SCF",
             "PYTHONDONTWRITEBYTECODE": "x",
@@ -217,7 +280,7 @@ class Pool:
             "LOGNAME": "qcloud",
             "LANG": "en_US.UTF8",
             "LC_ALL": "en_US.UTF8",
-            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "PATH": _PATH,
             "SHELL": "/bin/bash",
             "SHLVL": "3",
             "LD_LIBRARY_PATH": "/var/runtime/java8:/var/user:/opt",
@@ -232,6 +295,42 @@ class Pool:
             **sandbox.environment,
             **configuration.environment,
         }
+
+
+    def _environment_of_image(self, function: FunctionVersion, sandbox: Sandbox) -> dict[str, str]:
+        """What an image's program finds (document 56051): beside that, what the image itself would set."""
+        configuration = function.configuration
+        return {
+            "TENCENTCLOUD_RUNENV": "SCF",
+            "USER_CODE_ROOT": "/var/user/",
+            "USER": "qcloud",
+            "SCF_FUNCTIONNAME": configuration.name,
+            "SCF_FUNCTIONVERSION": function.version,
+            "TENCENTCLOUD_REGION": self.settings.region,
+            "TENCENTCLOUD_APPID": self.settings.appid,
+            "TENCENTCLOUD_UIN": self.settings.uin,
+            "PATH": f"{os.path.dirname(sys.executable)}:{_PATH}",
+            "HOME": "/tmp",
+            "LANG": "C.UTF-8",
+            **{name: value for name, value in sandbox.environment.items() if name == "TMPDIR"},
+            **configuration.environment,
+        }
+
+
+_CREDENTIALS = {
+    "TENCENTCLOUD_SESSIONTOKEN": "scf-async-session-token",
+    "TENCENTCLOUD_SECRETID": "scf-async-secret-id",
+    "TENCENTCLOUD_SECRETKEY": "scf-async-secret-key",
+}
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_GO_PORT = 28902
+"""Where a Go function listens in a network of its own: the platform's ``_SCF_SERVER_PORT`` (document 30228)."""
+
+
+def _free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as any_socket:
+        any_socket.bind(("127.0.0.1", 0))
+        return int(any_socket.getsockname()[1])
 
 
 def _name_of(function: FunctionVersion) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..clock import WAKE_UP
@@ -49,7 +50,9 @@ class Reports:
             return
         self.lockstep.progress += 1
         message = instance.told(body)
-        if kind == wire.GATED:
+        if kind == wire.PROGRAM:
+            self._of_program(instance, message)
+        elif kind == wire.GATED:
             instance.gated = str(message["id"])
             instance.gate_on_main = bool(message["main"])
             if event is not None and instance.gated in event.gates:
@@ -62,7 +65,27 @@ class Reports:
         elif kind == wire.INIT_DONE:
             self._initialised(instance, event, message)
         elif kind == wire.RESULT and event is not None:
-            self.lockstep.todo.append(lambda: self._result(instance, event, message))
+            at = self._happened_at(message)
+            if at is None:
+                self.lockstep.todo.append(lambda: self._result(instance, event, message))
+            else:
+                self._when_it_is(at, lambda: self._result(instance, event, message))
+
+    def _of_program(self, instance: Instance, message: wire.JsonObject) -> None:
+        if message["pid"]:
+            instance.program_started(int(message["pid"]))
+        else:
+            instance.ends_us = self._happened_at(message)
+
+    def _happened_at(self, message: wire.JsonObject) -> int | None:
+        """When something happened in a free-running instance, in simulated time; None for all others: now."""
+        flow = self.lockstep.real_flow() if "at" in message else None
+        return None if flow is None else flow.at_us(message["at"])
+
+    def _when_it_is(self, at_us: int, then: Callable[[], None]) -> None:
+        """Call *then* once the clock has come to where a free-running instance was."""
+        at_us = max(at_us, self.lockstep.clock.now_us)
+        self.lockstep.clock.call_at(at_us, then, what="what a free-running instance did", priority=WAKE_UP)
 
     def _of_signals(self, instance: Instance, event: Event | None, kind: int, message: wire.JsonObject) -> None:
         if kind == wire.SIGNAL_ENTERED:
@@ -241,6 +264,8 @@ class Reports:
         event = self.lockstep.pool.events.get(instance) or self.lockstep.pool.last_events.get(instance)
         if event is not None:
             event.wrote(line)
+        if event is not None and instance.free_running and instance.gated is None:
+            self.lockstep.gates.stop_at_line(event, instance)
 
     def instance_started(self, instance: Instance) -> None:
         event = self.lockstep.pool.events.get(instance)
@@ -267,6 +292,10 @@ class Reports:
             self.lockstep.end(event, Fact.PROCESS_EXITED)
             raise HarnessError(f"an instance of {event.function.configuration.name} could not be started: {why}")
         if event is not None and not event.ended:
+            at, instance.ends_us = instance.ends_us, None
+            if at is not None and self.lockstep.time_moves and at > self.lockstep.clock.now_us:
+                self._when_it_is(at, lambda: self._exited(instance))
+                return
             self.lockstep.end(event, Fact.PROCESS_EXITED, detail=f"the process ended: {exit_text(instance.status)}")
         elif not instance.released:
             instance.output.finish()

@@ -57,7 +57,7 @@ def terminate(lockstep: Lockstep, event: Event, grace_shutdown: bool, *, settle_
 def _send_sigterm(lockstep: Lockstep, event: Event) -> Callable[[], bool]:
     """Deliver the signal, and give what says that it has been dealt with."""
     instance = event.instance
-    state = signal_state(instance.pid, signal.SIGTERM) if instance is not None and instance.pid else None
+    state = signal_state(instance.user_pid, signal.SIGTERM) if instance is not None and instance.user_pid else None
     if instance is None or state is None or instance.gone:
         event.signal_sent("no process")
         return lambda: True
@@ -74,12 +74,15 @@ def _send_sigterm(lockstep: Lockstep, event: Event) -> Callable[[], bool]:
 
     if state.blocked:  # first: a thread may take it with sigwait() even where it is ignored
         event.signal_sent("blocked")
-        instance.turn = not instance.overrun  # until a thread of it that waits for the signal has been woken
+        instance.turn = not (instance.overrun or instance.free_running)  # until a thread of it that waits for the signal has been woken
         answered = settled
     elif state.ignored:
         event.signal_sent("ignored")
         answered = settled
-    elif state.caught and signal.SIGTERM not in instance.listening and event.function.hides_listening is None:
+    elif state.caught and instance.free_running:
+        event.signal_sent("unknown")
+        answered = lambda: True  # noqa: E731  (what becomes of it cannot be known)
+    elif state.caught and signal.SIGTERM not in instance.listening:
         event.signal_sent("native")
         instance.turn = True  # until it answers, which it can only when that code has run
         answered = settled
@@ -90,10 +93,12 @@ def _send_sigterm(lockstep: Lockstep, event: Event) -> Callable[[], bool]:
         answered = handled
     else:
         event.signal_sent("default")
-        instance.turn = True
+        instance.turn = not instance.free_running
         answered = ended
         measured.save([instance])
-    instance.signal(signal.SIGTERM)
+    instance.signal_user(signal.SIGTERM)
+    if instance.free_running and instance.gated is not None:
+        lockstep.gates.open_now(event)  # it was stopped, and takes the signal when it goes on
     if event.signals[-1].disposition in ("native", "blocked"):
         instance.asked = True
         instance.send(wire.ASK)

@@ -63,6 +63,9 @@ TERMINAL = 11
 SIGNALS_KEPT = 12
 """Signals whose handlers are called once the wait of the main thread is over: it is one of C code."""
 
+PROGRAM = 13
+"""Of the agent: the process id of the program that it has started; 0, and ``at``: it has ended."""
+
 BEFORE_INIT_RAISED = "BEFORE_INIT_RAISED"
 """The fact of an INIT_DONE that is no fact of the platform: the test's own function failed."""
 
@@ -83,8 +86,12 @@ TYPED = 39
 """The line that was typed; None at the end of the input."""
 
 BECOME = 37
-"""The first frame: which function to be an instance of; the descriptor of the clock's page comes with it, and where
-the session is measured that of the file that takes what instances measured."""
+"""The first frame: which function to be an instance of. Descriptors come with it, in this order: of the clock's page;
+of the file that takes what instances measured, where the session is measured; of the socket that takes listening
+sockets, where ports are relayed into the instance's network."""
+
+FOR_AGENTS = frozenset({INVOKE, OPEN_GATE})
+"""What the agent of a free-running program is told."""
 
 # The clock's page, one a runtime: 64-bit integers.
 CLOCK_NOW = 0
@@ -184,7 +191,7 @@ class FrameReader:
             yield kind, body
 
 
-MARKED = frozenset({INIT_DONE, SIGNAL_ENTERED, SIGNAL_LEFT, LISTENING, NOTE, LEASED})
+MARKED = frozenset({INIT_DONE, PROGRAM, SIGNAL_ENTERED, SIGNAL_LEFT, LISTENING, NOTE, LEASED})
 """Frames after which the sender computes on: each has a mark in the output pipe, so that lines keep their place."""
 
 

@@ -8,7 +8,16 @@ from types import MappingProxyType
 
 from pytest_scf_async.errors import HarnessError, ScfApiError, hidden_from_users
 
-__all__ = ["STATUS_CODES", "ErrorBody", "StatusCode", "api_error", "error_body", "timed_out_message"]
+__all__ = [
+    "PORT_TIMEOUT",
+    "STATUS_CODES",
+    "ErrorBody",
+    "StatusCode",
+    "api_error",
+    "error_body",
+    "port_not_bound_message",
+    "timed_out_message",
+]
 
 __tracebackhide__ = hidden_from_users
 
@@ -77,6 +86,18 @@ _NO_ERROR_CODES = (200, 202)
 def timed_out_message(timeout: int) -> str:
     """The errorMessage of a 433: `timeout` is the function's timeout in seconds."""
     return f"Invoking task timed out after {timeout} seconds"
+
+
+PORT_TIMEOUT = 30
+"""Seconds after which an image's program has to listen on its port (document 56051)."""
+
+
+def port_not_bound_message(seconds: int) -> str:
+    """The errorMessage of a 446, in the platform's words (document 56051)."""
+    return (
+        f"The request timed out in {seconds * 1000}ms.Please confirm your http server have enabled listening on port "
+        "9000."
+    )
 
 
 def error_body(code: int, request_id: str, *, message: str | None = None, stack_trace: str | None = None) -> ErrorBody:

@@ -15,9 +15,13 @@ from pytest_scf_async.model.before_init import BeforeInit
 
 __all__ = [
     "DEFAULT_ASYNC_TIMEOUT",
+    "DEFAULT_IMAGE_INIT_TIMEOUT",
     "DEFAULT_INIT_TIMEOUT",
     "DEFAULT_MEMORY",
     "DEFAULT_SYNC_TIMEOUT",
+    "GO_RUNTIME",
+    "IMAGE_RUNTIME",
+    "PYTHON_RUNTIMES",
     "RUNTIMES",
     "FunctionConfiguration",
     "function_configuration",
@@ -32,6 +36,8 @@ DEFAULT_ASYNC_TIMEOUT: Final = 86_400
 """Seconds that an event of an async function may run at most, and here unless configured (document 51519)."""
 DEFAULT_INIT_TIMEOUT: Final = 65
 """Seconds that the init of an instance may take, unless configured (document 18586)."""
+DEFAULT_IMAGE_INIT_TIMEOUT: Final = 90
+"""The same for an image (document 56051)."""
 DEFAULT_MEMORY: Final = 128
 """MB of a function for which no memory is configured (document 18586)."""
 
@@ -44,6 +50,9 @@ SMALLEST_MEMORY: Final = 64
 MAX_ENVIRONMENT_BYTES: Final = 4096
 RESERVED_PREFIXES: Final = ("SCF_", "QCLOUD_", "TENCENTCLOUD_")
 
+IMAGE_RUNTIME: Final = "CustomImage"
+"""The runtime of functions that are deployed as an image (document 56051)."""
+GO_RUNTIME: Final = "Go1"
 PYTHON_RUNTIMES: Final = ("Python2.7", "Python3.6", "Python3.7", "Python3.9", "Python3.10")
 RUNTIMES: Final = (
     *PYTHON_RUNTIMES,
@@ -58,11 +67,11 @@ RUNTIMES: Final = (
     "Php7.2",
     "Php7.4",
     "Php8.0",
-    "Go1",
+    GO_RUNTIME,
     "Java8",
     "Java11",
     "CustomRuntime",
-    "CustomImage",
+    IMAGE_RUNTIME,
 )
 """Every runtime that the platform has."""
 
@@ -140,11 +149,13 @@ def function_configuration(
     network: str = "loopback",
     background: Sequence[str] = (),
     idle_ok: Sequence[str] = (),
+    runnable: Sequence[str] = (*PYTHON_RUNTIMES, GO_RUNTIME),
     sources: Mapping[str, str] = MappingProxyType({}),
 ) -> FunctionConfiguration:
     """Check every value by the platform's rules, and make the configuration.
 
-    Without a `timeout` an async function gets 86,400 s, a sync one 3 s. `sources` says where a value came from, for
+    Without a `timeout` an async function gets 86,400 s, a sync one 3 s. `runnable` are the runtimes whose code can be
+    run here. `sources` says where a value came from, for
     the error. Raises ScfUsageError with the value, its source and what is valid.
     """
     check = _Check(sources)
@@ -155,8 +166,8 @@ def function_configuration(
     return FunctionConfiguration(
         name=check.name("name", name),
         namespace=check.name("namespace", namespace),
-        handler=check.handler(handler),
-        runtime=check.runtime(runtime),
+        handler=check.handler(handler, runtime),
+        runtime=check.runtime(runtime, runnable),
         timeout=check.seconds("timeout", timeout, 1, longest, f"the timeout of {kind} function"),
         init_timeout=check.seconds(
             "init_timeout", init_timeout, MIN_INIT_TIMEOUT, MAX_INIT_TIMEOUT, "the init timeout of a function"
@@ -221,7 +232,9 @@ class _Check:
             self.refuse(name, value, _NAME_RULE)
         return value
 
-    def handler(self, value: object) -> str:
+    def handler(self, value: object, runtime: object) -> str:
+        if runtime not in PYTHON_RUNTIMES:
+            return self._program(value)
         rule = "it is the file without .py, a dot and the name of the function, as in 'index.main_handler'"
         if not isinstance(value, str):
             self.refuse("handler", value, rule)
@@ -231,11 +244,18 @@ class _Check:
             self.refuse("handler", value, rule)
         return value
 
-    def runtime(self, value: object) -> str:
+    def _program(self, value: object) -> str:
+        """The handler of what is no Python: the name of a program, or whatever its runtime makes of it."""
+        if not isinstance(value, str) or not value or "\0" in value:
+            self.refuse("handler", value, "it is a text that is not empty, such as the name of the binary, 'main'")
+        return value
+
+    def runtime(self, value: object, runnable: Sequence[str]) -> str:
         if not isinstance(value, str) or value not in RUNTIMES:
             self.refuse("runtime", value, f"the platform has {', '.join(RUNTIMES)}")
-        if value not in PYTHON_RUNTIMES:
-            self.refuse("runtime", value, f"its code cannot be run here; these can: {', '.join(PYTHON_RUNTIMES)}")
+        if value not in runnable:
+            image = "; an image is deployed with deploy_image(command=[...])" if value == IMAGE_RUNTIME else ""
+            self.refuse("runtime", value, f"its code cannot be run here; these can: {', '.join(runnable)}{image}")
         return value
 
     def seconds(self, name: str, value: object, least: int, most: int, what: str) -> int:

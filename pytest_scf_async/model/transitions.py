@@ -41,6 +41,10 @@ class Fact(Enum):
     """The file that the handler names is not in the code."""
     CODE_NOT_LOADED = "code not loaded"
     """The module could not be imported, or has no such handler."""
+    NOT_STARTED = "not started"
+    """The command of an image, or the binary of the function, could not be started."""
+    PORT_NOT_BOUND = "port not bound"
+    """The program of an image runs, and nothing listens on its port for the platform."""
     INIT_TIMED_OUT = "init timed out"
     """The init of the instance took longer than the function's init timeout."""
     TIMED_OUT = "timed out"
@@ -120,6 +124,8 @@ TRANSITIONS: Mapping[tuple[State, Fact], Transition] = MappingProxyType(
         (State.RUNNING, Fact.RESULT_TOO_LARGE): Transition(State.FAILED, 407, _RECLAIMED, "ERROR"),
         (State.RUNNING, Fact.ENTRY_FILE_MISSING): Transition(State.FAILED, 437, _RECLAIMED, "ERROR"),
         (State.RUNNING, Fact.CODE_NOT_LOADED): Transition(State.FAILED, 443, _RECLAIMED, "ERROR"),
+        (State.RUNNING, Fact.NOT_STARTED): Transition(State.FAILED, 445, _RECLAIMED, "ERROR"),
+        (State.RUNNING, Fact.PORT_NOT_BOUND): Transition(State.FAILED, 446, _RECLAIMED, "ERROR"),
         (State.RUNNING, Fact.INIT_TIMED_OUT): Transition(State.FAILED, 450, _RECLAIMED, "ERROR"),
         (State.RUNNING, Fact.TIMED_OUT): Transition(State.FAILED, 433, _RECLAIMED, "ERROR"),
         (State.RUNNING, Fact.MEMORY_EXCEEDED): Transition(State.FAILED, 434, _RECLAIMED, "ERROR"),
@@ -135,6 +141,8 @@ TRANSITIONS: Mapping[tuple[State, Fact], Transition] = MappingProxyType(
         (State.SIGNALLED, Fact.RESULT_TOO_LARGE): Transition(State.FAILED, 407, _RECLAIMED, "ERROR"),
         (State.SIGNALLED, Fact.ENTRY_FILE_MISSING): Transition(State.FAILED, 437, _RECLAIMED, "ERROR"),
         (State.SIGNALLED, Fact.CODE_NOT_LOADED): Transition(State.FAILED, 443, _RECLAIMED, "ERROR"),
+        (State.SIGNALLED, Fact.NOT_STARTED): Transition(State.FAILED, 445, _RECLAIMED, "ERROR"),
+        (State.SIGNALLED, Fact.PORT_NOT_BOUND): Transition(State.FAILED, 446, _RECLAIMED, "ERROR"),
         (State.SIGNALLED, Fact.INIT_TIMED_OUT): Transition(State.FAILED, 450, _RECLAIMED, "ERROR"),
         (State.SIGNALLED, Fact.TIMED_OUT): Transition(State.FAILED, 433, _RECLAIMED, "ERROR"),
         (State.SIGNALLED, Fact.MEMORY_EXCEEDED): Transition(State.FAILED, 434, _RECLAIMED, "ERROR"),

@@ -22,7 +22,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from .. import wire
 from . import clocks
@@ -35,6 +35,13 @@ _own_pid = os.getpid
 _stop = os.kill
 _NO_ALARM = 2**62
 """Later than anything that can be due."""
+
+
+class Gateway(Protocol):
+    """Who speaks to an image's program that runs in this process; called with the door's lock."""
+
+    def begin(self, invocation: wire.JsonObject) -> None: ...
+    def look(self) -> None: ...
 
 
 class Door:
@@ -129,6 +136,8 @@ class Door:
         self.terminal_wait: Wait | None = None
         self.typed: str | None = None
         self.invocation: wire.JsonObject | None = None
+        self.gateway: Gateway | None = None
+        """The platform's side of the connections of an image's program."""
 
     def join(self, clock_page: Any) -> None:
         """Live on the clock of *clock_page*; the calling thread computes."""
@@ -277,6 +286,22 @@ class Door:
             self.veto(-1)
         invocation, self.invocation = self.invocation, None
         return invocation
+
+    def open_gateway(self, gateway: Gateway) -> None:
+        """From here on events go to the program of an image by way of *gateway*."""
+        self.gateway = gateway
+
+    def end_event(self) -> None:
+        """With the lock: the program has answered, and goes on with the next event only."""
+        self.vetoes += 1
+        self._count_threads()
+
+    def _begin_event(self, gateway: Gateway, invocation: wire.JsonObject) -> None:
+        self.vetoes -= 1
+        self._count_threads()
+        gateway.begin(invocation)
+        self._look_at_watched()
+        self._report()
 
     def gate(self, message: wire.JsonObject) -> None:
         """Stand here until the harness opens the gate."""
@@ -492,7 +517,7 @@ class Door:
         main = self._enter()
         try:
             with self.lock:
-                self._send(data)
+                self.send_locked(data)
         finally:
             self._leave(main)
 
@@ -501,12 +526,16 @@ class Door:
         main = self._enter()
         try:
             with self.lock:
-                if self.moved:
-                    self._tell_time()
-                _write(self.marks, self.mark)
-                self._send(data)
+                self.tell_locked(data)
         finally:
             self._leave(main)
+
+    def tell_locked(self, data: bytes) -> None:
+        """The same, with the lock."""
+        if self.moved:
+            self._tell_time()
+        _write(self.marks, self.mark)
+        self.send_locked(data)
 
     def before_output(self) -> None:
         """Called where ``moved``: what is written now carries the time to which the clock was moved here."""
@@ -550,9 +579,10 @@ class Door:
         self.moved = False
         _write(self.marks, self.mark)
         body = wire.LEASED_BODY.pack(self.clock_page[wire.CLOCK_NOW], self.leased.told())
-        self._send(wire.frame(wire.LEASED, body))
+        self.send_locked(wire.frame(wire.LEASED, body))
 
-    def _send(self, data: bytes) -> None:
+    def send_locked(self, data: bytes) -> None:
+        """Send a whole frame, with the lock."""
         if self.moved:
             self._tell_time()
         try:
@@ -654,7 +684,7 @@ class Door:
             wait.kept = len(self.pending)
             self.outside -= self.announced
             self.announced = 0
-            self._send(wire.json_frame(wire.SIGNALS_KEPT, {"signums": list(self.pending)}))
+            self.send_locked(wire.json_frame(wire.SIGNALS_KEPT, {"signums": list(self.pending)}))
             self._report()
 
     def _begin_watch(self, wait: Wait, watch: Watch) -> None:
@@ -721,6 +751,8 @@ class Door:
 
     def _rest(self, what: str = "") -> None:
         """A thread has come in or ended: where the clock may be moved here the next wait goes on, else it is told."""
+        if self.gateway is not None and self.outside == 0:
+            self.gateway.look()
         if self.watching:
             self._look_at_watched()
         if self.outside == 0 and self.held == 0 and self.vetoes == 0:
@@ -742,7 +774,7 @@ class Door:
         due, sequence = (head.due_us, head.sequence) if head is not None else (None, 0)
         due = wire.NEVER if due is None else due
         body = wire.PARKED_BODY.pack(due, sequence, self.outside, self.held, self.seen_messages)
-        self._send(wire.frame(wire.PARKED, body + what.encode("utf-8", "replace")))
+        self.send_locked(wire.frame(wire.PARKED, body + what.encode("utf-8", "replace")))
 
     def _head(self) -> Wait | None:
         heap = self.heap
@@ -783,7 +815,7 @@ class Door:
                     if not self.pending or wait.kept is not None:  # else its handler is called first
                         self.signals_asked = False
                         self._look_at_watched()
-                        self._send(wire.frame(wire.SIGNALS_HEARD))
+                        self.send_locked(wire.frame(wire.SIGNALS_HEARD))
                         self._report()
             self._listen(wait)
 
@@ -884,6 +916,8 @@ class Door:
             self.seen_messages += 1
             if kind == wire.TURN:
                 self._take_turn()
+            elif kind == wire.INVOKE and self.gateway is not None:
+                self._begin_event(self.gateway, json.loads(body))
             elif kind == wire.INVOKE:
                 self.invocation = json.loads(body)
                 if self.idle_wait is not None and not self.idle_wait.over:

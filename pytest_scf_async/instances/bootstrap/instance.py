@@ -27,6 +27,7 @@ from . import (
     linux,
     literal_tmp,
     loading,
+    loopback,
     mounts,
     network,
     output,
@@ -102,7 +103,7 @@ def _hear_what_to_be(channel: socket.socket) -> tuple[wire.JsonObject, int, list
     frames = wire.FrameReader()
     clock_file, others = -1, []
     while True:
-        data, ancillary, _, _ = channel.recvmsg(1 << 16, socket.CMSG_SPACE(2 * 4), socket.MSG_CMSG_CLOEXEC)
+        data, ancillary, _, _ = channel.recvmsg(1 << 16, socket.CMSG_SPACE(3 * 4), socket.MSG_CMSG_CLOEXEC)
         if not data:
             os._exit(0)  # nobody needed it
         for _, _, payload in ancillary:
@@ -122,7 +123,15 @@ def _become(config: wire.JsonObject, clock_file: int, others: list[int]) -> None
     prepare(config["environment"])
     if config["sandbox"] is not None:
         mounts.complete(config["sandbox"]["own"])
+    program = config["program"]
+    if program is not None and program["own_network"]:
+        loopback.enter()
+        if program["ports"]:
+            loopback.relay(program["ports"], others.pop())
     mounts.drop_capabilities()
+    if program is not None and program["free_running"]:
+        os.close(clock_file)
+        return  # its agent waits in real time
     clock_page = _page(clock_file)
     os.close(clock_file)
     clocks.attach(clock_page, config["clock_reads_before_wait"], _too_many_reads)
@@ -252,22 +261,21 @@ _start_rss = 0
 
 def _serve(config: wire.JsonObject) -> None:
     """One event after the other, for ever; SystemExit and its like come out."""
+    if config["program"] is not None:
+        _serve_program(config)
+        return
     handler: Any = None
     while True:
         invocation = door.idle()
         if handler is None:
-            if config["before_init"] is not None and not _prepare_for_test(config):
+            if not _may_begin(config, invocation):
                 continue
-            if invocation["gate"] is not None:
-                door.gate({"id": invocation["gate"], "at": "init"})
             handler = _initialise(config)
             if handler is None:
                 continue
         else:
             signals.stand_if_listening()  # it listens since an earlier event
-        for pair in invocation["context"]["environ"].split(";"):
-            name, _, value = pair.partition("=")
-            os.environ[name] = value
+        _apply_environ(invocation)
         answer = _call(handler, invocation)
         output.flush()
         if not door.active:  # a child that user code forked came back out of the handler
@@ -276,6 +284,37 @@ def _serve(config: wire.JsonObject) -> None:
             door.save()
         answer["rss"] = _peak_rss() - _start_rss
         door.send(wire.json_frame(wire.RESULT, answer))
+
+
+def _may_begin(config: wire.JsonObject, invocation: wire.JsonObject) -> bool:
+    """Before the first line of user code: the test's own function, then a gate; whether the former did not fail."""
+    if config["before_init"] is not None and not _prepare_for_test(config):
+        return False
+    if invocation["gate"] is not None:
+        door.gate({"id": invocation["gate"], "at": "init"})
+    return True
+
+
+def _apply_environ(invocation: wire.JsonObject) -> None:
+    for pair in invocation["context"]["environ"].split(";"):
+        name, _, value = pair.partition("=")
+        os.environ[name] = value
+
+
+def _serve_program(config: wire.JsonObject) -> None:
+    """Be the program of an image; returns when it does, as a process then ends."""
+    if config["program"]["free_running"]:
+        from . import agent  # noqa: PLC0415
+
+        agent.serve(config)
+    from . import image  # noqa: PLC0415  (only images need it)
+
+    while True:
+        invocation = door.idle()
+        if _may_begin(config, invocation):
+            break
+    image.open_gateway(config["program"], invocation)
+    image.run(config["program"])
 
 
 def _exit_code(error: BaseException) -> int:
@@ -318,6 +357,7 @@ def main(nonce: str, fds: Sequence[int], zygote: int) -> NoReturn:
             os._exit(wire.SETUP_FAILED)
         try:
             _serve(config)
+            code = _leave(SystemExit())
         except BaseException as error:
             code = _leave(error)
     finally:

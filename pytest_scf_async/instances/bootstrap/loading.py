@@ -68,6 +68,12 @@ def rehearse() -> None:
         exec(_EMPTY, module.__dict__)  # noqa: S102  (a line of ours)
 
 
+def run_script(path: str, namespace: dict[str, Any]) -> None:
+    """Run the file *path* as a program does, in the dict of its main module."""
+    code = _Loader("__main__", path).get_code("__main__")
+    exec(code, namespace)  # type: ignore[arg-type]  # noqa: S102  (the user's program)
+
+
 def load_handler(path: str, module_name: str, function_name: str) -> Any:
     """Import *module_name* from *path* and give its function; the user's own exceptions come through."""
     known = sys.modules.get(module_name)

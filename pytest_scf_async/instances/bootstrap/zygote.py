@@ -132,6 +132,8 @@ class Zygote:
         instance.prepare(hint["environment"])
         if "debugger" in hint:
             debugger.install()
+        if "program" in hint:
+            from . import agent, event_invoke, image  # noqa: F401, PLC0415
         if "coverage" in hint:
             import coverage.sqldata  # noqa: F401, PLC0415  (instances of a session that is measured need it)
 

@@ -1,0 +1,223 @@
+"""The agent of a program that cannot see the simulated clock: another language, or a Python that is not the test's.
+
+The instance's process is the agent; it starts the program as its child, in the same sandbox and network, and speaks to
+it. It ends as the program does, so that whoever asks how the instance ended hears how the program did.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import time
+from typing import Any, NoReturn, Protocol
+
+from .. import wire
+from . import linux
+from .door import door
+
+READY_LOOK_MS = 5
+"""Real milliseconds between two looks whether the program listens."""
+EXIT_LIMIT_MS = 5_000
+"""Real milliseconds within which a program ends that has hung up in the middle of an event."""
+
+_real_monotonic = time.monotonic
+_real_poll: Any = getattr(select, "poll", None)
+
+
+class Talk(Protocol):
+    """How a program is spoken to, without ever waiting."""
+
+    def descriptors(self) -> dict[int, int]: ...
+    def is_ready(self) -> bool: ...
+    def only_localhost(self) -> bool: ...
+    def ask(self, invocation: wire.JsonObject) -> bool: ...
+    def hear(self) -> wire.JsonObject | None: ...
+
+
+class Agent:
+    def __init__(self, config: wire.JsonObject, talk: Talk) -> None:
+        self._program: wire.JsonObject = config["program"]
+        self._environment: dict[str, str] = {**config["environment"], **self._program["environment"]}
+        self._talk = talk
+        self._channel: socket.socket = door.channel
+        self._frames = door.frames
+        self._pid = 0
+        self._pidfd = -1
+        self._gated = False
+        self._ready = False
+        self._asked = False
+        self._waiting: wire.JsonObject | None = None
+        """The event that the program is given once it listens."""
+
+    def serve(self) -> NoReturn:
+        """Deal with what comes from the harness and from the program, until one of them ends."""
+        self._take(door.heard)
+        while True:
+            poller = _real_poll()
+            poller.register(self._channel.fileno(), select.POLLIN)
+            if self._pidfd >= 0:
+                poller.register(self._pidfd, select.POLLIN)
+            for fd, events in self._talk.descriptors().items():
+                poller.register(fd, events)
+            starting = self._pid and not self._ready
+            ready = {fd for fd, _ in poller.poll(READY_LOOK_MS if starting else None)}
+            if self._channel.fileno() in ready:
+                self._hear()
+            if self._pid:
+                self._look()
+            if self._pidfd in ready:
+                self._end_as_program()
+
+    def _hear(self) -> None:
+        data = self._channel.recv(65_536)
+        if not data:
+            os._exit(0)  # the harness is gone, and the program goes with this process
+        self._take(list(self._frames.feed(data)))
+
+    def _take(self, frames: list[tuple[int, bytes]]) -> None:
+        for kind, body in frames:
+            if kind == wire.INVOKE:
+                invocation = json.loads(body)
+                self._waiting = invocation
+                if not self._pid and invocation["gate"] is not None:
+                    self._gated = True
+                    self._send(wire.GATED, {"id": invocation["gate"], "main": True})
+                elif not self._pid:
+                    self._start()
+            elif kind == wire.OPEN_GATE and self._gated:
+                self._gated = False
+                self._start()
+
+    def _look(self) -> None:
+        if not self._ready:
+            self._ready = self._talk.is_ready()
+            if self._ready:
+                self._initialised(None, "")
+            elif self._talk.only_localhost():
+                port = self._program["port"]
+                self._ready = True
+                self._waiting = None
+                self._initialised(
+                    "PORT_NOT_BOUND",
+                    f"the program listens on 127.0.0.1:{port} only, where the platform cannot reach it: it has to "
+                    f"listen on 0.0.0.0:{port} (document 56051)",
+                )
+        if self._ready and self._waiting is not None:
+            invocation, self._waiting = self._waiting, None
+            self._asked = self._talk.ask(invocation)
+            if not self._asked:
+                self._answer({"fact": "BROKEN", "why": "the program listens on its port no more"})
+        answer = self._talk.hear() if self._asked else None
+        if answer is not None:
+            self._asked = False
+            self._answer(answer)
+
+    def _initialised(self, fact: str | None, trace: str) -> None:
+        self._send(wire.INIT_DONE, {"fact": fact, "trace": trace, "rss": self._peak_rss(), "at": _real_monotonic()})
+
+    def _answer(self, answer: wire.JsonObject) -> None:
+        if answer["fact"] == "BROKEN":
+            poller = _real_poll()
+            poller.register(self._pidfd, select.POLLIN)
+            if poller.poll(EXIT_LIMIT_MS):
+                self._end_as_program()
+            answer = {"fact": "RAISED", "trace": answer["why"]}
+        self._send(wire.RESULT, {**answer, "rss": self._peak_rss(), "at": _real_monotonic()})
+
+    def _send(self, kind: int, body: wire.JsonObject) -> None:
+        if kind in wire.MARKED:
+            os.write(door.marks, door.mark)
+        try:
+            self._channel.sendall(wire.json_frame(kind, body))
+        except (BrokenPipeError, ConnectionResetError):
+            os._exit(0)
+
+    def _peak_rss(self) -> int:
+        try:
+            with open(f"/proc/{self._pid}/status", "rb", buffering=0) as file:
+                lines = file.read().splitlines()
+        except OSError:
+            return 0
+        return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(b"VmHWM:"))
+
+    # -- the program -------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        """Start the program; where it cannot be, the event has ended."""
+        read, write = os.pipe2(os.O_CLOEXEC)
+        self._change_forks()
+        pid = os.fork()
+        if pid == 0:
+            self._become_program(write)
+        self._change_forks()
+        os.close(write)
+        with open(read, "rb", buffering=0) as file:
+            why = file.read()  # it ends when the program runs
+        if why:
+            os.waitpid(pid, 0)
+            self._initialised("NOT_STARTED", why.decode("utf-8", "replace"))
+            return
+        self._pid, self._pidfd = pid, os.pidfd_open(pid)
+        self._send(wire.PROGRAM, {"pid": pid})
+
+    @staticmethod
+    def _change_forks() -> None:
+        door.control_page[wire.CONTROL_FORKS] += 1
+
+    def _become_program(self, told: int) -> NoReturn:
+        argv: list[str] = self._program["argv"]
+        try:
+            linux.die_with_parent()
+            for number in signal.valid_signals():
+                try:
+                    signal.signal(number, signal.SIG_DFL)
+                except (OSError, ValueError):
+                    continue
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            null = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(null, 0)
+            os.chdir(self._program["directory"])
+            os.execve(self._program["path"], argv, self._environment)
+        except OSError as error:
+            what = f"{argv[0]}: {error.strerror or error}"
+            if error.errno == errno.ENOENT and os.path.exists(self._program["path"]):
+                what += ", though the file is there: the interpreter that it names is not"
+            elif error.errno == errno.ENOEXEC:
+                what += ": it is no program for this machine, nor a script with a #! line"
+            os.write(told, what.encode())
+        except BaseException as error:
+            os.write(told, f"{argv[0]}: {type(error).__name__}: {error}".encode())
+        os._exit(wire.SETUP_FAILED)
+
+    def _end_as_program(self) -> NoReturn:
+        """The program has ended: say when, and end in the same way."""
+        _, status = os.waitpid(self._pid, 0)
+        self._send(wire.PROGRAM, {"pid": 0, "at": _real_monotonic()})
+        if os.WIFSIGNALED(status):
+            number = os.WTERMSIG(status)
+            resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+            if number not in (signal.SIGKILL, signal.SIGSTOP):
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            os.kill(os.getpid(), number)
+        os._exit(os.WEXITSTATUS(status))
+
+
+def serve(config: wire.JsonObject) -> NoReturn:
+    """Be the agent of the program that *config* tells of."""
+    program = config["program"]
+    talk: Talk
+    if program["speaks"] == "gob":
+        from .go_talk import GoTalk  # noqa: PLC0415
+
+        talk = GoTalk(program["helper"], program["port"])
+    else:
+        from .event_invoke import EventInvoke  # noqa: PLC0415  (it imports http.client)
+
+        talk = EventInvoke(program["port"], program["headers"])
+    Agent(config, talk).serve()

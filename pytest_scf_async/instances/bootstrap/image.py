@@ -1,0 +1,184 @@
+"""An image's program that is Python: it runs in the instance itself, on its main thread, on simulated time.
+
+Its server is one like any other: it waits on a listening socket, which is the process's own. The platform's side of the
+connection is in the same process, and belongs to the door: whatever thread comes to wait looks whether the program
+listens by now, or has answered. No thread of ours is needed for that.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import runpy
+import select
+import socket
+import sys
+from types import ModuleType
+from typing import Any
+
+from .. import wire
+from . import idle, loading, multiplexed
+from .door import door
+from .event_invoke import LOCALHOST, EventInvoke
+from .waits import Watch, real_poll
+
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+ONLY_LOCALHOST = (
+    "the program listens on {host}:{port} only, where the platform cannot reach it: it has to listen on 0.0.0.0:{port} "
+    "(document 56051)"
+)
+
+
+class Gateway:
+    """The platform's side of a program's connections. The door calls it with its lock."""
+
+    def __init__(self, talk: EventInvoke, invocation: wire.JsonObject) -> None:
+        self._talk = talk
+        self._invocation: wire.JsonObject | None = invocation
+        """The first event, until the program listens."""
+
+    def begin(self, invocation: wire.JsonObject) -> None:
+        """The next event on the warm instance."""
+        if self._talk.ask(invocation):
+            self._expect_idle()
+        else:
+            self._answer({"fact": "PORT_NOT_BOUND", "trace": "the program listens on its port no more"})
+
+    def look(self) -> None:
+        """All threads wait: see how far the program is."""
+        if self._invocation is not None and not self._is_listening(self._invocation):
+            return
+        answer = self._talk.hear()
+        if answer is not None and answer["fact"] == "BROKEN":
+            answer = {"fact": "RAISED", "trace": answer["why"]}
+        if answer is not None:
+            self._answer(answer)
+
+    def _answer(self, answer: wire.JsonObject) -> None:
+        door.end_event()
+        door.send_locked(wire.json_frame(wire.RESULT, {**answer, "rss": peak_rss()}))
+
+    def _is_listening(self, invocation: wire.JsonObject) -> bool:
+        ready, fact, why = self._talk.is_ready(), None, ""
+        if not ready:
+            host = bound_to if bound_to in _LOOPBACK else LOCALHOST if self._talk.only_localhost() else None
+            if host is None:
+                return False
+            fact, why = "PORT_NOT_BOUND", ONLY_LOCALHOST.format(host=host, port=self._talk.shown_port)
+        elif bound_to in _LOOPBACK:
+            fact, why = "PORT_NOT_BOUND", ONLY_LOCALHOST.format(host=bound_to, port=self._talk.shown_port)
+        self._invocation = None
+        if fact is not None:
+            door.end_event()
+        door.tell_locked(wire.json_frame(wire.INIT_DONE, {"fact": fact, "trace": why, "rss": peak_rss()}))
+        if fact is not None:
+            return False
+        self._talk.ask(invocation)
+        self._expect_idle()
+        return True
+
+    def _expect_idle(self) -> None:
+        """A server that hears nothing more on this connection does not hold the clock."""
+        if self._talk.client is not None:
+            multiplexed.idle_peers = _peers | {multiplexed.shown(self._talk.client)}
+
+
+_peers: frozenset[str] = frozenset()
+"""The function's own ``idle_ok``."""
+
+
+def peak_rss() -> int:
+    """Bytes: the most that this process has had in memory above what it had at its fork."""
+    import resource  # noqa: PLC0415
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return int(max(peak - door.control_page[wire.CONTROL_MEMORY_AT_FORK], 0))
+
+
+# -- the program's port ----------------------------------------------------------------------------------------------
+
+bound_to = ""
+"""The host on which the program has bound its port, where it was given another port underneath."""
+
+
+def _accept_in_door() -> None:
+    """Let a plain ``accept`` be a wait of the door."""
+    real = socket.socket._accept  # type: ignore[attr-defined]
+
+    def accept(self: Any) -> Any:
+        timeout = self.gettimeout()
+        if door.active and timeout != 0:
+            watched = real_poll()
+            watched.register(self.fileno(), select.POLLIN)
+
+            def is_ready() -> bool:
+                return bool(watched.poll(0))
+
+            def prepare() -> tuple[Watch, list[str]]:
+                return Watch({self.fileno(): select.POLLIN}, is_ready), []
+
+            if not is_ready() and not multiplexed.wait(is_ready, timeout, "accept", prepare, []):
+                raise TimeoutError("timed out")
+        return real(self)
+
+    socket.socket._accept = accept  # type: ignore[attr-defined]
+
+
+def _put_another_port_underneath(port: int, talk: EventInvoke) -> None:
+    """Without a network of its own the instance shares the machine's: its *port* is one that is free there."""
+    real_bind, real_name = socket.socket.bind, socket.socket.getsockname
+    underneath: dict[tuple[int, int], tuple[Any, ...]] = {}
+    """By family and real port: what the program believes it has bound."""
+
+    def bind(self: Any, address: Any, /) -> None:
+        global bound_to
+        internet = self.family in (socket.AF_INET, socket.AF_INET6)
+        if not (door.active and internet and isinstance(address, tuple) and address[1:2] == (port,)):
+            real_bind(self, address)
+            return
+        local = "127.0.0.1" if self.family == socket.AF_INET else "::1"
+        real_bind(self, (local, talk.address[1] if underneath else 0))
+        name = real_name(self)
+        underneath[self.family, name[1]] = (*address, *name[2:])[: len(name)]
+        talk.address = local, name[1]
+        bound_to = str(address[0])
+
+    def getsockname(self: Any) -> Any:
+        name = real_name(self)
+        known = isinstance(name, tuple) and len(name) > 1 and underneath.get((self.family, name[1]))
+        return known or name
+
+    socket.socket.bind = bind  # type: ignore[method-assign, assignment]
+    socket.socket.getsockname = getsockname  # type: ignore[method-assign]
+
+
+# -- the program -----------------------------------------------------------------------------------------------------
+
+
+def open_gateway(program: wire.JsonObject, invocation: wire.JsonObject) -> None:
+    """From here on the door looks for the program's port, and speaks to it."""
+    global _peers
+    _peers = multiplexed.idle_peers
+    if not _peers:
+        idle.install(())
+    talk = EventInvoke(program["port"], program["headers"])
+    _accept_in_door()
+    if not program["own_network"]:
+        _put_another_port_underneath(program["port"], talk)
+    door.open_gateway(Gateway(talk, invocation))
+
+
+def run(program: wire.JsonObject) -> None:
+    """Be the program: what ``python script.py`` or ``python -m module`` does. Returns when it does."""
+    sys.argv[:] = program["argv"]
+    os.chdir(program["directory"])
+    if program["module"] is not None:
+        sys.path.insert(0, program["directory"])
+        runpy.run_module(program["module"], run_name="__main__", alter_sys=True)
+        return
+    script = program["script"]
+    sys.path.insert(0, os.path.dirname(os.path.realpath(script)))
+    main = ModuleType("__main__")
+    main.__dict__.update(__file__=script, __builtins__=builtins, __cached__=None)
+    sys.modules["__main__"] = main
+    loading.run_script(script, main.__dict__)

@@ -1,0 +1,67 @@
+"""How instances of a function that is no Python code package are started and spoken to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+from ..errors import ScfUsageError
+from .code import Code
+
+__all__ = ["IMAGE_PORT", "Launch"]
+
+IMAGE_PORT: Final = 9000
+"""Where the platform expects an image's program to listen (document 56051)."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A program, and how the platform speaks to it: what ``pytest_scf_async_launcher`` gives for a runtime of its own.
+
+    The *command* is started in the *directory*, in the function's sandbox and network, and has to listen on *port*;
+    then it gets each event as ``POST /event-invoke`` with the event's JSON as the body, and answers with the result,
+    2xx for a return and anything else for an error of the user's code (430). Its first word is the path of a program.
+    """
+
+    command: Sequence[str]
+    directory: str
+    """An absolute path."""
+    environment: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
+    """Variables beside the function's own."""
+    port: int = IMAGE_PORT
+    ports: Sequence[int] = ()
+    """Ports of the test's own servers, on the machine's loopback, that the program finds on its own loopback."""
+    speaks: Literal["event-invoke", "gob"] = "event-invoke"
+    """"gob" is how the platform's Go library is spoken to."""
+    helper: str = ""
+    """The program that speaks gob."""
+    script: str | None = None
+    """The Python file that the instance runs itself, so that it is on the simulated clock."""
+    module: str | None = None
+    """The same for a module, as ``python -m`` does."""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.command, str) or not self.command or not all(isinstance(word, str) for word in self.command):
+            raise ScfUsageError(f"command={self.command!r} is not valid: it is a list of words, the program first")
+        object.__setattr__(self, "command", tuple(self.command))
+        object.__setattr__(self, "ports", tuple(self.ports))
+
+    @property
+    def free_running(self) -> bool:
+        """Whether its instances see real time, as they cannot see the simulated clock."""
+        return self.script is None and self.module is None
+
+    def moved(self, before: Code, after: Code) -> Launch:
+        """The same with what lies in the code directory of *before* in that of *after*."""
+        if before.directory == after.directory:
+            return self
+
+        def move(path: str) -> str:
+            below = path.startswith(before.directory.rstrip("/") + "/")
+            return os.path.join(after.directory, os.path.relpath(path, before.directory)) if below else path
+
+        directory = after.directory if self.directory == before.directory else move(self.directory)
+        script = None if self.script is None else move(self.script)
+        return replace(self, command=[move(word) for word in self.command], directory=directory, script=script)
