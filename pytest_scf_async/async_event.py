@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import warnings
@@ -74,8 +75,9 @@ class SignalView:
     sent_at: datetime
     received: bool
     """It reached a living process that runs the event (document 63969)."""
-    disposition: Literal["handler", "default", "ignored", "blocked", "no process", "native"]
-    """What it met; ``"native"`` is code outside Python, as ``faulthandler.register`` installs it."""
+    disposition: Literal["handler", "default", "ignored", "blocked", "no process", "native", "unknown"]
+    """What it met; ``"native"`` is code outside Python, as ``faulthandler.register`` installs it; ``"unknown"`` a
+    free-running program, whose language's runtime may catch it although the program does not listen."""
     entered_at: datetime | None
     left_at: datetime | None
     raised: str | None
@@ -92,7 +94,7 @@ class InstanceView:
     cold: bool
     """It was started for this event."""
     doing: str
-    """pending, computing, parked, held, gated, ended or frozen."""
+    """pending, computing, parked, held, gated, ended, frozen or free-running."""
     alive: bool
     reclaimed: bool
     reclaimed_because: str | None
@@ -216,7 +218,7 @@ class AsyncEvent:
 
     @property
     def doing(self) -> str:
-        """pending, computing, parked, held, gated or ended."""
+        """pending, computing, parked, held, gated, ended or free-running."""
         self._read()
         if self._event.ended:
             return str(Doing.ENDED)
@@ -284,7 +286,7 @@ class AsyncEvent:
         if already >= count:
             return self
         where = f"wait_for_log({shown}{f', count={count}' if count > 1 else ''})"
-        gate = Gate(lockstep.gates.name("log"), where)
+        gate = Gate(lockstep.gates.name("log"), where, seen=lambda: seen() >= count)
         description: wire.JsonObject = {
             "id": gate.identity,
             "at": "log",
@@ -326,7 +328,19 @@ class AsyncEvent:
             )
         return self
 
+    def _require_python(self, call: str, instead: str) -> None:
+        """Refuse what cannot be known of a program that is not run by the test's own Python."""
+        launch = self._event.function.launch
+        if launch is not None and launch.free_running:
+            raise ScfUsageError(
+                f"{call}: event {self.request_id} runs in {os.path.basename(launch.command[0])!r}, a free-running "
+                f"program, of which that cannot be known; {instead}"
+            )
+
     def _run_to_place(self, named: str) -> AsyncEvent:
+        self._require_python(
+            f"run_to({named!r})", "use run_to('init'), or wait_for_log() on a line that it writes there"
+        )
         lockstep, event = self._lockstep, self._event
         lockstep.look()
         where = f"run_to({named!r})"
@@ -362,8 +376,9 @@ class AsyncEvent:
         handled; ``GateNotReachedError``, with its log, when the event ends without it.
         """
         lockstep, event = self._lockstep, self._event
-        if event.function.hides_listening is not None:
-            raise ScfUsageError(f"wait_until_listening(): {event.function.hides_listening}")
+        self._require_python(
+            "wait_until_listening()", "have the program write a line once it listens, and use wait_for_log()"
+        )
         name = _signal_name(signum)
         lockstep.look()
         instance = event.instance

@@ -6,7 +6,7 @@ in ``ScfSettings`` is in FROM_SETTINGS too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from enum import Enum
 from typing import Any, Final
@@ -14,7 +14,7 @@ from typing import Any, Final
 from .errors import hidden_from_users
 from .instances.code import resolve_before_init
 from .instances.layers import layer_paths, mounted_directories
-from .model import FunctionConfiguration, function_configuration
+from .model import RUNTIMES, FunctionConfiguration, function_configuration
 from .settings import ScfSettings
 
 __all__ = ["UNCHANGED", "Unchanged", "changed_configuration", "first_configuration", "looked_up"]
@@ -60,14 +60,18 @@ def looked_up(given: Mapping[str, Any], lookup: tuple[str, ...], source: str) ->
     return found
 
 
-def first_configuration(settings: ScfSettings, given: Mapping[str, Any], source: str) -> FunctionConfiguration:
+def first_configuration(
+    settings: ScfSettings, given: Mapping[str, Any], source: str, runnable: Sequence[str]
+) -> FunctionConfiguration:
     """The configuration of a function that is deployed with *given*, where None stands for "as the settings say".
 
-    *source* says where *given* came from. Raises ``ScfUsageError`` with the value, its source, and what is valid.
+    *source* says where *given* came from; *runnable* are the runtimes that can be had. Raises ``ScfUsageError`` with the
+    value, its source, and what is valid.
     """
     values = {name: getattr(settings, name) for name in FROM_SETTINGS}
     sources = {name: settings.source(name) for name in FROM_SETTINGS}
-    return _configuration(settings, values, sources, {k: v for k, v in given.items() if v is not None}, source)
+    given = {name: value for name, value in given.items() if value is not None}
+    return _configuration(settings, {**values, "runnable": runnable}, sources, given, source)
 
 
 def changed_configuration(
@@ -79,7 +83,7 @@ def changed_configuration(
     """
     values = {each.name: getattr(before, each.name) for each in fields(before) if each.name != "sources"}
     changed = {name: value for name, value in given.items() if value is not UNCHANGED}
-    return _configuration(settings, values, before.sources, changed, source)
+    return _configuration(settings, {**values, "runnable": RUNTIMES}, before.sources, changed, source)
 
 
 def _configuration(

@@ -38,16 +38,23 @@ from .errors import (
 from .function import Function
 from .instances import measured, wire
 from .instances.calls import Call
-from .instances.code import Copy, resolve, resolve_again
+from .instances.code import Code, Copy, resolve, resolve_again
 from .instances.event import Event, FunctionVersion
+from .instances.image import image
+from .instances.launch import IMAGE_PORT, Launch
 from .instances.lockstep import Lockstep
 from .instances.pool import Pool
 from .instances.sandbox import Sandboxes
 from .instances.termination import terminate
 from .instances.zygote import bury_shared_zygote, require_linux
 from .model import (
+    DEFAULT_IMAGE_INIT_TIMEOUT,
+    GO_RUNTIME,
+    IMAGE_RUNTIME,
     LATEST,
+    PYTHON_RUNTIMES,
     RETENTION_US,
+    RUNTIMES,
     EventRecord,
     Fact,
     LogLine,
@@ -156,12 +163,15 @@ class ScfRuntime:
         timeouts of such waits are simulated.
         Raises ``ScfUsageError`` with the value, where it came from, and what is valid.
         """
-        resolved = resolve(code, handler, self._lookup, self._scratch)
+        kind = runtime if runtime is not None else self.settings.runtime
+        if kind in (*PYTHON_RUNTIMES, IMAGE_RUNTIME) or kind not in RUNTIMES:  # the latter two are refused below
+            resolved, launch = resolve(code, handler, self._lookup, self._scratch), None
+            handler = resolved.handler
+        else:
+            resolved, launch, handler = self._program_of(kind, code, handler)
         given = {
-            "name": self._free_name(resolved.stem, namespace or self.settings.namespace) if name is None else name,
-            "handler": resolved.handler,
+            "handler": handler,
             "runtime": runtime,
-            "namespace": namespace,
             "timeout": timeout,
             "init_timeout": init_timeout,
             "memory": memory,
@@ -177,17 +187,96 @@ class ScfRuntime:
             "background": background,
             "idle_ok": idle_ok,
         }
+        return self._deploy(name, namespace, resolved, launch, given)
+
+    @keywords_named("deploy_image(...)")
+    def deploy_image(
+        self,
+        command: Sequence[str | os.PathLike[str]],
+        *,
+        cwd: str | os.PathLike[str] | None = None,
+        port: int = IMAGE_PORT,
+        ports: Sequence[int] = (),
+        name: str | None = None,
+        namespace: str | None = None,
+        timeout: float | timedelta | None = None,
+        init_timeout: float | timedelta | None = None,
+        memory: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        async_run: bool | None = None,
+        trace: bool | None = None,
+        max_instances: int | None = None,
+        mounts: Sequence[str | os.PathLike[str] | tuple[str | os.PathLike[str], str | os.PathLike[str]]] = (),
+        network: Literal["loopback", "all"] | None = None,
+        before_init: str | Callable[..., object] | None = None,
+        before_init_args: Mapping[str, Json] | Sequence[Json] | None = None,
+        background: Sequence[str] = (),
+        idle_ok: Sequence[str] = (),
+    ) -> Function:
+        """Make an image function (document 56051) of *command*: the program that the image starts, and its arguments.
+
+        No container engine is needed: each instance starts the program in a sandbox of its own, in the directory *cwd*
+        (the image's working directory; relative ones are looked up as code is). The program has to listen on *port*,
+        on all addresses; each event is a ``POST /event-invoke`` whose body is the payload, and what it answers is the
+        result: 2xx, otherwise the event ends with 430. A network of its own has nothing in it but a loopback; *ports*
+        are those of the test's servers that the program finds there at ``127.0.0.1``.
+
+        A program that the test's own Python can run (``["python", "app.py"]``, ``["python", "-m", "flask", "run"]``,
+        a script of an installed package) is on the simulated clock. Every other is free-running: it sees real time,
+        and a ``ScfAsyncWarning`` says so. An image has 90 simulated seconds to start unless *init_timeout* is given,
+        and 30 to listen (446). The other keywords are those of `deploy`; *before_init* needs the simulated clock.
+        Raises ``ScfUsageError`` with the value, where it came from, and what is valid.
+        """
+        made = image(command, None if cwd is None else os.fspath(cwd), self._lookup, port, ports)
+        if made.why_free_running is not None:
+            if before_init is not None:
+                raise ScfUsageError(
+                    f"before_init={before_init!r} ({self._deploy_source}) is called in the process of a Python program, "
+                    f"and {made.why_free_running}"
+                )
+            _say_free_running(made.why_free_running)
+        default = self.settings.source("init_timeout") == "default" and init_timeout is None
+        given = {
+            "handler": IMAGE_RUNTIME,
+            "runtime": IMAGE_RUNTIME,
+            "timeout": timeout,
+            "init_timeout": DEFAULT_IMAGE_INIT_TIMEOUT if default else init_timeout,
+            "memory": memory,
+            "environment": environment,
+            "async_run": async_run,
+            "trace": trace,
+            "max_instances": max_instances,
+            "layers": (),
+            "mounts": mounts,
+            "network": network,
+            "before_init": before_init,
+            "before_init_args": before_init_args,
+            "background": background,
+            "idle_ok": idle_ok,
+        }
+        return self._deploy(name, namespace, made.code, made.launch, given)
+
+    def _deploy(
+        self, name: str | None, namespace: str | None, code: Code, launch: Launch | None, given: dict[str, Any]
+    ) -> Function:
+        given["name"] = self._free_name(code.stem, namespace or self.settings.namespace) if name is None else name
+        given["namespace"] = namespace
         given = looked_up(given, self._lookup, self._deploy_source)
-        configuration = first_configuration(self.settings, given, self._deploy_source)
+        runnable = RUNTIMES if launch is not None else (*PYTHON_RUNTIMES, GO_RUNTIME)
+        configuration = first_configuration(self.settings, given, self._deploy_source, runnable)
         key = (configuration.namespace, configuration.name)
         if key in self._functions:
             raise ScfUsageError(
                 f"name={name!r} ({self._deploy_source}) is taken: a function of that name is deployed in the namespace "
                 f"{configuration.namespace!r}; give another name, or delete() that one"
             )
-        function = Function(self, FunctionVersion(configuration, resolved, LATEST))
+        function = Function(self, FunctionVersion(configuration, code, LATEST, launch=launch))
         self._functions[key] = function
         return function
+
+    def _program_of(self, runtime: str, code: object, handler: str | None) -> tuple[Code, Launch, str]:
+        """The program of a function whose *runtime* is not Python's."""
+        raise ScfUsageError(f"runtime={runtime!r}: not yet")
 
     def _free_name(self, stem: str, namespace: str) -> str:
         number = 1
@@ -474,11 +563,16 @@ class ScfRuntime:
             versions = function._versions
             before = versions.latest
             resolved = before.code
+            if before.launch is not None and (code is not None or handler is not None):
+                raise ScfUsageError(
+                    f"update(...) changes the code of Python functions, and {function.name!r} is a "
+                    f"{before.configuration.runtime} function: delete() it and deploy the other"
+                )
             if code is not None or handler is not None:
                 resolved = resolve_again(before.code, code, handler, self._lookup, self._scratch)
                 given = {**given, "handler": resolved.handler}
             configuration = changed_configuration(self.settings, before.configuration, given, source)
-            versions.latest = FunctionVersion(configuration, resolved, LATEST)
+            versions.latest = FunctionVersion(configuration, resolved, LATEST, launch=before.launch)
             self._pool.retire(before, "function updated")
             for version in versions.published:
                 version.configuration = replace(
@@ -492,7 +586,9 @@ class ScfRuntime:
             latest = function._versions.latest
             copy = Copy(latest.code, self._scratch())
             return function._versions.publish(
-                lambda number: FunctionVersion(latest.configuration, latest.code, number, description, copy)
+                lambda number: FunctionVersion(
+                    latest.configuration, latest.code, number, description, copy, launch=latest.launch
+                )
             )
 
     def _delete(self, function: Function, qualifier: str | None) -> None:
@@ -572,6 +668,22 @@ class _Ways:
         from .running import running  # noqa: PLC0415
 
         return running(self._lockstep, rate)
+
+
+_told_free_running: set[str] = set()
+"""What a warning of this process has said."""
+
+
+def _say_free_running(why: str) -> None:
+    """Once for each program."""
+    if why not in _told_free_running:
+        _told_free_running.add(why)
+        warnings.warn(
+            f"{why}: its instances are free-running, they see real time, and what they wait for takes as long as it "
+            "takes",
+            ScfAsyncWarning,
+            stacklevel=4,
+        )
 
 
 _open: weakref.WeakSet[ScfRuntime] = weakref.WeakSet()

@@ -38,7 +38,11 @@ def what_instances_do(lockstep: Lockstep) -> str:
                 lines += ["  " + line for line in thread.lines]
                 peers += thread.real_wait.peers if thread.real_wait is not None else ()
             peers = [peer for peer in peers if peer not in event.function.configuration.idle_ok]
-        if doing is Doing.COMPUTING:
+        if doing is Doing.FREE_RUNNING:
+            program = "" if event.function.launch is None else event.function.launch.command[0]
+            lines.append(f"  {program} sees real time: what it does there cannot be seen from outside")
+            advice.append("scf_clock.advance(seconds) brings its timeout on at once, terminate() ends it")
+        elif doing is Doing.COMPUTING:
             advice.append("scf_clock.advance(seconds) brings its timeout on, terminate() ends it")
         elif doing is Doing.HELD and instance.children.holding:
             named = ", ".join(dict.fromkeys(repr(child.name) for child in instance.children.holding if child.name))

@@ -39,9 +39,7 @@ class Image:
     """Why it cannot be on the simulated clock; None: it is."""
 
 
-def image(
-    command: object, directory: str | None, lookup: tuple[str, ...], port: object, ports: object
-) -> Image:
+def image(command: object, directory: str | None, lookup: tuple[str, ...], port: object, ports: object) -> Image:
     """What ``deploy_image(command=, cwd=, port=, ports=)`` means; ``ScfUsageError`` with the value and what is valid."""
     if isinstance(command, (str, bytes)) or not isinstance(command, Sequence):
         raise ScfUsageError(f"command={command!r} is not valid: it is a list of words, as in {COMMAND_FORM}")
@@ -81,7 +79,7 @@ def _directory(given: str | None, lookup: tuple[str, ...]) -> str:
 
 
 def _port(name: str, value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 65_536:  # noqa: PLR2004
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 65_536:
         raise ScfUsageError(f"{name}={value!r} is not valid: a port is a whole number from 1 to 65535")
     return value
 
@@ -159,7 +157,7 @@ def _interpreter_of(path: str) -> str | None:
     if not first.startswith(b"#!"):
         return None
     words = os.fsdecode(first[2:]).split()
-    if words[:1] == ["/usr/bin/env"] and len(words) == 2:  # noqa: PLR2004
+    if words[:1] == ["/usr/bin/env"] and len(words) == 2:
         return sys.executable if words[1] in ("python", "python3", *_own_names()) else None
     return words[0] if len(words) == 1 else None
 

@@ -296,7 +296,6 @@ class Pool:
             **configuration.environment,
         }
 
-
     def _environment_of_image(self, function: FunctionVersion, sandbox: Sandbox) -> dict[str, str]:
         """What an image's program finds (document 56051): beside that, what the image itself would set."""
         configuration = function.configuration

@@ -7,7 +7,6 @@ server, the test and the instance may all wait for each other.
 from __future__ import annotations
 
 import array
-
 import selectors
 import socket
 import threading
@@ -168,5 +167,3 @@ class Relays:
             self._connections.pop(each, None)
             self._want(each, 0)
             each.close()
-
-

@@ -74,7 +74,9 @@ def _send_sigterm(lockstep: Lockstep, event: Event) -> Callable[[], bool]:
 
     if state.blocked:  # first: a thread may take it with sigwait() even where it is ignored
         event.signal_sent("blocked")
-        instance.turn = not (instance.overrun or instance.free_running)  # until a thread of it that waits for the signal has been woken
+        instance.turn = not (
+            instance.overrun or instance.free_running
+        )  # until a thread of it that waits for the signal has been woken
         answered = settled
     elif state.ignored:
         event.signal_sent("ignored")

@@ -21,7 +21,8 @@ STACKS_LIMIT = 1.0
 STILL_SECONDS = 0.01
 """Real seconds in which a thread that waits has not run."""
 STILL_LIMIT = 0.1
-_DOOR = os.path.join(OWN_CODE, "instances", "bootstrap", "door.py")
+_ROOMS = {os.path.join(OWN_CODE, "instances", "bootstrap", f"{room}.py") for room in ("door", "standing")}
+"""Where a thread stands that is parked."""
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 _PEER = re.compile(r"a connection to (\S+?:\d+)")
 _HEAD = re.compile(r"(?:Current t|T)hread 0x(?P<ident>[0-9a-f]+).*\(most recent call first\):\s*")
@@ -108,7 +109,7 @@ def _told(known: tuple[int, str, str] | None, frames: list[re.Match[str]], waits
     native, name, held = known or (0, "", "")
     whose = repr(name) if name else f"of {of_user[-1]['name']}()" if of_user else "of a library"
     ours = itertools.takewhile(lambda frame: frame["file"].startswith(OWN_CODE), frames)
-    parked = any(frame["file"] == _DOOR for frame in ours)
+    parked = any(frame["file"] in _ROOMS for frame in ours)
     wait = waits.get(native)
     if parked:
         wait = KernelWait(held, tuple(_PEER.findall(held))) if held else None

@@ -13,20 +13,18 @@ import resource
 import select
 import signal
 import socket
-import time
+
 from typing import Any, NoReturn, Protocol
 
 from .. import wire
-from . import linux
+from . import clocks, linux
 from .door import door
+from .waits import real_poll
 
 READY_LOOK_MS = 5
 """Real milliseconds between two looks whether the program listens."""
 EXIT_LIMIT_MS = 5_000
 """Real milliseconds within which a program ends that has hung up in the middle of an event."""
-
-_real_monotonic = time.monotonic
-_real_poll: Any = getattr(select, "poll", None)
 
 
 class Talk(Protocol):
@@ -58,7 +56,7 @@ class Agent:
         """Deal with what comes from the harness and from the program, until one of them ends."""
         self._take(door.heard)
         while True:
-            poller = _real_poll()
+            poller = real_poll()
             poller.register(self._channel.fileno(), select.POLLIN)
             if self._pidfd >= 0:
                 poller.register(self._pidfd, select.POLLIN)
@@ -118,16 +116,18 @@ class Agent:
             self._answer(answer)
 
     def _initialised(self, fact: str | None, trace: str) -> None:
-        self._send(wire.INIT_DONE, {"fact": fact, "trace": trace, "rss": self._peak_rss(), "at": _real_monotonic()})
+        self._send(
+            wire.INIT_DONE, {"fact": fact, "trace": trace, "rss": self._peak_rss(), "at": clocks.real_monotonic()}
+        )
 
     def _answer(self, answer: wire.JsonObject) -> None:
         if answer["fact"] == "BROKEN":
-            poller = _real_poll()
+            poller = real_poll()
             poller.register(self._pidfd, select.POLLIN)
             if poller.poll(EXIT_LIMIT_MS):
                 self._end_as_program()
             answer = {"fact": "RAISED", "trace": answer["why"]}
-        self._send(wire.RESULT, {**answer, "rss": self._peak_rss(), "at": _real_monotonic()})
+        self._send(wire.RESULT, {**answer, "rss": self._peak_rss(), "at": clocks.real_monotonic()})
 
     def _send(self, kind: int, body: wire.JsonObject) -> None:
         if kind in wire.MARKED:
@@ -197,7 +197,7 @@ class Agent:
     def _end_as_program(self) -> NoReturn:
         """The program has ended: say when, and end in the same way."""
         _, status = os.waitpid(self._pid, 0)
-        self._send(wire.PROGRAM, {"pid": 0, "at": _real_monotonic()})
+        self._send(wire.PROGRAM, {"pid": 0, "at": clocks.real_monotonic()})
         if os.WIFSIGNALED(status):
             number = os.WTERMSIG(status)
             resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))

@@ -148,7 +148,7 @@ def _put_another_port_underneath(port: int, talk: EventInvoke) -> None:
         known = isinstance(name, tuple) and len(name) > 1 and underneath.get((self.family, name[1]))
         return known or name
 
-    socket.socket.bind = bind  # type: ignore[method-assign, assignment]
+    socket.socket.bind = bind  # type: ignore[method-assign]
     socket.socket.getsockname = getsockname  # type: ignore[method-assign]
 
 
