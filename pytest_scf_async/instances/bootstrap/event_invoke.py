@@ -214,4 +214,4 @@ def _as_json(text: str) -> str:
         json.loads(text)
     except ValueError:
         return json.dumps(text, ensure_ascii=False)
-    return text
+    return text.strip()
