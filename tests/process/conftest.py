@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ HANDLERS = Path(__file__).parent / "handlers"
 
 MakeRuntime = Callable[..., ScfRuntime]
 Deploy = Callable[..., Function]
+DeployImage = Callable[..., Function]
 
 
 @pytest.fixture
@@ -79,5 +80,24 @@ def deploy(request: pytest.FixtureRequest, tmp_path: Path) -> Deploy:
         (directory / "index.py").write_text(textwrap.dedent(source), encoding="utf-8")
         target = request.getfixturevalue("runtime") if to is None else to
         return target.deploy(f"{directory}/index.py:main_handler", **options)
+
+    return write_and_deploy
+
+
+@pytest.fixture
+def deploy_image(request: pytest.FixtureRequest, tmp_path: Path) -> DeployImage:
+    """Deploy the text of an image's program as ``app.py``; keywords are those of ``ScfRuntime.deploy_image``."""
+    written = 0
+
+    def write_and_deploy(
+        source: str, *, to: ScfRuntime | None = None, command: Sequence[str] = ("python", "app.py"), **options: Any
+    ) -> Function:
+        nonlocal written
+        written += 1
+        directory = tmp_path / f"image{written}"
+        directory.mkdir()
+        (directory / "app.py").write_text(textwrap.dedent(source), encoding="utf-8")
+        target = request.getfixturevalue("runtime") if to is None else to
+        return target.deploy_image(list(command), cwd=directory, **options)
 
     return write_and_deploy

@@ -27,6 +27,7 @@ RESULT_LIMIT = 6 * 1024 * 1024
 SHOWN_BYTES = 2000
 """As much of an answer that is an error is told."""
 READ_BYTES = 1 << 18
+HEAD_LIMIT = 1 << 16
 LOOPBACK_MS = 1_000
 """Real milliseconds in which the kernel has answered for a port of the loopback; it takes some µs."""
 
@@ -160,20 +161,37 @@ def _headers(invocation: wire.JsonObject) -> wire.JsonObject:
 
 
 def _is_complete(heard: bytearray, eof: bool) -> bool:
-    head, separator, _ = bytes(heard[:65536]).partition(b"\r\n\r\n")
-    if eof or not separator:
+    head_bytes = heard.find(b"\r\n\r\n", 0, HEAD_LIMIT)
+    if eof or head_bytes < 0:
         return eof
-    fields = head.lower().split(b"\r\n")
-    if fields[0].split(b" ")[1:2] == [b"100"]:
-        del heard[: len(head) + len(separator)]
+    fields = bytes(heard[:head_bytes]).lower().split(b"\r\n")
+    body = head_bytes + 4
+    status = fields[0].split(b" ")[1:2]
+    if status == [b"100"]:
+        del heard[:body]
         return _is_complete(heard, eof)
     for field in fields[1:]:
         name, _, value = field.partition(b":")
         if name == b"content-length" and value.strip().isdigit():
-            return len(heard) >= len(head) + len(separator) + int(value)
+            return len(heard) >= body + int(value)
         if name == b"transfer-encoding" and b"chunked" in value:
-            return heard.endswith(b"0\r\n\r\n")
-    return fields[0].split(b" ")[1:2] in ([b"204"], [b"304"])
+            return _are_all_chunks(heard, body)
+    return status in ([b"204"], [b"304"])
+
+
+def _are_all_chunks(heard: bytearray, at: int) -> bool:
+    """Whether the last chunk has come, and what follows it, of a body that begins *at* there."""
+    while True:
+        end = heard.find(b"\r\n", at)
+        if end < 0:
+            return False
+        try:
+            size = int(bytes(heard[at:end]).partition(b";")[0], 16)
+        except ValueError:
+            return True  # it is told what is wrong with it
+        if size == 0:
+            return heard.startswith(b"\r\n", end + 2) or heard.find(b"\r\n\r\n", end) >= 0
+        at = end + 2 + size + 2
 
 
 class _Heard:
@@ -209,9 +227,13 @@ def _result_of(data: bytes) -> wire.JsonObject:
 
 
 def _as_json(text: str) -> str:
-    """The body as the return value: JSON as it is, any other text as a JSON string."""
+    """The body as the return value: JSON as it is, on one line; any other text as a JSON string."""
     try:
-        json.loads(text)
+        json.loads(text, parse_constant=_refuse_constant)
     except ValueError:
         return json.dumps(text, ensure_ascii=False)
-    return text.strip()
+    return " ".join(text.split("\n")).strip()  # a string of JSON has no line break
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")  # NaN and Infinity, which Python would take

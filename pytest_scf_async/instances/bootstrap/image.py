@@ -79,12 +79,16 @@ class Gateway:
 
     def _expect_idle(self) -> None:
         """A server that hears nothing more on this connection does not hold the clock."""
+        global _platform
         if self._talk.client is not None:
-            multiplexed.idle_peers = _peers | {multiplexed.shown(self._talk.client)}
+            _platform = multiplexed.shown(self._talk.client)
+            multiplexed.idle_peers = _peers | {_platform}
 
 
 _peers: frozenset[str] = frozenset()
 """The function's own ``idle_ok``."""
+_platform = ""
+"""Where the program finds the connection to come from over which it has got its event."""
 
 
 def peak_rss() -> int:
@@ -122,6 +126,58 @@ def _accept_in_door() -> None:
         return real(self)
 
     socket.socket._accept = accept  # type: ignore[attr-defined]
+
+
+def _send_in_door() -> None:
+    """Let a ``send`` for which there is no room be a wait of the door, which has the platform's side read."""
+    real_send, real_sendall = _socket.socket.send, _socket.socket.sendall
+
+    def send(self: Any, data: Any, flags: int = 0, /) -> int:
+        if not _is_to_platform(self):
+            return real_send(self, data, flags)
+        while True:
+            _wait_for_room(self)
+            try:
+                return real_send(self, data, flags | socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                continue  # there was some room, and another thread has it
+
+    def sendall(self: Any, data: Any, flags: int = 0, /) -> None:
+        if not _is_to_platform(self):
+            real_sendall(self, data, flags)
+            return
+        with memoryview(data) as view, view.cast("B") as rest:
+            sent = 0
+            while sent < len(rest):
+                sent += send(self, rest[sent:], flags)
+
+    socket.socket.send = send  # type: ignore[method-assign, assignment]
+    socket.socket.sendall = sendall  # type: ignore[method-assign, assignment]
+
+
+def _is_to_platform(connection: Any) -> bool:
+    """Whether a ``send`` on *connection* blocks, and the event that runs came over it."""
+    if not door.active or connection.gettimeout() == 0 or connection.family not in (socket.AF_INET, socket.AF_INET6):
+        return False
+    try:
+        return multiplexed.shown(connection.getpeername()) == _platform
+    except OSError:
+        return False
+
+
+def _wait_for_room(connection: Any) -> None:
+    watched = real_poll()
+    fd = connection.fileno()
+    watched.register(fd, select.POLLOUT)
+
+    def has_room() -> bool:
+        return bool(watched.poll(0))
+
+    def prepare() -> tuple[Watch, list[str]]:
+        return Watch({fd: select.POLLOUT}, has_room), []
+
+    if not has_room() and not multiplexed.wait(has_room, connection.gettimeout(), "send", prepare, []):
+        raise TimeoutError("timed out")
 
 
 def _put_another_port_underneath(port: int, talk: EventInvoke) -> None:
@@ -163,6 +219,7 @@ def open_gateway(program: wire.JsonObject, invocation: wire.JsonObject) -> None:
         idle.install(())
     talk = EventInvoke(program["port"], program["headers"])
     _accept_in_door()
+    _send_in_door()
     if not program["own_network"]:
         _put_another_port_underneath(program["port"], talk)
     door.open_gateway(Gateway(talk, invocation))
