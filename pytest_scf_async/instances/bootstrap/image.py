@@ -7,6 +7,7 @@ listens by now, or has answered. No thread of ours is needed for that.
 
 from __future__ import annotations
 
+import _socket
 import builtins
 import os
 import runpy
