@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import textwrap
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from image_support import free_port
 from process_support import START, eventually, spare_pid
 
+from pytest_scf_async.errors import ScfAsyncWarning
 from pytest_scf_async.function import Function
 from pytest_scf_async.instances import procfs
 from pytest_scf_async.instances.zygote import shared_zygote
@@ -101,3 +104,21 @@ def deploy_image(request: pytest.FixtureRequest, tmp_path: Path) -> DeployImage:
         return target.deploy_image(list(command), cwd=directory, **options)
 
     return write_and_deploy
+
+
+@pytest.fixture
+def deploy_free(deploy_image: DeployImage) -> DeployImage:
+    """Deploy the text of a Python program so that it is free-running: it cannot see the simulated clock.
+
+    It listens on a port of its own: without namespaces it shares the machine's with every other test. ``9000`` in its
+    text becomes that.
+    """
+
+    def deploy(source: str, **options: Any) -> Function:
+        port = free_port()
+        given = {"command": ("python", "-I", "app.py"), "port": port, **options}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ScfAsyncWarning)  # that it is free-running: said once in a process
+            return deploy_image(source.replace("9000", str(port)), **given)
+
+    return deploy
