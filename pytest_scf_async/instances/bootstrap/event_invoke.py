@@ -12,6 +12,7 @@ import io
 import json
 import select
 import socket
+import struct
 from collections.abc import Mapping
 
 from .. import wire
@@ -30,6 +31,15 @@ READ_BYTES = 1 << 18
 HEAD_LIMIT = 1 << 16
 LOOPBACK_MS = 1_000
 """Real milliseconds in which the kernel has answered for a port of the loopback; it takes some µs."""
+
+
+_COUNT, _TWO_COUNTS = struct.Struct("=Q"), struct.Struct("=QQ")
+_UNACKED, _BYTES_RECEIVED, _BYTES_SENT, _INFO_BYTES = 24, 128, 200, 216
+"""Where ``struct tcp_info`` has what was not acknowledged, received, and sent (followed by what was sent again)."""
+
+
+def _tcp_info(connection: _socket.socket) -> bytes:
+    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_BYTES)
 
 
 class EventInvoke:
@@ -99,6 +109,29 @@ class EventInvoke:
         self._eof = False
         self._send()
         return True
+
+    def await_arrival(self) -> None:
+        """Until the kernel has brought the program what was sent: on a busy machine it takes its time."""
+        for _ in range(LOOPBACK_MS):
+            if self._connection is None or not int.from_bytes(_tcp_info(self._connection)[_UNACKED:][:4], "little"):
+                return
+            real_poll().poll(1)
+
+    def await_what_was_said(self, program: _socket.socket | None) -> None:
+        """Until all is there that was sent from *program*, the other end of the connection; None: it is closed."""
+        if self._connection is None:
+            return
+        if program is not None:
+            sent, again = _TWO_COUNTS.unpack_from(_tcp_info(program).ljust(_INFO_BYTES, b"\0"), _BYTES_SENT)
+            for _ in range(LOOPBACK_MS):
+                (received,) = _COUNT.unpack_from(_tcp_info(self._connection), _BYTES_RECEIVED)
+                if received >= sent - again:
+                    return
+                real_poll().poll(1)
+            return
+        poller = real_poll()
+        poller.register(self._connection.fileno(), select.POLLRDHUP)
+        poller.poll(LOOPBACK_MS)
 
     def hear(self) -> wire.JsonObject | None:
         """The body of a RESULT once the answer is complete; nothing before."""

@@ -37,11 +37,13 @@ class Gateway:
         self._talk = talk
         self._invocation: wire.JsonObject | None = invocation
         """The first event, until the program listens."""
+        self._end: tuple[int, int] | None = None
+        """The program's end of the connection, once it has accepted it: its descriptor and inode."""
 
     def begin(self, invocation: wire.JsonObject) -> None:
         """The next event on the warm instance."""
         if self._talk.ask(invocation):
-            self._expect_idle()
+            self._has_asked()
         else:
             self._answer({"fact": "PORT_NOT_BOUND", "trace": "the program listens on its port no more"})
 
@@ -50,6 +52,9 @@ class Gateway:
         if self._invocation is not None and not self._is_listening(self._invocation):
             return
         answer = self._talk.hear()
+        if answer is None and self._invocation is None:
+            self._await_what_was_said()
+            answer = self._talk.hear()
         if answer is not None and answer["fact"] == "BROKEN":
             answer = {"fact": "RAISED", "trace": answer["why"]}
         if answer is not None:
@@ -75,15 +80,56 @@ class Gateway:
         if fact is not None:
             return False
         self._talk.ask(invocation)
-        self._expect_idle()
+        self._has_asked()
         return True
 
-    def _expect_idle(self) -> None:
-        """A server that hears nothing more on this connection does not hold the clock."""
+    def _has_asked(self) -> None:
+        """The event is on its way. A server that hears nothing more on this connection does not hold the clock."""
         global _platform
         if self._talk.client is not None:
             _platform = multiplexed.shown(self._talk.client)
             multiplexed.idle_peers = _peers | {_platform}
+        self._end = None
+        self._talk.await_arrival()
+
+    def _await_what_was_said(self) -> None:
+        """What the program has sent, or that it has hung up, may be on its way: time does not pass it."""
+        if self._end is None:
+            self._end = self._find_end()
+            if self._end is None:
+                return  # it has not accepted the connection, or another process did
+        fd, inode = self._end
+        try:
+            found = os.fstat(fd).st_ino == inode
+        except OSError:
+            found = False
+        if not found:
+            self._end = self._find_end()  # it has another by now, or none
+        if self._end is None:
+            self._talk.await_what_was_said(None)
+            return
+        borrowed = multiplexed.borrow(self._end[0])
+        try:
+            self._talk.await_what_was_said(borrowed)
+        finally:
+            borrowed.detach()
+
+    def _find_end(self) -> tuple[int, int] | None:
+        for name in os.listdir("/proc/self/fd"):
+            try:
+                if not os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
+                    continue
+                borrowed = multiplexed.borrow(int(name))
+            except OSError:
+                continue
+            try:
+                if borrowed.type == socket.SOCK_STREAM and multiplexed.shown(borrowed.getpeername()) == _platform:
+                    return int(name), os.fstat(int(name)).st_ino
+            except (OSError, ValueError):
+                continue
+            finally:
+                borrowed.detach()
+        return None
 
 
 _peers: frozenset[str] = frozenset()
