@@ -45,11 +45,13 @@ def _tcp_info(connection: _socket.socket) -> bytes:
 class EventInvoke:
     """The connections to one program, one for each event."""
 
-    def __init__(self, port: int, headers: Mapping[str, str]) -> None:
+    def __init__(self, port: int, headers: Mapping[str, str], client_port: int = 0) -> None:
+        """*client_port* is where the first connection comes from, the next one from the next; 0: from any."""
         self.shown_port = port
         self.address = OUTSIDE, port
         self.client: tuple[str, int] | None = None
         """This end of the connection that is open."""
+        self._client_port = client_port
         self._headers = headers
         """What each request has beside the headers of its event."""
         self._connection: _socket.socket | None = None
@@ -66,21 +68,24 @@ class EventInvoke:
     def is_ready(self) -> bool:
         """Whether the program listens; the connection that found this out serves the next event."""
         if self._connection is None:
-            self._connection = self._connect(self.address)
+            self._connection = self._connect(self.address, self._client_port)
+            if self._connection is not None and self._client_port:
+                self._client_port += 1
         return self._connection is not None
 
     def only_localhost(self) -> bool:
         """Whether it listens where nobody but itself can reach it."""
-        found = self._connect((LOCALHOST, self.address[1]))
+        before, found = self.client, self._connect((LOCALHOST, self.address[1]))
+        self.client = before
         if found is not None:
             found.close()
         return found is not None
 
-    def _connect(self, address: tuple[str, int]) -> _socket.socket | None:
+    def _connect(self, address: tuple[str, int], client_port: int = 0) -> _socket.socket | None:
         made = _socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             made.setblocking(False)
-            made.bind((CLIENT, 0))
+            _bind(made, client_port)
             error = made.connect_ex(address)
             if error == errno.EINPROGRESS:
                 poller = real_poll()
@@ -117,21 +122,24 @@ class EventInvoke:
                 return
             real_poll().poll(1)
 
-    def await_what_was_said(self, program: _socket.socket | None) -> None:
-        """Until all is there that was sent from *program*, the other end of the connection; None: it is closed."""
+    def await_what_was_said(self, program: _socket.socket | None) -> bool:
+        """Until all is there that was sent from *program*, the other end of the connection; whether it came.
+
+        None: the other end has been closed, and that is what comes last.
+        """
         if self._connection is None:
-            return
-        if program is not None:
-            sent, again = _TWO_COUNTS.unpack_from(_tcp_info(program).ljust(_INFO_BYTES, b"\0"), _BYTES_SENT)
-            for _ in range(LOOPBACK_MS):
-                (received,) = _COUNT.unpack_from(_tcp_info(self._connection), _BYTES_RECEIVED)
-                if received >= sent - again:
-                    return
-                real_poll().poll(1)
-            return
-        poller = real_poll()
-        poller.register(self._connection.fileno(), select.POLLRDHUP)
-        poller.poll(LOOPBACK_MS)
+            return True
+        if program is None:
+            poller = real_poll()
+            poller.register(self._connection.fileno(), select.POLLRDHUP)
+            return bool(poller.poll(LOOPBACK_MS))
+        sent, again = _TWO_COUNTS.unpack_from(_tcp_info(program).ljust(_INFO_BYTES, b"\0"), _BYTES_SENT)
+        for _ in range(LOOPBACK_MS):
+            (received,) = _COUNT.unpack_from(_tcp_info(self._connection), _BYTES_RECEIVED)
+            if received >= sent - again:
+                return True
+            real_poll().poll(1)
+        return False
 
     def hear(self) -> wire.JsonObject | None:
         """The body of a RESULT once the answer is complete; nothing before."""
@@ -174,6 +182,17 @@ class EventInvoke:
             self._eof = not data
             self._heard += data
         return self._eof or len(self._heard) > before
+
+
+def _bind(made: _socket.socket, client_port: int) -> None:
+    if client_port:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            made.bind((CLIENT, client_port))
+            return
+        except OSError:
+            pass  # somebody of this machine's network has it
+    made.bind((CLIENT, 0))
 
 
 def _headers(invocation: wire.JsonObject) -> wire.JsonObject:

@@ -23,6 +23,8 @@ from .door import door
 from .event_invoke import LOCALHOST, EventInvoke
 from .waits import Watch, real_poll
 
+CLIENT_PORT = 50_000
+"""The port that the first event comes from; programs write it to their logs, which are the same in every run."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 ONLY_LOCALHOST = (
     "the program listens on {host}:{port} only, where the platform cannot reach it: it has to listen on 0.0.0.0:{port} "
@@ -38,7 +40,7 @@ class Gateway:
         self._invocation: wire.JsonObject | None = invocation
         """The first event, until the program listens."""
         self._end: tuple[int, int] | None = None
-        """The program's end of the connection, once it has accepted it: its descriptor and inode."""
+        """The program's end of the connection, once it has accepted that: the descriptor and its inode."""
 
     def begin(self, invocation: wire.JsonObject) -> None:
         """The next event on the warm instance."""
@@ -47,18 +49,20 @@ class Gateway:
         else:
             self._answer({"fact": "PORT_NOT_BOUND", "trace": "the program listens on its port no more"})
 
-    def look(self) -> None:
-        """All threads wait: see how far the program is."""
+    def look(self) -> bool:
+        """All threads wait: see how far the program is; whether its event has ended with that."""
         if self._invocation is not None and not self._is_listening(self._invocation):
-            return
+            return False
         answer = self._talk.hear()
         if answer is None and self._invocation is None:
             self._await_what_was_said()
             answer = self._talk.hear()
         if answer is not None and answer["fact"] == "BROKEN":
             answer = {"fact": "RAISED", "trace": answer["why"]}
-        if answer is not None:
-            self._answer(answer)
+        if answer is None:
+            return False
+        self._answer(answer)
+        return True
 
     def _answer(self, answer: wire.JsonObject) -> None:
         door.end_event()
@@ -92,44 +96,29 @@ class Gateway:
         self._end = None
         self._talk.await_arrival()
 
+    def accepted(self, fd: int, address: Any) -> None:
+        """The program has accepted a connection from *address*."""
+        if isinstance(address, tuple) and multiplexed.shown(address) == _platform:
+            self._end = fd, os.fstat(fd).st_ino
+
     def _await_what_was_said(self) -> None:
         """What the program has sent, or that it has hung up, may be on its way: time does not pass it."""
         if self._end is None:
-            self._end = self._find_end()
-            if self._end is None:
-                return  # it has not accepted the connection, or another process did
+            return
         fd, inode = self._end
         try:
-            found = os.fstat(fd).st_ino == inode
+            is_open = os.fstat(fd).st_ino == inode
         except OSError:
-            found = False
-        if not found:
-            self._end = self._find_end()  # it has another by now, or none
-        if self._end is None:
-            self._talk.await_what_was_said(None)
+            is_open = False
+        if not is_open:
+            if not self._talk.await_what_was_said(None):
+                self._end = None  # another process has it as well
             return
-        borrowed = multiplexed.borrow(self._end[0])
+        borrowed = multiplexed.borrow(fd)
         try:
             self._talk.await_what_was_said(borrowed)
         finally:
             borrowed.detach()
-
-    def _find_end(self) -> tuple[int, int] | None:
-        for name in os.listdir("/proc/self/fd"):
-            try:
-                if not os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
-                    continue
-                borrowed = multiplexed.borrow(int(name))
-            except OSError:
-                continue
-            try:
-                if borrowed.type == socket.SOCK_STREAM and multiplexed.shown(borrowed.getpeername()) == _platform:
-                    return int(name), os.fstat(int(name)).st_ino
-            except (OSError, ValueError):
-                continue
-            finally:
-                borrowed.detach()
-        return None
 
 
 _peers: frozenset[str] = frozenset()
@@ -152,8 +141,8 @@ bound_to = ""
 """The host on which the program has bound its port, where it was given another port underneath."""
 
 
-def _accept_in_door() -> None:
-    """Let a plain ``accept`` be a wait of the door."""
+def _accept_in_door(gateway: Gateway) -> None:
+    """Let a plain ``accept`` be a wait of the door, and tell the *gateway* of what was accepted."""
     real = socket.socket._accept  # type: ignore[attr-defined]
 
     def accept(self: Any) -> Any:
@@ -170,7 +159,10 @@ def _accept_in_door() -> None:
 
             if not is_ready() and not multiplexed.wait(is_ready, timeout, "accept", prepare, []):
                 raise TimeoutError("timed out")
-        return real(self)
+        fd, address = real(self)
+        if door.active:
+            gateway.accepted(fd, address)
+        return fd, address
 
     socket.socket._accept = accept  # type: ignore[attr-defined]
 
@@ -264,12 +256,13 @@ def open_gateway(program: wire.JsonObject, invocation: wire.JsonObject) -> None:
     _peers = multiplexed.idle_peers
     if not _peers:
         idle.install(())
-    talk = EventInvoke(program["port"], program["headers"])
-    _accept_in_door()
+    talk = EventInvoke(program["port"], program["headers"], CLIENT_PORT)
+    gateway = Gateway(talk, invocation)
+    _accept_in_door(gateway)
     _send_in_door()
     if not program["own_network"]:
         _put_another_port_underneath(program["port"], talk)
-    door.open_gateway(Gateway(talk, invocation))
+    door.open_gateway(gateway)
 
 
 def run(program: wire.JsonObject) -> None:
