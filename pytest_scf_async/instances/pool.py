@@ -148,10 +148,10 @@ class Pool:
         self.started += 1
         code = function.code_to_run()
         before_init = function.configuration.before_init
-        sandbox = self.sandboxes.make(zygote, code, function.configuration)
         launch = None if function.launch is None else function.launch.moved(function.code, code)
-        environment = self._environment(function, sandbox)
         program = None if launch is None else self._program(launch, function, zygote)
+        sandbox = self.sandboxes.make(zygote, code, function.configuration)
+        environment = self._environment(function, sandbox)
         hint = {
             "common": None if sandbox.plan is None else sandbox.plan["common"],
             "inodes": [] if sandbox.plan is None else sandbox.plan["inodes"],

@@ -131,8 +131,9 @@ def test_a_listener_installed_in_the_event_is_met(deploy_image):
     event.wait_until_listening()
     event.terminate(grace_shutdown=True)
 
-    assert user_lines(event) == ["heard", "behind"]
+    assert user_lines(event) == ["heard"]
     assert event.wait().result == "done"
+    assert user_lines(event) == ["heard", "behind"]
 
 
 def test_a_warm_instance_that_listens_already(deploy_image):
@@ -144,9 +145,12 @@ def test_a_warm_instance_that_listens_already(deploy_image):
 
     second = function.invoke_async()
     second.wait_until_listening()
+
+    assert (second.doing, user_lines(second)) == ("gated", [])  # before the program hears of the event
+    second.terminate(grace_shutdown=True)
+    assert user_lines(second) == ["signal 15"]
     second.wait_for_log("working")
     second.terminate(grace_shutdown=True)
-
     assert second.wait().status == "FINISHED"
 
 

@@ -73,19 +73,30 @@ class EventInvoke:
                 self._client_port += 1
         return self._connection is not None
 
-    def only_localhost(self) -> bool:
-        """Whether it listens where nobody but itself can reach it."""
-        before, found = self.client, self._connect((LOCALHOST, self.address[1]))
-        self.client = before
-        if found is not None:
-            found.close()
-        return found is not None
+    def only_host(self) -> str:
+        """The host on which it listens where nobody but itself can reach it; empty where it does not."""
+        before = self.client
+        try:
+            for family, host in ((socket.AF_INET, LOCALHOST), (socket.AF_INET6, "::1")):
+                found = self._connect((host, self.address[1]), family=family)
+                if found is not None:
+                    found.close()
+                    return host
+        finally:
+            self.client = before
+        return ""
 
-    def _connect(self, address: tuple[str, int], client_port: int = 0) -> _socket.socket | None:
-        made = _socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    def _connect(
+        self, address: tuple[str, int], client_port: int = 0, family: int = socket.AF_INET
+    ) -> _socket.socket | None:
+        try:
+            made = _socket.socket(family, socket.SOCK_STREAM)
+        except OSError:
+            return None  # a machine without that family
         try:
             made.setblocking(False)
-            _bind(made, client_port)
+            if family == socket.AF_INET:
+                _bind(made, client_port)
             error = made.connect_ex(address)
             if error == errno.EINPROGRESS:
                 poller = real_poll()
@@ -182,6 +193,15 @@ class EventInvoke:
             self._eof = not data
             self._heard += data
         return self._eof or len(self._heard) > before
+
+
+def only_localhost(host: str, port: int) -> str:
+    """What is told of a program that listens on *host* only."""
+    shown = f"[{host}]" if ":" in host else host
+    return (
+        f"the program listens on {shown}:{port} only, where the platform cannot reach it: it has to listen on "
+        f"0.0.0.0:{port} (document 56051)"
+    )
 
 
 def _bind(made: _socket.socket, client_port: int) -> None:
