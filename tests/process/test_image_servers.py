@@ -255,7 +255,7 @@ def test_an_error_of_flask_is_430_with_its_page(deploy_image):
     event = deploy_image(textwrap.dedent(source)).invoke_async().wait()
 
     assert event.status_code == 430
-    assert event.error["stackTrace"].startswith("HTTP 500 INTERNAL SERVER ERROR from POST /event-invoke: <!doctype html>")
+    assert event.error["stackTrace"].startswith("POST /event-invoke was answered with HTTP 500 INTERNAL SERVER ERROR: <!doctype html>")
     assert "KeyError: 'no such row'" in user_lines(event)
 
 
@@ -264,7 +264,7 @@ def test_an_image_without_the_route_is_430(deploy_image):
     event = deploy_image(source).invoke_async().wait()
 
     assert event.status_code == 430
-    assert event.error["stackTrace"].startswith("HTTP 404 NOT FOUND from POST /event-invoke:")
+    assert event.error["stackTrace"].startswith("POST /event-invoke was answered with HTTP 404 NOT FOUND:")
 
 
 def test_flask_on_127_0_0_1_as_is_its_default(deploy_image):
