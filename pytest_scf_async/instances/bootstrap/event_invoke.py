@@ -75,15 +75,16 @@ class EventInvoke:
 
     def only_host(self) -> str:
         """The host on which it listens where nobody but itself can reach it; empty where it does not."""
-        before = self.client
+        client = self.client
         try:
             for family, host in ((socket.AF_INET, LOCALHOST), (socket.AF_INET6, "::1")):
                 found = self._connect((host, self.address[1]), family=family)
                 if found is not None:
                     found.close()
-                    return host
+                    return "" if self.is_ready() else host  # it may have begun to listen after the last look
         finally:
-            self.client = before
+            if self._connection is None:
+                self.client = client
         return ""
 
     def _connect(
