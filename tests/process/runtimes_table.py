@@ -210,19 +210,25 @@ def work(order):
         return len(data)
     return "done"
 """
-_CODE = _WORK + """
+_CODE = (
+    _WORK
+    + """
 def main_handler(event, context):
     if event["do"] == "listen":
         listen()
     return work(event)
 """
-_HANDLE = _WORK + """
+)
+_HANDLE = (
+    _WORK
+    + """
 def handle(event, request):
     try:
         return work(event)
     except ValueError as error:
         raise Answer(500, str(error).encode())
 """
+)
 
 
 def image_of(order: Mapping[str, Any]) -> str:

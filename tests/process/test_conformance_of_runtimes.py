@@ -71,9 +71,7 @@ def test_cell(function: Function, event: AsyncEvent, row: Row, runtime_name: str
 
 
 @pytest.mark.parametrize("runtime_name", RUNTIMES)
-@pytest.mark.parametrize(
-    "row", [row for row in ROWS.values() if "SIGTERM" in row.what], ids=lambda row: row.what
-)
+@pytest.mark.parametrize("row", [row for row in ROWS.values() if "SIGTERM" in row.what], ids=lambda row: row.what)
 def test_what_is_known_of_a_signal(event: AsyncEvent, row: Row, runtime_name: str) -> None:
     event.wait_for_log("ready")
 

@@ -50,8 +50,14 @@ def test_a_port_that_is_none(runtime, port):
 @pytest.mark.parametrize(
     ("ports", "said"),
     [
-        (6379, "ports=6379 (deploy(...)) is not valid: it is a list of the ports of the test's own servers, as in ports=[6379]"),
-        ("6379", "ports='6379' (deploy(...)) is not valid: it is a list of the ports of the test's own servers, as in ports=[6379]"),
+        (
+            6379,
+            "ports=6379 (deploy(...)) is not valid: it is a list of the ports of the test's own servers, as in ports=[6379]",
+        ),
+        (
+            "6379",
+            "ports='6379' (deploy(...)) is not valid: it is a list of the ports of the test's own servers, as in ports=[6379]",
+        ),
         ([6379, "1"], f"ports=[6379, '1'] (deploy(...)) is not valid: '1' is no port; {PORT}"),
         ([0], f"ports=[0] (deploy(...)) is not valid: 0 is no port; {PORT}"),
         (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 import time
 from datetime import timedelta
@@ -152,9 +151,13 @@ def test_a_program_that_hangs_up_and_lives_is_430(deploy_free):
             id="an interpreter that is not there",
         ),
         pytest.param(
-            "\x7fELFnothing", "Exec format error: it is no program for this machine, nor a script with a #! line", id="ELF"
+            "\x7fELFnothing",
+            "Exec format error: it is no program for this machine, nor a script with a #! line",
+            id="ELF",
         ),
-        pytest.param("", "Exec format error: it is no program for this machine, nor a script with a #! line", id="empty"),
+        pytest.param(
+            "", "Exec format error: it is no program for this machine, nor a script with a #! line", id="empty"
+        ),
     ],
 )
 def test_a_command_that_cannot_be_started_is_445(deploy_free, tmp_path, text, said):
@@ -286,7 +289,9 @@ def test_a_forced_termination_before_it_is_started(deploy_free):
 def test_what_cannot_be_known_of_it_says_what_to_use_instead(deploy_free):
     event = deploy_free(program(WORKS)).invoke_async()
 
-    with pytest.raises(ScfUsageError, match=r"a free-running program, of which that cannot be known; have the program "):
+    with pytest.raises(
+        ScfUsageError, match=r"a free-running program, of which that cannot be known; have the program "
+    ):
         event.wait_until_listening()
     with pytest.raises(ScfUsageError, match=r"run_to\('app\.py:3'\).*use run_to\('init'\), or wait_for_log"):
         event.run_to("app.py:3")
@@ -398,7 +403,7 @@ def test_a_signal_before_it_is_started_is_not_received(deploy_free):
 
 
 def test_the_signal_goes_to_the_main_process_alone(deploy_free, tmp_path):
-    child = f"import signal, sys, time; print('child', flush=True); time.sleep(1000)"
+    child = "import signal, sys, time; print('child', flush=True); time.sleep(1000)"
     handle = f"""
     import subprocess
     signal.signal(signal.SIGTERM, lambda *_: os.write(1, b"caught\\n"))

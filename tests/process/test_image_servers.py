@@ -255,7 +255,9 @@ def test_an_error_of_flask_is_430_with_its_page(deploy_image):
     event = deploy_image(textwrap.dedent(source)).invoke_async().wait()
 
     assert event.status_code == 430
-    assert event.error["stackTrace"].startswith("POST /event-invoke was answered with HTTP 500 INTERNAL SERVER ERROR: <!doctype html>")
+    assert event.error["stackTrace"].startswith(
+        "POST /event-invoke was answered with HTTP 500 INTERNAL SERVER ERROR: <!doctype html>"
+    )
     assert "KeyError: 'no such row'" in user_lines(event)
 
 

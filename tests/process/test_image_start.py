@@ -11,9 +11,7 @@ from process_support import assert_body, assert_end, assert_reclaimed_for_good, 
 
 from pytest_scf_async.errors import GateNotReachedError, ScfUsageError
 
-NOT_BOUND = (
-    "The request timed out in 30000ms.Please confirm your http server have enabled listening on port 9000."
-)
+NOT_BOUND = "The request timed out in 30000ms.Please confirm your http server have enabled listening on port 9000."
 ANSWER_1 = "def handle(event, request): return 1"
 
 

@@ -13,8 +13,7 @@ import resource
 import select
 import signal
 import socket
-
-from typing import Any, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
 from .. import wire
 from . import clocks, linux

@@ -293,7 +293,10 @@ def _result_of(data: bytes) -> wire.JsonObject:
     text = body.decode("utf-8", "replace")
     if not 200 <= response.status < 300:
         shown = text if len(text) <= SHOWN_BYTES else f"{text[:SHOWN_BYTES]}… ({len(text):,} characters)"
-        return {"fact": "RAISED", "trace": f"POST {PATH} was answered with HTTP {response.status} {response.reason}: {shown}"}
+        return {
+            "fact": "RAISED",
+            "trace": f"POST {PATH} was answered with HTTP {response.status} {response.reason}: {shown}",
+        }
     if len(body) > RESULT_LIMIT:
         return {"fact": "RESULT_TOO_LARGE", "bytes": len(body)}
     return {"fact": "RETURNED", "text": _as_json(text)}
