@@ -64,7 +64,7 @@ class Children:
         if instance.released or not instance.pid:
             return False
         control = instance.control
-        return bool(control[wire.CONTROL_FORKS] != control[wire.CONTROL_CHILDLESS])
+        return bool(instance.members) or bool(control[wire.CONTROL_FORKS] != control[wire.CONTROL_CHILDLESS])
 
     def look(self) -> tuple[Child, ...]:
         """Those that hold the clock now: they live, and neither they nor what started them is in the background."""
@@ -72,7 +72,7 @@ class Children:
         if self.possible and not self._instance.gone:
             control = self._instance.control
             forks = control[wire.CONTROL_FORKS]
-            self.holding, living = _look_below(self._instance.pid, self.background)
+            self.holding, living = _look_below(self._instance.pid, self.background, self._members)
             if not living and (not self.listened_to or self._heard == (forks, living)):
                 control[wire.CONTROL_CHILDLESS] = forks
         return self.holding
@@ -85,12 +85,19 @@ class Children:
         instance = self._instance
         if not self.possible or not self.listened_to or instance.frozen or instance.gone:
             return False
-        children = instance.control[wire.CONTROL_FORKS], _look_below(instance.pid, self.background)[1]
+        living = _look_below(instance.pid, self.background, self._members)[1]
+        children = instance.control[wire.CONTROL_FORKS], living
         if self._heard == children:
             return False
         self._heard = children
         self.ask_to_look()
         return True
+
+    @property
+    def _members(self) -> frozenset[int]:
+        """Processes below it that are in lockstep themselves: each looks at what is below it."""
+        root = self._instance if self._instance.parent is None else self._instance.parent
+        return frozenset(member.pid for member in root.members if not member.left)
 
     def ask_to_look(self) -> None:
         """Have an instance that waits look at its signals and its descriptors; it computes until it has answered."""
@@ -120,10 +127,12 @@ class Children:
                 os.close(pidfd)
 
 
-def _look_below(pid: int, background: tuple[str, ...]) -> tuple[tuple[Child, ...], frozenset[int]]:
+def _look_below(
+    pid: int, background: tuple[str, ...], spared: frozenset[int]
+) -> tuple[tuple[Child, ...], frozenset[int]]:
     """The processes below *pid* that live and are not in the *background*, and the ids of all that live.
 
-    What is below a process in the background is so, too. A process that has ended and was not waited for does not live.
+    Nothing of what is *spared*, nor below that. What is below a process in the background is so, too. A process that has ended and was not waited for does not live.
     """
     own = _read(f"/proc/{pid}/cmdline")
     seen: set[int] | None = None
@@ -136,7 +145,7 @@ def _look_below(pid: int, background: tuple[str, ...]) -> tuple[tuple[Child, ...
         while level:
             below: list[tuple[int, bytes, bool]] = []
             for parent, parent_command, exempt in level:
-                children = procfs.children_of(parent)
+                children = [child for child in procfs.children_of(parent) if child not in spared]
                 alive = 0
                 for child in children:
                     name = None if child in found else _name_if_alive(child)

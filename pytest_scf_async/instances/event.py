@@ -180,6 +180,12 @@ class Event:
         return self.record.status
 
     @property
+    def gated(self) -> Instance | None:
+        """The process of its instance that stands at a gate."""
+        group = () if self.instance is None else self.instance.group
+        return next((each for each in group if each.gated is not None), None)
+
+    @property
     def reclaimed_because(self) -> str | None:
         return None if self.instance is None else self.instance.reclaimed_because
 

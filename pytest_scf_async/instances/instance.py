@@ -23,6 +23,8 @@ from .output import READ_BYTES, Output
 from .sandbox import Sandbox
 from .zygote import Zygote
 
+EXIT_MS = 200
+"""Real milliseconds from the moment when a process that ends has closed its descriptors to its end; it takes some µs."""
 START_LIMIT = 10.0
 """Real seconds within which the zygote has to tell of an instance that runs."""
 
@@ -109,6 +111,14 @@ class Instance:
     program_pid = 0
     """The process id of that program, once it has been started."""
     _program_pidfd: int | None = None
+    parent: Instance | None = None
+    """Of a member, a fork that an image's program has made: the instance that it belongs to."""
+    takes_descriptors = False
+    """They may come with its frames: it may have members."""
+    stirred = False
+    """It has computed since its other processes were last asked whether that concerns them."""
+    answers_question = False
+    """The next report is the answer to that."""
     ends_us: int | None = None
     """When its program ended, in simulated time, where the word of that has come."""
     released = False
@@ -137,6 +147,10 @@ class Instance:
         self.rss = 0
         """Peak memory in bytes above that at the fork, as last told."""
         self.zygote = zygote
+        self.members: list[Member] = []
+        """Forks of it that are in lockstep too, in the order of their beginnings."""
+        self.descriptors: list[int] = []
+        """Those that have come, and whose frame has not been dealt with."""
         self.children = Children(self)
         theirs = self._open()
         self.control: Any = memoryview(self._map)[: wire.PAGE_BYTES].cast("q")
@@ -326,7 +340,7 @@ class Instance:
         frames: list[tuple[int, bytes]] = []
         while True:
             try:
-                data = self.channel.recv(READ_BYTES)
+                data = self._receive() if self.takes_descriptors else self.channel.recv(READ_BYTES)
             except (BlockingIOError, ConnectionResetError):
                 break
             if not data:
@@ -345,6 +359,14 @@ class Instance:
                 self.output.pass_mark()
             self.owner.instance_said(self, kind, body)
         self.output.give_lines()
+
+    def _receive(self) -> bytes:
+        data, ancillary, _, _ = self.channel.recvmsg(READ_BYTES, socket.CMSG_SPACE(16), socket.MSG_CMSG_CLOEXEC)
+        for _, _, payload in ancillary:
+            fds = array.array("i")
+            fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
+            self.descriptors += fds
+        return data
 
     def _wrote(self, line: str) -> None:
         self.owner.instance_wrote(self, line)
@@ -461,6 +483,11 @@ class Instance:
             if ident
         }
 
+    @property
+    def group(self) -> list[Instance]:
+        """It, and its members."""
+        return [self, *self.members]
+
     def ask_for_stacks(self) -> None:
         """Have the instance write the Python stacks of its threads; ``stacks`` reads them once they are there."""
         os.ftruncate(self.control_file, wire.STACKS_OFFSET)
@@ -482,6 +509,9 @@ class Instance:
             self.sandbox.remove()
 
     def _close(self) -> None:
+        for fd in self.descriptors:
+            os.close(fd)
+        self.descriptors.clear()
         self.control.release()
         self._map.close()
         self.channel.close()
@@ -497,6 +527,70 @@ class Instance:
 
     def __repr__(self) -> str:
         return f"<Instance {self.number} pid {self.pid} {self.doing}>"
+
+
+class Member(Instance):
+    """A fork that an image's program has made: a process of the same instance, in lockstep as the instance is.
+
+    It has no disk of its own, and ends with the instance at the latest. A program that it becomes by ``exec`` is in no
+    lockstep: then only its output is heard.
+    """
+
+    left = False
+    """It is in lockstep no more."""
+
+    def __init__(self, parent: Instance, pid: int, fds: list[int]) -> None:
+        channel, output, control_file, attention = fds
+        root = parent if parent.parent is None else parent.parent
+        self.parent = root
+        self.number = root.zygote.take_number()
+        self.hint = root.hint
+        self._disk = []
+        self.pid = pid
+        self.status = self.refused = None
+        self.listening = set(parent.listening)
+        self.rss = 0
+        self.zygote = root.zygote
+        self.members, self.descriptors = [], []
+        self.takes_descriptors = True
+        self.children = Children(self)
+        self.output = Output(wire.mark_of(self.zygote.nonce), self._wrote, output)
+        self.attention, self.control_file = attention, control_file
+        self._map = mmap.mmap(control_file, wire.STACKS_OFFSET)
+        self.channel = socket.socket(fileno=channel)
+        self.channel.setblocking(False)
+        self.control = memoryview(self._map)[: wire.PAGE_BYTES].cast("q")
+        self._frames = wire.FrameReader()
+        self._unsent = bytearray()
+        self.full = False
+        self.channel_open = True
+        self.owner, self.sandbox, self.called = root.owner, root.sandbox, True
+        self.measured = root.measured
+        try:
+            self.pidfd = os.pidfd_open(pid)
+        except OSError:
+            self.pidfd = None  # it has ended already
+        root.members.append(self)
+
+    def pump(self, wrote: bool = True) -> None:
+        super().pump(wrote)
+        if not self.channel_open and not self.left and not self.released:
+            self.left = True
+            self.owner.instance_gone(self)
+
+    def ends_soon(self) -> bool:
+        """Whether the process that has closed its channel is about to end, by the kernel's word."""
+        poller = select.poll()
+        poller.register(self.pidfd or 0, select.POLLIN)
+        return bool(poller.poll(EXIT_MS))
+
+    def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+
+    def release(self) -> None:
+        if not self.released:
+            self.released = True
+            self._close()
 
 
 def exit_text(status: int | None) -> str:

@@ -130,7 +130,6 @@ class Lockstep:
                 event.ended_by_close = True
                 self.end(event, Fact.PROCESS_EXITED)
                 raise
-        instance.frozen = False
         self.pool.assign(instance, event)
         if cold and instance.pid:
             self.reports.instance_started(instance)
@@ -183,7 +182,7 @@ class Lockstep:
         self._running.pop(event, None)
         self.progress += 1
         if instance is not None:
-            self.pool.events.pop(instance, None)
+            self.pool.forget_events(instance)
             if fate is InstanceFate.RECLAIMED or instance.gone:
                 event.note("instance", f"reclaimed: {fact.value}")
                 self.pool.drop(instance)
@@ -400,6 +399,7 @@ class Lockstep:
             or event.function.configuration.memory is not None
             or instance.signalled
             or instance.unleased_at == instance.waits
+            or instance.members
             or any(
                 other is not instance and (other.holds_clock or other.gated or other.free_running)
                 for other in self.pool.instances
@@ -431,12 +431,14 @@ class Lockstep:
             return False
         if not call.past_held and any(instance.children.ask() for instance in self.pool.instances):
             return True
+        if any(self._asks_group(instance) for instance in self.pool.instances):
+            return True
         flow = call.flow or self.real_flow()
         if not call.moves_clock:
             if flow is not None:
                 return False
             raise CannotEndError(explain(self, call, "nothing is left to do at this simulated time"))
-        gated = [event for event in self.events_running() if event.instance is not None and event.instance.gated]
+        gated = [event for event in self.events_running() if event.gated is not None]
         if gated:
             if call.flow is not None:
                 call.flow.stand()
@@ -445,9 +447,9 @@ class Lockstep:
                 self.gates.open(gated)
                 return True
             event = gated[0]
-            assert event.instance is not None
-            assert event.instance.gated is not None
-            gate = event.gates[event.instance.gated]
+            assert event.gated is not None
+            assert event.gated.gated is not None
+            gate = event.gates[event.gated.gated]
             raise CannotEndError(
                 f"{call.name} needs simulated time to pass, but event {event.request_id} stands at {gate.description}: "
                 "call wait(), settle() or another gate call on that event first, or terminate it"
@@ -467,6 +469,22 @@ class Lockstep:
         self.clock.jump(max(due, self.clock.now_us))
         self.progress += 1
         return True
+
+    @staticmethod
+    def _asks_group(instance: Instance) -> bool:
+        """Whether processes of one instance have to say first whether what one of them did concerns them.
+
+        They share sockets and pipes, and send each other signals, of which only the kernel knows.
+        """
+        if not instance.members or not any(each.stirred for each in instance.group):
+            return False
+        asked = False
+        for each in instance.group:
+            each.stirred = False
+            if not (each.gone or each.frozen or each.gated is not None) and each.channel_open:
+                each.children.ask_to_look()
+                asked = True
+        return asked
 
     def real_flow(self) -> Rate | None:
         """How time flows while an instance runs an event that sees real time; None where none does."""
@@ -515,10 +533,14 @@ class Lockstep:
             return event.ended
         if instance.free_running:
             return instance.gated is not None or event.phase == "running"
+        return not any(self._goes_on(each) for each in instance.group)
+
+    def _goes_on(self, instance: Instance) -> bool:
+        """Whether a process that runs user code does something yet at this simulated time."""
         if instance.opening or instance.turn or (instance.outside and not instance.overtaken):
-            return False
+            return True
         head = instance.head
-        return head is None or head.cancelled or head.due_us > self.clock.now_us  # else it goes on at this time
+        return head is not None and not head.cancelled and head.due_us <= self.clock.now_us
 
     # -- ends --------------------------------------------------------------------------------------------------------
 
@@ -556,8 +578,8 @@ class Lockstep:
                 return
             self._closed = True
             self.todo.clear()
-            instances = list(self.pool.instances)
-            measured.save(instances)
+            measured.save(list(self.pool.instances))
+            instances = [instance for instance in self.pool.instances if instance.parent is None]
             for instance in instances:
                 instance.kill()  # all at once; each is waited for below
             problems: list[ScfAsyncError] = []

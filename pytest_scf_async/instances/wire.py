@@ -66,6 +66,12 @@ SIGNALS_KEPT = 12
 PROGRAM = 13
 """Of the agent: the process id of the program that it has started; 0, and ``at``: it has ended."""
 
+FORKED = 14
+"""Of an image's program: it has forked the process of that id, which is in lockstep; descriptors come along: channel,
+output, control page, attention."""
+KILLED = 15
+"""Of an image's program: it has sent a signal to the process of that id."""
+
 BEFORE_INIT_RAISED = "BEFORE_INIT_RAISED"
 """The fact of an INIT_DONE that is no fact of the platform: the test's own function failed."""
 

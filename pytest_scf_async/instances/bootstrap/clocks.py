@@ -60,13 +60,18 @@ _frozen_time: Callable[[], float] | None = None
 """Set by ``freezing``: freezegun's stack of freezes, of which the first is ours, and its reading of the last."""
 
 
-def attach(clock_page: Any, limit: int, too_many: Callable[[], None]) -> None:
+def attach(clock_page: Any, limit: int, too_many: Callable[[], None] | None) -> None:
     """Read the time from *clock_page*; call *too_many* at each read after *limit* ones in a row."""
     global page, reads, reads_limit, _too_many
     page = clock_page
     reads = 0
     reads_limit = limit
     _too_many = too_many
+
+
+def how_attached() -> tuple[int, Callable[[], None] | None]:
+    """What `attach` was called with, beside the page."""
+    return reads_limit, _too_many
 
 
 def detach() -> None:

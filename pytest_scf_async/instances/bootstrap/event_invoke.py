@@ -37,8 +37,6 @@ class EventInvoke:
     def __init__(self, port: int, headers: Mapping[str, str]) -> None:
         self.shown_port = port
         self.address = OUTSIDE, port
-        self.client: tuple[str, int] | None = None
-        """This end of the connection that is open."""
         self._headers = headers
         """What each request has beside the headers of its event."""
         self._connection: _socket.socket | None = None
@@ -82,7 +80,6 @@ class EventInvoke:
         if error != 0:
             made.close()
             return None
-        self.client = made.getsockname()
         return made
 
     def ask(self, invocation: wire.JsonObject) -> bool:

@@ -17,9 +17,9 @@ from types import ModuleType
 from typing import Any
 
 from .. import wire
-from . import idle, loading, multiplexed
+from . import children, idle, loading, members, multiplexed
 from .door import door
-from .event_invoke import LOCALHOST, EventInvoke
+from .event_invoke import CLIENT, LOCALHOST, EventInvoke
 from .waits import Watch, real_poll
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -39,9 +39,7 @@ class Gateway:
 
     def begin(self, invocation: wire.JsonObject) -> None:
         """The next event on the warm instance."""
-        if self._talk.ask(invocation):
-            self._expect_idle()
-        else:
+        if not self._talk.ask(invocation):
             self._answer({"fact": "PORT_NOT_BOUND", "trace": "the program listens on its port no more"})
 
     def look(self) -> None:
@@ -74,17 +72,7 @@ class Gateway:
         if fact is not None:
             return False
         self._talk.ask(invocation)
-        self._expect_idle()
         return True
-
-    def _expect_idle(self) -> None:
-        """A server that hears nothing more on this connection does not hold the clock."""
-        if self._talk.client is not None:
-            multiplexed.idle_peers = _peers | {multiplexed.shown(self._talk.client)}
-
-
-_peers: frozenset[str] = frozenset()
-"""The function's own ``idle_ok``."""
 
 
 def peak_rss() -> int:
@@ -157,14 +145,14 @@ def _put_another_port_underneath(port: int, talk: EventInvoke) -> None:
 
 def open_gateway(program: wire.JsonObject, invocation: wire.JsonObject) -> None:
     """From here on the door looks for the program's port, and speaks to it."""
-    global _peers
-    _peers = multiplexed.idle_peers
-    if not _peers:
+    if not multiplexed.idle_peers:  # a server that hears nothing more on a connection of ours does not hold the clock
         idle.install(())
     talk = EventInvoke(program["port"], program["headers"])
     _accept_in_door()
     if not program["own_network"]:
         _put_another_port_underneath(program["port"], talk)
+    members.install(children.real_fork)
+    multiplexed.idle_hosts = frozenset({CLIENT})
     door.open_gateway(Gateway(talk, invocation))
 
 

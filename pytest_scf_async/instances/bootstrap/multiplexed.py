@@ -41,6 +41,8 @@ _POLL_READ = select.POLLIN | select.POLLRDHUP
 
 idle_peers: frozenset[str] = frozenset()
 """The other ends of connections on which nothing need come (``deploy(idle_ok=)``)."""
+idle_hosts: frozenset[str] = frozenset()
+"""Addresses of such ends, whatever their ports: the platform's, of an image's program."""
 
 
 # -- whose descriptors -----------------------------------------------------------------------------------------------
@@ -117,11 +119,16 @@ def _foreign_socket(fd: int) -> str | None:
             kind = "a UDP socket" if borrowed.type == socket.SOCK_DGRAM else "a socket"
             return f"{kind} at {shown(here)}"
         peer = shown(there)
-        return None if peer in idle_peers or _is_here(borrowed.type, there, here) else f"a connection to {peer}"
+        return None if is_idle(there) or _is_here(borrowed.type, there, here) else f"a connection to {peer}"
     except OSError:
         return None  # closed meanwhile
     finally:
         borrowed.detach()
+
+
+def is_idle(address: Any) -> bool:
+    """Whether nothing need come from *address*."""
+    return address[0].removeprefix("::ffff:") in idle_hosts or shown(address) in idle_peers
 
 
 def shown(address: Any) -> str:
