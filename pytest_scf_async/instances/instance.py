@@ -331,8 +331,8 @@ class Instance:
         """Have a thread that is inside the door look around."""
         os.eventfd_write(self.attention, 1)
 
-    def pump(self, wrote: bool = True) -> None:
-        """Take in what the instance has said and written, in true order, without waiting; *wrote*: there is output."""
+    def pump(self) -> None:
+        """Take in what the instance has said and written, in true order, without waiting."""
         if self.released:
             return
         if self._unsent:
@@ -349,8 +349,7 @@ class Instance:
             frames += self._frames.feed(data)
             if len(data) < READ_BYTES:
                 break
-        if wrote or len(frames) > 1:  # a second frame may have come, with output before it, since *wrote* was found out
-            self.output.read()
+        self.output.read()  # after the frames: what was written before each of them is there
         if frames and not self.pid:  # it was quicker than the zygote's word of it, without which no signal reaches it
             self.zygote.hear_until(lambda: self.pid > 0 or self.gone, START_LIMIT)
         for kind, body in frames:
@@ -566,14 +565,15 @@ class Member(Instance):
         self.channel_open = True
         self.owner, self.sandbox, self.called = root.owner, root.sandbox, True
         self.measured = root.measured
+        self.pidfd = None
         try:
             self.pidfd = os.pidfd_open(pid)
         except OSError:
-            self.pidfd = None  # it has ended already
+            pass  # it has ended already
         root.members.append(self)
 
-    def pump(self, wrote: bool = True) -> None:
-        super().pump(wrote)
+    def pump(self) -> None:
+        super().pump()
         if not self.channel_open and not self.left and not self.released:
             self.left = True
             self.owner.instance_gone(self)

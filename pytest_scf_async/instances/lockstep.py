@@ -213,7 +213,7 @@ class Lockstep:
         self._take(heard)
         return bool(heard)
 
-    def _take(self, heard: dict[Instance | Zygote, bool]) -> None:
+    def _take(self, heard: list[Instance | Zygote]) -> None:
         """Deal with what was said; not again in the middle of that, where a hook of the test reads a property."""
         self._taking = True
         self.news += bool(heard)
@@ -222,10 +222,10 @@ class Lockstep:
         finally:
             self._taking = False
 
-    def _take_in(self, heard: dict[Instance | Zygote, bool]) -> None:
-        for speaker, wrote in heard.items():
+    def _take_in(self, heard: list[Instance | Zygote]) -> None:
+        for speaker in heard:
             if isinstance(speaker, Instance):
-                speaker.pump(wrote)
+                speaker.pump()
             else:
                 speaker.pump()
                 if not speaker.alive:
