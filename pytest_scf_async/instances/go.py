@@ -24,6 +24,7 @@ BUILD_LIMIT = 600.0
 DEFAULT_HANDLER = "main"
 INSTALL_GO = "install Go 1.18 or newer (Debian and Ubuntu: apt-get install golang-go) and put it on the PATH"
 
+OWN_EXECUTABLE = "/proc/self/exe"
 ELF_BYTES = 20
 """As much of an ELF file's header as says what it is for."""
 _ELF_CLASSES = {1: "32-bit", 2: "64-bit"}
@@ -98,7 +99,7 @@ def helper_binary(scratch: Callable[[], str]) -> str:
     source; where that directory cannot be written to, below ``scratch()``. Raises ``ScfUsageError`` where there is no
     ``go``, and ``HarnessError`` where the build fails.
     """
-    go = _go("runtime 'Go1' needs it once, to build a helper of its own")
+    go = _go("runtime 'Go1' needs Go once, to build a helper of its own")
     name = _helper_name(_version(go))
     kept = os.path.join(_cache_directory(), name)
     if os.access(kept, os.X_OK):
@@ -163,9 +164,12 @@ def _keep(built: str, kept: str) -> bool:
 
 
 def _cache_directory() -> str:
+    return os.path.join(_cache_base(os.path.expanduser("~")), "pytest-scf-async")
+
+
+def _cache_base(home: str) -> str:
     given = os.environ.get("XDG_CACHE_HOME", "")
-    base = given if os.path.isabs(given) else os.path.join(os.path.expanduser("~"), ".cache")
-    return os.path.join(base, "pytest-scf-async")
+    return given if os.path.isabs(given) else os.path.join(home, ".cache")
 
 
 # -- a package -------------------------------------------------------------------------------------------------------
@@ -256,7 +260,7 @@ def _check_binary(path: str, what: str) -> None:
         raise ScfUsageError(f"{what}, and {path}, which the handler names, is no file; {how}")
     if not os.access(path, os.X_OK):
         raise ScfUsageError(f"{what}, and {path} is not executable, which the platform wants too: chmod 755 {name}")
-    found, own = _beginning(path), _beginning("/proc/self/exe")
+    found, own = _beginning(path), _beginning(OWN_EXECUTABLE)
     for magic, system in _OTHER_SYSTEMS.items():
         if found.startswith(magic):
             raise ScfUsageError(f"{what}, and {path} is a program for {system}; {how}")
@@ -307,11 +311,11 @@ def _environment(scratch: str) -> dict[str, str]:
     elif "HOME" not in environment:  # the user's entry in the machine's list of users has it
         environment["HOME"] = home
     if "GOCACHE" not in environment:
-        cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(home, ".cache")
+        cache = environment["GOCACHE"] = os.path.join(_cache_base(home), "go-build")  # as Go itself has it
         try:
             os.makedirs(cache, exist_ok=True)
         except OSError:
-            pass
+            pass  # then it cannot be written to either
         if not os.access(cache, os.W_OK):
             environment["GOCACHE"] = os.path.join(scratch, "go-build")
     return environment
