@@ -140,7 +140,7 @@ def _build_helper(go: str, path: str) -> None:
         "GOFLAGS": "",
         "GOWORK": "off",
     }
-    command = [go, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", path, "."]
+    command = [go, "build", "-buildvcs=false", "-ldflags=-s -w", "-o", path, "."]
     done = _run(command, HELPER_SOURCE, environment)
     if done.code != 0:
         raise HarnessError(f"the helper for Go functions could not be built with {go}:\n{done.output}")
