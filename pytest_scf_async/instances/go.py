@@ -124,7 +124,7 @@ def _version(go: str) -> str:
 
 def _helper_name(version: str) -> str:
     digest = hashlib.sha256(version.encode())
-    for name in sorted(os.listdir(HELPER_SOURCE)):
+    for name in sorted(name for name in os.listdir(HELPER_SOURCE) if name.endswith((".go", ".mod"))):
         with open(os.path.join(HELPER_SOURCE, name), "rb") as file:
             content = file.read()
         digest.update(f"\0{name}\0{len(content)}\0".encode() + content)

@@ -60,16 +60,19 @@ def helper(scratch: Callable[[], str]) -> str:
 
 
 @pytest.fixture
-def port() -> int:
-    """One that nobody listens on; outside the range from which clients get theirs."""
+def port() -> Iterator[int]:
+    """One that nobody listens on, outside the range from which clients get theirs; no other test of ours gets it."""
     while True:
         number = random.randrange(20_000, 32_000)
-        with socket.socket() as probe:
+        with socket.socket() as probe, socket.socket(socket.AF_UNIX) as reserved:
             try:
+                reserved.bind(f"\0pytest-scf-async-port-{number}")
                 probe.bind(("0.0.0.0", number))
             except OSError:
                 continue
-            return number
+            probe.close()
+            yield number
+            return
 
 
 class Program:
@@ -232,7 +235,8 @@ def test_a_panic_of_the_runtime_is_told_too(talk, program):
 @pytest.mark.parametrize("code", [0, 7])
 def test_a_function_that_exits_breaks_the_connection(talk, program, code):
     answer = asked(talk, do="exit", number=code)
-    assert (answer["fact"], answer["why"]) == ("BROKEN", "the connection to the function is gone: EOF")
+    assert answer["fact"] == "BROKEN"
+    assert answer["why"].startswith("the connection to the function is gone: ")
     assert program.process.wait(LIMIT) == code
     assert talk.descriptors() == []
     assert talk.hear() == answer
