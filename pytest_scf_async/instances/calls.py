@@ -13,6 +13,7 @@ from . import procfs, wire
 from .event import Event
 from .explain import explain
 from .instance import Instance
+from .kernel_waits import waits_of
 
 if TYPE_CHECKING:
     from .lockstep import Lockstep
@@ -163,6 +164,7 @@ class Patience:
             if self._ends_a_lease(instance, None):
                 return
             instance.overtaken = True  # every thread of it sleeps in the kernel, and one of them outside the door
+            self._tell_of_sleeps(instance)
             self._overtake(instance)
             return
         self.pictures[instance.number] = picture
@@ -180,6 +182,15 @@ class Patience:
                 grace = self.lockstep.settings.compute_grace
                 event.note("instance", f"computes for more than {grace:g} s of processor time: not repeatable")
             self._overtake(instance)
+
+    def _tell_of_sleeps(self, instance: Instance) -> None:
+        """Say so where code in C sleeps: its test has meant simulated time."""
+        event = self.lockstep.pool.events.get(instance)
+        if event is None or instance.children.possible:  # the waits of ``subprocess`` are real sleeps
+            return
+        for wait in waits_of(instance.pid).values():
+            if wait.sleeps:
+                event.has_real_time(wait.sleeps, f"in {wait.text}: no simulated time passes in it")
 
     def _ends_a_lease(self, instance: Instance, cpu_ns: int | None) -> bool:
         """Before *instance* is overtaken: whether it has a lease whose end it has not seen for certain.

@@ -156,6 +156,9 @@ class Reports:
         if "note" not in message:
             event.recorded(str(message["name"]), message["fields"])
             return
+        if "has_real_time" in message:
+            event.has_real_time(str(message["has_real_time"]), str(message["note"]))
+            return
         event.note("instance", str(message["note"]))
         if "literal_tmp" in message:
             self._warn_of_literal_tmp(instance, str(message["note"]))

@@ -24,6 +24,7 @@ STILL_LIMIT = 0.1
 _ROOMS = {os.path.join(OWN_CODE, "instances", "bootstrap", f"{room}.py") for room in ("door", "standing")}
 """Where a thread stands that is parked."""
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
+_SUBPROCESS = _STANDARD_LIBRARY + "subprocess.py"
 _PEER = re.compile(r"a connection to (\S+?:\d+)")
 _HEAD = re.compile(r"(?:Current t|T)hread 0x(?P<ident>[0-9a-f]+).*\(most recent call first\):\s*")
 _FRAME = re.compile(r'  File "(?P<file>[^"]*)", line (?P<line>\d+) in (?P<name>.*)')
@@ -44,8 +45,9 @@ def threads_of(instance: Instance) -> list[ThreadTold]:
     if stopped:
         instance.go_on()
     try:
-        text = _written_stacks(instance)
-        waits = _still_waits(instance.pid)
+        sleeps = {task: wait for task, wait in waits_of(instance.pid).items() if wait.sleeps}
+        text = _written_stacks(instance)  # its signal may end what slept in C, which is what the stack is of
+        waits = _still_waits(instance.pid) | sleeps
     finally:
         if stopped:
             instance.stop()
@@ -113,6 +115,8 @@ def _told(known: tuple[int, str, str] | None, frames: list[re.Match[str]], waits
     wait = waits.get(native)
     if parked:
         wait = KernelWait(held, tuple(_PEER.findall(held))) if held else None
+    elif wait is not None and (wait.sleeps or wait.text == "select()") and frames and frames[0]["file"] == _SUBPROCESS:
+        wait = KernelWait("a wait for a child process")  # whose timeout makes it a loop of sleeps, also by select()
     state = f" is in {wait.text}" if wait is not None else " is parked" if parked else ""
     lines = [f"thread {whose}{state}, most recent call first:"]
     for frame in shown:

@@ -503,6 +503,21 @@ def test_asyncio_after_years(runtime: ScfRuntime) -> None:
     assert seconds(3600.1) <= passed <= seconds(3600.100003)
 
 
+@pytest.mark.parametrize("years", [0, 3, 30])
+def test_no_timer_of_asyncio_goes_off_with_one_that_is_due_a_microsecond_earlier(runtime: ScfRuntime, years) -> None:
+    async def took_us(microseconds: int) -> int:
+        began = time.time_ns()
+        await asyncio.sleep(microseconds / 1_000_000)
+        return (time.time_ns() - began) // 1_000
+
+    async def all_of_them() -> list[int]:
+        return await asyncio.gather(*map(took_us, range(1, 20)))
+
+    runtime.clock.advance(timedelta(days=365 * years))
+    with runtime.clock.patched():
+        assert asyncio.run(all_of_them()) == list(range(1, 20))
+
+
 def test_timeouts_and_tasks_of_asyncio(runtime: ScfRuntime) -> None:
     order: list[tuple[str, float]] = []
 

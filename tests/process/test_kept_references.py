@@ -1,0 +1,123 @@
+"""Code that was imported before the patches, by the interpreter's own start, has simulated time all the same."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+import pytest
+from process_support import user_lines
+
+from pytest_scf_async.instances.zygote import close_shared_zygote
+
+STARTED = """
+import asyncio, concurrent.futures, logging, multiprocessing.queues, queue, sched, selectors, socket, subprocess
+import started_early
+"""
+"""What the interpreter imports as it starts: modules of the standard library, and code of somebody's own."""
+
+EARLY = """
+import threading
+from datetime import datetime
+from queue import SimpleQueue
+from select import select
+from signal import alarm, pause, signal
+from threading import Lock
+from time import monotonic, sleep, time
+
+
+def by_default(seconds, sleep=sleep):
+    sleep(seconds)
+
+
+class Client:
+    def retry(self, seconds, wait=sleep):
+        wait(seconds)
+"""
+
+
+@pytest.fixture
+def started_early(tmp_path, monkeypatch) -> Iterator[None]:
+    directory = tmp_path / "site"
+    directory.mkdir()
+    (directory / "sitecustomize.py").write_text(STARTED)
+    (directory / "started_early.py").write_text(EARLY)
+    monkeypatch.setenv("PYTHONPATH", str(directory))
+    yield
+    close_shared_zygote()
+
+
+WAITS = {
+    "time.sleep": "started_early.sleep(60)",
+    "time.sleep as a default": "started_early.by_default(60)",
+    "time.sleep as a default of a method": "started_early.Client().retry(60)",
+    "sched": "s = sched.scheduler(); s.enter(60, 1, int); s.run()",
+    "select": "started_early.select([os.pipe()[0]], [], [], 59.999999)",
+    "alarm": "started_early.signal(signal.SIGALRM, lambda *_: None); started_early.alarm(60); started_early.pause()",
+    "Event": "threading.Event().wait(59.999999)",
+    "SimpleQueue": "started_early.SimpleQueue().get(timeout=59.999999)",
+    "Lock": "both(started_early.Lock())",
+    "a lock of logging": "both(logging.lastResort.lock)",
+    "asyncio": "asyncio.run(asyncio.sleep(60))",
+    "clocks": "came = started_early.time(), started_early.monotonic(); time.sleep(60); "
+    "assert (time.time() - came[0], time.monotonic() - came[1]) == (60, 60)",
+    "datetime": "came = started_early.datetime.now(); time.sleep(60); "
+    "assert (started_early.datetime.now() - came).total_seconds() == 60",
+}
+
+
+@pytest.mark.usefixtures("started_early")
+def test_each_wait_of_code_that_was_imported_first_is_simulated(deploy, make_runtime) -> None:
+    source = textwrap.dedent(
+        """
+        import asyncio, logging, os, queue, sched, signal, threading, time
+        import started_early
+
+        def both(lock):
+            lock.acquire()
+            other = threading.Thread(target=lock.acquire)
+            other.start()
+            time.sleep(60)
+            lock.release()
+            other.join()
+
+        def main_handler(event, context):
+            for name, wait in event.items():
+                came = time.time()
+                try:
+                    exec(wait, globals())
+                except queue.Empty:
+                    pass
+                print(name, round(time.time() - came, 6))
+        """
+    )
+    event = deploy(source, to=make_runtime(preload="wave", real_timeout=2)).invoke_async(WAITS)
+
+    event.wait()
+
+    assert user_lines(event) == [f"{name} 60.0" for name in WAITS]
+
+
+def test_a_wait_of_a_property_that_is_kept_is_simulated(deploy) -> None:
+    event = deploy(
+        """
+        import functools, threading, time
+
+        class Settings:
+            @functools.cached_property
+            def region(self):
+                time.sleep(5)
+                return "ap-guangzhou"
+
+        def main_handler(event, context):
+            settings = Settings()
+            threads = [threading.Thread(target=lambda: settings.region) for _ in range(2)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        """
+    ).invoke_async()
+
+    assert event.wait().status == "FINISHED"
+    assert event.duration.total_seconds() == 5
