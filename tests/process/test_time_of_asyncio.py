@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from process_support import user_lines
+from process_support import grow_impatient, user_lines
 
 from pytest_scf_async import CannotEndError
 from pytest_scf_async.async_event import AsyncEvent
@@ -642,7 +642,7 @@ async def main():
 
 
 def test_an_answer_that_does_not_come_is_named(deploy, make_runtime, server: socket.socket) -> None:
-    runtime = make_runtime(real_timeout=0.5)
+    runtime = make_runtime()
     event = deploy(
         IMPORTS
         + """
@@ -652,6 +652,8 @@ async def main():
 """.replace("ADDRESS", repr(server.getsockname())),
         to=runtime,
     ).invoke_async([])
+    event.settle()
+    grow_impatient(runtime)
 
     with pytest.raises(CannotEndError, match="is held by a real wait"):
         event.wait()
