@@ -65,8 +65,8 @@ def first_configuration(
 ) -> FunctionConfiguration:
     """The configuration of a function that is deployed with *given*, where None stands for "as the settings say".
 
-    *source* says where *given* came from; *runnable* are the runtimes that can be had. Raises ``ScfUsageError`` with the
-    value, its source, and what is valid.
+    *source* says where *given* came from; *runnable* are the runtimes that can be had.
+    Raises ``ScfUsageError`` with the value, its source, and what is valid.
     """
     values = {name: getattr(settings, name) for name in FROM_SETTINGS}
     sources = {name: settings.source(name) for name in FROM_SETTINGS}

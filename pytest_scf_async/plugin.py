@@ -286,6 +286,7 @@ def scf_runtime(
             on_instance_started=_caller(hook.pytest_scf_async_instance_started, "instance"),
             on_event_ended=_caller(hook.pytest_scf_async_event_ended, "event"),
             on_log_line=_live_log(request.config),
+            launcher=lambda function: request.config.hook.pytest_scf_async_launcher(function=function),
         )
     except UnsupportedPlatformError as error:
         raise pytest.UsageError(f"{node.nodeid} uses scf_runtime, and {error}") from None

@@ -132,7 +132,8 @@ def _look_below(
 ) -> tuple[tuple[Child, ...], frozenset[int]]:
     """The processes below *pid* that live and are not in the *background*, and the ids of all that live.
 
-    Nothing of what is *spared*, nor below that. What is below a process in the background is so, too. A process that has ended and was not waited for does not live.
+    Nothing of what is *spared*, nor below that. What is below a process in the background is so, too. A process that
+    has ended and was not waited for does not live.
     """
     own = _read(f"/proc/{pid}/cmdline")
     seen: set[int] | None = None

@@ -40,7 +40,10 @@ class Image:
 
 
 def image(command: object, directory: str | None, lookup: tuple[str, ...], port: object, ports: object) -> Image:
-    """What ``deploy_image(command=, cwd=, port=, ports=)`` means; ``ScfUsageError`` with the value and what is valid."""
+    """What ``deploy_image(command=, cwd=, port=, ports=)`` means.
+
+    Raises ``ScfUsageError`` with the value, and what is valid.
+    """
     if isinstance(command, (str, bytes)) or not isinstance(command, Sequence):
         raise ScfUsageError(f"command={command!r} is not valid: it is a list of words, as in {COMMAND_FORM}")
     words = [os.fspath(word) if isinstance(word, os.PathLike) else word for word in command]

@@ -23,8 +23,6 @@ from .output import READ_BYTES, Output
 from .sandbox import Sandbox
 from .zygote import Zygote
 
-EXIT_MS = 200
-"""Real milliseconds from the moment when a process that ends has closed its descriptors to its end; it takes some µs."""
 START_LIMIT = 10.0
 """Real seconds within which the zygote has to tell of an instance that runs."""
 
@@ -113,6 +111,8 @@ class Instance:
     _program_pidfd: int | None = None
     parent: Instance | None = None
     """Of a member, a fork that an image's program has made: the instance that it belongs to."""
+    left = False
+    """It was a member, and is in lockstep no more."""
     takes_descriptors = False
     """They may come with its frames: it may have members."""
     stirred = False
@@ -147,7 +147,7 @@ class Instance:
         self.rss = 0
         """Peak memory in bytes above that at the fork, as last told."""
         self.zygote = zygote
-        self.members: list[Member] = []
+        self.members: list[Instance] = []
         """Forks of it that are in lockstep too, in the order of their beginnings."""
         self.descriptors: list[int] = []
         """Those that have come, and whose frame has not been dealt with."""
@@ -508,8 +508,8 @@ class Instance:
             self.sandbox.remove()
 
     def _close(self) -> None:
-        for fd in self.descriptors:
-            os.close(fd)
+        for received in self.descriptors:
+            os.close(received)
         self.descriptors.clear()
         self.control.release()
         self._map.close()
@@ -526,71 +526,6 @@ class Instance:
 
     def __repr__(self) -> str:
         return f"<Instance {self.number} pid {self.pid} {self.doing}>"
-
-
-class Member(Instance):
-    """A fork that an image's program has made: a process of the same instance, in lockstep as the instance is.
-
-    It has no disk of its own, and ends with the instance at the latest. A program that it becomes by ``exec`` is in no
-    lockstep: then only its output is heard.
-    """
-
-    left = False
-    """It is in lockstep no more."""
-
-    def __init__(self, parent: Instance, pid: int, fds: list[int]) -> None:
-        channel, output, control_file, attention = fds
-        root = parent if parent.parent is None else parent.parent
-        self.parent = root
-        self.number = root.zygote.take_number()
-        self.hint = root.hint
-        self._disk = []
-        self.pid = pid
-        self.status = self.refused = None
-        self.listening = set(parent.listening)
-        self.rss = 0
-        self.zygote = root.zygote
-        self.members, self.descriptors = [], []
-        self.takes_descriptors = True
-        self.children = Children(self)
-        self.output = Output(wire.mark_of(self.zygote.nonce), self._wrote, output)
-        self.attention, self.control_file = attention, control_file
-        self._map = mmap.mmap(control_file, wire.STACKS_OFFSET)
-        self.channel = socket.socket(fileno=channel)
-        self.channel.setblocking(False)
-        self.control = memoryview(self._map)[: wire.PAGE_BYTES].cast("q")
-        self._frames = wire.FrameReader()
-        self._unsent = bytearray()
-        self.full = False
-        self.channel_open = True
-        self.owner, self.sandbox, self.called = root.owner, root.sandbox, True
-        self.measured = root.measured
-        self.pidfd = None
-        try:
-            self.pidfd = os.pidfd_open(pid)
-        except OSError:
-            pass  # it has ended already
-        root.members.append(self)
-
-    def pump(self) -> None:
-        super().pump()
-        if not self.channel_open and not self.left and not self.released:
-            self.left = True
-            self.owner.instance_gone(self)
-
-    def ends_soon(self) -> bool:
-        """Whether the process that has closed its channel is about to end, by the kernel's word."""
-        poller = select.poll()
-        poller.register(self.pidfd or 0, select.POLLIN)
-        return bool(poller.poll(EXIT_MS))
-
-    def kill(self) -> None:
-        self.signal(signal.SIGKILL)
-
-    def release(self) -> None:
-        if not self.released:
-            self.released = True
-            self._close()
 
 
 def exit_text(status: int | None) -> str:

@@ -15,8 +15,9 @@ from ..settings import ScfSettings
 from . import measured, terminal, wire
 from .ears import Ears
 from .event import Event, FunctionVersion
-from .instance import Instance, Member, Owner
+from .instance import Instance, Owner
 from .launch import Launch
+from .member import Member
 from .relays import Relays
 from .sandbox import Sandbox, Sandboxes
 from .spares import keep_spare, take_spare
@@ -179,8 +180,10 @@ class Pool:
         self.started += 1
         code = function.code_to_run()
         before_init = function.configuration.before_init
-        sandbox = self.sandboxes.make(zygote, code, function.configuration)
         launch = None if function.launch is None else function.launch.moved(function.code, code)
+        sandbox = self.sandboxes.make(
+            zygote, code, function.configuration, () if launch is None else launch.directories
+        )
         environment = self._environment(function, sandbox)
         program = None if launch is None else self._program(launch, function, zygote)
         hint = {

@@ -74,14 +74,14 @@ class Relays:
             for key, events in self._selector.select():
                 key.data(key.fileobj, events)
 
-    def _be_woken(self, woken: socket.socket, events: int) -> None:
+    def _be_woken(self, woken: socket.socket, _: int) -> None:
         woken.recv(CHUNK)
         while self._todo:
             giver = self._todo.pop()
             self._given[giver] = []
             self._selector.register(giver, selectors.EVENT_READ, self._be_given)
 
-    def _be_given(self, giver: socket.socket, events: int) -> None:
+    def _be_given(self, giver: socket.socket, _: int) -> None:
         """An instance hands a listening socket over, or has ended."""
         data, ancillary, _, _ = giver.recvmsg(PORT.size, socket.CMSG_SPACE(4))
         fds = array.array("i")
@@ -98,7 +98,7 @@ class Relays:
             listening.setblocking(False)
             self._given[giver].append(listening)
 
-            def accept(listening: socket.socket, events: int, port: int = port) -> None:
+            def accept(listening: socket.socket, _: int, port: int = port) -> None:
                 self._accept(listening, port)
 
             self._selector.register(listening, selectors.EVENT_READ, accept)

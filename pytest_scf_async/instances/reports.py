@@ -11,7 +11,8 @@ from ..errors import HarnessError, ScfAsyncWarning, ScfUsageError, hidden_from_u
 from ..model import Fact
 from . import wire
 from .event import Event
-from .instance import Instance, Member, exit_text
+from .instance import Instance, exit_text
+from .member import Member
 from .memory import GRACE, excess
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class Reports:
 
     def _happened_at(self, message: wire.JsonObject) -> int | None:
         """When something happened in a free-running instance, in simulated time; None for all others: now."""
-        flow = self.lockstep.real_flow() if "at" in message else None
+        flow = self.lockstep.moving.real_flow() if "at" in message else None
         return None if flow is None else flow.at_us(message["at"])
 
     def _when_it_is(self, at_us: int, then: Callable[[], None]) -> None:

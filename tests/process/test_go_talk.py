@@ -131,7 +131,7 @@ def until(talk: GoTalk, look: Callable[[], object]) -> object:
         rest = deadline - time.monotonic()
         assert rest > 0, "nothing came"
         assert talk.descriptors(), "the talk is over"
-        select.select(talk.descriptors(), [], [], rest)
+        select.select(list(talk.descriptors()), [], [], rest)
     return found
 
 
@@ -153,7 +153,7 @@ def result(talk: GoTalk, **event: object) -> object:
 def test_it_is_ready_once_the_function_has_answered_a_ping(talk, start):
     assert not talk.is_ready()
     assert talk.hear() is None
-    assert not select.select(talk.descriptors(), [], [], 0)[0]
+    assert not select.select(list(talk.descriptors()), [], [], 0)[0]
     start()
     assert until(talk, talk.is_ready)
     assert talk.hear() is None
@@ -238,7 +238,7 @@ def test_a_function_that_exits_breaks_the_connection(talk, program, code):
     assert answer["fact"] == "BROKEN"
     assert answer["why"].startswith("the connection to the function is gone: ")
     assert program.process.wait(LIMIT) == code
-    assert talk.descriptors() == []
+    assert talk.descriptors() == {}
     assert talk.hear() == answer
     asking(talk, do="echo")
     assert talk.hear() == answer
@@ -364,4 +364,4 @@ def test_it_leaves_no_descriptor(helper):
     talk = GoTalk(helper, 9)
     talk.close()
     assert len(os.listdir("/proc/self/fd")) == before
-    assert talk.descriptors() == []
+    assert talk.descriptors() == {}

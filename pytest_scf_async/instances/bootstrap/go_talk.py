@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import select
 import subprocess
 from typing import Any, NoReturn
 
@@ -62,17 +63,21 @@ class GoTalk:
         """The helper's process id: it is none of the function's processes."""
         return self._helper.pid
 
-    def descriptors(self) -> list[int]:
-        """What to poll for reading, then to call `is_ready` or `hear`; none once the talk is over."""
-        return [] if self._broken is not None else [self._output]
+    def descriptors(self) -> dict[int, int]:
+        """What to poll, and for which events, then to call `is_ready` or `hear`; none once the talk is over."""
+        return {} if self._broken is not None else {self._output: select.POLLIN}
+
+    def only_localhost(self) -> bool:
+        """The library listens on all addresses, and nobody asks for more."""
+        return False
 
     def is_ready(self) -> bool:
         """Whether the function has answered a ping, ever."""
         self._read()
         return self._ready
 
-    def ask(self, invocation: wire.JsonObject) -> None:
-        """Have the function called: ``payload`` (JSON text), ``context`` and ``timeout`` (real seconds from now).
+    def ask(self, invocation: wire.JsonObject) -> bool:
+        """Have the function called: ``payload`` (JSON text) and ``context``, whose time limit counts from now; True.
 
         Only once the answer to the last one has been heard, and not while the helper is stopped: it reads at once, so
         that even a payload of megabytes takes milliseconds.
@@ -82,7 +87,7 @@ class GoTalk:
         told = {
             "payload": invocation["payload"],
             "context": context,
-            "timeout_seconds": invocation["timeout"],
+            "timeout_seconds": context["time_limit_in_ms"] / 1000,
             "environment": context["environment"],
         }
         self._asked = True
@@ -92,6 +97,7 @@ class GoTalk:
                 rest = rest[os.write(self._input, rest) :]
         except BrokenPipeError:
             pass  # what has become of it is heard
+        return True
 
     def hear(self) -> wire.JsonObject | None:
         """The body of a RESULT, once there is an answer to what was asked; None until then.

@@ -1,7 +1,7 @@
 """Forks of an image's program, as the workers of a server are: each is in lockstep too.
 
-Such a member of the instance has a channel, an output pipe, a control page and a door of its own. It begins in its turn:
-the harness gives it when the process that forked it waits.
+Such a member of the instance has a channel, an output pipe, a control page and a door of its own. It begins in its
+turn: the harness gives it when the process that forked it waits.
 """
 
 from __future__ import annotations
