@@ -223,7 +223,7 @@ class AsyncEvent:
         if self._event.ended:
             return str(Doing.ENDED)
         instance = self._event.instance
-        return str(Doing.PENDING if instance is None else instance.doing)
+        return str(Doing.PENDING if instance is None else instance.acting.doing)
 
     @property
     def instance(self) -> InstanceView | None:
@@ -236,7 +236,7 @@ class AsyncEvent:
             pid=instance.pid,
             tmp=instance.sandbox.tmp,
             cold=bool(self._event.cold),
-            doing=str(instance.doing),
+            doing=str(instance.acting.doing),
             alive=not instance.gone,
             reclaimed=instance.gone,
             reclaimed_because=self._event.reclaimed_because,

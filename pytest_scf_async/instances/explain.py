@@ -26,12 +26,13 @@ def what_instances_do(lockstep: Lockstep) -> str:
     advice: list[str] = []
     running = lockstep.events_running()
     for event in running:
-        instance = event.instance
-        if instance is None:
+        if event.instance is None:
             lines.append(f"event {event.request_id} is pending: none of its code has run")
             continue
+        instance = event.instance.acting
         doing = instance.doing
-        lines.append(f"event {event.request_id} of {event.function.configuration.name} is {_doing(instance)}")
+        process = f", in its process {instance.pid}" if instance.parent is not None else ""
+        lines.append(f"event {event.request_id} of {event.function.configuration.name} is {_doing(instance)}{process}")
         peers: list[str] = []
         sleeps: list[str] = []
         if doing in (Doing.COMPUTING, Doing.HELD) and not instance.gone:

@@ -483,6 +483,15 @@ class Instance:
         }
 
     @property
+    def acting(self) -> Instance:
+        """The process of it that says what it is doing: one that does something, or else its first."""
+        for doing in (Doing.GATED, Doing.COMPUTING, Doing.HELD):
+            for each in self.group:
+                if each.doing is doing:
+                    return each
+        return self
+
+    @property
     def group(self) -> list[Instance]:
         """It, and its members."""
         return [self, *self.members]
