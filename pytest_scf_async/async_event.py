@@ -89,6 +89,7 @@ class InstanceView:
     """The instance that runs or ran an event."""
 
     pid: int
+    """The process that runs user code; before a free-running program is there, its agent's."""
     tmp: str
     """A path of the host at which a test finds the instance's own ``/tmp`` while the instance lives."""
     cold: bool
@@ -233,7 +234,7 @@ class AsyncEvent:
         if instance is None:
             return None
         return InstanceView(
-            pid=instance.pid,
+            pid=instance.user_pid or instance.pid,
             tmp=instance.sandbox.tmp,
             cold=bool(self._event.cold),
             doing=str(instance.acting.doing),
