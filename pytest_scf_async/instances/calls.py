@@ -96,6 +96,16 @@ class Call:
     """What is done first, once stopped instances go on again."""
 
 
+class TestThreads(Protocol):
+    """The threads of the test's own process, where it is on the simulated clock too (``patched``)."""
+
+    def rest(self, call: Call) -> bool:
+        """Whether all of them wait, so that *call* may move the clock."""
+
+    def alone(self) -> bool:
+        """Whether the thread that asks is the only one."""
+
+
 class Patience:
     """Bounds one call in real time: by what happens, and in all."""
 

@@ -1,4 +1,7 @@
-"""One instance as the harness sees it: its channel, its output, its process, and what it is doing."""
+"""One instance as the harness sees it: its channel, its output, its process, and what it is doing.
+
+Longer than other modules: an instance has many sides, all of one process that everybody asks.
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,6 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from ..clock import WAKE_UP, SimulatedClock, to_datetime
 from ..errors import HarnessError, ScfAsyncError, ScfUsageError, hidden_from_users
@@ -21,7 +20,7 @@ from ..model import PORT_TIMEOUT, Fact, InstanceFate, port_not_bound_message, tr
 from ..realtime import REAL, RealCondition
 from ..settings import ScfSettings
 from . import measured, terminal, wire
-from .calls import LOOK_EVERY, Call, Patience
+from .calls import LOOK_EVERY, Call, Patience, TestThreads
 from .event import Event
 from .gates import Gates
 from .instance import Doing, Instance
@@ -48,16 +47,6 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork
     os.register_at_fork(after_in_child=_after_fork)
-
-
-class TestThreads(Protocol):
-    """The threads of the test's own process, where it is on the simulated clock too (``patched``)."""
-
-    def rest(self, call: Call) -> bool:
-        """Whether all of them wait, so that *call* may move the clock."""
-
-    def alone(self) -> bool:
-        """Whether the thread that asks is the only one."""
 
 
 class Lockstep:
