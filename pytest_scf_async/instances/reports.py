@@ -43,6 +43,9 @@ class Reports:
         if kind == wire.SIGNALS_HEARD:
             instance.children.asked = False
             return
+        if kind == wire.ENDS_PROCESS:
+            instance.children.ending.add(instance.told(body)["pid"])
+            return
         if kind == wire.TERMINAL:
             text = str(instance.told(body)["text"])
             self.lockstep.todo.append(lambda: self.lockstep.ask_terminal(instance, text))

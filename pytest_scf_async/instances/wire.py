@@ -63,6 +63,9 @@ TERMINAL = 11
 SIGNALS_KEPT = 12
 """Signals whose handlers are called once the wait of the main thread is over: it is one of C code."""
 
+ENDS_PROCESS = 13
+"""User code is about to send a process the signal to end."""
+
 BEFORE_INIT_RAISED = "BEFORE_INIT_RAISED"
 """The fact of an INIT_DONE that is no fact of the platform: the test's own function failed."""
 
