@@ -31,7 +31,7 @@ def by_default(seconds, sleep=sleep):
 
 
 class Client:
-    def retry(self, seconds, wait=sleep):
+    def retry(self, seconds, *, wait=sleep):
         wait(seconds)
 """
 
@@ -96,6 +96,57 @@ def test_each_wait_of_code_that_was_imported_first_is_simulated(deploy, make_run
     event.wait()
 
     assert user_lines(event) == [f"{name} 60.0" for name in WAITS]
+
+
+def test_a_preloaded_module_and_before_init_keep_simulated_functions(
+    deploy, make_runtime, tmp_path, monkeypatch
+) -> None:
+    keeps = "from time import sleep, time\n"
+    (tmp_path / "preloaded.py").write_text(keeps)
+    (tmp_path / "fakes.py").write_text(keeps + "def install():\n    pass\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    event = deploy(
+        """
+        import fakes, preloaded
+
+        def main_handler(event, context):
+            began = fakes.time()
+            preloaded.sleep(10)
+            fakes.sleep(20)
+            return preloaded.time() - began
+        """,
+        to=make_runtime(preload="preloaded"),
+        before_init=f"{tmp_path}/fakes.py:install",
+    ).invoke_async()
+
+    assert event.wait().result == 30
+    close_shared_zygote()
+
+
+def test_threads_wait_on_simulated_time_for_a_module_that_one_of_them_imports(deploy, tmp_path) -> None:
+    (tmp_path / "connected.py").write_text("import time\ntime.sleep(5)\nready = time.time()\n")
+    event = deploy(
+        """
+        import sys, threading, time
+
+        def ready():
+            import connected
+            return connected.ready
+
+        def main_handler(event, context):
+            sys.path.append(event)
+            came, found = time.time(), []
+            threads = [threading.Thread(target=lambda: found.append(ready() - came)) for _ in range(3)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            return found
+        """
+    ).invoke_async(str(tmp_path))
+
+    assert event.wait().result == [5, 5, 5]
+    assert event.duration.total_seconds() == 5
 
 
 def test_a_wait_of_a_property_that_is_kept_is_simulated(deploy) -> None:
