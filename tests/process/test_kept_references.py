@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Iterator
 
@@ -24,6 +25,14 @@ from select import select
 from signal import alarm, pause, signal
 from threading import Lock
 from time import monotonic, sleep, time
+
+
+class Session:
+    def __init__(self):
+        self.sleep = sleep
+
+
+session = Session()
 
 
 def by_default(seconds, sleep=sleep):
@@ -96,6 +105,26 @@ def test_each_wait_of_code_that_was_imported_first_is_simulated(deploy, make_run
     event.wait()
 
     assert user_lines(event) == [f"{name} 60.0" for name in WAITS]
+
+
+@pytest.mark.usefixtures("started_early")
+def test_a_sleep_that_such_code_keeps_in_an_object_is_real_and_told(deploy, make_runtime) -> None:
+    event = deploy(
+        """
+        import started_early, time
+
+        def main_handler(event, context):
+            began = time.time()
+            started_early.session.sleep(0.1)
+            return time.time() - began
+        """,
+        to=make_runtime(preload="wave"),
+    ).invoke_async()
+
+    assert event.wait().result == 0
+    call = "clock_nanosleep()" if sys.version_info >= (3, 11) else "select() without descriptors"
+    told = [entry.text for entry in event._event.timeline if "real time" in entry.text]
+    assert told == [f"in {call}, a sleep of code in C in real time: no simulated time passes in it"]
 
 
 def test_a_preloaded_module_and_before_init_keep_simulated_functions(
