@@ -170,7 +170,7 @@ class _TestProcess:
             self.wait(f"asyncio's wait of {timeout:g} s", microseconds(timeout), done)
         return ready
 
-    # -- the other threads of the test (lockstep.TestThreads) --------------------------------------------------------
+    # -- the other threads of the test (calls.TestThreads) --------------------------------------------------------
 
     def alone(self) -> bool:
         return threading.active_count() == 1

@@ -99,6 +99,17 @@ def test_stopped_at_some_point_of_the_day(station, scf_clock, after, hours, with
     assert_finished(event, result={"hours": hours, "stopped": True})
 
 
+@pytest.mark.parametrize("minute", range(11, 24 * 60, 163))
+def test_stopped_at_whatever_minute(station, scf_clock, minute):
+    event = station.invoke_async({})
+    scf_clock.advance(timedelta(minutes=minute))
+    event.terminate(grace_shutdown=True)
+    event.wait()
+
+    assert_stopped_within(event, seconds=300)  # the longest turn of the dish
+    assert event.result["stopped"]
+
+
 def test_stopped_just_before_a_child_is_started(station):
     event = station.invoke_async({})
     event.run_to("pack#3")

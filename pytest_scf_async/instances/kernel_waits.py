@@ -34,10 +34,12 @@ _NUMBERS = {
     },
 }  # fmt: skip
 _CALLS = {number: name for name, numbers in _NUMBERS.get(platform.machine(), {}).items() for number in numbers}
-_SLEEPS = frozenset({"nanosleep", "clock_nanosleep"})
+_SLEEPS = {"nanosleep": "nanosleep", "clock_nanosleep": "clock_nanosleep", "select without descriptors": "select"}
+"""The call, by the name that it has here."""
 _WITHOUT_DESCRIPTOR = {
     "nanosleep": "nanosleep(), a sleep of code in C in real time",
     "clock_nanosleep": "clock_nanosleep(), a sleep of code in C in real time",
+    "select without descriptors": "select() without descriptors, a sleep of code in C in real time",
     "lock": "a lock of code in C",
     "open": "open()",
     "select": "select()",
@@ -81,8 +83,10 @@ def _wait_of(pid: int, task: str) -> KernelWait | None:
     name = _CALLS.get(number)
     if name is None:
         return KernelWait(f"the system call {number}")
+    if name == "select" and first == 0:  # as time.sleep() of Python 3.10 does it
+        name = "select without descriptors"
     if name in _WITHOUT_DESCRIPTOR:
-        return KernelWait(_WITHOUT_DESCRIPTOR[name], sleeps=name if name in _SLEEPS else "")
+        return KernelWait(_WITHOUT_DESCRIPTOR[name], sleeps=_SLEEPS.get(name, ""))
     if name == "waitpid":
         return KernelWait(_child(number, first, second))
     if name == "poll":

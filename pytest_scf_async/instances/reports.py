@@ -46,6 +46,9 @@ class Reports:
             instance.children.asked = False
             instance.answers_question = True
             return
+        if kind == wire.ENDS_PROCESS:
+            instance.children.ending.add(instance.told(body)["pid"])
+            return
         if kind == wire.TERMINAL:
             text = str(instance.told(body)["text"])
             self.lockstep.todo.append(lambda: self.lockstep.ask_terminal(instance, text))

@@ -121,8 +121,8 @@ def _told(known: tuple[int, str, str] | None, frames: list[re.Match[str]], waits
     wait = waits.get(native)
     if parked:
         wait = KernelWait(held, tuple(_PEER.findall(held))) if held else None
-    elif wait is not None and (wait.sleeps or wait.text == "select()") and frames and frames[0]["file"] == _SUBPROCESS:
-        wait = KernelWait("a wait for a child process")  # whose timeout makes it a loop of sleeps, also by select()
+    elif wait is not None and wait.sleeps and frames and frames[0]["file"] == _SUBPROCESS:
+        wait = KernelWait("a wait for a child process")  # whose timeout makes it a loop of sleeps
     state = f" is in {wait.text}" if wait is not None else " is parked" if parked else ""
     lines = [f"thread {whose}{state}, most recent call first:"]
     for frame in shown:

@@ -71,6 +71,8 @@ FORKED = 14
 output, control page, attention."""
 KILLED = 15
 """Of an image's program: it has sent a signal to the process of that id."""
+ENDS_PROCESS = 16
+"""User code is about to send a process the signal to end."""
 
 BEFORE_INIT_RAISED = "BEFORE_INIT_RAISED"
 """The fact of an INIT_DONE that is no fact of the platform: the test's own function failed."""

@@ -434,6 +434,70 @@ def main_handler(event, context):
     assert event.wait().result == [1, 52]
 
 
+ENDS_ITS_DAEMON = """
+async def in_a_loop(program, end):
+    import asyncio
+    read, write = os.pipe()
+    child = await asyncio.create_subprocess_exec(program, stdout=write)
+    os.read(read, 6)  # it has its handlers
+    await asyncio.sleep(7200)
+    end(child)
+    return await child.wait()
+
+def by_polls(program, end):
+    read, write = os.pipe()
+    child = subprocess.Popen([program], stdout=write)
+    os.read(read, 6)
+    time.sleep(7200)
+    end(child)
+    polls = 0
+    while child.poll() is None:
+        polls += 1
+        time.sleep(60)
+    return child.returncode, polls <= 1
+
+def main_handler(event, context):
+    import asyncio
+    program, where, how = event
+    ends = {
+        "kill": lambda child: child.kill(),
+        "terminate": lambda child: child.terminate(),
+        "os.kill": lambda child: os.kill(child.pid, signal.SIGINT),
+    }
+    if where == "loop":
+        return asyncio.run(in_a_loop(program, ends[how])), passed()
+    return by_polls(program, ends[how]), passed() <= 7260
+"""
+
+DAEMON = """
+import os, signal, sys, time
+
+def end(signum, frame):
+    began = time.monotonic()
+    while time.monotonic() - began < 0.2:  # it saves what it has
+        pass
+    sys.exit(3)
+
+signal.signal(signal.SIGTERM, end)
+signal.signal(signal.SIGINT, end)
+os.write(1, b"ready\\n")
+while True:
+    signal.pause()
+"""
+
+
+@pytest.mark.parametrize(("how", "code"), [("kill", -9), ("terminate", 3), ("os.kill", 3)])
+@pytest.mark.parametrize("where", ["loop", "polls"])
+def test_a_program_in_the_background_that_the_handler_ends_holds_the_clock_until_it_has(
+    deploy, program, where, how, code
+):
+    server = program("redis-server", DAEMON)
+
+    ended = deploy(IMPORTS + ENDS_ITS_DAEMON, background=("redis-server",)).invoke_async([server, where, how]).wait()
+
+    assert ended.result == ([code, 7200] if where == "loop" else [[code, True], True])
+
+
 def test_a_child_of_one_instance_holds_the_clock_of_all(deploy):
     works = deploy(
         IMPORTS

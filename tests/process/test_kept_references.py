@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Iterator
 
@@ -26,12 +27,20 @@ from threading import Lock
 from time import monotonic, sleep, time
 
 
+class Session:
+    def __init__(self):
+        self.sleep = sleep
+
+
+session = Session()
+
+
 def by_default(seconds, sleep=sleep):
     sleep(seconds)
 
 
 class Client:
-    def retry(self, seconds, wait=sleep):
+    def retry(self, seconds, *, wait=sleep):
         wait(seconds)
 """
 
@@ -96,6 +105,76 @@ def test_each_wait_of_code_that_was_imported_first_is_simulated(deploy, make_run
     event.wait()
 
     assert user_lines(event) == [f"{name} 60.0" for name in WAITS]
+
+
+@pytest.mark.usefixtures("started_early")
+def test_a_sleep_that_such_code_keeps_in_an_object_is_real_and_told(deploy, make_runtime) -> None:
+    event = deploy(
+        """
+        import started_early
+
+        def main_handler(event, context):
+            started_early.session.sleep(1000)
+        """,
+        to=make_runtime(preload="wave"),
+    ).invoke_async()
+
+    event.settle()
+
+    call = "clock_nanosleep()" if sys.version_info >= (3, 11) else "select() without descriptors"
+    told = [entry.text for entry in event._event.timeline if "real time" in entry.text]
+    assert told == [f"in {call}, a sleep of code in C in real time: no simulated time passes in it"]
+
+
+def test_a_preloaded_module_and_before_init_keep_simulated_functions(
+    deploy, make_runtime, tmp_path, monkeypatch
+) -> None:
+    keeps = "from time import sleep, time\n"
+    (tmp_path / "preloaded.py").write_text(keeps)
+    (tmp_path / "fakes.py").write_text(keeps + "def install():\n    pass\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    event = deploy(
+        """
+        import fakes, preloaded
+
+        def main_handler(event, context):
+            began = fakes.time()
+            preloaded.sleep(10)
+            fakes.sleep(20)
+            return preloaded.time() - began
+        """,
+        to=make_runtime(preload="preloaded"),
+        before_init=f"{tmp_path}/fakes.py:install",
+    ).invoke_async()
+
+    assert event.wait().result == 30
+    close_shared_zygote()
+
+
+def test_threads_wait_on_simulated_time_for_a_module_that_one_of_them_imports(deploy, tmp_path) -> None:
+    (tmp_path / "connected.py").write_text("import time\ntime.sleep(5)\nready = time.time()\n")
+    event = deploy(
+        """
+        import sys, threading, time
+
+        def ready():
+            import connected
+            return connected.ready
+
+        def main_handler(event, context):
+            sys.path.append(event)
+            came, found = time.time(), []
+            threads = [threading.Thread(target=lambda: found.append(ready() - came)) for _ in range(3)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            return found
+        """
+    ).invoke_async(str(tmp_path))
+
+    assert event.wait().result == [5, 5, 5]
+    assert event.duration.total_seconds() == 5
 
 
 def test_a_wait_of_a_property_that_is_kept_is_simulated(deploy) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import _thread
 import sys
 from collections.abc import Callable, Iterator
-from types import FunctionType, ModuleType
+from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
 
 _PATCHED = ("time", "select", "signal", "os", "threading", "queue")
@@ -57,7 +57,20 @@ def install() -> None:
             defaults = function.__defaults__
             if defaults and any(id(value) in ours for value in defaults):
                 function.__defaults__ = tuple(ours.get(id(value), value) for value in defaults)
+            by_name = function.__kwdefaults__ or {}
+            by_name.update({key: ours[id(value)] for key, value in by_name.items() if id(value) in ours})
     _renew_locks_of_logging()
+    _let_imports_wait()
+
+
+def _let_imports_wait() -> None:
+    """Two threads may import the same module, which may sleep as it is executed: the lock of the import is ours too."""
+    import threading  # noqa: PLC0415
+
+    importlib: Any = sys.modules["_frozen_importlib"]
+    importlib._thread = SimpleNamespace(
+        **{**vars(_thread), "allocate_lock": threading.Lock, "RLock": threading.RLock},
+    )
 
 
 def _renew_locks_of_logging() -> None:
