@@ -24,7 +24,7 @@ LOOK_EVERY = 0.01
 CHECK_EVERY = 0.05
 """Real seconds after which the bounds of a call are looked at although there is always something to hear."""
 UNSEEN = 0.1
-"""Real seconds between two looks that count at most as such without progress: for longer, nobody was there to see any."""
+"""Real seconds between two looks that count at most as such without progress: nobody was there to see any in more."""
 CHILD_CPU_NS = 1_000_000
 """Processor time of children that counts as progress."""
 SEEN_CPU_NS = 1_000_000
@@ -107,7 +107,9 @@ class Patience:
         """Called now and then, and when nothing was heard for a while: look at who computes, and at the bounds."""
         self.quiet = True
         now = REAL.monotonic()
-        self.progressed += max(now - self.checked - UNSEEN, 0)  # this process did not run: it was stopped, or had no core
+        self.progressed += max(
+            now - self.checked - UNSEEN, 0
+        )  # this process did not run: it was stopped, or had no core
         self.checked = now
         lockstep = self.lockstep
         for instance in busy or ():

@@ -34,6 +34,7 @@ SLEEPS = """
 
 collect_ignore = ["typed_project"]  # a project of its own, which test_typed_project.py runs
 
+
 @pytest.fixture(autouse=True)
 def plain_surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What started pytest changes nothing: CI makes summaries longer, a job in the background is deaf to Ctrl-C."""

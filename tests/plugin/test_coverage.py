@@ -73,7 +73,7 @@ STEPS = {
     "is killed": ("event.wait(); event.status", {20}),
     "aborts": ("event.wait(); event.status", {22}),
     "sleeps": ("event.settle(); event.terminate()", {24}),
-    "computes": ("event.settle(); event.terminate()", {27, 28}),  # settles after compute_grace
+    "computes": ("event.settle(); event.terminate()", {27, 28}),
     "forks": ("event.wait()", {30, 31, 32}),
     "multiplies": ("event.wait()", {34, 35, 36, 48}),
     "threads": ("event.settle(); clock.advance(2); event.terminate()", {38, 39, 51, 52}),
@@ -95,7 +95,10 @@ CORES = ["ctrace", "sysmon"] if sys.version_info >= (3, 12) else ["ctrace"]
 @pytest.fixture
 def measured(pytester: pytest.Pytester) -> pytest.Pytester:
     """A project with a handler that ends in many ways, and a test for each."""
-    pytester.makeini(f"[pytest]\nfilterwarnings = error::pytest.PytestWarning\naddopts = {PLAIN_OPTIONS}\n")
+    pytester.makeini(
+        "[pytest]\nfilterwarnings = error::pytest.PytestWarning\nscf_async_compute_grace = 0.3\n"
+        f"addopts = {PLAIN_OPTIONS}\n"
+    )
     handlers = pytester.mkdir("handlers")
     handlers.joinpath("kinds.py").write_text(textwrap.dedent(HANDLER), encoding="utf-8")
     tests = [

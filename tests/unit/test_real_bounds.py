@@ -55,9 +55,7 @@ def test_a_call_ends_after_the_timeout_without_progress(watch: Stopwatch, lockst
         looks(patience, watch, 0.01, 0.05)
 
 
-def test_time_in_which_the_tests_process_was_stopped_is_none_without_progress(
-    watch: Stopwatch, lockstep: Any
-) -> None:
+def test_time_in_which_the_tests_process_was_stopped_is_none_without_progress(watch: Stopwatch, lockstep: Any) -> None:
     patience = Patience(lockstep, Call("wait()", lambda: False))
     looks(patience, watch, 0.01, 1)
     watch.now += 100
@@ -87,7 +85,7 @@ def still_waits(monkeypatch: pytest.MonkeyPatch, *pictures: tuple[Any, ...]) -> 
 
 
 def test_a_thread_that_had_no_core_on_its_way_into_a_wait_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    passed = iter(range(0, 10_000))
+    passed = iter(range(10_000))
     monkeypatch.setattr(threads_told, "REAL", SimpleNamespace(monotonic=lambda: next(passed) * 0.05))
     on_its_way = (("1", "S", b"5 5 5"), ("2", "R", b"5 5 5"))
     there = (("1", "S", b"5 5 5"), ("2", "S", b"6 9 6"))
