@@ -89,7 +89,9 @@ OTHER_ENDS = {
 }
 ALL = {kind: (kind, *step) for kind, step in STEPS.items()} | OTHER_ENDS
 ALWAYS = {3, 4, 5, 6, 7, 9, 10, 47, 50, 54}
-CORES = ["ctrace", "sysmon"] if sys.version_info >= (3, 12) else ["ctrace"]
+SYSMON = [("sysmon", []), ("sysmon", ["--cov-branch"])] if sys.version_info >= (3, 12) else []
+RUNS = [("ctrace", []), ("ctrace", ["--cov-branch"]), ("ctrace", ["--cov-branch", "-n2"]), *SYSMON]
+"""How coverage measures, and options."""
 
 
 @pytest.fixture
@@ -126,8 +128,9 @@ def lines(pytester: pytest.Pytester, context: str | None = None) -> set[int]:
     return {line for line in found or () if line > 0}
 
 
-@pytest.mark.parametrize("core", CORES)
-@pytest.mark.parametrize("options", [[], ["--cov-branch"], ["--cov-branch", "-n2"]], ids=" ".join)
+@pytest.mark.parametrize(
+    ("core", "options"), RUNS, ids=lambda given: given if isinstance(given, str) else " ".join(given)
+)
 def test_every_kind_of_end_keeps_its_lines(
     measured: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, core: str, options: list[str]
 ) -> None:
