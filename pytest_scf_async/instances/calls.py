@@ -26,8 +26,7 @@ LOOK_EVERY = 0.01
 CHECK_EVERY = 0.05
 """Real seconds after which the bounds of a call are looked at although there is always something to hear."""
 UNSEEN = 0.1
-"""Real seconds between two looks that count at most as such without progress: for longer, nobody was there to see
-any."""
+"""Real seconds between two looks that count at most as such without progress: nobody was there to see any in more."""
 CHILD_CPU_NS = 1_000_000
 """Processor time of children that counts as progress."""
 SEEN_CPU_NS = 1_000_000

@@ -1,4 +1,4 @@
-"""What the plugin tests share with each other's files: options, and a time limit that begins when something is there."""
+"""What files of the plugin tests share: options, and a time limit that begins when something is there."""
 
 from __future__ import annotations
 

@@ -44,9 +44,8 @@ def test_xdist(suite: pytest.Pytester, options: tuple[str, ...]) -> None:
 
 def test_random_order(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_ADDOPTS", "")
-    suite.makeini(
-        "[pytest]\nfilterwarnings = error\naddopts = -p no:cacheprovider -p no:asyncio -p no:anyio -p no:hypothesispytest"
-    )
+    others = ("-p no:cacheprovider", "-p no:asyncio", "-p no:anyio", "-p no:hypothesispytest")
+    suite.makeini(f"[pytest]\nfilterwarnings = error\naddopts = {' '.join(others)}")
     orders, ids = [], []
     for seed in (1, 2):
         result = suite.runpytest_subprocess("-v", f"--randomly-seed={seed}", "--junitxml=junit.xml")

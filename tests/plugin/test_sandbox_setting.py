@@ -89,7 +89,7 @@ def test_the_line_is_there_once_however_many_workers(refused: pytest.Pytester) -
         def test_without_instances():
             pass
     """)
-    for options, lines in ((("-n2",), 1), (("-n2", "-q"), 0), (("-n2", "-k", "without"), 0)):
+    for options, lines in ((("-n2",), 1), (("-n1", "-q"), 0), (("-n1", "-k", "without"), 0)):
         result = refused.runpytest_subprocess(*options)
         assert result.ret == 0
         found = of_sandbox(result)

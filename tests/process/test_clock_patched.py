@@ -328,12 +328,15 @@ def test_an_exception_of_a_signal_handler_ends_a_sleep(deploy: Deploy, runtime: 
     def interrupt(signum: int, frame: object) -> None:
         raise KeyboardInterrupt
 
+    def sleep_and_be_interrupted() -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        time.sleep(5)
+
     before = signal.signal(signal.SIGALRM, interrupt)
     state_before = state()
     try:
         with pytest.raises(KeyboardInterrupt), runtime.clock.patched():
-            signal.setitimer(signal.ITIMER_REAL, 0.1)
-            time.sleep(5)
+            sleep_and_be_interrupted()
     finally:
         signal.signal(signal.SIGALRM, before)
     assert state() == state_before
