@@ -65,7 +65,7 @@ def image(command: object, directory: str | None, lookup: tuple[str, ...], port:
         script=script,
         module=module,
     )
-    stem = _stem(words, script, module)
+    stem = _stem(words, script, module, where)
     entry = script or path
     return Image(Code(where, entry, "", "", stem), launch, python if isinstance(python, str) else None)
 
@@ -137,7 +137,7 @@ def _as_python(path: str, words: list[str], directory: str) -> _Python | str:
     while rest and rest[0] in _HARMLESS:
         rest.pop(0)
     if not rest or rest[0] in ("-", "-c") or (rest[0].startswith("-") and rest[0] != "-m"):
-        return f"{' '.join(words[:2])!r} is not run by the interpreter that runs the tests"
+        return f"{' '.join(words)!r} is no script or module that the interpreter of the tests can run itself"
     if rest[0] == "-m":
         if len(rest) == 1:
             raise ScfUsageError(f"command={words!r} is not valid: -m takes the name of a module")
@@ -165,8 +165,9 @@ def _interpreter_of(path: str) -> str | None:
     return words[0] if len(words) == 1 else None
 
 
-def _stem(words: list[str], script: str | None, module: str | None) -> str:
+def _stem(words: list[str], script: str | None, module: str | None, directory: str) -> str:
+    """What the function is called that no one named: after the program, or the first file that it is given."""
     if module is not None:
         return module.rpartition(".")[2]
-    base = os.path.basename(script or words[-1] if script else words[0])
-    return base.removesuffix(".py")
+    files = (word for word in words[1:] if os.path.isfile(os.path.join(directory, word)))
+    return os.path.splitext(os.path.basename(script or next(files, words[0])))[0]

@@ -26,6 +26,8 @@ class _Connection:
         """By who is to get it."""
         self.ended: set[socket.socket] = set()
         """Who sends no more."""
+        self.told: set[socket.socket] = set()
+        """Those of them of whose end the other side has been told."""
 
 
 class Relays:
@@ -139,7 +141,8 @@ class Relays:
                         del unsent[: listener.send(unsent)]
                     except BlockingIOError:
                         pass
-                if not unsent and connection.other[listener] in connection.ended:
+                if not unsent and connection.other[listener] in connection.ended - connection.told:
+                    connection.told.add(connection.other[listener])
                     listener.shutdown(socket.SHUT_WR)
         except OSError:
             self._drop(connection)

@@ -55,12 +55,8 @@ class Reports:
             return
         self.lockstep.progress += 1
         message = instance.told(body)
-        if kind == wire.FORKED:
-            self._forked(instance, int(message["pid"]))
-        elif kind == wire.KILLED:
-            self._killed(instance, int(message["pid"]))
-        elif kind == wire.PROGRAM:
-            self._of_program(instance, message)
+        if kind in (wire.FORKED, wire.KILLED, wire.PROGRAM):
+            self._of_processes(instance, kind, message)
         elif kind == wire.GATED:
             instance.gated = str(message["id"])
             instance.gate_on_main = bool(message["main"])
@@ -79,6 +75,17 @@ class Reports:
                 self.lockstep.todo.append(lambda: self._result(instance, event, message))
             else:
                 self._when_it_is(at, lambda: self._result(instance, event, message))
+
+    def _of_processes(self, instance: Instance, kind: int, message: wire.JsonObject) -> None:
+        pid = int(message["pid"])
+        if kind == wire.FORKED:
+            self._forked(instance, pid)
+        elif kind == wire.KILLED:
+            self._killed(instance, pid)
+        elif pid:
+            instance.program_started(pid)
+        else:
+            instance.ends_us = self._happened_at(message)
 
     def _forked(self, parent: Instance, pid: int) -> None:
         """An image's program has a process more, which begins in its turn."""
@@ -102,12 +109,6 @@ class Reports:
         for each in root.group:
             if each.pid == pid and not each.gone and each.channel_open:
                 each.children.ask_to_look()
-
-    def _of_program(self, instance: Instance, message: wire.JsonObject) -> None:
-        if message["pid"]:
-            instance.program_started(int(message["pid"]))
-        else:
-            instance.ends_us = self._happened_at(message)
 
     def _happened_at(self, message: wire.JsonObject) -> int | None:
         """When something happened in a free-running instance, in simulated time; None for all others: now."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from image_support import free_port
 from process_support import START, Latch, eventually, spare_pid
 
+from pytest_scf_async.errors import ScfAsyncWarning
 from pytest_scf_async.function import Function
 from pytest_scf_async.instances import procfs
 from pytest_scf_async.instances.zygote import shared_zygote
@@ -22,6 +25,7 @@ HANDLERS = Path(__file__).parent / "handlers"
 
 MakeRuntime = Callable[..., ScfRuntime]
 Deploy = Callable[..., Function]
+DeployImage = Callable[..., Function]
 
 
 @pytest.fixture
@@ -89,3 +93,40 @@ def deploy(request: pytest.FixtureRequest, tmp_path: Path) -> Deploy:
         return target.deploy(f"{directory}/index.py:main_handler", **options)
 
     return write_and_deploy
+
+
+@pytest.fixture
+def deploy_image(request: pytest.FixtureRequest, tmp_path: Path) -> DeployImage:
+    """Deploy the text of an image's program as ``app.py``; keywords are those of ``ScfRuntime.deploy_image``."""
+    written = 0
+
+    def write_and_deploy(
+        source: str, *, to: ScfRuntime | None = None, command: Sequence[str] = ("python", "app.py"), **options: Any
+    ) -> Function:
+        nonlocal written
+        written += 1
+        directory = tmp_path / f"image{written}"
+        directory.mkdir()
+        (directory / "app.py").write_text(textwrap.dedent(source), encoding="utf-8")
+        target = request.getfixturevalue("runtime") if to is None else to
+        return target.deploy_image(list(command), cwd=directory, **options)
+
+    return write_and_deploy
+
+
+@pytest.fixture
+def deploy_free(deploy_image: DeployImage) -> DeployImage:
+    """Deploy the text of a Python program so that it is free-running: it cannot see the simulated clock.
+
+    It listens on a port of its own: without namespaces it shares the machine's with every other test. ``9000`` in its
+    text becomes that.
+    """
+
+    def deploy(source: str, **options: Any) -> Function:
+        port = free_port()
+        given = {"command": ("python", "-I", "app.py"), "port": port, **options}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ScfAsyncWarning)  # that it is free-running: said once in a process
+            return deploy_image(source.replace("9000", str(port)), **given)
+
+    return deploy

@@ -22,8 +22,9 @@ from .waits import real_poll
 
 READY_LOOK_MS = 5
 """Real milliseconds between two looks whether the program listens."""
-EXIT_LIMIT_MS = 5_000
-"""Real milliseconds within which a program ends that has hung up in the middle of an event."""
+EXIT_LOOK_MS = 100
+EXIT_LOOKS = 50
+"""Looks at a program that has hung up in the middle of an event: it ends, or goes on and waits."""
 
 
 LAST_WORDS_MS = 1_000
@@ -125,10 +126,38 @@ class Agent:
 
     def _answer(self, answer: wire.JsonObject) -> None:
         if answer["fact"] == "BROKEN":
-            if _is_readable({self._pidfd: select.POLLIN}, EXIT_LIMIT_MS):
+            if self._ends():
                 self._end_as_program()
             answer = {"fact": "RAISED", "trace": answer["why"]}
         self._send(wire.RESULT, {**answer, "rss": self._peak_rss(), "at": clocks.real_monotonic()})
+
+    def _ends(self) -> bool:
+        """Whether the program, which has hung up, ends; not where all of it waits, as a server does."""
+        poller = real_poll()
+        poller.register(self._pidfd, select.POLLIN)
+        before: list[bytes] | None = None
+        for _ in range(EXIT_LOOKS):
+            if poller.poll(EXIT_LOOK_MS):
+                return True
+            now = self._threads_at_rest()
+            if now is not None and now == before:
+                return False
+            before = now
+        return False
+
+    def _threads_at_rest(self) -> list[bytes] | None:
+        """Its threads and the processor time of each, where all of them wait; else None."""
+        found = []
+        try:
+            for name in sorted(os.listdir(f"/proc/{self._pid}/task")):
+                with open(f"/proc/{self._pid}/task/{name}/stat", "rb", buffering=0) as file:
+                    fields = file.read().rpartition(b")")[2].split()
+                if fields[0] != b"S":
+                    return None
+                found.append(b" ".join([name.encode(), *fields[11:13]]))
+        except OSError:
+            return None
+        return found
 
     def _send(self, kind: int, body: wire.JsonObject) -> None:
         if kind in wire.MARKED:
@@ -192,6 +221,8 @@ class Agent:
             what = f"{argv[0]}: {error.strerror or error}"
             if error.errno == errno.ENOENT and os.path.exists(self._program["path"]):
                 what += ", though the file is there: the interpreter that it names is not"
+            elif error.errno == errno.EACCES and not os.access(self._program["path"], os.X_OK):
+                what += ": it may not be executed (chmod +x)"
             elif error.errno == errno.ENOEXEC:
                 what += ": it is no program for this machine, nor a script with a #! line"
             os.write(told, what.encode())

@@ -32,7 +32,7 @@ class Gateway(Protocol):
     """Who speaks to an image's program that runs in this process; called with the door's lock."""
 
     def begin(self, invocation: wire.JsonObject) -> None: ...
-    def look(self) -> None: ...
+    def look(self) -> bool: ...
 
 
 class Books:
@@ -161,8 +161,8 @@ class Books:
 
     def _rest(self, what: str = "") -> None:
         """A thread has come in or ended: where the clock may be moved here the next wait goes on, else it is told."""
-        if self.gateway is not None and self.outside == 0:
-            self.gateway.look()
+        if self.gateway is not None and self.outside == 0 and self.gateway.look():
+            what = ""  # it is no wait of the event any more
         if self.watching:
             self._look_at_watched()
         if self.outside == 0 and self.held == 0 and self.vetoes == 0:

@@ -12,6 +12,7 @@ import io
 import json
 import select
 import socket
+import struct
 from collections.abc import Mapping
 
 from .. import wire
@@ -27,16 +28,30 @@ RESULT_LIMIT = 6 * 1024 * 1024
 SHOWN_BYTES = 2000
 """As much of an answer that is an error is told."""
 READ_BYTES = 1 << 18
+HEAD_LIMIT = 1 << 16
 LOOPBACK_MS = 1_000
 """Real milliseconds in which the kernel has answered for a port of the loopback; it takes some µs."""
+
+
+_COUNT, _TWO_COUNTS = struct.Struct("=Q"), struct.Struct("=QQ")
+_UNACKED, _BYTES_RECEIVED, _BYTES_SENT, _INFO_BYTES = 24, 128, 200, 216
+"""Where ``struct tcp_info`` has what was not acknowledged, received, and sent (followed by what was sent again)."""
+
+
+def _tcp_info(connection: _socket.socket) -> bytes:
+    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_BYTES)
 
 
 class EventInvoke:
     """The connections to one program, one for each event."""
 
-    def __init__(self, port: int, headers: Mapping[str, str]) -> None:
+    def __init__(self, port: int, headers: Mapping[str, str], client_port: int = 0) -> None:
+        """*client_port* is where the first connection comes from, the next one from the next; 0: from any."""
         self.shown_port = port
         self.address = OUTSIDE, port
+        self.client: tuple[str, int] | None = None
+        """This end of the connection that is open."""
+        self._client_port = client_port
         self._headers = headers
         """What each request has beside the headers of its event."""
         self._connection: _socket.socket | None = None
@@ -53,21 +68,24 @@ class EventInvoke:
     def is_ready(self) -> bool:
         """Whether the program listens; the connection that found this out serves the next event."""
         if self._connection is None:
-            self._connection = self._connect(self.address)
+            self._connection = self._connect(self.address, self._client_port)
+            if self._connection is not None and self._client_port:
+                self._client_port += 1
         return self._connection is not None
 
     def only_localhost(self) -> bool:
         """Whether it listens where nobody but itself can reach it."""
-        found = self._connect((LOCALHOST, self.address[1]))
+        before, found = self.client, self._connect((LOCALHOST, self.address[1]))
+        self.client = before
         if found is not None:
             found.close()
         return found is not None
 
-    def _connect(self, address: tuple[str, int]) -> _socket.socket | None:
+    def _connect(self, address: tuple[str, int], client_port: int = 0) -> _socket.socket | None:
         made = _socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             made.setblocking(False)
-            made.bind((CLIENT, 0))
+            _bind(made, client_port)
             error = made.connect_ex(address)
             if error == errno.EINPROGRESS:
                 poller = real_poll()
@@ -80,6 +98,7 @@ class EventInvoke:
         if error != 0:
             made.close()
             return None
+        self.client = made.getsockname()
         return made
 
     def ask(self, invocation: wire.JsonObject) -> bool:
@@ -95,6 +114,32 @@ class EventInvoke:
         self._eof = False
         self._send()
         return True
+
+    def await_arrival(self) -> None:
+        """Until the kernel has brought the program what was sent: on a busy machine it takes its time."""
+        for _ in range(LOOPBACK_MS):
+            if self._connection is None or not int.from_bytes(_tcp_info(self._connection)[_UNACKED:][:4], "little"):
+                return
+            real_poll().poll(1)
+
+    def await_what_was_said(self, program: _socket.socket | None) -> bool:
+        """Until all is there that was sent from *program*, the other end of the connection; whether it came.
+
+        None: the other end has been closed, and that is what comes last.
+        """
+        if self._connection is None:
+            return True
+        if program is None:
+            poller = real_poll()
+            poller.register(self._connection.fileno(), select.POLLRDHUP)
+            return bool(poller.poll(LOOPBACK_MS))
+        sent, again = _TWO_COUNTS.unpack_from(_tcp_info(program).ljust(_INFO_BYTES, b"\0"), _BYTES_SENT)
+        for _ in range(LOOPBACK_MS):
+            (received,) = _COUNT.unpack_from(_tcp_info(self._connection), _BYTES_RECEIVED)
+            if received >= sent - again:
+                return True
+            real_poll().poll(1)
+        return False
 
     def hear(self) -> wire.JsonObject | None:
         """The body of a RESULT once the answer is complete; nothing before."""
@@ -139,6 +184,17 @@ class EventInvoke:
         return self._eof or len(self._heard) > before
 
 
+def _bind(made: _socket.socket, client_port: int) -> None:
+    if client_port:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            made.bind((CLIENT, client_port))
+            return
+        except OSError:
+            pass  # somebody of this machine's network has it
+    made.bind((CLIENT, 0))
+
+
 def _headers(invocation: wire.JsonObject) -> wire.JsonObject:
     """The common request headers (document 56051); the timeout in ms and the memory in MB."""
     context = invocation["context"]
@@ -157,20 +213,37 @@ def _headers(invocation: wire.JsonObject) -> wire.JsonObject:
 
 
 def _is_complete(heard: bytearray, eof: bool) -> bool:
-    head, separator, _ = bytes(heard[:65536]).partition(b"\r\n\r\n")
-    if eof or not separator:
+    head_bytes = heard.find(b"\r\n\r\n", 0, HEAD_LIMIT)
+    if eof or head_bytes < 0:
         return eof
-    fields = head.lower().split(b"\r\n")
-    if fields[0].split(b" ")[1:2] == [b"100"]:
-        del heard[: len(head) + len(separator)]
+    fields = bytes(heard[:head_bytes]).lower().split(b"\r\n")
+    body = head_bytes + 4
+    status = fields[0].split(b" ")[1:2]
+    if status == [b"100"]:
+        del heard[:body]
         return _is_complete(heard, eof)
     for field in fields[1:]:
         name, _, value = field.partition(b":")
         if name == b"content-length" and value.strip().isdigit():
-            return len(heard) >= len(head) + len(separator) + int(value)
+            return len(heard) >= body + int(value)
         if name == b"transfer-encoding" and b"chunked" in value:
-            return heard.endswith(b"0\r\n\r\n")
-    return fields[0].split(b" ")[1:2] in ([b"204"], [b"304"])
+            return _are_all_chunks(heard, body)
+    return status in ([b"204"], [b"304"])
+
+
+def _are_all_chunks(heard: bytearray, at: int) -> bool:
+    """Whether the last chunk has come, and what follows it, of a body that begins *at* there."""
+    while True:
+        end = heard.find(b"\r\n", at)
+        if end < 0:
+            return False
+        try:
+            size = int(bytes(heard[at:end]).partition(b";")[0], 16)
+        except ValueError:
+            return True  # it is told what is wrong with it
+        if size == 0:
+            return heard.startswith(b"\r\n", end + 2) or heard.find(b"\r\n\r\n", end) >= 0
+        at = end + 2 + size + 2
 
 
 class _Heard:
@@ -206,9 +279,13 @@ def _result_of(data: bytes) -> wire.JsonObject:
 
 
 def _as_json(text: str) -> str:
-    """The body as the return value: JSON as it is, any other text as a JSON string."""
+    """The body as the return value: JSON as it is, on one line; any other text as a JSON string."""
     try:
-        json.loads(text)
+        json.loads(text, parse_constant=_refuse_constant)
     except ValueError:
         return json.dumps(text, ensure_ascii=False)
-    return text.strip()
+    return " ".join(text.split("\n")).strip()  # a string of JSON has no line break
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")  # NaN and Infinity, which Python would take

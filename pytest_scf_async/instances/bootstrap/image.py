@@ -7,6 +7,7 @@ listens by now, or has answered. No thread of ours is needed for that.
 
 from __future__ import annotations
 
+import _socket
 import builtins
 import os
 import runpy
@@ -22,11 +23,18 @@ from .door import door
 from .event_invoke import CLIENT, LOCALHOST, EventInvoke
 from .waits import Watch, real_poll
 
+CLIENT_PORT = 50_000
+"""The port that the first event comes from; programs write it to their logs, which are the same in every run."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 ONLY_LOCALHOST = (
     "the program listens on {host}:{port} only, where the platform cannot reach it: it has to listen on 0.0.0.0:{port} "
     "(document 56051)"
 )
+
+
+def is_platform(address: Any) -> bool:
+    """Whether a connection from *address* is one of ours."""
+    return isinstance(address, tuple) and str(address[0]).removeprefix("::ffff:") == CLIENT
 
 
 class Gateway:
@@ -36,21 +44,30 @@ class Gateway:
         self._talk = talk
         self._invocation: wire.JsonObject | None = invocation
         """The first event, until the program listens."""
+        self._end: tuple[int, int] | None = None
+        """The program's end of the connection, once it has accepted that: the descriptor and its inode."""
 
     def begin(self, invocation: wire.JsonObject) -> None:
         """The next event on the warm instance."""
-        if not self._talk.ask(invocation):
+        if self._talk.ask(invocation):
+            self._has_asked()
+        else:
             self._answer({"fact": "PORT_NOT_BOUND", "trace": "the program listens on its port no more"})
 
-    def look(self) -> None:
-        """All threads wait: see how far the program is."""
+    def look(self) -> bool:
+        """All threads wait: see how far the program is; whether its event has ended with that."""
         if self._invocation is not None and not self._is_listening(self._invocation):
-            return
+            return False
         answer = self._talk.hear()
+        if answer is None and self._invocation is None:
+            self._await_what_was_said()
+            answer = self._talk.hear()
         if answer is not None and answer["fact"] == "BROKEN":
             answer = {"fact": "RAISED", "trace": answer["why"]}
-        if answer is not None:
-            self._answer(answer)
+        if answer is None:
+            return False
+        self._answer(answer)
+        return True
 
     def _answer(self, answer: wire.JsonObject) -> None:
         door.end_event()
@@ -72,7 +89,37 @@ class Gateway:
         if fact is not None:
             return False
         self._talk.ask(invocation)
+        self._has_asked()
         return True
+
+    def _has_asked(self) -> None:
+        """The event is on its way."""
+        self._end = None
+        self._talk.await_arrival()
+
+    def accepted(self, fd: int, address: Any) -> None:
+        """The program has accepted a connection from *address*."""
+        if is_platform(address) and self._talk.client is not None and address[1] == self._talk.client[1]:
+            self._end = fd, os.fstat(fd).st_ino
+
+    def _await_what_was_said(self) -> None:
+        """What the program has sent, or that it has hung up, may be on its way: time does not pass it."""
+        if self._end is None:
+            return
+        fd, inode = self._end
+        try:
+            is_open = os.fstat(fd).st_ino == inode
+        except OSError:
+            is_open = False
+        if not is_open:
+            if not self._talk.await_what_was_said(None):
+                self._end = None  # another process has it as well
+            return
+        borrowed = multiplexed.borrow(fd)
+        try:
+            self._talk.await_what_was_said(borrowed)
+        finally:
+            borrowed.detach()
 
 
 def peak_rss() -> int:
@@ -89,8 +136,8 @@ bound_to = ""
 """The host on which the program has bound its port, where it was given another port underneath."""
 
 
-def _accept_in_door() -> None:
-    """Let a plain ``accept`` be a wait of the door."""
+def _accept_in_door(gateway: Gateway) -> None:
+    """Let a plain ``accept`` be a wait of the door, and tell the *gateway* of what was accepted."""
     real = socket.socket._accept  # type: ignore[attr-defined]
 
     def accept(self: Any) -> Any:
@@ -107,9 +154,64 @@ def _accept_in_door() -> None:
 
             if not is_ready() and not multiplexed.wait(is_ready, timeout, "accept", prepare, []):
                 raise TimeoutError("timed out")
-        return real(self)
+        fd, address = real(self)
+        if door.active:
+            gateway.accepted(fd, address)
+        return fd, address
 
     socket.socket._accept = accept  # type: ignore[attr-defined]
+
+
+def _send_in_door() -> None:
+    """Let a ``send`` for which there is no room be a wait of the door, which has the platform's side read."""
+    real_send, real_sendall = _socket.socket.send, _socket.socket.sendall
+
+    def send(self: Any, data: Any, flags: int = 0, /) -> int:
+        if not _is_to_platform(self):
+            return real_send(self, data, flags)
+        while True:
+            _wait_for_room(self)
+            try:
+                return real_send(self, data, flags | socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                continue  # there was some room, and another thread has it
+
+    def sendall(self: Any, data: Any, flags: int = 0, /) -> None:
+        if not _is_to_platform(self):
+            real_sendall(self, data, flags)
+            return
+        with memoryview(data) as view, view.cast("B") as rest:
+            sent = 0
+            while sent < len(rest):
+                sent += send(self, rest[sent:], flags)
+
+    socket.socket.send = send  # type: ignore[method-assign]
+    socket.socket.sendall = sendall  # type: ignore[method-assign]
+
+
+def _is_to_platform(connection: Any) -> bool:
+    """Whether a ``send`` on *connection* blocks, and the event that runs came over it."""
+    if not door.active or connection.gettimeout() == 0 or connection.family not in (socket.AF_INET, socket.AF_INET6):
+        return False
+    try:
+        return is_platform(connection.getpeername())
+    except OSError:
+        return False
+
+
+def _wait_for_room(connection: Any) -> None:
+    watched = real_poll()
+    fd = connection.fileno()
+    watched.register(fd, select.POLLOUT)
+
+    def has_room() -> bool:
+        return bool(watched.poll(0))
+
+    def prepare() -> tuple[Watch, list[str]]:
+        return Watch({fd: select.POLLOUT}, has_room), []
+
+    if not has_room() and not multiplexed.wait(has_room, connection.gettimeout(), "send", prepare, []):
+        raise TimeoutError("timed out")
 
 
 def _put_another_port_underneath(port: int, talk: EventInvoke) -> None:
@@ -147,13 +249,15 @@ def open_gateway(program: wire.JsonObject, invocation: wire.JsonObject) -> None:
     """From here on the door looks for the program's port, and speaks to it."""
     if not multiplexed.idle_peers:  # a server that hears nothing more on a connection of ours does not hold the clock
         idle.install(())
-    talk = EventInvoke(program["port"], program["headers"])
-    _accept_in_door()
+    talk = EventInvoke(program["port"], program["headers"], CLIENT_PORT)
+    gateway = Gateway(talk, invocation)
+    _accept_in_door(gateway)
+    _send_in_door()
     if not program["own_network"]:
         _put_another_port_underneath(program["port"], talk)
     members.install(children.real_fork)
     multiplexed.idle_hosts = frozenset({CLIENT})
-    door.open_gateway(Gateway(talk, invocation))
+    door.open_gateway(gateway)
 
 
 def run(program: wire.JsonObject) -> None:

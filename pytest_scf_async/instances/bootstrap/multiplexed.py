@@ -89,7 +89,7 @@ def _foreign_process(pidfd: int) -> str | None:
     return None if parent == _own_pid() else f"the process {pid}"
 
 
-def _borrow(fd: int) -> _socket.socket:
+def borrow(fd: int) -> _socket.socket:
     """A socket that is made of another's descriptor, for its methods; to be detached."""
     blocks = os.get_blocking(fd)
     made = _socket.socket(fileno=fd)
@@ -100,7 +100,7 @@ def _borrow(fd: int) -> _socket.socket:
 
 def _foreign_socket(fd: int) -> str | None:
     try:
-        borrowed = _borrow(fd)
+        borrowed = borrow(fd)
     except OSError:
         return None  # closed meanwhile
     try:
@@ -147,7 +147,7 @@ def _is_here(kind: int, there: Any, here: Any) -> bool:
         try:
             if not os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
                 continue
-            other = _borrow(int(name))
+            other = borrow(int(name))
         except OSError:
             continue
         try:

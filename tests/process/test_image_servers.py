@@ -1,0 +1,284 @@
+"""The servers that images of Python run: each on simulated time, its idle polling included, and terminated gracefully."""
+
+from __future__ import annotations
+
+import textwrap
+from datetime import timedelta
+
+import pytest
+from image_support import COLD, program
+from process_support import RECEIVED, assert_end, assert_kept, short_log, user_lines
+
+FLASK = """
+import signal, time
+from flask import Flask, request
+
+app = Flask(__name__)
+stopping = False
+
+def on_sigterm(signum, frame):
+    global stopping
+    print("signal", signum, flush=True)
+    stopping = True
+
+@app.post("/event-invoke")
+def event_invoke():
+    global stopping
+    stopping = False
+    print("working", flush=True)
+    passes = 0
+    while not stopping and passes < request.get_json().get("passes", 1_000_000):
+        time.sleep(1)
+        passes += 1
+    return {"passes": passes}
+
+signal.signal(signal.SIGTERM, on_sigterm)
+"""
+RUN_FLASK = 'if __name__ == "__main__":\n    app.run(host="0.0.0.0", port=9000)\n'
+
+FASTAPI = """
+import asyncio, signal, time
+from fastapi import FastAPI, Request
+
+app = FastAPI()
+stopping = False
+
+@app.post("/event-invoke")
+async def event_invoke(request: Request):
+    global stopping
+    stopping = False
+    event = await request.json()
+    signal.signal(signal.SIGTERM, on_sigterm)
+    print("working", flush=True)
+    passes = 0
+    while not stopping and passes < event.get("passes", 1_000_000):
+        await asyncio.sleep(1)
+        passes += 1
+    return {"passes": passes}
+
+def on_sigterm(signum, frame):
+    global stopping
+    print("signal", signum, flush=True)
+    stopping = True
+"""
+RUN_UVICORN = 'if __name__ == "__main__":\n    import uvicorn\n    uvicorn.run(app, host="0.0.0.0", port=9000)\n'
+
+WSGI = """
+import json, signal, time
+
+stopping = False
+
+def on_sigterm(signum, frame):
+    global stopping
+    print("signal", signum, flush=True)
+    stopping = True
+
+signal.signal(signal.SIGTERM, on_sigterm)
+
+def app(environ, start_response):
+    global stopping
+    stopping = False
+    event = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+    print("working", flush=True)
+    passes = 0
+    while not stopping and passes < event.get("passes", 1_000_000):
+        time.sleep(1)
+        passes += 1
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return [json.dumps({"passes": passes}).encode()]
+"""
+RUN_WSGIREF = """
+from wsgiref.simple_server import make_server
+make_server("0.0.0.0", 9000, app).serve_forever()
+"""
+RUN_WAITRESS = """
+import waitress
+waitress.serve(app, host="0.0.0.0", port=9000)
+"""
+HANDLE = """
+stopping = False
+
+def on_sigterm(signum, frame):
+    global stopping
+    print("signal", signum, flush=True)
+    stopping = True
+
+signal.signal(signal.SIGTERM, on_sigterm)
+
+def handle(event, request):
+    global stopping
+    stopping = False
+    print("working", flush=True)
+    passes = 0
+    while not stopping and passes < event.get("passes", 1_000_000):
+        time.sleep(1)
+        passes += 1
+    return {"passes": passes}
+"""
+ACCEPT_LOOP = """
+import json, signal, socket, time
+stopping = False
+
+def on_sigterm(signum, frame):
+    global stopping
+    print("signal", signum, flush=True)
+    stopping = True
+
+signal.signal(signal.SIGTERM, on_sigterm)
+listening = socket.socket()
+listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listening.bind(("0.0.0.0", 9000))
+listening.listen()
+while True:
+    connection, _ = listening.accept()
+    with connection, connection.makefile("rb") as heard:
+        size = 0
+        while (line := heard.readline().strip()):
+            if line.lower().startswith(b"content-length:"):
+                size = int(line.split()[1])
+        event = json.loads(heard.read(size))
+        stopping = False
+        print("working", flush=True)
+        passes = 0
+        while not stopping and passes < event.get("passes", 1_000_000):
+            time.sleep(1)
+            passes += 1
+        body = json.dumps({"passes": passes}).encode()
+        connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n" % len(body) + body)
+"""
+RUN = ("python", "app.py")
+SERVERS = {
+    "http.server": (program(HANDLE), RUN),
+    "http.server with threads": (program(HANDLE, server="ThreadingHTTPServer"), RUN),
+    "a loop of accept": (ACCEPT_LOOP, RUN),
+    "wsgiref": (WSGI + RUN_WSGIREF, RUN),
+    "waitress": (WSGI + RUN_WAITRESS, RUN),
+    "waitress by its script": (WSGI, ("waitress-serve", "--listen=0.0.0.0:9000", "app:app")),
+    "flask by script": (FLASK + RUN_FLASK, RUN),
+    "flask by -m": (FLASK, ("python", "-m", "flask", "run", "--host=0.0.0.0", "--port=9000")),
+    "flask by its own script": (FLASK, ("flask", "run", "--host", "0.0.0.0", "--port", "9000")),
+    "uvicorn by script": (FASTAPI + RUN_UVICORN, RUN),
+    "uvicorn by -m": (FASTAPI, ("python", "-m", "uvicorn", "app:app", "--host=0.0.0.0", "--port=9000")),
+    "uvicorn by its own script": (FASTAPI, ("uvicorn", "app:app", "--host=0.0.0.0", "--port=9000")),
+}
+
+
+@pytest.fixture(params=SERVERS)
+def function(request, deploy_image):
+    source, command = SERVERS[request.param]
+    return deploy_image(textwrap.dedent(source), command=command)
+
+
+def test_ten_minutes_of_work_pass_at_once(function):
+    event = function.invoke_async({"passes": 600}).wait()
+
+    assert (event.status, event.result) == ("FINISHED", {"passes": 600}), str(event.log)
+    assert event.duration == timedelta(minutes=10)
+    assert [line for line in short_log(event) if line.startswith(("INIT", "REPORT"))] == ["INIT 0ms", "REPORT 600000ms"]
+    assert_kept(event)
+
+
+def test_a_graceful_termination(function, runtime):
+    event = function.invoke_async()
+    event.wait_for_log("working")
+    runtime.clock.advance(10.5)
+
+    event.terminate(grace_shutdown=True)
+
+    assert event.status == "RUNNING"
+    assert event.signals[0].disposition == "handler"
+    event.wait()
+    assert (event.status, event.result) == ("FINISHED", {"passes": 11}), str(event.log)
+    assert event.duration == timedelta(seconds=11)
+    lines = [line for line in short_log(event) if line in (RECEIVED, "working", "signal 15")]
+    assert lines == ["working", RECEIVED, "signal 15"]
+    assert_kept(event)
+
+
+def test_the_next_event_comes_after_an_idle_minute(function, runtime):
+    first = function.invoke_async({"passes": 1}).wait()
+    runtime.clock.advance(60)
+
+    second = function.invoke_async({"passes": 2}).wait()
+
+    assert (second.result, second.duration) == ({"passes": 2}, timedelta(seconds=2))
+    assert (second.instance.cold, second.instance.pid) == (False, first.instance.pid)
+
+
+@pytest.mark.repeat
+@pytest.mark.parametrize("name", ["flask by script", "uvicorn by script", "http.server", "waitress"])
+def test_two_runs_have_equal_timelines(make_runtime, deploy_image, name):
+    found = []
+    source, command = SERVERS[name]
+    for _ in range(2):
+        target = make_runtime()
+        function = deploy_image(source, to=target, command=command, name="app")
+        event = function.invoke_async()
+        event.wait_for_log("working")
+        target.clock.advance(25)
+        event.terminate(grace_shutdown=True)
+        event.wait()
+        own = {function._version.code.directory: "DIR", f"[{event.instance.pid}]": "[PID]"}
+        found.append([without(line.partition("MemUsage")[0], own) for line in event.timeline.splitlines()])
+
+    assert found[0] == found[1]
+    assert len(found[0]) >= 20
+
+
+def without(line, own):
+    """*line* without what no two runs have in common."""
+    for text, name in own.items():
+        line = line.replace(text, name)
+    return line
+
+
+def test_flask_beside_flask(deploy_image, runtime):
+    source, command = SERVERS["flask by script"]
+    function = deploy_image(source, command=command)
+    events = [function.invoke_async({"passes": 10 * number}) for number in (3, 1, 2)]
+
+    runtime.wait_all(events)
+
+    assert [event.duration.total_seconds() for event in events] == [30, 10, 20]
+    assert len({event.instance.pid for event in events}) == 3
+
+
+def test_an_error_of_flask_is_430_with_its_page(deploy_image):
+    source = """
+    from flask import Flask
+    app = Flask(__name__)
+    @app.post("/event-invoke")
+    def event_invoke():
+        raise KeyError("no such row")
+    app.run(host="0.0.0.0", port=9000)
+    """
+    event = deploy_image(textwrap.dedent(source)).invoke_async().wait()
+
+    assert event.status_code == 430
+    assert event.error["stackTrace"].startswith(
+        "HTTP 500 INTERNAL SERVER ERROR from POST /event-invoke: <!doctype html>"
+    )
+    assert "KeyError: 'no such row'" in user_lines(event)
+
+
+def test_an_image_without_the_route_is_430(deploy_image):
+    source = "from flask import Flask\nFlask(__name__).run(host='0.0.0.0', port=9000)\n"
+    event = deploy_image(source).invoke_async().wait()
+
+    assert event.status_code == 430
+    assert event.error["stackTrace"].startswith("HTTP 404 NOT FOUND from POST /event-invoke:")
+
+
+def test_flask_on_127_0_0_1_as_is_its_default(deploy_image):
+    source = "from flask import Flask\nFlask(__name__).run(port=9000)\n"
+    event = deploy_image(source).invoke_async().wait()
+
+    assert event.status_code == 446
+    assert "it has to listen on 0.0.0.0:9000" in event.error["errorMessage"]
+
+
+def test_an_hour_of_idle_polling_beside_the_work_is_no_time(deploy_image):
+    event = deploy_image(program(HANDLE, server="ThreadingHTTPServer")).invoke_async({"passes": 2_000}).wait()
+
+    log = [*COLD, "working", 'RESPONSE {"passes": 2000}', "END", "REPORT 2000000ms"]
+    assert_end(event, "FINISHED", 200, after=2_000, log=log)
