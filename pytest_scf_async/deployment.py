@@ -14,7 +14,7 @@ from typing import Any, Final
 from .errors import hidden_from_users
 from .instances.code import resolve_before_init
 from .instances.layers import layer_paths, mounted_directories
-from .model import RUNTIMES, FunctionConfiguration, function_configuration
+from .model import GO_RUNTIME, PYTHON_RUNTIMES, RUNTIMES, FunctionConfiguration, function_configuration
 from .settings import ScfSettings
 
 __all__ = ["UNCHANGED", "Unchanged", "changed_configuration", "first_configuration", "looked_up"]
@@ -61,7 +61,10 @@ def looked_up(given: Mapping[str, Any], lookup: tuple[str, ...], source: str) ->
 
 
 def first_configuration(
-    settings: ScfSettings, given: Mapping[str, Any], source: str, runnable: Sequence[str]
+    settings: ScfSettings,
+    given: Mapping[str, Any],
+    source: str,
+    runnable: Sequence[str] = (*PYTHON_RUNTIMES, GO_RUNTIME),
 ) -> FunctionConfiguration:
     """The configuration of a function that is deployed with *given*, where None stands for "as the settings say".
 

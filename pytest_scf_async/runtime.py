@@ -280,6 +280,8 @@ class ScfRuntime:
 
     def _program_of(self, runtime: str, code: object, handler: str | None) -> tuple[Code, Launch, str]:
         """The program of a function whose *runtime* is not Python's."""
+        if runtime != GO_RUNTIME and self._launcher is None:
+            raise self._cannot_run(runtime)
         directory = code_directory(code, self._lookup, self._scratch, runtime)
         if runtime == GO_RUNTIME:
             program = go_program(directory, handler, self._scratch, given=code)
@@ -288,13 +290,10 @@ class ScfRuntime:
             handler = DEFAULT_HANDLER if handler is None else handler
         else:
             handler = "index.main_handler" if handler is None else handler
-            found = None if self._launcher is None else self._launcher(CodePackage(runtime, handler, directory))
+            assert self._launcher is not None
+            found = self._launcher(CodePackage(runtime, handler, directory))
             if found is None:
-                known = ", ".join((*PYTHON_RUNTIMES, GO_RUNTIME))
-                raise ScfUsageError(
-                    f"runtime={runtime!r} ({self._deploy_source}) is not valid: its code cannot be run here; these "
-                    f"can: {known}; a plugin adds others by pytest_scf_async_launcher"
-                )
+                raise self._cannot_run(runtime)
             if not isinstance(found, Launch):
                 raise ScfUsageError(
                     f"pytest_scf_async_launcher gave {found!r} for runtime {runtime!r}; it gives a Launch, or None"
@@ -302,6 +301,13 @@ class ScfRuntime:
             launch = found
         stem = os.path.basename(directory.rstrip("/"))
         return Code(directory, launch.command[0], "", handler, stem), launch, handler
+
+    def _cannot_run(self, runtime: str) -> ScfUsageError:
+        known = ", ".join((*PYTHON_RUNTIMES, GO_RUNTIME))
+        return ScfUsageError(
+            f"runtime={runtime!r} ({self._deploy_source}) is not valid: its code cannot be run here; these can: "
+            f"{known}; a plugin adds others by the hook pytest_scf_async_launcher"
+        )
 
     def _free_name(self, stem: str, namespace: str) -> str:
         number = 1

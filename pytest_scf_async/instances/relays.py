@@ -11,7 +11,7 @@ import selectors
 import socket
 import threading
 
-from .bootstrap.loopback import PORT
+from . import wire
 
 CHUNK = 1 << 16
 _real_selector = selectors.DefaultSelector
@@ -85,7 +85,7 @@ class Relays:
 
     def _be_given(self, giver: socket.socket, _: int) -> None:
         """An instance hands a listening socket over, or has ended."""
-        data, ancillary, _, _ = giver.recvmsg(PORT.size, socket.CMSG_SPACE(4))
+        data, ancillary, _, _ = giver.recvmsg(wire.RELAYED.size, socket.CMSG_SPACE(4))
         fds = array.array("i")
         for _, _, payload in ancillary:
             fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
@@ -94,7 +94,7 @@ class Relays:
                 self._selector.unregister(each)
                 each.close()
             return
-        (port,) = PORT.unpack(data)
+        (port,) = wire.RELAYED.unpack(data)
         for fd in fds:
             listening = socket.socket(fileno=fd)
             listening.setblocking(False)

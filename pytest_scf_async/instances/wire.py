@@ -164,6 +164,9 @@ COVERED = struct.Struct("<8sII")
 """What stands before each piece of what instances measured: a mark, the length, the checksum."""
 COVERED_MARK = b"\xc0vered\r\n"
 
+RELAYED = struct.Struct("<H")
+"""What comes with each listening socket of a relayed port: its number."""
+
 OWNER_MARK = "PYTEST_SCF_ASYNC_OWNER"
 """The environment variable that every process below the zygote inherits; its value names the session."""
 

@@ -136,7 +136,8 @@ def until(talk: GoTalk, look: Callable[[], object]) -> object:
 
 
 def asking(talk: GoTalk, *, timeout: float = 3, context: dict = CONTEXT, **event: object) -> None:
-    talk.ask({"payload": json.dumps(event, ensure_ascii=False), "context": context, "timeout": timeout})
+    limited = {**context, "time_limit_in_ms": int(timeout * 1000)}
+    talk.ask({"payload": json.dumps(event, ensure_ascii=False), "context": limited})
 
 
 def asked(talk: GoTalk, **event: object) -> dict:

@@ -494,8 +494,8 @@ def test_an_instance_that_speaks_before_the_zygote_has_told_of_it_can_be_signall
 ) -> None:
     everyone = Ears.listen
 
-    def instances_only(self: Ears, timeout: float) -> dict[Any, bool]:
-        return {speaker: wrote for speaker, wrote in everyone(self, timeout).items() if isinstance(speaker, Instance)}
+    def instances_only(self: Ears, timeout: float) -> list[Any]:
+        return [speaker for speaker in everyone(self, timeout) if isinstance(speaker, Instance)]
 
     monkeypatch.setattr(Ears, "listen", instances_only)
     event = deploy(
