@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         UnsupportedPlatformError,
     )
     from .function import Function
+    from .instances.launch import CodePackage, Launch
     from .model.statuses import Status
     from .runtime import ScfRuntime
     from .settings import ScfSettings
@@ -84,6 +85,7 @@ _HOMES = {
         "UnsupportedPlatformError",
     ),
     "function": ("Function",),
+    "instances.launch": ("CodePackage", "Launch"),
     "model.statuses": ("Status",),
     "runtime": ("ScfRuntime",),
     "settings": ("ScfSettings",),
@@ -96,12 +98,14 @@ __all__ = [  # written out: type checkers read it
     "AsyncEventStatus",
     "AsyncEventSummary",
     "CannotEndError",
+    "CodePackage",
     "EventLog",
     "Function",
     "GateNotReachedError",
     "HandlerError",
     "HarnessError",
     "InstanceView",
+    "Launch",
     "Record",
     "ScfApiError",
     "ScfAsyncError",

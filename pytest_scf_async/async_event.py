@@ -6,8 +6,7 @@ import json
 import os
 import re
 import signal
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, overload
@@ -29,6 +28,7 @@ from .instances.lockstep import Lockstep
 from .instances.places import find
 from .instances.termination import terminate
 from .model import LogLine, Status
+from .patterns import is_there_as_a_pattern, line_matcher
 from .report.cause import function_traceback, likely_cause, short_message, what_to_do
 from .report.timeline import bounded, timeline_text
 
@@ -89,6 +89,7 @@ class InstanceView:
     """The instance that runs or ran an event."""
 
     pid: int
+    """The process that runs user code; before a free-running program is there, its agent's."""
     tmp: str
     """A path of the host at which a test finds the instance's own ``/tmp`` while the instance lives."""
     cold: bool
@@ -223,7 +224,7 @@ class AsyncEvent:
         if self._event.ended:
             return str(Doing.ENDED)
         instance = self._event.instance
-        return str(Doing.PENDING if instance is None else instance.doing)
+        return str(Doing.PENDING if instance is None else instance.acting.doing)
 
     @property
     def instance(self) -> InstanceView | None:
@@ -233,10 +234,10 @@ class AsyncEvent:
         if instance is None:
             return None
         return InstanceView(
-            pid=instance.pid,
+            pid=instance.user_pid or instance.pid,
             tmp=instance.sandbox.tmp,
             cold=bool(self._event.cold),
-            doing=str(instance.doing),
+            doing=str(instance.acting.doing),
             alive=not instance.gone,
             reclaimed=instance.gone,
             reclaimed_because=self._event.reclaimed_because,
@@ -461,31 +462,6 @@ class AsyncEvent:
 
     def __repr__(self) -> str:
         return f"<AsyncEvent {self.request_id} of {self._event.function.configuration.name}: {self._event.status}>"
-
-
-def line_matcher(pattern: str | re.Pattern[str]) -> tuple[str, Callable[[str], bool]]:
-    """*pattern* for messages, and what says whether a line has it; ``ScfUsageError`` for anything else."""
-    if isinstance(pattern, str):
-        return repr(pattern), lambda line: pattern in line
-    if isinstance(getattr(pattern, "pattern", None), str):  # a pattern for bytes finds nothing in a line
-        return f"re.compile({pattern.pattern!r})", lambda line: pattern.search(line.removesuffix("\r")) is not None
-    raise ScfUsageError(f"pattern={pattern!r} is not valid: it is a str or a compiled pattern for str")
-
-
-def is_there_as_a_pattern(pattern: str | re.Pattern[str], log: Iterable[LogLine]) -> str | None:
-    """What to say where no line has *pattern*, a text, and one would if it were a regular expression."""
-    if not isinstance(pattern, str):
-        return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what re says about a text that was never meant for it
-        try:
-            compiled = re.compile(pattern)
-        except re.error:
-            return None
-    lines = [line.text for line in log]
-    if any(pattern in line for line in lines) or not any(map(compiled.search, lines)):
-        return None
-    return f"a str is looked for as it is; as a regular expression, re.compile({pattern!r}), it is in a line"
 
 
 def _signal_name(signum: object) -> str:

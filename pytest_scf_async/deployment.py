@@ -14,7 +14,7 @@ from typing import Any, Final
 from .errors import hidden_from_users
 from .instances.code import resolve_before_init
 from .instances.layers import layer_paths, mounted_directories
-from .model import RUNTIMES, FunctionConfiguration, function_configuration
+from .model import GO_RUNTIME, PYTHON_RUNTIMES, RUNTIMES, FunctionConfiguration, function_configuration
 from .settings import ScfSettings
 
 __all__ = ["UNCHANGED", "Unchanged", "changed_configuration", "first_configuration", "looked_up"]
@@ -61,12 +61,15 @@ def looked_up(given: Mapping[str, Any], lookup: tuple[str, ...], source: str) ->
 
 
 def first_configuration(
-    settings: ScfSettings, given: Mapping[str, Any], source: str, runnable: Sequence[str]
+    settings: ScfSettings,
+    given: Mapping[str, Any],
+    source: str,
+    runnable: Sequence[str] = (*PYTHON_RUNTIMES, GO_RUNTIME),
 ) -> FunctionConfiguration:
     """The configuration of a function that is deployed with *given*, where None stands for "as the settings say".
 
-    *source* says where *given* came from; *runnable* are the runtimes that can be had. Raises ``ScfUsageError`` with the
-    value, its source, and what is valid.
+    *source* says where *given* came from; *runnable* are the runtimes that can be had.
+    Raises ``ScfUsageError`` with the value, its source, and what is valid.
     """
     values = {name: getattr(settings, name) for name in FROM_SETTINGS}
     sources = {name: settings.source(name) for name in FROM_SETTINGS}

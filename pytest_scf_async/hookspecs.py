@@ -1,10 +1,22 @@
 """What other plugins and a project's ``conftest.py`` may implement.
 
 Mark an implementation with ``@pytest.hookimpl(optionalhook=True)``, so that it is no error where this plugin is absent.
-Both hooks are called in the middle of a blocking call: they may read properties, and must not make blocking calls.
+The hooks about instances and events are called in the middle of a blocking call: they may read properties, and must not
+make blocking calls.
 """
 
 from __future__ import annotations
+
+import pytest
+
+
+@pytest.hookspec(firstresult=True)
+def pytest_scf_async_launcher(function: object) -> object | None:
+    """Add a runtime: how a function whose code is neither Python nor Go is started, and how it is spoken to.
+
+    *function* is a ``pytest_scf_async.CodePackage``. Give a ``pytest_scf_async.Launch``, or None for a runtime that is
+    not yours. It is called in ``deploy``.
+    """
 
 
 def pytest_scf_async_instance_started(instance: object) -> None:

@@ -170,7 +170,7 @@ class _TestProcess:
             self.wait(f"asyncio's wait of {timeout:g} s", microseconds(timeout), done)
         return ready
 
-    # -- the other threads of the test (lockstep.TestThreads) --------------------------------------------------------
+    # -- the other threads of the test (calls.TestThreads) --------------------------------------------------------
 
     def alone(self) -> bool:
         return threading.active_count() == 1
@@ -329,8 +329,8 @@ def _fake_select(self: selectors.EpollSelector, timeout: float | None = None) ->
     frame = sys._getframe(1)
     if active is None or timeout is None or timeout <= 0 or frame.f_code is not _loop_turn:
         return _real_select(self, timeout)
-    # The finest step of the clock: after years, what asyncio adds to the time before it compares is lost in rounding.
-    frame.f_locals["self"]._clock_resolution = 1e-6
+    # Half a step of the clock, so that no timer goes off a step early; of less, a float has nothing left after years.
+    frame.f_locals["self"]._clock_resolution = 5e-7
     return active.select(self, timeout)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .async_event import AsyncEvent
     from .clock import SimulatedClock
     from .function import Function
+    from .instances.launch import CodePackage
     from .model import LogLine
     from .runtime import ScfRuntime
     from .settings import ScfSettings
@@ -243,6 +244,11 @@ def _configured(config: pytest.Config) -> ScfSettings:
     return settings
 
 
+def _launcher(hook: Any) -> Callable[[CodePackage], object] | None:
+    """What a runtime asks for a function's program; None where no plugin has an answer."""
+    return (lambda function: hook(function=function)) if hook.get_hookimpls() else None
+
+
 def _caller(hook: Any, argument: str) -> Callable[[object], object] | None:
     """What calls *hook* with its one argument; None where nobody implements it."""
     return (lambda value: hook(**{argument: value})) if hook.get_hookimpls() else None
@@ -286,6 +292,7 @@ def scf_runtime(
             on_instance_started=_caller(hook.pytest_scf_async_instance_started, "instance"),
             on_event_ended=_caller(hook.pytest_scf_async_event_ended, "event"),
             on_log_line=_live_log(request.config),
+            launcher=_launcher(hook.pytest_scf_async_launcher),
         )
     except UnsupportedPlatformError as error:
         raise pytest.UsageError(f"{node.nodeid} uses scf_runtime, and {error}") from None

@@ -38,10 +38,11 @@ from .errors import (
 from .function import Function
 from .instances import measured, wire
 from .instances.calls import Call
-from .instances.code import Code, Copy, resolve, resolve_again
+from .instances.code import Code, Copy, code_directory, resolve, resolve_again
 from .instances.event import Event, FunctionVersion
+from .instances.go import DEFAULT_HANDLER, go_program, helper_binary
 from .instances.image import image
-from .instances.launch import IMAGE_PORT, Launch
+from .instances.launch import IMAGE_PORT, CodePackage, Launch
 from .instances.lockstep import Lockstep
 from .instances.pool import Pool
 from .instances.sandbox import Sandboxes
@@ -78,6 +79,7 @@ class ScfRuntime:
     in which relative code paths are looked up, by default the current one. Handlers find the directories *base_temp*
     and *root* at their own paths, and may write to the former. *on_instance_started*, *on_event_ended* and
     *on_log_line* are told of each cold start, each end and each line of a log, in the middle of the call that runs it.
+    *launcher* is asked for a ``Launch`` where the code of a function is of a runtime that is unknown here.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class ScfRuntime:
         on_instance_started: Callable[[InstanceView], object] | None = None,
         on_event_ended: Callable[[AsyncEvent], object] | None = None,
         on_log_line: Callable[[AsyncEvent, LogLine], object] | None = None,
+        launcher: Callable[[CodePackage], object] | None = None,
     ) -> None:
         require_linux()
         self.settings: Final = settings if settings is not None else ScfSettings()
@@ -122,6 +125,7 @@ class ScfRuntime:
         self._on_event_ended = on_event_ended
         self._on_instance_started = on_instance_started
         self._on_log_line = on_log_line
+        self._launcher = launcher
 
     # -- functions ---------------------------------------------------------------------------------------------------
 
@@ -231,8 +235,8 @@ class ScfRuntime:
         if made.why_free_running is not None:
             if before_init is not None:
                 raise ScfUsageError(
-                    f"before_init={before_init!r} ({self._deploy_source}) is called in the process of a Python program, "
-                    f"and {made.why_free_running}"
+                    f"before_init={before_init!r} ({self._deploy_source}) is called in the process of a Python "
+                    f"program, and {made.why_free_running}"
                 )
             _say_free_running(made.why_free_running)
         default = self.settings.source("init_timeout") == "default" and init_timeout is None
@@ -276,7 +280,34 @@ class ScfRuntime:
 
     def _program_of(self, runtime: str, code: object, handler: str | None) -> tuple[Code, Launch, str]:
         """The program of a function whose *runtime* is not Python's."""
-        raise ScfUsageError(f"runtime={runtime!r}: not yet")
+        if runtime != GO_RUNTIME and self._launcher is None:
+            raise self._cannot_run(runtime)
+        directory = code_directory(code, self._lookup, self._scratch, runtime)
+        if runtime == GO_RUNTIME:
+            program = go_program(directory, handler, self._scratch, given=code)
+            helper = helper_binary(self._scratch)
+            launch = Launch([program.binary], program.directory, speaks="gob", helper=helper)
+            handler = DEFAULT_HANDLER if handler is None else handler
+        else:
+            handler = "index.main_handler" if handler is None else handler
+            assert self._launcher is not None
+            found = self._launcher(CodePackage(runtime, handler, directory))
+            if found is None:
+                raise self._cannot_run(runtime)
+            if not isinstance(found, Launch):
+                raise ScfUsageError(
+                    f"pytest_scf_async_launcher gave {found!r} for runtime {runtime!r}; it gives a Launch, or None"
+                )
+            launch = found
+        stem = os.path.basename(directory.rstrip("/"))
+        return Code(directory, launch.command[0], "", handler, stem), launch, handler
+
+    def _cannot_run(self, runtime: str) -> ScfUsageError:
+        known = ", ".join((*PYTHON_RUNTIMES, GO_RUNTIME))
+        return ScfUsageError(
+            f"runtime={runtime!r} ({self._deploy_source}) is not valid: its code cannot be run here; these can: "
+            f"{known}; a plugin adds others by the hook pytest_scf_async_launcher"
+        )
 
     def _free_name(self, stem: str, namespace: str) -> str:
         number = 1

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .runtime import ScfRuntime
 
 TITLE: Final = "scf async: what the instances were doing"
-LOCK_LIMIT: Final = 1.0
+LOCK_LIMIT: Final = 5.0
 """Real seconds to wait for the test's thread to leave the runtime alone; it ends anyway."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 pytest_plugins = ["pytester"]
@@ -17,6 +19,13 @@ REPEATED_EXAMPLES = frozenset(
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "repeat: one of the tests that `make repeat` runs 200 times under load")
+    config.addinivalue_line("markers", "once: does not depend on Python's version, nor on the sandbox: CI runs it once")
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests are not garbage: no collection that a test asks for has to look at them."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects

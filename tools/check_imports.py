@@ -18,7 +18,7 @@ PACKAGE = "pytest_scf_async"
 # the package's __init__, and the two parts of instances with a rule of their own are rooms too.
 CORE = frozenset({"errors", "realtime", "settings", "model", "clock"})
 MACHINERY = CORE | {"instances", "bootstrap", "wire"}
-FACADE = MACHINERY | {"hookspecs", "report", "deployment"}
+FACADE = MACHINERY | {"hookspecs", "report", "deployment", "patterns"}
 KNOWS: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "hookspecs": frozenset(),
@@ -33,12 +33,13 @@ KNOWS: dict[str, frozenset[str]] = {
     "deployment": MACHINERY,
     "report": frozenset({"model", "errors"}),
     "answers": frozenset({"model"}),
+    "patterns": frozenset({"model", "errors"}),
     "async_event": FACADE,
     "function": FACADE | {"async_event"},
     "patched": MACHINERY,
     "running": MACHINERY,
     "runtime": FACADE | {"answers", "async_event", "function", "patched", "running"},
-    "assertions": frozenset({"runtime", "answers", "async_event", "report", "clock", "model", "errors"}),
+    "assertions": frozenset({"runtime", "answers", "async_event", "report", "clock", "model", "errors", "patterns"}),
     "plugin_settings": frozenset({"settings", "errors"}),
     "markers": frozenset({"errors", "runtime"}),
     "measuring": MACHINERY,

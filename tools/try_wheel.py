@@ -72,9 +72,10 @@ def lower_bounds(wheel: Path) -> list[str]:
         (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         headers = email.parser.Parser().parsestr(archive.read(metadata).decode())
         names = set(archive.namelist())
-    modules = {str(path.relative_to(TREE)) for path in (TREE / PACKAGE).rglob("*.py")} | {f"{PACKAGE}/py.typed"}
-    if modules - names:
-        sys.exit(f"the wheel lacks {', '.join(sorted(modules - names))}")
+    files = [*(TREE / PACKAGE).rglob("*.py"), *(TREE / PACKAGE).rglob("go_helper/*"), TREE / PACKAGE / "py.typed"]
+    missing = {str(path.relative_to(TREE)) for path in files} - names
+    if missing:
+        sys.exit(f"the wheel lacks {', '.join(sorted(missing))}")
     bounds = []
     for requirement in headers.get_all("Requires-Dist", []):
         if ";" in requirement:

@@ -13,6 +13,7 @@ from . import procfs, wire
 from .event import Event
 from .explain import explain
 from .instance import Instance
+from .kernel_waits import waits_of
 
 if TYPE_CHECKING:
     from .lockstep import Lockstep
@@ -24,6 +25,8 @@ FIRST_LOOK = 0.02
 LOOK_EVERY = 0.01
 CHECK_EVERY = 0.05
 """Real seconds after which the bounds of a call are looked at although there is always something to hear."""
+UNSEEN = 0.1
+"""Real seconds between two looks that count at most as such without progress: nobody was there to see any in more."""
 CHILD_CPU_NS = 1_000_000
 """Processor time of children that counts as progress."""
 SEEN_CPU_NS = 1_000_000
@@ -92,6 +95,16 @@ class Call:
     """What is done first, once stopped instances go on again."""
 
 
+class TestThreads(Protocol):
+    """The threads of the test's own process, where it is on the simulated clock too (``patched``)."""
+
+    def rest(self, call: Call) -> bool:
+        """Whether all of them wait, so that *call* may move the clock."""
+
+    def alone(self) -> bool:
+        """Whether the thread that asks is the only one."""
+
+
 class Patience:
     """Bounds one call in real time: by what happens, and in all."""
 
@@ -128,7 +141,11 @@ class Patience:
     def check(self, busy: list[Instance] | None) -> None:
         """Called now and then, and when nothing was heard for a while: look at who computes, and at the bounds."""
         self.quiet = True
-        self.checked = now = REAL.monotonic()
+        now = REAL.monotonic()
+        self.progressed += max(
+            now - self.checked - UNSEEN, 0
+        )  # this process did not run: it was stopped, or had no core
+        self.checked = now
         lockstep = self.lockstep
         for instance in busy or ():
             self._look_at(instance)
@@ -163,6 +180,7 @@ class Patience:
             if self._ends_a_lease(instance, None):
                 return
             instance.overtaken = True  # every thread of it sleeps in the kernel, and one of them outside the door
+            self._tell_of_sleeps(instance)
             self._overtake(instance)
             return
         self.pictures[instance.number] = picture
@@ -180,6 +198,15 @@ class Patience:
                 grace = self.lockstep.settings.compute_grace
                 event.note("instance", f"computes for more than {grace:g} s of processor time: not repeatable")
             self._overtake(instance)
+
+    def _tell_of_sleeps(self, instance: Instance) -> None:
+        """Say so where code in C sleeps: its test has meant simulated time."""
+        event = self.lockstep.pool.events.get(instance)
+        if event is None or instance.children.possible:  # the waits of ``subprocess`` are real sleeps
+            return
+        for wait in waits_of(instance.pid).values():
+            if wait.sleeps:
+                event.has_real_time(wait.sleeps, f"in {wait.text}: no simulated time passes in it")
 
     def _ends_a_lease(self, instance: Instance, cpu_ns: int | None) -> bool:
         """Before *instance* is overtaken: whether it has a lease whose end it has not seen for certain.

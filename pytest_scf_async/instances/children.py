@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,8 @@ class Children:
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
+        self.ending: set[int] = set()
+        """Processes that user code has sent the signal to end: they hold the clock until they have."""
         self._heard: object = None
         """What the children were when it had last dealt with their ends."""
         self.holding: tuple[Child, ...] = ()
@@ -64,7 +67,7 @@ class Children:
         if instance.released or not instance.pid:
             return False
         control = instance.control
-        return bool(control[wire.CONTROL_FORKS] != control[wire.CONTROL_CHILDLESS])
+        return bool(instance.members) or bool(control[wire.CONTROL_FORKS] != control[wire.CONTROL_CHILDLESS])
 
     def look(self) -> tuple[Child, ...]:
         """Those that hold the clock now: they live, and neither they nor what started them is in the background."""
@@ -72,7 +75,8 @@ class Children:
         if self.possible and not self._instance.gone:
             control = self._instance.control
             forks = control[wire.CONTROL_FORKS]
-            self.holding, living = _look_below(self._instance.pid, self.background)
+            self.holding, living = self._look_below()
+            self.ending &= living
             if not living and (not self.listened_to or self._heard == (forks, living)):
                 control[wire.CONTROL_CHILDLESS] = forks
         return self.holding
@@ -85,12 +89,21 @@ class Children:
         instance = self._instance
         if not self.possible or not self.listened_to or instance.frozen or instance.gone:
             return False
-        children = instance.control[wire.CONTROL_FORKS], _look_below(instance.pid, self.background)[1]
+        children = instance.control[wire.CONTROL_FORKS], self._look_below()[1]
         if self._heard == children:
             return False
         self._heard = children
         self.ask_to_look()
         return True
+
+    def _look_below(self) -> tuple[tuple[Child, ...], frozenset[int]]:
+        return _look_below(self._instance.pid, self.background, self.ending, self._members)
+
+    @property
+    def _members(self) -> frozenset[int]:
+        """Processes below it that are in lockstep themselves: each looks at what is below it."""
+        root = self._instance if self._instance.parent is None else self._instance.parent
+        return frozenset(member.pid for member in root.members if not member.left)
 
     def ask_to_look(self) -> None:
         """Have an instance that waits look at its signals and its descriptors; it computes until it has answered."""
@@ -120,10 +133,13 @@ class Children:
                 os.close(pidfd)
 
 
-def _look_below(pid: int, background: tuple[str, ...]) -> tuple[tuple[Child, ...], frozenset[int]]:
+def _look_below(
+    pid: int, background: tuple[str, ...], ending: Collection[int] = (), spared: Collection[int] = ()
+) -> tuple[tuple[Child, ...], frozenset[int]]:
     """The processes below *pid* that live and are not in the *background*, and the ids of all that live.
 
-    What is below a process in the background is so, too. A process that has ended and was not waited for does not live.
+    What is below a process in the background is so, too, and one of *ending* is not. Nothing of what is *spared*, nor
+    below that. A process that has ended and was not waited for does not live.
     """
     own = _read(f"/proc/{pid}/cmdline")
     seen: set[int] | None = None
@@ -136,7 +152,7 @@ def _look_below(pid: int, background: tuple[str, ...]) -> tuple[tuple[Child, ...
         while level:
             below: list[tuple[int, bytes, bool]] = []
             for parent, parent_command, exempt in level:
-                children = procfs.children_of(parent)
+                children = [child for child in procfs.children_of(parent) if child not in spared]
                 alive = 0
                 for child in children:
                     name = None if child in found else _name_if_alive(child)
@@ -146,7 +162,7 @@ def _look_below(pid: int, background: tuple[str, ...]) -> tuple[tuple[Child, ...
                     alive += 1
                     living.add(child)
                     command = _read(f"/proc/{child}/cmdline")
-                    is_exempt = exempt or _is_named(background, name, command)
+                    is_exempt = (exempt or _is_named(background, name, command)) and child not in ending
                     is_helper = command != parent_command and any(text in command for text in _HELPERS)
                     if is_helper and not is_exempt:
                         helpers[child] = Child(child, _program(name, command))

@@ -72,6 +72,20 @@ def resolve(code: object, handler: str | None, lookup: tuple[str, ...], scratch:
     return _of_directory(path, handler)
 
 
+def code_directory(code: object, lookup: tuple[str, ...], scratch: Callable[[], str], runtime: str) -> str:
+    """The directory of a code package that is no Python; a zip is unpacked below ``scratch()``."""
+    text = os.fspath(code) if isinstance(code, os.PathLike) else code
+    forms = f"a code directory or a zip, as the runtime is {runtime!r}"
+    if not isinstance(text, str):
+        raise ScfUsageError(f"code is {code!r} of type {type(code).__name__}; it takes {forms}")
+    path = _find(text, text, lookup, forms=forms)
+    if zipfile.is_zipfile(path):
+        return _unpack(path, scratch())
+    if not os.path.isdir(path):
+        raise ScfUsageError(f"code is {text!r}, which is neither a directory nor a zip; it takes {forms}")
+    return path
+
+
 def resolve_again(
     before: Code, code: object, handler: str | None, lookup: tuple[str, ...], scratch: Callable[[], str]
 ) -> Code:

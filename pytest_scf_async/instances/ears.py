@@ -45,22 +45,20 @@ class Ears:
         if fd in self._channels:
             self._epoll.modify(fd, select.EPOLLIN | select.EPOLLOUT if instance.full else select.EPOLLIN)
 
-    def listen(self, timeout: float) -> dict[Instance | Zygote, bool]:
-        """Who has something to say within *timeout* real seconds; of an instance, whether its output is among it.
+    def listen(self, timeout: float) -> list[Instance | Zygote]:
+        """Who has something to say within *timeout* real seconds, each once.
 
-        Output that was written before a frame was sent is there when the frame is: the kernel lists both.
+        The kernel may list a channel and not the output that was written before: who hears one looks at the other.
         """
-        heard: dict[Instance | Zygote, bool] = {}
+        speakers: dict[Instance | Zygote, None] = {}
         for fd, _ in self._epoll.poll(timeout, 1024):
-            if (instance := self._channels.get(fd)) is not None:
-                heard.setdefault(instance, False)
-            elif (instance := self._outputs.get(fd)) is not None:
-                heard[instance] = True
-            elif (zygote := self._zygotes.get(fd)) is not None:
-                heard[zygote] = False
+            speaker = self._channels.get(fd) or self._outputs.get(fd) or self._zygotes.get(fd)
+            if speaker is not None:
+                speakers[speaker] = None
             elif fd in self._children:
-                heard.setdefault(self._stop_awaiting(fd), False)
-        for speaker in list(heard):
+                speakers[self._stop_awaiting(fd)] = None
+        heard = list(speakers)
+        for speaker in heard:
             if isinstance(speaker, Instance):
                 self._drop_closed(speaker)
             elif not speaker.alive:

@@ -161,6 +161,8 @@ class Event:
     repeatable: bool = True
     looked_at: bool = False
     ended_by_close: bool = False
+    real_time: set[str] = field(default_factory=set)
+    """What has been found in it that waits in real time where simulated time was meant: said once each."""
     on_line: Callable[[LogLine], object] | None = None
     """Told of each line of the log as it comes."""
 
@@ -178,6 +180,12 @@ class Event:
     @property
     def status(self) -> Status:
         return self.record.status
+
+    @property
+    def gated(self) -> Instance | None:
+        """The process of its instance that stands at a gate."""
+        group = () if self.instance is None else self.instance.group
+        return next((each for each in group if each.gated is not None), None)
 
     @property
     def reclaimed_because(self) -> str | None:
@@ -248,6 +256,12 @@ class Event:
 
     def note(self, kind: Literal["status", "signal", "wait", "log", "record", "instance"], text: str) -> None:
         self.timeline.append(Entry(self.now_us(), kind, text))
+
+    def has_real_time(self, what: str, text: str) -> None:
+        """*what* waits in real time, which the timeline says in the words *text*."""
+        if what not in self.real_time:
+            self.real_time.add(what)
+            self.note("instance", text)
 
     def waits(self, what: str, first_us: int, last_us: int, count: int = 1) -> None:
         """Threads of the instance entered equal waits, the first and the last at the times given."""

@@ -26,17 +26,21 @@ def what_instances_do(lockstep: Lockstep) -> str:
     advice: list[str] = []
     running = lockstep.events_running()
     for event in running:
-        instance = event.instance
-        if instance is None:
+        if event.instance is None:
             lines.append(f"event {event.request_id} is pending: none of its code has run")
             continue
+        instance = event.instance.acting
         doing = instance.doing
-        lines.append(f"event {event.request_id} of {event.function.configuration.name} is {_doing(instance)}")
+        process = f", in its process {instance.pid}" if instance.parent is not None else ""
+        lines.append(f"event {event.request_id} of {event.function.configuration.name} is {_doing(instance)}{process}")
         peers: list[str] = []
+        sleeps: list[str] = []
         if doing in (Doing.COMPUTING, Doing.HELD) and not instance.gone:
             for thread in threads_of(instance):
                 lines += ["  " + line for line in thread.lines]
-                peers += thread.real_wait.peers if thread.real_wait is not None else ()
+                if thread.real_wait is not None:
+                    peers += thread.real_wait.peers
+                    sleeps += [thread.real_wait.sleeps] if thread.real_wait.sleeps else []
             peers = [peer for peer in peers if peer not in event.function.configuration.idle_ok]
         if doing is Doing.FREE_RUNNING:
             program = "" if event.function.launch is None else event.function.launch.command[0]
@@ -52,6 +56,15 @@ def what_instances_do(lockstep: Lockstep) -> str:
                 + "; scf_clock.advance(seconds, past_held=True) lets time pass it; terminate() ends it with its event"
             )
         elif doing is Doing.HELD:
+            if sleeps:
+                advice.append(
+                    f"{sleeps[0]}() of code in C cannot be put on simulated time: have before_init= put a fake that "
+                    "calls time.sleep() into the place of what calls it"
+                )
+            advice += [
+                f"a loop of {name} cannot be put on simulated time: have the function use the loop of asyncio in tests"
+                for name in sorted(event.real_time & {"uvloop"})
+            ]
             idle = ", ".join(map(repr, dict.fromkeys(peers)))
             advice.append(
                 "a real wait holds the clock: "

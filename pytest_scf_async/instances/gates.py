@@ -44,16 +44,16 @@ class Gates:
 
     def tell(self, event: Event) -> None:
         """Have the instance of *event* look for the gates that are set."""
-        instance = event.instance
-        if instance is None or instance.gone or event.ended:
+        if event.instance is None or event.instance.gone or event.ended:
             return
         armed = [gate.armed for gate in event.gates.values() if gate.armed is not None and not gate.reached]
         places = [{"slot": slot, "spots": place.described()} for place, slot in event.places.items()]
-        if armed or places or instance.has_gates:
-            instance.has_gates = bool(armed or places)
-            instance.send(wire.ARM_GATES, {"gates": armed, "places": places})
-            if places and (instance.outside or instance.held or instance.overtaken):
-                instance.poke()  # the thread that computes is to look
+        for instance in event.instance.group:
+            if armed or places or instance.has_gates:
+                instance.has_gates = bool(armed or places)
+                instance.send(wire.ARM_GATES, {"gates": armed, "places": places})
+                if places and (instance.outside or instance.held or instance.overtaken):
+                    instance.poke()  # the thread that computes is to look
 
     def begin(self, event: Event) -> None:
         """The instance of *event* has been found, and none of its code has run in this event.
@@ -83,7 +83,7 @@ class Gates:
     @staticmethod
     def stands_at(event: Event, place: Place) -> bool:
         """Whether *event* stands at *place*, and has not been told to go on."""
-        instance = event.instance
+        instance = event.gated
         if instance is None or instance.gated is None or instance.opening:
             return False
         gate = event.gates.get(instance.gated)
@@ -97,8 +97,8 @@ class Gates:
     def open(self, events: list[Event]) -> None:
         """Let what stands at a gate of *events* go on, in its turn."""
         for event in events:
-            instance = event.instance
-            if instance is None or instance.gated is None or event.ended or instance.opening:
+            instance = event.gated
+            if instance is None or event.ended or instance.opening:
                 continue
             instance.opening = True
             self.lockstep.clock.call_at(
@@ -121,8 +121,8 @@ class Gates:
 
     def open_now(self, event: Event) -> None:
         """Let a free-running instance go on that stands at a gate: it has no turn to wait for."""
-        if event.instance is not None and not event.instance.opening:
-            self._open(event, event.instance)
+        if event.gated is not None and not event.gated.opening:
+            self._open(event, event.gated)
 
     def stop_at_line(self, event: Event, instance: Instance) -> None:
         """A free-running instance has written a line: it is stopped where a gate waits for that."""

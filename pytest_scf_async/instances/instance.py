@@ -1,4 +1,7 @@
-"""One instance as the harness sees it: its channel, its output, its process, and what it is doing."""
+"""One instance as the harness sees it: its channel, its output, its process, and what it is doing.
+
+Longer than other modules: an instance has many sides, all of one process that everybody asks.
+"""
 
 from __future__ import annotations
 
@@ -109,6 +112,16 @@ class Instance:
     program_pid = 0
     """The process id of that program, once it has been started."""
     _program_pidfd: int | None = None
+    parent: Instance | None = None
+    """Of a member, a fork that an image's program has made: the instance that it belongs to."""
+    left = False
+    """It was a member, and is in lockstep no more."""
+    takes_descriptors = False
+    """They may come with its frames: it may have members."""
+    stirred = False
+    """It has computed since its other processes were last asked whether that concerns them."""
+    answers_question = False
+    """The next report is the answer to that."""
     ends_us: int | None = None
     """When its program ended, in simulated time, where the word of that has come."""
     released = False
@@ -137,6 +150,10 @@ class Instance:
         self.rss = 0
         """Peak memory in bytes above that at the fork, as last told."""
         self.zygote = zygote
+        self.members: list[Instance] = []
+        """Forks of it that are in lockstep too, in the order of their beginnings."""
+        self.descriptors: list[int] = []
+        """Those that have come, and whose frame has not been dealt with."""
         self.children = Children(self)
         theirs = self._open()
         self.control: Any = memoryview(self._map)[: wire.PAGE_BYTES].cast("q")
@@ -317,8 +334,8 @@ class Instance:
         """Have a thread that is inside the door look around."""
         os.eventfd_write(self.attention, 1)
 
-    def pump(self, wrote: bool = True) -> None:
-        """Take in what the instance has said and written, in true order, without waiting; *wrote*: there is output."""
+    def pump(self) -> None:
+        """Take in what the instance has said and written, in true order, without waiting."""
         if self.released:
             return
         if self._unsent:
@@ -326,7 +343,7 @@ class Instance:
         frames: list[tuple[int, bytes]] = []
         while True:
             try:
-                data = self.channel.recv(READ_BYTES)
+                data = self._receive() if self.takes_descriptors else self.channel.recv(READ_BYTES)
             except (BlockingIOError, ConnectionResetError):
                 break
             if not data:
@@ -335,8 +352,7 @@ class Instance:
             frames += self._frames.feed(data)
             if len(data) < READ_BYTES:
                 break
-        if wrote or len(frames) > 1:  # a second frame may have come, with output before it, since *wrote* was found out
-            self.output.read()
+        self.output.read()  # after the frames: what was written before each of them is there
         if frames and not self.pid:  # it was quicker than the zygote's word of it, without which no signal reaches it
             self.zygote.hear_until(lambda: self.pid > 0 or self.gone, START_LIMIT)
         for kind, body in frames:
@@ -345,6 +361,14 @@ class Instance:
                 self.output.pass_mark()
             self.owner.instance_said(self, kind, body)
         self.output.give_lines()
+
+    def _receive(self) -> bytes:
+        data, ancillary, _, _ = self.channel.recvmsg(READ_BYTES, socket.CMSG_SPACE(16), socket.MSG_CMSG_CLOEXEC)
+        for _, _, payload in ancillary:
+            fds = array.array("i")
+            fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
+            self.descriptors += fds
+        return data
 
     def _wrote(self, line: str) -> None:
         self.owner.instance_wrote(self, line)
@@ -461,6 +485,20 @@ class Instance:
             if ident
         }
 
+    @property
+    def acting(self) -> Instance:
+        """The process of it that says what it is doing: one that does something, or else its first."""
+        for doing in (Doing.GATED, Doing.COMPUTING, Doing.HELD):
+            for each in self.group:
+                if each.doing is doing:
+                    return each
+        return self
+
+    @property
+    def group(self) -> list[Instance]:
+        """It, and its members."""
+        return [self, *self.members]
+
     def ask_for_stacks(self) -> None:
         """Have the instance write the Python stacks of its threads; ``stacks`` reads them once they are there."""
         os.ftruncate(self.control_file, wire.STACKS_OFFSET)
@@ -482,6 +520,9 @@ class Instance:
             self.sandbox.remove()
 
     def _close(self) -> None:
+        for received in self.descriptors:
+            os.close(received)
+        self.descriptors.clear()
         self.control.release()
         self._map.close()
         self.channel.close()

@@ -21,20 +21,25 @@ _POLLFD = struct.Struct("ihh")
 _NUMBERS = {
     "x86_64": {
         "read": (0,), "write": (1,), "poll": (7, 271), "pread": (17,), "readv": (19,), "writev": (20,),
-        "select": (23, 270), "pause": (34,), "sleep": (35, 230), "connect": (42,), "accept": (43, 288), "send": (44,),
-        "recv": (45,), "sendmsg": (46,), "recvmsg": (47, 299), "waitpid": (61, 247), "fcntl": (72,), "flock": (73,),
+        "select": (23, 270), "pause": (34,), "nanosleep": (35,), "clock_nanosleep": (230,),
+        "connect": (42,), "accept": (43, 288), "send": (44,), "recv": (45,), "sendmsg": (46,), "recvmsg": (47, 299),
+        "waitpid": (61, 247), "fcntl": (72,), "flock": (73,),
         "sigwait": (128,), "lock": (202,), "epoll": (232, 281, 441), "open": (2, 257),
     },
     "aarch64": {
         "epoll": (22, 441), "fcntl": (25,), "flock": (32,), "open": (56,), "read": (63,), "write": (64,),
         "readv": (65,), "writev": (66,), "pread": (67,), "select": (72,), "poll": (73,), "waitpid": (95, 260),
-        "lock": (98,), "sleep": (101, 115), "sigwait": (137,), "accept": (202, 242), "connect": (203,), "send": (206,),
-        "recv": (207,), "sendmsg": (211,), "recvmsg": (212, 243),
+        "lock": (98,), "nanosleep": (101,), "clock_nanosleep": (115,), "sigwait": (137,), "accept": (202, 242),
+        "connect": (203,), "send": (206,), "recv": (207,), "sendmsg": (211,), "recvmsg": (212, 243),
     },
 }  # fmt: skip
 _CALLS = {number: name for name, numbers in _NUMBERS.get(platform.machine(), {}).items() for number in numbers}
+_SLEEPS = {"nanosleep": "nanosleep", "clock_nanosleep": "clock_nanosleep", "select without descriptors": "select"}
+"""The call, by the name that it has here."""
 _WITHOUT_DESCRIPTOR = {
-    "sleep": "a sleep in real time",
+    "nanosleep": "nanosleep(), a sleep of code in C in real time",
+    "clock_nanosleep": "clock_nanosleep(), a sleep of code in C in real time",
+    "select without descriptors": "select() without descriptors, a sleep of code in C in real time",
     "lock": "a lock of code in C",
     "open": "open()",
     "select": "select()",
@@ -52,6 +57,8 @@ class KernelWait:
     """In words: ``recv() on a connection to 127.0.0.1:6379``."""
     peers: tuple[str, ...] = ()
     """The other ends of the connections on which it waits to hear something, as ``idle_ok`` takes them."""
+    sleeps: str = ""
+    """The system call in which code in C sleeps, if it does."""
 
 
 def waits_of(pid: int) -> dict[int, KernelWait]:
@@ -76,8 +83,10 @@ def _wait_of(pid: int, task: str) -> KernelWait | None:
     name = _CALLS.get(number)
     if name is None:
         return KernelWait(f"the system call {number}")
+    if name == "select" and first == 0:  # as time.sleep() of Python 3.10 does it
+        name = "select without descriptors"
     if name in _WITHOUT_DESCRIPTOR:
-        return KernelWait(_WITHOUT_DESCRIPTOR[name])
+        return KernelWait(_WITHOUT_DESCRIPTOR[name], sleeps=_SLEEPS.get(name, ""))
     if name == "waitpid":
         return KernelWait(_child(number, first, second))
     if name == "poll":

@@ -10,10 +10,22 @@ from typing import Final, Literal
 from ..errors import ScfUsageError
 from .code import Code
 
-__all__ = ["IMAGE_PORT", "Launch"]
+__all__ = ["IMAGE_PORT", "CodePackage", "Launch"]
 
 IMAGE_PORT: Final = 9000
 """Where the platform expects an image's program to listen (document 56051)."""
+
+
+@dataclass(frozen=True)
+class CodePackage:
+    """Code of another runtime than Python's: what ``pytest_scf_async_launcher`` is asked about."""
+
+    runtime: str
+    """One of the platform's, as in ``"Nodejs18.15"``."""
+    handler: str
+    """As it was given, or ``"index.main_handler"``."""
+    directory: str
+    """The absolute path of the code; a zip has been unpacked there."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,12 @@ class Launch:
     def free_running(self) -> bool:
         """Whether its instances see real time, as they cannot see the simulated clock."""
         return self.script is None and self.module is None
+
+    @property
+    def directories(self) -> tuple[str, ...]:
+        """Where what it starts lies."""
+        programs = [path for path in (self.command[0], self.helper) if path]
+        return tuple(dict.fromkeys([self.directory, *map(os.path.dirname, programs)]))
 
     def moved(self, before: Code, after: Code) -> Launch:
         """The same with what lies in the code directory of *before* in that of *after*."""

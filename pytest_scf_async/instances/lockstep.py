@@ -13,19 +13,18 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from ..clock import WAKE_UP, SimulatedClock, to_datetime
-from ..errors import CannotEndError, HarnessError, ScfAsyncError, ScfUsageError, hidden_from_users
+from ..errors import HarnessError, ScfAsyncError, ScfUsageError, hidden_from_users
 from ..model import PORT_TIMEOUT, Fact, InstanceFate, port_not_bound_message, transition
 from ..realtime import REAL, RealCondition
 from ..settings import ScfSettings
 from . import measured, terminal, wire
-from .calls import LOOK_EVERY, Call, Patience, Rate
+from .calls import LOOK_EVERY, Call, Patience, TestThreads
 from .event import Event
-from .explain import explain
 from .gates import Gates
 from .instance import Doing, Instance
+from .moving import Moving
 from .pool import Pool
 from .reports import Reports
 from .zygote import Zygote
@@ -50,16 +49,6 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork
     os.register_at_fork(after_in_child=_after_fork)
 
 
-class TestThreads(Protocol):
-    """The threads of the test's own process, where it is on the simulated clock too (``patched``)."""
-
-    def rest(self, call: Call) -> bool:
-        """Whether all of them wait, so that *call* may move the clock."""
-
-    def alone(self) -> bool:
-        """Whether the thread that asks is the only one."""
-
-
 class Lockstep:
     """The driver of one runtime's instances."""
 
@@ -81,6 +70,7 @@ class Lockstep:
         self.on_start: Callable[[Event], None] = lambda _: None
         self.gates = Gates(self)
         self.reports = Reports(self)
+        self.moving = Moving(self)
         self._condition = RealCondition(threading.RLock())
         self._driver: int | None = None
         self._under_way = 0
@@ -95,8 +85,6 @@ class Lockstep:
         self._call: Call | None = None
         """The call for which something that is due is dealt with just now."""
         self._taking = False
-        self._real_flow: Rate | None = None
-        """How far time is by the real one, while an instance runs that sees it; between calls it goes on."""
         self._leased: Instance | None = None
         """The last instance that was let move the clock."""
         self._closed = False
@@ -130,7 +118,6 @@ class Lockstep:
                 event.ended_by_close = True
                 self.end(event, Fact.PROCESS_EXITED)
                 raise
-        instance.frozen = False
         self.pool.assign(instance, event)
         if cold and instance.pid:
             self.reports.instance_started(instance)
@@ -183,7 +170,7 @@ class Lockstep:
         self._running.pop(event, None)
         self.progress += 1
         if instance is not None:
-            self.pool.events.pop(instance, None)
+            self.pool.forget_events(instance)
             if fate is InstanceFate.RECLAIMED or instance.gone:
                 event.note("instance", f"reclaimed: {fact.value}")
                 self.pool.drop(instance)
@@ -214,7 +201,7 @@ class Lockstep:
         self._take(heard)
         return bool(heard)
 
-    def _take(self, heard: dict[Instance | Zygote, bool]) -> None:
+    def _take(self, heard: list[Instance | Zygote]) -> None:
         """Deal with what was said; not again in the middle of that, where a hook of the test reads a property."""
         self._taking = True
         self.news += bool(heard)
@@ -223,10 +210,10 @@ class Lockstep:
         finally:
             self._taking = False
 
-    def _take_in(self, heard: dict[Instance | Zygote, bool]) -> None:
-        for speaker, wrote in heard.items():
+    def _take_in(self, heard: list[Instance | Zygote]) -> None:
+        for speaker in heard:
             if isinstance(speaker, Instance):
-                speaker.pump(wrote)
+                speaker.pump()
             else:
                 speaker.pump()
                 if not speaker.alive:
@@ -333,8 +320,7 @@ class Lockstep:
     def _drive(self, call: Call) -> None:
         patience = Patience(self, call)
         if self._driver is None:
-            if self._real_flow is not None:
-                self._catch_up(call)
+            self.moving.catch_up(call)
             self.pump()
         while True:
             if self._closed:
@@ -371,7 +357,7 @@ class Lockstep:
                     patience.check(None)
                 continue
             self.news += 1
-            if not self._move(call):
+            if not self.moving.move(call):
                 self._listen(patience, [i for i in self.pool.instances if i.holds_clock])
 
     def _waits_for_test(self, call: Call) -> bool:
@@ -400,6 +386,7 @@ class Lockstep:
             or event.function.configuration.memory is not None
             or instance.signalled
             or instance.unleased_at == instance.waits
+            or instance.members
             or any(
                 other is not instance and (other.holds_clock or other.gated or other.free_running)
                 for other in self.pool.instances
@@ -418,77 +405,6 @@ class Lockstep:
             self._leased.revoke_lease()
             self._leased = None
 
-    def _move(self, call: Call) -> bool:
-        """Nothing is left to do at this instant: move the time. False when something real has to end first."""
-        holding = [
-            instance
-            for instance in self.pool.instances
-            if instance.holds_clock and not (call.past_overrun and instance.overrun) and not call.past_held
-        ]
-        if holding:
-            if call.flow is not None:
-                call.flow.stand()
-            return False
-        if not call.past_held and any(instance.children.ask() for instance in self.pool.instances):
-            return True
-        flow = call.flow or self.real_flow()
-        if not call.moves_clock:
-            if flow is not None:
-                return False
-            raise CannotEndError(explain(self, call, "nothing is left to do at this simulated time"))
-        gated = [event for event in self.events_running() if event.instance is not None and event.instance.gated]
-        if gated:
-            if call.flow is not None:
-                call.flow.stand()
-                return False
-            if call.opens_gates_to_move:
-                self.gates.open(gated)
-                return True
-            event = gated[0]
-            assert event.instance is not None
-            assert event.instance.gated is not None
-            gate = event.gates[event.instance.gated]
-            raise CannotEndError(
-                f"{call.name} needs simulated time to pass, but event {event.request_id} stands at {gate.description}: "
-                "call wait(), settle() or another gate call on that event first, or terminate it"
-            )
-        due = self.clock.next_due_us()
-        if flow is not None and not call.jumps:
-            until = max(self.clock.now_us, flow.may_us())
-            if call.target_us is not None:
-                until = min(until, call.target_us)
-            self.clock.jump(until if due is None or due > until else max(self.clock.now_us, due))
-            return due is not None and due <= until
-        if call.target_us is not None and (due is None or due > call.target_us):
-            self.clock.jump(call.target_us)
-            return True
-        if due is None:
-            raise CannotEndError(explain(self, call, "nothing is due any more, so no time can bring it"))
-        self.clock.jump(max(due, self.clock.now_us))
-        self.progress += 1
-        return True
-
-    def real_flow(self) -> Rate | None:
-        """How time flows while an instance runs an event that sees real time; None where none does."""
-        if not any(each.free_running and each.gated is None and not each.gone for each in self.pool.events):
-            self._real_flow = None
-        elif self._real_flow is None:
-            self._real_flow = Rate(self.clock, 1.0)
-        elif self._real_flow.may_us() < self.clock.now_us:
-            self._real_flow.stand()  # time has jumped since
-        return self._real_flow
-
-    def _catch_up(self, call: Call) -> None:
-        """Before something is heard: it happened at the time that it is by now, where time flows."""
-        flow = call.flow or self.real_flow()
-        if flow is None or not call.moves_clock or call.jumps:
-            return
-        if any(instance.computing or instance.holds_clock for instance in self.pool.instances):
-            return
-        due, now = self.clock.next_due_us(), self.clock.now_us
-        limits = [limit for limit in (due, call.target_us) if limit is not None]
-        self.clock.jump(max(now, min([flow.may_us(), *limits])))
-
     def _listen(self, patience: Patience, busy: list[Instance]) -> None:
         """Wait for a word of an instance, of the zygote, or of time; the lock is given up meanwhile."""
         self._driver = threading.get_ident()
@@ -499,8 +415,7 @@ class Lockstep:
         finally:
             self._condition.acquire()
             self._driver = None
-        if self._real_flow is not None:
-            self._catch_up(patience.call)
+        self.moving.catch_up(patience.call)
         if heard:
             patience.heard()
         self._take(heard)  # with nothing heard too: another runtime's thread may have heard the zygote for us
@@ -515,10 +430,14 @@ class Lockstep:
             return event.ended
         if instance.free_running:
             return instance.gated is not None or event.phase == "running"
+        return not any(self._goes_on(each) for each in instance.group)
+
+    def _goes_on(self, instance: Instance) -> bool:
+        """Whether a process that runs user code does something yet at this simulated time."""
         if instance.opening or instance.turn or (instance.outside and not instance.overtaken):
-            return False
+            return True
         head = instance.head
-        return head is None or head.cancelled or head.due_us > self.clock.now_us  # else it goes on at this time
+        return head is not None and not head.cancelled and head.due_us <= self.clock.now_us
 
     # -- ends --------------------------------------------------------------------------------------------------------
 
@@ -556,8 +475,8 @@ class Lockstep:
                 return
             self._closed = True
             self.todo.clear()
-            instances = list(self.pool.instances)
-            measured.save(instances)
+            measured.save(list(self.pool.instances))
+            instances = [instance for instance in self.pool.instances if instance.parent is None]
             for instance in instances:
                 instance.kill()  # all at once; each is waited for below
             problems: list[ScfAsyncError] = []

@@ -23,7 +23,7 @@ from .instance import Instance
 if sys.platform != "win32":  # which has no instances, and imports this all the same
     import fcntl
 
-SAVE_LIMIT = 1.0
+SAVE_LIMIT = 5.0
 """Real seconds that instances have to save what they measured before they are ended."""
 LOOK_AGAIN_MS = 0.5
 

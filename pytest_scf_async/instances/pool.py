@@ -17,6 +17,7 @@ from .ears import Ears
 from .event import Event, FunctionVersion
 from .instance import Instance, Owner
 from .launch import Launch
+from .member import Member
 from .relays import Relays
 from .sandbox import Sandbox, Sandboxes
 from .spares import keep_spare, take_spare
@@ -65,9 +66,10 @@ class Pool:
 
     def freeze(self, instance: Instance) -> None:
         """Keep *instance*, which has finished its event, stopped until the next one, or until it was idle too long."""
-        _forget_head(instance)
-        instance.frozen = True
-        instance.turn = instance.overtaken = False
+        for each in instance.group:
+            _forget_head(each)
+            each.frozen = True
+            each.turn = each.overtaken = False
         instance.stop()
         due = self.clock.now_us + round(self.settings.idle_reclaim * 1_000_000)
         timer = self.clock.call_at(due, lambda: self.reclaim(instance, IDLE), what="idle reclaim")
@@ -83,7 +85,7 @@ class Pool:
     @staticmethod
     def kill(instance: Instance) -> None:
         """SIGKILL, and wait until the process and what it left are gone."""
-        measured.save([instance])
+        measured.save(instance.group)
         instance.kill()
         if instance.zygote.hear_until(lambda: instance.gone, DEATH_LIMIT):
             return
@@ -93,8 +95,31 @@ class Pool:
 
     def assign(self, instance: Instance, event: Event) -> None:
         """Let *instance* run *event*."""
-        self.events[instance] = event
-        self.last_events[instance] = event
+        for each in instance.group:
+            each.frozen = False
+            self.events[each] = event
+            self.last_events[each] = event
+
+    def take_in(self, parent: Instance, pid: int) -> Member | None:
+        """The program of *parent* has forked *pid*, whose descriptors have come with the word of it."""
+        fds, parent.descriptors[:4] = parent.descriptors[:4], []
+        if len(fds) < 4:  # the kernel drops those for which there is no room: it is a child like any other
+            for fd in fds:
+                os.close(fd)
+            return None
+        member = Member(parent, pid, fds)
+        assert member.parent is not None
+        self.instances.append(member)
+        self.ears.add(member)
+        for known in (self.events, self.last_events):
+            if (event := known.get(member.parent)) is not None:
+                known[member] = event
+        return member
+
+    def forget_events(self, instance: Instance) -> None:
+        """*instance* runs no event any more."""
+        for each in instance.group:
+            self.events.pop(each, None)
 
     def retire(self, function: FunctionVersion, because: str) -> None:
         """No other event will run *function*: reclaim its idle instances, and the others when their events end."""
@@ -109,7 +134,9 @@ class Pool:
         if limit is None:
             return
         name = configuration.namespace, configuration.name
-        alive = sum(_name_of(event.function) == name for event in self.last_events.values())
+        alive = sum(
+            each.parent is None and _name_of(event.function) == name for each, event in self.last_events.items()
+        )
         for idle_function, instance, _ in list(self._idle):
             if alive < limit:
                 return
@@ -119,6 +146,11 @@ class Pool:
 
     def drop(self, instance: Instance) -> None:
         """Forget an instance that is gone, and close what belonged to it."""
+        while instance.members:
+            self.drop(instance.members[-1])
+        if instance.parent is not None and isinstance(instance, Member):
+            instance.output.finish()
+            instance.parent.members.remove(instance)
         _forget_head(instance)
         if instance in self.instances:
             self.instances.remove(instance)
@@ -150,7 +182,9 @@ class Pool:
         before_init = function.configuration.before_init
         launch = None if function.launch is None else function.launch.moved(function.code, code)
         program = None if launch is None else self._program(launch, function, zygote)
-        sandbox = self.sandboxes.make(zygote, code, function.configuration)
+        sandbox = self.sandboxes.make(
+            zygote, code, function.configuration, () if launch is None else launch.directories
+        )
         environment = self._environment(function, sandbox)
         hint = {
             "common": None if sandbox.plan is None else sandbox.plan["common"],
@@ -173,6 +207,7 @@ class Pool:
             raise
         self._next = zygote, hint
         instance.free_running = function.free_running
+        instance.takes_descriptors = program is not None and not function.free_running
         fds = [self.clock_fd] if coverage is None else [self.clock_fd, coverage[1]]
         relayed = self.relays.open() if program is not None and program["own_network"] and program["ports"] else None
         instance.become(

@@ -11,7 +11,7 @@ import selectors
 import socket
 import threading
 
-from .bootstrap.loopback import PORT
+from . import wire
 
 CHUNK = 1 << 16
 _real_selector = selectors.DefaultSelector
@@ -76,16 +76,16 @@ class Relays:
             for key, events in self._selector.select():
                 key.data(key.fileobj, events)
 
-    def _be_woken(self, woken: socket.socket, events: int) -> None:
+    def _be_woken(self, woken: socket.socket, _: int) -> None:
         woken.recv(CHUNK)
         while self._todo:
             giver = self._todo.pop()
             self._given[giver] = []
             self._selector.register(giver, selectors.EVENT_READ, self._be_given)
 
-    def _be_given(self, giver: socket.socket, events: int) -> None:
+    def _be_given(self, giver: socket.socket, _: int) -> None:
         """An instance hands a listening socket over, or has ended."""
-        data, ancillary, _, _ = giver.recvmsg(PORT.size, socket.CMSG_SPACE(4))
+        data, ancillary, _, _ = giver.recvmsg(wire.RELAYED.size, socket.CMSG_SPACE(4))
         fds = array.array("i")
         for _, _, payload in ancillary:
             fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
@@ -94,13 +94,13 @@ class Relays:
                 self._selector.unregister(each)
                 each.close()
             return
-        (port,) = PORT.unpack(data)
+        (port,) = wire.RELAYED.unpack(data)
         for fd in fds:
             listening = socket.socket(fileno=fd)
             listening.setblocking(False)
             self._given[giver].append(listening)
 
-            def accept(listening: socket.socket, events: int, port: int = port) -> None:
+            def accept(listening: socket.socket, _: int, port: int = port) -> None:
                 self._accept(listening, port)
 
             self._selector.register(listening, selectors.EVENT_READ, accept)

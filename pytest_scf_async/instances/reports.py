@@ -12,6 +12,7 @@ from ..model import Fact
 from . import wire
 from .event import Event
 from .instance import Instance, exit_text
+from .member import Member
 from .memory import GRACE, excess
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ class Reports:
             return
         if kind == wire.SIGNALS_HEARD:
             instance.children.asked = False
+            instance.answers_question = True
+            return
+        if kind == wire.ENDS_PROCESS:
+            instance.children.ending.add(instance.told(body)["pid"])
             return
         if kind == wire.TERMINAL:
             text = str(instance.told(body)["text"])
@@ -50,8 +55,8 @@ class Reports:
             return
         self.lockstep.progress += 1
         message = instance.told(body)
-        if kind == wire.PROGRAM:
-            self._of_program(instance, message)
+        if kind in (wire.FORKED, wire.KILLED, wire.PROGRAM):
+            self._of_processes(instance, kind, message)
         elif kind == wire.GATED:
             instance.gated = str(message["id"])
             instance.gate_on_main = bool(message["main"])
@@ -71,15 +76,43 @@ class Reports:
             else:
                 self._when_it_is(at, lambda: self._result(instance, event, message))
 
-    def _of_program(self, instance: Instance, message: wire.JsonObject) -> None:
-        if message["pid"]:
-            instance.program_started(int(message["pid"]))
+    def _of_processes(self, instance: Instance, kind: int, message: wire.JsonObject) -> None:
+        pid = int(message["pid"])
+        if kind == wire.FORKED:
+            self._forked(instance, pid)
+        elif kind == wire.KILLED:
+            self._killed(instance, pid)
+        elif pid:
+            instance.program_started(pid)
         else:
             instance.ends_us = self._happened_at(message)
 
+    def _forked(self, parent: Instance, pid: int) -> None:
+        """An image's program has a process more, which begins in its turn."""
+        member = self.lockstep.pool.take_in(parent, pid)
+        if member is None:
+            return
+        member.has_gates = parent.has_gates
+        member.stirred = True
+        clock = self.lockstep.clock
+        member.head = clock.call_at(
+            clock.now_us,
+            lambda: self._grant(member),
+            what=f"start of process {pid}",
+            priority=WAKE_UP,
+            order=self.lockstep.next_order(),
+        )
+
+    def _killed(self, instance: Instance, pid: int) -> None:
+        """A process of an instance has sent a signal to another, which may have something to do now."""
+        root = instance if instance.parent is None else instance.parent
+        for each in root.group:
+            if each.pid == pid and not each.gone and each.channel_open:
+                each.children.ask_to_look()
+
     def _happened_at(self, message: wire.JsonObject) -> int | None:
         """When something happened in a free-running instance, in simulated time; None for all others: now."""
-        flow = self.lockstep.real_flow() if "at" in message else None
+        flow = self.lockstep.moving.real_flow() if "at" in message else None
         return None if flow is None else flow.at_us(message["at"])
 
     def _when_it_is(self, at_us: int, then: Callable[[], None]) -> None:
@@ -91,16 +124,17 @@ class Reports:
         if kind == wire.SIGNAL_ENTERED:
             instance.turn = True
             instance.overtaken = instance.overrun = False
+            instance.stirred = True
             if message["signum"] == SIGTERM:
                 instance.entered += 1
                 instance.signalled = False
-                if event is not None:
+                if event is not None and instance.parent is None:
                     event.handler_entered()
         elif kind == wire.SIGNAL_LEFT:
             raised = message["raised"]
             if raised is not None and instance.gated is not None and instance.gate_on_main:
                 instance.gated = None
-            if event is not None and message["signum"] == SIGTERM:
+            if event is not None and message["signum"] == SIGTERM and instance.parent is None:
                 event.handler_left(None if raised is None else f"{raised}: {message['message']}".rstrip(": "))
         elif kind == wire.SIGNALS_KEPT:
             if SIGTERM in message["signums"]:
@@ -112,7 +146,7 @@ class Reports:
             (instance.listening.add if message["handler"] == "handler" else instance.listening.discard)(
                 message["signum"]
             )
-            if message["signum"] == SIGTERM:
+            if message["signum"] == SIGTERM and instance.parent is None:
                 listening = message["handler"] == "handler"
                 now = self.lockstep.clock.now_us if instance.told_us is None else instance.told_us
                 instance.listening_since_us = now if listening else None
@@ -126,6 +160,9 @@ class Reports:
             return
         if "note" not in message:
             event.recorded(str(message["name"]), message["fields"])
+            return
+        if "has_real_time" in message:
+            event.has_real_time(str(message["has_real_time"]), str(message["note"]))
             return
         event.note("instance", str(message["note"]))
         if "literal_tmp" in message:
@@ -153,6 +190,9 @@ class Reports:
             instance.asked = False  # unless that was gates alone: then it is asked again
             return
         answers, instance.asked = instance.asked, False
+        if not instance.answers_question:
+            instance.stirred = True
+        instance.answers_question = False
         # A report that crossed with a signal leaves the turn to its handler.
         instance.turn = instance.signalled or instance.children.asked
         instance.parks += not answers  # a thread beside the one that has the turn answers
@@ -283,7 +323,26 @@ class Reports:
             instance.pump()
         self.lockstep.todo.append(lambda: self._exited(instance))
 
+    def _left(self, member: Member) -> None:
+        """A fork of an image's program is in lockstep no more: it has ended, or is another program now."""
+        parent = member.parent
+        if member.released or parent is None:
+            return
+        if member.head is not None:
+            member.head.cancel()
+            member.head = None
+        member.turn, member.outside, member.held = False, 0, 0
+        if member.pidfd is not None and not member.ends_soon():
+            return  # what it is now writes to the same pipe
+        member.output.finish()
+        self.lockstep.pool.drop(member)
+        if not parent.gone and not parent.frozen:
+            parent.children.ask_to_look()  # its SIGCHLD
+
     def _exited(self, instance: Instance) -> None:
+        if isinstance(instance, Member):
+            self._left(instance)
+            return
         event = self.lockstep.pool.events.get(instance)
         if event is not None and not event.ended and instance.never_began():
             instance.output.finish()

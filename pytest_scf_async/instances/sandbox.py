@@ -176,28 +176,32 @@ class Sandboxes:
         """Why instances of this runtime have no mount namespace."""
         return f"sandbox='none', {self._source}" if self._setting == "none" else namespaces_refused()
 
-    def make(self, zygote: Zygote, code: Code, configuration: FunctionConfiguration) -> Sandbox:
-        """The sandbox of an instance that is forked from *zygote*."""
-        test_code = _test_code(configuration)
+    def make(
+        self, zygote: Zygote, code: Code, configuration: FunctionConfiguration, programs: Sequence[str] = ()
+    ) -> Sandbox:
+        """The sandbox of an instance that is forked from *zygote*; the directories of *programs* are in it, too."""
+        test_code = (*_test_code(configuration), *programs)
         key = (zygote.mark, code.directory, configuration.layers, configuration.mounts, *test_code, *self.writable)
         view = self._views.get(key)
         if view is None:
             look = self._mounted_view if zygote.namespaces else self._unmounted_view
-            view = self._views[key] = look(zygote, code, configuration)
+            view = self._views[key] = look(zygote, code, configuration, test_code)
         if view.plan is not None:
             return Mounted(view.plan, view.search_path)
         directory = os.path.join(zygote.scratch, f"instance-{zygote.take_number()}")
         return Unmounted(directory, code.directory, view.search_path, view.known)
 
-    def kept(self, code: Code, configuration: FunctionConfiguration) -> dict[str, bool]:
+    def kept(self, code: Code, configuration: FunctionConfiguration, more: Sequence[str] = ()) -> dict[str, bool]:
         """What has to be at its own path in an instance that runs *code*, each with whether it can be written to."""
         read = [code.directory, self._root, sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path]
-        read += _test_code(configuration)
+        read += more
         written = [*self.writable, *(host for host, inside in configuration.mounts if host == inside)]
         kept = {os.path.abspath(path): False for path in read if path and os.path.isdir(path)}
         return kept | {os.path.abspath(path): _can_be_written(path) for path in written if os.path.isdir(path)}
 
-    def _unmounted_view(self, zygote: Zygote, code: Code, configuration: FunctionConfiguration) -> View:
+    def _unmounted_view(
+        self, zygote: Zygote, code: Code, configuration: FunctionConfiguration, more: Sequence[str]
+    ) -> View:
         for host, inside in configuration.mounts:
             if host != inside:
                 raise ScfUsageError(
@@ -205,17 +209,19 @@ class Sandboxes:
                 )
         layers = merged(configuration.layers, self._scratch)
         search_path = [code.directory, *([] if layers is None else [layers])]
-        known = [zygote.scratch, *self.kept(code, configuration), *search_path]
+        known = [zygote.scratch, *self.kept(code, configuration, more), *search_path]
         return View(search_path, known=[path for path in known if path.startswith("/tmp/")])
 
-    def _mounted_view(self, zygote: Zygote, code: Code, configuration: FunctionConfiguration) -> View:
+    def _mounted_view(
+        self, zygote: Zygote, code: Code, configuration: FunctionConfiguration, more: Sequence[str]
+    ) -> View:
         own = [directory for directory in OWN_DIRECTORIES if os.path.isdir(directory)]
         if code.directory in own:
             raise ScfUsageError(
                 f"the code directory is {code.directory} itself, and every instance has a {code.directory} of its own: "
                 "move the code to a directory below it"
             )
-        kept = self.kept(code, configuration)
+        kept = self.kept(code, configuration, more)
         binds: list[tuple[str, str, bool]] = []
         nested = tuple(sorted(os.path.relpath(path, OPT) for path in kept if _is_below(path, OPT)))
         opt = opt_directory(

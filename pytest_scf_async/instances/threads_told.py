@@ -16,14 +16,17 @@ from .bootstrap.waits import OWN_CODE
 from .instance import Instance
 from .kernel_waits import KernelWait, waits_of
 
-STACKS_LIMIT = 1.0
+STACKS_LIMIT = 5.0
 """Real seconds within which an instance has to write its stacks."""
 STILL_SECONDS = 0.01
 """Real seconds in which a thread that waits has not run."""
 STILL_LIMIT = 0.1
+STARVED_LIMIT = 5.0
+"""The same where a thread has had no core, on a machine that is busy with something else."""
 _ROOMS = {os.path.join(OWN_CODE, "instances", "bootstrap", f"{room}.py") for room in ("door", "standing")}
 """Where a thread stands that is parked."""
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
+_SUBPROCESS = _STANDARD_LIBRARY + "subprocess.py"
 _PEER = re.compile(r"a connection to (\S+?:\d+)")
 _HEAD = re.compile(r"(?:Current t|T)hread 0x(?P<ident>[0-9a-f]+).*\(most recent call first\):\s*")
 _FRAME = re.compile(r'  File "(?P<file>[^"]*)", line (?P<line>\d+) in (?P<name>.*)')
@@ -44,8 +47,9 @@ def threads_of(instance: Instance) -> list[ThreadTold]:
     if stopped:
         instance.go_on()
     try:
-        text = _written_stacks(instance)
-        waits = _still_waits(instance.pid)
+        sleeps = {task: wait for task, wait in waits_of(instance.pid).items() if wait.sleeps}
+        text = _written_stacks(instance)  # its signal may end what slept in C, which is what the stack is of
+        waits = _still_waits(instance.pid) | sleeps
     finally:
         if stopped:
             instance.stop()
@@ -75,14 +79,18 @@ def _is_whole(text: str) -> bool:
 
 def _still_waits(pid: int) -> dict[int, KernelWait]:
     """The waits of those threads that do not run between two looks: one that waits for the interpreter does."""
-    deadline = REAL.monotonic() + STILL_LIMIT
+    began = ran = REAL.monotonic()
     before = {task: picture for task, *picture in procfs.activity(pid)[1]}
     while True:
         select.select((), (), (), STILL_SECONDS)
         waits = waits_of(pid)
         after = {task: picture for task, *picture in procfs.activity(pid)[1]}
-        still = {task for task, picture in after.items() if before.get(task) == picture and picture[0] == "S"}
-        if still == after.keys() or REAL.monotonic() > deadline:
+        same = {task: picture[0] for task, picture in after.items() if before.get(task) == picture}
+        still = {task for task, state in same.items() if state == "S"}
+        now = REAL.monotonic()
+        if "R" in same.values() and now - began < STARVED_LIMIT:
+            ran = now  # it is to run, and has not: it may be on its way into a wait
+        if still == after.keys() or now - ran > STILL_LIMIT:
             return {task: wait for task, wait in waits.items() if str(task) in still}
         before = after
 
@@ -113,6 +121,8 @@ def _told(known: tuple[int, str, str] | None, frames: list[re.Match[str]], waits
     wait = waits.get(native)
     if parked:
         wait = KernelWait(held, tuple(_PEER.findall(held))) if held else None
+    elif wait is not None and wait.sleeps and frames and frames[0]["file"] == _SUBPROCESS:
+        wait = KernelWait("a wait for a child process")  # whose timeout makes it a loop of sleeps
     state = f" is in {wait.text}" if wait is not None else " is parked" if parked else ""
     lines = [f"thread {whose}{state}, most recent call first:"]
     for frame in shown:

@@ -66,6 +66,14 @@ SIGNALS_KEPT = 12
 PROGRAM = 13
 """Of the agent: the process id of the program that it has started; 0, and ``at``: it has ended."""
 
+FORKED = 14
+"""Of an image's program: it has forked the process of that id, which is in lockstep; descriptors come along: channel,
+output, control page, attention."""
+KILLED = 15
+"""Of an image's program: it has sent a signal to the process of that id."""
+ENDS_PROCESS = 16
+"""User code is about to send a process the signal to end."""
+
 BEFORE_INIT_RAISED = "BEFORE_INIT_RAISED"
 """The fact of an INIT_DONE that is no fact of the platform: the test's own function failed."""
 
@@ -155,6 +163,9 @@ UPTIME_US = 3_600_000_000
 COVERED = struct.Struct("<8sII")
 """What stands before each piece of what instances measured: a mark, the length, the checksum."""
 COVERED_MARK = b"\xc0vered\r\n"
+
+RELAYED = struct.Struct("<H")
+"""What comes with each listening socket of a relayed port: its number."""
 
 OWNER_MARK = "PYTEST_SCF_ASYNC_OWNER"
 """The environment variable that every process below the zygote inherits; its value names the session."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 from catalogue_support import catalogue  # noqa: F401  (a fixture)
+from plugin_support import PLAIN_OPTIONS
 
 from pytest_scf_async.instances.zygote import shared_zygote
 
@@ -33,9 +34,6 @@ SLEEPS = """
 
 collect_ignore = ["typed_project"]  # a project of its own, which test_typed_project.py runs
 
-PLAIN_OPTIONS = "-p no:asyncio -p no:randomly"
-"""What is there for tests of its own: one warns in each run that does not configure it, the other shuffles tests."""
-
 
 @pytest.fixture(autouse=True)
 def plain_surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -60,11 +58,10 @@ def chosen_sandbox(pytestconfig: pytest.Config, pytester: pytest.Pytester, monke
 def project(pytester: pytest.Pytester, chosen_sandbox: str) -> pytest.Pytester:
     """A project with the handlers echo, raises and sleeps, in which every warning is an error."""
     shared_zygote(namespaces=chosen_sandbox != "none")  # runs in this process use it, and leave it
-    # Hypothesis would be imported anew, for half a second, at the end of each run in this process; the others have
-    # tests of their own, in test_beside_*.py.
-    options = "--strict-markers -p no:cacheprovider -p no:hypothesispytest"
-    options += " -p no:randomly -p no:asyncio -p no:anyio"
-    pytester.makeini(f"[pytest]\nfilterwarnings = error\naddopts = {options}")
+    # Those plugins have tests of their own, in test_beside_*.py.
+    pytester.makeini(
+        f"[pytest]\nfilterwarnings = error\naddopts = --strict-markers -p no:cacheprovider {PLAIN_OPTIONS}"
+    )
     handlers = pytester.mkdir("handlers")
     for name, source in (("echo", ECHO), ("raises", RAISES), ("sleeps", SLEEPS)):
         handlers.joinpath(f"{name}.py").write_text(textwrap.dedent(source), encoding="utf-8")

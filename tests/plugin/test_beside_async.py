@@ -69,7 +69,7 @@ ANYIO = """
     async def test_in_the_loop(scf_runtime):
         assert scf_runtime.deploy("handlers/echo.py:main_handler").run(7) == 7
 """
-OPTIONS = ("-p", "no:randomly", "-p", "no:cacheprovider")
+OPTIONS = ("-p", "no:randomly", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 
 
 def own_options(project: pytest.Pytester, more: str = "") -> None:

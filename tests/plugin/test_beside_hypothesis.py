@@ -12,30 +12,34 @@ RECIPE = """
     PHASES = set(Phase) - {{Phase.explain}}
 
     @settings(deadline=None, max_examples=20, phases=PHASES, database=None, derandomize=True)
-    @given(strategies.integers() | strategies.lists(strategies.text()))
+    @given({payloads})
     def test_it(payload):
         with ScfRuntime() as runtime:
-            event = runtime.deploy({function}).invoke_async(payload).wait()
+            event = runtime.deploy("handlers/{handler}.py:main_handler").invoke_async(payload).wait()
             assert_finished(event, result=payload)
-
-    def stubborn(event, context):
-        return event if not isinstance(event, int) or event < 17 else event - 1
+"""
+STUBBORN = """
+def main_handler(event, context):
+    return event if event < 17 else event - 1
 """
 
 
 @pytest.fixture
-def properties(project: pytest.Pytester) -> pytest.Pytester:
+def properties(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, chosen_sandbox: str) -> pytest.Pytester:
+    monkeypatch.setenv("PYTEST_ADDOPTS", f"--scf-async-sandbox={chosen_sandbox}")
     project.makeini("[pytest]\nfilterwarnings = error\naddopts = -p no:randomly -p no:asyncio -p no:anyio")
     return project
 
 
 def test_a_property_that_holds(properties: pytest.Pytester) -> None:
-    properties.makepyfile(RECIPE.format(function="'handlers/echo.py:main_handler'"))
+    payloads = "strategies.integers() | strategies.lists(strategies.text())"
+    properties.makepyfile(RECIPE.format(handler="echo", payloads=payloads))
     properties.runpytest_subprocess("--hypothesis-seed=1").assert_outcomes(passed=1)
 
 
 def test_a_property_that_does_not_hold_is_shrunk(properties: pytest.Pytester) -> None:
-    properties.makepyfile(RECIPE.format(function="stubborn").replace("max_examples=20", "max_examples=200"))
+    properties.path.joinpath("handlers", "stubborn.py").write_text(STUBBORN, encoding="utf-8")
+    properties.makepyfile(RECIPE.format(handler="stubborn", payloads="strategies.integers(0, 1000)"))
     result = properties.runpytest_subprocess()
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*payload=17*"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from plugin_support import PLAIN_OPTIONS
 
 SUITE = """
     import pytest
@@ -43,7 +44,8 @@ def test_xdist(suite: pytest.Pytester, options: tuple[str, ...]) -> None:
 
 def test_random_order(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_ADDOPTS", "")
-    suite.makeini("[pytest]\nfilterwarnings = error\naddopts = -p no:cacheprovider -p no:asyncio -p no:anyio")
+    others = ("-p no:cacheprovider", "-p no:asyncio", "-p no:anyio", "-p no:hypothesispytest")
+    suite.makeini(f"[pytest]\nfilterwarnings = error\naddopts = {' '.join(others)}")
     orders, ids = [], []
     for seed in (1, 2):
         result = suite.runpytest_subprocess("-v", f"--randomly-seed={seed}", "--junitxml=junit.xml")
@@ -59,7 +61,7 @@ def test_random_order(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_what_failed_last_is_run_again(suite: pytest.Pytester) -> None:
-    suite.makeini("[pytest]\naddopts = -p no:randomly -p no:asyncio -p no:anyio")
+    suite.makeini(f"[pytest]\naddopts = {PLAIN_OPTIONS}")
     suite.runpytest_subprocess().assert_outcomes(passed=18, failed=3)
     again = suite.runpytest_subprocess("--lf")
     again.assert_outcomes(failed=3)
@@ -67,7 +69,7 @@ def test_what_failed_last_is_run_again(suite: pytest.Pytester) -> None:
 
 
 def test_the_header_is_one_line_however_many_workers(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:asyncio")  # no setting that the whole suite is run with
+    monkeypatch.setenv("PYTEST_ADDOPTS", PLAIN_OPTIONS)  # no setting that the whole suite is run with
     plain = suite.runpytest_subprocess("-n2")
     assert "scf-async: " not in plain.stdout.str().partition(" workers")[0]
     used = suite.runpytest_subprocess("-n2", "--scf-async-leases=false")

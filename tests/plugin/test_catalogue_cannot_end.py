@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-SOON = "--scf-async-real-timeout=1"
+SOON = "--scf-async-real-timeout=0.5"
+STANDS = {
+    "conftest.py": """
+        import pytest
+
+        @pytest.fixture
+        def async_event(async_event):
+            return async_event.settle()  # so that it does not race with the timeout to its wait
+    """
+}
 WAITS = """
 import pytest
 
@@ -21,7 +30,7 @@ def test_held_by_a_child(catalogue: Callable[..., str]) -> None:
         def main_handler(event, context):
             subprocess.run(["sleep", "3600"])
     """
-    catalogue(SOON, handler=handler, test=WAITS)
+    catalogue(SOON, handler=handler, test=WAITS, files=STANDS)
 
 
 def test_held_by_a_socket(catalogue: Callable[..., str]) -> None:
@@ -33,7 +42,7 @@ def test_held_by_a_socket(catalogue: Callable[..., str]) -> None:
             client = socket.create_connection(server.getsockname())
             client.recv(100)
     """
-    catalogue(SOON, handler=handler, test=WAITS)
+    catalogue(SOON, handler=handler, test=WAITS, files=STANDS)
 
 
 def test_a_named_thread_is_held(catalogue: Callable[..., str]) -> None:
@@ -50,7 +59,7 @@ def test_a_named_thread_is_held(catalogue: Callable[..., str]) -> None:
             uploader.start()
             uploader.join()
     """
-    text = catalogue(SOON, handler=handler, test=WAITS)
+    text = catalogue(SOON, handler=handler, test=WAITS, files=STANDS)
     assert "thread 'uploader' is in recv() on a connection to 127.0.0.1:PORT, most" in text
     assert "'MainThread'" in text
 
@@ -76,7 +85,7 @@ def test_asyncio_is_held(catalogue: Callable[..., str]) -> None:
         @pytest.mark.scf_function("handlers/export.py:main_handler")
         def test_export(scf_function):
             with socket.create_server(("127.0.0.1", 0)) as server:
-                scf_function.run(server.getsockname()[1])
+                scf_function.invoke_async(server.getsockname()[1]).settle().wait()
     """
     catalogue(SOON, handler=handler, test=test)
 
@@ -86,7 +95,7 @@ def test_loop_that_computes(catalogue: Callable[..., str]) -> None:
         def main_handler(event, context):
             while True: pass
     """
-    catalogue(SOON, "--scf-async-compute-grace=0.1", handler=handler, test=WAITS)
+    catalogue("--scf-async-real-timeout=1", "--scf-async-compute-grace=0.1", handler=handler, test=WAITS, files=STANDS)
 
 
 def test_lock_dead_lock(catalogue: Callable[..., str]) -> None:

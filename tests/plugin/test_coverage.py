@@ -7,6 +7,7 @@ import textwrap
 
 import coverage
 import pytest
+from plugin_support import PLAIN_OPTIONS
 
 HANDLER = """
 
@@ -88,13 +89,18 @@ OTHER_ENDS = {
 }
 ALL = {kind: (kind, *step) for kind, step in STEPS.items()} | OTHER_ENDS
 ALWAYS = {3, 4, 5, 6, 7, 9, 10, 47, 50, 54}
-CORES = ["ctrace", "sysmon"] if sys.version_info >= (3, 12) else ["ctrace"]
+SYSMON = [("sysmon", []), ("sysmon", ["--cov-branch"])] if sys.version_info >= (3, 12) else []
+RUNS = [("ctrace", []), ("ctrace", ["--cov-branch"]), ("ctrace", ["--cov-branch", "-n2"]), *SYSMON]
+"""How coverage measures, and options."""
 
 
 @pytest.fixture
 def measured(pytester: pytest.Pytester) -> pytest.Pytester:
     """A project with a handler that ends in many ways, and a test for each."""
-    pytester.makeini("[pytest]\nfilterwarnings = error::pytest.PytestWarning\naddopts = -p no:asyncio")
+    pytester.makeini(
+        "[pytest]\nfilterwarnings = error::pytest.PytestWarning\nscf_async_compute_grace = 0.3\n"
+        f"addopts = {PLAIN_OPTIONS}\n"
+    )
     handlers = pytester.mkdir("handlers")
     handlers.joinpath("kinds.py").write_text(textwrap.dedent(HANDLER), encoding="utf-8")
     tests = [
@@ -122,8 +128,9 @@ def lines(pytester: pytest.Pytester, context: str | None = None) -> set[int]:
     return {line for line in found or () if line > 0}
 
 
-@pytest.mark.parametrize("core", CORES)
-@pytest.mark.parametrize("options", [[], ["--cov-branch"], ["--cov-branch", "-n2"]], ids=" ".join)
+@pytest.mark.parametrize(
+    ("core", "options"), RUNS, ids=lambda given: given if isinstance(given, str) else " ".join(given)
+)
 def test_every_kind_of_end_keeps_its_lines(
     measured: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, core: str, options: list[str]
 ) -> None:

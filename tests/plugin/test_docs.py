@@ -2,7 +2,8 @@
 
 A block's first line names the file that it is: ``# handlers/export.py``, ``# test_export.py``, ``# conftest.py``,
 ``# pytest.ini``, ``# pyproject.toml``. The blocks of a page make one project, and the page's tests are run in it;
-configuration files are each tried alone, with --strict-config. A console block's lines ``$ pytest …`` are run in it.
+configuration files are each tried alone, with --strict-config. A console block's lines ``$ pytest …`` are run in it,
+which is a test of its own.
 What cannot run has ``<!-- not run: why -->`` on the line before it, and is counted.
 """
 
@@ -30,38 +31,54 @@ def commands(block: Block) -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in lines]
 
 
-@pytest.mark.timeout(300)  # a page is several sessions of pytest
-@pytest.mark.parametrize("page", PAGES)
-def test_the_blocks_of_a_page_run(page: str, pytester: pytest.Pytester, chosen_sandbox: str) -> None:
-    asked: list[list[str]] = []
-    tests = 0
+def files_of(page: str, directory: Path) -> list[Block]:
+    """Write the files of *page*, and give the blocks that are no console's, in order."""
+    written = []
     for block in blocks(page):
         where = f"{page}:{block.line}"
-        if block.not_run or block.language == "text":
-            continue
-        if block.language == "console":
-            asked += commands(block)
+        if block.not_run or block.language in ("text", "console"):
             continue
         assert block.language in ("python", *CONFIGURATION), f"{where}: nothing runs a block of {block.language!r}"
         assert block.name is not None, f"{where}: its first line names no file, as in # handlers/export.py"
-        file = pytester.path / block.name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(block.text, encoding="utf-8")
+        file = directory / block.name
+        if block.language not in CONFIGURATION:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(block.text, encoding="utf-8")
+        written.append(block)
+    return written
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_blocks_of_a_page_run(page: str, pytester: pytest.Pytester, chosen_sandbox: str) -> None:
+    tests = 0
+    for block in files_of(page, pytester.path):
+        name = block.name or ""
         if block.language in CONFIGURATION:
+            file = pytester.path / name
+            file.write_text(block.text, encoding="utf-8")
             done = pytester.runpytest_inprocess(
                 "--strict-config", "-W", OF_ASYNCIO, "--co", "-q", "--ignore-glob=*", f"--config-file={file}"
             )
-            assert done.ret == pytest.ExitCode.NO_TESTS_COLLECTED, where
+            assert done.ret == pytest.ExitCode.NO_TESTS_COLLECTED, f"{page}:{block.line}"
             file.unlink()
-        tests += block.text.count("\ndef test_") if Path(block.name).name.startswith("test_") else 0
+        tests += block.text.count("\ndef test_") if Path(name).name.startswith("test_") else 0
     if tests:
         done = pytester.runpytest_subprocess("-W", "error", "-W", OF_ASYNCIO, "-p", "no:cacheprovider")
         assert done.ret == pytest.ExitCode.OK
         assert done.parseoutcomes()["passed"] >= tests
+
+
+@pytest.mark.once
+@pytest.mark.timeout(300)  # each is a session of pytest
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_of_a_page_run(page: str, pytester: pytest.Pytester, chosen_sandbox: str) -> None:
+    files_of(page, pytester.path)
+    asked = [line for block in blocks(page) if block.language == "console" and not block.not_run
+             for line in commands(block)]  # fmt: skip
     for command, *arguments in asked:
         assert command == "pytest", f"{page}: nothing runs the command {command!r}; mark the block as not run"
         if not arguments:
-            continue  # that was the run above
+            continue  # that is the run of the blocks
         done = pytester.runpytest_subprocess(*arguments)
         assert done.ret == pytest.ExitCode.OK, f"{page}: $ {command} {' '.join(arguments)}"
 

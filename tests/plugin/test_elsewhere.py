@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 
 import pytest
+from plugin_support import PLAIN_OPTIONS
 
 HIDING = """
 import asyncio, ctypes, multiprocessing, os, pdb, select, shutil, signal, socket, subprocess, sys, tempfile
@@ -108,7 +109,7 @@ def test_every_public_name_resolves_and_a_runtime_is_refused(
 ) -> None:
     from pytest_scf_async import __all__
 
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:asyncio -p no:randomly")
+    monkeypatch.setenv("PYTEST_ADDOPTS", PLAIN_OPTIONS)
     result = run(project, platform, NAMES)
     assert result.errlines == []
     (line,) = result.outlines

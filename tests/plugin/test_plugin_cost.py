@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from plugin_support import PLAIN_OPTIONS
 
 from pytest_scf_async import ScfRuntime
 
@@ -22,7 +23,7 @@ code = pytest.main(["-q", "-p", "no:cacheprovider", *sys.argv[1:]], plugins=[Pro
 def test_a_session_that_does_not_use_it_loads_the_plugin_and_its_hooks_only(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:asyncio -p no:randomly")  # a setting that is given is looked at
+    monkeypatch.setenv("PYTEST_ADDOPTS", PLAIN_OPTIONS)  # a setting that is given is looked at
     project.makepyfile("def test_it(): pass")
     result = project.run(sys.executable, "-c", PROBE, "-p", "no:hypothesispytest", "-p", "no:xdist")
     line = next(line for line in result.outlines if line.startswith("loaded:"))

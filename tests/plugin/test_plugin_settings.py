@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from plugin_support import PLAIN_OPTIONS
 
 SHOW = """
     def test_it(scf_runtime):
@@ -195,7 +196,7 @@ def test_an_error_about_a_bound_names_its_source(project: pytest.Pytester) -> No
 def test_a_header_line_only_where_it_says_something(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], line: str | None
 ) -> None:
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:asyncio -p no:randomly")
+    monkeypatch.setenv("PYTEST_ADDOPTS", PLAIN_OPTIONS)
     project.makepyfile("def test_it(): pass")
     result = project.runpytest(*arguments)
     headers = [each for each in result.outlines if each.startswith("scf-async")]

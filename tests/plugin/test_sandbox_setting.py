@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from plugin_support import PLAIN_OPTIONS
 
 REFUSE_UNSHARE = """
     import ctypes, errno, platform
@@ -48,7 +49,7 @@ WHY = "unshare of user and mount namespaces: Operation not permitted"
 @pytest.fixture
 def refused(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.Pytester]:
     """The project, where there are no namespaces to be had, and no setting from outside."""
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:asyncio -p no:randomly")
+    monkeypatch.setenv("PYTEST_ADDOPTS", PLAIN_OPTIONS)
     project.makeconftest(textwrap.dedent(REFUSE_UNSHARE))
     project.path.joinpath("handlers", "literal.py").write_text(textwrap.dedent(READS_TMP))
     yield project
@@ -88,7 +89,7 @@ def test_the_line_is_there_once_however_many_workers(refused: pytest.Pytester) -
         def test_without_instances():
             pass
     """)
-    for options, lines in ((("-n2",), 1), (("-n2", "-q"), 0), (("-n2", "-k", "without"), 0)):
+    for options, lines in ((("-n2",), 1), (("-n1", "-q"), 0), (("-n1", "-k", "without"), 0)):
         result = refused.runpytest_subprocess(*options)
         assert result.ret == 0
         found = of_sandbox(result)
@@ -154,7 +155,7 @@ def test_none_asks_the_kernel_for_nothing(refused: pytest.Pytester) -> None:
 def test_with_namespaces_only_v_says_so(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], lines: list[str]
 ) -> None:
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:asyncio -p no:randomly")
+    monkeypatch.setenv("PYTEST_ADDOPTS", PLAIN_OPTIONS)
     project.makepyfile("def test_it(scf_runtime): pass")
     assert of_sandbox(project.runpytest_subprocess(*arguments)) == lines
 

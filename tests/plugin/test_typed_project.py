@@ -46,11 +46,13 @@ def test_it_passes(project: pytest.Pytester) -> None:
     project.runpytest("-rf").assert_outcomes(passed=8)
 
 
+@pytest.mark.once
 def test_mypy_finds_nothing(tmp_path: Path) -> None:
     found = check("mypy", "--strict", "--cache-dir", str(tmp_path), "test_typed.py", "export.py", where=PROJECT)
     assert found.returncode == 0, found.stdout + found.stderr
 
 
+@pytest.mark.once
 def test_mypy_finds_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "wrong.py").write_text(UNTYPED, encoding="utf-8")
     found = check("mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), "wrong.py", where=tmp_path)
@@ -58,6 +60,7 @@ def test_mypy_finds_what_is_wrong(tmp_path: Path) -> None:
     assert lines == [5, 6, 7, 8], found.stdout
 
 
+@pytest.mark.once
 def test_pyright_finds_nothing(tmp_path: Path) -> None:
     """By basedpyright: pyright with its Node.js, so that nothing is downloaded in a test."""
     shutil.copytree(PROJECT, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
@@ -66,6 +69,7 @@ def test_pyright_finds_nothing(tmp_path: Path) -> None:
     assert found.returncode == 0, found.stdout + found.stderr
 
 
+@pytest.mark.once
 def test_pyright_finds_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "wrong.py").write_text(UNTYPED, encoding="utf-8")
     found = check("basedpyright", "--pythonpath", sys.executable, "wrong.py", where=tmp_path)

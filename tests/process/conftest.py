@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from image_support import free_port
-from process_support import START, eventually, spare_pid
+from process_support import START, Latch, eventually, spare_pid
 
 from pytest_scf_async.errors import ScfAsyncWarning
 from pytest_scf_async.function import Function
@@ -68,6 +68,14 @@ def runtime(make_runtime: MakeRuntime) -> ScfRuntime:
 def mounted(runtime: ScfRuntime) -> bool:
     """Whether instances have mount namespaces; else they have a ``TMPDIR``."""
     return runtime._pool.sandboxes.zygote().namespaces
+
+
+@pytest.fixture
+def latch(tmp_path: Path) -> Iterator[Latch]:
+    """What children of a handler wait for, until the test lets them end."""
+    latch = Latch(tmp_path)
+    yield latch
+    latch.close()
 
 
 @pytest.fixture

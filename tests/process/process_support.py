@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import json
 import os
 import platform
 import re
+import socket
+import sys
+import termios
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 from pytest_scf_async.async_event import AsyncEvent
 from pytest_scf_async.instances import zygote as zygotes
 from pytest_scf_async.instances.spares import spare_of, take_spare
 from pytest_scf_async.instances.zygote import Zygote
+from pytest_scf_async.runtime import ScfRuntime
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 """When the clock of the runtimes in the process tests starts."""
 
 RECEIVED = "[PLATFORM] Signal received successfully."
 NOT_RECEIVED = "[PLATFORM] Signal reception failed."
+
+LONG = 60.0
+"""Real seconds that no step of a test takes, however busy the machine is, unless something hangs."""
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 _PLATFORM_LINES = {
@@ -88,12 +97,48 @@ def zygote_rests(pid: int) -> bool:
 
 def eventually(fact: Callable[[], object]) -> bool:
     """Whether *fact* becomes true: for what the kernel does a moment after it was asked to, such as a SIGSTOP."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + LONG
     while not fact():
         if time.monotonic() > deadline:
             return False
         os.sched_yield()
     return True
+
+
+def grow_impatient(runtime: ScfRuntime, real_timeout: float = 0.3) -> None:
+    """Have calls of *runtime* end after this long without progress, from now on: once what they wait for stands still.
+
+    A runtime that is made with so short a bound would have its instances race with it to their waits.
+    """
+    runtime._lockstep.settings = runtime.settings.replace("ScfSettings(...)", real_timeout=real_timeout)
+
+
+def received(connection: socket.socket) -> bool:
+    """Whether the other end's kernel has all that was sent: the end of what is sent too, after ``shutdown``."""
+
+    def unacknowledged() -> int:
+        return int.from_bytes(fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+
+    return eventually(lambda: unacknowledged() == 0)
+
+
+class Latch:
+    """What children of a handler wait for: they read one byte each of a FIFO, and the test writes it when it likes.
+
+    A child that sleeps for some real time instead races with the test, which wants to see it alive.
+    """
+
+    def __init__(self, directory: Path, name: str = "latch") -> None:
+        self.path = str(directory / name)
+        os.mkfifo(self.path)
+        self._fd = os.open(self.path, os.O_RDWR)
+
+    def open(self, children: int = 1) -> None:
+        """Let that many children end."""
+        os.write(self._fd, b"x" * children)
+
+    def close(self) -> None:
+        os.close(self._fd)
 
 
 def files_in(tmp: str) -> list[str]:
@@ -111,7 +156,7 @@ def spare_pid(zygote: Zygote) -> int:
     spare = spare_of(zygote)
     if spare is None:
         return 0
-    assert zygote.hear_until(lambda: spare.pid > 0 or spare.gone, 5)
+    assert zygote.hear_until(lambda: spare.pid > 0 or spare.gone, LONG)
     return spare.pid
 
 

@@ -7,7 +7,7 @@ import os
 import re
 
 import pytest
-from process_support import user_lines
+from process_support import grow_impatient, user_lines
 
 from pytest_scf_async.errors import CannotEndError, HandlerError, ScfApiError, ScfUsageError
 
@@ -148,7 +148,8 @@ def test_a_zip_that_reaches_outside_is_refused(runtime, tmp_path):
         ({"name": "1st"}, "name='1st' (deploy(...)) is not valid"),
         ({"namespace": "a b"}, "namespace='a b' (deploy(...)) is not valid"),
         ({"runtime": "Python4"}, "runtime='Python4' (deploy(...)) is not valid: the platform has Python2.7"),
-        ({"runtime": "Go1"}, "runtime='Go1' (deploy(...)) is not valid: its code cannot be run here"),
+        ({"runtime": "Java8"}, "runtime='Java8' (deploy(...)) is not valid: its code cannot be run here"),
+        ({"runtime": "CustomImage"}, "an image is deployed with deploy_image(command=[...])"),
         ({"max_instances": 0}, "max_instances=0 (deploy(...)) is not valid"),
         ({"async_run": 1}, "async_run=1 (deploy(...)) is not valid: it is True or False"),
     ],
@@ -287,8 +288,10 @@ def test_reads_are_counted_from_the_last_call_that_moves_the_clock(deploy, runti
 
 
 def test_a_wait_for_a_handler_that_computes_for_ever_names_the_line_and_what_to_do(deploy, make_runtime):
-    runtime = make_runtime(real_timeout=0.3, compute_grace=0.05)
+    runtime = make_runtime(compute_grace=0.05)
     event = deploy("def main_handler(event, context):\n    while True:\n        pass\n", to=runtime).invoke_async()
+    event.settle()
+    grow_impatient(runtime)
 
     with pytest.raises(CannotEndError) as refusal:
         event.wait()
@@ -306,7 +309,7 @@ def test_a_wait_for_a_handler_that_computes_for_ever_names_the_line_and_what_to_
 
 
 def test_a_wait_for_a_handler_in_a_real_read_names_the_line_and_what_to_do(deploy, make_runtime):
-    runtime = make_runtime(real_timeout=0.3)
+    runtime = make_runtime()
     event = deploy(
         """
         import os
@@ -317,6 +320,8 @@ def test_a_wait_for_a_handler_in_a_real_read_names_the_line_and_what_to_do(deplo
         """,
         to=runtime,
     ).invoke_async()
+    event.settle()
+    grow_impatient(runtime)
 
     with pytest.raises(CannotEndError) as refusal:
         event.wait()
@@ -359,9 +364,10 @@ def test_a_settle_of_a_handler_that_computes_for_ever_ends_after_its_grace(deplo
 
 
 def test_wait_all_names_every_event_that_could_not_end(deploy, make_runtime):
-    runtime = make_runtime(real_timeout=0.3)
+    runtime = make_runtime()
     function = deploy("import os\ndef main_handler(event, context): os.read(os.pipe()[0], 1)", to=runtime)
-    events = [function.invoke_async() for _ in range(2)]
+    events = [function.invoke_async().settle() for _ in range(2)]
+    grow_impatient(runtime)
 
     with pytest.raises(CannotEndError) as refusal:
         runtime.wait_all()
@@ -393,10 +399,12 @@ def test_wait_until_says_that_the_time_is_over(deploy, runtime):
 
 
 def test_a_child_process_that_lives_for_ever_is_named_as_a_real_wait(deploy, make_runtime):
-    runtime = make_runtime(real_timeout=0.3)
+    runtime = make_runtime()
     event = deploy(
         "import subprocess\ndef main_handler(event, context): subprocess.run(['sleep', '1000'])", to=runtime
     ).invoke_async()
+    event.settle()
+    grow_impatient(runtime)
 
     with pytest.raises(CannotEndError, match="held by a real wait"):
         event.wait()

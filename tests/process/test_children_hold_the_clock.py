@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
+import threading
 from datetime import timedelta
 
 import pytest
-from process_support import descriptors, eventually, is_gone, state_of, user_lines
+from process_support import descriptors, eventually, grow_impatient, is_gone, state_of, user_lines
 
 from pytest_scf_async import CannotEndError
 from pytest_scf_async.instances import children, procfs
@@ -20,6 +21,12 @@ from pytest_scf_async.inside import record
 BEGAN = time.time()
 def passed():
     return time.time() - BEGAN
+"""
+# A child that begins the rest of its work when it is told to: that is when the handler has found it alive.
+ENDS_LATER = """
+import subprocess
+def ends_later():
+    return subprocess.Popen(["sh", "-c", "read word; sleep 0.1"], stdin=subprocess.PIPE)
 """
 
 
@@ -69,12 +76,14 @@ def main_handler(event, context):
 def test_a_loop_that_polls_a_child_sees_one_polls_time_pass(deploy):
     event = deploy(
         IMPORTS
+        + ENDS_LATER
         + """
 def main_handler(event, context):
-    child = subprocess.Popen(["sleep", "0.3"])
+    child = ends_later()
     polls = 0
     while child.poll() is None:
         polls += 1
+        child.stdin.close()
         time.sleep(2)
     return [polls, passed(), child.returncode]
 """
@@ -97,15 +106,15 @@ def main_handler(event, context):
 
 
 START_ONE = {
-    "Popen": 'subprocess.Popen(["sleep", "0.2"])',
-    "Popen in a session of its own": 'subprocess.Popen(["sleep", "0.2"], start_new_session=True)',
-    "Popen with preexec_fn": 'subprocess.Popen(["sleep", "0.2"], preexec_fn=lambda: None)',
-    "a shell in the background": 'os.system("sleep 0.2 &")',
-    "fork": "os.fork() or (time.sleep(0.2), os._exit(0))",
-    "forkpty": "os.forkpty()[0] or (time.sleep(0.2), os._exit(0))",
-    "posix_spawn": 'os.posix_spawn("/bin/sleep", ["sleep", "0.2"], {})',
-    "posix_spawnp": 'os.posix_spawnp("sleep", ["sleep", "0.2"], {})',
-    "spawnv": 'os.spawnv(os.P_NOWAIT, "/bin/sleep", ["sleep", "0.2"])',
+    "Popen": "subprocess.Popen(CHILD)",
+    "Popen in a session of its own": "subprocess.Popen(CHILD, start_new_session=True)",
+    "Popen with preexec_fn": "subprocess.Popen(CHILD, preexec_fn=lambda: None)",
+    "a shell in the background": 'os.system(f"head -c1 {event} > /dev/null &")',
+    "fork": "os.fork() or (work(event), os._exit(0))",
+    "forkpty": "os.forkpty()[0] or (work(event), os._exit(0))",
+    "posix_spawn": 'os.posix_spawn("/usr/bin/head", CHILD, {})',
+    "posix_spawnp": 'os.posix_spawnp("head", CHILD, {})',
+    "spawnv": 'os.spawnv(os.P_NOWAIT, "/usr/bin/head", CHILD)',
     "a double fork": "double_fork()",
     "a thread": "in_a_thread()",
     "multiprocessing, fork": 'process("fork")',
@@ -115,29 +124,32 @@ START_ONE = {
 
 
 @pytest.mark.parametrize("how", START_ONE)
-def test_a_child_holds_the_clock_however_it_was_started(deploy, how):
+def test_a_child_holds_the_clock_however_it_was_started(deploy, latch, how):
     event = deploy(
         IMPORTS
         + f"""
 import multiprocessing
 
+CHILD = ["head", "-c1", {latch.path!r}]
+
 def double_fork():
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
-            time.sleep(0.2)
+            work(CHILD[-1])
         os._exit(0)
 
 def in_a_thread():
-    thread = threading.Thread(target=lambda: subprocess.Popen(["sleep", "0.2"]))
+    thread = threading.Thread(target=lambda: subprocess.Popen(CHILD))
     thread.start()
     thread.join()
 
 def process(method):
-    multiprocessing.get_context(method).Process(target=work).start()
+    multiprocessing.get_context(method).Process(target=work, args=CHILD[-1:]).start()
 
-def work():
-    time.sleep(0.2)
+def work(path):
+    with open(path, "rb", buffering=0) as file:
+        file.read(1)
 
 def main_handler(event, context):
     time.sleep(10)
@@ -146,7 +158,7 @@ def main_handler(event, context):
     time.sleep(3600)
     return passed()
 """
-    ).invoke_async()
+    ).invoke_async(latch.path)
     event.wait_for_log("started")
     pid = event.instance.pid
     living = [child for child in procfs.descendants_of(pid) if state_of(child) != "Z"]
@@ -156,7 +168,10 @@ def main_handler(event, context):
     at = runtime_clock.now_us
     ends = []
     event._lockstep.clock.call_at(at + 1_000_000, lambda: ends.extend(children._look_below(pid, ())[0]), what="a look")
+    work = threading.Timer(0.1, latch.open)
+    work.start()
     assert event.wait().result == 3610
+    work.join()
     assert ends == []  # when the first second had passed no child lived any more
 
 
@@ -244,8 +259,8 @@ def on_child(signum, frame):
 
 def main_handler(event, context):
     signal.signal(signal.SIGCHLD, on_child)
-    subprocess.Popen(["sleep", "0.1"])
     try:
+        subprocess.Popen(["sleep", "0.1"])
         time.sleep(3600)
     except Ended:
         first = passed()
@@ -257,25 +272,26 @@ def main_handler(event, context):
     assert event.wait().result == [7, 107]
 
 
-def test_a_child_that_the_harness_stops_is_no_sigchld(deploy, runtime):
+def test_a_child_that_the_harness_stops_is_no_sigchld(deploy, runtime, latch):
     event = deploy(
         IMPORTS
         + """
 def main_handler(event, context):
     signal.signal(signal.SIGCHLD, lambda *_: record("SIGCHLD", at=passed()))
-    child = subprocess.Popen(["sleep", "0.3"])
+    child = subprocess.Popen(["head", "-c1", event], stdout=subprocess.DEVNULL)
     print("started")
     time.sleep(100)
     child.wait()
     return passed()
 """
-    ).invoke_async()
+    ).invoke_async(latch.path)
     event.wait_for_log("started")
     for _ in range(5):
         event.settle()
         assert event.doing == "held"
         assert eventually(lambda: state_of(event.instance.pid) == "T")
 
+    latch.open()
     assert event.wait().result == 100
     assert [each.fields for each in event.records] == [{"at": 0}]
 
@@ -302,7 +318,7 @@ def main_handler(event, context):
 
 def test_a_child_lives_and_the_error_names_it_and_what_to_do(deploy, make_runtime, program):
     server = program("a-long-named-server", "import time; time.sleep(1000)")
-    runtime = make_runtime(real_timeout=0.5)
+    runtime = make_runtime()
     event = deploy(
         IMPORTS
         + """
@@ -315,6 +331,8 @@ def main_handler(event, context):
 """,
         to=runtime,
     ).invoke_async(server)
+    event.settle()
+    grow_impatient(runtime)
 
     with pytest.raises(CannotEndError) as caught:
         event.wait()
@@ -334,7 +352,7 @@ def main_handler(event, context):
 
 
 def test_the_error_calls_a_fork_of_the_handler_by_what_it_is(deploy, make_runtime):
-    runtime = make_runtime(real_timeout=0.3)
+    runtime = make_runtime()
     event = deploy(
         IMPORTS
         + """
@@ -345,6 +363,8 @@ def main_handler(event, context):
 """,
         to=runtime,
     ).invoke_async()
+    event.settle()
+    grow_impatient(runtime)
 
     with pytest.raises(CannotEndError, match=r"the child process pid \d+, a fork of the handler's process is alive"):
         event.wait()
@@ -395,14 +415,16 @@ def test_beside_a_program_in_the_background_another_child_holds_the_clock(deploy
     server = program("redis-server", "import time; time.sleep(1000)")
     event = deploy(
         IMPORTS
+        + ENDS_LATER
         + """
 def main_handler(event, context):
     subprocess.Popen([event])
     time.sleep(50)
-    child = subprocess.Popen(["sleep", "0.3"])
+    child = ends_later()
     polls = 0
     while child.poll() is None:
         polls += 1
+        child.stdin.close()
         time.sleep(2)
     return [polls, passed()]
 """,
@@ -410,6 +432,70 @@ def main_handler(event, context):
     ).invoke_async(server)
 
     assert event.wait().result == [1, 52]
+
+
+ENDS_ITS_DAEMON = """
+async def in_a_loop(program, end):
+    import asyncio
+    read, write = os.pipe()
+    child = await asyncio.create_subprocess_exec(program, stdout=write)
+    os.read(read, 6)  # it has its handlers
+    await asyncio.sleep(7200)
+    end(child)
+    return await child.wait()
+
+def by_polls(program, end):
+    read, write = os.pipe()
+    child = subprocess.Popen([program], stdout=write)
+    os.read(read, 6)
+    time.sleep(7200)
+    end(child)
+    polls = 0
+    while child.poll() is None:
+        polls += 1
+        time.sleep(60)
+    return child.returncode, polls <= 1
+
+def main_handler(event, context):
+    import asyncio
+    program, where, how = event
+    ends = {
+        "kill": lambda child: child.kill(),
+        "terminate": lambda child: child.terminate(),
+        "os.kill": lambda child: os.kill(child.pid, signal.SIGINT),
+    }
+    if where == "loop":
+        return asyncio.run(in_a_loop(program, ends[how])), passed()
+    return by_polls(program, ends[how]), passed() <= 7260
+"""
+
+DAEMON = """
+import os, signal, sys, time
+
+def end(signum, frame):
+    began = time.monotonic()
+    while time.monotonic() - began < 0.2:  # it saves what it has
+        pass
+    sys.exit(3)
+
+signal.signal(signal.SIGTERM, end)
+signal.signal(signal.SIGINT, end)
+os.write(1, b"ready\\n")
+while True:
+    signal.pause()
+"""
+
+
+@pytest.mark.parametrize(("how", "code"), [("kill", -9), ("terminate", 3), ("os.kill", 3)])
+@pytest.mark.parametrize("where", ["loop", "polls"])
+def test_a_program_in_the_background_that_the_handler_ends_holds_the_clock_until_it_has(
+    deploy, program, where, how, code
+):
+    server = program("redis-server", DAEMON)
+
+    ended = deploy(IMPORTS + ENDS_ITS_DAEMON, background=("redis-server",)).invoke_async([server, where, how]).wait()
+
+    assert ended.result == ([code, 7200] if where == "loop" else [[code, True], True])
 
 
 def test_a_child_of_one_instance_holds_the_clock_of_all(deploy):
@@ -452,17 +538,19 @@ def main_handler(event, context):
 def test_a_child_of_a_warm_instance_holds_the_clock_of_the_next_event(deploy):
     function = deploy(
         IMPORTS
+        + ENDS_LATER
         + """
 child = None
 def main_handler(event, context):
     global child
     if child is None:
-        child = subprocess.Popen(["sleep", "0.3"])
+        child = ends_later()
         return
     began = time.time()
     polls = 0
     while child.poll() is None:
         polls += 1
+        child.stdin.close()
         time.sleep(2)
     return [polls, time.time() - began]
 """

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import freezegun
 import pytest
 from freezegun import api
-from process_support import START
+from process_support import LONG, START, grow_impatient
 
 from pytest_scf_async import CannotEndError, ScfUsageError, SimulatedClock
 from pytest_scf_async.realtime import REAL
@@ -245,7 +245,7 @@ def test_a_loop_that_polls_needs_no_real_seconds(deploy: Deploy, runtime: ScfRun
 
     with runtime.clock.patched():
         event = function.invoke_async({"rows": 60})
-        assert in_real_time(poll) < 30
+        assert in_real_time(poll) < LONG
     assert (event.result, polls, runtime.clock.now) == ("done", 720, START + seconds(3600))
     assert event.duration == seconds(3600)
 
@@ -283,8 +283,9 @@ def test_a_sleep_that_is_none_raises_what_it_always_does(runtime: ScfRuntime, wr
 
 
 def test_a_sleep_that_something_real_holds_names_it(deploy: Deploy, make_runtime: MakeRuntime) -> None:
-    runtime = make_runtime(real_timeout=0.2)
-    deploy(HELD, to=runtime).invoke_async()
+    runtime = make_runtime()
+    deploy(HELD, to=runtime).invoke_async().settle()
+    grow_impatient(runtime, 0.2)
     with runtime.clock.patched(), pytest.raises(CannotEndError) as error:
         time.sleep(5)
     assert str(error.value).startswith("time.sleep(5) in the test could not end: nothing has happened for 0.2 real")
@@ -322,17 +323,20 @@ def test_a_fork_of_the_test_has_real_time(runtime: ScfRuntime) -> None:
 
 def test_an_exception_of_a_signal_handler_ends_a_sleep(deploy: Deploy, runtime: ScfRuntime) -> None:
     """As pytest-timeout's, and Ctrl-C."""
-    deploy(HELD).invoke_async()
+    deploy(HELD).invoke_async().settle()
 
     def interrupt(signum: int, frame: object) -> None:
         raise KeyboardInterrupt
 
+    def sleep_and_be_interrupted() -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        time.sleep(5)
+
     before = signal.signal(signal.SIGALRM, interrupt)
     state_before = state()
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
         with pytest.raises(KeyboardInterrupt), runtime.clock.patched():
-            time.sleep(5)
+            sleep_and_be_interrupted()
     finally:
         signal.signal(signal.SIGALRM, before)
     assert state() == state_before
@@ -426,7 +430,7 @@ def test_a_thread_that_computes_for_ever_is_overtaken(make_runtime: MakeRuntime)
 
 
 def test_a_thread_that_polls_something_real_is_overtaken(make_runtime: MakeRuntime) -> None:
-    runtime = make_runtime(real_timeout=0.2)
+    runtime = make_runtime(real_timeout=2)
     ended, end = os.pipe()
 
     def poll() -> None:
@@ -489,7 +493,7 @@ def test_waits_of_threading_that_end_before_their_timeout(runtime: ScfRuntime) -
 
 def test_asyncio_sleeps_on_the_clock(runtime: ScfRuntime) -> None:
     with runtime.clock.patched():
-        assert in_real_time(lambda: asyncio.run(asyncio.sleep(3600))) < 10
+        assert in_real_time(lambda: asyncio.run(asyncio.sleep(3600))) < LONG
     assert runtime.clock.now == START + seconds(3600)
 
 
@@ -501,6 +505,21 @@ def test_asyncio_after_years(runtime: ScfRuntime) -> None:
             asyncio.run(asyncio.sleep(duration))
     passed = runtime.clock.now - START - timedelta(days=3 * 365)
     assert seconds(3600.1) <= passed <= seconds(3600.100003)
+
+
+@pytest.mark.parametrize("years", [0, 3, 30])
+def test_no_timer_of_asyncio_goes_off_with_one_that_is_due_a_microsecond_earlier(runtime: ScfRuntime, years) -> None:
+    async def took_us(microseconds: int) -> int:
+        began = time.time_ns()
+        await asyncio.sleep(microseconds / 1_000_000)
+        return (time.time_ns() - began) // 1_000
+
+    async def all_of_them() -> list[int]:
+        return await asyncio.gather(*map(took_us, range(1, 20)))
+
+    runtime.clock.advance(timedelta(days=365 * years))
+    with runtime.clock.patched():
+        assert asyncio.run(all_of_them()) == list(range(1, 20))
 
 
 def test_timeouts_and_tasks_of_asyncio(runtime: ScfRuntime) -> None:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from process_support import START
+from process_support import START, eventually
 from waits_table import ABSENT, COLUMNS, HOLDS, RAISES, RETURNS, ROWS, WRITE, Row, rewriting, seconds, shown, source
 
 from pytest_scf_async.async_event import AsyncEvent
@@ -23,7 +24,7 @@ from pytest_scf_async.function import Function
 from pytest_scf_async.plugin import _configured as configured
 from pytest_scf_async.runtime import ScfRuntime
 
-WORKS_FOR = 0.1
+WORKS_FOR = 0.05
 """Real seconds until what a real wait waits for comes."""
 
 CELLS = [
@@ -43,7 +44,6 @@ class Peer:
         self._pipe = os.open(self.fifo, os.O_RDWR | os.O_NONBLOCK)
         stack.callback(os.close, self._pipe)
         self._server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        self._server.setblocking(False)
         self.lock = directory / "lock"
         self._locked = stack.enter_context(self.lock.open("w"))
 
@@ -51,7 +51,7 @@ class Peer:
         """Make ready for one wait, and give what the handler has to know."""
         with suppress(BlockingIOError):
             os.read(self._pipe, 100)
-        with suppress(BlockingIOError):
+        while select.select([self._server], [], [], 0)[0]:
             self._server.accept()[0].close()
         fcntl.flock(self._locked, fcntl.LOCK_EX)
         return {"fifo": str(self.fifo), "port": self._server.getsockname()[1], "lock": str(self.lock)}
@@ -108,16 +108,22 @@ def event(platform: ScfRuntime, function: Function, peer: Peer, row: Row, column
         event.terminate()
 
 
-def release(event: AsyncEvent, peer: Peer, row: Row, *, after: float = 0) -> None:
-    """Bring what a real wait waits for, now or once the caller has let the handler go on for a while."""
+def release(event: AsyncEvent, peer: Peer, row: Row, *, after: Callable[[], object] | None = None) -> None:
+    """Bring what a real wait waits for, now or once *after* is over, while the handler goes on."""
     if row.release is None:
         return
-    if not after:
-        getattr(peer, row.release)(event)
-        return
-    timer = threading.Timer(after, getattr(peer, row.release), [event])
-    timer.daemon = True
-    timer.start()
+    bring = getattr(peer, row.release)
+    if after is None:
+        bring(event)
+    else:
+        threading.Thread(target=lambda: (after(), bring(event)), daemon=True).start()
+
+
+def signal_has_come(event: AsyncEvent) -> None:
+    """Wait until the SIGTERM has been sent that another thread of the test sends."""
+    assert eventually(lambda: event._event.signals)
+    with event._lockstep.locked():  # it is sent before the lock is given up
+        pass
 
 
 @pytest.mark.parametrize(("row", "column"), CELLS)
@@ -128,10 +134,10 @@ def test_cell(platform: ScfRuntime, peer: Peer, event: AsyncEvent, row: Row, col
         if row.signal_at:
             platform.clock.advance(row.signal_at / 1e6)
         if row.deaf and column != ABSENT:
-            release(event, peer, row, after=WORKS_FOR)
+            release(event, peer, row, after=lambda: signal_has_come(event))
         event.terminate(grace_shutdown=True)
     if not event.ended:
-        release(event, peer, row, after=WORKS_FOR if column == HOLDS else 0)
+        release(event, peer, row, after=(lambda: threading.Event().wait(WORKS_FOR)) if column == HOLDS else None)
         event.wait()
 
     found = what_was_found(event, row, column, doing)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from process_support import START, assert_body, assert_end, assert_kept, assert_reclaimed_for_good, short_log
+from process_support import (
+    START,
+    assert_body,
+    assert_end,
+    assert_kept,
+    assert_reclaimed_for_good,
+    grow_impatient,
+    short_log,
+)
 
 from pytest_scf_async.errors import CannotEndError
 
@@ -153,7 +161,7 @@ def test_advance_brings_the_timeout_of_a_handler_that_computes_for_ever(deploy, 
 
 
 def test_advance_past_held_brings_the_timeout_of_a_handler_in_a_real_wait(deploy, make_runtime):
-    runtime = make_runtime(real_timeout=0.3)
+    runtime = make_runtime()
     event = deploy(
         """
         import os
@@ -167,6 +175,7 @@ def test_advance_past_held_brings_the_timeout_of_a_handler_in_a_real_wait(deploy
 
     event.settle()
     assert event.doing == "held"
+    grow_impatient(runtime)
     with pytest.raises(CannotEndError, match="past_held=True"):
         runtime.clock.advance(30)
     runtime.clock.advance(30, past_held=True)

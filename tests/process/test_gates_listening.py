@@ -239,17 +239,6 @@ def test_a_signal_that_nothing_can_listen_to_is_a_usage_error(deploy, signum):
         event.wait_until_listening(signum)
 
 
-def test_a_runtime_that_hides_it_can_refuse(deploy):
-    function = deploy(LISTENS)
-    event = function.invoke_async()
-    event._event.function.hides_listening = "this runtime always catches SIGTERM; use wait_for_log"
-
-    with pytest.raises(
-        ScfUsageError, match=r"wait_until_listening\(\): this runtime always catches SIGTERM; use wait_"
-    ):
-        event.wait_until_listening()
-
-
 def test_nothing_listens_before_it_and_439_after_sig_dfl(deploy):
     event = deploy(LISTENS).invoke_async().settle()
 

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from process_support import grow_impatient
 
 from pytest_scf_async import CannotEndError
 
@@ -26,8 +27,10 @@ def told(deploy, make_runtime):
     """Run a handler that comes to a real wait, and give what the error says."""
 
     def look(source: str, payload: object = None, **settings: object) -> str:
-        runtime = make_runtime(real_timeout=0.3, **settings)
+        runtime = make_runtime(**settings)
         event = deploy(IMPORTS + source, to=runtime).invoke_async(payload)
+        event.settle()
+        grow_impatient(runtime, 0.2)
         with pytest.raises(CannotEndError) as caught:
             event.wait()
         return str(caught.value)
@@ -281,7 +284,7 @@ def main_handler(event, context):
 
 
 def test_what_a_handler_waits_in_goes_on_once_it_was_told(deploy, make_runtime, server) -> None:
-    runtime = make_runtime(real_timeout=0.3)
+    runtime = make_runtime()
     event = deploy(
         IMPORTS
         + """
@@ -293,6 +296,8 @@ def main_handler(event, context):
 """,
         to=runtime,
     ).invoke_async(list(server.getsockname()))
+    event.settle()
+    grow_impatient(runtime)
     for _ in range(2):
         with pytest.raises(CannotEndError, match=r"in recv\(\) on a connection to 127\.0\.0\.1:") as caught:
             event.wait()

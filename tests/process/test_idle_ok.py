@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from process_support import user_lines
+from process_support import grow_impatient, received, user_lines
 
 from pytest_scf_async import CannotEndError, HandlerError, ScfUsageError
 
@@ -65,8 +65,10 @@ def test_a_day_passes_beside_a_subscription(deploy, server, address: str) -> Non
 def test_without_it_the_subscription_holds_the_clock_and_the_error_proposes_it(
     deploy, make_runtime, server, address: str
 ) -> None:
-    runtime = make_runtime(real_timeout=0.3)
+    runtime = make_runtime()
     event = deploy(SUBSCRIBER, to=runtime, idle_ok=["127.0.0.1:1"]).invoke_async(address)
+    event.settle()
+    grow_impatient(runtime)
 
     with pytest.raises(CannotEndError) as caught:
         event.wait()
@@ -82,8 +84,10 @@ def test_what_comes_is_heard_at_the_time_at_which_the_handler_is(deploy, server,
     there, _ = server.accept()
     with there:
         there.sendall(b"first")
+        assert received(there)
         event.wait_for_log("an hour")
         there.sendall(b"second")
+        assert received(there)
 
         assert event.wait().result == [[["first", 0], ["second", 3600]], 24 * 3600 - 1]
 
@@ -131,6 +135,7 @@ def main_handler(event, context):
     there, _ = server.accept()
     with there:
         there.sendall(b"x")
+        assert received(there)
 
         assert event.wait().result == [1, 7200]
 
@@ -203,6 +208,7 @@ def main_handler(event, context):
         event._lockstep.clock.advance(50)
         there, _ = server.accept()
         there.sendall(b"data")
+        assert received(there)
         there.close()
 
     assert event.wait().result == (["stopped", 5] if raises else ["data", 50])
@@ -223,9 +229,11 @@ def main_handler(event, context):
     ).invoke_async(address)
     event.wait_for_log("connected")
     there, _ = server.accept()
-    there.close()
+    with there:
+        there.shutdown(socket.SHUT_WR)
+        assert received(there)
 
-    assert event.wait().result == 0
+        assert event.wait().result == 0
 
 
 def test_nothing_that_could_come_is_an_error_that_names_the_wait(deploy, server, address: str) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from process_support import START, eventually, state_of, user_lines
+from process_support import START, Latch, eventually, grow_impatient, state_of, user_lines
 
 from pytest_scf_async.async_event import AsyncEvent
 from pytest_scf_async.errors import CannotEndError
@@ -283,8 +283,10 @@ def test_advance_overtakes_a_handler_that_computes_for_ever(deploy, make_runtime
 
 
 def test_waiting_for_a_handler_that_computes_for_ever_is_an_error_that_names_advance(deploy, make_runtime) -> None:
-    runtime = make_runtime(compute_grace=0.05, real_timeout=0.3)
+    runtime = make_runtime(compute_grace=0.05)
     event = deploy(FOR_EVER, to=runtime).invoke_async()
+    event.settle()
+    grow_impatient(runtime)
 
     with pytest.raises(CannotEndError) as caught:
         event.wait()
@@ -309,33 +311,32 @@ def test_a_handler_that_computes_is_stopped_between_calls(deploy, make_runtime) 
         with open(f"/proc/{event.instance.pid}/stat", encoding="ascii") as file:
             return {file.read().rpartition(")")[2].split()[0]}
 
-    from process_support import eventually
-
     assert eventually(lambda: states() == {"T"})
 
 
 # -- real waits ------------------------------------------------------------------------------------------------------
 
 
-def test_a_handler_in_a_real_wait_holds_the_clock_and_nobody_else(deploy, runtime: ScfRuntime) -> None:
+def test_a_handler_in_a_real_wait_holds_the_clock_and_nobody_else(deploy, runtime: ScfRuntime, latch: Latch) -> None:
     event = deploy(
         """
         import subprocess, time
 
         def main_handler(event, context):
             print("before")
-            subprocess.run(["sleep", "0.2"], check=True)
+            subprocess.run(["head", "-c1", event], check=True, stdout=subprocess.DEVNULL)
             print(f"after {time.time() - 1767225600:g}")
             time.sleep(10)
             return time.time()
         """
-    ).invoke_async()
+    ).invoke_async(latch.path)
     other = deploy(NAPS).invoke_async({"name": "b", "naps": [3]})
 
     event.settle()
     assert event.doing == "held"
     other.settle()
     assert seconds(other) == [(0, "b 0")]
+    latch.open()
     other.wait()
 
     assert event.wait().result == START.timestamp() + 10
@@ -411,7 +412,7 @@ def test_a_real_wait_that_does_not_end_is_an_error_that_names_it(deploy, make_ru
     os.mkfifo(fifo)
     writer = os.open(fifo, os.O_RDWR)
     try:
-        runtime = make_runtime(real_timeout=0.3)
+        runtime = make_runtime()
         event = deploy(
             """
             def reads(path):
@@ -423,6 +424,8 @@ def test_a_real_wait_that_does_not_end_is_an_error_that_names_it(deploy, make_ru
             """,
             to=runtime,
         ).invoke_async(str(fifo))
+        event.settle()
+        grow_impatient(runtime)
 
         for call in (lambda: runtime.clock.advance(5), event.wait):
             with pytest.raises(CannotEndError) as caught:
@@ -491,8 +494,8 @@ def test_an_instance_that_speaks_before_the_zygote_has_told_of_it_can_be_signall
 ) -> None:
     everyone = Ears.listen
 
-    def instances_only(self: Ears, timeout: float) -> dict[Any, bool]:
-        return {speaker: wrote for speaker, wrote in everyone(self, timeout).items() if isinstance(speaker, Instance)}
+    def instances_only(self: Ears, timeout: float) -> list[Any]:
+        return [speaker for speaker in everyone(self, timeout) if isinstance(speaker, Instance)]
 
     monkeypatch.setattr(Ears, "listen", instances_only)
     event = deploy(

@@ -7,7 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
-from process_support import START, is_gone
+from process_support import LONG, START, is_gone
 
 NAPS = """
     import os, tempfile, time
@@ -60,7 +60,7 @@ def test_runtimes_in_threads_start_and_reclaim_instances_side_by_side(deploy, ma
 
     def work(number: int) -> list[tuple[str, object]]:
         function, found = functions[number], []
-        begin.wait(timeout=10)
+        begin.wait(timeout=LONG)
         for turn in range(rounds):
             who = f"{number}-{turn}"
             events = [
@@ -107,7 +107,7 @@ def test_a_function_is_updated_in_another_thread_than_that_which_waits(deploy, r
     with open(f"{directory}/fifo", "w"):  # returns once the handler has opened it too
         function.update(timeout=60)
         function.publish_version()
-    waiter.join(10)
+    waiter.join(LONG)
 
     assert event.result == 86_400_000
     assert function.run({"path": None}) == 60_000

@@ -8,6 +8,7 @@ import pytest
 from process_support import START, short_log, user_lines
 
 from pytest_scf_async import Record, ScfRuntime
+from pytest_scf_async.instances.calls import Call
 
 IMPORTS = """
 import os, signal, sys, threading, time
@@ -241,23 +242,30 @@ def main_handler(event, context):
     assert event.wait().result == 0
 
 
-def test_a_record_is_progress_of_a_call(deploy, make_runtime):
-    runtime = make_runtime(real_timeout=1.0, compute_grace=100)
+def test_a_record_is_progress_of_a_call(deploy, make_runtime, latch):
+    runtime = make_runtime(compute_grace=100)
     event = deploy(
         IMPORTS
         + """
-def main_handler(event, context):
-    read, write = os.pipe()
-    import select
-    for number in range(16):
-        select.select([read], [], [], 0.1)  # real
-        record("poll", number=number)
+def main_handler(fifo, context):
+    with open(fifo, "rb", buffering=0) as file:
+        for number in range(6):
+            file.read(1)
+            record("read", number=number)
 """,
         to=runtime,
-    ).invoke_async()
+    ).invoke_async(latch.path)
+    event.settle()
+    for number in range(5):
+        before = runtime._lockstep.progress
+        latch.open()
+        runtime._lockstep.drive(Call("until it is heard", lambda number=number: len(event._event.records) > number))
+        assert runtime._lockstep.progress > before  # from there on real_timeout counts anew
+        assert event.doing == "held"
+    latch.open()
 
     assert event.wait().status == "FINISHED"
-    assert len(event.records) == 16
+    assert [each.fields["number"] for each in event.records] == list(range(6))
 
 
 def test_a_record_of_a_forked_child_is_nowhere(deploy):

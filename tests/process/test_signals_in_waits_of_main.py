@@ -712,11 +712,10 @@ LATE = """
     ],
 )
 def test_a_signal_after_the_interpreters_last_look_is_not_lost(
-    deploy, make_runtime, monkeypatch: pytest.MonkeyPatch, own_wakeup: str, switched_off: str
+    deploy, monkeypatch: pytest.MonkeyPatch, own_wakeup: str, switched_off: str
 ) -> None:
     monkeypatch.setattr(Patience, switched_off, lambda *_: None)  # what would end the wait too, later
-    runtime = make_runtime(real_timeout=2)
-    event = deploy(LATE.replace("OWN_WAKEUP", own_wakeup), to=runtime).invoke_async()
+    event = deploy(LATE.replace("OWN_WAKEUP", own_wakeup)).invoke_async()
     event.settle()
     pid = event.instance.pid
     assert eventually(lambda: state_of(pid) == "S")  # in pause(): it waits in nothing else before

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 from process_support import (
+    LONG,
     NOT_RECEIVED,
     RECEIVED,
     START,
@@ -631,6 +632,6 @@ with ScfRuntime() as runtime:
     event.terminate(grace_shutdown=True)
     print(event.status, event.status_code, event.signals[0].disposition)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=LONG, check=False)
 
     assert (done.stdout, done.stderr) == ("FAILED 439 default\n", "")

@@ -40,8 +40,8 @@ def test_a_forked_childs_clocks_go_on_at_the_real_rate_from_the_simulated_instan
     assert code == 7
     assert at == [START.timestamp() + 1000, 3600 + 1000]
     for before, after, parent in zip(first, last, at, strict=True):
-        assert parent <= before < parent + 5
-        assert 0.029 <= after - before < 5
+        assert parent <= before < parent + 60
+        assert 0.029 <= after - before < 60
     assert first[0] <= now <= last[0]
     assert end == START.timestamp() + 1010
 
@@ -63,8 +63,8 @@ def test_a_forked_child_may_wait_use_threads_and_print_without_the_channel(deplo
                         items.put("item")
                 thread = threading.Thread(target=work)
                 thread.start()
-                print("child:", items.get(timeout=5))
-                thread.join(5)
+                print("child:", items.get(timeout=60))
+                thread.join(60)
                 assert not threading.Event().wait(0.01)
                 os.kill(os.getpid(), signal.SIGUSR1)
                 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
@@ -157,7 +157,7 @@ def test_multiprocessing_works_and_the_handler_goes_on_in_simulated_time(deploy,
             value, slept = ours.recv()
             process.join()
             time.sleep(100)
-            return [value, 0.009 < slept < 5, process.exitcode, time.time() - 1767225600]
+            return [value, 0.009 < slept < 60, process.exitcode, time.time() - 1767225600]
         """
     ).invoke_async(method)
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from process_support import user_lines
+from process_support import grow_impatient, user_lines
 
 from pytest_scf_async import CannotEndError
 from pytest_scf_async.async_event import AsyncEvent
@@ -642,7 +642,7 @@ async def main():
 
 
 def test_an_answer_that_does_not_come_is_named(deploy, make_runtime, server: socket.socket) -> None:
-    runtime = make_runtime(real_timeout=0.5)
+    runtime = make_runtime()
     event = deploy(
         IMPORTS
         + """
@@ -652,6 +652,8 @@ async def main():
 """.replace("ADDRESS", repr(server.getsockname())),
         to=runtime,
     ).invoke_async([])
+    event.settle()
+    grow_impatient(runtime)
 
     with pytest.raises(CannotEndError, match="is held by a real wait"):
         event.wait()
@@ -687,3 +689,54 @@ def test_one_instance_runs_a_loop_in_each_of_its_events(deploy) -> None:
     function = deploy(IMPORTS + "\nasync def main():\n    await asyncio.sleep(10)\n    return passed()\n")
 
     assert [function.run([]) for _ in range(3)] == [10, 20, 30]
+
+
+@pytest.mark.parametrize("years", [0, 3, 30])
+def test_sleeps_and_timeouts_are_exact_years_after_the_boot(deploy, runtime, years: int) -> None:
+    runtime.clock.advance(timedelta(days=365 * years))
+    event = deploy(
+        """
+        import asyncio, time
+
+        async def took_ns(number):
+            began = time.time_ns()
+            if number % 2:
+                await asyncio.sleep(number / 10)
+            else:
+                try:
+                    await asyncio.wait_for(asyncio.Event().wait(), number / 10)
+                except asyncio.TimeoutError:
+                    pass
+            return time.time_ns() - began
+
+        async def work():
+            alone = [await took_ns(number) for number in range(1, 100)]
+            return alone, await asyncio.gather(*map(took_ns, range(1, 100)))
+
+        def main_handler(event, context):
+            return asyncio.run(work())
+        """
+    ).invoke_async()
+
+    expected = [number * 100_000_000 for number in range(1, 100)]
+    assert event.wait().result == [expected, expected]
+
+
+def test_a_timer_does_not_go_off_with_another_that_is_due_a_microsecond_earlier(deploy) -> None:
+    event = deploy(
+        """
+        import asyncio, time
+
+        async def work():
+            began = time.time_ns()
+            async def wait(microseconds):
+                await asyncio.sleep(microseconds / 1_000_000)
+                return time.time_ns() - began
+            return await asyncio.gather(*map(wait, range(1, 20)))
+
+        def main_handler(event, context):
+            return asyncio.run(work())
+        """
+    ).invoke_async()
+
+    assert event.wait().result == [microseconds * 1_000 for microseconds in range(1, 20)]

@@ -606,3 +606,22 @@ def test_a_thread_that_polls_the_clock_lets_others_have_their_turn(deploy) -> No
     ).run()
 
     assert result == 0.5
+
+
+def test_what_a_clock_says_of_itself_is_that_of_the_simulated_one(deploy) -> None:
+    result = deploy(
+        """
+        import time
+
+        def main_handler(event, context):
+            infos = {name: time.get_clock_info(name) for name in ("time", "monotonic", "perf_counter", "process_time")}
+            return {name: [info.resolution, info.monotonic, info.adjustable] for name, info in infos.items()}
+        """
+    ).run()
+
+    assert result == {
+        "time": [1e-6, False, True],
+        "monotonic": [1e-6, True, False],
+        "perf_counter": [1e-6, True, False],
+        "process_time": [1e-9, True, False],
+    }

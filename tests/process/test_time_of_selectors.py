@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from process_support import user_lines
+from process_support import grow_impatient, user_lines
 
 from pytest_scf_async import CannotEndError
 from pytest_scf_async.runtime import ScfRuntime
@@ -517,8 +517,10 @@ def main_handler(event, context):
 
 @each_kind
 def test_a_wait_that_is_held_is_named_and_time_may_pass_it(deploy, make_runtime, server, kind: str) -> None:
-    runtime = make_runtime(real_timeout=0.5)
+    runtime = make_runtime()
     event = deploy(handler(kind, ASKS), to=runtime).invoke_async(server.getsockname())
+    event.settle()
+    grow_impatient(runtime)
 
     with pytest.raises(CannotEndError, match="is held by a real wait"):
         event.wait()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 
 import pytest
+
+TIMES = int(os.environ.get("SCF_STRESS", "30"))
 
 WORKER = """
 import os, threading, time
@@ -170,12 +173,12 @@ def hand_work_to_each_other(deploy, runtime, directory, times: int) -> list[dict
 
 
 @pytest.mark.parametrize("leases", [True, False])
-def test_two_functions_that_hand_work_to_each_other_do_it_a_hundred_times_alike(
+def test_two_functions_that_hand_work_to_each_other_do_it_alike_again_and_again(
     deploy, make_runtime, tmp_path, leases: bool
 ) -> None:
-    found = hand_work_to_each_other(deploy, make_runtime(leases=leases), tmp_path, 100)
+    found = hand_work_to_each_other(deploy, make_runtime(leases=leases), tmp_path, TIMES)
 
-    assert found == [expected_of(EVERY)] * 100
+    assert found == [expected_of(EVERY)] * TIMES
 
 
 @pytest.mark.repeat

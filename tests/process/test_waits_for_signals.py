@@ -546,7 +546,11 @@ def test_in_a_fork_they_are_real(deploy) -> None:
         if pid == 0:
             threading.Timer(0.01, os.kill, (os.getpid(), SIGUSR1)).start()
             first = signal.sigwait([SIGUSR1]) == SIGUSR1 and signal.sigtimedwait([SIGUSR1], 0.01) is None
-            threading.Timer(0.01, os.kill, (os.getpid(), SIGUSR2)).start()
+            def sends():  # again and again: the first may come before the wait begins
+                while True:
+                    time.sleep(0.01)
+                    kill(SIGUSR2)
+            threading.Thread(target=sends, daemon=True).start()
             signal.pause()
             os._exit(7 if first else 1)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))

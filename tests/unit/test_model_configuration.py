@@ -86,7 +86,7 @@ def test_the_python_runtimes_are_taken():
 
 
 def test_a_runtime_that_cannot_run_here_is_told_apart_from_an_unknown_one():
-    for runtime in ("Go1", "Nodejs18.15", "CustomRuntime", "CustomImage", "Java8", "Php8.0"):
+    for runtime in ("Nodejs18.15", "CustomRuntime", "CustomImage", "Java8", "Php8.0"):
         assert runtime in RUNTIMES
         assert "cannot be run here" in refusal(runtime=runtime)
     assert "the platform has Python2.7, " in refusal(runtime="Python3.11")

@@ -31,6 +31,8 @@ ENDS = {
     Fact.RESULT_TOO_LARGE: ("FAILED", 407, "ERROR", InstanceFate.RECLAIMED),
     Fact.ENTRY_FILE_MISSING: ("FAILED", 437, "ERROR", InstanceFate.RECLAIMED),
     Fact.CODE_NOT_LOADED: ("FAILED", 443, "ERROR", InstanceFate.RECLAIMED),
+    Fact.NOT_STARTED: ("FAILED", 445, "ERROR", InstanceFate.RECLAIMED),
+    Fact.PORT_NOT_BOUND: ("FAILED", 446, "ERROR", InstanceFate.RECLAIMED),
     Fact.INIT_TIMED_OUT: ("FAILED", 450, "ERROR", InstanceFate.RECLAIMED),
     Fact.TIMED_OUT: ("FAILED", 433, "ERROR", InstanceFate.RECLAIMED),
     Fact.MEMORY_EXCEEDED: ("FAILED", 434, "ERROR", InstanceFate.RECLAIMED),

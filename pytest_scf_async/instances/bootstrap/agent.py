@@ -27,6 +27,10 @@ EXIT_LOOKS = 50
 """Looks at a program that has hung up in the middle of an event: it ends, or goes on and waits."""
 
 
+LAST_WORDS_MS = 1_000
+"""Real milliseconds within which the last words of a program that has ended have come."""
+
+
 class Talk(Protocol):
     """How a program is spoken to, without ever waiting."""
 
@@ -125,7 +129,7 @@ class Agent:
         self._send(wire.RESULT, {**answer, "rss": self._peak_rss(), "at": clocks.real_monotonic()})
 
     def _ends(self) -> bool:
-        """Whether the program, which has hung up, ends; not where all of it waits, as a server does for what is next."""
+        """Whether the program, which has hung up, ends; not where all of it waits, as a server does."""
         poller = real_poll()
         poller.register(self._pidfd, select.POLLIN)
         before: list[bytes] | None = None
@@ -173,12 +177,17 @@ class Agent:
     def _start(self) -> None:
         """Start the program; where it cannot be, the event has ended."""
         read, write = os.pipe2(os.O_CLOEXEC)
+        may_begin, begin = os.pipe2(os.O_CLOEXEC)
         self._change_forks()
         pid = os.fork()
         if pid == 0:
+            os.close(begin)
+            os.read(may_begin, 1)
             self._become_program(write)
         self._change_forks()
-        os.close(write)
+        self._send(wire.PROGRAM, {"pid": pid})
+        for fd in (may_begin, begin, write):  # the harness knows the process before it can write a line
+            os.close(fd)
         with open(read, "rb", buffering=0) as file:
             why = file.read()  # it ends when the program runs
         if why:
@@ -186,7 +195,6 @@ class Agent:
             self._initialised("NOT_STARTED", why.decode("utf-8", "replace"))
             return
         self._pid, self._pidfd = pid, os.pidfd_open(pid)
-        self._send(wire.PROGRAM, {"pid": pid})
 
     @staticmethod
     def _change_forks() -> None:
@@ -220,7 +228,12 @@ class Agent:
         os._exit(wire.SETUP_FAILED)
 
     def _end_as_program(self) -> NoReturn:
-        """The program has ended: say when, and end in the same way."""
+        """The program has ended: say when, and end in the same way; what it had answered before comes first."""
+        while self._asked and _is_readable(self._talk.descriptors(), LAST_WORDS_MS):
+            answer = self._talk.hear()
+            self._asked = answer is None
+            if answer is not None and answer["fact"] != "BROKEN":
+                self._answer(answer)
         _, status = os.waitpid(self._pid, 0)
         self._send(wire.PROGRAM, {"pid": 0, "at": clocks.real_monotonic()})
         if os.WIFSIGNALED(status):
@@ -231,6 +244,14 @@ class Agent:
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             os.kill(os.getpid(), number)
         os._exit(os.WEXITSTATUS(status))
+
+
+def _is_readable(descriptors: dict[int, int], milliseconds: int) -> bool:
+    """Whether there is something at one of them within so many real *milliseconds*."""
+    poller = real_poll()
+    for fd, events in descriptors.items():
+        poller.register(fd, events)
+    return bool(descriptors) and bool(poller.poll(milliseconds))
 
 
 def serve(config: wire.JsonObject) -> NoReturn:

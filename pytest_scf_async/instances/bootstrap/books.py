@@ -68,7 +68,7 @@ class Books:
         self.call_handler_followed: Callable[[Any, int, FrameType | None], None] | None = None
         """Calls a signal's handler, once there have been gates at lines."""
 
-    def attach(
+    def attach(  # noqa: PLR0915  (one state, each part of it with its words)
         self,
         channel: socket.socket,
         attention: int,

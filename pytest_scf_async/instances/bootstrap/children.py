@@ -17,6 +17,9 @@ _STARTERS = ("fork", "forkpty", "posix_spawn", "posix_spawnp", "system")
 
 SA_NOCLDSTOP = 1
 
+real_fork: Any = None
+"""``os.fork`` from before it was replaced."""
+
 
 class _Sigaction(ctypes.Structure):
     _fields_ = [
@@ -57,8 +60,11 @@ def hear_ends_alone() -> None:
 def install() -> None:
     import subprocess  # noqa: PLC0415  (after the patches of threading)
 
+    before = os.fork
     for name in _STARTERS:
         setattr(os, name, stand_in("posix", name, _counted(getattr(os, name))))
+    global real_fork
+    real_fork = before
     fork_exec = stand_in("_posixsubprocess", "fork_exec", _counted(_posixsubprocess.fork_exec))
     _posixsubprocess.fork_exec = fork_exec
     if hasattr(subprocess, "_fork_exec"):

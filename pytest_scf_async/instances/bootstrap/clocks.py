@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
@@ -23,11 +24,14 @@ _real_strftime = time.strftime
 _real_tzset = time.tzset
 _real_clock_gettime = time.clock_gettime
 _real_clock_gettime_ns = time.clock_gettime_ns
+_real_get_clock_info = time.get_clock_info
 
 LONGEST = 2**63 / 1e9
 """Seconds that can be slept; from here on the standard library says that it cannot convert the number."""
 READ_WAIT_US = 1_000
 """What one clock read too many waits, in µs."""
+_RESOLUTION = 1e-6
+_OF_ASYNCIO = "asyncio.base_events"
 
 
 class _FreeRunning(Sequence[int]):
@@ -60,13 +64,18 @@ _frozen_time: Callable[[], float] | None = None
 """Set by ``freezing``: freezegun's stack of freezes, of which the first is ours, and its reading of the last."""
 
 
-def attach(clock_page: Any, limit: int, too_many: Callable[[], None]) -> None:
+def attach(clock_page: Any, limit: int, too_many: Callable[[], None] | None) -> None:
     """Read the time from *clock_page*; call *too_many* at each read after *limit* ones in a row."""
     global page, reads, reads_limit, _too_many
     page = clock_page
     reads = 0
     reads_limit = limit
     _too_many = too_many
+
+
+def how_attached() -> tuple[int, Callable[[], None] | None]:
+    """What `attach` was called with, beside the page."""
+    return reads_limit, _too_many
 
 
 def detach() -> None:
@@ -156,6 +165,17 @@ def fake_clock_gettime_ns(clock: int) -> int:
     return fake_time_ns() if clock in _WALL_CLOCKS else fake_monotonic_ns()
 
 
+def fake_get_clock_info(name: Any, /) -> Any:
+    info = _real_get_clock_info(name)
+    if name in _PATCHES:
+        info.resolution = _RESOLUTION
+        if sys._getframe(1).f_globals.get("__name__") == _OF_ASYNCIO:
+            # It takes a timer for due that is within this, and years after the boot a float is off by more than the
+            # real clock's; half of it, so that none goes off a whole µs early.
+            info.resolution /= 2
+    return info
+
+
 def fake_localtime(seconds: float | None = None) -> time.struct_time:
     return _real_localtime(fake_time() if seconds is None else seconds)
 
@@ -191,6 +211,7 @@ _PATCHES: dict[str, Callable[..., Any]] = {
     "perf_counter_ns": fake_monotonic_ns,
     "clock_gettime": fake_clock_gettime,
     "clock_gettime_ns": fake_clock_gettime_ns,
+    "get_clock_info": fake_get_clock_info,
     "localtime": fake_localtime,
     "gmtime": fake_gmtime,
     "ctime": fake_ctime,

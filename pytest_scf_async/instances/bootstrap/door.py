@@ -11,8 +11,10 @@ and meets signals, and here are the ways in that the patches of user code take.
 from __future__ import annotations
 
 import _thread
+import array
 import os
 import select
+import socket
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -49,6 +51,11 @@ class Door(Standing):
         os.close(self.attention)
         for fd in (self.marks, self.signalled, self.signalled_write):
             os.close(fd)
+
+    def leave_parent(self) -> None:
+        """In a fork that is to be a member: what was the parent's alone is not this process's."""
+        self.gateway = None
+        self._arm(None)
 
     # -- waiting -------------------------------------------------------------------------------------------------------
 
@@ -289,6 +296,18 @@ class Door(Standing):
         try:
             with self.lock:
                 self.send_locked(data)
+        finally:
+            self._leave(main)
+
+    def send_descriptors(self, data: bytes, fds: list[int]) -> None:
+        """Send a whole frame, and descriptors with its first byte."""
+        main = self._enter()
+        try:
+            with self.lock:
+                if self.moved:
+                    self._tell_time()
+                sent = self.channel.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
+                self.channel.sendall(data[sent:])
         finally:
             self._leave(main)
 

@@ -44,11 +44,12 @@ def _wait_to_hear(connection: Any, name: str) -> None:
     if timeout == 0 or connection.family not in (socket.AF_INET, socket.AF_INET6):
         return
     try:
-        peer = multiplexed.shown(connection.getpeername())
+        address = connection.getpeername()
     except OSError:
         return  # the real function has the right words for that
-    if peer not in multiplexed.idle_peers:
+    if not multiplexed.is_idle(address):
         return
+    peer = multiplexed.shown(address)
     watched = real_poll()
     fd = connection.fileno()
     watched.register(fd, select.POLLIN)

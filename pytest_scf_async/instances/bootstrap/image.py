@@ -18,14 +18,19 @@ from types import ModuleType
 from typing import Any
 
 from .. import wire
-from . import idle, loading, multiplexed, signals
+from . import children, idle, loading, members, multiplexed, signals
 from .door import door
-from .event_invoke import LOCALHOST, EventInvoke, only_localhost
+from .event_invoke import CLIENT, LOCALHOST, EventInvoke, only_localhost
 from .waits import Watch, real_poll
 
 CLIENT_PORT = 50_000
 """The port that the first event comes from; programs write it to their logs, which are the same in every run."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def is_platform(address: Any) -> bool:
+    """Whether a connection from *address* is one of ours."""
+    return isinstance(address, tuple) and str(address[0]).removeprefix("::ffff:") == CLIENT
 
 
 class Gateway:
@@ -95,17 +100,13 @@ class Gateway:
         return True
 
     def _has_asked(self) -> None:
-        """The event is on its way. A server that hears nothing more on this connection does not hold the clock."""
-        global _platform
-        if self._talk.client is not None:
-            _platform = multiplexed.shown(self._talk.client)
-            multiplexed.idle_peers = _peers | {_platform}
+        """The event is on its way."""
         self._end = None
         self._talk.await_arrival()
 
     def accepted(self, fd: int, address: Any) -> None:
         """The program has accepted a connection from *address*."""
-        if isinstance(address, tuple) and multiplexed.shown(address) == _platform:
+        if is_platform(address) and self._talk.client is not None and address[1] == self._talk.client[1]:
             self._end = fd, os.fstat(fd).st_ino
 
     def _await_what_was_said(self) -> None:
@@ -126,12 +127,6 @@ class Gateway:
             self._talk.await_what_was_said(borrowed)
         finally:
             borrowed.detach()
-
-
-_peers: frozenset[str] = frozenset()
-"""The function's own ``idle_ok``."""
-_platform = ""
-"""Where the program finds the connection to come from over which it has got its event."""
 
 
 def peak_rss() -> int:
@@ -197,8 +192,8 @@ def _send_in_door() -> None:
             while sent < len(rest):
                 sent += send(self, rest[sent:], flags)
 
-    socket.socket.send = send  # type: ignore[method-assign, assignment]
-    socket.socket.sendall = sendall  # type: ignore[method-assign, assignment]
+    socket.socket.send = send  # type: ignore[method-assign]
+    socket.socket.sendall = sendall  # type: ignore[method-assign]
 
 
 def _is_to_platform(connection: Any) -> bool:
@@ -206,7 +201,7 @@ def _is_to_platform(connection: Any) -> bool:
     if not door.active or connection.gettimeout() == 0 or connection.family not in (socket.AF_INET, socket.AF_INET6):
         return False
     try:
-        return multiplexed.shown(connection.getpeername()) == _platform
+        return is_platform(connection.getpeername())
     except OSError:
         return False
 
@@ -266,9 +261,7 @@ def _put_another_port_underneath(port: int, talk: EventInvoke) -> None:
 
 def open_gateway(program: wire.JsonObject, invocation: wire.JsonObject) -> None:
     """From here on the door looks for the program's port, and speaks to it."""
-    global _peers
-    _peers = multiplexed.idle_peers
-    if not _peers:
+    if not multiplexed.idle_peers:  # a server that hears nothing more on a connection of ours does not hold the clock
         idle.install(())
     talk = EventInvoke(program["port"], program["headers"], CLIENT_PORT)
     gateway = Gateway(talk, invocation)
@@ -276,6 +269,8 @@ def open_gateway(program: wire.JsonObject, invocation: wire.JsonObject) -> None:
     _send_in_door()
     if not program["own_network"]:
         _put_another_port_underneath(program["port"], talk)
+    members.install(children.real_fork)
+    multiplexed.idle_hosts = frozenset({CLIENT})
     door.open_gateway(gateway)
 
 

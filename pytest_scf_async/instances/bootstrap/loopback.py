@@ -15,12 +15,12 @@ import socket
 import struct
 from collections.abc import Sequence
 
+from .. import wire
+
 CLONE_NEWNET = 0x40000000
 SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
 IFF_UP = 1
 BACKLOG = 128
-PORT = struct.Struct("<H")
-
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -48,7 +48,7 @@ def relay(ports: Sequence[int], to: int) -> None:
             listening.bind(("127.0.0.1", port))
             listening.listen(BACKLOG)
             sent = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [listening.fileno()]))]
-            harness.sendmsg([PORT.pack(port)], sent)
+            harness.sendmsg([wire.RELAYED.pack(port)], sent)
         finally:
             listening.close()
     harness.detach()

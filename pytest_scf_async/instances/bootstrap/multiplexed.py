@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import _socket
 import functools
+import math
 import os
 import select
 import selectors
@@ -31,6 +32,7 @@ _own_pid = os.getpid
 
 _EXACT = "asyncio.base_events"
 """The module that takes a deadline as reached when it is: all others want it to have passed."""
+_EXACT_SLACK_US = 0.25
 _CHILD_WATCHER = "asyncio.unix_events"
 _FEW = 3
 """As many descriptors of one wait are named."""
@@ -41,6 +43,8 @@ _POLL_READ = select.POLLIN | select.POLLRDHUP
 
 idle_peers: frozenset[str] = frozenset()
 """The other ends of connections on which nothing need come (``deploy(idle_ok=)``)."""
+idle_hosts: frozenset[str] = frozenset()
+"""Addresses of such ends, whatever their ports: the platform's, of an image's program."""
 
 
 # -- whose descriptors -----------------------------------------------------------------------------------------------
@@ -117,11 +121,16 @@ def _foreign_socket(fd: int) -> str | None:
             kind = "a UDP socket" if borrowed.type == socket.SOCK_DGRAM else "a socket"
             return f"{kind} at {shown(here)}"
         peer = shown(there)
-        return None if peer in idle_peers or _is_here(borrowed.type, there, here) else f"a connection to {peer}"
+        return None if is_idle(there) or _is_here(borrowed.type, there, here) else f"a connection to {peer}"
     except OSError:
         return None  # closed meanwhile
     finally:
         borrowed.detach()
+
+
+def is_idle(address: Any) -> bool:
+    """Whether nothing need come from *address*."""
+    return address[0].removeprefix("::ffff:") in idle_hosts or shown(address) in idle_peers
 
 
 def shown(address: Any) -> str:
@@ -171,6 +180,11 @@ def _is_exact(caller: FrameType | None) -> bool:
     return caller is not None and caller.f_globals.get("__name__") == _EXACT
 
 
+def _exact_us(seconds: float) -> int:
+    """Whole µs of *seconds*, rounded up; what asyncio's floats are off by, years after the boot, is not counted."""
+    return math.ceil(seconds * 1_000_000 - _EXACT_SLACK_US) or 1
+
+
 def wait(
     take: Callable[[], Any],
     seconds: float | None,
@@ -190,7 +204,7 @@ def wait(
     if seconds is not None:
         until = clocks.real_monotonic() + seconds
         if not real:
-            due = clocks.now_us() + clocks.microseconds(seconds) + (not exact)
+            due = clocks.now_us() + (_exact_us(seconds) if exact else clocks.microseconds(seconds) + 1)
     mine: list[Wait] = []
 
     def enlist(wait: Wait) -> bool:

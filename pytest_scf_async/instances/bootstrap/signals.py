@@ -21,6 +21,8 @@ _real_set_wakeup_fd = signal.set_wakeup_fd
 _real_kill = os.kill
 _real_pthread_kill = signal.pthread_kill
 
+_ENDS = (signal.SIGINT, signal.SIGKILL, signal.SIGTERM)
+"""With these user code ends its children."""
 _handlers: dict[int, Any] = {}
 """What user code installed, by signal; the operating system has the trampoline."""
 _gates: list[wire.JsonObject] = []
@@ -148,8 +150,10 @@ def is_heard_at_once(signum: Any) -> bool:
 def fake_kill(pid: Any, signal: Any, /) -> None:
     if pid == os.getpid() and is_heard_at_once(signal):
         door.signal_main(lambda: _real_kill(pid, signal))
-    else:
-        _real_kill(pid, signal)
+        return
+    if door.active and signal in _ENDS and isinstance(pid, int):
+        door.send(wire.json_frame(wire.ENDS_PROCESS, {"pid": pid}))
+    _real_kill(pid, signal)
 
 
 def fake_pthread_kill(thread_id: Any, signalnum: Any, /) -> None:

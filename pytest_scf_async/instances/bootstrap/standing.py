@@ -70,6 +70,8 @@ class Standing(Books):
                 with self.lock:
                     if not self.pending or wait.kept is not None:  # else its handler is called first
                         self.signals_asked = False
+                        if self.gateway is not None and self.outside == 0:
+                            self.gateway.look()
                         self._look_at_watched()
                         self.send_locked(wire.frame(wire.SIGNALS_HEARD))
                         self._report()

@@ -19,14 +19,14 @@ OWN_CODE = os.path.dirname(_PACKAGE) + os.sep
 """Frames whose code lies here are ours: users do not see them."""
 
 _STANDARD = os.path.dirname(os.__file__)
-_PLUMBING = {
+PLUMBING = {
     os.path.join(_STANDARD, *name.split(".")) + ".py": name
     for name in ("threading", "queue", "selectors", "concurrent.futures._base", "concurrent.futures.thread")
 }
-_PLUMBING[os.path.join(_STANDARD, "subprocess.py")] = "subprocess"
+PLUMBING[os.path.join(_STANDARD, "subprocess.py")] = "subprocess"
 for _name in ("base_events", "events", "runners"):
-    _PLUMBING[os.path.join(_STANDARD, "asyncio", _name + ".py")] = "asyncio"
-"""Modules of the standard library that wait for their callers: whose line is no help."""
+    PLUMBING[os.path.join(_STANDARD, "asyncio", _name + ".py")] = "asyncio"
+"""Modules, of the standard library above all, that wait for their callers: whose line is no help."""
 
 LONGEST_POLL_MS = 1_000_000_000
 
@@ -147,8 +147,8 @@ def user_frame(frame: FrameType | None) -> FrameType | None:
 def describe_caller(what: str) -> str:
     """*what*, and the user's line that called it."""
     frame = user_frame(sys._getframe(1))
-    while frame is not None and frame.f_code.co_filename in _PLUMBING:
-        what = f"{_PLUMBING[frame.f_code.co_filename]}.{frame.f_code.co_name}"
+    while frame is not None and frame.f_code.co_filename in PLUMBING:
+        what = f"{PLUMBING[frame.f_code.co_filename]}.{frame.f_code.co_name}"
         frame = user_frame(frame.f_back)
     if frame is None:
         return what

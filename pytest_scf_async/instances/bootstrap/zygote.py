@@ -20,7 +20,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from . import clocks, real_waits, sleeping
+from . import clocks, kept, real_waits, sleeping
 
 clocks.install()
 sleeping.install()
@@ -45,6 +45,7 @@ from . import (  # noqa: E402
     mounts,
     network,
     output,
+    real_loops,
     signal_waits,
 )
 from .door import door  # noqa: E402
@@ -223,11 +224,13 @@ def main(connection: int, owner: int, nonce: str, preload: list[str], place: str
     alarms.install()
     signal_waits.install()
     freezing.install()
+    kept.install()
     clocks.spare_logging()
     real_waits.install()
     multiplexed.install_in_subprocess()
     children.install()
     network.install()
+    real_loops.install()
     for name in ("dateutil", "six"):
         for module in [module for module in sys.modules if module == name or module.startswith(name + ".")]:
             del sys.modules[module]  # a handler's own copy must win

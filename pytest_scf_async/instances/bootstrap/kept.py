@@ -1,0 +1,86 @@
+"""References to what is patched, in code that was imported before: they become references to ours.
+
+That is code which the interpreter imports at its start (``sitecustomize``, ``.pth`` files), and what it imports itself.
+A handler, a preloaded module and ``before_init`` come after the patches. What such code keeps in an object of its own,
+a closure or a lock that it has made stays real.
+"""
+
+from __future__ import annotations
+
+import _thread
+import sys
+from collections.abc import Callable, Iterator
+from types import FunctionType, ModuleType, SimpleNamespace
+from typing import Any
+
+_PATCHED = ("time", "select", "signal", "os", "threading", "queue")
+_SPARED = (*_PATCHED, "_thread", "_signal", "_queue", "posix", "_frozen_importlib", "subprocess")
+"""Modules that have the real functions for others to take; ``subprocess`` has real time."""
+_OURS = __name__.partition(".")[0] + "."
+
+_before = {name: dict(vars(sys.modules[name])) for name in _PATCHED if name in sys.modules}
+
+
+def _replaced() -> dict[int, Any]:
+    """By the identity of what was there before the patches, what has come into its place."""
+    import threading  # noqa: PLC0415  (it is to be imported after the patches of time)
+
+    ours: dict[int, Any] = {id(_thread.RLock): threading.RLock, id(_thread.allocate_lock): threading.Lock}
+    for name, functions in _before.items():
+        now = vars(sys.modules[name])
+        for attribute, value in functions.items():
+            if callable(value) and now.get(attribute) is not value:
+                ours[id(value)] = now[attribute]
+    return ours
+
+
+def _functions(module: ModuleType) -> Iterator[FunctionType]:
+    """The functions of *module*, and the methods of its classes."""
+    for value in list(vars(module).values()):
+        members = list(vars(value).values()) if isinstance(value, type) else (value,)
+        for member in members:
+            if isinstance(member, FunctionType) and member.__module__ == module.__name__:
+                yield member
+
+
+def install() -> None:
+    """After all patches of time, and before anything gets the real functions on purpose."""
+    ours = _replaced()
+    modules: dict[str, Any] = dict(sys.modules)
+    for name, module in modules.items():
+        if not isinstance(module, ModuleType) or name in _SPARED or name.startswith(_OURS):
+            continue
+        for attribute, value in list(vars(module).items()):
+            if id(value) in ours:
+                setattr(module, attribute, ours[id(value)])
+        for function in _functions(module):
+            defaults = function.__defaults__
+            if defaults and any(id(value) in ours for value in defaults):
+                function.__defaults__ = tuple(ours.get(id(value), value) for value in defaults)
+            by_name = function.__kwdefaults__ or {}
+            by_name.update({key: ours[id(value)] for key, value in by_name.items() if id(value) in ours})
+    _renew_locks_of_logging()
+    _let_imports_wait()
+
+
+def _let_imports_wait() -> None:
+    """Two threads may import the same module, which may sleep as it is executed: the lock of the import is ours too."""
+    import threading  # noqa: PLC0415
+
+    importlib: Any = sys.modules["_frozen_importlib"]
+    importlib._thread = SimpleNamespace(
+        **{**vars(_thread), "allocate_lock": threading.Lock, "RLock": threading.RLock},
+    )
+
+
+def _renew_locks_of_logging() -> None:
+    """Nobody has one yet: this is the only thread."""
+    import logging  # noqa: PLC0415
+    import threading  # noqa: PLC0415
+
+    logging._lock = threading.RLock()  # type: ignore[attr-defined]
+    handlers: list[Callable[[], Any]] = logging._handlerList  # type: ignore[attr-defined]
+    for reference in handlers:
+        handler = reference()
+        if handler is not None and handler.lock is not None:
+            handler.createLock()

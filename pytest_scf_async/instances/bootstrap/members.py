@@ -1,0 +1,134 @@
+"""Forks of an image's program, as the workers of a server are: each is in lockstep too.
+
+Such a member of the instance has a channel, an output pipe, a control page and a door of its own. It begins in its
+turn: the harness gives it when the process that forked it waits.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import mmap
+import os
+import select
+import socket
+from typing import Any
+
+from .. import wire
+from . import clocks, linux, multiplexed, signals, told
+from .door import door
+from .standins import stand_in
+from .waits import real_poll
+
+_real_waitpid = os.waitpid
+
+
+class _Ends:
+    """What the two sides share, before there are two."""
+
+    def __init__(self) -> None:
+        self.channel, self._theirs = socket.socketpair()
+        self.output, self.pipe = os.pipe2(os.O_CLOEXEC)
+        self.attention = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.control_file = os.memfd_create("scf-async-control", os.MFD_CLOEXEC)
+        os.ftruncate(self.control_file, wire.STACKS_OFFSET)
+
+    def to_harness(self) -> list[int]:
+        return [self._theirs.fileno(), self.output, self.control_file, self.attention]
+
+    def leave(self, member: bool) -> None:
+        """Close what belongs to the other side: the *member* has its own, the process that forked it none."""
+        self._theirs.close()
+        os.close(self.output)
+        if not member:
+            self.channel.close()
+            for fd in (self.pipe, self.control_file, self.attention):
+                os.close(fd)
+
+
+def _fork_members(real_fork: Any) -> Any:
+    def fork() -> int:
+        if not door.active:
+            return int(real_fork())
+        clock_page, reads = door.clock_page, clocks.how_attached()
+        ours = os.fstat(door.marks).st_ino
+        ends = _Ends()
+        door.forks()
+        try:
+            pid = int(real_fork())
+        except BaseException:
+            door.forks()
+            ends.leave(member=False)
+            raise
+        if pid == 0:
+            _join(ends, clock_page, reads, ours)
+            return 0
+        door.forks()
+        door.send_descriptors(wire.json_frame(wire.FORKED, {"pid": pid}), ends.to_harness())
+        ends.leave(member=False)
+        return pid
+
+    return fork
+
+
+def _join(ends: _Ends, clock_page: Any, reads: Any, parents_pipe: int) -> None:
+    """In the child, which has just left its parent's lockstep: take part in its own right, from its first turn on."""
+    ends.leave(member=True)
+    for fd in (1, 2):
+        if os.fstat(fd).st_ino == parents_pipe:
+            os.dup2(ends.pipe, fd)
+    control = memoryview(mmap.mmap(ends.control_file, wire.STACKS_OFFSET))
+    pages = control[: wire.PAGE_BYTES].cast("q"), control[wire.TEXTS_OFFSET : wire.THREADS_OFFSET]
+    os.lseek(ends.control_file, wire.STACKS_OFFSET, os.SEEK_SET)
+    faulthandler.register(linux.STACKS_SIGNAL, file=ends.control_file, all_threads=True)
+    told.keep_in(control[wire.THREADS_OFFSET :])
+    door.attach(ends.channel, ends.attention, pages, (ends.pipe, door.mark), signals.watch())
+    door.leave_parent()
+    _await_turn(ends.channel)
+    clocks.attach(clock_page, *reads)
+    door.join(clock_page)
+
+
+def _await_turn(channel: socket.socket) -> None:
+    """The first frame is the first turn; what came with it is kept for the door."""
+    poller = real_poll()
+    poller.register(channel.fileno(), select.POLLIN)
+    while not door.heard:
+        poller.poll()
+        data = channel.recv(65_536)
+        if not data:
+            os._exit(0)  # the harness is gone
+        door.heard = list(door.frames.feed(data))
+    door.heard.pop(0)
+    door.seen_messages = 1
+
+
+def _wait_for(pid: int, options: int, /) -> tuple[int, int]:
+    """``os.waitpid``: the wait for a member is one of the door, as the member waits on simulated time too."""
+    if door.active and options == 0 and pid > 0:
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            return _real_waitpid(pid, options)  # in whose words it is refused
+        try:
+            ended = multiplexed.Poll()
+            ended.register(pidfd, select.POLLIN)
+            ended.poll()
+        finally:
+            os.close(pidfd)
+    return _real_waitpid(pid, options)
+
+
+def _kill(real_kill: Any) -> Any:
+    def kill(pid: int, signal: int, /) -> None:
+        real_kill(pid, signal)
+        if door.active and pid != os.getpid():
+            door.send(wire.json_frame(wire.KILLED, {"pid": pid}))
+
+    return kill
+
+
+def install(real_fork: Any) -> None:
+    """Let forks of this process be members; *real_fork* is the function from before it was replaced."""
+    os.fork = stand_in("posix", "fork", _fork_members(real_fork))
+    os.waitpid = stand_in("posix", "waitpid", _wait_for)
+    os.kill = stand_in("posix", "kill", _kill(os.kill))

@@ -1,0 +1,3 @@
+module pytest-scf-async/go_helper
+
+go 1.18

@@ -1,0 +1,81 @@
+"""A fork of an image's program that is in lockstep too: one more process of the same instance."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import select
+import signal
+import socket
+
+from . import wire
+from .children import Children
+from .instance import Instance
+from .output import Output
+
+EXIT_MS = 200
+"""Real milliseconds from when a process that ends has closed its descriptors to its end; it takes some µs."""
+
+
+class Member(Instance):
+    """A fork that an image's program has made: a process of the same instance, in lockstep as the instance is.
+
+    It has no disk of its own, and ends with the instance at the latest. A program that it becomes by ``exec`` is in no
+    lockstep: then only its output is heard.
+    """
+
+    def __init__(self, parent: Instance, pid: int, fds: list[int]) -> None:
+        channel, output, control_file, attention = fds
+        root = parent if parent.parent is None else parent.parent
+        self.parent = root
+        self.number = root.zygote.take_number()
+        self.hint = root.hint
+        self._disk = []
+        self.pid = pid
+        self.status = None
+        self.refused = None
+        self.listening = set(parent.listening)
+        self.rss = 0
+        self.zygote = root.zygote
+        self.members, self.descriptors = [], []
+        self.takes_descriptors = True
+        self.children = Children(self)
+        self.output = Output(wire.mark_of(self.zygote.nonce), self._wrote, output)
+        self.attention, self.control_file = attention, control_file
+        self._map = mmap.mmap(control_file, wire.STACKS_OFFSET)
+        self.channel = socket.socket(fileno=channel)
+        self.channel.setblocking(False)
+        self.control = memoryview(self._map)[: wire.PAGE_BYTES].cast("q")
+        self._frames = wire.FrameReader()
+        self._unsent = bytearray()
+        self.full = False
+        self.channel_open = True
+        self.owner, self.sandbox, self.called = root.owner, root.sandbox, True
+        self.measured = root.measured
+        pidfd: int | None = None
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            pass  # it has ended already
+        self.pidfd = pidfd
+        root.members.append(self)
+
+    def pump(self) -> None:
+        super().pump()
+        if not self.channel_open and not self.left and not self.released:
+            self.left = True
+            self.owner.instance_gone(self)
+
+    def ends_soon(self) -> bool:
+        """Whether the process that has closed its channel is about to end, by the kernel's word."""
+        poller = select.poll()
+        poller.register(self.pidfd or 0, select.POLLIN)
+        return bool(poller.poll(EXIT_MS))
+
+    def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+
+    def release(self) -> None:
+        if not self.released:
+            self.released = True
+            self._close()

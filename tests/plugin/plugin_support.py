@@ -1,0 +1,24 @@
+"""What files of the plugin tests share: options, and a time limit that begins when something is there."""
+
+from __future__ import annotations
+
+from typing import Final
+
+PLAIN_OPTIONS: Final = "-p no:asyncio -p no:randomly -p no:anyio -p no:hypothesispytest"
+"""What is there for tests of its own: one warns in each run that does not configure it, the other shuffles tests, and
+the last two take longer to import than most of these runs take."""
+
+LIMIT_BEGINS: Final = """
+    import pytest
+    import pytest_timeout
+
+    @pytest.fixture
+    def limit_begins(request):
+        # Begins pytest-timeout's time for this test anew, with little of it left, once what it is to find is there.
+        def begin(seconds=0.3):
+            hook, settings = request.node.ihook, pytest_timeout._get_item_settings(request.node)
+            hook.pytest_timeout_cancel_timer(item=request.node)
+            hook.pytest_timeout_set_timer(item=request.node, settings=settings._replace(timeout=seconds))
+        return begin
+"""
+"""A conftest: what a test has to reach within a short limit of its own would race with it."""

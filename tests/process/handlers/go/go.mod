@@ -1,0 +1,3 @@
+module scf.test/functions
+
+go 1.18

@@ -1,0 +1,152 @@
+"""What cannot be put on simulated time is told: in the timeline, and where a call cannot end for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from pytest_scf_async import CannotEndError
+
+CLOCK_NANOSLEEP = """
+import ctypes, time
+
+class Timespec(ctypes.Structure):
+    _fields_ = [("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long)]
+
+libc = ctypes.CDLL(None)
+
+def sleep_in_c(seconds):
+    libc.clock_nanosleep(time.CLOCK_MONOTONIC, 0, ctypes.byref(Timespec(seconds, 0)), None)
+
+def main_handler(event, context):
+    began = time.time()
+    sleep_in_c(event)
+    return time.time() - began
+"""
+
+
+def notes(event) -> list[str]:
+    return [entry.text for entry in event._event.timeline if entry.kind == "instance" and "simulated" in entry.text]
+
+
+def test_a_sleep_of_code_in_c_is_in_the_timeline_once(deploy) -> None:
+    listens = "import signal\nsignal.signal(signal.SIGTERM, lambda *_: print('interrupted'))\n"
+    event = deploy(listens + CLOCK_NANOSLEEP.replace("    return", "    sleep_in_c(event)\n    return")).invoke_async(
+        1000
+    )
+    told = ["in clock_nanosleep(), a sleep of code in C in real time: no simulated time passes in it"]
+
+    event.settle()
+
+    assert notes(event) == told
+    event.terminate(grace_shutdown=True)  # the first sleep ends with the signal, and it settles in the second
+    assert "interrupted" in str(event.log)
+    assert event.status == "RUNNING"
+    assert notes(event) == told
+
+
+def test_a_call_that_cannot_end_for_a_sleep_of_code_in_c_names_it(deploy, make_runtime) -> None:
+    event = deploy(CLOCK_NANOSLEEP, to=make_runtime(real_timeout=0.3)).invoke_async(1000)
+
+    with pytest.raises(CannotEndError) as caught:
+        event.wait()
+
+    text = str(caught.value)
+    assert (
+        "thread 'MainThread' is in clock_nanosleep(), a sleep of code in C in real time, most recent call first:"
+        in text
+    )
+    assert "index.py:10 in sleep_in_c" in text
+    assert (
+        "What to do: clock_nanosleep() of code in C cannot be put on simulated time: have before_init= put a fake "
+        "that calls time.sleep() into the place of what calls it." in text
+    )
+
+
+def test_a_fake_by_before_init_puts_such_a_sleep_on_simulated_time(deploy, tmp_path) -> None:
+    (tmp_path / "fakes.py").write_text(
+        "import ctypes, time\n"
+        "class Libc:\n"
+        "    def clock_nanosleep(self, clock, flags, wanted, rest):\n"
+        "        time.sleep(wanted._obj.seconds)\n"
+        "def install():\n"
+        "    ctypes.CDLL = lambda name: Libc()\n"
+    )
+    event = deploy(CLOCK_NANOSLEEP, before_init=f"{tmp_path}/fakes.py:install").invoke_async(1000)
+
+    assert event.wait().result == 1000
+    assert notes(event) == []
+
+
+def test_the_sleeps_between_two_looks_of_a_child_s_end_are_none_of_code_in_c(deploy, make_runtime) -> None:
+    event = deploy(
+        """
+        import subprocess
+
+        def main_handler(event, context):
+            subprocess.Popen(["sleep", "1000"]).wait(timeout=1000)
+        """,
+        to=make_runtime(real_timeout=0.3),
+    ).invoke_async()
+
+    with pytest.raises(CannotEndError) as caught:
+        event.wait()
+
+    assert "thread 'MainThread' is in a wait for a child process, most recent call first:" in str(caught.value)
+    assert "code in C" not in str(caught.value)
+    assert notes(event) == []
+
+
+UVLOOP = """
+import asyncio, sys, time, uvloop
+
+async def work(seconds):
+    await asyncio.sleep(seconds)
+
+def main_handler(event, context):
+    began = time.time()
+    for _ in range(2):
+        {run}
+    return time.time() - began
+"""
+
+RUNS = {
+    "uvloop.run": ("uvloop.run(work(event))", "uvloop.run at index.py:10"),
+    "a loop": ("uvloop.new_event_loop().run_until_complete(work(event))", "uvloop.Loop.run_forever at index.py:10"),
+    "asyncio with its policy": (
+        "asyncio.set_event_loop_policy(uvloop.EventLoopPolicy()); asyncio.run(work(event))",
+        "asyncio.run at index.py:10",
+    ),
+}
+
+
+@pytest.mark.parametrize("preload", [[], ["uvloop"]], ids=["imported", "preloaded"])
+@pytest.mark.parametrize("run", RUNS)
+def test_a_loop_of_uvloop_is_in_the_timeline_of_each_event_that_runs_it(deploy, make_runtime, run, preload) -> None:
+    source, where = RUNS[run]
+    function = deploy(UVLOOP.format(run=source), to=make_runtime(preload=preload))
+
+    for _ in range(2):
+        event = function.invoke_async(0.001)
+        assert event.wait().result == 0
+        assert notes(event) == [
+            f"{where} runs a loop of uvloop, whose sleeps and timeouts are real: no simulated time passes in them"
+        ]
+
+
+def test_uvloop_that_is_only_imported_is_not_told_of(deploy) -> None:
+    event = deploy(UVLOOP.format(run="asyncio.run(work(event))")).invoke_async(1)
+
+    assert event.wait().result == 2
+    assert notes(event) == []
+
+
+def test_a_call_that_cannot_end_for_a_loop_of_uvloop_says_what_to_do(deploy, make_runtime) -> None:
+    event = deploy(UVLOOP.format(run="uvloop.run(work(1000))"), to=make_runtime(real_timeout=0.3)).invoke_async()
+
+    with pytest.raises(CannotEndError) as caught:
+        event.wait()
+
+    assert (
+        "What to do: a loop of uvloop cannot be put on simulated time: have the function use the loop of asyncio in "
+        "tests." in str(caught.value)
+    )
