@@ -1,4 +1,4 @@
-"""The servers that images of Python run: each on simulated time, its idle polling included, and terminated gracefully."""
+"""The servers that images of Python run: each on simulated time, its idle polling too, and terminated gracefully."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from datetime import timedelta
 import pytest
 from image_support import COLD, program
 from process_support import RECEIVED, assert_end, assert_kept, short_log, user_lines
+
+from pytest_scf_async.errors import CannotEndError
 
 FLASK = """
 import signal, time
@@ -61,7 +63,7 @@ def on_sigterm(signum, frame):
     print("signal", signum, flush=True)
     stopping = True
 """
-RUN_UVICORN = 'if __name__ == "__main__":\n    import uvicorn\n    uvicorn.run(app, host="0.0.0.0", port=9000)\n'
+RUN_UVICORN = 'if __name__ == "__main__":\n    import uvicorn\n    uvicorn.run(app, host="0.0.0.0", port=9000, loop="asyncio")\n'
 
 WSGI = """
 import json, signal, time
@@ -158,8 +160,8 @@ SERVERS = {
     "flask by -m": (FLASK, ("python", "-m", "flask", "run", "--host=0.0.0.0", "--port=9000")),
     "flask by its own script": (FLASK, ("flask", "run", "--host", "0.0.0.0", "--port", "9000")),
     "uvicorn by script": (FASTAPI + RUN_UVICORN, RUN),
-    "uvicorn by -m": (FASTAPI, ("python", "-m", "uvicorn", "app:app", "--host=0.0.0.0", "--port=9000")),
-    "uvicorn by its own script": (FASTAPI, ("uvicorn", "app:app", "--host=0.0.0.0", "--port=9000")),
+    "uvicorn by -m": (FASTAPI, ("python", "-m", "uvicorn", "app:app", "--host=0.0.0.0", "--port=9000", "--loop=asyncio")),
+    "uvicorn by its own script": (FASTAPI, ("uvicorn", "app:app", "--host=0.0.0.0", "--port=9000", "--loop=asyncio")),
 }
 
 
@@ -282,3 +284,12 @@ def test_an_hour_of_idle_polling_beside_the_work_is_no_time(deploy_image):
 
     log = [*COLD, "working", 'RESPONSE {"passes": 2000}', "END", "REPORT 2000000ms"]
     assert_end(event, "FINISHED", 200, after=2_000, log=log)
+
+
+def test_uvicorn_with_uvloop_is_told_to_use_another_loop(deploy_image, make_runtime):
+    source = textwrap.dedent(FASTAPI + RUN_UVICORN).replace('loop="asyncio"', 'loop="uvloop"')
+    event = deploy_image(source, to=make_runtime(real_timeout=1)).invoke_async()
+
+    with pytest.raises(CannotEndError, match=r"a loop of uvloop cannot be put on simulated time: have the function use "):
+        event.wait()
+    event.terminate()
