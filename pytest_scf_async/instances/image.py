@@ -42,7 +42,7 @@ class Image:
 
 
 def image(
-    command: object, directory: str | None, lookup: tuple[str, ...], port: object, ports: object, source: str
+    command: object, directory: str | None, lookup: tuple[str, ...], *, port: object, ports: object, source: str
 ) -> Image:
     """What ``deploy_image(command=, cwd=, port=, ports=)`` of *source* means.
 

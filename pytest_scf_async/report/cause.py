@@ -190,8 +190,8 @@ _MET = {
     "no process": "the event's instance had no process yet",
     "native": "code outside Python caught it (faulthandler.register, say), and no Python handler was installed",
     "unknown": (
-        "what a free-running program does with it cannot be seen: have its handler write a line, and use assert_logged(), "
-        "assert_finished() or assert_stopped_within()"
+        "what a free-running program does with it cannot be seen: have its handler write a line, and use "
+        "assert_logged(), assert_finished() or assert_stopped_within()"
     ),
 }
 

@@ -11,6 +11,8 @@ from image_support import program
 from pytest_scf_async.errors import ScfUsageError
 
 FORM = 'it is a list of words, the program first, as in command=["python", "app.py"]'
+PORTS = "it is a list of the ports of the test's own servers, as in ports=[6379]"
+OWN = "the port on which the image's program listens itself (port=9000)"
 PORT = "a port is a whole number from 1 to 65535"
 
 
@@ -52,18 +54,17 @@ def test_a_port_that_is_none(runtime, port):
     [
         (
             6379,
-            "ports=6379 (deploy(...)) is not valid: it is a list of the ports of the test's own servers, as in ports=[6379]",
+            f"ports=6379 (deploy(...)) is not valid: {PORTS}",
         ),
         (
             "6379",
-            "ports='6379' (deploy(...)) is not valid: it is a list of the ports of the test's own servers, as in ports=[6379]",
+            f"ports='6379' (deploy(...)) is not valid: {PORTS}",
         ),
         ([6379, "1"], f"ports=[6379, '1'] (deploy(...)) is not valid: '1' is no port; {PORT}"),
         ([0], f"ports=[0] (deploy(...)) is not valid: 0 is no port; {PORT}"),
         (
             [6379, 9000],
-            "ports=[6379, 9000] (deploy(...)) is not valid: 9000 is the port on which the image's program listens itself "
-            "(port=9000)",
+            f"ports=[6379, 9000] (deploy(...)) is not valid: 9000 is {OWN}",
         ),
     ],
 )

@@ -96,8 +96,7 @@ while True:
         ),
         pytest.param(
             'connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 10\\r\\n\\r\\nhalf")',
-            "the program's answer to POST /event-invoke is no whole HTTP answer (IncompleteRead: IncompleteRead(4 bytes "
-            "read, 6 more expected))",
+            "the program's answer to POST /event-invoke is no whole HTTP answer (IncompleteRead: ",
             id="half of it",
         ),
         pytest.param("pass", "the program closed the connection of POST /event-invoke without an answer", id="nothing"),

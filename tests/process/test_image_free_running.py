@@ -477,11 +477,12 @@ def test_that_it_is_free_running_is_said_once(deploy_image, tmp_path):
         deploy_image("", command=command)
     deploy_image("", command=command)
 
-    assert [str(warning.message) for warning in told] == [
+    (warning,) = told
+    assert str(warning.message) == (
         f"'python -I app.py {tmp_path}' is no script or module that the interpreter of the tests can run itself: its "
         "instances are free-running, they see real time, and what they wait for takes as long as it takes"
-    ]
-    assert told[0].filename == __file__.replace("test_image_free_running", "conftest")
+    )
+    assert warning.filename == __file__.replace("test_image_free_running", "conftest")
 
 
 def test_without_a_network_of_its_own_it_runs_one_instance_at_a_time(deploy_free, make_runtime):
@@ -500,7 +501,11 @@ def test_without_a_network_of_its_own_it_runs_one_instance_at_a_time(deploy_free
 
 
 def test_no_descriptor_of_the_harness_reaches_it(deploy_free):
-    handle = "def handle(event, request): return sorted(os.readlink(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd') if os.path.exists(f'/proc/self/fd/{n}'))"
+    handle = """
+    def handle(event, request):
+        paths = [f"/proc/self/fd/{name}" for name in os.listdir("/proc/self/fd")]
+        return sorted(os.readlink(path) for path in paths if os.path.lexists(path))
+    """
     event = deploy_free(program(handle)).invoke_async().wait()
 
     kinds = [name.partition(":")[0] for name in event.result]

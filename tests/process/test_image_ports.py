@@ -165,7 +165,7 @@ def test_an_end_of_one_side_is_passed_on(deploy_image, serving):
 
 
 def test_a_server_that_hangs_up_has_hung_up(deploy_image, serving):
-    server = serving(lambda connection: None)
+    server = serving(lambda _: None)
     function = deploy_image(program(ASKS), ports=[server.port])
 
     event = function.invoke_async({"port": server.port}).wait()

@@ -63,7 +63,9 @@ def on_sigterm(signum, frame):
     print("signal", signum, flush=True)
     stopping = True
 """
-RUN_UVICORN = 'if __name__ == "__main__":\n    import uvicorn\n    uvicorn.run(app, host="0.0.0.0", port=9000, loop="asyncio")\n'
+RUN_UVICORN = (
+    'if __name__ == "__main__":\n    import uvicorn\n    uvicorn.run(app, host="0.0.0.0", port=9000, loop="asyncio")\n'
+)
 
 WSGI = """
 import json, signal, time
@@ -160,7 +162,10 @@ SERVERS = {
     "flask by -m": (FLASK, ("python", "-m", "flask", "run", "--host=0.0.0.0", "--port=9000")),
     "flask by its own script": (FLASK, ("flask", "run", "--host", "0.0.0.0", "--port", "9000")),
     "uvicorn by script": (FASTAPI + RUN_UVICORN, RUN),
-    "uvicorn by -m": (FASTAPI, ("python", "-m", "uvicorn", "app:app", "--host=0.0.0.0", "--port=9000", "--loop=asyncio")),
+    "uvicorn by -m": (
+        FASTAPI,
+        ("python", "-m", "uvicorn", "app:app", "--host=0.0.0.0", "--port=9000", "--loop=asyncio"),
+    ),
     "uvicorn by its own script": (FASTAPI, ("uvicorn", "app:app", "--host=0.0.0.0", "--port=9000", "--loop=asyncio")),
 }
 
@@ -290,6 +295,8 @@ def test_uvicorn_with_uvloop_is_told_to_use_another_loop(deploy_image, make_runt
     source = textwrap.dedent(FASTAPI + RUN_UVICORN).replace('loop="asyncio"', 'loop="uvloop"')
     event = deploy_image(source, to=make_runtime(real_timeout=1)).invoke_async()
 
-    with pytest.raises(CannotEndError, match=r"a loop of uvloop cannot be put on simulated time: have the function use "):
+    with pytest.raises(
+        CannotEndError, match=r"a loop of uvloop cannot be put on simulated time: have the function use "
+    ):
         event.wait()
     event.terminate()

@@ -338,12 +338,7 @@ class Books:
                 if self.idle_wait is not None and not self.idle_wait.over:
                     self._grant(self.idle_wait)
             elif kind == wire.OPEN_GATE:
-                if self.gate_wait is not None and not self.gate_wait.over:
-                    self._grant(self.gate_wait)
-                elif self.gateway is not None:
-                    self.gateway.open_gate()
-                    self._look_at_watched()
-                    self._report()
+                self._open_gate()
             elif kind == wire.ARM_GATES:
                 self.gates_changed(json.loads(body))
             elif kind == wire.ASK:
@@ -373,6 +368,14 @@ class Books:
         gateway.begin(invocation)
         self._look_at_watched()
         self._report()
+
+    def _open_gate(self) -> None:
+        if self.gate_wait is not None and not self.gate_wait.over:
+            self._grant(self.gate_wait)
+        elif self.gateway is not None:
+            self.gateway.open_gate()
+            self._look_at_watched()
+            self._report()
 
     def tell_locked(self, data: bytes) -> None:
         """Send a marked frame (``wire.MARKED``): what has been written so far comes before it, the rest after it."""
