@@ -66,7 +66,7 @@ class Gateway:
     def look(self) -> bool:
         """All threads wait: see how far the program is; whether its event has ended with that."""
         if self._invocation is not None and not self._is_listening(self._invocation):
-            return False
+            return self._invocation is None  # it listens where nobody can reach it, and its event has ended
         answer = self._talk.hear()
         if answer is None and self._invocation is None:
             self._await_what_was_said()
