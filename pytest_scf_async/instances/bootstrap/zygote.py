@@ -45,8 +45,8 @@ from . import (  # noqa: E402
     mounts,
     network,
     output,
-    real_loops,
     signal_waits,
+    unsimulated,
 )
 from .door import door  # noqa: E402
 
@@ -230,7 +230,7 @@ def main(connection: int, owner: int, nonce: str, preload: list[str], place: str
     multiplexed.install_in_subprocess()
     children.install()
     network.install()
-    real_loops.install()
+    unsimulated.install()
     for name in ("dateutil", "six"):
         for module in [module for module in sys.modules if module == name or module.startswith(name + ".")]:
             del sys.modules[module]  # a handler's own copy must win
