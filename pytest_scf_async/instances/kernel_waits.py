@@ -34,7 +34,7 @@ _NUMBERS = {
 }  # fmt: skip
 _CALLS = {number: name for name, numbers in _NUMBERS.get(platform.machine(), {}).items() for number in numbers}
 _RESTARTED = {"x86_64": 219, "aarch64": 128}.get(platform.machine())
-"""The call that a wait with a timeout is after its process was stopped and went on; its arguments are what they were."""
+"""The call that a wait with a timeout is after its process was stopped and went on; its arguments are the same."""
 _FUTEX_WAITS = (0x80, 0x89)  # FUTEX_WAIT and FUTEX_WAIT_BITSET, private
 _FUTEX_CLOCK_REALTIME = 0x100
 _FIRST_PAGE = 4096
