@@ -186,6 +186,7 @@ def assert_signal_handled(event: AsyncEvent) -> None:
                 "blocked": "was blocked by the process",
                 "no process": "found no process",
                 "native": "met no Python handler",
+                "unknown": "reached a free-running program, which may have a handler for it",
             }[each.disposition]
             _fail(event, expected, f"{which} {met}", cause=signal_cause(what))
         if each.entered_us is None:

@@ -231,7 +231,7 @@ class ScfRuntime:
         and 30 to listen (446). The other keywords are those of `deploy`; *before_init* needs the simulated clock.
         Raises ``ScfUsageError`` with the value, where it came from, and what is valid.
         """
-        made = image(command, None if cwd is None else os.fspath(cwd), self._lookup, port, ports)
+        made = image(command, None if cwd is None else os.fspath(cwd), self._lookup, port, ports, self._deploy_source)
         if made.why_free_running is not None:
             if before_init is not None:
                 raise ScfUsageError(

@@ -20,6 +20,8 @@ from pathlib import Path
 
 TREE = Path(__file__).resolve().parents[1]
 PACKAGE = "pytest_scf_async"
+EXAMPLES_NEED = ("flask",)
+"""What the programs of examples import themselves."""
 LIMIT = 300.0
 """Real seconds that a command may take."""
 
@@ -89,7 +91,7 @@ def try_in(python: str, wheel: Path, versions: list[str], scratch: Path) -> str:
     """Install *wheel* beside *versions* and run a copy of the examples; what was installed, and pytest's last line."""
     scratch.mkdir()
     inside = clean_environment(python, scratch / "environment")
-    pip(inside, wheel, *versions)
+    pip(inside, wheel, *versions, *EXAMPLES_NEED)
     projects = scratch / "examples"
     shutil.copytree(TREE / "examples", projects, ignore=shutil.ignore_patterns("__pycache__", ".pytest_cache"))
     options = ("-q", "-p", "no:cacheprovider", "-W", "error", "--strict-markers")

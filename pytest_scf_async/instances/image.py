@@ -12,7 +12,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeGuard
 
 from ..errors import ScfUsageError, hidden_from_users
 from .code import Code
@@ -26,6 +26,8 @@ _HARMLESS: Final = frozenset({"-u", "-B", "-s", "-d", "-v", "-q"})
 """Options of the interpreter that change nothing that matters here."""
 _VERSIONED: Final = re.compile(r"python(3(\.\d+)?)?")
 _SHEBANG_BYTES: Final = 256
+_PORT_FORM: Final = "a port is a whole number from 1 to 65535"
+_CWD_IS: Final = "cwd= is the directory in which the program is started"
 
 
 @dataclass(frozen=True)
@@ -39,28 +41,25 @@ class Image:
     """Why it cannot be on the simulated clock; None: it is."""
 
 
-def image(command: object, directory: str | None, lookup: tuple[str, ...], port: object, ports: object) -> Image:
-    """What ``deploy_image(command=, cwd=, port=, ports=)`` means.
+def image(
+    command: object, directory: str | None, lookup: tuple[str, ...], port: object, ports: object, source: str
+) -> Image:
+    """What ``deploy_image(command=, cwd=, port=, ports=)`` of *source* means.
 
-    Raises ``ScfUsageError`` with the value, and what is valid.
+    ``ScfUsageError`` with the value, the source and what is valid.
     """
-    if isinstance(command, (str, bytes)) or not isinstance(command, Sequence):
-        raise ScfUsageError(f"command={command!r} is not valid: it is a list of words, as in {COMMAND_FORM}")
-    words = [os.fspath(word) if isinstance(word, os.PathLike) else word for word in command]
-    if not words or not all(isinstance(word, str) and word and "\0" not in word for word in words):
-        raise ScfUsageError(f"command={command!r} is not valid: it is a list of texts, as in {COMMAND_FORM}")
-    where = _directory(directory, lookup)
-    checked = {"port": _port("port", port)}
-    relayed = _ports(ports)
-    if checked["port"] in relayed:
-        raise ScfUsageError(f"ports={ports!r} has {port!r}, which is the port of the program itself")
-    path = _program(words[0], where)
-    python = _as_python(path, words, where)
+    words = _words(command, source)
+    where = _directory(directory, lookup, source)
+    listens = _port(port, source)
+    relayed = _ports(ports, listens, source)
+    given = f"command={words!r} ({source})"
+    path = _program(words[0], where, given)
+    python = _as_python(path, words, where, given)
     script, module, argv = (None, None, words) if isinstance(python, str) else python
     launch = Launch(
         command=[path, *argv[1:]] if isinstance(python, str) else argv,
         directory=where,
-        port=checked["port"],
+        port=listens,
         ports=relayed,
         script=script,
         module=module,
@@ -70,43 +69,70 @@ def image(command: object, directory: str | None, lookup: tuple[str, ...], port:
     return Image(Code(where, entry, "", "", stem), launch, python if isinstance(python, str) else None)
 
 
-def _directory(given: str | None, lookup: tuple[str, ...]) -> str:
+def _words(command: object, source: str) -> list[str]:
+    words: list[object] = []
+    if isinstance(command, Sequence) and not isinstance(command, (str, bytes)):
+        words = [os.fspath(word) if isinstance(word, os.PathLike) else word for word in command]
+    texts = [word for word in words if isinstance(word, str) and word and "\0" not in word]
+    if not texts or len(texts) != len(words):
+        raise ScfUsageError(
+            f"command={command!r} ({source}) is not valid: it is a list of words, the program first, as in "
+            f"{COMMAND_FORM}"
+        )
+    return texts
+
+
+def _directory(given: str | None, lookup: tuple[str, ...], source: str) -> str:
     if given is None:
         return os.path.abspath(lookup[0])
     candidates = [given] if os.path.isabs(given) else [os.path.join(each, given) for each in lookup]
-    found = existing(candidates, f"cwd={given!r}")
-    if found is None or not os.path.isdir(found):
-        missing = " and no ".join(absolute(candidates))
-        raise ScfUsageError(f"cwd={given!r} is no directory: there is no {missing}")
+    named = f"cwd={given!r} ({source})"
+    found = existing(candidates, named)
+    if found is None:
+        raise ScfUsageError(f"{named} is no directory: there is no {' and no '.join(absolute(candidates))}")
+    if not os.path.isdir(found):
+        raise ScfUsageError(f"{named} is no directory: {found} is a file")
     return found
 
 
-def _port(name: str, value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 65_536:
-        raise ScfUsageError(f"{name}={value!r} is not valid: a port is a whole number from 1 to 65535")
+def _is_port(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65_536
+
+
+def _port(value: object, source: str) -> int:
+    if not _is_port(value):
+        raise ScfUsageError(f"port={value!r} ({source}) is not valid: {_PORT_FORM}")
     return value
 
 
-def _ports(value: object) -> tuple[int, ...]:
+def _ports(value: object, own: int, source: str) -> tuple[int, ...]:
+    named = f"ports={value!r} ({source}) is not valid"
     if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
-        raise ScfUsageError(f"ports={value!r} is not valid: it is a list of the ports of the test's own servers")
-    return tuple(dict.fromkeys(_port("ports", each) for each in value))
+        raise ScfUsageError(f"{named}: it is a list of the ports of the test's own servers, as in ports=[6379]")
+    ports = list(filter(_is_port, value))
+    if len(ports) != len(value):
+        wrong = next(each for each in value if not _is_port(each))
+        raise ScfUsageError(f"{named}: {wrong!r} is no port; {_PORT_FORM}")
+    if own in ports:
+        raise ScfUsageError(f"{named}: {own} is the port on which the image's program listens itself (port={own})")
+    return tuple(dict.fromkeys(ports))
 
 
-def _program(name: str, directory: str) -> str:
+def _program(name: str, directory: str, given: str) -> str:
     """The path of the program *name*: one on the path of the test's own Python, or one in the working directory."""
     if os.sep in name:
         path = os.path.join(directory, name)
         if os.path.isfile(path):
             return path if os.path.isabs(name) else os.path.abspath(path)
-        raise ScfUsageError(f"command[0] is {name!r}, and there is no file {os.path.abspath(path)}")
+        where = "" if os.path.isabs(name) else f"; {_CWD_IS}"
+        raise ScfUsageError(f"{given}: there is no file {os.path.abspath(path)}{where}")
     if _VERSIONED.fullmatch(name) and name in (*_own_names(), "python", "python3"):
         return sys.executable
     beside = os.path.dirname(sys.executable)
     found = shutil.which(name, path=os.pathsep.join([beside, os.environ.get("PATH", os.defpath)]))
     if found is None:
         raise ScfUsageError(
-            f"command[0] is {name!r}, which is neither in {beside} nor on the PATH: install it, or give its path"
+            f"{given}: there is no program {name!r} in {beside} nor on the PATH; install it, or give its path"
         )
     return os.path.abspath(found)
 
@@ -126,7 +152,7 @@ _Python = tuple[str | None, str | None, list[str]]
 """The script, or the module, and ``sys.argv``."""
 
 
-def _as_python(path: str, words: list[str], directory: str) -> _Python | str:
+def _as_python(path: str, words: list[str], directory: str, given: str) -> _Python | str:
     """How the test's own interpreter runs the command; else why it cannot."""
     if not _is_own_python(path):
         interpreter = _interpreter_of(path)
@@ -140,11 +166,11 @@ def _as_python(path: str, words: list[str], directory: str) -> _Python | str:
         return f"{' '.join(words)!r} is no script or module that the interpreter of the tests can run itself"
     if rest[0] == "-m":
         if len(rest) == 1:
-            raise ScfUsageError(f"command={words!r} is not valid: -m takes the name of a module")
+            raise ScfUsageError(f"{given} is not valid: -m takes the name of a module")
         return None, rest[1], rest[1:]
     script = os.path.abspath(os.path.join(directory, rest[0]))
     if not os.path.isfile(script):
-        raise ScfUsageError(f"command={words!r} runs {rest[0]!r}, and there is no file {script}")
+        raise ScfUsageError(f"{given} runs {rest[0]!r}, and there is no file {script}: {_CWD_IS}")
     return script, None, rest
 
 

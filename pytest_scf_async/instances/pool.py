@@ -181,11 +181,11 @@ class Pool:
         code = function.code_to_run()
         before_init = function.configuration.before_init
         launch = None if function.launch is None else function.launch.moved(function.code, code)
+        program = None if launch is None else self._program(launch, function, zygote)
         sandbox = self.sandboxes.make(
             zygote, code, function.configuration, () if launch is None else launch.directories
         )
         environment = self._environment(function, sandbox)
-        program = None if launch is None else self._program(launch, function, zygote)
         hint = {
             "common": None if sandbox.plan is None else sandbox.plan["common"],
             "inodes": [] if sandbox.plan is None else sandbox.plan["inodes"],

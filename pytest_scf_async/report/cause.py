@@ -61,6 +61,8 @@ def likely_cause(event: SeenEvent) -> str | None:
         ),
         437: lambda event: f"the file of the handler {event.function.configuration.handler!r} is not in the code",
         439: _process_exited,
+        445: lambda event: f"the program could not be started: {short_message(event)}",
+        446: short_message,
         443: lambda event: f"the code could not be loaded: {_last_line(event)}",
         450: lambda event: (
             f"init took longer than the init timeout of {event.function.configuration.init_timeout} s"
@@ -187,6 +189,10 @@ _MET = {
     "blocked": "the process has blocked it (pthread_sigmask)",
     "no process": "the event's instance had no process yet",
     "native": "code outside Python caught it (faulthandler.register, say), and no Python handler was installed",
+    "unknown": (
+        "what a free-running program does with it cannot be seen: have its handler write a line, and use assert_logged(), "
+        "assert_finished() or assert_stopped_within()"
+    ),
 }
 
 
@@ -233,9 +239,21 @@ def _process_exited(event: SeenEvent) -> str:
 
 
 _ENDED = "the process ended: "
+SHOWN_ANSWER = 200
+"""Characters of an image's answer."""
+
+
+def _answered(event: SeenEvent) -> str | None:
+    """What the program of an image answered, or that it did not; None where a handler of Python raised."""
+    first = str(event.error.get("stackTrace", "")).partition("\n")[0]
+    is_ours = first.startswith(("POST /event-invoke was answered", "the program closed", "the program's answer"))
+    return first[:SHOWN_ANSWER] if is_ours else None
 
 
 def _raised(event: SeenEvent) -> str:
+    answered = _answered(event)
+    if answered is not None:
+        return answered
     if _fact(event) == Fact.RESULT_NOT_JSON.value and "coroutine" in _last_line(event):
         return "the handler is an `async def`: calling it only makes a coroutine, and the platform does not await it"
     if _fact(event) == Fact.RESULT_NOT_JSON.value:

@@ -27,6 +27,7 @@ _NORMAL: Final = (
     (re.compile(r"\bpid \d+"), "pid PID"),
     (re.compile(r"the child process \d+"), "the child process PID"),
     (re.compile(r"\b127\.0\.0\.1:\d+"), "127.0.0.1:PORT"),
+    (re.compile(r"\bport=\d{4,5}\b"), "port=PORT"),
     (re.compile(r"\b0x[0-9a-f]{6,}"), "0xADDRESS"),
     (re.compile(r"MemUsage: ?\d+(\.\d+)?MB"), "MemUsage: N MB"),
     (re.compile(r"used more memory \(\d+(\.\d+)? MB"), "used more memory (N MB"),
@@ -39,6 +40,14 @@ _NORMAL: Final = (
     (re.compile(r"^(E? *)[ ~^]*[~^]{2,}[ ~^]*$\n", re.MULTILINE), ""),  # Python 3.11 and newer underline
     (re.compile(r"[ \t]+$", re.MULTILINE), ""),
     (re.compile(r"^(_ )+_*$", re.MULTILINE), "- - -"),
+)
+
+# Where simulated time goes at the rate of the real one.
+_REAL_TIMES: Final = (
+    (re.compile(r"^E +\+[0-9.]+ s ", re.MULTILINE), "E       +N s "),
+    (re.compile(r"\b[0-9.]+ s after"), "N s after"),
+    (re.compile(r"\b\d+ms\b"), "Nms"),
+    (re.compile(r"(T00:00:)\d\d\.\d+"), r"\1NN"),
 )
 
 Catalogue = Callable[..., str]
@@ -59,7 +68,9 @@ def catalogue(request: pytest.FixtureRequest, project: pytest.Pytester, monkeypa
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.delitem(sys.modules, "test_export", raising=False)  # that of an example, when all is run together
 
-    def look(*options: str, test: str, handler: str = "", files: dict[str, str] | None = None) -> str:
+    def look(
+        *options: str, test: str, handler: str = "", files: dict[str, str] | None = None, real_time: bool = False
+    ) -> str:
         sources = {f"handlers/{stem}": source for stem, source in {"export.py": handler}.items() if source}
         for path, source in {**sources, **(files or {}), "test_export.py": test}.items():
             file = project.path / path
@@ -73,6 +84,8 @@ def catalogue(request: pytest.FixtureRequest, project: pytest.Pytester, monkeypa
                 parts.append(f"## {report.nodeid}: {phase}\n\n{report.longreprtext}")
         assert parts, "the test of this entry of the catalogue has to fail, and passed"
         text = normal("\n\n".join(parts), project.path)
+        for pattern, instead in _REAL_TIMES if real_time else ():
+            text = pattern.sub(instead, text)
         ours = re.search(r"^\S*pytest_scf_async/\S+:\d+: .*", text, re.MULTILINE)
         assert ours is None, f"a frame of ours is shown:\n{text}"
         _compare(TEXTS / f"{name}.txt", text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 
 LISTENS = """
@@ -29,6 +30,13 @@ def test_export(async_event):
     async_event.wait()
     {check}
 """
+
+
+def free_port() -> int:
+    """A port for a free-running program: without namespaces it shares the machine's."""
+    with socket.socket() as any_socket:
+        any_socket.bind(("127.0.0.1", 0))
+        return int(any_socket.getsockname()[1])
 
 
 def terminated(check: str) -> str:
@@ -216,3 +224,81 @@ def test_sigterm_caught_by_no_python_handler(catalogue: Callable[..., str]) -> N
             time.sleep(60)
     """
     catalogue(handler=handler, test=terminated("assert_signal_handled(async_event)"))
+
+
+def test_sigterm_in_a_free_running_image(catalogue: Callable[..., str]) -> None:
+    program = """
+        import os, signal, threading, time
+        from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+        stopping = threading.Event()
+        signal.signal(signal.SIGTERM, lambda signum, frame: stopping.set())
+
+        class Platform(BaseHTTPRequestHandler):
+            def do_POST(self):
+                os.write(1, b"working\\n")
+                stopping.wait()
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(b"1")
+
+            def log_message(self, *args):
+                pass
+
+        ThreadingHTTPServer(("0.0.0.0", PORT), Platform).serve_forever()
+    """
+    test = """
+        import warnings
+        from pytest_scf_async import *
+
+        def test_export(scf_runtime):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ScfAsyncWarning)
+                function = scf_runtime.deploy_image(["python", "-I", "handlers/export.py"], port=PORT, name="export")
+            async_event = function.invoke_async()
+            async_event.wait_for_log("working")
+            async_event.terminate(grace_shutdown=True)
+            async_event.wait()
+            assert_signal_handled(async_event)
+    """
+    port = str(free_port())
+    catalogue(handler=program.replace("PORT", port), test=test.replace("PORT", port), real_time=True)
+
+
+def test_image_that_answers_an_error(catalogue: Callable[..., str]) -> None:
+    program = """
+        from http.server import BaseHTTPRequestHandler, HTTPServer
+
+        class Platform(BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.send_error(500, explain="no such table")
+
+            def log_message(self, *args):
+                pass
+
+        HTTPServer(("0.0.0.0", 9000), Platform).serve_forever()
+    """
+    test = """
+        from pytest_scf_async import assert_finished
+
+        def test_export(scf_runtime):
+            async_event = scf_runtime.deploy_image(["python", "handlers/export.py"]).invoke_async()
+            assert_finished(async_event.wait())
+    """
+    catalogue(handler=program, test=test)
+
+
+def test_image_on_127_0_0_1(catalogue: Callable[..., str]) -> None:
+    program = """
+        from http.server import BaseHTTPRequestHandler, HTTPServer
+
+        HTTPServer(("127.0.0.1", 9000), BaseHTTPRequestHandler).serve_forever()
+    """
+    test = """
+        from pytest_scf_async import assert_finished
+
+        def test_export(scf_runtime):
+            async_event = scf_runtime.deploy_image(["python", "handlers/export.py"]).invoke_async()
+            assert_finished(async_event.wait())
+    """
+    catalogue(handler=program, test=test)

@@ -73,6 +73,12 @@ def test_the_keywords_of_deploy() -> None:
     ]
 
 
+def test_the_keywords_of_deploy_image() -> None:
+    assert names("Keywords of `deploy_image`") == [
+        name for name in inspect.signature(ScfRuntime.deploy_image).parameters if name != "self"
+    ]
+
+
 @pytest.mark.parametrize("of", [ScfRuntime, Function, AsyncEvent, SimulatedClock])
 def test_the_members(of: type) -> None:
     assert set(names(f"`{of.__name__}`")) == members(of, OF_THE_RUNTIME)

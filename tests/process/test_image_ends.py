@@ -57,7 +57,7 @@ def test_an_answer_that_is_not_2xx_is_an_error_of_user_code(deploy_image, status
     event = function.invoke_async().wait()
 
     assert_end(event, "FAILED", 430, log=[*COLD, "ERROR 430", *FAILED_AT_ONCE])
-    trace = f"HTTP {status} {reason} from POST /event-invoke: no such row"
+    trace = f"POST /event-invoke was answered with HTTP {status} {reason}: no such row"
     assert_body(event, errorCode=1, errorMessage="user code exception caught", stackTrace=trace)
     assert_reclaimed_for_good(event, "raised")
 

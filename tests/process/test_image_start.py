@@ -88,7 +88,7 @@ def test_a_program_may_listen_on_all_addresses_in_either_family(deploy_image, fa
     assert event.result == 1
 
 
-def test_a_program_on_ipv6_loopback_only_is_never_reached(deploy_image):
+def test_a_program_on_ipv6_loopback_only_is_told_so(deploy_image):
     server = f"""
     import socket
     class Server(HTTPServer):
@@ -97,7 +97,7 @@ def test_a_program_on_ipv6_loopback_only_is_never_reached(deploy_image):
     """
     event = deploy_image(program(server, server="Server", address="::1")).invoke_async().wait()
 
-    assert event.status_code == 446
+    assert (event.status_code, event.error["errorMessage"]) == (446, only("[::1]"))
 
 
 def test_a_program_listens_on_the_port_that_was_given(deploy_image):

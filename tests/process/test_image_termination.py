@@ -132,7 +132,7 @@ def test_a_listener_that_raises_in_the_work_is_what_the_server_makes_of_it(deplo
     event.wait()
 
     assert (event.status, event.status_code) == ("FAILED", 430)
-    assert event.error["stackTrace"] == "HTTP 503 Service Unavailable from POST /event-invoke: stopped"
+    assert event.error["stackTrace"] == "POST /event-invoke was answered with HTTP 503 Service Unavailable: stopped"
     assert event.duration == timedelta(0)
 
 
@@ -234,7 +234,7 @@ def test_the_next_event_meets_the_flag_that_the_last_one_left(deploy_image):
 
 @pytest.mark.repeat
 def test_a_signal_at_a_line_of_the_work(deploy_image):
-    event = deploy_image(program(LISTENER, server="ThreadingHTTPServer")).invoke_async()
+    event = deploy_image(program(LISTENER, server="ThreadingHTTPServer"), timeout=30).invoke_async()
     event.run_to("handle#1")
 
     event.terminate(grace_shutdown=True)

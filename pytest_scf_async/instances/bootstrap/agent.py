@@ -36,7 +36,7 @@ class Talk(Protocol):
 
     def descriptors(self) -> dict[int, int]: ...
     def is_ready(self) -> bool: ...
-    def only_localhost(self) -> bool: ...
+    def only_host(self) -> str: ...
     def ask(self, invocation: wire.JsonObject) -> bool: ...
     def hear(self) -> wire.JsonObject | None: ...
 
@@ -100,15 +100,12 @@ class Agent:
             self._ready = self._talk.is_ready()
             if self._ready:
                 self._initialised(None, "")
-            elif self._talk.only_localhost():
-                port = self._program["port"]
+            elif host := self._talk.only_host():
+                from .event_invoke import only_localhost  # noqa: PLC0415
+
                 self._ready = True
                 self._waiting = None
-                self._initialised(
-                    "PORT_NOT_BOUND",
-                    f"the program listens on 127.0.0.1:{port} only, where the platform cannot reach it: it has to "
-                    f"listen on 0.0.0.0:{port} (document 56051)",
-                )
+                self._initialised("PORT_NOT_BOUND", only_localhost(host, self._program["port"]))
         if self._ready and self._waiting is not None:
             invocation, self._waiting = self._waiting, None
             self._asked = self._talk.ask(invocation)

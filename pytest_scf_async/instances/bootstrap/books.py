@@ -33,6 +33,7 @@ class Gateway(Protocol):
 
     def begin(self, invocation: wire.JsonObject) -> None: ...
     def look(self) -> bool: ...
+    def open_gate(self) -> None: ...
 
 
 class Books:
@@ -339,6 +340,10 @@ class Books:
             elif kind == wire.OPEN_GATE:
                 if self.gate_wait is not None and not self.gate_wait.over:
                     self._grant(self.gate_wait)
+                elif self.gateway is not None:
+                    self.gateway.open_gate()
+                    self._look_at_watched()
+                    self._report()
             elif kind == wire.ARM_GATES:
                 self.gates_changed(json.loads(body))
             elif kind == wire.ASK:

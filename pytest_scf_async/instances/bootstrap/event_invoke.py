@@ -73,19 +73,31 @@ class EventInvoke:
                 self._client_port += 1
         return self._connection is not None
 
-    def only_localhost(self) -> bool:
-        """Whether it listens where nobody but itself can reach it."""
-        before, found = self.client, self._connect((LOCALHOST, self.address[1]))
-        self.client = before
-        if found is not None:
-            found.close()
-        return found is not None
+    def only_host(self) -> str:
+        """The host on which it listens where nobody but itself can reach it; empty where it does not."""
+        client = self.client
+        try:
+            for family, host in ((socket.AF_INET, LOCALHOST), (socket.AF_INET6, "::1")):
+                found = self._connect((host, self.address[1]), family=family)
+                if found is not None:
+                    found.close()
+                    return "" if self.is_ready() else host  # it may have begun to listen after the last look
+        finally:
+            if self._connection is None:
+                self.client = client
+        return ""
 
-    def _connect(self, address: tuple[str, int], client_port: int = 0) -> _socket.socket | None:
-        made = _socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    def _connect(
+        self, address: tuple[str, int], client_port: int = 0, family: int = socket.AF_INET
+    ) -> _socket.socket | None:
+        try:
+            made = _socket.socket(family, socket.SOCK_STREAM)
+        except OSError:
+            return None  # a machine without that family
         try:
             made.setblocking(False)
-            _bind(made, client_port)
+            if family == socket.AF_INET:
+                _bind(made, client_port)
             error = made.connect_ex(address)
             if error == errno.EINPROGRESS:
                 poller = real_poll()
@@ -184,6 +196,15 @@ class EventInvoke:
         return self._eof or len(self._heard) > before
 
 
+def only_localhost(host: str, port: int) -> str:
+    """What is told of a program that listens on *host* only."""
+    shown = f"[{host}]" if ":" in host else host
+    return (
+        f"the program listens on {shown}:{port} only, where the platform cannot reach it: it has to listen on "
+        f"0.0.0.0:{port} (document 56051)"
+    )
+
+
 def _bind(made: _socket.socket, client_port: int) -> None:
     if client_port:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -272,7 +293,10 @@ def _result_of(data: bytes) -> wire.JsonObject:
     text = body.decode("utf-8", "replace")
     if not 200 <= response.status < 300:
         shown = text if len(text) <= SHOWN_BYTES else f"{text[:SHOWN_BYTES]}… ({len(text):,} characters)"
-        return {"fact": "RAISED", "trace": f"HTTP {response.status} {response.reason} from POST {PATH}: {shown}"}
+        return {
+            "fact": "RAISED",
+            "trace": f"POST {PATH} was answered with HTTP {response.status} {response.reason}: {shown}",
+        }
     if len(body) > RESULT_LIMIT:
         return {"fact": "RESULT_TOO_LARGE", "bytes": len(body)}
     return {"fact": "RETURNED", "text": _as_json(text)}

@@ -18,18 +18,14 @@ from types import ModuleType
 from typing import Any
 
 from .. import wire
-from . import children, idle, loading, members, multiplexed
+from . import children, idle, loading, members, multiplexed, signals
 from .door import door
-from .event_invoke import CLIENT, LOCALHOST, EventInvoke
+from .event_invoke import CLIENT, LOCALHOST, EventInvoke, only_localhost
 from .waits import Watch, real_poll
 
 CLIENT_PORT = 50_000
 """The port that the first event comes from; programs write it to their logs, which are the same in every run."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-ONLY_LOCALHOST = (
-    "the program listens on {host}:{port} only, where the platform cannot reach it: it has to listen on 0.0.0.0:{port} "
-    "(document 56051)"
-)
 
 
 def is_platform(address: Any) -> bool:
@@ -44,11 +40,24 @@ class Gateway:
         self._talk = talk
         self._invocation: wire.JsonObject | None = invocation
         """The first event, until the program listens."""
+        self._next: wire.JsonObject | None = None
+        """A later event, which stands at a gate."""
         self._end: tuple[int, int] | None = None
         """The program's end of the connection, once it has accepted that: the descriptor and its inode."""
 
     def begin(self, invocation: wire.JsonObject) -> None:
-        """The next event on the warm instance."""
+        """The next event on the warm instance; it stands at a gate first that waits for a listener which is there."""
+        self._next = invocation
+        gate = signals.take_gate_of_listener()
+        if gate is None:
+            self.open_gate()
+        else:
+            door.send_locked(wire.json_frame(wire.GATED, {"id": gate["id"], "main": False}))
+
+    def open_gate(self) -> None:
+        invocation, self._next = self._next, None
+        if invocation is None:
+            return
         if self._talk.ask(invocation):
             self._has_asked()
         else:
@@ -74,19 +83,17 @@ class Gateway:
         door.send_locked(wire.json_frame(wire.RESULT, {**answer, "rss": peak_rss()}))
 
     def _is_listening(self, invocation: wire.JsonObject) -> bool:
-        ready, fact, why = self._talk.is_ready(), None, ""
-        if not ready:
-            host = bound_to if bound_to in _LOOPBACK else LOCALHOST if self._talk.only_localhost() else None
-            if host is None:
-                return False
-            fact, why = "PORT_NOT_BOUND", ONLY_LOCALHOST.format(host=host, port=self._talk.shown_port)
-        elif bound_to in _LOOPBACK:
-            fact, why = "PORT_NOT_BOUND", ONLY_LOCALHOST.format(host=bound_to, port=self._talk.shown_port)
+        ready = self._talk.is_ready()
+        only = bound_to if bound_to in _LOOPBACK else "" if ready else self._talk.only_host()
+        if not ready and not only:
+            return False
         self._invocation = None
-        if fact is not None:
+        fact, why = None, ""
+        if only:
+            fact, why = "PORT_NOT_BOUND", only_localhost(only, self._talk.shown_port)
             door.end_event()
         door.tell_locked(wire.json_frame(wire.INIT_DONE, {"fact": fact, "trace": why, "rss": peak_rss()}))
-        if fact is not None:
+        if only:
             return False
         self._talk.ask(invocation)
         self._has_asked()
@@ -219,6 +226,7 @@ def _put_another_port_underneath(port: int, talk: EventInvoke) -> None:
     real_bind, real_name = socket.socket.bind, socket.socket.getsockname
     underneath: dict[tuple[int, int], tuple[Any, ...]] = {}
     """By family and real port: what the program believes it has bound."""
+    talk.address = LOCALHOST, 0  # nothing: who has the port on this machine is not this program
 
     def bind(self: Any, address: Any, /) -> None:
         global bound_to
@@ -226,12 +234,18 @@ def _put_another_port_underneath(port: int, talk: EventInvoke) -> None:
         if not (door.active and internet and isinstance(address, tuple) and address[1:2] == (port,)):
             real_bind(self, address)
             return
-        local = "127.0.0.1" if self.family == socket.AF_INET else "::1"
-        real_bind(self, (local, talk.address[1] if underneath else 0))
+        local = LOCALHOST
+        if self.family == socket.AF_INET6:
+            both = address[0] in ("", "::") and not self.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+            local = f"::ffff:{LOCALHOST}" if both else "::1"
+        reached = local != "::1"
+        real_bind(self, (local, talk.address[1] if underneath and reached else 0))
         name = real_name(self)
         underneath[self.family, name[1]] = (*address, *name[2:])[: len(name)]
-        talk.address = local, name[1]
-        bound_to = str(address[0])
+        if reached:
+            talk.address = LOCALHOST, name[1]
+        if reached or address[0] == "::1":
+            bound_to = str(address[0])
 
     def getsockname(self: Any) -> Any:
         name = real_name(self)

@@ -112,9 +112,17 @@ def set_gates(descriptions: list[wire.JsonObject]) -> None:
 
 def stand_if_listening() -> None:
     """Stand at a gate that waits for a handler which is installed by now."""
-    for gate in [gate for gate in _gates if _listens(gate["signum"])]:
-        _gates.remove(gate)
+    while (gate := take_gate_of_listener()) is not None:
         door.gate({"id": gate["id"], "at": "listening"})
+
+
+def take_gate_of_listener() -> wire.JsonObject | None:
+    """A gate that waits for a handler which is installed by now, and waits no more."""
+    for gate in _gates:
+        if _listens(gate["signum"]):
+            _gates.remove(gate)
+            return gate
+    return None
 
 
 def fake_getsignal(signalnum: Any) -> Any:
