@@ -67,9 +67,9 @@ class GoTalk:
         """What to poll, and for which events, then to call `is_ready` or `hear`; none once the talk is over."""
         return {} if self._broken is not None else {self._output: select.POLLIN}
 
-    def only_localhost(self) -> bool:
-        """The library listens on all addresses, and nobody asks for more."""
-        return False
+    def only_host(self) -> str:
+        """The library listens on all addresses."""
+        return ""
 
     def is_ready(self) -> bool:
         """Whether the function has answered a ping, ever."""
