@@ -134,7 +134,7 @@ class Zygote:
         if "debugger" in hint:
             debugger.install()
         if "program" in hint:
-            from . import agent, event_invoke, image  # noqa: F401, PLC0415
+            _import_what_programs_need()
         if "coverage" in hint:
             import coverage.sqldata  # noqa: F401, PLC0415  (instances of a session that is measured need it)
 
@@ -196,6 +196,20 @@ class Zygote:
             self.connection.sendmsg([packet, text.encode()] if text else [packet], ancillary)
         except (BrokenPipeError, ConnectionResetError):
             self.end()
+
+
+def _import_what_programs_need() -> None:
+    """Once for all instances; no handler finds what came along of the standard library imported before it asks.
+
+    A module of its own may have the name of one of these: ``email.py``, say.
+    """
+    before = set(sys.modules)
+    from . import agent, event_invoke, image  # noqa: F401, PLC0415
+
+    package = __name__.partition(".")[0]
+    for name in set(sys.modules) - before:
+        if name.partition(".")[0] != package:
+            del sys.modules[name]
 
 
 def _import_all(modules: list[str]) -> str:
