@@ -10,6 +10,7 @@ import asyncio.base_events
 import os
 import queue
 import selectors
+import signal
 import sys
 import threading
 import time
@@ -340,6 +341,49 @@ def _fake_select(self: selectors.EpollSelector, timeout: float | None = None) ->
 @contextmanager
 def patched(lockstep: Lockstep) -> Iterator[None]:
     """This process is on the clock of *lockstep*; see ``SimulatedClock.patched``."""
+    process: _TestProcess | None = None
+    try:
+        with ExitStack() as undisturbed:
+            _hold_signals_off(undisturbed)
+            process = _enter(lockstep)
+        yield
+    finally:
+        if process is not None:
+            with ExitStack() as undisturbed:
+                try:
+                    _hold_signals_off(undisturbed)  # raises what a handler raises that has just been called
+                finally:
+                    _leave(process)
+    if process.frozen_inside:
+        raise ScfUsageError("patched(): a freeze_time that began inside it was still on; stop it before leaving")
+
+
+def _hold_signals_off(undo: ExitStack) -> None:
+    """Until *undo* is closed: what a handler raises, as that of pytest-timeout does, would stop a switch half way.
+
+    Not by the thread's mask: the kernel would give the signal to another thread, and Python call the handler here.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return  # no handler is called here
+    came: list[int] = []
+    known = ((signum, signal.getsignal(signum)) for signum in signal.valid_signals())
+    handlers: dict[int, Any] = {int(signum): handler for signum, handler in known if callable(handler)}
+
+    def call_handlers() -> None:
+        if came:
+            signum = came.pop(0)
+            try:
+                handlers[signum](signum, sys._getframe())
+            finally:
+                call_handlers()
+
+    undo.callback(call_handlers)
+    for signum, handler in handlers.items():
+        undo.callback(signal.signal, signum, handler)
+        signal.signal(signum, lambda number, _frame: came.append(number))
+
+
+def _enter(lockstep: Lockstep) -> _TestProcess:
     with _switching:
         if _active is not None and _active.lockstep is not lockstep:
             raise ScfUsageError(
@@ -348,15 +392,14 @@ def patched(lockstep: Lockstep) -> Iterator[None]:
             )
         process = _begin(lockstep) if _active is None else _active
         process.depth += 1
-    try:
-        yield
-    finally:
-        with _switching:
-            process.depth -= 1
-            if process.depth == 0:
-                process.end()
-    if process.frozen_inside:
-        raise ScfUsageError("patched(): a freeze_time that began inside it was still on; stop it before leaving")
+        return process
+
+
+def _leave(process: _TestProcess) -> None:
+    with _switching:
+        process.depth -= 1
+        if process.depth == 0:
+            process.end()
 
 
 def _begin(lockstep: Lockstep) -> _TestProcess:

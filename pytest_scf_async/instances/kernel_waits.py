@@ -36,6 +36,12 @@ _NUMBERS = {
 _CALLS = {number: name for name, numbers in _NUMBERS.get(platform.machine(), {}).items() for number in numbers}
 _SLEEPS = {"nanosleep": "nanosleep", "clock_nanosleep": "clock_nanosleep", "select without descriptors": "select"}
 """The call, by the name that it has here."""
+_RESTARTED = {"x86_64": 219, "aarch64": 128}.get(platform.machine())
+"""The call that a wait with a timeout is after its process was stopped and went on; its arguments are the same."""
+_FUTEX_WAITS = (0x80, 0x89)  # FUTEX_WAIT and FUTEX_WAIT_BITSET, private
+_FUTEX_CLOCK_REALTIME = 0x100
+_FIRST_PAGE = 4096
+"""No address is below, and no clock's number above."""
 _WITHOUT_DESCRIPTOR = {
     "nanosleep": "nanosleep(), a sleep of code in C in real time",
     "clock_nanosleep": "clock_nanosleep(), a sleep of code in C in real time",
@@ -80,7 +86,7 @@ def _wait_of(pid: int, task: str) -> KernelWait | None:
     if len(fields) < 3 or fields[0] == b"-1":  # "running"
         return None
     number, first, second = int(fields[0]), int(fields[1], 16), int(fields[2], 16)
-    name = _CALLS.get(number)
+    name = _restarted(first, second) if number == _RESTARTED else _CALLS.get(number)
     if name is None:
         return KernelWait(f"the system call {number}")
     if name == "select" and first == 0:  # as time.sleep() of Python 3.10 does it
@@ -94,6 +100,15 @@ def _wait_of(pid: int, task: str) -> KernelWait | None:
     if name == "epoll":
         return _on(pid, "epoll()", _registered(pid, first))
     return _on(pid, f"{name}()", [first & 0xFFFFFFFF])
+
+
+def _restarted(first: int, second: int) -> str:
+    """Which call goes on as ``restart_syscall``: ``poll``, a futex, ``nanosleep`` or ``clock_nanosleep``."""
+    if first < _FIRST_PAGE:
+        return "clock_nanosleep"
+    if second & ~_FUTEX_CLOCK_REALTIME in _FUTEX_WAITS:
+        return "lock"
+    return "poll" if 0 < second < _FIRST_PAGE else "nanosleep"
 
 
 def _child(number: int, first: int, second: int) -> str:

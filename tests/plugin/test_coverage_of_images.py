@@ -56,7 +56,7 @@ OTHER_ENDS = {
     "is deaf": ("sleeps", "event.settle(); event.terminate(grace_shutdown=True); event.wait(); event.status", {15}),
     "is left to the harness": ("sleeps", "event.settle()", {15}),
     "goes on from a line": ("sleeps", "event.run_to('app.py:16'); event.wait()", {15, 16}),
-    "comes to a warm instance": ("returns", "event.wait(); function.invoke_async({'kind': 'raises'}).wait().status", {7, 9}),
+    "is the first of two": ("returns", "event.wait(); function.invoke_async({'kind': 'raises'}).wait().status", {7, 9}),
 }
 ALL = {kind: (kind, *step) for kind, step in STEPS.items()} | OTHER_ENDS
 

@@ -486,6 +486,7 @@ while True:
 """
 
 
+@pytest.mark.repeat
 @pytest.mark.parametrize(("how", "code"), [("kill", -9), ("terminate", 3), ("os.kill", 3)])
 @pytest.mark.parametrize("where", ["loop", "polls"])
 def test_a_program_in_the_background_that_the_handler_ends_holds_the_clock_until_it_has(

@@ -17,7 +17,8 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta, timezone
 from time import sleep as sleep_by_name
 from time import time as time_by_name
@@ -29,6 +30,7 @@ from freezegun import api
 from process_support import LONG, START, grow_impatient
 
 from pytest_scf_async import CannotEndError, ScfUsageError, SimulatedClock
+from pytest_scf_async.instances.bootstrap import freezing
 from pytest_scf_async.realtime import REAL
 from pytest_scf_async.runtime import ScfRuntime
 
@@ -321,26 +323,62 @@ def test_a_fork_of_the_test_has_real_time(runtime: ScfRuntime) -> None:
     assert runtime.clock.now == START
 
 
-def test_an_exception_of_a_signal_handler_ends_a_sleep(deploy: Deploy, runtime: ScfRuntime) -> None:
-    """As pytest-timeout's, and Ctrl-C."""
-    deploy(HELD).invoke_async().settle()
-
+@contextmanager
+def interrupted_by(signum: int) -> Iterator[None]:
     def interrupt(signum: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    def sleep_and_be_interrupted() -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
-        time.sleep(5)
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    state_before = state()
+    before = signal.signal(signum, interrupt)
     try:
-        with pytest.raises(KeyboardInterrupt), runtime.clock.patched():
-            sleep_and_be_interrupted()
+        yield
     finally:
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signum, before)
+
+
+@pytest.mark.parametrize("when", ["entering", "leaving"])
+def test_an_exception_of_a_signal_handler_in_the_midst_of_a_switch(
+    runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    of, name = (freezing, "_push") if when == "entering" else (api._freeze_time, "stop")
+    real = getattr(of, name)
+
+    def send(*arguments: object) -> None:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        real(*arguments)
+
+    monkeypatch.setattr(of, name, send)
+    body = []
+    state_before = state()
+    handlers_before = [signal.getsignal(signum) for signum in signal.valid_signals()]
+    with interrupted_by(signal.SIGUSR1), pytest.raises(KeyboardInterrupt), runtime.clock.patched():
+        body.append(time.time())
     assert state() == state_before
-    assert runtime.clock.now == START
+    assert body == ([START.timestamp()] if when == "leaving" else [])
+    assert [signal.getsignal(signum) for signum in signal.valid_signals()] == handlers_before
+    monkeypatch.undo()
+    with runtime.clock.patched():
+        time.sleep(5)
+    assert runtime.clock.now == START + seconds(5)
+
+
+def test_an_exception_of_a_signal_handler_ends_a_sleep(deploy: Deploy, runtime: ScfRuntime) -> None:
+    """As pytest-timeout's, and Ctrl-C."""
+    event = deploy(
+        """
+        import os, signal, time
+
+        def main_handler(event, context):
+            time.sleep(1)
+            os.kill(event, signal.SIGUSR1)
+            os.read(os.pipe()[0], 1)
+        """
+    ).invoke_async(os.getpid())
+    event.settle()
+    state_before = state()
+    with interrupted_by(signal.SIGUSR1), pytest.raises(KeyboardInterrupt), runtime.clock.patched():
+        time.sleep(5)
+    assert state() == state_before
+    assert runtime.clock.now == START + seconds(1)
     assert runtime.clock.next_due_us() is not None  # the timeout of the event, and nothing of the sleep
     assert runtime._lockstep.under_way == {}
 

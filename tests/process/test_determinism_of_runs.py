@@ -97,9 +97,9 @@ def differences(one: list[Any], other: list[Any]) -> list[tuple[Any, Any]]:
     return found or ([("lengths", len(one), len(other))] if len(one) != len(other) else [])
 
 
-def test_ten_runs_of_a_complicated_scenario_are_the_same(deploy, make_runtime, tmp_path) -> None:
+def test_twenty_runs_of_a_complicated_scenario_are_the_same(deploy, make_runtime, tmp_path) -> None:
     first = None
-    for _ in range(10):
+    for _ in range(20):
         with ScfRuntime(start=START, seed="the same") as runtime:
             trace = scenario(runtime, lambda source, to, name, timeout: _deploy(to, tmp_path, source, name, timeout))
         first = first or trace

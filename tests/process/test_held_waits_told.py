@@ -7,7 +7,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from process_support import grow_impatient
+from process_support import eventually, grow_impatient, state_of
 
 from pytest_scf_async import CannotEndError
 
@@ -143,6 +143,30 @@ def main_handler(event, context):
     pattern = rf"  thread '{name}' is in {expected.replace('PORT', str(port))}, most recent call first:"
     (line,) = [line for line in text.splitlines() if f"thread '{name}'" in line]
     assert re.fullmatch(pattern, line), text
+
+
+def test_a_wait_of_an_instance_that_was_stopped_meanwhile_is_called_by_its_name(deploy, runtime, server) -> None:
+    host, port = server.getsockname()
+    event = deploy(
+        IMPORTS
+        + """
+def waits(address):
+    connection = socket.create_connection(address)
+    connection.settimeout(1000)
+    connection.recv(1)
+
+def main_handler(event, context):
+    second = threading.Thread(target=waits, args=[tuple(event)], name="second")
+    second.start()
+    second.join()
+""",
+    ).invoke_async([host, port])
+    event.settle()
+    assert eventually(lambda: state_of(event.instance.pid) == "T")  # as it is while a test does something else
+    grow_impatient(runtime, 0.2)
+
+    with pytest.raises(CannotEndError, match=rf"'second' is in poll\(\) on a connection to 127\.0\.0\.1:{port}, most"):
+        event.wait()
 
 
 def test_an_epoll_names_what_it_waits_for(told, server) -> None:

@@ -151,6 +151,7 @@ def test_a_preloaded_module_and_before_init_keep_simulated_functions(
     close_shared_zygote()
 
 
+@pytest.mark.repeat
 def test_threads_wait_on_simulated_time_for_a_module_that_one_of_them_imports(deploy, tmp_path) -> None:
     (tmp_path / "connected.py").write_text("import time\ntime.sleep(5)\nready = time.time()\n")
     event = deploy(

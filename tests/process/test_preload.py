@@ -70,3 +70,20 @@ def test_a_module_that_cannot_be_preloaded(deploy, make_runtime, module, why, sa
     with pytest.raises(ScfUsageError) as refused:
         function.run()
     assert str(refused.value) == f"preload (ScfSettings(...)): {module!r} {why}"
+
+
+def test_what_images_need_is_in_no_handlers_way(deploy, runtime, tmp_path):
+    (tmp_path / "app.py").write_text(
+        "import http.server\n"
+        "class Answers(http.server.BaseHTTPRequestHandler):\n"
+        "    def do_POST(self):\n"
+        "        self.send_response(200)\n"
+        "        self.end_headers()\n"
+        "        self.wfile.write(b'answered')\n"
+        "http.server.HTTPServer(('0.0.0.0', 9000), Answers).serve_forever()\n"
+    )
+    assert runtime.deploy_image(["python", "app.py"], cwd=tmp_path).run() == "answered"
+    function = deploy("from email import send\ndef main_handler(event, context): return send()")
+    (tmp_path / "code1" / "email.py").write_text("def send(): return 'sent'\n")
+
+    assert function.run() == "sent"

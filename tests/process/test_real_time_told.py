@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from pytest_scf_async import CannotEndError
@@ -28,6 +30,7 @@ def notes(event) -> list[str]:
     return [entry.text for entry in event._event.timeline if entry.kind == "instance" and "simulated" in entry.text]
 
 
+@pytest.mark.repeat
 def test_a_sleep_of_code_in_c_is_in_the_timeline_once(deploy) -> None:
     listens = "import signal\nsignal.signal(signal.SIGTERM, lambda *_: print('interrupted'))\n"
     event = deploy(listens + CLOCK_NANOSLEEP.replace("    return", "    sleep_in_c(event)\n    return")).invoke_async(
@@ -77,6 +80,7 @@ def test_a_fake_by_before_init_puts_such_a_sleep_on_simulated_time(deploy, tmp_p
     assert notes(event) == []
 
 
+@pytest.mark.repeat
 def test_the_sleeps_between_two_looks_of_a_child_s_end_are_none_of_code_in_c(deploy, make_runtime) -> None:
     event = deploy(
         """
@@ -94,6 +98,28 @@ def test_the_sleeps_between_two_looks_of_a_child_s_end_are_none_of_code_in_c(dep
     assert "thread 'MainThread' is in a wait for a child process, most recent call first:" in str(caught.value)
     assert "code in C" not in str(caught.value)
     assert notes(event) == []
+
+
+def test_a_timer_of_the_kernel_is_in_the_timeline(deploy) -> None:
+    event = deploy(
+        """
+        import os, select, time
+
+        def main_handler(event, context):
+            began = time.time()
+            if hasattr(os, "timerfd_create"):  # from Python 3.13 on
+                timer = os.timerfd_create(time.CLOCK_MONOTONIC)
+                os.timerfd_settime(timer, initial=0.001)
+                select.select([timer], [], [], 1000)
+                os.read(timer, 8)
+            return time.time() - began
+        """
+    ).invoke_async()
+
+    assert event.wait().result == 0
+    assert notes(event) == [
+        "timerfd_create at index.py:7 makes a timer of the kernel, which is real: no simulated time passes in it"
+    ] * hasattr(os, "timerfd_create")
 
 
 UVLOOP = """

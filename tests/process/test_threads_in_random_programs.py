@@ -24,7 +24,7 @@ from pytest_scf_async.runtime import ScfRuntime
 THREADS = 4
 EACH = 2
 """How many there are of each: locks, events, semaphores, queues, conditions."""
-PROGRAMS = int(os.environ.get("SCF_PROGRAMS", "150"))
+PROGRAMS = int(os.environ.get("SCF_PROGRAMS", "300"))
 
 Act = tuple[str, int, int]
 """What to do, with which of the objects, and µs: how long, or for how long at most."""

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-TIMES = int(os.environ.get("SCF_STRESS", "30"))
+TIMES = int(os.environ.get("SCF_STRESS", "100"))
 
 WORKER = """
 import os, threading, time

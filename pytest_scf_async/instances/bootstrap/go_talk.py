@@ -68,7 +68,7 @@ class GoTalk:
         return {} if self._broken is not None else {self._output: select.POLLIN}
 
     def only_host(self) -> str:
-        """The library listens on all addresses, and nobody asks for more."""
+        """The library listens on all addresses."""
         return ""
 
     def is_ready(self) -> bool:

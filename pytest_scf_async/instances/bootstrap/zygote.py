@@ -45,8 +45,8 @@ from . import (  # noqa: E402
     mounts,
     network,
     output,
-    real_loops,
     signal_waits,
+    unsimulated,
 )
 from .door import door  # noqa: E402
 
@@ -134,7 +134,7 @@ class Zygote:
         if "debugger" in hint:
             debugger.install()
         if "program" in hint:
-            from . import agent, event_invoke, image  # noqa: F401, PLC0415
+            _import_what_programs_need()
         if "coverage" in hint:
             import coverage.sqldata  # noqa: F401, PLC0415  (instances of a session that is measured need it)
 
@@ -198,6 +198,20 @@ class Zygote:
             self.end()
 
 
+def _import_what_programs_need() -> None:
+    """Once for all instances; no handler finds what came along of the standard library imported before it asks.
+
+    A module of its own may have the name of one of these: ``email.py``, say.
+    """
+    before = set(sys.modules)
+    from . import agent, event_invoke, image  # noqa: F401, PLC0415
+
+    package = __name__.partition(".")[0]
+    for name in set(sys.modules) - before:
+        if name.partition(".")[0] != package:
+            del sys.modules[name]
+
+
 def _import_all(modules: list[str]) -> str:
     """Import *modules*, for all instances; what is wrong with one of them, or nothing."""
     for name in modules:
@@ -230,7 +244,7 @@ def main(connection: int, owner: int, nonce: str, preload: list[str], place: str
     multiplexed.install_in_subprocess()
     children.install()
     network.install()
-    real_loops.install()
+    unsimulated.install()
     for name in ("dateutil", "six"):
         for module in [module for module in sys.modules if module == name or module.startswith(name + ".")]:
             del sys.modules[module]  # a handler's own copy must win

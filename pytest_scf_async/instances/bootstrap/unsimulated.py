@@ -1,9 +1,10 @@
-"""uvloop has a loop in C, whose waits and clock nobody can put on simulated time: the event's timeline says so."""
+"""What nobody can put on simulated time says so in the event's timeline: loops of uvloop, and timers of the kernel."""
 
 from __future__ import annotations
 
 import functools
 import importlib.machinery
+import os
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -11,6 +12,7 @@ from typing import Any
 
 from .. import wire
 from .door import door
+from .standins import stand_in
 from .waits import PLUMBING, describe_caller
 
 NAME = "uvloop"
@@ -23,17 +25,30 @@ def _watch(module: Any) -> None:
 
     @functools.wraps(real)
     def run_forever(self: Any) -> Any:
-        if door.active:
-            _tell()
+        where = describe_caller(f"{NAME}.Loop.run_forever")
+        what = f"a loop of {NAME}, whose sleeps and timeouts are real: no simulated time passes in them"
+        _tell(NAME, f"{where} runs {what}")
         return real(self)
 
     module.Loop.run_forever = run_forever  # run_until_complete() calls it, too
 
 
-def _tell() -> None:
-    where = describe_caller(f"{NAME}.Loop.run_forever")
-    note = f"{where} runs a loop of {NAME}, whose sleeps and timeouts are real: no simulated time passes in them"
-    door.tell(wire.json_frame(wire.NOTE, {"note": note, "has_real_time": NAME}))
+def _tell(what: str, note: str) -> None:
+    if door.active:
+        door.tell(wire.json_frame(wire.NOTE, {"note": note, "has_real_time": what}))
+
+
+def _telling(real: Any) -> Any:
+    """``os.timerfd_create``."""
+
+    @functools.wraps(real)
+    def timerfd_create(*args: Any, **kwargs: Any) -> Any:
+        made = real(*args, **kwargs)
+        where = describe_caller("timerfd_create")
+        _tell("timerfd", f"{where} makes a timer of the kernel, which is real: no simulated time passes in it")
+        return made
+
+    return timerfd_create
 
 
 class _Finder:
@@ -62,3 +77,5 @@ class _Finder:
 def install() -> None:
     """Before modules are preloaded."""
     sys.meta_path.insert(0, _Finder)
+    if hasattr(os, "timerfd_create"):
+        os.timerfd_create = stand_in("posix", "timerfd_create", _telling(os.timerfd_create))
