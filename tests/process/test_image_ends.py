@@ -229,6 +229,17 @@ def test_a_result_may_have_6_mb(deploy_image, megabytes, code):
         assert len(event.result) == size
 
 
+def test_a_big_answer_from_a_file(deploy_image, tmp_path):
+    (tmp_path / "answer.json").write_text(f'"{"x" * 3_000_000}"')
+    answer = f"""connection.sendall(b"HTTP/1.0 200 OK\\r\\n\\r\\n")
+    with open({str(tmp_path / "answer.json")!r}, "rb") as file:
+        connection.sendfile(file)"""
+
+    event = deploy_image(RAW.format(answer=answer)).invoke_async().wait()
+
+    assert event.result == "x" * 3_000_000
+
+
 def test_a_payload_of_128_kb_arrives_whole(deploy_image):
     payload = {"text": "x" * (128 * 1024 - 20)}
     event = deploy_image(program("def handle(event, request): return event")).invoke_async(payload).wait()

@@ -192,6 +192,15 @@ def _send_in_door() -> None:
             while sent < len(rest):
                 sent += send(self, rest[sent:], flags)
 
+    real_sendfile = socket.socket.sendfile
+
+    def sendfile(self: Any, file: Any, offset: int = 0, count: int | None = None) -> int:
+        if not _is_to_platform(self):
+            return real_sendfile(self, file, offset, count)
+        sent: int = self._sendfile_use_send(file, offset, count)
+        return sent
+
+    socket.socket.sendfile = sendfile  # type: ignore[method-assign]
     socket.socket.send = send  # type: ignore[method-assign]
     socket.socket.sendall = sendall  # type: ignore[method-assign]
 
