@@ -282,8 +282,8 @@ class ScfRuntime:
         """The program of a function whose *runtime* is not Python's."""
         directory = code_directory(code, self._lookup, self._scratch, runtime)
         if runtime == GO_RUNTIME:
-            program = go_program(directory, handler, self._scratch, given=code)
-            helper = helper_binary(self._scratch)
+            program = go_program(directory, handler, self._session_scratch, given=code)
+            helper = helper_binary(self._session_scratch)
             launch = Launch([program.binary], program.directory, speaks="gob", helper=helper)
             handler = DEFAULT_HANDLER if handler is None else handler
         else:
@@ -635,10 +635,14 @@ class ScfRuntime:
         """A directory of this runtime, which goes when it is closed."""
         if not os.path.isdir(self._own_scratch):
             try:
-                self._own_scratch = tempfile.mkdtemp(prefix="runtime-", dir=self._pool.sandboxes.zygote().scratch)
+                self._own_scratch = tempfile.mkdtemp(prefix="runtime-", dir=self._session_scratch())
             except OSError as error:
                 raise HarnessError(f"there is no directory for the code: {error.strerror or error}") from error
         return self._own_scratch
+
+    def _session_scratch(self) -> str:
+        """A directory of the session, which goes at its end: what was built for one runtime serves the next."""
+        return self._pool.sandboxes.zygote().scratch
 
     def _require_function(self, name: str, namespace: str) -> Function:
         if namespace != "default" and all(known != namespace for known, _ in self._functions):
