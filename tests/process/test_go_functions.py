@@ -1,4 +1,4 @@
-"""Functions of the runtime Go1: every end, signals, logs, time, environment, and what their instances share and leave."""
+"""Functions of the runtime Go1: every end, signals, logs, time, environment, and what instances share and leave."""
 
 from __future__ import annotations
 

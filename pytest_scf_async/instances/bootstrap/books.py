@@ -162,7 +162,10 @@ class Books:
     def _rest(self, what: str = "") -> None:
         """A thread has come in or ended: where the clock may be moved here the next wait goes on, else it is told."""
         if self.gateway is not None and self.outside == 0:
+            before = self.vetoes
             self.gateway.look()
+            if self.vetoes != before:
+                what = ""  # the event has been answered: this wait is none of it any more
         if self.watching:
             self._look_at_watched()
         if self.outside == 0 and self.held == 0 and self.vetoes == 0:
