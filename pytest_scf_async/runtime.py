@@ -63,6 +63,7 @@ from .model import (
     Status,
     StatusTrace,
     api_error,
+    check_runtime,
     valid_name,
 )
 from .settings import ScfSettings
@@ -168,7 +169,10 @@ class ScfRuntime:
         Raises ``ScfUsageError`` with the value, where it came from, and what is valid.
         """
         kind = runtime if runtime is not None else self.settings.runtime
-        if kind in (*PYTHON_RUNTIMES, IMAGE_RUNTIME) or kind not in RUNTIMES:  # the latter two are refused below
+        if kind not in RUNTIMES or kind == IMAGE_RUNTIME:
+            source = self._deploy_source if runtime is not None else self.settings.source("runtime")
+            check_runtime(kind, (*PYTHON_RUNTIMES, GO_RUNTIME), source)
+        if kind in PYTHON_RUNTIMES:
             resolved, launch = resolve(code, handler, self._lookup, self._scratch), None
             handler = resolved.handler
         else:

@@ -45,7 +45,8 @@ def test_xdist(suite: pytest.Pytester, options: tuple[str, ...]) -> None:
 def test_random_order(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_ADDOPTS", "")
     suite.makeini(
-        "[pytest]\nfilterwarnings = error\naddopts = -p no:cacheprovider -p no:asyncio -p no:anyio -p no:hypothesispytest"
+        "[pytest]\nfilterwarnings = error\n"
+        "addopts = -p no:cacheprovider -p no:asyncio -p no:anyio -p no:hypothesispytest"
     )
     orders, ids = [], []
     for seed in (1, 2):

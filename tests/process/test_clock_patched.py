@@ -331,7 +331,7 @@ def test_an_exception_of_a_signal_handler_ends_a_sleep(deploy: Deploy, runtime: 
     before = signal.signal(signal.SIGALRM, interrupt)
     state_before = state()
     try:
-        with pytest.raises(KeyboardInterrupt), runtime.clock.patched():
+        with pytest.raises(KeyboardInterrupt), runtime.clock.patched():  # noqa: PT012
             signal.setitimer(signal.ITIMER_REAL, 0.1)
             time.sleep(5)
     finally:

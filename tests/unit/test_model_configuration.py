@@ -80,13 +80,13 @@ def test_an_invalid_handler_is_refused_with_an_example(handler):
     assert refusal(handler=handler).endswith("as in 'index.main_handler'")
 
 
-def test_the_python_runtimes_are_taken():
-    for runtime in ("Python2.7", "Python3.6", "Python3.7", "Python3.9", "Python3.10"):
+def test_the_runtimes_of_python_and_go_are_taken():
+    for runtime in ("Python2.7", "Python3.6", "Python3.7", "Python3.9", "Python3.10", "Go1"):
         assert configure(runtime=runtime).runtime == runtime
 
 
 def test_a_runtime_that_cannot_run_here_is_told_apart_from_an_unknown_one():
-    for runtime in ("Go1", "Nodejs18.15", "CustomRuntime", "CustomImage", "Java8", "Php8.0"):
+    for runtime in ("Nodejs18.15", "CustomRuntime", "CustomImage", "Java8", "Php8.0"):
         assert runtime in RUNTIMES
         assert "cannot be run here" in refusal(runtime=runtime)
     assert "the platform has Python2.7, " in refusal(runtime="Python3.11")

@@ -99,7 +99,7 @@ class Agent:
             self._ready = self._talk.is_ready()
             if self._ready:
                 self._initialised(None, "")
-            elif self._talk.only_localhost():
+            elif self._talk.only_localhost() and not self._talk.is_ready():  # it may have begun to listen in between
                 port = self._program["port"]
                 self._ready = True
                 self._waiting = None
