@@ -33,6 +33,10 @@ class Handler(BaseHTTPRequestHandler):
             print("working", flush=True)
             while not stopping:
                 time.sleep(0.005)
+        if do == "sigwait":
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+            print("working", flush=True)
+            signal.sigwait([signal.SIGTERM])
         if do == "block":
             print("working", flush=True)
             time.sleep(3600)
@@ -276,3 +280,19 @@ def test_settings_may_name_the_runtime(runtime_with, launcher, code):
     function = runtime_with(launcher, runtime=NODE).deploy(code)
     assert function.run({})["text"] == "exports.main_handler"
     assert ScfSettings(runtime=NODE).runtime == NODE
+
+
+@pytest.mark.parametrize("repeat", range(3))
+def test_a_program_that_waits_for_the_signal_itself(function, repeat):
+    event = function.invoke_async({"do": "sigwait"})
+    event.wait_for_log("working")
+    event.terminate(grace_shutdown=True)  # it may stand before sigwait, or in it, where nothing seems to listen
+    event.wait()
+    assert event.status == "FINISHED"
+
+
+def test_a_program_that_nothing_listens_in_has_ended_when_the_call_returns(function):
+    event = function.invoke_async({"do": "block"})
+    event.wait_for_log("working")
+    event.terminate(grace_shutdown=True)
+    assert (event.status, event.status_code) == ("FAILED", 439)
