@@ -6,7 +6,7 @@ import argparse
 import os
 import platform
 
-from . import instances, start, suite, trace, waits
+from . import instances, runtimes, start, suite, trace, waits
 from .measure import Result, measure
 
 
@@ -30,7 +30,7 @@ def comparison(result: Result) -> str:
 
 def main() -> None:
     root = os.geteuid() == 0
-    rows = [*instances.rows(root), *waits.rows(), *trace.rows(), *start.rows(), *suite.rows()]
+    rows = [*instances.rows(root), *waits.rows(), *trace.rows(), *runtimes.rows(), *start.rows(), *suite.rows()]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few rounds: figures to look at, not to quote")
     parser.add_argument(
@@ -53,6 +53,8 @@ def main() -> None:
             form.format(row.what, duration(result.ours), floor, comparison(result), row.goal, verdict, result.rounds),
             flush=True,
         )
+    for what in runtimes.missing():
+        print(f"not measured: {what}")
 
 
 if __name__ == "__main__":

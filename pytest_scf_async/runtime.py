@@ -63,6 +63,7 @@ from .model import (
     Status,
     StatusTrace,
     api_error,
+    check_runtime,
     valid_name,
 )
 from .settings import ScfSettings
@@ -168,7 +169,10 @@ class ScfRuntime:
         Raises ``ScfUsageError`` with the value, where it came from, and what is valid.
         """
         kind = runtime if runtime is not None else self.settings.runtime
-        if kind in (*PYTHON_RUNTIMES, IMAGE_RUNTIME) or kind not in RUNTIMES:  # the latter two are refused below
+        if kind not in RUNTIMES or kind == IMAGE_RUNTIME:
+            source = self._deploy_source if runtime is not None else self.settings.source("runtime")
+            check_runtime(kind, (*PYTHON_RUNTIMES, GO_RUNTIME), source)
+        if kind in PYTHON_RUNTIMES:
             resolved, launch = resolve(code, handler, self._lookup, self._scratch), None
             handler = resolved.handler
         else:
@@ -291,8 +295,8 @@ class ScfRuntime:
             raise self._cannot_run(runtime)
         directory = code_directory(code, self._lookup, self._scratch, runtime)
         if runtime == GO_RUNTIME:
-            program = go_program(directory, handler, self._scratch, given=code)
-            helper = helper_binary(self._scratch)
+            program = go_program(directory, handler, self._session_scratch, given=code)
+            helper = helper_binary(self._session_scratch)
             launch = Launch([program.binary], program.directory, speaks="gob", helper=helper)
             handler = DEFAULT_HANDLER if handler is None else handler
         else:
@@ -648,10 +652,14 @@ class ScfRuntime:
         """A directory of this runtime, which goes when it is closed."""
         if not os.path.isdir(self._own_scratch):
             try:
-                self._own_scratch = tempfile.mkdtemp(prefix="runtime-", dir=self._pool.sandboxes.zygote().scratch)
+                self._own_scratch = tempfile.mkdtemp(prefix="runtime-", dir=self._session_scratch())
             except OSError as error:
                 raise HarnessError(f"there is no directory for the code: {error.strerror or error}") from error
         return self._own_scratch
+
+    def _session_scratch(self) -> str:
+        """A directory of the session, which goes at its end: what was built for one runtime serves the next."""
+        return self._pool.sandboxes.zygote().scratch
 
     def _require_function(self, name: str, namespace: str) -> Function:
         if namespace != "default" and all(known != namespace for known, _ in self._functions):

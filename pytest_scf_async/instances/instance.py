@@ -120,6 +120,8 @@ class Instance:
     """They may come with its frames: it may have members."""
     stirred = False
     """It has computed since its other processes were last asked whether that concerns them."""
+    to_be_asked = False
+    """One of them has: it is asked when it is its turn to be."""
     answers_question = False
     """The next report is the answer to that."""
     ends_us: int | None = None

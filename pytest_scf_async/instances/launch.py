@@ -14,6 +14,7 @@ __all__ = ["IMAGE_PORT", "CodePackage", "Launch"]
 
 IMAGE_PORT: Final = 9000
 """Where the platform expects an image's program to listen (document 56051)."""
+_SPOKEN: Final = ("event-invoke", "gob")
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,20 @@ class Launch:
     def __post_init__(self) -> None:
         if isinstance(self.command, str) or not self.command or not all(isinstance(word, str) for word in self.command):
             raise ScfUsageError(f"command={self.command!r} is not valid: it is a list of words, the program first")
+        if self.free_running and not (os.path.isabs(self.command[0]) and os.path.isfile(self.command[0])):
+            raise ScfUsageError(
+                f"command[0]={self.command[0]!r} is not valid: it is the absolute path of a program, as "
+                "shutil.which(...) gives it"
+            )
+        if not os.path.isabs(self.directory):
+            raise ScfUsageError(f"directory={self.directory!r} is not valid: it is an absolute path")
+        for name, port in (("port", self.port), *(("ports", port) for port in self.ports)):
+            if type(port) is not int or not 0 < port < 65_536:
+                raise ScfUsageError(f"{name}={port!r} is not valid: a port is a whole number from 1 to 65535")
+        if self.speaks not in _SPOKEN:
+            raise ScfUsageError(f"speaks={self.speaks!r} is not valid: it is {' or '.join(map(repr, _SPOKEN))}")
+        if not all(isinstance(text, str) for pair in self.environment.items() for text in pair):
+            raise ScfUsageError("environment is not valid: its names and values are texts")
         object.__setattr__(self, "command", tuple(self.command))
         object.__setattr__(self, "ports", tuple(self.ports))
 

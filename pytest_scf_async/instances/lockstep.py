@@ -386,7 +386,8 @@ class Lockstep:
             or event.function.configuration.memory is not None
             or instance.signalled
             or instance.unleased_at == instance.waits
-            or instance.members
+            or len(instance.group) > 1
+            or instance.parent is not None  # what it does may concern the others of its group
             or any(
                 other is not instance and (other.holds_clock or other.gated or other.free_running)
                 for other in self.pool.instances

@@ -69,7 +69,7 @@ class Moving:
         instances = self.lockstep.pool.instances
         if not call.past_held and any(instance.children.ask() for instance in instances):
             return True
-        return any(_asks_group(instance) for instance in instances)
+        return any(_asks_one(instance) for instance in instances)
 
     def _flow(self, call: Call, flow: Flow) -> bool:
         clock = self.lockstep.clock
@@ -121,17 +121,20 @@ class Moving:
         clock.jump(max(clock.now_us, min([flow.may_us(), *limits])))
 
 
-def _asks_group(instance: Instance) -> bool:
-    """Whether processes of one instance have to say first whether what one of them did concerns them.
+def _asks_one(instance: Instance) -> bool:
+    """Whether a process of an instance has to say first whether what another one of them did concerns it.
 
-    They share sockets and pipes, and send each other signals.
+    They share sockets and pipes. One is asked at a time, so that no two of them find something to do at once.
     """
-    if not instance.members or not any(each.stirred for each in instance.group):
+    if not instance.members:
         return False
-    asked = False
+    if any(each.stirred for each in instance.group):
+        for each in instance.group:
+            each.stirred, each.to_be_asked = False, True
     for each in instance.group:
-        each.stirred = False
-        if not (each.gone or each.frozen or each.gated is not None) and each.channel_open:
-            each.children.ask_to_look()
-            asked = True
-    return asked
+        if each.to_be_asked:
+            each.to_be_asked = False
+            if not (each.gone or each.frozen or each.gated is not None) and each.channel_open:
+                each.children.ask_to_look()
+                return True
+    return False

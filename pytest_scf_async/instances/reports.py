@@ -81,7 +81,7 @@ class Reports:
         if kind == wire.FORKED:
             self._forked(instance, pid)
         elif kind == wire.KILLED:
-            self._killed(instance, pid)
+            self._killed(instance, pid, int(message["signum"]))
         elif pid:
             instance.program_started(pid)
         else:
@@ -103,12 +103,27 @@ class Reports:
             order=self.lockstep.next_order(),
         )
 
-    def _killed(self, instance: Instance, pid: int) -> None:
-        """A process of an instance has sent a signal to another, which may have something to do now."""
+    def _killed(self, instance: Instance, pid: int, signum: int) -> None:
+        """A process of an instance has sent a signal to another, which gets it in its turn: once the sender waits."""
         root = instance if instance.parent is None else instance.parent
         for each in root.group:
-            if each.pid == pid and not each.gone and each.channel_open:
-                each.children.ask_to_look()
+            if each.pid == pid and not each.gone:
+                clock = self.lockstep.clock
+                clock.call_at(
+                    clock.now_us,
+                    lambda each=each: self._deliver(each, signum),  # type: ignore[misc]
+                    what=f"signal {signum} to process {pid}",
+                    priority=WAKE_UP,
+                    order=self.lockstep.next_order(),
+                )
+
+    @staticmethod
+    def _deliver(instance: Instance, signum: int) -> None:
+        if instance.gone or instance.released:
+            return
+        instance.signal(signum)
+        if instance.channel_open and not instance.frozen:
+            instance.children.ask_to_look()
 
     def _happened_at(self, message: wire.JsonObject) -> int | None:
         """When something happened in a free-running instance, in simulated time; None for all others: now."""

@@ -7,15 +7,19 @@ from collections.abc import Callable
 
 from ..errors import ScfApiError, hidden_from_users
 from ..model import Fact, api_error
+from ..realtime import REAL
 from . import measured, wire
 from .calls import Call
 from .event import Event
+from .instance import Instance
 from .lockstep import Lockstep
 from .procfs import signal_state
 
 __tracebackhide__ = hidden_from_users
 
 
+TAKEN_AFTER = 1.0
+"""Real seconds after which a free-running program that lives has taken a SIGTERM that would end it."""
 _ENDED_EARLY = "it ended before its first wait: a gate such as run_to(...) or wait_for_log(...) has it stand earlier"
 
 
@@ -96,7 +100,7 @@ def _send_sigterm(lockstep: Lockstep, event: Event) -> Callable[[], bool]:
     else:
         event.signal_sent("default")
         instance.turn = not instance.free_running
-        answered = ended
+        answered = _ended_or_taken(event, instance) if instance.free_running else ended
         measured.save([instance])
     instance.signal_user(signal.SIGTERM)
     if instance.free_running and instance.gated is not None:
@@ -106,4 +110,20 @@ def _send_sigterm(lockstep: Lockstep, event: Event) -> Callable[[], bool]:
         instance.send(wire.ASK)
     if instance.measured:
         instance.signal(signal.SIGCONT)  # it saved what it measured, and stopped
+    return answered
+
+
+def _ended_or_taken(event: Event, instance: Instance) -> Callable[[], bool]:
+    """What says that a SIGTERM which nothing seemed to listen to has ended a free-running program, or has not.
+
+    While a thread is in ``sigwait`` for it the kernel tells the same of a signal as where nobody wants it.
+    """
+    until = REAL.monotonic() + TAKEN_AFTER
+
+    def answered() -> bool:
+        if event.ended or REAL.monotonic() > until:
+            return True
+        state = signal_state(instance.user_pid, signal.SIGTERM)
+        return state is not None and state.blocked  # as it is again once sigwait has returned
+
     return answered

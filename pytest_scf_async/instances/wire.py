@@ -70,7 +70,8 @@ FORKED = 14
 """Of an image's program: it has forked the process of that id, which is in lockstep; descriptors come along: channel,
 output, control page, attention."""
 KILLED = 15
-"""Of an image's program: it has sent a signal to the process of that id."""
+"""Of an image's program: it sends a signal to the process of that id, a fork of its own or of its parent's; the harness
+delivers it."""
 ENDS_PROCESS = 16
 """User code is about to send a process the signal to end."""
 

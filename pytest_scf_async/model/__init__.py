@@ -28,6 +28,7 @@ from pytest_scf_async.model.configuration import (
     PYTHON_RUNTIMES,
     RUNTIMES,
     FunctionConfiguration,
+    check_runtime,
     function_configuration,
     valid_name,
 )
@@ -98,6 +99,7 @@ __all__ = [
     "Versions",
     "api_error",
     "before_init_arguments",
+    "check_runtime",
     "end_line",
     "error_body",
     "error_line",

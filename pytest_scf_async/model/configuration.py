@@ -24,6 +24,7 @@ __all__ = [
     "PYTHON_RUNTIMES",
     "RUNTIMES",
     "FunctionConfiguration",
+    "check_runtime",
     "function_configuration",
     "valid_name",
 ]
@@ -197,6 +198,11 @@ def valid_name(stem: str, number: int = 1) -> str:
     if len(cleaned + suffix) < 2 or not cleaned[:1].isalpha():
         cleaned = f"function-{cleaned}".rstrip("-")
     return cleaned[: MAX_NAME_LENGTH - len(suffix)].rstrip("-_") + suffix
+
+
+def check_runtime(value: object, runnable: Sequence[str], source: str) -> str:
+    """The runtime, where its code can be run; *source* says where the value came from, for the error."""
+    return _Check({"runtime": source}).runtime(value, runnable)
 
 
 class _Check:

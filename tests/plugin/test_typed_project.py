@@ -43,7 +43,7 @@ def test_it_uses_every_public_name() -> None:
 
 def test_it_passes(project: pytest.Pytester) -> None:
     shutil.copytree(PROJECT, project.path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-    project.runpytest("-rf").assert_outcomes(passed=8)
+    project.runpytest("-rf").assert_outcomes(passed=9)
 
 
 @pytest.mark.once

@@ -80,8 +80,8 @@ def test_an_invalid_handler_is_refused_with_an_example(handler):
     assert refusal(handler=handler).endswith("as in 'index.main_handler'")
 
 
-def test_the_python_runtimes_are_taken():
-    for runtime in ("Python2.7", "Python3.6", "Python3.7", "Python3.9", "Python3.10"):
+def test_the_runtimes_of_python_and_go_are_taken():
+    for runtime in ("Python2.7", "Python3.6", "Python3.7", "Python3.9", "Python3.10", "Go1"):
         assert configure(runtime=runtime).runtime == runtime
 
 

@@ -17,9 +17,12 @@ from .. import wire
 from . import clocks, linux, multiplexed, signals, told
 from .door import door
 from .standins import stand_in
-from .waits import real_poll
+from .waits import Watch, real_poll
 
 _real_waitpid = os.waitpid
+_real_read = os.read
+_members: set[int] = set()
+"""The processes that this one knows to be members: those it has forked, and what its parent knew."""
 
 
 class _Ends:
@@ -60,8 +63,10 @@ def _fork_members(real_fork: Any) -> Any:
             ends.leave(member=False)
             raise
         if pid == 0:
+            _members.add(os.getppid())
             _join(ends, clock_page, reads, ours)
             return 0
+        _members.add(pid)
         door.forks()
         door.send_descriptors(wire.json_frame(wire.FORKED, {"pid": pid}), ends.to_harness())
         ends.leave(member=False)
@@ -102,33 +107,67 @@ def _await_turn(channel: socket.socket) -> None:
     door.seen_messages = 1
 
 
+def _await(fd: int, name: str) -> None:
+    """Wait in the door until *fd* can be read."""
+    watched = real_poll()
+    watched.register(fd, select.POLLIN)
+
+    def is_ready() -> bool:
+        return bool(watched.poll(0))
+
+    def prepare() -> tuple[Watch, list[str]]:
+        return Watch({fd: select.POLLIN}, is_ready), []
+
+    if not is_ready():
+        multiplexed.wait(is_ready, None, name, prepare, [])
+
+
 def _wait_for(pid: int, options: int, /) -> tuple[int, int]:
     """``os.waitpid``: the wait for a member is one of the door, as the member waits on simulated time too."""
     if door.active and options == 0 and pid > 0:
         try:
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # it is a child
             pidfd = os.pidfd_open(pid)
         except OSError:
             return _real_waitpid(pid, options)  # in whose words it is refused
         try:
-            ended = multiplexed.Poll()
-            ended.register(pidfd, select.POLLIN)
-            ended.poll()
+            _await(pidfd, "waitpid")
         finally:
             os.close(pidfd)
-    return _real_waitpid(pid, options)
+    ended, status = _real_waitpid(pid, options)
+    _members.discard(ended)  # the number may become another process's
+    return ended, status
 
 
 def _kill(real_kill: Any) -> Any:
     def kill(pid: int, signal: int, /) -> None:
-        real_kill(pid, signal)
-        if door.active and pid != os.getpid():
-            door.send(wire.json_frame(wire.KILLED, {"pid": pid}))
+        if not door.active or pid not in _members or signal == 0:
+            real_kill(pid, signal)
+            return
+        real_kill(pid, 0)  # in whose words it is refused
+        door.send(wire.json_frame(wire.KILLED, {"pid": pid, "signum": int(signal)}))
 
     return kill
+
+
+def _read(fd: int, length: int, /) -> bytes:
+    """``os.read``: the wait for a pipe is one of the door, as the member that writes to it is on simulated time too."""
+    if door.active and _is_pipe(fd):
+        _await(fd, "read")
+    return _real_read(fd, length)
+
+
+def _is_pipe(fd: int) -> bool:
+    """Whether a read of *fd* may wait for another process of this instance."""
+    try:
+        return os.get_blocking(fd) and os.readlink(f"/proc/self/fd/{fd}").startswith("pipe:[")
+    except (OSError, TypeError):
+        return False
 
 
 def install(real_fork: Any) -> None:
     """Let forks of this process be members; *real_fork* is the function from before it was replaced."""
     os.fork = stand_in("posix", "fork", _fork_members(real_fork))
     os.waitpid = stand_in("posix", "waitpid", _wait_for)
+    os.read = stand_in("posix", "read", _read)
     os.kill = stand_in("posix", "kill", _kill(os.kill))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -16,12 +17,14 @@ from pytest_scf_async import (
     AsyncEventStatus,
     AsyncEventSummary,
     CannotEndError,
+    CodePackage,
     EventLog,
     Function,
     GateNotReachedError,
     HandlerError,
     HarnessError,
     InstanceView,
+    Launch,
     Record,
     ScfApiError,
     ScfAsyncError,
@@ -176,6 +179,19 @@ def test_the_errors(scf_runtime: ScfRuntime) -> None:
     kinds: list[type[ScfAsyncError]] = [HarnessError, UnsupportedPlatformError]
     assert all(issubclass(kind, ScfAsyncError) for kind in kinds)
     assert issubclass(ScfAsyncWarning, UserWarning)
+
+
+def launcher(function: CodePackage) -> Launch | None:
+    if function.runtime != "Nodejs18.15":
+        return None
+    program = Path(function.directory, function.handler)
+    return Launch([sys.executable, "-I", str(program)], function.directory, environment={"A": "b"}, ports=[8080])
+
+
+def test_another_runtime(tmp_path: Path) -> None:
+    with ScfRuntime(ScfSettings(start=START), launcher=launcher) as runtime:
+        function: Function = runtime.deploy(tmp_path, runtime="Nodejs18.15", handler="index.py")
+    assert function.name.startswith("test_another_runtime")
 
 
 def test_without_the_fixtures(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -27,6 +28,15 @@ type refused struct{ why string }
 func (err *refused) Error() string { return err.why }
 
 func main() {
+	switch os.Getenv("BEGIN") {
+	case "print":
+		fmt.Println("beginning")
+	case "hang":
+		fmt.Println("beginning")
+		time.Sleep(time.Hour)
+	case "exit":
+		os.Exit(3)
+	}
 	cloudfunction.Start(handle)
 }
 
@@ -40,13 +50,36 @@ func handle(ctx context.Context, request *cloudfunction.InvokeRequest) ([]byte, 
 		return echo(ctx, request)
 	case "getenv":
 		return json.Marshal(os.Getenv(asked.Text))
+	case "environ":
+		return json.Marshal(os.Environ())
+	case "pid":
+		return json.Marshal(os.Getpid())
 	case "print":
 		fmt.Println(asked.Text)
 		fmt.Fprintln(os.Stderr, asked.Text)
+	case "count":
+		for number := 0; number < asked.Number; number++ {
+			fmt.Println("line", number)
+			time.Sleep(time.Duration(asked.Seconds * float64(time.Second)))
+		}
+	case "grow":
+		held := make([]byte, asked.Number<<20)
+		for index := 0; index < len(held); index += 4096 {
+			held[index] = 1
+		}
+		fmt.Println("grown to", len(held)>>20)
+		select {}
 	case "sleep":
 		time.Sleep(time.Duration(asked.Seconds * float64(time.Second)))
 	case "write":
 		return []byte("null"), os.WriteFile(asked.Text, []byte("written"), 0o644)
+	case "write and block":
+		path := filepath.Join(os.TempDir(), "rows.csv")
+		if err := os.WriteFile(path, []byte("written"), 0o644); err != nil {
+			return nil, err
+		}
+		fmt.Println("working")
+		select {}
 	case "fail":
 		return nil, errors.New(asked.Text)
 	case "refuse":

@@ -1,0 +1,419 @@
+"""Images whose program forks: gunicorn's workers, a pre-fork server of our own, and children of handlers.
+
+Every fork is in lockstep, as the program that made it: what it sleeps is simulated and exact.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from datetime import timedelta
+
+import pytest
+from process_support import RECEIVED, assert_kept, descriptors, eventually, is_gone, short_log, user_lines
+
+from pytest_scf_async import assert_signal_handled, assert_terminated, assert_user_exit
+
+APP = """
+import json, os, signal, sys, time
+
+def app(environ, start_response):
+    event = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+    print("working", flush=True)
+    before = time.monotonic()
+    time.sleep(event.get("sleep", 0))
+    if "exit" in event:
+        os._exit(event["exit"])
+    print("done", flush=True)
+    start_response("200 OK", [("Content-Type", "application/json")])
+    slept = round(time.monotonic() - before, 6)
+    return [json.dumps({"slept": slept, "pid": os.getpid(), "of": os.getppid()}).encode()]
+"""
+KINDS = {
+    "sync": [],
+    "gthread": ["--worker-class=gthread", "--threads=2"],
+    "two": ["--workers=2"],
+    "two-gthread": ["--workers=2", "--worker-class=gthread", "--threads=2"],
+}
+
+FORKING = """
+import json, multiprocessing, os, signal, socket, sys, time
+
+def since():
+    return round(time.time() - STARTED, 6)
+
+def say(*words):
+    print(*words, since(), flush=True)
+
+def in_a_child(do):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            do()
+        finally:
+            os._exit(7)
+    return pid
+
+def status(pid):
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+def child_exits():
+    return status(in_a_child(lambda: None))
+
+def child_sleeps():
+    say("forks")
+    pid = in_a_child(lambda: (say("child"), time.sleep(50), say("child wakes")))
+    say("waits")
+    code = status(pid)
+    say("reaped")
+    return code
+
+def children_sleep_at_once():
+    pids = [in_a_child(lambda number=number: (time.sleep(10 - number), say("child", number))) for number in range(4)]
+    return [status(pid) for pid in pids]
+
+def child_is_another_program():
+    pid = os.fork()
+    if pid == 0:
+        os.execv("/bin/sh", ["sh", "-c", "echo from sh; exit 5"])
+    return status(pid)
+
+def process_of_multiprocessing():
+    process = multiprocessing.get_context("fork").Process(target=lambda: (time.sleep(30), say("process")))
+    process.start()
+    process.join()
+    return process.exitcode
+
+def signals():
+    read, write = os.pipe()
+    def child():
+        signal.signal(signal.SIGUSR1, lambda signum, frame: say("signal"))
+        os.write(write, b"x")
+        before = time.monotonic()
+        while time.monotonic() - before < 100:
+            time.sleep(40)
+        say("child ends")
+    pid = in_a_child(child)
+    os.read(read, 1)
+    for _ in range(3):
+        time.sleep(5)
+        say("sends")
+        os.kill(pid, signal.SIGUSR1)
+    return status(pid)
+
+def pipes():
+    down, to_child = os.pipe()
+    from_child, up = os.pipe()
+    def child():
+        os.close(to_child)
+        while data := os.read(down, 100):
+            say("child", data.decode())
+            time.sleep(2)
+            os.write(up, data.upper())
+    pid = in_a_child(child)
+    os.close(down)
+    answers = []
+    for word in ("one", "two", "three"):
+        os.write(to_child, word.encode())
+        answers.append(os.read(from_child, 100).decode())
+        say("parent", answers[-1])
+    os.close(to_child)
+    return [answers, status(pid)]
+
+def child_of_a_child():
+    return status(in_a_child(lambda: (say("child"), status(in_a_child(lambda: (time.sleep(3), say("grandchild")))))))
+
+def left_behind():
+    in_a_child(lambda: time.sleep(1_000_000))
+    time.sleep(1)
+
+def sleeps():
+    say("worker")
+    time.sleep(20)
+
+def answer(connection):
+    global STARTED
+    STARTED = time.time()
+    request = b""
+    while b"\\r\\n\\r\\n" not in request:
+        request += connection.recv(65_536)
+    head, _, body = request.partition(b"\\r\\n\\r\\n")
+    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\\r\\n")[0])
+    while len(body) < length:
+        body += connection.recv(65_536)
+    result = json.dumps(globals()[json.loads(body)["do"]]()).encode()
+    connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n" % len(result) + result)
+    connection.close()
+
+def serve(listener):
+    while True:
+        answer(listener.accept()[0])
+"""
+ALONE = "serve(socket.create_server(('0.0.0.0', 9000)))\n"
+PREFORK = """
+def main():
+    listener = socket.create_server(("0.0.0.0", 9000))
+    stopping = []
+    signal.signal(signal.SIGTERM, lambda signum, frame: stopping.append(signum))
+    workers = []
+    for number in range(2):
+        pid = os.fork()
+        if pid == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            serve(listener)
+        workers.append(pid)
+    while not stopping:
+        time.sleep(1)
+    for pid in workers:
+        os.kill(pid, signal.SIGTERM)
+        print("worker ended with", status(pid), flush=True)
+
+main()
+"""
+
+
+@pytest.fixture
+def gunicorn(runtime, tmp_path):
+    """Deploy the app under gunicorn with *options*; its control socket, which it binds beside the rest, is left out."""
+
+    def deploy(*options: str, **keywords):
+        (tmp_path / "app.py").write_text(APP)
+        command = ["gunicorn", "--bind=0.0.0.0:9000", *options, "app:app"]
+        return runtime.deploy_image(command, cwd=tmp_path, **keywords)
+
+    return deploy
+
+
+@pytest.fixture
+def program(make_runtime, tmp_path):
+    """Deploy a program of what stands above, which ends with *end*, in a runtime of its own."""
+
+    def deploy(end: str = ALONE, **keywords):
+        (tmp_path / "server.py").write_text(textwrap.dedent(FORKING + end))
+        return make_runtime().deploy_image(["python", "server.py"], cwd=tmp_path, **keywords)
+
+    return deploy
+
+
+def processes(event) -> list[int]:
+    """The program's process and its forks."""
+    return [each.pid for each in event._event.instance.group]
+
+
+def timeline(event) -> str:
+    """Without what differs from run to run: process ids and memory."""
+    text = re.sub(r"MemUsage:\s*[\d.]+MB", "MemUsage", event.timeline)
+    return re.sub(r"\b(pid|process) \d+", r"\1", re.sub(r"127\.0\.0\.3:\d+", "127.0.0.3", text))
+
+
+# -- gunicorn --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_worker_sleeps_simulated_time(gunicorn, kind):
+    event = gunicorn(*KINDS[kind], "--timeout=0").invoke_async({"sleep": 200}).wait()
+    assert (event.status, event.status_code) == ("FINISHED", 200)
+    assert event.result["slept"] == 200
+    assert event.result["pid"] != event.result["of"] == event.instance.pid
+    assert timedelta(seconds=200) <= event.duration < timedelta(seconds=202)  # gunicorn draws when a worker starts
+    assert [line for line in user_lines(event) if not line.startswith("[")] == ["working", "done"]
+    assert_kept(event)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_arbiter_is_terminated_and_the_worker_finishes(gunicorn, kind):
+    event = gunicorn(*KINDS[kind]).invoke_async({"sleep": 20})
+    event.wait_for_log("working")
+    event.terminate(grace_shutdown=True)
+    event.wait()
+    assert (event.status, event.status_code, event.result["slept"]) == ("FINISHED", 200, 20)
+    assert_signal_handled(event)
+    assert user_lines(event).count("done") == 1
+    assert RECEIVED in short_log(event)
+
+
+def test_the_event_after_a_graceful_termination_has_an_instance_of_its_own(runtime, gunicorn):
+    function = gunicorn()
+    first = function.invoke_async({"sleep": 20})
+    first.wait_for_log("working")
+    first.terminate(grace_shutdown=True)
+    first.wait()
+    second = function.invoke_async({}).wait()
+    assert second.status == "FAILED"  # the server that was told to end is warm, and ends now
+    third = function.invoke_async({}).wait()
+    assert (third.status, third.instance.cold) == ("FINISHED", True)
+
+
+def test_the_graceful_timeout_of_gunicorn_kills_a_worker(gunicorn):
+    event = gunicorn("--graceful-timeout=5").invoke_async({"sleep": 20})
+    event.wait_for_log("working")
+    event.terminate(grace_shutdown=True)
+    event.wait()
+    assert (event.status, event.status_code) == ("FAILED", 439)  # the worker is killed, and the arbiter ends
+    assert timedelta(seconds=5) <= event.duration < timedelta(seconds=6)
+
+
+def test_the_timeout_of_gunicorn_is_simulated(gunicorn):
+    event = gunicorn("--timeout=30").invoke_async({"sleep": 100}).wait()
+    assert (event.status, event.status_code) == ("FAILED", 430)
+    assert timedelta(seconds=30) <= event.duration < timedelta(seconds=32)
+    assert any("WORKER TIMEOUT" in line for line in user_lines(event))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_worker_that_exits_is_an_error_of_the_event(gunicorn, kind):
+    event = gunicorn(*KINDS[kind]).invoke_async({"sleep": 3, "exit": 3})
+    event.wait_for_log("working")
+    pids = processes(event)
+    event.wait()
+    assert (event.status, event.status_code) == ("FAILED", 430)
+    assert "closed the connection" in event.error["stackTrace"]
+    assert event.instance.reclaimed_because == "raised"
+    assert eventually(lambda: all(map(is_gone, pids)))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_forced_termination_leaves_no_process(gunicorn, kind):
+    event = gunicorn(*KINDS[kind]).invoke_async({"sleep": 20})
+    event.wait_for_log("working")
+    pids = processes(event)
+    assert len(pids) >= 2
+    event.terminate()
+    assert_terminated(event)
+    assert all(map(is_gone, pids))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_five_events_on_a_warm_instance(runtime, gunicorn, kind):
+    function = gunicorn(*KINDS[kind])
+    events = []
+    for _ in range(5):
+        events.append(function.invoke_async({"sleep": 7}).wait())
+        runtime.clock.advance(10)
+    assert [event.status for event in events] == ["FINISHED"] * 5
+    assert [event.instance.cold for event in events] == [True] + [False] * 4
+    assert len({event.instance.pid for event in events}) == 1
+    assert {event.duration for event in events[1:]} <= {timedelta(seconds=7), timedelta(seconds=7, microseconds=1)}
+
+
+def test_a_worker_that_starts_anew_after_each_request(gunicorn):
+    function = gunicorn("--max-requests=1")
+    pids = [function.run({"sleep": 5})["pid"] for _ in range(4)]
+    assert len(set(pids)) == 4
+
+
+def test_the_line_of_a_worker_stops_it_there(runtime, gunicorn):
+    event = gunicorn().invoke_async({"sleep": 9})
+    event.wait_for_log("working")
+    before = runtime.clock.now
+    event.wait_for_log("done")
+    assert timedelta(seconds=9) <= runtime.clock.now - before < timedelta(seconds=11)
+    assert "wait_for_log('done')" in event.timeline
+    assert event.status == "RUNNING"
+    event.wait()
+    assert event.status == "FINISHED"
+
+
+def test_a_line_of_the_code_of_a_worker(gunicorn):
+    event = gunicorn().invoke_async({"sleep": 9})
+    event.run_to("app.py:11")
+    assert [line for line in user_lines(event) if not line.startswith("[")] == ["working"]
+    event.wait()
+    assert event.status == "FINISHED"
+
+
+# -- children of handlers --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("do", "result", "after", "lines"),
+    [
+        ("child_exits", 7, 0, []),
+        ("child_sleeps", 7, 50, ["forks 0.0", "waits 0.0", "child 0.0", "child wakes 50.0", "reaped 50.0"]),
+        ("children_sleep_at_once", [7] * 4, 10, ["child 3 7.0", "child 2 8.0", "child 1 9.0", "child 0 10.0"]),
+        ("child_is_another_program", 5, 0, ["from sh"]),
+        ("process_of_multiprocessing", 0, 30, ["process 30.0"]),
+        (
+            "signals",
+            7,
+            120,
+            ["sends 5.0", "signal 5.0", "sends 10.0", "signal 10.0", "sends 15.0", "signal 15.0", "child ends 120.0"],
+        ),
+        (
+            "pipes",
+            [["ONE", "TWO", "THREE"], 7],
+            6,
+            [
+                "child one 0.0",
+                "parent ONE 2.0",
+                "child two 2.0",
+                "parent TWO 4.0",
+                "child three 4.0",
+                "parent THREE 6.0",
+            ],
+        ),
+        ("child_of_a_child", 7, 3, ["child 0.0", "grandchild 3.0"]),
+    ],
+)
+def test_a_child_of_a_handler(program, do, result, after, lines):
+    runs = [program().invoke_async({"do": do}).wait() for _ in range(2)]
+    for event in runs:
+        assert (event.status, event.result, event.duration) == ("FINISHED", result, timedelta(seconds=after))
+        assert user_lines(event) == lines
+        assert_kept(event)
+    assert timeline(runs[0]) == timeline(runs[1])
+
+
+def test_a_child_that_is_left_behind_goes_with_the_instance(program):
+    function = program()
+    event = function.invoke_async({"do": "left_behind"}).wait()
+    assert (event.status, event.duration) == ("FINISHED", timedelta(seconds=1))
+    pids = processes(event)
+    assert len(pids) == 2
+    function.update(timeout=60)
+    assert all(map(is_gone, pids))
+
+
+# -- a server that forks its workers ---------------------------------------------------------------------------------
+
+
+def test_two_runs_of_a_server_that_forks_are_equal(program):
+    runs = []
+    for _ in range(2):
+        event = program(PREFORK).invoke_async({"do": "sleeps"}).wait()
+        assert (event.status, event.duration) == ("FINISHED", timedelta(seconds=20))
+        assert user_lines(event) == ["worker 0.0"]
+        runs.append(timeline(event))
+    assert runs[0] == runs[1]
+
+
+def test_a_server_that_ends_its_workers_at_sigterm(program):
+    event = program(PREFORK).invoke_async({"do": "sleeps"})
+    event.wait_for_log("worker")
+    pids = processes(event)
+    assert len(pids) == 3
+    event.terminate(grace_shutdown=True)
+    event.wait()
+    assert event.status == "FAILED"
+    assert all(map(is_gone, pids))
+    assert "worker ended with -15" in user_lines(event) or event.status_code == 430
+
+
+def test_a_server_whose_first_process_ends(program):
+    function = program("if os.fork():\n    time.sleep(5)\n    os._exit(0)\n" + ALONE)
+    event = function.invoke_async({"do": "sleeps"}).wait()
+    assert_user_exit(event)
+    assert event.duration == timedelta(seconds=5)
+    assert eventually(lambda: not event.instance.alive)
+
+
+def test_nothing_is_left_of_instances_with_forks(program):
+    function = program(PREFORK)
+    function.run({"do": "child_exits"})
+    function.update(timeout=60)
+    before = descriptors()
+    for _ in range(10):
+        event = function.invoke_async({"do": "sleeps"})
+        event.wait_for_log("worker")
+        event.terminate()
+    assert descriptors() == before
