@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 from image_support import program
 
 from pytest_scf_async.async_event import AsyncEvent
@@ -250,6 +251,8 @@ class Runtime:
     """By the row's text: what is found instead, and why."""
     unknown: frozenset[str] = frozenset()
     """What of its signals cannot be known: the words of ``SignalView.disposition`` that become "unknown"."""
+    marks: tuple[pytest.MarkDecorator, ...] = ()
+    """Those of its tests."""
 
 
 RUNTIMES: dict[str, Runtime] = {
@@ -260,6 +263,13 @@ RUNTIMES: dict[str, Runtime] = {
     "image, free-running": Runtime(
         lambda fixture, row: fixture("deploy_free")(textwrap.dedent(image_of(row.order)), **row.options),
         unknown=frozenset({"handler"}),
+    ),
+    "Go code": Runtime(
+        lambda fixture, row: fixture("runtime").deploy("go/orders", runtime="Go1", **row.options),
+        unknown=frozenset(
+            {"handler", "default"}
+        ),  # its runtime catches the signal, whether the function listens or not
+        marks=(pytest.mark.go,),
     ),
 }
 

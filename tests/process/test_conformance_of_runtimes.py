@@ -27,7 +27,7 @@ from pytest_scf_async.async_event import AsyncEvent
 from pytest_scf_async.function import Function
 
 CELLS = [
-    pytest.param(row, runtime_name, id=f"{row.what} - {runtime_name}")
+    pytest.param(row, runtime_name, id=f"{row.what} - {runtime_name}", marks=RUNTIMES[runtime_name].marks)
     for runtime_name in RUNTIMES
     for row in ROWS.values()
 ]
@@ -70,7 +70,7 @@ def test_cell(function: Function, event: AsyncEvent, row: Row, runtime_name: str
         assert shown()[row.what][runtime_name] == found
 
 
-@pytest.mark.parametrize("runtime_name", RUNTIMES)
+@pytest.mark.parametrize("runtime_name", [pytest.param(name, marks=each.marks) for name, each in RUNTIMES.items()])
 @pytest.mark.parametrize("row", [row for row in ROWS.values() if "SIGTERM" in row.what], ids=lambda row: row.what)
 def test_what_is_known_of_a_signal(event: AsyncEvent, row: Row, runtime_name: str) -> None:
     event.wait_for_log("ready")
