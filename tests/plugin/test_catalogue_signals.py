@@ -267,16 +267,15 @@ def test_sigterm_in_a_free_running_image(catalogue: Callable[..., str]) -> None:
 
 def test_image_that_answers_an_error(catalogue: Callable[..., str]) -> None:
     program = """
-        from http.server import BaseHTTPRequestHandler, HTTPServer
+        import select, socket
 
-        class Platform(BaseHTTPRequestHandler):
-            def do_POST(self):
-                self.send_error(500, explain="no such table")
-
-            def log_message(self, *args):
-                pass
-
-        HTTPServer(("0.0.0.0", 9000), Platform).serve_forever()
+        listening = socket.create_server(("0.0.0.0", 9000))
+        while True:
+            select.select([listening], [], [])
+            connection, _ = listening.accept()
+            connection.recv(65_536)
+            connection.sendall(b"HTTP/1.1 500 Internal Server Error\\r\\n\\r\\n<h1>Error</h1>\\n<p>no table</p>\\n")
+            connection.close()
     """
     test = """
         from pytest_scf_async import assert_finished
