@@ -151,7 +151,7 @@ def test_a_zip_has_been_unpacked(runtime_with, code, tmp_path):
 def test_a_runtime_that_no_launcher_has(runtime_with, code, launcher):
     assert refused(runtime_with(launcher), code) == (
         "runtime='Nodejs18.15' (deploy(...)) is not valid: its code cannot be run here; these can: "
-        f"{', '.join(known())}; a plugin adds others by pytest_scf_async_launcher"
+        f"{', '.join(known())}; a plugin adds others by the hook pytest_scf_async_launcher"
     )
 
 
