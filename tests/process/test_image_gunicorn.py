@@ -37,7 +37,9 @@ KINDS = {
 }
 
 FORKING = """
-import json, multiprocessing, os, signal, socket, sys, time
+import concurrent.futures, json, multiprocessing, os, signal, socket, sys, time
+
+FORK = multiprocessing.get_context("fork")
 
 def since():
     return round(time.time() - STARTED, 6)
@@ -79,10 +81,61 @@ def child_is_another_program():
     return status(pid)
 
 def process_of_multiprocessing():
-    process = multiprocessing.get_context("fork").Process(target=lambda: (time.sleep(30), say("process")))
+    process = FORK.Process(target=lambda: (time.sleep(30), say("process")))
     process.start()
     process.join()
     return process.exitcode
+
+def queue_between_processes():
+    queue = FORK.Queue()
+    process = FORK.Process(target=lambda: [(time.sleep(5), queue.put(number)) for number in range(3)])
+    process.start()
+    found = [(queue.get(), since()) for _ in range(3)]
+    process.join()
+    return found
+
+def connections():
+    here, there = FORK.Pipe()
+    process = FORK.Process(target=lambda: (time.sleep(5), there.send("hello"), there.send(there.recv() * 2)))
+    process.start()
+    found = [here.recv()]
+    here.send(4)
+    found.append(here.recv())
+    process.join()
+    return found
+
+def event_between_processes():
+    event = FORK.Event()
+    process = FORK.Process(target=lambda: (time.sleep(5), event.set()))
+    process.start()
+    found = [event.wait(2), since(), event.wait(), since()]
+    process.join()
+    return found
+
+def lock_between_processes():
+    lock = FORK.Lock()
+    def work(number):
+        with lock:
+            time.sleep(3)
+            say("process", number)
+    processes = [FORK.Process(target=work, args=(number,)) for number in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    return [process.exitcode for process in processes]
+
+def square(number):
+    time.sleep(number)
+    return number * number
+
+def pool():
+    with FORK.Pool(2) as processes:
+        return processes.map(square, [1, 2, 3])
+
+def executor():
+    with concurrent.futures.ProcessPoolExecutor(2, mp_context=FORK) as processes:
+        return list(processes.map(square, [1, 2, 3]))
 
 def signals():
     read, write = os.pipe()
@@ -352,6 +405,9 @@ def test_a_line_of_the_code_of_a_worker(gunicorn):
                 "parent THREE 6.0",
             ],
         ),
+        ("connections", ["hello", 8], 5, []),
+        ("event_between_processes", [False, 2.000001, True, 5.0], 5, []),
+        ("lock_between_processes", [0, 0, 0], 9, ["process 0 3.0", "process 1 6.0", "process 2 9.0"]),
         ("child_of_a_child", 7, 3, ["child 0.0", "grandchild 3.0"]),
     ],
 )
@@ -362,6 +418,20 @@ def test_a_child_of_a_handler(program, do, result, after, lines):
         assert user_lines(event) == lines
         assert_kept(event)
     assert timeline(runs[0]) == timeline(runs[1])
+
+
+@pytest.mark.parametrize(
+    ("do", "result", "after"),
+    [
+        ("queue_between_processes", [[0, 5.0], [1, 10.0], [2, 15.0]], 15),
+        ("pool", [1, 4, 9], 4),
+        ("executor", [1, 4, 9], 4),
+    ],
+)
+def test_threads_beside_children_of_a_handler(program, do, result, after):
+    event = program().invoke_async({"do": do}).wait()
+    assert (event.status, event.result) == ("FINISHED", result)
+    assert timedelta(seconds=after) <= event.duration < timedelta(seconds=after + 1)
 
 
 def test_a_child_that_is_left_behind_goes_with_the_instance(program):

@@ -6,6 +6,7 @@ turn: the harness gives it when the process that forked it waits.
 
 from __future__ import annotations
 
+import _multiprocessing  # type: ignore[import-not-found]
 import faulthandler
 import mmap
 import os
@@ -21,6 +22,7 @@ from .waits import Watch, real_poll
 
 _real_waitpid = os.waitpid
 _real_read = os.read
+_acquire: Any = _multiprocessing.SemLock.acquire
 _members: set[int] = set()
 """The processes that this one knows to be members: those it has forked, and what its parent knew."""
 
@@ -152,17 +154,48 @@ def _kill(real_kill: Any) -> Any:
 
 def _read(fd: int, length: int, /) -> bytes:
     """``os.read``: the wait for a pipe is one of the door, as the member that writes to it is on simulated time too."""
-    if door.active and _is_pipe(fd):
+    if door.active and _is_between_members(fd):
         _await(fd, "read")
     return _real_read(fd, length)
 
 
-def _is_pipe(fd: int) -> bool:
-    """Whether a read of *fd* may wait for another process of this instance."""
+def _is_between_members(fd: int) -> bool:
+    """Whether a read of *fd* may wait for another process of this instance: it is a pipe, or a pair of sockets."""
     try:
-        return os.get_blocking(fd) and os.readlink(f"/proc/self/fd/{fd}").startswith("pipe:[")
+        target = os.readlink(f"/proc/self/fd/{fd}") if os.get_blocking(fd) else ""
+        return target.startswith("pipe:[") or (target.startswith("socket:[") and _is_pair(fd))
     except (OSError, TypeError):
         return False
+
+
+def _is_pair(fd: int) -> bool:
+    borrowed = socket.socket(fileno=os.dup(fd))
+    with borrowed:
+        named = borrowed.family != socket.AF_UNIX or borrowed.getsockname() or borrowed.getpeername()
+        os.set_blocking(fd, True)  # a default timeout has changed that
+        return not named
+
+
+class _Semaphore(_multiprocessing.SemLock):  # type: ignore[misc]
+    """The semaphore below the locks of ``multiprocessing``: who releases it may be another member."""
+
+    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
+        def take() -> bool:
+            return bool(_acquire(self, False))
+
+        def prepare() -> tuple[Watch, list[str]]:
+            return Watch({}, lambda: not self._is_zero()), []
+
+        if take():
+            return True
+        if not block or (timeout is not None and timeout <= 0):
+            return False
+        if not door.active:
+            return bool(_acquire(self, True, timeout))
+        return bool(multiplexed.wait(take, timeout, "acquire", prepare, []))
+
+    def __enter__(self) -> bool:
+        return self.acquire()
 
 
 def install(real_fork: Any) -> None:
@@ -170,4 +203,5 @@ def install(real_fork: Any) -> None:
     os.fork = stand_in("posix", "fork", _fork_members(real_fork))
     os.waitpid = stand_in("posix", "waitpid", _wait_for)
     os.read = stand_in("posix", "read", _read)
+    _multiprocessing.SemLock = _Semaphore
     os.kill = stand_in("posix", "kill", _kill(os.kill))
