@@ -126,7 +126,7 @@ def _asks_one(instance: Instance) -> bool:
 
     They share sockets and pipes. One is asked at a time, so that no two of them find something to do at once.
     """
-    if not instance.members:
+    if not instance.members and not instance.to_be_asked:
         return False
     if any(each.stirred for each in instance.group):
         for each in instance.group:

@@ -351,8 +351,8 @@ class Reports:
             return  # what it is now writes to the same pipe
         member.output.finish()
         self.lockstep.pool.drop(member)
-        if not parent.gone and not parent.frozen:
-            parent.children.ask_to_look()  # its SIGCHLD
+        for each in parent.group:
+            each.to_be_asked = True  # one of them had it as a child, or the other end of a pipe with it
 
     def _exited(self, instance: Instance) -> None:
         if isinstance(instance, Member):
