@@ -52,7 +52,7 @@ HANDLER = """
             signal.signal(signal.SIGTERM, on_term)
             time.sleep(5000)  # line 42
         if kind == "uses memory":
-            kept = bytearray(300 << 20)  # line 44
+            kept = bytearray(140 << 20)  # line 44
             time.sleep(1)  # line 45
 
     def in_child():
@@ -97,10 +97,7 @@ RUNS = [("ctrace", []), ("ctrace", ["--cov-branch"]), ("ctrace", ["--cov-branch"
 @pytest.fixture
 def measured(pytester: pytest.Pytester) -> pytest.Pytester:
     """A project with a handler that ends in many ways, and a test for each."""
-    pytester.makeini(
-        "[pytest]\nfilterwarnings = error::pytest.PytestWarning\nscf_async_compute_grace = 0.3\n"
-        f"addopts = {PLAIN_OPTIONS}\n"
-    )
+    pytester.makeini(f"[pytest]\nfilterwarnings = error::pytest.PytestWarning\naddopts = {PLAIN_OPTIONS}\n")
     handlers = pytester.mkdir("handlers")
     handlers.joinpath("kinds.py").write_text(textwrap.dedent(HANDLER), encoding="utf-8")
     tests = [

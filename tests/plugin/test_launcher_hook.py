@@ -49,7 +49,7 @@ TESTS = """
         assert scf_runtime.deploy("node", runtime="Nodejs18.15").run([2]) == ["index.main_handler", [2]]
 
     def test_others(scf_runtime):
-        with pytest.raises(ScfUsageError, match="a plugin adds others by pytest_scf_async_launcher"):
+        with pytest.raises(ScfUsageError, match="a plugin adds others by the hook pytest_scf_async_launcher"):
             scf_runtime.deploy("node", runtime="Java8")
         with pytest.raises(ScfUsageError, match="pytest_scf_async_launcher gave 'php' for runtime 'Php8.0'"):
             scf_runtime.deploy("node", runtime="Php8.0")
