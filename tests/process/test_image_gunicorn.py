@@ -6,7 +6,6 @@ Every fork is in lockstep, as the program that made it: what it sleeps is simula
 from __future__ import annotations
 
 import re
-import sys
 import textwrap
 from datetime import timedelta
 
@@ -385,15 +384,6 @@ def test_a_line_of_the_code_of_a_worker(gunicorn):
 # -- children of handlers --------------------------------------------------------------------------------------------
 
 
-# Locks of multiprocessing between forks of an image's program do not wait on simulated time on 3.10 yet.
-NEW = sys.version_info >= (3, 11)
-LOCKS_BETWEEN_PROCESSES = (
-    ("event_between_processes", [False, 2.000001, True, 5.0], 5, []),
-    ("lock_between_processes", [0, 0, 0], 9, ["process 0 3.0", "process 1 6.0", "process 2 9.0"]),
-)[: 2 * NEW]
-POOLS = (("pool", [1, 4, 9], 4), ("executor", [1, 4, 9], 4))[: 2 * NEW]
-
-
 @pytest.mark.parametrize(
     ("do", "result", "after", "lines"),
     [
@@ -422,7 +412,8 @@ POOLS = (("pool", [1, 4, 9], 4), ("executor", [1, 4, 9], 4))[: 2 * NEW]
             ],
         ),
         ("connections", ["hello", 8], 5, []),
-        *LOCKS_BETWEEN_PROCESSES,
+        ("event_between_processes", [False, 2.000001, True, 5.0], 5, []),
+        ("lock_between_processes", [0, 0, 0], 9, ["process 0 3.0", "process 1 6.0", "process 2 9.0"]),
         ("child_of_a_child", 7, 3, ["child 0.0", "grandchild 3.0"]),
     ],
 )
@@ -439,7 +430,8 @@ def test_a_child_of_a_handler(program, do, result, after, lines):
     ("do", "result", "after"),
     [
         ("queue_between_processes", [[0, 5.0], [1, 10.0], [2, 15.0]], 15),
-        *POOLS,
+        ("pool", [1, 4, 9], 4),
+        ("executor", [1, 4, 9], 4),
     ],
 )
 def test_threads_beside_children_of_a_handler(program, do, result, after):
