@@ -87,3 +87,18 @@ def test_what_images_need_is_in_no_handlers_way(deploy, runtime, tmp_path):
     (tmp_path / "code1" / "email.py").write_text("def send(): return 'sent'\n")
 
     assert function.run() == "sent"
+
+
+def test_the_locks_of_multiprocessing_that_an_image_finds_are_those_of_the_door(runtime, tmp_path):
+    (tmp_path / "app.py").write_text(
+        "import _multiprocessing, http.server\n"
+        "class Answers(http.server.BaseHTTPRequestHandler):\n"
+        "    def do_POST(self):\n"
+        "        self.send_response(200)\n"
+        "        self.end_headers()\n"
+        "        self.wfile.write(_multiprocessing.SemLock.__module__.encode())\n"
+        "http.server.HTTPServer(('0.0.0.0', 9000), Answers).serve_forever()\n"
+    )
+    assert (
+        runtime.deploy_image(["python", "app.py"], cwd=tmp_path).run() == "pytest_scf_async.instances.bootstrap.members"
+    )

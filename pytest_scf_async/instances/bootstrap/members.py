@@ -6,7 +6,6 @@ turn: the harness gives it when the process that forked it waits.
 
 from __future__ import annotations
 
-import _multiprocessing  # type: ignore[import-not-found]
 import faulthandler
 import mmap
 import os
@@ -22,7 +21,6 @@ from .waits import Watch, real_poll
 
 _real_waitpid = os.waitpid
 _real_read = os.read
-_acquire: Any = _multiprocessing.SemLock.acquire
 _members: set[int] = set()
 """The processes that this one knows to be members: those it has forked, and what its parent knew."""
 
@@ -176,26 +174,29 @@ def _is_pair(fd: int) -> bool:
         return not named
 
 
-class _Semaphore(_multiprocessing.SemLock):  # type: ignore[misc]
-    """The semaphore below the locks of ``multiprocessing``: who releases it may be another member."""
+def _semaphore(real: Any) -> Any:
+    """The class *real* of the semaphores below the locks of ``multiprocessing``, whose waits are the door's."""
 
-    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
-        def take() -> bool:
-            return bool(_acquire(self, False))
+    class Semaphore(real):  # type: ignore[misc]
+        def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
+            def take() -> bool:
+                return bool(real.acquire(self, False))
 
-        def prepare() -> tuple[Watch, list[str]]:
-            return Watch({}, lambda: not self._is_zero()), []
+            def prepare() -> tuple[Watch, list[str]]:
+                return Watch({}, lambda: not self._is_zero()), []  # who releases it may be another member
 
-        if take():
-            return True
-        if not block or (timeout is not None and timeout <= 0):
-            return False
-        if not door.active:
-            return bool(_acquire(self, True, timeout))
-        return bool(multiplexed.wait(take, timeout, "acquire", prepare, []))
+            if take():
+                return True
+            if not block or (timeout is not None and timeout <= 0):
+                return False
+            if not door.active:
+                return bool(real.acquire(self, True, timeout))
+            return bool(multiplexed.wait(take, timeout, "acquire", prepare, []))
 
-    def __enter__(self) -> bool:
-        return self.acquire()
+        def __enter__(self) -> bool:
+            return self.acquire()
+
+    return Semaphore
 
 
 def install(real_fork: Any) -> None:
@@ -203,5 +204,8 @@ def install(real_fork: Any) -> None:
     os.fork = stand_in("posix", "fork", _fork_members(real_fork))
     os.waitpid = stand_in("posix", "waitpid", _wait_for)
     os.read = stand_in("posix", "read", _read)
-    _multiprocessing.SemLock = _Semaphore
+    # Here and not above: the zygote forgets what this module imports, and the program would get another copy.
+    import _multiprocessing  # type: ignore[import-not-found]  # noqa: PLC0415
+
+    _multiprocessing.SemLock = _semaphore(_multiprocessing.SemLock)
     os.kill = stand_in("posix", "kill", _kill(os.kill))
