@@ -491,7 +491,8 @@ class Lockstep:
                 self.pool.drop(instance)
             self.todo.clear()
             self.pool.ears.close()
-            self.pool.relays.close()
+            if self.pool.relays is not None:
+                self.pool.relays.close()
             self.pool.think_ahead()
             if problems:
                 raise problems[0]

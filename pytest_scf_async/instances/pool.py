@@ -40,7 +40,8 @@ class Pool:
         self.clock_fd = clock_fd
         self.sandboxes = sandboxes
         self.ears = Ears()
-        self.relays = Relays()
+        self.relays: Relays | None = None
+        """Made for the first instance that needs them."""
         self.instances: list[Instance] = []
         """In the order of their starts; those that are gone leave it."""
         self.events: dict[Instance, Event] = {}
@@ -209,7 +210,10 @@ class Pool:
         instance.free_running = function.free_running
         instance.takes_descriptors = program is not None and not function.free_running
         fds = [self.clock_fd] if coverage is None else [self.clock_fd, coverage[1]]
-        relayed = self.relays.open() if program is not None and program["own_network"] and program["ports"] else None
+        relayed = None
+        if program is not None and program["own_network"] and program["ports"]:
+            self.relays = self.relays or Relays()
+            relayed = self.relays.open()
         instance.become(
             owner,
             sandbox,

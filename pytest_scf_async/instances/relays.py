@@ -7,6 +7,7 @@ server, the test and the instance may all wait for each other.
 from __future__ import annotations
 
 import array
+import errno
 import selectors
 import socket
 import threading
@@ -40,6 +41,8 @@ class Relays:
         self._connections: dict[socket.socket, _Connection] = {}
         self._given: dict[socket.socket, list[socket.socket]] = {}
         """By the socket of an instance: the listening ones that came over it."""
+        self._without_room: dict[socket.socket, int] = {}
+        """Listening sockets, with their ports, that wait for the end of a connection: no descriptor was left."""
         self._todo: list[socket.socket] = []
         self._closed = False
         self._thread: threading.Thread | None = None
@@ -60,12 +63,9 @@ class Relays:
         if self._thread is not None:
             self._ring()
             self._thread.join()
-        for key in list(self._selector.get_map().values()):
-            if isinstance(key.fileobj, socket.socket):
-                key.fileobj.close()
         self._selector.close()
-        self._wake.close()
-        for each in self._todo:
+        listening = [each for known in self._given.values() for each in known]
+        for each in (self._wake, self._woken, *self._todo, *self._given, *listening, *self._connections):
             each.close()
 
     def _ring(self) -> None:
@@ -91,7 +91,8 @@ class Relays:
             fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
         if not data:
             for each in (giver, *self._given.pop(giver)):
-                self._selector.unregister(each)
+                if self._without_room.pop(each, None) is None:
+                    self._selector.unregister(each)
                 each.close()
             return
         (port,) = wire.RELAYED.unpack(data)
@@ -99,28 +100,46 @@ class Relays:
             listening = socket.socket(fileno=fd)
             listening.setblocking(False)
             self._given[giver].append(listening)
+            self._listen(listening, port)
 
-            def accept(listening: socket.socket, _: int, port: int = port) -> None:
-                self._accept(listening, port)
+    def _listen(self, listening: socket.socket, port: int) -> None:
+        def accept(listening: socket.socket, _: int) -> None:
+            self._accept(listening, port)
 
-            self._selector.register(listening, selectors.EVENT_READ, accept)
+        self._selector.register(listening, selectors.EVENT_READ, accept)
 
     def _accept(self, listening: socket.socket, port: int) -> None:
         try:
-            inside, _ = listening.accept()
+            outside = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         except OSError:
+            self._wait_for_room(listening, port)
             return
-        outside = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
-            outside.connect(("127.0.0.1", port))  # on this machine: it is there at once, or refused
-        except OSError:
+            inside, _ = listening.accept()
+        except OSError as error:
             outside.close()
-            inside.close()  # as near to a refusal as can be had: the connection was accepted already
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self._wait_for_room(listening, port)
             return
         connection = _Connection(inside, outside)
         for each in (inside, outside):
             each.setblocking(False)
             self._connections[each] = connection
+        outside.connect_ex(("127.0.0.1", port))  # a server whose queue is full keeps nobody but this connection waiting
+        self._selector.register(outside, selectors.EVENT_WRITE, self._answered)
+
+    def _wait_for_room(self, listening: socket.socket, port: int) -> None:
+        self._selector.unregister(listening)  # else it would be ready for ever
+        self._without_room[listening] = port
+
+    def _answered(self, outside: socket.socket, _: int) -> None:
+        """The test's server has taken the connection, or has refused it."""
+        connection = self._connections[outside]
+        if outside.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0:
+            self._drop(connection)  # as near to a refusal as can be had: the connection was accepted already
+            return
+        self._selector.unregister(outside)
+        for each in connection.other:
             self._selector.register(each, selectors.EVENT_READ, self._pass_on)
 
     def _pass_on(self, speaker: socket.socket, events: int) -> None:
@@ -170,3 +189,5 @@ class Relays:
             self._connections.pop(each, None)
             self._want(each, 0)
             each.close()
+        while self._without_room:
+            self._listen(*self._without_room.popitem())

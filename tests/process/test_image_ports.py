@@ -12,6 +12,8 @@ import pytest
 from image_support import free_port, program
 from process_support import descriptors, eventually
 
+from pytest_scf_async.realtime import REAL
+
 ASKS = """
 import socket
 def handle(event, request):
@@ -265,8 +267,8 @@ def test_relays_go_with_their_instances(make_runtime, deploy_image, serving):
         assert event.status == "ABORTED"
 
     run_one()
-    server_side = target._pool.relays._given
-    assert eventually(lambda: not server_side)
+    relays = target._pool.relays
+    assert relays is None or eventually(lambda: not relays._given)  # None: without a network of their own
     before = descriptors()
 
     for _ in range(100):
@@ -298,3 +300,54 @@ def test_a_connection_that_stood_goes_with_its_instance(deploy_image, serving):
     event.terminate()
 
     assert ended.wait(5)
+
+
+CONNECTS = """
+import socket
+kept = []
+def handle(event, request):
+    for _ in range(event["connections"]):
+        kept.append(socket.create_connection(("127.0.0.1", event["port"])))
+    for each in kept[:event.get("half_closed", 0)]:
+        each.shutdown(socket.SHUT_WR)
+    return len(kept)
+"""
+
+
+def test_a_server_that_takes_no_connection_holds_nothing_up(deploy_image, serving, runtime, mounted):
+    """Its queue is full: the kernel answers nothing to those that come after."""
+    other = serving(echo)
+    with closing(socket.create_server(("127.0.0.1", 0), backlog=1)) as silent:
+        port = silent.getsockname()[1]
+        function = deploy_image(program(CONNECTS), ports=[port, other.port])
+        connections = 20 if mounted else 1  # without a network of its own it connects by itself, and would wait
+        assert function.run({"port": port, "connections": connections}) == connections
+        asks = deploy_image(program(ASKS), ports=[other.port])
+        assert asks.run({"port": other.port}) == ["you said hello 0"]
+        began = REAL.monotonic()
+        runtime.close()
+        assert REAL.monotonic() - began < 60  # the kernel would go on trying for more than two minutes
+
+
+def test_connections_that_one_side_has_ended_are_closed_with_the_runtime(deploy_image, serving, runtime):
+    hung_up, closed = threading.Event(), threading.Event()
+
+    def hear_the_end(connection: socket.socket) -> None:
+        assert connection.recv(1) == b""
+        hung_up.set()
+        closed.wait(60)
+
+    server = serving(hear_the_end)
+    function = deploy_image(program(CONNECTS), ports=[server.port])
+    assert function.run({"port": server.port, "connections": 1, "half_closed": 1}) == 1
+    assert hung_up.wait(60)
+    relays = runtime._pool.relays
+    kept = [] if relays is None else list(relays._connections)  # without a network of its own it connects by itself
+    if relays is not None:
+        assert len(kept) == 2
+        assert eventually(lambda: any(each.fileno() not in relays._selector.get_map() for each in kept))
+
+    runtime.close()
+
+    closed.set()
+    assert {each.fileno() for each in kept} <= {-1}
