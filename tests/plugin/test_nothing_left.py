@@ -19,8 +19,10 @@ from plugin_support import PLAIN_OPTIONS
 
 from pytest_scf_async.instances.wire import OWNER_MARK
 
-WITHIN = 30.0
-"""Real seconds after which nothing may be left: far less than one of a machine that has a core free."""
+WITHIN = 1.0
+"""Seconds after which nothing may be left."""
+LOOK, LONGEST_LOOK = 0.005, 0.01
+"""Real seconds between two looks, and as many as count of those: in more, nobody ran."""
 DEADLINE = 60.0
 """Real seconds for a pytest to come to the point, or to its end; on a busy machine too."""
 
@@ -180,14 +182,17 @@ class Pytest:
         assert len(self.directories()) == 1
 
     def require_nothing_left(self) -> None:
-        deadline = time.monotonic() + WITHIN
-        while left := self.ours():
-            remaining = deadline - time.monotonic()
-            assert remaining > 0, f"left: {[(pid, _name_of(pid)) for pid in left]}\n{self.output}"
-            _wait_for_end_of(left[0], remaining)
-        while self.directories():
-            assert time.monotonic() < deadline, f"left: {self.directories()}\n{self.output}"
-            os.sched_yield()
+        passed, before = 0.0, time.monotonic()
+        while (left := self.ours()) or self.directories():
+            shown = [(pid, _name_of(pid)) for pid in left] or self.directories()
+            assert passed < WITHIN, f"left: {shown}\n{self.output}"
+            if left:
+                _wait_for_end_of(left[0], LOOK)
+            else:
+                os.sched_yield()
+            now = time.monotonic()
+            passed += min(now - before, LONGEST_LOOK)
+            before = now
 
 
 def _name_of(pid: int) -> str:
