@@ -516,7 +516,7 @@ def test_a_fork_has_none_and_its_own_is_real(deploy) -> None:
         if pid == 0:
             if signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0):
                 signal.signal(signal.SIGALRM, lambda *_: os._exit(7))
-                signal.setitimer(signal.ITIMER_REAL, 0.01)
+                signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
                 signal.pause()
             os._exit(1)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
