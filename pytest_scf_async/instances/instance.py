@@ -23,6 +23,7 @@ from . import procfs, wire
 from .bootstrap.linux import POKE_SIGNAL, STACKS_SIGNAL
 from .children import Children
 from .output import READ_BYTES, Output
+from .ports import ClaimedPort
 from .sandbox import Sandbox
 from .zygote import Zygote
 
@@ -112,6 +113,8 @@ class Instance:
     program_pid = 0
     """The process id of that program, once it has been started."""
     _program_pidfd: int | None = None
+    port: ClaimedPort | None = None
+    """Where its program listens, if in the machine's network."""
     parent: Instance | None = None
     """Of a member, a fork that an image's program has made: the instance that it belongs to."""
     left = False
@@ -518,6 +521,8 @@ class Instance:
         self.released = True
         self.zygote.listeners.pop(self.number, None)
         self._close()
+        if self.port is not None:
+            self.port.release()
         if self.called:
             self.sandbox.remove()
 

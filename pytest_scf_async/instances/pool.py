@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
+from contextlib import ExitStack
 from dataclasses import asdict
 
 from ..clock import DueThing, SimulatedClock
@@ -18,6 +18,7 @@ from .event import Event, FunctionVersion
 from .instance import Instance, Owner
 from .launch import Launch
 from .member import Member
+from .ports import ClaimedPort, PortInUseError, claim, claim_any
 from .relays import Relays
 from .sandbox import Sandbox, Sandboxes
 from .spares import keep_spare, take_spare
@@ -182,30 +183,33 @@ class Pool:
         code = function.code_to_run()
         before_init = function.configuration.before_init
         launch = None if function.launch is None else function.launch.moved(function.code, code)
-        program = None if launch is None else self._program(launch, function, zygote)
-        sandbox = self.sandboxes.make(
-            zygote, code, function.configuration, () if launch is None else launch.directories
-        )
-        environment = self._environment(function, sandbox)
-        hint = {
-            "common": None if sandbox.plan is None else sandbox.plan["common"],
-            "inodes": [] if sandbox.plan is None else sandbox.plan["inodes"],
-            "code": [code.entry, *([] if before_init is None else [before_init.entry])],
-            "environment": environment,
-        }
-        coverage = None if function.free_running else measured.plan()
-        if coverage is not None:
-            hint["coverage"] = True
-        if program is not None:
-            hint["program"] = True
-        if terminal.ask is not None:
-            hint["debugger"] = True
-        environment = {**environment, "HOSTNAME": f"scf-async-{self.started}"}
-        try:
+        with ExitStack() as undo:
+            port = None if launch is None else self._claim(launch, function, zygote)
+            if port is not None:
+                undo.callback(port.release)
+            program = None if launch is None else self._program(launch, function, zygote, port)
+            sandbox = self.sandboxes.make(
+                zygote, code, function.configuration, () if launch is None else launch.directories
+            )
+            undo.callback(sandbox.remove)
+            environment = self._environment(function, sandbox)
+            hint = {
+                "common": None if sandbox.plan is None else sandbox.plan["common"],
+                "inodes": [] if sandbox.plan is None else sandbox.plan["inodes"],
+                "code": [code.entry, *([] if before_init is None else [before_init.entry])],
+                "environment": environment,
+            }
+            coverage = None if function.free_running else measured.plan()
+            if coverage is not None:
+                hint["coverage"] = True
+            if program is not None:
+                hint["program"] = True
+            if terminal.ask is not None:
+                hint["debugger"] = True
+            environment = {**environment, "HOSTNAME": f"scf-async-{self.started}"}
             instance = take_spare(zygote, hint) or Instance(zygote, hint)
-        except BaseException:
-            sandbox.remove()
-            raise
+            undo.pop_all()
+        instance.port = port
         self._next = zygote, hint
         instance.free_running = function.free_running
         instance.takes_descriptors = program is not None and not function.free_running
@@ -253,16 +257,35 @@ class Pool:
             self._next = None
             keep_spare(zygote, hint)
 
-    def _program(self, launch: Launch, function: FunctionVersion, zygote: Zygote) -> wire.JsonObject:
+    def _claim(self, launch: Launch, function: FunctionVersion, zygote: Zygote) -> ClaimedPort | None:
+        """The port of the machine where a program listens that has no network of its own."""
+        if not launch.free_running or self._owns_network(function, zygote):
+            return None  # a program that the instance runs itself listens on no port of the machine
+        try:
+            return claim_any() if launch.speaks == "gob" else claim(launch.port, self.settings.real_timeout)
+        except PortInUseError as error:
+            network = function.configuration.network
+            why = 'network="all"' if network == "all" else f"no namespaces: {self.sandboxes.why_unmounted()}"
+            raise ScfUsageError(
+                f"port {launch.port} of this machine is in use {error}, and an instance of "
+                f"{function.configuration.name} has no network of its own ({why}): such programs run one instance at a "
+                "time, each until it is reclaimed; end the event of that one and advance the clock past idle_reclaim, "
+                "or give this program another port="
+            ) from None
+
+    @staticmethod
+    def _owns_network(function: FunctionVersion, zygote: Zygote) -> bool:
+        return zygote.namespaces and function.configuration.network == "loopback"
+
+    def _program(
+        self, launch: Launch, function: FunctionVersion, zygote: Zygote, claimed: ClaimedPort | None
+    ) -> wire.JsonObject:
         """What an instance is told of the program that it starts, or is."""
-        own_network = zygote.namespaces and function.configuration.network == "loopback"
         port = launch.port
         environment = {wire.OWNER_MARK: zygote.mark, **launch.environment}
         if launch.speaks == "gob":
-            port = _GO_PORT if own_network else _free_port()
+            port = _GO_PORT if claimed is None else claimed.number
             environment["_LAMBDA_SERVER_PORT"] = environment["_SCF_SERVER_PORT"] = str(port)
-        elif launch.free_running and not own_network:
-            self._require_port(launch, function)
         return {
             "path": launch.command[0],
             "argv": list(launch.command),
@@ -275,30 +298,13 @@ class Pool:
             "helper": launch.helper,
             "port": port,
             "ports": list(launch.ports),
-            "own_network": own_network,
+            "own_network": self._owns_network(function, zygote),
             "headers": {
                 "X-Scf-Session-Token": _CREDENTIALS["TENCENTCLOUD_SESSIONTOKEN"],
                 "X-Scf-Secret-Id": _CREDENTIALS["TENCENTCLOUD_SECRETID"],
                 "X-Scf-Secret-Key": _CREDENTIALS["TENCENTCLOUD_SECRETKEY"],
             },
         }
-
-    def _require_port(self, launch: Launch, function: FunctionVersion) -> None:
-        """The port of a program that shares the machine's network has to be free."""
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", launch.port))
-            except OSError as error:
-                if function.configuration.network == "all":
-                    why = 'network="all"'
-                else:
-                    why = f"no namespaces: {self.sandboxes.why_unmounted()}"
-                raise ScfUsageError(
-                    f"port {launch.port} of this machine is in use ({error.strerror}), and an instance of "
-                    f"{function.configuration.name} has no network of its own ({why}): such images run one instance at "
-                    "a time, each until it is reclaimed"
-                ) from None
 
     def _environment(self, function: FunctionVersion, sandbox: Sandbox) -> dict[str, str]:
         """What a code package's instance finds (document 30228), and nothing of the host's environment."""
@@ -363,12 +369,6 @@ _CREDENTIALS = {
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _GO_PORT = 28902
 """Where a Go function listens in a network of its own: the platform's ``_SCF_SERVER_PORT`` (document 30228)."""
-
-
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as any_socket:
-        any_socket.bind(("127.0.0.1", 0))
-        return int(any_socket.getsockname()[1])
 
 
 def _name_of(function: FunctionVersion) -> tuple[str, str]:

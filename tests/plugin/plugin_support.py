@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import socket
 from typing import Final
 
 PLAIN_OPTIONS: Final = "-p no:asyncio -p no:randomly -p no:anyio -p no:hypothesispytest"
@@ -24,15 +22,3 @@ LIMIT_BEGINS: Final = """
         return begin
 """
 """A conftest: what a test has to reach within a short limit of its own would race with it."""
-
-
-def free_port() -> int:
-    """One that nothing on this machine listens on: without namespaces a free-running program shares them."""
-    while True:
-        number = random.randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("0.0.0.0", number))
-            except OSError:
-                continue
-            return number

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
+
+from free_ports import free_port
 
 LISTENS = """
 import signal, time
@@ -30,13 +31,6 @@ def test_export(async_event):
     async_event.wait()
     {check}
 """
-
-
-def free_port() -> int:
-    """A port for a free-running program: without namespaces it shares the machine's."""
-    with socket.socket() as any_socket:
-        any_socket.bind(("127.0.0.1", 0))
-        return int(any_socket.getsockname()[1])
 
 
 def terminated(check: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from plugin_support import free_port
+from free_ports import free_port
 
 SERVER = """
     import json, sys

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from image_support import free_port
+from free_ports import free_port
 from process_support import START, Latch, eventually, spare_pid
 
 from pytest_scf_async.errors import ScfAsyncWarning

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import textwrap
 
 COLD = ["START", "INIT 0ms"]
@@ -64,10 +63,3 @@ def handle(event, request):
     return f"stopped after {passes}"
 """
 """Works until its listener was called: with a server of threads only, as in another the listener runs in ``handle``."""
-
-
-def free_port() -> int:
-    """A port that nothing on this machine listens on: without namespaces a free-running program shares them."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as any_socket:
-        any_socket.bind(("127.0.0.1", 0))
-        return int(any_socket.getsockname()[1])

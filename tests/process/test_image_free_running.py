@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 import time
 from datetime import timedelta
 
 import pytest
-from image_support import free_port, program
+from free_ports import free_port
+from image_support import program
 from process_support import (
     RECEIVED,
     assert_body,
@@ -467,6 +469,48 @@ def test_a_program_of_the_path_is_found(deploy_free):
     assert (event.result, user_lines(event)) == ([1], ["from sh"])
 
 
+# -- its port --------------------------------------------------------------------------------------------------------
+
+
+SECOND = """
+import sys
+from datetime import datetime, timezone
+from pytest_scf_async import ScfRuntime, ScfSettings
+
+with ScfRuntime(ScfSettings(start=datetime(2026, 3, 1, tzinfo=timezone.utc), sandbox="none")) as runtime:
+    print("deployed", flush=True)
+    function = runtime.deploy_image(["python", "-I", "app.py"], cwd=sys.argv[1], port=int(sys.argv[2]))
+    print(function.invoke_async({"who": "second"}).wait().result, flush=True)
+"""
+
+
+def test_in_another_process_it_starts_when_the_port_is_its_own(deploy_free, make_runtime, tmp_path):
+    function = deploy_free(
+        program("""
+        def handle(event, request):
+            print("working", flush=True)
+            while event["who"] == "first":
+                time.sleep(0.01)
+            return event["who"]
+        """),
+        to=make_runtime(sandbox="none"),
+    )
+    first = function.invoke_async({"who": "first"}).wait_for_log("working")
+    port = function._versions.latest.launch.port
+    command = [sys.executable, "-W", "ignore", "-c", SECOND, str(tmp_path / "image1"), str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "deployed\n"
+        assert eventually(lambda: waited_for(port))
+        first.terminate()
+        assert other.stdout.readline() == "second\n"  # and not what the first one's program says
+        assert other.wait(BOUND) == 0
+
+
+def waited_for(port):
+    with open("/proc/net/unix") as file:  # who has claimed it, and who is connected to that one
+        return file.read().count(f"@pytest-scf-async-port-{port}\n") == 2
+
+
 # -- what is said about it -------------------------------------------------------------------------------------------
 
 
@@ -492,8 +536,9 @@ def test_without_a_network_of_its_own_it_runs_one_instance_at_a_time(deploy_free
 
     with pytest.raises(
         ScfUsageError,
-        match=r"port \d+ of this machine is in use \(.*\), and an instance of app has no network of its own \(no "
-        r"namespaces: .*\): such images run one instance at a time, each until it is reclaimed",
+        match=r"port \d+ of this machine is in use by another instance, and an instance of app has no network of its "
+        r"own \(no namespaces: .*\): such programs run one instance at a time, each until it is reclaimed; end the "
+        r"event of that one and advance the clock past idle_reclaim, or give this program another port=",
     ):
         second.settle()
     first.terminate()

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 
 import pytest
-from image_support import free_port, program
+from free_ports import free_port
+from image_support import program
 from process_support import descriptors, eventually
 
 from pytest_scf_async.realtime import REAL

@@ -1,0 +1,114 @@
+"""Ports of the machine's network that one instance has to itself, among those of all test processes."""
+
+from __future__ import annotations
+
+import select
+import socket
+from collections.abc import Iterator
+
+from ..realtime import REAL
+
+_CHOSEN = range(20_000, 32_768)
+"""Where a port is looked for that may be any: below those that Linux gives to connections."""
+_GIVEN_OUT = "/proc/sys/net/ipv4/ip_local_port_range"
+_own: set[int] = set()
+"""Claimed by this process."""
+
+
+class PortInUseError(Exception):
+    """Why a port could not be claimed."""
+
+
+class ClaimedPort:
+    """A port that no other instance without a network of its own gets, in no process of the machine, until its release.
+
+    What tells the others is a listening Unix socket with an abstract name: as ports do, such names belong to a network
+    namespace, and the kernel drops one with its process. Who waits for the port is connected to it.
+    """
+
+    def __init__(self, number: int, word: socket.socket) -> None:
+        self.number = number
+        self._word = word
+        _own.add(number)
+
+    def release(self) -> None:
+        _own.discard(self.number)
+        self._word.close()
+
+
+def claim(number: int, limit: float) -> ClaimedPort:
+    """Claim the port *number*; where another process has it, as soon as that releases it, within *limit* real seconds.
+
+    Raises ``PortInUseError``: another instance of this process has it, or one of another for longer, or no instance.
+    """
+    deadline = REAL.monotonic() + limit
+    while (claimed := _try(number)) is None:
+        if number in _own:
+            raise PortInUseError("by another instance")
+        if not _released(number, deadline - REAL.monotonic()):
+            raise PortInUseError(f"by an instance of another test process, for {limit:g} real seconds")
+    try:
+        _probe(number)
+    except OSError as error:
+        claimed.release()
+        raise PortInUseError(f"by another program: {error.strerror}") from None
+    return claimed
+
+
+def claim_any() -> ClaimedPort:
+    """Claim a port that nothing uses, and that Linux gives to no connection meanwhile."""
+    for number in _candidates():
+        claimed = _try(number)
+        if claimed is None:
+            continue
+        try:
+            _probe(number)
+        except OSError:
+            claimed.release()
+            continue
+        return claimed
+    raise PortInUseError(f"all from {_CHOSEN.start} to {_CHOSEN.stop - 1}")
+
+
+def _candidates() -> Iterator[int]:
+    with open(_GIVEN_OUT) as file:
+        first, last = map(int, file.read().split())
+    yield from (number for number in _CHOSEN if not first <= number <= last)
+    yield from (number for number in _CHOSEN if first <= number <= last)  # where Linux gives out all that there are
+
+
+def _name(number: int) -> str:
+    return f"\0pytest-scf-async-port-{number}"
+
+
+def _try(number: int) -> ClaimedPort | None:
+    word = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        word.bind(_name(number))
+        word.listen()
+    except OSError:
+        word.close()
+        return None
+    return ClaimedPort(number, word)
+
+
+def _released(number: int, seconds: float) -> bool:
+    """Wait until whoever has claimed *number* has it no more, at most *seconds*; whether that is so."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as waiting:
+        waiting.setblocking(False)
+        try:
+            waiting.connect(_name(number))
+        except ConnectionRefusedError:
+            return True
+        except BlockingIOError:  # hundreds wait already
+            return False
+        poller = select.poll()
+        poller.register(waiting, 0)
+        return bool(poller.poll(max(seconds, 0) * 1000))
+
+
+def _probe(number: int) -> None:
+    """Raises ``OSError`` where a program has the port already, on whichever address."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("0.0.0.0", number))

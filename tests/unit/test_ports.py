@@ -1,0 +1,90 @@
+"""Ports of the machine that one instance has to itself, whichever process it belongs to."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from free_ports import free_port
+
+from pytest_scf_async.instances.ports import PortInUseError, claim, claim_any
+
+HOLD = """
+import sys
+from pytest_scf_async.instances.ports import claim
+claimed = claim(int(sys.argv[1]), 0)
+print("claimed", flush=True)
+sys.stdin.readline()
+"""
+
+
+@contextmanager
+def held_by_another_process(number: int) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "claimed\n"
+        yield process
+        process.kill()
+
+
+def test_a_port_is_claimed_once_until_it_is_released():
+    number = free_port()
+    first = claim(number, 60)
+    with pytest.raises(PortInUseError, match=r"^by another instance$"):  # at once: who waits here releases nothing
+        claim(number, 60)
+    first.release()
+    claim(number, 60).release()
+
+
+def test_a_port_that_another_process_has_is_waited_for():
+    number = free_port()
+    with held_by_another_process(number) as holder:
+        with pytest.raises(PortInUseError, match=r"^by an instance of another test process, for 0.01 real seconds$"):
+            claim(number, 0.01)
+        assert holder.stdin is not None
+        holder.stdin.write("\n")
+        holder.stdin.flush()
+        claim(number, 60).release()
+        assert holder.wait(60) == 0
+
+
+def test_a_port_of_a_process_that_is_killed_is_free():
+    number = free_port()
+    with held_by_another_process(number) as holder:
+        holder.kill()
+        claim(number, 60).release()
+
+
+def test_a_port_on_which_a_program_listens_is_not_claimed():
+    number = free_port()
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", number))
+        server.listen()
+        with pytest.raises(PortInUseError, match=r"^by another program: Address already in use$"):
+            claim(number, 60)
+    claim(number, 60).release()
+
+
+def test_any_port_is_none_that_another_has():
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+        first, last = map(int, file.read().split())
+    claimed = [claim_any() for _ in range(3)]
+    numbers = [each.number for each in claimed]
+    assert len(set(numbers)) == 3
+    assert [number for number in numbers if first <= number <= last] == []  # a connection might have got that
+    for each in claimed:
+        each.release()
+
+    with socket.socket() as server, held_by_another_process(numbers[1]):
+        server.bind(("0.0.0.0", numbers[0]))
+        server.listen()
+        other = claim_any()
+        assert other.number not in numbers[:2]
+        other.release()
