@@ -60,6 +60,10 @@ class Member(Instance):
         self.pidfd = pidfd
         root.members.append(self)
 
+    @property
+    def gone(self) -> bool:
+        return self.released or self.status is not None  # a wait status is told to its parent, a process of the user's
+
     def pump(self) -> None:
         super().pump()
         if not self.channel_open and not self.left and not self.released:

@@ -37,7 +37,7 @@ KINDS = {
 }
 
 FORKING = """
-import concurrent.futures, json, multiprocessing, os, signal, socket, sys, time
+import concurrent.futures, json, multiprocessing, os, signal, socket, sys, threading, time
 
 FORK = multiprocessing.get_context("fork")
 
@@ -79,6 +79,58 @@ def child_is_another_program():
     if pid == 0:
         os.execv("/bin/sh", ["sh", "-c", "echo from sh; exit 5"])
     return status(pid)
+
+def two_of_three():
+    pids = [in_a_child(lambda number=number: time.sleep(number)) for number in (30, 10, 20)]
+    found = []
+    for wait in (os.wait, lambda: os.wait3(0)[:2], lambda: os.wait4(-1, 0)[:2]):
+        pid, code = wait()
+        found.append([pids.index(pid), os.waitstatus_to_exitcode(code), since()])
+    return found
+
+def forms_of_waitid():
+    def ended(kind, number, options=0):
+        found = os.waitid(kind, number, os.WEXITED | options)
+        return [pids.index(found.si_pid), found.si_status, since()]
+    pids = [in_a_child(lambda number=number: time.sleep(number)) for number in (30, 10, 20, 5)]
+    os.setpgid(pids[0], 0)
+    pidfd = os.pidfd_open(pids[2])
+    found = [ended(os.P_ALL, 0), ended(os.P_ALL, 0, os.WNOWAIT), ended(os.P_PIDFD, pidfd)]
+    found += [ended(os.P_PGID, pids[0]), ended(os.P_ALL, 0)]
+    os.close(pidfd)
+    return found
+
+def groups():
+    pids = [in_a_child(lambda number=number: time.sleep(number)) for number in (30, 10, 20)]
+    os.setpgid(pids[0], 0)
+    os.setpgid(pids[2], pids[0])
+    return [[pids.index(os.waitpid(of, 0)[0]), since()] for of in (-pids[0], 0, -1)]
+
+def fork_from_a_signal():
+    pids = [in_a_child(lambda: time.sleep(30))]
+    def more(signum, frame):
+        say("forks")
+        pids.append(in_a_child(lambda: time.sleep(5)))
+    signal.signal(signal.SIGALRM, more)
+    signal.alarm(10)
+    return [[pids.index(os.wait()[0]), since()] for _ in range(2)]
+
+def fork_from_a_thread():
+    pids = [in_a_child(lambda: time.sleep(30))]
+    def more():
+        time.sleep(10)
+        pids.append(in_a_child(lambda: time.sleep(5)))
+    threading.Thread(target=more).start()
+    return [[pids.index(os.wait()[0]), since()] for _ in range(2)]
+
+def no_children():
+    found = []
+    for wait in (os.wait, lambda: os.waitpid(-1, 0), lambda: os.waitid(os.P_ALL, 0, os.WEXITED), lambda: os.wait3(0)):
+        try:
+            wait()
+        except ChildProcessError as error:
+            found.append(error.strerror)
+    return found
 
 def process_of_multiprocessing():
     process = FORK.Process(target=lambda: (time.sleep(30), say("process")))
@@ -220,6 +272,28 @@ def main():
     for pid in workers:
         os.kill(pid, signal.SIGTERM)
         print("worker ended with", status(pid), flush=True)
+
+main()
+"""
+
+PREFORK_THAT_WAITS = """
+def main():
+    listener = socket.create_server(("0.0.0.0", 9000))
+    def end(signum, frame):
+        for pid in workers:
+            os.kill(pid, signal.SIGTERM)
+    signal.signal(signal.SIGTERM, end)
+    workers = set()
+    for number in range(2):
+        pid = os.fork()
+        if pid == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            serve(listener)
+        workers.add(pid)
+    while workers:
+        pid, code = os.wait()
+        workers.remove(pid)
+        print("worker ended with", os.waitstatus_to_exitcode(code), flush=True)
 
 main()
 """
@@ -391,6 +465,12 @@ def test_a_line_of_the_code_of_a_worker(gunicorn):
         ("child_sleeps", 7, 50, ["forks 0.0", "waits 0.0", "child 0.0", "child wakes 50.0", "reaped 50.0"]),
         ("children_sleep_at_once", [7] * 4, 10, ["child 3 7.0", "child 2 8.0", "child 1 9.0", "child 0 10.0"]),
         ("child_is_another_program", 5, 0, ["from sh"]),
+        ("two_of_three", [[1, 7, 10.0], [2, 7, 20.0], [0, 7, 30.0]], 30, []),
+        ("forms_of_waitid", [[3, 7, 5.0], [1, 7, 10.0], [2, 7, 20.0], [0, 7, 30.0], [1, 7, 30.0]], 30, []),
+        ("groups", [[2, 20.0], [1, 20.0], [0, 30.0]], 30, []),
+        ("fork_from_a_signal", [[1, 15.0], [0, 30.0]], 30, ["forks 10.0"]),
+        ("fork_from_a_thread", [[1, 15.0], [0, 30.0]], 30, []),
+        ("no_children", ["No child processes"] * 4, 0, []),
         ("process_of_multiprocessing", 0, 30, ["process 30.0"]),
         (
             "signals",
@@ -453,18 +533,20 @@ def test_a_child_that_is_left_behind_goes_with_the_instance(program):
 # -- a server that forks its workers ---------------------------------------------------------------------------------
 
 
-def test_two_runs_of_a_server_that_forks_are_equal(program):
+@pytest.mark.parametrize("server", [PREFORK, PREFORK_THAT_WAITS])
+def test_two_runs_of_a_server_that_forks_are_equal(program, server):
     runs = []
     for _ in range(2):
-        event = program(PREFORK).invoke_async({"do": "sleeps"}).wait()
+        event = program(server).invoke_async({"do": "sleeps"}).wait()
         assert (event.status, event.duration) == ("FINISHED", timedelta(seconds=20))
         assert user_lines(event) == ["worker 0.0"]
         runs.append(timeline(event))
     assert runs[0] == runs[1]
 
 
-def test_a_server_that_ends_its_workers_at_sigterm(program):
-    event = program(PREFORK).invoke_async({"do": "sleeps"})
+@pytest.mark.parametrize("server", [PREFORK, PREFORK_THAT_WAITS])
+def test_a_server_that_ends_its_workers_at_sigterm(program, server):
+    event = program(server).invoke_async({"do": "sleeps"})
     event.wait_for_log("worker")
     pids = processes(event)
     assert len(pids) == 3

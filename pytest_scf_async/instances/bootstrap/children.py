@@ -11,6 +11,7 @@ from typing import Any
 from . import real_waits
 from .door import door
 from .standins import stand_in
+from .waits import Wait
 
 _STARTERS = ("fork", "forkpty", "posix_spawn", "posix_spawnp", "system")
 """The functions of ``os`` that start a process; all others are made of these, or of ``_posixsubprocess``."""
@@ -19,6 +20,9 @@ SA_NOCLDSTOP = 1
 
 real_fork: Any = None
 """``os.fork`` from before it was replaced."""
+
+waits: list[Wait] = []
+"""Those for the end of a child."""
 
 
 class _Sigaction(ctypes.Structure):
@@ -45,8 +49,15 @@ def _counted(real: Any) -> Any:
         finally:
             if door.active:  # it is not in the child of a fork
                 door.forks()
+                wake_waits()
 
     return start
+
+
+def wake_waits() -> None:
+    """There may be a child more: who waits for any of them looks again."""
+    for wait in tuple(waits):
+        door.wake(wait)
 
 
 def hear_ends_alone() -> None:

@@ -11,15 +11,16 @@ import mmap
 import os
 import select
 import socket
+from collections.abc import Callable
 from typing import Any
 
 from .. import wire
-from . import clocks, linux, multiplexed, signals, told
+from . import children, clocks, linux, multiplexed, signals, told
 from .door import door
 from .standins import stand_in
 from .waits import Watch, real_poll
 
-_real_waitpid = os.waitpid
+_real_waitid = os.waitid
 _real_read = os.read
 _members: set[int] = set()
 """The processes that this one knows to be members: those it has forked, and what its parent knew."""
@@ -68,6 +69,7 @@ def _fork_members(real_fork: Any) -> Any:
             return 0
         _members.add(pid)
         door.forks()
+        children.wake_waits()
         door.send_descriptors(wire.json_frame(wire.FORKED, {"pid": pid}), ends.to_harness())
         ends.leave(member=False)
         return pid
@@ -78,6 +80,7 @@ def _fork_members(real_fork: Any) -> Any:
 def _join(ends: _Ends, clock_page: Any, reads: Any, parents_pipe: int) -> None:
     """In the child, which has just left its parent's lockstep: take part in its own right, from its first turn on."""
     ends.leave(member=True)
+    children.waits.clear()  # they are its parent's
     for fd in (1, 2):
         if os.fstat(fd).st_ino == parents_pipe:
             os.dup2(ends.pipe, fd)
@@ -107,6 +110,117 @@ def _await_turn(channel: socket.socket) -> None:
     door.seen_messages = 1
 
 
+# -- the ends of children --------------------------------------------------------------------------------------------
+
+_Which = tuple[int, int]
+"""Children, as ``os.waitid`` takes its first two arguments."""
+
+
+def _which(pid: int) -> _Which:
+    """What ``os.waitpid`` means by *pid*."""
+    if pid > 0:
+        return os.P_PID, pid
+    if pid == -1:
+        return os.P_ALL, 0
+    return os.P_PGID, -pid or os.getpgrp()
+
+
+def _is_of(pid: int, which: _Which) -> bool:
+    kind, number = which
+    try:
+        return kind == os.P_ALL or (kind == os.P_PGID and os.getpgid(pid) == (number or os.getpgrp()))
+    except OSError:
+        return False  # another thread has waited for it
+
+
+def _has_ended(which: _Which) -> bool:
+    try:
+        return _real_waitid(*which, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except OSError:
+        return True  # who takes it is told
+
+
+def _pidfds(which: _Which) -> list[int]:
+    kind, number = which
+    if kind == os.P_PIDFD:
+        return [os.dup(number)]
+    found = []
+    for pid in [number] if kind == os.P_PID else linux.children_of(os.getpid()):
+        if kind == os.P_PID or _is_of(pid, which):
+            try:
+                found.append(os.pidfd_open(pid))
+            except ProcessLookupError:
+                continue  # another thread has waited for it
+    return found
+
+
+def _await_end(name: str, which: _Which, take: Callable[[], Any]) -> Any:
+    """What *take* gives once a child of these has ended: the members among them wait on simulated time too.
+
+    *take* does not wait, and gives None for nothing; where there is no such child it raises.
+    """
+    pidfds: list[int] = []
+
+    def prepare() -> tuple[Watch, list[str]]:
+        close()
+        pidfds.extend(_pidfds(which))
+        return Watch(dict.fromkeys(pidfds, select.POLLIN), lambda: _has_ended(which)), []
+
+    def close() -> None:
+        while pidfds:
+            os.close(pidfds.pop())
+
+    found = take()
+    while found is None:
+        try:
+            found = multiplexed.wait(take, None, name, prepare, children.waits)
+        finally:
+            close()
+    return found
+
+
+def _wait(name: str, real: Any) -> Any:
+    """``os.wait``, ``os.wait3``, ``os.wait4`` and ``os.waitpid``, by way of a *real* one that takes a process id."""
+
+    def wait(pid: int, options: int) -> Any:
+        def take() -> Any:
+            found = real(pid, options | os.WNOHANG)
+            return found if found[0] else None
+
+        found = _await_end(name, _which(pid), take) if door.active and options == 0 else real(pid, options)
+        _members.discard(found[0])  # the number may become another process's
+        return found
+
+    return wait
+
+
+def _waitid(real: Any) -> Any:
+    def waitid(idtype: int, number: int, options: int, /) -> Any:
+        blocks = door.active and options & ~os.WNOWAIT == os.WEXITED
+        if blocks and idtype in (os.P_ALL, os.P_PID, os.P_PGID, os.P_PIDFD):
+            found = _await_end("waitid", (idtype, number), lambda: real(idtype, number, options | os.WNOHANG))
+        else:
+            found = real(idtype, number, options)
+        if found is not None and not options & os.WNOWAIT:
+            _members.discard(found.si_pid)
+        return found
+
+    return waitid
+
+
+def _install_waits() -> None:
+    wait, waitpid = _wait("wait", os.waitpid), _wait("waitpid", os.waitpid)
+    wait3, wait4 = _wait("wait3", os.wait4), _wait("wait4", os.wait4)
+    os.wait = stand_in("posix", "wait", lambda: wait(-1, 0))
+    os.waitpid = stand_in("posix", "waitpid", waitpid)
+    os.wait3 = stand_in("posix", "wait3", lambda options: wait3(-1, options))
+    os.wait4 = stand_in("posix", "wait4", wait4)
+    os.waitid = stand_in("posix", "waitid", _waitid(os.waitid))
+
+
+# -- what goes between them ------------------------------------------------------------------------------------------
+
+
 def _await(fd: int, name: str) -> None:
     """Wait in the door until *fd* can be read."""
     watched = real_poll()
@@ -120,23 +234,6 @@ def _await(fd: int, name: str) -> None:
 
     if not is_ready():
         multiplexed.wait(is_ready, None, name, prepare, [])
-
-
-def _wait_for(pid: int, options: int, /) -> tuple[int, int]:
-    """``os.waitpid``: the wait for a member is one of the door, as the member waits on simulated time too."""
-    if door.active and options == 0 and pid > 0:
-        try:
-            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)  # it is a child
-            pidfd = os.pidfd_open(pid)
-        except OSError:
-            return _real_waitpid(pid, options)  # in whose words it is refused
-        try:
-            _await(pidfd, "waitpid")
-        finally:
-            os.close(pidfd)
-    ended, status = _real_waitpid(pid, options)
-    _members.discard(ended)  # the number may become another process's
-    return ended, status
 
 
 def _kill(real_kill: Any) -> Any:
@@ -202,7 +299,7 @@ def _semaphore(real: Any) -> Any:
 def install(real_fork: Any) -> None:
     """Let forks of this process be members; *real_fork* is the function from before it was replaced."""
     os.fork = stand_in("posix", "fork", _fork_members(real_fork))
-    os.waitpid = stand_in("posix", "waitpid", _wait_for)
+    _install_waits()
     os.read = stand_in("posix", "read", _read)
     # Here and not above: the zygote forgets what this module imports, and the program would get another copy.
     import _multiprocessing  # type: ignore[import-not-found]  # noqa: PLC0415
