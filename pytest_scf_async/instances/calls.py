@@ -14,6 +14,7 @@ from .event import Event
 from .explain import explain
 from .instance import Instance
 from .kernel_waits import waits_of
+from .served import served_in_real_time
 
 if TYPE_CHECKING:
     from .lockstep import Lockstep
@@ -149,6 +150,7 @@ class Patience:
         lockstep = self.lockstep
         for instance in busy or ():
             self._look_at(instance)
+        self._refuse_what_serves_in_real_time()
         if busy is not None:
             lockstep.reports.check_memories()
         if lockstep.progress != self.progress or lockstep.clock.now_us != self.now_us or self._children_worked():
@@ -166,6 +168,17 @@ class Patience:
         else:
             return
         raise CannotEndError(explain(lockstep, self.call, reason))
+
+    def _refuse_what_serves_in_real_time(self) -> None:
+        for instance, event in list(self.lockstep.pool.events.items()):
+            if event.function.launch is None or instance.parent is not None:
+                continue
+            if instance.holds_clock or not instance.channel_open:
+                why = served_in_real_time(instance, event)
+                if why is not None:
+                    self.lockstep.refuse(
+                        event, f"event {event.request_id} of {event.function.configuration.name}: {why}"
+                    )
 
     def _look_at(self, instance: Instance) -> None:
         if not instance.pid or instance.gone:

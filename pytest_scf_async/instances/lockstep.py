@@ -181,6 +181,12 @@ class Lockstep:
                 self.pool.freeze(instance)
         self.on_end(event)
 
+    def refuse(self, event: Event, why: str, trace: str = "") -> None:
+        """End *event*, which the harness cannot run for a reason that lies with the test, and say *why*."""
+        event.ended_by_close = True
+        self.end(event, Fact.PROCESS_EXITED, detail=why)
+        raise ScfUsageError(f"{why}\n{trace}" if trace else why)
+
     # -- driving -----------------------------------------------------------------------------------------------------
 
     @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..clock import WAKE_UP
-from ..errors import HarnessError, ScfAsyncWarning, ScfUsageError, hidden_from_users
+from ..errors import HarnessError, ScfAsyncWarning, hidden_from_users
 from ..model import Fact
 from . import wire
 from .event import Event
@@ -299,9 +299,7 @@ class Reports:
         text = f"before_init={configuration.before_init.shown!r} ({source}) of function {configuration.name!r} raised"
         trace = trace.strip()
         error = trace.rpartition("\n")[2]
-        event.ended_by_close = True
-        self.lockstep.end(event, Fact.PROCESS_EXITED, detail=f"{text} {error}")
-        raise ScfUsageError(f"{text} {error}" + (f"\n{trace}" if trace != error else ""))
+        self.lockstep.refuse(event, f"{text} {error}", trace if trace != error else "")
 
     def _result(self, instance: Instance, event: Event, message: wire.JsonObject) -> None:
         instance.rss = int(message["rss"])

@@ -135,6 +135,8 @@ CONTROL_ALARM = 9
 """When the instance's alarm is due, in µs since the epoch; 0: none is set."""
 CONTROL_MEMORY_AT_FORK = 8
 """Bytes that the instance had in memory when it was forked."""
+CONTROL_PORT = 10
+"""Of an image's program without a network of its own: the port that it has underneath; 0: none."""
 LEASE_LOG = 64
 """Where their records begin: place of the text (offset << 16 | length), first and last beginning in µs, count."""
 LEASE_RECORD = 4

@@ -253,6 +253,7 @@ def _put_another_port_underneath(port: int, talk: EventInvoke) -> None:
         underneath[self.family, name[1]] = (*address, *name[2:])[: len(name)]
         if reached:
             talk.address = LOCALHOST, name[1]
+            door.control_page[wire.CONTROL_PORT] = name[1]
         if reached or address[0] == "::1":
             bound_to = str(address[0])
 
@@ -286,8 +287,10 @@ def open_gateway(program: wire.JsonObject, invocation: wire.JsonObject) -> None:
 def run(program: wire.JsonObject) -> None:
     """Be the program: what ``python script.py`` or ``python -m module`` does. Returns when it does."""
     sys.argv[:] = program["argv"]
+    of_module = program["module"] is not None
+    sys.orig_argv[:] = [sys.executable, *(["-m"] if of_module else []), *program["argv"]]
     os.chdir(program["directory"])
-    if program["module"] is not None:
+    if of_module:
         sys.path.insert(0, program["directory"])
         runpy.run_module(program["module"], run_name="__main__", alter_sys=True)
         return
