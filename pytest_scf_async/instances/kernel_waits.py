@@ -11,7 +11,7 @@ import platform
 import re
 import struct
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 FEW = 3
 """As many descriptors of one wait are named."""
@@ -65,6 +65,8 @@ class KernelWait:
     """The other ends of the connections on which it waits to hear something, as ``idle_ok`` takes them."""
     sleeps: str = ""
     """The system call in which code in C sleeps, if it does."""
+    polls: bool = False
+    """It waits in ``epoll``, which no wait of Python's is: those are in the door, and poll."""
 
 
 def waits_of(pid: int) -> dict[int, KernelWait]:
@@ -98,7 +100,7 @@ def _wait_of(pid: int, task: str) -> KernelWait | None:
     if name == "poll":
         return _on(pid, "poll()", _polled(pid, first, second))
     if name == "epoll":
-        return _on(pid, "epoll()", _registered(pid, first))
+        return replace(_on(pid, "epoll()", _registered(pid, first)), polls=True)
     return _on(pid, f"{name}()", [first & 0xFFFFFFFF])
 
 

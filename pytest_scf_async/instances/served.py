@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from . import wire
 from .event import Event
 from .instance import Instance
+from .kernel_waits import waits_of
 
 _LISTENS = "0A"
 """How ``/proc/net/tcp`` writes the state of a socket that listens."""
@@ -35,13 +36,13 @@ def served_in_real_time(instance: Instance, event: Event) -> str | None:
         )
     ports = {launch.port, int(instance.control[wire.CONTROL_PORT]) or launch.port}
     for child in instance.children.holding:
-        if _listens(child.pid, ports):
+        if child.name and _listens(child.pid, ports):  # a fork is a member, or about to be one
             return (
                 f"port {launch.port} is served by the child process {child} of the program {command!r}, which sees "
                 "real time: serve from one process, without a reloader (Flask: debug=False or use_reloader=False; "
                 f"uvicorn: no --reload and no --workers), or from forks, as gunicorn does, {_INSTEAD}"
             )
-    if "uvloop" in event.real_time and event.phase == "init" and instance.overtaken and _listens(instance.pid, ports):
+    if "uvloop" in event.real_time and event.phase == "init" and _polls(instance.pid) and _listens(instance.pid, ports):
         return (
             f"port {launch.port} is served by a loop of uvloop, which cannot be put on simulated time: have the "
             f"program use the loop of asyncio in tests (uvicorn: --loop asyncio), {_INSTEAD}"
@@ -56,6 +57,10 @@ def _became(instance: Instance) -> str | None:
     own = _words(instance.zygote.pid)
     now = _words(instance.pid)
     return None if not now or now == own else " ".join(now)  # a process that ends has none
+
+
+def _polls(pid: int) -> bool:
+    return any(wait.polls for wait in waits_of(pid).values())
 
 
 def _words(pid: int) -> Sequence[str]:

@@ -9,8 +9,6 @@ import pytest
 from image_support import COLD, program
 from process_support import RECEIVED, assert_end, assert_kept, short_log, user_lines
 
-from pytest_scf_async.errors import CannotEndError
-
 FLASK = """
 import signal, time
 from flask import Flask, request
@@ -289,14 +287,3 @@ def test_an_hour_of_idle_polling_beside_the_work_is_no_time(deploy_image):
 
     log = [*COLD, "working", 'RESPONSE {"passes": 2000}', "END", "REPORT 2000000ms"]
     assert_end(event, "FINISHED", 200, after=2_000, log=log)
-
-
-def test_uvicorn_with_uvloop_is_told_to_use_another_loop(deploy_image, make_runtime):
-    source = textwrap.dedent(FASTAPI + RUN_UVICORN).replace('loop="asyncio"', 'loop="uvloop"')
-    event = deploy_image(source, to=make_runtime(real_timeout=1)).invoke_async()
-
-    with pytest.raises(
-        CannotEndError, match=r"a loop of uvloop cannot be put on simulated time: have the function use "
-    ):
-        event.wait()
-    event.terminate()
