@@ -8,7 +8,7 @@ import select
 import signal
 import socket
 
-from . import wire
+from . import procfs, wire
 from .children import Children
 from .instance import Instance
 from .output import Output
@@ -52,12 +52,7 @@ class Member(Instance):
         self.channel_open = True
         self.owner, self.sandbox, self.called = root.owner, root.sandbox, True
         self.measured = root.measured
-        pidfd: int | None = None
-        try:
-            pidfd = os.pidfd_open(pid)
-        except OSError:
-            pass  # it has ended already
-        self.pidfd = pidfd
+        self.pidfd = _own_pidfd(pid, root.pid)
         root.members.append(self)
 
     @property
@@ -71,9 +66,11 @@ class Member(Instance):
             self.owner.instance_gone(self)
 
     def ends_soon(self) -> bool:
-        """Whether the process that has closed its channel is about to end, by the kernel's word."""
+        """Whether the process that has closed its channel has ended or is about to, by the kernel's word."""
+        if self.pidfd is None:
+            return True  # it had ended before there was one
         poller = select.poll()
-        poller.register(self.pidfd or 0, select.POLLIN)
+        poller.register(self.pidfd, select.POLLIN)
         return bool(poller.poll(EXIT_MS))
 
     def kill(self) -> None:
@@ -83,3 +80,15 @@ class Member(Instance):
         if not self.released:
             self.released = True
             self._close()
+
+
+def _own_pidfd(pid: int, root: int) -> int | None:
+    """A pidfd of the process *pid* of the instance whose first process is *root*; None: it has ended already."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except OSError:
+        return None
+    if procfs.is_below(pid, root):  # after the pidfd is open: the id cannot be another's any more
+        return pidfd
+    os.close(pidfd)  # the id is another's by now
+    return None

@@ -15,7 +15,9 @@ __all__ = [
     "children_of",
     "cpu_ns",
     "descendants_of",
+    "is_below",
     "memory",
+    "parent_of",
     "peak_memory",
     "signal_state",
     "unshared_memory",
@@ -98,6 +100,33 @@ def descendants_of(pid: int) -> list[int]:
         level = [child for parent in level for child in children_of(parent)]
         found += level
     return found
+
+
+def parent_of(pid: int) -> int | None:
+    """The parent of *pid*, living or unreaped; None when it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            return int(file.read().rpartition(b")")[2].split()[1])
+    except OSError:
+        return None
+
+
+def is_below(pid: int, ancestor: int) -> bool:
+    """Whether the process *pid*, living or unreaped, is a descendant of *ancestor*, which adopts orphans.
+
+    Looked up from below, where nothing is missed: what loses its parent meanwhile becomes a child of *ancestor*.
+    """
+    reaped: set[int] = set()
+    at = pid
+    while (parent := parent_of(at)) != ancestor:
+        if parent is None and at != pid and at not in reaped:
+            reaped.add(at)
+            at = pid  # one between them ended while it was looked at: once more
+        elif parent in (None, 0):
+            return False
+        else:
+            at = parent
+    return True
 
 
 def memory(pid: int) -> int:

@@ -345,7 +345,7 @@ class Reports:
             member.head.cancel()
             member.head = None
         member.turn, member.outside, member.held = False, 0, 0
-        if member.pidfd is not None and not member.ends_soon():
+        if not member.ends_soon():
             return  # what it is now writes to the same pipe
         member.output.finish()
         self.lockstep.pool.drop(member)
