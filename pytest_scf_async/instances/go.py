@@ -48,6 +48,16 @@ _OTHER_SYSTEMS = {
 """By how an executable file of theirs begins."""
 
 
+_UNTIDY = (
+    "missing go.sum entry",
+    "go: updates to go.mod needed",
+    "go: updates to go.sum needed",
+    "no required module provides package",
+    "and is replaced but not required",
+)
+"""What ``go`` says where ``go.mod`` or ``go.sum`` lacks what the package imports."""
+
+
 class GoProgram(NamedTuple):
     """What an instance of a Go function runs; both are absolute paths."""
 
@@ -65,7 +75,7 @@ _built: dict[tuple[str, str, str], _Built] = {}
 """By the package's directory, the name of the binary and the scratch directory: what the session has built."""
 
 
-def go_program(code_path: str, handler: str | None, scratch: Callable[[], str], given: object = None) -> GoProgram:
+def go_program(code_path: str, handler: object, scratch: Callable[[], str], given: object = None) -> GoProgram:
     """The program of the code directory *code_path*: what its Go files build to, or else its binary named *handler*.
 
     A package is built below ``scratch()``, once for as long as no file of its module changes, and without the network:
@@ -75,7 +85,7 @@ def go_program(code_path: str, handler: str | None, scratch: Callable[[], str], 
     """
     what = f"code is {code_path if given is None else given!r}"
     name = DEFAULT_HANDLER if handler is None else handler
-    if name in ("", ".", "..") or "/" in name or "\0" in name:
+    if not isinstance(name, str) or name in ("", ".", "..") or "/" in name or "\0" in name:
         raise ScfUsageError(
             f"handler={name!r} is not valid for a Go function: it is the name of the binary in the code directory, "
             f"as in {DEFAULT_HANDLER!r}"
@@ -239,6 +249,8 @@ def _state(directory: str) -> tuple[int, int]:
 
 
 def _hint(output: str, directory: str) -> str:
+    if any(text in output for text in _UNTIDY):
+        return f" with its go.mod and go.sum as they are; run 'go mod tidy' (with the network) in {directory} once"
     if "GOPROXY=off" in output:
         return f" without the network; run 'go mod download' (or 'go mod vendor') in {directory} once"
     return ""

@@ -149,6 +149,45 @@ def test_a_module_that_is_not_on_the_machine_is_not_fetched(package, scratch, mo
     assert picture(package) == before
 
 
+REPLACED = "replace other.test/words => ./words\n"
+TOO_OLD = (
+    "require other.test/words v1.0.0\nrequire third.test/sounds v1.0.0\n"
+    f"{REPLACED}replace third.test/sounds => ./sounds\n"
+)
+UNTIDY = {
+    "no entry in go.sum": ("require other.test/words v1.0.0\n", "missing go.sum entry"),
+    "no requirement": ("", "no required module provides package"),
+    "a replacement of what is not required": (REPLACED, "is replaced but not required"),
+    "a requirement that is too old": (TOO_OLD, "updates to go.mod needed"),
+}
+
+
+@pytest.mark.parametrize("mistake", UNTIDY)
+def test_a_module_that_is_not_tidy_says_what_tidies_it(package, scratch, monkeypatch, mistake):
+    monkeypatch.setenv("GOFLAGS", "")
+    monkeypatch.setenv("GOMODCACHE", os.path.join(os.path.dirname(scratch()), "modules"))
+    lines, says = UNTIDY[mistake]
+    (package / "go.mod").write_text(f"module example.test/export\n\ngo 1.18\n\n{lines}")
+    (package / "main.go").write_text('package main\n\nimport "other.test/words"\n\nfunc main() { words.Say() }\n')
+    for name, source, requires in (
+        ("other.test/words", 'package words\n\nimport _ "third.test/sounds"\n\nfunc Say() {}\n', "v1.1.0"),
+        ("third.test/sounds", "package sounds\n", None),
+    ):
+        directory = package / name.rpartition("/")[2]
+        directory.mkdir()
+        required = "" if requires is None else f"\nrequire third.test/sounds {requires}\n"
+        (directory / "go.mod").write_text(f"module {name}\n\ngo 1.18\n{required}")
+        (directory / "code.go").write_text(source)
+    before = picture(package)
+    first, *text = refused(package, scratch).splitlines()
+    assert first == (
+        "code is './export', a Go package that does not compile with its go.mod and go.sum as they are; run 'go mod "
+        f"tidy' (with the network) in {package} once:"
+    )
+    assert says in "\n".join(text)
+    assert picture(package) == before
+
+
 def test_flags_of_the_user_that_change_the_module_are_left_out(package, scratch, monkeypatch):
     monkeypatch.setenv("GOFLAGS", "-mod=mod")
     (package / "words").mkdir()

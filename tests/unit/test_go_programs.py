@@ -59,7 +59,7 @@ def test_the_handler_names_the_binary(code, scratch):
     assert go.go_program(str(code), "export", scratch).binary == str(binary)
 
 
-@pytest.mark.parametrize("handler", ["", ".", "..", "bin/main", "/main", "a\0b"])
+@pytest.mark.parametrize("handler", ["", ".", "..", "bin/main", "/main", "a\0b", 3, b"main"])
 def test_a_handler_that_is_no_name_of_a_file(code, scratch, handler):
     assert refused(code, scratch, handler) == (
         f"handler={handler!r} is not valid for a Go function: it is the name of the binary in the code directory, "
