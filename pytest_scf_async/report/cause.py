@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Protocol
 
-from ..model import STATUS_CODES, ErrorBody, EventRecord, Fact, FunctionConfiguration, Status
+from ..model import STATUS_CODES, ErrorBody, EventRecord, Fact, FunctionConfiguration, LogLine, Status
 from .timeline import TimelineEntry, seconds_text
 
 
@@ -42,6 +44,8 @@ class SeenEvent(Protocol):
     def signals(self) -> Sequence[Delivery]: ...
     @property
     def timeline(self) -> Sequence[TimelineEntry]: ...
+    @property
+    def log(self) -> Sequence[LogLine]: ...
     @property
     def error(self) -> ErrorBody: ...
     @property
@@ -222,7 +226,7 @@ def _process_exited(event: SeenEvent) -> str:
     how = "" if how is None else f" ({how.removeprefix(_ENDED)})"
     whatever = "the platform reports 439 whatever the exit code"
     if not event.signals:
-        return f"the process ended by itself{how}: {whatever}"
+        return f"the process ended by itself{how}{_last_error(event, how)}: {whatever}"
     last = event.signals[-1]
     if last.disposition != "handler" or last.entered_us is None:
         if last.disposition == "default":
@@ -238,6 +242,18 @@ def _process_exited(event: SeenEvent) -> str:
     return f"the handler of SIGTERM raised {last.raised}, which ended the process{how}: {whatever}"
 
 
+def _last_error(event: SeenEvent, how: str) -> str:
+    """The error that a Python program which ended *how* has written last; nothing where it wrote none."""
+    *before, last = ["", *(line.text for line in event.log if line.source == "Custom")]
+    told = _INTERPRETERS_WORDS.fullmatch(last)
+    frames = [*takewhile(lambda line: line.startswith("  "), reversed(before))]
+    raised = not last.startswith(" ") and any(line.startswith('  File "') for line in frames)
+    failed = how.startswith(" (exit code ") and how != " (exit code 0)"
+    return f" with {last if told is None else told['words']}" if failed and (told or raised) else ""
+
+
+_INTERPRETERS_WORDS = re.compile(r"\S*python[\d.]*: (?P<words>(No module named|can't open file) .*)")
+"""What Python says of a module or a file that it cannot run."""
 _ENDED = "the process ended: "
 SHOWN_ANSWER = 200
 """Characters of an image's answer."""

@@ -9,6 +9,7 @@ import pytest
 from image_support import COLD, program
 from process_support import assert_body, assert_end, assert_reclaimed_for_good, short_log, user_lines
 
+from pytest_scf_async import assert_finished
 from pytest_scf_async.errors import GateNotReachedError, ScfUsageError
 
 NOT_BOUND = "The request timed out in 30000ms.Please confirm your http server have enabled listening on port 9000."
@@ -231,6 +232,12 @@ def test_a_module_that_is_not_there_is_439_in_pythons_words(deploy_image):
 
     assert event.status_code == 439
     assert "No module named no_such_module_here" in user_lines(event)[-1]
+    with pytest.raises(AssertionError) as failure:
+        assert_finished(event)
+    assert (
+        "\nlikely cause: the process ended by itself (exit code 1) with ImportError: No module named "
+        "no_such_module_here: the platform reports 439 whatever the exit code\n"
+    ) in str(failure.value)
 
 
 def test_a_program_that_is_no_python_is_439_in_pythons_words(deploy_image):

@@ -202,6 +202,14 @@ def test_the_first_line_says_expected_and_found() -> None:
         (RUNNING(), "the event still runs, and nothing but a call like wait() lets its time pass"),
         (RAISED(), "the function raised ValueError: boom"),
         (EXITED(), "the process ended by itself (exit code 7): the platform reports 439 whatever the exit code"),
+        (Story().says(*TRACE.splitlines()).exits("exit code 1"), ("the process ended by itself (exit code 1) with "
+          "ValueError: boom: the platform reports 439 whatever the exit code")),
+        (Story().says("/usr/bin/python3.12: No module named nope").exits("exit code 1"), ("the process ended by itself "
+          "(exit code 1) with No module named nope: the platform reports 439 whatever the exit code")),
+        (Story().says("  File", "done").exits("exit code 1"),
+          "the process ended by itself (exit code 1): the platform reports 439 whatever the exit code"),
+        (Story().says(*TRACE.splitlines()).exits("exit code 0"),
+          "the process ended by itself (exit code 0): the platform reports 439 whatever the exit code"),
         (TERMINATED(), "terminate() ended it by force, before it could end by itself"),
         (Story().ends(Fact.FUNCTION_DELETED), "its function was deleted while it ran"),
         (Story(async_run=False).after(3).ends(Fact.TIMED_OUT), "the timeout of a sync function is 3 s unless given"),
