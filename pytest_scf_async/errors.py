@@ -76,13 +76,13 @@ class ScfAsyncWarning(UserWarning):
 
 
 def did_you_mean(name: str, valid: Iterable[str]) -> str:
-    """``"; did you mean 'timeout'?"`` for a *name* that is like a *valid* one, otherwise nothing."""
+    """``"; did you mean 'timeout'?"`` for a *name* that is like a *valid* one in any case, otherwise nothing."""
     import difflib  # noqa: PLC0415  (only where something is wrong: errors is imported by everybody)
 
-    known = list(valid)
-    near = [each for each in known if len(name) >= 3 and each.startswith(name)]
-    near = near or difflib.get_close_matches(name, known, 1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    folded, known = name.casefold(), {each.casefold(): each for each in valid}
+    near = [each for each in known if len(folded) >= 3 and each.startswith(folded)]
+    near = [folded] if folded in known else near or difflib.get_close_matches(folded, known, 1)
+    return f"; did you mean {known[near[0]]!r}?" if near else ""
 
 
 _Parameters = ParamSpec("_Parameters")

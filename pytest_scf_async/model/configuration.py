@@ -10,7 +10,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Final, NoReturn
 
-from pytest_scf_async.errors import ScfUsageError, hidden_from_users
+from pytest_scf_async.errors import ScfUsageError, did_you_mean, hidden_from_users
 from pytest_scf_async.model.before_init import BeforeInit
 
 __all__ = [
@@ -258,7 +258,8 @@ class _Check:
 
     def runtime(self, value: object, runnable: Sequence[str]) -> str:
         if not isinstance(value, str) or value not in RUNTIMES:
-            self.refuse("runtime", value, f"the platform has {', '.join(RUNTIMES)}")
+            near = did_you_mean(value, RUNTIMES) if isinstance(value, str) else ""
+            self.refuse("runtime", value, f"the platform has {', '.join(RUNTIMES)}{near}")
         if value not in runnable:
             image = "; an image is deployed with deploy_image(command=[...])" if value == IMAGE_RUNTIME else ""
             self.refuse("runtime", value, f"its code cannot be run here; these can: {', '.join(runnable)}{image}")

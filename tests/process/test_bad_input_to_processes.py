@@ -148,6 +148,8 @@ def test_a_zip_that_reaches_outside_is_refused(runtime, tmp_path):
         ({"name": "1st"}, "name='1st' (deploy(...)) is not valid"),
         ({"namespace": "a b"}, "namespace='a b' (deploy(...)) is not valid"),
         ({"runtime": "Python4"}, "runtime='Python4' (deploy(...)) is not valid: the platform has Python2.7"),
+        ({"runtime": "python3.10"}, "Java8, Java11, CustomRuntime, CustomImage; did you mean 'Python3.10'?"),
+        ({"runtime": "GO1"}, "CustomRuntime, CustomImage; did you mean 'Go1'?"),
         ({"runtime": "Java8"}, "runtime='Java8' (deploy(...)) is not valid: its code cannot be run here"),
         ({"runtime": "CustomImage"}, "an image is deployed with deploy_image(command=[...])"),
         ({"max_instances": 0}, "max_instances=0 (deploy(...)) is not valid"),

@@ -130,7 +130,14 @@ def test_a_warm_instance_is_named_where_a_result_differs() -> None:
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("timout", "; did you mean 'timeout'?"), ("env", "; did you mean 'environment'?"), ("e", ""), ("speed", "")],
+    [
+        ("timout", "; did you mean 'timeout'?"),
+        ("env", "; did you mean 'environment'?"),
+        ("e", ""),
+        ("speed", ""),
+        ("TimeOut", "; did you mean 'timeout'?"),
+        ("MEM", "; did you mean 'memory'?"),
+    ],
 )
 def test_a_near_name(name: str, hint: str) -> None:
     assert did_you_mean(name, ["timeout", "environment", "memory"]) == hint
