@@ -6,13 +6,15 @@ in ``ScfSettings`` is in FROM_SETTINGS too.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from enum import Enum
 from typing import Any, Final
 
-from .errors import hidden_from_users
+from .errors import ScfUsageError, hidden_from_users
 from .instances.code import resolve_before_init
+from .instances.launch import Launch
 from .instances.layers import layer_paths, mounted_directories
 from .model import GO_RUNTIME, PYTHON_RUNTIMES, RUNTIMES, FunctionConfiguration, function_configuration
 from .settings import ScfSettings
@@ -47,8 +49,12 @@ class Unchanged(Enum):
 UNCHANGED: Final = Unchanged.UNCHANGED
 
 
-def looked_up(given: Mapping[str, Any], lookup: tuple[str, ...], source: str) -> dict[str, Any]:
-    """The values for a configuration: *given* with its paths and its functions found on disk, by way of *lookup*."""
+def looked_up(given: Mapping[str, Any], lookup: tuple[str, ...], source: str, launch: Launch | None) -> dict[str, Any]:
+    """The values for a configuration: *given* with its paths and its functions found on disk, by way of *lookup*.
+
+    *source* says where *given* came from; *launch* is the program that instances run instead of a Python handler.
+    Raises ``ScfUsageError`` for what is not there, and for what such a program cannot have.
+    """
     found = dict(given)
     for name, look_up in (("layers", layer_paths), ("mounts", mounted_directories)):
         if found[name] is not UNCHANGED:
@@ -56,8 +62,21 @@ def looked_up(given: Mapping[str, Any], lookup: tuple[str, ...], source: str) ->
     arguments = found.pop("before_init_args")
     if (found["before_init"], arguments) != (UNCHANGED, UNCHANGED):
         install, arguments = (None if value is UNCHANGED else value for value in (found["before_init"], arguments))
-        found["before_init"] = resolve_before_init(install, arguments, lookup, source)
+        before_init = found["before_init"] = resolve_before_init(install, arguments, lookup, source)
+        if before_init is not None and launch is not None and launch.free_running:
+            raise ScfUsageError(
+                f"before_init={before_init.shown!r} ({source}) is called in the Python process of an instance, "
+                f"before the first line of its code, and {_program(launch)} is free-running, without such a process: "
+                "have environment= point it to a fake server of the test instead"
+            )
     return found
+
+
+def _program(launch: Launch) -> str:
+    if launch.speaks == "gob":
+        return "a Go program"
+    program, *arguments = launch.command
+    return repr(" ".join([os.path.basename(program), *arguments]))
 
 
 def first_configuration(

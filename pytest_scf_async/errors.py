@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 __all__ = [
@@ -90,11 +91,11 @@ _Result = TypeVar("_Result")
 
 
 def keywords_named(
-    call: str, unnamed: tuple[str, ...] = ()
+    call: str, unnamed: tuple[str, ...] = (), *, notes: Mapping[str, str] = MappingProxyType({})
 ) -> Callable[[Callable[_Parameters, _Result]], Callable[_Parameters, _Result]]:
     """Have a function refuse a keyword that it does not have as *call*, and name a near one (``ScfUsageError``).
 
-    Those in *unnamed* are there, and not for users.
+    Those in *unnamed* are there, and not for users. *notes* say of keywords that it does not have what to do instead.
     """
 
     def decorate(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
@@ -109,6 +110,7 @@ def keywords_named(
                     valid = [each for each in names if each not in unnamed]
                     raise ScfUsageError(
                         f"{call} has no keyword {name!r}{did_you_mean(name, valid)} (valid are {', '.join(valid)})"
+                        + (f": {notes[name]}" if name in notes else "")
                     )
             return function(*args, **keywords)
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequen
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Final, Literal, cast
 
 from .answers import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
@@ -41,7 +41,7 @@ from .instances.calls import Call
 from .instances.code import Code, Copy, code_directory, resolve, resolve_again
 from .instances.event import Event, FunctionVersion
 from .instances.go import DEFAULT_HANDLER, go_program, helper_binary
-from .instances.image import image
+from .instances.image import NO_ENGINE, image
 from .instances.launch import IMAGE_PORT, CodePackage, Launch
 from .instances.lockstep import Lockstep
 from .instances.pool import Pool
@@ -66,11 +66,14 @@ from .model import (
     check_runtime,
     valid_name,
 )
-from .settings import ScfSettings
+from .settings import DEFAULT_SOURCE, ScfSettings
 
 __all__ = ["ScfRuntime"]
 
 __tracebackhide__ = hidden_from_users
+
+OF_FUNCTION: Final = ("trace", "max_instances")
+"""What is a function's, and not a version's: an update changes it for the published ones too."""
 
 
 class ScfRuntime:
@@ -180,6 +183,8 @@ class ScfRuntime:
         given = {
             "handler": handler,
             "runtime": runtime,
+            "name": name,
+            "namespace": namespace,
             "timeout": timeout,
             "init_timeout": init_timeout,
             "memory": memory,
@@ -195,9 +200,9 @@ class ScfRuntime:
             "background": background,
             "idle_ok": idle_ok,
         }
-        return self._deploy(name, namespace, resolved, launch, given)
+        return self._deploy(self._deploy_source, self.settings, resolved, launch, given)
 
-    @keywords_named("deploy_image(...)")
+    @keywords_named("deploy_image(...)", notes=dict.fromkeys(("image", "image_uri"), NO_ENGINE))
     def deploy_image(
         self,
         command: Sequence[str | os.PathLike[str]],
@@ -235,27 +240,18 @@ class ScfRuntime:
         and 30 to listen (446). The other keywords are those of `deploy`; *before_init* needs the simulated clock.
         Raises ``ScfUsageError`` with the value, where it came from, and what is valid.
         """
-        made = image(
-            command,
-            None if cwd is None else os.fspath(cwd),
-            self._lookup,
-            port=port,
-            ports=ports,
-            source=self._deploy_source,
-        )
-        if made.why_free_running is not None:
-            if before_init is not None:
-                raise ScfUsageError(
-                    f"before_init={before_init!r} ({self._deploy_source}) is called in the process of a Python "
-                    f"program, and {made.why_free_running}"
-                )
-            _say_free_running(made.why_free_running)
-        default = self.settings.source("init_timeout") == "default" and init_timeout is None
+        source = "deploy_image(...)"
+        made = image(command, cwd, self._lookup, port=port, ports=ports, source=source)
+        settings = self.settings
+        if settings.source("init_timeout") == DEFAULT_SOURCE:
+            settings = settings.replace(DEFAULT_SOURCE, init_timeout=DEFAULT_IMAGE_INIT_TIMEOUT)
         given = {
             "handler": IMAGE_RUNTIME,
             "runtime": IMAGE_RUNTIME,
+            "name": name,
+            "namespace": namespace,
             "timeout": timeout,
-            "init_timeout": DEFAULT_IMAGE_INIT_TIMEOUT if default else init_timeout,
+            "init_timeout": init_timeout,
             "memory": memory,
             "environment": environment,
             "async_run": async_run,
@@ -269,22 +265,32 @@ class ScfRuntime:
             "background": background,
             "idle_ok": idle_ok,
         }
-        return self._deploy(name, namespace, made.code, made.launch, given)
+        return self._deploy(source, settings, made.code, made.launch, given, why_free_running=made.why_free_running)
 
     def _deploy(
-        self, name: str | None, namespace: str | None, code: Code, launch: Launch | None, given: dict[str, Any]
+        self,
+        source: str,
+        settings: ScfSettings,
+        code: Code,
+        launch: Launch | None,
+        given: dict[str, Any],
+        *,
+        why_free_running: str | None = None,
     ) -> Function:
-        given["name"] = self._free_name(code.stem, namespace or self.settings.namespace) if name is None else name
-        given["namespace"] = namespace
-        given = looked_up(given, self._lookup, self._deploy_source)
+        """Make a function of *code* with what *source* has *given*; *why_free_running* is told as a warning."""
+        if given["name"] is None:
+            given["name"] = self._free_name(code.stem, given["namespace"] or settings.namespace)
+        given = looked_up(given, self._lookup, source, launch)
         runnable = RUNTIMES if launch is not None else (*PYTHON_RUNTIMES, GO_RUNTIME)
-        configuration = first_configuration(self.settings, given, self._deploy_source, runnable)
+        configuration = first_configuration(settings, given, source, runnable)
         key = (configuration.namespace, configuration.name)
         if key in self._functions:
             raise ScfUsageError(
-                f"name={name!r} ({self._deploy_source}) is taken: a function of that name is deployed in the namespace "
-                f"{configuration.namespace!r}; give another name, or delete() that one"
+                f"name={configuration.name!r} ({source}) is taken: a function of that name is deployed in the "
+                f"namespace {configuration.namespace!r}; give another name, or delete() that one"
             )
+        if why_free_running is not None:
+            _say_free_running(why_free_running)
         function = Function(self, FunctionVersion(configuration, code, LATEST, launch=launch))
         self._functions[key] = function
         return function
@@ -543,7 +549,7 @@ class ScfRuntime:
             of_function = configuration.namespace, configuration.name
             if limit is not None and sum(event.record.function == of_function for event in running) >= limit:
                 error = api_error("LimitExceeded.Quota", function_name=function.name, limit=limit)
-                where = configuration.sources.get("max_instances", "deploy(...)")
+                where = configuration.sources["max_instances"]
                 hint = f"max_instances={limit} ({where}): an event that ends, or is terminated, makes room"
                 raise ScfApiError(error.code, error.platform_message, hint)
             record = EventRecord(
@@ -591,7 +597,7 @@ class ScfRuntime:
 
     @contextmanager
     def _deploys_for(self, source: str) -> Iterator[None]:
-        """Have messages about what `deploy` is given name *source*."""
+        """Have messages about what `deploy` is given name *source*: not those about `deploy_image`."""
         before, self._deploy_source = self._deploy_source, source
         try:
             yield
@@ -601,14 +607,15 @@ class ScfRuntime:
     def _update(self, function: Function, code: object, handler: str | None, given: Mapping[str, Any]) -> None:
         source = "update(...)"
         with self._lockstep.locked():
-            given = looked_up(given, self._lookup, source)
             versions = function._versions
             before = versions.latest
+            given = looked_up(given, self._lookup, source, before.launch)
             resolved = before.code
             if before.launch is not None and (code is not None or handler is not None):
                 raise ScfUsageError(
                     f"update(...) changes the code of Python functions, and {function.name!r} is a "
-                    f"{before.configuration.runtime} function: delete() it and deploy the other"
+                    f"{before.configuration.runtime} function: delete() it and {before.configuration.deployed_by} the "
+                    "other"
                 )
             if code is not None or handler is not None:
                 resolved = resolve_again(before.code, code, handler, self._lookup, self._scratch)
@@ -617,8 +624,11 @@ class ScfRuntime:
             versions.latest = FunctionVersion(configuration, resolved, LATEST, launch=before.launch)
             self._pool.retire(before, "function updated")
             for version in versions.published:
+                sources = {name: configuration.sources[name] for name in OF_FUNCTION if name in configuration.sources}
                 version.configuration = replace(
-                    version.configuration, trace=configuration.trace, max_instances=configuration.max_instances
+                    version.configuration,
+                    **{name: getattr(configuration, name) for name in OF_FUNCTION},
+                    sources=MappingProxyType({**version.configuration.sources, **sources}),
                 )
             if not configuration.trace:
                 self._trace.disable(function.name, function.namespace)
@@ -728,7 +738,7 @@ def _say_free_running(why: str) -> None:
             f"{why}: its instances are free-running, they see real time, and what they wait for takes as long as it "
             "takes",
             ScfAsyncWarning,
-            stacklevel=4,
+            stacklevel=5,  # who called deploy_image
         )
 
 

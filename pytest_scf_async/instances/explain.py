@@ -30,6 +30,7 @@ def what_instances_do(lockstep: Lockstep) -> str:
             lines.append(f"event {event.request_id} is pending: none of its code has run")
             continue
         instance = event.instance.acting
+        deploy = event.function.configuration.deployed_by
         doing = instance.doing
         process = f", in its process {instance.pid}" if instance.parent is not None else ""
         lines.append(f"event {event.request_id} of {event.function.configuration.name} is {_doing(instance)}{process}")
@@ -52,7 +53,7 @@ def what_instances_do(lockstep: Lockstep) -> str:
             named = ", ".join(dict.fromkeys(repr(child.name) for child in instance.children.holding if child.name))
             advice.append(
                 "a child process holds the clock as long as it lives: have the handler end it and wait for it"
-                + (f"; deploy(..., background=({named},)) lets a daemon run beside the clock" if named else "")
+                + (f"; {deploy}(..., background=({named},)) lets a daemon run beside the clock" if named else "")
                 + "; scf_clock.advance(seconds, past_held=True) lets time pass it; terminate() ends it with its event"
             )
         elif doing is Doing.HELD:
@@ -68,7 +69,7 @@ def what_instances_do(lockstep: Lockstep) -> str:
             idle = ", ".join(map(repr, dict.fromkeys(peers)))
             advice.append(
                 "a real wait holds the clock: "
-                + (f"deploy(..., idle_ok=[{idle}]) has it wait there beside the clock; " if idle else "")
+                + (f"{deploy}(..., idle_ok=[{idle}]) has it wait there beside the clock; " if idle else "")
                 + "scf_clock.advance(seconds, past_held=True) lets time pass it; terminate() ends it"
             )
         elif doing is Doing.GATED:

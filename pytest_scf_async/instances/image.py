@@ -22,6 +22,14 @@ from .layers import absolute, existing
 __tracebackhide__ = hidden_from_users
 
 COMMAND_FORM: Final = 'command=["python", "app.py"]'
+NO_ENGINE: Final = "no container engine is used, and command=[...] is the program that the image starts"
+_REFERENCE: Final = re.compile(
+    r"""(?! .*\.py\b )
+    (?= .*[:@] | [\w-]+ \. [\w.-]+ (:\d+)? / )  # with a tag or a digest, or from a registry that has a domain
+    \w [\w.-]* (:\d+)? (/ [\w.-]+)* (: \w[\w.-]*)? (@ \w+ : [0-9a-f]+)?""",
+    re.VERBOSE | re.ASCII,
+)
+"""The name of an image, as container engines take it."""
 _HARMLESS: Final = frozenset({"-u", "-B", "-s", "-d", "-v", "-q"})
 """Options of the interpreter that change nothing that matters here."""
 _VERSIONED: Final = re.compile(r"python(3(\.\d+)?)?")
@@ -42,7 +50,7 @@ class Image:
 
 
 def image(
-    command: object, directory: str | None, lookup: tuple[str, ...], *, port: object, ports: object, source: str
+    command: object, directory: object, lookup: tuple[str, ...], *, port: object, ports: object, source: str
 ) -> Image:
     """What ``deploy_image(command=, cwd=, port=, ports=)`` of *source* means.
 
@@ -77,14 +85,26 @@ def _words(command: object, source: str) -> list[str]:
     if not texts or len(texts) != len(words):
         raise ScfUsageError(
             f"command={command!r} ({source}) is not valid: it is a list of words, the program first, as in "
-            f"{COMMAND_FORM}"
+            f"{COMMAND_FORM}{_no_engine(command)}"
         )
     return texts
 
 
-def _directory(given: str | None, lookup: tuple[str, ...], source: str) -> str:
-    if given is None:
+def _no_engine(command: object) -> str:
+    """What to add where *command*, or the first word of it, cannot be started and reads like the name of an image."""
+    is_image = isinstance(command, str) and _REFERENCE.fullmatch(command)
+    return f"; {command!r} reads like the name of an image: {NO_ENGINE}" if is_image else ""
+
+
+def _directory(value: object, lookup: tuple[str, ...], source: str) -> str:
+    if value is None:
         return os.path.abspath(lookup[0])
+    given = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(given, str):
+        raise ScfUsageError(
+            f"cwd={value!r} ({source}) of type {type(value).__name__} is not valid: it is the path of a directory, a "
+            'str or a path, as in cwd="image"'
+        )
     candidates = [given] if os.path.isabs(given) else [os.path.join(each, given) for each in lookup]
     named = f"cwd={given!r} ({source})"
     found = existing(candidates, named)
@@ -124,7 +144,7 @@ def _program(name: str, directory: str, given: str) -> str:
         path = os.path.join(directory, name)
         if os.path.isfile(path):
             return path if os.path.isabs(name) else os.path.abspath(path)
-        where = "" if os.path.isabs(name) else f"; {_CWD_IS}"
+        where = "" if os.path.isabs(name) else _no_engine(name) or f"; {_CWD_IS}"
         raise ScfUsageError(f"{given}: there is no file {os.path.abspath(path)}{where}")
     if _VERSIONED.fullmatch(name) and name in (*_own_names(), "python", "python3"):
         return sys.executable
@@ -132,7 +152,8 @@ def _program(name: str, directory: str, given: str) -> str:
     found = shutil.which(name, path=os.pathsep.join([beside, os.environ.get("PATH", os.defpath)]))
     if found is None:
         raise ScfUsageError(
-            f"{given}: there is no program {name!r} in {beside} nor on the PATH; install it, or give its path"
+            f"{given}: there is no program {name!r} in {beside} nor on the PATH"
+            f"{_no_engine(name) or '; install it, or give its path'}"
         )
     return os.path.abspath(found)
 

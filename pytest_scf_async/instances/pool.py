@@ -233,6 +233,7 @@ class Pool:
                 "environment": environment,
                 "clock_reads_before_wait": self.settings.clock_reads_before_wait,
                 "network": function.configuration.network,
+                "deployed_by": function.configuration.deployed_by,
                 "idle_ok": function.configuration.idle_ok,
                 "debugger": terminal.ask is not None,
                 "coverage": None if coverage is None else coverage[0],

@@ -295,7 +295,7 @@ class Reports:
         """The function *before_init* failed: that is the test's fault, and says nothing of the function."""
         configuration = event.function.configuration
         assert configuration.before_init is not None
-        source = configuration.sources.get("before_init", "deploy(...)")
+        source = configuration.sources["before_init"]
         text = f"before_init={configuration.before_init.shown!r} ({source}) of function {configuration.name!r} raised"
         trace = trace.strip()
         error = trace.rpartition("\n")[2]

@@ -126,6 +126,11 @@ class FunctionConfiguration:
         return DEFAULT_MEMORY if self.memory is None else self.memory
 
     @property
+    def deployed_by(self) -> str:
+        """The method of a runtime that makes such a function."""
+        return "deploy_image" if self.runtime == IMAGE_RUNTIME else "deploy"
+
+    @property
     def records_events(self) -> bool:
         """Whether the status trace keeps events accepted now: only for async functions, and while it is on."""
         return self.async_run and self.trace

@@ -9,6 +9,7 @@ import subprocess
 import time
 import zipfile
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -579,6 +580,20 @@ def test_an_update_of_the_code_is_refused(function, given):
         "update(...) changes the code of Python functions, and 'go' is a Go1 function: delete() it and deploy the other"
     )
     assert function.run({"do": "pid"}) > 0
+
+
+@pytest.mark.parametrize("source", ["deploy(...)", "update(...)"])
+def test_before_init_has_no_python_process_to_be_called_in(function, runtime, tmp_path, source):
+    (tmp_path / "fakes.py").write_text("def install(): pass\n")
+    given = {"before_init": f"{tmp_path}/fakes.py:install"}
+    change = partial(runtime.deploy, "go", runtime="Go1") if source == "deploy(...)" else function.update
+    with pytest.raises(ScfUsageError) as caught:
+        change(**given)
+    assert str(caught.value) == (
+        f"before_init='{tmp_path}/fakes.py:install' ({source}) is called in the Python process of an instance, before "
+        "the first line of its code, and a Go program is free-running, without such a process: have environment= point "
+        "it to a fake server of the test instead"
+    )
 
 
 # -- time ------------------------------------------------------------------------------------------------------------

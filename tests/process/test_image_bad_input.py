@@ -8,11 +8,16 @@ import sys
 import pytest
 from image_support import program
 
-from pytest_scf_async.errors import ScfUsageError
+from pytest_scf_async.errors import ScfApiError, ScfUsageError
 
 FORM = 'it is a list of words, the program first, as in command=["python", "app.py"]'
 PORTS = "it is a list of the ports of the test's own servers, as in ports=[6379]"
 OWN = "the port on which the image's program listens itself (port=9000)"
+NO_ENGINE = "no container engine is used, and command=[...] is the program that the image starts"
+NO_PYTHON_PROCESS = (
+    "is called in the Python process of an instance, before the first line of its code, and 'python -I app.py' is "
+    "free-running, without such a process: have environment= point it to a fake server of the test instead"
+)
 PORT = "a port is a whole number from 1 to 65535"
 
 
@@ -39,14 +44,16 @@ def refused(deploy, *args, **options):
     ],
 )
 def test_a_command_that_is_no_list_of_words(runtime, tmp_path, command, shown):
-    assert refused(runtime.deploy_image, command, cwd=tmp_path) == f"command={shown} (deploy(...)) is not valid: {FORM}"
+    text = refused(runtime.deploy_image, command, cwd=tmp_path)
+
+    assert text == f"command={shown} (deploy_image(...)) is not valid: {FORM}"
 
 
 @pytest.mark.parametrize("port", [0, -1, 65_536, True, "9000", 9000.0, None])
 def test_a_port_that_is_none(runtime, port):
     text = refused(runtime.deploy_image, ["python", "-c", "pass"], port=port)
 
-    assert text == f"port={port!r} (deploy(...)) is not valid: {PORT}"
+    assert text == f"port={port!r} (deploy_image(...)) is not valid: {PORT}"
 
 
 @pytest.mark.parametrize(
@@ -54,17 +61,17 @@ def test_a_port_that_is_none(runtime, port):
     [
         (
             6379,
-            f"ports=6379 (deploy(...)) is not valid: {PORTS}",
+            f"ports=6379 (deploy_image(...)) is not valid: {PORTS}",
         ),
         (
             "6379",
-            f"ports='6379' (deploy(...)) is not valid: {PORTS}",
+            f"ports='6379' (deploy_image(...)) is not valid: {PORTS}",
         ),
-        ([6379, "1"], f"ports=[6379, '1'] (deploy(...)) is not valid: '1' is no port; {PORT}"),
-        ([0], f"ports=[0] (deploy(...)) is not valid: 0 is no port; {PORT}"),
+        ([6379, "1"], f"ports=[6379, '1'] (deploy_image(...)) is not valid: '1' is no port; {PORT}"),
+        ([0], f"ports=[0] (deploy_image(...)) is not valid: 0 is no port; {PORT}"),
         (
             [6379, 9000],
-            f"ports=[6379, 9000] (deploy(...)) is not valid: 9000 is {OWN}",
+            f"ports=[6379, 9000] (deploy_image(...)) is not valid: 9000 is {OWN}",
         ),
     ],
 )
@@ -75,7 +82,7 @@ def test_ports_that_are_none(runtime, ports, said):
 def test_a_directory_that_is_not_there(runtime, tmp_path):
     text = refused(runtime.deploy_image, ["python", "app.py"], cwd=tmp_path / "nowhere")
 
-    assert text == f"cwd='{tmp_path}/nowhere' (deploy(...)) is no directory: there is no {tmp_path}/nowhere"
+    assert text == f"cwd='{tmp_path}/nowhere' (deploy_image(...)) is no directory: there is no {tmp_path}/nowhere"
 
 
 def test_a_directory_that_is_a_file(runtime, tmp_path):
@@ -83,13 +90,13 @@ def test_a_directory_that_is_a_file(runtime, tmp_path):
 
     text = refused(runtime.deploy_image, ["python", "app.py"], cwd=tmp_path / "file")
 
-    assert text == f"cwd='{tmp_path}/file' (deploy(...)) is no directory: {tmp_path}/file is a file"
+    assert text == f"cwd='{tmp_path}/file' (deploy_image(...)) is no directory: {tmp_path}/file is a file"
 
 
 def test_a_relative_directory_is_looked_up_as_code_is(runtime):
     text = refused(runtime.deploy_image, ["python", "app.py"], cwd="nowhere")
 
-    assert text.startswith("cwd='nowhere' (deploy(...)) is no directory: there is no /")
+    assert text.startswith("cwd='nowhere' (deploy_image(...)) is no directory: there is no /")
     assert text.count("/nowhere") == 2
     assert " and no " in text
 
@@ -98,7 +105,7 @@ def test_a_script_that_is_not_there(runtime, tmp_path):
     text = refused(runtime.deploy_image, ["python", "app.py"], cwd=tmp_path)
 
     assert text == (
-        f"command=['python', 'app.py'] (deploy(...)) runs 'app.py', and there is no file {tmp_path}/app.py: "
+        f"command=['python', 'app.py'] (deploy_image(...)) runs 'app.py', and there is no file {tmp_path}/app.py: "
         "cwd= is the directory in which the program is started"
     )
 
@@ -107,7 +114,7 @@ def test_a_program_that_is_not_there(runtime, tmp_path):
     text = refused(runtime.deploy_image, ["no-such-program", "x"], cwd=tmp_path)
 
     assert text == (
-        f"command=['no-such-program', 'x'] (deploy(...)): there is no program 'no-such-program' in "
+        f"command=['no-such-program', 'x'] (deploy_image(...)): there is no program 'no-such-program' in "
         f"{os.path.dirname(sys.executable)} nor on the PATH; install it, or give its path"
     )
 
@@ -116,7 +123,7 @@ def test_the_path_of_a_program_that_is_not_there(runtime, tmp_path):
     text = refused(runtime.deploy_image, ["./serve"], cwd=tmp_path)
 
     assert text == (
-        f"command=['./serve'] (deploy(...)): there is no file {tmp_path}/serve; "
+        f"command=['./serve'] (deploy_image(...)): there is no file {tmp_path}/serve; "
         "cwd= is the directory in which the program is started"
     )
 
@@ -124,13 +131,23 @@ def test_the_path_of_a_program_that_is_not_there(runtime, tmp_path):
 def test_m_without_a_module(runtime, tmp_path):
     text = refused(runtime.deploy_image, ["python", "-m"], cwd=tmp_path)
 
-    assert text == "command=['python', '-m'] (deploy(...)) is not valid: -m takes the name of a module"
+    assert text == "command=['python', '-m'] (deploy_image(...)) is not valid: -m takes the name of a module"
 
 
 def test_a_python_of_another_version_that_is_not_there(runtime, tmp_path):
     text = refused(runtime.deploy_image, ["python3.99", "app.py"], cwd=tmp_path)
 
     assert "there is no program 'python3.99' in " in text
+
+
+@pytest.mark.parametrize("directory", [3, b"image", True, ["image"]])
+def test_a_directory_that_is_no_path(runtime, directory):
+    text = refused(runtime.deploy_image, ["python", "app.py"], cwd=directory)
+
+    assert text == (
+        f"cwd={directory!r} (deploy_image(...)) of type {type(directory).__name__} is not valid: it is the path of a "
+        'directory, a str or a path, as in cwd="image"'
+    )
 
 
 def test_before_init_of_a_program_that_is_free_running(runtime, tmp_path):
@@ -141,16 +158,57 @@ def test_before_init_of_a_program_that_is_free_running(runtime, tmp_path):
         runtime.deploy_image, ["python", "-I", "app.py"], cwd=tmp_path, before_init=f"{tmp_path}/fakes.py:install"
     )
 
-    assert text == (
-        f"before_init='{tmp_path}/fakes.py:install' (deploy(...)) is called in the process of a Python program, and "
-        "'python -I app.py' is no script or module that the interpreter of the tests can run itself"
-    )
+    assert text == (f"before_init='{tmp_path}/fakes.py:install' (deploy_image(...)) {NO_PYTHON_PROCESS}")
+    assert runtime.functions == {}
+
+
+def test_before_init_of_a_program_that_is_free_running_in_an_update(deploy_free, tmp_path):
+    (tmp_path / "fakes.py").write_text("def install(): pass\n")
+    function = deploy_free("")
+
+    text = refused(function.update, before_init=f"{tmp_path}/fakes.py:install")
+
+    assert text == (f"before_init='{tmp_path}/fakes.py:install' (update(...)) {NO_PYTHON_PROCESS}")
+    function.update(before_init=None)
 
 
 def test_a_keyword_that_is_none(runtime, tmp_path):
     text = refused(runtime.deploy_image, image="shop/app:1")
 
     assert text.startswith("deploy_image(...) has no keyword 'image' (valid are command, cwd, port, ports, name, ")
+    assert text.endswith(f"): {NO_ENGINE}")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "ccr.ccs.tencentyun.com/team/app:v1.2",
+        "ccr.ccs.tencentyun.com/team/app",
+        "team/app:latest",
+        "localhost:5000/app",
+        f"team/app@sha256:{'0a' * 32}",
+    ],
+)
+def test_the_name_of_an_image_is_no_command(runtime, tmp_path, command):
+    note = f"; {command!r} reads like the name of an image: {NO_ENGINE}"
+
+    text = refused(runtime.deploy_image, command, cwd=tmp_path)
+    in_a_list = refused(runtime.deploy_image, [command], cwd=tmp_path)
+
+    assert text == f"command={command!r} (deploy_image(...)) is not valid: {FORM}{note}"
+    assert in_a_list == f"command=[{command!r}] (deploy_image(...)): there is no file {tmp_path}/{command}{note}"
+
+
+def test_the_name_of_an_image_that_has_no_directory_is_no_command(runtime, tmp_path):
+    assert refused(runtime.deploy_image, ["redis:7"], cwd=tmp_path) == (
+        f"command=['redis:7'] (deploy_image(...)): there is no program 'redis:7' in {os.path.dirname(sys.executable)} "
+        f"nor on the PATH; 'redis:7' reads like the name of an image: {NO_ENGINE}"
+    )
+
+
+@pytest.mark.parametrize("command", ["app.py", "app.py:handle", "./serve", "bin/serve", "/bin/x:1", "python -m a:b"])
+def test_what_does_not_read_like_the_name_of_an_image(runtime, tmp_path, command):
+    assert refused(runtime.deploy_image, command, cwd=tmp_path).endswith(f"is not valid: {FORM}")
 
 
 def test_the_runtime_of_images_is_none_of_deploy(runtime, tmp_path):
@@ -161,9 +219,49 @@ def test_the_runtime_of_images_is_none_of_deploy(runtime, tmp_path):
     assert "deploy_image(command=[...])" in text
 
 
-def test_values_of_the_configuration_name_deploy(runtime, tmp_path):
+@pytest.mark.parametrize(
+    ("given", "begins"),
+    [
+        ({"timeout": -1}, "timeout=-1 (deploy_image(...)) is not valid: "),
+        ({"environment": {"1X": "v"}}, "the environment variable '1X' (deploy_image(...)) is not valid: "),
+        ({"name": "1st"}, "name='1st' (deploy_image(...)) is not valid: "),
+        ({"max_instances": 0}, "max_instances=0 (deploy_image(...)) is not valid: "),
+        ({"before_init": 5}, "before_init=5 (deploy_image(...)) is of type int; "),
+    ],
+)
+def test_values_of_the_configuration_name_deploy_image(runtime, tmp_path, given, begins):
     (tmp_path / "app.py").write_text(program(""))
 
-    text = refused(runtime.deploy_image, ["python", "app.py"], cwd=tmp_path, timeout=-1)
+    assert refused(runtime.deploy_image, ["python", "app.py"], cwd=tmp_path, **given).startswith(begins)
 
-    assert text.startswith("timeout=-1 (deploy(...)) is not valid: ")
+
+def test_a_name_that_is_taken_names_deploy_image(deploy_image):
+    deploy_image(program(""), name="shop")
+
+    assert refused(deploy_image, program(""), name="shop").startswith("name='shop' (deploy_image(...)) is taken: ")
+
+
+def test_the_init_timeout_of_images_is_a_default(make_runtime, deploy_image):
+    def source_and_value(**settings):
+        configuration = deploy_image("", to=make_runtime(**settings)).configuration
+        return configuration.init_timeout, configuration.sources["init_timeout"]
+
+    assert source_and_value() == (90, "default")
+    assert source_and_value(init_timeout=65) == (65, "ScfSettings(...)")
+    configuration = deploy_image("", init_timeout=20).configuration
+    assert (configuration.init_timeout, configuration.sources["init_timeout"]) == (20, "deploy_image(...)")
+
+
+def test_a_limit_and_a_failed_before_init_name_deploy_image(deploy_image, tmp_path):
+    (tmp_path / "fakes.py").write_text("def install(): raise KeyError('x')\n")
+    function = deploy_image(program(""), max_instances=1, before_init=f"{tmp_path}/fakes.py:install")
+    event = function.invoke_async()
+
+    with pytest.raises(ScfApiError, match=r"max_instances=1 \(deploy_image\(\.\.\.\)\): an event that ends"):
+        function.invoke_async()
+    with pytest.raises(ScfUsageError) as raised:
+        event.wait()
+
+    assert f"before_init='{tmp_path}/fakes.py:install' (deploy_image(...)) of function 'app' raised " in str(
+        raised.value
+    )

@@ -7,8 +7,18 @@ from datetime import timedelta
 
 import pytest
 from image_support import program
-from process_support import assert_kept, descriptors, end_spare, eventually, is_gone, state_of, user_lines
+from process_support import (
+    assert_kept,
+    descriptors,
+    end_spare,
+    eventually,
+    grow_impatient,
+    is_gone,
+    state_of,
+    user_lines,
+)
 
+from pytest_scf_async import CannotEndError, ScfUsageError
 from pytest_scf_async.instances import procfs
 
 COUNTS = """
@@ -178,8 +188,26 @@ def test_an_update_retires_the_old_instances(deploy_image):
 def test_the_code_of_an_image_cannot_be_updated(deploy_image, tmp_path):
     function = deploy_image(program(COUNTS))
 
-    with pytest.raises(Exception, match="changes the code of Python functions, and 'app' is a CustomImage function"):
+    with pytest.raises(ScfUsageError) as raised:
         function.update(code=f"{tmp_path}/image1/app.py:main_handler")
+
+    assert str(raised.value) == (
+        "update(...) changes the code of Python functions, and 'app' is a CustomImage function: delete() it and "
+        "deploy_image the other"
+    )
+
+
+def test_a_child_that_holds_the_clock_is_told_in_the_words_of_images(deploy_image, make_runtime):
+    source = "import subprocess\ndef handle(event, request): subprocess.run(['sleep', '1000'])"
+    runtime = make_runtime()
+    event = deploy_image(program(source), to=runtime).invoke_async()
+    event.settle()
+    grow_impatient(runtime)
+
+    with pytest.raises(CannotEndError) as raised:
+        event.wait()
+
+    assert "; deploy_image(..., background=('sleep',)) lets a daemon run beside the clock" in str(raised.value)
 
 
 def test_a_published_version_runs_as_it_was(deploy_image, tmp_path):

@@ -14,6 +14,21 @@ def handle(event, request):
 ENVIRONMENT = "def handle(event, request): return dict(os.environ)"
 
 
+def test_what_would_leave_the_machine_is_refused_in_the_words_of_images(deploy_image):
+    function = deploy_image(
+        program("""
+            import socket
+            def handle(event, request):
+                try:
+                    socket.create_connection(("192.0.2.1", 80))
+                except OSError as error:
+                    return str(error)
+        """)
+    )
+
+    assert "Put a fake in its place with deploy_image(..., before_init=...), or let it out with " in function.run()
+
+
 def the_headers(event, function, **changed):
     """Those that the platform sends, in its words and units."""
     return {

@@ -155,6 +155,16 @@ def test_a_runtime_that_no_launcher_has(runtime_with, code, launcher):
     )
 
 
+def test_before_init_has_no_python_process_to_be_called_in(runtime_with, launcher, code, tmp_path):
+    (tmp_path / "fakes.py").write_text("def install(): pass\n")
+    text = refused(runtime_with(launcher), code, before_init=f"{tmp_path}/fakes.py:install")
+    assert text.startswith(
+        f"before_init='{tmp_path}/fakes.py:install' (deploy(...)) is called in the Python process of "
+    )
+    assert f"/shim.py {code}/index.js " in text
+    assert " is free-running, without such a process: have environment= point it to a fake server of the test" in text
+
+
 def known() -> list[str]:
     from pytest_scf_async.model import GO_RUNTIME, PYTHON_RUNTIMES
 

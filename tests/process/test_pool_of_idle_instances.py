@@ -206,6 +206,15 @@ def test_a_lower_limit_refuses_until_enough_have_ended(function, runtime):
     assert {event.status for event in function.events} == {"FINISHED"}
 
 
+def test_the_refusal_of_a_published_version_says_where_the_limit_came_from(function):
+    function.publish_version()
+    function.update(max_instances=1)
+    function.invoke_async()
+
+    with pytest.raises(ScfApiError, match=r"max_instances=1 \(update\(\.\.\.\)\): an event that ends"):
+        function.invoke_async(qualifier="1")
+
+
 def test_an_aborted_event_and_a_failed_one_free_their_places(function, deploy):
     function.update(max_instances=1)
     function.invoke_async({"seconds": 10}).settle().terminate()

@@ -137,7 +137,7 @@ def _become(config: wire.JsonObject, clock_file: int, others: list[int]) -> None
     clocks.attach(clock_page, config["clock_reads_before_wait"], _too_many_reads)
     door.join(clock_page)
     if config["network"] == "loopback":
-        network.guard()
+        network.guard(config["deployed_by"])
     if config["idle_ok"]:
         idle.install(config["idle_ok"])
     if config["debugger"]:

@@ -24,13 +24,14 @@ _STANDARD = os.path.dirname(os.__file__) + os.sep
 _LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
 _LOCAL_FAMILIES = frozenset(getattr(socket, name, None) for name in ("AF_UNIX", "AF_NETLINK", "AF_ALG"))
 
-_guarded = False
+_guarded = ""
+"""The call that made the function whose network is guarded; empty where none is."""
 
 
-def guard() -> None:
-    """From here on refuse, in this instance, what does not stay on this machine."""
+def guard(deployed_by: str) -> None:
+    """From here on refuse, in this instance, what does not stay on this machine; the call *deployed_by* is named."""
     global _guarded
-    _guarded = True
+    _guarded = deployed_by
 
 
 def _text(host: Any) -> str:
@@ -102,7 +103,7 @@ def _refuse(what: str, error: Callable[[str], OSError]) -> OSError:
     records.note(f'{what} refused{where} (network="loopback")')
     return error(
         f'{what} refused{where}: this function has network="loopback". Put a fake in its place with '
-        'deploy(..., before_init=...), or let it out with network="all"'
+        f'{_guarded}(..., before_init=...), or let it out with network="all"'
     )
 
 
