@@ -34,7 +34,7 @@ def lockstep() -> Any:
         prompt_seconds=0.0,
         clock=SimpleNamespace(now_us=0),
         settings=ScfSettings(real_timeout=10, real_limit=120),
-        pool=SimpleNamespace(instances=[]),
+        pool=SimpleNamespace(instances=[], events={}),
         events_running=list,
     )
 
