@@ -128,9 +128,11 @@ def _asks_one(instance: Instance) -> bool:
     """
     if not instance.members and not instance.to_be_asked:
         return False
-    if any(each.stirred for each in instance.group):
-        for each in instance.group:
-            each.stirred, each.to_be_asked = False, True
+    stirred = [each for each in instance.group if each.stirred]
+    for each in instance.group if stirred else ():
+        each.stirred = False
+        if stirred != [each]:  # who alone has computed has looked for itself when it came to wait
+            each.to_be_asked = True
     for each in instance.group:
         if each.to_be_asked:
             each.to_be_asked = False

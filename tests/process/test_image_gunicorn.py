@@ -429,6 +429,16 @@ def test_five_events_on_a_warm_instance(runtime, gunicorn, kind):
     assert {event.duration for event in events[1:]} <= {timedelta(seconds=7), timedelta(seconds=7, microseconds=1)}
 
 
+def test_idle_polling_of_the_arbiter_asks_its_worker_alone(gunicorn):
+    event = gunicorn("--timeout=0").invoke_async({"sleep": 100})
+    event.wait_for_log("working")
+    arbiter, worker = event._event.instance.group
+    arbiter_before, worker_before = arbiter.sent, worker.sent
+    event.wait()
+    assert 100 <= arbiter.sent - arbiter_before < 110  # its turns, once a second
+    assert 100 <= worker.sent - worker_before < 110  # whether what the arbiter did concerns it
+
+
 def test_a_worker_that_starts_anew_after_each_request(gunicorn):
     function = gunicorn("--max-requests=1")
     pids = [function.run({"sleep": 5})["pid"] for _ in range(4)]
