@@ -287,3 +287,9 @@ def test_an_hour_of_idle_polling_beside_the_work_is_no_time(deploy_image):
 
     log = [*COLD, "working", 'RESPONSE {"passes": 2000}', "END", "REPORT 2000000ms"]
     assert_end(event, "FINISHED", 200, after=2_000, log=log)
+
+
+def test_a_plain_accept_is_told_by_the_line_of_the_program(deploy_image):
+    event = deploy_image(ACCEPT_LOOP).invoke_async({"passes": 1}).wait()
+    line = 1 + next(number for number, text in enumerate(ACCEPT_LOOP.splitlines()) if "listening.accept()" in text)
+    assert f"socket.accept at app.py:{line}" in event.timeline

@@ -21,7 +21,7 @@ OWN_CODE = os.path.dirname(_PACKAGE) + os.sep
 _STANDARD = os.path.dirname(os.__file__)
 PLUMBING = {
     os.path.join(_STANDARD, *name.split(".")) + ".py": name
-    for name in ("threading", "queue", "selectors", "concurrent.futures._base", "concurrent.futures.thread")
+    for name in ("threading", "queue", "selectors", "socket", "concurrent.futures._base", "concurrent.futures.thread")
 }
 PLUMBING[os.path.join(_STANDARD, "subprocess.py")] = "subprocess"
 for _name in ("base_events", "events", "runners"):
