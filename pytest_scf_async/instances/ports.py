@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from ..realtime import REAL
 _CHOSEN = range(20_000, 32_768)
 """Where a port is looked for that may be any: below those that Linux gives to connections."""
 _GIVEN_OUT = "/proc/sys/net/ipv4/ip_local_port_range"
-_own: set[int] = set()
+_own: dict[int, ClaimedPort] = {}
 """Claimed by this process."""
 
 
@@ -29,11 +30,21 @@ class ClaimedPort:
     def __init__(self, number: int, word: socket.socket) -> None:
         self.number = number
         self._word = word
-        _own.add(number)
+        _own[number] = self
 
     def release(self) -> None:
-        _own.discard(self.number)
+        _own.pop(self.number, None)
         self._word.close()
+
+
+def _after_fork() -> None:
+    """In a fork of the test process: the ports are its parent's, and free once that releases them."""
+    for claimed in tuple(_own.values()):
+        claimed.release()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def claim(number: int, limit: float) -> ClaimedPort:

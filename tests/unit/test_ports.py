@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -60,6 +61,24 @@ def test_a_port_of_a_process_that_is_killed_is_free():
     with held_by_another_process(number) as holder:
         holder.kill()
         claim(number, 60).release()
+
+
+def test_a_fork_of_the_test_process_keeps_no_port():
+    number = free_port()
+    claimed = claim(number, 60)
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(write)
+        os.read(read, 1)
+        os._exit(0)
+    try:
+        claimed.release()
+        claim(number, 0).release()
+    finally:
+        os.close(write)
+        os.close(read)
+        os.waitpid(pid, 0)
 
 
 def test_a_port_on_which_a_program_listens_is_not_claimed():
