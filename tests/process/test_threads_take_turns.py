@@ -734,3 +734,34 @@ def test_a_crowd_of_threads_does_the_same_in_two_runs(deploy, make_runtime) -> N
 
     assert len(traces[0]) == 16 * 60
     assert traces[0] == traces[1]
+
+
+def test_a_thread_whose_turn_comes_on_its_way_into_a_wait(deploy) -> None:
+    event = deploy("""
+        import select, threading, time
+        from pytest_scf_async.instances.bootstrap.door import door
+        from pytest_scf_async.instances.bootstrap.waits import real_poll
+
+        def main_handler(event, context):
+            def enters():
+                def enlist(wait):
+                    door.wake(wait)
+                    bell = real_poll()
+                    bell.register(wait.thread.bell, select.POLLIN)
+                    bell.poll()  # a thread that has no core here until its turn has come
+                    return True
+
+                print(door.park(None, "a wait", enlist=enlist), flush=True)
+
+            thread = threading.Thread(target=enters)
+            thread.start()
+            time.sleep(10)
+            thread.join()
+            print("after", flush=True)
+            time.sleep(5)
+    """).invoke_async()
+
+    event.wait()
+
+    assert user_lines(event) == ["True", "after"]
+    assert event.duration == timedelta(seconds=15)

@@ -155,6 +155,9 @@ class Books:
     def _come_in(self, wait: Wait) -> None:
         clocks.reads = 0
         wait.thread.waits.append(wait)
+        if wait.granted:  # woken before it came in, it has had its turn since: the thread goes on, and counts twice
+            self.outside -= 1
+            return
         self._push(wait)
         self.outside -= 1
         self.reader = wait.thread
