@@ -132,7 +132,8 @@ class Reports:
 
     def _when_it_is(self, at_us: int, then: Callable[[], None]) -> None:
         """Call *then* once the clock has come to where a free-running instance was."""
-        at_us = max(at_us, self.lockstep.clock.now_us)
+        now = self.lockstep.clock.now_us
+        at_us = max(at_us, now) if self.lockstep.time_moves else now
         self.lockstep.clock.call_at(at_us, then, what="what a free-running instance did", priority=WAKE_UP)
 
     def _of_signals(self, instance: Instance, event: Event | None, kind: int, message: wire.JsonObject) -> None:
@@ -311,6 +312,9 @@ class Reports:
             trace=message.get("trace"),
             mem_usage=instance.rss,
         )
+        if message.get("ends") and not instance.released:
+            event.note("instance", f"reclaimed: {Fact.PROCESS_EXITED.value}")
+            self.lockstep.pool.reclaim(instance, Fact.PROCESS_EXITED.value)
 
     def instance_wrote(self, instance: Instance, line: str) -> None:
         self.lockstep.progress += 1
@@ -365,7 +369,7 @@ class Reports:
             raise HarnessError(f"an instance of {event.function.configuration.name} could not be started: {why}")
         if event is not None and not event.ended:
             at, instance.ends_us = instance.ends_us, None
-            if at is not None and self.lockstep.time_moves and at > self.lockstep.clock.now_us:
+            if at is not None:  # after what it has said before, which is dealt with in this way too
                 self._when_it_is(at, lambda: self._exited(instance))
                 return
             self.lockstep.end(event, Fact.PROCESS_EXITED, detail=f"the process ended: {exit_text(instance.status)}")

@@ -33,6 +33,7 @@ class Gateway(Protocol):
 
     def begin(self, invocation: wire.JsonObject) -> None: ...
     def look(self) -> bool: ...
+    def hear_last_words(self) -> None: ...
     def open_gate(self) -> None: ...
 
 
@@ -233,7 +234,8 @@ class Books:
     # -- threads -------------------------------------------------------------------------------------------------------
 
     def _count_threads(self) -> None:
-        self.alone = len(self.threads) == 1 and not self.started and not self.vetoes
+        # A program may have answered, which ends its event: it is looked at in each wait.
+        self.alone = len(self.threads) == 1 and not self.started and not self.vetoes and self.gateway is None
 
     def _become_reader_if_none(self, thread: ThreadState) -> None:
         if self.reader is None:

@@ -8,17 +8,14 @@ before the process ends itself. What no code of ours sees coming (a crash, SIGKI
 from __future__ import annotations
 
 import os
-import signal
 import warnings
 import zlib
-from collections.abc import Callable
-from typing import Any
 
 import coverage
 
 from .. import wire
+from . import ends
 from .door import door
-from .standins import stand_in
 
 _measured: coverage.Coverage | None = None
 _sink = -1
@@ -56,7 +53,7 @@ def start(config: wire.JsonObject, sink: int) -> None:
     state = os.fstat(sink)
     _measured, _sink, _identity = measured, sink, (state.st_dev, state.st_ino)
     door.save = save
-    _save_before_ends()
+    ends.do_first(save)
 
 
 def save() -> None:
@@ -85,27 +82,3 @@ def _write() -> None:
         return
     os.write(_sink, wire.COVERED.pack(wire.COVERED_MARK, len(data), zlib.crc32(data)) + data)
     _saved = data
-
-
-def _save_before_ends() -> None:
-    for name in ("_exit", "abort", "execv", "execve", "killpg"):
-        setattr(os, name, stand_in("posix", name, _saving_first(getattr(os, name))))
-    for name in ("raise_signal", "pthread_kill"):
-        setattr(signal, name, stand_in("_signal", name, _saving_first(getattr(signal, name))))
-    real_kill, saving_kill = os.kill, _saving_first(os.kill)
-
-    def kill(pid: Any, signal: Any, /) -> None:
-        others = isinstance(pid, int) and pid > 0 and pid != os.getpid()
-        (real_kill if others else saving_kill)(pid, signal)
-
-    os.kill = stand_in("posix", "kill", kill)
-
-
-def _saving_first(real: Callable[..., Any]) -> Callable[..., Any]:
-    """*real*, before which the process saves: it may not come back."""
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        save()
-        return real(*args, **kwargs)
-
-    return call

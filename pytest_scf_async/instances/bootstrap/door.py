@@ -55,6 +55,7 @@ class Door(Standing):
     def leave_parent(self) -> None:
         """In a fork that is to be a member: what was the parent's alone is not this process's."""
         self.gateway = None
+        self._count_threads()
         self._arm(None)
 
     # -- waiting -------------------------------------------------------------------------------------------------------
@@ -189,6 +190,18 @@ class Door(Standing):
     def open_gateway(self, gateway: Gateway) -> None:
         """From here on events go to the program of an image, by way of *gateway*."""
         self.gateway = gateway
+        self._count_threads()
+
+    def hear_last_words(self) -> None:
+        """The process is about to end: what its program has answered is an answer, though it has not waited since."""
+        if not self.active or self.gateway is None:
+            return
+        main = self._enter()
+        try:
+            with self.lock:
+                self.gateway.hear_last_words()
+        finally:
+            self._leave(main)
 
     def gate(self, message: wire.JsonObject) -> None:
         """Stand here until the harness opens the gate."""

@@ -164,6 +164,17 @@ class EventInvoke:
         self.close()
         return answer
 
+    def hear_last_words(self) -> wire.JsonObject | None:
+        """The body of a RESULT where the program, which is about to end, has answered; its end is the answer's."""
+        if self._connection is None:
+            return None
+        self._receive()
+        answer = _result_of(bytes(self._heard)) if self._heard else None
+        if answer is None or answer["fact"] == "BROKEN":
+            return None
+        self.close()
+        return answer
+
     def close(self) -> None:
         """Hang up."""
         if self._connection is not None:
@@ -240,7 +251,7 @@ def _is_complete(heard: bytearray, eof: bool) -> bool:
     fields = bytes(heard[:head_bytes]).lower().split(b"\r\n")
     body = head_bytes + 4
     status = fields[0].split(b" ")[1:2]
-    if status == [b"100"]:
+    if len(status) == 1 and status[0].startswith(b"1") and status != [b"101"]:  # what comes before the answer
         del heard[:body]
         return _is_complete(heard, eof)
     for field in fields[1:]:
@@ -290,6 +301,8 @@ def _result_of(data: bytes) -> wire.JsonObject:
         return {"fact": "BROKEN", "why": why}
     finally:
         response.close()
+    if b"\r\n\r\n" not in data and b"\n\n" not in data:
+        return {"fact": "BROKEN", "why": f"the program closed the connection of POST {PATH} within its answer's head"}
     text = body.decode("utf-8", "replace")
     if not 200 <= response.status < 300:
         shown = text if len(text) <= SHOWN_BYTES else f"{text[:SHOWN_BYTES]}… ({len(text):,} characters)"
@@ -306,7 +319,7 @@ def _as_json(text: str) -> str:
     """The body as the return value: JSON as it is, on one line; any other text as a JSON string."""
     try:
         json.loads(text, parse_constant=_refuse_constant)
-    except ValueError:
+    except (ValueError, RecursionError):
         return json.dumps(text, ensure_ascii=False)
     return " ".join(text.split("\n")).strip()  # a string of JSON has no line break
 

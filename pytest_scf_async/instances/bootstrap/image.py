@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from .. import wire
-from . import children, idle, loading, members, multiplexed, signals
+from . import children, ends, idle, loading, members, multiplexed, signals
 from .door import door
 from .event_invoke import CLIENT, LOCALHOST, EventInvoke, only_localhost
 from .waits import Watch, real_poll
@@ -77,6 +77,14 @@ class Gateway:
             return False
         self._answer(answer)
         return True
+
+    def hear_last_words(self) -> None:
+        if self._invocation is not None:
+            return
+        self._await_what_was_said()
+        answer = self._talk.hear_last_words()
+        if answer is not None:
+            self._answer({**answer, "ends": True})
 
     def _answer(self, answer: wire.JsonObject) -> None:
         door.end_event()
@@ -280,6 +288,7 @@ def open_gateway(program: wire.JsonObject, invocation: wire.JsonObject) -> None:
     if not program["own_network"]:
         _put_another_port_underneath(program["port"], talk)
     members.install(children.real_fork)
+    ends.do_first(door.hear_last_words)
     multiplexed.idle_hosts = frozenset({CLIENT})
     door.open_gateway(gateway)
 

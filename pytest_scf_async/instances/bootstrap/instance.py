@@ -360,5 +360,6 @@ def main(nonce: str, fds: Sequence[int], zygote: int) -> NoReturn:
             code = _leave(SystemExit())
         except BaseException as error:
             code = _leave(error)
+        door.hear_last_words()
     finally:
         os._exit(code)
