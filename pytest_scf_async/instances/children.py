@@ -107,6 +107,8 @@ class Children:
 
     def ask_to_look(self) -> None:
         """Have an instance that waits look at its signals and its descriptors; it computes until it has answered."""
+        if not self._instance.begun:
+            return  # it looks when it begins
         self.asked = self._instance.turn = True
         self._instance.send(wire.ASK_SIGNALS)
 

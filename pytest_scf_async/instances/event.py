@@ -183,9 +183,13 @@ class Event:
 
     @property
     def gated(self) -> Instance | None:
-        """The process of its instance that stands at a gate."""
-        group = () if self.instance is None else self.instance.group
-        return next((each for each in group if each.gated is not None), None)
+        """The first process of its instance that stands at a gate."""
+        return next((each for each in self.processes if each.gated is not None), None)
+
+    @property
+    def processes(self) -> list[Instance]:
+        """Its instance, and the forks of that which are in lockstep too."""
+        return [] if self.instance is None else self.instance.group
 
     @property
     def reclaimed_because(self) -> str | None:

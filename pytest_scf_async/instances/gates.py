@@ -96,9 +96,9 @@ class Gates:
 
     def open(self, events: list[Event]) -> None:
         """Let what stands at a gate of *events* go on, in its turn."""
-        for event in events:
-            instance = event.gated
-            if instance is None or event.ended or instance.opening:
+        standing = [(event, each) for event in events if not event.ended for each in event.processes if each.gated]
+        for event, instance in standing:  # more than one process may have come to a gate at this instant
+            if instance.opening:
                 continue
             instance.opening = True
             self.lockstep.clock.call_at(

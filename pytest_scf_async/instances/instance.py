@@ -117,6 +117,8 @@ class Instance:
     """Where its program listens, if in the machine's network."""
     parent: Instance | None = None
     """Of a member, a fork that an image's program has made: the instance that it belongs to."""
+    begun = True
+    """It has had its first turn; a member that has not answers nothing."""
     left = False
     """It was a member, and is in lockstep no more."""
     takes_descriptors = False

@@ -119,6 +119,9 @@ class Lockstep:
                 self.end(event, Fact.PROCESS_EXITED)
                 raise
         self.pool.assign(instance, event)
+        for each in instance.members:
+            if not each.begun:  # it was forked just before the end of the last event
+                self.reports.begin(each)
         if cold and instance.pid:
             self.reports.instance_started(instance)
         event.listening_since_us = instance.listening_since_us

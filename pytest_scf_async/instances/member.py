@@ -28,6 +28,7 @@ class Member(Instance):
         channel, output, control_file, attention = fds
         root = parent if parent.parent is None else parent.parent
         self.parent = root
+        self.begun = False
         self.number = root.zygote.take_number()
         self.hint = root.hint
         self._disk = []

@@ -94,11 +94,15 @@ class Reports:
             return
         member.has_gates = parent.has_gates
         member.stirred = True
+        self.begin(member)
+
+    def begin(self, member: Instance) -> None:
+        """Give a fork its first turn, in order."""
         clock = self.lockstep.clock
         member.head = clock.call_at(
             clock.now_us,
             lambda: self._grant(member),
-            what=f"start of process {pid}",
+            what=f"start of process {member.pid}",
             priority=WAKE_UP,
             order=self.lockstep.next_order(),
         )
@@ -260,7 +264,7 @@ class Reports:
         instance.head = None
         if instance.gone or instance.frozen or instance.gated is not None:
             return
-        instance.turn = True
+        instance.turn = instance.begun = True
         if instance.told_us is not None:  # it was overtaken in the middle of a lease, which is over
             instance.told_us = self.lockstep.clock.now_us
         self.lockstep.lease_with_turn(instance)

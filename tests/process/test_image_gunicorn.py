@@ -232,6 +232,15 @@ def left_behind():
     in_a_child(lambda: time.sleep(1_000_000))
     time.sleep(1)
 
+def forks_and_answers():
+    in_a_child(lambda: (say("child"), time.sleep(100), say("child wakes")))
+    return "at once"
+
+def kills_what_has_not_begun():
+    pid = in_a_child(lambda: say("never"))
+    os.kill(pid, signal.SIGTERM)
+    return status(pid)
+
 def sleeps():
     say("worker")
     time.sleep(20)
@@ -538,6 +547,25 @@ def test_a_child_that_is_left_behind_goes_with_the_instance(program):
     assert len(pids) == 2
     function.update(timeout=60)
     assert all(map(is_gone, pids))
+
+
+@pytest.mark.parametrize("gate", [False, True])
+def test_a_fork_that_has_not_begun_by_the_end_of_the_event_begins_with_the_next(program, gate):
+    function = program()
+    first = function.invoke_async({"do": "forks_and_answers"}).wait()
+    assert (first.result, first.duration, user_lines(first)) == ("at once", timedelta(0), [])
+    second = function.invoke_async({"do": "child_sleeps"})
+    if gate:
+        second.wait_for_log("child")
+    second.wait()
+    assert (second.status_code, second.duration, second.instance.cold) == (200, timedelta(seconds=50), False)
+    assert "child 0.0" in user_lines(second)
+    assert not [line for line in user_lines(second) if line.startswith("child wakes 100")]
+
+
+def test_a_fork_that_is_killed_before_it_begins(program):
+    event = program().invoke_async({"do": "kills_what_has_not_begun"}).wait()
+    assert (event.result, user_lines(event)) in ((-15, []), (7, ["never 0.0"]))
 
 
 # -- a server that forks its workers ---------------------------------------------------------------------------------

@@ -97,16 +97,17 @@ def _join(ends: _Ends, clock_page: Any, reads: Any, parents_pipe: int) -> None:
 
 
 def _await_turn(channel: socket.socket) -> None:
-    """The first frame is the first turn; what came with it is kept for the door."""
+    """Until the first turn; what comes before it, gates above all, and with it is kept for the door."""
     poller = real_poll()
     poller.register(channel.fileno(), select.POLLIN)
-    while not door.heard:
+    turn = (wire.TURN, b"")
+    while turn not in door.heard:
         poller.poll()
         data = channel.recv(65_536)
         if not data:
             os._exit(0)  # the harness is gone
-        door.heard = list(door.frames.feed(data))
-    door.heard.pop(0)
+        door.heard += door.frames.feed(data)
+    door.heard.remove(turn)
     door.seen_messages = 1
 
 
