@@ -31,11 +31,11 @@ class Moving:
         if self._is_asked(call):
             return True
         flow = call.flow or self.real_flow()
-        if not call.moves_clock:
-            if flow is not None:
-                return False
-            raise CannotEndError(explain(lockstep, call, "nothing is left to do at this simulated time"))
         gated = [event for event in lockstep.events_running() if event.gated is not None]
+        if not call.moves_clock:
+            if flow is None:
+                raise CannotEndError(explain(lockstep, call, "nothing is left to do at this simulated time"))
+            return bool(self._is_starting() and not gated and self._flow(call, flow))
         if gated and call.flow is not None:
             call.flow.stand()
             return False
@@ -105,12 +105,13 @@ class Moving:
         return self._real_flow
 
     def _is_starting(self) -> bool:
-        """Whether a program that sees real time is on its way to listen: nothing jumps past that."""
+        """Whether a program that sees real time is on its way to listen: nothing jumps past that, and every call on it
+        takes the time that this takes."""
         return any(each.free_running and event.phase == "init" for each, event in self.lockstep.pool.events.items())
 
     def catch_up(self, call: Call) -> None:
         """Before something is heard: it happened at the time that it is by now, where time flows."""
-        if self._real_flow is None or not call.moves_clock or call.jumps:
+        if self._real_flow is None or call.jumps or not (call.moves_clock or self._is_starting()):
             return
         flow = call.flow or self.real_flow()
         instances = self.lockstep.pool.instances

@@ -341,7 +341,7 @@ def test_a_signal_before_there_is_a_process(function):
 
 
 def test_a_signal_before_the_program_listens(runtime):
-    function = runtime.deploy("go", runtime="Go1", environment={"BEGIN": "print"})
+    function = runtime.deploy("go", runtime="Go1", environment={"BEGIN": "hang"})
     event = function.invoke_async({"do": "pid"})
     event.wait_for_log("beginning")
     event.terminate(grace_shutdown=True, when="now")
@@ -351,7 +351,7 @@ def test_a_signal_before_the_program_listens(runtime):
 
 
 def test_a_forced_termination_before_the_program_listens(runtime):
-    function = runtime.deploy("go", runtime="Go1", environment={"BEGIN": "print"})
+    function = runtime.deploy("go", runtime="Go1", environment={"BEGIN": "hang"})
     event = function.invoke_async({"do": "pid"})
     event.wait_for_log("beginning")
     pid = pid_of(event)

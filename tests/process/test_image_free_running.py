@@ -14,6 +14,7 @@ from free_ports import free_port
 from image_support import program
 from process_support import (
     RECEIVED,
+    START,
     assert_body,
     assert_kept,
     assert_reclaimed_for_good,
@@ -467,6 +468,43 @@ def test_a_program_of_the_path_is_found(deploy_free):
     event = deploy_free(source, command=command, port=port).invoke_async([1]).wait()
 
     assert (event.result, user_lines(event)) == ([1], ["from sh"])
+
+
+# -- its start -------------------------------------------------------------------------------------------------------
+
+
+def starts_for(seconds: float) -> str:
+    return f"import time\nprint('starts', flush=True)\ntime.sleep({seconds})\n" + program(ANSWERS)
+
+
+@pytest.mark.parametrize(("grace", "end"), [(False, ("ABORTED", 499)), (True, ("FAILED", 439))])
+def test_it_is_terminated_while_it_starts(deploy_free, make_runtime, grace, end):
+    runtime = make_runtime(real_timeout=BOUND)
+    event = deploy_free(starts_for(1_000), to=runtime).invoke_async()
+    runtime.clock.advance(0.05)  # real time, as nothing jumps past a start
+    before = time.monotonic()
+    event.terminate(grace_shutdown=grace)
+    event.wait()
+
+    assert (event.status, event.status_code) == end
+    assert real_seconds(before) < BOUND / 2
+    assert eventually(lambda: not event.instance.alive)
+
+
+def test_a_call_that_moves_no_clock_takes_the_time_of_its_start(deploy_free, runtime):
+    event = deploy_free(starts_for(0.5), timeout=1).invoke_async([1])
+    event.settle()
+
+    assert runtime.clock.now - START >= timedelta(seconds=0.5)
+    assert event.wait().result == [1]
+    assert re.search(r"Coldstart: (5\d\d|[6-9]\d\d|\d{4,})ms", str(event.log))
+
+
+def test_its_time_to_start_ends_in_a_call_that_moves_no_clock(deploy_free):
+    event = deploy_free(starts_for(1_000), init_timeout=3).invoke_async()
+    event.settle()
+
+    assert (event.status, event.status_code, event.duration) == ("FAILED", 450, timedelta(seconds=3))
 
 
 # -- its port --------------------------------------------------------------------------------------------------------
