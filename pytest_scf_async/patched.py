@@ -47,6 +47,7 @@ REAL_GRACE: Final = 0.01
 
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001  (naive UTC is what freezegun takes)
 _real_wait: Final = threading.Condition.wait
+_real_delete: Final = threading.Thread._delete  # type: ignore[attr-defined]  # the last that a thread does in Python
 _real_select: Final = selectors.EpollSelector.select
 _loop_turn: Final = asyncio.base_events.BaseEventLoop._run_once.__code__  # type: ignore[attr-defined]
 
@@ -86,6 +87,8 @@ class _TestProcess:
         self._picture: object = None
         self._overtaken: set[str] = set()
         """Threads, by their ids in ``/proc``, that ran for too long; until they wait on simulated time."""
+        self._ending: set[str] = set()
+        """Threads that Python counts no more and that have not ended: who joins one waits for that."""
 
     # -- clocks ------------------------------------------------------------------------------------------------------
 
@@ -173,8 +176,18 @@ class _TestProcess:
 
     # -- the other threads of the test (calls.TestThreads) --------------------------------------------------------
 
+    def ends(self) -> None:
+        """The calling thread is about to be counted no more."""
+        self._ending.add(str(threading.get_native_id()))
+
+    def _still_ending(self) -> set[str]:
+        for task in tuple(self._ending):
+            if not os.path.exists(f"/proc/self/task/{task}"):
+                self._ending.discard(task)
+        return set(self._ending)
+
     def alone(self) -> bool:
-        return threading.active_count() == 1
+        return threading.active_count() == 1 and not self._still_ending()
 
     def rest(self, call: Call) -> bool:
         """Two equal looks at the threads outside calls, between which every call has seen that it is not done."""
@@ -186,6 +199,7 @@ class _TestProcess:
         outside: set[str] = set()
         for thread in threading.enumerate():
             (inside if thread.ident in lockstep.under_way else outside).add(str(thread.native_id))
+        outside |= self._still_ending() - inside
         self._overtaken -= inside
         outside -= self._overtaken
         picture = [task for task in procfs.activity(os.getpid())[1] if task[0] in outside] if outside else []
@@ -335,6 +349,12 @@ def _fake_select(self: selectors.EpollSelector, timeout: float | None = None) ->
     return active.select(self, timeout)
 
 
+def _fake_delete(self: Any) -> None:
+    if _active is not None:
+        _active.ends()
+    _real_delete(self)
+
+
 # -- coming and going ------------------------------------------------------------------------------------------------
 
 
@@ -412,6 +432,7 @@ def _begin(lockstep: Lockstep) -> _TestProcess:
         for name, function in others.items():
             _replace(undo, time, name, function)
         _replace(undo, threading.Condition, "wait", _fake_wait)
+        _replace(undo, threading.Thread, "_delete", _fake_delete)
         _replace(undo, selectors.EpollSelector, "select", _fake_select)
         undo.callback(_swap, fake_sleep, REAL.sleep)
         _swap(REAL.sleep, fake_sleep)

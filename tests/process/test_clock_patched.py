@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import copyreg
 import datetime as datetime_module
+import hashlib
 import os
 import queue
 import random
@@ -606,6 +607,33 @@ def test_a_loop_and_its_threads(deploy: Deploy, runtime: ScfRuntime) -> None:
 
     with runtime.clock.patched():
         assert asyncio.run(main()) == [seconds(number) for number in (180, 60, 100, 20, 500)]
+
+
+def test_a_thread_that_is_joined_has_ended_in_all_its_parts(runtime: ScfRuntime) -> None:
+    """Python counts it no more, and the thread goes on for as long as what was its own takes to be finalised."""
+    own = threading.local()
+    ended = threading.Event()
+
+    class TakesItsTime:
+        def __del__(self) -> None:
+            for _ in range(200):
+                hashlib.sha256(bytes(1 << 20))  # in which other threads run
+
+    def ends() -> None:
+        own.value = TakesItsTime()
+
+    def joins() -> None:
+        thread = threading.Thread(target=ends)
+        thread.start()
+        thread.join()
+        ended.set()
+
+    with runtime.clock.patched():
+        joining = threading.Thread(target=joins)
+        joining.start()
+        assert ended.wait(50)
+        joining.join()
+    assert runtime.clock.now == START
 
 
 def test_a_loop_with_a_server_of_its_own(runtime: ScfRuntime) -> None:
