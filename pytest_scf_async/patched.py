@@ -47,7 +47,7 @@ REAL_GRACE: Final = 0.01
 
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001  (naive UTC is what freezegun takes)
 _real_wait: Final = threading.Condition.wait
-_real_delete: Final = threading.Thread._delete  # type: ignore[attr-defined]  # the last that a thread does in Python
+_real_bootstrap: Final = threading.Thread._bootstrap_inner  # type: ignore[attr-defined]
 _real_select: Final = selectors.EpollSelector.select
 _loop_turn: Final = asyncio.base_events.BaseEventLoop._run_once.__code__  # type: ignore[attr-defined]
 
@@ -87,8 +87,9 @@ class _TestProcess:
         self._picture: object = None
         self._overtaken: set[str] = set()
         """Threads, by their ids in ``/proc``, that ran for too long; until they wait on simulated time."""
-        self._ending: set[str] = set()
-        """Threads that Python counts no more and that have not ended: who joins one waits for that."""
+        self._known = {str(thread.native_id) for thread in threading.enumerate()}
+        """Threads of Python until the kernel has them no more: who joins one waits for that, and Python counts it no
+        more a little before."""
 
     # -- clocks ------------------------------------------------------------------------------------------------------
 
@@ -176,18 +177,16 @@ class _TestProcess:
 
     # -- the other threads of the test (calls.TestThreads) --------------------------------------------------------
 
-    def ends(self) -> None:
-        """The calling thread is about to be counted no more."""
-        self._ending.add(str(threading.get_native_id()))
+    def begins(self) -> None:
+        """The calling thread has been started."""
+        self._known.add(str(threading.get_native_id()))
 
-    def _still_ending(self) -> set[str]:
-        for task in tuple(self._ending):
-            if not os.path.exists(f"/proc/self/task/{task}"):
-                self._ending.discard(task)
-        return set(self._ending)
+    def _living(self) -> set[str]:
+        self._known -= {task for task in tuple(self._known) if not os.path.exists(f"/proc/self/task/{task}")}
+        return self._known
 
     def alone(self) -> bool:
-        return threading.active_count() == 1 and not self._still_ending()
+        return threading.active_count() == 1 and len(self._living()) == 1
 
     def rest(self, call: Call) -> bool:
         """Two equal looks at the threads outside calls, between which every call has seen that it is not done."""
@@ -199,7 +198,7 @@ class _TestProcess:
         outside: set[str] = set()
         for thread in threading.enumerate():
             (inside if thread.ident in lockstep.under_way else outside).add(str(thread.native_id))
-        outside |= self._still_ending() - inside
+        outside |= self._living() - inside
         self._overtaken -= inside
         outside -= self._overtaken
         picture = [task for task in procfs.activity(os.getpid())[1] if task[0] in outside] if outside else []
@@ -230,7 +229,7 @@ def _stays_real(frame: FrameType | None) -> bool:
     """Whether the code of *frame*, or who it waits for, goes on in real time."""
     while frame is not None:
         name = frame.f_globals.get("__name__") or ""
-        if not name.startswith(_THROUGH):
+        if not name.startswith(_THROUGH) and frame.f_code is not _fake_bootstrap.__code__:
             return bool(name.startswith(REAL_MODULES))
         frame = frame.f_back
     return threading.current_thread().name.startswith("pytest_timeout")  # its timer: a thread of threading alone
@@ -349,10 +348,10 @@ def _fake_select(self: selectors.EpollSelector, timeout: float | None = None) ->
     return active.select(self, timeout)
 
 
-def _fake_delete(self: Any) -> None:
+def _fake_bootstrap(self: Any) -> None:
     if _active is not None:
-        _active.ends()
-    _real_delete(self)
+        _active.begins()
+    _real_bootstrap(self)
 
 
 # -- coming and going ------------------------------------------------------------------------------------------------
@@ -432,7 +431,7 @@ def _begin(lockstep: Lockstep) -> _TestProcess:
         for name, function in others.items():
             _replace(undo, time, name, function)
         _replace(undo, threading.Condition, "wait", _fake_wait)
-        _replace(undo, threading.Thread, "_delete", _fake_delete)
+        _replace(undo, threading.Thread, "_bootstrap_inner", _fake_bootstrap)
         _replace(undo, selectors.EpollSelector, "select", _fake_select)
         undo.callback(_swap, fake_sleep, REAL.sleep)
         _swap(REAL.sleep, fake_sleep)
