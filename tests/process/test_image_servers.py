@@ -293,3 +293,24 @@ def test_a_plain_accept_is_told_by_the_line_of_the_program(deploy_image):
     event = deploy_image(ACCEPT_LOOP).invoke_async({"passes": 1}).wait()
     line = 1 + next(number for number, text in enumerate(ACCEPT_LOOP.splitlines()) if "listening.accept()" in text)
     assert f"socket.accept at app.py:{line}" in event.timeline
+
+
+def test_fastapi_with_a_parameter_that_has_a_type(deploy_image):
+    source = """
+    from datetime import date
+    from fastapi import FastAPI
+    from pydantic import BaseModel
+
+    app = FastAPI()
+
+    class Order(BaseModel):
+        rows: int
+        day: date
+
+    @app.post("/event-invoke")
+    async def event_invoke(order: Order) -> Order:
+        return order
+    """
+    command = ("uvicorn", "app:app", "--host=0.0.0.0", "--port=9000", "--loop=asyncio")
+    event = deploy_image(textwrap.dedent(source), command=command).invoke_async({"rows": 3, "day": "2026-02-03"}).wait()
+    assert (event.status_code, event.result) == (200, {"rows": 3, "day": "2026-02-03"})

@@ -345,6 +345,42 @@ def test_arithmetic_comparison_pickle_copy_json_and_isinstance_work_as_ever(depl
     ]
 
 
+def test_a_class_of_a_date_may_have_a_metaclass_of_its_own(deploy) -> None:
+    result = deploy("""
+        import datetime
+
+        class Meta(type):
+            pass
+
+        class Day(datetime.date, metaclass=Meta):
+            limit = datetime.timedelta(days=1)
+
+        def conflict():
+            bodies = []
+            class Other(type):
+                pass
+            try:
+                class Both(datetime.date, Day, metaclass=Other):
+                    bodies.append(1)
+            except TypeError as error:
+                return [bodies, str(error)[:18]]
+
+        def main_handler(event, context):
+            day = Day(2020, 2, 3)
+            return [
+                isinstance(day, datetime.date),
+                issubclass(Day, datetime.date),
+                type(Day) is Meta,
+                day.isoformat(),
+                (day + Day.limit).isoformat(),
+                Day.today() == datetime.date.today(),
+                conflict(),
+            ]
+    """).run()
+
+    assert result == [True, True, True, "2020-02-03", "2020-02-04", True, [[], "metaclass conflict"]]
+
+
 def test_a_zoneinfo_zone_and_a_naive_astimezone_are_right(deploy) -> None:
     result = deploy(
         """

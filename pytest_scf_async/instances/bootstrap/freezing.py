@@ -7,6 +7,7 @@ instance is put on the clock for good (``install``); a test's own process for a 
 
 from __future__ import annotations
 
+import builtins
 import datetime as datetime_module
 import sys
 import time
@@ -184,6 +185,24 @@ def begin(
     return end
 
 
+def _build_class(real: Any, genuine: Mapping[Any, Any]) -> Callable[..., Any]:
+    """``__build_class__``: a class of a date that has a metaclass of its own, which freezegun's classes have too.
+
+    It is one of the *genuine* class then; ``today()`` of that reads the simulated clock all the same.
+    """
+
+    def build_class(body: Any, name: str, /, *bases: Any, **keywords: Any) -> Any:
+        try:
+            return real(body, name, *bases, **keywords)
+        except TypeError as error:
+            raised_here = error.__traceback__ is not None and error.__traceback__.tb_next is None
+            if not raised_here or "metaclass conflict" not in str(error) or genuine.keys().isdisjoint(bases):
+                raise
+        return real(body, name, *(genuine.get(base, base) for base in bases), **keywords)
+
+    return build_class
+
+
 def install() -> None:
     """Put freezegun's ``datetime`` and ``date`` in place, driven by the shared clock, under any freeze of user code."""
     api = freezegun_api()
@@ -203,6 +222,8 @@ def install() -> None:
     replaced = {id(_real_datetime): FakeDatetime, id(_real_date): FakeDate}
     datetime_module.datetime = FakeDatetime  # type: ignore[misc]
     datetime_module.date = FakeDate  # type: ignore[misc]
+    genuine = {FakeDatetime: _real_datetime, FakeDate: _real_date}
+    builtins.__build_class__ = _build_class(builtins.__build_class__, genuine)
     for module in list(sys.modules.values()):
         name = getattr(module, "__name__", "")
         if name.startswith(("freezegun", "_datetime", "_pydatetime", __name__)):
