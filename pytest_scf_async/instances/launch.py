@@ -63,11 +63,19 @@ class Launch:
                 f"command[0]={self.command[0]!r} is not valid: it is the absolute path of a program, as "
                 "shutil.which(...) gives it"
             )
-        if not os.path.isabs(self.directory):
-            raise ScfUsageError(f"directory={self.directory!r} is not valid: it is an absolute path")
+        if not (os.path.isabs(self.directory) and os.path.isdir(self.directory)):
+            raise ScfUsageError(f"directory={self.directory!r} is not valid: it is the absolute path of a directory")
+        if self.script is not None and not (os.path.isabs(self.script) and os.path.isfile(self.script)):
+            raise ScfUsageError(f"script={self.script!r} is not valid: it is the absolute path of a Python file")
+        if self.script is not None and self.module is not None:
+            raise ScfUsageError(f"script={self.script!r} and module={self.module!r}: a program is one or the other")
+        if self.speaks == "gob" and not self.helper:
+            raise ScfUsageError('speaks="gob" needs helper=, the program that speaks it')
         for name, port in (("port", self.port), *(("ports", port) for port in self.ports)):
             if type(port) is not int or not 0 < port < 65_536:
                 raise ScfUsageError(f"{name}={port!r} is not valid: a port is a whole number from 1 to 65535")
+        if self.port in self.ports:
+            raise ScfUsageError(f"ports={self.ports!r} is not valid: {self.port} is where the program listens itself")
         if self.speaks not in _SPOKEN:
             raise ScfUsageError(f"speaks={self.speaks!r} is not valid: it is {' or '.join(map(repr, _SPOKEN))}")
         if not all(isinstance(text, str) for pair in self.environment.items() for text in pair):

@@ -207,6 +207,8 @@ class Pool:
             if terminal.ask is not None:
                 hint["debugger"] = True
             environment = {**environment, "HOSTNAME": f"scf-async-{self.started}"}
+            if launch is not None:
+                environment |= launch.environment
             instance = take_spare(zygote, hint) or Instance(zygote, hint)
             undo.pop_all()
         instance.port = port
@@ -270,8 +272,7 @@ class Pool:
             raise ScfUsageError(
                 f"port {launch.port} of this machine is in use {error}, and an instance of "
                 f"{function.configuration.name} has no network of its own ({why}): such programs run one instance at a "
-                "time, each until it is reclaimed; end the event of that one and advance the clock past idle_reclaim, "
-                "or give this program another port="
+                f"time, each until it is reclaimed; {error.what_to_do}, or give this program another port="
             ) from None
 
     @staticmethod
@@ -283,7 +284,7 @@ class Pool:
     ) -> wire.JsonObject:
         """What an instance is told of the program that it starts, or is."""
         port = launch.port
-        environment = {wire.OWNER_MARK: zygote.mark, **launch.environment}
+        environment = {wire.OWNER_MARK: zygote.mark}
         if launch.speaks == "gob":
             port = _GO_PORT if claimed is None else claimed.number
             environment["_LAMBDA_SERVER_PORT"] = environment["_SCF_SERVER_PORT"] = str(port)

@@ -12,12 +12,18 @@ from ..realtime import REAL
 _CHOSEN = range(20_000, 32_768)
 """Where a port is looked for that may be any: below those that Linux gives to connections."""
 _GIVEN_OUT = "/proc/sys/net/ipv4/ip_local_port_range"
+_OWN = "end the event of that one and advance the clock past idle_reclaim"
+_OTHERS = "have that test end sooner, or real_timeout be longer"
 _own: dict[int, ClaimedPort] = {}
 """Claimed by this process."""
 
 
 class PortInUseError(Exception):
-    """Why a port could not be claimed."""
+    """Who has the port, and what releases it."""
+
+    def __init__(self, by: str, what_to_do: str) -> None:
+        super().__init__(by)
+        self.what_to_do = what_to_do
 
 
 class ClaimedPort:
@@ -55,14 +61,14 @@ def claim(number: int, limit: float) -> ClaimedPort:
     deadline = REAL.monotonic() + limit
     while (claimed := _try(number)) is None:
         if number in _own:
-            raise PortInUseError("by another instance")
-        if not _released(number, deadline - REAL.monotonic()):
-            raise PortInUseError(f"by an instance of another test process, for {limit:g} real seconds")
+            raise PortInUseError("by another instance", _OWN)
+        if not _released(number, deadline - REAL.monotonic()) or REAL.monotonic() > deadline:
+            raise PortInUseError(f"by an instance of another test process, for {limit:g} real seconds", _OTHERS)
     try:
         _probe(number)
     except OSError as error:
         claimed.release()
-        raise PortInUseError(f"by another program: {error.strerror}") from None
+        raise PortInUseError(f"by another program: {error.strerror}", "end that program") from None
     return claimed
 
 
@@ -78,7 +84,7 @@ def claim_any() -> ClaimedPort:
             claimed.release()
             continue
         return claimed
-    raise PortInUseError(f"all from {_CHOSEN.start} to {_CHOSEN.stop - 1}")
+    raise PortInUseError(f"as are all from {_CHOSEN.start} to {_CHOSEN.stop - 1}", "end programs that listen there")
 
 
 def _candidates() -> Iterator[int]:
@@ -119,7 +125,14 @@ def _released(number: int, seconds: float) -> bool:
 
 
 def _probe(number: int) -> None:
-    """Raises ``OSError`` where a program has the port already, on whichever address."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("0.0.0.0", number))
+    """Raises ``OSError`` where a program has the port already, on whichever address of either family."""
+    for family, host in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+        try:
+            probe = socket.socket(family, socket.SOCK_STREAM)
+        except OSError:
+            continue  # a machine without that family
+        with probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            probe.bind((host, number))

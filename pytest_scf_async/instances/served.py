@@ -16,7 +16,7 @@ from .kernel_waits import waits_of
 
 _LISTENS = "0A"
 """How ``/proc/net/tcp`` writes the state of a socket that listens."""
-_INSTEAD = 'or let the program be free-running, in real time, as with command=["python", "-I", ...]'
+_INSTEAD = 'or let the program be free-running, in real time, as with command=["python", "-E", ...]'
 
 
 def served_in_real_time(instance: Instance, event: Event) -> str | None:
@@ -35,7 +35,7 @@ def served_in_real_time(instance: Instance, event: Event) -> str | None:
             f"clock from inside: name that one in command=, with its environment in environment=, {_INSTEAD}"
         )
     ports = {launch.port, int(instance.control[wire.CONTROL_PORT]) or launch.port}
-    for child in instance.children.holding:
+    for child in instance.children.look():
         if child.name and _listens(child.pid, ports):  # a fork is a member, or about to be one
             return (
                 f"port {launch.port} is served by the child process {child} of the program {command!r}, which sees "

@@ -231,6 +231,8 @@ def _process_exited(event: SeenEvent) -> str:
     if last.disposition != "handler" or last.entered_us is None:
         if last.disposition == "default":
             return str(signal_cause(event))
+        if last.disposition == "unknown" and "SIGTERM" in how:
+            return f"nothing in the program listened to SIGTERM, which ended it: {whatever}"
         return f"{signal_cause(event)}, and the process ended later by itself{how}: {whatever}"
     if last.left_us is None:
         return f"the process ended inside its handler of SIGTERM{how}: {whatever}"

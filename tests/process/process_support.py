@@ -131,7 +131,7 @@ def reserved_port() -> Iterator[int]:
         number = random.randrange(20_000, 32_000)
         with socket.socket() as probe, socket.socket(socket.AF_UNIX) as reserved:
             try:
-                reserved.bind(f"\0pytest-scf-async-port-{number}")
+                reserved.bind(f"\0pytest-scf-async-tests-port-{number}")
                 probe.bind(("0.0.0.0", number))
             except OSError:
                 continue

@@ -31,6 +31,7 @@ from process_support import (
 from pytest_scf_async import (
     GateNotReachedError,
     ScfUsageError,
+    assert_finished,
     assert_signal_received,
     assert_signal_reception_failed,
     assert_timed_out,
@@ -291,6 +292,10 @@ def test_a_graceful_termination_that_nothing_listens_to(function):
     assert (event.status, event.status_code) == ("FAILED", 439)
     assert words(event) == cold("working", RECEIVED, "ERROR 439")
     assert "SIGTERM" in event.timeline
+    with pytest.raises(
+        AssertionError, match="nothing in the program listened to SIGTERM, which ended it: the platform"
+    ):
+        assert_finished(event)
 
 
 def test_a_graceful_termination_of_a_handler_that_returns(function):

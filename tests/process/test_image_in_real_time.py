@@ -47,6 +47,14 @@ APPS = {
 
         sys.exit(subprocess.call([sys.executable, "app.py"]))
         """,
+    "runs_and_waits": """
+        import socket, subprocess, sys
+
+        subprocess.Popen([sys.executable, "app.py"])
+        waiting = socket.socket(type=socket.SOCK_DGRAM)
+        waiting.bind(("127.0.0.1", 0))
+        waiting.recvfrom(1)
+        """,
     "execs_nothing": """
         import os
 
@@ -81,7 +89,7 @@ APPS = {
         time.sleep(0.2)
         """,
 }
-INSTEAD = r'or let the program be free-running, in real time, as with command=\["python", "-I", \.\.\.\]'
+INSTEAD = r'or let the program be free-running, in real time, as with command=\["python", "-E", \.\.\.\]'
 BY_A_CHILD = (
     r"port \d+ is served by the child process 'python.*' \(pid \d+\) of the program '{}', which sees real time: serve "
     r"from one process, without a reloader \(Flask: debug=False or use_reloader=False; uvicorn: no --reload and no "
@@ -118,6 +126,7 @@ def refused(event, why: str) -> None:
         "uvicorn --host=0.0.0.0 --port=9000 --workers=2 asgi:app",
         "uvicorn --host=0.0.0.0 --port=9000 --reload asgi:app",
         "python runs.py",
+        "python runs_and_waits.py",
     ],
 )
 def test_a_child_serves_the_port(deploy, command):

@@ -119,3 +119,42 @@ def test_an_answer_is_there_when_it_is_given(deploy_image, runtime):
     runtime.clock.advance(20)
 
     assert (event.status, event.duration) == ("FINISHED", timedelta(seconds=5))
+
+
+@pytest.mark.parametrize("free_running", [False, True], ids=["simulated", "free-running"])
+@pytest.mark.parametrize(
+    ("answer", "result"),
+    [
+        ("b'HTTP/1.1 103 Early Hints\\r\\nLink: x\\r\\n\\r\\n' + WHOLE", 12),
+        ("b'HTTP/1.1 102 Processing\\r\\n\\r\\nHTTP/1.1 103 Early Hints\\r\\n\\r\\n' + WHOLE", 12),
+        ("HEAD % 200_000 + b'[' * 100_000 + b']' * 100_000", "[" * 100_000 + "]" * 100_000),
+    ],
+    ids=["early hints", "two of them", "deep"],
+)
+def test_unusual_answers(deploy_image, deploy_free, answer, result, free_running):
+    handle = f"""
+    HEAD = b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n"
+    WHOLE = HEAD % 2 + b"12"
+    def handle(event, request):
+        request.connection.sendall({answer})
+        time.sleep(0.05)
+        request.close_connection = True
+        raise Answer(200, b"")
+    """
+    event = (deploy_free if free_running else deploy_image)(program(handle)).invoke_async().wait()
+
+    assert (event.status_code, event.result) == (200, result)
+
+
+@pytest.mark.parametrize("free_running", [False, True], ids=["simulated", "free-running"])
+def test_a_port_that_is_closed_after_an_event(deploy_image, deploy_free, free_running):
+    source = program(STOPS).rpartition("\nHTTPServer(")[0] + (
+        "\nserver = HTTPServer(('0.0.0.0', 9000), Platform)\n"
+        "server.handle_request()\nserver.server_close()\ntime.sleep(1_000_000)\n"
+    )
+    function = (deploy_free if free_running else deploy_image)(source)
+    assert function.run({"rows": 0}) == 0
+    event = function.invoke_async({"rows": 0}).wait()
+
+    assert event.status_code == 446
+    assert "the program listens on its port no more" in event.error["errorMessage"]

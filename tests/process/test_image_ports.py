@@ -352,3 +352,20 @@ def test_connections_that_one_side_has_ended_are_closed_with_the_runtime(deploy_
 
     closed.set()
     assert {each.fileno() for each in kept} <= {-1}
+
+
+def test_a_program_that_asks_itself(deploy_image, make_runtime):
+    handle = """
+    import urllib.request
+    def handle(event, request):
+        if event == "inner":
+            return "asked"
+        answers = []
+        for host in ("127.0.0.1", "localhost", "0.0.0.0"):
+            asked = urllib.request.Request(f"http://{host}:9000/", data=b'"inner"')
+            answers.append(json.loads(urllib.request.urlopen(asked).read()))
+        return answers
+    """
+    for sandbox in ("auto", "none"):
+        function = deploy_image(program(handle, server="ThreadingHTTPServer"), to=make_runtime(sandbox=sandbox))
+        assert function.run("outer") == ["asked"] * 3

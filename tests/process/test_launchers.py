@@ -209,7 +209,16 @@ def test_code_that_is_no_directory(runtime_with, code):
             "command[0]='node' is not valid: it is the absolute path of a program, as shutil.which(...) gives it",
         ),
         ({"command": ["/no/such/node"]}, "command[0]='/no/such/node' is not valid: it is the absolute path of"),
-        ({"directory": "export"}, "directory='export' is not valid: it is an absolute path"),
+        ({"directory": "export"}, "directory='export' is not valid: it is the absolute path of a directory"),
+        ({"directory": "/no/such"}, "directory='/no/such' is not valid: it is the absolute path of a directory"),
+        ({"ports": [80, 9000]}, "ports=[80, 9000] is not valid: 9000 is where the program listens itself"),
+        ({"speaks": "gob"}, 'speaks="gob" needs helper=, the program that speaks it'),
+        ({"script": "serve.py"}, "script='serve.py' is not valid: it is the absolute path of a Python file"),
+        ({"script": "/no/such.py"}, "script='/no/such.py' is not valid: it is the absolute path of a Python file"),
+        (
+            {"script": __file__, "module": "http.server"},
+            f"script={__file__!r} and module='http.server': a program is one or the other",
+        ),
         ({"port": 0}, "port=0 is not valid: a port is a whole number from 1 to 65535"),
         ({"port": True}, "port=True is not valid: a port is"),
         ({"ports": [8080, 70_000]}, "ports=70000 is not valid: a port is a whole number from 1 to 65535"),
@@ -284,6 +293,28 @@ def test_a_python_program_of_a_launcher_is_on_the_simulated_clock(runtime_with, 
     event = runtime_with(launcher).deploy(code, runtime="CustomRuntime").invoke_async({"do": "block"}).wait()
     assert (event.status, event.duration.total_seconds()) == ("FINISHED", 3600)
     assert user_lines(event)[-1] == "woke"
+
+
+def test_the_environment_of_a_launch_is_that_of_a_python_program_too(runtime_with, code):
+    (code / "serve.py").write_text(SHIM)
+
+    def launcher(package: CodePackage) -> Launch:
+        script = os.path.join(package.directory, "serve.py")
+        argv = [script, os.path.join(package.directory, "index.js"), "9000"]
+        return Launch(argv, package.directory, environment={"SHIM": "of the launch"}, script=script)
+
+    function = runtime_with(launcher).deploy(code, runtime="CustomRuntime", environment={"SHIM": "of the function"})
+    assert function.run({})["environment"] == "of the launch"
+
+
+def test_a_directory_that_is_gone_when_it_is_entered(runtime_with, code, tmp_path, port):
+    directory = tmp_path / "gone"
+    directory.mkdir()
+    launch = Launch([sys.executable, "-c", ""], str(directory), port=port)
+    directory.rmdir()
+    event = runtime_with(lambda _: launch, sandbox="none").deploy(code, runtime=NODE).invoke_async({}).wait()
+    assert event.status_code == 445
+    assert f"its directory '{directory}' cannot be entered: No such file or directory" in str(event.error)
 
 
 def test_settings_may_name_the_runtime(runtime_with, launcher, code):

@@ -63,6 +63,14 @@ def test_a_port_of_a_process_that_is_killed_is_free():
         claim(number, 60).release()
 
 
+def test_who_has_a_port_and_does_not_say_when_it_is_released_is_not_waited_for_for_ever():
+    number = free_port()
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.bind(f"\0pytest-scf-async-port-{number}")
+        with pytest.raises(PortInUseError, match=r"^by an instance of another test process, for 0.05 real seconds$"):
+            claim(number, 0.05)
+
+
 def test_a_fork_of_the_test_process_keeps_no_port():
     number = free_port()
     claimed = claim(number, 60)
@@ -74,17 +82,18 @@ def test_a_fork_of_the_test_process_keeps_no_port():
         os._exit(0)
     try:
         claimed.release()
-        claim(number, 0).release()
+        claim(number, 20).release()  # as soon as the fork has got as far as to let go
     finally:
         os.close(write)
         os.close(read)
         os.waitpid(pid, 0)
 
 
-def test_a_port_on_which_a_program_listens_is_not_claimed():
+@pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+def test_a_port_on_which_a_program_listens_is_not_claimed(family: socket.AddressFamily, host: str):
     number = free_port()
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", number))
+    with socket.socket(family) as server:
+        server.bind((host, number))
         server.listen()
         with pytest.raises(PortInUseError, match=r"^by another program: Address already in use$"):
             claim(number, 60)

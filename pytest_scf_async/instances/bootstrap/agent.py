@@ -110,7 +110,7 @@ class Agent:
             invocation, self._waiting = self._waiting, None
             self._asked = self._talk.ask(invocation)
             if not self._asked:
-                self._answer({"fact": "BROKEN", "why": "the program listens on its port no more"})
+                self._answer({"fact": "PORT_NOT_BOUND", "trace": "the program listens on its port no more"})
         answer = self._talk.hear() if self._asked else None
         if answer is not None:
             self._asked = False
@@ -212,7 +212,7 @@ class Agent:
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             null = os.open(os.devnull, os.O_RDONLY)
             os.dup2(null, 0)
-            os.chdir(self._program["directory"])
+            self._enter_directory()
             os.execve(self._program["path"], argv, self._environment)
         except OSError as error:
             what = f"{argv[0]}: {error.strerror or error}"
@@ -226,6 +226,13 @@ class Agent:
         except BaseException as error:
             os.write(told, f"{argv[0]}: {type(error).__name__}: {error}".encode())
         os._exit(wire.SETUP_FAILED)
+
+    def _enter_directory(self) -> None:
+        directory = self._program["directory"]
+        try:
+            os.chdir(directory)
+        except OSError as error:
+            raise RuntimeError(f"its directory {directory!r} cannot be entered: {error.strerror}") from None
 
     def _end_as_program(self) -> NoReturn:
         """The program has ended: say when, and end in the same way; what it had answered before comes first."""

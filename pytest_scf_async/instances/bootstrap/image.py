@@ -26,6 +26,7 @@ from .waits import Watch, real_poll
 CLIENT_PORT = 50_000
 """The port that the first event comes from; programs write it to their logs, which are the same in every run."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_ANY = ("", "0.0.0.0", "::")
 
 
 def is_platform(address: Any) -> bool:
@@ -270,6 +271,23 @@ def _put_another_port_underneath(port: int, talk: EventInvoke) -> None:
         known = isinstance(name, tuple) and len(name) > 1 and underneath.get((self.family, name[1]))
         return known or name
 
+    def underneath_of(self: Any, address: Any) -> Any:
+        """Where *address* is, if it is the program's own port."""
+        own = isinstance(address, tuple) and address[1:2] == (port,) and address[0] in (*_LOOPBACK, *_ANY)
+        if not (own and door.active and talk.address[1] and self.family in (socket.AF_INET, socket.AF_INET6)):
+            return address
+        return (LOCALHOST if self.family == socket.AF_INET else f"::ffff:{LOCALHOST}", talk.address[1])
+
+    real_connect, real_connect_ex = socket.socket.connect, socket.socket.connect_ex
+
+    def connect(self: Any, address: Any, /) -> None:
+        real_connect(self, underneath_of(self, address))
+
+    def connect_ex(self: Any, address: Any, /) -> int:
+        return real_connect_ex(self, underneath_of(self, address))
+
+    socket.socket.connect = connect  # type: ignore[method-assign]
+    socket.socket.connect_ex = connect_ex  # type: ignore[method-assign]
     socket.socket.bind = bind  # type: ignore[method-assign]
     socket.socket.getsockname = getsockname  # type: ignore[method-assign]
 
