@@ -84,7 +84,7 @@ def claim_any() -> ClaimedPort:
             claimed.release()
             continue
         return claimed
-    raise PortInUseError(f"as are all from {_CHOSEN.start} to {_CHOSEN.stop - 1}", "end programs that listen there")
+    raise PortInUseError(f"as are all from {_CHOSEN[0]} to {_CHOSEN[-1]}", "end programs that listen there")
 
 
 def _candidates() -> Iterator[int]:

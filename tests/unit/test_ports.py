@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import pytest
 from free_ports import free_port
 
+from pytest_scf_async.instances import ports
 from pytest_scf_async.instances.ports import PortInUseError, claim, claim_any
 
 HOLD = """
@@ -110,9 +111,22 @@ def test_any_port_is_none_that_another_has():
     for each in claimed:
         each.release()
 
-    with socket.socket() as server, held_by_another_process(numbers[1]):
-        server.bind(("0.0.0.0", numbers[0]))
+
+def test_any_port_is_none_on_which_a_program_listens(monkeypatch: pytest.MonkeyPatch):
+    number = free_port()
+    monkeypatch.setattr(ports, "_CHOSEN", [number])
+    with socket.socket() as server:
+        server.bind(("0.0.0.0", number))
         server.listen()
-        other = claim_any()
-        assert other.number not in numbers[:2]
-        other.release()
+        with pytest.raises(PortInUseError):
+            claim_any()
+    claimed = claim_any()
+    assert claimed.number == number
+    claimed.release()
+
+
+def test_any_port_is_none_of_another_process(monkeypatch: pytest.MonkeyPatch):
+    number = free_port()
+    monkeypatch.setattr(ports, "_CHOSEN", [number])
+    with held_by_another_process(number), pytest.raises(PortInUseError):
+        claim_any()
