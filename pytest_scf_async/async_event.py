@@ -263,7 +263,10 @@ class AsyncEvent:
         return self
 
     def settle(self) -> AsyncEvent:
-        """Run the event, at this simulated time, until it waits, stands at a gate or has ended."""
+        """Run the event, at this simulated time, until it waits, stands at a gate or has ended.
+
+        A free-running program that has not started yet takes its real time for that, and the clock goes with it.
+        """
         self._drive(f"settle() on event {self.request_id}", lambda: self._lockstep.settled(self._event))
         return self
 
