@@ -356,7 +356,7 @@ class Pool:
             "TENCENTCLOUD_APPID": self.settings.appid,
             "TENCENTCLOUD_UIN": self.settings.uin,
             "PATH": f"{os.path.dirname(sys.executable)}:{_PATH}",
-            "HOME": "/tmp",
+            "HOME": sandbox.environment.get("TMPDIR", "/tmp"),
             "LANG": "C.UTF-8",
             **{name: value for name, value in sandbox.environment.items() if name == "TMPDIR"},
             **configuration.environment,

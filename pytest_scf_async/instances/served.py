@@ -40,7 +40,7 @@ def served_in_real_time(instance: Instance, event: Event) -> str | None:
             return (
                 f"port {launch.port} is served by the child process {child} of the program {command!r}, which sees "
                 "real time: serve from one process, without a reloader (Flask: debug=False or use_reloader=False; "
-                f"uvicorn: no --reload and no --workers), or from forks, as gunicorn does, {_INSTEAD}"
+                f"uvicorn: no --reload and no --workers; hypercorn: -w 0), or from forks, as gunicorn does, {_INSTEAD}"
             )
     if "uvloop" in event.real_time and event.phase == "init" and _polls(instance.pid) and _listens(instance.pid, ports):
         return (

@@ -7,14 +7,12 @@ import gc
 import json
 import os
 import platform
-import random
 import re
 import socket
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -122,22 +120,6 @@ def received(connection: socket.socket) -> bool:
         return int.from_bytes(fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
     return eventually(lambda: unacknowledged() == 0)
-
-
-@contextmanager
-def reserved_port() -> Iterator[int]:
-    """One that nobody listens on, outside the range from which clients get theirs; no other test of ours gets it."""
-    while True:
-        number = random.randrange(20_000, 32_000)
-        with socket.socket() as probe, socket.socket(socket.AF_UNIX) as reserved:
-            try:
-                reserved.bind(f"\0pytest-scf-async-tests-port-{number}")
-                probe.bind(("0.0.0.0", number))
-            except OSError:
-                continue
-            probe.close()
-            yield number
-            return
 
 
 class Latch:

@@ -93,7 +93,7 @@ INSTEAD = r'or let the program be free-running, in real time, as with command=\[
 BY_A_CHILD = (
     r"port \d+ is served by the child process 'python.*' \(pid \d+\) of the program '{}', which sees real time: serve "
     r"from one process, without a reloader \(Flask: debug=False or use_reloader=False; uvicorn: no --reload and no "
-    rf"--workers\), or from forks, as gunicorn does, {INSTEAD}"
+    rf"--workers; hypercorn: -w 0\), or from forks, as gunicorn does, {INSTEAD}"
 )
 
 

@@ -100,6 +100,43 @@ def test_the_end_of_the_program_is_that_of_an_answer_without_a_length(deploy_ima
 
 
 @pytest.mark.parametrize(
+    "signals",
+    [
+        "signal.raise_signal(signal.SIGUSR1)",
+        "os.kill(os.getpid(), signal.SIGUSR1)",
+        "signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)",
+        "os.kill(os.getpid(), signal.SIGWINCH)",
+        "os.kill(os.getpid(), 0)",
+        "attempt(os.killpg, 2**22 - 1, signal.SIGKILL)",  # a group that is not there
+        "attempt(os.execv, '/no/such/program', ['x'])",
+    ],
+)
+def test_a_signal_that_ends_nothing_ends_no_answer(deploy_image, signals):
+    handle = f"""
+    def attempt(function, *arguments):
+        try:
+            function(*arguments)
+        except OSError:
+            pass
+
+    signal.signal(signal.SIGUSR1, lambda signum, frame: None)
+
+    def handle(event, request):
+        request.connection.sendall(b"{HEAD}\\r\\n1")  # its end is that of the connection
+        {signals}
+        request.connection.sendall(b"2")
+        request.close_connection = True
+        request.send_response = request.send_header = lambda *_: None
+        request.end_headers = lambda: None
+        return b""
+    """
+    function = deploy_image(program(handle))
+    for cold in (True, False):
+        event = function.invoke_async().wait()
+        assert (event.status_code, event.result, event.instance.cold) == (200, 12, cold)
+
+
+@pytest.mark.parametrize(
     "after",
     ["[time.sleep(1) for _ in range(100)]", "[threading.Event().wait(1) for _ in range(100)]", "time.sleep(100)"],
 )
@@ -137,9 +174,10 @@ def test_unusual_answers(deploy_image, deploy_free, answer, result, free_running
     WHOLE = HEAD % 2 + b"12"
     def handle(event, request):
         request.connection.sendall({answer})
-        time.sleep(0.05)
         request.close_connection = True
-        raise Answer(200, b"")
+        request.send_response = request.send_header = lambda *_: None
+        request.end_headers = lambda: None
+        return b""
     """
     event = (deploy_free if free_running else deploy_image)(program(handle)).invoke_async().wait()
 

@@ -96,7 +96,7 @@ def the_environment(mounted, event, **more):
         "TENCENTCLOUD_APPID": "1250000000",
         "TENCENTCLOUD_UIN": "100000000000",
         "PATH": f"{os.path.dirname(sys.executable)}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "HOME": "/tmp",
+        "HOME": tmp.get("TMPDIR", "/tmp"),
         "LANG": "C.UTF-8",
         **tmp,
         **more,

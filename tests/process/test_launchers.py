@@ -8,7 +8,8 @@ import sys
 import zipfile
 
 import pytest
-from process_support import RECEIVED, START, is_gone, reserved_port, short_log, user_lines
+from free_ports import free_port
+from process_support import RECEIVED, START, is_gone, short_log, user_lines
 
 from pytest_scf_async import CodePackage, Launch, ScfRuntime, ScfSettings, ScfUsageError
 from pytest_scf_async.plugin import _configured as configured
@@ -95,8 +96,7 @@ def runtime_with(request, tmp_path_factory):
 @pytest.fixture
 def port():
     """For programs that share the machine's network where there are no namespaces."""
-    with reserved_port() as number:
-        yield number
+    return free_port()
 
 
 @pytest.fixture

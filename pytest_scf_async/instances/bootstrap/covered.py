@@ -53,7 +53,7 @@ def start(config: wire.JsonObject, sink: int) -> None:
     state = os.fstat(sink)
     _measured, _sink, _identity = measured, sink, (state.st_dev, state.st_ino)
     door.save = save
-    ends.do_first(save)
+    ends.do_first(lambda _: save())
 
 
 def save() -> None:
