@@ -204,7 +204,9 @@ class EventInvoke:
                 data = b""
             self._eof = not data
             self._heard += data
-        return self._eof or len(self._heard) > before
+        is_new = self._eof or len(self._heard) > before
+        _drop_interim(self._heard)
+        return is_new
 
 
 def only_localhost(host: str, port: int) -> str:
@@ -244,6 +246,15 @@ def _headers(invocation: wire.JsonObject) -> wire.JsonObject:
     }
 
 
+def _drop_interim(heard: bytearray) -> None:
+    """Forget what comes before the answer: 100 Continue, 103 Early Hints and their like."""
+    while (head_bytes := heard.find(b"\r\n\r\n", 0, HEAD_LIMIT)) >= 0:
+        status = bytes(heard[:head_bytes]).partition(b"\r\n")[0].split(b" ")[1:2]
+        if not status or not status[0].startswith(b"1") or status == [b"101"]:
+            return
+        del heard[: head_bytes + 4]
+
+
 def _is_complete(heard: bytearray, eof: bool) -> bool:
     head_bytes = heard.find(b"\r\n\r\n", 0, HEAD_LIMIT)
     if eof or head_bytes < 0:
@@ -251,9 +262,6 @@ def _is_complete(heard: bytearray, eof: bool) -> bool:
     fields = bytes(heard[:head_bytes]).lower().split(b"\r\n")
     body = head_bytes + 4
     status = fields[0].split(b" ")[1:2]
-    if len(status) == 1 and status[0].startswith(b"1") and status != [b"101"]:  # what comes before the answer
-        del heard[:body]
-        return _is_complete(heard, eof)
     for field in fields[1:]:
         name, _, value = field.partition(b":")
         if name == b"content-length" and value.strip().isdigit():
