@@ -17,7 +17,8 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from time import perf_counter as clock
 import gc, os, signal, socket
-from pytest_scf_async.instances.bootstrap import freezing, zygote
+from pytest_scf_async.protocol import freezegun_classes as freezing
+from pytest_scf_async.bootstrap import zygote
 freezing.install()
 path = sys.argv[2]
 code = compile(open(path).read(), path, "exec")

@@ -50,7 +50,7 @@ def import_seconds(directory: str, name: str, before: str) -> float:
 @contextlib.contextmanager
 def plugin_import() -> Iterator[tuple[Sample, None]]:
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as directory:
-        yield lambda: import_seconds(directory, "pytest_scf_async.plugin", before="pytest"), None
+        yield lambda: import_seconds(directory, "pytest_scf_async.plugin.plugin", before="pytest"), None
 
 
 def rows() -> list[Row]:
@@ -68,7 +68,7 @@ def rows() -> list[Row]:
         ),
         Row(
             "import",
-            "import pytest_scf_async.plugin, after pytest",
+            "import pytest_scf_async.plugin.plugin, after pytest",
             "< 5 ms",
             plugin_import,
             0.005,

@@ -13,7 +13,7 @@ from types import ModuleType
 import freezegun
 
 from pytest_scf_async import ScfRuntime, ScfSettings
-from pytest_scf_async.realtime import REAL
+from pytest_scf_async.protocol.real_time import REAL
 
 from .floors import bare_round_trip
 from .measure import Row, Sample, timed

@@ -9,7 +9,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .answers import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
     from .assertions import (
         assert_expired,
         assert_failed,
@@ -44,13 +43,14 @@ if TYPE_CHECKING:
         UnsupportedPlatformError,
     )
     from .function import Function
-    from .instances.launch import CodePackage, Launch
+    from .instances.runtimes.launcher import CodePackage, Launch
     from .model.statuses import Status
+    from .operations import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
+    from .options import ScfSettings
     from .runtime import ScfRuntime
-    from .settings import ScfSettings
 
 _HOMES = {
-    "answers": ("AsyncEventPage", "AsyncEventStatus", "AsyncEventSummary"),
+    "operations": ("AsyncEventPage", "AsyncEventStatus", "AsyncEventSummary"),
     "assertions": (
         "assert_expired",
         "assert_failed",
@@ -85,10 +85,10 @@ _HOMES = {
         "UnsupportedPlatformError",
     ),
     "function": ("Function",),
-    "instances.launch": ("CodePackage", "Launch"),
+    "instances.runtimes.launcher": ("CodePackage", "Launch"),
     "model.statuses": ("Status",),
     "runtime": ("ScfRuntime",),
-    "settings": ("ScfSettings",),
+    "options": ("ScfSettings",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

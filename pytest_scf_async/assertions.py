@@ -17,7 +17,7 @@ from .async_event import AsyncEvent, InstanceView, Json
 from .clock import duration_us, to_datetime
 from .errors import ScfApiError, ScfUsageError, hidden_from_users
 from .model import RETENTION_US, SIGNAL_FAILED_LINE, SIGNAL_RECEIVED_LINE, STATUS_CODES, Status
-from .patterns import is_there_as_a_pattern, line_matcher
+from .model.patterns import is_there_as_a_pattern, line_matcher
 from .report.cause import function_traceback, late_end_cause, likely_cause, short_message, signal_cause, what_to_do
 from .report.timeline import bounded, seconds_text
 from .runtime import ScfRuntime

@@ -20,15 +20,15 @@ from .errors import (
     hidden_from_users,
     keywords_named,
 )
-from .instances import wire
-from .instances.calls import Call
-from .instances.event import Event, Gate, Record, SignalDelivery
 from .instances.instance import Doing
-from .instances.lockstep import Lockstep
-from .instances.places import find
-from .instances.termination import terminate
+from .lockstep.calls import Call
+from .lockstep.event import Event, Gate, Record, SignalDelivery
+from .lockstep.places import find
+from .lockstep.scheduler import Lockstep
+from .lockstep.termination import terminate
 from .model import LogLine, Status
-from .patterns import is_there_as_a_pattern, line_matcher
+from .model.patterns import is_there_as_a_pattern, line_matcher
+from .protocol import messages
 from .report.cause import function_traceback, likely_cause, short_message, what_to_do
 from .report.timeline import bounded, timeline_text
 
@@ -291,7 +291,7 @@ class AsyncEvent:
             return self
         where = f"wait_for_log({shown}{f', count={count}' if count > 1 else ''})"
         gate = Gate(lockstep.gates.name("log"), where, seen=lambda: seen() >= count)
-        description: wire.JsonObject = {
+        description: messages.JsonObject = {
             "id": gate.identity,
             "at": "log",
             "count": count - already,
@@ -391,7 +391,7 @@ class AsyncEvent:
         shown = "" if signum == signal.SIGTERM else f"signal.{name}"
         where = f"wait_until_listening({shown})"
         gate = Gate(lockstep.gates.name("listening"), where)
-        description: wire.JsonObject = {"id": gate.identity, "at": "listening", "signum": int(signum)}
+        description: messages.JsonObject = {"id": gate.identity, "at": "listening", "signum": int(signum)}
         hint = f"user code never called signal.signal(signal.{name}, ...) with a handler"
         self._go_to_gate(where, gate, description, lambda: False, lambda: hint)
         return self
@@ -436,7 +436,7 @@ class AsyncEvent:
         self,
         where: str,
         gate: Gate,
-        description: wire.JsonObject | None,
+        description: messages.JsonObject | None,
         there_anyway: Callable[[], bool],
         why: Callable[[], str | None] = lambda: None,
     ) -> None:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Protocol
 
 from .errors import ScfUsageError, hidden_from_users
-from .realtime import REAL
+from .protocol.real_time import REAL
 
 __all__ = ["DueThing", "SimulatedClock", "duration_us", "to_datetime", "to_us"]
 

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from .errors import ScfUsageError, hidden_from_users
 from .instances.code import resolve_before_init
-from .instances.launch import Launch
 from .instances.layers import layer_paths, mounted_directories
+from .instances.runtimes.launcher import Launch
 from .model import GO_RUNTIME, PYTHON_RUNTIMES, RUNTIMES, FunctionConfiguration, function_configuration
-from .settings import ScfSettings
+from .options import ScfSettings
 
 __all__ = ["UNCHANGED", "Unchanged", "changed_configuration", "first_configuration", "looked_up"]
 

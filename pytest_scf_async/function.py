@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, Protocol
 from .async_event import AsyncEvent, Json
 from .deployment import UNCHANGED, Unchanged
 from .errors import ScfUsageError, did_you_mean, hidden_from_users
-from .instances.event import FunctionVersion
+from .lockstep.event import FunctionVersion
 from .model import INVOKE_TYPES, FunctionConfiguration, Versions, api_error, payload_text
 
 __all__ = ["Function"]

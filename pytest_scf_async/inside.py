@@ -11,7 +11,7 @@ from typing import Any
 
 __all__ = ["record"]
 
-_RECORDS = "pytest_scf_async.instances.bootstrap.records"
+_RECORDS = "pytest_scf_async.bootstrap.records"
 """Loaded in instances only."""
 
 

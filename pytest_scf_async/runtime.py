@@ -22,7 +22,6 @@ from datetime import datetime, timedelta
 from types import MappingProxyType, TracebackType
 from typing import Any, Final, Literal, cast
 
-from .answers import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
 from .async_event import AsyncEvent, InstanceView, Json
 from .clock import SimulatedClock, duration_us, to_datetime, to_us
 from .deployment import changed_configuration, first_configuration, looked_up
@@ -36,18 +35,18 @@ from .errors import (
     keywords_named,
 )
 from .function import Function
-from .instances import measured, wire
-from .instances.calls import Call
+from .instances import coverage as measured
 from .instances.code import Code, Copy, code_directory, resolve, resolve_again
-from .instances.event import Event, FunctionVersion
-from .instances.go import DEFAULT_HANDLER, go_program, helper_binary
-from .instances.image import NO_ENGINE, image
-from .instances.launch import IMAGE_PORT, CodePackage, Launch
-from .instances.lockstep import Lockstep
 from .instances.pool import Pool
+from .instances.runtimes.go import DEFAULT_HANDLER, go_program, helper_binary
+from .instances.runtimes.launcher import IMAGE_PORT, CodePackage, Launch
+from .instances.runtimes.program import NO_ENGINE, image
 from .instances.sandbox import Sandboxes
-from .instances.termination import terminate
 from .instances.zygote import bury_shared_zygote, require_linux
+from .lockstep.calls import Call
+from .lockstep.event import Event, FunctionVersion
+from .lockstep.scheduler import Lockstep
+from .lockstep.termination import terminate
 from .model import (
     DEFAULT_IMAGE_INIT_TIMEOUT,
     GO_RUNTIME,
@@ -66,7 +65,9 @@ from .model import (
     check_runtime,
     valid_name,
 )
-from .settings import DEFAULT_SOURCE, ScfSettings
+from .operations import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
+from .options import DEFAULT_SOURCE, ScfSettings
+from .protocol import messages
 
 __all__ = ["ScfRuntime"]
 
@@ -107,12 +108,12 @@ class ScfRuntime:
         if start is not None:
             to_us(start, "start")  # refused before there is anything to close
         self._clock_file = os.memfd_create("scf-async-clock", os.MFD_CLOEXEC)
-        os.ftruncate(self._clock_file, wire.PAGE_BYTES)
-        self._map = mmap.mmap(self._clock_file, wire.PAGE_BYTES)
+        os.ftruncate(self._clock_file, messages.PAGE_BYTES)
+        self._map = mmap.mmap(self._clock_file, messages.PAGE_BYTES)
         self._page: Any = memoryview(self._map).cast("q")
         page = cast(MutableSequence[int], self._page)
         self.clock: Final = SimulatedClock(start or self.settings.start, page=page)
-        self._page[wire.CLOCK_BOOT] = self.clock.now_us - wire.UPTIME_US
+        self._page[messages.CLOCK_BOOT] = self.clock.now_us - messages.UPTIME_US
         sandboxes = Sandboxes(self.settings, base_temp, root, self._scratch)
         self._pool = Pool(self.settings, self.clock, self._clock_file, sandboxes)
         self._lockstep = Lockstep(self.clock, self._pool, self.settings, self._next_order)
@@ -513,7 +514,7 @@ class ScfRuntime:
             self._map.close()
             os.close(self._clock_file)
             bury_shared_zygote()
-            if "pytest_scf_async.plugin" not in sys.modules:  # a session does it at its end, once
+            if "pytest_scf_async.plugin.plugin" not in sys.modules:  # a session does it at its end, once
                 measured.hand_in()
 
     def __enter__(self) -> ScfRuntime:
@@ -535,8 +536,8 @@ class ScfRuntime:
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _next_order(self) -> int:
-        self._page[wire.CLOCK_SEQUENCE] += 1
-        return int(self._page[wire.CLOCK_SEQUENCE])
+        self._page[messages.CLOCK_SEQUENCE] += 1
+        return int(self._page[messages.CLOCK_SEQUENCE])
 
     def _accept(self, function: Function, payload: str, qualifier: str | None, invoke_type: str) -> AsyncEvent:
         if self._closed:
@@ -716,12 +717,12 @@ class _Ways:
         self._lockstep = lockstep
 
     def patched(self) -> AbstractContextManager[None]:
-        from .patched import patched  # noqa: PLC0415
+        from .lockstep.test_process import patched  # noqa: PLC0415
 
         return patched(self._lockstep)
 
     def running(self, rate: float) -> AbstractContextManager[None]:
-        from .running import running  # noqa: PLC0415
+        from .lockstep.running import running  # noqa: PLC0415
 
         return running(self._lockstep, rate)
 

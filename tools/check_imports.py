@@ -15,49 +15,36 @@ from pathlib import Path
 PACKAGE = "pytest_scf_async"
 
 # Which rooms a room may import, itself aside. A room is a module or a package directly inside the package; "root" is
-# the package's __init__, and the two parts of instances with a rule of their own are rooms too.
-CORE = frozenset({"errors", "realtime", "settings", "model", "clock"})
-MACHINERY = CORE | {"instances", "bootstrap", "wire"}
-FACADE = MACHINERY | {"hookspecs", "report", "deployment", "patterns"}
+# the package's __init__.
+CORE = frozenset({"errors", "options", "model", "clock", "protocol"})
+MACHINERY = CORE | {"instances", "lockstep", "bootstrap"}
+FACADE = MACHINERY | {"hookspecs", "report", "deployment"}
 KNOWS: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "hookspecs": frozenset(),
-    "realtime": frozenset(),
     "inside": frozenset(),
-    "settings": frozenset({"errors"}),
+    "options": frozenset({"errors"}),
     "model": frozenset({"errors"}),
-    "clock": frozenset({"errors", "realtime"}),
-    "wire": frozenset(),
-    "bootstrap": frozenset({"wire"}),
+    "clock": frozenset({"errors", "protocol"}),
+    "protocol": frozenset({"bootstrap"}),  # freezegun's classes show the clocks of an instance
+    "bootstrap": frozenset({"protocol"}),
     "instances": MACHINERY,
+    "lockstep": MACHINERY,
     "deployment": MACHINERY,
     "report": frozenset({"model", "errors"}),
-    "answers": frozenset({"model"}),
-    "patterns": frozenset({"model", "errors"}),
+    "operations": frozenset({"model"}),
     "async_event": FACADE,
     "function": FACADE | {"async_event"},
-    "patched": MACHINERY,
-    "running": MACHINERY,
-    "runtime": FACADE | {"answers", "async_event", "function", "patched", "running"},
-    "assertions": frozenset({"runtime", "answers", "async_event", "report", "clock", "model", "errors", "patterns"}),
-    "plugin_settings": frozenset({"settings", "errors"}),
-    "markers": frozenset({"errors", "runtime"}),
-    "measuring": MACHINERY,
-    "debugging": MACHINERY,
-    "timeouts": frozenset({"instances", "runtime"}),
-    "sections": frozenset({"async_event", "clock", "model", "report"}),
-    "artifacts": frozenset({"async_event", "clock", "report"}),
-    "live_log": frozenset({"async_event", "model"}),
-    "plugin": FACADE
-    | {"runtime", "answers", "async_event", "function", "assertions", "inside", "root"}
-    | {"plugin_settings", "markers", "sections", "artifacts", "live_log", "measuring", "debugging", "timeouts"},
-    "root": FACADE | {"runtime", "answers", "async_event", "function", "assertions", "inside"},
+    "runtime": FACADE | {"operations", "async_event", "function"},
+    "assertions": frozenset({"runtime", "operations", "async_event", "report", "clock", "model", "errors"}),
+    "plugin": FACADE | {"runtime", "operations", "async_event", "function", "assertions", "inside", "root"},
+    "root": FACADE | {"runtime", "operations", "async_event", "function", "assertions", "inside"},
 }
 
 # Rooms that run inside an instance, beside the user's code: the standard library and what is named here, nothing else.
 OUTSIDERS_OF: dict[str, frozenset[str]] = {
     "inside": frozenset(),
-    "wire": frozenset(),
+    "protocol": frozenset({"freezegun"}),
     "bootstrap": frozenset({"freezegun", "coverage"}),
 }
 
@@ -71,7 +58,9 @@ BARRED_FROM: dict[str, frozenset[str]] = {
 
 # Importing anything of these packages runs their __init__ as well, inside an instance too and at the start of every
 # pytest: at its top level it imports nothing of this project.
-LAZY = frozenset({PACKAGE, f"{PACKAGE}.instances"})
+LAZY = frozenset(
+    {PACKAGE, *(f"{PACKAGE}.{room}" for room in ("instances", "lockstep", "protocol", "bootstrap", "plugin"))}
+)
 
 
 @dataclass(frozen=True)
@@ -171,8 +160,6 @@ def room_of(name: str) -> str:
     _, *inner = name.split(".")
     if not inner:
         return "root"
-    if inner[0] == "instances" and inner[1:2] in (["bootstrap"], ["wire"]):
-        return inner[1]
     return inner[0]
 
 

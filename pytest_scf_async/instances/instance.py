@@ -19,11 +19,11 @@ from typing import Any, Protocol
 
 from ..clock import DueThing
 from ..errors import HarnessError
-from . import procfs, wire
-from .bootstrap.linux import POKE_SIGNAL, STACKS_SIGNAL
-from .children import Children
+from ..protocol import messages, procfs
+from ..protocol.linux import POKE_SIGNAL, STACKS_SIGNAL
 from .output import READ_BYTES, Output
 from .ports import ClaimedPort
+from .process_tree import Children
 from .sandbox import Sandbox
 from .zygote import Zygote
 
@@ -137,7 +137,7 @@ class Instance:
     def __init__(
         self,
         zygote: Zygote,
-        hint: wire.JsonObject,
+        hint: messages.JsonObject,
     ) -> None:
         """Have a process forked from *zygote* that is to be an instance, once it is told of which function.
 
@@ -163,9 +163,9 @@ class Instance:
         """Those that have come, and whose frame has not been dealt with."""
         self.children = Children(self)
         theirs = self._open()
-        self.control: Any = memoryview(self._map)[: wire.PAGE_BYTES].cast("q")
-        os.lseek(self.control_file, wire.STACKS_OFFSET, os.SEEK_SET)
-        self._frames = wire.FrameReader()
+        self.control: Any = memoryview(self._map)[: messages.PAGE_BYTES].cast("q")
+        os.lseek(self.control_file, messages.STACKS_OFFSET, os.SEEK_SET)
+        self._frames = messages.FrameReader()
         self._unsent = bytearray()
         self.full = False
         """Its channel takes nothing more for now; what is left follows when it does."""
@@ -184,14 +184,14 @@ class Instance:
         """Make what the two sides share; gives the instance's end of the channel. All or nothing stays open."""
         opened: list[int] = []
         try:
-            self.output = Output(wire.mark_of(self.zygote.nonce), self._wrote)
+            self.output = Output(messages.mark_of(self.zygote.nonce), self._wrote)
             opened += self.output.fd, self.output.theirs
             self.attention = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             opened.append(self.attention)
             self.control_file = os.memfd_create("scf-async-control", os.MFD_CLOEXEC)
             opened.append(self.control_file)
-            os.ftruncate(self.control_file, wire.STACKS_OFFSET)
-            self._map = mmap.mmap(self.control_file, wire.STACKS_OFFSET)
+            os.ftruncate(self.control_file, messages.STACKS_OFFSET)
+            self._map = mmap.mmap(self.control_file, messages.STACKS_OFFSET)
             self.channel, theirs = socket.socketpair()
         except BaseException:
             for fd in opened:
@@ -202,13 +202,13 @@ class Instance:
         self.channel.setblocking(False)
         return theirs
 
-    def become(self, owner: Owner, sandbox: Sandbox, fds: list[int], config: wire.JsonObject) -> None:
+    def become(self, owner: Owner, sandbox: Sandbox, fds: list[int], config: messages.JsonObject) -> None:
         """Tell the process which function's instance it is; from here on *owner* hears it."""
         self.owner, self.sandbox, self.called = owner, sandbox, True
         if self.pidfd is not None:
             sandbox.started(self.pid, *self._disk)
             self._disk.clear()
-        data = wire.json_frame(wire.BECOME, config)
+        data = messages.json_frame(messages.BECOME, config)
         descriptors = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
         try:
             sent = self.channel.sendmsg([data], descriptors)
@@ -255,7 +255,7 @@ class Instance:
     @property
     def has_alarm(self) -> bool:
         """Its alarm (``signal.alarm``) is set: a signal is due for its main thread, which may be in a real wait."""
-        return not self.released and bool(self.control[wire.CONTROL_ALARM])
+        return not self.released and bool(self.control[messages.CONTROL_ALARM])
 
     # -- leases ------------------------------------------------------------------------------------------------------
 
@@ -263,13 +263,13 @@ class Instance:
         """Let the instance move the clock itself, to any time before *until_us*."""
         if self.told_us is None:
             self.told_us = now_us
-        if self.control[wire.CONTROL_LEASE] != until_us:
-            self.control[wire.CONTROL_LEASE] = until_us
+        if self.control[messages.CONTROL_LEASE] != until_us:
+            self.control[messages.CONTROL_LEASE] = until_us
 
     def revoke_lease(self) -> None:
         """From its next wait on the instance moves the clock no more; what it has done it still tells."""
         if not self.released:
-            self.control[wire.CONTROL_LEASE] = 0
+            self.control[messages.CONTROL_LEASE] = 0
 
     def end_lease(self) -> None:
         """The instance has told all that it did under a lease: it waits, or is gone."""
@@ -280,7 +280,7 @@ class Instance:
     @property
     def waits(self) -> tuple[int, int]:
         """How many times it has waited, by message and under leases."""
-        return self.parks, 0 if self.released else int(self.control[wire.CONTROL_LEASED])
+        return self.parks, 0 if self.released else int(self.control[messages.CONTROL_LEASED])
 
     def leased_waits(self, records: int | None) -> Iterator[tuple[str, int, int, int]]:
         """The leased waits up to *records* that have not been read yet: text, beginnings (µs) of first and last, count.
@@ -288,25 +288,25 @@ class Instance:
         None: all. An instance that gets a turn begins anew.
         """
         control = self.control
-        until = int(control[wire.CONTROL_RECORDS]) if records is None else records
+        until = int(control[messages.CONTROL_RECORDS]) if records is None else records
         for number in range(self._leased_read, until):
-            at = wire.LEASE_LOG + number * wire.LEASE_RECORD
-            place, first_us, last_us, count = control[at : at + wire.LEASE_RECORD]
-            start = wire.TEXTS_OFFSET + (place >> 16)
+            at = messages.LEASE_LOG + number * messages.LEASE_RECORD
+            place, first_us, last_us, count = control[at : at + messages.LEASE_RECORD]
+            start = messages.TEXTS_OFFSET + (place >> 16)
             yield self._map[start : start + (place & 0xFFFF)].decode("utf-8", "replace"), first_us, last_us, count
         self._leased_read = until
 
     # -- messages ----------------------------------------------------------------------------------------------------
 
-    def send(self, kind: int, body: wire.JsonObject | None = None) -> None:
+    def send(self, kind: int, body: messages.JsonObject | None = None) -> None:
         """Send a frame; it is on its way at once unless the channel is full."""
-        if self.free_running and kind not in wire.FOR_AGENTS:
+        if self.free_running and kind not in messages.FOR_AGENTS:
             return  # an agent has no threads that wait, no gates in its code and no turn
         self.sent += 1
-        if kind == wire.TURN:
+        if kind == messages.TURN:
             self._leased_read = 0
-        self.control[wire.CONTROL_MESSAGES] = self.sent
-        self._unsent += wire.frame(kind) if body is None else wire.json_frame(kind, body)
+        self.control[messages.CONTROL_MESSAGES] = self.sent
+        self._unsent += messages.frame(kind) if body is None else messages.json_frame(kind, body)
         if self.outside or self.overtaken:
             self.ring()  # whoever is inside the door has to read the channel
         self._flush()
@@ -364,7 +364,7 @@ class Instance:
             self.zygote.hear_until(lambda: self.pid > 0 or self.gone, START_LIMIT)
         for kind, body in frames:
             self.output.give_lines()
-            if kind in wire.MARKED:
+            if kind in messages.MARKED:
                 self.output.pass_mark()
             self.owner.instance_said(self, kind, body)
         self.output.give_lines()
@@ -411,8 +411,8 @@ class Instance:
         """Whether there was no process, or one that could not become an instance and wrote why."""
         if self.refused is not None or self.status is None:
             return self.refused is not None
-        began = self.released or self.control[wire.CONTROL_MEMORY_AT_FORK] != 0
-        return not began and os.WIFEXITED(self.status) and os.WEXITSTATUS(self.status) == wire.SETUP_FAILED
+        began = self.released or self.control[messages.CONTROL_MEMORY_AT_FORK] != 0
+        return not began and os.WIFEXITED(self.status) and os.WEXITSTATUS(self.status) == messages.SETUP_FAILED
 
     def _cannot_be_owned(self, fds: list[int]) -> None:
         for fd in fds:
@@ -485,7 +485,7 @@ class Instance:
 
     def threads_known(self) -> dict[int, tuple[int, str, str]]:
         """By their identity in Python, the kernel's id of threads, their names, and what they wait for in real time."""
-        rows = wire.THREAD_ROW.iter_unpack(self._map[wire.THREADS_OFFSET : wire.STACKS_OFFSET])
+        rows = messages.THREAD_ROW.iter_unpack(self._map[messages.THREADS_OFFSET : messages.STACKS_OFFSET])
         return {
             ident: (native, name[:size].decode("utf-8", "replace"), wait[:length].decode("utf-8", "replace"))
             for ident, native, size, name, length, wait in rows
@@ -508,13 +508,13 @@ class Instance:
 
     def ask_for_stacks(self) -> None:
         """Have the instance write the Python stacks of its threads; ``stacks`` reads them once they are there."""
-        os.ftruncate(self.control_file, wire.STACKS_OFFSET)
-        os.lseek(self.control_file, wire.STACKS_OFFSET, os.SEEK_SET)
+        os.ftruncate(self.control_file, messages.STACKS_OFFSET)
+        os.lseek(self.control_file, messages.STACKS_OFFSET, os.SEEK_SET)
         self.signal(STACKS_SIGNAL)
 
     def stacks(self) -> str:
-        size = os.fstat(self.control_file).st_size - wire.STACKS_OFFSET
-        return os.pread(self.control_file, max(size, 0), wire.STACKS_OFFSET).decode("utf-8", "replace")
+        size = os.fstat(self.control_file).st_size - messages.STACKS_OFFSET
+        return os.pread(self.control_file, max(size, 0), messages.STACKS_OFFSET).decode("utf-8", "replace")
 
     def release(self) -> None:
         """Close everything that belonged to the instance, once it is gone."""
@@ -539,7 +539,7 @@ class Instance:
             if fd is not None:
                 os.close(fd)
 
-    def told(self, body: bytes) -> wire.JsonObject:
+    def told(self, body: bytes) -> messages.JsonObject:
         value = json.loads(body)
         if not isinstance(value, dict):
             raise HarnessError(f"an instance sent {value!r} where an object was expected")

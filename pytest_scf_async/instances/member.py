@@ -8,10 +8,10 @@ import select
 import signal
 import socket
 
-from . import procfs, wire
-from .children import Children
+from ..protocol import messages, procfs
 from .instance import Instance
 from .output import Output
+from .process_tree import Children
 
 EXIT_MS = 200
 """Real milliseconds from when a process that ends has closed its descriptors to its end; it takes some µs."""
@@ -41,13 +41,13 @@ class Member(Instance):
         self.members, self.descriptors = [], []
         self.takes_descriptors = True
         self.children = Children(self)
-        self.output = Output(wire.mark_of(self.zygote.nonce), self._wrote, output)
+        self.output = Output(messages.mark_of(self.zygote.nonce), self._wrote, output)
         self.attention, self.control_file = attention, control_file
-        self._map = mmap.mmap(control_file, wire.STACKS_OFFSET)
+        self._map = mmap.mmap(control_file, messages.STACKS_OFFSET)
         self.channel = socket.socket(fileno=channel)
         self.channel.setblocking(False)
-        self.control = memoryview(self._map)[: wire.PAGE_BYTES].cast("q")
-        self._frames = wire.FrameReader()
+        self.control = memoryview(self._map)[: messages.PAGE_BYTES].cast("q")
+        self._frames = messages.FrameReader()
         self._unsent = bytearray()
         self.full = False
         self.channel_open = True

@@ -10,18 +10,20 @@ from dataclasses import asdict
 
 from ..clock import DueThing, SimulatedClock
 from ..errors import HarnessError, ScfUsageError, hidden_from_users
+from ..lockstep.event import Event, FunctionVersion
 from ..model import IMAGE_RUNTIME, FunctionConfiguration
-from ..settings import ScfSettings
-from . import measured, terminal, wire
-from .ears import Ears
-from .event import Event, FunctionVersion
+from ..options import ScfSettings
+from ..protocol import messages
+from . import coverage as measured
+from . import terminal
 from .instance import Instance, Owner
-from .launch import Launch
 from .member import Member
+from .poller import Ears
+from .port_forwarder import Relays
 from .ports import ClaimedPort, PortInUseError, claim, claim_any
-from .relays import Relays
+from .prefork import keep_spare, take_spare
+from .runtimes.launcher import Launch
 from .sandbox import Sandbox, Sandboxes
-from .spares import keep_spare, take_spare
 from .zygote import Zygote
 
 __tracebackhide__ = hidden_from_users
@@ -52,7 +54,7 @@ class Pool:
         self._idle: list[tuple[FunctionVersion, Instance, DueThing]] = []
         self.started = 0
         """How many instances have been started so far."""
-        self._next: tuple[Zygote, wire.JsonObject] | None = None
+        self._next: tuple[Zygote, messages.JsonObject] | None = None
         """What the next instance will probably be like."""
 
     def take(self, function: FunctionVersion) -> Instance | None:
@@ -281,10 +283,10 @@ class Pool:
 
     def _program(
         self, launch: Launch, function: FunctionVersion, zygote: Zygote, claimed: ClaimedPort | None
-    ) -> wire.JsonObject:
+    ) -> messages.JsonObject:
         """What an instance is told of the program that it starts, or is."""
         port = launch.port
-        environment = {wire.OWNER_MARK: zygote.mark}
+        environment = {messages.OWNER_MARK: zygote.mark}
         if launch.speaks == "gob":
             port = _GO_PORT if claimed is None else claimed.number
             environment["_LAMBDA_SERVER_PORT"] = environment["_SCF_SERVER_PORT"] = str(port)

@@ -7,7 +7,7 @@ import select
 import socket
 from collections.abc import Iterator
 
-from ..realtime import REAL
+from ..protocol.real_time import REAL
 
 _CHOSEN = range(20_000, 32_768)
 """Where a port is looked for that may be any: below those that Linux gives to connections."""

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from ..errors import ScfUsageError, hidden_from_users
 from ..model import FunctionConfiguration
-from ..settings import ScfSettings
-from . import wire
+from ..options import ScfSettings
+from ..protocol import messages
 from .code import Code
 from .layers import OPT, merged, opt_directory
 from .zygote import Zygote, namespaces_refused, shared_zygote
@@ -33,7 +33,7 @@ OWN_DIRECTORIES = ("/tmp", "/dev/shm")
 class Sandbox(ABC):
     """The disk of one instance."""
 
-    plan: wire.JsonObject | None = None
+    plan: messages.JsonObject | None = None
     """What the zygote mounts; None where instances have no mount namespace."""
     descriptors = 0
     """How many descriptors come with it from the zygote."""
@@ -69,7 +69,7 @@ class Mounted(Sandbox):
 
     descriptors = 1
 
-    def __init__(self, plan: wire.JsonObject, search_path: list[str]) -> None:
+    def __init__(self, plan: messages.JsonObject, search_path: list[str]) -> None:
         super().__init__(search_path, _MOUNTED_ENVIRONMENT)
         inodes = [os.stat(source).st_ino for source, _, _ in plan["common"]["binds"]]
         self.plan = {**plan, "inodes": inodes}
@@ -135,7 +135,7 @@ class View:
     """What the instances of one function version see."""
 
     search_path: list[str]
-    plan: wire.JsonObject | None = None
+    plan: messages.JsonObject | None = None
     known: Sequence[str] = ()
 
 

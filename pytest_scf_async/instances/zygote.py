@@ -22,8 +22,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ..errors import HarnessError, ScfUsageError, UnsupportedPlatformError
-from ..realtime import REAL
-from . import wire
+from ..protocol import messages
+from ..protocol.real_time import REAL
 
 _START = """
 import sys
@@ -33,9 +33,9 @@ try:
 except ImportError:
     sys.path.append(sys.argv[1])
 connection, owner, scratch, place, nonce, *preload = sys.argv[2:]
-from pytest_scf_async.instances.bootstrap.keeper import stand_above
+from pytest_scf_async.bootstrap.reaper import stand_above
 stand_above(int(connection), scratch)
-from pytest_scf_async.instances.bootstrap.zygote import main
+from pytest_scf_async.bootstrap.zygote import main
 main(int(connection), int(owner), nonce, preload, place)
 """
 
@@ -104,14 +104,14 @@ class Zygote:
         self._asking = threading.RLock()
         self._hearing = threading.RLock()
         self.listeners: dict[int, Listener] = {}
-        self._expected: wire.JsonObject | None = None
+        self._expected: messages.JsonObject | None = None
         self.at_end: list[Callable[[], None]] = []
         """Called once when this object is done with."""
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
         if "PYTHONPATH" in environment:  # the zygote starts in another directory
             entries = environment["PYTHONPATH"].split(os.pathsep)
             environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, entries))
-        environment |= {"PYTHONHASHSEED": "0", wire.OWNER_MARK: self.mark}
+        environment |= {"PYTHONHASHSEED": "0", messages.OWNER_MARK: self.mark}
         package_parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         owner: int | None = None
         self.scratch = ""
@@ -157,7 +157,7 @@ class Zygote:
             self._last_number += 1
             return self._last_number
 
-    def spawn(self, number: int, hint: wire.JsonObject, fds: list[int], listener: Listener) -> None:
+    def spawn(self, number: int, hint: messages.JsonObject, fds: list[int], listener: Listener) -> None:
         """Ask for process *number*, with the descriptors *fds*; *listener* hears of its start and of its end.
 
         The *hint* says what it will probably be like: the code that it runs, its environment, what its disk has.
@@ -167,9 +167,9 @@ class Zygote:
         try:
             with self._asking:
                 if hint != self._expected:
-                    self._send(wire.TO_ZYGOTE.pack(wire.EXPECT, 0) + json.dumps(hint).encode(), [])
+                    self._send(messages.TO_ZYGOTE.pack(messages.EXPECT, 0) + json.dumps(hint).encode(), [])
                     self._expected = hint
-                self._send(wire.TO_ZYGOTE.pack(wire.SPAWN, number), ancillary)
+                self._send(messages.TO_ZYGOTE.pack(messages.SPAWN, number), ancillary)
         except BaseException:
             del self.listeners[number]
             raise
@@ -177,7 +177,7 @@ class Zygote:
     def reclaim(self, number: int) -> None:
         """Have an instance killed by the zygote itself: one of which no pidfd has come."""
         try:
-            self._send(wire.TO_ZYGOTE.pack(wire.RECLAIM, number), [])
+            self._send(messages.TO_ZYGOTE.pack(messages.RECLAIM, number), [])
         except HarnessError:
             return  # it dies with the zygote
 
@@ -216,23 +216,23 @@ class Zygote:
         if not data:
             self.alive = False
             return False
-        kind, number, first, _ = wire.FROM_ZYGOTE.unpack_from(data)
-        text = data[wire.FROM_ZYGOTE.size :].decode("utf-8", "replace")
+        kind, number, first, _ = messages.FROM_ZYGOTE.unpack_from(data)
+        text = data[messages.FROM_ZYGOTE.size :].decode("utf-8", "replace")
         listener = self.listeners.get(number)
-        if kind == wire.READY:
+        if kind == messages.READY:
             self.pid = first
-        elif kind == wire.NO_NAMESPACES:
+        elif kind == messages.NO_NAMESPACES:
             self.refusal = text
-        elif kind == wire.NOT_PRELOADED:
+        elif kind == messages.NOT_PRELOADED:
             self.not_preloaded = text
         elif listener is None:
             for fd in fds:
                 os.close(fd)
-        elif kind == wire.SPAWNED:
+        elif kind == messages.SPAWNED:
             listener.spawned(first, list(fds))
-        elif kind == wire.REFUSED:
+        elif kind == messages.REFUSED:
             listener.refused_by_zygote(text)
-        elif kind == wire.GONE:
+        elif kind == messages.GONE:
             listener.ended(first)
         return True
 
@@ -344,7 +344,7 @@ def _kill_marked(mark: str) -> None:
 
 def _marked(mark: str) -> list[int]:
     """A pidfd of each process that carries the mark and lives."""
-    wanted = f"{wire.OWNER_MARK}={mark}".encode()
+    wanted = f"{messages.OWNER_MARK}={mark}".encode()
     found: list[int] = []
     for entry in os.listdir("/proc"):
         if not entry.isdecimal():

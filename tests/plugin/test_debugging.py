@@ -35,7 +35,7 @@ TEST = """
 """
 LATER = """
     import os
-    from pytest_scf_async.realtime import REAL
+    from pytest_scf_async.protocol.real_time import REAL
 
     real = REAL.monotonic
     REAL.monotonic = lambda: real() + 1000 * os.path.exists("later")  # the harness's own real seconds

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import pytest_scf_async
-from pytest_scf_async import AsyncEvent, Function, ScfRuntime, ScfSettings, SimulatedClock, hookspecs, plugin
+from pytest_scf_async import AsyncEvent, Function, ScfRuntime, ScfSettings, SimulatedClock, hookspecs
+from pytest_scf_async.plugin import plugin
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
 PUBLIC = pytest_scf_async.__all__

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from plugin_support import PLAIN_OPTIONS
 
-from pytest_scf_async.instances.wire import OWNER_MARK
+from pytest_scf_async.protocol.messages import OWNER_MARK
 
 WITHIN = 1.0
 """Seconds after which nothing may be left."""
@@ -60,7 +60,7 @@ PROJECT = """
 
     import pytest
 
-    from pytest_scf_async.instances import procfs
+    from pytest_scf_async.protocol import procfs
 
     @pytest.fixture
     def busy(async_event):

@@ -20,6 +20,10 @@ code = pytest.main(["-q", "-p", "no:cacheprovider", *sys.argv[1:]], plugins=[Pro
 """
 
 
+LOADED = ["pytest_scf_async", *(f"pytest_scf_async.{name}" for name in ("hookspecs", "plugin", "plugin.plugin"))]
+"""What is imported of the package in each session, ``plugin`` being an empty package."""
+
+
 def test_a_session_that_does_not_use_it_loads_the_plugin_and_its_hooks_only(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -27,16 +31,17 @@ def test_a_session_that_does_not_use_it_loads_the_plugin_and_its_hooks_only(
     project.makepyfile("def test_it(): pass")
     result = project.run(sys.executable, "-c", PROBE, "-p", "no:hypothesispytest", "-p", "no:xdist")
     line = next(line for line in result.outlines if line.startswith("loaded:"))
-    assert line.split()[1:] == ["pytest_scf_async", "pytest_scf_async.hookspecs", "pytest_scf_async.plugin"]
+    assert line.split()[1:] == LOADED
 
 
 def test_importing_the_plugin_adds_nothing_to_what_pytest_has_loaded() -> None:
     code = (
-        "import pytest, sys; before = set(sys.modules); import pytest_scf_async.plugin, pytest_scf_async.hookspecs;"
+        "import pytest, sys; before = set(sys.modules); "
+        "import pytest_scf_async.plugin.plugin, pytest_scf_async.hookspecs; "
         "print(*sorted(set(sys.modules) - before))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["pytest_scf_async", "pytest_scf_async.hookspecs", "pytest_scf_async.plugin"]
+    assert done.stdout.split() == LOADED
 
 
 def test_a_session_inside_a_session_leaves_the_outer_ones_zygote_alone(

@@ -16,9 +16,9 @@ from process_support import START, Latch, eventually, spare_pid
 
 from pytest_scf_async.errors import ScfAsyncWarning
 from pytest_scf_async.function import Function
-from pytest_scf_async.instances import procfs
 from pytest_scf_async.instances.zygote import shared_zygote
-from pytest_scf_async.plugin import _configured as configured
+from pytest_scf_async.plugin.plugin import _configured as configured
+from pytest_scf_async.protocol import procfs
 from pytest_scf_async.runtime import ScfRuntime
 
 HANDLERS = Path(__file__).parent / "handlers"

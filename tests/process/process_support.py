@@ -19,7 +19,7 @@ from typing import Any
 
 from pytest_scf_async.async_event import AsyncEvent
 from pytest_scf_async.instances import zygote as zygotes
-from pytest_scf_async.instances.spares import spare_of, take_spare
+from pytest_scf_async.instances.prefork import spare_of, take_spare
 from pytest_scf_async.instances.zygote import Zygote
 from pytest_scf_async.runtime import ScfRuntime
 

@@ -12,8 +12,9 @@ import pytest
 from process_support import descriptors, eventually, grow_impatient, is_gone, state_of, user_lines
 
 from pytest_scf_async import CannotEndError
-from pytest_scf_async.instances import children, procfs
+from pytest_scf_async.instances import process_tree
 from pytest_scf_async.instances.zygote import shared_zygote
+from pytest_scf_async.protocol import procfs
 
 IMPORTS = """
 import os, signal, subprocess, sys, threading, time
@@ -167,7 +168,9 @@ def main_handler(event, context):
     runtime_clock = event._lockstep.clock
     at = runtime_clock.now_us
     ends = []
-    event._lockstep.clock.call_at(at + 1_000_000, lambda: ends.extend(children._look_below(pid, ())[0]), what="a look")
+    event._lockstep.clock.call_at(
+        at + 1_000_000, lambda: ends.extend(process_tree._look_below(pid, ())[0]), what="a look"
+    )
     work = threading.Timer(0.1, latch.open)
     work.start()
     assert event.wait().result == 3610
@@ -637,8 +640,8 @@ def main_handler(event, context):
     ).invoke_async()
     event.wait_for_log("here")
     looks = []
-    look = children._look_below
-    monkeypatch.setattr(children, "_look_below", lambda *arguments: looks.append(1) or look(*arguments))
+    look = process_tree._look_below
+    monkeypatch.setattr(process_tree, "_look_below", lambda *arguments: looks.append(1) or look(*arguments))
 
     assert event.wait().result == 1001
     assert looks == []

@@ -31,8 +31,8 @@ from freezegun import api
 from process_support import LONG, START, grow_impatient
 
 from pytest_scf_async import CannotEndError, ScfUsageError, SimulatedClock
-from pytest_scf_async.instances.bootstrap import freezing
-from pytest_scf_async.realtime import REAL
+from pytest_scf_async.protocol import freezegun_classes
+from pytest_scf_async.protocol.real_time import REAL
 from pytest_scf_async.runtime import ScfRuntime
 
 if TYPE_CHECKING:
@@ -340,7 +340,7 @@ def interrupted_by(signum: int) -> Iterator[None]:
 def test_an_exception_of_a_signal_handler_in_the_midst_of_a_switch(
     runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
-    of, name = (freezing, "_push") if when == "entering" else (api._freeze_time, "stop")
+    of, name = (freezegun_classes, "_push") if when == "entering" else (api._freeze_time, "stop")
     real = getattr(of, name)
 
     def send(*arguments: object) -> None:

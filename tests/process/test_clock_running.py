@@ -15,7 +15,7 @@ import pytest
 from process_support import START, eventually, state_of, user_lines
 
 from pytest_scf_async import ScfUsageError, SimulatedClock
-from pytest_scf_async.realtime import REAL
+from pytest_scf_async.protocol.real_time import REAL
 from pytest_scf_async.runtime import ScfRuntime
 
 if TYPE_CHECKING:

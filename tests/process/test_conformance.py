@@ -21,7 +21,7 @@ from waits_table import ABSENT, COLUMNS, HOLDS, RAISES, RETURNS, ROWS, WRITE, Ro
 
 from pytest_scf_async.async_event import AsyncEvent
 from pytest_scf_async.function import Function
-from pytest_scf_async.plugin import _configured as configured
+from pytest_scf_async.plugin.plugin import _configured as configured
 from pytest_scf_async.runtime import ScfRuntime
 
 WORKS_FOR = 0.05

@@ -11,14 +11,14 @@ import pytest
 from process_support import eventually
 
 from pytest_scf_async.errors import HarnessError, ScfUsageError
-from pytest_scf_async.instances import go
+from pytest_scf_async.instances.runtimes import go
 
 pytestmark = pytest.mark.go
 
 PROGRAM = 'package main\n\nimport "fmt"\n\nfunc main() { fmt.Println("%s") }\n'
 BUILD = """
 import sys
-from pytest_scf_async.instances.go import helper_binary
+from pytest_scf_async.instances.runtimes.go import helper_binary
 sys.stdin.readline()
 print(helper_binary(lambda: sys.argv[1]))
 """

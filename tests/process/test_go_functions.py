@@ -36,7 +36,7 @@ from pytest_scf_async import (
     assert_signal_reception_failed,
     assert_timed_out,
 )
-from pytest_scf_async.instances.wire import OWNER_MARK
+from pytest_scf_async.protocol.messages import OWNER_MARK
 
 pytestmark = pytest.mark.go
 

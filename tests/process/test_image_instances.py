@@ -19,7 +19,7 @@ from process_support import (
 )
 
 from pytest_scf_async import CannotEndError, ScfUsageError
-from pytest_scf_async.instances import procfs
+from pytest_scf_async.protocol import procfs
 
 COUNTS = """
 events = 0

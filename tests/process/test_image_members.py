@@ -11,8 +11,8 @@ import pytest
 from image_support import program
 from process_support import descriptors, eventually, is_gone, state_of
 
-from pytest_scf_async.instances import procfs, wire
 from pytest_scf_async.instances.member import _own_pidfd
+from pytest_scf_async.protocol import messages, procfs
 
 FORKS_TWICE = """
 def handle(event, request):
@@ -49,7 +49,7 @@ def told_of(instance) -> socket.socket:
     output, pipe = os.pipe2(os.O_CLOEXEC)
     os.close(pipe)
     control_file = os.memfd_create("control", os.MFD_CLOEXEC)
-    os.ftruncate(control_file, wire.STACKS_OFFSET)
+    os.ftruncate(control_file, messages.STACKS_OFFSET)
     attention = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
     instance.descriptors += [channel.detach(), output, control_file, attention]
     return theirs

@@ -13,7 +13,7 @@ from free_ports import free_port
 from image_support import program
 from process_support import descriptors, eventually
 
-from pytest_scf_async.realtime import REAL
+from pytest_scf_async.protocol.real_time import REAL
 
 ASKS = """
 import socket

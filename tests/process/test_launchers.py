@@ -12,7 +12,7 @@ from free_ports import free_port
 from process_support import RECEIVED, START, is_gone, short_log, user_lines
 
 from pytest_scf_async import CodePackage, Launch, ScfRuntime, ScfSettings, ScfUsageError
-from pytest_scf_async.plugin import _configured as configured
+from pytest_scf_async.plugin.plugin import _configured as configured
 
 NODE = "Nodejs18.15"
 SHIM = """

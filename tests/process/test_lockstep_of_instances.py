@@ -12,8 +12,8 @@ from process_support import START, Latch, eventually, grow_impatient, state_of, 
 
 from pytest_scf_async.async_event import AsyncEvent
 from pytest_scf_async.errors import CannotEndError
-from pytest_scf_async.instances.ears import Ears
 from pytest_scf_async.instances.instance import Instance
+from pytest_scf_async.instances.poller import Ears
 from pytest_scf_async.runtime import ScfRuntime
 
 NAPS = """

@@ -8,8 +8,8 @@ import pytest
 from process_support import assert_body, assert_reclaimed_for_good, short_log, user_lines
 
 from pytest_scf_async.assertions import assert_failed, assert_finished
-from pytest_scf_async.instances import procfs
-from pytest_scf_async.settings import ScfSettings
+from pytest_scf_async.options import ScfSettings
+from pytest_scf_async.protocol import procfs
 
 EATER = """
     import time

@@ -14,9 +14,9 @@ import pytest
 from process_support import START, end_spare, zygote_rests
 
 from pytest_scf_async.clock import SMALL_HEAP
-from pytest_scf_async.instances import procfs
 from pytest_scf_async.instances.instance import Instance
 from pytest_scf_async.instances.zygote import Zygote
+from pytest_scf_async.protocol import procfs
 from pytest_scf_async.runtime import ScfRuntime
 
 HANDLER = """

@@ -99,6 +99,4 @@ def test_the_locks_of_multiprocessing_that_an_image_finds_are_those_of_the_door(
         "        self.wfile.write(_multiprocessing.SemLock.__module__.encode())\n"
         "http.server.HTTPServer(('0.0.0.0', 9000), Answers).serve_forever()\n"
     )
-    assert (
-        runtime.deploy_image(["python", "app.py"], cwd=tmp_path).run() == "pytest_scf_async.instances.bootstrap.members"
-    )
+    assert runtime.deploy_image(["python", "app.py"], cwd=tmp_path).run() == "pytest_scf_async.bootstrap.members"

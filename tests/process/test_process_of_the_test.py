@@ -139,7 +139,7 @@ def test_the_bounds_are_real_though_the_first_import_is_under_a_freeze(tmp_path:
         import time
         from freezegun import freeze_time
         with freeze_time("2026-01-01"):
-            from pytest_scf_async.realtime import REAL
+            from pytest_scf_async.protocol.real_time import REAL
             assert time.monotonic() == time.monotonic()
             assert REAL.monotonic() < REAL.monotonic()
         print("real")

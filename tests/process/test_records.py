@@ -8,7 +8,7 @@ import pytest
 from process_support import START, short_log, user_lines
 
 from pytest_scf_async import Record, ScfRuntime
-from pytest_scf_async.instances.calls import Call
+from pytest_scf_async.lockstep.calls import Call
 
 IMPORTS = """
 import os, signal, sys, threading, time
@@ -175,7 +175,7 @@ def test_a_record_of_a_signal_that_comes_in_the_middle_of_another_record(deploy)
     event = deploy(
         IMPORTS
         + """
-from pytest_scf_async.instances.bootstrap.alarms import real_setitimer
+from pytest_scf_async.bootstrap.scheduler.alarm import real_setitimer
 
 def on_alarm(signum, frame):
     seen.append(1)

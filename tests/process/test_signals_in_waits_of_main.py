@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from process_support import START, eventually, state_of, user_lines
 
-from pytest_scf_async.instances.calls import Patience
+from pytest_scf_async.lockstep.calls import Patience
 from pytest_scf_async.runtime import ScfRuntime
 
 SLEEPER = """
@@ -403,7 +403,7 @@ def test_who_sends_a_signal_goes_on_before_those_whom_the_handler_wakes(deploy) 
     event = deploy(
         """
         import os, signal, threading, time
-        from pytest_scf_async.instances.bootstrap import signals
+        from pytest_scf_async.bootstrap.patches import signals
 
         real_kill = signals._real_kill
 
@@ -643,7 +643,7 @@ def test_a_handler_may_use_the_object_that_main_waits_on(deploy, runtime: ScfRun
 def test_a_signal_that_comes_together_with_the_turn_counts_once(deploy) -> None:
     source = """
         import signal, time
-        from pytest_scf_async.instances.bootstrap.alarms import real_setitimer
+        from pytest_scf_async.bootstrap.scheduler.alarm import real_setitimer
         def main_handler(event, context):
             signal.signal(signal.SIGALRM, lambda signum, frame: None)
             real_setitimer(signal.ITIMER_REAL, 0.0003, 0.0003)
@@ -662,7 +662,7 @@ def test_a_signal_that_comes_together_with_the_turn_counts_once(deploy) -> None:
 def test_other_signals_do_not_pass_for_the_sigterm_of_a_termination(deploy) -> None:
     source = """
         import signal, time
-        from pytest_scf_async.instances.bootstrap.alarms import real_setitimer
+        from pytest_scf_async.bootstrap.scheduler.alarm import real_setitimer
         def main_handler(event, context):
             signal.signal(signal.SIGALRM, lambda signum, frame: None)
             signal.signal(signal.SIGTERM, lambda signum, frame: print("term"))
@@ -680,7 +680,7 @@ def test_other_signals_do_not_pass_for_the_sigterm_of_a_termination(deploy) -> N
 
 LATE = """
     import ctypes, functools, os, signal, time
-    from pytest_scf_async.instances.bootstrap.door import door
+    from pytest_scf_async.bootstrap.scheduler.door import door
 
     class LatePoller:
         # Its first poll begins after a signal has come, with no bytecode in between: the interpreter has not looked.

@@ -8,7 +8,7 @@ import pytest
 from process_support import START, Latch, eventually, grow_impatient, is_gone, user_lines
 
 from pytest_scf_async import CannotEndError
-from pytest_scf_async.instances import procfs
+from pytest_scf_async.protocol import procfs
 
 IMPORTS = """
 import multiprocessing, os, signal, sys, threading, time

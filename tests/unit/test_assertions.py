@@ -31,7 +31,7 @@ from pytest_scf_async.assertions import (
     assert_user_exit,
 )
 from pytest_scf_async.instances.code import Code
-from pytest_scf_async.instances.event import Event, FunctionVersion
+from pytest_scf_async.lockstep.event import Event, FunctionVersion
 from pytest_scf_async.model import EventRecord, Fact, OpenReadings, function_configuration
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)

@@ -31,7 +31,14 @@ def tool() -> ModuleType:
 def check(tool: ModuleType, tmp_path: Path) -> Check:
     def write_and_check(files: dict[str, str]) -> list[str]:
         root = tmp_path / "pytest_scf_async"
-        empty = ("__init__", "instances/__init__", "instances/bootstrap/__init__", "instances/wire", "model/__init__")
+        empty = (
+            "__init__",
+            "instances/__init__",
+            "bootstrap/__init__",
+            "protocol/__init__",
+            "protocol/messages",
+            "model/__init__",
+        )
         for name, text in (dict.fromkeys(empty, "") | files).items():
             path = root / f"{name}.py"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,10 +61,10 @@ def test_this_package_imports_one_way(tool: ModuleType) -> None:
         ("errors", "from .clock import SimulatedClock"),
         ("hookspecs", "from .runtime import Function"),
         ("hookspecs", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .runtime import Function"),
-        ("settings", "from .model import codes"),
-        ("clock", "from .settings import ScfSettings"),
+        ("options", "from .model import codes"),
+        ("clock", "from .options import ScfSettings"),
         ("model/states", "from ..clock import SimulatedClock"),
-        ("model/states", "from ..instances.wire import Message"),
+        ("model/states", "from ..protocol.messages import Message"),
         ("model/states", "def late():\n    from pytest_scf_async import runtime"),
         ("instances/pool", "from ..runtime import Function"),
         ("instances/pool", "from .. import report"),
@@ -71,12 +78,12 @@ def test_this_package_imports_one_way(tool: ModuleType) -> None:
         ("assertions", "from .instances import pool"),
         ("__init__", "def late():\n    from . import plugin"),
         ("__init__", "from .errors import ScfAsyncError"),
-        ("instances/__init__", "from .wire import Message"),
-        ("instances/wire", "from ..errors import HarnessError"),
-        ("instances/bootstrap/main", "from ..pool import Pool"),
-        ("instances/bootstrap/main", "from ...errors import HarnessError"),
-        ("instances/bootstrap/main", "from pytest_scf_async.inside import record"),
-        ("inside", "from .instances.wire import Message"),
+        ("instances/__init__", "from ..protocol.messages import Message"),
+        ("protocol/messages", "from ..errors import HarnessError"),
+        ("bootstrap/main", "from ..instances.pool import Pool"),
+        ("bootstrap/main", "from ..errors import HarnessError"),
+        ("bootstrap/main", "from pytest_scf_async.inside import record"),
+        ("inside", "from .protocol.messages import Message"),
         ("errors", "from .api import server"),
     ],
 )
@@ -97,9 +104,9 @@ def test_an_import_of_a_room_above_is_caught(check: Check, name: str, text: str)
         ("model/states", "import socket"),
         ("model/states", "import threading"),
         ("model/states", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import pytest"),
-        ("instances/bootstrap/main", "import pytest"),
-        ("instances/bootstrap/main", "from dateutil import tz"),
-        ("instances/wire", "import freezegun"),
+        ("bootstrap/main", "import pytest"),
+        ("bootstrap/main", "from dateutil import tz"),
+        ("protocol/messages", "import coverage"),
         ("inside", "import freezegun"),
     ],
 )
@@ -113,13 +120,16 @@ def test_a_module_that_a_room_must_do_without_is_caught(check: Check, name: str,
     ("name", "text"),
     [
         ("hookspecs", "import pluggy\nimport pytest"),
-        ("settings", "from .errors import ScfUsageError"),
+        ("options", "from .errors import ScfUsageError"),
         ("model/states", "import datetime\nfrom . import codes\nfrom ..errors import ScfUsageError"),
-        ("clock", "import time\nfrom pytest_scf_async import errors, realtime"),
-        ("instances/pool", "from . import wire\nfrom .bootstrap import main\nfrom ..clock import SimulatedClock"),
-        ("instances/bootstrap/main", "import os\nimport freezegun\nfrom .. import wire\nfrom . import loop"),
+        ("clock", "import time\nfrom pytest_scf_async import errors, protocol"),
+        (
+            "instances/pool",
+            "from ..protocol import messages\nfrom ..bootstrap import main\nfrom ..clock import SimulatedClock",
+        ),
+        ("bootstrap/main", "import os\nimport freezegun\nfrom ..protocol import messages\nfrom . import loop"),
         ("report/text", "from ..model import states"),
-        ("runtime", "from . import clock, hookspecs, instances, model, realtime, report, settings"),
+        ("runtime", "from . import clock, hookspecs, instances, model, options, protocol, report"),
         ("assertions", "from .runtime import AsyncEvent\nfrom .report import text"),
         ("plugin", "import pytest\nfrom . import assertions, hookspecs, inside, runtime"),
         ("__init__", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .runtime import ScfRuntime"),

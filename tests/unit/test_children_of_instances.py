@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_scf_async.instances import children
+from pytest_scf_async.instances import process_tree
 
 TRACKER = b"python\0-c\0from multiprocessing.resource_tracker import main;main(5)\0"
 SERVER = b"python\0-c\0from multiprocessing.forkserver import main; main(1, 2)\0"
@@ -20,15 +20,17 @@ def processes(monkeypatch):
         return table[int(path.split("/")[2])][2]
 
     monkeypatch.setattr(
-        children.procfs, "children_of", lambda pid: [child for child, (parent, _, _) in table.items() if parent == pid]
+        process_tree.procfs,
+        "children_of",
+        lambda pid: [child for child, (parent, _, _) in table.items() if parent == pid],
     )
-    monkeypatch.setattr(children, "_name_if_alive", lambda pid: table[pid][1])
-    monkeypatch.setattr(children, "_read", read)
+    monkeypatch.setattr(process_tree, "_name_if_alive", lambda pid: table[pid][1])
+    monkeypatch.setattr(process_tree, "_read", read)
     return table
 
 
 def holding(*background: str) -> list[int]:
-    return [child.pid for child in children._look_below(INSTANCE, background)[0]]
+    return [child.pid for child in process_tree._look_below(INSTANCE, background)[0]]
 
 
 def test_children_and_theirs_hold_the_clock_and_what_has_ended_does_not(processes):
@@ -36,7 +38,7 @@ def test_children_and_theirs_hold_the_clock_and_what_has_ended_does_not(processe
     processes[3] = (2, "ffmpeg", b"/usr/bin/ffmpeg\0")
     processes[4] = (INSTANCE, None, b"")
 
-    found, living = children._look_below(INSTANCE, ())
+    found, living = process_tree._look_below(INSTANCE, ())
 
     assert [(child.pid, child.name) for child in found] == [(2, "sh"), (3, "ffmpeg")]
     assert living == {2, 3}
@@ -53,20 +55,20 @@ def test_what_a_process_gives_to_the_instance_as_it_ends_is_found(processes, mon
             processes[3] = (INSTANCE, "sleep", b"sleep\0")
         return processes[pid][1]
 
-    monkeypatch.setattr(children, "_name_if_alive", ends)
+    monkeypatch.setattr(process_tree, "_name_if_alive", ends)
 
     assert holding() == [3]
 
 
 def test_one_that_is_reaped_by_itself_while_its_children_move_is_no_loss(processes, monkeypatch):
     processes[2] = (INSTANCE, "sleep", b"sleep\0")
-    real, calls = children.procfs.children_of, []
+    real, calls = process_tree.procfs.children_of, []
 
     def moves(pid: int) -> list[int]:
         calls.append(pid)
         return [] if len(calls) == 1 else real(pid)  # at the first look it was with a parent that is gone by now
 
-    monkeypatch.setattr(children.procfs, "children_of", moves)
+    monkeypatch.setattr(process_tree.procfs, "children_of", moves)
 
     assert holding() == [2]
 
@@ -102,7 +104,7 @@ def test_the_helpers_of_multiprocessing_do_not_hold_the_clock_and_their_workers_
 
 def test_a_fork_server_holds_the_clock_until_it_has_told_of_the_end_of_a_worker(processes, monkeypatch):
     asleep = True
-    monkeypatch.setattr(children, "_sleeps", lambda _: asleep)
+    monkeypatch.setattr(process_tree, "_sleeps", lambda _: asleep)
     processes[2] = (INSTANCE, "python", SERVER)
     processes[3] = (2, None, b"")
     assert holding() == [2]  # the worker has ended, and nobody has waited for it
@@ -120,6 +122,6 @@ def test_a_child_is_called_by_its_program_or_as_a_fork(processes):
     processes[3] = (INSTANCE, "a-very-long-nam", b"/usr/bin/python\0/opt/a-very-long-name.py\0")
     processes[4] = (INSTANCE, "short", b"/usr/bin/python\0/opt/short.py\0")
 
-    shown = [str(child) for child in children._look_below(INSTANCE, ())[0]]
+    shown = [str(child) for child in process_tree._look_below(INSTANCE, ())[0]]
 
     assert shown == ["pid 2, a fork of the handler's process", "'a-very-long-name.py' (pid 3)", "'short' (pid 4)"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_scf_async.clock import PLATFORM, SMALL_HEAP, WAKE_UP, SimulatedClock, duration_us, to_datetime, to_us
 from pytest_scf_async.errors import ScfUsageError
-from pytest_scf_async.realtime import REAL
+from pytest_scf_async.protocol.real_time import REAL
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 START_US = 1_767_225_600_000_000

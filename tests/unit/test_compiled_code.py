@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from pytest_scf_async.instances.bootstrap import clocks, loading
+from pytest_scf_async.bootstrap import clock, loading
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def empty(monkeypatch):
 def written(path, text: str, age: float) -> str:
     """Write a file, last changed *age* seconds ago."""
     path.write_text(text)
-    changed = clocks.real_time_ns() - int(age * 1e9)
+    changed = clock.real_time_ns() - int(age * 1e9)
     os.utime(path, ns=(changed, changed))
     return str(path)
 

@@ -6,7 +6,7 @@ import pytest
 
 from pytest_scf_async.deployment import UNCHANGED, changed_configuration, first_configuration
 from pytest_scf_async.errors import ScfUsageError
-from pytest_scf_async.settings import ScfSettings
+from pytest_scf_async.options import ScfSettings
 
 SETTINGS = ScfSettings(timeout=60, environment={"REGION": "one", "BUCKET": "of the settings"})
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_scf_async.errors import ScfUsageError
-from pytest_scf_async.instances import go
+from pytest_scf_async.instances.runtimes import go
 
 OWN = Path("/proc/self/exe").read_bytes()[:20]
 AMD64, ARM64, X86 = 62, 183, 3

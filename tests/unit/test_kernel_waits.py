@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_scf_async.instances.kernel_waits import _restarted
+from pytest_scf_async.protocol.kernel_waits import _restarted
 
 
 @pytest.mark.parametrize(

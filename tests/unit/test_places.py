@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from pytest_scf_async.bootstrap.gates.bytecode import entries, first_entry
 from pytest_scf_async.errors import ScfUsageError
-from pytest_scf_async.instances.bootstrap.passes import entries, first_entry
-from pytest_scf_async.instances.places import Place, find
+from pytest_scf_async.lockstep.places import Place, find
 
 EXPORT = """\
 '''Module.'''

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_scf_async.instances import procfs
+from pytest_scf_async.protocol import procfs
 
 INSTANCE = 10
 

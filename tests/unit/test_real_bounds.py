@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from pytest_scf_async import CannotEndError, ScfSettings
-from pytest_scf_async.instances import calls, procfs, threads_told
-from pytest_scf_async.instances.calls import Call, Patience
-from pytest_scf_async.instances.kernel_waits import KernelWait
+from pytest_scf_async.lockstep import calls, thread_reports
+from pytest_scf_async.lockstep.calls import Call, Patience
+from pytest_scf_async.protocol import procfs
+from pytest_scf_async.protocol.kernel_waits import KernelWait
 
 
 class Stopwatch:
@@ -78,15 +79,15 @@ WAIT = KernelWait("recv() on a connection to 127.0.0.1:80", ())
 def still_waits(monkeypatch: pytest.MonkeyPatch, *pictures: tuple[Any, ...]) -> set[int]:
     """Which threads are found to wait, when looks at ``/proc`` find these pictures; the last one for ever."""
     seen = list(pictures)
-    monkeypatch.setattr(threads_told, "STILL_SECONDS", 0)
-    monkeypatch.setattr(threads_told, "waits_of", lambda _: {1: WAIT, 2: WAIT})
+    monkeypatch.setattr(thread_reports, "STILL_SECONDS", 0)
+    monkeypatch.setattr(thread_reports, "waits_of", lambda _: {1: WAIT, 2: WAIT})
     monkeypatch.setattr(procfs, "activity", lambda _: (False, seen.pop(0) if len(seen) > 1 else seen[0]))
-    return set(threads_told._still_waits(7))
+    return set(thread_reports._still_waits(7))
 
 
 def test_a_thread_that_had_no_core_on_its_way_into_a_wait_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     passed = iter(range(10_000))
-    monkeypatch.setattr(threads_told, "REAL", SimpleNamespace(monotonic=lambda: next(passed) * 0.05))
+    monkeypatch.setattr(thread_reports, "REAL", SimpleNamespace(monotonic=lambda: next(passed) * 0.05))
     on_its_way = (("1", "S", b"5 5 5"), ("2", "R", b"5 5 5"))
     there = (("1", "S", b"5 5 5"), ("2", "S", b"6 9 6"))
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone, tzinfo
 import pytest
 
 from pytest_scf_async.errors import ScfUsageError
-from pytest_scf_async.settings import ScfSettings
+from pytest_scf_async.options import ScfSettings
 
 DURATIONS = ["timeout", "init_timeout", "real_timeout", "real_limit", "compute_grace", "idle_reclaim"]
 COUNTS = ["memory", "clock_reads_before_wait", "status_reads_limit"]

@@ -1,0 +1,1 @@
+"""What runs inside the zygote and inside an instance. Imports the standard library, freezegun and ``protocol`` only."""

@@ -1,0 +1,77 @@
+"""``breakpoint()`` and ``pdb`` in an instance: they speak to the user's terminal by way of the harness.
+
+An instance has a session of its own and could not read from the terminal. While the prompt is open the harness reads,
+and so nothing else happens: the clock stands.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import Any
+
+from .scheduler.door import door
+
+NO_TERMINAL = (
+    "a debugger in a handler needs a terminal that pytest does not capture: run pytest with -s (and without -n) there"
+)
+_SKIPPED = ["pytest_scf_async", "pytest_scf_async.*", "freezegun.*"]
+"""Modules that stepping does not stop in."""
+
+enabled = False
+
+
+class _Terminal(io.TextIOBase):
+    """What the debugger reads from and writes to."""
+
+    def __init__(self) -> None:
+        self._text = ""
+
+    def writable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def write(self, text: str, /) -> int:
+        self._text += text
+        return len(text)
+
+    def flush(self) -> None:
+        """What was written is shown with the next question, or once the debugger leaves."""
+
+    def readline(self, size: int | None = -1, /) -> str:  # type: ignore[override]
+        text, self._text = self._text, ""
+        return door.ask_terminal(text)
+
+
+def install() -> None:
+    """Have every ``pdb.Pdb`` that is given no streams use the terminal. In the zygote, of a session that has one."""
+    global enabled
+    import pdb  # noqa: PLC0415  (only a session with a terminal needs it)
+
+    if enabled:
+        return
+    enabled = True
+    real_init = pdb.Pdb.__init__
+
+    def init(
+        self: pdb.Pdb, completekey: str = "tab", stdin: Any = None, stdout: Any = None, *rest: Any, **options: Any
+    ) -> None:
+        if door.active and stdin is None and stdout is None:
+            stdin = stdout = _Terminal()
+            if not rest:
+                options.setdefault("skip", _SKIPPED)
+                options.setdefault("nosigint", True)
+        real_init(self, completekey, stdin, stdout, *rest, **options)
+
+    pdb.Pdb.__init__ = init  # type: ignore[method-assign]
+    sys.breakpointhook = sys.__breakpointhook__
+
+
+def refuse(*arguments: Any, **keywords: Any) -> Any:
+    """``sys.breakpointhook`` where there is no terminal; PYTHONBREAKPOINT may name another debugger."""
+    if not door.active or os.environ.get("PYTHONBREAKPOINT"):
+        return sys.__breakpointhook__(*arguments, **keywords)
+    raise RuntimeError(NO_TERMINAL)

@@ -1,0 +1,38 @@
+"""The gates that the harness has set, each given to what meets it: output, ``signal.signal``, lines of user code."""
+
+from __future__ import annotations
+
+import sys
+
+from ...protocol import messages
+from ..patches import output, signals
+from ..scheduler.door import door
+
+
+def set_gates(message: messages.JsonObject) -> None:
+    """Take the whole of what is set now. Called inside the door: nothing here runs user code or waits."""
+    by_kind: dict[str, list[messages.JsonObject]] = {"log": [], "listening": [], "line": []}
+    for gate in message["gates"]:
+        by_kind[gate["at"]].append(gate)
+    output.set_gates(by_kind["log"])
+    signals.set_gates(by_kind["listening"])
+    if message["places"] or door.follow is not None:
+        _set_line_gates(message["places"], by_kind["line"])
+
+
+def _set_line_gates(places: list[messages.JsonObject], gates: list[messages.JsonObject]) -> None:
+    """Loads what it needs, which an instance that has no such gate never does."""
+    from . import lines  # noqa: PLC0415
+
+    if sys.version_info >= (3, 12):
+        from . import monitoring as reports  # noqa: PLC0415
+    else:
+        from . import settrace as reports  # noqa: PLC0415
+    if lines.set_gates(places, gates):
+        reports.change()
+        door.follow, door.call_handler_followed = reports.follow, lines.call_handler
+        door.followed += 1  # every thread has to look, once it goes on
+
+
+def install() -> None:
+    door.gates_changed = set_gates

@@ -1,0 +1,234 @@
+"""Lines of user code by ``sys.settrace``, for 3.10 and 3.11: a trace function on top of one that user code sets.
+
+Each thread sets it for itself, when it goes on. A trace function of user code (coverage, a debugger) is called first,
+and is what user code gets back.
+"""
+
+from __future__ import annotations
+
+import _thread
+import ctypes
+import functools
+import sys
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+from ..patches.builtin import stand_in
+from ..scheduler.door import door
+from ..scheduler.waiters import OWN_CODE
+from . import lines
+
+_real_settrace = sys.settrace
+_real_gettrace = sys.gettrace
+_real_threading_settrace = threading.settrace
+_get_ident = _thread.get_ident
+
+_theirs: dict[int, Any] = {}
+"""By thread: user code's own trace function."""
+_mended: BaseException | None = None
+"""What went out of a line, until the first thing that is reported after it."""
+
+_raise: Any = ctypes.pythonapi.PyErr_SetObject
+_raise.argtypes = [ctypes.py_object] * 5
+_raise.restype = None
+
+
+def change() -> None:
+    """The places are others now: what each thread has to do about it is ``follow``."""
+
+
+def follow() -> None:
+    """Have the calling thread report what ``lines`` wants, or be as user code left it."""
+    thread = _get_ident()
+    current = _real_gettrace()
+    if lines.files:
+        if current is not _trace:
+            _theirs[thread] = current
+            _real_settrace(_trace)
+    elif current is _trace:
+        _real_settrace(_theirs.pop(thread, None))
+    _follow_frames(sys._getframe(1))
+
+
+def _follow_frames(frame: FrameType | None) -> None:
+    """What is on the stack already has been called unseen."""
+    while frame is not None:
+        local = frame.f_trace
+        watched = frame.f_code.co_filename in lines.files and lines.points(frame.f_code) is not None
+        if isinstance(local, _Local):
+            if not lines.files:
+                frame.f_trace, frame.f_trace_lines = local.theirs, local.lines
+        elif lines.files and (watched or local is not None):
+            frame.f_trace = _Local(frame, local, watched)
+        frame = frame.f_back
+
+
+def _trace(frame: FrameType, event: str, arg: Any) -> Any:
+    """The trace function of a thread: called for each call of a Python function."""
+    if _mended is not None:
+        _mend()
+    theirs = _theirs.get(_get_ident())
+    local = None
+    code = frame.f_code
+    if theirs is not None and not code.co_filename.startswith(OWN_CODE):
+        local = theirs(frame, event, arg)
+        if _real_gettrace() is not _trace:  # coverage's puts itself in our place
+            _stay_on_top()
+    try:
+        points = lines.points(code) if code.co_filename in lines.files else None
+        if points is None:
+            return None if local is None else _Local(frame, local, False)
+        traced = _Local(frame, local, True)
+        traced.begins = bool(points.starts) and frame.f_lasti < points.entry
+    except BaseException as error:  # a signal's handler raised it: it goes out of the function's first line
+        traced = _Local(frame, local, True)
+        traced.raises = error
+    return traced
+
+
+class _Local:
+    """The trace function of one frame in which there are places, or that user code traces."""
+
+    __slots__ = ("begins", "lines", "raises", "theirs")
+
+    def __init__(self, frame: FrameType, theirs: Any, watched: bool) -> None:
+        self.theirs = theirs
+        self.lines = frame.f_trace_lines
+        """Theirs is to be told of lines; coverage does not want those of files that it leaves out."""
+        self.begins = False
+        """Its next line is the first of the body."""
+        self.raises: BaseException | None = None
+        if watched:
+            frame.f_trace_lines = True
+
+    def __call__(self, frame: FrameType, event: str, arg: Any) -> Any:
+        if _mended is not None:
+            _mend()
+        theirs = self.theirs
+        if theirs is not None and _theirs.get(_get_ident()) is not None and (self.lines or event != "line"):
+            result = theirs(frame, event, arg)
+            if result is not None:
+                self.theirs = result
+            if _real_gettrace() is not _trace:
+                _stay_on_top()
+        if event == "line":
+            try:
+                self._line(frame)
+            except BaseException as error:  # a signal's handler raised it, at a gate or on the way
+                lines.without_own(error)
+                return _raiser(self, frame, error)
+        return self
+
+    def _line(self, frame: FrameType) -> None:
+        if self.raises is not None:
+            error, self.raises = self.raises, None
+            raise error
+        if frame.f_code.co_filename not in lines.files:
+            return
+        points = lines.points(frame.f_code)
+        if points is None:
+            return
+        slots = points.offsets.get(frame.f_lasti)
+        if self.begins:
+            self.begins = False
+            slots = [*points.starts, *(slots or ())]
+        if slots is not None:
+            lines.passed(slots)
+
+
+def _raiser(local: _Local, frame: FrameType, error: BaseException) -> Any:
+    """A trace function that raises *error* out of the line at which *frame* is, without a frame of ours.
+
+    A trace function that raises is the last one that is called in its thread. So *error* is raised as one of a class
+    which the interpreter has to ask whether it is one, at the first handler, ``finally`` or ``with`` that it comes to:
+    tracing begins again there. It is called at once, for the instruction; the line has been reported.
+    """
+    base = next(known for known in type(error).__mro__ if known.__module__ == "builtins")
+    carrier = _Carrier("Carrier", (base,), {})
+    carrier.back = functools.partial(_begin_again, local, frame, error, frame.f_trace_opcodes)
+    frame.f_trace_opcodes = True
+    return functools.partial(_raise, carrier, error)
+
+
+class _Carrier(type):
+    back: Any = None
+
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        back, cls.back = cls.back, None
+        if back is not None:
+            back(sys._getframe(1))
+        return True
+
+
+def _begin_again(local: _Local, frame: FrameType, error: BaseException, opcodes: bool, handling: FrameType) -> None:
+    global _mended
+    frame.f_trace_opcodes = opcodes
+    if not door.active or not lines.files:
+        return
+    _real_settrace(_trace)
+    if frame.f_trace is None:
+        frame.f_trace = local
+    _follow_frames(handling)
+    _mended = error
+
+
+def _mend() -> None:
+    """3.10 lists the line twice in the traceback of what went out of it."""
+    global _mended
+    error, _mended = _mended, None
+    entry: TracebackType | None = None if error is None else error.__traceback__
+    while entry is not None:
+        following = entry.tb_next
+        if following is not None and following.tb_frame is entry.tb_frame and following.tb_lasti == entry.tb_lasti:
+            entry.tb_next = following.tb_next
+        entry = entry.tb_next
+
+
+# -- what user code calls ----------------------------------------------------------------------------------------------
+
+
+def _stay_on_top() -> None:
+    """User code has set a trace function, here or in C: ours calls it from now on."""
+    if not door.active or not lines.files:
+        return
+    current = _real_gettrace()
+    if current is not _trace:
+        _theirs[_get_ident()] = current
+        _real_settrace(_trace)
+    _follow_frames(sys._getframe(1))
+
+
+def _settrace(function: Any, /) -> None:
+    if not door.active or not lines.files:
+        _real_settrace(function)
+        return
+    _theirs[_get_ident()] = function
+    _real_settrace(_trace)
+    _follow_frames(sys._getframe(1))
+
+
+def _gettrace() -> Any:
+    current = _real_gettrace()
+    return _theirs.get(_get_ident()) if current is _trace else current
+
+
+def _threading_settrace(func: Any) -> None:
+    _real_threading_settrace(func)
+    _stay_on_top()  # coverage has just set its own in C
+
+
+def _call_traced(handler: Any, signum: int, frame: FrameType | None) -> None:
+    sys.call_tracing(_call, (handler, signum, frame))
+
+
+def _call(handler: Any, signum: int, frame: FrameType | None) -> None:
+    _real_settrace(_real_gettrace())  # 3.11 has it off
+    handler(signum, frame)
+
+
+sys.settrace = stand_in("sys", "settrace", _settrace)
+sys.gettrace = stand_in("sys", "gettrace", _gettrace)
+threading.settrace = _threading_settrace
+lines.callbacks |= {_trace.__code__, _Local.__call__.__code__}
+lines.call_traced = _call_traced

@@ -1,0 +1,82 @@
+"""Child processes of user code: the harness is told that there may be some, before there are."""
+
+from __future__ import annotations
+
+import _posixsubprocess
+import ctypes
+import os
+import signal
+from typing import Any
+
+from ..scheduler.door import door
+from ..scheduler.waiters import Wait
+from . import real_waits
+from .builtin import stand_in
+
+_STARTERS = ("fork", "forkpty", "posix_spawn", "posix_spawnp", "system")
+"""The functions of ``os`` that start a process; all others are made of these, or of ``_posixsubprocess``."""
+
+SA_NOCLDSTOP = 1
+
+real_fork: Any = None
+"""``os.fork`` from before it was replaced."""
+
+waits: list[Wait] = []
+"""Those for the end of a child."""
+
+
+class _Sigaction(ctypes.Structure):
+    _fields_ = [
+        ("handler", ctypes.c_void_p),
+        ("mask", ctypes.c_ulong * (1024 // (8 * ctypes.sizeof(ctypes.c_ulong)))),
+        ("flags", ctypes.c_int),
+        ("restorer", ctypes.c_void_p),
+    ]
+
+
+_sigaction = ctypes.CDLL(None, use_errno=True).sigaction
+_sigaction.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+
+
+def _counted(real: Any) -> Any:
+    def start(*args: Any, **kwargs: Any) -> Any:
+        if not door.active:
+            return real(*args, **kwargs)
+        real_waits.spare_multiprocessing()
+        door.forks()
+        try:
+            return real(*args, **kwargs)
+        finally:
+            if door.active:  # it is not in the child of a fork
+                door.forks()
+                wake_waits()
+
+    return start
+
+
+def wake_waits() -> None:
+    """There may be a child more: who waits for any of them looks again."""
+    for wait in tuple(waits):
+        door.wake(wait)
+
+
+def hear_ends_alone() -> None:
+    """Let a handler of SIGCHLD that was just installed not be called where the harness stops or continues a child."""
+    action = _Sigaction()
+    if _sigaction(signal.SIGCHLD, None, ctypes.byref(action)) == 0:
+        action.flags |= SA_NOCLDSTOP
+        _sigaction(signal.SIGCHLD, ctypes.byref(action), None)
+
+
+def install() -> None:
+    import subprocess  # noqa: PLC0415  (after the patches of threading)
+
+    before = os.fork
+    for name in _STARTERS:
+        setattr(os, name, stand_in("posix", name, _counted(getattr(os, name))))
+    global real_fork
+    real_fork = before
+    fork_exec = stand_in("_posixsubprocess", "fork_exec", _counted(_posixsubprocess.fork_exec))
+    _posixsubprocess.fork_exec = fork_exec
+    if hasattr(subprocess, "_fork_exec"):
+        subprocess._fork_exec = fork_exec

@@ -1,0 +1,234 @@
+"""``signal.pause``, ``sigwait``, ``sigwaitinfo`` and ``sigtimedwait`` on simulated time, on every thread.
+
+The kernel keeps the signals, and tells of them by a descriptor; who waits takes one once it has its turn.
+"""
+
+from __future__ import annotations
+
+import _thread
+import ctypes
+import os
+import select
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ...protocol import linux, messages
+from ..clock import LONGEST
+from ..scheduler.door import door
+from ..scheduler.waiters import Wait, Watch, describe_caller
+from . import children, signals
+from .builtin import stand_in
+from .locks import timeout_due
+
+_real_pause = signal.pause
+_real_sigwait = signal.sigwait
+_real_sigwaitinfo = signal.sigwaitinfo
+_real_sigtimedwait = signal.sigtimedwait
+_real_sigmask = signal.pthread_sigmask
+_own_pid = os.getpid
+_close = os.close
+_native_id = _thread.get_native_id
+
+_SIGSET_LONGS = 1024 // (8 * ctypes.sizeof(ctypes.c_ulong))
+_signalfd = ctypes.CDLL(None, use_errno=True).signalfd
+_handled = 0
+"""How many signals have come whose handlers have been called."""
+_pauses: list[Wait] = []
+"""Those of the main thread, the outermost first."""
+
+
+class _Awaited:
+    """A thread that waits for signals: which, as a mask of the kernel's."""
+
+    __slots__ = ("mask", "task", "wait")
+
+    def __init__(self, signums: list[int]) -> None:
+        self.mask = sum(1 << (signum - 1) for signum in set(signums))
+        self.task = _native_id()
+        self.wait: Wait | None = None
+
+
+_all: list[_Awaited] = []
+"""In the order in which they began to wait."""
+
+
+def _lowest(mask: int) -> int:
+    return mask & -mask
+
+
+def _has_come(awaited: _Awaited) -> bool:
+    """Whether a signal is there for *awaited* that none of those takes who wait for longer."""
+    of_main = linux.signal_masks("self", _own_pid())
+    shared = of_main[b"ShdPnd"] & of_main[b"SigBlk"]  # the main thread takes what it does not block
+    for other in _all:
+        own = linux.signal_masks("self", other.task).get(b"SigPnd", 0)
+        if other is awaited:
+            return bool(awaited.mask & (own | shared))
+        if other.wait is not None and (other.wait.woken or other.wait.granted) and not other.mask & own:
+            shared &= ~_lowest(shared & other.mask)
+    return False
+
+
+@contextmanager
+def _blocked(signums: list[int]) -> Iterator[list[int]]:
+    """Block *signums* on this thread: they come by the descriptor. Gives those that were not blocked before."""
+    before = _real_sigmask(signal.SIG_BLOCK, signums)
+    new = [signum for signum in signums if signum not in before]
+    try:
+        yield new
+    finally:
+        _real_sigmask(signal.SIG_UNBLOCK, new)
+
+
+def _open_signalfd(mask: int) -> int:
+    words = (ctypes.c_ulong * _SIGSET_LONGS)()
+    bits = 8 * ctypes.sizeof(ctypes.c_ulong)
+    for index in range(_SIGSET_LONGS):
+        words[index] = mask >> (index * bits) & (1 << bits) - 1
+    fd = int(_signalfd(-1, ctypes.byref(words), os.O_CLOEXEC | os.O_NONBLOCK))
+    if fd < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+    return fd
+
+
+def _park(signums: list[int], due_us: int | None, what: str, *, keeps: bool = False) -> bool:
+    """Wait until one of *signums*, all blocked, has come; whether it has. *keeps*: no handler is called before that."""
+    awaited = _Awaited(signums)
+    fd = _open_signalfd(awaited.mask)
+
+    def enlist(wait: Wait) -> bool:
+        awaited.wait = wait
+        wait.kept = 0 if keeps else None
+        with door.lock:
+            _all.append(awaited)
+        return True
+
+    watch = Watch({fd: select.POLLIN}, lambda: _has_come(awaited))
+    try:
+        return door.park(due_us, what, enlist=enlist, watch=watch)
+    finally:
+        if awaited in _all:
+            _all.remove(awaited)
+        _close(fd)
+
+
+def _take(signums: list[int], due_us: int | None, what: str, *, keeps: bool = False) -> Any:
+    """The signal that has come, or comes until *due_us*; None: none did."""
+    if signal.SIGCHLD in signums:
+        children.hear_ends_alone()
+    with _blocked([signum for signum in signals.caught() if signum in signums]):
+        while True:
+            info = _real_sigtimedwait(signums, 0)
+            if info is not None:
+                _taken(info.si_signo, what)
+                return info
+            try:
+                woken = _park(signums, due_us, what, keeps=keeps)
+            except BaseException:
+                if keeps and (info := _real_sigtimedwait(signums, 0)) is not None:  # before any handler was called
+                    _taken(info.si_signo, what)
+                raise
+            if not woken:
+                info = _real_sigtimedwait(signums, 0)
+                if info is not None:
+                    _taken(info.si_signo, what)
+                return info
+
+
+def _taken(signum: int, what: str) -> None:
+    if signum == signal.SIGALRM:
+        door.alarm_taken()
+    elif signum == signal.SIGTERM:
+        door.tell(messages.json_frame(messages.NOTE, {"note": f"{what} took SIGTERM"}))
+
+
+def fake_sigtimedwait(sigset: Any, timeout: Any, /) -> Any:
+    """Like sigwaitinfo(), but with a timeout, of simulated time."""
+    if not door.active:
+        return _real_sigtimedwait(sigset, timeout)
+    signums = list(sigset)
+    is_number = isinstance(timeout, float) or hasattr(timeout, "__index__")
+    if is_number and 0 < timeout < LONGEST:
+        return _take(signums, timeout_due(timeout), describe_caller(f"sigtimedwait({timeout:g} s)"))
+    info = _real_sigtimedwait(signums, timeout)  # no wait, or an error in the standard library's words
+    if info is not None:
+        _taken(info.si_signo, describe_caller("sigtimedwait()"))
+    return info
+
+
+def fake_sigwaitinfo(sigset: Any, /) -> Any:
+    """Wait, on simulated time, until one of the signals is there, and take it."""
+    if not door.active:
+        return _real_sigwaitinfo(sigset)
+    return _take(list(sigset), None, describe_caller("sigwaitinfo()"))
+
+
+def fake_sigwait(sigset: Any) -> signal.Signals:
+    """Wait, on simulated time, until one of the signals is there; handlers of others are called afterwards."""
+    if not door.active:
+        return signal.Signals(_real_sigwait(sigset))
+    info = _take(list(sigset), None, describe_caller("sigwait()"), keeps=True)
+    return signal.Signals(info.si_signo)
+
+
+def _signal_handled() -> None:
+    global _handled
+    _handled += 1
+    for wait in _pauses:
+        door.wake(wait)
+
+
+def fake_pause() -> None:
+    """Wait, on simulated time, until a signal has come whose handler is called."""
+    if not door.active:
+        _real_pause()
+    elif door.threads.get(_thread.get_ident()) is door.main:
+        _pause_of_main(describe_caller("pause()"))
+    else:
+        _pause_of_another(describe_caller("pause()"))
+
+
+def _pause_of_main(what: str) -> None:
+    seen = _handled
+    mine: list[Wait] = []
+
+    def enlist(wait: Wait) -> bool:
+        mine.append(wait)
+        _pauses.append(wait)
+        return _handled == seen
+
+    try:
+        door.park(None, what, enlist=enlist)
+    finally:
+        for wait in mine:
+            _pauses.remove(wait)
+
+
+def _pause_of_another(what: str) -> None:
+    """The signal is for this thread: the handler, which the main thread calls, is called once it is not blocked."""
+
+    def unblock() -> None:
+        _real_sigmask(signal.SIG_UNBLOCK, new)
+        door.main.ring()
+
+    caught = signals.caught()
+    before = _real_sigmask(signal.SIG_BLOCK, caught)
+    new = [signum for signum in caught if signum not in before]
+    try:
+        _park(new, None, what)
+    except BaseException:
+        unblock()
+        raise
+    door.signal_main(unblock)
+
+
+def install() -> None:
+    signal.pause = stand_in("_signal", "pause", fake_pause)
+    fake_sigwait.__name__ = fake_sigwait.__qualname__ = "sigwait"
+    signal.sigwait = fake_sigwait
+    signal.sigwaitinfo = stand_in("_signal", "sigwaitinfo", fake_sigwaitinfo)
+    signal.sigtimedwait = stand_in("_signal", "sigtimedwait", fake_sigtimedwait)
+    signals.handled.append(_signal_handled)

@@ -1,0 +1,217 @@
+"""Signal handlers of user code: run at once on the main thread, and told to the harness."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from ...protocol import linux, messages
+from ..scheduler.door import door
+from . import children
+from .builtin import stand_in
+
+_real_signal = signal.signal
+_real_getsignal = signal.getsignal
+_real_sigmask = signal.pthread_sigmask
+_real_set_wakeup_fd = signal.set_wakeup_fd
+_real_kill = os.kill
+_real_pthread_kill = signal.pthread_kill
+
+_ENDS = (signal.SIGINT, signal.SIGKILL, signal.SIGTERM)
+"""With these user code ends its children."""
+_handlers: dict[int, Any] = {}
+"""What user code installed, by signal; the operating system has the trampoline."""
+_gates: list[messages.JsonObject] = []
+"""Gates that wait until user code has installed a handler."""
+handled: list[Callable[[], None]] = []
+"""Called when a signal has come whose handler has been called; not when the handler raised."""
+_wakeup = -1
+"""The end of our pipe that the kernel's signal handler writes to, in an instance."""
+
+
+def _trampoline(signum: int, frame: FrameType | None) -> None:
+    if door.active:
+        door.on_signal(signum, frame)
+    else:
+        handler = _handlers.get(signum)
+        if handler is not None:
+            handler(signum, frame)
+
+
+def _call_handler(signum: int, frame: FrameType | None) -> None:
+    if signum == signal.SIGALRM:
+        door.alarm_taken()
+    handler = _handlers.get(signum)
+    if handler is None:  # uninstalled between the signal and its safe point
+        _tell_handled()
+        return
+    door.tell(messages.json_frame(messages.SIGNAL_ENTERED, {"signum": signum}))
+    call = door.call_handler_followed
+    try:
+        if call is None:
+            handler(signum, frame)
+        else:
+            call(handler, signum, frame)
+    except BaseException as error:
+        left = {"signum": signum, "raised": type(error).__name__, "message": _text_of(error)}
+        door.tell(messages.json_frame(messages.SIGNAL_LEFT, left))
+        raise
+    door.tell(messages.json_frame(messages.SIGNAL_LEFT, {"signum": signum, "raised": None}))
+    _tell_handled()
+
+
+def _tell_handled() -> None:
+    for call in handled:
+        call()
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:
+        return "<no text>"
+
+
+def fake_signal(signalnum: Any, handler: Any) -> Any:
+    """``signal.signal``: the handler runs under the harness's eyes."""
+    if callable(handler) and not isinstance(handler, signal.Handlers):
+        known = _handlers.get(signalnum)
+        _handlers[signalnum] = handler  # before the trampoline: it may be called at once
+        try:
+            previous = _real_signal(signalnum, _trampoline)
+        except BaseException:
+            if known is None:
+                del _handlers[signalnum]
+            else:
+                _handlers[signalnum] = known
+            raise
+        if signalnum == signal.SIGCHLD:
+            children.hear_ends_alone()
+        before = previous if known is None else known
+    else:
+        previous = _real_signal(signalnum, handler)
+        before = _handlers.pop(int(signalnum), previous)
+    if door.active:
+        kind = "handler" if _listens(int(signalnum)) else getattr(handler, "name", str(handler))
+        door.tell(messages.json_frame(messages.LISTENING, {"signum": int(signalnum), "handler": kind}))
+        stand_if_listening()
+    return before
+
+
+def _listens(signum: int) -> bool:
+    return _handlers.get(signum, signal.default_int_handler) is not signal.default_int_handler
+
+
+def set_gates(descriptions: list[messages.JsonObject]) -> None:
+    _gates[:] = descriptions
+
+
+def stand_if_listening() -> None:
+    """Stand at a gate that waits for a handler which is installed by now."""
+    while (gate := take_gate_of_listener()) is not None:
+        door.gate({"id": gate["id"], "at": "listening"})
+
+
+def take_gate_of_listener() -> messages.JsonObject | None:
+    """A gate that waits for a handler which is installed by now, and waits no more."""
+    for gate in _gates:
+        if _listens(gate["signum"]):
+            _gates.remove(gate)
+            return gate
+    return None
+
+
+def fake_getsignal(signalnum: Any) -> Any:
+    """``signal.getsignal``: what user code installed."""
+    return _handlers.get(int(signalnum), _real_getsignal(signalnum))
+
+
+def caught() -> list[int]:
+    """The signals that user code, or Python, has handlers for."""
+    return [int(signum) for signum in _handlers]
+
+
+def blocked_by_main(signum: int) -> bool:
+    masks = linux.signal_masks("self", os.getpid())
+    return bool(masks[b"SigBlk"] >> (signum - 1) & 1)
+
+
+def is_heard_at_once(signum: Any) -> bool:
+    """Whether a handler of user code runs as soon as *signum* is sent to this process: on the main thread."""
+    if not door.active or signum not in _handlers:
+        return False
+    return not (blocked_by_main(signum) and linux.is_blocked("self", signum))
+
+
+def fake_kill(pid: Any, signal: Any, /) -> None:
+    if pid == os.getpid() and is_heard_at_once(signal):
+        door.signal_main(lambda: _real_kill(pid, signal))
+        return
+    if door.active and signal in _ENDS and isinstance(pid, int):
+        door.send(messages.json_frame(messages.ENDS_PROCESS, {"pid": pid}))
+    _real_kill(pid, signal)
+
+
+def fake_pthread_kill(thread_id: Any, signalnum: Any, /) -> None:
+    to_main = door.active and thread_id == threading.main_thread().ident
+    if to_main and signalnum in _handlers and not blocked_by_main(signalnum):
+        door.signal_main(lambda: _real_pthread_kill(thread_id, signalnum))
+    else:
+        _real_pthread_kill(thread_id, signalnum)
+
+
+def fake_set_wakeup_fd(fd: int, /, *, warn_on_full_buffer: bool = True) -> int:
+    """``signal.set_wakeup_fd``: ours comes back when user code takes its own away."""
+    if not door.active:
+        return _real_set_wakeup_fd(fd, warn_on_full_buffer=warn_on_full_buffer)
+    ours = fd == -1
+    previous = _real_set_wakeup_fd(_wakeup if ours else fd, warn_on_full_buffer=warn_on_full_buffer and not ours)
+    return -1 if previous == _wakeup else previous
+
+
+def watch() -> tuple[int, int]:
+    """The two ends of a pipe into which the kernel's signal handler writes, so that the main thread's ``poll`` ends.
+
+    A signal that comes after the interpreter's last look and before the ``poll`` itself would not interrupt it.
+    """
+    global _wakeup
+    read, _wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    _real_set_wakeup_fd(_wakeup, warn_on_full_buffer=False)
+    return read, _wakeup
+
+
+def leave_watch() -> None:
+    """In a child that user code forked: the pipe is the parent's, before the door closes its ends."""
+    if door.active:
+        theirs = _real_set_wakeup_fd(-1)
+        if theirs not in (-1, _wakeup):
+            _real_set_wakeup_fd(theirs)
+
+
+def reset() -> None:
+    """Default dispositions and an empty mask, whatever started pytest had set."""
+    for number in signal.valid_signals():
+        if number in (signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ):
+            continue  # the last two are ignored by the interpreter itself
+        try:
+            if _real_getsignal(number) in (signal.SIG_IGN, None):
+                _real_signal(number, signal.SIG_DFL)
+        except (OSError, ValueError):
+            continue  # reserved by the C library
+    _handlers[int(signal.SIGINT)] = signal.default_int_handler
+    _real_signal(signal.SIGINT, _trampoline)
+    _real_sigmask(signal.SIG_SETMASK, ())
+
+
+def install() -> None:
+    signal.signal = fake_signal
+    signal.getsignal = fake_getsignal
+    signal.set_wakeup_fd = fake_set_wakeup_fd
+    signal.pthread_kill = stand_in("signal", "pthread_kill", fake_pthread_kill)
+    os.kill = stand_in("os", "kill", fake_kill)
+    _real_signal(linux.POKE_SIGNAL, lambda signum, frame: door.on_poke())
+    door.call_handler = _call_handler

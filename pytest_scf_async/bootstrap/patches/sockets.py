@@ -1,0 +1,190 @@
+"""The network of an instance: where it is guarded, only this machine's loopback and Unix sockets can be reached.
+
+Stand-ins for the functions and methods of ``socket``, which look before a name is looked up. An audit hook would be
+called for each of the interpreter's audit events, and hear of ``connect`` after the look-up. What does not go through
+``socket`` (C extensions with sockets of their own, other programs) is not guarded.
+"""
+
+from __future__ import annotations
+
+import _socket
+import errno
+import os
+import socket
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from .. import records
+from ..scheduler.waiters import OWN_CODE, user_frame
+from .builtin import stand_in
+
+_STANDARD = os.path.dirname(os.__file__) + os.sep
+_LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
+_LOCAL_FAMILIES = frozenset(getattr(socket, name, None) for name in ("AF_UNIX", "AF_NETLINK", "AF_ALG"))
+
+_guarded = ""
+"""The call that made the function whose network is guarded; empty where none is."""
+
+
+def guard(deployed_by: str) -> None:
+    """From here on refuse, in this instance, what does not stay on this machine; the call *deployed_by* is named."""
+    global _guarded
+    _guarded = deployed_by
+
+
+def _text(host: Any) -> str:
+    return host.decode("utf-8", "replace") if isinstance(host, (bytes, bytearray)) else str(host)
+
+
+def _number_of(host: str) -> tuple[int, bytes] | None:
+    """The address that *host* is, without a look-up; None for a name."""
+    try:
+        return socket.AF_INET, socket.inet_aton(host)  # any form that the C library takes: 127.1, 0x7f000001
+    except (OSError, ValueError):
+        pass
+    try:
+        return socket.AF_INET6, socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
+    except (OSError, ValueError):
+        return None
+
+
+def _is_local_number(family: int, packed: bytes) -> bool:
+    if family == socket.AF_INET6:  # connected to, the address of no host is this machine
+        if packed[:12] == b"\0" * 10 + b"\xff\xff":
+            return packed[12] == 127
+        return packed in (b"\0" * 15 + b"\1", b"\0" * 16)
+    return packed[0] == 127 or packed == b"\0" * 4
+
+
+def _is_local_name(name: str) -> bool:
+    name = name.rstrip(".").lower()
+    return not name or name in _LOCAL_NAMES or name.endswith(".localhost") or name == socket.gethostname().lower()
+
+
+def _stays(family: int, address: Any) -> bool:
+    """Whether what is sent to *address* of a socket of *family* stays on this machine; so does what is no address."""
+    if family in _LOCAL_FAMILIES or address is None:
+        return True
+    if family not in (socket.AF_INET, socket.AF_INET6):
+        return False
+    if not isinstance(address, tuple) or not address or not isinstance(address[0], (str, bytes, bytearray)):
+        return True  # the real function has the right words for that
+    host = _text(address[0])
+    number = _number_of(host)
+    return _is_local_name(host) if number is None else _is_local_number(*number)
+
+
+def _may_look_up(host: Any) -> bool:
+    """Whether *host* can be looked up without asking anybody: a number can."""
+    if host is None:
+        return True
+    name = _text(host)
+    return _is_local_name(name) or _number_of(name) is not None
+
+
+def _is_library(frame: FrameType) -> bool:
+    path = frame.f_code.co_filename
+    return path.startswith((_STANDARD, "<frozen")) or "site-packages" in path or "dist-packages" in path
+
+
+def _users_line() -> str:
+    """Where user code called what led here."""
+    nearest = frame = user_frame(sys._getframe(1))
+    while frame is not None and (_is_library(frame) or frame.f_code.co_filename.startswith(OWN_CODE)):
+        frame = frame.f_back
+    frame = frame or nearest
+    return "" if frame is None else f" at {frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _refuse(what: str, error: Callable[[str], OSError]) -> OSError:
+    where = _users_line()
+    records.note(f'{what} refused{where} (network="loopback")')
+    return error(
+        f'{what} refused{where}: this function has network="loopback". Put a fake in its place with '
+        f'{_guarded}(..., before_init=...), or let it out with network="all"'
+    )
+
+
+def _shown(address: Any) -> str:
+    if isinstance(address, tuple) and len(address) > 1 and isinstance(address[0], (str, bytes, bytearray)):
+        host = _text(address[0])
+        return f"[{host}]:{address[1]}" if ":" in host else f"{host}:{address[1]}"
+    return repr(address)
+
+
+def _check(sock: Any, address: Any, what: str) -> None:
+    if _guarded and not _stays(sock.family, address):
+        raise _refuse(f"{what} {_shown(address)}", lambda text: ConnectionRefusedError(errno.ECONNREFUSED, text))
+
+
+def _connect(self: Any, address: Any, /) -> None:
+    _check(self, address, "connection to")
+    _socket.socket.connect(self, address)
+
+
+def _connect_ex(self: Any, address: Any, /) -> int:
+    _check(self, address, "connection to")
+    return _socket.socket.connect_ex(self, address)
+
+
+def _sendto(self: Any, data: Any, *flags_and_address: Any) -> int:
+    if flags_and_address:
+        _check(self, flags_and_address[-1], "datagram to")
+    return _socket.socket.sendto(self, data, *flags_and_address)
+
+
+def _sendmsg(self: Any, buffers: Any, *rest: Any) -> int:
+    if len(rest) > 2:
+        _check(self, rest[2], "datagram to")
+    return _socket.socket.sendmsg(self, buffers, *rest)
+
+
+def _looking_up(real: Any) -> Any:
+    def look_up(*args: Any, **kwargs: Any) -> Any:
+        host = args[0] if args else kwargs.get("host")
+        if _guarded and not _may_look_up(host):
+            text = f"look-up of the name {_text(host)!r}"
+            raise _refuse(text, lambda text: socket.gaierror(socket.EAI_NONAME, text))
+        return real(*args, **kwargs)
+
+    return look_up
+
+
+def _looking_back(real: Any) -> Any:
+    """For what asks for the name of an address, which is a look-up too."""
+
+    def look_up(address: Any, *args: Any) -> Any:
+        host = address[0] if isinstance(address, tuple) and address else address
+        if _guarded and isinstance(host, (str, bytes)) and not _stays(socket.AF_INET, (host, 0)):
+            text = f"look-up of the address {_text(host)!r}"
+            raise _refuse(text, lambda text: socket.gaierror(socket.EAI_NONAME, text))
+        return real(address, *args)
+
+    return look_up
+
+
+def install() -> None:
+    """Put the stand-ins in place; they refuse nothing until ``guard`` is called."""
+    for name, method in (
+        ("connect", _connect),
+        ("connect_ex", _connect_ex),
+        ("sendto", _sendto),
+        ("sendmsg", _sendmsg),
+    ):
+        method.__name__ = name
+        method.__qualname__ = f"socket.{name}"
+        method.__doc__ = getattr(_socket.socket, name).__doc__
+        setattr(socket.socket, name, method)
+    for name, wrapper in (
+        ("getaddrinfo", _looking_up),
+        ("gethostbyname", _looking_up),
+        ("gethostbyname_ex", _looking_up),
+        ("gethostbyaddr", _looking_back),
+        ("getnameinfo", _looking_back),
+    ):
+        replaced = stand_in("_socket", name, wrapper(getattr(_socket, name)))
+        setattr(_socket, name, replaced)
+        if name != "getaddrinfo":  # that of socket is a function of Python, which calls this one
+            setattr(socket, name, replaced)

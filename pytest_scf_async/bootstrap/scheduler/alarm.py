@@ -1,0 +1,100 @@
+"""``signal.alarm`` and the real-time interval timer on simulated time: when it is due, a real SIGALRM is sent.
+
+The door has the alarm among what it waits for. As with the kernel's timer, an interval begins anew once the signal has
+been taken: while it is blocked it comes once, and where it is ignored never again.
+"""
+
+from __future__ import annotations
+
+import operator
+import signal
+from typing import Any
+
+from ..clock import LONGEST, microseconds, now_us
+from ..patches import signals
+from ..patches.builtin import stand_in
+from .door import door
+
+real_alarm = signal.alarm
+real_setitimer = signal.setitimer
+real_getitimer = signal.getitimer
+_SOON = 1e-6
+"""The shortest time of the kernel's timer, in s."""
+_SECOND = 1_000_000
+
+
+def _ring() -> bool:
+    """Have the kernel send the SIGALRM of an alarm, here and now; whether a handler of user code is called at once.
+
+    No other way is open to every thread to have it come from the kernel, as ``siginfo`` tells.
+    """
+    heard = signals.is_heard_at_once(signal.SIGALRM)
+    real_setitimer(signal.ITIMER_REAL, _SOON)
+    while real_getitimer(signal.ITIMER_REAL)[0] > 0:
+        pass
+    return heard
+
+
+def _set(value_us: int, every_us: int) -> tuple[int, int]:
+    """Both in µs, 0 for none; gives the rest of the previous alarm, and its interval."""
+    return door.set_alarm(now_us() + value_us if value_us else None, every_us if value_us else 0)
+
+
+def _is_real_timer(which: Any) -> bool:
+    try:
+        return operator.index(which) == signal.ITIMER_REAL
+    except TypeError:
+        return False  # the standard library says what it makes of it
+
+
+def _timer_us(seconds: Any) -> int | None:
+    """Whole µs as the kernel counts them, rounded up; None for what the standard library refuses."""
+    if not isinstance(seconds, float):
+        try:
+            seconds = operator.index(seconds)
+        except TypeError:
+            return None
+    if 0 < seconds < LONGEST:
+        return microseconds(seconds)
+    return 0 if -1e-6 < seconds <= 0 else None
+
+
+def _seconds(us: int) -> float:
+    return us // _SECOND + us % _SECOND / _SECOND
+
+
+def fake_alarm(seconds: int, /) -> int:
+    """Arrange for SIGALRM to arrive after the given number of seconds, of simulated time."""
+    try:
+        number = operator.index(seconds)
+    except TypeError:
+        number = -(2**31) - 1
+    if not door.active or not -(2**31) <= number < 2**31:
+        return real_alarm(seconds)  # a child of user code, or an error
+    rest, _ = _set((number % 2**32) * _SECOND, 0)  # an unsigned number in C
+    return max((rest + _SECOND // 2) // _SECOND, 1) if rest else 0
+
+
+def fake_setitimer(which: Any, seconds: Any, interval: Any = 0.0, /) -> tuple[float, float]:
+    """Set the given timer; ITIMER_REAL counts simulated time."""
+    value_us, every_us = _timer_us(seconds), _timer_us(interval)
+    if not door.active or not _is_real_timer(which) or value_us is None or every_us is None:
+        return real_setitimer(which, seconds, interval)
+    rest, before = _set(value_us, every_us)
+    return _seconds(rest), _seconds(before)
+
+
+def fake_getitimer(which: Any, /) -> tuple[float, float]:
+    """The rest and the interval of the given timer; ITIMER_REAL counts simulated time."""
+    if not door.active or not _is_real_timer(which):
+        return real_getitimer(which)
+    alarm = door.alarm
+    rest = 0 if alarm is None or alarm.due_us is None else max(alarm.due_us - now_us(), 1)
+    return _seconds(rest), _seconds(door.alarm_every_us)
+
+
+def install() -> None:
+    signal.alarm = stand_in("_signal", "alarm", fake_alarm)
+    signal.setitimer = stand_in("_signal", "setitimer", fake_setitimer)
+    signal.getitimer = stand_in("_signal", "getitimer", fake_getitimer)
+    door.ring_alarm = _ring

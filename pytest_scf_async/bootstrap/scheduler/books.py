@@ -1,0 +1,405 @@
+"""The books of the door: who is inside, what each waits for, and whose turn is next, all under one lock.
+
+Who calls a method of this room has the lock, unless it says otherwise. Nothing here blocks, and nothing here runs user
+code: a signal that comes meanwhile is kept for a safe point of ``standing``, so no book is ever seen half written.
+"""
+
+from __future__ import annotations
+
+import _thread
+import heapq
+import json
+import os
+import select
+import socket
+from collections import deque
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Protocol
+
+from ...protocol import messages as wire
+from .. import clock
+from .lease_log import LeaseLog
+from .waiters import Section, ThreadState, Wait, Watch
+
+_get_ident = _thread.get_ident
+_write = os.write
+_NO_ALARM = 2**62
+"""Later than anything that can be due."""
+
+
+class Gateway(Protocol):
+    """Who speaks to an image's program that runs in this process; called with the door's lock."""
+
+    def begin(self, invocation: wire.JsonObject) -> None: ...
+    def look(self) -> bool: ...
+    def hear_last_words(self) -> None: ...
+    def open_gate(self) -> None: ...
+
+
+class Books:
+    """What the door of an instance knows; see ``door.Door``, which is these books with the ways in."""
+
+    clock_page: Any
+    """The clock in shared memory, from `Door.join` on."""
+
+    def __init__(self) -> None:
+        self.active = False
+        self.alone = False
+        """The main thread is the only one, and nothing keeps it from moving the clock while it may."""
+        self.moved = False
+        self.main_inside = False
+        """The main thread is in the door: a signal's handler has to wait for the safe point."""
+        self.pending: deque[int] = deque()
+        self.call_handler: Callable[[int, FrameType | None], None] = lambda signum, frame: None
+        self.gates_changed: Callable[[wire.JsonObject], None] = lambda message: None
+        self.follow: Callable[[], None] | None = None
+        """What each thread does, once it goes on, when ``followed`` has changed: the gates at lines are others."""
+        self.followed = 0
+        self.save: Callable[[], None] | None = None
+        """Saves what coverage has measured, where the session is measured."""
+        self.save_asked = False
+        """The harness is about to end this process."""
+        self.ring_alarm: Callable[[], bool] = lambda: False
+        """Sends SIGALRM to this process; whether a handler of user code is called for it at once."""
+        self.alarm: Wait | None = None
+        """What ends when the alarm is due; no thread waits for it."""
+        self.alarm_us = _NO_ALARM
+        """When it is due, in µs since the epoch."""
+        self.call_handler_followed: Callable[[Any, int, FrameType | None], None] | None = None
+        """Calls a signal's handler, once there have been gates at lines."""
+
+    def attach(  # noqa: PLR0915  (one state, each part of it with its words)
+        self,
+        channel: socket.socket,
+        attention: int,
+        pages: tuple[Any, Any],
+        marks: tuple[int, bytes],
+        signalled: tuple[int, int],
+    ) -> None:
+        """Become the door of an instance whose only thread is the calling one; `join` opens it.
+
+        *pages* are the control page and the texts behind it, *marks* is a descriptor of the output
+        pipe that user code does not know, and what goes there; *signalled* are the ends of a pipe that can be read once
+        a signal has come.
+        """
+        self.lock = Section()
+        self.channel = channel
+        self.channel_fd = channel.fileno()
+        self.attention = attention
+        self.marks, self.mark = marks
+        self.signalled, self.signalled_write = signalled
+        self.control_page, texts = pages
+        self.leased = LeaseLog(self.control_page, texts)
+        self.moved = False
+        """The clock was moved here since the harness was told of it."""
+        self.vetoes = 0
+        """Reasons why this instance does not move the clock although it may."""
+        self.forked = False
+        """One of the reasons: a child process was started, and may live."""
+        self.signals_asked = False
+        """The harness wants to know when the main thread has dealt with the signals that have come."""
+        self.main_ident = _get_ident()
+        self._nap: tuple[Any, ...] = ()
+        self.seen_messages = 0
+        self.frames = wire.FrameReader()
+        self.heard: list[tuple[int, bytes]] = []
+        """Frames that came together with the first one."""
+        self.heap: list[tuple[int, int, Wait]] = []
+        self.main = ThreadState(main=True)
+        self.main.poller.register(attention, select.POLLIN)
+        self.main.poller.register(self.signalled, select.POLLIN)
+        self.threads: dict[int, ThreadState] = {_get_ident(): self.main}
+        self.started: list[ThreadState] = []
+        """Threads that have been asked for and have not reached their first bytecode."""
+        self.outside = 1
+        """How many threads are not inside the door, announced real waits not counted."""
+        self.held = 0
+        """How many threads are inside the door for something real."""
+        self.watching: list[Wait] = []
+        """Waits that a descriptor ends."""
+        self.announced = 0
+        """How often the main thread counts as outside because of a signal that is on its way to it."""
+        self.alarm_every_us = 0
+        """After how long the alarm goes off again, in µs; 0: it does not."""
+        self.alarm_rang_us: int | None = None
+        """When the alarm went off that waits for its signal to be taken, before it is set again."""
+        self.report_owed = False
+        """The harness has asked while a signal was on its way to the main thread: it is told once that is handled."""
+        self.reader: ThreadState | None = None
+        self.gate_wait: Wait | None = None
+        self.idle_wait: Wait | None = None
+        self.terminal_wait: Wait | None = None
+        self.typed: str | None = None
+        self.invocation: wire.JsonObject | None = None
+        self.gateway: Gateway | None = None
+        """The platform's side of the connections of an image's program."""
+
+    # -- who is next ---------------------------------------------------------------------------------------------------
+
+    def _push(self, wait: Wait) -> None:
+        page = self.clock_page
+        page[wire.CLOCK_SEQUENCE] = wait.sequence = page[wire.CLOCK_SEQUENCE] + 1
+        if wait.due_us is not None:
+            heapq.heappush(self.heap, (wait.due_us, wait.sequence, wait))
+
+    def _head(self) -> Wait | None:
+        heap = self.heap
+        while heap:
+            _, sequence, wait = heap[0]
+            if wait.over or wait.suspended or wait.granted or wait.sequence != sequence:
+                heapq.heappop(heap)
+            else:
+                return wait
+        return None
+
+    def _come_in(self, wait: Wait) -> None:
+        clock.reads = 0
+        wait.thread.waits.append(wait)
+        if wait.granted:  # woken before it came in, it has had its turn since: the thread goes on, and counts twice
+            self.outside -= 1
+            return
+        self._push(wait)
+        self.outside -= 1
+        self.reader = wait.thread
+        self._rest(wait.what)
+
+    def _rest(self, what: str = "") -> None:
+        """A thread has come in or ended: where the clock may be moved here the next wait goes on, else it is told."""
+        if self.gateway is not None and self.outside == 0 and self.gateway.look():
+            what = ""  # it is no wait of the event any more
+        if self.watching:
+            self._look_at_watched()
+        if self.outside == 0 and self.held == 0 and self.vetoes == 0:
+            head, until = self._head(), self.control_page[wire.CONTROL_LEASE]
+            now = self.clock_page[wire.CLOCK_NOW]
+            if head is not None and (due := head.due_us) is not None and due < until and self.leased.note(what, now):
+                self.clock_page[wire.CLOCK_NOW] = max(due, now)
+                self.control_page[wire.CONTROL_LEASED] += 1
+                self.moved = True
+                heapq.heappop(self.heap)
+                self._grant(head)
+                return
+        self._report(what)
+
+    def _report(self, what: str = "") -> None:
+        """Tell the harness what this instance waits for next; not while a thread is on its way out."""
+        self.report_owed = False
+        head = self._head()
+        due, sequence = (head.due_us, head.sequence) if head is not None else (None, 0)
+        due = wire.NEVER if due is None else due
+        body = wire.PARKED_BODY.pack(due, sequence, self.outside, self.held, self.seen_messages)
+        self.send_locked(wire.frame(wire.PARKED, body + what.encode("utf-8", "replace")))
+
+    def _take_turn(self) -> None:
+        self.leased.clear()
+        if self.forked and self.control_page[wire.CONTROL_CHILDLESS] == self.control_page[wire.CONTROL_FORKS]:
+            self.forked = False
+            self.vetoes -= 1
+            self._count_threads()
+        head = self._head()
+        if head is None or head.due_us is None or head.due_us > self.clock_page[wire.CLOCK_NOW]:
+            self._report()  # what was due is over: a handler that raised ended it
+            return
+        heapq.heappop(self.heap)
+        self._grant(head)
+
+    def _wake(self, wait: Wait) -> bool:
+        if wait.over or wait.granted or wait.woken:
+            return False
+        wait.woken = True
+        self._let_go(wait)
+        wait.due_us = self.clock_page[wire.CLOCK_NOW]
+        if wait.suspended:  # it looks for itself once the signal's handler is through, which may want the same thing
+            return False
+        self._push(wait)
+        return True
+
+    def _grant(self, wait: Wait) -> None:
+        if wait is self.alarm:
+            self._ring(wait)
+            return
+        wait.granted = True
+        self._let_go(wait)
+        if wait.suspended:  # a signal's handler on top of it has the thread, and waits itself
+            self._report()
+            return
+        self.outside += 1
+        if self.reader is wait.thread:
+            self.reader = None
+        if wait.thread is not self.threads.get(_get_ident()):
+            self.reader = None
+            wait.thread.ring()
+
+    # -- threads -------------------------------------------------------------------------------------------------------
+
+    def _count_threads(self) -> None:
+        # A program may have answered, which ends its event: it is looked at in each wait.
+        self.alone = len(self.threads) == 1 and not self.started and not self.vetoes and self.gateway is None
+
+    def _become_reader_if_none(self, thread: ThreadState) -> None:
+        if self.reader is None:
+            self.reader = thread
+
+    def _find_reader(self) -> None:
+        """Have a thread that stays inside read the channel, if none does."""
+        for thread in self.threads.values() if self.reader is None else ():
+            if thread.waits and not (thread.waits[-1].granted or thread.waits[-1].suspended):
+                self.reader = thread
+                thread.ring()
+                return
+
+    # -- descriptors that end a wait -----------------------------------------------------------------------------------
+
+    def _begin_watch(self, wait: Wait, watch: Watch) -> None:
+        self.held += watch.holds
+        self.watching.append(wait)
+        self.control_page[wire.CONTROL_WATCHES] = len(self.watching)
+
+    def _look_at_watched(self) -> None:
+        """Make the waits ready whose descriptors are: what woke them may have been done by the thread that comes in."""
+        for wait in tuple(self.watching):
+            if wait.over or wait.granted or wait.woken or wait.suspended:
+                continue
+            watch = wait.watch
+            assert watch is not None
+            if watch.is_ready():
+                self._wake(wait)
+            elif watch.muted:
+                watch.muted = False
+                wait.thread.ring()
+
+    def _is_ready(self, wait: Wait, watch: Watch) -> None:
+        """A thread has found a descriptor ready that it watches. While another computes, it is not yet its turn to."""
+        if wait.granted or wait.woken:
+            return
+        if not watch.holds and self.outside:
+            watch.muted = True
+        elif watch.is_ready():
+            self._wake(wait)
+            if self.outside == 0:
+                self._report()
+
+    def _hold_is_over(self, wait: Wait, watch: Watch) -> None:
+        """What is real has had as much time as the wait has: its simulated end may come."""
+        if wait.granted or wait.woken or watch.until is None or clock.real_monotonic() < watch.until:
+            return
+        self._let_go(wait)
+        if watch.ends:
+            self._wake(wait)
+        if self.outside == 0:
+            self._report()
+
+    def _let_go(self, wait: Wait) -> None:
+        """*wait* holds the clock no more."""
+        watch = wait.watch
+        if watch is not None and watch.holds:
+            watch.holds = False
+            self.held -= not wait.suspended
+
+    # -- the alarm -----------------------------------------------------------------------------------------------------
+
+    def _arm(self, due_us: int | None) -> None:
+        if self.alarm is not None:
+            self.alarm.over = True
+        self.alarm = None
+        if due_us is not None:
+            self.alarm = Wait(self.main, due_us, "")
+            self._push(self.alarm)
+        self.alarm_us = _NO_ALARM if due_us is None else due_us
+        self.control_page[wire.CONTROL_ALARM] = due_us or 0
+
+    def _ring(self, alarm: Wait) -> None:
+        """The alarm is due: if a handler of user code is called the main thread has the turn, else who is next."""
+        self.alarm_rang_us = alarm.due_us
+        self._arm(None)
+        self.announced += 1
+        self.outside += 1
+        if self.ring_alarm():
+            self._arm_again()
+            self.main.ring()
+            return
+        self.announced -= 1
+        self.outside -= 1
+        self._rest()
+
+    def _arm_again(self) -> None:
+        if self.alarm_every_us and (rang := self.alarm_rang_us) is not None:
+            late = self.clock_page[wire.CLOCK_NOW] - rang
+            self._arm(rang + (late // self.alarm_every_us + 1) * self.alarm_every_us)
+        self.alarm_rang_us = None
+
+    # -- messages ------------------------------------------------------------------------------------------------------
+
+    def _take_messages(self, messages: list[tuple[int, bytes]]) -> None:
+        for kind, body in messages:
+            self.seen_messages += 1
+            if kind == wire.TURN:
+                self._take_turn()
+            elif kind == wire.INVOKE and self.gateway is not None:
+                self._begin_event(self.gateway, json.loads(body))
+            elif kind == wire.INVOKE:
+                self.invocation = json.loads(body)
+                if self.idle_wait is not None and not self.idle_wait.over:
+                    self._grant(self.idle_wait)
+            elif kind == wire.OPEN_GATE:
+                self._open_gate()
+            elif kind == wire.ARM_GATES:
+                self.gates_changed(json.loads(body))
+            elif kind == wire.ASK:
+                self._look_at_watched()
+                if self.announced:
+                    self.report_owed = True
+                else:
+                    self._report()
+            elif kind == wire.TYPED:
+                self.typed = json.loads(body)["line"] or ""
+                if self.terminal_wait is not None and not self.terminal_wait.over:
+                    self._grant(self.terminal_wait)
+            elif kind == wire.SAVE_COVERAGE:
+                self.save_asked = True
+            elif kind == wire.ASK_SIGNALS:
+                self.signals_asked = True
+                self.main.ring()
+
+    def end_event(self) -> None:
+        """The program of an image has answered: it goes on with the next event only."""
+        self.vetoes += 1
+        self._count_threads()
+
+    def _begin_event(self, gateway: Gateway, invocation: wire.JsonObject) -> None:
+        self.vetoes -= 1
+        self._count_threads()
+        gateway.begin(invocation)
+        self._look_at_watched()
+        self._report()
+
+    def _open_gate(self) -> None:
+        if self.gate_wait is not None and not self.gate_wait.over:
+            self._grant(self.gate_wait)
+        elif self.gateway is not None:
+            self.gateway.open_gate()
+            self._look_at_watched()
+            self._report()
+
+    def tell_locked(self, data: bytes) -> None:
+        """Send a marked frame (``wire.MARKED``): what has been written so far comes before it, the rest after it."""
+        if self.moved:
+            self._tell_time()
+        _write(self.marks, self.mark)
+        self.send_locked(data)
+
+    def send_locked(self, data: bytes) -> None:
+        """Send a whole frame."""
+        if self.moved:
+            self._tell_time()
+        try:
+            self.channel.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            os._exit(1)  # the harness is gone
+
+    def _tell_time(self) -> None:
+        self.moved = False
+        _write(self.marks, self.mark)
+        body = wire.LEASED_BODY.pack(self.clock_page[wire.CLOCK_NOW], self.leased.told())
+        self.send_locked(wire.frame(wire.LEASED, body))

@@ -1,0 +1,86 @@
+"""What each thread is called, and waits for in real time, kept where the harness reads it: for its error texts."""
+
+from __future__ import annotations
+
+import _thread
+import os
+import threading
+from typing import Any
+
+from ..protocol import messages
+from .scheduler.door import door
+
+_get_ident = _thread.get_ident
+_get_native_id = _thread.get_native_id
+_real_name: Any = threading.Thread.name
+
+_table: Any = None
+_free: list[int] = []
+_LONGEST_NAME = 51
+_LONGEST_WAIT = 191
+"""Bytes that there is room for, as ``messages`` has it."""
+_rows: dict[int, int] = {}
+"""By the identity of a thread, its row."""
+
+
+def keep_in(table: memoryview) -> None:
+    """Keep the names in *table*; the calling thread is the main one, whose name the harness knows."""
+    global _table
+    _table = table
+    _free[:] = range(messages.THREAD_ROWS)
+
+
+def begin(name: object) -> None:
+    """The calling thread has just been started, and is called *name*."""
+    ident = _get_ident()
+    row = _rows.get(ident)  # that of a thread of C code, whose end nobody tells
+    if row is None:
+        try:
+            row = _free.pop()
+        except IndexError:
+            return  # so many have no name
+        _rows[ident] = row
+    _write(row, ident, _get_native_id(), name)
+
+
+def end() -> None:
+    """The calling thread ends."""
+    row = _rows.pop(_get_ident(), None)
+    if row is not None:
+        _table[row * messages.THREAD_ROW.size : (row + 1) * messages.THREAD_ROW.size] = bytes(messages.THREAD_ROW.size)
+        _free.append(row)
+
+
+def _write(row: int, ident: int, native: int, name: object) -> None:
+    data = str(name or "").encode("utf-8", "replace")[:_LONGEST_NAME]
+    messages.THREAD_NAME.pack_into(_table, row * messages.THREAD_ROW.size, ident, native, len(data), data)
+
+
+def holds(what: str) -> None:
+    """The calling thread waits in the door for something real, *what*; empty: it does no more."""
+    ident = _get_ident()
+    if ident not in _rows and what:
+        begin("MainThread" if ident == door.main_ident else None)
+    row = _rows.get(ident)
+    if row is not None:
+        data = what.encode("utf-8", "replace")[:_LONGEST_WAIT]
+        messages.THREAD_HOLDS.pack_into(
+            _table, row * messages.THREAD_ROW.size + messages.THREAD_NAME.size, len(data), data
+        )
+
+
+def _rename(thread: threading.Thread, name: str) -> None:
+    _real_name.fset(thread, name)
+    ident = thread.ident
+    if not door.active or ident is None:
+        return
+    if ident == door.main_ident and ident not in _rows and _free:
+        _rows[ident] = _free.pop()
+    row = _rows.get(ident)
+    if row is not None:
+        native = os.getpid() if ident == door.main_ident else thread.native_id  # of main that of the zygote is known
+        _write(row, ident, native or 0, thread._name)  # type: ignore[attr-defined]
+
+
+def install() -> None:
+    threading.Thread.name = property(_real_name.fget, _rename, doc=_real_name.__doc__)  # type: ignore[assignment]

@@ -1,0 +1,30 @@
+"""Tracebacks as a user should see them: without a frame of ours."""
+
+from __future__ import annotations
+
+import traceback
+
+from .scheduler.waiters import OWN_CODE
+
+_IMPORT_MACHINERY = ("<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>")
+
+
+def _clean(summary: traceback.TracebackException, seen: set[int]) -> None:
+    if id(summary) in seen:
+        return
+    seen.add(id(summary))
+    summary.stack[:] = [
+        frame
+        for frame in summary.stack
+        if not frame.filename.startswith(OWN_CODE) and frame.filename not in _IMPORT_MACHINERY
+    ]
+    for other in (summary.__cause__, summary.__context__, *(getattr(summary, "exceptions", None) or ())):
+        if other is not None:
+            _clean(other, seen)
+
+
+def format_exception(error: BaseException) -> str:
+    """The classic traceback text of *error*, its causes and contexts included."""
+    summary = traceback.TracebackException.from_exception(error)
+    _clean(summary, set())
+    return "".join(summary.format())

@@ -1,0 +1,150 @@
+"""Coverage: instances measure as the test process does, and what they measured becomes part of its own data.
+
+Nothing here imports coverage: it is there where a session is measured. Each instance writes to one memory file, whose
+contents are added to the data of the test process at the end of the session (or of a runtime without one).
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import warnings
+import zlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ..bootstrap.scheduler.waiters import OWN_CODE
+from ..protocol import messages
+from ..protocol.real_time import REAL
+from .instance import Instance
+
+if sys.platform != "win32":  # which has no instances, and imports this all the same
+    import fcntl
+
+SAVE_LIMIT = 5.0
+"""Real seconds that instances have to save what they measured before they are ended."""
+LOOK_AGAIN_MS = 0.5
+
+_OPTIONS = (
+    *("run:branch", "run:context", "run:core", "run:cover_pylib", "run:include", "run:omit", "run:plugins"),
+    *("run:relative_files", "run:source", "run:source_dirs", "run:source_pkgs", "run:timid", "run:dynamic_context"),
+)
+_OFF: dict[str, object] = {"run:debug": [], "run:parallel": False, "run:patch": [], "run:sigterm": False}
+"""What an instance does not do: it has no data file, and nothing that user code could see changes in it."""
+
+context: Callable[[], str | None] | None = None
+"""Gives the dynamic context of what instances run now."""
+
+_sinks: dict[int, tuple[Any, int]] = {}
+"""By identity: each coverage of this process, with the memory file."""
+
+
+def plan() -> tuple[messages.JsonObject, int] | None:
+    """What an instance is told of coverage, and the memory file that it writes to; None where nothing is measured."""
+    module = sys.modules.get("coverage")
+    measured = None if module is None else module.Coverage.current()
+    if module is None or measured is None:
+        return None
+    options: dict[str, object] = {}
+    for name in (*_OPTIONS, "run:concurrency", *_OFF):
+        try:
+            value = measured.get_option(name)
+        except module.exceptions.ConfigError:
+            continue  # of another version
+        options[name] = _OFF.get(name, value)
+    concurrency: Any = options.get("run:concurrency")
+    kept = [kind for kind in concurrency or () if kind != "multiprocessing"]  # its children are measured as all others
+    options["run:concurrency"] = kept or ["thread"]
+    directory = module.files.relative_directory() or os.getcwd()
+    for name in ("run:source", "run:source_dirs"):
+        options.update({name: _absolute(options[name], directory)} if options.get(name) else {})
+    omitted: Any = options.get("run:omit")
+    options["run:omit"] = [*(omitted or ()), OWN_CODE + "*"]  # it is not the user's, and must not be traced
+    config = {
+        "directory": directory,
+        "config_file": getattr(measured.config, "config_file", None),
+        "options": options,
+        "context": None if context is None else context(),
+    }
+    return config, _sink_of(measured)
+
+
+def _absolute(sources: Any, directory: str) -> list[str]:
+    """Directories by their whole paths; what is no directory is the name of a package."""
+    paths = [os.path.join(directory, source) for source in sources]
+    return [path if os.path.isdir(path) else source for path, source in zip(paths, sources, strict=True)]
+
+
+def _sink_of(measured: Any) -> int:
+    if id(measured) not in _sinks:
+        fd = os.memfd_create("scf-async-coverage", os.MFD_CLOEXEC)
+        fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND | os.O_RDWR)
+        _sinks[id(measured)] = measured, fd
+    return _sinks[id(measured)][1]
+
+
+def save(instances: Iterable[Instance]) -> None:
+    """Have instances that are about to be ended save what they measured; user code runs in none of them after that.
+
+    One that does not within real SAVE_LIMIT seconds, because it is in a long call of C code, loses what it ran since it
+    saved last.
+    """
+    asked: list[tuple[Instance, int]] = []
+    for instance in instances:
+        if instance.measured and not instance.gone and not instance.released and instance.pidfd is not None:
+            asked.append((instance, instance.control[messages.CONTROL_COVERED]))
+            instance.send(messages.SAVE_COVERAGE)
+            instance.poke()
+            instance.stopped = False
+            instance.signal(signal.SIGCONT)
+    deadline = REAL.monotonic() + SAVE_LIMIT
+    for instance, before in asked:
+        poller = select.poll()
+        poller.register(instance.pidfd or 0, select.POLLIN)
+        while instance.control[messages.CONTROL_COVERED] == before and REAL.monotonic() < deadline:
+            if poller.poll(LOOK_AGAIN_MS):
+                break  # it has ended
+
+
+def hand_in() -> None:
+    """Add what instances have measured to what this process has."""
+    while _sinks:
+        _, (measured, fd) = _sinks.popitem()
+        try:
+            pieces = dict.fromkeys(_pieces(os.pread(fd, os.fstat(fd).st_size, 0)))
+        finally:
+            os.close(fd)
+        coverage: Any = sys.modules["coverage"]
+        with warnings.catch_warnings():  # there may be no data before, and what is to be warned of is so at the end
+            warnings.simplefilter("ignore", coverage.exceptions.CoverageWarning)
+            data = measured.get_data()
+        for piece in pieces:  # many instances run the same lines
+            theirs = coverage.CoverageData(no_disk=True)
+            theirs.loads(piece)
+            data.update(theirs)
+            theirs.close(force=True)
+
+
+def _pieces(written: bytes) -> Iterable[bytes]:
+    """The whole pieces; one that a process was killed in the middle of is left out."""
+    at = 0
+    while (at := written.find(messages.COVERED_MARK, at)) >= 0 and len(written) - at >= messages.COVERED.size:
+        _, length, checksum = messages.COVERED.unpack_from(written, at)
+        piece = written[at + messages.COVERED.size : at + messages.COVERED.size + length]
+        if len(piece) == length and zlib.crc32(piece) == checksum:
+            yield piece
+            at += messages.COVERED.size + length
+        else:
+            at += 1
+
+
+def forget() -> None:
+    """In a fork of the test process: what was measured is the parent's."""
+    while _sinks:
+        os.close(_sinks.popitem()[1][1])
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=forget)

@@ -1,0 +1,193 @@
+"""Ports of the machine's loopback that instances with a network of their own find on theirs.
+
+Connections are relayed by one thread a runtime, which starts with the first instance that has such ports: the test's
+server, the test and the instance may all wait for each other.
+"""
+
+from __future__ import annotations
+
+import array
+import errno
+import selectors
+import socket
+import threading
+
+from ..protocol import messages
+
+CHUNK = 1 << 16
+_real_selector = selectors.DefaultSelector
+
+
+class _Connection:
+    """Two sockets; what comes from one goes to the other."""
+
+    def __init__(self, inside: socket.socket, outside: socket.socket) -> None:
+        self.other = {inside: outside, outside: inside}
+        self.unsent: dict[socket.socket, bytearray] = {inside: bytearray(), outside: bytearray()}
+        """By who is to get it."""
+        self.ended: set[socket.socket] = set()
+        """Who sends no more."""
+        self.told: set[socket.socket] = set()
+        """Those of them of whose end the other side has been told."""
+
+
+class Relays:
+    """The relays of one runtime's instances."""
+
+    def __init__(self) -> None:
+        self._selector = _real_selector()
+        self._wake, self._woken = socket.socketpair()
+        self._selector.register(self._woken, selectors.EVENT_READ, self._be_woken)
+        self._connections: dict[socket.socket, _Connection] = {}
+        self._given: dict[socket.socket, list[socket.socket]] = {}
+        """By the socket of an instance: the listening ones that came over it."""
+        self._without_room: dict[socket.socket, int] = {}
+        """Listening sockets, with their ports, that wait for the end of a connection: no descriptor was left."""
+        self._todo: list[socket.socket] = []
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def open(self) -> int:
+        """A descriptor for an instance: listening sockets that it sends there are relayed while it lives."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        self._todo.append(ours)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="pytest_scf_async relays", daemon=True)
+            self._thread.start()
+        self._ring()
+        return theirs.detach()
+
+    def close(self) -> None:
+        self._closed = True
+        if self._thread is not None:
+            self._ring()
+            self._thread.join()
+        self._selector.close()
+        listening = [each for known in self._given.values() for each in known]
+        for each in (self._wake, self._woken, *self._todo, *self._given, *listening, *self._connections):
+            each.close()
+
+    def _ring(self) -> None:
+        self._wake.send(b"\0")
+
+    def _run(self) -> None:
+        while not self._closed:
+            for key, events in self._selector.select():
+                key.data(key.fileobj, events)
+
+    def _be_woken(self, woken: socket.socket, _: int) -> None:
+        woken.recv(CHUNK)
+        while self._todo:
+            giver = self._todo.pop()
+            self._given[giver] = []
+            self._selector.register(giver, selectors.EVENT_READ, self._be_given)
+
+    def _be_given(self, giver: socket.socket, _: int) -> None:
+        """An instance hands a listening socket over, or has ended."""
+        data, ancillary, _, _ = giver.recvmsg(messages.RELAYED.size, socket.CMSG_SPACE(4))
+        fds = array.array("i")
+        for _, _, payload in ancillary:
+            fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
+        if not data:
+            for each in (giver, *self._given.pop(giver)):
+                if self._without_room.pop(each, None) is None:
+                    self._selector.unregister(each)
+                each.close()
+            return
+        (port,) = messages.RELAYED.unpack(data)
+        for fd in fds:
+            listening = socket.socket(fileno=fd)
+            listening.setblocking(False)
+            self._given[giver].append(listening)
+            self._listen(listening, port)
+
+    def _listen(self, listening: socket.socket, port: int) -> None:
+        def accept(listening: socket.socket, _: int) -> None:
+            self._accept(listening, port)
+
+        self._selector.register(listening, selectors.EVENT_READ, accept)
+
+    def _accept(self, listening: socket.socket, port: int) -> None:
+        try:
+            outside = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        except OSError:
+            self._wait_for_room(listening, port)
+            return
+        try:
+            inside, _ = listening.accept()
+        except OSError as error:
+            outside.close()
+            if error.errno in (errno.EMFILE, errno.ENFILE):
+                self._wait_for_room(listening, port)
+            return
+        connection = _Connection(inside, outside)
+        for each in (inside, outside):
+            each.setblocking(False)
+            self._connections[each] = connection
+        outside.connect_ex(("127.0.0.1", port))  # a server whose queue is full keeps nobody but this connection waiting
+        self._selector.register(outside, selectors.EVENT_WRITE, self._answered)
+
+    def _wait_for_room(self, listening: socket.socket, port: int) -> None:
+        self._selector.unregister(listening)  # else it would be ready for ever
+        self._without_room[listening] = port
+
+    def _answered(self, outside: socket.socket, _: int) -> None:
+        """The test's server has taken the connection, or has refused it."""
+        connection = self._connections[outside]
+        if outside.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0:
+            self._drop(connection)  # as near to a refusal as can be had: the connection was accepted already
+            return
+        self._selector.unregister(outside)
+        for each in connection.other:
+            self._selector.register(each, selectors.EVENT_READ, self._pass_on)
+
+    def _pass_on(self, speaker: socket.socket, events: int) -> None:
+        connection = self._connections.get(speaker)
+        if connection is None:
+            return
+        other = connection.other[speaker]
+        try:
+            if events & selectors.EVENT_READ and speaker not in connection.ended:
+                data = speaker.recv(CHUNK)
+                connection.unsent[other] += data
+                if not data:
+                    connection.ended.add(speaker)
+            for listener in (speaker, other):
+                unsent = connection.unsent[listener]
+                if unsent:
+                    try:
+                        del unsent[: listener.send(unsent)]
+                    except BlockingIOError:
+                        pass
+                if not unsent and connection.other[listener] in connection.ended - connection.told:
+                    connection.told.add(connection.other[listener])
+                    listener.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._drop(connection)
+            return
+        if len(connection.ended) == len(connection.other) and not any(connection.unsent.values()):
+            self._drop(connection)
+            return
+        for each in (speaker, other):
+            wanted = selectors.EVENT_WRITE if connection.unsent[each] else 0
+            if each not in connection.ended and len(connection.unsent[connection.other[each]]) < CHUNK:
+                wanted |= selectors.EVENT_READ
+            self._want(each, wanted)
+
+    def _want(self, each: socket.socket, events: int) -> None:
+        known = each.fileno() in self._selector.get_map()
+        if events and known:
+            self._selector.modify(each, events, self._pass_on)
+        elif events:
+            self._selector.register(each, events, self._pass_on)
+        elif known:
+            self._selector.unregister(each)
+
+    def _drop(self, connection: _Connection) -> None:
+        for each in connection.other:
+            self._connections.pop(each, None)
+            self._want(each, 0)
+            each.close()
+        while self._without_room:
+            self._listen(*self._without_room.popitem())

@@ -1,0 +1,1 @@
+"""How an instance of each kind of runtime is started and spoken to."""

@@ -1,0 +1,137 @@
+"""The gates of events: points at which the test asked an instance to stop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..clock import WAKE_UP
+from ..errors import ScfUsageError, hidden_from_users
+from ..instances.instance import Instance
+from ..protocol import messages
+from .event import Event, Gate
+from .places import Place
+
+if TYPE_CHECKING:
+    from .scheduler import Lockstep
+
+__tracebackhide__ = hidden_from_users
+
+
+class Gates:
+    """Sets and opens the gates of one runtime's events."""
+
+    def __init__(self, lockstep: Lockstep) -> None:
+        self.lockstep = lockstep
+        self._named = 0
+
+    def name(self, kind: str) -> str:
+        """A name for a gate of *kind* that no other of the runtime has."""
+        self._named += 1
+        return f"{kind}-{self._named}"
+
+    def arm(self, event: Event, gate: Gate, description: messages.JsonObject | None) -> None:
+        """Set *gate*; a log gate has a *description* for the instance."""
+        event.gates[gate.identity] = gate
+        gate.armed = description
+        self.tell(event)
+
+    def disarm(self, event: Event, gate: Gate) -> None:
+        gate.armed = None
+        if not gate.reached:
+            gate.open = True
+            if not event.ended:
+                self.tell(event)
+
+    def tell(self, event: Event) -> None:
+        """Have the instance of *event* look for the gates that are set."""
+        if event.instance is None or event.instance.gone or event.ended:
+            return
+        armed = [gate.armed for gate in event.gates.values() if gate.armed is not None and not gate.reached]
+        places = [{"slot": slot, "spots": place.described()} for place, slot in event.places.items()]
+        for instance in event.instance.group:
+            if armed or places or instance.has_gates:
+                instance.has_gates = bool(armed or places)
+                instance.send(messages.ARM_GATES, {"gates": armed, "places": places})
+                if places and (instance.outside or instance.held or instance.overtaken):
+                    instance.poke()  # the thread that computes is to look
+
+    def begin(self, event: Event) -> None:
+        """The instance of *event* has been found, and none of its code has run in this event.
+
+        Places of events that run beside it are counted in it too: it may be asked for a pass of them later.
+        """
+        for other in self.lockstep.events_running():
+            if other.function is event.function:
+                for place in other.places:
+                    event.places.setdefault(place, len(event.places))
+        for slot in event.places.values():
+            self._passes(event)[slot] = 0
+        self.tell(event)
+
+    def count(self, event: Event, place: Place) -> int:
+        """Count how often *event* comes to *place*, from here on unless that is done already; the passes so far."""
+        slot = event.places.get(place)
+        if slot is None:
+            slot = len(event.places)
+            if slot == messages.PLACES:
+                raise ScfUsageError(
+                    f"run_to({place.text!r}): {messages.PLACES} places of one event can be named at most"
+                )
+            event.places[place] = slot
+            if event.instance is not None and not event.instance.released:
+                self._passes(event)[slot] = 0
+        return 0 if event.instance is None or event.instance.released else int(self._passes(event)[slot])
+
+    @staticmethod
+    def stands_at(event: Event, place: Place) -> bool:
+        """Whether *event* stands at *place*, and has not been told to go on."""
+        instance = event.gated
+        if instance is None or instance.gated is None or instance.opening:
+            return False
+        gate = event.gates.get(instance.gated)
+        return gate is not None and gate.place == place
+
+    @staticmethod
+    def _passes(event: Event) -> Any:
+        assert event.instance is not None
+        return event.instance.control[messages.PASSES : messages.PASSES + messages.PLACES]
+
+    def open(self, events: list[Event]) -> None:
+        """Let what stands at a gate of *events* go on, in its turn."""
+        standing = [(event, each) for event in events if not event.ended for each in event.processes if each.gated]
+        for event, instance in standing:  # more than one process may have come to a gate at this instant
+            if instance.opening:
+                continue
+            instance.opening = True
+            self.lockstep.clock.call_at(
+                self.lockstep.clock.now_us,
+                lambda event=event, instance=instance: self._open(event, instance),  # type: ignore[misc]
+                what=f"gate of {event.request_id}",
+                priority=WAKE_UP,
+                order=self.lockstep.next_order(),
+            )
+
+    def _open(self, event: Event, instance: Instance) -> None:
+        instance.opening = False
+        if instance.gone or instance.gated is None:
+            return
+        event.gates[instance.gated].open = True
+        instance.gated = None
+        instance.turn = not instance.free_running
+        instance.send(messages.OPEN_GATE)
+        instance.go_on()
+
+    def open_now(self, event: Event) -> None:
+        """Let a free-running instance go on that stands at a gate: it has no turn to wait for."""
+        if event.gated is not None and not event.gated.opening:
+            self._open(event, event.gated)
+
+    def stop_at_line(self, event: Event, instance: Instance) -> None:
+        """A free-running instance has written a line: it is stopped where a gate waits for that."""
+        for gate in event.gates.values():
+            if gate.seen is not None and not (gate.reached or gate.open) and gate.seen():
+                gate.reached = True
+                instance.gated = gate.identity
+                instance.stop()
+                event.note("instance", f"stopped behind {gate.description}")
+                return

@@ -1,0 +1,45 @@
+"""The memory limit of a function (434): what an instance and its descendants use, by what ``/proc`` tells.
+
+Nothing here is asked where no limit is given.
+"""
+
+from __future__ import annotations
+
+from ..instances.instance import Instance
+from ..protocol import messages, procfs
+from .event import Event
+
+MB = 1 << 20
+GRACE = 512
+"""MB over the limit that an instance may use while it computes: its next wait or its result finds that out, at the same
+point in every run, and only what could eat the machine's memory is stopped where it is."""
+
+
+def excess(instance: Instance, event: Event, own_peak: int | None = None, grace: int = 0) -> str | None:
+    """What is over the limit of the event's function by *grace* MB, in words; None where nothing is.
+
+    An instance counts with its peak above what it had at its fork, and each living descendant with what it has now. The
+    peak is kept in ``instance.rss``; *own_peak* is the instance's own word of it.
+    """
+    limit = event.function.configuration.memory
+    if limit is None or not instance.pid or instance.gone:
+        return None
+    allowed = (limit + grace) * MB
+    if own_peak is None:
+        at_fork = instance.control[messages.CONTROL_MEMORY_AT_FORK]
+        own_peak = max(procfs.peak_memory(instance.pid) - at_fork, 0) if at_fork else 0
+    descendants = procfs.descendants_of(instance.pid) if instance.children.possible else []
+    used = own_peak + sum(procfs.memory(pid) for pid in descendants)
+    if used > allowed and descendants:  # what a forked child shares with its parent counts once
+        used = own_peak + sum(procfs.unshared_memory(pid) for pid in descendants)
+    if used <= allowed:
+        instance.rss = max(instance.rss, own_peak)
+        return None
+    instance.rss = max(instance.rss, used)
+    source = event.function.configuration.sources.get("memory")
+    number = len(descendants)
+    children = f" together with {number} child process{'es' if number > 1 else ''}" if number else ""
+    return (
+        f"the instance{children} has used more memory (MemUsage:{used / MB:.2f}MB) "
+        f"than the {limit} MB of the function: memory={limit}{f' ({source})' if source else ''}"
+    )

@@ -1,0 +1,239 @@
+"""Places in user code: what ``run_to("export.py:42#3")`` names, checked against the files of the code directory."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import os
+import re
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import CodeType
+
+from ..bootstrap.gates.bytecode import own_instructions
+from ..errors import ScfUsageError, hidden_from_users
+from ..protocol import messages
+
+__tracebackhide__ = hidden_from_users
+
+FORMS = '"init", "export.py:42", "function_name" or "Class.method", the last three with "#3" for the third pass'
+
+_LINE = re.compile(r"(?P<file>.+\.py):(?P<line>\d+)")
+_NO_BODY = frozenset({"<lambda>", "<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"})
+"""Code objects of expressions: a statement that holds one is passed once, however often the expression runs."""
+_PASSED_OVER = frozenset({"__pycache__", "node_modules"})
+_IN_INSTANCES = "/var/user"
+
+Spot = tuple[str, str, int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line or a function of user code, and where the instance finds it."""
+
+    text: str = field(compare=False)
+    """As the test named it, without the number of the pass."""
+    spots: tuple[Spot, ...]
+    """Of each code object: its file, name and first line; the line (0: the start of the function's body), and the
+    first and last line that the statement has for itself."""
+    number: int | None = field(compare=False)
+    """The pass that is meant, counted from the event's first line; None: the next one."""
+
+    def described(self) -> list[messages.JsonObject]:
+        """For the instance."""
+        keys = ("file", "name", "first", "line", "low", "high")
+        return [dict(zip(keys, spot, strict=True)) for spot in self.spots]
+
+
+def find(place: str, directories: Sequence[str], entry: str) -> Place:
+    """The place that *place* names in the code directory, the first of *directories*; others hold the same code.
+
+    *entry* is the entry module's file. Raises ``ScfUsageError`` with what is wrong, and what is there instead.
+    """
+    directory = directories[0]
+    asked = f"run_to({place!r})"
+    text, number = _number(place, asked)
+    match = _LINE.fullmatch(text)
+    if match is not None:
+        path = _file(match["file"], directory, entry, asked)
+        found = list(_line(directory, path, int(match["line"]), asked))
+    elif all(part.isidentifier() for part in text.split(".")) and not text.endswith(".py"):
+        found = list(_function(directory, text, asked))
+    else:
+        raise ScfUsageError(f"{asked} is not valid: it takes {FORMS}")
+    roots = dict.fromkeys([*directories, _IN_INSTANCES])
+    return Place(text, tuple((os.path.join(root, spot[0]), *spot[1:]) for spot in found for root in roots), number)
+
+
+def _number(place: object, asked: str) -> tuple[str, int | None]:
+    if not isinstance(place, str):
+        raise ScfUsageError(f"{asked} is not valid: it takes {FORMS}")
+    text, hash_sign, number = place.replace(".<locals>", "").rpartition("#")
+    if not hash_sign:
+        return number, None
+    if not re.fullmatch(r"-?\d+", number, re.ASCII):
+        raise ScfUsageError(f"{asked} is not valid: {number!r} is no number of a pass; it takes {FORMS}")
+    if int(number) < 1:
+        raise ScfUsageError(f"{asked} is not valid: passes are counted from 1")
+    return text, int(number)
+
+
+# -- files -------------------------------------------------------------------------------------------------------------
+
+
+def _files(directory: str) -> Iterator[str]:
+    """The Python files of a code directory, by their paths below it; a virtual environment in it is passed over."""
+    for folder, folders, names in os.walk(directory):
+        if "pyvenv.cfg" in names:
+            folders.clear()
+            continue
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _PASSED_OVER)
+        for name in sorted(names):
+            if name.endswith(".py"):
+                yield os.path.relpath(os.path.join(folder, name), directory)
+
+
+def _file(named: str, directory: str, entry: str, asked: str) -> str:
+    if os.path.isabs(named):
+        named = os.path.relpath(os.path.realpath(named), os.path.realpath(directory))
+    wanted = os.path.normpath(named)
+    files = list(_files(directory))
+    if wanted in files:
+        return wanted
+    found = [path for path in files if path.endswith(os.sep + wanted)]
+    main = os.path.relpath(entry, directory)
+    if len(found) == 1 or main in found:
+        return main if main in found else found[0]
+    if found:
+        raise ScfUsageError(f"{asked} is not clear: the code directory {directory} has {_listed(found)}; give its path")
+    base = os.path.basename(wanted)
+    near = [path for path in files if os.path.basename(path) == base]
+    if not near:
+        names = difflib.get_close_matches(base, {os.path.basename(path) for path in files}, 3)
+        near = [path for path in files if os.path.basename(path) in names]
+    hint = f"did you mean {_listed(near)}?" if near else f"it has {_listed(files) or 'no Python file'}"
+    raise ScfUsageError(f"{asked}: the code directory {directory} has no file {named}; {hint}")
+
+
+def _listed(names: Iterable[str], most: int = 5) -> str:
+    names = list(names)
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def _source(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+# -- lines -------------------------------------------------------------------------------------------------------------
+
+
+Owner = tuple[str, int]
+"""What a statement belongs to: the name and the first line of the code object of a function, a class or a module."""
+
+
+def _codes(
+    code: CodeType, owner: Owner, holders: tuple[frozenset[int], ...]
+) -> Iterator[tuple[CodeType, Owner, frozenset[int]]]:
+    """*code* and those in it, each with the owner of its statements and the lines that a gate can stand at in it."""
+    lines = frozenset(line for _, line in own_instructions(code) if line)
+    expression = code.co_name in _NO_BODY
+    if not expression:
+        owner = code.co_name, code.co_firstlineno
+    yield code, owner, lines.difference(*holders) if expression else lines
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _codes(constant, owner, (*holders, lines) if expression else (lines,))
+
+
+def _line(directory: str, shown: str, line: int, asked: str) -> Iterator[Spot]:
+    path = os.path.join(directory, shown)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they are the instance's to show
+            tree = ast.parse(_source(path), path)
+            code = compile(tree, path, "exec", dont_inherit=True, optimize=0)
+    except (SyntaxError, ValueError) as error:
+        raise ScfUsageError(f"{asked}: {shown} cannot be compiled: {error}") from None
+    main = code.co_name, code.co_firstlineno
+    codes = list(_codes(code, main, ()))
+    with_code = sorted(frozenset().union(*(lines for _, _, lines in codes)))
+    if line not in with_code:
+        later = next((number for number in with_code if number > line), None)
+        if later is None:
+            there = f"the last line of {shown} that has is {with_code[-1]}" if with_code else f"{shown} is empty"
+        else:
+            there = f"the next line of {shown} that has is {later}"
+        raise ScfUsageError(f"{asked}: line {line} has no code; {there}")
+    statements = list(_statements(tree, main))
+    for code, owner, lines in codes:
+        around = [(low, high) for whose, low, high in statements if whose == owner and low <= line <= high]
+        if line in lines and around:  # else it is how a class body begins, before its first statement
+            low, high = min(around, key=lambda extent: extent[1] - extent[0])
+            yield shown, code.co_name, code.co_firstlineno, line, low, high
+
+
+def _statements(node: ast.AST, owner: Owner) -> Iterator[tuple[Owner, int, int]]:
+    """The statements in *node*, each with its first and last line; of a compound one, those that are not its body."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.stmt, ast.ExceptHandler, ast.match_case)):
+            first = child.pattern.lineno if isinstance(child, ast.match_case) else child.lineno
+            low = _first_line(child, first)
+            body = getattr(child, "body", None)
+            last = getattr(child, "end_lineno", None) or first
+            yield owner, low, max(first, _first_line(body[0], body[0].lineno) - 1) if body else last
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            yield from _statements(child, (child.name, _first_line(child, child.lineno)))
+        else:
+            yield from _statements(child, owner)
+
+
+def _first_line(node: ast.AST, line: int) -> int:
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([line, *(decorator.lineno for decorator in decorators)])
+
+
+# -- functions ---------------------------------------------------------------------------------------------------------
+
+
+def _function(directory: str, name: str, asked: str) -> list[Spot]:
+    wanted = name.split(".")
+    found: list[Spot] = []
+    known: dict[str, None] = {}
+    for shown in _files(directory):
+        path = os.path.join(directory, shown)
+        source = _source(path)
+        if b"def" not in source:
+            continue
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                tree = ast.parse(source, path)
+        except (SyntaxError, ValueError):
+            continue
+        for parts, node in _functions(tree, ()):
+            known[".".join(parts)] = None
+            if list(parts[-len(wanted) :]) == wanted:
+                found.append((shown, node.name, _first_line(node, node.lineno), 0, 0, 0))
+    if found:
+        return found
+    same = [one for one in known if one.rpartition(".")[2] == wanted[-1]]
+    near = same or difflib.get_close_matches(name, [*known, *(one.rpartition(".")[2] for one in known)], 3)
+    hint = f"did you mean {_listed(dict.fromkeys(near))}?" if near else f"it has {_listed(known) or 'no function'}"
+    raise ScfUsageError(f"{asked}: no file of the code directory {directory} has a function {name}; {hint}")
+
+
+def _functions(
+    node: ast.AST, around: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """The functions in *node*, each with its name and those of what it is defined in."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield (*around, child.name), child
+            yield from _functions(child, (*around, child.name))
+        elif isinstance(child, ast.ClassDef):
+            yield from _functions(child, (*around, child.name))
+        else:
+            yield from _functions(child, around)

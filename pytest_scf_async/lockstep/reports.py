@@ -1,0 +1,382 @@
+"""What instances say: each message, and what it changes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..clock import WAKE_UP
+from ..errors import HarnessError, ScfAsyncWarning, hidden_from_users
+from ..instances.instance import Instance, exit_text
+from ..instances.member import Member
+from ..model import Fact
+from ..protocol import messages
+from .event import Event
+from .memory import GRACE, excess
+
+if TYPE_CHECKING:
+    from .scheduler import Lockstep
+
+__tracebackhide__ = hidden_from_users
+
+SIGTERM = 15
+
+_DISPOSITIONS = {"handler": "user code listens to SIGTERM", "SIG_IGN": "user code ignores SIGTERM (SIG_IGN)"}
+"""What the timeline says of a call of ``signal.signal`` for SIGTERM; everything else sets it to its default."""
+
+
+class Reports:
+    """Hears the instances of one runtime, for its lockstep."""
+
+    def __init__(self, lockstep: Lockstep) -> None:
+        self.lockstep = lockstep
+        self._warned = False
+
+    def instance_said(self, instance: Instance, kind: int, body: bytes) -> None:
+        event = self.lockstep.pool.events.get(instance)
+        if kind == messages.PARKED:
+            self._parked(instance, event, body)
+            return
+        if kind == messages.LEASED:
+            instance.told_us, records = messages.LEASED_BODY.unpack(body)
+            self.read_leased_waits(instance, records)
+            return
+        if kind == messages.SIGNALS_HEARD:
+            instance.children.asked = False
+            instance.answers_question = True
+            return
+        if kind == messages.ENDS_PROCESS:
+            instance.children.ending.add(instance.told(body)["pid"])
+            return
+        if kind == messages.TERMINAL:
+            text = str(instance.told(body)["text"])
+            self.lockstep.todo.append(lambda: self.lockstep.ask_terminal(instance, text))
+            return
+        self.lockstep.progress += 1
+        message = instance.told(body)
+        if kind in (messages.FORKED, messages.KILLED, messages.PROGRAM):
+            self._of_processes(instance, kind, message)
+        elif kind == messages.GATED:
+            instance.gated = str(message["id"])
+            instance.gate_on_main = bool(message["main"])
+            if event is not None and instance.gated in event.gates:
+                event.gates[instance.gated].reached = True
+                event.note("instance", f"stands at {event.gates[instance.gated].description}")
+        elif kind in (messages.SIGNAL_ENTERED, messages.SIGNAL_LEFT, messages.SIGNALS_KEPT, messages.LISTENING):
+            self._of_signals(instance, event, kind, message)
+        elif kind == messages.NOTE:
+            self._noted(instance, event or self.lockstep.pool.last_events.get(instance), message)
+        elif kind == messages.INIT_DONE:
+            self._initialised(instance, event, message)
+        elif kind == messages.RESULT and event is not None:
+            at = self._happened_at(message)
+            if at is None:
+                self.lockstep.todo.append(lambda: self._result(instance, event, message))
+            else:
+                self._when_it_is(at, lambda: self._result(instance, event, message))
+
+    def _of_processes(self, instance: Instance, kind: int, message: messages.JsonObject) -> None:
+        pid = int(message["pid"])
+        if kind == messages.FORKED:
+            self._forked(instance, pid)
+        elif kind == messages.KILLED:
+            self._killed(instance, pid, int(message["signum"]))
+        elif pid:
+            instance.program_started(pid)
+        else:
+            instance.ends_us = self._happened_at(message)
+
+    def _forked(self, parent: Instance, pid: int) -> None:
+        """An image's program has a process more, which begins in its turn."""
+        member = self.lockstep.pool.take_in(parent, pid)
+        if member is None:
+            return
+        member.has_gates = parent.has_gates
+        member.stirred = True
+        self.begin(member)
+
+    def begin(self, member: Instance) -> None:
+        """Give a fork its first turn, in order."""
+        clock = self.lockstep.clock
+        member.head = clock.call_at(
+            clock.now_us,
+            lambda: self._grant(member),
+            what=f"start of process {member.pid}",
+            priority=WAKE_UP,
+            order=self.lockstep.next_order(),
+        )
+
+    def _killed(self, instance: Instance, pid: int, signum: int) -> None:
+        """A process of an instance has sent a signal to another, which gets it in its turn: once the sender waits."""
+        root = instance if instance.parent is None else instance.parent
+        for each in root.group:
+            if each.pid == pid and not each.gone:
+                clock = self.lockstep.clock
+                clock.call_at(
+                    clock.now_us,
+                    lambda each=each: self._deliver(each, signum),  # type: ignore[misc]
+                    what=f"signal {signum} to process {pid}",
+                    priority=WAKE_UP,
+                    order=self.lockstep.next_order(),
+                )
+
+    @staticmethod
+    def _deliver(instance: Instance, signum: int) -> None:
+        if instance.gone or instance.released:
+            return
+        instance.signal(signum)
+        if instance.channel_open and not instance.frozen:
+            instance.children.ask_to_look()
+
+    def _happened_at(self, message: messages.JsonObject) -> int | None:
+        """When something happened in a free-running instance, in simulated time; None for all others: now."""
+        flow = self.lockstep.moving.real_flow() if "at" in message else None
+        return None if flow is None else flow.at_us(message["at"])
+
+    def _when_it_is(self, at_us: int, then: Callable[[], None]) -> None:
+        """Call *then* once the clock has come to where a free-running instance was."""
+        now = self.lockstep.clock.now_us
+        at_us = max(at_us, now) if self.lockstep.time_moves else now
+        self.lockstep.clock.call_at(at_us, then, what="what a free-running instance did", priority=WAKE_UP)
+
+    def _of_signals(self, instance: Instance, event: Event | None, kind: int, message: messages.JsonObject) -> None:
+        if kind == messages.SIGNAL_ENTERED:
+            instance.turn = True
+            instance.overtaken = instance.overrun = False
+            instance.stirred = True
+            if message["signum"] == SIGTERM:
+                instance.entered += 1
+                instance.signalled = False
+                if event is not None and instance.parent is None:
+                    event.handler_entered()
+        elif kind == messages.SIGNAL_LEFT:
+            raised = message["raised"]
+            if raised is not None and instance.gated is not None and instance.gate_on_main:
+                instance.gated = None
+            if event is not None and message["signum"] == SIGTERM and instance.parent is None:
+                event.handler_left(None if raised is None else f"{raised}: {message['message']}".rstrip(": "))
+        elif kind == messages.SIGNALS_KEPT:
+            if SIGTERM in message["signums"]:
+                instance.kept += 1
+                instance.signalled = False
+                if event is not None:
+                    event.note("signal", "the handler of SIGTERM is called after the wait of the main thread")
+        elif kind == messages.LISTENING:
+            (instance.listening.add if message["handler"] == "handler" else instance.listening.discard)(
+                message["signum"]
+            )
+            if message["signum"] == SIGTERM and instance.parent is None:
+                listening = message["handler"] == "handler"
+                now = self.lockstep.clock.now_us if instance.told_us is None else instance.told_us
+                instance.listening_since_us = now if listening else None
+                if event is not None:
+                    event.listening_since_us = instance.listening_since_us
+                    event.note("signal", _DISPOSITIONS.get(message["handler"], "SIGTERM is set to default"))
+
+    def _noted(self, instance: Instance, event: Event | None, message: messages.JsonObject) -> None:
+        """A record of user code, or a line of the bootstrap for the timeline."""
+        if event is None:
+            return
+        if "note" not in message:
+            event.recorded(str(message["name"]), message["fields"])
+            return
+        if "has_real_time" in message:
+            event.has_real_time(str(message["has_real_time"]), str(message["note"]))
+            return
+        event.note("instance", str(message["note"]))
+        if "literal_tmp" in message:
+            self._warn_of_literal_tmp(instance, str(message["note"]))
+
+    def read_leased_waits(self, instance: Instance, records: int | None = None) -> None:
+        """Take the waits down that the instance ended by itself: those of *records*, or all."""
+        event = self.lockstep.pool.events.get(instance)
+        for what, first_us, last_us, count in instance.leased_waits(records):
+            instance.waits_in = what
+            if event is not None:
+                event.waits(what, first_us, last_us, count)
+
+    def _parked(self, instance: Instance, event: Event | None, body: bytes) -> None:
+        due, order, outside, held, seen = messages.PARKED_BODY.unpack_from(body)
+        instance.outside, instance.held = outside, held
+        if len(body) > messages.PARKED_BODY.size and not instance.frozen:
+            instance.waits_in = body[messages.PARKED_BODY.size :].decode("utf-8", "replace")
+            if event is not None:
+                now = event.now_us()
+                event.waits(instance.waits_in, now, now)
+        if event is not None and event.function.configuration.memory is not None:
+            self.lockstep.todo.append(lambda: self.check_memory(instance, event))
+        if seen < instance.sent:  # it crossed with something that we sent: another report comes
+            instance.asked = False  # unless that was gates alone: then it is asked again
+            return
+        answers, instance.asked = instance.asked, False
+        if not instance.answers_question:
+            instance.stirred = True
+        instance.answers_question = False
+        # A report that crossed with a signal leaves the turn to its handler.
+        instance.turn = instance.signalled or instance.children.asked
+        instance.parks += not answers  # a thread beside the one that has the turn answers
+        if outside == 0:
+            instance.overtaken = instance.overrun = False
+            instance.end_lease()
+        if instance.frozen:
+            return
+        known = instance.head.key if instance.head is not None else (0, 0, 0, 0)
+        if instance.head is not None:
+            instance.head.cancel()
+            instance.head = None
+        if due != messages.NEVER and instance.gated is None:
+            instance.head = self.lockstep.clock.call_at(
+                due, lambda: self._grant(instance), what="a wake-up", priority=WAKE_UP, order=order
+            )
+        self.lockstep.progress += due > self.lockstep.clock.now_us and (due, order) != (known[0], known[2])
+
+    def check_memories(self) -> None:
+        """Look at all instances with a limit: one that computes, or waits for its children, tells nothing itself."""
+        for instance, event in list(self.lockstep.pool.events.items()):
+            if event.function.configuration.memory is None or instance.frozen or event.ended:
+                continue
+            if not instance.computing:
+                self.check_memory(instance, event)
+            elif excess(instance, event, grace=GRACE) is not None:
+                event.repeatable = False
+                event.note("instance", "stopped in the middle of computing, for its memory: not repeatable")
+                self.check_memory(instance, event)
+
+    def check_memory(self, instance: Instance, event: Event, own_peak: int | None = None) -> None:
+        """End *event* where its instance uses more memory than the function has."""
+        detail = None if event.ended else excess(instance, event, own_peak)
+        if detail is not None:
+            self.lockstep.end(event, Fact.MEMORY_EXCEEDED, mem_usage=instance.rss, detail=detail)
+
+    def _warn_of_literal_tmp(self, instance: Instance, what: str) -> None:
+        """Once a runtime: it comes as often as there are instances."""
+        if not self._warned:
+            self._warned = True
+            why = self.lockstep.pool.sandboxes.why_unmounted()
+            text = (
+                f"{what}, which is the machine's and not the instance's own: it has no mount namespace ({why}), and "
+                f"its /tmp is where TMPDIR says, {instance.sandbox.tmp}"
+            )
+            self.lockstep.todo.append(lambda: warnings.warn(text, ScfAsyncWarning, stacklevel=2))
+
+    def _grant(self, instance: Instance) -> None:
+        instance.head = None
+        if instance.gone or instance.frozen or instance.gated is not None:
+            return
+        instance.turn = instance.begun = True
+        if instance.told_us is not None:  # it was overtaken in the middle of a lease, which is over
+            instance.told_us = self.lockstep.clock.now_us
+        self.lockstep.lease_with_turn(instance)
+        instance.send(messages.TURN)
+        if instance.overtaken and instance.has_alarm:
+            instance.poke()  # no thread may be there to read it but the one that waits for something real
+
+    def _initialised(self, instance: Instance, event: Event | None, message: messages.JsonObject) -> None:
+        instance.rss = int(message["rss"])
+        if event is None or event.ended:
+            return
+        if event.timer is not None:
+            event.timer.cancel()
+        fact = message["fact"]
+        if fact == messages.BEFORE_INIT_RAISED:
+            self.lockstep.todo.append(lambda: self._test_code_raised(event, message["trace"]))
+            return
+        if fact is not None:
+            self.lockstep.todo.append(
+                lambda: self.lockstep.end(event, Fact[fact], trace=message["trace"], mem_usage=instance.rss)
+            )
+            return
+        if excess(instance, event, instance.rss) is not None:
+            self.lockstep.todo.append(lambda: self.check_memory(instance, event, instance.rss))
+            return
+        event.initialised(instance.rss)
+        due = self.lockstep.clock.now_us + event.function.configuration.timeout * 1_000_000
+        event.timer = self.lockstep.clock.call_at(
+            due, lambda: self.lockstep.end(event, Fact.TIMED_OUT), what=f"timed out: {event.request_id}"
+        )
+
+    def _test_code_raised(self, event: Event, trace: str) -> None:
+        """The function *before_init* failed: that is the test's fault, and says nothing of the function."""
+        configuration = event.function.configuration
+        assert configuration.before_init is not None
+        source = configuration.sources["before_init"]
+        text = f"before_init={configuration.before_init.shown!r} ({source}) of function {configuration.name!r} raised"
+        trace = trace.strip()
+        error = trace.rpartition("\n")[2]
+        self.lockstep.refuse(event, f"{text} {error}", trace if trace != error else "")
+
+    def _result(self, instance: Instance, event: Event, message: messages.JsonObject) -> None:
+        instance.rss = int(message["rss"])
+        self.check_memory(instance, event, instance.rss)
+        self.lockstep.end(  # nothing for an event that has ended
+            event,
+            Fact[message["fact"]],
+            result_text=message.get("text"),
+            trace=message.get("trace"),
+            mem_usage=instance.rss,
+        )
+        if message.get("ends") and not instance.released:
+            event.note("instance", f"reclaimed: {Fact.PROCESS_EXITED.value}")
+            self.lockstep.pool.reclaim(instance, Fact.PROCESS_EXITED.value)
+
+    def instance_wrote(self, instance: Instance, line: str) -> None:
+        self.lockstep.progress += 1
+        event = self.lockstep.pool.events.get(instance) or self.lockstep.pool.last_events.get(instance)
+        if event is not None:
+            event.wrote(line)
+        if event is not None and instance.free_running and instance.gated is None:
+            self.lockstep.gates.stop_at_line(event, instance)
+
+    def instance_started(self, instance: Instance) -> None:
+        event = self.lockstep.pool.events.get(instance)
+        if event is not None:
+            self.lockstep.todo.append(lambda: self.lockstep.on_start(event))
+
+    def instance_full(self, instance: Instance) -> None:
+        self.lockstep.pool.ears.watch_for_room(instance)
+
+    def instance_gone(self, instance: Instance) -> None:
+        self.lockstep.todo.append(lambda: self._hear_last_words(instance))
+
+    def _hear_last_words(self, instance: Instance) -> None:
+        if not instance.released:
+            instance.pump()
+        self.lockstep.todo.append(lambda: self._exited(instance))
+
+    def _left(self, member: Member) -> None:
+        """A fork of an image's program is in lockstep no more: it has ended, or is another program now."""
+        parent = member.parent
+        if member.released or parent is None:
+            return
+        if member.head is not None:
+            member.head.cancel()
+            member.head = None
+        member.turn, member.outside, member.held = False, 0, 0
+        if not member.ends_soon():
+            return  # what it is now writes to the same pipe
+        member.output.finish()
+        self.lockstep.pool.drop(member)
+        for each in parent.group:
+            each.to_be_asked = True  # one of them had it as a child, or the other end of a pipe with it
+
+    def _exited(self, instance: Instance) -> None:
+        if isinstance(instance, Member):
+            self._left(instance)
+            return
+        event = self.lockstep.pool.events.get(instance)
+        if event is not None and not event.ended and instance.never_began():
+            instance.output.finish()
+            why = instance.refused or next((line.text for line in reversed(event.log) if line.source == "Custom"), "")
+            event.ended_by_close = True
+            self.lockstep.end(event, Fact.PROCESS_EXITED)
+            raise HarnessError(f"an instance of {event.function.configuration.name} could not be started: {why}")
+        if event is not None and not event.ended:
+            at, instance.ends_us = instance.ends_us, None
+            if at is not None:  # after what it has said before, which is dealt with in this way too
+                self._when_it_is(at, lambda: self._exited(instance))
+                return
+            self.lockstep.end(event, Fact.PROCESS_EXITED, detail=f"the process ended: {exit_text(instance.status)}")
+        elif not instance.released:
+            instance.output.finish()
+            self.lockstep.pool.drop(instance)

@@ -1,0 +1,135 @@
+"""What each thread of an instance is doing, for error texts: its name, its wait, and its Python stack."""
+
+from __future__ import annotations
+
+import itertools
+import linecache
+import os
+import re
+import select
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..bootstrap.scheduler.waiters import OWN_CODE
+from ..instances.instance import Instance
+from ..protocol import procfs
+from ..protocol.kernel_waits import KernelWait, waits_of
+from ..protocol.real_time import REAL
+
+STACKS_LIMIT = 5.0
+"""Real seconds within which an instance has to write its stacks."""
+STILL_SECONDS = 0.01
+"""Real seconds in which a thread that waits has not run."""
+STILL_LIMIT = 0.1
+STARVED_LIMIT = 5.0
+"""The same where a thread has had no core, on a machine that is busy with something else."""
+_ROOMS = {os.path.join(OWN_CODE, "bootstrap", "scheduler", f"{room}.py") for room in ("door", "standing")}
+"""Where a thread stands that is parked."""
+_STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
+_SUBPROCESS = _STANDARD_LIBRARY + "subprocess.py"
+_PEER = re.compile(r"a connection to (\S+?:\d+)")
+_HEAD = re.compile(r"(?:Current t|T)hread 0x(?P<ident>[0-9a-f]+).*\(most recent call first\):\s*")
+_FRAME = re.compile(r'  File "(?P<file>[^"]*)", line (?P<line>\d+) in (?P<name>.*)')
+
+
+@dataclass(frozen=True)
+class ThreadTold:
+    """One thread: ``lines`` are what a user reads of it."""
+
+    lines: list[str]
+    real_wait: KernelWait | None
+    """What it waits for in real time."""
+
+
+def threads_of(instance: Instance) -> list[ThreadTold]:
+    """What the threads of an instance that lives are doing, without frames of ours; the main thread comes last."""
+    stopped = instance.stopped
+    if stopped:
+        instance.go_on()
+    try:
+        sleeps = {task: wait for task, wait in waits_of(instance.pid).items() if wait.sleeps}
+        text = _written_stacks(instance)  # its signal may end what slept in C, which is what the stack is of
+        waits = _still_waits(instance.pid) | sleeps
+    finally:
+        if stopped:
+            instance.stop()
+    stacks = list(_stacks(text))
+    known = instance.threads_known()
+    if stacks:
+        known.setdefault(stacks[-1][0], (instance.pid, "MainThread", ""))  # faulthandler has it last
+    return [_told(known.get(ident), frames, waits) for ident, frames in stacks]
+
+
+def _written_stacks(instance: Instance) -> str:
+    instance.ask_for_stacks()
+    deadline = REAL.monotonic() + STACKS_LIMIT
+    text = ""
+    while not _is_whole(text) and REAL.monotonic() < deadline:
+        text = instance.stacks()
+        os.sched_yield()
+    return text
+
+
+def _is_whole(text: str) -> bool:
+    """Whether all threads are written: the main thread comes last, down to the zygote's first line."""
+    last = text[text.rfind("\n", 0, -1) + 1 :]
+    match = _FRAME.match(last)
+    return text.endswith("\n") and (last == "  ...\n" or (match is not None and match["file"] == "<string>"))
+
+
+def _still_waits(pid: int) -> dict[int, KernelWait]:
+    """The waits of those threads that do not run between two looks: one that waits for the interpreter does."""
+    began = ran = REAL.monotonic()
+    before = {task: picture for task, *picture in procfs.activity(pid)[1]}
+    while True:
+        select.select((), (), (), STILL_SECONDS)
+        waits = waits_of(pid)
+        after = {task: picture for task, *picture in procfs.activity(pid)[1]}
+        same = {task: picture[0] for task, picture in after.items() if before.get(task) == picture}
+        still = {task for task, state in same.items() if state == "S"}
+        now = REAL.monotonic()
+        if "R" in same.values() and now - began < STARVED_LIMIT:
+            ran = now  # it is to run, and has not: it may be on its way into a wait
+        if still == after.keys() or now - ran > STILL_LIMIT:
+            return {task: wait for task, wait in waits.items() if str(task) in still}
+        before = after
+
+
+def _stacks(text: str) -> Iterator[tuple[int, list[re.Match[str]]]]:
+    """The threads of ``faulthandler``, each with its frames, innermost first."""
+    ident = 0
+    frames: list[re.Match[str]] | None = None
+    for line in text.splitlines():
+        head, match = _HEAD.match(line), _FRAME.match(line)
+        if head is not None:
+            if frames is not None:
+                yield ident, frames
+            ident, frames = int(head["ident"], 16), []
+        elif match is not None and frames is not None:
+            frames.append(match)
+    if frames is not None:
+        yield ident, frames
+
+
+def _told(known: tuple[int, str, str] | None, frames: list[re.Match[str]], waits: dict[int, KernelWait]) -> ThreadTold:
+    shown = [frame for frame in frames if not frame["file"].startswith(OWN_CODE) and frame["file"] != "<string>"]
+    of_user = [frame for frame in shown if not _is_library(frame["file"])]
+    native, name, held = known or (0, "", "")
+    whose = repr(name) if name else f"of {of_user[-1]['name']}()" if of_user else "of a library"
+    ours = itertools.takewhile(lambda frame: frame["file"].startswith(OWN_CODE), frames)
+    parked = any(frame["file"] in _ROOMS for frame in ours)
+    wait = waits.get(native)
+    if parked:
+        wait = KernelWait(held, tuple(_PEER.findall(held))) if held else None
+    elif wait is not None and wait.sleeps and frames and frames[0]["file"] == _SUBPROCESS:
+        wait = KernelWait("a wait for a child process")  # whose timeout makes it a loop of sleeps
+    state = f" is in {wait.text}" if wait is not None else " is parked" if parked else ""
+    lines = [f"thread {whose}{state}, most recent call first:"]
+    for frame in shown:
+        source = linecache.getline(frame["file"], int(frame["line"])).strip() if frame in of_user else ""
+        lines.append(f"  {frame['file']}:{frame['line']} in {frame['name']}" + (f": {source}" if source else ""))
+    return ThreadTold(lines, wait)
+
+
+def _is_library(file: str) -> bool:
+    return file.startswith(_STANDARD_LIBRARY) or "site-packages" in file

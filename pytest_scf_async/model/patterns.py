@@ -1,0 +1,37 @@
+"""What a test looks for in the lines of a log: a text, or a compiled regular expression."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterable
+
+from ..errors import ScfUsageError, hidden_from_users
+from . import LogLine
+
+__tracebackhide__ = hidden_from_users
+
+
+def line_matcher(pattern: str | re.Pattern[str]) -> tuple[str, Callable[[str], bool]]:
+    """*pattern* for messages, and what says whether a line has it; ``ScfUsageError`` for anything else."""
+    if isinstance(pattern, str):
+        return repr(pattern), lambda line: pattern in line
+    if isinstance(getattr(pattern, "pattern", None), str):  # a pattern for bytes finds nothing in a line
+        return f"re.compile({pattern.pattern!r})", lambda line: pattern.search(line.removesuffix("\r")) is not None
+    raise ScfUsageError(f"pattern={pattern!r} is not valid: it is a str or a compiled pattern for str")
+
+
+def is_there_as_a_pattern(pattern: str | re.Pattern[str], log: Iterable[LogLine]) -> str | None:
+    """What to say where no line has *pattern*, a text, and one would if it were a regular expression."""
+    if not isinstance(pattern, str):
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what re says about a text that was never meant for it
+        try:
+            compiled = re.compile(pattern)
+        except re.error:
+            return None
+    lines = [line.text for line in log]
+    if any(pattern in line for line in lines) or not any(map(compiled.search, lines)):
+        return None
+    return f"a str is looked for as it is; as a regular expression, re.compile({pattern!r}), it is in a line"

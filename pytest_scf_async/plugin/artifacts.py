@@ -1,0 +1,115 @@
+"""What ``--scf-async-artifacts=DIR`` keeps of a failed test: log, timeline, records and facts of each event, whole."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ..clock import to_datetime
+from ..report.timeline import timeline_text
+
+if TYPE_CHECKING:
+    from ..async_event import AsyncEvent
+
+NAME_CHARACTERS: Final = 120
+"""Characters of a test's name that its directory has; the digest behind them tells cut names apart."""
+
+
+def keep(directory: str, nodeid: str, events: Sequence[AsyncEvent]) -> dict[str, str]:
+    """Write *events* of one test below *directory*, in place of what an earlier run of the test left there.
+
+    Gives where each event is, by request id, or why it is not there. Nothing is raised for a file that cannot be
+    written: the report of the failure matters more.
+    """
+    of_test = Path(directory, directory_name(nodeid))
+    shutil.rmtree(of_test, ignore_errors=True)
+    kept = {}
+    for number, event in enumerate(events, 1):
+        of_event = of_test / f"{number}-{event.function_name}-{event.request_id[:8]}"
+        try:
+            of_event.mkdir(parents=True, exist_ok=True)
+            for name, text in _files(nodeid, event).items():
+                (of_event / name).write_text(text, encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            kept[event.request_id] = f"not written to {of_event}: {error.strerror or error}"
+        else:
+            kept[event.request_id] = str(of_event)
+    return kept
+
+
+def directory_name(nodeid: str) -> str:
+    """The name of a test's directory: what can be read of its id, and a digest of the whole."""
+    readable = re.sub(r"[^\w.\[\]-]+", "-", nodeid, flags=re.ASCII).strip("-.")
+    digest = hashlib.sha256(nodeid.encode("utf-8", "backslashreplace")).hexdigest()[:8]
+    return f"{readable[:NAME_CHARACTERS]}-{digest}"
+
+
+def _files(nodeid: str, event: AsyncEvent) -> dict[str, str]:
+    what = event._event
+    records = [
+        {"time": record.time.isoformat(), "name": record.name, "fields": record.fields} for record in what.records
+    ]
+    return {
+        "log.txt": "".join(f"{line.text}\n" for line in what.log),
+        "timeline.txt": timeline_text(what.timeline, what.record.start_us) + "\n",
+        "records.json": _json(records),
+        "event.json": _json(_facts(nodeid, event)),
+    }
+
+
+def _facts(nodeid: str, event: AsyncEvent) -> dict[str, Any]:
+    """What is known of *event*; the function's environment is left out on purpose: it may hold passwords."""
+    what, record = event._event, event._event.record
+    instance = what.instance
+    return {
+        "test": nodeid,
+        "request_id": record.request_id,
+        "function": record.function_name,
+        "namespace": record.namespace,
+        "qualifier": record.qualifier,
+        "invoke_type": record.invoke_type,
+        "status": record.status,
+        "status_code": record.status_code,
+        "ended_by_the_harness": what.ended_by_close,
+        "started_at": _time(record.start_us),
+        "ended_at": _time(record.end_us),
+        "duration": None if record.end_us is None else (record.end_us - record.start_us) / 1e6,
+        "payload": json.loads(what.payload),
+        "result": None if what.result_text is None else json.loads(what.result_text),
+        "error": dict(what.error) or None,
+        "transitions": [{"status": status, "time": _time(at)} for status, at in record.transitions],
+        "signals": [_times(dataclasses.asdict(delivery)) for delivery in what.signals],
+        "instance": None
+        if instance is None
+        else {
+            "pid": instance.pid,
+            "cold": what.cold,
+            "doing": str(instance.doing),
+            "reclaimed_because": what.reclaimed_because,
+            "lost_files": list(instance.sandbox.lost_files),
+        },
+    }
+
+
+def _times(facts: dict[str, Any]) -> dict[str, Any]:
+    """*facts* with times instead of microseconds: ``sent_us`` is ``sent_at``."""
+    return {
+        f"{name.removesuffix('_us')}_at" if name.endswith("_us") else name: _time(value)
+        if name.endswith("_us")
+        else value
+        for name, value in facts.items()
+    }
+
+
+def _time(microseconds: int | None) -> str | None:
+    return None if microseconds is None else to_datetime(microseconds).isoformat()
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"

@@ -1,0 +1,30 @@
+"""pytest's side of a debugger in a handler: the user's terminal, where pytest leaves it alone (``-s``)."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from ..instances import terminal
+
+
+def prepare(config: pytest.Config) -> None:
+    """Let handlers have a debugger, if there is a terminal and pytest does not capture what tests write."""
+    stdin, stdout = sys.__stdin__, sys.__stdout__
+    if config.getoption("capture") != "no" or stdin is None or stdout is None or not stdin.isatty():
+        terminal.ask = None
+        return
+
+    def ask(text: str) -> str | None:
+        config.hook.pytest_enter_pdb(config=config, pdb=None)  # pytest-timeout and faulthandler count no more
+        before, _, prompt = text.rpartition("\n")
+        if before:
+            stdout.write(before + "\n")
+            stdout.flush()
+        try:
+            return input(prompt) + "\n"
+        except EOFError:
+            return None
+
+    terminal.ask = ask

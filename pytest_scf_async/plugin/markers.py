@@ -1,0 +1,80 @@
+"""What a test's ``scf_function`` markers say, taken together."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from typing import Any, Final
+
+import pytest
+
+from ..errors import did_you_mean
+from ..runtime import ScfRuntime
+
+MARKER: Final = "scf_function"
+MARKER_FORM: Final = '@pytest.mark.scf_function("handlers/export.py:main_handler", payload={...}, timeout=60)'
+
+
+def _keywords() -> list[str]:
+    """The keywords of the marker: those of ``ScfRuntime.deploy``, and ``payload``."""
+    return [*(name for name in inspect.signature(ScfRuntime.deploy).parameters if name != "self"), "payload"]
+
+
+def marked(node: pytest.Item, fixture: str) -> dict[str, Any]:
+    """The keywords of all markers of the test, ``code`` among them; the closest marker wins."""
+    markers = list(node.iter_markers(MARKER))
+    if not markers:
+        near = difflib.get_close_matches(MARKER, [each.name for each in node.iter_markers()], 1)
+        has = f" (it has one named {near[0]!r})" if near else ""
+        raise pytest.UsageError(
+            f"{node.nodeid} uses the fixture {fixture} and has no scf_function marker{has}; give it one: {MARKER_FORM}"
+        )
+    valid = _keywords()
+    merged: dict[str, Any] = {}
+    for marker in reversed(markers):
+        keywords = dict(marker.kwargs)
+        for name in keywords:
+            if name not in valid:
+                raise pytest.UsageError(
+                    f"{node.nodeid}: its scf_function marker has the keyword {name!r}{did_you_mean(name, valid)} "
+                    f"(valid are {', '.join(valid)})"
+                )
+        if len(marker.args) > 1 or (marker.args and "code" in keywords):
+            more = [*marker.args, *([keywords["code"]] if "code" in keywords else [])]
+            raise pytest.UsageError(
+                f"{node.nodeid}: its scf_function marker names {len(more)} functions, "
+                f"{', '.join(map(repr, more))}; it takes one, as in {MARKER_FORM}"
+            )
+        if marker.args:
+            keywords["code"] = marker.args[0]
+        if "code" in keywords:
+            merged.pop("handler", None)  # it belongs to the code that is replaced
+        if "before_init" in keywords:
+            merged.pop("before_init_args", None)
+        merged.update(keywords)
+    if "code" not in merged:
+        raise pytest.UsageError(
+            f"{node.nodeid}: its scf_function marker names no handler; give it one first, as in {MARKER_FORM}"
+        )
+    return merged
+
+
+def refuse_direct_parametrize(metafunc: pytest.Metafunc) -> None:
+    """Raise for ``parametrize("async_event", ...)`` without ``indirect``: its values would take the event's place.
+
+    Only where the test has an ``scf_function`` marker: in another's tests the name may mean anything.
+    """
+    node = metafunc.definition
+    if node.get_closest_marker(MARKER) is None:
+        return
+    for marker in node.iter_markers("parametrize"):
+        given = marker.args[0] if marker.args else marker.kwargs.get("argnames", ())
+        names = [name.strip() for name in given.split(",")] if isinstance(given, str) else list(given)
+        indirect = marker.args[2] if len(marker.args) > 2 else marker.kwargs.get("indirect", False)
+        payloads = indirect if isinstance(indirect, bool) else "async_event" in indirect
+        if "async_event" in names and not payloads:
+            form = True if len(names) == 1 else ["async_event"]
+            raise pytest.Collector.CollectError(
+                f"{node.nodeid}: the values that parametrize has for async_event are payloads only with indirect, "
+                f"as in parametrize({given!r}, [...], indirect={form})"
+            )

@@ -1,0 +1,424 @@
+"""pytest's side: options, markers, fixtures and report sections. No emulation here.
+
+Everything of the package beyond this module and `hookspecs` is imported in the fixtures, when a test asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Generator, Iterator
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    from ..async_event import AsyncEvent
+    from ..clock import SimulatedClock
+    from ..function import Function
+    from ..instances.runtimes.launcher import CodePackage
+    from ..model import LogLine
+    from ..options import ScfSettings
+    from ..runtime import ScfRuntime
+
+MARKER_SOURCE: Final = "scf_function marker"
+
+OPTIONS: Final = {
+    "real_timeout": "real seconds without progress after which a blocking call ends with an error",
+    "real_limit": "real seconds after which a blocking call ends with an error, whatever its progress",
+    "compute_grace": "seconds of CPU time after which a thread that does not wait gives up its turn",
+    "clock_reads_before_wait": "reads of the clock in a row after which a read counts as a wait of 1 ms",
+    "sandbox": "what an instance finds on disk: auto, namespaces, or none (a TMPDIR of its own)",
+    "leases": "whether an instance may move the clock itself while nothing else is due: true or false",
+    "preload": "installed modules that are imported once for all instances, with commas between them",
+    "status_reads_limit": "reads of an event's status without a blocking call in between that are allowed",
+    "patched": "whether tests with scf_runtime are on the simulated clock themselves: true or false",
+    "start": "simulated time at which every test starts, with its zone: 2026-01-01T00:00:00+00:00",
+    "timeout": "simulated seconds that an event may run",
+    "init_timeout": "simulated seconds that the init of an instance may take",
+    "memory": "memory of a function in MB; an event that needs more ends with 434",
+    "idle_reclaim": "simulated seconds after which an idle instance is reclaimed",
+    "graceful_return_status": "status of an event whose handler returns after SIGTERM: FINISHED or ABORTED",
+    "graceful_exit_status": "status of an event whose process ends after SIGTERM: FAILED or ABORTED",
+    "network": "what handlers may connect to: loopback or all",
+    "unlistened_signal_line": "line that a SIGTERM without a listener writes: received or failed",
+    "terminate_without_trace": "whether events of functions without status trace can be terminated: true or false",
+}
+"""The settings that have an ini option and its twin on the command line. The others are for `scf_settings`."""
+
+_ARTIFACTS: Final = "directory that keeps the whole log, timeline, records and facts of each event of a failed test"
+_LIVE_LOG: Final = "print the lines of events' logs as they come"
+
+_OF_WORKER: Final = "scf_async_namespaces"
+"""The name under which a worker of xdist tells what instances had."""
+
+_RUNTIME: Final = pytest.StashKey["ScfRuntime | None"]()
+_SHOWN: Final = pytest.StashKey["tuple[AsyncEvent, ...]"]()
+_PASSED: Final = pytest.StashKey[bool]()
+_PROPERTIES: Final = pytest.StashKey[int]()
+_SETTINGS: Final = pytest.StashKey["ScfSettings"]()
+_OUTER_ZYGOTE: Final = pytest.StashKey[bool]()
+_TOLD_BY_WORKER: Final = pytest.StashKey[list[str]]()
+
+_HERE: Final = os.path.dirname(__file__)
+_REFUSERS: Final = ("plugin.py", "settings.py", "markers.py")
+
+
+# -- options ---------------------------------------------------------------------------------------------------------
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("scf-async", "Tencent Cloud SCF asynchronous events (pytest-scf-async)")
+    for name, text in OPTIONS.items():
+        group.addoption(_flag(name), dest=f"scf_async_{name}", metavar="VALUE", default=None, help=text)
+        parser.addini(f"scf_async_{name}", text, default="")
+    group.addoption("--scf-async-artifacts", metavar="DIR", default=None, help=_ARTIFACTS)
+    parser.addini("scf_async_artifacts", f"{_ARTIFACTS}; relative to the ini file", default="")
+    group.addoption("--scf-async-live-log", action="store_true", default=None, help=_LIVE_LOG)
+    parser.addini("scf_async_live_log", _LIVE_LOG, type="bool", default=False)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    from .. import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "scf_function(code, *, payload=None, **deploy): the function of the fixtures scf_function and async_event; "
+        'code is "path/to/file.py:main_handler", payload the event\'s data; the other keywords are those of '
+        "ScfRuntime.deploy, the closest marker wins, and keywords of farther ones are kept.",
+    )
+    config.stash[_OUTER_ZYGOTE] = _zygote_of_this_process()
+    _resolve_artifacts(config)
+    if _given(config):
+        _configured(config)  # a wrong value ends the session here, before the first test
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "async_event" in metafunc.fixturenames:
+        from .markers import refuse_direct_parametrize
+
+        refuse_direct_parametrize(metafunc)
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    if not _given(config):
+        return ["scf-async: default settings"] if config.get_verbosity() > 0 else []
+    from .settings import shown
+
+    settings = _configured(config)
+    return [f"scf-async: {', '.join(f'{name}={value} ({settings.source(name)})' for name, value in shown(settings))}"]
+
+
+def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
+    """Say where instances have no mount namespaces, if a test of the session has instances; with -v, where they do.
+
+    Under xdist there are no items here: workers tell it at the end.
+    """
+    if config.option.collectonly or not any("scf_runtime" in getattr(item, "fixturenames", ()) for item in items):
+        return []
+    return _of_namespaces(config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
+    """On a worker of xdist: tell the session what instances had."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None and _zygote_of_this_process():
+        output[_OF_WORKER] = _of_namespaces(session.config)
+    return (yield)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Keep what a worker of xdist has told; one that crashed has nothing."""
+    lines = getattr(node, "workeroutput", {}).get(_OF_WORKER)
+    if lines is not None:
+        node.config.stash[_TOLD_BY_WORKER] = lines
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    for line in config.stash.get(_TOLD_BY_WORKER, ()):
+        terminalreporter.write_line(line)
+
+
+def _of_namespaces(config: pytest.Config) -> list[str]:
+    settings = _configured(config)
+    if settings.sandbox != "auto" or config.get_verbosity() < 0:
+        return []  # the header has the former
+    from ..errors import ScfAsyncError
+    from ..instances.zygote import namespaces_refused, shared_zygote
+
+    try:
+        mounted = shared_zygote(preload=tuple(settings.preload)).namespaces
+    except (ScfAsyncError, OSError):
+        return []  # the first test that needs an instance says why
+    if mounted:
+        return ["scf-async: each instance has a mount namespace"] if config.get_verbosity() > 0 else []
+    why = namespaces_refused()
+    own = "each has a TMPDIR of its own, and a literal /tmp/… is the machine's"
+    return [f"scf-async: instances have no mount namespace ({why}): {own}"]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
+    """pytest-timeout's method *thread* ends the process: what instances do is written before."""
+    if settings.method != "thread" or "scf_runtime" not in getattr(item, "fixturenames", ()):
+        return None
+    from . import timeout
+
+    return timeout.set_timer(item, settings, _RUNTIME)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)  # inside pytest-cov's, which makes its report
+def pytest_runtestloop() -> Generator[None, object, object]:
+    """Add what instances measured to the coverage of this process."""
+    try:
+        return (yield)
+    finally:
+        measured = sys.modules.get("pytest_scf_async.instances.coverage")
+        if measured is not None:
+            measured.hand_in()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the zygote, unless it is that of a session around this one (pytester in-process)."""
+    if _zygote_of_this_process() and not config.stash.get(_OUTER_ZYGOTE, False):
+        sys.modules["pytest_scf_async.instances.zygote"].close_shared_zygote()
+
+
+def _zygote_of_this_process() -> bool:
+    module = sys.modules.get("pytest_scf_async.instances.zygote")
+    return module is not None and module.has_shared_zygote()
+
+
+def _flag(name: str) -> str:
+    return f"--scf-async-{name.replace('_', '-')}"
+
+
+def _given(config: pytest.Config) -> dict[str, tuple[str, str]]:
+    """The options that were given, each with its source; the command line wins over the ini file."""
+    found: dict[str, tuple[str, str]] = {}
+    for name in OPTIONS:
+        on_command_line = config.getoption(f"scf_async_{name}")
+        if on_command_line is not None:
+            found[name] = (on_command_line, f"command line: {_flag(name)}")
+        elif in_file := config.getini(f"scf_async_{name}"):
+            found[name] = (in_file, f"ini: scf_async_{name}")
+    return found
+
+
+def _resolve_artifacts(config: pytest.Config) -> None:
+    """Make the directory of artifacts absolute, workers of xdist get it so; ``pytest.UsageError`` for what is none."""
+    given, source, base = config.option.scf_async_artifacts, "command line", config.invocation_params.dir
+    if given is None:
+        given, source = config.getini("scf_async_artifacts") or None, "ini"
+        base = config.inipath.parent if config.inipath is not None else config.rootpath
+    if given is None:
+        return
+    path = os.path.normpath(os.path.join(base, os.path.expanduser(given)))
+    if not given or (os.path.exists(path) and not os.path.isdir(path)):
+        raise pytest.UsageError(f"scf_async_artifacts={given!r} ({source}) is not valid: it is the path of a directory")
+    config.option.scf_async_artifacts = path
+
+
+def _live_log(config: pytest.Config) -> Callable[[AsyncEvent, LogLine], object] | None:
+    if not (config.option.scf_async_live_log or config.getini("scf_async_live_log")):
+        return None
+    from .live_log import LiveLog
+
+    return LiveLog(config)
+
+
+def _configured(config: pytest.Config) -> ScfSettings:
+    """The settings of the command line and the ini file; ``pytest.UsageError`` for a value that is not valid."""
+    from .settings import settings_of
+
+    settings = config.stash.get(_SETTINGS, None)
+    if settings is None:
+        settings = config.stash[_SETTINGS] = settings_of(_given(config))
+    return settings
+
+
+def _launcher(hook: Any) -> Callable[[CodePackage], object] | None:
+    """What a runtime asks for a function's program; None where no plugin has an answer."""
+    return (lambda function: hook(function=function)) if hook.get_hookimpls() else None
+
+
+def _caller(hook: Any, argument: str) -> Callable[[object], object] | None:
+    """What calls *hook* with its one argument; None where nobody implements it."""
+    return (lambda value: hook(**{argument: value})) if hook.get_hookimpls() else None
+
+
+# -- fixtures --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def scf_settings(request: pytest.FixtureRequest) -> ScfSettings:
+    """The defaults of everything: what a ``conftest.py`` overrides, to return ``ScfSettings(...)``."""
+    return _configured(request.config)
+
+
+@pytest.fixture
+def scf_runtime(
+    request: pytest.FixtureRequest, scf_settings: ScfSettings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ScfRuntime]:
+    """A fresh runtime: no functions, no events, a clock of its own; everything in it dies with the test."""
+    from ..errors import UnsupportedPlatformError
+    from ..runtime import ScfRuntime
+    from .settings import with_fixture
+
+    if "coverage" in sys.modules:
+        from . import coverage as measuring
+
+        measuring.prepare(request.config)
+    if request.config.getoption("capture") == "no" or "pytest_scf_async.plugin.debugger" in sys.modules:
+        from . import debugger as debugging
+
+        debugging.prepare(request.config)
+    node, hook = request.node, request.config.hook
+    settings = with_fixture(_configured(request.config), scf_settings, node.nodeid)
+    try:
+        runtime = ScfRuntime(
+            settings,
+            seed=node.nodeid,
+            lookup=(request.path.parent, request.config.rootpath),
+            base_temp=tmp_path_factory.getbasetemp(),
+            root=request.config.rootpath,
+            on_instance_started=_caller(hook.pytest_scf_async_instance_started, "instance"),
+            on_event_ended=_caller(hook.pytest_scf_async_event_ended, "event"),
+            on_log_line=_live_log(request.config),
+            launcher=_launcher(hook.pytest_scf_async_launcher),
+        )
+    except UnsupportedPlatformError as error:
+        raise pytest.UsageError(f"{node.nodeid} uses scf_runtime, and {error}") from None
+    node.stash[_RUNTIME] = runtime
+    with runtime, runtime.clock.patched() if settings.patched else nullcontext():
+        yield runtime
+    if node.stash.get(_PASSED, False):
+        _fail_for_unlooked(runtime, node)
+
+
+@pytest.fixture
+def scf_clock(scf_runtime: ScfRuntime) -> SimulatedClock:
+    """The simulated clock of ``scf_runtime``."""
+    return scf_runtime.clock
+
+
+@pytest.fixture
+def scf_function(request: pytest.FixtureRequest, scf_runtime: ScfRuntime) -> Function:
+    """The function that the test's ``scf_function`` marker declares, deployed."""
+    from ..errors import ScfUsageError
+    from .markers import marked
+
+    keywords = marked(request.node, "async_event" if "async_event" in request.fixturenames else "scf_function")
+    keywords.pop("payload", None)
+    try:
+        with scf_runtime._deploys_for(MARKER_SOURCE):
+            return scf_runtime.deploy(keywords.pop("code"), **keywords)
+    except ScfUsageError as error:
+        raise pytest.UsageError(f"{request.node.nodeid}: its scf_function marker: {error}") from None
+
+
+@pytest.fixture
+def async_event(request: pytest.FixtureRequest, scf_function: Function) -> AsyncEvent:
+    """An event of ``scf_function``, accepted; none of its code has run.
+
+    Its payload is the marker's, or that of ``parametrize("async_event", [...], indirect=True)``.
+    """
+    from ..errors import ScfUsageError
+    from .markers import MARKER, marked
+
+    payload, source = None, MARKER_SOURCE
+    if hasattr(request, "param"):
+        payload, source = request.param, "parametrize of async_event"
+    elif request.node.get_closest_marker(MARKER) is not None:
+        payload = marked(request.node, "async_event").get("payload")
+    try:
+        return scf_function.invoke_async(payload)
+    except ScfUsageError as error:
+        raise pytest.UsageError(f"{request.node.nodeid}: async_event ({source}): {error}") from None
+
+
+# -- reports ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add the events' logs and timelines to the report of a test that failed, in whichever phase."""
+    runtime = item.stash.get(_RUNTIME, None)
+    if runtime is not None:
+        _add_properties(item, runtime)
+    report = yield
+    if call.when == "call":
+        item.stash[_PASSED] = call.excinfo is None
+    if report.failed:
+        if (
+            call.excinfo is not None
+            and isinstance(call.excinfo.value, pytest.UsageError)
+            and _raised_here(call.excinfo)
+        ):
+            report.longrepr = call.excinfo.getrepr(style="value")  # the sentence says it all
+        if runtime is not None:
+            from .reporting import sections_of
+
+            if call.excinfo is not None and "pytest_timeout" in sys.modules:
+                from . import timeout
+
+                if timeout.is_timeout(call.excinfo.value) and (found := timeout.section(runtime)) is not None:
+                    report.sections.append(found)
+            told = item.stash.get(_SHOWN, ())
+            report.sections += sections_of(runtime.events, told, _keep(runtime, item))
+    if call.when == "teardown":
+        item.stash[_SHOWN] = ()
+        item.stash[_RUNTIME] = None
+        item.stash[_PASSED] = False
+        item.stash[_PROPERTIES] = 0
+    return report
+
+
+def _add_properties(item: pytest.Item, runtime: ScfRuntime) -> None:
+    """Name the request ids of the test's events in ``--junitxml``, each once."""
+    events = runtime.events
+    item.user_properties += [
+        ("scf_async_request_id", event.request_id) for event in events[item.stash.get(_PROPERTIES, 0) :]
+    ]
+    item.stash[_PROPERTIES] = len(events)
+
+
+def _keep(runtime: ScfRuntime, item: pytest.Item) -> dict[str, str]:
+    """Write the events of a test that failed to the directory of artifacts, if there is one; where each of them is."""
+    from ..errors import ScfAsyncError
+
+    try:
+        runtime._lockstep.look()  # the last word of instances that still run
+    except (ScfAsyncError, OSError):
+        pass  # the report of the failure says what is known
+    directory = item.config.option.scf_async_artifacts
+    if directory is None:
+        return {}
+    from .artifacts import keep
+
+    return keep(directory, item.nodeid, runtime.events)
+
+
+def _raised_here(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
+    """Whether what a test gave to a fixture of ours was refused, by the plugin itself."""
+    where = os.fspath(excinfo.traceback[-1].path)
+    return os.path.dirname(where) == _HERE and os.path.basename(where) in _REFUSERS
+
+
+def _fail_for_unlooked(runtime: ScfRuntime, node: pytest.Item) -> None:
+    """Fail the test for FAILED events that nobody looked at."""
+    from .reporting import unlooked_failures, unlooked_text
+
+    unlooked = unlooked_failures(runtime.events)
+    if unlooked:
+        node.stash[_SHOWN] = tuple(unlooked)
+        pytest.fail(unlooked_text(unlooked, _keep(runtime, node)), pytrace=False)

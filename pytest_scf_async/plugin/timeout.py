@@ -1,0 +1,68 @@
+"""pytest-timeout: a test that runs out of time says what each of its instances is doing, thread by thread."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from ..lockstep.diagnosis import what_instances_do
+
+if TYPE_CHECKING:
+    from ..runtime import ScfRuntime
+
+TITLE: Final = "scf async: what the instances were doing"
+LOCK_LIMIT: Final = 5.0
+"""Real seconds to wait for the test's thread to leave the runtime alone; it ends anyway."""
+
+
+def is_timeout(error: BaseException) -> bool:
+    """Whether *error* is what pytest-timeout raises out of whatever the test is in."""
+    return isinstance(error, pytest.fail.Exception) and "from pytest-timeout" in str(error.msg)
+
+
+def section(runtime: ScfRuntime) -> tuple[str, str] | None:
+    """The report section of a test that ran out of time; None where the runtime is closed."""
+    if runtime._closed:
+        return None
+    return TITLE, what_instances_do(runtime._lockstep)
+
+
+def set_timer(item: pytest.Item, settings: Any, key: pytest.StashKey[ScfRuntime | None]) -> bool:
+    """Do what pytest-timeout does for its method *thread*, and write what instances do before it ends the process."""
+    module: Any = sys.modules["pytest_timeout"]
+
+    def out_of_time() -> None:
+        if not settings.disable_debugger_detection and module.is_debugging():
+            return
+        runtime = item.stash.get(key, None)
+        try:
+            if runtime is not None:
+                _write(runtime)
+        finally:
+            module.timeout_timer(item, settings)  # it shows what is captured, and ends the process
+
+    timer = threading.Timer(settings.timeout, out_of_time)
+    timer.name = f"pytest_timeout {item.nodeid}"
+
+    def cancel() -> None:
+        timer.cancel()
+        timer.join()
+
+    item.cancel_timeout = cancel  # type: ignore[attr-defined]
+    timer.start()
+    return True
+
+
+def _write(runtime: ScfRuntime) -> None:
+    condition = runtime._lockstep._condition
+    locked = condition.acquire(timeout=LOCK_LIMIT)
+    try:
+        found = section(runtime)
+    finally:
+        if locked:
+            condition.release()
+    if found is not None:
+        sys.stderr.write("\n{}:\n{}\n".format(*found))
