@@ -4,17 +4,29 @@ PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
 TIMES ?= 200
+EVENTS ?= 20000
+RUNS ?= 50
+EXTRA ?= dev
+LEG ?= --list
 
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
-PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+STAMP := $(VENV)/.installed-$(EXTRA)
+# CI installs with uv (UV=command), in a fifth of pip's processor time.
+UV ?=
+ifeq ($(UV),)
+MAKE_VENV = $(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+INSTALL = $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet
+else
+MAKE_VENV = [ -x $(BIN)/python ] || $(UV) venv --quiet --no-project --python $(PYTHON) $(VENV)
+INSTALL = $(UV) pip install --quiet --python $(BIN)/python
+endif
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check format repeat wheel bench clean
+.PHONY: help venv demo test libraries clients check options format repeat runs soak wheel bench ci-leg clean
 
 help: ## this list
 	@echo "make TARGET [PYTHON=python3] [VENV=.venv] [ARGS='what pytest gets']"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1 \2/p' $(firstword $(MAKEFILE_LIST)) | \
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1 \2/p' $(firstword $(MAKEFILE_LIST)) | \
 	  while read -r name text; do printf '  %-8s %s\n' "$$name" "$$text"; done
 
 venv: $(STAMP) ## the virtual environment with the project (editable) and its tools
@@ -28,39 +40,64 @@ $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 	  refuse "has no venv module: on Debian and Ubuntu, apt-get install python3-venv ($$other)"; \
 	echo "setting up $(VENV) with $$($(PYTHON) -V 2>&1)"
-	@if $(BIN)/python -m pip --version >/dev/null 2>&1; then :; else $(PYTHON) -m venv --clear $(VENV); fi
-	@$(PIP) install --quiet --editable '.[dev]'
+	@$(MAKE_VENV)
+	@$(INSTALL) --editable '.[$(EXTRA)]'
 	@touch $@
 
 demo: $(STAMP) ## the examples, test by test
 	@start=$$(date +%s%N); \
-	  if go version >/dev/null 2>&1; then set --; else set -- -m 'not go'; fi; \
+	  if ! go version >/dev/null 2>&1; then set -- -m 'not go'; \
+	  elif ! podman --version >/dev/null 2>&1; then set -- -m 'not podman'; else set --; fi; \
 	  $(BIN)/python -m pytest examples -v "$$@" $(ARGS) || exit; \
-	  [ $$# -eq 0 ] || echo 'demo: without examples/go_shutdown, which needs Go (apt-get install golang-go)'; \
+	  [ $$# -eq 0 ] || echo "demo: without what needs Go or podman (apt-get install golang-go podman runc): $$2"; \
 	  ms=$$(( ($$(date +%s%N) - start) / 1000000 )); \
 	  printf 'demo: all of the above took %d.%d real seconds, pytest included\n' $$((ms / 1000)) $$((ms % 1000 / 100))
 
 test: $(STAMP) ## all tests and examples (make test ARGS='-k name')
 	@$(BIN)/python -m pytest $(ARGS)
 
-check: $(STAMP) ## ruff, format, mypy --strict, import directions
+check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, what follows from the table of options
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict pytest_scf_async
 	@$(BIN)/python tools/check_imports.py
+	@$(BIN)/python tools/check_runtimes.py
+	@$(BIN)/python tools/check_slots.py
+	@$(BIN)/python tools/write_options.py --check
+
+options: $(STAMP) ## writes what follows from the table in pytest_scf_async/options.py: signatures, fields, pages
+	@$(BIN)/python tools/write_options.py
 
 format: $(STAMP) ## ruff's formatter and its safe repairs
 	@$(BIN)/ruff check --fix --exit-zero --quiet .
 	@$(BIN)/ruff format .
 
+libraries: $(STAMP) ## pandas, numpy, gRPC and others in instances (installs them into $(VENV))
+	@$(INSTALL) --editable '.[libraries]'
+	@[ -d $(VENV)/pandas-2 ] || $(INSTALL) --no-deps --target $(VENV)/pandas-2 'pandas<3' pytz
+	@$(BIN)/python -m pytest tests/libraries $(ARGS)
+
+clients: $(STAMP) ## HTTP, Redis and database clients in instances (installs them into $(VENV))
+	@$(INSTALL) --editable '.[clients]'
+	@$(BIN)/python -m pytest tests/clients $(ARGS)
+
 repeat: $(STAMP) ## the tests marked `repeat`, 200 times (TIMES=...), with every core loaded
 	@$(BIN)/python tools/repeat.py --times $(TIMES) --load
 
-wheel: $(STAMP) ## the wheel, installed in clean environments, passes the examples (NEWEST=python OLDEST=python)
-	@$(BIN)/python tools/try_wheel.py $(if $(NEWEST),--newest $(NEWEST)) $(if $(OLDEST),--oldest $(OLDEST))
+runs: $(STAMP) ## runs of traced programs in each language, 50 of each (RUNS=...), which are the same
+	@SCF_RUNS=$(RUNS) $(BIN)/python -m pytest -q tests/process/supervisor/test_runs_of_programs.py tests/process/supervisor/test_connections_of_programs.py $(ARGS)
+
+soak: $(STAMP) ## 20,000 events (EVENTS=...), after which neither memory nor descriptors have grown
+	@SCF_SOAK=$(EVENTS) $(BIN)/python -m pytest -q tests/process/test_soak.py $(ARGS)
+
+wheel: $(STAMP) ## the wheel, installed in clean environments, passes the examples (NEWEST=python OLDEST=python ONLY=newest)
+	@$(BIN)/python tools/try_wheel.py $(if $(NEWEST),--newest $(NEWEST)) $(if $(OLDEST),--oldest $(OLDEST)) $(if $(ONLY),--only $(ONLY))
 
 bench: $(STAMP) ## each figure beside its floor
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+ci-leg: ## one leg of CI (LEG=full-3.10); without LEG, the list of them
+	@.ci/run $(LEG)
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .venv-* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

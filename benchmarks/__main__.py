@@ -6,7 +6,7 @@ import argparse
 import os
 import platform
 
-from . import instances, runtimes, start, suite, trace, waits
+from . import instances, programs, runtimes, start, suite, trace, waits
 from .measure import Result, measure
 
 
@@ -21,16 +21,17 @@ def duration(seconds: float) -> str:
 def comparison(result: Result) -> str:
     if result.floor is None or result.ratio is None:
         return ""
-    if result.row.unit == "more":
-        return f"{(result.ours - result.floor) * 1e3:+.1f} ms"
+    if result.row.unit == "more" and result.more is not None:
+        return f"{result.more * 1e3:+.1f} ± {result.spread * 1e3:.1f} ms"
     if result.row.unit == "ratio" and result.row.most is not None and result.row.most < 1:
         return f"{1 / result.ratio:.1f} × faster"
-    return f"{result.ratio:.2f} ×"
+    return f"{result.ratio:.2f} ± {result.spread:.2f} ×" if result.row.unit == "ratio" else f"{result.ratio:.2f} ×"
 
 
 def main() -> None:
     root = os.geteuid() == 0
-    rows = [*instances.rows(root), *waits.rows(), *trace.rows(), *runtimes.rows(), *start.rows(), *suite.rows()]
+    rows = [*instances.rows(root), *waits.rows(), *trace.rows(), *runtimes.rows(), *programs.rows()]
+    rows += [*start.rows(), *suite.rows()]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few rounds: figures to look at, not to quote")
     parser.add_argument(
@@ -41,7 +42,7 @@ def main() -> None:
     who = "root" if root else "not root"
     cores = len(os.sched_getaffinity(0))
     print(f"Python {platform.python_version()}, Linux {platform.release()}, {cores} cores, {who}; medians")
-    form = "{:<62} {:>9} {:>9} {:>15}   {:<15} {:<8} {:>6}"
+    form = "{:<66} {:>9} {:>9} {:>17}   {:<15} {:<8} {:>6}"
     print(form.format("what / its floor", "ours", "floor", "ratio", "goal", "", "rounds"))
     for row in rows:
         if options.row and row.name not in options.row:

@@ -1,4 +1,8 @@
-"""The floors: the least that any such tool has to do, without anything of ours."""
+"""The floors: the least that any such tool has to do, without anything of ours.
+
+Both processes of a floor are pinned to cores. A round trip between two takes four times as long as one within a core,
+and which of the two it is would otherwise be the kernel's choice, another one in each run.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from time import perf_counter
 
 from .measure import Sample
 
@@ -17,14 +22,13 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from time import perf_counter as clock
 import gc, os, signal, socket
-from pytest_scf_async.protocol import freezegun_classes as freezing
 from pytest_scf_async.bootstrap import zygote
-freezing.install()
 path = sys.argv[2]
 code = compile(open(path).read(), path, "exec")
 gc.disable()
 gc.collect()
 gc.freeze()
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # the process that is forked has the same
 for line in sys.stdin:
     start = clock()
     ours, theirs = socket.socketpair()
@@ -65,14 +69,25 @@ def bare_fork(handler: Path) -> Iterator[Sample]:
         yield sample
 
 
-@contextlib.contextmanager
-def bare_round_trip() -> Iterator[Sample]:
-    """A hundred messages to another process and back over a socket pair; the seconds of one."""
-    from time import perf_counter
+def two_cores() -> tuple[int, int]:
+    """Two cores that this process may use; the same one twice where it has no second."""
+    cores = sorted(os.sched_getaffinity(0))
+    return cores[0], cores[-1]
 
+
+@contextlib.contextmanager
+def bare_round_trip(cores: int = 2) -> Iterator[Sample]:
+    """A hundred messages to another process and back over a socket pair; the seconds of one.
+
+    The processes are on two *cores*, or both on one. This process is pinned only while it is measured.
+    """
+    here, there = two_cores()
+    if cores == 1:
+        there = here
     ours, theirs = socket.socketpair()
     pid = os.fork()
     if pid == 0:
+        os.sched_setaffinity(0, {there})
         ours.close()
         while data := theirs.recv(100):
             theirs.sendall(data)
@@ -80,11 +95,16 @@ def bare_round_trip() -> Iterator[Sample]:
     theirs.close()
 
     def sample() -> float:
-        start = perf_counter()
-        for _ in range(100):
-            ours.sendall(b"are you there?")
-            ours.recv(100)
-        return (perf_counter() - start) / 100
+        free = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {here})
+        try:
+            start = perf_counter()
+            for _ in range(100):
+                ours.sendall(b"are you there?")
+                ours.recv(100)
+            return (perf_counter() - start) / 100
+        finally:
+            os.sched_setaffinity(0, free)
 
     try:
         yield sample

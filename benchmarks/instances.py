@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
+from time import process_time
 
 from pytest_scf_async import (
     ScfRuntime,
@@ -18,6 +19,7 @@ from pytest_scf_async import (
     assert_signal_handled,
     assert_stopped_within,
 )
+from pytest_scf_async.instances import prefork
 
 from .floors import bare_fork, bare_round_trip
 from .measure import Row, Sample, timed
@@ -27,6 +29,7 @@ START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 SLEEPS = 1_000
 DAY = 86_400
 WARM_INVOKES = 20
+BESIDE = 200
 
 
 def new_runtime(leases: bool = True) -> ScfRuntime:
@@ -48,6 +51,23 @@ def cold() -> Iterator[tuple[Sample, Sample]]:
 
 
 @contextlib.contextmanager
+def forked_ahead() -> Iterator[tuple[Sample, Sample]]:
+    """From the call to the result, of an instance for which a process was forked while the last one was reclaimed."""
+    with new_runtime() as runtime, bare_fork(HANDLERS / "plain.py") as floor:
+        function = runtime.deploy("plain.py:main_handler")
+
+        def ours() -> float:
+            zygote = runtime._pool.sandboxes.zygote()
+            ahead = prefork._preforked.get(zygote)
+            assert ahead is None or zygote.hear_until(lambda: ahead.pid > 0, 60)
+            seconds = timed(lambda: function.invoke_async({}).wait().result)()
+            runtime.clock.advance(300)  # idle for so long, the instance is reclaimed
+            return seconds
+
+        yield ours, floor
+
+
+@contextlib.contextmanager
 def warm() -> Iterator[tuple[Sample, Sample]]:
     with new_runtime() as runtime, bare_round_trip() as floor:
         function = runtime.deploy("plain.py:main_handler")
@@ -63,13 +83,34 @@ def warm() -> Iterator[tuple[Sample, Sample]]:
         assert first.instance.alive
 
 
+def sleep(cores: int) -> contextlib.AbstractContextManager[tuple[Sample, Sample]]:
+    @contextlib.contextmanager
+    def prepare() -> Iterator[tuple[Sample, Sample]]:
+        with new_runtime(leases=False) as runtime, bare_round_trip(cores) as floor:
+            function = runtime.deploy("sleeper.py:main_handler")
+            function.invoke_async({"seconds": 1}).wait()
+            whole = timed(lambda: function.invoke_async({"seconds": SLEEPS}).wait().result)
+            yield lambda: whole() / SLEEPS, floor
+
+    return prepare()
+
+
 @contextlib.contextmanager
-def sleep() -> Iterator[tuple[Sample, Sample]]:
-    with new_runtime(leases=False) as runtime, bare_round_trip() as floor:
-        function = runtime.deploy("sleeper.py:main_handler")
-        function.invoke_async({"seconds": 1}).wait()
-        whole = timed(lambda: function.invoke_async({"seconds": SLEEPS}).wait().result)
-        yield lambda: whole() / SLEEPS, floor
+def sleep_beside() -> Iterator[tuple[Sample, Sample]]:
+    """Processor time of the test's process for one sleep by message: beside many instances, and alone."""
+    with new_runtime(leases=False) as many, new_runtime(leases=False) as one:
+        for runtime, others in ((many, BESIDE), (one, 0)):
+            function = runtime.deploy("sleeper.py:main_handler", max_instances=BESIDE + 1)
+            for _ in range(others):
+                function.invoke_async({"seconds": 1, "each": DAY - 1})
+            runtime.clock.advance(0)
+
+        def sample(runtime: ScfRuntime) -> float:
+            start = process_time()
+            runtime.functions["sleeper"].invoke_async({"seconds": SLEEPS}).wait()
+            return (process_time() - start) / SLEEPS
+
+        yield lambda: sample(many), lambda: sample(one)
 
 
 @contextlib.contextmanager
@@ -124,9 +165,41 @@ def rows(root: bool) -> list[Row]:
     limit = 1.5 if root else 2.0
     return [
         Row("cold", "cold start, invoke, result, reclaim / bare fork", f"≤ {limit} ×", cold, limit),
-        Row("warm", "warm invoke and result, stop and thaw / bare round trip", "≤ 3 ×", warm, 3.0, rounds=60),
         Row(
-            "sleep", "one simulated sleep by message / bare round trip", "≤ 2 ×", sleep, 2.0, rounds=40, quick_rounds=10
+            "cold-ahead",
+            "cold start, invoke to result, forked ahead / bare fork",
+            "≤ 1 ×",
+            forked_ahead,
+            1.0,
+        ),
+        Row("warm", "warm invoke and result, stop and thaw / round trip of two cores", "≤ 3 ×", warm, 3.0, rounds=60),
+        Row(
+            "sleep",
+            "one simulated sleep by message / round trip of two cores",
+            "≤ 1 ×",
+            lambda: sleep(cores=2),
+            1.0,
+            rounds=40,
+            quick_rounds=10,
+        ),
+        Row(
+            "sleep-one-core",
+            "one simulated sleep by message / round trip on one core",
+            "≤ 4 ×",
+            lambda: sleep(cores=1),
+            4.0,
+            rounds=40,
+            quick_rounds=10,
+        ),
+        Row(
+            "sleep-beside",
+            f"a sleep by message beside {BESIDE} instances / alone (processor time)",
+            "≤ 1.5 ×",
+            sleep_beside,
+            1.5,
+            rounds=20,
+            quick_rounds=5,
+            warm_up=1,
         ),
         Row(
             "lease",
@@ -153,9 +226,8 @@ def rows(root: bool) -> list[Row]:
         Row(
             "graceful",
             "graceful test, handler never sleeps / by hand",
-            "≥ 10 × faster",
+            "",
             lambda: graceful(sleeps=False),
-            1 / 10,
             rounds=60,
             quick_rounds=10,
         ),

@@ -1,4 +1,8 @@
-"""How a row is measured: ours and its floor in turn, round after round, and the medians of both."""
+"""How a row is measured: ours and its floor in turn, round after round, and each round's pair is compared.
+
+A machine that is shared changes its speed from second to second. Both of a pair have nearly the same, so the median of
+the pairs' ratios is much steadier than the ratio of two medians.
+"""
 
 from __future__ import annotations
 
@@ -30,16 +34,17 @@ class Row:
 
 @dataclass(frozen=True)
 class Result:
-    """The medians of one row, in seconds."""
+    """The medians of one row, in seconds, and of its rounds: what ours was beside the floor of the same round."""
 
     row: Row
     ours: float
     floor: float | None
+    ratio: float | None
+    more: float | None
+    """Seconds above the floor."""
+    spread: float
+    """Half of the distance between the quartiles of what the row is about: ratio, seconds, or seconds more."""
     rounds: int
-
-    @property
-    def ratio(self) -> float | None:
-        return None if self.floor is None else self.ours / self.floor
 
     @property
     def reached(self) -> bool | None:
@@ -48,12 +53,9 @@ class Result:
             return None
         if self.row.unit == "s":
             return self.ours < self.row.most
-        assert self.floor is not None
-        return (
-            self.ours - self.floor < self.row.most
-            if self.row.unit == "more"
-            else self.ours / self.floor <= self.row.most
-        )
+        if self.row.unit == "more":
+            return self.more is not None and self.more < self.row.most
+        return self.ratio is not None and self.ratio <= self.row.most
 
 
 def timed(function: Callable[[], object]) -> Sample:
@@ -81,4 +83,21 @@ def measure(row: Row, quick: bool) -> Result:
                 taken = sample()
                 if number >= 0:
                     seconds.append(taken)
-    return Result(row, statistics.median(ours), statistics.median(floors) if floors else None, rounds)
+    return compare(row, ours, floors)
+
+
+def compare(row: Row, ours: list[float], floors: list[float]) -> Result:
+    """The result of rounds with these seconds, in their order; *floors* is empty where there is no floor."""
+    ratios = [one / floor for one, floor in zip(ours, floors, strict=False)]
+    more = [one - floor for one, floor in zip(ours, floors, strict=False)]
+    about = {"ratio": ratios, "more": more}.get(row.unit, []) or ours
+    quartiles = statistics.quantiles(about, n=4) if len(about) > 1 else [about[0]] * 3
+    return Result(
+        row,
+        ours=statistics.median(ours),
+        floor=statistics.median(floors) if floors else None,
+        ratio=statistics.median(ratios) if ratios else None,
+        more=statistics.median(more) if more else None,
+        spread=(quartiles[2] - quartiles[0]) / 2,
+        rounds=len(ours),
+    )

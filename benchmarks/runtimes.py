@@ -19,6 +19,7 @@ from time import perf_counter
 
 from pytest_scf_async import ScfAsyncWarning, ScfRuntime, ScfSettings, assert_finished, assert_signal_handled
 from pytest_scf_async.function import Function
+from pytest_scf_async.instances.runtimes.program import Program
 
 from .instances import HANDLERS, START, new_runtime
 from .measure import Row, Sample, timed
@@ -123,7 +124,9 @@ def image(file: str, *options: str) -> Callable[[ScfRuntime], Deployed]:
 def go(runtime: ScfRuntime) -> Deployed:
     function = runtime.deploy(GO_FUNCTION, runtime="Go1", environment={"OUT": "/tmp"})
     port = free_port()
-    binary = function._versions.latest.launch.command[0]
+    launched = function._versions.latest.runtime
+    assert isinstance(launched, Program)
+    binary = launched.launch.command[0]
     return function, bare_start([binary], port, {"_LAMBDA_SERVER_PORT": str(port)})
 
 
@@ -168,6 +171,8 @@ def missing() -> list[str]:
         found.append("the Flask image, as Flask is not installed (pip install flask)")
     if shutil.which("go") is None:
         found.append("Go, as there is no 'go' on the PATH (Debian and Ubuntu: apt-get install golang-go)")
+    if shutil.which("node") is None:
+        found.append("Node.js, as there is no 'node' on the PATH (Debian and Ubuntu: apt-get install nodejs)")
     return found
 
 

@@ -1,6 +1,7 @@
 """The assertion helpers: each says what it expected, what it found, the likely cause, and the event's timeline.
 
-Numbers of documents are those of the platform's product 583. Every helper counts as looking at the event.
+Numbers of documents are those of the platform's product 583. Every helper counts as looking at how the event ended, but
+``assert_no_signal``.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from .clock import duration_us, to_datetime
 from .errors import ScfApiError, ScfUsageError, hidden_from_users
 from .model import RETENTION_US, SIGNAL_FAILED_LINE, SIGNAL_RECEIVED_LINE, STATUS_CODES, Status
 from .model.patterns import is_there_as_a_pattern, line_matcher
+from .protocol.shortening import shortened_line, shortened_list
 from .report.cause import function_traceback, late_end_cause, likely_cause, short_message, signal_cause, what_to_do
+from .report.real_cost import passed_text, real_cause
 from .report.timeline import bounded, seconds_text
 from .runtime import ScfRuntime
 
@@ -45,6 +48,8 @@ __all__ = [
 
 __tracebackhide__ = hidden_from_users
 
+SHOWN_CHARACTERS = 200
+"""Characters of a result or of a line of the log that the text of a failure shows."""
 SHOWN_FILES = 5
 """Files that a failure names."""
 CLOSEST_LINES = 5
@@ -52,6 +57,12 @@ CLOSEST_LINES = 5
 SIMILAR = 0.4
 """How alike a line and a pattern are (0 to 1) from which the line is a near miss."""
 
+_ENDED_BY_OTHERS = {
+    433: "the timeout",
+    434: "the memory limit",
+    499: "a forced termination or a deletion",
+}
+"""Of each status code (document 42611) that means that an event did not end by itself: what ended it."""
 _GENERAL = "the cause of the event's state"
 _GRACEFUL = (
     "terminate(grace_shutdown=True) sends SIGTERM, and the function ends as it will; terminate() alone is by force"
@@ -160,9 +171,12 @@ def assert_signal_reception_failed(event: AsyncEvent) -> None:
 
 
 def assert_no_signal(event: AsyncEvent) -> None:
-    """No SIGTERM was sent to the event: nobody terminated it gracefully (document 63969)."""
+    """No SIGTERM was sent to the event: nobody terminated it gracefully (document 63969).
+
+    This says nothing of how the event ended: a failure that nothing else looks at still fails the test.
+    """
     __tracebackhide__ = True
-    _look(event)
+    _look(event, at_its_end=False)
     signals = event._event.signals
     if signals:
         times = ", ".join(_after_start(event, each.sent_us) for each in signals)
@@ -170,11 +184,17 @@ def assert_no_signal(event: AsyncEvent) -> None:
 
 
 def assert_signal_handled(event: AsyncEvent) -> None:
-    """Every SIGTERM of the event (one at least) entered the user's handler, which returned (document 63969)."""
+    """Every SIGTERM of the event (one at least) entered the user's handler, which returned (document 63969).
+
+    Of a supervised program that is the handler that the kernel calls. A shell, and Python, only note there that the
+    signal has come, and run the trap, or the function, later: have that write a line, and use ``assert_logged``.
+    Programs in Go and Node.js always have such a handler, of their runtime's: for them this fails.
+    """
     __tracebackhide__ = True
     _look(event)
     what = event._event
     expected = "SIGTERM handled: its handler entered, and left without an exception"
+    in_python = what.function.runtime.listens_in_python
     if not what.signals:
         _fail(event, expected, "no SIGTERM", cause=signal_cause(what))
     for number, each in enumerate(what.signals, 1):
@@ -185,7 +205,9 @@ def assert_signal_handled(event: AsyncEvent) -> None:
                 "ignored": "was ignored by the process",
                 "blocked": "was blocked by the process",
                 "no process": "found no process",
-                "native": "met no Python handler",
+                "native": "met no Python handler"
+                if in_python
+                else "was caught by the runtime of the program's language",
                 "unknown": "reached a free-running program, which may have a handler for it",
             }[each.disposition]
             _fail(event, expected, f"{which} {met}", cause=signal_cause(what))
@@ -198,7 +220,16 @@ def assert_signal_handled(event: AsyncEvent) -> None:
 
 
 def assert_stopped_within(event: AsyncEvent, seconds: float | timedelta) -> None:
-    """From the last SIGTERM to the event's end at most *seconds* of simulated time have passed (document 63969)."""
+    """From the last SIGTERM to the event's end at most *seconds* have passed (document 63969).
+
+    The event has to have ended by itself: by a return, an exception, or the end of its process. An end by the timeout
+    (433), by the memory limit (434), or by a forced termination or a deletion (499) proves no stop, however soon it
+    comes.
+
+    These are seconds of simulated time, and beside it the real ones that it does not count: processor time of
+    computing, and the time of child processes and of answers that the event waited for. Real parts that together are
+    less than ``stop_noise`` (a setting) do not count. A function with a ``compute_rate`` has them in simulated time.
+    """
     __tracebackhide__ = True
     limit = duration_us(seconds, "assert_stopped_within(seconds)")
     _look(event)
@@ -206,15 +237,21 @@ def assert_stopped_within(event: AsyncEvent, seconds: float | timedelta) -> None
     expected = f"an end within {seconds_text(limit)} after SIGTERM"
     if not what.signals:
         _fail(event, expected, "no SIGTERM", cause=signal_cause(what))
-    end, sent = what.record.end_us, what.signals[-1].sent_us
+    end, sent, cost = what.record.end_us, what.signals[-1].sent_us, what.signals[-1].cost
+    settings = event._lockstep.settings
+    noise, source = settings.stop_noise, settings.source("stop_noise")
     if end is None:
-        passed = seconds_text(event._lockstep.clock.now_us - sent)
+        passed = passed_text(event._lockstep.clock.now_us - sent, cost, noise, source)
         _fail(event, expected, f"RUNNING, {passed} after it")
     if end < sent:  # pragma: no cover  (an event that has ended takes no signal)
         _fail(event, expected, "an end before SIGTERM")
-    if end - sent > limit:
-        cause = late_end_cause(what)
-        _fail(event, expected, f"{_end(event)} {seconds_text(end - sent)} after it", cause=cause)
+    if what.record.status_code in _ENDED_BY_OTHERS:
+        why = _ENDED_BY_OTHERS[what.record.status_code]
+        _fail(event, f"{expected}, by itself", f"{_end(event)}: {why} ended it", cause=late_end_cause(what))
+    counted = cost.total if cost.total >= noise else 0.0
+    if end - sent + counted * 1_000_000 > limit:
+        cause = late_end_cause(what) if end - sent > limit else real_cause(cost)
+        _fail(event, expected, f"{_end(event)} {passed_text(end - sent, cost, noise, source)} after it", cause=cause)
 
 
 # -- logs ------------------------------------------------------------------------------------------------------------
@@ -225,9 +262,9 @@ def assert_logged(event: AsyncEvent, pattern: str | re.Pattern[str]) -> None:
     __tracebackhide__ = True
     shown, found = line_matcher(pattern)
     _look(event)
-    lines = [line.text for line in event._event.log]
+    lines = [line.text for line in event._event.lines]
     if not any(map(found, lines)):
-        cause = is_there_as_a_pattern(pattern, event._event.log) or _GENERAL
+        cause = is_there_as_a_pattern(pattern, event._event.lines) or _GENERAL
         found_none = f"none in {len(lines)} lines"
         _fail(event, f"a log line with {shown}", found_none, cause=cause, more=_closest(pattern, lines))
 
@@ -241,7 +278,7 @@ def assert_log_order(event: AsyncEvent, patterns: Sequence[str | re.Pattern[str]
         )
     matchers = [line_matcher(pattern) for pattern in patterns]
     _look(event)
-    lines = [line.text for line in event._event.log]
+    lines = [line.text for line in event._event.lines]
     expected = f"log lines in the order {', '.join(shown for shown, _ in matchers)}"
     position, before = 0, ""
     for (shown, found), pattern in zip(matchers, patterns, strict=True):
@@ -288,10 +325,9 @@ def assert_nothing_lost(event: AsyncEvent) -> None:
     left = instance.sandbox.lost_files if instance.gone else instance.sandbox.files()
     if not left:
         return
-    shown = ", ".join(left[:SHOWN_FILES]) + (f" and {len(left) - SHOWN_FILES} more" if len(left) > SHOWN_FILES else "")
     cause = f"what an instance leaves in /tmp goes with it, and this one {_fate(event)}"
     number = "1 file" if len(left) == 1 else f"{len(left)} files"
-    _fail(event, "nothing left in /tmp", f"{number}: {shown}", cause=cause, advice=False)
+    _fail(event, "nothing left in /tmp", f"{number}: {shortened_list(left, SHOWN_FILES)}", cause=cause, advice=False)
 
 
 def _fate(event: AsyncEvent) -> str:
@@ -365,13 +401,13 @@ def assert_expired(runtime: ScfRuntime, request_id: str) -> None:
 # -- inside ----------------------------------------------------------------------------------------------------------
 
 
-def _look(event: object) -> None:
+def _look(event: object, *, at_its_end: bool = True) -> None:
     if not isinstance(event, AsyncEvent):
         raise ScfUsageError(
             f"event is {event!r} of type {type(event).__name__}; the helper takes an AsyncEvent, as invoke_async() and "
             'the fixture async_event give it (parametrize("async_event", ...) needs indirect=True)'
         )
-    event._look()
+    event._check(at_its_end=at_its_end)
 
 
 def _status(expected: object) -> Status:
@@ -403,12 +439,12 @@ def _require_platform_line(event: AsyncEvent, wanted: str, other: str) -> None:
 
 def _end(event: AsyncEvent) -> str:
     """The status, with its code and the platform's message."""
-    return f"{event._event.status}{_code(event)}"
+    return f"{event._event.shown_status}{_code(event)}"
 
 
 def _code(event: AsyncEvent) -> str:
     what = event._event
-    if not what.ended:
+    if not what.ended or what.status is None:
         return ""
     message = short_message(what)
     return f" ({what.record.status_code}{f': {message}' if message else ''})"
@@ -438,8 +474,7 @@ def _warm(event: AsyncEvent) -> str | None:
 
 
 def _short(value: Json) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 200 else f"{text[:199]}…"
+    return shortened_line(json.dumps(value, ensure_ascii=False), SHOWN_CHARACTERS)
 
 
 def _first(found: Callable[[str], bool], lines: list[str], start: int) -> int | None:
@@ -460,11 +495,7 @@ def _closest(pattern: str | re.Pattern[str], lines: list[str]) -> dict[str, str]
     if not rated:
         return {}
     closest = sorted(number for *_, number in sorted(rated)[:CLOSEST_LINES])
-    return {"the closest log lines": "\n".join(_short_line(lines[number]) for number in closest)}
-
-
-def _short_line(line: str) -> str:
-    return line if len(line) <= 200 else f"{line[:199]}…"
+    return {"the closest log lines": "\n".join(shortened_line(lines[number], SHOWN_CHARACTERS) for number in closest)}
 
 
 def _after_start(event: AsyncEvent, at_us: int) -> str:
@@ -494,5 +525,6 @@ def _fail(
     of_what = "traceback of the import" if event._event.record.status_code == 443 else "traceback of the function"
     for title, text in {**(more or {}), **({of_what: bounded(stack)} if stack else {})}.items():
         lines += [f"--- {title} ---", text]
-    lines += [f"--- timeline, in simulated time from {event.started_at.isoformat()} ---", bounded(event.timeline)]
+    began = to_datetime(event._event.invoked_us).isoformat()
+    lines += [f"--- timeline, in simulated time from {began} ---", bounded(event.timeline)]
     raise AssertionError("\n".join(lines))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from .errors import (
     CannotEndError,
     GateNotReachedError,
     HandlerError,
+    ScfApiError,
     ScfUsageError,
     hidden_from_users,
     keywords_named,
@@ -23,10 +23,11 @@ from .errors import (
 from .instances.instance import Doing
 from .lockstep.calls import Call
 from .lockstep.event import Event, Gate, Record, SignalDelivery
+from .lockstep.invocation_queue import KEPT_US
 from .lockstep.places import find
 from .lockstep.scheduler import Lockstep
 from .lockstep.termination import terminate
-from .model import LogLine, Status
+from .model import Fact, LogLine, State, Status, api_error
 from .model.patterns import is_there_as_a_pattern, line_matcher
 from .protocol import messages
 from .report.cause import function_traceback, likely_cause, short_message, what_to_do
@@ -131,20 +132,29 @@ class AsyncEvent:
 
     @property
     def status(self) -> Status:
-        """RUNNING, FINISHED, FAILED or ABORTED: equal to these texts. Time does not pass while it is read."""
-        self._read()
-        return self._event.status
+        """RUNNING, FINISHED, FAILED or ABORTED: equal to these texts. Time does not pass while it is read.
+
+        An event that is queued, or was dropped, has none: ``ScfApiError`` ``ResourceNotFound.AsyncEvent``, as for
+        everybody who asks the platform.
+        """
+        self._poll()
+        self._look()
+        status = self._event.status
+        if status is None:
+            raise _unknown(self._event)
+        return status
 
     @property
     def status_code(self) -> int:
         """The platform's code of its end (document 42611); 0 while it runs."""
-        self._read()
+        self._poll()
+        self._look()
         return self._event.record.status_code
 
     @property
     def ended(self) -> bool:
-        """Whether it is FINISHED, FAILED or ABORTED."""
-        self._read()
+        """Whether it is FINISHED, FAILED or ABORTED, or was dropped from the queue."""
+        self._poll()
         return self._event.ended
 
     @property
@@ -154,6 +164,8 @@ class AsyncEvent:
         event = self._event
         if event.result_text is not None and event.status is Status.FINISHED:
             return json.loads(event.result_text)
+        if event.status is None:
+            raise HandlerError(f"{_told(event)}, and has no result")
         if not event.ended:
             pending = ": none of its code has run" if event.phase == "pending" else ""
             raise HandlerError(
@@ -169,6 +181,12 @@ class AsyncEvent:
         )
 
     @property
+    def retry_num(self) -> int:
+        """How many times the platform has tried again so far: only invocations of sync functions (document 41138)."""
+        self._see()
+        return self._event.retry_num
+
+    @property
     def error(self) -> dict[str, int | str] | None:
         """The platform's error body; None while the event runs and when it is FINISHED."""
         self._look()
@@ -177,13 +195,13 @@ class AsyncEvent:
     @property
     def log(self) -> EventLog:
         """The lines of the platform and of the user's code, each with ``.time``, ``.text`` and ``.source``."""
-        self._lockstep.look()
-        return EventLog(self._event.log)
+        self._see()
+        return EventLog(self._event.lines)
 
     @property
     def records(self) -> list[Record]:
         """What the handler and its fakes reported with ``pytest_scf_async.inside.record``, in true order."""
-        self._lockstep.look()
+        self._see()
         return list(self._event.records)
 
     @property
@@ -195,7 +213,7 @@ class AsyncEvent:
     @property
     def signals(self) -> list[SignalView]:
         """The SIGTERMs of graceful terminations."""
-        self._lockstep.look()
+        self._see()
         return [_signal_view(delivery) for delivery in self._event.signals]
 
     @property
@@ -206,35 +224,37 @@ class AsyncEvent:
     @property
     def ended_at(self) -> datetime | None:
         """When it ended; None while it runs."""
-        self._read()
+        self._poll()
         end = self._event.record.end_us
         return None if end is None else to_datetime(end)
 
     @property
     def duration(self) -> timedelta | None:
         """From its acceptance to its end, in simulated time; None while it runs."""
-        self._look()
+        self._see()
         end = self._event.record.end_us
         return None if end is None else timedelta(microseconds=end - self._event.record.start_us)
 
     @property
     def doing(self) -> str:
-        """pending, computing, parked, held, gated, ended or free-running."""
-        self._read()
+        """queued, pending, computing, parked, held, gated, ended or free-running."""
+        self._poll()
         if self._event.ended:
             return str(Doing.ENDED)
+        if self._event.phase == "queued":
+            return str(Doing.QUEUED)
         instance = self._event.instance
         return str(Doing.PENDING if instance is None else instance.acting.doing)
 
     @property
     def instance(self) -> InstanceView | None:
         """The instance that runs or ran it; None while it is pending."""
-        self._lockstep.look()
+        self._see()
         instance = self._event.instance
         if instance is None:
             return None
         return InstanceView(
-            pid=instance.user_pid or instance.pid,
+            pid=instance.user_process.pid or instance.pid,
             tmp=instance.sandbox.tmp,
             cold=bool(self._event.cold),
             doing=str(instance.acting.doing),
@@ -247,23 +267,24 @@ class AsyncEvent:
     @property
     def timeline(self) -> str:
         """Transitions, signals, waits, records and log lines on one axis of simulated time, as text."""
-        self._lockstep.look()
-        return timeline_text(self._event.timeline, self._event.record.start_us)
+        self._see()
+        return self._timeline()
 
     # -- what runs it ------------------------------------------------------------------------------------------------
 
     def wait(self) -> AsyncEvent:
         """Let time pass until the event has ended, and give the event; FAILED and ABORTED raise nothing.
 
-        Raises ``CannotEndError`` when it cannot end: a wait for something real that does not come, or a loop that
-        computes for ever.
+        Raises ``CannotEndError`` when it cannot end: a wait for something real that does not come, a loop that
+        computes for ever, or an event that the platform dropped from its queue.
         """
         name = f"wait() on event {self.request_id}"
         self._drive(name, lambda: self._event.ended, moves_clock=True, leases=True)
+        refuse_dropped(name, [self])
         return self
 
     def settle(self) -> AsyncEvent:
-        """Run the event, at this simulated time, until it waits, stands at a gate or has ended.
+        """Run the event, at this simulated time, until it waits, stands at a gate or has ended; a queued one stays so.
 
         A free-running program that has not started yet takes its real time for that, and the clock goes with it.
         """
@@ -274,33 +295,36 @@ class AsyncEvent:
         """Run until the log has *count* lines with *pattern* (a text, or a compiled regular expression to search for).
 
         The instance stands right behind the statement that wrote the line, and goes on with the next call on this
-        event that runs it. Lines of children and of ``os.write`` are met at the next settling. A line that is there
-        already is no gate. Raises ``GateNotReachedError`` when the event ends without it.
+        event that runs it; a line without an end counts once it has been flushed. Where it is a child process, a file
+        object of the user's own on the output, or code in C that has written the line, the instance stands at its next
+        wait, and the timeline says so. A line that is there already is no gate. Raises ``GateNotReachedError`` when the
+        event ends without it.
         """
         if type(count) is not int or count < 1:
             raise ScfUsageError(f"count={count!r} is not valid: it is a whole number of lines, 1 or more")
         shown, found = line_matcher(pattern)
         lockstep, event = self._lockstep, self._event
         lockstep.look()
+        lines = hits = 0
 
         def seen() -> int:
-            return sum(1 for line in event.log if found(line.text))
+            nonlocal lines, hits
+            while lines < len(event.log):  # asked again and again, while a log grows without end
+                hits += found(event.log[lines].text)
+                lines += 1
+            return hits + sum(1 for line in event.unfinished if found(line.text))
 
         already = seen()
         if already >= count:
             return self
         where = f"wait_for_log({shown}{f', count={count}' if count > 1 else ''})"
         gate = Gate(lockstep.gates.name("log"), where, seen=lambda: seen() >= count)
-        description: messages.JsonObject = {
-            "id": gate.identity,
-            "at": "log",
-            "count": count - already,
-            "regular": False,
-        }
         if isinstance(pattern, str):
-            description |= {"pattern": pattern, "flags": 0}
+            description = messages.LogGate(gate.identity, count - already, regular=False, pattern=pattern, flags=0)
         else:
-            description |= {"pattern": pattern.pattern, "flags": pattern.flags, "regular": True}
+            description = messages.LogGate(
+                gate.identity, count - already, regular=True, pattern=pattern.pattern, flags=pattern.flags
+            )
         self._go_to_gate(
             where, gate, description, lambda: seen() >= count, lambda: is_there_as_a_pattern(pattern, event.log)
         )
@@ -332,18 +356,19 @@ class AsyncEvent:
             )
         return self
 
-    def _require_python(self, call: str, instead: str) -> None:
-        """Refuse what cannot be known of a program that is not run by the test's own Python."""
-        launch = self._event.function.launch
-        if launch is not None and launch.free_running:
+    def _require(self, known: bool, call: str, instead: str) -> None:
+        """Refuse *call* where what it asks is not *known* of the event's runtime."""
+        if not known:
             raise ScfUsageError(
-                f"{call}: event {self.request_id} runs in {os.path.basename(launch.command[0])!r}, a free-running "
-                f"program, of which that cannot be known; {instead}"
+                f"{call}: event {self.request_id} runs in {self._event.function.runtime.name}, of which that cannot be "
+                f"known; {instead}"
             )
 
     def _run_to_place(self, named: str) -> AsyncEvent:
-        self._require_python(
-            f"run_to({named!r})", "use run_to('init'), or wait_for_log() on a line that it writes there"
+        self._require(
+            self._event.function.runtime.has_places,
+            f"run_to({named!r})",
+            self._event.function.runtime.instead_of_places,
         )
         lockstep, event = self._lockstep, self._event
         lockstep.look()
@@ -367,7 +392,7 @@ class AsyncEvent:
                 times = "once" if passed == 1 else f"{passed} times"
                 raise ScfUsageError(f"{where}: event {self.request_id} is past that: it has come there {times}")
         gate = Gate(lockstep.gates.name("line"), where, place=place)
-        description = {"id": gate.identity, "at": "line", "slot": event.places[place], "pass": number}
+        description = messages.LineGate(gate.identity, event.places[place], number)
         self._go_to_gate(where, gate, description, lambda: False)
         return self
 
@@ -376,14 +401,17 @@ class AsyncEvent:
 
         A termination that follows meets the handler before the next line has run. When one is installed already the
         call returns at once; an event that starts on such a warm instance stands before its handler is called.
-        ``SIG_DFL`` and ``SIG_IGN`` are no handlers. Raises ``ScfUsageError`` for what is no signal that can be
-        handled; ``GateNotReachedError``, with its log, when the event ends without it.
+        ``SIG_DFL`` and ``SIG_IGN`` are no handlers. Of a supervised program the call is ``sigaction``, and the signal
+        is SIGTERM. Raises ``ScfUsageError`` for what is no signal that can be handled, and for a program in Go or
+        Node.js, whose runtime always catches SIGTERM; ``GateNotReachedError``, with its log, when the event ends
+        without it.
         """
         lockstep, event = self._lockstep, self._event
-        self._require_python(
-            "wait_until_listening()", "have the program write a line once it listens, and use wait_for_log()"
-        )
+        runtime = event.function.runtime
         name = _signal_name(signum)
+        followed = runtime.listens_in_python or signum == signal.SIGTERM
+        known = runtime.has_listeners and followed and not runtime.catches_signals
+        self._require(known, f"wait_until_listening({'' if followed else f'signal.{name}'})", _WRITE_A_LINE)
         lockstep.look()
         instance = event.instance
         if instance is not None and signum in instance.listening and not event.ended:
@@ -391,9 +419,16 @@ class AsyncEvent:
         shown = "" if signum == signal.SIGTERM else f"signal.{name}"
         where = f"wait_until_listening({shown})"
         gate = Gate(lockstep.gates.name("listening"), where)
-        description: messages.JsonObject = {"id": gate.identity, "at": "listening", "signum": int(signum)}
-        hint = f"user code never called signal.signal(signal.{name}, ...) with a handler"
-        self._go_to_gate(where, gate, description, lambda: False, lambda: hint)
+        description = messages.ListeningGate(gate.identity, int(signum))
+        call = f"signal.signal(signal.{name}, ...)" if runtime.listens_in_python else f"sigaction({name})"
+        hint = f"user code never called {call} with a handler"
+
+        def is_unknown() -> bool:
+            """The program is one that a shell has started, say."""
+            return not runtime.listens_in_python and event.instance is not None and event.instance.caught_natively
+
+        self._go_to_gate(where, gate, description, lambda: False, lambda: hint, given_up=is_unknown)
+        self._require(gate.reached or not is_unknown(), where, _WRITE_A_LINE)
         return self
 
     @keywords_named("terminate(...)")
@@ -401,17 +436,19 @@ class AsyncEvent:
         """TerminateAsyncEvent (documents 52500, 63969): by force, or with *grace_shutdown* by SIGTERM.
 
         With *when* "settled" a pending event is started first and runs to its first wait; "now" does nothing first.
-        Forced: returns when the instance is gone. Graceful: returns when the signal has reached the process and the
-        instance has settled again. No simulated time passes. Raises ``ScfApiError``
+        It has ``compute_grace`` real seconds for that, and ``real_timeout`` in its init; then it is ended, or gets its
+        signal, whatever it does. Forced: returns when the instance is gone. Graceful: returns when the signal has
+        reached the process and the instance has settled again. No simulated time passes. Raises ``ScfApiError``
         ``FailedOperation.AsyncEventStatus`` when the event has ended.
         """
         if when not in ("settled", "now"):
             raise ScfUsageError(f"when={when!r} is not valid: it is 'settled' or 'now'")
+        refuse_unknown(self._event)
         terminate(self._lockstep, self._event, grace_shutdown, settle_first=when == "settled")
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    def _read(self) -> None:
+    def _poll(self) -> None:
         """A read of how far the event is: a loop that does nothing else would never end."""
         if self._reads_since != self._lockstep.calls:
             self._reads_since, self._reads = self._lockstep.calls, 0
@@ -423,29 +460,63 @@ class AsyncEvent:
                 "reading it lets no time pass: call wait() on the event, or wait_until(...) on the runtime, or let a "
                 "loop that polls advance the clock by its interval"
             )
-        self._look()
+        self._see()
+
+    def _timeline(self) -> str:
+        event = self._event
+        noise = self._lockstep.settings.stop_noise
+        return timeline_text(event.timeline, event.invoked_us, event.real_stretches, noise)
+
+    def _see(self) -> None:
+        """The test reads something of the event."""
+        self._lockstep.look()
+        self._event.seen_in_call = self._lockstep.calls
 
     def _look(self) -> None:
-        self._lockstep.look()
+        """The test reads how the event ended, so a failure is no surprise to it. When it ended says nothing of that."""
+        self._see()
         self._event.looked_at = self._event.looked_at or self._event.ended
 
+    def _check(self, *, at_its_end: bool = True) -> None:
+        """An assertion helper, List or Get answers about the event, so the test says what it expects of it."""
+        if at_its_end:
+            self._look()
+        else:
+            self._see()
+        self._event.checked = True
+
     def _drive(self, name: str, done: Callable[[], bool], *, moves_clock: bool = False, leases: bool = False) -> None:
-        self._lockstep.drive(Call(name, done, moves_clock=moves_clock, leases=leases, event=self._event))
+        try:
+            self._lockstep.drive(Call(name, done, moves_clock=moves_clock, leases=leases, event=self._event))
+        except CannotEndError:
+            self._event.seen_in_call = self._lockstep.calls  # the error says what the event does
+            raise
 
     def _go_to_gate(
         self,
         where: str,
         gate: Gate,
-        description: messages.JsonObject | None,
+        description: messages.AnyGate | None,
         there_anyway: Callable[[], bool],
         why: Callable[[], str | None] = lambda: None,
+        *,
+        given_up: Callable[[], bool] = lambda: False,
     ) -> None:
         lockstep, event = self._lockstep, self._event
 
+        looked_again = False
+
         def done() -> bool:
-            if event.ended:
+            nonlocal looked_again
+            if event.ended or (given_up() and not gate.reached):
                 return True
-            return (gate.reached or there_anyway()) and lockstep.settled(event)
+            if not gate.reached and not there_anyway():
+                return False
+            if not gate.reached and not looked_again:
+                looked_again = True  # a thread has come back from a real wait, and may be about to say where it stands
+                for each in event.processes:
+                    each.look_again()
+            return lockstep.settled(event)
 
         with lockstep.locked():
             lockstep.gates.arm(event, gate, description)
@@ -454,17 +525,62 @@ class AsyncEvent:
         finally:
             with lockstep.locked():
                 lockstep.gates.disarm(event, gate)
-        if not gate.reached and not there_anyway():
+        refuse_dropped(f"{where} on event {self.request_id}", [self])
+        if not gate.reached and there_anyway() and not event.ended:
+            event.note("instance", f"stands later than {where}: not print() nor os.write() has written the line")
+        if not gate.reached and not there_anyway() and not given_up():
             event.looked_at = True
             hint = why()
-            ended = f"is {event.status} ({event.record.status_code})" if event.ended else "runs"
+            ended = f"is {event.shown_status} ({event.record.status_code})" if event.ended else "runs"
             raise GateNotReachedError(
                 f"event {self.request_id} of {event.function.configuration.name} {ended} and never reached {where}; "
                 f"{'' if hint is None else hint + '; '}its log is:\n{bounded(str(self.log))}"
             )
 
     def __repr__(self) -> str:
-        return f"<AsyncEvent {self.request_id} of {self._event.function.configuration.name}: {self._event.status}>"
+        event = self._event
+        return f"<AsyncEvent {self.request_id} of {event.function.configuration.name}: {event.shown_status}>"
+
+
+_WRITE_A_LINE = "have the program write a line once it listens, and use wait_for_log()"
+
+
+def refuse_dropped(call: str, events: Sequence[AsyncEvent]) -> None:
+    """Raise ``CannotEndError`` for those of *events*, which *call* waited for, that were dropped from the queue."""
+    dropped = [event._event for event in events if event._event.record.state is State.DROPPED]
+    if dropped:
+        raise CannotEndError(f"{call}: " + "; ".join(map(_told, dropped)))
+
+
+def refuse_unknown(event: Event) -> None:
+    """Raise ``ScfApiError`` where the platform knows no such async event: TerminateAsyncEvent cannot find it."""
+    if event.status is None:
+        raise _unknown(event)
+    if not event.function.configuration.async_run:
+        error = api_error("ResourceNotFound.AsyncEvent", request_id=event.request_id)
+        name = event.function.configuration.name
+        hint = f"function {name!r} is deployed with async_run=False, and only async functions have events to terminate"
+        raise ScfApiError(error.code, error.platform_message, hint)
+
+
+def _unknown(event: Event) -> ScfApiError:
+    error = api_error("ResourceNotFound.AsyncEvent", request_id=event.request_id)
+    return ScfApiError(error.code, error.platform_message, _told(event))
+
+
+def _told(event: Event) -> str:
+    """What has become of an event that the platform never accepted."""
+    configuration = event.function.configuration
+    text = f"event {event.request_id} of {configuration.name}"
+    if event.record.state is State.QUEUED:
+        limit = f"max_instances={configuration.max_instances}"
+        return f"{text} is queued ({limit}): the platform tries it again each minute, and knows nothing of it before"
+    if event.timeline[-1].text.endswith(Fact.FUNCTION_DELETED.value):
+        return f"{text} was dropped from the queue when its function was deleted"
+    return (
+        f"{text} was dropped: for {KEPT_US // 3_600_000_000} hours of simulated time all instances that its function "
+        f"may have (max_instances={configuration.max_instances}) were in use, each time that the platform tried"
+    )
 
 
 def _signal_name(signum: object) -> str:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, MutableSequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta, timezone
 from typing import Protocol
 
-from .errors import ScfUsageError, hidden_from_users
-from .protocol.real_time import REAL
+from .errors import HarnessError, ScfUsageError, hidden_from_users
+from .protocol.real_time import shown_time_us
+from .protocol.shared_page import ClockPage
 
 __all__ = ["DueThing", "SimulatedClock", "duration_us", "to_datetime", "to_us"]
 
@@ -48,8 +49,17 @@ def to_us(when: datetime, source: str) -> int:
 
 
 def to_datetime(us: int) -> datetime:
-    """The aware UTC ``datetime`` of whole microseconds since the epoch."""
-    return EPOCH + us * MICROSECOND
+    """The aware UTC ``datetime`` of whole microseconds since the epoch.
+
+    ``HarnessError`` where no calendar has that time: code in an instance has written to the page of the clock.
+    """
+    try:
+        return EPOCH + us * MICROSECOND
+    except OverflowError:
+        raise HarnessError(
+            f"the simulated clock is at {us:,} µs since 1970, which no calendar has: code in an instance has written "
+            "to a descriptor that it did not open"
+        ) from None
 
 
 def duration_us(value: float | timedelta, source: str) -> int:
@@ -100,7 +110,7 @@ class Driver(Protocol):
     def advance_to(self, target_us: int, past_held: bool) -> None: ...
 
 
-class Ways(Protocol):
+class TimeModes(Protocol):
     """What a runtime gives its clock besides: other ways for time to pass."""
 
     def patched(self) -> AbstractContextManager[None]: ...
@@ -110,32 +120,41 @@ class Ways(Protocol):
 class SimulatedClock:
     """One runtime's time. Aware ``datetime`` outside, whole microseconds inside.
 
-    *start* is an aware ``datetime``, by default the current time. Under a given start two runs are the same.
+    *start* is an aware ``datetime``, by default the current time, or that of a ``freezegun.freeze_time`` which is on.
+    Under a given start two runs are the same.
     """
 
-    def __init__(self, start: datetime | None = None, *, page: MutableSequence[int] | None = None) -> None:
-        start_us = REAL.time_ns() // 1_000 if start is None else to_us(start, "start")
-        self._page: MutableSequence[int] = [0, 0, 0] if page is None else page
-        self._page[0] = start_us
+    def __init__(self, start: datetime | None = None, *, page: ClockPage | None = None) -> None:
+        start_us = shown_time_us() if start is None else to_us(start, "start")
+        self._page = ClockPage() if page is None else page
+        self._page.now_us = self._jumped_us = start_us
         self._heap: list[DueThing] = []
         self._tidy_at = SMALL_HEAP
         self._added = 0
         self._driver: Driver | None = None
-        self._ways: Ways | None = None
+        self._ways: TimeModes | None = None
 
     @property
     def now(self) -> datetime:
         """The simulated time, in UTC."""
-        return to_datetime(self._page[0])
+        return to_datetime(self._page.now_us)
 
     @property
     def now_us(self) -> int:
         """The simulated time in whole microseconds since the Unix epoch."""
-        return self._page[0]
+        return self._page.now_us
+
+    def time_of(self, reported_us: int | None) -> int:
+        """When something happened in an instance that has reported the time *reported_us* (µs since the epoch).
+
+        An instance under a lease reports how far it has moved the clock. Time that passed here since then has passed
+        for it, too: it computes, and its lease is over. None: the instance has no lease, so it is now.
+        """
+        return self._page.now_us if reported_us is None else max(reported_us, self._jumped_us)
 
     def time(self) -> float:
         """The simulated time in seconds since the Unix epoch, as ``time.time()`` gives it in a handler."""
-        return self._page[0] / 1_000_000
+        return self._page.now_us * 1_000 / 1e9  # rounded as CPython rounds it
 
     def advance(self, duration: float | timedelta, *, past_held: bool = False) -> None:
         """Let *duration* (seconds, or a ``timedelta``) pass, from due time to due time.
@@ -187,7 +206,7 @@ class SimulatedClock:
             raise ScfUsageError(f"running(rate) is {rate!r}; it takes a finite number above 0")
         return self._way("running(rate)").running(rate)
 
-    def _way(self, name: str) -> Ways:
+    def _way(self, name: str) -> TimeModes:
         if self._ways is None:
             raise ScfUsageError(f"{name}: this clock belongs to no runtime, or to one that is closed")
         return self._ways
@@ -204,7 +223,7 @@ class SimulatedClock:
 
     # -- for the runtime that owns this clock ------------------------------------------------------------------------
 
-    def attach(self, driver: Driver, ways: Ways | None = None) -> None:
+    def attach(self, driver: Driver, ways: TimeModes | None = None) -> None:
         """Let *driver* move the time from now on, so that instances run between due times."""
         self._driver = driver
         self._ways = ways
@@ -229,13 +248,13 @@ class SimulatedClock:
     def detach(self) -> None:
         """Keep the time, and let nothing be due any more: the runtime is closed."""
         self._driver = self._ways = None
-        self._page = list(self._page[:3])
+        self._page = self._page.copy()
         self._heap.clear()
 
     def pop_due(self) -> DueThing | None:
         """Take the first thing whose time has come, if there is one."""
         self._drop_cancelled()
-        if self._heap and self._heap[0].due_us <= self._page[0]:
+        if self._heap and self._heap[0].due_us <= self._page.now_us:
             return heapq.heappop(self._heap)
         return None
 
@@ -253,9 +272,9 @@ class SimulatedClock:
 
     def jump(self, to: int) -> None:
         """Set the time; never back."""
-        if to < self._page[0]:
-            raise ScfUsageError(f"the simulated time cannot go back from {self._page[0]} µs to {to} µs")
-        self._page[0] = to
+        if to < self._page.now_us:
+            raise ScfUsageError(f"the simulated time cannot go back from {self._page.now_us} µs to {to} µs")
+        self._page.now_us = self._jumped_us = to
 
     def _drop_cancelled(self) -> None:
         heap = self._heap

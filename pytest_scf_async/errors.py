@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, NamedTuple, NoReturn, ParamSpec, Protocol, TypeVar
 
 __all__ = [
     "CannotEndError",
@@ -84,6 +84,31 @@ def did_you_mean(name: str, valid: Iterable[str]) -> str:
     near = [each for each in known if len(folded) >= 3 and each.startswith(folded)]
     near = [folded] if folded in known else near or difflib.get_close_matches(folded, known, 1)
     return f"; did you mean {known[near[0]]!r}?" if near else ""
+
+
+class Given(NamedTuple):
+    """A value by the name and from the place that it was given: what the error says that refuses it."""
+
+    name: str
+    value: Any
+    source: str = ""
+    """Where it came from; empty where that says nothing."""
+    none: bool = False
+    """Whether None is valid, too."""
+
+    def refuse(self, sentence: str) -> NoReturn:
+        """Raise the ``ScfUsageError``; *sentence* says what is valid."""
+        __tracebackhide__ = hidden_from_users
+        raise ScfUsageError(f"{self.name}={self.value!r}{self.shown_source} is not valid: {sentence}")
+
+    def has_to_be(self, valid: str) -> NoReturn:
+        """The same where *valid* names the values."""
+        __tracebackhide__ = hidden_from_users
+        self.refuse(f"it is {'None, or ' if self.none else ''}{valid}")
+
+    @property
+    def shown_source(self) -> str:
+        return f" ({self.source})" if self.source else ""
 
 
 _Parameters = ParamSpec("_Parameters")

@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final, Literal, Protocol
 
 from .async_event import AsyncEvent, Json
-from .deployment import UNCHANGED, Unchanged
+from .deployment import UNCHANGED, Mounts, Unchanged
 from .errors import ScfUsageError, did_you_mean, hidden_from_users
 from .lockstep.event import FunctionVersion
-from .model import INVOKE_TYPES, FunctionConfiguration, Versions, api_error, payload_text
+from .model import INVOKE_TYPES, SYNC_CALLERS, FunctionConfiguration, Versions, api_error, payload_text
+from .options import OPTIONS, Where, keywords_of, options_of
 
 __all__ = ["Function"]
 
 __tracebackhide__ = hidden_from_users
 
-LOCKED: Final[Mapping[str, str]] = {
-    "async_run": "document 51519: sync and async execution cannot be switched",
-    "runtime": "UpdateFunctionConfiguration has no such field",
-    "name": "UpdateFunctionConfiguration has no such field",
-    "namespace": "UpdateFunctionConfiguration has no such field",
-}
-"""What a function keeps for life, and why."""
-
-
-Mounts = Sequence[str | os.PathLike[str] | tuple[str | os.PathLike[str], str | os.PathLike[str]]]
-
 
 class Platform(Protocol):
     """What a function asks of its runtime."""
 
-    def _accept(self, function: Function, payload: str, qualifier: str | None, invoke_type: str) -> AsyncEvent: ...
+    def _accept(
+        self, function: Function, payload: str, qualifier: str | None, invoke_type: str, asynchronous: bool
+    ) -> AsyncEvent: ...
     def _update(self, function: Function, code: object, handler: str | None, given: Mapping[str, Any]) -> None: ...
     def _publish(self, function: Function, description: str) -> str: ...
     def _delete(self, function: Function, qualifier: str | None) -> None: ...
@@ -47,7 +38,7 @@ class Function:
         self._versions = Versions(latest.configuration.name, latest)
         self._deleted = False
         self.events: Final[list[AsyncEvent]] = []
-        """Its events in order of acceptance, those of sync functions too."""
+        """Its events in the order in which they were invoked, those of sync functions too."""
 
     @property
     def _version(self) -> FunctionVersion:
@@ -85,83 +76,77 @@ class Function:
     ) -> AsyncEvent:
         """Have the platform accept an event with *payload* (JSON, 128 KB at most); none of its code runs yet.
 
-        *qualifier* is a version, an alias, or ``$LATEST``, which is the default. Raises ``ScfUsageError`` for a
-        function that is not async and for a payload that is not valid, ``ScfApiError`` for an unknown *qualifier*
-        (``ResourceNotFound.Qualifier``) or *invoke_type*, and where ``max_instances`` is reached.
+        *qualifier* is a version, an alias, or ``$LATEST``, which is the default. Beyond ``max_instances`` the event is
+        queued where ``over_quota="queue"`` says so, unless *invoke_type* is ``"APIGW"``, whose caller waits. It is
+        tried again each simulated minute for 6 hours, has no status until it is accepted, and is dropped after that. A
+        sync function is invoked as with InvocationType=Event (document 41138): when an attempt fails, two others
+        follow, a simulated minute apart, and the platform lists none of it.
+
+        Raises ``ScfUsageError`` for a payload that is not valid, ``ScfApiError`` for an unknown *qualifier*
+        (``ResourceNotFound.Qualifier``) or *invoke_type*, and where ``max_instances`` is reached
+        (``LimitExceeded.Quota``).
         """
-        if not self.configuration.async_run:
-            raise ScfUsageError(
-                f"invoke_async: function {self.name!r} is deployed with async_run=False "
-                f"({self.configuration.sources.get('async_run', 'default')}), so it has no async events; "
-                "use run(payload), or deploy it with async_run=True"
-            )
-        return self._invoke(payload, qualifier, invoke_type)
+        return self._invoke(payload, qualifier, invoke_type, asynchronous=invoke_type not in SYNC_CALLERS)
 
     def run(self, payload: Json = None, *, qualifier: str | None = None) -> Json:
         """Invoke, wait for the end, and give the result; raises ``HandlerError`` with the platform's error body."""
-        event = self._invoke(payload, qualifier, "OTHERS")
+        event = self._invoke(payload, qualifier, "OTHERS", asynchronous=self.configuration.async_run)
         return event.wait().result
 
-    def _invoke(self, payload: Json, qualifier: str | None, invoke_type: str) -> AsyncEvent:
+    def _invoke(self, payload: Json, qualifier: str | None, invoke_type: str, *, asynchronous: bool) -> AsyncEvent:
         self._require()
         if invoke_type not in INVOKE_TYPES:
             raise api_error("InvalidParameterValue.InvokeType", value=invoke_type, valid=", ".join(INVOKE_TYPES))
-        text = payload_text(payload, async_run=self.configuration.async_run)
-        return self._platform._accept(self, text, qualifier, invoke_type)
+        text = payload_text(payload, async_run=self.configuration.async_run or asynchronous)
+        return self._platform._accept(self, text, qualifier, invoke_type, asynchronous)
 
     # -- versions ----------------------------------------------------------------------------------------------------
 
     def update(
         self,
+        # [options: update] written by `make options`
         code: str | os.PathLike[str] | Callable[..., object] | None = None,
         *,
         handler: str | None = None,
         timeout: float | timedelta | Unchanged | None = UNCHANGED,
         init_timeout: float | timedelta | Unchanged = UNCHANGED,
         memory: int | Unchanged | None = UNCHANGED,
-        environment: Mapping[str, str] | Unchanged | None = UNCHANGED,
         trace: bool | Unchanged = UNCHANGED,
         max_instances: int | Unchanged | None = UNCHANGED,
+        over_quota: Literal["refuse", "queue"] | Unchanged = UNCHANGED,
         layers: Sequence[str | os.PathLike[str]] | Unchanged = UNCHANGED,
         mounts: Mounts | Unchanged = UNCHANGED,
         network: Literal["loopback", "all"] | Unchanged = UNCHANGED,
+        environment: Mapping[str, str] | Unchanged | None = UNCHANGED,
         before_init: str | Callable[..., object] | Unchanged | None = UNCHANGED,
         before_init_args: Mapping[str, Json] | Sequence[Json] | Unchanged | None = UNCHANGED,
         background: Sequence[str] | Unchanged = UNCHANGED,
         idle_ok: Sequence[str] | Unchanged = UNCHANGED,
+        compute_rate: float | Unchanged = UNCHANGED,
+        # [end]
         **locked: object,
     ) -> None:
         """UpdateFunctionCode and UpdateFunctionConfiguration: change ``$LATEST``; what is not given stays.
 
         The keywords are those of ``deploy``; *before_init_args* go with a *before_init*. Events that were accepted
         before finish on the old code and configuration; idle instances of it are reclaimed. Published versions stay as
-        they are, but *trace* and *max_instances* are the function's, not a version's. None takes a limit away, or all
-        variables of the function. Raises ``ScfUsageError`` for a value that is not valid, and for what is locked at
-        the deployment (*async_run*, …).
+        they are, but *trace*, *max_instances* and *over_quota* are the function's, not a version's. None takes a limit
+        away, or all variables of the function. Raises ``ScfUsageError`` for a value that is not valid, and for what is
+        locked at the deployment (*async_run*, …).
         """
+        given = keywords_of(Where.UPDATE, locals())
         self._require()
+        options = options_of(Where.UPDATE)
         for name in locked:
-            if name in LOCKED:
-                raise ScfUsageError(f"update({name}=...): {name} is locked when a function is made ({LOCKED[name]})")
-            valid = [each for each in inspect.signature(Function.update).parameters if each not in ("self", "locked")]
+            for option in OPTIONS:
+                if name == option.name and option.locked:
+                    raise ScfUsageError(
+                        f"update({name}=...): {name} is locked when a function is made ({option.locked})"
+                    )
+            valid = [option.name for option in options]
             hint = did_you_mean(name, valid)
             raise ScfUsageError(f"update(...) has no keyword {name!r}{hint} (valid are {', '.join(valid)})")
-        given = {
-            "timeout": timeout,
-            "init_timeout": init_timeout,
-            "memory": memory,
-            "environment": environment,
-            "trace": trace,
-            "max_instances": max_instances,
-            "layers": layers,
-            "mounts": mounts,
-            "network": network,
-            "before_init": before_init,
-            "before_init_args": before_init_args,
-            "background": background,
-            "idle_ok": idle_ok,
-        }
-        self._platform._update(self, code, handler, given)
+        self._platform._update(self, given.pop("code"), given.pop("handler"), given)
 
     def publish_version(self, description: str = "") -> str:
         """PublishVersion (document 34415): keep ``$LATEST`` as it is now, and give its number: "1", "2", …"""

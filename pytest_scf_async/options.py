@@ -1,4 +1,10 @@
-"""Every default and every switch, each with the place where its value came from."""
+"""Every setting and every keyword: one table, which all that names them follows.
+
+An option is added as a row of OPTIONS, and nowhere else: ``make options`` writes from the table what has to stand in
+the source for type checkers, editors and readers (the fields of `ScfSettings` and of `FunctionConfiguration`, the
+signatures of ``deploy``, ``deploy_image`` and ``update``, the options of pytest, the tables of docs/reference.md), and
+everything else reads the table. A test compares the two.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +12,779 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, timezone, tzinfo
+from enum import Flag, auto
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple, TypeVar
 
-from pytest_scf_async.errors import ScfUsageError, keywords_named
+from .errors import Given, ScfUsageError, hidden_from_users, keywords_named
 
-__all__ = ["ScfSettings"]
+__all__ = ["OPTIONS", "Option", "Rule", "ScfSettings", "Where", "keywords_of", "option_named", "options_of"]
+
+__tracebackhide__ = hidden_from_users
 
 DEFAULT_SOURCE: Final = "default"
 LONGEST_DURATION: Final = 100 * 366 * 86_400
 """Seconds in a century: what is longer is a mistake, and would leave the range of datetime."""
+FASTEST_RATE: Final = 1_000_000
+"""Simulated seconds for a real one: more is a mistake."""
 CONSTRUCTOR_SOURCE: Final = "ScfSettings(...)"
+_EARLIEST_START: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_LATEST_START: Final = datetime(9000, 1, 1, tzinfo=timezone.utc)
 
+
+# -- rules -----------------------------------------------------------------------------------------------------------
+
+
+class Rule(NamedTuple):
+    """What the value of an option has to be. Of a function's, the platform may allow less: `LIMITS` of the model."""
+
+    check: Callable[[Given], object]
+    """Gives the value in its final form, or refuses it."""
+    read: Callable[[str], object] = str
+    """Makes a value of a text of the command line or the ini file; what is none stays a text, which `check` refuses."""
+    form: str = ""
+    """How it is written there, for `pytest --help`."""
+
+
+def _is_text(given: Given) -> bool:
+    """Whether it was written as text, where there is no None and no timedelta."""
+    return given.source.startswith(("command line: ", "ini: "))
+
+
+def _number(kind: Callable[[str], object]) -> Callable[[str], object]:
+    def read(text: str) -> object:
+        try:
+            return kind(text)
+        except ValueError:
+            return text
+
+    return read
+
+
+def _duration(zero: bool) -> Rule:
+    """Seconds, or a timedelta, which becomes its seconds."""
+
+    def check(given: Given) -> float:
+        seconds = given.value.total_seconds() if isinstance(given.value, timedelta) else given.value
+        if (
+            not isinstance(seconds, (int, float))
+            or isinstance(seconds, bool)
+            or not 0 <= seconds <= LONGEST_DURATION  # NaN is neither
+            or (seconds == 0 and not zero)
+        ):
+            least = "0 or more" if zero else "more than 0"
+            timedeltas = "" if _is_text(given) else ", or such a timedelta"
+            given.has_to_be(f"a number of seconds, {least} and {LONGEST_DURATION:,} at most{timedeltas}")
+        return seconds
+
+    return Rule(check, read=_number(float))
+
+
+def _check_rate(given: Given) -> float:
+    rate = given.value
+    if not isinstance(rate, (int, float)) or isinstance(rate, bool) or not 0 <= rate <= FASTEST_RATE:  # NaN is neither
+        given.has_to_be(f"a number of simulated seconds for each real one, 0 to {FASTEST_RATE:,}")
+    return rate
+
+
+def _check_count(given: Given) -> int:
+    if not isinstance(given.value, int) or isinstance(given.value, bool) or given.value < 1:
+        given.has_to_be("a whole number, 1 or more")
+    return given.value
+
+
+def _check_switch(given: Given) -> bool:
+    if not isinstance(given.value, bool):
+        given.has_to_be("True or False")
+    return given.value
+
+
+def _read_switch(text: str) -> object:
+    return {"true": True, "false": False}.get(text.lower(), text)
+
+
+def _choice(*words: str) -> Rule:
+    def check(given: Given) -> str:
+        if not isinstance(given.value, str) or given.value not in words:
+            given.has_to_be(" or ".join(map(repr, words)))
+        return words[words.index(given.value)]
+
+    return Rule(check, form=f"{', '.join(words[:-1])} or {words[-1]}")
+
+
+def _check_start(given: Given) -> datetime:
+    when = given.value
+    if isinstance(when, str) and _is_text(given):
+        given.has_to_be(f"a time with its zone, as in {_WRITTEN_TIME}")
+    if not isinstance(when, datetime) or when.utcoffset() is None:
+        given.has_to_be("an aware datetime, as in datetime(2026, 1, 1, tzinfo=timezone.utc)")
+    if not _EARLIEST_START <= when <= _LATEST_START:
+        given.has_to_be("an aware datetime in the years 1970 to 8999")
+    return when
+
+
+_WRITTEN_TIME: Final = "2026-01-01T00:00:00+00:00"
+
+
+def _read_time(text: str) -> object:
+    try:
+        when = datetime.fromisoformat(f"{text[:-1]}+00:00" if text.endswith(("Z", "z")) else text)
+    except ValueError:
+        return text
+    return text if when.utcoffset() is None else when
+
+
+def _check_zone(given: Given) -> tzinfo:
+    if not isinstance(given.value, tzinfo):
+        given.has_to_be("a tzinfo, as in timezone(timedelta(hours=8))")
+    return given.value
+
+
+def _check_environment(given: Given) -> Mapping[str, str]:
+    valid = "a mapping of str to str, as in {'BUCKET': 'exports'}"
+    if not isinstance(given.value, Mapping):  # what it says may be a secret
+        raise ScfUsageError(
+            f"{given.name} of type {type(given.value).__name__} ({given.source}) is not valid: it is {valid}"
+        )
+    checked: dict[str, str] = {}
+    for key, text in given.value.items():
+        if not isinstance(key, str) or not isinstance(text, str):
+            raise ScfUsageError(
+                f"{given.name}[{key!r}] of type {type(text).__name__} ({given.source}) is not valid: "
+                f"it is part of {valid}"
+            )
+        checked[key] = text
+    return MappingProxyType(checked)
+
+
+def _check_modules(given: Given) -> tuple[str, ...]:
+    names = [each.strip() for each in given.value.split(",")] if isinstance(given.value, str) else given.value
+    if (
+        not isinstance(names, Sequence)
+        or not all(isinstance(each, str) for each in names)
+        or not all(part.isidentifier() for each in names for part in each.split("."))
+    ):
+        given.has_to_be("names of modules, as in 'requests,qcloud_cos' or ['requests', 'qcloud_cos']")
+    return tuple(names)
+
+
+def _check_text(given: Given) -> str:
+    if not isinstance(given.value, str) or not given.value:
+        given.has_to_be("a text that is not empty")
+    return given.value
+
+
+def _check_programs(given: Given) -> tuple[str, ...]:
+    rule = "a sequence of names of programs, without a directory, as in ('redis-server',)"
+    if isinstance(given.value, str) or not isinstance(given.value, Sequence):
+        given.has_to_be(rule)
+    for name in given.value:
+        if not isinstance(name, str) or not name or "/" in name or "\0" in name:
+            given.has_to_be(rule)
+    return tuple(given.value)
+
+
+def _check_addresses(given: Given) -> tuple[str, ...]:
+    """The addresses as the kernel has them: of names there is only ``localhost``, which has two."""
+    import ipaddress  # noqa: PLC0415  (a session that reads its settings needs none)
+
+    rule = "a sequence of addresses of this form: ('127.0.0.1:6379', '[::1]:6379', 'localhost:6379')"
+    if isinstance(given.value, str) or not isinstance(given.value, Sequence):
+        given.has_to_be(rule)
+    found: list[str] = []
+    for text in given.value:
+        host, _, port = text.rpartition(":") if isinstance(text, str) else ("", "", "")
+        if not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
+            given.has_to_be(rule)
+        brackets = host.startswith("[") and host.endswith("]")
+        try:
+            address = ipaddress.ip_address(host[1:-1] if brackets else "127.0.0.1" if host == "localhost" else host)
+        except ValueError:
+            given.has_to_be(rule)
+        if brackets is not (address.version == 6):
+            given.has_to_be(rule)
+        address = getattr(address, "ipv4_mapped", None) or address
+        found.append(f"[{address}]:{int(port)}" if address.version == 6 else f"{address}:{int(port)}")
+        found += [f"[::1]:{int(port)}"] if host == "localhost" else []
+    return tuple(dict.fromkeys(found))
+
+
+_DURATION: Final = _duration(zero=False)
+_DURATION_OR_ZERO: Final = _duration(zero=True)
+_RATE: Final = Rule(_check_rate, read=_number(float))
+_COUNT: Final = Rule(_check_count, read=_number(int))
+_SWITCH: Final = Rule(_check_switch, read=_read_switch, form="true or false")
+_START: Final = Rule(_check_start, read=_read_time, form=_WRITTEN_TIME)
+_ZONE: Final = Rule(_check_zone)
+_ENVIRONMENT: Final = Rule(_check_environment)
+_MODULES: Final = Rule(_check_modules)
+_TEXT: Final = Rule(_check_text)
+_PROGRAMS: Final = Rule(_check_programs)
+_ADDRESSES: Final = Rule(_check_addresses)
+_ANYTHING: Final = Rule(lambda given: given.value)
+"""What the call that takes it looks at itself: code, and what has to be found on disk."""
+
+
+# -- the table -------------------------------------------------------------------------------------------------------
+
+
+class Where(Flag):
+    """Where an option may be given."""
+
+    SETTINGS = auto()
+    """As an argument of ``ScfSettings``, for everything that is deployed or run under these settings."""
+    PYTEST = auto()
+    """As ``--scf-async-NAME`` on the command line and ``scf_async_NAME`` in the ini file."""
+    DEPLOY = auto()
+    """As a keyword of ``deploy`` and of the marker ``scf_function``."""
+    IMAGE = auto()
+    """As a keyword of ``deploy_image``."""
+    UPDATE = auto()
+    """As a keyword of ``update``."""
+
+
+_PYTEST: Final = Where.SETTINGS | Where.PYTEST
+_MADE: Final = Where.DEPLOY | Where.IMAGE
+_FUNCTIONS: Final = _MADE | Where.UPDATE
+
+
+class Option(NamedTuple):
+    """One row: a setting, a keyword, or both. A keyword that is a setting, too, has its default from the settings."""
+
+    name: str
+    type: str
+    """What a type checker takes for it, None aside."""
+    rule: Rule
+    where: Where
+    text: str
+    """What it is, for the reference and `pytest --help`, in Markdown: of a setting as a sentence."""
+    default: object = None
+    none: bool = False
+    """Whether None is a value: no limit, or nothing."""
+    deploy: str = ""
+    """What it is as a keyword of ``deploy``, where that is another text; `text` where it is no setting."""
+    image: str = ""
+    """The same of ``deploy_image``; that of ``deploy`` where nothing is said."""
+    kept: str = ""
+    """The type of its value in a function's configuration; none is kept where this is empty."""
+    written_default: str = ""
+    """The default as Python, where its repr is none."""
+    secret: bool = False
+    """Whether its value is in no repr."""
+    first: bool = False
+    """Whether it is what the call is about, and may be given without its name."""
+    none_clears: bool = False
+    """Whether ``update`` takes None for nothing of the function's own, where no setting is None."""
+    none_is_unchanged: bool = False
+    """Whether ``update`` takes None for "as before", and not UNCHANGED."""
+    locked: str = ""
+    """Why ``update`` cannot change it, where ``deploy`` can set it."""
+    of_function: bool = False
+    """Whether all versions of a function have the same: ``update`` changes the published ones, too."""
+    goes_with: str = ""
+    """The keyword that it belongs to: a closer marker that has that one drops it."""
+
+    def check(self, given: Given) -> object:
+        """The value in its final form; raises ``ScfUsageError`` when it is not valid."""
+        if given.value is None and self.none:
+            return None
+        return self.rule.check(given)
+
+    def given(self, value: object, source: str) -> Given:
+        """A value of this option from *source*."""
+        return Given(self.name, value, source, none=self.none and not source.startswith(("command line: ", "ini: ")))
+
+
+_NO_FIELD: Final = "UpdateFunctionConfiguration has no such field"
+
+OPTIONS: Final[tuple[Option, ...]] = (
+    Option(
+        "code",
+        "str | os.PathLike[str] | Callable[..., object]",
+        _ANYTHING,
+        Where.DEPLOY | Where.UPDATE,
+        '`"path/to/file.py:main_handler"`, a code directory or zip (with `handler`), or a function of an importable '
+        "module or test file",
+        first=True,
+        none_is_unchanged=True,
+    ),
+    Option(
+        "command",
+        "Sequence[str | os.PathLike[str]]",
+        _ANYTHING,
+        Where.IMAGE,
+        'the program that the image starts and its arguments, a list: `["python", "app.py"]`; with `image` what its '
+        "container starts instead of the image's own",
+        none=True,
+        first=True,
+    ),
+    Option(
+        "image",
+        "str",
+        _ANYTHING,
+        Where.IMAGE,
+        'an image that podman or docker has on this machine, as in `"shop/export:1"`: each instance is a container of '
+        "its own ([how-to.md](how-to.md#in-a-container))",
+    ),
+    Option(
+        "handler",
+        "str",
+        _TEXT,
+        Where.DEPLOY | Where.UPDATE,
+        '`"index.main_handler"`, for a directory or a zip; of a Go function the name of its binary, `"main"` unless '
+        "given",
+        kept="str",
+        none_is_unchanged=True,
+        goes_with="code",
+    ),
+    Option(
+        "cwd",
+        "str | os.PathLike[str]",
+        _ANYTHING,
+        Where.IMAGE,
+        "the directory that it is started in; a relative one is looked up as code is, by default it is the test's; "
+        "what it writes there is its instance's own ([fidelity.md](fidelity.md#where-an-instance-differs))",
+    ),
+    Option(
+        "port",
+        "int",
+        _ANYTHING,
+        Where.IMAGE,
+        "where it listens, on all addresses: 9000 unless given; -1: a job image, which listens nowhere",
+        default=9000,
+        written_default="IMAGE_PORT",
+    ),
+    Option(
+        "ports",
+        "Sequence[int]",
+        _ANYTHING,
+        Where.IMAGE,
+        "ports of the test's own servers that it finds on its loopback, as in `[6379]`",
+        default=(),
+    ),
+    Option(
+        "in_process",
+        "bool",
+        _SWITCH,
+        Where.IMAGE,
+        "the instance itself runs the program, which is Python of one process: for gates at its lines, `breakpoint()`, "
+        "the lines at which it waits, `before_init` and coverage ([time.md](time.md#programs-in-process))",
+        default=False,
+    ),
+    Option(
+        "name",
+        "str",
+        _TEXT,
+        _MADE,
+        "the file's stem unless given, made valid: `my file.py` gives `my-file`, `h.py` `function-h`; a second one "
+        "gets `-2`",
+        image="the name of the script, module or program unless given; a second one gets `-2`",
+        kept="str",
+        locked=_NO_FIELD,
+    ),
+    Option(
+        "timeout",
+        "float | timedelta",
+        _DURATION,
+        _PYTEST | _FUNCTIONS,
+        "Simulated seconds that an event may run; by default 86,400 for async functions, 3 for sync ones.",
+        none=True,
+        deploy="how long an event may run (433)",
+        kept="int",
+    ),
+    Option(
+        "init_timeout",
+        "float | timedelta",
+        _DURATION,
+        _PYTEST | _FUNCTIONS,
+        "Simulated seconds that the init of an instance may take.",
+        default=65,
+        deploy="how long an init may take (450)",
+        image="how long the start may take (450): 90 s unless given; 30 s with the port closed are 446",
+        kept="int",
+    ),
+    Option(
+        "memory",
+        "int",
+        _COUNT,
+        _PYTEST | _FUNCTIONS,
+        "MB of a function, beyond which its events end with 434; by default 128 are shown and none is enforced.",
+        none=True,
+        deploy="MB, enforced only where given (434)",
+        kept="int | None",
+    ),
+    Option(
+        "real_timeout",
+        "float",
+        _DURATION,
+        _PYTEST,
+        "Real seconds without progress after which a blocking call ends with an error; not those in which pytest "
+        "itself was stopped.",
+        default=10.0,
+    ),
+    Option(
+        "real_limit",
+        "float",
+        _DURATION,
+        _PYTEST,
+        "Real seconds after which a blocking call ends with an error whatever its progress.",
+        default=120.0,
+    ),
+    Option(
+        "compute_grace",
+        "float",
+        _DURATION,
+        _PYTEST,
+        "Seconds of its own CPU time after which a thread that does not wait gives up its turn.",
+        default=1.0,
+    ),
+    Option(
+        "clock_reads_before_wait",
+        "int",
+        _COUNT,
+        _PYTEST,
+        "Reads of the clock in a row after which a read counts as a wait of one millisecond.",
+        default=1000,
+    ),
+    Option(
+        "program_cpus",
+        "int",
+        _COUNT,
+        _PYTEST,
+        "How many CPUs a program on the simulated clock may use, with all that it starts. With more than one, the "
+        "order of what its threads do at one instant differs from run to run.",
+        default=1,
+    ),
+    Option(
+        "sandbox",
+        "str",
+        _choice("auto", "namespaces", "none"),
+        _PYTEST,
+        'What an instance finds on disk: "namespaces", "none" (a TMPDIR only), "auto" (the former where it can be '
+        "had).",
+        default="auto",
+    ),
+    Option(
+        "clock",
+        "str",
+        _choice("auto", "page", "freezegun"),
+        _PYTEST,
+        'What simulates an instance\'s wall clock: "page" ([genuine `datetime`](time.md#genuine-classes)), "freezegun" '
+        '(its classes), "auto" (page if possible).',
+        default="auto",
+    ),
+    Option(
+        "leases",
+        "bool",
+        _SWITCH,
+        _PYTEST,
+        "Whether an instance may move the clock itself while nothing else is due; False only makes sleeps slower.",
+        default=True,
+    ),
+    Option(
+        "preload",
+        "Sequence[str]",
+        _MODULES,
+        _PYTEST,
+        "Installed modules that are imported once, before instances start: names, or a text with commas between them. "
+        "One that starts a thread of Python is refused; those of libraries in C are no obstacle.",
+        default=(),
+    ),
+    Option(
+        "idle_reclaim",
+        "float",
+        _DURATION_OR_ZERO,
+        _PYTEST,
+        "Simulated seconds after which an idle instance is reclaimed.",
+        default=300.0,
+    ),
+    Option(
+        "start",
+        "datetime",
+        _START,
+        _PYTEST,
+        "The simulated time at which a runtime starts (aware); by default now, or the time of a `freeze_time` that is "
+        "on.",
+        none=True,
+    ),
+    Option(
+        "patched",
+        "bool",
+        _SWITCH,
+        _PYTEST,
+        "Whether a test with `scf_runtime` is on the simulated clock itself, as within `scf_clock.patched()`.",
+        default=False,
+    ),
+    Option(
+        "time_zone",
+        "tzinfo",
+        _ZONE,
+        Where.SETTINGS,
+        "The zone of times on the wire.",
+        default=timezone(timedelta(hours=8)),
+        written_default="timezone(timedelta(hours=8))",
+    ),
+    Option(
+        "graceful_return_status",
+        "str",
+        _choice("FINISHED", "ABORTED"),
+        _PYTEST,
+        "The status of an event whose handler returns after SIGTERM: FINISHED or ABORTED.",
+        default="FINISHED",
+    ),
+    Option(
+        "graceful_exit_status",
+        "str",
+        _choice("FAILED", "ABORTED"),
+        _PYTEST,
+        "The status of an event whose process ends after SIGTERM: FAILED or ABORTED.",
+        default="FAILED",
+    ),
+    Option(
+        "unlistened_signal_line",
+        'Literal["received", "failed"]',
+        _choice("received", "failed"),
+        _PYTEST,
+        "Which line a SIGTERM writes that reached a process without a listener.",
+        default="received",
+    ),
+    Option(
+        "terminate_without_trace",
+        "bool",
+        _SWITCH,
+        _PYTEST,
+        "Whether events of functions without status trace can be terminated.",
+        default=True,
+    ),
+    Option(
+        "region",
+        "str",
+        _TEXT,
+        Where.SETTINGS,
+        "The region in contexts and environments.",
+        default="ap-guangzhou",
+    ),
+    Option("appid", "str", _TEXT, Where.SETTINGS, "The account's AppId there.", default="1250000000"),
+    Option("uin", "str", _TEXT, Where.SETTINGS, "The account's Uin there.", default="100000000000"),
+    Option(
+        "runtime",
+        "str",
+        _TEXT,
+        Where.SETTINGS | Where.DEPLOY,
+        "The runtime of code packages; of Python's it is the text in SCF_RUNTIME, and the interpreter is the test's "
+        "own.",
+        default="Python3.10",
+        deploy='of Python\'s, the text in `SCF_RUNTIME`; `"Go1"`: `code` is the directory or zip of a Go package or of '
+        'a built binary; `"Nodejs18.15"` and the others of Node.js, `"CustomRuntime"`: that with `index.js`, or with '
+        "`bootstrap`; another one is for a plugin (`pytest_scf_async_launcher`)",
+        kept="str",
+        locked=_NO_FIELD,
+    ),
+    Option(
+        "namespace",
+        "str",
+        _TEXT,
+        Where.SETTINGS | _MADE,
+        "The namespace of functions unless deployed otherwise.",
+        default="default",
+        deploy="its namespace",
+        kept="str",
+        locked=_NO_FIELD,
+    ),
+    Option(
+        "async_run",
+        "bool",
+        _SWITCH,
+        Where.SETTINGS | _MADE,
+        "Whether functions run asynchronously unless deployed otherwise.",
+        default=True,
+        deploy="whether it is executed asynchronously (document 51519)",
+        kept="bool",
+        locked="document 51519: sync and async execution cannot be switched",
+    ),
+    Option(
+        "trace",
+        "bool",
+        _SWITCH,
+        Where.SETTINGS | _FUNCTIONS,
+        "Whether the status trace of functions is on unless deployed otherwise.",
+        default=True,
+        deploy="whether the status trace is on (document 63967)",
+        kept="bool",
+        of_function=True,
+    ),
+    Option(
+        "max_instances",
+        "int",
+        _COUNT,
+        _FUNCTIONS,
+        "how many events may run at once; one more is `LimitExceeded.Quota`",
+        none=True,
+        kept="int | None",
+        of_function=True,
+    ),
+    Option(
+        "over_quota",
+        'Literal["refuse", "queue"]',
+        _choice("refuse", "queue"),
+        _PYTEST | _FUNCTIONS,
+        "What becomes of an invocation beyond `max_instances`: it is refused, or queued and tried again each minute "
+        '("queue").',
+        default="refuse",
+        deploy='`"refuse"`, or `"queue"`: one more of `invoke_async` is tried again each simulated minute, for 6 hours',
+        kept="str",
+        of_function=True,
+    ),
+    Option(
+        "layers",
+        "Sequence[str | os.PathLike[str]]",
+        _ANYTHING,
+        Where.DEPLOY | Where.UPDATE,
+        "directories and zips at `/opt`, later ones over earlier ones",
+        default=(),
+        kept="tuple[str, ...]",
+    ),
+    Option(
+        "mounts",
+        "Mounts",
+        _ANYTHING,
+        _FUNCTIONS,
+        "directories that handlers may write, each at its own path or a pair with its path in an instance",
+        default=(),
+        image="directories that the program may write, each at its own path or a pair with its path in an instance",
+        kept="tuple[tuple[str, str], ...]",
+    ),
+    Option(
+        "network",
+        'Literal["loopback", "all"]',
+        _choice("loopback", "all"),
+        _PYTEST | _FUNCTIONS,
+        "What code of handlers may connect to: this machine's loopback only, or everything.",
+        default="loopback",
+        deploy='`"loopback"`: connections to other machines are refused; or `"all"`',
+        image='`"loopback"`: a network of its own; `"all"`: the machine\'s, with its port',
+        kept="str",
+    ),
+    Option(
+        "environment",
+        "Mapping[str, str]",
+        _ENVIRONMENT,
+        Where.SETTINGS | _FUNCTIONS,
+        "Environment variables of every function; their values may be secrets, and are in no repr and no message.",
+        default=MappingProxyType({}),
+        written_default="field(default_factory=lambda: MappingProxyType({}), hash=False, repr=False)",
+        deploy="variables, besides the platform's and those of the settings",
+        kept="Mapping[str, str]",
+        secret=True,
+        none_clears=True,
+    ),
+    Option(
+        "before_init",
+        "str | Callable[..., object]",
+        _ANYTHING,
+        _FUNCTIONS,
+        'a function, or `"tests/fakes.py:install"`, that is called in each instance before the module is imported; not '
+        "for Go, which has no Python process",
+        none=True,
+        image='a function, or `"tests/fakes.py:install"`, that is called in each instance before the program\'s first '
+        "line; it needs `in_process=True`",
+        kept="BeforeInit | None",
+    ),
+    Option(
+        "before_init_args",
+        "Mapping[str, Json] | Sequence[Json]",
+        _ANYTHING,
+        _FUNCTIONS,
+        "its keyword arguments (a dict) or arguments (a list), of JSON",
+        none=True,
+        goes_with="before_init",
+    ),
+    Option(
+        "background",
+        "Sequence[str]",
+        _PROGRAMS,
+        _FUNCTIONS,
+        "names of programs that do not hold the clock while they live",
+        default=(),
+        kept="tuple[str, ...]",
+    ),
+    Option(
+        "idle_ok",
+        "Sequence[str]",
+        _ADDRESSES,
+        _FUNCTIONS,
+        'addresses, as in `["127.0.0.1:6379"]`: an answer on a connection to one of them may be owed for ever, and '
+        "holds the clock for one real second only",
+        default=(),
+        kept="tuple[str, ...]",
+    ),
+    Option(
+        "compute_rate",
+        "float",
+        _RATE,
+        _PYTEST | _FUNCTIONS,
+        "Simulated seconds that a second of computing, of a child process or of another real wait takes; 0: none.",
+        default=0.0,
+        image="simulated seconds that a second of computing, of a child process or of another real wait takes; 0: "
+        "none. A free-running program takes its real time anyway",
+        kept="float",
+    ),
+    Option(
+        "stop_noise",
+        "float",
+        _DURATION_OR_ZERO,
+        _PYTEST,
+        "Real seconds of computing, children and real waits after a SIGTERM below which `assert_stopped_within` counts "
+        "none.",
+        default=0.25,
+    ),
+    Option(
+        "never_run",
+        'Literal["fail", "warn", "ignore"]',
+        _choice("fail", "warn", "ignore"),
+        _PYTEST,
+        "What an event of which no code ever ran does to a test that passed: fail it, warn, or nothing (ignore).",
+        default="fail",
+    ),
+    Option(
+        "unfinished",
+        'Literal["warn", "fail", "ignore"]',
+        _choice("warn", "fail", "ignore"),
+        _PYTEST,
+        "What an event does to a test that passed, if it still runs and the test read nothing of it after its last "
+        "blocking call: warn, fail or ignore.",
+        default="warn",
+    ),
+    Option(
+        "status_reads_limit",
+        "int",
+        _COUNT,
+        _PYTEST,
+        "Reads of an event's status without a blocking call in between after which a read is an error.",
+        default=1000,
+    ),
+)
+"""All of them, in the order in which they are shown everywhere."""
+
+_BY_NAME: Final = {option.name: option for option in OPTIONS}
+
+
+def option_named(name: str) -> Option:
+    """The row of that name."""
+    return _BY_NAME[name]
+
+
+def options_of(where: Where) -> list[Option]:
+    """The options that may be given there."""
+    return [option for option in OPTIONS if where in option.where]
+
+
+def keywords_of(where: Where, local: Mapping[str, object]) -> dict[str, Any]:
+    """What a call that takes the options of *where* was given, out of its ``locals()``."""
+    return {option.name: local[option.name] for option in options_of(where)}
+
+
+# -- settings --------------------------------------------------------------------------------------------------------
 
 _Settings = TypeVar("_Settings")
 
@@ -36,30 +803,40 @@ class ScfSettings:
     platform itself (memory steps, longest timeouts, reserved names) are checked when a function is configured.
     """
 
+    # [options: settings] written by `make options`
     timeout: float | timedelta | None = None
-    """Simulated seconds that an event may run; None: 86,400 for async functions, 3 for sync ones."""
+    """Simulated seconds that an event may run; by default 86,400 for async functions, 3 for sync ones."""
     init_timeout: float | timedelta = 65
     """Simulated seconds that the init of an instance may take."""
     memory: int | None = None
-    """MB of a function, beyond which its events end with 434; None: 128 are shown and none is enforced."""
+    """MB of a function, beyond which its events end with 434; by default 128 are shown and none is enforced."""
     real_timeout: float = 10.0
-    """Real seconds without progress after which a blocking call ends with an error."""
+    """Real seconds without progress after which a blocking call ends with an error; not those in which pytest itself
+    was stopped."""
     real_limit: float = 120.0
     """Real seconds after which a blocking call ends with an error whatever its progress."""
     compute_grace: float = 1.0
     """Seconds of its own CPU time after which a thread that does not wait gives up its turn."""
     clock_reads_before_wait: int = 1000
     """Reads of the clock in a row after which a read counts as a wait of one millisecond."""
+    program_cpus: int = 1
+    """How many CPUs a program on the simulated clock may use, with all that it starts. With more than one, the order of
+    what its threads do at one instant differs from run to run."""
     sandbox: str = "auto"
     """What an instance finds on disk: "namespaces", "none" (a TMPDIR only), "auto" (the former where it can be had)."""
+    clock: str = "auto"
+    """What simulates an instance's wall clock: "page" (genuine `datetime`), "freezegun" (its classes), "auto" (page if
+    possible)."""
     leases: bool = True
     """Whether an instance may move the clock itself while nothing else is due; False only makes sleeps slower."""
     preload: Sequence[str] = ()
-    """Installed modules that are imported once, before instances start: names, or a text with commas between them."""
+    """Installed modules that are imported once, before instances start: names, or a text with commas between them. One
+    that starts a thread of Python is refused; those of libraries in C are no obstacle."""
     idle_reclaim: float = 300.0
     """Simulated seconds after which an idle instance is reclaimed."""
     start: datetime | None = None
-    """The simulated time at which a runtime starts (aware); None: the current time."""
+    """The simulated time at which a runtime starts (aware); by default now, or the time of a `freeze_time` that is on.
+    """
     patched: bool = False
     """Whether a test with `scf_runtime` is on the simulated clock itself, as within `scf_clock.patched()`."""
     time_zone: tzinfo = timezone(timedelta(hours=8))
@@ -79,19 +856,34 @@ class ScfSettings:
     uin: str = "100000000000"
     """The account's Uin there."""
     runtime: str = "Python3.10"
-    """The text in SCF_RUNTIME of functions unless deployed otherwise; the interpreter is the test's own."""
+    """The runtime of code packages; of Python's it is the text in SCF_RUNTIME, and the interpreter is the test's own.
+    """
     namespace: str = "default"
     """The namespace of functions unless deployed otherwise."""
     async_run: bool = True
     """Whether functions run asynchronously unless deployed otherwise."""
     trace: bool = True
     """Whether the status trace of functions is on unless deployed otherwise."""
+    over_quota: Literal["refuse", "queue"] = "refuse"
+    """What becomes of an invocation beyond `max_instances`: it is refused, or queued and tried again each minute
+    ("queue")."""
     network: Literal["loopback", "all"] = "loopback"
     """What code of handlers may connect to: this machine's loopback only, or everything."""
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False, repr=False)
     """Environment variables of every function; their values may be secrets, and are in no repr and no message."""
+    compute_rate: float = 0.0
+    """Simulated seconds that a second of computing, of a child process or of another real wait takes; 0: none."""
+    stop_noise: float = 0.25
+    """Real seconds of computing, children and real waits after a SIGTERM below which `assert_stopped_within` counts
+    none."""
+    never_run: Literal["fail", "warn", "ignore"] = "fail"
+    """What an event of which no code ever ran does to a test that passed: fail it, warn, or nothing (ignore)."""
+    unfinished: Literal["warn", "fail", "ignore"] = "warn"
+    """What an event does to a test that passed, if it still runs and the test read nothing of it after its last
+    blocking call: warn, fail or ignore."""
     status_reads_limit: int = 1000
     """Reads of an event's status without a blocking call in between after which a read is an error."""
+    # [end]
     sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), compare=False, repr=False)
     """Where values came from, by name; see `source`."""
 
@@ -107,8 +899,9 @@ class ScfSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sources", MappingProxyType(dict(self.sources)))
-        for name in self.names():
-            object.__setattr__(self, name, _checked(name, getattr(self, name), self.source(name)))
+        for option in options_of(Where.SETTINGS):
+            given = option.given(getattr(self, option.name), self.source(option.name))
+            object.__setattr__(self, option.name, option.check(given))
 
     @classmethod
     @functools.cache
@@ -142,142 +935,7 @@ class ScfSettings:
         return ScfSettings(**{**everything, **values}, sources=sources)
 
 
-_EARLIEST_START: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_LATEST_START: Final = datetime(9000, 1, 1, tzinfo=timezone.utc)
-_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
-    "sandbox": ("auto", "namespaces", "none"),
-    "graceful_return_status": ("FINISHED", "ABORTED"),
-    "graceful_exit_status": ("FAILED", "ABORTED"),
-    "unlistened_signal_line": ("received", "failed"),
-    "network": ("loopback", "all"),
-}
-_NONE_ALLOWED: Final = ("timeout", "memory", "start")
-_ZERO_ALLOWED: Final = ("idle_reclaim",)
-
-
 def _known(name: str, source: str | None) -> None:
     if name not in ScfSettings.names():
         where = f" ({source})" if source else ""
         raise ScfUsageError(f"{name!r}{where} is not a setting; valid are {', '.join(ScfSettings.names())}")
-
-
-def _is_text(source: str) -> bool:
-    """Whether values of *source* are written as text, where there is no None and no timedelta."""
-    return source.startswith(("command line: ", "ini: "))
-
-
-def _refuse(name: str, value: object, source: str, valid: str) -> NoReturn:
-    none = "None, or " if name in _NONE_ALLOWED and not _is_text(source) else ""
-    raise ScfUsageError(f"{name}={value!r} ({source}) is not valid: it is {none}{valid}")
-
-
-def _checked(name: str, value: object, source: str) -> object:
-    """The value in its final form; raises ScfUsageError when it is not valid."""
-    if value is None and name in _NONE_ALLOWED:
-        return None
-    return _CHECKS.get(name, _checked_text)(name, value, source)
-
-
-def _checked_duration(name: str, value: object, source: str) -> float:
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if (
-        not isinstance(seconds, (int, float))
-        or isinstance(seconds, bool)
-        or not 0 <= seconds <= LONGEST_DURATION  # NaN is neither
-        or (seconds == 0 and name not in _ZERO_ALLOWED)
-    ):
-        least = "0 or more" if name in _ZERO_ALLOWED else "more than 0"
-        timedeltas = "" if _is_text(source) else ", or such a timedelta"
-        _refuse(name, value, source, f"a number of seconds, {least} and {LONGEST_DURATION:,} at most{timedeltas}")
-    return seconds
-
-
-def _checked_count(name: str, value: object, source: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        _refuse(name, value, source, "a whole number, 1 or more")
-    return value
-
-
-def _checked_switch(name: str, value: object, source: str) -> bool:
-    if not isinstance(value, bool):
-        _refuse(name, value, source, "True or False")
-    return value
-
-
-def _checked_choice(name: str, value: object, source: str) -> str:
-    choices = _CHOICES[name]
-    if not isinstance(value, str) or value not in choices:
-        _refuse(name, value, source, " or ".join(map(repr, choices)))
-    return choices[choices.index(value)]
-
-
-def _checked_start(name: str, value: object, source: str) -> datetime:
-    if not isinstance(value, datetime) or value.utcoffset() is None:
-        _refuse(name, value, source, "an aware datetime, as in datetime(2026, 1, 1, tzinfo=timezone.utc)")
-    if not _EARLIEST_START <= value <= _LATEST_START:
-        _refuse(name, value, source, "an aware datetime in the years 1970 to 8999")
-    return value
-
-
-def _checked_zone(name: str, value: object, source: str) -> tzinfo:
-    if not isinstance(value, tzinfo):
-        _refuse(name, value, source, "a tzinfo, as in timezone(timedelta(hours=8))")
-    return value
-
-
-def _checked_environment(name: str, value: object, source: str) -> Mapping[str, str]:
-    valid = "a mapping of str to str, as in {'BUCKET': 'exports'}"
-    if not isinstance(value, Mapping):  # what it says may be a secret
-        raise ScfUsageError(f"{name} of type {type(value).__name__} ({source}) is not valid: it is {valid}")
-    checked: dict[str, str] = {}
-    for key, text in value.items():
-        if not isinstance(key, str) or not isinstance(text, str):
-            raise ScfUsageError(
-                f"{name}[{key!r}] of type {type(text).__name__} ({source}) is not valid: it is part of {valid}"
-            )
-        checked[key] = text
-    return MappingProxyType(checked)
-
-
-def _checked_modules(name: str, value: object, source: str) -> tuple[str, ...]:
-    names = [each.strip() for each in value.split(",")] if isinstance(value, str) else value
-    if (
-        not isinstance(names, Sequence)
-        or not all(isinstance(each, str) for each in names)
-        or not all(part.isidentifier() for each in names for part in each.split("."))
-    ):
-        _refuse(name, value, source, "names of modules, as in 'requests,qcloud_cos' or ['requests', 'qcloud_cos']")
-    return tuple(names)
-
-
-def _checked_text(name: str, value: object, source: str) -> str:
-    if not isinstance(value, str) or not value:
-        _refuse(name, value, source, "a text that is not empty")
-    return value
-
-
-_CHECKS: Final[Mapping[str, Callable[[str, object, str], object]]] = {
-    "timeout": _checked_duration,
-    "init_timeout": _checked_duration,
-    "memory": _checked_count,
-    "real_timeout": _checked_duration,
-    "real_limit": _checked_duration,
-    "compute_grace": _checked_duration,
-    "clock_reads_before_wait": _checked_count,
-    "idle_reclaim": _checked_duration,
-    "start": _checked_start,
-    "time_zone": _checked_zone,
-    "graceful_return_status": _checked_choice,
-    "graceful_exit_status": _checked_choice,
-    "unlistened_signal_line": _checked_choice,
-    "network": _checked_choice,
-    "sandbox": _checked_choice,
-    "leases": _checked_switch,
-    "patched": _checked_switch,
-    "preload": _checked_modules,
-    "terminate_without_trace": _checked_switch,
-    "async_run": _checked_switch,
-    "trace": _checked_switch,
-    "environment": _checked_environment,
-    "status_reads_limit": _checked_count,
-}

@@ -6,25 +6,23 @@ Longer than other modules: most of it is the documentation of what users call.
 from __future__ import annotations
 
 import atexit
-import mmap
 import os
 import random
-import shutil
 import sys
 import tempfile
 import uuid
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from types import MappingProxyType, TracebackType
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
-from .async_event import AsyncEvent, InstanceView, Json
+from .async_event import AsyncEvent, InstanceView, Json, refuse_dropped, refuse_unknown
 from .clock import SimulatedClock, duration_us, to_datetime, to_us
-from .deployment import changed_configuration, first_configuration, looked_up
+from .deployment import Mounts, changed_configuration, first_configuration, looked_up
 from .errors import (
     CannotEndError,
     HarnessError,
@@ -35,46 +33,49 @@ from .errors import (
     keywords_named,
 )
 from .function import Function
-from .instances import coverage as measured
-from .instances.code import Code, Copy, code_directory, resolve, resolve_again
+from .instances import coverage
+from .instances.code import Code, Copy, resolve_again
 from .instances.pool import Pool
-from .instances.runtimes.go import DEFAULT_HANDLER, go_program, helper_binary
-from .instances.runtimes.launcher import IMAGE_PORT, CodePackage, Launch
-from .instances.runtimes.program import NO_ENGINE, image
+from .instances.runtimes.choice import Builder, check_kind, image_of
+from .instances.runtimes.launcher import IMAGE_PORT, CodePackage
+from .instances.runtimes.strategy import Runtime
 from .instances.sandbox import Sandboxes
 from .instances.zygote import bury_shared_zygote, require_linux
 from .lockstep.calls import Call
 from .lockstep.event import Event, FunctionVersion
+from .lockstep.invocation_queue import RETRIES, InvocationQueue
 from .lockstep.scheduler import Lockstep
 from .lockstep.termination import terminate
 from .model import (
     DEFAULT_IMAGE_INIT_TIMEOUT,
-    GO_RUNTIME,
+    DEFAULT_NAMESPACE,
     IMAGE_RUNTIME,
     LATEST,
-    PYTHON_RUNTIMES,
+    NAME_RULE,
     RETENTION_US,
-    RUNTIMES,
     EventRecord,
     Fact,
+    FunctionConfiguration,
     LogLine,
     OpenReadings,
     Status,
     StatusTrace,
     api_error,
-    check_runtime,
+    is_valid_name,
     valid_name,
 )
 from .operations import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
-from .options import DEFAULT_SOURCE, ScfSettings
-from .protocol import messages
+from .options import DEFAULT_SOURCE, OPTIONS, ScfSettings, Where, keywords_of
+from .protocol.linux import remove_tree
+from .protocol.messages import UPTIME_US
+from .protocol.real_time import shown_time_us
+from .protocol.shared_page import SharedClockPage
 
 __all__ = ["ScfRuntime"]
 
 __tracebackhide__ = hidden_from_users
 
-OF_FUNCTION: Final = ("trace", "max_instances")
-"""What is a function's, and not a version's: an update changes it for the published ones too."""
+OF_FUNCTION: Final = [option.name for option in OPTIONS if option.of_function]
 
 
 class ScfRuntime:
@@ -102,26 +103,31 @@ class ScfRuntime:
         launcher: Callable[[CodePackage], object] | None = None,
     ) -> None:
         require_linux()
-        self.settings: Final = settings if settings is not None else ScfSettings()
+        settings = settings if settings is not None else ScfSettings()
+        if start is not None:
+            to_us(start, "start")  # what is no aware datetime has a sentence of its own
+            settings = settings.replace("ScfRuntime(start=...)", start=start)
+        elif settings.start is None and shown_time_us() < 0:
+            frozen = to_datetime(shown_time_us())
+            raise ScfUsageError(f"a runtime cannot start at {frozen}, the time of freezegun: it is before 1970")
+        self.settings: Final = settings
         self._lookup = tuple(os.fspath(directory) for directory in lookup) or (os.getcwd(),)
         self._random = random.Random(f"pytest-scf-async {seed}")
-        if start is not None:
-            to_us(start, "start")  # refused before there is anything to close
-        self._clock_file = os.memfd_create("scf-async-clock", os.MFD_CLOEXEC)
-        os.ftruncate(self._clock_file, messages.PAGE_BYTES)
-        self._map = mmap.mmap(self._clock_file, messages.PAGE_BYTES)
-        self._page: Any = memoryview(self._map).cast("q")
-        page = cast(MutableSequence[int], self._page)
-        self.clock: Final = SimulatedClock(start or self.settings.start, page=page)
-        self._page[messages.CLOCK_BOOT] = self.clock.now_us - messages.UPTIME_US
+        self._page = SharedClockPage()
+        self.clock: Final = SimulatedClock(self.settings.start, page=self._page)
+        self._page.boot_us = self.clock.now_us - UPTIME_US
         sandboxes = Sandboxes(self.settings, base_temp, root, self._scratch)
-        self._pool = Pool(self.settings, self.clock, self._clock_file, sandboxes)
-        self._lockstep = Lockstep(self.clock, self._pool, self.settings, self._next_order)
+        self._pool = Pool(self.settings, self.clock, self._page.file, sandboxes)
+        self._lockstep = Lockstep(self.clock, self._pool, self.settings, self._page.next_order)
         self._lockstep.on_end = self._ended
         self._lockstep.on_start = self._started
-        self.clock.attach(self._lockstep, _Ways(self._lockstep))
+        self.clock.attach(self._lockstep, _TimeModes(self._lockstep))
+        self._queue = InvocationQueue(self._lockstep, self._has_room, self._accepted)
         self._trace = StatusTrace()
+        self._sequence = 0
+        """How many events have been accepted."""
         self._functions: dict[tuple[str, str], Function] = {}
+        self._namespaces: dict[str, None] = {DEFAULT_NAMESPACE: None}
         self._events: dict[str, AsyncEvent] = {}
         self._closed = False
         _open.add(self)
@@ -130,208 +136,224 @@ class ScfRuntime:
         self._on_event_ended = on_event_ended
         self._on_instance_started = on_instance_started
         self._on_log_line = on_log_line
-        self._launcher = launcher
+        self._builder = Builder(self._lookup, self._scratch, self._session_scratch, launcher, sandboxes.why_untraced)
 
     # -- functions ---------------------------------------------------------------------------------------------------
 
     @keywords_named("deploy(...)")
     def deploy(
         self,
+        # [options: deploy] written by `make options`
         code: str | os.PathLike[str] | Callable[..., object],
         *,
         handler: str | None = None,
-        runtime: str | None = None,
         name: str | None = None,
-        namespace: str | None = None,
         timeout: float | timedelta | None = None,
         init_timeout: float | timedelta | None = None,
         memory: int | None = None,
-        environment: Mapping[str, str] | None = None,
+        runtime: str | None = None,
+        namespace: str | None = None,
         async_run: bool | None = None,
         trace: bool | None = None,
         max_instances: int | None = None,
+        over_quota: Literal["refuse", "queue"] | None = None,
         layers: Sequence[str | os.PathLike[str]] = (),
-        mounts: Sequence[str | os.PathLike[str] | tuple[str | os.PathLike[str], str | os.PathLike[str]]] = (),
+        mounts: Mounts = (),
         network: Literal["loopback", "all"] | None = None,
+        environment: Mapping[str, str] | None = None,
         before_init: str | Callable[..., object] | None = None,
         before_init_args: Mapping[str, Json] | Sequence[Json] | None = None,
         background: Sequence[str] = (),
         idle_ok: Sequence[str] = (),
+        compute_rate: float | None = None,
+        # [end]
     ) -> Function:
         """Make a function of *code*: ``"path/to/file.py:main_handler"``, a code directory or zip with *handler*
         ``"index.main_handler"``, or a function of an importable module or test file.
 
-        What is not given comes from the settings. *timeout* and *init_timeout* are simulated seconds, *memory* is MB.
-        *layers* are directories and zips that appear at ``/opt``, later ones over earlier ones. *mounts* are
-        directories that handlers may write, each at its own path, or as a pair with its path in an instance.
-        With *network* "loopback" connections to other machines are refused. *before_init*, a function or
-        ``"tests/fakes.py:install"``, is called in each instance before the function's module is imported, with
-        *before_init_args*: a dict of keyword arguments or a list, of JSON; an exception in it is a ``ScfUsageError`` of
-        the call that runs the event. Programs of the names *background* do not hold the clock while they live,
-        nor does a wait to hear something on a connection to an address in *idle_ok*, as in ``["127.0.0.1:6379"]``: the
-        timeouts of such waits are simulated.
-        Raises ``ScfUsageError`` with the value, where it came from, and what is valid.
-        """
-        kind = runtime if runtime is not None else self.settings.runtime
-        if kind not in RUNTIMES or kind == IMAGE_RUNTIME:
-            source = self._deploy_source if runtime is not None else self.settings.source("runtime")
-            check_runtime(kind, (*PYTHON_RUNTIMES, GO_RUNTIME), source)
-        if kind in PYTHON_RUNTIMES:
-            resolved, launch = resolve(code, handler, self._lookup, self._scratch), None
-            handler = resolved.handler
-        else:
-            resolved, launch, handler = self._program_of(kind, code, handler)
-        given = {
-            "handler": handler,
-            "runtime": runtime,
-            "name": name,
-            "namespace": namespace,
-            "timeout": timeout,
-            "init_timeout": init_timeout,
-            "memory": memory,
-            "environment": environment,
-            "async_run": async_run,
-            "trace": trace,
-            "max_instances": max_instances,
-            "layers": layers,
-            "mounts": mounts,
-            "network": network,
-            "before_init": before_init,
-            "before_init_args": before_init_args,
-            "background": background,
-            "idle_ok": idle_ok,
-        }
-        return self._deploy(self._deploy_source, self.settings, resolved, launch, given)
+        What is not given comes from the settings. An exception in *before_init* is a ``ScfUsageError`` of the call that
+        runs the event; with *compute_rate* events are not repeatable. Raises ``ScfUsageError`` with the value, where it
+        came from, and what is valid.
 
-    @keywords_named("deploy_image(...)", notes=dict.fromkeys(("image", "image_uri"), NO_ENGINE))
+        Args:
+            handler: `"index.main_handler"`, for a directory or a zip; of a Go function the name of its binary, `"main"`
+                unless given
+            name: the file's stem unless given, made valid: `my file.py` gives `my-file`, `h.py` `function-h`; a second
+                one gets `-2`
+            timeout: how long an event may run (433)
+            init_timeout: how long an init may take (450)
+            memory: MB, enforced only where given (434)
+            runtime: of Python's, the text in `SCF_RUNTIME`; `"Go1"`: `code` is the directory or zip of a Go package or
+                of a built binary; `"Nodejs18.15"` and the others of Node.js, `"CustomRuntime"`: that with `index.js`,
+                or with `bootstrap`; another one is for a plugin (`pytest_scf_async_launcher`)
+            namespace: its namespace
+            async_run: whether it is executed asynchronously (document 51519)
+            trace: whether the status trace is on (document 63967)
+            max_instances: how many events may run at once; one more is `LimitExceeded.Quota`
+            over_quota: `"refuse"`, or `"queue"`: one more of `invoke_async` is tried again each simulated minute, for 6
+                hours
+            layers: directories and zips at `/opt`, later ones over earlier ones
+            mounts: directories that handlers may write, each at its own path or a pair with its path in an instance
+            network: `"loopback"`: connections to other machines are refused; or `"all"`
+            environment: variables, besides the platform's and those of the settings
+            before_init: a function, or `"tests/fakes.py:install"`, that is called in each instance before the module is
+                imported; not for Go, which has no Python process
+            before_init_args: its keyword arguments (a dict) or arguments (a list), of JSON
+            background: names of programs that do not hold the clock while they live
+            idle_ok: addresses, as in `["127.0.0.1:6379"]`: an answer on a connection to one of them may be owed for
+                ever, and holds the clock for one real second only
+            compute_rate: simulated seconds that a second of computing, of a child process or of another real wait
+                takes; 0: none
+        """
+        given = keywords_of(Where.DEPLOY, locals())
+        kind = runtime if runtime is not None else self.settings.runtime
+        check_kind(kind, self._deploy_source if runtime is not None else self.settings.source("runtime"))
+        made = self._builder.build(kind, code, handler, self._deploy_source)
+        given["handler"] = made.handler
+        return self._deploy(self._deploy_source, self.settings, made.code, made.runtime, given, warning=made.warning)
+
+    @keywords_named("deploy_image(...)", notes={"image_uri": "image= is the name of an image of this machine"})
     def deploy_image(
         self,
-        command: Sequence[str | os.PathLike[str]],
+        # [options: deploy_image] written by `make options`
+        command: Sequence[str | os.PathLike[str]] | None = None,
         *,
+        image: str | None = None,
         cwd: str | os.PathLike[str] | None = None,
         port: int = IMAGE_PORT,
         ports: Sequence[int] = (),
+        in_process: bool = False,
         name: str | None = None,
-        namespace: str | None = None,
         timeout: float | timedelta | None = None,
         init_timeout: float | timedelta | None = None,
         memory: int | None = None,
-        environment: Mapping[str, str] | None = None,
+        namespace: str | None = None,
         async_run: bool | None = None,
         trace: bool | None = None,
         max_instances: int | None = None,
-        mounts: Sequence[str | os.PathLike[str] | tuple[str | os.PathLike[str], str | os.PathLike[str]]] = (),
+        over_quota: Literal["refuse", "queue"] | None = None,
+        mounts: Mounts = (),
         network: Literal["loopback", "all"] | None = None,
+        environment: Mapping[str, str] | None = None,
         before_init: str | Callable[..., object] | None = None,
         before_init_args: Mapping[str, Json] | Sequence[Json] | None = None,
         background: Sequence[str] = (),
         idle_ok: Sequence[str] = (),
+        compute_rate: float | None = None,
+        # [end]
     ) -> Function:
         """Make an image function (document 56051) of *command*: the program that the image starts, and its arguments.
 
         No container engine is needed: each instance starts the program in a sandbox of its own, in the directory *cwd*
-        (the image's working directory; relative ones are looked up as code is). The program has to listen on *port*,
-        on all addresses; each event is a ``POST /event-invoke`` whose body is the payload, and what it answers is the
-        result: 2xx, otherwise the event ends with 430. A network of its own has nothing in it but a loopback; *ports*
-        are those of the test's servers that the program finds there at ``127.0.0.1``.
+        (the image's working directory; relative ones are looked up as code is), where what it writes is its own. The
+        program has to listen on *port*, on all addresses; each event is a ``POST /event-invoke`` whose body is the
+        payload, and what it answers is the result: 2xx, otherwise the event ends with 430. A network of its own has
+        nothing in it but a loopback; *ports* are those of the test's servers that the program finds there at
+        ``127.0.0.1``. With *image* each instance is a container of podman or docker instead: the image has to be on
+        this machine, as nothing is pulled. With ``port=-1`` the program is a job (document 94320): it is started for
+        each event, which it finds in ``SCF_CUSTOM_CONTAINER_EVENT``, and exit code 0 is FINISHED.
 
-        A program that the test's own Python can run (``["python", "app.py"]``, ``["python", "-m", "flask", "run"]``,
-        a script of an installed package) is on the simulated clock. Every other is free-running: it sees real time,
-        and a ``ScfAsyncWarning`` says so. An image has 90 simulated seconds to start unless *init_timeout* is given,
-        and 30 to listen (446). The other keywords are those of `deploy`; *before_init* needs the simulated clock.
+        The program is supervised: it and all that it starts are on the simulated clock, in whatever language. With
+        *in_process* the instance itself runs a program of one process that the test's own Python can run
+        (``["python", "app.py"]``, ``["python", "-m", "flask", "run"]``, a script of an installed package). Where
+        programs cannot be traced they see real time, and a ``ScfAsyncWarning`` says why. An image has 90 simulated
+        seconds to start unless *init_timeout* is given, and 30 to listen (446). What else is not given comes from the
+        settings.
         Raises ``ScfUsageError`` with the value, where it came from, and what is valid.
+
+        Args:
+            image: an image that podman or docker has on this machine, as in `"shop/export:1"`: each instance is a
+                container of its own (how-to.md)
+            cwd: the directory that it is started in; a relative one is looked up as code is, by default it is the
+                test's; what it writes there is its instance's own (fidelity.md)
+            port: where it listens, on all addresses: 9000 unless given; -1: a job image, which listens nowhere
+            ports: ports of the test's own servers that it finds on its loopback, as in `[6379]`
+            in_process: the instance itself runs the program, which is Python of one process: for gates at its lines,
+                `breakpoint()`, the lines at which it waits, `before_init` and coverage (time.md)
+            name: the name of the script, module or program unless given; a second one gets `-2`
+            timeout: how long an event may run (433)
+            init_timeout: how long the start may take (450): 90 s unless given; 30 s with the port closed are 446
+            memory: MB, enforced only where given (434)
+            namespace: its namespace
+            async_run: whether it is executed asynchronously (document 51519)
+            trace: whether the status trace is on (document 63967)
+            max_instances: how many events may run at once; one more is `LimitExceeded.Quota`
+            over_quota: `"refuse"`, or `"queue"`: one more of `invoke_async` is tried again each simulated minute, for 6
+                hours
+            mounts: directories that the program may write, each at its own path or a pair with its path in an instance
+            network: `"loopback"`: a network of its own; `"all"`: the machine's, with its port
+            environment: variables, besides the platform's and those of the settings
+            before_init: a function, or `"tests/fakes.py:install"`, that is called in each instance before the program's
+                first line; it needs `in_process=True`
+            before_init_args: its keyword arguments (a dict) or arguments (a list), of JSON
+            background: names of programs that do not hold the clock while they live
+            idle_ok: addresses, as in `["127.0.0.1:6379"]`: an answer on a connection to one of them may be owed for
+                ever, and holds the clock for one real second only
+            compute_rate: simulated seconds that a second of computing, of a child process or of another real wait
+                takes; 0: none. A free-running program takes its real time anyway
         """
-        source = "deploy_image(...)"
-        made = image(command, cwd, self._lookup, port=port, ports=ports, source=source)
+        given, source = keywords_of(Where.IMAGE, locals()), "deploy_image(...)"
+        made = image_of(given, self._lookup, source, self._pool.sandboxes.why_untraced)
+        if made.runtime.in_process_instead and coverage.is_measured():
+            _warn_once(f"coverage does not measure the program {made.runtime.name}: give in_process=True")
         settings = self.settings
         if settings.source("init_timeout") == DEFAULT_SOURCE:
             settings = settings.replace(DEFAULT_SOURCE, init_timeout=DEFAULT_IMAGE_INIT_TIMEOUT)
-        given = {
-            "handler": IMAGE_RUNTIME,
-            "runtime": IMAGE_RUNTIME,
-            "name": name,
-            "namespace": namespace,
-            "timeout": timeout,
-            "init_timeout": init_timeout,
-            "memory": memory,
-            "environment": environment,
-            "async_run": async_run,
-            "trace": trace,
-            "max_instances": max_instances,
-            "layers": (),
-            "mounts": mounts,
-            "network": network,
-            "before_init": before_init,
-            "before_init_args": before_init_args,
-            "background": background,
-            "idle_ok": idle_ok,
-        }
-        return self._deploy(source, settings, made.code, made.launch, given, why_free_running=made.why_free_running)
+        given |= {"handler": IMAGE_RUNTIME, "runtime": IMAGE_RUNTIME}
+        return self._deploy(source, settings, made.code, made.runtime, given, warning=made.warning)
 
     def _deploy(
         self,
         source: str,
         settings: ScfSettings,
         code: Code,
-        launch: Launch | None,
+        runtime: Runtime,
         given: dict[str, Any],
         *,
-        why_free_running: str | None = None,
+        warning: str | None = None,
     ) -> Function:
-        """Make a function of *code* with what *source* has *given*; *why_free_running* is told as a warning."""
+        """Make a function of *code* with what *source* has *given*; a *warning* is given once for each text."""
         if given["name"] is None:
             given["name"] = self._free_name(code.stem, given["namespace"] or settings.namespace)
-        given = looked_up(given, self._lookup, source, launch)
-        runnable = RUNTIMES if launch is not None else (*PYTHON_RUNTIMES, GO_RUNTIME)
-        configuration = first_configuration(settings, given, source, runnable)
+        given = looked_up(given, self._lookup, source, runtime)
+        configuration = first_configuration(settings, given, source)
         key = (configuration.namespace, configuration.name)
         if key in self._functions:
             raise ScfUsageError(
                 f"name={configuration.name!r} ({source}) is taken: a function of that name is deployed in the "
                 f"namespace {configuration.namespace!r}; give another name, or delete() that one"
             )
-        if why_free_running is not None:
-            _say_free_running(why_free_running)
-        function = Function(self, FunctionVersion(configuration, code, LATEST, launch=launch))
+        if warning is not None:
+            _warn_once(warning)
+        function = Function(self, FunctionVersion(configuration, code, LATEST, runtime))
+        self._namespaces[configuration.namespace] = None
         self._functions[key] = function
         return function
 
-    def _program_of(self, runtime: str, code: object, handler: str | None) -> tuple[Code, Launch, str]:
-        """The program of a function whose *runtime* is not Python's."""
-        if runtime != GO_RUNTIME and self._launcher is None:
-            raise self._cannot_run(runtime)
-        directory = code_directory(code, self._lookup, self._scratch, runtime)
-        if runtime == GO_RUNTIME:
-            program = go_program(directory, handler, self._session_scratch, given=code)
-            helper = helper_binary(self._session_scratch)
-            launch = Launch([program.binary], program.directory, speaks="gob", helper=helper)
-            handler = DEFAULT_HANDLER if handler is None else handler
-        else:
-            handler = "index.main_handler" if handler is None else handler
-            assert self._launcher is not None
-            found = self._launcher(CodePackage(runtime, handler, directory))
-            if found is None:
-                raise self._cannot_run(runtime)
-            if not isinstance(found, Launch):
-                raise ScfUsageError(
-                    f"pytest_scf_async_launcher gave {found!r} for runtime {runtime!r}; it gives a Launch, or None"
-                )
-            launch = found
-        stem = os.path.basename(directory.rstrip("/"))
-        return Code(directory, launch.command[0], "", handler, stem), launch, handler
-
-    def _cannot_run(self, runtime: str) -> ScfUsageError:
-        known = ", ".join((*PYTHON_RUNTIMES, GO_RUNTIME))
-        return ScfUsageError(
-            f"runtime={runtime!r} ({self._deploy_source}) is not valid: its code cannot be run here; these can: "
-            f"{known}; a plugin adds others by the hook pytest_scf_async_launcher"
-        )
-
     def _free_name(self, stem: str, namespace: str) -> str:
         number = 1
-        while (namespace, valid_name(stem, number)) in self._functions:
+        while (namespace, name := valid_name(stem, number, namespace)) in self._functions:
             number += 1
-        return valid_name(stem, number)
+        return name
+
+    def create_namespace(self, name: str) -> None:
+        """CreateNamespace (document 34413): a namespace without functions; `deploy` makes the one that it names, too.
+
+        It stays when its last function is deleted. Raises ``ScfApiError``: ``InvalidParameterValue.Namespace``,
+        ``InvalidParameterValue.DefaultNamespace`` for ``default``, ``ResourceInUse.Namespace``.
+        """
+        if not is_valid_name(name):
+            raise api_error("InvalidParameterValue.Namespace", value=name, valid=NAME_RULE)
+        if name == DEFAULT_NAMESPACE:
+            raise api_error("InvalidParameterValue.DefaultNamespace", namespace=name)
+        if name in self._namespaces:
+            raise api_error("ResourceInUse.Namespace", namespace=name)
+        self._namespaces[name] = None
+
+    @property
+    def namespaces(self) -> list[str]:
+        """The names of the namespaces in the order in which they were made; ``default`` is always there."""
+        return list(self._namespaces)
 
     @property
     def functions(self) -> dict[str, Function]:
@@ -343,7 +365,7 @@ class ScfRuntime:
 
     @property
     def events(self) -> list[AsyncEvent]:
-        """All events in order of acceptance, expired ones too."""
+        """All events in the order in which they were invoked, expired ones too."""
         return list(self._events.values())
 
     def event(self, request_id: str) -> AsyncEvent:
@@ -376,9 +398,12 @@ class ScfRuntime:
     ) -> AsyncEventPage:
         """ListAsyncEvents (document 52501): one page of a function's recorded events; intervals are half open.
 
-        Raises ``ScfApiError`` as the platform does: ``ResourceNotFound.Function``, ``InvalidParameterValue.Limit``, ….
+        Raises ``ScfApiError`` as the platform does: ``ResourceNotFound.Function``, ``ResourceNotFound.Namespace``,
+        ``InvalidParameterValue.FunctionName`` for what can be no function's name, ``InvalidParameterValue.Limit``, ….
         """
         self._lockstep.look()
+        if not is_valid_name(namespace):
+            raise api_error("InvalidParameterValue.Namespace", value=namespace, valid=NAME_RULE)
         function = self._require_function(function_name, namespace)
         if qualifier is not None:
             qualifier = function._versions.resolve(qualifier, "ResourceNotFound.Version").version
@@ -419,14 +444,16 @@ class ScfRuntime:
     ) -> None:
         """TerminateAsyncEvent (document 52500). Moves no time; an event that is pending is started first.
 
-        Raises ``ScfApiError``: ``ResourceNotFound.Function``, ``ResourceNotFound.AsyncEvent``,
-        ``FailedOperation.AsyncEventStatus``.
+        Raises ``ScfApiError``: ``ResourceNotFound.Function``, ``ResourceNotFound.Namespace``,
+        ``ResourceNotFound.AsyncEvent``, ``FailedOperation.AsyncEventStatus``, and
+        ``InvalidParameterValue.FunctionName`` for what can be no function's name.
         """
         self._lockstep.look()
         function = self._require_function(function_name, namespace)
         event = self._events.get(request_id)
         if event is None or event not in function.events or not function.configuration.async_run:
             raise api_error("ResourceNotFound.AsyncEvent", request_id=request_id)
+        refuse_unknown(event._event)
         if not event._event.record.recorded or not function.configuration.trace:
             if not self.settings.terminate_without_trace:
                 raise api_error("ResourceNotFound.AsyncEvent", request_id=request_id)
@@ -443,19 +470,28 @@ class ScfRuntime:
     def wait_all(self, events: Iterable[AsyncEvent] | None = None) -> list[AsyncEvent]:
         """Let time pass until all *events* (by default every one of this runtime) have ended, and give them.
 
-        Raises one ``CannotEndError`` that names all that could not end, ``ScfUsageError`` for what is no event of this
-        runtime.
+        Raises one ``CannotEndError`` that names all that could not end or were dropped from the queue,
+        ``ScfUsageError`` for what is no event of this runtime.
         """
         wanted = self.events if events is None else self._own(events)
+        pending = [event._event for event in reversed(wanted)]
+
+        def all_ended() -> bool:  # asked at each step: what has ended is looked at once
+            while pending and pending[-1].ended:
+                pending.pop()
+            return not pending
+
         self._lockstep.drive(
             Call(
                 f"wait_all() of {len(wanted)} events",
-                lambda: all(event._event.ended for event in wanted),
+                all_ended,
                 moves_clock=True,
                 leases=True,
                 opens_all_gates=True,
+                waits_for=[event._event for event in wanted],
             )
         )
+        refuse_dropped("wait_all()", wanted)
         return wanted
 
     def _own(self, events: Iterable[AsyncEvent]) -> list[AsyncEvent]:
@@ -482,7 +518,7 @@ class ScfRuntime:
         answer: list[bool] = []
 
         def done() -> bool:
-            if any(instance.computing for instance in self._pool.instances):
+            if any(instance.computing for instance in self._pool.stirring()):
                 return False
             self._lockstep.calls += 1  # the predicate may read a status at every step
             answer[:] = [bool(predicate())]
@@ -508,14 +544,12 @@ class ScfRuntime:
             for event in self._events.values():
                 event._event.ended_by_close = event._event.ended_by_close or not event._event.ended
             if self._own_scratch:
-                shutil.rmtree(self._own_scratch, ignore_errors=True)
+                remove_tree(self._own_scratch)
             self.clock.detach()
-            self._page.release()
-            self._map.close()
-            os.close(self._clock_file)
+            self._page.close()
             bury_shared_zygote()
             if "pytest_scf_async.plugin.plugin" not in sys.modules:  # a session does it at its end, once
-                measured.hand_in()
+                coverage.hand_in()
 
     def __enter__(self) -> ScfRuntime:
         return self
@@ -535,26 +569,25 @@ class ScfRuntime:
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    def _next_order(self) -> int:
-        self._page[messages.CLOCK_SEQUENCE] += 1
-        return int(self._page[messages.CLOCK_SEQUENCE])
-
-    def _accept(self, function: Function, payload: str, qualifier: str | None, invoke_type: str) -> AsyncEvent:
+    def _accept(
+        self, function: Function, payload: str, qualifier: str | None, invoke_type: str, asynchronous: bool
+    ) -> AsyncEvent:
         if self._closed:
             raise ScfUsageError(f"function {function.name!r} belongs to a runtime that is closed")
         with self._lockstep.locked():
             version = function._versions.resolve(qualifier)
             configuration = version.configuration
-            limit = configuration.max_instances
-            running = self._lockstep.events_running() if limit is not None else ()
-            of_function = configuration.namespace, configuration.name
-            if limit is not None and sum(event.record.function == of_function for event in running) >= limit:
+            over_quota = not self._has_room_for(configuration)
+            if over_quota and not (asynchronous and configuration.over_quota == "queue"):
+                limit = configuration.max_instances
                 error = api_error("LimitExceeded.Quota", function_name=function.name, limit=limit)
                 where = configuration.sources["max_instances"]
                 hint = f"max_instances={limit} ({where}): an event that ends, or is terminated, makes room"
+                if asynchronous:
+                    hint += '; over_quota="queue" queues events of asynchronous callers'
                 raise ScfApiError(error.code, error.platform_message, hint)
             record = EventRecord(
-                sequence=len(self._events),
+                sequence=self._sequence,
                 request_id=str(uuid.UUID(int=self._random.getrandbits(128), version=4)),
                 function_name=configuration.name,
                 namespace=configuration.namespace,
@@ -569,21 +602,48 @@ class ScfRuntime:
                 function=version,
                 payload=payload,
                 readings=OpenReadings(Status(settings.graceful_return_status), Status(settings.graceful_exit_status)),
-                time_us=lambda: self.clock.now_us,
+                clock=self.clock,
                 region=settings.region,
                 appid=settings.appid,
                 uin=settings.uin,
                 unlistened_signal_line=settings.unlistened_signal_line,
+                over_quota=over_quota,
+                retries_left=0 if configuration.async_run or not asynchronous else RETRIES,
             )
-            self._trace.add(record)
+            event.resolve = lambda: function._versions.resolve(qualifier)
             facade = AsyncEvent(self._lockstep, event)
             self._events[record.request_id] = facade
             function.events.append(facade)
             told = self._on_log_line
             if told is not None:
                 event.on_line = lambda line: told(facade, line)
-            self._lockstep.accept(event)
+            if over_quota:
+                self._queue.add(event)
+            else:
+                self._accepted(event)
         return facade
+
+    def _has_room_for(self, configuration: FunctionConfiguration) -> bool:
+        """Whether an instance of the function may run one more event."""
+        limit = configuration.max_instances
+        if limit is None:
+            return True
+        of_function = configuration.namespace, configuration.name
+        return sum(event.record.function == of_function for event in self._lockstep.events_running()) < limit
+
+    def _has_room(self, event: Event) -> bool:
+        """The same for an event in the queue, which runs the version that its qualifier names by now."""
+        event.function = event.resolve()
+        event.record.qualifier = event.function.version
+        return self._has_room_for(event.function.configuration)
+
+    def _accepted(self, event: Event) -> None:
+        """The scheduler takes *event*: it is known to the status trace from now on, and starts in its turn."""
+        if event.retry_num == 0:
+            event.record.sequence, self._sequence = self._sequence, self._sequence + 1
+            event.record.recorded = event.function.configuration.records_events
+            self._trace.add(event.record)
+        self._lockstep.accept(event)
 
     def _ended(self, event: Event) -> None:
         self._trace.ended(event.record)
@@ -610,19 +670,14 @@ class ScfRuntime:
         with self._lockstep.locked():
             versions = function._versions
             before = versions.latest
-            given = looked_up(given, self._lookup, source, before.launch)
-            resolved = before.code
-            if before.launch is not None and (code is not None or handler is not None):
-                raise ScfUsageError(
-                    f"update(...) changes the code of Python functions, and {function.name!r} is a "
-                    f"{before.configuration.runtime} function: delete() it and {before.configuration.deployed_by} the "
-                    "other"
-                )
+            runtime, resolved = before.runtime, before.code
+            given = looked_up(given, self._lookup, source, runtime)
             if code is not None or handler is not None:
+                runtime.check_update(before.configuration)
                 resolved = resolve_again(before.code, code, handler, self._lookup, self._scratch)
                 given = {**given, "handler": resolved.handler}
             configuration = changed_configuration(self.settings, before.configuration, given, source)
-            versions.latest = FunctionVersion(configuration, resolved, LATEST, launch=before.launch)
+            versions.latest = FunctionVersion(configuration, resolved, LATEST, runtime)
             self._pool.retire(before, "function updated")
             for version in versions.published:
                 sources = {name: configuration.sources[name] for name in OF_FUNCTION if name in configuration.sources}
@@ -640,7 +695,7 @@ class ScfRuntime:
             copy = Copy(latest.code, self._scratch())
             return function._versions.publish(
                 lambda number: FunctionVersion(
-                    latest.configuration, latest.code, number, description, copy, launch=latest.launch
+                    latest.configuration, latest.code, number, latest.runtime, description, copy
                 )
             )
 
@@ -649,7 +704,11 @@ class ScfRuntime:
         with lockstep.locked():
             deleted = versions.all if qualifier is None else [versions.remove(qualifier)]
             for event in function.events:
-                if not event._event.ended and (qualifier is None or event._event.function in deleted):
+                if event._event.ended or not (qualifier is None or event._event.function in deleted):
+                    continue
+                if event._event.status is None:
+                    event._event.dropped(Fact.FUNCTION_DELETED)
+                else:
                     lockstep.end(event._event, Fact.FUNCTION_DELETED)
             for version in deleted:
                 self._pool.retire(version, "function deleted")
@@ -673,7 +732,9 @@ class ScfRuntime:
         return self._pool.sandboxes.zygote().scratch
 
     def _require_function(self, name: str, namespace: str) -> Function:
-        if namespace != "default" and all(known != namespace for known, _ in self._functions):
+        if not is_valid_name(name):
+            raise api_error("InvalidParameterValue.FunctionName", value=name, valid=NAME_RULE)
+        if namespace not in self._namespaces:
             raise api_error("ResourceNotFound.Namespace", namespace=namespace)
         function = self._functions.get((namespace, name))
         if function is None:
@@ -685,6 +746,8 @@ class ScfRuntime:
         event = self._events.get(request_id)
         if event is None:
             return "this runtime accepted no such event"
+        if event._event.status is None:
+            return f"it is {event._event.shown_status}: the platform knows nothing of it before it accepts it"
         end_us = event._event.record.end_us
         if end_us is None or not event._event.record.recorded:
             return "the status trace of its function is off, or was when it was accepted"
@@ -696,7 +759,9 @@ class ScfRuntime:
         )
 
     def _seen(self, record: EventRecord) -> None:
-        self._events[record.request_id]._read()
+        event = self._events[record.request_id]
+        event._poll()
+        event._check()
 
     def _summary(self, record: EventRecord) -> AsyncEventSummary:
         self._seen(record)
@@ -710,7 +775,7 @@ class ScfRuntime:
         )
 
 
-class _Ways:
+class _TimeModes:
     """What the clock offers beside jumping; loaded where a test asks for it."""
 
     def __init__(self, lockstep: Lockstep) -> None:
@@ -727,20 +792,14 @@ class _Ways:
         return running(self._lockstep, rate)
 
 
-_told_free_running: set[str] = set()
-"""What a warning of this process has said."""
+_warned: set[str] = set()
+"""What warnings of this process have said."""
 
 
-def _say_free_running(why: str) -> None:
-    """Once for each program."""
-    if why not in _told_free_running:
-        _told_free_running.add(why)
-        warnings.warn(
-            f"{why}: its instances are free-running, they see real time, and what they wait for takes as long as it "
-            "takes",
-            ScfAsyncWarning,
-            stacklevel=5,  # who called deploy_image
-        )
+def _warn_once(text: str) -> None:
+    if text not in _warned:
+        _warned.add(text)
+        warnings.warn(text, ScfAsyncWarning, stacklevel=5)  # who called deploy_image
 
 
 _open: weakref.WeakSet[ScfRuntime] = weakref.WeakSet()

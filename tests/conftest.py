@@ -15,11 +15,21 @@ REPEATED_EXAMPLES = frozenset(
     }
 )
 """Examples that ``make repeat`` runs as well, as ``file.py::test_name``: a user's tests carry no mark of ours."""
+SAME_IN_ALL_SANDBOXES = frozenset({"test_all_waits.py", "test_image_container.py"})
+"""Files of examples that do not depend on the sandbox; the others are marked `sandbox`."""
+MARKS = {
+    "repeat": "one of the tests that `make repeat` runs 200 times under load",
+    "interpreter": "its outcome can depend on Python's version or build: CI runs it on every Python",
+    "sandbox": "its outcome can depend on mount namespaces or on who runs it: CI runs it without them, and as nobody",
+    "leases": "its outcome can depend on leases or on the clocks of an instance: CI runs it without them, too",
+    "once": "its outcome cannot depend on Python: CI runs it on one Python, not on the oldest and the newest",
+}
+"""Which legs of CI run a test: one without a mark runs on the oldest and on the newest Python."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "repeat: one of the tests that `make repeat` runs 200 times under load")
-    config.addinivalue_line("markers", "once: does not depend on Python's version, nor on the sandbox: CI runs it once")
+    for mark, text in MARKS.items():
+        config.addinivalue_line("markers", f"{mark}: {text}")
 
 
 def pytest_collection_finish() -> None:
@@ -33,5 +43,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     examples = config.rootpath / "examples"
     for item in items:
         name = f"{item.path.name}::{getattr(item, 'originalname', item.name)}"
-        if name in REPEATED_EXAMPLES and item.path.is_relative_to(examples):
+        if not item.path.is_relative_to(examples):
+            continue
+        if name in REPEATED_EXAMPLES:
             item.add_marker("repeat")
+        if item.path.name not in SAME_IN_ALL_SANDBOXES:
+            item.add_marker("sandbox")

@@ -1,7 +1,8 @@
 """Builds the wheel, by way of the sdist, and runs the examples with it in a clean environment, in a copy elsewhere.
 
 Two environments: one with the newest releases of what the wheel depends on, one with the oldest that it allows.
-Run: python tools/try_wheel.py [--newest PYTHON] [--oldest PYTHON]; what is not given is the Python that runs this.
+Run: python tools/try_wheel.py [--newest PYTHON] [--oldest PYTHON] [--only newest]; a Python that is not given is
+the one that runs this, and with --only there is one environment.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ TREE = Path(__file__).resolve().parents[1]
 PACKAGE = "pytest_scf_async"
 EXAMPLES_NEED = ("flask",)
 """What the programs of examples import themselves."""
+TOOLS = {"go": "golang-go", "podman": "podman runc"}
+"""Commands that some of them need, which are marked so, each with its packages."""
+SKIPPED_WITHOUT = {"node": "nodejs", "curl": "curl"}
+"""Commands without which some skip themselves, each with its package."""
 LIMIT = 300.0
 """Real seconds that a command may take."""
 
@@ -72,7 +77,8 @@ def lower_bounds(wheel: Path) -> list[str]:
         (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         headers = email.parser.Parser().parsestr(archive.read(metadata).decode())
         names = set(archive.namelist())
-    files = [*(TREE / PACKAGE).rglob("*.py"), *(TREE / PACKAGE).rglob("go_helper/*"), TREE / PACKAGE / "py.typed"]
+    files = [path for ending in ("*.py", "*.js") for path in (TREE / PACKAGE).rglob(ending)]
+    files.append(TREE / PACKAGE / "py.typed")
     missing = {str(path.relative_to(TREE)) for path in files} - names
     if missing:
         sys.exit(f"the wheel lacks {', '.join(sorted(missing))}")
@@ -96,9 +102,11 @@ def try_in(python: str, wheel: Path, versions: list[str], scratch: Path) -> str:
     shutil.copytree(TREE / "examples", projects, ignore=shutil.ignore_patterns("__pycache__", ".pytest_cache"))
     options = ("-q", "-p", "no:cacheprovider", "-W", "error", "--strict-markers")
     found = run(inside, "-c", WHERE, cwd=scratch).strip()
-    left_out = () if shutil.which("go") else ("-m", "not go")
+    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    left_out = ("-m", " and ".join(f"not {tool}" for tool in missing)) if missing else ()
     last = run(inside, "-m", "pytest", *options, *left_out, cwd=projects).splitlines()[-1]
-    if not re.match(r"\d+ passed(, \d+ deselected)? in " if left_out else r"\d+ passed in ", last):
+    skipped = r"(, \d+ skipped)?" if any(shutil.which(tool) is None for tool in SKIPPED_WITHOUT) else ""
+    if not re.match(rf"\d+ passed{skipped}{'(, [0-9]+ deselected)?' if left_out else ''} in ", last):
         sys.exit(f"the examples did not just pass: {last}")
     return f"{found}\n  {last}"
 
@@ -107,17 +115,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--newest", default=sys.executable, metavar="PYTHON")
     parser.add_argument("--oldest", default=sys.executable, metavar="PYTHON")
+    parser.add_argument("--only", choices=("newest", "oldest"), help="try the wheel with these releases alone")
     arguments = parser.parse_args()
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="scf-wheel.") as directory:
         scratch = Path(directory)
         wheel = build(scratch)
         print(f"built {wheel.name}, {wheel.stat().st_size // 1024} KB")
-        print(f"newest: {try_in(arguments.newest, wheel, [], scratch / 'newest')}")
-        print(f"oldest: {try_in(arguments.oldest, wheel, lower_bounds(wheel), scratch / 'oldest')}")
-    if shutil.which("go") is None:
-        print("without examples/go_shutdown, which needs Go (Debian and Ubuntu: apt-get install golang-go)")
-    print(f"the wheel passes the examples in both ({time.monotonic() - start:.0f} s)")
+        if arguments.only != "oldest":
+            print(f"newest: {try_in(arguments.newest, wheel, [], scratch / 'newest')}")
+        if arguments.only != "newest":
+            print(f"oldest: {try_in(arguments.oldest, wheel, lower_bounds(wheel), scratch / 'oldest')}")
+    for tool, package in (TOOLS | SKIPPED_WITHOUT).items():
+        if shutil.which(tool) is None:
+            print(f"without the examples that need {tool} (Debian and Ubuntu: apt-get install {package})")
+    print(f"the wheel passes the examples ({time.monotonic() - start:.0f} s)")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Sleeps as many seconds as it is told, one at a time."""
+"""Sleeps as often as it is told, for a second each time, or for as long as it is told."""
 
 import time
 
 
 def main_handler(event, context):
     for _ in range(event["seconds"]):
-        time.sleep(1)
+        time.sleep(event.get("each", 1))

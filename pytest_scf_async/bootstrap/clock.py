@@ -1,37 +1,46 @@
-"""All clocks of an instance: ``time.*`` read the simulated time from the runtime's shared page."""
+"""All clocks of an instance show the simulated time of the runtime's shared page.
+
+The wall clock is the interpreter's own, whose imports are redirected (``clock_page``); the monotonic clocks are
+functions of ours, as CPython counts on CLOCK_MONOTONIC itself. Where the clock page cannot be had, functions of ours
+and freezegun's classes (``patches/datetime.py``) are the wall clock too: `fallback` says why.
+"""
 
 from __future__ import annotations
 
-import math
+import mmap
+import operator
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, MutableSequence, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from ..protocol import messages
-from .patches.builtin import stand_in
+from ..protocol.messages import UPTIME_US
+from ..protocol.shared_page import CLOCK_BOOT, CLOCK_NOW, PAGE_BYTES, ControlPage
+from .clock_page import INTERRUPT, NEVER, READS, Unavailable, clock_page
+from .patches import builtin, registry
 
-real_time_ns = time.time_ns
+_REPLACED = (
+    *("time", "time_ns", "localtime", "gmtime", "ctime", "asctime", "strftime", "tzset"),
+    *("clock_gettime", "clock_gettime_ns", "get_clock_info"),
+)
+genuine: Any = SimpleNamespace(**{name: getattr(time, name, None) for name in _REPLACED})
+"""Functions of ``time`` from before the patches; in an object, as ``freeze_time`` replaces what modules have."""
 real_monotonic = time.monotonic
 real_monotonic_ns = time.monotonic_ns
-_real_localtime = time.localtime
-_real_gmtime = time.gmtime
-_real_ctime = time.ctime
-_real_asctime = time.asctime
-_real_strftime = time.strftime
-_real_tzset = time.tzset
-_real_clock_gettime = time.clock_gettime
-_real_clock_gettime_ns = time.clock_gettime_ns
-_real_get_clock_info = time.get_clock_info
+_real_times = os.times
 
-LONGEST = 2**63 / 1e9
-"""Seconds that can be slept; from here on the standard library says that it cannot convert the number."""
 READ_WAIT_US = 1_000
 """What one clock read too many waits, in µs."""
 _RESOLUTION = 1e-6
 _OF_ASYNCIO = "asyncio.base_events"
+
+wants_page = True
+"""Whether `install` is to try the clock page."""
+fallback = ""
+"""Why this process has freezegun's classes; empty: it has not."""
 
 
 class _FreeRunning(Sequence[int]):
@@ -43,7 +52,7 @@ class _FreeRunning(Sequence[int]):
         self._from = real_monotonic_ns()
 
     def __getitem__(self, index: Any) -> Any:
-        if index == messages.CLOCK_NOW:
+        if index == CLOCK_NOW:
             return self._base + (real_monotonic_ns() - self._from) // 1_000
         return self._boot
 
@@ -51,38 +60,90 @@ class _FreeRunning(Sequence[int]):
         return 3
 
 
-page: Any = _FreeRunning(real_time_ns() // 1_000, real_time_ns() // 1_000 - messages.UPTIME_US)
+page: Any = _FreeRunning(genuine.time_ns() // 1_000, genuine.time_ns() // 1_000 - UPTIME_US)
 """The runtime's clock page once the instance is attached."""
+_boot_us: int = page[CLOCK_BOOT]
+"""What the page has as the instant of the boot; it stays."""
 
-reads = 0
-"""Clock reads in a row without a wait or output."""
-reads_limit = 0
+reads: MutableSequence[int] = [0]
+"""Its first item: clock reads in a row without a wait or output. The clock page counts there, too."""
+reads_limit = NEVER
 _too_many: Callable[[], None] | None = None
+_too_many_in_c: Callable[[], None] | None = None
+
+computed: Callable[[], int] | None = None
+"""Where computing takes simulated time: the instant up to which this process has computed, in µs since the epoch."""
 
 _user_freezes: list[Any] = [None]
 _frozen_time: Callable[[], float] | None = None
-"""Set by ``freezegun_classes``: freezegun's stack of freezes (the first is ours), and its reading of the last."""
+"""Set by ``patches/datetime.py``: freezegun's stack of freezes, of which the first is ours; its reading of the last."""
+
+Attached = tuple[int, Callable[[], None], Callable[[], None]]
+"""The limit of reads in a row; what is called at each read over it, by Python code and by C code."""
 
 
-def attach(clock_page: Any, limit: int, too_many: Callable[[], None] | None) -> None:
-    """Read the time from *clock_page*; call *too_many* at each read after *limit* ones in a row."""
-    global page, reads, reads_limit, _too_many
-    page = clock_page
-    reads = 0
-    reads_limit = limit
-    _too_many = too_many
+def map_page(file: int) -> Any:
+    """The clock's page in *file*, a descriptor, in units of 64 bits."""
+    if clock_page.active:
+        return clock_page.map(file, PAGE_BYTES)
+    return memoryview(mmap.mmap(file, PAGE_BYTES)).cast("q")
 
 
-def how_attached() -> tuple[int, Callable[[], None] | None]:
+def attach(page_of_runtime: Any, attached: Attached) -> None:
+    """Read the time from *page_of_runtime*, which `map_page` has given."""
+    global page, _boot_us, reads_limit, _too_many, _too_many_in_c
+    page = page_of_runtime
+    _boot_us = page[CLOCK_BOOT]
+    reads_limit, _too_many, _too_many_in_c = attached
+    reads[0] = 0
+    if clock_page.active:
+        clock_page.follow_page(reads_limit)
+
+
+def how_attached() -> Attached:
     """What `attach` was called with, beside the page."""
-    return reads_limit, _too_many
+    assert _too_many is not None
+    assert _too_many_in_c is not None
+    return reads_limit, _too_many, _too_many_in_c
 
 
 def detach() -> None:
     """Let this process's time go on at the real rate from the simulated instant (a child that user code forked)."""
-    global page, _too_many
-    page = _FreeRunning(page[messages.CLOCK_NOW], page[messages.CLOCK_BOOT])
-    _too_many = None
+    global page, reads_limit, computed
+    now_us = page[CLOCK_NOW]
+    computed = None
+    page = _FreeRunning(now_us, page[CLOCK_BOOT])
+    reads_limit = NEVER
+    if clock_page.active:
+        clock_page.run_from(now_us)
+
+
+def _over_the_limit() -> None:
+    """What the clock page calls. It is in C code of the interpreter, so that nothing can be raised."""
+    if _too_many_in_c is not None:
+        _too_many_in_c()
+
+
+def is_in_c(frame: Any) -> bool:
+    """Whether *frame* is one of ours that the clock page has called."""
+    while frame is not None and frame.f_code.co_filename.startswith(_OWN_CODE):
+        if frame.f_code is _over_the_limit.__code__:
+            return True
+        frame = frame.f_back
+    return False
+
+
+_OWN_CODE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+def interrupt(signum: int) -> None:
+    """Have Python believe that signal *signum* has come, once the call of the clock page is over."""
+    reads[INTERRUPT] = signum
+
+
+def real_time_ns() -> int:
+    """The machine's time, in ns since the epoch."""
+    return clock_page.real_time_ns() if clock_page.active else int(genuine.time_ns())
 
 
 def honour_user_freezes(factories: list[Any], frozen_time: Callable[[], float]) -> None:
@@ -92,82 +153,116 @@ def honour_user_freezes(factories: list[Any], frozen_time: Callable[[], float]) 
     _frozen_time = frozen_time
 
 
-def microseconds(seconds: float) -> int:
-    """Whole µs of *seconds*, rounded up, 1 at least; what the binary fraction adds by itself (1.1 s) is not counted."""
-    return math.ceil(seconds * 1_000_000 - 0.001) or 1
+def real_number(seconds: Any) -> Any:
+    """*seconds* as an int or a float, where this Python takes it for a time; else as it is, for the refusal.
+
+    Python 3.15 takes all real numbers, such as a Decimal.
+    """
+    if isinstance(seconds, (float, int)):
+        return seconds
+    kind = type(seconds)
+    if hasattr(kind, "__index__"):
+        return operator.index(seconds)
+    return float(seconds) if _TAKES_REAL_NUMBERS and hasattr(kind, "__float__") else seconds
+
+
+_TAKES_REAL_NUMBERS = sys.version_info >= (3, 15)
 
 
 def now_us() -> int:
-    """The simulated time in whole µs since the epoch; not counted as a read."""
-    return int(page[messages.CLOCK_NOW])
+    """The simulated time in whole µs since the epoch, from which waits are counted; not counted as a read.
+
+    Where computing takes time the page has that of the harness's last look: a wait that was counted from there would
+    end too early by all that was computed since.
+    """
+    now = int(page[CLOCK_NOW])
+    return now if computed is None else max(now, computed())
+
+
+def let_computing_take_time(rate: float, control: Callable[[], ControlPage]) -> None:
+    """A second of processor time takes *rate* simulated seconds; *control* gives the control page of this process."""
+    global computed
+
+    def computed_by_now() -> int:
+        return control().computed + int(processor_ns() * rate / 1_000)
+
+    computed = computed_by_now
+
+
+def processor_ns() -> int:
+    """Processor time of this process: from outside, that of a thread which runs is known up to the last tick only."""
+    return int(genuine.clock_gettime_ns(time.CLOCK_PROCESS_CPUTIME_ID))
 
 
 def _count() -> None:
-    global reads
-    reads += 1
-    if reads > reads_limit and _too_many is not None:
+    count = reads[READS] + 1
+    reads[READS] = count
+    if count > reads_limit and _too_many is not None:
         _too_many()
 
 
 def fake_time() -> float:
-    global reads
-    reads += 1
-    if reads > reads_limit and _too_many is not None:
-        _too_many()
+    _count()
     if len(_user_freezes) > 1 and _frozen_time is not None:
         return _frozen_time()
-    return page[0] / 1_000_000  # type: ignore[no-any-return]
+    return page[CLOCK_NOW] * 1_000 / 1e9  # type: ignore[no-any-return]  # rounded as CPython rounds it
 
 
 def fake_monotonic() -> float:
-    global reads
-    reads += 1
-    if reads > reads_limit and _too_many is not None:
+    count = reads[0] + 1
+    reads[0] = count
+    if count > reads_limit and _too_many is not None:
         _too_many()
-    return (page[0] - page[2]) / 1_000_000  # type: ignore[no-any-return]
+    return (page[CLOCK_NOW] - _boot_us) / 1_000_000  # type: ignore[no-any-return]
 
 
 def fake_time_ns() -> int:
     _count()
     if len(_user_freezes) > 1 and _frozen_time is not None:
         return int(_frozen_time() * 1_000_000) * 1_000
-    return page[0] * 1_000  # type: ignore[no-any-return]
+    return page[CLOCK_NOW] * 1_000  # type: ignore[no-any-return]
 
 
 def fake_monotonic_ns() -> int:
     _count()
-    return (page[0] - page[2]) * 1_000  # type: ignore[no-any-return]
+    return (page[CLOCK_NOW] - _boot_us) * 1_000  # type: ignore[no-any-return]
 
 
 def _uncounted_time() -> float:
     if len(_user_freezes) > 1 and _frozen_time is not None:
         return _frozen_time()
-    return page[0] / 1_000_000  # type: ignore[no-any-return]
+    if time.time is not _wall_clock.time:  # user code has put something in its place
+        return time.time()
+    return page[CLOCK_NOW] * 1_000 / 1e9  # type: ignore[no-any-return]  # rounded as CPython rounds it
 
 
 def _uncounted_time_ns() -> int:
-    return round(_uncounted_time() * 1_000_000) * 1_000
+    if len(_user_freezes) > 1 and _frozen_time is not None:
+        return round(_frozen_time() * 1_000_000) * 1_000
+    if time.time_ns is not _wall_clock.time_ns:
+        return time.time_ns()
+    return page[CLOCK_NOW] * 1_000  # type: ignore[no-any-return]
 
 
 _REAL_CLOCKS = {time.CLOCK_PROCESS_CPUTIME_ID, time.CLOCK_THREAD_CPUTIME_ID}
-_WALL_CLOCKS = {time.CLOCK_REALTIME, getattr(time, "CLOCK_TAI", time.CLOCK_REALTIME)}
+_WALL_CLOCKS = {time.CLOCK_REALTIME, 5, getattr(time, "CLOCK_TAI", time.CLOCK_REALTIME)}  # 5 is the coarse one
 
 
 def fake_clock_gettime(clock: int) -> float:
     if clock in _REAL_CLOCKS:
-        return _real_clock_gettime(clock)
-    return fake_time() if clock in _WALL_CLOCKS else fake_monotonic()
+        return float(genuine.clock_gettime(clock))
+    return float(_wall_clock.time()) if clock in _WALL_CLOCKS else fake_monotonic()
 
 
 def fake_clock_gettime_ns(clock: int) -> int:
     if clock in _REAL_CLOCKS:
-        return _real_clock_gettime_ns(clock)
-    return fake_time_ns() if clock in _WALL_CLOCKS else fake_monotonic_ns()
+        return int(genuine.clock_gettime_ns(clock))
+    return int(_wall_clock.time_ns()) if clock in _WALL_CLOCKS else fake_monotonic_ns()
 
 
 def fake_get_clock_info(name: Any, /) -> Any:
-    info = _real_get_clock_info(name)
-    if name in _PATCHES:
+    info = genuine.get_clock_info(name)
+    if name in _SIMULATED:
         info.resolution = _RESOLUTION
         if sys._getframe(1).f_globals.get("__name__") == _OF_ASYNCIO:
             # It takes a timer for due that is within this, and years after the boot a float is off by more than the
@@ -177,34 +272,37 @@ def fake_get_clock_info(name: Any, /) -> Any:
 
 
 def fake_localtime(seconds: float | None = None) -> time.struct_time:
-    return _real_localtime(fake_time() if seconds is None else seconds)
+    return genuine.localtime(fake_time() if seconds is None else seconds)  # type: ignore[no-any-return]
 
 
 def fake_gmtime(seconds: float | None = None) -> time.struct_time:
-    return _real_gmtime(fake_time() if seconds is None else seconds)
+    return genuine.gmtime(fake_time() if seconds is None else seconds)  # type: ignore[no-any-return]
 
 
 def fake_ctime(seconds: float | None = None) -> str:
-    return _real_ctime(fake_time() if seconds is None else seconds)
+    return genuine.ctime(fake_time() if seconds is None else seconds)  # type: ignore[no-any-return]
 
 
 def fake_asctime(t: Any = None) -> str:
-    return _real_asctime(fake_localtime() if t is None else t)
+    return genuine.asctime(fake_localtime() if t is None else t)  # type: ignore[no-any-return]
 
 
 def fake_strftime(format: str, t: Any = None) -> str:
-    return _real_strftime(format, fake_localtime() if t is None else t)
+    return genuine.strftime(format, fake_localtime() if t is None else t)  # type: ignore[no-any-return]
 
 
 def fake_tzset() -> None:
     if "TZ" not in os.environ:
         os.putenv("TZ", "UTC")  # the platform's containers are in UTC; the host's zone must not show
-    _real_tzset()
+    genuine.tzset()
+
+
+def fake_times() -> os.times_result:
+    real = _real_times()
+    return os.times_result((*real[:4], fake_monotonic()))
 
 
 _PATCHES: dict[str, Callable[..., Any]] = {
-    "time": fake_time,
-    "time_ns": fake_time_ns,
     "monotonic": fake_monotonic,
     "monotonic_ns": fake_monotonic_ns,
     "perf_counter": fake_monotonic,
@@ -212,20 +310,42 @@ _PATCHES: dict[str, Callable[..., Any]] = {
     "clock_gettime": fake_clock_gettime,
     "clock_gettime_ns": fake_clock_gettime_ns,
     "get_clock_info": fake_get_clock_info,
+    "tzset": fake_tzset,
+}
+_WALL_CLOCK_PATCHES: dict[str, Callable[..., Any]] = {
+    "time": fake_time,
+    "time_ns": fake_time_ns,
     "localtime": fake_localtime,
     "gmtime": fake_gmtime,
     "ctime": fake_ctime,
     "asctime": fake_asctime,
     "strftime": fake_strftime,
-    "tzset": fake_tzset,
 }
+"""What is replaced where there is no clock page."""
+_SIMULATED = {*_PATCHES, *_WALL_CLOCK_PATCHES}
+_wall_clock: Any = SimpleNamespace(time=time.time, time_ns=time.time_ns)
+"""What ``time`` has of it once the patches are there."""
 
 
 def install() -> None:
-    """Put the simulated clocks into the ``time`` module; before anything that binds its functions is imported."""
-    for name, function in _PATCHES.items():
-        function.__name__ = function.__qualname__ = name
-        setattr(time, name, stand_in("time", name, function))
+    """Put the simulated clocks into the interpreter; before anything that binds functions of ``time`` is imported."""
+    global fallback, reads
+    patches = dict(_PATCHES)
+    try:
+        if not wants_page:
+            raise Unavailable("it was asked for")
+        clock_page.install(_over_the_limit)
+        reads = clock_page.data
+        builtin.use_machine_code()  # the process may have some
+    except Unavailable as error:
+        fallback = str(error)
+        patches |= _WALL_CLOCK_PATCHES
+    why = "it tells the simulated time"
+    for name, function in patches.items():
+        registry.replace(time, name, function, why)
+    _wall_clock.time, _wall_clock.time_ns = time.time, time.time_ns
+    registry.replace(os, "times", fake_times, why)
+    registry.rebind(uuid, "_generate_time_safe", None, "uuid1() asks the machine's clock in C otherwise")
 
 
 def spare_logging() -> None:
@@ -235,4 +355,4 @@ def spare_logging() -> None:
     spared = SimpleNamespace(**vars(time))
     spared.time = _uncounted_time
     spared.time_ns = _uncounted_time_ns
-    logging.time = spared  # type: ignore[attr-defined]
+    registry.rebind(logging, "time", spared, "its reads of the clock are not counted")

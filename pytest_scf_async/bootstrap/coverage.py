@@ -35,21 +35,21 @@ class _Coverage(coverage.Coverage):
         """The process ends a little later, and what it still runs counts."""
 
 
-def start(config: messages.JsonObject, sink: int) -> None:
+def start(config: messages.CoverageConfig, sink: int) -> None:
     """Measure what this process runs from here on, as *config* says."""
     global _measured, _sink, _identity
     before = os.getcwd()
-    os.chdir(config["directory"])  # what the options name is found from there
+    os.chdir(config.directory)  # what the options name is found from there
     try:
-        measured = _Coverage(data_file=None, auto_data=False, config_file=config["config_file"] or False)
-        for name, value in config["options"].items():
+        measured = _Coverage(data_file=None, auto_data=False, config_file=config.config_file or False)
+        for name, value in config.options.items():
             measured.set_option(name, value)
         warnings.filterwarnings("ignore", category=coverage.exceptions.CoverageWarning)  # the log is the function's
         measured.start()
     finally:
         os.chdir(before)
-    if config["context"]:
-        measured.switch_context(config["context"])
+    if config.context:
+        measured.switch_context(config.context)
     state = os.fstat(sink)
     _measured, _sink, _identity = measured, sink, (state.st_dev, state.st_ino)
     door.save = save

@@ -11,6 +11,7 @@ import os
 import sys
 from typing import Any
 
+from .patches import registry
 from .scheduler.door import door
 
 NO_TERMINAL = (
@@ -66,8 +67,35 @@ def install() -> None:
                 options.setdefault("nosigint", True)
         real_init(self, completekey, stdin, stdout, *rest, **options)
 
-    pdb.Pdb.__init__ = init  # type: ignore[method-assign]
-    sys.breakpointhook = sys.__breakpointhook__
+    def ask(prompt: object = "", /) -> str:
+        if not door.active:
+            return input(prompt)
+        typed = door.ask_terminal(str(prompt))
+        if not typed:
+            raise EOFError
+        return typed.rstrip("\n")
+
+    registry.replace(pdb.Pdb, "__init__", init, "it speaks to the user's terminal by way of the harness")
+    registry.rebind(
+        pdb, "input", ask, "pdb's own questions, such as that of `q` since 3.14, are for the user's terminal"
+    )
+    registry.rebind(sys, "breakpointhook", sys.__breakpointhook__, "there is a terminal")
+
+
+def found_nobody(error: BaseException) -> bool:
+    """*error* is how pdb ends where nobody answers it: BdbQuit, or from Python 3.14 on ``sys.exit``."""
+    if enabled:
+        return False
+    if type(error).__name__ == "BdbQuit":
+        return True
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return (
+        isinstance(error, SystemExit)
+        and traceback is not None
+        and traceback.tb_frame.f_globals.get("__name__") == "pdb"
+    )
 
 
 def refuse(*arguments: Any, **keywords: Any) -> Any:

@@ -6,16 +6,18 @@ Who owns this asks it again and again: whether the program listens, and whether 
 from __future__ import annotations
 
 import _socket
-import errno
 import http.client
 import io
 import json
 import select
 import socket
 import struct
-from collections.abc import Mapping
 
 from ..protocol import messages
+from ..protocol.limits import RESULT_LIMIT
+from ..protocol.shortening import shortened
+from . import bind_filter
+from .program_client import INFO_BYTES, LOOPBACK_MS, Answer, Broken, ProgramClient, await_arrival, connect, tcp_info
 from .scheduler.waiters import real_poll
 
 PATH = "/event-invoke"
@@ -24,40 +26,47 @@ OUTSIDE = "127.0.0.2"
 """An address of the loopback that a program which listens on 127.0.0.1 alone does not have, as the platform's is."""
 CLIENT = "127.0.0.3"
 """Where connections to the program come from."""
-RESULT_LIMIT = 6 * 1024 * 1024
-SHOWN_BYTES = 2000
-"""As much of an answer that is an error is told."""
+CLIENT_PORT = 50_000
+"""The port that the first event comes from; programs write it to their logs, which are the same in every run."""
+SHOWN = 2000
+"""Characters of an answer that is an error that are shown."""
 READ_BYTES = 1 << 18
 HEAD_LIMIT = 1 << 16
-LOOPBACK_MS = 1_000
-"""Real milliseconds in which the kernel has answered for a port of the loopback; it takes some µs."""
-
-
 _COUNT, _TWO_COUNTS = struct.Struct("=Q"), struct.Struct("=QQ")
-_UNACKED, _BYTES_RECEIVED, _BYTES_SENT, _INFO_BYTES = 24, 128, 200, 216
-"""Where ``struct tcp_info`` has what was not acknowledged, received, and sent (followed by what was sent again)."""
+_BYTES_RECEIVED, _BYTES_SENT = 128, 200
+"""Where ``struct tcp_info`` has what was received, and sent (followed by what was sent again)."""
+_ESTABLISHED = 1
+"""The first byte of that structure while neither end has hung up."""
 
 
-def _tcp_info(connection: _socket.socket) -> bytes:
-    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_BYTES)
-
-
-class EventInvoke:
+class EventInvokeClient(ProgramClient):
     """The connections to one program, one for each event."""
 
-    def __init__(self, port: int, headers: Mapping[str, str], client_port: int = 0) -> None:
-        """*client_port* is where the first connection comes from, the next one from the next; 0: from any."""
+    def __init__(
+        self, port: int, client_port: int = 0, *, shares_network: bool = False, is_forwarded: bool = False
+    ) -> None:
+        """*client_port* is where the first connection comes from, the next one from the next; 0: from any.
+
+        A program that *shares_network* with the machine may have been bound to the loopback by the reaper. A port that
+        *is_forwarded* by a container engine is reached from and at 127.0.0.1 alone.
+        """
         self.shown_port = port
-        self.address = OUTSIDE, port
+        self._shares_network = shares_network
+        self._is_forwarded = is_forwarded
+        self.address = (LOCALHOST if is_forwarded else OUTSIDE), port
         self.client: tuple[str, int] | None = None
         """This end of the connection that is open."""
         self._client_port = client_port
-        self._headers = headers
-        """What each request has beside the headers of its event."""
         self._connection: _socket.socket | None = None
         self._unsent = memoryview(b"")
         self._heard = bytearray()
+        self._received = 0
+        """Bytes, of this connection; what was dropped too."""
         self._eof = False
+
+    @property
+    def connection(self) -> _socket.socket | None:
+        return self._connection
 
     def descriptors(self) -> dict[int, int]:
         """What to poll, and for which events."""
@@ -68,13 +77,18 @@ class EventInvoke:
     def is_ready(self) -> bool:
         """Whether the program listens; the connection that found this out serves the next event."""
         if self._connection is None:
-            self._connection = self._connect(self.address, self._client_port)
+            address = self.address
+            if self._shares_network and bind_filter.asked_for_all(address[1]):
+                address = LOCALHOST, address[1]
+            self._connection = self._connect(address, self._client_port)
             if self._connection is not None and self._client_port:
                 self._client_port += 1
         return self._connection is not None
 
     def only_host(self) -> str:
         """The host on which it listens where nobody but itself can reach it; empty where it does not."""
+        if self._is_forwarded:
+            return ""
         client = self.client
         try:
             for family, host in ((socket.AF_INET, LOCALHOST), (socket.AF_INET6, "::1")):
@@ -90,71 +104,64 @@ class EventInvoke:
     def _connect(
         self, address: tuple[str, int], client_port: int = 0, family: int = socket.AF_INET
     ) -> _socket.socket | None:
-        try:
-            made = _socket.socket(family, socket.SOCK_STREAM)
-        except OSError:
-            return None  # a machine without that family
-        try:
-            made.setblocking(False)
-            if family == socket.AF_INET:
-                _bind(made, client_port)
-            error = made.connect_ex(address)
-            if error == errno.EINPROGRESS:
-                poller = real_poll()
-                poller.register(made.fileno(), select.POLLOUT)
-                known = poller.poll(LOOPBACK_MS)
-                error = made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) if known else errno.ETIMEDOUT
-        except OSError:
-            made.close()
-            raise
-        if error != 0:
-            made.close()
-            return None
-        self.client = made.getsockname()
+        binds = family == socket.AF_INET and not self._is_forwarded
+        made = connect(address, family, (lambda made: _bind(made, client_port)) if binds else None)
+        if made is not None:
+            self.client = made.getsockname()
         return made
 
-    def ask(self, invocation: messages.JsonObject) -> bool:
+    def ask(self, invocation: messages.Invoke) -> bool:
         """Send the event on its way; False where the program does not listen any more."""
         if not self.is_ready():
             return False
-        body = invocation["payload"].encode()
-        headers = {**_headers(invocation), **self._headers, "Content-Length": len(body)}
+        body = invocation.payload.encode()
+        headers = {**_headers(invocation), "Content-Length": len(body)}
         lines = [f"POST {PATH} HTTP/1.1", f"Host: {LOCALHOST}:{self.shown_port}", "Connection: close"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         self._unsent = memoryview("\r\n".join([*lines, "", ""]).encode() + body)
         self._heard.clear()
+        self._received = 0
         self._eof = False
         self._send()
         return True
 
     def await_arrival(self) -> None:
         """Until the kernel has brought the program what was sent: on a busy machine it takes its time."""
-        for _ in range(LOOPBACK_MS):
-            if self._connection is None or not int.from_bytes(_tcp_info(self._connection)[_UNACKED:][:4], "little"):
-                return
-            real_poll().poll(1)
+        if self._connection is not None:
+            await_arrival(self._connection)
 
-    def await_what_was_said(self, program: _socket.socket | None) -> bool:
-        """Until all is there that was sent from *program*, the other end of the connection; whether it came.
+    def has_heard_all(self, end: _socket.socket) -> bool:
+        """Whether all was heard that was ever sent from *end*, the program's end, and neither end has anything to do.
+
+        A kernel that does not count what came in does not count what was sent, either.
+        """
+        info = tcp_info(end)
+        if self._unsent or len(info) < INFO_BYTES or info[0] != _ESTABLISHED:
+            return False
+        sent, again = _TWO_COUNTS.unpack_from(info, _BYTES_SENT)
+        return bool(sent - again == self._received and _COUNT.unpack_from(info, _BYTES_RECEIVED)[0])
+
+    def await_what_was_said(self, end: _socket.socket | None) -> bool:
+        """Until all is there that was sent from *end*, the program's end of the connection; whether it came.
 
         None: the other end has been closed, and that is what comes last.
         """
         if self._connection is None:
             return True
-        if program is None:
+        if end is None:
             poller = real_poll()
             poller.register(self._connection.fileno(), select.POLLRDHUP)
             return bool(poller.poll(LOOPBACK_MS))
-        sent, again = _TWO_COUNTS.unpack_from(_tcp_info(program).ljust(_INFO_BYTES, b"\0"), _BYTES_SENT)
+        sent, again = _TWO_COUNTS.unpack_from(tcp_info(end).ljust(INFO_BYTES, b"\0"), _BYTES_SENT)
         for _ in range(LOOPBACK_MS):
-            (received,) = _COUNT.unpack_from(_tcp_info(self._connection), _BYTES_RECEIVED)
+            (received,) = _COUNT.unpack_from(tcp_info(self._connection), _BYTES_RECEIVED)
             if received >= sent - again:
                 return True
             real_poll().poll(1)
         return False
 
-    def hear(self) -> messages.JsonObject | None:
-        """The body of a RESULT once the answer is complete; nothing before."""
+    def hear(self) -> Answer | None:
+        """What has come of the event once the answer is complete; nothing before."""
         if self._connection is None:
             return None
         self._send()
@@ -164,13 +171,13 @@ class EventInvoke:
         self.close()
         return answer
 
-    def hear_last_words(self) -> messages.JsonObject | None:
-        """The body of a RESULT where the program, which is about to end, has answered; its end is the answer's."""
+    def hear_last_words(self) -> messages.Result | None:
+        """What has come of the event where the program, about to end, has answered; its end is the answer's."""
         if self._connection is None:
             return None
         self._receive()
         answer = _result_of(bytes(self._heard)) if self._heard else None
-        if answer is None or answer["fact"] == "BROKEN":
+        if answer is None or isinstance(answer, Broken):
             return None
         self.close()
         return answer
@@ -194,7 +201,7 @@ class EventInvoke:
 
     def _receive(self) -> bool:
         """Whether there was anything new."""
-        before = len(self._heard)
+        before = self._received
         while not self._eof and self._connection is not None:
             try:
                 data = self._connection.recv(READ_BYTES)
@@ -204,7 +211,8 @@ class EventInvoke:
                 data = b""
             self._eof = not data
             self._heard += data
-        is_new = self._eof or len(self._heard) > before
+            self._received += len(data)
+        is_new = self._eof or self._received > before
         _drop_interim(self._heard)
         return is_new
 
@@ -229,9 +237,9 @@ def _bind(made: _socket.socket, client_port: int) -> None:
     made.bind((CLIENT, 0))
 
 
-def _headers(invocation: messages.JsonObject) -> messages.JsonObject:
+def _headers(invocation: messages.Invoke) -> messages.JsonObject:
     """The common request headers (document 56051); the timeout in ms and the memory in MB."""
-    context = invocation["context"]
+    context = invocation.context
     return {
         "Content-Type": "application/json",
         "X-Scf-Request-Id": context["request_id"],
@@ -243,6 +251,7 @@ def _headers(invocation: messages.JsonObject) -> messages.JsonObject:
         "X-Scf-Region": context["tencentcloud_region"],
         "X-Scf-Appid": context["tencentcloud_appid"],
         "X-Scf-Uin": context["tencentcloud_uin"],
+        **invocation.headers,
     }
 
 
@@ -296,34 +305,32 @@ class _Heard:
         return io.BytesIO(self._data)
 
 
-def _result_of(data: bytes) -> messages.JsonObject:
+def _result_of(data: bytes) -> Answer:
     """What an answer means: 2xx is the return value, everything else an error of the user's code."""
     if not data:
-        return {"fact": "BROKEN", "why": f"the program closed the connection of POST {PATH} without an answer"}
+        return Broken(f"the program closed the connection of POST {PATH} without an answer")
     response = http.client.HTTPResponse(_Heard(data), method="POST")  # type: ignore[arg-type]
     try:
         response.begin()
         body = response.read()
     except (http.client.HTTPException, OSError, ValueError) as error:
         why = f"the program's answer to POST {PATH} is no whole HTTP answer ({type(error).__name__}: {error})"
-        return {"fact": "BROKEN", "why": why}
+        return Broken(why)
     finally:
         response.close()
     if b"\r\n\r\n" not in data and b"\n\n" not in data:
-        return {"fact": "BROKEN", "why": f"the program closed the connection of POST {PATH} within its answer's head"}
+        return Broken(f"the program closed the connection of POST {PATH} within its answer's head")
     text = body.decode("utf-8", "replace")
     if not 200 <= response.status < 300:
-        shown = text if len(text) <= SHOWN_BYTES else f"{text[:SHOWN_BYTES]}… ({len(text):,} characters)"
-        return {
-            "fact": "RAISED",
-            "trace": f"POST {PATH} was answered with HTTP {response.status} {response.reason}: {shown}",
-        }
+        shown = shortened(text, SHOWN)
+        trace = f"POST {PATH} was answered with HTTP {response.status} {response.reason}: {shown}"
+        return messages.Result("RAISED", trace=trace)
     if len(body) > RESULT_LIMIT:
-        return {"fact": "RESULT_TOO_LARGE", "bytes": len(body)}
-    return {"fact": "RETURNED", "text": _as_json(text)}
+        return messages.Result("RESULT_TOO_LARGE", bytes=len(body))
+    return messages.Result("RETURNED", as_json(text))
 
 
-def _as_json(text: str) -> str:
+def as_json(text: str) -> str:
     """The body as the return value: JSON as it is, on one line; any other text as a JSON string."""
     try:
         json.loads(text, parse_constant=_refuse_constant)

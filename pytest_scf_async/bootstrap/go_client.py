@@ -1,195 +1,249 @@
-"""The talk with a Go function through the helper of ours (``go_helper``): is it ready, an event, what came of it."""
+"""How a Go function is spoken to: calls of ``net/rpc`` in gob on its port (document 30228), without ever waiting.
+
+Who owns this asks it again and again: whether the function listens, and whether it has answered.
+"""
 
 from __future__ import annotations
 
-import fcntl
+import _socket
 import json
-import os
 import select
-import subprocess
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NoReturn
 
 from ..protocol import messages
+from ..protocol.limits import RESULT_LIMIT
+from ..protocol.shortening import shortened
+from .gob import BYTES, INT, STRING, UINT, Decoder, Encoder, GobError, Struct
+from .program_client import Answer, Broken, ProgramClient, await_arrival, connect
 
-RESULT_LIMIT = 6 * 1024 * 1024
-"""Bytes of JSON that a function may return, as in ``model``, which is not there inside an instance."""
-PIPE_BYTES = 1 << 20
-"""What an ordinary user may have: the fewer turns a large payload takes."""
-SHOWN = 200
+LOCALHOST: Final = "127.0.0.1"
+READ_BYTES: Final = 1 << 18
+SHOWN: Final = 200
 """Characters of a result that is not JSON that are shown."""
+_CALL: Final = Struct("Request", {"ServiceMethod": STRING, "Seq": UINT})
+_PING: Final = Struct("PingRequest", {})
+_INVOKE: Final = Struct(
+    "InvokeRequest",
+    {
+        "Payload": BYTES,
+        "RequestId": STRING,
+        "TraceId": STRING,
+        "Deadline": Struct("InvokeRequest_Timestamp", {"Seconds": INT, "Nanos": INT}),
+        "InvokedFunctionUnique": STRING,
+        "ClientContext": BYTES,
+        "Namespace": STRING,
+        "FunctionName": STRING,
+        "FunctionVersion": STRING,
+        "MemoryLimitInMb": INT,
+        "TimeLimitInMs": INT,
+        "Environment": STRING,
+        "TencentcloudRegion": STRING,
+        "TencentcloudAppID": STRING,
+        "TencentcloudUin": STRING,
+        "FunctionTrace": STRING,
+    },
+)
+"""The messages of github.com/tencentyun/scf-go-lib, whose fields are matched by their names."""
 
 
-class GoTalk:
-    """The one side of the talk: the agent asks and hears; nothing here waits but `close`, for a process that it killed.
+class GoClient(ProgramClient):
+    """The connection to one function: one call at a time.
 
-    *helper_path* is the helper's executable, *port* the function's on the loopback of this process's network namespace.
-    Raises ``OSError`` where the helper cannot be started. It is a child of this process, in a session of its own, where
-    no signal to the function's process group meets it, and ends when this process does, or the thread that made it.
+    *port* is the function's on the loopback of this process's network namespace. *now_ns* gives the time that the
+    function sees, in ns since 1970: its deadlines count from it.
     """
 
-    def __init__(self, helper_path: str, port: int) -> None:
-        self._errors = os.memfd_create("go-helper-errors")  # a pipe that nobody reads could block it
-        try:
-            self._helper = subprocess.Popen(
-                [helper_path, str(port)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-                bufsize=0,
-                env={},  # nothing that user code sets for its own Go program
-                cwd="/",
-                start_new_session=True,
-            )
-        except BaseException:
-            os.close(self._errors)
-            raise
-        assert self._helper.stdin is not None
-        assert self._helper.stdout is not None
-        self._input, self._output = self._helper.stdin.fileno(), self._helper.stdout.fileno()
-        os.set_blocking(self._output, False)
-        for pipe in (self._input, self._output):
-            try:
-                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-            except OSError:
-                pass  # this user has too many large ones: then it takes more turns
-        self._line = bytearray()
+    def __init__(self, port: int, now_ns: Callable[[], int]) -> None:
+        self._address = LOCALHOST, port
+        self._now_ns = now_ns
+        self._connection: _socket.socket | None = None
+        self._encoder, self._decoder = Encoder(), Decoder()
+        self._unsent = memoryview(b"")
+        self._header: Mapping[str, Any] | None = None
+        """The first part of an answer whose second part has not come yet."""
         self._ready = False
         self._asked = False
-        self._answer: messages.JsonObject | None = None
+        self._set: set[str] = set()
+        """Variables of single events that the function's process has: the library sets them, and never unsets one."""
         self._broken: str | None = None
 
     @property
-    def pid(self) -> int:
-        """The helper's process id: it is none of the function's processes."""
-        return self._helper.pid
+    def connection(self) -> _socket.socket | None:
+        return self._connection
 
     def descriptors(self) -> dict[int, int]:
-        """What to poll, and for which events, then to call `is_ready` or `hear`; none once the talk is over."""
-        return {} if self._broken is not None else {self._output: select.POLLIN}
-
-    def only_host(self) -> str:
-        """The library listens on all addresses."""
-        return ""
+        """What to poll, and for which events, then to call `is_ready` or `hear`."""
+        if self._connection is None or self._broken is not None:
+            return {}
+        return {self._connection.fileno(): select.POLLIN | (select.POLLOUT if self._unsent else 0)}
 
     def is_ready(self) -> bool:
         """Whether the function has answered a ping, ever."""
-        self._read()
+        if self._ready:
+            return True
+        if self._connection is None:
+            self._connection = connect(self._address)
+            if self._connection is None:
+                return False
+            self._encoder, self._decoder = Encoder(), Decoder()
+            self._call("Function.Ping", _PING, {})
+        answer = self._next()
+        if self._broken is not None or (answer is not None and answer[0]):
+            self._connection.close()  # it was no function yet: the next look tries again
+            self._connection = self._broken = self._header = None
+        elif answer is not None:
+            self._ready = True
         return self._ready
 
-    def ask(self, invocation: messages.JsonObject) -> bool:
-        """Have the function called: ``payload`` (JSON text) and ``context``, whose time limit counts from now; True.
-
-        Only once the answer to the last one has been heard, and not while the helper is stopped: it reads at once, so
-        that even a payload of megabytes takes milliseconds.
-        """
+    def ask(self, invocation: messages.Invoke) -> bool:
+        """Have the function called, whose time limit counts from now; True. Not before the last call was answered."""
         assert not self._asked, "the last invocation has not been answered"
-        context = invocation["context"]
-        told = {
-            "payload": invocation["payload"],
-            "context": context,
-            "timeout_seconds": context["time_limit_in_ms"] / 1000,
-            "environment": context["environment"],
-        }
         self._asked = True
-        rest = memoryview(json.dumps(told, ensure_ascii=False).encode() + b"\n")
-        try:
-            while rest:
-                rest = rest[os.write(self._input, rest) :]
-        except BrokenPipeError:
-            pass  # what has become of it is heard
+        context = invocation.context
+        limit_ms = int(context["time_limit_in_ms"])
+        seconds, ns = divmod(self._now_ns() + limit_ms * 1_000_000, 1_000_000_000)
+        variables = {**json.loads(context["environment"]), **self._own(invocation)}
+        request = {
+            "Payload": invocation.payload.encode(),
+            "RequestId": context["request_id"],
+            "TraceId": context["request_id"],
+            "Deadline": {"Seconds": seconds, "Nanos": ns},
+            "InvokedFunctionUnique": context["function_name"],
+            "ClientContext": b"",
+            "Namespace": context["namespace"],
+            "FunctionName": context["function_name"],
+            "FunctionVersion": context["function_version"],
+            "MemoryLimitInMb": int(context["memory_limit_in_mb"]),
+            "TimeLimitInMs": limit_ms,
+            "Environment": json.dumps(variables),
+            "TencentcloudRegion": context["tencentcloud_region"],
+            "TencentcloudAppID": context["tencentcloud_appid"],
+            "TencentcloudUin": context["tencentcloud_uin"],
+            "FunctionTrace": "",
+        }
+        self._call("Function.Invoke", _INVOKE, request)
         return True
 
-    def hear(self) -> messages.JsonObject | None:
-        """The body of a RESULT, once there is an answer to what was asked; None until then.
+    def await_arrival(self) -> None:
+        """Until the kernel has brought the function what was sent: on a busy machine it takes its time."""
+        if self._connection is not None:
+            await_arrival(self._connection)
+
+    def hear(self) -> Answer | None:
+        """What has come of the event, once there is an answer to what was asked; None until then.
 
         ``fact`` is RETURNED (``text``), RAISED (``trace``, and ``should_exit``: it was a panic, after which the
-        platform does not use the process again), RESULT_NOT_JSON (``trace``), RESULT_TOO_LARGE (``bytes``), or BROKEN
-        (``why``) where the connection is gone, for good: most likely the process is ending, or has ended. After the
-        process's end one of these comes, but not at the same moment.
+        platform does not use the process again), RESULT_NOT_JSON (``trace``) or RESULT_TOO_LARGE (``bytes``); `Broken`
+        where the connection is gone, for good: most likely the process is ending, or has ended.
         """
-        self._read()
-        if self._asked and self._answer is not None:
-            answer, self._answer, self._asked = self._answer, None, False
-            return _result(answer)
+        answer = self._next() if self._asked else None
+        if answer is not None:
+            self._asked = False
+            refusal, response = answer
+            if refusal:
+                return _raised({"Message": refusal, "Type": "rpc.ServerError"})
+            return _result(response)
         if self._broken is not None:
             self._asked = False
-            return {"fact": "BROKEN", "why": self._broken}
+            return Broken(f"the connection to the function is gone: {self._broken}")
         return None
 
     def close(self) -> None:
-        """End the helper. To be called once, at the latest when this process is done with the function."""
-        assert self._helper.stdin is not None
-        assert self._helper.stdout is not None
-        self._helper.kill()
-        self._helper.wait()
-        self._helper.stdin.close()
-        self._helper.stdout.close()
-        os.close(self._errors)
-        self._broken = self._broken or "the talk was closed"
+        """End the connection."""
+        if self._connection is not None:
+            self._connection.close()
+        self._broken = self._broken or "it was closed"
 
-    # -- inside ------------------------------------------------------------------------------------------------------
+    def _own(self, invocation: messages.Invoke) -> dict[str, str]:
+        """The environment of one event; what an earlier one alone had is an empty text."""
+        own = invocation.environment
+        found = {name: value or "" for name, value in own.items() if value is not None or name in self._set}
+        self._set.update(found)
+        return found
 
-    def _read(self) -> None:
-        while self._broken is None:
+    # -- the connection ------------------------------------------------------------------------------------------------
+
+    def _call(self, method: str, kind: Struct, value: Mapping[str, Any]) -> None:
+        self.sent += 1
+        header = self._encoder.encode(_CALL, {"ServiceMethod": method, "Seq": self.sent})
+        self._unsent = memoryview(header + self._encoder.encode(kind, value))
+        self._send()
+
+    def _send(self) -> None:
+        while self._unsent and self._connection is not None and self._broken is None:
             try:
-                data = os.read(self._output, PIPE_BYTES)
+                self._unsent = self._unsent[self._connection.send(self._unsent) :]
             except BlockingIOError:
                 return
-            if not data:
-                self._broken = self._last_words()
+            except OSError as error:
+                self._broken = error.strerror or str(error)
+
+    def _next(self) -> tuple[str, Mapping[str, Any]] | None:
+        """The answer to a call, once it is whole: the error by which the server refuses it, and the response."""
+        self._send()
+        self._receive()
+        try:
+            if self._header is None:
+                self._header = self._decoder.next()
+            if self._header is None:
+                return None
+            response = self._decoder.next()
+        except (GobError, OverflowError) as error:
+            self._broken = f"what it sent is no answer of net/rpc: {error}"
+            return None
+        if response is None:
+            return None
+        header, self._header = self._header, None
+        return header.get("Error", ""), response
+
+    def _receive(self) -> None:
+        while self._connection is not None and self._broken is None:
+            try:
+                data = self._connection.recv(READ_BYTES)
+            except BlockingIOError:
                 return
-            *ends, rest = data.split(b"\n")
-            for end in ends:
-                self._line += end
-                self._take(json.loads(self._line))
-                self._line = bytearray()
-            self._line += rest
-
-    def _take(self, told: messages.JsonObject) -> None:
-        if "ready" in told:
-            self._ready = True
-        elif "broken" in told:
-            self._broken = f"the connection to the function is gone: {told['broken']}"
-        else:
-            self._answer = told
-
-    def _last_words(self) -> str:
-        """Why the helper ended, which it does by itself only when something is wrong with it."""
-        words = os.pread(self._errors, 4096, 0).decode("utf-8", "replace").strip()
-        return f"the helper that speaks to the function has ended: {words or 'it was killed'}"
+            except OSError as error:
+                self._broken = error.strerror or str(error)
+                return
+            if not data:
+                self._broken = "EOF"
+                return
+            self._decoder.feed(data)
 
 
-def _result(answer: messages.JsonObject) -> messages.JsonObject:
-    if "error" in answer:
-        error = answer["error"]
-        return {"fact": "RAISED", "trace": trace_text(error), "should_exit": bool(error["should_exit"])}
-    if "payload_base64" in answer:
-        encoded = str(answer["payload_base64"])
-        size = len(encoded) // 4 * 3 - encoded[-2:].count("=")
-        if size <= RESULT_LIMIT:
-            return {"fact": "RESULT_NOT_JSON", "trace": "the result is not JSON: its bytes are no UTF-8"}
-        return {"fact": "RESULT_TOO_LARGE", "bytes": size}
-    text = str(answer["payload"])
-    size = len(text.encode())
-    if size > RESULT_LIMIT:
-        return {"fact": "RESULT_TOO_LARGE", "bytes": size}
+def _raised(error: Mapping[str, Any]) -> messages.Result:
+    return messages.Result("RAISED", trace=trace_text(error), should_exit=bool(error.get("ShouldExit")))
+
+
+def _result(response: Mapping[str, Any]) -> messages.Result:
+    if "Error" in response:
+        return _raised(response["Error"])
+    payload: bytes = response.get("Payload", b"")
+    if len(payload) > RESULT_LIMIT:
+        return messages.Result("RESULT_TOO_LARGE", bytes=len(payload))
+    try:
+        text = payload.decode()
+    except UnicodeDecodeError:
+        return messages.Result("RESULT_NOT_JSON", trace="the result is not JSON: its bytes are no UTF-8")
     try:
         json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        shown = text if len(text) <= SHOWN else text[:SHOWN] + "…"
-        return {"fact": "RESULT_NOT_JSON", "trace": f"the result is not JSON: {error}: {shown!r}"}
-    return {"fact": "RETURNED", "text": text}
+        trace = f"the result is not JSON: {error}: {shortened(text, SHOWN)!r}"
+        return messages.Result("RESULT_NOT_JSON", trace=trace)
+    return messages.Result("RETURNED", text)
 
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no value of JSON")
 
 
-def trace_text(error: dict[str, Any]) -> str:
+def trace_text(error: Mapping[str, Any]) -> str:
     """What the function answered as its *error*, in the form of Python's tracebacks: the last line says what it was."""
-    frames = [f"  {each['path']}:{each['line']}, in {each['label']}" for each in reversed(error["stack"])]
-    name = error["type"] or "error"
-    if error["should_exit"]:
+    stack = error.get("StackTrace", [])
+    frames = [f"  {each.get('Path', '')}:{each.get('Line', 0)}, in {each.get('Label', '')}" for each in reversed(stack)]
+    name = error.get("Type") or "error"
+    if error.get("ShouldExit"):
         name = f"panic ({name})"
     heading = ["Goroutine (most recent call last):"] if frames else []
-    return "\n".join([*heading, *frames, f"{name}: {error['message']}"])
+    return "\n".join([*heading, *frames, f"{name}: {error.get('Message', '')}"])

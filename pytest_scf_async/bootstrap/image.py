@@ -11,22 +11,19 @@ import _socket
 import builtins
 import os
 import runpy
-import select
 import socket
 import sys
 from types import ModuleType
 from typing import Any
 
 from ..protocol import messages
-from . import loading, members, process_ends
-from .event_invoke import CLIENT, LOCALHOST, EventInvoke, only_localhost
-from .patches import children, signals, socket_waits
-from .patches import select as multiplexed
+from . import clock, loading, members, process_ends
+from .event_invoke import CLIENT, CLIENT_PORT, LOCALHOST, EventInvokeClient, only_localhost
+from .patches import children, connections, registry, signals
+from .program_client import Broken
 from .scheduler.door import door
-from .scheduler.waiters import Watch, real_poll
 
-CLIENT_PORT = 50_000
-"""The port that the first event comes from; programs write it to their logs, which are the same in every run."""
+_WHY = "the door waits for the program's connections to the platform, which are its own"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _ANY = ("", "0.0.0.0", "::")
 
@@ -39,23 +36,25 @@ def is_platform(address: Any) -> bool:
 class Gateway:
     """The platform's side of a program's connections. The door calls it with its lock."""
 
-    def __init__(self, talk: EventInvoke, invocation: messages.JsonObject) -> None:
+    def __init__(self, talk: EventInvokeClient, invocation: messages.Invoke) -> None:
         self._talk = talk
-        self._invocation: messages.JsonObject | None = invocation
+        self._invocation: messages.Invoke | None = invocation
         """The first event, until the program listens."""
-        self._next: messages.JsonObject | None = None
+        self._next: messages.Invoke | None = None
         """A later event, which stands at a gate."""
-        self._end: tuple[int, int] | None = None
-        """The program's end of the connection, once it has accepted that: the descriptor and its inode."""
+        self._end: _socket.socket | None = None
+        """The program's end of the connection, borrowed, once it has accepted that."""
+        self._inode = 0
+        """That of this end: when the program has closed it, its descriptor may become another's."""
 
-    def begin(self, invocation: messages.JsonObject) -> None:
+    def begin(self, invocation: messages.Invoke) -> None:
         """The next event on the warm instance; it stands at a gate first that waits for a listener which is there."""
         self._next = invocation
         gate = signals.take_gate_of_listener()
         if gate is None:
             self.open_gate()
         else:
-            door.send_locked(messages.json_frame(messages.GATED, {"id": gate["id"], "main": False}))
+            door.send_locked(messages.pack(messages.Gated(gate.id, main=False)))
 
     def open_gate(self) -> None:
         invocation, self._next = self._next, None
@@ -64,18 +63,20 @@ class Gateway:
         if self._talk.ask(invocation):
             self._has_asked()
         else:
-            self._answer({"fact": "PORT_NOT_BOUND", "trace": "the program listens on its port no more"})
+            self._answer(messages.Result("PORT_NOT_BOUND", trace="the program listens on its port no more"))
 
     def look(self) -> bool:
         """All threads wait: see how far the program is; whether its event has ended with that."""
         if self._invocation is not None and not self._is_listening(self._invocation):
             return self._invocation is None  # it listens where nobody can reach it, and its event has ended
+        if self.has_heard_all():
+            return False
         answer = self._talk.hear()
         if answer is None and self._invocation is None:
             self._await_what_was_said()
             answer = self._talk.hear()
-        if answer is not None and answer["fact"] == "BROKEN":
-            answer = {"fact": "RAISED", "trace": answer["why"]}
+        if isinstance(answer, Broken):
+            answer = messages.Result("RAISED", trace=answer.why)
         if answer is None:
             return False
         self._answer(answer)
@@ -87,13 +88,13 @@ class Gateway:
         self._await_what_was_said()
         answer = self._talk.hear_last_words()
         if answer is not None:
-            self._answer({**answer, "ends": True})
+            self._answer(answer._replace(ends=True))
 
-    def _answer(self, answer: messages.JsonObject) -> None:
+    def _answer(self, answer: messages.Result) -> None:
         door.end_event()
-        door.send_locked(messages.json_frame(messages.RESULT, {**answer, "rss": peak_rss()}))
+        door.send_locked(messages.pack(answer._replace(rss=peak_rss(), used_ns=clock.processor_ns())))
 
-    def _is_listening(self, invocation: messages.JsonObject) -> bool:
+    def _is_listening(self, invocation: messages.Invoke) -> bool:
         ready = self._talk.is_ready()
         only = bound_to if bound_to in _LOOPBACK else "" if ready else self._talk.only_host()
         if not ready and not only:
@@ -103,7 +104,7 @@ class Gateway:
         if only:
             fact, why = "PORT_NOT_BOUND", only_localhost(only, self._talk.shown_port)
             door.end_event()
-        door.tell_locked(messages.json_frame(messages.INIT_DONE, {"fact": fact, "trace": why, "rss": peak_rss()}))
+        door.tell_locked(messages.pack(messages.InitDone(fact, why, peak_rss())))
         if only:
             return False
         self._talk.ask(invocation)
@@ -118,26 +119,27 @@ class Gateway:
     def accepted(self, fd: int, address: Any) -> None:
         """The program has accepted a connection from *address*."""
         if is_platform(address) and self._talk.client is not None and address[1] == self._talk.client[1]:
-            self._end = fd, os.fstat(fd).st_ino
+            self._end, self._inode = connections.borrow(fd), os.fstat(fd).st_ino
+
+    def has_heard_all(self) -> bool:
+        """Whether the program has not answered, and nothing that it has said is on its way: its event goes on."""
+        end = self._end
+        return end is not None and self._is_open(end) and self._talk.has_heard_all(end)
+
+    def _is_open(self, end: _socket.socket) -> bool:
+        try:
+            return os.fstat(end.fileno()).st_ino == self._inode
+        except OSError:
+            return False
 
     def _await_what_was_said(self) -> None:
         """What the program has sent, or that it has hung up, may be on its way: time does not pass it."""
         if self._end is None:
             return
-        fd, inode = self._end
-        try:
-            is_open = os.fstat(fd).st_ino == inode
-        except OSError:
-            is_open = False
-        if not is_open:
-            if not self._talk.await_what_was_said(None):
-                self._end = None  # another process has it as well
-            return
-        borrowed = multiplexed.borrow(fd)
-        try:
-            self._talk.await_what_was_said(borrowed)
-        finally:
-            borrowed.detach()
+        if self._is_open(self._end):
+            self._talk.await_what_was_said(self._end)
+        elif not self._talk.await_what_was_said(None):
+            self._end = None  # another process has it as well
 
 
 def peak_rss() -> int:
@@ -145,7 +147,7 @@ def peak_rss() -> int:
     import resource  # noqa: PLC0415
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return int(max(peak - door.control_page[messages.CONTROL_MEMORY_AT_FORK], 0))
+    return int(max(peak - door.control.memory_at_fork, 0))
 
 
 # -- the program's port ----------------------------------------------------------------------------------------------
@@ -154,55 +156,21 @@ bound_to = ""
 """The host on which the program has bound its port, where it was given another port underneath."""
 
 
-def _accept_in_door(gateway: Gateway) -> None:
-    """Let a plain ``accept`` be a wait of the door, and tell the *gateway* of what was accepted."""
+def _tell_of_accepted(gateway: Gateway) -> None:
+    """Let the *gateway* know what was accepted."""
     real = socket.socket._accept  # type: ignore[attr-defined]
 
-    def accept(self: Any) -> Any:
-        timeout = self.gettimeout()
-        if door.active and timeout != 0:
-            watched = real_poll()
-            watched.register(self.fileno(), select.POLLIN)
-
-            def is_ready() -> bool:
-                return bool(watched.poll(0))
-
-            def prepare() -> tuple[Watch, list[str]]:
-                return Watch({self.fileno(): select.POLLIN}, is_ready), []
-
-            if not is_ready() and not multiplexed.wait(is_ready, timeout, "accept", prepare, []):
-                raise TimeoutError("timed out")
+    def accept(self: Any, /) -> Any:
         fd, address = real(self)
         if door.active:
             gateway.accepted(fd, address)
         return fd, address
 
-    socket.socket._accept = accept  # type: ignore[attr-defined]
+    registry.replace(socket.socket, "_accept", accept, _WHY)
 
 
-def _send_in_door() -> None:
-    """Let a ``send`` for which there is no room be a wait of the door, which has the platform's side read."""
-    real_send, real_sendall = _socket.socket.send, _socket.socket.sendall
-
-    def send(self: Any, data: Any, flags: int = 0, /) -> int:
-        if not _is_to_platform(self):
-            return real_send(self, data, flags)
-        while True:
-            _wait_for_room(self)
-            try:
-                return real_send(self, data, flags | socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                continue  # there was some room, and another thread has it
-
-    def sendall(self: Any, data: Any, flags: int = 0, /) -> None:
-        if not _is_to_platform(self):
-            real_sendall(self, data, flags)
-            return
-        with memoryview(data) as view, view.cast("B") as rest:
-            sent = 0
-            while sent < len(rest):
-                sent += send(self, rest[sent:], flags)
-
+def _send_files_in_door() -> None:
+    """Let an answer that is a file be sent in parts: there may be room for the next only once the door has read."""
     real_sendfile = socket.socket.sendfile
 
     def sendfile(self: Any, file: Any, offset: int = 0, count: int | None = None) -> int:
@@ -211,9 +179,7 @@ def _send_in_door() -> None:
         sent: int = self._sendfile_use_send(file, offset, count)
         return sent
 
-    socket.socket.sendfile = sendfile  # type: ignore[method-assign]
-    socket.socket.send = send  # type: ignore[method-assign]
-    socket.socket.sendall = sendall  # type: ignore[method-assign]
+    registry.replace(socket.socket, "sendfile", sendfile, _WHY)
 
 
 def _is_to_platform(connection: Any) -> bool:
@@ -226,49 +192,34 @@ def _is_to_platform(connection: Any) -> bool:
         return False
 
 
-def _wait_for_room(connection: Any) -> None:
-    watched = real_poll()
-    fd = connection.fileno()
-    watched.register(fd, select.POLLOUT)
-
-    def has_room() -> bool:
-        return bool(watched.poll(0))
-
-    def prepare() -> tuple[Watch, list[str]]:
-        return Watch({fd: select.POLLOUT}, has_room), []
-
-    if not has_room() and not multiplexed.wait(has_room, connection.gettimeout(), "send", prepare, []):
-        raise TimeoutError("timed out")
-
-
-def _put_another_port_underneath(port: int, talk: EventInvoke) -> None:
+def _put_another_port_underneath(port: int, talk: EventInvokeClient) -> None:
     """Without a network of its own the instance shares the machine's: its *port* is one that is free there."""
     real_bind, real_name = socket.socket.bind, socket.socket.getsockname
     underneath: dict[tuple[int, int], tuple[Any, ...]] = {}
     """By family and real port: what the program believes it has bound."""
     talk.address = LOCALHOST, 0  # nothing: who has the port on this machine is not this program
 
-    def bind(self: Any, address: Any, /) -> None:
+    def bind(self: Any, object: Any, /) -> None:
         global bound_to
         internet = self.family in (socket.AF_INET, socket.AF_INET6)
-        if not (door.active and internet and isinstance(address, tuple) and address[1:2] == (port,)):
-            real_bind(self, address)
+        if not (door.active and internet and isinstance(object, tuple) and object[1:2] == (port,)):
+            real_bind(self, object)
             return
         local = LOCALHOST
         if self.family == socket.AF_INET6:
-            both = address[0] in ("", "::") and not self.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+            both = object[0] in ("", "::") and not self.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
             local = f"::ffff:{LOCALHOST}" if both else "::1"
         reached = local != "::1"
         real_bind(self, (local, talk.address[1] if underneath and reached else 0))
         name = real_name(self)
-        underneath[self.family, name[1]] = (*address, *name[2:])[: len(name)]
+        underneath[self.family, name[1]] = (*object, *name[2:])[: len(name)]
         if reached:
             talk.address = LOCALHOST, name[1]
-            door.control_page[messages.CONTROL_PORT] = name[1]
-        if reached or address[0] == "::1":
-            bound_to = str(address[0])
+            door.control.port = name[1]
+        if reached or object[0] == "::1":
+            bound_to = str(object[0])
 
-    def getsockname(self: Any) -> Any:
+    def getsockname(self: Any, /) -> Any:
         name = real_name(self)
         known = isinstance(name, tuple) and len(name) > 1 and underneath.get((self.family, name[1]))
         return known or name
@@ -282,48 +233,46 @@ def _put_another_port_underneath(port: int, talk: EventInvoke) -> None:
 
     real_connect, real_connect_ex = socket.socket.connect, socket.socket.connect_ex
 
-    def connect(self: Any, address: Any, /) -> None:
-        real_connect(self, underneath_of(self, address))
+    def connect(self: Any, object: Any, /) -> None:
+        real_connect(self, underneath_of(self, object))
 
-    def connect_ex(self: Any, address: Any, /) -> int:
-        return real_connect_ex(self, underneath_of(self, address))
+    def connect_ex(self: Any, object: Any, /) -> int:
+        return real_connect_ex(self, underneath_of(self, object))
 
-    socket.socket.connect = connect  # type: ignore[method-assign]
-    socket.socket.connect_ex = connect_ex  # type: ignore[method-assign]
-    socket.socket.bind = bind  # type: ignore[method-assign]
-    socket.socket.getsockname = getsockname  # type: ignore[method-assign]
+    registry.replace(socket.socket, "connect", connect, _WHY)
+    registry.replace(socket.socket, "connect_ex", connect_ex, _WHY)
+    registry.replace(socket.socket, "bind", bind, _WHY)
+    registry.replace(socket.socket, "getsockname", getsockname, _WHY)
 
 
 # -- the program -----------------------------------------------------------------------------------------------------
 
 
-def open_gateway(program: messages.JsonObject, invocation: messages.JsonObject) -> None:
+def open_gateway(program: messages.ProgramConfig, invocation: messages.Invoke) -> None:
     """From here on the door looks for the program's port, and speaks to it."""
-    if not multiplexed.idle_peers:  # a server that hears nothing more on a connection of ours does not hold the clock
-        socket_waits.install(())
-    talk = EventInvoke(program["port"], program["headers"], CLIENT_PORT)
+    talk = EventInvokeClient(program.port, CLIENT_PORT)
     gateway = Gateway(talk, invocation)
-    _accept_in_door(gateway)
-    _send_in_door()
-    if not program["own_network"]:
-        _put_another_port_underneath(program["port"], talk)
+    _tell_of_accepted(gateway)
+    _send_files_in_door()
+    if not program.own_network:
+        _put_another_port_underneath(program.port, talk)
     members.install(children.real_fork)
     process_ends.do_first(lambda certain: door.hear_last_words() if certain else None)
-    multiplexed.idle_hosts = frozenset({CLIENT})
+    connections.own_hosts = frozenset({CLIENT})
     door.open_gateway(gateway)
 
 
-def run(program: messages.JsonObject) -> None:
+def run(program: messages.ProgramConfig) -> None:
     """Be the program: what ``python script.py`` or ``python -m module`` does. Returns when it does."""
-    sys.argv[:] = program["argv"]
-    of_module = program["module"] is not None
-    sys.orig_argv[:] = [sys.executable, *(["-m"] if of_module else []), *program["argv"]]
-    os.chdir(program["directory"])
-    if of_module:
-        sys.path.insert(0, program["directory"])
-        runpy.run_module(program["module"], run_name="__main__", alter_sys=True)
+    sys.argv[:] = program.argv
+    sys.orig_argv[:] = [sys.executable, *(["-m"] if program.module is not None else []), *program.argv]
+    os.chdir(program.directory)
+    if program.module is not None:
+        sys.path.insert(0, program.directory)
+        runpy.run_module(program.module, run_name="__main__", alter_sys=True)
         return
-    script = program["script"]
+    script = program.script
+    assert script is not None
     sys.path.insert(0, os.path.dirname(os.path.realpath(script)))
     main = ModuleType("__main__")
     main.__dict__.update(__file__=script, __builtins__=builtins, __cached__=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import array
+import _socket
 import atexit
 import decimal
 import errno
@@ -13,42 +13,32 @@ import mmap
 import os
 import resource
 import select
-import socket
 import sys
 import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from ..protocol import linux, messages
-from . import (
-    clock,
-    debugger,
-    literal_tmp,
-    loading,
-    loopback,
-    mounts,
-    thread_table,
-    tracebacks,
-)
-from .patches import (
-    output,
-    signals,
-    socket_waits,
-    sockets,
-    threads,
-)
+from ..protocol import linux, messages, shared_page
+from ..protocol.limits import RESULT_LIMIT
+from ..protocol.shared_page import ControlPage
+from ..protocol.shortening import shortened
+from . import clock, debugger, literal_tmp, loading, loopback, mounts, root_logger, thread_table, tracebacks
+from .clock_page import NEVER
+from .patches import connections, output, signals, sockets, threads
 from .scheduler.door import door
 
-RESULT_LIMIT = 6 * 1024 * 1024
-
-
-def _page(fd: int) -> Any:
-    return memoryview(mmap.mmap(fd, messages.PAGE_BYTES)).cast("q")
+LONGEST_TRACE = 1024 * 1024
+"""Characters of a traceback that are kept: an exception may carry a text of any length, a message may not."""
 
 
 def _too_many_reads() -> None:
     door.park(clock.now_us() + clock.READ_WAIT_US, "a loop that polls the clock")
-    clock.reads = clock.reads_limit  # such a wait is no progress: the next read is one too
+    clock.reads[0] = clock.reads_limit  # such a wait is no progress: the next read is one too
+
+
+def _too_many_reads_in_c() -> None:
+    if door.park_in_c(clock.now_us() + clock.READ_WAIT_US, "a loop that polls the clock"):
+        clock.reads[0] = clock.reads_limit
 
 
 def prepare(environment: dict[str, str]) -> None:
@@ -66,7 +56,7 @@ def prepare(environment: dict[str, str]) -> None:
         clock.fake_tzset()
 
 
-def _stand_ready(nonce: str, fds: Sequence[int], zygote: int) -> socket.socket:
+def _stand_ready(nonce: str, fds: Sequence[int], zygote: int) -> _socket.socket:
     """Become an instance, of whatever function: all that does not depend on it. Gives the channel."""
     channel_fd, pipe, control_file, attention = fds
     os.setsid()
@@ -76,12 +66,11 @@ def _stand_ready(nonce: str, fds: Sequence[int], zygote: int) -> socket.socket:
         os._exit(0)
     os.dup2(pipe, 1)
     os.dup2(pipe, 2)
-    control = memoryview(mmap.mmap(control_file, messages.STACKS_OFFSET))
-    pages = control[: messages.PAGE_BYTES].cast("q"), control[messages.TEXTS_OFFSET : messages.THREADS_OFFSET]
+    control = ControlPage(control_file)
     faulthandler.register(linux.STACKS_SIGNAL, file=control_file, all_threads=True)
-    thread_table.keep_in(control[messages.THREADS_OFFSET :])
-    channel = socket.socket(fileno=channel_fd)
-    door.attach(channel, attention, pages, (pipe, messages.mark_of(nonce)), signals.watch())
+    thread_table.keep_in(control.threads)
+    channel = _socket.socket(fileno=channel_fd)  # whose calls are no waits of user code
+    door.attach(channel, attention, control, (pipe, messages.mark_of(nonce)), signals.watch())
     return channel
 
 
@@ -89,26 +78,27 @@ def _rehearse(control_file: int) -> None:
     """Do once what every start does, while nobody waits: after a fork each page has to be copied that is written."""
     prepare(dict(os.environ))
     sample = {"number": 1, "words": ["one", None, True], "nested": {"text": "one"}}
-    json.loads(messages.json_frame(messages.INIT_DONE, sample)[messages.HEADER.size :])
-    _call(lambda event, context: event, {"payload": _result_text(sample), "context": sample})
+    invocation = messages.Invoke(_result_text(sample), {"request_id": "one"}, {}, {}, None)
+    frame = messages.pack(invocation)
+    messages.pack(_call(lambda event, context: event, messages.unpack(messages.Invoke, frame[messages.HEADER.size :])))
     loading.rehearse()
     mounts.rehearse()
     os.path.isfile(__file__)
     os.chdir("/")
-    _page(control_file).release()
+    memoryview(mmap.mmap(control_file, shared_page.PAGE_BYTES)).release()
     _peak_rss()
 
 
-def _hear_what_to_be(channel: socket.socket) -> tuple[messages.JsonObject, int, list[int]]:
+def _hear_what_to_be(channel: _socket.socket) -> tuple[messages.Assign, int, list[int]]:
     """Wait for the first frame: what it says, the descriptor of the clock's page, and others."""
     frames = messages.FrameReader()
     clock_file, others = -1, []
     while True:
-        data, ancillary, _, _ = channel.recvmsg(1 << 16, socket.CMSG_SPACE(3 * 4), socket.MSG_CMSG_CLOEXEC)
+        data, fds = linux.receive_descriptors(channel, 1 << 16, 3)
         if not data:
             os._exit(0)  # nobody needed it
-        for _, _, payload in ancillary:
-            clock_file, *others = array.array("i", payload[: len(payload) // 4 * 4])
+        if fds:
+            clock_file, *others = fds
         found = list(frames.feed(data))
         if found and clock_file < 0:  # the kernel drops a descriptor for which there is no room
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
@@ -116,123 +106,116 @@ def _hear_what_to_be(channel: socket.socket) -> tuple[messages.JsonObject, int, 
             _, body = found.pop(0)
             door.heard = found
             door.frames = frames
-            return json.loads(body), clock_file, others
+            return messages.unpack(messages.Assign, body), clock_file, others
 
 
-def _become(config: messages.JsonObject, clock_file: int, others: list[int]) -> None:
-    """Become an instance of the function that *config* says."""
-    prepare(config["environment"])
-    if config["sandbox"] is not None:
-        mounts.complete(config["sandbox"]["own"])
-    program = config["program"]
-    if program is not None and program["own_network"]:
-        loopback.enter()
-        if program["ports"]:
-            loopback.relay(program["ports"], others.pop())
+def _become(config: messages.Assign, clock_file: int, others: list[int]) -> Role:
+    """Become an instance of the function that *config* says; gives what it is to do."""
+    prepare(config.environment)
+    if config.sandbox is not None:
+        mounts.complete(config.sandbox.own, config.sandbox.layer)
+    role = role_of(config)
+    role.enter_network(others)
     mounts.drop_capabilities()
-    if program is not None and program["free_running"]:
-        os.close(clock_file)
-        return  # its agent waits in real time
-    clock_page = _page(clock_file)
+    if not role.on_simulated_time:
+        role.keep_clock(clock_file)
+        return role
+    clock_page = clock.map_page(clock_file)
     os.close(clock_file)
-    clock.attach(clock_page, config["clock_reads_before_wait"], _too_many_reads)
+    limit = config.clock_reads_before_wait
+    clock.attach(clock_page, (NEVER if limit is None else limit, _too_many_reads, _too_many_reads_in_c))
+    if config.compute_rate:
+        clock.let_computing_take_time(config.compute_rate, lambda: door.control)
     door.join(clock_page)
-    if config["network"] == "loopback":
-        sockets.guard(config["deployed_by"])
-    if config["idle_ok"]:
-        socket_waits.install(config["idle_ok"])
-    if config["debugger"]:
+    if not role.own_network:
+        sockets.listen_on_loopback()
+    if config.network == "loopback":
+        sockets.guard(config.deployed_by)
+    connections.idle_peers = frozenset(config.idle_ok)
+    if config.debugger:
         debugger.install()
-    if config["coverage"] is not None:
-        from . import coverage as covered  # noqa: PLC0415  (it imports coverage)
+    if config.coverage is not None:
+        from . import coverage  # noqa: PLC0415  (it imports coverage)
 
         (sink,) = others
-        covered.start(config["coverage"], sink)
-
-
-class _Unserialisable(Exception):
-    pass
+        coverage.start(config.coverage, sink)
+    return role
 
 
 def _result_text(result: object) -> str:
-    def default(value: object) -> str:
-        if isinstance(value, decimal.Decimal):
-            return str(value)
-        raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
-
-    text = json.dumps(result, ensure_ascii=False, default=default)
+    """The JSON of what a handler returned. The platform's runtime makes a text of a `Decimal` at the top only."""
+    text = json.dumps(str(result) if type(result) is decimal.Decimal else result, ensure_ascii=False)
     text.encode("utf-8")
     return text
 
 
-def _failure(fact: str, error: BaseException) -> messages.JsonObject:
+def _trace_of(error: BaseException) -> str:
     trace = tracebacks.format_exception(error)
-    if type(error).__name__ == "BdbQuit" and not debugger.enabled:  # pdb found nobody to ask
+    if debugger.found_nobody(error):
         trace += f"{debugger.NO_TERMINAL}\n"
-    return {"fact": fact, "trace": trace}
+    return shortened(trace, LONGEST_TRACE // 2, LONGEST_TRACE // 2)
 
 
-def _call(handler: Any, invocation: messages.JsonObject) -> messages.JsonObject:
+def _call(handler: Any, invocation: messages.Invoke) -> messages.Result:
     try:
         door.ring_overdue()
-        result = handler(json.loads(invocation["payload"]), invocation["context"])
+        result = handler(json.loads(invocation.payload), invocation.context)
     except Exception as error:
-        return _failure("RAISED", error)
+        return messages.Result("RAISED", trace=_trace_of(error))
     try:
         text = _result_text(result)
     except Exception as error:
-        return _failure("RESULT_NOT_JSON", error)
+        return messages.Result("RESULT_NOT_JSON", trace=_trace_of(error))
     size = len(text.encode("utf-8"))
     if size > RESULT_LIMIT:
-        return {"fact": "RESULT_TOO_LARGE", "bytes": size}
-    return {"fact": "RETURNED", "text": text}
+        return messages.Result("RESULT_TOO_LARGE", bytes=size)
+    return messages.Result("RETURNED", text)
 
 
-def _initialise(config: messages.JsonObject) -> Any:
+def _initialise(config: messages.Assign) -> Any:
     """The user's handler; None when the harness has been told why there is none."""
-    path = config["entry"]
+    path = config.entry
     try:
         if not os.path.isfile(path):
-            answer: messages.JsonObject = {"fact": "ENTRY_FILE_MISSING", "trace": f"{path} is not there"}
+            fact, trace = "ENTRY_FILE_MISSING", f"{path} is not there"
         else:
-            if config["sandbox"] is None:
-                literal_tmp.watch(config["known_tmp"])
+            if config.sandbox is None:
+                literal_tmp.watch(config.known_tmp)
             _enter_code(config)
-            handler = loading.load_handler(path, config["module"], config["function"])
+            handler = loading.load_handler(path, config.module, config.function)
             if callable(handler):
-                door.tell(messages.json_frame(messages.INIT_DONE, {"fact": None, "rss": _peak_rss() - _start_rss}))
-                if config["memory_limited"]:
+                door.tell(messages.pack(messages.InitDone(None, rss=_peak_rss() - _start_rss)))
+                if config.memory_limited:
                     door.yield_turn()  # the harness looks at it before the first line of the handler
                 return handler
-            raise TypeError(f"{config['module']}.{config['function']} is {handler!r}, which cannot be called")
+            raise TypeError(f"{config.module}.{config.function} is {handler!r}, which cannot be called")
     except Exception as error:
-        answer = _failure("CODE_NOT_LOADED", error)
-    door.tell(messages.json_frame(messages.INIT_DONE, {**answer, "rss": _peak_rss() - _start_rss}))
+        fact, trace = "CODE_NOT_LOADED", _trace_of(error)
+    door.tell(messages.pack(messages.InitDone(fact, trace, _peak_rss() - _start_rss)))
     return None
 
 
 _entered_code = False
 
 
-def _enter_code(config: messages.JsonObject) -> None:
+def _enter_code(config: messages.Assign) -> None:
     global _entered_code
     if not _entered_code:
-        os.chdir(config["code_directory"])
-        sys.path[:0] = config["search_path"]
+        os.chdir(config.code_directory)
+        sys.path[:0] = config.search_path
         _entered_code = True
 
 
-def _prepare_for_test(config: messages.JsonObject) -> bool:
+def _prepare_for_test(config: messages.Assign, wanted: messages.BeforeInit) -> bool:
     """Call the test's own function; False when it failed, and the harness has been told."""
-    wanted = config["before_init"]
-    directory = wanted["directory"]
+    directory = wanted.directory
     try:
         _enter_code(config)
         found_already = directory in sys.path
-        sys.path.insert(len(config["search_path"]), directory)
+        sys.path.insert(len(config.search_path), directory)
         try:
-            function = loading.load_handler(wanted["entry"], wanted["module"], wanted["function"])
-            arguments = json.loads(wanted["arguments"])
+            function = loading.load_handler(wanted.entry, wanted.module, wanted.function)
+            arguments = json.loads(wanted.arguments)
             if isinstance(arguments, dict):
                 function(**arguments)
             else:
@@ -246,9 +229,7 @@ def _prepare_for_test(config: messages.JsonObject) -> bool:
                 sys.path.append(directory)
     except BaseException as error:  # SystemExit is no end of the function either
         if door.active:
-            door.tell(
-                messages.json_frame(messages.INIT_DONE, {**_failure(messages.BEFORE_INIT_RAISED, error), "rss": 0})
-            )
+            door.tell(messages.pack(messages.InitDone(messages.BEFORE_INIT_RAISED, _trace_of(error), 0)))
             return False
     if not door.active:  # a child that it forked came back out of it
         os._exit(0)
@@ -262,66 +243,191 @@ def _peak_rss() -> int:
 _start_rss = 0
 
 
-def _serve(config: messages.JsonObject) -> None:
-    """One event after the other, for ever; SystemExit and its like come out."""
-    if config["program"] is not None:
-        _serve_program(config)
-        return
+def _serve_handler(config: messages.Assign) -> None:
+    """Call the handler with one event after the other, for ever; SystemExit and its like come out."""
     handler: Any = None
     while True:
         invocation = door.idle()
         if handler is None:
+            _apply_environment(invocation)
             if not _may_begin(config, invocation):
                 continue
             handler = _initialise(config)
             if handler is None:
                 continue
         else:
+            _apply_environment(invocation)
             signals.stand_if_listening()  # it listens since an earlier event
-        _apply_environ(invocation)
         answer = _call(handler, invocation)
         output.flush()
         if not door.active:  # a child that user code forked came back out of the handler
             os._exit(0)
         if door.save is not None:
             door.save()
-        answer["rss"] = _peak_rss() - _start_rss
-        door.send(messages.json_frame(messages.RESULT, answer))
+        answer = answer._replace(rss=_peak_rss() - _start_rss, used_ns=clock.processor_ns())
+        door.send(messages.pack(answer))
 
 
-def _may_begin(config: messages.JsonObject, invocation: messages.JsonObject) -> bool:
+def _may_begin(config: messages.Assign, invocation: messages.Invoke) -> bool:
     """Before the first line of user code: the test's own function, then a gate; whether the former did not fail."""
-    if config["before_init"] is not None and not _prepare_for_test(config):
+    if config.before_init is not None and not _prepare_for_test(config, config.before_init):
         return False
-    if invocation["gate"] is not None:
-        door.gate({"id": invocation["gate"], "at": "init"})
+    if invocation.gate is not None:
+        door.gate(invocation.gate, "init")
     return True
 
 
-def _apply_environ(invocation: messages.JsonObject) -> None:
-    for pair in invocation["context"]["environ"].split(";"):
+def _apply_environment(invocation: messages.Invoke) -> None:
+    """Set what belongs to this event alone, and once more what its context says, as the platform's runtime does."""
+    _set_variables(invocation.environment)
+    for pair in invocation.context["environ"].split(";"):
         name, _, value = pair.partition("=")
         os.environ[name] = value
 
 
-def _serve_program(config: messages.JsonObject) -> None:
-    """Be the program of an image; returns when it does, as a process then ends."""
-    if config["program"]["free_running"]:
-        from . import agent  # noqa: PLC0415
+_variables: dict[str, str | None] = {}
+"""What was set last: the next event on a warm instance often has the same."""
 
-        agent.serve(config)
+
+def _set_variables(variables: dict[str, str | None]) -> None:
+    global _variables
+    if variables == _variables:
+        return
+    _variables = variables
+    for name, value in variables.items():
+        if value is not None:
+            os.environ[name] = value
+        else:
+            os.environ.pop(name, None)
+
+
+def _serve_program(config: messages.Assign, program: messages.ProgramConfig) -> None:
+    """Be the program of an image; returns when it does, as a process then ends."""
     from . import image  # noqa: PLC0415  (only images need it)
 
+    root_logger.remove()
     while True:
         invocation = door.idle()
+        _set_variables(invocation.environment)
         if _may_begin(config, invocation):
             break
-    image.open_gateway(config["program"], invocation)
-    image.run(config["program"])
+    image.open_gateway(program, invocation)
+    image.run(program)
+
+
+class Role:
+    """What an instance does: it loads a handler, and calls it with each event."""
+
+    on_simulated_time = True
+    own_network = False
+    """It has a network of its own, with nothing in it but a loopback."""
+
+    def __init__(self, config: messages.Assign) -> None:
+        self.config = config
+
+    def enter_network(self, others: list[int]) -> None:
+        """Enter the network that it is to have; the last of the descriptors *others* may belong to that."""
+
+    def keep_clock(self, clock_file: int) -> None:
+        """The descriptor of the clock's page, of one that does not see simulated time itself."""
+        os.close(clock_file)
+
+    def serve(self) -> None:
+        """Deal with events; returns, or raises, when the process is to end."""
+        _serve_handler(self.config)
+
+
+class ProgramRole(Role):
+    """It is the Python program that each event is sent to."""
+
+    def __init__(self, config: messages.Assign, program: messages.ProgramConfig) -> None:
+        super().__init__(config)
+        self.program = program
+        self.own_network = program.own_network
+
+    def enter_network(self, others: list[int]) -> None:
+        if self.own_network:
+            loopback.enter()
+            if self.program.ports:
+                loopback.relay(self.program.ports, others.pop())
+
+    def serve(self) -> None:
+        _serve_program(self.config, self.program)
+
+
+class AgentRole(ProgramRole):
+    """It starts such a program, which sees real time, as it does itself."""
+
+    on_simulated_time = False
+
+    def serve(self) -> None:
+        from . import agent  # noqa: PLC0415  (only such programs need it)
+
+        agent.serve(self.config.environment, self.program)
+
+
+class ContainerRole(ProgramRole):
+    """It speaks for a program in a container, which sees real time, as it does itself."""
+
+    on_simulated_time = False
+    _keeper = -1
+
+    def enter_network(self, others: list[int]) -> None:
+        self._keeper = others.pop()
+        super().enter_network(others)
+
+    def serve(self) -> None:
+        from . import agent  # noqa: PLC0415  (only such programs need it)
+
+        agent.serve_container(self.config.environment, self.program, self._keeper)
+
+
+class SupervisorRole(ProgramRole):
+    """It starts such a program, and has it see simulated time; it does not itself."""
+
+    on_simulated_time = False
+    _clock_file = -1
+
+    def keep_clock(self, clock_file: int) -> None:
+        self._clock_file = clock_file
+
+    def serve(self) -> None:
+        from ..supervisor import supervisor  # noqa: PLC0415  (only such programs need it)
+
+        supervisor.serve(self.config, self.program, self._clock_file)
+
+
+class ContainerSupervisorRole(SupervisorRole):
+    """It has a program in a container see simulated time, and speaks for it."""
+
+    _keeper = -1
+
+    def enter_network(self, others: list[int]) -> None:
+        self._keeper = others.pop()
+        super().enter_network(others)
+
+    def serve(self) -> None:
+        from ..supervisor import container  # noqa: PLC0415  (only such programs need it)
+
+        container.serve(self.config, self.program, self._clock_file, self._keeper)
+
+
+def role_of(config: messages.Assign) -> Role:
+    """What the instance is to do that is told *config*: the one place that decides this."""
+    program = config.program
+    if program is None:
+        return Role(config)
+    if program.supervised:
+        return (ContainerSupervisorRole if program.container_port else SupervisorRole)(config, program)
+    if program.container_port:
+        return ContainerRole(config, program)
+    return AgentRole(config, program) if program.free_running else ProgramRole(config, program)
 
 
 def _exit_code(error: BaseException) -> int:
     """What the interpreter makes of *error* when it leaves the main module."""
+    if debugger.found_nobody(error):
+        sys.stderr.write(f"{debugger.NO_TERMINAL}\n")
     if not isinstance(error, SystemExit):
         sys.stderr.write(tracebacks.format_exception(error))
         return 1
@@ -352,14 +458,19 @@ def main(nonce: str, fds: Sequence[int], zygote: int) -> NoReturn:
             if not select.select([channel], [], [], 0)[0]:
                 _rehearse(fds[2])
             config, clock_file, others = _hear_what_to_be(channel)
-            _become(config, clock_file, others)
+            role = _become(config, clock_file, others)
             gc.enable()
-            _start_rss = door.control_page[messages.CONTROL_MEMORY_AT_FORK] = _peak_rss()
-        except BaseException:
-            os.write(2, traceback.format_exc().encode())
+            _start_rss = door.control.memory_at_fork = _peak_rss()
+        except BaseException as error:
+            try:
+                text = traceback.format_exc()
+            except BaseException:  # it imports modules to show the line, and there may be no descriptor left for that
+                text = f"{type(error).__name__}: {error}\n"
+            os.write(2, text.encode())
             os._exit(messages.SETUP_FAILED)
+        code = 1  # of an exception that comes while another one is dealt with
         try:
-            _serve(config)
+            role.serve()
             code = _leave(SystemExit())
         except BaseException as error:
             code = _leave(error)

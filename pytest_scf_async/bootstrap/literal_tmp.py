@@ -1,4 +1,8 @@
-"""Without a mount namespace ``/tmp`` is the machine's: tell the test where user code opens a file there by its name."""
+"""Without a mount namespace ``/tmp`` and ``/dev/shm`` are the machine's.
+
+The test is told where user code opens a file in ``/tmp`` by its name. What it makes in ``/dev/shm`` is removed with the
+instance; what ``multiprocessing`` makes there is removed by its resource tracker (``reaper.kill_children``).
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,11 @@ from types import FrameType
 from typing import Any
 
 from ..protocol import messages
+from ..protocol.own_code import OWN_CODE
 from .scheduler.door import door
-from .scheduler.waiters import OWN_CODE
 
 _EVENTS = frozenset({"open", "os.mkdir", "sqlite3.connect"})
+_SHARED = "/dev/shm/"
 _LIBRARY = os.path.dirname(os.__file__)
 
 
@@ -21,15 +26,18 @@ def watch(known: list[str]) -> None:
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal told
-        if told or event not in _EVENTS or not isinstance(arguments[0], (str, bytes, os.PathLike)):
+        if event not in _EVENTS or not isinstance(arguments[0], (str, bytes, os.PathLike)):
             return
         path = os.fsdecode(arguments[0])
+        if path.startswith(_SHARED) and door.active and not os.path.lexists(path):
+            door.tell(messages.pack(messages.Note(note="", in_shared_memory=path)))
+            return
         if not path.startswith("/tmp/") or not door.active:
             return
-        if any(path == each or path.startswith(f"{each}/") for each in known):
+        if told or any(path == each or path.startswith(f"{each}/") for each in known):
             return
         told = True
-        door.tell(messages.json_frame(messages.NOTE, {"note": f"{_line()} uses {path!r}", "literal_tmp": True}))
+        door.tell(messages.pack(messages.Note(note=f"{_line()} uses {path!r}", literal_tmp=True)))
 
     sys.addaudithook(hook)
 

@@ -62,7 +62,8 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
 def rehearse() -> None:
     """Go through what `load_handler` does, with a module that is empty and stays unknown."""
-    spec = importlib.util.spec_from_file_location("rehearsal", __file__, loader=_Loader("rehearsal", __file__))
+    loader: Any = _Loader("rehearsal", __file__)  # what typeshed asks of a loader differs between Pythons
+    spec = importlib.util.spec_from_file_location("rehearsal", __file__, loader=loader)
     if spec is not None:
         module = importlib.util.module_from_spec(spec)
         exec(_EMPTY, module.__dict__)  # noqa: S102  (a line of ours)
@@ -83,7 +84,8 @@ def load_handler(path: str, module_name: str, function_name: str) -> Any:
         __import__(module_name)  # unlike importlib.import_module, it leaves no frame in the user's traceback
         module = sys.modules[module_name]
     else:
-        spec = importlib.util.spec_from_file_location(module_name, path, loader=_Loader(module_name, path))
+        loader: Any = _Loader(module_name, path)
+        spec = importlib.util.spec_from_file_location(module_name, path, loader=loader)
         if spec is None or spec.loader is None:
             raise ImportError(f"{path} cannot be imported")
         module = importlib.util.module_from_spec(spec)

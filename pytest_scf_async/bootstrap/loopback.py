@@ -7,13 +7,13 @@ made, whoever accepts its connections: those of the relayed ports are handed to 
 from __future__ import annotations
 
 import _socket
-import array
 import ctypes
 import fcntl
 import os
 import socket
 import struct
 from collections.abc import Sequence
+from typing import Any
 
 from ..protocol import messages
 
@@ -21,6 +21,8 @@ CLONE_NEWNET = 0x40000000
 SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
 IFF_UP = 1
 BACKLOG = 128
+_send_fds: Any = socket.send_fds
+"""Takes a socket of ``_socket`` as well, whose calls are no waits of user code."""
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -47,8 +49,7 @@ def relay(ports: Sequence[int], to: int) -> None:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind(("127.0.0.1", port))
             listening.listen(BACKLOG)
-            sent = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [listening.fileno()]))]
-            harness.sendmsg([messages.RELAYED.pack(port)], sent)
+            _send_fds(harness, [messages.RELAYED.pack(port)], [listening.fileno()])
         finally:
             listening.close()
     harness.detach()

@@ -6,24 +6,22 @@ turn: the harness gives it when the process that forked it waits.
 
 from __future__ import annotations
 
+import _socket
 import faulthandler
-import mmap
 import os
 import select
-import socket
 from collections.abc import Callable
 from typing import Any
 
-from ..protocol import linux, messages
+from ..protocol import linux, messages, procfs, shared_page
+from ..protocol.shared_page import ControlPage
 from . import clock, thread_table
-from .patches import children, signals
+from .patches import children, registry, signals, socket_waits
 from .patches import select as multiplexed
-from .patches.builtin import stand_in
 from .scheduler.door import door
-from .scheduler.waiters import Watch, real_poll
+from .scheduler.waiters import Readiness, real_poll
 
 _real_waitid = os.waitid
-_real_read = os.read
 _members: set[int] = set()
 """The processes that this one knows to be members: those it has forked, and what its parent knew."""
 
@@ -32,11 +30,10 @@ class _Ends:
     """What the two sides share, before there are two."""
 
     def __init__(self) -> None:
-        self.channel, self._theirs = socket.socketpair()
+        self.channel, self._theirs = _socket.socketpair()  # their calls are no waits of the program
         self.output, self.pipe = os.pipe2(os.O_CLOEXEC)
         self.attention = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self.control_file = os.memfd_create("scf-async-control", os.MFD_CLOEXEC)
-        os.ftruncate(self.control_file, messages.STACKS_OFFSET)
+        self.control_file = shared_page.shared_memory("scf-async-control", shared_page.CONTROL_BYTES)
 
     def to_harness(self) -> list[int]:
         return [self._theirs.fileno(), self.output, self.control_file, self.attention]
@@ -55,7 +52,7 @@ def _fork_members(real_fork: Any) -> Any:
     def fork() -> int:
         if not door.active:
             return int(real_fork())
-        clock_page, reads = door.clock_page, clock.how_attached()
+        clock_page, attached = door.clock_page, clock.how_attached()
         ours = os.fstat(door.marks).st_ino
         ends = _Ends()
         door.forks()
@@ -67,42 +64,41 @@ def _fork_members(real_fork: Any) -> Any:
             raise
         if pid == 0:
             _members.add(os.getppid())
-            _join(ends, clock_page, reads, ours)
+            _join(ends, clock_page, attached, ours)
             return 0
         _members.add(pid)
         door.forks()
         children.wake_waits()
-        door.send_descriptors(messages.json_frame(messages.FORKED, {"pid": pid}), ends.to_harness())
+        door.send_descriptors(messages.pack(messages.Forked(pid)), ends.to_harness())
         ends.leave(member=False)
         return pid
 
     return fork
 
 
-def _join(ends: _Ends, clock_page: Any, reads: Any, parents_pipe: int) -> None:
+def _join(ends: _Ends, clock_page: Any, attached: clock.Attached, parents_pipe: int) -> None:
     """In the child, which has just left its parent's lockstep: take part in its own right, from its first turn on."""
     ends.leave(member=True)
     children.waits.clear()  # they are its parent's
     for fd in (1, 2):
         if os.fstat(fd).st_ino == parents_pipe:
             os.dup2(ends.pipe, fd)
-    control = memoryview(mmap.mmap(ends.control_file, messages.STACKS_OFFSET))
-    pages = control[: messages.PAGE_BYTES].cast("q"), control[messages.TEXTS_OFFSET : messages.THREADS_OFFSET]
-    os.lseek(ends.control_file, messages.STACKS_OFFSET, os.SEEK_SET)
+    control = ControlPage(ends.control_file)
+    os.lseek(ends.control_file, shared_page.STACKS_OFFSET, os.SEEK_SET)
     faulthandler.register(linux.STACKS_SIGNAL, file=ends.control_file, all_threads=True)
-    thread_table.keep_in(control[messages.THREADS_OFFSET :])
-    door.attach(ends.channel, ends.attention, pages, (ends.pipe, door.mark), signals.watch())
+    thread_table.keep_in(control.threads)
+    door.attach(ends.channel, ends.attention, control, (ends.pipe, door.mark), signals.watch())
     door.leave_parent()
     _await_turn(ends.channel)
-    clock.attach(clock_page, *reads)
+    clock.attach(clock_page, attached)
     door.join(clock_page)
 
 
-def _await_turn(channel: socket.socket) -> None:
+def _await_turn(channel: _socket.socket) -> None:
     """Until the first turn; what comes before it, gates above all, and with it is kept for the door."""
     poller = real_poll()
     poller.register(channel.fileno(), select.POLLIN)
-    turn = (messages.TURN, b"")
+    turn = (messages.RESUME, b"")
     while turn not in door.heard:
         poller.poll()
         data = channel.recv(65_536)
@@ -148,7 +144,7 @@ def _pidfds(which: _Which) -> list[int]:
     if kind == os.P_PIDFD:
         return [os.dup(number)]
     found = []
-    for pid in [number] if kind == os.P_PID else linux.children_of(os.getpid()):
+    for pid in [number] if kind == os.P_PID else procfs.children_of(os.getpid()):
         if kind == os.P_PID or _is_of(pid, which):
             try:
                 found.append(os.pidfd_open(pid))
@@ -164,10 +160,10 @@ def _await_end(name: str, which: _Which, take: Callable[[], Any]) -> Any:
     """
     pidfds: list[int] = []
 
-    def prepare() -> tuple[Watch, list[str]]:
+    def prepare() -> multiplexed.Prepared:
         close()
         pidfds.extend(_pidfds(which))
-        return Watch(dict.fromkeys(pidfds, select.POLLIN), lambda: _has_ended(which)), []
+        return Readiness(dict.fromkeys(pidfds, select.POLLIN), lambda: _has_ended(which)), []
 
     def close() -> None:
         while pidfds:
@@ -214,29 +210,15 @@ def _waitid(real: Any) -> Any:
 def _install_waits() -> None:
     wait, waitpid = _wait("wait", os.waitpid), _wait("waitpid", os.waitpid)
     wait3, wait4 = _wait("wait3", os.wait4), _wait("wait4", os.wait4)
-    os.wait = stand_in("posix", "wait", lambda: wait(-1, 0))
-    os.waitpid = stand_in("posix", "waitpid", waitpid)
-    os.wait3 = stand_in("posix", "wait3", lambda options: wait3(-1, options))
-    os.wait4 = stand_in("posix", "wait4", wait4)
-    os.waitid = stand_in("posix", "waitid", _waitid(os.waitid))
+    why = "a member waits on simulated time, and so does who waits for its end"
+    registry.replace(os, "wait", lambda: wait(-1, 0), why)
+    registry.replace(os, "waitpid", waitpid, why)
+    registry.replace(os, "wait3", lambda options: wait3(-1, options), why)
+    registry.replace(os, "wait4", wait4, why)
+    registry.replace(os, "waitid", _waitid(os.waitid), why)
 
 
 # -- what goes between them ------------------------------------------------------------------------------------------
-
-
-def _await(fd: int, name: str) -> None:
-    """Wait in the door until *fd* can be read."""
-    watched = real_poll()
-    watched.register(fd, select.POLLIN)
-
-    def is_ready() -> bool:
-        return bool(watched.poll(0))
-
-    def prepare() -> tuple[Watch, list[str]]:
-        return Watch({fd: select.POLLIN}, is_ready), []
-
-    if not is_ready():
-        multiplexed.wait(is_ready, None, name, prepare, [])
 
 
 def _kill(real_kill: Any) -> Any:
@@ -245,45 +227,21 @@ def _kill(real_kill: Any) -> Any:
             real_kill(pid, signal)
             return
         real_kill(pid, 0)  # in whose words it is refused
-        door.send(messages.json_frame(messages.KILLED, {"pid": pid, "signum": int(signal)}))
+        door.send(messages.pack(messages.Killed(pid, int(signal))))
 
     return kill
-
-
-def _read(fd: int, length: int, /) -> bytes:
-    """``os.read``: the wait for a pipe is one of the door, as the member that writes to it is on simulated time too."""
-    if door.active and _is_between_members(fd):
-        _await(fd, "read")
-    return _real_read(fd, length)
-
-
-def _is_between_members(fd: int) -> bool:
-    """Whether a read of *fd* may wait for another process of this instance: it is a pipe, or a pair of sockets."""
-    try:
-        target = os.readlink(f"/proc/self/fd/{fd}") if os.get_blocking(fd) else ""
-        return target.startswith("pipe:[") or (target.startswith("socket:[") and _is_pair(fd))
-    except (OSError, TypeError):
-        return False
-
-
-def _is_pair(fd: int) -> bool:
-    borrowed = socket.socket(fileno=os.dup(fd))
-    with borrowed:
-        named = borrowed.family != socket.AF_UNIX or borrowed.getsockname() or borrowed.getpeername()
-        os.set_blocking(fd, True)  # a default timeout has changed that
-        return not named
 
 
 def _semaphore(real: Any) -> Any:
     """The class *real* of the semaphores below the locks of ``multiprocessing``, whose waits are the door's."""
 
     class Semaphore(real):  # type: ignore[misc]
-        def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
+        def acquire(self, /, block: bool = True, timeout: float | None = None) -> bool:
             def take() -> bool:
                 return bool(real.acquire(self, False))
 
-            def prepare() -> tuple[Watch, list[str]]:
-                return Watch({}, lambda: not self._is_zero()), []  # who releases it may be another member
+            def prepare() -> multiplexed.Prepared:
+                return Readiness({}, lambda: not self._is_zero()), []  # who releases it may be another member
 
             if take():
                 return True
@@ -293,7 +251,7 @@ def _semaphore(real: Any) -> Any:
                 return bool(real.acquire(self, True, timeout))
             return bool(multiplexed.wait(take, timeout, "acquire", prepare, []))
 
-        def __enter__(self) -> bool:
+        def __enter__(self, /) -> bool:
             return self.acquire()
 
     return Semaphore
@@ -301,11 +259,12 @@ def _semaphore(real: Any) -> Any:
 
 def install(real_fork: Any) -> None:
     """Let forks of this process be members; *real_fork* is the function from before it was replaced."""
-    os.fork = stand_in("posix", "fork", _fork_members(real_fork))
+    registry.replace(os, "fork", _fork_members(real_fork), "the child is a member of this instance")
     _install_waits()
-    os.read = stand_in("posix", "read", _read)
+    socket_waits.reads_from_members = True
     # Here and not above: the zygote forgets what this module imports, and the program would get another copy.
     import _multiprocessing  # type: ignore[import-not-found]  # noqa: PLC0415
 
-    _multiprocessing.SemLock = _semaphore(_multiprocessing.SemLock)
-    os.kill = stand_in("posix", "kill", _kill(os.kill))
+    semaphore = _semaphore(_multiprocessing.SemLock)
+    registry.replace(_multiprocessing, "SemLock", semaphore, "members wait for each other on simulated time")
+    registry.replace(os, "kill", _kill(os.kill), "the harness sends the signal to a member, at its instant")

@@ -11,11 +11,10 @@ import contextlib
 import ctypes
 import errno
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator
 
-from ..protocol import messages
+from ..protocol import messages, procfs
 from ..protocol.bind_mounts import are_up_to_date
 
 CLONE_NEWNS = 0x00020000
@@ -38,6 +37,8 @@ CAPABILITIES_V3 = 0x20080522
 
 TMP_MEGABYTES = 512
 """The size of ``/tmp`` (document 11637), and of ``/dev/shm``."""
+LAYER_MEGABYTES = 512
+"""How much an image may write into its directory (document 56051)."""
 USER_CODE = "/var/user"
 ROOT_DIRECTORIES = {"tmp": 0o1777, "opt": 0o755, "var": 0o755}
 """What has to be there as a directory of the root, with its permissions."""
@@ -171,10 +172,7 @@ def _make_read_only() -> None:
 
 def _remount_read_only() -> None:
     """What mount_setattr does, on a kernel before 5.12: one mount after the other."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        lines = file.read().splitlines()
-    for line in lines:
-        path = re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), line.split(" ")[4])
+    for path in procfs.mount_points():
         try:
             _remount(path, MS_RDONLY)
         except OSError as error:
@@ -204,30 +202,35 @@ class Trees:
         prepare(place)
         self.origin = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         """The namespace that all others are copies of."""
-        self._common: messages.JsonObject | None = None
+        self._root = os.open("/", os.O_PATH | os.O_CLOEXEC)
+        """Its tree, which is not its root where pytest runs under ``chroot``: that is what lies outside."""
+        self._common: messages.CommonMounts | None = None
         """What the namespace that is ready has; None where none is ready."""
         self._tmp = -1
+        self.make_ready(messages.CommonMounts(["/tmp"], []))  # what the kernel refuses of it is to be known now
+        self._drop()
+        self._return()  # the package may lie in /tmp, and not all of it has been imported
 
-    def make_ready(self, common: messages.JsonObject, inodes: list[int] | None = None) -> None:
+    def make_ready(self, common: messages.CommonMounts, inodes: list[int] | None = None) -> None:
         """Be in a new namespace with all that instances of one runtime have in common.
 
         One that was made ahead is dropped where a directory in it is not the one any more whose number is in *inodes*.
         """
-        if self._common == common and (inodes is None or are_up_to_date("", common["binds"], inodes)):
+        if self._common == common and (inodes is None or are_up_to_date("", common.binds, inodes)):
             return
         self._drop()
-        _require(_libc.setns(self.origin, CLONE_NEWNS), "setns to the zygote's first mount namespace")
+        self._return()
         _require(_libc.unshare(CLONE_NEWNS), "unshare of the mount namespace")
         sources: list[int] = []
         try:
-            for source, _, _ in common["binds"]:
+            for source, _, _ in common.binds:
                 sources.append(_look_at(source))  # those before one that fails are closed, too
-            tmp, *others = common["tmpfs"]
+            tmp, *others = common.tmpfs
             self._tmp = _new_tmpfs(TMP_MEGABYTES)
             _attach(self._tmp, tmp)
             for target in others:
                 _mounted("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, f"size={TMP_MEGABYTES}m,mode=1777")
-            for fd, (_, target, writable) in zip(sources, common["binds"], strict=True):
+            for fd, (_, target, writable) in zip(sources, common.binds, strict=True):
                 _bind(f"/proc/self/fd/{fd}", target, writable)
         finally:
             for fd in sources:
@@ -241,7 +244,13 @@ class Trees:
 
     def descriptors(self) -> list[int]:
         """What an instance must not inherit."""
-        return [self.origin, *([self._tmp] if self._tmp >= 0 else ())]
+        return [self.origin, self._root, *([self._tmp] if self._tmp >= 0 else ())]
+
+    def _return(self) -> None:
+        """Be in the namespace that all others are copies of."""
+        _require(_libc.setns(self.origin, CLONE_NEWNS), "setns to the zygote's first mount namespace")
+        os.fchdir(self._root)
+        os.chroot(".")
 
     def _drop(self) -> None:
         self._common = None
@@ -301,10 +310,59 @@ def _make_room(target: str) -> None:
 # -- in an instance ----------------------------------------------------------------------------------------------------
 
 
-def complete(own: Iterable[tuple[str, str, bool]]) -> None:
+def complete(own: Iterable[tuple[str, str, bool]], layered: str | None) -> None:
     """Add what is one function's own to the namespace that this instance was born in."""
+    if layered is not None:
+        _add_layer(layered)
     for source, target, writable in own:
         _bind(source, target, writable)
+
+
+def _add_layer(directory: str) -> None:
+    """Let *directory* be written: what is written lies in a tmpfs of this instance's, over the files of the host.
+
+    What is mounted below it stays as it is. Where the kernel has no overlayfs, or none for ordinary users (before
+    5.11), the directory stays read-only.
+    """
+    with contextlib.ExitStack() as opened:
+
+        def look_at(path: str) -> int:
+            fd = _look_at(path)
+            opened.callback(os.close, fd)
+            return fd
+
+        lower = look_at(directory)
+        state = os.stat(directory)
+        kept = [(look_at(path), path) for path in _mounts_below(directory)]
+        # The tmpfs is mounted on the directory itself: a mount that is attached nowhere cannot be an upper layer.
+        _mounted("tmpfs", directory, "tmpfs", MS_NOSUID | MS_NODEV, f"size={LAYER_MEGABYTES}m,mode=0755")
+        upper, work = os.path.join(directory, "upper"), os.path.join(directory, "work")
+        for path in (upper, work):
+            os.mkdir(path)
+        os.chmod(upper, stat.S_IMODE(state.st_mode))
+        if not _as_user:
+            os.chown(upper, state.st_uid, state.st_gid)
+        # No path of the user's is in the options, where a comma or a colon would mean something.
+        above = look_at(directory)
+        options = (
+            f"lowerdir=/proc/self/fd/{lower},upperdir=/proc/self/fd/{above}/upper,workdir=/proc/self/fd/{above}/work"
+        )
+        try:
+            _mounted("overlay", directory, "overlay", MS_NOSUID | MS_NODEV, options + ",userxattr" * _as_user)
+        except OSError:
+            _require(_libc.umount2(os.fsencode(directory), MNT_DETACH), f"umount of the layer at {directory}")
+            return
+        for fd, path in kept:
+            _mounted(f"/proc/self/fd/{fd}", path, None, MS_BIND | MS_REC)
+
+
+def _mounts_below(directory: str) -> list[str]:
+    """Where something is mounted below *directory*, without what lies below another of these."""
+    found: list[str] = []
+    for path in sorted(path for path in procfs.mount_points() if path.startswith(directory.rstrip("/") + "/")):
+        if not found or not path.startswith(found[-1] + "/"):
+            found.append(path)
+    return list(dict.fromkeys(found))
 
 
 def rehearse() -> None:

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from .patches.builtin import stand_in
+from .patches import registry
 
 _first: list[Callable[[bool], None]] = []
 _HARMLESS = frozenset(
@@ -31,22 +31,23 @@ def do_first(act: Callable[[bool], None]) -> None:
 
 
 def _install() -> None:
-    os._exit = stand_in("posix", "_exit", _acting_first(os._exit, lambda *_: True))
-    os.abort = stand_in("posix", "abort", _acting_first(os.abort, lambda *_: True))
+    why = "the process may end in it, and other Python code is not told"
+    registry.replace(os, "_exit", _acting_first(os._exit, lambda *_: True), why)
+    registry.replace(os, "abort", _acting_first(os.abort, lambda *_: True), why)
     for name in ("execv", "execve"):
-        setattr(os, name, stand_in("posix", name, _acting_first(getattr(os, name), _can_be_executed)))
-    signal.raise_signal = stand_in("_signal", "raise_signal", _acting_first(signal.raise_signal, _ends))
+        registry.replace(os, name, _acting_first(getattr(os, name), _can_be_executed), why)
+    registry.replace(signal, "raise_signal", _acting_first(signal.raise_signal, _ends), why)
     to_thread = _acting_first(signal.pthread_kill, lambda _, signum: _ends(signum))
-    signal.pthread_kill = stand_in("_signal", "pthread_kill", to_thread)
+    registry.replace(signal, "pthread_kill", to_thread, why)
     to_group = _acting_first(os.killpg, lambda group, signum: group in (0, os.getpgrp()) and _ends(signum))
-    os.killpg = stand_in("posix", "killpg", to_group)
+    registry.replace(os, "killpg", to_group, why)
     real_kill, acting_kill = os.kill, _acting_first(os.kill, lambda pid, signum: _is_own(pid) and _ends(signum))
 
     def kill(pid: Any, signal: Any, /) -> None:
         others = isinstance(pid, int) and pid > 0 and pid != os.getpid()
         (real_kill if others else acting_kill)(pid, signal)
 
-    os.kill = stand_in("posix", "kill", kill)
+    registry.replace(os, "kill", kill, why)
 
 
 def _is_own(pid: Any) -> bool:

@@ -1,44 +1,142 @@
-"""The keeper: the zygote's parent, which leaves nothing of a session behind however the zygote ends.
+"""The reaper: a parent of what a session starts, which leaves nothing of it behind however it or the test process ends.
 
-Whatever loses its last parent below it comes to it, in whatever session or environment it runs: while the zygote lives
-that is nothing, after its end it is all that is left. Should the keeper itself be killed, the zygote and the instances
-die with it, and the test process looks for what they leave by our mark in the environment.
+Whatever loses its last parent below it comes to it, in whatever session or environment it runs: while its child lives
+that is nothing, after the child's end it is all that is left. The zygote has one, and so has each build of a program.
+The reaper also watches the test process, as a zygote that imports a module, or a compiler, looks at nothing else
+meanwhile. Should the reaper itself be killed, its child dies with it, and the test process looks for what is left of
+the instances by our mark in the environment.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
+import select
 import signal
-from collections.abc import Container
+import socket
+from collections.abc import Callable, Container
+from typing import NoReturn
 
-from ..protocol import linux
+from ..protocol import linux, procfs
+from . import bind_filter
+
+TRACKERS_LIMIT_MS = 2_000
+"""Real time that resource trackers have to end by themselves."""
+_TRACKER = b"from multiprocessing.resource_tracker import main"
 
 
-def kill_children(spared: Container[int] = ()) -> None:
-    """Kill the child processes of this one but *spared*, what comes to it by their ends too, and reap them."""
-    while strays := [pid for pid in linux.children_of(os.getpid()) if pid not in spared]:
+def kill_children(spared: Container[int] = (), *, await_trackers: bool = True) -> None:
+    """Kill the child processes of this one but *spared*, what comes to it by their ends too, and reap them.
+
+    With *await_trackers* the resource trackers of ``multiprocessing`` end by themselves, as they do once all others are
+    gone: they remove what those have left in ``/dev/shm``, where that is the machine's.
+    """
+    trackers: set[int] = set()
+    while strays := [pid for pid in procfs.children_of(os.getpid()) if pid not in spared and pid not in trackers]:
+        if await_trackers:
+            trackers.update(pid for pid in strays if _is_tracker(pid))
         for pid in strays:
-            os.kill(pid, signal.SIGKILL)  # a child that we have not reaped: the id cannot be anyone else's
+            if pid not in trackers:
+                os.kill(pid, signal.SIGKILL)  # a child that we have not reaped: the id cannot be anyone else's
         for pid in strays:
-            os.waitpid(pid, 0)
+            if pid not in trackers:
+                os.waitpid(pid, 0)
+    for pid in trackers:
+        os.kill(pid, signal.SIGCONT)  # it was stopped with its instance
+        pidfd = os.pidfd_open(pid)
+        poller = select.poll()
+        poller.register(pidfd, select.POLLIN)
+        if not poller.poll(TRACKERS_LIMIT_MS):
+            os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(pidfd)
 
 
-def stand_above(connection: int, scratch: str) -> None:
-    """Fork, and return in the child, which is to be the zygote; its parent keeps, and does not return.
+def _is_tracker(pid: int) -> bool:
+    return _TRACKER in procfs.command_of(pid)
 
-    *connection* is the zygote's socket; *scratch* is the session's temporary directory, removed at the end.
+
+def supervise(
+    owner: int,
+    scratch: str,
+    *,
+    connection: int | None = None,
+    at_end: Callable[[], object] | None = None,
+    binds: tuple[socket.socket, socket.socket] | None = None,
+) -> None:
+    """Fork, and return in the child; its parent is the reaper, and does not return.
+
+    *owner* is a pidfd of the test process: at its end, and when this process gets SIGTERM, the child is killed.
+    *scratch* is a directory that is made here, so that it never is without somebody who removes it. *connection* is a
+    descriptor that is the child's alone: the other side has to see its end. *at_end* is called when the child has ended
+    with 0, before *scratch* is removed; an ``OSError`` of it is written to stderr, and the exit code is 1. *binds* are
+    the reaper's and the child's end of a connection, with which the child may call `bind_filter.install`: the reaper
+    deals with the calls that are filtered from then on. The reaper's exit code is that of its child, or 128 and the
+    signal.
     """
     linux.adopt_orphans()
-    keeper = os.getpid()
-    zygote = os.fork()
-    if zygote == 0:
+    reaper = os.getpid()
+    # From here to the handler the signal would end the reaper, and leave the directory.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    os.mkdir(scratch, 0o700)
+    child = os.fork()
+    if child == 0:
         linux.die_with_parent()
-        if os.getppid() != keeper:
+        if os.getppid() != reaper:
             os._exit(1)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        os.close(owner)
+        if binds is not None:
+            binds[0].close()
         return
-    os.close(connection)  # the test process has to see its end
-    os.waitid(os.P_PID, zygote, os.WEXITED | os.WNOWAIT)
-    kill_children()
-    shutil.rmtree(scratch, ignore_errors=True)
-    os._exit(0)
+
+    def finish(*_: object) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        if ended is None:
+            code = 128 + signal.SIGKILL
+        else:
+            code = ended.si_status + (0 if ended.si_code == os.CLD_EXITED else 128)
+        kill_children()
+        try:
+            if code == 0 and at_end is not None:
+                at_end()
+        except OSError as error:
+            os.write(2, f"{error}\n".encode("utf-8", "surrogateescape"))
+            code = 1
+        finally:
+            linux.remove_tree(scratch)
+            os._exit(code)
+
+    signal.signal(signal.SIGTERM, finish)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    if connection is not None:
+        os.close(connection)
+    _watch(owner, child, binds)
+    finish()
+
+
+def _watch(owner: int, child: int, binds: tuple[socket.socket, socket.socket] | None) -> None:
+    """Until the *owner* or the *child* has ended; meanwhile deal with calls that are filtered."""
+    ended = os.pidfd_open(child)
+    poller = select.poll()
+    for fd in (owner, ended):
+        poller.register(fd, select.POLLIN)
+    connection = None
+    if binds is not None:
+        connection, of_child = binds
+        of_child.close()
+        bind_filter.offer(child, connection)
+        poller.register(connection, select.POLLIN)
+    while True:
+        for fd, events in poller.poll():
+            if fd in (owner, ended):
+                return
+            if connection is not None and fd == connection.fileno():
+                poller.unregister(connection)
+                notifications = bind_filter.take(connection)
+                if notifications >= 0:
+                    poller.register(notifications, select.POLLIN)
+            elif events & select.POLLIN:
+                bind_filter.answer(fd)
+            else:  # nobody is left whose calls are filtered
+                poller.unregister(fd)

@@ -6,26 +6,34 @@ import json
 from typing import Any
 
 from ..protocol import messages
+from ..protocol.shortening import shortened
 from . import clock
 from .scheduler.door import door
 
+LARGEST = 16 * 1024 * 1024
+"""Bytes of a record at most, as JSON."""
+SHOWN = 200
+"""Characters of a value that is not JSON that are shown."""
+
 
 def send(name: Any, fields: dict[str, Any]) -> None:
-    """Send a record; nothing in a process that is no instance. ``TypeError`` for what cannot be one."""
+    """Send a record; nothing in a process that is no instance. ``TypeError`` for what is none, or is too large."""
     if not door.active:
         return
     if not isinstance(name, str):
         raise TypeError(f"record({name!r}, ...): the name is a str, not {type(name).__name__}")
     texts = [f"{json.dumps(field)}:{_json(name, field, value)}" for field, value in fields.items()]
-    clock.reads = 0  # progress, as a line of the log is
-    body = f'{{"name":{json.dumps(name)},"fields":{{{",".join(texts)}}}}}'
-    door.tell(messages.frame(messages.NOTE, body.encode("ascii")))
+    clock.reads[0] = 0  # progress, as a line of the log is
+    body = messages.pack_record(json.dumps(name), texts)
+    if len(body) > LARGEST:
+        raise TypeError(f"record({name!r}, ...): {len(body):,} bytes of JSON are more than a record takes, {LARGEST:,}")
+    door.tell(messages.frame(messages.NOTE, body))
 
 
 def note(text: str) -> None:
     """Put a line of ours into the event's timeline."""
     if door.active:
-        door.tell(messages.json_frame(messages.NOTE, {"note": text}))
+        door.tell(messages.pack(messages.Note(note=text)))
 
 
 def _json(name: str, field: str, value: Any) -> str:
@@ -34,6 +42,6 @@ def _json(name: str, field: str, value: Any) -> str:
     except (TypeError, ValueError, RecursionError) as error:
         shown = f"{type(value).__name__} {value!r}"
         raise TypeError(
-            f"record({name!r}, {field}=...): {shown[:200]} is not JSON ({error}); "
+            f"record({name!r}, {field}=...): {shortened(shown, SHOWN)} is not JSON ({error}); "
             "it takes dict, list, str, int, finite float, bool and None"
         ) from None

@@ -7,7 +7,8 @@ import os
 import threading
 from typing import Any
 
-from ..protocol import messages
+from ..protocol import shared_page
+from .patches import registry
 from .scheduler.door import door
 
 _get_ident = _thread.get_ident
@@ -18,7 +19,7 @@ _table: Any = None
 _free: list[int] = []
 _LONGEST_NAME = 51
 _LONGEST_WAIT = 191
-"""Bytes that there is room for, as ``messages`` has it."""
+"""Bytes that there is room for, as ``shared_page`` has it."""
 _rows: dict[int, int] = {}
 """By the identity of a thread, its row."""
 
@@ -27,7 +28,7 @@ def keep_in(table: memoryview) -> None:
     """Keep the names in *table*; the calling thread is the main one, whose name the harness knows."""
     global _table
     _table = table
-    _free[:] = range(messages.THREAD_ROWS)
+    _free[:] = range(shared_page.THREAD_ROWS)
 
 
 def begin(name: object) -> None:
@@ -47,13 +48,14 @@ def end() -> None:
     """The calling thread ends."""
     row = _rows.pop(_get_ident(), None)
     if row is not None:
-        _table[row * messages.THREAD_ROW.size : (row + 1) * messages.THREAD_ROW.size] = bytes(messages.THREAD_ROW.size)
+        size = shared_page.THREAD_ROW.size
+        _table[row * size : (row + 1) * size] = bytes(size)
         _free.append(row)
 
 
 def _write(row: int, ident: int, native: int, name: object) -> None:
     data = str(name or "").encode("utf-8", "replace")[:_LONGEST_NAME]
-    messages.THREAD_NAME.pack_into(_table, row * messages.THREAD_ROW.size, ident, native, len(data), data)
+    shared_page.THREAD_NAME.pack_into(_table, row * shared_page.THREAD_ROW.size, ident, native, len(data), data)
 
 
 def holds(what: str) -> None:
@@ -64,8 +66,8 @@ def holds(what: str) -> None:
     row = _rows.get(ident)
     if row is not None:
         data = what.encode("utf-8", "replace")[:_LONGEST_WAIT]
-        messages.THREAD_HOLDS.pack_into(
-            _table, row * messages.THREAD_ROW.size + messages.THREAD_NAME.size, len(data), data
+        shared_page.THREAD_HOLDS.pack_into(
+            _table, row * shared_page.THREAD_ROW.size + shared_page.THREAD_NAME.size, len(data), data
         )
 
 
@@ -83,4 +85,5 @@ def _rename(thread: threading.Thread, name: str) -> None:
 
 
 def install() -> None:
-    threading.Thread.name = property(_real_name.fget, _rename, doc=_real_name.__doc__)  # type: ignore[assignment]
+    name = property(_real_name.fget, _rename, doc=_real_name.__doc__)
+    registry.replace(threading.Thread, "name", name, "error texts name the thread")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 
-from .scheduler.waiters import OWN_CODE
+from ..protocol.own_code import OWN_CODE
 
 _IMPORT_MACHINERY = ("<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>")
 

@@ -1,24 +1,23 @@
 """The zygote: a fresh interpreter with all that an instance needs, which forks instances from its main thread.
 
-It ends, and with it every process below it, when the harness's socket is closed or the test process is gone; what it
-cannot do then, its keeper does. Orphans of instances come to it (an instance adopts those of its own children while it
+It ends, and with it every process below it, when the harness's socket is closed; its reaper ends it when the test
+process is gone. Orphans of instances come to it (an instance adopts those of its own children while it
 lives), and are killed at once: a child of the zygote that is no instance belonged to an instance that is gone.
 """
 
 from __future__ import annotations
 
-import array
 import contextlib
 import errno
+import fcntl
 import gc
-import json
 import os
 import select
 import signal
 import socket
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from . import clock
 from .patches import early_imports, real_waits
@@ -35,71 +34,62 @@ locks.install()
 threads.install()
 multiplexed.install()
 
-from ..protocol import (  # noqa: E402
-    freezegun_classes,
-    linux,
-    messages,
-)
-from . import (  # noqa: E402
-    debugger,
-    instance,
-    loading,
-    mounts,
-    reaper,
-)
+from ..protocol import linux, messages, procfs  # noqa: E402
+from . import bind_filter, debugger, instance, loading, mounts, reaper, root_logger  # noqa: E402
 from .gates import gates  # noqa: E402
-from .patches import (  # noqa: E402
-    children,
-    output,
-    signal_waits,
-    sockets,
-    unsimulated,
-)
+from .patches import after_import, c_code, children, output, registry, signal_waits, socket_waits, sockets, unsimulated  # noqa: E402
 from .scheduler import alarm  # noqa: E402
 from .scheduler.door import door  # noqa: E402
+from .scheduler.waiters import real_epoll  # noqa: E402
 
 PACKET = 1 << 18
 DESCRIPTORS = 4
+ROOM = 64
+"""Numbers of descriptors that are left free below those of the pidfds, for what is open for a moment only."""
 
 
 class Zygote:
-    def __init__(self, connection: socket.socket, owner: int, nonce: str) -> None:
+    def __init__(self, connection: socket.socket, nonce: str) -> None:
         self.connection = connection
         self.nonce = nonce
         """Marks the frames of this session's instances."""
         self.trees: mounts.Trees | None = None
         """Where instances have mount namespaces."""
-        self.common: messages.JsonObject | None = None
+        self.common: messages.CommonMounts | None = None
         """What the namespaces of the next instances have."""
         self.inodes: list[int] = []
         """The numbers of the directories that are bound there."""
-        self.owner = owner
         self.instances: dict[int, int] = {}
         """By process id: the number that the harness gave."""
         self.pidfds: dict[int, int] = {}
         """By descriptor: the process ids of the instances. A pidfd tells of the end alone, not of stops."""
-        self.poller = select.poll()
+        self.poller = real_epoll()
+        self.first_pidfd = max(procfs.descriptors_of("self")) + ROOM
+        """From here on all descriptors are pidfds, so that a fork closes them by one call however many they are."""
+        self.last_pidfd = self.first_pidfd
+        self.low_pidfds: set[int] = set()
+        """Those for which there was no number from there on."""
 
-    def run(self) -> NoReturn:
-        for fd in (self.connection.fileno(), self.owner):
-            self.poller.register(fd, select.POLLIN)
-        self._answer(messages.READY, 0, os.getpid())
+    def run(self, not_filtered: str) -> NoReturn:
+        """Serve, and say why the binds of programs are not filtered, if so."""
+        self.poller.register(self.connection.fileno(), select.EPOLLIN)
+        if not_filtered:
+            self._answer(messages.NotFiltered(not_filtered))
+        self._answer(messages.Ready(os.getpid(), clock.fallback))
         while True:
             ready = self.poller.poll(0)
             if not ready:
                 self._make_ready()
                 ready = self.poller.poll()
-            for fd, _ in ready:
-                if fd == self.owner:
-                    self.end()
-                elif fd in self.pidfds:
-                    self._reap(fd)
-                else:
-                    self._serve()
+            fds = [fd for fd, _ in ready]
+            if ended := [fd for fd in fds if fd in self.pidfds]:
+                self._reap(ended)
+            if len(ended) < len(fds):
+                self._serve()
 
-    def refuse(self, kind: int, why: str) -> NoReturn:
+    def refuse(self, answer: messages.NotPreloaded | messages.NoNamespaces) -> NoReturn:
         """End, because instances cannot have what they were to have."""
-        self._answer(kind, 0, text=why)
+        self._answer(answer)
         self.end()
 
     def _make_ready(self) -> None:
@@ -114,39 +104,35 @@ class Zygote:
         os._exit(0)
 
     def _serve(self) -> None:
-        data, ancillary, _, _ = self.connection.recvmsg(
-            PACKET, socket.CMSG_SPACE(DESCRIPTORS * 4), socket.MSG_CMSG_CLOEXEC
-        )
+        data, fds = linux.receive_descriptors(self.connection, PACKET, DESCRIPTORS)
         if not data:
             self.end()
-        fds = array.array("i")
-        for level, kind, payload in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
         kind, number = messages.TO_ZYGOTE.unpack_from(data)
         if kind == messages.SPAWN:
             self._spawn(number, fds)
+        elif kind == messages.PROBE:
+            self._probe(number)
         elif kind == messages.EXPECT:
-            self._expect(json.loads(data[messages.TO_ZYGOTE.size :]))
+            self._expect(messages.unpack(messages.Expect, data))
         else:
             for pid, known in self.instances.items():
                 if known == number:
                     os.kill(pid, signal.SIGKILL)  # not reaped, so that the id is its own
 
-    def _expect(self, hint: messages.JsonObject) -> None:
+    def _expect(self, hint: messages.Expect) -> None:
         """Do beforehand what the next instances would have to do each."""
-        self.common, self.inodes = hint["common"], hint["inodes"]
-        for path in hint["code"]:
+        self.common, self.inodes = hint.common, hint.inodes
+        for path in hint.code:
             loading.compile_ahead(path)
-        instance.prepare(hint["environment"])
-        if "debugger" in hint:
+        instance.prepare(hint.environment)
+        if hint.debugger:
             debugger.install()
-        if "program" in hint:
+        if hint.program:
             _import_what_programs_need()
-        if "coverage" in hint:
+        if hint.coverage:
             import coverage.sqldata  # noqa: F401, PLC0415  (instances of a session that is measured need it)
 
-    def _spawn(self, number: int, fds: array.array[int]) -> None:
+    def _spawn(self, number: int, fds: list[int]) -> None:
         pid = pidfd = -1
         try:
             if len(fds) != DESCRIPTORS:
@@ -155,53 +141,97 @@ class Zygote:
                 self.trees.make_ready(self.common, self.inodes)
             pid = os.fork()
             if pid > 0:
-                pidfd = os.pidfd_open(pid)
+                pidfd = self._open_pidfd(pid)
         except OSError as error:
             if pid > 0:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
-            self._answer(messages.REFUSED, number, text=_words_of(error))
+            self._answer(messages.Refused(number, _words_of(error)))
             pid = -1
         if pid == 0:
             zygote = os.getppid()
-            for fd in (self.connection.detach(), self.owner, *self.pidfds, *self._mounting()):
+            for fd in (self.connection.detach(), self.poller.fileno(), *self.low_pidfds, *self._mounting()):
                 os.close(fd)
+            os.closerange(self.first_pidfd, self.last_pidfd + 1)
             instance.main(self.nonce, fds, zygote)
         for fd in fds:
             os.close(fd)
         if pid > 0:
             self.instances[pid] = number
             self.pidfds[pidfd] = pid
-            self.poller.register(pidfd, select.POLLIN)
+            self.poller.register(pidfd, select.EPOLLIN)
             if self.trees is not None and self.common is not None:
                 tmp = self.trees.hand_over()
-                self._answer(messages.SPAWNED, number, pid, fds=(pidfd, tmp))
+                self._answer(messages.Spawned(number, pid), (pidfd, tmp))
                 os.close(tmp)
             else:
-                self._answer(messages.SPAWNED, number, pid, fds=(pidfd,))
+                self._answer(messages.Spawned(number, pid), (pidfd,))
+
+    def _probe(self, number: int) -> None:
+        """Fork a process that answers whether it can trace a program; to the harness it ends as an instance does."""
+        pid = -1
+        try:
+            pid = os.fork()
+            pidfd = self._open_pidfd(pid) if pid > 0 else -1
+        except OSError as error:
+            if pid > 0:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            self._answer(messages.Refused(number, _words_of(error)))
+            return
+        if pid == 0:
+            self._become_probe(os.getppid())
+        self.instances[pid] = number
+        self.pidfds[pidfd] = pid
+        self.poller.register(pidfd, select.EPOLLIN)
+
+    def _become_probe(self, zygote: int) -> NoReturn:
+        try:
+            linux.die_with_parent()
+            if os.getppid() == zygote:
+                mounts.drop_capabilities()
+                from ..supervisor import probe  # noqa: PLC0415  (only who has programs needs it)
+
+                self.connection.sendmsg([messages.pack(messages.Probed(probe.why_not()))])
+        finally:
+            os._exit(0)
 
     def _mounting(self) -> list[int]:
         return [] if self.trees is None else self.trees.descriptors()
 
-    def _reap(self, pidfd: int) -> None:
-        """An instance has ended: what it left behind has come to us, and ends now too."""
-        pid = self.pidfds.pop(pidfd)
-        self.poller.unregister(pidfd)
-        os.close(pidfd)
-        _, status, usage = os.wait4(pid, 0)
-        number = self.instances.pop(pid)
-        reaper.kill_children(spared=self.instances.keys())
-        self._answer(messages.GONE, number, status, usage.ru_maxrss * 1024)
-
-    def _answer(
-        self, kind: int, number: int, first: int = 0, second: int = 0, *, text: str = "", fds: Sequence[int] = ()
-    ) -> None:
-        ancillary: list[Any] = []
-        if fds:
-            ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
-        packet = messages.FROM_ZYGOTE.pack(kind, number, first, second)
+    def _open_pidfd(self, pid: int) -> int:
+        opened = os.pidfd_open(pid)
         try:
-            self.connection.sendmsg([packet, text.encode()] if text else [packet], ancillary)
+            pidfd = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, self.first_pidfd)
+        except OSError:
+            self.low_pidfds.add(opened)
+            return opened
+        os.close(opened)
+        self.last_pidfd = max(self.last_pidfd, pidfd)
+        return pidfd
+
+    def _reap(self, pidfds: list[int]) -> None:
+        """Instances have ended: what they left behind has come to us, and ends now too."""
+        ended: list[tuple[int, int, int]] = []
+        for pidfd in pidfds:
+            pid = self.pidfds.pop(pidfd)
+            self.poller.unregister(pidfd)
+            os.close(pidfd)
+            self.low_pidfds.discard(pidfd)
+            used_ns = clock.genuine.clock_gettime_ns(linux.cpu_clock_of(pid))  # without that of its children
+            _, status = os.waitpid(pid, 0)
+            ended.append((self.instances.pop(pid), status, used_ns))
+        reaper.kill_children(self.instances.keys(), await_trackers=self.trees is None)
+        for number, status, used_ns in ended:
+            self._answer(messages.Gone(number, status, used_ns))
+
+    def _answer(self, answer: messages.ZygoteAnswer, fds: Sequence[int] = ()) -> None:
+        packet = [messages.pack(answer)]
+        try:
+            if fds:
+                socket.send_fds(self.connection, packet, fds)
+            else:
+                self.connection.sendmsg(packet)
         except (BrokenPipeError, ConnectionResetError):
             self.end()
 
@@ -212,7 +242,9 @@ def _import_what_programs_need() -> None:
     A module of its own may have the name of one of these: ``email.py``, say.
     """
     before = set(sys.modules)
-    from . import agent, event_invoke, image  # noqa: F401, PLC0415
+    with c_code.of_ours():
+        from ..supervisor import supervisor  # noqa: F401, PLC0415
+        from . import agent, event_invoke, go_client, image  # noqa: F401, PLC0415
 
     package = __name__.partition(".")[0]
     for name in set(sys.modules) - before:
@@ -227,55 +259,68 @@ def _import_all(modules: list[str]) -> str:
             __import__(name)
         except Exception as error:
             return f"{name!r} cannot be imported: {type(error).__name__}: {error}"
-        if len(os.listdir("/proc/self/task")) > 1:
+        if threads.outside:  # a library in C deals with forks itself, if it has threads
             return f"{name!r} starts a thread when it is imported, and instances are forks, which have no threads"
     return ""
+
+
+def _take_classes_of_freezegun() -> None:
+    from .patches import datetime as datetime_patch  # noqa: PLC0415  (it imports freezegun)
+
+    datetime_patch.install()
+    for name in ("dateutil", "six"):
+        for module in [module for module in sys.modules if module == name or module.startswith(name + ".")]:
+            del sys.modules[module]  # a handler's own copy must win
 
 
 def _words_of(error: OSError) -> str:
     return f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
 
 
-def main(connection: int, owner: int, nonce: str, preload: list[str], place: str = "") -> NoReturn:
-    """Serve the harness at the other end of the socket *connection*; *owner* is a pidfd of the test process.
+def main(connection: int, nonce: str, preload: list[str], place: str, to_reaper: socket.socket) -> NoReturn:
+    """Serve the harness at the other end of the socket *connection*.
 
-    Instances have mount namespaces if a directory is given on which their tree can be built, *place*.
+    Instances have mount namespaces if a directory is given on which their tree can be built, *place*. Their programs
+    listen on the loopback only, as far as the reaper at the other end of *to_reaper* can see to it.
     """
     signals.reset()
     signals.install()
     alarm.install()
     signal_waits.install()
-    freezegun_classes.install()
+    if clock.fallback:
+        _take_classes_of_freezegun()
     early_imports.install()
     clock.spare_logging()
     real_waits.install()
     multiplexed.install_in_subprocess()
     children.install()
+    after_import.install()
+    c_code.install()
     sockets.install()
+    socket_waits.install()
     unsimulated.install()
-    for name in ("dateutil", "six"):
-        for module in [module for module in sys.modules if module == name or module.startswith(name + ".")]:
-            del sys.modules[module]  # a handler's own copy must win
+    root_logger.install()
     refusal = _import_all(preload)
     os.register_at_fork(after_in_child=signals.leave_watch)
     os.register_at_fork(after_in_child=door.detach)
     sys.dont_write_bytecode = True
     sys.argv = ["bootstrap.py"]
     output.install()
+    root_logger.use_stdout()
     gates.install()
-    sys.breakpointhook = debugger.refuse
+    registry.rebind(sys, "breakpointhook", debugger.refuse, "there is no terminal")
     mark = os.environ.pop(messages.OWNER_MARK)
     os.putenv(messages.OWNER_MARK, mark)  # what an instance starts inherits it; user code does not see it
     linux.adopt_orphans()
     gc.disable()
     gc.collect()
     gc.freeze()
-    zygote = Zygote(socket.socket(fileno=connection), owner, nonce)
+    zygote = Zygote(socket.socket(fileno=connection), nonce)
     if refusal:
-        zygote.refuse(messages.NOT_PRELOADED, refusal)
+        zygote.refuse(messages.NotPreloaded(refusal))
     if place:
         try:
             zygote.trees = mounts.Trees(place)
         except OSError as error:
-            zygote.refuse(messages.NO_NAMESPACES, _words_of(error))
-    zygote.run()
+            zygote.refuse(messages.NoNamespaces(_words_of(error)))
+    zygote.run(bind_filter.install(to_reaper))  # with what the namespaces give, an ordinary user may do it as root may

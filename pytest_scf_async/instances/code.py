@@ -15,12 +15,12 @@ from typing import Any
 
 from ..errors import HarnessError, ScfUsageError, did_you_mean, hidden_from_users
 from ..model import BeforeInit, before_init_arguments
-from .layers import absolute, check_readable, existing, unpack
+from ..protocol.linux import remove_tree
+from .layers import absolute, check_readable, existing
+from .packages import LARGEST_CODE, unpack
 
 __tracebackhide__ = hidden_from_users
 
-LARGEST_CODE = 500 * 1024 * 1024
-"""Bytes of code that the platform takes, unpacked (document 11637)."""
 FORMS = (
     '"path/to/file.py:main_handler", a code directory or a zip with handler="index.main_handler", '
     "or a function of an importable module or test file"
@@ -233,7 +233,7 @@ class Copy:
 
     def remove(self) -> None:
         """Remove the copy."""
-        shutil.rmtree(self._directory, ignore_errors=True)
+        remove_tree(self._directory)
 
 
 def _picture(directory: str) -> list[tuple[str, int, int]]:

@@ -15,8 +15,8 @@ import zlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..bootstrap.scheduler.waiters import OWN_CODE
 from ..protocol import messages
+from ..protocol.own_code import OWN_CODE
 from ..protocol.real_time import REAL
 from .instance import Instance
 
@@ -41,7 +41,13 @@ _sinks: dict[int, tuple[Any, int]] = {}
 """By identity: each coverage of this process, with the memory file."""
 
 
-def plan() -> tuple[messages.JsonObject, int] | None:
+def is_measured() -> bool:
+    """Whether the session is."""
+    module = sys.modules.get("coverage")
+    return module is not None and module.Coverage.current() is not None
+
+
+def plan() -> tuple[messages.CoverageConfig, int] | None:
     """What an instance is told of coverage, and the memory file that it writes to; None where nothing is measured."""
     module = sys.modules.get("coverage")
     measured = None if module is None else module.Coverage.current()
@@ -62,13 +68,9 @@ def plan() -> tuple[messages.JsonObject, int] | None:
         options.update({name: _absolute(options[name], directory)} if options.get(name) else {})
     omitted: Any = options.get("run:omit")
     options["run:omit"] = [*(omitted or ()), OWN_CODE + "*"]  # it is not the user's, and must not be traced
-    config = {
-        "directory": directory,
-        "config_file": getattr(measured.config, "config_file", None),
-        "options": options,
-        "context": None if context is None else context(),
-    }
-    return config, _sink_of(measured)
+    config_file = getattr(measured.config, "config_file", None)
+    named = None if context is None else context()
+    return messages.CoverageConfig(directory, config_file, options, named), _sink_of(measured)
 
 
 def _absolute(sources: Any, directory: str) -> list[str]:
@@ -94,8 +96,8 @@ def save(instances: Iterable[Instance]) -> None:
     asked: list[tuple[Instance, int]] = []
     for instance in instances:
         if instance.measured and not instance.gone and not instance.released and instance.pidfd is not None:
-            asked.append((instance, instance.control[messages.CONTROL_COVERED]))
-            instance.send(messages.SAVE_COVERAGE)
+            asked.append((instance, instance.control.covered))
+            instance.send(messages.SaveCoverage())
             instance.poke()
             instance.stopped = False
             instance.signal(signal.SIGCONT)
@@ -103,7 +105,7 @@ def save(instances: Iterable[Instance]) -> None:
     for instance, before in asked:
         poller = select.poll()
         poller.register(instance.pidfd or 0, select.POLLIN)
-        while instance.control[messages.CONTROL_COVERED] == before and REAL.monotonic() < deadline:
+        while instance.control.covered == before and REAL.monotonic() < deadline:
             if poller.poll(LOOK_AGAIN_MS):
                 break  # it has ended
 

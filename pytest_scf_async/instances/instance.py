@@ -5,28 +5,35 @@ Longer than other modules: an instance has many sides, all of one process that e
 
 from __future__ import annotations
 
-import array
 import errno
-import json
-import mmap
 import os
 import select
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
-from typing import Any, Protocol
+from itertools import chain
+from typing import Protocol
 
 from ..clock import DueThing
 from ..errors import HarnessError
-from ..protocol import messages, procfs
-from ..protocol.linux import POKE_SIGNAL, STACKS_SIGNAL
-from .output import READ_BYTES, Output
+from ..protocol import messages, procfs, shared_page
+from ..protocol.linux import POKE_SIGNAL, STACKS_SIGNAL, receive_descriptors
+from ..protocol.real_time import REAL
+from ..protocol.shared_page import ControlPage
+from .output import PIPE_BYTES, READ_BYTES, WHOLE_BYTES, Output
 from .ports import ClaimedPort
-from .process_tree import Children
+from .process_tree import Children, send
+from .runtimes.strategy import Runtime
 from .sandbox import Sandbox
+from .user_process import Companion, UserProcess
+from .writers import writers_that_wait
 from .zygote import Zygote
 
+OF_FORK = 4
+"""Descriptors that come with the word of a fork."""
+STOP_LIMIT = 1.0
+"""Real seconds within which an instance has stopped the program that it traces."""
 START_LIMIT = 10.0
 """Real seconds within which the zygote has to tell of an instance that runs."""
 
@@ -34,6 +41,7 @@ START_LIMIT = 10.0
 class Doing(str, Enum):
     """What an instance is doing, in the words of the documentation."""
 
+    QUEUED = "queued"
     PENDING = "pending"
     COMPUTING = "computing"
     PARKED = "parked"
@@ -51,10 +59,28 @@ class Owner(Protocol):
     """Who hears what an instance says (the lockstep)."""
 
     def instance_said(self, instance: Instance, kind: int, body: bytes) -> None: ...
+    def instance_garbled(self, instance: Instance, why: str) -> None: ...
     def instance_wrote(self, instance: Instance, line: str) -> None: ...
     def instance_started(self, instance: Instance) -> None: ...
     def instance_full(self, instance: Instance) -> None: ...
+    def instance_held_back(self, instance: Instance) -> None: ...
+    def instance_clock_us(self) -> int: ...
     def instance_gone(self, instance: Instance) -> None: ...
+    def member_left(self, member: Instance, ends_soon: Callable[[], bool]) -> None: ...
+    def instance_stirs(self, instance: Instance) -> None: ...
+
+
+def not_started(name: str, why: str) -> HarnessError:
+    """The error where no instance of the function *name* could be started."""
+    if os.strerror(errno.EMFILE) in why:
+        import resource  # noqa: PLC0415  (Windows has none, and imports this module)
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        why += (
+            f"; an instance takes six descriptors of this process, which may have {limit:,}: raise that limit "
+            "(ulimit -n), or run fewer events at a time"
+        )
+    return HarnessError(f"an instance of {name} could not be started: {why}")
 
 
 class Instance:
@@ -62,7 +88,10 @@ class Instance:
 
     owner: Owner
     """Who hears it, once it is an instance of a function."""
+    runtime: Runtime
+    """How it is spoken to, and what it can be asked; the same holds for this and for what follows."""
     sandbox: Sandbox
+    user_process: UserProcess
     called = False
     """It has been told of which function it is an instance."""
     outside = 0
@@ -72,18 +101,25 @@ class Instance:
     """When the first of its waits is due."""
     waits_in = ""
     """The wait that was entered last."""
-    turn = False
-    """It has the turn: one of its threads is on its way, or computes."""
+    place = 0
+    """Its number in the order in which its runtime's instances were started."""
+    _turn = False
     overtaken = False
     """It lost the turn without a word: it is in a real wait that nothing announced, or computes for too long."""
     overrun = False
+    given_up = False
+    """A call could not end because of it: it is stopped, and holds nothing, until a call waits for its event."""
     asked = False
     """It has been asked what is due next, by way of whatever threads of it are inside the door."""
+    turns = 0
+    """How many times one of its waits has been ended by message."""
     parks = 0
     """How many times it has given the turn back."""
     gated: str | None = None
     frozen = False
     stopped = False
+    waiting_writers: frozenset[int] = frozenset()
+    """While it is stopped: those of its processes that are not, as they wait for room in its output, which has none."""
     gate_on_main = False
     opening = False
     """Its gate will be opened in its turn."""
@@ -94,8 +130,6 @@ class Instance:
     """How many times a handler of SIGTERM has been entered."""
     kept = 0
     """How many times a SIGTERM came whose handler is called after a wait."""
-    listening_since_us: int | None = None
-    """When user code installed its handler of SIGTERM."""
     sent = 0
     """Frames sent so far: a report that has seen fewer is out of date."""
     told_us: int | None = None
@@ -104,23 +138,24 @@ class Instance:
     """What ``waits`` was when its lease ended because it does not speak: it gets none before its next wait."""
     _leased_read = 0
     """How many records of leased waits have been read."""
-    hears_idly = False
-    """Threads of it may wait for connections on which nothing need come (``idle_ok``)."""
+    used_ns = 0
+    """Its processor time, by its own word or, at its end, by the kernel's."""
+    takes_time = False
+    """What it computes takes simulated time (``compute_rate``)."""
     measured = False
     """It runs under coverage, as the test process does."""
-    free_running = False
-    """It cannot see the simulated clock; its process is the agent of the program."""
-    program_pid = 0
-    """The process id of that program, once it has been started."""
-    _program_pidfd: int | None = None
+    companion: Companion | None = None
+    """What runs its program outside its sandbox."""
     port: ClaimedPort | None = None
     """Where its program listens, if in the machine's network."""
-    parent: Instance | None = None
-    """Of a member, a fork that an image's program has made: the instance that it belongs to."""
+    is_root = True
+    """It is the first process of its instance; a member, a fork that an image's program has made, is not."""
     begun = True
     """It has had its first turn; a member that has not answers nothing."""
     left = False
     """It was a member, and is in lockstep no more."""
+    peer = messages.Peer.HANDLER
+    """What its process is to the protocol: which messages it takes, and may send."""
     takes_descriptors = False
     """They may come with its frames: it may have members."""
     stirred = False
@@ -137,7 +172,7 @@ class Instance:
     def __init__(
         self,
         zygote: Zygote,
-        hint: messages.JsonObject,
+        hint: messages.Expect,
     ) -> None:
         """Have a process forked from *zygote* that is to be an instance, once it is told of which function.
 
@@ -145,7 +180,7 @@ class Instance:
         """
         self.number = zygote.take_number()
         self.hint = hint
-        self._disk: list[int] = []
+        self._disk: list[list[int]] = []
         """Descriptors that belong to its disk, before it has a sandbox."""
         self.pid = 0
         self.pidfd: int | None = None
@@ -154,6 +189,8 @@ class Instance:
         self.refused: str | None = None
         self.listening: set[int] = set()
         """The signals for which user code has installed a handler."""
+        self.caught_natively = False
+        """The runtime of its program's language catches SIGTERM, whether the program listens or not."""
         self.rss = 0
         """Peak memory in bytes above that at the fork, as last told."""
         self.zygote = zygote
@@ -163,8 +200,7 @@ class Instance:
         """Those that have come, and whose frame has not been dealt with."""
         self.children = Children(self)
         theirs = self._open()
-        self.control: Any = memoryview(self._map)[: messages.PAGE_BYTES].cast("q")
-        os.lseek(self.control_file, messages.STACKS_OFFSET, os.SEEK_SET)
+        os.lseek(self.control_file, shared_page.STACKS_OFFSET, os.SEEK_SET)
         self._frames = messages.FrameReader()
         self._unsent = bytearray()
         self.full = False
@@ -184,34 +220,34 @@ class Instance:
         """Make what the two sides share; gives the instance's end of the channel. All or nothing stays open."""
         opened: list[int] = []
         try:
-            self.output = Output(messages.mark_of(self.zygote.nonce), self._wrote)
+            self.output = Output(messages.mark_of(self.zygote.nonce), self._wrote, self._dated)
             opened += self.output.fd, self.output.theirs
             self.attention = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
             opened.append(self.attention)
-            self.control_file = os.memfd_create("scf-async-control", os.MFD_CLOEXEC)
+            self.control_file = shared_page.shared_memory("scf-async-control", shared_page.CONTROL_BYTES)
             opened.append(self.control_file)
-            os.ftruncate(self.control_file, messages.STACKS_OFFSET)
-            self._map = mmap.mmap(self.control_file, messages.STACKS_OFFSET)
+            self.control = ControlPage(self.control_file)
             self.channel, theirs = socket.socketpair()
         except BaseException:
             for fd in opened:
                 os.close(fd)
-            if hasattr(self, "_map"):
-                self._map.close()
+            if hasattr(self, "control"):
+                self.control.release()
             raise
         self.channel.setblocking(False)
         return theirs
 
-    def become(self, owner: Owner, sandbox: Sandbox, fds: list[int], config: messages.JsonObject) -> None:
+    def assign(self, owner: Owner, runtime: Runtime, sandbox: Sandbox, fds: list[int], config: messages.Assign) -> None:
         """Tell the process which function's instance it is; from here on *owner* hears it."""
-        self.owner, self.sandbox, self.called = owner, sandbox, True
+        self.owner, self.runtime, self.sandbox, self.called = owner, runtime, sandbox, True
+        self.user_process = runtime.user_process(self)
+        self.peer = runtime.peer
+        self.takes_descriptors = runtime.has_members
         if self.pidfd is not None:
-            sandbox.started(self.pid, *self._disk)
-            self._disk.clear()
-        data = messages.json_frame(messages.BECOME, config)
-        descriptors = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
+            self._start_sandbox()
+        data = messages.pack(config)
         try:
-            sent = self.channel.sendmsg([data], descriptors)
+            sent = socket.send_fds(self.channel, [data], fds)
         except (BrokenPipeError, ConnectionResetError):
             return  # it is dead; the zygote tells
         self._unsent += data[sent:]
@@ -230,32 +266,90 @@ class Instance:
             return Doing.FROZEN
         if self.gated is not None and not self.turn:
             return Doing.GATED
-        if self.free_running:
+        if not self.runtime.in_lockstep:
             return Doing.FREE_RUNNING
-        if self.overtaken:
-            return Doing.COMPUTING if self.overrun else Doing.HELD
-        if self.turn or self.outside:
+        if self.overrun if self.overtaken else (self.turn or self.outside):
             return Doing.COMPUTING
-        return Doing.HELD if self.held or self.children.look() else Doing.PARKED
+        return Doing.HELD if self._is_held() else Doing.PARKED
 
     @property
     def computing(self) -> bool:
         """It keeps others from their turn; not one that was frozen before it said that its threads wait."""
-        if self.gone or self.frozen or self.free_running:
+        if self.gone or self.frozen or self.given_up or not self.runtime.in_lockstep:
             return False
         return self.turn or (self.outside > 0 and not self.overtaken)
 
     @property
+    def turn(self) -> bool:
+        """It has the turn: one of its threads is on its way, or computes."""
+        return self._turn
+
+    @turn.setter
+    def turn(self, has_it: bool) -> None:
+        self._turn = has_it
+        if has_it:
+            self.owner.instance_stirs(self)
+
+    @property
+    def rests(self) -> bool:
+        """It does nothing, and holds nothing, before a wait of it is due or something is sent to it.
+
+        So a runtime need not look at it until then: thousands of instances cost no more than the few that do something.
+        """
+        if self.released or self.gone or self.frozen:
+            return True
+        return not (
+            self._turn
+            or self.outside
+            or self.held
+            or self.overtaken
+            or self.stopped
+            or self.opening
+            or not self.runtime.in_lockstep
+            or self.gated is not None
+            or self.members
+            or not self.is_root
+            or self.to_be_asked
+            or not self.channel_open
+            or self.control.watches
+            or self.children.possible
+        )
+
+    @property
     def holds_clock(self) -> bool:
         """A thread of it is in a real wait, or a child of it lives, so that time may not pass by itself."""
-        if self.gone or self.frozen or self.free_running:
+        if self.gone or self.frozen or self.given_up or not self.runtime.in_lockstep:
             return False
-        return self.held > 0 or self.overtaken or bool(self.children.look())
+        return self._is_held() or (self.overtaken and self.asked and self.children.can_answer)
+
+    def _is_held(self) -> bool:
+        """Whether it waits for somebody else: no thread of it, and no child of it, can have all go on."""
+        return self.held > 0 or bool(self.children.look()) or (self.overtaken and not self.children.threads_rest)
+
+    def look_again(self) -> None:
+        """Let it have the turn again that it lost without a word: it has done something since."""
+        if self.overtaken:
+            self.overtaken = self.overrun = False
+            self.turn = True
+
+    def ask(self) -> None:
+        """Threads that wait for their turn may have it now; what a thread back from a real wait woke is told so too."""
+        if not self.asked:
+            self.send(messages.Poll())
+            self.ring()  # a thread that went on under a lease left the door without a word, and none may read
+            self.asked = True
+            if self.has_alarm:
+                self.poke()  # no thread but that which waits for something real, or computes, may be there to tell
+
+    @property
+    def waits_beside(self) -> bool:
+        """A thread of it waits for somebody else without holding the clock: on a connection that is idle."""
+        return not self.released and bool(self.control.beside)
 
     @property
     def has_alarm(self) -> bool:
         """Its alarm (``signal.alarm``) is set: a signal is due for its main thread, which may be in a real wait."""
-        return not self.released and bool(self.control[messages.CONTROL_ALARM])
+        return not self.released and bool(self.control.alarm)
 
     # -- leases ------------------------------------------------------------------------------------------------------
 
@@ -263,13 +357,13 @@ class Instance:
         """Let the instance move the clock itself, to any time before *until_us*."""
         if self.told_us is None:
             self.told_us = now_us
-        if self.control[messages.CONTROL_LEASE] != until_us:
-            self.control[messages.CONTROL_LEASE] = until_us
+        if self.control.lease != until_us:
+            self.control.lease = until_us
 
     def revoke_lease(self) -> None:
         """From its next wait on the instance moves the clock no more; what it has done it still tells."""
         if not self.released:
-            self.control[messages.CONTROL_LEASE] = 0
+            self.control.lease = 0
 
     def end_lease(self) -> None:
         """The instance has told all that it did under a lease: it waits, or is gone."""
@@ -280,33 +374,28 @@ class Instance:
     @property
     def waits(self) -> tuple[int, int]:
         """How many times it has waited, by message and under leases."""
-        return self.parks, 0 if self.released else int(self.control[messages.CONTROL_LEASED])
+        return self.parks, 0 if self.released else self.control.leased
 
     def leased_waits(self, records: int | None) -> Iterator[tuple[str, int, int, int]]:
         """The leased waits up to *records* that have not been read yet: text, beginnings (µs) of first and last, count.
 
         None: all. An instance that gets a turn begins anew.
         """
-        control = self.control
-        until = int(control[messages.CONTROL_RECORDS]) if records is None else records
-        for number in range(self._leased_read, until):
-            at = messages.LEASE_LOG + number * messages.LEASE_RECORD
-            place, first_us, last_us, count = control[at : at + messages.LEASE_RECORD]
-            start = messages.TEXTS_OFFSET + (place >> 16)
-            yield self._map[start : start + (place & 0xFFFF)].decode("utf-8", "replace"), first_us, last_us, count
+        until = min(self.control.records if records is None else records, shared_page.LEASE_RECORDS)
+        yield from self.control.leased_waits(self._leased_read, until)
         self._leased_read = until
 
     # -- messages ----------------------------------------------------------------------------------------------------
 
-    def send(self, kind: int, body: messages.JsonObject | None = None) -> None:
-        """Send a frame; it is on its way at once unless the channel is full."""
-        if self.free_running and kind not in messages.FOR_AGENTS:
-            return  # an agent has no threads that wait, no gates in its code and no turn
+    def send(self, message: messages.ForInstance) -> None:
+        """Send a message; it is on its way at once unless the channel is full."""
+        if not messages.is_for(message, self.peer):
+            return
         self.sent += 1
-        if kind == messages.TURN:
+        if isinstance(message, messages.Resume):
             self._leased_read = 0
-        self.control[messages.CONTROL_MESSAGES] = self.sent
-        self._unsent += messages.frame(kind) if body is None else messages.json_frame(kind, body)
+        self.control.messages = self.sent
+        self._unsent += messages.pack(message)
         if self.outside or self.overtaken:
             self.ring()  # whoever is inside the door has to read the channel
         self._flush()
@@ -347,6 +436,57 @@ class Instance:
             return
         if self._unsent:
             self._flush()
+        if self.output.holds_back and not self.gone:
+            return  # what was said belongs behind what was written
+        self._begin_reading()
+        try:
+            frames = self._read()
+        finally:
+            c_code = self._end_reading()
+        if frames and self.called:
+            self.owner.instance_stirs(self)
+        if frames and not self.pid:  # it was quicker than the zygote's word of it, without which no signal reaches it
+            self.zygote.hear_until(lambda: self.pid > 0 or self.gone, START_LIMIT)
+        for kind, body in frames:
+            if kind in messages.MARKED:
+                self.output.give_lines(messages.wrote_at(kind, body))
+                self.output.pass_mark()
+            else:
+                self._give_lines(c_code)
+            self.owner.instance_said(self, kind, body)
+        self._give_lines(c_code)
+
+    @property
+    def _has_c_code(self) -> bool:
+        """Code in C may write to its output, and not look at how much was written."""
+        return not self.released and bool(self.control.c_code)
+
+    def _give_lines(self, c_code: bool) -> None:
+        """Give on what was read, up to the next mark, unless its time comes with that: *c_code* may have written it."""
+        if not (c_code and (self.output.has_mark or not self.output.drained)):
+            self.output.give_lines()
+
+    def _begin_reading(self) -> None:
+        """Have the clock stand while the output is read, where the instance moves it and code in C may write.
+
+        What such code wrote before the clock was moved stands before a mark: the rest is of the time that it is now.
+        An instance in which such code is loaded only now heeds this, too.
+        """
+        if not self.released and self.told_us is not None:
+            self.control.reading = True
+
+    def _end_reading(self) -> bool:
+        """Whether code in C may have written what was read while the instance moves the clock."""
+        if self.released or not self.control.reading:
+            return False
+        c_code = self._has_c_code
+        if c_code and self.output.drained:
+            self.output.date(self.owner.instance_clock_us())
+        self.control.reading = False
+        return c_code
+
+    def _read(self) -> list[tuple[int, bytes]]:
+        """Take in what has come; gives the frames."""
         frames: list[tuple[int, bytes]] = []
         while True:
             try:
@@ -355,27 +495,29 @@ class Instance:
                 break
             if not data:
                 self.channel_open = False
+                self.owner.instance_stirs(self)
                 break
-            frames += self._frames.feed(data)
+            try:
+                frames += self._frames.feed(data)
+            except ValueError as error:
+                self.channel_open = False
+                self.owner.instance_garbled(self, str(error))
+                return []
             if len(data) < READ_BYTES:
                 break
-        self.output.read()  # after the frames: what was written before each of them is there
-        if frames and not self.pid:  # it was quicker than the zygote's word of it, without which no signal reaches it
-            self.zygote.hear_until(lambda: self.pid > 0 or self.gone, START_LIMIT)
-        for kind, body in frames:
-            self.output.give_lines()
-            if kind in messages.MARKED:
-                self.output.pass_mark()
-            self.owner.instance_said(self, kind, body)
-        self.output.give_lines()
+        # After the frames: what was written before each of them is there. Without frames a part will do: who writes
+        # without end is not to keep the caller from looking at anything else.
+        self.output.read(PIPE_BYTES if frames else READ_BYTES)
+        return frames
 
     def _receive(self) -> bytes:
-        data, ancillary, _, _ = self.channel.recvmsg(READ_BYTES, socket.CMSG_SPACE(16), socket.MSG_CMSG_CLOEXEC)
-        for _, _, payload in ancillary:
-            fds = array.array("i")
-            fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
-            self.descriptors += fds
+        data, fds = receive_descriptors(self.channel, READ_BYTES, OF_FORK)
+        self.descriptors += fds
         return data
+
+    def _dated(self, time_us: int) -> None:
+        if self.told_us is not None:
+            self.told_us = time_us
 
     def _wrote(self, line: str) -> None:
         self.owner.instance_wrote(self, line)
@@ -385,15 +527,23 @@ class Instance:
     def spawned(self, pid: int, fds: list[int]) -> None:
         """The zygote has forked the process."""
         self.pid = pid
-        expected = 1 + (self.hint["common"] is not None)
+        expected = 1 + (self.hint.common is not None)
         if len(fds) != expected:  # the kernel drops those for which there is no room
             self._cannot_be_owned(fds)
             return
-        self.pidfd, *self._disk = fds
+        self._disk.append(fds[1:])
+        self.pidfd = fds[0]  # last: `assign`, in another thread, looks at it
         if self.called:
-            self.sandbox.started(self.pid, *self._disk)
-            self._disk.clear()
+            self._start_sandbox()
             self.owner.instance_started(self)
+
+    def _start_sandbox(self) -> None:
+        """Give the sandbox what the zygote sent for it: once, whichever thread comes first."""
+        try:
+            disk = self._disk.pop()
+        except IndexError:
+            return
+        self.sandbox.started(self.pid, *disk)
 
     def refused_by_zygote(self, why: str) -> None:
         """It could not be forked."""
@@ -401,9 +551,9 @@ class Instance:
         if self.called:
             self.owner.instance_gone(self)
 
-    def ended(self, status: int) -> None:
+    def ended(self, status: int, used_ns: int) -> None:
         """The process is gone, and what it left behind is too."""
-        self.status = status
+        self.status, self.used_ns = status, used_ns
         if self.called:
             self.owner.instance_gone(self)
 
@@ -411,7 +561,7 @@ class Instance:
         """Whether there was no process, or one that could not become an instance and wrote why."""
         if self.refused is not None or self.status is None:
             return self.refused is not None
-        began = self.released or self.control[messages.CONTROL_MEMORY_AT_FORK] != 0
+        began = self.released or self.control.memory_at_fork != 0
         return not began and os.WIFEXITED(self.status) and os.WEXITSTATUS(self.status) == messages.SETUP_FAILED
 
     def _cannot_be_owned(self, fds: list[int]) -> None:
@@ -440,57 +590,77 @@ class Instance:
             return False
         return True
 
-    def program_started(self, pid: int) -> None:
-        """Its agent has started the program *pid*, which it has not waited for: the id is nobody else's."""
-        try:
-            self._program_pidfd = os.pidfd_open(pid)
-        except ProcessLookupError:
-            return  # the agent is gone, and the program with it
-        if pid in procfs.children_of(self.pid):
-            self.program_pid = pid
-
-    @property
-    def user_pid(self) -> int:
-        """The process that runs user code, to which a SIGTERM goes; 0 where there is none yet."""
-        return self.program_pid if self.free_running else self.pid
-
-    def signal_user(self, signum: int) -> bool:
-        """Send *signum* to the process that runs user code; False when it is gone."""
-        if not self.free_running:
-            return self.signal(signum)
-        if self._program_pidfd is None or not self.program_pid:
-            return False
-        try:
-            signal.pidfd_send_signal(self._program_pidfd, signum)
-        except ProcessLookupError:
-            return False
-        return True
-
     def stop(self) -> None:
-        """Stop the process and what it has started, as the platform freezes an instance."""
-        if not self.stopped and self.signal(signal.SIGSTOP):
-            self.stopped = True
-            self.children.signal(signal.SIGSTOP)
+        """Stop the process and what it has started, as the platform freezes an instance.
+
+        Not who waits in the middle of a write to its output, which a signal would end there and then, with only a part
+        written: nobody reads before the others go on, and so the write does not.
+        """
+        if self.stopped or self.pidfd is None or self.gone:
+            return
+        if self.traces_user_code:
+            self._have_it_stop()
+            return
+        self.children.look()  # a child that is about to stop looks as if it did something
+        with self.children.handles() as below:
+            pidfds = {self.pid: self.pidfd, **below}
+            if below or self._has_c_code or self.output.busy or self.output.unread() >= WHOLE_BYTES:
+                self._begin_reading()
+                self.waiting_writers = writers_that_wait(self.output, list(pidfds))
+                self._end_reading()
+                self.output.busy = False
+            send(signal.SIGSTOP, pidfds, self.waiting_writers)
+        self.stopped = True
+        self.children.signal(signal.SIGSTOP, self.waiting_writers)  # those that were started meanwhile
+        if self.waiting_writers:
+            self.output.holds_back = True
+            self.owner.instance_held_back(self)
+
+    def _have_it_stop(self) -> None:
+        """Have it stop the program that it traces, and wait until it has."""
+        before = self.control.stops
+        self.send(messages.Stop())
+        self.stopped = True
+        until = REAL.monotonic() + STOP_LIMIT
+        while self.control.stops == before and self.lives() and REAL.monotonic() < until:
+            REAL.sleep(0.0001)
 
     def go_on(self) -> None:
-        if self.stopped:
-            self.stopped = False
-            self.children.signal(signal.SIGCONT)
+        if not self.stopped:
+            return
+        self.stopped = False
+        if self.traces_user_code:
+            self.send(messages.GoOn())
+            return
+        if self.output.has_room and not self.gone:
+            self._give_room_back()
+        self.children.signal(signal.SIGCONT, self.waiting_writers)
+        if self.pid not in self.waiting_writers:
             self.signal(signal.SIGCONT)
+        if self.waiting_writers:
+            self.waiting_writers = frozenset()
+            self.output.holds_back = False
+            self.owner.instance_held_back(self)
+
+    def _give_room_back(self) -> None:
+        """Have the output's pipe as small as it was, once what was being written when all were stopped is in it."""
+        with self.children.handles() as below:
+            if all(procfs.is_stopped(pid) for pid in (self.pid, *below)):
+                self._begin_reading()
+                self.output.read()
+                self._end_reading()
+                self.output.give_room_back()
 
     def kill(self) -> None:
         """SIGKILL, by way of the zygote where no pidfd has come yet; also for a stopped process."""
+        if self.called:
+            self.user_process.kill()
         if not self.signal(signal.SIGKILL) and self.pidfd is None and not self.gone:
             self.zygote.reclaim(self.number)
 
     def threads_known(self) -> dict[int, tuple[int, str, str]]:
         """By their identity in Python, the kernel's id of threads, their names, and what they wait for in real time."""
-        rows = messages.THREAD_ROW.iter_unpack(self._map[messages.THREADS_OFFSET : messages.STACKS_OFFSET])
-        return {
-            ident: (native, name[:size].decode("utf-8", "replace"), wait[:length].decode("utf-8", "replace"))
-            for ident, native, size, name, length, wait in rows
-            if ident
-        }
+        return {ident: (native, name, wait) for ident, native, name, wait in self.control.threads_known()}
 
     @property
     def acting(self) -> Instance:
@@ -502,19 +672,47 @@ class Instance:
         return self
 
     @property
+    def root(self) -> Instance:
+        """The first process of the instance."""
+        return self
+
+    @property
     def group(self) -> list[Instance]:
         """It, and its members."""
         return [self, *self.members]
 
+    @property
+    def traces_user_code(self) -> bool:
+        """User code runs in processes that its own traces; all of them that wait for each other it tells of itself."""
+        return self.runtime.traces_user_code
+
+    @property
+    def elsewhere(self) -> Sequence[int]:
+        """Processes that are its own, and not below it."""
+        return self.user_process.elsewhere if self.called else ()
+
+    @property
+    def is_alone(self) -> bool:
+        """No other process of the same instance is in lockstep: what it does concerns none."""
+        return not self.members
+
+    def leave_group(self) -> None:
+        """It is about to be forgotten: where it is a member, its instance has it no more."""
+
     def ask_for_stacks(self) -> None:
-        """Have the instance write the Python stacks of its threads; ``stacks`` reads them once they are there."""
-        os.ftruncate(self.control_file, messages.STACKS_OFFSET)
-        os.lseek(self.control_file, messages.STACKS_OFFSET, os.SEEK_SET)
+        """Have the instance write the Python stacks of its threads, or, where it traces user code, what they wait for.
+
+        ``stacks`` reads that once it is there.
+        """
+        os.lseek(
+            self.control_file, shared_page.STACKS_OFFSET, os.SEEK_SET
+        )  # the position, too, is the instance's as well
         self.signal(STACKS_SIGNAL)
 
-    def stacks(self) -> str:
-        size = os.fstat(self.control_file).st_size - messages.STACKS_OFFSET
-        return os.pread(self.control_file, max(size, 0), messages.STACKS_OFFSET).decode("utf-8", "replace")
+    def stacks(self) -> bytes:
+        size = os.lseek(self.control_file, 0, os.SEEK_CUR) - shared_page.STACKS_OFFSET
+        size = min(max(size, 0), shared_page.STACKS_BYTES)
+        return os.pread(self.control_file, size, shared_page.STACKS_OFFSET)
 
     def release(self) -> None:
         """Close everything that belonged to the instance, once it is gone."""
@@ -526,6 +724,7 @@ class Instance:
         if self.port is not None:
             self.port.release()
         if self.called:
+            self.user_process.close()
             self.sandbox.remove()
 
     def _close(self) -> None:
@@ -533,20 +732,13 @@ class Instance:
             os.close(received)
         self.descriptors.clear()
         self.control.release()
-        self._map.close()
         self.channel.close()
-        for fd in (self.output.fd, self.attention, self.control_file, self.pidfd, self._program_pidfd, *self._disk):
+        for fd in (self.output.fd, self.attention, self.control_file, self.pidfd, *chain(*self._disk)):
             if fd is not None:
                 os.close(fd)
 
-    def told(self, body: bytes) -> messages.JsonObject:
-        value = json.loads(body)
-        if not isinstance(value, dict):
-            raise HarnessError(f"an instance sent {value!r} where an object was expected")
-        return value
-
     def __repr__(self) -> str:
-        return f"<Instance {self.number} pid {self.pid} {self.doing}>"
+        return f"<Instance {self.number} pid {self.pid} {self.doing if self.called else 'forked ahead'}>"
 
 
 def exit_text(status: int | None) -> str:

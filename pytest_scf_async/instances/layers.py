@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 
 from ..errors import HarnessError, ScfUsageError, hidden_from_users
+from .packages import check_archive, unpack
 
 __tracebackhide__ = hidden_from_users
 
@@ -32,7 +33,7 @@ def _layer_path(layer: object, lookup: tuple[str, ...]) -> str:
     if os.path.isdir(path):
         check_readable(path, f"the layer {path}")
     elif zipfile.is_zipfile(path):
-        check_members(path, "layer")
+        check_archive(path, "layer")
     else:
         raise ScfUsageError(f"layers has {layer!r}, and {path} is neither a directory nor a zip")
     return path
@@ -100,25 +101,6 @@ def check_readable(directory: str, what: str) -> None:
         raise ScfUsageError(f"{what} cannot be read: {error.strerror}") from None
 
 
-def check_members(path: str, what: str) -> None:
-    """Raise ``ScfUsageError`` for a zip with a member outside the *what* directory that it is unpacked to."""
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.namelist():
-            if member.startswith("/") or ".." in member.replace("\\", "/").split("/"):
-                raise ScfUsageError(f"{path} has the member {member!r}, which lies outside the {what} directory")
-
-
-def unpack(path: str, target: str, what: str) -> None:
-    """Unpack the zip *path* of a *what* into the directory *target*, with the permissions that it has kept."""
-    check_members(path, what)
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
-            made = archive.extract(member, target)
-            permissions = (member.external_attr >> 16) & 0o777
-            if permissions and not member.is_dir():
-                os.chmod(made, permissions)
-
-
 _made: dict[tuple[object, ...], str] = {}
 """By the scratch directory, the layers and the places: where they are together."""
 
@@ -160,6 +142,9 @@ def _together(layers: tuple[str, ...], places: tuple[str, ...], scratch: str) ->
                 _copy_over(unpacked, target)
         for place in places:
             os.makedirs(os.path.join(target, place), exist_ok=True)
+    except ScfUsageError:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
     except OSError as error:
         shutil.rmtree(target, ignore_errors=True)
         shown = f"the layers {', '.join(layers)}" if layers else f"an empty {OPT}"

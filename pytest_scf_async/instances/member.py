@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import select
 import signal
 import socket
 
 from ..protocol import messages, procfs
+from ..protocol.shared_page import ControlPage
 from .instance import Instance
 from .output import Output
 from .process_tree import Children
@@ -24,10 +24,13 @@ class Member(Instance):
     lockstep: then only its output is heard.
     """
 
+    is_root = False
+    is_alone = False
+    peer = messages.Peer.MEMBER
+
     def __init__(self, parent: Instance, pid: int, fds: list[int]) -> None:
         channel, output, control_file, attention = fds
-        root = parent if parent.parent is None else parent.parent
-        self.parent = root
+        root = self._root = parent.root
         self.begun = False
         self.number = root.zygote.take_number()
         self.hint = root.hint
@@ -39,22 +42,30 @@ class Member(Instance):
         self.rss = 0
         self.zygote = root.zygote
         self.members, self.descriptors = [], []
-        self.takes_descriptors = True
         self.children = Children(self)
-        self.output = Output(messages.mark_of(self.zygote.nonce), self._wrote, output)
+        self.output = Output(messages.mark_of(self.zygote.nonce), self._wrote, self._dated, output)
         self.attention, self.control_file = attention, control_file
-        self._map = mmap.mmap(control_file, messages.STACKS_OFFSET)
+        self.control = ControlPage(control_file)
         self.channel = socket.socket(fileno=channel)
         self.channel.setblocking(False)
-        self.control = memoryview(self._map)[: messages.PAGE_BYTES].cast("q")
         self._frames = messages.FrameReader()
         self._unsent = bytearray()
         self.full = False
         self.channel_open = True
-        self.owner, self.sandbox, self.called = root.owner, root.sandbox, True
-        self.measured = root.measured
+        self.owner, self.runtime, self.sandbox, self.called = root.owner, root.runtime, root.sandbox, True
+        self.user_process = self.runtime.user_process(self)
+        self.takes_descriptors = True
+        self.measured, self.takes_time = root.measured, root.takes_time
         self.pidfd = _own_pidfd(pid, root.pid)
         root.members.append(self)
+
+    @property
+    def root(self) -> Instance:
+        return self._root
+
+    def leave_group(self) -> None:
+        self.output.finish()
+        self._root.members.remove(self)
 
     @property
     def gone(self) -> bool:
@@ -64,7 +75,7 @@ class Member(Instance):
         super().pump()
         if not self.channel_open and not self.left and not self.released:
             self.left = True
-            self.owner.instance_gone(self)
+            self.owner.member_left(self, self.ends_soon)
 
     def ends_soon(self) -> bool:
         """Whether the process that has closed its channel has ended or is about to, by the kernel's word."""
@@ -81,6 +92,7 @@ class Member(Instance):
         if not self.released:
             self.released = True
             self._close()
+            self.user_process.close()
 
 
 def _own_pidfd(pid: int, root: int) -> int | None:

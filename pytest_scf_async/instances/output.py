@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from collections import deque
 from collections.abc import Callable
 
+if sys.platform != "win32":  # which has no instances, and imports this all the same
+    import fcntl
+    import termios
+
 READ_BYTES = 1 << 16
+WHOLE_BYTES = 4096
+"""A write of no more is never cut short."""
+SMALL_PIPE_BYTES = 1 << 16
+"""As much as a pipe holds at first."""
 PIPE_BYTES = 1 << 20
 """As much as a pipe can hold: who has read that much has what was written before, and a writer may go on for ever."""
 
@@ -14,7 +24,9 @@ PIPE_BYTES = 1 << 20
 class Output:
     """The read end of a pipe in which a *mark* stands where each marked message was sent (``wire.MARKED``)."""
 
-    def __init__(self, mark: bytes, give: Callable[[str], None], fd: int | None = None) -> None:
+    def __init__(
+        self, mark: bytes, give: Callable[[str], None], dated: Callable[[int], None], fd: int | None = None
+    ) -> None:
         """Of the pipe whose read end is *fd*, or of a new one."""
         self.fd, self.theirs = os.pipe2(os.O_CLOEXEC) if fd is None else (fd, -1)
         """Ours, and the end that the instance writes to: to be closed once it has its own."""
@@ -23,30 +35,73 @@ class Output:
         """A process may still write to it."""
         self._mark = mark
         self._give = give
-        self._written: deque[bytes | None] = deque()
-        """What was read and not given on yet; None is a mark."""
+        self._dated = dated
+        self._written: deque[bytes | tuple[int, bytes] | None] = deque()
+        """What was read and not given on yet, with its time where that is known; None is a mark."""
+        self._undated = 0
+        """How many of the last pieces of it `date` has not met."""
+        self.drained = False
+        """All that was there has been read."""
         self._tail = b""
         """The end of what was read, where it may be the beginning of a mark."""
         self._line = bytearray()
+        self._flushed = 0
+        """As many bytes of the unfinished line have been flushed."""
+        self.holds_back = False
+        """Nobody reads: who waits for room in the pipe is to stand still."""
+        self.has_room = False
+        """It was given more room than a pipe has."""
+        self.busy = False
+        """More has come than a write has that is never cut short: a writer may be in the middle of one."""
 
-    def read(self) -> None:
-        """Read what is there."""
+    def unread(self) -> int:
+        """How many bytes are there to read."""
+        return int.from_bytes(fcntl.ioctl(self.fd, termios.FIONREAD, bytes(4)), sys.byteorder) if self.open else 0
+
+    def make_room(self, size: int) -> int:
+        """Have the pipe hold *size* bytes, or as many as the kernel allows; gives how many it can hold."""
+        room = fcntl.fcntl(self.fd, fcntl.F_GETPIPE_SZ) if self.open else 0
+        if not self.open or room >= size:
+            return room
+        try:
+            room = fcntl.fcntl(self.fd, fcntl.F_SETPIPE_SZ, size)
+            self.has_room = True
+        except OSError:
+            pass  # more than an ordinary user may have
+        return room
+
+    def give_room_back(self) -> None:
+        """Have the pipe hold what it did at first: all pipes of an ordinary user together may not hold much."""
+        if self.has_room:
+            with contextlib.suppress(OSError):  # there is more in it
+                fcntl.fcntl(self.fd, fcntl.F_SETPIPE_SZ, SMALL_PIPE_BYTES)
+                self.has_room = False
+
+    def is_full(self) -> bool:
+        """Whether so much is there unread that a writer may have to wait until we read."""
+        unread = self.unread()
+        return unread > fcntl.fcntl(self.fd, fcntl.F_GETPIPE_SZ) // 2 - 4096  # each page of it may be half used
+
+    def read(self, limit: int = PIPE_BYTES) -> int:
+        """Read what is there, and not much more than *limit* bytes; gives how many there were."""
         taken = 0
-        while self.open and taken < PIPE_BYTES:
+        while self.open and taken < limit and not self.holds_back:
             try:
                 data = os.read(self.fd, READ_BYTES)
             except BlockingIOError:
-                return
+                break
             if not data:
                 self.open = False
-                return
+                break
             taken += len(data)
+            self.busy = self.busy or len(data) >= WHOLE_BYTES
             data = self._tail + data
             *before, last = data.split(self._mark)
             for part in before:
                 if part:
                     self._written.append(part)
                 self._written.append(None)
+                self._undated = 0
             keep = next(
                 (n for n in range(min(len(self._mark) - 1, len(last)), 0, -1) if self._mark.startswith(last[-n:])), 0
             )
@@ -54,18 +109,56 @@ class Output:
             last = last[: len(last) - keep]
             if last:
                 self._written.append(last)
+                self._undated += 1
+        self.drained = not self.unread()
+        return taken
 
-    def give_lines(self) -> None:
-        """Give on the lines up to the next mark."""
+    def date(self, time_us: int) -> None:
+        """What was read since the last mark, and since the last call of this, was written at *time_us*."""
+        for at in range(-min(self._undated, len(self._written)), 0):
+            piece = self._written[at]
+            if isinstance(piece, bytes):
+                self._written[at] = time_us, piece
+        self._undated = 0
+
+    @property
+    def has_mark(self) -> bool:
+        """A mark has come whose message has not."""
+        return None in self._written
+
+    def give_lines(self, time_us: int | None = None) -> None:
+        """Give on the lines up to the next mark; where it is not known when one was written, it was at *time_us*."""
         while self._written and self._written[0] is not None:
-            data = self._written.popleft()
-            assert data is not None
+            self._undated = min(self._undated, len(self._written) - 1)
+            piece = self._written.popleft()
+            assert piece is not None
+            at, data = (time_us, piece) if isinstance(piece, bytes) else piece
+            if at is not None:
+                self._dated(at)
             *lines, rest = data.split(b"\n")
             for line in lines:
                 whole = bytes(self._line) + line if self._line else line
                 self._line.clear()
+                self._flushed = 0
                 self._give(whole.decode("utf-8", "replace"))
             self._line += rest
+
+    def flushed(self) -> None:
+        """What has been given on was flushed, an unfinished line too."""
+        self._flushed = len(self._line)
+
+    @property
+    def unfinished(self) -> str:
+        """What of the unfinished line has been flushed."""
+        return self._line[: self._flushed].decode("utf-8", "replace")
+
+    def end_line(self) -> None:
+        """Give on what of the unfinished line has been flushed, as a line: something else comes after it."""
+        if self._flushed:
+            line = self.unfinished
+            del self._line[: self._flushed]
+            self._flushed = 0
+            self._give(line)
 
     def pass_mark(self) -> None:
         """The message of the next mark has been heard."""
@@ -74,6 +167,7 @@ class Output:
 
     def finish(self) -> None:
         """Give on everything that is left, an unfinished line too: nothing more comes, or the event has ended."""
+        self.holds_back = False
         self.read()
         while self._written:
             self.give_lines()
@@ -84,4 +178,5 @@ class Output:
         if self._line:
             line = self._line.decode("utf-8", "replace")
             self._line.clear()
+            self._flushed = 0
             self._give(line)

@@ -9,7 +9,7 @@ from .instance import Instance
 from .zygote import Zygote
 
 
-class Ears:
+class Poller:
     """One ``epoll`` for a runtime. Descriptors are watched from an instance's start until it is dropped."""
 
     def __init__(self) -> None:
@@ -39,13 +39,16 @@ class Ears:
         for fd in [fd for fd, (parent, _) in self._children.items() if parent is instance]:
             self._stop_awaiting(fd)
 
-    def watch_for_room(self, instance: Instance) -> None:
-        """Hear of room in the channel of *instance* too, as long as it is full."""
+    def watch_again(self, instance: Instance) -> None:
+        """Hear of room in the channel of *instance* while that is full, and of nothing to read while nobody reads."""
+        events = 0 if instance.output.holds_back else select.EPOLLIN
+        if instance.output.fd in self._outputs:
+            self._epoll.modify(instance.output.fd, events)
         fd = instance.channel.fileno()
         if fd in self._channels:
-            self._epoll.modify(fd, select.EPOLLIN | select.EPOLLOUT if instance.full else select.EPOLLIN)
+            self._epoll.modify(fd, events | (select.EPOLLOUT if instance.full else 0))
 
-    def listen(self, timeout: float) -> list[Instance | Zygote]:
+    def poll(self, timeout: float) -> list[Instance | Zygote]:
         """Who has something to say within *timeout* real seconds, each once.
 
         The kernel may list a channel and not the output that was written before: who hears one looks at the other.

@@ -6,13 +6,13 @@ server, the test and the instance may all wait for each other.
 
 from __future__ import annotations
 
-import array
 import errno
 import selectors
 import socket
 import threading
 
 from ..protocol import messages
+from ..protocol.linux import receive_descriptors
 
 CHUNK = 1 << 16
 _real_selector = selectors.DefaultSelector
@@ -85,10 +85,7 @@ class Relays:
 
     def _be_given(self, giver: socket.socket, _: int) -> None:
         """An instance hands a listening socket over, or has ended."""
-        data, ancillary, _, _ = giver.recvmsg(messages.RELAYED.size, socket.CMSG_SPACE(4))
-        fds = array.array("i")
-        for _, _, payload in ancillary:
-            fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
+        data, fds = receive_descriptors(giver, messages.RELAYED.size, 1)
         if not data:
             for each in (giver, *self._given.pop(giver)):
                 if self._without_room.pop(each, None) is None:

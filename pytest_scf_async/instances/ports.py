@@ -7,11 +7,11 @@ import select
 import socket
 from collections.abc import Iterator
 
+from ..protocol import procfs
 from ..protocol.real_time import REAL
 
 _CHOSEN = range(20_000, 32_768)
 """Where a port is looked for that may be any: below those that Linux gives to connections."""
-_GIVEN_OUT = "/proc/sys/net/ipv4/ip_local_port_range"
 _OWN = "end the event of that one and advance the clock past idle_reclaim"
 _OTHERS = "have that test end sooner, or real_timeout be longer"
 _own: dict[int, ClaimedPort] = {}
@@ -88,8 +88,7 @@ def claim_any() -> ClaimedPort:
 
 
 def _candidates() -> Iterator[int]:
-    with open(_GIVEN_OUT) as file:
-        first, last = map(int, file.read().split())
+    first, last = procfs.ports_given_out()
     yield from (number for number in _CHOSEN if not first <= number <= last)
     yield from (number for number in _CHOSEN if first <= number <= last)  # where Linux gives out all that there are
 

@@ -1,4 +1,4 @@
-"""The child processes of an instance: while one of them lives, the clock stands.
+"""The child processes of an instance: while one of them lives, the clock stands, unless all wait for each other.
 
 ``/proc`` is read only for an instance that has ever started a child: it counts that in shared memory, before and after.
 """
@@ -7,19 +7,30 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, NamedTuple, Protocol
 
 from ..protocol import messages, procfs
+from ..protocol.real_time import REAL
+from .at_rest import Rest, at_rest
 
-if TYPE_CHECKING:
-    from .instance import Instance
-
-_HELPERS = (b"from multiprocessing.resource_tracker import main", b"from multiprocessing.forkserver import main")
+_FORK_SERVER = b"from multiprocessing.forkserver import main"
+_HELPERS = (b"from multiprocessing.resource_tracker import main", _FORK_SERVER)
 """What the interpreters run that ``multiprocessing`` keeps for itself as long as its process lives."""
 _KERNEL_NAME_BYTES = 15
 """As much of a program's name as the kernel keeps."""
+IDLE_AFTER = 0.1
+"""Real seconds in which a program in the background has not worked: then a thread that waits for it holds nothing."""
+STILL_LIMIT = 0.1
+"""Real seconds in which threads of an instance come to rest that have something left to do at the end of a call."""
+WORK_NS = 1_000_000
+"""Processor time of such a program that counts as work."""
+
+
+_AWAKE = (b"R", b"D")
+"""States of a process that may be about to say something: it waits for nothing that somebody else does."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,81 @@ class Child:
         return f"{self.name!r} (pid {self.pid})" if self.name else f"pid {self.pid}, a fork of the handler's process"
 
 
+class Below(NamedTuple):
+    """The processes below an instance that live."""
+
+    holding: tuple[Child, ...]
+    """Those that are not in the background."""
+    living: frozenset[int]
+    background: tuple[int, ...] = ()
+    helpers: tuple[int, ...] = ()
+    """Those that ``multiprocessing`` keeps for itself, and that have nothing to do."""
+
+
+class Background:
+    """Since when the programs in the background of an instance have not worked."""
+
+    def __init__(self) -> None:
+        self._pids: tuple[int, ...] = ()
+        self._cpu_ns = 0
+        self._worked_at = 0.0
+
+    def is_idle(self, pids: tuple[int, ...]) -> bool:
+        now, cpu_ns = REAL.monotonic(), sum(procfs.cpu_ns(pid) for pid in pids)
+        if (
+            pids != self._pids
+            or cpu_ns - self._cpu_ns > WORK_NS
+            or any(procfs.state_of(pid) in (b"R", b"D") for pid in pids)
+        ):
+            self._pids, self._cpu_ns, self._worked_at = pids, cpu_ns, now
+        return now - self._worked_at > IDLE_AFTER
+
+
+class HasProcess(Protocol):
+    """A process of an instance that may have left it."""
+
+    pid: int
+    left: bool
+
+
+class Owner(Protocol):
+    """The instance whose children are looked at: what of its state is asked, and what is said to it."""
+
+    pid: int
+    control: Any
+    """The page that it shares with the harness, in units of 64 bits."""
+    listening: set[int]
+    """Signals that its code has handlers of."""
+    turn: bool
+    begun: bool
+    overtaken: bool
+    overrun: bool
+    stopped: bool
+    released: bool
+    frozen: bool
+
+    @property
+    def gone(self) -> bool: ...
+    @property
+    def given_up(self) -> bool: ...
+    @property
+    def head(self) -> object: ...
+    @property
+    def has_alarm(self) -> bool: ...
+    @property
+    def is_alone(self) -> bool: ...
+    @property
+    def traces_user_code(self) -> bool: ...
+    @property
+    def elsewhere(self) -> Sequence[int]: ...
+    @property
+    def root(self) -> Owner: ...
+    @property
+    def members(self) -> Sequence[HasProcess]: ...
+    def ask(self) -> None: ...
+    def send(self, message: messages.ForInstance) -> None: ...
+
+
 class Children:
     """What the harness knows of the children of one instance, and of theirs."""
 
@@ -42,14 +128,21 @@ class Children:
     asked = False
     """The instance has been asked to say when it has dealt with the ends of children."""
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Owner) -> None:
         self._instance = instance
         self.ending: set[int] = set()
         """Processes that user code has sent the signal to end: they hold the clock until they have."""
         self._heard: object = None
-        """What the children were when it had last dealt with their ends."""
+        """What the children were when it had last dealt with their ends, and with what they have written."""
+        self._rest: Rest | None = None
+        """What the last look found of those that would hold the clock, and do not, as they wait for the instance."""
         self.holding: tuple[Child, ...] = ()
         """Those that held the clock at the last look."""
+        self.threads_rest = False
+        """At the last look the threads of the instance that are outside its door waited for it or for its children."""
+        self.answered: tuple[bytes, ...] | None = None
+        """How often these had run when the instance was last asked whether they have made a wait ready."""
+        self._background = Background()
 
     @property
     def listened_to(self) -> bool:
@@ -58,7 +151,12 @@ class Children:
         To be asked where any may live.
         """
         instance = self._instance
-        return signal.SIGCHLD in instance.listening or instance.control[messages.CONTROL_WATCHES] > 0
+        return signal.SIGCHLD in instance.listening or instance.control.watches > 0
+
+    @property
+    def can_answer(self) -> bool:
+        """At the last look a thread of the instance was in its door, which answers what it is asked."""
+        return self._rest is None or self._rest.inside
 
     @property
     def possible(self) -> bool:
@@ -67,19 +165,67 @@ class Children:
         if instance.released or not instance.pid:
             return False
         control = instance.control
-        return bool(instance.members) or bool(control[messages.CONTROL_FORKS] != control[messages.CONTROL_CHILDLESS])
+        return bool(instance.members) or bool(control.forks != control.childless)
 
     def look(self) -> tuple[Child, ...]:
-        """Those that hold the clock now: they live, and neither they nor what started them is in the background."""
-        self.holding = ()
-        if self.possible and not self._instance.gone:
-            control = self._instance.control
-            forks = control[messages.CONTROL_FORKS]
-            self.holding, living = self._look_below()
-            self.ending &= living
-            if not living and (not self.listened_to or self._heard == (forks, living)):
-                control[messages.CONTROL_CHILDLESS] = forks
+        """Those that hold the clock now: they live, and neither they nor what started them is in the background.
+
+        Nobody does where all of them wait for the instance, which alone can have them go on. Where threads of it wait
+        outside its door, they have to wait for it or for its children themselves.
+        """
+        instance = self._instance
+        if instance.stopped and not (instance.gone or instance.released):
+            return self.holding  # nothing of it has run since the last look, but to stop
+        waits = instance.overtaken and not (instance.overrun or instance.gone or instance.released)
+        waits = waits and not instance.traces_user_code  # that looks at its threads itself, and has found none at rest
+        self.holding, self._rest, self.threads_rest = (), None, False
+        below = Below((), frozenset())
+        if self.possible and not instance.gone:
+            control = instance.control
+            forks = control.forks
+            below = self._look_below()
+            self.holding = below.holding
+            self.ending &= below.living
+            if not below.living and (not self.listened_to or self._heard == (forks, below.living, None)):
+                control.childless = forks
+        if self.ending:
+            return self.holding
+        pids = [child.pid for child in self.holding]
+        rest = self._rest_with_threads(pids, below) if waits else None
+        self.threads_rest = rest is not None
+        if rest is None and pids:
+            rest = at_rest(pids)
+        if rest is not None:
+            self.holding, self._rest = (), rest
         return self.holding
+
+    def look_once_still(self) -> None:
+        """Look before the instance is stopped, which has just been asked: a thread of it may be answering."""
+        deadline = REAL.monotonic() + STILL_LIMIT
+        while not self._instance.overrun:
+            runs, _ = procfs.activity(self._instance.pid)  # before the look, which finds no rest where one runs
+            self.look()
+            if self.threads_rest or not runs or REAL.monotonic() > deadline:
+                return
+            os.sched_yield()
+
+    def _rest_with_threads(self, pids: list[int], below: Below) -> Rest | None:
+        """What is found where the children and the threads outside the door of the instance wait for each other.
+
+        What a program in the background does comes when it comes. A wait for it holds nothing where another thread has
+        a wait that time ends, and the program does not work just now: it may be about to say that it has started.
+        """
+        instance = self._instance
+        if not instance.is_alone:
+            return None  # each of them may have woken another one
+        attention = instance.control.attention
+        rest = at_rest(pids, instance.pid, attention, below.helpers)
+        if rest is None or (rest.main and instance.has_alarm):  # it is woken again and again to tell of that
+            return None
+        if not below.background:
+            return rest
+        beside = instance.head is not None and not rest.main
+        return rest if beside and self._background.is_idle(below.background) else None
 
     def ask(self) -> bool:
         """Whether a handler of SIGCHLD may still have to be called for an end: the instance has been asked, then.
@@ -87,120 +233,149 @@ class Children:
         To be called when the instance waits, and nothing holds the clock; it computes until it has answered.
         """
         instance = self._instance
-        if not self.possible or not self.listened_to or instance.frozen or instance.gone:
+        if instance.frozen or instance.gone or instance.given_up:
             return False
-        children = instance.control[messages.CONTROL_FORKS], self._look_below()[1]
+        if instance.overtaken:
+            return self._ask_door()
+        if not self.possible or not self.listened_to:
+            return False
+        children = instance.control.forks, self._look_below().living, self._rest and self._rest.runs
         if self._heard == children:
             return False
         self._heard = children
         self.ask_to_look()
         return True
 
-    def _look_below(self) -> tuple[tuple[Child, ...], frozenset[int]]:
-        return _look_below(self._instance.pid, self.background, self.ending, self._members)
+    def _ask_door(self) -> bool:
+        """The same where threads wait outside the door, of which one may have made a wait ready that is in it."""
+        rest = self._rest
+        if rest is None or not rest.inside:
+            return False
+        if self.answered == rest.runs and not self._instance.control.muted:
+            return False
+        self.answered = rest.runs
+        self._instance.ask()
+        return True
+
+    def _look_below(self) -> Below:
+        instance = self._instance
+        return _look_below(instance.pid, self.background, self.ending, self._members, instance.elsewhere)
+
+    def _descendants(self) -> list[int]:
+        instance = self._instance
+        found = procfs.descendants_of(instance.pid)
+        for pid in instance.elsewhere:
+            found += [pid, *procfs.descendants_of(pid)]
+        return found
 
     @property
     def _members(self) -> frozenset[int]:
         """Processes below it that are in lockstep themselves: each looks at what is below it."""
-        root = self._instance if self._instance.parent is None else self._instance.parent
-        return frozenset(member.pid for member in root.members if not member.left)
+        return frozenset(member.pid for member in self._instance.root.members if not member.left)
 
     def ask_to_look(self) -> None:
         """Have an instance that waits look at its signals and its descriptors; it computes until it has answered."""
         if not self._instance.begun:
             return  # it looks when it begins
         self.asked = self._instance.turn = True
-        self._instance.send(messages.ASK_SIGNALS)
+        self._instance.send(messages.PollSignals())
 
-    def signal(self, signum: int) -> None:
-        """Send *signum* to all that live."""
-        if not self.possible:
-            return
-        pidfds: dict[int, int] = {}
+    def signal(self, signum: int, besides: Collection[int] = ()) -> None:
+        """Send *signum* to all that live, but for the processes *besides*."""
+        with self.handles() as pidfds:
+            send(signum, pidfds, besides)
+
+    @contextmanager
+    def handles(self) -> Iterator[dict[int, int]]:
+        """A pidfd of each that lives and may run user code, by its process id.
+
+        The helpers of ``multiprocessing`` wait for their process alone. A signal that has one of them go on would wake
+        it, and until it waits again the clock could not pass it.
+        """
+        opened: dict[int, int] = {}
         try:
-            for pid in procfs.descendants_of(self._instance.pid):
+            for pid in self._descendants() if self.possible else ():
+                command = procfs.command_of(pid)
+                if _is_helper(command, procfs.command_of(procfs.parent_of(pid) or 0)):
+                    continue
                 try:
-                    pidfds[pid] = os.pidfd_open(pid)
+                    opened[pid] = os.pidfd_open(pid)
                 except OSError:
                     continue
-            still = frozenset(procfs.descendants_of(self._instance.pid)) if pidfds else frozenset()
-            for pid, pidfd in pidfds.items():
-                if pid in still:  # it is the one that was looked at
-                    try:
-                        signal.pidfd_send_signal(pidfd, signum)
-                    except (ProcessLookupError, PermissionError):
-                        continue  # it has ended, or has become another user's
+            still = frozenset(self._descendants()) if opened else frozenset()
+            yield {pid: pidfd for pid, pidfd in opened.items() if pid in still}  # it is the one that was looked at
         finally:
-            for pidfd in pidfds.values():
+            for pidfd in opened.values():
                 os.close(pidfd)
 
 
+def send(signum: int, pidfds: Mapping[int, int], besides: Collection[int] = ()) -> None:
+    """Send *signum* to processes, given by their ids with pidfds, that may have ended; not to those *besides*."""
+    for pid, pidfd in pidfds.items():
+        if pid in besides:
+            continue
+        try:
+            signal.pidfd_send_signal(pidfd, signum)
+        except (ProcessLookupError, PermissionError):
+            continue  # it has ended, or has become another user's
+
+
 def _look_below(
-    pid: int, background: tuple[str, ...], ending: Collection[int] = (), spared: Collection[int] = ()
-) -> tuple[tuple[Child, ...], frozenset[int]]:
-    """The processes below *pid* that live and are not in the *background*, and the ids of all that live.
+    pid: int,
+    background: tuple[str, ...],
+    ending: Collection[int] = (),
+    spared: Collection[int] = (),
+    elsewhere: Sequence[int] = (),
+) -> Below:
+    """The processes below *pid* that live, and those *elsewhere*, which count as its children.
 
     What is below a process in the background is so, too, and one of *ending* is not. Nothing of what is *spared*, nor
     below that. A process that has ended and was not waited for does not live.
     """
-    own = _read(f"/proc/{pid}/cmdline")
+    own = procfs.command_of(pid)
     seen: set[int] | None = None
     while True:
         found: set[int] = set()
         living: set[int] = set()
         holding: list[Child] = []
         helpers: dict[int, Child] = {}
+        exempted: list[int] = []
         level = [(pid, own, False)]
         while level:
             below: list[tuple[int, bytes, bool]] = []
             for parent, parent_command, exempt in level:
                 children = [child for child in procfs.children_of(parent) if child not in spared]
+                children += elsewhere if parent == pid else ()
                 alive = 0
                 for child in children:
-                    name = None if child in found else _name_if_alive(child)
+                    name = None if child in found else procfs.living_name(child)
                     found.add(child)
                     if name is None:
                         continue
                     alive += 1
                     living.add(child)
-                    command = _read(f"/proc/{child}/cmdline")
+                    command = procfs.command_of(child)
                     is_exempt = (exempt or _is_named(background, name, command)) and child not in ending
-                    is_helper = command != parent_command and any(text in command for text in _HELPERS)
+                    is_helper = _is_helper(command, parent_command)
                     if is_helper and not is_exempt:
                         helpers[child] = Child(child, _program(name, command))
-                    elif not is_exempt:
+                    elif is_exempt:
+                        exempted.append(child)
+                    else:
                         holding.append(Child(child, "" if command == own else _program(name, command)))
                     below.append((child, command, is_exempt))
-                if parent in helpers and not alive and (children or not _sleeps(parent)):
+                forks = parent in helpers and _FORK_SERVER in parent_command
+                if forks and not alive and (children or procfs.state_of(parent) in _AWAKE):
                     holding.append(helpers[parent])  # it has still to tell of the end of a child of its own
             level = below
         if holding or found == seen:
-            return tuple(holding), frozenset(living)
+            return Below(tuple(holding), frozenset(living), tuple(exempted), tuple(helpers))
         seen = found  # one that ended meanwhile has given its children to a process that was looked at before
 
 
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb", buffering=0) as file:
-            return file.read()
-    except OSError:
-        return b""
-
-
-def _name_if_alive(pid: int) -> str | None:
-    """The kernel's name of the program that *pid* runs; None when it has ended."""
-    before, bracket, after = _read(f"/proc/{pid}/stat").rpartition(b")")
-    fields = after.split()
-    if not bracket or fields[0] == b"X":
-        return None
-    if fields[0] == b"Z" and int(fields[17]) < 2:  # its first thread may have ended before the others
-        return None
-    return before.partition(b"(")[2].decode("utf-8", "replace")
-
-
-def _sleeps(pid: int) -> bool:
-    """Whether *pid* waits for something, or is stopped or gone; a process that is about to say something does not."""
-    return _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[:1] not in ([b"R"], [b"D"])
+def _is_helper(command: bytes, parent_command: bytes) -> bool:
+    """Whether ``multiprocessing`` keeps a process for itself; what such a one has forked is a worker."""
+    return command != parent_command and any(text in command for text in _HELPERS)
 
 
 def _started_as(command: bytes) -> list[str]:

@@ -6,17 +6,17 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import ScfUsageError, hidden_from_users
 from ..model import FunctionConfiguration
 from ..options import ScfSettings
 from ..protocol import messages
+from ..protocol.linux import remove_tree
 from .code import Code
 from .layers import OPT, merged, opt_directory
 from .zygote import Zygote, namespaces_refused, shared_zygote
@@ -24,16 +24,16 @@ from .zygote import Zygote, namespaces_refused, shared_zygote
 __tracebackhide__ = hidden_from_users
 
 USER_CODE = "/var/user"
-Mounts = tuple[tuple[str, str], ...]
 StrPath = str | os.PathLike[str]
-OWN_DIRECTORIES = ("/tmp", "/dev/shm")
+SHARED_MEMORY = "/dev/shm"
+OWN_DIRECTORIES = ("/tmp", SHARED_MEMORY)
 """What is a new, empty directory in each instance. An instance's ``/tmp`` comes first."""
 
 
 class Sandbox(ABC):
     """The disk of one instance."""
 
-    plan: messages.JsonObject | None = None
+    plan: messages.MountPlan | None = None
     """What the zygote mounts; None where instances have no mount namespace."""
     descriptors = 0
     """How many descriptors come with it from the zygote."""
@@ -60,6 +60,10 @@ class Sandbox(ABC):
         """What is in its ``/tmp`` now: paths below it, of all that is no directory."""
 
     @abstractmethod
+    def made(self, path: str) -> None:
+        """User code makes *path* in the machine's ``/dev/shm``."""
+
+    @abstractmethod
     def remove(self) -> None:
         """The instance is gone: keep `lost_files`, and take everything away that it left."""
 
@@ -69,10 +73,10 @@ class Mounted(Sandbox):
 
     descriptors = 1
 
-    def __init__(self, plan: messages.JsonObject, search_path: list[str]) -> None:
+    def __init__(self, plan: messages.MountPlan, search_path: list[str]) -> None:
         super().__init__(search_path, _MOUNTED_ENVIRONMENT)
-        inodes = [os.stat(source).st_ino for source, _, _ in plan["common"]["binds"]]
-        self.plan = {**plan, "inodes": inodes}
+        inodes = [os.stat(source).st_ino for source, _, _ in plan.common.binds]
+        self.plan = plan._replace(inodes=inodes)
         self._pid = 0
         self._tmp: int | None = None
 
@@ -87,11 +91,35 @@ class Mounted(Sandbox):
     def files(self) -> tuple[str, ...]:
         return self.lost_files if self._tmp is None else tuple(_files_below(f"/proc/self/fd/{self._tmp}"))
 
+    def made(self, path: str) -> None:
+        pass  # the instance has a /dev/shm of its own
+
     def remove(self) -> None:
         if self._tmp is not None:
             self.lost_files = self.files()
             os.close(self._tmp)
             self._tmp = None
+
+
+class MountedBesideContainer(Mounted):
+    """The sandbox of an instance whose program is in a container: the ``/tmp`` there is the *directory* of the host."""
+
+    def __init__(self, plan: messages.MountPlan, search_path: list[str], directory: str) -> None:
+        super().__init__(plan, search_path)
+        self._directory = directory
+        os.mkdir(directory, 0o700)
+        os.chmod(directory, 0o1777)  # whatever user the container has
+
+    @property
+    def tmp(self) -> str:
+        return self._directory
+
+    def files(self) -> tuple[str, ...]:
+        return tuple(_files_below(self._directory)) if os.path.isdir(self._directory) else self.lost_files
+
+    def remove(self) -> None:
+        super().remove()
+        remove_tree(self._directory)
 
 
 _MOUNTED_ENVIRONMENT = {"USER_CODE_ROOT": f"{USER_CODE}/", "PWD": USER_CODE, "PYTHONPATH": f"{USER_CODE}:{OPT}"}
@@ -110,6 +138,8 @@ class Unmounted(Sandbox):
         super().__init__(search_path, environment)
         self.known = known
         self._directory = directory
+        self._made: list[str] = []
+        """What user code made in ``/dev/shm``."""
         os.mkdir(directory, 0o700)
 
     @property
@@ -122,12 +152,25 @@ class Unmounted(Sandbox):
     def files(self) -> tuple[str, ...]:
         return tuple(_files_below(self.tmp)) if os.path.isdir(self.tmp) else self.lost_files
 
+    def made(self, path: str) -> None:
+        if os.path.dirname(os.path.normpath(path)) == SHARED_MEMORY:
+            self._made.append(os.path.normpath(path))
+
     def remove(self) -> None:
+        for path in self._made:
+            if os.path.isdir(path) and not os.path.islink(path):
+                remove_tree(path)
+                continue
+            try:
+                os.unlink(path)
+            except OSError:
+                continue  # user code has removed it itself
+        self._made.clear()
         try:
             os.rmdir(self.tmp)  # also where no descriptor is left to look into it
         except OSError:
             self.lost_files = self.files()
-            shutil.rmtree(self.tmp, ignore_errors=True)
+            remove_tree(self.tmp)
 
 
 @dataclass(frozen=True)
@@ -135,7 +178,7 @@ class View:
     """What the instances of one function version see."""
 
     search_path: list[str]
-    plan: messages.JsonObject | None = None
+    plan: messages.MountPlan | None = None
     known: Sequence[str] = ()
 
 
@@ -147,7 +190,7 @@ class Sandboxes:
     ) -> None:
         self._setting = settings.sandbox
         self._source = settings.source("sandbox")
-        self._preload = tuple(settings.preload)
+        self._settings = settings
         self._preload_source = settings.source("preload")
         self._root = None if root is None else os.fspath(root)
         self._scratch = scratch
@@ -158,11 +201,11 @@ class Sandboxes:
     def zygote(self) -> Zygote:
         """The zygote from which instances of this runtime are forked.
 
-        Raises ``ScfUsageError`` where mount namespaces are asked for and cannot be had, and for a module that cannot be
-        preloaded.
+        Raises ``ScfUsageError`` where mount namespaces or the clock page are asked for and cannot be had, and for a
+        module that cannot be preloaded.
         """
         try:
-            zygote = shared_zygote(namespaces=self._setting != "none", preload=self._preload)
+            zygote = zygote_of(self._settings)
         except ScfUsageError as error:
             raise ScfUsageError(f"preload ({self._preload_source}): {error}") from None
         if not zygote.namespaces and self._setting == "namespaces":
@@ -170,26 +213,54 @@ class Sandboxes:
                 f"sandbox='namespaces' ({self._source}) cannot be had on this machine: {namespaces_refused()}; "
                 "sandbox='auto' and 'none' give each instance a TMPDIR of its own instead"
             )
+        if self._settings.clock == "page" and zygote.is_ready() and zygote.no_clock_page:
+            source = self._settings.source("clock")
+            raise ScfUsageError(
+                f"clock='page' ({source}) cannot be had on this machine: {zygote.no_clock_page}; "
+                "clock='auto' and 'freezegun' give instances freezegun's classes instead"
+            )
         return zygote
 
     def why_unmounted(self) -> str:
         """Why instances of this runtime have no mount namespace."""
         return f"sandbox='none', {self._source}" if self._setting == "none" else namespaces_refused()
 
+    def why_untraced(self) -> str:
+        """Why instances of this runtime cannot trace programs, which is tried once a zygote; empty: they can."""
+        return self.zygote().why_untraced()
+
     def make(
-        self, zygote: Zygote, code: Code, configuration: FunctionConfiguration, programs: Sequence[str] = ()
+        self,
+        zygote: Zygote,
+        code: Code,
+        configuration: FunctionConfiguration,
+        programs: Sequence[str] = (),
+        layered: str | None = None,
+        *,
+        shares_tmp: bool = False,
     ) -> Sandbox:
-        """The sandbox of an instance that is forked from *zygote*; the directories of *programs* are in it, too."""
+        """The sandbox of an instance that is forked from *zygote*; the directories of *programs* are in it, too.
+
+        What is written to the directory *layered* is the instance's own. Its ``/tmp`` is a directory of the host where
+        it *shares_tmp* with a container.
+        """
         test_code = (*_test_code(configuration), *programs)
-        key = (zygote.mark, code.directory, configuration.layers, configuration.mounts, *test_code, *self.writable)
+        of_function = (code.directory, layered, configuration.layers, configuration.mounts)
+        key = (zygote.mark, *of_function, *test_code, *self.writable)
         view = self._views.get(key)
-        if view is None:
-            look = self._mounted_view if zygote.namespaces else self._unmounted_view
-            view = self._views[key] = look(zygote, code, configuration, test_code)
-        if view.plan is not None:
+        if view is None and zygote.namespaces:
+            view = self._views[key] = self._mounted_view(zygote, code, configuration, test_code, layered)
+        elif view is None:
+            view = self._views[key] = self._unmounted_view(zygote, code, configuration, test_code)
+        if view.plan is not None and not shares_tmp:
             return Mounted(view.plan, view.search_path)
         directory = os.path.join(zygote.scratch, f"instance-{zygote.take_number()}")
-        return Unmounted(directory, code.directory, view.search_path, view.known)
+        if view.plan is not None:
+            return MountedBesideContainer(view.plan, view.search_path, directory)
+        unmounted = Unmounted(directory, code.directory, view.search_path, view.known)
+        if shares_tmp:
+            os.chmod(directory, 0o1777)  # whatever user the container has
+        return unmounted
 
     def kept(self, code: Code, configuration: FunctionConfiguration, more: Sequence[str] = ()) -> dict[str, bool]:
         """What has to be at its own path in an instance that runs *code*, each with whether it can be written to."""
@@ -213,7 +284,12 @@ class Sandboxes:
         return View(search_path, known=[path for path in known if path.startswith("/tmp/")])
 
     def _mounted_view(
-        self, zygote: Zygote, code: Code, configuration: FunctionConfiguration, more: Sequence[str]
+        self,
+        zygote: Zygote,
+        code: Code,
+        configuration: FunctionConfiguration,
+        more: Sequence[str],
+        layered: str | None,
     ) -> View:
         own = [directory for directory in OWN_DIRECTORIES if os.path.isdir(directory)]
         if code.directory in own:
@@ -249,11 +325,33 @@ class Sandboxes:
         hides = any(_is_below(path, USER_CODE) for path in kept)  # the host has a directory of that name, and uses it
         return View(
             [code.directory, *([OPT] if configuration.layers else [])],
-            {
-                "common": {"tmpfs": own, "binds": binds},
-                "own": [] if hides else [(code.directory, USER_CODE, writable)],
-            },
+            messages.MountPlan(
+                common=messages.CommonMounts(own, binds),
+                own=[] if hides else [(code.directory, USER_CODE, writable)],
+                layer=_layer(layered, seen),
+                inodes=[],  # each instance has them as they are then
+            ),
         )
+
+
+def zygote_of(settings: ScfSettings) -> Zygote:
+    """The zygote of this process for a runtime with these *settings*; ``ScfUsageError`` for a wrong preload."""
+    return shared_zygote(
+        namespaces=settings.sandbox != "none",
+        preload=tuple(settings.preload),
+        clock="freezegun" if settings.clock == "freezegun" else "page",
+    )
+
+
+def _layer(directory: str | None, seen: Mapping[str, bool]) -> str | None:
+    """*directory*, where it needs a layer; *seen* is what is bound at its own path, each with whether one may write it.
+
+    It needs none where it can be written anyway, as in pytest's base temp: there the test finds what a program wrote.
+    """
+    if directory is None or directory == "/":
+        return None
+    around = [path for path in seen if path == directory or _is_below(directory, path)]
+    return None if around and seen[max(around, key=len)] else directory
 
 
 def _test_code(configuration: FunctionConfiguration) -> tuple[str, ...]:

@@ -1,17 +1,14 @@
 """The harness's side of the zygote: start it once a session, ask it for instances, hear of their ends.
 
-What is started here is the zygote's keeper, which forks it.
+What is started here is the zygote's reaper, which forks it.
 """
 
 from __future__ import annotations
 
-import array
 import atexit
-import json
 import os
 import secrets
 import select
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,10 +16,11 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Literal, Protocol
 
 from ..errors import HarnessError, ScfUsageError, UnsupportedPlatformError
-from ..protocol import messages
+from ..protocol import messages, procfs
+from ..protocol.linux import receive_descriptors, remove_tree
 from ..protocol.real_time import REAL
 
 _START = """
@@ -32,11 +30,15 @@ try:
     import pytest_scf_async
 except ImportError:
     sys.path.append(sys.argv[1])
-connection, owner, scratch, place, nonce, *preload = sys.argv[2:]
-from pytest_scf_async.bootstrap.reaper import stand_above
-stand_above(int(connection), scratch)
+connection, owner, scratch, place, nonce, clock, *preload = sys.argv[2:]
+import socket
+from pytest_scf_async.bootstrap.reaper import supervise
+binds = socket.socketpair()
+supervise(int(owner), scratch, connection=int(connection), binds=binds)
+from pytest_scf_async.bootstrap import clock as clocks
+clocks.wants_page = clock == "page"
 from pytest_scf_async.bootstrap.zygote import main
-main(int(connection), int(owner), nonce, preload, place)
+main(int(connection), nonce, preload, place, binds[1])
 """
 
 _KEPT = (
@@ -50,17 +52,19 @@ _KEPT = (
 )
 """What the interpreter needs to find the same packages as the test's own; instances do not see it."""
 
+ClockSource = Literal["page", "freezegun"]
+"""What the wall clock of instances is, where there is a choice."""
+
 START_LIMIT = 60.0
 """Real seconds within which a zygote has to be ready."""
 HEARD_BY_ANOTHER = 0.01
 """Real seconds after which to look again whether another thread has heard what we wait for."""
+TRIAL_LIMIT = 20.0
+"""Real seconds within which it has to be known whether programs can be traced."""
 END_LIMIT = 5.0
 """Real seconds within which a session's processes have to end."""
 LOOK_AGAIN = 0.01
 """Real seconds after which to look again: another runtime, in another thread, may have heard what was waited for."""
-
-ANCILLARY = socket.CMSG_SPACE(2 * 4) if hasattr(socket, "CMSG_SPACE") else 0
-"""Bytes of the descriptors that come with a message at most."""
 
 
 class Listener(Protocol):
@@ -68,7 +72,10 @@ class Listener(Protocol):
 
     def spawned(self, pid: int, fds: list[int]) -> None: ...
     def refused_by_zygote(self, why: str) -> None: ...
-    def ended(self, status: int) -> None: ...
+    def ended(self, status: int, used_ns: int) -> None: ...
+
+
+_OWN_PROC = "/proc/self"
 
 
 def require_linux() -> None:
@@ -80,15 +87,26 @@ def require_linux() -> None:
             + (f" without os.{', os.'.join(missing)}" if missing else "")
             + "; the clock and the model work everywhere"
         )
+    if not os.path.isdir(_OWN_PROC):
+        raise UnsupportedPlatformError(
+            f"instances need the proc file system, and there is no {_OWN_PROC}: mount it (mount -t proc proc /proc); "
+            "the clock and the model work without it"
+        )
 
 
 class Zygote:
     """One zygote process, shared by all runtimes of this process; made at the first cold start."""
 
-    def __init__(self, preload: tuple[str, ...] = (), *, namespaces: bool = False) -> None:
+    def __init__(self, preload: tuple[str, ...] = (), *, namespaces: bool = False, clock: ClockSource = "page") -> None:
         require_linux()
         self.namespaces = namespaces
         """Whether its instances have mount namespaces. Where the kernel refuses them, it says so and ends."""
+        self.no_clock_page = ""
+        """Why its instances have freezegun's classes, once it has said that it is ready; empty: they have not."""
+        self.not_filtered = ""
+        """Why programs that share the machine's network may listen on all of its addresses; empty: they do not."""
+        self.untraced: str | None = None
+        """Why its instances cannot trace programs; empty: they can; None: nobody has asked yet."""
         self.refusal: str | None = None
         self.not_preloaded: str | None = None
         """Which module cannot be imported for all instances, and why; it ends then, too."""
@@ -98,13 +116,13 @@ class Zygote:
         self.connection.setblocking(False)
         self.alive = True
         self.pid = 0
-        """Its process id, once it has said that it is ready; ``process`` is its keeper."""
+        """Its process id, once it has said that it is ready; ``process`` is its reaper."""
         self._last_number = 0
         self._numbering = threading.Lock()
         self._asking = threading.RLock()
         self._hearing = threading.RLock()
         self.listeners: dict[int, Listener] = {}
-        self._expected: messages.JsonObject | None = None
+        self._expected: messages.Expect | None = None
         self.at_end: list[Callable[[], None]] = []
         """Called once when this object is done with."""
         environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
@@ -114,42 +132,48 @@ class Zygote:
         environment |= {"PYTHONHASHSEED": "0", messages.OWNER_MARK: self.mark}
         package_parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         owner: int | None = None
-        self.scratch = ""
+        self._log = os.memfd_create("zygote log", os.MFD_CLOEXEC)
+        self._written = b""
+        """What the zygote wrote, once the log is closed."""
         try:
             owner = os.pidfd_open(os.getpid())
-            self.scratch = tempfile.mkdtemp(prefix="pytest-scf-async-")
-            self.log_path = os.path.join(self.scratch, "zygote.log")
-            with open(self.log_path, "wb") as log:
-                self.process = subprocess.Popen(
-                    [
-                        sys.executable,
-                        "-c",
-                        _START,
-                        package_parent,
-                        str(theirs.fileno()),
-                        str(owner),
-                        self.scratch,
-                        self.scratch if namespaces else "",
-                        self.nonce,
-                        *preload,
-                    ],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    env=environment,
-                    cwd="/",
-                    pass_fds=(theirs.fileno(), owner),
-                    start_new_session=True,
-                )
+            self._scratch = os.path.join(tempfile.gettempdir(), f"pytest-scf-async-{self.nonce}")
+            self.process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-c",
+                    _START,
+                    package_parent,
+                    str(theirs.fileno()),
+                    str(owner),
+                    self._scratch,
+                    self._scratch if namespaces else "",
+                    self.nonce,
+                    clock,
+                    *preload,
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                env=environment,
+                cwd="/",
+                pass_fds=(theirs.fileno(), owner),
+                start_new_session=True,
+            )
         except BaseException:
             self.connection.close()  # ends one that has started all the same
-            if self.scratch:
-                shutil.rmtree(self.scratch, ignore_errors=True)
+            os.close(self._log)
             raise
         finally:
             theirs.close()
             if owner is not None:
                 os.close(owner)
+
+    @property
+    def scratch(self) -> str:
+        """The session's temporary directory, which the reaper makes and removes: a zygote that is ready has it."""
+        self.is_ready()
+        return self._scratch
 
     def take_number(self) -> int:
         """A number for an instance, which no other of this zygote has."""
@@ -157,19 +181,18 @@ class Zygote:
             self._last_number += 1
             return self._last_number
 
-    def spawn(self, number: int, hint: messages.JsonObject, fds: list[int], listener: Listener) -> None:
+    def spawn(self, number: int, hint: messages.Expect, fds: list[int], listener: Listener) -> None:
         """Ask for process *number*, with the descriptors *fds*; *listener* hears of its start and of its end.
 
         The *hint* says what it will probably be like: the code that it runs, its environment, what its disk has.
         """
         self.listeners[number] = listener
-        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
         try:
             with self._asking:
                 if hint != self._expected:
-                    self._send(messages.TO_ZYGOTE.pack(messages.EXPECT, 0) + json.dumps(hint).encode(), [])
+                    self._send(messages.pack(hint))
                     self._expected = hint
-                self._send(messages.TO_ZYGOTE.pack(messages.SPAWN, number), ancillary)
+                self._send(messages.pack(messages.Spawn(number)), fds)
         except BaseException:
             del self.listeners[number]
             raise
@@ -177,16 +200,32 @@ class Zygote:
     def reclaim(self, number: int) -> None:
         """Have an instance killed by the zygote itself: one of which no pidfd has come."""
         try:
-            self._send(messages.TO_ZYGOTE.pack(messages.RECLAIM, number), [])
+            self._send(messages.pack(messages.Reclaim(number)))
         except HarnessError:
             return  # it dies with the zygote
 
-    def _send(self, data: bytes, ancillary: list[Any]) -> None:
+    def why_untraced(self) -> str:
+        """Why its instances cannot trace programs, which is tried when this is asked first; empty: they can."""
+        if self.untraced is None and self.is_ready():
+            number = self.take_number()
+            self.listeners[number] = _Trial(self, number)
+            self._send(messages.pack(messages.Probe(number)))
+            if not self.hear_until(lambda: number not in self.listeners, TRIAL_LIMIT):
+                if not self.alive:
+                    raise self._gone()
+                self.reclaim(number)
+                self.untraced = f"the trial was not over after {TRIAL_LIMIT:g} s"
+        return self.untraced or ""
+
+    def _send(self, data: bytes, fds: list[int] | None = None) -> None:
         if not self.alive:
             raise self._gone()
         while True:
             try:
-                self.connection.sendmsg([data], ancillary)
+                if fds:
+                    socket.send_fds(self.connection, [data], fds)
+                else:
+                    self.connection.send(data)
                 return
             except BlockingIOError:
                 self.pump()
@@ -204,37 +243,42 @@ class Zygote:
     def _hear(self) -> bool:
         """Hear one message; whether there was one. Runtimes in several threads hear for each other, one at a time."""
         try:
-            data, ancillary, _, _ = self.connection.recvmsg(1 << 16, ANCILLARY, socket.MSG_CMSG_CLOEXEC)
+            data, fds = receive_descriptors(self.connection, 1 << 16, 2)
         except BlockingIOError:
             return False
         except ConnectionResetError:
-            data, ancillary = b"", []
-        fds = array.array("i")
-        for level, kind, payload in ancillary:
-            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-                fds.frombytes(payload[: len(payload) - len(payload) % fds.itemsize])
+            data, fds = b"", []
         if not data:
             self.alive = False
             return False
-        kind, number, first, _ = messages.FROM_ZYGOTE.unpack_from(data)
-        text = data[messages.FROM_ZYGOTE.size :].decode("utf-8", "replace")
-        listener = self.listeners.get(number)
-        if kind == messages.READY:
-            self.pid = first
-        elif kind == messages.NO_NAMESPACES:
-            self.refusal = text
-        elif kind == messages.NOT_PRELOADED:
-            self.not_preloaded = text
-        elif listener is None:
+        self._take(messages.unpack_from_zygote(data), fds)
+        return True
+
+    def _take(self, message: messages.ZygoteAnswer, fds: list[int]) -> None:
+        if isinstance(message, messages.Ready):
+            self.pid, self.no_clock_page = message.pid, message.no_clock_page
+        elif isinstance(message, messages.NotFiltered):
+            self.not_filtered = message.why
+        elif isinstance(message, messages.Probed):
+            self.untraced = message.why
+        elif isinstance(message, messages.NoNamespaces):
+            self.refusal = message.why
+        elif isinstance(message, messages.NotPreloaded):
+            self.not_preloaded = message.why
+        else:
+            self._take_of_process(message, fds)
+
+    def _take_of_process(self, message: messages.Spawned | messages.Refused | messages.Gone, fds: list[int]) -> None:
+        listener = self.listeners.get(message.number)
+        if listener is None:
             for fd in fds:
                 os.close(fd)
-        elif kind == messages.SPAWNED:
-            listener.spawned(first, list(fds))
-        elif kind == messages.REFUSED:
-            listener.refused_by_zygote(text)
-        elif kind == messages.GONE:
-            listener.ended(first)
-        return True
+        elif isinstance(message, messages.Spawned):
+            listener.spawned(message.pid, fds)
+        elif isinstance(message, messages.Refused):
+            listener.refused_by_zygote(message.why)
+        else:
+            listener.ended(message.status, message.used_ns)
 
     def hear_until(self, fact: Callable[[], bool], seconds: float) -> bool:
         """Wait, for real *seconds* at most, until *fact* is true; whether it is. It ends early when the zygote dies."""
@@ -270,7 +314,7 @@ class Zygote:
         return self.refusal is None
 
     def is_gone(self) -> bool:
-        """Whether it has ended, or its keeper has."""
+        """Whether it has ended, or its reaper has."""
         self.pump()
         return not self.alive or self.process.poll() is not None
 
@@ -279,11 +323,9 @@ class Zygote:
 
     def last_words(self) -> str:
         """What the zygote wrote, for an error's text."""
-        try:
-            with open(self.log_path, encoding="utf-8", errors="replace") as log:
-                text = log.read().strip()
-        except OSError:
-            text = ""
+        if self._log >= 0:
+            self._written = os.pread(self._log, os.fstat(self._log).st_size, 0)
+        text = self._written.decode("utf-8", "replace").strip()
         return f"it wrote:\n{text}" if text else "it wrote nothing"
 
     def close(self) -> None:
@@ -291,11 +333,19 @@ class Zygote:
         self._end()
         self.alive = False
         self.connection.close()
+        self.process.terminate()  # a zygote that still imports a module does not see the end of its connection
         if not _ends_within(self.process, END_LIMIT):
             self.process.kill()
-        if self.process.wait() != 0:  # the keeper had no chance to clean up
+        if self.process.wait() < 0:  # the reaper had no chance to clean up
             _kill_marked(self.mark)
-            shutil.rmtree(self.scratch, ignore_errors=True)
+            remove_tree(self._scratch)
+        self._close_log()
+
+    def _close_log(self) -> None:
+        self.last_words()
+        if self._log >= 0:
+            os.close(self._log)
+            self._log = -1
 
     def _end(self) -> None:
         while self.at_end:
@@ -306,7 +356,29 @@ class Zygote:
         self._end()
         self.alive = False
         self.connection.close()
+        self._close_log()
         self.process.returncode = 0
+
+
+class _Trial:
+    """Hears of the process that finds out whether programs can be traced: one that ends without an answer is one."""
+
+    def __init__(self, zygote: Zygote, number: int) -> None:
+        self._zygote, self._number = zygote, number
+
+    def spawned(self, pid: int, fds: list[int]) -> None:
+        """Nobody speaks to it."""
+
+    def refused_by_zygote(self, why: str) -> None:
+        self._answer(f"no process could be forked that tries it ({why})")
+
+    def ended(self, status: int, used_ns: int) -> None:  # noqa: ARG002
+        self._answer(f"the process that tried it ended with the wait status {status}; {self._zygote.last_words()}")
+
+    def _answer(self, why: str) -> None:
+        if self._zygote.untraced is None:
+            self._zygote.untraced = why
+        self._zygote.listeners.pop(self._number, None)
 
 
 def _ends_within(process: subprocess.Popen[bytes], seconds: float) -> bool:
@@ -323,7 +395,7 @@ def _ends_within(process: subprocess.Popen[bytes], seconds: float) -> bool:
 
 
 def _kill_marked(mark: str) -> None:
-    """Kill the processes that carry our mark in their environment, orphans of a keeper that was killed; see them gone.
+    """Kill the processes that carry our mark in their environment, orphans of a reaper that was killed; see them gone.
 
     One that forks while it is looked for is found in the next round.
     """
@@ -346,35 +418,28 @@ def _marked(mark: str) -> list[int]:
     """A pidfd of each process that carries the mark and lives."""
     wanted = f"{messages.OWNER_MARK}={mark}".encode()
     found: list[int] = []
-    for entry in os.listdir("/proc"):
-        if not entry.isdecimal():
-            continue
+    for pid in procfs.processes():
         try:
-            pidfd = os.pidfd_open(int(entry))
+            pidfd = os.pidfd_open(pid)
         except OSError:
             continue
-        try:
-            with open(f"/proc/{entry}/environ", "rb") as file:
-                marked = wanted in file.read().split(b"\0")
-        except OSError:
-            marked = False
-        if marked:
+        if wanted in procfs.environment_of(pid):
             found.append(pidfd)
         else:
             os.close(pidfd)
     return found
 
 
-_Form = tuple[bool, tuple[str, ...]]
+_Form = tuple[bool, tuple[str, ...], ClockSource]
 _shared: dict[_Form, Zygote] = {}
-"""By whether instances have mount namespaces, and what is preloaded."""
+"""By whether instances have mount namespaces, what is preloaded, and what their wall clock is."""
 _refused: str | None = None
 """Why they cannot have any, once the kernel has been asked."""
 _shared_lock = threading.RLock()
 """Re-entrant: the garbage collector may close a forgotten runtime under it."""
 
 
-def shared_zygote(namespaces: bool = True, preload: tuple[str, ...] = ()) -> Zygote:
+def shared_zygote(namespaces: bool = True, preload: tuple[str, ...] = (), clock: ClockSource = "page") -> Zygote:
     """The zygote of this process; a new one where the last one is gone.
 
     Its instances have mount namespaces if that is wanted and the kernel gives them, and the modules of *preload*.
@@ -383,11 +448,11 @@ def shared_zygote(namespaces: bool = True, preload: tuple[str, ...] = ()) -> Zyg
     global _refused
     with _shared_lock:
         if namespaces and _refused is None:
-            zygote = _shared_one((True, preload))
+            zygote = _shared_one((True, preload, clock))
             if _is_ready(zygote):
                 return zygote
             _refused = zygote.refusal
-        zygote = _shared_one((False, preload))
+        zygote = _shared_one((False, preload, clock))
         if preload:
             _is_ready(zygote)
         return zygote
@@ -411,14 +476,19 @@ def namespaces_refused() -> str:
     return _refused or "nobody has asked the kernel yet"
 
 
+def programs_untraced() -> str:
+    """Why programs cannot be traced on this machine, if that has been tried, and was refused."""
+    return next((zygote.untraced for zygote in _shared.values() if zygote.untraced), "")
+
+
 def _shared_one(form: _Form) -> Zygote:
     """The zygote of that form, which may not be ready yet."""
     zygote = _shared.get(form)
     if zygote is None or zygote.is_gone():
         if zygote is not None:
             zygote.close()
-        namespaces, preload = form
-        zygote = _shared[form] = Zygote(preload, namespaces=namespaces)
+        namespaces, preload, clock = form
+        zygote = _shared[form] = Zygote(preload, namespaces=namespaces, clock=clock)
     return zygote
 
 
@@ -436,8 +506,10 @@ def bury_shared_zygote() -> None:
 
 
 def close_shared_zygote() -> None:
-    """End the zygote of this process, if there is one."""
+    """End the zygote of this process, if there is one; the next one asks the kernel for namespaces anew."""
+    global _refused
     with _shared_lock:
+        _refused = None
         while _shared:
             _shared.popitem()[1].close()
 

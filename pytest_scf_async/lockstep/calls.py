@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from ..clock import LAST_US, SimulatedClock
 from ..errors import CannotEndError, hidden_from_users
 from ..instances.instance import Instance
-from ..instances.runtimes.listening import served_in_real_time
-from ..protocol import messages, procfs
-from ..protocol.kernel_waits import waits_of
+from ..protocol import procfs
+from ..protocol.kernel_waits import waits_for_reaper, waits_of
 from ..protocol.real_time import REAL
 from .diagnosis import explain
 from .event import Event
@@ -34,13 +33,13 @@ SEEN_CPU_NS = 1_000_000
 """Processor time after which a thread that computes has seen that its lease is over."""
 
 
-class Flow(Protocol):
+class TimeFlow(Protocol):
     """Time that flows at a rate while a call goes on (``running``)."""
 
     def may_us(self) -> int:
         """How far time may be by now."""
 
-    def stand(self) -> None:
+    def rebase(self) -> None:
         """Something holds the clock: time goes on from here when it lets go."""
 
 
@@ -50,7 +49,7 @@ class Rate:
     def __init__(self, clock: SimulatedClock, rate: float) -> None:
         self._clock = clock
         self._rate = rate
-        self.stand()
+        self.rebase()
 
     def may_us(self) -> int:
         return self.at_us(REAL.monotonic())
@@ -60,7 +59,7 @@ class Rate:
         passed = (real - self._since) * self._rate * 1_000_000
         return min(self._from_us + int(min(max(passed, 0), LAST_US)), LAST_US)
 
-    def stand(self) -> None:
+    def rebase(self) -> None:
         self._since = REAL.monotonic()
         self._from_us = self._clock.now_us
 
@@ -86,14 +85,26 @@ class Call:
     """A gate at which an event stands is opened where time could not move otherwise."""
     jumps: bool = False
     """Time jumps to its target, also beside an instance that sees real time (``advance``)."""
-    flow: Flow | None = None
+    flow: TimeFlow | None = None
     """Where time flows instead of jumping; such a call has no bounds."""
     looked: int = -1
     """The lockstep's ``news`` when it last looked whether it is done."""
-    unrest: tuple[float, dict[str, int]] | None = None
-    """Since when, in real time, other threads of the test have not stood still, and their processor time then (ns)."""
+    unrest: Unrest | None = None
+    """What is known of other threads of the test that have not stood still."""
     begin: Callable[[], None] | None = None
     """What is done first, once stopped instances go on again."""
+    grace_of: Event | None = None
+    """The event that is ended, or gets a signal, after this call: it has ``compute_grace`` real seconds to settle, and
+    ``real_timeout`` in its init. Whatever it does then, the call ends, and raises nothing."""
+    grace_is_over: bool = False
+    waits_for: Sequence[Event] = ()
+    """The events, beside *event*, without which it does not end: instances of theirs on which another call has given up
+    go on."""
+
+    def is_held_by(self, instance: Instance) -> bool:
+        """Whether *instance* keeps this call from moving the clock."""
+        passes = self.past_overrun and instance.overrun and (not instance.takes_time or self.flow is not None)
+        return instance.holds_clock and not (self.past_held or passes)
 
 
 class TestThreads(Protocol):
@@ -106,7 +117,53 @@ class TestThreads(Protocol):
         """Whether the thread that asks is the only one."""
 
 
-class Patience:
+class OwnTime:
+    """Real seconds that a process had to itself: those in which it waited for a processor do not count.
+
+    A bound in real time would otherwise depend on what else the machine has to do.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._delays: dict[str, int] | None = None
+
+    def add(self, seconds: float, picture: procfs.Picture) -> None:
+        """*seconds* have passed since the last time, by the end of which its threads were as in *picture*."""
+        delays, before = procfs.delays_ns_of(picture), self._delays
+        self._delays = delays
+        if before is not None:
+            waited = max((delay - before.get(task, 0) for task, delay in delays.items()), default=0)
+            self.seconds += max(seconds - waited / 1e9, 0)
+
+
+class Unrest:
+    """Threads of the test's process that have not stood still since the first look at them."""
+
+    def __init__(self, now: float) -> None:
+        self.own = OwnTime()
+        self.cpu_ns: dict[str, int] = {}
+        """The processor time of each, by its id in ``/proc``, when it was first seen."""
+        self.looked_at = now
+
+    def look(self, now: float, picture: procfs.Picture) -> None:
+        """All threads of the process are as in *picture*, at *now* by the real clock."""
+        self.own.add(now - self.looked_at, picture)
+        self.looked_at = now
+
+
+class Stretch:
+    """What an instance has done since its last wait, as far as looks at it show."""
+
+    def __init__(self, waits: tuple[int, ...], picture: procfs.Picture) -> None:
+        self.waits = waits
+        self.cpu_ns = procfs.cpu_ns_of(picture)
+        """The processor time that it had used when it began."""
+        self.own = OwnTime()
+        self.looks = self.asleep = self.writing = 0
+        """How often it was looked at; all its threads slept; it could not go on before we had read what it wrote."""
+
+
+class Watchdog:
     """Bounds one call in real time: by what happens, and in all."""
 
     def __init__(self, lockstep: Lockstep, call: Call) -> None:
@@ -117,9 +174,11 @@ class Patience:
         self.progress = lockstep.progress
         self.prompt_seconds = lockstep.prompt_seconds
         self.pictures: dict[int, object] = {}
-        self.cpu: dict[int, tuple[tuple[int, int], int]] = {}
-        """By instance: how often it had waited, and the processor time that it had used by then."""
-        self.now_us = lockstep.clock.now_us
+        self.stretches: dict[int, Stretch] = {}
+        """By instance."""
+        self.grace = OwnTime()
+        self.grace_phase = ""
+        self.began_us = self.now_us = lockstep.clock.now_us
         self.unleased_cpu: dict[int, int] = {}
         """By instance: the processor time that it had used when its lease was ended because it does not speak."""
         self.told: dict[int, int] = {}
@@ -133,23 +192,23 @@ class Patience:
 
     def heard(self) -> None:
         self.quiet = False
-        self.pictures.clear()
 
-    def check_is_due(self) -> bool:
-        """Whether it is time for a look although something was heard."""
-        return REAL.monotonic() - self.checked > CHECK_EVERY
+    def check_is_due(self, look: bool = False) -> bool:
+        """Whether it is time for a look: for the *look* where nothing was heard, or although something was."""
+        return REAL.monotonic() - self.checked >= (self.next_look() if look else CHECK_EVERY)
 
     def check(self, busy: list[Instance] | None) -> None:
         """Called now and then, and when nothing was heard for a while: look at who computes, and at the bounds."""
         self.quiet = True
         now = REAL.monotonic()
-        self.progressed += max(
-            now - self.checked - UNSEEN, 0
-        )  # this process did not run: it was stopped, or had no core
+        passed = now - self.checked
+        self.progressed += max(passed - UNSEEN, 0)  # this process did not run: it was stopped, or had no core
         self.checked = now
         lockstep = self.lockstep
         for instance in busy or ():
-            self._look_at(instance)
+            self._look_at(instance, min(passed, UNSEEN))
+        if self.call.grace_of is not None:
+            self._look_at_grace(self.call.grace_of, min(passed, UNSEEN))
         self._refuse_what_serves_in_real_time()
         if busy is not None:
             lockstep.reports.check_memories()
@@ -159,37 +218,100 @@ class Patience:
         if self.call.flow is not None:
             return
         settings = lockstep.settings
-        if now - self.progressed > settings.real_timeout:
+        stands_still = now - self.progressed > settings.real_timeout and not self._is_starved(settings.real_timeout)
+        takes_long = now - self.started - (lockstep.prompt_seconds - self.prompt_seconds) > settings.real_limit
+        if not (stands_still or takes_long) or self.call.done():
+            return
+        if self.call.grace_of is not None:
+            self.call.grace_is_over = True
+            return
+        if self._ends_leases() or (not takes_long and self._goes_on_without_them(busy)):
+            return
+        if stands_still:
             limit = f"{settings.real_timeout:g} real seconds (real_timeout, {settings.source('real_timeout')})"
             reason = f"nothing has happened for {limit}"
-        elif now - self.started - (lockstep.prompt_seconds - self.prompt_seconds) > settings.real_limit:
+        else:
             limit = f"{settings.real_limit:g} real seconds (real_limit, {settings.source('real_limit')})"
             reason = f"the call took {limit}"
-        else:
+        passed_us = 0 if stands_still else lockstep.clock.now_us - self.began_us
+        text = explain(lockstep, self.call, reason, passed_us)
+        raise CannotEndError(text + self._give_up(lambda each: lockstep.goes_on(each) or self.call.is_held_by(each)))
+
+    def _is_starved(self, seconds: float) -> bool:
+        """Whether it waits for threads of the test that had less than *seconds*, without waits for a processor."""
+        unrest = self.call.unrest
+        return unrest is not None and self.checked - unrest.looked_at < seconds / 2 and unrest.own.seconds <= seconds
+
+    def _ends_leases(self) -> bool:
+        """Before the call fails: whether an instance may still move the clock, so that no other call may begin."""
+        self.call.leases = False
+        busy = [instance for instance in self.lockstep.pool.instances if instance.computing]
+        used = {each: sum(map(procfs.cpu_ns, each.user_process.all)) for each in busy}
+        ending = [self._ends_a_lease(instance, cpu_ns) for instance, cpu_ns in used.items()]  # all of them begin
+        return any(ending)
+
+    def _goes_on_without_them(self, busy: list[Instance] | None) -> bool:
+        """Where nothing happens because instances compute: whether the call goes on without them."""
+        if busy is None or not self.call.past_overrun:
+            return False
+        self._give_up(self.lockstep.goes_on)
+        if any(self.lockstep.goes_on(each) or self.call.is_held_by(each) for each in self.lockstep.pool.instances):
+            return False
+        self.progressed = self.checked
+        return True
+
+    def _give_up(self, blamed: Callable[[Instance], bool]) -> str:
+        """Let other calls go on without the instances that are *blamed*; what an error says about that."""
+        events: dict[Event, None] = {}
+        for instance in self.lockstep.pool.instances:
+            event = self.lockstep.pool.events.get(instance)
+            moves_clock = instance.told_us is not None and instance.unleased_at != instance.waits
+            if event is not None and blamed(instance) and not moves_clock:
+                events[event] = None
+        for event in events:
+            for each in event.processes:
+                each.given_up = True
+                each.stop()
+            event.repeatable = False
+            event.note("instance", f"{self.call.name} gave up on it: it is stopped until a call waits for this event")
+        if not events or events.keys() >= set(self.lockstep.events_running()):
+            return ""
+        named = " and ".join(event.request_id for event in events)
+        it, stays = ("it", "stays") if len(events) == 1 else ("they", "stay")
+        return f"\nOther events and the clock go on without {named}: {it} {stays} stopped until a call waits for {it}."
+
+    def _look_at_grace(self, event: Event, passed: float) -> None:
+        """Count the time that *event* has had to settle, whatever is heard of it meanwhile."""
+        if event.instance is None or not event.instance.pid:
             return
-        raise CannotEndError(explain(lockstep, self.call, reason))
+        if event.phase != self.grace_phase:
+            self.grace, self.grace_phase = OwnTime(), event.phase
+        self.grace.add(passed, event.instance.user_process.delays())
+        settings = self.lockstep.settings
+        limit = settings.real_timeout if event.phase == "init" else settings.compute_grace
+        self.call.grace_is_over = self.grace.seconds > limit
 
     def _refuse_what_serves_in_real_time(self) -> None:
-        for instance, event in list(self.lockstep.pool.events.items()):
-            if event.function.launch is None or instance.parent is not None:
-                continue
-            if instance.holds_clock or not instance.channel_open:
-                why = served_in_real_time(instance, event)
-                if why is not None:
-                    self.lockstep.refuse(
-                        event, f"event {event.request_id} of {event.function.configuration.name}: {why}"
-                    )
+        for instance in self.lockstep.pool.stirring():
+            event = self.lockstep.pool.events.get(instance)
+            why = None if event is None else event.function.runtime.why_unreachable(instance, event)
+            if event is not None and why is not None:
+                self.lockstep.refuse(event, f"event {event.request_id} of {event.function.configuration.name}: {why}")
 
-    def _look_at(self, instance: Instance) -> None:
+    def _look_at(self, instance: Instance, passed: float) -> None:
         if not instance.pid or instance.gone:
             return
-        if instance.signalled:
+        if instance.signalled and not instance.traces_user_code:
             instance.poke()
         if instance.overtaken and not instance.turn:
-            self._ask(instance)
+            instance.ask()
             return
-        running, picture = procfs.activity(instance.pid)
+        running, picture = instance.user_process.activity()
         if not running and picture and self.pictures.get(instance.number) == picture:
+            if not instance.lives():
+                return  # nothing of it sleeps: it has ended, and the zygote's word of that is on its way
+            if any(map(waits_for_reaper, instance.user_process.all)):
+                return  # it goes on in a moment
             if self._ends_a_lease(instance, None):
                 return
             instance.overtaken = True  # every thread of it sleeps in the kernel, and one of them outside the door
@@ -198,26 +320,41 @@ class Patience:
             return
         self.pictures[instance.number] = picture
         event = self.lockstep.pool.events.get(instance)
-        if event is None or event.phase == "init":
+        stretch = self.stretches.get(instance.number)
+        # A traced thread that goes on beside one that computes needs its time, too: they share one processor.
+        waits = (*instance.waits, instance.turns) if instance.traces_user_code else instance.waits
+        if stretch is None or stretch.waits != waits:
+            stretch = self.stretches[instance.number] = Stretch(waits, picture)
+        stretch.own.add(passed, instance.user_process.delays() if instance.traces_user_code else picture)
+        stretch.looks += 1
+        if not running:
+            writing = instance.output.is_full()
+            stretch.writing += writing
+            stretch.asleep += not writing
+        grace = self.lockstep.settings.compute_grace
+        used = procfs.cpu_ns_of(picture)
+        late = stretch.own.seconds > grace
+        # Its threads wake up again and again without a wait: code in C polls something, or sleeps and keeps the GIL.
+        sleeps = late and 2 * stretch.asleep > stretch.looks
+        computes = used - stretch.cpu_ns > grace * 1e9 or (late and 2 * stretch.writing > stretch.looks)
+        if event is None or not (sleeps or (computes and event.phase != "init")) or self._ends_a_lease(instance, used):
             return
-        used = procfs.cpu_ns(instance.pid)
-        waits, since = self.cpu.get(instance.number, ((-1, 0), 0))
-        if waits != instance.waits:
-            waits, since = self.cpu[instance.number] = instance.waits, used
-        if used - since > self.lockstep.settings.compute_grace * 1e9 and not self._ends_a_lease(instance, used):
-            instance.overtaken = instance.overrun = True
-            if event.repeatable:
-                event.repeatable = False
-                grace = self.lockstep.settings.compute_grace
-                event.note("instance", f"computes for more than {grace:g} s of processor time: not repeatable")
-            self._overtake(instance)
+        instance.overtaken = True
+        instance.overrun = computes
+        if event.repeatable:
+            event.repeatable = False
+            does = "computes" if computes else "sleeps and wakes up in real time"
+            event.note("instance", f"{does} for more than {grace:g} s without a wait: not repeatable")
+        if sleeps:
+            self._tell_of_sleeps(instance)
+        self._overtake(instance)
 
     def _tell_of_sleeps(self, instance: Instance) -> None:
         """Say so where code in C sleeps: its test has meant simulated time."""
         event = self.lockstep.pool.events.get(instance)
         if event is None or instance.children.possible:  # the waits of ``subprocess`` are real sleeps
             return
-        for wait in waits_of(instance.pid).values():
+        for wait in (each for pid in instance.user_process.all for each in waits_of(pid).values()):
             if wait.sleeps:
                 event.has_real_time(wait.sleeps, f"in {wait.text}: no simulated time passes in it")
 
@@ -232,31 +369,28 @@ class Patience:
             instance.revoke_lease()
             instance.unleased_at = instance.waits
             self.unleased_cpu[instance.number] = cpu_ns or 0
-            self._ask(instance)
+            instance.ask()
             return True
+        if instance.traces_user_code:
+            return instance.asked  # it answers also while user code computes
         return cpu_ns is not None and cpu_ns - self.unleased_cpu.get(instance.number, 0) < SEEN_CPU_NS
+
+    def preempt(self, instance: Instance) -> None:
+        """Take the turn from *instance*, which computes."""
+        instance.overtaken = instance.overrun = True
+        self._overtake(instance)
 
     def _overtake(self, instance: Instance) -> None:
         """Take the turn from *instance*; where it has an alarm, once it has told when that is due."""
-        self._ask(instance)
+        instance.ask()
         instance.turn = instance.has_alarm and self.told.get(instance.number) != instance.sent
         self.told[instance.number] = instance.sent
         if instance.has_alarm:
-            self.cpu.pop(instance.number, None)  # if it computes it needs some time to tell, and to hear of its turn
-
-    @staticmethod
-    def _ask(instance: Instance) -> None:
-        """Threads that wait for their turn may have it now; what a thread back from a real wait woke is told so too."""
-        if not instance.asked:
-            instance.send(messages.ASK)
-            instance.ring()  # a thread that went on under a lease left the door without a word, and none may read
-            instance.asked = True
-            if instance.has_alarm:
-                instance.poke()  # no thread but that which waits for something real, or computes, may be there to tell
+            self.stretches.pop(instance.number, None)  # if it computes it needs time to tell, and to hear of its turn
 
     def _children_worked(self) -> bool:
         total = 0
-        for instance in self.lockstep.pool.instances:
+        for instance in self.lockstep.pool.stirring():
             if instance.pid and not instance.gone and not instance.frozen:
                 below = procfs.descendants_of(instance.pid) if instance.children.possible else ()
                 total += sum(procfs.cpu_ns(pid) for pid in below)

@@ -2,50 +2,62 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from ..instances.instance import Doing, Instance
 from ..instances.process_tree import Child
+from ..protocol.shortening import shortened_list
 from .thread_reports import threads_of
 
 if TYPE_CHECKING:
     from .calls import Call
+    from .event import Event
     from .scheduler import Lockstep
 
 CHILDREN_SHOWN = 5
 
 
-def explain(lockstep: Lockstep, call: Call, reason: str) -> str:
-    """The text of a ``CannotEndError``."""
-    return f"{call.name} could not end: {reason}.\n{what_instances_do(lockstep)}"
+def explain(lockstep: Lockstep, call: Call, reason: str, passed_us: int = 0) -> str:
+    """The text of a ``CannotEndError``; *passed_us* is the simulated time that passed in a call which took too long."""
+    passed = f", in which {passed_us / 1_000_000:,.1f} simulated seconds passed" if passed_us else ""
+    return f"{call.name} could not end: {reason}{passed}.\n{what_instances_do(lockstep, passed_us)}"
 
 
-def what_instances_do(lockstep: Lockstep) -> str:
-    """What the instance of each running event is doing, thread by thread, and what to do about it."""
+def what_instances_do(lockstep: Lockstep, passed_us: int = 0) -> str:
+    """What the instance of each running event is doing, thread by thread, and what to do about it.
+
+    Events that went on in the *passed_us* of simulated time that a call took are only too slow for it.
+    """
+    since_us = lockstep.clock.now_us - passed_us
     lines: list[str] = []
     advice: list[str] = []
+    parked = False
     running = lockstep.events_running()
     for event in running:
-        if event.instance is None:
-            lines.append(f"event {event.request_id} is pending: none of its code has run")
+        if event.instance is None or event.instance.given_up:
+            lines.append(_without_a_turn(event))
             continue
         instance = event.instance.acting
         deploy = event.function.configuration.deployed_by
         doing = instance.doing
-        process = f", in its process {instance.pid}" if instance.parent is not None else ""
+        if _went_on(event, since_us) and doing in (Doing.COMPUTING, Doing.PARKED) and not instance.overrun:
+            lines.append(_waited_most(event))
+            advice.append(_GIVE_IT_TIME)
+            continue
+        process = "" if instance.is_root else f", in its process {instance.pid}"
         lines.append(f"event {event.request_id} of {event.function.configuration.name} is {_doing(instance)}{process}")
         peers: list[str] = []
         sleeps: list[str] = []
-        if doing in (Doing.COMPUTING, Doing.HELD) and not instance.gone:
-            for thread in threads_of(instance):
+        if (doing in (Doing.COMPUTING, Doing.HELD) or instance.traces_user_code) and not instance.gone:
+            for thread in threads_of(instance, lockstep.clock.now_us):
                 lines += ["  " + line for line in thread.lines]
                 if thread.real_wait is not None:
                     peers += thread.real_wait.peers
                     sleeps += [thread.real_wait.sleeps] if thread.real_wait.sleeps else []
             peers = [peer for peer in peers if peer not in event.function.configuration.idle_ok]
         if doing is Doing.FREE_RUNNING:
-            program = "" if event.function.launch is None else event.function.launch.command[0]
-            lines.append(f"  {program} sees real time: what it does there cannot be seen from outside")
+            lines.append(f"  {event.function.runtime.unseen}")
             advice.append("scf_clock.advance(seconds) brings its timeout on at once, terminate() ends it")
         elif doing is Doing.COMPUTING:
             advice.append("scf_clock.advance(seconds) brings its timeout on, terminate() ends it")
@@ -63,8 +75,8 @@ def what_instances_do(lockstep: Lockstep) -> str:
                     "calls time.sleep() into the place of what calls it"
                 )
             advice += [
-                f"a loop of {name} cannot be put on simulated time: have the function use the loop of asyncio in tests"
-                for name in sorted(event.real_time & {"uvloop"})
+                f"a loop of {name} cannot be put on simulated time: have the function use {_INSTEAD[name]} in tests"
+                for name in sorted(event.real_time & _INSTEAD.keys())
             ]
             idle = ", ".join(map(repr, dict.fromkeys(peers)))
             advice.append(
@@ -75,11 +87,44 @@ def what_instances_do(lockstep: Lockstep) -> str:
         elif doing is Doing.GATED:
             advice.append("wait(), settle() or another gate call on that event opens its gate")
         else:
-            advice.append("scf_clock.advance(seconds), or a call that moves the clock, lets its wait end")
+            parked = True
+    if parked and not advice:  # else what keeps time from passing comes first
+        advice.append("scf_clock.advance(seconds), or a call that moves the clock, lets its wait end")
     if not running:
         lines.append("no event is running")
     lines += [f"What to do: {text}." for text in dict.fromkeys(advice)]
     return "\n".join(lines)
+
+
+_INSTEAD = {"uvloop": "the loop of asyncio", "gevent": "threads", "eventlet": "threads"}
+"""By the library whose loop is in real time: what is on simulated time."""
+
+
+_GIVE_IT_TIME = (
+    "simulated time passes, and each wait takes a moment of real time: raise real_limit (scf_async_real_limit in the "
+    "ini file, --scf-async-real-limit), or have the function wait less often; scf_clock.advance(seconds) takes as long"
+)
+
+
+def _without_a_turn(event: Event) -> str:
+    if event.instance is None:
+        return f"event {event.request_id} is pending: none of its code has run"
+    return f"event {event.request_id} is stopped: a call gave up on it, and this one does not wait for it"
+
+
+def _went_on(event: Event, since_us: int) -> bool:
+    last = event.timeline[-1]
+    return (last.last_us or last.time_us) > since_us
+
+
+def _waited_most(event: Event) -> str:
+    """That an event goes on, and in what it has waited most often."""
+    counts: Counter[str] = Counter()
+    for entry in event.timeline:
+        if entry.kind == "wait":
+            counts[entry.text] += entry.count
+    waits = "".join(f": it has waited most often in {what}, {count:,} times" for what, count in counts.most_common(1))
+    return f"event {event.request_id} of {event.function.configuration.name} goes on{waits}"
 
 
 def _doing(instance: Instance) -> str:
@@ -95,6 +140,4 @@ def _doing(instance: Instance) -> str:
 def _children(children: tuple[Child, ...]) -> str:
     if len(children) == 1:
         return f"child process {children[0]} is"
-    shown = ", ".join(map(str, children[:CHILDREN_SHOWN]))
-    more = f" and {len(children) - CHILDREN_SHOWN} more" if len(children) > CHILDREN_SHOWN else ""
-    return f"child processes {shown}{more} are"
+    return f"child processes {shortened_list([*map(str, children)], CHILDREN_SHOWN)} are"

@@ -8,18 +8,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..clock import DueThing, to_datetime
+from ..clock import DueThing, SimulatedClock, to_datetime
 from ..instances.code import Code, Copy
-from ..instances.runtimes.launcher import Launch
+from ..instances.runtimes.strategy import Disposition, Runtime
 from ..model import (
+    CREDENTIAL_HEADERS,
     SIGNAL_FAILED_LINE,
     SIGNAL_RECEIVED_LINE,
+    TIMER,
     ErrorBody,
     EventRecord,
     Fact,
     FunctionConfiguration,
     LogLine,
     OpenReadings,
+    State,
     Status,
     Transition,
     end_line,
@@ -28,19 +31,16 @@ from ..model import (
     init_report_line,
     report_line,
     response_line,
+    role_credentials,
     start_line,
     timed_out_message,
 )
 from ..protocol import messages
 from .places import Place
+from .real_stretches import RealCost, RealKind, RealStretch
 
 if TYPE_CHECKING:
     from ..instances.instance import Instance
-
-
-Disposition = Literal["handler", "default", "ignored", "blocked", "no process", "native", "unknown"]
-"""What a SIGTERM met; native: code outside Python caught it; unknown: a free-running program did, or its language's
-runtime, which catches it whether the program listens or not."""
 
 
 @dataclass
@@ -53,6 +53,8 @@ class SignalDelivery:
     """What the process did with SIGTERM when it came."""
     entered_us: int | None = None
     left_us: int | None = None
+    cost: RealCost = field(default_factory=RealCost)
+    """What the event has cost in real time since then, until the next SIGTERM or its end."""
     raised: str | None = None
     """What the handler raised, as ``Type: text``."""
 
@@ -89,7 +91,7 @@ class Gate:
     description: str
     reached: bool = False
     open: bool = False
-    armed: messages.JsonObject | None = None
+    armed: messages.AnyGate | None = None
     """What the instance has to look for, while the gate is set."""
     place: Place | None = None
     """The place in user code that it stands at."""
@@ -104,23 +106,13 @@ class FunctionVersion:
     configuration: FunctionConfiguration
     code: Code
     version: str
+    runtime: Runtime
+    """How its instances are spawned, spoken to and ended."""
     description: str = ""
     copy: Copy | None = None
     """A published version's own copy of the code."""
-    launch: Launch | None = None
-    """How its instances are started where they run no handler of Python."""
     retired: str | None = None
     """Why no other event will run it: its instances are reclaimed when their events have ended."""
-
-    @property
-    def free_running(self) -> bool:
-        """Whether its instances see real time."""
-        return self.launch is not None and self.launch.free_running
-
-    @property
-    def waits_for_port(self) -> bool:
-        """Whether its init is over when its program listens on the platform's port."""
-        return self.launch is not None and self.launch.speaks == "event-invoke"
 
     def code_to_run(self) -> Code:
         """Where an instance that starts now finds the code."""
@@ -135,7 +127,7 @@ class Event:
     function: FunctionVersion
     payload: str
     readings: OpenReadings
-    time_us: Callable[[], int]
+    clock: SimulatedClock
     region: str
     appid: str
     uin: str
@@ -143,13 +135,19 @@ class Event:
     instance: Instance | None = None
     cold: bool | None = None
     """Whether its instance was started for it; None while it is pending."""
-    phase: Literal["pending", "init", "running", "ended"] = "pending"
+    phase: Literal["queued", "pending", "init", "running", "ended"] = "pending"
+    over_quota: bool = False
+    """There was no room for it when it came: it begins in the queue."""
+    retries_left: int = 0
+    """How many times the platform tries again when an attempt fails."""
+    retry_num: int = 0
+    """How many times it has done so."""
     log: list[LogLine] = field(default_factory=list)
     timeline: list[Entry] = field(default_factory=list)
     signals: list[SignalDelivery] = field(default_factory=list)
+    real_stretches: list[RealStretch] = field(default_factory=list)
+    """What it has spent in real time where that is measured, in the order of the timeline."""
     records: list[Record] = field(default_factory=list)
-    listening_since_us: int | None = None
-    """When user code installed a handler for SIGTERM, in this event or an earlier one of the instance."""
     gates: dict[str, Gate] = field(default_factory=dict)
     places: dict[Place, int] = field(default_factory=dict)
     """The places in user code whose passes are counted, each with its slot of the control page."""
@@ -160,14 +158,29 @@ class Event:
     mem_usage: int = 0
     repeatable: bool = True
     looked_at: bool = False
+    checked: bool = False
+    """An assertion helper, List or Get has answered about it, whatever it was doing."""
+    seen_in_call: int = -1
+    """How many blocking calls the runtime had begun when the test last read anything of it."""
     ended_by_close: bool = False
+    resolve: Callable[[], FunctionVersion] = field(init=False)
+    """Gives the version that its qualifier names by now, for an event in the queue."""
     real_time: set[str] = field(default_factory=set)
     """What has been found in it that waits in real time where simulated time was meant: said once each."""
+    untraceable: str = ""
+    """What of its program no traced one can do or be, as found last."""
+    flushed_us: int = 0
+    """When a line that is unfinished was last flushed."""
     on_line: Callable[[LogLine], object] | None = None
     """Told of each line of the log as it comes."""
 
     def __post_init__(self) -> None:
-        self._apply(Fact.ACCEPTED)
+        if not self.over_quota:
+            self._apply(Fact.ACCEPTED)
+            return
+        self._apply(Fact.OVER_QUOTA)
+        self.queued()
+        self.note("instance", "queued: all instances that its function may have are in use")
 
     @property
     def request_id(self) -> str:
@@ -178,8 +191,19 @@ class Event:
         return self.record.state.ended
 
     @property
-    def status(self) -> Status:
-        return self.record.status
+    def status(self) -> Status | None:
+        """Its status on the platform, which knows nothing of an event before it has accepted it."""
+        return self.record.state.status
+
+    @property
+    def invoked_us(self) -> int:
+        """When it was invoked: before its acceptance where it was queued."""
+        return self.timeline[0].time_us
+
+    @property
+    def shown_status(self) -> str:
+        """Its status, or what it is instead, for texts."""
+        return str(self.status or self.record.state.value)
 
     @property
     def gated(self) -> Instance | None:
@@ -197,10 +221,9 @@ class Event:
 
     def now_us(self) -> int:
         """The simulated time at which what is heard of the instance happened."""
-        told = None if self.instance is None else self.instance.told_us
-        return self.time_us() if told is None else told
+        return self.clock.time_of(None if self.instance is None else self.instance.told_us)
 
-    def context(self) -> messages.JsonObject:
+    def context(self) -> messages.EventContext:
         """What the handler gets as ``context`` (document 9210)."""
         configuration = self.function.configuration
         namespace = configuration.namespace
@@ -218,7 +241,47 @@ class Event:
             "tencentcloud_uin": self.uin,
         }
 
+    def environment(self) -> dict[str, str | None]:
+        """What its instance finds in the environment for this event alone; None: it is not there."""
+        if not self.function.runtime.has_event_variables:
+            return {}
+        timer = self.record.invoke_type == TIMER
+        configured = self.function.configuration.environment.get("TRIGGER_SRC")
+        return {**role_credentials(self.now_us()), "TRIGGER_SRC": "timer" if timer else configured}
+
+    def headers(self) -> dict[str, str]:
+        """What the request of an image's event has beside the common headers (document 56051)."""
+        if not self.function.runtime.serves_requests:
+            return {}
+        credentials = role_credentials(self.now_us())
+        headers = {header: credentials[name] for header, name in CREDENTIAL_HEADERS.items()}
+        return {**headers, "X-Scf-Trigger-Src": "Timer"} if self.record.invoke_type == TIMER else headers
+
     # -- what is told ------------------------------------------------------------------------------------------------
+
+    def queued(self) -> None:
+        """It waits for room, or for its next attempt: what it had of the last one is gone."""
+        self.phase = "queued"
+        self.instance = self.cold = self.dispatched_us = None
+        self.mem_usage = 0
+        self.error = {}
+
+    def accepted(self) -> None:
+        """It leaves the queue."""
+        if self.record.state is State.RETRYING:
+            self.retries_left -= 1
+            self.retry_num += 1
+            self.note("instance", f"attempt {self.retry_num + 1} (RetryNum {self.retry_num})")
+        else:
+            self.record.start_us = self.now_us()
+        self.phase = "pending"
+        self._apply(Fact.ACCEPTED)
+
+    def dropped(self, fact: Fact) -> None:
+        """It leaves the queue and was never accepted."""
+        self._apply(fact)
+        self.phase = "ended"
+        self.note("instance", f"dropped: {fact.value}")
 
     def started(self, instance: Instance, cold: bool) -> None:
         self.instance = instance
@@ -226,14 +289,16 @@ class Event:
         self.phase = "init" if cold else "running"
         self.dispatched_us = self.now_us()
         self.note("instance", "cold start" if cold else "warm start")
-        self.platform_line(start_line(self.request_id))
+        self.platform_line(start_line(self.request_id, cold=cold))
 
     def initialised(self, mem_usage: int) -> None:
-        now = self.now_us()
-        assert self.dispatched_us is not None
-        took = (now - self.dispatched_us) // 1000
+        self._init_report(mem_usage)
         self.phase = "running"
-        self.dispatched_us = now
+        self.dispatched_us = self.now_us()
+
+    def _init_report(self, mem_usage: int) -> None:
+        assert self.dispatched_us is not None
+        took = (self.now_us() - self.dispatched_us) // 1000
         self.platform_line(
             init_report_line(
                 self.request_id,
@@ -255,7 +320,22 @@ class Event:
         shown = (f" {key}={json.dumps(value, ensure_ascii=False)}" for key, value in fields.items())
         self.timeline.append(Entry(now, "record", name + "".join(shown)))
 
+    @property
+    def unfinished(self) -> list[LogLine]:
+        """What has been flushed of a line that has no end yet."""
+        processes = () if self.ended else self.processes
+        texts = [text for each in processes if (text := each.output.unfinished)]
+        return [LogLine(self.flushed_us, text, "Custom") for text in texts]
+
+    @property
+    def lines(self) -> list[LogLine]:
+        """The log, an unfinished line too."""
+        unfinished = self.unfinished
+        return [*self.log, *unfinished] if unfinished else self.log
+
     def platform_line(self, text: str) -> None:
+        for each in self.processes:
+            each.output.end_line()
         self._line(text, "Platform")
 
     def note(self, kind: Literal["status", "signal", "wait", "log", "record", "instance"], text: str) -> None:
@@ -275,12 +355,23 @@ class Event:
         else:
             self.timeline.append(Entry(first_us, "wait", what, count, last_us))
 
+    def spent(self, kind: RealKind, seconds: float) -> None:
+        """The event has spent real time since the last entry of its timeline."""
+        for stretch in reversed(self.real_stretches):
+            if stretch.entries != len(self.timeline):
+                break
+            if stretch.kind == kind:
+                stretch.seconds += seconds
+                return
+        self.real_stretches.append(RealStretch(kind, seconds, self.now_us(), len(self.timeline)))
+
     def signal_sent(self, disposition: Disposition) -> None:
         """A graceful termination: what SIGTERM met. Writes the platform's line and applies the fact."""
         received = disposition != "no process"
         delivery = SignalDelivery(self.now_us(), received, disposition)
         self.signals.append(delivery)
-        self.note("signal", f"SIGTERM sent; {_MET[disposition]}")
+        by_language = disposition == "native" and not self.function.runtime.listens_in_python
+        self.note("signal", f"SIGTERM sent; {_MET['by language' if by_language else disposition]}")
         self._apply(Fact.SIGNAL_RECEIVED if received else Fact.SIGNAL_NOT_RECEIVED)
         shown = received and (disposition != "default" or self.unlistened_signal_line == "received")
         self.platform_line(SIGNAL_RECEIVED_LINE if shown else SIGNAL_FAILED_LINE)
@@ -306,6 +397,7 @@ class Event:
         *,
         result_text: str | None = None,
         trace: str | None = None,
+        message: str | None = None,
         mem_usage: int | None = None,
         detail: str | None = None,
     ) -> Transition:
@@ -314,6 +406,8 @@ class Event:
         if mem_usage is not None:
             self.mem_usage = max(mem_usage, 0)
         transition = self._apply(fact)
+        if self.phase == "init" and fact not in ENDED_BY_CALLER:
+            self._init_report(self.mem_usage)
         self.phase = "ended"
         self.looked_at = False
         if self.timer is not None:
@@ -324,7 +418,7 @@ class Event:
             self.result_text = result_text
             self.platform_line(response_line(self.request_id, result_text))
         else:
-            self.error = self._error_body(transition.status_code, fact, trace)
+            self.error = self._error_body(transition.status_code, fact, trace, message)
             self.platform_line(error_line(self.request_id, self.error))
         self.platform_line(end_line(self.request_id))
         began = now if self.dispatched_us is None else self.dispatched_us
@@ -338,36 +432,46 @@ class Event:
         )
         if detail is not None:
             self.note("instance", detail)
+        if transition.state is State.RETRYING:
+            self.note("instance", "the platform tries again in 60 s")
+            self.queued()
         return transition
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    def _error_body(self, code: int, fact: Fact, trace: str | None) -> ErrorBody:
+    def _error_body(self, code: int, fact: Fact, trace: str | None, message: str | None) -> ErrorBody:
+        if fact is Fact.DROPPED:
+            name = self.function.configuration.name
+            return error_body(code, self.request_id, message=f"Resource limit exceed for function [{name}]")
         if fact is Fact.TIMED_OUT:
             return error_body(code, self.request_id, message=timed_out_message(self.function.configuration.timeout))
         if fact in (Fact.CODE_NOT_LOADED, Fact.NOT_STARTED, Fact.PORT_NOT_BOUND) and trace:
             return error_body(code, self.request_id, message=trace)
         if fact in (Fact.RAISED, Fact.RESULT_NOT_JSON):
-            return error_body(code, self.request_id, stack_trace=trace)
+            return error_body(code, self.request_id, message=message, stack_trace=trace)
         return error_body(code, self.request_id)
 
     def _apply(self, fact: Fact) -> Transition:
         before = self.record.state.status
         configuration = self.function.configuration
-        transition = self.record.apply(fact, self.now_us(), self.readings, configuration.async_run)
-        if self.record.status is not before:
+        retries_left = 0 if self.ended_by_close else self.retries_left  # a fault of the harness is no failed attempt
+        transition = self.record.apply(fact, self.now_us(), self.readings, configuration.async_run, retries_left)
+        if self.status is not None and self.status is not before:
             code = f" ({transition.status_code})" if transition.status_code else ""
-            self.note("status", f"{self.record.status}{code}: {fact.value}")
+            self.note("status", f"{self.status}{code}: {fact.value}")
         return transition
 
     def _line(self, text: str, source: Literal["Platform", "Custom"]) -> None:
         now = self.now_us()
-        line = LogLine(now, text, source)
+        line = LogLine(now, text, source, self.retry_num)
         self.log.append(line)
         self.timeline.append(Entry(now, "log", text))
         if self.on_line is not None:
             self.on_line(line)
 
+
+ENDED_BY_CALLER = (Fact.TERMINATED, Fact.FUNCTION_DELETED)
+"""What ends an event in its init without a failure of that, which the platform would report."""
 
 _MET = {
     "handler": "user code listens",
@@ -376,5 +480,6 @@ _MET = {
     "blocked": "the process has blocked it",
     "no process": "there is no process yet",
     "native": "code outside Python catches it, and user code has no handler",
+    "by language": "the runtime of the program's language catches it, whether the program listens or not",
     "unknown": "the program, or its language's runtime, catches it",
 }

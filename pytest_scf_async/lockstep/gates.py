@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import MutableSequence
+from typing import TYPE_CHECKING
 
 from ..clock import WAKE_UP
 from ..errors import ScfUsageError, hidden_from_users
 from ..instances.instance import Instance
-from ..protocol import messages
+from ..protocol import messages, shared_page
 from .event import Event, Gate
 from .places import Place
 
@@ -23,13 +24,15 @@ class Gates:
     def __init__(self, lockstep: Lockstep) -> None:
         self.lockstep = lockstep
         self._named = 0
+        self._placed: dict[Event, None] = {}
+        """Events of which passes of places are counted."""
 
     def name(self, kind: str) -> str:
         """A name for a gate of *kind* that no other of the runtime has."""
         self._named += 1
         return f"{kind}-{self._named}"
 
-    def arm(self, event: Event, gate: Gate, description: messages.JsonObject | None) -> None:
+    def arm(self, event: Event, gate: Gate, description: messages.AnyGate | None) -> None:
         """Set *gate*; a log gate has a *description* for the instance."""
         event.gates[gate.identity] = gate
         gate.armed = description
@@ -47,11 +50,11 @@ class Gates:
         if event.instance is None or event.instance.gone or event.ended:
             return
         armed = [gate.armed for gate in event.gates.values() if gate.armed is not None and not gate.reached]
-        places = [{"slot": slot, "spots": place.described()} for place, slot in event.places.items()]
+        places = [messages.CountedPlace(slot, list(place.spots)) for place, slot in event.places.items()]
         for instance in event.instance.group:
             if armed or places or instance.has_gates:
                 instance.has_gates = bool(armed or places)
-                instance.send(messages.ARM_GATES, {"gates": armed, "places": places})
+                instance.send(messages.ArmGates(armed, places))
                 if places and (instance.outside or instance.held or instance.overtaken):
                     instance.poke()  # the thread that computes is to look
 
@@ -60,10 +63,13 @@ class Gates:
 
         Places of events that run beside it are counted in it too: it may be asked for a pass of them later.
         """
-        for other in self.lockstep.events_running():
-            if other.function is event.function:
+        for other in list(self._placed):
+            if other.ended:
+                del self._placed[other]
+            elif other.function is event.function:
                 for place in other.places:
                     event.places.setdefault(place, len(event.places))
+                    self._placed[event] = None
         for slot in event.places.values():
             self._passes(event)[slot] = 0
         self.tell(event)
@@ -73,14 +79,15 @@ class Gates:
         slot = event.places.get(place)
         if slot is None:
             slot = len(event.places)
-            if slot == messages.PLACES:
+            if slot == shared_page.PLACES:
                 raise ScfUsageError(
-                    f"run_to({place.text!r}): {messages.PLACES} places of one event can be named at most"
+                    f"run_to({place.text!r}): {shared_page.PLACES} places of one event can be named at most"
                 )
             event.places[place] = slot
+            self._placed[event] = None
             if event.instance is not None and not event.instance.released:
                 self._passes(event)[slot] = 0
-        return 0 if event.instance is None or event.instance.released else int(self._passes(event)[slot])
+        return 0 if event.instance is None or event.instance.released else self._passes(event)[slot]
 
     @staticmethod
     def stands_at(event: Event, place: Place) -> bool:
@@ -92,9 +99,9 @@ class Gates:
         return gate is not None and gate.place == place
 
     @staticmethod
-    def _passes(event: Event) -> Any:
+    def _passes(event: Event) -> MutableSequence[int]:
         assert event.instance is not None
-        return event.instance.control[messages.PASSES : messages.PASSES + messages.PLACES]
+        return event.instance.control.passes
 
     def open(self, events: list[Event]) -> None:
         """Let what stands at a gate of *events* go on, in its turn."""
@@ -115,19 +122,20 @@ class Gates:
         instance.opening = False
         if instance.gone or instance.gated is None:
             return
+        self.lockstep.progress += 1
         event.gates[instance.gated].open = True
         instance.gated = None
-        instance.turn = not instance.free_running
-        instance.send(messages.OPEN_GATE)
+        instance.turn = instance.runtime.in_lockstep
+        instance.send(messages.OpenGate())
         instance.go_on()
 
     def open_now(self, event: Event) -> None:
-        """Let a free-running instance go on that stands at a gate: it has no turn to wait for."""
+        """Let an instance go on at once that is stopped behind a line of its output: it has no turn to wait for."""
         if event.gated is not None and not event.gated.opening:
             self._open(event, event.gated)
 
     def stop_at_line(self, event: Event, instance: Instance) -> None:
-        """A free-running instance has written a line: it is stopped where a gate waits for that."""
+        """An instance that cannot stand at its lines itself has written one: stop it where a gate waits for that."""
         for gate in event.gates.values():
             if gate.seen is not None and not (gate.reached or gate.open) and gate.seen():
                 gate.reached = True

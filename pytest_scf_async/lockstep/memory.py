@@ -6,7 +6,7 @@ Nothing here is asked where no limit is given.
 from __future__ import annotations
 
 from ..instances.instance import Instance
-from ..protocol import messages, procfs
+from ..protocol import procfs
 from .event import Event
 
 MB = 1 << 20
@@ -25,10 +25,9 @@ def excess(instance: Instance, event: Event, own_peak: int | None = None, grace:
     if limit is None or not instance.pid or instance.gone:
         return None
     allowed = (limit + grace) * MB
+    peak, descendants = instance.user_process.memory(has_children=instance.children.possible)
     if own_peak is None:
-        at_fork = instance.control[messages.CONTROL_MEMORY_AT_FORK]
-        own_peak = max(procfs.peak_memory(instance.pid) - at_fork, 0) if at_fork else 0
-    descendants = procfs.descendants_of(instance.pid) if instance.children.possible else []
+        own_peak = peak
     used = own_peak + sum(procfs.memory(pid) for pid in descendants)
     if used > allowed and descendants:  # what a forked child shares with its parent counts once
         used = own_peak + sum(procfs.unshared_memory(pid) for pid in descendants)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import CannotEndError, hidden_from_users
 from ..instances.instance import Instance
-from .calls import Call, Flow, Rate
+from .calls import Call, Rate, TimeFlow
 from .diagnosis import explain
 
 if TYPE_CHECKING:
@@ -28,16 +28,16 @@ class Moving:
         lockstep = self.lockstep
         if self._is_held(call):
             return False
-        if self._is_asked(call):
+        if self._is_asked(call) or (not call.past_held and self._has_heard()):
             return True
         flow = call.flow or self.real_flow()
-        gated = [event for event in lockstep.events_running() if event.gated is not None]
+        gated = lockstep.gated_events()
         if not call.moves_clock:
             if flow is None:
                 raise CannotEndError(explain(lockstep, call, "nothing is left to do at this simulated time"))
             return bool(self._is_starting() and not gated and self._flow(call, flow))
         if gated and call.flow is not None:
-            call.flow.stand()
+            call.flow.rebase()
             return False
         if gated and call.opens_gates_to_move:
             lockstep.gates.open(gated)
@@ -56,22 +56,23 @@ class Moving:
         return self._jump(call)
 
     def _is_held(self, call: Call) -> bool:
-        held = not call.past_held and any(
-            instance.holds_clock and not (call.past_overrun and instance.overrun)
-            for instance in self.lockstep.pool.instances
-        )
+        held = any(call.is_held_by(instance) for instance in self.lockstep.pool.stirring())
         if held and call.flow is not None:
-            call.flow.stand()
+            call.flow.rebase()
         return held
 
     def _is_asked(self, call: Call) -> bool:
         """Whether an instance has to say first whether something happened to it of which only the kernel knows."""
-        instances = self.lockstep.pool.instances
+        instances = self.lockstep.pool.stirring()
         if not call.past_held and any(instance.children.ask() for instance in instances):
             return True
         return any(_asks_one(instance) for instance in instances)
 
-    def _flow(self, call: Call, flow: Flow) -> bool:
+    def _has_heard(self) -> bool:
+        """Whether an instance has said something that was on its way when all its threads came to rest."""
+        return any(each.overtaken for each in self.lockstep.pool.stirring()) and self.lockstep.hear(0)
+
+    def _flow(self, call: Call, flow: TimeFlow) -> bool:
         clock = self.lockstep.clock
         due, until = clock.next_due_us(), max(clock.now_us, flow.may_us())
         if call.target_us is not None:
@@ -95,26 +96,30 @@ class Moving:
 
     def real_flow(self) -> Rate | None:
         """How time flows while an instance runs an event that sees real time; None where none does."""
-        events = self.lockstep.pool.events
-        if not any(each.free_running and each.gated is None and not each.gone for each in events):
+        if not any(each.gated is None and not each.gone for each in self._in_real_time()):
             self._real_flow = None
         elif self._real_flow is None:
             self._real_flow = Rate(self.lockstep.clock, 1.0)
         elif self._real_flow.may_us() < self.lockstep.clock.now_us:
-            self._real_flow.stand()  # time has jumped since
+            self._real_flow.rebase()  # time has jumped since
         return self._real_flow
 
     def _is_starting(self) -> bool:
         """Whether a program that sees real time is on its way to listen: nothing jumps past that, and every call on it
         takes the time that this takes."""
-        return any(each.free_running and event.phase == "init" for each, event in self.lockstep.pool.events.items())
+        return any(self.lockstep.pool.events[each].phase == "init" for each in self._in_real_time())
+
+    def _in_real_time(self) -> list[Instance]:
+        """The instances that run an event and see real time."""
+        pool = self.lockstep.pool
+        return [each for each in pool.stirring() if not each.runtime.in_lockstep and each in pool.events]
 
     def catch_up(self, call: Call) -> None:
         """Before something is heard: it happened at the time that it is by now, where time flows."""
         if self._real_flow is None or call.jumps or not (call.moves_clock or self._is_starting()):
             return
         flow = call.flow or self.real_flow()
-        instances = self.lockstep.pool.instances
+        instances = self.lockstep.pool.stirring()
         if flow is None or any(instance.computing or instance.holds_clock for instance in instances):
             return
         clock = self.lockstep.clock
@@ -137,7 +142,7 @@ def _asks_one(instance: Instance) -> bool:
     for each in instance.group:
         if each.to_be_asked:
             each.to_be_asked = False
-            if not (each.gone or each.frozen or each.gated is not None) and each.channel_open:
+            if not (each.gone or each.frozen or each.given_up or each.gated is not None) and each.channel_open:
                 each.children.ask_to_look()
                 return True
     return False

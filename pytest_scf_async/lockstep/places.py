@@ -7,13 +7,14 @@ import difflib
 import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from types import CodeType
 
-from ..bootstrap.gates.bytecode import own_instructions
 from ..errors import ScfUsageError, hidden_from_users
-from ..protocol import messages
+from ..protocol.instructions import own_instructions
+from ..protocol.messages import Spot
+from ..protocol.shortening import shortened_list
 
 __tracebackhide__ = hidden_from_users
 
@@ -22,10 +23,10 @@ FORMS = '"init", "export.py:42", "function_name" or "Class.method", the last thr
 _LINE = re.compile(r"(?P<file>.+\.py):(?P<line>\d+)")
 _NO_BODY = frozenset({"<lambda>", "<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"})
 """Code objects of expressions: a statement that holds one is passed once, however often the expression runs."""
+NAMED = 5
+"""Files or functions that a message names."""
 _PASSED_OVER = frozenset({"__pycache__", "node_modules"})
 _IN_INSTANCES = "/var/user"
-
-Spot = tuple[str, str, int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,9 @@ class Place:
     text: str = field(compare=False)
     """As the test named it, without the number of the pass."""
     spots: tuple[Spot, ...]
-    """Of each code object: its file, name and first line; the line (0: the start of the function's body), and the
-    first and last line that the statement has for itself."""
+    """One of each code object."""
     number: int | None = field(compare=False)
     """The pass that is meant, counted from the event's first line; None: the next one."""
-
-    def described(self) -> list[messages.JsonObject]:
-        """For the instance."""
-        keys = ("file", "name", "first", "line", "low", "high")
-        return [dict(zip(keys, spot, strict=True)) for spot in self.spots]
 
 
 def find(place: str, directories: Sequence[str], entry: str) -> Place:
@@ -63,7 +58,9 @@ def find(place: str, directories: Sequence[str], entry: str) -> Place:
     else:
         raise ScfUsageError(f"{asked} is not valid: it takes {FORMS}")
     roots = dict.fromkeys([*directories, _IN_INSTANCES])
-    return Place(text, tuple((os.path.join(root, spot[0]), *spot[1:]) for spot in found for root in roots), number)
+    return Place(
+        text, tuple(spot._replace(file=os.path.join(root, spot.file)) for spot in found for root in roots), number
+    )
 
 
 def _number(place: object, asked: str) -> tuple[str, int | None]:
@@ -106,20 +103,20 @@ def _file(named: str, directory: str, entry: str, asked: str) -> str:
     if len(found) == 1 or main in found:
         return main if main in found else found[0]
     if found:
-        raise ScfUsageError(f"{asked} is not clear: the code directory {directory} has {_listed(found)}; give its path")
+        raise ScfUsageError(
+            f"{asked} is not clear: the code directory {directory} has {shortened_list(found, NAMED)}; give its path"
+        )
     base = os.path.basename(wanted)
     near = [path for path in files if os.path.basename(path) == base]
     if not near:
         names = difflib.get_close_matches(base, {os.path.basename(path) for path in files}, 3)
         near = [path for path in files if os.path.basename(path) in names]
-    hint = f"did you mean {_listed(near)}?" if near else f"it has {_listed(files) or 'no Python file'}"
+    hint = (
+        f"did you mean {shortened_list(near, NAMED)}?"
+        if near
+        else f"it has {shortened_list(files, NAMED) or 'no Python file'}"
+    )
     raise ScfUsageError(f"{asked}: the code directory {directory} has no file {named}; {hint}")
-
-
-def _listed(names: Iterable[str], most: int = 5) -> str:
-    names = list(names)
-    shown = ", ".join(names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
 def _source(path: str) -> bytes:
@@ -172,7 +169,7 @@ def _line(directory: str, shown: str, line: int, asked: str) -> Iterator[Spot]:
         around = [(low, high) for whose, low, high in statements if whose == owner and low <= line <= high]
         if line in lines and around:  # else it is how a class body begins, before its first statement
             low, high = min(around, key=lambda extent: extent[1] - extent[0])
-            yield shown, code.co_name, code.co_firstlineno, line, low, high
+            yield Spot(shown, code.co_name, code.co_firstlineno, line, low, high)
 
 
 def _statements(node: ast.AST, owner: Owner) -> Iterator[tuple[Owner, int, int]]:
@@ -216,12 +213,16 @@ def _function(directory: str, name: str, asked: str) -> list[Spot]:
         for parts, node in _functions(tree, ()):
             known[".".join(parts)] = None
             if list(parts[-len(wanted) :]) == wanted:
-                found.append((shown, node.name, _first_line(node, node.lineno), 0, 0, 0))
+                found.append(Spot(shown, node.name, _first_line(node, node.lineno), 0, 0, 0))
     if found:
         return found
     same = [one for one in known if one.rpartition(".")[2] == wanted[-1]]
     near = same or difflib.get_close_matches(name, [*known, *(one.rpartition(".")[2] for one in known)], 3)
-    hint = f"did you mean {_listed(dict.fromkeys(near))}?" if near else f"it has {_listed(known) or 'no function'}"
+    hint = (
+        f"did you mean {shortened_list([*dict.fromkeys(near)], NAMED)}?"
+        if near
+        else f"it has {shortened_list([*known], NAMED) or 'no function'}"
+    )
     raise ScfUsageError(f"{asked}: no file of the code directory {directory} has a function {name}; {hint}")
 
 

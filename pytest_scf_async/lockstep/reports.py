@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..clock import WAKE_UP
-from ..errors import HarnessError, ScfAsyncWarning, hidden_from_users
-from ..instances.instance import Instance, exit_text
-from ..instances.member import Member
+from ..errors import HarnessError, ScfAsyncError, ScfAsyncWarning, hidden_from_users
+from ..instances.instance import Instance, exit_text, not_started
 from ..model import Fact
+from ..model.tracebacks import exception_line
 from ..protocol import messages
 from .event import Event
 from .memory import GRACE, excess
@@ -22,7 +22,11 @@ __tracebackhide__ = hidden_from_users
 
 SIGTERM = 15
 
-_DISPOSITIONS = {"handler": "user code listens to SIGTERM", "SIG_IGN": "user code ignores SIGTERM (SIG_IGN)"}
+_DISPOSITIONS = {
+    "handler": "user code listens to SIGTERM",
+    "SIG_IGN": "user code ignores SIGTERM (SIG_IGN)",
+    "native": "the runtime of the program's language catches SIGTERM",
+}
 """What the timeline says of a call of ``signal.signal`` for SIGTERM; everything else sets it to its default."""
 
 
@@ -31,61 +35,94 @@ class Reports:
 
     def __init__(self, lockstep: Lockstep) -> None:
         self.lockstep = lockstep
-        self._warned = False
+        self._warned: set[str] = set()
+        """Of what there has been a warning."""
 
     def instance_said(self, instance: Instance, kind: int, body: bytes) -> None:
         event = self.lockstep.pool.events.get(instance)
-        if kind == messages.PARKED:
-            self._parked(instance, event, body)
+        try:
+            self._said(instance, event, messages.received(kind, body, instance.peer))
+        except ScfAsyncError:
+            raise
+        except Exception as error:  # noqa: BLE001  (whatever code in an instance writes to the channel ends up here)
+            self.instance_garbled(instance, f"message {kind}: {type(error).__name__}: {error}")
+
+    def instance_garbled(self, instance: Instance, why: str) -> None:
+        """End an instance that sent what is no message: nothing that comes from it can be believed any more."""
+        event = self.lockstep.pool.events.get(instance)
+        name = "no function" if event is None else event.function.configuration.name
+        if event is not None and not event.ended:
+            event.ended_by_close = True
+            self.lockstep.end(event, Fact.PROCESS_EXITED, detail=why)
+        elif not instance.released:
+            self.lockstep.pool.reclaim(instance, why)
+        raise HarnessError(
+            f"instance {instance.number} (pid {instance.pid}) of {name} sent what is no message ({why}) and was ended: "
+            "code in it has written to a descriptor that it did not open"
+        )
+
+    def _said(self, instance: Instance, event: Event | None, message: messages.FromAnInstance) -> None:
+        if isinstance(message, messages.Parked):
+            self._parked(instance, event, message)
             return
-        if kind == messages.LEASED:
-            instance.told_us, records = messages.LEASED_BODY.unpack(body)
-            self.read_leased_waits(instance, records)
+        if isinstance(message, (messages.Leased, messages.Wrote)):
+            instance.told_us = message.time_us
+            self.read_leased_waits(instance, message.records)
             return
-        if kind == messages.SIGNALS_HEARD:
+        if isinstance(message, messages.SignalsHandled):
             instance.children.asked = False
             instance.answers_question = True
             return
-        if kind == messages.ENDS_PROCESS:
-            instance.children.ending.add(instance.told(body)["pid"])
+        if isinstance(message, messages.EndsProcess):
+            instance.children.ending.add(message.pid)
             return
-        if kind == messages.TERMINAL:
-            text = str(instance.told(body)["text"])
+        if isinstance(message, messages.Terminal):
+            text = message.text
             self.lockstep.todo.append(lambda: self.lockstep.ask_terminal(instance, text))
             return
         self.lockstep.progress += 1
-        message = instance.told(body)
-        if kind in (messages.FORKED, messages.KILLED, messages.PROGRAM):
-            self._of_processes(instance, kind, message)
-        elif kind == messages.GATED:
-            instance.gated = str(message["id"])
-            instance.gate_on_main = bool(message["main"])
-            if event is not None and instance.gated in event.gates:
-                event.gates[instance.gated].reached = True
-                event.note("instance", f"stands at {event.gates[instance.gated].description}")
-        elif kind in (messages.SIGNAL_ENTERED, messages.SIGNAL_LEFT, messages.SIGNALS_KEPT, messages.LISTENING):
-            self._of_signals(instance, event, kind, message)
-        elif kind == messages.NOTE:
+        if isinstance(message, messages.Gated):
+            self._gated(instance, event, message)
+        elif isinstance(message, messages.Note):
             self._noted(instance, event or self.lockstep.pool.last_events.get(instance), message)
-        elif kind == messages.INIT_DONE:
+        elif isinstance(message, messages.InitDone):
             self._initialised(instance, event, message)
-        elif kind == messages.RESULT and event is not None:
-            at = self._happened_at(message)
-            if at is None:
-                self.lockstep.todo.append(lambda: self._result(instance, event, message))
-            else:
-                self._when_it_is(at, lambda: self._result(instance, event, message))
-
-    def _of_processes(self, instance: Instance, kind: int, message: messages.JsonObject) -> None:
-        pid = int(message["pid"])
-        if kind == messages.FORKED:
-            self._forked(instance, pid)
-        elif kind == messages.KILLED:
-            self._killed(instance, pid, int(message["signum"]))
-        elif pid:
-            instance.program_started(pid)
+        elif isinstance(message, messages.Result):
+            self._returned(instance, event, message)
+        elif isinstance(message, (messages.Forked, messages.Killed, messages.Program)):
+            self._of_processes(instance, message)
         else:
-            instance.ends_us = self._happened_at(message)
+            self._of_signals(instance, event, message)
+
+    @staticmethod
+    def _gated(instance: Instance, event: Event | None, message: messages.Gated) -> None:
+        instance.gated = message.id
+        instance.gate_on_main = message.main
+        if event is not None and instance.gated in event.gates:
+            event.gates[instance.gated].reached = True
+            event.note("instance", f"stands at {event.gates[instance.gated].description}")
+
+    def _returned(self, instance: Instance, event: Event | None, message: messages.Result) -> None:
+        if event is None:
+            return
+        at = self._happened_at(message.at)
+        Fact[message.fact]  # here, where what is wrong is the instance's fault
+        if at is None:
+            self.lockstep.todo.append(lambda: self._result(instance, event, message))
+        else:
+            self._when_it_is(at, lambda: self._result(instance, event, message))
+
+    def _of_processes(self, instance: Instance, message: messages.Forked | messages.Killed | messages.Program) -> None:
+        if isinstance(message, messages.Forked):
+            self._forked(instance, message.pid)
+        elif isinstance(message, messages.Killed):
+            self._killed(instance, message.pid, message.signum)
+        elif message.runs:
+            instance.user_process.runs = True
+        elif message.pid:
+            instance.user_process.started(message.pid)
+        else:
+            instance.ends_us = self._happened_at(message.at)
 
     def _forked(self, parent: Instance, pid: int) -> None:
         """An image's program has a process more, which begins in its turn."""
@@ -109,8 +146,7 @@ class Reports:
 
     def _killed(self, instance: Instance, pid: int, signum: int) -> None:
         """A process of an instance has sent a signal to another, which gets it in its turn: once the sender waits."""
-        root = instance if instance.parent is None else instance.parent
-        for each in root.group:
+        for each in instance.root.group:
             if each.pid == pid and not each.gone:
                 clock = self.lockstep.clock
                 clock.call_at(
@@ -129,10 +165,10 @@ class Reports:
         if instance.channel_open and not instance.frozen:
             instance.children.ask_to_look()
 
-    def _happened_at(self, message: messages.JsonObject) -> int | None:
+    def _happened_at(self, at: float | None) -> int | None:
         """When something happened in a free-running instance, in simulated time; None for all others: now."""
-        flow = self.lockstep.moving.real_flow() if "at" in message else None
-        return None if flow is None else flow.at_us(message["at"])
+        flow = None if at is None else self.lockstep.moving.real_flow()
+        return None if at is None or flow is None else flow.at_us(at)
 
     def _when_it_is(self, at_us: int, then: Callable[[], None]) -> None:
         """Call *then* once the clock has come to where a free-running instance was."""
@@ -140,53 +176,58 @@ class Reports:
         at_us = max(at_us, now) if self.lockstep.time_moves else now
         self.lockstep.clock.call_at(at_us, then, what="what a free-running instance did", priority=WAKE_UP)
 
-    def _of_signals(self, instance: Instance, event: Event | None, kind: int, message: messages.JsonObject) -> None:
-        if kind == messages.SIGNAL_ENTERED:
+    def _of_signals(self, instance: Instance, event: Event | None, message: messages.OfSignals) -> None:
+        if isinstance(message, messages.SignalEntered):
             instance.turn = True
             instance.overtaken = instance.overrun = False
             instance.stirred = True
-            if message["signum"] == SIGTERM:
+            if message.signum == SIGTERM:
                 instance.entered += 1
                 instance.signalled = False
-                if event is not None and instance.parent is None:
+                if event is not None and instance.is_root:
                     event.handler_entered()
-        elif kind == messages.SIGNAL_LEFT:
-            raised = message["raised"]
+        elif isinstance(message, messages.SignalLeft):
+            raised = message.raised
             if raised is not None and instance.gated is not None and instance.gate_on_main:
                 instance.gated = None
-            if event is not None and message["signum"] == SIGTERM and instance.parent is None:
-                event.handler_left(None if raised is None else f"{raised}: {message['message']}".rstrip(": "))
-        elif kind == messages.SIGNALS_KEPT:
-            if SIGTERM in message["signums"]:
+            if event is not None and message.signum == SIGTERM and instance.is_root:
+                event.handler_left(None if raised is None else f"{raised}: {message.message}".rstrip(": "))
+        elif isinstance(message, messages.SignalsDeferred):
+            if SIGTERM in message.signums:
                 instance.kept += 1
                 instance.signalled = False
                 if event is not None:
                     event.note("signal", "the handler of SIGTERM is called after the wait of the main thread")
-        elif kind == messages.LISTENING:
-            (instance.listening.add if message["handler"] == "handler" else instance.listening.discard)(
-                message["signum"]
-            )
-            if message["signum"] == SIGTERM and instance.parent is None:
-                listening = message["handler"] == "handler"
-                now = self.lockstep.clock.now_us if instance.told_us is None else instance.told_us
-                instance.listening_since_us = now if listening else None
-                if event is not None:
-                    event.listening_since_us = instance.listening_since_us
-                    event.note("signal", _DISPOSITIONS.get(message["handler"], "SIGTERM is set to default"))
+        else:
+            (instance.listening.add if message.handler == "handler" else instance.listening.discard)(message.signum)
+            if message.signum == SIGTERM:
+                instance.caught_natively = message.handler == "native"
+            if message.signum == SIGTERM and instance.is_root and event is not None:
+                event.note("signal", _DISPOSITIONS.get(message.handler, "SIGTERM is set to default"))
 
-    def _noted(self, instance: Instance, event: Event | None, message: messages.JsonObject) -> None:
-        """A record of user code, or a line of the bootstrap for the timeline."""
+    def _noted(self, instance: Instance, event: Event | None, message: messages.Note) -> None:
+        """A record of user code, a line of the bootstrap for the timeline, or that an unfinished line was flushed."""
+        if message.in_shared_memory is not None:
+            instance.sandbox.made(message.in_shared_memory)
+            return
         if event is None:
             return
-        if "note" not in message:
-            event.recorded(str(message["name"]), message["fields"])
-            return
-        if "has_real_time" in message:
-            event.has_real_time(str(message["has_real_time"]), str(message["note"]))
-            return
-        event.note("instance", str(message["note"]))
-        if "literal_tmp" in message:
-            self._warn_of_literal_tmp(instance, str(message["note"]))
+        if message.flushed:
+            instance.output.flushed()
+            event.flushed_us = event.now_us()
+        elif message.note is None:
+            if message.name is None or message.fields is None:
+                raise ValueError("a note without anything in it")
+            event.recorded(message.name, message.fields)
+        elif message.has_real_time is not None:
+            event.has_real_time(message.has_real_time, message.note)
+        else:
+            event.note("instance", message.note)
+            if message.literal_tmp:
+                self._warn_of_literal_tmp(instance, message.note)
+            elif message.untraced:
+                event.untraceable = message.note
+                self._warn_once(message.note, message.note)
 
     def read_leased_waits(self, instance: Instance, records: int | None = None) -> None:
         """Take the waits down that the instance ended by itself: those of *records*, or all."""
@@ -196,11 +237,13 @@ class Reports:
             if event is not None:
                 event.waits(what, first_us, last_us, count)
 
-    def _parked(self, instance: Instance, event: Event | None, body: bytes) -> None:
-        due, order, outside, held, seen = messages.PARKED_BODY.unpack_from(body)
+    def _parked(self, instance: Instance, event: Event | None, message: messages.Parked) -> None:
+        due, order, outside, held, seen, used_ns, what = message
+        if used_ns:
+            self.lockstep.costs.told(instance, used_ns)
         instance.outside, instance.held = outside, held
-        if len(body) > messages.PARKED_BODY.size and not instance.frozen:
-            instance.waits_in = body[messages.PARKED_BODY.size :].decode("utf-8", "replace")
+        if what and not instance.frozen:
+            instance.waits_in = what
             if event is not None:
                 now = event.now_us()
                 event.waits(instance.waits_in, now, now)
@@ -208,6 +251,7 @@ class Reports:
             self.lockstep.todo.append(lambda: self.check_memory(instance, event))
         if seen < instance.sent:  # it crossed with something that we sent: another report comes
             instance.asked = False  # unless that was gates alone: then it is asked again
+            instance.children.answered = None
             return
         answers, instance.asked = instance.asked, False
         if not instance.answers_question:
@@ -233,8 +277,9 @@ class Reports:
 
     def check_memories(self) -> None:
         """Look at all instances with a limit: one that computes, or waits for its children, tells nothing itself."""
-        for instance, event in list(self.lockstep.pool.events.items()):
-            if event.function.configuration.memory is None or instance.frozen or event.ended:
+        for instance in self.lockstep.pool.stirring():
+            event = self.lockstep.pool.events.get(instance)
+            if event is None or event.function.configuration.memory is None or event.ended:
                 continue
             if not instance.computing:
                 self.check_memory(instance, event)
@@ -251,13 +296,16 @@ class Reports:
 
     def _warn_of_literal_tmp(self, instance: Instance, what: str) -> None:
         """Once a runtime: it comes as often as there are instances."""
-        if not self._warned:
-            self._warned = True
-            why = self.lockstep.pool.sandboxes.why_unmounted()
-            text = (
-                f"{what}, which is the machine's and not the instance's own: it has no mount namespace ({why}), and "
-                f"its /tmp is where TMPDIR says, {instance.sandbox.tmp}"
-            )
+        why = self.lockstep.pool.sandboxes.why_unmounted()
+        text = (
+            f"{what}, which is the machine's and not the instance's own: it has no mount namespace ({why}), and "
+            f"its /tmp is where TMPDIR says, {instance.sandbox.tmp}"
+        )
+        self._warn_once("literal /tmp", text)
+
+    def _warn_once(self, of: str, text: str) -> None:
+        if of not in self._warned:
+            self._warned.add(of)
             self.lockstep.todo.append(lambda: warnings.warn(text, ScfAsyncWarning, stacklevel=2))
 
     def _grant(self, instance: Instance) -> None:
@@ -265,27 +313,25 @@ class Reports:
         if instance.gone or instance.frozen or instance.gated is not None:
             return
         instance.turn = instance.begun = True
-        if instance.told_us is not None:  # it was overtaken in the middle of a lease, which is over
-            instance.told_us = self.lockstep.clock.now_us
+        instance.turns += 1
         self.lockstep.lease_with_turn(instance)
-        instance.send(messages.TURN)
+        instance.send(messages.Resume())
         if instance.overtaken and instance.has_alarm:
             instance.poke()  # no thread may be there to read it but the one that waits for something real
 
-    def _initialised(self, instance: Instance, event: Event | None, message: messages.JsonObject) -> None:
-        instance.rss = int(message["rss"])
+    def _initialised(self, instance: Instance, event: Event | None, message: messages.InitDone) -> None:
+        instance.rss = message.rss
         if event is None or event.ended:
             return
         if event.timer is not None:
             event.timer.cancel()
-        fact = message["fact"]
+        fact, trace = message.fact, message.trace or ""
         if fact == messages.BEFORE_INIT_RAISED:
-            self.lockstep.todo.append(lambda: self._test_code_raised(event, message["trace"]))
+            self.lockstep.todo.append(lambda: self._test_code_raised(event, trace))
             return
         if fact is not None:
-            self.lockstep.todo.append(
-                lambda: self.lockstep.end(event, Fact[fact], trace=message["trace"], mem_usage=instance.rss)
-            )
+            known = Fact[fact]
+            self.lockstep.todo.append(lambda: self.lockstep.end(event, known, trace=trace, mem_usage=instance.rss))
             return
         if excess(instance, event, instance.rss) is not None:
             self.lockstep.todo.append(lambda: self.check_memory(instance, event, instance.rss))
@@ -302,21 +348,23 @@ class Reports:
         assert configuration.before_init is not None
         source = configuration.sources["before_init"]
         text = f"before_init={configuration.before_init.shown!r} ({source}) of function {configuration.name!r} raised"
+        error = exception_line(trace)
         trace = trace.strip()
-        error = trace.rpartition("\n")[2]
         self.lockstep.refuse(event, f"{text} {error}", trace if trace != error else "")
 
-    def _result(self, instance: Instance, event: Event, message: messages.JsonObject) -> None:
-        instance.rss = int(message["rss"])
+    def _result(self, instance: Instance, event: Event, message: messages.Result) -> None:
+        instance.rss = message.rss
+        self.lockstep.costs.told(instance, message.used_ns or 0)
         self.check_memory(instance, event, instance.rss)
         self.lockstep.end(  # nothing for an event that has ended
             event,
-            Fact[message["fact"]],
-            result_text=message.get("text"),
-            trace=message.get("trace"),
+            Fact[message.fact],
+            result_text=message.text,
+            trace=message.trace,
+            message=message.message,
             mem_usage=instance.rss,
         )
-        if message.get("ends") and not instance.released:
+        if message.ends and not instance.released:
             event.note("instance", f"reclaimed: {Fact.PROCESS_EXITED.value}")
             self.lockstep.pool.reclaim(instance, Fact.PROCESS_EXITED.value)
 
@@ -325,7 +373,7 @@ class Reports:
         event = self.lockstep.pool.events.get(instance) or self.lockstep.pool.last_events.get(instance)
         if event is not None:
             event.wrote(line)
-        if event is not None and instance.free_running and instance.gated is None:
+        if event is not None and instance.runtime.stops_behind_lines and instance.gated is None:
             self.lockstep.gates.stop_at_line(event, instance)
 
     def instance_started(self, instance: Instance) -> None:
@@ -333,44 +381,54 @@ class Reports:
         if event is not None:
             self.lockstep.todo.append(lambda: self.lockstep.on_start(event))
 
+    def instance_stirs(self, instance: Instance) -> None:
+        self.lockstep.pool.stirs(instance)
+        if instance.takes_time:
+            self.lockstep.costs.tell_time(instance)
+
     def instance_full(self, instance: Instance) -> None:
-        self.lockstep.pool.ears.watch_for_room(instance)
+        self.lockstep.pool.poller.watch_again(instance)
+
+    def instance_clock_us(self) -> int:
+        return self.lockstep.clock.now_us
+
+    def instance_held_back(self, instance: Instance) -> None:
+        self.lockstep.pool.poller.watch_again(instance)
 
     def instance_gone(self, instance: Instance) -> None:
-        self.lockstep.todo.append(lambda: self._hear_last_words(instance))
+        self.lockstep.todo.append(lambda: self._hear_last_words(instance, lambda: self._exited(instance)))
 
-    def _hear_last_words(self, instance: Instance) -> None:
+    def member_left(self, member: Instance, ends_soon: Callable[[], bool]) -> None:
+        self.lockstep.todo.append(lambda: self._hear_last_words(member, lambda: self._left(member, ends_soon)))
+
+    def _hear_last_words(self, instance: Instance, then: Callable[[], None]) -> None:
         if not instance.released:
             instance.pump()
-        self.lockstep.todo.append(lambda: self._exited(instance))
+        self.lockstep.todo.append(then)
 
-    def _left(self, member: Member) -> None:
+    def _left(self, member: Instance, ends_soon: Callable[[], bool]) -> None:
         """A fork of an image's program is in lockstep no more: it has ended, or is another program now."""
-        parent = member.parent
-        if member.released or parent is None:
+        if member.released:
             return
         if member.head is not None:
             member.head.cancel()
             member.head = None
         member.turn, member.outside, member.held = False, 0, 0
-        if not member.ends_soon():
+        if not ends_soon():
             return  # what it is now writes to the same pipe
         member.output.finish()
         self.lockstep.pool.drop(member)
-        for each in parent.group:
+        for each in member.root.group:
             each.to_be_asked = True  # one of them had it as a child, or the other end of a pipe with it
 
     def _exited(self, instance: Instance) -> None:
-        if isinstance(instance, Member):
-            self._left(instance)
-            return
         event = self.lockstep.pool.events.get(instance)
         if event is not None and not event.ended and instance.never_began():
             instance.output.finish()
             why = instance.refused or next((line.text for line in reversed(event.log) if line.source == "Custom"), "")
             event.ended_by_close = True
             self.lockstep.end(event, Fact.PROCESS_EXITED)
-            raise HarnessError(f"an instance of {event.function.configuration.name} could not be started: {why}")
+            raise not_started(event.function.configuration.name, why)
         if event is not None and not event.ended:
             at, instance.ends_us = instance.ends_us, None
             if at is not None:  # after what it has said before, which is dealt with in this way too

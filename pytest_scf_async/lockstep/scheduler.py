@@ -16,8 +16,7 @@ from contextlib import contextmanager
 
 from ..clock import WAKE_UP, SimulatedClock, to_datetime
 from ..errors import HarnessError, ScfAsyncError, ScfUsageError, hidden_from_users
-from ..instances import coverage as measured
-from ..instances import terminal
+from ..instances import coverage, terminal
 from ..instances.instance import Doing, Instance
 from ..instances.pool import Pool
 from ..instances.zygote import Zygote
@@ -25,16 +24,19 @@ from ..model import PORT_TIMEOUT, Fact, InstanceFate, port_not_bound_message, tr
 from ..options import ScfSettings
 from ..protocol import messages
 from ..protocol.real_time import REAL, RealCondition
-from .calls import LOOK_EVERY, Call, Patience, TestThreads
+from .calls import LOOK_EVERY, Call, TestThreads, Watchdog
 from .event import Event
 from .gates import Gates
 from .moving import Moving
+from .real_cost import RealCosts
 from .reports import Reports
 
 __tracebackhide__ = hidden_from_users
 
 TEST_LOOK_EVERY = 0.0005
 """Real seconds between two looks at the test's own threads, in which they may run."""
+PASSES_EVERY = 0.004
+"""Real seconds after which simulated time passes for what was computed, where it takes any."""
 NO_END = 2**62
 """Later than anything that can be due, in µs since the epoch."""
 
@@ -70,6 +72,9 @@ class Lockstep:
         """Blocking calls so far."""
         self.on_end: Callable[[Event], None] = lambda _: None
         self.on_start: Callable[[Event], None] = lambda _: None
+        self.on_retry: Callable[[Event], None] = lambda _: None
+        """Told of each event whose attempt failed and that is tried again."""
+        self.costs = RealCosts(self)
         self.gates = Gates(self)
         self.reports = Reports(self)
         self.moving = Moving(self)
@@ -126,24 +131,27 @@ class Lockstep:
                 self.reports.begin(each)
         if cold and instance.pid:
             self.reports.instance_started(instance)
-        event.listening_since_us = instance.listening_since_us
         event.started(instance, cold)
         gate = event.gates.get("init")
+        self.costs.begin(event)
         self.gates.begin(event)
-        instance.turn = not instance.free_running
+        instance.turn = instance.runtime.in_lockstep
+        if not instance.runtime.in_lockstep:
+            self.moving.real_flow()  # from here on time flows: the program may begin before anything else is done here
         instance.send(
-            messages.INVOKE,
-            {
-                "payload": event.payload,
-                "context": event.context(),
-                "gate": gate.identity if gate is not None and cold else None,
-            },
+            messages.Invoke(
+                payload=event.payload,
+                context=event.context(),
+                environment=event.environment(),
+                headers=event.headers(),
+                gate=gate.identity if gate is not None and cold else None,
+            )
         )
         instance.go_on()  # it finds the message there: to wake it once is quicker than twice
         configuration = event.function.configuration
         if not cold:
             seconds, fact, trace = configuration.timeout, Fact.TIMED_OUT, None
-        elif event.function.waits_for_port and configuration.init_timeout > PORT_TIMEOUT:
+        elif event.function.runtime.serves_requests and configuration.init_timeout > PORT_TIMEOUT:
             seconds, fact, trace = PORT_TIMEOUT, Fact.PORT_NOT_BOUND, port_not_bound_message(PORT_TIMEOUT)
         else:
             seconds, fact, trace = configuration.init_timeout, Fact.INIT_TIMED_OUT, None
@@ -158,6 +166,7 @@ class Lockstep:
         """Let *fact* end the event, and see to what becomes of its instance."""
         if event.ended:
             return
+        self.costs.end(event)
         instance = event.instance
         if instance is not None:
             async_run = event.function.configuration.async_run
@@ -184,7 +193,10 @@ class Lockstep:
                 self.pool.reclaim(instance, event.function.retired)
             else:
                 self.pool.freeze(instance)
-        self.on_end(event)
+        if event.ended:
+            self.on_end(event)
+        else:
+            self.on_retry(event)
 
     def refuse(self, event: Event, why: str, trace: str = "") -> None:
         """End *event*, which the harness cannot run for a reason that lies with the test, and say *why*."""
@@ -204,11 +216,11 @@ class Lockstep:
         """Hear what has come, without waiting; the caller has the lock."""
         if self._closed:
             return
-        self._hear(0)
+        self.hear(0)
 
-    def _hear(self, timeout: float) -> bool:
+    def hear(self, timeout: float) -> bool:
         """Hear what comes within *timeout* real seconds; whether there was anything."""
-        heard = self.pool.ears.listen(timeout)
+        heard = self.pool.poller.poll(timeout)
         self._take(heard)
         return bool(heard)
 
@@ -250,21 +262,23 @@ class Lockstep:
         if not instance.gone:
             instance.turn = True
             instance.parks += 1
-            instance.send(messages.TYPED, {"line": line})
+            instance.send(messages.Typed(line))
 
     def _zygote_died(self) -> None:
+        words = None
         for instance in list(self.pool.instances):
             if not instance.zygote.alive and not instance.gone:
                 instance.status = 9
                 event = self.pool.events.get(instance)
-                words = instance.zygote.last_words()
+                words = instance.zygote.last_words() if words is None else words
                 if event is not None:
                     event.note("instance", "the zygote was killed, and the instance with it")
                     event.ended_by_close = True
                     self.end(event, Fact.PROCESS_EXITED)
                 else:
                     self.pool.drop(instance)
-                raise HarnessError(f"the zygote, which instances are forked from, is gone; {words}")
+        if words is not None:
+            raise HarnessError(f"the zygote, which instances are forked from, is gone; {words}")
 
     def drive(self, call: Call) -> None:
         """Run until ``call.done()``; raises ``CannotEndError`` when that cannot come."""
@@ -273,15 +287,9 @@ class Lockstep:
                 raise HarnessError(f"{call.name}: this runtime is closed")
             self.calls += 1
             self._revoke_lease()
-            if call.opens_all_gates:
-                self.gates.open(self.events_running())
-            elif call.event is not None:
-                self.gates.open([call.event])
-            for instance in self.pool.instances:
-                if not instance.frozen and not (instance.free_running and instance.gated):
-                    instance.go_on()
-                    if instance.hears_idly and instance.doing is Doing.PARKED:
-                        instance.children.ask_to_look()  # what has come before this call is heard before time moves
+            self._resume(call)
+            if not self._under_way:
+                self.costs.go_on()
             self._under_way += 1
             thread = threading.get_ident()
             outer = self.under_way.get(thread)
@@ -297,16 +305,38 @@ class Lockstep:
                 else:
                     self.under_way[thread] = outer
                 self._revoke_lease()
-                for instance in self.pool.instances if not self._under_way else ():
-                    if instance.free_running:
+                self.costs.measure()
+                for instance in self.pool.stirring() if not self._under_way else ():
+                    if not instance.runtime.in_lockstep:
                         continue  # it goes on, and the clock catches up
+                    if instance.overtaken:
+                        instance.children.look_once_still()
                     if instance.turn or instance.outside or instance.overtaken or instance.holds_clock:
                         instance.stop()
+                self.costs.measure()  # what was computed since, before they stood still
                 self._condition.notify_all()
                 if (
                     not self._running and self.pool.started > 1
                 ):  # not beside an instance that runs, or is reclaimed next
                     self.pool.think_ahead()
+
+    def _resume(self, call: Call) -> None:
+        """Let what was stopped when the last call ended go on, and what stands at a gate that *call* opens."""
+        if call.opens_all_gates:
+            self.gates.open(self.gated_events())
+        elif call.event is not None:
+            self.gates.open([call.event])
+        for event in call.waits_for if call.event is None else (call.event, *call.waits_for):
+            for each in event.processes:
+                each.given_up = False
+        for instance in self.pool.stirring():
+            if call.past_held and (instance.held or instance.overtaken):
+                instance.given_up = False  # time may pass what it waits for
+            stands_still = instance.gated is not None and instance.runtime.stops_behind_lines
+            if not (instance.frozen or instance.given_up or stands_still):
+                instance.go_on()
+                if instance.waits_beside and not instance.overtaken and instance.doing is Doing.PARKED:
+                    instance.children.ask_to_look()  # what has come before this call is heard before time moves
 
     def stop_flowing(self) -> None:
         """Time flows no more; other calls drive again."""
@@ -328,8 +358,17 @@ class Lockstep:
         """The events that have not ended, in order of acceptance."""
         return list(self._running)
 
+    def gated_events(self) -> list[Event]:
+        """The events that stand at a gate, in order of acceptance."""
+        found = {
+            self.pool.events[each]
+            for each in self.pool.stirring()
+            if each.gated is not None and each in self.pool.events
+        }
+        return sorted((event for event in found if not event.ended), key=lambda event: event.record.sequence)
+
     def _drive(self, call: Call) -> None:
-        patience = Patience(self, call)
+        watchdog = Watchdog(self, call)
         if self._driver is None:
             self.moving.catch_up(call)
             self.pump()
@@ -341,17 +380,18 @@ class Lockstep:
             if another or (self.flowing is not None and self.flowing is not call):
                 self._condition.wait(LOOK_EVERY)  # another caller hears for both
                 call.looked = self.news
-                if call.done():
+                if call.done() or call.grace_is_over:
                     return
-                patience.check(None)
+                watchdog.check(None)
                 continue
-            if call.done():
+            if call.done() or call.grace_is_over:
                 return
-            busy = [instance for instance in self.pool.instances if instance.computing]
+            busy = [instance for instance in self.pool.stirring() if instance.computing]
             if busy:
+                self._let_compute(busy)
                 if call.leases and len(busy) == 1:
                     self._lease(call, busy[0])
-                self._listen(patience, busy)
+                self._listen(watchdog, busy)
                 continue
             thing = self.clock.pop_due()
             if thing is not None:
@@ -360,16 +400,29 @@ class Lockstep:
                     thing.fire()
                 finally:
                     self._call = None
-                self.progress += 1
                 self.news += 1
                 continue
             if self.test_threads is not None and self._waits_for_test(call):
-                if patience.check_is_due():
-                    patience.check(None)
+                if watchdog.check_is_due():
+                    watchdog.check(None)
                 continue
             self.news += 1
             if not self.moving.move(call):
-                self._listen(patience, [i for i in self.pool.instances if i.holds_clock])
+                self._let_compute(None)
+                self._listen(watchdog, [i for i in self.pool.stirring() if i.holds_clock])
+
+    def _let_compute(self, busy: list[Instance] | None) -> None:
+        """Stop instances that gave up their turn in the middle of computing, while *busy* ones have it; None: none has.
+
+        Each of them would take processor time from all that run after it.
+        """
+        for instance in self.pool.stirring():
+            if instance.given_up or not instance.runtime.in_lockstep or not instance.is_alone:
+                continue
+            if busy and instance.overrun and not (instance.computing or instance.children.possible):
+                instance.stop()
+            else:
+                instance.go_on()
 
     def _waits_for_test(self, call: Call) -> bool:
         """Whether *call* would move the clock while another thread of the test runs; it gets a moment to run."""
@@ -395,13 +448,15 @@ class Lockstep:
             or event is None
             or event.phase != "running"
             or event.function.configuration.memory is not None
+            or not instance.runtime.may_lease
+            or instance.takes_time
             or instance.signalled
             or instance.unleased_at == instance.waits
-            or len(instance.group) > 1
-            or instance.parent is not None  # what it does may concern the others of its group
+            or not instance.is_alone  # what it does may concern the others of its group
             or any(
-                other is not instance and (other.holds_clock or other.gated or other.free_running)
-                for other in self.pool.instances
+                other is not instance
+                and (other.overtaken or other.holds_clock or other.gated or not other.runtime.in_lockstep)
+                for other in self.pool.stirring()
             )
         ):
             return
@@ -417,35 +472,53 @@ class Lockstep:
             self._leased.revoke_lease()
             self._leased = None
 
-    def _listen(self, patience: Patience, busy: list[Instance]) -> None:
+    def _listen(self, watchdog: Watchdog, busy: list[Instance]) -> None:
         """Wait for a word of an instance, of the zygote, or of time; the lock is given up meanwhile."""
         self._driver = threading.get_ident()
-        self.pool.ears.await_ends(busy)
+        self.pool.poller.await_ends(busy)
         try:
             self._condition.release()
-            heard = self.pool.ears.listen(patience.next_look())
+            look = watchdog.next_look()
+            heard = self.pool.poller.poll(min(look, PASSES_EVERY) if self.costs.takes_time else look)
         finally:
             self._condition.acquire()
             self._driver = None
-        self.moving.catch_up(patience.call)
+        coverage = bool(self.costs.meters)
+        if coverage:
+            self.costs.measure()
+            self.costs.let_time_pass(watchdog.call)
+        self.moving.catch_up(watchdog.call)
         if heard:
-            patience.heard()
+            watchdog.heard()
         self._take(heard)  # with nothing heard too: another runtime's thread may have heard the zygote for us
-        if not heard or patience.check_is_due():
-            patience.check([instance for instance in busy if instance.computing or instance.overtaken])
+        if coverage:
+            self.costs.let_time_pass(watchdog.call)
+            self._preempt_at_target(watchdog, busy)
+        if watchdog.check_is_due(look=not heard):
+            watchdog.check([instance for instance in busy if instance.computing or instance.overtaken])
         self._condition.notify_all()
+
+    def _preempt_at_target(self, watchdog: Watchdog, busy: list[Instance]) -> None:
+        """Take the turn from who has computed until the time at which the call ends."""
+        target = watchdog.call.target_us
+        if target is not None and self.clock.now_us >= target:
+            for instance in busy:
+                if instance.computing and instance.takes_time:
+                    watchdog.preempt(instance)
 
     def settled(self, event: Event) -> bool:
         """Started, and parked, held, gated or ended."""
         instance = event.instance
         if instance is None or event.ended:
-            return event.ended
-        if instance.free_running:
+            return event.ended or event.phase == "queued"  # nothing of it happens before time has moved
+        if not instance.runtime.in_lockstep:
             return instance.gated is not None or event.phase == "running"
-        return not any(self._goes_on(each) for each in instance.group)
+        return not any(self.goes_on(each) for each in instance.group)
 
-    def _goes_on(self, instance: Instance) -> bool:
+    def goes_on(self, instance: Instance) -> bool:
         """Whether a process that runs user code does something yet at this simulated time."""
+        if instance.gone or instance.frozen or instance.given_up or not instance.runtime.in_lockstep:
+            return False
         if instance.opening or instance.turn or (instance.outside and not instance.overtaken):
             return True
         head = instance.head
@@ -470,7 +543,7 @@ class Lockstep:
         )
 
     def _all_quiet(self) -> bool:
-        if any(instance.computing for instance in self.pool.instances):
+        if any(instance.computing for instance in self.pool.stirring()):
             return False
         due = self.clock.next_due_us()
         return due is None or due > self.clock.now_us
@@ -487,8 +560,8 @@ class Lockstep:
                 return
             self._closed = True
             self.todo.clear()
-            measured.save(list(self.pool.instances))
-            instances = [instance for instance in self.pool.instances if instance.parent is None]
+            coverage.save(list(self.pool.instances))
+            instances = [instance for instance in self.pool.instances if instance.is_root]
             for instance in instances:
                 instance.kill()  # all at once; each is waited for below
             problems: list[ScfAsyncError] = []
@@ -501,7 +574,7 @@ class Lockstep:
                     instance.output.finish()
                 self.pool.drop(instance)
             self.todo.clear()
-            self.pool.ears.close()
+            self.pool.poller.close()
             if self.pool.relays is not None:
                 self.pool.relays.close()
             self.pool.think_ahead()

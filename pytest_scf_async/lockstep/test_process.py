@@ -1,6 +1,6 @@
 """``scf_clock.patched()``: the test's own process on the simulated clock, in all its threads.
 
-Its clocks are freezegun's doing (``protocol.freezegun_classes``); its waits are calls that move the clock, each with
+Its clocks are freezegun's doing (``bootstrap.patches.datetime``); its waits are calls that move the clock, each with
 a due time of its own, so that the clock goes to the earliest. Time does not move while another thread of the test runs.
 """
 
@@ -20,12 +20,12 @@ from datetime import datetime, timedelta
 from types import FrameType, ModuleType
 from typing import Any, Final
 
-from ..bootstrap.clock import LONGEST, microseconds
 from ..clock import LAST_US, TEST, DueThing, SimulatedClock
 from ..errors import ScfUsageError, hidden_from_users
 from ..protocol import freezegun_classes, procfs
 from ..protocol.real_time import REAL
-from .calls import Call
+from ..protocol.time_units import LONGEST, microseconds
+from .calls import Call, Unrest
 from .scheduler import Lockstep
 
 __all__ = ["patched"]
@@ -93,7 +93,7 @@ class _TestProcess:
     # -- clocks ------------------------------------------------------------------------------------------------------
 
     def time(self) -> float:
-        return self.clock.now_us / 1_000_000
+        return self.clock.time()
 
     def time_ns(self) -> int:
         return self.clock.now_us * 1_000
@@ -181,7 +181,7 @@ class _TestProcess:
         self._known.add(str(threading.get_native_id()))
 
     def _living(self) -> set[str]:
-        self._known -= {task for task in tuple(self._known) if not os.path.exists(f"/proc/self/task/{task}")}
+        self._known -= {task for task in tuple(self._known) if not procfs.is_own_task(task)}
         return self._known
 
     def alone(self) -> bool:
@@ -200,7 +200,8 @@ class _TestProcess:
         outside |= self._living() - inside
         self._overtaken -= inside
         outside -= self._overtaken
-        picture = [task for task in procfs.activity(os.getpid())[1] if task[0] in outside] if outside else []
+        of_all = procfs.activity(os.getpid())[1] if outside else ()
+        picture = [task for task in of_all if task[0] in outside]
         unrest = {task for task, state, _ in picture if state not in procfs.ASLEEP}
         unrest |= outside & {"None"}  # it has been started, and has not come to its first line
         if picture == self._picture and not unrest and all(other.looked == lockstep.news for other in others):
@@ -213,8 +214,11 @@ class _TestProcess:
             self._picture = picture
             lockstep.news += 1  # what these threads did may be what another call waits for
         used = {task: int(scheduled.split()[0]) for task, _, scheduled in picture}
-        since, before_ns = call.unrest = call.unrest or (now, {})
-        late = now - since > lockstep.settings.real_timeout / 2  # it neither rests nor computes: it polls
+        if call.unrest is None:
+            call.unrest = Unrest(now)
+        call.unrest.look(now, of_all)
+        late = call.unrest.own.seconds > lockstep.settings.real_timeout / 2  # it neither rests nor computes: it polls
+        before_ns = call.unrest.cpu_ns
         for task in unrest & used.keys():
             if late or used[task] - before_ns.setdefault(task, used[task]) > lockstep.settings.compute_grace * 1e9:
                 self._overtaken.add(task)

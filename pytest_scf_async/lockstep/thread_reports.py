@@ -10,11 +10,12 @@ import select
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..bootstrap.scheduler.waiters import OWN_CODE
 from ..instances.instance import Instance
-from ..protocol import procfs
-from ..protocol.kernel_waits import KernelWait, waits_of
+from ..protocol import messages, procfs
+from ..protocol.kernel_waits import FEW, KernelWait, Target, waits_of
+from ..protocol.own_code import OWN_CODE
 from ..protocol.real_time import REAL
+from ..protocol.shortening import shortened_list
 
 STACKS_LIMIT = 5.0
 """Real seconds within which an instance has to write its stacks."""
@@ -41,8 +42,10 @@ class ThreadTold:
     """What it waits for in real time."""
 
 
-def threads_of(instance: Instance) -> list[ThreadTold]:
+def threads_of(instance: Instance, now_us: int) -> list[ThreadTold]:
     """What the threads of an instance that lives are doing, without frames of ours; the main thread comes last."""
+    if instance.traces_user_code:
+        return _traced_threads(instance, now_us)
     stopped = instance.stopped
     if stopped:
         instance.go_on()
@@ -60,12 +63,43 @@ def threads_of(instance: Instance) -> list[ThreadTold]:
     return [_told(known.get(ident), frames, waits) for ident, frames in stacks]
 
 
+def _traced_threads(instance: Instance, now_us: int) -> list[ThreadTold]:
+    """What the threads of a traced program do, the eldest first, at *now_us* of simulated time."""
+    instance.ask_for_stacks()
+    deadline = REAL.monotonic() + STACKS_LIMIT
+    found: list[tuple[int, bytes]] = []
+    while not found and instance.lives() and REAL.monotonic() < deadline:
+        found = list(messages.FrameReader().feed(instance.stacks()))
+        os.sched_yield()
+    if not found:
+        return []
+    told: messages.Threads = messages.unpack(messages.Threads, found[0][1])
+    held = [
+        ThreadTold([f"the program waits for an answer on a connection to {peer}"], KernelWait("", (peer,)))
+        for peer in told.held
+    ]
+    return [ThreadTold([_traced_text(thread, now_us)], None) for thread in told.threads] + held
+
+
+def _traced_text(thread: messages.TracedThread, now_us: int) -> str:
+    named = f"{thread.process!r} (pid {thread.pid})"
+    if thread.tid != thread.pid:
+        named += f", thread {thread.tid}" + (f" {thread.name!r}" if thread.name != thread.process else "")
+    if not thread.call:
+        return f"{named} computes"
+    targets = shortened_list([Target(*each).text for each in thread.targets], FEW)
+    text = f"{named} waits in {thread.call}()" + (f" on {targets}" if targets else "")
+    if thread.due_us is None:
+        return text
+    return f"{text}, for {max(thread.due_us - now_us, 0) / 1_000_000:,.12g} more simulated seconds"
+
+
 def _written_stacks(instance: Instance) -> str:
     instance.ask_for_stacks()
     deadline = REAL.monotonic() + STACKS_LIMIT
     text = ""
     while not _is_whole(text) and REAL.monotonic() < deadline:
-        text = instance.stacks()
+        text = instance.stacks().decode("utf-8", "replace")
         os.sched_yield()
     return text
 
@@ -120,7 +154,8 @@ def _told(known: tuple[int, str, str] | None, frames: list[re.Match[str]], waits
     parked = any(frame["file"] in _ROOMS for frame in ours)
     wait = waits.get(native)
     if parked:
-        wait = KernelWait(held, tuple(_PEER.findall(held))) if held else None
+        hears = not held.startswith("send")  # there is no room: nothing that comes ends it
+        wait = KernelWait(held, tuple(_PEER.findall(held)) if hears else ()) if held else None
     elif wait is not None and wait.sleeps and frames and frames[0]["file"] == _SUBPROCESS:
         wait = KernelWait("a wait for a child process")  # whose timeout makes it a loop of sleeps
     state = f" is in {wait.text}" if wait is not None else " is parked" if parked else ""

@@ -6,33 +6,35 @@ of simulated time.
 
 from __future__ import annotations
 
-from pytest_scf_async.model.before_init import BeforeInit, before_init_arguments
-from pytest_scf_async.model.codes import (
+from .before_init import BeforeInit, before_init_arguments
+from .codes import (
     PORT_TIMEOUT,
     STATUS_CODES,
     ErrorBody,
-    StatusCode,
     api_error,
     error_body,
     port_not_bound_message,
     timed_out_message,
 )
-from pytest_scf_async.model.configuration import (
-    DEFAULT_ASYNC_TIMEOUT,
+from .configuration import (
+    CUSTOM_RUNTIME,
     DEFAULT_IMAGE_INIT_TIMEOUT,
-    DEFAULT_INIT_TIMEOUT,
     DEFAULT_MEMORY,
-    DEFAULT_SYNC_TIMEOUT,
+    DEFAULT_NAMESPACE,
     GO_RUNTIME,
     IMAGE_RUNTIME,
+    LIMITS,
+    NAME_RULE,
+    NODE_RUNTIMES,
     PYTHON_RUNTIMES,
     RUNTIMES,
     FunctionConfiguration,
     check_runtime,
-    function_configuration,
+    is_valid_name,
     valid_name,
 )
-from pytest_scf_async.model.log_lines import (
+from .credentials import CREDENTIAL_HEADERS, role_credentials
+from .log_lines import (
     SIGNAL_FAILED_LINE,
     SIGNAL_RECEIVED_LINE,
     LogLine,
@@ -43,57 +45,50 @@ from pytest_scf_async.model.log_lines import (
     response_line,
     start_line,
 )
-from pytest_scf_async.model.payload import ASYNC_PAYLOAD_LIMIT, RESULT_LIMIT, SYNC_PAYLOAD_LIMIT, payload_text
-from pytest_scf_async.model.records import INVOKE_TYPES, EventRecord
-from pytest_scf_async.model.statuses import State, Status
-from pytest_scf_async.model.trace import RETENTION_US, EventPage, Interval, StatusTrace
-from pytest_scf_async.model.transitions import (
-    STATUS_CODE_KEPT,
-    TRANSITIONS,
-    Fact,
-    InstanceFate,
-    OpenReadings,
-    Transition,
-    transition,
-)
-from pytest_scf_async.model.versions import DEFAULT_ALIAS, LATEST, Versions
+from .payload import ASYNC_PAYLOAD_LIMIT, SYNC_PAYLOAD_LIMIT, payload_text
+from .records import INVOKE_TYPES, SYNC_CALLERS, TIMER, EventRecord
+from .statuses import State, Status
+from .trace import RETENTION_US, StatusTrace
+from .transitions import STATUS_CODE_KEPT, TRANSITIONS, Fact, InstanceFate, OpenReadings, Transition, transition
+from .versions import DEFAULT_ALIAS, LATEST, Versions
 
 __all__ = [
     "ASYNC_PAYLOAD_LIMIT",
+    "CREDENTIAL_HEADERS",
+    "CUSTOM_RUNTIME",
     "DEFAULT_ALIAS",
-    "DEFAULT_ASYNC_TIMEOUT",
     "DEFAULT_IMAGE_INIT_TIMEOUT",
-    "DEFAULT_INIT_TIMEOUT",
     "DEFAULT_MEMORY",
-    "DEFAULT_SYNC_TIMEOUT",
+    "DEFAULT_NAMESPACE",
     "GO_RUNTIME",
     "IMAGE_RUNTIME",
     "INVOKE_TYPES",
     "LATEST",
+    "LIMITS",
+    "NAME_RULE",
+    "NODE_RUNTIMES",
     "PORT_TIMEOUT",
     "PYTHON_RUNTIMES",
-    "RESULT_LIMIT",
     "RETENTION_US",
     "RUNTIMES",
     "SIGNAL_FAILED_LINE",
     "SIGNAL_RECEIVED_LINE",
     "STATUS_CODES",
     "STATUS_CODE_KEPT",
+    "SYNC_CALLERS",
     "SYNC_PAYLOAD_LIMIT",
+    "TIMER",
     "TRANSITIONS",
     "BeforeInit",
     "ErrorBody",
-    "EventPage",
     "EventRecord",
     "Fact",
     "FunctionConfiguration",
     "InstanceFate",
-    "Interval",
     "LogLine",
     "OpenReadings",
     "State",
     "Status",
-    "StatusCode",
     "StatusTrace",
     "Transition",
     "Versions",
@@ -103,12 +98,13 @@ __all__ = [
     "end_line",
     "error_body",
     "error_line",
-    "function_configuration",
     "init_report_line",
+    "is_valid_name",
     "payload_text",
     "port_not_bound_message",
     "report_line",
     "response_line",
+    "role_credentials",
     "start_line",
     "timed_out_message",
     "transition",

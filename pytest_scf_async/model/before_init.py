@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pytest_scf_async.errors import ScfUsageError, hidden_from_users
+from ..errors import ScfUsageError, hidden_from_users
 
 __all__ = ["BeforeInit", "before_init_arguments"]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from pytest_scf_async.errors import HarnessError, ScfApiError, hidden_from_users
+from ..errors import HarnessError, ScfApiError, hidden_from_users
 
 __all__ = [
     "PORT_TIMEOUT",
@@ -103,16 +103,16 @@ def port_not_bound_message(seconds: int) -> str:
 def error_body(code: int, request_id: str, *, message: str | None = None, stack_trace: str | None = None) -> ErrorBody:
     """The platform's error body for a status code, in the platform's order of keys.
 
-    ``errorCode`` is 1 where the user's code is at fault (430, and 443 with a traceback as its message) and -1 where
-    the platform speaks. A 433 needs its message (`timed_out_message`). Raises HarnessError for a code that is not an
-    error of the platform, or a 433 without a message.
+    ``errorCode`` is 1 where the user's code is at fault (430, and 443 with a traceback as its message) and for 432, and
+    -1 where the platform speaks. A 433 needs its message (`timed_out_message`). Raises HarnessError for a code that is
+    not an error of the platform, or a 433 without a message.
     """
     row = STATUS_CODES.get(code)
     if row is None or code in _NO_ERROR_CODES:
         raise HarnessError(f"status code {code} is not an error of the platform, so it has no error body")
     if code == 433 and message is None:
         raise HarnessError("the error body of status code 433 needs a message with the timeout")
-    by_user_code = code == 430 or (code == 443 and message is not None)
+    by_user_code = code in (430, 432) or (code == 443 and message is not None)
     body: ErrorBody = {
         "errorCode": 1 if by_user_code else -1,
         "errorMessage": row.message if message is None else message,
@@ -128,12 +128,8 @@ _API_ERRORS: Mapping[str, str] = MappingProxyType(
     {
         "FailedOperation.AsyncEventStatus": "{event} is {status}, and only a RUNNING event can be terminated.",
         "FailedOperation.DeleteAlias": "Alias {alias!r} cannot be deleted: {reason}.",
-        "FailedOperation.FunctionStatusError": "Function {function_name!r} is {status} and cannot do this now.",
-        "FailedOperation.InvokeFunction": "Invoking function {function_name!r} failed: {reason}.",
-        "InvalidParameter.RequestTooLarge": "The request has {size} bytes; the limit is {limit} bytes.",
         "InvalidParameterValue": "{name}={value!r} is not valid: {valid}.",
-        "InvalidParameterValue.ClientContext": "ClientContext={value!r} is not a valid run parameter.",
-        "InvalidParameterValue.DateTime": "DateTime={value!r} is not valid: the form is '2021-01-01 00:00:00'.",
+        "InvalidParameterValue.DefaultNamespace": "The namespace {namespace!r} is always there and cannot be created.",
         "InvalidParameterValue.FunctionName": "FunctionName={value!r} is not valid: {valid}.",
         "InvalidParameterValue.InvokeType": "InvokeType={value!r} is not valid: valid are {valid}.",
         "InvalidParameterValue.Limit": "Limit={value!r} is not valid: it is a whole number from 1 to 100.",
@@ -141,20 +137,14 @@ _API_ERRORS: Mapping[str, str] = MappingProxyType(
         "InvalidParameterValue.Namespace": "Namespace={value!r} is not valid: {valid}.",
         "InvalidParameterValue.Offset": "Offset={value!r} is not valid: it is a whole number, 0 or more.",
         "InvalidParameterValue.Order": "{name}={value!r} is not valid: valid are {valid}.",
-        "InvalidParameterValue.Param": "The event is not JSON: {reason}.",
         "InvalidParameterValue.Qualifier": "Qualifier={value!r} is not valid: {valid}.",
         "InvalidParameterValue.Status": "Status={value!r} is not valid: valid are {valid}.",
-        "InvalidParameterValue.TraceEnable": "TraceEnable={value!r} is not valid: valid are 'TRUE' and 'FALSE'.",
-        "LimitExceeded.InitTimeout": "InitTimeout={value!r} is over the maximum of {limit} seconds.",
         "LimitExceeded.Quota": "All {limit} instances that function {function_name!r} may have are in use.",
-        "LimitExceeded.Timeout": "Timeout={value!r} is over the maximum of {limit} seconds.",
-        "MissingParameter": "The request has no {name}, which is required.",
         "ResourceInUse.Alias": "Function {function_name!r} has an alias {alias!r} already.",
-        "ResourceInUse.FunctionName": "A function named {function_name!r} already exists in namespace {namespace!r}.",
+        "ResourceInUse.Namespace": "A namespace {namespace!r} already exists.",
         "ResourceNotFound.Alias": "Function {function_name!r} has no alias {alias!r}.",
         "ResourceNotFound.AsyncEvent": "There is no async event {request_id!r}.",
         "ResourceNotFound.Function": "There is no function {function_name!r} in namespace {namespace!r}.",
-        "ResourceNotFound.FunctionName": "There is no function {function_name!r} in namespace {namespace!r}.",
         "ResourceNotFound.FunctionVersion": "Function {function_name!r} has no version {qualifier!r}.",
         "ResourceNotFound.Namespace": "There is no namespace {namespace!r}.",
         "ResourceNotFound.Qualifier": "Function {function_name!r} has no version or alias {qualifier!r}.",

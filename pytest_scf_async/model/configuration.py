@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Final, NoReturn
 
-from pytest_scf_async.errors import ScfUsageError, did_you_mean, hidden_from_users
-from pytest_scf_async.model.before_init import BeforeInit
+from ..errors import Given, ScfUsageError, did_you_mean, hidden_from_users
+from .before_init import BeforeInit
 
 __all__ = [
+    "CUSTOM_RUNTIME",
     "DEFAULT_ASYNC_TIMEOUT",
     "DEFAULT_IMAGE_INIT_TIMEOUT",
-    "DEFAULT_INIT_TIMEOUT",
     "DEFAULT_MEMORY",
+    "DEFAULT_NAMESPACE",
     "DEFAULT_SYNC_TIMEOUT",
     "GO_RUNTIME",
     "IMAGE_RUNTIME",
+    "LIMITS",
+    "NAME_RULE",
+    "NODE_RUNTIMES",
     "PYTHON_RUNTIMES",
     "RUNTIMES",
     "FunctionConfiguration",
     "check_runtime",
-    "function_configuration",
+    "is_valid_name",
     "valid_name",
 ]
 
@@ -35,10 +38,10 @@ DEFAULT_SYNC_TIMEOUT: Final = 3
 """Seconds that an event of a sync function may run, unless configured (document 18586)."""
 DEFAULT_ASYNC_TIMEOUT: Final = 86_400
 """Seconds that an event of an async function may run at most, and here unless configured (document 51519)."""
-DEFAULT_INIT_TIMEOUT: Final = 65
-"""Seconds that the init of an instance may take, unless configured (document 18586)."""
 DEFAULT_IMAGE_INIT_TIMEOUT: Final = 90
-"""The same for an image (document 56051)."""
+"""Seconds that the start of an image may take, unless configured (document 56051)."""
+DEFAULT_NAMESPACE: Final = "default"
+"""The namespace that is always there."""
 DEFAULT_MEMORY: Final = 128
 """MB of a function for which no memory is configured (document 18586)."""
 
@@ -49,21 +52,23 @@ MAX_MEMORY: Final = 3072
 MEMORY_STEP: Final = 128
 SMALLEST_MEMORY: Final = 64
 MAX_ENVIRONMENT_BYTES: Final = 4096
+MAX_VARIABLE_NAME: Final = 64
+MAX_LAYERS: Final = 5
+MAX_NAMES_LENGTH: Final = 118
+"""Characters of a function's namespace and name together."""
 RESERVED_PREFIXES: Final = ("SCF_", "QCLOUD_", "TENCENTCLOUD_")
 
 IMAGE_RUNTIME: Final = "CustomImage"
 """The runtime of functions that are deployed as an image (document 56051)."""
 GO_RUNTIME: Final = "Go1"
+CUSTOM_RUNTIME: Final = "CustomRuntime"
+NODE_RUNTIMES: Final = (
+    *("Nodejs6.10", "Nodejs8.9", "Nodejs10.15", "Nodejs12.16", "Nodejs14.18", "Nodejs16.13", "Nodejs18.15"),
+)
 PYTHON_RUNTIMES: Final = ("Python2.7", "Python3.6", "Python3.7", "Python3.9", "Python3.10")
 RUNTIMES: Final = (
     *PYTHON_RUNTIMES,
-    "Nodejs6.10",
-    "Nodejs8.9",
-    "Nodejs10.15",
-    "Nodejs12.16",
-    "Nodejs14.18",
-    "Nodejs16.13",
-    "Nodejs18.15",
+    *NODE_RUNTIMES,
     "Php5.6",
     "Php7.2",
     "Php7.4",
@@ -71,54 +76,75 @@ RUNTIMES: Final = (
     GO_RUNTIME,
     "Java8",
     "Java11",
-    "CustomRuntime",
+    CUSTOM_RUNTIME,
     IMAGE_RUNTIME,
 )
 """Every runtime that the platform has."""
 
-NETWORKS: Final = ("loopback", "all")
-"""What code of an instance may connect to."""
-
 MAX_NAME_LENGTH: Final = 60
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,58}[A-Za-z0-9]")
-_NAME_RULE: Final = (
+NAME_RULE: Final = (
     "it has 2 to 60 letters, digits, hyphens and underscores, starts with a letter and ends with a letter or a digit"
 )
-_VARIABLE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+"""What the name of a function or a namespace has to be, as a text for errors."""
+_VARIABLE: Final = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{1,{MAX_VARIABLE_NAME - 1}}}")
 
 
 @dataclass(frozen=True)
 class FunctionConfiguration:
-    """A function's valid configuration: make it with `function_configuration`, which checks it.
+    """A function's valid configuration: what ``deploy`` and ``update`` were given, in its final form.
 
-    `timeout` and `init_timeout` are whole seconds of simulated time; `memory` is MB, None where no limit is enforced;
-    `max_instances` is None where there is no limit; `sources` says of each value where it came from.
+    `timeout` and `init_timeout` are whole seconds of simulated time. Addresses in `idle_ok` are those of the kernel,
+    directories and layers absolute paths; `sources` says of each value where it came from.
     """
 
-    name: str
-    namespace: str
+    # [options: configuration] written by `make options`
     handler: str
-    runtime: str
+    """`"index.main_handler"`, for a directory or a zip; of a Go function the name of its binary, `"main"` unless given.
+    """
+    name: str
+    """The file's stem unless given, made valid: `my file.py` gives `my-file`, `h.py` `function-h`; a second one gets
+    `-2`."""
     timeout: int
+    """How long an event may run (433)."""
     init_timeout: int
+    """How long an init may take (450)."""
     memory: int | None
-    environment: Mapping[str, str] = field(hash=False, repr=False)
+    """MB, enforced only where given (434)."""
+    runtime: str
+    """Of Python's, the text in `SCF_RUNTIME`; `"Go1"`: `code` is the directory or zip of a Go package or of a built
+    binary; `"Nodejs18.15"` and the others of Node.js, `"CustomRuntime"`: that with `index.js`, or with `bootstrap`;
+    another one is for a plugin (`pytest_scf_async_launcher`)."""
+    namespace: str
+    """Its namespace."""
     async_run: bool
+    """Whether it is executed asynchronously (document 51519)."""
     trace: bool
+    """Whether the status trace is on (document 63967)."""
     max_instances: int | None
-    layers: tuple[str, ...] = ()
-    """Absolute paths of directories and zips."""
-    mounts: tuple[tuple[str, str], ...] = ()
-    """Directories: absolute paths on the host and in an instance."""
-    before_init: BeforeInit | None = None
-    """What an instance runs before the function's module is imported."""
-    network: str = "loopback"
-    """What its code may connect to: "loopback" or "all"."""
-    background: tuple[str, ...] = ()
-    """Names of the programs that it starts and that do not hold the clock."""
-    idle_ok: tuple[str, ...] = ()
-    """The other ends of connections on which it may wait to hear something without holding the clock."""
-    sources: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """How many events may run at once; one more is `LimitExceeded.Quota`."""
+    over_quota: str
+    """`"refuse"`, or `"queue"`: one more of `invoke_async` is tried again each simulated minute, for 6 hours."""
+    layers: tuple[str, ...]
+    """Directories and zips at `/opt`, later ones over earlier ones."""
+    mounts: tuple[tuple[str, str], ...]
+    """Directories that handlers may write, each at its own path or a pair with its path in an instance."""
+    network: str
+    """`"loopback"`: connections to other machines are refused; or `"all"`."""
+    environment: Mapping[str, str] = field(hash=False, repr=False)
+    """Variables, besides the platform's and those of the settings."""
+    before_init: BeforeInit | None
+    """A function, or `"tests/fakes.py:install"`, that is called in each instance before the module is imported; not for
+    Go, which has no Python process."""
+    background: tuple[str, ...]
+    """Names of programs that do not hold the clock while they live."""
+    idle_ok: tuple[str, ...]
+    """Addresses, as in `["127.0.0.1:6379"]`: an answer on a connection to one of them may be owed for ever, and holds
+    the clock for one real second only."""
+    compute_rate: float
+    """Simulated seconds that a second of computing, of a child process or of another real wait takes; 0: none."""
+    # [end]
+    sources: Mapping[str, str] = field(compare=False, repr=False)
 
     @property
     def memory_or_default(self) -> int:
@@ -136,234 +162,169 @@ class FunctionConfiguration:
         return self.async_run and self.trace
 
 
-def function_configuration(
-    *,
-    name: str,
-    handler: str,
-    namespace: str = "default",
-    runtime: str = "Python3.10",
-    timeout: int | float | timedelta | None = None,
-    init_timeout: int | float | timedelta = DEFAULT_INIT_TIMEOUT,
-    memory: int | None = None,
-    environment: Mapping[str, str] | None = None,
-    async_run: bool = True,
-    trace: bool = True,
-    max_instances: int | None = None,
-    layers: tuple[str, ...] = (),
-    mounts: tuple[tuple[str, str], ...] = (),
-    before_init: BeforeInit | None = None,
-    network: str = "loopback",
-    background: Sequence[str] = (),
-    idle_ok: Sequence[str] = (),
-    runnable: Sequence[str] = (*PYTHON_RUNTIMES, GO_RUNTIME),
-    sources: Mapping[str, str] = MappingProxyType({}),
-) -> FunctionConfiguration:
-    """Check every value by the platform's rules, and make the configuration.
-
-    Without a `timeout` an async function gets 86,400 s, a sync one 3 s. `runnable` are the runtimes whose code can be
-    run here. `sources` says where a value came from, for
-    the error. Raises ScfUsageError with the value, its source and what is valid.
-    """
-    check = _Check(sources)
-    is_async = check.boolean("async_run", async_run)
-    longest, kind = (DEFAULT_ASYNC_TIMEOUT, "an async") if is_async else (MAX_SYNC_TIMEOUT, "a sync")
-    if timeout is None:
-        timeout = DEFAULT_ASYNC_TIMEOUT if is_async else DEFAULT_SYNC_TIMEOUT
-    return FunctionConfiguration(
-        name=check.name("name", name),
-        namespace=check.name("namespace", namespace),
-        handler=check.handler(handler, runtime),
-        runtime=check.runtime(runtime, runnable),
-        timeout=check.seconds("timeout", timeout, 1, longest, f"the timeout of {kind} function"),
-        init_timeout=check.seconds(
-            "init_timeout", init_timeout, MIN_INIT_TIMEOUT, MAX_INIT_TIMEOUT, "the init timeout of a function"
-        ),
-        memory=check.memory(memory),
-        environment=check.environment(environment),
-        async_run=is_async,
-        trace=check.boolean("trace", trace),
-        max_instances=check.max_instances(max_instances),
-        layers=layers,
-        mounts=mounts,
-        before_init=before_init,
-        network=check.network(network),
-        background=check.background(background),
-        idle_ok=check.idle_ok(idle_ok),
-        sources=MappingProxyType(dict(sources)),
-    )
+def is_valid_name(value: object) -> bool:
+    """Whether *value* can be the name of a function or of a namespace."""
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
 
 
-def valid_name(stem: str, number: int = 1) -> str:
+def valid_name(stem: str, number: int = 1, namespace: str = "default") -> str:
     """A valid function name made from a file's stem: ``my file.v2`` gives ``my-file-v2``, ``_x`` gives ``function-x``.
 
     From the second function of a stem on, `number` is put at its end: ``export-2``. Never raises for any text.
     """
+    longest = min(MAX_NAME_LENGTH, MAX_NAMES_LENGTH - len(namespace))
     suffix = f"-{number}" if number > 1 else ""
     cleaned = re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")
     if len(cleaned + suffix) < 2 or not cleaned[:1].isalpha():
         cleaned = f"function-{cleaned}".rstrip("-")
-    return cleaned[: MAX_NAME_LENGTH - len(suffix)].rstrip("-_") + suffix
+    return cleaned[: longest - len(suffix)].rstrip("-_") + suffix
 
 
-def check_runtime(value: object, runnable: Sequence[str], source: str) -> str:
-    """The runtime, where its code can be run; *source* says where the value came from, for the error."""
-    return _Check({"runtime": source}).runtime(value, runnable)
+def check_runtime(given: Given, runnable: Sequence[str]) -> str:
+    """The runtime, where its code can be run."""
+    runtime = given.value
+    if not isinstance(runtime, str) or runtime not in RUNTIMES:
+        near = did_you_mean(runtime, RUNTIMES) if isinstance(runtime, str) else ""
+        given.refuse(f"the platform has {', '.join(RUNTIMES)}{near}")
+    if runtime not in runnable:
+        image = "; an image is deployed with deploy_image(command=[...])" if runtime == IMAGE_RUNTIME else ""
+        given.refuse(f"its code cannot be run here; these can: {', '.join(runnable)}{image}")
+    return runtime
 
 
-class _Check:
-    """The rules, one method a kind of value; each returns the value in its final form or raises ScfUsageError."""
+# -- the platform's limits -------------------------------------------------------------------------------------------
 
-    def __init__(self, sources: Mapping[str, str]) -> None:
-        self._sources = sources
+Function = Mapping[str, Given]
+"""What a function is configured with, by name: the limit of one value may depend on another."""
 
-    def source(self, name: str) -> str:
-        source = self._sources.get(name)
-        return f" ({source})" if source else ""
 
-    def refuse(self, name: str, value: object, valid: str) -> NoReturn:
-        raise ScfUsageError(f"{name}={value!r}{self.source(name)} is not valid: {valid}")
+def _name(given: Given, function: Function) -> str:
+    name, namespace = _namespace(given, function), function["namespace"]
+    if is_valid_name(namespace.value) and (length := len(name) + len(namespace.value)) > MAX_NAMES_LENGTH:
+        given.refuse(
+            f"with namespace={namespace.value!r}{namespace.shown_source} it has {length} characters, and both together "
+            f"have {MAX_NAMES_LENGTH} at most"
+        )
+    return name
 
-    def refuse_variable(self, key: object, valid: str) -> NoReturn:
-        raise ScfUsageError(f"the environment variable {key!r}{self.source('environment')} is not valid: {valid}")
 
-    def refuse_text(self, key: str, text: object, valid: str) -> NoReturn:
-        source = self.source("environment")
+def _namespace(given: Given, _: Function) -> str:
+    if not is_valid_name(given.value):
+        given.refuse(NAME_RULE)
+    return str(given.value)
+
+
+def _handler(given: Given, function: Function) -> str:
+    handler = given.value
+    if function["runtime"].value not in PYTHON_RUNTIMES:  # the name of a program, or whatever its runtime makes of it
+        if not isinstance(handler, str) or not handler or "\0" in handler:
+            given.refuse("it is a text that is not empty, such as the name of the binary, 'main'")
+        return handler
+    rule = "it is the file without .py, a dot and the name of the function, as in 'index.main_handler'"
+    if not isinstance(handler, str):
+        given.refuse(rule)
+    module, _, function_name = handler.rpartition(".")
+    module_parts = re.split(r"[./]", module)
+    if not function_name.isidentifier() or any(part != part.strip() or not part for part in module_parts):
+        given.refuse(rule)
+    return handler
+
+
+def _timeout(given: Given, function: Function) -> int:
+    is_async = function["async_run"].value
+    if given.value is None:
+        return DEFAULT_ASYNC_TIMEOUT if is_async else DEFAULT_SYNC_TIMEOUT
+    if is_async:
+        return _seconds(given, 1, DEFAULT_ASYNC_TIMEOUT, "the timeout of an async function")
+    return _seconds(given, 1, MAX_SYNC_TIMEOUT, "the timeout of a sync function")
+
+
+def _init_timeout(given: Given, _: Function) -> int:
+    return _seconds(given, MIN_INIT_TIMEOUT, MAX_INIT_TIMEOUT, "the init timeout of a function")
+
+
+def _seconds(given: Given, least: int, most: int, what: str) -> int:
+    rule = f"{what} is {least} to {most:,} whole seconds"
+    seconds = given.value.total_seconds() if isinstance(given.value, timedelta) else given.value
+    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool):
+        given.refuse(rule)
+    if not least <= seconds <= most or seconds != int(seconds):  # NaN fails the first comparison
+        given.refuse(rule)
+    return int(seconds)
+
+
+def _memory(given: Given, _: Function) -> int | None:
+    memory = given.value
+    if memory is None:
+        return None
+    if (
+        not isinstance(memory, int)
+        or isinstance(memory, bool)
+        or (memory != SMALLEST_MEMORY and not (MEMORY_STEP <= memory <= MAX_MEMORY and memory % MEMORY_STEP == 0))
+    ):
+        given.refuse("it is None, 64, or 128 to 3072 in steps of 128 (MB)")
+    return memory
+
+
+def _layers(given: Given, _: Function) -> tuple[str, ...]:
+    layers: tuple[str, ...] = given.value
+    if len(layers) > MAX_LAYERS:
+        shown = Given(given.name, list(layers), given.source)
+        shown.refuse(f"a function has {MAX_LAYERS} layers at most, and these are {len(layers)}")
+    return layers
+
+
+def _environment(given: Given, _: Function) -> Mapping[str, str]:
+    environment, source = given.value, given.shown_source
+
+    def refuse_variable(key: object, valid: str) -> NoReturn:
+        raise ScfUsageError(f"the environment variable {key!r}{source} is not valid: {valid}")
+
+    def refuse_text(key: str, text: object, valid: str) -> NoReturn:
         raise ScfUsageError(
             f"environment[{key!r}] of type {type(text).__name__}{source} is not valid: "
             f"the value of an environment variable {valid}"
         )
 
-    def boolean(self, name: str, value: object) -> bool:
-        if not isinstance(value, bool):
-            self.refuse(name, value, "it is True or False")
-        return value
-
-    def name(self, name: str, value: object) -> str:
-        if not isinstance(value, str) or _NAME.fullmatch(value) is None:
-            self.refuse(name, value, _NAME_RULE)
-        return value
-
-    def handler(self, value: object, runtime: object) -> str:
-        if runtime not in PYTHON_RUNTIMES:
-            return self._program(value)
-        rule = "it is the file without .py, a dot and the name of the function, as in 'index.main_handler'"
-        if not isinstance(value, str):
-            self.refuse("handler", value, rule)
-        module, _, function = value.rpartition(".")
-        module_parts = re.split(r"[./]", module)
-        if not function.isidentifier() or any(part != part.strip() or not part for part in module_parts):
-            self.refuse("handler", value, rule)
-        return value
-
-    def _program(self, value: object) -> str:
-        """The handler of what is no Python: the name of a program, or whatever its runtime makes of it."""
-        if not isinstance(value, str) or not value or "\0" in value:
-            self.refuse("handler", value, "it is a text that is not empty, such as the name of the binary, 'main'")
-        return value
-
-    def runtime(self, value: object, runnable: Sequence[str]) -> str:
-        if not isinstance(value, str) or value not in RUNTIMES:
-            near = did_you_mean(value, RUNTIMES) if isinstance(value, str) else ""
-            self.refuse("runtime", value, f"the platform has {', '.join(RUNTIMES)}{near}")
-        if value not in runnable:
-            image = "; an image is deployed with deploy_image(command=[...])" if value == IMAGE_RUNTIME else ""
-            self.refuse("runtime", value, f"its code cannot be run here; these can: {', '.join(runnable)}{image}")
-        return value
-
-    def seconds(self, name: str, value: object, least: int, most: int, what: str) -> int:
-        rule = f"{what} is {least} to {most:,} whole seconds"
-        seconds: float | int
-        if isinstance(value, timedelta):
-            seconds = value.total_seconds()
-        elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            seconds = value
-        else:
-            self.refuse(name, value, rule)
-        if not least <= seconds <= most or seconds != int(seconds):  # NaN fails the first comparison
-            self.refuse(name, value, rule)
-        return int(seconds)
-
-    def memory(self, value: object) -> int | None:
-        if value is None:
-            return None
-        valid = (
-            isinstance(value, int)
-            and not isinstance(value, bool)
-            and (value == SMALLEST_MEMORY or (MEMORY_STEP <= value <= MAX_MEMORY and value % MEMORY_STEP == 0))
+    if not isinstance(environment, Mapping):
+        raise ScfUsageError(  # what it says may be a secret
+            f"environment of type {type(environment).__name__}{source} is not valid: "
+            "it is a mapping of names to texts, as in {'BUCKET': 'exports'}"
         )
-        if not valid:
-            self.refuse("memory", value, "it is None, 64, or 128 to 3072 in steps of 128 (MB)")
-        assert isinstance(value, int)
-        return value
-
-    def max_instances(self, value: object) -> int | None:
-        if value is None:
-            return None
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            self.refuse("max_instances", value, "it is None (no limit) or a whole number, 1 or more")
-        return value
-
-    def network(self, value: object) -> str:
-        if value not in NETWORKS:
-            self.refuse("network", value, f"it is {' or '.join(map(repr, NETWORKS))}")
-        return str(value)
-
-    def background(self, value: object) -> tuple[str, ...]:
-        rule = "it is a sequence of names of programs, without a directory, as in ('redis-server',)"
-        if isinstance(value, str) or not isinstance(value, Sequence):
-            self.refuse("background", value, rule)
-        for name in value:
-            if not isinstance(name, str) or not name or "/" in name or "\0" in name:
-                self.refuse("background", value, rule)
-        return tuple(value)
-
-    def idle_ok(self, value: object) -> tuple[str, ...]:
-        """The addresses as the kernel tells them: of a name there is only ``localhost``, which has two."""
-        rule = "it is a sequence of addresses of this form: ('127.0.0.1:6379', '[::1]:6379', 'localhost:6379')"
-        if isinstance(value, str) or not isinstance(value, Sequence):
-            self.refuse("idle_ok", value, rule)
-        found: list[str] = []
-        for text in value:
-            host, _, port = text.rpartition(":") if isinstance(text, str) else ("", "", "")
-            if not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
-                self.refuse("idle_ok", value, rule)
-            brackets = host.startswith("[") and host.endswith("]")
-            try:
-                address = ipaddress.ip_address(host[1:-1] if brackets else "127.0.0.1" if host == "localhost" else host)
-            except ValueError:
-                self.refuse("idle_ok", value, rule)
-            if brackets is not (address.version == 6):
-                self.refuse("idle_ok", value, rule)
-            found.append(f"[{address}]:{int(port)}" if brackets else f"{address}:{int(port)}")
-            found += [f"[::1]:{int(port)}"] if host == "localhost" else []
-        return tuple(dict.fromkeys(found))
-
-    def environment(self, value: object) -> Mapping[str, str]:
-        if value is None:
-            return MappingProxyType({})
-        if not isinstance(value, Mapping):
-            raise ScfUsageError(  # what it says may be a secret
-                f"environment of type {type(value).__name__}{self.source('environment')} is not valid: "
-                "it is a mapping of names to texts, as in {'BUCKET': 'exports'}"
+    size = 0
+    for key, text in environment.items():
+        if not isinstance(key, str) or _VARIABLE.fullmatch(key) is None:
+            refuse_variable(
+                key, f"it has 2 to {MAX_VARIABLE_NAME} letters, digits and underscores, and starts with a letter"
             )
-        size = 0
-        for key, text in value.items():
-            if not isinstance(key, str) or _VARIABLE.fullmatch(key) is None:
-                self.refuse_variable(key, "it has letters, digits and underscores, and starts with a letter")
-            for prefix in RESERVED_PREFIXES:
-                if key.startswith(prefix):
-                    self.refuse_variable(key, f"the platform reserves names that start with {prefix}")
-            if not isinstance(text, str):
-                self.refuse_text(key, text, "is a str")
-            if "\0" in text:
-                self.refuse_text(key, text, "has no NUL character")
-            try:
-                size += len(key) + len(text.encode())
-            except UnicodeEncodeError:
-                self.refuse_text(key, text, "is valid Unicode")
-        if size > MAX_ENVIRONMENT_BYTES:
-            raise ScfUsageError(
-                f"environment of {size:,} bytes{self.source('environment')} is not valid: names and values together "
-                f"have {MAX_ENVIRONMENT_BYTES:,} bytes at most, in UTF-8"
-            )
-        return MappingProxyType(dict(value))
+        for prefix in RESERVED_PREFIXES:
+            if key.startswith(prefix):
+                refuse_variable(key, f"the platform reserves names that start with {prefix}")
+        if not isinstance(text, str):
+            refuse_text(key, text, "is a str")
+        if "\0" in text:
+            refuse_text(key, text, "has no NUL character")
+        try:
+            size += len(key) + len(text.encode())
+        except UnicodeEncodeError:
+            refuse_text(key, text, "is valid Unicode")
+    if size > MAX_ENVIRONMENT_BYTES:
+        raise ScfUsageError(
+            f"environment of {size:,} bytes{source} is not valid: names and values together "
+            f"have {MAX_ENVIRONMENT_BYTES:,} bytes at most, in UTF-8"
+        )
+    return MappingProxyType(dict(environment))
+
+
+LIMITS: Final[Mapping[str, Callable[[Given, Function], object]]] = {
+    "name": _name,
+    "namespace": _namespace,
+    "handler": _handler,
+    "runtime": lambda given, _: check_runtime(given, RUNTIMES),
+    "timeout": _timeout,
+    "init_timeout": _init_timeout,
+    "memory": _memory,
+    "environment": _environment,
+    "layers": _layers,
+}
+"""What the platform allows of an option of that name, for a function; of all others, whatever their rule allows."""

@@ -27,15 +27,21 @@ SIGNAL_FAILED_LINE: Final = "[PLATFORM] Signal reception failed."
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MEBIBYTE: Final = 1024 * 1024
+_ESCAPED_BY_GO: Final = {ord(each): f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"}
+"""What Go's JSON encoder escapes beside what JSON has to: `json.dumps` leaves it as it is."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One line of an event's log; `source` is the platform's word for who wrote it, Custom being the user's code."""
+    """One line of an event's log; `source` is the platform's word for who wrote it, Custom being the user's code.
+
+    `retry_num` is 0 for the first attempt of the invocation, and grows with each retry (SCF_RetryNum, document 60336).
+    """
 
     time_us: int
     text: str
     source: Literal["Platform", "Custom"]
+    retry_num: int = 0
 
     @property
     def time(self) -> datetime:
@@ -43,9 +49,9 @@ class LogLine:
         return _EPOCH + timedelta(microseconds=self.time_us)
 
 
-def start_line(request_id: str) -> str:
-    """The first line of an event's log."""
-    return f"START RequestId:{request_id}"
+def start_line(request_id: str, *, cold: bool) -> str:
+    """The first line of an event's log; the platform writes a space before the id on cold starts only."""
+    return f"START RequestId:{' ' if cold else ''}{request_id}"
 
 
 def init_report_line(
@@ -67,9 +73,16 @@ def init_report_line(
 
 
 def error_line(request_id: str, body: Mapping[str, int | str]) -> str:
-    """The line of an event that did not finish: its error body as JSON, in which real logs have no ``requestId``."""
+    """The line of an event that did not finish: its error body as JSON.
+
+    Real logs differ from the body that a sync caller gets: they have no ``requestId``, the ``errorCode`` of a 443 is
+    -1, and the JSON is that of Go's encoder, which escapes what means something in HTML.
+    """
     shown = {key: value for key, value in body.items() if key != "requestId"}
-    return f"ERROR RequestId:{request_id} Result:{json.dumps(shown, ensure_ascii=False, separators=(',', ':'))}"
+    if shown.get("statusCode") == 443:
+        shown["errorCode"] = -1
+    text = json.dumps(shown, ensure_ascii=False, separators=(",", ":")).translate(_ESCAPED_BY_GO)
+    return f"ERROR RequestId:{request_id} Result:{text}"
 
 
 def response_line(request_id: str, result_text: str) -> str:
@@ -86,5 +99,5 @@ def report_line(request_id: str, *, duration_ms: int, memory_mb: int, mem_usage_
     """The last line of an event's log; duration in whole milliseconds, memory in MB, its use in bytes."""
     return (
         f"Report RequestId:{request_id} Duration:{duration_ms}ms Memory:{memory_mb}MB "
-        f"MemUsage:{mem_usage_bytes / _MEBIBYTE}MB"
+        f"MemUsage:{mem_usage_bytes / _MEBIBYTE:.6f}MB"
     )

@@ -14,6 +14,8 @@ __tracebackhide__ = hidden_from_users
 
 def line_matcher(pattern: str | re.Pattern[str]) -> tuple[str, Callable[[str], bool]]:
     """*pattern* for messages, and what says whether a line has it; ``ScfUsageError`` for anything else."""
+    if pattern == "":
+        raise ScfUsageError("pattern='' is not valid: every line has it; it is a text that the line contains")
     if isinstance(pattern, str):
         return repr(pattern), lambda line: pattern in line
     if isinstance(getattr(pattern, "pattern", None), str):  # a pattern for bytes finds nothing in a line

@@ -7,9 +7,9 @@ import math
 import reprlib
 from typing import Final
 
-from pytest_scf_async.errors import ScfUsageError, hidden_from_users
+from ..errors import ScfUsageError, hidden_from_users
 
-__all__ = ["ASYNC_PAYLOAD_LIMIT", "RESULT_LIMIT", "SYNC_PAYLOAD_LIMIT", "payload_text"]
+__all__ = ["ASYNC_PAYLOAD_LIMIT", "SYNC_PAYLOAD_LIMIT", "payload_text"]
 
 __tracebackhide__ = hidden_from_users
 
@@ -17,11 +17,9 @@ ASYNC_PAYLOAD_LIMIT: Final = 128 * 1024
 """The most UTF-8 bytes of JSON that an async event may carry (document 11637)."""
 SYNC_PAYLOAD_LIMIT: Final = 6 * 1024 * 1024
 """The most UTF-8 bytes of JSON that a sync call may carry (document 11637)."""
-RESULT_LIMIT: Final = 6 * 1024 * 1024
-"""The most UTF-8 bytes of JSON that a handler may return; more is status code 407 (document 42611)."""
 
 
-def payload_text(payload: object, *, async_run: bool = True, source: str = "payload") -> str:
+def payload_text(payload: object, *, async_run: bool = True) -> str:
     """The JSON text of an event's data; ``{}`` when there is none (None).
 
     Raises ScfUsageError that names the place of the value at fault (``payload["rows"][2]``) when something in it is
@@ -30,17 +28,17 @@ def payload_text(payload: object, *, async_run: bool = True, source: str = "payl
     """
     if payload is None:
         return "{}"
-    _check(payload, source)
+    _check(payload)
     try:
         text = json.dumps(payload, ensure_ascii=False, allow_nan=False)
     except RecursionError:
-        raise ScfUsageError(f"{source} is nested too deeply to be written as JSON") from None
+        raise ScfUsageError("payload is nested too deeply to be written as JSON") from None
     except (TypeError, ValueError) as error:
-        raise ScfUsageError(f"{source} cannot be written as JSON: {error}") from None
+        raise ScfUsageError(f"payload cannot be written as JSON: {error}") from None
     size = len(text.encode())
     limit, kind = (ASYNC_PAYLOAD_LIMIT, "an async event") if async_run else (SYNC_PAYLOAD_LIMIT, "a sync call")
     if size > limit:
-        raise ScfUsageError(f"{source} is {size:,} bytes of JSON; the data of {kind} may have {limit:,} at most")
+        raise ScfUsageError(f"payload is {size:,} bytes of JSON; the data of {kind} may have {limit:,} at most")
     return text
 
 
@@ -51,7 +49,7 @@ _Place = tuple["_Place | None", object]
 """Where a value stands: the place of what holds it (None: the payload itself), and its key or index in that."""
 
 
-def _check(payload: object, source: str) -> None:
+def _check(payload: object) -> None:
     """Walk the data in its own order without recursion, and raise for the first value that is not JSON."""
     inside: set[int] = set()  # the containers that the walk is in
     walk: list[tuple[object, _Place | None, bool]] = [(payload, None, False)]
@@ -61,45 +59,42 @@ def _check(payload: object, source: str) -> None:
             inside.discard(id(value))
         elif isinstance(value, str):
             if not _is_unicode(value):
-                raise _refused(
-                    source, place, f"is {reprlib.repr(value)}, which is not valid Unicode: half of a surrogate pair"
-                )
+                raise _refused(place, f"is {reprlib.repr(value)}, which is not valid Unicode: half of a surrogate pair")
         elif value is None or isinstance(value, int):
             continue
         elif isinstance(value, float):
             if not math.isfinite(value):
-                raise _refused(source, place, f"is {value}, which JSON has no form for; pass a finite number or None")
+                raise _refused(place, f"is {value}, which JSON has no form for; pass a finite number or None")
         elif isinstance(value, (dict, list, tuple)):
             if id(value) in inside:
-                raise _refused(source, place, "contains itself, so it cannot be written as JSON")
+                raise _refused(place, "contains itself, so it cannot be written as JSON")
             inside.add(id(value))
             walk.append((value, place, True))
             if isinstance(value, dict):
-                _check_keys(value, source, place)
+                _check_keys(value, place)
                 walk.extend([(item, (place, key), False) for key, item in reversed(value.items())])
             else:
                 walk.extend([(value[index], (place, index), False) for index in range(len(value) - 1, -1, -1)])
         else:
             raise _refused(
-                source,
                 place,
                 f"is {_a(value)}, which is not JSON; JSON has dict, list, tuple, str, int, float, bool and None",
             )
 
 
-def _check_keys(value: dict[object, object], source: str, place: _Place | None) -> None:
+def _check_keys(value: dict[object, object], place: _Place | None) -> None:
     for key in value:
         if not isinstance(key, str):
             raise _refused(
-                source, place, f"has the key {reprlib.repr(key)}, which is {_a(key)}; the keys of a JSON object are str"
+                place, f"has the key {reprlib.repr(key)}, which is {_a(key)}; the keys of a JSON object are str"
             )
         if not _is_unicode(key):
             raise _refused(
-                source, place, f"has the key {reprlib.repr(key)}, which is not valid Unicode: half of a surrogate pair"
+                place, f"has the key {reprlib.repr(key)}, which is not valid Unicode: half of a surrogate pair"
             )
 
 
-def _refused(source: str, place: _Place | None, what: str) -> ScfUsageError:
+def _refused(place: _Place | None, what: str) -> ScfUsageError:
     steps: list[str] = []
     while place is not None:
         place, step = place
@@ -107,7 +102,7 @@ def _refused(source: str, place: _Place | None, what: str) -> ScfUsageError:
     steps.reverse()
     if len(steps) > SHOWN_STEPS:
         steps[SHOWN_STEPS // 2 : -SHOWN_STEPS // 2] = ["…"]
-    return ScfUsageError(f"{source}{''.join(steps)} {what}")
+    return ScfUsageError(f"payload{''.join(steps)} {what}")
 
 
 def _is_unicode(text: str) -> bool:

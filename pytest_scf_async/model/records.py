@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from pytest_scf_async.errors import HarnessError
-from pytest_scf_async.model.statuses import State, Status
-from pytest_scf_async.model.transitions import STATUS_CODE_KEPT, Fact, OpenReadings, Transition, transition
+from ..errors import HarnessError
+from .statuses import State, Status
+from .transitions import STATUS_CODE_KEPT, Fact, OpenReadings, Transition, transition
 
-__all__ = ["INVOKE_TYPES", "EventRecord"]
+__all__ = ["INVOKE_TYPES", "SYNC_CALLERS", "TIMER", "EventRecord"]
 
+TIMER = "TRIGGER_TIMER"
+"""The type of the events of a timer trigger."""
 INVOKE_TYPES: tuple[str, ...] = (
     "CMQ",
     "CKAFKA_TRIGGER",
     "APIGW",
     "COS",
-    "TRIGGER_TIMER",
+    TIMER,
     "MPS_TRIGGER",
     "CLS_TRIGGER",
     "OTHERS",
 )
 """What can have invoked an event (document 52501); calls of the Cloud API are OTHERS."""
+
+SYNC_CALLERS: tuple[str, ...] = ("APIGW",)
+"""Those whose caller waits for the answer: over a quota they are refused (document 41138)."""
 
 _DEFAULT_READINGS = OpenReadings()
 
@@ -60,14 +65,26 @@ class EventRecord:
         return status
 
     def apply(
-        self, fact: Fact, at_us: int, readings: OpenReadings = _DEFAULT_READINGS, async_run: bool = True
+        self,
+        fact: Fact,
+        at_us: int,
+        readings: OpenReadings = _DEFAULT_READINGS,
+        async_run: bool = True,
+        retries_left: int = 0,
     ) -> Transition:
         """Let a fact happen to the event at a time, and return what it does.
 
         Raises what `transition` raises, and HarnessError for a time before the event's last change; the record is
         unchanged then.
         """
-        result = transition(self.state, fact, readings, async_run=async_run, request_id=self.request_id)
+        result = transition(
+            self.state,
+            fact,
+            readings,
+            async_run=async_run,
+            retries_left=retries_left,
+            request_id=self.request_id,
+        )
         last_us = self.transitions[-1][1] if self.transitions else self.start_us
         if at_us < last_us:
             raise HarnessError(
@@ -77,7 +94,7 @@ class EventRecord:
             return replace(result, status_code=self.status_code)
         before = self.state.status
         self.state = result.state
-        self.status_code = result.status_code
+        self.status_code = result.status_code if result.state.ended else 0
         after = result.state.status
         if after is not None and after is not before:
             self.transitions.append((after, at_us))

@@ -31,28 +31,37 @@ class State(Enum):
 
     NEW = "new"
     """Not yet accepted: it has no status."""
+    QUEUED = "queued"
+    """Invoked while all instances that its function may have were in use: it is tried again, and has no status."""
+    DROPPED = "dropped"
+    """It was queued until the platform gave it up: it never had a status."""
     RUNNING = "running"
     """Accepted, not ended."""
     SIGNALLED = "signalled"
     """Still RUNNING on the wire; a graceful termination has reached its process."""
+    RETRYING = "retrying"
+    """An invocation of a sync function whose attempt failed, and that the platform tries again."""
     FINISHED = "finished"
     FAILED = "failed"
     ABORTED = "aborted"
 
     @property
     def status(self) -> Status | None:
-        """The status on the wire; None for an event that has not been accepted."""
+        """The status on the wire; None for an event that has not been accepted, and never was."""
         return _STATUS_OF_STATE[self._value_]
 
     @property
     def ended(self) -> bool:
         """Whether nothing can change the event any more."""
-        return self in (State.FINISHED, State.FAILED, State.ABORTED)
+        return self in (State.FINISHED, State.FAILED, State.ABORTED, State.DROPPED)
 
 
 _STATUS_OF_STATE: dict[str, Status | None] = {
     "new": None,
+    "queued": None,
+    "dropped": None,
     "running": Status.RUNNING,
+    "retrying": Status.RUNNING,
     "signalled": Status.RUNNING,
     "finished": Status.FINISHED,
     "failed": Status.FAILED,

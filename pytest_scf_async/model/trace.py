@@ -11,10 +11,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from pytest_scf_async.errors import HarnessError, hidden_from_users
-from pytest_scf_async.model.codes import api_error
-from pytest_scf_async.model.records import INVOKE_TYPES, EventRecord
-from pytest_scf_async.model.statuses import State, Status
+from ..errors import HarnessError, hidden_from_users
+from .codes import api_error
+from .records import INVOKE_TYPES, EventRecord
+from .statuses import State, Status
 
 __all__ = ["RETENTION_US", "EventPage", "Interval", "StatusTrace"]
 

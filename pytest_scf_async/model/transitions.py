@@ -13,9 +13,9 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Literal
 
-from pytest_scf_async.errors import HarnessError, ScfUsageError
-from pytest_scf_async.model.codes import api_error
-from pytest_scf_async.model.statuses import State, Status
+from ..errors import HarnessError, ScfUsageError
+from .codes import api_error
+from .statuses import State, Status
 
 __all__ = ["STATUS_CODE_KEPT", "TRANSITIONS", "Fact", "InstanceFate", "OpenReadings", "Transition", "transition"]
 
@@ -24,7 +24,11 @@ class Fact(Enum):
     """What can become known about an event."""
 
     ACCEPTED = "accepted"
-    """The scheduler took the event; none of its code has run."""
+    """The scheduler took the event; none of its code has run, or none of its next attempt."""
+    OVER_QUOTA = "over quota"
+    """The invocation came while all instances that the function may have were in use, and it is queued."""
+    DROPPED = "given up in the queue"
+    """The platform gave a queued event up: there was no room for it as long as it is kept."""
     SIGNAL_RECEIVED = "signal received"
     """A graceful termination's SIGTERM reached a living process that runs the event."""
     SIGNAL_NOT_RECEIVED = "signal not received"
@@ -115,6 +119,14 @@ _STAYS, _REUSED, _RECLAIMED = InstanceFate.UNCHANGED, InstanceFate.REUSED, Insta
 TRANSITIONS: Mapping[tuple[State, Fact], Transition] = MappingProxyType(
     {
         (State.NEW, Fact.ACCEPTED): Transition(State.RUNNING, 0, _STAYS, ""),
+        # An event that waits for room, before its first attempt or another one.
+        (State.NEW, Fact.OVER_QUOTA): Transition(State.QUEUED, 0, _STAYS, ""),
+        (State.QUEUED, Fact.ACCEPTED): Transition(State.RUNNING, 0, _STAYS, ""),
+        (State.QUEUED, Fact.DROPPED): Transition(State.DROPPED, 0, _STAYS, ""),
+        (State.QUEUED, Fact.FUNCTION_DELETED): Transition(State.DROPPED, 0, _STAYS, ""),
+        (State.RETRYING, Fact.ACCEPTED): Transition(State.RUNNING, 0, _STAYS, ""),
+        (State.RETRYING, Fact.DROPPED): Transition(State.FAILED, 432, _STAYS, "ERROR"),
+        (State.RETRYING, Fact.FUNCTION_DELETED): Transition(State.ABORTED, 499, _STAYS, "ERROR"),
         # An event that runs.
         (State.RUNNING, Fact.SIGNAL_RECEIVED): Transition(State.SIGNALLED, 0, _STAYS, ""),
         (State.RUNNING, Fact.SIGNAL_NOT_RECEIVED): Transition(State.RUNNING, 0, _STAYS, ""),
@@ -153,6 +165,7 @@ TRANSITIONS: Mapping[tuple[State, Fact], Transition] = MappingProxyType(
         (State.FINISHED, Fact.FUNCTION_DELETED): Transition(State.FINISHED, STATUS_CODE_KEPT, _STAYS, ""),
         (State.FAILED, Fact.FUNCTION_DELETED): Transition(State.FAILED, STATUS_CODE_KEPT, _STAYS, ""),
         (State.ABORTED, Fact.FUNCTION_DELETED): Transition(State.ABORTED, STATUS_CODE_KEPT, _STAYS, ""),
+        (State.DROPPED, Fact.FUNCTION_DELETED): Transition(State.DROPPED, STATUS_CODE_KEPT, _STAYS, ""),
     }
 )
 
@@ -174,12 +187,14 @@ def transition(
     readings: OpenReadings = _DEFAULT_READINGS,
     *,
     async_run: bool = True,
+    retries_left: int = 0,
     request_id: str = "",
 ) -> Transition:
     """What `fact` does to an event in `state`; `request_id` only makes an error name the event.
 
     An exception (430) reclaims the instance of an async function and leaves that of a sync one for reuse
-    (documents 51519 and 42611).
+    (documents 51519 and 42611). While an invocation has `retries_left`, an attempt that fails does not end it: its
+    state is RETRYING, with the code of the attempt (document 41138; never for an async function, document 51519).
 
     Raises ScfApiError ``FailedOperation.AsyncEventStatus`` when a termination meets an event that has ended, and
     HarnessError for every other fact that cannot happen in that state.
@@ -187,7 +202,7 @@ def transition(
     result = TRANSITIONS.get((state, fact))
     if result is None:
         event = f"Async event {request_id}" if request_id else "The async event"
-        if state.ended and fact in _TERMINATIONS:
+        if state.ended and state is not State.DROPPED and fact in _TERMINATIONS:
             raise api_error("FailedOperation.AsyncEventStatus", event=event, status=str(state.status))
         raise HarnessError(f"{event} cannot take the fact {fact.name} in the state {state.name}")
     if (state, fact) in _OTHER_READINGS:
@@ -195,5 +210,7 @@ def transition(
         if reading is Status.ABORTED:
             return _OTHER_READINGS[state, fact]
     if not async_run and fact in _EXCEPTIONS:
-        return replace(result, fate=InstanceFate.REUSED)
+        result = replace(result, fate=InstanceFate.REUSED)
+    if retries_left and state is not State.RETRYING and result.state is State.FAILED and not state.ended:
+        return replace(result, state=State.RETRYING)
     return result

@@ -10,9 +10,8 @@ import re
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
-from pytest_scf_async.model.codes import api_error
-
 from ..errors import hidden_from_users
+from .codes import api_error
 
 __all__ = ["DEFAULT_ALIAS", "LATEST", "Versions"]
 

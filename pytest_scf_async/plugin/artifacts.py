@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..clock import to_datetime
-from ..report.timeline import timeline_text
 
 if TYPE_CHECKING:
     from ..async_event import AsyncEvent
@@ -57,7 +56,7 @@ def _files(nodeid: str, event: AsyncEvent) -> dict[str, str]:
     ]
     return {
         "log.txt": "".join(f"{line.text}\n" for line in what.log),
-        "timeline.txt": timeline_text(what.timeline, what.record.start_us) + "\n",
+        "timeline.txt": event._timeline() + "\n",
         "records.json": _json(records),
         "event.json": _json(_facts(nodeid, event)),
     }
@@ -74,7 +73,8 @@ def _facts(nodeid: str, event: AsyncEvent) -> dict[str, Any]:
         "namespace": record.namespace,
         "qualifier": record.qualifier,
         "invoke_type": record.invoke_type,
-        "status": record.status,
+        "status": what.shown_status,
+        "retry_num": what.retry_num,
         "status_code": record.status_code,
         "ended_by_the_harness": what.ended_by_close,
         "started_at": _time(record.start_us),

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from ..instances import coverage as measured
+from ..instances import coverage
 
 _PHASES = {"(setup)": "setup", "(call)": "run", "(teardown)": "teardown"}
 
@@ -14,7 +14,7 @@ _PHASES = {"(setup)": "setup", "(call)": "run", "(teardown)": "teardown"}
 def prepare(config: pytest.Config) -> None:
     """Have instances measure in the same dynamic context as the test does."""
     by_test = config.getoption("cov_context", None) == "test"
-    measured.context = _context if by_test else None
+    coverage.context = _context if by_test else None
 
 
 def _context() -> str | None:

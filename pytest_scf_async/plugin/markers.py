@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 from typing import Any, Final
 
 import pytest
 
 from ..errors import did_you_mean
-from ..runtime import ScfRuntime
+from ..options import Where, options_of
 
 MARKER: Final = "scf_function"
 MARKER_FORM: Final = '@pytest.mark.scf_function("handlers/export.py:main_handler", payload={...}, timeout=60)'
-
-
-def _keywords() -> list[str]:
-    """The keywords of the marker: those of ``ScfRuntime.deploy``, and ``payload``."""
-    return [*(name for name in inspect.signature(ScfRuntime.deploy).parameters if name != "self"), "payload"]
 
 
 def marked(node: pytest.Item, fixture: str) -> dict[str, Any]:
@@ -29,7 +23,8 @@ def marked(node: pytest.Item, fixture: str) -> dict[str, Any]:
         raise pytest.UsageError(
             f"{node.nodeid} uses the fixture {fixture} and has no scf_function marker{has}; give it one: {MARKER_FORM}"
         )
-    valid = _keywords()
+    options = options_of(Where.DEPLOY)
+    valid = [*(option.name for option in options), "payload"]
     merged: dict[str, Any] = {}
     for marker in reversed(markers):
         keywords = dict(marker.kwargs)
@@ -47,10 +42,9 @@ def marked(node: pytest.Item, fixture: str) -> dict[str, Any]:
             )
         if marker.args:
             keywords["code"] = marker.args[0]
-        if "code" in keywords:
-            merged.pop("handler", None)  # it belongs to the code that is replaced
-        if "before_init" in keywords:
-            merged.pop("before_init_args", None)
+        for option in options:
+            if option.goes_with in keywords:  # it belongs to what is replaced
+                merged.pop(option.name, None)
         merged.update(keywords)
     if "code" not in merged:
         raise pytest.UsageError(

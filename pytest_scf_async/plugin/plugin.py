@@ -25,32 +25,83 @@ if TYPE_CHECKING:
 MARKER_SOURCE: Final = "scf_function marker"
 
 OPTIONS: Final = {
-    "real_timeout": "real seconds without progress after which a blocking call ends with an error",
-    "real_limit": "real seconds after which a blocking call ends with an error, whatever its progress",
-    "compute_grace": "seconds of CPU time after which a thread that does not wait gives up its turn",
-    "clock_reads_before_wait": "reads of the clock in a row after which a read counts as a wait of 1 ms",
-    "sandbox": "what an instance finds on disk: auto, namespaces, or none (a TMPDIR of its own)",
-    "leases": "whether an instance may move the clock itself while nothing else is due: true or false",
-    "preload": "installed modules that are imported once for all instances, with commas between them",
-    "status_reads_limit": "reads of an event's status without a blocking call in between that are allowed",
-    "patched": "whether tests with scf_runtime are on the simulated clock themselves: true or false",
-    "start": "simulated time at which every test starts, with its zone: 2026-01-01T00:00:00+00:00",
-    "timeout": "simulated seconds that an event may run",
+    # [options: pytest] written by `make options`
+    "timeout": "simulated seconds that an event may run; by default 86,400 for async functions, 3 for sync ones",
     "init_timeout": "simulated seconds that the init of an instance may take",
-    "memory": "memory of a function in MB; an event that needs more ends with 434",
+    "memory": "MB of a function, beyond which its events end with 434; by default 128 are shown and none is enforced",
+    "real_timeout": (
+        "real seconds without progress after which a blocking call ends with an error; not those in which pytest "
+        "itself was stopped"
+    ),
+    "real_limit": "real seconds after which a blocking call ends with an error whatever its progress",
+    "compute_grace": "seconds of its own CPU time after which a thread that does not wait gives up its turn",
+    "clock_reads_before_wait": "reads of the clock in a row after which a read counts as a wait of one millisecond",
+    "program_cpus": (
+        "how many CPUs a program on the simulated clock may use, with all that it starts; with more than one, the "
+        "order of what its threads do at one instant differs from run to run"
+    ),
+    "sandbox": (
+        'what an instance finds on disk: "namespaces", "none" (a TMPDIR only), "auto" (the former where it can be '
+        "had) (auto, namespaces or none)"
+    ),
+    "clock": (
+        'what simulates an instance\'s wall clock: "page" (genuine datetime), "freezegun" (its classes), "auto" (page '
+        "if possible) (auto, page or freezegun)"
+    ),
+    "leases": (
+        "whether an instance may move the clock itself while nothing else is due; False only makes sleeps slower "
+        "(true or false)"
+    ),
+    "preload": (
+        "installed modules that are imported once, before instances start: names, or a text with commas between them; "
+        "one that starts a thread of Python is refused; those of libraries in C are no obstacle"
+    ),
     "idle_reclaim": "simulated seconds after which an idle instance is reclaimed",
-    "graceful_return_status": "status of an event whose handler returns after SIGTERM: FINISHED or ABORTED",
-    "graceful_exit_status": "status of an event whose process ends after SIGTERM: FAILED or ABORTED",
-    "network": "what handlers may connect to: loopback or all",
-    "unlistened_signal_line": "line that a SIGTERM without a listener writes: received or failed",
-    "terminate_without_trace": "whether events of functions without status trace can be terminated: true or false",
+    "start": (
+        "the simulated time at which a runtime starts (aware); by default now, or the time of a freeze_time that is "
+        "on (2026-01-01T00:00:00+00:00)"
+    ),
+    "patched": (
+        "whether a test with scf_runtime is on the simulated clock itself, as within scf_clock.patched() (true or "
+        "false)"
+    ),
+    "graceful_return_status": "the status of an event whose handler returns after SIGTERM: FINISHED or ABORTED",
+    "graceful_exit_status": "the status of an event whose process ends after SIGTERM: FAILED or ABORTED",
+    "unlistened_signal_line": (
+        "which line a SIGTERM writes that reached a process without a listener (received or failed)"
+    ),
+    "terminate_without_trace": "whether events of functions without status trace can be terminated (true or false)",
+    "over_quota": (
+        "what becomes of an invocation beyond max_instances: it is refused, or queued and tried again each minute "
+        '("queue") (refuse or queue)'
+    ),
+    "network": "what code of handlers may connect to: this machine's loopback only, or everything (loopback or all)",
+    "compute_rate": (
+        "simulated seconds that a second of computing, of a child process or of another real wait takes; 0: none"
+    ),
+    "stop_noise": (
+        "real seconds of computing, children and real waits after a SIGTERM below which assert_stopped_within counts "
+        "none"
+    ),
+    "never_run": (
+        "what an event of which no code ever ran does to a test that passed: fail it, warn, or nothing (ignore)"
+    ),
+    "unfinished": (
+        "what an event does to a test that passed, if it still runs and the test read nothing of it after its last "
+        "blocking call: warn, fail or ignore"
+    ),
+    "status_reads_limit": (
+        "reads of an event's status without a blocking call in between after which a read is an error"
+    ),
+    # [end]
 }
-"""The settings that have an ini option and its twin on the command line. The others are for `scf_settings`."""
+"""The settings that have an ini option and its twin on the command line, with their texts: the table of options is
+imported only where one of them is given."""
 
 _ARTIFACTS: Final = "directory that keeps the whole log, timeline, records and facts of each event of a failed test"
 _LIVE_LOG: Final = "print the lines of events' logs as they come"
 
-_OF_WORKER: Final = "scf_async_namespaces"
+_OF_WORKER: Final = "scf_async_instances"
 """The name under which a worker of xdist tells what instances had."""
 
 _RUNTIME: Final = pytest.StashKey["ScfRuntime | None"]()
@@ -115,13 +166,13 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
-    """Say where instances have no mount namespaces, if a test of the session has instances; with -v, where they do.
+    """Say what instances do not have, mount namespaces or genuine classes, if a test of the session has instances.
 
     Under xdist there are no items here: workers tell it at the end.
     """
     if config.option.collectonly or not any("scf_runtime" in getattr(item, "fixturenames", ()) for item in items):
         return []
-    return _of_namespaces(config)
+    return _of_instances(config)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -129,7 +180,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
     """On a worker of xdist: tell the session what instances had."""
     output = getattr(session.config, "workeroutput", None)
     if output is not None and _zygote_of_this_process():
-        output[_OF_WORKER] = _of_namespaces(session.config)
+        output[_OF_WORKER] = [*_of_instances(session.config), *_of_programs(session.config)]
     return (yield)
 
 
@@ -142,26 +193,49 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    for line in config.stash.get(_TOLD_BY_WORKER, ()):
+    for line in config.stash.get(_TOLD_BY_WORKER, _of_programs(config)):
         terminalreporter.write_line(line)
 
 
-def _of_namespaces(config: pytest.Config) -> list[str]:
+def _of_programs(config: pytest.Config) -> list[str]:
+    """Say at the end that programs saw real time: whether they have to is tried when the first one is deployed."""
+    if config.get_verbosity() < 0 or not _zygote_of_this_process():
+        return []
+    why = sys.modules["pytest_scf_async.instances.zygote"].programs_untraced()
+    return [f"scf-async: programs see real time, as they cannot be traced ({why})"] if why else []
+
+
+def _of_instances(config: pytest.Config) -> list[str]:
     settings = _configured(config)
-    if settings.sandbox != "auto" or config.get_verbosity() < 0:
-        return []  # the header has the former
+    if config.get_verbosity() < 0:
+        return []
     from ..errors import ScfAsyncError
-    from ..instances.zygote import namespaces_refused, shared_zygote
+    from ..instances.sandbox import zygote_of
+    from ..instances.zygote import namespaces_refused
 
     try:
-        mounted = shared_zygote(preload=tuple(settings.preload)).namespaces
+        zygote = zygote_of(settings)
+        zygote.is_ready()
     except (ScfAsyncError, OSError):
         return []  # the first test that needs an instance says why
-    if mounted:
-        return ["scf-async: each instance has a mount namespace"] if config.get_verbosity() > 0 else []
-    why = namespaces_refused()
-    own = "each has a TMPDIR of its own, and a literal /tmp/… is the machine's"
-    return [f"scf-async: instances have no mount namespace ({why}): {own}"]
+    lines: list[str] = []
+    if settings.sandbox != "auto":
+        pass  # the header has it
+    elif not zygote.namespaces:
+        own = "each has a TMPDIR of its own, and a literal /tmp/… is the machine's"
+        lines.append(f"scf-async: instances have no mount namespace ({namespaces_refused()}): {own}")
+    elif config.get_verbosity() > 0:
+        lines.append("scf-async: each instance has a mount namespace")
+    if zygote.not_filtered:
+        may = "programs that share the machine's network may listen on all of its addresses"
+        lines.append(f"scf-async: {may} ({zygote.not_filtered})")
+    if zygote.no_clock_page:
+        why = (
+            f"clock='freezegun', {settings.source('clock')}" if settings.clock == "freezegun" else zygote.no_clock_page
+        )
+        broken = "pandas, pyarrow, orjson and other code in C may refuse these or crash"
+        lines.append(f"scf-async: instances have freezegun's classes for datetime and date ({why}): {broken}")
+    return lines
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -273,13 +347,13 @@ def scf_runtime(
     from .settings import with_fixture
 
     if "coverage" in sys.modules:
-        from . import coverage as measuring
+        from . import coverage
 
-        measuring.prepare(request.config)
+        coverage.prepare(request.config)
     if request.config.getoption("capture") == "no" or "pytest_scf_async.plugin.debugger" in sys.modules:
-        from . import debugger as debugging
+        from . import debugger
 
-        debugging.prepare(request.config)
+        debugger.prepare(request.config)
     node, hook = request.node, request.config.hook
     settings = with_fixture(_configured(request.config), scf_settings, node.nodeid)
     try:
@@ -300,7 +374,7 @@ def scf_runtime(
     with runtime, runtime.clock.patched() if settings.patched else nullcontext():
         yield runtime
     if node.stash.get(_PASSED, False):
-        _fail_for_unlooked(runtime, node)
+        _judge_events(runtime, node)
 
 
 @pytest.fixture
@@ -414,11 +488,22 @@ def _raised_here(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
     return os.path.dirname(where) == _HERE and os.path.basename(where) in _REFUSERS
 
 
-def _fail_for_unlooked(runtime: ScfRuntime, node: pytest.Item) -> None:
-    """Fail the test for FAILED events that nobody looked at."""
+def _judge_events(runtime: ScfRuntime, node: pytest.Item) -> None:
+    """Fail the test, or warn, for events that show that it tested less than it seems to."""
+    from ..errors import ScfAsyncWarning
     from .reporting import unlooked_failures, unlooked_text
+    from .teardown import judge
 
-    unlooked = unlooked_failures(runtime.events)
+    events = runtime.events
+    failures, warned = judge(events, runtime.settings, runtime._lockstep.calls)
+    unlooked = unlooked_failures(events)
     if unlooked:
         node.stash[_SHOWN] = tuple(unlooked)
-        pytest.fail(unlooked_text(unlooked, _keep(runtime, node)), pytrace=False)
+        failures.insert(0, unlooked_text(unlooked, _keep(runtime, node)))
+    for text in warned:
+        try:
+            node.warn(ScfAsyncWarning(text))
+        except ScfAsyncWarning:  # the session makes errors of warnings
+            failures.append(text)
+    if failures:
+        pytest.fail("\n".join(failures), pytrace=False)

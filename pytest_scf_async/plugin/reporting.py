@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from ..clock import to_datetime
 from ..model.statuses import Status
+from ..protocol.shortening import shortened, shortened_lines
 from ..report.cause import function_traceback, likely_cause, short_message, what_to_do
-from ..report.timeline import timeline_text
 
 if TYPE_CHECKING:
     from ..async_event import AsyncEvent
@@ -58,7 +58,7 @@ def unlooked_text(events: Sequence[AsyncEvent], kept: Mapping[str, str]) -> str:
     for event in events[:EVENTS_SHOWN]:
         what = event._event
         stack, cause, mending = function_traceback(what), likely_cause(what), what_to_do(what)
-        lines = [_cut(line.text) for line in what.log[-TAIL_LINES:]]
+        lines = [shortened(line.text, LINE_CHARACTERS) for line in what.log[-TAIL_LINES:]]
         parts += [
             _UNLOOKED.format(
                 request_id=event.request_id,
@@ -68,7 +68,7 @@ def unlooked_text(events: Sequence[AsyncEvent], kept: Mapping[str, str]) -> str:
             ),
             *([f"likely cause: {cause}"] if cause else []),
             *([f"what to do: {mending}"] if mending else []),
-            *([_bounded(stack.splitlines())] if stack else []),
+            *([_bounded(stack)] if stack else []),
             "--- the end of its log ---\n" + "\n".join(lines),
             f"--- timeline ---\n{_timeline(event)}",
             *_in_full(kept.get(event.request_id)),
@@ -94,13 +94,15 @@ def _unfinished(event: AsyncEvent) -> bool:
 
 def _section(event: AsyncEvent, kept: str | None) -> str:
     what = event._event
-    code = f" ({what.record.status_code})" if what.ended else ""
+    log = "\n".join(shortened(line.text, LINE_CHARACTERS) for line in what.log)
+    code = f" ({what.record.status_code})" if what.ended and what.status is not None else ""
+    by_harness = ", ended by the harness" if what.ended_by_close else ""
     return "\n".join(
         (
-            f"{event.function_name}: {what.status}{code}{', ended by the harness' if what.ended_by_close else ''}",
-            *([str(likely_cause(what))] if what.phase == "pending" and not what.ended else []),
-            f"--- log ---\n{_bounded([_cut(line.text) for line in what.log])}",
-            f"--- timeline, in simulated time from {to_datetime(what.record.start_us).isoformat()} ---",
+            f"{event.function_name}: {what.shown_status}{code}{by_harness}",
+            *([str(likely_cause(what))] if what.phase in ("queued", "pending") and not what.ended else []),
+            f"--- log ---\n{_bounded(log)}",
+            f"--- timeline, in simulated time from {to_datetime(what.invoked_us).isoformat()} ---",
             _timeline(event),
             *_in_full(kept),
         )
@@ -108,21 +110,12 @@ def _section(event: AsyncEvent, kept: str | None) -> str:
 
 
 def _timeline(event: AsyncEvent) -> str:
-    return _bounded(timeline_text(event._event.timeline, event._event.record.start_us).splitlines())
+    return _bounded(event._timeline())
 
 
 def _in_full(kept: str | None) -> list[str]:
     return [] if kept is None else [f"--- in full: {kept} ---"]
 
 
-def _cut(line: str) -> str:
-    if len(line) <= LINE_CHARACTERS:
-        return line
-    return f"{line[:LINE_CHARACTERS]}… ({len(line) - LINE_CHARACTERS:,} more characters)"
-
-
-def _bounded(lines: list[str]) -> str:
-    if len(lines) > 2 * SECTION_LINES:
-        left_out = f"... {len(lines) - 2 * SECTION_LINES:,} lines are left out ..."
-        lines = [*lines[:SECTION_LINES], left_out, *lines[-SECTION_LINES:]]
-    return "\n".join(lines)
+def _bounded(text: str) -> str:
+    return shortened_lines(text, SECTION_LINES, SECTION_LINES)

@@ -1,17 +1,20 @@
-"""What the threads of a process wait for, by the kernel's word: the call, and what it is made on. For error texts.
+"""What the threads of a process wait for, by the kernel's word: the call, and what it is made on.
 
-Nothing here decides whether the clock may jump: what ``/proc`` says was true a moment ago.
+That is enough for error texts. Whether the clock may jump ``at_rest`` decides, as this was true a moment ago.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import os
 import platform
-import re
 import struct
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from .procfs import memory_at, process_of_pidfd, registered_with, system_call_of, table_of_sockets, target_of, tasks_of
+from .shortening import shortened_list
 
 FEW = 3
 """As many descriptors of one wait are named."""
@@ -23,13 +26,15 @@ _NUMBERS = {
         "read": (0,), "write": (1,), "poll": (7, 271), "pread": (17,), "readv": (19,), "writev": (20,),
         "select": (23, 270), "pause": (34,), "nanosleep": (35,), "clock_nanosleep": (230,),
         "connect": (42,), "accept": (43, 288), "send": (44,), "recv": (45,), "sendmsg": (46,), "recvmsg": (47, 299),
+        "bind": (49,), "listen": (50,),
         "waitpid": (61, 247), "fcntl": (72,), "flock": (73,),
-        "sigwait": (128,), "lock": (202,), "epoll": (232, 281, 441), "open": (2, 257),
+        "sigwait": (128, 130), "lock": (202,), "epoll": (232, 281, 441), "open": (2, 257),
     },
     "aarch64": {
         "epoll": (22, 441), "fcntl": (25,), "flock": (32,), "open": (56,), "read": (63,), "write": (64,),
         "readv": (65,), "writev": (66,), "pread": (67,), "select": (72,), "poll": (73,), "waitpid": (95, 260),
         "lock": (98,), "nanosleep": (101,), "clock_nanosleep": (115,), "sigwait": (137,), "accept": (202, 242),
+        "bind": (200,), "listen": (201,),
         "connect": (203,), "send": (206,), "recv": (207,), "sendmsg": (211,), "recvmsg": (212, 243),
     },
 }  # fmt: skip
@@ -38,6 +43,7 @@ _SLEEPS = {"nanosleep": "nanosleep", "clock_nanosleep": "clock_nanosleep", "sele
 """The call, by the name that it has here."""
 _RESTARTED = {"x86_64": 219, "aarch64": 128}.get(platform.machine())
 """The call that a wait with a timeout is after its process was stopped and went on; its arguments are the same."""
+_SIGTIMEDWAIT = {"x86_64": 128, "aarch64": 137}.get(platform.machine())
 _FUTEX_WAITS = (0x80, 0x89)  # FUTEX_WAIT and FUTEX_WAIT_BITSET, private
 _FUTEX_CLOCK_REALTIME = 0x100
 _FIRST_PAGE = 4096
@@ -62,21 +68,22 @@ class KernelWait:
     text: str
     """In words: ``recv() on a connection to 127.0.0.1:6379``."""
     peers: tuple[str, ...] = ()
-    """The other ends of the connections on which it waits to hear something, as ``idle_ok`` takes them."""
+    """The other ends of the connections on which it waits in Python to hear something: ``idle_ok`` would help."""
     sleeps: str = ""
     """The system call in which code in C sleeps, if it does."""
     polls: bool = False
     """It waits in ``epoll``, which no wait of Python's is: those are in the door, and poll."""
 
 
+def name_of(number: int) -> str | None:
+    """What the call of that *number* is called here, if it is one that blocks."""
+    return _CALLS.get(number)
+
+
 def waits_of(pid: int) -> dict[int, KernelWait]:
     """By the kernel's id of the thread, what the threads of *pid* wait for; none of one that runs or cannot be seen."""
-    try:
-        tasks = os.listdir(f"/proc/{pid}/task")
-    except OSError:
-        return {}
     found = {}
-    for task in tasks:
+    for task in tasks_of(pid):
         wait = _wait_of(pid, task)
         if wait is not None:
             found[int(task)] = wait
@@ -84,7 +91,7 @@ def waits_of(pid: int) -> dict[int, KernelWait]:
 
 
 def _wait_of(pid: int, task: str) -> KernelWait | None:
-    fields = _read(f"/proc/{pid}/task/{task}/syscall").split()
+    fields = system_call_of(pid, task)
     if len(fields) < 3 or fields[0] == b"-1":  # "running"
         return None
     number, first, second = int(fields[0]), int(fields[1], 16), int(fields[2], 16)
@@ -98,10 +105,44 @@ def _wait_of(pid: int, task: str) -> KernelWait | None:
     if name == "waitpid":
         return KernelWait(_child(number, first, second))
     if name == "poll":
-        return _on(pid, "poll()", _polled(pid, first, second))
+        return _on(pid, "poll()", polled_by(pid, first, second))
     if name == "epoll":
-        return replace(_on(pid, "epoll()", _registered(pid, first)), polls=True)
+        return replace(_on(pid, "epoll()", registered_with(pid, first)), polls=True)
     return _on(pid, f"{name}()", [first & 0xFFFFFFFF])
+
+
+Call = tuple[str, int, list[int]]
+"""A call that a thread waits in: its name here, its number and its arguments."""
+
+
+def call_of(pid: int, task: str) -> Call | None:
+    """The call that a thread waits in; None of one that runs, or that waits in one which has no name here."""
+    fields = system_call_of(pid, task)
+    if len(fields) < 7 or fields[0] == b"-1":
+        return None
+    number, arguments = int(fields[0]), [int(field, 16) for field in fields[1:7]]
+    name = _restarted(arguments[0], arguments[1]) if number == _RESTARTED else _CALLS.get(number)
+    return None if name is None else (name, number, arguments)
+
+
+def waits_for_signal(pid: int, signum: int) -> bool:
+    """Whether a thread of *pid* takes *signum* as soon as it comes, in ``sigwait`` or one of its kin."""
+    bit = 1 << (signum - 1)
+    for task in tasks_of(pid):
+        call = call_of(pid, task)
+        if call is not None and call[1] == _SIGTIMEDWAIT:
+            try:
+                if int.from_bytes(memory_at(pid, call[2][0], 8), "little") & bit:
+                    return True
+            except (OSError, OverflowError):
+                continue
+    return False
+
+
+def waits_for_reaper(pid: int) -> bool:
+    """Whether a thread of *pid* is in ``bind`` or ``listen``, where it waits for the answer of the reaper alone."""
+    calls = (call_of(pid, task) for task in tasks_of(pid))
+    return any(call is not None and call[0] in ("bind", "listen") for call in calls)
 
 
 def _restarted(first: int, second: int) -> str:
@@ -123,70 +164,100 @@ def _child(number: int, first: int, second: int) -> str:
 def _on(pid: int, call: str, descriptors: list[int]) -> KernelWait:
     if not descriptors:
         return KernelWait(call)
-    told = [_descriptor(pid, fd) for fd in descriptors]
-    shown = ", ".join(text for text, _ in told[:FEW])
-    more = f" and {len(told) - FEW} more" if len(told) > FEW else ""
-    hears = call in ("recv()", "recvmsg()", "poll()", "epoll()")  # what code in C reads (TLS), it reads with read()
-    peers = tuple(peer for _, peer in told if peer is not None)
-    return KernelWait(f"{call} on {shown}{more}", peers if hears else ())
+    return KernelWait(f"{call} on {shortened_list([target(pid, fd).text for fd in descriptors], FEW)}")
 
 
-def _polled(pid: int, address: int, count: int) -> list[int]:
+def polled_by(pid: int, address: int, count: int) -> list[int]:
     """The descriptors of a ``poll``, out of the memory of the process."""
     try:
-        with open(f"/proc/{pid}/mem", "rb", buffering=0) as file:
-            file.seek(address)
-            data = file.read(min(count, 64) * _POLLFD.size)
+        data = memory_at(pid, address, min(count, 64) * _POLLFD.size)
     except (OSError, ValueError, OverflowError):
         return []
     return [fd for fd, _, _ in _POLLFD.iter_unpack(data[: len(data) // _POLLFD.size * _POLLFD.size])]
 
 
-def _registered(pid: int, epoll: int) -> list[int]:
-    info = _read(f"/proc/{pid}/fdinfo/{epoll}")
-    return [int(fd) for fd in re.findall(rb"^tfd:\s*(\d+)", info, re.MULTILINE)]
+class Target(NamedTuple):
+    """What a descriptor is to a user."""
+
+    kind: str
+    """One of the keys of the texts below."""
+    name: str = ""
+    """Its address, path or number, where it has one."""
+
+    @property
+    def text(self) -> str:
+        """In words: ``a connection to 127.0.0.1:6379``."""
+        if self.kind == "anonymous":
+            return f"{'an' if self.name[:1] in 'aeiou' else 'a'} {self.name}"
+        unnamed, named = _TARGETS.get(self.kind, ("", "{}"))
+        return named.format(self.name) if self.name else unnamed
 
 
-def _descriptor(pid: int, fd: int) -> tuple[str, str | None]:
-    """What a descriptor is to a user, and of a connection the other end's address."""
-    try:
-        target = os.readlink(f"/proc/{pid}/fd/{fd}")
-    except OSError:
-        return f"the descriptor {fd}", None
-    kind, _, rest = target.partition(":")
+_TARGETS = {
+    "descriptor": ("a descriptor", "the descriptor {}"),
+    "pipe": ("a pipe", "a pipe"),
+    "process": ("a process", "the process {}"),
+    "child": ("a child process", "the child process {}"),
+    "file": ("a file", "{}"),
+    "socket": ("a socket", "a socket"),
+    "connection": ("a connection", "a connection to {}"),
+    "listening": ("a socket that listens", "a socket that listens at {}"),
+    "udp": ("a UDP socket", "a UDP socket at {}"),
+    "unix": ("a Unix socket", "a Unix socket at {}"),
+}
+"""The words for each kind, without a name and with one."""
+
+
+def target(pid: int, fd: int) -> Target:
+    """What a descriptor of *pid* refers to."""
+    found = target_of(pid, fd)
+    if not found:
+        return Target("descriptor", str(fd))
+    kind, _, rest = found.partition(":")
     if kind == "socket":
         return _socket(pid, rest.strip("[]"))
     if kind == "pipe":
-        return "a pipe", None
-    if target == "anon_inode:[pidfd]":
-        found = re.search(rb"^Pid:\s*(\d+)", _read(f"/proc/{pid}/fdinfo/{fd}"), re.MULTILINE)
-        return ("a process" if found is None else f"the process {int(found[1])}"), None
+        return Target("pipe")
+    if found == "anon_inode:[pidfd]":
+        process = process_of_pidfd(pid, fd)
+        return Target("process", "" if process is None else str(process))
     if kind == "anon_inode":
-        name = rest.strip("[]")
-        return f"{'an' if name[:1] in 'aeiou' else 'a'} {name}", None
-    return target, None
+        return Target("anonymous", rest.strip("[]"))
+    return Target("file", found)
 
 
-def _socket(pid: int, inode: str) -> tuple[str, str | None]:
+def targets_of(pid: int, name: str, arguments: Sequence[int]) -> list[Target]:
+    """What a call waits on that has that *name* here, with the first of its *arguments*."""
+    if name == "poll":
+        return [target(pid, fd) for fd in polled_by(pid, arguments[0], arguments[1])]
+    if name == "epoll":
+        return [target(pid, fd) for fd in registered_with(pid, arguments[0])]
+    if name == "waitpid":
+        child = arguments[0] & 0xFFFFFFFF
+        return [Target("child", str(child) if 0 < child < 2**31 else "")]
+    return [target(pid, arguments[0] & 0xFFFFFFFF)] if name in _ON_ONE_DESCRIPTOR else []
+
+
+_ON_ONE_DESCRIPTOR = frozenset(
+    ("read", "write", "readv", "writev", "pread", "connect", "accept", "send", "recv", "sendmsg", "recvmsg", "flock")
+)
+
+
+def _socket(pid: int, inode: str) -> Target:
     for protocol in ("tcp", "tcp6", "udp", "udp6"):
-        for line in _read(f"/proc/{pid}/net/{protocol}").decode("ascii", "replace").splitlines()[1:]:
-            fields = line.split()
+        for fields in table_of_sockets(pid, protocol):
             if len(fields) > 9 and fields[9] == inode:
                 return _internet(protocol, *fields[1:4])
-    for line in _read(f"/proc/{pid}/net/unix").decode("utf-8", "replace").splitlines()[1:]:
-        fields = line.split(None, 7)
+    for fields in table_of_sockets(pid, "unix"):
         if len(fields) > 6 and fields[6] == inode:
-            return "a Unix socket" + (f" at {fields[7]}" if len(fields) > 7 else ""), None
-    return "a socket", None
+            return Target("unix", fields[7] if len(fields) > 7 else "")
+    return Target("socket")
 
 
-def _internet(protocol: str, local: str, remote: str, state: str) -> tuple[str, str | None]:
-    here, there = _address(local), _address(remote)
+def _internet(protocol: str, local: str, remote: str, state: str) -> Target:
     if protocol.startswith("udp"):
-        return f"a UDP socket at {here}", None
-    if state == "0A":
-        return f"a socket that listens at {here}", None
-    return f"a connection to {there}", there
+        return Target("udp", _address(local))
+    return Target("listening", _address(local)) if state == "0A" else Target("connection", _address(remote))
 
 
 def _address(text: str) -> str:
@@ -199,11 +270,3 @@ def _address(text: str) -> str:
             return f"[{address}]:{int(port, 16)}"
         address = address.ipv4_mapped
     return f"{address}:{int(port, 16)}"
-
-
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb", buffering=0) as file:
-            return file.read()
-    except OSError:
-        return b""

@@ -1,14 +1,20 @@
-"""What only the Linux kernel gives, by way of ``prctl``."""
+"""What only the Linux kernel gives: ``prctl``, descriptors of others, signals of ours, the removal of directories."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import signal
+import socket
+import struct
 import sys
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
+_PIDFD_GETFD = 438
+_KCMP = {"x86_64": 312, "aarch64": 272}
+_INT = struct.Struct("i")
 
 _LAST_SIGNAL: int = getattr(signal, "SIGRTMAX", 64)
 """Elsewhere there is none, and the module is imported all the same: the facade needs it."""
@@ -20,11 +26,14 @@ POKE_SIGNAL = _LAST_SIGNAL - 4
 """Interrupts what the main thread waits in, so that the interpreter looks for other signals that have come."""
 
 if sys.platform == "linux":
-    _prctl = ctypes.CDLL(None, use_errno=True).prctl
+    _libc = ctypes.CDLL(None, use_errno=True)
+    _libc.syscall.restype = ctypes.c_long
+    _prctl = _libc.prctl
     _prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
 
 
-def _call(option: int, value: int) -> None:
+def call(option: int, value: int) -> None:
+    """Set an attribute of this process with ``prctl``."""
     if _prctl(option, value, 0, 0, 0) != 0:
         error = ctypes.get_errno()
         raise OSError(error, f"prctl({option}, {value}): {os.strerror(error)}")
@@ -32,46 +41,89 @@ def _call(option: int, value: int) -> None:
 
 def die_with_parent() -> None:
     """Have the kernel kill this process when the thread that forked it ends."""
-    _call(PR_SET_PDEATHSIG, signal.SIGKILL)
+    call(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def adopt_orphans() -> None:
     """Have descendants whose parents end become children of this process."""
-    _call(PR_SET_CHILD_SUBREAPER, 1)
+    call(PR_SET_CHILD_SUBREAPER, 1)
 
 
-def signal_masks(pid: int | str, task: int) -> dict[bytes, int]:
-    """What ``/proc`` tells of a thread's signals, by its words (``SigBlk``, ``SigPnd``, ``ShdPnd``, …); empty: gone."""
-    try:
-        with open(f"/proc/{pid}/task/{task}/status", "rb", buffering=0) as file:
-            lines = file.read().splitlines()
-    except OSError:
-        return {}
-    words = (line.partition(b":") for line in lines)
-    return {name: int(value, 16) for name, _, value in words if name.startswith((b"Sig", b"Shd")) and name != b"SigQ"}
+def cpu_clock_of(pid: int) -> int:
+    """The clock of all processor time of *pid*, and not of its children: clock_getcpuclockid(3)."""
+    return ~pid << 3 | 2
 
 
-def is_blocked(pid: int | str, signum: int) -> bool:
-    """Whether every thread of *pid* blocks *signum*, so that it stays pending."""
-    bit = 1 << (signum - 1)
-    try:
-        tasks = os.listdir(f"/proc/{pid}/task")
-    except OSError:
-        return False
-    return all(signal_masks(pid, int(task)).get(b"SigBlk", bit) & bit for task in tasks)
+def receive_descriptors(connection: socket.SocketType, size: int, most: int) -> tuple[bytes, list[int]]:
+    """Receive *size* bytes and *most* descriptors at most, which no child inherits; the rest of them is closed.
 
-
-def children_of(pid: int) -> list[int]:
-    """The living and the unreaped child processes of *pid*, of all its threads; none when it is gone."""
+    ``socket.recv_fds`` takes flags and passes none on, so that every program which user code starts would have them.
+    """
+    data, ancillary, _, _ = connection.recvmsg(size, socket.CMSG_SPACE(most * _INT.size), socket.MSG_CMSG_CLOEXEC)
     found: list[int] = []
+    for level, kind, payload in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            whole = payload[: len(payload) - len(payload) % _INT.size]
+            found += [fd for (fd,) in _INT.iter_unpack(whole)]
+    return data, found
+
+
+def copy_of_descriptor(pid: int, fd: int) -> int:
+    """A descriptor of what the descriptor *fd* of the process *pid* refers to, to be closed; ``OSError``: none."""
+    pidfd = os.pidfd_open(pid)
     try:
-        tasks = os.listdir(f"/proc/{pid}/task")
-    except OSError:
-        return found
-    for task in tasks:
+        copy: int = _libc.syscall(_PIDFD_GETFD, pidfd, fd, 0)
+        number = ctypes.get_errno()
+    finally:
+        os.close(pidfd)
+    if copy < 0:
+        raise OSError(number, f"pidfd_getfd: {os.strerror(number)}")
+    return copy
+
+
+def is_same_file(one: int, another: int) -> bool:
+    """Whether two descriptors of this process are of one open file (``kcmp``)."""
+    pid = os.getpid()
+    order: int = _libc.syscall(_KCMP[os.uname().machine], pid, pid, 0, one, another)
+    return order == 0
+
+
+def refers_to(pid: int, fd: int, copy: int) -> bool:
+    """Whether the descriptor *fd* of the process *pid* is of the same open file as *copy* of this process."""
+    order: int = _libc.syscall(_KCMP[os.uname().machine], pid, os.getpid(), 0, fd, copy)
+    return order == 0
+
+
+def remove_tree(path: str) -> None:
+    """Remove the directory *path* with all that is in it, as far as the kernel lets us; raise nothing.
+
+    Directories whose owner took its own rights away (modes 0 and 0500) get them back first: ``shutil.rmtree`` leaves
+    those, and on Python 3.12 and older it ends with ``RecursionError`` in one that is a thousand levels deep.
+    """
+    try:
+        shutil.rmtree(path)
+    except (OSError, RecursionError):
+        _remove_step_by_step(path)
+
+
+def _remove_step_by_step(path: str) -> None:
+    directories = [path]
+    for directory in directories:  # it grows meanwhile
         try:
-            with open(f"/proc/{pid}/task/{task}/children", "rb", buffering=0) as file:
-                found += map(int, file.read().split())
+            os.chmod(directory, 0o700)
+            entries = list(os.scandir(directory))
         except OSError:
             continue
-    return found
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                directories.append(entry.path)
+                continue
+            try:
+                os.unlink(entry.path)
+            except OSError:
+                continue
+    for directory in reversed(directories):
+        try:
+            os.rmdir(directory)
+        except OSError:
+            continue

@@ -1,167 +1,42 @@
-"""What the harness and an instance say to each other: frames on a channel, packets to the zygote, shared memory.
+"""The messages between the test's process, its zygote and its instances: what each says, its number and its bytes.
 
-A channel is a stream socket; a frame is a length, a kind and a body. Hot bodies are packed numbers, the rest is JSON.
-Both sides of every connection are processes of ours, but a handler lives in one of them: nothing here evaluates code.
+A channel between the test's process and an instance is a stream socket. A frame is a length, a number and a body. The
+zygote has a socket of packets. Both ends of every connection are processes of ours, but a handler lives in one of them:
+nothing here evaluates code, and `received` refuses what its sender may not say.
+
+Each message is an immutable class with typed fields. They are no dataclasses: importing that module (with ``inspect``
+and ``ast``) and making 40 of them takes several times as long as the named tuples, in every zygote, and user code would
+find these modules imported. Fields whose default is None or False are left out of the JSON where they have it.
+
+Hot messages are packed numbers: `pack_parked`, `pack_leased` and `pack_wrote` take plain arguments, so that an instance
+makes no object for them. The zygote unpacks numbers and no JSON where it forks: after a fork each page that it writes
+has to be copied. ``TABLE`` has one row a message.
 """
 
 from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from enum import Enum, IntEnum
+from typing import Any, NamedTuple, TypedDict, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-HEADER = struct.Struct("<IB")
-PARKED_BODY = struct.Struct("<qqHHI")
-"""due (µs, or NEVER), order of registration, threads outside the door, threads in announced real waits, frames seen."""
-
-LEASED_BODY = struct.Struct("<qI")
+JsonObject = dict[str, Any]
 
 NEVER = -1
-
-# harness -> zygote: a kind and a number in each packet. These are hot: each page that the zygote writes after a fork
-# has to be copied, so it unpacks numbers and no JSON.
-TO_ZYGOTE = struct.Struct("<BI")
-SPAWN = 1
-"""Fork a process; its four descriptors come along: channel, output, control page, attention."""
-RECLAIM = 2
-EXPECT = 3
-"""What the next instances will be like: JSON follows."""
-
-# zygote -> harness
-FROM_ZYGOTE = struct.Struct("<BIqq")
-READY = 1
-"""It serves; its process id."""
-SPAWNED = 2
-"""The number, the process id; a pidfd comes along, and a descriptor of the ``/tmp`` in its mount namespace."""
-GONE = 3
-"""The number, the wait status, the peak RSS in bytes."""
-REFUSED = 4
-"""The number; why follows, in the kernel's words."""
-NOT_PRELOADED = 6
-"""A module cannot be imported for all instances; why follows."""
-NO_NAMESPACES = 5
-"""The kernel does not give what instances were to have; why follows."""
-
-# instance -> harness
-PARKED = 1
-GATED = 2
-SIGNAL_ENTERED = 3
-SIGNAL_LEFT = 4
-LISTENING = 5
-INIT_DONE = 6
-RESULT = 7
-NOTE = 8
-LEASED = 9
-"""The time as the instance has moved it, and how many records of leased waits there are: ``LEASED_BODY``."""
-SIGNALS_HEARD = 10
-"""The answer to ASK_SIGNALS; no body."""
-
-TERMINAL = 11
-"""A debugger shows a text on the user's terminal, and waits for a TYPED."""
-
-SIGNALS_KEPT = 12
-"""Signals whose handlers are called once the wait of the main thread is over: it is one of C code."""
-
-PROGRAM = 13
-"""Of the agent: the process id of the program that it has started; 0, and ``at``: it has ended."""
-
-FORKED = 14
-"""Of an image's program: it has forked the process of that id, which is in lockstep; descriptors come along: channel,
-output, control page, attention."""
-KILLED = 15
-"""Of an image's program: it sends a signal to the process of that id, a fork of its own or of its parent's; the harness
-delivers it."""
-ENDS_PROCESS = 16
-"""User code is about to send a process the signal to end."""
+"""Due: nothing of the instance ends by itself."""
 
 BEFORE_INIT_RAISED = "BEFORE_INIT_RAISED"
-"""The fact of an INIT_DONE that is no fact of the platform: the test's own function failed."""
+"""The fact of an `InitDone` that is no fact of the platform: the test's own function failed."""
 
-# harness -> instance
-INVOKE = 32
-TURN = 33
-OPEN_GATE = 34
-ARM_GATES = 35
-ASK = 36
-"""Report: the thread that has the turn does not, and others may be ready."""
-ASK_SIGNALS = 37
-"""Say when the handlers of all signals that have come by now have been called, or wait themselves."""
-
-SAVE_COVERAGE = 38
-"""Save what was measured, say so in CONTROL_COVERED, and stop: the process is about to be ended."""
-
-TYPED = 39
-"""The line that was typed; None at the end of the input."""
-
-BECOME = 37
-"""The first frame: which function to be an instance of. Descriptors come with it, in this order: of the clock's page;
-of the file that takes what instances measured, where the session is measured; of the socket that takes listening
-sockets, where ports are relayed into the instance's network."""
-
-FOR_AGENTS = frozenset({INVOKE, OPEN_GATE})
-"""What the agent of a free-running program is told."""
-
-# The clock's page, one a runtime: 64-bit integers.
-CLOCK_NOW = 0
-"""The simulated time, in whole µs since the Unix epoch."""
-CLOCK_SEQUENCE = 1
-"""The number of waits registered so far in the runtime: the order in which waits with equal due times end."""
-CLOCK_BOOT = 2
-"""The simulated time, in µs since the epoch, at which ``monotonic`` was 0."""
-
-# The control page, one an instance: 64-bit integers.
-CONTROL_MESSAGES = 0
-"""Frames that the harness has sent: a computing thread compares, so that it reads only when there is something."""
-
-CONTROL_LEASE = 1
-"""The instance may move the clock itself to any time before this one, in µs since the epoch; 0: it may not."""
-CONTROL_LEASED = 2
-"""How many waits have ended in that way."""
-CONTROL_RECORDS = 3
-"""How many records of such waits there are."""
-CONTROL_FORKS = 4
-"""Changes before and after the instance starts a child process."""
-CONTROL_CHILDLESS = 5
-"""Set by the harness: what CONTROL_FORKS was when no child of the instance, nor of its children, lived any more."""
-CONTROL_COVERED = 6
-"""How many times what was measured was saved because the harness asked."""
-CONTROL_WATCHES = 7
-"""How many waits of the instance a descriptor ends, which a child process may hold the other end of."""
 SETUP_FAILED = 113
 """The exit code of an instance that could not become one: our fault, never the user's."""
 
-CONTROL_ALARM = 9
-"""When the instance's alarm is due, in µs since the epoch; 0: none is set."""
-CONTROL_MEMORY_AT_FORK = 8
-"""Bytes that the instance had in memory when it was forked."""
-CONTROL_PORT = 10
-"""Of an image's program without a network of its own: the port that it has underneath; 0: none."""
-LEASE_LOG = 64
-"""Where their records begin: place of the text (offset << 16 | length), first and last beginning in µs, count."""
-LEASE_RECORD = 4
-LEASE_RECORDS = 100
-PASSES = LEASE_LOG + LEASE_RECORD * LEASE_RECORDS
-"""Where the passes of places in user code are counted, of each event anew, one slot a place."""
-PLACES = 48
-"""How many places of one event can be watched."""
-
-PAGE_BYTES = 4096
-TEXTS_OFFSET = PAGE_BYTES
-"""Behind the control page, the same file has the texts of these records, ..."""
-TEXTS_BYTES = 4096
-THREADS_OFFSET = TEXTS_OFFSET + TEXTS_BYTES
-"""... a row for each thread that user code has started: its identity in Python, the kernel's, and its name; and
-the wait of the door that holds the clock, ..."""
-THREAD_NAME = struct.Struct("<QIB51s")
-THREAD_HOLDS = struct.Struct("<B191s")
-THREAD_ROW = struct.Struct("<QIB51sB191s")
-THREAD_ROWS = 64
-STACKS_OFFSET = THREADS_OFFSET + THREAD_ROW.size * THREAD_ROWS
-"""... and then takes the stacks that ``faulthandler`` writes on STACKS_SIGNAL."""
-
 UPTIME_US = 3_600_000_000
 """``monotonic`` at the runtime's start: an hour, as of a machine that has been up for a while."""
+
+OWNER_MARK = "PYTEST_SCF_ASYNC_OWNER"
+"""The environment variable that every process below the zygote inherits; its value names the session."""
 
 COVERED = struct.Struct("<8sII")
 """What stands before each piece of what instances measured: a mark, the length, the checksum."""
@@ -170,18 +45,712 @@ COVERED_MARK = b"\xc0vered\r\n"
 RELAYED = struct.Struct("<H")
 """What comes with each listening socket of a relayed port: its number."""
 
-OWNER_MARK = "PYTEST_SCF_ASYNC_OWNER"
-"""The environment variable that every process below the zygote inherits; its value names the session."""
+LONGEST_BODY = 1 << 26
+"""Bytes of a message's body at most: a result of 6 MB is several times as long where it is escaped."""
 
-JsonObject = dict[str, Any]
+
+# -- the numbers, one enumeration a direction --------------------------------------------------------------------------
+
+
+class ToZygote(IntEnum):
+    SPAWN = 1
+    RECLAIM = 2
+    EXPECT = 3
+    PROBE = 4
+
+
+class FromZygote(IntEnum):
+    READY = 1
+    SPAWNED = 2
+    GONE = 3
+    REFUSED = 4
+    NO_NAMESPACES = 5
+    NOT_PRELOADED = 6
+    NOT_FILTERED = 7
+    PROBED = 8
+
+
+class FromInstance(IntEnum):
+    PARKED = 1
+    GATED = 2
+    SIGNAL_ENTERED = 3
+    SIGNAL_LEFT = 4
+    LISTENING = 5
+    INIT_DONE = 6
+    RESULT = 7
+    NOTE = 8
+    LEASED = 9
+    SIGNALS_HANDLED = 10
+    TERMINAL = 11
+    SIGNALS_DEFERRED = 12
+    PROGRAM = 13
+    FORKED = 14
+    KILLED = 15
+    ENDS_PROCESS = 16
+    WROTE = 17
+
+
+class ToInstance(IntEnum):
+    INVOKE = 32
+    RESUME = 33
+    OPEN_GATE = 34
+    ARM_GATES = 35
+    POLL = 36
+    POLL_SIGNALS = 37
+    SAVE_COVERAGE = 38
+    TYPED = 39
+    ASSIGN = 40
+    STOP = 41
+    GO_ON = 42
+
+
+class InControlFile(IntEnum):
+    """What is written behind the control page, where the test's process has asked by a signal."""
+
+    THREADS = 64
+
+
+# -- the test's process to the zygote ----------------------------------------------------------------------------------
+
+
+class Spawn(NamedTuple):
+    """Fork a process; its four descriptors come along: channel, output, control page, attention."""
+
+    number: int
+
+
+class Reclaim(NamedTuple):
+    """Kill an instance of which no pidfd has come."""
+
+    number: int
+
+
+class Probe(NamedTuple):
+    """Have a process, forked as instances are, find out whether it can trace programs."""
+
+    number: int
+
+
+class CommonMounts(NamedTuple):
+    """What the mount namespaces of one runtime's instances have in common."""
+
+    tmpfs: list[str]
+    """New, empty directories; ``/tmp`` comes first."""
+    binds: list[tuple[str, str, bool]]
+    """From where, to where, and whether it may be written."""
+
+
+class Expect(NamedTuple):
+    """What the next instances will be like: what the zygote can do for them before it forks."""
+
+    common: CommonMounts | None
+    inodes: list[int]
+    """The numbers of the directories that are bound."""
+    code: list[str]
+    """Files to compile."""
+    environment: dict[str, str]
+    coverage: bool = False
+    program: bool = False
+    debugger: bool = False
+
+
+# -- the zygote to the test's process ----------------------------------------------------------------------------------
+
+
+class Ready(NamedTuple):
+    """The zygote serves."""
+
+    pid: int
+    no_clock_page: str
+    """Why instances have freezegun's classes; empty: they have not."""
+
+
+class Spawned(NamedTuple):
+    """A pidfd comes along, and a descriptor of the ``/tmp`` in its mount namespace where it has one."""
+
+    number: int
+    pid: int
+
+
+class Gone(NamedTuple):
+    number: int
+    status: int
+    """The wait status."""
+    used_ns: int
+    """Processor time."""
+
+
+class Refused(NamedTuple):
+    """No process could be forked."""
+
+    number: int
+    why: str
+    """In the kernel's words."""
+
+
+class NoNamespaces(NamedTuple):
+    """The kernel does not give what instances were to have."""
+
+    why: str
+
+
+class NotPreloaded(NamedTuple):
+    """A module cannot be imported for all instances."""
+
+    why: str
+
+
+class NotFiltered(NamedTuple):
+    """Programs that share the machine's network listen where they say. It comes before `Ready`."""
+
+    why: str
+
+
+class Probed(NamedTuple):
+    """The answer to `Probe`; the process that found it out sends it."""
+
+    why: str
+    """Why programs cannot be traced; empty: they can."""
+
+
+# -- an instance to the test's process ---------------------------------------------------------------------------------
+
+
+class Parked(NamedTuple):
+    """What the instance waits for next."""
+
+    due_us: int
+    """When that ends by itself, in µs since the epoch, or NEVER."""
+    order: int
+    """The number of its registration."""
+    outside: int
+    """How many threads are not in the scheduler."""
+    held: int
+    """How many threads are in announced real waits."""
+    seen: int
+    """How many frames it has read."""
+    used_ns: int
+    """Processor time of the process; 0 where computing takes no simulated time."""
+    what: str
+    """What a wait that has just begun is to a user; empty: it is none of user code's."""
+
+
+class Leased(NamedTuple):
+    """The instance has moved the clock itself."""
+
+    time_us: int
+    records: int
+    """How many records of leased waits there are."""
+
+
+class Wrote(NamedTuple):
+    """The same, where code in C may write: what stands before the mark is of that time, too."""
+
+    time_us: int
+    records: int
+
+
+class Gated(NamedTuple):
+    """A thread stands at a gate."""
+
+    id: str
+    at: str | None = None
+    main: bool = True
+    """Whether it is the main thread."""
+
+
+class SignalEntered(NamedTuple):
+    """User code's handler of a signal is about to be called."""
+
+    signum: int
+
+
+class SignalLeft(NamedTuple):
+    """The handler is through."""
+
+    signum: int
+    raised: str | None
+    """The type of what it raised."""
+    message: str | None = None
+
+
+class Listening(NamedTuple):
+    """User code has called ``signal.signal``, or a supervised program ``sigaction``."""
+
+    signum: int
+    handler: str
+    """"handler", or the name of a disposition; "native": a handler of the runtime of the program's language."""
+
+
+class SignalsHandled(NamedTuple):
+    """The answer to `PollSignals`."""
+
+
+class SignalsDeferred(NamedTuple):
+    """The handlers of these are called once the wait of the main thread is over: it is one of C code."""
+
+    signums: list[int]
+
+
+class EndsProcess(NamedTuple):
+    """User code is about to send a process the signal to end."""
+
+    pid: int
+
+
+class InitDone(NamedTuple):
+    """The init has ended."""
+
+    fact: str | None
+    """Why it has failed: a fact of the platform, or BEFORE_INIT_RAISED."""
+    trace: str | None = None
+    rss: int = 0
+    """Peak memory in bytes above that at the fork."""
+    at: float | None = None
+    """In seconds of the real monotonic clock, of a free-running program."""
+
+
+class Result(NamedTuple):
+    """What came of the event."""
+
+    fact: str
+    text: str | None = None
+    """The return value, as JSON."""
+    trace: str | None = None
+    bytes: int | None = None
+    """Of a result that is too large."""
+    message: str | None = None
+    """The platform's message, where the program itself has said what is wrong."""
+    should_exit: bool | None = None
+    """A Go function: the platform does not use the process again."""
+    ends: bool = False
+    """The process is about to end."""
+    rss: int = 0
+    used_ns: int | None = None
+    """Processor time of the process; 0 where computing takes no simulated time."""
+    at: float | None = None
+    """In seconds of the real monotonic clock, of a free-running program."""
+
+
+class Note(NamedTuple):
+    """A record of user code (``name``, ``fields``), a line of ours for the timeline (``note``), or one of the rest."""
+
+    name: str | None = None
+    fields: JsonObject | None = None
+    note: str | None = None
+    in_shared_memory: str | None = None
+    """What user code makes in the machine's ``/dev/shm``."""
+    literal_tmp: bool = False
+    """The note is of a use of the machine's ``/tmp``."""
+    has_real_time: str | None = None
+    """What waits in real time."""
+    untraced: bool = False
+    """The note is of what a program cannot do, or be, under a tracer."""
+    flushed: bool = False
+    """An unfinished line was flushed."""
+
+
+class TracedThread(NamedTuple):
+    """What one thread of a traced program does."""
+
+    pid: int
+    process: str
+    """The kernel's name of its process."""
+    tid: int
+    name: str
+    """The kernel's name of the thread: that of the process unless it has another one."""
+    call: str
+    """The system call in which it waits, by the kernel's name; empty: it computes."""
+    targets: list[tuple[str, str]]
+    """What it waits on: the kind and the name of each, as `kernel_waits.Target` has them."""
+    due_us: int | None = None
+    """When the wait is over, in simulated µs since the epoch."""
+
+
+class Threads(NamedTuple):
+    """All threads of a traced program, and what holds the clock; asked for by STACKS_SIGNAL."""
+
+    threads: list[TracedThread]
+    held: list[str]
+    """The other ends of the connections that do."""
+
+
+class Terminal(NamedTuple):
+    """A debugger shows a text on the user's terminal, and waits for a `Typed`."""
+
+    text: str
+
+
+class Program(NamedTuple):
+    """Of the agent: the process that it starts, and again with ``runs`` once the program's own code runs there."""
+
+    pid: int
+    """0: the program has ended, and ``at`` says when."""
+    runs: bool = False
+    at: float | None = None
+    """In seconds of the real monotonic clock."""
+
+
+class Forked(NamedTuple):
+    """An image's program has forked a process, which is in lockstep; descriptors come along: channel, output, control
+    page, attention."""
+
+    pid: int
+
+
+class Killed(NamedTuple):
+    """An image's program sends a signal to a fork of its own or of its parent's; the test's process delivers it."""
+
+    pid: int
+    signum: int
+
+
+# -- the test's process to an instance ---------------------------------------------------------------------------------
+
+
+class EventContext(TypedDict, total=False):
+    """The platform's context of one event (document 9210), which the handler gets as it is."""
+
+    memory_limit_in_mb: int
+    time_limit_in_ms: int
+    request_id: str
+    environment: str
+    environ: str
+    function_version: str
+    function_name: str
+    namespace: str
+    tencentcloud_region: str
+    tencentcloud_appid: str
+    tencentcloud_uin: str
+
+
+class Invoke(NamedTuple):
+    """An event."""
+
+    payload: str
+    context: EventContext
+    environment: dict[str, str | None]
+    """What is in the environment for this event alone; None: the variable is not there."""
+    headers: dict[str, str]
+    """What an image's request has beside the common headers."""
+    gate: str | None
+    """The gate before the first line of user code."""
+
+
+class Resume(NamedTuple):
+    """The first of the waits that are due goes on."""
+
+
+class OpenGate(NamedTuple):
+    """The thread that stands at a gate goes on."""
+
+
+class LogGate(NamedTuple):
+    """A gate behind a line of the output."""
+
+    id: str
+    count_: int
+    """Which of the lines that match it is."""
+    regular: bool
+    """Whether the pattern is a regular expression."""
+    pattern: str
+    flags: int
+
+
+class ListeningGate(NamedTuple):
+    """A gate behind the call that installs a handler of a signal."""
+
+    id: str
+    signum: int
+
+
+class LineGate(NamedTuple):
+    """A gate at a pass of a place in user code."""
+
+    id: str
+    slot: int
+    pass_: int
+
+
+class Spot(NamedTuple):
+    """A place in one code object: its file, name and first line; the line (0: the start of the function's body), and
+    the first and last line that the statement has for itself."""
+
+    file: str
+    name: str
+    first: int
+    line: int
+    low: int
+    high: int
+
+
+class CountedPlace(NamedTuple):
+    """A place whose passes are counted."""
+
+    slot: int
+    spots: list[Spot]
+
+
+AnyGate = LogGate | ListeningGate | LineGate
+
+
+class ArmGates(NamedTuple):
+    """All gates that are set now, and all places whose passes are counted."""
+
+    gates: list[AnyGate]
+    places: list[CountedPlace]
+
+
+class Poll(NamedTuple):
+    """Report: the thread that has the turn does not, and others may be ready."""
+
+
+class PollSignals(NamedTuple):
+    """Say when the handlers of all signals that have come by now have been called, or wait themselves."""
+
+
+class Stop(NamedTuple):
+    """Stop the program with all that it has started, and count that in the control page."""
+
+
+class GoOn(NamedTuple):
+    """Let the program go on."""
+
+
+class SaveCoverage(NamedTuple):
+    """Save what was measured, count it in the control page, and stop: the process is about to be ended."""
+
+
+class Typed(NamedTuple):
+    """The line that was typed; None at the end of the input."""
+
+    line: str | None
+
+
+class MountPlan(NamedTuple):
+    """What the mount namespace of an instance has."""
+
+    common: CommonMounts
+    own: list[tuple[str, str, bool]]
+    """What is bound for the function alone: from where, to where, and whether it may be written."""
+    layer: str | None
+    """The directory of an image, which may be written."""
+    inodes: list[int]
+    """The numbers of the directories that ``common`` binds."""
+
+
+class CoverageConfig(NamedTuple):
+    """How the test's process measures, and so the instance."""
+
+    directory: str
+    """From where the options name files."""
+    config_file: str | None
+    options: JsonObject
+    context: str | None
+
+
+class BeforeInit(NamedTuple):
+    """The test's own function that is called before the init."""
+
+    shown: str
+    directory: str
+    entry: str
+    module: str
+    function: str
+    arguments: str
+
+
+class ProgramConfig(NamedTuple):
+    """A program that the instance starts, or is."""
+
+    path: str
+    argv: list[str]
+    directory: str
+    environment: dict[str, str]
+    free_running: bool
+    supervised: bool
+    script: str | None
+    module: str | None
+    speaks: str
+    port: int
+    ports: list[int]
+    own_network: bool
+    cpus: list[int]
+    """Where it runs if it is supervised."""
+    container_port: int = 0
+    """Where it listens in its container, if it is in one."""
+
+
+class Assign(NamedTuple):
+    """The first frame: which function to be an instance of.
+
+    Descriptors come with it, in this order: of the clock's page; of the file that takes what instances measured, where
+    the session is measured; of the socket that takes listening sockets, where ports are relayed into the instance's
+    network; of the socket of the keeper, where the program is in a container.
+    """
+
+    entry: str
+    module: str
+    function: str
+    code_directory: str
+    search_path: list[str]
+    sandbox: MountPlan | None
+    known_tmp: list[str]
+    environment: dict[str, str]
+    clock_reads_before_wait: int | None
+    compute_rate: float
+    network: str
+    deployed_by: str
+    idle_ok: list[str]
+    debugger: bool
+    coverage: CoverageConfig | None
+    memory_limited: bool
+    before_init: BeforeInit | None
+    program: ProgramConfig | None
+
+
+# -- the table ---------------------------------------------------------------------------------------------------------
+
+
+class Peer(IntEnum):
+    """Who is at an end of a connection."""
+
+    TEST = 0
+    """The test's process."""
+    ZYGOTE = 1
+    HANDLER = 2
+    """An instance that runs a Python handler."""
+    PROGRAM = 3
+    """An instance that is an image's Python program."""
+    MEMBER = 4
+    """A fork of such a program."""
+    AGENT = 5
+    """An instance beside a program that runs free, which it speaks for."""
+    SUPERVISOR = 6
+    """An instance beside a program on the simulated clock, which it traces and speaks for."""
+
+
+class Packing(Enum):
+    EMPTY = "no body"
+    NUMBERS = "packed numbers, and a text behind them"
+    JSON = "a JSON object"
+
+
+class Row(NamedTuple):
+    """One message."""
+
+    kind: IntEnum
+    message: type[Any]
+    packing: Packing
+    senders: frozenset[Peer]
+    receivers: frozenset[Peer]
+    marked: bool = False
+    """The sender computes on: the frame has a mark in the output pipe, so that lines keep their place."""
+
+
+_TEST = frozenset({Peer.TEST})
+_ZYGOTE = frozenset({Peer.ZYGOTE})
+_LOCKSTEP = frozenset({Peer.HANDLER, Peer.PROGRAM, Peer.MEMBER, Peer.SUPERVISOR})
+_FORKING = frozenset({Peer.PROGRAM, Peer.MEMBER})
+_SUPERVISOR = frozenset({Peer.SUPERVISOR})
+_AGENT = frozenset({Peer.AGENT})
+_STARTING = _AGENT | _SUPERVISOR
+_FIRST = frozenset({Peer.HANDLER, Peer.PROGRAM, Peer.AGENT, Peer.SUPERVISOR})
+"""The first process of an instance."""
+
+TABLE: tuple[Row, ...] = (
+    Row(ToZygote.SPAWN, Spawn, Packing.NUMBERS, _TEST, _ZYGOTE),
+    Row(ToZygote.RECLAIM, Reclaim, Packing.NUMBERS, _TEST, _ZYGOTE),
+    Row(ToZygote.EXPECT, Expect, Packing.JSON, _TEST, _ZYGOTE),
+    Row(ToZygote.PROBE, Probe, Packing.NUMBERS, _TEST, _ZYGOTE),
+    Row(FromZygote.READY, Ready, Packing.NUMBERS, _ZYGOTE, _TEST),
+    Row(FromZygote.SPAWNED, Spawned, Packing.NUMBERS, _ZYGOTE, _TEST),
+    Row(FromZygote.GONE, Gone, Packing.NUMBERS, _ZYGOTE, _TEST),
+    Row(FromZygote.REFUSED, Refused, Packing.NUMBERS, _ZYGOTE, _TEST),
+    Row(FromZygote.NO_NAMESPACES, NoNamespaces, Packing.NUMBERS, _ZYGOTE, _TEST),
+    Row(FromZygote.NOT_PRELOADED, NotPreloaded, Packing.NUMBERS, _ZYGOTE, _TEST),
+    Row(FromZygote.NOT_FILTERED, NotFiltered, Packing.NUMBERS, _ZYGOTE, _TEST),
+    Row(FromZygote.PROBED, Probed, Packing.NUMBERS, _ZYGOTE, _TEST),
+    Row(FromInstance.PARKED, Parked, Packing.NUMBERS, _LOCKSTEP, _TEST),
+    Row(FromInstance.GATED, Gated, Packing.JSON, _LOCKSTEP | _AGENT, _TEST),
+    Row(FromInstance.SIGNAL_ENTERED, SignalEntered, Packing.JSON, _LOCKSTEP, _TEST, marked=True),
+    Row(FromInstance.SIGNAL_LEFT, SignalLeft, Packing.JSON, _LOCKSTEP, _TEST, marked=True),
+    Row(FromInstance.LISTENING, Listening, Packing.JSON, _LOCKSTEP, _TEST, marked=True),
+    Row(FromInstance.INIT_DONE, InitDone, Packing.JSON, _FIRST, _TEST, marked=True),
+    Row(FromInstance.RESULT, Result, Packing.JSON, _FIRST, _TEST),
+    Row(FromInstance.NOTE, Note, Packing.JSON, _LOCKSTEP | _AGENT, _TEST, marked=True),
+    Row(FromInstance.LEASED, Leased, Packing.NUMBERS, _LOCKSTEP, _TEST, marked=True),
+    Row(FromInstance.SIGNALS_HANDLED, SignalsHandled, Packing.EMPTY, _LOCKSTEP, _TEST),
+    Row(FromInstance.TERMINAL, Terminal, Packing.JSON, _LOCKSTEP, _TEST),
+    Row(FromInstance.SIGNALS_DEFERRED, SignalsDeferred, Packing.JSON, _LOCKSTEP, _TEST),
+    Row(FromInstance.PROGRAM, Program, Packing.JSON, _STARTING, _TEST, marked=True),
+    Row(FromInstance.FORKED, Forked, Packing.JSON, _FORKING, _TEST),
+    Row(FromInstance.KILLED, Killed, Packing.JSON, _FORKING, _TEST),
+    Row(FromInstance.ENDS_PROCESS, EndsProcess, Packing.JSON, _LOCKSTEP, _TEST),
+    Row(FromInstance.WROTE, Wrote, Packing.NUMBERS, _LOCKSTEP, _TEST, marked=True),
+    Row(InControlFile.THREADS, Threads, Packing.JSON, _SUPERVISOR, _TEST),
+    Row(ToInstance.INVOKE, Invoke, Packing.JSON, _TEST, _FIRST),
+    Row(ToInstance.RESUME, Resume, Packing.EMPTY, _TEST, _LOCKSTEP),
+    Row(ToInstance.OPEN_GATE, OpenGate, Packing.EMPTY, _TEST, _LOCKSTEP | _AGENT),
+    Row(ToInstance.ARM_GATES, ArmGates, Packing.JSON, _TEST, _LOCKSTEP),
+    Row(ToInstance.POLL, Poll, Packing.EMPTY, _TEST, _LOCKSTEP),
+    Row(ToInstance.POLL_SIGNALS, PollSignals, Packing.EMPTY, _TEST, _LOCKSTEP),
+    Row(ToInstance.SAVE_COVERAGE, SaveCoverage, Packing.EMPTY, _TEST, _LOCKSTEP),
+    Row(ToInstance.TYPED, Typed, Packing.JSON, _TEST, _LOCKSTEP),
+    Row(ToInstance.ASSIGN, Assign, Packing.JSON, _TEST, _FIRST),
+    Row(ToInstance.STOP, Stop, Packing.EMPTY, _TEST, _SUPERVISOR),
+    Row(ToInstance.GO_ON, GoOn, Packing.EMPTY, _TEST, _SUPERVISOR),
+)
+
+MARKED = frozenset(int(row.kind) for row in TABLE if row.marked)
+"""The numbers of what an instance marks in its output pipe."""
+
+_ROWS: dict[type[Any], Row] = {row.message: row for row in TABLE}
+_FOR: dict[Peer, frozenset[type[Any]]] = {
+    peer: frozenset(row.message for row in TABLE if peer in row.receivers) for peer in Peer
+}
+
+# Every kind that a loop looks for, as a plain number: a member of an enumeration is slower to find and to compare.
+PARKED, LEASED, WROTE = int(FromInstance.PARKED), int(FromInstance.LEASED), int(FromInstance.WROTE)
+INVOKE, RESUME, OPEN_GATE = int(ToInstance.INVOKE), int(ToInstance.RESUME), int(ToInstance.OPEN_GATE)
+ARM_GATES, POLL, POLL_SIGNALS = int(ToInstance.ARM_GATES), int(ToInstance.POLL), int(ToInstance.POLL_SIGNALS)
+SAVE_COVERAGE, TYPED = int(ToInstance.SAVE_COVERAGE), int(ToInstance.TYPED)
+STOP, GO_ON = int(ToInstance.STOP), int(ToInstance.GO_ON)
+SPAWN, EXPECT, PROBE = int(ToZygote.SPAWN), int(ToZygote.EXPECT), int(ToZygote.PROBE)
+NOTE = int(FromInstance.NOTE)
+
+ZygoteAnswer = Ready | Spawned | Gone | Refused | NoNamespaces | NotPreloaded | NotFiltered | Probed
+ForInstance = Invoke | Resume | OpenGate | ArmGates | Poll | PollSignals | SaveCoverage | Typed | Assign | Stop | GoOn
+OfSignals = SignalEntered | SignalLeft | SignalsDeferred | Listening
+OfProcesses = Forked | Killed | Program
+OfEvents = Gated | Note | InitDone | Result | Terminal
+FromAnInstance = Parked | Leased | Wrote | SignalsHandled | EndsProcess | OfSignals | OfProcesses | OfEvents
+FromAgent = Gated | Note | InitDone | Result | Program
+"""What the agent of a free-running program sends."""
+
+
+def kind_of(message: Any) -> IntEnum:
+    """The number of a message."""
+    return _ROWS[type(message)].kind
+
+
+def is_marked(message: Any) -> bool:
+    """Whether the sender marks it in its output pipe."""
+    return _ROWS[type(message)].marked
+
+
+def is_for(message: Any, receiver: Peer) -> bool:
+    """Whether *receiver* takes such a message."""
+    return type(message) in _FOR[receiver]
+
+
+# -- frames ------------------------------------------------------------------------------------------------------------
+
+HEADER = struct.Struct("<IB")
 
 
 def frame(kind: int, body: bytes = b"") -> bytes:
     return HEADER.pack(len(body), kind) + body
-
-
-def json_frame(kind: int, body: JsonObject) -> bytes:
-    return frame(kind, json.dumps(body, ensure_ascii=True, separators=(",", ":")).encode("ascii"))
 
 
 class FrameReader:
@@ -197,6 +766,8 @@ class FrameReader:
         buffer += data
         while len(buffer) >= HEADER.size:
             length, kind = HEADER.unpack_from(buffer)
+            if length > LONGEST_BODY:
+                raise ValueError(f"a message of {length:,} bytes")
             end = HEADER.size + length
             if len(buffer) < end:
                 return
@@ -205,10 +776,312 @@ class FrameReader:
             yield kind, body
 
 
-MARKED = frozenset({INIT_DONE, PROGRAM, SIGNAL_ENTERED, SIGNAL_LEFT, LISTENING, NOTE, LEASED})
-"""Frames after which the sender computes on: each has a mark in the output pipe, so that lines keep their place."""
-
-
 def mark_of(nonce: str) -> bytes:
     """The bytes that stand in the output pipe where a marked frame was sent; *nonce* is random, one a session."""
     return b"\0" + nonce.encode("ascii") + b"\0"
+
+
+# -- packed numbers ----------------------------------------------------------------------------------------------------
+
+_PARKED_BODY = struct.Struct("<qqHHIq")
+_PARKED_FRAME = struct.Struct("<IBqqHHIq")
+_LEASED_BODY = struct.Struct("<qI")
+_LEASED_FRAME = struct.Struct("<IBqI")
+TO_ZYGOTE = struct.Struct("<BI")
+"""What each packet to the zygote begins with: what it is, and the number of an instance."""
+_FROM_ZYGOTE = struct.Struct("<BIqq")
+
+
+def pack_parked(  # noqa: PLR0917  (each instance calls it at each wait: keywords are slower)
+    due_us: int, order: int, outside: int, held: int, seen: int, used_ns: int, what: str
+) -> bytes:
+    """The frame of a `Parked`."""
+    text = what.encode("utf-8", "replace")
+    return _PARKED_FRAME.pack(32 + len(text), PARKED, due_us, order, outside, held, seen, used_ns) + text
+
+
+def pack_leased(time_us: int, records: int) -> bytes:
+    """The frame of a `Leased`."""
+    return _LEASED_FRAME.pack(12, LEASED, time_us, records)
+
+
+def pack_wrote(time_us: int, records: int) -> bytes:
+    """The frame of a `Wrote`."""
+    return _LEASED_FRAME.pack(12, WROTE, time_us, records)
+
+
+_new: Any = tuple.__new__
+
+
+def unpack_parked(body: bytes) -> Parked:
+    """The `Parked` of a frame's body."""
+    return _new(Parked, (*_PARKED_BODY.unpack_from(body), body[32:].decode("utf-8", "replace")))  # type: ignore[no-any-return]
+
+
+def wrote_at(kind: int, body: bytes) -> int | None:
+    """The time of a `Wrote`; None for any other frame."""
+    return _LEASED_BODY.unpack(body)[0] if kind == WROTE and len(body) == _LEASED_BODY.size else None
+
+
+def pack_record(name: str, fields: Iterator[str] | list[str]) -> bytes:
+    """The body of a `Note` that is a record: its *name* and its *fields* (``"name":value``), each as JSON already."""
+    return f'{{"name":{name},"fields":{{{",".join(fields)}}}}}'.encode("ascii")
+
+
+def _from_zygote(kind: int, number: int, first: int, second: int, text: str) -> bytes:
+    return _FROM_ZYGOTE.pack(kind, number, first, second) + text.encode()
+
+
+_NUMBERS: dict[type[Any], tuple[Callable[[Any], bytes], Callable[[bytes], Any]]] = {
+    Parked: (lambda it: pack_parked(*it), unpack_parked),
+    Leased: (lambda it: pack_leased(*it), lambda body: Leased(*_LEASED_BODY.unpack(body))),
+    Wrote: (lambda it: pack_wrote(*it), lambda body: Wrote(*_LEASED_BODY.unpack(body))),
+    Spawn: (lambda it: TO_ZYGOTE.pack(SPAWN, it.number), lambda data: Spawn(TO_ZYGOTE.unpack(data)[1])),
+    Reclaim: (
+        lambda it: TO_ZYGOTE.pack(ToZygote.RECLAIM, it.number),
+        lambda data: Reclaim(TO_ZYGOTE.unpack(data)[1]),
+    ),
+    Probe: (
+        lambda it: TO_ZYGOTE.pack(PROBE, it.number),
+        lambda data: Probe(TO_ZYGOTE.unpack(data)[1]),
+    ),
+    Ready: (
+        lambda it: _from_zygote(FromZygote.READY, 0, it.pid, 0, it.no_clock_page),
+        lambda data: Ready(_FROM_ZYGOTE.unpack_from(data)[2], _text_of(data)),
+    ),
+    Spawned: (
+        lambda it: _from_zygote(FromZygote.SPAWNED, it.number, it.pid, 0, ""),
+        lambda data: Spawned(*_FROM_ZYGOTE.unpack_from(data)[1:3]),
+    ),
+    Gone: (
+        lambda it: _from_zygote(FromZygote.GONE, it.number, it.status, it.used_ns, ""),
+        lambda data: Gone(*_FROM_ZYGOTE.unpack_from(data)[1:]),
+    ),
+    Refused: (
+        lambda it: _from_zygote(FromZygote.REFUSED, it.number, 0, 0, it.why),
+        lambda data: Refused(_FROM_ZYGOTE.unpack_from(data)[1], _text_of(data)),
+    ),
+    NoNamespaces: (
+        lambda it: _from_zygote(FromZygote.NO_NAMESPACES, 0, 0, 0, it.why),
+        lambda data: NoNamespaces(_text_of(data)),
+    ),
+    NotPreloaded: (
+        lambda it: _from_zygote(FromZygote.NOT_PRELOADED, 0, 0, 0, it.why),
+        lambda data: NotPreloaded(_text_of(data)),
+    ),
+    NotFiltered: (
+        lambda it: _from_zygote(FromZygote.NOT_FILTERED, 0, 0, 0, it.why),
+        lambda data: NotFiltered(_text_of(data)),
+    ),
+    Probed: (
+        lambda it: _from_zygote(FromZygote.PROBED, 0, 0, 0, it.why),
+        lambda data: Probed(_text_of(data)),
+    ),
+}
+
+
+def _text_of(data: bytes) -> str:
+    return data[_FROM_ZYGOTE.size :].decode("utf-8", "replace")
+
+
+# -- JSON --------------------------------------------------------------------------------------------------------------
+
+_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+_WRITTEN = object()
+"""Stands for the default of a field that is always written."""
+_PARTS: tuple[type[Any], ...] = (
+    *(CommonMounts, MountPlan, CoverageConfig, BeforeInit, ProgramConfig),
+    *(LogGate, ListeningGate, LineGate, Spot, CountedPlace, TracedThread),
+)
+"""What stands within a message."""
+_GATES: dict[str, type[Any]] = {"log": LogGate, "listening": ListeningGate, "line": LineGate}
+_AT: dict[type[Any], str] = {gate: at for at, gate in _GATES.items()}
+
+
+def _wire(name: str) -> str:
+    """The name of a field in the JSON: some are words that Python, or a tuple, has for itself."""
+    return name.removesuffix("_")
+
+
+def _fields_of(message: type[Any]) -> tuple[tuple[str, object], ...]:
+    """The names of its fields in the JSON, each with the value with which it is left out."""
+    defaults = ((name, message._field_defaults.get(name, _WRITTEN)) for name in message._fields)
+    return tuple(
+        (_wire(name), default if default is None or default is False else _WRITTEN) for name, default in defaults
+    )
+
+
+_FIELDS: dict[type[Any], tuple[tuple[str, object], ...]] = {
+    message: _fields_of(message)
+    for message in (*(row.message for row in TABLE if row.packing is Packing.JSON), *_PARTS)
+}
+_NESTED: dict[type[Any], frozenset[str]] = {
+    Assign: frozenset({"sandbox", "coverage", "before_init", "program"}),
+    Expect: frozenset({"common"}),
+    MountPlan: frozenset({"common"}),
+    ArmGates: frozenset({"gates", "places"}),
+    CountedPlace: frozenset({"spots"}),
+    Threads: frozenset({"threads"}),
+}
+"""The fields of a message that are parts, or lists of them."""
+_PART: dict[str, type[Any]] = {
+    "sandbox": MountPlan,
+    "common": CommonMounts,
+    "coverage": CoverageConfig,
+    "before_init": BeforeInit,
+    "program": ProgramConfig,
+    "places": CountedPlace,
+    "spots": Spot,
+    "threads": TracedThread,
+}
+_NONE: frozenset[str] = frozenset()
+
+
+def _as_json(message: Any) -> JsonObject:
+    kind = type(message)
+    written: JsonObject = {
+        name: value for (name, default), value in zip(_FIELDS[kind], message, strict=True) if value is not default
+    }
+    for name in _NESTED.get(kind, _NONE):
+        value = written[name]
+        if isinstance(value, list):
+            written[name] = [_as_json(each) for each in value]
+        elif value is not None:
+            written[name] = _as_json(value)
+    if kind in _AT:
+        return {"id": written.pop("id"), "at": _AT[kind], **written}
+    return written
+
+
+def _from_json(message: type[Any], value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise TypeError(f"{value!r} is no object")
+    for name in _NESTED.get(message, _NONE):
+        found = value[name]
+        if name == "gates":
+            value[name] = [_gate_from_json(each) for each in found]
+        elif isinstance(found, list):
+            value[name] = [_from_json(_PART[name], each) for each in found]
+        elif found is not None:
+            value[name] = _from_json(_PART[name], found)
+    return message(**value)
+
+
+def _gate_from_json(value: JsonObject) -> Any:
+    gate = _GATES[value.pop("at")]
+    return gate(**dict(zip(gate._fields, (value[_wire(name)] for name in gate._fields), strict=True)))
+
+
+# -- any message -------------------------------------------------------------------------------------------------------
+
+M = TypeVar("M")
+
+
+def _packer(row: Row) -> Callable[[Any], bytes]:
+    if row.packing is Packing.NUMBERS:
+        return _NUMBERS[row.message][0]
+    if row.packing is Packing.EMPTY:
+        whole = frame(row.kind)
+        return lambda message: whole  # noqa: ARG005
+    if row.message is Expect:
+        return lambda message: TO_ZYGOTE.pack(EXPECT, 0) + json.dumps(_as_json(message)).encode()
+    kind = int(row.kind)
+    if row.message in _NESTED:
+        return lambda message: frame(kind, _encode(_as_json(message)).encode("ascii"))
+    fields = _FIELDS[row.message]
+
+    def pack_flat(message: Any) -> bytes:
+        written = {name: value for (name, default), value in zip(fields, message) if value is not default}  # noqa: B905
+        return frame(kind, _encode(written).encode("ascii"))
+
+    return pack_flat
+
+
+def _unpacker(row: Row) -> Callable[[bytes], Any]:
+    message = row.message
+    if row.packing is Packing.NUMBERS:
+        return _NUMBERS[message][1]
+    if row.packing is Packing.EMPTY:
+        return lambda body: message()  # noqa: ARG005
+    if message is Expect:
+        return lambda data: _from_json(Expect, json.loads(data[TO_ZYGOTE.size :]))
+    if message in _NESTED:
+        return lambda body: _from_json(message, json.loads(body))
+
+    def unpack_flat(body: bytes) -> Any:
+        value = json.loads(body)
+        if not isinstance(value, dict):
+            raise TypeError(f"{value!r} is no object")
+        return message(**value)
+
+    return unpack_flat
+
+
+_PACK: dict[type[Any], Callable[[Any], bytes]] = {row.message: _packer(row) for row in TABLE}
+_UNPACK: dict[type[Any], Callable[[bytes], Any]] = {row.message: _unpacker(row) for row in TABLE}
+_UNPACK_FROM_ZYGOTE: dict[int, Callable[[bytes], Any]] = {
+    int(row.kind): _UNPACK[row.message] for row in TABLE if isinstance(row.kind, FromZygote)
+}
+
+
+_RECEIVED: dict[int, tuple[frozenset[Peer], Callable[[bytes], Any], bool]] = {
+    int(row.kind): (row.senders, _UNPACK[row.message], row.packing is Packing.JSON)
+    for row in TABLE
+    if isinstance(row.kind, FromInstance)
+}
+"""By number: who may send it, how it is unpacked, and whether its fields may be of any type."""
+
+
+def pack(message: Any) -> bytes:
+    """The whole frame, or packet, of a message."""
+    return _PACK[type(message)](message)
+
+
+def unpack(message: type[M], body: bytes) -> M:
+    """The message whose frame has that *body*, or whose packet is that; one of ours, which is believed."""
+    return cast("M", _UNPACK[message](body))
+
+
+def unpack_from_zygote(packet: bytes) -> Any:
+    """The message of the zygote that *packet* is."""
+    return _UNPACK_FROM_ZYGOTE[packet[0]](packet)
+
+
+def received(kind: int, body: bytes, sender: Peer) -> Any:
+    """The message that an instance has sent, whose code may have written anything: ``ValueError`` or ``TypeError`` for
+    what is no message, or none that *sender* may send."""
+    found = _RECEIVED.get(kind)
+    if found is None:
+        raise ValueError("there is no such message")
+    senders, unpack_it, checked = found
+    if sender not in senders:
+        raise ValueError(f"{FromInstance(kind).name} is no message of {sender.name.lower()}")
+    message = unpack_it(body)
+    if checked:
+        for index, allowed in enumerate(_classes_of(type(message))):
+            if not isinstance(message[index], allowed):
+                raise TypeError(f"{message._fields[index]} is {message[index]!r}")
+    return message
+
+
+_classes: dict[type[Any], tuple[tuple[type[Any], ...], ...]] = {}
+
+
+def _classes_of(message: type[Any]) -> tuple[tuple[type[Any], ...], ...]:
+    """Of each field: of which classes its value is."""
+    known = _classes.get(message)
+    if known is None:
+        hints = get_type_hints(message)
+        known = _classes[message] = tuple(tuple(_classes_in(hints[name])) for name in message._fields)
+    return known
+
+
+def _classes_in(hint: Any) -> Iterator[type[Any]]:
+    origin = get_origin(hint)
+    if origin is Union or (origin is not None and origin.__name__ == "UnionType"):
+        for each in get_args(hint):
+            yield from _classes_in(each)
+    elif hint is float:
+        yield from (float, int)
+    else:
+        yield origin or hint

@@ -1,34 +1,22 @@
-"""What ``/proc`` tells of a process: for signals and for error texts. It is never asked whether the clock may jump
-because an instance waits; of the test's own threads, which have no door, there is nothing else to ask."""
+"""What ``/proc`` tells of processes, threads and descriptors, as facts: nothing else reads it.
+
+It is never asked whether the clock may jump because an instance waits; of the test's own threads, which have no
+scheduler, and of child processes there is nothing else to ask. A process is given by its id, or as "self".
+"""
 
 from __future__ import annotations
 
+import errno
 import os
-from dataclasses import dataclass
-
-from .linux import children_of, is_blocked
-
-__all__ = [
-    "ASLEEP",
-    "SignalState",
-    "activity",
-    "children_of",
-    "cpu_ns",
-    "descendants_of",
-    "is_below",
-    "memory",
-    "parent_of",
-    "peak_memory",
-    "signal_state",
-    "unshared_memory",
-]
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 ASLEEP = ("S", "T", "Z", "X", "t", "I")
 """States of a thread that does not run, and cannot before something wakes it."""
 
 
-@dataclass(frozen=True)
-class SignalState:
+class SignalState(NamedTuple):
     """What the kernel does with one signal for one process."""
 
     ignored: bool
@@ -55,7 +43,12 @@ def signal_state(pid: int, signum: int) -> SignalState | None:
     return SignalState(bool(masks[b"SigIgn"] & bit), blocked, bool(masks[b"SigCgt"] & bit))
 
 
-def activity(pid: int) -> tuple[bool, tuple[tuple[str, str, bytes], ...]]:
+Picture = tuple[tuple[str, str, bytes], ...]
+"""Of each thread of a process: its number, its state, and how long and how often it has run and waited for a
+processor."""
+
+
+def activity(pid: int) -> tuple[bool, Picture]:
     """Whether a thread of *pid* runs or could, and a picture of all threads: equal pictures mean that none ran."""
     picture: list[tuple[str, str, bytes]] = []
     running = False
@@ -76,6 +69,22 @@ def activity(pid: int) -> tuple[bool, tuple[tuple[str, str, bytes], ...]]:
     return running, tuple(picture)
 
 
+def activity_of(pids: Iterable[int]) -> tuple[bool, Picture]:
+    """The same of several processes together."""
+    found = [activity(pid) for pid in pids]
+    return any(running for running, _ in found), tuple(each for _, picture in found for each in picture)
+
+
+def cpu_ns_of(picture: Picture) -> int:
+    """Nanoseconds of processor time that the threads in *picture* had used."""
+    return sum(int(scheduled.split()[0]) for _, _, scheduled in picture)
+
+
+def delays_ns_of(picture: Picture) -> dict[str, int]:
+    """Nanoseconds that each thread in *picture* had waited for a processor while it could have run."""
+    return {task: int(scheduled.split()[1]) for task, _, scheduled in picture}
+
+
 def cpu_ns(pid: int) -> int:
     """Nanoseconds of processor time that the threads of *pid* which live have used."""
     total = 0
@@ -90,6 +99,30 @@ def cpu_ns(pid: int) -> int:
         except (OSError, ValueError, IndexError):
             continue
     return total
+
+
+def reaped_cpu_ns(pid: int) -> int:
+    """Nanoseconds of processor time that children of *pid* had used which have ended and were waited for, with theirs.
+
+    The kernel tells it in ticks.
+    """
+    fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    return sum(map(int, fields[13:15])) * (1_000_000_000 // os.sysconf("SC_CLK_TCK")) if len(fields) > 14 else 0
+
+
+def tracer_of(pid: int) -> int:
+    """The process that traces *pid*; 0: none does, or *pid* is gone."""
+    found = re.search(rb"^TracerPid:\s*(\d+)", _read(f"/proc/{pid}/status"), re.MULTILINE)
+    return 0 if found is None else int(found[1])
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether *pid* is stopped, or has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            return file.read().rpartition(b")")[2].split()[0] in (b"T", b"Z", b"X")
+    except OSError:
+        return True
 
 
 def descendants_of(pid: int) -> list[int]:
@@ -154,3 +187,238 @@ def _kilobytes(path: str, *names: bytes) -> int:
     except OSError:
         return 0
     return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith(names))
+
+
+def signal_masks(pid: int | str, task: int) -> dict[bytes, int]:
+    """What ``/proc`` tells of a thread's signals, by its words (``SigBlk``, ``SigPnd``, ``ShdPnd``, …); empty: gone."""
+    words = (line.partition(b":") for line in _read(f"/proc/{pid}/task/{task}/status").splitlines())
+    return {name: int(value, 16) for name, _, value in words if name.startswith((b"Sig", b"Shd")) and name != b"SigQ"}
+
+
+def is_blocked(pid: int | str, signum: int) -> bool:
+    """Whether every thread of *pid* blocks *signum*, so that it stays pending."""
+    bit = 1 << (signum - 1)
+    tasks = tasks_of(pid)
+    return bool(tasks) and all(signal_masks(pid, int(task)).get(b"SigBlk", bit) & bit for task in tasks)
+
+
+def children_of(pid: int) -> list[int]:
+    """The living and the unreaped child processes of *pid*, of all its threads; none when it is gone."""
+    return [int(child) for task in tasks_of(pid) for child in _read(f"/proc/{pid}/task/{task}/children").split()]
+
+
+def tasks_of(pid: int | str) -> list[str]:
+    """The numbers of the threads of *pid*; none when it is gone."""
+    try:
+        return os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []
+
+
+def is_own_task(task: str) -> bool:
+    """Whether a thread of this process has that number."""
+    return os.path.exists(f"/proc/self/task/{task}")
+
+
+def processes() -> list[int]:
+    """All processes."""
+    return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
+
+
+def command_of(pid: int | str) -> bytes:
+    """The words of the command of *pid*, each with a zero byte behind it; nothing when it is gone."""
+    return _read(f"/proc/{pid}/cmdline")
+
+
+def environment_of(pid: int | str) -> list[bytes]:
+    """The environment that *pid* was started with."""
+    return _read(f"/proc/{pid}/environ").split(b"\0")
+
+
+def living_name(pid: int) -> str | None:
+    """The kernel's name of the program that *pid* runs; None when it has ended."""
+    before, bracket, after = _read(f"/proc/{pid}/stat").rpartition(b")")
+    fields = after.split()
+    if not bracket or fields[0] == b"X":
+        return None
+    if fields[0] == b"Z" and int(fields[17]) < 2:  # its first thread may have ended before the others
+        return None
+    return before.partition(b"(")[2].decode("utf-8", "replace")
+
+
+def thread_name(pid: int, task: int) -> str:
+    """The kernel's name of a thread, which is that of its program unless it has another one; empty when it is gone."""
+    return _read(f"/proc/{pid}/task/{task}/comm").decode("utf-8", "replace").rstrip("\n")
+
+
+def state_of(pid: int, task: str | None = None) -> bytes:
+    """The state of a process, or of one of its threads, as a letter; nothing when it is gone."""
+    path = f"/proc/{pid}/stat" if task is None else f"/proc/{pid}/task/{task}/stat"
+    return b"".join(_read(path).rpartition(b")")[2].split()[:1])
+
+
+def start_of(pid: int) -> int | None:
+    """When the process *pid* was started, in ticks since the machine's start: no other of that id has the same."""
+    fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    return int(fields[19]) if len(fields) > 19 and fields[0] not in (b"Z", b"X") else None
+
+
+def runs_of_sleepers(pids: Iterable[int]) -> dict[tuple[int, str], bytes] | None:
+    """What the kernel has counted of each thread that sleeps, by process and thread; None where one does not."""
+    found = {}
+    try:
+        for pid in pids:
+            for task in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{task}/stat", "rb", buffering=0) as file:
+                    if file.read().rpartition(b")")[2].split()[0] != b"S":
+                        return None
+                with open(f"/proc/{pid}/task/{task}/schedstat", "rb", buffering=0) as file:
+                    found[pid, task] = file.read()
+    except OSError:
+        return None
+    return found
+
+
+def ticks_of_sleepers(pid: int) -> list[bytes] | None:
+    """The threads of *pid* and the processor time of each, in the kernel's ticks; None where one does not sleep."""
+    found = []
+    try:
+        for task in sorted(os.listdir(f"/proc/{pid}/task")):
+            with open(f"/proc/{pid}/task/{task}/stat", "rb", buffering=0) as file:
+                fields = file.read().rpartition(b")")[2].split()
+            if fields[0] != b"S":
+                return None
+            found.append(b" ".join([task.encode(), *fields[11:13]]))
+    except OSError:
+        return None
+    return found
+
+
+def processor_ns_of(pid: int, task: str) -> int:
+    """Nanoseconds of processor time that one thread has used; 0 when it is gone."""
+    return int((_read(f"/proc/{pid}/task/{task}/schedstat").split() or [b"0"])[0])
+
+
+def system_call_of(pid: int, task: str) -> list[bytes]:
+    """The system call that a thread is in, as the kernel writes it: its number, arguments, stack pointer and place."""
+    return _read(f"/proc/{pid}/task/{task}/syscall").split()
+
+
+def has_timer(pid: int) -> bool:
+    """Whether *pid* has made a timer of POSIX, set or not; False on a kernel that does not tell."""
+    try:
+        with open(f"/proc/{pid}/timers", "rb", buffering=0) as file:
+            return bool(file.read(1))
+    except OSError:
+        return False
+
+
+def thread_group_of(task: int) -> int:
+    """The process that a thread belongs to; ``ProcessLookupError`` when it is gone."""
+    found = _read(f"/proc/{task}/status").partition(b"\nTgid:")[2].split(None, 1)
+    if not found:
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+    return int(found[0])
+
+
+def shares_network(task: int) -> bool:
+    """Whether a thread is in the same network namespace as this process; ``OSError`` when it is gone."""
+    return os.stat(f"/proc/{task}/ns/net").st_ino == os.stat("/proc/self/ns/net").st_ino
+
+
+def memory_at(pid: int, address: int, size: int) -> bytes:
+    """What is at *address* of the memory of *pid*; ``OSError`` where nothing is, or it is not to be seen."""
+    with open(f"/proc/{pid}/mem", "rb", buffering=0) as file:
+        return os.pread(file.fileno(), size, address)
+
+
+# -- descriptors -------------------------------------------------------------------------------------------------------
+
+
+def descriptors_of(pid: int | str) -> list[int]:
+    """The descriptors of *pid*; none when it is gone or may not be looked at."""
+    try:
+        return list(map(int, os.listdir(f"/proc/{pid}/fd")))
+    except OSError:
+        return []
+
+
+def target_of(pid: int | str, fd: int) -> str:
+    """What a descriptor refers to, in the kernel's words ("pipe:[123]"); empty where there is none."""
+    try:
+        return os.readlink(f"/proc/{pid}/fd/{fd}")
+    except OSError:
+        return ""
+
+
+def inode_of(pid: int, fd: int) -> int | None:
+    """The inode of what a descriptor refers to."""
+    try:
+        return os.stat(f"/proc/{pid}/fd/{fd}").st_ino
+    except OSError:
+        return None
+
+
+def may_have(pid: int, target: str) -> bool:
+    """Whether a descriptor of *pid* refers to *target*, or may, as it cannot be looked at."""
+    try:
+        names = os.listdir(f"/proc/{pid}/fd")
+    except FileNotFoundError:
+        return False  # it has ended
+    except OSError:
+        return True
+    return any(target_of(pid, int(name)) == target for name in names)
+
+
+def registered_with(pid: int | str, epoll: int) -> list[int]:
+    """What is registered with *epoll* by the kernel's word: what was closed is not."""
+    return [int(fd) for fd in re.findall(rb"^tfd:\s*(\d+)", _read(f"/proc/{pid}/fdinfo/{epoll}"), re.MULTILINE)]
+
+
+def process_of_pidfd(pid: int | str, pidfd: int) -> int | None:
+    """Which process a pidfd refers to; None when that has ended."""
+    found = re.search(rb"^Pid:\s*(\d+)", _read(f"/proc/{pid}/fdinfo/{pidfd}"), re.MULTILINE)
+    return None if found is None else int(found[1])
+
+
+# -- the network and the disk ------------------------------------------------------------------------------------------
+
+_LISTENS = "0A"
+"""How ``/proc/net/tcp`` writes the state of a socket that listens."""
+
+
+def table_of_sockets(pid: int, protocol: str) -> list[list[str]]:
+    """The rows of a table of sockets ("tcp6", "unix") in the network of *pid*, in words; the last of them is a path."""
+    lines = _read(f"/proc/{pid}/net/{protocol}").decode("utf-8", "replace").splitlines()[1:]
+    return [line.split(None, 7) if protocol == "unix" else line.split() for line in lines]
+
+
+def listening_inodes(pid: int, ports: set[int]) -> Iterator[str]:
+    """The inodes of the TCP sockets that listen on one of *ports* in the network of *pid*."""
+    for protocol in ("tcp", "tcp6"):
+        for row in table_of_sockets(pid, protocol):
+            if row[3] == _LISTENS and int(row[1].rpartition(":")[2], 16) in ports:
+                yield row[9]
+
+
+def ports_given_out() -> tuple[int, int]:
+    """The first and the last port that the kernel gives to connections."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+        first, last = map(int, file.read().split())
+    return first, last
+
+
+def mount_points() -> list[str]:
+    """Where something is mounted in the namespace of this process, in the order in which it was."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        lines = file.read().splitlines()
+    return [re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), line.split(" ")[4]) for line in lines]
+
+
+def _read(path: str) -> bytes:
+    """What the kernel writes there; nothing when the process is gone."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read()
+    except OSError:
+        return b""

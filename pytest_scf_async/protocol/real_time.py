@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Final
 
 
@@ -23,9 +24,18 @@ class RealTime:
         self.monotonic: Final[Callable[[], float]] = _genuine("monotonic")
         """Seconds; for bounds on real waits."""
         self.time_ns: Final[Callable[[], int]] = _genuine("time_ns")
-        """Nanoseconds since the Unix epoch; for the default start of a simulated clock."""
+        """Nanoseconds since the Unix epoch."""
         self.sleep: Final[Callable[[float], None]] = time.sleep
         """For code that stays in real time where a test's own process is on a simulated clock."""
+
+
+def shown_time_us() -> int:
+    """The time that this process shows to the test, in µs since the epoch: that of a ``freeze_time``, if one is on."""
+    freezes: Any = getattr(sys.modules.get("freezegun.api"), "freeze_factories", None)
+    if not freezes:
+        return REAL.time_ns() // 1_000
+    frozen = freezes[-1]()  # in UTC, without a zone
+    return (frozen - type(frozen)(1970, 1, 1)) // timedelta(microseconds=1)  # type: ignore[no-any-return]
 
 
 class RealCondition(threading.Condition):

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import Protocol
 
-from ..model import STATUS_CODES, ErrorBody, EventRecord, Fact, FunctionConfiguration, LogLine, Status
+from ..model import STATUS_CODES, ErrorBody, EventRecord, Fact, FunctionConfiguration, LogLine, State, Status
+from ..model.tracebacks import exception_line
+from ..protocol.shortening import shortened_line
 from .timeline import TimelineEntry, seconds_text
 
 
@@ -26,11 +28,22 @@ class Delivery(Protocol):
     def raised(self) -> str | None: ...
 
 
+class Language(Protocol):
+    """The runtime of what the event runs."""
+
+    @property
+    def listens_in_python(self) -> bool: ...
+    @property
+    def init_ends(self) -> str: ...
+
+
 class Version(Protocol):
     """What the event runs."""
 
     @property
     def configuration(self) -> FunctionConfiguration: ...
+    @property
+    def runtime(self) -> Language: ...
 
 
 class SeenEvent(Protocol):
@@ -50,12 +63,16 @@ class SeenEvent(Protocol):
     def error(self) -> ErrorBody: ...
     @property
     def phase(self) -> str: ...
+    @property
+    def untraceable(self) -> str: ...
 
 
 def likely_cause(event: SeenEvent) -> str | None:
     """One sentence about the event as it is now; None where its status says it all."""
     if not event.record.state.ended:
         return _while_running(event)
+    if event.record.state is State.DROPPED:
+        return "it was queued, and there was no room for it as long as the platform tries again"
     by_code = {
         430: _raised,
         433: _timed_out,
@@ -67,17 +84,18 @@ def likely_cause(event: SeenEvent) -> str | None:
         439: _process_exited,
         445: lambda event: f"the program could not be started: {short_message(event)}",
         446: short_message,
-        443: lambda event: f"the code could not be loaded: {_last_line(event)}",
+        443: lambda event: f"the code could not be loaded: {_exception_line(event)}",
         450: lambda event: (
             f"init took longer than the init timeout of {event.function.configuration.init_timeout} s"
             f"{_source(event, 'init_timeout')}"
+            f"{event.function.runtime.init_ends and f': {event.function.runtime.init_ends}'}"
         ),
         499: _aborted,
     }
     code = event.record.status_code
     if code in by_code:
         return by_code[code](event)
-    if event.record.status is Status.FINISHED:
+    if event.record.state.status is Status.FINISHED:
         heeded = event.signals and event.signals[-1].disposition == "handler" and event.signals[-1].raised is None
         return None if heeded else _after_signal(event, "the work went on to its end")
     return STATUS_CODES[code].meaning if code in STATUS_CODES else None
@@ -90,9 +108,11 @@ def what_to_do(event: SeenEvent) -> str | None:
     last = event.signals[-1] if event.signals else None
     code = event.record.status_code
     if last is not None:
+        if last.disposition in ("default", "ignored") and not event.function.runtime.listens_in_python:
+            return f"{_LISTEN_SOMEHOW}; {_LISTEN_FIRST}" if code == 439 else _LISTEN_SOMEHOW
         if last.disposition == "default" and code == 439:
             return _LISTEN if any(entry.text == _RESET for entry in event.timeline) else f"{_LISTEN}; {_LISTEN_FIRST}"
-        if last.disposition == "handler" and event.record.status is not Status.ABORTED:
+        if last.disposition == "handler" and event.record.state.status is not Status.ABORTED:
             return _after_handler(event, last)
         if last.disposition == "ignored":
             return _LISTEN
@@ -110,7 +130,7 @@ def _is_called_wrongly(event: SeenEvent) -> bool:
 
 
 def _of_result(event: SeenEvent) -> str:
-    if "coroutine" in _last_line(event):
+    if "coroutine" in _exception_line(event):
         return "make the handler a plain function that calls asyncio.run(...)"
     return _RETURN_JSON
 
@@ -124,12 +144,13 @@ def _after_handler(event: SeenEvent, last: Delivery) -> str | None:
         return (
             "look for an `except Exception` around the work: let the error through there, or set a flag and look at it"
         )
-    if event.record.status in (Status.FINISHED, Status.FAILED) and last.left_us is not None:
+    if event.record.state.status in (Status.FINISHED, Status.FAILED) and last.left_us is not None:
         return "have the handler of SIGTERM set a flag that the work looks at, or raise an exception that ends the work"
     return None
 
 
 _LISTEN = "call signal.signal(signal.SIGTERM, handler) in the main thread, at the top of the module or of the function"
+_LISTEN_SOMEHOW = "have the program install a handler of SIGTERM before it serves its first event"
 _LISTEN_FIRST = "wait_until_listening() in the test waits for that before it terminates"
 _DEAD_LOCK = (
     "look for what was to end that wait: a lock that its own thread holds, two threads that hold each other's lock, "
@@ -162,7 +183,7 @@ def short_message(event: SeenEvent) -> str:
 
 def late_end_cause(event: SeenEvent) -> str | None:
     """One sentence about an end that came too late after the last SIGTERM."""
-    if event.record.status is Status.FINISHED:
+    if event.record.state.status is Status.FINISHED:
         return _after_signal(event, "the work went on")
     return likely_cause(event)
 
@@ -176,13 +197,20 @@ def signal_cause(event: SeenEvent) -> str | None:
     last = event.signals[-1]
     arrived = f"SIGTERM arrived {_after_start(event, last.sent_us)}"
     if last.disposition != "handler":
-        reset = any(entry.text == _RESET for entry in event.timeline)
-        return f"{arrived}; {_MET['reset' if last.disposition == 'default' and reset else last.disposition]}"
+        return f"{arrived}; {_met(event, last)}"
     if last.entered_us is None:
         return f"{arrived}, and its handler never got to run"
     if last.left_us is None:
         return f"{arrived}; its handler was entered and never left"
     return f"the handler of SIGTERM {'returned' if last.raised is None else f'raised {last.raised}'}"
+
+
+def _met(event: SeenEvent, last: Delivery) -> str:
+    if last.disposition == "default" and any(entry.text == _RESET for entry in event.timeline):
+        return _MET["reset"]
+    if not event.function.runtime.listens_in_python and last.disposition in _PROGRAM_MET:
+        return _PROGRAM_MET[last.disposition]
+    return _MET[last.disposition]
 
 
 _RESET = "SIGTERM is set to default"
@@ -200,7 +228,20 @@ _MET = {
 }
 
 
+_PROGRAM_MET = {
+    "default": "the program had installed no handler of it by then, so it ended the process",
+    "blocked": "the process has blocked it",
+    "native": (
+        "the runtime of the program's language (Go, Node.js, Java) catches it, whether the program listens or not: "
+        "have the program's own handler write a line, and use wait_for_log() and assert_logged()"
+    ),
+}
+"""The same of supervised programs, where other words are right."""
+
+
 def _while_running(event: SeenEvent) -> str:
+    if event.phase == "queued":
+        return "it is queued, and the platform tries it again each simulated minute: wait() lets that time pass"
     if event.phase == "pending":
         return "none of its code has run yet: wait(), settle() and the gate calls run it"
     runs = "the event still runs, and nothing but a call like wait() lets its time pass"
@@ -226,12 +267,13 @@ def _process_exited(event: SeenEvent) -> str:
     how = "" if how is None else f" ({how.removeprefix(_ENDED)})"
     whatever = "the platform reports 439 whatever the exit code"
     if not event.signals:
-        return f"the process ended by itself{how}{_last_error(event, how)}: {whatever}"
+        by = f"{event.untraceable}; the process ended" if event.untraceable else "the process ended by itself"
+        return f"{by}{how}{_last_error(event, how)}: {whatever}"
     last = event.signals[-1]
     if last.disposition != "handler" or last.entered_us is None:
         if last.disposition == "default":
             return str(signal_cause(event))
-        if last.disposition == "unknown" and "SIGTERM" in how:
+        if last.disposition in ("native", "unknown") and "SIGTERM" in how:
             return f"nothing in the program listened to SIGTERM, which ended it: {whatever}"
         return f"{signal_cause(event)}, and the process ended later by itself{how}: {whatever}"
     if last.left_us is None:
@@ -265,23 +307,23 @@ def _answered(event: SeenEvent) -> str | None:
     """What the program of an image answered, or that it did not; None where a handler of Python raised."""
     first = str(event.error.get("stackTrace", "")).partition("\n")[0]
     is_ours = first.startswith(("POST /event-invoke was answered", "the program closed", "the program's answer"))
-    return first[:SHOWN_ANSWER] if is_ours else None
+    return shortened_line(first, SHOWN_ANSWER) if is_ours else None
 
 
 def _raised(event: SeenEvent) -> str:
     answered = _answered(event)
     if answered is not None:
         return answered
-    if _fact(event) == Fact.RESULT_NOT_JSON.value and "coroutine" in _last_line(event):
+    if _fact(event) == Fact.RESULT_NOT_JSON.value and "coroutine" in _exception_line(event):
         return "the handler is an `async def`: calling it only makes a coroutine, and the platform does not await it"
     if _fact(event) == Fact.RESULT_NOT_JSON.value:
-        return f"the handler returned what cannot be written as JSON: {_last_line(event)}"
+        return f"the handler returned what cannot be written as JSON: {_exception_line(event)}"
     last = event.signals[-1] if event.signals else None
     if last is not None and last.raised is not None:
         return f"the handler of SIGTERM raised {last.raised}, and nothing in the function caught it"
     if last is not None and last.disposition == "handler":
-        return f"the handler of SIGTERM returned, and the function raised {_last_line(event)} afterwards"
-    return f"the function raised {_last_line(event)}"
+        return f"the handler of SIGTERM returned, and the function raised {_exception_line(event)} afterwards"
+    return f"the function raised {_exception_line(event)}"
 
 
 def _timed_out(event: SeenEvent) -> str:
@@ -320,9 +362,9 @@ def _fact(event: SeenEvent) -> str:
     return text.partition(": ")[2]
 
 
-def _last_line(event: SeenEvent) -> str:
-    text = str(event.error.get("stackTrace") or event.error.get("errorMessage") or "").strip()
-    return text.splitlines()[-1] if text else "nothing that was told"
+def _exception_line(event: SeenEvent) -> str:
+    text = str(event.error.get("stackTrace") or event.error.get("errorMessage") or "")
+    return exception_line(text) if text.strip() else "nothing that was told"
 
 
 def _source(event: SeenEvent, name: str) -> str:

@@ -26,6 +26,8 @@ WRITE: Final = os.environ.get("SCF_CATALOGUE") == "write"
 _NORMAL: Final = (
     (re.compile(r"\bpid \d+"), "pid PID"),
     (re.compile(r"the child process \d+"), "the child process PID"),
+    (re.compile(r"in which [0-9,.]+ simulated"), "in which N simulated"),
+    (re.compile(r", [0-9,]+ times$", re.MULTILINE), ", N times"),
     (re.compile(r"\b127\.0\.0\.1:\d+"), "127.0.0.1:PORT"),
     (re.compile(r"\bport=\d{4,5}\b"), "port=PORT"),
     (re.compile(r"\b0x[0-9a-f]{6,}"), "0xADDRESS"),

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 from catalogue_support import catalogue  # noqa: F401  (a fixture)
+from internals import zygote_of
 from plugin_support import PLAIN_OPTIONS
 
-from pytest_scf_async.instances.zygote import shared_zygote
+from pytest_scf_async.plugin.plugin import _configured as configured
 
 ECHO = """
     def main_handler(event, context):
@@ -47,17 +48,19 @@ def plain_surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def chosen_sandbox(pytestconfig: pytest.Config, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The sandbox that the whole suite is run with; pytest inside a test gets it too."""
+    """The sandbox that the whole suite is run with; pytest inside a test gets it too, and the clock of instances."""
     chosen = pytestconfig.getoption("scf_async_sandbox")
+    clock = pytestconfig.getoption("scf_async_clock")
     given = "" if chosen is None else f" --scf-async-sandbox={chosen}"
+    given += "" if clock is None else f" --scf-async-clock={clock}"
     monkeypatch.setenv("PYTEST_ADDOPTS", PLAIN_OPTIONS + given)  # pytester has removed it
     return chosen or "auto"
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester, chosen_sandbox: str) -> pytest.Pytester:
+def project(pytester: pytest.Pytester, pytestconfig: pytest.Config, chosen_sandbox: str) -> pytest.Pytester:
     """A project with the handlers echo, raises and sleeps, in which every warning is an error."""
-    shared_zygote(namespaces=chosen_sandbox != "none")  # runs in this process use it, and leave it
+    zygote_of(configured(pytestconfig))  # runs in this process use it, and leave it
     # Those plugins have tests of their own, in test_beside_*.py.
     pytester.makeini(
         f"[pytest]\nfilterwarnings = error\naddopts = --strict-markers -p no:cacheprovider {PLAIN_OPTIONS}"

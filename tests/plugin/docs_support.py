@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 TREE = Path(__file__).resolve().parents[2]
 MARK = re.compile(r"<!-- not run: (.+) -->")
@@ -42,3 +45,9 @@ def blocks(page: str) -> Iterator[Block]:
             text.append(line)
         before = line
     assert language is None, f"{page}: the block of line {start} has no end"
+
+
+def forget_modules(monkeypatch: pytest.MonkeyPatch, files: Iterable[str]) -> None:
+    """Have a session in this process import *files*, and not those of the suite that have their names."""
+    for file in files:
+        monkeypatch.delitem(sys.modules, Path(file).stem, raising=False)

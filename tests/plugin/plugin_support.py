@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from typing import Final
 
+import pytest
+
 PLAIN_OPTIONS: Final = "-p no:asyncio -p no:randomly -p no:anyio -p no:hypothesispytest"
 """What is there for tests of its own: one warns in each run that does not configure it, the other shuffles tests, and
 the last two take longer to import than most of these runs take."""
+
+ALONE_AND_WITH_A_WORKER: Final = pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["alone", "xdist"])
+"""One worker is as good as many, where what a worker says comes out of the process that started it."""
+
+
+def run_with(project: pytest.Pytester, workers: tuple[str, ...], *options: str) -> pytest.RunResult:
+    """Run the tests of *project*; in this process, which is cheaper, where there are no workers."""
+    run = project.runpytest_subprocess if workers else project.runpytest_inprocess
+    return run(*options, *workers)
+
 
 LIMIT_BEGINS: Final = """
     import pytest

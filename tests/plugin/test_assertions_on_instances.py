@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 
 import pytest
+from small_handlers import raises, returns, sleeps
 
 from pytest_scf_async import (
     ScfRuntime,
@@ -16,17 +16,8 @@ from pytest_scf_async import (
     assert_terminated,
 )
 
-
-def returns(event: object, context: object) -> object:
-    return event
-
-
-def sleeps(event: object, context: object) -> None:
-    time.sleep(3600)
-
-
-def raises(event: object, context: object) -> object:
-    raise ValueError("boom")
+# once: pytest's side: the same on all Pythons
+pytestmark = pytest.mark.once
 
 
 def test_an_instance_is_kept_and_reused(scf_runtime: ScfRuntime) -> None:

@@ -78,6 +78,7 @@ def own_options(project: pytest.Pytester, more: str = "") -> None:
     project.makeini(f"[pytest]\nfilterwarnings = error\n{more}")
 
 
+@pytest.mark.once  # a plugin that is not ours; asyncio in a test's own process is in the test below it
 def test_asyncio(project: pytest.Pytester) -> None:
     own_options(project, "asyncio_default_fixture_loop_scope = function")
     project.makepyfile(ASYNCIO)
@@ -86,6 +87,7 @@ def test_asyncio(project: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*HandlerError: event * of raises is FAILED (430)*", "*- scf async event *"])
 
 
+@pytest.mark.once  # as above
 def test_anyio(project: pytest.Pytester) -> None:
     own_options(project)
     project.makepyfile(ANYIO)
@@ -109,4 +111,4 @@ def test_a_plain_loop(project: pytest.Pytester) -> None:
             assert asyncio.run(main()).result == "slept"
         """
     )
-    project.runpytest_subprocess().assert_outcomes(passed=1)
+    project.runpytest().assert_outcomes(passed=1)

@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
-import pytest
+import os
 
-RECIPE = """
-    from hypothesis import given, settings, strategies
-    from hypothesis import Phase
+import pytest
+from plugin_support import PLAIN_OPTIONS
+
+# once: hypothesis calls a test again, which is the same on all Pythons
+pytestmark = pytest.mark.once
+
+TESTS = """
+    from hypothesis import Phase, given, settings, strategies
     from pytest_scf_async import ScfRuntime, assert_finished
 
-    PHASES = set(Phase) - {{Phase.explain}}
+    SETTINGS = settings(
+        deadline=None, max_examples=20, phases=set(Phase) - {Phase.explain}, database=None, derandomize=True
+    )
 
-    @settings(deadline=None, max_examples=20, phases=PHASES, database=None, derandomize=True)
-    @given({payloads})
-    def test_it(payload):
+    def comes_back(handler, payload):
         with ScfRuntime() as runtime:
-            event = runtime.deploy("handlers/{handler}.py:main_handler").invoke_async(payload).wait()
+            event = runtime.deploy(f"handlers/{handler}.py:main_handler").invoke_async(payload).wait()
             assert_finished(event, result=payload)
+
+    @SETTINGS
+    @given(strategies.integers() | strategies.lists(strategies.text()))
+    def test_holds(payload):
+        comes_back("echo", payload)
+
+    @SETTINGS
+    @given(strategies.integers(0, 1000))
+    def test_does_not_hold(payload):
+        comes_back("stubborn", payload)
+
+    @given(strategies.integers())
+    def test_the_fixture_inside(scf_runtime, number):
+        pass
 """
 STUBBORN = """
 def main_handler(event, context):
@@ -24,37 +43,17 @@ def main_handler(event, context):
 """
 
 
-@pytest.fixture
-def properties(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, chosen_sandbox: str) -> pytest.Pytester:
-    monkeypatch.setenv("PYTEST_ADDOPTS", f"--scf-async-sandbox={chosen_sandbox}")
+def test_properties_hold_or_are_shrunk_and_the_fixture_inside_one_is_refused(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_ADDOPTS", os.environ["PYTEST_ADDOPTS"].replace(PLAIN_OPTIONS, ""))
     project.makeini("[pytest]\nfilterwarnings = error\naddopts = -p no:randomly -p no:asyncio -p no:anyio")
-    return project
+    project.path.joinpath("handlers", "stubborn.py").write_text(STUBBORN, encoding="utf-8")
+    project.makepyfile(TESTS)
 
+    result = project.runpytest_subprocess("-v")
 
-def test_a_property_that_holds(properties: pytest.Pytester) -> None:
-    payloads = "strategies.integers() | strategies.lists(strategies.text())"
-    properties.makepyfile(RECIPE.format(handler="echo", payloads=payloads))
-    properties.runpytest_subprocess("--hypothesis-seed=1").assert_outcomes(passed=1)
-
-
-def test_a_property_that_does_not_hold_is_shrunk(properties: pytest.Pytester) -> None:
-    properties.path.joinpath("handlers", "stubborn.py").write_text(STUBBORN, encoding="utf-8")
-    properties.makepyfile(RECIPE.format(handler="stubborn", payloads="strategies.integers(0, 1000)"))
-    result = properties.runpytest_subprocess()
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*payload=17*"])
+    result.assert_outcomes(passed=1, failed=2)
+    result.stdout.fnmatch_lines(["*::test_holds PASSED*", "*::test_does_not_hold FAILED*"])
+    result.stdout.fnmatch_lines(["*payload=17*", "*FailedHealthCheck*function-scoped fixture*"])
     assert "Flaky" not in result.stdout.str()
-
-
-def test_the_fixture_inside_a_property_is_refused_by_hypothesis(properties: pytest.Pytester) -> None:
-    properties.makepyfile(
-        """
-        from hypothesis import given, strategies
-
-        @given(strategies.integers())
-        def test_it(scf_runtime, number): pass
-        """
-    )
-    result = properties.runpytest_subprocess()
-    result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*FailedHealthCheck*function-scoped fixture*"])

@@ -33,16 +33,27 @@ def test_held_by_a_child(catalogue: Callable[..., str]) -> None:
     catalogue(SOON, handler=handler, test=WAITS, files=STANDS)
 
 
+SILENT_SERVER = """
+import socket
+import pytest
+
+@pytest.mark.scf_function("handlers/export.py:main_handler")
+def test_export(scf_function):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        scf_function.invoke_async(server.getsockname()[1]).settle().wait()
+"""
+
+
 def test_held_by_a_socket(catalogue: Callable[..., str]) -> None:
     handler = """
         import socket
 
         def main_handler(event, context):
-            server = socket.create_server(("127.0.0.1", 0))
-            client = socket.create_connection(server.getsockname())
+            client = socket.create_connection(("127.0.0.1", event))
+            client.sendall(b"a request")
             client.recv(100)
     """
-    catalogue(SOON, handler=handler, test=WAITS, files=STANDS)
+    catalogue(SOON, handler=handler, test=SILENT_SERVER)
 
 
 def test_a_named_thread_is_held(catalogue: Callable[..., str]) -> None:
@@ -50,16 +61,16 @@ def test_a_named_thread_is_held(catalogue: Callable[..., str]) -> None:
         import socket, threading
 
         def upload(client):
+            client.sendall(b"a request")
             client.recv(100)
 
         def main_handler(event, context):
-            server = socket.create_server(("127.0.0.1", 0))
-            client = socket.create_connection(server.getsockname())
+            client = socket.create_connection(("127.0.0.1", event))
             uploader = threading.Thread(target=upload, args=(client,), name="uploader")
             uploader.start()
             uploader.join()
     """
-    text = catalogue(SOON, handler=handler, test=WAITS, files=STANDS)
+    text = catalogue(SOON, handler=handler, test=SILENT_SERVER)
     assert "thread 'uploader' is in recv() on a connection to 127.0.0.1:PORT, most" in text
     assert "'MainThread'" in text
 
@@ -78,16 +89,7 @@ def test_asyncio_is_held(catalogue: Callable[..., str]) -> None:
         def main_handler(event, context):
             asyncio.run(run(event))
     """
-    test = """
-        import socket
-        import pytest
-
-        @pytest.mark.scf_function("handlers/export.py:main_handler")
-        def test_export(scf_function):
-            with socket.create_server(("127.0.0.1", 0)) as server:
-                scf_function.invoke_async(server.getsockname()[1]).settle().wait()
-    """
-    catalogue(SOON, handler=handler, test=test)
+    catalogue(SOON, handler=handler, test=SILENT_SERVER)
 
 
 def test_loop_that_computes(catalogue: Callable[..., str]) -> None:
@@ -153,3 +155,14 @@ def test_wait_until_that_stays_false(catalogue: Callable[..., str]) -> None:
             scf_runtime.wait_until(lambda: len(async_event.log) > 100, within=60)
     """
     catalogue(test=test)
+
+
+def test_more_simulated_time_than_the_real_limit_allows(catalogue: Callable[..., str]) -> None:
+    handler = """
+        import time
+
+        def main_handler(event, context):
+            while True:
+                time.sleep(0.001)
+    """
+    catalogue("--scf-async-real-limit=1", handler=handler, test=WAITS)

@@ -244,8 +244,10 @@ def test_sigterm_in_a_free_running_image(catalogue: Callable[..., str]) -> None:
     test = """
         import warnings
         from pytest_scf_async import *
+        from pytest_scf_async.instances.zygote import Zygote
 
-        def test_export(scf_runtime):
+        def test_export(scf_runtime, monkeypatch):
+            monkeypatch.setattr(Zygote, "why_untraced", lambda _: "the kernel forbids it")
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ScfAsyncWarning)
                 function = scf_runtime.deploy_image(["python", "-I", "handlers/export.py"], port=PORT, name="export")
@@ -275,7 +277,7 @@ def test_image_that_answers_an_error(catalogue: Callable[..., str]) -> None:
         from pytest_scf_async import assert_finished
 
         def test_export(scf_runtime):
-            async_event = scf_runtime.deploy_image(["python", "handlers/export.py"]).invoke_async()
+            async_event = scf_runtime.deploy_image(["python", "handlers/export.py"], in_process=True).invoke_async()
             assert_finished(async_event.wait())
     """
     catalogue(handler=program, test=test)
@@ -291,7 +293,7 @@ def test_image_on_127_0_0_1(catalogue: Callable[..., str]) -> None:
         from pytest_scf_async import assert_finished
 
         def test_export(scf_runtime):
-            async_event = scf_runtime.deploy_image(["python", "handlers/export.py"]).invoke_async()
+            async_event = scf_runtime.deploy_image(["python", "handlers/export.py"], in_process=True).invoke_async()
             assert_finished(async_event.wait())
     """
     catalogue(handler=program, test=test)

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from catalogue_support import TEXTS
 
+# once: what a call is refused for before any code of the user runs
+pytestmark = pytest.mark.once
+
 MARKED = """
 import pytest
 

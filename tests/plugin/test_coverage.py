@@ -89,9 +89,19 @@ OTHER_ENDS = {
 }
 ALL = {kind: (kind, *step) for kind, step in STEPS.items()} | OTHER_ENDS
 ALWAYS = {3, 4, 5, 6, 7, 9, 10, 47, 50, 54}
-SYSMON = [("sysmon", []), ("sysmon", ["--cov-branch"])] if sys.version_info >= (3, 12) else []
-RUNS = [("ctrace", []), ("ctrace", ["--cov-branch"]), ("ctrace", ["--cov-branch", "-n2"]), *SYSMON]
-"""How coverage measures, and options."""
+# once: coverage's own options, and xdist's
+ONCE = [
+    pytest.param("ctrace", ["--cov-branch"], marks=pytest.mark.once),
+    pytest.param("ctrace", ["--cov-branch", "-n2"], marks=pytest.mark.once),
+]
+OLD = [("ctrace", []), *ONCE]
+NEW = [
+    pytest.param("sysmon", [], marks=pytest.mark.interpreter),
+    pytest.param("sysmon", ["--cov-branch"], marks=pytest.mark.once),
+    *ONCE,
+]
+RUNS_HERE = NEW if sys.version_info >= (3, 12) else OLD
+"""How coverage measures, and options: one run on each Python, by the newest way that it has."""
 
 
 @pytest.fixture
@@ -126,7 +136,7 @@ def lines(pytester: pytest.Pytester, context: str | None = None) -> set[int]:
 
 
 @pytest.mark.parametrize(
-    ("core", "options"), RUNS, ids=lambda given: given if isinstance(given, str) else " ".join(given)
+    ("core", "options"), RUNS_HERE, ids=lambda given: given if isinstance(given, str) else " ".join(given)
 )
 def test_every_kind_of_end_keeps_its_lines(
     measured: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, core: str, options: list[str]
@@ -143,6 +153,7 @@ def test_every_kind_of_end_keeps_its_lines(
     assert "data was collected" not in result.stdout.str() + result.stderr.str()
 
 
+@pytest.mark.once  # coverage's own command
 def test_coverage_run_needs_nothing_to_be_combined(measured: pytest.Pytester) -> None:
     result = measured.run(sys.executable, "-m", "coverage", "run", "-m", "pytest", "-k", "test_0 or test_6")
     assert result.ret == 0
@@ -150,6 +161,7 @@ def test_coverage_run_needs_nothing_to_be_combined(measured: pytest.Pytester) ->
     assert not list(measured.path.glob(".coverage.*"))
 
 
+@pytest.mark.once  # as above
 def test_a_runtime_without_pytest_is_measured_too(measured: pytest.Pytester) -> None:
     measured.makepyfile(
         program="""
@@ -164,6 +176,7 @@ def test_a_runtime_without_pytest_is_measured_too(measured: pytest.Pytester) -> 
     assert 12 in lines(measured)
 
 
+@pytest.mark.once  # what a process loses that the kernel ends
 def test_a_crash_loses_what_came_after_the_last_event(measured: pytest.Pytester) -> None:
     measured.path.joinpath("handlers", "kinds.py").write_text(
         "import ctypes\n\ndef main_handler(event, context):\n    if event:\n        print('crashes')\n"
@@ -182,6 +195,7 @@ def test_a_crash_loses_what_came_after_the_last_event(measured: pytest.Pytester)
     assert lines(measured) == {1, 3, 4, 7}
 
 
+@pytest.mark.once  # coverage's own options
 def test_options_of_the_project_hold_in_instances(measured: pytest.Pytester) -> None:
     handlers = measured.path / "handlers"
     handlers.joinpath("left_out.py").write_text("unseen = 1\n", encoding="utf-8")
@@ -198,6 +212,7 @@ def test_options_of_the_project_hold_in_instances(measured: pytest.Pytester) -> 
     assert {name.rpartition("/")[2] for name in data.measured_files()} == {"kinds.py"}
 
 
+@pytest.mark.once  # pytest's side
 def test_without_a_measured_session_nothing_of_coverage_is_loaded(measured: pytest.Pytester) -> None:
     measured.path.joinpath("handlers", "looks.py").write_text(
         "import os, sys\n\ndef main_handler(event, context):\n"

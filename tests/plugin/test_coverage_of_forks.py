@@ -8,6 +8,9 @@ import coverage
 import pytest
 from plugin_support import PLAIN_OPTIONS
 
+# once: as test_coverage_of_images.py
+pytestmark = pytest.mark.once
+
 PROGRAM = """\
 import os, socket, time
 
@@ -27,7 +30,7 @@ time.sleep(50_000)
 """
 TESTS = """
     def event(scf_runtime, payload):
-        return scf_runtime.deploy_image(["python", "server.py"], cwd="image").invoke_async(payload)
+        return scf_runtime.deploy_image(["python", "server.py"], cwd="image", in_process=True).invoke_async(payload)
 
     def test_returns(scf_runtime):
         event(scf_runtime, "return").wait()
@@ -42,18 +45,21 @@ TESTS = """
 """
 
 
-@pytest.mark.parametrize(
-    ("test", "lines"),
-    [("returns", {5, 6, 7, 9}), ("exits", {5, 6, 7, 8}), ("forced", {5, 6})],
-    ids=str,
-)
-def test_the_lines_of_a_worker_are_counted(pytester: pytest.Pytester, test: str, lines: set[int]) -> None:
+LINES = {"returns": {5, 6, 7, 9}, "exits": {5, 6, 7, 8}, "forced": {5, 6}}
+"""Those that the worker of each test runs."""
+
+
+def test_the_lines_of_a_worker_are_counted(pytester: pytest.Pytester) -> None:
     pytester.makeini(f"[pytest]\naddopts = {PLAIN_OPTIONS}\n")
     pytester.mkdir("image").joinpath("server.py").write_text(PROGRAM, encoding="utf-8")
     pytester.makepyfile(test_image=textwrap.dedent(TESTS))
-    done = pytester.runpytest_subprocess("--cov=image", "-p", "no:cacheprovider", "-k", test)
-    done.assert_outcomes(passed=1, deselected=2)
+
+    done = pytester.runpytest_subprocess("--cov=image", "--cov-context=test", "-p", "no:cacheprovider")
+
+    done.assert_outcomes(passed=len(LINES))
     data = coverage.CoverageData(str(pytester.path / ".coverage"))
     data.read()
     (file,) = (name for name in data.measured_files() if name.endswith("server.py"))
-    assert set(data.lines(file) or ()) & {5, 6, 7, 8, 9} == lines
+    for test, lines in LINES.items():
+        data.set_query_context(f"test_image.py::test_{test}|run")
+        assert set(data.lines(file) or ()) & {5, 6, 7, 8, 9} == lines, test

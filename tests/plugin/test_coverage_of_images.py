@@ -8,6 +8,9 @@ import coverage
 import pytest
 from plugin_support import PLAIN_OPTIONS
 
+# once: coverage of programs is the platform's side; test_coverage.py runs on the oldest and the newest
+pytestmark = pytest.mark.once
+
 PROGRAM = """
 import json, os, signal, sys, threading, time
 from http.server import BaseHTTPRequestHandler, SERVER
@@ -70,7 +73,7 @@ def test_every_kind_of_end_keeps_its_lines(pytester: pytest.Pytester, server: st
         f"""
 def test_{number}(scf_runtime):
     timeout = 4000 if {name!r} == "times out" else 80000
-    function = scf_runtime.deploy_image(["python", "app.py"], cwd="image", timeout=timeout)
+    function = scf_runtime.deploy_image(["python", "app.py"], cwd="image", timeout=timeout, in_process=True)
     event = function.invoke_async({{"kind": {kind!r}}})
     {steps}
     assert "overage" not in str(event.log)
@@ -90,3 +93,19 @@ def test_{number}(scf_runtime):
         found = set(data.lines(str(program)) or ())
         assert found & ends == own, name
         assert {2, 35} <= found, name
+
+
+def test_a_supervised_program_is_not_measured_and_that_is_said(pytester: pytest.Pytester) -> None:
+    pytester.makeini(f"[pytest]\naddopts = {PLAIN_OPTIONS}\n")
+    pytester.makepyfile("""
+        def test_it(scf_runtime):
+            for options in ({}, {}, {"in_process": True}):
+                scf_runtime.deploy_image(["python", "-m", "http.server", "9000"], **options)
+    """)
+
+    result = pytester.runpytest_subprocess("--cov=.")
+
+    result.assert_outcomes(passed=1, warnings=1)
+    result.stdout.fnmatch_lines(
+        ["*ScfAsyncWarning: coverage does not measure the program 'python -m http.server 9000': give in_process=True"]
+    )

@@ -116,16 +116,43 @@ def test_a_handler_has_a_prompt_while_nothing_else_goes_on(project: pytest.Pytes
     assert "Pdb" not in terminal.shown.partition("status 200")[2]  # nothing of it is in the function's log
 
 
+@pytest.mark.interpreter
 def test_leaving_the_debugger_ends_the_handler(project: pytest.Pytester) -> None:
     with_handler(project, "breakpoint()")
     terminal = Terminal(str(project.path), "-s")
     terminal.expect("(Pdb) ")
     terminal.type("q")
-    terminal.expect("status 430 0.0")
-    terminal.expect("bdb.BdbQuit")
+    if sys.version_info >= (3, 14):  # pdb asks, and ends the process
+        terminal.expect("Quit anyway? [y/n] ")
+        terminal.type("n")
+        terminal.expect("(Pdb) ")
+        terminal.type("q")
+        terminal.expect("Quit anyway? [y/n] ")
+        terminal.type("y")
+        terminal.expect("status 439 0.0")
+    else:
+        terminal.expect("status 430 0.0")
+        terminal.expect("bdb.BdbQuit")
     assert terminal.end() == 1
+    assert "needs a terminal" not in terminal.shown
 
 
+def test_a_question_of_a_command_of_the_debugger_is_asked_at_the_terminal(project: pytest.Pytester) -> None:
+    with_handler(project, "breakpoint()")
+    terminal = Terminal(str(project.path), "-s")
+    terminal.expect("(Pdb) ")
+    terminal.type("b 7")
+    assert "Breakpoint 1 at" in terminal.expect("(Pdb) ")
+    terminal.type("clear")
+    terminal.expect("Clear all breaks? ")
+    terminal.type("y")
+    assert "Deleted breakpoint 1" in terminal.expect("(Pdb) ")
+    terminal.type("c")
+    terminal.expect("1 passed")
+    assert terminal.end() == 0
+
+
+@pytest.mark.once  # pytest's side: the same on all Pythons
 @pytest.mark.parametrize("stop", ["breakpoint()", "import pdb; pdb.set_trace()"])
 def test_where_pytest_captures_an_error_says_what_to_do(project: pytest.Pytester, stop: str) -> None:
     with_handler(project, stop)
@@ -134,6 +161,7 @@ def test_where_pytest_captures_an_error_says_what_to_do(project: pytest.Pytester
     assert terminal.end() == 1
 
 
+@pytest.mark.once  # pytest's side
 def test_pytests_own_debugger_finds_the_event(project: pytest.Pytester) -> None:
     with_handler(project, "raise ValueError('boom')")
     terminal = Terminal(str(project.path), "-s", "--pdb", "--scf-async-real-timeout=1")
@@ -148,4 +176,4 @@ def test_pytests_own_debugger_finds_the_event(project: pytest.Pytester) -> None:
 
 def test_a_debugger_of_the_users_own_is_left_alone(project: pytest.Pytester) -> None:
     with_handler(project, "import sys; sys.breakpointhook = lambda: print('my own'); breakpoint()")
-    project.runpytest_subprocess("-s").assert_outcomes(passed=1)
+    project.runpytest("-s").assert_outcomes(passed=1)

@@ -14,10 +14,13 @@ import shlex
 from pathlib import Path
 
 import pytest
-from docs_support import MARK, TREE, Block, blocks
+from docs_support import MARK, TREE, Block, blocks, forget_modules
+
+# once: pytest's side: the same on all Pythons
+pytestmark = pytest.mark.once
 
 PAGES = ("README.md", *sorted(f"docs/{path.name}" for path in (TREE / "docs").glob("*.md")))
-NOT_RUN = {"README.md": 2, "docs/how-to.md": 1}
+NOT_RUN = {"README.md": 2, "docs/how-to.md": 4}
 """How many blocks of a page are marked as not run; none elsewhere."""
 CONFIGURATION = ("ini", "toml")
 OF_ASYNCIO = "ignore:The configuration option"
@@ -49,9 +52,13 @@ def files_of(page: str, directory: Path) -> list[Block]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_blocks_of_a_page_run(page: str, pytester: pytest.Pytester, chosen_sandbox: str) -> None:
+def test_the_blocks_of_a_page_run(
+    page: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, chosen_sandbox: str
+) -> None:
     tests = 0
-    for block in files_of(page, pytester.path):
+    written = files_of(page, pytester.path)
+    forget_modules(monkeypatch, (block.name or "" for block in written))
+    for block in written:
         name = block.name or ""
         if block.language in CONFIGURATION:
             file = pytester.path / name
@@ -63,7 +70,7 @@ def test_the_blocks_of_a_page_run(page: str, pytester: pytest.Pytester, chosen_s
             file.unlink()
         tests += block.text.count("\ndef test_") if Path(name).name.startswith("test_") else 0
     if tests:
-        done = pytester.runpytest_subprocess("-W", "error", "-W", OF_ASYNCIO, "-p", "no:cacheprovider")
+        done = pytester.runpytest_inprocess("-W", "error", "-W", OF_ASYNCIO, "-p", "no:cacheprovider")
         assert done.ret == pytest.ExitCode.OK
         assert done.parseoutcomes()["passed"] >= tests
 
@@ -71,15 +78,19 @@ def test_the_blocks_of_a_page_run(page: str, pytester: pytest.Pytester, chosen_s
 @pytest.mark.once
 @pytest.mark.timeout(300)  # each is a session of pytest
 @pytest.mark.parametrize("page", PAGES)
-def test_the_commands_of_a_page_run(page: str, pytester: pytest.Pytester, chosen_sandbox: str) -> None:
-    files_of(page, pytester.path)
+def test_the_commands_of_a_page_run(
+    page: str, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, chosen_sandbox: str
+) -> None:
+    forget_modules(monkeypatch, (block.name or "" for block in files_of(page, pytester.path)))
     asked = [line for block in blocks(page) if block.language == "console" and not block.not_run
              for line in commands(block)]  # fmt: skip
     for command, *arguments in asked:
         assert command == "pytest", f"{page}: nothing runs the command {command!r}; mark the block as not run"
         if not arguments:
             continue  # that is the run of the blocks
-        done = pytester.runpytest_subprocess(*arguments)
+        other_plugins = any(argument.startswith(("-n", "--cov")) for argument in arguments)
+        run = pytester.runpytest_subprocess if other_plugins else pytester.runpytest_inprocess
+        done = run(*arguments)
         assert done.ret == pytest.ExitCode.OK, f"{page}: $ {command} {' '.join(arguments)}"
 
 

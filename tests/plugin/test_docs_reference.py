@@ -16,7 +16,7 @@ from pytest_scf_async.plugin import plugin
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
 PUBLIC = pytest_scf_async.__all__
-OF_THE_RUNTIME = {"attach", "call_at", "detach", "pop_due", "next_due_us", "jump"}
+OF_THE_RUNTIME = {"time_of", "attach", "call_at", "detach", "pop_due", "next_due_us", "jump"}
 """Methods of the clock that its runtime uses: no user needs them."""
 
 
@@ -44,7 +44,7 @@ def test_the_settings_with_their_defaults_and_options() -> None:
     defaults = ScfSettings()
     for name, (default, option, _) in table.items():
         value: Any = getattr(defaults, name)
-        shown = {"time_zone": "UTC+8", "environment": "`{}`"}.get(name, f"`{value!r}`")
+        shown = {"time_zone": "UTC+08:00", "environment": "`{}`"}.get(name, f"`{value!r}`")
         assert (name, default, option) == (name, shown, "yes" if name in plugin.OPTIONS else "no")
 
 

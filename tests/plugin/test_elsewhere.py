@@ -10,6 +10,9 @@ import sys
 import pytest
 from plugin_support import PLAIN_OPTIONS
 
+# once: pytest's side: the same on all Pythons
+pytestmark = [pytest.mark.sandbox, pytest.mark.once]
+
 HIDING = """
 import asyncio, ctypes, multiprocessing, os, pdb, select, shutil, signal, socket, subprocess, sys, tempfile
 import pytest
@@ -119,15 +122,9 @@ def test_every_public_name_resolves_and_a_runtime_is_refused(
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_a_project_is_collected(project: pytest.Pytester, platform: str) -> None:
-    project.makepyfile(TESTS)
-    result = run(project, platform, RUN, "--collect-only", "-q")
-    assert result.ret == 0
-    result.stdout.fnmatch_lines(["*::test_an_event", "*::test_a_runtime", "*::test_the_clock_works"])
-
-
-@pytest.mark.parametrize("platform", PLATFORMS)
-def test_a_fixture_is_one_sentence_and_what_needs_no_instance_passes(project: pytest.Pytester, platform: str) -> None:
+def test_a_project_is_collected_a_fixture_is_one_sentence_and_what_needs_no_instance_passes(
+    project: pytest.Pytester, platform: str
+) -> None:
     project.makepyfile(TESTS)
     result = run(project, platform, RUN, "-rA")
     result.assert_outcomes(passed=2, errors=2)
@@ -138,3 +135,20 @@ def test_a_fixture_is_one_sentence_and_what_needs_no_instance_passes(project: py
         result.stdout.fnmatch_lines([f"*::{test} uses scf_runtime, and {sentence}"])
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
     assert not [line for line in result.outlines if line.startswith(("E ", ">"))], "a traceback beside the sentence"
+
+
+def test_without_the_proc_file_system(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytester.makepyfile(
+        """
+        def test_collected(): pass
+        def test_it(scf_runtime): pass
+        """
+    )
+    monkeypatch.setattr("pytest_scf_async.instances.zygote._OWN_PROC", "/nowhere/self")
+
+    result = pytester.runpytest_inprocess(*PLAIN_OPTIONS.split())
+
+    result.assert_outcomes(passed=1, errors=1)
+    said = "instances need the proc file system, and there is no /nowhere/self: mount it (mount -t proc proc /proc)"
+    result.stdout.fnmatch_lines([f"*{said}; the clock and the model work without it"])
+    result.stdout.no_fnmatch_line("*Traceback*")

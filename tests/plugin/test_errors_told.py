@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import faulthandler
-import os
-import signal
 import threading
 import time
 
 import pytest
+from internals import event_of
+from small_handlers import caught_by_c_code, computes, counts, returns, sleeps
 
 from pytest_scf_async import (
     GateNotReachedError,
@@ -20,30 +19,8 @@ from pytest_scf_async import (
     assert_finished,
 )
 
-
-def sleeps(event: object, context: object) -> str:
-    time.sleep(3600)
-    return "slept"
-
-
-def returns(event: object, context: object) -> object:
-    return event
-
-
-def counts(event: int, context: object) -> None:
-    for number in range(1, event + 1):
-        print(f"number {number}")
-
-
-def computes(event: object, context: object) -> None:
-    while True:
-        pass
-
-
-def caught_by_c_code(event: object, context: object) -> str:
-    faulthandler.register(signal.SIGTERM, file=open(os.devnull, "w"))  # noqa: SIM115  (for life)
-    time.sleep(60)
-    return "slept"
+# once: pytest's side: the same on all Pythons
+pytestmark = pytest.mark.once
 
 
 def test_a_runtime_that_is_closed_while_another_thread_waits() -> None:
@@ -59,7 +36,7 @@ def test_a_runtime_that_is_closed_while_another_thread_waits() -> None:
 
     waiter = threading.Thread(target=wait)
     waiter.start()
-    while event._event.phase != "running":
+    while event_of(event).phase != "running":
         time.sleep(0)
     runtime.close()
     waiter.join(30)

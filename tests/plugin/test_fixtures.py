@@ -9,7 +9,7 @@ import pytest
 
 from pytest_scf_async import AsyncEvent, Function, ScfRuntime, SimulatedClock
 
-HANDLERS = Path(__file__).parent.parent
+PROJECT = Path(__file__).with_name("typed_project")
 
 
 def test_the_runtime_is_fresh_in_every_test(project: pytest.Pytester) -> None:
@@ -184,6 +184,7 @@ def test_request_ids_come_from_the_id_of_the_test(project: pytest.Pytester) -> N
     assert len(set(" ".join(runs[0]).split())) == 4
 
 
+@pytest.mark.once  # the machine's side
 def test_where_instances_cannot_run_a_fixture_is_one_usage_error(project: pytest.Pytester) -> None:
     project.makeconftest(
         """
@@ -200,12 +201,8 @@ def test_where_instances_cannot_run_a_fixture_is_one_usage_error(project: pytest
     assert "plugin.py" not in result.stdout.str()
 
 
-@pytest.mark.scf_function(f"{HANDLERS}/plugin/test_fixtures.py:typed_handler", payload={"a": 1})
+@pytest.mark.scf_function(f"{PROJECT}/export.py:main_handler", payload={"rows": 1})
 def test_what_fixtures_give_has_the_public_types(scf_function: Function, async_event: AsyncEvent) -> None:
     assert isinstance(scf_function, Function)
     assert isinstance(async_event, AsyncEvent)
-    assert async_event.wait().result == {"a": 1}
-
-
-def typed_handler(event: object, context: object) -> object:
-    return event
+    assert async_event.wait().result == {"rows": 1}

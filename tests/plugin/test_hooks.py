@@ -40,6 +40,7 @@ def test_instance_started_and_event_ended(project: pytest.Pytester) -> None:
             killed = scf_runtime.deploy("handlers/sleeps.py:main_handler").invoke_async()
             killed.terminate()
             never = function.invoke_async()
+            scf_runtime.get_async_event_status(never.request_id)  # nothing runs it, on purpose
             assert told_so_far == [
                 ("started", first.instance.pid, True),
                 ("ended", first.request_id, "FINISHED"),

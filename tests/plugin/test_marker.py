@@ -15,6 +15,7 @@ def test_the_closest_marker_wins_and_keywords_of_farther_ones_are_kept(project: 
         def test_module(scf_function, async_event):
             assert scf_function.name == "sleeps"
             assert scf_function.configuration.timeout == 100
+            assert async_event.settle().doing == "parked"
 
         @pytest.mark.scf_function("handlers/echo.py:main_handler", timeout=50)
         class TestClass:
@@ -137,3 +138,25 @@ def test_a_value_of_deploy_names_deploy_as_its_source(project: pytest.Pytester) 
 def test_the_marker_is_known_to_strict_markers_and_listed(project: pytest.Pytester) -> None:
     result = project.runpytest("--markers")
     result.stdout.fnmatch_lines(["@pytest.mark.scf_function(code, [*], payload=None, [*][*]deploy): *"])
+
+
+def test_a_function_that_computes_for_ever_times_out_by_its_marker(project: pytest.Pytester) -> None:
+    (project.path / "handlers" / "loops.py").write_text(
+        "def main_handler(event, context):\n    while True:\n        pass\n", encoding="utf-8"
+    )
+    project.makepyfile(
+        """
+        import pytest
+        from pytest_scf_async import assert_timed_out
+
+        @pytest.mark.scf_function("handlers/loops.py:main_handler", timeout=60, compute_rate=1000)
+        def test_it(async_event, scf_function):
+            assert_timed_out(async_event.wait())
+            assert scf_function.configuration.sources["compute_rate"] == "scf_function marker"
+
+        def test_by_setting(scf_runtime):
+            function = scf_runtime.deploy("handlers/loops.py:main_handler", timeout=60)
+            assert_timed_out(function.invoke_async().wait())
+        """
+    )
+    project.runpytest("--scf-async-compute-rate=2000").assert_outcomes(passed=2)

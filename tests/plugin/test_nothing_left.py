@@ -2,214 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import select
 import signal
-import subprocess
 import sys
-import textwrap
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from plugin_support import PLAIN_OPTIONS
+from pytest_process import DEADLINE, NUMBERS, Pytest
 
-from pytest_scf_async.protocol.messages import OWNER_MARK
-
-WITHIN = 1.0
-"""Seconds after which nothing may be left."""
-LOOK, LONGEST_LOOK = 0.005, 0.01
-"""Real seconds between two looks, and as many as count of those: in more, nobody ran."""
-DEADLINE = 60.0
-"""Real seconds for a pytest to come to the point, or to its end; on a busy machine too."""
-
-NUMBERS = itertools.count(100)
-
-STAY = """
-    import subprocess
-
-    def main_handler(event, context):
-        # A child that shares nothing with the instance: neither session, nor environment, nor a descriptor.
-        nothing = dict.fromkeys(["stdin", "stdout", "stderr"], subprocess.DEVNULL)
-        subprocess.Popen(["sleep", "{SLEEP}"], env={}, start_new_session=True, **nothing)
-        in_other_sessions(event, context)
-
-    def in_other_sessions(event, context):
-        # A child in a session of its own, whose own child is an orphan in yet another one.
-        subprocess.Popen(["sh", "-c", "setsid sleep {SLEEP} & exec sleep {SLEEP}"], start_new_session=True).wait()
-"""
-
-SIGNALS = """
-    import signal, time
-
-    def deaf(event, context):
-        time.sleep(60)
-
-    def listens(event, context):
-        signal.signal(signal.SIGTERM, lambda signum, frame: print("heard it"))
-        time.sleep(60)
-"""
-
-PROJECT = """
-    import os
-    import signal
-    import threading
-
-    import pytest
-
-    from pytest_scf_async.protocol import procfs
-
-    @pytest.fixture
-    def busy(async_event):
-        return started(async_event, sleeps=3)
-
-    def started(event, sleeps):
-        # The event, once its instance has started all that it will.
-        event.settle()
-        pid = event.instance.pid
-        while len([p for p in procfs.descendants_of(pid) if name_of(p) == "sleep"]) < sleeps:
-            event.settle()
-        return event
-
-    def name_of(pid):
-        # The name of a process that lives; nothing for one that has ended.
-        try:
-            with open(f"/proc/{pid}/stat") as file:
-                before, _, after = file.read().rpartition(")")
-        except OSError:
-            return ""
-        return "" if after.split()[0] in "ZX" else before.partition("(")[2]
-
-    def parent_of(pid):
-        with open(f"/proc/{pid}/stat") as file:
-            return int(file.read().rpartition(")")[2].split()[1])
-
-    def say(text):
-        os.write(int(os.environ["SAY"]), f"{text}\\n".encode())
-"""
-
-
-class Pytest:
-    """A pytest in a process and a session of its own, as a terminal starts one."""
-
-    def __init__(self, project: Path, tests: str, *arguments: str, launcher: tuple[str, ...] = ()) -> None:
-        project.joinpath("handlers").mkdir()
-        self.sleep = f"1000.{next(NUMBERS)}{os.getpid()}"
-        """What its `sleep` processes are told: no other process on this machine is."""
-        stay = textwrap.dedent(STAY).replace("{SLEEP}", self.sleep)
-        project.joinpath("handlers", "stay.py").write_text(stay, encoding="utf-8")
-        project.joinpath("handlers", "signals.py").write_text(textwrap.dedent(SIGNALS), encoding="utf-8")
-        source = textwrap.dedent(PROJECT) + textwrap.dedent(tests)
-        project.joinpath("test_it.py").write_text(source, encoding="utf-8")
-        ini = f"[pytest]\nfilterwarnings = error\naddopts = {PLAIN_OPTIONS}\n"
-        project.joinpath("pytest.ini").write_text(ini, encoding="utf-8")
-        self.temporary = project / "temporary"
-        self.temporary.mkdir()
-        self.output_file = project / "output.txt"
-        self.said, say = os.pipe()
-        environment = {**os.environ, "TMPDIR": str(self.temporary), "SAY": str(say)}
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--basetemp={project / 'base'}"]
-        with self.output_file.open("wb") as output:
-            self.process = subprocess.Popen(
-                [*launcher, *command, "--scf-async-real-timeout=600", "--scf-async-real-limit=600", *arguments],
-                cwd=project,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=(say,),
-                start_new_session=True,
-            )
-        os.close(say)
-
-    def __enter__(self) -> Pytest:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-        for pid in self.ours():
-            os.kill(pid, signal.SIGKILL)
-        os.close(self.said)
-
-    @property
-    def output(self) -> str:
-        return self.output_file.read_text(encoding="utf-8", errors="replace")
-
-    def wait_until_said(self) -> None:
-        """Wait for a line of the test itself."""
-        ready, _, _ = select.select([self.said], [], [], DEADLINE)
-        assert ready, f"the test said nothing:\n{self.output}"
-        assert os.read(self.said, 1), f"pytest ended before its test came to the point:\n{self.output}"
-
-    def end(self) -> int:
-        """Its exit code."""
-        try:
-            return self.process.wait(DEADLINE)
-        except subprocess.TimeoutExpired:
-            pytest.fail(f"pytest does not end:\n{self.output}")
-
-    def ours(self) -> list[int]:
-        """The processes that it started by way of the plugin, zombies aside: by our mark, or by `self.sleep`."""
-        start = f"{OWNER_MARK}={self.process.pid}-".encode()
-        told = self.sleep.encode()
-        found = []
-        for entry in filter(str.isdecimal, os.listdir("/proc")):
-            try:
-                environment = Path("/proc", entry, "environ").read_bytes().split(b"\0")
-                command = Path("/proc", entry, "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if told in command or any(variable.startswith(start) for variable in environment):
-                found.append(int(entry))
-        return found
-
-    def directories(self) -> list[str]:
-        return [name for name in os.listdir(self.temporary) if name.startswith("pytest-scf-async-")]
-
-    def require_something_there(self) -> None:
-        """What the tests below are about is there now: keeper, zygote, instance, three sleeps, and a directory.
-
-        The process that is kept ready for the next instance may be there, too.
-        """
-        names = sorted(_name_of(pid) for pid in self.ours())
-        assert names.count("sleep") == 3, names
-        assert len(names) in (6, 7), names
-        assert len(self.directories()) == 1
-
-    def require_nothing_left(self) -> None:
-        passed, before = 0.0, time.monotonic()
-        while (left := self.ours()) or self.directories():
-            shown = [(pid, _name_of(pid)) for pid in left] or self.directories()
-            assert passed < WITHIN, f"left: {shown}\n{self.output}"
-            if left:
-                _wait_for_end_of(left[0], LOOK)
-            else:
-                os.sched_yield()
-            now = time.monotonic()
-            passed += min(now - before, LONGEST_LOOK)
-            before = now
-
-
-def _name_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
-    except OSError:
-        return ""
-
-
-def _wait_for_end_of(pid: int, seconds: float) -> None:
-    with ExitStack() as stack:
-        try:
-            pidfd = os.pidfd_open(pid)
-        except ProcessLookupError:
-            return
-        stack.callback(os.close, pidfd)
-        select.select([pidfd], [], [], seconds)
+# once: pytest's side: the same on all Pythons
+pytestmark = pytest.mark.once
 
 
 @pytest.fixture
@@ -235,9 +40,10 @@ PLACES = pytest.mark.parametrize(
 )
 
 
-@PLACES
-def test_after_a_sigkill_of_pytest_in_the_middle_of_a_test(tests: str, tmp_path: Path, stack: ExitStack) -> None:
-    run = stack.enter_context(Pytest(tmp_path, tests))
+@pytest.mark.sandbox
+def test_after_a_sigkill_of_pytest_in_the_middle_of_a_test(tmp_path: Path, stack: ExitStack) -> None:
+    """Wherever it is in its test: no code of it runs any more."""
+    run = stack.enter_context(Pytest(tmp_path, IN_A_BLOCKING_CALL))
     run.wait_until_said()
     run.require_something_there()
     run.process.kill()
@@ -246,6 +52,7 @@ def test_after_a_sigkill_of_pytest_in_the_middle_of_a_test(tests: str, tmp_path:
 
 
 @PLACES
+@pytest.mark.sandbox
 def test_after_ctrl_c(tests: str, tmp_path: Path, stack: ExitStack) -> None:
     run = stack.enter_context(Pytest(tmp_path, tests))
     run.wait_until_said()
@@ -258,8 +65,14 @@ def test_after_ctrl_c(tests: str, tmp_path: Path, stack: ExitStack) -> None:
     assert "Traceback" not in run.output
 
 
-@pytest.mark.parametrize("method", ["signal", "thread"])
-@PLACES
+@pytest.mark.parametrize(
+    ("method", "tests"),
+    [
+        pytest.param("signal", IN_A_BLOCKING_CALL, id="signal, in wait()"),
+        pytest.param("signal", IN_ITS_OWN_CODE, id="signal, in the test"),
+        pytest.param("thread", IN_A_BLOCKING_CALL, id="thread"),  # which ends the process, wherever the test is
+    ],
+)
 def test_after_pytest_timeout(method: str, tests: str, tmp_path: Path, stack: ExitStack) -> None:
     mark = f"@pytest.mark.timeout(0.2, method={method!r}, func_only=True)"  # what it needs is there: it has `busy`
     limited = tests.replace("def test_it", f"{mark}\n    def test_it")
@@ -294,6 +107,7 @@ def test_after_a_fixture_that_fails(tmp_path: Path, stack: ExitStack) -> None:
 
 
 @PLACES
+@pytest.mark.sandbox
 def test_after_a_sigkill_of_the_zygote(tests: str, tmp_path: Path, stack: ExitStack) -> None:
     killed = tests.replace("threading.Event().wait()", "").replace(
         'say("here")',
@@ -323,7 +137,8 @@ def test_after_a_sigkill_of_the_zygote(tests: str, tmp_path: Path, stack: ExitSt
         assert code == pytest.ExitCode.OK, run.output
 
 
-def test_after_a_sigkill_of_the_keeper(tmp_path: Path, stack: ExitStack) -> None:
+@pytest.mark.sandbox
+def test_after_a_sigkill_of_the_reaper(tmp_path: Path, stack: ExitStack) -> None:
     tests = """
         @pytest.mark.scf_function("handlers/stay.py:in_other_sessions")
         def test_it(async_event):
@@ -343,6 +158,7 @@ BLOCKED = "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])"
 
 
 @pytest.mark.parametrize("how", [pytest.param(IGNORED, id="ignored"), pytest.param(BLOCKED, id="blocked")])
+@pytest.mark.sandbox
 def test_sigterm_is_itself_whatever_started_pytest(how: str, tmp_path: Path, stack: ExitStack) -> None:
     tests = """
         from pytest_scf_async import assert_signal_handled, assert_user_exit
@@ -368,4 +184,110 @@ def test_sigterm_is_itself_whatever_started_pytest(how: str, tmp_path: Path, sta
     launcher = (sys.executable, "-c", launch)
     run = stack.enter_context(Pytest(tmp_path, tests, launcher=launcher))
     assert run.end() == pytest.ExitCode.OK, run.output
+    run.require_nothing_left()
+
+
+def wait_for_fifo(run: Pytest, path: Path) -> None:
+    """Wait for a line that a process which has no descriptor of ours writes to the named pipe *path*."""
+    fifo = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        ready, _, _ = select.select([fifo], [], [], DEADLINE)
+        assert ready, f"nobody wrote to {path.name}:\n{run.output}"
+    finally:
+        os.close(fifo)
+
+
+def end_by(how: signal.Signals, run: Pytest) -> None:
+    """End pytest as *how* does: a terminal sends SIGINT to the whole foreground group."""
+    if how is signal.SIGINT:
+        os.killpg(run.process.pid, how)
+        assert run.end() == pytest.ExitCode.INTERRUPTED
+    else:
+        run.process.kill()
+        assert run.end() == -how
+
+
+HOW = pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=lambda how: how.name)
+
+
+@pytest.mark.once
+@HOW
+def test_in_the_middle_of_a_go_build(
+    how: signal.Signals, tmp_path: Path, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    go = tools / "go"
+    go.write_text(  # as the real one: it starts compilers, and writes where GOTMPDIR says
+        '#!/bin/sh\nmkdir "$GOTMPDIR/go-build1"\nsetsid sleep "$SLEEP" &\nsleep "$SLEEP" &\necho x >"$FIFO"\n'
+        'exec sleep "$SLEEP"\n'
+    )
+    go.chmod(0o755)
+    package = tmp_path / "function"
+    package.mkdir()
+    package.joinpath("main.go").write_text("package main\nfunc main() {}\n")
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("FIFO", str(fifo))
+    monkeypatch.setenv("SLEEP", sleep := f"2000.{next(NUMBERS)}{os.getpid()}")
+    run = stack.enter_context(
+        Pytest(
+            tmp_path,
+            f"""
+            def test_it(scf_runtime):
+                scf_runtime.deploy({str(package)!r}, runtime="Go1")
+            """,
+        )
+    )
+    run.sleep = sleep
+    wait_for_fifo(run, fifo)
+    assert len([name for name in os.listdir(run.temporary) if name.startswith("pytest-scf-async-go-")]) == 1
+    end_by(how, run)
+    run.require_nothing_left()
+
+
+@pytest.mark.once
+@HOW
+def test_in_the_middle_of_a_preload_that_never_ends(
+    how: signal.Signals, tmp_path: Path, stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    modules.joinpath("endless.py").write_text(f"open({str(fifo)!r}, 'w').write('x')\nwhile True:\n    pass\n")
+    monkeypatch.setenv("PYTHONPATH", str(modules))
+    tests = """
+        @pytest.mark.scf_function("handlers/stay.py:main_handler")
+        def test_it(async_event):
+            async_event.settle()
+    """
+    run = stack.enter_context(Pytest(tmp_path, tests, "-o", "scf_async_preload=endless"))
+    wait_for_fifo(run, fifo)
+    assert len(run.ours()) == 2  # the zygote and its reaper
+    end_by(how, run)
+    run.require_nothing_left()
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_sigkill_while_the_zygote_is_started(when: str, tmp_path: Path, stack: ExitStack) -> None:
+    tests = f"""
+        import subprocess
+
+        class Popen(subprocess.Popen):
+            def __init__(self, *arguments, **keywords):
+                if {when == "after"}:
+                    super().__init__(*arguments, **keywords)
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        subprocess.Popen = Popen  # the zygote may be started once the tests are collected
+
+        @pytest.mark.scf_function("handlers/stay.py:main_handler")
+        def test_it(async_event):
+            async_event.settle()
+    """
+    run = stack.enter_context(Pytest(tmp_path, tests))
+    assert run.end() == -signal.SIGKILL
     run.require_nothing_left()

@@ -8,6 +8,9 @@ import textwrap
 import pytest
 from plugin_support import LIMIT_BEGINS
 
+# once: pytest's side: the same on all Pythons
+pytestmark = pytest.mark.once
+
 YEAR_LONG = """
     import asyncio
     import threading
@@ -43,6 +46,17 @@ YEAR_LONG = """
 """
 
 
+REAL = """
+    import time
+
+    def test_real(scf_runtime):
+        now = scf_runtime.clock.now
+        time.sleep(0.001)
+        assert scf_runtime.clock.now == now
+        assert time.time() > 1_767_225_600 + 60
+"""
+
+
 def ini(project: pytest.Pytester, *lines: str) -> None:
     text = project.path.joinpath("tox.ini").read_text()
     project.path.joinpath("tox.ini").write_text("\n".join([text.rstrip(), *lines]) + "\n")
@@ -55,14 +69,12 @@ def durations(result: pytest.RunResult) -> list[float]:
     return list(map(float, found))
 
 
-@pytest.mark.parametrize("where", ["ini", "command line", "fixture"])
+@pytest.mark.parametrize("where", ["ini", "fixture"])  # the command line is in the test with xdist
 def test_a_year_of_the_test_takes_no_time_of_pytest(project: pytest.Pytester, where: str) -> None:
     project.makepyfile(YEAR_LONG)
     arguments = ["--durations=0", "--durations-min=0", "-vv", "--junitxml=junit.xml", "--timeout=60"]
     if where == "ini":
         ini(project, "scf_async_patched = true")
-    elif where == "command line":
-        arguments.append("--scf-async-patched=true")
     else:
         project.makeconftest(
             """
@@ -86,21 +98,10 @@ def test_a_year_of_the_test_takes_no_time_of_pytest(project: pytest.Pytester, wh
     assert all(0 <= float(each) < 60 for each in times)
 
 
-def test_it_is_off_unless_it_is_asked_for(project: pytest.Pytester) -> None:
+def test_it_is_off_where_the_command_line_says_so(project: pytest.Pytester) -> None:
     ini(project, "scf_async_patched = true", "scf_async_start = 2026-01-01T00:00:00Z")
-    project.makepyfile(
-        """
-        import time
-
-        def test_real(scf_runtime):
-            now = scf_runtime.clock.now
-            time.sleep(0.001)
-            assert scf_runtime.clock.now == now
-            assert time.time() > 1_767_225_600 + 60
-        """
-    )
-    project.runpytest_subprocess("--scf-async-patched=false").assert_outcomes(passed=1)
-    project.runpytest_subprocess().assert_outcomes(failed=1)
+    project.makepyfile(REAL)
+    project.runpytest("--scf-async-patched=false").assert_outcomes(passed=1)
 
 
 def test_a_value_that_is_none(project: pytest.Pytester) -> None:
@@ -136,10 +137,12 @@ def test_pytest_timeout_counts_real_seconds(project: pytest.Pytester, method: st
     project.path.joinpath("handlers", "waits.py").write_text(
         textwrap.dedent(
             """
-            import os
+            import fcntl
 
             def main_handler(event, context):
-                os.read(os.pipe()[0], 1)
+                with open(__file__) as first, open(__file__) as second:
+                    fcntl.flock(first, fcntl.LOCK_EX)
+                    fcntl.flock(second, fcntl.LOCK_EX)
             """
         )
     )
@@ -166,7 +169,9 @@ def test_pytest_timeout_counts_real_seconds(project: pytest.Pytester, method: st
     assert ("of waits is held by a real wait" in text) is (func_only == "true")
 
 
-def test_the_users_own_freeze_nests(project: pytest.Pytester) -> None:
+def test_the_users_own_freeze_nests_and_time_is_real_after_tests_that_passed_or_failed(
+    project: pytest.Pytester,
+) -> None:
     ini(project, "scf_async_patched = true", "scf_async_start = 2026-01-01T00:00:00Z")
     project.makepyfile(
         """
@@ -196,19 +201,25 @@ def test_the_users_own_freeze_nests(project: pytest.Pytester) -> None:
         def test_in_a_fixture_within(scf_runtime, frozen):
             assert date.today() == date(2020, 2, 2)
 
+        def test_fails(scf_runtime):
+            time.sleep(60)
+            assert time.time() == 0
+
         def test_after_them_time_is_real():
             assert datetime.__module__ == "datetime"
-            assert time.time() > 1_767_225_600
+            assert time.time() > 1_767_225_600 + 3600
+            assert time.sleep.__module__ == "time"
         """
     )
     result = project.runpytest_subprocess("--durations=0", "--durations-min=0", "-W", "ignore::DeprecationWarning")
-    result.assert_outcomes(passed=4)
+    result.assert_outcomes(passed=4, failed=1)
     assert 0 < sum(durations(result)) < 60
 
 
 def test_within_a_freeze_of_the_user(project: pytest.Pytester) -> None:
     """Of which pytest's durations are wrong by themselves (freezegun replaces what ``_pytest.timing`` has)."""
     ini(project, "scf_async_patched = true", "scf_async_start = 2026-01-01T00:00:00Z")
+    project.makepyfile(test_real=REAL)  # which fails here
     project.makepyfile(
         """
         import time
@@ -226,24 +237,6 @@ def test_within_a_freeze_of_the_user(project: pytest.Pytester) -> None:
             assert time.time() == 1_767_225_605
         """
     )
-    project.runpytest_subprocess().assert_outcomes(passed=1)
-
-
-def test_tests_after_one_that_failed_have_real_time(project: pytest.Pytester) -> None:
-    ini(project, "scf_async_patched = true", "scf_async_start = 2026-01-01T00:00:00Z")
-    project.makepyfile(
-        """
-        import time
-
-        def test_fails(scf_runtime):
-            time.sleep(60)
-            assert time.time() == 0
-
-        def test_real():
-            assert time.time() > 1_767_225_600 + 3600
-            assert time.sleep.__module__ == "time"
-        """
-    )
     project.runpytest_subprocess().assert_outcomes(passed=1, failed=1)
 
 
@@ -254,6 +247,7 @@ def test_beside_xdist(project: pytest.Pytester) -> None:
     assert sum(durations(result)) < 60
 
 
+@pytest.mark.sandbox
 def test_an_async_test_of_pytest_asyncio(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, chosen_sandbox: str
 ) -> None:

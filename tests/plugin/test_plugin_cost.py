@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from internals import pool_of
 from plugin_support import PLAIN_OPTIONS
 
 from pytest_scf_async import ScfRuntime
@@ -24,6 +25,7 @@ LOADED = ["pytest_scf_async", *(f"pytest_scf_async.{name}" for name in ("hookspe
 """What is imported of the package in each session, ``plugin`` being an empty package."""
 
 
+@pytest.mark.once  # pytest's side; what is imported beside the package is in the test below
 def test_a_session_that_does_not_use_it_loads_the_plugin_and_its_hooks_only(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -47,8 +49,8 @@ def test_importing_the_plugin_adds_nothing_to_what_pytest_has_loaded() -> None:
 def test_a_session_inside_a_session_leaves_the_outer_ones_zygote_alone(
     project: pytest.Pytester, scf_runtime: ScfRuntime
 ) -> None:
-    zygote = scf_runtime._pool.sandboxes.zygote()
+    zygote = pool_of(scf_runtime).sandboxes.zygote()
     project.makepyfile("def test_it(scf_runtime): scf_runtime.deploy('handlers/echo.py:main_handler').run()")
     project.runpytest_inprocess().assert_outcomes(passed=1)
-    assert scf_runtime._pool.sandboxes.zygote() is zygote
+    assert pool_of(scf_runtime).sandboxes.zygote() is zygote
     assert zygote.process.poll() is None

@@ -7,6 +7,9 @@ import re
 import pytest
 from plugin_support import PLAIN_OPTIONS
 
+# once: pytest's side: the same on all Pythons
+pytestmark = pytest.mark.once
+
 SHOW = """
     def test_it(scf_runtime):
         settings = scf_runtime.settings

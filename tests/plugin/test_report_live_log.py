@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from plugin_support import run_with
+
+# once: pytest's side: the same on all Pythons
+pytestmark = pytest.mark.once
 
 SOURCE = """
     def test_it(scf_runtime):
@@ -59,10 +63,13 @@ def test_the_ini_option_says_the_same(project: pytest.Pytester) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [(), ("--scf-async-live-log", "-n1"), ("--scf-async-live-log", "-p", "no:terminal")]
+    ("options", "workers"),
+    [((), ()), (("--scf-async-live-log",), ("-n1",)), (("--scf-async-live-log", "-p", "no:terminal"), ())],
 )
-def test_without_it_or_without_a_terminal_none_come(project: pytest.Pytester, options: tuple[str, ...]) -> None:
+def test_without_it_or_without_a_terminal_none_come(
+    project: pytest.Pytester, options: tuple[str, ...], workers: tuple[str, ...]
+) -> None:
     project.makepyfile(SOURCE)
-    result = project.runpytest_subprocess(*options)
+    result = run_with(project, workers, *options)
     assert result.ret == 0
     assert "going to sleep" not in result.stdout.str()

@@ -5,6 +5,10 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 import pytest
+from plugin_support import ALONE_AND_WITH_A_WORKER, run_with
+
+# once: pytest's side: the same on all Pythons
+pytestmark = pytest.mark.once
 
 MANY = """
     def handler(event, context):
@@ -80,12 +84,12 @@ PHASES = """
 """
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "xdist"])
+@ALONE_AND_WITH_A_WORKER
 def test_every_phase_has_its_sections_and_junit_the_request_ids(
     project: pytest.Pytester, workers: tuple[str, ...]
 ) -> None:
     project.makepyfile(PHASES)
-    result = project.runpytest_subprocess("--junitxml=junit.xml", *workers)
+    result = run_with(project, workers, "--junitxml=junit.xml")
     result.assert_outcomes(passed=2, failed=2, errors=2)
     assert result.stdout.str().count("- scf async event ") == 4
     assert result.outlines.count("got said") == 4

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from plugin_support import ALONE_AND_WITH_A_WORKER, run_with
+
+# once: pytest's side: the same on all Pythons
+pytestmark = pytest.mark.once
 
 CANARY = "canary-5e1f"
 HANDLER = """
@@ -61,13 +65,12 @@ SOURCE = """
 """
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "xdist"])
+@ALONE_AND_WITH_A_WORKER
 def test_a_password_in_the_environment_is_in_no_output(project: pytest.Pytester, workers: tuple[str, ...]) -> None:
     project.path.joinpath("handlers", "secret.py").write_text(__import__("textwrap").dedent(HANDLER))
     project.makepyfile(SOURCE)
-    result = project.runpytest_subprocess(
-        "-vv", "-rA", "--scf-async-artifacts=kept", "--scf-async-live-log", "--junitxml=junit.xml", *workers
-    )
+    options = ("-vv", "-rA", "--scf-async-artifacts=kept", "--scf-async-live-log", "--junitxml=junit.xml")
+    result = run_with(project, workers, *options)
     result.assert_outcomes(failed=10, passed=1, errors=2)
     result.stdout.fnmatch_lines(["*has it*"])
     said = result.stdout.str() + result.stderr.str()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+# once: pytest's side: the same on all Pythons
+pytestmark = pytest.mark.once
+
 FAILING = """
     import pytest
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from plugin_support import ALONE_AND_WITH_A_WORKER, run_with
+
+# once: pytest's side: the same on all Pythons
+pytestmark = pytest.mark.once
 
 MIXED = """
     import pytest
@@ -30,14 +34,14 @@ MIXED = """
             pytest.skip("half-way")
 
         def test_ended_by_the_harness(self, async_event):
-            pass
+            assert async_event.run_to("init").doing == "gated"
 """
 
 
-@pytest.mark.parametrize("workers", [(), ("-n2",)], ids=["alone", "xdist"])
+@ALONE_AND_WITH_A_WORKER
 def test_of_all_ends_of_a_test_one_is_failed_for_it(project: pytest.Pytester, workers: tuple[str, ...]) -> None:
     project.makepyfile(MIXED)
-    result = project.runpytest_subprocess("-rE", *workers)
+    result = run_with(project, workers, "-rE")
     result.assert_outcomes(passed=2, failed=1, xfailed=2, skipped=1, errors=1)
     assert result.stdout.str().count("and the test never looked at it; assert_failed(") == 1
     result.stdout.fnmatch_lines(["ERROR *::TestIt::test_unlooked*"])
@@ -92,3 +96,34 @@ def test_ten_of_many_are_told_and_the_rest_counted(project: pytest.Pytester) -> 
     assert output.count("and the test never looked at it") == 10
     assert output.count("5 more FAILED events that the test never looked at are not shown") == 1
     assert output.count("- scf async event ") == 1  # the one of echo; the others are told already
+
+
+@pytest.mark.parametrize(
+    ("look", "looks"),
+    [
+        ("async_event.status", True),
+        ("async_event.status_code", True),
+        ("async_event.error", True),
+        ("async_event.transitions", True),
+        ("async_event.ended", False),
+        ("async_event.ended_at", False),
+        ("async_event.duration", False),
+        ("async_event.doing", False),
+        ("async_event.log", False),
+        ("assert_no_signal(async_event)", False),
+        ("assert_transitions(async_event, ['RUNNING', 'FAILED'])", True),
+    ],
+)
+def test_when_an_event_ended_says_nothing_of_how(project: pytest.Pytester, look: str, looks: bool) -> None:
+    project.makepyfile(
+        f"""
+        import pytest
+        from pytest_scf_async import assert_no_signal, assert_transitions
+
+        @pytest.mark.scf_function("handlers/raises.py:main_handler")
+        def test_it(async_event):
+            async_event.wait()
+            {look}
+        """
+    )
+    project.runpytest().assert_outcomes(passed=1, errors=0 if looks else 1)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from plugin_support import PLAIN_OPTIONS
+from plugin_support import PLAIN_OPTIONS, run_with
 
-REFUSE_UNSHARE = """
+# once: pytest's side: the same on all Pythons
+pytestmark = pytest.mark.once
+
+_REFUSE = """
     import ctypes, errno, platform
 
     class Filter(ctypes.Structure):
@@ -19,10 +23,10 @@ REFUSE_UNSHARE = """
     class Program(ctypes.Structure):
         _fields_ = [("length", ctypes.c_ushort), ("filters", ctypes.POINTER(Filter))]
 
-    UNSHARE = {"x86_64": 272, "aarch64": 97}[platform.machine()]
+    REFUSED = {numbers}[platform.machine()]
     filters = (Filter * 4)(
         (0x20, 0, 0, 0),  # load the number of the system call
-        (0x15, 0, 1, UNSHARE),
+        (0x15, 0, 1, REFUSED),
         (0x06, 0, 0, 0x00050000 | errno.EPERM),
         (0x06, 0, 0, 0x7FFF0000),
     )
@@ -30,7 +34,13 @@ REFUSE_UNSHARE = """
     assert libc.prctl(38, 1, 0, 0, 0) == 0  # no new privileges
     assert libc.prctl(22, 2, ctypes.byref(Program(4, filters)), 0, 0) == 0, ctypes.get_errno()
 """
-"""A conftest with which the kernel refuses every process of the session a namespace, as many containers do."""
+"""A conftest with which the kernel refuses every process of the session one system call."""
+
+
+def refuse(**numbers: int) -> str:
+    """That conftest for the call with these *numbers*, by architecture."""
+    return textwrap.dedent(_REFUSE.replace("{numbers}", repr(numbers)))
+
 
 LITERAL = f"/tmp/scf-async-literal-{os.getpid()}"
 """In the machine's own /tmp, so that it is no other run's, nor another user's."""
@@ -50,7 +60,7 @@ WHY = "unshare of user and mount namespaces: Operation not permitted"
 def refused(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.Pytester]:
     """The project, where there are no namespaces to be had, and no setting from outside."""
     monkeypatch.setenv("PYTEST_ADDOPTS", PLAIN_OPTIONS)
-    project.makeconftest(textwrap.dedent(REFUSE_UNSHARE))
+    project.makeconftest(refuse(x86_64=272, aarch64=97))
     project.path.joinpath("handlers", "literal.py").write_text(textwrap.dedent(READS_TMP))
     yield project
     Path(LITERAL).unlink(missing_ok=True)  # of an instance that was ended in between
@@ -82,14 +92,14 @@ def test_the_line_is_there_once_however_many_workers(refused: pytest.Pytester) -
     refused.makepyfile("""
         import pytest
 
-        @pytest.mark.parametrize("number", range(4))
+        @pytest.mark.parametrize("number", range(2))
         def test_it(scf_runtime, number):
             assert scf_runtime.deploy("handlers/echo.py:main_handler").run(number) == number
 
         def test_without_instances():
             pass
     """)
-    for options, lines in ((("-n2",), 1), (("-n1", "-q"), 0), (("-n1", "-k", "without"), 0)):
+    for options, lines in ((("-n2",), 1), (("-q",), 0), (("-n1", "-k", "without"), 0)):
         result = refused.runpytest_subprocess(*options)
         assert result.ret == 0
         found = of_sandbox(result)
@@ -113,6 +123,7 @@ def test_a_session_that_has_no_instances_says_nothing_of_them(refused: pytest.Py
     assert of_sandbox(refused.runpytest_subprocess()) == []
 
 
+@pytest.mark.sandbox
 def test_namespaces_that_cannot_be_had_are_an_error_that_says_why(refused: pytest.Pytester) -> None:
     refused.makepyfile("""
         def test_it(scf_runtime):
@@ -127,13 +138,14 @@ def test_namespaces_that_cannot_be_had_are_an_error_that_says_why(refused: pytes
     assert "pytest_scf_async/" not in result.stdout.str()
 
 
+@pytest.mark.sandbox
 def test_none_asks_the_kernel_for_nothing(refused: pytest.Pytester) -> None:
     refused.makepyfile("""
         import pytest_scf_async.instances.zygote as zygotes
 
         def test_it(scf_runtime):
             scf_runtime.deploy("handlers/echo.py:main_handler").run()
-            assert list(zygotes._shared) == [(False, ())]
+            assert list(zygotes._shared) == [(False, (), "page")]
             assert zygotes._refused is None
     """)
     result = refused.runpytest_subprocess("--scf-async-sandbox=none")
@@ -142,22 +154,84 @@ def test_none_asks_the_kernel_for_nothing(refused: pytest.Pytester) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "lines"),
+    ("workers", "options", "lines"),
     [
-        ((), []),
-        (("-v",), ["scf-async: default settings", "scf-async: each instance has a mount namespace"]),
-        (("-q",), []),
-        (("--collect-only", "-v"), ["scf-async: default settings"]),
-        (("-n2", "-v"), ["scf-async: default settings", "scf-async: each instance has a mount namespace"]),
-        (("-n2",), []),
+        ((), (), []),
+        ((), ("-v",), ["scf-async: default settings", "scf-async: each instance has a mount namespace"]),
+        ((), ("-q",), []),
+        ((), ("--collect-only", "-v"), ["scf-async: default settings"]),
+        (("-n1",), ("-v",), ["scf-async: default settings", "scf-async: each instance has a mount namespace"]),
     ],
 )
 def test_with_namespaces_only_v_says_so(
-    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], lines: list[str]
+    project: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    workers: tuple[str, ...],
+    options: tuple[str, ...],
+    lines: list[str],
 ) -> None:
     monkeypatch.setenv("PYTEST_ADDOPTS", PLAIN_OPTIONS)
     project.makepyfile("def test_it(scf_runtime): pass")
-    assert of_sandbox(project.runpytest_subprocess(*arguments)) == lines
+    assert of_sandbox(run_with(project, workers, *options)) == lines
+
+
+@pytest.mark.parametrize(
+    ("numbers", "why"),
+    [
+        ({"x86_64": 308, "aarch64": 268}, "setns to the zygote's first mount namespace: Operation not permitted"),
+        ({"x86_64": 161, "aarch64": 51}, "Operation not permitted (.)"),
+        ({"x86_64": 430, "aarch64": 430}, "fsopen tmpfs: Operation not permitted"),
+    ],
+    ids=["setns", "chroot", "fsopen"],
+)
+def test_where_the_kernel_refuses_any_part_of_it_there_are_no_namespaces(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, numbers: dict[str, int], why: str
+) -> None:
+    monkeypatch.setenv("PYTEST_ADDOPTS", PLAIN_OPTIONS)
+    project.makeconftest(refuse(**numbers))
+    project.makepyfile("""
+        def test_it(scf_runtime):
+            assert scf_runtime.deploy("handlers/echo.py:main_handler").run(1) == 1
+    """)
+
+    result = project.runpytest_subprocess()
+
+    result.assert_outcomes(passed=1)
+    assert f"({why})" in of_sandbox(result)[0]
+
+
+CHROOT = """
+set -e
+mount --rbind / root
+mount -t tmpfs tmpfs "root$PWD/project"
+cp -r handlers test_it.py "root$PWD/project"
+root=$PWD/root inside=$PWD/project
+PATH=$PATH:/usr/sbin:/sbin
+exec chroot "$root" sh -c 'cd "$0" && exec "$@"' "$inside" "$@"
+"""
+"""Runs a command in a root directory that holds what the root of its mount namespace does not: the project."""
+
+
+@pytest.mark.sandbox
+def test_under_chroot_an_instance_has_the_tree_that_pytest_has(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_ADDOPTS", PLAIN_OPTIONS)
+    project.makepyfile(
+        test_it="""
+        def test_it(scf_runtime):
+            assert scf_runtime.deploy("handlers/echo.py:main_handler").run(1) == 1
+    """
+    )
+    project.mkdir("root")
+    project.mkdir("project")
+    as_root = () if os.geteuid() == 0 else ("--map-root-user",)
+    command = ("unshare", "--mount", "--propagation", "private", *as_root, "--", "sh", "-c", CHROOT, "sh")
+
+    result = project.run(*command, sys.executable, "-m", "pytest", "-v")
+
+    result.assert_outcomes(passed=1)
+    assert "scf-async: each instance has a mount namespace" in of_sandbox(result)
 
 
 def test_the_base_temp_and_the_rootdir_are_handlers_too(project: pytest.Pytester) -> None:
@@ -181,5 +255,46 @@ def test_the_base_temp_and_the_rootdir_are_handlers_too(project: pytest.Pytester
             assert writes.run([str(tmp_path), str(pytestconfig.rootpath)])
             assert (tmp_path / "new").exists()
     """)
-    for arguments in ((), ("-p", "xdist", "-n", "2")):
-        project.runpytest_subprocess(*arguments).assert_outcomes(passed=1)
+    for workers in ((), ("-p", "xdist", "-n1")):
+        run_with(project, workers).assert_outcomes(passed=1)
+
+
+LISTENS = f"""
+    import subprocess, sys
+
+    CHILD = "import socket; made = socket.socket(); made.bind(('0.0.0.0', 0)); print(made.getsockname()[0])"
+
+    def main_handler(event, context):
+        return subprocess.run([{sys.executable!r}, "-I", "-c", CHILD], capture_output=True, text=True).stdout.strip()
+"""
+
+
+@pytest.mark.parametrize(
+    ("sandbox", "numbers", "why"),
+    [
+        pytest.param("auto", {}, "", id="nothing is refused"),
+        pytest.param("none", {}, "", id="nothing is refused, without namespaces"),
+        pytest.param(
+            "auto", {"x86_64": 438, "aarch64": 438}, "pidfd_getfd: Operation not permitted", id="as in many containers"
+        ),
+        pytest.param("none", {"x86_64": 317, "aarch64": 277}, "seccomp: Operation not permitted", id="no filters"),
+    ],
+)
+@pytest.mark.sandbox
+def test_where_programs_cannot_be_kept_on_loopback_a_line_says_so(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, sandbox: str, numbers: dict[str, int], why: str
+) -> None:
+    monkeypatch.setenv("PYTEST_ADDOPTS", PLAIN_OPTIONS)
+    if numbers:
+        project.makeconftest(refuse(**numbers))
+    project.path.joinpath("handlers", "listens.py").write_text(textwrap.dedent(LISTENS))
+    project.makepyfile(f"""
+        def test_it(scf_runtime):
+            listens = scf_runtime.deploy("handlers/listens.py:main_handler")
+            assert listens.run() == {"0.0.0.0" if why else "127.0.0.1"!r}
+    """)
+    run = project.runpytest_subprocess if numbers else project.runpytest_inprocess
+    result = run(f"--scf-async-sandbox={sandbox}")
+    result.assert_outcomes(passed=1)
+    text = "scf-async: programs that share the machine's network may listen on all of its addresses"
+    assert [line for line in of_sandbox(result) if "listen" in line] == ([f"{text} ({why})"] if why else [])

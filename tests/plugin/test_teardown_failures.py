@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+# once: the rules of the plugin are the same on all Pythons
+pytestmark = pytest.mark.once
+
 
 def test_an_unlooked_failure_fails_the_test_at_teardown(project: pytest.Pytester) -> None:
     project.makepyfile(
@@ -122,10 +125,11 @@ def test_events_that_the_harness_ends_are_no_failures(project: pytest.Pytester) 
 
         @pytest.mark.scf_function("handlers/sleeps.py:main_handler")
         def test_running(async_event):
-            async_event.settle()
+            assert async_event.settle().doing == "parked"
 
         @pytest.mark.scf_function("handlers/raises.py:main_handler")
-        def test_pending(async_event): pass
+        def test_before_its_first_line(async_event):
+            assert async_event.run_to("init").doing == "gated"
         """
     )
     project.runpytest().assert_outcomes(passed=2)

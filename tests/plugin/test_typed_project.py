@@ -23,6 +23,8 @@ def use(runtime: ScfRuntime, event: AsyncEvent) -> None:
     assert_finished("FINISHED")
     event.terminate(when="later")
 """
+FILES = ("test_typed.py", "export.py", "wrong.py")
+WRONG = {("wrong.py", line) for line in (5, 6, 7, 8)}
 
 
 def check(*command: str, where: Path) -> subprocess.CompletedProcess[str]:
@@ -46,32 +48,30 @@ def test_it_passes(project: pytest.Pytester) -> None:
     project.runpytest("-rf").assert_outcomes(passed=9)
 
 
-@pytest.mark.once
-def test_mypy_finds_nothing(tmp_path: Path) -> None:
-    found = check("mypy", "--strict", "--cache-dir", str(tmp_path), "test_typed.py", "export.py", where=PROJECT)
-    assert found.returncode == 0, found.stdout + found.stderr
-
-
-@pytest.mark.once
-def test_mypy_finds_what_is_wrong(tmp_path: Path) -> None:
-    (tmp_path / "wrong.py").write_text(UNTYPED, encoding="utf-8")
-    found = check("mypy", "--strict", "--cache-dir", str(tmp_path / "cache"), "wrong.py", where=tmp_path)
-    lines = sorted({int(line.split(":")[1]) for line in found.stdout.splitlines() if ": error: " in line})
-    assert lines == [5, 6, 7, 8], found.stdout
-
-
-@pytest.mark.once
-def test_pyright_finds_nothing(tmp_path: Path) -> None:
-    """By basedpyright: pyright with its Node.js, so that nothing is downloaded in a test."""
+@pytest.fixture
+def both(tmp_path: Path) -> Path:
+    """The project, and beside it a module in which lines 5 to 8 are wrong."""
     shutil.copytree(PROJECT, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}', encoding="utf-8")
-    found = check("basedpyright", "--pythonpath", sys.executable, "test_typed.py", "export.py", where=tmp_path)
-    assert found.returncode == 0, found.stdout + found.stderr
+    (tmp_path / "wrong.py").write_text(UNTYPED, encoding="utf-8")
+    return tmp_path
+
+
+def errors(found: subprocess.CompletedProcess[str], sign: str) -> set[tuple[str, int]]:
+    """The files and lines of what a checker complains of."""
+    lines = [line.split(":") for line in found.stdout.splitlines() if sign in line]
+    return {(Path(file.strip()).name, int(number)) for file, number, *_ in lines}
 
 
 @pytest.mark.once
-def test_pyright_finds_what_is_wrong(tmp_path: Path) -> None:
-    (tmp_path / "wrong.py").write_text(UNTYPED, encoding="utf-8")
-    found = check("basedpyright", "--pythonpath", sys.executable, "wrong.py", where=tmp_path)
-    lines = sorted({int(line.split(":")[1]) for line in found.stdout.splitlines() if " - error: " in line})
-    assert lines == [5, 6, 7, 8], found.stdout
+def test_mypy_finds_what_is_wrong_and_nothing_in_the_project(both: Path) -> None:
+    found = check("mypy", "--strict", "--cache-dir", str(both / "cache"), *FILES, where=both)
+    assert errors(found, ": error: ") == WRONG, found.stdout + found.stderr
+
+
+@pytest.mark.once
+def test_pyright_finds_what_is_wrong_and_nothing_in_the_project(both: Path) -> None:
+    """By basedpyright: pyright with its Node.js, so that nothing is downloaded in a test."""
+    (both / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}', encoding="utf-8")
+    found = check("basedpyright", "--pythonpath", sys.executable, *FILES, where=both)
+    assert errors(found, " - error: ") == WRONG, found.stdout + found.stderr
+    assert errors(found, " - warning: ") == set(), found.stdout

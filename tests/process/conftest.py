@@ -7,18 +7,19 @@ import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from free_ports import free_port
-from process_support import START, Latch, eventually, spare_pid
+from internals import Zygote, pool_of, procfs, zygote_of
+from process_support import START, Latch, eventually, preforked_pid
 
 from pytest_scf_async.errors import ScfAsyncWarning
 from pytest_scf_async.function import Function
-from pytest_scf_async.instances.zygote import shared_zygote
 from pytest_scf_async.plugin.plugin import _configured as configured
-from pytest_scf_async.protocol import procfs
 from pytest_scf_async.runtime import ScfRuntime
 
 HANDLERS = Path(__file__).parent / "handlers"
@@ -33,17 +34,17 @@ def make_runtime(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     """Make runtimes, with settings as keywords; when they are closed, no process and no directory is left.
 
     What they are not given comes from the command line: the whole suite can run with ``--scf-async-leases=false``
-    or ``--scf-async-sandbox=none``.
+    or ``--scf-async-sandbox=none`` or ``--scf-async-clock=freezegun``.
     """
-    zygote = shared_zygote(configured(request.config).sandbox != "none")
+    zygote = zygote_of(configured(request.config))
     with ExitStack() as stack:
 
-        def make(**settings: Any) -> ScfRuntime:
+        def make(*, start: datetime = START, **settings: Any) -> ScfRuntime:
             given = configured(request.config).replace("ScfSettings(...)", **settings)
             return stack.enter_context(
                 ScfRuntime(
                     given,
-                    start=START,
+                    start=start,
                     seed=request.node.nodeid,
                     lookup=[HANDLERS, Path(__file__).parent],
                     base_temp=tmp_path_factory.getbasetemp(),
@@ -54,7 +55,7 @@ def make_runtime(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         yield make
     if zygote.alive:  # a test may have killed it
         # It has a pid once it has been heard. One process is forked ahead, and stays for the next test.
-        assert eventually(lambda: set(procfs.descendants_of(zygote.pid)) <= {spare_pid(zygote)})
+        assert eventually(lambda: set(procfs.descendants_of(zygote.pid)) <= {preforked_pid(zygote)})
         assert [name for name in os.listdir(zygote.scratch) if name.startswith("instance-")] == []
 
 
@@ -67,7 +68,7 @@ def runtime(make_runtime: MakeRuntime) -> ScfRuntime:
 @pytest.fixture
 def mounted(runtime: ScfRuntime) -> bool:
     """Whether instances have mount namespaces; else they have a ``TMPDIR``."""
-    return runtime._pool.sandboxes.zygote().namespaces
+    return pool_of(runtime).sandboxes.zygote().namespaces
 
 
 @pytest.fixture
@@ -115,8 +116,14 @@ def deploy_image(request: pytest.FixtureRequest, tmp_path: Path) -> DeployImage:
 
 
 @pytest.fixture
-def deploy_free(deploy_image: DeployImage) -> DeployImage:
-    """Deploy the text of a Python program so that it is free-running: it cannot see the simulated clock.
+def deploy_in_process(deploy_image: DeployImage) -> DeployImage:
+    """The same for a program that the instance runs itself."""
+    return partial(deploy_image, in_process=True)
+
+
+@pytest.fixture
+def deploy_traced(deploy_image: DeployImage) -> DeployImage:
+    """Deploy the text of a Python program that has a process of its own, which the instance traces.
 
     It listens on a port of its own: without namespaces it shares the machine's with every other test. ``9000`` in its
     text becomes that.
@@ -125,8 +132,19 @@ def deploy_free(deploy_image: DeployImage) -> DeployImage:
     def deploy(source: str, **options: Any) -> Function:
         port = free_port()
         given = {"command": ("python", "-I", "app.py"), "port": port, **options}
-        with warnings.catch_warnings():
+        return deploy_image(source.replace("9000", str(port)), **given)
+
+    return deploy
+
+
+@pytest.fixture
+def deploy_free(deploy_traced: DeployImage, monkeypatch: pytest.MonkeyPatch) -> DeployImage:
+    """The same, where programs cannot be traced: it is free-running."""
+
+    def deploy(source: str, **options: Any) -> Function:
+        with warnings.catch_warnings(), monkeypatch.context() as patch:
+            patch.setattr(Zygote, "why_untraced", lambda _: "a test says so")
             warnings.simplefilter("ignore", ScfAsyncWarning)  # that it is free-running: said once in a process
-            return deploy_image(source.replace("9000", str(port)), **given)
+            return deploy_traced(source, **options)
 
     return deploy

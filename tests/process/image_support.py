@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import textwrap
 
+from internals import procfs
+
+from pytest_scf_async import AsyncEvent
+
 COLD = ["START", "INIT 0ms"]
 """How the log of an event begins whose instance was started for it, and took no simulated time to listen."""
 
@@ -63,3 +67,9 @@ def handle(event, request):
     return f"stopped after {passes}"
 """
 """Works until its listener was called: with a server of threads only, as in another the listener runs in ``handle``."""
+
+
+def processes(event: AsyncEvent) -> list[int]:
+    """The process of the program that an event runs in, and those below it."""
+    assert event.instance is not None
+    return [event.instance.pid, *procfs.descendants_of(event.instance.pid)]

@@ -12,29 +12,36 @@ import socket
 import sys
 import termios
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_scf_async.async_event import AsyncEvent
-from pytest_scf_async.instances import zygote as zygotes
-from pytest_scf_async.instances.prefork import spare_of, take_spare
-from pytest_scf_async.instances.zygote import Zygote
 from pytest_scf_async.runtime import ScfRuntime
+
+if TYPE_CHECKING:
+    from internals import Zygote
+
+# Instances import this module with a test file whose functions are handlers: functions import `internals` themselves.
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 """When the clock of the runtimes in the process tests starts."""
 
 RECEIVED = "[PLATFORM] Signal received successfully."
 NOT_RECEIVED = "[PLATFORM] Signal reception failed."
+OF_ASYNCIO = "Using selector: EpollSelector"
+"""What asyncio logs of each of its loops, at the level DEBUG."""
 
 LONG = 60.0
 """Real seconds that no step of a test takes, however busy the machine is, unless something hangs."""
+FEW_LOOKS = 100
+"""Fewer looks than these in so long a time mean that the machine itself stood still: a snapshot was made of it, say."""
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 _PLATFORM_LINES = {
-    "START": re.compile(rf"START RequestId:(?P<id>{_UUID})"),
+    "START": re.compile(rf"START RequestId:(?P<cold> ?)(?P<id>{_UUID})"),
     "INIT": re.compile(
         rf"Init Report RequestId: (?P<id>{_UUID}) Coldstart: (?P<value>\d+ms) \(PullCode: \d+ms "
         r"InitRuntime: \d+ms InitFunction: \d+ms\) Memory: \d+MB MemUsage: \d+\.\d\dMB"
@@ -42,8 +49,30 @@ _PLATFORM_LINES = {
     "ERROR": re.compile(rf"ERROR RequestId:(?P<id>{_UUID}) Result:(?P<value>\{{.*\}})"),
     "RESPONSE": re.compile(rf"Response RequestId:(?P<id>{_UUID}) RetMsg:(?P<value>.*)"),
     "END": re.compile(rf"END RequestId:(?P<id>{_UUID})"),
-    "REPORT": re.compile(rf"Report RequestId:(?P<id>{_UUID}) Duration:(?P<value>\d+ms) Memory:\d+MB MemUsage:[\d.]+MB"),
+    "REPORT": re.compile(
+        rf"Report RequestId:(?P<id>{_UUID}) Duration:(?P<value>\d+ms) Memory:\d+MB MemUsage:\d+\.\d{{6}}MB"
+    ),
 }
+
+CERTIFICATE = """
+-----BEGIN CERTIFICATE-----
+MIIBljCCATugAwIBAgIUXzFPPqJpeX37e+PNL8uHgU52unUwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTIwMDEwMTAwMDAwMFoYDzIxMjAwMTAx
+MDAwMDAwWjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAS1zZPICUdPUXpyq4wVJoxjQWpfvK1Qr/sPGb7ndRwK+UUYKm2IVDhA
+27Teu1OQ+AyHO7Of3nf5ehZW8+x6uxV3o2kwZzAdBgNVHQ4EFgQUga0xJ8LACbBS
+rpO/1024S2WICi4wHwYDVR0jBBgwFoAUga0xJ8LACbBSrpO/1024S2WICi4wDwYD
+VR0TAQH/BAUwAwEB/zAUBgNVHREEDTALgglsb2NhbGhvc3QwCgYIKoZIzj0EAwID
+SQAwRgIhALYioTMpDYV+ixZ6cItkrr55LlmjI/thv4DxxaynmjY3AiEArIZyLREn
+qG3BOOebtEomYwmt6dHFLmje+AYCsIVm8S8=
+-----END CERTIFICATE-----
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgpNuUqlYmWbUkE/uN
+KvZ8esMwcYOPyzvRorCVzlg5lw+hRANCAAS1zZPICUdPUXpyq4wVJoxjQWpfvK1Q
+r/sPGb7ndRwK+UUYKm2IVDhA27Teu1OQ+AyHO7Of3nf5ehZW8+x6uxV3
+-----END PRIVATE KEY-----
+"""
+"""Of these tests alone, with its key: for localhost, from 2020 until 2120."""
 
 
 def short_log(event: AsyncEvent) -> list[str]:
@@ -53,6 +82,8 @@ def short_log(event: AsyncEvent) -> list[str]:
     """
     short = []
     for line in event.log:
+        if line.text == OF_ASYNCIO:
+            continue
         if line.source == "Custom" or line.text in (RECEIVED, NOT_RECEIVED):
             short.append(line.text)
             continue
@@ -61,17 +92,21 @@ def short_log(event: AsyncEvent) -> list[str]:
         )
         assert match["id"] == event.request_id
         value = match.groupdict().get("value")
+        if word == "START":
+            assert event.instance is not None
+            assert (match["cold"] == " ") is event.instance.cold
         if word == "ERROR":
             body = json.loads(match["value"])
-            assert body == {key: item for key, item in (event.error or {}).items() if key != "requestId"}
+            shown = {key: item for key, item in (event.error or {}).items() if key != "requestId"}
+            assert body == ({**shown, "errorCode": -1} if body["statusCode"] == 443 else shown)
             value = str(body["statusCode"])
         short.append(word if value is None else f"{word} {value}")
     return short
 
 
 def user_lines(event: AsyncEvent) -> list[str]:
-    """What user code wrote."""
-    return [line.text for line in event.log if line.source == "Custom"]
+    """What user code wrote, without the record of each loop that asyncio logs."""
+    return [line.text for line in event.log if line.source == "Custom" and line.text != OF_ASYNCIO]
 
 
 def is_gone(pid: int) -> bool:
@@ -88,18 +123,27 @@ def state_of(pid: int) -> str:
 def zygote_rests(pid: int) -> bool:
     """Whether the zygote comes to wait for a request: it has made ready by then what the next instance needs."""
 
+    seen: Counter[str] = Counter()
+
     def polls() -> bool:
         with open(f"/proc/{pid}/syscall", encoding="ascii") as file:
-            return file.read().split()[0] == {"x86_64": "7", "aarch64": "73"}[platform.machine()]
+            number = file.read().split()[0]
+        seen[number] += 1
+        return number == {"x86_64": "232", "aarch64": "22"}[platform.machine()]
 
-    return eventually(polls)
+    if not eventually(polls):
+        with open(f"/proc/{pid}/wchan", encoding="ascii") as file:
+            raise AssertionError(f"the zygote {pid} was seen in {dict(seen)}, is {state_of(pid)}, {file.read()}")
+    return True
 
 
 def eventually(fact: Callable[[], object]) -> bool:
     """Whether *fact* becomes true: for what the kernel does a moment after it was asked to, such as a SIGSTOP."""
     deadline = time.monotonic() + LONG
+    looks = 0
     while not fact():
-        if time.monotonic() > deadline:
+        looks += 1
+        if looks > FEW_LOOKS and time.monotonic() > deadline:
             return False
         os.sched_yield()
     return True
@@ -110,7 +154,9 @@ def grow_impatient(runtime: ScfRuntime, real_timeout: float = 0.3) -> None:
 
     A runtime that is made with so short a bound would have its instances race with it to their waits.
     """
-    runtime._lockstep.settings = runtime.settings.replace("ScfSettings(...)", real_timeout=real_timeout)
+    from internals import lockstep_of
+
+    lockstep_of(runtime).settings = runtime.settings.replace("ScfSettings(...)", real_timeout=real_timeout)
 
 
 def received(connection: socket.socket) -> bool:
@@ -151,27 +197,34 @@ def files_in(tmp: str) -> list[str]:
     return found
 
 
-def spare_pid(zygote: Zygote) -> int:
+def preforked_pid(zygote: Zygote) -> int:
     """The process that was forked ahead for the next instance; 0 when there is none."""
-    spare = spare_of(zygote)
-    if spare is None:
+    from internals import preforked_of
+
+    preforked = preforked_of(zygote)
+    if preforked is None:
         return 0
-    assert zygote.hear_until(lambda: spare.pid > 0 or spare.gone, LONG)
-    return spare.pid
+    assert zygote.hear_until(lambda: preforked.pid > 0 or preforked.gone, LONG)
+    return preforked.pid
 
 
-def end_spare(zygote: Zygote) -> None:
+def end_preforked(zygote: Zygote) -> None:
     """Have the process end that was forked ahead for the next instance, so that only what instances leave is there."""
-    pid = spare_pid(zygote)
-    assert take_spare(zygote, {"common": "of another kind"}) is None
+    from internals import messages, take_preforked
+
+    pid = preforked_pid(zygote)
+    other = messages.Expect(messages.CommonMounts(["of another kind"], []), inodes=[], code=[], environment={})
+    assert take_preforked(zygote, other) is None
     assert pid == 0 or eventually(lambda: is_gone(pid))
     zygote.pump()
 
 
 def descriptors() -> int:
     """How many this process has open, without those of processes that were forked ahead."""
+    from internals import zygote as zygotes
+
     for zygote in list(zygotes._shared.values()):
-        end_spare(zygote)
+        end_preforked(zygote)
     gc.collect()
     return len(os.listdir("/proc/self/fd"))
 
@@ -191,7 +244,10 @@ def assert_kept(event: AsyncEvent) -> None:
     assert instance is not None
     assert (instance.alive, instance.reclaimed, instance.reclaimed_because) == (True, False, None)
     assert instance.doing == "frozen"
-    assert eventually(lambda: state_of(instance.pid) == "T")
+    from internals import event_of
+
+    pid = event_of(event).instance.user_process.pid
+    assert eventually(lambda: state_of(pid) in "Tt")
     assert os.path.isdir(instance.tmp)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
+import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +19,8 @@ from typing import Any
 
 import pytest
 from image_support import program
+from internals import lockstep_of
+from process_support import RECEIVED
 
 from pytest_scf_async.async_event import AsyncEvent
 from pytest_scf_async.function import Function
@@ -25,6 +29,7 @@ WRITE = os.environ.get("SCF_CONFORMANCE") == "write"
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "fidelity.md"
 
 KEPT, RECLAIMED = "reused", "reclaimed"
+NEEDS_NODE = pytest.mark.skipif(shutil.which("node") is None, reason="no Node.js")
 
 
 @dataclass(frozen=True)
@@ -41,9 +46,40 @@ class Row:
     """What the test does once the program has said ``ready``, or with the pending event."""
     ready: bool = False
     """Whether the program says ``ready`` before it is acted on."""
-    says: str = ""
-    """A line that has to be in the log."""
+    signals: int = 0
+    """How many SIGTERMs the test sends."""
+    after: float = 0
+    """When it ends, in seconds from its acceptance: exactly so where its time is simulated."""
+    cause: str = ""
+    """How its process ended, as the timeline says it."""
+    because: str | None = None
+    """Why its instance is reclaimed, where its code leaves that open."""
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def code(self) -> int:
+        return int(self.end.partition(",")[0].split()[1])
+
+    @property
+    def platform_lines(self) -> list[str]:
+        """What the platform writes into the log, in short form and without durations."""
+        begins = ["START"] if self.act is by_force_at_init else ["START", "INIT"]
+        ends = "RESPONSE" if self.code == 200 else f"ERROR {self.code}"
+        return [*begins, *[RECEIVED] * self.signals, ends, "END", "REPORT"]
+
+    @property
+    def result(self) -> object:
+        return self.order.get("then", "done")
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error's body, without what every one has, and without a stack trace."""
+        message, _ = _ERRORS[self.code]
+        return {"errorCode": 1 if self.code == 430 else -1, "errorMessage": message.format(**self.options)}
+
+    @property
+    def reclaimed_because(self) -> str:
+        return self.because or _ERRORS[self.code][1]
 
 
 def end_of(event: AsyncEvent) -> str:
@@ -81,7 +117,7 @@ def by_force_at_init(event: AsyncEvent) -> None:
 
 
 def time_out(event: AsyncEvent) -> None:
-    event._lockstep.advance_to(event._lockstep.clock.now_us + 100_000_000, False)
+    lockstep_of(event).advance_to(lockstep_of(event).clock.now_us + 100_000_000, False)
 
 
 def delete(event: AsyncEvent) -> None:
@@ -97,38 +133,57 @@ def event_function(event: AsyncEvent) -> Function:
 FUNCTIONS: dict[str, Function] = {}
 """By request id, while a test goes on."""
 
-_RECEIVED = "[PLATFORM] Signal received successfully."
-_FAILED = "[PLATFORM] Signal reception failed."
+_ERRORS = {
+    407: ("The size of response exceeds the upper limit (6MB)", "result too large"),
+    430: ("user code exception caught", "raised"),
+    433: ("Invoking task timed out after {timeout} seconds", "timed out"),
+    434: ("MemoryLimitReached", "memory exceeded"),
+    439: ("User process exit when running", "process exited"),
+    499: ("RequestCanceled", "terminated"),
+}
+"""By code: the message, and why the instance is reclaimed."""
 _SLEEP = {"do": "sleep", "seconds": 1000}
 
 _ROWS = [
-    Row("returns", {"do": "return"}, f"FINISHED 200, {KEPT}", says="Response RequestId:"),
-    Row("sleeps, then returns", {"do": "sleep", "seconds": 0.05}, f"FINISHED 200, {KEPT}"),
-    Row("raises an exception, or answers with an error", {"do": "raise"}, f"FAILED 430, {RECLAIMED}", says="ERROR"),
-    Row("result over 6 MB", {"do": "big"}, f"FAILED 407, {RECLAIMED}", says="ERROR"),
-    Row("ends its process with code 0", {"do": "exit", "code": 0}, f"FAILED 439, {RECLAIMED}", says="ERROR"),
-    Row("ends its process with code 3", {"do": "exit", "code": 3}, f"FAILED 439, {RECLAIMED}", says="ERROR"),
-    Row("is killed by a signal of its own", {"do": "kill"}, f"FAILED 439, {RECLAIMED}"),
+    Row("returns", {"do": "return"}, f"FINISHED 200, {KEPT}"),
+    Row("sleeps, then returns", {"do": "sleep", "seconds": 0.05}, f"FINISHED 200, {KEPT}", after=0.05),
+    Row("raises an exception, or answers with an error", {"do": "raise"}, f"FAILED 430, {RECLAIMED}"),
+    Row("result over 6 MB", {"do": "big"}, f"FAILED 407, {RECLAIMED}"),
+    Row("ends its process with code 0", {"do": "exit", "code": 0}, f"FAILED 439, {RECLAIMED}", cause="exit code 0"),
+    Row("ends its process with code 3", {"do": "exit", "code": 3}, f"FAILED 439, {RECLAIMED}", cause="exit code 3"),
+    Row(
+        "is killed by a signal of its own",
+        {"do": "kill"},
+        f"FAILED 439, {RECLAIMED}",
+        cause="killed by SIGKILL (signal 9)",
+    ),
     Row(
         "runs until the timeout",
         _SLEEP,
         f"FAILED 433, {RECLAIMED}",
         time_out,
         ready=True,
+        after=60,
         options={"timeout": 60},
-        says="Invoking task timed out after 60 seconds",
     ),
     Row("uses more memory than it has", {"do": "memory"}, f"FAILED 434, {RECLAIMED}", options={"memory": 128}),
-    Row("terminated by force", _SLEEP, f"ABORTED 499, {RECLAIMED}", by_force, ready=True, says="RequestCanceled"),
+    Row("terminated by force", _SLEEP, f"ABORTED 499, {RECLAIMED}", by_force, ready=True),
     Row("terminated by force before its init", _SLEEP, f"ABORTED 499, {RECLAIMED}", by_force_at_init),
-    Row("its function is deleted", _SLEEP, f"ABORTED 499, {RECLAIMED}", delete, ready=True),
+    Row(
+        "its function is deleted",
+        _SLEEP,
+        f"ABORTED 499, {RECLAIMED}",
+        delete,
+        ready=True,
+        because="function deleted",
+    ),
     Row(
         "SIGTERM, it listens, and returns",
         {"do": "listen", "then": "return"},
         f"FINISHED 200, {KEPT}",
         gracefully,
         ready=True,
-        says=_RECEIVED,
+        signals=1,
     ),
     Row(
         "SIGTERM, it listens, and ends its process",
@@ -136,16 +191,26 @@ _ROWS = [
         f"FAILED 439, {RECLAIMED}",
         gracefully,
         ready=True,
-        says=_RECEIVED,
+        signals=1,
+        cause="exit code 0",
     ),
-    Row("SIGTERM, nothing listens", _SLEEP, f"FAILED 439, {RECLAIMED}", gracefully, ready=True, says=_RECEIVED),
+    Row(
+        "SIGTERM, nothing listens",
+        _SLEEP,
+        f"FAILED 439, {RECLAIMED}",
+        gracefully,
+        ready=True,
+        signals=1,
+        cause="killed by SIGTERM (signal 15)",
+    ),
     Row(
         "SIGTERM, it listens, and goes on to its end",
         {"do": "listen", "then": "go on"},
         f"FINISHED 200, {KEPT}",
         gracefully,
         ready=True,
-        says=_RECEIVED,
+        signals=1,
+        after=0.2,
     ),
     Row(
         "SIGTERM, it listens and goes on, then by force",
@@ -153,7 +218,7 @@ _ROWS = [
         f"ABORTED 499, {RECLAIMED}",
         gracefully_then_by_force,
         ready=True,
-        says=_RECEIVED,
+        signals=1,
     ),
     Row(
         "SIGTERM twice, it goes on to its end",
@@ -161,7 +226,8 @@ _ROWS = [
         f"FINISHED 200, {KEPT}",
         gracefully_twice,
         ready=True,
-        says=_RECEIVED,
+        signals=2,
+        after=0.2,
     ),
 ]
 ROWS = {row.what: row for row in _ROWS}
@@ -238,6 +304,66 @@ def image_of(order: Mapping[str, Any]) -> str:
     return program(_HANDLE + listens, server="ThreadingHTTPServer")
 
 
+_BOOTSTRAP = f"""#!{sys.executable} -I
+{_WORK}
+import http.client, json
+
+api = http.client.HTTPConnection(os.environ["SCF_RUNTIME_API"], int(os.environ["SCF_RUNTIME_API_PORT"]))
+
+def call(method, path, body=None):
+    api.request(method, "/runtime" + path, body)
+    return api.getresponse().read()
+
+call("POST", "/init/ready", " ")
+while True:
+    order = json.loads(call("GET", "/invocation/next"))
+    if order["do"] == "listen":
+        listen()
+    try:
+        result = json.dumps(work(order))
+    except ValueError as error:
+        call("POST", "/invocation/error", str(error))
+    else:
+        call("POST", "/invocation/response", result)
+"""
+_IN_NODE = """
+const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+const ready = () => process.stdout.write('ready\\n');
+
+function heard(then) {
+  return new Promise((resolve) => process.on('SIGTERM', () => {
+    process.stdout.write('heard\\n');
+    if (then === 'exit') process.exit(0);
+    if (then === 'return') resolve();
+  }));
+}
+
+exports.main_handler = async ({ do: what, then, seconds, code }) => {
+  if (what === 'listen') {
+    const told = heard(then);
+    ready();
+    await (then === 'go on' ? sleep(0.2) : Promise.race([told, sleep(1000)]));
+    process.removeAllListeners('SIGTERM');
+    return then;
+  }
+  if (what === 'sleep') { ready(); await sleep(seconds); }
+  if (what === 'raise') throw new Error('as it was told');
+  if (what === 'big') return 'x'.repeat(6 * 1024 * 1024);
+  if (what === 'exit') process.exit(code);
+  if (what === 'kill') process.kill(process.pid, 'SIGKILL');
+  if (what === 'memory') { const data = Buffer.alloc(200 << 20, 'x'); await sleep(100); return data.length; }
+  return 'done';
+};
+"""
+
+
+def file_in(directory: Path, name: str, text: str, mode: int = 0o644) -> Path:
+    """A code directory with one file, of that *text*; the directory."""
+    (directory / name).write_text(text, encoding="utf-8")
+    (directory / name).chmod(mode)
+    return directory
+
+
 Deploys = Callable[[Any, Row], Function]
 """Deploys the program of a row; the first argument gives a fixture of the test by its name."""
 
@@ -251,6 +377,12 @@ class Runtime:
     """By the row's text: what is found instead, and why."""
     unknown: frozenset[str] = frozenset()
     """What of its signals cannot be known: the words of ``SignalView.disposition`` that become "unknown"."""
+    native: frozenset[str] = frozenset()
+    """What its language's runtime catches: the words that become "native"."""
+    own_errors: bool = False
+    """The platform's message of an error is the program's own text."""
+    simulated: bool = True
+    """Its time is: an event ends at exactly the instant of its row."""
     marks: tuple[pytest.MarkDecorator, ...] = ()
     """Those of its tests."""
 
@@ -263,13 +395,26 @@ RUNTIMES: dict[str, Runtime] = {
     "image, free-running": Runtime(
         lambda fixture, row: fixture("deploy_free")(textwrap.dedent(image_of(row.order)), **row.options),
         unknown=frozenset({"handler"}),
+        simulated=False,
     ),
     "Go code": Runtime(
         lambda fixture, row: fixture("runtime").deploy("go/orders", runtime="Go1", **row.options),
-        unknown=frozenset(
-            {"handler", "default"}
-        ),  # its runtime catches the signal, whether the function listens or not
+        native=frozenset({"handler", "default"}),  # Go's runtime catches it, whether the function listens or not
         marks=(pytest.mark.go,),
+    ),
+    "custom runtime": Runtime(
+        lambda fixture, row: fixture("runtime").deploy(
+            file_in(fixture("tmp_path"), "bootstrap", _BOOTSTRAP, 0o755), runtime="CustomRuntime", **row.options
+        ),
+        own_errors=True,
+    ),
+    "Node.js code": Runtime(
+        lambda fixture, row: fixture("runtime").deploy(
+            file_in(fixture("tmp_path"), "index.js", _IN_NODE), runtime="Nodejs18.15", **row.options
+        ),
+        native=frozenset({"handler", "default"}),  # Node.js catches it, whether the function listens or not
+        own_errors=True,
+        marks=(NEEDS_NODE,),
     ),
 }
 

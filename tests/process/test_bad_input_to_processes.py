@@ -11,6 +11,9 @@ from process_support import grow_impatient, user_lines
 
 from pytest_scf_async.errors import CannotEndError, HandlerError, ScfApiError, ScfUsageError
 
+# once: the test's side: the same on all Pythons
+pytestmark = pytest.mark.once
+
 WORKS = "def main_handler(event, context): return event"
 FORMS = 'it takes "path/to/file.py:main_handler", a code directory or a zip with handler="index.main_handler"'
 
@@ -142,8 +145,8 @@ def test_a_zip_that_reaches_outside_is_refused(runtime, tmp_path):
         ({"environment": {"SCF_X": "v"}}, "the environment variable 'SCF_X' (deploy(...)) is not valid: the platform"),
         ({"environment": {"QCLOUD_X": "v"}}, "reserves names that start with QCLOUD_"),
         ({"environment": {"TENCENTCLOUD_X": "v"}}, "reserves names that start with TENCENTCLOUD_"),
-        ({"environment": {"X": 3}}, "environment['X'] of type int (deploy(...)) is not valid"),
-        ({"environment": {"X": "v" * 4096}}, "environment of 4,097 bytes (deploy(...)) is not valid"),
+        ({"environment": {"KEY": 3}}, "environment['KEY'] of type int (deploy(...)) is not valid"),
+        ({"environment": {"KEY": "v" * 4096}}, "environment of 4,099 bytes (deploy(...)) is not valid"),
         ({"environment": ["X"]}, "environment of type list (deploy(...)) is not valid"),
         ({"name": "1st"}, "name='1st' (deploy(...)) is not valid"),
         ({"namespace": "a b"}, "namespace='a b' (deploy(...)) is not valid"),
@@ -310,15 +313,16 @@ def test_a_wait_for_a_handler_that_computes_for_ever_names_the_line_and_what_to_
     assert event.status == "ABORTED"
 
 
-def test_a_wait_for_a_handler_in_a_real_read_names_the_line_and_what_to_do(deploy, make_runtime):
+def test_a_wait_for_a_handler_in_a_real_wait_names_the_line_and_what_to_do(deploy, make_runtime):
     runtime = make_runtime()
     event = deploy(
         """
-        import os
+        import fcntl
         def main_handler(event, context):
-            read, write = os.pipe()
-            print("reads")
-            os.read(read, 1)
+            with open(__file__) as first, open(__file__) as second:
+                fcntl.flock(first, fcntl.LOCK_EX)
+                print("reads")
+                fcntl.flock(second, fcntl.LOCK_EX)
         """,
         to=runtime,
     ).invoke_async()
@@ -330,7 +334,7 @@ def test_a_wait_for_a_handler_in_a_real_read_names_the_line_and_what_to_do(deplo
 
     text = str(refusal.value)
     assert f"event {event.request_id} of index is held by a real wait" in text
-    assert "index.py:6 in main_handler" in text
+    assert "index.py:7 in main_handler" in text
     assert "past_held=True" in text
     assert event.doing == "held"
     assert user_lines(event) == ["reads"]
@@ -365,10 +369,10 @@ def test_a_settle_of_a_handler_that_computes_for_ever_ends_after_its_grace(deplo
     assert "not repeatable" in event.timeline
 
 
-def test_wait_all_names_every_event_that_could_not_end(deploy, make_runtime):
+def test_wait_all_names_every_event_that_could_not_end(deploy, make_runtime, latch):
     runtime = make_runtime()
-    function = deploy("import os\ndef main_handler(event, context): os.read(os.pipe()[0], 1)", to=runtime)
-    events = [function.invoke_async().settle() for _ in range(2)]
+    function = deploy("def main_handler(event, context): open(event).read(1)", to=runtime)
+    events = [function.invoke_async(latch.path).settle() for _ in range(2)]
     grow_impatient(runtime)
 
     with pytest.raises(CannotEndError) as refusal:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from calls_recorder import install
 from process_support import START, assert_reclaimed_for_good, short_log, user_lines
 
 from pytest_scf_async import ScfUsageError
@@ -20,16 +21,9 @@ def main_handler(event, context):
 """
 
 
-def install(*positional, **named):
-    """What tests of this file put into instances; the file itself is imported there."""
-    import sys
-    import time
-    import types
-
-    calls = types.ModuleType("calls")
-    calls.LIST = [list(positional), named, time.time()]
-    sys.modules["calls"] = calls
-    print("installed")
+def install_from_here(*positional, **named):
+    """Of a test file, which is imported in the instance."""
+    install(*positional, **named)
     record("installed", module=__name__)
 
 
@@ -62,7 +56,7 @@ def fakes(tmp_path):
         ({}, [[], {}]),
     ],
 )
-def test_a_function_of_a_test_file_is_called_with_its_arguments_on_simulated_time(deploy, arguments, expected):
+def test_a_function_is_called_with_its_arguments_on_simulated_time(deploy, arguments, expected):
     function = deploy(HANDLER, before_init=install, before_init_args=arguments)
 
     (*called, at), directory, first = function.run()
@@ -74,13 +68,21 @@ def test_a_function_of_a_test_file_is_called_with_its_arguments_on_simulated_tim
     event = function.events[0]
     assert user_lines(event) == ["installed", "module"]
     assert short_log(event)[:3] == ["START", "installed", "module"]
-    assert [(each.name, each.fields) for each in event.records] == [("installed", {"module": "test_before_init"})]
+    assert [(each.name, each.fields) for each in event.records] == [("installed", {"module": "calls_recorder"})]
+
+
+def test_a_function_of_a_test_file_is_called(deploy):
+    function = deploy(HANDLER, before_init=install_from_here, before_init_args=[1, "two"])
+
+    assert function.run()[0][:2] == [[1, "two"], {}]
+    modules = [each.fields["module"] for each in function.events[0].records]
+    assert modules == ["calls_recorder", "test_before_init"]
 
 
 def test_a_path_is_looked_up_as_code_is(runtime, tmp_path):
     (tmp_path / "index.py").write_text(HANDLER)
     function = runtime.deploy(
-        f"{tmp_path}/index.py:main_handler", before_init="test_before_init.py:install", before_init_args=[3]
+        f"{tmp_path}/index.py:main_handler", before_init="calls_recorder.py:install", before_init_args=[3]
     )
 
     assert function.run()[0][0] == [3]
@@ -141,7 +143,9 @@ def test_fakes_and_the_handler_may_be_in_one_file_which_is_imported_once(deploy,
             return state
         """,
     )
-    directory = function._version.code.directory
+    from internals import version_of
+
+    directory = version_of(function).code.directory
     both = runtime.deploy(
         f"{directory}/index.py:main_handler", before_init=f"{directory}/index.py:install", before_init_args=[5]
     )
@@ -209,7 +213,9 @@ def test_a_failure_in_it_is_the_tests_own(deploy, fakes, failure):
     assert words in first
     assert (f'File "{path}", line' in text) is (failure not in ("a missing function", "wrong arguments"))
     assert "bootstrap" not in text
-    assert (event.status, event._event.ended_by_close) == ("FAILED", True)
+    from internals import event_of
+
+    assert (event.status, event_of(event).ended_by_close) == ("FAILED", True)
     assert user_lines(event) == []
     assert "before_init" in event.timeline
     assert_reclaimed_for_good(event, "process exited")

@@ -9,12 +9,10 @@ import threading
 from datetime import timedelta
 
 import pytest
+from internals import lockstep_of, process_tree, procfs, shared_zygote
 from process_support import descriptors, eventually, grow_impatient, is_gone, state_of, user_lines
 
 from pytest_scf_async import CannotEndError
-from pytest_scf_async.instances import process_tree
-from pytest_scf_async.instances.zygote import shared_zygote
-from pytest_scf_async.protocol import procfs
 
 IMPORTS = """
 import os, signal, subprocess, sys, threading, time
@@ -93,19 +91,6 @@ def main_handler(event, context):
     assert event.wait().result == [1, 2, 0]
 
 
-def test_the_timeout_of_subprocess_run_is_real_and_no_time_passes(deploy):
-    event = deploy(
-        IMPORTS
-        + """
-def main_handler(event, context):
-    done = subprocess.run(["sleep", "0.3"], timeout=60)
-    return [done.returncode, passed()]
-"""
-    ).invoke_async()
-
-    assert event.wait().result == [0, 0]
-
-
 START_ONE = {
     "Popen": "subprocess.Popen(CHILD)",
     "Popen in a session of its own": "subprocess.Popen(CHILD, start_new_session=True)",
@@ -165,12 +150,10 @@ def main_handler(event, context):
     living = [child for child in procfs.descendants_of(pid) if state_of(child) != "Z"]
     assert living or "double" in how or "system" in START_ONE[how]
 
-    runtime_clock = event._lockstep.clock
+    runtime_clock = lockstep_of(event).clock
     at = runtime_clock.now_us
     ends = []
-    event._lockstep.clock.call_at(
-        at + 1_000_000, lambda: ends.extend(process_tree._look_below(pid, ())[0]), what="a look"
-    )
+    runtime_clock.call_at(at + 1_000_000, lambda: ends.extend(process_tree._look_below(pid, ())[0]), what="a look")
     work = threading.Timer(0.1, latch.open)
     work.start()
     assert event.wait().result == 3610

@@ -28,15 +28,16 @@ from typing import TYPE_CHECKING, Any
 import freezegun
 import pytest
 from freezegun import api
+from internals import REAL, freezegun_classes, lockstep_of, procfs
 from process_support import LONG, START, grow_impatient
 
 from pytest_scf_async import CannotEndError, ScfUsageError, SimulatedClock
-from pytest_scf_async.protocol import freezegun_classes
-from pytest_scf_async.protocol.real_time import REAL
 from pytest_scf_async.runtime import ScfRuntime
 
 if TYPE_CHECKING:
     from conftest import Deploy, MakeRuntime
+
+pytestmark = [pytest.mark.interpreter, pytest.mark.leases]
 
 SLEEPS = """
     import time
@@ -48,10 +49,12 @@ SLEEPS = """
         return "done"
 """
 HELD = """
-    import os
+    import fcntl
 
     def main_handler(event, context):
-        os.read(os.pipe()[0], 1)
+        with open(__file__) as first, open(__file__) as second:
+            fcntl.flock(first, fcntl.LOCK_EX)
+            fcntl.flock(second, fcntl.LOCK_EX)
 """
 
 
@@ -194,6 +197,13 @@ def test_a_runtime_that_is_closed_inside(make_runtime: MakeRuntime) -> None:
         with pytest.raises(ScfUsageError, match=r"time.sleep\(5\): the runtime is closed"):
             time.sleep(5)
     assert state() == before
+
+
+def test_the_clocks_own_time_is_of_the_genuine_class(runtime: ScfRuntime) -> None:
+    """Code in C that refuses freezegun's objects takes it."""
+    with runtime.clock.patched():
+        assert type(datetime.now()) is not api.real_datetime
+        assert type(runtime.clock.now) is api.real_datetime
 
 
 # -- the user's own freezegun ----------------------------------------------------------------------------------------
@@ -340,7 +350,7 @@ def interrupted_by(signum: int) -> Iterator[None]:
 def test_an_exception_of_a_signal_handler_in_the_midst_of_a_switch(
     runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
-    of, name = (freezegun_classes, "_push") if when == "entering" else (api._freeze_time, "stop")
+    of, name = (freezegun_classes, "push") if when == "entering" else (api._freeze_time, "stop")
     real = getattr(of, name)
 
     def send(*arguments: object) -> None:
@@ -381,7 +391,7 @@ def test_an_exception_of_a_signal_handler_ends_a_sleep(deploy: Deploy, runtime: 
     assert state() == state_before
     assert runtime.clock.now == START + seconds(1)
     assert runtime.clock.next_due_us() is not None  # the timeout of the event, and nothing of the sleep
-    assert runtime._lockstep.under_way == {}
+    assert lockstep_of(runtime).under_way == {}
 
 
 # -- threads ---------------------------------------------------------------------------------------------------------
@@ -484,6 +494,33 @@ def test_a_thread_that_polls_something_real_is_overtaken(make_runtime: MakeRunti
         polling.join()
     os.close(ended)
     assert runtime.clock.now == START + seconds(5)
+
+
+def test_a_thread_that_the_machine_does_not_let_run_is_not_overtaken(
+    make_runtime: MakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = make_runtime(real_timeout=1, real_limit=2, compute_grace=60)
+    ended, end = os.pipe()
+    with runtime.clock.patched():
+        waiting = threading.Thread(target=os.read, args=(ended, 1))
+        waiting.start()
+        task, activity = str(waiting.native_id), procfs.activity
+
+        def without_a_processor(pid: int) -> tuple[bool, procfs.Picture]:
+            running, picture = activity(pid)
+            waited = f"0 {int(REAL.monotonic() * 1e9)} 0".encode()
+            return running, tuple((task, "R", waited) if each[0] == task else each for each in picture)
+
+        try:
+            with monkeypatch.context() as patch:
+                patch.setattr(procfs, "activity", without_a_processor)
+                with pytest.raises(CannotEndError):
+                    time.sleep(5)
+            assert runtime.clock.now == START
+        finally:
+            os.close(end)
+            waiting.join()
+    os.close(ended)
 
 
 def test_waits_of_threading_with_a_timeout(runtime: ScfRuntime) -> None:

@@ -9,17 +9,20 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from internals import REAL, event_of
 from process_support import START, eventually, state_of, user_lines
 
 from pytest_scf_async import ScfUsageError, SimulatedClock
-from pytest_scf_async.protocol.real_time import REAL
 from pytest_scf_async.runtime import ScfRuntime
 
 if TYPE_CHECKING:
     from conftest import Deploy, MakeRuntime
+
+pytestmark = pytest.mark.leases
 
 SLEEPS = """
     import time
@@ -155,7 +158,7 @@ def test_an_event_at_a_gate_holds_the_clock(deploy: Deploy, runtime: ScfRuntime,
     event = deploy(HELD + SLEEPS_THEN).invoke_async({"fifo": str(tmp_path / "fifo")})
     with runtime.clock.running(rate=100_000), ThreadPoolExecutor(1) as caller:
         gate = caller.submit(event.wait_for_log, "row 1")
-        assert eventually(lambda: bool(event._event.gates) and event.doing == "held")
+        assert eventually(lambda: bool(event_of(event).gates) and event.doing == "held")
         now = runtime.clock.now  # stands, so the gate is there before any row can be
         (tmp_path / "fifo").write_text("go on")
         gate.result()
@@ -280,12 +283,15 @@ def test_the_end_of_time(make_runtime: MakeRuntime) -> None:
         assert eventually(lambda: runtime.clock.now.year == 9999)
 
 
-def test_what_a_hook_raises_comes_out_on_leaving() -> None:
+def test_what_a_hook_raises_comes_out_on_leaving(tmp_path: Path) -> None:
+    handler = tmp_path / "index.py"
+    handler.write_text("def main_handler(event, context): pass\n")
+
     def ended(event: object) -> None:
         raise LookupError("of a hook")
 
     with ScfRuntime(start=START, on_event_ended=ended) as runtime:
-        event = runtime.deploy(returns).invoke_async()
+        event = runtime.deploy(f"{handler}:main_handler").invoke_async()
         with pytest.raises(LookupError, match="of a hook"), runtime.clock.running(rate=60):
             assert eventually(lambda: event.ended)
         now = runtime.clock.now
@@ -297,7 +303,3 @@ def test_what_the_test_raises_comes_out(runtime: ScfRuntime) -> None:
     with pytest.raises(RuntimeError, match="of the test"), runtime.clock.running(rate=60):
         raise RuntimeError("of the test")
     runtime.clock.advance(5)
-
-
-def returns(event: object, context: object) -> None:
-    """A handler."""

@@ -16,8 +16,24 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from process_support import START, eventually
-from waits_table import ABSENT, COLUMNS, HOLDS, RAISES, RETURNS, ROWS, WRITE, Row, rewriting, seconds, shown, source
+from internals import event_of, lockstep_of
+from process_support import RECEIVED, START, assert_end, eventually
+from waits_table import (
+    ABSENT,
+    COLUMNS,
+    HOLDS,
+    MAIN,
+    OTHER,
+    RAISES,
+    RETURNS,
+    ROWS,
+    WRITE,
+    Row,
+    rewriting,
+    seconds,
+    shown,
+    source,
+)
 
 from pytest_scf_async.async_event import AsyncEvent
 from pytest_scf_async.function import Function
@@ -27,8 +43,23 @@ from pytest_scf_async.runtime import ScfRuntime
 WORKS_FOR = 0.05
 """Real seconds until what a real wait waits for comes."""
 
+MARKS = {
+    OTHER: [pytest.mark.interpreter],
+    MAIN: [pytest.mark.leases],
+    RETURNS: [pytest.mark.interpreter, pytest.mark.leases],
+}
+"""The columns that run on every Python, and those that run without leases: the others follow from them.
+
+The oldest and the newest Python run all of them.
+"""
+
 CELLS = [
-    pytest.param(row, column, id=f"{row.name.replace('`', '').replace('…', '...')} - {column}")
+    pytest.param(
+        row,
+        column,
+        id=f"{row.name.replace('`', '').replace('…', '...')} - {column}",
+        marks=MARKS.get(column, []),
+    )
     for column in COLUMNS
     for row in ROWS.values()
     if row.runs_here and column in row.columns
@@ -65,10 +96,6 @@ class Peer:
             connection.recv(65_536)
             connection.sendall(b"HTTP/1.0 200 OK\r\n\r\nhere")
 
-    def connect(self, event: AsyncEvent) -> None:
-        host, _, port = next(line.text for line in event.log if line.source == "Custom").partition(" ")
-        socket.create_connection((host, int(port))).close()
-
     def unlock(self, _: AsyncEvent) -> None:
         fcntl.flock(self._locked, fcntl.LOCK_UN)
 
@@ -97,15 +124,23 @@ def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
 def event(platform: ScfRuntime, function: Function, peer: Peer, row: Row, column: str) -> Iterator[AsyncEvent]:
     """The event of one cell, which stands in its wait.
 
+    It has the wait again where nothing comes from outside: the test's process moves the clock in the first one, and the
+    instance itself in the second, where it has a lease.
+
     It begins at a whole second: `sched` adds seconds to a float of the clock, and compares, so that with others
     it may sleep a last microsecond.
     """
     platform.clock.move_to(platform.clock.now.replace(microsecond=0) + timedelta(seconds=1))
-    event = function.invoke_async({"row": row.name, "column": column, "peer": peer.begin()})
+    ends = ["end", "again"] if is_waited_for_again(row, column) else ["end"]
+    event = function.invoke_async({"row": row.name, "column": column, "peer": peer.begin(), "ends": ends})
     event.settle()
     yield event
     if not event.ended:
         event.terminate()
+
+
+def is_waited_for_again(row: Row, column: str) -> bool:
+    return column in (MAIN, OTHER) and not row.real
 
 
 def release(event: AsyncEvent, peer: Peer, row: Row, *, after: Callable[[], object] | None = None) -> None:
@@ -121,8 +156,8 @@ def release(event: AsyncEvent, peer: Peer, row: Row, *, after: Callable[[], obje
 
 def signal_has_come(event: AsyncEvent) -> None:
     """Wait until the SIGTERM has been sent that another thread of the test sends."""
-    assert eventually(lambda: event._event.signals)
-    with event._lockstep.locked():  # it is sent before the lock is given up
+    assert eventually(lambda: event_of(event).signals)
+    with lockstep_of(event).locked():  # it is sent before the lock is given up
         pass
 
 
@@ -136,6 +171,7 @@ def test_cell(platform: ScfRuntime, peer: Peer, event: AsyncEvent, row: Row, col
         if row.deaf and column != ABSENT:
             release(event, peer, row, after=lambda: signal_has_come(event))
         event.terminate(grace_shutdown=True)
+        assert_what_the_signal_met(platform, event, row, column)
     if not event.ended:
         release(event, peer, row, after=(lambda: threading.Event().wait(WORKS_FOR)) if column == HOLDS else None)
         event.wait()
@@ -149,20 +185,48 @@ def test_cell(platform: ScfRuntime, peer: Peer, event: AsyncEvent, row: Row, col
         assert shown()[row.name][column] == found
 
 
+def assert_what_the_signal_met(platform: ScfRuntime, event: AsyncEvent, row: Row, column: str) -> None:
+    """The termination took no time; when it returned, the process had ended or the handler had, where it was called."""
+    at = event.started_at + timedelta(microseconds=row.signal_at)
+    assert platform.clock.now == at
+    (signal,) = event.signals
+    assert (signal.received, signal.disposition) == (True, "default" if column == ABSENT else "handler")
+    if column == ABSENT:
+        assert event.ended
+    elif row.heard is None:
+        assert signal.left_at == at
+
+
+def assert_end_by_the_signal(event: AsyncEvent, row: Row) -> None:
+    """The default action has ended the process, and the log says so."""
+    assert event.instance is not None
+    cold = ["INIT 0ms"] if event.instance.cold else []
+    log = ["START", *cold, RECEIVED, "ERROR 439", "END", f"REPORT {row.signal_at // 1000}ms"]
+    assert_end(event, "FAILED", 439, after=row.signal_at / 1e6, log=log)
+
+
 def what_was_found(event: AsyncEvent, row: Row, column: str, doing: str) -> str:
     """The cell: when the wait ended, in simulated seconds from its beginning, and how."""
     if event.status != "FINISHED":
+        if column == ABSENT:
+            assert_end_by_the_signal(event, row)
         duration = event.duration
         assert duration is not None
         return f"{event.status_code} at {seconds(round(duration.total_seconds() * 1e6))}"
     found = event.result
     heard = found.pop("heard")
     assert heard == ([row.heard_at] if column in (RETURNS, RAISES) else [])
+    for signal in event.signals:
+        assert signal.entered_at == event.started_at + timedelta(microseconds=row.heard_at)
+        assert signal.raised == ("Stop: SIGTERM" if column == RAISES else None)
+    if is_waited_for_again(row, column):
+        assert found["again"] == found["end"]
     if "stopped" in found:
         return f"{seconds(found['stopped'])}, its exception"
     return f"{'held, ' if doing == 'held' else ''}{seconds(found['end'])}"
 
 
+@pytest.mark.interpreter
 def test_the_page_shows_every_row() -> None:
     if WRITE:
         with rewriting():

@@ -6,9 +6,14 @@ otherwise is in its ``exceptions``, by name and with the reason, and in the page
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
+from internals import procfs
+from process_support import assert_body, assert_kept, assert_reclaimed_for_good, is_gone, short_log, user_lines
 from runtimes_table import (
     FUNCTIONS,
     KEPT,
@@ -17,6 +22,7 @@ from runtimes_table import (
     RUNTIMES,
     WRITE,
     Row,
+    Runtime,
     end_of,
     expected,
     rewriting,
@@ -25,6 +31,9 @@ from runtimes_table import (
 
 from pytest_scf_async.async_event import AsyncEvent
 from pytest_scf_async.function import Function
+
+# once: other runtimes: the same on all Pythons
+pytestmark = pytest.mark.once
 
 CELLS = [
     pytest.param(row, runtime_name, id=f"{row.what} - {runtime_name}", marks=RUNTIMES[runtime_name].marks)
@@ -48,21 +57,35 @@ def event(function: Function, row: Row) -> Iterator[AsyncEvent]:
 
 @pytest.mark.parametrize(("row", "runtime_name"), CELLS)
 def test_cell(function: Function, event: AsyncEvent, row: Row, runtime_name: str) -> None:
+    row = replace(row, end=expected(row, runtime_name))
+    processes = []
     if row.ready:
         event.wait_for_log("ready")
+        processes = procfs.descendants_of(event.instance.pid)
 
     row.act(event)
 
     found = end_of(event)
-    assert found == expected(row, runtime_name), event.timeline
-    assert row.says in str(event.log)
+    assert found == row.end, event.timeline
     assert event.transitions[0][0] == "RUNNING"
     assert [status for status, _ in event.transitions[1:]] == [event.status]
-    assert event.log[0].text == f"START RequestId:{event.request_id}"
-    assert event.log[-1].text.startswith("Report RequestId:")
+    assert_log(event, row)
+    assert_signals(event, row, RUNTIMES[runtime_name])
+    if RUNTIMES[runtime_name].simulated:
+        assert event.duration == timedelta(seconds=row.after)
     if found.endswith(KEPT):
+        assert event.result == row.result
+        assert_kept(event)
         again = function.invoke_async({"do": "return"}).wait()
         assert (again.result, again.instance.cold, again.instance.pid) == ("done", False, event.instance.pid)
+    else:
+        trace = {name: text for name, text in event.error.items() if name == "stackTrace" and row.code == 430}
+        own = {"errorMessage": "as it was told"} if RUNTIMES[runtime_name].own_errors and row.code == 430 else {}
+        assert_body(event, **{**row.error, **trace, **own})
+        if row.cause:
+            assert f"the process ended: {row.cause}" in event.timeline
+        assert_reclaimed_for_good(event, row.reclaimed_because)
+        assert all(map(is_gone, processes))
     if WRITE:
         with rewriting() as table:
             table.setdefault(row.what, {})[runtime_name] = found
@@ -70,16 +93,22 @@ def test_cell(function: Function, event: AsyncEvent, row: Row, runtime_name: str
         assert shown()[row.what][runtime_name] == found
 
 
-@pytest.mark.parametrize("runtime_name", [pytest.param(name, marks=each.marks) for name, each in RUNTIMES.items()])
-@pytest.mark.parametrize("row", [row for row in ROWS.values() if "SIGTERM" in row.what], ids=lambda row: row.what)
-def test_what_is_known_of_a_signal(event: AsyncEvent, row: Row, runtime_name: str) -> None:
-    event.wait_for_log("ready")
+def assert_log(event: AsyncEvent, row: Row) -> None:
+    """All lines in their order, where the program ends as it hears the signal; else those of the platform."""
+    lines = [re.sub(r"^(INIT|REPORT|RESPONSE) .*", r"\1", line) for line in short_log(event)]
+    if row.order.get("then") in ("return", "exit"):
+        start, init, received, *end = row.platform_lines
+        assert lines == [start, init, "ready", received, "heard", *end]
+    else:
+        of_program = user_lines(event)
+        assert [line for line in lines if line not in of_program] == row.platform_lines
 
-    event.terminate(grace_shutdown=True)
 
+def assert_signals(event: AsyncEvent, row: Row, runtime: Runtime) -> None:
+    """Each SIGTERM that the test sent was received, and what it met is known as far as it can be."""
     met = "default" if row.order["do"] == "sleep" else "handler"
-    assert event.signals[0].received
-    assert event.signals[0].disposition == ("unknown" if met in RUNTIMES[runtime_name].unknown else met)
+    shown = "unknown" if met in runtime.unknown else "native" if met in runtime.native else met
+    assert [(signal.received, signal.disposition) for signal in event.signals] == [(True, shown)] * row.signals
 
 
 def test_the_page_shows_every_row_and_every_exception() -> None:

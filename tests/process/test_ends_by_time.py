@@ -17,6 +17,9 @@ from process_support import (
 
 from pytest_scf_async.errors import CannotEndError
 
+# once: rules of the platform: the same on all Pythons
+pytestmark = [pytest.mark.leases, pytest.mark.once]
+
 SLEEPER = """
     import time
     def main_handler(event, context):
@@ -93,7 +96,7 @@ def test_an_init_as_long_as_its_timeout_is_450(deploy):
         .wait()
     )
 
-    log = ["START", "connecting", "ERROR 450", "END", "REPORT 65000ms"]
+    log = ["START", "connecting", "INIT 65000ms", "ERROR 450", "END", "REPORT 65000ms"]
     assert_end(event, "FAILED", 450, after=65, log=log)
     assert_body(event, errorCode=-1, errorMessage="InitContainerTimeout")
     assert_reclaimed_for_good(event, "init timed out")
@@ -160,18 +163,16 @@ def test_advance_brings_the_timeout_of_a_handler_that_computes_for_ever(deploy, 
     assert_reclaimed_for_good(event, "timed out")
 
 
-def test_advance_past_held_brings_the_timeout_of_a_handler_in_a_real_wait(deploy, make_runtime):
+def test_advance_past_held_brings_the_timeout_of_a_handler_in_a_real_wait(deploy, make_runtime, latch):
     runtime = make_runtime()
     event = deploy(
         """
-        import os
         def main_handler(event, context):
-            read, write = os.pipe()
-            os.read(read, 1)
+            open(event).read(1)
         """,
         to=runtime,
         timeout=30,
-    ).invoke_async()
+    ).invoke_async(latch.path)
 
     event.settle()
     assert event.doing == "held"

@@ -7,7 +7,11 @@ import zipfile
 import pytest
 from process_support import assert_body, assert_end, assert_reclaimed_for_good, short_log, user_lines
 
-NOT_LOADED = ["START", "ERROR 443", "END", "REPORT 0ms"]
+from pytest_scf_async.errors import HandlerError
+
+pytestmark = pytest.mark.sandbox
+
+NOT_LOADED = ["START", "INIT 0ms", "ERROR 443", "END", "REPORT 0ms"]
 
 
 def assert_not_loaded(event, last_line):
@@ -70,7 +74,8 @@ def test_a_file_that_is_not_utf_8_is_443(deploy, runtime, tmp_path):
     event = runtime.deploy(f"{tmp_path}/latin.py:main_handler").invoke_async().wait()
 
     assert (event.status, event.status_code) == ("FAILED", 443)
-    assert event.error["errorMessage"].splitlines()[-1].startswith("SyntaxError: (unicode error) 'utf-8' codec can't")
+    last = event.error["errorMessage"].splitlines()[-1]
+    assert last.startswith(("SyntaxError: (unicode error) 'utf-8' codec can't", "SyntaxError: Non-UTF-8 code"))  # 3.14
     assert "pytest_scf_async" not in event.error["errorMessage"]
 
 
@@ -98,7 +103,7 @@ def test_an_entry_file_that_is_not_in_the_directory_is_437(runtime, tmp_path):
 
     event = runtime.deploy(tmp_path, handler="index.main_handler").invoke_async().wait()
 
-    assert_end(event, "FAILED", 437, log=["START", "ERROR 437", "END", "REPORT 0ms"])
+    assert_end(event, "FAILED", 437, log=["START", "INIT 0ms", "ERROR 437", "END", "REPORT 0ms"])
     assert_body(event, errorCode=-1, errorMessage="HandlerNotFound")
     assert_reclaimed_for_good(event, "entry file missing")
 
@@ -173,6 +178,34 @@ def test_what_the_init_writes_stands_between_start_and_the_report_of_the_init(de
     ]
 
 
+def test_the_init_that_fails_is_reported_with_its_time_before_the_error(deploy):
+    event = (
+        deploy("""
+        import time
+        time.sleep(2)
+        raise ValueError("in the init")
+    """)
+        .invoke_async()
+        .wait()
+    )
+
+    assert short_log(event) == ["START", "INIT 2000ms", "ERROR 443", "END", "REPORT 2000ms"]
+
+
+def test_the_error_code_of_a_443_is_minus_1_in_the_log_and_1_in_the_body_that_a_sync_caller_gets(deploy):
+    function = deploy("CLIENT = {}['secret']", async_run=False)
+
+    with pytest.raises(HandlerError) as refusal:
+        function.run()
+
+    (event,) = function.events
+    (line,) = [line.text for line in event.log if line.text.startswith("ERROR")]
+    assert '"errorCode":-1,"errorMessage":"Traceback' in line
+    assert r"in \u003cmodule\u003e" in line
+    assert refusal.value.body["errorCode"] == event.error["errorCode"] == 1
+    assert event.error["errorMessage"].endswith("KeyError: 'secret'\n")
+
+
 def test_what_a_failing_init_writes_is_in_the_log(deploy):
     event = (
         deploy("""
@@ -183,7 +216,7 @@ def test_what_a_failing_init_writes_is_in_the_log(deploy):
         .wait()
     )
 
-    assert short_log(event) == ["START", "before", "ERROR 443", "END", "REPORT 0ms"]
+    assert short_log(event) == ["START", "before", "INIT 0ms", "ERROR 443", "END", "REPORT 0ms"]
     assert user_lines(event) == ["before"]
 
 
@@ -200,6 +233,6 @@ def test_an_init_that_ends_the_process_is_439(deploy, ending):
     )
 
     said = ["gone"] if "gone" in ending else []
-    assert_end(event, "FAILED", 439, after=1, log=["START", *said, "ERROR 439", "END", "REPORT 1000ms"])
+    assert_end(event, "FAILED", 439, after=1, log=["START", *said, "INIT 1000ms", "ERROR 439", "END", "REPORT 1000ms"])
     assert_body(event, errorCode=-1, errorMessage="User process exit when running")
     assert_reclaimed_for_good(event, "process exited")

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
+from internals import version_of
 from process_support import assert_body, assert_end, assert_kept, assert_reclaimed_for_good, short_log
 
 from pytest_scf_async.errors import HandlerError
+from pytest_scf_async.model.tracebacks import exception_line
+
+pytestmark = pytest.mark.sandbox
 
 MEGABYTE = 1024 * 1024
 PLATFORM_OF_A_COLD_430 = ["START", "INIT 0ms", "ERROR 430", "END", "REPORT 0ms"]
@@ -102,7 +106,7 @@ def test_a_handler_that_raises_is_430_with_its_stack_and_its_instance_is_reclaim
 
     log = ["START", "INIT 0ms", "about to fail", "ERROR 430", "END", "REPORT 2000ms"]
     assert_end(event, "FAILED", 430, after=2, log=log)
-    path = runtime.functions["index"]._version.code.entry
+    path = version_of(runtime.functions["index"]).code.entry
     assert_body(
         event,
         errorCode=1,
@@ -142,17 +146,29 @@ def test_the_error_line_of_the_log_is_one_line_of_json_without_the_request_id(de
         ("object()", "TypeError: Object of type object is not JSON serializable"),
         ("{'data': b'bytes'}", "TypeError: Object of type bytes is not JSON serializable"),
         ("{1, 2}", "TypeError: Object of type set is not JSON serializable"),
+        ("[Decimal('1.10')]", "TypeError: Object of type Decimal is not JSON serializable"),
         ("{(1, 2): 3}", "TypeError: keys must be str, int, float, bool or None, not tuple"),
         (r"'\ud800'", "UnicodeEncodeError: 'utf-8' codec can't encode character '\\ud800'"),
         ("ring", "ValueError: Circular reference detected"),
-        ("deep", "RecursionError: maximum recursion depth exceeded"),
+        ("deep", "RecursionError: "),
         ("Hostile(a=1)", "ZeroDivisionError: division by zero"),
     ],
-    ids=["object", "bytes", "set", "tuple as a key", "lone surrogate", "ring", "deep", "raises when written"],
+    ids=[
+        "object",
+        "bytes",
+        "set",
+        "nested Decimal",
+        "tuple as a key",
+        "lone surrogate",
+        "ring",
+        "deep",
+        "raises when written",
+    ],
 )
 def test_a_result_that_json_cannot_write_is_430(deploy, returned, message):
     event = (
         deploy(f"""
+        from decimal import Decimal
         class Hostile(dict):
             def items(self):
                 1 / 0
@@ -170,7 +186,7 @@ def test_a_result_that_json_cannot_write_is_430(deploy, returned, message):
 
     assert_end(event, "FAILED", 430, log=PLATFORM_OF_A_COLD_430)
     assert event.error["errorCode"] == 1
-    assert message in event.error["stackTrace"].splitlines()[-1]
+    assert message in exception_line(event.error["stackTrace"])  # Python 3.14 notes below it where in the result it is
     assert "pytest_scf_async" not in event.error["stackTrace"]
     assert_reclaimed_for_good(event, "result not JSON")
 

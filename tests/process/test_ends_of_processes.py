@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from internals import version_of
 from process_support import assert_body, assert_end, assert_reclaimed_for_good
+
+pytestmark = pytest.mark.sandbox
 
 BODY = {"errorCode": -1, "errorMessage": "User process exit when running"}
 
@@ -81,7 +84,7 @@ def test_a_keyboard_interrupt_out_of_the_handler_is_439_with_its_traceback_in_th
         .wait()
     )
 
-    path = runtime.functions["index"]._version.code.entry
+    path = version_of(runtime.functions["index"]).code.entry
     said = [
         "Traceback (most recent call last):",
         f'  File "{path}", line 3, in main_handler',

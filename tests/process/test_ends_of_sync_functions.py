@@ -7,7 +7,10 @@ from datetime import timedelta
 import pytest
 from process_support import assert_end, assert_kept, assert_reclaimed_for_good
 
-from pytest_scf_async.errors import HandlerError, ScfApiError, ScfUsageError
+from pytest_scf_async.errors import HandlerError, ScfApiError
+
+# once: rules of the platform: the same on all Pythons
+pytestmark = [pytest.mark.sandbox, pytest.mark.once]
 
 SOURCE = """
     import os, time
@@ -70,8 +73,6 @@ def test_a_sync_function_has_no_async_events(deploy, runtime):
     function.run({})
     event = function.events[0]
 
-    with pytest.raises(ScfUsageError, match=r"async_run=False \(deploy\(\.\.\.\)\).* use run\(payload\)"):
-        function.invoke_async({})
     assert runtime.list_async_events("index").total_count == 0
     with pytest.raises(ScfApiError, match=r"ResourceNotFound\.AsyncEvent"):
         runtime.get_async_event_status(event.request_id)

@@ -10,6 +10,8 @@ from process_support import user_lines
 
 from pytest_scf_async.errors import HandlerError
 
+pytestmark = pytest.mark.interpreter
+
 
 def frames(text):
     """(file name, function) of each frame in a traceback's text."""
@@ -147,7 +149,8 @@ def test_an_import_that_fails_in_a_package_shows_the_users_files(runtime, tmp_pa
 def test_a_result_that_json_cannot_write_shows_no_frame_of_ours(deploy):
     text = stack_of(deploy("def main_handler(event, context): return {'x': {1}}").invoke_async())
 
-    assert text.endswith("TypeError: Object of type set is not JSON serializable\n")
+    assert "\nTypeError: Object of type set is not JSON serializable\n" in text
+    assert "pytest_scf_async" not in text
 
 
 def test_the_traceback_that_user_code_formats_has_no_frame_of_ours_below_its_own(deploy):

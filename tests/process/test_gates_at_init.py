@@ -7,6 +7,8 @@ from process_support import START, assert_end, short_log, user_lines
 
 from pytest_scf_async.errors import CannotEndError, GateNotReachedError, ScfUsageError
 
+pytestmark = [pytest.mark.interpreter, pytest.mark.leases]
+
 SOURCE = """
     import time
     print("module")

@@ -12,6 +12,8 @@ from process_support import START, user_lines
 
 from pytest_scf_async.errors import CannotEndError, GateNotReachedError, ScfUsageError
 
+pytestmark = [pytest.mark.interpreter, pytest.mark.leases]
+
 LOOP = """
     import time
     def main_handler(event, context):

@@ -10,6 +10,8 @@ from test_gates_at_lines import at
 
 from pytest_scf_async.errors import CannotEndError, ScfUsageError
 
+pytestmark = [pytest.mark.interpreter, pytest.mark.leases]
+
 ROWS = """
     import signal, time
     stopping = False

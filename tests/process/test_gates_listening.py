@@ -11,6 +11,8 @@ from process_support import RECEIVED, START, assert_end, short_log, user_lines
 
 from pytest_scf_async.errors import CannotEndError, GateNotReachedError, ScfUsageError
 
+pytestmark = pytest.mark.leases
+
 LISTENS = """
     import signal, time
     def on_sigterm(signum, frame):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import timedelta
 
@@ -10,6 +11,10 @@ from process_support import RECEIVED, START, assert_end, assert_reclaimed_for_go
 
 from pytest_scf_async.errors import CannotEndError, GateNotReachedError, ScfUsageError
 
+pytestmark = pytest.mark.leases
+
+LINES = int(os.environ.get("SCF_SOAK", "20"))
+"""How many lines are waited for, one after the other; a number in the environment for a long run."""
 ROWS = """
     import signal
     stopping = False
@@ -68,6 +73,54 @@ def test_nothing_runs_between_the_line_and_what_the_test_does_next(deploy, tmp_p
 
     assert (tmp_path / "made").exists()
     assert event.status == "FINISHED"
+
+
+REAL_WAITS = {
+    "a sleep of code in C": "libc.usleep(number % 7 * 300)",
+    "a pipe of its own": "os.write(ends[1], b'x'), os.read(ends[0], 1)",
+    "a child": "subprocess.run(['true'])",
+    "a connection": "ours.sendall(b'x'), ours.recv(1)",
+}
+
+
+@pytest.mark.repeat
+@pytest.mark.parametrize("wait", REAL_WAITS)
+def test_after_each_line_the_event_is_gated_though_another_thread_comes_back_from_a_real_wait(deploy, wait):
+    event = deploy(f"""
+        import ctypes, datetime, os, socket, subprocess, threading, time
+        libc = ctypes.CDLL(None)
+        ends = os.pipe()
+        def answer(listening):
+            theirs = listening.accept()[0]
+            while data := theirs.recv(1):
+                theirs.sendall(data)
+        def main_handler(event, context):
+            listening = socket.create_server(("127.0.0.1", 0))
+            threading.Thread(target=answer, args=[listening], daemon=True).start()
+            ours = socket.create_connection(listening.getsockname())
+            def come_back():
+                for number in range(event):
+                    {REAL_WAITS[wait]}
+                    if number % 3 == 0:
+                        print("back", number)
+                    time.sleep(0.5)
+            thread = threading.Thread(target=come_back, daemon=True)
+            thread.start()
+            for row in range(event):
+                print(f"row {{row}}:", datetime.datetime.now(datetime.timezone.utc).timestamp())
+                time.sleep(0.25 if row % 2 else 0.5)
+            thread.join()
+    """).invoke_async(LINES)
+
+    doing = []
+    for row in range(LINES):
+        event.wait_for_log(f"row {row}:")
+        doing.append(event.doing)
+        assert user_lines(event)[-1].startswith(f"row {row}:")
+
+    assert doing == ["gated"] * LINES
+    lines = [line for line in event.log if line.text.startswith("row ")]
+    assert [line.time.timestamp() for line in lines] == [float(line.text.rpartition(" ")[2]) for line in lines]
 
 
 def test_a_gate_moves_time_to_its_line_and_no_further(deploy, runtime):
@@ -184,9 +237,13 @@ def test_every_python_stream_meets_a_gate_exactly(deploy, write):
 
 @pytest.mark.parametrize(
     "write",
-    ["os.write(1, b'marker\\n')", "subprocess.run(['echo', 'marker'])", "os.system('echo marker >&2')"],
+    [
+        "open('/dev/stdout', 'w', 1).write('marker\\n')",
+        "subprocess.run(['echo', 'marker'])",
+        "os.system('echo marker >&2')",
+    ],
 )
-def test_a_line_of_a_child_or_of_os_write_is_met_at_the_next_settling(deploy, write, runtime):
+def test_a_line_of_a_child_or_of_a_file_object_is_met_at_the_next_settling(deploy, write, runtime):
     event = deploy(f"""
         import os, subprocess, time
         def main_handler(event, context):
@@ -197,6 +254,7 @@ def test_a_line_of_a_child_or_of_os_write_is_met_at_the_next_settling(deploy, wr
     event.wait_for_log("marker")
 
     assert event.doing == "parked"
+    assert "stands later than wait_for_log('marker'): not print() nor os.write() has written the line" in event.timeline
     assert runtime.clock.now == START
     assert event.wait().status == "FINISHED"
 

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from internals import go
 from process_support import eventually
 
 from pytest_scf_async.errors import HarnessError, ScfUsageError
-from pytest_scf_async.instances.runtimes import go
 
 pytestmark = pytest.mark.go
 
 PROGRAM = 'package main\n\nimport "fmt"\n\nfunc main() { fmt.Println("%s") }\n'
-BUILD = """
-import sys
-from pytest_scf_async.instances.runtimes.go import helper_binary
-sys.stdin.readline()
-print(helper_binary(lambda: sys.argv[1]))
-"""
 
 
 @pytest.fixture
@@ -211,62 +204,6 @@ def test_a_vendored_module_is_built(package, scratch):
         'package main\n\nimport (\n\t"fmt"\n\t"other.test/words"\n)\n\nfunc main() { fmt.Println(words.Word) }\n'
     )
     assert output_of(go.go_program(str(package), "main", scratch).binary) == "vendored"
-
-
-def test_the_helper_is_kept_for_the_next_session(cache, scratch):
-    first = go.helper_binary(scratch)
-    assert os.listdir(cache) == [os.path.basename(first)]
-    assert os.path.dirname(first) == str(cache)
-    built = os.stat(first)
-    assert go.helper_binary(scratch) == first
-    assert os.stat(first).st_ino == built.st_ino
-
-
-def test_another_go_or_another_source_is_another_helper(tmp_path, monkeypatch):
-    names = {go._helper_name("go version go1.24.4 linux/amd64"), go._helper_name("go version go1.25 linux/amd64")}
-    (tmp_path / "main.go").write_text("package main\n")
-    monkeypatch.setattr(go, "HELPER_SOURCE", str(tmp_path))
-    names.add(go._helper_name("go version go1.24.4 linux/amd64"))
-    assert len(names) == 3
-
-
-def test_a_cache_that_cannot_be_written_to_is_done_without(cache, scratch):
-    cache.parent.write_text("no directory")
-    helper = go.helper_binary(scratch)
-    assert os.path.dirname(helper) == scratch()
-    assert os.access(helper, os.X_OK)
-    assert go.helper_binary(scratch) == helper
-
-
-def test_sessions_that_build_it_at_once_end_with_one(cache, tmp_path):
-    workers = []
-    for number in range(3):
-        own = tmp_path / f"scratch{number}"
-        own.mkdir()
-        workers.append(
-            subprocess.Popen(
-                [sys.executable, "-c", BUILD, str(own)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-            )
-        )
-    for worker in workers:
-        worker.stdin.write("\n")
-        worker.stdin.flush()
-    told = {worker.communicate()[0].strip() for worker in workers}
-    (helper,) = told
-    assert os.listdir(cache) == [os.path.basename(helper)]
-    assert os.access(helper, os.X_OK)
-
-
-def test_a_helper_that_does_not_compile_is_a_fault_of_ours(cache, scratch, tmp_path, monkeypatch):
-    source = tmp_path / "source"
-    source.mkdir()
-    (source / "go.mod").write_text("module helper\n\ngo 1.18\n")
-    (source / "main.go").write_text("package main\n")
-    monkeypatch.setattr(go, "HELPER_SOURCE", str(source))
-    with pytest.raises(
-        HarnessError, match=r"(?s)helper for Go functions could not be built with /.*/go:\n.*main is undecl"
-    ):
-        go.helper_binary(scratch)
 
 
 def test_a_build_that_does_not_end_is_ended_with_its_children(scratch, monkeypatch):

@@ -1,4 +1,4 @@
-"""The helper and GoTalk against real Go programs, without an instance around them: whatever the agent may hear."""
+"""GoClient against real Go programs, without an instance around them: whatever the agent may hear."""
 
 from __future__ import annotations
 
@@ -9,17 +9,13 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-
-from pytest_scf_async.bootstrap import go_client
-from pytest_scf_async.bootstrap.go_client import GoTalk
-from pytest_scf_async.instances.runtimes.go import go_program, helper_binary
+from internals import Broken, GoClient, go_client, go_program, messages
 
 pytestmark = pytest.mark.go
 
@@ -39,24 +35,14 @@ CONTEXT = {
     "tencentcloud_appid": "1250000000",
     "tencentcloud_uin": "100000000001",
 }
-DIE_BESIDE_IT = """
-import signal, sys
-from pytest_scf_async.bootstrap.go_client import GoTalk
-talk = GoTalk(sys.argv[1], 9)
-print(talk.pid, flush=True)
-signal.pause()
-"""
+NOTHING: dict = {}
+"""No variable that belongs to one event alone."""
 
 
 @pytest.fixture(scope="session")
 def scratch(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
     directory = str(tmp_path_factory.mktemp("go"))
     return lambda: directory
-
-
-@pytest.fixture(scope="session")
-def helper(scratch: Callable[[], str]) -> str:
-    return helper_binary(scratch)
 
 
 @pytest.fixture
@@ -109,52 +95,52 @@ def start(scratch: Callable[[], str], port: int) -> Iterator[Callable[..., Progr
 
 
 @pytest.fixture
-def talk(helper: str, port: int) -> Iterator[GoTalk]:
-    talking = GoTalk(helper, port)
+def talk(port: int) -> Iterator[GoClient]:
+    talking = GoClient(port, time.time_ns)
     yield talking
-    pid = talking.pid
     talking.close()
-    assert not os.path.exists(f"/proc/{pid}")
 
 
 @pytest.fixture
-def program(start: Callable[..., Program], talk: GoTalk) -> Program:
+def program(start: Callable[..., Program], talk: GoClient) -> Program:
     """The function that does what its event says; it has answered a ping."""
     started = start()
     assert until(talk, talk.is_ready)
     return started
 
 
-def until(talk: GoTalk, look: Callable[[], object]) -> object:
+def until(talk: GoClient, look: Callable[[], object]) -> object:
     deadline = time.monotonic() + LIMIT
     while not (found := look()):
         rest = deadline - time.monotonic()
         assert rest > 0, "nothing came"
-        assert talk.descriptors(), "the talk is over"
-        select.select(list(talk.descriptors()), [], [], rest)
+        reads = list(talk.descriptors())
+        select.select(reads, [], [], rest if reads else 0.001)  # nothing says that it listens
     return found
 
 
-def asking(talk: GoTalk, *, timeout: float = 3, context: dict = CONTEXT, **event: object) -> None:
+def asking(
+    talk: GoClient, *, timeout: float = 3, context: dict = CONTEXT, own: dict = NOTHING, **event: object
+) -> None:
     limited = {**context, "time_limit_in_ms": int(timeout * 1000)}
-    talk.ask({"payload": json.dumps(event, ensure_ascii=False), "context": limited})
+    talk.ask(messages.Invoke(json.dumps(event, ensure_ascii=False), limited, own, headers={}, gate=None))
 
 
-def asked(talk: GoTalk, **event: object) -> dict:
+def asked(talk: GoClient, **event: object) -> messages.Result | Broken:
     asking(talk, **event)
     return until(talk, talk.hear)
 
 
-def result(talk: GoTalk, **event: object) -> object:
+def result(talk: GoClient, **event: object) -> object:
     answer = asked(talk, **event)
-    assert answer["fact"] == "RETURNED", answer
-    return json.loads(answer["text"])
+    assert answer.fact == "RETURNED", answer
+    return json.loads(answer.text)
 
 
 def test_it_is_ready_once_the_function_has_answered_a_ping(talk, start):
     assert not talk.is_ready()
     assert talk.hear() is None
-    assert not select.select(list(talk.descriptors()), [], [], 0)[0]
+    assert talk.descriptors() == {}
     start()
     assert until(talk, talk.is_ready)
     assert talk.hear() is None
@@ -204,19 +190,17 @@ def test_what_the_function_prints_is_in_its_own_output_alone(talk, program):
 
 
 def test_an_error_is_told_with_its_type(talk, program):
-    assert asked(talk, do="fail", text="no such\nbucket") == {
-        "fact": "RAISED",
-        "trace": "errorString: no such\nbucket",
-        "should_exit": False,
-    }
-    assert asked(talk, do="refuse", text="no")["trace"] == "refused: no"
+    assert asked(talk, do="fail", text="no such\nbucket") == messages.Result(
+        "RAISED", trace="errorString: no such\nbucket", should_exit=False
+    )
+    assert asked(talk, do="refuse", text="no").trace == "refused: no"
     assert result(talk, do="large", number=3) == "x"
 
 
 def test_a_panic_is_told_with_its_stack_the_innermost_call_last(talk, program):
     answer = asked(talk, do="panic", text="out of luck")
-    assert (answer["fact"], answer["should_exit"]) == ("RAISED", True)
-    heading, *frames, last = answer["trace"].splitlines()
+    assert (answer.fact, answer.should_exit) == ("RAISED", True)
+    heading, *frames, last = answer.trace.splitlines()
     assert heading == "Goroutine (most recent call last):"
     assert last == "panic (string): out of luck"
     (line,) = [
@@ -229,15 +213,15 @@ def test_a_panic_is_told_with_its_stack_the_innermost_call_last(talk, program):
 
 def test_a_panic_of_the_runtime_is_told_too(talk, program):
     answer = asked(talk, do="nil map")
-    assert (answer["fact"], answer["should_exit"]) == ("RAISED", True)
-    assert answer["trace"].endswith(": assignment to entry in nil map")
+    assert (answer.fact, answer.should_exit) == ("RAISED", True)
+    assert answer.trace.endswith(": assignment to entry in nil map")
 
 
 @pytest.mark.parametrize("code", [0, 7])
 def test_a_function_that_exits_breaks_the_connection(talk, program, code):
     answer = asked(talk, do="exit", number=code)
-    assert answer["fact"] == "BROKEN"
-    assert answer["why"].startswith("the connection to the function is gone: ")
+    assert isinstance(answer, Broken)
+    assert answer.why.startswith("the connection to the function is gone: ")
     assert program.process.wait(LIMIT) == code
     assert talk.descriptors() == {}
     assert talk.hear() == answer
@@ -246,7 +230,7 @@ def test_a_function_that_exits_breaks_the_connection(talk, program, code):
 
 
 def test_a_panic_outside_the_call_breaks_the_connection(talk, program):
-    assert asked(talk, do="crash", text="boom")["fact"] == "BROKEN"
+    assert isinstance(asked(talk, do="crash", text="boom"), Broken)
     assert program.line() == "panic: boom"
     assert program.process.wait(LIMIT) == 2
 
@@ -255,14 +239,14 @@ def test_a_function_that_ended_between_two_events_is_found_gone(talk, program):
     assert result(talk, do="large", number=3) == "x"
     program.process.kill()
     program.process.wait(LIMIT)
-    assert asked(talk, do="echo")["fact"] == "BROKEN"
+    assert isinstance(asked(talk, do="echo"), Broken)
 
 
 def test_sigterm_ends_a_function_that_exits_at_it(talk, program):
     asking(talk, do="exit at SIGTERM")
     assert program.line() == "working"
     program.process.terminate()
-    assert until(talk, talk.hear)["fact"] == "BROKEN"
+    assert isinstance(until(talk, talk.hear), Broken)
     assert program.line() == "leaving"
     assert program.process.wait(LIMIT) == 0
 
@@ -271,7 +255,7 @@ def test_sigterm_ends_a_function_that_does_not_listen(talk, program):
     asking(talk, do="block")
     assert program.line() == "working"
     program.process.terminate()
-    assert until(talk, talk.hear)["fact"] == "BROKEN"
+    assert isinstance(until(talk, talk.hear), Broken)
     assert program.process.wait(LIMIT) == -signal.SIGTERM
 
 
@@ -286,7 +270,7 @@ def test_a_function_that_returns_at_sigterm_has_a_result(talk, program):
     assert program.line() == "working"
     assert talk.hear() is None
     program.process.terminate()
-    assert until(talk, talk.hear) == {"fact": "RETURNED", "text": '"stopped"'}
+    assert until(talk, talk.hear) == messages.Result("RETURNED", '"stopped"')
     assert result(talk, do="large", number=3) == "x"
 
 
@@ -299,70 +283,37 @@ def test_megabytes_go_both_ways(talk, program):
 def test_the_largest_result_is_returned_and_a_larger_one_is_not(talk, program):
     assert len(result(talk, do="large", number=go_client.RESULT_LIMIT)) == go_client.RESULT_LIMIT - 2
     for size in (go_client.RESULT_LIMIT + 1, 3 * go_client.RESULT_LIMIT):
-        assert asked(talk, do="large", number=size) == {"fact": "RESULT_TOO_LARGE", "bytes": size}
+        assert asked(talk, do="large", number=size) == messages.Result("RESULT_TOO_LARGE", bytes=size)
     assert result(talk, do="large", number=3) == "x"
 
 
 @pytest.mark.parametrize("text", ["", "{", "NaN", "[1] 2", "plain text", "x" * 1000])
 def test_a_result_that_is_not_json_is_told_as_such(talk, program, text):
     answer = asked(talk, do="raw", text=text)
-    assert answer["fact"] == "RESULT_NOT_JSON"
-    assert answer["trace"].startswith("the result is not JSON: ")
-    assert repr(text)[:200] in answer["trace"]
-    assert len(answer["trace"]) < 400
+    assert answer.fact == "RESULT_NOT_JSON"
+    assert answer.trace.startswith("the result is not JSON: ")
+    assert repr(text)[:200] in answer.trace
+    assert len(answer.trace) < 400
 
 
 def test_bytes_that_are_no_text_are_no_json(talk, program):
     answer = asked(talk, do="bytes")
-    assert answer == {"fact": "RESULT_NOT_JSON", "trace": "the result is not JSON: its bytes are no UTF-8"}
+    assert answer == messages.Result("RESULT_NOT_JSON", trace="the result is not JSON: its bytes are no UTF-8")
 
 
 def test_a_program_without_invoke_says_so(talk, start):
     start(FUNCTIONS / "only_pings")
     assert until(talk, talk.is_ready)
     answer = asked(talk, do="echo")
-    assert answer["fact"] == "RAISED"
-    assert answer["trace"].startswith("rpc.ServerError: rpc: can't find method Function.Invoke")
+    assert answer.fact == "RAISED"
+    assert answer.trace.startswith("rpc.ServerError: rpc: can't find method Function.Invoke")
 
 
-def test_a_helper_that_was_killed_is_a_broken_talk(talk, program):
-    asking(talk, do="block")
-    os.kill(talk.pid, signal.SIGKILL)
-    why = "the helper that speaks to the function has ended: it was killed"
-    assert until(talk, talk.hear) == {"fact": "BROKEN", "why": why}
-
-
-def test_a_helper_that_cannot_work_says_why(helper):
-    talk = GoTalk(helper, 99_999)
-    try:
-        told = until(talk, talk.hear)
-        assert told["why"] == 'the helper that speaks to the function has ended: "99999" is no port'
-        assert not talk.is_ready()
-    finally:
-        talk.close()
-
-
-def test_a_helper_that_is_not_there_is_an_error_at_once(tmp_path):
-    before = os.listdir("/proc/self/fd")
-    with pytest.raises(FileNotFoundError):
-        GoTalk(str(tmp_path / "missing"), 9)
-    assert len(os.listdir("/proc/self/fd")) == len(before)
-
-
-def test_the_helper_ends_with_the_process_that_started_it(helper):
-    agent = subprocess.Popen([sys.executable, "-c", DIE_BESIDE_IT, helper], stdout=subprocess.PIPE, text=True)
-    with agent:
-        pidfd = os.pidfd_open(int(agent.stdout.readline()))
-        try:
-            agent.kill()
-            assert select.select([pidfd], [], [], LIMIT)[0]
-        finally:
-            os.close(pidfd)
-
-
-def test_it_leaves_no_descriptor(helper):
+def test_it_leaves_no_descriptor(start, port):
+    start()
     before = len(os.listdir("/proc/self/fd"))
-    talk = GoTalk(helper, 9)
+    talk = GoClient(port, time.time_ns)
+    assert until(talk, talk.is_ready)
     talk.close()
     assert len(os.listdir("/proc/self/fd")) == before
     assert talk.descriptors() == {}

@@ -8,9 +8,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from internals import lockstep_of
 from process_support import grow_impatient, received, user_lines
 
 from pytest_scf_async import CannotEndError, HandlerError, ScfUsageError
+
+# once: rules of the platform: the same on all Pythons
+pytestmark = pytest.mark.once
 
 IMPORTS = """
 import os, select, selectors, signal, socket, threading, time
@@ -75,6 +79,58 @@ def test_without_it_the_subscription_holds_the_clock_and_the_error_proposes_it(
 
     assert f"thread 'listener' is in recv() on a connection to {address}, most" in str(caught.value)
     assert f"deploy(..., idle_ok=['{address}']) has it wait there beside the clock" in str(caught.value)
+
+
+LATE = 0.05
+"""Real seconds after which a server passes a message on: less than a connection holds after something was said."""
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_message_that_it_publishes_itself_comes_on_its_subscription_in_no_time(
+    deploy, server, address: str, answers: bool
+) -> None:
+    def serves() -> None:
+        subscriber, _ = server.accept()
+        publisher, _ = server.accept()
+        with subscriber, publisher:
+            while data := publisher.recv(100):
+                if answers:
+                    publisher.sendall(b"published")
+                never.wait(LATE)
+                subscriber.sendall(data)
+
+    never = threading.Event()
+    serving = threading.Thread(target=serves)
+    serving.start()
+    event = deploy(
+        IMPORTS
+        + f"""
+def main_handler(event, context):
+    host, port = event.rsplit(":", 1)
+    subscription = socket.create_connection((host, int(port)))
+    heard = []
+
+    def listens():
+        while data := subscription.recv(100):
+            heard.append([data.decode(), passed()])
+
+    threading.Thread(target=listens, daemon=True).start()
+    publisher = socket.create_connection((host, int(port)))
+    for hour in range(3):
+        time.sleep(3600)
+        publisher.sendall(str(hour).encode())
+        if {answers}:
+            publisher.recv(100)
+        while len(heard) == hour:
+            time.sleep(60)
+    publisher.close()
+    return heard
+""",
+        idle_ok=[address],
+    ).invoke_async(address)
+
+    assert event.wait().result == [["0", 3600], ["1", 7260], ["2", 10920]]
+    serving.join()
 
 
 @pytest.mark.repeat
@@ -205,7 +261,7 @@ def main_handler(event, context):
 
     event.terminate(grace_shutdown=True)
     if not raises:
-        event._lockstep.clock.advance(50)
+        lockstep_of(event).clock.advance(50)
         there, _ = server.accept()
         there.sendall(b"data")
         assert received(there)
@@ -257,13 +313,67 @@ def main_handler(event, context):
 
 def test_localhost_is_both_of_its_addresses(deploy, address: str) -> None:
     port = int(address.rpartition(":")[2])
-    function = deploy(SUBSCRIBER, idle_ok=(f"localhost:{port}", f"127.0.0.1:{port}", "[::1]:07"))
+    function = deploy(
+        SUBSCRIBER, idle_ok=(f"localhost:{port}", f"127.0.0.1:{port}", "[::1]:07", "[::ffff:127.0.0.1]:8")
+    )
 
-    assert function.configuration.idle_ok == (f"127.0.0.1:{port}", f"[::1]:{port}", "[::1]:7")
+    assert function.configuration.idle_ok == (f"127.0.0.1:{port}", f"[::1]:{port}", "[::1]:7", "127.0.0.1:8")
     function.update(idle_ok=["10.0.0.1:80"])
     assert function.configuration.idle_ok == ("10.0.0.1:80",)
     function.update(timeout=3)
     assert function.configuration.idle_ok == ("10.0.0.1:80",)
+
+
+MAPPED = """
+def main_handler(event, context):
+    connection = socket.socket(socket.AF_INET6)
+    connection.connect(("::ffff:127.0.0.1", int(event.rsplit(":", 1)[1])))
+    assert not select.select([connection], [], [], 3600)[0]
+    return passed()
+"""
+
+
+def test_an_ipv4_address_within_ipv6_is_that_ipv4_address(deploy, server, address: str) -> None:
+    port = address.rpartition(":")[2]
+
+    assert deploy(IMPORTS + MAPPED, idle_ok=[f"[::ffff:127.0.0.1]:{port}"]).run(address) == pytest.approx(3600)
+
+
+DATAGRAMS = {
+    "a loop of asyncio": """
+import asyncio
+
+async def main(port):
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0))
+    for _ in range(2):
+        transport.sendto(b"a count", ("127.0.0.1", port))
+        await asyncio.sleep(60)
+    transport.close()
+
+def sends(port):
+    asyncio.run(main(port))
+""",
+    "a name": """
+def sends(port):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
+        made.sendto(b"a count", ("localhost", port))
+        assert not select.select([made], [], [], 60)[0]
+        made.sendmsg([b"a count"], [], 0, ("127.0.0.1", port))
+        assert not select.select([made], [], [], 60)[0]
+""",
+}
+
+
+@pytest.mark.parametrize("how", DATAGRAMS)
+def test_datagrams_that_nobody_answers(deploy, how: str) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+        handler = IMPORTS + DATAGRAMS[how] + "def main_handler(event, context):\n    sends(event)\n    return passed()"
+
+        assert deploy(handler, idle_ok=[f"127.0.0.1:{port}"]).run(port) == pytest.approx(120)
+        assert [server.recv(100) for _ in range(2)] == [b"a count"] * 2
 
 
 NO_ADDRESSES: list[object] = [

@@ -10,13 +10,16 @@ from image_support import program
 
 from pytest_scf_async.errors import ScfApiError, ScfUsageError
 
+# once: what the platform does with a program is the same, whatever Python it runs on
+pytestmark = pytest.mark.once
+
 FORM = 'it is a list of words, the program first, as in command=["python", "app.py"]'
 PORTS = "it is a list of the ports of the test's own servers, as in ports=[6379]"
 OWN = "the port on which the image's program listens itself (port=9000)"
-NO_ENGINE = "no container engine is used, and command=[...] is the program that the image starts"
+GIVE_IMAGE = "give it as image=, and command=[...] is a program of this machine"
 NO_PYTHON_PROCESS = (
-    "is called in the Python process of an instance, before the first line of its code, and 'python -I app.py' is "
-    "free-running, without such a process: have environment= point it to a fake server of the test instead"
+    "is called in the Python process of an instance, before the first line of its code, and 'python -I app.py' runs in "
+    "a process of its own: have environment= point it to a fake server of the test instead"
 )
 PORT = "a port is a whole number from 1 to 65535"
 
@@ -49,11 +52,11 @@ def test_a_command_that_is_no_list_of_words(runtime, tmp_path, command, shown):
     assert text == f"command={shown} (deploy_image(...)) is not valid: {FORM}"
 
 
-@pytest.mark.parametrize("port", [0, -1, 65_536, True, "9000", 9000.0, None])
+@pytest.mark.parametrize("port", [0, -2, 65_536, True, "9000", 9000.0, -1.0, None])
 def test_a_port_that_is_none(runtime, port):
     text = refused(runtime.deploy_image, ["python", "-c", "pass"], port=port)
 
-    assert text == f"port={port!r} (deploy_image(...)) is not valid: {PORT}"
+    assert text == f"port={port!r} (deploy_image(...)) is not valid: {PORT}, or -1 for a job image"
 
 
 @pytest.mark.parametrize(
@@ -150,19 +153,22 @@ def test_a_directory_that_is_no_path(runtime, directory):
     )
 
 
-def test_before_init_of_a_program_that_is_free_running(runtime, tmp_path):
+def test_before_init_of_a_program_with_a_process_of_its_own(runtime, tmp_path):
     (tmp_path / "fakes.py").write_text("def install(): pass\n")
     (tmp_path / "app.py").write_text("")
 
-    text = refused(
-        runtime.deploy_image, ["python", "-I", "app.py"], cwd=tmp_path, before_init=f"{tmp_path}/fakes.py:install"
-    )
+    text = refused(runtime.deploy_image, ["python", "app.py"], cwd=tmp_path, before_init=f"{tmp_path}/fakes.py:install")
 
-    assert text == (f"before_init='{tmp_path}/fakes.py:install' (deploy_image(...)) {NO_PYTHON_PROCESS}")
+    assert text == (
+        f"before_init='{tmp_path}/fakes.py:install' (deploy_image(...)) "
+        + NO_PYTHON_PROCESS.replace(" -I", "").replace(
+            "have environment=", "give in_process=True if it is a program of one process, or have environment="
+        )
+    )
     assert runtime.functions == {}
 
 
-def test_before_init_of_a_program_that_is_free_running_in_an_update(deploy_free, tmp_path):
+def test_before_init_of_a_program_with_a_process_of_its_own_in_an_update(deploy_free, tmp_path):
     (tmp_path / "fakes.py").write_text("def install(): pass\n")
     function = deploy_free("")
 
@@ -172,11 +178,25 @@ def test_before_init_of_a_program_that_is_free_running_in_an_update(deploy_free,
     function.update(before_init=None)
 
 
-def test_a_keyword_that_is_none(runtime, tmp_path):
-    text = refused(runtime.deploy_image, image="shop/app:1")
+@pytest.mark.parametrize("command", [["python", "-I", "app.py"], ["python", "-c", "pass"], ["sleep", "1"]])
+def test_a_program_that_the_instance_cannot_run_itself(runtime, tmp_path, command):
+    (tmp_path / "app.py").write_text("")
+    text = refused(runtime.deploy_image, command, cwd=tmp_path, in_process=True)
 
-    assert text.startswith("deploy_image(...) has no keyword 'image' (valid are command, cwd, port, ports, name, ")
-    assert text.endswith(f"): {NO_ENGINE}")
+    assert text.startswith("in_process=True (deploy_image(...)) is for a program that the tests' own Python can run ")
+    assert text.endswith(": leave out in_process=True, and it is supervised, on simulated time too")
+
+
+def test_in_process_that_is_no_switch(runtime, tmp_path):
+    text = refused(runtime.deploy_image, ["sleep", "1"], cwd=tmp_path, in_process="yes")
+    assert text == "in_process='yes' (deploy_image(...)) is not valid: it is True or False"
+
+
+def test_a_keyword_that_is_none(runtime, tmp_path):
+    text = refused(runtime.deploy_image, image_uri="shop/app:1")
+
+    assert text.startswith("deploy_image(...) has no keyword 'image_uri'")
+    assert text.endswith("): image= is the name of an image of this machine")
 
 
 @pytest.mark.parametrize(
@@ -190,7 +210,7 @@ def test_a_keyword_that_is_none(runtime, tmp_path):
     ],
 )
 def test_the_name_of_an_image_is_no_command(runtime, tmp_path, command):
-    note = f"; {command!r} reads like the name of an image: {NO_ENGINE}"
+    note = f"; {command!r} reads like the name of an image: {GIVE_IMAGE}"
 
     text = refused(runtime.deploy_image, command, cwd=tmp_path)
     in_a_list = refused(runtime.deploy_image, [command], cwd=tmp_path)
@@ -202,7 +222,7 @@ def test_the_name_of_an_image_is_no_command(runtime, tmp_path, command):
 def test_the_name_of_an_image_that_has_no_directory_is_no_command(runtime, tmp_path):
     assert refused(runtime.deploy_image, ["redis:7"], cwd=tmp_path) == (
         f"command=['redis:7'] (deploy_image(...)): there is no program 'redis:7' in {os.path.dirname(sys.executable)} "
-        f"nor on the PATH; 'redis:7' reads like the name of an image: {NO_ENGINE}"
+        f"nor on the PATH; 'redis:7' reads like the name of an image: {GIVE_IMAGE}"
     )
 
 
@@ -252,9 +272,9 @@ def test_the_init_timeout_of_images_is_a_default(make_runtime, deploy_image):
     assert (configuration.init_timeout, configuration.sources["init_timeout"]) == (20, "deploy_image(...)")
 
 
-def test_a_limit_and_a_failed_before_init_name_deploy_image(deploy_image, tmp_path):
+def test_a_limit_and_a_failed_before_init_name_deploy_image(deploy_in_process, tmp_path):
     (tmp_path / "fakes.py").write_text("def install(): raise KeyError('x')\n")
-    function = deploy_image(program(""), max_instances=1, before_init=f"{tmp_path}/fakes.py:install")
+    function = deploy_in_process(program(""), max_instances=1, before_init=f"{tmp_path}/fakes.py:install")
     event = function.invoke_async()
 
     with pytest.raises(ScfApiError, match=r"max_instances=1 \(deploy_image\(\.\.\.\)\): an event that ends"):

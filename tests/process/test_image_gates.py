@@ -24,8 +24,8 @@ def line_of(source: str, text: str) -> int:
 
 
 @pytest.mark.parametrize("server", ["HTTPServer", "ThreadingHTTPServer"])
-def test_the_program_stands_right_behind_the_line(deploy_image, runtime, server):
-    event = deploy_image(program(WORKS, server=server)).invoke_async()
+def test_the_program_stands_right_behind_the_line(deploy_in_process, runtime, server):
+    event = deploy_in_process(program(WORKS, server=server)).invoke_async()
 
     event.wait_for_log("pass 3")
 
@@ -37,8 +37,8 @@ def test_the_program_stands_right_behind_the_line(deploy_image, runtime, server)
     assert event.wait().result == "done"
 
 
-def test_a_line_before_the_program_listens(deploy_image):
-    event = deploy_image("print('loading', flush=True)\n" + program(WORKS)).invoke_async()
+def test_a_line_before_the_program_listens(deploy_in_process):
+    event = deploy_in_process("print('loading', flush=True)\n" + program(WORKS)).invoke_async()
 
     event.wait_for_log("loading")
 
@@ -46,10 +46,10 @@ def test_a_line_before_the_program_listens(deploy_image):
     assert event.wait().result == "done"
 
 
-def test_a_line_of_the_program_is_a_place(deploy_image):
+def test_a_line_of_the_program_is_a_place(deploy_in_process):
     source = program(WORKS)
     number = line_of(source, "time.sleep(1)")
-    event = deploy_image(source).invoke_async()
+    event = deploy_in_process(source).invoke_async()
 
     event.run_to(f"app.py:{number}#3")
 
@@ -58,8 +58,8 @@ def test_a_line_of_the_program_is_a_place(deploy_image):
 
 
 @pytest.mark.parametrize("server", ["HTTPServer", "ThreadingHTTPServer"])
-def test_a_function_of_the_program_is_a_place(deploy_image, server):
-    event = deploy_image(program(WORKS, server=server)).invoke_async()
+def test_a_function_of_the_program_is_a_place(deploy_in_process, server):
+    event = deploy_in_process(program(WORKS, server=server)).invoke_async()
 
     event.run_to("handle")
 
@@ -67,8 +67,8 @@ def test_a_function_of_the_program_is_a_place(deploy_image, server):
     assert event.wait().result == "done"
 
 
-def test_a_method_of_the_program_is_a_place_in_each_event(deploy_image):
-    function = deploy_image(program("def handle(event, request): return 1"))
+def test_a_method_of_the_program_is_a_place_in_each_event(deploy_in_process):
+    function = deploy_in_process(program("def handle(event, request): return 1"))
 
     for _ in range(2):
         event = function.invoke_async()
@@ -77,8 +77,8 @@ def test_a_method_of_the_program_is_a_place_in_each_event(deploy_image):
         assert event.wait().result == 1
 
 
-def test_a_line_of_another_file_of_the_image(deploy_image, tmp_path):
-    function = deploy_image("from work import work\n" + program("def handle(event, request): return work()"))
+def test_a_line_of_another_file_of_the_image(deploy_in_process, tmp_path):
+    function = deploy_in_process("from work import work\n" + program("def handle(event, request): return work()"))
     (tmp_path / "image1" / "work.py").write_text("def work():\n    value = 5\n    return value\n")
     event = function.invoke_async()
 
@@ -88,8 +88,8 @@ def test_a_line_of_another_file_of_the_image(deploy_image, tmp_path):
     assert event.wait().result == 5
 
 
-def test_a_place_before_the_program_listens(deploy_image):
-    event = deploy_image("import time\nstarted = time.time()\n" + program(WORKS)).invoke_async()
+def test_a_place_before_the_program_listens(deploy_in_process):
+    event = deploy_in_process("import time\nstarted = time.time()\n" + program(WORKS)).invoke_async()
 
     event.run_to("app.py:2")
 
@@ -97,8 +97,8 @@ def test_a_place_before_the_program_listens(deploy_image):
     assert event.wait().result == "done"
 
 
-def test_a_place_that_is_not_there(deploy_image):
-    event = deploy_image(program(WORKS)).invoke_async()
+def test_a_place_that_is_not_there(deploy_in_process):
+    event = deploy_in_process(program(WORKS)).invoke_async()
 
     with pytest.raises(ScfUsageError, match=r"run_to\('app\.py:9999'\)"):
         event.run_to("app.py:9999")
@@ -107,8 +107,8 @@ def test_a_place_that_is_not_there(deploy_image):
     event.wait()
 
 
-def test_a_listener_installed_by_the_program_is_met(deploy_image):
-    event = deploy_image(program(LISTENER, server="ThreadingHTTPServer")).invoke_async()
+def test_a_listener_installed_by_the_program_is_met(deploy_in_process):
+    event = deploy_in_process(program(LISTENER, server="ThreadingHTTPServer")).invoke_async()
 
     event.wait_until_listening(signal.SIGTERM)
 
@@ -118,7 +118,7 @@ def test_a_listener_installed_by_the_program_is_met(deploy_image):
     event.terminate()
 
 
-def test_a_listener_installed_in_the_event_is_met(deploy_image):
+def test_a_listener_installed_in_the_event_is_met(deploy_in_process):
     handle = """
     def handle(event, request):
         signal.signal(signal.SIGTERM, lambda *_: print("heard", flush=True))
@@ -126,7 +126,7 @@ def test_a_listener_installed_in_the_event_is_met(deploy_image):
         time.sleep(5)
         return "done"
     """
-    event = deploy_image(program(handle)).invoke_async()
+    event = deploy_in_process(program(handle)).invoke_async()
 
     event.wait_until_listening()
     event.terminate(grace_shutdown=True)
@@ -136,8 +136,8 @@ def test_a_listener_installed_in_the_event_is_met(deploy_image):
     assert user_lines(event) == ["heard", "behind"]
 
 
-def test_a_warm_instance_that_listens_already(deploy_image):
-    function = deploy_image(program(LISTENER, server="ThreadingHTTPServer"))
+def test_a_warm_instance_that_listens_already(deploy_in_process):
+    function = deploy_in_process(program(LISTENER, server="ThreadingHTTPServer"))
     first = function.invoke_async()
     first.wait_for_log("working")
     first.terminate(grace_shutdown=True)
@@ -154,14 +154,14 @@ def test_a_warm_instance_that_listens_already(deploy_image):
     assert second.wait().status == "FINISHED"
 
 
-def test_a_program_that_never_listens_is_told(deploy_image):
-    event = deploy_image(program(WORKS)).invoke_async()
+def test_a_program_that_never_listens_is_told(deploy_in_process):
+    event = deploy_in_process(program(WORKS)).invoke_async()
 
     with pytest.raises(GateNotReachedError, match=r"user code never called signal\.signal\(signal\.SIGTERM"):
         event.wait_until_listening()
 
 
-def test_records_of_a_program(deploy_image):
+def test_records_of_a_program(deploy_in_process):
     handle = """
     from pytest_scf_async.inside import record
     def handle(event, request):
@@ -170,7 +170,7 @@ def test_records_of_a_program(deploy_image):
         record("put", key="b", size=4)
         return 1
     """
-    event = deploy_image(program(handle, server="ThreadingHTTPServer")).invoke_async().wait()
+    event = deploy_in_process(program(handle, server="ThreadingHTTPServer")).invoke_async().wait()
 
     assert [(each.name, each.fields) for each in event.records] == [
         ("put", {"key": "a", "size": 3}),
@@ -180,8 +180,8 @@ def test_records_of_a_program(deploy_image):
 
 
 @pytest.mark.parametrize("server", ["HTTPServer", "ThreadingHTTPServer"])
-def test_another_event_leaves_the_gate_closed(deploy_image, runtime, server):
-    function = deploy_image(program(WORKS, server=server))
+def test_another_event_leaves_the_gate_closed(deploy_in_process, runtime, server):
+    function = deploy_in_process(program(WORKS, server=server))
     first, second = function.invoke_async(), function.invoke_async()
     first.run_to("handle")
 
@@ -192,8 +192,8 @@ def test_another_event_leaves_the_gate_closed(deploy_image, runtime, server):
     assert [first.result, second.result] == ["done", "done"]
 
 
-def test_waits_of_the_program_are_in_the_timeline(deploy_image):
-    event = deploy_image(program(WORKS)).invoke_async().wait()
+def test_waits_of_the_program_are_in_the_timeline(deploy_in_process):
+    event = deploy_in_process(program(WORKS)).invoke_async().wait()
 
     lines = [line for line in event.timeline.splitlines() if "sleep(1)" in line]
     assert len(lines) == 10

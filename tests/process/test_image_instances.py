@@ -7,10 +7,11 @@ from datetime import timedelta
 
 import pytest
 from image_support import program
+from internals import event_of, pool_of, procfs
 from process_support import (
     assert_kept,
     descriptors,
-    end_spare,
+    end_preforked,
     eventually,
     grow_impatient,
     is_gone,
@@ -19,7 +20,9 @@ from process_support import (
 )
 
 from pytest_scf_async import CannotEndError, ScfUsageError
-from pytest_scf_async.protocol import procfs
+
+# once: what the platform does with a program is the same, whatever Python it runs on
+pytestmark = pytest.mark.once
 
 COUNTS = """
 events = 0
@@ -90,10 +93,10 @@ def test_children_of_a_frozen_instance_are_stopped(deploy_image):
     function = deploy_image(program(handle), background=["sleep"])
     event = function.invoke_async().wait()
 
-    assert eventually(lambda: state_of(event.instance.pid) == "T")
+    assert eventually(lambda: state_of(event.instance.pid) in ("T", "t"))  # t: by what traces it
     below = procfs.descendants_of(event.instance.pid)
     assert len(below) == 1
-    assert eventually(lambda: state_of(below[0]) == "T")
+    assert eventually(lambda: state_of(below[0]) in ("T", "t"))
     function.delete()
     assert eventually(lambda: is_gone(below[0]))
 
@@ -140,7 +143,7 @@ def test_max_instances_holds(deploy_image):
     event.wait()
 
 
-def test_no_descriptor_is_left_of_100_instances(make_runtime, deploy_image):
+def test_no_descriptor_is_left_of_instances(make_runtime, deploy_image):
     def run_one(target, function):
         event = function.invoke_async().settle()
         event.terminate()
@@ -152,7 +155,7 @@ def test_no_descriptor_is_left_of_100_instances(make_runtime, deploy_image):
         run_one(target, function)
     before = descriptors()
 
-    for _ in range(100):
+    for _ in range(10):  # one descriptor that stays would be seen
         assert run_one(target, function).status == "ABORTED"
 
     assert descriptors() == before
@@ -164,14 +167,14 @@ def test_a_runtime_that_is_closed_leaves_nothing_of_its_images(make_runtime, dep
     pids += [function.invoke_async().settle().instance.pid for _ in range(3)]
     free = deploy_free(program("def handle(event, request): time.sleep(1000)")).invoke_async()
     free.settle()
-    pids += [free.instance.pid, free._event.instance.program_pid]
-    zygote = runtime._pool.sandboxes.zygote()
+    pids += [free.instance.pid, event_of(free).instance.user_process.pid]
+    zygote = pool_of(runtime).sandboxes.zygote()
 
     runtime.close()
 
     assert all(is_gone(pid) for pid in pids[:4])
     assert eventually(lambda: is_gone(pids[4]))
-    end_spare(zygote)
+    end_preforked(zygote)
 
 
 def test_an_update_retires_the_old_instances(deploy_image):
@@ -197,10 +200,10 @@ def test_the_code_of_an_image_cannot_be_updated(deploy_image, tmp_path):
     )
 
 
-def test_a_child_that_holds_the_clock_is_told_in_the_words_of_images(deploy_image, make_runtime):
+def test_a_child_that_holds_the_clock_is_told_in_the_words_of_images(deploy_in_process, make_runtime):
     source = "import subprocess\ndef handle(event, request): subprocess.run(['sleep', '1000'])"
     runtime = make_runtime()
-    event = deploy_image(program(source), to=runtime).invoke_async()
+    event = deploy_in_process(program(source), to=runtime).invoke_async()
     event.settle()
     grow_impatient(runtime)
 

@@ -10,6 +10,9 @@ from process_support import RECEIVED, eventually, is_gone, short_log, user_lines
 
 from pytest_scf_async import assert_finished, assert_signal_handled
 
+# once: what the platform does with a program is the same, whatever Python it runs on
+pytestmark = pytest.mark.once
+
 STOPS = """
 stopping = False
 

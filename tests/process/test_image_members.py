@@ -9,10 +9,11 @@ import subprocess
 
 import pytest
 from image_support import program
+from internals import _own_pidfd, event_of, pool_of, procfs, shared_page
 from process_support import descriptors, eventually, is_gone, state_of
 
-from pytest_scf_async.instances.member import _own_pidfd
-from pytest_scf_async.protocol import messages, procfs
+# once: what the platform does with a program is the same, whatever Python it runs on
+pytestmark = pytest.mark.once
 
 FORKS_TWICE = """
 def handle(event, request):
@@ -36,11 +37,11 @@ def bystander(latch):
 
 
 @pytest.fixture
-def working(deploy_image):
+def working(deploy_in_process):
     """The instance of an event that works."""
-    event = deploy_image(program("def handle(event, request): time.sleep(100)")).invoke_async()
+    event = deploy_in_process(program("def handle(event, request): time.sleep(100)")).invoke_async()
     event.settle()
-    return event._event.instance
+    return event_of(event).instance
 
 
 def told_of(instance) -> socket.socket:
@@ -49,7 +50,7 @@ def told_of(instance) -> socket.socket:
     output, pipe = os.pipe2(os.O_CLOEXEC)
     os.close(pipe)
     control_file = os.memfd_create("control", os.MFD_CLOEXEC)
-    os.ftruncate(control_file, messages.STACKS_OFFSET)
+    os.ftruncate(control_file, shared_page.STACKS_OFFSET)
     attention = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
     instance.descriptors += [channel.detach(), output, control_file, attention]
     return theirs
@@ -65,25 +66,25 @@ def test_only_a_process_of_the_instance_gets_a_pidfd(working, bystander):
 
 def test_an_id_that_is_another_process_is_a_member_that_has_ended(working, bystander, runtime, latch):
     theirs = told_of(working)
-    member = runtime._pool.take_in(working, bystander.pid)
+    member = pool_of(runtime).take_in(working, bystander.pid)
 
     assert member.pidfd is None
     assert member.ends_soon()
     member.kill()
     assert not member.signal(signal.SIGKILL)
     theirs.close()
-    runtime._pool.drop(member)
+    pool_of(runtime).drop(member)
 
     assert working.members == []
     latch.open()
     assert bystander.wait() == 0
 
 
-def test_a_fork_whose_parent_has_ended_is_a_member_with_a_pidfd(deploy_image, runtime):
-    event = deploy_image(program(FORKS_TWICE)).invoke_async()
+def test_a_fork_whose_parent_has_ended_is_a_member_with_a_pidfd(deploy_in_process, runtime):
+    event = deploy_in_process(program(FORKS_TWICE)).invoke_async()
     runtime.clock.advance(1)
 
-    instance = event._event.instance
+    instance = event_of(event).instance
     (member,) = instance.members
     assert procfs.parent_of(member.pid) == instance.pid
     assert member.pidfd is not None

@@ -11,9 +11,11 @@ from contextlib import ExitStack, closing
 import pytest
 from free_ports import free_port
 from image_support import program
+from internals import REAL, pool_of
 from process_support import descriptors, eventually
 
-from pytest_scf_async.protocol.real_time import REAL
+# once: the kernel's side, and the test's: the same on all Pythons
+pytestmark = pytest.mark.once
 
 ASKS = """
 import socket
@@ -178,6 +180,7 @@ def test_a_server_that_hangs_up_has_hung_up(deploy_image, serving):
         assert event.result == [""]
 
 
+@pytest.mark.sandbox
 def test_a_server_that_is_not_there(deploy_image, mounted):
     port = free_port()
     handle = f"""
@@ -195,6 +198,7 @@ def test_a_server_that_is_not_there(deploy_image, mounted):
     assert event.result in (["b''", "ConnectionResetError"] if mounted else ["ConnectionRefusedError"])
 
 
+@pytest.mark.sandbox
 def test_the_machines_loopback_is_not_reached_otherwise(deploy_image, serving, mounted):
     server = serving(echo)
     handle = f"""
@@ -211,7 +215,7 @@ def test_the_machines_loopback_is_not_reached_otherwise(deploy_image, serving, m
     assert event.result == ("refused" if mounted else "connected")  # without namespaces the loopback is the machine's
 
 
-def test_no_other_machine_is_reached(deploy_image):
+def test_no_other_machine_is_reached(deploy_in_process):
     handle = """
     import socket
     def handle(event, request):
@@ -220,12 +224,13 @@ def test_no_other_machine_is_reached(deploy_image):
         except OSError as error:
             return str(error)
     """
-    event = deploy_image(program(handle)).invoke_async().wait()
+    event = deploy_in_process(program(handle)).invoke_async().wait()
 
     assert "192.0.2.1:80" in event.result
     assert 'network="all"' in event.result
 
 
+@pytest.mark.sandbox
 def test_a_network_of_its_own_has_nothing_but_a_loopback(deploy_free, mounted):
     handle = "import socket\ndef handle(event, request): return [name for _, name in socket.if_nameindex()]"
     event = deploy_free(program(handle)).invoke_async().wait()
@@ -256,10 +261,10 @@ def test_the_test_waits_for_its_own_server(deploy_image, runtime):
             assert event.wait().result == ["by hand"]
 
 
-def test_relays_go_with_their_instances(make_runtime, deploy_image, serving):
+def test_relays_go_with_their_instances(make_runtime, deploy_in_process, serving):
     server = serving(echo)
     target = make_runtime()
-    function = deploy_image(program(ASKS), to=target, ports=[server.port])
+    function = deploy_in_process(program(ASKS), to=target, ports=[server.port])
 
     def run_one():
         event = function.invoke_async({"port": server.port})
@@ -268,11 +273,11 @@ def test_relays_go_with_their_instances(make_runtime, deploy_image, serving):
         assert event.status == "ABORTED"
 
     run_one()
-    relays = target._pool.relays
+    relays = pool_of(target).relays
     assert relays is None or eventually(lambda: not relays._given)  # None: without a network of their own
     before = descriptors()
 
-    for _ in range(100):
+    for _ in range(10):  # one descriptor that stays would be seen
         run_one()
 
     assert eventually(lambda: descriptors() <= before)
@@ -315,7 +320,8 @@ def handle(event, request):
 """
 
 
-def test_a_server_that_takes_no_connection_holds_nothing_up(deploy_image, serving, runtime, mounted):
+@pytest.mark.sandbox
+def test_a_server_that_takes_no_connection_holds_nothing_up(deploy_image, deploy_traced, serving, runtime, mounted):
     """Its queue is full: the kernel answers nothing to those that come after."""
     other = serving(echo)
     with closing(socket.create_server(("127.0.0.1", 0), backlog=1)) as silent:
@@ -323,7 +329,7 @@ def test_a_server_that_takes_no_connection_holds_nothing_up(deploy_image, servin
         function = deploy_image(program(CONNECTS), ports=[port, other.port])
         connections = 20 if mounted else 1  # without a network of its own it connects by itself, and would wait
         assert function.run({"port": port, "connections": connections}) == connections
-        asks = deploy_image(program(ASKS), ports=[other.port])
+        asks = deploy_traced(program(ASKS), ports=[other.port])
         assert asks.run({"port": other.port}) == ["you said hello 0"]
         began = REAL.monotonic()
         runtime.close()
@@ -342,7 +348,7 @@ def test_connections_that_one_side_has_ended_are_closed_with_the_runtime(deploy_
     function = deploy_image(program(CONNECTS), ports=[server.port])
     assert function.run({"port": server.port, "connections": 1, "half_closed": 1}) == 1
     assert hung_up.wait(60)
-    relays = runtime._pool.relays
+    relays = pool_of(runtime).relays
     kept = [] if relays is None else list(relays._connections)  # without a network of its own it connects by itself
     if relays is not None:
         assert len(kept) == 2
@@ -354,6 +360,7 @@ def test_connections_that_one_side_has_ended_are_closed_with_the_runtime(deploy_
     assert {each.fileno() for each in kept} <= {-1}
 
 
+@pytest.mark.sandbox
 def test_a_program_that_asks_itself(deploy_image, make_runtime):
     handle = """
     import urllib.request

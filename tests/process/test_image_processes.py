@@ -1,9 +1,10 @@
-"""Images whose program serves its port from where the simulated clock is not seen: that is said at once."""
+"""Images whose program becomes another one, or serves from others: supervised, and refused in the instance itself."""
 
 from __future__ import annotations
 
 import re
 import textwrap
+from datetime import timedelta
 
 import pytest
 from free_ports import free_port
@@ -12,29 +13,40 @@ from process_support import eventually, is_gone
 
 from pytest_scf_async.errors import ScfUsageError
 
-ANSWERS = program("def handle(event, request): return event")
+# once: what the platform does with a program is the same, whatever Python it runs on
+pytestmark = pytest.mark.once
+
+ANSWERS = program("""
+def handle(event, request):
+    time.sleep(event.get("sleep", 0))
+    return event
+""")
 APPS = {
     "web": """
+        import time
         from flask import Flask, request
 
         app = Flask(__name__)
 
         @app.post("/event-invoke")
         def invoke():
-            return request.get_json(force=True)
+            event = request.get_json(force=True)
+            time.sleep(event.get("sleep", 0))
+            return event
 
         if __name__ == "__main__":
             app.run("0.0.0.0", 9000, debug=True)
         """,
     "asgi": """
-        import json
+        import asyncio, json
 
         async def app(scope, receive, send):
             if scope["type"] == "lifespan":
                 return
-            await receive()
+            body = (await receive())["body"]
+            await asyncio.sleep(json.loads(body).get("sleep", 0))
             await send({"type": "http.response.start", "status": 200, "headers": []})
-            await send({"type": "http.response.body", "body": b"{}"})
+            await send({"type": "http.response.body", "body": body})
         """,
     "execs": """
         import os, sys
@@ -89,12 +101,21 @@ APPS = {
         time.sleep(0.2)
         """,
 }
-INSTEAD = r'or let the program be free-running, in real time, as with command=\["python", "-E", \.\.\.\]'
+INSTEAD = "leave out in_process=True, and the program is supervised, with all that it starts"
 BY_A_CHILD = (
-    r"port \d+ is served by the child process 'python.*' \(pid \d+\) of the program '{}', which sees real time: serve "
-    r"from one process, without a reloader \(Flask: debug=False or use_reloader=False; uvicorn: no --reload and no "
-    rf"--workers; hypercorn: -w 0\), or from forks, as gunicorn does, {INSTEAD}"
+    r"port \d+ is served by the child process 'python.*' \(pid \d+\) of the program '{}', and in_process=True is for "
+    f"programs of one process: {INSTEAD}"
 )
+SERVED_BY_A_CHILD = [
+    "python web.py",
+    "flask --app=web run --debug --host=0.0.0.0 --port=9000",
+    "uvicorn --host=0.0.0.0 --port=9000 --workers=2 asgi:app",
+    "uvicorn --host=0.0.0.0 --port=9000 --reload asgi:app",
+    "python runs.py",
+    "python runs_and_waits.py",
+]
+BECOMES_ANOTHER = ["python execs.py", "python -m execs"]
+LOOPS = ["uvloop", "auto"]
 
 
 @pytest.fixture
@@ -105,10 +126,40 @@ def deploy(make_runtime, tmp_path):
         (tmp_path / f"{name}.py").write_text(textwrap.dedent(source).replace("9000", str(port)))
     runtime = make_runtime(real_timeout=600, real_limit=600)
 
-    def deploy(*command: str):
-        return runtime.deploy_image([word.replace("9000", str(port)) for word in command], cwd=tmp_path, port=port)
+    def deploy(*command: str, **options):
+        words = [word.replace("9000", str(port)) for word in command]
+        return runtime.deploy_image(words, cwd=tmp_path, port=port, **options)
 
     return deploy
+
+
+@pytest.mark.parametrize("line", [*SERVED_BY_A_CHILD, *BECOMES_ANOTHER])
+def test_other_processes_of_a_supervised_program_serve_the_port(deploy, line):
+    function = deploy(*line.split())
+    first, second = (function.invoke_async({"sleep": 20}).wait() for _ in range(2))
+
+    assert [first.result, second.result] == [{"sleep": 20}] * 2
+    assert timedelta(seconds=20) <= second.duration < timedelta(seconds=20.1)
+    assert not second.instance.cold
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_loop_of_uvloop_is_on_simulated_time(deploy, loop):
+    function = deploy("uvicorn", "--host=0.0.0.0", "--port=9000", f"--loop={loop}", "asgi:app")
+    event = function.invoke_async({"sleep": 3_600}).wait()
+
+    assert event.result == {"sleep": 3_600}
+    assert timedelta(hours=1) <= event.duration < timedelta(hours=1, seconds=1)
+
+
+def test_a_handler_that_becomes_another_program_answers_no_more(deploy):
+    event = deploy("python", "execs_later.py").invoke_async({"a": 1}).wait()
+
+    assert (event.status_code, event.duration) == (430, timedelta(0))  # its connections are closed by exec
+    assert "closed the connection" in event.error["stackTrace"]
+
+
+# -- what in_process=True refuses ------------------------------------------------------------------------------------
 
 
 def refused(event, why: str) -> None:
@@ -118,50 +169,40 @@ def refused(event, why: str) -> None:
     assert eventually(lambda: is_gone(event.instance.pid))
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "python web.py",
-        "flask --app=web run --debug --host=0.0.0.0 --port=9000",
-        "uvicorn --host=0.0.0.0 --port=9000 --workers=2 asgi:app",
-        "uvicorn --host=0.0.0.0 --port=9000 --reload asgi:app",
-        "python runs.py",
-        "python runs_and_waits.py",
-    ],
-)
+@pytest.mark.parametrize("command", SERVED_BY_A_CHILD)
 def test_a_child_serves_the_port(deploy, command):
     refused(
-        deploy(*command.split()).invoke_async({"a": 1}),
+        deploy(*command.split(), in_process=True).invoke_async({"a": 1}),
         BY_A_CHILD.replace("{}", re.escape(command.removeprefix("python ")).replace("9000", r"\d+")),
     )
 
 
-@pytest.mark.parametrize("line", ["python execs.py", "python -m execs"])
+@pytest.mark.parametrize("line", BECOMES_ANOTHER)
 def test_the_program_becomes_another_one(deploy, line):
-    event = deploy(*line.split()).invoke_async({"a": 1})
+    event = deploy(*line.split(), in_process=True).invoke_async({"a": 1})
     refused(
         event,
-        r"the program 'execs(\.py)?' became '.*python.* app\.py' by exec, and another program cannot be put on the "
-        rf"simulated clock from inside: name that one in command=, with its environment in environment=, {INSTEAD}",
+        r"the program 'execs(\.py)?' became '.*python.* app\.py' by exec, and in_process=True is for programs that "
+        rf"stay in one process: {INSTEAD}",
     )
 
 
 def test_a_program_that_cannot_become_another_one_goes_on(deploy):
-    assert deploy("python", "execs_nothing.py").run({"a": 1}) == {"a": 1}
+    assert deploy("python", "execs_nothing.py", in_process=True).run({"a": 1}) == {"a": 1}
 
 
 def test_a_handler_becomes_another_program(deploy):
-    event = deploy("python", "execs_later.py").invoke_async({"a": 1})
+    event = deploy("python", "execs_later.py", in_process=True).invoke_async({"a": 1})
     refused(event, r"the program 'execs_later\.py' became 'sleep 1000' by exec, .*")
 
 
-@pytest.mark.parametrize("loop", ["uvloop", "auto"])
+@pytest.mark.parametrize("loop", LOOPS)
 def test_a_loop_of_uvloop_serves_the_port(deploy, loop):
-    event = deploy("uvicorn", "--host=0.0.0.0", "--port=9000", f"--loop={loop}", "asgi:app").invoke_async({"a": 1})
+    command = ("uvicorn", "--host=0.0.0.0", "--port=9000", f"--loop={loop}", "asgi:app")
     refused(
-        event,
-        r"port \d+ is served by a loop of uvloop, which cannot be put on simulated time: have the program use the loop "
-        rf"of asyncio in tests \(uvicorn: --loop asyncio\), {INSTEAD}",
+        deploy(*command, in_process=True).invoke_async({"a": 1}),
+        r"port \d+ is served by a loop of uvloop, which in_process=True cannot put on simulated time: have the program "
+        rf"use the loop of asyncio in tests \(uvicorn: --loop asyncio\), or {INSTEAD}",
     )
 
 
@@ -169,8 +210,8 @@ def test_a_loop_of_uvloop_serves_the_port(deploy, loop):
 
 
 def test_a_loop_of_uvloop_that_has_ended_serves_nothing(deploy):
-    assert deploy("python", "uvloop_before.py").run({"a": 1}) == {"a": 1}
+    assert deploy("python", "uvloop_before.py", in_process=True).run({"a": 1}) == {"a": 1}
 
 
 def test_a_child_that_listens_elsewhere(deploy):
-    assert deploy("python", "runs_another.py").run({"a": 1}) == {"a": 1}
+    assert deploy("python", "runs_another.py", in_process=True).run({"a": 1}) == {"a": 1}

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import sys
 
+import pytest
 from image_support import program
+
+pytestmark = pytest.mark.sandbox
 
 HEADERS = """
 def handle(event, request):
@@ -14,8 +17,8 @@ def handle(event, request):
 ENVIRONMENT = "def handle(event, request): return dict(os.environ)"
 
 
-def test_what_would_leave_the_machine_is_refused_in_the_words_of_images(deploy_image):
-    function = deploy_image(
+def test_what_would_leave_the_machine_is_refused_in_the_words_of_images(deploy_in_process):
+    function = deploy_in_process(
         program("""
             import socket
             def handle(event, request):
@@ -45,9 +48,9 @@ def the_headers(event, function, **changed):
         "X-Scf-Region": "ap-guangzhou",
         "X-Scf-Appid": "1250000000",
         "X-Scf-Uin": "100000000000",
-        "X-Scf-Session-Token": "scf-async-session-token",
-        "X-Scf-Secret-Id": "scf-async-secret-id",
-        "X-Scf-Secret-Key": "scf-async-secret-key",
+        "X-Scf-Session-Token": "scf-async-session-token-until-20260101T060000Z",
+        "X-Scf-Secret-Id": "scf-async-secret-id-until-20260101T060000Z",
+        "X-Scf-Secret-Key": "scf-async-secret-key-until-20260101T060000Z",
         **changed,
     }
 
@@ -63,9 +66,28 @@ def test_an_event_is_a_post_with_the_platforms_headers(deploy_image):
     assert len(headers) == len(dict(headers))
 
 
+def test_an_event_of_a_timer_trigger_says_so(deploy_image):
+    function = deploy_image(program(HEADERS))
+
+    timer = function.invoke_async(invoke_type="TRIGGER_TIMER").wait()
+    other = function.invoke_async(invoke_type="COS").wait()
+
+    assert dict(timer.result[1])["X-Scf-Trigger-Src"] == "Timer"
+    assert other.instance.cold is False
+    assert "X-Scf-Trigger-Src" not in dict(other.result[1])
+
+
+def test_the_credentials_of_a_later_event_are_new_ones(deploy_image, runtime):
+    function = deploy_image(program(HEADERS))
+    function.run()
+    runtime.clock.advance(60)
+
+    assert dict(function.run()[1])["X-Scf-Secret-Id"] == "scf-async-secret-id-until-20260101T060100Z"
+
+
 def test_the_timeout_is_in_ms_and_the_memory_in_mb(deploy_image):
     function = deploy_image(
-        program(HEADERS), name="pictures", namespace="shop", timeout=90, memory=256, environment={"A": "1"}
+        program(HEADERS), name="pictures", namespace="shop", timeout=90, memory=256, environment={"KEY": "1"}
     )
 
     event = function.invoke_async({"a": "ü"}).wait()
@@ -111,6 +133,7 @@ def test_a_program_finds_this_environment_and_nothing_of_the_machines(deploy_ima
 
     found = event.result
     assert found.pop("HOSTNAME").startswith("scf-async-")
+    assert found.pop("PYTEST_SCF_ASYNC_OWNER")  # by which it is found should everything else be killed
     assert found == the_environment(mounted, event, MODE="ü")
 
 
@@ -122,7 +145,7 @@ def test_a_free_running_program_finds_the_same(deploy_free, mounted, monkeypatch
 
     found = event.result
     assert found.pop("HOSTNAME").startswith("scf-async-")
-    assert found.pop("PYTEST_SCF_ASYNC_OWNER")  # by which it is found should everything else be killed
+    assert found.pop("PYTEST_SCF_ASYNC_OWNER")
     assert found == the_environment(mounted, event, MODE="ü")
 
 
@@ -135,7 +158,8 @@ def test_variables_of_a_function_come_before_those_of_the_image(deploy_image):
     assert {name: found[name] for name in own} == own
 
 
-def test_each_instance_has_its_own_tmp(deploy_image):
+def test_each_instance_has_its_own_tmp(deploy_in_process):
+    """Run in the instance, three of them need no network of their own to listen on the same port."""
     handle = """
     def handle(event, request):
         import tempfile
@@ -145,14 +169,14 @@ def test_each_instance_has_its_own_tmp(deploy_image):
         time.sleep(1)
         return before
     """
-    function = deploy_image(program(handle))
+    function = deploy_in_process(program(handle))
     events = [function.invoke_async() for _ in range(3)]
 
     assert [event.wait().result for event in events] == [False, False, False]
     assert function.invoke_async().wait().result is True
 
 
-def test_output_of_a_program_is_the_log(deploy_image):
+def test_output_of_a_program_is_the_log(deploy_in_process):
     handle = """
     def handle(event, request):
         print("to stdout", flush=True)
@@ -161,7 +185,7 @@ def test_output_of_a_program_is_the_log(deploy_image):
         time.sleep(1)
         print("kept in a buffer")
     """
-    event = deploy_image(program(handle)).invoke_async().wait()
+    event = deploy_in_process(program(handle)).invoke_async().wait()
 
     assert [line.text for line in event.log if line.source == "Custom"] == [
         "to stdout",

@@ -20,6 +20,9 @@ from process_support import (
 
 from pytest_scf_async.errors import ScfApiError
 
+# once: what the platform does with a program is the same, whatever Python it runs on
+pytestmark = pytest.mark.once
+
 SLEEPS = "def handle(event, request):\n    time.sleep(10)\n    return 'done'\n"
 
 
@@ -62,9 +65,8 @@ def test_a_listener_that_returns_lets_the_work_end_and_the_instance_is_kept(depl
     assert (again.instance.cold, again.instance.pid) == (False, event.instance.pid)
 
 
-@pytest.mark.parametrize("server", ["HTTPServer", "ThreadingHTTPServer"])
-def test_nothing_listens_so_the_signal_ends_the_program(deploy_image, server):
-    event = deploy_image(program(SLEEPS, server=server)).invoke_async()
+def test_nothing_listens_so_the_signal_ends_the_program(deploy_image):
+    event = deploy_image(program(SLEEPS)).invoke_async()
 
     event.terminate(grace_shutdown=True)
 
@@ -76,7 +78,7 @@ def test_nothing_listens_so_the_signal_ends_the_program(deploy_image, server):
 
 @pytest.mark.parametrize(
     ("body", "how"),
-    [("sys.exit(3)", "exit code 3"), ("os._exit(0)", "exit code 0"), ("os.kill(os.getpid(), 9)", "killed by SIGKILL")],
+    [("sys.exit(3)", "exit code 3"), ("os.kill(os.getpid(), 9)", "killed by SIGKILL")],
 )
 def test_a_listener_that_ends_the_program_is_439(deploy_image, body, how):
     event = deploy_image(with_listener(body)).invoke_async()
@@ -102,8 +104,8 @@ def test_sys_exit_in_a_listener_waits_for_the_threads_of_requests_as_python_does
     assert (event.status, event.result, event.duration) == ("FINISHED", "done", timedelta(seconds=10))
 
 
-def test_a_listener_that_raises_in_the_loop_of_the_server_ends_the_program(deploy_image):
-    event = deploy_image(with_listener("raise RuntimeError('asked to stop')")).invoke_async()
+def test_a_listener_that_raises_in_the_loop_of_the_server_ends_the_program(deploy_in_process):
+    event = deploy_in_process(with_listener("raise RuntimeError('asked to stop')")).invoke_async()
 
     event.terminate(grace_shutdown=True)
     event.wait()
@@ -192,7 +194,8 @@ def test_a_signal_in_the_init_of_a_program(deploy_image, runtime):
 
     event.terminate(grace_shutdown=True)
 
-    assert_end(event, "FAILED", 439, after=5, log=["START", RECEIVED, "ERROR 439", "END", "REPORT 5000ms"])
+    log = ["START", RECEIVED, "INIT 5000ms", "ERROR 439", "END", "REPORT 5000ms"]
+    assert_end(event, "FAILED", 439, after=5, log=log)
 
 
 def test_a_forced_termination_in_the_init_of_a_program(deploy_image, runtime):
@@ -233,8 +236,8 @@ def test_the_next_event_meets_the_flag_that_the_last_one_left(deploy_image):
 
 
 @pytest.mark.repeat
-def test_a_signal_at_a_line_of_the_work(deploy_image):
-    event = deploy_image(program(LISTENER, server="ThreadingHTTPServer"), timeout=30).invoke_async()
+def test_a_signal_at_a_line_of_the_work(deploy_in_process):
+    event = deploy_in_process(program(LISTENER, server="ThreadingHTTPServer"), timeout=30).invoke_async()
     event.run_to("handle#1")
 
     event.terminate(grace_shutdown=True)

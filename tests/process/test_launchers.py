@@ -9,12 +9,16 @@ import zipfile
 
 import pytest
 from free_ports import free_port
+from internals import event_of
 from process_support import RECEIVED, START, is_gone, short_log, user_lines
 
 from pytest_scf_async import CodePackage, Launch, ScfRuntime, ScfSettings, ScfUsageError
 from pytest_scf_async.plugin.plugin import _configured as configured
 
-NODE = "Nodejs18.15"
+# once: rules of the platform: the same on all Pythons
+pytestmark = [pytest.mark.sandbox, pytest.mark.once]
+
+NODE, PHP = "Nodejs18.15", "Php8.0"
 SHIM = """
 import json, os, signal, sys, time
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -131,10 +135,10 @@ def test_it_is_asked_about_code_of_other_runtimes_alone(runtime_with, code):
     (code / "index.py").write_text("def main_handler(event, context): return 1")
     assert runtime.deploy(code, handler="index.main_handler", runtime="Python3.10").run() == 1
     assert asked == []
-    refused(runtime, code)
+    refused(runtime, code, runtime=PHP)
     refused(runtime, code, handler="app.handle", runtime="CustomRuntime")
     assert asked == [
-        CodePackage(NODE, "index.main_handler", str(code)),
+        CodePackage(PHP, "index.main_handler", str(code)),
         CodePackage("CustomRuntime", "app.handle", str(code)),
     ]
 
@@ -143,14 +147,14 @@ def test_a_zip_has_been_unpacked(runtime_with, code, tmp_path):
     asked = []
     with zipfile.ZipFile(tmp_path / "export.zip", "w") as packed:
         packed.write(code / "index.js", "index.js")
-    refused(runtime_with(asked.append), tmp_path / "export.zip")
+    refused(runtime_with(asked.append), tmp_path / "export.zip", runtime=PHP)
     assert os.path.isabs(asked[0].directory)
 
 
 @pytest.mark.parametrize("launcher", [None, lambda _: None], ids=["none", "gives none"])
 def test_a_runtime_that_no_launcher_has(runtime_with, code, launcher):
-    assert refused(runtime_with(launcher), code) == (
-        "runtime='Nodejs18.15' (deploy(...)) is not valid: its code cannot be run here; these can: "
+    assert refused(runtime_with(launcher), code, runtime=PHP) == (
+        "runtime='Php8.0' (deploy(...)) is not valid: its code cannot be run here; these can: "
         f"{', '.join(known())}; a plugin adds others by the hook pytest_scf_async_launcher"
     )
 
@@ -162,13 +166,13 @@ def test_before_init_has_no_python_process_to_be_called_in(runtime_with, launche
         f"before_init='{tmp_path}/fakes.py:install' (deploy(...)) is called in the Python process of "
     )
     assert f"/shim.py {code}/index.js " in text
-    assert " is free-running, without such a process: have environment= point it to a fake server of the test" in text
+    assert " runs in a process of its own: have environment= point it to a fake server of the test" in text
 
 
 def known() -> list[str]:
-    from pytest_scf_async.model import GO_RUNTIME, PYTHON_RUNTIMES
+    from pytest_scf_async.model import CUSTOM_RUNTIME, GO_RUNTIME, NODE_RUNTIMES, PYTHON_RUNTIMES
 
-    return [*PYTHON_RUNTIMES, GO_RUNTIME]
+    return [*PYTHON_RUNTIMES, GO_RUNTIME, CUSTOM_RUNTIME, *NODE_RUNTIMES]
 
 
 @pytest.mark.parametrize("given", ["node", ["node", "index.js"], {"command": ["node"]}, 0])
@@ -212,7 +216,6 @@ def test_code_that_is_no_directory(runtime_with, code):
         ({"directory": "export"}, "directory='export' is not valid: it is the absolute path of a directory"),
         ({"directory": "/no/such"}, "directory='/no/such' is not valid: it is the absolute path of a directory"),
         ({"ports": [80, 9000]}, "ports=[80, 9000] is not valid: 9000 is where the program listens itself"),
-        ({"speaks": "gob"}, 'speaks="gob" needs helper=, the program that speaks it'),
         ({"script": "serve.py"}, "script='serve.py' is not valid: it is the absolute path of a Python file"),
         ({"script": "/no/such.py"}, "script='/no/such.py' is not valid: it is the absolute path of a Python file"),
         (
@@ -222,7 +225,7 @@ def test_code_that_is_no_directory(runtime_with, code):
         ({"port": 0}, "port=0 is not valid: a port is a whole number from 1 to 65535"),
         ({"port": True}, "port=True is not valid: a port is"),
         ({"ports": [8080, 70_000]}, "ports=70000 is not valid: a port is a whole number from 1 to 65535"),
-        ({"speaks": "http"}, "speaks='http' is not valid: it is 'event-invoke' or 'gob'"),
+        ({"speaks": "http"}, "speaks='http' is not valid: valid are 'event-invoke', 'gob', 'runtime-api'"),
         ({"environment": {"A": 1}}, "environment is not valid: its names and values are texts"),
     ],
 )
@@ -265,7 +268,7 @@ def test_terminations(function):
     assert RECEIVED in short_log(graceful)
     forced = function.invoke_async({"do": "block"})
     forced.wait_for_log("working")
-    pid = forced._event.instance.user_pid
+    pid = event_of(forced).instance.user_process.pid
     forced.terminate()
     assert (forced.status, forced.status_code) == ("ABORTED", 499)
     assert is_gone(pid)

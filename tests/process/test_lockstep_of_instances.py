@@ -8,13 +8,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from internals import Instance, Poller
 from process_support import START, Latch, eventually, grow_impatient, state_of, user_lines
 
 from pytest_scf_async.async_event import AsyncEvent
 from pytest_scf_async.errors import CannotEndError
-from pytest_scf_async.instances.instance import Instance
-from pytest_scf_async.instances.poller import Ears
 from pytest_scf_async.runtime import ScfRuntime
+
+pytestmark = pytest.mark.leases
 
 NAPS = """
     import time
@@ -492,12 +493,12 @@ def test_a_call_that_ends_does_not_stop_what_another_thread_of_the_test_waits_fo
 def test_an_instance_that_speaks_before_the_zygote_has_told_of_it_can_be_signalled(
     deploy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    everyone = Ears.listen
+    everyone = Poller.poll
 
-    def instances_only(self: Ears, timeout: float) -> list[Any]:
+    def instances_only(self: Poller, timeout: float) -> list[Any]:
         return [speaker for speaker in everyone(self, timeout) if isinstance(speaker, Instance)]
 
-    monkeypatch.setattr(Ears, "listen", instances_only)
+    monkeypatch.setattr(Poller, "poll", instances_only)
     event = deploy(
         """
         import signal, time

@@ -5,9 +5,13 @@ from __future__ import annotations
 import errno
 
 import pytest
+from internals import event_of
 from process_support import user_lines
 
 from pytest_scf_async import ScfUsageError
+
+# once: the kernel's side, and the test's: the same on all Pythons
+pytestmark = pytest.mark.once
 
 IMPORTS = """
 import asyncio, errno, http.client, os, socket, ssl, urllib.request
@@ -74,7 +78,7 @@ def test_what_would_leave_the_machine_is_refused(deploy, attempt):
     assert "deploy(..., before_init=...)" in text
     assert 'network="all"' in text
     event = function.events[0]
-    assert f'+0 s  instance  {what} refused at {event._event.function.code.entry}:13 (network="loopback")' in (
+    assert f'+0 s  instance  {what} refused at {event_of(event).function.code.entry}:13 (network="loopback")' in (
         event.timeline
     )
 
@@ -228,3 +232,58 @@ def test_a_wrong_value_is_refused(deploy, value):
 def test_wrong_names_of_background_programs_are_refused(deploy, value):
     with pytest.raises(ScfUsageError, match=r"background=.* \(deploy\(...\)\) is not valid: it is a sequence of names"):
         deploy(IMPORTS, background=value)
+
+
+LISTENS = """
+import asyncio, socket
+def address_of(server):
+    # What the kernel says of a server, whatever its methods are.
+    import _socket
+    raw = _socket.socket(fileno=server.fileno())
+    try:
+        return raw.getsockname()[0]
+    finally:
+        raw.detach()
+def of_asyncio():
+    async def main():
+        server = await asyncio.start_server(lambda *_: None, None, 0)
+        return sorted(address_of(s) for s in server.sockets)
+    return asyncio.run(main())
+def unbound():
+    server = socket.socket()
+    server.listen()
+    return address_of(server)
+def main_handler(event, context):
+    return eval(event)
+"""
+
+
+@pytest.mark.parametrize("network", ["loopback", "all"])
+@pytest.mark.parametrize(
+    ("call", "address"),
+    [
+        ('address_of(socket.create_server(("0.0.0.0", 0)))', "127.0.0.1"),
+        ('address_of(socket.create_server(("", 0)))', "127.0.0.1"),
+        ('address_of(socket.create_server((b"", 0)))', "127.0.0.1"),
+        ('address_of(socket.create_server(("localhost", 0)))', "127.0.0.1"),
+        ('address_of(socket.create_server(("::", 0), family=socket.AF_INET6))', "::1"),
+        ('address_of(socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True))', "::ffff:127.0.0.1"),
+        ("of_asyncio()", ["127.0.0.1", "::1"]),
+        ("unbound()", "127.0.0.1"),
+    ],
+)
+def test_a_server_of_a_handler_listens_on_loopback_only(deploy, network, call, address):
+    assert deploy(LISTENS, network=network).run(call) == address
+
+
+def test_another_address_to_listen_on_is_refused(deploy):
+    function = deploy(f"""{IMPORTS}
+def main_handler(event, context):
+    return attempt(lambda: socket.create_server(("{NOWHERE}", 8000)))
+    """)
+
+    name, number, text = function.run()
+
+    assert (name, number) == ("OSError", errno.EADDRNOTAVAIL)
+    assert f"listening on {NOWHERE}:8000 refused at " in text
+    assert "an instance listens on this machine's loopback only; bind to '' or '127.0.0.1'" in text

@@ -5,9 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from internals import pool_of
 from process_support import START, assert_kept, assert_reclaimed_for_good
 
 from pytest_scf_async.errors import ScfApiError
+
+# once: rules of the platform: the same on all Pythons
+pytestmark = pytest.mark.once
 
 NAPS = """
     import os, time
@@ -37,7 +41,7 @@ def pids(events) -> list[int]:
 
 
 def doing(runtime) -> list[str]:
-    return [str(instance.doing) for instance in runtime._pool.instances]
+    return [str(instance.doing) for instance in pool_of(runtime).instances]
 
 
 def assert_refused(function, **how) -> None:
@@ -93,7 +97,7 @@ def test_each_idle_instance_has_a_time_of_its_own(function, runtime):
         assert [event.instance.alive for event in events] == [False] * (gone - 1) + [True] * (4 - gone)
         runtime.clock.move_to(START + timedelta(seconds=second))
         assert [event.instance.alive for event in events] == [False] * gone + [True] * (3 - gone)
-    assert runtime._pool.instances == []
+    assert pool_of(runtime).instances == []
 
 
 def test_the_time_of_an_idle_instance_passes_in_other_events_too(deploy, function, runtime):
@@ -108,7 +112,7 @@ def test_the_time_of_an_idle_instance_passes_in_other_events_too(deploy, functio
 
 def test_an_instance_that_was_stopped_before_it_said_that_it_waits_keeps_no_event_waiting(function, runtime):
     idle_ones(function, runtime, 1)
-    (instance,) = runtime._pool.instances
+    (instance,) = pool_of(runtime).instances
     instance.outside = 1  # as its last word said, when there was no time for another
 
     assert not instance.computing

@@ -9,6 +9,7 @@ import sys
 from datetime import timedelta
 
 import pytest
+from internals import version_of
 from process_support import (
     START,
     assert_kept,
@@ -22,6 +23,9 @@ from process_support import (
 )
 
 from pytest_scf_async.errors import ScfApiError
+
+# once: rules of the platform: the same on all Pythons
+pytestmark = pytest.mark.once
 
 COUNTER = """
     import os, tempfile, time
@@ -222,6 +226,7 @@ def test_an_instance_that_forks_serves_the_next_event_too(deploy):
     assert [user_lines(event) for event in function.events] == [["child of 1"], ["child of 2"], ["child of 3"]]
 
 
+@pytest.mark.sandbox
 def test_each_instance_has_a_tmp_of_its_own_that_is_gone_with_it(deploy, runtime, mounted):
     function = deploy(COUNTER)
     events = [function.invoke_async({"seconds": 5}) for _ in range(2)]
@@ -236,6 +241,7 @@ def test_each_instance_has_a_tmp_of_its_own_that_is_gone_with_it(deploy, runtime
     assert sorted(os.path.exists(directory) for directory in directories) == [False, True]
 
 
+@pytest.mark.sandbox
 def test_tmp_is_what_tempfile_uses(deploy, mounted):
     event = (
         deploy("""
@@ -252,6 +258,7 @@ def test_tmp_is_what_tempfile_uses(deploy, mounted):
     assert all(os.path.dirname(path) == tmp for path in event.result)
 
 
+@pytest.mark.sandbox
 def test_a_handler_sees_none_of_the_hosts_environment(deploy, monkeypatch, mounted):
     secrets = {
         "AWS_SECRET_ACCESS_KEY": "hidden",
@@ -292,6 +299,7 @@ def test_a_handler_sees_none_of_the_hosts_environment(deploy, monkeypatch, mount
     assert (environ["BUCKET"], environ["OUT"]) == ("exports", "/tmp/é")
 
 
+@pytest.mark.sandbox
 def test_a_handler_sees_the_platforms_environment(deploy, mounted):
     event = deploy("""
         import os
@@ -327,6 +335,48 @@ def test_a_handler_sees_the_platforms_environment(deploy, mounted):
     else:
         expected["TMPDIR"] = event.instance.tmp
     assert {name: environ[name] for name in expected} == expected
+
+
+CREDENTIALS = """
+    import os
+    AT_IMPORT = os.environ.get("TENCENTCLOUD_SESSIONTOKEN"), os.environ.get("TRIGGER_SRC")
+    def main_handler(event, context):
+        kinds = {"TOKEN": "SESSIONTOKEN", "ID": "SECRETID", "KEY": "SECRETKEY"}
+        return [AT_IMPORT, {kind: os.environ["TENCENTCLOUD_" + name] for kind, name in kinds.items()},
+                os.environ.get("TRIGGER_SRC")]
+"""
+
+
+def test_the_roles_credentials_of_each_event_are_placeholders_that_say_until_when_they_are_valid(deploy, runtime):
+    function = deploy(CREDENTIALS)
+    (at_import, _), cold, _ = function.run()
+    runtime.clock.advance(250)
+    (again, _), warm, _ = function.run()
+
+    assert cold == {
+        "TOKEN": "scf-async-session-token-until-20260101T060000Z",
+        "ID": "scf-async-secret-id-until-20260101T060000Z",
+        "KEY": "scf-async-secret-key-until-20260101T060000Z",
+    }
+    assert at_import == again == cold["TOKEN"]
+    assert warm["TOKEN"] == "scf-async-session-token-until-20260101T060410Z"
+
+
+def test_trigger_src_is_there_for_events_of_a_timer_trigger_only(deploy):
+    function = deploy(CREDENTIALS)
+    timer = function.invoke_async(invoke_type="TRIGGER_TIMER").wait()
+    other = function.invoke_async(invoke_type="COS").wait()
+
+    assert (timer.result[0][1], timer.result[2]) == ("timer", "timer")
+    assert other.instance.cold is False
+    assert other.result[2] is None
+
+
+def test_a_trigger_src_of_the_functions_own_is_back_after_an_event_of_a_timer_trigger(deploy):
+    function = deploy(CREDENTIALS, environment={"TRIGGER_SRC": "mine"})
+
+    kinds = ["OTHERS", "TRIGGER_TIMER", "OTHERS"]
+    assert [function.invoke_async(invoke_type=kind).wait().result[2] for kind in kinds] == ["mine", "timer", "mine"]
 
 
 def test_a_change_of_the_environment_stays_in_the_warm_instance_alone(deploy):
@@ -390,7 +440,7 @@ def test_the_handler_runs_on_the_main_thread_of_its_own_session_in_the_code_dire
             }
     """).run()
 
-    directory = runtime.functions["index"]._version.code.directory
+    directory = version_of(runtime.functions["index"]).code.directory
     assert found == {
         "main": True,
         "threads": 1,

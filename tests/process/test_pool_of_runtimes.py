@@ -7,7 +7,12 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
+import pytest
+from internals import version_of
 from process_support import LONG, START, is_gone
+
+# once: rules of the platform: the same on all Pythons
+pytestmark = pytest.mark.once
 
 NAPS = """
     import os, tempfile, time
@@ -99,7 +104,7 @@ def test_a_function_is_updated_in_another_thread_than_that_which_waits(deploy, r
                     file.read()
             return context["time_limit_in_ms"]
     """)  # fmt: skip
-    directory = function._version.code.directory
+    directory = version_of(function).code.directory
     os.mkfifo(f"{directory}/fifo")
     event = function.invoke_async({"path": f"{directory}/fifo"})
     waiter = threading.Thread(target=event.wait)

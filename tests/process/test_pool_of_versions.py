@@ -9,11 +9,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from internals import pool_of, scratch_of, version_of
 from process_support import assert_kept, assert_reclaimed_for_good, is_gone
 
 from pytest_scf_async.errors import ScfApiError, ScfAsyncWarning, ScfUsageError
 from pytest_scf_async.function import Function
 from pytest_scf_async.runtime import ScfRuntime
+
+# once: rules of the platform: the same on all Pythons
+pytestmark = pytest.mark.once
 
 TELLS = """
     import os, time
@@ -103,8 +107,8 @@ def test_copies_leave_out_what_is_no_code(function, index, runtime):
     function.publish_version()
 
     kept = [
-        os.path.relpath(os.path.join(parent, file), runtime._own_scratch).partition("/")[2]
-        for parent, _, files in os.walk(runtime._own_scratch)
+        os.path.relpath(os.path.join(parent, file), scratch_of(runtime)).partition("/")[2]
+        for parent, _, files in os.walk(scratch_of(runtime))
         for file in files
     ]
     assert sorted(kept) == [".env", "index.py"]
@@ -247,7 +251,7 @@ def test_code_that_was_imported_stays_and_a_file_that_is_imported_later_is_the_n
             import late
             return early.what, late.what
     """)
-    directory = Path(function._version.code.directory)
+    directory = Path(version_of(function).code.directory)
     for name in ("early", "late"):
         (directory / f"{name}.py").write_text("what = 'old'\n")
     event = function.invoke_async().settle()
@@ -361,8 +365,8 @@ def test_a_deleted_function_takes_all_its_versions_with_it(function, runtime):
         assert_reclaimed_for_good(event, "function deleted")
     for event in idle:
         assert is_gone(event.instance.pid)
-    assert runtime._pool.instances == []
-    assert not any(name.startswith("version-") for name in os.listdir(runtime._own_scratch))
+    assert pool_of(runtime).instances == []
+    assert not any(name.startswith("version-") for name in os.listdir(scratch_of(runtime)))
     for call in (
         function.invoke_async,
         function.run,

@@ -8,10 +8,13 @@ import signal
 from pathlib import Path
 
 import pytest
-from process_support import end_spare, eventually, is_gone, spare_pid
+from internals import pool_of, preforked_of, version_of
+from process_support import end_preforked, eventually, is_gone, preforked_pid
 
-from pytest_scf_async.instances.prefork import spare_of
 from pytest_scf_async.runtime import ScfRuntime
+
+# once: rules of the platform: the same on all Pythons
+pytestmark = [pytest.mark.sandbox, pytest.mark.once]
 
 WHERE = """
     import os
@@ -25,31 +28,31 @@ WHERE = """
 def zygote(deploy, make_runtime):
     """The zygote of a session in which a runtime has been closed, so that a process is ready."""
     runtime = make_runtime()
-    zygote = runtime._pool.sandboxes.zygote()
-    end_spare(zygote)
+    zygote = pool_of(runtime).sandboxes.zygote()
+    end_preforked(zygote)
     deploy(WHERE, to=runtime).run()
-    assert spare_of(zygote) is None  # none beside an instance that may be wanted again
+    assert preforked_of(zygote) is None  # none beside an instance that may be wanted again
     runtime.close()
-    assert spare_pid(zygote) > 0
+    assert preforked_pid(zygote) > 0
     return zygote
 
 
 def test_the_next_runtime_finds_it_and_becomes_any_function(deploy, make_runtime, zygote) -> None:
-    ready = spare_pid(zygote)
+    ready = preforked_pid(zygote)
     runtime = make_runtime()
     function = deploy(WHERE, to=runtime, name="another", environment={"BUCKET": "exports"})
     found = function.run()
     assert found["pid"] == ready
     assert found["environment"]["SCF_FUNCTIONNAME"] == "another"
     assert found["environment"]["BUCKET"] == "exports"
-    assert found["cwd"] == os.path.dirname(function._version.code.entry)
+    assert found["cwd"] == os.path.dirname(version_of(function).code.entry)
     second = deploy(WHERE, to=runtime)
     assert second.run()["pid"] != ready
     assert "BUCKET" not in second.run()["environment"]
 
 
 def test_one_that_was_killed_is_not_used(deploy, make_runtime, zygote) -> None:
-    ready = spare_pid(zygote)
+    ready = preforked_pid(zygote)
     os.kill(ready, signal.SIGKILL)
     assert eventually(lambda: is_gone(ready))
     assert deploy(WHERE, to=make_runtime()).run()["pid"] != ready
@@ -59,7 +62,7 @@ def test_one_that_was_killed_is_not_used(deploy, make_runtime, zygote) -> None:
 def test_one_that_is_of_another_kind_ends(deploy, make_runtime, zygote, tmp_path: Path) -> None:
     if not zygote.namespaces:
         return  # without mount namespaces one fits all
-    ready = spare_pid(zygote)
+    ready = preforked_pid(zygote)
     shared = tmp_path / "shared"
     shared.mkdir()
     assert deploy(WHERE, to=make_runtime(), mounts=[(shared, "/mnt/cfs/data")]).run()["pid"] != ready
@@ -80,7 +83,7 @@ def test_one_whose_directories_were_replaced_is_not_used(deploy, make_runtime, z
     shared.mkdir()
     (shared / "old").touch()
     assert runs()[1] == ["old"]
-    ready = spare_pid(zygote)
+    ready = preforked_pid(zygote)
     shutil.rmtree(shared)
     shared.mkdir()
     (shared / "new").touch()
@@ -98,7 +101,7 @@ SHARED = """
 
 
 def test_an_idle_session_with_one_ends_as_any_other(zygote) -> None:
-    ready = spare_pid(zygote)
-    end_spare(zygote)
+    ready = preforked_pid(zygote)
+    end_preforked(zygote)
     assert is_gone(ready)
     assert zygote.alive

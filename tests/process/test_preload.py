@@ -5,9 +5,12 @@ from __future__ import annotations
 import textwrap
 
 import pytest
+from internals import close_shared_zygote, pool_of, shared_zygote
+from process_support import user_lines
 
 from pytest_scf_async.errors import ScfUsageError
-from pytest_scf_async.instances.zygote import close_shared_zygote, shared_zygote
+
+pytestmark = pytest.mark.sandbox
 
 HANDLER = """
     import sys
@@ -33,6 +36,14 @@ def modules(tmp_path, monkeypatch):
             _thread.start_new_thread(lock.acquire, ())
         """)
     )
+    (tmp_path / "threaded_in_c.py").write_text(
+        textwrap.dedent("""
+            import ctypes, os
+            libc = ctypes.CDLL(None)
+            assert libc.pthread_create(ctypes.byref(ctypes.c_ulong()), None, libc.pause, None) == 0
+            threads_at_import = len(os.listdir("/proc/self/task"))
+        """)
+    )
     before = shared_zygote()
     yield
     close_shared_zygote()
@@ -41,7 +52,7 @@ def modules(tmp_path, monkeypatch):
 
 def test_a_preloaded_module_is_imported_once_in_the_zygote(deploy, make_runtime, modules) -> None:
     runtime = make_runtime(preload="slow_to_import")
-    zygote = runtime._pool.sandboxes.zygote()
+    zygote = pool_of(runtime).sandboxes.zygote()
     for _ in range(2):
         there, imported_in = deploy(HANDLER, to=runtime).run()
         assert there == ["slow_to_import"]
@@ -72,6 +83,19 @@ def test_a_module_that_cannot_be_preloaded(deploy, make_runtime, module, why, sa
     assert str(refused.value) == f"preload (ScfSettings(...)): {module!r} {why}"
 
 
+@pytest.mark.usefixtures("modules")
+def test_a_thread_that_c_code_starts_as_a_library_does_is_no_hindrance(deploy, make_runtime) -> None:
+    handler = """
+        import os, time, threaded_in_c
+
+        def main_handler(event, context):
+            time.sleep(60)
+            return threaded_in_c.threads_at_import, len(os.listdir("/proc/self/task"))
+    """
+    function = deploy(handler, to=make_runtime(preload="threaded_in_c"))
+    assert [function.run() for _ in range(2)] == [[2, 1]] * 2
+
+
 def test_what_images_need_is_in_no_handlers_way(deploy, runtime, tmp_path):
     (tmp_path / "app.py").write_text(
         "import http.server\n"
@@ -82,7 +106,7 @@ def test_what_images_need_is_in_no_handlers_way(deploy, runtime, tmp_path):
         "        self.wfile.write(b'answered')\n"
         "http.server.HTTPServer(('0.0.0.0', 9000), Answers).serve_forever()\n"
     )
-    assert runtime.deploy_image(["python", "app.py"], cwd=tmp_path).run() == "answered"
+    assert runtime.deploy_image(["python", "app.py"], cwd=tmp_path, in_process=True).run() == "answered"
     function = deploy("from email import send\ndef main_handler(event, context): return send()")
     (tmp_path / "code1" / "email.py").write_text("def send(): return 'sent'\n")
 
@@ -91,12 +115,29 @@ def test_what_images_need_is_in_no_handlers_way(deploy, runtime, tmp_path):
 
 def test_the_locks_of_multiprocessing_that_an_image_finds_are_those_of_the_door(runtime, tmp_path):
     (tmp_path / "app.py").write_text(
-        "import _multiprocessing, http.server\n"
+        "import _multiprocessing, http.server, os\n"
         "class Answers(http.server.BaseHTTPRequestHandler):\n"
         "    def do_POST(self):\n"
         "        self.send_response(200)\n"
         "        self.end_headers()\n"
-        "        self.wfile.write(_multiprocessing.SemLock.__module__.encode())\n"
+        "        file = _multiprocessing.SemLock.acquire.__code__.co_filename\n"
+        "        self.wfile.write(os.path.basename(file).encode())\n"
         "http.server.HTTPServer(('0.0.0.0', 9000), Answers).serve_forever()\n"
     )
-    assert runtime.deploy_image(["python", "app.py"], cwd=tmp_path).run() == "pytest_scf_async.bootstrap.members"
+    assert runtime.deploy_image(["python", "app.py"], cwd=tmp_path, in_process=True).run() == "members.py"
+
+
+def test_a_preloaded_module_that_calls_basic_config_changes_nothing(deploy, make_runtime, modules, tmp_path) -> None:
+    (tmp_path / "configures_logging.py").write_text(
+        "import logging\nlogging.basicConfig(level=logging.ERROR, format='%(levelname)s %(message)s')\n"
+    )
+    function = deploy(
+        """
+        import logging
+        def main_handler(event, context):
+            logging.debug("as on the platform")
+        """,
+        to=make_runtime(preload="configures_logging"),
+    )
+
+    assert user_lines(function.invoke_async().wait()) == ["as on the platform"]

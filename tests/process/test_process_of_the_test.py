@@ -12,11 +12,13 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from internals import Zygote, pool_of
 from process_support import LONG, descriptors
 
 from pytest_scf_async.errors import HarnessError, ScfUsageError
-from pytest_scf_async.instances.zygote import Zygote
 from pytest_scf_async.runtime import ScfRuntime
+
+pytestmark = pytest.mark.sandbox
 
 SLEEPER = """
     import time
@@ -90,7 +92,7 @@ def test_a_start_that_fails_leaves_no_descriptor(deploy, runtime: ScfRuntime, mo
         raise HarnessError("no")
 
     before = descriptors()
-    zygote = runtime._pool.sandboxes.zygote()
+    zygote = pool_of(runtime).sandboxes.zygote()
     known = len(zygote.listeners)
     with monkeypatch.context() as patch:
         patch.setattr(Zygote, "_send", refuse)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from internals import event_of
 
 from pytest_scf_async import CannotEndError
 
@@ -27,7 +28,7 @@ def main_handler(event, context):
 
 
 def notes(event) -> list[str]:
-    return [entry.text for entry in event._event.timeline if entry.kind == "instance" and "simulated" in entry.text]
+    return [entry.text for entry in event_of(event).timeline if entry.kind == "instance" and "simulated" in entry.text]
 
 
 @pytest.mark.repeat

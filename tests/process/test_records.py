@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from internals import Call, event_of, lockstep_of
 from process_support import START, short_log, user_lines
 
 from pytest_scf_async import Record, ScfRuntime
-from pytest_scf_async.lockstep.calls import Call
+
+# once: rules of the platform: the same on all Pythons
+pytestmark = pytest.mark.once
 
 IMPORTS = """
 import os, signal, sys, threading, time
@@ -23,7 +26,7 @@ def names(event) -> list[str]:
 def kinds(event) -> list[str]:
     """Records, and the lines of user code, in the order of the timeline."""
     lines = set(user_lines(event))
-    entries = event._event.timeline
+    entries = event_of(event).timeline
     return [entry.text for entry in entries if entry.kind == "record" or (entry.kind == "log" and entry.text in lines)]
 
 
@@ -180,15 +183,16 @@ from pytest_scf_async.bootstrap.scheduler.alarm import real_setitimer
 def on_alarm(signum, frame):
     seen.append(1)
     record("signal")
+    real_setitimer(signal.ITIMER_REAL, 0.001)  # once: an interval may be shorter than this takes on a busy machine
 
 def main_handler(event, context):
     signal.signal(signal.SIGALRM, on_alarm)
-    real_setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+    real_setitimer(signal.ITIMER_REAL, 0.001)
     number = 0
     while len(seen) < 50:
         record("main", number=number)
         number += 1
-    real_setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
     return number
 
 seen = []
@@ -257,10 +261,11 @@ def main_handler(fifo, context):
     ).invoke_async(latch.path)
     event.settle()
     for number in range(5):
-        before = runtime._lockstep.progress
+        before = lockstep_of(runtime).progress
         latch.open()
-        runtime._lockstep.drive(Call("until it is heard", lambda number=number: len(event._event.records) > number))
-        assert runtime._lockstep.progress > before  # from there on real_timeout counts anew
+        heard = Call("until it is heard", lambda number=number: len(event_of(event).records) > number)
+        lockstep_of(runtime).drive(heard)
+        assert lockstep_of(runtime).progress > before  # from there on real_timeout counts anew
         assert event.doing == "held"
     latch.open()
 
@@ -314,3 +319,28 @@ def test_records_without_pytest(tmp_path):
         event = runtime.deploy(f"{tmp_path}/index.py:main_handler").invoke_async().wait()
 
         assert event.records == [Record(START, "ran", {})]
+
+
+def test_what_is_too_large_for_a_record_is_refused_in_the_handler(deploy):
+    event = deploy(
+        IMPORTS
+        + """
+def main_handler(event, context):
+    try:
+        record("put", data="x" * 16 * 1024 * 1024)
+    except TypeError as error:
+        return str(error)
+"""
+    ).invoke_async()
+    assert event.wait().result == (
+        "record('put', ...): 16,777,251 bytes of JSON are more than a record takes, 16,777,216"
+    )
+
+
+def test_an_exception_with_a_text_of_any_length_is_the_platforms_430(deploy):
+    event = deploy("def main_handler(event, context):\n    raise ValueError('x' * 70_000_000 + 'end')").invoke_async()
+    assert event.wait().status_code == 430
+    trace = event.error["stackTrace"]
+    assert trace.startswith("Traceback ")
+    assert trace.endswith("xend\n")
+    assert " characters are left out here ..." in trace

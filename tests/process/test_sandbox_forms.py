@@ -12,7 +12,8 @@ from process_support import files_in
 from pytest_scf_async import assert_nothing_lost
 from pytest_scf_async.errors import HarnessError, ScfUsageError
 
-pytestmark = pytest.mark.usefixtures("runtime")
+# once: mounts and directories are the same on all Pythons
+pytestmark = [pytest.mark.usefixtures("runtime"), pytest.mark.sandbox, pytest.mark.once]
 
 WRITER = """
     import os, signal, tempfile, time

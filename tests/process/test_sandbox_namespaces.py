@@ -12,11 +12,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from process_support import end_spare, files_in, is_gone, user_lines, zygote_rests
+from internals import Zygote, pool_of
+from internals import zygote as zygote_module
+from process_support import end_preforked, files_in, is_gone, user_lines, zygote_rests
 
 from pytest_scf_async.errors import HarnessError, ScfUsageError
-from pytest_scf_async.instances import zygote as zygote_module
-from pytest_scf_async.instances.zygote import Zygote
+
+# once: mounts and directories are the same on all Pythons
+pytestmark = [pytest.mark.sandbox, pytest.mark.once]
 
 
 @pytest.fixture
@@ -253,7 +256,7 @@ def test_a_mount_can_be_at_another_path(deploy, outside, inside):
 
 
 def test_what_the_harness_lets_be_written_can_be_written(deploy, runtime, outside):
-    runtime._pool.sandboxes.writable.append(str(outside))
+    pool_of(runtime).sandboxes.writable.append(str(outside))
     assert deploy(WRITES).run(str(outside)) == ["of the handler", "of the test"]
 
 
@@ -300,18 +303,19 @@ def test_no_descriptor_of_ours_comes_with_it(deploy):
     """
     first, second = (deploy(source).run() for _ in range(2))
     assert first == second
-    assert [name for name in first if name.startswith(("mnt", "/")) and not name.startswith("/memfd")] == ["/dev/null"]
+    named = [name for name in first if name.startswith(("mnt", "/")) and not name.startswith("/memfd")]
+    assert [name for name in named if "/libffi.so" not in name] == ["/dev/null"]  # a newer libffi keeps its file open
 
 
 # -- what is left ------------------------------------------------------------------------------------------------------
 
 
 def test_instances_leave_no_mount_descriptor_or_directory(deploy, runtime, outside):
-    zygote = runtime._pool.sandboxes.zygote()
+    zygote = pool_of(runtime).sandboxes.zygote()
     functions = [deploy(WRITES), deploy(WRITES), deploy(WRITES, mounts=[(outside, "/mnt/cfs/data")])]
 
     def counted() -> tuple[int, ...]:
-        end_spare(zygote)
+        end_preforked(zygote)
         assert zygote_rests(zygote.pid)
         return (
             len(os.listdir("/proc/self/fd")),
@@ -328,7 +332,7 @@ def test_instances_leave_no_mount_descriptor_or_directory(deploy, runtime, outsi
 
     once()
     before = counted()
-    for _ in range(50):
+    for _ in range(10):  # one of them that stays would be seen
         once()
     assert counted() == before
 
@@ -403,7 +407,7 @@ def test_all_else_is_read_only_on_a_kernel_without_mount_setattr(make_runtime, m
     (tmp_path / "old_kernel.py").write_text(textwrap.dedent(OLD_KERNEL))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     zygote = Zygote(("old_kernel",), namespaces=True)
-    monkeypatch.setattr(zygote_module, "_shared", {(True, ()): zygote})
+    monkeypatch.setattr(zygote_module, "_shared", {(True, (), "page"): zygote})
     try:
         with make_runtime(sandbox="namespaces") as runtime:
             function = runtime.deploy("sandbox/opens.py:main_handler")
@@ -490,7 +494,7 @@ def test_a_directory_that_was_replaced_is_the_new_one(deploy, runtime, how):
             assert function.run(str(directory)) == ["of the handler"]
             assert (directory / "of the handler").exists()
             runtime.clock.advance(300)
-            assert zygote_rests(runtime._pool.sandboxes.zygote().pid)
+            assert zygote_rests(pool_of(runtime).sandboxes.zygote().pid)
             if how == "removed":
                 (directory / "of the handler").unlink()
                 directory.rmdir()

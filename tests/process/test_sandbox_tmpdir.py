@@ -8,9 +8,13 @@ import tempfile
 import warnings
 
 import pytest
+from internals import version_of
 from process_support import user_lines
 
 from pytest_scf_async.errors import ScfAsyncWarning, ScfUsageError
+
+# once: mounts and directories are the same on all Pythons
+pytestmark = [pytest.mark.sandbox, pytest.mark.once]
 
 
 @pytest.fixture
@@ -60,7 +64,7 @@ def test_a_literal_tmp_is_one_warning_with_the_users_line(deploy, literal, way, 
     assert answers == ["done"] * 3
     assert [warning.category for warning in caught] == [ScfAsyncWarning]
     text = str(caught[0].message)
-    file = re.escape(function._version.code.entry)
+    file = re.escape(version_of(function).code.entry)
     assert re.match(rf"{file}:{line} uses '{literal}', which is the machine's and not the instance's own: ", text)
     assert "it has no mount namespace (sandbox='none', ScfSettings(...)), and its /tmp is where TMPDIR says, " in text
 

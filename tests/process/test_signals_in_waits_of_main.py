@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 
 import pytest
+from internals import Instance, Watchdog, event_of
 from process_support import START, eventually, state_of, user_lines
 
-from pytest_scf_async.lockstep.calls import Patience
 from pytest_scf_async.runtime import ScfRuntime
+
+pytestmark = pytest.mark.interpreter
 
 SLEEPER = """
     import os, signal, threading, time
@@ -626,18 +629,20 @@ SAME_OBJECTS = {
 }
 
 
+SIGNALS = int(os.environ.get("SCF_STRESS", "60"))
+"""How many a test sends, one every 0.3 seconds: after 25 of them they meet the threads where they did before."""
+
+
 @pytest.mark.parametrize("kind", SAME_OBJECTS)
 def test_a_handler_may_use_the_object_that_main_waits_on(deploy, runtime: ScfRuntime, kind: str) -> None:
-    event = deploy(SAME_OBJECT.replace("{code}", SAME_OBJECTS[kind].strip())).invoke_async(2_000)
+    event = deploy(SAME_OBJECT.replace("{code}", SAME_OBJECTS[kind].strip())).invoke_async(3 * SIGNALS)
     event.settle()
-    sent = 0
-    while not event.ended and sent < 300:
+    for _ in range(SIGNALS):
         event.terminate(grace_shutdown=True)
-        sent += 1
-        if not event.ended:
-            runtime.clock.advance(0.3)
+        runtime.clock.advance(0.3)
 
-    assert event.wait().result == sent
+    assert event.doing == "parked"
+    assert event.wait().result == SIGNALS
 
 
 def test_a_signal_that_comes_together_with_the_turn_counts_once(deploy) -> None:
@@ -646,7 +651,7 @@ def test_a_signal_that_comes_together_with_the_turn_counts_once(deploy) -> None:
         from pytest_scf_async.bootstrap.scheduler.alarm import real_setitimer
         def main_handler(event, context):
             signal.signal(signal.SIGALRM, lambda signum, frame: None)
-            real_setitimer(signal.ITIMER_REAL, 0.0003, 0.0003)
+            real_setitimer(signal.ITIMER_REAL, 0.001, 0.001)
             for _ in range(300):
                 time.sleep(1)
             real_setitimer(signal.ITIMER_REAL, 0)
@@ -655,8 +660,8 @@ def test_a_signal_that_comes_together_with_the_turn_counts_once(deploy) -> None:
     event = deploy(source).invoke_async().wait()
     assert event.duration == timedelta(seconds=301)
     assert "not repeatable" not in event.timeline
-    assert event._event.instance is not None
-    assert event._event.instance.outside == 0
+    assert event_of(event).instance is not None
+    assert event_of(event).instance.outside == 0
 
 
 def test_other_signals_do_not_pass_for_the_sigterm_of_a_termination(deploy) -> None:
@@ -666,7 +671,7 @@ def test_other_signals_do_not_pass_for_the_sigterm_of_a_termination(deploy) -> N
         def main_handler(event, context):
             signal.signal(signal.SIGALRM, lambda signum, frame: None)
             signal.signal(signal.SIGTERM, lambda signum, frame: print("term"))
-            real_setitimer(signal.ITIMER_REAL, 0.0003, 0.0003)
+            real_setitimer(signal.ITIMER_REAL, 0.001, 0.001)
             time.sleep(100)
     """
     function = deploy(source)
@@ -675,6 +680,7 @@ def test_other_signals_do_not_pass_for_the_sigterm_of_a_termination(deploy) -> N
         event.settle()
         event.terminate(grace_shutdown=True)
         assert event.signals[0].left_at is not None
+        assert event.status == "RUNNING", event.error
         event.terminate()
 
 
@@ -707,14 +713,14 @@ LATE = """
 @pytest.mark.parametrize(
     ("own_wakeup", "switched_off"),
     [
-        pytest.param("", "_look_at", id="by the wakeup descriptor"),
-        pytest.param("signal.set_wakeup_fd(os.pipe2(os.O_NONBLOCK)[1])", "_ask", id="by a poke"),
+        pytest.param("", (Watchdog, "_look_at"), id="by the wakeup descriptor"),
+        pytest.param("signal.set_wakeup_fd(os.pipe2(os.O_NONBLOCK)[1])", (Instance, "ask"), id="by a poke"),
     ],
 )
 def test_a_signal_after_the_interpreters_last_look_is_not_lost(
-    deploy, monkeypatch: pytest.MonkeyPatch, own_wakeup: str, switched_off: str
+    deploy, monkeypatch: pytest.MonkeyPatch, own_wakeup: str, switched_off: tuple[type, str]
 ) -> None:
-    monkeypatch.setattr(Patience, switched_off, lambda *_: None)  # what would end the wait too, later
+    monkeypatch.setattr(*switched_off, lambda *_: None)  # what would end the wait too, later
     event = deploy(LATE.replace("OWN_WAKEUP", own_wakeup)).invoke_async()
     event.settle()
     pid = event.instance.pid

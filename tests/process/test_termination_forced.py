@@ -17,7 +17,9 @@ from process_support import (
     user_lines,
 )
 
-from pytest_scf_async.errors import ScfApiError
+from pytest_scf_async.errors import HarnessError, ScfApiError
+
+pytestmark = pytest.mark.sandbox
 
 WORKER = """
     import os, signal, tempfile, time
@@ -180,6 +182,52 @@ def test_another_event_of_the_function_runs_on(deploy):
     assert (first.status, second.status) == ("ABORTED", "RUNNING")
     assert second.wait().result == "all rows"
     assert second.duration == timedelta(seconds=1000)
+
+
+GARBLES = """
+    import os, stat
+    def main_handler(event, context):
+        for fd in map(int, os.listdir("/proc/self/fd")):
+            try:
+                if stat.S_ISSOCK(os.fstat(fd).st_mode):
+                    os.write(fd, b"x" * 64)
+            except OSError:
+                continue
+        while True:
+            pass
+"""
+
+
+HANDS_THE_TURN_ON = """
+    import threading, time
+    def main_handler(event, context):
+        print("row 1")
+        thread = threading.Thread(target=len, args=("",))
+        thread.start()
+        thread.join()
+        time.sleep(1000)
+"""
+
+
+def test_what_another_event_raises_meanwhile_is_raised_once_the_instance_is_gone(deploy):
+    event = deploy(HANDS_THE_TURN_ON).invoke_async()
+    garbles = deploy(GARBLES, name="garbles").invoke_async()
+
+    with pytest.raises(HarnessError, match="of garbles sent what is no message"):
+        event.terminate()
+
+    assert_aborted(event, after=0, log=["START", "INIT 0ms", "row 1"])
+    assert_reclaimed_for_good(event, "terminated")
+    assert garbles.ended
+
+
+def test_its_own_error_is_raised_and_no_other(deploy):
+    event = deploy(GARBLES).invoke_async()
+
+    with pytest.raises(HarnessError, match="sent what is no message"):
+        event.terminate()
+
+    assert event.ended
 
 
 def test_an_accepted_termination_wins_over_a_result_that_is_on_its_way(deploy):

@@ -7,6 +7,7 @@ import sys
 from datetime import timedelta
 
 import pytest
+from internals import version_of
 from process_support import (
     LONG,
     NOT_RECEIVED,
@@ -21,6 +22,8 @@ from process_support import (
 )
 
 from pytest_scf_async.errors import ScfApiError
+
+pytestmark = pytest.mark.leases
 
 LISTENER = """
     import signal, time
@@ -117,7 +120,7 @@ def test_a_listener_that_raises_out_of_a_sleep_is_430_with_both_frames(deploy, r
     event.terminate(grace_shutdown=True)
 
     assert_end(event, "FAILED", 430, log=[*COLD, RECEIVED, "ERROR 430", "END", "REPORT 0ms"])
-    path = runtime.functions["index"]._version.code.entry
+    path = version_of(runtime.functions["index"]).code.entry
     stack = [line for line in event.error["stackTrace"].splitlines() if set(line) - set(" ^~")]
     assert stack == [
         "Traceback (most recent call last):",
@@ -336,7 +339,7 @@ def test_a_signal_during_the_init_ends_a_process_that_does_not_listen_yet(deploy
 
     event.terminate(grace_shutdown=True)
 
-    assert_end(event, "FAILED", 439, log=["START", "init", RECEIVED, "ERROR 439", "END", "REPORT 0ms"])
+    assert_end(event, "FAILED", 439, log=["START", "init", RECEIVED, "INIT 0ms", "ERROR 439", "END", "REPORT 0ms"])
     assert_reclaimed_for_good(event, "process exited")
 
 
@@ -345,7 +348,7 @@ def test_a_signal_before_the_first_line_of_the_module_ends_the_process(deploy):
 
     event.terminate(grace_shutdown=True, when="now")
 
-    assert_end(event, "FAILED", 439, log=["START", RECEIVED, "ERROR 439", "END", "REPORT 0ms"])
+    assert_end(event, "FAILED", 439, log=["START", RECEIVED, "INIT 0ms", "ERROR 439", "END", "REPORT 0ms"])
 
 
 def test_a_listener_of_the_module_gets_a_signal_during_the_rest_of_the_init(deploy):
@@ -375,7 +378,7 @@ def test_a_listener_that_raises_during_the_init_is_443(deploy):
 
     event.terminate(grace_shutdown=True)
 
-    assert_end(event, "FAILED", 443, log=["START", RECEIVED, "ERROR 443", "END", "REPORT 0ms"])
+    assert_end(event, "FAILED", 443, log=["START", RECEIVED, "INIT 0ms", "ERROR 443", "END", "REPORT 0ms"])
     assert "pytest_scf_async" not in event.error["errorMessage"]
 
 

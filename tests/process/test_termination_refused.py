@@ -7,6 +7,9 @@ from process_support import START
 
 from pytest_scf_async.errors import ScfApiError, ScfAsyncWarning, ScfUsageError
 
+# once: rules of the platform: the same on all Pythons
+pytestmark = pytest.mark.once
+
 SLEEPER = "import time\ndef main_handler(event, context): time.sleep(100)"
 
 

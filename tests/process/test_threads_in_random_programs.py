@@ -21,10 +21,12 @@ from hypothesis import strategies as st
 from pytest_scf_async.function import Function
 from pytest_scf_async.runtime import ScfRuntime
 
+pytestmark = [pytest.mark.interpreter, pytest.mark.leases]
+
 THREADS = 4
 EACH = 2
 """How many there are of each: locks, events, semaphores, queues, conditions."""
-PROGRAMS = int(os.environ.get("SCF_PROGRAMS", "300"))
+PROGRAMS = int(os.environ.get("SCF_PROGRAMS", "150"))
 
 Act = tuple[str, int, int]
 """What to do, with which of the objects, and µs: how long, or for how long at most."""
@@ -117,7 +119,7 @@ HANDLER = """
 """
 
 
-class Wait:
+class Waiter:
     """One call of a thread that blocks."""
 
     def __init__(self) -> None:
@@ -129,8 +131,8 @@ class Wait:
         self.due: int | None = None
 
 
-Waiters = deque[Wait]
-Steps = Iterator[Wait]
+Waiters = deque[Waiter]
+Steps = Iterator[Waiter]
 
 
 def waiters() -> list[Waiters]:
@@ -148,7 +150,7 @@ class Model:
         self.uptime = uptime
         self.now = 1_000_000
         self.registered = 0
-        self.heap: list[tuple[int, int, Wait]] = []
+        self.heap: list[tuple[int, int, Waiter]] = []
         self.owned = [False] * EACH
         self.want_lock = waiters()
         self.happened = [False] * EACH
@@ -160,19 +162,19 @@ class Model:
         self.listeners = waiters()
         self.running: dict[int, tuple[int, Steps]] = {}
         """Who goes on when a wait is over, by the wait's id."""
-        self.mains: list[Wait] = []
+        self.mains: list[Waiter] = []
         """What the main thread waits for: its program, and the handlers that interrupted it, the last one on top."""
         self.trace: list[list[Any]] = []
 
-    def register(self, wait: Wait, due: int | None) -> None:
+    def register(self, wait: Waiter, due: int | None) -> None:
         self.registered += 1
         wait.registration = self.registered
         wait.due = due
         if due is not None:
             heapq.heappush(self.heap, (due, self.registered, wait))
 
-    def wait(self, due: int | None) -> Wait:
-        wait = Wait()
+    def wait(self, due: int | None) -> Waiter:
+        wait = Waiter()
         self.register(wait, due)
         return wait
 
@@ -196,7 +198,7 @@ class Model:
     def monotonic(self) -> float:
         return (self.uptime + self.now) / 1_000_000
 
-    def notified(self, waiting: Waiters, seconds: float) -> Iterator[Wait]:
+    def notified(self, waiting: Waiters, seconds: float) -> Iterator[Waiter]:
         """``Condition.wait``."""
         wait = self.wait(self.now + max(1, math.ceil(seconds * 1_000_000 - 0.001)) + 1)
         waiting.append(wait)
@@ -205,7 +207,7 @@ class Model:
             waiting.remove(wait)
         return wait.woken
 
-    def until(self, met: Callable[[], bool], waiting: Waiters, seconds: float) -> Iterator[Wait]:
+    def until(self, met: Callable[[], bool], waiting: Waiters, seconds: float) -> Iterator[Waiter]:
         """How ``Semaphore.acquire`` and ``Queue`` wait for at most *seconds*: a wake-up may come too late for one."""
         end = self.monotonic() + seconds
         while not met():
@@ -215,7 +217,7 @@ class Model:
             yield from self.notified(waiting, rest)
         return True
 
-    def lock(self, which: int, due: int | None) -> Iterator[Wait]:
+    def lock(self, which: int, due: int | None) -> Iterator[Waiter]:
         while self.owned[which]:
             wait = self.wait(due)
             self.want_lock[which].append(wait)
@@ -236,14 +238,14 @@ class Model:
         while self.observers[which]:
             self.wake(self.observers[which])
 
-    def run(self, name: int, program: list[Act]) -> Iterator[Wait]:
+    def run(self, name: int, program: list[Act]) -> Iterator[Waiter]:
         for act, which, amount in program:
             said = yield from self.do(name, act, which, amount)
             if said:
                 self.trace.append([self.now, name, said])
             self.trace.append([self.now, name, act])
 
-    def do(self, name: int, act: str, which: int, amount: int) -> Iterator[Wait]:
+    def do(self, name: int, act: str, which: int, amount: int) -> Iterator[Waiter]:
         seconds = amount / 1_000_000
         if act == "sleep":
             yield self.wait(self.now + amount)
@@ -286,7 +288,7 @@ class Model:
             yield from self.signal(name, which)
         return None
 
-    def signal(self, name: int, which: int) -> Iterator[Wait]:
+    def signal(self, name: int, which: int) -> Iterator[Waiter]:
         """The handler runs at once; a thread that is not the main one goes on in its turn."""
         if name == 0:
             yield from self.handler(which)
@@ -295,7 +297,7 @@ class Model:
         self.interrupt(which)
         yield mine
 
-    def handler(self, which: int) -> Iterator[Wait]:
+    def handler(self, which: int) -> Iterator[Waiter]:
         self.trace.append([self.now, "handler", which])
         if which:
             self.set(which)

@@ -10,6 +10,8 @@ from process_support import START, user_lines
 
 from pytest_scf_async.runtime import ScfRuntime
 
+pytestmark = [pytest.mark.interpreter, pytest.mark.leases]
+
 PRELUDE = """
     import _thread, concurrent.futures, queue, signal, sys, threading, time
 
@@ -213,11 +215,8 @@ def test_a_join_without_a_timeout_ends_when_the_thread_does(run) -> None:
     assert event.result == 12.5
 
 
-@pytest.mark.parametrize(("timeout", "end", "alive"), [(1, 1.000001, True), (3, 3.000001, True), (30, 10, False),
-                                                       (0, 0, True), (-1, 0, True), (10, 10, False)])  # fmt: skip
-def test_a_join_with_a_timeout_ends_a_microsecond_after_it_or_with_the_thread(
-    run, timeout: float, end: float, alive: bool
-) -> None:
+@pytest.mark.parametrize(("timeout", "end", "alive"), [(30, 10, False), (0, 0, True), (-1, 0, True), (10, 10, False)])
+def test_a_join_with_a_timeout_ends_with_the_thread_or_at_once(run, timeout: float, end: float, alive: bool) -> None:
     event = run(
         """
     def main_handler(event, context):
@@ -430,28 +429,15 @@ def test_threads_that_outlive_the_handler_do_not_keep_the_event_open(deploy) -> 
     assert event.duration == timedelta(0)
 
 
-# -- waits with timeouts ---------------------------------------------------------------------------------------------
+# -- waits with timeouts: what the table of waits_table.py does not have ----------------------------------------------
 
 
 @pytest.mark.parametrize(
     "wait",
     [
-        "assert threading.Event().wait(2.5) is False",
-        "lock = threading.Lock(); lock.acquire(); assert lock.acquire(timeout=2.5) is False",
         "lock = threading.Lock(); lock.acquire(); assert lock.acquire(True, 2.5) is False",
-        "assert threading.Semaphore(0).acquire(timeout=2.5) is False",
-        "assert threading.BoundedSemaphore(0).acquire(timeout=2.5) is False",
-        "c = threading.Condition(); c.acquire(); assert c.wait(2.5) is False; c.release()",
         "c = threading.Condition(threading.Lock()); c.acquire(); assert c.wait(2.5) is False; c.release()",
-        "expect(queue.Empty, queue.Queue().get, timeout=2.5)",
-        "expect(queue.Empty, queue.LifoQueue().get, True, 2.5)",
-        "expect(queue.Empty, queue.SimpleQueue().get, timeout=2.5)",
-        "q = queue.Queue(1); q.put(1); expect(queue.Full, q.put, 2, timeout=2.5)",
         "expect(threading.BrokenBarrierError, threading.Barrier(2, timeout=2.5).wait)",
-        "expect(threading.BrokenBarrierError, threading.Barrier(2).wait, 2.5)",
-        "expect(concurrent.futures.TimeoutError, concurrent.futures.Future().result, timeout=2.5)",
-        "assert concurrent.futures.wait([concurrent.futures.Future()], timeout=2.5).done == set()",
-        "f = concurrent.futures; expect(f.TimeoutError, list, f.as_completed([f.Future()], 2.5))",
     ],
 )
 def test_a_wait_that_times_out_ends_a_microsecond_after_its_deadline(run, wait: str) -> None:

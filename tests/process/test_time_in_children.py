@@ -7,6 +7,8 @@ from process_support import START, user_lines
 
 from pytest_scf_async.runtime import ScfRuntime
 
+pytestmark = [pytest.mark.interpreter, pytest.mark.leases]
+
 
 def test_a_forked_childs_clocks_go_on_at_the_real_rate_from_the_simulated_instant(deploy) -> None:
     event = deploy(

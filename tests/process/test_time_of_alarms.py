@@ -11,6 +11,8 @@ from process_support import START, assert_end, user_lines
 
 from pytest_scf_async.runtime import ScfRuntime
 
+pytestmark = pytest.mark.leases
+
 COLD = ["START", "INIT 0ms"]
 PRELUDE = """
 import os, queue, signal, threading, time
@@ -182,16 +184,17 @@ def test_the_timers_of_processor_time_stay_real(deploy) -> None:
 @pytest.mark.parametrize("leases", [True, False])
 def test_a_loop_of_sleeps_does_not_jump_over_it(deploy, make_runtime, leases: bool) -> None:
     source = handler("""
-        signal.setitimer(signal.ITIMER_REAL, 2_500.5, 3_000)
+        signal.setitimer(signal.ITIMER_REAL, 250.5, 300)
         for _ in range(event):
             time.sleep(1)
         stamp("slept")
     """)
-    hours = 10 if leases else 1
-    event = deploy(source, to=make_runtime(leases=leases), timeout=86_400).invoke_async(hours * 3_600).wait()
+    seconds = 3_600 if leases else 600
+    event = deploy(source, to=make_runtime(leases=leases), timeout=86_400).invoke_async(seconds).wait()
 
-    rings = [f"{at + 0.5:g} rang in main_handler" for at in range(2_500, hours * 3_600, 3_000)]
-    assert user_lines(event) == [*rings, f"{hours * 3_600} slept"]
+    rings = [f"{at + 0.5:g} rang in main_handler" for at in range(250, seconds, 300)]
+    assert len(rings) >= 2
+    assert user_lines(event) == [*rings, f"{seconds} slept"]
 
 
 # -- what it meets ---------------------------------------------------------------------------------------------------

@@ -16,6 +16,8 @@ from pytest_scf_async import CannotEndError
 from pytest_scf_async.async_event import AsyncEvent
 from pytest_scf_async.runtime import ScfRuntime
 
+pytestmark = [pytest.mark.interpreter, pytest.mark.leases]
+
 STRESS_ROUNDS = int(os.environ.get("SCF_STRESS", "200"))
 RANDOM_PROGRAMS = int(os.environ.get("SCF_PROGRAMS", "8"))
 
@@ -60,38 +62,21 @@ def server() -> Iterator[socket.socket]:
         yield made
 
 
-# -- on simulated time -----------------------------------------------------------------------------------------------
+# -- on simulated time: what the table of waits_table.py does not have -----------------------------------------------
 
 WAITS = {
-    "asyncio.sleep(60)": ("await asyncio.sleep(60)", 60),
     "asyncio.sleep(1.1), ten times": ("for _ in range(10): await asyncio.sleep(1.1)", 11),
     "asyncio.sleep(0.000001)": ("await asyncio.sleep(0.000001)", 0.000001),
     "asyncio.sleep(0)": ("await asyncio.sleep(0)", 0),
-    "asyncio.wait_for(…, 60)": ("await fails(asyncio.wait_for(asyncio.sleep(100), 60))", 60),
     "asyncio.wait_for(…, 60), in time": ("await asyncio.wait_for(asyncio.sleep(30), 60)", 30),
-    "asyncio.wait(…, timeout=60)": ("await asyncio.wait([asyncio.ensure_future(asyncio.sleep(100))], timeout=60)", 60),
-    "asyncio.gather(…)": ("await asyncio.gather(*(asyncio.sleep(n) for n in (1, 60, 30)))", 60),
     "asyncio.as_completed(…, timeout=60)": (
         "[await fails(each) for each in asyncio.as_completed([asyncio.sleep(100)], timeout=60)]",
         60,
     ),
-    "Event.wait()": ("event = asyncio.Event(); later(60, event.set); await event.wait()", 60),
-    "Condition.wait_for(…)": (
-        "async with (condition := notified_after(60)): await condition.wait()",
-        60,
-    ),
-    "Lock.acquire()": (
-        "lock = asyncio.Lock(); await lock.acquire(); later(60, lock.release); await lock.acquire()",
-        60,
-    ),
-    "Queue.get()": ("queue = asyncio.Queue(); later(60, queue.put_nowait, 1); await queue.get()", 60),
-    "loop.call_later(60, …)": ("future = a_future(); later(60, future.set_result, 1); await future", 60),
     "loop.call_at(…)": (
         "future = a_future(); future.get_loop().call_at(passed_by_loop() + 60, future.set_result, 1); await future",
         60,
     ),
-    "to_thread(time.sleep, 60)": ("await asyncio.to_thread(time.sleep, 60)", 60),
-    "run_in_executor(…)": ("await asyncio.get_running_loop().run_in_executor(None, time.sleep, 60)", 60),
     "run_in_executor(…) and wait_for(…, 60)": (
         "await fails(asyncio.wait_for(asyncio.to_thread(time.sleep, 100), 60)); stamp('timeout')",
         100,
@@ -108,7 +93,6 @@ WAITS = {
     "time.sleep(60)": ("time.sleep(60)", 60),
 }  # fmt: skip
 HELPERS = """
-tasks = []
 TimeoutErrors = (asyncio.TimeoutError, TimeoutError)
 
 async def fails(awaitable):
@@ -117,16 +101,6 @@ async def fails(awaitable):
     except TimeoutErrors:
         return
     raise AssertionError("no timeout")
-
-def notified_after(seconds):
-    async def notify():
-        await asyncio.sleep(seconds)
-        async with condition:
-            condition.notify()
-
-    condition = asyncio.Condition()
-    tasks.append(asyncio.ensure_future(notify()))
-    return condition
 
 def a_future():
     return asyncio.get_running_loop().create_future()
@@ -140,9 +114,6 @@ def in_a_pool(workers, function, *arguments):
 
 def run_threadsafe(coroutine):
     return asyncio.run_coroutine_threadsafe(coroutine, asyncio.get_running_loop())
-
-def later(seconds, call, *args):
-    asyncio.get_running_loop().call_later(seconds, call, *args)
 
 async def talk(host):
     async def serve(reader, writer):
@@ -200,12 +171,13 @@ def main_handler(event, context):
     ).run() == [[60, 1.1, 0.000001], 66.100002]
 
 
-def test_a_day_of_one_second_sleeps_ends_to_the_microsecond(deploy, make_runtime) -> None:
+def test_three_hours_of_one_second_sleeps_end_to_the_microsecond(deploy, make_runtime) -> None:
+    """Each sleep is due by the time at which the one before ended: one that is off by a nanosecond would show."""
     event = deploy(
         IMPORTS
         + """
 async def main():
-    for _ in range(86_399):
+    for _ in range(10_799):
         await asyncio.sleep(1)
     return passed()
 """,
@@ -213,8 +185,8 @@ async def main():
         timeout=86_400,
     ).invoke_async([])
 
-    assert event.wait().result == 86_399
-    assert event.duration == timedelta(seconds=86_399)
+    assert event.wait().result == 10_799
+    assert event.duration == timedelta(seconds=10_799)
 
 
 def test_a_loop_that_nothing_wakes_is_told(deploy, runtime: ScfRuntime) -> None:
@@ -352,7 +324,6 @@ def main_handler(event, context):
 @pytest.mark.parametrize(
     ("act", "lines"),
     [
-        ("pass", ["20 SIGTERM", "60 slept"]),
         ("time.sleep(15)", ["20 SIGTERM", "60 slept"]),
         ("time.sleep(100)", ["20 SIGTERM", "120 slept"]),
         ("raise Stop", ["20 SIGTERM", "20 cancelled", "20 stopped"]),
@@ -366,16 +337,6 @@ def test_a_handler_of_signal_signal_interrupts_the_loop(deploy, runtime: ScfRunt
     event.wait()
 
     assert user_lines(event) == lines
-
-
-def test_without_a_handler_sigterm_ends_the_process(deploy, runtime: ScfRuntime) -> None:
-    event = deploy(IMPORTS + "\nasync def main():\n    await asyncio.sleep(60)\n").invoke_async([])
-    event.settle()
-    runtime.clock.advance(20)
-    event.terminate(grace_shutdown=True)
-
-    assert (event.status, event.status_code) == ("FAILED", 439)
-    assert event.duration == timedelta(seconds=20)
 
 
 def test_an_alarm_of_the_loops_own_process_wakes_it(deploy) -> None:
@@ -487,7 +448,7 @@ def test_two_runs_are_the_same_with_leases_and_without(deploy, make_runtime) -> 
 
     first = run(True)
 
-    assert len(first) == 10
+    assert len(first) == 11
     assert run(True) == run(False) == first
 
 

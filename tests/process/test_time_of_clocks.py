@@ -9,6 +9,8 @@ from process_support import START, user_lines
 
 from pytest_scf_async.runtime import ScfRuntime
 
+pytestmark = [pytest.mark.interpreter, pytest.mark.leases]
+
 READ_ALL = """
     import calendar, datetime, json, time
 
@@ -409,16 +411,17 @@ def test_logging_stamps_its_records_with_the_simulated_time(deploy) -> None:
         import logging, sys, time
 
         def main_handler(event, context):
-            logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(created).3f %(message)s")
+            form = "%(asctime)s %(created).3f %(message)s"
+            logging.basicConfig(stream=sys.stdout, level=logging.INFO, format=form, force=True)
             logging.info("first")
-            time.sleep(90.25)
+            time.sleep(90.5)
             logging.info("second")
         """
     ).invoke_async()
 
     assert user_lines(event.wait()) == [
         "2026-01-01 00:00:00,000 1767225600.000 first",
-        "2026-01-01 00:01:30,250 1767225690.250 second",
+        "2026-01-01 00:01:30,500 1767225690.500 second",
     ]
 
 

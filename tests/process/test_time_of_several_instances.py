@@ -7,7 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-TIMES = int(os.environ.get("SCF_STRESS", "100"))
+pytestmark = pytest.mark.leases
+
+TIMES = int(os.environ.get("SCF_STRESS", "20"))
+"""How often they do the same, one after the other; by the environment, for a long run."""
 
 WORKER = """
 import os, threading, time

@@ -9,6 +9,8 @@ import os
 
 import pytest
 
+pytestmark = pytest.mark.leases
+
 ROUNDS = int(os.environ.get("SCF_STRESS", "200"))
 BOUNDS = {"real_timeout": 60, "real_limit": 1800, "compute_grace": 600}
 
@@ -58,7 +60,8 @@ def main_handler(rounds, context):
 def test_a_ring_of_locks(deploy, make_runtime, leases: bool) -> None:
     function = deploy(RING, to=make_runtime(leases=leases, **BOUNDS))
 
-    assert function.run(ROUNDS) == [True, True, ROUNDS * 1_000]
+    rounds = ROUNDS if leases else ROUNDS // 4  # without, each sleep is a message to the test's process
+    assert function.run(rounds) == [True, True, rounds * 1_000]
 
 
 USES = {

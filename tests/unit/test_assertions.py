@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from internals import Code, Event, FunctionVersion, PythonHandler
 
 import pytest_scf_async.assertions as helpers
-from pytest_scf_async import AsyncEvent, ScfUsageError, SimulatedClock
+from pytest_scf_async import AsyncEvent, ScfSettings, ScfUsageError, SimulatedClock
 from pytest_scf_async.assertions import (
     assert_failed,
     assert_finished,
@@ -30,9 +31,8 @@ from pytest_scf_async.assertions import (
     assert_transitions,
     assert_user_exit,
 )
-from pytest_scf_async.instances.code import Code
-from pytest_scf_async.lockstep.event import Event, FunctionVersion
-from pytest_scf_async.model import EventRecord, Fact, OpenReadings, function_configuration
+from pytest_scf_async.deployment import first_configuration
+from pytest_scf_async.model import EventRecord, Fact, OpenReadings
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 REQUEST_ID = "7ad8a1c6-0c2f-4f3e-9c1d-2f6e1a0b3c4d"
@@ -43,6 +43,8 @@ class Silent:
     """In the place of the lockstep: there is nothing to hear."""
 
     clock: SimulatedClock
+    settings: ScfSettings = field(default_factory=ScfSettings)
+    calls: int = 0
 
     def look(self) -> None: ...
 
@@ -52,19 +54,20 @@ class Story:
 
     def __init__(self, *, async_run: bool = True, timeout: int | None = None) -> None:
         self.clock = SimulatedClock(START)
-        sources = {"timeout": "default" if timeout is None else "deploy(...)"}
-        configuration = function_configuration(
-            name="export", handler="export.main_handler", async_run=async_run, timeout=timeout, sources=sources
-        )
+        given = {"name": "export", "handler": "export.main_handler", "async_run": async_run, "timeout": timeout}
+        configuration = first_configuration(ScfSettings(), given, "deploy(...)")
         record = EventRecord(0, REQUEST_ID, "export", "default", "$LATEST", "OTHERS", True, self.clock.now_us)
         self.inside = Event(
             record=record,
             function=FunctionVersion(
-                configuration, Code("/code", "/code/export.py", "export", "main_handler", "export"), "1"
+                configuration,
+                Code("/code", "/code/export.py", "export", "main_handler", "export"),
+                "1",
+                PythonHandler(),
             ),
             payload="{}",
             readings=OpenReadings(),
-            time_us=lambda: self.clock.now_us,
+            clock=self.clock,
             region="ap-guangzhou",
             appid="1",
             uin="1",
@@ -163,7 +166,7 @@ def test_a_helper_passes_where_it_should_and_fails_everywhere_else(helper: str) 
             assert "\n--- timeline, in simulated time from 2026-01-01T00:00:00+00:00 ---\n+0 s" in text.replace(
                 " +", "+"
             )
-        assert story.inside.looked_at is story.inside.ended
+        assert story.inside.looked_at is (story.inside.ended and check is not assert_no_signal)
 
 
 @pytest.mark.parametrize("name", helpers.__all__)
@@ -217,7 +220,7 @@ def test_the_first_line_says_expected_and_found() -> None:
           "(deploy(...)); its last wait was time.sleep(100)")),
         (Story().ends(Fact.RESULT_NOT_JSON, trace="TypeError: a set"),
           "the handler returned what cannot be written as JSON: TypeError: a set"),
-        (Story().ends(Fact.CODE_NOT_LOADED, trace="Traceback:\nModuleNotFoundError: No module named 'nope'"),
+        (Story().ends(Fact.CODE_NOT_LOADED, trace="ModuleNotFoundError: No module named 'nope'"),
          "the code could not be loaded: ModuleNotFoundError: No module named 'nope'"),
         (Story().ends(Fact.RESULT_TOO_LARGE), "the result is over 6 MB"),
     ],
@@ -289,6 +292,26 @@ def test_stopped_within_counts_from_the_last_sigterm() -> None:
 def test_stopped_within_says_how_long_an_event_has_run_since() -> None:
     text = failure(assert_stopped_within, Story().handles().after(40).event, 30)
     assert text.startswith("expected an end within 30 s after SIGTERM; found RUNNING, 40 s after it\n")
+
+
+@pytest.mark.parametrize(
+    ("fact", "ended", "who"),
+    [
+        (Fact.TIMED_OUT, "FAILED (433: ", "the timeout"),
+        (Fact.MEMORY_EXCEEDED, "FAILED (434: ", "the memory limit"),
+        (Fact.TERMINATED, "ABORTED (499: ", "a forced termination or a deletion"),
+        (Fact.FUNCTION_DELETED, "ABORTED (499: ", "a forced termination or a deletion"),
+    ],
+)
+def test_what_somebody_else_ended_did_not_stop_however_soon_that_was(fact: Fact, ended: str, who: str) -> None:
+    event = Story().after(3).handles().after(1).ends(fact).event
+    text = failure(assert_stopped_within, event, 30)
+    assert text.startswith(f"expected an end within 30 s after SIGTERM, by itself; found {ended}"), text
+    assert f": {who} ended it\n" in text
+
+
+def test_an_end_by_the_signal_itself_is_a_stop() -> None:
+    assert_stopped_within(Story().after(3).gets("default").exits("killed by SIGTERM (signal 15)").event, 0)
 
 
 def test_signal_lines_are_the_platforms_not_the_users() -> None:
@@ -378,6 +401,7 @@ def test_log_order_takes_a_line_for_each_pattern() -> None:
         ),
         (lambda event: assert_failed(event, code=431), "code=431 is not valid: the platform's codes are 200, 202, "),
         (lambda event: assert_logged(event, b"bytes"), "pattern=b'bytes' is not valid: it is a str or a compiled "),
+        (lambda event: assert_logged(event, ""), "pattern='' is not valid: every line has it; it is a text that "),
         (lambda event: assert_log_order(event, "text"), "patterns='text' is not valid: it is a list of texts or "),
         (lambda event: assert_log_order(event, []), "patterns=[] is not valid: it is a list of texts or "),
         (lambda event: assert_stopped_within(event, -1), "assert_stopped_within(seconds) is -1, which is negative"),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from internals import Launch, Supervised
 from test_assertions import TRACE, Story, failure
 
 from pytest_scf_async.assertions import (
@@ -76,6 +79,47 @@ def test_a_signal_that_only_c_code_catches() -> None:
     text = failure(assert_signal_handled, Story().gets("native").returns().event)
     assert "; found SIGTERM met no Python handler\n" in text
     assert "code outside Python caught it (faulthandler.register, say)" in text
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Path:
+    """A program of that name, whose language's runtime catches signals."""
+    (tmp_path / "node").touch()
+    return tmp_path / "node"
+
+
+def supervised(program: Path) -> Story:
+    story = Story()
+    launch = Launch(command=[str(program), "server.js"], directory=str(program.parent), port=9000)
+    story.inside.function.runtime = Supervised(launch)
+    return story
+
+
+def test_a_signal_that_the_runtime_of_a_language_catches(node: Path) -> None:
+    text = failure(assert_signal_handled, supervised(node).gets("native").returns().event)
+    assert "; found SIGTERM was caught by the runtime of the program's language\n" in text
+    assert "have the program's own handler write a line, and use wait_for_log() and assert_logged()" in text
+    assert "the runtime of the program's language catches it, whether the program listens or not\n" in text
+    ended = failure(assert_finished, supervised(node).gets("native").exits("killed by SIGTERM (signal 15)").event)
+    assert "nothing in the program listened to SIGTERM, which ended it: the platform reports 439" in ended
+
+
+@pytest.mark.parametrize(
+    ("disposition", "cause"),
+    [
+        ("default", "the program had installed no handler of it by then, so it ended the process"),
+        ("ignored", "the process ignores it (SIG_IGN)"),
+        ("blocked", "the process has blocked it"),
+    ],
+)
+def test_what_a_supervised_program_does_with_a_signal(node: Path, disposition: str, cause: str) -> None:
+    story = supervised(node).gets(disposition)
+    text = failure(assert_signal_handled, (story.exits() if disposition == "default" else story.returns()).event)
+    assert f"; {cause}\n" in text
+    assert "signal.signal" not in text
+    told = advice(text)
+    somehow = "what to do: have the program install a handler of SIGTERM before it serves its first event"
+    assert told is None if disposition == "blocked" else str(told).startswith(somehow)
 
 
 def test_the_traceback_of_the_function_is_shown() -> None:

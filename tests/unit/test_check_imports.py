@@ -11,6 +11,9 @@ from types import ModuleType
 
 import pytest
 
+# once: reads the sources of the package
+pytestmark = pytest.mark.once
+
 PROJECT = Path(__file__).resolve().parents[2]
 TOOL = PROJECT / "tools" / "check_imports.py"
 Check = Callable[[dict[str, str]], "list[str]"]
@@ -31,14 +34,7 @@ def tool() -> ModuleType:
 def check(tool: ModuleType, tmp_path: Path) -> Check:
     def write_and_check(files: dict[str, str]) -> list[str]:
         root = tmp_path / "pytest_scf_async"
-        empty = (
-            "__init__",
-            "instances/__init__",
-            "bootstrap/__init__",
-            "protocol/__init__",
-            "protocol/messages",
-            "model/__init__",
-        )
+        empty = ("__init__", "instances/__init__", "bootstrap/__init__", "protocol/messages", "model/__init__")
         for name, text in (dict.fromkeys(empty, "") | files).items():
             path = root / f"{name}.py"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,13 +74,21 @@ def test_this_package_imports_one_way(tool: ModuleType) -> None:
         ("assertions", "from .instances import pool"),
         ("__init__", "def late():\n    from . import plugin"),
         ("__init__", "from .errors import ScfAsyncError"),
-        ("instances/__init__", "from ..protocol.messages import Message"),
+        ("instances/__init__", "from .pool import Pool"),
         ("protocol/messages", "from ..errors import HarnessError"),
         ("bootstrap/main", "from ..instances.pool import Pool"),
         ("bootstrap/main", "from ..errors import HarnessError"),
         ("bootstrap/main", "from pytest_scf_async.inside import record"),
         ("inside", "from .protocol.messages import Message"),
         ("errors", "from .api import server"),
+        ("instances/pool", "from ..bootstrap import clock"),
+        ("lockstep/calls", "from pytest_scf_async.bootstrap.scheduler.waiters import Wait"),
+        ("instances/pool", "def late():\n    from ..supervisor import supervisor"),
+        ("supervisor/tree", "from ..instances import pool"),
+        ("supervisor/__init__", "from .tree import Tree"),
+        ("bootstrap/main", "def late():\n    from pytest_scf_async.supervisor.supervisor import serve"),
+        ("bootstrap/instance", "from pytest_scf_async.supervisor.supervisor import serve"),
+        ("bootstrap/instance", "def late():\n    from pytest_scf_async.supervisor.tree import Tree"),
     ],
 )
 def test_an_import_of_a_room_above_is_caught(check: Check, name: str, text: str) -> None:
@@ -108,6 +112,7 @@ def test_an_import_of_a_room_above_is_caught(check: Check, name: str, text: str)
         ("bootstrap/main", "from dateutil import tz"),
         ("protocol/messages", "import coverage"),
         ("inside", "import freezegun"),
+        ("supervisor/tree", "import coverage"),
     ],
 )
 def test_a_module_that_a_room_must_do_without_is_caught(check: Check, name: str, text: str) -> None:
@@ -117,19 +122,40 @@ def test_a_module_that_a_room_must_do_without_is_caught(check: Check, name: str,
 
 
 @pytest.mark.parametrize(
+    "files",
+    [
+        {"lockstep/one": "from .other import x", "lockstep/other": "from .one import y"},
+        {"lockstep/one": "from ..instances.other import x", "instances/other": "from ..lockstep import one"},
+        {"model/one": "from . import two", "model/three": "from .one import x", "model/two": "from .three import x"},
+        {
+            "model/one": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .other import x",
+            "model/other": "def late():\n    from .one import y",
+        },
+    ],
+)
+def test_files_that_import_each_other_are_caught(check: Check, files: dict[str, str]) -> None:
+    names = [f"pytest_scf_async.{name.replace('/', '.')}" for name in sorted(files)]
+    assert check(files) == [f"{' and '.join(names)} import each other in a circle."]
+
+
+def test_a_file_beside_a_circle_is_not_named(check: Check) -> None:
+    (violation,) = check({"model/one": "from . import two", "model/two": "from . import one, last", "model/last": ""})
+    assert "last" not in violation
+
+
+@pytest.mark.parametrize(
     ("name", "text"),
     [
         ("hookspecs", "import pluggy\nimport pytest"),
         ("options", "from .errors import ScfUsageError"),
         ("model/states", "import datetime\nfrom . import codes\nfrom ..errors import ScfUsageError"),
         ("clock", "import time\nfrom pytest_scf_async import errors, protocol"),
-        (
-            "instances/pool",
-            "from ..protocol import messages\nfrom ..bootstrap import main\nfrom ..clock import SimulatedClock",
-        ),
+        ("instances/pool", "from ..protocol import messages\nfrom ..clock import SimulatedClock"),
         ("bootstrap/main", "import os\nimport freezegun\nfrom ..protocol import messages\nfrom . import loop"),
+        ("bootstrap/instance", "def late():\n    from pytest_scf_async.supervisor.supervisor import serve"),
+        ("supervisor/tree", "import ctypes\nfrom ..bootstrap import clock\nfrom ..protocol import procfs"),
         ("report/text", "from ..model import states"),
-        ("runtime", "from . import clock, hookspecs, instances, model, options, protocol, report"),
+        ("runtime", "from . import clock, hookspecs, instances, model, options, report"),
         ("assertions", "from .runtime import AsyncEvent\nfrom .report import text"),
         ("plugin", "import pytest\nfrom . import assertions, hookspecs, inside, runtime"),
         ("__init__", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .runtime import ScfRuntime"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
+from types import SimpleNamespace
 
-from pytest_scf_async.instances import process_tree
+import pytest
+from internals import process_tree
 
 TRACKER = b"python\0-c\0from multiprocessing.resource_tracker import main;main(5)\0"
 SERVER = b"python\0-c\0from multiprocessing.forkserver import main; main(1, 2)\0"
@@ -16,16 +17,13 @@ def processes(monkeypatch):
     """A table of processes: id -> (parent, kernel's name or None for one that has ended, command)."""
     table: dict[int, tuple[int, str | None, bytes]] = {INSTANCE: (0, "python", b"python\0-c\0zygote\0")}
 
-    def read(path: str) -> bytes:
-        return table[int(path.split("/")[2])][2]
-
     monkeypatch.setattr(
         process_tree.procfs,
         "children_of",
         lambda pid: [child for child, (parent, _, _) in table.items() if parent == pid],
     )
-    monkeypatch.setattr(process_tree, "_name_if_alive", lambda pid: table[pid][1])
-    monkeypatch.setattr(process_tree, "_read", read)
+    monkeypatch.setattr(process_tree.procfs, "living_name", lambda pid: table[pid][1])
+    monkeypatch.setattr(process_tree.procfs, "command_of", lambda pid: table[pid][2])
     return table
 
 
@@ -38,10 +36,10 @@ def test_children_and_theirs_hold_the_clock_and_what_has_ended_does_not(processe
     processes[3] = (2, "ffmpeg", b"/usr/bin/ffmpeg\0")
     processes[4] = (INSTANCE, None, b"")
 
-    found, living = process_tree._look_below(INSTANCE, ())
+    below = process_tree._look_below(INSTANCE, ())
 
-    assert [(child.pid, child.name) for child in found] == [(2, "sh"), (3, "ffmpeg")]
-    assert living == {2, 3}
+    assert [(child.pid, child.name) for child in below.holding] == [(2, "sh"), (3, "ffmpeg")]
+    assert (below.living, below.background, below.helpers) == ({2, 3}, (), ())
 
 
 def test_what_a_process_gives_to_the_instance_as_it_ends_is_found(processes, monkeypatch):
@@ -55,7 +53,7 @@ def test_what_a_process_gives_to_the_instance_as_it_ends_is_found(processes, mon
             processes[3] = (INSTANCE, "sleep", b"sleep\0")
         return processes[pid][1]
 
-    monkeypatch.setattr(process_tree, "_name_if_alive", ends)
+    monkeypatch.setattr(process_tree.procfs, "living_name", ends)
 
     assert holding() == [3]
 
@@ -104,7 +102,7 @@ def test_the_helpers_of_multiprocessing_do_not_hold_the_clock_and_their_workers_
 
 def test_a_fork_server_holds_the_clock_until_it_has_told_of_the_end_of_a_worker(processes, monkeypatch):
     asleep = True
-    monkeypatch.setattr(process_tree, "_sleeps", lambda _: asleep)
+    monkeypatch.setattr(process_tree.procfs, "state_of", lambda _: b"S" if asleep else b"R")
     processes[2] = (INSTANCE, "python", SERVER)
     processes[3] = (2, None, b"")
     assert holding() == [2]  # the worker has ended, and nobody has waited for it
@@ -117,6 +115,13 @@ def test_a_fork_server_holds_the_clock_until_it_has_told_of_the_end_of_a_worker(
     assert holding() == []
 
 
+def test_a_tracker_of_resources_that_starts_does_not_hold_the_clock(processes, monkeypatch):
+    monkeypatch.setattr(process_tree.procfs, "state_of", lambda _: b"R")
+    processes[2] = (INSTANCE, "python", TRACKER)
+
+    assert holding() == []
+
+
 def test_a_child_is_called_by_its_program_or_as_a_fork(processes):
     processes[2] = (INSTANCE, "python", processes[INSTANCE][2])
     processes[3] = (INSTANCE, "a-very-long-nam", b"/usr/bin/python\0/opt/a-very-long-name.py\0")
@@ -125,3 +130,27 @@ def test_a_child_is_called_by_its_program_or_as_a_fork(processes):
     shown = [str(child) for child in process_tree._look_below(INSTANCE, ())[0]]
 
     assert shown == ["pid 2, a fork of the handler's process", "'a-very-long-name.py' (pid 3)", "'short' (pid 4)"]
+
+
+def test_a_stopped_instance_is_held_by_what_held_it_before(processes, monkeypatch):
+    """The server of forks is signalled to stop: until it has, the kernel says that it runs."""
+    processes[2] = (INSTANCE, "python", SERVER)
+    state = b"S"
+    monkeypatch.setattr(process_tree.procfs, "state_of", lambda _: state)
+    owner = SimpleNamespace(
+        pid=INSTANCE,
+        control=SimpleNamespace(forks=1, childless=0, watches=0),
+        listening=set(),
+        members=(),
+        elsewhere=(),
+        **dict.fromkeys(("overtaken", "overrun", "gone", "released", "stopped"), False),
+    )
+    owner.root = owner
+    children = process_tree.Children(owner)
+    assert children.look() == ()
+
+    state, owner.stopped = b"R", True
+    assert children.look() == ()
+
+    owner.stopped = False
+    assert [child.pid for child in children.look()] == [2]

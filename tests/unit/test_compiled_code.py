@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 import pytest
+from internals import clocks, loading
 
-from pytest_scf_async.bootstrap import clock, loading
+pytestmark = pytest.mark.interpreter
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +20,7 @@ def empty(monkeypatch):
 def written(path, text: str, age: float) -> str:
     """Write a file, last changed *age* seconds ago."""
     path.write_text(text)
-    changed = clock.real_time_ns() - int(age * 1e9)
+    changed = clocks.real_time_ns() - int(age * 1e9)
     os.utime(path, ns=(changed, changed))
     return str(path)
 

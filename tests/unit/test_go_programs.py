@@ -7,9 +7,9 @@ import struct
 from pathlib import Path
 
 import pytest
+from internals import binary_files, go
 
 from pytest_scf_async.errors import ScfUsageError
-from pytest_scf_async.instances.runtimes import go
 
 OWN = Path("/proc/self/exe").read_bytes()[:20]
 AMD64, ARM64, X86 = 62, 183, 3
@@ -125,7 +125,7 @@ def test_a_binary_for_another_system(code, scratch, content, system):
 def test_a_binary_for_another_architecture(code, scratch, content, architecture, monkeypatch):
     binary = written(code / "main", content)
     own = written(code.parent / "own", elf(AMD64))
-    monkeypatch.setattr(go, "OWN_EXECUTABLE", str(own))
+    monkeypatch.setattr(binary_files, "OWN_EXECUTABLE", str(own))
     assert refused(code, scratch) == (
         f"code is '{code}', and {binary} is a program for {architecture}, and this machine is 64-bit x86-64 "
         "(GOARCH=amd64): build it for this one, or name the directory of the Go package"
@@ -138,16 +138,6 @@ def test_a_package_needs_go(code, scratch, monkeypatch):
     assert refused(code, scratch) == (
         f"code is '{code}', a Go package that has to be built, and there is no 'go' on the PATH: install Go 1.18 or "
         "newer (Debian and Ubuntu: apt-get install golang-go) and put it on the PATH"
-    )
-
-
-def test_the_helper_needs_go(scratch, monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(ScfUsageError) as caught:
-        go.helper_binary(scratch)
-    assert str(caught.value) == (
-        "runtime 'Go1' needs Go once, to build a helper of its own, and there is no 'go' on the PATH: install Go 1.18 "
-        "or newer (Debian and Ubuntu: apt-get install golang-go) and put it on the PATH"
     )
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from pytest_scf_async.protocol.kernel_waits import _restarted
+from internals import _restarted
 
 
 @pytest.mark.parametrize(

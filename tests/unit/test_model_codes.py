@@ -31,6 +31,7 @@ def test_every_code_has_a_name_a_message_and_a_meaning():
     [
         (407, -1, "The size of response exceeds the upper limit (6MB)"),
         (430, 1, "user code exception caught"),
+        (432, 1, "ResourceLimitReached"),
         (434, -1, "MemoryLimitReached"),
         (437, -1, "HandlerNotFound"),
         (439, -1, "User process exit when running"),

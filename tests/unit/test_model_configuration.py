@@ -8,12 +8,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_scf_async.errors import ScfUsageError
-from pytest_scf_async.model import DEFAULT_MEMORY, RUNTIMES, function_configuration, valid_name
+from pytest_scf_async.deployment import checked_configuration
+from pytest_scf_async.errors import Given, ScfUsageError
+from pytest_scf_async.model import DEFAULT_MEMORY, GO_RUNTIME, PYTHON_RUNTIMES, check_runtime, valid_name
+from pytest_scf_async.options import OPTIONS, ScfSettings, option_named
+
+# once: rules of the platform: the same on all Pythons
+pytestmark = pytest.mark.once
+
+NO_SOURCES = {}
 
 
-def configure(**values):
-    return function_configuration(**{"name": "export", "handler": "index.main_handler", **values})
+def configure(sources=NO_SOURCES, **values):
+    values = {"name": "export", "handler": "index.main_handler", **values}
+    defaults = {option.name: getattr(ScfSettings(), option.name, option.default) for option in OPTIONS if option.kept}
+    assert values.keys() <= defaults.keys()
+    return checked_configuration(
+        {name: option_named(name).given(value, sources.get(name, "")) for name, value in {**defaults, **values}.items()}
+    )
 
 
 def refusal(**values) -> str:
@@ -87,8 +99,9 @@ def test_the_runtimes_of_python_and_go_are_taken():
 
 def test_a_runtime_that_cannot_run_here_is_told_apart_from_an_unknown_one():
     for runtime in ("Nodejs18.15", "CustomRuntime", "CustomImage", "Java8", "Php8.0"):
-        assert runtime in RUNTIMES
-        assert "cannot be run here" in refusal(runtime=runtime)
+        assert configure(runtime=runtime).runtime == runtime
+        with pytest.raises(ScfUsageError, match=r"its code cannot be run here; these can: Python2\.7, "):
+            check_runtime(Given("runtime", runtime), (*PYTHON_RUNTIMES, GO_RUNTIME))
     assert "the platform has Python2.7, " in refusal(runtime="Python3.11")
     assert "the platform has" in refusal(runtime=None)
 
@@ -138,7 +151,8 @@ def test_memory_is_64_or_a_multiple_of_128_up_to_3072():
         except ScfUsageError:
             return False
 
-    assert [memory for memory in range(-1, 3300) if taken(memory)] == [64, *range(128, 3073, 128)]
+    tried = [step + beside for step in range(0, 3300, 64) for beside in (-1, 0, 1)]
+    assert [memory for memory in tried if taken(memory)] == [64, *range(128, 3073, 128)]
 
 
 @pytest.mark.parametrize("value", [True, 128.0, "128", math.nan])
@@ -171,10 +185,21 @@ def test_an_environment_is_copied_and_cannot_be_changed():
         made.environment["X"] = "y"
 
 
-@pytest.mark.parametrize("key", ["", "1A", "_A", "A-B", "A.B", "A B", "A=B", "É", "A\n", 1, None])
+@pytest.mark.parametrize("key", ["", "A", "A" * 65, "1A", "_A", "A-B", "A.B", "A B", "A=B", "ÉA", "AB\n", 1, None])
 def test_a_bad_environment_name_is_refused(key):
     message = refusal(environment={key: "x"}, sources={"environment": "marker"})
     assert message.startswith(f"the environment variable {key!r} (marker) is not valid: ")
+
+
+@pytest.mark.parametrize("key", ["AB", "a1", "A" * 64])
+def test_an_environment_name_has_2_to_64_bytes(key):
+    assert configure(environment={key: "x"}).environment == {key: "x"}
+
+
+def test_the_refusal_of_an_environment_name_says_how_long_it_is():
+    assert refusal(environment={"A" * 65: "x"}).endswith(
+        "it has 2 to 64 letters, digits and underscores, and starts with a letter"
+    )
 
 
 @pytest.mark.parametrize("key", ["SCF_X", "QCLOUD_", "TENCENTCLOUD_REGION"])
@@ -190,15 +215,17 @@ def test_a_name_that_only_looks_reserved_is_taken(key):
 
 @pytest.mark.parametrize("value", [1, None, b"x", True, "a\0b", "\ud800"])
 def test_a_bad_environment_value_is_refused(value):
-    message = refusal(environment={"A": value})
+    message = refusal(environment={"AB": value})
     of = type(value).__name__
-    assert message.startswith(f"environment['A'] of type {of} is not valid: the value of an environment variable ")
+    assert message.startswith(f"environment['AB'] of type {of} is not valid: the value of an environment variable ")
 
 
-@pytest.mark.parametrize("value", [{"A": b"canary"}, {"A": "canary\0"}, {"A": "canary\ud800"}, ["A=canary"], "canary"])
+@pytest.mark.parametrize(
+    "value", [{"AB": b"canary"}, {"AB": "canary\0"}, {"AB": "canary\ud800"}, ["A=canary"], "canary"]
+)
 def test_a_refusal_of_an_environment_does_not_tell_its_values(value):
     assert "canary" not in refusal(environment=value)
-    assert "canary" not in repr(configure(environment={"A": "canary"}))
+    assert "canary" not in repr(configure(environment={"AB": "canary"}))
 
 
 @pytest.mark.parametrize("value", [["A=1"], "A=1", 1])
@@ -206,10 +233,10 @@ def test_an_environment_that_is_no_mapping_is_refused(value):
     assert "a mapping of names to texts" in refusal(environment=value)
 
 
-@pytest.mark.parametrize(("value", "character"), [("x" * 4095, "x"), ("é" * 2047 + "x", "é")])
+@pytest.mark.parametrize(("value", "character"), [("x" * 4094, "x"), ("é" * 2047, "é")])
 def test_an_environment_has_4096_bytes_of_utf8_at_most(value, character):
-    assert configure(environment={"A": value}).environment["A"] == value
-    message = refusal(environment={"A": value + "x"}, sources={"environment": "ini"})
+    assert configure(environment={"AB": value}).environment["AB"] == value
+    message = refusal(environment={"AB": value + "x"}, sources={"environment": "ini"})
     assert message.startswith("environment of 4,097 bytes (ini) is not valid: ")
     assert "4,096 bytes at most" in message
 
@@ -221,7 +248,7 @@ def test_the_sources_are_kept():
 
 
 def test_configurations_can_be_keys():
-    assert len({configure(environment={"A": "1"}), configure(environment={"A": "1"})}) == 1
+    assert len({configure(environment={"AB": "1"}), configure(environment={"AB": "1"})}) == 1
 
 
 @pytest.mark.parametrize(
@@ -243,6 +270,28 @@ def test_configurations_can_be_keys():
 def test_a_stem_becomes_a_valid_name(stem, name):
     assert valid_name(stem) == name
     assert configure(name=name).name == name
+
+
+def test_name_and_namespace_have_118_characters_together_at_most():
+    assert configure(name="a" * 58, namespace="n" * 60).namespace == "n" * 60
+    message = refusal(name="a" * 59, namespace="n" * 60, sources={"name": "marker", "namespace": "scf_settings"})
+    assert message == (
+        f"name={'a' * 59!r} (marker) is not valid: with namespace={'n' * 60!r} (scf_settings) it has 119 characters, "
+        "and both together have 118 at most"
+    )
+
+
+def test_a_name_that_is_made_fits_its_namespace():
+    name = valid_name("a" * 80, 2, namespace="n" * 60)
+    assert name == "a" * 56 + "-2"
+    assert configure(name=name, namespace="n" * 60).name == name
+
+
+def test_a_function_has_5_layers_at_most():
+    assert configure(layers=tuple(f"/layer{n}" for n in range(5))).layers[-1] == "/layer4"
+    message = refusal(layers=tuple(f"/layer{n}" for n in range(6)), sources={"layers": "deploy(...)"})
+    assert message.startswith("layers=['/layer0', ")
+    assert message.endswith(" (deploy(...)) is not valid: a function has 5 layers at most, and these are 6")
 
 
 def test_a_later_function_of_a_stem_has_its_number_at_the_end():

@@ -17,7 +17,8 @@ from pytest_scf_async.model import (
 
 
 def test_the_lines_of_an_event_have_the_platforms_form():
-    assert start_line("r-1") == "START RequestId:r-1"
+    assert start_line("r-1", cold=False) == "START RequestId:r-1"
+    assert start_line("r-1", cold=True) == "START RequestId: r-1"
     assert response_line("r-1", '"Hello World"') == 'Response RequestId:r-1 RetMsg:"Hello World"'
     assert end_line("r-1") == "END RequestId:r-1"
     assert (
@@ -49,6 +50,26 @@ def test_an_error_line_has_the_body_without_the_request_id():
         '"stackTrace":"Traceback …\\n  File \\"index.py\\"\\nValueError: 导出\\n","statusCode":430}'
     )
     assert body["requestId"] == "r-1"
+
+
+def test_the_memory_that_was_used_has_six_decimals():
+    line = report_line("r-1", duration_ms=1, memory_mb=128, mem_usage_bytes=60_670_607)
+    assert line.endswith(" MemUsage:57.860000MB")
+    assert report_line("r-1", duration_ms=1, memory_mb=128, mem_usage_bytes=0).endswith(" MemUsage:0.000000MB")
+
+
+def test_the_error_code_of_code_that_cannot_be_loaded_is_another_in_the_log():
+    body = error_body(443, "r-1", message="Traceback …\n")
+    assert body["errorCode"] == 1
+    assert error_line("r-1", body) == (
+        'ERROR RequestId:r-1 Result:{"errorCode":-1,"errorMessage":"Traceback …\\n","statusCode":443}'
+    )
+
+
+def test_an_error_line_escapes_what_gos_encoder_escapes():
+    line = error_line("r-1", error_body(430, "r-1", stack_trace='<module> a & b > "c" \u2028\u2029 é \n'))
+    shown = line.partition('"stackTrace":')[2]
+    assert shown == r'"\u003cmodule\u003e a \u0026 b \u003e \"c\" \u2028\u2029 é \n","statusCode":430}'
 
 
 def test_the_signal_lines_are_those_of_the_document():

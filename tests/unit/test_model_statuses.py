@@ -25,6 +25,9 @@ def test_there_are_four_statuses():
     ("state", "status", "ended"),
     [
         (State.NEW, None, False),
+        (State.QUEUED, None, False),
+        (State.DROPPED, None, True),
+        (State.RETRYING, Status.RUNNING, False),
         (State.RUNNING, Status.RUNNING, False),
         (State.SIGNALLED, Status.RUNNING, False),
         (State.FINISHED, Status.FINISHED, True),
@@ -38,4 +41,4 @@ def test_a_state_has_a_status_on_the_wire_and_may_have_ended(state, status, ende
 
 
 def test_every_state_is_covered_above():
-    assert len(State) == 6
+    assert len(State) == 9

@@ -7,6 +7,9 @@ import pytest
 from pytest_scf_async.errors import HarnessError, ScfApiError
 from pytest_scf_async.model import INVOKE_TYPES, RETENTION_US, EventRecord, Fact, StatusTrace
 
+# once: rules of the platform: the same on all Pythons
+pytestmark = pytest.mark.once
+
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
 LATER = 50 * SECOND

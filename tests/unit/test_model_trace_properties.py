@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from pytest_scf_async.errors import ScfApiError
 from pytest_scf_async.model import INVOKE_TYPES, EventRecord, Fact, Status, StatusTrace
+
+# once: rules of the platform: the same on all Pythons
+pytestmark = pytest.mark.once
 
 HOUR = 3600 * 1_000_000
 KEPT = 72 * HOUR

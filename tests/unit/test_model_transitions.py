@@ -18,8 +18,12 @@ from pytest_scf_async.model import (
     transition,
 )
 
+# once: rules of the platform: the same on all Pythons
+pytestmark = pytest.mark.once
+
 ACTIVE = (State.RUNNING, State.SIGNALLED)
 ENDED = (State.FINISHED, State.FAILED, State.ABORTED)
+UNCHANGED = InstanceFate.UNCHANGED
 TERMINATIONS = (Fact.TERMINATED, Fact.SIGNAL_RECEIVED, Fact.SIGNAL_NOT_RECEIVED)
 
 # What ends an event that runs: status, code, log line, instance. Written down a second time, by the documents, so that
@@ -46,6 +50,18 @@ CONTINUES = {
     (State.SIGNALLED, Fact.SIGNAL_RECEIVED): State.SIGNALLED,
     (State.SIGNALLED, Fact.SIGNAL_NOT_RECEIVED): State.SIGNALLED,
 }
+# An event in the queue has no instance; a dropped one never had a status.
+IN_THE_QUEUE = {
+    (State.NEW, Fact.ACCEPTED): Transition(State.RUNNING, 0, UNCHANGED, ""),
+    (State.NEW, Fact.OVER_QUOTA): Transition(State.QUEUED, 0, UNCHANGED, ""),
+    (State.QUEUED, Fact.ACCEPTED): Transition(State.RUNNING, 0, UNCHANGED, ""),
+    (State.QUEUED, Fact.DROPPED): Transition(State.DROPPED, 0, UNCHANGED, ""),
+    (State.QUEUED, Fact.FUNCTION_DELETED): Transition(State.DROPPED, 0, UNCHANGED, ""),
+    (State.RETRYING, Fact.ACCEPTED): Transition(State.RUNNING, 0, UNCHANGED, ""),
+    (State.RETRYING, Fact.DROPPED): Transition(State.FAILED, 432, UNCHANGED, "ERROR"),
+    (State.RETRYING, Fact.FUNCTION_DELETED): Transition(State.ABORTED, 499, UNCHANGED, "ERROR"),
+    (State.DROPPED, Fact.FUNCTION_DELETED): Transition(State.DROPPED, STATUS_CODE_KEPT, UNCHANGED, ""),
+}
 READINGS = [
     OpenReadings(returned, exited)
     for returned in (Status.FINISHED, Status.ABORTED)
@@ -55,16 +71,15 @@ READINGS = [
 
 def expected(state: State, fact: Fact, readings: OpenReadings, async_run: bool) -> Transition | type[Exception]:
     """What the documents say about a pair: a transition, or the error."""
-    if state is State.NEW:
-        running = Transition(State.RUNNING, 0, InstanceFate.UNCHANGED, "")
-        return running if fact is Fact.ACCEPTED else HarnessError
+    if state not in ENDED + ACTIVE:
+        return IN_THE_QUEUE.get((state, fact), HarnessError)
     if state in ENDED:
         if fact in TERMINATIONS:
             return ScfApiError
         if fact is Fact.FUNCTION_DELETED:
             return Transition(state, STATUS_CODE_KEPT, InstanceFate.UNCHANGED, "")
         return HarnessError
-    if fact is Fact.ACCEPTED:
+    if fact in (Fact.ACCEPTED, Fact.OVER_QUOTA, Fact.DROPPED):
         return HarnessError
     if (state, fact) in CONTINUES:
         return Transition(CONTINUES[state, fact], 0, InstanceFate.UNCHANGED, "")
@@ -102,6 +117,20 @@ def test_the_readings_change_nothing_before_the_signal():
         assert transition(State.RUNNING, fact, aborted) == transition(State.RUNNING, fact)
 
 
+@pytest.mark.parametrize("fact", ENDS, ids=lambda fact: fact.name)
+def test_an_attempt_that_fails_is_followed_by_another_while_there_are_retries_left(fact):
+    usual = transition(State.RUNNING, fact, async_run=False)
+    again = transition(State.RUNNING, fact, async_run=False, retries_left=1)
+    if ENDS[fact][0] == "FAILED":
+        assert again == Transition(State.RETRYING, usual.status_code, usual.fate, usual.logs)
+    else:
+        assert again == usual
+
+
+def test_no_retry_follows_what_was_given_up_in_the_queue():
+    assert transition(State.RETRYING, Fact.DROPPED, async_run=False, retries_left=2).state is State.FAILED
+
+
 def test_the_table_has_exactly_the_legal_pairs():
     legal = {
         (state, fact)
@@ -118,7 +147,7 @@ def test_the_table_cannot_be_changed():
 
 def test_every_end_has_a_code_of_the_platform_and_a_log_line():
     for (state, fact), result in TRANSITIONS.items():
-        if state in ACTIVE and result.state.ended:
+        if state in (*ACTIVE, State.RETRYING) and result.state.ended:
             assert result.status_code in STATUS_CODES, fact
             assert result.logs == ("Response" if result.state is State.FINISHED else "ERROR"), fact
         else:

@@ -10,10 +10,11 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from internals import Place, entries, find, first_entry
 
-from pytest_scf_async.bootstrap.gates.bytecode import entries, first_entry
 from pytest_scf_async.errors import ScfUsageError
-from pytest_scf_async.lockstep.places import Place, find
+
+pytestmark = pytest.mark.interpreter
 
 EXPORT = """\
 '''Module.'''

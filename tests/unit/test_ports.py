@@ -11,9 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 from free_ports import free_port
-
-from pytest_scf_async.instances import ports
-from pytest_scf_async.instances.ports import PortInUseError, claim, claim_any
+from internals import PortInUseError, claim, claim_any, ports
 
 HOLD = """
 import sys

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-
-from pytest_scf_async.protocol import procfs
+from internals import procfs
 
 INSTANCE = 10
 

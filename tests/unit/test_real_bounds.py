@@ -6,12 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from internals import Call, Doing, Entry, KernelWait, Watchdog, calls, procfs, thread_reports
 
 from pytest_scf_async import CannotEndError, ScfSettings
-from pytest_scf_async.lockstep import calls, thread_reports
-from pytest_scf_async.lockstep.calls import Call, Patience
-from pytest_scf_async.protocol import procfs
-from pytest_scf_async.protocol.kernel_waits import KernelWait
 
 
 class Stopwatch:
@@ -35,42 +32,82 @@ def lockstep() -> Any:
         prompt_seconds=0.0,
         clock=SimpleNamespace(now_us=0),
         settings=ScfSettings(real_timeout=10, real_limit=120),
-        pool=SimpleNamespace(instances=[], events={}),
+        pool=SimpleNamespace(instances=[], events={}, stirring=list),
         events_running=list,
     )
 
 
-def looks(patience: Patience, watch: Stopwatch, every: float, seconds: float) -> None:
+def looks(watchdog: Watchdog, watch: Stopwatch, every: float, seconds: float) -> None:
     """Look at the bounds *every* so many seconds, for that many."""
     for _ in range(round(seconds / every)):
         watch.now += every
-        patience.check(None)
+        watchdog.check(None)
 
 
 def test_a_call_ends_after_the_timeout_without_progress(watch: Stopwatch, lockstep: Any) -> None:
-    patience = Patience(lockstep, Call("wait()", lambda: False))
-    looks(patience, watch, 0.01, 9.99)
+    watchdog = Watchdog(lockstep, Call("wait()", lambda: False))
+    looks(watchdog, watch, 0.01, 9.99)
     lockstep.progress += 1
-    looks(patience, watch, 0.01, 9.99)
+    looks(watchdog, watch, 0.01, 9.99)
     with pytest.raises(CannotEndError, match=r"^wait\(\) could not end: nothing has happened for 10 real seconds"):
-        looks(patience, watch, 0.01, 0.05)
+        looks(watchdog, watch, 0.01, 0.05)
 
 
 def test_time_in_which_the_tests_process_was_stopped_is_none_without_progress(watch: Stopwatch, lockstep: Any) -> None:
-    patience = Patience(lockstep, Call("wait()", lambda: False))
-    looks(patience, watch, 0.01, 1)
+    watchdog = Watchdog(lockstep, Call("wait()", lambda: False))
+    looks(watchdog, watch, 0.01, 1)
     watch.now += 100
-    patience.check(None)
-    looks(patience, watch, 0.01, 8)
+    watchdog.check(None)
+    looks(watchdog, watch, 0.01, 8)
     with pytest.raises(CannotEndError, match=r"nothing has happened for 10 real seconds"):
-        looks(patience, watch, 0.01, 1)
+        looks(watchdog, watch, 0.01, 1)
 
 
 def test_the_limit_of_a_call_is_real_time_whatever_becomes_of_it(watch: Stopwatch, lockstep: Any) -> None:
-    patience = Patience(lockstep, Call("wait()", lambda: False))
+    watchdog = Watchdog(lockstep, Call("wait()", lambda: False))
     watch.now += 121
     with pytest.raises(CannotEndError, match=r"the call took 120 real seconds"):
-        patience.check(None)
+        watchdog.check(None)
+
+
+def test_a_call_that_has_passed_time_says_how_much_and_what_to_raise(watch: Stopwatch, lockstep: Any) -> None:
+    def running(number: int, doing: Doing, *waits: Entry) -> Any:
+        instance = SimpleNamespace(
+            doing=doing, overrun=False, is_root=True, traces_user_code=False, given_up=False, waits_in="acquire()"
+        )
+        instance.acting = instance
+        configuration = SimpleNamespace(name="export", deployed_by="deploy")
+        function = SimpleNamespace(configuration=configuration)
+        return SimpleNamespace(request_id=number, instance=instance, function=function, timeline=list(waits))
+
+    accepted = Entry(7_000_000, "status", "RUNNING: accepted")
+    ticks = [Entry(8_000_000, "wait", text, count, 9_000_000) for text, count in (("a", 5), ("b", 4000), ("a", 6))]
+    logs = Entry(10_000_000, "log", "a line")
+    events = [
+        running(1, Doing.PARKED, accepted, *ticks),
+        running(2, Doing.COMPUTING, accepted, logs),
+        running(3, Doing.PARKED, accepted, Entry(7_000_000, "wait", "acquire()", 1, 7_000_000)),
+    ]
+    lockstep.events_running = lambda: events
+    lockstep.clock.now_us = 7_000_000
+    watchdog = Watchdog(lockstep, Call("wait()", lambda: False))
+    watch.now += 121
+    lockstep.clock.now_us += 26_292_400_000
+    with pytest.raises(CannotEndError) as raised:
+        watchdog.check(None)
+
+    first, *lines = str(raised.value).splitlines()
+    assert first == (
+        "wait() could not end: the call took 120 real seconds (real_limit, ScfSettings(...)), "
+        "in which 26,292.4 simulated seconds passed."
+    )
+    assert lines[:3] == [
+        "event 1 of export goes on: it has waited most often in b, 4,000 times",
+        "event 2 of export goes on",
+        "event 3 of export is parked in acquire()",
+    ]
+    assert len(lines) == 4
+    assert "raise real_limit (scf_async_real_limit in the ini file, --scf-async-real-limit)" in lines[3]
 
 
 WAIT = KernelWait("recv() on a connection to 127.0.0.1:80", ())

@@ -9,16 +9,20 @@ import pytest
 from pytest_scf_async.errors import ScfUsageError
 from pytest_scf_async.options import ScfSettings
 
-DURATIONS = ["timeout", "init_timeout", "real_timeout", "real_limit", "compute_grace", "idle_reclaim"]
-COUNTS = ["memory", "clock_reads_before_wait", "status_reads_limit"]
+DURATIONS = ["timeout", "init_timeout", "real_timeout", "real_limit", "compute_grace", "idle_reclaim", "stop_noise"]
+COUNTS = ["memory", "clock_reads_before_wait", "program_cpus", "status_reads_limit"]
 SWITCHES = ["leases", "patched", "terminate_without_trace", "async_run", "trace"]
 TEXTS = ["region", "appid", "uin", "runtime", "namespace"]
 CHOICES = {
     "sandbox": ["auto", "namespaces", "none"],
+    "clock": ["auto", "page", "freezegun"],
     "graceful_return_status": ["FINISHED", "ABORTED"],
     "graceful_exit_status": ["FAILED", "ABORTED"],
     "unlistened_signal_line": ["received", "failed"],
     "network": ["loopback", "all"],
+    "never_run": ["fail", "warn", "ignore"],
+    "unfinished": ["warn", "fail", "ignore"],
+    "over_quota": ["refuse", "queue"],
 }
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -31,7 +35,9 @@ SETTINGS = {
     "real_limit": (120.0, 60),
     "compute_grace": (1.0, 0.1),
     "clock_reads_before_wait": (1000, 1),
+    "program_cpus": (1, 2),
     "sandbox": ("auto", "none"),
+    "clock": ("auto", "freezegun"),
     "leases": (True, False),
     "preload": ((), ("json", "email.mime")),
     "idle_reclaim": (300.0, 0),
@@ -49,8 +55,13 @@ SETTINGS = {
     "namespace": ("default", "staging"),
     "async_run": (True, False),
     "trace": (True, False),
+    "over_quota": ("refuse", "queue"),
     "network": ("loopback", "all"),
     "environment": ({}, {"BUCKET": "exports"}),
+    "compute_rate": (0.0, 1.0),
+    "stop_noise": (0.25, 0),
+    "never_run": ("fail", "warn"),
+    "unfinished": ("warn", "fail"),
     "status_reads_limit": (1000, 5),
 }
 
@@ -63,9 +74,18 @@ def refusal(**values) -> str:
 
 def test_every_setting_is_covered_here():
     assert ScfSettings.names() == tuple(SETTINGS)
-    assert {*DURATIONS, *COUNTS, *SWITCHES, *TEXTS, *CHOICES, "start", "time_zone", "environment", "preload"} == set(
-        SETTINGS
-    )
+    assert {
+        *DURATIONS,
+        *COUNTS,
+        *SWITCHES,
+        *TEXTS,
+        *CHOICES,
+        "compute_rate",
+        "start",
+        "time_zone",
+        "environment",
+        "preload",
+    } == set(SETTINGS)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
@@ -161,8 +181,9 @@ def test_any_other_duration_is_refused(name, value):
 @pytest.mark.parametrize("value", [0, 0.0, timedelta(0)])
 def test_only_idle_instances_may_have_no_time_at_all(value):
     assert ScfSettings(idle_reclaim=value).idle_reclaim == 0
+    assert ScfSettings(stop_noise=value).stop_noise == 0
     for name in DURATIONS:
-        if name != "idle_reclaim":
+        if name not in ("idle_reclaim", "stop_noise"):
             assert "more than 0" in refusal(**{name: value})
 
 
@@ -283,3 +304,9 @@ def test_what_names_no_module_is_refused(given):
         f"preload={given!r} (ini) is not valid: it is names of modules, as in 'requests,qcloud_cos' or "
         "['requests', 'qcloud_cos']"
     )
+
+
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf"), 1e7, True, "1", None])
+def test_a_rate_is_a_number_within_bounds(value):
+    assert "a number of simulated seconds for each real one, 0 to 1,000,000" in refusal(compute_rate=value)
+    assert ScfSettings(compute_rate=0.5).compute_rate == 0.5

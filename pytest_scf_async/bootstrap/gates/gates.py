@@ -9,18 +9,15 @@ from ..patches import output, signals
 from ..scheduler.door import door
 
 
-def set_gates(message: messages.JsonObject) -> None:
+def set_gates(message: messages.ArmGates) -> None:
     """Take the whole of what is set now. Called inside the door: nothing here runs user code or waits."""
-    by_kind: dict[str, list[messages.JsonObject]] = {"log": [], "listening": [], "line": []}
-    for gate in message["gates"]:
-        by_kind[gate["at"]].append(gate)
-    output.set_gates(by_kind["log"])
-    signals.set_gates(by_kind["listening"])
-    if message["places"] or door.follow is not None:
-        _set_line_gates(message["places"], by_kind["line"])
+    output.set_gates([gate for gate in message.gates if isinstance(gate, messages.LogGate)])
+    signals.set_gates([gate for gate in message.gates if isinstance(gate, messages.ListeningGate)])
+    if message.places or door.follow is not None:
+        _set_line_gates(message.places, [gate for gate in message.gates if isinstance(gate, messages.LineGate)])
 
 
-def _set_line_gates(places: list[messages.JsonObject], gates: list[messages.JsonObject]) -> None:
+def _set_line_gates(places: list[messages.CountedPlace], gates: list[messages.LineGate]) -> None:
     """Loads what it needs, which an instance that has no such gate never does."""
     from . import lines  # noqa: PLC0415
 

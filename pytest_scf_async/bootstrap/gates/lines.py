@@ -1,7 +1,7 @@
 """Gates at lines and functions of user code. Loaded in an instance with its first such gate, and not before.
 
-How the interpreter reports lines is the matter of ``monitoring`` (3.12 and newer) and ``settrace``; where control comes
-to a statement is that of ``bytecode``. Here passes are counted, and the thread stands at the gate that one has reached.
+How the interpreter reports lines is the matter of ``monitored`` (3.12 and newer) and ``traced``; where control comes to
+a statement is that of ``passes``. Here passes are counted, and the thread stands at the gate that one has reached.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import sys
 from collections.abc import Callable
 from types import CodeType, FrameType, TracebackType
 
-from ...protocol import messages
+from ...protocol import messages, shared_page
+from ...protocol.own_code import OWN_CODE
 from ..scheduler.door import door
-from ..scheduler.waiters import OWN_CODE
 from . import bytecode
 
 Handler = Callable[[int, "FrameType | None"], None]
 
-_spots: dict[tuple[str, str, int], list[tuple[int, messages.JsonObject]]] = {}
+_spots: dict[tuple[str, str, int], list[tuple[int, messages.Spot]]] = {}
 """By file, name and first line of a code object: the places in it, each with the slot in which it is counted."""
 _targets: dict[int, list[tuple[int, str]]] = {}
 """By slot: the passes that gates wait for, and the names of these gates."""
@@ -27,7 +27,7 @@ files: frozenset[str] = frozenset()
 callbacks: set[CodeType] = set()
 """The code of what the interpreter calls: a signal that comes in one of them came at the line that it is about."""
 call_traced: Callable[[Handler, int, FrameType | None], None]
-"""Calls a signal's handler from inside a callback so that it is followed; ``monitoring`` or ``settrace`` sets it."""
+"""Calls a signal's handler from inside a callback so that it is followed; ``monitored`` or ``traced`` sets it."""
 
 
 class Points:
@@ -35,15 +35,15 @@ class Points:
 
     __slots__ = ("early", "entry", "offsets", "starts")
 
-    def __init__(self, code: CodeType, spots: list[tuple[int, messages.JsonObject]]) -> None:
+    def __init__(self, code: CodeType, spots: list[tuple[int, messages.Spot]]) -> None:
         self.entry, self.early = bytecode.first_entry(code)
         self.offsets: dict[int, list[int]] = {}
         self.starts: list[int] = []
         for slot, spot in spots:
-            if spot["line"] == 0:
+            if spot.line == 0:
                 self.starts.append(slot)
             else:
-                for offset in bytecode.entries(code, spot["line"], spot["low"], spot["high"]):
+                for offset in bytecode.entries(code, spot.line, spot.low, spot.high):
                     self.offsets.setdefault(offset, []).append(slot)
 
 
@@ -65,11 +65,11 @@ def passed(slots: list[int]) -> None:
     page = door.control_page
     reached = []
     for slot in slots:
-        page[messages.PASSES + slot] += 1
-        count = page[messages.PASSES + slot]
+        page[shared_page.PASSES + slot] += 1
+        count = page[shared_page.PASSES + slot]
         reached += [identity for target, identity in _targets.get(slot, ()) if target == count]
     for identity in reached:
-        door.gate({"id": identity, "at": "line"})
+        door.gate(identity, "line")
 
 
 def without_own(error: BaseException) -> None:
@@ -98,17 +98,16 @@ def call_handler(handler: Handler, signum: int, frame: FrameType | None) -> None
     handler(signum, frame)
 
 
-def set_gates(places: list[messages.JsonObject], gates: list[messages.JsonObject]) -> bool:
+def set_gates(places: list[messages.CountedPlace], gates: list[messages.LineGate]) -> bool:
     """Count at *places*, and stand at *gates*; whether the places are others than before."""
     global files
     _targets.clear()
     for gate in gates:
-        _targets.setdefault(gate["slot"], []).append((gate["pass"], gate["id"]))
-    spots: dict[tuple[str, str, int], list[tuple[int, messages.JsonObject]]] = {}
+        _targets.setdefault(gate.slot, []).append((gate.pass_, gate.id))
+    spots: dict[tuple[str, str, int], list[tuple[int, messages.Spot]]] = {}
     for place in places:
-        for spot in place["spots"]:
-            key = spot["file"], spot["name"], spot["first"]
-            spots.setdefault(key, []).append((place["slot"], spot))
+        for spot in place.spots:
+            spots.setdefault((spot.file, spot.name, spot.first), []).append((place.slot, spot))
     if spots == _spots:
         return False
     _spots.clear()

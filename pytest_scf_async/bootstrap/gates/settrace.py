@@ -14,9 +14,9 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-from ..patches.builtin import stand_in
+from ...protocol.own_code import OWN_CODE
+from ..patches import registry
 from ..scheduler.door import door
-from ..scheduler.waiters import OWN_CODE
 from . import lines
 
 _real_settrace = sys.settrace
@@ -227,8 +227,9 @@ def _call(handler: Any, signum: int, frame: FrameType | None) -> None:
     handler(signum, frame)
 
 
-sys.settrace = stand_in("sys", "settrace", _settrace)
-sys.gettrace = stand_in("sys", "gettrace", _gettrace)
-threading.settrace = _threading_settrace
+_WHY = "gates at lines have a trace function of their own, under that of user code"
+registry.replace(sys, "settrace", _settrace, _WHY)
+registry.replace(sys, "gettrace", _gettrace, _WHY)
+registry.replace(threading, "settrace", _threading_settrace, _WHY)
 lines.callbacks |= {_trace.__code__, _Local.__call__.__code__}
 lines.call_traced = _call_traced

@@ -9,9 +9,8 @@ import signal
 from typing import Any
 
 from ..scheduler.door import door
-from ..scheduler.waiters import Wait
-from . import real_waits
-from .builtin import stand_in
+from ..scheduler.waiters import Waiter
+from . import real_waits, registry
 
 _STARTERS = ("fork", "forkpty", "posix_spawn", "posix_spawnp", "system")
 """The functions of ``os`` that start a process; all others are made of these, or of ``_posixsubprocess``."""
@@ -21,7 +20,7 @@ SA_NOCLDSTOP = 1
 real_fork: Any = None
 """``os.fork`` from before it was replaced."""
 
-waits: list[Wait] = []
+waits: list[Waiter] = []
 """Those for the end of a child."""
 
 
@@ -72,11 +71,11 @@ def install() -> None:
     import subprocess  # noqa: PLC0415  (after the patches of threading)
 
     before = os.fork
+    why = "the harness is told that there may be a child process, before there is"
     for name in _STARTERS:
-        setattr(os, name, stand_in("posix", name, _counted(getattr(os, name))))
+        registry.replace(os, name, _counted(getattr(os, name)), why)
     global real_fork
     real_fork = before
-    fork_exec = stand_in("_posixsubprocess", "fork_exec", _counted(_posixsubprocess.fork_exec))
-    _posixsubprocess.fork_exec = fork_exec
+    fork_exec = registry.replace(_posixsubprocess, "fork_exec", _counted(_posixsubprocess.fork_exec), why)
     if hasattr(subprocess, "_fork_exec"):
-        subprocess._fork_exec = fork_exec
+        registry.rebind(subprocess, "_fork_exec", fork_exec, "that is _posixsubprocess.fork_exec")

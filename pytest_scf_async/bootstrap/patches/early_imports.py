@@ -7,31 +7,16 @@ a closure or a lock that it has made stays real.
 
 from __future__ import annotations
 
-import _thread
 import sys
 from collections.abc import Callable, Iterator
-from types import FunctionType, ModuleType, SimpleNamespace
+from types import FunctionType, ModuleType
 from typing import Any
 
-_PATCHED = ("time", "select", "signal", "os", "threading", "queue")
-_SPARED = (*_PATCHED, "_thread", "_signal", "_queue", "posix", "_frozen_importlib", "subprocess")
-"""Modules that have the real functions for others to take; ``subprocess`` has real time."""
+from . import registry
+
+_SPARED = ("subprocess",)
+"""Modules that keep the real functions: ``subprocess`` has real time."""
 _OURS = __name__.partition(".")[0] + "."
-
-_before = {name: dict(vars(sys.modules[name])) for name in _PATCHED if name in sys.modules}
-
-
-def _replaced() -> dict[int, Any]:
-    """By the identity of what was there before the patches, what has come into its place."""
-    import threading  # noqa: PLC0415  (it is to be imported after the patches of time)
-
-    ours: dict[int, Any] = {id(_thread.RLock): threading.RLock, id(_thread.allocate_lock): threading.Lock}
-    for name, functions in _before.items():
-        now = vars(sys.modules[name])
-        for attribute, value in functions.items():
-            if callable(value) and now.get(attribute) is not value:
-                ours[id(value)] = now[attribute]
-    return ours
 
 
 def _functions(module: ModuleType) -> Iterator[FunctionType]:
@@ -45,7 +30,7 @@ def _functions(module: ModuleType) -> Iterator[FunctionType]:
 
 def install() -> None:
     """After all patches of time, and before anything gets the real functions on purpose."""
-    ours = _replaced()
+    ours = registry.replacements()
     modules: dict[str, Any] = dict(sys.modules)
     for name, module in modules.items():
         if not isinstance(module, ModuleType) or name in _SPARED or name.startswith(_OURS):
@@ -60,17 +45,6 @@ def install() -> None:
             by_name = function.__kwdefaults__ or {}
             by_name.update({key: ours[id(value)] for key, value in by_name.items() if id(value) in ours})
     _renew_locks_of_logging()
-    _let_imports_wait()
-
-
-def _let_imports_wait() -> None:
-    """Two threads may import the same module, which may sleep as it is executed: the lock of the import is ours too."""
-    import threading  # noqa: PLC0415
-
-    importlib: Any = sys.modules["_frozen_importlib"]
-    importlib._thread = SimpleNamespace(
-        **{**vars(_thread), "allocate_lock": threading.Lock, "RLock": threading.RLock},
-    )
 
 
 def _renew_locks_of_logging() -> None:

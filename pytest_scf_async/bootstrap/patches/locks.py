@@ -12,23 +12,27 @@ import queue
 import threading
 import time
 from collections import deque
+from types import GenericAlias
 from typing import Any
 
-from ..clock import microseconds, now_us
+from ...protocol.time_units import microseconds
+from ..clock import now_us, real_number
 from ..scheduler.door import door
-from ..scheduler.waiters import Wait, describe_caller
+from ..scheduler.waiters import Waiter, describe_caller
+from . import registry
+from .builtin import documentation
 
 _allocate_lock = _thread.allocate_lock
 _CRLock = _thread.RLock
-_get_ident = _thread.get_ident
+_CSimpleQueue = _queue.SimpleQueue
 
 
 def timeout_due(timeout: float) -> int:
     """When a wait with *timeout* seconds ends: rounded up, and 1 µs later, so that ``deadline < now`` holds then."""
-    return now_us() + microseconds(timeout) + 1
+    return now_us() + microseconds(real_number(timeout)) + 1
 
 
-def wake_first(waiters: deque[Wait]) -> None:
+def wake_first(waiters: deque[Waiter]) -> None:
     """Wake the first of *waiters* that still waits."""
     while waiters:
         try:
@@ -39,12 +43,12 @@ def wake_first(waiters: deque[Wait]) -> None:
             return
 
 
-def wait_for(try_once: Any, waiters: deque[Wait], due_us: int | None, what: str) -> bool:
+def wait_for(try_once: Any, waiters: deque[Waiter], due_us: int | None, what: str) -> bool:
     """Park until *try_once* answers True after a wake-up, or until *due_us*; a wake-up that is not used goes on."""
     while True:
-        mine: list[Wait] = []
+        mine: list[Waiter] = []
 
-        def enlist(wait: Wait, mine: list[Wait] = mine) -> bool:
+        def enlist(wait: Waiter, mine: list[Waiter] = mine) -> bool:
             mine.append(wait)
             waiters.append(wait)
             return not try_once()
@@ -67,20 +71,21 @@ def wait_for(try_once: Any, waiters: deque[Wait], due_us: int | None, what: str)
 
 
 class Lock:
-    """``threading.Lock``: a C lock, whose waiters wait on simulated time."""
-
+    # ``threading.Lock``: a C lock, whose waiters wait on simulated time.
+    __doc__ = documentation(_thread.LockType)
     __slots__ = ("__weakref__", "_lock", "_waiters")
 
     def __init__(self) -> None:
         self._lock = _allocate_lock()
-        self._waiters: deque[Wait] = deque()
+        self._waiters: deque[Waiter] = deque()
 
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+    def acquire(self, /, blocking: bool = True, timeout: float = -1) -> bool:
         if not door.active or not blocking:
             return self._lock.acquire(blocking, timeout)
         if self._lock.acquire(False):
             return True
-        if timeout != -1 and not 0 < timeout <= threading.TIMEOUT_MAX:
+        timeout = given = real_number(timeout)
+        if not isinstance(given, (int, float)) or (timeout != -1 and not 0 < timeout <= threading.TIMEOUT_MAX):
             return self._lock.acquire(True, timeout)
         due = None if timeout == -1 else timeout_due(timeout)
         return wait_for(self._try, self._waiters, due, describe_caller("Lock.acquire"))
@@ -88,57 +93,59 @@ class Lock:
     def _try(self) -> bool:
         return self._lock.acquire(False)
 
-    def release(self) -> None:
+    def release(self, /) -> None:
         self._lock.release()
         if self._waiters and door.active:
             wake_first(self._waiters)
 
-    def locked(self) -> bool:
+    def locked(self, /) -> bool:
         return self._lock.locked()
 
-    def _at_fork_reinit(self) -> None:
+    def _at_fork_reinit(self, /) -> None:
         self._lock._at_fork_reinit()  # type: ignore[attr-defined]
         self._waiters.clear()
 
-    def __enter__(self) -> bool:
+    def __enter__(self, /) -> bool:
         return self.acquire()
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, /, *exc_info: object) -> None:
         self.release()
 
     acquire_lock = acquire
     release_lock = release
     locked_lock = locked
 
-    def __repr__(self) -> str:
+    def __repr__(self, /) -> str:
         return f"<{'locked' if self.locked() else 'unlocked'} _thread.lock object at {id(self):#x}>"
 
 
 class RLock:
-    """``threading.RLock``: a C re-entrant lock, whose waiters wait on simulated time."""
-
+    # What ``threading.RLock`` makes: a C re-entrant lock, whose waiters wait on simulated time.
+    __doc__ = documentation(_CRLock)
     __slots__ = ("__weakref__", "_lock", "_waiters")
 
     def __init__(self) -> None:
         self._lock = _CRLock()
-        self._waiters: deque[Wait] = deque()
+        self._waiters: deque[Waiter] = deque()
 
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+    def acquire(self, /, blocking: bool = True, timeout: float = -1) -> bool:
         if not door.active or not blocking:
             return self._lock.acquire(blocking, timeout)
         if self._lock.acquire(False):
             return True
-        if timeout != -1 and not 0 < timeout <= threading.TIMEOUT_MAX:
+        timeout = given = real_number(timeout)
+        if not isinstance(given, (int, float)) or (timeout != -1 and not 0 < timeout <= threading.TIMEOUT_MAX):
             return self._lock.acquire(True, timeout)
         due = None if timeout == -1 else timeout_due(timeout)
         return wait_for(self._try, self._waiters, due, describe_caller("RLock.acquire"))
 
-    __enter__ = acquire
+    def __enter__(self, /) -> bool:
+        return self._lock.acquire(False) or self.acquire()
 
     def _try(self) -> bool:
         return self._lock.acquire(False)
 
-    def release(self) -> None:
+    def release(self, /) -> None:
         self._lock.release()
         self._freed()
 
@@ -146,18 +153,18 @@ class RLock:
         if self._waiters and door.active and not self._lock._is_owned():  # type: ignore[attr-defined]
             wake_first(self._waiters)
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, /, *exc_info: object) -> None:
         self.release()
 
-    def _is_owned(self) -> bool:
+    def _is_owned(self, /) -> bool:
         return self._lock._is_owned()  # type: ignore[attr-defined, no-any-return]
 
-    def _release_save(self) -> Any:
+    def _release_save(self, /) -> Any:
         state = self._lock._release_save()  # type: ignore[attr-defined]
         self._freed()
         return state
 
-    def _acquire_restore(self, state: Any) -> None:
+    def _acquire_restore(self, state: Any, /) -> None:
         raised: BaseException | None = None
         while True:
             try:
@@ -170,37 +177,46 @@ class RLock:
         if raised is not None:
             raise raised
 
-    def _recursion_count(self) -> int:
+    if hasattr(_CRLock, "locked"):  # Python 3.14 and newer
+
+        def locked(self, /) -> bool:
+            lock: Any = self._lock  # typeshed knows it from 3.14 on
+            return bool(lock.locked())
+
+    def _recursion_count(self, /) -> int:
         return self._lock._recursion_count()  # type: ignore[attr-defined, no-any-return]
 
-    def _at_fork_reinit(self) -> None:
+    def _at_fork_reinit(self, /) -> None:
         self._lock._at_fork_reinit()  # type: ignore[attr-defined]
         self._waiters.clear()
 
-    def __repr__(self) -> str:
+    def __repr__(self, /) -> str:
         return repr(self._lock)
 
 
 class SimpleQueue:
-    """``queue.SimpleQueue``: the C queue, whose waiters wait on simulated time."""
-
+    # ``queue.SimpleQueue``: the C queue, whose waiters wait on simulated time.
+    __doc__ = documentation(_CSimpleQueue)
     __slots__ = ("__weakref__", "_queue", "_waiters")
 
     def __init__(self) -> None:
-        self._queue: Any = _queue.SimpleQueue()
-        self._waiters: deque[Wait] = deque()
+        self._queue: Any = _CSimpleQueue()
+        self._waiters: deque[Waiter] = deque()
 
-    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+    def put(self, /, item: Any, block: bool = True, timeout: float | None = None) -> None:
         self._queue.put(item)
         if self._waiters and door.active:
             wake_first(self._waiters)
 
-    def put_nowait(self, item: Any) -> None:
+    def put_nowait(self, /, item: Any) -> None:
         self.put(item)
 
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+    def get(self, /, block: bool = True, timeout: float | None = None) -> Any:
         if not door.active or not block:
             return self._queue.get(block, timeout)
+        timeout = real_number(timeout)
+        if timeout is not None and not isinstance(timeout, (int, float)):
+            return self._queue.get(block, timeout)  # in whose words it is refused
         if timeout is not None and timeout < 0:
             raise ValueError("'timeout' must be a non-negative number")
         taken: list[Any] = []
@@ -217,30 +233,31 @@ class SimpleQueue:
             return taken[0]
         raise queue.Empty
 
-    def get_nowait(self) -> Any:
+    def get_nowait(self, /) -> Any:
         return self._queue.get_nowait()
 
-    def empty(self) -> bool:
+    def empty(self, /) -> bool:
         return bool(self._queue.empty())
 
-    def qsize(self) -> int:
+    def qsize(self, /) -> int:
         return int(self._queue.qsize())
 
-    def __class_getitem__(cls, item: Any) -> Any:
-        return _queue.SimpleQueue[item]
-
-
-for _class in (Lock, RLock):
-    _class.__module__ = "_thread"  # what code that asks for it expects
-    _class.__qualname__ = _class.__name__ = _class.__name__ if _class is RLock else "lock"
+    def __class_getitem__(cls, object: Any, /) -> Any:
+        return GenericAlias(cls, object)
 
 
 def install() -> None:
     """Put the locks into ``threading`` and ``queue``; before modules that make locks at import are imported."""
-    threading.Lock = Lock  # type: ignore[assignment]
-    threading._allocate_lock = Lock  # type: ignore[attr-defined]
-    threading.RLock = RLock  # type: ignore[assignment]
-    threading._CRLock = RLock  # type: ignore[attr-defined]
-    queue.SimpleQueue = SimpleQueue  # type: ignore[misc, assignment]
-    threading._time = time.monotonic  # type: ignore[attr-defined]
-    queue.time = time.monotonic  # type: ignore[attr-defined]
+    why = "its waiters wait on simulated time"
+    registry.replace(_thread, "LockType", Lock, why)
+    for name in ("allocate_lock", "allocate"):
+        if hasattr(_thread, name):
+            registry.replace(_thread, name, Lock, why)
+    for name in ("Lock", "_allocate_lock"):
+        made = Lock if isinstance(getattr(threading, name), type) else _thread.allocate_lock
+        registry.rebind(threading, name, made, "that is the lock of _thread")
+    registry.replace(_thread, "RLock", RLock, why)
+    registry.rebind(threading, "_CRLock", RLock, "that is _thread.RLock, and what threading.RLock() makes")
+    registry.replace(queue, "SimpleQueue", SimpleQueue, why)
+    registry.rebind(threading, "_time", time.monotonic, "timeouts count simulated time")
+    registry.rebind(queue, "time", time.monotonic, "timeouts count simulated time")

@@ -3,64 +3,94 @@
 from __future__ import annotations
 
 import io
+import operator
 import os
 import re
+import select
+import stat
 import sys
 from typing import Any
 
 from ...protocol import messages
 from ..scheduler.door import door
-from .builtin import stand_in
+from . import connections, registry, socket_waits
 
 _real_write = os.write
 _real_writev = os.writev
-_real_dup = os.dup
-_real_dup2 = os.dup2
+_real_sendfile = os.sendfile
+_real_splice = getattr(os, "splice", None)
+_real_file_write = io.FileIO.write
 
-_partial = ""
-"""What has been written through our streams since their last newline."""
+_partial: list[str] = []
+"""What has been written through our streams and functions since the last newline."""
+_PARTIAL_CHARACTERS = 1 << 16
+"""As much of it is searched for what gates wait for."""
+_shown = ""
+"""As much of it as the harness shows: it has been flushed."""
 
 
 class _Gate:
-    def __init__(self, description: messages.JsonObject) -> None:
-        self.identity = description["id"]
-        self.remaining = int(description["count"])
-        if description["regular"]:
-            self.search: Any = re.compile(description["pattern"], description["flags"]).search
+    def __init__(self, gate: messages.LogGate) -> None:
+        self.identity = gate.id
+        self.remaining = gate.count_
+        if gate.regular:
+            self.search: Any = re.compile(gate.pattern, gate.flags).search
         else:
-            text = description["pattern"]
-            self.search = lambda line: text in line
+            self.search = lambda line: gate.pattern in line
+        self.counted = bool(_shown) and bool(self.search(_shown))
+        """The line that is unfinished has been counted."""
 
 
 _gates: list[_Gate] = []
 
 
-def set_gates(descriptions: list[messages.JsonObject]) -> None:
-    _gates[:] = [_Gate(description) for description in descriptions]
+def set_gates(gates: list[messages.LogGate]) -> None:
+    _gates[:] = [_Gate(gate) for gate in gates]
 
 
 def _written(text: str) -> None:
     """*text* is in the pipe; stand at a gate that one of the lines which it completed has reached."""
-    global _partial
+    global _shown
     if not door.active:
         return
     door.after_output()
     if "\n" not in text:
-        _partial += text
+        _partial.extend(filter(None, (text,)))
         return
-    first, *rest = text.split("\n")
-    lines = [_partial + first, *rest]
-    _partial = lines.pop()
-    if not _gates:
-        return
-    reached = []
+    first, *lines = text.split("\n")
+    lines.insert(0, "".join((*_partial, first)))
+    _partial[:] = filter(None, (lines.pop(),))
+    _shown = ""
     for gate in _gates:
-        gate.remaining -= sum(1 for line in lines if gate.search(line[:-1] if line.endswith("\r") else line))
-        if gate.remaining <= 0:
-            reached.append(gate)
-    for gate in reached:
+        for line in lines:
+            if not gate.counted and gate.search(line[:-1] if line.endswith("\r") else line):
+                gate.remaining -= 1
+            gate.counted = False
+    _stand()
+
+
+def _flushed() -> None:
+    """What has been written is to be seen now, an unfinished line too: it is in the log, and gates may wait for it."""
+    global _shown
+    if not _partial or not door.active:
+        return
+    unfinished = "".join(_partial)[-_PARTIAL_CHARACTERS:]
+    _partial[:] = (unfinished,)
+    if unfinished == _shown:
+        return
+    _shown = unfinished
+    door.tell(messages.pack(messages.Note(flushed=True)))
+    for gate in _gates:
+        if not gate.counted and gate.search(_shown):
+            gate.counted = True
+            gate.remaining -= 1
+    _stand()
+
+
+def _stand() -> None:
+    for gate in [gate for gate in _gates if gate.remaining <= 0]:
         _gates.remove(gate)
-        door.gate({"id": gate.identity, "at": "log"})
+        door.gate(gate.identity, "log")
 
 
 class _Buffer(io.BufferedWriter):
@@ -72,10 +102,15 @@ class _Buffer(io.BufferedWriter):
         if door.moved:
             door.before_output()
         count = super().write(data)
-        self.flush()
+        super().flush()
         if self.announce:
             _written(bytes(data).decode("utf-8", "replace"))
         return count
+
+    def flush(self) -> None:
+        super().flush()
+        if self.announce:
+            _flushed()
 
 
 class _Text(io.TextIOWrapper):
@@ -94,35 +129,190 @@ class _Text(io.TextIOWrapper):
         _written(text)
         return count
 
+    def flush(self) -> None:
+        buffer: Any = self.buffer
+        announce = buffer.announce
+        buffer.announce = False
+        try:
+            super().flush()
+        finally:
+            buffer.announce = announce
+        if announce:
+            _flushed()
 
-def fake_write(fd: int, data: Any, /) -> int:
-    if door.moved and fd in (1, 2):
+
+def _is_output(fd: int) -> bool:
+    """Whether *fd* is the output pipe, by whatever way it was opened; a copy of a descriptor has the same file."""
+    try:
+        return os.path.sameopenfile(fd, door.marks)
+    except OSError:
+        return False
+
+
+def _write_rest(fd: int, data: Any, written: int, size: int) -> int:
+    """Go on with a write that was cut short, as one is that blocks when its process is stopped and continued.
+
+    That is what the harness does, and the platform does not. Gives how much of *data* is written in the end: all of it,
+    unless the kernel had another reason, such as a disk that is full.
+    """
+    try:
+        if os.get_blocking(fd):
+            with memoryview(data) as view, view.cast("B") as octets:
+                while 0 < written < size:
+                    count = _real_write(fd, octets[written:])
+                    if not count:
+                        break
+                    written += count
+    except OSError:
+        pass  # whoever writes the rest is told
+    return written
+
+
+def _wrote(fd: int, data: Any) -> None:
+    """What a function that knows no buffers has written is in the pipe: stand at a gate, if *fd* leads there."""
+    if (_gates or fd in _STANDARD) and door.active and _is_output(fd):
+        _written(bytes(data).decode("utf-8", "replace"))
+        _flushed()
+
+
+_STANDARD = (1, 2)
+
+
+def _before_write(fd: int) -> None:
+    if door.moved and _is_output(fd):
         door.before_output()
-    return _real_write(fd, data)
 
 
-def fake_writev(fd: int, buffers: Any, /) -> int:
-    if door.moved and fd in (1, 2):
-        door.before_output()
-    return _real_writev(fd, buffers)
+def _descriptor(fd: Any) -> int:
+    """*fd* as a number; -1 where it is none, which the real function refuses in its own words."""
+    try:
+        return operator.index(fd)
+    except TypeError:
+        return -1
 
 
-def fake_dup(fd: int, /) -> int:
-    if door.active and fd in (1, 2):
-        door.veto(1)  # what is written to the copy we do not see, and its lines carry the time of the clock
-    return _real_dup(fd)
+def _write_in_door(fd: int, data: Any) -> int | None:
+    """Write *data* where only this process can make room for it; how much was written. None: it is not so, or not sure.
+
+    It is written in parts for which there is room, as another thread of the process may have to make it.
+    """
+    if not door.active:
+        return None
+    try:
+        size = len(data) if type(data) is bytes else memoryview(data).nbytes
+        if size <= select.PIPE_BUF and socket_waits.is_ready(fd, select.POLLOUT)():
+            return None
+        if not size or _is_output(fd) or not socket_waits.is_of_this_process(fd):
+            return None
+        is_socket = stat.S_ISSOCK(os.fstat(fd).st_mode)
+        with memoryview(data) as view, view.cast("B") as octets:
+            return _write_parts(fd, octets, is_socket)
+    except TypeError:
+        return None  # it is no data
 
 
-def fake_dup2(fd: int, fd2: int, inheritable: bool = True) -> int:
-    if door.active and fd in (1, 2):
-        door.veto(1)
-    return _real_dup2(fd, fd2, inheritable)
+def _write_parts(fd: int, octets: memoryview, is_socket: bool) -> int:
+    written = 0
+    try:
+        while written < len(octets):
+            socket_waits.await_ready(fd, select.POLLOUT, None, "write")
+            if is_socket:
+                written += socket_waits.send_at_once(fd, octets[written:])
+            else:  # there is room for so much
+                written += _real_write(fd, octets[written : written + select.PIPE_BUF])
+    except OSError:
+        if not written:
+            raise
+    return written
+
+
+def fake_write(*args: Any, **named: Any) -> int:
+    fd = _descriptor(args[0]) if len(args) == 2 and not named else -1
+    if fd < 0:
+        return _real_write(*args, **named)
+    data = args[1]
+    _before_write(fd)
+    connections.sends(fd, data)
+    count = _write_in_door(fd, data)
+    if count is None:
+        count = _real_write(fd, data)
+    connections.sent(fd, data, count)
+    size = len(data) if type(data) is bytes else memoryview(data).nbytes
+    if count < size:
+        count = _write_rest(fd, data, count, size)
+    if _gates or fd in _STANDARD:
+        _wrote(fd, memoryview(data).cast("B")[:count])
+    return count
+
+
+def fake_writev(*args: Any, **named: Any) -> int:
+    fd = _descriptor(args[0]) if len(args) == 2 and not named else -1
+    try:
+        data = b"".join(args[1]) if fd >= 0 else b""
+    except TypeError:
+        fd = -1
+    if fd < 0:
+        return _real_writev(*args, **named)
+    _before_write(fd)
+    connections.sends(fd, data)
+    count = _write_in_door(fd, data)
+    if count is None:
+        count = _real_writev(fd, args[1])
+    connections.sent(fd, data, count)
+    if count < len(data):
+        count = _write_rest(fd, data, count, len(data))
+    _wrote(fd, data[:count])
+    return count
+
+
+def fake_sendfile(*args: Any, **named: Any) -> int:
+    fd = _descriptor(args[0] if args else named.get("out_fd"))
+    if fd >= 0:
+        _before_write(fd)
+        connections.sends_unseen(fd)
+    return _real_sendfile(*args, **named)
+
+
+def fake_splice(*args: Any, **named: Any) -> int:
+    fd = _descriptor(args[1] if len(args) > 1 else named.get("dst"))
+    if fd >= 0:
+        _before_write(fd)
+        connections.sends_unseen(fd)
+    assert _real_splice is not None
+    moved: int = _real_splice(*args, **named)
+    return moved
+
+
+def fake_file_write(self: io.FileIO, b: Any, /) -> int | None:
+    if self.closed or not self.writable():
+        return _real_file_write(self, b)
+    fd = self.fileno()
+    _before_write(fd)
+    connections.sends(fd, b)
+    count = _write_in_door(fd, b)
+    if count is None:
+        count = _real_file_write(self, b)
+        if count is None:  # it does not block
+            return None
+    connections.sent(fd, b, count)
+    size = len(b) if type(b) is bytes else memoryview(b).nbytes
+    return count if count >= size else _write_rest(fd, b, count, size)
+
+
+_WHY = "what is written to the output is whole, and has the time at which it was written"
 
 
 def install() -> None:
     """Put ``sys.stdout`` and ``sys.stderr`` on the file descriptors 1 and 2, which are the output pipe."""
-    for name, function in (("write", fake_write), ("writev", fake_writev), ("dup", fake_dup), ("dup2", fake_dup2)):
-        setattr(os, name, stand_in("os", name, function))
+    for name, function in (
+        ("write", fake_write),
+        ("writev", fake_writev),
+        ("sendfile", fake_sendfile),
+        ("splice", fake_splice),
+    ):
+        if hasattr(os, name):
+            registry.replace(os, name, function, _WHY)
+    registry.replace_method(io.FileIO, "write", fake_file_write, _WHY)
     set_gates([])
     ends = os.pipe()
     for fd, name, errors in ((1, "stdout", "strict"), (2, "stderr", "backslashreplace")):
@@ -130,8 +320,8 @@ def install() -> None:
         os.dup2(ends[1], fd)  # a stream finds out once whether its descriptor can seek, and a pipe cannot
         raw = io.FileIO(fd, "w", closefd=False)
         stream = _Text(_Buffer(raw), encoding="utf-8", errors=errors, line_buffering=True, write_through=True)
-        setattr(sys, name, stream)
-        setattr(sys, f"__{name}__", stream)
+        for attribute in (name, f"__{name}__"):
+            registry.rebind(sys, attribute, stream, "a line is in the log as soon as it is written")
         os.dup2(kept, fd)
         os.close(kept)
     for end in ends:

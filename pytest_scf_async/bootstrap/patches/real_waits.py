@@ -1,4 +1,4 @@
-"""What stays on real time although it asks a clock: waits for child processes, which work in real time."""
+"""What stays on real time although it asks a clock: waits for child processes, and for code in C."""
 
 from __future__ import annotations
 
@@ -7,20 +7,48 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
+from .. import clock as clocks
+from . import registry
+
 _real_monotonic = time.monotonic
 _real_sleep = time.sleep
 
 _OF_PROCESSES = ("connection", "queues", "synchronize", "managers")
 """The modules of ``multiprocessing`` that measure how long they have waited."""
 _clock = SimpleNamespace(monotonic=_real_monotonic)
+_WHY = "what it waits for works in real time"
+
+DEADLINES_OF_C = ("grpc._channel", "grpc._server", "grpc.aio._utils", "grpc._cython.cygrpc")
+"""Modules that make deadlines of ``time.time()`` for code in C, which waits for them on the machine's clock."""
+
+
+def _machine_time() -> float:
+    return clocks.real_time_ns() / 1e9
+
+
+def use_machine_time(module: Any) -> None:
+    """Have *module*, which has just been imported, read the machine's clock."""
+    clock = SimpleNamespace(**{**vars(time), "time": _machine_time})
+    registry.rebind(module, "time", clock, "it makes deadlines for code in C, which keeps the machine's clock")
+
+
+SEMAPHORES = "multiprocessing.synchronize"
+"""Its semaphores wait in C, in real time: a rest that it takes from the simulated clock would never be used up."""
+
+
+def use_real_clock(module: Any) -> None:
+    """Have `SEMAPHORES`, which has just been imported, count the real seconds that its semaphores wait."""
+    registry.rebind(module, "time", _clock, _WHY)
 
 
 def install() -> None:
     """Let the timeouts of ``subprocess`` count real seconds, with the functions from before the patches of ``time``."""
     import subprocess  # noqa: PLC0415  (after the patches of threading)
 
-    subprocess._time = _real_monotonic  # type: ignore[attr-defined]
-    subprocess.time = SimpleNamespace(**{**vars(time), "sleep": _real_sleep})  # type: ignore[attr-defined]
+    registry.rebind(subprocess, "_time", _real_monotonic, _WHY)
+    registry.rebind(subprocess, "time", SimpleNamespace(**{**vars(time), "sleep": _real_sleep}), _WHY)
+    if hasattr(subprocess, "_CAN_USE_PIDFD_OPEN"):  # Python 3.15 waits for a child's end in a poll, which is simulated
+        registry.rebind(subprocess, "_CAN_USE_PIDFD_OPEN", False, _WHY)
 
 
 def spare_multiprocessing() -> None:
@@ -35,8 +63,10 @@ def spare_multiprocessing() -> None:
     import subprocess  # noqa: PLC0415
 
     connection: Any = multiprocessing.connection
-    connection._WaitSelector = subprocess._PopenSelector  # type: ignore[attr-defined]
+    selector = subprocess._PopenSelector  # type: ignore[attr-defined]
+    if connection._WaitSelector is not selector:
+        registry.rebind(connection, "_WaitSelector", selector, _WHY)
     for name in _OF_PROCESSES:
         module: Any = sys.modules.get(f"multiprocessing.{name}")
-        if module is not None:
-            module.time = _clock
+        if module is not None and module.time is not _clock:
+            registry.rebind(module, "time", _clock, _WHY)

@@ -2,32 +2,33 @@
 
 The state stays in the C object; only the waiting is ours. A wait whose descriptors only this process, or a child of it,
 can make ready is one on simulated time: a child holds the clock by itself. Where anything else is among them, somebody
-else may be at work in real time, and the clock stands for as many real seconds as the wait has.
+else may be at work in real time, and the clock stands for as many real seconds as the wait has; of connections only one
+on which an answer is owed does that (``connections``).
 """
 
 from __future__ import annotations
 
-import _socket
+import _thread
 import functools
 import math
 import os
 import select
 import selectors
-import socket
-import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
 
-from .. import clock
-from .. import thread_table as told
+from ...protocol import procfs, time_units
+from .. import clock, thread_table
 from ..scheduler.door import door
-from ..scheduler.waiters import Wait, Watch, describe_caller, real_poll
-from .builtin import stand_in
+from ..scheduler.waiters import Readiness, Waiter, describe_caller, real_epoll, real_poll
+from . import connections, registry
+from .builtin import documentation
+from .connections import Claim
 
+_get_ident = _thread.get_ident
 _real_select = select.select
-_real_epoll = select.epoll
 _real_waitpid = os.waitpid
 _own_pid = os.getpid
 
@@ -37,136 +38,41 @@ _EXACT_SLACK_US = 0.25
 _CHILD_WATCHER = "asyncio.unix_events"
 _FEW = 3
 """As many descriptors of one wait are named."""
-_OWN_KINDS = ("anon_inode:[eventfd]", "anon_inode:[signalfd]")
-_INTERNET = (socket.AF_INET, socket.AF_INET6)
-_CREDENTIALS = struct.Struct("3i")
+_OWN_KINDS = ("anon_inode:[eventfd]", "anon_inode:[signalfd]", "/dev/ptmx", "/dev/pts/ptmx")
 _POLL_READ = select.POLLIN | select.POLLRDHUP
-
-idle_peers: frozenset[str] = frozenset()
-"""The other ends of connections on which nothing need come (``deploy(idle_ok=)``)."""
-idle_hosts: frozenset[str] = frozenset()
-"""Addresses of such ends, whatever their ports: the platform's, of an image's program."""
 
 
 # -- whose descriptors -----------------------------------------------------------------------------------------------
 
 
-def _foreign(fd: int) -> str | None:
+def claim_of(fd: int, *, hears: bool = False) -> Claim | None:
     """What *fd* is to a user, where somebody else can make it ready; None where only this process and its children can.
 
-    A socket that listens is taken for the process's own, as the clock would never move in a server.
+    A child holds the clock itself, so a terminal whose other end is one is the process's own, as a pipe is.
     """
-    try:
-        target = os.readlink(f"/proc/self/fd/{fd}")
-    except OSError:
+    target = procfs.target_of("self", fd)
+    if not target:
         return None  # it is closed, and nothing comes
     if target.startswith("socket:"):
-        return _foreign_socket(fd)
+        return connections.claim_of(fd, hears=hears)
     if target.startswith("pipe:[") or target in _OWN_KINDS:
         return None
     if target.startswith("pidfd:") or target == "anon_inode:[pidfd]":
-        return _foreign_process(fd)
+        text = _foreign_process(fd)
+        return None if text is None else Claim(text, connections.FOREVER)
     if target == "anon_inode:[eventpoll]":
-        return next((text for each in _registered(fd) if (text := _foreign(each)) is not None), None)
+        claims = [claim for each in procfs.registered_with("self", fd) if (claim := claim_of(each)) is not None]
+        return max(claims, key=lambda claim: claim.until or 0, default=None)
     kind = target.removeprefix("anon_inode:").strip("[]")
-    return kind if kind == target else f"{'an' if kind[:1] in 'aeiou' else 'a'} {kind}"
-
-
-def _registered(epoll: int) -> list[int]:
-    """What is registered with *epoll* by the kernel's word: what was closed is not."""
-    with open(f"/proc/self/fdinfo/{epoll}", encoding="ascii") as file:
-        return [int(line.split()[1]) for line in file if line.startswith("tfd:")]
+    text = kind if kind == target else f"{'an' if kind[:1] in 'aeiou' else 'a'} {kind}"
+    return Claim(text, connections.FOREVER)
 
 
 def _foreign_process(pidfd: int) -> str | None:
     """None for a child of this process, or what has ended: as long as the child lives it holds the clock itself."""
-    try:
-        with open(f"/proc/self/fdinfo/{pidfd}", encoding="ascii") as file:
-            pid = next(int(line.split()[1]) for line in file if line.startswith("Pid:"))
-        with open(f"/proc/{pid}/stat", "rb") as stat:
-            parent = int(stat.read().rpartition(b")")[2].split()[1])
-    except (OSError, StopIteration):
-        return None
-    return None if parent == _own_pid() else f"the process {pid}"
-
-
-def borrow(fd: int) -> _socket.socket:
-    """A socket that is made of another's descriptor, for its methods; to be detached."""
-    blocks = os.get_blocking(fd)
-    made = _socket.socket(fileno=fd)
-    if blocks:
-        os.set_blocking(fd, True)  # a default timeout has changed that
-    return made
-
-
-def _foreign_socket(fd: int) -> str | None:
-    try:
-        borrowed = borrow(fd)
-    except OSError:
-        return None  # closed meanwhile
-    try:
-        if borrowed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            return None
-        here = borrowed.getsockname()
-        try:
-            there = borrowed.getpeername()
-        except OSError:
-            there = None
-        if borrowed.family == socket.AF_UNIX:
-            pid = _CREDENTIALS.unpack(borrowed.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))[0]
-            own = there is not None and (pid == _own_pid() or not (here or there))
-            return None if own else f"a Unix socket{f' at {there or here!r}' if there or here else ''}"
-        if borrowed.family not in _INTERNET:
-            return "a socket"
-        if there is None:
-            kind = "a UDP socket" if borrowed.type == socket.SOCK_DGRAM else "a socket"
-            return f"{kind} at {shown(here)}"
-        peer = shown(there)
-        return None if is_idle(there) or _is_here(borrowed.type, there, here) else f"a connection to {peer}"
-    except OSError:
-        return None  # closed meanwhile
-    finally:
-        borrowed.detach()
-
-
-def is_idle(address: Any) -> bool:
-    """Whether nothing need come from *address*."""
-    return address[0].removeprefix("::ffff:") in idle_hosts or shown(address) in idle_peers
-
-
-def shown(address: Any) -> str:
-    host, port = address[:2]
-    host = host.removeprefix("::ffff:") if "." in host else host
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _is_here(kind: int, there: Any, here: Any) -> bool:
-    """Whether the other end of a connection, at the address *there*, is a socket of this process, or will be one."""
-    if there[0] != here[0] and not there[0].startswith(("127.", "::1", "::ffff:127.")):
-        return False
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            if not os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
-                continue
-            other = borrow(int(name))
-        except OSError:
-            continue
-        try:
-            if other.family not in _INTERNET or other.type != kind:
-                continue
-            address = other.getsockname()
-            if address[1] != there[1]:
-                continue
-            if other.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-                if address[0] in (there[0], "0.0.0.0", "::"):  # it has not accepted the connection yet
-                    return True
-            elif address[:2] == there[:2] and other.getpeername()[:2] == here[:2]:
-                return True
-        except OSError:
-            continue
-        finally:
-            other.detach()
-    return False
+    pid = procfs.process_of_pidfd("self", pidfd)
+    parent = None if pid is None else procfs.parent_of(pid)
+    return None if parent in (None, _own_pid()) else f"the process {pid}"
 
 
 # -- waiting ---------------------------------------------------------------------------------------------------------
@@ -174,68 +80,127 @@ def _is_here(kind: int, there: Any, here: Any) -> bool:
 
 def _may_wait(seconds: Any) -> bool:
     """Whether a timeout makes a wait; what is none, or no timeout at all, the real function deals with."""
-    return seconds is None or (isinstance(seconds, (int, float)) and 0 < seconds < clock.LONGEST)
+    return seconds is None or (isinstance(seconds, (int, float)) and 0 < seconds < time_units.LONGEST)
 
 
 def _is_exact(caller: FrameType | None) -> bool:
     return caller is not None and caller.f_globals.get("__name__") == _EXACT
 
 
-def _exact_us(seconds: float) -> int:
-    """Whole µs of *seconds*, rounded up; what asyncio's floats are off by, years after the boot, is not counted."""
-    return math.ceil(seconds * 1_000_000 - _EXACT_SLACK_US) or 1
+def _microseconds(seconds: float, exact: bool) -> int:
+    """After how many a wait of *seconds* ends; what asyncio's floats are off by, years after boot, is not counted."""
+    return (math.ceil(seconds * 1_000_000 - _EXACT_SLACK_US) or 1) if exact else time_units.microseconds(seconds) + 1
+
+
+Prepared = tuple[Readiness, list[Claim]]
+"""The descriptors of a wait, and what they are where somebody else can make them ready."""
+
+_beside: set[int] = set()
+"""Threads that wait for somebody else without holding the clock."""
+
+
+def hold(watch: Readiness, claims: list[Claim], until: float | None) -> None:
+    """Have *watch* hold the clock as long as one of *claims* does, at most to *until*; then it is looked at again."""
+    ends = [claim.until for claim in claims if claim.until is not None]
+    latest = max(ends, default=None)
+    watch.holds = latest is not None
+    watch.until = until
+    if latest is not None and latest != connections.FOREVER and (until is None or latest < until):
+        watch.until, watch.ends = latest, True
+
+
+def park(
+    due: int | None, what: str, prepared: Prepared, waiters: list[Waiter] | None = None, *, shown: str = ""
+) -> bool:
+    """Wait in the door; whether it was woken. A change of *waiters* wakes it, and a send on a socket of the *claims*.
+
+    *shown* is what the wait is called where it holds the clock, if not *what*.
+    """
+    watch, claims = prepared
+    places = [
+        [] if waiters is None else waiters,
+        *(claim.connection.waits for claim in claims if claim.connection is not None),
+    ]
+    mine: list[Waiter] = []
+    ident = _get_ident()
+
+    def enlist(wait: Waiter) -> bool:
+        mine[:] = [wait]
+        for place in places:
+            place.append(wait)
+        return True
+
+    try:
+        if watch.holds:
+            thread_table.holds(shown or what)
+        elif claims:
+            _note_beside(ident, True)
+        return door.park(due, what, enlist=enlist, watch=watch)
+    finally:
+        if claims or watch.ends:
+            thread_table.holds("")
+            _note_beside(ident, False)
+        for wait in mine:
+            for place in places:
+                if wait in place:  # a fork has none of its parent's
+                    place.remove(wait)
+
+
+def _note_beside(ident: int, waits: bool) -> None:
+    (_beside.add if waits else _beside.discard)(ident)
+    if door.active:
+        door.control.beside = len(_beside)
+
+
+def named(what: str, claims: list[Claim]) -> str:
+    """*what*, a call and perhaps its place, with what it is made on."""
+    texts = [claim.text for claim in claims]
+    if not texts:
+        return what
+    more = f" and {len(texts) - _FEW} more" if len(texts) > _FEW else ""
+    call, at, place = what.partition(" at ")
+    return f"{call} on {', '.join(texts[:_FEW])}{more}{at}{place}"
 
 
 def wait(
     take: Callable[[], Any],
     seconds: float | None,
     name: str,
-    prepare: Callable[[], tuple[Watch, list[str]]],
-    waiters: list[Wait],
+    prepare: Callable[[], Prepared],
+    waiters: list[Waiter],
     *,
     exact: bool = False,
     real: bool = False,
 ) -> Any:
     """What *take* gives once it gives anything, or nothing at the end of *seconds*; it has just given nothing.
 
-    *prepare* tells the descriptors, and what they are where somebody else can make them ready; *waiters* has the waits
-    that a change of these wakes. A *real* wait has a real timeout, whoever has the descriptors.
+    *waiters* has the waits that a change of what *prepare* gives wakes. A *real* wait has a real timeout, whoever has
+    the descriptors. Where it has none, a thread beside the main one waits as in any other: that of a pool of processes
+    does as long as there is the pool.
     """
     due = until = None
+    real = real and (seconds is not None or _get_ident() == door.main_ident)
     if seconds is not None:
         until = clock.real_monotonic() + seconds
         if not real:
-            due = clock.now_us() + (_exact_us(seconds) if exact else clock.microseconds(seconds) + 1)
-    mine: list[Wait] = []
-
-    def enlist(wait: Wait) -> bool:
-        mine[:] = [wait]
-        waiters.append(wait)
-        return True
-
+            due = clock.now_us() + _microseconds(seconds, exact)
     while True:
-        watch, foreign = prepare()
-        watch.holds = real or bool(foreign)
-        watch.until = until
-        watch.ends = real
-        what = describe_caller(name)
-        if foreign:
-            more = f" and {len(foreign) - _FEW} more" if len(foreign) > _FEW else ""
-            call, at, place = what.partition(" at ")
-            what = f"{call} on {', '.join(foreign[:_FEW])}{more}{at}{place}"
-        try:
-            if watch.holds:
-                told.holds(what)
-            woken = door.park(due, what, enlist=enlist, watch=watch)
-        finally:
-            if real or foreign:
-                told.holds("")
-            for wait in mine:
-                waiters.remove(wait)
-            mine.clear()
+        watch, claims = prepare()
+        if real:
+            watch.holds = watch.ends = True
+            watch.until = until
+        else:
+            patient = max((claim.not_before for claim in claims), default=0.0)
+            hold(watch, claims, until if until is None else max(until, patient))
+        what = named(describe_caller(name), [claim for claim in claims if claim.until is not None])
+        woken = park(due, what, (watch, claims), waiters)
         ready = take() if woken else None
         if ready or not woken or (real and until is not None and clock.real_monotonic() >= until):
             return ready
+
+
+def _claims(fds: Iterable[int]) -> list[Claim]:
+    return [claim for fd in fds if (claim := claim_of(fd)) is not None]
 
 
 def _number(fd: Any) -> int:
@@ -250,10 +215,11 @@ class _Multiplexer:
 
 
 class Epoll(_Multiplexer):
-    """``select.epoll`` whose waits are on simulated time."""
+    # ``select.epoll``, whose waits are on simulated time.
+    __doc__ = documentation(real_epoll)
 
     def __init__(self, sizehint: int = -1, flags: int = 0) -> None:
-        self._take_over(_real_epoll(sizehint, flags))
+        self._take_over(real_epoll(sizehint, flags))
 
     def _take_over(self, real: select.epoll) -> None:
         self._real = real
@@ -261,17 +227,17 @@ class Epoll(_Multiplexer):
         self._peek.register(real.fileno(), select.POLLIN)
         self._unsettled: set[int] = set()
         """The registered descriptors that somebody else could make ready at the last look; no other one ever can."""
-        self._waiters: list[Wait] = []
+        self._waiters: list[Waiter] = []
 
     @classmethod
     def fromfd(cls, fd: int, /) -> Epoll:
         made = cls.__new__(cls)
-        made._take_over(_real_epoll.fromfd(fd))
-        made._unsettled.update(_registered(fd))
+        made._take_over(real_epoll.fromfd(fd))
+        made._unsettled.update(procfs.registered_with("self", fd))
         return made
 
     def _note(self, fd: int) -> None:
-        if not door.active or _foreign(fd) is not None:
+        if not door.active or claim_of(fd) is not None:
             self._unsettled.add(fd)
         else:
             self._unsettled.discard(fd)
@@ -282,26 +248,27 @@ class Epoll(_Multiplexer):
     def closed(self) -> bool:
         return self._real.closed
 
-    def close(self) -> None:
+    def close(self, /) -> None:
         self._real.close()
 
-    def fileno(self) -> int:
+    def fileno(self, /) -> int:
         return self._real.fileno()
 
-    def register(self, fd: Any, eventmask: int = select.EPOLLIN | select.EPOLLPRI | select.EPOLLOUT) -> None:
+    def register(self, /, fd: Any, eventmask: int = select.EPOLLIN | select.EPOLLPRI | select.EPOLLOUT) -> None:
         self._real.register(fd, eventmask)
         self._note(_number(fd))
 
-    def modify(self, fd: Any, eventmask: int) -> None:
+    def modify(self, /, fd: Any, eventmask: int) -> None:
         self._real.modify(fd, eventmask)
         self._note(_number(fd))
 
-    def unregister(self, fd: Any) -> None:
+    def unregister(self, /, fd: Any) -> None:
         self._real.unregister(fd)
         self._unsettled.discard(_number(fd))
 
-    def poll(self, timeout: Any = None, maxevents: int = -1) -> list[tuple[int, int]]:
+    def poll(self, /, timeout: Any = None, maxevents: int = -1) -> list[tuple[int, int]]:
         asked, self._exact = self._exact, None
+        timeout = clock.real_number(timeout)
         blocks = timeout is None or (isinstance(timeout, (int, float)) and timeout < 0)
         if not door.active or not (blocks or _may_wait(timeout)):
             return self._real.poll(timeout, maxevents)
@@ -309,30 +276,32 @@ class Epoll(_Multiplexer):
         def take() -> list[tuple[int, int]]:
             return self._real.poll(0, maxevents)
 
-        ready = take()
-        if ready:
-            return ready
         seconds = None if blocks else timeout if asked is None else asked
         exact = asked is not None and _is_exact(sys._getframe(3))
-        return wait(take, seconds, "epoll", self._prepare, self._waiters, exact=exact) or []
+        ready = None
+        if door.alone and seconds is not None and not self._unsettled:
+            ready = door.nap_unless(take, _microseconds(seconds, exact), "epoll")
+        if ready is None:
+            ready = take() or wait(take, seconds, "epoll", self._prepare, self._waiters, exact=exact) or []
+        return ready
 
-    def _prepare(self) -> tuple[Watch, list[str]]:
-        foreign: list[str] = []
+    def _prepare(self) -> Prepared:
+        claims: list[Claim] = []
         if self._unsettled:
-            self._unsettled.intersection_update(_registered(self._real.fileno()))
-            told = {fd: _foreign(fd) for fd in sorted(self._unsettled)}
-            self._unsettled.intersection_update(fd for fd, text in told.items() if text is not None)
-            foreign = [text for text in told.values() if text is not None]
-        return Watch({self._real.fileno(): select.POLLIN}, self._is_ready), foreign
+            self._unsettled.intersection_update(procfs.registered_with("self", self._real.fileno()))
+            found = {fd: claim for fd in sorted(self._unsettled) if (claim := claim_of(fd)) is not None}
+            self._unsettled.intersection_update(found)
+            claims = list(found.values())
+        return Readiness({self._real.fileno(): select.POLLIN}, self._is_ready), claims
 
     def _is_ready(self) -> bool:
         return bool(self._peek.poll(0))
 
-    def __enter__(self) -> Epoll:
+    def __enter__(self, /) -> Epoll:
         self._real.__enter__()
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, exc_type: Any = None, exc_value: Any = None, exc_tb: Any = None, /) -> None:
         self._real.close()
 
 
@@ -360,6 +329,7 @@ class Poll(_Multiplexer):
 
     def poll(self, timeout: Any = None, /) -> list[tuple[int, int]]:
         asked, self._exact = self._exact, None
+        timeout = clock.real_number(timeout)
         blocks = timeout is None or (isinstance(timeout, (int, float)) and timeout < 0)
         if not door.active or not (blocks or _may_wait(timeout)):
             return self._real.poll(timeout)
@@ -374,12 +344,11 @@ class Poll(_Multiplexer):
         exact = asked is not None and _is_exact(sys._getframe(3))
         return wait(take, seconds, "poll", self._prepare, [], exact=exact, real=self.real) or []
 
-    def _prepare(self) -> tuple[Watch, list[str]]:
+    def _prepare(self) -> Prepared:
         peek = real_poll()
         for fd, events in self._events.items():
             peek.register(fd, events)
-        foreign = [text for fd in self._events if (text := _foreign(fd)) is not None]
-        return Watch(dict(self._events), lambda: bool(peek.poll(0))), foreign
+        return Readiness(dict(self._events), lambda: bool(peek.poll(0))), _claims(self._events)
 
 
 def make_poll(*args: Any) -> Any:
@@ -395,7 +364,7 @@ class RealPoll(Poll):
 
 def fake_select(*args: Any) -> Any:
     """Wait, on simulated time, until one or more file descriptors are ready for some kind of I/O."""
-    timeout = args[3] if len(args) == 4 else None
+    timeout = clock.real_number(args[3]) if len(args) == 4 else None
     if not door.active or len(args) not in (3, 4) or not _may_wait(timeout):
         return _real_select(*args)
     found = _real_select(args[0], args[1], args[2], 0)
@@ -413,14 +382,13 @@ def fake_select(*args: Any) -> Any:
         except (OSError, ValueError):
             return True  # one of them was closed: the call itself is to say so
 
-    def prepare() -> tuple[Watch, list[str]]:
+    def prepare() -> Prepared:
         events: dict[int, int] = {}
         for each, flag in zip(lists, (_POLL_READ, select.POLLOUT, select.POLLPRI), strict=True):
             for fd in each:
                 number = _number(fd)
                 events[number] = events.get(number, 0) | flag
-        foreign = [text for fd in events if (text := _foreign(fd)) is not None]
-        return Watch(events, is_ready), foreign
+        return Readiness(events, is_ready), _claims(events)
 
     exact = _is_exact(sys._getframe(1).f_back)
     return wait(take, timeout, "select", prepare, [], exact=exact) or ([], [], [])
@@ -456,21 +424,22 @@ def _unrounded(real: Any) -> Any:
     return select
 
 
-for _class, _name in ((Epoll, "epoll"), (Poll, "poll"), (RealPoll, "poll")):
-    _class.__module__ = "select"
-    _class.__name__ = _class.__qualname__ = _name
+for _class in (Poll, RealPoll):
+    registry.imitate(type(real_poll()), _class)
 
 
 def install() -> None:
     """Put them into ``select``, and into ``selectors``, which has bound them already."""
-    select.select = stand_in("select", "select", fake_select)
-    select.poll = stand_in("select", "poll", make_poll)  # type: ignore[assignment, misc]
-    select.epoll = Epoll  # type: ignore[assignment, misc]
-    os.waitpid = stand_in("posix", "waitpid", fake_waitpid)
-    selectors.SelectSelector._select = select.select  # type: ignore[attr-defined]
-    for kind, made in ((selectors.PollSelector, select.poll), (selectors.EpollSelector, select.epoll)):
-        kind._selector_cls = made  # type: ignore[union-attr]
-        kind.select = _unrounded(kind.select)  # type: ignore[method-assign]
+    why = "it waits on simulated time"
+    made = registry.replace(select, "select", fake_select, why)
+    registry.rebind(selectors.SelectSelector, "_select", made, "that is select.select")
+    registry.replace(select, "poll", make_poll, why)
+    registry.replace(select, "epoll", Epoll, why)
+    registry.replace(os, "waitpid", fake_waitpid, "asyncio has a thread for that, before Python 3.12")
+    for kind, name in ((selectors.PollSelector, "poll"), (selectors.EpollSelector, "epoll")):
+        registry.rebind(kind, "_selector_cls", getattr(select, name), f"that is select.{name}")
+        owner = next(each for each in kind.__mro__ if "select" in vars(each))
+        registry.replace(owner, "select", _unrounded(kind.select), "timeouts are not rounded to whole ms")
 
 
 def install_in_subprocess() -> None:
@@ -480,4 +449,4 @@ def install_in_subprocess() -> None:
     class Selector(selectors.PollSelector):
         _selector_cls = RealPoll
 
-    subprocess._PopenSelector = Selector  # type: ignore[attr-defined]
+    registry.rebind(subprocess, "_PopenSelector", Selector, "its timeouts count real seconds")

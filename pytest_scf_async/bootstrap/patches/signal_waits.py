@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ...protocol import linux, messages
-from ..clock import LONGEST
+from ...protocol import messages, procfs
+from ...protocol.time_units import LONGEST
+from ..clock import real_number
 from ..scheduler.door import door
-from ..scheduler.waiters import Wait, Watch, describe_caller
-from . import children, signals
-from .builtin import stand_in
+from ..scheduler.waiters import Readiness, Waiter, describe_caller
+from . import children, registry, signals
 from .locks import timeout_due
 
 _real_pause = signal.pause
@@ -35,7 +35,7 @@ _SIGSET_LONGS = 1024 // (8 * ctypes.sizeof(ctypes.c_ulong))
 _signalfd = ctypes.CDLL(None, use_errno=True).signalfd
 _handled = 0
 """How many signals have come whose handlers have been called."""
-_pauses: list[Wait] = []
+_pauses: list[Waiter] = []
 """Those of the main thread, the outermost first."""
 
 
@@ -47,7 +47,7 @@ class _Awaited:
     def __init__(self, signums: list[int]) -> None:
         self.mask = sum(1 << (signum - 1) for signum in set(signums))
         self.task = _native_id()
-        self.wait: Wait | None = None
+        self.wait: Waiter | None = None
 
 
 _all: list[_Awaited] = []
@@ -60,10 +60,10 @@ def _lowest(mask: int) -> int:
 
 def _has_come(awaited: _Awaited) -> bool:
     """Whether a signal is there for *awaited* that none of those takes who wait for longer."""
-    of_main = linux.signal_masks("self", _own_pid())
+    of_main = procfs.signal_masks("self", _own_pid())
     shared = of_main[b"ShdPnd"] & of_main[b"SigBlk"]  # the main thread takes what it does not block
     for other in _all:
-        own = linux.signal_masks("self", other.task).get(b"SigPnd", 0)
+        own = procfs.signal_masks("self", other.task).get(b"SigPnd", 0)
         if other is awaited:
             return bool(awaited.mask & (own | shared))
         if other.wait is not None and (other.wait.woken or other.wait.granted) and not other.mask & own:
@@ -99,14 +99,14 @@ def _park(signums: list[int], due_us: int | None, what: str, *, keeps: bool = Fa
     awaited = _Awaited(signums)
     fd = _open_signalfd(awaited.mask)
 
-    def enlist(wait: Wait) -> bool:
+    def enlist(wait: Waiter) -> bool:
         awaited.wait = wait
         wait.kept = 0 if keeps else None
         with door.lock:
             _all.append(awaited)
         return True
 
-    watch = Watch({fd: select.POLLIN}, lambda: _has_come(awaited))
+    watch = Readiness({fd: select.POLLIN}, lambda: _has_come(awaited))
     try:
         return door.park(due_us, what, enlist=enlist, watch=watch)
     finally:
@@ -142,7 +142,7 @@ def _taken(signum: int, what: str) -> None:
     if signum == signal.SIGALRM:
         door.alarm_taken()
     elif signum == signal.SIGTERM:
-        door.tell(messages.json_frame(messages.NOTE, {"note": f"{what} took SIGTERM"}))
+        door.tell(messages.pack(messages.Note(note=f"{what} took SIGTERM")))
 
 
 def fake_sigtimedwait(sigset: Any, timeout: Any, /) -> Any:
@@ -150,6 +150,7 @@ def fake_sigtimedwait(sigset: Any, timeout: Any, /) -> Any:
     if not door.active:
         return _real_sigtimedwait(sigset, timeout)
     signums = list(sigset)
+    timeout = real_number(timeout)
     is_number = isinstance(timeout, float) or hasattr(timeout, "__index__")
     if is_number and 0 < timeout < LONGEST:
         return _take(signums, timeout_due(timeout), describe_caller(f"sigtimedwait({timeout:g} s)"))
@@ -193,9 +194,9 @@ def fake_pause() -> None:
 
 def _pause_of_main(what: str) -> None:
     seen = _handled
-    mine: list[Wait] = []
+    mine: list[Waiter] = []
 
-    def enlist(wait: Wait) -> bool:
+    def enlist(wait: Waiter) -> bool:
         mine.append(wait)
         _pauses.append(wait)
         return _handled == seen
@@ -226,9 +227,9 @@ def _pause_of_another(what: str) -> None:
 
 
 def install() -> None:
-    signal.pause = stand_in("_signal", "pause", fake_pause)
-    fake_sigwait.__name__ = fake_sigwait.__qualname__ = "sigwait"
-    signal.sigwait = fake_sigwait
-    signal.sigwaitinfo = stand_in("_signal", "sigwaitinfo", fake_sigwaitinfo)
-    signal.sigtimedwait = stand_in("_signal", "sigtimedwait", fake_sigtimedwait)
+    why = "it waits on simulated time"
+    registry.replace(signal, "pause", fake_pause, why)
+    registry.replace(signal, "sigwait", fake_sigwait, why)
+    registry.replace(signal, "sigwaitinfo", fake_sigwaitinfo, why)
+    registry.replace(signal, "sigtimedwait", fake_sigtimedwait, why)
     signals.handled.append(_signal_handled)

@@ -9,10 +9,9 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from ...protocol import linux, messages
+from ...protocol import linux, messages, procfs
 from ..scheduler.door import door
-from . import children
-from .builtin import stand_in
+from . import children, registry
 
 _real_signal = signal.signal
 _real_getsignal = signal.getsignal
@@ -25,7 +24,7 @@ _ENDS = (signal.SIGINT, signal.SIGKILL, signal.SIGTERM)
 """With these user code ends its children."""
 _handlers: dict[int, Any] = {}
 """What user code installed, by signal; the operating system has the trampoline."""
-_gates: list[messages.JsonObject] = []
+_gates: list[messages.ListeningGate] = []
 """Gates that wait until user code has installed a handler."""
 handled: list[Callable[[], None]] = []
 """Called when a signal has come whose handler has been called; not when the handler raised."""
@@ -49,7 +48,7 @@ def _call_handler(signum: int, frame: FrameType | None) -> None:
     if handler is None:  # uninstalled between the signal and its safe point
         _tell_handled()
         return
-    door.tell(messages.json_frame(messages.SIGNAL_ENTERED, {"signum": signum}))
+    door.tell(messages.pack(messages.SignalEntered(signum)))
     call = door.call_handler_followed
     try:
         if call is None:
@@ -57,10 +56,9 @@ def _call_handler(signum: int, frame: FrameType | None) -> None:
         else:
             call(handler, signum, frame)
     except BaseException as error:
-        left = {"signum": signum, "raised": type(error).__name__, "message": _text_of(error)}
-        door.tell(messages.json_frame(messages.SIGNAL_LEFT, left))
+        door.tell(messages.pack(messages.SignalLeft(signum, type(error).__name__, _text_of(error))))
         raise
-    door.tell(messages.json_frame(messages.SIGNAL_LEFT, {"signum": signum, "raised": None}))
+    door.tell(messages.pack(messages.SignalLeft(signum, None)))
     _tell_handled()
 
 
@@ -97,7 +95,7 @@ def fake_signal(signalnum: Any, handler: Any) -> Any:
         before = _handlers.pop(int(signalnum), previous)
     if door.active:
         kind = "handler" if _listens(int(signalnum)) else getattr(handler, "name", str(handler))
-        door.tell(messages.json_frame(messages.LISTENING, {"signum": int(signalnum), "handler": kind}))
+        door.tell(messages.pack(messages.Listening(int(signalnum), kind)))
         stand_if_listening()
     return before
 
@@ -106,20 +104,20 @@ def _listens(signum: int) -> bool:
     return _handlers.get(signum, signal.default_int_handler) is not signal.default_int_handler
 
 
-def set_gates(descriptions: list[messages.JsonObject]) -> None:
-    _gates[:] = descriptions
+def set_gates(gates: list[messages.ListeningGate]) -> None:
+    _gates[:] = gates
 
 
 def stand_if_listening() -> None:
     """Stand at a gate that waits for a handler which is installed by now."""
     while (gate := take_gate_of_listener()) is not None:
-        door.gate({"id": gate["id"], "at": "listening"})
+        door.gate(gate.id, "listening")
 
 
-def take_gate_of_listener() -> messages.JsonObject | None:
+def take_gate_of_listener() -> messages.ListeningGate | None:
     """A gate that waits for a handler which is installed by now, and waits no more."""
     for gate in _gates:
-        if _listens(gate["signum"]):
+        if _listens(gate.signum):
             _gates.remove(gate)
             return gate
     return None
@@ -136,7 +134,7 @@ def caught() -> list[int]:
 
 
 def blocked_by_main(signum: int) -> bool:
-    masks = linux.signal_masks("self", os.getpid())
+    masks = procfs.signal_masks("self", os.getpid())
     return bool(masks[b"SigBlk"] >> (signum - 1) & 1)
 
 
@@ -144,7 +142,7 @@ def is_heard_at_once(signum: Any) -> bool:
     """Whether a handler of user code runs as soon as *signum* is sent to this process: on the main thread."""
     if not door.active or signum not in _handlers:
         return False
-    return not (blocked_by_main(signum) and linux.is_blocked("self", signum))
+    return not (blocked_by_main(signum) and procfs.is_blocked("self", signum))
 
 
 def fake_kill(pid: Any, signal: Any, /) -> None:
@@ -152,7 +150,7 @@ def fake_kill(pid: Any, signal: Any, /) -> None:
         door.signal_main(lambda: _real_kill(pid, signal))
         return
     if door.active and signal in _ENDS and isinstance(pid, int):
-        door.send(messages.json_frame(messages.ENDS_PROCESS, {"pid": pid}))
+        door.send(messages.pack(messages.EndsProcess(pid)))
     _real_kill(pid, signal)
 
 
@@ -208,10 +206,12 @@ def reset() -> None:
 
 
 def install() -> None:
-    signal.signal = fake_signal
-    signal.getsignal = fake_getsignal
-    signal.set_wakeup_fd = fake_set_wakeup_fd
-    signal.pthread_kill = stand_in("signal", "pthread_kill", fake_pthread_kill)
-    os.kill = stand_in("os", "kill", fake_kill)
-    _real_signal(linux.POKE_SIGNAL, lambda signum, frame: door.on_poke())
+    heard = "the harness hears of handlers, and when each is called"
+    registry.replace(signal, "signal", fake_signal, heard)
+    registry.replace(signal, "getsignal", fake_getsignal, heard)
+    registry.replace(signal, "set_wakeup_fd", fake_set_wakeup_fd, "ours wakes the main thread where there is no other")
+    at_once = "the handler of a signal to this process is called at once"
+    registry.replace(signal, "pthread_kill", fake_pthread_kill, at_once)
+    registry.replace(os, "kill", fake_kill, at_once)
+    _real_signal(linux.POKE_SIGNAL, lambda signum, frame: door.on_poke(frame))
     door.call_handler = _call_handler

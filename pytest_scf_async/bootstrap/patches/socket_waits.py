@@ -1,65 +1,390 @@
-"""Waits to hear something on a connection on which nothing need come (``idle_ok``): they do not hold the clock.
+"""Blocking calls on sockets and pipes: they wait in the door, where it is known whether they hold the clock.
 
-Installed only where a function has such connections: nobody else pays for it. A thread that waits there is in the door,
-and what comes wakes it.
+Each call first looks whether it would block at all. The calls that speak and hear also note who spoke last on a
+connection (``connections``), whether they block or not.
 """
 
 from __future__ import annotations
 
 import _socket
+import operator
+import os
 import select
 import socket
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable
 from typing import Any
 
+from ...protocol import procfs
+from ...protocol.time_units import microseconds
+from .. import clock
 from ..scheduler.door import door
-from ..scheduler.waiters import Watch, real_poll
+from ..scheduler.waiters import Readiness, describe_caller, real_poll
+from . import after_import, connections, registry
 from . import select as multiplexed
 
-_METHODS = ("recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into")
+_fileno = _socket.socket.fileno
+_gettimeout = _socket.socket.gettimeout
+_kind: Any = _socket.socket.type.__get__
+_real_send = _socket.socket.send
+_real_sendall = _socket.socket.sendall
+_real_read = os.read
+_real_readv = os.readv
+_real_eventfd_read = os.eventfd_read
+_HEAR = {"recv": 1, "recvfrom": 1, "recvmsg": 2, "recv_into": 2, "recvfrom_into": 2, "recvmsg_into": 2}
+"""Where each call has its flags."""
+_SYSTEM_CALLS = {"recv_into": "recv()", "recvfrom": "recv()", "recvfrom_into": "recv()", "recvmsg_into": "recvmsg()"}
+_TAKES_NOTHING = socket.MSG_PEEK | socket.MSG_ERRQUEUE
+_NEVER_WAITS = socket.MSG_DONTWAIT | socket.MSG_ERRQUEUE
+_REAL = "subprocess"
+"""The module whose reads are real: its pipe tells within a moment whether a program could be started."""
 
 
-def install(peers: Iterable[str]) -> None:
-    """Let waits for what *peers* send be no real ones, in this instance."""
-    multiplexed.idle_peers = frozenset(peers)
-    for name in _METHODS:
-        setattr(socket.socket, name, _hearing(name, getattr(_socket.socket, name)))
+def is_ready(fd: int, events: int) -> Callable[[], bool]:
+    """What looks whether one of *events* is there on *fd*."""
+    watched = real_poll()
+    watched.register(fd, events)
+    return lambda: bool(watched.poll(0))
 
 
-def _hearing(name: str, real: Any) -> Any:
-    def hear(self: Any, *args: Any, **kwargs: Any) -> Any:
-        flags = args[1:2] if name in ("recv", "recvfrom") else args[2:3]
-        if door.active and not (kwargs.get("flags", flags[0] if flags else 0) & socket.MSG_DONTWAIT):
-            _wait_to_hear(self, name)
-        return real(self, *args, **kwargs)
+def await_ready(fd: int, events: int, timeout: float | None, name: str) -> float | None:
+    """Wait until one of *events* is there on *fd*, and give what is left of *timeout*; TimeoutError after it.
 
-    hear.__name__ = name
-    hear.__qualname__ = f"socket.{name}"
-    hear.__doc__ = real.__doc__
+    It counts real seconds while the clock is held, simulated ones else.
+    """
+    ready = is_ready(fd, events)
+    left = timeout
+    while not ready():
+        claim = multiplexed.claim_of(fd, hears=events == select.POLLIN)
+        claims = [] if claim is None else [claim]
+        owed = claim is not None and claim.until == connections.FOREVER
+        began, began_us = clock.real_monotonic(), clock.now_us()
+        watch = Readiness({fd: events}, ready)
+        multiplexed.hold(watch, claims, began + left if owed and left is not None else None)
+        watch.ends = watch.until is not None
+        due = None if watch.holds or left is None else began_us + microseconds(left) + 1
+        what = multiplexed.named(describe_caller(name), claims)
+        woken = multiplexed.park(
+            due, what, (watch, claims), shown=multiplexed.named(_SYSTEM_CALLS.get(name, f"{name}()"), claims)
+        )
+        if left is not None:  # how long something may still follow is no matter of the timeout
+            left -= clock.real_monotonic() - began if owed else (clock.now_us() - began_us) / 1e6
+        if ready():
+            break
+        if left is not None and (left <= 0 or not woken):
+            raise TimeoutError("timed out")
+    return left
+
+
+# -- sockets -----------------------------------------------------------------------------------------------------------
+
+
+def _hearing(name: str) -> Any:
+    real = getattr(_socket.socket, name)
+    position = _HEAR[name]
+    what_came = _WHAT_CAME[name]
+
+    def hear(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        flags = args[position] if len(args) > position else kwargs.get("flags", 0)
+        if type(flags) is not int:
+            flags = int(flags) if isinstance(flags, int) else 0
+        if door.active and not flags & _NEVER_WAITS and (timeout := _gettimeout(self)) != 0:
+            await_ready(_fileno(self), select.POLLIN, timeout, name)
+        heard = real(self, *args, **kwargs)
+        if not flags & _TAKES_NOTHING:
+            connections.came(_fileno(self), what_came(heard, *args, **kwargs))
+        return heard
+
     return hear
 
 
-def _wait_to_hear(connection: Any, name: str) -> None:
-    timeout = connection.gettimeout()
-    if timeout == 0 or connection.family not in (socket.AF_INET, socket.AF_INET6):
+def _of_buffer(heard: int, buffer: Any) -> Any:
+    return memoryview(buffer).cast("B")[:heard] if heard else b""
+
+
+def _of_buffers(heard: int, buffers: Any) -> Any:
+    return b"" if not heard else b"".join(bytes(each) for each in buffers)[:heard]
+
+
+_WHAT_CAME: dict[str, Callable[..., Any]] = {
+    "recv": lambda heard, *_: heard,
+    "recvfrom": lambda heard, *_: heard[0],
+    "recvmsg": lambda heard, *_: heard[0],
+    "recv_into": lambda heard, buffer=b"", *_, **__: _of_buffer(heard, buffer),
+    "recvfrom_into": lambda heard, buffer=b"", *_, **__: _of_buffer(heard[0], buffer),
+    "recvmsg_into": lambda heard, buffers, *_: _of_buffers(heard[0], buffers),
+}
+"""By the call: the bytes that it has received, of what it returns and its arguments."""
+
+
+def _send(self: Any, /, *args: Any) -> int:
+    data, flags = _to_send(args)
+    if flags is None:
+        return _real_send(self, *args)  # it refuses them in its own words
+    connections.sends(_fileno(self), data)
+    timeout = _gettimeout(self)
+    if not door.active or timeout == 0 or _kind(self) != socket.SOCK_STREAM:
+        count = _real_send(self, data, flags)
+    else:
+        count, _ = _send_some(self, data, flags, timeout)
+    connections.sent(_fileno(self), data, count)
+    return count
+
+
+def _send_some(sock: Any, data: Any, flags: int, left: float | None) -> tuple[int, float | None]:
+    """Send as much of *data* as there is room for, within *left* seconds; gives how much, and how many are left."""
+    fd = _fileno(sock)
+    if left is not None:  # the call itself would wait for so long
+        left = await_ready(fd, select.POLLOUT, left, "send")
+    while True:
+        try:
+            return _real_send(sock, data, flags | socket.MSG_DONTWAIT), left
+        except BlockingIOError:
+            if flags & socket.MSG_DONTWAIT:
+                raise
+        left = await_ready(fd, select.POLLOUT, left, "send")
+
+
+def _sendall(self: Any, /, *args: Any) -> None:
+    data, flags = _to_send(args)
+    if flags is None:
+        _real_sendall(self, *args)
         return
+    connections.sends(_fileno(self), data)
+    left = _gettimeout(self)
+    if not door.active or left == 0 or _kind(self) != socket.SOCK_STREAM:
+        _real_sendall(self, data, flags)
+    else:
+        with memoryview(data) as view, view.cast("B") as rest:
+            done, left = _send_some(self, rest, flags, left)
+            while done < len(rest):
+                if left is not None and left <= 0:  # it is of the whole call
+                    raise TimeoutError("timed out")
+                count, left = _send_some(self, rest[done:], flags, left)
+                done += count
+    connections.sent(_fileno(self), data, sys.maxsize)
+
+
+def _to_send(args: tuple[Any, ...]) -> tuple[Any, int | None]:
+    """The data and the flags of *args*, where they are those of a ``send``; no flags where they are not."""
     try:
-        address = connection.getpeername()
-    except OSError:
-        return  # the real function has the right words for that
-    if not multiplexed.is_idle(address):
-        return
-    peer = multiplexed.shown(address)
-    watched = real_poll()
-    fd = connection.fileno()
-    watched.register(fd, select.POLLIN)
+        data, flags = args if len(args) == 2 else (*args, 0)
+        with memoryview(data) as view:
+            return data, flags if isinstance(flags, int) and view.c_contiguous else None
+    except (TypeError, ValueError):
+        return None, None
 
-    def is_ready() -> bool:
-        return bool(watched.poll(0))
 
-    def prepare() -> tuple[Watch, list[str]]:
-        return Watch({fd: select.POLLIN}, is_ready), []
+def _accept(self: Any, /) -> Any:
+    timeout = _gettimeout(self)
+    if door.active and timeout != 0:
+        await_ready(_fileno(self), select.POLLIN, timeout, "accept")
+    fd, address = _real_accept(self)
+    connections.accepted(fd)
+    return fd, address
 
-    what = f"{name} on a connection to {peer}"
-    if not is_ready() and not multiplexed.wait(is_ready, timeout, what, prepare, []):
-        raise TimeoutError("timed out")
+
+_real_accept = _socket.socket._accept  # type: ignore[attr-defined]
+
+
+def _closing(real: Any) -> Any:
+    def _real_close(self: Any, _ss: Any = _socket.socket) -> None:
+        connections.closes(_fileno(self))
+        real(self, _ss)
+
+    return _real_close
+
+
+# -- TLS ---------------------------------------------------------------------------------------------------------------
+
+
+def _patch_ssl(ssl: Any) -> None:
+    """Blocking calls of ``ssl`` are made in C; the loops of asyncio send and receive by those of ``socket``.
+
+    What these carry ``SSLObject`` has encrypted.
+    """
+    real_read, real_write, real_send = ssl.SSLSocket.read, ssl.SSLSocket.write, ssl.SSLSocket.send
+
+    def read(self: Any, len: int = 1024, buffer: Any = None) -> Any:
+        timeout = _gettimeout(self)
+        if door.active and timeout != 0 and self._sslobj is not None and not self._sslobj.pending():
+            await_ready(_fileno(self), select.POLLIN, timeout, "recv")
+        heard = real_read(self, len, buffer)
+        connections.came(_fileno(self), heard if buffer is None else _of_buffer(heard, buffer))
+        return heard
+
+    def write(self: Any, data: Any) -> Any:
+        connections.sends(_fileno(self), data)
+        count = real_write(self, data)
+        connections.sent(_fileno(self), data, count)
+        return count
+
+    def send(self: Any, data: Any, flags: int = 0) -> Any:
+        if self._sslobj is None:
+            return real_send(self, data, flags)  # that of a socket
+        connections.sends(_fileno(self), data)
+        count = real_send(self, data, flags)
+        connections.sent(_fileno(self), data, count)
+        return count
+
+    read_decrypted, write_decrypted = ssl.SSLObject.read, ssl.SSLObject.write
+
+    def read_object(self: Any, len: int = 1024, buffer: Any = None) -> Any:
+        heard = read_decrypted(self, len, buffer)
+        layer: connections.Layer | None = vars(self).get(_LAYER)
+        if layer is not None:
+            layer.hears(heard if buffer is None else _of_buffer(heard, buffer))
+        return heard
+
+    def write_object(self: Any, data: Any) -> Any:
+        layer: connections.Layer | None = vars(self).get(_LAYER)
+        if layer is not None:
+            layer.says(data)
+        count = write_decrypted(self, data)
+        if layer is not None:
+            layer.said(data, count)
+        return count
+
+    why = "who spoke last on a connection is known"
+    registry.replace(ssl.SSLObject, "read", read_object, why)
+    registry.replace(ssl.SSLObject, "write", write_object, why)
+    why = "who spoke last on a connection is known, and the wait for what comes is one of the door"
+    registry.replace(ssl.SSLSocket, "read", read, why)
+    registry.replace(ssl.SSLSocket, "write", write, why)
+    registry.replace(ssl.SSLSocket, "send", send, why)
+
+
+_LAYER = "_scf_async_layer"
+"""Where an ``SSLObject`` has the connection that it is on."""
+
+
+def _is_agreed(sock: Any, ssl_object: Any) -> None:
+    """The handshake of *ssl_object* is over, whose bytes *sock* carries, if it is a socket."""
+    layer = None if sock is None else connections.layer_on(sock.fileno())
+    if layer is not None:
+        setattr(ssl_object, _LAYER, layer)
+
+
+def _patch_sslproto(sslproto: Any) -> None:
+    real = sslproto.SSLProtocol._on_handshake_complete
+
+    def _on_handshake_complete(self: Any, handshake_exc: Any) -> Any:
+        if handshake_exc is None and self._transport is not None:
+            made = self._sslobj if hasattr(self, "_sslobj") else self._sslpipe.ssl_object  # before Python 3.11
+            _is_agreed(self._transport.get_extra_info("socket"), made)
+        return real(self, handshake_exc)
+
+    why = "what TLS carries is known"
+    registry.replace(sslproto.SSLProtocol, "_on_handshake_complete", _on_handshake_complete, why)
+
+
+def _patch_anyio(tls: Any) -> None:
+    real = tls.TLSStream._call_sslobject_method
+    raw_socket = sys.modules["anyio.abc"].SocketAttribute.raw_socket
+
+    async def _call_sslobject_method(self: Any, func: Any, *args: Any) -> Any:
+        result = await real(self, func, *args)
+        if getattr(func, "__name__", "") == "do_handshake":
+            _is_agreed(self.transport_stream.extra(raw_socket, None), self._ssl_object)
+        return result
+
+    why = "what TLS carries is known"
+    registry.replace(tls.TLSStream, "_call_sslobject_method", _call_sslobject_method, why)
+
+
+# -- descriptors -------------------------------------------------------------------------------------------------------
+
+
+reads_from_members = False
+"""The children of this process are in lockstep as it is: what they write comes in simulated time."""
+
+
+def is_of_this_process(fd: int) -> bool:
+    """Whether only this process can end a wait for *fd*, as it is a pipe or a socket; a child would in real time."""
+    try:
+        if not os.get_blocking(fd):
+            return False
+    except (OSError, TypeError):
+        return False
+    target = procfs.target_of("self", fd)
+    if door.forked and not reads_from_members and (not target.startswith("pipe:[") or _a_child_has(target)):
+        return False
+    return target.startswith(("pipe:[", "socket:[", "anon_inode:[eventfd]")) or target == "/dev/ptmx"
+
+
+def _a_child_has(pipe: str) -> bool:
+    """Whether a child of this process, or one of theirs, may have an end of *pipe*.
+
+    Not every child has: the resource tracker of ``multiprocessing``, which a queue or a lock of it starts from Python
+    3.14 on, has none of the queue's.
+    """
+    pids = procfs.children_of(os.getpid())
+    for pid in pids:  # it grows meanwhile
+        pids += procfs.children_of(pid)
+        if procfs.may_have(pid, pipe):
+            return True
+    return False
+
+
+def send_at_once(fd: int, data: memoryview) -> int:
+    """Send as much of *data* on the socket *fd* as there is room for now."""
+    borrowed = connections.borrow(fd)
+    try:
+        return _real_send(borrowed, data, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return 0
+    finally:
+        borrowed.detach()
+
+
+def _await_read(fd: Any, name: str) -> int:
+    """Wait for what is to be read from *fd*; gives it as a number, or -1 where the real function is to refuse it."""
+    try:
+        number = operator.index(fd)
+    except TypeError:
+        return -1
+    if door.active and number >= 0 and not is_ready(number, select.POLLIN)() and is_of_this_process(number):
+        await_ready(number, select.POLLIN, None, name)
+    return number
+
+
+def _read(*args: Any, **named: Any) -> bytes:
+    fd = -1
+    if len(args) == 2 and sys._getframe(1).f_globals.get("__name__") != _REAL:
+        fd = _await_read(args[0], "read")
+    data = _real_read(*args, **named)
+    if args[1]:
+        connections.came(fd, data)
+    return data
+
+
+def _readv(*args: Any, **named: Any) -> int:
+    fd = _await_read(args[0], "readv") if len(args) == 2 else -1
+    count = _real_readv(*args, **named)
+    if any(map(len, args[1])):
+        connections.came(fd, b"".join(args[1])[:count])
+    return count
+
+
+def _eventfd_read(*args: Any, **named: Any) -> int:
+    _await_read(args[0] if args else named.get("fd"), "read")
+    return _real_eventfd_read(*args, **named)
+
+
+def install() -> None:
+    """Once for all instances; the waits are real where the door is not active."""
+    why = "the wait is one of the door, and who spoke last on a connection is known"
+    for name in _HEAR:
+        registry.replace(socket.socket, name, _hearing(name), why)
+    registry.replace(socket.socket, "send", _send, why)
+    registry.replace(socket.socket, "sendall", _sendall, why)
+    registry.replace(socket.socket, "_accept", _accept, why)
+    real_close: Any = socket.socket._real_close  # type: ignore[attr-defined]
+    registry.replace(socket.socket, "_real_close", _closing(real_close), "its number may become another's")
+    registry.replace(os, "read", _read, "the wait for a pipe of this process is one of the door")
+    registry.replace(os, "readv", _readv, "the wait for a pipe of this process is one of the door")
+    registry.replace(os, "eventfd_read", _eventfd_read, "only this process can end the wait")
+    after_import.patch("ssl", _patch_ssl)
+    after_import.patch("asyncio.sslproto", _patch_sslproto)
+    after_import.patch("anyio.streams.tls", _patch_anyio)
+    os.register_at_fork(after_in_child=connections.forget_waits)

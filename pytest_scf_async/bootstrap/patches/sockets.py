@@ -1,5 +1,7 @@
 """The network of an instance: where it is guarded, only this machine's loopback and Unix sockets can be reached.
 
+Its own servers are reached from this machine's loopback only, guarded or not: no test opens a port to a network.
+
 Stand-ins for the functions and methods of ``socket``, which look before a name is looked up. An audit hook would be
 called for each of the interpreter's audit events, and hear of ``connect`` after the look-up. What does not go through
 ``socket`` (C extensions with sockets of their own, other programs) is not guarded.
@@ -16,9 +18,10 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from ...protocol.own_code import OWN_CODE
 from .. import records
-from ..scheduler.waiters import OWN_CODE, user_frame
-from .builtin import stand_in
+from ..scheduler.waiters import user_frame
+from . import connections, registry
 
 _STANDARD = os.path.dirname(os.__file__) + os.sep
 _LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
@@ -26,6 +29,16 @@ _LOCAL_FAMILIES = frozenset(getattr(socket, name, None) for name in ("AF_UNIX", 
 
 _guarded = ""
 """The call that made the function whose network is guarded; empty where none is."""
+
+
+_listens_on_loopback = False
+"""Whether servers of this instance are kept from the machine's other networks."""
+
+
+def listen_on_loopback() -> None:
+    """From here on keep servers of this instance from the networks of the machine, which it shares."""
+    global _listens_on_loopback
+    _listens_on_loopback = True
 
 
 def guard(deployed_by: str) -> None:
@@ -119,26 +132,77 @@ def _check(sock: Any, address: Any, what: str) -> None:
         raise _refuse(f"{what} {_shown(address)}", lambda text: ConnectionRefusedError(errno.ECONNREFUSED, text))
 
 
-def _connect(self: Any, address: Any, /) -> None:
-    _check(self, address, "connection to")
-    _socket.socket.connect(self, address)
+def _connect(self: Any, object: Any, /) -> None:
+    _check(self, object, "connection to")
+    connections.opens(self)
+    _socket.socket.connect(self, object)
 
 
-def _connect_ex(self: Any, address: Any, /) -> int:
-    _check(self, address, "connection to")
-    return _socket.socket.connect_ex(self, address)
+def _connect_ex(self: Any, object: Any, /) -> int:
+    _check(self, object, "connection to")
+    connections.opens(self)
+    return _socket.socket.connect_ex(self, object)
+
+
+def _bind(self: Any, object: Any, /) -> None:
+    address = _on_loopback(self, object) if _listens_on_loopback else object
+    _again_after_signals(lambda: _socket.socket.bind(self, address))
+
+
+def _listen(self: Any, *backlog: Any) -> None:
+    if (
+        _listens_on_loopback and _is_server(self) and self.getsockname()[1] == 0
+    ):  # the kernel would choose all addresses
+        _bind(self, ("", 0))
+    _again_after_signals(lambda: _socket.socket.listen(self, *backlog))
+
+
+def _again_after_signals(call: Callable[[], None]) -> None:
+    """Make the *call*. The kernel lets no signal interrupt it, while ``bind_filter`` does before anything was done."""
+    while True:
+        try:
+            return call()
+        except InterruptedError:
+            continue
+
+
+def _is_server(sock: Any) -> bool:
+    """Whether others connect to *sock* once it listens; what datagrams are sent from is no server."""
+    return sock.family in (socket.AF_INET, socket.AF_INET6) and sock.type == socket.SOCK_STREAM
+
+
+def _on_loopback(sock: Any, address: Any) -> Any:
+    """Where a server is bound that asked for *address*: the loopback stands for all addresses of the machine."""
+    if not _is_server(sock) or not isinstance(address, tuple) or not isinstance(address[0], (str, bytes, bytearray)):
+        return address
+    host = _text(address[0])
+    number = _number_of(host)
+    if not host or number in ((socket.AF_INET, b"\0" * 4), (socket.AF_INET6, b"\0" * 16)):
+        if sock.family == socket.AF_INET:
+            return "127.0.0.1", *address[1:]
+        only_6 = sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+        return "::1" if only_6 else "::ffff:127.0.0.1", *address[1:]  # clients of such a server mostly speak IPv4
+    if _is_local_name(host) if number is None else _is_local_number(*number):
+        return address
+    where = _users_line()
+    records.note(f"listening on {_shown(address)} refused{where}")
+    text = f"listening on {_shown(address)} refused{where}: an instance listens on this machine's loopback only"
+    raise OSError(errno.EADDRNOTAVAIL, f"{text}; bind to '' or '127.0.0.1'")
 
 
 def _sendto(self: Any, data: Any, *flags_and_address: Any) -> int:
+    address = flags_and_address[-1] if flags_and_address else None
     if flags_and_address:
-        _check(self, flags_and_address[-1], "datagram to")
+        _check(self, address, "datagram to")
+    connections.sends_to_anybody(self, data, address)
     return _socket.socket.sendto(self, data, *flags_and_address)
 
 
-def _sendmsg(self: Any, buffers: Any, *rest: Any) -> int:
-    if len(rest) > 2:
-        _check(self, rest[2], "datagram to")
-    return _socket.socket.sendmsg(self, buffers, *rest)
+def _sendmsg(self: Any, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None, /) -> int:
+    if address is not None:
+        _check(self, address, "datagram to")
+    connections.sends_to_anybody(self, buffers[0] if isinstance(buffers, (list, tuple)) and buffers else b"", address)
+    return _socket.socket.sendmsg(self, buffers, ancdata, flags, address)
 
 
 def _looking_up(real: Any) -> Any:
@@ -167,16 +231,16 @@ def _looking_back(real: Any) -> Any:
 
 def install() -> None:
     """Put the stand-ins in place; they refuse nothing until ``guard`` is called."""
+    why = "what leaves this machine may be refused"
     for name, method in (
         ("connect", _connect),
         ("connect_ex", _connect_ex),
+        ("bind", _bind),
+        ("listen", _listen),
         ("sendto", _sendto),
         ("sendmsg", _sendmsg),
     ):
-        method.__name__ = name
-        method.__qualname__ = f"socket.{name}"
-        method.__doc__ = getattr(_socket.socket, name).__doc__
-        setattr(socket.socket, name, method)
+        registry.replace(socket.socket, name, method, why)
     for name, wrapper in (
         ("getaddrinfo", _looking_up),
         ("gethostbyname", _looking_up),
@@ -184,7 +248,5 @@ def install() -> None:
         ("gethostbyaddr", _looking_back),
         ("getnameinfo", _looking_back),
     ):
-        replaced = stand_in("_socket", name, wrapper(getattr(_socket, name)))
-        setattr(_socket, name, replaced)
-        if name != "getaddrinfo":  # that of socket is a function of Python, which calls this one
-            setattr(socket, name, replaced)
+        owner = _socket if name == "getaddrinfo" else socket  # that of socket is of Python, and calls this one
+        registry.replace(owner, name, wrapper(getattr(_socket, name)), why)

@@ -9,12 +9,16 @@ from typing import Any
 from .. import thread_table
 from ..scheduler.door import door
 from ..scheduler.waiters import ThreadState, describe_caller
+from . import registry
 from .locks import timeout_due
 
 _real_join = threading.Thread.join
 _real_start = threading.Thread.start
 _real_is_alive = threading.Thread.is_alive
 _real_start_new_thread = _thread.start_new_thread
+
+outside: set[object] = set()
+"""One for each thread of Python that runs in a process which is no instance: the zygote, and children of user code."""
 
 
 def _run(state: ThreadState, function: Any, args: Any, kwargs: Any) -> None:
@@ -36,9 +40,18 @@ def _expect(function: Any) -> ThreadState:
     return state
 
 
+def _run_outside(token: object, function: Any, args: Any, kwargs: Any) -> None:
+    try:
+        function(*args, **kwargs)
+    finally:
+        outside.discard(token)
+
+
 def start_new_thread(function: Any, args: Any, kwargs: Any = None) -> int:
     if not door.active:
-        return _real_start_new_thread(function, args, kwargs or {})
+        token = object()
+        outside.add(token)
+        return _real_start_new_thread(_run_outside, (token, function, args, kwargs or {}))
     state = _expect(function)
     try:
         return _real_start_new_thread(_run, (state, function, args, kwargs or {}))
@@ -50,7 +63,9 @@ def start_new_thread(function: Any, args: Any, kwargs: Any = None) -> int:
 def _joinable(real: Any) -> Any:
     def start_joinable_thread(function: Any, handle: Any = None, daemon: bool = True) -> Any:
         if not door.active:
-            return real(function, handle=handle, daemon=daemon)
+            token = object()
+            outside.add(token)
+            return real(lambda: _run_outside(token, function, (), {}), handle=handle, daemon=daemon)
         state = _expect(function)
         try:
             return real(lambda: _run(state, function, (), {}), handle=handle, daemon=daemon)
@@ -78,7 +93,7 @@ def _start(self: threading.Thread) -> None:
 
 def _join(self: threading.Thread, timeout: float | None = None) -> None:
     state: ThreadState | None = getattr(self, "_scf_async_state", None)
-    if not door.active or state is None or self is threading.current_thread():
+    if not door.active or state is None or getattr(self, "_is_stopped", False) or self is threading.current_thread():
         _real_join(self, timeout)
         return
     if timeout is not None and timeout <= 0:
@@ -86,8 +101,25 @@ def _join(self: threading.Thread, timeout: float | None = None) -> None:
             _real_join(self)
         return
     due = None if timeout is None else timeout_due(timeout)
-    if door.join_thread(state, due, describe_caller(f"join of {self.name}")):
+    try:
+        ended = door.join_thread(state, due, describe_caller(f"join of {self.name}"))
+    except BaseException:
+        _count_as_stopped(self)
+        raise
+    if ended:
         _real_join(self)  # what is left of the thread is its last few instructions in C
+
+
+def _count_as_stopped(thread: Any) -> None:
+    """What an exception of a signal's handler in ``join`` leaves before Python 3.13: the thread counts as stopped.
+
+    There ``join`` waits for a lock that the running thread holds, and takes it for its own when it is interrupted.
+    Nobody waits for the thread from then on: the next ``join`` returns at once, as does the end of the process.
+    """
+    lock = getattr(thread, "_tstate_lock", None)
+    if lock is not None and lock.locked():
+        lock.release()
+        thread._stop()
 
 
 def _is_alive(self: threading.Thread) -> bool:
@@ -104,6 +136,7 @@ def join_all() -> None:
             thread
             for thread in threading.enumerate()
             if thread is not threading.main_thread() and not thread.daemon and thread is not threading.current_thread()
+            if thread.is_alive()  # not where it only counts as stopped
         ]
         if not alive:
             return
@@ -112,13 +145,17 @@ def join_all() -> None:
 
 
 def install() -> None:
-    _thread.start_new_thread = start_new_thread
-    threading._start_new_thread = start_new_thread  # type: ignore[attr-defined]
+    counted = "a thread counts from the moment that it is asked for"
+    for name in ("start_new_thread", "start_new"):
+        if hasattr(_thread, name):
+            registry.replace(_thread, name, start_new_thread, counted)
+    if hasattr(threading, "_start_new_thread"):
+        registry.rebind(threading, "_start_new_thread", _thread.start_new_thread, "that is _thread.start_new_thread")
     if hasattr(_thread, "start_joinable_thread"):
-        joinable = _joinable(_thread.start_joinable_thread)
-        _thread.start_joinable_thread = joinable
-        threading._start_joinable_thread = joinable  # type: ignore[attr-defined]
-    threading.Thread.start = _start  # type: ignore[method-assign]
-    threading.Thread.join = _join  # type: ignore[method-assign]
-    threading.Thread.is_alive = _is_alive  # type: ignore[method-assign]
+        joinable = registry.replace(_thread, "start_joinable_thread", _joinable(_thread.start_joinable_thread), counted)
+        registry.rebind(threading, "_start_joinable_thread", joinable, "that is _thread.start_joinable_thread")
+    registry.replace(threading.Thread, "start", _start, "what it starts goes on first")
+    joined = "a thread is joined on simulated time"
+    registry.replace(threading.Thread, "join", _join, joined)
+    registry.replace(threading.Thread, "is_alive", _is_alive, joined)
     thread_table.install()

@@ -6,21 +6,21 @@ import operator
 import time
 from typing import Any
 
-from ..clock import LONGEST, microseconds
+from ...protocol.time_units import LONGEST, microseconds
+from ..clock import real_number
 from ..scheduler.door import door
-from .builtin import stand_in
+from . import registry
 
 _real_sleep = time.sleep
 
 
 def sleep(seconds: Any, /) -> None:
-    """Delay execution for a given number of seconds, of simulated time."""
     if door.alone and door.nap(seconds):
         return
-    value = seconds
-    if door.active and not isinstance(seconds, float):
+    value = real_number(seconds)
+    if door.active and not isinstance(value, float):
         try:
-            value = operator.index(seconds)
+            value = operator.index(value)
         except TypeError:
             value = -1  # an error, which the standard library puts in its own words
     if door.active and 0 < value < LONGEST:
@@ -30,4 +30,4 @@ def sleep(seconds: Any, /) -> None:
 
 
 def install() -> None:
-    time.sleep = stand_in("time", "sleep", sleep)
+    registry.replace(time, "sleep", sleep, "it sleeps on simulated time")

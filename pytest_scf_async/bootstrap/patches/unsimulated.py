@@ -1,47 +1,68 @@
-"""What nobody can put on simulated time says so in the event's timeline: loops of uvloop, and timers of the kernel."""
+"""What nobody can put on simulated time says so in the event's timeline: loops in C, and timers of the kernel."""
 
 from __future__ import annotations
 
-import functools
-import importlib.machinery
 import os
-import sys
-from collections.abc import Sequence
-from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...protocol import messages
 from ..scheduler.door import door
 from ..scheduler.waiters import PLUMBING, describe_caller
-from .builtin import stand_in
+from . import after_import, real_waits, registry
 
-NAME = "uvloop"
+
+class _Loop(NamedTuple):
+    """What of a library runs user code on real time, and what the timeline says of that."""
+
+    library: str
+    owner: str
+    method: str
+    text: str
+
+
+_LOOPS = {
+    "uvloop": _Loop(
+        "uvloop",
+        "Loop",
+        "run_forever",  # run_until_complete() calls it, too
+        "a loop of uvloop, whose sleeps and timeouts are real",
+    ),
+    "gevent.hub": _Loop("gevent", "Hub", "run", "the loop of gevent, whose sleeps and timeouts are real"),
+    "eventlet.hubs.hub": _Loop(
+        "eventlet", "BaseHub", "run", "the loop of eventlet, whose sleeps and timeouts are real"
+    ),
+    "granian.server.common": _Loop(
+        "granian", "AbstractServer", "startup", "the server granian, whose requests come from threads in real time"
+    ),
+}
+"""By the module that has it."""
 
 
 def _watch(module: Any) -> None:
     """Have the loops of *module*, which has just been imported, say that they run."""
-    PLUMBING[module.__file__] = NAME
-    real = module.Loop.run_forever
+    loop = _LOOPS[module.__name__]
+    PLUMBING[module.__file__] = loop.library
+    owner = getattr(module, loop.owner, None)
+    real = getattr(owner, loop.method, None)
+    if real is None:
+        return  # another version of the library, which has it elsewhere
 
-    @functools.wraps(real)
-    def run_forever(self: Any) -> Any:
-        where = describe_caller(f"{NAME}.Loop.run_forever")
-        what = f"a loop of {NAME}, whose sleeps and timeouts are real: no simulated time passes in them"
-        _tell(NAME, f"{where} runs {what}")
-        return real(self)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        where = describe_caller(f"{loop.library}.{loop.owner}.{loop.method}")
+        _tell(loop.library, f"{where} runs {loop.text}: no simulated time passes in them")
+        return real(*args, **kwargs)
 
-    module.Loop.run_forever = run_forever  # run_until_complete() calls it, too
+    registry.replace(owner, loop.method, run, "the timeline says that its time is real")
 
 
 def _tell(what: str, note: str) -> None:
     if door.active:
-        door.tell(messages.json_frame(messages.NOTE, {"note": note, "has_real_time": what}))
+        door.tell(messages.pack(messages.Note(note=note, has_real_time=what)))
 
 
 def _telling(real: Any) -> Any:
     """``os.timerfd_create``."""
 
-    @functools.wraps(real)
     def timerfd_create(*args: Any, **kwargs: Any) -> Any:
         made = real(*args, **kwargs)
         where = describe_caller("timerfd_create")
@@ -51,31 +72,13 @@ def _telling(real: Any) -> Any:
     return timerfd_create
 
 
-class _Finder:
-    """Finds nothing itself: it has what the others find looked at once it is imported."""
-
-    @staticmethod
-    def find_spec(
-        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if name != NAME:
-            return None
-        others = (finder for finder in sys.meta_path if finder is not _Finder)
-        spec = next((found for finder in others if (found := finder.find_spec(name, path, target))), None)
-        if spec is None or spec.loader is None:
-            return spec
-        execute = spec.loader.exec_module
-
-        def exec_module(module: ModuleType) -> None:
-            execute(module)
-            _watch(module)
-
-        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
-        return spec
-
-
 def install() -> None:
     """Before modules are preloaded."""
-    sys.meta_path.insert(0, _Finder)
+    for name in _LOOPS:
+        after_import.patch(name, _watch)
+    for name in real_waits.DEADLINES_OF_C:
+        after_import.patch(name, real_waits.use_machine_time)
+    after_import.patch(real_waits.SEMAPHORES, real_waits.use_real_clock)
     if hasattr(os, "timerfd_create"):
-        os.timerfd_create = stand_in("posix", "timerfd_create", _telling(os.timerfd_create))
+        why = "the timeline says that its time is real"
+        registry.replace(os, "timerfd_create", _telling(os.timerfd_create), why)

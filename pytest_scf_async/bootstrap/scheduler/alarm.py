@@ -10,9 +10,9 @@ import operator
 import signal
 from typing import Any
 
-from ..clock import LONGEST, microseconds, now_us
-from ..patches import signals
-from ..patches.builtin import stand_in
+from ...protocol.time_units import LONGEST, microseconds
+from ..clock import now_us, real_number
+from ..patches import registry, signals
 from .door import door
 
 real_alarm = signal.alarm
@@ -49,6 +49,7 @@ def _is_real_timer(which: Any) -> bool:
 
 def _timer_us(seconds: Any) -> int | None:
     """Whole µs as the kernel counts them, rounded up; None for what the standard library refuses."""
+    seconds = real_number(seconds)
     if not isinstance(seconds, float):
         try:
             seconds = operator.index(seconds)
@@ -94,7 +95,8 @@ def fake_getitimer(which: Any, /) -> tuple[float, float]:
 
 
 def install() -> None:
-    signal.alarm = stand_in("_signal", "alarm", fake_alarm)
-    signal.setitimer = stand_in("_signal", "setitimer", fake_setitimer)
-    signal.getitimer = stand_in("_signal", "getitimer", fake_getitimer)
+    why = "the timer counts simulated time"
+    registry.replace(signal, "alarm", fake_alarm, why)
+    registry.replace(signal, "setitimer", fake_setitimer, why)
+    registry.replace(signal, "getitimer", fake_getitimer, why)
     door.ring_alarm = _ring

@@ -6,24 +6,30 @@ code: a signal that comes meanwhile is kept for a safe point of ``standing``, so
 
 from __future__ import annotations
 
+import _socket
 import _thread
+import fcntl
 import heapq
-import json
 import os
 import select
-import socket
+import termios
 from collections import deque
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, Protocol
 
 from ...protocol import messages as wire
+from ...protocol import shared_page
+from ...protocol.shared_page import ControlPage
 from .. import clock
 from .lease_log import LeaseLog
-from .waiters import Section, ThreadState, Wait, Watch
+from .waiters import Readiness, Section, ThreadState, Waiter
 
 _get_ident = _thread.get_ident
 _write = os.write
+_yield = os.sched_yield
+_NOTHING = bytes(4)
+_pack_parked = wire.pack_parked
 _NO_ALARM = 2**62
 """Later than anything that can be due."""
 
@@ -31,8 +37,9 @@ _NO_ALARM = 2**62
 class Gateway(Protocol):
     """Who speaks to an image's program that runs in this process; called with the door's lock."""
 
-    def begin(self, invocation: wire.JsonObject) -> None: ...
+    def begin(self, invocation: wire.Invoke) -> None: ...
     def look(self) -> bool: ...
+    def has_heard_all(self) -> bool: ...
     def hear_last_words(self) -> None: ...
     def open_gate(self) -> None: ...
 
@@ -45,6 +52,8 @@ class Books:
 
     def __init__(self) -> None:
         self.active = False
+        self.c_code = False
+        """Code in C may write to the output without a word."""
         self.alone = False
         """The main thread is the only one, and nothing keeps it from moving the clock while it may."""
         self.moved = False
@@ -52,7 +61,7 @@ class Books:
         """The main thread is in the door: a signal's handler has to wait for the safe point."""
         self.pending: deque[int] = deque()
         self.call_handler: Callable[[int, FrameType | None], None] = lambda signum, frame: None
-        self.gates_changed: Callable[[wire.JsonObject], None] = lambda message: None
+        self.gates_changed: Callable[[wire.ArmGates], None] = lambda message: None
         self.follow: Callable[[], None] | None = None
         """What each thread does, once it goes on, when ``followed`` has changed: the gates at lines are others."""
         self.followed = 0
@@ -62,7 +71,7 @@ class Books:
         """The harness is about to end this process."""
         self.ring_alarm: Callable[[], bool] = lambda: False
         """Sends SIGALRM to this process; whether a handler of user code is called for it at once."""
-        self.alarm: Wait | None = None
+        self.alarm: Waiter | None = None
         """What ends when the alarm is due; no thread waits for it."""
         self.alarm_us = _NO_ALARM
         """When it is due, in µs since the epoch."""
@@ -71,15 +80,15 @@ class Books:
 
     def attach(  # noqa: PLR0915  (one state, each part of it with its words)
         self,
-        channel: socket.socket,
+        channel: _socket.socket,
         attention: int,
-        pages: tuple[Any, Any],
+        control: ControlPage,
         marks: tuple[int, bytes],
         signalled: tuple[int, int],
     ) -> None:
         """Become the door of an instance whose only thread is the calling one; `join` opens it.
 
-        *pages* are the control page and the texts behind it, *marks* is a descriptor of the output
+        *control* is the control page, *marks* is a descriptor of the output
         pipe that user code does not know, and what goes there; *signalled* are the ends of a pipe that can be read once
         a signal has come.
         """
@@ -89,8 +98,11 @@ class Books:
         self.attention = attention
         self.marks, self.mark = marks
         self.signalled, self.signalled_write = signalled
-        self.control_page, texts = pages
-        self.leased = LeaseLog(self.control_page, texts)
+        self.control = control
+        self.control_page = control.slots
+        """Its slots, for what runs at each wait."""
+        control.attention = attention
+        self.leased = LeaseLog(control)
         self.moved = False
         """The clock was moved here since the harness was told of it."""
         self.vetoes = 0
@@ -100,12 +112,11 @@ class Books:
         self.signals_asked = False
         """The harness wants to know when the main thread has dealt with the signals that have come."""
         self.main_ident = _get_ident()
-        self._nap: tuple[Any, ...] = ()
         self.seen_messages = 0
         self.frames = wire.FrameReader()
         self.heard: list[tuple[int, bytes]] = []
         """Frames that came together with the first one."""
-        self.heap: list[tuple[int, int, Wait]] = []
+        self.heap: list[tuple[int, int, Waiter]] = []
         self.main = ThreadState(main=True)
         self.main.poller.register(attention, select.POLLIN)
         self.main.poller.register(self.signalled, select.POLLIN)
@@ -116,7 +127,7 @@ class Books:
         """How many threads are not inside the door, announced real waits not counted."""
         self.held = 0
         """How many threads are inside the door for something real."""
-        self.watching: list[Wait] = []
+        self.watching: list[Waiter] = []
         """Waits that a descriptor ends."""
         self.announced = 0
         """How often the main thread counts as outside because of a signal that is on its way to it."""
@@ -127,23 +138,23 @@ class Books:
         self.report_owed = False
         """The harness has asked while a signal was on its way to the main thread: it is told once that is handled."""
         self.reader: ThreadState | None = None
-        self.gate_wait: Wait | None = None
-        self.idle_wait: Wait | None = None
-        self.terminal_wait: Wait | None = None
+        self.gate_wait: Waiter | None = None
+        self.idle_wait: Waiter | None = None
+        self.terminal_wait: Waiter | None = None
         self.typed: str | None = None
-        self.invocation: wire.JsonObject | None = None
+        self.invocation: wire.Invoke | None = None
         self.gateway: Gateway | None = None
         """The platform's side of the connections of an image's program."""
 
     # -- who is next ---------------------------------------------------------------------------------------------------
 
-    def _push(self, wait: Wait) -> None:
+    def _push(self, wait: Waiter) -> None:
         page = self.clock_page
-        page[wire.CLOCK_SEQUENCE] = wait.sequence = page[wire.CLOCK_SEQUENCE] + 1
+        page[shared_page.CLOCK_SEQUENCE] = wait.sequence = page[shared_page.CLOCK_SEQUENCE] + 1
         if wait.due_us is not None:
             heapq.heappush(self.heap, (wait.due_us, wait.sequence, wait))
 
-    def _head(self) -> Wait | None:
+    def _head(self) -> Waiter | None:
         heap = self.heap
         while heap:
             _, sequence, wait = heap[0]
@@ -153,8 +164,8 @@ class Books:
                 return wait
         return None
 
-    def _come_in(self, wait: Wait) -> None:
-        clock.reads = 0
+    def _come_in(self, wait: Waiter) -> None:
+        clock.reads[0] = 0
         wait.thread.waits.append(wait)
         if wait.granted:  # woken before it came in, it has had its turn since: the thread goes on, and counts twice
             self.outside -= 1
@@ -171,11 +182,11 @@ class Books:
         if self.watching:
             self._look_at_watched()
         if self.outside == 0 and self.held == 0 and self.vetoes == 0:
-            head, until = self._head(), self.control_page[wire.CONTROL_LEASE]
-            now = self.clock_page[wire.CLOCK_NOW]
-            if head is not None and (due := head.due_us) is not None and due < until and self.leased.note(what, now):
-                self.clock_page[wire.CLOCK_NOW] = max(due, now)
-                self.control_page[wire.CONTROL_LEASED] += 1
+            head, until = self._head(), self.control_page[shared_page.CONTROL_LEASE]
+            now = self.clock_page[shared_page.CLOCK_NOW]
+            if head is not None and (due := head.due_us) is not None and due < until and self._may_move(what, now):
+                self.clock_page[shared_page.CLOCK_NOW] = max(due, now)
+                self.control_page[shared_page.CONTROL_LEASED] += 1
                 self.moved = True
                 heapq.heappop(self.heap)
                 self._grant(head)
@@ -188,34 +199,34 @@ class Books:
         head = self._head()
         due, sequence = (head.due_us, head.sequence) if head is not None else (None, 0)
         due = wire.NEVER if due is None else due
-        body = wire.PARKED_BODY.pack(due, sequence, self.outside, self.held, self.seen_messages)
-        self.send_locked(wire.frame(wire.PARKED, body + what.encode("utf-8", "replace")))
+        used_ns = 0 if clock.computed is None else clock.processor_ns()
+        self.send_locked(_pack_parked(due, sequence, self.outside, self.held, self.seen_messages, used_ns, what))
 
     def _take_turn(self) -> None:
         self.leased.clear()
-        if self.forked and self.control_page[wire.CONTROL_CHILDLESS] == self.control_page[wire.CONTROL_FORKS]:
+        if self.forked and self.control.childless == self.control.forks:
             self.forked = False
             self.vetoes -= 1
             self._count_threads()
         head = self._head()
-        if head is None or head.due_us is None or head.due_us > self.clock_page[wire.CLOCK_NOW]:
+        if head is None or head.due_us is None or head.due_us > self.clock_page[shared_page.CLOCK_NOW]:
             self._report()  # what was due is over: a handler that raised ended it
             return
         heapq.heappop(self.heap)
         self._grant(head)
 
-    def _wake(self, wait: Wait) -> bool:
+    def _wake(self, wait: Waiter) -> bool:
         if wait.over or wait.granted or wait.woken:
             return False
         wait.woken = True
         self._let_go(wait)
-        wait.due_us = self.clock_page[wire.CLOCK_NOW]
+        wait.due_us = self.clock_page[shared_page.CLOCK_NOW]
         if wait.suspended:  # it looks for itself once the signal's handler is through, which may want the same thing
             return False
         self._push(wait)
         return True
 
-    def _grant(self, wait: Wait) -> None:
+    def _grant(self, wait: Waiter) -> None:
         if wait is self.alarm:
             self._ring(wait)
             return
@@ -234,8 +245,7 @@ class Books:
     # -- threads -------------------------------------------------------------------------------------------------------
 
     def _count_threads(self) -> None:
-        # A program may have answered, which ends its event: it is looked at in each wait.
-        self.alone = len(self.threads) == 1 and not self.started and not self.vetoes and self.gateway is None
+        self.alone = len(self.threads) == 1 and not self.started and not self.vetoes
 
     def _become_reader_if_none(self, thread: ThreadState) -> None:
         if self.reader is None:
@@ -251,13 +261,14 @@ class Books:
 
     # -- descriptors that end a wait -----------------------------------------------------------------------------------
 
-    def _begin_watch(self, wait: Wait, watch: Watch) -> None:
+    def _begin_watch(self, wait: Waiter, watch: Readiness) -> None:
         self.held += watch.holds
         self.watching.append(wait)
-        self.control_page[wire.CONTROL_WATCHES] = len(self.watching)
+        self.control_page[shared_page.CONTROL_WATCHES] = len(self.watching)
 
     def _look_at_watched(self) -> None:
         """Make the waits ready whose descriptors are: what woke them may have been done by the thread that comes in."""
+        self.control_page[shared_page.CONTROL_MUTED] = 0
         for wait in tuple(self.watching):
             if wait.over or wait.granted or wait.woken or wait.suspended:
                 continue
@@ -269,18 +280,19 @@ class Books:
                 watch.muted = False
                 wait.thread.ring()
 
-    def _is_ready(self, wait: Wait, watch: Watch) -> None:
+    def _is_ready(self, wait: Waiter, watch: Readiness) -> None:
         """A thread has found a descriptor ready that it watches. While another computes, it is not yet its turn to."""
         if wait.granted or wait.woken:
             return
         if not watch.holds and self.outside:
             watch.muted = True
+            self.control_page[shared_page.CONTROL_MUTED] = 1
         elif watch.is_ready():
             self._wake(wait)
             if self.outside == 0:
                 self._report()
 
-    def _hold_is_over(self, wait: Wait, watch: Watch) -> None:
+    def _hold_is_over(self, wait: Waiter, watch: Readiness) -> None:
         """What is real has had as much time as the wait has: its simulated end may come."""
         if wait.granted or wait.woken or watch.until is None or clock.real_monotonic() < watch.until:
             return
@@ -290,7 +302,7 @@ class Books:
         if self.outside == 0:
             self._report()
 
-    def _let_go(self, wait: Wait) -> None:
+    def _let_go(self, wait: Waiter) -> None:
         """*wait* holds the clock no more."""
         watch = wait.watch
         if watch is not None and watch.holds:
@@ -304,12 +316,12 @@ class Books:
             self.alarm.over = True
         self.alarm = None
         if due_us is not None:
-            self.alarm = Wait(self.main, due_us, "")
+            self.alarm = Waiter(self.main, due_us, "")
             self._push(self.alarm)
         self.alarm_us = _NO_ALARM if due_us is None else due_us
-        self.control_page[wire.CONTROL_ALARM] = due_us or 0
+        self.control_page[shared_page.CONTROL_ALARM] = due_us or 0
 
-    def _ring(self, alarm: Wait) -> None:
+    def _ring(self, alarm: Waiter) -> None:
         """The alarm is due: if a handler of user code is called the main thread has the turn, else who is next."""
         self.alarm_rang_us = alarm.due_us
         self._arm(None)
@@ -325,7 +337,7 @@ class Books:
 
     def _arm_again(self) -> None:
         if self.alarm_every_us and (rang := self.alarm_rang_us) is not None:
-            late = self.clock_page[wire.CLOCK_NOW] - rang
+            late = self.clock_page[shared_page.CLOCK_NOW] - rang
             self._arm(rang + (late // self.alarm_every_us + 1) * self.alarm_every_us)
         self.alarm_rang_us = None
 
@@ -334,31 +346,31 @@ class Books:
     def _take_messages(self, messages: list[tuple[int, bytes]]) -> None:
         for kind, body in messages:
             self.seen_messages += 1
-            if kind == wire.TURN:
+            if kind == wire.RESUME:
                 self._take_turn()
             elif kind == wire.INVOKE and self.gateway is not None:
-                self._begin_event(self.gateway, json.loads(body))
+                self._begin_event(self.gateway, wire.unpack(wire.Invoke, body))
             elif kind == wire.INVOKE:
-                self.invocation = json.loads(body)
+                self.invocation = wire.unpack(wire.Invoke, body)
                 if self.idle_wait is not None and not self.idle_wait.over:
                     self._grant(self.idle_wait)
             elif kind == wire.OPEN_GATE:
                 self._open_gate()
             elif kind == wire.ARM_GATES:
-                self.gates_changed(json.loads(body))
-            elif kind == wire.ASK:
+                self.gates_changed(wire.unpack(wire.ArmGates, body))
+            elif kind == wire.POLL:
                 self._look_at_watched()
                 if self.announced:
                     self.report_owed = True
                 else:
                     self._report()
             elif kind == wire.TYPED:
-                self.typed = json.loads(body)["line"] or ""
+                self.typed = wire.unpack(wire.Typed, body).line or ""
                 if self.terminal_wait is not None and not self.terminal_wait.over:
                     self._grant(self.terminal_wait)
             elif kind == wire.SAVE_COVERAGE:
                 self.save_asked = True
-            elif kind == wire.ASK_SIGNALS:
+            elif kind == wire.POLL_SIGNALS:
                 self.signals_asked = True
                 self.main.ring()
 
@@ -367,7 +379,7 @@ class Books:
         self.vetoes += 1
         self._count_threads()
 
-    def _begin_event(self, gateway: Gateway, invocation: wire.JsonObject) -> None:
+    def _begin_event(self, gateway: Gateway, invocation: wire.Invoke) -> None:
         self.vetoes -= 1
         self._count_threads()
         gateway.begin(invocation)
@@ -383,7 +395,7 @@ class Books:
             self._report()
 
     def tell_locked(self, data: bytes) -> None:
-        """Send a marked frame (``wire.MARKED``): what has been written so far comes before it, the rest after it."""
+        """Send a marked frame (``messages.MARKED``): what is written by now comes before it, the rest after it."""
         if self.moved:
             self._tell_time()
         _write(self.marks, self.mark)
@@ -401,5 +413,20 @@ class Books:
     def _tell_time(self) -> None:
         self.moved = False
         _write(self.marks, self.mark)
-        body = wire.LEASED_BODY.pack(self.clock_page[wire.CLOCK_NOW], self.leased.told())
-        self.send_locked(wire.frame(wire.LEASED, body))
+        pack = wire.pack_wrote if self.c_code else wire.pack_leased
+        self.send_locked(pack(self.clock_page[shared_page.CLOCK_NOW], self.leased.told()))
+
+    def _may_move(self, what: str, now_us: int) -> bool:
+        if self.c_code:
+            self._before_move()
+        return self.leased.note(what, now_us)
+
+    def _before_move(self) -> None:
+        """The clock is about to be moved here: what is in the output was written before, by code in C or by Python.
+
+        Unless the harness has just read it, by the time that the clock shows now.
+        """
+        if fcntl.ioctl(self.marks, termios.FIONREAD, _NOTHING) != _NOTHING:
+            self._tell_time()
+        while self.control_page[shared_page.CONTROL_READING]:
+            _yield()

@@ -11,21 +11,23 @@ and meets signals, and here are the ways in that the patches of user code take.
 from __future__ import annotations
 
 import _thread
-import array
 import os
 import select
 import socket
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any
 
-from ...protocol import messages
+from ...protocol import linux, messages, shared_page, time_units
+from ...protocol.shared_page import CLOCK_NOW, CONTROL_LEASE, CONTROL_LEASED, LEASE_COUNT, LEASE_LAST
 from .. import clock
 from .books import Gateway
 from .standing import Standing
-from .waiters import ThreadState, Wait, Watch, describe_caller
+from .waiters import Readiness, ThreadState, Waiter, describe_caller
 
 _get_ident = _thread.get_ident
+_send_fds: Any = socket.send_fds
 
 
 class Door(Standing):
@@ -35,6 +37,7 @@ class Door(Standing):
         """Live on the clock of *clock_page*; the calling thread computes."""
         self.clock_page = clock_page
         self.active = True
+        self.control_page[shared_page.CONTROL_C_CODE] = self.c_code
         self._count_threads()
         with self.lock:
             self._take_messages(self.heard)
@@ -65,8 +68,8 @@ class Door(Standing):
         due_us: int | None,
         what: str,
         *,
-        enlist: Callable[[Wait], bool] | None = None,
-        watch: Watch | None = None,
+        enlist: Callable[[Waiter], bool] | None = None,
+        watch: Readiness | None = None,
     ) -> bool:
         """Wait until *due_us* or until woken; whether it was woken.
 
@@ -78,7 +81,7 @@ class Door(Standing):
         if main:
             self.main_inside = True
         try:
-            wait = Wait(thread, due_us, what, watch)
+            wait = Waiter(thread, due_us, what, watch)
             if enlist is not None and not enlist(wait):
                 wait.over = True
                 return True
@@ -98,9 +101,33 @@ class Door(Standing):
                 if self.pending:
                     self.run_pending()
 
+    def park_in_c(self, due_us: int, what: str) -> bool:
+        """Wait until *due_us*, called by C code, out of which nothing can be raised; whether it lasted so long.
+
+        A signal ends the wait, and its handler is called as soon as that code has returned to the interpreter.
+        """
+        thread = self._current()
+        main = thread.main
+        if main:
+            if self.main_inside:
+                return False
+            self.main_inside = True
+        try:
+            wait = Waiter(thread, due_us, what)
+            wait.in_c = True
+            with self.lock:
+                self._come_in(wait)
+            self._block(wait)
+            return wait.granted
+        finally:
+            if main:
+                self.main_inside = False
+                if self.pending:
+                    clock.interrupt(linux.POKE_SIGNAL)
+
     def sleep(self, microseconds: int) -> None:
         """Wait for exactly *microseconds* of simulated time."""
-        self.park(self.clock_page[messages.CLOCK_NOW] + microseconds, describe_caller(f"sleep({microseconds / 1e6:g})"))
+        self.park(clock.now_us() + microseconds, describe_caller(f"sleep({microseconds / 1e6:g})"))
 
     def nap(self, seconds: float) -> bool:
         """Have a sleep of the only thread pass at once, where the clock may be moved here; whether it did.
@@ -110,39 +137,79 @@ class Door(Standing):
         if _get_ident() != self.main_ident:
             return False
         kind = type(seconds)
-        if (kind is not int and kind is not float) or not 0 < seconds < clock.LONGEST:
+        if (kind is not int and kind is not float) or not 0 < seconds < time_units.LONGEST:
             return False
-        microseconds = seconds * 1_000_000 if kind is int else clock.microseconds(seconds)
+        microseconds = seconds * 1_000_000 if kind is int else time_units.microseconds(seconds)
         self.main_inside = True  # a signal's handler has to wait: it may move the clock as well
         page, control = self.clock_page, self.control_page
-        now = page[0]
+        now = page[CLOCK_NOW]
         due = now + microseconds
-        passes: bool = due < control[1] and due < self.alarm_us
-        if passes:
+        passes = due < control[CONTROL_LEASE] and due < self.alarm_us
+        if passes and (self.gateway is None or self.gateway.has_heard_all()):
+            if self.c_code:
+                with self.lock:
+                    self._before_move()
             frame = sys._getframe(2)
             nap = (frame.f_code, frame.f_lasti, microseconds)
-            record = self.leased.record
-            if record and nap == self._nap:
-                control[record + 2] = now
-                control[record + 3] += 1
+            leased = self.leased
+            record = leased.record
+            if record and nap == leased.nap:
+                control[record + LEASE_LAST] = now
+                control[record + LEASE_COUNT] += 1
             else:
-                passes = self.leased.note(describe_caller(f"sleep({microseconds / 1e6:g})"), now)
-                self._nap = nap
+                passes = leased.note(describe_caller(f"sleep({microseconds / 1e6:g})"), now)
+                leased.nap = nap
             if passes:
-                page[0] = due
-                control[2] += 1
+                page[CLOCK_NOW] = due
+                control[CONTROL_LEASED] += 1
                 self.moved = True
-                clock.reads = 0
+                clock.reads[0] = 0
+        else:
+            passes = False
         self.main_inside = False
         if self.pending:
             self.run_pending()
-        return passes
+        return bool(passes)
+
+    def nap_unless(self, take: Callable[[], Any], microseconds: int, name: str) -> Any:
+        """The same for a wait that something of this process's own could end: what *take* gives, or nothing at its end.
+
+        None: the wait has to be entered. A signal's handler has to wait from before *take* on.
+        """
+        if _get_ident() != self.main_ident:
+            return None
+        self.main_inside = True
+        try:
+            found = take()
+            if found:
+                return found
+            page, control = self.clock_page, self.control_page
+            now = page[shared_page.CLOCK_NOW]
+            due = now + microseconds
+            if (
+                due >= control[shared_page.CONTROL_LEASE]
+                or due >= self.alarm_us
+                or not (self.gateway is None or self.gateway.has_heard_all())
+            ):
+                return None
+            with self.lock:
+                if not self._may_move(describe_caller(name), now):
+                    return None
+            page[shared_page.CLOCK_NOW] = due
+            control[shared_page.CONTROL_LEASED] += 1
+            self.moved = True
+            clock.reads[0] = 0
+            return found
+        finally:
+            self.main_inside = False
+            if self.pending:
+                self.run_pending()
 
     def yield_turn(self) -> None:
         """Go to the end of the queue of those that are ready."""
-        self.park(self.clock_page[messages.CLOCK_NOW], "")
+        self.park(self.clock_page[shared_page.CLOCK_NOW], "")
 
-    def wake(self, wait: Wait) -> bool:
+    def wake(self, wait: Waiter) -> bool:
         """Make *wait* ready, in its turn; False when it is over already."""
         main = self._enter()
         try:
@@ -166,7 +233,9 @@ class Door(Standing):
         main = self._enter()
         try:
             with self.lock:
-                self.control_page[messages.CONTROL_FORKS] += 1
+                if self.moved:
+                    self._tell_time()  # what the child writes has the time of its start
+                self.control_page[shared_page.CONTROL_FORKS] += 1
                 if not self.forked:
                     self.forked = True
                     self.vetoes += 1
@@ -176,7 +245,7 @@ class Door(Standing):
 
     # -- the harness ---------------------------------------------------------------------------------------------------
 
-    def idle(self) -> messages.JsonObject:
+    def idle(self) -> messages.Invoke:
         """Wait, on the main thread, for the next invocation."""
         self.veto(1)  # other threads of this instance do not go on past the end of the event
         try:
@@ -203,10 +272,10 @@ class Door(Standing):
         finally:
             self._leave(main)
 
-    def gate(self, message: messages.JsonObject) -> None:
+    def gate(self, identity: str, at: str) -> None:
         """Stand here until the harness opens the gate."""
         main = self.threads.get(_get_ident()) is self.main
-        self.send(messages.json_frame(messages.GATED, {**message, "main": main}))
+        self.send(messages.pack(messages.Gated(identity, at, main)))
         self.veto(1)
         try:
             self.park(None, "", enlist=self._enlist_gate)
@@ -215,7 +284,7 @@ class Door(Standing):
 
     def ask_terminal(self, text: str) -> str:
         """Show *text* on the user's terminal, and give the line that is typed; empty at the end of the input."""
-        self.send(messages.json_frame(messages.TERMINAL, {"text": text}))
+        self.send(messages.pack(messages.Terminal(text)))
         self.veto(1)
         try:
             self.park(None, "", enlist=self._enlist_typed)
@@ -224,15 +293,15 @@ class Door(Standing):
         typed, self.typed = self.typed, None
         return typed or ""
 
-    def _enlist_idle(self, wait: Wait) -> bool:
+    def _enlist_idle(self, wait: Waiter) -> bool:
         self.idle_wait = wait
         return self.invocation is None
 
-    def _enlist_gate(self, wait: Wait) -> bool:
+    def _enlist_gate(self, wait: Waiter) -> bool:
         self.gate_wait = wait
         return True
 
-    def _enlist_typed(self, wait: Wait) -> bool:
+    def _enlist_typed(self, wait: Waiter) -> bool:
         self.terminal_wait = wait
         return self.typed is None
 
@@ -245,7 +314,7 @@ class Door(Standing):
         main = self._enter()
         try:
             with self.lock:
-                wait = Wait(thread, self.clock_page[messages.CLOCK_NOW], "")
+                wait = Waiter(thread, self.clock_page[shared_page.CLOCK_NOW], "")
                 thread.waits.append(wait)
                 self._push(wait)
                 self.started.append(thread)
@@ -292,7 +361,7 @@ class Door(Standing):
     def join_thread(self, thread: ThreadState, due_us: int | None, what: str) -> bool:
         """Wait for the end of *thread*; whether it came."""
 
-        def enlist(wait: Wait) -> bool:
+        def enlist(wait: Waiter) -> bool:
             with self.lock:
                 if thread.ended:
                     return False
@@ -319,13 +388,13 @@ class Door(Standing):
             with self.lock:
                 if self.moved:
                     self._tell_time()
-                sent = self.channel.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))])
+                sent = _send_fds(self.channel, [data], fds)
                 self.channel.sendall(data[sent:])
         finally:
             self._leave(main)
 
     def tell(self, data: bytes) -> None:
-        """Send a marked frame (``wire.MARKED``): what has been written so far comes before it, the rest after it."""
+        """Send a marked frame (``messages.MARKED``): what is written by now comes before it, the rest after it."""
         main = self._enter()
         try:
             with self.lock:
@@ -343,15 +412,25 @@ class Door(Standing):
         finally:
             self._leave(main)
 
+    def expect_output_of_c_code(self) -> None:
+        """Called before code in C is loaded: what Python has written by now is told apart from what that writes."""
+        if self.c_code:
+            return
+        if self.active and self.moved:
+            self.before_output()
+        self.c_code = True
+        if self.active:
+            self.control_page[shared_page.CONTROL_C_CODE] = True
+
     def after_output(self) -> None:
         """Output is progress, and the moment to learn of gates that were set while this thread computed."""
-        clock.reads = 0
-        if self.control_page[messages.CONTROL_MESSAGES] != self.seen_messages:
+        clock.reads[0] = 0
+        if self.control_page[shared_page.CONTROL_MESSAGES] != self.seen_messages:
             self.look()
 
     def look(self) -> None:
         """Read what the harness has sent, where no thread that waits does."""
-        if self.control_page[messages.CONTROL_MESSAGES] == self.seen_messages or self.reader is not None:
+        if self.control_page[shared_page.CONTROL_MESSAGES] == self.seen_messages or self.reader is not None:
             return
         main = self._enter()
         try:
@@ -364,10 +443,19 @@ class Door(Standing):
         if thread.followed != self.followed:
             self._follow(thread)
 
-    def on_poke(self) -> None:
-        """A signal without a meaning of its own: the main thread looks, and a thread that computes has gates set."""
-        if self.active and not self.main_inside:
-            self.look()
+    def on_poke(self, frame: FrameType | None) -> None:
+        """A signal without a meaning of its own: the main thread looks, and a thread that computes has gates set.
+
+        Where C code has just left `park_in_c`, the handlers are called that could not be called there.
+        """
+        if not self.active or self.main_inside:
+            return
+        if clock.is_in_c(frame):
+            clock.interrupt(linux.POKE_SIGNAL)  # here nothing can be raised
+            return
+        if self.pending:
+            self.run_pending()
+        self.look()
 
 
 door = Door()

@@ -7,23 +7,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...protocol import messages
+from ...protocol import shared_page
+from ...protocol.shared_page import LEASE_COUNT, LEASE_FIRST, LEASE_LAST, ControlPage
 
 
 class LeaseLog:
     """The records of leased waits; the harness has read all of them by the time it gives the instance a turn."""
 
-    __slots__ = ("_control", "_last", "_places", "_texts", "_texts_used", "record")
+    __slots__ = ("_control", "_last", "_places", "_texts", "_texts_used", "nap", "record")
 
-    def __init__(self, control: Any, texts: Any) -> None:
-        self._control = control
-        self._texts = texts
+    def __init__(self, control: ControlPage) -> None:
+        self._control = control.slots
+        self._texts = control.texts
         self._texts_used = 0
         self._places: dict[str, int] = {}
         """By text: where it lies, and how long it is."""
         self._last = ""
         self.record = 0
         """The slot of the control page at which the record that goes on begins; 0 when the next wait begins one."""
+        self.nap: tuple[Any, ...] = ()
+        """Where it was begun, and for how long, where it is one of sleeps."""
 
     def note(self, what: str, now_us: int) -> bool:
         """Write down a wait that begins now; False when there is no room: it has to go by message."""
@@ -31,30 +34,32 @@ class LeaseLog:
             return True
         if self.record == 0 or what != self._last:
             return self._begin(what, now_us)
-        self._control[self.record + 2] = now_us
-        self._control[self.record + 3] += 1
+        self._control[self.record + LEASE_LAST] = now_us
+        self._control[self.record + LEASE_COUNT] += 1
         return True
 
     def _begin(self, what: str, now_us: int) -> bool:
         control = self._control
-        used = control[messages.CONTROL_RECORDS]
+        used = control[shared_page.CONTROL_RECORDS]
         place = self._places.get(what)
         if place is None:
             place = self._keep(what.encode("utf-8", "replace"))
             if place is not None:
                 self._places[what] = place
-        if place is None or used == messages.LEASE_RECORDS:
+        if place is None or used == shared_page.LEASE_RECORDS:
             return False
-        record = messages.LEASE_LOG + used * messages.LEASE_RECORD
-        control[record], control[record + 1], control[record + 2], control[record + 3] = place, now_us, now_us, 1
-        control[messages.CONTROL_RECORDS] = used + 1
+        record = shared_page.LEASE_LOG + used * shared_page.LEASE_RECORD
+        control[record], control[record + LEASE_FIRST] = place, now_us
+        control[record + LEASE_LAST], control[record + LEASE_COUNT] = now_us, 1
+        control[shared_page.CONTROL_RECORDS] = used + 1
         self._last = what
         self.record = record
+        self.nap = ()
         return True
 
     def _keep(self, text: bytes) -> int | None:
         start = self._texts_used
-        if start + len(text) > messages.TEXTS_BYTES:
+        if start + len(text) > shared_page.TEXTS_BYTES:
             return None
         self._texts[start : start + len(text)] = text
         self._texts_used += len(text)
@@ -63,13 +68,13 @@ class LeaseLog:
     def told(self) -> int:
         """How many records there are; the harness reads them, and none of them goes on."""
         self.record = 0
-        return int(self._control[messages.CONTROL_RECORDS])
+        return int(self._control[shared_page.CONTROL_RECORDS])
 
     def clear(self) -> None:
         """All of them have been read."""
         self.record = 0
-        if self._control[messages.CONTROL_RECORDS]:
-            self._control[messages.CONTROL_RECORDS] = 0
-            if self._texts_used > messages.TEXTS_BYTES // 2:
+        if self._control[shared_page.CONTROL_RECORDS]:
+            self._control[shared_page.CONTROL_RECORDS] = 0
+            if self._texts_used > shared_page.TEXTS_BYTES // 2:
                 self._texts_used = 0
                 self._places.clear()

@@ -16,9 +16,10 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
-from ...protocol import messages
+from ...protocol import linux, messages, shared_page
+from .. import clock
 from .books import Books
-from .waiters import ThreadState, Wait, Watch, user_frame
+from .waiters import Readiness, ThreadState, Waiter, user_frame
 
 _get_ident = _thread.get_ident
 _own_pid = os.getpid
@@ -53,7 +54,7 @@ class Standing(Books):
 
     # -- blocking ------------------------------------------------------------------------------------------------------
 
-    def _block(self, wait: Wait) -> None:
+    def _block(self, wait: Waiter) -> None:
         """Stay until *wait* is granted; run signal handlers on the way."""
         thread = wait.thread
         while True:
@@ -61,6 +62,9 @@ class Standing(Books):
                 self._go_out(wait)
                 return
             if thread.main and self.pending:
+                if wait.in_c:
+                    self._abandon(wait)
+                    return
                 if wait.kept is None:
                     self._run_pending_inside(wait)
                     continue
@@ -73,11 +77,11 @@ class Standing(Books):
                         if self.gateway is not None and self.outside == 0:
                             self.gateway.look()
                         self._look_at_watched()
-                        self.send_locked(messages.frame(messages.SIGNALS_HEARD))
+                        self.send_locked(messages.pack(messages.SignalsHandled()))
                         self._report()
             self._listen(wait)
 
-    def _listen(self, wait: Wait) -> None:
+    def _listen(self, wait: Waiter) -> None:
         """Have the thread of *wait* stand in ``poll`` until there is something to look at."""
         thread, watch = wait.thread, wait.watch
         reads = self.reader is thread
@@ -121,7 +125,7 @@ class Standing(Books):
         except BlockingIOError:
             pass  # another thread was quicker
 
-    def _go_out(self, wait: Wait) -> None:
+    def _go_out(self, wait: Waiter) -> None:
         wait.over = True
         wait.thread.waits.remove(wait)
         if wait.thread.followed != self.followed:
@@ -132,15 +136,15 @@ class Standing(Books):
         if self.follow is not None:
             self.follow()
 
-    def _end_watch(self, wait: Wait, watch: Watch) -> None:
+    def _end_watch(self, wait: Waiter, watch: Readiness) -> None:
         self.watching.remove(wait)
         if self.active:
-            self.control_page[messages.CONTROL_WATCHES] = len(self.watching)
+            self.control_page[shared_page.CONTROL_WATCHES] = len(self.watching)
         if watch.polled:
             self._poll_watched(wait.thread, watch, False)
 
     @staticmethod
-    def _poll_watched(thread: ThreadState, watch: Watch, polled: bool) -> None:
+    def _poll_watched(thread: ThreadState, watch: Readiness, polled: bool) -> None:
         watch.polled = polled
         for fd, events in watch.descriptors.items():
             if polled:
@@ -164,14 +168,17 @@ class Standing(Books):
         self.save_asked = False
         if self.save is not None:
             self.save()
-        self.control_page[messages.CONTROL_COVERED] += 1
+        self.control_page[shared_page.CONTROL_COVERED] += 1
         _stop(_own_pid(), signal.SIGSTOP)
 
     # -- signals -------------------------------------------------------------------------------------------------------
 
     def on_signal(self, signum: int, frame: FrameType | None) -> None:
         """The trampoline's word: run the user's handler now, or at the wait's safe point."""
-        if self.main_inside:
+        in_c = clock.is_in_c(frame)
+        if in_c:
+            clock.interrupt(linux.POKE_SIGNAL)
+        if in_c or self.main_inside:
             waits = self.main.waits
             if signum in self.pending and waits and waits[-1].kept is not None:
                 waits[-1].kept = -1  # C code in which a signal comes twice: its handler is called once
@@ -195,7 +202,7 @@ class Standing(Books):
         if thread.main:
             send()
             return
-        wait = Wait(thread, self.clock_page[messages.CLOCK_NOW], "")
+        wait = Waiter(thread, self.clock_page[shared_page.CLOCK_NOW], "")
         with self.lock:
             self.announced += 1
             self.outside += 1
@@ -217,16 +224,27 @@ class Standing(Books):
             if self.report_owed:
                 self._report_now()
 
-    def _run_pending_inside(self, wait: Wait) -> None:
+    def _abandon(self, wait: Waiter) -> None:
+        with self.lock:
+            wait.over = True
+            wait.thread.waits.remove(wait)
+            self._come_out_for_signal(wait.thread)
+        if wait.thread.followed != self.followed:
+            self._follow(wait.thread)
+
+    def _come_out_for_signal(self, thread: ThreadState) -> None:
+        self.outside += 1 - self.announced
+        self.announced = 0
+        if self.reader is thread:
+            self.reader = None
+
+    def _run_pending_inside(self, wait: Waiter) -> None:
         watch = wait.watch
         with self.lock:
             wait.suspended = True
             if watch is not None:
                 self.held -= watch.holds
-            self.outside += 1 - self.announced
-            self.announced = 0
-            if self.reader is wait.thread:
-                self.reader = None
+            self._come_out_for_signal(wait.thread)
         if watch is not None and watch.polled:  # the handler may wait itself
             self._poll_watched(wait.thread, watch, False)
         self.main_inside = False
@@ -251,13 +269,13 @@ class Standing(Books):
             self.reader = wait.thread
             self._rest(wait.what)
 
-    def _keep_signals(self, wait: Wait) -> None:
+    def _keep_signals(self, wait: Waiter) -> None:
         """Signals have come in a wait of C code that lets no handler be called: they are, once it is over."""
         with self.lock:
             wait.kept = len(self.pending)
             self.outside -= self.announced
             self.announced = 0
-            self.send_locked(messages.json_frame(messages.SIGNALS_KEPT, {"signums": list(self.pending)}))
+            self.send_locked(messages.pack(messages.SignalsDeferred(list(self.pending))))
             self._report()
 
     def _signals_came(self) -> None:
@@ -289,7 +307,7 @@ class Standing(Books):
         try:
             with self.lock:
                 before, before_every = self.alarm, self.alarm_every_us
-                rest = 0 if before is None else max((before.due_us or 0) - self.clock_page[messages.CLOCK_NOW], 1)
+                rest = 0 if before is None else max((before.due_us or 0) - self.clock_page[shared_page.CLOCK_NOW], 1)
                 self.alarm_every_us, self.alarm_rang_us = every_us, None
                 self._arm(due_us)
                 return rest, before_every
@@ -313,7 +331,7 @@ class Standing(Books):
         try:
             with self.lock:
                 alarm = self.alarm
-                if alarm is not None and (alarm.due_us or 0) <= self.clock_page[messages.CLOCK_NOW]:
+                if alarm is not None and (alarm.due_us or 0) <= self.clock_page[shared_page.CLOCK_NOW]:
                     self.alarm_rang_us = alarm.due_us
                     self._arm(None)
                     if self.ring_alarm():

@@ -10,13 +10,10 @@ import select
 import sys
 import time
 from collections.abc import Callable, Mapping
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
-OWN_CODE = os.path.dirname(_PACKAGE) + os.sep
-"""Frames whose code lies here are ours: users do not see them."""
+from ...protocol.own_code import OWN_CODE
 
 _STANDARD = os.path.dirname(os.__file__)
 PLUMBING = {
@@ -31,8 +28,11 @@ for _name in ("base_events", "events", "runners"):
 LONGEST_POLL_MS = 1_000_000_000
 
 real_poll: Any = getattr(select, "poll", None)
-"""From before it is replaced, as is the clock; the harness imports this module on Windows, too, which has none."""
+real_epoll: Any = getattr(select, "epoll", None)
+real_waitpid: Any = getattr(os, "waitpid", None)
+"""From before they are replaced, as is the clock."""
 _real_monotonic = time.monotonic
+_allocate_lock = _thread.allocate_lock
 
 
 class Section:
@@ -44,7 +44,7 @@ class Section:
     __slots__ = ("_collects", "_lock")
 
     def __init__(self) -> None:
-        self._lock = _thread.allocate_lock()
+        self._lock = _allocate_lock()
         self._collects = False
 
     def __enter__(self) -> None:
@@ -63,15 +63,27 @@ class Section:
         release()
 
 
-class Wait:
+class Waiter:
     """One call that blocks. ``due_us`` is when it ends by itself, in µs since the epoch; None: it has to be woken.
 
     ``what`` says what it is to a user; it is empty for waits of our own.
     """
 
-    __slots__ = ("due_us", "granted", "kept", "over", "sequence", "suspended", "thread", "watch", "what", "woken")
+    __slots__ = (
+        "due_us",
+        "granted",
+        "in_c",
+        "kept",
+        "over",
+        "sequence",
+        "suspended",
+        "thread",
+        "watch",
+        "what",
+        "woken",
+    )
 
-    def __init__(self, thread: ThreadState, due_us: int | None, what: str, watch: Watch | None = None) -> None:
+    def __init__(self, thread: ThreadState, due_us: int | None, what: str, watch: Readiness | None = None) -> None:
         self.thread = thread
         self.due_us = due_us
         self.what = what
@@ -81,11 +93,13 @@ class Wait:
         self.woken = False
         self.suspended = False
         self.over = False
+        self.in_c = False
+        """C code waits, out of which no handler may raise: a signal ends the wait."""
         self.kept: int | None = None
         """How many signals have come whose handlers are called after this wait; None: they are called in it."""
 
 
-class Watch:
+class Readiness:
     """The descriptors that end a wait once one of them is ready, and for how long they hold the clock."""
 
     __slots__ = ("descriptors", "ends", "holds", "is_ready", "muted", "polled", "until")
@@ -121,11 +135,11 @@ class ThreadState:
     def __init__(self, main: bool) -> None:
         self.main = main
         self.bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self.waits: list[Wait] = []
+        self.waits: list[Waiter] = []
         self.ended = False
         self.followed = 0
         """What ``Door.followed`` was when this thread looked."""
-        self.joiners: list[Wait] = []
+        self.joiners: list[Waiter] = []
         self.polls_channel = False
         self.poller = real_poll()
         self.poller.register(self.bell, select.POLLIN)
@@ -144,12 +158,31 @@ def user_frame(frame: FrameType | None) -> FrameType | None:
     return frame
 
 
+_passed: dict[int, tuple[CodeType, str]] = {}
+"""Code that is no user's, by its identity, and what a wait is called that a user made by calling it."""
+_described: tuple[Any, str] = (None, "")
+"""The last description, and of what it is: loops wait at the same place again and again."""
+
+
 def describe_caller(what: str) -> str:
     """*what*, and the user's line that called it."""
-    frame = user_frame(sys._getframe(1))
-    while frame is not None and frame.f_code.co_filename in PLUMBING:
-        what = f"{PLUMBING[frame.f_code.co_filename]}.{frame.f_code.co_name}"
-        frame = user_frame(frame.f_back)
+    global _described
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        code = frame.f_code
+        passed = _passed.get(id(code))
+        if passed is None:
+            module = PLUMBING.get(code.co_filename)
+            if module is None and not code.co_filename.startswith(OWN_CODE):
+                break
+            passed = _passed[id(code)] = code, "" if module is None else f"{module}.{code.co_name}"
+        what = passed[1] or what
+        frame = frame.f_back
     if frame is None:
         return what
-    return f"{what} at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+    place = what, frame.f_code, frame.f_lasti
+    known, text = _described
+    if place != known:
+        text = f"{what} at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+        _described = place, text
+    return text

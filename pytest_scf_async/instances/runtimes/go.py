@@ -1,52 +1,31 @@
-"""Go functions on the host: the program that an instance runs, and the helper that speaks to it; what builds both."""
+"""Go functions on the host: the program that an instance runs, and what builds it."""
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import os
+import secrets
 import select
 import shutil
-import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from ...errors import HarnessError, ScfUsageError, did_you_mean, hidden_from_users
 from ..layers import check_readable
+from ..ports import ClaimedPort, claim_any
+from .binary import beginning, why_foreign
+from .launcher import Launch
+from .program import FreeRunning, Program, Supervised
+from .strategy import Site
 
 __tracebackhide__ = hidden_from_users
 
-HELPER_SOURCE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "go_helper")
 BUILD_LIMIT = 600.0
 """Real seconds that ``go`` may take: the first build on a machine compiles Go's own library."""
 DEFAULT_HANDLER = "main"
 INSTALL_GO = "install Go 1.18 or newer (Debian and Ubuntu: apt-get install golang-go) and put it on the PATH"
-
-OWN_EXECUTABLE = "/proc/self/exe"
-ELF_BYTES = 20
-"""As much of an ELF file's header as says what it is for."""
-_ELF_CLASSES = {1: "32-bit", 2: "64-bit"}
-_MACHINES = {
-    3: "x86 (GOARCH=386)",
-    8: "MIPS (GOARCH=mips)",
-    21: "PowerPC (GOARCH=ppc64)",
-    22: "s390 (GOARCH=s390x)",
-    40: "ARM (GOARCH=arm)",
-    62: "x86-64 (GOARCH=amd64)",
-    183: "ARM64 (GOARCH=arm64)",
-    243: "RISC-V (GOARCH=riscv64)",
-    258: "LoongArch (GOARCH=loong64)",
-}
-"""By ``e_machine`` of an ELF file."""
-_OTHER_SYSTEMS = {
-    b"\xcf\xfa\xed\xfe": "macOS",
-    b"\xca\xfe\xba\xbe": "macOS",
-    b"MZ": "Windows",
-}
-"""By how an executable file of theirs begins."""
-
 
 _UNTIDY = (
     "missing go.sum entry",
@@ -56,6 +35,41 @@ _UNTIDY = (
     "and is replaced but not required",
 )
 """What ``go`` says where ``go.mod`` or ``go.sum`` lacks what the package imports."""
+
+
+_PORT = 28902
+"""Where a Go function listens in a network of its own: the platform's ``_SCF_SERVER_PORT`` (document 30228)."""
+
+
+class _SpeaksGob(Program):
+    """A program that is spoken to as the platform's Go library is."""
+
+    serves_requests = False
+
+    @property
+    def _shown(self) -> str:
+        return "a Go program"
+
+    def _claim(self, site: Site) -> ClaimedPort:  # noqa: ARG002  (it takes any)
+        return claim_any()
+
+    def _listens(self, claimed: ClaimedPort | None) -> tuple[int, Mapping[str, str]]:
+        port = _PORT if claimed is None else claimed.number
+        return port, dict.fromkeys(("_LAMBDA_SERVER_PORT", "_SCF_SERVER_PORT"), str(port))
+
+
+class GoFunction(_SpeaksGob, Supervised):
+    """A Go function on simulated time."""
+
+
+class FreeRunningGoFunction(_SpeaksGob, FreeRunning):
+    """A Go function where programs cannot be traced."""
+
+
+def go_launch(code_path: str, handler: object, scratch: Callable[[], str], given: object = None) -> Launch:
+    """How the function is launched whose code directory is *code_path*; the arguments are those of `go_program`."""
+    program = go_program(code_path, handler, scratch, given)
+    return Launch([program.binary], program.directory, speaks="gob")
 
 
 class GoProgram(NamedTuple):
@@ -102,86 +116,6 @@ def go_program(code_path: str, handler: object, scratch: Callable[[], str], give
     return GoProgram(binary, directory)
 
 
-def helper_binary(scratch: Callable[[], str]) -> str:
-    """The executable of the helper that speaks to Go functions.
-
-    It is built on first use and kept in the user's cache directory, for every session with the same Go and the same
-    source; where that directory cannot be written to, below ``scratch()``. Raises ``ScfUsageError`` where there is no
-    ``go``, and ``HarnessError`` where the build fails.
-    """
-    go = _go("runtime 'Go1' needs Go once, to build a helper of its own")
-    name = _helper_name(_version(go))
-    kept = os.path.join(_cache_directory(), name)
-    if os.access(kept, os.X_OK):
-        return kept
-    built = os.path.join(scratch(), name)
-    if not os.access(built, os.X_OK):
-        _build_helper(go, built)
-    return kept if _keep(built, kept) else built
-
-
-# -- the helper ------------------------------------------------------------------------------------------------------
-
-
-@functools.lru_cache(maxsize=8)
-def _version(go: str) -> str:
-    """What ``go version`` says: the system and the architecture too."""
-    done = _run([go, "version"], HELPER_SOURCE, os.environ | {"GOTOOLCHAIN": "local"})
-    if done.code != 0:
-        raise HarnessError(f"{go} version ended with {done.code}: {done.output}")
-    return done.output
-
-
-def _helper_name(version: str) -> str:
-    digest = hashlib.sha256(version.encode())
-    for name in sorted(name for name in os.listdir(HELPER_SOURCE) if name.endswith((".go", ".mod"))):
-        with open(os.path.join(HELPER_SOURCE, name), "rb") as file:
-            content = file.read()
-        digest.update(f"\0{name}\0{len(content)}\0".encode() + content)
-    return f"go-helper-{digest.hexdigest()[:32]}"
-
-
-def _build_helper(go: str, path: str) -> None:
-    scratch = os.path.dirname(path)
-    environment = _environment(scratch) | {
-        "CGO_ENABLED": "0",  # it runs in sandboxes, and needs nothing of theirs
-        "GO111MODULE": "on",
-        "GOENV": "off",
-        "GOFLAGS": "",
-        "GOWORK": "off",
-    }
-    command = [go, "build", "-buildvcs=false", "-ldflags=-s -w", "-o", path, "."]
-    done = _run(command, HELPER_SOURCE, environment)
-    if done.code != 0:
-        raise HarnessError(f"the helper for Go functions could not be built with {go}:\n{done.output}")
-
-
-def _keep(built: str, kept: str) -> bool:
-    """Put *built* where later sessions find it, at once and whole; whether that went well."""
-    own = f"{kept}.{os.getpid()}"
-    try:
-        os.makedirs(os.path.dirname(kept), mode=0o700, exist_ok=True)
-        try:
-            shutil.copy2(built, own)
-            os.replace(own, kept)  # another process may have been as far: either is as good
-        except OSError:
-            if os.path.lexists(own):
-                os.unlink(own)
-            raise
-    except OSError:
-        return False
-    return True
-
-
-def _cache_directory() -> str:
-    return os.path.join(_cache_base(os.path.expanduser("~")), "pytest-scf-async")
-
-
-def _cache_base(home: str) -> str:
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    return given if os.path.isabs(given) else os.path.join(home, ".cache")
-
-
 # -- a package -------------------------------------------------------------------------------------------------------
 
 
@@ -208,13 +142,13 @@ def _build_package(directory: str, files: list[str], name: str, scratch: Callabl
     target = tempfile.mkdtemp(prefix="go-", dir=scratch())
     made = os.path.join(target, name)
     sources = ["."] if module is not None else files  # without a module, Go takes files alone
-    done = _run([go, "build", "-buildvcs=false", "-o", made, *sources], directory, environment)
+    done = _build([go, "build", "-buildvcs=false", *sources], made, directory, environment)
     if done.code != 0:
         shutil.rmtree(target, ignore_errors=True)
         raise ScfUsageError(
             f"{what}, a Go package that does not compile{_hint(done.output, directory)}:\n{done.output}"
         )
-    if _beginning(made) == b"!<arch>\n":  # what a package is compiled to that is no program
+    if beginning(made) == b"!<arch>\n":  # what a package is compiled to that is no program
         shutil.rmtree(target, ignore_errors=True)
         raise ScfUsageError(
             f"{what}, a Go package that is not 'package main': a function is a program, so name the directory that has "
@@ -272,30 +206,10 @@ def _check_binary(path: str, what: str) -> None:
         raise ScfUsageError(f"{what}, and {path}, which the handler names, is no file; {how}")
     if not os.access(path, os.X_OK):
         raise ScfUsageError(f"{what}, and {path} is not executable, which the platform wants too: chmod 755 {name}")
-    found, own = _beginning(path), _beginning(OWN_EXECUTABLE)
-    for magic, system in _OTHER_SYSTEMS.items():
-        if found.startswith(magic):
-            raise ScfUsageError(f"{what}, and {path} is a program for {system}; {how}")
-    if not found.startswith(b"\x7fELF") or len(found) < ELF_BYTES:
-        raise ScfUsageError(f"{what}, and {path} is no program (no ELF file); {how}")
-    if _architecture(found) != _architecture(own):
-        wanted = _architecture(own)
-        raise ScfUsageError(
-            f"{what}, and {path} is a program for {_architecture(found)}, and this machine is {wanted}: "
-            f"build it for this one, or name the directory of the Go package"
-        )
-
-
-def _beginning(path: str) -> bytes:
-    with open(path, "rb") as file:
-        start = file.read(ELF_BYTES)
-    return start[:8] if start.startswith(b"!<arch>\n") else start
-
-
-def _architecture(elf: bytes) -> str:
-    machine = int.from_bytes(elf[18:20], "big" if elf[5] == 2 else "little")
-    order = ", big-endian" if elf[5] == 2 else ""
-    return f"{_ELF_CLASSES.get(elf[4], 'unknown')} {_MACHINES.get(machine, f'machine {machine}')}{order}"
+    why, is_other_machine = why_foreign(path)
+    if why:
+        how = "build it for this one, or name the directory of the Go package" if is_other_machine else how
+        raise ScfUsageError(f"{what}, and {path} {why}{': ' if is_other_machine else '; '}{how}")
 
 
 # -- go --------------------------------------------------------------------------------------------------------------
@@ -323,7 +237,7 @@ def _environment(scratch: str) -> dict[str, str]:
     elif "HOME" not in environment:  # the user's entry in the machine's list of users has it
         environment["HOME"] = home
     if "GOCACHE" not in environment:
-        cache = environment["GOCACHE"] = os.path.join(_cache_base(home), "go-build")  # as Go itself has it
+        cache = environment["GOCACHE"] = os.path.join(_cache(home), "go-build")  # as Go itself has it
         try:
             os.makedirs(cache, exist_ok=True)
         except OSError:
@@ -333,31 +247,68 @@ def _environment(scratch: str) -> dict[str, str]:
     return environment
 
 
-def _run(command: Sequence[str], directory: str, environment: Mapping[str, str]) -> _Done:
-    """Run *command*; its exit code, and all that it wrote. Bounded by BUILD_LIMIT, whatever clock the test is on."""
-    with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(
-            command,
-            cwd=directory,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            pidfd = os.pidfd_open(process.pid)
+def _cache(home: str) -> str:
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    return given if os.path.isabs(given) else os.path.join(home, ".cache")
+
+
+_START = """
+import os, sys
+sys.path.append(sys.argv[1])
+from pytest_scf_async.bootstrap.reaper import supervise
+owner, scratch, made, target = int(sys.argv[2]), *sys.argv[3:6]
+supervise(owner, scratch, at_end=(lambda: os.replace(made, target)) if target else None)
+os.execv(sys.argv[6], sys.argv[6:])
+"""
+
+
+def _build(command: Sequence[str], target: str, directory: str, environment: Mapping[str, str]) -> _Done:
+    """Run ``go build`` with *command*, and put the program that it makes at *target*, whole or not at all."""
+    return _run([*command[:2], "-o", os.path.basename(target), *command[2:]], directory, environment, target)
+
+
+def _run(command: Sequence[str], directory: str, environment: Mapping[str, str], target: str = "") -> _Done:
+    """Run *command* under a reaper; its exit code, and all that it wrote.
+
+    Bounded by BUILD_LIMIT, whatever clock the test is on. The compilers that it starts, and the directory that they
+    write to, are gone afterwards, however this process ends. The program that follows ``-o`` is made there, and moved
+    to *target* when *command* has succeeded.
+    """
+    own = os.path.join(tempfile.gettempdir(), f"pytest-scf-async-go-{secrets.token_hex(8)}")
+    made = ""
+    if target:
+        environment = {**environment, "GOTMPDIR": own}
+        made = os.path.join(own, os.path.basename(target))
+        command = [made if before == "-o" else each for before, each in zip(["", *command], command, strict=False)]
+    package_parent = os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.pardir] * 3))
+    owner = os.pidfd_open(os.getpid())
+    try:
+        with tempfile.TemporaryFile() as output:
+            process = subprocess.Popen(
+                [sys.executable, "-ISc", _START, package_parent, str(owner), own, made, target, *command],
+                cwd=directory,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                pass_fds=(owner,),
+                start_new_session=True,
+            )
             try:
-                poller = select.poll()
-                poller.register(pidfd, select.POLLIN)
-                ended = poller.poll(BUILD_LIMIT * 1000)
+                pidfd = os.pidfd_open(process.pid)
+                try:
+                    poller = select.poll()
+                    poller.register(pidfd, select.POLLIN)
+                    ended = poller.poll(BUILD_LIMIT * 1000)
+                finally:
+                    os.close(pidfd)
+                if not ended:
+                    raise HarnessError(f"{' '.join(command)} has not ended within {BUILD_LIMIT:.0f} real seconds")
             finally:
-                os.close(pidfd)
-            if not ended:
-                raise HarnessError(f"{' '.join(command)} has not ended within {BUILD_LIMIT:.0f} real seconds")
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)  # the compilers too; not reaped, so that the id is its own
-            process.wait()
-        output.seek(0)
-        return _Done(process.returncode, output.read().decode("utf-8", "replace").strip())
+                if process.poll() is None:
+                    process.terminate()  # the reaper ends the compilers too, and removes what they wrote
+                process.wait()
+            output.seek(0)
+            return _Done(process.returncode, output.read().decode("utf-8", "replace").strip())
+    finally:
+        os.close(owner)

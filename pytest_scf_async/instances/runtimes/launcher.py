@@ -1,4 +1,4 @@
-"""How instances of a function that is no Python code package are started and spoken to."""
+"""What a user's launcher is asked, and what it gives: how instances of a runtime of its own are started."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["IMAGE_PORT", "CodePackage", "Launch"]
 
 IMAGE_PORT: Final = 9000
 """Where the platform expects an image's program to listen (document 56051)."""
-_SPOKEN: Final = ("event-invoke", "gob")
+_SPOKEN: Final = ("event-invoke", "gob", "runtime-api")
 
 
 @dataclass(frozen=True)
@@ -46,19 +46,18 @@ class Launch:
     port: int = IMAGE_PORT
     ports: Sequence[int] = ()
     """Ports of the test's own servers, on the machine's loopback, that the program finds on its own loopback."""
-    speaks: Literal["event-invoke", "gob"] = "event-invoke"
-    """"gob" is how the platform's Go library is spoken to."""
-    helper: str = ""
-    """The program that speaks gob."""
+    speaks: Literal["event-invoke", "gob", "runtime-api"] = "event-invoke"
+    """"gob" is how the platform's Go library is spoken to; "runtime-api": the program asks for its events, as the
+    ``bootstrap`` of a custom runtime does (document 47274), and *port* means nothing."""
     script: str | None = None
-    """The Python file that the instance runs itself, so that it is on the simulated clock."""
+    """The Python file of a program of one process that the instance runs itself, as ``in_process=True`` of an image."""
     module: str | None = None
     """The same for a module, as ``python -m`` does."""
 
     def __post_init__(self) -> None:
         if isinstance(self.command, str) or not self.command or not all(isinstance(word, str) for word in self.command):
             raise ScfUsageError(f"command={self.command!r} is not valid: it is a list of words, the program first")
-        if self.free_running and not (os.path.isabs(self.command[0]) and os.path.isfile(self.command[0])):
+        if not self.in_process and not (os.path.isabs(self.command[0]) and os.path.isfile(self.command[0])):
             raise ScfUsageError(
                 f"command[0]={self.command[0]!r} is not valid: it is the absolute path of a program, as "
                 "shutil.which(...) gives it"
@@ -69,30 +68,27 @@ class Launch:
             raise ScfUsageError(f"script={self.script!r} is not valid: it is the absolute path of a Python file")
         if self.script is not None and self.module is not None:
             raise ScfUsageError(f"script={self.script!r} and module={self.module!r}: a program is one or the other")
-        if self.speaks == "gob" and not self.helper:
-            raise ScfUsageError('speaks="gob" needs helper=, the program that speaks it')
         for name, port in (("port", self.port), *(("ports", port) for port in self.ports)):
             if type(port) is not int or not 0 < port < 65_536:
                 raise ScfUsageError(f"{name}={port!r} is not valid: a port is a whole number from 1 to 65535")
         if self.port in self.ports:
             raise ScfUsageError(f"ports={self.ports!r} is not valid: {self.port} is where the program listens itself")
         if self.speaks not in _SPOKEN:
-            raise ScfUsageError(f"speaks={self.speaks!r} is not valid: it is {' or '.join(map(repr, _SPOKEN))}")
+            raise ScfUsageError(f"speaks={self.speaks!r} is not valid: valid are {', '.join(map(repr, _SPOKEN))}")
         if not all(isinstance(text, str) for pair in self.environment.items() for text in pair):
             raise ScfUsageError("environment is not valid: its names and values are texts")
         object.__setattr__(self, "command", tuple(self.command))
         object.__setattr__(self, "ports", tuple(self.ports))
 
     @property
-    def free_running(self) -> bool:
-        """Whether its instances see real time, as they cannot see the simulated clock."""
-        return self.script is None and self.module is None
+    def in_process(self) -> bool:
+        """Whether an instance runs it itself, instead of starting it as a program that is supervised."""
+        return self.script is not None or self.module is not None
 
     @property
     def directories(self) -> tuple[str, ...]:
         """Where what it starts lies."""
-        programs = [path for path in (self.command[0], self.helper) if path]
-        return tuple(dict.fromkeys([self.directory, *map(os.path.dirname, programs)]))
+        return tuple(dict.fromkeys([self.directory, os.path.dirname(self.command[0])]))
 
     def moved(self, before: Code, after: Code) -> Launch:
         """The same with what lies in the code directory of *before* in that of *after*."""

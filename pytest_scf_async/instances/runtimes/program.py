@@ -1,7 +1,8 @@
-"""Image functions (document 56051): what ``deploy_image`` was given, as a program to start.
+"""Programs: of image functions (document 56051), by what ``deploy_image`` was given, and of users' launchers.
 
-A program that the test's own Python can run as it is runs in the instance itself, on the simulated clock. Everything
-else is free-running: it is started as it is, and sees real time.
+A program is supervised: the instance's process starts it as it is, and traces it on the simulated clock. Where programs
+cannot be traced it is free-running, and sees real time. ``in_process=True`` has the instance itself run a program of
+one process that the test's own Python can run.
 """
 
 from __future__ import annotations
@@ -9,20 +10,34 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, TypeGuard
+from abc import ABC
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Final, TypeGuard
 
 from ...errors import ScfUsageError, hidden_from_users
+from ...model import BeforeInit
+from ...options import option_named
+from ...protocol import messages
+from ...protocol.executables import language_of
+from ...protocol.procfs import signal_state
+from ...protocol.real_time import REAL
 from ..code import Code
+from ..cpus import next_cpus
+from ..environment import of_code_package, of_image
 from ..layers import absolute, existing
-from .launcher import Launch
+from ..ports import ClaimedPort, PortInUseError, claim
+from ..user_process import Process, StartedProcess, TracedProcesses, UserProcess
+from .launcher import IMAGE_PORT, Launch
+from .listening import served_in_real_time
+from .strategy import Disposition, Running, Runtime, Site, Started
 
 __tracebackhide__ = hidden_from_users
 
 COMMAND_FORM: Final = 'command=["python", "app.py"]'
-NO_ENGINE: Final = "no container engine is used, and command=[...] is the program that the image starts"
+GIVE_IMAGE: Final = "give it as image=, and command=[...] is a program of this machine"
 _REFERENCE: Final = re.compile(
     r"""(?! .*\.py\b )
     (?= .*[:@] | [\w-]+ \. [\w.-]+ (:\d+)? / )  # with a tag or a digest, or from a registry that has a domain
@@ -38,46 +53,291 @@ _PORT_FORM: Final = "a port is a whole number from 1 to 65535"
 _CWD_IS: Final = "cwd= is the directory in which the program is started"
 
 
+REAL_TIME_MEANS: Final = (
+    "its instances are free-running, they see real time, and what they wait for takes as long as it takes"
+)
+JOB_PORT: Final = -1
+"""The port of a job image (document 94320)."""
+IN_PROCESS_INSTEAD: Final = "give in_process=True if it is a program of one process, or "
+TAKEN_AFTER: Final = 1.0
+"""Real seconds after which a free-running program that lives has taken a SIGTERM that would end it."""
+
+
+@dataclass(frozen=True)
+class Program(Runtime, ABC):
+    """A program that the platform speaks to, as *launch* says, instead of a handler that it calls."""
+
+    launch: Launch
+    is_image: bool = False
+    """It is an image's: what it finds is what the image has."""
+    in_process_instead: bool = False
+    """``in_process=True`` would have the instance run it itself."""
+    runs_program: ClassVar[bool] = True
+
+    def moved(self, before: Code, after: Code) -> Program:
+        return replace(self, launch=self.launch.moved(before, after))
+
+    @property
+    def directories(self) -> tuple[str, ...]:
+        return self.launch.directories
+
+    @property
+    def layered(self) -> str | None:
+        return self.launch.directory if self.is_image else None
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        return self.launch.environment
+
+    @property
+    def has_event_variables(self) -> bool:
+        return not self.is_image
+
+    def environment(self, site: Site, of_sandbox: Mapping[str, str]) -> dict[str, str]:
+        environment = of_image if self.is_image else of_code_package
+        return environment(site.configuration, site.version, site.settings, of_sandbox)
+
+    def relayed_ports(self, site: Site) -> Sequence[int]:
+        return self.launch.ports if site.own_network else ()
+
+    @property
+    def speaks(self) -> str:
+        """How it is spoken to."""
+        return self.launch.speaks
+
+    def program(self, site: Site, claimed: ClaimedPort | None) -> messages.ProgramConfig:
+        port, variables = self._listens(claimed)
+        return messages.ProgramConfig(
+            path=self.launch.command[0],
+            argv=list(self.launch.command),
+            directory=self.launch.directory,
+            environment={messages.OWNER_MARK: site.mark, **variables},
+            free_running=self.peer is messages.Peer.AGENT,
+            supervised=self.peer is messages.Peer.SUPERVISOR,
+            script=self.launch.script,
+            module=self.launch.module,
+            speaks=self.speaks,
+            port=port,
+            ports=list(self.launch.ports),
+            own_network=site.own_network,
+            cpus=next_cpus(site.settings.program_cpus) if self.peer is messages.Peer.SUPERVISOR else [],
+        )
+
+    def _listens(self, claimed: ClaimedPort | None) -> tuple[int, Mapping[str, str]]:  # noqa: ARG002
+        """The port on which it has to listen, and the variables that tell it so."""
+        return self.launch.port, {}
+
+
+class PythonProgram(Program):
+    """A program that the instance runs itself, as ``python script.py`` does, on simulated time."""
+
+    has_members = True
+    serves_requests = True
+    peer = messages.Peer.PROGRAM
+
+    @property
+    def name(self) -> str:
+        return repr(os.path.basename(self.launch.command[0]))
+
+    def why_unreachable(self, instance: Running, event: Started) -> str | None:
+        if instance.holds_clock or not instance.channel_open:
+            return served_in_real_time(self.launch, instance.root, event)
+        return None
+
+
+class StartedProgram(Program):
+    """A program that the instance's process starts, and speaks to."""
+
+    has_places = False
+    measures_coverage = False
+    serves_requests = True
+
+    def claim_port(self, site: Site) -> ClaimedPort | None:
+        if site.own_network:
+            return None
+        try:
+            return self._claim(site)
+        except PortInUseError as error:
+            network = site.configuration.network
+            why = 'network="all"' if network == "all" else f"no namespaces: {site.why_unmounted()}"
+            raise ScfUsageError(
+                f"port {self.launch.port} of this machine is in use {error}, and an instance of "
+                f"{site.configuration.name} has no network of its own ({why}): such programs run one instance at a "
+                f"time, each until it is reclaimed; {error.what_to_do}, or give this program another port="
+            ) from None
+
+    def _claim(self, site: Site) -> ClaimedPort:
+        return claim(self.launch.port, site.settings.real_timeout)
+
+    def user_process(self, instance: Process) -> UserProcess:
+        return StartedProcess(instance)
+
+    @property
+    def instead_of_places(self) -> str:
+        return f"{IN_PROCESS_INSTEAD if self.in_process_instead else ''}{super().instead_of_places}"
+
+    def check_before_init(self, before_init: BeforeInit, source: str) -> None:
+        raise ScfUsageError(
+            f"before_init={before_init.shown!r} ({source}) is called in the Python process of an instance, "
+            f"before the first line of its code, and {self._shown} runs in a process of its own: "
+            f"{IN_PROCESS_INSTEAD if self.in_process_instead else ''}"
+            "have environment= point it to a fake server of the test instead"
+        )
+
+    @property
+    def _shown(self) -> str:
+        program, *arguments = self.launch.command
+        return repr(" ".join([os.path.basename(program), *arguments]))
+
+
+class Supervised(StartedProgram):
+    """A program on simulated time: the instance's process traces it, and speaks for it."""
+
+    traces_user_code = True
+    listens_in_python = False
+    peer = messages.Peer.SUPERVISOR
+
+    def user_process(self, instance: Process) -> UserProcess:
+        return TracedProcesses(instance)
+
+    @property
+    def name(self) -> str:
+        return self._shown
+
+    @property
+    def catches_signals(self) -> bool:
+        return language_of(self.launch.command[0]).catches_signals
+
+
+class FreeRunning(StartedProgram):
+    """A program that sees real time: the instance's process is its agent, which starts it and speaks to it."""
+
+    in_lockstep = False
+    has_listeners = False
+    may_lease = False
+    stops_behind_lines = True
+    peer = messages.Peer.AGENT
+
+    @property
+    def name(self) -> str:
+        return f"{os.path.basename(self.launch.command[0])!r}, a free-running program"
+
+    @property
+    def unseen(self) -> str:
+        return f"{self.launch.command[0]} sees real time: what it does there cannot be seen from outside"
+
+    def _caught(self, *, listens: bool) -> Disposition:  # noqa: ARG002
+        return "unknown"
+
+    def takes_default(self, process: UserProcess) -> Callable[[], bool]:
+        """While a thread is in ``sigwait`` for the signal the kernel tells the same of it as where nobody wants it."""
+        until = REAL.monotonic() + TAKEN_AFTER
+
+        def taken() -> bool:
+            if REAL.monotonic() > until:
+                return True
+            state = signal_state(process.pid, signal.SIGTERM)
+            return state is not None and state.blocked  # as it is again once sigwait has returned
+
+        return taken
+
+
+class IsJob(Program):
+    """A job image: it is started for each event, and ends with it."""
+
+    serves_requests = False
+
+    @property
+    def speaks(self) -> str:
+        return "job"
+
+    def claim_port(self, site: Site) -> ClaimedPort | None:  # noqa: ARG002  (it listens nowhere)
+        return None
+
+
+class Job(IsJob, Supervised):
+    """A job image on simulated time."""
+
+
+class FreeRunningJob(IsJob, FreeRunning):
+    """A job image where programs cannot be traced."""
+
+
 @dataclass(frozen=True)
 class Image:
-    """An image's program."""
+    """What ``deploy_image`` makes."""
 
     code: Code
     """Its directory stands for the image's working directory."""
-    launch: Launch
-    why_free_running: str | None
-    """Why it cannot be on the simulated clock; None: it is."""
+    runtime: Program
+    warning: str | None = None
+    """Why it cannot be on the simulated clock, and what that means; None: it is."""
 
 
 def image(
-    command: object, directory: object, lookup: tuple[str, ...], *, port: object, ports: object, source: str
+    command: object,
+    directory: object,
+    lookup: tuple[str, ...],
+    *,
+    port: object,
+    ports: object,
+    in_process: object,
+    source: str,
+    why_untraced: Callable[[], str],
 ) -> Image:
-    """What ``deploy_image(command=, cwd=, port=, ports=)`` of *source* means.
+    """What ``deploy_image(command=, cwd=, port=, ports=, in_process=)`` of *source* means.
 
-    ``ScfUsageError`` with the value, the source and what is valid.
+    *why_untraced* says why programs cannot be traced, with an empty text where they can be. ``ScfUsageError`` with the
+    value, the source and what is valid.
     """
-    words = _words(command, source)
+    words = checked_words(command, source)
     where = _directory(directory, lookup, source)
-    listens = _port(port, source)
-    relayed = _ports(ports, listens, source)
+    is_job = type(port) is int and port == JOB_PORT
+    port = IMAGE_PORT if is_job else port
+    listens, relayed = checked_ports(port, ports, source)
     given = f"command={words!r} ({source})"
     path = _program(words[0], where, given)
+    option = option_named("in_process")
+    if option.check(option.given(in_process, source)) and is_job:
+        raise ScfUsageError(
+            f"in_process=True ({source}) is for a program that serves events, and that of a job image "
+            f"(port={JOB_PORT}) is started for each: leave out in_process=True, and it is supervised"
+        )
+    if is_job:
+        launch = Launch(command=[path, *words[1:]], directory=where, ports=relayed)
+        code = Code(where, path, "", "", _stem(words, None, None, where))
+        why = why_untraced()
+        warning = f"programs cannot be traced on this machine ({why}): {REAL_TIME_MEANS}" if why else None
+        runtime = FreeRunningJob(launch, is_image=True) if why else Job(launch, is_image=True)
+        return Image(code, runtime, warning)
     python = _as_python(path, words, where, given)
+    is_python = not isinstance(python, str)
     script, module, argv = (None, None, words) if isinstance(python, str) else python
-    launch = Launch(
-        command=[path, *argv[1:]] if isinstance(python, str) else argv,
-        directory=where,
-        port=listens,
-        ports=relayed,
-        script=script,
-        module=module,
-    )
-    stem = _stem(words, script, module, where)
-    entry = script or path
-    return Image(Code(where, entry, "", "", stem), launch, python if isinstance(python, str) else None)
+    code = Code(where, script or path, "", "", _stem(words, script, module, where))
+    launch = Launch(command=[path, *words[1:]], directory=where, port=listens, ports=relayed)
+    if in_process:
+        if isinstance(python, str):
+            raise ScfUsageError(
+                f"in_process=True ({source}) is for a program that the tests' own Python can run itself, and {python}: "
+                "leave out in_process=True, and it is supervised, on simulated time too"
+            )
+        return Image(code, PythonProgram(replace(launch, command=argv, script=script, module=module), is_image=True))
+    why = why_untraced()
+    if not why:
+        return Image(code, Supervised(launch, is_image=True, in_process_instead=is_python))
+    free_running = FreeRunning(launch, is_image=True, in_process_instead=is_python)
+    instead = "; in_process=True puts a Python program of one process on simulated time" if is_python else ""
+    return Image(code, free_running, f"programs cannot be traced on this machine ({why}): {REAL_TIME_MEANS}{instead}")
 
 
-def _words(command: object, source: str) -> list[str]:
+def checked_ports(port: object, ports: object, source: str) -> tuple[int, tuple[int, ...]]:
+    """Where the program listens, and the ports of the test's servers that it finds."""
+    listens = _port(port, source)
+    return listens, _ports(ports, listens, source)
+
+
+def checked_words(command: object, source: str) -> list[str]:
+    """*command* as words."""
     words: list[object] = []
     if isinstance(command, Sequence) and not isinstance(command, (str, bytes)):
         words = [os.fspath(word) if isinstance(word, os.PathLike) else word for word in command]
@@ -93,7 +353,7 @@ def _words(command: object, source: str) -> list[str]:
 def _no_engine(command: object) -> str:
     """What to add where *command*, or the first word of it, cannot be started and reads like the name of an image."""
     is_image = isinstance(command, str) and _REFERENCE.fullmatch(command)
-    return f"; {command!r} reads like the name of an image: {NO_ENGINE}" if is_image else ""
+    return f"; {command!r} reads like the name of an image: {GIVE_IMAGE}" if is_image else ""
 
 
 def _directory(value: object, lookup: tuple[str, ...], source: str) -> str:
@@ -121,7 +381,7 @@ def _is_port(value: object) -> TypeGuard[int]:
 
 def _port(value: object, source: str) -> int:
     if not _is_port(value):
-        raise ScfUsageError(f"port={value!r} ({source}) is not valid: {_PORT_FORM}")
+        raise ScfUsageError(f"port={value!r} ({source}) is not valid: {_PORT_FORM}, or {JOB_PORT} for a job image")
     return value
 
 
@@ -163,10 +423,17 @@ def _own_names() -> tuple[str, ...]:
 
 
 def _is_own_python(path: str) -> bool:
+    """Whether *path*, however it is spelled, is the test's own interpreter.
+
+    That it lies in the same directory says so; the file is one with that of any other environment of its base.
+    """
     if path == sys.executable:
         return True
     directory, name = os.path.split(path)
-    return bool(_VERSIONED.fullmatch(name)) and directory == os.path.dirname(sys.executable)
+    try:
+        return bool(_VERSIONED.fullmatch(name)) and os.path.samefile(directory, os.path.dirname(sys.executable))
+    except OSError:
+        return False  # there is no such directory
 
 
 _Python = tuple[str | None, str | None, list[str]]

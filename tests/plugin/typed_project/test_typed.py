@@ -123,9 +123,13 @@ def test_a_signal_that_comes_too_early(async_event: AsyncEvent) -> None:
 
 
 def test_other_ends(scf_runtime: ScfRuntime) -> None:
-    export = scf_runtime.deploy(EXPORT, timeout=5, environment={"A": "b"}, max_instances=4)
+    export = scf_runtime.deploy(EXPORT, timeout=5, environment={"KEY": "b"}, max_instances=4, over_quota="queue")
     exits, late, forced = (export.invoke_async(payload) for payload in ({"exit": 1}, {"rows": 60}, {"rows": 60}))
     forced.terminate()
+    retries: int = exits.retry_num
+    namespaces: list[str] = scf_runtime.namespaces
+    assert (retries, namespaces) == (0, ["default"])
+    scf_runtime.create_namespace("other")
     scf_runtime.wait_all([exits, late])
     assert_user_exit(exits)
     assert_failed(exits, code=439)

@@ -1,0 +1,37 @@
+"""A function in bash, as a custom runtime: it is stopped in the middle, keeps where it was, and goes on from there."""
+
+import shutil
+
+import pytest
+
+from pytest_scf_async import assert_failed, assert_finished, assert_log_order, assert_reused, assert_stopped_within
+
+pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+
+
+@pytest.fixture
+def export(scf_runtime, tmp_path):
+    return scf_runtime.deploy(
+        "function", runtime="CustomRuntime", name="export", environment={"OUT": str(tmp_path)}, mounts=[tmp_path]
+    )
+
+
+def test_an_interrupted_export_goes_on_where_it_was(export, scf_clock, tmp_path):
+    event = export.invoke_async(30)
+    scf_clock.advance(150)  # in the middle of row 3
+    event.terminate(grace_shutdown=True)
+    event.wait()
+
+    assert_finished(event, result=3)
+    assert_stopped_within(event, seconds=30)  # bash runs a trap when its `sleep 60` has ended
+    assert (tmp_path / "checkpoint").read_text() == "3\n"
+
+    again = export.invoke_async(30).wait()
+    assert_finished(again, result=30)
+    assert_log_order(again, ["row 4", "row 30"])
+    assert again.duration.total_seconds() == 27 * 60
+    assert_reused(event, by=again)
+
+
+def test_an_error_is_pushed(export):
+    assert_failed(export.invoke_async("ten").wait(), code=430)

@@ -1,0 +1,47 @@
+"""A Node.js function at a graceful termination: exactly when, what it wrote, and that its instance is used again."""
+
+import shutil
+
+import pytest
+
+from pytest_scf_async import (
+    assert_finished,
+    assert_logged,
+    assert_reused,
+    assert_signal_received,
+    assert_stopped_within,
+)
+
+pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
+
+
+@pytest.fixture
+def export(scf_runtime, tmp_path):
+    return scf_runtime.deploy(
+        "function", runtime="Nodejs18.15", name="export", environment={"OUT": str(tmp_path)}, mounts=[tmp_path]
+    )
+
+
+def test_a_day_of_rows(export):
+    event = export.invoke_async({"rows": 1439}).wait()  # one more would end at its timeout, which comes first
+    assert_finished(event, result={"rows": 1439})
+    assert event.duration.total_seconds() == 1439 * 60
+
+
+def test_it_stops_at_the_end_of_the_row(export, scf_clock, tmp_path):
+    event = export.invoke_async({"rows": 1000})
+    scf_clock.advance(150)  # in the middle of row 3
+    event.terminate(grace_shutdown=True)
+    assert_logged(event, "stopping")
+    event.wait()
+
+    assert_signal_received(event)
+    assert_finished(event, result={"rows": 3})
+    assert_stopped_within(event, seconds=30)
+    assert (tmp_path / "checkpoint").read_text() == "3"
+    assert_reused(event, by=export.invoke_async({"rows": 2}).wait())
+
+
+def test_console_log_has_the_time_and_the_request(export):
+    event = export.invoke_async({"rows": 1}).wait()
+    assert_logged(event, f"Z\t{event.request_id}\trow 1 of export")

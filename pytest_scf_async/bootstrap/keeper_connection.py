@@ -1,0 +1,67 @@
+"""An instance's end of the connection to the keeper of its container, which starts that outside the sandbox."""
+
+from __future__ import annotations
+
+import _socket
+import json
+import os
+import signal
+from collections.abc import Mapping
+from typing import Any
+
+from ..protocol import messages
+
+PACKET = 1 << 16
+"""More than a message of the keeper has."""
+
+
+class KeeperConnection:
+    def __init__(self, descriptor: int) -> None:
+        self._socket = _socket.socket(fileno=descriptor)
+        self.descriptor = descriptor
+        self._ended: int | None = None
+
+    def start(
+        self,
+        program: messages.ProgramConfig,
+        environment: Mapping[str, str],
+        invocation: messages.Invoke | None,
+        *,
+        traced: bool,
+    ) -> None:
+        """Have the container started; one that is to be *traced* waits before it executes its program.
+
+        *environment* is what all its events have, *invocation* the first of them, which may have variables of its own.
+        """
+        given = {} if invocation is None else invocation.environment
+        own = {name: value for name, value in given.items() if value is not None}
+        network_of = os.getpid() if program.own_network else 0
+        self._send(network_of=network_of, environment={**environment, **own}, traced=traced)
+
+    def go_on(self) -> None:
+        """It is traced, and may execute its program."""
+        self._send(go_on=True)
+
+    def _send(self, **message: object) -> None:
+        self._socket.send(json.dumps(message).encode())
+
+    def hear(self) -> dict[str, Any]:
+        """What the keeper tells: the process (``pid``), or how it has ``ended`` and whether it had ``started``."""
+        data = self._socket.recv(PACKET)
+        if not data:
+            os._exit(messages.SETUP_FAILED)  # it was killed, and the container is nobody's
+        told: dict[str, Any] = json.loads(data)
+        self._ended = told.get("ended", self._ended)
+        return told
+
+    def exit_code(self) -> int:
+        """That of the container, once it has ended."""
+        while self._ended is None:
+            self.hear()
+        return self._ended
+
+    def status(self) -> int:
+        """How the container has ended, as ``waitpid`` says it of a process."""
+        code = self.exit_code()
+        signum = code - 128
+        return signum if 0 < signum < signal.NSIG else code << 8

@@ -1,0 +1,57 @@
+"""Code in C of the user's that may write to the output without a word: what it writes has its true time, too.
+
+Which library is loaded is known; what it does is not. Once one is, the output is looked at before the clock is moved
+here (``Books._before_move``), which other instances need not pay for.
+"""
+
+from __future__ import annotations
+
+import _imp
+import contextlib
+import ctypes
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from ..scheduler.door import door
+from . import registry
+
+_STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
+_PACKAGES = (os.sep + "site-packages" + os.sep, os.sep + "dist-packages" + os.sep)
+_WHY = "what code in C writes to the output has the time at which it was written"
+
+_real_create_dynamic = _imp.create_dynamic
+_real_dlopen: Any = ctypes._dlopen  # type: ignore[attr-defined]
+
+
+def fake_create_dynamic(spec: Any, file: Any = None, /) -> Any:
+    path = str(spec.origin)
+    if not path.startswith(_STANDARD_LIBRARY) or any(part in path for part in _PACKAGES):
+        door.expect_output_of_c_code()
+    return _real_create_dynamic(spec) if file is None else _real_create_dynamic(spec, file)
+
+
+def fake_dlopen(*args: Any) -> Any:
+    if not _ours:
+        door.expect_output_of_c_code()
+    return _real_dlopen(*args)
+
+
+@contextlib.contextmanager
+def of_ours() -> Iterator[None]:
+    """What is loaded here is ours: it writes nothing to the output of a handler."""
+    global _ours
+    _ours = True
+    try:
+        yield
+    finally:
+        _ours = False
+
+
+_ours = False
+
+
+def install() -> None:
+    """Before modules are preloaded."""
+    registry.replace(_imp, "create_dynamic", fake_create_dynamic, _WHY)
+    registry.replace(ctypes, "_dlopen", fake_dlopen, _WHY)

@@ -1,0 +1,502 @@
+"""Which connections hold the clock: those on which an answer is owed to this process.
+
+Who spoke last on a connection is known from the calls of ``socket`` and ``ssl`` that this process makes. An answer is
+owed while a connection is being made, until its first byte has come, and from each send to the next receive. Something
+that came may be a part of an answer, so the connection holds for a moment longer; of HTTP/1 it is known how much is
+still to come. From then on it is idle, as a connection in a pool is, and holds nothing. Nobody owes anything on a
+connection that this process has accepted.
+
+Of a connection that code in C has made no call is seen. The kernel keeps only the age of the last segment sent and
+received, in ms, which does not order a fast exchange: where the two ages are that close an answer is taken as owed.
+"""
+
+from __future__ import annotations
+
+import _socket
+import _thread
+import math
+import os
+import socket
+import struct
+import sys
+from typing import Any, NamedTuple
+
+from ...protocol import procfs
+from .. import clock
+from ..http_answers import MESSAGE, PING, PONG, START, Answer, Frames
+from ..scheduler.waiters import Waiter
+
+GRACE = 0.1
+"""Real seconds that a connection holds after something came: the rest of an answer may follow. Nagle's algorithm and a
+delayed acknowledgement together make 40 ms of this."""
+LONG_GRACE = 1.0
+"""The same for a thread that blocks to hear more where it has asked itself, which is hardly ever idle, and where it is
+not seen what comes (TLS of a library's own, or the first moment after a handshake). Also the real seconds that a
+connection on which an answer may be owed for ever (``idle_ok``) holds after each send."""
+FOREVER = math.inf
+
+_TIE_MS = 2
+_HANDSHAKE = b"\x16"
+_HEAD = b"HEAD "
+_INTERNET = (socket.AF_INET, socket.AF_INET6)
+_CREDENTIALS = struct.Struct("3i")
+_get_ident = _thread.get_ident
+_own_pid = os.getpid
+_fileno = _socket.socket.fileno
+_kind: Any = _socket.socket.type.__get__
+
+# Offsets of struct tcp_info.
+_INFO_BYTES = 136
+_LAST_SENT, _LAST_RECEIVED = 44, 52
+_RECEIVED = 128
+_STATE_OPENING = (2, 3)  # TCP_SYN_SENT, TCP_SYN_RECV
+
+# What was last seen of a connection.
+OPENED, SENT, PARTLY, CAME, WANING, QUIET = range(6)
+"""Nothing has come yet; this side spoke last; a part of an HTTP answer came; something came; it holds until
+``wanes_at``; it holds no more."""
+
+idle_peers: frozenset[str] = frozenset()
+"""The other ends of connections on which an answer may be owed for ever (``deploy(idle_ok=)``)."""
+own_hosts: frozenset[str] = frozenset()
+"""Addresses whose ends are this process's own, or a member's: the platform's, of an image's program."""
+
+
+class Connection:
+    """What this process knows of one socket, by the calls that it has made."""
+
+    __slots__ = (
+        "accepted", "answer", "asked_at", "asks_head", "decrypted", "inode", "last", "peer", "pinged",
+        "received_frames", "seen", "sent_frames", "sent_to", "speaker", "stirred_until", "tls", "waits", "wanes_at",
+    )  # fmt: skip
+
+    def __init__(self, inode: int, *, accepted: bool = False, seen: bool = True) -> None:
+        self.inode = inode
+        self.accepted = accepted
+        self.seen = seen
+        """Its calls are: it was made by Python."""
+        self.last = OPENED
+        self.speaker = 0
+        """The thread that has sent last."""
+        self.tls = False
+        """All that is seen is encrypted: what comes may be no answer, but the session's tickets."""
+        self.decrypted = False
+        """What is said in TLS is seen, so what the socket sends and receives says nothing."""
+        self.asks_head = False
+        """What it sent asks for the head of an HTTP answer only."""
+        self.answer: Answer | None = None
+        """The HTTP answer that is on its way."""
+        self.received_frames: Frames | None = None
+        self.sent_frames: Frames | None = None
+        """Of a WebSocket, once it is one."""
+        self.pinged = False
+        """This side has sent a ping, which is answered whatever else is."""
+        self.asked_at = 0.0
+        """When it was first seen that this side had spoken last, in seconds of the real monotonic clock."""
+        self.wanes_at = 0.0
+        """In seconds of the real monotonic clock."""
+        self.stirred_until = 0.0
+        """When it holds no more although nothing is owed on it: what was said on another one may come on it."""
+        self.peer: _Peer | None = None
+        """Who is at the other end, once there is somebody."""
+        self.sent_to = ""
+        """Where a socket for datagrams has sent last, as ``idle_ok`` has it."""
+        self.waits: list[Waiter] = []
+        """Those that this socket may end: a send on another thread makes them look again."""
+
+
+class _Peer(NamedTuple):
+    text: str
+    """What the connection is to a user; empty: its other end is this process's own."""
+    idle: bool
+    """An answer may be owed for ever."""
+    kind: int
+    family: int
+
+
+PATIENCE = 5.0
+"""Real seconds after a request in which no timer passes beside it: some clients have one every 0.1 s."""
+
+
+class Claim(NamedTuple):
+    """A descriptor that somebody else can make ready."""
+
+    text: str
+    """What it is to a user."""
+    until: float | None
+    """In seconds of the real monotonic clock, until when it holds the clock; None: not at all."""
+    connection: Connection | None = None
+    not_before: float = 0.0
+    """In seconds of the real monotonic clock: until then no timeout of the wait passes."""
+
+
+_connections: dict[int, Connection] = {}
+"""By descriptor. One that was closed without Python's knowing is told by its inode."""
+
+
+# -- what the calls of Python say --------------------------------------------------------------------------------------
+
+
+def opens(sock: Any) -> None:
+    """*sock* is about to be connected."""
+    fd = _fileno(sock)
+    if fd >= 0 and (known := _connections.get(fd)) is None:
+        _connections[fd] = Connection(os.fstat(fd).st_ino)
+    elif fd >= 0 and known is not None and known.inode != (inode := os.fstat(fd).st_ino):
+        _connections[fd] = Connection(inode)
+
+
+def accepted(fd: int) -> None:
+    """*fd* is a connection that somebody else has made."""
+    _connections[fd] = Connection(os.fstat(fd).st_ino, accepted=True)
+
+
+def sends(fd: int, data: Any) -> None:
+    """*data* is about to be sent on *fd*; what cannot be sent the call itself refuses."""
+    connection = _connections.get(fd)
+    if connection is not None and not connection.decrypted:
+        if connection.last == OPENED:
+            connection.tls = (_start_of(data) or b"")[:1] == _HANDSHAKE
+        _says(fd, connection, data)
+
+
+def sends_unseen(fd: int) -> None:
+    """Something is about to be sent on *fd* by a call that does not show it."""
+    connection = _connections.get(fd)
+    if connection is not None:
+        connection.sent_frames = None  # where the next frame begins is not known
+        sends(fd, b"")
+
+
+def sent(fd: int, data: Any, count: int) -> None:
+    """Of *data* the first *count* bytes were sent on *fd*."""
+    connection = _connections.get(fd)
+    if connection is not None and not connection.decrypted:
+        _said(connection, data, count)
+
+
+def _says(fd: int, connection: Connection, data: Any) -> None:
+    start = _start_of(data)
+    if start is None:
+        return
+    if connection.sent_frames is not None:
+        kinds = connection.sent_frames.copy().feed(bytes(data))
+        if kinds & PING:
+            connection.pinged = True
+            _look_again(connection)
+        if not kinds & MESSAGE:
+            return  # nobody answers a pong
+    connection.asks_head = start == _HEAD or (connection.asks_head and connection.last == SENT)
+    connection.last = SENT
+    connection.speaker = _get_ident()
+    connection.answer = None
+    connection.asked_at = 0.0
+    if connection.waits:
+        _look_again(connection)
+    if idle_peers:
+        _may_stir_others(fd, connection)
+
+
+def _said(connection: Connection, data: Any, count: int) -> None:
+    if connection.sent_frames is not None:
+        connection.sent_frames.feed(bytes(data)[:count])
+
+
+def _start_of(data: Any) -> bytes | None:
+    """As much of *data* as tells what it is; None: it is nothing that can be sent."""
+    if type(data) is bytes:
+        return data[: len(_HEAD)]
+    try:
+        with memoryview(data) as view, view.cast("B") as octets:
+            return bytes(octets[: len(_HEAD)])
+    except (TypeError, BufferError):
+        return None
+
+
+def sends_to_anybody(sock: Any, data: Any, address: Any = None) -> None:
+    """*data* is about to be sent on *sock*, which need not be connected where it is one for datagrams: to *address*."""
+    fd = _fileno(sock)
+    if fd not in _connections and _kind(sock) == socket.SOCK_DGRAM:
+        opens(sock)
+    named = isinstance(address, tuple) and len(address) > 1 and isinstance(address[0], str)
+    if idle_peers and named and fd in _connections:
+        host = address[0] if address[0] != "localhost" else "::1" if sock.family == socket.AF_INET6 else "127.0.0.1"
+        _connections[fd].sent_to = shown((host, *address[1:]))
+    sends(fd, data)
+
+
+def came(fd: int, data: Any) -> None:
+    """*data* was received on *fd*; if it is empty, that is the end."""
+    connection = _connections.get(fd)
+    if connection is not None and not (connection.decrypted and len(data)):
+        _hears(fd, connection, data)
+
+
+def _hears(fd: int, connection: Connection, data: Any) -> None:
+    if idle_peers:
+        _may_stir_others(fd, connection)
+    if connection.received_frames is not None and len(data):
+        _frames_came(connection, connection.received_frames, bytes(data))
+        return
+    answer = connection.answer
+    if answer is None and connection.last == SENT and len(data) and START.startswith(bytes(data[: len(START)])):
+        answer = connection.answer = Answer(without_body=connection.asks_head)
+    if answer is None:
+        connection.last = CAME
+        return
+    answer.feed(bytes(data))
+    owed = answer.owed
+    connection.last = PARTLY if owed else CAME if owed is None else QUIET
+    if answer.ended:
+        connection.answer = None
+        if answer.is_websocket:
+            connection.received_frames, connection.sent_frames = Frames(), Frames()
+            _frames_came(connection, connection.received_frames, answer.rest)
+
+
+def _frames_came(connection: Connection, frames: Frames, data: bytes) -> None:
+    kinds = frames.feed(data)
+    if kinds & PONG:
+        connection.pinged = False
+    if kinds & MESSAGE:  # a ping and a pong answer nothing else
+        connection.last = PARTLY if frames.in_message else CAME
+
+
+class Layer(NamedTuple):
+    """TLS on a connection, by an object that speaks to no socket itself: a loop of asyncio carries its bytes."""
+
+    fd: int
+    connection: Connection
+
+    def says(self, data: Any) -> None:
+        self.connection.tls = False
+        _says(self.fd, self.connection, data)
+
+    def said(self, data: Any, count: int) -> None:
+        _said(self.connection, data, count)
+
+    def hears(self, data: Any) -> None:
+        self.connection.tls = False
+        _hears(self.fd, self.connection, data)
+
+
+def layer_on(fd: int) -> Layer | None:
+    """The layer of the TLS that has just been agreed upon on *fd*; None where what is said in it is seen already."""
+    connection = _connections.get(fd)
+    if connection is None or connection.decrypted or not connection.tls:
+        return None
+    connection.decrypted = True
+    connection.last = CAME
+    return Layer(fd, connection)
+
+
+def closes(fd: int) -> None:
+    """*fd* is about to be closed: its number may become another's."""
+    _connections.pop(fd, None)
+
+
+def forget_waits() -> None:
+    """In a fork, whose only thread is in none of its parent's waits."""
+    for connection in _connections.values():
+        connection.waits = []
+        connection.peer = None  # it may be the parent
+
+
+def _may_stir_others(fd: int, connection: Connection) -> None:
+    """Have idle connections to the same address as *fd*, where an answer may be owed for ever, hold for a moment.
+
+    What is said on one of them may come on another: a message that this process publishes, and has subscribed to.
+    """
+    if connection.peer is None:
+        claim_of(fd)
+    peer = connection.peer
+    if peer is None or not peer.idle:
+        return
+    until = clock.real_monotonic() + GRACE
+    for other in tuple(_connections.values()):
+        if other is not connection and other.peer == peer and other.waits:
+            other.stirred_until = until
+            _look_again(other)
+
+
+def _look_again(connection: Connection) -> None:
+    from ..scheduler.door import door  # noqa: PLC0415  (it imports what imports this module)
+
+    for wait in tuple(connection.waits):
+        door.wake(wait)
+
+
+# -- who holds ---------------------------------------------------------------------------------------------------------
+
+
+class _Borrowed(_socket.socket):
+    """Made of another's descriptor, which it never closes."""
+
+    def __del__(self) -> None:
+        self.detach()
+
+
+def borrow(fd: int) -> _socket.socket:
+    """A socket that is made of another's descriptor, for its methods; to be detached."""
+    blocks = os.get_blocking(fd)
+    made = _Borrowed(fileno=fd)
+    if blocks:
+        os.set_blocking(fd, True)  # a default timeout has changed that
+    return made
+
+
+def claim_of(fd: int, *, hears: bool = False) -> Claim | None:
+    """What the socket *fd* is to a user, where somebody else can make it ready; None where only this process can.
+
+    A socket that listens is taken for the process's own, as the clock would never move in a server. *hears*: the
+    calling thread blocks to hear something on it.
+    """
+    try:
+        inode = os.fstat(fd).st_ino
+        connection = _connections.get(fd)
+        if connection is None or connection.inode != inode:
+            connection = _connections[fd] = Connection(inode, seen=False)
+        if connection.peer is not None and connection.seen:  # what it is does not change; when it holds does
+            return _claim(connection, connection.peer, None, hears)
+        borrowed = borrow(fd)
+    except OSError:
+        return None  # closed meanwhile
+    try:
+        if borrowed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            return None
+        peer = _peer_of(borrowed)
+        if peer is None:
+            return _unconnected(borrowed, connection)
+        connection.peer = peer
+        return _claim(connection, peer, borrowed, hears)
+    except OSError:
+        return None  # closed meanwhile
+    finally:
+        borrowed.detach()
+
+
+def _peer_of(sock: _socket.socket) -> _Peer | None:
+    """Who is at the other end of *sock*; None: nobody, yet."""
+    here = sock.getsockname()
+    try:
+        there = sock.getpeername()
+    except OSError:
+        return None
+    if sock.family == socket.AF_UNIX:
+        pid = _CREDENTIALS.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))[0]
+        own = pid == _own_pid() or not (here or there)
+        text = "" if own else f"a Unix socket{f' at {there or here!r}' if there or here else ''}"
+        return _Peer(text, False, sock.type, sock.family)
+    if sock.family not in _INTERNET:
+        return _Peer("a socket", False, sock.type, sock.family)
+    own = there[0].removeprefix("::ffff:") in own_hosts or _is_here(sock.type, there, here)
+    text = "" if own else f"a connection to {shown(there)}"
+    return _Peer(text, shown(there) in idle_peers, sock.type, sock.family)
+
+
+def _unconnected(sock: _socket.socket, connection: Connection) -> Claim:
+    """A socket without another end: one that is being connected, or one for datagrams."""
+    text = "a socket"
+    if sock.family in _INTERNET and sock.type == socket.SOCK_DGRAM:
+        until = _holds_until(connection, connection.sent_to in idle_peers)
+        return Claim(f"a UDP socket at {shown(sock.getsockname())}", until, connection)
+    if sock.family in _INTERNET:
+        text += f" at {shown(sock.getsockname())}"
+    elif sock.family == socket.AF_UNIX:
+        text = "a Unix socket"
+    return Claim(text, FOREVER, connection)
+
+
+def _claim(connection: Connection, peer: _Peer, sock: _socket.socket | None, hears: bool) -> Claim | None:
+    if not peer.text:
+        return None
+    if connection.seen:
+        until = _holds_until(connection, peer.idle, hears)
+    elif sock is not None and peer.family in _INTERNET and peer.kind == socket.SOCK_STREAM:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_BYTES)
+        until = _by_the_kernel(info, peer.idle)
+        connection.asked_at = clock.real_monotonic() - int.from_bytes(info[_LAST_SENT:][:4], sys.byteorder) / 1_000
+    else:
+        until = None if peer.idle else FOREVER
+    if connection.stirred_until and connection.stirred_until > max(until or 0.0, clock.real_monotonic()):
+        until = connection.stirred_until
+    not_before = 0.0
+    if until == FOREVER and connection.seen and connection.last in (SENT, PARTLY):
+        connection.asked_at = connection.asked_at or clock.real_monotonic()
+    if until == FOREVER and connection.asked_at:
+        not_before = connection.asked_at + PATIENCE
+    return Claim(peer.text, until, connection, not_before)
+
+
+def _holds_until(connection: Connection, idle: bool, hears: bool = False) -> float | None:
+    last = connection.last
+    if connection.pinged and not idle:
+        return FOREVER
+    if last == QUIET:
+        return None
+    now = clock.real_monotonic()
+    if last == WANING:
+        if now < connection.wanes_at:
+            return connection.wanes_at
+        connection.last = QUIET
+        return None
+    if last == OPENED and idle:
+        return None
+    if last in (OPENED, SENT, PARTLY) and not (idle or connection.accepted):
+        return FOREVER
+    connection.last = WANING
+    waits_for_rest = connection.tls or (hears and connection.speaker == _get_ident())
+    connection.wanes_at = now + (LONG_GRACE if waits_for_rest or (idle and last == SENT) else GRACE)
+    return connection.wanes_at
+
+
+def _by_the_kernel(info: bytes, idle: bool) -> float | None:
+    """The same of a connection whose calls are not seen, by its TCP_INFO."""
+    if len(info) < _INFO_BYTES or info[0] in _STATE_OPENING:
+        return FOREVER
+    (sent,) = struct.unpack_from("=I", info, _LAST_SENT)
+    (received,) = struct.unpack_from("=I", info, _LAST_RECEIVED)
+    (amount,) = struct.unpack_from("=Q", info, _RECEIVED)
+    if idle:
+        left = LONG_GRACE - sent / 1_000
+    elif amount and received + _TIE_MS <= sent:
+        left = GRACE - received / 1_000
+    else:
+        return FOREVER
+    return clock.real_monotonic() + left if left > 0 else None
+
+
+def shown(address: Any) -> str:
+    """*address* as ``idle_ok`` has it."""
+    host, port = address[:2]
+    host = host.removeprefix("::ffff:") if "." in host else host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _is_here(kind: int, there: Any, here: Any) -> bool:
+    """Whether the other end of a connection, at the address *there*, is a socket of this process, or will be one."""
+    if there[0] != here[0] and not there[0].startswith(("127.", "::1", "::ffff:127.")):
+        return False
+    for fd in procfs.descriptors_of("self"):
+        if not procfs.target_of("self", fd).startswith("socket:"):
+            continue
+        try:
+            other = borrow(fd)
+        except OSError:
+            continue
+        try:
+            if other.family not in _INTERNET or other.type != kind:
+                continue
+            address = other.getsockname()
+            if address[1] != there[1]:
+                continue
+            if other.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                if address[0] in (there[0], "0.0.0.0", "::"):  # it has not accepted the connection yet
+                    return True
+            elif address[:2] == there[:2] and other.getpeername()[:2] == here[:2]:
+                return True
+        except OSError:
+            continue
+        finally:
+            other.detach()
+    return False

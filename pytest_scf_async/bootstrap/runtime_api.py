@@ -1,0 +1,386 @@
+"""The platform's runtime API (document 47274): a program asks for its events here, and pushes what came of them.
+
+Who owns this asks it again and again, and it never waits: a request that has to wait for an event is left without an
+answer until there is one. The program's own wait for that is no wait for somebody outside, as long as nothing is on its
+way between the two (`RuntimeApi.is_under_way`).
+"""
+
+from __future__ import annotations
+
+import _socket
+import json
+import select
+import socket
+import struct
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
+
+from ..protocol import messages
+from ..protocol.limits import RESULT_LIMIT
+from ..protocol.shortening import shortened
+from .event_invoke import as_json
+from .program_client import INFO_BYTES, ProgramClient
+
+HOST: Final = "127.0.0.1"
+PORT: Final = 9001
+"""Where it listens in a network that is the instance's own; in the machine's the kernel finds it a port."""
+READ_BYTES: Final = 1 << 18
+HEAD_LIMIT: Final = 1 << 16
+SHOWN: Final = 100
+ERROR_LIMIT: Final = 1 << 18
+"""Characters of an error that are kept: a message of ours has to hold it."""
+READY: Final = "/runtime/init/ready"
+NEXT, RESPONSE, ERROR = "/runtime/invocation/next", "/runtime/invocation/response", "/runtime/invocation/error"
+METHODS: Final = {READY: "POST", NEXT: "GET", RESPONSE: "POST", ERROR: "POST"}
+VALID: Final = ", ".join(f"{method} {path}" for path, method in METHODS.items())
+_BYTES_RECEIVED, _NOT_SENT, _BYTES_SENT = 128, 144, 200
+"""Where ``struct tcp_info`` has what was received, what has to be sent, and what was (and then what was sent again)."""
+_COUNT, _TWO_COUNTS = struct.Struct("=Q"), struct.Struct("=QQ")
+_ESTABLISHED, _OPENING = 1, (2, 3)
+_REASONS: Final = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 431: "Too Large"}
+
+# Between the runtimes that this package has itself and this server: what the platform's API has no words for.
+CONTEXT_WANTED: Final = "scf_async_context"
+"""A header of ``next``: the answer has one of that name, with the whole context and the event's own variables."""
+FACT: Final = "scf_async_fact"
+"""A header of ``error``: what kind of failure it is."""
+MESSAGE: Final = "scf_async_message"
+"""A header of ``error``: the message, quoted as in a URL; the body is the stack trace."""
+_FACTS: Final = frozenset({"RAISED", "CODE_NOT_LOADED", "ENTRY_FILE_MISSING", "RESULT_NOT_JSON"})
+
+
+class _Malformed(ValueError):
+    """What came is no request of HTTP; the text says why."""
+
+
+class _Request(NamedTuple):
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    """As much of it as a result may have, and one byte more."""
+    size: int
+    """Of the whole body, in bytes."""
+    stays: bool
+    """The connection stays open for the next one."""
+
+
+class _Connection:
+    """One connection of the program, and the request on it that has not come whole."""
+
+    def __init__(self, made: _socket.socket, counts: list[int]) -> None:
+        self.socket = made
+        self.counts = counts
+        """How many bytes were received on it, and sent, and whether it was closed here."""
+        self.waits: _Request | None = None
+        """It has asked for an event, and there is none yet."""
+        self.unsent = b""
+        self.closes = self.ended = False
+        """It is closed when all was sent; the program has closed it."""
+        self._received = bytearray()
+        self._reader = self._requests()
+        self._continues = False
+
+    def receive(self) -> None:
+        while not self.ended:
+            try:
+                data = self.socket.recv(READ_BYTES)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            self.ended = not data
+            self._received += data
+            self.counts[0] += len(data)
+            if data:  # a program that sends a head, and then a body, would wait for the acknowledgement
+                self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+    def send(self, data: bytes = b"") -> None:
+        self.unsent += data
+        self.counts[1] += len(data)
+        while self.unsent:
+            try:
+                self.unsent = self.unsent[self.socket.send(self.unsent, socket.MSG_NOSIGNAL) :]
+            except BlockingIOError:
+                return
+            except OSError:
+                self.unsent, self.ended = b"", True
+
+    def request(self) -> _Request | None:
+        """The next request that has come whole. Raises `_Malformed`."""
+        return next(self._reader)
+
+    # -- HTTP ----------------------------------------------------------------------------------------------------------
+
+    def _requests(self) -> Iterator[_Request | None]:
+        """Each request, and None wherever more has to come."""
+        while True:
+            line, headers = yield from self._head()
+            method, path, version = line
+            if "100-continue" in headers.get("expect", "").lower():
+                self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            body = bytearray()
+            size = 0
+            if "chunked" in headers.get("transfer-encoding", "").lower():
+                while length := _number(str((yield from self._line()).partition(b";")[0], "latin-1"), 16):
+                    size += yield from self._take(length, body)
+                    yield from self._line()
+                while (yield from self._line()):
+                    pass  # trailers
+            else:
+                size = yield from self._take(_number(headers.get("content-length", "0"), 10), body)
+            wish = headers.get("connection", "").lower()
+            stays = "close" not in wish if version == "HTTP/1.1" else "keep-alive" in wish
+            yield _Request(method, path, headers, bytes(body), size, stays)
+
+    def _head(self) -> Any:
+        while not (line := (yield from self._line())):
+            pass
+        words = line.decode("latin-1").split(" ")
+        if len(words) != 3 or not words[2].startswith("HTTP/1."):
+            raise _Malformed(f"{shortened(line.decode('latin-1'), SHOWN)!r} is no request of HTTP/1.1")
+        headers: dict[str, str] = {}
+        while field := (yield from self._line()):
+            name, _, value = field.decode("utf-8", "replace").partition(":")
+            headers[name.strip().lower()] = value.strip()
+            if sum(map(len, headers.values())) > HEAD_LIMIT:
+                raise _Malformed("its head is too long")
+        return words, headers
+
+    def _line(self) -> Any:
+        while (end := self._received.find(b"\n")) < 0:
+            if len(self._received) > HEAD_LIMIT:
+                raise _Malformed("its head is too long")
+            yield None
+        line = bytes(self._received[:end]).rstrip(b"\r")
+        del self._received[: end + 1]
+        return line
+
+    def _take(self, length: int, into: bytearray) -> Any:
+        """Take so many bytes; what a result may not have is dropped."""
+        left = length
+        while left:
+            data = self._received[:left]
+            del self._received[:left]
+            into += data[: max(RESULT_LIMIT + 1 - len(into), 0)]
+            left -= len(data)
+            if left:
+                yield None
+        return length
+
+
+def _number(text: str, base: int) -> int:
+    try:
+        number = int(text.strip(), base)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise _Malformed(f"{shortened(text, SHOWN)!r} is no length of a body")
+    return number
+
+
+class RuntimeApi(ProgramClient):
+    """The server of one instance.
+
+    One that *waits_for_program* gives what was pushed once the program asks for its next event: what it does after a
+    push belongs to the event, too. Whoever sees that all of the program waits before that takes `answered`.
+    """
+
+    def __init__(self, *, own_network: bool, waits_for_program: bool) -> None:
+        self._waits_for_program = waits_for_program
+        self._listener = _socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listener.bind((HOST, PORT if own_network else 0))
+        self._listener.listen(128)
+        self._listener.setblocking(False)
+        self._port: int = self._listener.getsockname()[1]
+        self.server = f"{HOST}:{self._port}"
+        self._connections: list[_Connection] = []
+        self._counts: dict[int, list[int]] = {}
+        """By port of the program's end, of connections that were closed, too."""
+        self._ready = False
+        self._event: messages.Invoke | None = None
+        self._fetched = False
+        """The program has got the event."""
+        self._wants_next = False
+        """It has asked for one since it pushed what came of this."""
+        self._notes: list[str] = []
+
+    # -- who owns this -------------------------------------------------------------------------------------------------
+
+    def variables(self, invocation: messages.Invoke | None) -> Mapping[str, str]:
+        return {"SCF_RUNTIME_API": HOST, "SCF_RUNTIME_API_PORT": str(self._port)}
+
+    def descriptors(self) -> dict[int, int]:
+        polled = {self._listener.fileno(): select.POLLIN}
+        for each in self._connections:
+            polled[each.socket.fileno()] = select.POLLIN | (select.POLLOUT if each.unsent else 0)
+        return polled
+
+    def is_ready(self) -> bool:
+        """Whether the program has said that its init is over."""
+        self._serve()
+        return self._ready
+
+    def ask(self, invocation: messages.Invoke) -> bool:
+        """Give the program the event: it has asked for one, or it will."""
+        self._event, self.answered = invocation, None
+        self._fetched = self._wants_next = False
+        self._serve()
+        for connection in list(self._connections):
+            if connection.waits is not None:
+                request, connection.waits = connection.waits, None
+                self._give_event(connection, request)
+                self._close_if_done(connection)
+        return True
+
+    def hear(self) -> messages.Result | None:
+        self._serve()
+        if self.answered is None or (self._waits_for_program and not self._wants_next):
+            return None
+        return self._end()
+
+    def last_answer(self, status: int) -> messages.Result | None:
+        self._serve()
+        return None if self.answered is None else self._end()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._listener.close()
+        for connection in self._connections:
+            connection.socket.close()
+
+    def _end(self) -> messages.Result | None:
+        answer, self.answered = self.answered, None
+        self._event = None
+        return answer
+
+    def take_notes(self) -> list[str]:
+        notes, self._notes = self._notes, []
+        return notes
+
+    def is_under_way(self, port: int, info: bytes) -> bool:
+        if len(info) < INFO_BYTES or (self._event is None and self._ready):
+            return False  # the kernel does not count; or nobody listens before the next event
+        if info[0] in _OPENING or any(info[_NOT_SENT : _NOT_SENT + 4]):
+            return True
+        received, sent, closed = self._counts.get(port, (0, 0, 0))
+        by_program, again = _TWO_COUNTS.unpack_from(info, _BYTES_SENT)
+        (came,) = _COUNT.unpack_from(info, _BYTES_RECEIVED)
+        return bool(by_program - again != received or came < sent or (closed and info[0] == _ESTABLISHED))
+
+    # -- requests ------------------------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        """Deal with all that has come."""
+        while True:
+            try:
+                fd, (_, port, *_) = self._listener._accept()  # type: ignore[attr-defined]
+            except OSError:
+                break
+            made = _socket.socket(fileno=fd)
+            made.setblocking(False)
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            counts = self._counts[port] = [0, 0, 0]
+            self._connections.append(_Connection(made, counts))
+        for connection in list(self._connections):
+            connection.receive()
+            connection.send()
+            try:
+                while connection.waits is None and not connection.closes and (request := connection.request()):
+                    self._take(connection, request)
+            except _Malformed as error:
+                connection.closes = True
+                self._refuse(connection, 400, f"a request of the program was refused: {error}")
+            self._close_if_done(connection)
+
+    def _close_if_done(self, connection: _Connection) -> None:
+        if connection.ended or (connection.closes and not connection.unsent):
+            connection.counts[2] = 1
+            connection.socket.close()
+            self._connections.remove(connection)
+
+    def _take(self, connection: _Connection, request: _Request) -> None:
+        connection.closes = not request.stays
+        path = request.path.partition("?")[0]
+        asked = f"{request.method} {shortened(path, SHOWN)}"
+        if path not in METHODS:
+            self._refuse(connection, 404, f"{asked} is no call of the runtime API, which has {VALID}")
+        elif METHODS[path] != request.method:
+            self._refuse(connection, 405, f"{asked} was refused: the runtime API has {METHODS[path]} {path}")
+        elif path == READY:
+            self._ready = True
+            self._answer(connection)
+        elif path == NEXT:
+            self._wants_next = self.answered is not None
+            if self._event is None or self._wants_next:
+                connection.waits, connection.closes = request, False
+            else:
+                self._give_event(connection, request)
+        else:
+            self._pushed(connection, request, path)
+
+    def _give_event(self, connection: _Connection, request: _Request) -> None:
+        assert self._event is not None
+        self._fetched = True
+        context = self._event.context
+        headers = {name: str(context[name]) for name in ("request_id", "memory_limit_in_mb", "time_limit_in_ms")}
+        if CONTEXT_WANTED in request.headers:
+            headers[CONTEXT_WANTED] = json.dumps([context, self._event.environment])
+        connection.closes = not request.stays
+        self._answer(connection, 200, self._event.payload.encode(), headers)
+
+    def _pushed(self, connection: _Connection, request: _Request, path: str) -> None:
+        why = self._why_ignored(request)
+        if why:
+            self._notes.append(f"POST {path} was ignored: {why}")
+        elif path == RESPONSE:
+            self.answered = _returned(request)
+        else:
+            self.answered = _failed(request)
+        self._answer(connection)
+
+    def _why_ignored(self, request: _Request) -> str:
+        """Why a push changes nothing; empty: it is the answer to the event."""
+        if self._event is None or not self._fetched:
+            return f"the program had asked for no event by then (GET {NEXT})"
+        own = self._event.context["request_id"]
+        given = request.headers.get("request_id", own)
+        if given != own:
+            return f"its request_id {shortened(given, SHOWN)!r} is not that of the event, {own}"
+        return "the event has its answer, and the first one counts" if self.answered is not None else ""
+
+    def _refuse(self, connection: _Connection, status: int, why: str) -> None:
+        self._notes.append(why)
+        self._answer(connection, status, json.dumps({"message": why}, ensure_ascii=False).encode())
+
+    def _answer(
+        self,
+        connection: _Connection,
+        status: int = 200,
+        body: bytes = b"",  # what curl gets of a push that goes well ends in the log
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        fields = {"Content-Type": "application/json", "Content-Length": str(len(body)), **(headers or {})}
+        if connection.closes:
+            fields["Connection"] = "close"
+        lines = [f"HTTP/1.1 {status} {_REASONS[status]}", *(f"{name}: {value}" for name, value in fields.items())]
+        connection.send("\r\n".join([*lines, "", ""]).encode() + body)
+        self.sent += 1
+
+
+def _returned(request: _Request) -> messages.Result:
+    if request.size > RESULT_LIMIT:
+        return messages.Result("RESULT_TOO_LARGE", bytes=request.size)
+    return messages.Result("RETURNED", as_json(request.body.decode("utf-8", "replace")))
+
+
+def _failed(request: _Request) -> messages.Result:
+    """An error that was pushed: its text is the platform's message."""
+    fact = request.headers.get(FACT, "RAISED")
+    text = shortened(request.body.decode("utf-8", "replace"), ERROR_LIMIT)
+    if MESSAGE not in request.headers:
+        return messages.Result("RAISED", message=text)
+    message = urllib.parse.unquote(request.headers[MESSAGE])
+    return messages.Result(fact if fact in _FACTS else "RAISED", trace=text, message=message)

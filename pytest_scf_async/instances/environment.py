@@ -1,0 +1,79 @@
+"""The environment of instances: what the platform's container has, and nothing of the host's."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+
+from ..model import FunctionConfiguration
+from ..options import ScfSettings
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def of_code_package(
+    configuration: FunctionConfiguration, version: str, settings: ScfSettings, of_sandbox: Mapping[str, str]
+) -> dict[str, str]:
+    """What the instance of a code package finds (document 30228)."""
+    return {
+        "_SCF_SERVER_PORT": "28902",
+        "TENCENTCLOUD_RUNENV": "SCF",
+        "PYTHONDONTWRITEBYTECODE": "x",
+        "CLASSPATH": "/var/runtime/java8:/var/runtime/java8/lib/*:/opt",
+        "NODE_PATH": "/var/user:/var/user/node_modules:/var/lang/node6/lib/node_modules:/opt:/opt/node_modules",
+        "_": "/var/lang/python3/bin/python3",
+        "HOME": "/home/qcloud",
+        "USER": "qcloud",
+        "LOGNAME": "qcloud",
+        "LANG": "en_US.UTF8",
+        "LC_ALL": "en_US.UTF8",
+        "PATH": _PATH,
+        "SHELL": "/bin/bash",
+        "SHLVL": "3",
+        "LD_LIBRARY_PATH": "/var/runtime/java8:/var/user:/opt",
+        "SCF_RUNTIME": configuration.runtime,
+        "SCF_FUNCTIONNAME": configuration.name,
+        "SCF_FUNCTIONVERSION": version,
+        "SCF_NAMESPACE": configuration.namespace,
+        "TENCENTCLOUD_REGION": settings.region,
+        "TENCENTCLOUD_APPID": settings.appid,
+        "TENCENTCLOUD_UIN": settings.uin,
+        "TENCENTCLOUD_TZ": "UTC",
+        **of_sandbox,
+        **configuration.environment,
+    }
+
+
+def of_image(
+    configuration: FunctionConfiguration, version: str, settings: ScfSettings, of_sandbox: Mapping[str, str]
+) -> dict[str, str]:
+    """What an image's program finds: beside what containers have, what the image itself would set."""
+    return {
+        **of_container(configuration, version, settings, of_sandbox),
+        "PATH": f"{os.path.dirname(sys.executable)}:{_PATH}",
+        "HOME": of_sandbox.get("TMPDIR", "/tmp"),
+        "LANG": "C.UTF-8",
+        **{name: value for name, value in of_sandbox.items() if name == "TMPDIR"},
+        **configuration.environment,
+    }
+
+
+def of_container(
+    configuration: FunctionConfiguration,
+    version: str,
+    settings: ScfSettings,
+    of_sandbox: Mapping[str, str],  # noqa: ARG001  (a container has a disk of its own)
+) -> dict[str, str]:
+    """What the platform adds to the environment of an image (document 56051)."""
+    return {
+        "TENCENTCLOUD_RUNENV": "SCF",
+        "USER_CODE_ROOT": "/var/user/",
+        "USER": "qcloud",
+        "SCF_FUNCTIONNAME": configuration.name,
+        "SCF_FUNCTIONVERSION": version,
+        "TENCENTCLOUD_REGION": settings.region,
+        "TENCENTCLOUD_APPID": settings.appid,
+        "TENCENTCLOUD_UIN": settings.uin,
+        **configuration.environment,
+    }

@@ -1,3 +1,0 @@
-module pytest-scf-async/go_helper
-
-go 1.18

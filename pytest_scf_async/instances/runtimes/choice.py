@@ -1,0 +1,130 @@
+"""Which runtime a function has, by what ``deploy`` was given."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...errors import Given, ScfUsageError, hidden_from_users
+from ...model import CUSTOM_RUNTIME, GO_RUNTIME, IMAGE_RUNTIME, NODE_RUNTIMES, PYTHON_RUNTIMES, RUNTIMES, check_runtime
+from ..code import Code, code_directory, resolve
+from .custom import CustomRuntime, FreeRunningCustomRuntime, custom_launch
+from .go import DEFAULT_HANDLER, FreeRunningGoFunction, GoFunction, go_launch
+from .launcher import CodePackage, Launch
+from .nodejs import FreeRunningNodeFunction, NodeFunction, node_launch
+from .program import REAL_TIME_MEANS, FreeRunning, Image, Program, PythonProgram, Supervised, image
+from .python import PythonHandler
+from .strategy import Runtime
+
+__tracebackhide__ = hidden_from_users
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What ``deploy`` makes of the code that it was given."""
+
+    code: Code
+    runtime: Runtime
+    handler: str
+    warning: str | None = None
+    """Why it cannot be on the simulated clock, and what that means; None: it is."""
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Makes the code and the runtime of functions; relative paths are looked up in the directories *lookup*."""
+
+    lookup: tuple[str, ...]
+    scratch: Callable[[], str]
+    """A directory for what is unpacked."""
+    session_scratch: Callable[[], str]
+    """A directory for what is built once for the whole session."""
+    launcher: Callable[[CodePackage], object] | None
+    """What users add runtimes with."""
+    why_untraced: Callable[[], str]
+    """Why programs cannot be traced; an empty text where they can be."""
+
+    def build(self, kind: str, code: object, handler: str | None, source: str) -> Deployed:
+        """A function of *code*, of the platform's runtime *kind*.
+
+        Raises ``ScfUsageError`` with the value, where it came from (*source*), and what is valid.
+        """
+        if kind in PYTHON_RUNTIMES:
+            resolved = resolve(code, handler, self.lookup, self.scratch)
+            return Deployed(resolved, PythonHandler(), resolved.handler)
+        if kind == GO_RUNTIME:
+            directory = code_directory(code, self.lookup, self.scratch, kind)
+            launch = go_launch(directory, handler, self.session_scratch, given=code)
+            return self._of_program(directory, launch, DEFAULT_HANDLER if handler is None else handler)
+        if self.launcher is None and kind not in _OWN:
+            raise _cannot_run(kind, source)
+        directory = code_directory(code, self.lookup, self.scratch, kind)
+        handler = "index.main_handler" if handler is None else handler
+        found = None if self.launcher is None else self.launcher(CodePackage(kind, handler, directory))
+        if isinstance(found, Launch):
+            return self._of_program(directory, found, handler)
+        if found is not None:
+            raise ScfUsageError(
+                f"pytest_scf_async_launcher gave {found!r} for runtime {kind!r}; it gives a Launch, or None"
+            )
+        if kind == CUSTOM_RUNTIME:
+            return self._of_program(directory, custom_launch(directory, code), handler)
+        if kind in NODE_RUNTIMES:
+            launch = node_launch(directory, handler, kind, source)
+            return self._of_program(directory, launch, handler, (NodeFunction, FreeRunningNodeFunction))
+        raise _cannot_run(kind, source)
+
+    def _of_program(self, directory: str, launch: Launch, handler: str, runtimes: Runtimes | None = None) -> Deployed:
+        """One of *runtimes*, or what the program speaks says which."""
+        why = "" if launch.in_process else self.why_untraced()
+        code = Code(directory, launch.command[0], "", handler, os.path.basename(directory.rstrip("/")))
+        warning = f"programs cannot be traced on this machine ({why}): {REAL_TIME_MEANS}" if why else None
+        runtime = runtime_of(launch, traced=not why, runtimes=runtimes)
+        return Deployed(code, runtime, handler, warning)
+
+
+def image_of(given: Mapping[str, Any], lookup: tuple[str, ...], source: str, why_untraced: Callable[[], str]) -> Image:
+    """What ``deploy_image`` of *source* makes of the keywords *given*: a program of this machine, or a container."""
+    if given["image"] is None:
+        how = {name: given[name] for name in ("port", "ports", "in_process")}
+        return image(given["command"], given["cwd"], lookup, source=source, why_untraced=why_untraced, **how)
+    from .container import container_image  # noqa: PLC0415  (few have images of an engine)
+
+    return container_image(given, lookup, source, why_untraced)
+
+
+def check_kind(kind: str, source: str) -> None:
+    """Raise ``ScfUsageError`` where *kind*, which *source* gave, is no runtime of code packages."""
+    if kind not in RUNTIMES or kind == IMAGE_RUNTIME:
+        check_runtime(Given("runtime", kind, source), _RUNNABLE)
+
+
+def runtime_of(launch: Launch, *, traced: bool, runtimes: Runtimes | None = None) -> Program:
+    """The runtime of a program that is launched so, where programs can be *traced* and where not."""
+    if launch.in_process:
+        return PythonProgram(launch)
+    of_traced, of_others = runtimes or _SPEAKING[launch.speaks]
+    return (of_traced if traced else of_others)(launch)
+
+
+Runtimes = tuple[type[Program], type[Program]]
+"""That of programs which are traced, and that of others."""
+_SPEAKING: Mapping[str, Runtimes] = {
+    "event-invoke": (Supervised, FreeRunning),
+    "gob": (GoFunction, FreeRunningGoFunction),
+    "runtime-api": (CustomRuntime, FreeRunningCustomRuntime),
+}
+"""By what a program speaks."""
+_OWN = (CUSTOM_RUNTIME, *NODE_RUNTIMES)
+"""What runs here where no launcher has it."""
+_RUNNABLE = (*PYTHON_RUNTIMES, GO_RUNTIME, *_OWN)
+
+
+def _cannot_run(kind: str, source: str) -> ScfUsageError:
+    known = ", ".join(_RUNNABLE)
+    return ScfUsageError(
+        f"runtime={kind!r} ({source}) is not valid: its code cannot be run here; these can: "
+        f"{known}; a plugin adds others by the hook pytest_scf_async_launcher"
+    )

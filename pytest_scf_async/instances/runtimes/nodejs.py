@@ -1,0 +1,51 @@
+"""Node.js functions: a runtime of ours that the machine's Node.js runs, and that calls the handler."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from typing import Final
+
+from ...errors import Given, ScfUsageError, hidden_from_users
+from .custom import SpeaksRuntimeApi
+from .launcher import Launch
+from .program import FreeRunning, Supervised
+
+__tracebackhide__ = hidden_from_users
+
+RUNTIME: Final = os.path.join(os.path.dirname(os.path.abspath(__file__)), "nodejs.js")
+"""It asks for events at the runtime API, as the ``bootstrap`` of a custom runtime does."""
+INSTALL: Final = "install Node.js 12 or newer (Debian and Ubuntu: apt-get install nodejs) and put it on the PATH"
+_HANDLER: Final = re.compile(r"[^\s.][^\0]*\.[A-Za-z_$][\w$]*")
+
+
+class _OfNode(SpeaksRuntimeApi):
+    init_ends = "that ends once the module of the handler has been loaded"
+
+    @property
+    def directories(self) -> tuple[str, ...]:
+        return (*super().directories, os.path.dirname(RUNTIME))
+
+    @property
+    def _shown(self) -> str:
+        return "a Node.js function"
+
+
+class NodeFunction(_OfNode, Supervised):
+    """A Node.js function on simulated time."""
+
+
+class FreeRunningNodeFunction(_OfNode, FreeRunning):
+    """A Node.js function where programs cannot be traced."""
+
+
+def node_launch(directory: str, handler: str, kind: str, source: str) -> Launch:
+    """How a function of the runtime *kind* is launched whose code is in *directory*. Raises ``ScfUsageError``."""
+    if not _HANDLER.fullmatch(handler):
+        rule = "it is the file without .js, a dot and the name that it exports, as in 'index.main_handler'"
+        Given("handler", handler, source).refuse(rule)
+    node = shutil.which("node")
+    if node is None:
+        raise ScfUsageError(f"runtime={kind!r} ({source}) needs Node.js, and there is no 'node' on the PATH: {INSTALL}")
+    return Launch([os.path.abspath(node), RUNTIME], directory, speaks="runtime-api")

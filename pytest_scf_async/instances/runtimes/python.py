@@ -1,0 +1,26 @@
+"""Python functions: the instance's own process loads the handler and calls it, on simulated time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ...errors import hidden_from_users
+from ...model import FunctionConfiguration
+from ..environment import of_code_package
+from .strategy import Runtime, Site
+
+__tracebackhide__ = hidden_from_users
+
+
+class PythonHandler(Runtime):
+    """A function of a Python code package."""
+
+    @property
+    def name(self) -> str:
+        return "Python"
+
+    def check_update(self, configuration: FunctionConfiguration) -> None:
+        """It can."""
+
+    def environment(self, site: Site, of_sandbox: Mapping[str, str]) -> dict[str, str]:
+        return of_code_package(site.configuration, site.version, site.settings, of_sandbox)

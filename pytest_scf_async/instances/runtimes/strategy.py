@@ -1,0 +1,243 @@
+"""What differs by runtime: how an instance of it is spawned, spoken to and ended, and what it can be asked.
+
+A function has the object of its runtime, and so has each instance. The rest of the package asks that object and calls
+it; only the modules beside this one know which runtime it is. A runtime is added as a class here, and in `choice`.
+"""
+
+# ruff: noqa: ARG002  (a runtime that overrides a method may need what another one does not)
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol
+
+from ...errors import ScfUsageError, hidden_from_users
+from ...model import BeforeInit, FunctionConfiguration
+from ...options import ScfSettings
+from ...protocol import messages
+from ...protocol.procfs import SignalState
+from ...protocol.shared_page import ControlPage
+from ..code import Code
+from ..ports import ClaimedPort
+from ..process_tree import Child
+from ..user_process import Companion, Process, UserProcess
+
+__tracebackhide__ = hidden_from_users
+
+Disposition = Literal["handler", "default", "ignored", "blocked", "no process", "native", "unknown"]
+"""What a SIGTERM met; native: code outside Python caught it, or, in a supervised program, its language's runtime, which
+catches it whether the program listens or not; unknown: a program that sees real time did, or its
+language's runtime, which catches it whether the program listens or not."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A function version and a place for an instance of it: all that a runtime has to know to spawn one."""
+
+    configuration: FunctionConfiguration
+    version: str
+    settings: ScfSettings
+    own_network: bool
+    """The instance has a network of its own, with nothing in it but a loopback."""
+    mark: str
+    """What tells the processes of this session from others."""
+    why_unmounted: Callable[[], str]
+    """Why instances have no namespaces, where they have none."""
+
+
+class Children(Protocol):
+    """The child processes of an instance."""
+
+    def look(self) -> Sequence[Child]: ...
+
+
+class Zygote(Protocol):
+    """What an instance was forked from."""
+
+    pid: int
+
+
+class Running(Protocol):
+    """An instance that runs an event, as far as a runtime has to see it."""
+
+    pid: int
+    control: ControlPage
+    channel_open: bool
+
+    @property
+    def gone(self) -> bool: ...
+    @property
+    def holds_clock(self) -> bool: ...
+    @property
+    def root(self) -> Running: ...
+    @property
+    def group(self) -> Sequence[Running]: ...
+    @property
+    def zygote(self) -> Zygote: ...
+    @property
+    def children(self) -> Children: ...
+
+
+class Started(Protocol):
+    """The event of an instance, as far as a runtime has to see it."""
+
+    phase: Any
+    real_time: set[str]
+
+
+class Runtime(ABC):
+    """One runtime. What is written here holds for Python code on simulated time."""
+
+    in_lockstep: ClassVar[bool] = True
+    """Its instances compute in their turn, and simulated time passes while they wait. Else they see real time: they
+    have no turn and hold no clock, and the clock flows with real time while one of them runs an event."""
+    has_places: ClassVar[bool] = True
+    """Its code can be stopped at a line or a function (``run_to("export.py:42")``)."""
+
+    @property
+    def instead_of_places(self) -> str:
+        """What to do where it has none, for texts."""
+        return "use run_to('init'), or wait_for_log() on a line that it writes there"
+
+    has_listeners: ClassVar[bool] = True
+    """It is known for which signals its code has handlers (``wait_until_listening``)."""
+
+    @property
+    def catches_signals(self) -> bool:
+        """A runtime of its program's language catches SIGTERM before the program's own code does: Go's, Node.js's.
+
+        So nothing says whether that listens.
+        """
+        return False
+
+    listens_in_python: ClassVar[bool] = True
+    """Its handlers of signals are functions in Python, of which each is followed."""
+    stops_behind_lines: ClassVar[bool] = False
+    """It writes its output on its own, and is stopped as a whole where a gate waits for a line that has come. What is
+    stopped so gets no signal before it goes on."""
+    traces_user_code: ClassVar[bool] = False
+    """Its instances trace user code: they stop it when they are told to, and tell what it waits for even while it
+    computes. Else an instance is user code itself, and is stopped by a signal, with its children."""
+    may_lease: ClassVar[bool] = True
+    """An instance that alone computes can move the clock itself."""
+    has_members: ClassVar[bool] = False
+    """Forks of its program are in lockstep too; descriptors come with the message of each."""
+    measures_coverage: ClassVar[bool] = True
+    """Its code runs under coverage where the test does."""
+    serves_requests: ClassVar[bool] = False
+    """Its init is over when it listens on its port; each event is a ``POST /event-invoke`` there (document 56051)."""
+    init_ends: ClassVar[str] = ""
+    """What ends its init, where the program has to say so, for texts."""
+    runs_program: ClassVar[bool] = False
+    """Its instances need the modules that run a program, or start one, which the zygote imports once for all."""
+    peer: ClassVar[messages.Peer] = messages.Peer.HANDLER
+    """What its process is to the protocol: which messages it knows, where others are not sent, and may send."""
+
+    # -- deploy and update -------------------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What an event of it runs in, for texts."""
+
+    def check_before_init(self, before_init: BeforeInit, source: str) -> None:  # noqa: B027  (most can)
+        """Raise ``ScfUsageError`` where nothing of the test's can run before the first line of its code."""
+
+    def check_update(self, configuration: FunctionConfiguration) -> None:
+        """Raise ``ScfUsageError`` where a function of it cannot get other code."""
+        raise ScfUsageError(
+            f"update(...) changes the code of Python functions, and {configuration.name!r} is a "
+            f"{configuration.runtime} function: delete() it and {configuration.deployed_by} the other"
+        )
+
+    def moved(self, before: Code, after: Code) -> Runtime:
+        """The same for code that lies at *after* instead of *before*."""
+        return self
+
+    # -- spawning ----------------------------------------------------------------------------------------------------
+
+    @property
+    def directories(self) -> tuple[str, ...]:
+        """What an instance has to find in its sandbox beside the function's code."""
+        return ()
+
+    @property
+    def layered(self) -> str | None:
+        """The directory in which what an instance writes is its own."""
+        return None
+
+    shares_tmp: ClassVar[bool] = False
+    """The ``/tmp`` of its program is a directory of the host, which another process puts into its view of the disk."""
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """Environment variables beside `environment`, which win."""
+        return {}
+
+    @property
+    def has_event_variables(self) -> bool:
+        """What belongs to one event is in the environment; else it comes with the event's request."""
+        return True
+
+    @abstractmethod
+    def environment(self, site: Site, of_sandbox: Mapping[str, str]) -> dict[str, str]:
+        """What an instance finds in its environment, and nothing of the host's.
+
+        What differs from event to event comes with the event (`Event.environment`).
+        """
+
+    def claim_port(self, site: Site) -> ClaimedPort | None:
+        """The port of the machine on which an instance is going to listen. Raises ``ScfUsageError``."""
+        return None
+
+    def relayed_ports(self, site: Site) -> Sequence[int]:
+        """Ports of the test's own servers that an instance finds in its own network."""
+        return ()
+
+    def program(self, site: Site, claimed: ClaimedPort | None) -> messages.ProgramConfig | None:
+        """What an instance is told of the program that it starts, or is; None: it calls a handler."""
+        return None
+
+    def companion(self, site: Site, tmp: str, output: int, claimed: ClaimedPort | None) -> Companion | None:
+        """What runs the program of an instance outside its sandbox; None: its own process does.
+
+        *tmp* is the host's path of the instance's ``/tmp``, *output* a descriptor of the pipe that takes its lines.
+        """
+        return None
+
+    def user_process(self, instance: Process) -> UserProcess:
+        """The process that runs user code in *instance*."""
+        return UserProcess(instance)
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
+    def why_unreachable(self, instance: Running, event: Started) -> str | None:
+        """Why the *event* of *instance* can never come to its code; None: nothing is known against it."""
+        return None
+
+    @property
+    def unseen(self) -> str:
+        """What is not known of an instance that sees real time, for texts."""
+        raise NotImplementedError
+
+    # -- termination -------------------------------------------------------------------------------------------------
+
+    def met(self, state: SignalState, *, listens: bool) -> Disposition:
+        """What a SIGTERM meets in a process in which the kernel does with it what *state* says.
+
+        User code *listens* if it has told of a handler.
+        """
+        if state.blocked:  # first: a thread may take it with sigwait() even where it is ignored
+            return "blocked"
+        if state.ignored:
+            return "ignored"
+        return self._caught(listens=listens) if state.caught else "default"
+
+    def _caught(self, *, listens: bool) -> Disposition:
+        return "handler" if listens else "native"
+
+    def takes_default(self, process: UserProcess) -> Callable[[], bool]:
+        """After a SIGTERM that was to end *process*: what says that it has been taken, and does not."""
+        return lambda: False

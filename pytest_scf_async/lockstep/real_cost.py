@@ -1,0 +1,223 @@
+"""What an event costs in real time and simulated time does not count: computing, child processes and real waits.
+
+An event is measured from its SIGTERM on, and only while a blocking call lets it go on. Between two looks at it (some
+milliseconds) the processor time of its processes is computing, whoever of its threads had it; what is left of the real
+time is a wait, if something real held the clock. So a second counts once, also where an instance computes beside a
+child, or on several processors. A debugger's prompt does not count, and neither do an instance that is stopped, gated
+or idle, nor one that sees real time anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..protocol.real_time import REAL
+from .real_stretches import RealCost, RealKind
+
+if TYPE_CHECKING:
+    from ..instances.instance import Instance
+    from .calls import Call
+    from .event import Event
+    from .scheduler import Lockstep
+
+
+LONGEST_TICK = 0.02
+"""Real seconds by which the kernel's word of how long a thread has computed may be late while it does so."""
+
+
+class RealCosts:
+    """Measures the events of one runtime that are to be measured, for its lockstep.
+
+    What an event of a function with a ``compute_rate`` spends is turned into simulated time: for what several events
+    spend at once, time passes once.
+    """
+
+    def __init__(self, lockstep: Lockstep) -> None:
+        self._lockstep = lockstep
+        self.meters: dict[Event, _Meter] = {}
+        self._owed_us = 0.0
+        """Simulated time that has still to pass for what was spent."""
+
+    def begin(self, event: Event) -> None:
+        """*event* has an instance: where its function has a ``compute_rate`` it is measured from here on."""
+        rate = event.function.configuration.compute_rate
+        if rate and event.function.runtime.in_lockstep:
+            event.repeatable = False
+            event.note("instance", f"compute_rate={rate:g}: what it computes takes simulated time: not repeatable")
+            self._add(event, _Meter(event, RealCost(), rate))
+
+    def start(self, event: Event) -> None:
+        """Measure *event* from its SIGTERM on; what it has cost since an earlier one stays with that."""
+        meter = self.meters.get(event)
+        if event.ended or not event.function.runtime.in_lockstep or (meter is not None and meter.rate):
+            return
+        self.measure()
+        self._add(event, _Meter(event, event.signals[-1].cost))
+
+    def _add(self, event: Event, meter: _Meter) -> None:
+        self.meters[event] = meter
+        meter.start(self._now)
+
+    def go_on(self) -> None:
+        """A blocking call begins: instances that were stopped go on."""
+        for meter in self.meters.values():
+            meter.go_on(self._now)
+
+    def measure(self) -> None:
+        """Add what has been spent since the last look; what is heard next may change what instances do."""
+        self._owed_us += max((meter.measure(self._now) for meter in self.meters.values()), default=0.0) * 1_000_000
+
+    def told(self, instance: Instance, used_ns: int) -> None:
+        """*instance* has told its processor time: from outside that of a thread which runs is known less exactly."""
+        instance.used_ns = max(instance.used_ns, used_ns)
+        if self.meters:
+            self.measure()
+
+    def end(self, event: Event) -> None:
+        """*event* is about to end."""
+        meter = self.meters.pop(event, None)
+        if meter is not None:
+            meter.measure(self._now)
+
+    def _now(self) -> float:
+        """Real seconds without those of a debugger's prompt."""
+        return REAL.monotonic() - self._lockstep.prompt_seconds
+
+    # -- compute_rate ------------------------------------------------------------------------------------------------
+
+    @property
+    def takes_time(self) -> bool:
+        """Whether what an event computes takes simulated time."""
+        return any(meter.rate for meter in self.meters.values())
+
+    def let_time_pass(self, call: Call) -> None:
+        """Let simulated time pass for what has been spent, from timeout to timeout, at most to the target of *call*."""
+        lockstep, clock = self._lockstep, self._lockstep.clock
+        if call.flow is not None or lockstep.moving.real_flow() is not None:
+            self._owed_us = 0.0  # it passes by itself
+        while self._owed_us >= 1:
+            timers = [each.timer for each in lockstep.events_running() if each.timer is not None]
+            limits = [timer.due_us for timer in timers] + ([] if call.target_us is None else [call.target_us])
+            until = max(clock.now_us, min([clock.now_us + int(self._owed_us), *limits]))
+            if until == clock.now_us:
+                break
+            self._owed_us -= until - clock.now_us
+            clock.jump(until)
+            for timer in timers:
+                if timer.due_us <= until and not timer.cancelled:
+                    fire = timer.fire
+                    timer.cancel()
+                    fire()  # who computes keeps the turn from everybody, but not from its timeout
+        if not self.takes_time:
+            self._owed_us = 0.0
+        for event in self.meters:
+            for instance in event.processes:
+                self.tell_time(instance)
+
+    def tell_time(self, instance: Instance) -> None:
+        """Let *instance*, which goes on, know how its computing and the time belong together.
+
+        A wait that it begins in the middle of computing is counted from its own processor time: by the clock, which is
+        moved when we look, it would begin too early, and the computing since would be lost in it.
+        """
+        event = self._lockstep.pool.events.get(instance)
+        meter = None if event is None else self.meters.get(event)
+        if meter is not None and meter.rate and not (instance.gone or instance.released):
+            now_us = self._lockstep.clock.now_us + int(self._owed_us)
+            taken_us = int(meter.counted_ns(instance) * meter.rate / 1_000)
+            instance.control.computed = now_us - taken_us
+
+
+class _Meter:
+    """What one event spends."""
+
+    def __init__(self, event: Event, cost: RealCost, rate: float = 0.0) -> None:
+        self._event = event
+        self._cost = cost
+        self.rate = rate
+        """Simulated seconds for each real one; 0: it is measured only."""
+        self._since = 0.0
+        self._unused = 0.0
+        """Real seconds up to then in which, as far as the kernel had told, nothing was computed: it may tell later."""
+        self._cpu_ns: dict[Instance, int] = {}
+        """By process: its processor time that has been counted, or that it had before; not of one that begins here."""
+        self._has_children = False
+        """A child process held the clock at the last look."""
+
+    def counted_ns(self, instance: Instance) -> int:
+        """The processor time of *instance* that has been counted, or that was spent before."""
+        return self._cpu_ns.get(instance, 0)
+
+    def start(self, now: Callable[[], float]) -> None:
+        """Nothing was spent up to *now*."""
+        self.go_on(now)
+        self._cpu_ns = {each: _cpu_ns(each) or 0 for each in self._event.processes if each.pid}
+
+    def go_on(self, now: Callable[[], float]) -> None:
+        """It was stopped up to *now*: no real time counts, and no processor time was used."""
+        self._since = now()
+        self._look_at_children()
+
+    def measure(self, now: Callable[[], float]) -> float:
+        """Add what was spent up to *now*; gives the simulated seconds that it takes.
+
+        The time is read before the processor time, and once more after it. Both belong to what was computed: who looks
+        may be without a processor between two readings, and who computes may have it.
+        """
+        until = now()
+        used = self._cpu_used()
+        if used is None:
+            return 0.0  # it has just ended, and the zygote's word of how much it has used is on its way
+        used = min(used, now() - self._since + self._unused)
+        passed, self._since = until - self._since, until
+        self._unused = min(max(passed - used, 0.0), LONGEST_TICK)
+        waits = any(
+            each.held > 0 or (each.overtaken and not (each.overrun or each.children.threads_rest))
+            for each in self._going_on()
+        )
+        children = self._has_children
+        self._look_at_children()
+        if used > 0:
+            self._add("computing", used)
+        if passed > used and (children or waits):
+            self._add("children" if children else "waiting", passed - used)
+            used, self._unused = passed, 0.0
+        return used * self.rate
+
+    def _going_on(self) -> list[Instance]:
+        return [
+            each
+            for each in self._event.processes
+            if not (
+                each.gone or each.released or each.frozen or each.stopped or (each.gated is not None and not each.turn)
+            )
+        ]
+
+    def _cpu_used(self) -> float | None:
+        """Processor seconds of the instance's processes since the last look; None while those of one are not known."""
+        found: dict[Instance, int] = {}
+        for instance in self._event.processes:
+            if instance.pid and (now := _cpu_ns(instance)) is not None:
+                found[instance] = now
+            elif instance.pid and instance.is_root:
+                return None
+        used = sum(max(now - self.counted_ns(instance), 0) for instance, now in found.items())
+        for instance, now in found.items():
+            self._cpu_ns[instance] = max(now, self.counted_ns(instance))
+        return used / 1e9
+
+    def _look_at_children(self) -> None:
+        self._has_children = any(each.children.possible and each.children.look() for each in self._going_on())
+
+    def _add(self, kind: RealKind, seconds: float) -> None:
+        self._cost.add(kind, seconds)
+        self._event.spent(kind, seconds)
+
+
+def _cpu_ns(instance: Instance) -> int | None:
+    """Processor time of the user code of *instance*, not of children that are none; None: it has just ended."""
+    if instance.gone:
+        return instance.user_process.cpu_ns(instance.used_ns)
+    used_ns = instance.user_process.cpu_ns(None)
+    return None if used_ns is None else max(used_ns, instance.used_ns)

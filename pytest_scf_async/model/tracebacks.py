@@ -1,0 +1,26 @@
+"""Tracebacks as text: which of their lines names the exception."""
+
+from __future__ import annotations
+
+import re
+
+_HEAD = re.compile(r"(  \+ Exception Group )?Traceback \(most recent call last\):")
+
+
+def exception_line(trace: str) -> str:
+    """The line of *trace* that names the exception, as in ``ValueError: boom``.
+
+    It need not be the last one: further lines of the message and notes follow it (``json`` of Python 3.14 notes where
+    in the result the error is), and the members of an exception group. Of a chain it is that of the last exception.
+    """
+    lines = trace.rstrip().splitlines()
+    start, margin = 0, ""
+    for number, line in enumerate(lines):
+        head = _HEAD.fullmatch(line)
+        if head is not None:
+            start, margin = number + 1, "  | " if head[1] else ""
+    for line in lines[start:]:
+        text = line.removeprefix(margin)
+        if text and not text.startswith(" "):
+            return text
+    return lines[-1] if lines else ""

@@ -1,0 +1,54 @@
+"""The rules at the end of a test that passed: which of its events show that it tested less than it seems to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from ..report.teardown import never_run_text, unfinished_text
+
+if TYPE_CHECKING:
+    from ..async_event import AsyncEvent
+    from ..options import ScfSettings
+
+Verdict = tuple[list[str], list[str]]
+"""The texts with which a test fails, and those of which it is warned."""
+
+
+def judge(events: Sequence[AsyncEvent], settings: ScfSettings, calls: int) -> Verdict:
+    """What to say of *events* of a runtime that has had so many blocking *calls*, by the settings."""
+    failures: list[str] = []
+    warnings: list[str] = []
+    rules: list[tuple[str, list[AsyncEvent], Callable[[Sequence[AsyncEvent], str, str], str]]] = [
+        ("never_run", never_run(events), never_run_text),
+        ("unfinished", unfinished(events, calls), unfinished_text),
+    ]
+    for name, found, text in rules:
+        what = getattr(settings, name)
+        if found and what != "ignore":
+            (failures if what == "fail" else warnings).append(text(found, what, settings.source(name)))
+    return failures, warnings
+
+
+def never_run(events: Sequence[AsyncEvent]) -> list[AsyncEvent]:
+    """Those of which no code ran, and that the test has neither ended nor asked about."""
+    return [
+        event
+        for event in events
+        if event._event.phase == "pending" and not event._event.ended and not event._event.checked
+    ]
+
+
+def unfinished(events: Sequence[AsyncEvent], calls: int) -> list[AsyncEvent]:
+    """Those that still run and of which the test read nothing since the last of its blocking *calls*.
+
+    An event that waits for room in the queue does not run.
+    """
+    return [
+        event
+        for event in events
+        if event._event.phase != "pending"
+        and event._event.status is not None
+        and not event._event.ended
+        and event._event.seen_in_call < calls
+    ]

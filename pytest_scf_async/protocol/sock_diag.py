@@ -1,0 +1,130 @@
+"""What the kernel knows of one TCP connection of this network namespace, asked by its addresses (man 7 sock_diag).
+
+The tables in ``/proc/net`` hold the same. The kernel walks all of its connections to write one, which takes ms, so they
+are read only where sock_diag cannot be asked.
+"""
+
+from __future__ import annotations
+
+import _socket
+import errno
+import fcntl
+import os
+import socket
+import struct
+import sys
+import termios
+from typing import Any, Final, NamedTuple
+
+from . import procfs
+
+Address = tuple[Any, ...]
+"""As ``socket.getsockname`` gives it."""
+
+_NETLINK_SOCK_DIAG: Final = 4
+_SOCK_DIAG_BY_FAMILY: Final = 20
+_REQUEST: Final = 1
+_HEADER = struct.Struct("=IHHII")
+_QUERY = struct.Struct("=BBBxI")
+_ENDS = struct.Struct("!HH16s16s")
+_ANY_COOKIE: Final = bytes(4) + b"\xff" * 8
+"""No interface is named, nor one certain socket."""
+_ALL_STATES: Final = 0xFFFFFFFF
+_FIRST_NUMBERS: Final = _HEADER.size + 4 + 48
+"""Where an answer has five numbers, after the state and the ends: expires, unread, unconfirmed, the user, the inode."""
+_NUMBERS = struct.Struct("=5I")
+_ERROR = struct.Struct("=i")
+_ANSWER_BYTES: Final = 8192
+_MAPPED: Final = "0000000000000000FFFF0000" if sys.byteorder == "little" else "00000000000000000000FFFF"
+"""What an address of IPv4 has before it, on a socket of IPv6."""
+
+
+class TcpEnd(NamedTuple):
+    """One end of a connection."""
+
+    inode: int
+    """0: its process has closed it."""
+    unread: int
+    """Bytes that have come, and its process has not read."""
+    unconfirmed: int
+    """Bytes that its process has sent, and of which the kernel does not know yet that they have come."""
+
+
+class SockDiag:
+    """Asks the kernel of this process's network namespace."""
+
+    def __init__(self) -> None:
+        self._socket: _socket.socket | None = None
+        self._works: bool | None = None
+        """None: nothing was found yet, which is also what a kernel says that answers no such questions."""
+        self._asked = 0
+
+    def other_end(self, connection: _socket.socket) -> TcpEnd | None:
+        """The other end of a *connection* that has one, where it is in this network; None: it is not, or gone."""
+        own, other, family = connection.getsockname(), connection.getpeername(), connection.family
+        if self._works is not False:
+            try:
+                found = self._ask(family, other, own)
+                if found is None and self._works is None:
+                    self._ask(family, own, other)
+            except OSError:
+                self._works = False
+            if self._works:
+                return found
+        return _in_tables(family, other, own)
+
+    def close(self) -> None:
+        """Ask no more."""
+        if self._socket is not None:
+            self._socket.close()
+
+    def _ask(self, family: int, own: Address, other: Address) -> TcpEnd | None:
+        """The end whose address is *own*, of a connection to *other*."""
+        if self._socket is None:
+            self._socket = _socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG)
+            self._socket.connect((0, 0))
+        self._asked += 1
+        query = _QUERY.pack(family, socket.IPPROTO_TCP, 0, _ALL_STATES)
+        query += _ENDS.pack(own[1], other[1], _packed(family, own), _packed(family, other)) + _ANY_COOKIE
+        self._socket.send(
+            _HEADER.pack(_HEADER.size + len(query), _SOCK_DIAG_BY_FAMILY, _REQUEST, self._asked, 0) + query
+        )
+        number = -1
+        while number != self._asked:
+            answer = self._socket.recv(_ANSWER_BYTES, socket.MSG_DONTWAIT)  # the kernel has answered within the send
+            _, kind, _, number, _ = _HEADER.unpack_from(answer)
+        if kind != _SOCK_DIAG_BY_FAMILY:
+            (error,) = _ERROR.unpack_from(answer, _HEADER.size)
+            if error != -errno.ENOENT:
+                raise OSError(-error, "sock_diag")
+            return None
+        self._works = True
+        _, unread, unconfirmed, _, inode = _NUMBERS.unpack_from(answer, _FIRST_NUMBERS)
+        return TcpEnd(inode, unread, unconfirmed)
+
+
+def unconfirmed(connection: _socket.socket) -> int:
+    """Bytes that were sent there, and of which the kernel does not know yet that they have come."""
+    return int.from_bytes(fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+
+
+def _packed(family: int, address: Address) -> bytes:
+    return socket.inet_pton(family, address[0].partition("%")[0])
+
+
+def _in_tables(family: int, own: Address, other: Address) -> TcpEnd | None:
+    ends = [_in_table(family, own), _in_table(family, other)]
+    mapped = [end.removeprefix(_MAPPED) for end in ends] if all(end.startswith(_MAPPED) for end in ends) else ends
+    for table, wanted in (("tcp6", ends), ("tcp", mapped), ("tcp6", [_MAPPED + end for end in mapped])):
+        for row in procfs.table_of_sockets(os.getpid(), table):
+            if row[1:3] == wanted:
+                unconfirmed, _, unread = row[4].partition(":")
+                return TcpEnd(int(row[9]), int(unread, 16), int(unconfirmed, 16))
+    return None
+
+
+def _in_table(family: int, address: Address) -> str:
+    """An address as the tables have it: words of 32 bits in the machine's order."""
+    packed = _packed(family, address)
+    words = (int.from_bytes(packed[at : at + 4], sys.byteorder) for at in range(0, len(packed), 4))
+    return "".join(f"{word:08X}" for word in words) + f":{address[1]:04X}"

@@ -1,0 +1,56 @@
+"""Real costs as text: what simulated time does not count of an event."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from .timeline import seconds_text, stretch_text
+
+SHOWN = 0.01
+"""Real seconds from which a part of a cost is worth its words."""
+
+
+class Cost(Protocol):
+    """Real seconds since a SIGTERM."""
+
+    @property
+    def computing(self) -> float: ...
+    @property
+    def children(self) -> float: ...
+    @property
+    def waiting(self) -> float: ...
+    @property
+    def total(self) -> float: ...
+
+
+def cost_text(cost: Cost) -> str:
+    """The parts of a cost, each with its seconds; empty where none is worth a word."""
+    return " and ".join(stretch_text(kind, seconds) for kind, seconds in _parts(cost).items() if seconds >= SHOWN)
+
+
+def _parts(cost: Cost) -> dict[str, float]:
+    return {"computing": cost.computing, "children": cost.children, "waiting": cost.waiting}
+
+
+def _largest_part(cost: Cost) -> str:
+    """What to say of a cost that counts (``stop_noise=0``) although no part of it is worth its words."""
+    kind, seconds = max(_parts(cost).items(), key=lambda part: part[1])
+    return stretch_text(kind, seconds)
+
+
+def passed_text(simulated_us: int, cost: Cost, noise: float, source: str) -> str:
+    """How long something took, in simulated time and beside it; real parts below *noise* are said not to count."""
+    simulated, real = seconds_text(simulated_us), cost_text(cost)
+    if not real and cost.total < noise:
+        return simulated
+    if cost.total < noise:
+        return f"{simulated} (not counted: it {real}, less than stop_noise={noise:g}, {source})"
+    return f"{simulated} of simulated time, in which it {real or _largest_part(cost)},"
+
+
+def real_cause(cost: Cost) -> str:
+    """One sentence about an end that came too late for its real cost."""
+    return (
+        f"after SIGTERM it {cost_text(cost) or _largest_part(cost)}: that takes no simulated time here and as much "
+        "time as it takes on the platform, so it counts"
+    )

@@ -1,0 +1,44 @@
+"""What a test that passed is told about events that prove nothing: no code of theirs ran, or they still run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ..protocol.shortening import shortened_list
+
+NAMED = 10
+"""Events that one text names; of the others it says how many they are."""
+
+
+class SeenEvent(Protocol):
+    """What this module needs to know of an event."""
+
+    @property
+    def request_id(self) -> str: ...
+    @property
+    def function_name(self) -> str: ...
+
+
+def never_run_text(events: Sequence[SeenEvent], value: str, source: str) -> str:
+    """Why *events*, of which no code ran, are worth a word: the setting ``never_run`` has *value*, from *source*."""
+    return (
+        f"no code of {_named(events)} ever ran, so this test has not tested it: wait(), settle() or a gate call such "
+        "as wait_for_log() runs an event; a test that means it says so with assert_status(event, 'RUNNING'), or sets "
+        f"never_run='ignore' (it is {value!r}, {source})"
+    )
+
+
+def unfinished_text(events: Sequence[SeenEvent], value: str, source: str) -> str:
+    """Why *events*, which still run, are worth a word: the setting ``unfinished`` has *value*, from *source*."""
+    runs = "still runs" if len(events) == 1 else "still run"
+    return (
+        f"{_named(events)} {runs} at the end of this test, which read nothing of it after its last blocking call: "
+        "wait() runs it to its end; a test that means it reads event.status or event.log last, or sets "
+        f"unfinished='ignore' (it is {value!r}, {source})"
+    )
+
+
+def _named(events: Sequence[SeenEvent]) -> str:
+    shown = shortened_list([f"{event.request_id} of {event.function_name}" for event in events], NAMED)
+    return f"event{'s' if len(events) > 1 else ''} {shown}"

@@ -1,0 +1,193 @@
+"""Connections of a traced program on which an answer is owed to it: they hold the clock.
+
+``connect`` stops the thread, and from then on each send of that process does: a second filter is put under it, so that
+a program which connects to nobody pays nothing for this. Who spoke last is known exactly: an answer is owed from the
+``connect``, and from each send, until more has been received than there was then. Something that came may be a part of
+an answer, so the connection holds for a moment longer.
+
+The ages that the kernel keeps of the last segments are in ms, and do not order a fast exchange; nobody can tell from
+them whether an idle connection has answered or a second request has just been sent.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from ..bootstrap.program_client import INFO_BYTES
+from ..protocol import linux, procfs
+from ..protocol.sock_diag import SockDiag, TcpEnd, unconfirmed
+from .tracee import read_memory
+
+GRACE: Final = 0.1
+"""Real seconds that a connection holds after something came. Nagle's algorithm and a delayed acknowledgement together
+make 40 ms of this."""
+_IPV4_BYTES: Final = 16
+"""Of an address; none of a connection is shorter."""
+_LAST_RECEIVED, _RECEIVED = 52, 128
+_OPEN, _OPENING = (1, 4, 5), (2, 3)
+"""``TCP_ESTABLISHED``, and the states of one on which the program sends no more, and may hear; and those before."""
+_LOOPBACK_OF_BOTH: Final = "::ffff:"
+
+
+class Held(NamedTuple):
+    """A connection that holds the clock."""
+
+    peer: str
+    until: float | None
+    """In seconds of the real monotonic clock; None: until the other end does something."""
+
+
+@dataclass(eq=False)
+class Connection:
+    """One connection that a process has made."""
+
+    fd: int
+    inode: int
+    received: int | None = None
+    """How many bytes had been received when the program last sent something; None: it has sent nothing."""
+
+
+class Connections:
+    """The connections of the processes of one tree."""
+
+    def __init__(
+        self,
+        idle_ok: Iterable[str],
+        own: Callable[[int], bool],
+        real_monotonic: Callable[[], float],
+        server: tuple[str, Callable[[int, bytes], bool]],
+        sock_diag: SockDiag,
+    ) -> None:
+        """*own* says whether a socket, by its inode, is one of the tree's.
+
+        *server* is the address at which this process itself serves the tree, and what says of a connection to it, by
+        the port of the tree's end and what the kernel knows of that, whether something is under way: it holds then, and
+        never as long as it waits for an answer.
+        """
+        self._idle_ok = frozenset(idle_ok)
+        self._own = own
+        self._real_monotonic = real_monotonic
+        self._server, self._is_under_way = server
+        self._sock_diag = sock_diag
+        self._by_process: dict[int, dict[int, Connection]] = {}
+        self.held: list[Held] = []
+        """Those that held the clock at the last look."""
+
+    @property
+    def none(self) -> bool:
+        """Whether no process has made any."""
+        return not self._by_process
+
+    def connects(self, pid: int, fd: int, address: int, length: int) -> bool:
+        """A thread is about to connect; whether it matters who speaks last there."""
+        try:
+            data = read_memory(pid, address, _IPV4_BYTES) if length >= _IPV4_BYTES else b""
+        except OSError:
+            return False
+        family = int.from_bytes(data[:2], "little")
+        if family not in (socket.AF_INET, socket.AF_INET6):
+            return False
+        inode = procfs.inode_of(pid, fd)
+        if inode is None:
+            return False
+        self._by_process.setdefault(pid, {})[fd] = Connection(fd, inode)
+        return f"{socket.inet_ntoa(data[4:8])}:{int.from_bytes(data[2:4], 'big')}" != self._server
+
+    def sends(self, pid: int, fd: int) -> None:
+        """A thread is about to send something there."""
+        connection = self._by_process.get(pid, {}).get(fd)
+        if connection is None or procfs.inode_of(pid, fd) != connection.inode:
+            return
+        looked = _look(pid, fd)
+        if looked is not None:
+            connection.received = _received(looked.info)
+
+    def forked(self, parent: int, child: int) -> None:
+        """A process has the connections of its parent."""
+        if found := self._by_process.get(parent):
+            self._by_process[child] = {fd: Connection(fd, each.inode, each.received) for fd, each in found.items()}
+
+    def forget(self, pid: int) -> None:
+        """The process has ended."""
+        self._by_process.pop(pid, None)
+
+    def look(self) -> bool:
+        """See which hold the clock; whether the kernel still brings something from one process to another."""
+        self.held, moving = [], False
+        for pid, connections in self._by_process.items():
+            for connection in list(connections.values()):
+                if procfs.inode_of(pid, connection.fd) != connection.inode:
+                    del connections[connection.fd]
+                    continue
+                looked = _look(pid, connection.fd, self._sock_diag)
+                if looked is None:
+                    continue
+                other = looked.other
+                if other is not None and other.inode and self._own(other.inode):
+                    moving = moving or other.unconfirmed > 0 or (looked.unconfirmed > 0 and not other.unread)
+                else:
+                    self.held += self._holds(connection, looked)
+        return moving
+
+    def _holds(self, connection: Connection, looked: _Looked) -> Iterator[Held]:
+        """The connection, where it holds the clock."""
+        info, received = looked.info, _received(looked.info)
+        if looked.peer == self._server:
+            if self._is_under_way(looked.port, info):
+                yield Held(looked.peer, self._real_monotonic() + GRACE)
+            return
+        if looked.peer in self._idle_ok:
+            return
+        if info[0] in _OPENING:
+            yield Held(looked.peer, None)
+        elif info[0] in _OPEN:
+            # Since it was made, where nothing has come: a server may speak first, and most of them are asked first.
+            left = GRACE - int.from_bytes(info[_LAST_RECEIVED : _LAST_RECEIVED + 4], "little") / 1000
+            if received == connection.received:
+                yield Held(looked.peer, None)
+            elif left > 0:
+                yield Held(looked.peer, self._real_monotonic() + left)
+
+
+def _received(info: bytes) -> int:
+    return int.from_bytes(info[_RECEIVED : _RECEIVED + 8], "little")
+
+
+class _Looked(NamedTuple):
+    """What the kernel knows of a connection."""
+
+    peer: str
+    port: int
+    """Of this end."""
+    info: bytes
+    unconfirmed: int
+    """As of `TcpEnd`."""
+    other: TcpEnd | None
+    """The other end, where it is on this machine."""
+
+
+def _look(pid: int, fd: int, sock_diag: SockDiag | None = None) -> _Looked | None:
+    """What the kernel knows of a connection; None: it is none."""
+    try:
+        copy = linux.copy_of_descriptor(pid, fd)
+    except OSError:
+        return None
+    with socket.socket(fileno=copy) as found:
+        try:
+            info = found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, INFO_BYTES)
+            on_the_way = unconfirmed(found)
+        except OSError:
+            return None
+        try:
+            own = found.getsockname()[1]
+            host, port = found.getpeername()[:2]
+            other = sock_diag.other_end(found) if sock_diag is not None else None
+        except OSError as error:
+            opening = error.errno == errno.ENOTCONN and info[0] in _OPENING
+            return _Looked("a server", 0, info, on_the_way, None) if opening else None
+    shown = host.removeprefix(_LOOPBACK_OF_BOTH)
+    return _Looked(f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}", own, info, on_the_way, other)

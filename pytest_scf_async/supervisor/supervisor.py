@@ -1,0 +1,774 @@
+"""The supervisor of a program: an instance whose user code runs in processes below it, on the simulated clock.
+
+It starts the program as its child, in the same sandbox and network, traces it with all that it starts, and speaks for
+it. To the test's process it is an instance like any other: it waits for a time, is told to go on, stands at gates, and
+answers. It ends as the program does, so that whoever asks how the instance ended hears how the program did.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import mmap
+import os
+import resource
+import select
+import signal
+import termios
+from collections.abc import Callable, MutableSequence, Sequence
+from enum import Enum
+from functools import partial
+from typing import Any, Final, NoReturn, cast
+
+from ..bootstrap import bind_filter, clock, program_process
+from ..bootstrap.program_client import Answer, Broken, ProgramClient, is_moving, is_readable
+from ..bootstrap.scheduler.door import door
+from ..bootstrap.scheduler.waiters import real_poll
+from ..protocol import linux, messages, procfs, shared_page
+from ..protocol.real_time import REAL
+from . import filter as seccomp
+from . import signals
+from .diagnosis import threads_of
+from .exec import name_of
+from .gates import LogGates
+from .sockets import Held
+from .tracee import Registers
+from .tree import Due, Hooks, Process, Thread, Tree
+from .waits import Clocks, Wait
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+LOOKS: Final = (0.0, 0.0, 0.0, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.001, 0.002, 0.005)
+"""Real seconds between looks at a program that goes on, from one to the next; the last for all that follow."""
+SHORTEST_POLL: Final = 0.001
+"""Real seconds: ``poll`` takes milliseconds."""
+_SFD_FLAGS: Final = 0o4000 | 0o2000000
+_SIGNAL_BYTES: Final = 128
+BLOCKED_CALLS: Final = 2
+"""So many system calls after it has installed a handler a program may let SIGTERM in that it had blocked: Bash does."""
+_NOTHING: Final = bytes(4)
+
+
+class Delivery(Enum):
+    """How far a SIGTERM is that has come while the program stands at a gate."""
+
+    NONE = "there is none"
+    ALONE = "the thread that takes it goes on alone, until it has left the handler, or waits in it"
+    OTHERS = "all threads go on but those at the gate, until all of them wait: one may have been told by the handler"
+
+
+class Supervisor:
+    _refusal = ""
+    """Why the program was ended before it served."""
+    _untraced: frozenset[str] = frozenset()
+    """What of the program no traced one can do or be, as far as the test's process has heard of it."""
+
+    def __init__(
+        self,
+        environment: dict[str, str],
+        program: messages.ProgramConfig,
+        client: ProgramClient,
+        clock_page: shared_page.ClockPage,
+        *,
+        reads_before_wait: int | None,
+        idle_ok: Sequence[str],
+    ) -> None:
+        self._program = program
+        self._environment = {**environment, **program.environment}
+        self._client = client
+        self._clock = clock_page
+        self._reads_before_wait = reads_before_wait
+        self._past_ns = 0
+        """What the program's clocks show beyond the µs of the clock page: programs count in ns."""
+        self._channel = door.channel
+        self._frames = door.frames
+        self._seen = 0
+        self._pid = 0
+        self._status: int | None = None
+        self._waiting: messages.Invoke | None = None
+        """The event that the program is given once it listens."""
+        self._ready = False
+        self._asked = False
+        self._gated = False
+        """It stands before its first line."""
+        self._log_gates = LogGates()
+        self._listener = signals.Listener()
+        self._at_return: dict[int, Callable[[Thread], None]] = {}
+        """By thread that makes a call: what is to be done when that returns."""
+        self._stands = ""
+        """The gate at which the program stands."""
+        self._owes_report = False
+        """The program goes on, or has to be looked at: the test's process hears once all of it waits."""
+        self._polled = False
+        """It has asked what is due, whoever computes."""
+        self._overtaken: set[Thread] = set()
+        """The threads that computed when it had asked: it may move the clock past them, and others go on."""
+        self._told: tuple[int, int] = (messages.NEVER, 0)
+        """What it has heard is due first, and its number in the order of all waits."""
+        self._shown_us = 0
+        """The time that the program's clocks show."""
+        self._signals_asked = False
+        self._looks = 0
+        self._held: list[Held] = []
+        """The connections that hold the clock."""
+        self._moved = False
+        """The clock was moved here since the test's process heard of it."""
+        door.control.c_code = 1  # the program writes without our knowing
+        self._registers = Registers()
+        hooks = Hooks(
+            clocks=self._clocks,
+            real_monotonic=clock.real_monotonic,
+            idle_ok=idle_ok,
+            output=door.marks,
+            next_order=clock_page.next_order,
+            process_ended=self._process_ended,
+            process_began=self._began,
+            stops=self._show_time_if_moved,
+            may_lease=self._may_lease,
+            leases=self._leases,
+            moving=self._moving,
+            signalled=self._signalled,
+            handled=lambda _thread: self._send(messages.SignalLeft(signals.SIGTERM, None)),
+            called=self._called,
+            returned=self._returned,
+            server=client.server,
+            is_under_way=client.is_under_way,
+            untraceable=self._untraceable,
+        )
+        self._tree = Tree(hooks)
+        self._signals = _signals_as_file({signal.SIGCHLD, linux.STACKS_SIGNAL})
+        self._poller = real_poll()
+        self._poller.register(self._channel.fileno(), select.POLLIN)
+        self._poller.register(self._signals, select.POLLIN)
+        self._polled_client: dict[int, int] = {}
+
+    # -- the clock ---------------------------------------------------------------------------------------------------
+
+    def _clocks(self) -> Clocks:
+        ns = self._clock.now_us * 1000 + self._past_ns
+        return Clocks(ns, ns - self._clock.boot_us * 1000)
+
+    def _show_time_if_moved(self) -> None:
+        if self._clock.now_us != self._shown_us:
+            self._time_has_moved()
+
+    def _time_has_moved(self) -> None:
+        self._past_ns = 0
+        self._show_time()
+
+    def _show_time(self) -> None:
+        self._shown_us = self._clock.now_us
+        self._tree.show_time()
+
+    # -- the loop ----------------------------------------------------------------------------------------------------
+
+    def serve(self) -> NoReturn:
+        """Deal with what comes from the test's process and of the program, until one of them ends."""
+        self._report()
+        self._take(door.heard)
+        while True:
+            self._poll_client()
+            ready = {fd for fd, _ in self._poller.poll(self._timeout())}
+            if self._signals in ready:
+                self._read_signals()
+            if self._channel.fileno() in ready:
+                self._receive()
+            self._look_around(ready)
+            self._look()
+
+    def _look_around(self, ready: set[int]) -> None:
+        """Deal with what else is *ready* than signals, the test's process and the program."""
+
+    def _read_signals(self) -> None:
+        came = os.read(self._signals, _SIGNAL_BYTES * 16)[::_SIGNAL_BYTES]  # the number of each is its first byte
+        if linux.STACKS_SIGNAL in came:
+            held = list(dict.fromkeys(each.peer for each in self._held))
+            os.write(door.control.file, messages.pack(messages.Threads(threads_of(self._tree), held)))
+
+    def _poll_client(self) -> None:
+        hears = self._asked and not (self._tree.stopping or self._stands)
+        wanted = self._client.descriptors() if hears else {}
+        if wanted != self._polled_client:
+            for fd in self._polled_client:
+                try:
+                    self._poller.unregister(fd)
+                except KeyError:
+                    continue
+            for fd, events in wanted.items():
+                self._poller.register(fd, events)
+            self._polled_client = wanted
+
+    def _timeout(self) -> float | None:
+        """Milliseconds until the next look; a shorter time passes here, in which the program has the processor."""
+        waits_for_stops = self._tree.stopping and self._delivery is Delivery.NONE
+        if waits_for_stops or not (self._owes_report or self._held):
+            return None
+        if not self._owes_report:
+            return LOOKS[-1] * 1000
+        seconds = LOOKS[min(self._looks, len(LOOKS) - 1)]
+        self._looks += 1
+        if seconds >= SHORTEST_POLL:
+            return seconds * 1000
+        if seconds:
+            REAL.sleep(seconds)
+        else:
+            os.sched_yield()
+        return 0
+
+    def _look(self) -> None:
+        """See how far the program is."""
+        tree = self._tree
+        self._show_time_if_moved()
+        if tree.step():
+            self._looks = 0
+            self._owes_report = True
+        if self._status is not None:
+            self._end_as_program(self._status)
+        if self._signal_at_gate and self._stands and tree.stands:
+            self._signal_at_gate = False
+            self._deliver()
+        if self._delivery is not Delivery.NONE:
+            if tree.settled():
+                self._deliver_further()
+            return
+        if tree.stopping:
+            if self._stands and self._owes_report and tree.stands:
+                self._report()
+            if tree.stands:
+                self._stopped()
+            return
+        if not self._owes_report and self._hear():
+            return
+        if not (self._owes_report or self._held):
+            return
+        if not tree.settled():
+            if not (tree.moving and self._hear()):
+                self._look_at_waits()
+            elif not self._asked:
+                self._look_at_connections()
+                self._report()
+        else:
+            held, self._held = self._held, self._tree.connections.held
+            if self._owes_report or (held and not self._held):
+                self._settled()
+
+    def _stopped(self) -> None:
+        """All of the program stands still: the test's process may have asked for that."""
+        door.control.stops = max(door.control.stops, self._stops_asked)
+
+    def _look_at_connections(self) -> None:
+        self._tree.connections.look()
+        self._held = self._tree.connections.held
+
+    def _look_at_waits(self) -> None:
+        """Tell what is due while threads compute on, where the test's process has asked: it may overtake them.
+
+        From then on it hears whenever something else is due first and all others wait, and the clock moves beside those
+        that compute.
+        """
+        tree = self._tree
+        if self._overtaken:
+            self._show_time_if_moved()
+        if not (self._polled or (self._overtaken and self._told != self._due_first())):
+            return
+        computing = tree.computing()
+        if tree.has_news() or not (self._polled or computing <= self._overtaken) or self._must_take_signal():
+            return
+        if computing:  # else all of them wait, which the next look finds
+            tree.wake_monitors()
+            if self._asked and self._client.answered is not None:
+                self._answer(self._client.answered)
+            self._overtaken = computing
+            self._report(outside=len(computing))
+            self._owes_report = True
+
+    def _moving(self) -> bool:
+        """Whether the kernel is still bringing what was sent between the program and this process."""
+        connection = None if self._has_answered else self._client.connection
+        return connection is not None and is_moving(connection, self._tree.sock_diag)
+
+    def _must_take_signal(self) -> bool:
+        """Whether a SIGTERM that the program takes has been sent, and not come: it is dealt with first."""
+        return bool(self._pid) and signals.may_take(self._pid, self._pid)
+
+    def _hear(self) -> bool:
+        """Take what the program has sent; whether there was any. One that could not send all of it goes on then."""
+        if not (self._asked and is_readable(self._client.descriptors())):
+            return False
+        answer = self._client.hear()
+        self._tell_notes()
+        if answer is None:
+            self._owes_report = True
+            self._looks = 0
+        else:
+            self._answer(answer)
+        return True
+
+    _stops_asked = 0
+    _delivery = Delivery.NONE
+    _signal_at_gate = False
+    """The test's process has asked for the signals that have come, which may be one that a gate keeps off."""
+
+    # -- the test's process ------------------------------------------------------------------------------------------
+
+    def _receive(self) -> None:
+        data = self._channel.recv(65_536)
+        if not data:
+            os._exit(0)  # the test's process is gone, and the program goes with this one
+        self._take(list(self._frames.feed(data)))
+
+    def _take(self, frames: list[tuple[int, bytes]]) -> None:
+        for kind, body in frames:
+            if self._polled and kind == messages.RESUME:  # an answer after that would say that the turn is over
+                self._report(outside=len(self._tree.computing()))
+            self._seen += 1
+            if kind == messages.RESUME:
+                self._resume()
+            elif kind == messages.INVOKE:
+                self._invoke(messages.unpack(messages.Invoke, body))
+            elif kind == messages.OPEN_GATE:
+                self._open_gate()
+            elif kind == messages.ARM_GATES:
+                gates = messages.unpack(messages.ArmGates, body).gates
+                self._log_gates.set([gate for gate in gates if isinstance(gate, messages.LogGate)])
+                self._listener.set_gates([gate for gate in gates if isinstance(gate, messages.ListeningGate)])
+            elif kind == messages.POLL:
+                self._polled = self._owes_report = True
+                self._looks = 0
+            elif kind == messages.POLL_SIGNALS:
+                self._signals_asked = self._signal_at_gate = self._owes_report = True
+                self._looks = 0
+            elif kind == messages.STOP:
+                self._stops_asked += 1
+                self._delivery = Delivery.NONE
+                self._tree.stop()
+            elif kind == messages.GO_ON:
+                if not self._stands:
+                    self._tree.go_on()
+                self._owes_report = True
+                self._looks = 0
+
+    def _resume(self) -> None:
+        """The first of the waits that are due goes on."""
+        self._looks = 0
+        self._owes_report = True
+        self._told = (messages.NEVER, -1)
+        door.leased.clear()
+        due = self._tree.first()
+        if due is not None and self._is_due(due):
+            self._ring(due)
+        else:
+            self._time_has_moved()
+
+    def _ring(self, due: Due) -> None:
+        """The time of *due* has come."""
+        self._past_ns = max(due.due_ns - self._clock.now_us * 1000, 0)
+        self._show_time()
+        self._tree.ring(due)
+
+    def _is_due(self, due: Due) -> bool:
+        return due.due_ns // 1000 <= self._clock.now_us
+
+    def _invoke(self, invocation: messages.Invoke) -> None:
+        self._waiting = invocation
+        self._owes_report = True
+        self._looks = 0
+        self._time_has_moved()
+        if self._pid:
+            return
+        if invocation.gate is not None:
+            self._gated = True
+            self._send(messages.Gated(invocation.gate, at="init", main=True))
+            self._report()
+        else:
+            self._start()
+
+    def _open_gate(self) -> None:
+        self._owes_report = True
+        self._looks = 0
+        self._time_has_moved()
+        if self._gated:
+            self._gated = False
+            self._start()
+        elif self._stands:
+            self._stands = ""
+            self._delivery = Delivery.NONE
+            self._tree.leave_gate()
+
+    def _stand(self, gate: str, at: str, thread: Thread | None) -> None:
+        """Stand at that gate, to which *thread* has come; None: before the program is given its event."""
+        self._stands = gate
+        if thread is not None:
+            thread.stands = True
+        self._tree.stop()
+        self._owes_report = True
+        self._send(messages.Gated(gate, at=at, main=thread is None or thread.tid == self._pid))
+
+    def _deliver(self) -> None:
+        """All threads are held, as one stands at a gate: have a SIGTERM that has come be taken there.
+
+        One thread alone can take it then, so that it is the same in each run: the first one where that may, as the
+        kernel prefers it, too. A handler that is called in the thread at the gate returns to the gate.
+        """
+        threads = [each for each in self._tree.threads.values() if each.process.pid == self._pid and each.held]
+        threads.sort(key=lambda thread: (thread.tid != self._pid, thread.birth))
+        taking = next((thread for thread in threads if signals.may_take(self._pid, thread.tid)), None)
+        if taking is not None:
+            self._delivery = Delivery.ALONE
+            self._tree.go_alone(taking)
+        elif self._delivery is Delivery.ALONE or signals.has_come(self._pid):  # sigwait takes it, or a descriptor
+            self._delivery = Delivery.OTHERS
+            self._tree.go_on()
+
+    def _deliver_further(self) -> None:
+        """It has been dealt with so far: the handler may have sent another one, that ends the process."""
+        if self._delivery is Delivery.ALONE:
+            self._deliver()
+        else:
+            self._delivery = Delivery.NONE
+            self._tree.stop()
+
+    def _moves_clock(self) -> bool:
+        """Whether the clock could be moved here, to what is due next, and has been: nothing else is due before."""
+        due = self._tree.first()
+        if due is None or self._held or not self._moves_clock_to(due.due_ns, _shown(due)):
+            return False
+        self._ring(due)
+        return True
+
+    @property
+    def _has_answered(self) -> bool:
+        """No event is on its way: the last one has ended at the time that it is now."""
+        return self._ready and not self._asked
+
+    def _may_lease(self, due_ns: int) -> bool:
+        """Whether the clock could be moved to that time before a wait has begun that ends then."""
+        if not self._ready or self._waiting is not None or self._polled or self._overtaken or self._status is not None:
+            return False
+        if self._client.answered is not None:
+            return False  # the event is over where the program waits
+        return self._delivery is Delivery.NONE and due_ns // 1000 < door.control.lease
+
+    def _leases(self, wait: Wait, is_calm: bool) -> bool:
+        """Whether the clock could be moved to the end of a wait that is about to begin, and has been.
+
+        *is_calm*: since the last one the program has neither written nor sent anything.
+        """
+        if not self._may_lease(wait.due_ns):
+            return False
+        if not is_calm and self._asked and is_readable(self._client.descriptors()):
+            return False
+        if not self._moves_clock_to(wait.due_ns, wait.name, is_calm=is_calm):
+            return False
+        self._past_ns = max(wait.due_ns - self._clock.now_us * 1000, 0)
+        self._show_time()
+        return True
+
+    def _moves_clock_to(self, due_ns: int, shown: str, *, is_calm: bool = False) -> bool:
+        """Whether the clock could be moved here, to the end of a wait, and has been."""
+        if self._signals_asked or self._stands or self._has_answered:
+            return False
+        control = door.control
+        due_us, now_us = due_ns // 1000, self._clock.now_us
+        if due_us >= control.lease:
+            return False
+        if not is_calm and self._unread_output():
+            self._tell_time()
+        while control.reading:
+            os.sched_yield()
+        if not door.leased.note(shown, now_us):
+            return False
+        self._clock.now_us = max(due_us, now_us)
+        control.leased += 1
+        self._moved = True
+        return True
+
+    def _unread_output(self) -> bool:
+        return fcntl.ioctl(door.marks, termios.FIONREAD, _NOTHING) != _NOTHING
+
+    def _tell_time(self) -> None:
+        """What stands in the output by now was written by the time that it is now."""
+        self._moved = False
+        os.write(door.marks, door.mark)
+        self._channel_send(messages.pack_wrote(self._clock.now_us, door.leased.told()))
+
+    def _report(self, *, outside: int = 0) -> None:
+        """Tell what the instance waits for next, while as many threads as are *outside* compute."""
+        self._owes_report = self._polled = False
+        if not outside:
+            self._overtaken.clear()
+        due = self._tree.first()
+        what = "" if due is None or self._gated or self._stands else _shown(due)
+        due_us, order = self._told = self._due_first()
+        if self._signals_asked and not outside:
+            self._signals_asked = self._signal_at_gate = False
+            if self._must_take_signal():
+                self._send(messages.SignalsDeferred([signals.SIGTERM]))
+            self._send(messages.SignalsHandled())
+        self._write(messages.pack_parked(due_us, order, outside, len(self._held), self._seen, 0, what))
+
+    def _due_first(self) -> tuple[int, int]:
+        due = None if self._gated or self._stands else self._tree.first()
+        return (messages.NEVER, 0) if due is None else (due.due_ns // 1000, due.order)
+
+    def _send(self, message: Any) -> None:
+        if self._moved:
+            self._tell_time()
+        if messages.is_marked(message):
+            os.write(door.marks, door.mark)
+        self._write(messages.pack(message))
+
+    def _write(self, data: bytes) -> None:
+        if self._moved:
+            self._tell_time()
+        self._channel_send(data)
+
+    def _channel_send(self, data: bytes) -> None:
+        try:
+            self._channel.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            os._exit(0)
+
+    # -- the event ---------------------------------------------------------------------------------------------------
+
+    def _settled(self) -> None:
+        """All of the program waits: its event goes on, or has ended, or it waits for time to pass."""
+        if self._pid and not self._ready:
+            sent = self._client.sent
+            is_ready = self._serves()
+            self._tell_notes()
+            if is_ready:
+                self._is_ready()
+                return
+            if self._client.sent != sent:  # the program has something to answer
+                self._owes_report = True
+                self._looks = 0
+                return
+            if host := self._client.only_host():
+                from ..bootstrap.event_invoke import only_localhost  # noqa: PLC0415
+
+                self._ready = True
+                self._waiting = None
+                self._initialised("PORT_NOT_BOUND", only_localhost(host, self._program.port))
+        if self._ready and self._waiting is not None:
+            if (gate := self._listener.take_gate()) is not None:
+                self._stand(gate.id, "listening", None)  # it listens since an earlier event
+                return
+            invocation, self._waiting = self._waiting, None
+            self._asked = self._client.ask(invocation)
+            if self._asked:
+                self._client.await_arrival()
+                return
+            self._answer(messages.Result("PORT_NOT_BOUND", trace="the program listens on its port no more"))
+        if self._hear():
+            if self._asked:
+                return
+            self._look_at_connections()
+        elif self._asked and self._client.answered is not None:
+            self._answer(self._client.answered)
+        elif self._moves_clock():
+            self._looks = 0
+            return
+        self._report()
+
+    def _is_ready(self) -> None:
+        """The init of the program is over."""
+        self._ready = True
+        self._initialised(None, "")
+        if self._reads_before_wait is not None:
+            self._tree.limit_reads(self._reads_before_wait)
+
+    def _serves(self) -> bool:
+        """Whether the program listens."""
+        return self._client.is_ready()
+
+    def _tell_notes(self) -> None:
+        for note in self._client.take_notes():
+            self._send(messages.Note(note=note))
+
+    def _initialised(self, fact: str | None, trace: str) -> None:
+        self._send(messages.InitDone(fact, trace, self._memory()))
+
+    def _answer(self, answer: Answer) -> None:
+        self._asked = False
+        if isinstance(answer, Broken):
+            answer = messages.Result("RAISED", trace=answer.why)
+        self._send(answer._replace(rss=self._memory(), used_ns=0))
+
+    def _memory(self) -> int:
+        """Bytes that the program has had at most, and those of its own that what it has started has now."""
+        others = sum(procfs.unshared_memory(pid) for pid in self._tree.processes if pid != self._pid)
+        return procfs.peak_memory(self._pid) + others
+
+    # -- the program -------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        """Start the program; where it cannot be, the event has ended."""
+        if not self._program.own_network:
+            bind_filter.forget(self._program.port)
+        read, write = os.pipe2(os.O_CLOEXEC)
+        may_begin, begin = os.pipe2(os.O_CLOEXEC)
+        instructions = seccomp.program()
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        pid = os.fork()
+        if pid == 0:
+            linux.die_with_parent()  # it is not traced yet
+            os.close(begin)
+            os.read(may_begin, 1)
+            program_process.become(
+                self._program,
+                {**self._environment, **self._client.variables(self._waiting)},
+                self._waiting,
+                write,
+                before_exec=lambda: self._prepare(instructions),
+            )
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        with contextlib.suppress(OSError, ValueError):  # there are some for each thread of the program, which has fewer
+            resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+        self._tree.adopt(pid)
+        self._send(messages.Program(pid))
+        for fd in (may_begin, begin, write):  # the test's process knows the process before it can write a line
+            os.close(fd)
+        self._pid = pid
+        os.set_blocking(read, False)
+        self._starting = read
+
+    def _began(self, process: Process) -> None:
+        if process.pid == self._pid:
+            self._send(messages.Program(self._pid, runs=True))
+            if self._listener.action != signals.IGNORED:  # what is ignored stays so
+                self._listens(signals.DEFAULT, None)
+            if self._client.starts_ready and not self._ready:
+                self._is_ready()
+                self._asked, self._waiting = True, None
+
+    def _prepare(self, instructions: bytes) -> None:
+        """In the child that becomes the program: what holds for all that it starts."""
+        with contextlib.suppress(OSError):  # none of them is this process's any more
+            os.sched_setaffinity(0, self._program.cpus)
+        seccomp.install(instructions)
+
+    def _process_ended(self, pid: int, status: int) -> None:
+        if pid == self._pid:
+            self._status = status
+
+    def _called(self, thread: Thread, name: str, registers: Registers) -> bool:
+        """A thread is about to make a system call that is no wait; whether it stops again when that returns."""
+        if name == "rt_sigaction":
+            return thread.process.pid == self._pid and self._sets_action(thread, registers)
+        if name not in ("write", "writev"):
+            return False
+        allowed, gate = self._log_gates.writes(thread.tid, name, registers)
+        if gate is None:
+            return False
+        if name == "write" and allowed < registers.argument(2):
+            registers.set_argument(2, allowed)
+            registers.write(thread.tid)
+        self._at_return[thread.tid] = partial(self._stand, gate.identity, "log")
+        return True
+
+    def _returned(self, thread: Thread) -> None:
+        """The call has been made."""
+        self._at_return.pop(thread.tid)(thread)
+
+    def _sets_action(self, thread: Thread, registers: Registers) -> bool:
+        is_native = thread.process.kind.catches_signals
+        action = signals.action_at(thread.tid, registers.argument(1), is_native=is_native)
+        if action is not None:
+            self._at_return[thread.tid] = partial(self._has_set, action)
+        return action is not None
+
+    def _has_set(self, action: str, thread: Thread) -> None:
+        self._registers.read(thread.tid)
+        if self._registers.result == 0:
+            self._listens(action, thread)
+
+    def _listens(self, action: str, thread: Thread | None) -> None:
+        """This is what the program does with SIGTERM from here on."""
+        told = self._listener.set(action)
+        if told is not None:
+            self._send(told)
+        if thread is not None:
+            self._stand_if_listening(thread, BLOCKED_CALLS)
+
+    def _stand_if_listening(self, thread: Thread, calls: int) -> None:
+        """Stand where a gate waits for a handler that is there, or *calls* system calls later, while it is blocked."""
+        if calls and self._listener.waits and signals.is_blocked(self._pid, thread.tid):
+            thread.is_stepped = True
+            self._at_return[thread.tid] = lambda thread: self._stand_if_listening(thread, calls - 1)
+        elif (gate := self._listener.take_gate()) is not None:
+            self._stand(gate.id, "listening", thread)
+
+    def _untraceable(self, process: Process, why: str) -> None:
+        text = f"{name_of(process.pid)!r} {why}"
+        if process.refused and process.pid == self._pid and not self._ready:
+            self._refusal = text
+        elif text not in self._untraced:
+            self._untraced |= {text}
+            self._send(messages.Note(note=text, untraced=True))
+
+    def _signalled(self, thread: Thread, signum: int) -> bool:
+        if signum != signal.SIGTERM or thread.process.pid != self._pid or self._listener.action != signals.HANDLER:
+            return False
+        state = procfs.signal_state(self._pid, signum)
+        if state is None or not state.caught:
+            return False
+        self._send(messages.SignalEntered(signum))
+        return True
+
+    def _end_as_program(self, status: int) -> NoReturn:
+        """The program has ended: end in the same way; what it had answered before comes first."""
+        why = "" if self._ready else self._why_not_started()
+        if why:
+            self._initialised("NOT_STARTED", why)
+        self._tree.kill()  # what it leaves behind answers no more, and has its connection end
+        answer = self._client.last_answer(status) if self._asked else None
+        if answer is not None:
+            self._answer(answer._replace(ends=True))
+        self._send(messages.Program(0))
+        self._end(status)
+
+    def _why_not_started(self) -> str:
+        return os.read(self._starting, 4096).decode("utf-8", "replace") or self._refusal
+
+    def _end(self, status: int) -> NoReturn:
+        program_process.end_as(status)
+
+
+def _signals_as_file(signals: set[int]) -> int:
+    """A descriptor from which the *signals* are read that come from here on."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    mask = ctypes.create_string_buffer(sum(1 << (each - 1) for each in signals).to_bytes(8, "little"), 128)
+    descriptor: int = _libc.signalfd(-1, mask, _SFD_FLAGS)
+    return descriptor
+
+
+def _shown(due: Due) -> str:
+    """What is due, as the timeline has it."""
+    if isinstance(due.what, Thread):
+        return "" if due.what.wait is None else due.what.wait.name
+    return "a timer"
+
+
+def serve(
+    config: messages.Assign,
+    program: messages.ProgramConfig,
+    clock_file: int,
+    make: Callable[..., Supervisor] = Supervisor,
+) -> NoReturn:
+    """Supervise *program* of an instance that is as *config* says, on the clock whose page *clock_file* is."""
+    slots = memoryview(mmap.mmap(clock_file, shared_page.PAGE_BYTES)).cast("q")
+    os.close(clock_file)
+    page = shared_page.ClockPage(cast("MutableSequence[int]", slots))
+    if len(program.cpus) == 1:  # what is done in turn with the program is quicker there than on another one
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, program.cpus)
+    make(
+        config.environment,
+        program,
+        program_process.client_of(program, lambda: page.now_us * 1000),
+        page,
+        reads_before_wait=config.clock_reads_before_wait,
+        idle_ok=config.idle_ok,
+    ).serve()

@@ -1,0 +1,1287 @@
+"""The processes and threads of a traced program: what each does, and whether all of them wait.
+
+`Tree.step` deals with the stops of threads. Between two steps nothing of the program can pass a traced system call, as
+there is nobody but the caller who lets it go on.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+import resource
+import select
+import signal
+import struct
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from ..bootstrap.scheduler.waiters import real_poll, real_waitpid
+from ..protocol import kernel_waits, procfs
+from ..protocol.sock_diag import SockDiag
+from . import exec as exec_stop
+from . import filter as seccomp
+from . import tracee, waits
+from .readiness import Readiness
+from .sockets import Connections
+from .timers import Timer, Timers
+from .tracee import HERE, Registers
+from .waits import Clocks, Wait
+
+MOST_STOPS: Final = 100
+"""As many stops are dealt with at once, before somebody else is heard."""
+READ_WAIT_NS: Final = 1_000_000
+"""How long a read of the clock waits that is one too many in a row."""
+LONGEST_NAP_NS: Final = 10_000_000
+"""Go's monitor naps for 20 µs to 10 ms. User code never uses that call: `time.Sleep` waits for a futex or ``epoll``."""
+MOST_NAPS: Final = 200
+"""After so many naps that were over at once a thread of Go's runtime counts as one that waits."""
+MONITOR_REST_NS: Final = 10_000_000_000
+"""How much longer the monitor of Go's runtime rests than it asks for, while nothing computes. With all else asleep it
+waits until the program's next wait is over, and then finds nothing to do: it looks after goroutines that compute."""
+CALM_SECONDS: Final = 0.001
+"""Real seconds for which it is enough to know of the other threads that nothing of the tree can have woken them."""
+MOST_MISSES: Final = 3
+"""After so many waits in a row with other system calls behind them, a thread is stopped at any of these less often."""
+RARELY: Final = 32
+"""That is once in so many waits."""
+PAST_NS: Final = 1_000
+"""How long after its timeout a wait of Python ends: some of its loops ask whether the time is past."""
+READS_OF_COLLECTOR: Final = 100
+"""How many times as many a program may make whose runtime collects garbage: of Node.js 6 MB of data cost 1,000."""
+FURTHER_READS: Final = 1_000
+"""After how many more the next one waits, where nothing but reads has happened since."""
+_HAS_A_TRACER: Final = (
+    "asked to trace a process (ptrace) and got EPERM: a process has one tracer at most, and on the simulated clock all "
+    "processes of a program have one"
+)
+_SET_MODE_FILTER, _ALL_THREADS = 1, 1
+_NO_NEW_PRIVILEGES: Final = 38
+_BELOW_FILTER: Final = 65_536
+"""Bytes below the stack of a new program where the filter is put for it."""
+_BELOW_STACK: Final = 4096
+"""Bytes below the stack of a thread where nothing of it is."""
+_ENDED_BY_STOPS: Final = frozenset(
+    HERE.calls[name]
+    for name in (
+        *("epoll_wait", "epoll_pwait", "epoll_pwait2"),
+        *("rt_sigtimedwait", "semop", "semtimedop", "io_getevents"),
+    )
+    if name in HERE.calls
+)
+"""Calls that return EINTR when a thread is stopped and goes on (signal(7)); all others the kernel starts again."""
+_STOPS: Final = frozenset({signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
+_WAITS: Final = frozenset(
+    (
+        *("lock", "poll", "epoll", "select", "pause", "sigwait", "waitpid", "accept", "recv", "recvmsg"),
+        *("send", "sendmsg", "connect", "fcntl", "flock", "open"),
+    )
+)
+"""Calls in which a thread waits for others, by their names in ``kernel_waits``."""
+_ON_A_PATH: Final = frozenset({"open", "connect", "fcntl", "flock"})
+"""Those that may have to look for a file first, as that of a Unix socket."""
+_WRITES: Final = frozenset({"write", "writev"})
+_ON_A_DESCRIPTOR: Final = _WRITES | {"read", "readv"}
+_OTHER_WAITS: Final = frozenset(
+    HERE.calls[name]
+    for name in (
+        *("semop", "semtimedop", "msgsnd", "msgrcv", "mq_timedsend", "mq_timedreceive", "io_getevents"),
+        *("io_pgetevents", "futex_wait", "futex_waitv", "restart_syscall"),
+    )
+    if name in HERE.calls
+)
+"""More of them, by number."""
+_VFORKS: Final = frozenset(HERE.calls[name] for name in ("vfork", "clone", "clone3") if name in HERE.calls)
+"""Calls in which a parent may wait until its child has executed a program."""
+_TIMERS: Final = frozenset(
+    (
+        *("setitimer", "getitimer", "alarm", "timerfd_settime", "timerfd_gettime"),
+        *("timer_create", "timer_settime", "timer_gettime", "timer_getoverrun", "timer_delete"),
+    )
+)
+_READS: Final = frozenset({"clock_gettime", "gettimeofday", "time"})
+_NUMBERS: Final = {number: name for name, number in HERE.calls.items()}
+_FILES: Final = ("schedstat", "syscall", "stat")
+"""What is read of a thread in ``/proc``, in a look."""
+_FILE_BYTES: Final = 512
+_OTHER_DESCRIPTORS: Final = 100
+"""As many descriptors are left for all else that is done here."""
+_LONGEST_STACK: Final = 1 << 23
+_HARMLESS: Final = frozenset(
+    getattr(signal, name)
+    for name in ("SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH", "SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU")
+)
+"""Signals whose default is not to end the process."""
+
+
+class Handler(NamedTuple):
+    """A handler of a signal that a thread is in."""
+
+    stack: int
+    """Where the stack of the thread was when the signal came: below that is the handler's."""
+    is_followed: bool
+    """Somebody wants to hear when the thread leaves it."""
+
+
+class Resumption(NamedTuple):
+    """How a stopped thread goes on."""
+
+    signum: int = 0
+    to_exit: bool = False
+    """It stops again when the system call returns at which it stands."""
+
+
+@dataclass(eq=False)
+class Process:
+    """A process of the tree."""
+
+    pid: int
+    page: exec_stop.Page | None = None
+    """The clocks that it reads; None: each read is traced."""
+    kind: exec_stop.Kind = field(default_factory=exec_stop.Kind)
+    executes: bool = False
+    """It has executed a program since it was born."""
+    sends_are_seen: bool = False
+    """It stops at each send: it has connected to somebody."""
+    refused: bool = False
+    """It has been killed, as it cannot be traced."""
+    births: int = 0
+    """How many threads it has had since it executed a program."""
+    reads_left: int = exec_stop.NO_LIMIT
+    """How many reads are still answered at once, where each is traced."""
+
+
+@dataclass(eq=False)
+class Thread:
+    """A thread of the tree."""
+
+    tid: int
+    process: Process
+    birth: int
+    """Its number in the order in which threads came to be: of two that are due, the elder goes on first."""
+    wait: Wait | None = None
+    interrupted: Wait | None = None
+    """The wait that the kernel starts again once the signal is dealt with that has come."""
+    vfork_child: int = 0
+    """The child that it waits for, which has neither executed a program nor ended; 0: none."""
+    receipt: waits.Receipt | None = None
+    """What it receives with ``recvmmsg``."""
+    stopped: bool = False
+    """A signal has stopped it (SIGSTOP and its like), and no SIGCONT has come."""
+    held: Resumption | None = None
+    """It is held in its stop; how it goes on from there."""
+    stands: bool = False
+    """It stands at a gate: it is held also while all others go on, but for handlers of signals that come there."""
+    handlers: list[Handler] = field(default_factory=list)
+    """The handlers that it is in, since the first of them that is followed: it stops at each call until it has left."""
+    is_stepped: bool = False
+    """It stops at each system call, and somebody wants to hear of its returns."""
+    clones: int = 0
+    """The flags of a ``clone`` that it makes without CLONE_UNTRACED, which is among them; 0: it makes none."""
+    watched: bool = False
+    """It makes a call whose return somebody wants to hear of."""
+    asked_to_stop: bool = False
+    """It has been interrupted so that it stops, and is held."""
+    nap_until: float | None = None
+    """It stands before a nap of Go's runtime, which is over then, in seconds of the real monotonic clock."""
+    naps: int = 0
+    """How many of those have been over at once since something else of the tree last went on."""
+    seen: bool = False
+    """Its first stop has come."""
+    files: list[int] = field(default_factory=list)
+    is_monitor: bool = False
+    """It is the one thread of Go's runtime that runs no goroutines, and looks after those that do: the first one that
+    the runtime starts."""
+    is_emulated: bool = False
+    """It stops at its next system call, whichever that is, and does not make it."""
+    misses: int = 0
+    """How many times in a row that was no wait, and from some on how many waits have passed since."""
+    looks: bool = False
+    """It only looks for what it would wait for: if there is nothing, its wait is over at once, or is made then."""
+    must_wait: bool = False
+    """It has looked in vain, and its wait could not be over at once."""
+    counters: bytes = b""
+    """How often and how long it had run at a look; empty: it has run since then."""
+    waits_in: bytes = b""
+    """The wait in which the last look has found it: it is in that as long as these counters do not change."""
+
+    def close(self) -> None:
+        for fd in self.files:
+            os.close(fd)
+        self.files.clear()
+
+
+class Calm(NamedTuple):
+    """All but one thread of the tree wait, and that one has done nothing since then that could wake another."""
+
+    thread: Thread
+    until: float
+    """When somebody outside may have woken one, in seconds of the real monotonic clock."""
+    before: tuple[float, int]
+    """What is due first of the others: when, and its birth."""
+
+
+class Due(NamedTuple):
+    """What is due next."""
+
+    due_ns: int
+    birth: int
+    what: Thread | Timer
+    order: int
+
+
+@dataclass
+class Hooks:
+    """What the tree asks, and whom it tells."""
+
+    clocks: Callable[[], Clocks]
+    real_monotonic: Callable[[], float]
+    idle_ok: Sequence[str] = ()
+    """The other ends of connections that never hold the clock."""
+    output: int | None = None
+    """The pipe to which the program writes its output: who waits for room in it goes on once it has been read."""
+    next_order: Callable[[], int] = lambda: 0
+    """The number of a wait that begins: of two instances with equal due times, the lower one goes on first."""
+    process_began: Callable[[Process], None] = lambda _process: None
+    """It has executed a program: it has a page of its own now."""
+    process_ended: Callable[[int, int], None] = lambda _pid, _status: None
+    stops: Callable[[], object] = lambda: None
+    """A thread has stopped: what it sees when it goes on is no older than that."""
+    moving: Callable[[], bool] = lambda: False
+    """Whether the kernel is still bringing something that was sent between the tree and its owner."""
+    may_lease: Callable[[int], bool] = lambda _due_ns: False
+    """Whether the clock could be moved to that time, as far as that is known without a look at the program."""
+    leases: Callable[[Wait, bool], bool] = lambda _wait, _is_calm: False
+    """A thread is about to begin a wait, and all others wait longer; whether the clock has been moved to its end. The
+    second argument: since the last one nothing of the tree has made a system call."""
+    signalled: Callable[[Thread, int], bool] = lambda _thread, _signum: False
+    """A signal is about to be delivered; whether it enters a handler of whose end somebody wants to hear."""
+    handled: Callable[[Thread], None] = lambda _thread: None
+    """A thread has left such a handler."""
+    called: Callable[[Thread, str, Registers], bool] = lambda _thread, _name, _registers: False
+    """A system call that is no wait; whether the thread is to stop when it returns."""
+    returned: Callable[[Thread], None] = lambda _thread: None
+    """That has happened."""
+    server: str = ""
+    """Where the program's own calls are served: a connection to it holds the clock while something is under way."""
+    is_under_way: Callable[[int, bytes], bool] = lambda _port, _info: False
+    """Whether that is so of the connection whose end in the program has that port, and is as the kernel says."""
+    untraceable: Callable[[Process, str], None] = lambda _process, _why: None
+    """A process is, or does, what none can under a tracer."""
+
+
+class Tree:
+    """What one program has started, traced by the thread that made this object."""
+
+    def __init__(self, hooks: Hooks) -> None:
+        self.hooks = hooks
+        self.processes: dict[int, Process] = {}
+        self.threads: dict[int, Thread] = {}
+        self.stops = 0
+        """How many stops there have been."""
+        self._births = 0
+        self._unannounced: set[int] = set()
+        """Threads that have stopped before what made them has."""
+        self._dead_early: set[int] = set()
+        """Threads that have ended before their parent's word of them."""
+        self._announced: set[int] = set()
+        """Threads that are known from their parents, and have not stopped yet."""
+        self._registers = Registers()
+        self.timers = Timers(lambda: self.processes)
+        self._output, self._output_poll = "", None
+        if hooks.output is not None:
+            self._output = procfs.target_of("self", hooks.output)
+            self._output_poll = real_poll()
+            self._output_poll.register(hooks.output, select.POLLOUT)
+        self.sock_diag = SockDiag()
+        self.moving = False
+        """At the last look all waited, and the kernel had not brought yet what a thread, or one for it, had sent."""
+        self.connections = Connections(
+            hooks.idle_ok, self._has_socket, hooks.real_monotonic, (hooks.server, hooks.is_under_way), self.sock_diag
+        )
+        self._deferred: dict[int, list[int]] = {}
+        self.stopping = False
+        """Every thread that stops is held."""
+        self.alone: Thread | None = None
+        """The one thread that goes on nevertheless."""
+        self._calm: Calm | None = None
+        self._readiness = Readiness()
+        self._most_open = 0
+        """Of so many threads the files in ``/proc`` are kept open."""
+        self.reads_before_wait = exec_stop.NO_LIMIT
+        """After so many reads of the clock in a row by one process, one is a wait: a loop that polls the clock ends."""
+
+    # -- begin -------------------------------------------------------------------------------------------------------
+
+    def adopt(self, pid: int) -> None:
+        """Trace a child of this process that waits before its exec, and all that comes from it."""
+        tracee.seize(pid)
+        self._most_open = (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _OTHER_DESCRIPTORS) // len(_FILES)
+        process = self.processes[pid] = Process(pid)
+        self._add(pid, process).seen = True
+
+    def join(self, pid: int) -> None:
+        """Trace the process *pid*, which runs and is no child of this one, with all that comes from it."""
+        process = self.processes[pid] = Process(pid)
+        while left := [tid for tid in map(int, procfs.tasks_of(pid)) if tid not in self.threads]:
+            for tid in left:
+                try:
+                    tracee.seize(tid)
+                except ProcessLookupError:
+                    continue  # it has ended
+                except PermissionError:
+                    if procfs.tracer_of(tid) != os.getpid():  # else one that is traced already has started it
+                        raise
+                self._add(tid, process).seen = True
+
+    def put_filter(self, process: Process) -> None:
+        """Put the filter of system calls under a process that stands at the first instruction of its program."""
+        tid = process.pid
+        registers = self._registers
+        registers.read(tid)
+        place = (registers.stack - _BELOW_FILTER) & ~15
+        tracee.write_memory(tid, place, seccomp.in_memory(seccomp.program(), place))
+        injector = exec_stop.injector_of(tid, registers.stack, self._step_once)
+        try:
+            injector.call("prctl", _NO_NEW_PRIVILEGES, 1, 0, 0, 0)
+            injector.call("seccomp", _SET_MODE_FILTER, 0, place)
+        finally:
+            injector.restore()
+
+    def _add(self, tid: int, process: Process) -> Thread:
+        thread = self.threads[tid] = Thread(tid, process, self._births)
+        process.births += 1
+        thread.is_monitor = process.kind.is_go and process.births == 2
+        self._births += 1
+        return thread
+
+    # -- stops -------------------------------------------------------------------------------------------------------
+
+    def step(self) -> bool:
+        """Deal with the stops that have come by now; whether there were any."""
+        found = yielded = False
+        for _ in range(MOST_STOPS):
+            try:
+                tid, status = real_waitpid(-1, tracee.WALL | os.WNOHANG)
+            except ChildProcessError:
+                return found
+            if tid == 0:
+                if yielded or not found:
+                    return found
+                os.sched_yield()  # what went on is at its next stop by then, or waits
+                yielded = True
+                continue
+            yielded = False
+            found = True
+            self.stops += 1
+            self.hooks.stops()
+            try:
+                self._stopped(tid, status)
+            except ProcessLookupError:
+                continue  # killed meanwhile: its end comes
+        return found
+
+    def _stopped(self, tid: int, status: int) -> None:
+        if not os.WIFSTOPPED(status):
+            self._ended(tid, status)
+            return
+        thread = self.threads.get(tid)
+        if thread is None:
+            thread = self._newborn(tid)
+        signum, event = os.WSTOPSIG(status), status >> 16
+        calm, self._calm = self._calm, None
+        is_emulated, thread.is_emulated = thread.is_emulated, False
+        thread.stopped = False
+        thread.counters = thread.waits_in = b""
+        if event == tracee.EVENT_SECCOMP:
+            self._at_call(thread)
+        elif signum == tracee.SYSCALL_STOP:
+            if is_emulated:
+                self._at_next_call(thread, calm)
+            elif thread.looks:
+                self._has_looked(thread, calm)
+            elif (thread.handlers or thread.is_stepped) and tracee.is_at_entry(tid):
+                self._at_entry(thread)
+            else:
+                self._at_exit(thread)
+        elif event in (tracee.EVENT_FORK, tracee.EVENT_VFORK, tracee.EVENT_CLONE):
+            self._gave_birth(thread, waits_for_it=event == tracee.EVENT_VFORK)
+        elif event == tracee.EVENT_EXEC:
+            self._executed(thread)
+        elif event == tracee.EVENT_STOP:
+            if thread.seen and signum != signal.SIGTRAP:
+                self._end_call(thread)
+                thread.stopped = True
+                tracee.listen(tid)
+                return
+            thread.seen = True
+            if thread.asked_to_stop:
+                self._restart_call(thread)
+            self._go_on(thread)
+        else:
+            self._at_signal(thread, signum)
+
+    def _newborn(self, tid: int) -> Thread:
+        pid = procfs.thread_group_of(tid)
+        process = self.processes.get(pid)
+        if process is None:
+            parent = self.processes.get(procfs.parent_of(pid) or 0)
+            process = self.processes[pid] = Process(pid)
+            if parent is not None:
+                self._inherit(process, parent)
+        if tid in self._announced:
+            self._announced.remove(tid)
+        else:
+            self._unannounced.add(tid)
+        return self._add(tid, process)
+
+    def _gave_birth(self, parent: Thread, *, waits_for_it: bool) -> None:
+        tid = tracee.event_message(parent.tid)
+        self._unannounced.discard(tid)
+        if tid in self._dead_early:
+            self._dead_early.discard(tid)
+        elif tid not in self.threads:
+            self._announced.add(tid)
+            pid = procfs.thread_group_of(tid)
+            process = self.processes.get(pid)
+            if process is None:
+                process = self.processes[pid] = Process(pid)
+                self._inherit(process, parent.process)
+            self._add(tid, process)
+        if waits_for_it and tid in self.processes and not self.processes[tid].executes:
+            parent.vfork_child = tid
+        self._go_on(parent, to_exit=bool(parent.clones))
+
+    def _goes_its_way(self, pid: int) -> None:
+        """A process has executed a program, or has ended: a parent that has waited for that goes on."""
+        for thread in self.threads.values():
+            if thread.vfork_child == pid:
+                thread.vfork_child = 0
+                if self.stopping and not self._stands(thread):
+                    self._ask_to_stop(thread)
+
+    def _inherit(self, process: Process, parent: Process) -> None:
+        process.page, process.kind, process.sends_are_seen = parent.page, parent.kind, parent.sends_are_seen
+        process.reads_left = parent.reads_left
+        self.connections.forked(parent.pid, process.pid)
+
+    def _has_socket(self, inode: int) -> bool:
+        """Whether a process of the tree has the socket of that *inode*."""
+        target = f"socket:[{inode}]"
+        return any(procfs.may_have(pid, target) for pid in self.processes)
+
+    def _ended(self, tid: int, status: int) -> None:
+        self._announced.discard(tid)
+        thread = self.threads.pop(tid, None)
+        if thread is None or tid in self._unannounced:
+            self._unannounced.discard(tid)
+            self._dead_early.add(tid)
+        if thread is None:
+            return
+        thread.close()
+        if self.alone is thread:
+            self.alone = None
+        pid = thread.process.pid
+        if tid == pid:
+            self.processes.pop(pid, None)
+            self._goes_its_way(pid)
+            self.timers.forget(pid)
+            self.connections.forget(pid)
+            self._close_unused(thread.process.page)
+            self.hooks.process_ended(pid, status)
+
+    def _close_unused(self, page: exec_stop.Page | None) -> None:
+        if page is not None and all(process.page is not page for process in self.processes.values()):
+            page.close()
+
+    def _executed(self, thread: Thread) -> None:
+        """A process runs another program: its other threads are gone, and the one that called has its number."""
+        process, before = thread.process, tracee.event_message(thread.tid)
+        for other in [each for each in self.threads.values() if each.process is process and each is not thread]:
+            del self.threads[other.tid]
+            self._announced.discard(other.tid)
+            other.close()
+            if other.tid == before:
+                thread.birth = other.birth
+        thread.close()
+        thread.wait = thread.interrupted = thread.receipt = None
+        thread.vfork_child = 0
+        process.executes = True
+        process.births = 1
+        thread.is_monitor = False
+        self._goes_its_way(process.pid)
+        thread.handlers.clear()
+        thread.stands = thread.is_stepped = thread.looks = thread.must_wait = False
+        self.timers.forget(process.pid, executes=True)
+        old, process.page = process.page, None
+        self._close_unused(old)
+        process.kind = exec_stop.kind_of(process.pid)
+        if process.kind.is_32_bit:
+            self._refuse(process, "is a 32-bit program, and these cannot be on the simulated clock")
+            return
+        if process.kind.lacks:
+            why = f"is {process.kind.lacks}, and the kernel gives a traced program no rights of its file"
+            self.hooks.untraceable(process, why)
+        self._registers.read(thread.tid)
+        stack = self._registers.stack
+        self._step_once(thread.tid)  # out of the call, which would write its result over what is done now
+        process.page = exec_stop.give_clock(thread.tid, process.pid, stack, self._step_once)
+        self._allow_reads(process, self._reads_of(process))
+        if process.page is not None:
+            process.page.set(*self.hooks.clocks())
+        self.hooks.process_began(process)
+        self._resume(thread)
+
+    def _refuse(self, process: Process, why: str) -> None:
+        """End a process that cannot be traced."""
+        process.refused = True
+        self.hooks.untraceable(process, f"{why}: it was ended")
+        os.kill(process.pid, signal.SIGKILL)
+
+    def _step_once(self, tid: int) -> None:
+        """Let a thread go on for one instruction; signals that come meanwhile come after it."""
+        tracee.single_step(tid)
+        while True:
+            _, status = real_waitpid(tid, tracee.WALL)
+            if not os.WIFSTOPPED(status):
+                self._ended(tid, status)
+                raise ProcessLookupError
+            signum, event = os.WSTOPSIG(status), status >> 16
+            if signum == signal.SIGTRAP and event == 0:
+                return
+            if event == 0:
+                self._deferred.setdefault(tid, []).append(signum)
+            tracee.single_step(tid)
+
+    def _resume(self, thread: Thread) -> None:
+        deferred = self._deferred.pop(thread.tid, [])
+        for signum in deferred[1:]:
+            os.kill(thread.process.pid, signum)
+        if deferred:
+            self._at_signal(thread, deferred[0])
+        else:
+            self._go_on(thread)
+
+    def _go_on(
+        self, thread: Thread, signum: int = 0, *, to_exit: bool = False, leaves: bool = False, calm: Calm | None = None
+    ) -> None:
+        """Let a thread go on that stands in a stop; while the tree is stopped it is held there, and at a gate.
+
+        With *leaves* it does not stand at the gate yet: it returns there from the handler of a signal, or the signal
+        ends it. *calm*: all others wait.
+        """
+        self._calm = calm
+        thread.asked_to_stop = False
+        if (self.stopping and thread is not self.alone) or (thread.stands and not thread.handlers and not leaves):
+            thread.held = Resumption(signum, to_exit)
+        elif to_exit or thread.handlers or thread.is_stepped:
+            tracee.resume_to_exit(thread.tid, signum)
+        elif calm is not None and tracee.CAN_EMULATE and self._tries(thread):
+            thread.is_emulated = True
+            tracee.emulate(thread.tid)
+        else:
+            tracee.resume(thread.tid, signum)
+
+    # -- system calls ------------------------------------------------------------------------------------------------
+
+    def _at_call(self, thread: Thread) -> None:
+        registers, tid = self._registers, thread.tid
+        registers.read(tid)
+        name = _NUMBERS.get(registers.number(tid), "")
+        if nap := self._nap_of(thread, name, registers):
+            thread.nap_until = self.hooks.real_monotonic() + nap / waits.NS
+            return
+        if name in waits.TIMED:
+            self._begin_wait(thread, name, registers)
+        elif name == "recvmmsg":
+            self._begin_receipt(thread, registers)
+        elif name in _READS:
+            self._read_clock(thread, name, registers)
+        elif name in _TIMERS:
+            self._of_timers(thread, name, registers)
+        elif name == "ptrace":
+            self.hooks.untraceable(thread.process, _HAS_A_TRACER)
+            self._return(thread, -errno.EPERM)
+        elif name == "connect":
+            self._connects(thread, registers)
+        elif name == "clone":
+            thread.clones = registers.argument(0)
+            registers.set_argument(0, thread.clones & ~seccomp.CLONE_UNTRACED)
+            registers.write(tid)
+            self._go_on(thread, to_exit=True)
+        else:
+            if name in seccomp.SENDS:
+                self.connections.sends(thread.process.pid, registers.argument(0) & 0xFFFFFFFF)
+            thread.watched = self.hooks.called(thread, name, registers)
+            self._go_on(thread, to_exit=thread.watched)
+
+    @staticmethod
+    def _nap_of(thread: Thread, name: str, registers: Registers) -> int:
+        """How many ns a thread of Go's runtime is about to nap; 0: that is no nap."""
+        if name != "nanosleep" or not thread.process.kind.is_go:
+            return 0
+        ns = waits.timespec(thread.tid, registers.argument(0)) or 0
+        return ns if ns <= LONGEST_NAP_NS else 0
+
+    def _begin_wait(self, thread: Thread, name: str, registers: Registers) -> None:
+        tid, clocks = thread.tid, self.hooks.clocks()
+        again, thread.interrupted = thread.interrupted, None
+        wait = waits.begin(
+            tid, name, registers, clocks, again=again, zero_at=lambda: self._nothing_at(thread, registers)
+        )
+        if wait is None:
+            self._go_on(thread)
+            return
+        if wait.call.sleeps and wait.due_ns <= clocks.realtime:
+            waits.at_once(tid, registers)
+            registers.write(tid)
+            self._go_on(thread)
+            return
+        self._allow_reads(thread.process, self._reads_of(thread.process))
+        is_new = again is None or wait.due_ns != again.due_ns
+        if thread.process.kind.is_cpython and is_new and not wait.looks_at_nothing and not wait.is_due:
+            wait.due_ns += PAST_NS
+        if thread.is_monitor and is_new and name == "futex" and not wait.is_due:
+            wait.due_ns += MONITOR_REST_NS
+            wait.delay_ns = MONITOR_REST_NS
+        wait.order = self.hooks.next_order()
+        thread.must_wait, must_wait = False, thread.must_wait
+        calm = None if must_wait or wait.is_due else self._all_others_wait(thread, wait)
+        if calm is not None:
+            is_there = self._readiness.is_there(thread.process.pid, tid, wait, is_calm=False)
+            if is_there is False and self._ends_at_once(thread, wait, registers, calm, is_calm=False):
+                return
+            if is_there is None:
+                thread.looks = waits.look(tid, wait, registers, lambda: self._nothing_at(thread, registers))
+        registers.write(tid)
+        thread.wait = wait
+        self._go_on(thread, to_exit=True, calm=calm)
+
+    def _ends_at_once(self, thread: Thread, wait: Wait, registers: Registers, calm: Calm, *, is_calm: bool) -> bool:
+        """Whether the clock could be moved to the end of a wait before it is made, and the thread has gone on."""
+        if not self.hooks.leases(wait, is_calm):
+            return False
+        if not is_calm:  # else no thread has napped since
+            self._news()
+        waits.end_at_once(thread.tid, wait, registers)
+        registers.write(thread.tid)
+        self._go_on(thread, calm=calm)
+        return True
+
+    def _has_looked(self, thread: Thread, calm: Calm | None) -> None:
+        """A thread has looked for what it would wait for. Where that was not there the time of the wait is over, if
+        all others still wait, or the wait is made."""
+        registers, tid, wait = self._registers, thread.tid, thread.wait
+        assert wait is not None
+        thread.looks = False
+        registers.read(tid)
+        if registers.result != wait.call.at_timeout:
+            self._at_exit(thread)
+        elif calm is not None and calm.thread is thread and self.hooks.leases(wait, False):
+            self._news()
+            thread.wait = None
+            waits.end(tid, wait, registers, self.hooks.clocks().realtime)
+            registers.write(tid)
+            self._go_on(thread, calm=calm)
+        else:
+            thread.wait, thread.interrupted = None, wait
+            thread.must_wait = True
+            waits.make_again(tid, wait, registers)
+            registers.write(tid)
+            self._go_on(thread)
+
+    def _at_next_call(self, thread: Thread, calm: Calm | None) -> None:
+        """A thread stands at its first call since a wait of it was over at once: that may be the same wait again.
+
+        Before it does, a loop of events looks whether there is something. Everything else the thread calls once more,
+        and the filter decides about that.
+        """
+        registers, tid = self._registers, thread.tid
+        registers.read(tid)
+        number = registers.number(tid)
+        name = _NUMBERS.get(number, "")
+        if name in waits.TIMED:
+            is_calm = calm is not None and calm.thread is thread and not self.stopping
+            if seccomp.stops_at(name, registers):
+                if self._ends_again(thread, name, calm if is_calm else None):
+                    thread.misses = 0
+                    return
+            elif is_calm and self._readiness.has_nothing(thread.process.pid, name, registers):
+                registers.set_number(tid, -1)
+                registers.result = 0
+                registers.write(tid)
+                self._go_on(thread, calm=calm)
+                return
+        thread.misses += 1
+        registers.read(tid)
+        registers.make_call_again(number)
+        registers.write(tid)
+        self._go_on(thread)
+
+    def _ends_again(self, thread: Thread, name: str, calm: Calm | None) -> bool:
+        """Whether the wait at which a thread stands, and which it does not make, was over at once."""
+        registers, tid, clocks = self._registers, thread.tid, self.hooks.clocks()
+        if self._nap_of(thread, name, registers):
+            return False
+        wait = waits.begin(
+            tid, name, registers, clocks, again=None, zero_at=lambda: self._nothing_at(thread, registers)
+        )
+        if wait is None or wait.is_due or wait.due_ns <= clocks.realtime:
+            return False
+        if thread.process.kind.is_cpython and not wait.looks_at_nothing:
+            wait.due_ns += PAST_NS
+        is_calm = (
+            calm is not None and (wait.due_ns, thread.birth) < calm.before and self.hooks.real_monotonic() < calm.until
+        )
+        if not is_calm:
+            calm = self._all_others_wait(thread, wait)
+        if calm is None or self._readiness.is_there(thread.process.pid, tid, wait, is_calm=is_calm) is not False:
+            return False
+        self._allow_reads(thread.process, self._reads_of(thread.process))
+        wait.order = self.hooks.next_order()
+        return self._ends_at_once(thread, wait, registers, calm, is_calm=is_calm)
+
+    @staticmethod
+    def _tries(thread: Thread) -> bool:
+        """Whether the next system call of a thread is to be caught, which may be a wait."""
+        if thread.misses < MOST_MISSES:
+            return True
+        thread.misses += 1
+        return not thread.misses % RARELY
+
+    def _all_others_wait(self, thread: Thread, wait: Wait) -> Calm | None:
+        """Whether a thread is about to begin a wait that ends before all others, and all others of the tree wait.
+
+        Then its time may come before it has begun, and the thread need not be woken again.
+        """
+        if self.stopping or not self.connections.none or not self.hooks.may_lease(wait.due_ns):
+            return None
+        now = self.hooks.real_monotonic()
+        dues: list[tuple[float, int]] = [
+            (timer.due_ns, timer.birth) for timer in self.timers.all() if timer.due_ns is not None
+        ]
+        for other in self.threads.values():
+            if other is thread:
+                continue
+            if other.nap_until is not None or other.held is not None or not other.seen:
+                return None
+            if other.wait is not None:
+                dues.append((-1 if other.wait.is_due else other.wait.due_ns, other.birth))
+        before = min(dues, default=(math.inf, 0))
+        if not (wait.due_ns, thread.birth) < before:
+            return None
+        if self.busy((thread,)) is not None or self.moving or (len(self.threads) > 1 and self.has_news()):
+            return None
+        if self._output_is_full() or tracee.has_pending_signals(thread.tid):  # one of those would end the wait
+            return None
+        return Calm(thread, now + CALM_SECONDS, before)
+
+    @staticmethod
+    def _nothing_at(thread: Thread, registers: Registers) -> int:
+        """Where a process finds a ``timespec`` of 0 while a thread of it makes a system call."""
+        if thread.process.page is not None:
+            return thread.process.page.nothing_at
+        place = registers.stack - _BELOW_STACK
+        tracee.write_memory(thread.tid, place, bytes(16))
+        return place
+
+    def _begin_receipt(self, thread: Thread, registers: Registers) -> None:
+        receipt = thread.receipt
+        if receipt is None or receipt.place != (registers.counter, registers.stack):
+            thread.receipt = receipt = waits.Receipt.begin(thread.tid, registers, self.hooks.clocks())
+        if receipt is None:
+            self._go_on(thread)
+            return
+        self._allow_reads(thread.process, self._reads_of(thread.process))
+        receipt.receive_next(registers)
+        registers.write(thread.tid)
+        self._go_on(thread, to_exit=True)
+
+    def _receives(self, thread: Thread, receipt: waits.Receipt) -> None:
+        registers, tid = self._registers, thread.tid
+        registers.read(tid)
+        interrupted = registers.result in tracee.INTERRUPTED and not receipt.received
+        now_ns = self.hooks.clocks().realtime
+        again = receipt.has_received(tid, registers, now_ns, restart=thread.asked_to_stop)
+        registers.write(tid)
+        if not (again or interrupted):
+            thread.receipt = None
+
+    def _at_exit(self, thread: Thread) -> None:
+        wait, thread.wait = thread.wait, None
+        if wait is not None:
+            registers, clocks = self._registers, self.hooks.clocks()
+            registers.read(thread.tid)
+            if waits.end(thread.tid, wait, registers, clocks.realtime, restart=thread.asked_to_stop):
+                thread.interrupted = wait
+            if wait.name in _READS:
+                thread.interrupted = None
+                registers.result = _answer(thread.tid, wait.name, registers, clocks)
+            registers.write(thread.tid)
+        elif self.timers.is_creating(thread.tid):
+            self._registers.read(thread.tid)
+            self.timers.created(thread.tid, self._registers)
+        elif thread.clones and HERE.arguments[0] != HERE.result:
+            self._registers.read(thread.tid)
+            self._registers.set_argument(0, thread.clones)
+            self._registers.write(thread.tid)
+        elif thread.receipt is not None:
+            self._receives(thread, thread.receipt)
+        elif thread.watched or thread.is_stepped:
+            thread.watched = thread.is_stepped = False
+            self.hooks.returned(thread)
+        thread.clones = 0
+        self._go_on(thread)
+
+    def _connects(self, thread: Thread, registers: Registers) -> None:
+        """A thread is about to connect to somebody: from here on its process stops at each send, too."""
+        fd, address, length = (registers.argument(index) for index in range(3))
+        process = thread.process
+        found = self.connections.connects(process.pid, fd & 0xFFFFFFFF, address, length & 0xFFFFFFFF)
+        if found and not process.sends_are_seen:
+            process.sends_are_seen = True
+            self._see_sends(thread, registers)
+            self._resume(thread)
+        else:
+            self._go_on(thread)
+
+    def _see_sends(self, thread: Thread, registers: Registers) -> None:
+        """Put a second filter under a process, one of whose threads stands at a call; it makes that call again."""
+        tid = thread.tid
+        again = registers.copy()
+        again.make_call_again(registers.number(tid))
+        registers.set_number(tid, -1)
+        registers.write(tid)
+        self._step_once(tid)
+        again.write(tid)
+        injector = exec_stop.Injector(tid, self._step_once, again.counter)
+        place = again.stack - _BELOW_STACK
+        try:
+            tracee.write_memory(tid, place, seccomp.in_memory(seccomp.program(seccomp.SENDS, ()), place))
+            injector.call("seccomp", _SET_MODE_FILTER, _ALL_THREADS, place)
+        except OSError:
+            thread.process.sends_are_seen = False
+        finally:
+            injector.restore()
+
+    def _of_timers(self, thread: Thread, name: str, registers: Registers) -> None:
+        tid, pid = thread.tid, thread.process.pid
+        self._births += 1
+        try:
+            if name == "timer_create" and self.timers.creates(tid, pid, registers, self._births):
+                self._go_on(thread, to_exit=True)
+                return
+            result = self.timers.call(pid, name, registers, self.hooks.clocks(), self._births)
+        except OSError as error:
+            result = -(error.errno or errno.EFAULT)
+        if result is None:
+            self._go_on(thread)
+            return
+        registers.set_number(tid, -1)
+        registers.result = result
+        registers.write(tid)
+        self._go_on(thread)
+
+    def _read_clock(self, thread: Thread, name: str, registers: Registers) -> None:
+        """Answer a read of the clock that is a system call."""
+        tid, process = thread.tid, thread.process
+        if _shown(name, registers, self.hooks.clocks()) is None:
+            self._go_on(thread)
+        elif self._reads_are_over(process):
+            self._allow_reads(process, min(FURTHER_READS, self._reads_of(process)))
+            thread.wait = waits.read(tid, name, registers, self.hooks.clocks().realtime + READ_WAIT_NS)
+            registers.write(tid)
+            self._go_on(thread, to_exit=True)
+        else:
+            registers.set_number(tid, -1)
+            registers.result = _answer(tid, name, registers, self.hooks.clocks())
+            registers.write(tid)
+            self._go_on(thread)
+
+    def _reads_of(self, process: Process) -> int:
+        """How many reads of the clock in a row are answered at once: a collector of garbage makes many by itself."""
+        collects = process.kind.catches_signals and not process.kind.is_go  # Node.js and Java
+        return min(
+            self.reads_before_wait * READS_OF_COLLECTOR if collects else self.reads_before_wait, exec_stop.NO_LIMIT
+        )
+
+    @staticmethod
+    def _allow_reads(process: Process, reads: int) -> None:
+        """Answer so many reads of the clock at once, from now on."""
+        process.reads_left = reads
+        if process.page is not None:
+            process.page.limit(reads)
+
+    @staticmethod
+    def _reads_are_over(process: Process) -> bool:
+        """Whether the read that is traced now is one too many."""
+        if process.page is not None:
+            return process.page.is_over
+        process.reads_left -= 1
+        return process.reads_left < 0
+
+    # -- all at once --------------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Have all threads stop, and hold them: the caller steps until `stands`."""
+        self.stopping = True
+        self._calm = None
+        self.alone = None
+        for thread in self.threads.values():
+            is_at_gate = thread.stands and not thread.handlers  # or gets there, and is held then
+            if not (self._stands(thread) or is_at_gate):
+                self._ask_to_stop(thread)
+
+    @staticmethod
+    def _ask_to_stop(thread: Thread) -> None:
+        thread.asked_to_stop = True
+        try:
+            tracee.interrupt(thread.tid)
+        except ProcessLookupError:
+            pass  # its end comes
+
+    @property
+    def stands(self) -> bool:
+        """Whether every thread is held."""
+        return all(self._stands(thread) for thread in self.threads.values())
+
+    @staticmethod
+    def _stands(thread: Thread) -> bool:
+        if thread.held is not None or thread.nap_until is not None or thread.stopped or thread.vfork_child:
+            return True
+        pid = thread.process.pid  # only the first thread of a process may have ended without a word
+        return thread.tid == pid and procfs.state_of(pid, str(pid)) == b"Z"
+
+    def kill(self) -> None:
+        """Kill all processes that are left."""
+        for pid in self.processes:  # each is a tracee, and its number nobody else's before this process has waited
+            os.kill(pid, signal.SIGKILL)
+
+    def go_alone(self, thread: Thread) -> None:
+        """Let one thread go on that is held, for which a signal is pending; it takes that before anything else."""
+        assert thread.held is not None
+        self.alone = thread
+        resumption, thread.held = thread.held, None
+        try:
+            self._go_on(thread, resumption.signum, to_exit=resumption.to_exit, leaves=True)
+        except ProcessLookupError:
+            self.alone = None
+
+    def leave_gate(self) -> None:
+        """Let all threads go on, and those that stand at a gate."""
+        for thread in self.threads.values():
+            thread.stands = False
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Let all threads go on that were held, but for those that stand at a gate."""
+        self.stopping = False
+        self.alone = None
+        for thread in list(self.threads.values()):
+            resumption, thread.held = thread.held, None
+            if resumption is not None:
+                try:
+                    self._go_on(thread, resumption.signum, to_exit=resumption.to_exit)
+                except ProcessLookupError:
+                    continue
+
+    def _restart_call(self, thread: Thread) -> None:
+        """A thread has been taken out of a call, for nothing that the program may see: it makes that call again."""
+        registers, tid = self._registers, thread.tid
+        registers.read(tid)
+        if registers.result == -errno.EINTR and registers.number(tid) in _ENDED_BY_STOPS:
+            registers.result = -tracee.ERESTARTNOHAND
+            registers.write(tid)
+
+    def _end_call(self, thread: Thread) -> None:
+        """A signal has stopped a thread: a call that this ends has ended, whatever comes before the thread goes on."""
+        registers, tid = self._registers, thread.tid
+        registers.read(tid)
+        if registers.result == -errno.EINTR and registers.number(tid) in _ENDED_BY_STOPS:
+            registers.set_number(tid, -1)
+            registers.write(tid)
+            thread.interrupted = None
+
+    # -- signals -----------------------------------------------------------------------------------------------------
+
+    def _at_signal(self, thread: Thread, signum: int) -> None:
+        """A signal is about to be delivered. One that is ignored ends no call, as it would not without the tracer."""
+        if signum == signal.SIGSYS and tracee.makes_foreign_call(thread.tid):
+            self._refuse(thread.process, "makes system calls of another architecture, which cannot be simulated")
+            return
+        is_caught = self._is_caught(thread, signum)
+        if is_caught:
+            thread.interrupted = thread.receipt = None
+        elif signum not in _STOPS:
+            self._restart_call(thread)
+        is_followed = self.hooks.signalled(thread, signum)
+        if is_followed or (is_caught and (thread.stands or thread.handlers)):
+            self._registers.read(thread.tid)
+            thread.handlers.append(Handler(self._registers.stack, is_followed))
+        self._go_on(thread, signum, leaves=thread.stands and self._ends(thread, signum))
+
+    @staticmethod
+    def _ends(thread: Thread, signum: int) -> bool:
+        """Whether the signal ends the process, as nothing of it wants to have it."""
+        state = procfs.signal_state(thread.process.pid, signum)
+        return state is not None and not (state.caught or state.ignored) and signum not in _HARMLESS
+
+    def _at_entry(self, thread: Thread) -> None:
+        """A thread that stops at each system call is about to make one: it may be out of handlers, or leave one.
+
+        One that has jumped out of a handler stands higher on its stack than that began.
+        """
+        registers = self._registers
+        registers.read(thread.tid)
+        while thread.handlers and 0 <= registers.stack - thread.handlers[-1].stack < _LONGEST_STACK:
+            self._left(thread)
+        returns = thread.handlers and registers.number(thread.tid) == HERE.calls["rt_sigreturn"]
+        if returns:
+            self._left(thread)
+        self._go_on(thread, to_exit=bool(returns), leaves=bool(returns))
+
+    def _left(self, thread: Thread) -> None:
+        if thread.handlers.pop().is_followed:
+            self.hooks.handled(thread)
+
+    @staticmethod
+    def _is_caught(thread: Thread, signum: int) -> bool:
+        state = procfs.signal_state(thread.process.pid, signum)
+        return state is not None and state.caught
+
+    # -- the clock ---------------------------------------------------------------------------------------------------
+
+    def show_time(self) -> None:
+        """Write the time into what the processes read."""
+        for page in {id(each.page): each.page for each in self.processes.values()}.values():
+            if page is not None:
+                page.set(*self.hooks.clocks())
+
+    def limit_reads(self, reads: int) -> None:
+        """From here on a read of the clock is a wait after so many in a row."""
+        self.reads_before_wait = reads
+        for process in self.processes.values():
+            self._allow_reads(process, self._reads_of(process))
+
+    def first(self) -> Due | None:
+        """What is due first."""
+        waits_ = [
+            Due(thread.wait.due_ns, thread.birth, thread, thread.wait.order)
+            for thread in self.threads.values()
+            if thread.wait is not None and not thread.wait.is_due
+        ]
+        while True:
+            timers = [
+                Due(timer.due_ns, timer.birth, timer, timer.order)
+                for timer in self.timers.all()
+                if timer.due_ns is not None
+            ]
+            due = min(waits_ + timers, key=lambda due: due[:2], default=None)
+            if due is None or not isinstance(due.what, Timer) or self.timers.is_there(due.what):
+                return due
+
+    def ring(self, due: Due) -> None:
+        """Do what is to be done at that time, which it is now: end a wait, or have a timer go off."""
+        self._calm = None
+        self._news()
+        if isinstance(due.what, Timer):
+            self.timers.fire(due.what, self.hooks.clocks())
+            return
+        thread = due.what
+        assert thread.wait is not None
+        thread.wait.is_due = True
+        try:
+            tracee.interrupt(thread.tid)
+        except ProcessLookupError:
+            pass  # its end comes
+
+    def _news(self) -> None:
+        """Something goes on: naps are to be over at once again."""
+        for thread in self.threads.values():
+            thread.naps = 0
+
+    # -- whether all wait --------------------------------------------------------------------------------------------
+
+    def busy(self, besides: Collection[Thread] = ()) -> Thread | None:
+        """A thread that does not wait; None: all *besides* some wait, and nothing of them is about to happen.
+
+        Two passes. A thread that ran in between was switched out by the second one, so that its counters differ; so
+        when the first one ended all of them slept, and nothing but a running thread or somebody outside can wake one.
+        Who was woken from another processor, and has not been put into that one's queue yet, still seems to be in its
+        call; its state says otherwise.
+        What an earlier look has counted will do for the first one, unless it is known that the thread has run since.
+
+        Between the passes `moving` is looked up: what the kernel was still bringing then can wake a thread later.
+        """
+        looked: list[Thread] = []
+        self.moving = False
+        for thread in self.threads.values():
+            if thread.held is not None or thread.nap_until is not None or thread in besides:
+                continue
+            if not thread.seen or thread.process.refused or (thread.wait is not None and thread.wait.is_due):
+                return thread
+            try:
+                if not thread.counters:
+                    if not thread.files and len(self.threads) <= self._most_open:
+                        self._open(thread)
+                    thread.counters = _read(thread, 0)
+            except OSError:
+                return thread  # it ends
+            looked.append(thread)
+        moving = self.connections.look() or self.hooks.moving()
+        for thread in looked:
+            try:
+                call = _read(thread, 1)
+                waits_ = (call == thread.waits_in and not thread.stopped) or self._waits(thread, call)
+                waits_ = waits_ and self._sleeps(thread)
+                after = _read(thread, 0)  # last: what was looked up is of the call that it is still in
+            except OSError:
+                return thread
+            if after != thread.counters or not waits_:
+                thread.counters = thread.waits_in = b""
+                return thread
+            thread.waits_in = call
+        self.moving = moving
+        return None
+
+    def wake_monitors(self) -> None:
+        """Something computes while time passes: what looks after that is to do so as often as it means to."""
+        for thread in self.threads.values():
+            if thread.wait is not None:
+                thread.wait.due_ns -= thread.wait.delay_ns
+                thread.wait.delay_ns = 0
+
+    def computing(self) -> set[Thread]:
+        """The threads that do not wait."""
+        found: set[Thread] = set()
+        while (thread := self.busy(found)) is not None:
+            found.add(thread)
+        return found
+
+    @staticmethod
+    def _open(thread: Thread) -> None:
+        for index in range(len(_FILES)):
+            thread.files.append(_opened(thread, index))
+
+    @staticmethod
+    def _sleeps(thread: Thread) -> bool:
+        """Whether a thread sleeps, or is in a state that `_waits` has judged."""
+        state = _read(thread, 2).rpartition(b") ")[2][:1]
+        allowed = b"SZ" + (b"D" if thread.vfork_child else b"") + (b"t" if thread.stopped else b"")
+        return state != b"" and state in allowed
+
+    def _waits(self, thread: Thread, fields: bytes) -> bool:
+        """Whether a thread waits in the call that ``/proc`` shows, until somebody else does something.
+
+        One that reads a file waits for the disk, and goes on by itself. So does one that writes its output.
+        """
+        number, _, rest = fields.partition(b" ")
+        if thread.stopped:  # SIGCONT wakes it, and its next stop comes a moment later
+            return procfs.state_of(thread.process.pid, str(thread.tid)) == b"t"
+        if not number.isdigit():
+            pid = thread.process.pid
+            if number == b"-1" and thread.tid == pid:
+                return procfs.state_of(pid, str(pid)) == b"Z"  # it has ended, and other threads have not
+            return False  # it runs, or waits in no call: for a page of memory
+        name = kernel_waits.name_of(int(number))
+        if name in _ON_A_PATH:
+            # "S": for a FIFO's other end, a server, a lock; "D": for the disk
+            return procfs.state_of(thread.process.pid, str(thread.tid)) == b"S"
+        if name in _ON_A_DESCRIPTOR:
+            target = procfs.target_of(thread.tid, int(rest.partition(b" ")[0], 16) & 0xFFFFFFFF)
+            if target == "":  # another thread has closed it; or this one has been killed in the call, and ends
+                return bool(procfs.descriptors_of(thread.tid))
+            if target == self._output and name in _WRITES:
+                return False
+            return not target.startswith("/") or target.startswith("/dev/")
+        in_vfork = thread.vfork_child != 0 and int(number) in _VFORKS  # a fork takes its time, too
+        return name in _WAITS or int(number) in _OTHER_WAITS or in_vfork
+
+    def settled(self) -> bool:
+        """Whether nothing of the tree goes on before the time of a wait is over, or something outside happens."""
+        if self.busy() is not None or self.moving or self.has_news() or self._output_is_full():
+            now = self.hooks.real_monotonic()
+            self._end_naps(lambda _thread, until: until <= now)
+            return False
+        first = self.first()
+        if first is not None and first.due_ns <= self.hooks.clocks().realtime:
+            return True  # what naps looks for more to do, and finds it once that has gone on
+        return not self._end_naps(lambda thread, _until: thread.naps < MOST_NAPS, counts=True)
+
+    def _output_is_full(self) -> bool:
+        """Whether the program may be waiting in ``poll`` or ``epoll`` for its output to be read."""
+        return self._output_poll is not None and not self._output_poll.poll(0)
+
+    def _end_naps(self, ends: Callable[[Thread, float], bool], *, counts: bool = False) -> bool:
+        """End the naps of which *ends* says so; whether there were any."""
+        found = [
+            thread
+            for thread in self.threads.values()
+            if thread.nap_until is not None and thread.held is None and ends(thread, thread.nap_until)
+        ]
+        for thread in found:
+            thread.nap_until = None
+            thread.naps += counts
+            try:
+                self._return(thread, 0)
+            except ProcessLookupError:
+                continue
+        return bool(found)
+
+    def _return(self, thread: Thread, result: int) -> None:
+        """Have the call at whose entry a thread stands return that, without being made."""
+        registers = self._registers
+        registers.read(thread.tid)
+        registers.set_number(thread.tid, -1)
+        registers.result = result
+        registers.write(thread.tid)
+        self._go_on(thread)
+
+    def has_news(self) -> bool:
+        """Whether a stop has come that `step` has not dealt with."""
+        try:
+            return os.waitid(os.P_ALL, 0, os.WEXITED | os.WSTOPPED | os.WNOHANG | os.WNOWAIT | tracee.WALL) is not None
+        except ChildProcessError:
+            return False
+
+
+def _opened(thread: Thread, index: int) -> int:
+    return os.open(f"/proc/{thread.process.pid}/task/{thread.tid}/{_FILES[index]}", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _read(thread: Thread, index: int) -> bytes:
+    """What one of `_FILES` has of a thread now."""
+    if thread.files:
+        return os.pread(thread.files[index], _FILE_BYTES, 0)
+    file = _opened(thread, index)
+    try:
+        return os.pread(file, _FILE_BYTES, 0)
+    finally:
+        os.close(file)
+
+
+def _shown(name: str, registers: Registers, clocks: Clocks) -> int | None:
+    """What a read is to show, in ns; None: that clock is the kernel's."""
+    clock = registers.argument(0) & 0xFFFFFFFF if name == "clock_gettime" else waits.CLOCK_REALTIME
+    if clock in waits.REALTIME_CLOCKS:
+        return clocks.realtime
+    return clocks.monotonic if clock in waits.MONOTONIC_CLOCKS else None
+
+
+def _answer(tid: int, name: str, registers: Registers, clocks: Clocks) -> int:
+    """Answer a read; the result of the call."""
+    seconds, ns = divmod(_shown(name, registers, clocks) or 0, waits.NS)
+    zone_at = registers.argument(1) if name == "gettimeofday" else 0
+    at = registers.argument(1 if name == "clock_gettime" else 0)
+    data = struct.pack("<q", seconds)
+    if name != "time":
+        data += struct.pack("<q", ns if name == "clock_gettime" else ns // 1000)
+    try:
+        if at:
+            tracee.write_memory(tid, at, data)
+        if zone_at:
+            tracee.write_memory(tid, zone_at, bytes(8))
+    except OSError:
+        return -errno.EFAULT
+    return seconds if name == "time" else 0

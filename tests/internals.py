@@ -1,0 +1,109 @@
+"""The tests' only door to what is private in the package: each name that they use, and how a public object gives it."""
+
+# ruff: noqa: F401  (tests import these names from here)
+
+from __future__ import annotations
+
+from pytest_scf_async import AsyncEvent, ScfRuntime
+from pytest_scf_async.bootstrap import bind_filter, clock_page, go_client, gob, loading
+from pytest_scf_async.bootstrap import clock as clocks
+from pytest_scf_async.bootstrap.clock_page import ARCHITECTURES, SLOTS, ClockPage, Unavailable, assemble
+from pytest_scf_async.bootstrap.gates.bytecode import entries, first_entry
+from pytest_scf_async.bootstrap.go_client import GoClient
+from pytest_scf_async.bootstrap.http_answers import MESSAGE, PING, PONG, Answer, Frames
+from pytest_scf_async.bootstrap.patches.registry import PATCHES
+from pytest_scf_async.bootstrap.program_client import Broken, is_moving
+from pytest_scf_async.bootstrap.runtime_api import RuntimeApi
+from pytest_scf_async.clock import DueThing, SimulatedClock
+from pytest_scf_async.function import Function
+from pytest_scf_async.instances import cpus, instance, packages, ports, process_tree, zygote
+from pytest_scf_async.instances.code import Code
+from pytest_scf_async.instances.instance import Doing, Instance
+from pytest_scf_async.instances.member import _own_pidfd
+from pytest_scf_async.instances.output import Output
+from pytest_scf_async.instances.poller import Poller
+from pytest_scf_async.instances.pool import Pool
+from pytest_scf_async.instances.ports import ClaimedPort, PortInUseError, claim, claim_any
+from pytest_scf_async.instances.prefork import _preforked, take_preforked
+from pytest_scf_async.instances.runtimes import binary as binary_files
+from pytest_scf_async.instances.runtimes import container, go, listening, nodejs, program
+from pytest_scf_async.instances.runtimes.choice import runtime_of
+from pytest_scf_async.instances.runtimes.custom import CustomRuntime, FreeRunningCustomRuntime
+from pytest_scf_async.instances.runtimes.go import FreeRunningGoFunction, GoFunction, go_program
+from pytest_scf_async.instances.runtimes.launcher import Launch
+from pytest_scf_async.instances.runtimes.nodejs import FreeRunningNodeFunction, NodeFunction
+from pytest_scf_async.instances.runtimes.program import FreeRunning, Image, Program, PythonProgram, Supervised, image
+from pytest_scf_async.instances.runtimes.python import PythonHandler
+from pytest_scf_async.instances.runtimes.strategy import Runtime, Site
+from pytest_scf_async.instances.sandbox import zygote_of
+from pytest_scf_async.instances.user_process import UserProcess
+from pytest_scf_async.instances.zygote import Zygote, close_shared_zygote, shared_zygote
+from pytest_scf_async.lockstep import calls, real_cost, thread_reports
+from pytest_scf_async.lockstep.calls import Call, Watchdog
+from pytest_scf_async.lockstep.diagnosis import what_instances_do
+from pytest_scf_async.lockstep.event import Entry, Event, FunctionVersion
+from pytest_scf_async.lockstep.places import Place, find
+from pytest_scf_async.lockstep.real_cost import RealCosts
+from pytest_scf_async.lockstep.real_stretches import RealCost
+from pytest_scf_async.lockstep.scheduler import Lockstep
+from pytest_scf_async.model.versions import Versions
+from pytest_scf_async.protocol import freezegun_classes, messages, procfs, shared_page, sock_diag
+from pytest_scf_async.protocol.executables import Language, language_of
+from pytest_scf_async.protocol.kernel_waits import KernelWait, _restarted, waits_for_reaper
+from pytest_scf_async.protocol.limits import RESULT_LIMIT
+from pytest_scf_async.protocol.linux import receive_descriptors, remove_tree
+from pytest_scf_async.protocol.messages import OWNER_MARK
+from pytest_scf_async.protocol.procfs import SignalState
+from pytest_scf_async.protocol.real_time import REAL
+from pytest_scf_async.protocol.shortening import shortened, shortened_line, shortened_lines, shortened_list
+from pytest_scf_async.protocol.sock_diag import SockDiag, TcpEnd
+from pytest_scf_async.supervisor import tree as supervisor_tree
+from pytest_scf_async.supervisor.tracee import HERE, MACHINE
+from pytest_scf_async.supervisor.waits import Clocks
+
+
+def event_of(event: AsyncEvent) -> Event:
+    """The event inside the harness."""
+    return event._event
+
+
+def lockstep_of(owner: AsyncEvent | ScfRuntime) -> Lockstep:
+    """The lockstep of a runtime, or of the runtime of an event."""
+    return owner._lockstep
+
+
+def pool_of(runtime: ScfRuntime) -> Pool:
+    """The instances of a runtime."""
+    return runtime._pool
+
+
+def scratch_of(runtime: ScfRuntime) -> str:
+    """The directory that a runtime has made for itself; empty where it has made none."""
+    return runtime._own_scratch
+
+
+def preforked_of(of: Zygote) -> Instance | None:
+    """The process that is ready for the next instance; it stays so."""
+    return _preforked.get(of)
+
+
+def version_of(function: Function) -> FunctionVersion:
+    """What an event of a function that is invoked now would run."""
+    return function._version
+
+
+def versions_of(function: Function) -> Versions[FunctionVersion]:
+    """All versions of a function."""
+    return function._versions
+
+
+def launch_of(function: Function) -> Launch:
+    """The program of a function that has one."""
+    runtime = versions_of(function).latest.runtime
+    assert isinstance(runtime, Program)
+    return runtime.launch
+
+
+def heap_of(clock: SimulatedClock) -> list[DueThing]:
+    """What is due on a clock, and what was cancelled and has not been removed."""
+    return clock._heap

@@ -1,0 +1,67 @@
+"""The memory of supervised programs: of all their processes, and not of what traces them."""
+
+from __future__ import annotations
+
+import pytest
+from image_support import program
+from process_support import user_lines
+
+# once: what the platform does with a program is the same, whatever Python it runs on
+pytestmark = pytest.mark.once
+
+
+EATS = program("""
+def eat(megabytes):
+    eaten = bytearray(b"x") * (megabytes << 20)
+    print("eaten", flush=True)
+    return eaten
+
+def handle(event, request):
+    if event.get("forks") and not os.fork():
+        eaten = eat(event["mb"])
+        time.sleep(1000)
+    eaten = None if event.get("forks") else eat(event["mb"])
+    time.sleep(10)
+    print("never", flush=True)
+    return event["mb"]
+""")
+SMALL = "#!/bin/sh\necho small\nexit 3\n"
+
+
+def mem_usage(event) -> float:
+    """What the last line of the log says, in MB."""
+    return float(event.log[-1].text.rpartition("MemUsage:")[2].removesuffix("MB"))
+
+
+@pytest.mark.parametrize("forks", [False, True], ids=["itself", "a child"])
+def test_the_report_counts_what_the_program_and_its_children_use(deploy_image, forks):
+    event = deploy_image(EATS).invoke_async({"mb": 200, "forks": forks}).wait()
+
+    assert event.result == 200
+    assert 200 < mem_usage(event) < 260
+
+
+@pytest.mark.parametrize("forks", [False, True], ids=["itself", "a child"])
+def test_a_program_that_uses_too_much_ends_at_its_wait(deploy_image, forks):
+    event = deploy_image(EATS, memory=128).invoke_async({"mb": 200, "forks": forks}).wait()
+
+    assert (event.status, event.status_code) == ("FAILED", 434)
+    assert event.ended_at == event.started_at
+    assert user_lines(event) == ["eaten"]
+    assert "than the 128 MB of the function: memory=128" in event.timeline
+    assert ("together with 1 child process" in event.timeline) == forks
+    assert 200 < mem_usage(event) < 260
+
+
+def test_a_program_within_its_limit_finishes(deploy_image):
+    event = deploy_image(EATS, memory=128).invoke_async({"mb": 80}).wait()
+
+    assert event.result == 80
+    assert 80 < mem_usage(event) < 128
+
+
+def test_what_traces_a_small_program_is_not_counted(deploy_image):
+    event = deploy_image(SMALL, command=("sh", "app.py")).invoke_async().wait()
+
+    assert (event.status_code, user_lines(event)) == (439, ["small"])
+    assert mem_usage(event) < 5

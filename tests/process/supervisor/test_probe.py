@@ -1,0 +1,111 @@
+"""The trial whether programs can be traced: what it says where something is refused, or is not as it has to be."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+# once: a tracer and a kernel: the same on all Pythons
+pytestmark = pytest.mark.once
+
+LIMIT = 60
+"""Real seconds for a trial, on a machine however busy."""
+
+
+def answer(change: str = "") -> str:
+    """What the trial says in a process of its own, after a *change* of the code that it runs."""
+    lines = (
+        "from pytest_scf_async.supervisor import exec, filter, probe, tracee, tree, waits",
+        textwrap.dedent(change),
+        "print(probe.why_not())",
+        "import os",
+        "try: os.waitpid(-1, os.WNOHANG)",
+        "except ChildProcessError: print('nobody is left')",
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True, timeout=LIMIT
+    )
+    said, left = run.stdout.rsplit("\n", 2)[:2]
+    assert left == "nobody is left"
+    return said
+
+
+def test_it_says_nothing_where_programs_can_be_traced():
+    assert answer() == ""
+
+
+@pytest.mark.interpreter
+def test_a_clock_that_is_read_by_system_calls_is_as_good():
+    assert answer("exec._patch = lambda *arguments: exec.MACHINE[999]") == ""
+
+
+@pytest.mark.parametrize(
+    ("scope", "why"),
+    [
+        ("3", "no process may trace another (kernel.yama.ptrace_scope is 3)"),
+        ("2", "only a process with CAP_SYS_PTRACE may trace another (kernel.yama.ptrace_scope is 2)"),
+        (
+            "1",
+            (
+                "ptrace: Operation not permitted; a filter of system calls or a security module forbids it, as in some "
+                "containers"
+            ),
+        ),
+    ],
+)
+def test_it_names_the_setting_of_the_kernel(tmp_path, scope, why):
+    setting = tmp_path / "ptrace_scope"
+    setting.write_text(f"{scope}\n")
+    change = f"""
+        probe._YAMA = {str(setting)!r}
+        def seize(tid):
+            raise PermissionError(1, "Operation not permitted")
+        tracee.seize = seize
+    """
+    assert answer(change) == why
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        pytest.param(
+            "tracee.MACHINE = 'riscv64'",
+            "programs for this processor (riscv64, 64 bits) are not known",
+            id="another processor",
+        ),
+        pytest.param(
+            "probe._PROGRAM = 'import sys; sys.exit(\"no room\")'",
+            "a program that was traced ended with the wait status 256: no room",
+            id="it fails",
+        ),
+        pytest.param(
+            "probe._PROGRAM = 'print(1)'",
+            "a program that was traced wrote '1' where it had to write what its clocks show",
+            id="it says something else",
+        ),
+        pytest.param(
+            "probe.LIMIT = 0.5; tree.Tree.ring = lambda self, due: None",
+            "a program that was traced did not come to its end in 0.5 s",
+            id="no sleep ends",
+        ),
+        pytest.param(
+            (
+                "waits.begin = lambda *arguments, **keywords: None; probe._SLEEP = 3600; "
+                "probe._PROGRAM = probe._PROGRAM.replace('30', '1')"
+            ),
+            "in a sleep of 3600 s the clock of a program that was traced went on by 0.000000000 s",
+            id="a sleep is real",
+        ),
+    ],
+)
+def test_it_says_what_is_wrong(change, why):
+    assert answer(change) == why
+
+
+def test_it_sees_a_clock_that_is_not_the_one_that_was_set():
+    said = answer("exec.give_clock = lambda *arguments: None")
+    assert said.startswith("a program that was traced read 1")
+    assert said.endswith(" on a clock that stood at 2000000000.000")

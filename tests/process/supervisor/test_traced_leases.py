@@ -1,0 +1,225 @@
+"""Waits whose time comes before they have begun: what a program sees is the same, and it stops less often for it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from image_support import program
+from process_support import START, user_lines
+from test_traced_polls import FUNCTIONS, WAYS
+from traced_programs import S, Traced, needs, python, run, trace
+
+# once: what the kernel does with a traced program is the same, whatever Python traces it
+pytestmark = pytest.mark.once
+
+ROUNDS = 30
+
+
+def same_in_all_ways(source: str, *, one_cpu: bool = True) -> tuple[Traced, Traced]:
+    """A run by itself, and one with leases; one in which each lease is withdrawn at the last moment is the same."""
+    by_itself, with_lease, withdrawn = (
+        run(source, leases=leases, one_cpu=one_cpu) for leases in (False, True, "withdrawn")
+    )
+    seen = [(each.said, each.ns, each.ended) for each in (by_itself, with_lease, withdrawn)]
+    assert seen[0] == seen[1] == seen[2]
+    return by_itself, with_lease
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_a_poll_that_finds_nothing_is_over_at_once(name: str) -> None:
+    """And it finds what is there, or what another thread writes before its time."""
+    needs(name)
+    source = f"""
+def wait(fd, ns):
+    return {WAYS[name]}
+
+for _ in range({ROUNDS}):
+    wait(quiet, S)
+timed(wait, ready, 5 * S)
+timed(wait, pipe_written_after(2 * S), 5 * S)
+timed(wait, pipe_written_after(2 * S), S)
+"""
+    by_itself, with_lease = same_in_all_ways(FUNCTIONS + source)
+
+    assert by_itself.said == [[1, 0], [1, 2 * S], [0, S]]
+    if "epoll" in name:  # the others have to be made for a look at what they are about
+        assert with_lease.stops < by_itself.stops - ROUNDS // 2
+
+
+@pytest.mark.parametrize("name", ["select", "pselect6"])
+def test_sets_of_descriptors_are_whole_after_a_look_in_vain(name: str) -> None:
+    """``select`` empties them where it finds nothing, and then it waits for the same ones."""
+    needs(name)
+    source = f"""
+reads, writes = bits(0, quiet), bits(quiet)
+rest = {"timeval" if name == "select" else "timespec"}(5 * S)
+say(call('{name}', quiet + 1, reads, writes, 0, rest, 0), reads[0], writes[0], ns_of(rest), now())
+"""
+    traced = run(FUNCTIONS + source, leases="withdrawn", events=[(2 * S, "input", "x")])
+
+    assert traced.said == [[1, 1, 0, 3 * S, 2 * S]]
+
+
+def test_a_lock_whose_value_has_changed_is_not_waited_for() -> None:
+    source = f"""
+value_of_word = ctypes.c_uint32(1)
+word = ctypes.addressof(value_of_word)
+for value, operation in (0, 128), (1, 128), (0, 128 | 9), (1, 128 | 9):
+    timeout = timespec(S) if operation == 128 else after(S)
+    timed('futex', word, operation, value, timeout, 0, 0xFFFFFFFF)
+timed('futex', word + 1, 128, 1, timespec(S), 0, 0)
+timed('futex', word, 128 | 9, 1, after(S), 0, 0)
+timed('futex', 8, 128, 1, timespec(S), 0, 0)
+for _ in range({ROUNDS}):
+    call('futex', word, 128, 1, timespec(S), 0, 0)
+"""
+    by_itself, with_lease = same_in_all_ways(source)
+
+    assert by_itself.said == [[-11, 0], [-110, S], [-11, 0], [-110, S], [-22, 0], [-22, 0], [-14, 0]]
+    assert with_lease.stops < by_itself.stops - ROUNDS // 2
+
+
+def test_a_poll_is_refused_as_the_kernel_refuses_it() -> None:
+    source = """
+say(call('epoll_pwait', epoll(quiet), events, 0, 5_000, 0, 8), call('epoll_pwait', quiet, events, 8, 5_000, 0, 8))
+say(call('epoll_pwait', 99, events, 8, 5_000, 0, 8), call('epoll_pwait', epoll(quiet), events, 8, 5_000, 8, 7))
+say(call('ppoll', 8, 1, timespec(5 * S), 0, 8), call('pselect6', 61, bits(60), 0, 0, timespec(5 * S), 0))
+"""
+    by_itself, _ = same_in_all_ways(FUNCTIONS + source)
+
+    assert by_itself.ns == 0
+
+
+def test_another_epoll_under_the_same_number_is_looked_at() -> None:
+    source = """
+for _ in range(5):
+    polls = epoll(quiet)
+    for _ in range(5):
+        call('epoll_pwait', polls, events, 8, 1_000, 0, 8)
+    os.close(polls)
+    assert epoll(ready) == polls
+    timed('epoll_pwait', polls, events, 8, 1_000, 0, 8)
+    timed('epoll_pwait', polls, events, 8, 0, 0, 8)
+    os.close(polls)
+"""
+    by_itself, _ = same_in_all_ways(FUNCTIONS + source)
+
+    assert by_itself.said == [[1, 0]] * 10
+
+
+@pytest.mark.parametrize("one_cpu", [True, False], ids=["one processor", "all processors"])
+def test_a_thread_that_is_woken_between_two_waits_works_before_time_passes(one_cpu: bool) -> None:
+    source = f"""
+import hashlib
+begin, end = os.pipe()
+lock, log = _thread.allocate_lock(), []
+
+def work():
+    while True:
+        number = os.read(begin, 1)[0]
+        hashlib.pbkdf2_hmac('sha256', b'', b'', 5_000)  # computes without the lock of the interpreter
+        log.append((number, now()))
+
+start(work)
+start(sleep, 10_000 * S)
+for number in range({ROUNDS}):
+    for _ in range(3):
+        sleep(S)
+        libc.epoll_wait(polls, events, 8, 1_000)
+        libc.epoll_wait(polls, events, 8, 0)
+    if number % 3:
+        os.write(end, bytes([number]))
+sleep(S)
+say(log == [(number, 6 * (number + 1) * S) for number in range({ROUNDS}) if number % 3], len(log))
+os._exit(0)
+"""
+    by_itself, _ = same_in_all_ways(FUNCTIONS + "polls = epoll(quiet)\n" + source, one_cpu=one_cpu)
+
+    assert by_itself.said == [[True, len([number for number in range(ROUNDS) if number % 3])]]
+
+
+def test_a_signal_that_comes_between_two_waits_is_delivered() -> None:
+    source = """
+signal.signal(signal.SIGTERM, lambda *_: say(now()))
+for _ in range(10):
+    sleep(S)
+"""
+    traced = trace(*python(f"import signal\n{source}"), leases=True, events=[(4 * S + S // 2, "signal", 15)])
+
+    assert (traced.status, traced.said) == (0, [4 * S + S // 2])
+
+
+def test_threads_are_stopped_and_go_on_between_waits() -> None:
+    source = "for _ in range(10):\n    sleep(S)\n    call('epoll_pwait', polls, events, 8, 1_000, 0, 8)\nsay(now())"
+    traced = trace(
+        *python(FUNCTIONS + "polls = epoll(quiet)\n" + source),
+        leases=True,
+        events=[(number * S + S // 2, "hold", None) for number in range(20)],
+    )
+
+    assert (traced.status, traced.said) == (0, [20 * S])
+
+
+# -- Go ----------------------------------------------------------------------------------------------------------------
+
+SLEEPS = """
+package main
+
+import (
+    "fmt"
+    "time"
+)
+
+func main() {
+    begin := time.Now()
+    for i := 0; i < 600; i++ {
+        time.Sleep(time.Second)
+    }
+    fmt.Println(time.Since(begin))
+}
+"""
+COMPUTES = """
+package main
+
+import (
+    "fmt"
+    "net/http"
+    "time"
+)
+
+func main() {
+    http.HandleFunc("/event-invoke", func(answer http.ResponseWriter, request *http.Request) {
+        go func() {
+            time.Sleep(time.Second)
+            for {
+            }
+        }()
+        time.Sleep(3 * time.Second)
+        fmt.Println("goes on")
+    })
+    http.ListenAndServe("0.0.0.0:9000", nil)
+}
+"""
+
+
+@pytest.mark.go
+def test_a_loop_in_go_stops_twice_a_sleep(build_go) -> None:
+    """Once for the sleep, and once for a look for what is there. The thread that looks after the others rests."""
+    traced = trace(build_go(SLEEPS), leases=True)
+
+    assert (traced.out, traced.ns) == ("10m0s\n", 600 * S)
+    assert traced.stops < 600 * 3
+
+
+@pytest.mark.go
+def test_a_goroutine_that_computes_is_preempted_as_time_passes(deploy_image, make_runtime, build_go) -> None:
+    """The thread of Go's runtime that does that does not rest longer than it asks for."""
+    runtime = make_runtime(compute_grace=0.05)
+    command = [build_go(COMPUTES)]
+    event = deploy_image(program(""), command=command, to=runtime, timeout=60).invoke_async()
+
+    while not user_lines(event) and runtime.clock.now < START + timedelta(seconds=9.5):
+        runtime.clock.advance(0.25)
+
+    assert user_lines(event) == ["goes on"]

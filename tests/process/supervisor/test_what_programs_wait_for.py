@@ -1,0 +1,98 @@
+"""What a call that cannot end says of a supervised program: each thread of each process, and what it waits for."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+
+import pytest
+from image_support import program
+from internals import lockstep_of, what_instances_do
+from process_support import grow_impatient
+
+from pytest_scf_async.errors import CannotEndError
+
+# once: what the platform does with a program is the same, whatever Python it runs on
+pytestmark = pytest.mark.once
+
+
+@pytest.fixture
+def silent_server() -> Iterator[int]:
+    """The port of a server that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+WAITS = program("""
+import subprocess
+
+def handle(event, request):
+    threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()
+    time.sleep(1)
+    read, write = os.pipe()
+    child = subprocess.Popen(["cat"], stdin=read)
+    time.sleep(1)
+    child.wait()
+""")
+ASKS = program("""
+import socket
+
+def handle(event, request):
+    server = socket.create_connection(("127.0.0.1", event))
+    server.sendall(b"question")
+    server.recv(100)
+""")
+COMPUTES = program("""
+def handle(event, request):
+    while True:
+        pass
+""")
+
+
+def lines_of(text: str) -> list[str]:
+    """What *text* says of threads, without numbers."""
+    found = [line.strip() for line in text.splitlines() if line.startswith("  ")]
+    return [re.sub(r"(pid|thread|process) \d+", r"\1 N", line) for line in found]
+
+
+def test_each_thread_of_each_process_is_named_with_its_wait(deploy_image, runtime):
+    event = deploy_image(WAITS).invoke_async()
+    runtime.clock.advance(10)
+
+    assert lines_of(what_instances_do(lockstep_of(runtime))) == [
+        "'python' (pid N) waits in wait4() on the child process N",
+        "'python' (pid N), thread N waits in clock_nanosleep(), for 3,590 more simulated seconds",
+        "'cat' (pid N) waits in read() on a pipe",
+    ]
+    event.terminate()
+
+
+def test_a_program_that_computes_is_named(deploy_image, make_runtime):
+    runtime = make_runtime(compute_grace=0.05)
+    event = deploy_image(COMPUTES, to=runtime).invoke_async()
+    event.settle()
+    grow_impatient(runtime)
+
+    with pytest.raises(CannotEndError) as raised:
+        event.wait()
+
+    assert lines_of(str(raised.value)) == ["'python' (pid N) computes"]
+    event.terminate()
+
+
+def test_the_connection_that_holds_the_clock_is_named_with_what_to_do(deploy_image, make_runtime, silent_server):
+    runtime = make_runtime()
+    event = deploy_image(ASKS, to=runtime, ports=[silent_server]).invoke_async(silent_server)
+    event.settle()
+    grow_impatient(runtime)
+
+    with pytest.raises(CannotEndError) as raised:
+        event.wait()
+
+    assert lines_of(str(raised.value)) == [
+        f"'python' (pid N) waits in recvfrom() on a connection to 127.0.0.1:{silent_server}",
+        f"the program waits for an answer on a connection to 127.0.0.1:{silent_server}",
+    ]
+    assert f"idle_ok=['127.0.0.1:{silent_server}']" in str(raised.value)
+    event.terminate()

@@ -1,0 +1,116 @@
+"""A child that waits for its parent does not hold the clock; one that works does."""
+
+from __future__ import annotations
+
+import pytest
+
+IMPORTS = """
+import asyncio, os, pty, select, socket, subprocess, sys, time
+BEGAN = time.time()
+def passed():
+    return round(time.time() - BEGAN, 3)
+"""
+
+CO_PROCESSES = {
+    "cat": """
+    child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+    write, read = child.stdin.write, child.stdout.readline""",
+    "a program that takes its time": """
+    code = "for line in iter(input, 'end'): import time; time.sleep(0.3); print(line, flush=True)"
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    )
+    write, read = child.stdin.write, child.stdout.readline""",
+    "a pipeline": """
+    child = subprocess.Popen(
+        ["sh", "-c", "cat | cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    )
+    write, read = child.stdin.write, child.stdout.readline""",
+    "a pair of sockets": """
+    here, there = socket.socketpair()
+    child = subprocess.Popen(["cat"], stdin=there, stdout=there)
+    there.close()
+    file = here.makefile("rw", buffering=1)
+    write, read = file.write, file.readline""",
+    "a terminal": """
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execvp("sh", ["sh", "-c", "stty -echo -onlcr; echo ready; exec cat"])
+    file = os.fdopen(fd, "rb+", 0)
+    lines = b""
+    while b"ready" not in lines:
+        lines += os.read(fd, 100)
+    def write(line):
+        os.write(fd, line.encode())
+    def read():
+        text = b""
+        while not text.endswith(b"\\n"):
+            text += os.read(fd, 100)
+        return text.decode()""",
+}
+
+
+@pytest.mark.parametrize("kind", CO_PROCESSES)
+def test_a_co_process_holds_the_clock_only_while_it_works(deploy, kind: str) -> None:
+    event = deploy(
+        IMPORTS
+        + f"""
+def main_handler(event, context):
+    {CO_PROCESSES[kind].strip()}
+    said = []
+    for word in ("one", "two"):
+        write(word + chr(10))
+        said.append([read().strip(), passed()])
+        time.sleep(60)
+    return [said, passed()]
+"""
+    ).invoke_async()
+
+    assert event.wait().result == [[["one", 0], ["two", 60]], 120]
+
+
+def test_what_it_has_written_is_read_before_time_moves(deploy) -> None:
+    event = deploy(
+        IMPORTS
+        + """
+async def main():
+    child = await asyncio.create_subprocess_exec("cat", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
+    said = []
+    for word in (b"one\\n", b"two\\n"):
+        child.stdin.write(word)
+        said.append([(await asyncio.wait_for(child.stdout.readline(), 3600)).decode().strip(), passed()])
+        await asyncio.sleep(60)
+    child.stdin.close()
+    await child.wait()
+    return [said, passed()]
+
+def main_handler(event, context):
+    return asyncio.run(main())
+"""
+    ).invoke_async()
+
+    assert event.wait().result == [[["one", 0], ["two", 60]], 120]
+
+
+def test_a_child_with_a_timer_of_its_own_is_not_at_rest(deploy) -> None:
+    event = deploy(
+        IMPORTS
+        + """
+import signal
+
+CODE = '''
+import ctypes, sys
+libc, timer = ctypes.CDLL(None), ctypes.c_void_p()
+assert libc.timer_create(0, None, ctypes.byref(timer)) == 0
+assert libc.timer_settime(timer, 0, (ctypes.c_long * 4)(0, 0, 0, 300_000_000), None) == 0
+sys.stdin.read()
+'''
+
+def main_handler(event, context):
+    child = subprocess.Popen([sys.executable, "-c", CODE], stdin=subprocess.PIPE)
+    time.sleep(60)
+    return child.poll() == -signal.SIGALRM
+"""
+    ).invoke_async()
+
+    assert event.wait().result is True

@@ -1,0 +1,162 @@
+"""The root logger is set up as on the platform: at DEBUG, with the message alone on stdout."""
+
+from __future__ import annotations
+
+import pytest
+from process_support import OF_ASYNCIO, user_lines
+
+pytestmark = [pytest.mark.interpreter, pytest.mark.leases]
+
+
+def lines_of(function, payload=None):
+    return user_lines(function.invoke_async(payload).wait())
+
+
+def test_what_a_handler_logs_is_in_the_log_without_any_set_up(deploy):
+    function = deploy("""
+        import logging
+        logging.debug("at import")
+        logger = logging.getLogger("app.rows")
+        def main_handler(event, context):
+            logging.getLogger().info("row %d", 1)
+            logger.debug("row 2")
+            logger.warning("row 3")
+    """)
+
+    assert lines_of(function) == ["at import", "row 1", "row 2", "row 3"]
+    assert lines_of(function) == ["row 1", "row 2", "row 3"]
+
+
+def test_an_exception_is_logged_with_its_traceback(deploy):
+    found = lines_of(
+        deploy("""
+        import logging
+        def main_handler(event, context):
+            try:
+                {}["key"]
+            except KeyError:
+                logging.exception("no key")
+    """)
+    )
+
+    assert found[:2] == ["no key", "Traceback (most recent call last):"]
+    assert found[-1] == "KeyError: 'key'"
+
+
+def test_libraries_write_their_debug_records_too(deploy):
+    event = deploy("""
+        import asyncio
+        def main_handler(event, context):
+            asyncio.run(asyncio.sleep(1))
+    """).invoke_async()
+
+    assert OF_ASYNCIO in str(event.wait().log)
+
+
+def test_basic_config_does_nothing_unless_it_is_forced(deploy):
+    found = lines_of(
+        deploy("""
+        import logging
+        def main_handler(event, context):
+            logging.basicConfig(level=logging.ERROR, format="%(levelname)s %(message)s")
+            logging.info("one")
+            logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", force=True)
+            logging.debug("two")
+            logging.info("three")
+            return len(logging.getLogger().handlers)
+    """)
+    )
+
+    assert found == ["one", "INFO three"]
+
+
+def test_the_level_can_be_set_and_lasts_for_the_warm_instance(deploy):
+    function = deploy("""
+        import logging
+        def main_handler(event, context):
+            logging.info("from %s", event["who"])
+            logging.getLogger().setLevel(logging.WARNING)
+    """)
+
+    assert [lines_of(function, {"who": who}) for who in ("first", "second")] == [["from first"], []]
+
+
+def test_it_goes_to_stdout_as_it_was_before_user_code(deploy):
+    found = lines_of(
+        deploy("""
+        import contextlib, io, logging, sys
+        def main_handler(event, context):
+            (handler,) = logging.getLogger().handlers
+            with contextlib.redirect_stdout(io.StringIO()) as caught:
+                logging.info("logged")
+                print("printed")
+            print([type(handler) is logging.StreamHandler, handler.stream is sys.stdout, caught.getvalue()])
+    """)
+    )
+
+    assert found == ["logged", str([True, True, "printed\n"])]
+
+
+@pytest.mark.repeat
+def test_a_gate_stands_behind_a_logged_line_and_a_signal_may_log_there(deploy):
+    event = deploy("""
+        import logging, signal, threading, time
+        def stop(signum, frame):
+            logging.info("stopping")
+        def work(number):
+            for row in range(3):
+                logging.info("row %d of %d", row, number)
+                time.sleep(1)
+        def main_handler(event, context):
+            signal.signal(signal.SIGTERM, stop)
+            threads = [threading.Thread(target=work, args=(number,)) for number in range(2)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            logging.info("joined")
+    """).invoke_async()
+
+    event.wait_for_log("row 1 of 1")
+    assert event.doing == "gated"
+    assert user_lines(event)[-1] == "row 1 of 1"
+    event.terminate(grace_shutdown=True)
+    event.wait()
+
+    assert event.status == "FINISHED"
+    assert sorted(user_lines(event)) == sorted(
+        [*(f"row {row} of {number}" for row in range(3) for number in range(2)), "joined", "stopping"]
+    )
+
+
+def test_before_init_finds_it_set_up_too(deploy, tmp_path):
+    (tmp_path / "fakes.py").write_text("import logging\ndef install(): logging.info('from a fake')\n")
+    function = deploy(
+        "def main_handler(event, context): return 1", before_init=f"{tmp_path}/fakes.py:install", name="export"
+    )
+
+    assert lines_of(function) == ["from a fake"]
+
+
+def test_the_program_of_an_image_has_pythons_own_defaults(deploy_image):
+    event = (
+        deploy_image("""
+        import logging
+        from http.server import BaseHTTPRequestHandler, HTTPServer
+        root = logging.getLogger()
+        print(logging.getLevelName(root.level), root.handlers, flush=True)
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                logging.info("not written")
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(b"1")
+            def log_message(self, *_):
+                pass
+        HTTPServer(("0.0.0.0", 9000), Handler).serve_forever()
+    """)
+        .invoke_async()
+        .wait()
+    )
+
+    assert user_lines(event) == ["WARNING []"]

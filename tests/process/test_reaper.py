@@ -1,0 +1,66 @@
+"""The reaper of what a session starts: it leaves no directory behind, whenever and however it ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+START = """
+import os, signal, sys
+from pytest_scf_async.bootstrap import reaper
+owner = os.pidfd_open(os.getppid())
+scratch, target = sys.argv[1:]
+{}
+reaper.supervise(owner, scratch, at_end=lambda: os.replace(os.path.join(scratch, "made"), target))
+open(os.path.join(scratch, "made"), "w").close()
+{}
+"""
+SIGNALLED = """
+make = os.mkdir
+def mkdir(*arguments):
+    make(*arguments)
+    os.kill(os.getpid(), signal.SIGTERM)
+os.mkdir = mkdir
+"""
+
+
+def kept(tmp_path, before, after, target="target"):
+    scratch = tmp_path / "scratch"
+    done = subprocess.run(
+        [sys.executable, "-c", START.format(before, after), str(scratch), str(tmp_path / target)],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert not scratch.exists()
+    return done.returncode, done.stderr
+
+
+def test_what_its_child_made_is_moved_out_before_the_directory_is_removed(tmp_path):
+    assert kept(tmp_path, "", "") == (0, "")
+    assert (tmp_path / "target").exists()
+
+
+@pytest.mark.parametrize("code", [1, 3])
+def test_its_exit_code_is_that_of_its_child(tmp_path, code):
+    assert kept(tmp_path, "", f"sys.exit({code})") == (code, "")
+    assert not (tmp_path / "target").exists()
+
+
+def test_a_sigterm_that_comes_as_the_directory_is_made_leaves_no_directory(tmp_path):
+    code, _ = kept(tmp_path, SIGNALLED, "signal.pause()")
+    assert code == 128 + 9
+
+
+def test_its_child_has_the_signal_mask_of_the_one_that_started_it(tmp_path):
+    assert kept(tmp_path, "", "assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])") == (0, "")
+
+
+def test_where_nothing_can_be_moved_out_it_says_why_and_leaves_no_directory(tmp_path):
+    code, said = kept(tmp_path, "", "", target="nowhere/target")
+    assert code == 1
+    assert said.startswith(f"[Errno 2] {os.strerror(2)}: ")

@@ -1,0 +1,120 @@
+"""tools/check_slots.py catches numbers and indices of the shared pages outside the files that may have them."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+# once: reads the sources of the package
+pytestmark = pytest.mark.once
+
+PROJECT = Path(__file__).resolve().parents[2]
+TOOL = PROJECT / "tools" / "check_slots.py"
+Check = Callable[[str, str], "list[str]"]
+
+
+@pytest.fixture(scope="module")
+def tool() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("check_slots_under_test", TOOL)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def check(tool: ModuleType, tmp_path: Path) -> Check:
+    def write_and_check(name: str, text: str) -> list[str]:
+        path = tmp_path / "pytest_scf_async" / name
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+        return list(tool.check(tmp_path / "pytest_scf_async"))
+
+    return write_and_check
+
+
+def test_this_package_names_its_slots(tool: ModuleType) -> None:
+    assert tool.check(PROJECT / "pytest_scf_async") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "instance.control[3] = 1",
+        "instance.control[shared_page.CONTROL_LEASE] = 1",
+        "self._page[0]",
+        "door.control_page[number] += 1",
+        "clock_page[:2]",
+        "instance.control.slots[64]",
+        "number = shared_page.CONTROL_LEASE",
+        "def look(page):\n    return page[shared_page.CLOCK_NOW]",
+        "from ..protocol.shared_page import CLOCK_NOW",
+        "from ..protocol.shared_page import ControlPage, LEASE_LOG, PASSES",
+    ],
+)
+@pytest.mark.parametrize(
+    "name", ["lockstep/gates.py", "instances/instance.py", "bootstrap/agent.py", "clock.py", "supervisor/tree.py"]
+)
+def test_an_index_or_the_number_of_a_slot_is_caught(check: Check, name: str, text: str) -> None:
+    found = check(name, text)
+    assert found
+    assert all(f"pytest_scf_async/{name}:" in violation for violation in found)
+    assert all(violation.endswith(": use the attribute of the page.") for violation in found)
+
+
+@pytest.mark.parametrize("text", ["page[0]", "self.control_page[record + 2] = now", "control[1:3]", "slots[-1]"])
+def test_a_bare_number_is_caught_where_an_index_is_not(check: Check, text: str) -> None:
+    (violation,) = check("bootstrap/scheduler/door.py", f"\n{text}\n")
+    assert violation.startswith("pytest_scf_async/bootstrap/scheduler/door.py:2: ")
+    assert violation.endswith(" has a bare number: name the slot in protocol/shared_page.py.")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("protocol/shared_page.py", "self.slots[0] = page[1]"),
+        ("supervisor/exec.py", "slots[_REALTIME + 1] = self._slots[_READS]"),
+        ("bootstrap/scheduler/door.py", "page[CLOCK_NOW] = due\ncontrol[record + LEASE_COUNT] += 1"),
+        ("bootstrap/gates/lines.py", "page[shared_page.PASSES + slot] += 1"),
+        ("lockstep/gates.py", "control.lease = 0\nmost = shared_page.PLACES\nrows[0] = pages[1]"),
+        ("instances/member.py", "shared_page.shared_memory('x', shared_page.CONTROL_BYTES)"),
+    ],
+)
+def test_attributes_and_named_slots_may_stand_there(check: Check, name: str, text: str) -> None:
+    assert check(name, text) == []
+
+
+def test_every_slot_that_there_is_has_a_name_that_is_looked_for(tool: ModuleType) -> None:
+    tree = ast.parse((PROJECT / "pytest_scf_async" / "protocol" / "shared_page.py").read_text())
+    names = [
+        node.target.id for node in tree.body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    ]
+    slots = [name for name in names if name.startswith(("CLOCK_", "CONTROL_")) and name != "CONTROL_BYTES"]
+
+    assert len(slots) > 15
+    assert [name for name in slots if tool.SLOT.fullmatch(name) is None] == []
+
+
+def test_it_says_how_many_there_are_and_fails(tmp_path: Path) -> None:
+    root = tmp_path / "pytest_scf_async"
+    root.mkdir()
+    (root / "runtime.py").write_text("page[0]\n")
+    run = subprocess.run([sys.executable, str(TOOL), str(root)], capture_output=True, text=True, check=False)
+    *_, last = run.stdout.splitlines()
+    assert last == "check_slots: 1 violations"
+    assert run.returncode == 1
+
+
+def test_a_directory_without_python_files_is_an_error(tmp_path: Path) -> None:
+    run = subprocess.run([sys.executable, str(TOOL), str(tmp_path)], capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert "no Python files" in run.stderr

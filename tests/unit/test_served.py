@@ -1,0 +1,40 @@
+"""From where a port is served, as far as looks at different moments can tell."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from internals import listening
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["a loop that ends", "a loop that serves"])
+def test_a_loop_that_polled_before_the_port_was_served_does_not_serve_it(monkeypatch, ends):
+    loop = SimpleNamespace(polls=True, listens=not ends)
+
+    def polls(pid):
+        polled = loop.polls
+        if ends:  # and another one begins to serve
+            loop.polls, loop.listens = False, True
+        return polled
+
+    monkeypatch.setattr(listening, "_polls", polls)
+    monkeypatch.setattr(listening, "_listens", lambda *_: loop.listens)
+    monkeypatch.setattr(listening, "_became", lambda _: None)
+    launch = SimpleNamespace(command=["python", "app.py"], port=9000)
+    instance = SimpleNamespace(
+        gone=False,
+        pid=1,
+        control=SimpleNamespace(port=0),
+        children=SimpleNamespace(look=lambda: ()),
+        group=[SimpleNamespace(pid=1)],
+    )
+    event = SimpleNamespace(real_time={"uvloop"}, phase="init")
+
+    said = listening.served_in_real_time(launch, instance, event)  # type: ignore[arg-type]
+
+    if ends:
+        assert said is None
+    else:
+        assert said is not None
+        assert said.startswith("port 9000 is served by a loop of uvloop, ")
