@@ -114,8 +114,10 @@ def until(talk: GoClient, look: Callable[[], object]) -> object:
     while not (found := look()):
         rest = deadline - time.monotonic()
         assert rest > 0, "nothing came"
-        reads = list(talk.descriptors())
-        select.select(reads, [], [], rest if reads else 0.001)  # nothing says that it listens
+        waits = select.poll()
+        for descriptor, events in talk.descriptors().items():
+            waits.register(descriptor, events)
+        waits.poll(1000 * rest if talk.descriptors() else 1)  # nothing says that it listens
     return found
 
 
