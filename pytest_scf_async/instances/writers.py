@@ -15,8 +15,8 @@ from ..protocol import procfs
 from ..protocol.real_time import REAL
 from .output import PIPE_BYTES, Output
 
-LONGEST = 1.0
-"""Real seconds in which a thread that runs can be expected to have run, on a machine that is busy."""
+LONGEST = 10.0
+"""Real seconds in which a thread that could run can be expected to have run, on a machine that is very busy."""
 LOOK_EVERY = 0.0001
 """Real seconds between two looks."""
 FILLS_WITHIN_NS = 10_000_000
