@@ -64,10 +64,12 @@ def descriptors_of(pid: int) -> list[str]:
 def what_is_left(zygote) -> tuple[object, ...]:
     """What is there of instances, and no process that was forked ahead: the next start needs all that a start needs.
 
-    The zygote may have the next namespace ready, with a descriptor of its ``/tmp``, or not yet.
+    The zygote may have the next namespace ready, with a descriptor of its ``/tmp``, or not yet. An instance that has
+    been killed takes its time to end, and until then the zygote has its pidfd.
     """
     gc.collect()  # what earlier tests left for it has descriptors too
     end_preforked(zygote)
+    assert eventually(lambda: "anon_inode:[pidfd]" not in descriptors_of(zygote.pid))
     assert zygote_rests(zygote.pid)
     return (
         descriptors_of(os.getpid()),
