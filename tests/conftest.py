@@ -40,11 +40,11 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    examples = config.rootpath / "examples"
+    examples = f"{config.rootpath / 'examples'}/"
     for item in items:
-        name = f"{item.path.name}::{getattr(item, 'originalname', item.name)}"
-        if not item.path.is_relative_to(examples):
+        if not str(item.path).startswith(examples):  # quicker than is_relative_to, for thousands of tests
             continue
+        name = f"{item.path.name}::{getattr(item, 'originalname', item.name)}"
         if name in REPEATED_EXAMPLES:
             item.add_marker("repeat")
         if item.path.name not in SAME_IN_ALL_SANDBOXES:

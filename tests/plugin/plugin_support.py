@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import pytest
+from forked_pytest import run_forked
 
 PLAIN_OPTIONS: Final = "-p no:asyncio -p no:randomly -p no:anyio -p no:hypothesispytest"
 """What is there for tests of its own: one warns in each run that does not configure it, the other shuffles tests, and
@@ -16,8 +17,7 @@ ALONE_AND_WITH_A_WORKER: Final = pytest.mark.parametrize("workers", [(), ("-n1",
 
 def run_with(project: pytest.Pytester, workers: tuple[str, ...], *options: str) -> pytest.RunResult:
     """Run the tests of *project*; in this process, which is cheaper, where there are no workers."""
-    run = project.runpytest_subprocess if workers else project.runpytest_inprocess
-    return run(*options, *workers)
+    return run_forked(project, *options, *workers) if workers else project.runpytest_inprocess(*options)
 
 
 LIMIT_BEGINS: Final = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from forked_pytest import run_forked
 
 ASYNCIO = """
     import asyncio
@@ -82,7 +83,7 @@ def own_options(project: pytest.Pytester, more: str = "") -> None:
 def test_asyncio(project: pytest.Pytester) -> None:
     own_options(project, "asyncio_default_fixture_loop_scope = function")
     project.makepyfile(ASYNCIO)
-    result = project.runpytest_subprocess(*OPTIONS, "-p", "no:anyio")
+    result = run_forked(project, *OPTIONS, "-p", "no:anyio")
     result.assert_outcomes(passed=3, failed=1)
     result.stdout.fnmatch_lines(["*HandlerError: event * of raises is FAILED (430)*", "*- scf async event *"])
 
@@ -91,7 +92,7 @@ def test_asyncio(project: pytest.Pytester) -> None:
 def test_anyio(project: pytest.Pytester) -> None:
     own_options(project)
     project.makepyfile(ANYIO)
-    result = project.runpytest_subprocess(*OPTIONS, "-p", "no:asyncio")
+    result = run_forked(project, *OPTIONS, "-p", "no:asyncio")
     result.assert_outcomes(passed=3)
 
 

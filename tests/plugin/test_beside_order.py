@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from forked_pytest import run_forked
 from plugin_support import PLAIN_OPTIONS
 
 # once: xdist and the order of tests are pytest's side
@@ -55,7 +56,7 @@ def test_xdist(
 ) -> None:
     """The suite passes, and the header is one line at most, however many workers there are."""
     monkeypatch.setenv("PYTEST_ADDOPTS", PLAIN_OPTIONS)  # no setting that the whole suite is run with
-    result = suite.runpytest_subprocess(*options)
+    result = run_forked(suite, *options)
     result.assert_outcomes(passed=8, failed=2)
     assert result.stdout.str().count("- scf async event ") == 2
     assert [line for line in result.outlines if line.startswith("scf-async")] == header
@@ -70,7 +71,7 @@ def test_random_order(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -
     suite.makeini(f"[pytest]\nfilterwarnings = error\naddopts = {' '.join(others)}")
     orders, ids = [], []
     for seed in (1, 2):
-        result = suite.runpytest_subprocess("-v", f"--randomly-seed={seed}", "--junitxml=junit.xml")
+        result = run_forked(suite, "-v", f"--randomly-seed={seed}", "--junitxml=junit.xml")
         result.assert_outcomes(passed=8, failed=2)
         orders.append(re.findall(r"^(test_\S+) (?:PASSED|FAILED)", result.stdout.str(), re.MULTILINE))
         ids.append(
@@ -84,8 +85,8 @@ def test_random_order(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -
 
 def test_what_failed_last_is_run_again(suite: pytest.Pytester) -> None:
     suite.makeini(f"[pytest]\naddopts = {PLAIN_OPTIONS}")
-    suite.runpytest_subprocess().assert_outcomes(passed=8, failed=2)
-    again = suite.runpytest_subprocess("--lf")
+    run_forked(suite).assert_outcomes(passed=8, failed=2)
+    again = run_forked(suite, "--lf")
     again.assert_outcomes(failed=2)
     assert again.stdout.str().count("- scf async event ") == 2
 
@@ -100,6 +101,6 @@ def test_options_reach_the_workers(project: pytest.Pytester) -> None:
             assert 1 == 2
         """
     )
-    result = project.runpytest_subprocess("-n1", "--scf-async-real-timeout=7", "--scf-async-artifacts=kept")
+    result = run_forked(project, "-n1", "--scf-async-real-timeout=7", "--scf-async-artifacts=kept")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*assert 1 == 2*", f"--- in full: {project.path / 'kept'}*"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 
 import pytest
+from forked_pytest import run_forked
 from plugin_support import PLAIN_OPTIONS
 
 # once: pytest's side: the same on all Pythons
@@ -80,7 +81,7 @@ def test_by_default_classes_are_genuine_and_nothing_is_said(project: pytest.Pyte
 
 def test_without_executable_memory_there_are_freezeguns_classes_and_a_line(refused: pytest.Pytester) -> None:
     refused.makepyfile(PASSES.format(frozen=True))
-    result = refused.runpytest_subprocess()
+    result = run_forked(refused)
     result.assert_outcomes(passed=1)
     assert lines_about_classes(result) == [LINE.format(why=WHY)]
 
@@ -90,14 +91,14 @@ def test_without_executable_memory_there_are_freezeguns_classes_and_a_line(refus
 def test_the_line_is_there_with_workers_and_without_namespaces(refused: pytest.Pytester, option: str) -> None:
     refused.makepyfile(PASSES.format(frozen=True))
     arguments = ("-p", "xdist", option) if option == "-n1" else (option,)
-    result = refused.runpytest_subprocess(*arguments)
+    result = run_forked(refused, *arguments)
     result.assert_outcomes(passed=1)
     assert lines_about_classes(result) == [LINE.format(why=WHY)]
 
 
 def test_page_makes_that_an_error(refused: pytest.Pytester) -> None:
     refused.makepyfile(PASSES.format(frozen=True))
-    result = refused.runpytest_subprocess("--scf-async-clock=page")
+    result = run_forked(refused, "--scf-async-clock=page")
     result.assert_outcomes(failed=1)
     error = (
         "E *ScfUsageError: clock='page' (command line: --scf-async-clock) cannot be had on this machine: "

@@ -7,6 +7,7 @@ import textwrap
 
 import coverage
 import pytest
+from forked_pytest import run_forked
 from plugin_support import PLAIN_OPTIONS
 
 HANDLER = """
@@ -142,7 +143,7 @@ def test_every_kind_of_end_keeps_its_lines(
     measured: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, core: str, options: list[str]
 ) -> None:
     monkeypatch.setenv("COVERAGE_CORE", core)
-    result = measured.runpytest_subprocess("--cov=handlers", "--cov-context=test", *options)
+    result = run_forked(measured, "--cov=handlers", "--cov-context=test", *options)
     result.assert_outcomes(passed=len(ALL))
     for number, (name, (kind, _, own)) in enumerate(ALL.items()):
         found = lines(measured, f"test_kinds.py::test_{number}|run") - ALWAYS
@@ -191,7 +192,7 @@ def test_a_crash_loses_what_came_after_the_last_event(measured: pytest.Pytester)
             assert function.invoke_async({"crash": True}).wait().status_code == 439
         """
     )
-    measured.runpytest_subprocess("--cov=handlers").assert_outcomes(passed=1)
+    run_forked(measured, "--cov=handlers").assert_outcomes(passed=1)
     assert lines(measured) == {1, 3, 4, 7}
 
 
@@ -205,7 +206,7 @@ def test_options_of_the_project_hold_in_instances(measured: pytest.Pytester) -> 
         "[run]\nomit = */left_out.py\nsigterm = true\nparallel = true\npatch = _exit\n", encoding="utf-8"
     )
     deaf = list(ALL).index("is deaf")
-    result = measured.runpytest_subprocess("--cov=handlers", "-k", f"test_{deaf} or test_0")
+    result = run_forked(measured, "--cov=handlers", "-k", f"test_{deaf} or test_0")
     result.assert_outcomes(passed=2, deselected=len(ALL) - 2)
     data = coverage.CoverageData(basename=str(measured.path / ".coverage"))
     data.read()

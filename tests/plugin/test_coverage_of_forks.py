@@ -6,6 +6,7 @@ import textwrap
 
 import coverage
 import pytest
+from forked_pytest import run_forked
 from plugin_support import PLAIN_OPTIONS
 
 # once: as test_coverage_of_images.py
@@ -54,7 +55,7 @@ def test_the_lines_of_a_worker_are_counted(pytester: pytest.Pytester) -> None:
     pytester.mkdir("image").joinpath("server.py").write_text(PROGRAM, encoding="utf-8")
     pytester.makepyfile(test_image=textwrap.dedent(TESTS))
 
-    done = pytester.runpytest_subprocess("--cov=image", "--cov-context=test", "-p", "no:cacheprovider")
+    done = run_forked(pytester, "--cov=image", "--cov-context=test", "-p", "no:cacheprovider")
 
     done.assert_outcomes(passed=len(LINES))
     data = coverage.CoverageData(str(pytester.path / ".coverage"))

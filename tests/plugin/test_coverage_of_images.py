@@ -6,6 +6,7 @@ import textwrap
 
 import coverage
 import pytest
+from forked_pytest import run_forked
 from plugin_support import PLAIN_OPTIONS
 
 # once: coverage of programs is the platform's side; test_coverage.py runs on the oldest and the newest
@@ -82,7 +83,7 @@ def test_{number}(scf_runtime):
     ]
     pytester.makepyfile(test_kinds="".join(tests))
 
-    result = pytester.runpytest_subprocess("--cov=image", "--cov-context=test")
+    result = run_forked(pytester, "--cov=image", "--cov-context=test")
 
     result.assert_outcomes(passed=len(ALL))
     data = coverage.CoverageData(basename=str(pytester.path / ".coverage"))
@@ -103,7 +104,7 @@ def test_a_supervised_program_is_not_measured_and_that_is_said(pytester: pytest.
                 scf_runtime.deploy_image(["python", "-m", "http.server", "9000"], **options)
     """)
 
-    result = pytester.runpytest_subprocess("--cov=.")
+    result = run_forked(pytester, "--cov=.")
 
     result.assert_outcomes(passed=1, warnings=1)
     result.stdout.fnmatch_lines(

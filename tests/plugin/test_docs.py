@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from docs_support import MARK, TREE, Block, blocks, forget_modules
+from forked_pytest import run_forked
 
 # once: pytest's side: the same on all Pythons
 pytestmark = pytest.mark.once
@@ -89,8 +90,7 @@ def test_the_commands_of_a_page_run(
         if not arguments:
             continue  # that is the run of the blocks
         other_plugins = any(argument.startswith(("-n", "--cov")) for argument in arguments)
-        run = pytester.runpytest_subprocess if other_plugins else pytester.runpytest_inprocess
-        done = run(*arguments)
+        done = run_forked(pytester, *arguments) if other_plugins else pytester.runpytest_inprocess(*arguments)
         assert done.ret == pytest.ExitCode.OK, f"{page}: $ {command} {' '.join(arguments)}"
 
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from forked_pytest import run_forked
 
 from pytest_scf_async import AsyncEvent, Function, ScfRuntime, SimulatedClock
 
@@ -193,7 +194,7 @@ def test_where_instances_cannot_run_a_fixture_is_one_usage_error(project: pytest
         """
     )
     project.makepyfile("def test_it(scf_runtime): pass\ndef test_model(): from pytest_scf_async import Status")
-    result = project.runpytest_subprocess()
+    result = run_forked(project)
     result.assert_outcomes(errors=1, passed=1)
     result.stdout.fnmatch_lines(
         ["*test_it uses scf_runtime, and instances run on Linux (5.4 or newer) only, and this is linux without os.*"]

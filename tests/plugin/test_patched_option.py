@@ -6,6 +6,7 @@ import re
 import textwrap
 
 import pytest
+from forked_pytest import run_forked
 from plugin_support import LIMIT_BEGINS
 
 # once: pytest's side: the same on all Pythons
@@ -86,7 +87,7 @@ def test_a_year_of_the_test_takes_no_time_of_pytest(project: pytest.Pytester, wh
                 return ScfSettings(patched=True)
             """
         )
-    result = project.runpytest_subprocess(*arguments)
+    result = run_forked(project, *arguments)
     result.assert_outcomes(passed=2)
     assert len(durations(result)) == 6
     assert sum(durations(result)) < 60
@@ -160,7 +161,7 @@ def test_pytest_timeout_counts_real_seconds(project: pytest.Pytester, method: st
         """.replace("LIMIT", OUT_OF_TIME[func_only])
     )
     project.makeconftest(LIMIT_BEGINS)
-    result = project.runpytest_subprocess("-p", "no:xdist", "-v")
+    result = run_forked(project, "-p", "no:xdist", "-v")
     text = result.stdout.str() + result.stderr.str()
     assert result.ret == 1
     assert "test_days PASSED" in text
@@ -211,7 +212,7 @@ def test_the_users_own_freeze_nests_and_time_is_real_after_tests_that_passed_or_
             assert time.sleep.__module__ == "time"
         """
     )
-    result = project.runpytest_subprocess("--durations=0", "--durations-min=0", "-W", "ignore::DeprecationWarning")
+    result = run_forked(project, "--durations=0", "--durations-min=0", "-W", "ignore::DeprecationWarning")
     result.assert_outcomes(passed=4, failed=1)
     assert 0 < sum(durations(result)) < 60
 
@@ -237,12 +238,12 @@ def test_within_a_freeze_of_the_user(project: pytest.Pytester) -> None:
             assert time.time() == 1_767_225_605
         """
     )
-    project.runpytest_subprocess().assert_outcomes(passed=1, failed=1)
+    run_forked(project).assert_outcomes(passed=1, failed=1)
 
 
 def test_beside_xdist(project: pytest.Pytester) -> None:
     project.makepyfile(YEAR_LONG)
-    result = project.runpytest_subprocess("--scf-async-patched=true", "-n", "2", "--durations=0", "--durations-min=0")
+    result = run_forked(project, "--scf-async-patched=true", "-n", "2", "--durations=0", "--durations-min=0")
     result.assert_outcomes(passed=2)
     assert sum(durations(result)) < 60
 
@@ -272,4 +273,4 @@ def test_an_async_test_of_pytest_asyncio(
         "[pytest]\nfilterwarnings = error\nasyncio_default_fixture_loop_scope = function\nscf_async_patched = true\n"
         "addopts = -p no:cacheprovider -p no:anyio -p no:randomly -p no:hypothesispytest"
     )
-    project.runpytest_subprocess().assert_outcomes(passed=1)
+    run_forked(project).assert_outcomes(passed=1)

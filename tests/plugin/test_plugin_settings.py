@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from forked_pytest import run_forked
 from plugin_support import PLAIN_OPTIONS
 
 # once: pytest's side: the same on all Pythons
@@ -211,7 +212,7 @@ def test_a_module_that_cannot_be_preloaded_is_told_at_the_users_line_with_its_so
         def test_it(scf_runtime):
             scf_runtime.deploy("handlers/echo.py:main_handler").run()
     """)
-    result = project.runpytest_subprocess("--scf-async-preload=json,nothing_of_this_name")
+    result = run_forked(project, "--scf-async-preload=json,nothing_of_this_name")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [

@@ -6,6 +6,7 @@ import sys
 import textwrap
 
 import pytest
+from forked_pytest import run_forked
 from free_ports import free_port
 from plugin_support import ALONE_AND_WITH_A_WORKER, PLAIN_OPTIONS
 
@@ -119,7 +120,7 @@ def test_where_it_is_refused_they_are_free_running_and_the_warning_and_a_line_sa
     refuse(project, call, argument, error)
     project.makepyfile(UNTRACED)
 
-    result = project.runpytest_subprocess("-rP")
+    result = run_forked(project, "-rP")
 
     result.assert_outcomes(passed=1)
     (told,) = lines(result, "told: ")
@@ -135,7 +136,7 @@ def test_where_it_is_refused_they_are_free_running_and_the_warning_and_a_line_sa
 @pytest.mark.sandbox
 def test_where_it_works_nothing_is_said(project: pytest.Pytester) -> None:
     project.makepyfile(TRACED)
-    result = project.runpytest_subprocess("-rP")
+    result = run_forked(project, "-rP")
     result.assert_outcomes(passed=1)
     assert lines(result, "told: ") + lines(result, "scf-async: programs see") == []
 
@@ -145,7 +146,7 @@ def test_the_line_is_there_once_and_not_with_q(project: pytest.Pytester, workers
     refuse(project, PTRACE)
     project.makepyfile(UNTRACED)
     for options, count in (((), 1), (("-q",), 0)):
-        result = project.runpytest_subprocess(*options, *workers)
+        result = run_forked(project, *options, *workers)
         result.assert_outcomes(passed=1)
         assert len(lines(result, "scf-async: programs see real time")) == count
 
@@ -159,7 +160,7 @@ def test_a_session_without_programs_does_not_try_it(project: pytest.Pytester) ->
             (zygote,) = sys.modules["pytest_scf_async.instances.zygote"]._shared.values()
             assert zygote.untraced is None
     """)
-    project.runpytest_subprocess().assert_outcomes(passed=1)
+    run_forked(project).assert_outcomes(passed=1)
 
 
 def test_it_is_tried_once_a_session(project: pytest.Pytester) -> None:
@@ -174,7 +175,7 @@ def test_it_is_tried_once_a_session(project: pytest.Pytester) -> None:
             assert zygote.untraced == ""
             assert zygote.take_number() == 2
     """)
-    project.runpytest_subprocess().assert_outcomes(passed=1)
+    run_forked(project).assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize("sandbox", ["auto", "none"])

@@ -6,6 +6,7 @@ import re
 import textwrap
 
 import pytest
+from forked_pytest import run_forked
 from plugin_support import LIMIT_BEGINS
 
 # once: pytest's side: the same on all Pythons
@@ -64,8 +65,8 @@ def limited(project: pytest.Pytester) -> pytest.Pytester:
 def test_a_test_out_of_time_says_what_each_instance_does(
     limited: pytest.Pytester, method: str, name: str, line: str
 ) -> None:
-    result = limited.runpytest_subprocess(
-        f"--timeout-method={method}", "--scf-async-compute-grace=0.1", "-p", "no:xdist", "-k", name
+    result = run_forked(
+        limited, f"--timeout-method={method}", "--scf-async-compute-grace=0.1", "-p", "no:xdist", "-k", name
     )
     text = result.stdout.str() + result.stderr.str()
     assert result.ret == 1
@@ -100,7 +101,7 @@ def test_simulated_days_take_no_time_of_a_timeout_and_freezegun_freezes_no_bound
             assert scf_runtime.deploy("handlers/sleeps.py:main_handler").run() == "slept"
         """
     )
-    result = project.runpytest_subprocess("--durations=0", "--durations-min=0")
+    result = run_forked(project, "--durations=0", "--durations-min=0")
     result.assert_outcomes(passed=2)
     seconds = re.findall(r"([\d.]+)s call ", result.stdout.str())
     assert len(seconds) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from forked_pytest import run_forked
 
 # once: pytest's side: the same on all Pythons
 pytestmark = pytest.mark.once
@@ -106,6 +107,6 @@ def test_a_long_log_is_shown_by_head_and_tail(project: pytest.Pytester) -> None:
 
 def test_sections_come_through_xdist(project: pytest.Pytester) -> None:
     project.makepyfile(FAILING.format(handler="echo"))
-    result = project.runpytest_subprocess("-n1")
+    result = run_forked(project, "-n1")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*- scf async event *", "echo: FINISHED (200)"])

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from forked_pytest import run_forked
 from plugin_support import PLAIN_OPTIONS, run_with
 
 # once: pytest's side: the same on all Pythons
@@ -77,7 +78,7 @@ def test_without_namespaces_there_is_a_line_and_one_warning_with_the_users_line(
             assert literal.run() == literal.events[0].instance.tmp != "/tmp"
             assert literal.run() == literal.events[1].instance.tmp
     """)
-    result = refused.runpytest_subprocess("-W", "default")
+    result = run_forked(refused, "-W", "default")
     result.assert_outcomes(passed=1, warnings=1)
     (line,) = of_sandbox(result)
     assert line.startswith(f"scf-async: instances have no mount namespace ({WHY}): each has a TMPDIR of its own, and ")
@@ -100,7 +101,7 @@ def test_the_line_is_there_once_however_many_workers(refused: pytest.Pytester) -
             pass
     """)
     for options, lines in ((("-n2",), 1), (("-q",), 0), (("-n1", "-k", "without"), 0)):
-        result = refused.runpytest_subprocess(*options)
+        result = run_forked(refused, *options)
         assert result.ret == 0
         found = of_sandbox(result)
         assert len(found) == lines
@@ -112,7 +113,7 @@ def test_the_warning_as_an_error_is_told_at_the_tests_line(refused: pytest.Pytes
         def test_it(scf_runtime):
             scf_runtime.deploy("handlers/literal.py:main_handler").run()
     """)
-    result = refused.runpytest_subprocess("-W", "error")
+    result = run_forked(refused, "-W", "error")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["E *ScfAsyncWarning: *literal.py:5 uses *", "", "*.py:2: ScfAsyncWarning"])
     assert "pytest_scf_async/" not in result.stdout.str()
@@ -120,7 +121,7 @@ def test_the_warning_as_an_error_is_told_at_the_tests_line(refused: pytest.Pytes
 
 def test_a_session_that_has_no_instances_says_nothing_of_them(refused: pytest.Pytester) -> None:
     refused.makepyfile("def test_it(): pass")
-    assert of_sandbox(refused.runpytest_subprocess()) == []
+    assert of_sandbox(run_forked(refused)) == []
 
 
 @pytest.mark.sandbox
@@ -129,7 +130,7 @@ def test_namespaces_that_cannot_be_had_are_an_error_that_says_why(refused: pytes
         def test_it(scf_runtime):
             scf_runtime.deploy("handlers/echo.py:main_handler").run()
     """)
-    result = refused.runpytest_subprocess("--scf-async-sandbox=namespaces")
+    result = run_forked(refused, "--scf-async-sandbox=namespaces")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         "E *ScfUsageError: sandbox='namespaces' (command line: --scf-async-sandbox) cannot be had on this machine: "
@@ -148,7 +149,7 @@ def test_none_asks_the_kernel_for_nothing(refused: pytest.Pytester) -> None:
             assert list(zygotes._shared) == [(False, (), "page")]
             assert zygotes._refused is None
     """)
-    result = refused.runpytest_subprocess("--scf-async-sandbox=none")
+    result = run_forked(refused, "--scf-async-sandbox=none")
     result.assert_outcomes(passed=1)
     assert of_sandbox(result) == ["scf-async: sandbox=none (command line: --scf-async-sandbox)"]
 
@@ -194,7 +195,7 @@ def test_where_the_kernel_refuses_any_part_of_it_there_are_no_namespaces(
             assert scf_runtime.deploy("handlers/echo.py:main_handler").run(1) == 1
     """)
 
-    result = project.runpytest_subprocess()
+    result = run_forked(project)
 
     result.assert_outcomes(passed=1)
     assert f"({why})" in of_sandbox(result)[0]
@@ -293,8 +294,8 @@ def test_where_programs_cannot_be_kept_on_loopback_a_line_says_so(
             listens = scf_runtime.deploy("handlers/listens.py:main_handler")
             assert listens.run() == {"0.0.0.0" if why else "127.0.0.1"!r}
     """)
-    run = project.runpytest_subprocess if numbers else project.runpytest_inprocess
-    result = run(f"--scf-async-sandbox={sandbox}")
+    option = f"--scf-async-sandbox={sandbox}"
+    result = run_forked(project, option) if numbers else project.runpytest_inprocess(option)
     result.assert_outcomes(passed=1)
     text = "scf-async: programs that share the machine's network may listen on all of its addresses"
     assert [line for line in of_sandbox(result) if "listen" in line] == ([f"{text} ({why})"] if why else [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from forked_pytest import run_forked
 
 # once: the rules of the plugin are the same on all Pythons
 pytestmark = pytest.mark.once
@@ -157,7 +158,7 @@ def test_a_failed_event_says_nothing_in_an_interrupted_session(project: pytest.P
             raise KeyboardInterrupt
         """
     )
-    result = project.runpytest_subprocess()
+    result = run_forked(project)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert "INTERNALERROR" not in result.stdout.str() + result.stderr.str()
     assert "never looked at" not in result.stdout.str() + result.stderr.str()
