@@ -201,41 +201,21 @@ def test_a_loop_of_sleeps_does_not_jump_over_it(deploy, make_runtime, leases: bo
 
 WAITS = {
     "sleep": "time.sleep(10)",
-    "Lock.acquire with a timeout": "lock.acquire(timeout=10)",
     "Lock.acquire": "threading.Timer(10, lock.release).start(); lock.acquire()",
-    "RLock of another thread": "rlock.acquire(timeout=10)",
-    "Event.wait": "threading.Event().wait(10)",
-    "Condition.wait": "with condition: condition.wait(10)",
-    "queue.get": "threading.Timer(10, jobs.put, (1,)).start(); jobs.get()",
-    "SimpleQueue.get": "threading.Timer(10, simple.put, (1,)).start(); simple.get(timeout=20)",
-    "join": "sleeper.join()",
     "pause": "while time.time() < began + 10: signal.alarm(5); signal.pause()",
     "sigtimedwait": "signal.sigtimedwait({signal.SIGUSR1}, 10)",
-    "sigwaitinfo": "os.kill_later(10); signal.sigwaitinfo({signal.SIGUSR1})",
 }
+"""One of each kind: each other wait, and what a signal's handler does to it, is in the table of waits_table.py."""
 WAIT = """
 print("begins")
 began = time.time()
-lock, rlock, condition = threading.Lock(), threading.RLock(), threading.Condition()
-jobs, simple = queue.Queue(), queue.SimpleQueue()
+lock = threading.Lock()
 lock.acquire()
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
-os.kill_later = lambda seconds: threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGUSR1)).start()
-
-def hold():
-    with rlock:
-        time.sleep(20)
-
-threading.Thread(target=hold, daemon=True).start()
-sleeper = threading.Thread(target=time.sleep, args=(10,), daemon=True)
-sleeper.start()
-
-def wait():
-    {wait}
-
+threading.Thread(target=time.sleep, args=(20,), daemon=True).start()
 signal.alarm(5)
 try:
-    wait()
+    {wait}
     stamp("over")
 except Stop as stop:
     stamp("ended by", stop)
