@@ -69,7 +69,7 @@ def test_cell(function: Function, event: AsyncEvent, row: Row, runtime_name: str
     assert found == row.end, event.timeline
     assert event.transitions[0][0] == "RUNNING"
     assert [status for status, _ in event.transitions[1:]] == [event.status]
-    assert_log(event, row)
+    assert_log(event, row, RUNTIMES[runtime_name])
     assert_signals(event, row, RUNTIMES[runtime_name])
     if RUNTIMES[runtime_name].simulated:
         assert event.duration == timedelta(seconds=row.after)
@@ -93,8 +93,10 @@ def test_cell(function: Function, event: AsyncEvent, row: Row, runtime_name: str
         assert shown()[row.what][runtime_name] == found
 
 
-def assert_log(event: AsyncEvent, row: Row) -> None:
+def assert_log(event: AsyncEvent, row: Row, runtime: Runtime) -> None:
     """All lines in their order, where the program ends as it hears the signal; else those of the platform."""
+    if runtime.simulated:
+        assert short_log(event)[-1] == f"REPORT {round(row.after * 1000)}ms"
     lines = [re.sub(r"^(INIT|REPORT|RESPONSE) .*", r"\1", line) for line in short_log(event)]
     if row.order.get("then") in ("return", "exit"):
         start, init, received, *end = row.platform_lines

@@ -7,7 +7,7 @@ import signal
 from datetime import timedelta
 
 import pytest
-from process_support import RECEIVED, START, assert_end, short_log, user_lines
+from process_support import START, short_log, user_lines
 
 from pytest_scf_async.errors import CannotEndError, GateNotReachedError, ScfUsageError
 
@@ -239,11 +239,3 @@ def test_a_signal_that_nothing_can_listen_to_is_a_usage_error(deploy, signum):
 
     with pytest.raises(ScfUsageError, match=r"signum=<Signals\..*> is not valid: no handler can be installed for it"):
         event.wait_until_listening(signum)
-
-
-def test_nothing_listens_before_it_and_439_after_sig_dfl(deploy):
-    event = deploy(LISTENS).invoke_async().settle()
-
-    event.terminate(grace_shutdown=True)
-
-    assert_end(event, "FAILED", 439, log=["START", "INIT 0ms", "begins", RECEIVED, "ERROR 439", "END", "REPORT 0ms"])

@@ -215,14 +215,6 @@ def test_a_result_that_is_no_json(function, payload, why):
     assert_reclaimed_for_good(event, "result not JSON")
 
 
-def test_the_timeout_by_advance(runtime, function):
-    event = working(function, "block")
-    runtime.clock.advance(2 * DAY)
-    assert_timed_out(event)
-    assert DAY <= event.duration <= DAY + REAL_MARGIN
-    assert_reclaimed_for_good(event, "timed out")
-
-
 def test_an_advance_waits_for_a_program_that_starts(runtime, function):
     event = function.invoke_async({"do": "block"})
     runtime.clock.advance(DAY / 2)
@@ -284,13 +276,6 @@ def test_a_graceful_termination_that_is_ignored(runtime, function):
     assert [signal.received for signal in event.signals] == [True, True]
     runtime.clock.advance(2 * DAY)
     assert_timed_out(event)
-
-
-def test_a_forced_termination_after_a_graceful_one(function):
-    event = working(function, "ignore SIGTERM")
-    event.terminate(grace_shutdown=True)
-    event.terminate()
-    assert (event.status, event.status_code) == ("ABORTED", 499)
 
 
 def test_a_signal_before_there_is_a_process(function):

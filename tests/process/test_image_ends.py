@@ -194,14 +194,6 @@ def test_exit_functions_of_a_program_run_at_its_end(deploy_image):
     assert user_lines(deploy_image(source).invoke_async().wait())[-1] == "bye"
 
 
-def test_the_timeout_is_433(deploy_image):
-    event = deploy_image(program("def handle(event, request): time.sleep(1000)"), timeout=20).invoke_async().wait()
-
-    assert_end(event, "FAILED", 433, after=20, log=[*COLD, "ERROR 433", "END", "REPORT 20000ms"])
-    assert_body(event, errorCode=-1, errorMessage="Invoking task timed out after 20 seconds")
-    assert_reclaimed_for_good(event, "timed out")
-
-
 def test_the_timeout_counts_from_when_the_program_listens(deploy_image):
     source = "import time; time.sleep(10)\n" + program("def handle(event, request): time.sleep(1000)")
     event = deploy_image(source, timeout=3).invoke_async().wait()
@@ -239,16 +231,6 @@ def test_an_event_without_a_payload_is_an_empty_object(deploy_image):
     source = program("def handle(event, request): return [event, request.headers['Content-Length']]")
 
     assert deploy_image(source).invoke_async().wait().result == [{}, "2"]
-
-
-def test_forced_termination_is_499(deploy_image, runtime):
-    event = deploy_image(program("def handle(event, request): time.sleep(1000)")).invoke_async()
-    runtime.clock.advance(5)
-
-    event.terminate()
-
-    assert_end(event, "ABORTED", 499, after=5, log=[*COLD, "ERROR 499", "END", "REPORT 5000ms"])
-    assert_reclaimed_for_good(event, "terminated")
 
 
 def test_a_function_without_async_execution_keeps_its_instance_after_an_error(deploy_image):

@@ -10,15 +10,12 @@ from process_support import (
     NOT_RECEIVED,
     RECEIVED,
     START,
-    assert_body,
     assert_end,
     assert_kept,
     assert_reclaimed_for_good,
     short_log,
     user_lines,
 )
-
-from pytest_scf_async.errors import ScfApiError
 
 # once: what the platform does with a program is the same, whatever Python it runs on
 pytestmark = pytest.mark.once
@@ -63,17 +60,6 @@ def test_a_listener_that_returns_lets_the_work_end_and_the_instance_is_kept(depl
     again.terminate(grace_shutdown=True)
     assert again.wait().result == "stopped after 1"
     assert (again.instance.cold, again.instance.pid) == (False, event.instance.pid)
-
-
-def test_nothing_listens_so_the_signal_ends_the_program(deploy_image):
-    event = deploy_image(program(SLEEPS)).invoke_async()
-
-    event.terminate(grace_shutdown=True)
-
-    assert_end(event, "FAILED", 439, log=[*COLD, RECEIVED, "ERROR 439", "END", "REPORT 0ms"])
-    assert_body(event, errorCode=-1, errorMessage="User process exit when running")
-    assert_reclaimed_for_good(event, "process exited")
-    assert event.signals[0].disposition == "default"
 
 
 @pytest.mark.parametrize(
@@ -207,22 +193,13 @@ def test_a_forced_termination_in_the_init_of_a_program(deploy_image, runtime):
     assert_end(event, "ABORTED", 499, after=5, log=["START", "ERROR 499", "END", "REPORT 5000ms"])
 
 
-def test_an_event_that_has_ended_cannot_be_terminated(deploy_image):
-    event = deploy_image(program("def handle(event, request): return 1")).invoke_async().wait()
-
-    for grace_shutdown in (False, True):
-        with pytest.raises(ScfApiError, match=r"FailedOperation\.AsyncEventStatus"):
-            event.terminate(grace_shutdown=grace_shutdown)
-
-
-@pytest.mark.parametrize(("reading", "code"), [("FINISHED", 200), ("ABORTED", 499)])
-def test_the_status_of_a_return_after_the_signal_is_a_setting(deploy_image, make_runtime, reading, code):
-    target = make_runtime(graceful_return_status=reading)
+def test_the_status_of_a_return_after_the_signal_is_a_setting(deploy_image, make_runtime):
+    target = make_runtime(graceful_return_status="ABORTED")
     event = deploy_image(program(LISTENER, server="ThreadingHTTPServer"), to=target).invoke_async()
 
     event.terminate(grace_shutdown=True)
 
-    assert (event.wait().status, event.status_code) == (reading, code)
+    assert (event.wait().status, event.status_code) == ("ABORTED", 499)
 
 
 def test_the_next_event_meets_the_flag_that_the_last_one_left(deploy_image):

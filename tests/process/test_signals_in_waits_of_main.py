@@ -64,20 +64,6 @@ def test_a_sleep_goes_on_for_exactly_its_rest_when_the_handler_returns(deploy, r
     ]
 
 
-def test_a_sleep_ends_at_once_with_the_exception_of_the_handler(deploy, runtime: ScfRuntime) -> None:
-    event = deploy(sleeper("raise Stop('the signal')")).invoke_async()
-    event.settle()
-    runtime.clock.advance(30)
-
-    event.terminate(grace_shutdown=True)
-
-    assert event.status == "FINISHED"
-    assert event.duration == timedelta(seconds=30)
-    assert user_lines(event) == ["30 enter SIGTERM", "30 stopped by the signal"]
-    assert [signal.raised for signal in event.signals] == ["Stop: the signal"]
-    assert runtime.clock.now == START + timedelta(seconds=30)
-
-
 @pytest.mark.parametrize(("own", "end"), [(5, 100), (69.5, 100), (70, 100), (200, 230)])
 def test_a_handler_may_sleep_itself_on_top_of_the_sleep_that_it_interrupted(
     deploy, runtime: ScfRuntime, own: float, end: float

@@ -75,23 +75,13 @@ def test_a_parked_event_is_killed_where_it_waits(deploy, runtime):
     assert runtime.clock.now == START + timedelta(seconds=2.25)
 
 
-@pytest.mark.parametrize("when", ["settled", "now"])
-def test_an_event_at_a_gate_is_killed_there(deploy, when):
+def test_now_kills_an_event_at_a_gate_there(deploy):
     event = deploy(WORKER).invoke_async().wait_for_log("row 2")
     assert event.doing == "gated"
 
-    event.terminate(when=when)
+    event.terminate(when="now")
 
     assert_aborted(event, after=1, log=["START", "INIT 0ms", "row 1", "row 2"])
-    assert_reclaimed_for_good(event, "terminated")
-
-
-def test_an_event_before_its_init_is_killed_there(deploy):
-    event = deploy(WORKER).invoke_async().run_to("init")
-
-    event.terminate()
-
-    assert_aborted(event, after=0, log=["START"])
     assert_reclaimed_for_good(event, "terminated")
 
 

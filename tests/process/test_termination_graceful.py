@@ -166,7 +166,6 @@ def test_what_a_listener_raises_can_be_caught_by_the_handler(deploy):
         ("sys.exit(0)", []),
         ("sys.exit('stopped')", ["stopped"]),
         ("raise SystemExit(6)", []),
-        ("os._exit(0)", []),
         ("os.abort()", []),
         ("signal.signal(signum, signal.SIG_DFL); os.kill(os.getpid(), signum)", []),
     ],

@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 from process_support import START, user_lines
 
-from pytest_scf_async.runtime import ScfRuntime
-
 pytestmark = [pytest.mark.interpreter, pytest.mark.leases]
 
 
@@ -184,36 +182,6 @@ def test_a_subprocess_runs_in_real_time_and_its_output_is_read(deploy) -> None:
 
     assert event.wait().result == ["True\n", 100]
     assert user_lines(event) == ["from a child"]
-
-
-def test_a_signal_interrupts_a_real_wait_too(deploy, runtime: ScfRuntime) -> None:
-    event = deploy(
-        """
-        import signal, subprocess
-
-        class Stop(Exception):
-            pass
-
-        def on_term(signum, frame):
-            raise Stop
-
-        def main_handler(event, context):
-            signal.signal(signal.SIGTERM, on_term)
-            process = subprocess.Popen(["sleep", "600"])
-            try:
-                process.wait()
-            except Stop:
-                process.kill()
-                process.wait()
-                return "stopped"
-        """
-    ).invoke_async()
-    event.settle()
-    assert event.doing == "held"
-
-    event.terminate(grace_shutdown=True)
-
-    assert event.wait().result == "stopped"
 
 
 def test_the_timeouts_of_subprocess_count_real_seconds_and_no_simulated_one(deploy) -> None:

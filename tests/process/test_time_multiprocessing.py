@@ -319,6 +319,7 @@ def work(mp):
         for raises in (True, False)
         for use in WORKS
         for method in METHODS
+        if (use, method) != ("Process", "fork")  # in the table of waits_table.py
     ],
 )
 def test_a_sigterm_while_processes_work(deploy, latch: Latch, use: str, method: str, raises: bool) -> None:

@@ -278,14 +278,6 @@ def test_at_a_line_it_leaves_the_program_there_that_does_not_take_it(deploy_imag
     assert event.ended_at == seconds(20)
 
 
-def test_at_a_line_it_ends_the_program_that_does_not_listen(deploy_image):
-    event = deploy_image(works("pass")).invoke_async().wait_for_log("row 5")
-
-    event.terminate(grace_shutdown=True)
-
-    assert (event.status_code, event.ended_at, user_lines(event)[-1]) == (439, seconds(5), "row 5")
-
-
 def test_at_a_line_another_thread_takes_it_and_all_but_the_first_go_on(deploy_image):
     event = deploy_image(works(TAKES)).invoke_async().wait_for_log("row 5")
 
