@@ -12,7 +12,6 @@ from process_support import (
     assert_kept,
     assert_reclaimed_for_good,
     grow_impatient,
-    short_log,
 )
 
 from pytest_scf_async.errors import CannotEndError
@@ -192,22 +191,3 @@ def test_two_events_that_time_out_at_one_instant_both_do(deploy, runtime):
 
     assert [event.status_code for event in (first, second)] == [433, 433]
     assert runtime.clock.now == START + timedelta(seconds=3)
-
-
-def test_a_loop_that_polls_the_clock_ends(deploy):
-    event = deploy(
-        """
-        import time
-        def main_handler(event, context):
-            end = time.monotonic() + 2
-            while time.monotonic() < end:
-                pass
-            return "done"
-        """,
-        timeout=60,
-    ).invoke_async()
-    event.wait()
-
-    assert event.result == "done"
-    assert timedelta(seconds=2) <= event.duration < timedelta(seconds=2.1)
-    assert short_log(event)[-1].startswith("REPORT 2")

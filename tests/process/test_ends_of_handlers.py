@@ -222,26 +222,6 @@ def test_run_gives_the_result_and_raises_what_the_platform_says(deploy):
     assert refusal.value.body["errorMessage"] == "user code exception caught"
 
 
-def test_a_thread_that_fails_does_not_end_the_event(deploy):
-    event = (
-        deploy("""
-        import threading
-        def fails():
-            raise ValueError("in a thread")
-        def main_handler(event, context):
-            thread = threading.Thread(target=fails)
-            thread.start()
-            thread.join()
-            return "went on"
-    """)
-        .invoke_async()
-        .wait()
-    )
-
-    assert event.result == "went on"
-    assert "ValueError: in a thread" in str(event.log)
-
-
 def test_a_handler_may_take_any_arguments(deploy):
     event = (
         deploy("""

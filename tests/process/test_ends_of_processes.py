@@ -126,25 +126,6 @@ def test_what_a_process_does_at_its_exit_belongs_to_the_event(deploy):
     assert_exited(event, after=2, said=["farewell"])
 
 
-def test_an_exit_waits_for_threads_as_the_interpreter_does(deploy):
-    event = (
-        deploy("""
-        import sys, threading, time
-        def slow():
-            time.sleep(7)
-            print("the thread is done")
-        def main_handler(event, context):
-            threading.Thread(target=slow).start()
-            threading.Thread(target=time.sleep, args=(100,), daemon=True).start()
-            sys.exit(0)
-    """)
-        .invoke_async()
-        .wait()
-    )
-
-    assert_exited(event, after=7, said=["the thread is done"])
-
-
 def test_an_exit_at_os_level_runs_no_exit_functions(deploy):
     event = (
         deploy("""

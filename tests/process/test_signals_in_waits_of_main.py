@@ -231,35 +231,6 @@ def test_a_keyboard_interrupt_that_nobody_catches_ends_the_process(deploy) -> No
     assert user_lines(event)[-1] == "KeyboardInterrupt"
 
 
-def test_system_exit_of_a_handler_ends_the_sleep_and_the_process(deploy, runtime: ScfRuntime) -> None:
-    event = deploy(sleeper("raise SystemExit(3)")).invoke_async()
-    event.settle()
-    runtime.clock.advance(12)
-
-    event.terminate(grace_shutdown=True)
-
-    assert (event.status, event.status_code) == ("FAILED", 439)
-    assert event.duration == timedelta(seconds=12)
-
-
-def test_an_ignored_signal_disturbs_no_wait(deploy, runtime: ScfRuntime) -> None:
-    event = deploy(
-        """
-        import signal, time
-
-        def main_handler(event, context):
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            time.sleep(60)
-            return time.time()
-        """
-    ).invoke_async()
-    event.settle()
-    runtime.clock.advance(20)
-    event.terminate(grace_shutdown=True)
-
-    assert event.wait().result == START.timestamp() + 60
-
-
 def test_the_frame_of_a_handler_is_the_line_of_user_code_that_waits(deploy, runtime: ScfRuntime) -> None:
     event = deploy(
         """

@@ -396,17 +396,6 @@ def test_a_termination_returns_at_the_first_wait_of_the_listener_and_the_interru
     assert event.signals[0].left_at == at(3)
 
 
-def test_a_sleep_that_was_due_while_the_listener_slept_ends_with_the_listener(deploy, runtime):
-    event = deploy(with_listener('time.sleep(20); print("saved")')).invoke_async()
-    runtime.clock.advance(4)
-
-    event.terminate(grace_shutdown=True)
-    event.wait()
-
-    log = [*COLD, RECEIVED, "saved", "slept", 'RESPONSE "done"', "END", "REPORT 24000ms"]
-    assert_end(event, "FINISHED", 200, after=24, log=log)
-
-
 def test_a_signal_during_a_listener_that_sleeps_enters_it_again_on_top(deploy, runtime):
     event = deploy(
         """
@@ -433,33 +422,6 @@ def test_a_signal_during_a_listener_that_sleeps_enters_it_again_on_top(deploy, r
     assert user_lines(event) == ["in 1", "in 2", "out 2", "out 1"]
     assert [(signal.entered_at, signal.left_at) for signal in event.signals] == [(at(0), at(4)), (at(1), at(4))]
     assert event.duration == timedelta(seconds=10)
-
-
-def test_a_signal_into_a_thread_that_joins_runs_on_the_main_thread(deploy):
-    event = deploy("""
-        import signal, threading, time
-        stop = False
-        def on_sigterm(signum, frame):
-            global stop
-            print("on", threading.current_thread().name)
-            stop = True
-        def work():
-            while not stop:
-                time.sleep(7)
-            print("worker stops")
-        def main_handler(event, context):
-            signal.signal(signal.SIGTERM, on_sigterm)
-            thread = threading.Thread(target=work)
-            thread.start()
-            thread.join()
-            return "joined"
-    """).invoke_async()
-
-    event.terminate(grace_shutdown=True)
-    event.wait()
-
-    log = [*COLD, RECEIVED, "on MainThread", "worker stops", 'RESPONSE "joined"', "END", "REPORT 7000ms"]
-    assert_end(event, "FINISHED", 200, after=7, log=log)
 
 
 def test_a_signal_stops_a_handler_that_computes(deploy, make_runtime):

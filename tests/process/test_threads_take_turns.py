@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from process_support import START, user_lines
+from process_support import user_lines
 
 from pytest_scf_async.runtime import ScfRuntime
 
@@ -634,38 +634,6 @@ def test_a_dead_lock_is_an_error_that_names_the_wait(deploy) -> None:
 
 
 # -- stress ----------------------------------------------------------------------------------------------------------
-
-RING = """
-    def main_handler(event, context):
-        size, rounds = event
-        locks = [threading.Lock() for _ in range(size)]
-        for lock in locks:
-            lock.acquire()
-        trace = []
-        def node(index):
-            for turn in range(rounds):
-                locks[index].acquire()
-                trace.append(index)
-                if turn % 10 == index % 10:
-                    time.sleep(0.001 * (index + 1))
-                locks[(index + 1) % size].release()
-        threads = [threading.Thread(target=node, args=(index,)) for index in range(size)]
-        for thread in threads:
-            thread.start()
-        locks[0].release()
-        for thread in threads:
-            thread.join()
-        return [trace == list(range(size)) * rounds, time.time_ns()]
-"""
-
-
-def test_a_ring_of_sixteen_locks_is_handed_round_thousands_of_times(run) -> None:
-    results = [run(RING, [16, 250]).result for _ in range(2)]
-
-    assert results[0][0] is True
-    first, second = (result[1] for result in results)
-    assert second - first == first - START.timestamp() * 1_000_000_000
-
 
 CROWD = """
     import random
