@@ -60,7 +60,9 @@ class ContainerSupervisor(supervisor.Supervisor):
         self._show_time_if_moved()
         tree.step()
         if self._status is not None:
-            self._refuse()
+            if self._begins:
+                self._refuse()
+            self._end_as_program(self._status)  # it has begun and ended since the last look
         if tree.stopping and tree.stands:
             self._stopped()
         elif self._polled:

@@ -1,0 +1,40 @@
+"""What the supervisor of a container makes of an end: of its engine's start, or of the program itself."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from pytest_scf_async.supervisor.container import ContainerSupervisor
+
+
+class Ended(Exception):
+    """Where a supervisor would not return."""
+
+
+@pytest.mark.parametrize("has_begun", [True, False])
+def test_what_has_ended_since_the_last_look_could_be_started_if_it_has_begun(monkeypatch, has_begun: bool) -> None:
+    looks = object.__new__(ContainerSupervisor)
+
+    def step() -> bool:
+        looks._begins = not has_begun
+        looks._status = 3 << 8
+        return True
+
+    def ends(how: str):
+        def end(*_: object) -> None:
+            raise Ended(how)
+
+        return end
+
+    looks._begins, looks._status = True, None
+    looks._tree = SimpleNamespace(step=step)
+    monkeypatch.setattr(looks, "_show_time_if_moved", lambda: None)
+    monkeypatch.setattr(looks, "_refuse", ends("not started"))
+    monkeypatch.setattr(looks, "_end_as_program", ends("as the program"))
+
+    with pytest.raises(Ended) as ended:
+        looks._look()
+
+    assert str(ended.value) == ("as the program" if has_begun else "not started")
