@@ -59,7 +59,7 @@ START_LIMIT = 60.0
 """Real seconds within which a zygote has to be ready."""
 HEARD_BY_ANOTHER = 0.01
 """Real seconds after which to look again whether another thread has heard what we wait for."""
-TRIAL_LIMIT = 20.0
+TRIAL_LIMIT = 60.0
 """Real seconds within which it has to be known whether programs can be traced."""
 END_LIMIT = 5.0
 """Real seconds within which a session's processes have to end."""
