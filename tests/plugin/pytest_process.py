@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from forked_pytest import ForkedPytest
 from internals import OWNER_MARK
 from plugin_support import PLAIN_OPTIONS
 
@@ -109,18 +110,15 @@ class Pytest:
         self.temporary.mkdir()
         self.output_file = project / "output.txt"
         self.said, say = os.pipe()
-        environment = {**os.environ, "TMPDIR": str(self.temporary), "SAY": str(say), "TOLD": self.sleep}
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--basetemp={project / 'base'}"]
-        with self.output_file.open("wb") as output:
-            self.process = subprocess.Popen(
-                [*launcher, *command, "--scf-async-real-timeout=600", "--scf-async-real-limit=600", *arguments],
-                cwd=project,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                pass_fds=(say,),
-                start_new_session=True,
+        environment = {"TMPDIR": str(self.temporary), "SAY": str(say), "TOLD": self.sleep}
+        given = ["-p", "no:cacheprovider", f"--basetemp={project / 'base'}"]
+        given += ["--scf-async-real-timeout=600", "--scf-async-real-limit=600", *arguments]
+        self.process: ForkedPytest | subprocess.Popen[bytes]
+        if launcher:
+            self.process = _launched([*launcher, sys.executable, "-m", "pytest", *given], environment, say, self)
+        else:
+            self.process = ForkedPytest(
+                given, project, self.output_file, self.output_file, environment=environment, new_session=True
             )
         os.close(say)
 
@@ -192,6 +190,20 @@ class Pytest:
             now = time.monotonic()
             passed += min(now - before, LONGEST_LOOK)
             before = now
+
+
+def _launched(command: list[str], environment: dict[str, str], say: int, run: Pytest) -> subprocess.Popen[bytes]:
+    with run.output_file.open("wb") as output:
+        return subprocess.Popen(
+            command,
+            cwd=run.output_file.parent,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=(say,),
+            start_new_session=True,
+        )
 
 
 def _name_of(pid: int) -> str:
