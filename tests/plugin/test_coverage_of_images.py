@@ -26,11 +26,11 @@ def work(kind):
     if kind == "is killed":
         os.kill(os.getpid(), signal.SIGKILL)  # line 13
     if kind == "sleeps":
-        time.sleep(5000)  # line 15
+        time.sleep(50)  # line 15
         time.sleep(0)  # line 16
     if kind == "listens":
         signal.signal(signal.SIGTERM, on_term) if threading.current_thread() is threading.main_thread() else None
-        time.sleep(5000)  # line 19
+        time.sleep(50)  # line 19
 
 def on_term(signum, frame):
     os._exit(1)  # line 22
@@ -73,7 +73,7 @@ def test_every_kind_of_end_keeps_its_lines(pytester: pytest.Pytester, server: st
     tests = [
         f"""
 def test_{number}(scf_runtime):
-    timeout = 4000 if {name!r} == "times out" else 80000
+    timeout = 40 if {name!r} == "times out" else 80000
     function = scf_runtime.deploy_image(["python", "app.py"], cwd="image", timeout=timeout, in_process=True)
     event = function.invoke_async({{"kind": {kind!r}}})
     {steps}

@@ -67,7 +67,6 @@ def what_is_left(zygote) -> tuple[object, ...]:
     The zygote may have the next namespace ready, with a descriptor of its ``/tmp``, or not yet. An instance that has
     been killed takes its time to end, and until then the zygote has its pidfd.
     """
-    gc.collect()  # what earlier tests left for it has descriptors too
     end_preforked(zygote)
     assert eventually(lambda: "anon_inode:[pidfd]" not in descriptors_of(zygote.pid))
     assert zygote_rests(zygote.pid)
@@ -79,9 +78,15 @@ def what_is_left(zygote) -> tuple[object, ...]:
     )
 
 
+def what_is_there(zygote) -> tuple[object, ...]:
+    """What is there at the begin of a test."""
+    gc.collect()  # what earlier tests left for it has descriptors too
+    return what_is_left(zygote)
+
+
 def assert_left(zygote, before: tuple[object, ...]) -> None:
-    if not eventually(lambda: what_is_left(zygote) == before):
-        assert what_is_left(zygote) == before
+    if what_is_left(zygote) != before and not eventually(lambda: what_is_there(zygote) == before):
+        assert what_is_there(zygote) == before
 
 
 def test_no_descriptor_left_in_the_test(deploy, runtime):
@@ -90,7 +95,7 @@ def test_no_descriptor_left_in_the_test(deploy, runtime):
     assert function.run() == "ran"
     runtime.clock.advance(300)
     zygote = pool_of(runtime).sandboxes.zygote()
-    before = what_is_left(zygote)
+    before = what_is_there(zygote)
     refused = []
     for free in range(12):
         event = function.invoke_async()
@@ -119,7 +124,7 @@ def test_no_descriptor_left_in_the_zygote(deploy, runtime):
     assert function.run() == "ran"
     runtime.clock.advance(300)
     zygote = pool_of(runtime).sandboxes.zygote()
-    before = what_is_left(zygote)
+    before = what_is_there(zygote)
     refused = []
     for free in range(12):
         event = function.invoke_async()
@@ -152,7 +157,7 @@ def test_no_descriptor_left_for_what_the_zygote_sends(deploy, runtime, monkeypat
     assert function.run() == "ran"
     runtime.clock.advance(300)
     zygote = pool_of(runtime).sandboxes.zygote()
-    before = what_is_left(zygote)
+    before = what_is_there(zygote)
     hear = zygote._hear
 
     def hear_without_room() -> bool:
@@ -194,7 +199,7 @@ def test_no_process_left(deploy, make_runtime, monkeypatch, tmp_path):
             try:
                 assert function.run() == "ran"
                 runtime.clock.advance(300)
-                before = what_is_left(zygote)
+                before = what_is_there(zygote)
                 (tmp_path / "full").touch()
                 event = function.invoke_async()
                 with pytest.raises(HarnessError) as error:
