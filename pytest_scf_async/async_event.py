@@ -244,7 +244,7 @@ class AsyncEvent:
         if self._event.phase == "queued":
             return str(Doing.QUEUED)
         instance = self._event.instance
-        return str(Doing.PENDING if instance is None else instance.acting.doing)
+        return str(Doing.PENDING if instance is None else instance.doing)
 
     @property
     def instance(self) -> InstanceView | None:
@@ -257,7 +257,7 @@ class AsyncEvent:
             pid=instance.user_process.pid or instance.pid,
             tmp=instance.sandbox.tmp,
             cold=bool(self._event.cold),
-            doing=str(instance.acting.doing),
+            doing=str(instance.doing),
             alive=not instance.gone,
             reclaimed=instance.gone,
             reclaimed_because=self._event.reclaimed_because,
@@ -514,8 +514,8 @@ class AsyncEvent:
                 return False
             if not gate.reached and not looked_again:
                 looked_again = True  # a thread has come back from a real wait, and may be about to say where it stands
-                for each in event.processes:
-                    each.look_again()
+                if event.instance is not None:
+                    event.instance.look_again()
             return lockstep.settled(event)
 
         with lockstep.locked():

@@ -19,7 +19,6 @@ from pytest_scf_async.function import Function
 from pytest_scf_async.instances import cpus, instance, packages, ports, process_tree, zygote
 from pytest_scf_async.instances.code import Code
 from pytest_scf_async.instances.instance import Doing, Instance
-from pytest_scf_async.instances.member import _own_pidfd
 from pytest_scf_async.instances.output import Output
 from pytest_scf_async.instances.poller import Poller
 from pytest_scf_async.instances.pool import Pool

@@ -27,9 +27,7 @@ DECIDES: dict[str, frozenset[str]] = {
 
 TESTED = re.compile(r"launch|free_running|speaks|_?programs?(_\w+)?|(IMAGE|GO|PYTHON)_RUNTIMES?")
 """What tells one runtime from another, as a variable, an attribute or a key."""
-CLASSES = frozenset(
-    {"Member", "Runtime", "PythonHandler", "Program", "PythonProgram", "FreeRunning", "Supervised", "GoFunction"}
-)
+CLASSES = frozenset({"Runtime", "PythonHandler", "Program", "PythonProgram", "FreeRunning", "Supervised", "GoFunction"})
 
 
 def check(root: Path) -> list[str]:

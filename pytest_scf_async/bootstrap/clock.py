@@ -78,9 +78,6 @@ _user_freezes: list[Any] = [None]
 _frozen_time: Callable[[], float] | None = None
 """Set by ``patches/datetime.py``: freezegun's stack of freezes, of which the first is ours; its reading of the last."""
 
-Attached = tuple[int, Callable[[], None], Callable[[], None]]
-"""The limit of reads in a row; what is called at each read over it, by Python code and by C code."""
-
 
 def map_page(file: int) -> Any:
     """The clock's page in *file*, a descriptor, in units of 64 bits."""
@@ -89,22 +86,18 @@ def map_page(file: int) -> Any:
     return memoryview(mmap.mmap(file, PAGE_BYTES)).cast("q")
 
 
-def attach(page_of_runtime: Any, attached: Attached) -> None:
-    """Read the time from *page_of_runtime*, which `map_page` has given."""
+def attach(page_of_runtime: Any, limit: int, too_many: Callable[[], None], too_many_in_c: Callable[[], None]) -> None:
+    """Read the time from *page_of_runtime*, which `map_page` has given.
+
+    At each read over the *limit* of reads in a row *too_many* is called by Python code, and *too_many_in_c* by C code.
+    """
     global page, _boot_us, reads_limit, _too_many, _too_many_in_c
     page = page_of_runtime
     _boot_us = page[CLOCK_BOOT]
-    reads_limit, _too_many, _too_many_in_c = attached
+    reads_limit, _too_many, _too_many_in_c = limit, too_many, too_many_in_c
     reads[0] = 0
     if clock_page.active:
         clock_page.follow_page(reads_limit)
-
-
-def how_attached() -> Attached:
-    """What `attach` was called with, beside the page."""
-    assert _too_many is not None
-    assert _too_many_in_c is not None
-    return reads_limit, _too_many, _too_many_in_c
 
 
 def detach() -> None:

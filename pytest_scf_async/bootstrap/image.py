@@ -13,13 +13,15 @@ import os
 import runpy
 import socket
 import sys
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 from ..protocol import messages
-from . import clock, loading, members, process_ends
+from ..protocol.own_code import OWN_CODE
+from . import clock, loading, process_ends
 from .event_invoke import CLIENT, CLIENT_PORT, LOCALHOST, EventInvokeClient, only_localhost
-from .patches import children, connections, registry, signals
+from .patches import connections, registry, signals
+from .patches.c_code import is_of_standard_library
 from .program_client import Broken
 from .scheduler.door import door
 
@@ -245,6 +247,34 @@ def _put_another_port_underneath(port: int, talk: EventInvokeClient) -> None:
     registry.replace(socket.socket, "getsockname", getsockname, _WHY)
 
 
+# -- its forks -------------------------------------------------------------------------------------------------------
+
+
+def _refuse_forks() -> None:
+    """A fork would see real time, and the program waits for it as for a part of itself: no event would come through.
+
+    One that executes another program at once is a child process like any other.
+    """
+    real, of_spawn = os.fork, os._spawnvef.__code__  # type: ignore[attr-defined]
+
+    def fork() -> int:
+        if door.active and sys._getframe(1).f_code is not of_spawn:
+            door.refuse(messages.Forks(_forking_line()))
+        return real()
+
+    registry.replace(os, "fork", fork, "a program that the instance itself runs is of one process")
+
+
+def _forking_line() -> str:
+    """The line that is about to fork, by way of ``multiprocessing`` perhaps; empty: it is not known."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and (
+        frame.f_code.co_filename.startswith(OWN_CODE) or is_of_standard_library(frame.f_code.co_filename)
+    ):
+        frame = frame.f_back
+    return "" if frame is None else f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+
+
 # -- the program -----------------------------------------------------------------------------------------------------
 
 
@@ -256,7 +286,7 @@ def open_gateway(program: messages.ProgramConfig, invocation: messages.Invoke) -
     _send_files_in_door()
     if not program.own_network:
         _put_another_port_underneath(program.port, talk)
-    members.install(children.real_fork)
+    _refuse_forks()
     process_ends.do_first(lambda certain: door.hear_last_words() if certain else None)
     connections.own_hosts = frozenset({CLIENT})
     door.open_gateway(gateway)

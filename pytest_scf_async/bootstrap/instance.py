@@ -123,7 +123,7 @@ def _become(config: messages.Assign, clock_file: int, others: list[int]) -> Role
     clock_page = clock.map_page(clock_file)
     os.close(clock_file)
     limit = config.clock_reads_before_wait
-    clock.attach(clock_page, (NEVER if limit is None else limit, _too_many_reads, _too_many_reads_in_c))
+    clock.attach(clock_page, NEVER if limit is None else limit, _too_many_reads, _too_many_reads_in_c)
     if config.compute_rate:
         clock.let_computing_take_time(config.compute_rate, lambda: door.control)
     door.join(clock_page)

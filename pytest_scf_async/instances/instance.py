@@ -10,7 +10,7 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from itertools import chain
 from typing import Protocol
@@ -18,7 +18,7 @@ from typing import Protocol
 from ..clock import DueThing
 from ..errors import HarnessError
 from ..protocol import messages, procfs, shared_page
-from ..protocol.linux import POKE_SIGNAL, STACKS_SIGNAL, receive_descriptors
+from ..protocol.linux import POKE_SIGNAL, STACKS_SIGNAL
 from ..protocol.real_time import REAL
 from ..protocol.shared_page import ControlPage
 from .output import PIPE_BYTES, READ_BYTES, WHOLE_BYTES, Output
@@ -30,8 +30,6 @@ from .user_process import Companion, UserProcess
 from .writers import writers_that_wait
 from .zygote import Zygote
 
-OF_FORK = 4
-"""Descriptors that come with the word of a fork."""
 STOP_LIMIT = 1.0
 """Real seconds within which an instance has stopped the program that it traces."""
 START_LIMIT = 10.0
@@ -66,7 +64,6 @@ class Owner(Protocol):
     def instance_held_back(self, instance: Instance) -> None: ...
     def instance_clock_us(self) -> int: ...
     def instance_gone(self, instance: Instance) -> None: ...
-    def member_left(self, member: Instance, ends_soon: Callable[[], bool]) -> None: ...
     def instance_stirs(self, instance: Instance) -> None: ...
 
 
@@ -148,22 +145,8 @@ class Instance:
     """What runs its program outside its sandbox."""
     port: ClaimedPort | None = None
     """Where its program listens, if in the machine's network."""
-    is_root = True
-    """It is the first process of its instance; a member, a fork that an image's program has made, is not."""
-    begun = True
-    """It has had its first turn; a member that has not answers nothing."""
-    left = False
-    """It was a member, and is in lockstep no more."""
     peer = messages.Peer.HANDLER
     """What its process is to the protocol: which messages it takes, and may send."""
-    takes_descriptors = False
-    """They may come with its frames: it may have members."""
-    stirred = False
-    """It has computed since its other processes were last asked whether that concerns them."""
-    to_be_asked = False
-    """One of them has: it is asked when it is its turn to be."""
-    answers_question = False
-    """The next report is the answer to that."""
     ends_us: int | None = None
     """When its program ended, in simulated time, where the word of that has come."""
     released = False
@@ -194,10 +177,6 @@ class Instance:
         self.rss = 0
         """Peak memory in bytes above that at the fork, as last told."""
         self.zygote = zygote
-        self.members: list[Instance] = []
-        """Forks of it that are in lockstep too, in the order of their beginnings."""
-        self.descriptors: list[int] = []
-        """Those that have come, and whose frame has not been dealt with."""
         self.children = Children(self)
         theirs = self._open()
         os.lseek(self.control_file, shared_page.STACKS_OFFSET, os.SEEK_SET)
@@ -242,7 +221,6 @@ class Instance:
         self.owner, self.runtime, self.sandbox, self.called = owner, runtime, sandbox, True
         self.user_process = runtime.user_process(self)
         self.peer = runtime.peer
-        self.takes_descriptors = runtime.has_members
         if self.pidfd is not None:
             self._start_sandbox()
         data = messages.pack(config)
@@ -307,9 +285,6 @@ class Instance:
             or self.opening
             or not self.runtime.in_lockstep
             or self.gated is not None
-            or self.members
-            or not self.is_root
-            or self.to_be_asked
             or not self.channel_open
             or self.control.watches
             or self.children.possible
@@ -490,7 +465,7 @@ class Instance:
         frames: list[tuple[int, bytes]] = []
         while True:
             try:
-                data = self._receive() if self.takes_descriptors else self.channel.recv(READ_BYTES)
+                data = self.channel.recv(READ_BYTES)
             except (BlockingIOError, ConnectionResetError):
                 break
             if not data:
@@ -509,11 +484,6 @@ class Instance:
         # without end is not to keep the caller from looking at anything else.
         self.output.read(PIPE_BYTES if frames else READ_BYTES)
         return frames
-
-    def _receive(self) -> bytes:
-        data, fds = receive_descriptors(self.channel, READ_BYTES, OF_FORK)
-        self.descriptors += fds
-        return data
 
     def _dated(self, time_us: int) -> None:
         if self.told_us is not None:
@@ -663,25 +633,6 @@ class Instance:
         return {ident: (native, name, wait) for ident, native, name, wait in self.control.threads_known()}
 
     @property
-    def acting(self) -> Instance:
-        """The process of it that says what it is doing: one that does something, or else its first."""
-        for doing in (Doing.GATED, Doing.COMPUTING, Doing.HELD):
-            for each in self.group:
-                if each.doing is doing:
-                    return each
-        return self
-
-    @property
-    def root(self) -> Instance:
-        """The first process of the instance."""
-        return self
-
-    @property
-    def group(self) -> list[Instance]:
-        """It, and its members."""
-        return [self, *self.members]
-
-    @property
     def traces_user_code(self) -> bool:
         """User code runs in processes that its own traces; all of them that wait for each other it tells of itself."""
         return self.runtime.traces_user_code
@@ -690,14 +641,6 @@ class Instance:
     def elsewhere(self) -> Sequence[int]:
         """Processes that are its own, and not below it."""
         return self.user_process.elsewhere if self.called else ()
-
-    @property
-    def is_alone(self) -> bool:
-        """No other process of the same instance is in lockstep: what it does concerns none."""
-        return not self.members
-
-    def leave_group(self) -> None:
-        """It is about to be forgotten: where it is a member, its instance has it no more."""
 
     def ask_for_stacks(self) -> None:
         """Have the instance write the Python stacks of its threads, or, where it traces user code, what they wait for.
@@ -728,9 +671,6 @@ class Instance:
             self.sandbox.remove()
 
     def _close(self) -> None:
-        for received in self.descriptors:
-            os.close(received)
-        self.descriptors.clear()
         self.control.release()
         self.channel.close()
         for fd in (self.output.fd, self.attention, self.control_file, self.pidfd, *chain(*self._disk)):

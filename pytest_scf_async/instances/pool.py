@@ -16,7 +16,6 @@ from ..protocol import messages
 from . import coverage as measured
 from . import terminal
 from .instance import Instance, Owner, not_started
-from .member import Member
 from .poller import Poller
 from .port_forwarder import Relays
 from .prefork import prefork, take_preforked
@@ -88,10 +87,9 @@ class Pool:
 
     def freeze(self, instance: Instance) -> None:
         """Keep *instance*, which has finished its event, stopped until the next one, or until it was idle too long."""
-        for each in instance.group:
-            _forget_head(each)
-            each.frozen = True
-            each.turn = each.overtaken = each.given_up = False
+        _forget_head(instance)
+        instance.frozen = True
+        instance.turn = instance.overtaken = instance.given_up = False
         instance.stop()
         due = self.clock.now_us + round(self.settings.idle_reclaim * 1_000_000)
         timer = self.clock.call_at(due, lambda: self.reclaim(instance, IDLE), what="idle reclaim")
@@ -107,7 +105,7 @@ class Pool:
     @staticmethod
     def kill(instance: Instance) -> None:
         """SIGKILL, and wait until the process and what it left are gone."""
-        measured.save(instance.group)
+        measured.save([instance])
         instance.kill()
         if instance.zygote.hear_until(lambda: instance.gone, DEATH_LIMIT):
             return
@@ -117,30 +115,14 @@ class Pool:
 
     def assign(self, instance: Instance, event: Event) -> None:
         """Let *instance* run *event*."""
-        for each in instance.group:
-            each.frozen = False
-            self.stirs(each)
-            self.events[each] = event
-            self.last_events[each] = event
+        instance.frozen = False
+        self.stirs(instance)
+        self.events[instance] = event
+        self.last_events[instance] = event
 
-    def take_in(self, parent: Instance, pid: int) -> Member | None:
-        """The program of *parent* has forked *pid*, whose descriptors have come with the word of it."""
-        fds, parent.descriptors[:4] = parent.descriptors[:4], []
-        if len(fds) < 4:  # the kernel drops those for which there is no room: it is a child like any other
-            for fd in fds:
-                os.close(fd)
-            return None
-        member = Member(parent, pid, fds)
-        self._add(member)
-        for known in (self.events, self.last_events):
-            if (event := known.get(member.root)) is not None:
-                known[member] = event
-        return member
-
-    def forget_events(self, instance: Instance) -> None:
+    def forget_event(self, instance: Instance) -> None:
         """*instance* runs no event any more."""
-        for each in instance.group:
-            self.events.pop(each, None)
+        self.events.pop(instance, None)
 
     def retire(self, function: FunctionVersion, because: str) -> None:
         """No other event will run *function*: reclaim its idle instances, and the others when their events end."""
@@ -155,7 +137,7 @@ class Pool:
         if limit is None:
             return
         name = configuration.namespace, configuration.name
-        alive = sum(each.is_root and _name_of(event.function) == name for each, event in self.last_events.items())
+        alive = sum(_name_of(event.function) == name for event in self.last_events.values())
         for idle_function, instance, _ in list(self._idle):
             if alive < limit:
                 return
@@ -165,9 +147,6 @@ class Pool:
 
     def drop(self, instance: Instance) -> None:
         """Forget an instance that is gone, and close what belonged to it."""
-        while instance.members:
-            self.drop(instance.members[-1])
-        instance.leave_group()
         _forget_head(instance)
         if instance in self.instances:
             self.instances.remove(instance)

@@ -75,13 +75,6 @@ class Background:
         return now - self._worked_at > IDLE_AFTER
 
 
-class HasProcess(Protocol):
-    """A process of an instance that may have left it."""
-
-    pid: int
-    left: bool
-
-
 class Owner(Protocol):
     """The instance whose children are looked at: what of its state is asked, and what is said to it."""
 
@@ -91,7 +84,6 @@ class Owner(Protocol):
     listening: set[int]
     """Signals that its code has handlers of."""
     turn: bool
-    begun: bool
     overtaken: bool
     overrun: bool
     stopped: bool
@@ -107,15 +99,9 @@ class Owner(Protocol):
     @property
     def has_alarm(self) -> bool: ...
     @property
-    def is_alone(self) -> bool: ...
-    @property
     def traces_user_code(self) -> bool: ...
     @property
     def elsewhere(self) -> Sequence[int]: ...
-    @property
-    def root(self) -> Owner: ...
-    @property
-    def members(self) -> Sequence[HasProcess]: ...
     def ask(self) -> None: ...
     def send(self, message: messages.ForInstance) -> None: ...
 
@@ -165,7 +151,7 @@ class Children:
         if instance.released or not instance.pid:
             return False
         control = instance.control
-        return bool(instance.members) or bool(control.forks != control.childless)
+        return bool(control.forks != control.childless)
 
     def look(self) -> tuple[Child, ...]:
         """Those that hold the clock now: they live, and neither they nor what started them is in the background.
@@ -216,8 +202,6 @@ class Children:
         a wait that time ends, and the program does not work just now: it may be about to say that it has started.
         """
         instance = self._instance
-        if not instance.is_alone:
-            return None  # each of them may have woken another one
         attention = instance.control.attention
         rest = at_rest(pids, instance.pid, attention, below.helpers)
         if rest is None or (rest.main and instance.has_alarm):  # it is woken again and again to tell of that
@@ -259,7 +243,7 @@ class Children:
 
     def _look_below(self) -> Below:
         instance = self._instance
-        return _look_below(instance.pid, self.background, self.ending, self._members, instance.elsewhere)
+        return _look_below(instance.pid, self.background, self.ending, instance.elsewhere)
 
     def _descendants(self) -> list[int]:
         instance = self._instance
@@ -268,15 +252,8 @@ class Children:
             found += [pid, *procfs.descendants_of(pid)]
         return found
 
-    @property
-    def _members(self) -> frozenset[int]:
-        """Processes below it that are in lockstep themselves: each looks at what is below it."""
-        return frozenset(member.pid for member in self._instance.root.members if not member.left)
-
     def ask_to_look(self) -> None:
         """Have an instance that waits look at its signals and its descriptors; it computes until it has answered."""
-        if not self._instance.begun:
-            return  # it looks when it begins
         self.asked = self._instance.turn = True
         self._instance.send(messages.PollSignals())
 
@@ -324,13 +301,12 @@ def _look_below(
     pid: int,
     background: tuple[str, ...],
     ending: Collection[int] = (),
-    spared: Collection[int] = (),
     elsewhere: Sequence[int] = (),
 ) -> Below:
     """The processes below *pid* that live, and those *elsewhere*, which count as its children.
 
-    What is below a process in the background is so, too, and one of *ending* is not. Nothing of what is *spared*, nor
-    below that. A process that has ended and was not waited for does not live.
+    What is below a process in the background is so, too, and one of *ending* is not. A process that has ended and was
+    not waited for does not live.
     """
     own = procfs.command_of(pid)
     seen: set[int] | None = None
@@ -344,8 +320,7 @@ def _look_below(
         while level:
             below: list[tuple[int, bytes, bool]] = []
             for parent, parent_command, exempt in level:
-                children = [child for child in procfs.children_of(parent) if child not in spared]
-                children += elsewhere if parent == pid else ()
+                children = [*procfs.children_of(parent), *(elsewhere if parent == pid else ())]
                 alive = 0
                 for child in children:
                     name = None if child in found else procfs.living_name(child)

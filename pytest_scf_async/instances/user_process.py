@@ -29,7 +29,7 @@ class Companion(Protocol):
 
 
 class Process(Protocol):
-    """The first process of an instance."""
+    """The process of an instance."""
 
     pid: int
     control: ControlPage

@@ -269,9 +269,9 @@ class Watchdog:
             if event is not None and blamed(instance) and not moves_clock:
                 events[event] = None
         for event in events:
-            for each in event.processes:
-                each.given_up = True
-                each.stop()
+            assert event.instance is not None
+            event.instance.given_up = True
+            event.instance.stop()
             event.repeatable = False
             event.note("instance", f"{self.call.name} gave up on it: it is stopped until a call waits for this event")
         if not events or events.keys() >= set(self.lockstep.events_running()):

@@ -38,15 +38,14 @@ def what_instances_do(lockstep: Lockstep, passed_us: int = 0) -> str:
         if event.instance is None or event.instance.given_up:
             lines.append(_without_a_turn(event))
             continue
-        instance = event.instance.acting
+        instance = event.instance
         deploy = event.function.configuration.deployed_by
         doing = instance.doing
         if _went_on(event, since_us) and doing in (Doing.COMPUTING, Doing.PARKED) and not instance.overrun:
             lines.append(_waited_most(event))
             advice.append(_GIVE_IT_TIME)
             continue
-        process = "" if instance.is_root else f", in its process {instance.pid}"
-        lines.append(f"event {event.request_id} of {event.function.configuration.name} is {_doing(instance)}{process}")
+        lines.append(f"event {event.request_id} of {event.function.configuration.name} is {_doing(instance)}")
         peers: list[str] = []
         sleeps: list[str] = []
         if (doing in (Doing.COMPUTING, Doing.HELD) or instance.traces_user_code) and not instance.gone:

@@ -207,13 +207,8 @@ class Event:
 
     @property
     def gated(self) -> Instance | None:
-        """The first process of its instance that stands at a gate."""
-        return next((each for each in self.processes if each.gated is not None), None)
-
-    @property
-    def processes(self) -> list[Instance]:
-        """Its instance, and the forks of that which are in lockstep too."""
-        return [] if self.instance is None else self.instance.group
+        """Its instance, if that stands at a gate."""
+        return None if self.instance is None or self.instance.gated is None else self.instance
 
     @property
     def reclaimed_because(self) -> str | None:
@@ -323,9 +318,8 @@ class Event:
     @property
     def unfinished(self) -> list[LogLine]:
         """What has been flushed of a line that has no end yet."""
-        processes = () if self.ended else self.processes
-        texts = [text for each in processes if (text := each.output.unfinished)]
-        return [LogLine(self.flushed_us, text, "Custom") for text in texts]
+        text = "" if self.ended or self.instance is None else self.instance.output.unfinished
+        return [LogLine(self.flushed_us, text, "Custom")] if text else []
 
     @property
     def lines(self) -> list[LogLine]:
@@ -334,8 +328,8 @@ class Event:
         return [*self.log, *unfinished] if unfinished else self.log
 
     def platform_line(self, text: str) -> None:
-        for each in self.processes:
-            each.output.end_line()
+        if self.instance is not None:
+            self.instance.output.end_line()
         self._line(text, "Platform")
 
     def note(self, kind: Literal["status", "signal", "wait", "log", "record", "instance"], text: str) -> None:

@@ -51,12 +51,12 @@ class Gates:
             return
         armed = [gate.armed for gate in event.gates.values() if gate.armed is not None and not gate.reached]
         places = [messages.CountedPlace(slot, list(place.spots)) for place, slot in event.places.items()]
-        for instance in event.instance.group:
-            if armed or places or instance.has_gates:
-                instance.has_gates = bool(armed or places)
-                instance.send(messages.ArmGates(armed, places))
-                if places and (instance.outside or instance.held or instance.overtaken):
-                    instance.poke()  # the thread that computes is to look
+        instance = event.instance
+        if armed or places or instance.has_gates:
+            instance.has_gates = bool(armed or places)
+            instance.send(messages.ArmGates(armed, places))
+            if places and (instance.outside or instance.held or instance.overtaken):
+                instance.poke()  # the thread that computes is to look
 
     def begin(self, event: Event) -> None:
         """The instance of *event* has been found, and none of its code has run in this event.
@@ -105,9 +105,9 @@ class Gates:
 
     def open(self, events: list[Event]) -> None:
         """Let what stands at a gate of *events* go on, in its turn."""
-        standing = [(event, each) for event in events if not event.ended for each in event.processes if each.gated]
-        for event, instance in standing:  # more than one process may have come to a gate at this instant
-            if instance.opening:
+        for event in events:
+            instance = event.gated
+            if event.ended or instance is None or instance.opening:
                 continue
             instance.opening = True
             self.lockstep.clock.call_at(

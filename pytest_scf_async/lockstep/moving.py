@@ -63,10 +63,7 @@ class Moving:
 
     def _is_asked(self, call: Call) -> bool:
         """Whether an instance has to say first whether something happened to it of which only the kernel knows."""
-        instances = self.lockstep.pool.stirring()
-        if not call.past_held and any(instance.children.ask() for instance in instances):
-            return True
-        return any(_asks_one(instance) for instance in instances)
+        return not call.past_held and any(instance.children.ask() for instance in self.lockstep.pool.stirring())
 
     def _has_heard(self) -> bool:
         """Whether an instance has said something that was on its way when all its threads came to rest."""
@@ -125,24 +122,3 @@ class Moving:
         clock = self.lockstep.clock
         limits = [limit for limit in (clock.next_due_us(), call.target_us) if limit is not None]
         clock.jump(max(clock.now_us, min([flow.may_us(), *limits])))
-
-
-def _asks_one(instance: Instance) -> bool:
-    """Whether a process of an instance has to say first whether what another one of them did concerns it.
-
-    They share sockets and pipes. One is asked at a time, so that no two of them find something to do at once.
-    """
-    if not instance.members and not instance.to_be_asked:
-        return False
-    stirred = [each for each in instance.group if each.stirred]
-    for each in instance.group if stirred else ():
-        each.stirred = False
-        if stirred != [each]:  # who alone has computed has looked for itself when it came to wait
-            each.to_be_asked = True
-    for each in instance.group:
-        if each.to_be_asked:
-            each.to_be_asked = False
-            if not (each.gone or each.frozen or each.given_up or each.gated is not None) and each.channel_open:
-                each.children.ask_to_look()
-                return True
-    return False

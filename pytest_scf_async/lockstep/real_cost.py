@@ -112,8 +112,8 @@ class RealCosts:
         if not self.takes_time:
             self._owed_us = 0.0
         for event in self.meters:
-            for instance in event.processes:
-                self.tell_time(instance)
+            if event.instance is not None:
+                self.tell_time(event.instance)
 
     def tell_time(self, instance: Instance) -> None:
         """Let *instance*, which goes on, know how its computing and the time belong together.
@@ -125,7 +125,7 @@ class RealCosts:
         meter = None if event is None else self.meters.get(event)
         if meter is not None and meter.rate and not (instance.gone or instance.released):
             now_us = self._lockstep.clock.now_us + int(self._owed_us)
-            taken_us = int(meter.counted_ns(instance) * meter.rate / 1_000)
+            taken_us = int(meter.counted_ns * meter.rate / 1_000)
             instance.control.computed = now_us - taken_us
 
 
@@ -140,19 +140,16 @@ class _Meter:
         self._since = 0.0
         self._unused = 0.0
         """Real seconds up to then in which, as far as the kernel had told, nothing was computed: it may tell later."""
-        self._cpu_ns: dict[Instance, int] = {}
-        """By process: its processor time that has been counted, or that it had before; not of one that begins here."""
+        self.counted_ns = 0
+        """The processor time of the instance that has been counted, or that it had before; 0: it has yet to begin."""
         self._has_children = False
         """A child process held the clock at the last look."""
-
-    def counted_ns(self, instance: Instance) -> int:
-        """The processor time of *instance* that has been counted, or that was spent before."""
-        return self._cpu_ns.get(instance, 0)
 
     def start(self, now: Callable[[], float]) -> None:
         """Nothing was spent up to *now*."""
         self.go_on(now)
-        self._cpu_ns = {each: _cpu_ns(each) or 0 for each in self._event.processes if each.pid}
+        instance = self._event.instance
+        self.counted_ns = 0 if instance is None or not instance.pid else _cpu_ns(instance) or 0
 
     def go_on(self, now: Callable[[], float]) -> None:
         """It was stopped up to *now*: no real time counts, and no processor time was used."""
@@ -172,9 +169,9 @@ class _Meter:
         used = min(used, now() - self._since + self._unused)
         passed, self._since = until - self._since, until
         self._unused = min(max(passed - used, 0.0), LONGEST_TICK)
-        waits = any(
-            each.held > 0 or (each.overtaken and not (each.overrun or each.children.threads_rest))
-            for each in self._going_on()
+        instance = self._going_on()
+        waits = instance is not None and (
+            instance.held > 0 or (instance.overtaken and not (instance.overrun or instance.children.threads_rest))
         )
         children = self._has_children
         self._look_at_children()
@@ -185,30 +182,28 @@ class _Meter:
             used, self._unused = passed, 0.0
         return used * self.rate
 
-    def _going_on(self) -> list[Instance]:
-        return [
-            each
-            for each in self._event.processes
-            if not (
-                each.gone or each.released or each.frozen or each.stopped or (each.gated is not None and not each.turn)
-            )
-        ]
+    def _going_on(self) -> Instance | None:
+        """The instance, unless the harness keeps it from going on."""
+        it = self._event.instance
+        if it is None or it.gone or it.released or it.frozen or it.stopped or (it.gated is not None and not it.turn):
+            return None
+        return it
 
     def _cpu_used(self) -> float | None:
-        """Processor seconds of the instance's processes since the last look; None while those of one are not known."""
-        found: dict[Instance, int] = {}
-        for instance in self._event.processes:
-            if instance.pid and (now := _cpu_ns(instance)) is not None:
-                found[instance] = now
-            elif instance.pid and instance.is_root:
-                return None
-        used = sum(max(now - self.counted_ns(instance), 0) for instance, now in found.items())
-        for instance, now in found.items():
-            self._cpu_ns[instance] = max(now, self.counted_ns(instance))
+        """Processor seconds of the instance since the last look; None while they are not known."""
+        instance = self._event.instance
+        if instance is None or not instance.pid:
+            return 0.0
+        now = _cpu_ns(instance)
+        if now is None:
+            return None
+        used = max(now - self.counted_ns, 0)
+        self.counted_ns += used
         return used / 1e9
 
     def _look_at_children(self) -> None:
-        self._has_children = any(each.children.possible and each.children.look() for each in self._going_on())
+        instance = self._going_on()
+        self._has_children = instance is not None and instance.children.possible and bool(instance.children.look())
 
     def _add(self, kind: RealKind, seconds: float) -> None:
         self._cost.add(kind, seconds)

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..clock import WAKE_UP
-from ..errors import HarnessError, ScfAsyncError, ScfAsyncWarning, hidden_from_users
+from ..errors import HarnessError, ScfAsyncError, ScfAsyncWarning, ScfUsageError, hidden_from_users
 from ..instances.instance import Instance, exit_text, not_started
+from ..instances.runtimes.listening import OF_ONE_PROCESS
 from ..model import Fact
 from ..model.tracebacks import exception_line
 from ..protocol import messages
@@ -71,7 +72,6 @@ class Reports:
             return
         if isinstance(message, messages.SignalsHandled):
             instance.children.asked = False
-            instance.answers_question = True
             return
         if isinstance(message, messages.EndsProcess):
             instance.children.ending.add(message.pid)
@@ -89,8 +89,8 @@ class Reports:
             self._initialised(instance, event, message)
         elif isinstance(message, messages.Result):
             self._returned(instance, event, message)
-        elif isinstance(message, (messages.Forked, messages.Killed, messages.Program)):
-            self._of_processes(instance, message)
+        elif isinstance(message, (messages.Forks, messages.Program)):
+            self._of_processes(instance, event, message)
         else:
             self._of_signals(instance, event, message)
 
@@ -112,11 +112,12 @@ class Reports:
         else:
             self._when_it_is(at, lambda: self._result(instance, event, message))
 
-    def _of_processes(self, instance: Instance, message: messages.Forked | messages.Killed | messages.Program) -> None:
-        if isinstance(message, messages.Forked):
-            self._forked(instance, message.pid)
-        elif isinstance(message, messages.Killed):
-            self._killed(instance, message.pid, message.signum)
+    def _of_processes(
+        self, instance: Instance, event: Event | None, message: messages.Forks | messages.Program
+    ) -> None:
+        if isinstance(message, messages.Forks):
+            at = message.at
+            self.lockstep.todo.append(lambda: self._refuse_fork(instance, event, at))
         elif message.runs:
             instance.user_process.runs = True
         elif message.pid:
@@ -124,46 +125,14 @@ class Reports:
         else:
             instance.ends_us = self._happened_at(message.at)
 
-    def _forked(self, parent: Instance, pid: int) -> None:
-        """An image's program has a process more, which begins in its turn."""
-        member = self.lockstep.pool.take_in(parent, pid)
-        if member is None:
-            return
-        member.has_gates = parent.has_gates
-        member.stirred = True
-        self.begin(member)
-
-    def begin(self, member: Instance) -> None:
-        """Give a fork its first turn, in order."""
-        clock = self.lockstep.clock
-        member.head = clock.call_at(
-            clock.now_us,
-            lambda: self._grant(member),
-            what=f"start of process {member.pid}",
-            priority=WAKE_UP,
-            order=self.lockstep.next_order(),
-        )
-
-    def _killed(self, instance: Instance, pid: int, signum: int) -> None:
-        """A process of an instance has sent a signal to another, which gets it in its turn: once the sender waits."""
-        for each in instance.root.group:
-            if each.pid == pid and not each.gone:
-                clock = self.lockstep.clock
-                clock.call_at(
-                    clock.now_us,
-                    lambda each=each: self._deliver(each, signum),  # type: ignore[misc]
-                    what=f"signal {signum} to process {pid}",
-                    priority=WAKE_UP,
-                    order=self.lockstep.next_order(),
-                )
-
-    @staticmethod
-    def _deliver(instance: Instance, signum: int) -> None:
-        if instance.gone or instance.released:
-            return
-        instance.signal(signum)
-        if instance.channel_open and not instance.frozen:
-            instance.children.ask_to_look()
+    def _refuse_fork(self, instance: Instance, event: Event | None, at: str) -> None:
+        """A program that is to be of one process is about to fork: its event ends, and with it the instance."""
+        where = f" at {at}" if at else ""
+        why = f"the program {instance.runtime.name} forks{where}, and {OF_ONE_PROCESS}"
+        if event is None:
+            self.lockstep.pool.reclaim(instance, why)
+            raise ScfUsageError(why)
+        self.lockstep.refuse(event, f"event {event.request_id} of {event.function.configuration.name}: {why}")
 
     def _happened_at(self, at: float | None) -> int | None:
         """When something happened in a free-running instance, in simulated time; None for all others: now."""
@@ -180,17 +149,16 @@ class Reports:
         if isinstance(message, messages.SignalEntered):
             instance.turn = True
             instance.overtaken = instance.overrun = False
-            instance.stirred = True
             if message.signum == SIGTERM:
                 instance.entered += 1
                 instance.signalled = False
-                if event is not None and instance.is_root:
+                if event is not None:
                     event.handler_entered()
         elif isinstance(message, messages.SignalLeft):
             raised = message.raised
             if raised is not None and instance.gated is not None and instance.gate_on_main:
                 instance.gated = None
-            if event is not None and message.signum == SIGTERM and instance.is_root:
+            if event is not None and message.signum == SIGTERM:
                 event.handler_left(None if raised is None else f"{raised}: {message.message}".rstrip(": "))
         elif isinstance(message, messages.SignalsDeferred):
             if SIGTERM in message.signums:
@@ -202,7 +170,7 @@ class Reports:
             (instance.listening.add if message.handler == "handler" else instance.listening.discard)(message.signum)
             if message.signum == SIGTERM:
                 instance.caught_natively = message.handler == "native"
-            if message.signum == SIGTERM and instance.is_root and event is not None:
+            if message.signum == SIGTERM and event is not None:
                 event.note("signal", _DISPOSITIONS.get(message.handler, "SIGTERM is set to default"))
 
     def _noted(self, instance: Instance, event: Event | None, message: messages.Note) -> None:
@@ -254,9 +222,6 @@ class Reports:
             instance.children.answered = None
             return
         answers, instance.asked = instance.asked, False
-        if not instance.answers_question:
-            instance.stirred = True
-        instance.answers_question = False
         # A report that crossed with a signal leaves the turn to its handler.
         instance.turn = instance.signalled or instance.children.asked
         instance.parks += not answers  # a thread beside the one that has the turn answers
@@ -312,7 +277,7 @@ class Reports:
         instance.head = None
         if instance.gone or instance.frozen or instance.gated is not None:
             return
-        instance.turn = instance.begun = True
+        instance.turn = True
         instance.turns += 1
         self.lockstep.lease_with_turn(instance)
         instance.send(messages.Resume())
@@ -396,30 +361,12 @@ class Reports:
         self.lockstep.pool.poller.watch_again(instance)
 
     def instance_gone(self, instance: Instance) -> None:
-        self.lockstep.todo.append(lambda: self._hear_last_words(instance, lambda: self._exited(instance)))
+        self.lockstep.todo.append(lambda: self._hear_last_words(instance))
 
-    def member_left(self, member: Instance, ends_soon: Callable[[], bool]) -> None:
-        self.lockstep.todo.append(lambda: self._hear_last_words(member, lambda: self._left(member, ends_soon)))
-
-    def _hear_last_words(self, instance: Instance, then: Callable[[], None]) -> None:
+    def _hear_last_words(self, instance: Instance) -> None:
         if not instance.released:
             instance.pump()
-        self.lockstep.todo.append(then)
-
-    def _left(self, member: Instance, ends_soon: Callable[[], bool]) -> None:
-        """A fork of an image's program is in lockstep no more: it has ended, or is another program now."""
-        if member.released:
-            return
-        if member.head is not None:
-            member.head.cancel()
-            member.head = None
-        member.turn, member.outside, member.held = False, 0, 0
-        if not ends_soon():
-            return  # what it is now writes to the same pipe
-        member.output.finish()
-        self.lockstep.pool.drop(member)
-        for each in member.root.group:
-            each.to_be_asked = True  # one of them had it as a child, or the other end of a pipe with it
+        self.lockstep.todo.append(lambda: self._exited(instance))
 
     def _exited(self, instance: Instance) -> None:
         event = self.lockstep.pool.events.get(instance)

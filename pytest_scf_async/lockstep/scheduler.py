@@ -126,9 +126,6 @@ class Lockstep:
                 self.end(event, Fact.PROCESS_EXITED)
                 raise
         self.pool.assign(instance, event)
-        for each in instance.members:
-            if not each.begun:  # it was forked just before the end of the last event
-                self.reports.begin(each)
         if cold and instance.pid:
             self.reports.instance_started(instance)
         event.started(instance, cold)
@@ -184,7 +181,7 @@ class Lockstep:
         self._running.pop(event, None)
         self.progress += 1
         if instance is not None:
-            self.pool.forget_events(instance)
+            self.pool.forget_event(instance)
             if fate is InstanceFate.RECLAIMED or instance.gone:
                 event.note("instance", f"reclaimed: {fact.value}")
                 self.pool.drop(instance)
@@ -327,8 +324,8 @@ class Lockstep:
         elif call.event is not None:
             self.gates.open([call.event])
         for event in call.waits_for if call.event is None else (call.event, *call.waits_for):
-            for each in event.processes:
-                each.given_up = False
+            if event.instance is not None:
+                event.instance.given_up = False
         for instance in self.pool.stirring():
             if call.past_held and (instance.held or instance.overtaken):
                 instance.given_up = False  # time may pass what it waits for
@@ -417,7 +414,7 @@ class Lockstep:
         Each of them would take processor time from all that run after it.
         """
         for instance in self.pool.stirring():
-            if instance.given_up or not instance.runtime.in_lockstep or not instance.is_alone:
+            if instance.given_up or not instance.runtime.in_lockstep:
                 continue
             if busy and instance.overrun and not (instance.computing or instance.children.possible):
                 instance.stop()
@@ -452,7 +449,6 @@ class Lockstep:
             or instance.takes_time
             or instance.signalled
             or instance.unleased_at == instance.waits
-            or not instance.is_alone  # what it does may concern the others of its group
             or any(
                 other is not instance
                 and (other.overtaken or other.holds_clock or other.gated or not other.runtime.in_lockstep)
@@ -513,7 +509,7 @@ class Lockstep:
             return event.ended or event.phase == "queued"  # nothing of it happens before time has moved
         if not instance.runtime.in_lockstep:
             return instance.gated is not None or event.phase == "running"
-        return not any(self.goes_on(each) for each in instance.group)
+        return not self.goes_on(instance)
 
     def goes_on(self, instance: Instance) -> bool:
         """Whether a process that runs user code does something yet at this simulated time."""
@@ -560,8 +556,8 @@ class Lockstep:
                 return
             self._closed = True
             self.todo.clear()
-            coverage.save(list(self.pool.instances))
-            instances = [instance for instance in self.pool.instances if instance.is_root]
+            coverage.save(self.pool.instances)
+            instances = list(self.pool.instances)
             for instance in instances:
                 instance.kill()  # all at once; each is waited for below
             problems: list[ScfAsyncError] = []

@@ -84,10 +84,9 @@ class FromInstance(IntEnum):
     TERMINAL = 11
     SIGNALS_DEFERRED = 12
     PROGRAM = 13
-    FORKED = 14
-    KILLED = 15
-    ENDS_PROCESS = 16
-    WROTE = 17
+    FORKS = 14
+    ENDS_PROCESS = 15
+    WROTE = 16
 
 
 class ToInstance(IntEnum):
@@ -391,18 +390,11 @@ class Program(NamedTuple):
     """In seconds of the real monotonic clock."""
 
 
-class Forked(NamedTuple):
-    """An image's program has forked a process, which is in lockstep; descriptors come along: channel, output, control
-    page, attention."""
+class Forks(NamedTuple):
+    """An image's program that the instance itself runs is about to fork: it stands there until it is ended."""
 
-    pid: int
-
-
-class Killed(NamedTuple):
-    """An image's program sends a signal to a fork of its own or of its parent's; the test's process delivers it."""
-
-    pid: int
-    signum: int
+    at: str
+    """The line, as in ``app.py:12``; empty: it is not known."""
 
 
 # -- the test's process to an instance ---------------------------------------------------------------------------------
@@ -622,11 +614,9 @@ class Peer(IntEnum):
     """An instance that runs a Python handler."""
     PROGRAM = 3
     """An instance that is an image's Python program."""
-    MEMBER = 4
-    """A fork of such a program."""
-    AGENT = 5
+    AGENT = 4
     """An instance beside a program that runs free, which it speaks for."""
-    SUPERVISOR = 6
+    SUPERVISOR = 5
     """An instance beside a program on the simulated clock, which it traces and speaks for."""
 
 
@@ -650,13 +640,12 @@ class Row(NamedTuple):
 
 _TEST = frozenset({Peer.TEST})
 _ZYGOTE = frozenset({Peer.ZYGOTE})
-_LOCKSTEP = frozenset({Peer.HANDLER, Peer.PROGRAM, Peer.MEMBER, Peer.SUPERVISOR})
-_FORKING = frozenset({Peer.PROGRAM, Peer.MEMBER})
+_LOCKSTEP = frozenset({Peer.HANDLER, Peer.PROGRAM, Peer.SUPERVISOR})
+_PROGRAM = frozenset({Peer.PROGRAM})
 _SUPERVISOR = frozenset({Peer.SUPERVISOR})
 _AGENT = frozenset({Peer.AGENT})
 _STARTING = _AGENT | _SUPERVISOR
-_FIRST = frozenset({Peer.HANDLER, Peer.PROGRAM, Peer.AGENT, Peer.SUPERVISOR})
-"""The first process of an instance."""
+_INSTANCE = _LOCKSTEP | _AGENT
 
 TABLE: tuple[Row, ...] = (
     Row(ToZygote.SPAWN, Spawn, Packing.NUMBERS, _TEST, _ZYGOTE),
@@ -672,32 +661,31 @@ TABLE: tuple[Row, ...] = (
     Row(FromZygote.NOT_FILTERED, NotFiltered, Packing.NUMBERS, _ZYGOTE, _TEST),
     Row(FromZygote.PROBED, Probed, Packing.NUMBERS, _ZYGOTE, _TEST),
     Row(FromInstance.PARKED, Parked, Packing.NUMBERS, _LOCKSTEP, _TEST),
-    Row(FromInstance.GATED, Gated, Packing.JSON, _LOCKSTEP | _AGENT, _TEST),
+    Row(FromInstance.GATED, Gated, Packing.JSON, _INSTANCE, _TEST),
     Row(FromInstance.SIGNAL_ENTERED, SignalEntered, Packing.JSON, _LOCKSTEP, _TEST, marked=True),
     Row(FromInstance.SIGNAL_LEFT, SignalLeft, Packing.JSON, _LOCKSTEP, _TEST, marked=True),
     Row(FromInstance.LISTENING, Listening, Packing.JSON, _LOCKSTEP, _TEST, marked=True),
-    Row(FromInstance.INIT_DONE, InitDone, Packing.JSON, _FIRST, _TEST, marked=True),
-    Row(FromInstance.RESULT, Result, Packing.JSON, _FIRST, _TEST),
-    Row(FromInstance.NOTE, Note, Packing.JSON, _LOCKSTEP | _AGENT, _TEST, marked=True),
+    Row(FromInstance.INIT_DONE, InitDone, Packing.JSON, _INSTANCE, _TEST, marked=True),
+    Row(FromInstance.RESULT, Result, Packing.JSON, _INSTANCE, _TEST),
+    Row(FromInstance.NOTE, Note, Packing.JSON, _INSTANCE, _TEST, marked=True),
     Row(FromInstance.LEASED, Leased, Packing.NUMBERS, _LOCKSTEP, _TEST, marked=True),
     Row(FromInstance.SIGNALS_HANDLED, SignalsHandled, Packing.EMPTY, _LOCKSTEP, _TEST),
     Row(FromInstance.TERMINAL, Terminal, Packing.JSON, _LOCKSTEP, _TEST),
     Row(FromInstance.SIGNALS_DEFERRED, SignalsDeferred, Packing.JSON, _LOCKSTEP, _TEST),
     Row(FromInstance.PROGRAM, Program, Packing.JSON, _STARTING, _TEST, marked=True),
-    Row(FromInstance.FORKED, Forked, Packing.JSON, _FORKING, _TEST),
-    Row(FromInstance.KILLED, Killed, Packing.JSON, _FORKING, _TEST),
+    Row(FromInstance.FORKS, Forks, Packing.JSON, _PROGRAM, _TEST),
     Row(FromInstance.ENDS_PROCESS, EndsProcess, Packing.JSON, _LOCKSTEP, _TEST),
     Row(FromInstance.WROTE, Wrote, Packing.NUMBERS, _LOCKSTEP, _TEST, marked=True),
     Row(InControlFile.THREADS, Threads, Packing.JSON, _SUPERVISOR, _TEST),
-    Row(ToInstance.INVOKE, Invoke, Packing.JSON, _TEST, _FIRST),
+    Row(ToInstance.INVOKE, Invoke, Packing.JSON, _TEST, _INSTANCE),
     Row(ToInstance.RESUME, Resume, Packing.EMPTY, _TEST, _LOCKSTEP),
-    Row(ToInstance.OPEN_GATE, OpenGate, Packing.EMPTY, _TEST, _LOCKSTEP | _AGENT),
+    Row(ToInstance.OPEN_GATE, OpenGate, Packing.EMPTY, _TEST, _INSTANCE),
     Row(ToInstance.ARM_GATES, ArmGates, Packing.JSON, _TEST, _LOCKSTEP),
     Row(ToInstance.POLL, Poll, Packing.EMPTY, _TEST, _LOCKSTEP),
     Row(ToInstance.POLL_SIGNALS, PollSignals, Packing.EMPTY, _TEST, _LOCKSTEP),
     Row(ToInstance.SAVE_COVERAGE, SaveCoverage, Packing.EMPTY, _TEST, _LOCKSTEP),
     Row(ToInstance.TYPED, Typed, Packing.JSON, _TEST, _LOCKSTEP),
-    Row(ToInstance.ASSIGN, Assign, Packing.JSON, _TEST, _FIRST),
+    Row(ToInstance.ASSIGN, Assign, Packing.JSON, _TEST, _INSTANCE),
     Row(ToInstance.STOP, Stop, Packing.EMPTY, _TEST, _SUPERVISOR),
     Row(ToInstance.GO_ON, GoOn, Packing.EMPTY, _TEST, _SUPERVISOR),
 )
@@ -722,7 +710,7 @@ NOTE = int(FromInstance.NOTE)
 ZygoteAnswer = Ready | Spawned | Gone | Refused | NoNamespaces | NotPreloaded | NotFiltered | Probed
 ForInstance = Invoke | Resume | OpenGate | ArmGates | Poll | PollSignals | SaveCoverage | Typed | Assign | Stop | GoOn
 OfSignals = SignalEntered | SignalLeft | SignalsDeferred | Listening
-OfProcesses = Forked | Killed | Program
+OfProcesses = Forks | Program
 OfEvents = Gated | Note | InitDone | Result | Terminal
 FromAnInstance = Parked | Leased | Wrote | SignalsHandled | EndsProcess | OfSignals | OfProcesses | OfEvents
 FromAgent = Gated | Note | InitDone | Result | Program

@@ -144,24 +144,6 @@ def parent_of(pid: int) -> int | None:
         return None
 
 
-def is_below(pid: int, ancestor: int) -> bool:
-    """Whether the process *pid*, living or unreaped, is a descendant of *ancestor*, which adopts orphans.
-
-    Looked up from below, where nothing is missed: what loses its parent meanwhile becomes a child of *ancestor*.
-    """
-    reaped: set[int] = set()
-    at = pid
-    while (parent := parent_of(at)) != ancestor:
-        if parent is None and at != pid and at not in reaped:
-            reaped.add(at)
-            at = pid  # one between them ended while it was looked at: once more
-        elif parent in (None, 0):
-            return False
-        else:
-            at = parent
-    return True
-
-
 def memory(pid: int) -> int:
     """Bytes that *pid* has in memory, shared ones too; 0 when the process is gone."""
     return _kilobytes(f"/proc/{pid}/status", b"VmRSS:") * 1024

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from free_ports import free_port
 from image_support import program
+from internals import event_of, lockstep_of, messages
 from process_support import eventually, is_gone
 
 from pytest_scf_async.errors import ScfUsageError
@@ -101,10 +102,10 @@ APPS = {
         time.sleep(0.2)
         """,
 }
-INSTEAD = "leave out in_process=True, and the program is supervised, with all that it starts"
+INSTEAD = "leave out in_process=True, and the program is supervised, with all that it starts, on simulated time"
+OF_ONE_PROCESS = f"in_process=True is for programs of one process: {INSTEAD}"
 BY_A_CHILD = (
-    r"port \d+ is served by the child process 'python.*' \(pid \d+\) of the program '{}', and in_process=True is for "
-    f"programs of one process: {INSTEAD}"
+    rf"port \d+ is served by the child process 'python.*' \(pid \d+\) of the program '{{}}', and {OF_ONE_PROCESS}"
 )
 SERVED_BY_A_CHILD = [
     "python web.py",
@@ -115,6 +116,47 @@ SERVED_BY_A_CHILD = [
     "python runs_and_waits.py",
 ]
 BECOMES_ANOTHER = ["python execs.py", "python -m execs"]
+FORKS = {
+    "in the event": program("def handle(event, request): os.fork()  # forks"),
+    "before it listens": "import os\nos.fork()  # forks\n" + ANSWERS,
+    "in a thread": program("""
+        def work():
+            os.fork()  # forks
+
+        def handle(event, request):
+            thread = threading.Thread(target=work)
+            thread.start()
+            thread.join()
+        """),
+    "a process of multiprocessing": program("""
+        import multiprocessing
+
+        def handle(event, request):
+            multiprocessing.get_context("fork").Process(target=print).start()  # forks
+        """),
+    "a pool of processes": program("""
+        import concurrent.futures, multiprocessing
+
+        def handle(event, request):
+            pool = concurrent.futures.ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork"))
+            return pool.submit(int).result()  # forks
+        """),
+    "a server of forks": program(
+        "import socketserver\nclass Forking(socketserver.ForkingMixIn, HTTPServer): pass", server="Forking"
+    ).replace("serve_forever()", "serve_forever()  # forks"),
+}
+"""Programs of which one line forks."""
+STARTS_OTHERS = {
+    "os.spawnv": "return os.spawnv(os.P_WAIT, '/bin/sh', ['sh', '-c', 'exit 3'])",
+    "subprocess": "return subprocess.call(['sh', '-c', 'exit 3'], preexec_fn=os.setsid)",
+    "os.system": "return os.waitstatus_to_exitcode(os.system('exit 3'))",
+    "pty.fork": """
+        pid, _ = pty.fork()
+        if pid == 0:
+            os.execv("/bin/sh", ["sh", "-c", "exit 3"])
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        """,
+}
 LOOPS = ["uvloop", "auto"]
 
 
@@ -196,6 +238,32 @@ def test_a_handler_becomes_another_program(deploy):
     refused(event, r"the program 'execs_later\.py' became 'sleep 1000' by exec, .*")
 
 
+@pytest.mark.parametrize("forks", FORKS)
+def test_the_program_forks(deploy_in_process, forks):
+    source = textwrap.dedent(FORKS[forks])
+    (line,) = (number for number, text in enumerate(source.splitlines(), 1) if "# forks" in text)
+    event = deploy_in_process(source).invoke_async({})
+    refused(event, rf"the program 'app\.py' forks at app\.py:{line}, and {OF_ONE_PROCESS}")
+
+
+@pytest.mark.parametrize("command", ["gunicorn", "python -m gunicorn"])
+def test_gunicorn_forks(deploy, command):
+    event = deploy(*command.split(), "--bind=0.0.0.0:9000", "app:app", in_process=True).invoke_async()
+    refused(event, rf"the program 'gunicorn' forks at arbiter\.py:\d+, and {OF_ONE_PROCESS}")
+
+
+def test_the_program_forks_once_its_event_has_ended(deploy_in_process, runtime):
+    event = deploy_in_process(ANSWERS).invoke_async({"a": 1}).wait()
+    instance = event_of(event).instance
+    reports = lockstep_of(runtime).reports
+    reports.instance_said(instance, messages.FromInstance.FORKS, b'{"at":"app.py:3"}')
+
+    with pytest.raises(ScfUsageError, match=rf"^the program 'app\.py' forks at app\.py:3, and {OF_ONE_PROCESS}$"):
+        runtime.clock.advance(1)
+    assert event.status == "FINISHED"
+    assert is_gone(instance.pid)
+
+
 @pytest.mark.parametrize("loop", LOOPS)
 def test_a_loop_of_uvloop_serves_the_port(deploy, loop):
     command = ("uvicorn", "--host=0.0.0.0", "--port=9000", f"--loop={loop}", "asgi:app")
@@ -215,3 +283,12 @@ def test_a_loop_of_uvloop_that_has_ended_serves_nothing(deploy):
 
 def test_a_child_that_listens_elsewhere(deploy):
     assert deploy("python", "runs_another.py", in_process=True).run({"a": 1}) == {"a": 1}
+
+
+@pytest.mark.parametrize("starts", STARTS_OTHERS)
+def test_a_child_that_is_another_program_at_once(deploy_in_process, starts):
+    work = textwrap.indent(textwrap.dedent(STARTS_OTHERS[starts]), "    ")
+    event = deploy_in_process(program(f"import pty, subprocess\n\ndef handle(event, request):\n{work}")).invoke_async()
+
+    assert event.wait().result == 3
+    assert event.duration == timedelta(0)

@@ -113,20 +113,6 @@ def test_what_images_need_is_in_no_handlers_way(deploy, runtime, tmp_path):
     assert function.run() == "sent"
 
 
-def test_the_locks_of_multiprocessing_that_an_image_finds_are_those_of_the_door(runtime, tmp_path):
-    (tmp_path / "app.py").write_text(
-        "import _multiprocessing, http.server, os\n"
-        "class Answers(http.server.BaseHTTPRequestHandler):\n"
-        "    def do_POST(self):\n"
-        "        self.send_response(200)\n"
-        "        self.end_headers()\n"
-        "        file = _multiprocessing.SemLock.acquire.__code__.co_filename\n"
-        "        self.wfile.write(os.path.basename(file).encode())\n"
-        "http.server.HTTPServer(('0.0.0.0', 9000), Answers).serve_forever()\n"
-    )
-    assert runtime.deploy_image(["python", "app.py"], cwd=tmp_path, in_process=True).run() == "members.py"
-
-
 def test_a_preloaded_module_that_calls_basic_config_changes_nothing(deploy, make_runtime, modules, tmp_path) -> None:
     (tmp_path / "configures_logging.py").write_text(
         "import logging\nlogging.basicConfig(level=logging.ERROR, format='%(levelname)s %(message)s')\n"

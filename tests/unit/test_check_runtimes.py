@@ -77,7 +77,6 @@ def test_every_function_that_may_decide_is_there(tool: ModuleType) -> None:
         ("match launch.speaks:\n    case 'gob': ...", "speaks"),
         ("if configuration.runtime == IMAGE_RUNTIME: ...", "IMAGE_RUNTIME"),
         ("if kind in model.PYTHON_RUNTIMES: ...", "PYTHON_RUNTIMES"),
-        ("if isinstance(instance, Member): ...", "Member"),
         ("if isinstance(function.runtime, runtimes.FreeRunning): ...", "FreeRunning"),
     ],
 )
@@ -93,7 +92,7 @@ def test_a_test_on_the_runtime_is_caught(check: Check, name: str, text: str, wha
         ("instances/runtimes/choice", "if launch.free_running: ..."),
         ("model/configuration", "if value == IMAGE_RUNTIME: ..."),
         ("bootstrap/instance", "def role_of(config):\n    return None if config['program'] is None else 1"),
-        ("lockstep/scheduler", "if instance.runtime.in_lockstep and not instance.is_root: ..."),
+        ("lockstep/scheduler", "if instance.runtime.in_lockstep and not instance.gone: ..."),
         ("lockstep/scheduler", "x = function.launch.moved(a, b)"),
         ("plugin/plugin", "base = config.inipath.parent if config.inipath is not None else config.rootpath"),
         ("protocol/procfs", "while (parent := parent_of(at)) != ancestor: ..."),

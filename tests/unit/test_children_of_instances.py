@@ -141,11 +141,9 @@ def test_a_stopped_instance_is_held_by_what_held_it_before(processes, monkeypatc
         pid=INSTANCE,
         control=SimpleNamespace(forks=1, childless=0, watches=0),
         listening=set(),
-        members=(),
         elsewhere=(),
         **dict.fromkeys(("overtaken", "overrun", "gone", "released", "stopped"), False),
     )
-    owner.root = owner
     children = process_tree.Children(owner)
     assert children.look() == ()
 

@@ -177,7 +177,7 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
     ),
     "wrote": (
         messages.Wrote(1_700_000_000_000_000, 3),
-        b"\x0c\x00\x00\x00\x11\x00@\x1e\x18$\n\x06\x00\x03\x00\x00\x00",
+        b"\x0c\x00\x00\x00\x10\x00@\x1e\x18$\n\x06\x00\x03\x00\x00\x00",
     ),
     "signals_handled": (messages.SignalsHandled(), b"\x00\x00\x00\x00\n"),
     "terminal": (messages.Terminal("(Pdb) "), b'\x11\x00\x00\x00\x0b{"text":"(Pdb) "}'),
@@ -185,9 +185,8 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
     "program": (messages.Program(12), b'\n\x00\x00\x00\r{"pid":12}'),
     "program_runs": (messages.Program(12, runs=True), b'\x16\x00\x00\x00\r{"pid":12,"runs":true}'),
     "program_ended": (messages.Program(0, at=2.5), b'\x12\x00\x00\x00\r{"pid":0,"at":2.5}'),
-    "forked": (messages.Forked(12), b'\n\x00\x00\x00\x0e{"pid":12}'),
-    "killed": (messages.Killed(12, 15), b'\x16\x00\x00\x00\x0f{"pid":12,"signum":15}'),
-    "ends_process": (messages.EndsProcess(12), b'\n\x00\x00\x00\x10{"pid":12}'),
+    "forks": (messages.Forks("app.py:12"), b'\x12\x00\x00\x00\x0e{"at":"app.py:12"}'),
+    "ends_process": (messages.EndsProcess(12), b'\n\x00\x00\x00\x0f{"pid":12}'),
     "invoke": (
         messages.Invoke(
             '{"n": "ä"}',
@@ -274,7 +273,7 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
 
 OF_ZYGOTE = {row.message for row in messages.TABLE if isinstance(row.kind, (messages.ToZygote, messages.FromZygote))}
 FROM_INSTANCE = [row for row in messages.TABLE if isinstance(row.kind, messages.FromInstance)]
-LOCKSTEP = {messages.Peer.HANDLER, messages.Peer.PROGRAM, messages.Peer.MEMBER, messages.Peer.SUPERVISOR}
+LOCKSTEP = {messages.Peer.HANDLER, messages.Peer.PROGRAM, messages.Peer.SUPERVISOR}
 
 
 def body_of(message: Any) -> tuple[int, bytes]:
@@ -366,13 +365,12 @@ def test_these_may_send_what_not_every_instance_may() -> None:
     usual = frozenset(LOCKSTEP)
     special = {row.kind.name: {peer.name for peer in row.senders} for row in FROM_INSTANCE if row.senders != usual}
     assert special == {
-        "GATED": {"HANDLER", "PROGRAM", "MEMBER", "AGENT", "SUPERVISOR"},
+        "GATED": {"HANDLER", "PROGRAM", "AGENT", "SUPERVISOR"},
         "INIT_DONE": {"HANDLER", "PROGRAM", "AGENT", "SUPERVISOR"},
         "RESULT": {"HANDLER", "PROGRAM", "AGENT", "SUPERVISOR"},
-        "NOTE": {"HANDLER", "PROGRAM", "MEMBER", "AGENT", "SUPERVISOR"},
+        "NOTE": {"HANDLER", "PROGRAM", "AGENT", "SUPERVISOR"},
         "PROGRAM": {"AGENT", "SUPERVISOR"},
-        "FORKED": {"PROGRAM", "MEMBER"},
-        "KILLED": {"PROGRAM", "MEMBER"},
+        "FORKS": {"PROGRAM"},
     }
 
 
@@ -388,8 +386,8 @@ def test_a_number_that_nothing_has_is_no_message() -> None:
         ("RESULT", {"fact": 1}),
         ("RESULT", {"fact": "RETURNED", "rss": "much"}),
         ("RESULT", {"fact": "RETURNED", "another": 1}),
-        ("KILLED", {"pid": 1}),
-        ("KILLED", {"pid": None, "signum": 15}),
+        ("FORKS", {}),
+        ("FORKS", {"at": None}),
         ("SIGNALS_DEFERRED", {"signums": 15}),
         ("NOTE", {"note": ["text"]}),
         ("NOTE", {"name": "row", "fields": []}),
@@ -416,9 +414,9 @@ def test_the_time_of_a_wrote_is_read_from_nothing_else() -> None:
 
 def test_a_part_of_a_frame_waits_for_the_rest() -> None:
     reader = messages.FrameReader()
-    whole = messages.pack(messages.Forked(12)) + messages.pack(messages.Poll())
+    whole = messages.pack(messages.Forks("app.py:12")) + messages.pack(messages.Poll())
     found = [each for at in range(len(whole)) for each in reader.feed(whole[at : at + 1])]
-    assert found == [body_of(messages.Forked(12)), body_of(messages.Poll())]
+    assert found == [body_of(messages.Forks("app.py:12")), body_of(messages.Poll())]
 
 
 def test_a_length_that_no_message_has_is_refused() -> None:

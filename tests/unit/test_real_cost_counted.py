@@ -48,7 +48,7 @@ class Story:
             ended=False,
             function=SimpleNamespace(runtime=SimpleNamespace(in_lockstep=True)),
             signals=[SimpleNamespace(cost=RealCost())],
-            processes=[self.instance],
+            instance=self.instance,
             spent=lambda kind, seconds: self.spent.append((kind, seconds)),
         )
         # SimpleNamespace is not hashable, an event is
@@ -153,7 +153,10 @@ def test_each_sigterm_has_what_comes_after_it(story):
 
 
 def test_a_process_that_begins_counts_with_all_that_it_has_used(story):
-    story.event.processes.append(Instance(pid=8))
+    story.event.instance = None  # it is pending
+    story.costs.end(story.event)
+    story.costs.start(story.event)
+    story.event.instance = Instance(pid=8)
     story.cpu[8] = 0.25
     story.passes(1.0)
     story.cpu[8] += 0.5

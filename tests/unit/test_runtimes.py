@@ -81,7 +81,6 @@ def site(*, own_network: bool = True, **given: Any) -> Site:
         ("may_lease", {PythonHandler, PythonProgram, *TRACED}),
         ("measures_coverage", {PythonHandler, PythonProgram}),
         ("stops_behind_lines", set(UNTRACED)),
-        ("has_members", {PythonProgram}),
         ("serves_requests", {PythonProgram, Supervised, FreeRunning}),
     ],
 )

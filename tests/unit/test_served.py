@@ -27,7 +27,6 @@ def test_a_loop_that_polled_before_the_port_was_served_does_not_serve_it(monkeyp
         pid=1,
         control=SimpleNamespace(port=0),
         children=SimpleNamespace(look=lambda: ()),
-        group=[SimpleNamespace(pid=1)],
     )
     event = SimpleNamespace(real_time={"uvloop"}, phase="init")
 

@@ -24,9 +24,12 @@ _real_create_dynamic = _imp.create_dynamic
 _real_dlopen: Any = ctypes._dlopen  # type: ignore[attr-defined]
 
 
+def is_of_standard_library(path: str) -> bool:
+    return path.startswith(_STANDARD_LIBRARY) and not any(part in path for part in _PACKAGES)
+
+
 def fake_create_dynamic(spec: Any, file: Any = None, /) -> Any:
-    path = str(spec.origin)
-    if not path.startswith(_STANDARD_LIBRARY) or any(part in path for part in _PACKAGES):
+    if not is_of_standard_library(str(spec.origin)):
         door.expect_output_of_c_code()
     return _real_create_dynamic(spec) if file is None else _real_create_dynamic(spec, file)
 

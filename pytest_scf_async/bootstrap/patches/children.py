@@ -9,19 +9,12 @@ import signal
 from typing import Any
 
 from ..scheduler.door import door
-from ..scheduler.waiters import Waiter
 from . import real_waits, registry
 
 _STARTERS = ("fork", "forkpty", "posix_spawn", "posix_spawnp", "system")
 """The functions of ``os`` that start a process; all others are made of these, or of ``_posixsubprocess``."""
 
 SA_NOCLDSTOP = 1
-
-real_fork: Any = None
-"""``os.fork`` from before it was replaced."""
-
-waits: list[Waiter] = []
-"""Those for the end of a child."""
 
 
 class _Sigaction(ctypes.Structure):
@@ -48,15 +41,8 @@ def _counted(real: Any) -> Any:
         finally:
             if door.active:  # it is not in the child of a fork
                 door.forks()
-                wake_waits()
 
     return start
-
-
-def wake_waits() -> None:
-    """There may be a child more: who waits for any of them looks again."""
-    for wait in tuple(waits):
-        door.wake(wait)
 
 
 def hear_ends_alone() -> None:
@@ -70,12 +56,9 @@ def hear_ends_alone() -> None:
 def install() -> None:
     import subprocess  # noqa: PLC0415  (after the patches of threading)
 
-    before = os.fork
     why = "the harness is told that there may be a child process, before there is"
     for name in _STARTERS:
         registry.replace(os, name, _counted(getattr(os, name)), why)
-    global real_fork
-    real_fork = before
     fork_exec = registry.replace(_posixsubprocess, "fork_exec", _counted(_posixsubprocess.fork_exec), why)
     if hasattr(subprocess, "_fork_exec"):
         registry.rebind(subprocess, "_fork_exec", fork_exec, "that is _posixsubprocess.fork_exec")

@@ -59,7 +59,7 @@ OPENED, SENT, PARTLY, CAME, WANING, QUIET = range(6)
 idle_peers: frozenset[str] = frozenset()
 """The other ends of connections on which an answer may be owed for ever (``deploy(idle_ok=)``)."""
 own_hosts: frozenset[str] = frozenset()
-"""Addresses whose ends are this process's own, or a member's: the platform's, of an image's program."""
+"""Addresses whose ends are this process's own: the platform's, of an image's program."""
 
 
 class Connection:

@@ -295,10 +295,6 @@ def _patch_anyio(tls: Any) -> None:
 # -- descriptors -------------------------------------------------------------------------------------------------------
 
 
-reads_from_members = False
-"""The children of this process are in lockstep as it is: what they write comes in simulated time."""
-
-
 def is_of_this_process(fd: int) -> bool:
     """Whether only this process can end a wait for *fd*, as it is a pipe or a socket; a child would in real time."""
     try:
@@ -307,7 +303,7 @@ def is_of_this_process(fd: int) -> bool:
     except (OSError, TypeError):
         return False
     target = procfs.target_of("self", fd)
-    if door.forked and not reads_from_members and (not target.startswith("pipe:[") or _a_child_has(target)):
+    if door.forked and (not target.startswith("pipe:[") or _a_child_has(target)):
         return False
     return target.startswith(("pipe:[", "socket:[", "anon_inode:[eventfd]")) or target == "/dev/ptmx"
 

@@ -13,11 +13,10 @@ from __future__ import annotations
 import _thread
 import os
 import select
-import socket
 import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from ...protocol import linux, messages, shared_page, time_units
 from ...protocol.shared_page import CLOCK_NOW, CONTROL_LEASE, CONTROL_LEASED, LEASE_COUNT, LEASE_LAST
@@ -27,7 +26,6 @@ from .standing import Standing
 from .waiters import Readiness, ThreadState, Waiter, describe_caller
 
 _get_ident = _thread.get_ident
-_send_fds: Any = socket.send_fds
 
 
 class Door(Standing):
@@ -54,12 +52,6 @@ class Door(Standing):
         os.close(self.attention)
         for fd in (self.marks, self.signalled, self.signalled_write):
             os.close(fd)
-
-    def leave_parent(self) -> None:
-        """In a fork that is to be a member: what was the parent's alone is not this process's."""
-        self.gateway = None
-        self._count_threads()
-        self._arm(None)
 
     # -- waiting -------------------------------------------------------------------------------------------------------
 
@@ -282,6 +274,13 @@ class Door(Standing):
         finally:
             self.veto(-1)
 
+    def refuse(self, message: messages.Forks) -> NoReturn:
+        """Say what user code is about to do and may not, and stand here: the harness ends this process."""
+        self.send(messages.pack(message))
+        self.veto(1)
+        while True:
+            self.park(None, "")
+
     def ask_terminal(self, text: str) -> str:
         """Show *text* on the user's terminal, and give the line that is typed; empty at the end of the input."""
         self.send(messages.pack(messages.Terminal(text)))
@@ -378,18 +377,6 @@ class Door(Standing):
         try:
             with self.lock:
                 self.send_locked(data)
-        finally:
-            self._leave(main)
-
-    def send_descriptors(self, data: bytes, fds: list[int]) -> None:
-        """Send a whole frame, and descriptors with its first byte."""
-        main = self._enter()
-        try:
-            with self.lock:
-                if self.moved:
-                    self._tell_time()
-                sent = _send_fds(self.channel, [data], fds)
-                self.channel.sendall(data[sent:])
         finally:
             self._leave(main)
 

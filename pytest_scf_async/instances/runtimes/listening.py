@@ -15,7 +15,8 @@ from ...protocol.kernel_waits import waits_of
 from .launcher import Launch
 from .strategy import Running, Started
 
-_INSTEAD = "leave out in_process=True, and the program is supervised, with all that it starts"
+_INSTEAD = "leave out in_process=True, and the program is supervised, with all that it starts, on simulated time"
+OF_ONE_PROCESS = f"in_process=True is for programs of one process: {_INSTEAD}"
 
 
 class _Server(NamedTuple):
@@ -52,16 +53,15 @@ def served_in_real_time(launch: Launch, instance: Running, event: Started) -> st
         )
     ports = {launch.port, instance.control.port or launch.port}
     for child in instance.children.look():
-        if child.name and _listens(child.pid, ports):  # a fork is a member, or about to be one
+        if child.name and _listens(child.pid, ports):  # a fork (pty.fork) has the sockets of its parent
             return (
                 f"port {launch.port} is served by the child process {child} of the program {command!r}, and "
-                f"in_process=True is for programs of one process: {_INSTEAD}"
+                f"{OF_ONE_PROCESS}"
             )
     for library, server in _SERVERS.items():
         # Who listens first, and then polls, has one loop for both: a loop that has ended may have polled just before.
-        if library in event.real_time and any(
-            _listens(each.pid, ports) and (server.in_python or (event.phase == "init" and _polls(each.pid)))
-            for each in instance.group
+        if library in event.real_time and (
+            _listens(instance.pid, ports) and (server.in_python or (event.phase == "init" and _polls(instance.pid)))
         ):
             return (
                 f"port {launch.port} is served by {server.text}, which in_process=True cannot put on simulated time: "

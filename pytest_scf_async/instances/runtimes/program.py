@@ -131,7 +131,6 @@ class Program(Runtime, ABC):
 class PythonProgram(Program):
     """A program that the instance runs itself, as ``python script.py`` does, on simulated time."""
 
-    has_members = True
     serves_requests = True
     peer = messages.Peer.PROGRAM
 
@@ -141,7 +140,7 @@ class PythonProgram(Program):
 
     def why_unreachable(self, instance: Running, event: Started) -> str | None:
         if instance.holds_clock or not instance.channel_open:
-            return served_in_real_time(self.launch, instance.root, event)
+            return served_in_real_time(self.launch, instance, event)
         return None
 
 

@@ -71,10 +71,6 @@ class Running(Protocol):
     @property
     def holds_clock(self) -> bool: ...
     @property
-    def root(self) -> Running: ...
-    @property
-    def group(self) -> Sequence[Running]: ...
-    @property
     def zygote(self) -> Zygote: ...
     @property
     def children(self) -> Children: ...
@@ -122,8 +118,6 @@ class Runtime(ABC):
     computes. Else an instance is user code itself, and is stopped by a signal, with its children."""
     may_lease: ClassVar[bool] = True
     """An instance that alone computes can move the clock itself."""
-    has_members: ClassVar[bool] = False
-    """Forks of its program are in lockstep too; descriptors come with the message of each."""
     measures_coverage: ClassVar[bool] = True
     """Its code runs under coverage where the test does."""
     serves_requests: ClassVar[bool] = False
