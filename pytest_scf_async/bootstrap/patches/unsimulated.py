@@ -31,9 +31,6 @@ _LOOPS = {
     "eventlet.hubs.hub": _Loop(
         "eventlet", "BaseHub", "run", "the loop of eventlet, whose sleeps and timeouts are real"
     ),
-    "granian.server.common": _Loop(
-        "granian", "AbstractServer", "startup", "the server granian, whose requests come from threads in real time"
-    ),
 }
 """By the module that has it."""
 

@@ -27,14 +27,13 @@ class _Server(NamedTuple):
 
 
 _SERVERS = {
-    "granian": _Server("threads of granian", "serve with uvicorn, hypercorn or gunicorn in tests", True),
     "uvloop": _Server(
         "a loop of uvloop", "have the program use the loop of asyncio in tests (uvicorn: --loop asyncio)", False
     ),
-    "gevent": _Server("the loop of gevent", "serve with threads in tests (gunicorn: -k gthread)", True),
-    "eventlet": _Server("the loop of eventlet", "serve with threads in tests (gunicorn: -k gthread)", True),
+    "gevent": _Server("the loop of gevent", "serve with threads in tests", True),
+    "eventlet": _Server("the loop of eventlet", "serve with threads in tests", True),
 }
-"""By the library, as ``real_time`` of an event names it; granian runs loops of uvloop, and comes first."""
+"""By the library, as ``real_time`` of an event names it."""
 
 
 def served_in_real_time(launch: Launch, instance: Running, event: Started) -> str | None:
@@ -60,8 +59,10 @@ def served_in_real_time(launch: Launch, instance: Running, event: Started) -> st
             )
     for library, server in _SERVERS.items():
         # Who listens first, and then polls, has one loop for both: a loop that has ended may have polled just before.
-        if library in event.real_time and (
-            _listens(instance.pid, ports) and (server.in_python or (event.phase == "init" and _polls(instance.pid)))
+        if (
+            library in event.real_time
+            and _listens(instance.pid, ports)
+            and (server.in_python or (event.phase == "init" and _polls(instance.pid)))
         ):
             return (
                 f"port {launch.port} is served by {server.text}, which in_process=True cannot put on simulated time: "
