@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import textwrap
 from collections.abc import Iterator
+from importlib import metadata
 
 import pytest
 from catalogue_support import catalogue  # noqa: F401  (a fixture)
@@ -34,6 +35,26 @@ SLEEPS = """
 
 
 collect_ignore = ["typed_project"]  # a project of its own, which test_typed_project.py runs
+
+
+class Installed:
+    """What is installed under one name: what was asked of it once is not read from the disk again."""
+
+    def __init__(self, distribution: metadata.Distribution) -> None:
+        self._distribution = distribution
+
+    def __getattr__(self, name: str) -> object:
+        value = self.__dict__[name] = getattr(self._distribution, name)
+        return value
+
+
+@pytest.fixture(scope="session", autouse=True)
+def known_distributions() -> Iterator[None]:
+    """Each pytest in this process, and in its forks, looks at all files of all that is installed: once."""
+    known = [Installed(each) for each in metadata.distributions()]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metadata, "distributions", lambda: iter(known))
+        yield
 
 
 @pytest.fixture(autouse=True)
