@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 
 from ..protocol.own_code import OWN_CODE
+
+if sys.version_info >= (3, 11):  # traceback and linecache import them for the first exception: here once for all
+    import ast  # noqa: F401
+    import tokenize  # noqa: F401
 
 _IMPORT_MACHINERY = ("<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>")
 
