@@ -228,9 +228,7 @@ def test_the_error_names_a_way_for_time_to_go_on(
 
 
 @pytest.mark.parametrize("handler", SILENT.values(), ids=SILENT)
-@pytest.mark.parametrize(
-    "compute_grace", [0.1, 5]
-)  # less and more than real_timeout; the GIL may be held for all of it
+@pytest.mark.parametrize("compute_grace", [0.1, 5])  # less and more than real_timeout
 def test_so_it_does_where_no_call_has_failed_yet(
     deploy, make_runtime, latch, handler: str, compute_grace: float
 ) -> None:
