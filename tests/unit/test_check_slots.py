@@ -86,7 +86,7 @@ def test_a_bare_number_is_caught_where_an_index_is_not(check: Check, text: str) 
         ("bootstrap/scheduler/door.py", "page[CLOCK_NOW] = due\ncontrol[record + LEASE_COUNT] += 1"),
         ("bootstrap/gates/lines.py", "page[shared_page.PASSES + slot] += 1"),
         ("lockstep/gates.py", "control.lease = 0\nmost = shared_page.PLACES\nrows[0] = pages[1]"),
-        ("instances/member.py", "shared_page.shared_memory('x', shared_page.CONTROL_BYTES)"),
+        ("instances/instance.py", "shared_page.shared_memory('x', shared_page.CONTROL_BYTES)"),
     ],
 )
 def test_attributes_and_named_slots_may_stand_there(check: Check, name: str, text: str) -> None:
