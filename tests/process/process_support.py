@@ -149,14 +149,16 @@ def eventually(fact: Callable[[], object]) -> bool:
     return True
 
 
-def grow_impatient(runtime: ScfRuntime, real_timeout: float = 0.3) -> None:
+def grow_impatient(runtime: ScfRuntime, real_timeout: float = 0.3, **bounds: float) -> None:
     """Have calls of *runtime* end after this long without progress, from now on: once what they wait for stands still.
+
+    Other *bounds* are settings too: ``real_limit`` for what does not stand still.
 
     A runtime that is made with so short a bound would have its instances race with it to their waits.
     """
     from internals import lockstep_of
 
-    lockstep_of(runtime).settings = runtime.settings.replace("ScfSettings(...)", real_timeout=real_timeout)
+    lockstep_of(runtime).settings = runtime.settings.replace("ScfSettings(...)", real_timeout=real_timeout, **bounds)
 
 
 def received(connection: socket.socket) -> bool:

@@ -8,6 +8,7 @@ import struct
 
 import pytest
 from internals import messages
+from process_support import LONG, grow_impatient
 
 from pytest_scf_async.errors import CannotEndError, HarnessError, ScfAsyncError
 
@@ -71,13 +72,12 @@ def test_memory_that_is_shared_cannot_be_shortened(deploy):
     assert deploy(SHORTENS).run() == ["/memfd:scf-async-control"]
 
 
-def test_stacks_are_still_written_where_memory_is_sealed(deploy, make_runtime, latch):
-    function = deploy(
-        "import os\ndef main_handler(event, context):\n    open(event).read(1)\n",
-        to=make_runtime(real_timeout=0.3),
-    )
+def test_stacks_are_still_written_where_memory_is_sealed(deploy, runtime, latch):
+    function = deploy("import os\ndef main_handler(event, context):\n    open(event).read(1)\n")
     for _ in range(2):
+        grow_impatient(runtime, LONG)
         event = function.invoke_async(latch.path).settle()
+        grow_impatient(runtime)
         with pytest.raises(CannotEndError) as caught:
             event.wait()
         assert "index.py:3 in main_handler" in str(caught.value)

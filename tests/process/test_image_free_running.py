@@ -14,11 +14,13 @@ from free_ports import free_port
 from image_support import program
 from internals import Zygote, launch_of
 from process_support import (
+    LONG,
     START,
     assert_body,
     assert_kept,
     assert_reclaimed_for_good,
     eventually,
+    grow_impatient,
     short_log,
     state_of,
     user_lines,
@@ -290,8 +292,9 @@ def test_what_it_is_doing(deploy_free):
     assert event.instance.doing == "ended"
 
 
-def test_a_call_that_cannot_end_says_that_it_is_free_running(deploy_free, make_runtime, runtime):
-    event = deploy_free(program(WORKS), to=make_runtime(real_limit=0.5)).invoke_async({"seconds": 10_000})
+def test_a_call_that_cannot_end_says_that_it_is_free_running(deploy_free, runtime):
+    event = deploy_free(program(WORKS), to=runtime).invoke_async({"seconds": 10_000}).settle()
+    grow_impatient(runtime, LONG, real_limit=0.5)
 
     with pytest.raises(CannotEndError) as raised:
         event.wait()

@@ -184,9 +184,10 @@ def grow_patient(runtime) -> None:
 
 def stuck_with_another(deploy, make_runtime, latch, handler: str, **settings: float):
     """An event that waited in vain, another one of the same runtime, and the error."""
-    runtime = make_runtime(real_timeout=1, real_limit=3, **settings)
+    runtime = make_runtime(**settings)
+    other = deploy(SLEEPER, to=runtime).invoke_async().settle()
+    grow_impatient(runtime, 1, real_limit=3)
     stuck = deploy(handler, to=runtime).invoke_async(latch.path)
-    other = deploy(SLEEPER, to=runtime).invoke_async()
     with pytest.raises(CannotEndError) as refusal:
         stuck.wait()
     grow_patient(runtime)
@@ -277,8 +278,9 @@ def test_all_that_a_call_gave_up_on_goes_on_when_all_are_waited_for(deploy, make
     assert other.wait().result == "slept"
 
 
-def test_an_error_speaks_of_other_events_only_where_there_are_some(deploy, make_runtime, latch) -> None:
-    event = deploy(WAITS["a read"], to=make_runtime(real_timeout=0.3)).invoke_async(latch.path)
+def test_an_error_speaks_of_other_events_only_where_there_are_some(deploy, runtime, latch) -> None:
+    event = deploy(WAITS["a read"]).invoke_async(latch.path).settle()
+    grow_impatient(runtime)
 
     with pytest.raises(CannotEndError) as refusal:
         event.wait()

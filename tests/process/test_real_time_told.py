@@ -6,6 +6,7 @@ import os
 
 import pytest
 from internals import event_of
+from process_support import grow_impatient
 
 from pytest_scf_async import CannotEndError
 
@@ -48,8 +49,9 @@ def test_a_sleep_of_code_in_c_is_in_the_timeline_once(deploy) -> None:
     assert notes(event) == told
 
 
-def test_a_call_that_cannot_end_for_a_sleep_of_code_in_c_names_it(deploy, make_runtime) -> None:
-    event = deploy(CLOCK_NANOSLEEP, to=make_runtime(real_timeout=0.3)).invoke_async(1000)
+def test_a_call_that_cannot_end_for_a_sleep_of_code_in_c_names_it(deploy, runtime) -> None:
+    event = deploy(CLOCK_NANOSLEEP).invoke_async(1000).settle()
+    grow_impatient(runtime)
 
     with pytest.raises(CannotEndError) as caught:
         event.wait()
@@ -82,16 +84,17 @@ def test_a_fake_by_before_init_puts_such_a_sleep_on_simulated_time(deploy, tmp_p
 
 
 @pytest.mark.repeat
-def test_the_sleeps_between_two_looks_of_a_child_s_end_are_none_of_code_in_c(deploy, make_runtime) -> None:
+def test_the_sleeps_between_two_looks_of_a_child_s_end_are_none_of_code_in_c(deploy, runtime) -> None:
     event = deploy(
         """
         import subprocess
 
         def main_handler(event, context):
             subprocess.Popen(["sleep", "1000"]).wait(timeout=1000)
-        """,
-        to=make_runtime(real_timeout=0.3),
+        """
     ).invoke_async()
+    event.settle()
+    grow_impatient(runtime)
 
     with pytest.raises(CannotEndError) as caught:
         event.wait()
@@ -167,8 +170,9 @@ def test_uvloop_that_is_only_imported_is_not_told_of(deploy) -> None:
     assert notes(event) == []
 
 
-def test_a_call_that_cannot_end_for_a_loop_of_uvloop_says_what_to_do(deploy, make_runtime) -> None:
-    event = deploy(UVLOOP.format(run="uvloop.run(work(1000))"), to=make_runtime(real_timeout=0.3)).invoke_async()
+def test_a_call_that_cannot_end_for_a_loop_of_uvloop_says_what_to_do(deploy, runtime) -> None:
+    event = deploy(UVLOOP.format(run="uvloop.run(work(1000))")).invoke_async().settle()
+    grow_impatient(runtime)
 
     with pytest.raises(CannotEndError) as caught:
         event.wait()
