@@ -120,6 +120,7 @@ class Function:
         environment: Mapping[str, str] | Unchanged | None = UNCHANGED,
         before_init: str | Callable[..., object] | Unchanged | None = UNCHANGED,
         before_init_args: Mapping[str, Json] | Sequence[Json] | Unchanged | None = UNCHANGED,
+        children: Literal["real", "simulated"] | Unchanged = UNCHANGED,
         background: Sequence[str] | Unchanged = UNCHANGED,
         idle_ok: Sequence[str] | Unchanged = UNCHANGED,
         compute_rate: float | Unchanged = UNCHANGED,

@@ -700,6 +700,16 @@ OPTIONS: Final[tuple[Option, ...]] = (
         goes_with="before_init",
     ),
     Option(
+        "children",
+        'Literal["real", "simulated"]',
+        _choice("real", "simulated"),
+        Where.DEPLOY | Where.UPDATE,
+        '`"real"`, or `"simulated"`: the child processes of a Python handler are on the simulated clock too '
+        "([time.md](time.md#simulated-children))",
+        default="real",
+        kept="str",
+    ),
+    Option(
         "background",
         "Sequence[str]",
         _PROGRAMS,

@@ -22,7 +22,7 @@ from typing import Any, Final, Literal
 
 from .async_event import AsyncEvent, InstanceView, Json, refuse_dropped, refuse_unknown
 from .clock import SimulatedClock, duration_us, to_datetime, to_us
-from .deployment import Mounts, changed_configuration, first_configuration, looked_up
+from .deployment import UNCHANGED, Mounts, changed_configuration, first_configuration, looked_up
 from .errors import (
     CannotEndError,
     HarnessError,
@@ -163,6 +163,7 @@ class ScfRuntime:
         environment: Mapping[str, str] | None = None,
         before_init: str | Callable[..., object] | None = None,
         before_init_args: Mapping[str, Json] | Sequence[Json] | None = None,
+        children: Literal["real", "simulated"] = "real",
         background: Sequence[str] = (),
         idle_ok: Sequence[str] = (),
         compute_rate: float | None = None,
@@ -199,6 +200,8 @@ class ScfRuntime:
             before_init: a function, or `"tests/fakes.py:install"`, that is called in each instance before the module is
                 imported; not for Go, which has no Python process
             before_init_args: its keyword arguments (a dict) or arguments (a list), of JSON
+            children: `"real"`, or `"simulated"`: the child processes of a Python handler are on the simulated clock too
+                (time.md)
             background: names of programs that do not hold the clock while they live
             idle_ok: addresses, as in `["127.0.0.1:6379"]`: an answer on a connection to one of them may be owed for
                 ever, and holds the clock for one real second only
@@ -208,7 +211,9 @@ class ScfRuntime:
         given = keywords_of(Where.DEPLOY, locals())
         kind = runtime if runtime is not None else self.settings.runtime
         check_kind(kind, self._deploy_source if runtime is not None else self.settings.source("runtime"))
-        made = self._builder.build(kind, code, handler, self._deploy_source)
+        made = self._builder.build(kind, code, handler, self._deploy_source, children)
+        if children == "simulated" and coverage.is_measured():
+            _warn_once(f"coverage does not measure {made.runtime.name}: leave that out where lines are counted")
         given["handler"] = made.handler
         return self._deploy(self._deploy_source, self.settings, made.code, made.runtime, given, warning=made.warning)
 
@@ -671,12 +676,17 @@ class ScfRuntime:
             versions = function._versions
             before = versions.latest
             runtime, resolved = before.runtime, before.code
+            children = given["children"]
+            if children not in (UNCHANGED, before.configuration.children):
+                runtime = self._builder.of_children(children, before.configuration.runtime, source) or runtime
             given = looked_up(given, self._lookup, source, runtime)
             if code is not None or handler is not None:
                 runtime.check_update(before.configuration)
                 resolved = resolve_again(before.code, code, handler, self._lookup, self._scratch)
                 given = {**given, "handler": resolved.handler}
             configuration = changed_configuration(self.settings, before.configuration, given, source)
+            if configuration.before_init is not None and runtime is not before.runtime:
+                runtime.check_before_init(configuration.before_init, configuration.sources.get("before_init", source))
             versions.latest = FunctionVersion(configuration, resolved, LATEST, runtime)
             self._pool.retire(before, "function updated")
             for version in versions.published:

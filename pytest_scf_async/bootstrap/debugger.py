@@ -82,20 +82,9 @@ def install() -> None:
     registry.rebind(sys, "breakpointhook", sys.__breakpointhook__, "there is a terminal")
 
 
-def found_nobody(error: BaseException) -> bool:
-    """*error* is how pdb ends where nobody answers it: BdbQuit, or from Python 3.14 on ``sys.exit``."""
-    if enabled:
-        return False
-    if type(error).__name__ == "BdbQuit":
-        return True
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    return (
-        isinstance(error, SystemExit)
-        and traceback is not None
-        and traceback.tb_frame.f_globals.get("__name__") == "pdb"
-    )
+def nobody() -> str:
+    """Why no one answers a debugger; empty where someone does."""
+    return "" if enabled else NO_TERMINAL
 
 
 def refuse(*arguments: Any, **keywords: Any) -> Any:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import _socket
-import atexit
-import decimal
 import errno
 import faulthandler
 import gc
@@ -21,14 +19,10 @@ from typing import Any, NoReturn
 from ..protocol import linux, messages, shared_page
 from ..protocol.limits import RESULT_LIMIT
 from ..protocol.shared_page import ControlPage
-from ..protocol.shortening import shortened
-from . import clock, debugger, literal_tmp, loading, loopback, mounts, root_logger, thread_table, tracebacks
+from . import clock, debugger, handler, literal_tmp, loading, loopback, mounts, root_logger, thread_table
 from .clock_page import NEVER
-from .patches import connections, output, signals, sockets, threads
+from .patches import connections, signals, sockets
 from .scheduler.door import door
-
-LONGEST_TRACE = 1024 * 1024
-"""Characters of a traceback that are kept: an exception may carry a text of any length, a message may not."""
 
 
 def _too_many_reads() -> None:
@@ -78,7 +72,7 @@ def _rehearse(control_file: int) -> None:
     """Do once what every start does, while nobody waits: after a fork each page has to be copied that is written."""
     prepare(dict(os.environ))
     sample = {"number": 1, "words": ["one", None, True], "nested": {"text": "one"}}
-    invocation = messages.Invoke(_result_text(sample), {"request_id": "one"}, {}, {}, None)
+    invocation = messages.Invoke(handler.result_text(sample), {"request_id": "one"}, {}, {}, None)
     frame = messages.pack(invocation)
     messages.pack(_call(lambda event, context: event, messages.unpack(messages.Invoke, frame[messages.HEADER.size :])))
     loading.rehearse()
@@ -142,34 +136,21 @@ def _become(config: messages.Assign, clock_file: int, others: list[int]) -> Role
     return role
 
 
-def _result_text(result: object) -> str:
-    """The JSON of what a handler returned. The platform's runtime makes a text of a `Decimal` at the top only."""
-    text = json.dumps(str(result) if type(result) is decimal.Decimal else result, ensure_ascii=False)
-    text.encode("utf-8")
-    return text
-
-
 def _trace_of(error: BaseException) -> str:
-    trace = tracebacks.format_exception(error)
-    if debugger.found_nobody(error):
-        trace += f"{debugger.NO_TERMINAL}\n"
-    return shortened(trace, LONGEST_TRACE // 2, LONGEST_TRACE // 2)
+    return handler.trace_of(error, debugger.nobody())
 
 
-def _call(handler: Any, invocation: messages.Invoke) -> messages.Result:
+def _call(function: Any, invocation: messages.Invoke) -> messages.Result:
     try:
         door.ring_overdue()
-        result = handler(json.loads(invocation.payload), invocation.context)
+        result = function(json.loads(invocation.payload), invocation.context)
     except Exception as error:
         return messages.Result("RAISED", trace=_trace_of(error))
-    try:
-        text = _result_text(result)
-    except Exception as error:
-        return messages.Result("RESULT_NOT_JSON", trace=_trace_of(error))
-    size = len(text.encode("utf-8"))
+    outcome = handler.returned(result, debugger.nobody())
+    size = 0 if outcome.text is None else len(outcome.text.encode("utf-8"))
     if size > RESULT_LIMIT:
         return messages.Result("RESULT_TOO_LARGE", bytes=size)
-    return messages.Result("RETURNED", text)
+    return messages.Result(*outcome)
 
 
 def _initialise(config: messages.Assign) -> Any:
@@ -182,13 +163,13 @@ def _initialise(config: messages.Assign) -> Any:
             if config.sandbox is None:
                 literal_tmp.watch(config.known_tmp)
             _enter_code(config)
-            handler = loading.load_handler(path, config.module, config.function)
-            if callable(handler):
+            function = loading.load_handler(path, config.module, config.function)
+            if callable(function):
                 door.tell(messages.pack(messages.InitDone(None, rss=_peak_rss() - _start_rss)))
                 if config.memory_limited:
                     door.yield_turn()  # the harness looks at it before the first line of the handler
-                return handler
-            raise TypeError(f"{config.module}.{config.function} is {handler!r}, which cannot be called")
+                return function
+            raise TypeError(f"{config.module}.{config.function} is {function!r}, which cannot be called")
     except Exception as error:
         fact, trace = "CODE_NOT_LOADED", _trace_of(error)
     door.tell(messages.pack(messages.InitDone(fact, trace, _peak_rss() - _start_rss)))
@@ -245,21 +226,21 @@ _start_rss = 0
 
 def _serve_handler(config: messages.Assign) -> None:
     """Call the handler with one event after the other, for ever; SystemExit and its like come out."""
-    handler: Any = None
+    function: Any = None
     while True:
         invocation = door.idle()
-        if handler is None:
+        if function is None:
             _apply_environment(invocation)
             if not _may_begin(config, invocation):
                 continue
-            handler = _initialise(config)
-            if handler is None:
+            function = _initialise(config)
+            if function is None:
                 continue
         else:
             _apply_environment(invocation)
             signals.stand_if_listening()  # it listens since an earlier event
-        answer = _call(handler, invocation)
-        output.flush()
+        answer = _call(function, invocation)
+        handler.flush()
         if not door.active:  # a child that user code forked came back out of the handler
             os._exit(0)
         if door.save is not None:
@@ -277,28 +258,11 @@ def _may_begin(config: messages.Assign, invocation: messages.Invoke) -> bool:
     return True
 
 
+_variables = handler.Variables()
+
+
 def _apply_environment(invocation: messages.Invoke) -> None:
-    """Set what belongs to this event alone, and once more what its context says, as the platform's runtime does."""
-    _set_variables(invocation.environment)
-    for pair in invocation.context["environ"].split(";"):
-        name, _, value = pair.partition("=")
-        os.environ[name] = value
-
-
-_variables: dict[str, str | None] = {}
-"""What was set last: the next event on a warm instance often has the same."""
-
-
-def _set_variables(variables: dict[str, str | None]) -> None:
-    global _variables
-    if variables == _variables:
-        return
-    _variables = variables
-    for name, value in variables.items():
-        if value is not None:
-            os.environ[name] = value
-        else:
-            os.environ.pop(name, None)
+    _variables.apply(invocation.environment, invocation.context["environ"])
 
 
 def _serve_program(config: messages.Assign, program: messages.ProgramConfig) -> None:
@@ -308,7 +272,7 @@ def _serve_program(config: messages.Assign, program: messages.ProgramConfig) -> 
     root_logger.remove()
     while True:
         invocation = door.idle()
-        _set_variables(invocation.environment)
+        _variables.set(invocation.environment)
         if _may_begin(config, invocation):
             break
     image.open_gateway(program, invocation)
@@ -424,28 +388,8 @@ def role_of(config: messages.Assign) -> Role:
     return AgentRole(config, program) if program.free_running else ProgramRole(config, program)
 
 
-def _exit_code(error: BaseException) -> int:
-    """What the interpreter makes of *error* when it leaves the main module."""
-    if debugger.found_nobody(error):
-        sys.stderr.write(f"{debugger.NO_TERMINAL}\n")
-    if not isinstance(error, SystemExit):
-        sys.stderr.write(tracebacks.format_exception(error))
-        return 1
-    if error.code is None or isinstance(error.code, int):
-        return (error.code or 0) & 0xFF
-    sys.stderr.write(f"{error.code}\n")
-    return 1
-
-
 def _leave(error: BaseException) -> int:
-    try:
-        code = _exit_code(error)
-        threads.join_all()
-        atexit._run_exitfuncs()
-        output.flush()
-    except BaseException as another:
-        code = _exit_code(another)
-    return code
+    return handler.leave(error, debugger.nobody())
 
 
 def main(nonce: str, fds: Sequence[int], zygote: int) -> NoReturn:

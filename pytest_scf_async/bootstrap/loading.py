@@ -9,8 +9,6 @@ import sys
 from types import CodeType
 from typing import Any
 
-from . import clock
-
 MOST_COMPILED = 256
 """Files whose code is kept: a session may run thousands, each test with one of its own."""
 TIMESTAMP_NS = 50_000_000
@@ -26,6 +24,8 @@ _young: set[str] = set()
 
 def compile_ahead(path: str) -> None:
     """Keep the compiled code of *path*, for all instances that are forked from here on."""
+    from . import clock  # noqa: PLC0415  (who loads a handler in a traced program has no clock of ours)
+
     try:
         state = os.stat(path)
         known = _compiled.get(path)

@@ -43,6 +43,8 @@ class ProgramClient(ABC):
     """Its init is over as soon as it runs."""
     sent = 0
     """How much has been sent before an event is: the program goes on when that grows."""
+    init_failure: tuple[str, str] | None = None
+    """Of a program that is ready: why its init has failed all the same, as a fact and a text."""
     answered: messages.Result | None = None
     """What has come of the event, of a program that goes on with it after that; `hear` gives it once it does not."""
 

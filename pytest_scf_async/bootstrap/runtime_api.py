@@ -20,6 +20,7 @@ from ..protocol import messages
 from ..protocol.limits import RESULT_LIMIT
 from ..protocol.shortening import shortened
 from .event_invoke import as_json
+from .handler import LONGEST_TRACE
 from .program_client import INFO_BYTES, ProgramClient
 
 HOST: Final = "127.0.0.1"
@@ -44,9 +45,11 @@ _REASONS: Final = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method
 CONTEXT_WANTED: Final = "scf_async_context"
 """A header of ``next``: the answer has one of that name, with the whole context and the event's own variables."""
 FACT: Final = "scf_async_fact"
-"""A header of ``error``: what kind of failure it is."""
+"""A header of ``error``: what kind of failure it is. Of ``ready``: the init has failed, and the body says why."""
 MESSAGE: Final = "scf_async_message"
-"""A header of ``error``: the message, quoted as in a URL; the body is the stack trace."""
+"""A header of ``error``: the message, quoted as in a URL; the body is the stack trace.
+
+Of a Python traceback the test's process finds the message itself: it comes without this header."""
 _FACTS: Final = frozenset({"RAISED", "CODE_NOT_LOADED", "ENTRY_FILE_MISSING", "RESULT_NOT_JSON"})
 
 
@@ -200,6 +203,7 @@ class RuntimeApi(ProgramClient):
         self._counts: dict[int, list[int]] = {}
         """By port of the program's end, of connections that were closed, too."""
         self._ready = False
+        self.init_failure: tuple[str, str] | None = None
         self._event: messages.Invoke | None = None
         self._fetched = False
         """The program has got the event."""
@@ -311,6 +315,8 @@ class RuntimeApi(ProgramClient):
             self._refuse(connection, 405, f"{asked} was refused: the runtime API has {METHODS[path]} {path}")
         elif path == READY:
             self._ready = True
+            if (fact := request.headers.get(FACT)) in _FACTS:
+                self.init_failure = fact, _whole(request)
             self._answer(connection)
         elif path == NEXT:
             self._wants_next = self.answered is not None
@@ -376,9 +382,16 @@ def _returned(request: _Request) -> messages.Result:
     return messages.Result("RETURNED", as_json(request.body.decode("utf-8", "replace")))
 
 
+def _whole(request: _Request) -> str:
+    """The body, of which a runtime of ours has left out what is too long."""
+    return shortened(request.body.decode("utf-8", "replace"), LONGEST_TRACE + SHOWN)
+
+
 def _failed(request: _Request) -> messages.Result:
     """An error that was pushed: its text is the platform's message."""
     fact = request.headers.get(FACT, "RAISED")
+    if FACT in request.headers and MESSAGE not in request.headers:
+        return messages.Result(fact if fact in _FACTS else "RAISED", trace=_whole(request))
     text = shortened(request.body.decode("utf-8", "replace"), ERROR_LIMIT)
     if MESSAGE not in request.headers:
         return messages.Result("RAISED", message=text)

@@ -28,6 +28,16 @@ def _clean(summary: traceback.TracebackException, seen: set[int]) -> None:
             _clean(other, seen)
 
 
+def ends_debugger(error: BaseException) -> bool:
+    """*error* is how pdb ends where nobody answers it: BdbQuit, or from Python 3.14 on ``sys.exit``."""
+    if type(error).__name__ == "BdbQuit":
+        return True
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return isinstance(error, SystemExit) and trace is not None and trace.tb_frame.f_globals.get("__name__") == "pdb"
+
+
 def format_exception(error: BaseException) -> str:
     """The classic traceback text of *error*, its causes and contexts included."""
     summary = traceback.TracebackException.from_exception(error)

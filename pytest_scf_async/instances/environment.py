@@ -9,7 +9,26 @@ from collections.abc import Mapping
 from ..model import FunctionConfiguration
 from ..options import ScfSettings
 
+_KEPT = (
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONUSERBASE",
+    "PYTHONNOUSERSITE",
+    "PYTHONPLATLIBDIR",
+    "LD_LIBRARY_PATH",
+    "HOME",
+)
+"""What the interpreter needs to find the same packages as the test's own; instances do not see it."""
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def interpreter_environment() -> dict[str, str]:
+    """What an interpreter of ours is started with: it finds the packages of the test's own, from any directory."""
+    environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    if "PYTHONPATH" in environment:
+        entries = environment["PYTHONPATH"].split(os.pathsep)
+        environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, entries))
+    return {**environment, "PYTHONHASHSEED": "0"}
 
 
 def of_code_package(

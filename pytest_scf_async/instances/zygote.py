@@ -22,6 +22,7 @@ from ..errors import HarnessError, ScfUsageError, UnsupportedPlatformError
 from ..protocol import messages, procfs
 from ..protocol.linux import receive_descriptors, remove_tree
 from ..protocol.real_time import REAL
+from .environment import interpreter_environment
 
 _START = """
 import sys
@@ -40,17 +41,6 @@ clocks.wants_page = clock == "page"
 from pytest_scf_async.bootstrap.zygote import main
 main(int(connection), nonce, preload, place, binds[1])
 """
-
-_KEPT = (
-    "PYTHONPATH",
-    "PYTHONHOME",
-    "PYTHONUSERBASE",
-    "PYTHONNOUSERSITE",
-    "PYTHONPLATLIBDIR",
-    "LD_LIBRARY_PATH",
-    "HOME",
-)
-"""What the interpreter needs to find the same packages as the test's own; instances do not see it."""
 
 ClockSource = Literal["page", "freezegun"]
 """What the wall clock of instances is, where there is a choice."""
@@ -125,11 +115,7 @@ class Zygote:
         self._expected: messages.Expect | None = None
         self.at_end: list[Callable[[], None]] = []
         """Called once when this object is done with."""
-        environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        if "PYTHONPATH" in environment:  # the zygote starts in another directory
-            entries = environment["PYTHONPATH"].split(os.pathsep)
-            environment["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, entries))
-        environment |= {"PYTHONHASHSEED": "0", messages.OWNER_MARK: self.mark}
+        environment = {**interpreter_environment(), messages.OWNER_MARK: self.mark}
         package_parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         owner: int | None = None
         self._log = os.memfd_create("zygote log", os.MFD_CLOEXEC)

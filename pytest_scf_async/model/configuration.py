@@ -136,6 +136,8 @@ class FunctionConfiguration:
     before_init: BeforeInit | None
     """A function, or `"tests/fakes.py:install"`, that is called in each instance before the module is imported; not for
     Go, which has no Python process."""
+    children: str
+    """`"real"`, or `"simulated"`: the child processes of a Python handler are on the simulated clock too (time.md)."""
     background: tuple[str, ...]
     """Names of programs that do not hold the clock while they live."""
     idle_ok: tuple[str, ...]

@@ -571,6 +571,8 @@ class ProgramConfig(NamedTuple):
     """Where it runs if it is supervised."""
     container_port: int = 0
     """Where it listens in its container, if it is in one."""
+    calls_handler: bool = False
+    """It is ours, and calls the Python handler of the function."""
 
 
 class Assign(NamedTuple):

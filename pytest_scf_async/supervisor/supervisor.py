@@ -16,12 +16,12 @@ import resource
 import select
 import signal
 import termios
-from collections.abc import Callable, MutableSequence, Sequence
+from collections.abc import Callable, Mapping, MutableSequence, Sequence
 from enum import Enum
 from functools import partial
 from typing import Any, Final, NoReturn, cast
 
-from ..bootstrap import bind_filter, clock, program_process
+from ..bootstrap import bind_filter, clock, handler_program, program_process
 from ..bootstrap.program_client import Answer, Broken, ProgramClient, is_moving, is_readable
 from ..bootstrap.scheduler.door import door
 from ..bootstrap.scheduler.waiters import real_poll
@@ -66,7 +66,7 @@ class Supervisor:
 
     def __init__(
         self,
-        environment: dict[str, str],
+        environment: Mapping[str, str],
         program: messages.ProgramConfig,
         client: ProgramClient,
         clock_page: shared_page.ClockPage,
@@ -75,7 +75,7 @@ class Supervisor:
         idle_ok: Sequence[str],
     ) -> None:
         self._program = program
-        self._environment = {**environment, **program.environment}
+        self._environment = environment
         self._client = client
         self._clock = clock_page
         self._reads_before_wait = reads_before_wait
@@ -540,6 +540,8 @@ class Supervisor:
             self._tell_notes()
             if is_ready:
                 self._is_ready()
+                if self._client.init_failure is not None:
+                    self._report()
                 return
             if self._client.sent != sent:  # the program has something to answer
                 self._owes_report = True
@@ -575,6 +577,11 @@ class Supervisor:
     def _is_ready(self) -> None:
         """The init of the program is over."""
         self._ready = True
+        failure = self._client.init_failure
+        if failure is not None:
+            self._waiting = None
+            self._initialised(*failure)
+            return
         self._initialised(None, "")
         if self._reads_before_wait is not None:
             self._tree.limit_reads(self._reads_before_wait)
@@ -751,6 +758,12 @@ def _shown(due: Due) -> str:
     return "a timer"
 
 
+def _environment(config: messages.Assign, program: messages.ProgramConfig) -> dict[str, str]:
+    if program.calls_handler:
+        return handler_program.environment_of(config, program, messages.OWNER_MARK)
+    return {**config.environment, **program.environment}
+
+
 def serve(
     config: messages.Assign,
     program: messages.ProgramConfig,
@@ -765,7 +778,7 @@ def serve(
         with contextlib.suppress(OSError):
             os.sched_setaffinity(0, program.cpus)
     make(
-        config.environment,
+        _environment(config, program),
         program,
         program_process.client_of(program, lambda: page.now_us * 1000),
         page,

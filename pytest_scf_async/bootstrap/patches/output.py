@@ -326,12 +326,3 @@ def install() -> None:
         os.close(kept)
     for end in ends:
         os.close(end)
-
-
-def flush() -> None:
-    """Let out what the two streams still have."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except Exception:
-            continue  # detached or closed by user code

@@ -127,23 +127,6 @@ def _is_alive(self: threading.Thread) -> bool:
     return _real_is_alive(self) and not (door.active and state is not None and state.ended)
 
 
-def join_all() -> None:
-    """What the interpreter does at its end: call what was registered for it, then wait for all but daemon threads."""
-    for callback in reversed(getattr(threading, "_threading_atexits", [])):
-        callback()
-    while True:
-        alive = [
-            thread
-            for thread in threading.enumerate()
-            if thread is not threading.main_thread() and not thread.daemon and thread is not threading.current_thread()
-            if thread.is_alive()  # not where it only counts as stopped
-        ]
-        if not alive:
-            return
-        for thread in alive:
-            thread.join()
-
-
 def install() -> None:
     counted = "a thread counts from the moment that it is asked for"
     for name in ("start_new_thread", "start_new"):

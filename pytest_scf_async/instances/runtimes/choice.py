@@ -9,6 +9,7 @@ from typing import Any
 
 from ...errors import Given, ScfUsageError, hidden_from_users
 from ...model import CUSTOM_RUNTIME, GO_RUNTIME, IMAGE_RUNTIME, NODE_RUNTIMES, PYTHON_RUNTIMES, RUNTIMES, check_runtime
+from ...options import option_named
 from ..code import Code, code_directory, resolve
 from .custom import CustomRuntime, FreeRunningCustomRuntime, custom_launch
 from .go import DEFAULT_HANDLER, FreeRunningGoFunction, GoFunction, go_launch
@@ -16,6 +17,7 @@ from .launcher import CodePackage, Launch
 from .nodejs import FreeRunningNodeFunction, NodeFunction, node_launch
 from .program import REAL_TIME_MEANS, FreeRunning, Image, Program, PythonProgram, Supervised, image
 from .python import PythonHandler
+from .simulated_children import handler_with_children
 from .strategy import Runtime
 
 __tracebackhide__ = hidden_from_users
@@ -46,14 +48,15 @@ class Builder:
     why_untraced: Callable[[], str]
     """Why programs cannot be traced; an empty text where they can be."""
 
-    def build(self, kind: str, code: object, handler: str | None, source: str) -> Deployed:
-        """A function of *code*, of the platform's runtime *kind*.
+    def build(self, kind: str, code: object, handler: str | None, source: str, children: object = "real") -> Deployed:
+        """A function of *code*, of the platform's runtime *kind*, whose children are *children* ("real", "simulated").
 
         Raises ``ScfUsageError`` with the value, where it came from (*source*), and what is valid.
         """
-        if kind in PYTHON_RUNTIMES:
+        python = self.of_children(children, kind, source)
+        if python is not None:
             resolved = resolve(code, handler, self.lookup, self.scratch)
-            return Deployed(resolved, PythonHandler(), resolved.handler)
+            return Deployed(resolved, python, resolved.handler)
         if kind == GO_RUNTIME:
             directory = code_directory(code, self.lookup, self.scratch, kind)
             launch = go_launch(directory, handler, self.session_scratch, given=code)
@@ -75,6 +78,31 @@ class Builder:
             launch = node_launch(directory, handler, kind, source)
             return self._of_program(directory, launch, handler, (NodeFunction, FreeRunningNodeFunction))
         raise _cannot_run(kind, source)
+
+    def of_children(self, children: object, kind: str, source: str) -> Runtime | None:
+        """The runtime of a Python function with *children*, which *source* gave; None: *kind* is another runtime.
+
+        Where programs cannot be traced simulated children are refused: who asks for them tests how long they take.
+        """
+        option = option_named("children")
+        simulated = option.check(option.given(children, source)) == "simulated"
+        given = f"children={children!r} ({source})"
+        if kind not in PYTHON_RUNTIMES:
+            if simulated:
+                raise ScfUsageError(
+                    f"{given} is for Python functions, and the runtime is {kind!r}: leave it out, what a program "
+                    "starts is on the clock that it sees itself"
+                )
+            return None
+        if not simulated:
+            return PythonHandler()
+        why = self.why_untraced()
+        if why:
+            raise ScfUsageError(
+                f"{given} needs programs to be traced, and they cannot be on this machine ({why}): leave it out, and "
+                "children take their real time while the clock stands"
+            )
+        return handler_with_children()
 
     def _of_program(self, directory: str, launch: Launch, handler: str, runtimes: Runtimes | None = None) -> Deployed:
         """One of *runtimes*, or what the program speaks says which."""

@@ -1,0 +1,131 @@
+"""A Python handler: what its call comes to, its variables, and its process's end.
+
+Both who calls it on simulated time itself (`instance`) and the program that a supervisor traces (`handler_program`) do
+so in this way. It imports neither patches nor messages: a supervised program starts for each cold start.
+"""
+
+from __future__ import annotations
+
+import atexit
+import decimal
+import json
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ..protocol.shortening import shortened
+from . import tracebacks
+
+LONGEST_TRACE = 1024 * 1024
+"""Characters of a traceback that are kept: an exception may carry a text of any length, a message may not."""
+
+
+class Outcome(NamedTuple):
+    """What a handler's call came to."""
+
+    fact: str
+    text: str | None = None
+    """The return value, as JSON."""
+    trace: str | None = None
+
+
+def trace_of(error: BaseException, nobody: str) -> str:
+    """The traceback of *error*; *nobody* says why no one answers a debugger there, and is empty where someone does."""
+    trace = tracebacks.format_exception(error)
+    if nobody and tracebacks.ends_debugger(error):
+        trace += f"{nobody}\n"
+    return shortened(trace, LONGEST_TRACE // 2, LONGEST_TRACE // 2)
+
+
+def result_text(result: object) -> str:
+    """The JSON of what a handler returned. The platform's runtime makes a text of a `Decimal` at the top only."""
+    text = json.dumps(str(result) if type(result) is decimal.Decimal else result, ensure_ascii=False)
+    text.encode("utf-8")
+    return text
+
+
+def returned(result: object, nobody: str) -> Outcome:
+    """What it comes to that a handler has returned *result*; for *nobody* see `trace_of`."""
+    try:
+        return Outcome("RETURNED", result_text(result))
+    except Exception as error:
+        return Outcome("RESULT_NOT_JSON", trace=trace_of(error, nobody))
+
+
+class Variables:
+    """The environment variables that belong to one event alone."""
+
+    def __init__(self) -> None:
+        self._last: Mapping[str, str | None] = {}
+        """What was set last: the next event on a warm instance often has the same."""
+
+    def apply(self, variables: Mapping[str, str | None], environ: str) -> None:
+        """Set *variables*, and once more what the context says (*environ*), as the platform's runtime does."""
+        self.set(variables)
+        for pair in environ.split(";"):
+            name, _, value = pair.partition("=")
+            os.environ[name] = value
+
+    def set(self, variables: Mapping[str, str | None]) -> None:
+        """Set *variables*, those that are None excepted: they are not there."""
+        if variables == self._last:
+            return
+        self._last = variables
+        for name, value in variables.items():
+            if value is not None:
+                os.environ[name] = value
+            else:
+                os.environ.pop(name, None)
+
+
+def flush() -> None:
+    """Let out what the two streams still have."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            continue  # detached or closed by user code
+
+
+def join_all() -> None:
+    """What the interpreter does at its end: call what was registered for it, then wait for all but daemon threads."""
+    for callback in reversed(getattr(threading, "_threading_atexits", [])):
+        callback()
+    while True:
+        alive = [
+            thread
+            for thread in threading.enumerate()
+            if thread is not threading.main_thread() and not thread.daemon and thread is not threading.current_thread()
+            if thread.is_alive()  # not where it only counts as stopped
+        ]
+        if not alive:
+            return
+        for thread in alive:
+            thread.join()
+
+
+def leave(error: BaseException, nobody: str) -> int:
+    """The exit code of a process that *error* has left; what the interpreter does then has been done."""
+    try:
+        code = _exit_code(error, nobody)
+        join_all()
+        atexit._run_exitfuncs()
+        flush()
+    except BaseException as another:
+        code = _exit_code(another, nobody)
+    return code
+
+
+def _exit_code(error: BaseException, nobody: str) -> int:
+    """What the interpreter makes of *error* when it leaves the main module."""
+    if nobody and tracebacks.ends_debugger(error):
+        sys.stderr.write(f"{nobody}\n")
+    if not isinstance(error, SystemExit):
+        sys.stderr.write(tracebacks.format_exception(error))
+        return 1
+    if error.code is None or isinstance(error.code, int):
+        return (error.code or 0) & 0xFF
+    sys.stderr.write(f"{error.code}\n")
+    return 1

@@ -1,0 +1,84 @@
+"""Python functions whose children are simulated: a program of ours calls the handler, and is supervised with them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Final
+
+from ...errors import ScfUsageError, hidden_from_users
+from ...model import BeforeInit, FunctionConfiguration
+from ...protocol import messages
+from ...protocol.own_code import OWN_CODE
+from ..code import Code
+from ..environment import interpreter_environment, of_code_package
+from ..ports import ClaimedPort
+from .custom import SpeaksRuntimeApi
+from .launcher import Launch
+from .program import Program, Supervised
+from .strategy import Site
+
+__tracebackhide__ = hidden_from_users
+
+GIVEN: Final = 'children="simulated"'
+_PROGRAM: Final = """
+import sys
+sys.path[:] = [entry for entry in sys.path if entry]
+try:
+    import pytest_scf_async
+except ImportError:
+    sys.path.append(sys.argv[1])
+from pytest_scf_async.bootstrap.handler_program import main
+main()
+"""
+"""As the zygote is started: user code has the same ``sys.path``, and a main module without a file."""
+
+
+class HandlerWithChildren(SpeaksRuntimeApi, Supervised):
+    """A Python function on simulated time, with all that it starts."""
+
+    init_ends = "that ends once the module of the handler has been loaded"
+
+    @property
+    def name(self) -> str:
+        return self._shown
+
+    @property
+    def _shown(self) -> str:
+        return f"a Python function with {GIVEN}"
+
+    @property
+    def directories(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def instead_of_places(self) -> str:
+        return f"leave out {GIVEN}, or {super().instead_of_places}"
+
+    def check_update(self, configuration: FunctionConfiguration) -> None:
+        """It can."""
+
+    def check_before_init(self, before_init: BeforeInit, source: str) -> None:
+        raise ScfUsageError(
+            f"before_init={before_init.shown!r} ({source}) puts its fakes into the process of an instance, and with "
+            f"{GIVEN} the handler is called in a process of its own: leave out {GIVEN}, or have environment= point the "
+            "handler to a fake server"
+        )
+
+    def moved(self, before: Code, after: Code) -> Program:  # noqa: ARG002  (the handler's place is in the message)
+        return self
+
+    def environment(self, site: Site, of_sandbox: Mapping[str, str]) -> dict[str, str]:
+        return of_code_package(site.configuration, site.version, site.settings, of_sandbox)
+
+    def program(self, site: Site, claimed: ClaimedPort | None) -> messages.ProgramConfig:
+        made = super().program(site, claimed)
+        environment = {**interpreter_environment(), "LC_CTYPE": "C.UTF-8", **made.environment}
+        return made._replace(environment=environment, calls_handler=True)
+
+
+def handler_with_children() -> HandlerWithChildren:
+    """The runtime of such functions; whoever makes one knows that programs can be traced."""
+    command = [os.path.abspath(sys.executable), "-c", _PROGRAM, os.path.dirname(OWN_CODE.rstrip(os.sep))]
+    return HandlerWithChildren(Launch(command, "/", speaks="runtime-api"))
