@@ -1,9 +1,8 @@
 """A Python handler as a program: it asks the runtime API for its events, under a supervisor that traces it.
 
 With ``children="simulated"`` the handler is called here, in an interpreter that nothing has patched, so that all that
-it starts is on the simulated clock as it is itself. User code finds what it finds in an instance: the modules
-of `handler`,
-`loading` and `tracebacks` are the same.
+it starts is on the simulated clock as it is itself. User code finds what it finds in an instance: `handler`, `loading`
+and `tracebacks` are the same.
 
 What user code may shadow, and it may have an ``http.py``, is not imported: requests go over ``_socket``. Each has a
 connection of its own, so that no descriptor of ours is open while user code runs.
@@ -103,8 +102,8 @@ def _take_environment() -> tuple[dict[str, Any], _Api]:
     given: dict[str, Any] = json.loads(found.pop(_GIVEN))
     api = _Api(*(found.pop(name) for name in _NETWORK))
     mark = found.pop(given["mark"], None)
-    for name in found.keys() & set(given["interpreter"]):
-        del found[name]
+    for name in ("LC_CTYPE", *given["interpreter"]):  # without a locale Python sets the first one itself
+        found.pop(name, None)
     os.environ.clear()
     os.environ.update({**given["environment"], **found})
     if mark is not None:

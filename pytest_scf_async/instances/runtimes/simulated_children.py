@@ -74,8 +74,7 @@ class HandlerWithChildren(SpeaksRuntimeApi, Supervised):
 
     def program(self, site: Site, claimed: ClaimedPort | None) -> messages.ProgramConfig:
         made = super().program(site, claimed)
-        environment = {**interpreter_environment(), "LC_CTYPE": "C.UTF-8", **made.environment}
-        return made._replace(environment=environment, calls_handler=True)
+        return made._replace(environment={**interpreter_environment(), **made.environment}, calls_handler=True)
 
 
 def handler_with_children() -> HandlerWithChildren:

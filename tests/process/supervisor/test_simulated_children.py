@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 import time
 
 import pytest
-from process_support import (
-    LONG,
-    short_log,
-)
+from internals import Zygote
+from process_support import LONG, RECEIVED, assert_end, eventually, is_gone, short_log, user_lines
+
+from pytest_scf_async import ScfUsageError, assert_signal_received, assert_timed_out
 
 # once: children are programs that the kernel's side traces, whatever Python calls the handler
 once = pytest.mark.once
@@ -129,7 +130,7 @@ def test_how_long_children_take(simulated, name):
     lines, found, seconds = WAITS[name]
     event = simulated(calls(lines)).invoke_async().wait()
 
-    assert (event.status, event.result) == ("FINISHED", [found, pytest.approx(seconds, abs=0.01)]), event.log
+    assert (event.status, event.result) == ("FINISHED", [found, pytest.approx(seconds, abs=1e-6)]), event.log
     assert event.duration.total_seconds() == pytest.approx(seconds, abs=0.001)
 
 
@@ -164,6 +165,315 @@ def test_processes_of_multiprocessing(simulated, method):
     assert event.result == [[True, 0], pytest.approx(120, abs=0.01)], event.log
 
 
+# -- termination -----------------------------------------------------------------------------------------------------
+
+
+def listener(then):
+    """A handler that waits for a child, and does *then* when SIGTERM comes."""
+    return f"""
+{IMPORTS}
+import threading
+def stop(signum, frame):
+    print("stopping", threading.current_thread().name, time.time() - began)
+    {then}
+def main_handler(event, context):
+    global began, child
+    began = time.time()
+    signal.signal(signal.SIGTERM, stop)
+    child = subprocess.Popen(["sleep", "600"])
+    code = child.wait()
+    print("ended", code)
+    time.sleep(5)
+    return code
+"""
+
+
+@pytest.mark.interpreter
+def test_sigterm_comes_in_the_very_second_and_the_handler_ends_its_child(simulated, runtime):
+    event = simulated(listener("child.terminate()")).invoke_async()
+    runtime.clock.advance(300)
+    event.terminate(grace_shutdown=True)
+
+    assert user_lines(event) == ["stopping MainThread 300.0", "ended -15"]
+    assert event.wait().result == -15
+    assert event.duration.total_seconds() == 305
+    assert event.instance.alive
+    assert_signal_received(event)
+
+
+@once
+def test_a_handler_of_sigterm_that_leaves_its_child_running_waits_on(simulated, runtime):
+    event = simulated(listener("time.sleep(20)")).invoke_async()
+    event.wait_until_listening()
+    runtime.clock.advance(300)
+    event.terminate(grace_shutdown=True)
+    event.wait()
+
+    assert user_lines(event) == ["stopping MainThread 300.0", "ended 0"]
+    assert event.duration.total_seconds() == 605
+
+
+@once
+def test_a_handler_of_sigterm_may_end_the_process(simulated, runtime):
+    event = simulated(listener("sys.exit(3)")).invoke_async()
+    runtime.clock.advance(300)
+    event.terminate(grace_shutdown=True)
+    event.wait()
+
+    assert_end(
+        event,
+        "FAILED",
+        439,
+        after=300,
+        log=["START", "INIT 0ms", RECEIVED, "stopping MainThread 300.0", "ERROR 439", "END", "REPORT 300000ms"],
+    )
+
+
+PLAIN = {"LC_ALL": "C"}
+"""Bash writes a warning where the machine has not the platform's locale, whether its time is simulated or not."""
+CHILDREN = f"""
+{IMPORTS}
+def main_handler(event, context):
+    script = "trap '' TERM; sleep 600 & echo $$ $!; wait; sleep 600"
+    child = subprocess.Popen(["bash", "-c", script])
+    child.wait()
+"""
+
+
+def pids_of(event, function, runtime):
+    """The processes of an event: the handler's, and its children in the session's namespace of processes."""
+    runtime.clock.advance(300)
+    pids = [int(pid) for pid in user_lines(event)[0].split()]
+    assert not any(is_gone(pid) for pid in pids)
+    return [event.instance.pid, *pids]
+
+
+@once
+def test_sigterm_that_nobody_handles_ends_the_handler_and_its_children(simulated, runtime):
+    function = simulated(CHILDREN, environment=PLAIN)
+    event = function.invoke_async()
+    pids = pids_of(event, function, runtime)
+    event.terminate(grace_shutdown=True)
+    event.wait()
+
+    assert (event.status, event.status_code, event.duration.total_seconds()) == ("FAILED", 439, 300)
+    assert event.signals[0].disposition == "default"
+    assert eventually(lambda: all(is_gone(pid) for pid in pids))
+
+
+@once
+def test_a_termination_by_force_leaves_no_process(simulated, runtime):
+    function = simulated(CHILDREN, environment=PLAIN)
+    event = function.invoke_async()
+    pids = pids_of(event, function, runtime)
+    event.terminate()
+
+    assert (event.status, event.status_code, event.duration.total_seconds()) == ("ABORTED", 499, 300)
+    assert eventually(lambda: all(is_gone(pid) for pid in pids))
+
+
+@once
+def test_a_timeout_ends_the_handler_with_its_children(simulated, runtime):
+    function = simulated(CHILDREN, timeout=400, environment=PLAIN)
+    event = function.invoke_async()
+    pids = pids_of(event, function, runtime)
+    event.wait()
+
+    assert_timed_out(event)
+    assert event.duration.total_seconds() == 400
+    assert eventually(lambda: all(is_gone(pid) for pid in pids))
+
+
+@once
+def test_a_script_with_a_trap_is_stopped_by_the_handler(simulated, runtime):
+    source = f"""
+{IMPORTS}
+SCRIPT = "trap 'echo saving; sleep 15; exit 9' TERM; for i in 1 2 3; do sleep 600 & wait $!; done"
+def main_handler(event, context):
+    child = subprocess.Popen(["bash", "-c", SCRIPT])
+    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+    return child.wait()
+"""
+    event = simulated(source, environment=PLAIN).invoke_async()
+    runtime.clock.advance(300)
+    event.terminate(grace_shutdown=True)
+    event.wait()
+
+    assert (event.result, event.duration.total_seconds()) == (9, 315)
+    assert user_lines(event) == ["saving"]
+    assert_signal_received(event)
+
+
+@once
+def test_a_gate_at_a_line_of_a_child(simulated):
+    event = simulated(
+        calls("""subprocess.run("sleep 60; echo half; sleep 60; echo done", shell=True)""")
+    ).invoke_async()
+    event.wait_for_log("half")
+    assert user_lines(event) == ["half"]
+    event.terminate()
+
+    assert (event.status, event.duration.total_seconds()) == ("ABORTED", 60)
+
+
+@once
+def test_what_a_thread_does_after_the_result_goes_on_in_the_next_event(simulated, runtime):
+    source = f"""
+{IMPORTS}
+import threading
+def work():
+    time.sleep(30)
+    print("worked")
+def main_handler(event, context):
+    if event:
+        threading.Thread(target=work).start()
+        return "first"
+    time.sleep(60)
+"""
+    function = simulated(source)
+    first = function.invoke_async(1).wait()
+    second = function.invoke_async(0).wait()
+
+    assert (first.duration.total_seconds(), user_lines(first)) == (0, [])
+    assert (second.duration.total_seconds(), user_lines(second)) == (60, ["worked"])
+
+
+@once
+def test_the_variables_of_each_event(simulated, runtime):
+    function = simulated("import os\ndef main_handler(event, context):\n    return os.environ['TENCENTCLOUD_SECRETID']")
+    first = function.run()
+    runtime.clock.advance(200)
+
+    assert (first[-16:], function.run()[-16:]) == ("20260101T060000Z", "20260101T060320Z")
+
+
+# -- what such a function has not ------------------------------------------------------------------------------------
+
+
+@once
+@pytest.mark.parametrize("value", ["Simulated", "", None, True, 1, ["simulated"]])
+def test_a_value_that_is_none_is_refused(deploy, value):
+    valid = "children={!r} ({}) is not valid: it is 'real' or 'simulated'"
+    with pytest.raises(ScfUsageError) as refused:
+        deploy(SAME["success"], children=value)
+    assert str(refused.value) == valid.format(value, "deploy(...)")
+    function = deploy(SAME["success"])
+    with pytest.raises(ScfUsageError) as refused:
+        function.update(children=value)
+    assert str(refused.value) == valid.format(value, "update(...)")
+
+
+@once
+def test_only_python_functions_have_it(runtime, tmp_path):
+    (tmp_path / "bootstrap").write_text("#!/bin/sh\n")
+    (tmp_path / "bootstrap").chmod(0o755)
+    text = "is for Python functions, and the runtime is '{}': leave it out, what a program starts is on the clock"
+    with pytest.raises(ScfUsageError, match=re.escape(text.format("CustomRuntime"))):
+        runtime.deploy(tmp_path, runtime="CustomRuntime", children="simulated")
+    function = runtime.deploy(tmp_path, runtime="CustomRuntime", children="real")
+    with pytest.raises(ScfUsageError, match=re.escape(text.format("CustomRuntime"))):
+        function.update(children="simulated")
+    image = runtime.deploy_image(["sh", "-c", ":"])
+    with pytest.raises(ScfUsageError, match=re.escape(text.format("CustomImage"))):
+        image.update(children="simulated")
+
+
+@once
+def test_it_is_refused_where_programs_cannot_be_traced(deploy, monkeypatch):
+    monkeypatch.setattr(Zygote, "why_untraced", lambda _: "a test says so")
+    with pytest.raises(ScfUsageError, match=r"cannot be on this machine \(a test says so\): leave it out") as refused:
+        deploy(SAME["success"], children="simulated")
+    assert str(refused.value).startswith("children='simulated' (deploy(...))")
+    function = deploy(SAME["success"])
+    with pytest.raises(ScfUsageError, match="leave it out"):
+        function.update(children="simulated")
+    assert function.configuration.children == "real"
+    function.run({"rows": 1})
+
+
+@once
+def test_an_update_changes_it_and_a_published_version_keeps_it(deploy):
+    function = deploy(calls('subprocess.run(["sleep", "600"], timeout=event)'), children="simulated")
+    version = function.publish_version()
+    function.update(timeout=500)
+
+    assert_timed_out(function.invoke_async(900).wait())
+    assert function.run(900, qualifier=version)[1] == pytest.approx(600, abs=0.05)  # it polls each 50 ms
+    function.update(children="real", timeout=3600)
+    assert function.configuration.children == "real"
+    assert function.invoke_async(0.01).wait().status_code == 430
+
+
+@once
+def test_an_update_of_the_code(simulated, tmp_path):
+    function = simulated(calls("result = 1"))
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "export.py").write_text(calls('result = 2; subprocess.run(["sleep", "60"])'))
+    assert function.run() == [1, 0]
+    function.update(f"{other}/export.py:main_handler")
+
+    assert function.run() == [2, 60]
+
+
+@once
+def test_gates_at_lines_are_refused(simulated):
+    event = simulated(calls("pass")).invoke_async()
+    for place in ("main_handler", "index.py:4"):
+        with pytest.raises(
+            ScfUsageError, match=r'children="simulated", of which that .* leave out children="simulated"'
+        ):
+            event.run_to(place)
+    event.run_to("init")
+    event.wait()
+
+
+@once
+def test_before_init_is_refused(deploy, tmp_path):
+    (tmp_path / "fakes.py").write_text("def install(): pass")
+    install = f"{tmp_path}/fakes.py:install"
+    text = r'puts its fakes into the process of an instance, and with children="simulated" .*: leave out children='
+    with pytest.raises(ScfUsageError, match=text):
+        deploy(SAME["success"], children="simulated", before_init=install)
+    function = deploy(SAME["success"], before_init=install)
+    with pytest.raises(ScfUsageError, match=text):
+        function.update(children="simulated")
+    assert (function.configuration.children, function.run({"rows": 1})["ä"]) == ("real", {"rows": 1})
+    function.update(children="simulated", before_init=None)
+    function.run({"rows": 1})
+
+
+@once
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("breakpoint()", 'a debugger in a handler has no terminal with children="simulated": leave out children='),
+        ("import pdb; pdb.set_trace()", 'a debugger in a handler has no terminal with children="simulated"'),
+        (
+            "from pytest_scf_async.inside import record; record('rows', count=3)",
+            "record('rows', ...): a handler with children=\"simulated\" has no records: have it print, or leave out",
+        ),
+    ],
+)
+def test_what_user_code_cannot_have_there(simulated, line, text):
+    event = simulated(calls(line)).invoke_async().wait()
+
+    assert event.status == "FAILED"
+    assert text in (event.error.get("stackTrace") or "") + str(event.log)
+
+
+@once
+def test_records_in_forks_do_nothing(simulated):
+    body = """
+        from pytest_scf_async.inside import record
+        if os.fork() == 0:
+            record("rows")
+            os._exit(6)
+        result = os.waitstatus_to_exitcode(os.wait()[1])
+    """
+    assert simulated(calls(body)).run() == [6, 0]
+
+
 # -- what is the same ------------------------------------------------------------------------------------------------
 
 
@@ -180,7 +490,8 @@ SAME = {
             flags = [sys.flags.utf8_mode, sys.flags.optimize, sys.dont_write_bytecode, sys.getfilesystemencoding()]
             hidden = ("HOSTNAME", "TENCENTCLOUD_SECRETID", "TENCENTCLOUD_SECRETKEY", "TENCENTCLOUD_SESSIONTOKEN")
             found = {name: value for name, value in os.environ.items() if name not in hidden}
-            return [found, sys.path, sys.argv, flags, hash("text"), sys.stdout.encoding, sys.stderr.errors]
+            streams = [sys.stdout.encoding, sys.stderr.errors, sys.stdout.line_buffering]
+            return [sorted(found.items()), sys.path, sys.argv, flags, hash("text"), streams]
     """,
     "what children find in their environment": """
         import subprocess
