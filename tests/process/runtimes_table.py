@@ -389,6 +389,9 @@ class Runtime:
 
 RUNTIMES: dict[str, Runtime] = {
     "Python code": Runtime(lambda fixture, row: fixture("deploy")(_CODE, **row.options)),
+    "Python code, simulated children": Runtime(
+        lambda fixture, row: fixture("deploy")(_CODE, children="simulated", **row.options)
+    ),
     "image, Python": Runtime(
         lambda fixture, row: fixture("deploy_image")(textwrap.dedent(image_of(row.order)), **row.options)
     ),
