@@ -212,8 +212,7 @@ class ScfRuntime:
         kind = runtime if runtime is not None else self.settings.runtime
         check_kind(kind, self._deploy_source if runtime is not None else self.settings.source("runtime"))
         made = self._builder.build(kind, code, handler, self._deploy_source, children)
-        if children == "simulated" and coverage.is_measured():
-            _warn_once(f"coverage does not measure {made.runtime.name}: leave that out where lines are counted")
+        _warn_of_coverage(made.runtime, children)
         given["handler"] = made.handler
         return self._deploy(self._deploy_source, self.settings, made.code, made.runtime, given, warning=made.warning)
 
@@ -679,6 +678,7 @@ class ScfRuntime:
             children = given["children"]
             if children not in (UNCHANGED, before.configuration.children):
                 runtime = self._builder.of_children(children, before.configuration.runtime, source) or runtime
+                _warn_of_coverage(runtime, children)
             given = looked_up(given, self._lookup, source, runtime)
             if code is not None or handler is not None:
                 runtime.check_update(before.configuration)
@@ -804,6 +804,11 @@ class _TimeModes:
 
 _warned: set[str] = set()
 """What warnings of this process have said."""
+
+
+def _warn_of_coverage(runtime: Runtime, children: object) -> None:
+    if children == "simulated" and coverage.is_measured():
+        _warn_once(f"coverage does not measure {runtime.name}: leave that out where lines are counted")
 
 
 def _warn_once(text: str) -> None:

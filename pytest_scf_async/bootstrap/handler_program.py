@@ -80,12 +80,18 @@ class _Api:
 
 
 class _Buffer(io.BufferedWriter):
-    """What is written is in the pipe when ``write`` returns, before what a child writes after that."""
+    """What is written is in the pipe when ``write`` returns, before what a child writes after that.
+
+    It passes by the buffer, whose lock would be held there: a handler of SIGTERM may print while another print is at a
+    gate.
+    """
 
     def write(self, data: Any, /) -> int:
-        count = super().write(data)
-        super().flush()
-        return count
+        with memoryview(data) as view, view.cast("B") as octets:
+            written = 0
+            while written < len(octets):
+                written += self.raw.write(octets[written:]) or 0
+        return written
 
 
 def _open_streams() -> None:

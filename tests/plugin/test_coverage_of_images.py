@@ -110,3 +110,22 @@ def test_a_supervised_program_is_not_measured_and_that_is_said(pytester: pytest.
     result.stdout.fnmatch_lines(
         ["*ScfAsyncWarning: coverage does not measure the program 'python -m http.server 9000': give in_process=True"]
     )
+
+
+def test_a_handler_whose_children_are_simulated_is_not_measured_and_that_is_said(pytester: pytest.Pytester) -> None:
+    pytester.makeini(f"[pytest]\naddopts = {PLAIN_OPTIONS}\n")
+    pytester.makepyfile(index="def main_handler(event, context): pass")
+    pytester.makepyfile("""
+        def test_it(scf_runtime):
+            function = scf_runtime.deploy("index.py:main_handler")
+            function.update(children="simulated")
+            scf_runtime.deploy("index.py:main_handler", children="simulated")
+    """)
+
+    result = run_forked(pytester, "--cov=.")
+
+    result.assert_outcomes(passed=1, warnings=1)
+    text = (
+        'coverage does not measure a Python function with children="simulated": leave that out where lines are counted'
+    )
+    result.stdout.fnmatch_lines([f"*ScfAsyncWarning: {text}"])

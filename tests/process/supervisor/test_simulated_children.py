@@ -307,6 +307,22 @@ def main_handler(event, context):
 
 
 @once
+def test_a_handler_of_sigterm_may_print_where_a_print_stands_at_a_gate(simulated):
+    source = f"""
+{IMPORTS}
+signal.signal(signal.SIGTERM, lambda *_: print("stopping"))
+def main_handler(event, context):
+    print("a row")
+    print("another")
+"""
+    event = simulated(source).invoke_async().wait_for_log("a row")
+    event.terminate(grace_shutdown=True)
+    event.wait()
+
+    assert (event.status, user_lines(event)) == ("FINISHED", ["a row", "stopping", "another"])
+
+
+@once
 def test_a_gate_at_a_line_of_a_child(simulated):
     event = simulated(
         calls("""subprocess.run("sleep 60; echo half; sleep 60; echo done", shell=True)""")
