@@ -94,8 +94,16 @@ class EventInvokeClient(ProgramClient):
             for family, host in ((socket.AF_INET, LOCALHOST), (socket.AF_INET6, "::1")):
                 found = self._connect((host, self.address[1]), family=family)
                 if found is not None:
+                    with_host, reachable = (
+                        self.client,
+                        self.is_ready(),
+                    )  # it may have begun to listen after the last look
+                    if reachable and family == socket.AF_INET and not self._client_port:
+                        # A program that serves one connection has taken that which came first.
+                        self._connection, found, self.client = found, self._connection, with_host
+                    assert found is not None
                     found.close()
-                    return "" if self.is_ready() else host  # it may have begun to listen after the last look
+                    return "" if reachable else host
         finally:
             if self._connection is None:
                 self.client = client

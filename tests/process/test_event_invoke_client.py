@@ -1,0 +1,54 @@
+"""The client of an image's program: which connection it speaks on."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from internals import OUTSIDE, EventInvokeClient, messages
+
+# once: the kernel's sockets are the same on all Pythons
+pytestmark = pytest.mark.once
+
+LONG = 30.0
+"""Real seconds within which something has to come; it comes within milliseconds."""
+OF_TENCENT = ("region", "appid", "uin")
+CONTEXT = {
+    **dict.fromkeys(["request_id", "function_version", "function_name", "namespace"], "app"),
+    **dict.fromkeys([f"tencentcloud_{name}" for name in OF_TENCENT], "1"),
+    "time_limit_in_ms": 3000,
+    "memory_limit_in_mb": 128,
+}
+
+
+@pytest.fixture
+def client() -> Iterator[tuple[EventInvokeClient, socket.socket]]:
+    """A client, and the listening socket of its program, which listens since the client has looked last."""
+    with socket.socket() as listener:
+        listener.settimeout(LONG)
+        listener.bind(("0.0.0.0", 0))
+        client = EventInvokeClient(listener.getsockname()[1])
+        assert not client.is_ready()
+        listener.listen()
+        yield client, listener
+        client.close()
+
+
+def test_a_program_that_serves_one_connection_gets_the_event_on_it(client):
+    """It may listen just after the client has found nobody, and then look like one that listens on 127.0.0.1 alone."""
+    speaking, listener = client
+
+    assert speaking.only_host() == ""
+    with listener.accept()[0] as first:
+        assert speaking.ask(messages.Invoke("{}", CONTEXT, {}, headers={}, gate=None))
+        first.settimeout(LONG)
+        assert first.recv(1000).startswith(b"POST /event-invoke ")
+
+
+def test_a_program_that_listens_on_127_0_0_1_alone_is_told():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = EventInvokeClient(listener.getsockname()[1])
+        assert not client.is_ready()
+        assert client.only_host() == "127.0.0.1"
+        assert client.address[0] == OUTSIDE
