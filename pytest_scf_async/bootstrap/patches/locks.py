@@ -214,6 +214,11 @@ class SimpleQueue:
     def get(self, /, block: bool = True, timeout: float | None = None) -> Any:
         if not door.active or not block:
             return self._queue.get(block, timeout)
+        if timeout is None:
+            try:
+                return self._queue.get_nowait()  # most find something, and need nothing of what follows
+            except queue.Empty:
+                pass
         timeout = real_number(timeout)
         if timeout is not None and not isinstance(timeout, (int, float)):
             return self._queue.get(block, timeout)  # in whose words it is refused
