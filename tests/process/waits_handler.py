@@ -135,14 +135,6 @@ def go(fifo, say):
         say(file.readline())
 
 
-def end(pid):
-    try:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-    except (ChildProcessError, ProcessLookupError):
-        pass  # it has ended already
-
-
 def process(say=len):
     """A process of multiprocessing that waits for the test."""
     import multiprocessing

@@ -370,7 +370,9 @@ REAL = [
         "`asyncio.create_subprocess_exec(…)`, `wait()`",
         coroutine(
             'child = await asyncio.create_subprocess_exec("head", "-n1", peer["fifo"], stdout=subprocess.DEVNULL)\n'
-            "tidying.append(lambda: end(child.pid))\nassert await child.wait() == 0"
+            "try:\n    assert await child.wait() == 0\n"
+            "finally:  # its end is reported to the loop, which says so in the log once it is closed\n"
+            "    if child.returncode is None:\n        child.kill()\n        await child.wait()"
         ),
         "write",
     ),
