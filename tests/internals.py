@@ -49,7 +49,7 @@ from pytest_scf_async.lockstep.scheduler import Lockstep
 from pytest_scf_async.model.versions import Versions
 from pytest_scf_async.protocol import freezegun_classes, messages, procfs, shared_page, sock_diag
 from pytest_scf_async.protocol.executables import Language, language_of
-from pytest_scf_async.protocol.kernel_waits import KernelWait, _restarted, waits_for_reaper
+from pytest_scf_async.protocol.kernel_waits import KernelWait, _restarted, name_of, waits_for_reaper
 from pytest_scf_async.protocol.limits import RESULT_LIMIT
 from pytest_scf_async.protocol.linux import receive_descriptors, remove_tree
 from pytest_scf_async.protocol.messages import OWNER_MARK

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from ..clock import DueThing
 from ..errors import HarnessError
-from ..protocol import messages, procfs, shared_page
+from ..protocol import messages, shared_page
 from ..protocol.linux import POKE_SIGNAL, STACKS_SIGNAL
 from ..protocol.real_time import REAL
 from ..protocol.shared_page import ControlPage
@@ -27,7 +27,7 @@ from .process_tree import Children, send
 from .runtimes.strategy import Runtime
 from .sandbox import Sandbox
 from .user_process import Companion, UserProcess
-from .writers import writers_that_wait
+from .writers import wait_until_stopped, writers_that_wait
 from .zygote import Zygote
 
 STOP_LIMIT = 1.0
@@ -582,8 +582,7 @@ class Instance:
             send(signal.SIGSTOP, pidfds, self.waiting_writers)
         self.stopped = True
         self.children.signal(signal.SIGSTOP, self.waiting_writers)  # those that were started meanwhile
-        if self.waiting_writers:
-            self.output.holds_back = True
+        if self.output.filled:
             self.owner.instance_held_back(self)
 
     def _have_it_stop(self) -> None:
@@ -602,24 +601,19 @@ class Instance:
         if self.traces_user_code:
             self.send(messages.GoOn())
             return
-        if self.output.has_room and not self.gone:
-            self._give_room_back()
+        filled = self.output.filled
+        if filled:
+            with self.children.handles() as below:
+                wait_until_stopped({self.pid, *below} - self.waiting_writers)
+            self._begin_reading()
+            self.output.empty()
+            self._end_reading()
         self.children.signal(signal.SIGCONT, self.waiting_writers)
         if self.pid not in self.waiting_writers:
             self.signal(signal.SIGCONT)
-        if self.waiting_writers:
-            self.waiting_writers = frozenset()
-            self.output.holds_back = False
+        self.waiting_writers = frozenset()
+        if filled:
             self.owner.instance_held_back(self)
-
-    def _give_room_back(self) -> None:
-        """Have the output's pipe as small as it was, once what was being written when all were stopped is in it."""
-        with self.children.handles() as below:
-            if all(procfs.is_stopped(pid) for pid in (self.pid, *below)):
-                self._begin_reading()
-                self.output.read()
-                self._end_reading()
-                self.output.give_room_back()
 
     def kill(self) -> None:
         """SIGKILL, by way of the zygote where no pidfd has come yet; also for a stopped process."""

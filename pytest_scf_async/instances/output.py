@@ -15,10 +15,10 @@ if sys.platform != "win32":  # which has no instances, and imports this all the 
 READ_BYTES = 1 << 16
 WHOLE_BYTES = 4096
 """A write of no more is never cut short."""
-SMALL_PIPE_BYTES = 1 << 16
-"""As much as a pipe holds at first."""
 PIPE_BYTES = 1 << 20
 """As much as a pipe can hold: who has read that much has what was written before, and a writer may go on for ever."""
+ATTEMPTS = 1000
+"""How often a pipe is emptied to be filled. Who writes without end is nearly always too late to fill it first."""
 
 
 class Output:
@@ -47,35 +47,60 @@ class Output:
         self._line = bytearray()
         self._flushed = 0
         """As many bytes of the unfinished line have been flushed."""
+        self._filler = 0
+        """As many bytes at the end of what is in the pipe are our own: it is full, and nobody can write to it."""
         self.holds_back = False
-        """Nobody reads: who waits for room in the pipe is to stand still."""
-        self.has_room = False
-        """It was given more room than a pipe has."""
+        """The pipe is full, and something in it was not read: reading it would let somebody write."""
         self.busy = False
         """More has come than a write has that is never cut short: a writer may be in the middle of one."""
 
     def unread(self) -> int:
         """How many bytes are there to read."""
-        return int.from_bytes(fcntl.ioctl(self.fd, termios.FIONREAD, bytes(4)), sys.byteorder) if self.open else 0
+        if not self.open:
+            return 0
+        return int.from_bytes(fcntl.ioctl(self.fd, termios.FIONREAD, bytes(4)), sys.byteorder) - self._filler
 
-    def make_room(self, size: int) -> int:
-        """Have the pipe hold *size* bytes, or as many as the kernel allows; gives how many it can hold."""
-        room = fcntl.fcntl(self.fd, fcntl.F_GETPIPE_SZ) if self.open else 0
-        if not self.open or room >= size:
-            return room
+    @property
+    def filled(self) -> bool:
+        """Nothing can be written: ``fill`` was called, and not ``empty``."""
+        return self._filler > 0
+
+    def fill(self) -> None:
+        """Read what is there, and fill the pipe: a write that begins from now on has to wait with nothing written.
+
+        Such a write begins anew after a signal. One that had begun before may wait with a part of it written.
+        """
+        if not self.open or self.filled:
+            return
+        theirs = os.open(f"/proc/self/fd/{self.fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            room = fcntl.fcntl(self.fd, fcntl.F_SETPIPE_SZ, size)
-            self.has_room = True
-        except OSError:
-            pass  # more than an ordinary user may have
-        return room
+            size = fcntl.fcntl(self.fd, fcntl.F_GETPIPE_SZ)
+            filler = bytes(size)
+            for _ in range(ATTEMPTS):
+                data = b""
+                with contextlib.suppress(BlockingIOError):
+                    data = os.read(self.fd, size)
+                with contextlib.suppress(BlockingIOError):
+                    self._filler = os.write(theirs, filler)  # at once: who waits for room is awake soon
+                self._take(data)
+                if self.filled:
+                    break
+        finally:
+            os.close(theirs)
+        self.holds_back = self.unread() > 0
+        self.drained = not self.holds_back
 
-    def give_room_back(self) -> None:
-        """Have the pipe hold what it did at first: all pipes of an ordinary user together may not hold much."""
-        if self.has_room:
-            with contextlib.suppress(OSError):  # there is more in it
-                fcntl.fcntl(self.fd, fcntl.F_SETPIPE_SZ, SMALL_PIPE_BYTES)
-                self.has_room = False
+    def empty(self) -> None:
+        """Read what was in the pipe when it was filled, and have room in it again."""
+        self.holds_back = False
+        filler, before = self._filler, self.unread()
+        self._filler = 0
+        while before:
+            data = os.read(self.fd, before)
+            before -= len(data)
+            self._take(data)
+        while filler:
+            filler -= len(os.read(self.fd, filler))
 
     def is_full(self) -> bool:
         """Whether so much is there unread that a writer may have to wait until we read."""
@@ -85,7 +110,7 @@ class Output:
     def read(self, limit: int = PIPE_BYTES) -> int:
         """Read what is there, and not much more than *limit* bytes; gives how many there were."""
         taken = 0
-        while self.open and taken < limit and not self.holds_back:
+        while self.open and taken < limit and not self.filled:
             try:
                 data = os.read(self.fd, READ_BYTES)
             except BlockingIOError:
@@ -94,24 +119,28 @@ class Output:
                 self.open = False
                 break
             taken += len(data)
-            self.busy = self.busy or len(data) >= WHOLE_BYTES
-            data = self._tail + data
-            *before, last = data.split(self._mark)
-            for part in before:
-                if part:
-                    self._written.append(part)
-                self._written.append(None)
-                self._undated = 0
-            keep = next(
-                (n for n in range(min(len(self._mark) - 1, len(last)), 0, -1) if self._mark.startswith(last[-n:])), 0
-            )
-            self._tail = last[len(last) - keep :]
-            last = last[: len(last) - keep]
-            if last:
-                self._written.append(last)
-                self._undated += 1
+            self._take(data)
         self.drained = not self.unread()
         return taken
+
+    def _take(self, data: bytes) -> None:
+        """Take in *data*, which was read."""
+        self.busy = self.busy or len(data) >= WHOLE_BYTES
+        data = self._tail + data
+        *before, last = data.split(self._mark)
+        for part in before:
+            if part:
+                self._written.append(part)
+            self._written.append(None)
+            self._undated = 0
+        keep = next(
+            (n for n in range(min(len(self._mark) - 1, len(last)), 0, -1) if self._mark.startswith(last[-n:])), 0
+        )
+        self._tail = last[len(last) - keep :]
+        last = last[: len(last) - keep]
+        if last:
+            self._written.append(last)
+            self._undated += 1
 
     def date(self, time_us: int) -> None:
         """What was read since the last mark, and since the last call of this, was written at *time_us*."""
@@ -167,7 +196,7 @@ class Output:
 
     def finish(self) -> None:
         """Give on everything that is left, an unfinished line too: nothing more comes, or the event has ended."""
-        self.holds_back = False
+        self.empty()
         self.read()
         while self._written:
             self.give_lines()

@@ -41,11 +41,11 @@ class Poller:
 
     def watch_again(self, instance: Instance) -> None:
         """Hear of room in the channel of *instance* while that is full, and of nothing to read while nobody reads."""
-        events = 0 if instance.output.holds_back else select.EPOLLIN
         if instance.output.fd in self._outputs:
-            self._epoll.modify(instance.output.fd, events)
+            self._epoll.modify(instance.output.fd, 0 if instance.output.filled else select.EPOLLIN)
         fd = instance.channel.fileno()
         if fd in self._channels:
+            events = 0 if instance.output.holds_back else select.EPOLLIN
             self._epoll.modify(fd, events | (select.EPOLLOUT if instance.full else 0))
 
     def poll(self, timeout: float) -> list[Instance | Zygote]:

@@ -2,91 +2,90 @@
 
 A write to a pipe that is full blocks with a part of it written. The kernel ends it with that part when its process is
 stopped: code that does not look at how much was written loses the rest. On the platform nothing stops it. But who waits
-for room in a pipe that nobody reads does not go on either: no signal is needed to stop it.
+for room in a pipe that nobody reads does not go on either: no signal is needed to stop it. Of a write that begins when
+the pipe is full nothing is written, and the kernel begins it anew once the process goes on.
 """
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..protocol import procfs
 from ..protocol.real_time import REAL
-from .output import PIPE_BYTES, Output
+from .output import Output
 
 LONGEST = 10.0
 """Real seconds in which a thread that could run can be expected to have run, on a machine that is very busy."""
 LOOK_EVERY = 0.0001
 """Real seconds between two looks."""
-FILLS_WITHIN_NS = 10_000_000
-"""Processor time in which a thread that is in a long write has filled the pipe, and waits."""
-AT_ONCE = 0.00005
-"""Real seconds in which nobody fills a pipe of 1 MB that was empty just before."""
-ATTEMPTS = 20
+CHANGES = 2
+"""Changes of a thread's processor time after which it has certainly run since the first look."""
+AWAKE = (b"R", b"S")
+"""States of threads that have not stopped. Who waits for a child of ``vfork`` (D) does not before that goes on."""
 _WRITES = {"x86_64": (b"1", b"20"), "aarch64": (b"64", b"66")}.get(platform.machine(), ())
 """The numbers of the system calls ``write`` and ``writev``."""
 
 
 def writers_that_wait(output: Output, pids: Sequence[int]) -> frozenset[int]:
-    """Those of *pids* that wait for room in the pipe of *output*: they stand still until it is read, and not before.
+    """Fill the pipe of *output*, and find those of *pids* that wait for room in it: they stand still while it is full.
 
-    Where there are none the pipe is left with room for what any of *pids* may just begin to write: while there is room
-    a write goes on to its end, whatever signal has come.
+    No other of them is in the middle of a write then, and none begins one.
     """
+    output.fill()
     look = _Look(output, pids)
     since = REAL.monotonic()
     while look.is_unsure() and REAL.monotonic() - since < LONGEST:
         REAL.sleep(LOOK_EVERY)
-    if not look.waiting:
-        output.make_room(PIPE_BYTES)
-        for _ in range(ATTEMPTS):
-            output.read()
-            before = REAL.monotonic()
-            if output.unread() <= PIPE_BYTES // 8 and REAL.monotonic() - before < AT_ONCE:
-                break  # else we had no core meanwhile
-    return frozenset(look.waiting.values())
+    return look.waiting
+
+
+def wait_until_stopped(pids: Iterable[int]) -> None:
+    """Wait until no thread of *pids*, to which a SIGSTOP was sent, has still to hear of it.
+
+    A SIGCONT before that takes the SIGSTOP back, but the kernel ends a write as if it were there.
+    """
+    since = REAL.monotonic()
+    for pid in pids:
+        while any(procfs.state_of(pid, task) in AWAKE for task in procfs.tasks_of(pid)):
+            if REAL.monotonic() - since > LONGEST:
+                return
+            REAL.sleep(LOOK_EVERY)
 
 
 class _Look:
-    """What is known of threads that may be in a write to a pipe, from looks at them between which nobody reads it."""
+    """What is known of threads that may be in a write to a pipe that is full, from looks at them."""
 
     def __init__(self, output: Output, pids: Sequence[int]) -> None:
-        self._output = output
         self._inode = os.fstat(output.fd).st_ino
         self._pids = pids
-        self._unread = -1
-        self.waiting: dict[str, int] = {}
-        """The threads that waited in a write at the last look, each with its process."""
-        self._running: dict[str, list[int]] = {}
-        """Of each thread that could run: its processor time (ns) at the last look, what it was when it had changed for
-        the first time, and how often it has since anything was written. The kernel counts it at each tick, so that what
-        has changed once may have been spent before."""
+        self.waiting: frozenset[int] = frozenset()
+        """The processes of which a thread waited in a write at the last look."""
+        self._running: dict[str, tuple[int, int]] = {}
+        """Of each thread that could run: its processor time (ns) at the last look, and how often that has changed. The
+        kernel counts it at each tick, so that what has changed once may have been spent before."""
 
     def is_unsure(self) -> bool:
         """Look, and say whether the next look can be expected to tell more."""
-        unread = self._output.unread()
-        grown, self._unread = unread != self._unread, unread
-        before, self.waiting = self.waiting, {}
+        waiting = set()
         unsure = False
         known, self._running = self._running, {}
         for pid in self._pids:
             for task in procfs.tasks_of(pid):
                 call = procfs.system_call_of(pid, task)
-                if call[:1] == [b"running"]:
+                if call[:1] == [b"running"]:  # in the middle of a write it would find the pipe full, and wait
                     used = procfs.processor_ns_of(pid, task)
-                    ran = self._running[task] = known.get(task, [used, 0, 0])
-                    if grown:
-                        ran[2] = 0
-                    if used != ran[0]:
-                        ran[0], ran[1], ran[2] = used, ran[1] or used, ran[2] + (not grown)
-                    unsure |= ran[2] < 2 and (not ran[1] or used < ran[1] + FILLS_WITHIN_NS)
+                    before, changes = known.get(task, (used, 0))
+                    self._running[task] = used, changes + (used != before)
+                    unsure |= self._running[task][1] < CHANGES
                 elif len(call) > 1 and call[0] in _WRITES and self._is_on_pipe(pid, int(call[1], 16)):
                     state = procfs.state_of(pid, task)
-                    unsure |= state == b"D"  # what it writes comes from a disk
+                    unsure |= state in b"RD"  # it is about to go on; or what it writes comes from a disk
                     if state == b"S":
-                        self.waiting[task] = pid
-        return unsure or (bool(self.waiting) and (grown or self.waiting != before))
+                        waiting.add(pid)
+        self.waiting = frozenset(waiting)
+        return unsure
 
     def _is_on_pipe(self, pid: int, fd: int) -> bool:
         return procfs.inode_of(pid, fd & 0xFFFFFFFF) == self._inode

@@ -116,15 +116,6 @@ def tracer_of(pid: int) -> int:
     return 0 if found is None else int(found[1])
 
 
-def is_stopped(pid: int) -> bool:
-    """Whether *pid* is stopped, or has ended."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            return file.read().rpartition(b")")[2].split()[0] in (b"T", b"Z", b"X")
-    except OSError:
-        return True
-
-
 def descendants_of(pid: int) -> list[int]:
     """All processes below *pid*, parents first."""
     found: list[int] = []

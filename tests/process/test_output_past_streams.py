@@ -6,7 +6,7 @@ import os
 import signal
 
 import pytest
-from internals import event_of
+from internals import event_of, name_of, procfs
 from internals import instance as instance_module
 from process_support import RECEIVED, eventually, short_log, user_lines
 
@@ -204,19 +204,21 @@ def test_a_write_of_which_nobody_looks_how_much_it_wrote_is_whole_although_its_p
         assert sum(len(line) + 1 for line in user_lines(event)) == 30_000_000
 
 
+@pytest.mark.parametrize("size", [100, 100_000, 5_000_000])
 def test_a_first_write_of_code_in_c_is_whole_although_it_begins_just_before_its_process_is_stopped(
-    deploy, make_runtime, monkeypatch
+    deploy, make_runtime, monkeypatch, size
 ):
     """The test's process is without a processor between its look at what the instance does, and the signal."""
     send = instance_module.send
 
     def send_late(signum, pidfds, besides=()):
         if signum == signal.SIGSTOP and not stopped:
-            stopped.append(eventually(lambda: fills(event) >= 60_000))
+            stopped.append(eventually(lambda: is_in_a_write(event_of(event).instance.pid)))
         send(signum, pidfds, besides)
 
-    def fills(event):
-        return event_of(event).instance.output.unread()
+    def is_in_a_write(pid):
+        call = procfs.system_call_of(pid, str(pid))
+        return call[:1] != [b"running"] and name_of(int(call[0])) == "write"
 
     stopped: list[bool] = []
     monkeypatch.setattr(instance_module, "send", send_late)
@@ -228,14 +230,15 @@ def main_handler(event, context):
     until = time.thread_time() + 0.2
     while time.thread_time() < until:
         pass
-    return write(1, b"x" * 100_000, 100_000)
+    return write(1, b"x" * {size}, {size})
 """,
         to=runtime,
     ).invoke_async()
     while event.status == "RUNNING":
         runtime.clock.advance(1, past_held=True)
 
-    assert (stopped, event.result) == ([True], 100_000)
+    assert (stopped, event.result) == ([True], size)
+    assert user_lines(event) == ["x" * size]
 
 
 def test_a_write_that_the_kernel_cuts_short_for_another_reason_says_so(deploy):
