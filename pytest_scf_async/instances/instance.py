@@ -621,6 +621,8 @@ class Instance:
             self.user_process.kill()
         if not self.signal(signal.SIGKILL) and self.pidfd is None and not self.gone:
             self.zygote.reclaim(self.number)
+        if self.output.filled:
+            self.output.empty()  # a resource tracker writes of what it removes before it ends
 
     def threads_known(self) -> dict[int, tuple[int, str, str]]:
         """By their identity in Python, the kernel's id of threads, their names, and what they wait for in real time."""
