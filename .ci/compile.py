@@ -1,0 +1,32 @@
+"""Write the bytecode of the package and of the tests in the files that are named (all, without any).
+
+CI's runs of Python write none. Else each process that a test starts would compile what it reads: what instances and their
+zygotes import is there twice, as pytest rewrites the assertions of what itself imports.
+"""
+
+from __future__ import annotations
+
+import compileall
+import importlib
+import pkgutil
+import sys
+
+import pytest
+
+PACKAGE = "pytest_scf_async"
+INSIDE_INSTANCES = (f"{PACKAGE}.bootstrap", f"{PACKAGE}.supervisor")
+
+
+class ImportAll:
+    """Imports, where pytest rewrites it, what sessions import only when they need it."""
+
+    def pytest_collection_finish(self) -> None:
+        for module in pkgutil.walk_packages([PACKAGE], f"{PACKAGE}."):
+            if not module.name.startswith(INSIDE_INSTANCES) and not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+
+
+sys.dont_write_bytecode = False
+compiled = compileall.compile_dir(PACKAGE, quiet=1)
+code = pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", *sys.argv[1:]], plugins=[ImportAll()])
+sys.exit(code or not compiled)
