@@ -1,7 +1,7 @@
 """Write the bytecode of the package and of the tests in the files that are named (all, without any).
 
-CI's runs of Python write none. Else each process that a test starts would compile what it reads: what instances and their
-zygotes import is there twice, as pytest rewrites the assertions of what itself imports.
+CI's runs of Python write none. Else each process that a test starts would compile what it reads: what instances and
+their zygotes import is there twice, as pytest rewrites the assertions of what itself imports.
 """
 
 from __future__ import annotations
