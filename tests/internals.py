@@ -8,7 +8,7 @@ from pytest_scf_async import AsyncEvent, ScfRuntime
 from pytest_scf_async.bootstrap import bind_filter, clock_page, go_client, gob, loading
 from pytest_scf_async.bootstrap import clock as clocks
 from pytest_scf_async.bootstrap.clock_page import ARCHITECTURES, SLOTS, ClockPage, Unavailable, assemble
-from pytest_scf_async.bootstrap.event_invoke import OUTSIDE, EventInvokeClient
+from pytest_scf_async.bootstrap.event_invoke import CLIENT_PORT, OUTSIDE, EventInvokeClient
 from pytest_scf_async.bootstrap.gates.bytecode import entries, first_entry
 from pytest_scf_async.bootstrap.go_client import GoClient
 from pytest_scf_async.bootstrap.http_answers import MESSAGE, PING, PONG, Answer, Frames

@@ -13,7 +13,7 @@ import select
 import socket
 import struct
 
-from ..protocol import messages
+from ..protocol import messages, procfs
 from ..protocol.limits import RESULT_LIMIT
 from ..protocol.shortening import shortened
 from . import bind_filter
@@ -80,7 +80,9 @@ class EventInvokeClient(ProgramClient):
             address = self.address
             if self._shares_network and bind_filter.asked_for_all(address[1]):
                 address = LOCALHOST, address[1]
-            self._connection = self._connect(address, self._client_port)
+            binds = None if self._is_forwarded else lambda made: _bind(made, self._client_port)
+            self._connection = connect(address, prepare=binds)
+            self.client = None if self._connection is None else self._connection.getsockname()
             if self._connection is not None and self._client_port:
                 self._client_port += 1
         return self._connection is not None
@@ -89,34 +91,9 @@ class EventInvokeClient(ProgramClient):
         """The host on which it listens where nobody but itself can reach it; empty where it does not."""
         if self._is_forwarded:
             return ""
-        client = self.client
-        try:
-            for family, host in ((socket.AF_INET, LOCALHOST), (socket.AF_INET6, "::1")):
-                found = self._connect((host, self.address[1]), family=family)
-                if found is not None:
-                    with_host, reachable = (
-                        self.client,
-                        self.is_ready(),
-                    )  # it may have begun to listen after the last look
-                    if reachable and family == socket.AF_INET and not self._client_port:
-                        # A program that serves one connection has taken that which came first.
-                        self._connection, found, self.client = found, self._connection, with_host
-                    assert found is not None
-                    found.close()
-                    return "" if reachable else host
-        finally:
-            if self._connection is None:
-                self.client = client
-        return ""
-
-    def _connect(
-        self, address: tuple[str, int], client_port: int = 0, family: int = socket.AF_INET
-    ) -> _socket.socket | None:
-        binds = family == socket.AF_INET and not self._is_forwarded
-        made = connect(address, family, (lambda made: _bind(made, client_port)) if binds else None)
-        if made is not None:
-            self.client = made.getsockname()
-        return made
+        # Looked up, not tried: a program that serves one connection would have served that one.
+        host = procfs.listens_on_loopback("self", self.address[1])
+        return "" if host and self.is_ready() else host  # it may have begun to listen after the last look
 
     def ask(self, invocation: messages.Invoke) -> bool:
         """Send the event on its way; False where the program does not listen any more."""

@@ -109,13 +109,10 @@ def is_readable(descriptors: Mapping[int, int], timeout_ms: int = 0) -> bool:
 
 
 def connect(
-    address: tuple[str, int], family: int = socket.AF_INET, prepare: Callable[[_socket.socket], object] | None = None
+    address: tuple[str, int], prepare: Callable[[_socket.socket], object] | None = None
 ) -> _socket.socket | None:
     """A connection, which does not block, to a port of the loopback; None where nobody listens there."""
-    try:
-        made = _socket.socket(family, socket.SOCK_STREAM)
-    except OSError:
-        return None  # a machine without that family
+    made = _socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         made.setblocking(False)
         if prepare is not None:

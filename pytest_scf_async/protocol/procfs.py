@@ -10,6 +10,7 @@ import errno
 import os
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import NamedTuple
 
 ASLEEP = ("S", "T", "Z", "X", "t", "I")
@@ -357,10 +358,12 @@ def process_of_pidfd(pid: int | str, pidfd: int) -> int | None:
 # -- the network and the disk ------------------------------------------------------------------------------------------
 
 _LISTENS = "0A"
+_LOOPBACK = {"0100007F": "127.0.0.1", f"{0:016X}FFFF00000100007F": "127.0.0.1", f"{0:024X}01000000": "::1"}
+"""Its addresses as the kernel writes them: words of 4 bytes, each as a number."""
 """How ``/proc/net/tcp`` writes the state of a socket that listens."""
 
 
-def table_of_sockets(pid: int, protocol: str) -> list[list[str]]:
+def table_of_sockets(pid: int | str, protocol: str) -> list[list[str]]:
     """The rows of a table of sockets ("tcp6", "unix") in the network of *pid*, in words; the last of them is a path."""
     lines = _read(f"/proc/{pid}/net/{protocol}").decode("utf-8", "replace").splitlines()[1:]
     return [line.split(None, 7) if protocol == "unix" else line.split() for line in lines]
@@ -372,6 +375,15 @@ def listening_inodes(pid: int, ports: set[int]) -> Iterator[str]:
         for row in table_of_sockets(pid, protocol):
             if row[3] == _LISTENS and int(row[1].rpartition(":")[2], 16) in ports:
                 yield row[9]
+
+
+def listens_on_loopback(pid: int | str, port: int) -> str:
+    """The loopback's address at which a TCP socket in the network of *pid* listens on *port*; empty: none does."""
+    for row in chain.from_iterable(table_of_sockets(pid, protocol) for protocol in ("tcp", "tcp6")):
+        address, _, of_port = row[1].rpartition(":")
+        if row[3] == _LISTENS and int(of_port, 16) == port and address in _LOOPBACK:
+            return _LOOPBACK[address]
+    return ""
 
 
 def ports_given_out() -> tuple[int, int]:

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from internals import OUTSIDE, EventInvokeClient, messages
+from internals import CLIENT_PORT, OUTSIDE, EventInvokeClient, messages
 
 # once: the kernel's sockets are the same on all Pythons
 pytestmark = pytest.mark.once
@@ -22,13 +22,13 @@ CONTEXT = {
 }
 
 
-@pytest.fixture
-def client() -> Iterator[tuple[EventInvokeClient, socket.socket]]:
+@pytest.fixture(params=[0, CLIENT_PORT])
+def client(request: pytest.FixtureRequest) -> Iterator[tuple[EventInvokeClient, socket.socket]]:
     """A client, and the listening socket of its program, which listens since the client has looked last."""
     with socket.socket() as listener:
         listener.settimeout(LONG)
         listener.bind(("0.0.0.0", 0))
-        client = EventInvokeClient(listener.getsockname()[1])
+        client = EventInvokeClient(listener.getsockname()[1], request.param)
         assert not client.is_ready()
         listener.listen()
         yield client, listener
@@ -40,15 +40,30 @@ def test_a_program_that_serves_one_connection_gets_the_event_on_it(client):
     speaking, listener = client
 
     assert speaking.only_host() == ""
+    assert speaking.is_ready()
     with listener.accept()[0] as first:
         assert speaking.ask(messages.Invoke("{}", CONTEXT, {}, headers={}, gate=None))
         first.settimeout(LONG)
         assert first.recv(1000).startswith(b"POST /event-invoke ")
 
 
-def test_a_program_that_listens_on_127_0_0_1_alone_is_told():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+LOOPBACK = {"127.0.0.1": "127.0.0.1", "::ffff:127.0.0.1": "127.0.0.1", "::1": "::1"}
+"""By the address at which a program listens, the host that the test is told."""
+
+
+@pytest.mark.parametrize("address", LOOPBACK)
+def test_a_program_that_listens_on_the_loopback_alone_is_told(address):
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as listener:
+        if address.startswith("::ffff:"):
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.bind((address, 0))
+        listener.listen()
         client = EventInvokeClient(listener.getsockname()[1])
         assert not client.is_ready()
-        assert client.only_host() == "127.0.0.1"
+        assert client.only_host() == LOOPBACK[address]
         assert client.address[0] == OUTSIDE
+
+
+def test_a_program_that_listens_on_another_port_of_the_loopback_or_only_connects_is_not():
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as other:
+        assert EventInvokeClient(other.getsockname()[1]).only_host() == ""
