@@ -13,7 +13,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ WRITE = os.environ.get("SCF_CONFORMANCE") == "write"
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "fidelity.md"
 
 KEPT, RECLAIMED = "reused", "reclaimed"
+ENDS = "reused, and ends with the next event"
+"""It was kept as any instance whose event has finished, though its program has begun to end."""
 NEEDS_NODE = pytest.mark.skipif(shutil.which("node") is None, reason="no Node.js")
 
 
@@ -300,8 +302,7 @@ def handle(event, request):
 
 def image_of(order: Mapping[str, Any]) -> str:
     """The program of an image; it has to listen to SIGTERM where it begins, on its main thread."""
-    listens = "listen()\n" if order["do"] == "listen" else ""
-    return program(_HANDLE + listens, server="ThreadingHTTPServer")
+    return program(_HANDLE + listens_in_python(order), server="ThreadingHTTPServer")
 
 
 _BOOTSTRAP = f"""#!{sys.executable} -I
@@ -357,6 +358,62 @@ exports.main_handler = async ({ do: what, then, seconds, code }) => {
 """
 
 
+_IN_FLASK = f"""
+{_WORK}
+from flask import Flask, jsonify, request
+
+app = Flask(__name__)
+
+@app.post("/event-invoke")
+def invoke():
+    try:
+        return jsonify(work(request.get_json(force=True)))
+    except ValueError as error:
+        return str(error), 500
+"""
+_IN_GUNICORN = f"""
+{_WORK}
+import json
+
+def app(environ, start_response):
+    order = json.loads(environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"])))
+    try:
+        status, body = "200 OK", json.dumps(work(order))
+    except ValueError as error:
+        status, body = "500 Internal Server Error", str(error)
+    start_response(status, [("Content-Type", "application/json")])
+    return [body.encode()]
+"""
+_SERVER_IN_NODE = f"""
+{_IN_NODE}
+require('http').createServer((request, response) => {{
+  const parts = [];
+  request.on('data', (part) => parts.push(part));
+  request.on('end', () => exports.main_handler(JSON.parse(Buffer.concat(parts))).then(
+    (result) => response.end(JSON.stringify(result)),
+    (error) => {{ response.statusCode = 500; response.end(error.message); }},
+  ));
+}}).listen(9000, '0.0.0.0');
+"""
+_ENTRYPOINT = """
+trap 'kill -TERM $server' TERM
+python app.py &
+server=$!
+while kill -0 $server 2>/dev/null; do wait $server; code=$?; done
+exit $code
+"""
+"""A shell script that starts the server, and passes SIGTERM on to it."""
+
+
+def flask_of(order: Mapping[str, Any]) -> str:
+    """The same of Flask's own server."""
+    return f"{_IN_FLASK}{listens_in_python(order)}app.run('0.0.0.0', 9000)\n"
+
+
+def listens_in_python(order: Mapping[str, Any]) -> str:
+    return "listen()\n" if order["do"] == "listen" else ""
+
+
 def file_in(directory: Path, name: str, text: str, mode: int = 0o644) -> Path:
     """A code directory with one file, of that *text*; the directory."""
     (directory / name).write_text(text, encoding="utf-8")
@@ -369,16 +426,29 @@ Deploys = Callable[[Any, Row], Function]
 
 
 @dataclass(frozen=True)
+class Exceptional:
+    """What becomes of an event in one runtime that is not what its row says."""
+
+    end: str
+    why: str
+    """A part of what the page says of it."""
+    cause: str = ""
+    """How its process ended, where it did."""
+
+
+@dataclass(frozen=True)
 class Runtime:
     """One column."""
 
     deploy: Deploys
-    exceptions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """By the row's text: what is found instead, and why."""
+    exceptions: Mapping[str, Exceptional] = field(default_factory=dict)
+    """By the row's text: what is found instead."""
     unknown: frozenset[str] = frozenset()
     """What of its signals cannot be known: the words of ``SignalView.disposition`` that become "unknown"."""
     native: frozenset[str] = frozenset()
     """What its language's runtime catches: the words that become "native"."""
+    listens: bool = False
+    """Its main process listens to SIGTERM, whether the code that runs the event does or not."""
     own_errors: bool = False
     """The platform's message of an error is the program's own text."""
     simulated: bool = True
@@ -387,6 +457,28 @@ class Runtime:
     """Those of its tests."""
 
 
+_WORKERS_END = "its workers get 30 s for what they do, and then it ends"
+_OF_GUNICORN = {
+    **dict.fromkeys(
+        ["ends its process with code 0", "ends its process with code 3", "is killed by a signal of its own"],
+        Exceptional(f"FAILED 430, {RECLAIMED}", "A worker that ends is replaced"),
+    ),
+    **dict.fromkeys(
+        ["SIGTERM, nothing listens", "SIGTERM, it listens, and returns", "SIGTERM, it listens, and ends its process"],
+        Exceptional(f"FAILED 439, {RECLAIMED}", _WORKERS_END, "exit code 0"),
+    ),
+    **dict.fromkeys(
+        ["SIGTERM, it listens, and goes on to its end", "SIGTERM twice, it goes on to its end"],
+        Exceptional(f"FINISHED 200, {ENDS}", _WORKERS_END),
+    ),
+}
+
+_OF_SERVER = "ends with the server's exit code"
+_OF_A_SCRIPT = {
+    "is killed by a signal of its own": Exceptional(f"FAILED 439, {RECLAIMED}", _OF_SERVER, "exit code 137"),
+    "SIGTERM, nothing listens": Exceptional(f"FAILED 439, {RECLAIMED}", _OF_SERVER, "exit code 143"),
+}
+
 RUNTIMES: dict[str, Runtime] = {
     "Python code": Runtime(lambda fixture, row: fixture("deploy")(_CODE, **row.options)),
     "Python code, simulated children": Runtime(
@@ -394,6 +486,36 @@ RUNTIMES: dict[str, Runtime] = {
     ),
     "image, Python": Runtime(
         lambda fixture, row: fixture("deploy_image")(textwrap.dedent(image_of(row.order)), **row.options)
+    ),
+    "image, Flask": Runtime(lambda fixture, row: fixture("deploy_image")(flask_of(row.order), **row.options)),
+    "image, gunicorn": Runtime(
+        lambda fixture, row: fixture("deploy_image")(
+            _IN_GUNICORN,
+            command=[
+                "gunicorn",
+                "--bind=0.0.0.0:9000",
+                "--control-socket=gunicorn.ctl",
+                "--workers=2",
+                "--timeout=0",
+                "app:app",
+            ],
+            **row.options,
+        ),
+        exceptions=_OF_GUNICORN,
+        listens=True,
+        simulated=False,  # it is, but gunicorn draws how long it waits between the starts of two workers
+    ),
+    "image, shell script": Runtime(
+        lambda fixture, row: fixture("deploy_image")(
+            textwrap.dedent(image_of(row.order)), command=["bash", "-c", _ENTRYPOINT], **row.options
+        ),
+        exceptions=_OF_A_SCRIPT,
+        listens=True,
+    ),
+    "image, Node.js": Runtime(
+        lambda fixture, row: fixture("deploy_image")(_SERVER_IN_NODE, command=["node", "app.py"], **row.options),
+        native=frozenset({"handler", "default"}),  # Node.js catches it, whether the program listens or not
+        marks=(NEEDS_NODE,),
     ),
     "image, free-running": Runtime(
         lambda fixture, row: fixture("deploy_free")(textwrap.dedent(image_of(row.order)), **row.options),
@@ -426,9 +548,10 @@ RUNTIMES: dict[str, Runtime] = {
 HEAD = f"| an event | {' | '.join(RUNTIMES)} |"
 
 
-def expected(row: Row, runtime: str) -> str:
+def expected(row: Row, runtime: str) -> Row:
+    """The row as *runtime* has it."""
     found = RUNTIMES[runtime].exceptions.get(row.what)
-    return row.end if found is None else found[0]
+    return row if found is None else replace(row, end=found.end, cause=found.cause)
 
 
 def _lines(text: str) -> tuple[int, int, list[str]]:
