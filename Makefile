@@ -81,8 +81,8 @@ clients: $(STAMP) ## HTTP, Redis and database clients in instances (installs the
 	@$(INSTALL) --editable '.[clients]'
 	@$(BIN)/python -m pytest tests/clients $(ARGS)
 
-repeat: $(STAMP) ## the tests marked `repeat`, 200 times (TIMES=...), with every core loaded
-	@$(BIN)/python tools/repeat.py --times $(TIMES) --load
+repeat: $(STAMP) ## the tests marked `repeat`, 200 times (TIMES=...), with every core loaded (LOAD=no: not by it)
+	@$(BIN)/python tools/repeat.py --times $(TIMES) $(if $(filter no,$(LOAD)),,--load)
 
 runs: $(STAMP) ## runs of traced programs in each language, 50 of each (RUNS=...), which are the same
 	@SCF_RUNS=$(RUNS) $(BIN)/python -m pytest -q tests/process/supervisor/test_runs_of_programs.py tests/process/supervisor/test_connections_of_programs.py $(ARGS)

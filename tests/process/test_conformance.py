@@ -44,11 +44,10 @@ WORKS_FOR = 0.05
 """Real seconds until what a real wait waits for comes."""
 
 MARKS = {
-    OTHER: [pytest.mark.interpreter],
     MAIN: [pytest.mark.leases],
     RETURNS: [pytest.mark.interpreter, pytest.mark.leases],
 }
-"""The columns that run on every Python, and those that run without leases: the others follow from them.
+"""The column that runs on every Python, and those that run without leases: the others follow from them.
 
 The oldest and the newest Python run all of them.
 """
