@@ -9,6 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .api.endpoint import EndpointCall
+    from .api.scf_endpoint import ScfEndpoint
     from .assertions import (
         assert_expired,
         assert_failed,
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
     from .runtime import ScfRuntime
 
 _HOMES = {
+    "api.endpoint": ("EndpointCall",),
+    "api.scf_endpoint": ("ScfEndpoint",),
     "operations": ("AsyncEventPage", "AsyncEventStatus", "AsyncEventSummary"),
     "assertions": (
         "assert_expired",
@@ -99,6 +103,7 @@ __all__ = [  # written out: type checkers read it
     "AsyncEventSummary",
     "CannotEndError",
     "CodePackage",
+    "EndpointCall",
     "EventLog",
     "Function",
     "GateNotReachedError",
@@ -110,6 +115,7 @@ __all__ = [  # written out: type checkers read it
     "ScfApiError",
     "ScfAsyncError",
     "ScfAsyncWarning",
+    "ScfEndpoint",
     "ScfRuntime",
     "ScfSettings",
     "ScfUsageError",

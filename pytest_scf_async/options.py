@@ -557,6 +557,14 @@ OPTIONS: Final[tuple[Option, ...]] = (
         default=True,
     ),
     Option(
+        "api_rate_limits",
+        "bool",
+        _SWITCH,
+        _PYTEST,
+        "Whether the endpoint refuses requests beyond the platform's limits a (simulated) second.",
+        default=False,
+    ),
+    Option(
         "region",
         "str",
         _TEXT,
@@ -859,6 +867,8 @@ class ScfSettings:
     """Which line a SIGTERM writes that reached a process without a listener."""
     terminate_without_trace: bool = True
     """Whether events of functions without status trace can be terminated."""
+    api_rate_limits: bool = False
+    """Whether the endpoint refuses requests beyond the platform's limits a (simulated) second."""
     region: str = "ap-guangzhou"
     """The region in contexts and environments."""
     appid: str = "1250000000"

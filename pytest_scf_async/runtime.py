@@ -112,6 +112,8 @@ class ScfRuntime:
             raise ScfUsageError(f"a runtime cannot start at {frozen}, the time of freezegun: it is before 1970")
         self.settings: Final = settings
         self._lookup = tuple(os.fspath(directory) for directory in lookup) or (os.getcwd(),)
+        self.seed: Final = seed
+        """What request ids are drawn from."""
         self._random = random.Random(f"pytest-scf-async {seed}")
         self._page = SharedClockPage()
         self.clock: Final = SimulatedClock(self.settings.start, page=self._page)
@@ -405,39 +407,43 @@ class ScfRuntime:
         Raises ``ScfApiError`` as the platform does: ``ResourceNotFound.Function``, ``ResourceNotFound.Namespace``,
         ``InvalidParameterValue.FunctionName`` for what can be no function's name, ``InvalidParameterValue.Limit``, ….
         """
-        self._lockstep.look()
-        if not is_valid_name(namespace):
-            raise api_error("InvalidParameterValue.Namespace", value=namespace, valid=NAME_RULE)
-        function = self._require_function(function_name, namespace)
-        if qualifier is not None:
-            qualifier = function._versions.resolve(qualifier, "ResourceNotFound.Version").version
-        page = self._trace.list_events(
-            now_us=self.clock.now_us,
-            function_name=function_name,
-            namespace=namespace,
-            qualifier=qualifier,
-            invoke_types=invoke_type,
-            statuses=status,
-            start_interval=_interval(start_time_interval, "start_time_interval"),
-            end_interval=_interval(end_time_interval, "end_time_interval"),
-            order=order,
-            order_by=orderby,
-            offset=offset,
-            limit=limit,
-            invoke_request_id=invoke_request_id,
-        )
-        return AsyncEventPage(page.total_count, [self._summary(record) for record in page.records])
+        start_interval = _interval(start_time_interval, "start_time_interval")
+        end_interval = _interval(end_time_interval, "end_time_interval")
+        with self._lockstep.locked():
+            self._lockstep.look()
+            if not is_valid_name(namespace):
+                raise api_error("InvalidParameterValue.Namespace", value=namespace, valid=NAME_RULE)
+            function = self._require_function(function_name, namespace)
+            if qualifier is not None:
+                qualifier = function._versions.resolve(qualifier, "ResourceNotFound.Version").version
+            page = self._trace.list_events(
+                now_us=self.clock.now_us,
+                function_name=function_name,
+                namespace=namespace,
+                qualifier=qualifier,
+                invoke_types=invoke_type,
+                statuses=status,
+                start_interval=start_interval,
+                end_interval=end_interval,
+                order=order,
+                order_by=orderby,
+                offset=offset,
+                limit=limit,
+                invoke_request_id=invoke_request_id,
+            )
+            return AsyncEventPage(page.total_count, [self._summary(record) for record in page.records])
 
     def get_async_event_status(self, request_id: str) -> AsyncEventStatus:
         """GetAsyncEventStatus (document 65704); ``ScfApiError`` ``ResourceNotFound.AsyncEvent`` where there is none."""
-        self._lockstep.look()
-        try:
-            record = self._trace.get(request_id, self.clock.now_us)
-        except ScfApiError as error:
-            hint = self._why_unknown(request_id)
-            raise ScfApiError(error.code, error.platform_message, hint) from None
-        self._seen(record)
-        return AsyncEventStatus(record.status, record.status_code, record.request_id)
+        with self._lockstep.locked():
+            self._lockstep.look()
+            try:
+                record = self._trace.get(request_id, self.clock.now_us)
+            except ScfApiError as error:
+                hint = self._why_unknown(request_id)
+                raise ScfApiError(error.code, error.platform_message, hint) from None
+            self._seen(record)
+            return AsyncEventStatus(record.status, record.status_code, record.request_id)
 
     def terminate_async_event(
         self,

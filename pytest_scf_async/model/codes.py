@@ -128,6 +128,19 @@ _API_ERRORS: Mapping[str, str] = MappingProxyType(
     {
         "FailedOperation.AsyncEventStatus": "{event} is {status}, and only a RUNNING event can be terminated.",
         "FailedOperation.DeleteAlias": "Alias {alias!r} cannot be deleted: {reason}.",
+        "InternalError": "The endpoint of pytest-scf-async failed: {problem}",
+        "InvalidAction": "There is no action {action!r}.",
+        "AuthFailure.InvalidAuthorization": "The header Authorization is malformed: {reason}.",
+        "AuthFailure.SecretIdNotFound": "There is no key with the SecretId {secret_id!r}.",
+        "AuthFailure.SignatureExpire": (
+            "{name}={timestamp} is over five minutes from the real time ({real}) and the simulated one ({simulated})."
+        ),
+        "AuthFailure.SignatureFailure": "The signature is wrong: {reason}.",
+        "AuthFailure.TokenFailure": "The token is wrong: {reason}.",
+        "RequestSizeLimitExceeded": "The request has {size} bytes; {method} may have {limit}.",
+        "UnsupportedProtocol": "{what} is not supported; {valid} are.",
+        "InvalidRequest": "The request cannot be read: {reason}.",
+        "InvalidParameter": "The parameter {name} has to be {valid}.",
         "InvalidParameterValue": "{name}={value!r} is not valid: {valid}.",
         "InvalidParameterValue.DefaultNamespace": "The namespace {namespace!r} is always there and cannot be created.",
         "InvalidParameterValue.FunctionName": "FunctionName={value!r} is not valid: {valid}.",
@@ -140,6 +153,9 @@ _API_ERRORS: Mapping[str, str] = MappingProxyType(
         "InvalidParameterValue.Qualifier": "Qualifier={value!r} is not valid: {valid}.",
         "InvalidParameterValue.Status": "Status={value!r} is not valid: valid are {valid}.",
         "LimitExceeded.Quota": "All {limit} instances that function {function_name!r} may have are in use.",
+        "MissingParameter": "The parameter {name} is missing.",
+        "NoSuchVersion": "There is no version {version!r} of the API; the one that there is, is {valid}.",
+        "RequestLimitExceeded": "{action} has had its {limit} requests in this second.",
         "ResourceInUse.Alias": "Function {function_name!r} has an alias {alias!r} already.",
         "ResourceInUse.Namespace": "A namespace {namespace!r} already exists.",
         "ResourceNotFound.Alias": "Function {function_name!r} has no alias {alias!r}.",
@@ -149,6 +165,8 @@ _API_ERRORS: Mapping[str, str] = MappingProxyType(
         "ResourceNotFound.Namespace": "There is no namespace {namespace!r}.",
         "ResourceNotFound.Qualifier": "Function {function_name!r} has no version or alias {qualifier!r}.",
         "ResourceNotFound.Version": "Function {function_name!r} has no version {qualifier!r}.",
+        "UnknownParameter": "There is no parameter {name}{hint}.",
+        "UnsupportedOperation": "The endpoint of pytest-scf-async does not have the action {action}.",
         "UnsupportedOperation.AliasBind": (
             "Version {qualifier} of function {function_name!r} cannot be deleted: the alias {aliases} points to it."
         ),

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 if TYPE_CHECKING:
+    from tencentcloud.scf.v20180416.scf_client import ScfClient
+
+    from ..api.scf_endpoint import ScfEndpoint
     from ..async_event import AsyncEvent
     from ..clock import SimulatedClock
     from ..function import Function
@@ -71,6 +74,9 @@ OPTIONS: Final = {
         "which line a SIGTERM writes that reached a process without a listener (received or failed)"
     ),
     "terminate_without_trace": "whether events of functions without status trace can be terminated (true or false)",
+    "api_rate_limits": (
+        "whether the endpoint refuses requests beyond the platform's limits a (simulated) second (true or false)"
+    ),
     "over_quota": (
         "what becomes of an invocation beyond max_instances: it is refused, or queued and tried again each minute "
         '("queue") (refuse or queue)'
@@ -416,6 +422,30 @@ def async_event(request: pytest.FixtureRequest, scf_function: Function) -> Async
         return scf_function.invoke_async(payload)
     except ScfUsageError as error:
         raise pytest.UsageError(f"{request.node.nodeid}: async_event ({source}): {error}") from None
+
+
+@pytest.fixture
+def scf_endpoint(request: pytest.FixtureRequest, scf_runtime: ScfRuntime) -> Iterator[ScfEndpoint]:
+    """The Cloud API 3.0 of ``scf_runtime`` on a free port of the loopback (extra ``endpoint``): for SDKs and tools."""
+    from .endpoint import served
+
+    with served(scf_runtime) as endpoint:
+        yield endpoint
+    unmet = endpoint.faults_that_never_happened()
+    if unmet and request.node.stash.get(_PASSED, False):
+        pytest.fail(
+            f"no request has met what the test declared: {', '.join(unmet)} (scf_endpoint.calls has the requests that "
+            "came)",
+            pytrace=False,
+        )
+
+
+@pytest.fixture
+def scf_client(request: pytest.FixtureRequest, scf_endpoint: ScfEndpoint) -> ScfClient:
+    """The official SDK's ``ScfClient`` on ``scf_endpoint`` (extra ``sdk``)."""
+    from .endpoint import client_of
+
+    return client_of(scf_endpoint, request.node.nodeid)
 
 
 # -- reports ---------------------------------------------------------------------------------------------------------

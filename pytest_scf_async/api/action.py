@@ -1,0 +1,28 @@
+"""What an action of the API is: its parameters, and what it does with a runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..runtime import ScfRuntime
+from .parameters import Parameters, Struct
+
+__all__ = ["Action"]
+
+
+@dataclass(frozen=True)
+class Action:
+    """One action, as in ``ListAsyncEvents``."""
+
+    request: Struct
+    perform: Callable[[ScfRuntime, Parameters], dict[str, Any]]
+    """Gives the answer without its ``RequestId``, unless that is the id of an event; raises ``ScfApiError``."""
+    requests_per_second: int = 20
+    """How many requests a second the platform answers (the limit stands on each action's page)."""
+
+    @property
+    def name(self) -> str:
+        """As in ``X-TC-Action``."""
+        return self.request.name

@@ -1,0 +1,49 @@
+"""The actions that the endpoint has, by name, and the names of those of SCF that it does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from .action import Action
+from .async_events import ASYNC_EVENT_ACTIONS
+
+__all__ = ["ACTIONS", "is_known_elsewhere"]
+
+ACTIONS: Final[Mapping[str, Action]] = MappingProxyType({action.name: action for action in (*ASYNC_EVENT_ACTIONS,)})
+
+_OTHERS: Final = frozenset(
+    [
+        "CopyFunction",
+        "CreateCustomDomain",
+        "CreateTrigger",
+        "DeleteCustomDomain",
+        "DeleteFunctionVersion",
+        "DeleteLayerVersion",
+        "DeleteProvisionedConcurrencyConfig",
+        "DeleteReservedConcurrencyConfig",
+        "DeleteTrigger",
+        "GetAccount",
+        "GetCustomDomain",
+        "GetFunctionAddress",
+        "GetLayerVersion",
+        "GetProvisionedConcurrencyConfig",
+        "GetReservedConcurrencyConfig",
+        "ListCustomDomains",
+        "ListLayerVersions",
+        "ListLayers",
+        "PublishLayerVersion",
+        "PutProvisionedConcurrencyConfig",
+        "PutReservedConcurrencyConfig",
+        "PutTotalConcurrencyConfig",
+        "UpdateCustomDomain",
+        "UpdateTrigger",
+        "UpdateTriggerStatus",
+    ]
+)
+
+
+def is_known_elsewhere(name: str) -> bool:
+    """Whether *name* is an action of SCF that the endpoint does not have."""
+    return name in _OTHERS

@@ -1,0 +1,190 @@
+"""The endpoint: from an HTTP request to the envelope that answers it.
+
+What a client sends never raises here: it is answered, with the platform's code. What goes wrong on our side is answered
+with ``InternalError``, and kept in `Endpoint.problems`, so that the test that owns the endpoint fails with it.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import string
+import threading
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+from ..clock import to_datetime
+from ..errors import ScfApiError
+from ..model import api_error
+from ..protocol.real_time import REAL
+from ..runtime import ScfRuntime
+from .action import Action
+from .actions import ACTIONS, is_known_elsewhere
+from .faults import Dropped, Faults
+from .http_request import HttpRequest
+from .parameters import read
+from .rate_limits import RateLimits
+from .request import ApiRequest, read_request
+from .signature import Credential, Credentials, verify
+
+__all__ = ["API_VERSION", "Endpoint", "EndpointCall"]
+
+API_VERSION: Final = "2018-04-16"
+"""The only version of the API that there is (document 17234)."""
+
+
+@dataclass(frozen=True)
+class EndpointCall:
+    """One request that reached the endpoint, and how it was answered."""
+
+    action: str
+    """As in ``ListAsyncEvents``; empty where the request names none."""
+    parameters: Mapping[str, Any] = field(repr=False)
+    """As they were sent: of a form or a query, all values are texts."""
+    at: datetime
+    """The simulated time at which it arrived."""
+    request_id: str
+    """The ``RequestId`` of the answer."""
+    error: str | None
+    """The code of the answer, as in ``ResourceNotFound.Function``; None for a success."""
+    secret_id: str
+    """Who signed it; empty where that is not known."""
+    client: str
+    """What the client says of itself, as in ``SDK_PYTHON_3.1.100``."""
+    dropped: str | None = None
+    """``"request"`` or ``"response"`` where a fault declared with ``drop`` lost it."""
+
+
+class Endpoint:
+    """The API of one runtime. Its methods may be called from many threads at once."""
+
+    def __init__(self, runtime: ScfRuntime) -> None:
+        self.runtime: Final = runtime
+        self.region: Final = runtime.settings.region
+        self._random = random.Random(f"pytest-scf-async endpoint {runtime.seed}")
+        self.credentials: Final = Credentials()
+        self.own_credential: Final = self._new_credential()
+        self.credentials.add(self.own_credential)
+        self.faults: Final = Faults(runtime)
+        self.rate_limits: Final = RateLimits(runtime)
+        self.calls: Final[list[EndpointCall]] = []
+        self.problems: Final[list[BaseException]] = []
+        """What went wrong on our side, each of them answered with ``InternalError``."""
+        self._lock = threading.Lock()
+
+    def _new_credential(self) -> Credential:
+        letters = string.ascii_letters + string.digits
+        text = "".join(self._random.choice(letters) for _ in range(64))
+        return Credential(f"AKID{text[:32]}", text[32:])
+
+    def answer(self, http: HttpRequest) -> bytes | None:
+        """The body of the answer to a request, always of HTTP 200 and JSON; None where it is lost on the way."""
+        return self._answer(_Call(self, http))
+
+    def refuse_unreadable(self, reason: str) -> bytes:
+        """The answer to what is no HTTP request, for that *reason*."""
+        body = self._answer(_Unreadable(self, reason))
+        assert body is not None
+        return body
+
+    def _answer(self, call: _Call) -> bytes | None:
+        try:
+            body: Mapping[str, Any] | None = call.perform()
+        except ScfApiError as error:
+            body = call.refused(error)
+        except Dropped as dropped:
+            call.dropped = dropped.what
+            body = None
+        except Exception as error:  # noqa: BLE001  (a client gets an envelope whatever happens; the test gets the error)
+            self.problems.append(error)
+            body = call.refused(api_error("InternalError", problem=f"{type(error).__name__}: {error}"))
+        with self._lock:
+            self.calls.append(call.summary())
+        return None if body is None else _encoded(body)
+
+    def new_request_id(self) -> str:
+        """The id of an answer: a UUID of version 4, the same in two runs whose requests come in the same order."""
+        with self._lock:
+            return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+
+
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    return json.dumps({"Response": body}, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+class _Call:
+    """One request on its way through the endpoint."""
+
+    def __init__(self, endpoint: Endpoint, http: HttpRequest) -> None:
+        self.endpoint = endpoint
+        self._http = http
+        self.at = to_datetime(endpoint.runtime.clock.now_us)
+        self.request_id = endpoint.new_request_id()
+        self.request: ApiRequest | None = None
+        self.secret_id = ""
+        self.error: str | None = None
+        self.dropped: str | None = None
+
+    def perform(self) -> Mapping[str, Any]:
+        """Do what the request asks for; raises ``ScfApiError`` with the platform's code."""
+        endpoint = self.endpoint
+        request = self.request = read_request(self._http)
+        self.secret_id = verify(
+            self._http,
+            request,
+            endpoint.credentials,
+            real_seconds=REAL.time_ns() / 1e9,
+            simulated_seconds=endpoint.runtime.clock.now_us / 1e6,
+        )
+        action = self._action(request)
+        endpoint.rate_limits.count(action)
+        with endpoint.faults.around(action.name, request.parameters):
+            parameters = read(request.parameters, action.request, typed=request.typed)
+            answered = action.perform(endpoint.runtime, parameters)
+        request_id = answered.pop("RequestId", None)
+        if request_id is not None:
+            self.request_id = request_id
+        return {**answered, "RequestId": self.request_id}
+
+    def _action(self, request: ApiRequest) -> Action:
+        if request.version != API_VERSION:
+            raise api_error("NoSuchVersion", version=request.version, valid=API_VERSION)
+        action = ACTIONS.get(request.action)
+        if action is not None:
+            return action
+        if is_known_elsewhere(request.action):
+            raise api_error("UnsupportedOperation", action=request.action)
+        raise api_error("InvalidAction", action=request.action)
+
+    def refused(self, error: ScfApiError) -> Mapping[str, Any]:
+        """The body that says why not, in the language that the client asked for."""
+        self.error = error.code
+        return {"Error": {"Code": error.code, "Message": error.platform_message}, "RequestId": self.request_id}
+
+    def summary(self) -> EndpointCall:
+        request = self.request
+        return EndpointCall(
+            action="" if request is None else request.action,
+            parameters=MappingProxyType({} if request is None else dict(request.parameters)),
+            at=self.at,
+            request_id=self.request_id,
+            error=self.error,
+            secret_id=self.secret_id,
+            client="" if request is None else request.client,
+            dropped=self.dropped,
+        )
+
+
+class _Unreadable(_Call):
+    """What is no HTTP request."""
+
+    def __init__(self, endpoint: Endpoint, reason: str) -> None:
+        super().__init__(endpoint, HttpRequest("", "", "", {}, b""))
+        self._reason = reason
+
+    def perform(self) -> Mapping[str, Any]:
+        raise api_error("InvalidRequest", reason=self._reason)

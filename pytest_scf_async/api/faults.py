@@ -1,0 +1,181 @@
+"""Faults that a test declares before the code under test runs: refusals, delays, and messages that are lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, Literal
+
+from ..clock import TEST, DueThing, duration_us
+from ..errors import ScfApiError, ScfUsageError, did_you_mean
+from ..lockstep.calls import Call
+from ..runtime import ScfRuntime
+from .actions import ACTIONS
+
+__all__ = ["Dropped", "Faults"]
+
+ALWAYS: Final = None
+"""As *times*: as often as a request matches."""
+
+
+class Dropped(Exception):
+    """The request or its answer is lost: the connection ends without an answer."""
+
+    def __init__(self, what: Literal["request", "response"]) -> None:
+        super().__init__(what)
+        self.what: Final = what
+
+
+@dataclass
+class Fault:
+    """One declared fault, and how often it has happened."""
+
+    call: str
+    """How the test declared it, for messages."""
+    action: str
+    when: Mapping[str, Any]
+    left: int | None
+    """How often it may still happen; None: each time."""
+    code: str | None = None
+    message: str | None = None
+    delay_us: int = 0
+    drops: Literal["request", "response"] | None = None
+    happened: int = 0
+
+    def matches(self, action: str, parameters: Mapping[str, Any]) -> bool:
+        """Whether it happens to a request: each parameter of *when* has that value, or its text in a form."""
+        if self.action != action or self.left == 0:
+            return False
+        return all(_same(parameters.get(name), value) for name, value in self.when.items())
+
+
+class Faults:
+    """The declared faults of one endpoint, in the order in which they were declared."""
+
+    def __init__(self, runtime: ScfRuntime) -> None:
+        self._runtime = runtime
+        self._faults: list[Fault] = []
+        self._lock = threading.Lock()
+
+    def fail(
+        self, action: str, *, code: str, message: str | None, when: Mapping[str, Any] | None, times: int | None
+    ) -> None:
+        """The next *times* requests of *action* that match are refused with *code*."""
+        if not code:
+            raise ScfUsageError(f"fail({action!r}, code={code!r}): code is a code of the API, as in 'InternalError'")
+        self._add(
+            Fault(
+                f"fail({action!r}, code={code!r})",
+                action,
+                {} if when is None else when,
+                times,
+                code=code,
+                message=message,
+            )
+        )
+
+    def delay(
+        self, action: str, seconds: float | timedelta, *, when: Mapping[str, Any] | None, times: int | None
+    ) -> None:
+        """The next *times* requests of *action* that match are answered *seconds* of simulated time later."""
+        us = duration_us(seconds, "delay(seconds)")
+        self._add(Fault(f"delay({action!r}, {seconds!r})", action, {} if when is None else when, times, delay_us=us))
+
+    def drop(
+        self,
+        action: str,
+        what: Literal["request", "response"],
+        *,
+        when: Mapping[str, Any] | None,
+        times: int | None,
+    ) -> None:
+        """The next *times* requests of *action* that match never arrive, or are done and their answers are lost."""
+        if what not in ("request", "response"):
+            raise ScfUsageError(f"drop({action!r}, {what!r}): what is lost is 'request' or 'response'")
+        self._add(Fault(f"drop({action!r}, {what!r})", action, {} if when is None else when, times, drops=what))
+
+    def _add(self, fault: Fault) -> None:
+        if fault.action not in ACTIONS:
+            near = did_you_mean(fault.action, ACTIONS)
+            raise ScfUsageError(
+                f"{fault.call}: the endpoint has no action {fault.action!r}{near} (it has {', '.join(sorted(ACTIONS))})"
+            )
+        when: object = fault.when
+        if not isinstance(when, Mapping):
+            raise ScfUsageError(
+                f"{fault.call}: when={when!r} is not valid: it is a mapping of parameters to values, as in "
+                "{'FunctionName': 'export'}"
+            )
+        for name in fault.when:
+            fields = ACTIONS[fault.action].request.fields
+            if name not in fields:
+                near = did_you_mean(str(name), fields)
+                raise ScfUsageError(
+                    f"{fault.call}: when has {name!r}, and {fault.action} has no such parameter{near} "
+                    f"(it has {', '.join(fields)})"
+                )
+        if fault.left is not None and (type(fault.left) is not int or fault.left < 1):
+            raise ScfUsageError(
+                f"{fault.call}: times={fault.left!r} is not valid: it is a whole number, 1 or more, or None for always"
+            )
+        with self._lock:
+            self._faults.append(fault)
+
+    @contextmanager
+    def around(self, action: str, parameters: Mapping[str, Any]) -> Iterator[None]:
+        """What happens to a request before and after it is performed.
+
+        Raises ``ScfApiError`` for a refusal and ``Dropped`` for what is lost.
+        """
+        fault = self._take(action, parameters) if self._faults else None
+        if fault is None:
+            yield
+            return
+        if fault.delay_us:
+            self._let_pass(fault)
+        if fault.drops == "request":
+            raise Dropped("request")
+        if fault.code is not None:
+            text = fault.message if fault.message is not None else f"The test declared {fault.call}."
+            raise ScfApiError(fault.code, text)
+        yield
+        if fault.drops == "response":
+            raise Dropped("response")
+
+    def _take(self, action: str, parameters: Mapping[str, Any]) -> Fault | None:
+        """The first fault that matches; it has happened once more."""
+        with self._lock:
+            for fault in self._faults:
+                if fault.matches(action, parameters):
+                    fault.happened += 1
+                    if fault.left is not None:
+                        fault.left -= 1
+                    return fault
+        return None
+
+    def _let_pass(self, fault: Fault) -> None:
+        """Wait for the delay: simulated time passes as in a call of the test."""
+        lockstep, clock = self._runtime._lockstep, self._runtime.clock
+        over: list[bool] = []
+        due: list[DueThing] = []
+
+        def begin() -> None:
+            order = lockstep.next_order()
+            until = clock.now_us + fault.delay_us
+            due.append(clock.call_at(until, lambda: over.append(True), what=fault.call, priority=TEST, order=order))
+
+        lockstep.drive(Call(fault.call, lambda: bool(over), moves_clock=True, leases=True, begin=begin))
+
+    def never_happened(self) -> list[str]:
+        """How the test declared each fault that never happened."""
+        return [fault.call for fault in self._faults if not fault.happened]
+
+
+def _same(sent: Any, wanted: Any) -> bool:
+    """Whether a parameter that was *sent*, perhaps as a text of a form, is the *wanted* value."""
+    if sent == wanted and isinstance(sent, bool) == isinstance(wanted, bool):
+        return True
+    return isinstance(sent, str) and not isinstance(wanted, str) and sent.lower() == str(wanted).lower()

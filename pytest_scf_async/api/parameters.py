@@ -1,0 +1,183 @@
+"""The parameters of an action: their names and types, and the reading of what a client sent as them.
+
+A JSON body has values with types; in a form or a query all of them are texts.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeAlias
+
+from ..errors import did_you_mean
+from ..model import api_error
+
+__all__ = [
+    "BOOLEAN",
+    "FLOAT",
+    "INTEGER",
+    "STRING",
+    "Field",
+    "ListOf",
+    "Parameters",
+    "Scalar",
+    "Struct",
+    "optional",
+    "read",
+    "required",
+]
+
+Parameters: TypeAlias = Mapping[str, Any]
+"""What `read` makes of a request: by name, only what was sent. Structs are mappings, too."""
+
+LARGEST_INTEGER: Final = 2**63
+_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
+_BOOLEANS: Final = {"true": True, "false": False, "1": True, "0": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A type of a single value, by the name that the platform's documents have for it."""
+
+    name: str
+
+
+STRING: Final = Scalar("String")
+INTEGER: Final = Scalar("Integer")
+FLOAT: Final = Scalar("Float")
+BOOLEAN: Final = Scalar("Boolean")
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """A list whose items are all of one type."""
+
+    item: Scalar | Struct
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One parameter, or one member of a struct."""
+
+    name: str
+    kind: Scalar | ListOf | Struct
+    required: bool = False
+
+
+class Struct:
+    """The parameters of an action, or a struct in them; *name* is that of the platform's documents."""
+
+    def __init__(self, name: str, *fields: Field) -> None:
+        self.name: Final = name
+        self.fields: Final[Mapping[str, Field]] = {field.name: field for field in fields}
+        self.required: Final = tuple(field.name for field in fields if field.required)
+
+    def __repr__(self) -> str:
+        return f"<Struct {self.name}>"
+
+
+def required(kind: Scalar | ListOf | Struct, *names: str) -> tuple[Field, ...]:
+    """Fields of one *kind* that a request has to have."""
+    return tuple(Field(name, kind, required=True) for name in names)
+
+
+def optional(kind: Scalar | ListOf | Struct, *names: str) -> tuple[Field, ...]:
+    """Fields of one *kind* that a request may have."""
+    return tuple(Field(name, kind) for name in names)
+
+
+def read(sent: Mapping[str, Any], struct: Struct, *, typed: bool) -> Parameters:
+    """The parameters that were *sent*, each of its type. Those of a form are not *typed*: all of them are texts.
+
+    A JSON null stands for a parameter that was not sent. Raises ``ScfApiError``: ``UnknownParameter`` for a name that
+    *struct* does not have, ``MissingParameter``, and ``InvalidParameter`` for a value of another type (document 30771).
+    """
+    return _read_struct(sent, struct, typed, "")
+
+
+def _read_struct(sent: Mapping[str, Any], struct: Struct, typed: bool, prefix: str) -> Parameters:
+    fields = struct.fields
+    found: dict[str, Any] = {}
+    for name, value in sent.items():
+        field = fields.get(name)
+        if field is None:
+            raise api_error("UnknownParameter", name=f"{prefix}{name}", hint=did_you_mean(name, fields))
+        if value is not None:
+            found[name] = _read_value(value, field.kind, typed, f"{prefix}{name}")
+    for name in struct.required:
+        if name not in found:
+            raise api_error("MissingParameter", name=f"{prefix}{name}")
+    return found
+
+
+def _read_value(value: Any, kind: Scalar | ListOf | Struct, typed: bool, place: str) -> Any:
+    if isinstance(kind, Struct):
+        if not isinstance(value, Mapping):
+            raise _refused(place, "an object")
+        return _read_struct(value, kind, typed, f"{place}.")
+    if isinstance(kind, ListOf):
+        if not isinstance(value, list):
+            raise _refused(place, "a list")
+        return [_read_value(item, kind.item, typed, f"{place}.{index}") for index, item in enumerate(value)]
+    read_scalar = _TYPED[kind.name] if typed else _TEXTS[kind.name]
+    read_value = read_scalar(value)
+    if read_value is None:
+        raise _refused(place, _NAMES[kind.name])
+    return read_value
+
+
+def _refused(place: str, valid: str) -> Exception:
+    return api_error("InvalidParameter", name=place, valid=valid)
+
+
+_NAMES: Final = {"String": "a string", "Integer": "an integer", "Float": "a number", "Boolean": "a boolean"}
+
+
+def _typed_string(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _typed_integer(value: Any) -> int | None:
+    whole = isinstance(value, int) and not isinstance(value, bool) and -LARGEST_INTEGER <= value < LARGEST_INTEGER
+    return value if whole else None
+
+
+def _typed_float(value: Any) -> float | None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return value if number and abs(value) < LARGEST_INTEGER else None  # NaN is below nothing
+
+
+def _typed_boolean(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _integer_of_text(value: Any) -> int | None:
+    return _typed_integer(int(value)) if isinstance(value, str) and _INTEGER.fullmatch(value) else None
+
+
+def _float_of_text(value: Any) -> float | None:
+    try:
+        number = float(value) if isinstance(value, str) and value.isascii() and "_" not in value else math.nan
+    except ValueError:
+        return None
+    return _typed_float(number)
+
+
+def _boolean_of_text(value: Any) -> bool | None:
+    return _BOOLEANS.get(value.lower()) if isinstance(value, str) else None
+
+
+_TYPED: Final = {
+    "String": _typed_string,
+    "Integer": _typed_integer,
+    "Float": _typed_float,
+    "Boolean": _typed_boolean,
+}
+_TEXTS: Final = {
+    "String": _typed_string,
+    "Integer": _integer_of_text,
+    "Float": _float_of_text,
+    "Boolean": _boolean_of_text,
+}

@@ -1,0 +1,130 @@
+"""The endpoint as tests see it: where it is, who may call it, what it was asked, and what goes wrong on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Any, Final, Literal
+
+from ..clock import to_us
+from ..errors import HarnessError, ScfUsageError, hidden_from_users
+from ..runtime import ScfRuntime
+from .endpoint import Endpoint, EndpointCall
+from .signature import Credential
+
+__all__ = ["EndpointCall", "ScfEndpoint"]
+
+__tracebackhide__ = hidden_from_users
+
+
+class ScfEndpoint:
+    """Tencent Cloud's API 3.0 of SCF, answered by a runtime, on a free port of the loopback. Also a context manager.
+
+    It serves from the moment that it exists until it is closed. What the official SDKs, ``tccli`` and other clients
+    send is answered as the platform answers; signatures are verified. Raises ``ScfUsageError`` where Werkzeug (extra
+    ``endpoint``) is not installed, or the *port* of *host* cannot be had.
+    """
+
+    def __init__(self, runtime: ScfRuntime, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        try:
+            from .server import Server  # noqa: PLC0415  (an extra has what it needs)
+        except ImportError as error:
+            raise ScfUsageError(
+                f"the endpoint needs {error.name}, which is not installed: pip install 'pytest-scf-async[endpoint]'"
+            ) from None
+        self._endpoint = Endpoint(runtime)
+        try:
+            self._server = Server(self._endpoint, host=host, port=port)
+        except OSError as error:
+            raise ScfUsageError(f"the endpoint cannot have port {port} of {host}: {error.strerror or error}") from None
+        self.url: Final = f"http://{self._server.host}:{self._server.port}"
+        """Where it is, as in ``http://127.0.0.1:40001``; TLS is spoken at the same port."""
+        self.address: Final = f"{self._server.host}:{self._server.port}"
+        """The same without the scheme: what SDKs call the endpoint."""
+        self.secret_id: Final = self._endpoint.own_credential.secret_id
+        """The SecretId of the account, the same in each run of a test."""
+        self.secret_key: Final = self._endpoint.own_credential.secret_key
+        """The SecretKey that belongs to `secret_id`."""
+        self.region: Final = self._endpoint.region
+        """The region of the runtime's settings."""
+
+    @property
+    def calls(self) -> list[EndpointCall]:
+        """Every request so far, in the order in which they were answered."""
+        return list(self._endpoint.calls)
+
+    def add_credentials(
+        self, secret_id: str, secret_key: str, *, token: str | None = None, expires_at: datetime | None = None
+    ) -> None:
+        """Accept requests signed with these, too: with *token* those of a role, until *expires_at* (simulated time)."""
+        expires_us = None if expires_at is None else to_us(expires_at, "expires_at")
+        self._endpoint.credentials.add(Credential(secret_id, secret_key, token, expires_us))
+
+    def fail(
+        self,
+        action: str,
+        *,
+        code: str,
+        message: str | None = None,
+        when: Mapping[str, Any] | None = None,
+        times: int | None = 1,
+    ) -> None:
+        """Refuse the next *times* requests of *action* with *code*, as in ``"RequestLimitExceeded"``; nothing is done.
+
+        *when* are parameters that a request has to have, each with that value; *times* None stands for always. Of the
+        faults that match, the one that was declared first happens. Raises ``ScfUsageError`` for an action or a
+        parameter that there is not.
+        """
+        self._endpoint.faults.fail(action, code=code, message=message, when=when, times=times)
+
+    def delay(
+        self,
+        action: str,
+        seconds: float | timedelta,
+        *,
+        when: Mapping[str, Any] | None = None,
+        times: int | None = 1,
+    ) -> None:
+        """Let *seconds* of simulated time pass before the next *times* requests of *action* are done; see `fail`."""
+        self._endpoint.faults.delay(action, seconds, when=when, times=times)
+
+    def drop(
+        self,
+        action: str,
+        what: Literal["request", "response"],
+        *,
+        when: Mapping[str, Any] | None = None,
+        times: int | None = 1,
+    ) -> None:
+        """Lose the next *times* requests of *action*, or only their answers, after they were done; see `fail`.
+
+        The client sees its connection end.
+        """
+        self._endpoint.faults.drop(action, what, when=when, times=times)
+
+    def faults_that_never_happened(self) -> list[str]:
+        """The calls of `fail`, `delay` and `drop` that no request has met, as they stand in the test."""
+        return self._endpoint.faults.never_happened()
+
+    def close(self) -> None:
+        """Stop to serve; connections are closed. Raises ``HarnessError`` for what went wrong on our side meanwhile."""
+        self._server.close()
+        problems = self._endpoint.problems
+        if problems:
+            first = problems[0]
+            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+            raise HarnessError(
+                f"the endpoint answered InternalError, as it failed itself{more}: {type(first).__name__}: {first}"
+            ) from first
+
+    def __enter__(self) -> ScfEndpoint:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<ScfEndpoint {self.url}, {len(self._endpoint.calls)} calls>"

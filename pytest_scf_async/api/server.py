@@ -1,0 +1,220 @@
+"""The HTTP server of an endpoint: plain HTTP and TLS on one port, by Werkzeug (extra ``endpoint``)."""
+
+from __future__ import annotations
+
+import http
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from werkzeug.serving import BaseWSGIServer, ThreadedWSGIServer, WSGIRequestHandler
+
+from ..errors import HarnessError
+from .http_request import HttpRequest
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+__all__ = ["Server"]
+
+LARGEST_BODY: Final = 11 * 1024 * 1024
+"""Bytes of a body that are read at most: one more than the platform takes is enough to refuse it."""
+TLS_HANDSHAKE: Final = 0x16
+"""The first byte of a connection by TLS."""
+HANDSHAKE_TIMEOUT: Final = 30.0
+"""Real seconds that a client has for its first byte and for the handshake."""
+END_TIMEOUT: Final = 10.0
+"""Real seconds that threads have to end, once their connections are closed."""
+
+QUEUE: Final = 128
+"""Connections that may wait to be accepted."""
+
+
+class Answerer(Protocol):
+    """What answers requests, from many threads at once."""
+
+    def answer(self, http: HttpRequest) -> bytes | None:
+        """The JSON of an answer, or None where the connection is closed without one."""
+
+    def refuse_unreadable(self, reason: str) -> bytes:
+        """The JSON that answers what is no HTTP request."""
+
+
+class Server:
+    """Serves what *answerer* answers on a loopback address until it is closed. *port* 0 is one that is free.
+
+    With *tls* a connection may also speak TLS: the first byte that it sends says which. Raises ``OSError`` where the
+    address cannot be had.
+    """
+
+    def __init__(
+        self, answerer: Answerer, *, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
+    ) -> None:
+        self._server = _Server(host, port, answerer, tls)
+        self.host: Final = host
+        self.port: Final[int] = self._server.port
+        self._thread = threading.Thread(target=self._serve, name="pytest_scf_async endpoint", daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        server = self._server
+        while not server.closing:
+            try:
+                connection, address = server.get_request()
+            except OSError:
+                continue  # closed, or a client that was gone before it was accepted
+            server.process_request(connection, address)
+
+    def close(self) -> None:
+        """Refuse new connections, close those that there are, and wait until no thread is left. May be called twice."""
+        server = self._server
+        if server.closing:
+            return
+        server.closing = True
+        server.socket.shutdown(socket.SHUT_RDWR)  # ends the wait for a connection, which closing alone does not
+        self._thread.join(END_TIMEOUT)
+        server.server_close()
+        server.close_connections()
+        if self._thread.is_alive():
+            raise HarnessError(f"the thread that serves {self.host}:{self.port} did not end in {END_TIMEOUT:g} s")
+
+
+class _Server(ThreadedWSGIServer):
+    """One thread a connection; it knows its connections, so that it can close them."""
+
+    daemon_threads = True  # the interpreter's end waits for none of them
+
+    def __init__(self, host: str, port: int, answerer: Answerer, tls: ssl.SSLContext | None) -> None:
+        self.answerer = answerer
+        self.tls = tls
+        self.closing = False
+        self._connections: dict[socket.socket, threading.Thread] = {}
+        self._guard = threading.Lock()
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:  # Werkzeug ends the process where it fails
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, port))
+            listener.listen(QUEUE)
+            super().__init__(host, port, _application(answerer), handler=_Handler, fd=listener.fileno())
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        with self._guard:
+            self._connections[request] = threading.current_thread()
+            if self.closing:
+                _shut(request)
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            with self._guard:
+                del self._connections[request]
+
+    def close_connections(self) -> None:
+        with self._guard:
+            open_ones = dict(self._connections)
+            for connection in open_ones:
+                _shut(connection)
+        for thread in open_ones.values():
+            if thread is not threading.current_thread():
+                thread.join(END_TIMEOUT)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that breaks off, or speaks no TLS to the end, is no error of ours."""
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002  (Werkzeug's name)
+        """`Endpoint.calls` has what happened; the test's output stays its own."""
+
+
+def _shut(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # the client was first
+
+
+class _Handler(WSGIRequestHandler):
+    """Reads requests from one connection, which may be a TLS one."""
+
+    server: BaseWSGIServer
+    disable_nagle_algorithm = True  # head and body are two writes, and the client would acknowledge the first one late
+
+    def setup(self) -> None:
+        server = self.server
+        assert isinstance(server, _Server)
+        if server.tls is not None:
+            self.request.settimeout(HANDSHAKE_TIMEOUT)
+            if self.request.recv(1, socket.MSG_PEEK) == bytes([TLS_HANDSHAKE]):
+                self.request = server.tls.wrap_socket(self.request, server_side=True)
+            self.request.settimeout(None)
+        super().setup()
+
+    def finish(self) -> None:
+        super().finish()
+        if isinstance(self.request, ssl.SSLSocket):
+            self.request.close()  # the server closes the socket that it accepted, which has been detached
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
+        """Answer what is no HTTP with an envelope, too."""
+        server = self.server
+        assert isinstance(server, _Server)
+        body = server.answerer.refuse_unreadable(message or http.HTTPStatus(code).phrase)
+        self.close_connection = True
+        self.protocol_version = "HTTP/1.1"
+        self.requestline = getattr(self, "requestline", "")
+        self.request_version = "HTTP/1.1"
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """As `_Server.log`."""
+
+
+def _application(answerer: Answerer) -> Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]:
+    """The WSGI application that hands requests to *answerer*."""
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        body = answerer.answer(_request_of(environ))
+        if body is None:
+            _shut(environ["werkzeug.socket"])
+            raise ConnectionAbortedError  # Werkzeug writes nothing then
+        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    return application
+
+
+def _request_of(environ: WSGIEnvironment) -> HttpRequest:
+    headers = {
+        name[5:].replace("_", "-").lower(): value.strip(" \t")
+        for name, value in environ.items()
+        if name.startswith("HTTP_")
+    }
+    for name, header in (("CONTENT_TYPE", "content-type"), ("CONTENT_LENGTH", "content-length")):
+        if environ.get(name):
+            headers[header] = environ[name].strip(" \t")
+    path, _, query = environ["REQUEST_URI"].partition("?")
+    return HttpRequest(environ["REQUEST_METHOD"], path, query, headers, _body_of(environ))
+
+
+def _body_of(environ: WSGIEnvironment) -> bytes:
+    """The body, or a byte more than the platform takes of it."""
+    stream = environ["wsgi.input"]
+    if environ.get("wsgi.input_terminated"):  # it came in chunks
+        return _read(stream, LARGEST_BODY)
+    length = environ.get("CONTENT_LENGTH", "")
+    return _read(stream, min(int(length), LARGEST_BODY)) if length.isascii() and length.isdigit() else b""
+
+
+def _read(stream: Any, size: int) -> bytes:
+    parts: list[bytes] = []
+    while size > 0:
+        part = stream.read(size)
+        if not part:
+            break
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)

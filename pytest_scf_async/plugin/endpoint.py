@@ -1,0 +1,44 @@
+"""The fixtures of the endpoint; imported when a test asks for one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ..api.scf_endpoint import ScfEndpoint
+from ..errors import ScfUsageError
+from ..runtime import ScfRuntime
+
+if TYPE_CHECKING:
+    from tencentcloud.scf.v20180416.scf_client import ScfClient
+
+
+@contextmanager
+def served(runtime: ScfRuntime) -> Iterator[ScfEndpoint]:
+    """The endpoint of *runtime* while a test runs; ``pytest.UsageError`` where what it needs is not installed."""
+    try:
+        endpoint = ScfEndpoint(runtime)
+    except ScfUsageError as error:
+        raise pytest.UsageError(f"scf_endpoint: {error}") from None
+    with endpoint:
+        yield endpoint
+
+
+def client_of(endpoint: ScfEndpoint, test: str) -> ScfClient:
+    """The official client on *endpoint*; ``pytest.UsageError`` where it is not installed."""
+    try:
+        from tencentcloud.common.credential import Credential
+        from tencentcloud.common.profile.client_profile import ClientProfile
+        from tencentcloud.common.profile.http_profile import HttpProfile
+        from tencentcloud.scf.v20180416.scf_client import ScfClient
+    except ImportError as error:
+        raise pytest.UsageError(
+            f"{test} uses scf_client, which needs {error.name}, and that is not installed: pip install "
+            "'pytest-scf-async[sdk]'"
+        ) from None
+    http = HttpProfile(protocol="http", endpoint=endpoint.address)
+    credential = Credential(endpoint.secret_id, endpoint.secret_key)
+    return ScfClient(credential, endpoint.region, ClientProfile(httpProfile=http))

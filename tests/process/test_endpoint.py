@@ -1,0 +1,325 @@
+"""The endpoint in a test: who may call it, what it answers to anything else, faults that were declared, and its end."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tencentcloud.common.exception import TencentCloudSDKException
+from tencentcloud.scf.v20180416 import models
+
+from pytest_scf_async import HarnessError, ScfEndpoint, ScfRuntime, ScfSettings, ScfUsageError
+
+
+def export(event: dict[str, Any], context: object) -> object:
+    time.sleep(event.get("seconds", 7200))
+    return {"rows": 20}
+
+
+def status_of(client: Any, request_id: str) -> str:
+    request = models.GetAsyncEventStatusRequest()
+    request.InvokeRequestId = request_id
+    return str(client.GetAsyncEventStatus(request).Result.Status)
+
+
+def terminate(client: Any, request_id: str, graceful: bool = False) -> None:
+    request = models.TerminateAsyncEventRequest()
+    request.FunctionName, request.InvokeRequestId, request.GraceShutdown = "export", request_id, graceful
+    client.TerminateAsyncEvent(request)
+
+
+def code_of(raised: pytest.ExceptionInfo[TencentCloudSDKException]) -> str:
+    return str(raised.value.get_code())
+
+
+def sent(
+    endpoint: ScfEndpoint, method: str, path: str, body: bytes, headers: Mapping[str, str]
+) -> tuple[int, Any, str]:
+    """The status, the envelope and the content type that a request of plain HTTP gets."""
+    connection = http.client.HTTPConnection(endpoint.address, timeout=30)
+    try:
+        connection.request(method, path, body, dict(headers))
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())["Response"], answer.headers["Content-Type"]
+    finally:
+        connection.close()
+
+
+# -- what an SDK sees ------------------------------------------------------------------------------------------------
+
+
+def test_code_that_polls_sees_an_event_of_two_hours_end(scf_runtime: ScfRuntime, scf_client: Any) -> None:
+    event = scf_runtime.deploy(export, name="export").invoke_async({})
+
+    polls = 0
+    with scf_runtime.clock.patched():
+        while status_of(scf_client, event.request_id) == "RUNNING":
+            time.sleep(600)
+            polls += 1
+
+    assert polls == 12
+    assert event.duration == timedelta(hours=2)
+
+
+def test_calls_are_kept(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, scf_client: Any) -> None:
+    event = scf_runtime.deploy(export, name="export").invoke_async({}).settle()
+    scf_runtime.clock.advance(60)
+    status_of(scf_client, event.request_id)
+    with pytest.raises(TencentCloudSDKException) as raised:
+        status_of(scf_client, "none")
+
+    first, second = scf_endpoint.calls
+    assert (first.action, first.parameters, first.error) == (
+        "GetAsyncEventStatus",
+        {"InvokeRequestId": event.request_id},
+        None,
+    )
+    assert first.at - event.started_at == timedelta(seconds=60)
+    assert first.secret_id == scf_endpoint.secret_id
+    assert first.client.startswith("SDK_PYTHON_")
+    assert second.error == code_of(raised) == "ResourceNotFound.AsyncEvent"
+    assert second.request_id == raised.value.get_request_id() != first.request_id
+
+
+def test_request_ids_are_those_of_the_last_run(scf_settings: ScfSettings) -> None:
+    def ids() -> list[str]:
+        with ScfRuntime(scf_settings, seed="a test") as runtime, ScfEndpoint(runtime) as endpoint:
+            for _ in range(3):
+                sent(endpoint, "POST", "/", b"{}", {})
+            return [endpoint.secret_id, endpoint.secret_key, *(call.request_id for call in endpoint.calls)]
+
+    assert ids() == ids()
+    assert len(set(ids())) == 5
+
+
+# -- who may call it -------------------------------------------------------------------------------------------------
+
+
+def client_with(endpoint: ScfEndpoint, *credential: str) -> Any:
+    from tencentcloud.common.credential import Credential
+    from tencentcloud.common.profile.client_profile import ClientProfile
+    from tencentcloud.common.profile.http_profile import HttpProfile
+    from tencentcloud.scf.v20180416.scf_client import ScfClient
+
+    http_profile = HttpProfile(protocol="http", endpoint=endpoint.address)
+    return ScfClient(Credential(*credential), "ap-guangzhou", ClientProfile(httpProfile=http_profile))
+
+
+@pytest.mark.parametrize(
+    ("credential", "code"),
+    [
+        (("AKIDunknown", "key"), "AuthFailure.SecretIdNotFound"),
+        (("own", "another key"), "AuthFailure.SignatureFailure"),
+        (("role", "key"), "AuthFailure.TokenFailure"),
+        (("role", "key", "another token"), "AuthFailure.TokenFailure"),
+    ],
+)
+def test_credentials_that_are_refused(
+    scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, credential: tuple[str, ...], code: str
+) -> None:
+    scf_endpoint.add_credentials("role", "key", token="token")
+    if credential[0] == "own":
+        credential = (scf_endpoint.secret_id, *credential[1:])
+
+    with pytest.raises(TencentCloudSDKException) as raised:
+        status_of(client_with(scf_endpoint, *credential), "none")
+
+    assert code_of(raised) == code
+    assert scf_endpoint.calls[0].secret_id == ""
+
+
+def test_credentials_of_a_role_expire(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint) -> None:
+    event = scf_runtime.deploy(export, name="export").invoke_async({"seconds": 60})
+    expires_at = scf_runtime.clock.now + timedelta(hours=1)
+    scf_endpoint.add_credentials("role", "key", token="token", expires_at=expires_at)
+    client = client_with(scf_endpoint, "role", "key", "token")
+    assert status_of(client, event.request_id) == "RUNNING"
+
+    scf_runtime.clock.advance(3600)
+    with pytest.raises(TencentCloudSDKException) as raised:
+        status_of(client, event.request_id)
+
+    assert code_of(raised) == "AuthFailure.TokenFailure"
+
+
+# -- what is no request of an SDK ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"),
+    [
+        (("POST", "/", b"", {}), "MissingParameter"),
+        (("GET", "/", b"", {}), "MissingParameter"),
+        (("PUT", "/", b"{}", {}), "UnsupportedProtocol"),
+        (("DELETE", "/x", b"", {}), "UnsupportedProtocol"),
+        (("POST", "/", b"{}", {"X-TC-Action": "Invoke"}), "MissingParameter"),
+        (("POST", "/%ff?%zz", b"\xff", {"Content-Type": "x" * 2000}), "InvalidParameter"),
+    ],
+)
+def test_any_request_gets_an_envelope(
+    scf_endpoint: ScfEndpoint, request_: tuple[str, str, bytes, dict[str, str]], code: str
+) -> None:
+    status, envelope, content_type = sent(scf_endpoint, *request_)
+
+    assert (status, content_type) == (200, "application/json")
+    assert envelope["Error"]["Code"] == code
+    assert envelope["RequestId"] == scf_endpoint.calls[0].request_id
+
+
+@pytest.mark.parametrize("line", [b"nonsense\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"A" * 70_000 + b"\r\n\r\n"])
+def test_what_is_no_http_gets_an_envelope(scf_endpoint: ScfEndpoint, line: bytes) -> None:
+    host, _, port = scf_endpoint.address.partition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(line)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        envelope = json.loads(answer.read())["Response"]
+
+    assert answer.status == 200
+    assert envelope["Error"]["Code"] == "InvalidRequest"
+
+
+# -- faults ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_refusal_that_was_declared(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, scf_client: Any) -> None:
+    event = scf_runtime.deploy(export, name="export").invoke_async({})
+    scf_endpoint.fail("TerminateAsyncEvent", code="RequestLimitExceeded", when={"FunctionName": "export"}, times=2)
+
+    for _ in range(2):
+        with pytest.raises(TencentCloudSDKException) as raised:
+            terminate(scf_client, event.request_id)
+        assert code_of(raised) == "RequestLimitExceeded"
+        assert status_of(scf_client, event.request_id) == "RUNNING"
+    terminate(scf_client, event.request_id)
+
+    assert status_of(scf_client, event.request_id) == "ABORTED"
+
+
+def test_a_fault_meets_only_what_it_names(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, scf_client: Any) -> None:
+    event = scf_runtime.deploy(export, name="export").invoke_async({})
+    scf_endpoint.fail("TerminateAsyncEvent", code="InternalError", when={"GraceShutdown": True})
+
+    terminate(scf_client, event.request_id)
+
+    assert event.status == "ABORTED"
+    assert scf_endpoint.faults_that_never_happened() == ["fail('TerminateAsyncEvent', code='InternalError')"]
+    with pytest.raises(TencentCloudSDKException):
+        terminate(scf_client, event.request_id, graceful=True)
+
+
+@pytest.mark.parametrize(("what", "status"), [("request", "RUNNING"), ("response", "ABORTED")])
+def test_what_is_lost_on_the_way(
+    scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, scf_client: Any, what: Any, status: str
+) -> None:
+    event = scf_runtime.deploy(export, name="export").invoke_async({}).settle()
+    scf_endpoint.drop("TerminateAsyncEvent", what)
+
+    with pytest.raises(TencentCloudSDKException) as raised:
+        terminate(scf_client, event.request_id)
+
+    assert code_of(raised) == "ClientNetworkError"
+    assert event.status == status
+    assert scf_endpoint.calls[0].dropped == what
+
+
+def test_a_delay_is_simulated_time(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, scf_client: Any) -> None:
+    event = scf_runtime.deploy(export, name="export").invoke_async({"seconds": 50})
+    scf_endpoint.delay("GetAsyncEventStatus", 60)
+
+    assert status_of(scf_client, event.request_id) == "FINISHED"
+
+    assert scf_runtime.clock.now - event.started_at == timedelta(seconds=60)
+
+
+@pytest.mark.parametrize(
+    ("declare", "sentence"),
+    [
+        (lambda endpoint: endpoint.fail("ListEvents", code="x"), "did you mean 'ListAsyncEvents'"),
+        (lambda endpoint: endpoint.fail("ListAsyncEvents", code=""), "code is a code of the API"),
+        (lambda endpoint: endpoint.delay("ListAsyncEvents", -1), "delay"),
+        (lambda endpoint: endpoint.drop("ListAsyncEvents", "answer"), "'request' or 'response'"),
+        (lambda endpoint: endpoint.drop("ListAsyncEvents", "request", when={"Name": 1}), "no such parameter"),
+        (lambda endpoint: endpoint.drop("ListAsyncEvents", "request", when=[]), "mapping"),
+        (lambda endpoint: endpoint.drop("ListAsyncEvents", "request", times=0), "times=0"),
+    ],
+)
+def test_faults_that_cannot_be(scf_endpoint: ScfEndpoint, declare: Any, sentence: str) -> None:
+    with pytest.raises(ScfUsageError, match=sentence):
+        declare(scf_endpoint)
+    assert scf_endpoint.faults_that_never_happened() == []
+
+
+# -- limits ----------------------------------------------------------------------------------------------------------
+
+
+def test_requests_beyond_the_limit_of_a_second(scf_settings: ScfSettings) -> None:
+    settings = scf_settings.replace("test", api_rate_limits=True)
+    with ScfRuntime(settings, seed="limits") as runtime, ScfEndpoint(runtime) as endpoint:
+        client = client_with(endpoint, endpoint.secret_id, endpoint.secret_key)
+
+        def code() -> str:
+            with pytest.raises(TencentCloudSDKException) as raised:
+                status_of(client, "none")
+            return code_of(raised)
+
+        assert [code() for _ in range(21)] == ["ResourceNotFound.AsyncEvent"] * 20 + ["RequestLimitExceeded"]
+        runtime.clock.advance(0.9)
+        assert code() == "RequestLimitExceeded"
+        runtime.clock.advance(0.1)
+        assert code() == "ResourceNotFound.AsyncEvent"
+
+
+# -- its end ---------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_of_it_is_left(scf_settings: ScfSettings) -> None:
+    before = set(threading.enumerate())
+    with ScfRuntime(scf_settings) as runtime:
+        endpoint = ScfEndpoint(runtime)
+        host, _, port = endpoint.address.partition(":")
+        idle = socket.create_connection((host, int(port)), timeout=30)
+        kept = http.client.HTTPConnection(endpoint.address, timeout=30)
+        kept.request("GET", "/")
+        kept.getresponse().read()  # it stays open for a next request
+        assert len(set(threading.enumerate()) - before) >= 2
+        endpoint.close()
+        endpoint.close()
+
+        assert set(threading.enumerate()) == before
+        assert idle.recv(1) == b""
+        idle.close()
+        kept.close()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((host, int(port)), timeout=30)
+
+
+def test_a_port_that_is_taken(scf_runtime: ScfRuntime) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        with pytest.raises(ScfUsageError, match=f"cannot have port {port} of 127.0.0.1: Address already in use"):
+            ScfEndpoint(scf_runtime, port=port)
+
+
+def test_a_failure_of_our_own_fails_the_test(scf_runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(request_id: str) -> object:
+        raise ZeroDivisionError("broken")
+
+    monkeypatch.setattr(scf_runtime, "get_async_event_status", broken)
+    endpoint = ScfEndpoint(scf_runtime)
+
+    with pytest.raises(TencentCloudSDKException) as raised:
+        status_of(client_with(endpoint, endpoint.secret_id, endpoint.secret_key), "x")
+
+    assert code_of(raised) == "InternalError"
+    with pytest.raises(HarnessError, match="ZeroDivisionError: broken"):
+        endpoint.close()
