@@ -25,7 +25,7 @@ from ..runtime import ScfRuntime
 from .action import Action
 from .actions import ACTIONS, is_known_elsewhere
 from .faults import Dropped, Faults
-from .http_request import HttpRequest
+from .http_request import HttpAnswer, HttpRequest
 from .parameters import read
 from .rate_limits import RateLimits
 from .request import ApiRequest, read_request
@@ -81,17 +81,17 @@ class Endpoint:
         text = "".join(self._random.choice(letters) for _ in range(64))
         return Credential(f"AKID{text[:32]}", text[32:])
 
-    def answer(self, http: HttpRequest) -> bytes | None:
-        """The body of the answer to a request, always of HTTP 200 and JSON; None where it is lost on the way."""
+    def answer(self, http: HttpRequest) -> HttpAnswer | None:
+        """The answer to a request, always with HTTP status 200; None where it is lost on the way."""
         return self._answer(_Call(self, http))
 
-    def refuse_unreadable(self, reason: str) -> bytes:
+    def refuse_unreadable(self, reason: str) -> HttpAnswer:
         """The answer to what is no HTTP request, for that *reason*."""
-        body = self._answer(_Unreadable(self, reason))
-        assert body is not None
-        return body
+        answer = self._answer(_Unreadable(self, reason))
+        assert answer is not None
+        return answer
 
-    def _answer(self, call: _Call) -> bytes | None:
+    def _answer(self, call: _Call) -> HttpAnswer | None:
         try:
             body: Mapping[str, Any] | None = call.perform()
         except ScfApiError as error:
@@ -104,7 +104,7 @@ class Endpoint:
             body = call.refused(api_error("InternalError", problem=f"{type(error).__name__}: {error}"))
         with self._lock:
             self.calls.append(call.summary())
-        return None if body is None else _encoded(body)
+        return None if body is None else HttpAnswer(_encoded(body))
 
     def new_request_id(self) -> str:
         """The id of an answer: a UUID of version 4, the same in two runs whose requests come in the same order."""

@@ -1,11 +1,11 @@
-"""An HTTP request as it was received."""
+"""HTTP requests as they were received, and what answers them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["HttpRequest"]
+__all__ = ["HttpAnswer", "HttpRequest"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +21,11 @@ class HttpRequest:
     headers: Mapping[str, str]
     """By name in lower case; values as received, without the white space around them."""
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """What answers a request: JSON, and a status, which is 200 in the API whatever happened."""
+
+    body: bytes
+    status: int = 200

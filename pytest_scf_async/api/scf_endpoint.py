@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, Literal
@@ -12,6 +12,7 @@ from ..errors import HarnessError, ScfUsageError, hidden_from_users
 from ..runtime import ScfRuntime
 from .endpoint import Endpoint, EndpointCall
 from .signature import Credential
+from .site import Site
 
 __all__ = ["EndpointCall", "ScfEndpoint"]
 
@@ -28,38 +29,54 @@ class ScfEndpoint:
 
     def __init__(self, runtime: ScfRuntime, *, host: str = "127.0.0.1", port: int = 0) -> None:
         try:
-            from .server import Server  # noqa: PLC0415  (an extra has what it needs)
+            from .control import Control  # noqa: PLC0415  (an extra has what these need)
+            from .server import Server  # noqa: PLC0415
         except ImportError as error:
             raise ScfUsageError(
                 f"the endpoint needs {error.name}, which is not installed: pip install 'pytest-scf-async[endpoint]'"
             ) from None
-        self._endpoint = Endpoint(runtime)
+        self._site = Site(Endpoint(runtime), Control(runtime))
         try:
-            self._server = Server(self._endpoint, host=host, port=port)
+            self._server = Server(self._site, host=host, port=port)
         except OSError as error:
             raise ScfUsageError(f"the endpoint cannot have port {port} of {host}: {error.strerror or error}") from None
         self.url: Final = f"http://{self._server.host}:{self._server.port}"
         """Where it is, as in ``http://127.0.0.1:40001``; TLS is spoken at the same port."""
         self.address: Final = f"{self._server.host}:{self._server.port}"
         """The same without the scheme: what SDKs call the endpoint."""
-        self.secret_id: Final = self._endpoint.own_credential.secret_id
+        self.secret_id: Final = self._site.endpoint.own_credential.secret_id
         """The SecretId of the account, the same in each run of a test."""
-        self.secret_key: Final = self._endpoint.own_credential.secret_key
+        self.secret_key: Final = self._site.endpoint.own_credential.secret_key
         """The SecretKey that belongs to `secret_id`."""
-        self.region: Final = self._endpoint.region
+        self.region: Final = self._site.endpoint.region
         """The region of the runtime's settings."""
+
+    @property
+    def runtime(self) -> ScfRuntime:
+        """The runtime that answers."""
+        return self._site.endpoint.runtime
+
+    def allow_reset(self, new_runtime: Callable[[], ScfRuntime]) -> None:
+        """Let ``/_scf/reset`` have what *new_runtime* makes answer from then on; keys stay the same by its seed."""
+        from .control import Control  # noqa: PLC0415
+
+        def reset() -> None:
+            runtime = new_runtime()
+            self._site.endpoint, self._site.control = Endpoint(runtime), Control(runtime, reset)
+
+        self._site.control = Control(self.runtime, reset)
 
     @property
     def calls(self) -> list[EndpointCall]:
         """Every request so far, in the order in which they were answered."""
-        return list(self._endpoint.calls)
+        return list(self._site.endpoint.calls)
 
     def add_credentials(
         self, secret_id: str, secret_key: str, *, token: str | None = None, expires_at: datetime | None = None
     ) -> None:
         """Accept requests signed with these, too: with *token* those of a role, until *expires_at* (simulated time)."""
         expires_us = None if expires_at is None else to_us(expires_at, "expires_at")
-        self._endpoint.credentials.add(Credential(secret_id, secret_key, token, expires_us))
+        self._site.endpoint.credentials.add(Credential(secret_id, secret_key, token, expires_us))
 
     def fail(
         self,
@@ -76,7 +93,7 @@ class ScfEndpoint:
         faults that match, the one that was declared first happens. Raises ``ScfUsageError`` for an action or a
         parameter that there is not.
         """
-        self._endpoint.faults.fail(action, code=code, message=message, when=when, times=times)
+        self._site.endpoint.faults.fail(action, code=code, message=message, when=when, times=times)
 
     def delay(
         self,
@@ -87,7 +104,7 @@ class ScfEndpoint:
         times: int | None = 1,
     ) -> None:
         """Let *seconds* of simulated time pass before the next *times* requests of *action* are done; see `fail`."""
-        self._endpoint.faults.delay(action, seconds, when=when, times=times)
+        self._site.endpoint.faults.delay(action, seconds, when=when, times=times)
 
     def drop(
         self,
@@ -101,16 +118,16 @@ class ScfEndpoint:
 
         The client sees its connection end.
         """
-        self._endpoint.faults.drop(action, what, when=when, times=times)
+        self._site.endpoint.faults.drop(action, what, when=when, times=times)
 
     def faults_that_never_happened(self) -> list[str]:
         """The calls of `fail`, `delay` and `drop` that no request has met, as they stand in the test."""
-        return self._endpoint.faults.never_happened()
+        return self._site.endpoint.faults.never_happened()
 
     def close(self) -> None:
         """Stop to serve; connections are closed. Raises ``HarnessError`` for what went wrong on our side meanwhile."""
         self._server.close()
-        problems = self._endpoint.problems
+        problems = self._site.endpoint.problems
         if problems:
             first = problems[0]
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
@@ -127,4 +144,4 @@ class ScfEndpoint:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<ScfEndpoint {self.url}, {len(self._endpoint.calls)} calls>"
+        return f"<ScfEndpoint {self.url}, {len(self._site.endpoint.calls)} calls>"

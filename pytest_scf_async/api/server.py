@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from werkzeug.serving import BaseWSGIServer, ThreadedWSGIServer, WSGIRequestHandler
 
 from ..errors import HarnessError
-from .http_request import HttpRequest
+from .http_request import HttpAnswer, HttpRequest
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -35,11 +35,11 @@ QUEUE: Final = 128
 class Answerer(Protocol):
     """What answers requests, from many threads at once."""
 
-    def answer(self, http: HttpRequest) -> bytes | None:
-        """The JSON of an answer, or None where the connection is closed without one."""
+    def answer(self, http: HttpRequest) -> HttpAnswer | None:
+        """The answer to a request, or None where the connection is closed without one."""
 
-    def refuse_unreadable(self, reason: str) -> bytes:
-        """The JSON that answers what is no HTTP request."""
+    def refuse_unreadable(self, reason: str) -> HttpAnswer:
+        """The answer to what is no HTTP request."""
 
 
 class Server:
@@ -157,17 +157,17 @@ class _Handler(WSGIRequestHandler):
         """Answer what is no HTTP with an envelope, too."""
         server = self.server
         assert isinstance(server, _Server)
-        body = server.answerer.refuse_unreadable(message or http.HTTPStatus(code).phrase)
+        answer = server.answerer.refuse_unreadable(message or http.HTTPStatus(code).phrase)
         self.close_connection = True
         self.protocol_version = "HTTP/1.1"
         self.requestline = getattr(self, "requestline", "")
         self.request_version = "HTTP/1.1"
-        self.send_response(200)
+        self.send_response(answer.status)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(len(answer.body)))
         self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(answer.body)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """As `_Server.log`."""
@@ -177,12 +177,13 @@ def _application(answerer: Answerer) -> Callable[[WSGIEnvironment, StartResponse
     """The WSGI application that hands requests to *answerer*."""
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        body = answerer.answer(_request_of(environ))
-        if body is None:
+        answer = answerer.answer(_request_of(environ))
+        if answer is None:
             _shut(environ["werkzeug.socket"])
             raise ConnectionAbortedError  # Werkzeug writes nothing then
-        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
-        return [body]
+        status = f"{answer.status} {http.HTTPStatus(answer.status).phrase}"
+        start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(answer.body)))])
+        return [answer.body]
 
     return application
 

@@ -1,0 +1,211 @@
+"""The clock and the events of a runtime over HTTP, below ``/_scf/``: for test runners of other languages.
+
+The API has nothing of this. A test in Go or JavaScript lets time pass with it, runs an event to a line of its log, and
+reads its timeline.
+
+========================================  ==========================================================================
+``GET /_scf/clock``                       the simulated time
+``POST /_scf/clock/advance``              ``{"seconds": 60}``: let time pass
+``POST /_scf/clock/move_to``              ``{"when": "2026-01-01T08:00:00+08:00"}``
+``GET /_scf/events``                      all events, in the order in which they were invoked
+``GET /_scf/events/ID``                   one event: status, log, timeline, records, signals, result or error
+``POST /_scf/events/ID/wait``             let time pass until it has ended
+``POST /_scf/events/ID/settle``           run it at this time until it waits
+``POST /_scf/events/ID/wait_for_log``     ``{"text": "page 3"}`` or ``{"pattern": "page \\d"}``, ``{"count": 2}``
+``POST /_scf/reset``                      begin anew: the functions that were served at first, no events
+========================================  ==========================================================================
+
+Every answer is a JSON object; one that is refused has ``{"error": {"type": ..., "message": ...}}`` and status 400 (a
+value), 404 (a path or an event), 405 (a method) or 409 (what the event or the runtime cannot do).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map, Rule
+
+from ..async_event import AsyncEvent
+from ..errors import HandlerError, HarnessError, ScfApiError, ScfAsyncError, ScfUsageError
+from ..runtime import ScfRuntime
+from .http_request import HttpAnswer, HttpRequest
+from .parameters import FLOAT, INTEGER, STRING, Parameters, Struct, optional, read, required
+
+__all__ = ["Control"]
+
+_NOTHING: Final = Struct("nothing")
+_ADVANCE: Final = Struct("advance", *required(FLOAT, "seconds"))
+_MOVE_TO: Final = Struct("move_to", *required(STRING, "when"))
+_WAIT_FOR_LOG: Final = Struct("wait_for_log", *optional(STRING, "text", "pattern"), *optional(INTEGER, "count"))
+
+_ROUTES: Final = Map(
+    [
+        Rule("/_scf/clock", endpoint=("clock", _NOTHING), methods=["GET"]),
+        Rule("/_scf/clock/advance", endpoint=("advance", _ADVANCE), methods=["POST"]),
+        Rule("/_scf/clock/move_to", endpoint=("move_to", _MOVE_TO), methods=["POST"]),
+        Rule("/_scf/events", endpoint=("events", _NOTHING), methods=["GET"]),
+        Rule("/_scf/events/<request_id>", endpoint=("event", _NOTHING), methods=["GET"]),
+        Rule("/_scf/events/<request_id>/wait", endpoint=("wait", _NOTHING), methods=["POST"]),
+        Rule("/_scf/events/<request_id>/settle", endpoint=("settle", _NOTHING), methods=["POST"]),
+        Rule("/_scf/events/<request_id>/wait_for_log", endpoint=("wait_for_log", _WAIT_FOR_LOG), methods=["POST"]),
+        Rule("/_scf/reset", endpoint=("reset", _NOTHING), methods=["POST"]),
+    ],
+    strict_slashes=False,
+)
+"""Which method of `Control` answers what, and what the body has to be."""
+
+
+class _Refused(Exception):
+    """A request that is refused, with its HTTP status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status: Final = status
+
+
+class Control:
+    """What answers requests below ``/_scf/``. *reset* begins anew; None where the runtime is a test's own."""
+
+    def __init__(self, runtime: ScfRuntime, reset: Callable[[], None] | None = None) -> None:
+        self._runtime = runtime
+        self._begin_anew = reset
+
+    def answer(self, http: HttpRequest) -> HttpAnswer:
+        """Answer one request."""
+        try:
+            (name, struct), arguments = _ROUTES.bind("localhost").match(http.path, method=http.method)
+            sent = read(_body_of(http), struct, typed=True)
+            found = getattr(self, f"_{name}")(sent, **arguments)
+        except HTTPException as error:
+            return _error(error.code or 400, type(error).__name__, f"{http.method} {http.path}: {error.description}")
+        except _Refused as error:
+            return _error(error.status, "ScfUsageError", str(error))
+        except ScfAsyncError as error:
+            status = {HarnessError: 500, ScfUsageError: 400, ScfApiError: 400}.get(type(error), 409)
+            return _error(status, type(error).__name__, str(error))
+        return _json(found)
+
+    # -- the clock ---------------------------------------------------------------------------------------------------
+
+    def _clock(self, _: Parameters) -> dict[str, Any]:
+        return {"now": self._runtime.clock.now.isoformat()}
+
+    def _advance(self, sent: Parameters) -> dict[str, Any]:
+        self._runtime.clock.advance(sent["seconds"])
+        return self._clock(sent)
+
+    def _move_to(self, sent: Parameters) -> dict[str, Any]:
+        text = sent["when"]
+        try:  # Python 3.10 knows no Z
+            when = datetime.fromisoformat(f"{text[:-1]}+00:00" if text.endswith("Z") else text)
+        except ValueError:
+            raise _Refused(400, f"when={text!r} is no time, as in '2026-01-01T08:00:00+08:00'") from None
+        self._runtime.clock.move_to(when)
+        return self._clock(sent)
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
+    def _events(self, _: Parameters) -> dict[str, Any]:
+        return {"events": [_summary(event) for event in self._runtime.events]}
+
+    def _event(self, _: Parameters, request_id: str) -> dict[str, Any]:
+        return _shown(self._known(request_id))
+
+    def _wait(self, _: Parameters, request_id: str) -> dict[str, Any]:
+        return _shown(self._known(request_id).wait())
+
+    def _settle(self, _: Parameters, request_id: str) -> dict[str, Any]:
+        return _shown(self._known(request_id).settle())
+
+    def _wait_for_log(self, sent: Parameters, request_id: str) -> dict[str, Any]:
+        event = self._known(request_id)
+        text, pattern = sent.get("text"), sent.get("pattern")
+        if (text is None) == (pattern is None):
+            raise _Refused(400, 'wait_for_log takes either "text" or "pattern" (a regular expression)')
+        try:
+            wanted: str | re.Pattern[str] = re.compile(pattern) if text is None else text
+        except re.error as error:
+            raise _Refused(400, f"pattern={pattern!r} is no regular expression: {error}") from None
+        return _shown(event.wait_for_log(wanted, sent.get("count", 1)))
+
+    def _known(self, request_id: str) -> AsyncEvent:
+        try:
+            return self._runtime.event(request_id)
+        except ScfUsageError as error:
+            raise _Refused(404, str(error)) from None
+
+    # -- all of it ---------------------------------------------------------------------------------------------------
+
+    def _reset(self, _: Parameters) -> dict[str, Any]:
+        if self._begin_anew is None:
+            raise _Refused(409, "reset: this runtime belongs to a test in Python, and the next test has a fresh one")
+        self._begin_anew()
+        return {}
+
+
+def _body_of(http: HttpRequest) -> dict[str, Any]:
+    """The object that the body is; an empty body is an empty one."""
+    try:
+        found = json.loads(http.body) if http.body else {}
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise _Refused(400, "the body has to be a JSON object")
+    return found
+
+
+def _summary(event: AsyncEvent) -> dict[str, Any]:
+    try:
+        status = str(event.status)
+    except ScfApiError:
+        status = None  # it is queued, or was dropped: the platform has none for it
+    return {
+        "request_id": event.request_id,
+        "function_name": event.function_name,
+        "status": status,
+        "status_code": 0 if status is None else event.status_code,
+        "doing": event.doing,
+    }
+
+
+def _shown(event: AsyncEvent) -> dict[str, Any]:
+    try:
+        result = event.result
+    except HandlerError:
+        result = None
+    return {
+        **_summary(event),
+        "qualifier": event.qualifier,
+        "started_at": event.started_at.isoformat(),
+        "ended_at": None if event.ended_at is None else event.ended_at.isoformat(),
+        "retry_num": event.retry_num,
+        "result": result,
+        "error": event.error,
+        "log": [{"time": line.time.isoformat(), "text": line.text, "source": str(line.source)} for line in event.log],
+        "signals": [
+            {
+                "sent_at": signal.sent_at.isoformat(),
+                "received": signal.received,
+                "disposition": signal.disposition,
+                "raised": signal.raised,
+            }
+            for signal in event.signals
+        ],
+        "records": [
+            {"time": record.time.isoformat(), "name": record.name, "fields": record.fields} for record in event.records
+        ],
+        "timeline": event.timeline,
+    }
+
+
+def _json(found: Mapping[str, Any], status: int = 200) -> HttpAnswer:
+    return HttpAnswer(json.dumps(found, ensure_ascii=False, default=str).encode("utf-8", "surrogatepass"), status)
+
+
+def _error(status: int, kind: str, message: str) -> HttpAnswer:
+    return _json({"error": {"type": kind, "message": message}}, status)

@@ -1,0 +1,220 @@
+"""``python -m pytest_scf_async serve``: the endpoint as a process of its own, until SIGTERM or Ctrl-C.
+
+It prints one line for people when it is ready, or with ``--print-env`` what other processes need, one ``NAME=value`` a
+line. SIGTERM ends running events first, as ``--on-stop`` says, and then the process with exit code 0. What is left to
+end when the process is killed outright ends with it, as instances do with the process that they belong to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import ExitStack
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from ..errors import ScfApiError, ScfAsyncError, ScfUsageError, did_you_mean
+from ..function import Function
+from ..options import ScfSettings
+from ..runtime import ScfRuntime
+from .scf_endpoint import ScfEndpoint
+
+__all__ = ["Serving", "add_serve"]
+
+OnStop = Literal["graceful", "forced", "abandon"]
+STOPPING: Final[Mapping[str, str]] = {
+    "graceful": "each running event gets SIGTERM, as by TerminateAsyncEvent with GraceShutdown, and time passes for it",
+    "forced": "each running event is terminated by force",
+    "abandon": "instances are killed",
+}
+
+
+def add_serve(commands: Any) -> None:
+    """Add the command to argparse's *commands*."""
+    parser = commands.add_parser(
+        "serve",
+        help="serve the API until SIGTERM or Ctrl-C",
+        description="Serve Tencent Cloud SCF's API at a loopback address until SIGTERM or Ctrl-C.",
+    )
+    parser.add_argument(
+        "file", nargs="?", metavar="FILE.toml", help="settings and functions; without it there are none"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="an address of the loopback (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, default=0, help="default: one that is free")
+    parser.add_argument(
+        "--time",
+        choices=("simulated", "real"),
+        default="simulated",
+        help="simulated: time passes only when somebody asks for it at /_scf/clock, or waits for an answer; "
+        "real: it flows (default: simulated)",
+    )
+    parser.add_argument(
+        "--rate", type=float, default=1.0, help="with --time real: simulated seconds in a real one (default: 1)"
+    )
+    parser.add_argument("--seed", default="serve", help="what ids and keys are drawn from")
+    parser.add_argument(
+        "--on-stop",
+        choices=tuple(STOPPING),
+        default="graceful",
+        help="; ".join(f"{name}: {text}" for name, text in STOPPING.items()) + " (default: graceful)",
+    )
+    parser.add_argument(
+        "--print-env", action="store_true", help="print what other processes need, as NAME=value lines, when ready"
+    )
+
+
+class Serving:
+    """One run of the command."""
+
+    def __init__(self, given: argparse.Namespace) -> None:
+        self._given = given
+        self._directory = Path(given.file).resolve().parent if given.file else Path.cwd()
+        self._stop = threading.Event()
+        self._resources = ExitStack()
+        """The runtime that is served, and the flow of its time; closed where it is replaced and at the end."""
+
+    def run(self) -> int:
+        """Serve until a signal asks to stop; what the process ends with."""
+        given = self._given
+        if not ip_address_is_of_loopback(given.host):
+            raise ScfUsageError(
+                f"--host {given.host} is no address of the loopback, as 127.0.0.1 is: whoever reaches the endpoint runs "
+                "code on this machine"
+            )
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, lambda *_: self._stop.set())
+        runtime = self._new_runtime()
+        try:
+            endpoint = ScfEndpoint(runtime, host=given.host, port=given.port)
+            with endpoint:
+                endpoint.allow_reset(self._new_runtime)
+                self._say_ready(endpoint)
+                self._stop.wait()
+                self._end_events(endpoint.runtime)
+        finally:
+            self._resources.close()
+        return 0
+
+    def _new_runtime(self) -> ScfRuntime:
+        """A runtime with the functions of the file, and no events; the one before is closed."""
+        given = self._given
+        settings, functions = _read_file(given.file)
+        with ExitStack() as stack:
+            runtime = stack.enter_context(
+                ScfRuntime(settings, seed=given.seed, lookup=[self._directory], root=self._directory)
+            )
+            for name, keywords in functions.items():
+                _deploy(runtime, name, keywords)
+            if given.time == "real":
+                stack.enter_context(runtime.clock.running(given.rate))
+            before, self._resources = self._resources, stack.pop_all()
+        before.close()
+        return runtime
+
+    def _say_ready(self, endpoint: ScfEndpoint) -> None:
+        if self._given.print_env:
+            for name, value in environment_of(endpoint).items():
+                print(f"{name}={value}")
+        else:
+            print(f"serving {endpoint.url} (region {endpoint.region}, SecretId {endpoint.secret_id})")
+        sys.stdout.flush()
+
+    def _end_events(self, runtime: ScfRuntime) -> None:
+        """Let running events end as ``--on-stop`` says."""
+        how: OnStop = self._given.on_stop
+        if how == "abandon":
+            return
+        running = [event for event in runtime.events if event.doing != "queued" and not event.ended]
+        for event in running:
+            function = event._event.function.configuration
+            try:
+                runtime.terminate_async_event(
+                    function.name, event.request_id, function.namespace, grace_shutdown=how == "graceful"
+                )
+            except ScfApiError:
+                pass  # it has ended meanwhile, or belongs to a sync function
+        for event in running:
+            try:
+                event.wait()
+            except ScfAsyncError as error:
+                print(f"event {event.request_id}: {error}", file=sys.stderr)
+            print(f"event {event.request_id} of {event.function_name}: {event.status} ({event.status_code})")
+
+
+def ip_address_is_of_loopback(host: str) -> bool:
+    """Whether *host* is ``localhost`` or an address of the loopback."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def environment_of(endpoint: ScfEndpoint) -> dict[str, str]:
+    """What a process needs to call *endpoint*: the names that the official SDKs and ``tccli`` read, and its address."""
+    return {
+        "TENCENTCLOUD_SECRET_ID": endpoint.secret_id,
+        "TENCENTCLOUD_SECRET_KEY": endpoint.secret_key,
+        "TENCENTCLOUD_REGION": endpoint.region,
+        "SCF_ENDPOINT": endpoint.address,
+        "SCF_ENDPOINT_URL": endpoint.url,
+    }
+
+
+# -- the file --------------------------------------------------------------------------------------------------------
+
+
+def _read_file(path: str | None) -> tuple[ScfSettings, dict[str, dict[str, Any]]]:
+    """The settings of a file, and the keywords of its functions by name."""
+    if path is None:
+        return ScfSettings(), {}
+    try:
+        text = Path(path).read_bytes()
+    except OSError as error:
+        raise ScfUsageError(f"{path} cannot be read: {error.strerror or error}") from None
+    content = _parsed(text, path)
+    for name in content:
+        if name not in ("settings", "functions"):
+            near = did_you_mean(name, ("settings", "functions"))
+            raise ScfUsageError(f"{path} has [{name}]{near}; it may have [settings] and [functions.NAME]")
+    settings, functions = content.get("settings", {}), content.get("functions", {})
+    if not isinstance(settings, dict) or not isinstance(functions, dict):
+        raise ScfUsageError(f"{path}: settings and functions are tables, as in [settings] and [functions.export]")
+    for name, keywords in functions.items():
+        if not isinstance(keywords, dict):
+            raise ScfUsageError(f"{path}: functions.{name} is a table, as in [functions.{name}]")
+    return ScfSettings().replace(path, **settings), functions
+
+
+def _parsed(text: bytes, path: str) -> dict[str, Any]:
+    try:
+        if sys.version_info >= (3, 11):
+            import tomllib  # noqa: PLC0415
+        else:
+            import tomli as tomllib  # noqa: PLC0415
+    except ImportError:
+        raise ScfUsageError(
+            f"{path} needs tomli on Python 3.10, which is not installed: pip install 'pytest-scf-async[endpoint]'"
+        ) from None
+    try:
+        return tomllib.loads(text.decode())
+    except ValueError as error:  # TOMLDecodeError, and what is no UTF-8
+        raise ScfUsageError(f"{path} is no TOML: {error}") from None
+
+
+def _deploy(runtime: ScfRuntime, name: str, keywords: Mapping[str, Any]) -> Function:
+    """Deploy the function *name* with the *keywords* of ``deploy``, or of ``deploy_image`` where it has a command."""
+    is_image = "command" in keywords or "image" in keywords
+    if not is_image and "code" not in keywords:
+        raise ScfUsageError(
+            f'functions.{name} has no code (as in code = "export.py:main_handler"), and no command or image'
+        )
+    try:
+        if is_image:
+            return runtime.deploy_image(**{"name": name, **keywords})
+        return runtime.deploy(**{"name": name, **keywords})
+    except ScfUsageError as error:
+        raise ScfUsageError(f"functions.{name}: {error}") from None

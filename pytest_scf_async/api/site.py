@@ -1,0 +1,34 @@
+"""What is served at one address: the API, and below ``/_scf/`` the clock and the events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from .endpoint import Endpoint
+from .http_request import HttpAnswer, HttpRequest
+
+if TYPE_CHECKING:
+    from .control import Control
+
+__all__ = ["CONTROL", "Site"]
+
+CONTROL: Final = "/_scf/"
+"""What the paths of the clock and the events begin with."""
+
+
+@dataclass
+class Site:
+    """Hands each request to who answers it. Both may be replaced while it is served (``/_scf/reset``)."""
+
+    endpoint: Endpoint
+    control: Control
+
+    def answer(self, http: HttpRequest) -> HttpAnswer | None:
+        """The answer to a request; None where it is lost on the way."""
+        answerer = self.control if http.path.startswith(CONTROL) else self.endpoint
+        return answerer.answer(http)
+
+    def refuse_unreadable(self, reason: str) -> HttpAnswer:
+        """The answer to what is no HTTP request."""
+        return self.endpoint.refuse_unreadable(reason)

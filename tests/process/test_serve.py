@@ -1,0 +1,277 @@
+"""``python -m pytest_scf_async serve``: the endpoint as a process, which other processes call and stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HANDLER = """
+import signal, sys, time
+
+def main_handler(event, context):
+    def stop(signum, frame):
+        print("cleans up")
+        time.sleep(2)
+        sys.exit(0)
+
+    if event.get("listens"):
+        signal.signal(signal.SIGTERM, stop)
+    print("working")
+    time.sleep(event["seconds"])
+    print("page 2")
+    time.sleep(event["seconds"])
+    return {"rows": 20}
+"""
+FILE = """
+[settings]
+region = "ap-shanghai"
+start = 2026-01-01T00:00:00Z
+
+[functions.export]
+code = "export.py:main_handler"
+timeout = 86400
+"""
+
+
+class Served:
+    """A process that serves, and what it has said."""
+
+    def __init__(self, directory: Path, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "pytest_scf_async", "serve", *arguments],
+            cwd=directory,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.environment: dict[str, str] = {}
+        for line in self.process.stdout:
+            name, _, value = line.rstrip("\n").partition("=")
+            self.environment[name] = value
+            if name == "SCF_ENDPOINT_URL":
+                break
+
+    def control(self, method: str, path: str, **sent: Any) -> Any:
+        request = urllib.request.Request(
+            f"{self.environment['SCF_ENDPOINT_URL']}/_scf/{path}",
+            method=method,
+            data=json.dumps(sent).encode() if method == "POST" else None,
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)["error"]
+
+    def client(self) -> Any:
+        from tencentcloud.common.credential import Credential
+        from tencentcloud.common.profile.client_profile import ClientProfile
+        from tencentcloud.common.profile.http_profile import HttpProfile
+        from tencentcloud.scf.v20180416.scf_client import ScfClient
+
+        environment = self.environment
+        credential = Credential(environment["TENCENTCLOUD_SECRET_ID"], environment["TENCENTCLOUD_SECRET_KEY"])
+        http_profile = HttpProfile(protocol="http", endpoint=environment["SCF_ENDPOINT"])
+        return ScfClient(credential, environment["TENCENTCLOUD_REGION"], ClientProfile(httpProfile=http_profile))
+
+    def invoke(self, **event: Any) -> str:
+        from tencentcloud.scf.v20180416 import models
+
+        request = models.InvokeRequest()
+        request.FunctionName, request.InvocationType = "export", "Event"
+        request.ClientContext = json.dumps(event)
+        return str(self.client().Invoke(request).RequestId)
+
+    def ends(self) -> tuple[int, str, str]:
+        """What the process ended with, and what it had printed since."""
+        output, errors = self.process.communicate(timeout=60)
+        return self.process.returncode, output, errors
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Any]:
+    (tmp_path / "export.py").write_text(HANDLER)
+    (tmp_path / "scf.toml").write_text(FILE)
+    started: list[Served] = []
+
+    def start(*arguments: str) -> Served:
+        started.append(Served(tmp_path, *(arguments or ("scf.toml",)), "--print-env"))
+        return started[-1]
+
+    yield start
+    for served in started:
+        if served.process.poll() is None:
+            served.process.kill()
+        served.process.communicate(timeout=60)
+
+
+def test_the_api_and_the_clock(serve: Any) -> None:
+    served = serve()
+    assert served.environment["TENCENTCLOUD_REGION"] == "ap-shanghai"
+    request_id = served.invoke(seconds=3600)
+
+    reached = served.control("POST", f"events/{request_id}/wait_for_log", text="page 2")
+    assert (reached["status"], reached["doing"]) == ("RUNNING", "gated")
+    assert served.control("GET", "clock") == {"now": "2026-01-01T01:00:00+00:00"}
+    assert served.control("POST", "clock/advance", seconds=60) == {"now": "2026-01-01T01:01:00+00:00"}
+    ended = served.control("POST", f"events/{request_id}/wait")
+
+    assert (ended["status"], ended["status_code"], ended["result"]) == ("FINISHED", 200, {"rows": 20})
+    assert ended["ended_at"] == "2026-01-01T02:00:00+00:00"
+    assert [line["text"] for line in ended["log"] if line["source"] == "Custom"] == ["working", "page 2"]
+    assert "FINISHED (200)" in ended["timeline"]
+    assert served.control("GET", "events")["events"] == [
+        {
+            "request_id": request_id,
+            "function_name": "export",
+            "status": "FINISHED",
+            "status_code": 200,
+            "doing": "ended",
+        }
+    ]
+
+
+def test_reset_begins_anew(serve: Any) -> None:
+    served = serve()
+    first = served.invoke(seconds=3600)
+    served.control("POST", f"events/{first}/settle")
+    served.control("POST", "clock/move_to", when="2026-01-01T08:00:00+08:00")
+
+    assert served.control("POST", "reset") == {}
+
+    assert served.control("GET", "events") == {"events": []}
+    assert served.control("GET", "clock") == {"now": "2026-01-01T00:00:00+00:00"}
+    assert served.invoke(seconds=1) == first  # the keys are the same, and so are ids
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "sent", "status", "text"),
+    [
+        ("GET", "nothing", {}, 404, "GET /_scf/nothing"),
+        ("DELETE", "clock", {}, 405, "DELETE /_scf/clock"),
+        ("POST", "clock/advance", {}, 400, "seconds is missing"),
+        ("POST", "clock/advance", {"seconds": -1}, 400, "advance(duration)"),
+        ("POST", "clock/advance", {"second": 1}, 400, "did you mean 'seconds'"),
+        ("POST", "clock/move_to", {"when": "noon"}, 400, "when='noon' is no time"),
+        ("GET", "events/none", {}, 404, "event('none')"),
+        ("POST", "events/none/wait", {}, 404, "event('none')"),
+    ],
+)
+def test_refused_requests(serve: Any, method: str, path: str, sent: dict[str, Any], status: int, text: str) -> None:  # noqa: PLR0917
+    code, error = serve().control(method, path, **sent)
+
+    assert code == status
+    assert text in error["message"]
+
+
+def test_gates_that_are_refused(serve: Any) -> None:
+    served = serve()
+    path = f"events/{served.invoke(seconds=1)}/wait_for_log"
+
+    assert served.control("POST", path)[0] == 400
+    assert served.control("POST", path, text="a", pattern="b")[0] == 400
+    assert served.control("POST", path, pattern="(")[0] == 400
+    code, error = served.control("POST", path, pattern="page [45]")
+    assert (code, error["type"]) == (409, "GateNotReachedError")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "listens", "end"),
+    [
+        ((), True, "FAILED (439)"),
+        (("--on-stop=forced",), True, "ABORTED (499)"),
+        (("--on-stop=abandon",), True, None),
+        ((), False, "FAILED (439)"),
+    ],
+)
+def test_sigterm_ends_running_events(serve: Any, arguments: tuple[str, ...], listens: bool, end: str | None) -> None:
+    served = serve("scf.toml", *arguments)
+    request_id = served.invoke(seconds=3600, listens=listens)
+    served.control("POST", f"events/{request_id}/wait_for_log", text="working")
+
+    served.process.send_signal(signal.SIGTERM)
+
+    line = f"event {request_id} of export: {end}\n" if end else ""
+    assert served.ends() == (0, line, "")
+
+
+def test_time_that_flows(serve: Any) -> None:
+    served = serve("scf.toml", "--time=real", "--rate=100000")
+    request_id = served.invoke(seconds=1800)
+
+    while (event := served.control("GET", f"events/{request_id}"))["status"] == "RUNNING":
+        pass  # an hour takes 36 ms
+
+    assert event["result"] == {"rows": 20}
+
+
+def descendants(pid: int) -> set[int]:
+    found: set[int] = set()
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/children") as children:
+            for child in map(int, children.read().split()):
+                found |= {child} | descendants(child)
+    return found
+
+
+def test_nothing_is_left_after_sigkill(serve: Any) -> None:
+    served = serve()
+    request_id = served.invoke(seconds=3600)
+    served.control("POST", f"events/{request_id}/wait_for_log", text="working")
+    left = [os.pidfd_open(pid) for pid in descendants(served.process.pid)]
+    assert len(left) >= 2  # the zygote and an instance
+
+    served.process.kill()
+
+    for pidfd in left:
+        assert select.select([pidfd], [], [], 60)[0], "a process outlived the one that served"
+        os.close(pidfd)
+    assert served.ends()[0] == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("arguments", "content", "sentence"),
+    [
+        (("none.toml",), "", "none.toml cannot be read: No such file or directory"),
+        (("scf.toml",), "[settings", "scf.toml is no TOML"),
+        (("scf.toml",), "[function.x]", "did you mean 'functions'"),
+        (("scf.toml",), "functions = 3", "settings and functions are tables"),
+        (("scf.toml",), "[functions]\nx = 3", "functions.x is a table"),
+        (("scf.toml",), "[functions.x]\ntimeout = 3", "functions.x has no code"),
+        (("scf.toml",), '[functions.x]\ncode = "y.py:f"', "functions.x: code="),
+        (("scf.toml",), '[functions.x]\ncode = "export.py:main_handler"\ntime = 3', "functions.x: deploy(...)"),
+        (("scf.toml",), "[settings]\nregions = 1", "'regions' (scf.toml) is not a setting"),
+        (("--host=0.0.0.0",), "", "--host 0.0.0.0 is no address of the loopback"),
+        (("--port=1000000",), "", "cannot have port 1000000 of 127.0.0.1"),
+        (("--time=real", "--rate=0"), "", "running(rate) is 0.0"),
+    ],
+)
+def test_what_it_refuses(tmp_path: Path, arguments: tuple[str, ...], content: str, sentence: str) -> None:
+    (tmp_path / "export.py").write_text(HANDLER)
+    (tmp_path / "scf.toml").write_text(content)
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest_scf_async", "serve", *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith("python -m pytest_scf_async serve: ")
+    assert sentence in ended.stderr
+    assert ended.stderr.count("\n") == 1
