@@ -41,8 +41,9 @@ KNOWS: dict[str, frozenset[str]] = {
     "function": FACADE | {"async_event"},
     "runtime": FACADE | {"operations", "async_event", "function"},
     "assertions": frozenset({"runtime", "operations", "async_event", "report", "clock", "model", "errors", "protocol"}),
-    "plugin": FACADE | {"runtime", "operations", "async_event", "function", "assertions", "inside", "root"},
-    "root": FACADE | {"runtime", "operations", "async_event", "function", "assertions", "inside"},
+    "api": FACADE | {"runtime", "operations", "async_event", "function"},
+    "plugin": FACADE | {"api", "runtime", "operations", "async_event", "function", "assertions", "inside", "root"},
+    "root": FACADE | {"api", "runtime", "operations", "async_event", "function", "assertions", "inside"},
 }
 
 # Rooms that run inside an instance, beside the user's code: the standard library and what is named here, nothing else.

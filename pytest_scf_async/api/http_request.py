@@ -1,0 +1,23 @@
+"""An HTTP request as it was received."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = ["HttpRequest"]
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """An HTTP request as it was received, before anything of it is believed."""
+
+    method: str
+    """``GET``, ``POST``, …"""
+    path: str
+    """As on the wire: ``/`` usually; some SDKs allow a suffix."""
+    query: str
+    """The raw query string without ``?``."""
+    headers: Mapping[str, str]
+    """By name in lower case; values as received, without the white space around them."""
+    body: bytes
