@@ -38,9 +38,9 @@ LARGEST_BODY: Final = 10 * 1024 * 1024
 LONGEST_INTEGER: Final = 20
 """Characters of the longest integer that has 64 bits, with its sign."""
 
+_ALWAYS: Final = ("Action", "Version", "Timestamp")
 _COMMON: Final = frozenset(
-    ("Action", "Version", "Region", "Timestamp", "Nonce", "SecretId", "Signature", "SignatureMethod", "Token")
-    + ("Language", "RequestClient")  # noqa: RUF005  (the other way has a line for each)
+    (*_ALWAYS, "Region", "Nonce", "SecretId", "Signature", "SignatureMethod", "Token", "Language", "RequestClient")
 )
 """The common parameters of a form (document 46710)."""
 _TIMESTAMP: Final = re.compile(r"[0-9]{1,12}", re.ASCII)
@@ -132,7 +132,7 @@ class _FormNames:
 
 
 def _read_common(common: _HeaderNames | _FormNames) -> tuple[str, str, str, Language, int]:
-    for name in ("Action", "Version", "Timestamp"):
+    for name in _ALWAYS:
         if not common.get(name):
             raise api_error("MissingParameter", name=common.shown(name))
     timestamp, language = common.get("Timestamp"), common.get("Language")
