@@ -23,5 +23,5 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return Serving(given).run()
     except ScfAsyncError as error:
-        print(f"{parser.prog} {given.command}: {error}", file=sys.stderr)
+        sys.stderr.write(f"{parser.prog} {given.command}: {error}\n")
         return 1

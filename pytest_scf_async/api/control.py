@@ -128,7 +128,7 @@ class Control:
         if (text is None) == (pattern is None):
             raise _Refused(400, 'wait_for_log takes either "text" or "pattern" (a regular expression)')
         try:
-            wanted: str | re.Pattern[str] = re.compile(pattern) if text is None else text
+            wanted: str | re.Pattern[str] = re.compile(sent["pattern"]) if text is None else text
         except re.error as error:
             raise _Refused(400, f"pattern={pattern!r} is no regular expression: {error}") from None
         return _shown(event.wait_for_log(wanted, sent.get("count", 1)))

@@ -38,9 +38,9 @@ LARGEST_BODY: Final = 10 * 1024 * 1024
 LONGEST_INTEGER: Final = 20
 """Characters of the longest integer that has 64 bits, with its sign."""
 
+_ALWAYS: Final = ("Action", "Version", "Timestamp")
 _COMMON: Final = frozenset(
-    ("Action", "Version", "Region", "Timestamp", "Nonce", "SecretId", "Signature", "SignatureMethod", "Token")
-    + ("Language", "RequestClient")
+    (*_ALWAYS, "Region", "Nonce", "SecretId", "Signature", "SignatureMethod", "Token", "Language", "RequestClient")
 )
 """The common parameters of a form (document 46710)."""
 _TIMESTAMP: Final = re.compile(r"[0-9]{1,12}", re.ASCII)
@@ -132,7 +132,7 @@ class _FormNames:
 
 
 def _read_common(common: _HeaderNames | _FormNames) -> tuple[str, str, str, Language, int]:
-    for name in ("Action", "Version", "Timestamp"):
+    for name in _ALWAYS:
         if not common.get(name):
             raise api_error("MissingParameter", name=common.shown(name))
     timestamp, language = common.get("Timestamp"), common.get("Language")
@@ -170,7 +170,7 @@ def _check_content_type(http: HttpRequest) -> None:
     """A POST with common headers has JSON. A form has to be signed with HmacSHA1 or HmacSHA256 (document 46710)."""
     media_type = _media_type(http)
     if media_type == "multipart/form-data":
-        raise api_error("InvalidRequest", media_type=media_type)
+        raise api_error("InvalidRequest", reason=f"its body is {media_type}, and no action takes that")
     if media_type != "application/json":
         what = f"The Content-Type {media_type[:100]!r} of a POST with the header X-TC-Action or Authorization"
         raise api_error("UnsupportedProtocol", what=what, valid="application/json")

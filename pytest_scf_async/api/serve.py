@@ -41,7 +41,7 @@ def add_serve(commands: Any) -> None:
         description="Serve Tencent Cloud SCF's API at a loopback address until SIGTERM or Ctrl-C.",
     )
     parser.add_argument(
-        "file", nargs="?", metavar="FILE.toml", help="settings and functions; without it there are none"
+        "file", nargs="?", metavar="FILE.toml", help="settings and functions; by default there are none"
     )
     parser.add_argument("--host", default="127.0.0.1", help="an address of the loopback (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=0, help="default: one that is free")
@@ -82,8 +82,8 @@ class Serving:
         given = self._given
         if not ip_address_is_of_loopback(given.host):
             raise ScfUsageError(
-                f"--host {given.host} is no address of the loopback, as 127.0.0.1 is: whoever reaches the endpoint runs "
-                "code on this machine"
+                f"--host {given.host} is no address of the loopback, as 127.0.0.1 is: whoever reaches the endpoint "
+                "runs code on this machine"
             )
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, lambda *_: self._stop.set())
@@ -118,10 +118,9 @@ class Serving:
     def _say_ready(self, endpoint: ScfEndpoint) -> None:
         if self._given.print_env:
             for name, value in environment_of(endpoint).items():
-                print(f"{name}={value}")
+                _say(f"{name}={value}")
         else:
-            print(f"serving {endpoint.url} (region {endpoint.region}, SecretId {endpoint.secret_id})")
-        sys.stdout.flush()
+            _say(f"serving {endpoint.url} (region {endpoint.region}, SecretId {endpoint.secret_id})")
 
     def _end_events(self, runtime: ScfRuntime) -> None:
         """Let running events end as ``--on-stop`` says."""
@@ -141,8 +140,14 @@ class Serving:
             try:
                 event.wait()
             except ScfAsyncError as error:
-                print(f"event {event.request_id}: {error}", file=sys.stderr)
-            print(f"event {event.request_id} of {event.function_name}: {event.status} ({event.status_code})")
+                sys.stderr.write(f"event {event.request_id}: {error}\n")
+            _say(f"event {event.request_id} of {event.function_name}: {event.status} ({event.status_code})")
+
+
+def _say(line: str) -> None:
+    """At once, as who started the process waits for it."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def ip_address_is_of_loopback(host: str) -> bool:

@@ -94,7 +94,10 @@ class _Server(ThreadedWSGIServer):
         self._guard = threading.Lock()
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:  # Werkzeug ends the process where it fails
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((host, port))
+            try:
+                listener.bind((host, port))
+            except OverflowError:
+                raise OSError("it is a whole number below 65,536") from None
             listener.listen(QUEUE)
             super().__init__(host, port, _application(answerer), handler=_Handler, fd=listener.fileno())
 

@@ -126,21 +126,26 @@ def error_body(code: int, request_id: str, *, message: str | None = None, stack_
 
 _API_ERRORS: Mapping[str, str] = MappingProxyType(
     {
+        # The first halves of these are the platform's own words, as clients look for them.
+        "AuthFailure.InvalidAuthorization": (
+            "The request `Authorization` header does not conform to tencentcloud standards: {reason}."
+        ),
+        "AuthFailure.SecretIdNotFound": (
+            "The SecretId is not found, please ensure that your SecretId is correct: {secret_id!r}."
+        ),
+        "AuthFailure.SignatureExpire": (
+            "The signature has expired: {name} is {timestamp}, and it may be 300 seconds from the real time, which is "
+            "{real}, or from the simulated time, which is {simulated}."
+        ),
+        "AuthFailure.SignatureFailure": (
+            "The provided credentials could not be validated. Please check your signature is correct: {reason}."
+        ),
+        "AuthFailure.TokenFailure": "Token verification failed, please check if your Token is correct: {reason}.",
         "FailedOperation.AsyncEventStatus": "{event} is {status}, and only a RUNNING event can be terminated.",
         "FailedOperation.DeleteAlias": "Alias {alias!r} cannot be deleted: {reason}.",
         "InternalError": "The endpoint of pytest-scf-async failed: {problem}",
         "InvalidAction": "There is no action {action!r}.",
-        "AuthFailure.InvalidAuthorization": "The header Authorization is malformed: {reason}.",
-        "AuthFailure.SecretIdNotFound": "There is no key with the SecretId {secret_id!r}.",
-        "AuthFailure.SignatureExpire": (
-            "{name}={timestamp} is over five minutes from the real time ({real}) and the simulated one ({simulated})."
-        ),
-        "AuthFailure.SignatureFailure": "The signature is wrong: {reason}.",
-        "AuthFailure.TokenFailure": "The token is wrong: {reason}.",
-        "RequestSizeLimitExceeded": "The request has {size} bytes; {method} may have {limit}.",
-        "UnsupportedProtocol": "{what} is not supported; {valid} are.",
-        "InvalidRequest": "The request cannot be read: {reason}.",
-        "InvalidParameter": "The parameter {name} has to be {valid}.",
+        "InvalidParameter": "{name} is not valid: it is {valid}.",
         "InvalidParameterValue": "{name}={value!r} is not valid: {valid}.",
         "InvalidParameterValue.DefaultNamespace": "The namespace {namespace!r} is always there and cannot be created.",
         "InvalidParameterValue.FunctionName": "FunctionName={value!r} is not valid: {valid}.",
@@ -152,10 +157,12 @@ _API_ERRORS: Mapping[str, str] = MappingProxyType(
         "InvalidParameterValue.Order": "{name}={value!r} is not valid: valid are {valid}.",
         "InvalidParameterValue.Qualifier": "Qualifier={value!r} is not valid: {valid}.",
         "InvalidParameterValue.Status": "Status={value!r} is not valid: valid are {valid}.",
+        "InvalidRequest": "The request cannot be read: {reason}.",
         "LimitExceeded.Quota": "All {limit} instances that function {function_name!r} may have are in use.",
-        "MissingParameter": "The parameter {name} is missing.",
+        "MissingParameter": "The request is missing a required parameter `{name}`.",
         "NoSuchVersion": "There is no version {version!r} of the API; the one that there is, is {valid}.",
         "RequestLimitExceeded": "{action} has had its {limit} requests in this second.",
+        "RequestSizeLimitExceeded": "The request has {size} bytes, and a {method} may have {limit} at most.",
         "ResourceInUse.Alias": "Function {function_name!r} has an alias {alias!r} already.",
         "ResourceInUse.Namespace": "A namespace {namespace!r} already exists.",
         "ResourceNotFound.Alias": "Function {function_name!r} has no alias {alias!r}.",
@@ -170,6 +177,7 @@ _API_ERRORS: Mapping[str, str] = MappingProxyType(
         "UnsupportedOperation.AliasBind": (
             "Version {qualifier} of function {function_name!r} cannot be deleted: the alias {aliases} points to it."
         ),
+        "UnsupportedProtocol": "{what} is not supported: it is {valid}.",
     }
 )
 
