@@ -32,7 +32,7 @@ from .errors import (
     hidden_from_users,
     keywords_named,
 )
-from .function import Function
+from .function import Function, Invocation
 from .instances import coverage
 from .instances.code import Code, Copy, resolve_again
 from .instances.pool import Pool
@@ -47,6 +47,7 @@ from .lockstep.invocation_queue import RETRIES, InvocationQueue
 from .lockstep.scheduler import Lockstep
 from .lockstep.termination import terminate
 from .model import (
+    DEFAULT_ALIAS,
     DEFAULT_IMAGE_INIT_TIMEOUT,
     DEFAULT_NAMESPACE,
     IMAGE_RUNTIME,
@@ -61,10 +62,31 @@ from .model import (
     Status,
     StatusTrace,
     api_error,
+    checked_payload_text,
+    checked_routing_key,
     is_valid_name,
     valid_name,
 )
-from .operations import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
+from .operations import (
+    AsyncEventPage,
+    AsyncEventStatus,
+    AsyncEventSummary,
+    FunctionLog,
+    FunctionLogPage,
+    InvocationResult,
+    RequestStatus,
+    RequestStatusPage,
+)
+from .operations.invocations import (
+    DEFAULT_WINDOW_US,
+    LONGEST_WINDOW_US,
+    accepted_result,
+    check_request_id,
+    checked_window,
+    function_log_page,
+    request_status_page,
+    result_of,
+)
 from .options import DEFAULT_SOURCE, OPTIONS, ScfSettings, Where, keywords_of
 from .protocol.linux import remove_tree
 from .protocol.messages import UPTIME_US
@@ -75,6 +97,8 @@ __all__ = ["ScfRuntime"]
 
 __tracebackhide__ = hidden_from_users
 
+INVOKE_DEADLINE_US: Final = 300 * 1_000_000
+"""For how long Invoke waits for the end (document 17243)."""
 OF_FUNCTION: Final = [option.name for option in OPTIONS if option.of_function]
 
 
@@ -469,6 +493,130 @@ class ScfRuntime:
             )
         terminate(self._lockstep, event._event, grace_shutdown, settle_first=True)
 
+    def invoke(
+        self,
+        function_name: str,
+        client_context: str | None = None,
+        *,
+        namespace: str = "default",
+        qualifier: str | None = None,
+        invocation_type: str = "RequestResponse",
+        log_type: str = "None",
+        routing_key: str | None = None,
+    ) -> InvocationResult:
+        """Invoke (document 17243): *client_context* is the event as JSON text, *routing_key* such a text, too.
+
+        With *invocation_type* ``"RequestResponse"`` time passes until a sync function has ended, 300 simulated seconds
+        at most; ``"Event"``, and an async function in either case, only have the event accepted. *log_type* ``"Tail"``
+        gives the last 4 KB of the log. Raises ``ScfApiError``: ``ResourceNotFound.Function``,
+        ``ResourceNotFound.Qualifier``, ``InvalidParameter.FunctionName``, ``InvalidParameterValue.Param`` for what is
+        not JSON, ``InvalidParameter.RequestTooLarge`` for more than 6 MB (128 KB where nobody waits),
+        ``LimitExceeded.Quota``, ``FailedOperation.InvokeFunction`` after the 300 seconds, ``InvalidParameterValue``.
+        """
+        _check_word("InvocationType", invocation_type, ("RequestResponse", "Event"))
+        return self._invoke(
+            function_name,
+            namespace,
+            Invocation("", qualifier, "OTHERS", invocation_type == "Event", by_operation=True),
+            text=client_context,
+            name="ClientContext",
+            log_type=log_type,
+            routing_key=routing_key,
+            longest_us=INVOKE_DEADLINE_US,
+        )
+
+    def invoke_function(
+        self,
+        function_name: str,
+        event: str | None = None,
+        *,
+        namespace: str = "default",
+        qualifier: str | None = DEFAULT_ALIAS,
+        log_type: str = "None",
+        routing_key: str | None = None,
+    ) -> InvocationResult:
+        """InvokeFunction (document 58400): as ``invoke`` with ``"RequestResponse"``, without a longest time.
+
+        Its *qualifier* is the alias ``$DEFAULT`` unless given, and InvokeResult is the status code (200, 430, …).
+        """
+        return self._invoke(
+            function_name,
+            namespace,
+            Invocation("", qualifier, "OTHERS", asynchronous=False, by_operation=True),
+            text=event,
+            name="Event",
+            log_type=log_type,
+            routing_key=routing_key,
+            longest_us=None,
+        )
+
+    def request_status(
+        self,
+        function_name: str,
+        request_id: str,
+        *,
+        namespace: str = "default",
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> RequestStatusPage:
+        """GetRequestStatus (document 65348): the attempts of one invocation, of sync functions too, the earliest first.
+
+        *start* and *end* belong together, and are compared in whole seconds; without them it is the last 15 minutes.
+        Raises ``ScfApiError``: ``ResourceNotFound.Function``, ``InvalidParameterValue.FunctionName``,
+        ``InvalidParameterValue.FunctionRequestId``, ``InvalidParameterValue.StartTimeOrEndTime``.
+        """
+        self._lockstep.look()
+        function = self._require_function(function_name, namespace, namespace_code="ResourceNotFound.Function")
+        check_request_id(request_id)
+        window = self._window(start, end, DEFAULT_WINDOW_US)
+        found = [event for event in function.events if event.request_id == request_id]
+        page = request_status_page([event._event for event in found], window)
+        self._answered(page.data)
+        return page
+
+    def function_logs(
+        self,
+        function_name: str,
+        *,
+        namespace: str = "default",
+        qualifier: str | None = None,
+        request_id: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        ret_code: str | None = None,
+        order: str = "desc",
+        order_by: str = "start_time",
+        offset: int = 0,
+        limit: int = 20,
+    ) -> FunctionLogPage:
+        """GetFunctionLogs (document 18583): the attempts of a function's invocations, each with its log.
+
+        *ret_code* is ``Filter.RetCode``: ``"not0"``, ``"is0"``, ``"TimeLimitExceeded"``, ``"ResourceLimitExceeded"`` or
+        ``"UserCodeException"``; *order_by* ``"start_time"``, ``"function_name"``, ``"duration"`` or ``"mem_usage"``.
+        *start* and *end* belong together, are compared in whole seconds, and are a day apart at most; without them it
+        is the last day. Raises ``ScfApiError``: ``ResourceNotFound.Function``, ``InvalidParameterValue.RetCode``,
+        ``.Order``, ``.OrderBy``, ``.Offset``, ``.StartTimeOrEndTime``, ``LimitExceeded.Offset`` for more than 10,000
+        of *offset* and *limit* together, ``ResourceNotFound.Qualifier``, ….
+        """
+        self._lockstep.look()
+        function = self._require_function(function_name, namespace, namespace_code="ResourceNotFound.Function")
+        version = None if qualifier is None else function._versions.resolve(qualifier).version
+        page = function_log_page(
+            [
+                event._event
+                for event in function.events
+                if version in (None, event.qualifier) and request_id in (None, event.request_id)
+            ],
+            self._window(start, end, LONGEST_WINDOW_US),
+            ret_code=ret_code,
+            order=order,
+            order_by=order_by,
+            offset=offset,
+            limit=limit,
+        )
+        self._answered(page.data)
+        return page
+
     # -- time --------------------------------------------------------------------------------------------------------
 
     def wait_all(self, events: Iterable[AsyncEvent] | None = None) -> list[AsyncEvent]:
@@ -573,21 +721,72 @@ class ScfRuntime:
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    def _accept(
-        self, function: Function, payload: str, qualifier: str | None, invoke_type: str, asynchronous: bool
-    ) -> AsyncEvent:
+    def _invoke(
+        self,
+        function_name: str,
+        namespace: str,
+        invocation: Invocation,
+        *,
+        text: object,
+        name: str,
+        log_type: str,
+        routing_key: object,
+        longest_us: int | None,
+    ) -> InvocationResult:
+        """Run *invocation* of *text*, the parameter *name*; who waits for its end does so for *longest_us* at most."""
+        self._lockstep.look()
+        function = self._require_function(
+            function_name,
+            namespace,
+            name_code="InvalidParameter.FunctionName",
+            namespace_code="ResourceNotFound.Function",
+        )
+        _check_word("LogType", log_type, ("None", "Tail"))
+        waits = not (invocation.asynchronous or function.configuration.async_run)
+        payload = checked_payload_text(text, name=name, asynchronous=not waits)
+        invocation = replace(invocation, payload=payload, routing_key=checked_routing_key(routing_key))
+        facade = self._accept(function, invocation)
+        event, by_status_code = facade._event, longest_us is None
+        if not waits:
+            return accepted_result(event, by_status_code=by_status_code)
+        deadline_us = None if longest_us is None else self.clock.now_us + longest_us
+
+        def done() -> bool:
+            if event.ended or deadline_us is None:
+                return event.ended
+            return self.clock.now_us >= deadline_us and self._lockstep._all_quiet()
+
+        call = f"the invocation {event.request_id} of {function_name}"
+        self._lockstep.drive(Call(call, done, moves_clock=True, leases=True, target_us=deadline_us, event=event))
+        if not event.ended:
+            reason = f"it has not ended within {INVOKE_DEADLINE_US // 1_000_000} seconds"
+            raise api_error("FailedOperation.InvokeFunction", function_name=function_name, reason=reason)
+        facade._look()
+        return result_of(event, tail=log_type == "Tail", by_status_code=by_status_code)
+
+    def _window(self, start: datetime | None, end: datetime | None, default_us: int) -> tuple[int, int]:
+        first = None if start is None else to_us(start, "start")
+        last = None if end is None else to_us(end, "end")
+        return checked_window(first, last, self.clock.now_us, default_us)
+
+    def _answered(self, rows: Sequence[RequestStatus | FunctionLog]) -> None:
+        """The caller has been given *rows*."""
+        for request_id in {row.request_id for row in rows}:
+            self._seen(self._events[request_id]._event.record)
+
+    def _accept(self, function: Function, invocation: Invocation) -> AsyncEvent:
         if self._closed:
             raise ScfUsageError(f"function {function.name!r} belongs to a runtime that is closed")
         with self._lockstep.locked():
-            version = function._versions.resolve(qualifier)
+            version = function._versions.resolve(invocation.qualifier)
             configuration = version.configuration
             over_quota = not self._has_room_for(configuration)
-            if over_quota and not (asynchronous and configuration.over_quota == "queue"):
+            if over_quota and not (invocation.asynchronous and configuration.over_quota == "queue"):
                 limit = configuration.max_instances
                 error = api_error("LimitExceeded.Quota", function_name=function.name, limit=limit)
                 where = configuration.sources["max_instances"]
                 hint = f"max_instances={limit} ({where}): an event that ends, or is terminated, makes room"
-                if asynchronous:
+                if invocation.asynchronous:
                     hint += '; over_quota="queue" queues events of asynchronous callers'
                 raise ScfApiError(error.code, error.platform_message, hint)
             record = EventRecord(
@@ -596,7 +795,7 @@ class ScfRuntime:
                 function_name=configuration.name,
                 namespace=configuration.namespace,
                 qualifier=version.version,
-                invoke_type=invoke_type,
+                invoke_type=invocation.invoke_type,
                 recorded=configuration.records_events,
                 start_us=self.clock.now_us,
             )
@@ -604,7 +803,7 @@ class ScfRuntime:
             event = Event(
                 record=record,
                 function=version,
-                payload=payload,
+                payload=invocation.payload,
                 readings=OpenReadings(Status(settings.graceful_return_status), Status(settings.graceful_exit_status)),
                 clock=self.clock,
                 region=settings.region,
@@ -612,9 +811,10 @@ class ScfRuntime:
                 uin=settings.uin,
                 unlistened_signal_line=settings.unlistened_signal_line,
                 over_quota=over_quota,
-                retries_left=0 if configuration.async_run or not asynchronous else RETRIES,
+                retries_left=0 if configuration.async_run or not invocation.asynchronous else RETRIES,
+                by_operation=invocation.by_operation,
             )
-            event.resolve = lambda: function._versions.resolve(qualifier)
+            event.resolve = lambda: function._versions.resolve(invocation.qualifier)
             facade = AsyncEvent(self._lockstep, event)
             self._events[record.request_id] = facade
             function.events.append(facade)
@@ -741,15 +941,29 @@ class ScfRuntime:
         """A directory of the session, which goes at its end: what was built for one runtime serves the next."""
         return self._pool.sandboxes.zygote().scratch
 
-    def _require_function(self, name: str, namespace: str) -> Function:
+    def _require_function(
+        self,
+        name: str,
+        namespace: str,
+        *,
+        name_code: str = "InvalidParameterValue.FunctionName",
+        namespace_code: str = "ResourceNotFound.Namespace",
+    ) -> Function:
+        """The function, or ScfApiError: *name_code* for what can be no name, *namespace_code*, or that it is unknown.
+
+        Operations differ in these codes: each has its own list of errors.
+        """
         if not is_valid_name(name):
-            raise api_error("InvalidParameterValue.FunctionName", value=name, valid=NAME_RULE)
-        if namespace not in self._namespaces:
-            raise api_error("ResourceNotFound.Namespace", namespace=namespace)
+            raise api_error(name_code, value=name, valid=NAME_RULE)
+        if not self._knows_namespace(namespace):
+            raise api_error(namespace_code, namespace=namespace, function_name=name)
         function = self._functions.get((namespace, name))
         if function is None:
             raise api_error("ResourceNotFound.Function", function_name=name, namespace=namespace)
         return function
+
+    def _knows_namespace(self, namespace: object) -> bool:
+        return isinstance(namespace, str) and namespace in self._namespaces
 
     def _why_unknown(self, request_id: str) -> str | None:
         """Why the platform does not know an event of this runtime."""
@@ -827,6 +1041,11 @@ def _close_all() -> None:
 
 
 atexit.register(_close_all)
+
+
+def _check_word(name: str, value: object, valid: tuple[str, ...]) -> None:
+    if not isinstance(value, str) or value not in valid:
+        raise api_error("InvalidParameterValue", name=name, value=value, valid=f"valid are {' and '.join(valid)}")
 
 
 def _interval(interval: tuple[datetime, datetime] | None, name: str) -> tuple[int, int] | None:

@@ -45,7 +45,13 @@ from .log_lines import (
     response_line,
     start_line,
 )
-from .payload import ASYNC_PAYLOAD_LIMIT, SYNC_PAYLOAD_LIMIT, payload_text
+from .payload import (
+    ASYNC_PAYLOAD_LIMIT,
+    SYNC_PAYLOAD_LIMIT,
+    checked_payload_text,
+    checked_routing_key,
+    payload_text,
+)
 from .records import INVOKE_TYPES, SYNC_CALLERS, TIMER, EventRecord
 from .statuses import State, Status
 from .trace import RETENTION_US, StatusTrace
@@ -95,6 +101,8 @@ __all__ = [
     "api_error",
     "before_init_arguments",
     "check_runtime",
+    "checked_payload_text",
+    "checked_routing_key",
     "end_line",
     "error_body",
     "error_line",
