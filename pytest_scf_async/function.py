@@ -125,6 +125,7 @@ class Function:
         timeout: float | timedelta | Unchanged | None = UNCHANGED,
         init_timeout: float | timedelta | Unchanged = UNCHANGED,
         memory: int | Unchanged | None = UNCHANGED,
+        description: str | Unchanged = UNCHANGED,
         trace: bool | Unchanged = UNCHANGED,
         max_instances: int | Unchanged | None = UNCHANGED,
         over_quota: Literal["refuse", "queue"] | Unchanged = UNCHANGED,

@@ -36,7 +36,7 @@ from .function import Function, Invocation
 from .instances import coverage
 from .instances.code import Code, Copy, resolve_again
 from .instances.pool import Pool
-from .instances.runtimes.choice import Builder, check_kind, image_of
+from .instances.runtimes.choice import Builder, check_kind, default_handler, image_of
 from .instances.runtimes.launcher import IMAGE_PORT, CodePackage
 from .instances.runtimes.strategy import Runtime
 from .instances.sandbox import Sandboxes
@@ -77,6 +77,7 @@ from .operations import (
     RequestStatus,
     RequestStatusPage,
 )
+from .operations.deployments import DEFAULT_RUNTIME, DEFAULT_TIMEOUT, code_of, is_on, refusals
 from .operations.invocations import (
     DEFAULT_WINDOW_US,
     LONGEST_WINDOW_US,
@@ -87,7 +88,7 @@ from .operations.invocations import (
     request_status_page,
     result_of,
 )
-from .options import DEFAULT_SOURCE, OPTIONS, ScfSettings, Where, keywords_of
+from .options import DEFAULT_SOURCE, OPTIONS, ScfSettings, Where, keywords_of, options_of
 from .protocol.linux import remove_tree
 from .protocol.messages import UPTIME_US
 from .protocol.real_time import shown_time_us
@@ -175,6 +176,7 @@ class ScfRuntime:
         timeout: float | timedelta | None = None,
         init_timeout: float | timedelta | None = None,
         memory: int | None = None,
+        description: str = "",
         runtime: str | None = None,
         namespace: str | None = None,
         async_run: bool | None = None,
@@ -208,6 +210,7 @@ class ScfRuntime:
             timeout: how long an event may run (433)
             init_timeout: how long an init may take (450)
             memory: MB, enforced only where given (434)
+            description: what GetFunction says of it, in 1,000 characters at most
             runtime: of Python's, the text in `SCF_RUNTIME`; `"Go1"`: `code` is the directory or zip of a Go package or
                 of a built binary; `"Nodejs18.15"` and the others of Node.js, `"CustomRuntime"`: that with `index.js`,
                 or with `bootstrap`; another one is for a plugin (`pytest_scf_async_launcher`)
@@ -255,6 +258,7 @@ class ScfRuntime:
         timeout: float | timedelta | None = None,
         init_timeout: float | timedelta | None = None,
         memory: int | None = None,
+        description: str = "",
         namespace: str | None = None,
         async_run: bool | None = None,
         trace: bool | None = None,
@@ -302,6 +306,7 @@ class ScfRuntime:
             timeout: how long an event may run (433)
             init_timeout: how long the start may take (450): 90 s unless given; 30 s with the port closed are 446
             memory: MB, enforced only where given (434)
+            description: what GetFunction says of it, in 1,000 characters at most
             namespace: its namespace
             async_run: whether it is executed asynchronously (document 51519)
             trace: whether the status trace is on (document 63967)
@@ -363,6 +368,128 @@ class ScfRuntime:
         while (namespace, name := valid_name(stem, number, namespace)) in self._functions:
             number += 1
         return name
+
+    def create_function(
+        self,
+        function_name: str,
+        zip_file: str | None = None,
+        *,
+        handler: str | None = None,
+        description: str = "",
+        memory_size: int | None = None,
+        timeout: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        runtime: str | None = None,
+        namespace: str = "default",
+        function_type: str = "Event",
+        init_timeout: int | None = None,
+        async_run_enable: str = "FALSE",
+        trace_enable: str = "FALSE",
+    ) -> Function:
+        """CreateFunction (document 18586): as ``deploy``, with the platform's parameters and its defaults and errors.
+
+        *zip_file* is a zip in Base64; *timeout* is 3 seconds unless given, for async functions too, *runtime*
+        ``"Python2.7"``, *handler* ``"index.main_handler"``, *async_run_enable* and *trace_enable* ``"FALSE"``; what
+        else is not given comes from the settings. Raises ``ScfApiError``: ``InvalidParameterValue.FunctionName``,
+        ``.Handler``, ``.MemorySize``, ``.Runtime``, ``.ZipFile``, ``.ZipFileBase64BinasciiError``, ``.Environment``, …,
+        ``LimitExceeded.Timeout``, ``.InitTimeout``, ``.Memory``, ``MissingParameter.Code``,
+        ``ResourceInUse.FunctionName``, ``ResourceNotFound.Namespace``, and ``FailedOperation.CreateFunction`` for code
+        that cannot be built.
+        """
+        if not is_valid_name(namespace):
+            raise api_error("InvalidParameterValue.Namespace", value=namespace, valid=NAME_RULE)
+        if not self._knows_namespace(namespace):
+            raise api_error("ResourceNotFound.Namespace", namespace=namespace)
+        if not is_valid_name(function_name):
+            raise api_error("InvalidParameterValue.FunctionName", value=function_name, valid=NAME_RULE)
+        if (namespace, function_name) in self._functions:
+            raise api_error("ResourceInUse.FunctionName", function_name=function_name, namespace=namespace)
+        if function_type == "HTTP":
+            raise api_error("UnsupportedOperation", what="A function of Type HTTP")
+        if function_type != "Event":
+            raise api_error("InvalidParameterValue.Type", value=function_type, valid="it is Event or HTTP")
+        given: dict[str, Any] = {
+            option.name: None if Where.SETTINGS in option.where else option.default
+            for option in options_of(Where.DEPLOY)
+        }
+        given |= {
+            "handler": handler or default_handler(runtime),
+            "name": function_name,
+            "namespace": namespace,
+            "description": description,
+            "memory": memory_size,
+            "timeout": DEFAULT_TIMEOUT if timeout is None else timeout,
+            "init_timeout": init_timeout,
+            "environment": environment,
+            "runtime": DEFAULT_RUNTIME if runtime is None else runtime,
+            "async_run": is_on("AsyncRunEnable", async_run_enable),
+            "trace": is_on("TraceEnable", trace_enable),
+        }
+        source = "CreateFunction"
+        with refusals("FailedOperation.CreateFunction", function_name):
+            first_configuration(self.settings, given, source)  # before anything is unpacked
+            check_kind(given["runtime"], source)
+            code = code_of(zip_file, self._scratch())
+            made = self._builder.build(given["runtime"], code, given["handler"], source)
+            return self._deploy(source, self.settings, made.code, made.runtime, given, warning=made.warning)
+
+    def update_function_code(
+        self,
+        function_name: str,
+        zip_file: str | None = None,
+        *,
+        handler: str | None = None,
+        namespace: str = "default",
+        publish: str = "FALSE",
+    ) -> None:
+        """UpdateFunctionCode (document 18581): *zip_file* is a zip in Base64; *publish* ``"TRUE"`` publishes a version.
+
+        Raises ``ScfApiError``: ``ResourceNotFound.Function``, those of ``create_function`` for *zip_file* and
+        *handler*, and ``FailedOperation.UpdateFunctionCode`` for a function whose code cannot be changed.
+        """
+        function = self._require_function(function_name, namespace)
+        publishes = is_on("Publish", publish)
+        given: dict[str, Any] = {option.name: UNCHANGED for option in options_of(Where.UPDATE)}
+        with refusals("FailedOperation.UpdateFunctionCode", function_name):
+            code = code_of(zip_file, self._scratch())
+            self._update(function, code, handler or function._version.code.handler, given)
+            if publishes:
+                function.publish_version()
+
+    def update_function_configuration(
+        self,
+        function_name: str,
+        *,
+        namespace: str = "default",
+        description: str | None = None,
+        memory_size: int | None = None,
+        timeout: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        init_timeout: int | None = None,
+        trace_enable: str | None = None,
+        publish: str = "FALSE",
+    ) -> None:
+        """UpdateFunctionConfiguration (document 18580): change what is given; *publish* ``"TRUE"`` publishes a version.
+
+        Raises ``ScfApiError``: ``ResourceNotFound.Function``, and those of ``create_function`` for a value that is not
+        valid.
+        """
+        function = self._require_function(function_name, namespace)
+        publishes = is_on("Publish", publish)
+        given: dict[str, Any] = {option.name: UNCHANGED for option in options_of(Where.UPDATE)}
+        values = {
+            "description": description,
+            "memory": memory_size,
+            "timeout": timeout,
+            "environment": environment,
+            "init_timeout": init_timeout,
+            "trace": None if trace_enable is None else is_on("TraceEnable", trace_enable),
+        }
+        given |= {name: value for name, value in values.items() if value is not None}
+        with refusals("FailedOperation.UpdateFunctionConfiguration", function_name):
+            self._update(function, None, None, given)
+            if publishes:
+                function.publish_version()
 
     def create_namespace(self, name: str) -> None:
         """CreateNamespace (document 34413): a namespace without functions; `deploy` makes the one that it names, too.
