@@ -28,8 +28,30 @@ class ScfAsyncError(Exception):
         super().__init__(message)
 
 
+class Refusal(NamedTuple):
+    """Which value was refused and why, as facts: the platform's operations make an error of their own of them."""
+
+    name: str
+    """That of the option."""
+    value: Any
+    """None where it may be a secret."""
+    valid: str
+    """A sentence."""
+    code: str
+    """The platform's error code; empty where the platform has no such option."""
+
+
 class ScfUsageError(ScfAsyncError):
     """The test asked for something that cannot be: the message has the value, its source and what is valid."""
+
+    def __init__(self, message: str, refusal: Refusal | None = None) -> None:
+        super().__init__(message)
+        self._refusal = refusal
+
+
+def refusal_of(error: ScfUsageError) -> Refusal | None:
+    """What *error* refused, where that is one value."""
+    return error._refusal
 
 
 class UnsupportedPlatformError(ScfUsageError):
@@ -96,10 +118,13 @@ class Given(NamedTuple):
     none: bool = False
     """Whether None is valid, too."""
 
-    def refuse(self, sentence: str) -> NoReturn:
-        """Raise the ``ScfUsageError``; *sentence* says what is valid."""
+    def refuse(self, sentence: str, code: str = "") -> NoReturn:
+        """Raise the ``ScfUsageError``; *sentence* says what is valid, *code* is the platform's for such a value."""
         __tracebackhide__ = hidden_from_users
-        raise ScfUsageError(f"{self.name}={self.value!r}{self.shown_source} is not valid: {sentence}")
+        raise ScfUsageError(
+            f"{self.name}={self.value!r}{self.shown_source} is not valid: {sentence}",
+            Refusal(self.name, self.value, sentence, code),
+        )
 
     def has_to_be(self, valid: str) -> NoReturn:
         """The same where *valid* names the values."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Literal, Protocol
 
@@ -19,12 +20,25 @@ __all__ = ["Function"]
 __tracebackhide__ = hidden_from_users
 
 
+@dataclass(frozen=True)
+class Invocation:
+    """What the platform is asked to run."""
+
+    payload: str
+    """JSON."""
+    qualifier: str | None
+    invoke_type: str
+    asynchronous: bool
+    """Nobody waits for its end."""
+    by_operation: bool = False
+    """Invoke or InvokeFunction, and not the test's own call."""
+    routing_key: Mapping[str, str] | None = None
+
+
 class Platform(Protocol):
     """What a function asks of its runtime."""
 
-    def _accept(
-        self, function: Function, payload: str, qualifier: str | None, invoke_type: str, asynchronous: bool
-    ) -> AsyncEvent: ...
+    def _accept(self, function: Function, invocation: Invocation) -> AsyncEvent: ...
     def _update(self, function: Function, code: object, handler: str | None, given: Mapping[str, Any]) -> None: ...
     def _publish(self, function: Function, description: str) -> str: ...
     def _delete(self, function: Function, qualifier: str | None) -> None: ...
@@ -98,7 +112,7 @@ class Function:
         if invoke_type not in INVOKE_TYPES:
             raise api_error("InvalidParameterValue.InvokeType", value=invoke_type, valid=", ".join(INVOKE_TYPES))
         text = payload_text(payload, async_run=self.configuration.async_run or asynchronous)
-        return self._platform._accept(self, text, qualifier, invoke_type, asynchronous)
+        return self._platform._accept(self, Invocation(text, qualifier, invoke_type, asynchronous))
 
     # -- versions ----------------------------------------------------------------------------------------------------
 
@@ -111,6 +125,7 @@ class Function:
         timeout: float | timedelta | Unchanged | None = UNCHANGED,
         init_timeout: float | timedelta | Unchanged = UNCHANGED,
         memory: int | Unchanged | None = UNCHANGED,
+        description: str | Unchanged = UNCHANGED,
         trace: bool | Unchanged = UNCHANGED,
         max_instances: int | Unchanged | None = UNCHANGED,
         over_quota: Literal["refuse", "queue"] | Unchanged = UNCHANGED,

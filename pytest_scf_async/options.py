@@ -414,6 +414,15 @@ OPTIONS: Final[tuple[Option, ...]] = (
         kept="int | None",
     ),
     Option(
+        "description",
+        "str",
+        _ANYTHING,
+        _FUNCTIONS,
+        "what GetFunction says of it, in 1,000 characters at most",
+        default="",
+        kept="str",
+    ),
+    Option(
         "real_timeout",
         "float",
         _DURATION,

@@ -32,11 +32,11 @@ from .errors import (
     hidden_from_users,
     keywords_named,
 )
-from .function import Function
+from .function import Function, Invocation
 from .instances import coverage
 from .instances.code import Code, Copy, resolve_again
 from .instances.pool import Pool
-from .instances.runtimes.choice import Builder, check_kind, image_of
+from .instances.runtimes.choice import Builder, check_kind, default_handler, image_of
 from .instances.runtimes.launcher import IMAGE_PORT, CodePackage
 from .instances.runtimes.strategy import Runtime
 from .instances.sandbox import Sandboxes
@@ -47,6 +47,7 @@ from .lockstep.invocation_queue import RETRIES, InvocationQueue
 from .lockstep.scheduler import Lockstep
 from .lockstep.termination import terminate
 from .model import (
+    DEFAULT_ALIAS,
     DEFAULT_IMAGE_INIT_TIMEOUT,
     DEFAULT_NAMESPACE,
     IMAGE_RUNTIME,
@@ -61,11 +62,33 @@ from .model import (
     Status,
     StatusTrace,
     api_error,
+    checked_payload_text,
+    checked_routing_key,
     is_valid_name,
     valid_name,
 )
-from .operations import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
-from .options import DEFAULT_SOURCE, OPTIONS, ScfSettings, Where, keywords_of
+from .operations import (
+    AsyncEventPage,
+    AsyncEventStatus,
+    AsyncEventSummary,
+    FunctionLog,
+    FunctionLogPage,
+    InvocationResult,
+    RequestStatus,
+    RequestStatusPage,
+)
+from .operations.deployments import DEFAULT_RUNTIME, DEFAULT_TIMEOUT, code_of, is_on, refusals
+from .operations.invocations import (
+    DEFAULT_WINDOW_US,
+    LONGEST_WINDOW_US,
+    accepted_result,
+    check_request_id,
+    checked_window,
+    function_log_page,
+    request_status_page,
+    result_of,
+)
+from .options import DEFAULT_SOURCE, OPTIONS, ScfSettings, Where, keywords_of, options_of
 from .protocol.linux import remove_tree
 from .protocol.messages import UPTIME_US
 from .protocol.real_time import shown_time_us
@@ -75,6 +98,8 @@ __all__ = ["ScfRuntime"]
 
 __tracebackhide__ = hidden_from_users
 
+INVOKE_DEADLINE_US: Final = 300 * 1_000_000
+"""For how long Invoke waits for the end (document 17243)."""
 OF_FUNCTION: Final = [option.name for option in OPTIONS if option.of_function]
 
 
@@ -153,6 +178,7 @@ class ScfRuntime:
         timeout: float | timedelta | None = None,
         init_timeout: float | timedelta | None = None,
         memory: int | None = None,
+        description: str = "",
         runtime: str | None = None,
         namespace: str | None = None,
         async_run: bool | None = None,
@@ -186,6 +212,7 @@ class ScfRuntime:
             timeout: how long an event may run (433)
             init_timeout: how long an init may take (450)
             memory: MB, enforced only where given (434)
+            description: what GetFunction says of it, in 1,000 characters at most
             runtime: of Python's, the text in `SCF_RUNTIME`; `"Go1"`: `code` is the directory or zip of a Go package or
                 of a built binary; `"Nodejs18.15"` and the others of Node.js, `"CustomRuntime"`: that with `index.js`,
                 or with `bootstrap`; another one is for a plugin (`pytest_scf_async_launcher`)
@@ -233,6 +260,7 @@ class ScfRuntime:
         timeout: float | timedelta | None = None,
         init_timeout: float | timedelta | None = None,
         memory: int | None = None,
+        description: str = "",
         namespace: str | None = None,
         async_run: bool | None = None,
         trace: bool | None = None,
@@ -280,6 +308,7 @@ class ScfRuntime:
             timeout: how long an event may run (433)
             init_timeout: how long the start may take (450): 90 s unless given; 30 s with the port closed are 446
             memory: MB, enforced only where given (434)
+            description: what GetFunction says of it, in 1,000 characters at most
             namespace: its namespace
             async_run: whether it is executed asynchronously (document 51519)
             trace: whether the status trace is on (document 63967)
@@ -341,6 +370,128 @@ class ScfRuntime:
         while (namespace, name := valid_name(stem, number, namespace)) in self._functions:
             number += 1
         return name
+
+    def create_function(
+        self,
+        function_name: str,
+        zip_file: str | None = None,
+        *,
+        handler: str | None = None,
+        description: str = "",
+        memory_size: int | None = None,
+        timeout: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        runtime: str | None = None,
+        namespace: str = "default",
+        function_type: str = "Event",
+        init_timeout: int | None = None,
+        async_run_enable: str = "FALSE",
+        trace_enable: str = "FALSE",
+    ) -> Function:
+        """CreateFunction (document 18586): as ``deploy``, with the platform's parameters and its defaults and errors.
+
+        *zip_file* is a zip in Base64; *timeout* is 3 seconds unless given, for async functions too, *runtime*
+        ``"Python2.7"``, *handler* ``"index.main_handler"``, *async_run_enable* and *trace_enable* ``"FALSE"``; what
+        else is not given comes from the settings. Raises ``ScfApiError``: ``InvalidParameterValue.FunctionName``,
+        ``.Handler``, ``.MemorySize``, ``.Runtime``, ``.ZipFile``, ``.ZipFileBase64BinasciiError``, ``.Environment``, …,
+        ``LimitExceeded.Timeout``, ``.InitTimeout``, ``.Memory``, ``MissingParameter.Code``,
+        ``ResourceInUse.FunctionName``, ``ResourceNotFound.Namespace``, and ``FailedOperation.CreateFunction`` for code
+        that cannot be built.
+        """
+        if not is_valid_name(namespace):
+            raise api_error("InvalidParameterValue.Namespace", value=namespace, valid=NAME_RULE)
+        if not self._knows_namespace(namespace):
+            raise api_error("ResourceNotFound.Namespace", namespace=namespace)
+        if not is_valid_name(function_name):
+            raise api_error("InvalidParameterValue.FunctionName", value=function_name, valid=NAME_RULE)
+        if (namespace, function_name) in self._functions:
+            raise api_error("ResourceInUse.FunctionName", function_name=function_name, namespace=namespace)
+        if function_type == "HTTP":
+            raise api_error("UnsupportedOperation", what="A function of Type HTTP")
+        if function_type != "Event":
+            raise api_error("InvalidParameterValue.Type", value=function_type, valid="it is Event or HTTP")
+        given: dict[str, Any] = {
+            option.name: None if Where.SETTINGS in option.where else option.default
+            for option in options_of(Where.DEPLOY)
+        }
+        given |= {
+            "handler": handler or default_handler(runtime),
+            "name": function_name,
+            "namespace": namespace,
+            "description": description,
+            "memory": memory_size,
+            "timeout": DEFAULT_TIMEOUT if timeout is None else timeout,
+            "init_timeout": init_timeout,
+            "environment": environment,
+            "runtime": DEFAULT_RUNTIME if runtime is None else runtime,
+            "async_run": is_on("AsyncRunEnable", async_run_enable),
+            "trace": is_on("TraceEnable", trace_enable),
+        }
+        source = "CreateFunction"
+        with refusals("FailedOperation.CreateFunction", function_name):
+            first_configuration(self.settings, given, source)  # before anything is unpacked
+            check_kind(given["runtime"], source)
+            code = code_of(zip_file, self._scratch())
+            made = self._builder.build(given["runtime"], code, given["handler"], source)
+            return self._deploy(source, self.settings, made.code, made.runtime, given, warning=made.warning)
+
+    def update_function_code(
+        self,
+        function_name: str,
+        zip_file: str | None = None,
+        *,
+        handler: str | None = None,
+        namespace: str = "default",
+        publish: str = "FALSE",
+    ) -> None:
+        """UpdateFunctionCode (document 18581): *zip_file* is a zip in Base64; *publish* ``"TRUE"`` publishes a version.
+
+        Raises ``ScfApiError``: ``ResourceNotFound.Function``, those of ``create_function`` for *zip_file* and
+        *handler*, and ``FailedOperation.UpdateFunctionCode`` for a function whose code cannot be changed.
+        """
+        function = self._require_function(function_name, namespace)
+        publishes = is_on("Publish", publish)
+        given: dict[str, Any] = {option.name: UNCHANGED for option in options_of(Where.UPDATE)}
+        with refusals("FailedOperation.UpdateFunctionCode", function_name):
+            code = code_of(zip_file, self._scratch())
+            self._update(function, code, handler or function._version.code.handler, given)
+            if publishes:
+                function.publish_version()
+
+    def update_function_configuration(
+        self,
+        function_name: str,
+        *,
+        namespace: str = "default",
+        description: str | None = None,
+        memory_size: int | None = None,
+        timeout: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        init_timeout: int | None = None,
+        trace_enable: str | None = None,
+        publish: str = "FALSE",
+    ) -> None:
+        """UpdateFunctionConfiguration (document 18580): change what is given; *publish* ``"TRUE"`` publishes a version.
+
+        Raises ``ScfApiError``: ``ResourceNotFound.Function``, and those of ``create_function`` for a value that is not
+        valid.
+        """
+        function = self._require_function(function_name, namespace)
+        publishes = is_on("Publish", publish)
+        given: dict[str, Any] = {option.name: UNCHANGED for option in options_of(Where.UPDATE)}
+        values = {
+            "description": description,
+            "memory": memory_size,
+            "timeout": timeout,
+            "environment": environment,
+            "init_timeout": init_timeout,
+            "trace": None if trace_enable is None else is_on("TraceEnable", trace_enable),
+        }
+        given |= {name: value for name, value in values.items() if value is not None}
+        with refusals("FailedOperation.UpdateFunctionConfiguration", function_name):
+            self._update(function, None, None, given)
+            if publishes:
+                function.publish_version()
 
     def create_namespace(self, name: str) -> None:
         """CreateNamespace (document 34413): a namespace without functions; `deploy` makes the one that it names, too.
@@ -475,6 +626,130 @@ class ScfRuntime:
             )
         terminate(self._lockstep, event._event, grace_shutdown, settle_first=True)
 
+    def invoke(
+        self,
+        function_name: str,
+        client_context: str | None = None,
+        *,
+        namespace: str = "default",
+        qualifier: str | None = None,
+        invocation_type: str = "RequestResponse",
+        log_type: str = "None",
+        routing_key: str | None = None,
+    ) -> InvocationResult:
+        """Invoke (document 17243): *client_context* is the event as JSON text, *routing_key* such a text, too.
+
+        With *invocation_type* ``"RequestResponse"`` time passes until a sync function has ended, 300 simulated seconds
+        at most; ``"Event"``, and an async function in either case, only have the event accepted. *log_type* ``"Tail"``
+        gives the last 4 KB of the log. Raises ``ScfApiError``: ``ResourceNotFound.Function``,
+        ``ResourceNotFound.Qualifier``, ``InvalidParameter.FunctionName``, ``InvalidParameterValue.Param`` for what is
+        not JSON, ``InvalidParameter.RequestTooLarge`` for more than 6 MB (128 KB where nobody waits),
+        ``LimitExceeded.Quota``, ``FailedOperation.InvokeFunction`` after the 300 seconds, ``InvalidParameterValue``.
+        """
+        _check_word("InvocationType", invocation_type, ("RequestResponse", "Event"))
+        return self._invoke(
+            function_name,
+            namespace,
+            Invocation("", qualifier, "OTHERS", invocation_type == "Event", by_operation=True),
+            text=client_context,
+            name="ClientContext",
+            log_type=log_type,
+            routing_key=routing_key,
+            longest_us=INVOKE_DEADLINE_US,
+        )
+
+    def invoke_function(
+        self,
+        function_name: str,
+        event: str | None = None,
+        *,
+        namespace: str = "default",
+        qualifier: str | None = DEFAULT_ALIAS,
+        log_type: str = "None",
+        routing_key: str | None = None,
+    ) -> InvocationResult:
+        """InvokeFunction (document 58400): as ``invoke`` with ``"RequestResponse"``, without a longest time.
+
+        Its *qualifier* is the alias ``$DEFAULT`` unless given, and InvokeResult is the status code (200, 430, …).
+        """
+        return self._invoke(
+            function_name,
+            namespace,
+            Invocation("", qualifier, "OTHERS", asynchronous=False, by_operation=True),
+            text=event,
+            name="Event",
+            log_type=log_type,
+            routing_key=routing_key,
+            longest_us=None,
+        )
+
+    def request_status(
+        self,
+        function_name: str,
+        request_id: str,
+        *,
+        namespace: str = "default",
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> RequestStatusPage:
+        """GetRequestStatus (document 65348): the attempts of one invocation, of sync functions too, the earliest first.
+
+        *start* and *end* belong together, and are compared in whole seconds; without them it is the last 15 minutes.
+        Raises ``ScfApiError``: ``ResourceNotFound.Function``, ``InvalidParameterValue.FunctionName``,
+        ``InvalidParameterValue.FunctionRequestId``, ``InvalidParameterValue.StartTimeOrEndTime``.
+        """
+        self._lockstep.look()
+        function = self._require_function(function_name, namespace, namespace_code="ResourceNotFound.Function")
+        check_request_id(request_id)
+        window = self._window(start, end, DEFAULT_WINDOW_US)
+        found = [event for event in function.events if event.request_id == request_id]
+        page = request_status_page([event._event for event in found], window)
+        self._answered(page.data)
+        return page
+
+    def function_logs(
+        self,
+        function_name: str,
+        *,
+        namespace: str = "default",
+        qualifier: str | None = None,
+        request_id: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        ret_code: str | None = None,
+        order: str = "desc",
+        order_by: str = "start_time",
+        offset: int = 0,
+        limit: int = 20,
+    ) -> FunctionLogPage:
+        """GetFunctionLogs (document 18583): the attempts of a function's invocations, each with its log.
+
+        *ret_code* is ``Filter.RetCode``: ``"not0"``, ``"is0"``, ``"TimeLimitExceeded"``, ``"ResourceLimitExceeded"`` or
+        ``"UserCodeException"``; *order_by* ``"start_time"``, ``"function_name"``, ``"duration"`` or ``"mem_usage"``.
+        *start* and *end* belong together, are compared in whole seconds, and are a day apart at most; without them it
+        is the last day. Raises ``ScfApiError``: ``ResourceNotFound.Function``, ``InvalidParameterValue.RetCode``,
+        ``.Order``, ``.OrderBy``, ``.Offset``, ``.StartTimeOrEndTime``, ``LimitExceeded.Offset`` for more than 10,000
+        of *offset* and *limit* together, ``ResourceNotFound.Qualifier``, ….
+        """
+        self._lockstep.look()
+        function = self._require_function(function_name, namespace, namespace_code="ResourceNotFound.Function")
+        version = None if qualifier is None else function._versions.resolve(qualifier).version
+        page = function_log_page(
+            [
+                event._event
+                for event in function.events
+                if version in (None, event.qualifier) and request_id in (None, event.request_id)
+            ],
+            self._window(start, end, LONGEST_WINDOW_US),
+            ret_code=ret_code,
+            order=order,
+            order_by=order_by,
+            offset=offset,
+            limit=limit,
+        )
+        self._answered(page.data)
+        return page
+
     # -- time --------------------------------------------------------------------------------------------------------
 
     def wait_all(self, events: Iterable[AsyncEvent] | None = None) -> list[AsyncEvent]:
@@ -579,21 +854,72 @@ class ScfRuntime:
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    def _accept(
-        self, function: Function, payload: str, qualifier: str | None, invoke_type: str, asynchronous: bool
-    ) -> AsyncEvent:
+    def _invoke(
+        self,
+        function_name: str,
+        namespace: str,
+        invocation: Invocation,
+        *,
+        text: object,
+        name: str,
+        log_type: str,
+        routing_key: object,
+        longest_us: int | None,
+    ) -> InvocationResult:
+        """Run *invocation* of *text*, the parameter *name*; who waits for its end does so for *longest_us* at most."""
+        self._lockstep.look()
+        function = self._require_function(
+            function_name,
+            namespace,
+            name_code="InvalidParameter.FunctionName",
+            namespace_code="ResourceNotFound.Function",
+        )
+        _check_word("LogType", log_type, ("None", "Tail"))
+        waits = not (invocation.asynchronous or function.configuration.async_run)
+        payload = checked_payload_text(text, name=name, asynchronous=not waits)
+        invocation = replace(invocation, payload=payload, routing_key=checked_routing_key(routing_key))
+        facade = self._accept(function, invocation)
+        event, by_status_code = facade._event, longest_us is None
+        if not waits:
+            return accepted_result(event, by_status_code=by_status_code)
+        deadline_us = None if longest_us is None else self.clock.now_us + longest_us
+
+        def done() -> bool:
+            if event.ended or deadline_us is None:
+                return event.ended
+            return self.clock.now_us >= deadline_us and self._lockstep._all_quiet()
+
+        call = f"the invocation {event.request_id} of {function_name}"
+        self._lockstep.drive(Call(call, done, moves_clock=True, leases=True, target_us=deadline_us, event=event))
+        if not event.ended:
+            reason = f"it has not ended within {INVOKE_DEADLINE_US // 1_000_000} seconds"
+            raise api_error("FailedOperation.InvokeFunction", function_name=function_name, reason=reason)
+        facade._look()
+        return result_of(event, tail=log_type == "Tail", by_status_code=by_status_code)
+
+    def _window(self, start: datetime | None, end: datetime | None, default_us: int) -> tuple[int, int]:
+        first = None if start is None else to_us(start, "start")
+        last = None if end is None else to_us(end, "end")
+        return checked_window(first, last, self.clock.now_us, default_us)
+
+    def _answered(self, rows: Sequence[RequestStatus | FunctionLog]) -> None:
+        """The caller has been given *rows*."""
+        for request_id in {row.request_id for row in rows}:
+            self._seen(self._events[request_id]._event.record)
+
+    def _accept(self, function: Function, invocation: Invocation) -> AsyncEvent:
         if self._closed:
             raise ScfUsageError(f"function {function.name!r} belongs to a runtime that is closed")
         with self._lockstep.locked():
-            version = function._versions.resolve(qualifier)
+            version = function._versions.resolve(invocation.qualifier)
             configuration = version.configuration
             over_quota = not self._has_room_for(configuration)
-            if over_quota and not (asynchronous and configuration.over_quota == "queue"):
+            if over_quota and not (invocation.asynchronous and configuration.over_quota == "queue"):
                 limit = configuration.max_instances
                 error = api_error("LimitExceeded.Quota", function_name=function.name, limit=limit)
                 where = configuration.sources["max_instances"]
                 hint = f"max_instances={limit} ({where}): an event that ends, or is terminated, makes room"
-                if asynchronous:
+                if invocation.asynchronous:
                     hint += '; over_quota="queue" queues events of asynchronous callers'
                 raise ScfApiError(error.code, error.platform_message, hint)
             record = EventRecord(
@@ -602,7 +928,7 @@ class ScfRuntime:
                 function_name=configuration.name,
                 namespace=configuration.namespace,
                 qualifier=version.version,
-                invoke_type=invoke_type,
+                invoke_type=invocation.invoke_type,
                 recorded=configuration.records_events,
                 start_us=self.clock.now_us,
             )
@@ -610,7 +936,7 @@ class ScfRuntime:
             event = Event(
                 record=record,
                 function=version,
-                payload=payload,
+                payload=invocation.payload,
                 readings=OpenReadings(Status(settings.graceful_return_status), Status(settings.graceful_exit_status)),
                 clock=self.clock,
                 region=settings.region,
@@ -618,9 +944,10 @@ class ScfRuntime:
                 uin=settings.uin,
                 unlistened_signal_line=settings.unlistened_signal_line,
                 over_quota=over_quota,
-                retries_left=0 if configuration.async_run or not asynchronous else RETRIES,
+                retries_left=0 if configuration.async_run or not invocation.asynchronous else RETRIES,
+                by_operation=invocation.by_operation,
             )
-            event.resolve = lambda: function._versions.resolve(qualifier)
+            event.resolve = lambda: function._versions.resolve(invocation.qualifier)
             facade = AsyncEvent(self._lockstep, event)
             self._events[record.request_id] = facade
             function.events.append(facade)
@@ -747,15 +1074,29 @@ class ScfRuntime:
         """A directory of the session, which goes at its end: what was built for one runtime serves the next."""
         return self._pool.sandboxes.zygote().scratch
 
-    def _require_function(self, name: str, namespace: str) -> Function:
+    def _require_function(
+        self,
+        name: str,
+        namespace: str,
+        *,
+        name_code: str = "InvalidParameterValue.FunctionName",
+        namespace_code: str = "ResourceNotFound.Namespace",
+    ) -> Function:
+        """The function, or ScfApiError: *name_code* for what can be no name, *namespace_code*, or that it is unknown.
+
+        Operations differ in these codes: each has its own list of errors.
+        """
         if not is_valid_name(name):
-            raise api_error("InvalidParameterValue.FunctionName", value=name, valid=NAME_RULE)
-        if namespace not in self._namespaces:
-            raise api_error("ResourceNotFound.Namespace", namespace=namespace)
+            raise api_error(name_code, value=name, valid=NAME_RULE)
+        if not self._knows_namespace(namespace):
+            raise api_error(namespace_code, namespace=namespace, function_name=name)
         function = self._functions.get((namespace, name))
         if function is None:
             raise api_error("ResourceNotFound.Function", function_name=name, namespace=namespace)
         return function
+
+    def _knows_namespace(self, namespace: object) -> bool:
+        return isinstance(namespace, str) and namespace in self._namespaces
 
     def _why_unknown(self, request_id: str) -> str | None:
         """Why the platform does not know an event of this runtime."""
@@ -833,6 +1174,11 @@ def _close_all() -> None:
 
 
 atexit.register(_close_all)
+
+
+def _check_word(name: str, value: object, valid: tuple[str, ...]) -> None:
+    if not isinstance(value, str) or value not in valid:
+        raise api_error("InvalidParameterValue", name=name, value=value, valid=f"valid are {' and '.join(valid)}")
 
 
 def _interval(interval: tuple[datetime, datetime] | None, name: str) -> tuple[int, int] | None:

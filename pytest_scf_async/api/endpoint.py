@@ -157,7 +157,9 @@ class _Call:
         if action is not None:
             return action
         if is_known_elsewhere(request.action):
-            raise api_error("UnsupportedOperation", action=request.action)
+            raise api_error(
+                "UnsupportedOperation", what=f"The action {request.action} by the endpoint of pytest-scf-async"
+            )
         raise api_error("InvalidAction", action=request.action)
 
     def refused(self, error: ScfApiError) -> Mapping[str, Any]:

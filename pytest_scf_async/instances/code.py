@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import HarnessError, ScfUsageError, did_you_mean, hidden_from_users
-from ..model import BeforeInit, before_init_arguments
+from ..errors import Given, HarnessError, ScfUsageError, did_you_mean, hidden_from_users
+from ..model import BAD_HANDLER, HANDLER_RULE, BeforeInit, before_init_arguments
 from ..protocol.linux import remove_tree
 from .layers import absolute, check_readable, existing
 from .packages import LARGEST_CODE, unpack
@@ -64,7 +64,7 @@ def resolve(code: object, handler: str | None, lookup: tuple[str, ...], scratch:
     path = _find(text, text, lookup)
     _check_handler(handler)
     if zipfile.is_zipfile(path):
-        path = _unpack(path, scratch())
+        path = unpack_code(path, scratch())
     elif os.path.isdir(path):
         check_readable(path, f"code is {text!r}, and {path}")
     else:
@@ -80,7 +80,7 @@ def code_directory(code: object, lookup: tuple[str, ...], scratch: Callable[[], 
         raise ScfUsageError(f"code is {code!r} of type {type(code).__name__}; it takes {forms}")
     path = _find(text, text, lookup, forms=forms)
     if zipfile.is_zipfile(path):
-        return _unpack(path, scratch())
+        return unpack_code(path, scratch())
     if not os.path.isdir(path):
         raise ScfUsageError(f"code is {text!r}, which is neither a directory nor a zip; it takes {forms}")
     return path
@@ -125,10 +125,7 @@ def resolve_before_init(function: object, arguments: object, lookup: tuple[str, 
 
 def _check_handler(handler: str) -> None:
     if "." not in str(handler).strip("."):
-        raise ScfUsageError(
-            f"handler={handler!r} is not valid: it is the file without .py, a dot and the name of the function, "
-            "as in 'index.main_handler'"
-        )
+        Given("handler", handler).refuse(HANDLER_RULE, BAD_HANDLER)
 
 
 def _of_directory(path: str, handler: str) -> Code:
@@ -187,7 +184,8 @@ def _name(function: Any) -> str:
     return f"{function.__module__}.{function.__qualname__}"
 
 
-def _unpack(path: str, scratch: str) -> str:
+def unpack_code(path: str, scratch: str) -> str:
+    """Unpack the zip *path* into a new directory below *scratch*, and give that. Raises what `unpack` raises."""
     target = tempfile.mkdtemp(prefix="code-", dir=scratch)
     try:
         unpack(path, target, "code")

@@ -99,6 +99,26 @@ class Gate:
     """Whether the log has what it waits for: asked at each line of a free-running instance, which is stopped there."""
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt of an invocation, as the platform's records have it. Times are µs of simulated time."""
+
+    retry_num: int
+    start_us: int
+    """When it was accepted."""
+    end_us: int | None = None
+    """None while it runs; the rest is known at its end."""
+    status_code: int = 0
+    duration_us: int = 0
+    """How long the handler had it, without the init: what the Report line says."""
+    mem_usage: int = 0
+    """Bytes."""
+    ret_msg: str = ""
+    """What the handler returned, as JSON, or the error body."""
+    error: ErrorBody = field(default_factory=dict, hash=False)
+    """The error body; empty where the handler returned."""
+
+
 @dataclass(eq=False)
 class FunctionVersion:
     """What an event runs: the code and the configuration as they were at its acceptance."""
@@ -157,6 +177,11 @@ class Event:
     dispatched_us: int | None = None
     mem_usage: int = 0
     repeatable: bool = True
+    ended_attempts: list[Attempt] = field(default_factory=list)
+    attempt_us: int = 0
+    """When its attempt was accepted."""
+    by_operation: bool = False
+    """Invoked by an operation of the platform, Invoke or InvokeFunction: who called may not be the test."""
     looked_at: bool = False
     checked: bool = False
     """An assertion helper, List or Get has answered about it, whatever it was doing."""
@@ -176,6 +201,7 @@ class Event:
 
     def __post_init__(self) -> None:
         if not self.over_quota:
+            self.attempt_us = self.now_us()
             self._apply(Fact.ACCEPTED)
             return
         self._apply(Fact.OVER_QUOTA)
@@ -217,6 +243,13 @@ class Event:
     def now_us(self) -> int:
         """The simulated time at which what is heard of the instance happened."""
         return self.clock.time_of(None if self.instance is None else self.instance.told_us)
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """Its attempts, the one that runs too: none of an event that the platform has not accepted yet."""
+        if self.ended or self.phase == "queued":
+            return list(self.ended_attempts)
+        return [*self.ended_attempts, Attempt(self.retry_num, self.attempt_us)]
 
     def context(self) -> messages.EventContext:
         """What the handler gets as ``context`` (document 9210)."""
@@ -270,6 +303,7 @@ class Event:
         else:
             self.record.start_us = self.now_us()
         self.phase = "pending"
+        self.attempt_us = self.now_us()
         self._apply(Fact.ACCEPTED)
 
     def dropped(self, fact: Fact) -> None:
@@ -319,7 +353,7 @@ class Event:
     def unfinished(self) -> list[LogLine]:
         """What has been flushed of a line that has no end yet."""
         text = "" if self.ended or self.instance is None else self.instance.output.unfinished
-        return [LogLine(self.flushed_us, text, "Custom")] if text else []
+        return [LogLine(self.flushed_us, text, "Custom", self.retry_num)] if text else []
 
     @property
     def lines(self) -> list[LogLine]:
@@ -402,6 +436,7 @@ class Event:
         transition = self._apply(fact)
         if self.phase == "init" and fact not in ENDED_BY_CALLER:
             self._init_report(self.mem_usage)
+        was_attempted = self.phase != "queued"
         self.phase = "ended"
         self.looked_at = False
         if self.timer is not None:
@@ -424,6 +459,19 @@ class Event:
                 mem_usage_bytes=self.mem_usage,
             )
         )
+        if was_attempted:
+            self.ended_attempts.append(
+                Attempt(
+                    self.retry_num,
+                    self.attempt_us,
+                    now,
+                    transition.status_code,
+                    now - began,
+                    self.mem_usage,
+                    json.dumps(self.error, ensure_ascii=False) if self.error else self.result_text or "",
+                    dict(self.error),
+                )
+            )
         if detail is not None:
             self.note("instance", detail)
         if transition.state is State.RETRYING:

@@ -17,14 +17,19 @@ from .codes import (
     timed_out_message,
 )
 from .configuration import (
+    BAD_HANDLER,
     CUSTOM_RUNTIME,
     DEFAULT_IMAGE_INIT_TIMEOUT,
     DEFAULT_MEMORY,
     DEFAULT_NAMESPACE,
+    DEFAULT_SYNC_TIMEOUT,
+    DESCRIPTION_RULE,
     GO_RUNTIME,
+    HANDLER_RULE,
     IMAGE_RUNTIME,
     LIMITS,
     NAME_RULE,
+    NO_RUNTIME,
     NODE_RUNTIMES,
     PYTHON_RUNTIMES,
     RUNTIMES,
@@ -45,7 +50,13 @@ from .log_lines import (
     response_line,
     start_line,
 )
-from .payload import ASYNC_PAYLOAD_LIMIT, SYNC_PAYLOAD_LIMIT, payload_text
+from .payload import (
+    ASYNC_PAYLOAD_LIMIT,
+    SYNC_PAYLOAD_LIMIT,
+    checked_payload_text,
+    checked_routing_key,
+    payload_text,
+)
 from .records import INVOKE_TYPES, SYNC_CALLERS, TIMER, EventRecord
 from .statuses import State, Status
 from .trace import RETENTION_US, StatusTrace
@@ -54,19 +65,24 @@ from .versions import DEFAULT_ALIAS, LATEST, Versions
 
 __all__ = [
     "ASYNC_PAYLOAD_LIMIT",
+    "BAD_HANDLER",
     "CREDENTIAL_HEADERS",
     "CUSTOM_RUNTIME",
     "DEFAULT_ALIAS",
     "DEFAULT_IMAGE_INIT_TIMEOUT",
     "DEFAULT_MEMORY",
     "DEFAULT_NAMESPACE",
+    "DEFAULT_SYNC_TIMEOUT",
+    "DESCRIPTION_RULE",
     "GO_RUNTIME",
+    "HANDLER_RULE",
     "IMAGE_RUNTIME",
     "INVOKE_TYPES",
     "LATEST",
     "LIMITS",
     "NAME_RULE",
     "NODE_RUNTIMES",
+    "NO_RUNTIME",
     "PORT_TIMEOUT",
     "PYTHON_RUNTIMES",
     "RETENTION_US",
@@ -95,6 +111,8 @@ __all__ = [
     "api_error",
     "before_init_arguments",
     "check_runtime",
+    "checked_payload_text",
+    "checked_routing_key",
     "end_line",
     "error_body",
     "error_line",

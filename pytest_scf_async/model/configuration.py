@@ -9,21 +9,25 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Final, NoReturn
 
-from ..errors import Given, ScfUsageError, did_you_mean, hidden_from_users
+from ..errors import Given, Refusal, ScfUsageError, did_you_mean, hidden_from_users
 from .before_init import BeforeInit
 
 __all__ = [
+    "BAD_HANDLER",
     "CUSTOM_RUNTIME",
     "DEFAULT_ASYNC_TIMEOUT",
     "DEFAULT_IMAGE_INIT_TIMEOUT",
     "DEFAULT_MEMORY",
     "DEFAULT_NAMESPACE",
     "DEFAULT_SYNC_TIMEOUT",
+    "DESCRIPTION_RULE",
     "GO_RUNTIME",
+    "HANDLER_RULE",
     "IMAGE_RUNTIME",
     "LIMITS",
     "NAME_RULE",
     "NODE_RUNTIMES",
+    "NO_RUNTIME",
     "PYTHON_RUNTIMES",
     "RUNTIMES",
     "FunctionConfiguration",
@@ -45,6 +49,9 @@ DEFAULT_NAMESPACE: Final = "default"
 DEFAULT_MEMORY: Final = 128
 """MB of a function for which no memory is configured (document 18586)."""
 
+NO_RUNTIME: Final = "InvalidParameterValue.Runtime"
+"""The platform's code for a runtime that it does not have."""
+BAD_HANDLER: Final = "InvalidParameterValue.Handler"
 MAX_SYNC_TIMEOUT: Final = 900
 MIN_INIT_TIMEOUT: Final = 3
 MAX_INIT_TIMEOUT: Final = 300
@@ -53,6 +60,12 @@ MEMORY_STEP: Final = 128
 SMALLEST_MEMORY: Final = 64
 MAX_ENVIRONMENT_BYTES: Final = 4096
 MAX_VARIABLE_NAME: Final = 64
+MAX_DESCRIPTION: Final = 1000
+DESCRIPTION_RULE: Final = f"it is a text of {MAX_DESCRIPTION:,} characters at most"
+"""What a description of a function, a version, an alias or a namespace has to be, as a text for errors."""
+NO_CODE: Final = "InvalidParameterValue"
+"""The platform's code where it has none of the parameter's own."""
+TOO_LONG: Final = "LimitExceeded.Timeout"
 MAX_LAYERS: Final = 5
 MAX_NAMES_LENGTH: Final = 118
 """Characters of a function's namespace and name together."""
@@ -87,6 +100,8 @@ NAME_RULE: Final = (
     "it has 2 to 60 letters, digits, hyphens and underscores, starts with a letter and ends with a letter or a digit"
 )
 """What the name of a function or a namespace has to be, as a text for errors."""
+HANDLER_RULE: Final = "it is the file without .py, a dot and the name of the function, as in 'index.main_handler'"
+"""What the handler of a Python function has to be, as a text for errors."""
 _VARIABLE: Final = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{1,{MAX_VARIABLE_NAME - 1}}}")
 
 
@@ -111,6 +126,8 @@ class FunctionConfiguration:
     """How long an init may take (450)."""
     memory: int | None
     """MB, enforced only where given (434)."""
+    description: str
+    """What GetFunction says of it, in 1,000 characters at most."""
     runtime: str
     """Of Python's, the text in `SCF_RUNTIME`; `"Go1"`: `code` is the directory or zip of a Go package or of a built
     binary; `"Nodejs18.15"` and the others of Node.js, `"CustomRuntime"`: that with `index.js`, or with `bootstrap`;
@@ -187,10 +204,10 @@ def check_runtime(given: Given, runnable: Sequence[str]) -> str:
     runtime = given.value
     if not isinstance(runtime, str) or runtime not in RUNTIMES:
         near = did_you_mean(runtime, RUNTIMES) if isinstance(runtime, str) else ""
-        given.refuse(f"the platform has {', '.join(RUNTIMES)}{near}")
+        given.refuse(f"the platform has {', '.join(RUNTIMES)}{near}", NO_RUNTIME)
     if runtime not in runnable:
         image = "; an image is deployed with deploy_image(command=[...])" if runtime == IMAGE_RUNTIME else ""
-        given.refuse(f"its code cannot be run here; these can: {', '.join(runnable)}{image}")
+        given.refuse(f"its code cannot be run here; these can: {', '.join(runnable)}{image}", NO_RUNTIME)
     return runtime
 
 
@@ -201,18 +218,23 @@ Function = Mapping[str, Given]
 
 
 def _name(given: Given, function: Function) -> str:
-    name, namespace = _namespace(given, function), function["namespace"]
+    name, namespace = _valid_name(given, "InvalidParameterValue.FunctionName"), function["namespace"]
     if is_valid_name(namespace.value) and (length := len(name) + len(namespace.value)) > MAX_NAMES_LENGTH:
         given.refuse(
             f"with namespace={namespace.value!r}{namespace.shown_source} it has {length} characters, and both together "
-            f"have {MAX_NAMES_LENGTH} at most"
+            f"have {MAX_NAMES_LENGTH} at most",
+            "InvalidParameterValue.LimitExceeded",
         )
     return name
 
 
 def _namespace(given: Given, _: Function) -> str:
+    return _valid_name(given, "InvalidParameterValue.Namespace")
+
+
+def _valid_name(given: Given, code: str) -> str:
     if not is_valid_name(given.value):
-        given.refuse(NAME_RULE)
+        given.refuse(NAME_RULE, code)
     return str(given.value)
 
 
@@ -220,15 +242,14 @@ def _handler(given: Given, function: Function) -> str:
     handler = given.value
     if function["runtime"].value not in PYTHON_RUNTIMES:  # the name of a program, or whatever its runtime makes of it
         if not isinstance(handler, str) or not handler or "\0" in handler:
-            given.refuse("it is a text that is not empty, such as the name of the binary, 'main'")
+            given.refuse("it is a text that is not empty, such as the name of the binary, 'main'", BAD_HANDLER)
         return handler
-    rule = "it is the file without .py, a dot and the name of the function, as in 'index.main_handler'"
     if not isinstance(handler, str):
-        given.refuse(rule)
+        given.refuse(HANDLER_RULE, BAD_HANDLER)
     module, _, function_name = handler.rpartition(".")
     module_parts = re.split(r"[./]", module)
     if not function_name.isidentifier() or any(part != part.strip() or not part for part in module_parts):
-        given.refuse(rule)
+        given.refuse(HANDLER_RULE, BAD_HANDLER)
     return handler
 
 
@@ -237,21 +258,23 @@ def _timeout(given: Given, function: Function) -> int:
     if given.value is None:
         return DEFAULT_ASYNC_TIMEOUT if is_async else DEFAULT_SYNC_TIMEOUT
     if is_async:
-        return _seconds(given, 1, DEFAULT_ASYNC_TIMEOUT, "the timeout of an async function")
-    return _seconds(given, 1, MAX_SYNC_TIMEOUT, "the timeout of a sync function")
+        return _seconds(given, 1, DEFAULT_ASYNC_TIMEOUT, "the timeout of an async function", TOO_LONG)
+    return _seconds(given, 1, MAX_SYNC_TIMEOUT, "the timeout of a sync function", TOO_LONG)
 
 
 def _init_timeout(given: Given, _: Function) -> int:
-    return _seconds(given, MIN_INIT_TIMEOUT, MAX_INIT_TIMEOUT, "the init timeout of a function")
+    init_too_long = "LimitExceeded.InitTimeout"
+    return _seconds(given, MIN_INIT_TIMEOUT, MAX_INIT_TIMEOUT, "the init timeout of a function", init_too_long)
 
 
-def _seconds(given: Given, least: int, most: int, what: str) -> int:
+def _seconds(given: Given, least: int, most: int, what: str, too_long: str) -> int:
+    """The whole seconds; *too_long* is the platform's code for more than the *most*, for other values it has none."""
     rule = f"{what} is {least} to {most:,} whole seconds"
     seconds = given.value.total_seconds() if isinstance(given.value, timedelta) else given.value
     if not isinstance(seconds, (int, float)) or isinstance(seconds, bool):
-        given.refuse(rule)
+        given.refuse(rule, NO_CODE)
     if not least <= seconds <= most or seconds != int(seconds):  # NaN fails the first comparison
-        given.refuse(rule)
+        given.refuse(rule, too_long if seconds > most else NO_CODE)
     return int(seconds)
 
 
@@ -264,8 +287,17 @@ def _memory(given: Given, _: Function) -> int | None:
         or isinstance(memory, bool)
         or (memory != SMALLEST_MEMORY and not (MEMORY_STEP <= memory <= MAX_MEMORY and memory % MEMORY_STEP == 0))
     ):
-        given.refuse("it is None, 64, or 128 to 3072 in steps of 128 (MB)")
+        too_much = isinstance(memory, int) and memory > MAX_MEMORY
+        code = "LimitExceeded.Memory" if too_much else "InvalidParameterValue.MemorySize"
+        given.refuse("it is None, 64, or 128 to 3072 in steps of 128 (MB)", code)
     return memory
+
+
+def _description(given: Given, _: Function) -> str:
+    text = given.value
+    if not isinstance(text, str) or len(text) > MAX_DESCRIPTION:
+        given.refuse(DESCRIPTION_RULE, "InvalidParameterValue.Description")
+    return text
 
 
 def _layers(given: Given, _: Function) -> tuple[str, ...]:
@@ -279,19 +311,25 @@ def _layers(given: Given, _: Function) -> tuple[str, ...]:
 def _environment(given: Given, _: Function) -> Mapping[str, str]:
     environment, source = given.value, given.shown_source
 
-    def refuse_variable(key: object, valid: str) -> NoReturn:
-        raise ScfUsageError(f"the environment variable {key!r}{source} is not valid: {valid}")
+    def refuse(message: str, valid: str, code: str = "InvalidParameterValue.Environment") -> NoReturn:
+        raise ScfUsageError(f"{message} is not valid: {valid}", Refusal(given.name, None, valid, code))
+
+    def refuse_variable(key: object, valid: str, code: str = "InvalidParameterValue.Environment") -> NoReturn:
+        raise ScfUsageError(
+            f"the environment variable {key!r}{source} is not valid: {valid}",
+            Refusal(given.name, None, f"the name of a variable is {key!r}, and {valid}", code),
+        )
 
     def refuse_text(key: str, text: object, valid: str) -> NoReturn:
-        raise ScfUsageError(
-            f"environment[{key!r}] of type {type(text).__name__}{source} is not valid: "
-            f"the value of an environment variable {valid}"
+        refuse(
+            f"environment[{key!r}] of type {type(text).__name__}{source}",
+            f"the value of an environment variable {valid}",
         )
 
     if not isinstance(environment, Mapping):
-        raise ScfUsageError(  # what it says may be a secret
-            f"environment of type {type(environment).__name__}{source} is not valid: "
-            "it is a mapping of names to texts, as in {'BUCKET': 'exports'}"
+        refuse(  # what it says may be a secret
+            f"environment of type {type(environment).__name__}{source}",
+            "it is a mapping of names to texts, as in {'BUCKET': 'exports'}",
         )
     size = 0
     for key, text in environment.items():
@@ -301,7 +339,8 @@ def _environment(given: Given, _: Function) -> Mapping[str, str]:
             )
         for prefix in RESERVED_PREFIXES:
             if key.startswith(prefix):
-                refuse_variable(key, f"the platform reserves names that start with {prefix}")
+                protected = "InvalidParameterValue.EnvironmentSystemProtect"
+                refuse_variable(key, f"the platform reserves names that start with {prefix}", protected)
         if not isinstance(text, str):
             refuse_text(key, text, "is a str")
         if "\0" in text:
@@ -311,9 +350,10 @@ def _environment(given: Given, _: Function) -> Mapping[str, str]:
         except UnicodeEncodeError:
             refuse_text(key, text, "is valid Unicode")
     if size > MAX_ENVIRONMENT_BYTES:
-        raise ScfUsageError(
-            f"environment of {size:,} bytes{source} is not valid: names and values together "
-            f"have {MAX_ENVIRONMENT_BYTES:,} bytes at most, in UTF-8"
+        refuse(
+            f"environment of {size:,} bytes{source}",
+            f"names and values together have {MAX_ENVIRONMENT_BYTES:,} bytes at most, in UTF-8",
+            "InvalidParameterValue.EnvironmentExceededLimit",
         )
     return MappingProxyType(dict(environment))
 
@@ -326,6 +366,7 @@ LIMITS: Final[Mapping[str, Callable[[Given, Function], object]]] = {
     "timeout": _timeout,
     "init_timeout": _init_timeout,
     "memory": _memory,
+    "description": _description,
     "environment": _environment,
     "layers": _layers,
 }

@@ -13,6 +13,7 @@ from typing import Final
 
 from ..errors import HarnessError, hidden_from_users
 from .codes import api_error
+from .listing import check_choice, check_limit, check_offset, page_of
 from .records import INVOKE_TYPES, EventRecord
 from .statuses import State, Status
 
@@ -194,10 +195,10 @@ class StatusTrace:
         Raises ScfApiError ``InvalidParameterValue.Limit``, ``.Offset``, ``.Order`` (for order_by too), ``.Status`` or
         ``.InvokeType``, and ``InvalidParameterValue`` for an interval that ends before it starts.
         """
-        _check_number("Limit", limit, 1, MAX_LIMIT)
-        _check_number("Offset", offset, 0, None)
-        _check_choice("InvalidParameterValue.Order", order, ("ASC", "DESC"), name="Order")
-        _check_choice("InvalidParameterValue.Order", order_by, ("StartTime", "EndTime"), name="Orderby")
+        check_limit(limit, MAX_LIMIT)
+        check_offset(offset)
+        check_choice("InvalidParameterValue.Order", order, ("ASC", "DESC"), name="Order")
+        check_choice("InvalidParameterValue.Order", order_by, ("StartTime", "EndTime"), name="Orderby")
         wanted_statuses = _checked_words("InvalidParameterValue.Status", statuses, _STATUSES)
         wanted_types = _checked_words("InvalidParameterValue.InvokeType", invoke_types, INVOKE_TYPES)
         _check_interval("StartTimeInterval", start_interval)
@@ -234,26 +235,7 @@ class StatusTrace:
             candidates = [
                 record for record in candidates if (end := record.end_us) is not None and first <= end < after
             ]
-        return EventPage(len(candidates), _page(candidates, order, offset, limit))
-
-
-def _page(candidates: list[EventRecord], order: str, offset: int, limit: int) -> list[EventRecord]:
-    """A page of events that are in ascending order."""
-    if order == "ASC":
-        return candidates[offset : offset + limit]
-    after = max(0, len(candidates) - offset)
-    return candidates[max(0, after - limit) : after][::-1]
-
-
-def _check_number(name: str, value: object, least: int, most: int | None) -> None:
-    valid = isinstance(value, int) and not isinstance(value, bool) and value >= least
-    if not valid or (most is not None and isinstance(value, int) and value > most):
-        raise api_error(f"InvalidParameterValue.{name}", value=value)
-
-
-def _check_choice(code: str, value: object, valid: Sequence[str], **values: object) -> None:
-    if value not in valid:
-        raise api_error(code, value=value, valid=", ".join(valid), **values)
+        return EventPage(len(candidates), page_of(candidates, order, offset, limit))
 
 
 def _checked_words(code: str, words: Collection[str], valid: Sequence[str]) -> frozenset[str]:
@@ -261,7 +243,7 @@ def _checked_words(code: str, words: Collection[str], valid: Sequence[str]) -> f
     if isinstance(words, str) or not isinstance(words, Collection):
         raise api_error(code, value=words, valid=f"lists of {', '.join(valid)}")
     for word in words:
-        _check_choice(code, word, valid)
+        check_choice(code, word, valid)
     return frozenset(words)
 
 

@@ -31,11 +31,12 @@ def judge(events: Sequence[AsyncEvent], settings: ScfSettings, calls: int) -> Ve
 
 
 def never_run(events: Sequence[AsyncEvent]) -> list[AsyncEvent]:
-    """Those of which no code ran, and that the test has neither ended nor asked about."""
+    """Those of which no code ran, and that the test has invoked itself, and neither ended nor asked about."""
     return [
         event
         for event in events
-        if event._event.phase == "pending" and not event._event.ended and not event._event.checked
+        if event._event.phase == "pending"
+        and not (event._event.ended or event._event.checked or event._event.by_operation)
     ]
 
 

@@ -7,8 +7,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...errors import Given, ScfUsageError, hidden_from_users
-from ...model import CUSTOM_RUNTIME, GO_RUNTIME, IMAGE_RUNTIME, NODE_RUNTIMES, PYTHON_RUNTIMES, RUNTIMES, check_runtime
+from ...errors import Given, Refusal, ScfUsageError, hidden_from_users
+from ...model import (
+    CUSTOM_RUNTIME,
+    GO_RUNTIME,
+    IMAGE_RUNTIME,
+    NO_RUNTIME,
+    NODE_RUNTIMES,
+    PYTHON_RUNTIMES,
+    RUNTIMES,
+    check_runtime,
+)
 from ...options import option_named
 from ..code import Code, code_directory, resolve
 from .custom import CustomRuntime, FreeRunningCustomRuntime, custom_launch
@@ -60,11 +69,11 @@ class Builder:
         if kind == GO_RUNTIME:
             directory = code_directory(code, self.lookup, self.scratch, kind)
             launch = go_launch(directory, handler, self.session_scratch, given=code)
-            return self._of_program(directory, launch, DEFAULT_HANDLER if handler is None else handler)
+            return self._of_program(directory, launch, default_handler(kind) if handler is None else handler)
         if self.launcher is None and kind not in _OWN:
             raise _cannot_run(kind, source)
         directory = code_directory(code, self.lookup, self.scratch, kind)
-        handler = "index.main_handler" if handler is None else handler
+        handler = default_handler(kind) if handler is None else handler
         found = None if self.launcher is None else self.launcher(CodePackage(kind, handler, directory))
         if isinstance(found, Launch):
             return self._of_program(directory, found, handler)
@@ -129,6 +138,11 @@ def check_kind(kind: str, source: str) -> None:
         check_runtime(Given("runtime", kind, source), _RUNNABLE)
 
 
+def default_handler(kind: object) -> str:
+    """The handler of a function of the platform's runtime *kind* that is made without one."""
+    return DEFAULT_HANDLER if kind == GO_RUNTIME else "index.main_handler"
+
+
 def runtime_of(launch: Launch, *, traced: bool, runtimes: Runtimes | None = None) -> Program:
     """The runtime of a program that is launched so, where programs can be *traced* and where not."""
     if launch.in_process:
@@ -152,7 +166,8 @@ _RUNNABLE = (*PYTHON_RUNTIMES, GO_RUNTIME, *_OWN)
 
 def _cannot_run(kind: str, source: str) -> ScfUsageError:
     known = ", ".join(_RUNNABLE)
-    return ScfUsageError(
-        f"runtime={kind!r} ({source}) is not valid: its code cannot be run here; these can: "
-        f"{known}; a plugin adds others by the hook pytest_scf_async_launcher"
+    valid = (
+        f"its code cannot be run here; these can: {known}; a plugin adds others by the hook pytest_scf_async_launcher"
     )
+    refusal = Refusal("runtime", kind, valid, NO_RUNTIME)
+    return ScfUsageError(f"runtime={kind!r} ({source}) is not valid: {valid}", refusal)

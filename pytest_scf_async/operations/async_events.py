@@ -1,11 +1,11 @@
-"""What the platform's operations answer."""
+"""What ListAsyncEvents and GetAsyncEventStatus answer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from .model import Status
+from ..model import Status
 
 __all__ = ["AsyncEventPage", "AsyncEventStatus", "AsyncEventSummary"]
 

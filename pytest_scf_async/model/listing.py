@@ -1,0 +1,43 @@
+"""What the platform's lists have in common: the checks of their parameters, and one page of what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeGuard, TypeVar
+
+from .codes import api_error
+
+__all__ = ["check_choice", "check_limit", "check_offset", "page_of"]
+
+T = TypeVar("T")
+
+
+def check_limit(limit: object, most: int | None = None, code: str = "InvalidParameterValue.Limit") -> None:
+    """Raise ScfApiError *code* unless *limit* is a whole number from 1 to *most*."""
+    if not _is_whole(limit) or limit < 1 or (most is not None and limit > most):
+        valid = f"it is a whole number{', 1 or more' if most is None else f' from 1 to {most}'}"
+        raise api_error(code, name="Limit", value=limit, valid=valid)
+
+
+def check_offset(offset: object) -> None:
+    """Raise ScfApiError ``InvalidParameterValue.Offset`` unless *offset* is a whole number, 0 or more."""
+    if not _is_whole(offset) or offset < 0:
+        raise api_error("InvalidParameterValue.Offset", value=offset)
+
+
+def check_choice(code: str, value: object, valid: Sequence[str], **values: object) -> None:
+    """Raise ScfApiError *code* unless *value* is one of *valid*; *values* are what else its text names."""
+    if not isinstance(value, str) or value not in valid:
+        raise api_error(code, value=value, valid=", ".join(valid), **values)
+
+
+def page_of(ascending: list[T], order: str, offset: int, limit: int) -> list[T]:
+    """A page of what is in ascending order; *order* is ``ASC``, or else descending."""
+    if order.upper() == "ASC":
+        return ascending[offset : offset + limit]
+    after = max(0, len(ascending) - offset)
+    return ascending[max(0, after - limit) : after][::-1]
+
+
+def _is_whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)

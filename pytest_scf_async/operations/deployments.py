@@ -1,0 +1,109 @@
+"""What CreateFunction, UpdateFunctionCode and UpdateFunctionConfiguration are given, as ``deploy`` takes it.
+
+The platform's parameters differ from the keywords of ``deploy`` in their names and in some defaults, and what it
+refuses it refuses with a code of its own.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Final
+
+from ..errors import HarnessError, ScfApiError, ScfUsageError, refusal_of
+from ..instances.code import unpack_code
+from ..model import DEFAULT_SYNC_TIMEOUT, api_error
+
+__all__ = ["DEFAULT_RUNTIME", "DEFAULT_TIMEOUT", "code_of", "is_on", "refusals"]
+
+DEFAULT_RUNTIME: Final = "Python2.7"
+"""The runtime of CreateFunction without one (document 18586)."""
+DEFAULT_TIMEOUT: Final = DEFAULT_SYNC_TIMEOUT
+"""Seconds, for async functions too (document 18586)."""
+LARGEST_ZIP: Final = 50 * 1024 * 1024
+"""Bytes of a zip that is uploaded with the request (document 18586)."""
+
+_SWITCHES: Final = ("AsyncRunEnable", "TraceEnable")
+"""Those for which there is a code of their own."""
+NAMES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "name": "FunctionName",
+        "namespace": "Namespace",
+        "handler": "Handler",
+        "runtime": "Runtime",
+        "description": "Description",
+        "memory": "MemorySize",
+        "timeout": "Timeout",
+        "init_timeout": "InitTimeout",
+        "environment": "Environment",
+    }
+)
+"""What the platform calls the options of ``deploy``."""
+
+
+@contextmanager
+def refusals(failed: str, function_name: str) -> Iterator[None]:
+    """Within it the platform refuses: a ``ScfUsageError`` becomes a ``ScfApiError`` with the code for what was refused.
+
+    What has no code of its own, such as code that cannot be built, is *failed* (``FailedOperation.CreateFunction``).
+    """
+    try:
+        yield
+    except ScfUsageError as error:
+        refusal = refusal_of(error)
+        if refusal is None or not refusal.code:
+            failure = api_error(failed, function_name=function_name)
+            raise ScfApiError(failure.code, failure.platform_message, str(error)) from error
+        name = NAMES.get(refusal.name, refusal.name)
+        raise api_error(refusal.code, name=name, value=refusal.value, valid=refusal.valid) from error
+
+
+def is_on(name: str, value: object) -> bool:
+    """What a switch of the platform says: ``TRUE`` or ``FALSE``; ScfApiError for anything else."""
+    if value not in ("TRUE", "FALSE"):
+        code = f"InvalidParameterValue.{name}" if name in _SWITCHES else "InvalidParameterValue"
+        raise api_error(code, name=name, value=value, valid="it is TRUE or FALSE")
+    return value == "TRUE"
+
+
+def code_of(zip_file: object, scratch: str) -> str:
+    """The directory, below *scratch*, with the code of *zip_file*: a zip in Base64.
+
+    Raises ScfApiError ``MissingParameter.Code``, ``InvalidParameterValue.ZipFileBase64BinasciiError`` and
+    ``InvalidParameterValue.ZipFile``.
+    """
+    if zip_file is None or zip_file == "":
+        raise api_error("MissingParameter.Code", name="Code.ZipFile")
+    data = _decoded(zip_file)
+    if len(data) > LARGEST_ZIP or not zipfile.is_zipfile(io.BytesIO(data)):
+        raise _no_zip(len(data))
+    try:
+        with tempfile.NamedTemporaryFile(prefix="upload-", suffix=".zip", dir=scratch) as file:
+            file.write(data)
+            file.flush()
+            return unpack_code(file.name, scratch)
+    except OSError as error:
+        raise HarnessError(f"the code cannot be written to {scratch}: {error.strerror or error}") from error
+    except ScfUsageError as error:
+        refused = _no_zip(len(data))
+        raise ScfApiError(refused.code, refused.platform_message, str(error)) from error
+
+
+def _decoded(text: object) -> bytes:
+    reason = "it is a text in Base64"
+    if isinstance(text, str):
+        try:
+            return base64.b64decode("".join(text.split()), validate=True)
+        except (binascii.Error, ValueError) as error:
+            reason = str(error)
+    raise api_error("InvalidParameterValue.ZipFileBase64BinasciiError", reason=reason)
+
+
+def _no_zip(size: int) -> ScfApiError:
+    return api_error("InvalidParameterValue.ZipFile", size=size, most=LARGEST_ZIP)
