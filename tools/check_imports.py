@@ -43,6 +43,7 @@ KNOWS: dict[str, frozenset[str]] = {
     "assertions": frozenset({"runtime", "operations", "async_event", "report", "clock", "model", "errors", "protocol"}),
     "api": FACADE | {"runtime", "operations", "async_event", "function"},
     "plugin": FACADE | {"api", "runtime", "operations", "async_event", "function", "assertions", "inside", "root"},
+    "__main__": frozenset({"api"}),
     "root": FACADE | {"api", "runtime", "operations", "async_event", "function", "assertions", "inside"},
 }
 

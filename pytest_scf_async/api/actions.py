@@ -8,12 +8,15 @@ from typing import Final
 
 from .action import Action
 from .async_events import ASYNC_EVENT_ACTIONS
+from .invocations import INVOCATION_ACTIONS
 
-__all__ = ["ACTIONS", "is_known_elsewhere"]
+__all__ = ["ACTIONS", "OTHER_ACTIONS"]
 
-ACTIONS: Final[Mapping[str, Action]] = MappingProxyType({action.name: action for action in (*ASYNC_EVENT_ACTIONS,)})
+ACTIONS: Final[Mapping[str, Action]] = MappingProxyType(
+    {action.name: action for action in (*ASYNC_EVENT_ACTIONS, *INVOCATION_ACTIONS)}
+)
 
-_OTHERS: Final = frozenset(
+OTHER_ACTIONS: Final = frozenset(
     [
         "CopyFunction",
         "CreateCustomDomain",
@@ -42,8 +45,4 @@ _OTHERS: Final = frozenset(
         "UpdateTriggerStatus",
     ]
 )
-
-
-def is_known_elsewhere(name: str) -> bool:
-    """Whether *name* is an action of SCF that the endpoint does not have."""
-    return name in _OTHERS
+"""Actions of SCF that the endpoint does not have."""

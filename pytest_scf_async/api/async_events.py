@@ -9,7 +9,7 @@ from ..options import ScfSettings
 from ..runtime import ScfRuntime
 from .action import Action
 from .parameters import BOOLEAN, INTEGER, STRING, Field, ListOf, Parameters, Struct, optional, required
-from .values import event_time, interval_of
+from .values import event_time, interval_of, renamed
 
 __all__ = ["ASYNC_EVENT_ACTIONS"]
 
@@ -31,12 +31,11 @@ _LIST_NAMES: Final = {
 
 def _list_async_events(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
     zone = runtime.settings.time_zone
-    keywords = {python: sent[name] for name, python in _LIST_NAMES.items() if name in sent}
     page = runtime.list_async_events(
         sent["FunctionName"],
         start_time_interval=interval_of(sent.get("StartTimeInterval"), "StartTimeInterval", zone),
         end_time_interval=interval_of(sent.get("EndTimeInterval"), "EndTimeInterval", zone),
-        **keywords,
+        **renamed(sent, _LIST_NAMES),
     )
     return {
         "TotalCount": page.total_count,

@@ -23,7 +23,7 @@ from ..model import api_error
 from ..protocol.real_time import REAL
 from ..runtime import ScfRuntime
 from .action import Action
-from .actions import ACTIONS, is_known_elsewhere
+from .actions import ACTIONS, OTHER_ACTIONS
 from .faults import Dropped, Faults
 from .http_request import HttpAnswer, HttpRequest
 from .parameters import read
@@ -156,7 +156,7 @@ class _Call:
         action = ACTIONS.get(request.action)
         if action is not None:
             return action
-        if is_known_elsewhere(request.action):
+        if request.action in OTHER_ACTIONS:
             raise api_error(
                 "UnsupportedOperation", what=f"The action {request.action} by the endpoint of pytest-scf-async"
             )

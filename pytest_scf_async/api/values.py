@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, tzinfo
+from typing import Any
 
 from ..model import api_error
 
-__all__ = ["event_time", "interval_of", "second", "time_of"]
+__all__ = ["event_time", "interval_of", "renamed", "second", "time_of"]
 
 WRITTEN = "%Y-%m-%d %H:%M:%S"
 """How times are written in requests and in most answers."""
@@ -40,3 +42,8 @@ def interval_of(sent: dict[str, str] | None, name: str, zone: tzinfo) -> tuple[d
     if sent is None:
         return None
     return time_of(sent["Start"], f"{name}.Start", zone), time_of(sent["End"], f"{name}.End", zone)
+
+
+def renamed(sent: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The parameters in *names* that were sent, by what Python calls them."""
+    return {python: sent[name] for name, python in names.items() if name in sent}

@@ -161,7 +161,7 @@ def test_reset_begins_anew(serve: Any) -> None:
     [
         ("GET", "nothing", {}, 404, "GET /_scf/nothing"),
         ("DELETE", "clock", {}, 405, "DELETE /_scf/clock"),
-        ("POST", "clock/advance", {}, 400, "seconds is missing"),
+        ("POST", "clock/advance", {}, 400, "parameter `seconds`"),
         ("POST", "clock/advance", {"seconds": -1}, 400, "advance(duration)"),
         ("POST", "clock/advance", {"second": 1}, 400, "did you mean 'seconds'"),
         ("POST", "clock/move_to", {"when": "noon"}, 400, "when='noon' is no time"),
@@ -250,7 +250,7 @@ def test_nothing_is_left_after_sigkill(serve: Any) -> None:
         (("scf.toml",), "functions = 3", "settings and functions are tables"),
         (("scf.toml",), "[functions]\nx = 3", "functions.x is a table"),
         (("scf.toml",), "[functions.x]\ntimeout = 3", "functions.x has no code"),
-        (("scf.toml",), '[functions.x]\ncode = "y.py:f"', "functions.x: code="),
+        (("scf.toml",), '[functions.x]\ncode = "y.py:f"', "functions.x: code is 'y.py:f'"),
         (("scf.toml",), '[functions.x]\ncode = "export.py:main_handler"\ntime = 3', "functions.x: deploy(...)"),
         (("scf.toml",), "[settings]\nregions = 1", "'regions' (scf.toml) is not a setting"),
         (("--host=0.0.0.0",), "", "--host 0.0.0.0 is no address of the loopback"),
