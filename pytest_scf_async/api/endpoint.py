@@ -30,6 +30,7 @@ from .parameters import read
 from .rate_limits import RateLimits
 from .request import ApiRequest, read_request
 from .signature import Credential, Credentials, verify
+from .texts import message_of
 
 __all__ = ["API_VERSION", "Endpoint", "EndpointCall"]
 
@@ -165,7 +166,8 @@ class _Call:
     def refused(self, error: ScfApiError) -> Mapping[str, Any]:
         """The body that says why not, in the language that the client asked for."""
         self.error = error.code
-        return {"Error": {"Code": error.code, "Message": error.platform_message}, "RequestId": self.request_id}
+        message = message_of(error, "zh-CN" if self.request is None else self.request.language)
+        return {"Error": {"Code": error.code, "Message": message}, "RequestId": self.request_id}
 
     def summary(self) -> EndpointCall:
         request = self.request

@@ -99,6 +99,26 @@ def test_request_ids_are_those_of_the_last_run(scf_settings: ScfSettings) -> Non
     assert len(set(ids())) == 5
 
 
+@pytest.mark.parametrize(
+    ("language", "message"),
+    [
+        ("en-US", "Limit=0 is not valid: it is a whole number from 1 to 100."),
+        ("zh-CN", "Limit取值与规范不符，请修正后再试。(Limit=0 is not valid: it is a whole number from 1 to 100.)"),
+        (None, "Limit取值与规范不符，请修正后再试。(Limit=0 is not valid: it is a whole number from 1 to 100.)"),
+    ],
+)
+def test_the_language_of_messages(scf_runtime: ScfRuntime, scf_client: Any, language: Any, message: str) -> None:
+    scf_runtime.deploy(export, name="export")
+    scf_client.profile.language = language
+    request = models.ListAsyncEventsRequest()
+    request.FunctionName, request.Limit = "export", 0
+
+    with pytest.raises(TencentCloudSDKException) as raised:
+        scf_client.ListAsyncEvents(request)
+
+    assert raised.value.get_message() == message
+
+
 # -- who may call it -------------------------------------------------------------------------------------------------
 
 

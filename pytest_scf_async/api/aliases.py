@@ -1,0 +1,128 @@
+"""The five actions about aliases (documents 44164, 44163, 44162, 44161, 44165)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ..model import api_error
+from ..operations import AliasDetails, RoutingConfig, VersionMatch, VersionWeight
+from ..runtime import ScfRuntime
+from .action import Action
+from .functions import known_function
+from .parameters import FLOAT, STRING, Field, ListOf, Parameters, Struct, optional, required
+from .values import second
+
+__all__ = ["ALIAS_ACTIONS"]
+
+ROUTING_CONFIG: Final = Struct(
+    "RoutingConfig",
+    Field(
+        "AdditionalVersionWeights",
+        ListOf(Struct("VersionWeight", *required(STRING, "Version"), *required(FLOAT, "Weight"))),
+    ),
+    Field(
+        "AddtionVersionMatchs",
+        ListOf(Struct("VersionMatch", *required(STRING, "Version", "Key", "Method", "Expression"))),
+    ),
+)
+
+
+def _routing(sent: Parameters) -> RoutingConfig | None:
+    if "RoutingConfig" not in sent:
+        return None
+    routing = sent["RoutingConfig"]
+    return RoutingConfig(
+        tuple(VersionWeight(each["Version"], each["Weight"]) for each in routing.get("AdditionalVersionWeights", [])),
+        tuple(
+            VersionMatch(each["Version"], each["Key"], each["Method"], each["Expression"])
+            for each in routing.get("AddtionVersionMatchs", [])
+        ),
+    )
+
+
+def _create_alias(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
+    known_function(runtime, sent).create_alias(
+        sent["Name"],
+        sent["FunctionVersion"],
+        description=sent.get("Description", ""),
+        routing_config=_routing(sent),
+    )
+    return {}
+
+
+def _update_alias(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
+    known_function(runtime, sent).update_alias(
+        sent["Name"],
+        sent["FunctionVersion"],
+        description=sent.get("Description"),
+        routing_config=_routing(sent),
+    )
+    return {}
+
+
+def _get_alias(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
+    return _alias(known_function(runtime, sent).get_alias(sent["Name"]), runtime)
+
+
+def _list_aliases(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
+    keywords = {python: _number(sent[name], name) for name, python in _PAGE.items() if name in sent}
+    page = known_function(runtime, sent).list_aliases(version=sent.get("FunctionVersion"), **keywords)
+    return {"TotalCount": page.total_count, "Aliases": [_alias(alias, runtime) for alias in page.aliases]}
+
+
+_PAGE: Final = {"Offset": "offset", "Limit": "limit"}
+
+
+def _number(text: str, name: str) -> int:
+    """The number that *text* writes: Offset and Limit of this one action are texts."""
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise api_error(f"InvalidParameterValue.{name}", value=text, valid="it is a whole number, 0 or more")
+    return int(text)
+
+
+def _alias(alias: AliasDetails, runtime: ScfRuntime) -> dict[str, Any]:
+    routing, zone = alias.routing_config, runtime.settings.time_zone
+    return {
+        "Name": alias.name,
+        "FunctionVersion": alias.function_version,
+        "Description": alias.description,
+        "RoutingConfig": {
+            "AdditionalVersionWeights": [
+                {"Version": each.version, "Weight": each.weight} for each in routing.additional_version_weights
+            ],
+            "AddtionVersionMatchs": [
+                {"Version": each.version, "Key": each.key, "Method": each.method, "Expression": each.expression}
+                for each in routing.addtion_version_matchs
+            ],
+        },
+        "AddTime": second(alias.add_time, zone),
+        "ModTime": second(alias.mod_time, zone),
+    }
+
+
+def _delete_alias(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
+    known_function(runtime, sent).delete_alias(sent["Name"])
+    return {}
+
+
+_POINTED: Final = (
+    *required(STRING, "Name", "FunctionName", "FunctionVersion"),
+    *optional(STRING, "Namespace", "Description"),
+    *optional(ROUTING_CONFIG, "RoutingConfig"),
+)
+_NAMED: Final = (*required(STRING, "FunctionName", "Name"), *optional(STRING, "Namespace"))
+
+ALIAS_ACTIONS: Final = (
+    Action(Struct("CreateAlias", *_POINTED), _create_alias),
+    Action(Struct("GetAlias", *_NAMED), _get_alias),
+    Action(
+        Struct(
+            "ListAliases",
+            *required(STRING, "FunctionName"),
+            *optional(STRING, "Namespace", "FunctionVersion", "Offset", "Limit"),
+        ),
+        _list_aliases,
+    ),
+    Action(Struct("UpdateAlias", *_POINTED), _update_alias),
+    Action(Struct("DeleteAlias", *_NAMED), _delete_alias),
+)
