@@ -5,14 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal, Protocol
 
 from .async_event import AsyncEvent, Json
+from .clock import to_datetime
 from .deployment import UNCHANGED, Mounts, Unchanged
 from .errors import ScfUsageError, did_you_mean, hidden_from_users
 from .lockstep.event import FunctionVersion
-from .model import INVOKE_TYPES, SYNC_CALLERS, FunctionConfiguration, Versions, api_error, payload_text
+from .model import (
+    INVOKE_TYPES,
+    SYNC_CALLERS,
+    FunctionConfiguration,
+    RoutingConfig,
+    Versions,
+    api_error,
+    check_description,
+    payload_text,
+)
+from .operations.functions import AliasDetails, AliasPage, VersionPage, alias_details, alias_page, version_page
 from .options import OPTIONS, Where, keywords_of, options_of
 
 __all__ = ["Function"]
@@ -42,14 +53,16 @@ class Platform(Protocol):
     def _update(self, function: Function, code: object, handler: str | None, given: Mapping[str, Any]) -> None: ...
     def _publish(self, function: Function, description: str) -> str: ...
     def _delete(self, function: Function, qualifier: str | None) -> None: ...
+    def _now_us(self) -> int: ...
 
 
 class Function:
     """A deployed function."""
 
-    def __init__(self, platform: Platform, latest: FunctionVersion) -> None:
+    def __init__(self, platform: Platform, latest: FunctionVersion, function_id: str) -> None:
         self._platform = platform
-        self._versions = Versions(latest.configuration.name, latest)
+        self._versions = Versions(latest.configuration.name, latest, latest.added_us)
+        self._function_id = function_id
         self._deleted = False
         self.events: Final[list[AsyncEvent]] = []
         """Its events in the order in which they were invoked, those of sync functions too."""
@@ -72,6 +85,31 @@ class Function:
     def namespace(self) -> str:
         """The namespace that it is deployed in."""
         return self._version.configuration.namespace
+
+    @property
+    def function_id(self) -> str:
+        """The platform's id of it, ``lam-`` and 8 letters and digits; the same in each run of a test."""
+        return self._function_id
+
+    @property
+    def description(self) -> str:
+        """What GetFunction says of it."""
+        return self._version.configuration.description
+
+    @property
+    def status(self) -> str:
+        """``Active``: it can be invoked and changed (document 115197)."""
+        return "Active"
+
+    @property
+    def added_at(self) -> datetime:
+        """When it was deployed: an aware ``datetime`` of simulated time."""
+        return to_datetime(self._version.added_us)
+
+    @property
+    def modified_at(self) -> datetime:
+        """When it was deployed, or updated last."""
+        return to_datetime(self._version.modified_us)
 
     @property
     def versions(self) -> list[str]:
@@ -165,26 +203,72 @@ class Function:
         self._platform._update(self, given.pop("code"), given.pop("handler"), given)
 
     def publish_version(self, description: str = "") -> str:
-        """PublishVersion (document 34415): keep ``$LATEST`` as it is now, and give its number: "1", "2", …"""
+        """PublishVersion (document 34415): keep ``$LATEST`` as it is now, and give its number: "1", "2", …
+
+        Raises ``ScfApiError`` ``InvalidParameterValue.Description`` for more than 1,000 characters.
+        """
         self._require()
+        check_description(description)
         return self._platform._publish(self, description)
 
-    def create_alias(self, name: str, version: str) -> None:
+    def list_versions(
+        self, *, order: str | None = None, order_by: str = "AddTime", offset: int = 0, limit: int = 20
+    ) -> VersionPage:
+        """ListVersionByFunction (document 37162): one page of its versions with their times.
+
+        ``$LATEST`` comes first and then the newest, unless *order* is ``"ASC"`` or ``"DESC"``: then it is by
+        *order_by*, ``"AddTime"`` or ``"ModTime"``. Raises ``ScfApiError``: ``InvalidParameterValue.Order``,
+        ``.OrderBy``, ``.Limit``, ``.Offset``.
+        """
+        self._require()
+        versions = self._versions.all
+        return version_page(versions, self.status, order=order, order_by=order_by, offset=offset, limit=limit)
+
+    def create_alias(
+        self, name: str, version: str, *, description: str = "", routing_config: RoutingConfig | None = None
+    ) -> None:
         """CreateAlias (document 44164): *name* stands for *version* in a qualifier.
 
-        Raises ``ScfApiError``: ``InvalidParameterValue.Name``, ``ResourceInUse.Alias``,
-        ``ResourceNotFound.FunctionVersion``.
+        With a *routing_config* it stands for an additional version, too: for a part of the invocations, which is drawn
+        by the seed of the runtime, or for those whose RoutingKey matches a rule. Raises ``ScfApiError``:
+        ``InvalidParameterValue.Name``, ``ResourceInUse.Alias``, ``ResourceNotFound.FunctionVersion``,
+        ``InvalidParameterValue.RoutingConfig``, ``InvalidParameterValue.AdditionalVersionWeights``,
+        ``InvalidParameterValue.Description``.
         """
         self._require()
-        self._versions.create_alias(name, version)
+        now_us = self._platform._now_us()
+        self._versions.create_alias(name, version, description=description, routing=routing_config, now_us=now_us)
 
-    def update_alias(self, name: str, version: str) -> None:
+    def update_alias(
+        self,
+        name: str,
+        version: str,
+        *,
+        description: str | None = None,
+        routing_config: RoutingConfig | None = None,
+    ) -> None:
         """UpdateAlias (document 44161); ``$DEFAULT`` too. Events that were accepted before stay on their version.
 
-        Raises ``ScfApiError``: ``ResourceNotFound.Alias``, ``ResourceNotFound.FunctionVersion``.
+        A *description* that is not given stays, and an additional version does not. Raises ``ScfApiError``:
+        ``ResourceNotFound.Alias``, and those of ``create_alias`` for *version* and what else is given.
         """
         self._require()
-        self._versions.update_alias(name, version)
+        now_us = self._platform._now_us()
+        self._versions.update_alias(name, version, description=description, routing=routing_config, now_us=now_us)
+
+    def get_alias(self, name: str) -> AliasDetails:
+        """GetAlias: what the alias stands for, with its times. Raises ``ScfApiError`` ``ResourceNotFound.Alias``."""
+        self._require()
+        return alias_details(self._versions.alias(name))
+
+    def list_aliases(self, *, version: str | None = None, offset: int = 0, limit: int = 20) -> AliasPage:
+        """ListAliases: one page of its aliases in the order in which they were made, ``$DEFAULT`` first.
+
+        *version* leaves those out that never stand for it. Raises ``ScfApiError``: ``InvalidParameterValue.Limit``,
+        ``InvalidParameterValue.Offset``.
+        """
+        self._require()
+        return alias_page(self._versions.list_aliases(version), offset=offset, limit=limit)
 
     def delete_alias(self, name: str) -> None:
         """DeleteAlias: the version that it points to stays.

@@ -71,13 +71,16 @@ from .operations import (
     AsyncEventPage,
     AsyncEventStatus,
     AsyncEventSummary,
+    FunctionDetails,
     FunctionLog,
     FunctionLogPage,
+    FunctionPage,
     InvocationResult,
     RequestStatus,
     RequestStatusPage,
 )
 from .operations.deployments import DEFAULT_RUNTIME, DEFAULT_TIMEOUT, code_of, is_on, refusals
+from .operations.functions import function_details, function_page
 from .operations.invocations import (
     DEFAULT_WINDOW_US,
     LONGEST_WINDOW_US,
@@ -100,6 +103,8 @@ __tracebackhide__ = hidden_from_users
 
 INVOKE_DEADLINE_US: Final = 300 * 1_000_000
 """For how long Invoke waits for the end (document 17243)."""
+ID_LETTERS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+"""What the platform's ids of functions are made of."""
 OF_FUNCTION: Final = [option.name for option in OPTIONS if option.of_function]
 
 
@@ -140,6 +145,9 @@ class ScfRuntime:
         self.seed: Final = seed
         """What request ids are drawn from."""
         self._random = random.Random(f"pytest-scf-async {seed}")
+        self._random_of_functions = random.Random(f"pytest-scf-async functions {seed}")
+        self._random_of_routes = random.Random(f"pytest-scf-async routes {seed}")
+        """Apart from the one of request ids, which depend neither on functions nor on aliases."""
         self._page = SharedClockPage()
         self.clock: Final = SimulatedClock(self.settings.start, page=self._page)
         self._page.boot_us = self.clock.now_us - UPTIME_US
@@ -360,7 +368,9 @@ class ScfRuntime:
             )
         if warning is not None:
             _warn_once(warning)
-        function = Function(self, FunctionVersion(configuration, code, LATEST, runtime))
+        now_us = self.clock.now_us
+        version = FunctionVersion(configuration, code, LATEST, runtime, added_us=now_us, modified_us=now_us)
+        function = Function(self, version, f"lam-{''.join(self._random_of_functions.choices(ID_LETTERS, k=8))}")
         self._namespaces[configuration.namespace] = None
         self._functions[key] = function
         return function
@@ -525,6 +535,10 @@ class ScfRuntime:
         """All events in the order in which they were invoked, expired ones too."""
         return list(self._events.values())
 
+    def function(self, name: str, namespace: str = "default") -> Function:
+        """The function of that name; ``ScfApiError`` ``ResourceNotFound.Function`` as the operations have it."""
+        return self._require_function(name, namespace)
+
     def event(self, request_id: str) -> AsyncEvent:
         """The event of *request_id*, expired or not; ``ScfUsageError`` when there was none."""
         try:
@@ -625,6 +639,49 @@ class ScfRuntime:
                 stacklevel=2,
             )
         terminate(self._lockstep, event._event, grace_shutdown, settle_first=True)
+
+    def get_function(
+        self, function_name: str, *, namespace: str = "default", qualifier: str | None = None
+    ) -> FunctionDetails:
+        """GetFunction (document 18584): a function, and its version *qualifier*, ``$LATEST`` unless given.
+
+        Raises ``ScfApiError``: ``ResourceNotFound.Function``, ``ResourceNotFound.Namespace``,
+        ``ResourceNotFound.Version``, ``InvalidParameterValue.FunctionName``.
+        """
+        function = self._require_function(function_name, namespace)
+        return function_details(function, function._versions.resolve(qualifier, "ResourceNotFound.Version"))
+
+    def list_functions(
+        self,
+        *,
+        namespace: str = "default",
+        order: str = "DESC",
+        orderby: str = "AddTime",
+        offset: int = 0,
+        limit: int = 20,
+        search_key: str | None = None,
+        description: str | None = None,
+        filters: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    ) -> FunctionPage:
+        """ListFunctions (document 18582): one page of the functions of a namespace.
+
+        *orderby* is ``"AddTime"``, ``"ModTime"`` or ``"FunctionName"``; *search_key* is a part of the name,
+        *description* one of the description; *filters* are the values, of which one has to fit, of ``"Status"``,
+        ``"Runtime"``, ``"Type"``, ``"AsyncRunEnable"`` or ``"TraceEnable"``. Raises ``ScfApiError``:
+        ``ResourceNotFound.Namespace``, ``InvalidParameterValue.Order``, ``.Limit``, ``.Offset``, ``.Filters``.
+        """
+        if not self._knows_namespace(namespace):
+            raise api_error("ResourceNotFound.Namespace", namespace=namespace)
+        return function_page(
+            [function for (of, _), function in self._functions.items() if of == namespace],
+            order=order,
+            orderby=orderby,
+            offset=offset,
+            limit=limit,
+            search_key=search_key,
+            description=description,
+            filters=filters,
+        )
 
     def invoke(
         self,
@@ -911,7 +968,9 @@ class ScfRuntime:
         if self._closed:
             raise ScfUsageError(f"function {function.name!r} belongs to a runtime that is closed")
         with self._lockstep.locked():
-            version = function._versions.resolve(invocation.qualifier)
+            versions, qualifier, key = function._versions, invocation.qualifier, invocation.routing_key
+            draw = self._random_of_routes.random() if versions.draws(qualifier) else 1.0
+            version = versions.resolve(qualifier, draw=draw, routing_key=key)
             configuration = version.configuration
             over_quota = not self._has_room_for(configuration)
             if over_quota and not (invocation.asynchronous and configuration.over_quota == "queue"):
@@ -947,7 +1006,7 @@ class ScfRuntime:
                 retries_left=0 if configuration.async_run or not invocation.asynchronous else RETRIES,
                 by_operation=invocation.by_operation,
             )
-            event.resolve = lambda: function._versions.resolve(invocation.qualifier)
+            event.resolve = lambda: versions.resolve(qualifier, draw=draw, routing_key=key)
             facade = AsyncEvent(self._lockstep, event)
             self._events[record.request_id] = facade
             function.events.append(facade)
@@ -1020,7 +1079,9 @@ class ScfRuntime:
             configuration = changed_configuration(self.settings, before.configuration, given, source)
             if configuration.before_init is not None and runtime is not before.runtime:
                 runtime.check_before_init(configuration.before_init, configuration.sources.get("before_init", source))
-            versions.latest = FunctionVersion(configuration, resolved, LATEST, runtime)
+            versions.latest = FunctionVersion(
+                configuration, resolved, LATEST, runtime, added_us=before.added_us, modified_us=self.clock.now_us
+            )
             self._pool.retire(before, "function updated")
             for version in versions.published:
                 sources = {name: configuration.sources[name] for name in OF_FUNCTION if name in configuration.sources}
@@ -1035,12 +1096,15 @@ class ScfRuntime:
     def _publish(self, function: Function, description: str) -> str:
         with self._lockstep.locked():
             latest = function._versions.latest
-            copy = Copy(latest.code, self._scratch())
+            copy, now_us = Copy(latest.code, self._scratch()), self.clock.now_us
             return function._versions.publish(
                 lambda number: FunctionVersion(
-                    latest.configuration, latest.code, number, latest.runtime, description, copy
+                    latest.configuration, latest.code, number, latest.runtime, description, now_us, now_us, copy
                 )
             )
+
+    def _now_us(self) -> int:
+        return self.clock.now_us
 
     def _delete(self, function: Function, qualifier: str | None) -> None:
         lockstep, versions = self._lockstep, function._versions

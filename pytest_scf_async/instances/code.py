@@ -234,6 +234,11 @@ class Copy:
         remove_tree(self._directory)
 
 
+def size_of(code: Code) -> int:
+    """Bytes of every file that belongs to *code*."""
+    return sum(size for _, _, size in _picture(code.directory))
+
+
 def _picture(directory: str) -> list[tuple[str, int, int]]:
     """Path, modification time (ns) and size of every file that belongs to the code."""
     found: list[tuple[str, int, int]] = []

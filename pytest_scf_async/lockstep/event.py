@@ -129,6 +129,10 @@ class FunctionVersion:
     runtime: Runtime
     """How its instances are spawned, spoken to and ended."""
     description: str = ""
+    """A published version's own."""
+    added_us: int = 0
+    """When it was made, and when it was changed: µs of simulated time."""
+    modified_us: int = 0
     copy: Copy | None = None
     """A published version's own copy of the code."""
     retired: str | None = None

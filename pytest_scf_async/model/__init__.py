@@ -58,10 +58,11 @@ from .payload import (
     payload_text,
 )
 from .records import INVOKE_TYPES, SYNC_CALLERS, TIMER, EventRecord
+from .routing import RoutingConfig, VersionMatch, VersionWeight
 from .statuses import State, Status
 from .trace import RETENTION_US, StatusTrace
 from .transitions import STATUS_CODE_KEPT, TRANSITIONS, Fact, InstanceFate, OpenReadings, Transition, transition
-from .versions import DEFAULT_ALIAS, LATEST, Versions
+from .versions import DEFAULT_ALIAS, LATEST, Alias, Versions, check_description
 
 __all__ = [
     "ASYNC_PAYLOAD_LIMIT",
@@ -95,6 +96,7 @@ __all__ = [
     "SYNC_PAYLOAD_LIMIT",
     "TIMER",
     "TRANSITIONS",
+    "Alias",
     "BeforeInit",
     "ErrorBody",
     "EventRecord",
@@ -103,13 +105,17 @@ __all__ = [
     "InstanceFate",
     "LogLine",
     "OpenReadings",
+    "RoutingConfig",
     "State",
     "Status",
     "StatusTrace",
     "Transition",
+    "VersionMatch",
+    "VersionWeight",
     "Versions",
     "api_error",
     "before_init_arguments",
+    "check_description",
     "check_runtime",
     "checked_payload_text",
     "checked_routing_key",

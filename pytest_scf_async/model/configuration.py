@@ -25,6 +25,7 @@ __all__ = [
     "HANDLER_RULE",
     "IMAGE_RUNTIME",
     "LIMITS",
+    "MAX_DESCRIPTION",
     "NAME_RULE",
     "NODE_RUNTIMES",
     "NO_RUNTIME",

@@ -7,13 +7,16 @@ the alias ``$DEFAULT``, which points to ``$LATEST`` until it is updated, and can
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
 from ..errors import hidden_from_users
 from .codes import api_error
+from .configuration import DESCRIPTION_RULE, MAX_DESCRIPTION
+from .routing import NO_ROUTING, RoutingConfig, check_routing, routed
 
-__all__ = ["DEFAULT_ALIAS", "LATEST", "Versions"]
+__all__ = ["DEFAULT_ALIAS", "LATEST", "Alias", "Versions", "check_description"]
 
 __tracebackhide__ = hidden_from_users
 
@@ -26,15 +29,37 @@ _ALIAS_RULE: Final = "it has 1 to 64 letters, digits, hyphens and underscores, a
 T = TypeVar("T")
 
 
-class Versions(Generic[T]):
-    """What the versions of the function *function_name* are, by number; *latest* is what ``$LATEST`` is at first."""
+@dataclass(frozen=True)
+class Alias:
+    """A name of a version. Times are µs of simulated time."""
 
-    def __init__(self, function_name: str, latest: T) -> None:
+    name: str
+    version: str
+    description: str = ""
+    routing: RoutingConfig = NO_ROUTING
+    added_us: int = 0
+    modified_us: int = 0
+
+
+def check_description(text: object) -> None:
+    """Raise ScfApiError ``InvalidParameterValue.Description`` for what can be no description."""
+    if not isinstance(text, str) or len(text) > MAX_DESCRIPTION:
+        shown = text[:100] if isinstance(text, str) else text
+        raise api_error("InvalidParameterValue.Description", value=shown, valid=DESCRIPTION_RULE)
+
+
+class Versions(Generic[T]):
+    """What the versions of the function *function_name* are, by number; *latest* is what ``$LATEST`` is at first.
+
+    It was made at *now_us* µs of simulated time, and the alias ``$DEFAULT`` with it.
+    """
+
+    def __init__(self, function_name: str, latest: T, now_us: int = 0) -> None:
         self.function_name = function_name
         self.latest = latest
         self._published: dict[str, T] = {}
         self._count = 0
-        self._aliases: dict[str, str] = {DEFAULT_ALIAS: LATEST}
+        self._aliases = {DEFAULT_ALIAS: Alias(DEFAULT_ALIAS, LATEST, added_us=now_us, modified_us=now_us)}
 
     def publish(self, make: Callable[[str], T]) -> str:
         """Keep what *make* makes of the next version number, and give the number; a number is never used again."""
@@ -51,7 +76,19 @@ class Versions(Generic[T]):
     @property
     def aliases(self) -> dict[str, str]:
         """The version that each alias points to."""
-        return dict(self._aliases)
+        return {name: alias.version for name, alias in self._aliases.items()}
+
+    def list_aliases(self, number: object = None) -> list[Alias]:
+        """The aliases in the order in which they were made; those of the version *number*, where one is given."""
+        return [
+            alias
+            for alias in self._aliases.values()
+            if number is None or number == alias.version or number in alias.routing.versions
+        ]
+
+    def alias(self, name: object) -> Alias:
+        """The alias of that name. Raises ScfApiError ``ResourceNotFound.Alias``."""
+        return self._aliases[self._known(name)]
 
     @property
     def published(self) -> list[T]:
@@ -63,14 +100,28 @@ class Versions(Generic[T]):
         """``$LATEST``, and the published versions."""
         return [self.latest, *self._published.values()]
 
-    def resolve(self, qualifier: object, unknown: str = "ResourceNotFound.Qualifier") -> T:
+    def draws(self, qualifier: object) -> bool:
+        """Whether it is drawn which version *qualifier* means."""
+        alias = self._aliases.get(qualifier) if isinstance(qualifier, str) else None
+        return alias is not None and bool(alias.routing.additional_version_weights)
+
+    def resolve(
+        self,
+        qualifier: object,
+        unknown: str = "ResourceNotFound.Qualifier",
+        *,
+        draw: float = 1.0,
+        routing_key: Mapping[str, str] | None = None,
+    ) -> T:
         """The version of a number, an alias or ``$LATEST``, which None stands for too.
 
-        Raises ScfApiError with the code *unknown* for anything else.
+        An alias with an additional version goes by *draw*, a number below 1, or by *routing_key*; without either it is
+        its own version. Raises ScfApiError with the code *unknown* for anything else.
         """
         if qualifier is None:
             return self.latest
-        number = self._aliases.get(qualifier, qualifier) if isinstance(qualifier, str) else None
+        alias = self._aliases.get(qualifier) if isinstance(qualifier, str) else None
+        number = qualifier if alias is None else routed(alias.version, alias.routing, draw, routing_key)
         return self._version(number, unknown, qualifier)
 
     def _version(self, number: object, unknown: str, shown: object) -> T:
@@ -89,7 +140,7 @@ class Versions(Generic[T]):
         if number == LATEST:
             raise api_error("InvalidParameterValue.Qualifier", value=number, valid="it cannot be deleted by itself")
         version = self._version(number, "ResourceNotFound.Qualifier", number)
-        bound = [alias for alias, target in self._aliases.items() if target == number]
+        bound = [alias.name for alias in self.list_aliases(number)]
         if bound:
             raise api_error(
                 "UnsupportedOperation.AliasBind",
@@ -100,18 +151,40 @@ class Versions(Generic[T]):
         del self._published[str(number)]
         return version
 
-    def create_alias(self, name: object, number: object) -> None:
-        """CreateAlias. Raises ScfApiError ``InvalidParameterValue.Name``, ``ResourceInUse.Alias`` or
-        ``ResourceNotFound.FunctionVersion``."""
+    def create_alias(
+        self,
+        name: object,
+        number: object,
+        *,
+        description: str = "",
+        routing: RoutingConfig | None = None,
+        now_us: int = 0,
+    ) -> None:
+        """CreateAlias. Raises ScfApiError ``InvalidParameterValue.Name``, ``ResourceInUse.Alias``,
+        ``ResourceNotFound.FunctionVersion``, ``InvalidParameterValue.Description`` and what `check_routing` raises."""
         if not isinstance(name, str) or (name != DEFAULT_ALIAS and _ALIAS.fullmatch(name) is None):
             raise api_error("InvalidParameterValue.Name", value=name, valid=_ALIAS_RULE)
         if name in self._aliases:
             raise api_error("ResourceInUse.Alias", function_name=self.function_name, alias=name)
-        self._point(name, number)
+        self._point(Alias(name, str(number), description, routing or NO_ROUTING, now_us, now_us), number)
 
-    def update_alias(self, name: object, number: object) -> None:
-        """UpdateAlias. Raises ScfApiError ``ResourceNotFound.Alias`` or ``ResourceNotFound.FunctionVersion``."""
-        self._point(self._known(name), number)
+    def update_alias(
+        self,
+        name: object,
+        number: object,
+        *,
+        description: str | None = None,
+        routing: RoutingConfig | None = None,
+        now_us: int = 0,
+    ) -> None:
+        """UpdateAlias: a *description* that is not given stays, an additional version does not.
+
+        Raises ScfApiError ``ResourceNotFound.Alias``, ``ResourceNotFound.FunctionVersion``,
+        ``InvalidParameterValue.Description`` and what `check_routing` raises.
+        """
+        before = self.alias(name)
+        changed = replace(before, version=str(number), routing=routing or NO_ROUTING, modified_us=now_us)
+        self._point(changed if description is None else replace(changed, description=description), number)
 
     def delete_alias(self, name: object) -> None:
         """DeleteAlias. Raises ScfApiError ``ResourceNotFound.Alias``, and ``FailedOperation.DeleteAlias`` for
@@ -126,6 +199,11 @@ class Versions(Generic[T]):
             raise api_error("ResourceNotFound.Alias", function_name=self.function_name, alias=name)
         return name
 
-    def _point(self, name: str, number: object) -> None:
-        self._version(number, "ResourceNotFound.FunctionVersion", number)
-        self._aliases[name] = str(number)
+    def _point(self, alias: Alias, number: object) -> None:
+        def check_version(version: object) -> None:
+            self._version(version, "ResourceNotFound.FunctionVersion", version)
+
+        check_version(number)
+        check_description(alias.description)
+        check_routing(alias.routing, alias.version, check_version)
+        self._aliases[alias.name] = alias

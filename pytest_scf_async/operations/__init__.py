@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+from ..model import RoutingConfig, VersionMatch, VersionWeight
 from .async_events import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
+from .functions import (
+    AliasDetails,
+    AliasPage,
+    FunctionDetails,
+    FunctionPage,
+    FunctionSummary,
+    VersionDetails,
+    VersionPage,
+)
 from .invocations import FunctionLog, FunctionLogPage, InvocationResult, RequestStatus, RequestStatusPage
 
 __all__ = [
+    "AliasDetails",
+    "AliasPage",
     "AsyncEventPage",
     "AsyncEventStatus",
     "AsyncEventSummary",
+    "FunctionDetails",
     "FunctionLog",
     "FunctionLogPage",
+    "FunctionPage",
+    "FunctionSummary",
     "InvocationResult",
     "RequestStatus",
     "RequestStatusPage",
+    "RoutingConfig",
+    "VersionDetails",
+    "VersionMatch",
+    "VersionPage",
+    "VersionWeight",
 ]

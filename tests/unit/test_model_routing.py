@@ -1,0 +1,144 @@
+"""Aliases with an additional version: by weight, or by a rule about the RoutingKey."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from pytest_scf_async.errors import ScfApiError
+from pytest_scf_async.model import DEFAULT_ALIAS, LATEST, RoutingConfig, VersionMatch, Versions, VersionWeight
+
+
+@pytest.fixture
+def versions() -> Versions[str]:
+    made = Versions("export", "new")
+    made.publish(lambda _: "one")
+    made.publish(lambda _: "two")
+    return made
+
+
+def weighted(version: object, weight: object) -> RoutingConfig:
+    return RoutingConfig(additional_version_weights=(VersionWeight(version, weight),))
+
+
+def ruled(version="2", key="invoke.headers.User", method="exact", expression="Bob") -> RoutingConfig:
+    return RoutingConfig(addtion_version_matchs=(VersionMatch(version, key, method, expression),))
+
+
+def refused(versions, routing: RoutingConfig) -> str:
+    with pytest.raises(ScfApiError) as caught:
+        versions.create_alias("live", "1", routing=routing)
+    assert versions.aliases == {DEFAULT_ALIAS: LATEST}
+    return caught.value.code
+
+
+@pytest.mark.parametrize(
+    ("weight", "draw", "version"),
+    [
+        (0.25, 0.0, "two"),
+        (0.25, 0.249, "two"),
+        (0.25, 0.25, "one"),
+        (0, 0.0, "one"),
+        (1, 0.999, "two"),
+        (1, 1.0, "one"),
+    ],
+)
+def test_a_weight_is_compared_with_what_was_drawn(versions, weight, draw, version):
+    versions.create_alias("live", "1", routing=weighted("2", weight))
+    assert versions.resolve("live", draw=draw) == version
+    assert versions.resolve("live") == "one"  # nothing was drawn
+
+
+def test_only_a_weight_is_drawn(versions):
+    versions.create_alias("live", "1", routing=weighted("2", 0.5))
+    versions.create_alias("rule", "1", routing=ruled())
+    assert [versions.draws(each) for each in ("live", "rule", DEFAULT_ALIAS, "1", LATEST, None, "none", ["live"])] == [
+        True, *[False] * 7,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "version"),
+    [({"User": "Bob"}, "two"), ({"User": "bob"}, "one"), ({"user": "Bob"}, "one"), ({}, "one"), (None, "one")],
+)
+def test_an_exact_rule(versions, key, version):
+    versions.create_alias("live", "1", routing=ruled())
+    assert versions.resolve("live", routing_key=key) == version
+
+
+@pytest.mark.parametrize(
+    ("expression", "inside", "outside"),
+    [
+        ("[1,50]", ["1", "30", "50"], ["0", "51", "-1", "x", "1.5", ""]),
+        ("(1,50)", ["2", "49"], ["1", "50"]),
+        (" [ -3 , 3 ) ", ["-3", "0", "2"], ["3", "-4"]),
+    ],
+)
+def test_a_rule_with_a_range(versions, expression, inside, outside):
+    versions.create_alias("live", "1", routing=ruled(key="invoke.headers.hash", method="range", expression=expression))
+    assert {versions.resolve("live", routing_key={"hash": each}) for each in inside} == {"two"}
+    assert {versions.resolve("live", routing_key={"hash": each}) for each in outside} == {"one"}
+
+
+@pytest.mark.parametrize(
+    ("routing", "code"),
+    [
+        *((weighted("2", weight), "AdditionalVersionWeights") for weight in (-0.1, 1.1, math.nan, "0.5", True, None)),
+        (weighted("1", 0.5), "RoutingConfig"),
+        (RoutingConfig((VersionWeight("2", 0.1), VersionWeight(LATEST, 0.1))), "RoutingConfig"),
+        (RoutingConfig((VersionWeight("2", 0.1),), ruled().addtion_version_matchs), "RoutingConfig"),
+        (ruled(key="headers.User"), "RoutingConfig"),
+        (ruled(key="invoke.headers."), "RoutingConfig"),
+        (ruled(key=None), "RoutingConfig"),
+        (ruled(method="prefix"), "RoutingConfig"),
+        (ruled(expression=3), "RoutingConfig"),
+        (ruled(method="range", expression="1-50"), "RoutingConfig"),
+        (ruled(method="range", expression="[1,x]"), "RoutingConfig"),
+    ],
+)
+def test_what_can_be_no_routing(versions, routing, code):
+    assert refused(versions, routing) == f"InvalidParameterValue.{code}"
+
+
+@pytest.mark.parametrize("version", ["3", "prod", None, 2])
+def test_an_additional_version_has_to_be_there(versions, version):
+    assert refused(versions, weighted(version, 0.5)) == "ResourceNotFound.FunctionVersion"
+
+
+def test_an_additional_version_cannot_be_deleted(versions):
+    versions.create_alias("live", "1", routing=weighted("2", 0.5))
+    with pytest.raises(ScfApiError, match="the alias live points to it") as refusal:
+        versions.remove("2")
+    assert refusal.value.code == "UnsupportedOperation.AliasBind"
+    versions.update_alias("live", "1")
+    assert versions.remove("2") == "two"
+
+
+def test_the_aliases_of_a_version(versions):
+    versions.create_alias("live", "1", routing=weighted("2", 0.5))
+    versions.create_alias("next", "2")
+    names = {each: [alias.name for alias in versions.list_aliases(each)] for each in (None, "1", "2", LATEST, "7")}
+    assert names == {
+        None: [DEFAULT_ALIAS, "live", "next"],
+        "1": ["live"],
+        "2": ["live", "next"],
+        LATEST: [DEFAULT_ALIAS],
+        "7": [],
+    }
+
+
+def test_an_update_keeps_the_description_and_the_time_of_its_making(versions):
+    versions.create_alias("live", "1", description="before", now_us=5)
+    versions.update_alias("live", "2", now_us=7)
+    alias = versions.alias("live")
+    assert (alias.version, alias.description, alias.added_us, alias.modified_us) == ("2", "before", 5, 7)
+    versions.update_alias("live", "2", description="after", now_us=9)
+    assert versions.alias("live").description == "after"
+
+
+@pytest.mark.parametrize("description", ["x" * 1001, None, 3])
+def test_what_can_be_no_description(versions, description):
+    with pytest.raises(ScfApiError) as refusal:
+        versions.create_alias("live", "1", description=description)
+    assert refusal.value.code == "InvalidParameterValue.Description"
