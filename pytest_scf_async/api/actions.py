@@ -7,13 +7,15 @@ from types import MappingProxyType
 from typing import Final
 
 from .action import Action
+from .aliases import ALIAS_ACTIONS
 from .async_events import ASYNC_EVENT_ACTIONS
+from .functions import FUNCTION_ACTIONS
 from .invocations import INVOCATION_ACTIONS
 
 __all__ = ["ACTIONS", "OTHER_ACTIONS"]
 
 ACTIONS: Final[Mapping[str, Action]] = MappingProxyType(
-    {action.name: action for action in (*ASYNC_EVENT_ACTIONS, *INVOCATION_ACTIONS)}
+    {action.name: action for action in (*ASYNC_EVENT_ACTIONS, *INVOCATION_ACTIONS, *FUNCTION_ACTIONS, *ALIAS_ACTIONS)}
 )
 
 OTHER_ACTIONS: Final = frozenset(
@@ -41,6 +43,7 @@ OTHER_ACTIONS: Final = frozenset(
         "PutReservedConcurrencyConfig",
         "PutTotalConcurrencyConfig",
         "UpdateCustomDomain",
+        "UpdateNamespace",
         "UpdateTrigger",
         "UpdateTriggerStatus",
     ]

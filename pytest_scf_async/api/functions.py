@@ -106,7 +106,7 @@ LAYERS: Final = Field(
 
 def known_function(runtime: ScfRuntime, sent: Parameters) -> Function:
     """The function that *sent* names; raises ``ScfApiError``, as every action does where there is none."""
-    return runtime.known_function(sent["FunctionName"], sent.get("Namespace", "default"))
+    return runtime.function(sent["FunctionName"], sent.get("Namespace", "default"))
 
 
 def _environment(sent: Parameters) -> dict[str, str] | None:

@@ -1,6 +1,6 @@
 """The messages of errors, in the language that a client asks for (``X-TC-Language``).
 
-In Chinese the first sentence says what kind of error it is, as the platform's own do, and the details follow in English.
+In Chinese the first sentence says what kind of error it is, as the platform's own do; the details follow in English.
 """
 
 from __future__ import annotations
