@@ -6,7 +6,7 @@ import argparse
 import os
 import platform
 
-from . import instances, programs, runtimes, start, suite, trace, waits
+from . import endpoint, instances, programs, runtimes, start, suite, trace, waits
 from .measure import Result, measure
 
 
@@ -31,6 +31,7 @@ def comparison(result: Result) -> str:
 def main() -> None:
     root = os.geteuid() == 0
     rows = [*instances.rows(root), *waits.rows(), *trace.rows(), *runtimes.rows(), *programs.rows()]
+    rows += endpoint.rows()
     rows += [*start.rows(), *suite.rows()]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few rounds: figures to look at, not to quote")

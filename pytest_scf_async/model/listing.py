@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeGuard, TypeVar
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Protocol, TypeGuard, TypeVar
 
 from .codes import api_error
 
-__all__ = ["check_choice", "check_limit", "check_offset", "page_of"]
+__all__ = ["Listed", "check_choice", "check_limit", "check_offset", "page_of"]
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Listed(Protocol[T_co]):
+    """A list, or the values of a dict: what has a length and can be read in both directions."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[T_co]: ...
+    def __reversed__(self) -> Iterator[T_co]: ...
 
 
 def check_limit(limit: object, most: int | None = None, code: str = "InvalidParameterValue.Limit") -> None:
@@ -31,12 +42,10 @@ def check_choice(code: str, value: object, valid: Sequence[str], **values: objec
         raise api_error(code, value=value, valid=", ".join(valid), **values)
 
 
-def page_of(ascending: list[T], order: str, offset: int, limit: int) -> list[T]:
+def page_of(ascending: Listed[T], order: str, offset: int, limit: int) -> list[T]:
     """A page of what is in ascending order; *order* is ``ASC``, or else descending."""
-    if order.upper() == "ASC":
-        return ascending[offset : offset + limit]
-    after = max(0, len(ascending) - offset)
-    return ascending[max(0, after - limit) : after][::-1]
+    ordered = iter(ascending) if order.upper() == "ASC" else reversed(ascending)
+    return list(islice(ordered, min(offset, sys.maxsize), min(offset + limit, sys.maxsize)))
 
 
 def _is_whole(value: object) -> TypeGuard[int]:

@@ -13,7 +13,7 @@ from typing import Final
 
 from ..errors import HarnessError, hidden_from_users
 from .codes import api_error
-from .listing import check_choice, check_limit, check_offset, page_of
+from .listing import Listed, check_choice, check_limit, check_offset, page_of
 from .records import INVOKE_TYPES, EventRecord
 from .statuses import State, Status
 
@@ -208,7 +208,7 @@ class StatusTrace:
         events = self._functions.get((namespace, function_name))
         if events is None:
             return EventPage(0, [])
-        candidates: list[EventRecord]  # in ascending order
+        candidates: Listed[EventRecord]  # in ascending order; a page of all of them needs no copy
         if invoke_request_id is not None:
             record = self._by_request_id.get(invoke_request_id)
             same = record is not None and (record.namespace, record.function_name) == (namespace, function_name)
@@ -216,9 +216,9 @@ class StatusTrace:
         elif order_by == "EndTime":
             candidates = [*events.running.values(), *events.ended] if events.running else events.ended
         elif wanted_statuses == {Status.RUNNING}:
-            candidates = list(events.running.values())
+            candidates = events.running.values()
         else:
-            candidates = list(events.all.values())
+            candidates = events.all.values()
 
         if qualifier is not None:
             candidates = [record for record in candidates if record.qualifier == qualifier]
