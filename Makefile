@@ -22,7 +22,7 @@ INSTALL = $(UV) pip install --quiet --python $(BIN)/python
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test libraries clients check options format repeat runs soak wheel bench ci-leg clean
+.PHONY: help venv demo test libraries clients wire check options format repeat runs soak wheel bench ci-leg clean
 
 help: ## this list
 	@echo "make TARGET [PYTHON=python3] [VENV=.venv] [ARGS='what pytest gets']"
@@ -80,6 +80,10 @@ libraries: $(STAMP) ## pandas, numpy, gRPC and others in instances (installs the
 clients: $(STAMP) ## HTTP, Redis and database clients in instances (installs them into $(VENV))
 	@$(INSTALL) --editable '.[clients]'
 	@$(BIN)/python -m pytest tests/clients $(ARGS)
+
+wire: $(STAMP) ## the API's endpoint and the platform's own SDKs (installs them into $(VENV))
+	@$(INSTALL) --editable '.[wire]'
+	@$(BIN)/python -m pytest tests/wire $(ARGS)
 
 repeat: $(STAMP) ## the tests marked `repeat`, 200 times (TIMES=...), with every core loaded (LOAD=no: not by it)
 	@$(BIN)/python tools/repeat.py --times $(TIMES) $(if $(filter no,$(LOAD)),,--load)

@@ -23,7 +23,7 @@ Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | Non
 DEEPEST: Final = 32
 """How many lists and structs may be in each other. The deepest parameters of SCF have four levels."""
 
-_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
+_INDEX: Final = re.compile(r"0|[1-9][0-9]{0,8}")
 _INCOMPLETE_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 _Node: TypeAlias = "dict[str, _Node] | str"

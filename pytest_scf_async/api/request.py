@@ -43,7 +43,7 @@ _COMMON: Final = frozenset(
     (*_ALWAYS, "Region", "Nonce", "SecretId", "Signature", "SignatureMethod", "Token", "Language", "RequestClient")
 )
 """The common parameters of a form (document 46710)."""
-_TIMESTAMP: Final = re.compile(r"[0-9]{1,12}", re.ASCII)
+_TIMESTAMP: Final = re.compile(r"[0-9]{1,12}")
 _LANGUAGES: Final[Mapping[str, Language]] = {"": "zh-CN", "zh-CN": "zh-CN", "en-US": "en-US"}
 
 

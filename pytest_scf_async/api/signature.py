@@ -40,7 +40,7 @@ LONGEST_SKEW: Final = 300
 _ALGORITHM: Final = "TC3-HMAC-SHA256"
 _NEEDED_HEADERS: Final = ("content-type", "host")
 _UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
-_PORT: Final = re.compile(r":[0-9]+\Z", re.ASCII)
+_PORT: Final = re.compile(r":[0-9]+\Z")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -141,7 +141,7 @@ class _Tc3:
         scope = parts["Credential"].split("/")
         if len(scope) != 4 or not all(scope) or scope[3] != "tc3_request":
             raise _malformed("`Credential` is SecretId/Date/Service/tc3_request")
-        names = parts["SignedHeaders"].lower().split(";")
+        names = parts["SignedHeaders"].split(";")
         for name in _NEEDED_HEADERS:
             if name not in names:
                 raise _malformed(f"`SignedHeaders` has to have {name}")
@@ -177,7 +177,7 @@ class _Tc3:
         unsigned = headers.get("x-tc-content-sha256") == _UNSIGNED_PAYLOAD
         payload = sha256(_UNSIGNED_PAYLOAD.encode() if unsigned else http.body).hexdigest()
         query = http.query if http.method == "GET" else ""
-        names = self._signed_headers.lower().split(";")
+        names = self._signed_headers.split(";")
         seen: set[str] = set()
         for path in ("/", http.path):
             for host in (headers["host"], _PORT.sub("", headers["host"])):

@@ -183,6 +183,7 @@ def test_the_example_of_the_older_signature_is_right():
         pytest.param(
             tc3(headers={"x-tc-content-sha256": "UNSIGNED-PAYLOAD"}, payload=b"UNSIGNED-PAYLOAD"), id="no payload"
         ),
+        pytest.param(tc3(headers={"x-tc-content-sha256": "UNSIGNED"}), id="a payload, whatever that header says"),
         pytest.param(tc3(method="GET", query="Limit=5&Name=a%20b+c", body=b""), id="a GET"),
         pytest.param(tc3(query="a=b", signed_query=""), id="a POST, whose query is not signed"),
         pytest.param(form(), id="a form"),
@@ -250,6 +251,10 @@ def test_a_wrong_signature_is_answered_with_what_should_have_been_signed():
                 "SignedHeaders=content-type;host, Signature=aa"
             ),
             "`Date` in Credential not valid",
+        ),
+        (
+            "TC3-HMAC-SHA256 Credential=a/b/c/tc3_request, SignedHeaders=Content-Type;Host, Signature=aa",
+            "has to have content-type",
         ),
         ("SKIP", "it is SKIP"),
     ],
