@@ -14,12 +14,15 @@ from .deployment import UNCHANGED, Mounts, Unchanged
 from .errors import ScfUsageError, did_you_mean, hidden_from_users
 from .lockstep.event import FunctionVersion
 from .model import (
+    DEFAULT_EVENT_INVOKE,
     INVOKE_TYPES,
     SYNC_CALLERS,
+    EventInvokeConfig,
     FunctionConfiguration,
     RoutingConfig,
     Versions,
     api_error,
+    changed_event_invoke,
     check_description,
     payload_text,
 )
@@ -64,6 +67,7 @@ class Function:
         self._versions = Versions(latest.configuration.name, latest, latest.added_us)
         self._function_id = function_id
         self._deleted = False
+        self._event_invoke = DEFAULT_EVENT_INVOKE
         self.events: Final[list[AsyncEvent]] = []
         """Its events in the order in which they were invoked, those of sync functions too."""
 
@@ -132,7 +136,8 @@ class Function:
         queued where ``over_quota="queue"`` says so, unless *invoke_type* is ``"APIGW"``, whose caller waits. It is
         tried again each simulated minute for 6 hours, has no status until it is accepted, and is dropped after that. A
         sync function is invoked as with InvocationType=Event (document 41138): when an attempt fails, two others
-        follow, a simulated minute apart, and the platform lists none of it.
+        follow, a simulated minute apart, and the platform lists none of it. ``update_event_invoke_config`` changes
+        both.
 
         Raises ``ScfUsageError`` for a payload that is not valid, ``ScfApiError`` for an unknown *qualifier*
         (``ResourceNotFound.Qualifier``) or *invoke_type*, and where ``max_instances`` is reached
@@ -151,6 +156,21 @@ class Function:
             raise api_error("InvalidParameterValue.InvokeType", value=invoke_type, valid=", ".join(INVOKE_TYPES))
         text = payload_text(payload, async_run=self.configuration.async_run or asynchronous)
         return self._platform._accept(self, Invocation(text, qualifier, invoke_type, asynchronous))
+
+    @property
+    def event_invoke_config(self) -> EventInvokeConfig:
+        """GetFunctionEventInvokeConfig: `.retry_num` and `.msg_ttl` (seconds), 2 and 21,600 unless updated."""
+        return self._event_invoke
+
+    def update_event_invoke_config(self, *, retry_num: int | None = None, msg_ttl: int | None = None) -> None:
+        """UpdateFunctionEventInvokeConfig (document 41138): what is not given stays; for invocations from now on.
+
+        *retry_num*, 0 to 2, is how many attempts follow one of a sync function that failed and that nobody waits for;
+        *msg_ttl*, 1 to 21,600 seconds, for how long an event over the quota is tried again. Raises ``ScfApiError``:
+        ``LimitExceeded.RetryNum``, ``LimitExceeded.MsgTTL``, ``InvalidParameterValue.AsyncTriggerConfig``.
+        """
+        self._require()
+        self._event_invoke = changed_event_invoke(self._event_invoke, retry_num, msg_ttl)
 
     # -- versions ----------------------------------------------------------------------------------------------------
 
