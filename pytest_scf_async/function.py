@@ -68,6 +68,8 @@ class Function:
         self._function_id = function_id
         self._deleted = False
         self._event_invoke = DEFAULT_EVENT_INVOKE
+        self._state = "Creating", latest.active_us
+        """What it is until that time (µs of simulated time); after that it is Active."""
         self.events: Final[list[AsyncEvent]] = []
         """Its events in the order in which they were invoked, those of sync functions too."""
 
@@ -102,8 +104,14 @@ class Function:
 
     @property
     def status(self) -> str:
-        """``Active``: it can be invoked and changed (document 115197)."""
-        return "Active"
+        """``Active``: it can be invoked and changed (document 115197).
+
+        Where the setting ``function_states`` is ``"timed"`` it is ``Creating``, ``Updating``, ``Publishing`` or
+        ``Deleting`` first, and what needs an Active one is refused: ``ScfApiError``
+        ``FailedOperation.FunctionStatusError``, ``FailedOperation.PublishVersion``, ``FailedOperation.DeleteFunction``.
+        """
+        state, until_us = self._state
+        return state if self._platform._now_us() < until_us else "Active"
 
     @property
     def added_at(self) -> datetime:
@@ -242,7 +250,7 @@ class Function:
         """
         self._require()
         versions = self._versions.all
-        return version_page(versions, self.status, order=order, order_by=order_by, offset=offset, limit=limit)
+        return version_page(versions, self._status_of, order=order, order_by=order_by, offset=offset, limit=limit)
 
     def create_alias(
         self, name: str, version: str, *, description: str = "", routing_config: RoutingConfig | None = None
@@ -308,6 +316,23 @@ class Function:
         self._require()
         self._platform._delete(self, qualifier)
         self._deleted = qualifier is None
+
+    def _status_of(self, version: FunctionVersion) -> str:
+        if version is self._version:
+            return self.status
+        return "Publishing" if self._platform._now_us() < version.active_us else "Active"
+
+    def _require_active(self, code: str = "FailedOperation.FunctionStatusError") -> None:
+        """Raise ``ScfApiError`` *code* while it is not Active."""
+        if self.status != "Active":
+            raise api_error(code, function_name=self.name, status=self.status)
+
+    def _require_callable(self, version: FunctionVersion) -> None:
+        """Raise ``ScfApiError`` where *version* cannot be invoked now."""
+        deleting = self.status == "Deleting"
+        if deleting or self._platform._now_us() < version.active_us:
+            status = self.status if deleting else self._status_of(version)
+            raise api_error("FailedOperation.FunctionStatusError", function_name=self.name, status=status)
 
     def _require(self) -> None:
         if self._deleted:

@@ -369,7 +369,9 @@ class ScfRuntime:
         if warning is not None:
             _warn_once(warning)
         now_us = self.clock.now_us
-        version = FunctionVersion(configuration, code, LATEST, runtime, added_us=now_us, modified_us=now_us)
+        version = FunctionVersion(
+            configuration, code, LATEST, runtime, added_us=now_us, modified_us=now_us, active_us=self._active_us()
+        )
         function = Function(self, version, f"lam-{''.join(self._random_of_functions.choices(ID_LETTERS, k=8))}")
         self._namespaces.make(configuration.namespace, now_us)
         self._functions[key] = function
@@ -465,7 +467,7 @@ class ScfRuntime:
             code = code_of(zip_file, self._scratch())
             self._update(function, code, handler or function._version.code.handler, given)
             if publishes:
-                function.publish_version()
+                self._publish(function, "", with_update=True)
 
     def update_function_configuration(
         self,
@@ -500,7 +502,7 @@ class ScfRuntime:
         with refusals("FailedOperation.UpdateFunctionConfiguration", function_name):
             self._update(function, None, None, given)
             if publishes:
-                function.publish_version()
+                self._publish(function, "", with_update=True)
 
     def create_namespace(self, name: str, description: str = "") -> None:
         """CreateNamespace (document 34413): a namespace without functions; `deploy` makes the one that it names, too.
@@ -995,6 +997,7 @@ class ScfRuntime:
             versions, qualifier, key = function._versions, invocation.qualifier, invocation.routing_key
             draw = self._random_of_routes.random() if versions.draws(qualifier) else 1.0
             version = versions.resolve(qualifier, draw=draw, routing_key=key)
+            function._require_callable(version)
             configuration = version.configuration
             over_quota = not self._has_room_for(configuration)
             if over_quota and not (invocation.asynchronous and configuration.over_quota == "queue"):
@@ -1058,6 +1061,8 @@ class ScfRuntime:
         """The same for an event in the queue, which runs the version that its qualifier names by now."""
         event.function = event.resolve()
         event.record.qualifier = event.function.version
+        if event.function.active_us > self.clock.now_us:
+            return False
         return self._has_room_for(event.function.configuration)
 
     def _accepted(self, event: Event) -> None:
@@ -1090,6 +1095,7 @@ class ScfRuntime:
 
     def _update(self, function: Function, code: object, handler: str | None, given: Mapping[str, Any]) -> None:
         source = "update(...)"
+        function._require_active()
         with self._lockstep.locked():
             versions = function._versions
             before = versions.latest
@@ -1107,8 +1113,15 @@ class ScfRuntime:
             if configuration.before_init is not None and runtime is not before.runtime:
                 runtime.check_before_init(configuration.before_init, configuration.sources.get("before_init", source))
             versions.latest = FunctionVersion(
-                configuration, resolved, LATEST, runtime, added_us=before.added_us, modified_us=self.clock.now_us
+                configuration,
+                resolved,
+                LATEST,
+                runtime,
+                added_us=before.added_us,
+                modified_us=self.clock.now_us,
+                active_us=self._active_us(),
             )
+            function._state = "Updating", versions.latest.active_us
             self._pool.retire(before, "function updated")
             for version in versions.published:
                 sources = {name: configuration.sources[name] for name in OF_FUNCTION if name in configuration.sources}
@@ -1120,21 +1133,41 @@ class ScfRuntime:
             if not configuration.trace:
                 self._trace.disable(function.name, function.namespace)
 
-    def _publish(self, function: Function, description: str) -> str:
+    def _publish(self, function: Function, description: str, *, with_update: bool = False) -> str:
+        """Publish a version; *with_update*: the update that goes with it has just begun."""
+        if not with_update:
+            function._require_active("FailedOperation.PublishVersion")
         with self._lockstep.locked():
             latest = function._versions.latest
-            copy, now_us = Copy(latest.code, self._scratch()), self.clock.now_us
-            return function._versions.publish(
+            copy, now_us, active_us = Copy(latest.code, self._scratch()), self.clock.now_us, self._active_us()
+            number = function._versions.publish(
                 lambda number: FunctionVersion(
-                    latest.configuration, latest.code, number, latest.runtime, description, now_us, now_us, copy
+                    latest.configuration,
+                    latest.code,
+                    number,
+                    latest.runtime,
+                    description,
+                    added_us=now_us,
+                    modified_us=now_us,
+                    active_us=active_us,
+                    copy=copy,
                 )
             )
+            if not with_update:
+                function._state = "Publishing", active_us
+            return number
+
+    def _active_us(self) -> int:
+        """When a function is Active again that is made or changed now."""
+        timed = self.settings.function_states == "timed"
+        return self.clock.now_us + (duration_us(self.settings.function_state_time, "") if timed else 0)
 
     def _now_us(self) -> int:
         return self.clock.now_us
 
     def _delete(self, function: Function, qualifier: str | None) -> None:
         lockstep, versions = self._lockstep, function._versions
+        function._require_active("FailedOperation.DeleteFunction")
         with lockstep.locked():
             deleted = versions.all if qualifier is None else [versions.remove(qualifier)]
             for event in function.events:
@@ -1148,9 +1181,18 @@ class ScfRuntime:
                 self._pool.retire(version, "function deleted")
                 if version.copy is not None:
                     version.copy.remove()
-            if qualifier is None:
-                del self._functions[function.namespace, function.name]
-                self._trace.disable(function.name, function.namespace)
+            if qualifier is not None:
+                return
+            self._trace.disable(function.name, function.namespace)
+            key, gone_us = (function.namespace, function.name), self._active_us()
+            function._state = "Deleting", gone_us
+            if gone_us > self.clock.now_us:
+                self.clock.call_at(gone_us, lambda: self._remove(key), what=f"end of function {function.name}")
+            else:
+                self._remove(key)
+
+    def _remove(self, key: tuple[str, str]) -> None:
+        del self._functions[key]
 
     def _scratch(self) -> str:
         """A directory of this runtime, which goes when it is closed."""

@@ -135,6 +135,8 @@ class FunctionVersion:
     added_us: int = 0
     """When it was made, and when it was changed: µs of simulated time."""
     modified_us: int = 0
+    active_us: int = 0
+    """When it can be invoked."""
     copy: Copy | None = None
     """A published version's own copy of the code."""
     retired: str | None = None

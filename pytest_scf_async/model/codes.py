@@ -129,8 +129,13 @@ _API_ERRORS: Mapping[str, str] = MappingProxyType(
         "FailedOperation.AsyncEventStatus": "{event} is {status}, and only a RUNNING event can be terminated.",
         "FailedOperation.CreateFunction": "Function {function_name!r} cannot be made of this code.",
         "FailedOperation.DeleteAlias": "Alias {alias!r} cannot be deleted: {reason}.",
+        "FailedOperation.DeleteFunction": "Function {function_name!r} is {status}, and has to be Active to be deleted.",
         "FailedOperation.DeleteNamespace": "The namespace {namespace!r} cannot be deleted.",
+        "FailedOperation.FunctionStatusError": "Function {function_name!r} is {status}, and has to be Active for that.",
         "FailedOperation.InvokeFunction": "Function {function_name!r} was invoked, and the call failed: {reason}.",
+        "FailedOperation.PublishVersion": (
+            "Function {function_name!r} is {status}, and a version is published of an Active one only."
+        ),
         "FailedOperation.UpdateFunctionCode": "The code of function {function_name!r} cannot be updated.",
         "FailedOperation.UpdateFunctionConfiguration": (
             "The configuration of function {function_name!r} cannot be updated."
