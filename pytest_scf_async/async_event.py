@@ -23,7 +23,6 @@ from .errors import (
 from .instances.instance import Doing
 from .lockstep.calls import Call
 from .lockstep.event import Event, Gate, Record, SignalDelivery
-from .lockstep.invocation_queue import KEPT_US
 from .lockstep.places import find
 from .lockstep.scheduler import Lockstep
 from .lockstep.termination import terminate
@@ -577,8 +576,10 @@ def _told(event: Event) -> str:
         return f"{text} is queued ({limit}): the platform tries it again each minute, and knows nothing of it before"
     if event.timeline[-1].text.endswith(Fact.FUNCTION_DELETED.value):
         return f"{text} was dropped from the queue when its function was deleted"
+    hours, rest = divmod(event.event_invoke.msg_ttl, 3600)
+    kept = f"{event.event_invoke.msg_ttl:,} seconds" if rest else "an hour" if hours == 1 else f"{hours} hours"
     return (
-        f"{text} was dropped: for {KEPT_US // 3_600_000_000} hours of simulated time all instances that its function "
+        f"{text} was dropped: for {kept} of simulated time all instances that its function "
         f"may have (max_instances={configuration.max_instances}) were in use, each time that the platform tried"
     )
 

@@ -14,12 +14,15 @@ from .deployment import UNCHANGED, Mounts, Unchanged
 from .errors import ScfUsageError, did_you_mean, hidden_from_users
 from .lockstep.event import FunctionVersion
 from .model import (
+    DEFAULT_EVENT_INVOKE,
     INVOKE_TYPES,
     SYNC_CALLERS,
+    EventInvokeConfig,
     FunctionConfiguration,
     RoutingConfig,
     Versions,
     api_error,
+    changed_event_invoke,
     check_description,
     payload_text,
 )
@@ -64,6 +67,9 @@ class Function:
         self._versions = Versions(latest.configuration.name, latest, latest.added_us)
         self._function_id = function_id
         self._deleted = False
+        self._event_invoke = DEFAULT_EVENT_INVOKE
+        self._state = "Creating", latest.active_us
+        """What it is until that time (µs of simulated time); after that it is Active."""
         self.events: Final[list[AsyncEvent]] = []
         """Its events in the order in which they were invoked, those of sync functions too."""
 
@@ -98,8 +104,14 @@ class Function:
 
     @property
     def status(self) -> str:
-        """``Active``: it can be invoked and changed (document 115197)."""
-        return "Active"
+        """``Active``: it can be invoked and changed (document 115197).
+
+        Where the setting ``function_states`` is ``"timed"`` it is ``Creating``, ``Updating``, ``Publishing`` or
+        ``Deleting`` first, and what needs an Active one is refused: ``ScfApiError``
+        ``FailedOperation.FunctionStatusError``, ``FailedOperation.PublishVersion``, ``FailedOperation.DeleteFunction``.
+        """
+        state, until_us = self._state
+        return state if self._platform._now_us() < until_us else "Active"
 
     @property
     def added_at(self) -> datetime:
@@ -132,7 +144,8 @@ class Function:
         queued where ``over_quota="queue"`` says so, unless *invoke_type* is ``"APIGW"``, whose caller waits. It is
         tried again each simulated minute for 6 hours, has no status until it is accepted, and is dropped after that. A
         sync function is invoked as with InvocationType=Event (document 41138): when an attempt fails, two others
-        follow, a simulated minute apart, and the platform lists none of it.
+        follow, a simulated minute apart, and the platform lists none of it. ``update_event_invoke_config`` changes
+        both.
 
         Raises ``ScfUsageError`` for a payload that is not valid, ``ScfApiError`` for an unknown *qualifier*
         (``ResourceNotFound.Qualifier``) or *invoke_type*, and where ``max_instances`` is reached
@@ -151,6 +164,21 @@ class Function:
             raise api_error("InvalidParameterValue.InvokeType", value=invoke_type, valid=", ".join(INVOKE_TYPES))
         text = payload_text(payload, async_run=self.configuration.async_run or asynchronous)
         return self._platform._accept(self, Invocation(text, qualifier, invoke_type, asynchronous))
+
+    @property
+    def event_invoke_config(self) -> EventInvokeConfig:
+        """GetFunctionEventInvokeConfig: `.retry_num` and `.msg_ttl` (seconds), 2 and 21,600 unless updated."""
+        return self._event_invoke
+
+    def update_event_invoke_config(self, *, retry_num: int | None = None, msg_ttl: int | None = None) -> None:
+        """UpdateFunctionEventInvokeConfig (document 41138): what is not given stays; for invocations from now on.
+
+        *retry_num*, 0 to 2, is how many attempts follow one of a sync function that failed and that nobody waits for;
+        *msg_ttl*, 1 to 21,600 seconds, for how long an event over the quota is tried again. Raises ``ScfApiError``:
+        ``LimitExceeded.RetryNum``, ``LimitExceeded.MsgTTL``, ``InvalidParameterValue.AsyncTriggerConfig``.
+        """
+        self._require()
+        self._event_invoke = changed_event_invoke(self._event_invoke, retry_num, msg_ttl)
 
     # -- versions ----------------------------------------------------------------------------------------------------
 
@@ -222,7 +250,7 @@ class Function:
         """
         self._require()
         versions = self._versions.all
-        return version_page(versions, self.status, order=order, order_by=order_by, offset=offset, limit=limit)
+        return version_page(versions, self._status_of, order=order, order_by=order_by, offset=offset, limit=limit)
 
     def create_alias(
         self, name: str, version: str, *, description: str = "", routing_config: RoutingConfig | None = None
@@ -288,6 +316,23 @@ class Function:
         self._require()
         self._platform._delete(self, qualifier)
         self._deleted = qualifier is None
+
+    def _status_of(self, version: FunctionVersion) -> str:
+        if version is self._version:
+            return self.status
+        return "Publishing" if self._platform._now_us() < version.active_us else "Active"
+
+    def _require_active(self, code: str = "FailedOperation.FunctionStatusError") -> None:
+        """Raise ``ScfApiError`` *code* while it is not Active."""
+        if self.status != "Active":
+            raise api_error(code, function_name=self.name, status=self.status)
+
+    def _require_callable(self, version: FunctionVersion) -> None:
+        """Raise ``ScfApiError`` where *version* cannot be invoked now."""
+        deleting = self.status == "Deleting"
+        if deleting or self._platform._now_us() < version.active_us:
+            status = self.status if deleting else self._status_of(version)
+            raise api_error("FailedOperation.FunctionStatusError", function_name=self.name, status=status)
 
     def _require(self) -> None:
         if self._deleted:

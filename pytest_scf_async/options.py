@@ -653,6 +653,23 @@ OPTIONS: Final[tuple[Option, ...]] = (
         of_function=True,
     ),
     Option(
+        "function_states",
+        'Literal["immediate", "timed"]',
+        _choice("immediate", "timed"),
+        _PYTEST,
+        'Whether a function is Active at once ("immediate"), or after it was Creating, Updating or Publishing for a '
+        'while ("timed").',
+        default="immediate",
+    ),
+    Option(
+        "function_state_time",
+        "float",
+        _DURATION,
+        _PYTEST,
+        "Simulated seconds for which a function is Creating, Updating, Publishing or Deleting where that takes time.",
+        default=2.0,
+    ),
+    Option(
         "layers",
         "Sequence[str | os.PathLike[str]]",
         _ANYTHING,
@@ -896,6 +913,11 @@ class ScfSettings:
     over_quota: Literal["refuse", "queue"] = "refuse"
     """What becomes of an invocation beyond `max_instances`: it is refused, or queued and tried again each minute
     ("queue")."""
+    function_states: Literal["immediate", "timed"] = "immediate"
+    """Whether a function is Active at once ("immediate"), or after it was Creating, Updating or Publishing for a while
+    ("timed")."""
+    function_state_time: float = 2.0
+    """Simulated seconds for which a function is Creating, Updating, Publishing or Deleting where that takes time."""
     network: Literal["loopback", "all"] = "loopback"
     """What code of handlers may connect to: this machine's loopback only, or everything."""
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False, repr=False)

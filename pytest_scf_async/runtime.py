@@ -43,13 +43,12 @@ from .instances.sandbox import Sandboxes
 from .instances.zygote import bury_shared_zygote, require_linux
 from .lockstep.calls import Call
 from .lockstep.event import Event, FunctionVersion
-from .lockstep.invocation_queue import RETRIES, InvocationQueue
+from .lockstep.invocation_queue import InvocationQueue
 from .lockstep.scheduler import Lockstep
 from .lockstep.termination import terminate
 from .model import (
     DEFAULT_ALIAS,
     DEFAULT_IMAGE_INIT_TIMEOUT,
-    DEFAULT_NAMESPACE,
     IMAGE_RUNTIME,
     LATEST,
     NAME_RULE,
@@ -58,6 +57,7 @@ from .model import (
     Fact,
     FunctionConfiguration,
     LogLine,
+    Namespaces,
     OpenReadings,
     Status,
     StatusTrace,
@@ -76,6 +76,7 @@ from .operations import (
     FunctionLogPage,
     FunctionPage,
     InvocationResult,
+    NamespacePage,
     RequestStatus,
     RequestStatusPage,
 )
@@ -91,6 +92,7 @@ from .operations.invocations import (
     request_status_page,
     result_of,
 )
+from .operations.namespaces import namespace_page
 from .options import DEFAULT_SOURCE, OPTIONS, ScfSettings, Where, keywords_of, options_of
 from .protocol.linux import remove_tree
 from .protocol.messages import UPTIME_US
@@ -162,7 +164,7 @@ class ScfRuntime:
         self._sequence = 0
         """How many events have been accepted."""
         self._functions: dict[tuple[str, str], Function] = {}
-        self._namespaces: dict[str, None] = {DEFAULT_NAMESPACE: None}
+        self._namespaces = Namespaces(self.clock.now_us)
         self._events: dict[str, AsyncEvent] = {}
         self._closed = False
         _open.add(self)
@@ -369,9 +371,11 @@ class ScfRuntime:
         if warning is not None:
             _warn_once(warning)
         now_us = self.clock.now_us
-        version = FunctionVersion(configuration, code, LATEST, runtime, added_us=now_us, modified_us=now_us)
+        version = FunctionVersion(
+            configuration, code, LATEST, runtime, added_us=now_us, modified_us=now_us, active_us=self._active_us()
+        )
         function = Function(self, version, f"lam-{''.join(self._random_of_functions.choices(ID_LETTERS, k=8))}")
-        self._namespaces[configuration.namespace] = None
+        self._namespaces.make(configuration.namespace, now_us)
         self._functions[key] = function
         return function
 
@@ -410,8 +414,7 @@ class ScfRuntime:
         """
         if not is_valid_name(namespace):
             raise api_error("InvalidParameterValue.Namespace", value=namespace, valid=NAME_RULE)
-        if not self._knows_namespace(namespace):
-            raise api_error("ResourceNotFound.Namespace", namespace=namespace)
+        self._namespaces.require(namespace)
         if not is_valid_name(function_name):
             raise api_error("InvalidParameterValue.FunctionName", value=function_name, valid=NAME_RULE)
         if (namespace, function_name) in self._functions:
@@ -466,7 +469,7 @@ class ScfRuntime:
             code = code_of(zip_file, self._scratch())
             self._update(function, code, handler or function._version.code.handler, given)
             if publishes:
-                function.publish_version()
+                self._publish(function, "", with_update=True)
 
     def update_function_configuration(
         self,
@@ -501,26 +504,56 @@ class ScfRuntime:
         with refusals("FailedOperation.UpdateFunctionConfiguration", function_name):
             self._update(function, None, None, given)
             if publishes:
-                function.publish_version()
+                self._publish(function, "", with_update=True)
 
-    def create_namespace(self, name: str) -> None:
+    def create_namespace(self, name: str, description: str = "") -> None:
         """CreateNamespace (document 34413): a namespace without functions; `deploy` makes the one that it names, too.
 
         It stays when its last function is deleted. Raises ``ScfApiError``: ``InvalidParameterValue.Namespace``,
-        ``InvalidParameterValue.DefaultNamespace`` for ``default``, ``ResourceInUse.Namespace``.
+        ``InvalidParameterValue.DefaultNamespace`` for ``default``, ``ResourceInUse.Namespace``,
+        ``InvalidParameterValue.Description``.
         """
-        if not is_valid_name(name):
-            raise api_error("InvalidParameterValue.Namespace", value=name, valid=NAME_RULE)
-        if name == DEFAULT_NAMESPACE:
-            raise api_error("InvalidParameterValue.DefaultNamespace", namespace=name)
-        if name in self._namespaces:
-            raise api_error("ResourceInUse.Namespace", namespace=name)
-        self._namespaces[name] = None
+        self._namespaces.create(name, description, self.clock.now_us)
+
+    def update_namespace(self, name: str, description: str) -> None:
+        """UpdateNamespace: give it another description.
+
+        Raises ``ScfApiError``: ``ResourceNotFound.Namespace``, ``InvalidParameterValue.Description``,
+        ``UnsupportedOperation`` for ``default``.
+        """
+        self._namespaces.update(name, description, self.clock.now_us)
+
+    def delete_namespace(self, name: str) -> None:
+        """DeleteNamespace (document 37159): only one without functions.
+
+        Raises ``ScfApiError``: ``ResourceNotFound.Namespace``, ``ResourceInUse.Namespace`` while it has functions,
+        ``FailedOperation.DeleteNamespace`` for ``default``, ``InvalidParameterValue.Namespace``.
+        """
+        self._namespaces.delete(name, sum(namespace == name for namespace, _ in self._functions))
+
+    def list_namespaces(
+        self,
+        *,
+        order: str = "ASC",
+        orderby: str | None = None,
+        offset: int = 0,
+        limit: int = 20,
+        search_key: Mapping[str, str] = MappingProxyType({}),
+    ) -> NamespacePage:
+        """ListNamespaces: one page of the namespaces with their descriptions and times.
+
+        They are in the order in which they were made, or by *orderby*, ``"Name"`` or ``"Updatetime"``; *search_key* has
+        parts of a ``"Namespace"``, a ``"Description"``, or both. Raises ``ScfApiError``:
+        ``InvalidParameterValue.Order``, ``.Limit``, ``.Offset``, ``.SearchKey``.
+        """
+        return namespace_page(
+            self._namespaces.all, order=order, orderby=orderby, offset=offset, limit=limit, search_key=search_key
+        )
 
     @property
     def namespaces(self) -> list[str]:
         """The names of the namespaces in the order in which they were made; ``default`` is always there."""
-        return list(self._namespaces)
+        return self._namespaces.names
 
     @property
     def functions(self) -> dict[str, Function]:
@@ -670,8 +703,7 @@ class ScfRuntime:
         ``"Runtime"``, ``"Type"``, ``"AsyncRunEnable"`` or ``"TraceEnable"``. Raises ``ScfApiError``:
         ``ResourceNotFound.Namespace``, ``InvalidParameterValue.Order``, ``.Limit``, ``.Offset``, ``.Filters``.
         """
-        if not self._knows_namespace(namespace):
-            raise api_error("ResourceNotFound.Namespace", namespace=namespace)
+        self._namespaces.require(namespace)
         return function_page(
             [function for (of, _), function in self._functions.items() if of == namespace],
             order=order,
@@ -971,6 +1003,7 @@ class ScfRuntime:
             versions, qualifier, key = function._versions, invocation.qualifier, invocation.routing_key
             draw = self._random_of_routes.random() if versions.draws(qualifier) else 1.0
             version = versions.resolve(qualifier, draw=draw, routing_key=key)
+            function._require_callable(version)
             configuration = version.configuration
             over_quota = not self._has_room_for(configuration)
             if over_quota and not (invocation.asynchronous and configuration.over_quota == "queue"):
@@ -981,6 +1014,8 @@ class ScfRuntime:
                 if invocation.asynchronous:
                     hint += '; over_quota="queue" queues events of asynchronous callers'
                 raise ScfApiError(error.code, error.platform_message, hint)
+            tries_again = invocation.asynchronous and not configuration.async_run
+            retries = function.event_invoke_config.retry_num if tries_again else 0
             record = EventRecord(
                 sequence=self._sequence,
                 request_id=str(uuid.UUID(int=self._random.getrandbits(128), version=4)),
@@ -1003,7 +1038,8 @@ class ScfRuntime:
                 uin=settings.uin,
                 unlistened_signal_line=settings.unlistened_signal_line,
                 over_quota=over_quota,
-                retries_left=0 if configuration.async_run or not invocation.asynchronous else RETRIES,
+                event_invoke=function.event_invoke_config,
+                retries_left=retries,
                 by_operation=invocation.by_operation,
             )
             event.resolve = lambda: versions.resolve(qualifier, draw=draw, routing_key=key)
@@ -1031,6 +1067,8 @@ class ScfRuntime:
         """The same for an event in the queue, which runs the version that its qualifier names by now."""
         event.function = event.resolve()
         event.record.qualifier = event.function.version
+        if event.function.active_us > self.clock.now_us:
+            return False
         return self._has_room_for(event.function.configuration)
 
     def _accepted(self, event: Event) -> None:
@@ -1063,6 +1101,7 @@ class ScfRuntime:
 
     def _update(self, function: Function, code: object, handler: str | None, given: Mapping[str, Any]) -> None:
         source = "update(...)"
+        function._require_active()
         with self._lockstep.locked():
             versions = function._versions
             before = versions.latest
@@ -1080,8 +1119,15 @@ class ScfRuntime:
             if configuration.before_init is not None and runtime is not before.runtime:
                 runtime.check_before_init(configuration.before_init, configuration.sources.get("before_init", source))
             versions.latest = FunctionVersion(
-                configuration, resolved, LATEST, runtime, added_us=before.added_us, modified_us=self.clock.now_us
+                configuration,
+                resolved,
+                LATEST,
+                runtime,
+                added_us=before.added_us,
+                modified_us=self.clock.now_us,
+                active_us=self._active_us(),
             )
+            function._state = "Updating", versions.latest.active_us
             self._pool.retire(before, "function updated")
             for version in versions.published:
                 sources = {name: configuration.sources[name] for name in OF_FUNCTION if name in configuration.sources}
@@ -1093,21 +1139,41 @@ class ScfRuntime:
             if not configuration.trace:
                 self._trace.disable(function.name, function.namespace)
 
-    def _publish(self, function: Function, description: str) -> str:
+    def _publish(self, function: Function, description: str, *, with_update: bool = False) -> str:
+        """Publish a version; *with_update*: the update that goes with it has just begun."""
+        if not with_update:
+            function._require_active("FailedOperation.PublishVersion")
         with self._lockstep.locked():
             latest = function._versions.latest
-            copy, now_us = Copy(latest.code, self._scratch()), self.clock.now_us
-            return function._versions.publish(
+            copy, now_us, active_us = Copy(latest.code, self._scratch()), self.clock.now_us, self._active_us()
+            number = function._versions.publish(
                 lambda number: FunctionVersion(
-                    latest.configuration, latest.code, number, latest.runtime, description, now_us, now_us, copy
+                    latest.configuration,
+                    latest.code,
+                    number,
+                    latest.runtime,
+                    description,
+                    added_us=now_us,
+                    modified_us=now_us,
+                    active_us=active_us,
+                    copy=copy,
                 )
             )
+            if not with_update:
+                function._state = "Publishing", active_us
+            return number
+
+    def _active_us(self) -> int:
+        """When a function is Active again that is made or changed now."""
+        timed = self.settings.function_states == "timed"
+        return self.clock.now_us + (duration_us(self.settings.function_state_time, "") if timed else 0)
 
     def _now_us(self) -> int:
         return self.clock.now_us
 
     def _delete(self, function: Function, qualifier: str | None) -> None:
         lockstep, versions = self._lockstep, function._versions
+        function._require_active("FailedOperation.DeleteFunction")
         with lockstep.locked():
             deleted = versions.all if qualifier is None else [versions.remove(qualifier)]
             for event in function.events:
@@ -1121,9 +1187,18 @@ class ScfRuntime:
                 self._pool.retire(version, "function deleted")
                 if version.copy is not None:
                     version.copy.remove()
-            if qualifier is None:
-                del self._functions[function.namespace, function.name]
-                self._trace.disable(function.name, function.namespace)
+            if qualifier is not None:
+                return
+            self._trace.disable(function.name, function.namespace)
+            key, gone_us = (function.namespace, function.name), self._active_us()
+            function._state = "Deleting", gone_us
+            if gone_us > self.clock.now_us:
+                self.clock.call_at(gone_us, lambda: self._remove(key), what=f"end of function {function.name}")
+            else:
+                self._remove(key)
+
+    def _remove(self, key: tuple[str, str]) -> None:
+        del self._functions[key]
 
     def _scratch(self) -> str:
         """A directory of this runtime, which goes when it is closed."""
@@ -1152,15 +1227,12 @@ class ScfRuntime:
         """
         if not is_valid_name(name):
             raise api_error(name_code, value=name, valid=NAME_RULE)
-        if not self._knows_namespace(namespace):
+        if namespace not in self._namespaces:
             raise api_error(namespace_code, namespace=namespace, function_name=name)
         function = self._functions.get((namespace, name))
         if function is None:
             raise api_error("ResourceNotFound.Function", function_name=name, namespace=namespace)
         return function
-
-    def _knows_namespace(self, namespace: object) -> bool:
-        return isinstance(namespace, str) and namespace in self._namespaces
 
     def _why_unknown(self, request_id: str) -> str | None:
         """Why the platform does not know an event of this runtime."""

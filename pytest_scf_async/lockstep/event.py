@@ -13,10 +13,12 @@ from ..instances.code import Code, Copy
 from ..instances.runtimes.strategy import Disposition, Runtime
 from ..model import (
     CREDENTIAL_HEADERS,
+    DEFAULT_EVENT_INVOKE,
     SIGNAL_FAILED_LINE,
     SIGNAL_RECEIVED_LINE,
     TIMER,
     ErrorBody,
+    EventInvokeConfig,
     EventRecord,
     Fact,
     FunctionConfiguration,
@@ -133,6 +135,8 @@ class FunctionVersion:
     added_us: int = 0
     """When it was made, and when it was changed: µs of simulated time."""
     modified_us: int = 0
+    active_us: int = 0
+    """When it can be invoked."""
     copy: Copy | None = None
     """A published version's own copy of the code."""
     retired: str | None = None
@@ -162,6 +166,8 @@ class Event:
     phase: Literal["queued", "pending", "init", "running", "ended"] = "pending"
     over_quota: bool = False
     """There was no room for it when it came: it begins in the queue."""
+    event_invoke: EventInvokeConfig = DEFAULT_EVENT_INVOKE
+    """What its function had when it was invoked."""
     retries_left: int = 0
     """How many times the platform tries again when an attempt fails."""
     retry_num: int = 0

@@ -1,7 +1,8 @@
 """Invocations that nobody waits for and that cannot run now: the platform tries them again each minute.
 
 These are events over a quota (document 41138), before they are accepted, and invocations of sync functions whose
-attempt failed. Both leave the queue when there is room for them; after 6 hours in it they are dropped.
+attempt failed. Both leave the queue when there is room for them; when they have been in it for as long as their
+function keeps them, 6 hours unless configured, they are dropped.
 """
 
 from __future__ import annotations
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
 
 RETRY_INTERVAL_US: Final = 60 * 1_000_000
 """Microseconds between two attempts (document 41138)."""
-RETRIES: Final = 2
-"""How often a failed attempt is followed by another, unless configured (document 41138)."""
-KEPT_US: Final = 6 * 3600 * 1_000_000
-"""Microseconds for which an event is tried again at most: the platform's default of MsgTTL (document 41138)."""
 
 
 class InvocationQueue:
@@ -34,7 +31,7 @@ class InvocationQueue:
 
     def add(self, event: Event) -> None:
         """Try *event* again in a minute, and each minute after that while there is no room for it."""
-        self._try_later(event, self._lockstep.clock.now_us + KEPT_US)
+        self._try_later(event, self._lockstep.clock.now_us + event.event_invoke.msg_ttl * 1_000_000)
 
     def _try_later(self, event: Event, until_us: int) -> None:
         clock = self._lockstep.clock

@@ -39,6 +39,7 @@ from .configuration import (
     valid_name,
 )
 from .credentials import CREDENTIAL_HEADERS, role_credentials
+from .event_invoke import DEFAULT_EVENT_INVOKE, EventInvokeConfig, changed_event_invoke
 from .log_lines import (
     SIGNAL_FAILED_LINE,
     SIGNAL_RECEIVED_LINE,
@@ -50,6 +51,7 @@ from .log_lines import (
     response_line,
     start_line,
 )
+from .namespaces import Namespace, Namespaces
 from .payload import (
     ASYNC_PAYLOAD_LIMIT,
     SYNC_PAYLOAD_LIMIT,
@@ -70,6 +72,7 @@ __all__ = [
     "CREDENTIAL_HEADERS",
     "CUSTOM_RUNTIME",
     "DEFAULT_ALIAS",
+    "DEFAULT_EVENT_INVOKE",
     "DEFAULT_IMAGE_INIT_TIMEOUT",
     "DEFAULT_MEMORY",
     "DEFAULT_NAMESPACE",
@@ -99,11 +102,14 @@ __all__ = [
     "Alias",
     "BeforeInit",
     "ErrorBody",
+    "EventInvokeConfig",
     "EventRecord",
     "Fact",
     "FunctionConfiguration",
     "InstanceFate",
     "LogLine",
+    "Namespace",
+    "Namespaces",
     "OpenReadings",
     "RoutingConfig",
     "State",
@@ -115,6 +121,7 @@ __all__ = [
     "Versions",
     "api_error",
     "before_init_arguments",
+    "changed_event_invoke",
     "check_description",
     "check_runtime",
     "checked_payload_text",

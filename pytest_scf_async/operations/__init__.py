@@ -14,6 +14,7 @@ from .functions import (
     VersionPage,
 )
 from .invocations import FunctionLog, FunctionLogPage, InvocationResult, RequestStatus, RequestStatusPage
+from .namespaces import NamespaceDetails, NamespacePage
 
 __all__ = [
     "AliasDetails",
@@ -27,6 +28,8 @@ __all__ = [
     "FunctionPage",
     "FunctionSummary",
     "InvocationResult",
+    "NamespaceDetails",
+    "NamespacePage",
     "RequestStatus",
     "RequestStatusPage",
     "RoutingConfig",

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         def configuration(self) -> FunctionConfiguration: ...
         @property
         def versions(self) -> list[str]: ...
+        def _status_of(self, version: FunctionVersion) -> str: ...
 
 
 __all__ = [
@@ -160,7 +161,7 @@ def function_details(function: DeployedFunction, version: FunctionVersion) -> Fu
         namespace=configuration.namespace,
         function_version=version.version,
         description=_description(version),
-        status=function.status if version.version == LATEST else ACTIVE,
+        status=function._status_of(version),
         available_status=AVAILABLE,
         function_type=EVENT_FUNCTION,
         code_size=size_of(version.code) if configuration.deployed_by == "deploy" else 0,
@@ -258,14 +259,14 @@ def _switch(on: bool) -> str:
 
 def version_page(
     versions: Sequence[FunctionVersion],
-    status: str,
+    status_of: Callable[[FunctionVersion], str],
     *,
     order: str | None,
     order_by: str,
     offset: int,
     limit: int,
 ) -> VersionPage:
-    """One page of *versions*, ``$LATEST``, whose status is *status*, and the published ones, oldest first.
+    """One page of *versions*: ``$LATEST``, and the published ones, oldest first.
 
     Without an *order* ``$LATEST`` comes first, then the newest. Raises ScfApiError ``InvalidParameterValue.Order``,
     ``.OrderBy``, ``.Limit``, ``.Offset``.
@@ -281,7 +282,7 @@ def version_page(
             description=_description(version),
             add_time=to_datetime(version.added_us),
             mod_time=to_datetime(version.modified_us),
-            status=status if version.version == LATEST else ACTIVE,
+            status=status_of(version),
         )
         for version in versions
     ]

@@ -81,6 +81,13 @@ OPTIONS: Final = {
         "what becomes of an invocation beyond max_instances: it is refused, or queued and tried again each minute "
         '("queue") (refuse or queue)'
     ),
+    "function_states": (
+        'whether a function is Active at once ("immediate"), or after it was Creating, Updating or Publishing for a '
+        'while ("timed")'
+    ),
+    "function_state_time": (
+        "simulated seconds for which a function is Creating, Updating, Publishing or Deleting where that takes time"
+    ),
     "network": "what code of handlers may connect to: this machine's loopback only, or everything (loopback or all)",
     "compute_rate": (
         "simulated seconds that a second of computing, of a child process or of another real wait takes; 0: none"

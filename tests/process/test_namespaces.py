@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from process_support import START
 
 from pytest_scf_async.errors import ScfApiError
 
@@ -31,6 +34,104 @@ def test_a_namespace_can_be_there_without_a_function(runtime):
     assert refused(runtime.list_async_events, "export", namespace="shop") == "ResourceNotFound.Namespace"
     runtime.create_namespace("shop")
     assert refused(runtime.list_async_events, "export", namespace="shop") == "ResourceNotFound.Function"
+
+
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def four(runtime, deploy):
+    """The namespaces shop, mall and kiosk beside default, a second apart; the first was updated last."""
+    runtime.create_namespace("shop", "sells")
+    runtime.clock.advance(1)
+    runtime.create_namespace("mall")
+    runtime.clock.advance(1)
+    deploy(WORKS, name="export", namespace="kiosk")
+    runtime.clock.advance(1)
+    runtime.update_namespace("shop", "sells things")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        ({}, ["default", "shop", "mall", "kiosk"]),
+        ({"order": "DESC"}, ["kiosk", "mall", "shop", "default"]),
+        ({"orderby": "Name"}, ["default", "kiosk", "mall", "shop"]),
+        ({"orderby": "Updatetime", "order": "DESC"}, ["shop", "kiosk", "mall", "default"]),
+        ({"offset": 1, "limit": 2}, ["shop", "mall"]),
+        ({"search_key": {"Namespace": "al"}}, ["mall"]),
+        ({"search_key": {"Namespace": "s", "Description": "thing"}}, ["shop"]),
+        ({"search_key": {"Namespace": "mall", "Description": "thing"}}, []),
+    ],
+)
+def test_the_list_of_namespaces(runtime, four, arguments, names):
+    page = runtime.list_namespaces(**arguments)
+    assert [row.name for row in page.namespaces] == names
+    assert page.total_count == (4 if "limit" in arguments else len(names))
+
+
+def test_a_row_of_the_list(runtime, four):
+    default, shop, _, kiosk = runtime.list_namespaces().namespaces
+    assert (shop.description, shop.add_time, shop.mod_time) == ("sells things", START, START + 3 * SECOND)
+    assert (kiosk.description, kiosk.add_time, kiosk.mod_time) == ("", START + 2 * SECOND, START + 2 * SECOND)
+    assert (default.add_time, default.namespace_type) == (START, "default")
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments"),
+    [
+        ("InvalidParameterValue.Order", {"order": "asc"}),
+        ("InvalidParameterValue.Order", {"orderby": "AddTime"}),
+        ("InvalidParameterValue.Limit", {"limit": 0}),
+        ("InvalidParameterValue.Offset", {"offset": -1}),
+        ("InvalidParameterValue.SearchKey", {"search_key": {"Tag": "x"}}),
+    ],
+)
+def test_what_the_list_refuses(runtime, code, arguments):
+    assert refused(runtime.list_namespaces, **arguments) == code
+
+
+def test_a_namespace_without_functions_is_deleted(runtime, four):
+    runtime.delete_namespace("mall")
+    assert runtime.namespaces == ["default", "shop", "kiosk"]
+    assert refused(runtime.delete_namespace, "mall") == "ResourceNotFound.Namespace"
+    assert refused(runtime.list_functions, namespace="mall") == "ResourceNotFound.Namespace"
+
+
+def test_a_namespace_with_functions_is_not(runtime, four):
+    assert refused(runtime.delete_namespace, "kiosk") == "ResourceInUse.Namespace"
+    runtime.functions["kiosk/export"].delete()
+    runtime.delete_namespace("kiosk")
+    assert "kiosk" not in runtime.namespaces
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("default", "FailedOperation.DeleteNamespace"),
+        ("other", "ResourceNotFound.Namespace"),
+        ("a b", "InvalidParameterValue.Namespace"),
+        (None, "InvalidParameterValue.Namespace"),
+        (["shop"], "InvalidParameterValue.Namespace"),
+    ],
+)
+def test_a_namespace_that_cannot_be_deleted(runtime, name, code):
+    assert refused(runtime.delete_namespace, name) == code
+
+
+@pytest.mark.parametrize(
+    ("name", "description", "code"),
+    [
+        ("default", "x", "UnsupportedOperation"),
+        ("other", "x", "ResourceNotFound.Namespace"),
+        ("shop", "x" * 1001, "InvalidParameterValue.Description"),
+        ("shop", None, "InvalidParameterValue.Description"),
+        (["shop"], "x", "ResourceNotFound.Namespace"),
+    ],
+)
+def test_a_namespace_that_cannot_be_updated(runtime, four, name, description, code):
+    assert refused(runtime.update_namespace, name, description) == code
+    assert refused(runtime.create_namespace, "next", "x" * 1001) == "InvalidParameterValue.Description"
 
 
 def test_a_function_is_deployed_in_a_namespace_that_was_created(deploy, runtime):

@@ -200,3 +200,14 @@ def test_the_refusal_names_the_queue(deploy):
     function.invoke_async({"seconds": 10})
     with pytest.raises(ScfApiError, match='over_quota="queue" queues events'):
         function.invoke_async({"seconds": 0})
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(90, "90 seconds"), (3600, "an hour"), (7200, "2 hours")])
+def test_how_long_it_is_kept_can_be_configured(queues, runtime, seconds, text):
+    queues.update_event_invoke_config(msg_ttl=seconds)
+    queues.invoke_async({"seconds": 86_000})
+    second = queues.invoke_async({"seconds": 0})
+
+    with pytest.raises(CannotEndError, match=f"was dropped: for {text} of simulated time all instances"):
+        second.wait()
+    assert runtime.clock.now == START + timedelta(seconds=-(-seconds // 60) * 60)

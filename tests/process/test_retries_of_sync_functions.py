@@ -8,6 +8,7 @@ import pytest
 from process_support import START, assert_reclaimed_for_good, short_log, user_lines
 
 from pytest_scf_async.errors import HandlerError, ScfApiError, ScfUsageError
+from pytest_scf_async.model import EventInvokeConfig
 
 # once: rules of the platform: the same on all Pythons
 pytestmark = pytest.mark.once
@@ -172,3 +173,42 @@ def test_the_payload_has_128_kb_at_most(deploy):
     function = deploy(FAILS, async_run=False)
     with pytest.raises(ScfUsageError, match="the data of an async event may have 131,072 at most"):
         function.invoke_async({"how": "x" * 200_000})
+
+
+@pytest.mark.parametrize("retries", [0, 1, 2])
+def test_how_many_attempts_follow_can_be_configured(deploy, runtime, retries):
+    function = deploy(FAILS, async_run=False)
+    function.update_event_invoke_config(retry_num=retries)
+    event = function.invoke_async({"how": "raise"}).wait()
+
+    assert (event.status, event.retry_num) == ("FAILED", retries)
+    assert event.ended_at == START + retries * MINUTE
+    assert function.event_invoke_config == EventInvokeConfig(retries, 21_600)
+
+
+def test_an_update_is_for_later_invocations(deploy):
+    function = deploy(FAILS, async_run=False)
+    before = function.invoke_async({"how": "raise"})
+    function.update_event_invoke_config(retry_num=0)
+    after = function.invoke_async({"how": "raise"})
+    assert (before.wait().retry_num, after.wait().retry_num) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments"),
+    [
+        ("LimitExceeded.RetryNum", {"retry_num": 3}),
+        ("LimitExceeded.MsgTTL", {"msg_ttl": 21_601}),
+        ("InvalidParameterValue.AsyncTriggerConfig", {"retry_num": -1}),
+        ("InvalidParameterValue.AsyncTriggerConfig", {"retry_num": True}),
+        ("InvalidParameterValue.AsyncTriggerConfig", {"msg_ttl": 0}),
+        ("InvalidParameterValue.AsyncTriggerConfig", {"msg_ttl": "60"}),
+    ],
+)
+def test_what_cannot_be_configured(deploy, code, arguments):
+    function = deploy(FAILS, async_run=False)
+    function.update_event_invoke_config(retry_num=1, msg_ttl=60)
+    with pytest.raises(ScfApiError) as refusal:
+        function.update_event_invoke_config(**arguments)
+    assert refusal.value.code == code
+    assert function.event_invoke_config == EventInvokeConfig(1, 60)
