@@ -143,9 +143,11 @@ class _Call:
         )
         action = self._action(request)
         endpoint.rate_limits.count(action)
-        with endpoint.faults.around(action.name, request.parameters):
-            parameters = read(request.parameters, action.request, typed=request.typed)
-            answered = action.perform(endpoint.runtime, parameters)
+
+        def perform() -> dict[str, Any]:
+            return action.perform(endpoint.runtime, read(request.parameters, action.request, typed=request.typed))
+
+        answered = endpoint.faults.performed(action.name, request.parameters, perform)
         request_id = answered.pop("RequestId", None)
         if request_id is not None:
             self.request_id = request_id

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 from ..clock import TEST, DueThing, duration_us
 from ..errors import ScfApiError, ScfUsageError, did_you_mean
@@ -19,6 +18,10 @@ __all__ = ["Dropped", "Faults"]
 
 ALWAYS: Final = None
 """As *times*: as often as a request matches."""
+
+
+Answered: TypeAlias = "dict[str, Any]"
+"""What an action answers."""
 
 
 class Dropped(Exception):
@@ -43,6 +46,7 @@ class Fault:
     message: str | None = None
     delay_us: int = 0
     drops: Literal["request", "response"] | None = None
+    duplicates: bool = False
     happened: int = 0
 
     def matches(self, action: str, parameters: Mapping[str, Any]) -> bool:
@@ -97,6 +101,10 @@ class Faults:
             raise ScfUsageError(f"drop({action!r}, {what!r}): what is lost is 'request' or 'response'")
         self._add(Fault(f"drop({action!r}, {what!r})", action, {} if when is None else when, times, drops=what))
 
+    def duplicate(self, action: str, *, when: Mapping[str, Any] | None, times: int | None) -> None:
+        """The next *times* requests of *action* that match are done twice; the second time is answered."""
+        self._add(Fault(f"duplicate({action!r})", action, {} if when is None else when, times, duplicates=True))
+
     def _add(self, fault: Fault) -> None:
         if fault.action not in ACTIONS:
             near = did_you_mean(fault.action, ACTIONS)
@@ -124,16 +132,14 @@ class Faults:
         with self._lock:
             self._faults.append(fault)
 
-    @contextmanager
-    def around(self, action: str, parameters: Mapping[str, Any]) -> Iterator[None]:
-        """What happens to a request before and after it is performed.
+    def performed(self, action: str, parameters: Mapping[str, Any], perform: Callable[[], Answered]) -> Answered:
+        """What *perform* does for a request, with the fault that the request meets.
 
         Raises ``ScfApiError`` for a refusal and ``Dropped`` for what is lost.
         """
         fault = self._take(action, parameters) if self._faults else None
         if fault is None:
-            yield
-            return
+            return perform()
         if fault.delay_us:
             self._let_pass(fault)
         if fault.drops == "request":
@@ -141,9 +147,12 @@ class Faults:
         if fault.code is not None:
             text = fault.message if fault.message is not None else f"The test declared {fault.call}."
             raise ScfApiError(fault.code, text)
-        yield
+        if fault.duplicates:
+            perform()
+        answered = perform()
         if fault.drops == "response":
             raise Dropped("response")
+        return answered
 
     def _take(self, action: str, parameters: Mapping[str, Any]) -> Fault | None:
         """The first fault that matches; it has happened once more."""

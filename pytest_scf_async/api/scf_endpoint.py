@@ -120,6 +120,13 @@ class ScfEndpoint:
         """
         self._site.endpoint.faults.drop(action, what, when=when, times=times)
 
+    def duplicate(self, action: str, *, when: Mapping[str, Any] | None = None, times: int | None = 1) -> None:
+        """Do the next *times* requests of *action* twice, as if they had come twice, and answer the second; see `fail`.
+
+        An ``Invoke`` makes two events then, of which the client knows the second.
+        """
+        self._site.endpoint.faults.duplicate(action, when=when, times=times)
+
     def faults_that_never_happened(self) -> list[str]:
         """The calls of `fail`, `delay` and `drop` that no request has met, as they stand in the test."""
         return self._site.endpoint.faults.never_happened()

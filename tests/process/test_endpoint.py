@@ -250,6 +250,18 @@ def test_what_is_lost_on_the_way(
     assert scf_endpoint.calls[0].dropped == what
 
 
+def test_an_invocation_that_comes_twice(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, scf_client: Any) -> None:
+    scf_runtime.deploy(export, name="export")
+    scf_endpoint.duplicate("Invoke", when={"FunctionName": "export"})
+    request = models.InvokeRequest()
+    request.FunctionName, request.ClientContext = "export", '{"seconds": 1}'
+
+    invoked = [scf_client.Invoke(request).RequestId for _ in range(2)]
+
+    assert [event.request_id for event in scf_runtime.wait_all()][1:] == invoked
+    assert [event.result for event in scf_runtime.events] == [{"rows": 20}] * 3
+
+
 def test_a_delay_is_simulated_time(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, scf_client: Any) -> None:
     event = scf_runtime.deploy(export, name="export").invoke_async({"seconds": 50})
     scf_endpoint.delay("GetAsyncEventStatus", 60)
