@@ -36,6 +36,7 @@ from ..model import (
     timed_out_message,
 )
 from ..protocol import messages
+from ..scripted import Script, Step
 from .places import Place
 from .real_stretches import RealCost, RealKind, RealStretch
 
@@ -119,7 +120,7 @@ class FunctionVersion:
         return self.code if self.copy is None else self.copy.code_to_run()
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Event:
     """An accepted event. Everything that happens to it is told to a method here; nothing here waits."""
 
@@ -142,8 +143,8 @@ class Event:
     """How many times the platform tries again when an attempt fails."""
     retry_num: int = 0
     """How many times it has done so."""
-    log: list[LogLine] = field(default_factory=list)
-    timeline: list[Entry] = field(default_factory=list)
+    _log: list[LogLine] | None = field(init=False)
+    _timeline: list[Entry] | None = field(init=False)
     signals: list[SignalDelivery] = field(default_factory=list)
     real_stretches: list[RealStretch] = field(default_factory=list)
     """What it has spent in real time where that is measured, in the order of the timeline."""
@@ -173,14 +174,29 @@ class Event:
     """When a line that is unfinished was last flushed."""
     on_line: Callable[[LogLine], object] | None = None
     """Told of each line of the log as it comes."""
+    script: Script | None = None
+    """What it does, where that is declared: no instance runs it."""
 
     def __post_init__(self) -> None:
+        self._begin_log()
         if not self.over_quota:
             self._apply(Fact.ACCEPTED)
             return
         self._apply(Fact.OVER_QUOTA)
         self.queued()
         self.note("instance", "queued: all instances that its function may have are in use")
+
+    @property
+    def log(self) -> list[LogLine]:
+        """The lines of the platform and of user code."""
+        assert self._log is not None
+        return self._log
+
+    @property
+    def timeline(self) -> list[Entry]:
+        """All that has happened to it."""
+        assert self._timeline is not None
+        return self._timeline
 
     @property
     def request_id(self) -> str:
@@ -251,6 +267,10 @@ class Event:
         credentials = role_credentials(self.now_us())
         headers = {header: credentials[name] for header, name in CREDENTIAL_HEADERS.items()}
         return {**headers, "X-Scf-Trigger-Src": "Timer"} if self.record.invoke_type == TIMER else headers
+
+    def script_step(self) -> Step | None:
+        """The step of its script that ended it."""
+        return None
 
     # -- what is told ------------------------------------------------------------------------------------------------
 
@@ -410,9 +430,26 @@ class Event:
         if transition.logs == "Response":
             assert result_text is not None
             self.result_text = result_text
-            self.platform_line(response_line(self.request_id, result_text))
         else:
             self.error = self._error_body(transition.status_code, fact, trace, message)
+        self._end_lines(transition.logs, now)
+        if detail is not None:
+            self.note("instance", detail)
+        if transition.state is State.RETRYING:
+            self.note("instance", "the platform tries again in 60 s")
+            self.queued()
+        return transition
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _begin_log(self) -> None:
+        self._log, self._timeline = [], []
+
+    def _end_lines(self, logs: str, now: int) -> None:
+        """The platform's last lines: *logs* says whether there is a response among them."""
+        if logs == "Response":
+            self.platform_line(response_line(self.request_id, str(self.result_text)))
+        else:
             self.platform_line(error_line(self.request_id, self.error))
         self.platform_line(end_line(self.request_id))
         began = now if self.dispatched_us is None else self.dispatched_us
@@ -424,14 +461,6 @@ class Event:
                 mem_usage_bytes=self.mem_usage,
             )
         )
-        if detail is not None:
-            self.note("instance", detail)
-        if transition.state is State.RETRYING:
-            self.note("instance", "the platform tries again in 60 s")
-            self.queued()
-        return transition
-
-    # -- inside ------------------------------------------------------------------------------------------------------
 
     def _error_body(self, code: int, fact: Fact, trace: str | None, message: str | None) -> ErrorBody:
         if fact is Fact.DROPPED:
@@ -443,7 +472,7 @@ class Event:
             return error_body(code, self.request_id, message=trace)
         if fact in (Fact.RAISED, Fact.RESULT_NOT_JSON):
             return error_body(code, self.request_id, message=message, stack_trace=trace)
-        return error_body(code, self.request_id)
+        return error_body(code, self.request_id, message=None if self.script is None else message)
 
     def _apply(self, fact: Fact) -> Transition:
         before = self.record.state.status
@@ -451,9 +480,12 @@ class Event:
         retries_left = 0 if self.ended_by_close else self.retries_left  # a fault of the harness is no failed attempt
         transition = self.record.apply(fact, self.now_us(), self.readings, configuration.async_run, retries_left)
         if self.status is not None and self.status is not before:
-            code = f" ({transition.status_code})" if transition.status_code else ""
-            self.note("status", f"{self.status}{code}: {fact.value}")
+            self._note_status(self.status, transition.status_code, fact)
         return transition
+
+    def _note_status(self, status: Status, status_code: int, fact: Fact) -> None:
+        code = f" ({status_code})" if status_code else ""
+        self.note("status", f"{status}{code}: {fact.value}")
 
     def _line(self, text: str, source: Literal["Platform", "Custom"]) -> None:
         now = self.now_us()
@@ -476,4 +508,5 @@ _MET = {
     "native": "code outside Python catches it, and user code has no handler",
     "by language": "the runtime of the program's language catches it, whether the program listens or not",
     "unknown": "the program, or its language's runtime, catches it",
+    "scripted": "its script says what follows",
 }

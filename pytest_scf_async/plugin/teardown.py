@@ -31,11 +31,18 @@ def judge(events: Sequence[AsyncEvent], settings: ScfSettings, calls: int) -> Ve
 
 
 def never_run(events: Sequence[AsyncEvent]) -> list[AsyncEvent]:
-    """Those of which no code ran, and that the test has neither ended nor asked about."""
+    """Those of which no code ran, and that the test has neither ended nor asked about.
+
+    A scripted event has no code that could be left untested, and what becomes of it the test has declared: neither this
+    rule nor the other one, nor that of failures, is about such events.
+    """
     return [
         event
         for event in events
-        if event._event.phase == "pending" and not event._event.ended and not event._event.checked
+        if event._event.phase == "pending"
+        and not event._event.ended
+        and not event._event.checked
+        and event._event.script is None
     ]
 
 
@@ -48,6 +55,7 @@ def unfinished(events: Sequence[AsyncEvent], calls: int) -> list[AsyncEvent]:
         event
         for event in events
         if event._event.phase != "pending"
+        and event._event.script is None
         and event._event.status is not None
         and not event._event.ended
         and event._event.seen_in_call < calls
