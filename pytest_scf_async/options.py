@@ -391,7 +391,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         _ANYTHING,
         Where.SCRIPTED,
         "other scripts for some events: by their index in `function.events`, as in `{0: [failed()]}`, or a function of "
-        "the payload and that index that gives a script, or None for `script`",
+        "the payload that gives a script, or None for `script`",
         none=True,
     ),
     Option(

@@ -342,7 +342,7 @@ class ScfRuntime:
                 result null; `"ignore"`, nothing; `after(60)`, it is FINISHED 60 simulated seconds later; `after(0,
                 exited())`, it ends at once with 439, as code that does not listen
             by_event: other scripts for some events: by their index in `function.events`, as in `{0: [failed()]}`, or a
-                function of the payload and that index that gives a script, or None for `script`
+                function of the payload that gives a script, or None for `script`
             timeout: how long an event may run (433)
             namespace: its namespace
             async_run: whether it is executed asynchronously (document 51519)

@@ -18,6 +18,7 @@ from .clock import duration_us
 from .errors import Given, ScfUsageError, hidden_from_users
 from .model import STATUS_CODES, Fact
 from .protocol.limits import RESULT_LIMIT
+from .protocol.shortening import shortened_line
 
 __all__ = [
     "After",
@@ -35,6 +36,10 @@ __all__ = [
 ]
 
 __tracebackhide__ = hidden_from_users
+
+
+SHOWN: Final = 100
+"""Characters of a payload that an error shows."""
 
 
 # -- steps -----------------------------------------------------------------------------------------------------------
@@ -96,7 +101,7 @@ Json = Any
 """What ``json`` reads and writes: dict, list, str, int, float, bool or None."""
 OnTerminate = Literal["honour", "ignore"] | After
 """What ``on_terminate`` of ``deploy_scripted`` takes."""
-ByEvent = Mapping[int, Sequence[Step]] | Callable[[Json, int], Sequence[Step] | None]
+ByEvent = Mapping[int, Sequence[Step]] | Callable[[Json], Sequence[Step] | None]
 """What ``by_event`` of ``deploy_scripted`` takes."""
 
 
@@ -238,7 +243,7 @@ class Scripts:
     """What the events of one function do."""
 
     of_all: Script
-    by_event: Mapping[int, Script] | Callable[[Json, int], Sequence[Step] | None] | None
+    by_event: Mapping[int, Script] | Callable[[Json], Sequence[Step] | None] | None
     source: str
 
     def script_for(self, payload: str, index: int, function: str) -> Script:
@@ -253,14 +258,14 @@ class Scripts:
             return by_event.get(index, self.of_all)
         where = f"by_event ({self.source}) of function {function!r}"
         try:
-            found = by_event(json.loads(payload), index)
+            found = by_event(json.loads(payload))
         except Exception as error:
             raise ScfUsageError(
-                f"{where} raised {type(error).__name__}: {error}, for event {index} with the payload {payload}"
+                f"{where} raised {type(error).__name__}: {error}, for the payload {shortened_line(payload, SHOWN)}"
             ) from error
         if found is None:
             return self.of_all
-        return _script(Given(f"by_event(..., {index})", found, self.source), self.of_all.stops)
+        return _script(Given(f"by_event({shortened_line(payload, SHOWN)})", found, self.source), self.of_all.stops)
 
 
 def scripts_of(script: object, on_terminate: object, by_event: object, source: str) -> Scripts:
@@ -273,7 +278,7 @@ def scripts_of(script: object, on_terminate: object, by_event: object, source: s
     if not isinstance(by_event, Mapping):
         given.has_to_be(
             "a mapping of indexes in function.events to scripts, as in {0: [failed()]}, or a function of the payload "
-            "and that index which gives a script, or None for that of the function"
+            "that gives a script, or None for that of the function"
         )
     scripts: dict[int, Script] = {}
     for index, each in by_event.items():

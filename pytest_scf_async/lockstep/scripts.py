@@ -16,12 +16,20 @@ from ..errors import hidden_from_users
 from ..instances.instance import Doing
 from ..model import Fact, LogLine, Status, start_line
 from ..scripted import End, Logged, Running, Script, Step
-from .event import Entry, Event, Gate
+from .event import Entry, Event, Gate, Record
+from .places import Place
+from .real_stretches import RealStretch
 
 __tracebackhide__ = hidden_from_users
 
 NEVER = 2**62
 """Later than anything that can be due, in µs since the epoch."""
+
+_RECORDS: list[Record] = []
+_STRETCHES: list[RealStretch] = []
+_REAL_TIME: set[str] = set()
+_PLACES: dict[Place, int] = {}
+"""What is empty in each scripted event: one of them for all saves 400 bytes an event."""
 
 
 class ScriptedEvent(Event):
@@ -31,14 +39,18 @@ class ScriptedEvent(Event):
     made of them at the first look. Each of a million events would else have 2 KB of lines that no test reads.
     """
 
-    __slots__ = ("_ended_by", "_step", "_then_us")
+    __slots__ = ("_begun", "_ended_by", "_step", "_then_us")
 
     script: Script
 
     def _begin_log(self) -> None:
         self._log = self._timeline = None
+        # Only instances put something into these.
+        self.records, self.real_stretches, self.real_time, self.places = _RECORDS, _STRETCHES, _REAL_TIME, _PLACES
         self._then_us: int | None = None
         """The time of what is told later than it happened."""
+        self._begun = 0
+        """How many steps of running have begun."""
         self._ended_by: Fact | None = None
         self._step: Step | None = None
         if self.over_quota or self.retries_left:
@@ -70,6 +82,7 @@ class ScriptedEvent(Event):
 
     def runs(self, step: Step) -> None:
         """It runs as *step* says."""
+        self._begun += 1
         if self._log is not None:
             now = self.now_us()
             self.waits(step.shown, now, now)
@@ -107,7 +120,7 @@ class ScriptedEvent(Event):
         if began is not None:
             self._then_us = began
             self._first_line()
-            self._tell_waits(began, self.clock.now_us if record.end_us is None else record.end_us)
+            self._tell_waits(began)
         if record.end_us is not None and self._ended_by is not None:
             self._then_us = record.end_us
             self._note_status_again(record.status, record.status_code, self._ended_by)
@@ -118,13 +131,12 @@ class ScriptedEvent(Event):
     def _note_status_again(self, status: Status, status_code: int, fact: Fact) -> None:
         super()._note_status(status, status_code, fact)
 
-    def _tell_waits(self, began_us: int, until_us: int) -> None:
+    def _tell_waits(self, began_us: int) -> None:
         at_us = began_us
-        for step in self.script.steps:
-            if at_us > until_us or not isinstance(step, Running):
-                break
+        for step in self.script.steps[: self._begun]:  # all of them run: what writes lines is told from the beginning
+            assert isinstance(step, Running)
             self.waits(step.shown, at_us, at_us)
-            at_us += NEVER if step.us is None else step.us
+            at_us += step.us or 0
 
 
 @dataclass(slots=True, eq=False)
