@@ -411,7 +411,7 @@ def _look(event: object, *, at_its_end: bool = True, code_by: str = "", instead:
             'the fixture async_event give it (parametrize("async_event", ...) needs indirect=True)'
         )
     if code_by:
-        refuse_scripted(event, f"{code_by} of it", instead)
+        refuse_scripted(event, f"{code_by} can say nothing of it", instead)
     event._check(at_its_end=at_its_end)
 
 

@@ -250,7 +250,7 @@ class AsyncEvent:
     @property
     def instance(self) -> InstanceView | None:
         """The instance that runs or ran it; None while it is pending. A scripted event has none: ``ScfUsageError``."""
-        refuse_scripted(self, "event.instance", "status, status_code, log and signals are what there is")
+        refuse_scripted(self, "event.instance has nothing to show", "event.status, event.log and event.signals have")
         self._see()
         instance = self._event.instance
         if instance is None:
@@ -544,12 +544,12 @@ class AsyncEvent:
         return f"<AsyncEvent {self.request_id} of {event.function.configuration.name}: {event.shown_status}>"
 
 
-def refuse_scripted(event: AsyncEvent, what: str, instead: str) -> None:
-    """Raise ``ScfUsageError`` for a scripted *event*, of which *what* is asked, with what to do *instead*."""
+def refuse_scripted(event: AsyncEvent, so: str, instead: str) -> None:
+    """Raise ``ScfUsageError`` for a scripted *event*, with what that means (*so*) and what to do *instead*."""
     if event._event.script is not None:
         raise ScfUsageError(
-            f"event {event.request_id} of {event.function_name} is scripted: no code and no instance runs it, so there "
-            f"is no {what}; {instead}"
+            f"event {event.request_id} of {event.function_name} is scripted, without code and without an instance, so "
+            f"{so}; {instead}"
         )
 
 

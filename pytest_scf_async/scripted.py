@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Any, Final, Literal
 
 from .clock import duration_us
-from .errors import Given, ScfUsageError, hidden_from_users
+from .errors import Given, ScfUsageError, did_you_mean, hidden_from_users
 from .model import STATUS_CODES, Fact
 from .protocol.limits import RESULT_LIMIT
 from .protocol.shortening import shortened_line
@@ -217,7 +217,7 @@ def _why_no_failure(status_code: object) -> str:
         return "an event is ABORTED by a termination by force, which no script says"
     codes = ", ".join(map(str, _FAILURES))
     known = STATUS_CODES.get(status_code) if isinstance(status_code, int) else None
-    refusal = "" if known is None else f"{known.name} refuses an invocation, of which there is no event; "
+    refusal = "" if known is None else f"{known.name} refuses an invocation, and then there is no event; "
     return f"{refusal}an event ends FAILED with {codes}, or 433, which is timed_out()"
 
 
@@ -296,7 +296,8 @@ def _stops(given: Given) -> After | None:
     if isinstance(value, After):
         return value
     if not isinstance(value, str) or value not in ("honour", "ignore"):
-        given.has_to_be("'honour', 'ignore' or after(...)")
+        hint = did_you_mean(value, ("honour", "ignore")) if isinstance(value, str) else ""
+        given.has_to_be(f"'honour', 'ignore' or after(...){hint}")
     return after(0) if value == "honour" else None
 
 

@@ -88,7 +88,8 @@ def test_the_keywords_of_deploy_scripted() -> None:
 
 def test_the_names_of_scripts() -> None:
     assert {name.partition("(")[0] for name in names("Scripts")} == set(scripted.__all__)
-    assert [name for name in scripted.__all__ if not inspect.getdoc(getattr(scripted, name))] == []
+    documented = set(scripted.__all__) - {"ByEvent", "OnTerminate"}  # aliases, which have none
+    assert [name for name in documented if not inspect.getdoc(getattr(scripted, name))] == []
 
 
 @pytest.mark.parametrize("of", [ScfRuntime, Function, AsyncEvent, SimulatedClock])

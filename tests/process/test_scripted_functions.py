@@ -480,12 +480,12 @@ def test_a_by_event_of_the_test_that_fails(runtime):
 @pytest.mark.parametrize(
     ("ask", "what"),
     [
-        (assert_nothing_lost, "assert_nothing_lost() of it"),
-        (assert_signal_handled, "assert_signal_handled() of it"),
-        (lambda event: assert_stopped_within(event, 30), "assert_stopped_within(...) of it"),
-        (assert_reclaimed, "assert_reclaimed() of it"),
-        (assert_reused, "assert_reused(...) of it"),
-        (lambda event: event.instance.tmp, "event.instance"),
+        (assert_nothing_lost, "assert_nothing_lost() can say nothing of it"),
+        (assert_signal_handled, "assert_signal_handled() can say nothing of it"),
+        (lambda event: assert_stopped_within(event, 30), "assert_stopped_within(...) can say nothing of it"),
+        (assert_reclaimed, "assert_reclaimed() can say nothing of it"),
+        (assert_reused, "assert_reused(...) can say nothing of it"),
+        (lambda event: event.instance.tmp, "event.instance has nothing to show"),
     ],
     ids=["lost", "handled", "stopped", "reclaimed", "reused", "instance"],
 )
@@ -496,7 +496,7 @@ def test_what_is_about_code_and_instances_is_refused(export, ask, what):
         ask(event)
     text = str(refusal.value)
     assert text.startswith(
-        f"event {event.request_id} of export is scripted: no code and no instance runs it, so there is no {what}; "
+        f"event {event.request_id} of export is scripted, without code and without an instance, so {what}; "
     )
     assert "\n" not in text
 

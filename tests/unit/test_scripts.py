@@ -62,7 +62,7 @@ def test_a_step_is_shown_as_it_is_written(step: object, shown: str) -> None:
             "status_code=433 is not valid: an event that reaches the function's timeout is timed_out()",
         ),
         (lambda: failed(499), "status_code=499 is not valid: an event is ABORTED by a termination by force, which no"),
-        (lambda: failed(432), "ResourceLimitReached refuses an invocation, of which there is no event; an event ends"),
+        (lambda: failed(432), "ResourceLimitReached refuses an invocation, and then there is no event; an event ends"),
         (lambda: failed(443, error_type="OSError"), "error_type is the type of an exception, which is 430 and not 443"),
         (lambda: failed(message=""), "failed(message=''): message='' is not valid: it is a text that is not empty"),
     ],
@@ -94,8 +94,7 @@ RULES = "and its last step says how the event ends: finished(...), failed(...), 
         ({"script": {finished()}}, "is not valid: it is a list of steps, as in [running_for(60), finished()]"),
         (
             {"script": [running_for(60), finished]},
-            "is not valid: it is a step, as running_for(60), logged('text') or finished(); it has to be called: "
-            "finished(...)",
+            "step, as running_for(60), logged('text') or finished(); it has to be called: finished(...)",
         ),
         (
             {"script": [60, finished()]},
