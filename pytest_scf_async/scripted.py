@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Literal
 
@@ -231,11 +231,6 @@ class Script:
     steps: tuple[Step, ...]
     stops: After | None
     """What a graceful termination leads to; None: nothing."""
-    writes: bool = field(init=False)
-    """Whether it has lines for the log."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "writes", any(isinstance(step, Logged) for step in self.steps))
 
 
 @dataclass(frozen=True, eq=False)

@@ -462,6 +462,7 @@ class Lockstep:
             or instance.takes_time
             or instance.signalled
             or instance.unleased_at == instance.waits
+            or self.scripts.standing
             or any(
                 other is not instance
                 and (other.overtaken or other.holds_clock or other.gated or not other.runtime.in_lockstep)

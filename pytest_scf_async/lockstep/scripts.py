@@ -72,7 +72,7 @@ class ScriptedEvent(Event):
 
     def begins(self) -> None:
         """Its script begins."""
-        if self.on_line is not None or self.script.writes:
+        if self.on_line is not None:
             self._tell()
         self.phase = "running"
         self.cold = False
@@ -133,7 +133,7 @@ class ScriptedEvent(Event):
 
     def _tell_waits(self, began_us: int) -> None:
         at_us = began_us
-        for step in self.script.steps[: self._begun]:  # all of them run: what writes lines is told from the beginning
+        for step in self.script.steps[: self._begun]:  # before its first line, by which all is told, it only runs
             assert isinstance(step, Running)
             self.waits(step.shown, at_us, at_us)
             at_us += step.us or 0

@@ -368,6 +368,20 @@ def test_a_gate_holds_the_clock_and_advance_opens_it(export, runtime):
     assert custom(rows)[1:] == [(5, "row 2"), (10, "row 3")]
 
 
+def test_an_instance_does_not_move_the_clock_past_a_gate(runtime, deploy):
+    sleeps = deploy("import time\n\ndef main_handler(event, context):\n    for _ in range(9):\n        time.sleep(1)\n")
+    rows = runtime.deploy_scripted("rows", [logged("row 1"), running_for(60), finished()])
+    sleeps.run()  # a warm instance may move the clock from its first wait on
+    start = runtime.clock.now
+    rows = rows.invoke_async().wait_for_log("row 1")
+    event = sleeps.invoke_async()
+    with pytest.raises(CannotEndError, match=rf"event {rows.request_id} stands at wait_for_log\('row 1'\)"):
+        event.wait()
+    assert runtime.clock.now == start
+    rows.settle()
+    assert event.wait().duration == 9 * SECOND
+
+
 @pytest.mark.parametrize(("on_terminate", "doing", "seconds"), [("honour", "ended", 5), (after(2), "gated", 7)])
 def test_a_sigterm_reaches_what_stands_at_a_gate(runtime, on_terminate, doing, seconds):
     event = runtime.deploy_scripted("export", ROWS, on_terminate=on_terminate).invoke_async()
@@ -384,6 +398,25 @@ def test_force_reaches_what_stands_at_a_gate(runtime, export):
     event.terminate()
     assert_terminated(event)
     assert_finished(export.invoke_async().wait())  # nothing holds the clock
+
+
+def test_what_is_due_at_this_very_time_is_done_by_settle(runtime):
+    export = runtime.deploy_scripted("export", ROWS)
+    first, second = export.invoke_async(), export.invoke_async()
+    first.wait_for_log("row 1")
+    assert (second.doing, custom(second)) == ("parked", [])
+    second.settle()
+    assert custom(second) == [(5, "row 1"), (5, "row 2")]
+    assert first.doing == "gated"
+
+
+def test_at_one_instant_a_timeout_comes_before_what_else_is_due():
+    ended = []
+    with ScfRuntime(start=START, on_event_ended=lambda event: ended.append(event.function_name)) as runtime:
+        for name, timeout in (("finishes", 60), ("times-out", 5)):
+            runtime.deploy_scripted(name, [running_for(5), finished()], timeout=timeout).invoke_async()
+        runtime.wait_all()
+    assert ended == ["times-out", "finishes"]
 
 
 def test_a_line_that_never_comes(runtime):
@@ -568,6 +601,16 @@ def test_what_is_read_in_the_middle_of_an_instant_is_told_once():
         assert other.timeline.count("running_for(6)") == 1
     assert "running_for(6)" not in timelines[0]
     assert "times" not in other.timeline
+
+
+def test_each_line_is_told_to_who_does_not_read_the_log():
+    told = []
+    with ScfRuntime(start=START, on_log_line=lambda _, line: told.append(line.text)) as runtime:
+        for script in SCRIPTS.values():
+            told.clear()
+            event = runtime.deploy_scripted(f"export-{len(runtime.functions)}", script).invoke_async().wait()
+            assert told == [line.text for line in event.log]
+            assert told[0].startswith("START")
 
 
 def test_each_line_is_told_once_as_it_comes():
