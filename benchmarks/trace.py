@@ -1,4 +1,4 @@
-"""Rows about the status trace: listing a million events, and expiring a hundred thousand."""
+"""Rows about the status trace: listing a million events, expiring a hundred thousand; and scripted events."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from pytest_scf_async import ScfRuntime
 from pytest_scf_async.model import EventRecord, Fact, OpenReadings, Status, StatusTrace
 from pytest_scf_async.model.trace import RETENTION_US
+from pytest_scf_async.scripted import finished, running_for
 
 from .measure import Row, Sample, timed
 
 KEPT = 1_000_000
 EXPIRING = 100_000
+SCRIPTED = 10_000
 SECOND = 1_000_000
 START = 1_767_225_600 * SECOND
 BETWEEN = SECOND // 5
@@ -113,6 +116,20 @@ def expiry() -> Iterator[tuple[Sample, Sample]]:
     yield ours, timed(comprehension)
 
 
+@contextlib.contextmanager
+def scripted() -> Iterator[tuple[Sample, Sample]]:
+    """Scripted events from their invocation to their end, beside what no event can be without: its record, kept."""
+
+    def ours() -> None:
+        with ScfRuntime() as runtime:
+            export = runtime.deploy_scripted("export", [running_for(60), finished({"rows": 20})])
+            for number in range(SCRIPTED):
+                export.invoke_async({"number": number})
+            runtime.wait_all()
+
+    yield timed(ours), timed(lambda: trace_of(records.__wrapped__(SCRIPTED, running=False)))
+
+
 def rows() -> list[Row]:
     every = {
         "qualifier": "1",
@@ -141,6 +158,16 @@ def rows() -> list[Row]:
             1.0,
             rounds=20,
             quick_rounds=5,
+        ),
+        Row(
+            "scripted",
+            f"{SCRIPTED:,} scripted events / their records alone",
+            "≤ 10 ×",
+            scripted,
+            10.0,
+            rounds=9,
+            quick_rounds=3,
+            warm_up=1,
         ),
         Row(
             "expiry",

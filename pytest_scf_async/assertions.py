@@ -14,7 +14,7 @@ from datetime import timedelta
 from types import EllipsisType
 from typing import NoReturn
 
-from .async_event import AsyncEvent, InstanceView, Json
+from .async_event import AsyncEvent, InstanceView, Json, refuse_scripted
 from .clock import duration_us, to_datetime
 from .errors import ScfApiError, ScfUsageError, hidden_from_users
 from .model import RETENTION_US, SIGNAL_FAILED_LINE, SIGNAL_RECEIVED_LINE, STATUS_CODES, Status
@@ -64,6 +64,8 @@ _ENDED_BY_OTHERS = {
 }
 """Of each status code (document 42611) that means that an event did not end by itself: what ended it."""
 _GENERAL = "the cause of the event's state"
+_SIGNALS = "assert_signal_received(event) and event.signals say that it was terminated gracefully, event.ended_at when"
+_ENDS = "assert_transitions(event, ...) and event.status_code say how it ended"
 _GRACEFUL = (
     "terminate(grace_shutdown=True) sends SIGTERM, and the function ends as it will; terminate() alone is by force"
 )
@@ -191,7 +193,7 @@ def assert_signal_handled(event: AsyncEvent) -> None:
     Programs in Go and Node.js always have such a handler, of their runtime's: for them this fails.
     """
     __tracebackhide__ = True
-    _look(event)
+    _look(event, code_by="assert_signal_handled()", instead=_SIGNALS)
     what = event._event
     expected = "SIGTERM handled: its handler entered, and left without an exception"
     in_python = what.function.runtime.listens_in_python
@@ -232,7 +234,7 @@ def assert_stopped_within(event: AsyncEvent, seconds: float | timedelta) -> None
     """
     __tracebackhide__ = True
     limit = duration_us(seconds, "assert_stopped_within(seconds)")
-    _look(event)
+    _look(event, code_by="assert_stopped_within(...)", instead=_SIGNALS)
     what = event._event
     expected = f"an end within {seconds_text(limit)} after SIGTERM"
     if not what.signals:
@@ -302,7 +304,7 @@ def assert_log_order(event: AsyncEvent, patterns: Sequence[str | re.Pattern[str]
 def assert_reclaimed(event: AsyncEvent) -> None:
     """The platform has taken the event's instance back, with all that was in its ``/tmp`` (documents 42611, 51519)."""
     __tracebackhide__ = True
-    _look(event)
+    _look(event, code_by="assert_reclaimed()", instead=_ENDS)
     instance = event.instance
     if instance is None:
         _fail(event, "its instance reclaimed", "an event that never had an instance")
@@ -318,7 +320,7 @@ def assert_nothing_lost(event: AsyncEvent) -> None:
     An instance that lives may be reclaimed at any time: what is in its ``/tmp`` now counts as well.
     """
     __tracebackhide__ = True
-    _look(event)
+    _look(event, code_by="assert_nothing_lost()", instead=_ENDS)
     instance = event._event.instance
     if instance is None:
         return
@@ -341,7 +343,7 @@ def _fate(event: AsyncEvent) -> str:
 def assert_reused(event: AsyncEvent, by: AsyncEvent | None = None) -> None:
     """The event has ended and left its instance for the next event (document 19805); with *by*, it runs or ran that."""
     __tracebackhide__ = True
-    _look(event)
+    _look(event, code_by="assert_reused(...)", instead=_ENDS)
     instance = event.instance
     expected = "its instance kept for the next event"
     if instance is None:
@@ -349,7 +351,7 @@ def assert_reused(event: AsyncEvent, by: AsyncEvent | None = None) -> None:
     if not event._event.ended:
         _fail(event, expected, "RUNNING, so its instance is not free")
     if by is not None:
-        _look(by)
+        _look(by, code_by="assert_reused(..., by=...)", instead=_ENDS)
         if by._event.instance is not event._event.instance:
             start = "has not started" if by._event.instance is None else "ran on another instance"
             cause = _why_reclaimed(event, instance) if instance.reclaimed else None
@@ -401,12 +403,15 @@ def assert_expired(runtime: ScfRuntime, request_id: str) -> None:
 # -- inside ----------------------------------------------------------------------------------------------------------
 
 
-def _look(event: object, *, at_its_end: bool = True) -> None:
+def _look(event: object, *, at_its_end: bool = True, code_by: str = "", instead: str = "") -> None:
+    """The test asks about *event*; the helper *code_by* asks about its code, which a scripted event does not have."""
     if not isinstance(event, AsyncEvent):
         raise ScfUsageError(
             f"event is {event!r} of type {type(event).__name__}; the helper takes an AsyncEvent, as invoke_async() and "
             'the fixture async_event give it (parametrize("async_event", ...) needs indirect=True)'
         )
+    if code_by:
+        refuse_scripted(event, f"{code_by} can say nothing of it", instead)
     event._check(at_its_end=at_its_end)
 
 

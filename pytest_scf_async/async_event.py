@@ -75,9 +75,10 @@ class SignalView:
     sent_at: datetime
     received: bool
     """It reached a living process that runs the event (document 63969)."""
-    disposition: Literal["handler", "default", "ignored", "blocked", "no process", "native", "unknown"]
+    disposition: Literal["handler", "default", "ignored", "blocked", "no process", "native", "unknown", "scripted"]
     """What it met; ``"native"`` is code outside Python, as ``faulthandler.register`` installs it; ``"unknown"`` a
-    free-running program, whose language's runtime may catch it although the program does not listen."""
+    free-running program, whose language's runtime may catch it although the program does not listen; ``"scripted"`` a
+    scripted event, whose function's ``on_terminate`` says what follows."""
     entered_at: datetime | None
     left_at: datetime | None
     raised: str | None
@@ -243,11 +244,12 @@ class AsyncEvent:
         if self._event.phase == "queued":
             return str(Doing.QUEUED)
         instance = self._event.instance
-        return str(Doing.PENDING if instance is None else instance.doing)
+        return str(self._lockstep.scripts.doing(self._event) if instance is None else instance.doing)
 
     @property
     def instance(self) -> InstanceView | None:
-        """The instance that runs or ran it; None while it is pending."""
+        """The instance that runs or ran it; None while it is pending. A scripted event has none: ``ScfUsageError``."""
+        refuse_scripted(self, "event.instance has nothing to show", "event.status, event.log and event.signals have")
         self._see()
         instance = self._event.instance
         if instance is None:
@@ -343,7 +345,7 @@ class AsyncEvent:
         log, when the event ends without it, or has no init because its instance is warm.
         """
         event = self._event
-        if place != "init":
+        if place != "init" or event.script is not None:
             return self._run_to_place(place)
         if event.phase != "pending":
             raise ScfUsageError(f"run_to('init'): event {self.request_id} is past its init; it is {self.doing}")
@@ -539,6 +541,15 @@ class AsyncEvent:
     def __repr__(self) -> str:
         event = self._event
         return f"<AsyncEvent {self.request_id} of {event.function.configuration.name}: {event.shown_status}>"
+
+
+def refuse_scripted(event: AsyncEvent, so: str, instead: str) -> None:
+    """Raise ``ScfUsageError`` for a scripted *event*, with what that means (*so*) and what to do *instead*."""
+    if event._event.script is not None:
+        raise ScfUsageError(
+            f"event {event.request_id} of {event.function_name} is scripted, without code and without an instance, so "
+            f"{so}; {instead}"
+        )
 
 
 _WRITE_A_LINE = "have the program write a line once it listens, and use wait_for_log()"

@@ -241,11 +241,15 @@ class Where(Flag):
     """As a keyword of ``deploy_image``."""
     UPDATE = auto()
     """As a keyword of ``update``."""
+    SCRIPTED = auto()
+    """As a keyword of ``deploy_scripted``."""
 
 
 _PYTEST: Final = Where.SETTINGS | Where.PYTEST
 _MADE: Final = Where.DEPLOY | Where.IMAGE
 _FUNCTIONS: Final = _MADE | Where.UPDATE
+_ALL: Final = _FUNCTIONS | Where.SCRIPTED
+"""What concerns functions without code, too."""
 
 
 class Option(NamedTuple):
@@ -372,6 +376,25 @@ OPTIONS: Final[tuple[Option, ...]] = (
         default=False,
     ),
     Option(
+        "on_terminate",
+        "OnTerminate",
+        _ANYTHING,
+        Where.SCRIPTED,
+        'what a graceful termination leads to: `"honour"`, the event is FINISHED at once, with the result null; '
+        '`"ignore"`, nothing; `after(60)`, it is FINISHED 60 simulated seconds later; `after(0, exited())`, it ends at '
+        "once with 439, as code that does not listen",
+        default="honour",
+    ),
+    Option(
+        "by_event",
+        "ByEvent",
+        _ANYTHING,
+        Where.SCRIPTED,
+        "other scripts for some events: by their index in `function.events`, as in `{0: [failed()]}`, or a function of "
+        "the payload that gives a script, or None for `script`",
+        none=True,
+    ),
+    Option(
         "name",
         "str",
         _TEXT,
@@ -386,7 +409,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "timeout",
         "float | timedelta",
         _DURATION,
-        _PYTEST | _FUNCTIONS,
+        _PYTEST | _ALL,
         "Simulated seconds that an event may run; by default 86,400 for async functions, 3 for sync ones.",
         none=True,
         deploy="how long an event may run (433)",
@@ -601,7 +624,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "namespace",
         "str",
         _TEXT,
-        Where.SETTINGS | _MADE,
+        Where.SETTINGS | _MADE | Where.SCRIPTED,
         "The namespace of functions unless deployed otherwise.",
         default="default",
         deploy="its namespace",
@@ -612,7 +635,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "async_run",
         "bool",
         _SWITCH,
-        Where.SETTINGS | _MADE,
+        Where.SETTINGS | _MADE | Where.SCRIPTED,
         "Whether functions run asynchronously unless deployed otherwise.",
         default=True,
         deploy="whether it is executed asynchronously (document 51519)",
@@ -623,7 +646,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "trace",
         "bool",
         _SWITCH,
-        Where.SETTINGS | _FUNCTIONS,
+        Where.SETTINGS | _ALL,
         "Whether the status trace of functions is on unless deployed otherwise.",
         default=True,
         deploy="whether the status trace is on (document 63967)",
@@ -634,7 +657,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "max_instances",
         "int",
         _COUNT,
-        _FUNCTIONS,
+        _ALL,
         "how many events may run at once; one more is `LimitExceeded.Quota`",
         none=True,
         kept="int | None",
@@ -644,7 +667,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "over_quota",
         'Literal["refuse", "queue"]',
         _choice("refuse", "queue"),
-        _PYTEST | _FUNCTIONS,
+        _PYTEST | _ALL,
         "What becomes of an invocation beyond `max_instances`: it is refused, or queued and tried again each minute "
         '("queue").',
         default="refuse",

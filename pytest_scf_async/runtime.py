@@ -38,6 +38,7 @@ from .instances.code import Code, Copy, resolve_again
 from .instances.pool import Pool
 from .instances.runtimes.choice import Builder, check_kind, default_handler, image_of
 from .instances.runtimes.launcher import IMAGE_PORT, CodePackage
+from .instances.runtimes.scripted import Scripted
 from .instances.runtimes.strategy import Runtime
 from .instances.sandbox import Sandboxes
 from .instances.zygote import bury_shared_zygote, require_linux
@@ -45,6 +46,7 @@ from .lockstep.calls import Call
 from .lockstep.event import Event, FunctionVersion
 from .lockstep.invocation_queue import InvocationQueue
 from .lockstep.scheduler import Lockstep
+from .lockstep.scripts import ScriptedEvent
 from .lockstep.termination import terminate
 from .model import (
     DEFAULT_ALIAS,
@@ -98,6 +100,7 @@ from .protocol.linux import remove_tree
 from .protocol.messages import UPTIME_US
 from .protocol.real_time import shown_time_us
 from .protocol.shared_page import SharedClockPage
+from .scripted import ByEvent, OnTerminate, Step, scripts_of
 
 __all__ = ["ScfRuntime"]
 
@@ -161,6 +164,8 @@ class ScfRuntime:
         self.clock.attach(self._lockstep, _TimeModes(self._lockstep))
         self._queue = InvocationQueue(self._lockstep, self._has_room, self._accepted)
         self._trace = StatusTrace()
+        returned, exited = self.settings.graceful_return_status, self.settings.graceful_exit_status
+        self._readings = OpenReadings(Status(returned), Status(exited))
         self._sequence = 0
         """How many events have been accepted."""
         self._functions: dict[tuple[str, str], Function] = {}
@@ -346,6 +351,53 @@ class ScfRuntime:
             settings = settings.replace(DEFAULT_SOURCE, init_timeout=DEFAULT_IMAGE_INIT_TIMEOUT)
         given |= {"handler": IMAGE_RUNTIME, "runtime": IMAGE_RUNTIME}
         return self._deploy(source, settings, made.code, made.runtime, given, warning=made.warning)
+
+    @keywords_named("deploy_scripted(...)")
+    def deploy_scripted(
+        self,
+        name: str,
+        script: Sequence[Step],
+        # [options: deploy_scripted] written by `make options`
+        *,
+        on_terminate: OnTerminate = "honour",
+        by_event: ByEvent | None = None,
+        timeout: float | timedelta | None = None,
+        namespace: str | None = None,
+        async_run: bool | None = None,
+        trace: bool | None = None,
+        max_instances: int | None = None,
+        over_quota: Literal["refuse", "queue"] | None = None,
+        # [end]
+    ) -> Function:
+        """Make a function *name* without code: each of its events does what *script* says, a list of steps.
+
+        The steps are functions of ``pytest_scf_async.scripted``: ``running_for(7200)``, ``logged("row 1")``, and as the
+        last one an end: ``finished(result)``, ``failed(status_code)``, ``exited()`` or ``timed_out()``. It is for tests
+        of code that watches a function: to whoever lists, polls or terminates its events they are as those of other
+        functions. No process is started. An event that runs as long as its timeout ends there, with 433. A forced
+        termination ends an event at once, whatever its script says (ABORTED, 499). What is not given comes from the
+        settings. Raises ``ScfUsageError`` with the value, where it came from, and what is valid.
+
+        Args:
+            on_terminate: what a graceful termination leads to: `"honour"`, the event is FINISHED at once, with the
+                result null; `"ignore"`, nothing; `after(60)`, it is FINISHED 60 simulated seconds later; `after(0,
+                exited())`, it ends at once with 439, as code that does not listen
+            by_event: other scripts for some events: by their index in `function.events`, as in `{0: [failed()]}`, or a
+                function of the payload that gives a script, or None for `script`
+            timeout: how long an event may run (433)
+            namespace: its namespace
+            async_run: whether it is executed asynchronously (document 51519)
+            trace: whether the status trace is on (document 63967)
+            max_instances: how many events may run at once; one more is `LimitExceeded.Quota`
+            over_quota: `"refuse"`, or `"queue"`: one more of `invoke_async` is tried again each simulated minute, for 6
+                hours
+        """
+        given, source = keywords_of(Where.SCRIPTED, locals()), "deploy_scripted(...)"
+        scripts = scripts_of(script, given.pop("on_terminate"), given.pop("by_event"), source)
+        given |= {"name": name, "handler": "index.main_handler", "before_init": None, "before_init_args": None}
+        return self._deploy(
+            source, self.settings, Code("", "", "index", "main_handler", "scripted"), Scripted(scripts), given
+        )
 
     def _deploy(
         self,
@@ -1016,6 +1068,8 @@ class ScfRuntime:
                 raise ScfApiError(error.code, error.platform_message, hint)
             tries_again = invocation.asynchronous and not configuration.async_run
             retries = function.event_invoke_config.retry_num if tries_again else 0
+            index = len(function.events)
+            script = version.runtime.script_for(invocation.payload, index, function.name)
             record = EventRecord(
                 sequence=self._sequence,
                 request_id=str(uuid.UUID(int=self._random.getrandbits(128), version=4)),
@@ -1027,11 +1081,11 @@ class ScfRuntime:
                 start_us=self.clock.now_us,
             )
             settings = self.settings
-            event = Event(
+            event = (Event if script is None else ScriptedEvent)(
                 record=record,
                 function=version,
                 payload=invocation.payload,
-                readings=OpenReadings(Status(settings.graceful_return_status), Status(settings.graceful_exit_status)),
+                readings=self._readings,
                 clock=self.clock,
                 region=settings.region,
                 appid=settings.appid,
@@ -1041,8 +1095,10 @@ class ScfRuntime:
                 event_invoke=function.event_invoke_config,
                 retries_left=retries,
                 by_operation=invocation.by_operation,
+                script=script,
             )
-            event.resolve = lambda: versions.resolve(qualifier, draw=draw, routing_key=key)
+            if over_quota or retries:
+                event.resolve = lambda: versions.resolve(qualifier, draw=draw, routing_key=key)
             facade = AsyncEvent(self._lockstep, event)
             self._events[record.request_id] = facade
             function.events.append(facade)
@@ -1060,8 +1116,7 @@ class ScfRuntime:
         limit = configuration.max_instances
         if limit is None:
             return True
-        of_function = configuration.namespace, configuration.name
-        return sum(event.record.function == of_function for event in self._lockstep.events_running()) < limit
+        return self._lockstep.running_of[configuration.namespace, configuration.name] < limit
 
     def _has_room(self, event: Event) -> bool:
         """The same for an event in the queue, which runs the version that its qualifier names by now."""
@@ -1110,6 +1165,8 @@ class ScfRuntime:
             if children not in (UNCHANGED, before.configuration.children):
                 runtime = self._builder.of_children(children, before.configuration.runtime, source) or runtime
                 _warn_of_coverage(runtime, children)
+            changed = [name for name, value in given.items() if value is not UNCHANGED]
+            runtime.check_keywords(changed, source)
             given = looked_up(given, self._lookup, source, runtime)
             if code is not None or handler is not None:
                 runtime.check_update(before.configuration)
@@ -1145,7 +1202,8 @@ class ScfRuntime:
             function._require_active("FailedOperation.PublishVersion")
         with self._lockstep.locked():
             latest = function._versions.latest
-            copy, now_us, active_us = Copy(latest.code, self._scratch()), self.clock.now_us, self._active_us()
+            copy = Copy(latest.code, self._scratch()) if latest.runtime.runs_code else None
+            now_us, active_us = self.clock.now_us, self._active_us()
             number = function._versions.publish(
                 lambda number: FunctionVersion(
                     latest.configuration,

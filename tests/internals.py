@@ -67,6 +67,11 @@ def event_of(event: AsyncEvent) -> Event:
     return event._event
 
 
+def has_lines(event: AsyncEvent) -> bool:
+    """Whether the log of an event has been made: that of a scripted one is, once it is read."""
+    return event._event._log is not None
+
+
 def lockstep_of(owner: AsyncEvent | ScfRuntime) -> Lockstep:
     """The lockstep of a runtime, or of the runtime of an event."""
     return owner._lockstep

@@ -20,7 +20,7 @@ OWN_PACKAGE = Path(__file__).resolve().parent.parent / PACKAGE
 # Which rooms a room may import, itself aside. A room is a module or a package directly inside the package; "root" is
 # the package's __init__.
 CORE = frozenset({"errors", "options", "model", "clock", "protocol"})
-MACHINERY = CORE | {"instances", "lockstep"}
+MACHINERY = CORE | {"scripted", "instances", "lockstep"}
 FACADE = MACHINERY | {"hookspecs", "report", "deployment"}
 KNOWS: dict[str, frozenset[str]] = {
     "errors": frozenset(),
@@ -30,6 +30,7 @@ KNOWS: dict[str, frozenset[str]] = {
     "options": frozenset({"errors"}),
     "model": frozenset({"errors"}),
     "clock": frozenset({"errors", "protocol"}),
+    "scripted": frozenset({"errors", "model", "clock", "protocol"}),
     "bootstrap": frozenset({"protocol"}),
     "supervisor": frozenset({"protocol", "bootstrap"}),
     "instances": MACHINERY,

@@ -55,14 +55,17 @@ class Views:
             f"{PACKAGE}/runtime.py": {
                 "deploy": lambda: self.parameters(where.DEPLOY),
                 "deploy_image": lambda: self.parameters(where.IMAGE),
+                "deploy_scripted": lambda: self.parameters(where.SCRIPTED),
                 "Args: deploy": lambda: self.docstring(where.DEPLOY),
                 "Args: deploy_image": lambda: self.docstring(where.IMAGE),
+                "Args: deploy_scripted": lambda: self.docstring(where.SCRIPTED),
             },
             f"{PACKAGE}/function.py": {"update": lambda: self.parameters(where.UPDATE)},
             "docs/reference.md": {
                 "## Settings": self.table_of_settings,
                 "## Keywords of `deploy`": lambda: self.table_of_keywords(where.DEPLOY),
                 "## Keywords of `deploy_image`": lambda: self.table_of_keywords(where.IMAGE),
+                "## Keywords of `deploy_scripted`": lambda: self.table_of_keywords(where.SCRIPTED),
             },
         }
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..instances.instance import Doing, Instance
 from ..instances.process_tree import Child
 from ..protocol.shortening import shortened_list
+from .scripts import ScriptedEvent
 from .thread_reports import threads_of
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def what_instances_do(lockstep: Lockstep, passed_us: int = 0) -> str:
     running = lockstep.events_running()
     for event in running:
         if event.instance is None or event.instance.given_up:
-            lines.append(_without_a_turn(event))
+            lines.append(_without_a_turn(lockstep, event))
             continue
         instance = event.instance
         deploy = event.function.configuration.deployed_by
@@ -105,7 +106,9 @@ _GIVE_IT_TIME = (
 )
 
 
-def _without_a_turn(event: Event) -> str:
+def _without_a_turn(lockstep: Lockstep, event: Event) -> str:
+    if isinstance(event, ScriptedEvent) and event.phase == "running":
+        return f"event {event.request_id} of {event.function.configuration.name} {lockstep.scripts.told(event)}"
     if event.instance is None:
         return f"event {event.request_id} is pending: none of its code has run"
     return f"event {event.request_id} is stopped: a call gave up on it, and this one does not wait for it"

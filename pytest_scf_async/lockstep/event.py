@@ -38,6 +38,7 @@ from ..model import (
     timed_out_message,
 )
 from ..protocol import messages
+from ..scripted import Script, Step
 from .places import Place
 from .real_stretches import RealCost, RealKind, RealStretch
 
@@ -147,7 +148,7 @@ class FunctionVersion:
         return self.code if self.copy is None else self.copy.code_to_run()
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Event:
     """An accepted event. Everything that happens to it is told to a method here; nothing here waits."""
 
@@ -172,8 +173,8 @@ class Event:
     """How many times the platform tries again when an attempt fails."""
     retry_num: int = 0
     """How many times it has done so."""
-    log: list[LogLine] = field(default_factory=list)
-    timeline: list[Entry] = field(default_factory=list)
+    _log: list[LogLine] | None = field(init=False)
+    _timeline: list[Entry] | None = field(init=False)
     signals: list[SignalDelivery] = field(default_factory=list)
     real_stretches: list[RealStretch] = field(default_factory=list)
     """What it has spent in real time where that is measured, in the order of the timeline."""
@@ -208,8 +209,11 @@ class Event:
     """When a line that is unfinished was last flushed."""
     on_line: Callable[[LogLine], object] | None = None
     """Told of each line of the log as it comes."""
+    script: Script | None = None
+    """What it does, where that is declared: no instance runs it."""
 
     def __post_init__(self) -> None:
+        self._begin_log()
         if not self.over_quota:
             self.attempt_us = self.now_us()
             self._apply(Fact.ACCEPTED)
@@ -217,6 +221,18 @@ class Event:
         self._apply(Fact.OVER_QUOTA)
         self.queued()
         self.note("instance", "queued: all instances that its function may have are in use")
+
+    @property
+    def log(self) -> list[LogLine]:
+        """The lines of the platform and of user code."""
+        assert self._log is not None
+        return self._log
+
+    @property
+    def timeline(self) -> list[Entry]:
+        """All that has happened to it."""
+        assert self._timeline is not None
+        return self._timeline
 
     @property
     def request_id(self) -> str:
@@ -294,6 +310,10 @@ class Event:
         credentials = role_credentials(self.now_us())
         headers = {header: credentials[name] for header, name in CREDENTIAL_HEADERS.items()}
         return {**headers, "X-Scf-Trigger-Src": "Timer"} if self.record.invoke_type == TIMER else headers
+
+    def script_step(self) -> Step | None:
+        """The step of its script that ended it."""
+        return None
 
     # -- what is told ------------------------------------------------------------------------------------------------
 
@@ -455,20 +475,9 @@ class Event:
         if transition.logs == "Response":
             assert result_text is not None
             self.result_text = result_text
-            self.platform_line(response_line(self.request_id, result_text))
         else:
             self.error = self._error_body(transition.status_code, fact, trace, message)
-            self.platform_line(error_line(self.request_id, self.error))
-        self.platform_line(end_line(self.request_id))
-        began = now if self.dispatched_us is None else self.dispatched_us
-        self.platform_line(
-            report_line(
-                self.request_id,
-                duration_ms=(now - began) // 1000,
-                memory_mb=self.function.configuration.memory_or_default,
-                mem_usage_bytes=self.mem_usage,
-            )
-        )
+        self._end_lines(transition.logs, now)
         if was_attempted:
             self.ended_attempts.append(
                 Attempt(
@@ -476,7 +485,7 @@ class Event:
                     self.attempt_us,
                     now,
                     transition.status_code,
-                    now - began,
+                    self._ran_us(now),
                     self.mem_usage,
                     json.dumps(self.error, ensure_ascii=False) if self.error else self.result_text or "",
                     dict(self.error),
@@ -491,6 +500,29 @@ class Event:
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
+    def _begin_log(self) -> None:
+        self._log, self._timeline = [], []
+
+    def _end_lines(self, logs: str, now: int) -> None:
+        """The platform's last lines: *logs* says whether there is a response among them."""
+        if logs == "Response":
+            self.platform_line(response_line(self.request_id, str(self.result_text)))
+        else:
+            self.platform_line(error_line(self.request_id, self.error))
+        self.platform_line(end_line(self.request_id))
+        self.platform_line(
+            report_line(
+                self.request_id,
+                duration_ms=self._ran_us(now) // 1000,
+                memory_mb=self.function.configuration.memory_or_default,
+                mem_usage_bytes=self.mem_usage,
+            )
+        )
+
+    def _ran_us(self, now: int) -> int:
+        """For how long its code has run by *now*: the init is not part of it."""
+        return 0 if self.dispatched_us is None else now - self.dispatched_us
+
     def _error_body(self, code: int, fact: Fact, trace: str | None, message: str | None) -> ErrorBody:
         if fact is Fact.DROPPED:
             name = self.function.configuration.name
@@ -501,7 +533,7 @@ class Event:
             return error_body(code, self.request_id, message=trace)
         if fact in (Fact.RAISED, Fact.RESULT_NOT_JSON):
             return error_body(code, self.request_id, message=message, stack_trace=trace)
-        return error_body(code, self.request_id)
+        return error_body(code, self.request_id, message=None if self.script is None else message)
 
     def _apply(self, fact: Fact) -> Transition:
         before = self.record.state.status
@@ -509,9 +541,12 @@ class Event:
         retries_left = 0 if self.ended_by_close else self.retries_left  # a fault of the harness is no failed attempt
         transition = self.record.apply(fact, self.now_us(), self.readings, configuration.async_run, retries_left)
         if self.status is not None and self.status is not before:
-            code = f" ({transition.status_code})" if transition.status_code else ""
-            self.note("status", f"{self.status}{code}: {fact.value}")
+            self._note_status(self.status, transition.status_code, fact)
         return transition
+
+    def _note_status(self, status: Status, status_code: int, fact: Fact) -> None:
+        code = f" ({status_code})" if status_code else ""
+        self.note("status", f"{status}{code}: {fact.value}")
 
     def _line(self, text: str, source: Literal["Platform", "Custom"]) -> None:
         now = self.now_us()
@@ -534,4 +569,5 @@ _MET = {
     "native": "code outside Python catches it, and user code has no handler",
     "by language": "the runtime of the program's language catches it, whether the program listens or not",
     "unknown": "the program, or its language's runtime, catches it",
+    "scripted": "its script says what follows",
 }

@@ -11,6 +11,7 @@ from ..instances.instance import Instance
 from ..protocol import messages, shared_page
 from .event import Event, Gate
 from .places import Place
+from .scripts import ScriptedEvent
 
 if TYPE_CHECKING:
     from .scheduler import Lockstep
@@ -106,6 +107,8 @@ class Gates:
     def open(self, events: list[Event]) -> None:
         """Let what stands at a gate of *events* go on, in its turn."""
         for event in events:
+            if isinstance(event, ScriptedEvent) and event in self.lockstep.scripts.standing:
+                self.lockstep.scripts.open(event)
             instance = event.gated
             if event.ended or instance is None or instance.opening:
                 continue
@@ -128,6 +131,13 @@ class Gates:
         instance.turn = instance.runtime.in_lockstep
         instance.send(messages.OpenGate())
         instance.go_on()
+
+    def of(self, event: Event) -> Gate | None:
+        """The gate at which *event* stands."""
+        if event in self.lockstep.scripts.standing:
+            return self.lockstep.scripts.standing[event]
+        instance = event.gated
+        return None if instance is None or instance.gated is None else event.gates[instance.gated]
 
     def open_now(self, event: Event) -> None:
         """Let an instance go on at once that is stopped behind a line of its output: it has no turn to wait for."""

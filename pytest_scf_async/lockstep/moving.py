@@ -44,9 +44,8 @@ class Moving:
             return True
         if gated:
             event = gated[0]
-            assert event.gated is not None
-            assert event.gated.gated is not None
-            gate = event.gates[event.gated.gated]
+            gate = lockstep.gates.of(event)
+            assert gate is not None
             raise CannotEndError(
                 f"{call.name} needs simulated time to pass, but event {event.request_id} stands at {gate.description}: "
                 "call wait(), settle() or another gate call on that event first, or terminate it"

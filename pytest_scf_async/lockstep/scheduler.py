@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -30,6 +30,7 @@ from .gates import Gates
 from .moving import Moving
 from .real_cost import RealCosts
 from .reports import Reports
+from .scripts import ScriptedEvent, ScriptPlayer
 
 __tracebackhide__ = hidden_from_users
 
@@ -64,6 +65,8 @@ class Lockstep:
         """Gives the next number of the order in which waits were registered."""
         self._running: dict[Event, None] = {}
         """In order of acceptance."""
+        self.running_of: Counter[tuple[str, str]] = Counter()
+        """How many of them each function has, by namespace and name."""
         self.todo: deque[Callable[[], None]] = deque()
         self.progress = 0
         self.prompt_seconds = 0.0
@@ -78,6 +81,7 @@ class Lockstep:
         self.gates = Gates(self)
         self.reports = Reports(self)
         self.moving = Moving(self)
+        self.scripts = ScriptPlayer(self)
         self._condition = RealCondition(threading.RLock())
         self._driver: int | None = None
         self._under_way = 0
@@ -104,6 +108,7 @@ class Lockstep:
         with self._condition:
             self._revoke_lease()
             self._running[event] = None
+            self.running_of[event.record.function] += 1
             self.clock.call_at(
                 self.clock.now_us,
                 lambda: self._begin(event),
@@ -114,6 +119,10 @@ class Lockstep:
 
     def _begin(self, event: Event) -> None:
         if event.ended:
+            return
+        if isinstance(event, ScriptedEvent):
+            self.progress += 1
+            self.scripts.begin(event)
             return
         instance = self.pool.take(event.function)
         cold = instance is None
@@ -164,6 +173,7 @@ class Lockstep:
         if event.ended:
             return
         self.costs.end(event)
+        self.scripts.forget(event)
         instance = event.instance
         if instance is not None:
             async_run = event.function.configuration.async_run
@@ -178,7 +188,9 @@ class Lockstep:
                 instance.reclaimed_because = fact.value
                 how.setdefault("mem_usage", instance.rss)
         event.ended_with(fact, **how)  # type: ignore[arg-type]
-        self._running.pop(event, None)
+        if event in self._running:
+            del self._running[event]
+            self.running_of[event.record.function] -= 1
         self.progress += 1
         if instance is not None:
             self.pool.forget_event(instance)
@@ -362,6 +374,7 @@ class Lockstep:
             for each in self.pool.stirring()
             if each.gated is not None and each in self.pool.events
         }
+        found.update(self.scripts.standing)
         return sorted((event for event in found if not event.ended), key=lambda event: event.record.sequence)
 
     def _drive(self, call: Call) -> None:
@@ -449,6 +462,7 @@ class Lockstep:
             or instance.takes_time
             or instance.signalled
             or instance.unleased_at == instance.waits
+            or self.scripts.standing
             or any(
                 other is not instance
                 and (other.overtaken or other.holds_clock or other.gated or not other.runtime.in_lockstep)
@@ -506,7 +520,8 @@ class Lockstep:
         """Started, and parked, held, gated or ended."""
         instance = event.instance
         if instance is None or event.ended:
-            return event.ended or event.phase == "queued"  # nothing of it happens before time has moved
+            # nothing happens to one that is queued before time has moved
+            return event.ended or event.phase == "queued" or self.scripts.settled(event)
         if not instance.runtime.in_lockstep:
             return instance.gated is not None or event.phase == "running"
         return not self.goes_on(instance)

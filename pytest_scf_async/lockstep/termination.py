@@ -12,6 +12,7 @@ from ..protocol import messages
 from .calls import Call
 from .event import Event
 from .scheduler import Lockstep
+from .scripts import ScriptedEvent
 
 __tracebackhide__ = hidden_from_users
 
@@ -73,6 +74,9 @@ def _runs(event: Event) -> bool:
 
 def _send_sigterm(lockstep: Lockstep, event: Event) -> Callable[[], bool]:
     """Deliver the signal, and give what says that it has been dealt with."""
+    if isinstance(event, ScriptedEvent) and event.phase == "running":
+        lockstep.scripts.signal(event)
+        return lambda: True
     instance = event.instance
     state = None if instance is None else instance.user_process.signal_state(signal.SIGTERM)
     if instance is None or state is None or instance.gone:

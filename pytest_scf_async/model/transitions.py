@@ -57,6 +57,16 @@ class Fact(Enum):
     """The instance used more memory than the function has."""
     PROCESS_EXITED = "process exited"
     """The process ended by itself, in init or while the event ran, whatever its exit code."""
+    CONTAINER_EXITED = "container exited"
+    """The container ended before it took the event. This and the next four only a script says (`scripted.py`)."""
+    IMAGE_NOT_PULLED = "image not pulled"
+    """The image could not be had."""
+    IMAGE_PULL_TIMED_OUT = "image pull timed out"
+    """The image could not be had in time."""
+    RESOURCES_INSUFFICIENT = "resources insufficient"
+    """The platform had nothing left to run the event on."""
+    PLATFORM_FAILED = "platform failed"
+    """The platform itself failed."""
     TERMINATED = "terminated"
     """TerminateAsyncEvent without GraceShutdown."""
     FUNCTION_DELETED = "function deleted"
@@ -142,6 +152,11 @@ TRANSITIONS: Mapping[tuple[State, Fact], Transition] = MappingProxyType(
         (State.RUNNING, Fact.TIMED_OUT): Transition(State.FAILED, 433, _RECLAIMED, "ERROR"),
         (State.RUNNING, Fact.MEMORY_EXCEEDED): Transition(State.FAILED, 434, _RECLAIMED, "ERROR"),
         (State.RUNNING, Fact.PROCESS_EXITED): Transition(State.FAILED, 439, _RECLAIMED, "ERROR"),
+        (State.RUNNING, Fact.CONTAINER_EXITED): Transition(State.FAILED, 405, _RECLAIMED, "ERROR"),
+        (State.RUNNING, Fact.IMAGE_NOT_PULLED): Transition(State.FAILED, 444, _RECLAIMED, "ERROR"),
+        (State.RUNNING, Fact.IMAGE_PULL_TIMED_OUT): Transition(State.FAILED, 447, _RECLAIMED, "ERROR"),
+        (State.RUNNING, Fact.RESOURCES_INSUFFICIENT): Transition(State.FAILED, 449, _RECLAIMED, "ERROR"),
+        (State.RUNNING, Fact.PLATFORM_FAILED): Transition(State.FAILED, 500, _RECLAIMED, "ERROR"),
         (State.RUNNING, Fact.TERMINATED): Transition(State.ABORTED, 499, _RECLAIMED, "ERROR"),
         (State.RUNNING, Fact.FUNCTION_DELETED): Transition(State.ABORTED, 499, _RECLAIMED, "ERROR"),
         # An event that runs on after a SIGTERM. The returns and exits here are the default readings.
@@ -159,6 +174,11 @@ TRANSITIONS: Mapping[tuple[State, Fact], Transition] = MappingProxyType(
         (State.SIGNALLED, Fact.TIMED_OUT): Transition(State.FAILED, 433, _RECLAIMED, "ERROR"),
         (State.SIGNALLED, Fact.MEMORY_EXCEEDED): Transition(State.FAILED, 434, _RECLAIMED, "ERROR"),
         (State.SIGNALLED, Fact.PROCESS_EXITED): Transition(State.FAILED, 439, _RECLAIMED, "ERROR"),
+        (State.SIGNALLED, Fact.CONTAINER_EXITED): Transition(State.FAILED, 405, _RECLAIMED, "ERROR"),
+        (State.SIGNALLED, Fact.IMAGE_NOT_PULLED): Transition(State.FAILED, 444, _RECLAIMED, "ERROR"),
+        (State.SIGNALLED, Fact.IMAGE_PULL_TIMED_OUT): Transition(State.FAILED, 447, _RECLAIMED, "ERROR"),
+        (State.SIGNALLED, Fact.RESOURCES_INSUFFICIENT): Transition(State.FAILED, 449, _RECLAIMED, "ERROR"),
+        (State.SIGNALLED, Fact.PLATFORM_FAILED): Transition(State.FAILED, 500, _RECLAIMED, "ERROR"),
         (State.SIGNALLED, Fact.TERMINATED): Transition(State.ABORTED, 499, _RECLAIMED, "ERROR"),
         (State.SIGNALLED, Fact.FUNCTION_DELETED): Transition(State.ABORTED, 499, _RECLAIMED, "ERROR"),
         # An event that has ended: deleting its function leaves it as it is.

@@ -48,7 +48,10 @@ def unlooked_failures(events: Sequence[AsyncEvent]) -> list[AsyncEvent]:
     return [
         event
         for event in events
-        if event._event.status is Status.FAILED and not event._event.looked_at and not event._event.ended_by_close
+        if event._event.status is Status.FAILED
+        and not event._event.looked_at
+        and not event._event.ended_by_close
+        and event._event.script is None
     ]
 
 

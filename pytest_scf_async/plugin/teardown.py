@@ -31,12 +31,17 @@ def judge(events: Sequence[AsyncEvent], settings: ScfSettings, calls: int) -> Ve
 
 
 def never_run(events: Sequence[AsyncEvent]) -> list[AsyncEvent]:
-    """Those of which no code ran, and that the test has invoked itself, and neither ended nor asked about."""
+    """Those of which no code ran, and that the test has invoked itself, and neither ended nor asked about.
+
+    A scripted event has no code that could be left untested, and what becomes of it the test has declared: neither this
+    rule nor the other one, nor that of failures, is about such events.
+    """
     return [
         event
         for event in events
         if event._event.phase == "pending"
         and not (event._event.ended or event._event.checked or event._event.by_operation)
+        and event._event.script is None
     ]
 
 
@@ -49,6 +54,7 @@ def unfinished(events: Sequence[AsyncEvent], calls: int) -> list[AsyncEvent]:
         event
         for event in events
         if event._event.phase != "pending"
+        and event._event.script is None
         and event._event.status is not None
         and not event._event.ended
         and event._event.seen_in_call < calls

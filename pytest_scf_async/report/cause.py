@@ -65,6 +65,9 @@ class SeenEvent(Protocol):
     def phase(self) -> str: ...
     @property
     def untraceable(self) -> str: ...
+    @property
+    def script(self) -> object | None: ...
+    def script_step(self) -> object | None: ...
 
 
 def likely_cause(event: SeenEvent) -> str | None:
@@ -93,6 +96,10 @@ def likely_cause(event: SeenEvent) -> str | None:
         499: _aborted,
     }
     code = event.record.status_code
+    step = event.script_step()
+    if step is not None:
+        after = f"{signal_cause(event)}: " if event.signals else ""
+        return f"{after}its script says so: {step!r}" if code != 200 or event.signals else None
     if code in by_code:
         return by_code[code](event)
     if event.record.state.status is Status.FINISHED:
@@ -103,7 +110,7 @@ def likely_cause(event: SeenEvent) -> str | None:
 
 def what_to_do(event: SeenEvent) -> str | None:
     """One sentence with what usually mends it; None where nobody can know."""
-    if not event.record.state.ended:
+    if not event.record.state.ended or event.script_step() is not None:
         return None
     last = event.signals[-1] if event.signals else None
     code = event.record.status_code
@@ -221,6 +228,7 @@ _MET = {
     "blocked": "the process has blocked it (pthread_sigmask)",
     "no process": "the event's instance had no process yet",
     "native": "code outside Python caught it (faulthandler.register, say), and no Python handler was installed",
+    "scripted": "on_terminate of its function says what follows",
     "unknown": (
         "what a free-running program does with it cannot be seen: have its handler write a line, and use "
         "assert_logged(), assert_finished() or assert_stopped_within()"
@@ -242,6 +250,8 @@ _PROGRAM_MET = {
 def _while_running(event: SeenEvent) -> str:
     if event.phase == "queued":
         return "it is queued, and the platform tries it again each simulated minute: wait() lets that time pass"
+    if event.phase == "pending" and event.script is not None:
+        return "its script has not begun yet: wait(), settle() and the gate calls begin it"
     if event.phase == "pending":
         return "none of its code has run yet: wait(), settle() and the gate calls run it"
     runs = "the event still runs, and nothing but a call like wait() lets its time pass"

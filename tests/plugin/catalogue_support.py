@@ -66,7 +66,7 @@ def normal(text: str, project: Path) -> str:
 @pytest.fixture
 def catalogue(request: pytest.FixtureRequest, project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Catalogue:
     """Run a test that fails, compare the text of its failure with the one that is kept, and give it."""
-    name = re.sub(r"^test_((end|marker|call)\[)?|\]$", "", request.node.name)
+    name = re.sub(r"^test_((end|marker|call|scripted)\[)?|\]$", "", request.node.name)
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.delitem(sys.modules, "test_export", raising=False)  # that of an example, when all is run together
 

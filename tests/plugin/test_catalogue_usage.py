@@ -64,6 +64,39 @@ def test_call(catalogue: Callable[..., str], statement: str) -> None:
     catalogue(test=DEPLOYS.format(statement=statement))
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        pytest.param("deploy([running_for(60)])", id="script_without_an_end"),
+        pytest.param("deploy([finished(), running_for(60)])", id="script_with_a_step_after_its_end"),
+        pytest.param("deploy([running_for(60), finished])", id="step_that_is_not_called"),
+        pytest.param("deploy([failed(432)])", id="status_code_that_no_event_ends_with"),
+        pytest.param("deploy([finished()], on_terminate='honor')", id="typo_in_on_terminate"),
+        pytest.param("deploy([finished()], memory=256)", id="memory_of_a_scripted_function"),
+        pytest.param(
+            "assert_signal_handled(deploy([finished()]).invoke_async().wait())", id="signal_handled_by_a_scripted_event"
+        ),
+        pytest.param("deploy([finished()]).invoke_async().wait().instance.tmp", id="tmp_of_a_scripted_event"),
+        pytest.param("deploy([finished()]).invoke_async().run_to('export.py:5')", id="place_in_a_scripted_event"),
+        pytest.param(
+            "deploy([finished()], by_event=lambda payload: payload['rows']).invoke_async()", id="by_event_that_raises"
+        ),
+    ],
+)
+def test_scripted(catalogue: Callable[..., str], statement: str) -> None:
+    test = f"""
+        from functools import partial
+
+        from pytest_scf_async import assert_signal_handled
+        from pytest_scf_async.scripted import failed, finished, running_for
+
+        def test_export(scf_runtime):
+            deploy = partial(scf_runtime.deploy_scripted, "export")
+            {statement}
+    """
+    catalogue(test=test)
+
+
 def test_function_defined_in_a_test(catalogue: Callable[..., str]) -> None:
     test = """
         def test_export(scf_runtime):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import pytest_scf_async
-from pytest_scf_async import AsyncEvent, Function, ScfRuntime, ScfSettings, SimulatedClock, hookspecs
+from pytest_scf_async import AsyncEvent, Function, ScfRuntime, ScfSettings, SimulatedClock, hookspecs, scripted
 from pytest_scf_async.plugin import plugin
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
@@ -78,6 +78,18 @@ def test_the_keywords_of_deploy_image() -> None:
     assert names("Keywords of `deploy_image`") == [
         name for name in inspect.signature(ScfRuntime.deploy_image).parameters if name != "self"
     ]
+
+
+def test_the_keywords_of_deploy_scripted() -> None:
+    assert ["name", "script", *names("Keywords of `deploy_scripted`")] == [
+        name for name in inspect.signature(ScfRuntime.deploy_scripted).parameters if name != "self"
+    ]
+
+
+def test_the_names_of_scripts() -> None:
+    assert {name.partition("(")[0] for name in names("Scripts")} == set(scripted.__all__)
+    documented = set(scripted.__all__) - {"ByEvent", "OnTerminate"}  # aliases, which have none
+    assert [name for name in documented if not inspect.getdoc(getattr(scripted, name))] == []
 
 
 @pytest.mark.parametrize("of", [ScfRuntime, Function, AsyncEvent, SimulatedClock])

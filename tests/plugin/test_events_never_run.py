@@ -42,6 +42,24 @@ def test_an_event_of_which_no_code_ran_fails_its_test(of_test) -> None:
     )
 
 
+def test_scripted_events_are_declared_and_so_no_rule_is_about_them(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_it="""
+        from pytest_scf_async.scripted import failed, running_for
+
+        def test_pending(scf_runtime):
+            scf_runtime.deploy_scripted("export", [failed()]).invoke_async()
+
+        def test_running_and_failed(scf_runtime, scf_clock):
+            export = scf_runtime.deploy_scripted("export", [running_for(60), failed()], by_event={0: [failed()]})
+            for _ in range(2):
+                export.invoke_async()
+            scf_clock.advance(5)
+        """
+    )
+    project.runpytest("-Werror").assert_outcomes(passed=2)
+
+
 def test_the_event_of_the_fixture_that_nothing_runs_fails_its_test(project: pytest.Pytester) -> None:
     project.makepyfile(
         test_it="""

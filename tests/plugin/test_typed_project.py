@@ -11,20 +11,22 @@ from pathlib import Path
 import pytest
 
 import pytest_scf_async
-from pytest_scf_async import assertions
+from pytest_scf_async import assertions, scripted
 
 PROJECT = Path(__file__).with_name("typed_project")
 UNTYPED = """
 from pytest_scf_async import AsyncEvent, ScfRuntime, assert_finished, assert_status
+from pytest_scf_async.scripted import finished
 
 def use(runtime: ScfRuntime, event: AsyncEvent) -> None:
     runtime.deploy("a.py:b", env={})
     assert_status(event, 200)
     assert_finished("FINISHED")
     event.terminate(when="later")
+    runtime.deploy_scripted("a", [finished], on_terminate="honor")
 """
 FILES = ("test_typed.py", "export.py", "wrong.py")
-WRONG = {("wrong.py", line) for line in (5, 6, 7, 8)}
+WRONG = {("wrong.py", line) for line in (6, 7, 8, 9, 10)}
 
 
 def check(*command: str, where: Path) -> subprocess.CompletedProcess[str]:
@@ -40,17 +42,17 @@ def test_what_is_exported_is_what_there_is() -> None:
 def test_it_uses_every_public_name() -> None:
     tree = ast.parse((PROJECT / "test_typed.py").read_text(encoding="utf-8"))
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    assert set(pytest_scf_async.__all__) - used == set()
+    assert {*pytest_scf_async.__all__, *scripted.__all__} - used == set()
 
 
 def test_it_passes(project: pytest.Pytester) -> None:
     shutil.copytree(PROJECT, project.path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-    project.runpytest("-rf").assert_outcomes(passed=9)
+    project.runpytest("-rf").assert_outcomes(passed=10)
 
 
 @pytest.fixture
 def both(tmp_path: Path) -> Path:
-    """The project, and beside it a module in which lines 5 to 8 are wrong."""
+    """The project, and beside it a module in which lines 6 to 10 are wrong."""
     shutil.copytree(PROJECT, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "wrong.py").write_text(UNTYPED, encoding="utf-8")
     return tmp_path

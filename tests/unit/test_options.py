@@ -21,7 +21,12 @@ from pytest_scf_async.plugin import plugin
 from pytest_scf_async.plugin.settings import settings_of
 
 PROJECT = Path(__file__).resolve().parents[2]
-CALLS = {Where.DEPLOY: ScfRuntime.deploy, Where.IMAGE: ScfRuntime.deploy_image, Where.UPDATE: Function.update}
+CALLS = {
+    Where.DEPLOY: ScfRuntime.deploy,
+    Where.IMAGE: ScfRuntime.deploy_image,
+    Where.UPDATE: Function.update,
+    Where.SCRIPTED: ScfRuntime.deploy_scripted,
+}
 IN_A_TEXT = {
     "timeout": ("1.5", 1.5),
     "init_timeout": ("90", 90.0),
@@ -62,7 +67,8 @@ def normal(annotation: str) -> str:
 def parameters(where: Where) -> dict[str, inspect.Parameter]:
     found = dict(inspect.signature(CALLS[where]).parameters)
     del found["self"]
-    found.pop("locked", None)
+    for name in ("locked", *(("name", "script") if where is Where.SCRIPTED else ())):
+        found.pop(name, None)
     return found
 
 

@@ -9,7 +9,7 @@ it; only the modules beside this one know which runtime it is. A runtime is adde
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -19,6 +19,7 @@ from ...options import ScfSettings
 from ...protocol import messages
 from ...protocol.procfs import SignalState
 from ...protocol.shared_page import ControlPage
+from ...scripted import Script
 from ..code import Code
 from ..ports import ClaimedPort
 from ..process_tree import Child
@@ -26,10 +27,11 @@ from ..user_process import Companion, Process, UserProcess
 
 __tracebackhide__ = hidden_from_users
 
-Disposition = Literal["handler", "default", "ignored", "blocked", "no process", "native", "unknown"]
+Disposition = Literal["handler", "default", "ignored", "blocked", "no process", "native", "unknown", "scripted"]
 """What a SIGTERM met; native: code outside Python caught it, or, in a supervised program, its language's runtime, which
 catches it whether the program listens or not; unknown: a program that sees real time did, or its
-language's runtime, which catches it whether the program listens or not."""
+language's runtime, which catches it whether the program listens or not; scripted: there is no process, and a script
+says what follows."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ class Started(Protocol):
 class Runtime(ABC):
     """One runtime. What is written here holds for Python code on simulated time."""
 
+    runs_code: ClassVar[bool] = True
+    """Its events run user code, in instances. Else a script says what each of them does, and there is no process."""
     in_lockstep: ClassVar[bool] = True
     """Its instances compute in their turn, and simulated time passes while they wait. Else they see real time: they
     have no turn and hold no clock, and the clock flows with real time while one of them runs an event."""
@@ -145,6 +149,9 @@ class Runtime(ABC):
             f"update(...) changes the code of Python functions, and {configuration.name!r} is a "
             f"{configuration.runtime} function: delete() it and {configuration.deployed_by} the other"
         )
+
+    def check_keywords(self, names: Iterable[str], source: str) -> None:  # noqa: B027  (most take all)
+        """Raise ``ScfUsageError`` where *source* gives keywords, by their *names*, that say nothing to it."""
 
     def moved(self, before: Code, after: Code) -> Runtime:
         """The same for code that lies at *after* instead of *before*."""
@@ -206,6 +213,13 @@ class Runtime(ABC):
         return UserProcess(instance)
 
     # -- events ------------------------------------------------------------------------------------------------------
+
+    def script_for(self, payload: str, index: int, function: str) -> Script | None:
+        """What the event with *payload* does, the one at *index* of those of *function*; None: its code says that.
+
+        Raises ``ScfUsageError`` for a script of the test's that is not valid.
+        """
+        return None
 
     def why_unreachable(self, instance: Running, event: Started) -> str | None:
         """Why the *event* of *instance* can never come to its code; None: nothing is known against it."""

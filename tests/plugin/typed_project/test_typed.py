@@ -55,6 +55,20 @@ from pytest_scf_async import (
     assert_transitions,
     assert_user_exit,
 )
+from pytest_scf_async.scripted import (
+    After,
+    ByEvent,
+    End,
+    OnTerminate,
+    Step,
+    after,
+    exited,
+    failed,
+    finished,
+    logged,
+    running_for,
+    timed_out,
+)
 
 EXPORT = "export.py:main_handler"
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
@@ -154,6 +168,28 @@ def test_the_operations(scf_runtime: ScfRuntime) -> None:
     assert code == "FailedOperation.AsyncEventStatus"
     scf_runtime.clock.advance(timedelta(hours=72))
     assert_expired(scf_runtime, event.request_id)
+
+
+def test_scripts(scf_runtime: ScfRuntime) -> None:
+    end: End = finished({"rows": 20})
+    script: list[Step] = [running_for(timedelta(hours=2)), logged("row 1"), running_for(5), end]
+    stops: After = after(60, exited())
+    some: list[OnTerminate] = ["honour", "ignore", stops]
+    by_index: ByEvent = {0: [failed(443, message="no module")], 1: [timed_out()]}
+    export: Function = scf_runtime.deploy_scripted(
+        "export", script, on_terminate=some[2], by_event=by_index, timeout=timedelta(hours=3), max_instances=5
+    )
+    broken, late, other = (export.invoke_async() for _ in range(3))
+
+    def by_payload(payload: dict[str, int]) -> list[Step] | None:
+        return [running_for(payload["rows"]), failed(error_type="OSError", message="full")] if payload else None
+
+    raises = scf_runtime.deploy_scripted("raises", [finished()], by_event=by_payload).invoke_async({"rows": 5})
+    scf_runtime.wait_all([broken, late, other, raises])
+    assert_failed(broken, code=443)
+    assert_timed_out(late)
+    assert_finished(other, result={"rows": 20})
+    assert_failed(raises, code=430)
 
 
 def test_the_test_on_the_clock(async_event_of_a_minute: AsyncEvent, scf_clock: SimulatedClock) -> None:

@@ -1,0 +1,45 @@
+"""Watches a function: events that run too long are asked to stop, and ended by force when they do not."""
+
+import time
+from datetime import datetime, timedelta, timezone
+
+LATE = timedelta(hours=1)
+PATIENCE = timedelta(minutes=2)
+"""How long an event that was asked to stop may go on."""
+INTERVAL = 30
+
+
+def running(platform, function_name):
+    """All events that run, the oldest first, page by page."""
+    found = []
+    while True:
+        page = platform.list_async_events(function_name, status=["RUNNING"], order="ASC", offset=len(found), limit=100)
+        found += page.events
+        if len(found) >= page.total_count or not page.events:
+            return found
+
+
+def watch(platform, function_name):
+    """Look again and again until nothing runs; gives what became of the events that were late, by request id."""
+    asked = {}
+    while events := running(platform, function_name):
+        now = datetime.now(timezone.utc)
+        for event in events:
+            request_id = event.invoke_request_id
+            if request_id in asked:
+                if now - asked[request_id] >= PATIENCE:
+                    platform.terminate_async_event(function_name, request_id)
+            elif now - event.start_time >= LATE:
+                platform.terminate_async_event(function_name, request_id, grace_shutdown=True)
+                asked[request_id] = now
+        time.sleep(INTERVAL)
+    return {request_id: platform.get_async_event_status(request_id).status_code for request_id in asked}
+
+
+def run_again(function, payload, attempts=3):
+    """Invoke *function* until an event succeeds; what the platform itself broke (5xx) is tried again, code is not."""
+    for _ in range(attempts):
+        event = function.invoke_async(payload).wait()
+        if event.status_code < 500:
+            return event
+    return event

@@ -1,0 +1,300 @@
+"""Events without code: each does what its script says, on the simulated clock, and is an event like any other.
+
+There is no instance and no process: at most one thing of each event is due at a time, its next step, its timeout, or
+the end that a SIGTERM has led to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+from ..clock import PLATFORM, WAKE_UP, SimulatedClock, to_datetime
+from ..errors import hidden_from_users
+from ..instances.instance import Doing
+from ..model import Fact, LogLine, Status, start_line
+from ..scripted import End, Logged, Running, Script, Step
+from .event import Entry, Event, Gate, Record
+from .places import Place
+from .real_stretches import RealStretch
+
+__tracebackhide__ = hidden_from_users
+
+NEVER = 2**62
+"""Later than anything that can be due, in µs since the epoch."""
+
+_RECORDS: list[Record] = []
+_STRETCHES: list[RealStretch] = []
+_REAL_TIME: set[str] = set()
+_PLACES: dict[Place, int] = {}
+"""What is empty in each scripted event: one of them for all saves 400 bytes an event."""
+
+
+class ScriptedEvent(Event):
+    """An event that does what its script says.
+
+    As long as nobody reads its log or its timeline there is none: both follow from its record and its script, and are
+    made of them at the first look. Each of a million events would else have 2 KB of lines that no test reads.
+    """
+
+    __slots__ = ("_begun", "_ended_by", "_step", "_then_us")
+
+    script: Script
+
+    def _begin_log(self) -> None:
+        self._log = self._timeline = None
+        # Only instances put something into these.
+        self.records, self.real_stretches, self.real_time, self.places = _RECORDS, _STRETCHES, _REAL_TIME, _PLACES
+        self._then_us: int | None = None
+        """The time of what is told later than it happened."""
+        self._begun = 0
+        """How many steps of running have begun."""
+        self._ended_by: Fact | None = None
+        self._step: Step | None = None
+        if self.over_quota or self.retries_left:
+            self._tell()  # more than a beginning and an end may happen to it
+
+    @property
+    def log(self) -> list[LogLine]:
+        return self._tell()[0]
+
+    @property
+    def timeline(self) -> list[Entry]:
+        return self._tell()[1]
+
+    def now_us(self) -> int:
+        return self.clock.now_us if self._then_us is None else self._then_us
+
+    def script_step(self) -> Step | None:
+        return self._step
+
+    def begins(self) -> None:
+        """Its script begins."""
+        if self.on_line is not None:
+            self._tell()
+        self.phase = "running"
+        self.cold = False
+        self.dispatched_us = self.now_us()
+        if self._log is not None:
+            self._first_line()
+
+    def runs(self, step: Step) -> None:
+        """It runs as *step* says."""
+        self._begun += 1
+        if self._log is not None:
+            now = self.now_us()
+            self.waits(step.shown, now, now)
+
+    def ends(self, step: Step) -> None:
+        """*step* is about to end it."""
+        self._step = step
+
+    # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _first_line(self) -> None:
+        self.platform_line(start_line(self.request_id, cold=False))
+
+    def _note_status(self, status: Status, status_code: int, fact: Fact) -> None:
+        self._ended_by = fact
+        if self._log is not None:
+            super()._note_status(status, status_code, fact)
+
+    def _end_lines(self, logs: str, now: int) -> None:
+        if self._log is not None:
+            super()._end_lines(logs, now)
+
+    def _tell(self) -> tuple[list[LogLine], list[Entry]]:
+        """Give log and timeline; what has happened so far is told now, unless it has been."""
+        if self._log is not None and self._timeline is not None:
+            return self._log, self._timeline
+        log: list[LogLine] = []
+        timeline: list[Entry] = []
+        self._log, self._timeline = log, timeline
+        record, began, on_line = self.record, self.dispatched_us, self.on_line
+        self.on_line = None
+        if record.transitions:
+            status, self._then_us = record.transitions[0]
+            self._note_status_again(status, 0, Fact.ACCEPTED)
+        if began is not None:
+            self._then_us = began
+            self._first_line()
+            self._tell_waits(began)
+        if record.end_us is not None and self._ended_by is not None:
+            self._then_us = record.end_us
+            self._note_status_again(record.status, record.status_code, self._ended_by)
+            self._end_lines("Response" if record.status_code == 200 else "ERROR", record.end_us)
+        self._then_us, self.on_line = None, on_line
+        return log, timeline
+
+    def _note_status_again(self, status: Status, status_code: int, fact: Fact) -> None:
+        super()._note_status(status, status_code, fact)
+
+    def _tell_waits(self, began_us: int) -> None:
+        at_us = began_us
+        for step in self.script.steps[: self._begun]:  # before its first line, by which all is told, it only runs
+            assert isinstance(step, Running)
+            self.waits(step.shown, at_us, at_us)
+            at_us += step.us or 0
+
+
+@dataclass(slots=True, eq=False)
+class _Play:
+    """How far the script of a running event is."""
+
+    timeout_us: int
+    at: int = 0
+    """The index of the step."""
+    line: int = 0
+    """The index of the next line of that step, where it has lines."""
+    due_us: int | None = None
+    """When the step is over; None: it has not begun."""
+    stops_us: int | None = None
+    """When the event ends because of a SIGTERM."""
+    gate: Gate | None = None
+    """The gate at which it stands."""
+    opening: bool = False
+    """The gate is opened in its turn."""
+
+
+class Host(Protocol):
+    """What this module asks of the lockstep of its runtime."""
+
+    clock: SimulatedClock
+    next_order: Callable[[], int]
+    progress: int
+
+    def end(self, event: Event, fact: Fact, **how: object) -> None: ...
+
+
+class ScriptPlayer:
+    """Plays the scripts of one runtime's events, for its lockstep."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._plays: dict[Event, _Play] = {}
+        self.standing: dict[Event, Gate] = {}
+        """The events that stand at a gate, and which one."""
+
+    def begin(self, event: ScriptedEvent) -> None:
+        """Play the script of *event* from its first step."""
+        now = self._host.clock.now_us
+        play = self._plays[event] = _Play(now + event.function.configuration.timeout * 1_000_000)
+        event.begins()
+        self._go_on(event, play)
+
+    def forget(self, event: Event) -> None:
+        """*event* ends."""
+        self._plays.pop(event, None)
+        self.standing.pop(event, None)
+
+    def doing(self, event: Event) -> Doing:
+        """What a running *event* is doing."""
+        return Doing.PENDING if event not in self._plays else Doing.GATED if event in self.standing else Doing.PARKED
+
+    def settled(self, event: Event) -> bool:
+        """Whether a running *event* does nothing more at this simulated time."""
+        play = self._plays.get(event)
+        if play is None or play.opening:
+            return False
+        return play.gate is not None or (event.timer is not None and event.timer.due_us > self._host.clock.now_us)
+
+    def told(self, event: ScriptedEvent) -> str:
+        """How far the script of a running *event* is, in words."""
+        play = self._plays[event]
+        step = event.script.steps[play.at]
+        until = "" if event.timer is None else f" until {to_datetime(event.timer.due_us).isoformat()}"
+        return f"does what its script says: {step.shown}{until}"
+
+    def signal(self, event: ScriptedEvent) -> None:
+        """A SIGTERM comes to a running *event*."""
+        play, stops = self._plays[event], event.script.stops
+        event.signal_sent("scripted")
+        if stops is None or play.stops_us is not None:
+            return
+        play.stops_us = self._host.clock.now_us + stops.us
+        if stops.us == 0:
+            self._end(event, stops.then)
+        elif play.gate is None:
+            self._schedule(event, play)
+
+    def open(self, event: ScriptedEvent) -> None:
+        """Let *event*, which stands at a gate, go on in its turn."""
+        play = self._plays[event]
+        if play.opening:
+            return
+        play.opening = True
+        clock = self._host.clock
+        open_it = partial(self._open, event, play)
+        clock.call_at(clock.now_us, open_it, what="gate of a script", priority=WAKE_UP, order=self._host.next_order())
+
+    def _open(self, event: ScriptedEvent, play: _Play) -> None:
+        play.opening = False
+        if self._plays.get(event) is not play or play.gate is None:
+            return  # it has ended
+        self._host.progress += 1
+        play.gate.open = True
+        play.gate = None
+        del self.standing[event]
+        self._go_on(event, play)
+
+    def _go_on(self, event: ScriptedEvent, play: _Play) -> None:
+        """Take all steps that are due, then wait for the next one."""
+        now = self._host.clock.now_us
+        event.timer = None
+        if now >= play.timeout_us:
+            self._host.end(event, Fact.TIMED_OUT)
+            return
+        steps = event.script.steps
+        while True:
+            step = steps[play.at]
+            if isinstance(step, Running):
+                if play.due_us is None:
+                    play.due_us = NEVER if step.us is None else now + step.us
+                    event.runs(step)
+                if play.due_us > now:
+                    break
+                play.due_us = None
+                play.at += 1
+            elif isinstance(step, Logged):
+                event.wrote(step.lines[play.line])
+                self._host.progress += 1
+                play.line += 1
+                if play.line == len(step.lines):
+                    play.line = 0
+                    play.at += 1
+                if self._reaches_gate(event, play):
+                    return
+            else:
+                self._end(event, step)
+                return
+        stops = event.script.stops
+        if stops is not None and play.stops_us is not None and play.stops_us <= now:
+            self._end(event, stops.then)
+            return
+        self._schedule(event, play)
+
+    def _schedule(self, event: ScriptedEvent, play: _Play) -> None:
+        if event.timer is not None:
+            event.timer.cancel()
+        due = min(NEVER if play.due_us is None else play.due_us, NEVER if play.stops_us is None else play.stops_us)
+        # At one instant a timeout comes before what would happen then.
+        priority, due = (PLATFORM, play.timeout_us) if play.timeout_us <= due else (WAKE_UP, due)
+        go_on = partial(self._go_on, event, play)
+        order = self._host.next_order()
+        event.timer = self._host.clock.call_at(due, go_on, what="a script", priority=priority, order=order)
+
+    def _reaches_gate(self, event: ScriptedEvent, play: _Play) -> bool:
+        for gate in event.gates.values():
+            if gate.seen is not None and not (gate.reached or gate.open) and gate.seen():
+                gate.reached = True
+                play.gate = self.standing[event] = gate
+                event.note("instance", f"stands at {gate.description}")
+                return True
+        return False
+
+    def _end(self, event: ScriptedEvent, step: Step) -> None:
+        assert isinstance(step, End)
+        event.ends(step)
+        self._host.end(event, step.fact, result_text=step.result_text, trace=step.trace, message=step.message)
