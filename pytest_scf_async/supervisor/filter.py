@@ -105,6 +105,7 @@ TRACED: Final[dict[str, tuple[Condition, ...]]] = {
     "rt_sigaction": (OneOf(0, (15,)), Pointer(1)),
     "ptrace": (),
     "clone": (OneOf(0, (CLONE_UNTRACED,), CLONE_UNTRACED),),
+    "clone3": (),  # its flags are in memory, where a filter does not see them
 }
 """At which system calls a thread stops, and what all has to hold of its arguments."""
 

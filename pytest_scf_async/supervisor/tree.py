@@ -124,6 +124,15 @@ class Handler(NamedTuple):
     """Somebody wants to hear when the thread leaves it."""
 
 
+class Clone(NamedTuple):
+    """A ``clone`` or a ``clone3`` that is made without CLONE_UNTRACED, which the program has among its flags."""
+
+    flags: int
+    """Those of the program."""
+    place: int
+    """Where in its memory; 0: in a register."""
+
+
 class Resumption(NamedTuple):
     """How a stopped thread goes on."""
 
@@ -177,8 +186,8 @@ class Thread:
     """The handlers that it is in, since the first of them that is followed: it stops at each call until it has left."""
     is_stepped: bool = False
     """It stops at each system call, and somebody wants to hear of its returns."""
-    clones: int = 0
-    """The flags of a ``clone`` that it makes without CLONE_UNTRACED, which is among them; 0: it makes none."""
+    clone: Clone | None = None
+    """What it makes, where that is one of those."""
     watched: bool = False
     """It makes a call whose return somebody wants to hear of."""
     asked_to_stop: bool = False
@@ -451,7 +460,7 @@ class Tree:
             self._add(tid, process)
         if waits_for_it and tid in self.processes and not self.processes[tid].executes:
             parent.vfork_child = tid
-        self._go_on(parent, to_exit=bool(parent.clones))
+        self._go_on(parent, to_exit=parent.clone is not None)
 
     def _goes_its_way(self, pid: int) -> None:
         """A process has executed a program, or has ended: a parent that has waited for that goes on."""
@@ -605,11 +614,8 @@ class Tree:
             self._return(thread, -errno.EPERM)
         elif name == "connect":
             self._connects(thread, registers)
-        elif name == "clone":
-            thread.clones = registers.argument(0)
-            registers.set_argument(0, thread.clones & ~seccomp.CLONE_UNTRACED)
-            registers.write(tid)
-            self._go_on(thread, to_exit=True)
+        elif name in ("clone", "clone3"):
+            self._clones(thread, name, registers)
         else:
             if name in seccomp.SENDS:
                 self.connections.sends(thread.process.pid, registers.argument(0) & 0xFFFFFFFF)
@@ -822,17 +828,50 @@ class Tree:
         elif self.timers.is_creating(thread.tid):
             self._registers.read(thread.tid)
             self.timers.created(thread.tid, self._registers)
-        elif thread.clones and HERE.arguments[0] != HERE.result:
-            self._registers.read(thread.tid)
-            self._registers.set_argument(0, thread.clones)
-            self._registers.write(thread.tid)
+        elif thread.clone is not None:
+            self._has_cloned(thread, thread.clone)
         elif thread.receipt is not None:
             self._receives(thread, thread.receipt)
         elif thread.watched or thread.is_stepped:
             thread.watched = thread.is_stepped = False
             self.hooks.returned(thread)
-        thread.clones = 0
+        thread.clone = None
         self._go_on(thread)
+
+    def _clones(self, thread: Thread, name: str, registers: Registers) -> None:
+        """A thread is about to make a thread or a process: it makes none that is not to be traced.
+
+        That would have the filter, and nobody who answers for it: each call at which that stops fails with ENOSYS.
+        """
+        tid, place = thread.tid, registers.argument(0) if name == "clone3" else 0
+        try:
+            flags = int.from_bytes(tracee.read_memory(tid, place, 8), "little") if place else registers.argument(0)
+        except OSError:
+            flags = 0  # the kernel refuses it
+        if not flags & seccomp.CLONE_UNTRACED:
+            self._go_on(thread)
+            return
+        traced = flags & ~seccomp.CLONE_UNTRACED
+        if place:
+            try:
+                tracee.write_code(tid, place, traced.to_bytes(8, "little"))
+            except OSError:
+                self._return(thread, -errno.ENOSYS)  # programs use clone then
+                return
+        else:
+            registers.set_argument(0, traced)
+            registers.write(tid)
+        thread.clone = Clone(flags, place)
+        self._go_on(thread, to_exit=True)
+
+    def _has_cloned(self, thread: Thread, clone: Clone) -> None:
+        """The call is over: what the program has asked with is as it was."""
+        if clone.place:
+            tracee.write_code(thread.tid, clone.place, clone.flags.to_bytes(8, "little"))
+        elif HERE.arguments[0] != HERE.result:
+            self._registers.read(thread.tid)
+            self._registers.set_argument(0, clone.flags)
+            self._registers.write(thread.tid)
 
     def _connects(self, thread: Thread, registers: Registers) -> None:
         """A thread is about to connect to somebody: from here on its process stops at each send, too."""
