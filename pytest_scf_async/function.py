@@ -129,11 +129,12 @@ class Function:
     ) -> None:
         """UpdateFunctionCode and UpdateFunctionConfiguration: change ``$LATEST``; what is not given stays.
 
-        The keywords are those of ``deploy``; *before_init_args* go with a *before_init*. Events that were accepted
-        before finish on the old code and configuration; idle instances of it are reclaimed. Published versions stay as
-        they are, but *trace*, *max_instances* and *over_quota* are the function's, not a version's. None takes a limit
-        away, or all variables of the function. Raises ``ScfUsageError`` for a value that is not valid, and for what is
-        locked at the deployment (*async_run*, …).
+        The keywords are those of ``deploy``; *before_init_args* go with a *before_init*. *code* and *handler* are what
+        ``deploy`` takes for the function's runtime, and ``ScfUsageError`` for an image, which has none. Events that
+        were accepted before finish on the old code and configuration; idle instances of it are reclaimed. Published
+        versions stay as they are, but *trace*, *max_instances* and *over_quota* are the function's, not a version's.
+        None takes a limit away, or all variables of the function. Raises ``ScfUsageError`` for a value that is not
+        valid, and for what is locked at the deployment (*async_run*, …).
         """
         given = keywords_of(Where.UPDATE, locals())
         self._require()

@@ -34,7 +34,7 @@ from .errors import (
 )
 from .function import Function
 from .instances import coverage
-from .instances.code import Code, Copy, resolve_again
+from .instances.code import Code, Copy
 from .instances.pool import Pool
 from .instances.runtimes.choice import Builder, check_kind, image_of
 from .instances.runtimes.launcher import IMAGE_PORT, CodePackage
@@ -681,9 +681,11 @@ class ScfRuntime:
                 _warn_of_coverage(runtime, children)
             given = looked_up(given, self._lookup, source, runtime)
             if code is not None or handler is not None:
-                runtime.check_update(before.configuration)
-                resolved = resolve_again(before.code, code, handler, self._lookup, self._scratch)
-                given = {**given, "handler": resolved.handler}
+                made = self._builder.rebuild(
+                    before.configuration, before.code, code=code, handler=handler, source=source, python=runtime
+                )
+                runtime, resolved = made.runtime, made.code
+                given = {**given, "handler": made.handler}
             configuration = changed_configuration(self.settings, before.configuration, given, source)
             if configuration.before_init is not None and runtime is not before.runtime:
                 runtime.check_before_init(configuration.before_init, configuration.sources.get("before_init", source))

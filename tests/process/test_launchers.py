@@ -285,6 +285,16 @@ def test_a_published_version_runs_its_copy(runtime_with, launcher, code):
     assert (version.result["text"], latest.result["text"]) == ("exports.main_handler", "changed")
 
 
+def test_an_update_of_the_code_asks_the_launcher_again(function, tmp_path):
+    old = function.invoke_async({"do": "echo"})
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "shop.js").write_text("another text")
+    function.update(other, handler="shop.export")
+
+    assert [old.wait().result["text"], function.run({"do": "echo"})["text"]] == ["exports.main_handler", "another text"]
+
+
 def test_a_python_program_of_a_launcher_is_on_the_simulated_clock(runtime_with, tmp_path, code):
     (code / "serve.py").write_text(SHIM.replace("time.sleep(3600)", "time.sleep(3600); print('woke', flush=True)"))
 

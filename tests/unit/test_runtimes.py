@@ -139,13 +139,6 @@ def test_what_the_launch_of_a_launcher_is(
     assert type(runtime_of(launch(**given), traced=False)) is untraced
 
 
-def test_python_functions_alone_can_get_other_code() -> None:
-    made(PythonHandler).check_update(configuration())
-    for kind in (PythonProgram, *TRACED, *UNTRACED):
-        with pytest.raises(ScfUsageError, match=r"update\(...\) changes the code of Python functions, and 'export' is"):
-            made(kind).check_update(configuration())
-
-
 def test_nothing_of_the_test_runs_in_what_is_no_python() -> None:
     before_init = BeforeInit("/", "/fakes.py", "fakes", "install", "[]", "tests/fakes.py:install")
     for kind in (PythonHandler, PythonProgram):

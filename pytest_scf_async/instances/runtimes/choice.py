@@ -8,9 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import Given, ScfUsageError, hidden_from_users
-from ...model import CUSTOM_RUNTIME, GO_RUNTIME, IMAGE_RUNTIME, NODE_RUNTIMES, PYTHON_RUNTIMES, RUNTIMES, check_runtime
+from ...model import (
+    CUSTOM_RUNTIME,
+    GO_RUNTIME,
+    IMAGE_RUNTIME,
+    NODE_RUNTIMES,
+    PYTHON_RUNTIMES,
+    RUNTIMES,
+    FunctionConfiguration,
+    check_runtime,
+)
 from ...options import option_named
-from ..code import Code, code_directory, resolve
+from ..code import Code, code_directory, resolve, resolve_again
 from .custom import CustomRuntime, FreeRunningCustomRuntime, custom_launch
 from .go import DEFAULT_HANDLER, FreeRunningGoFunction, GoFunction, go_launch
 from .launcher import CodePackage, Launch
@@ -78,6 +87,32 @@ class Builder:
             launch = node_launch(directory, handler, kind, source)
             return self._of_program(directory, launch, handler, (NodeFunction, FreeRunningNodeFunction))
         raise _cannot_run(kind, source)
+
+    def rebuild(
+        self,
+        before: FunctionConfiguration,
+        code_before: Code,
+        *,
+        code: object,
+        handler: str | None,
+        source: str,
+        python: Runtime,
+    ) -> Deployed:
+        """The function *before*, whose code was *code_before*, of other *code*, with another *handler*, or both.
+
+        None stands for "as before". A Python function has the runtime *python* then. Raises what `build` raises, and
+        for an image, whose code is no package.
+        """
+        if before.runtime == IMAGE_RUNTIME:
+            raise ScfUsageError(
+                f"update(...) changes the code of code packages, and {before.name!r} is an image function: delete() it "
+                "and deploy_image the other"
+            )
+        if before.runtime in PYTHON_RUNTIMES:
+            resolved = resolve_again(code_before, code, handler, self.lookup, self.scratch)
+            return Deployed(resolved, python, resolved.handler)
+        code = code_before.directory if code is None else code
+        return self.build(before.runtime, code, before.handler if handler is None else handler, source)
 
     def of_children(self, children: object, kind: str, source: str) -> Runtime | None:
         """The runtime of a Python function with *children*, which *source* gave; None: *kind* is another runtime.

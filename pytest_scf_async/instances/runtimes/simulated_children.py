@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from ...errors import ScfUsageError, hidden_from_users
-from ...model import BeforeInit, FunctionConfiguration
+from ...model import BeforeInit
 from ...protocol import messages
 from ...protocol.own_code import OWN_CODE
 from ..code import Code
@@ -55,9 +55,6 @@ class HandlerWithChildren(SpeaksRuntimeApi, Supervised):
     @property
     def instead_of_places(self) -> str:
         return f"leave out {GIVEN}, or {super().instead_of_places}"
-
-    def check_update(self, configuration: FunctionConfiguration) -> None:
-        """It can."""
 
     def check_before_init(self, before_init: BeforeInit, source: str) -> None:
         raise ScfUsageError(

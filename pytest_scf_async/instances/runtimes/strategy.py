@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
-from ...errors import ScfUsageError, hidden_from_users
+from ...errors import hidden_from_users
 from ...model import BeforeInit, FunctionConfiguration
 from ...options import ScfSettings
 from ...protocol import messages
@@ -129,7 +129,7 @@ class Runtime(ABC):
     peer: ClassVar[messages.Peer] = messages.Peer.HANDLER
     """What its process is to the protocol: which messages it knows, where others are not sent, and may send."""
 
-    # -- deploy and update -------------------------------------------------------------------------------------------
+    # -- deploy ------------------------------------------------------------------------------------------------------
 
     @property
     @abstractmethod
@@ -138,13 +138,6 @@ class Runtime(ABC):
 
     def check_before_init(self, before_init: BeforeInit, source: str) -> None:  # noqa: B027  (most can)
         """Raise ``ScfUsageError`` where nothing of the test's can run before the first line of its code."""
-
-    def check_update(self, configuration: FunctionConfiguration) -> None:
-        """Raise ``ScfUsageError`` where a function of it cannot get other code."""
-        raise ScfUsageError(
-            f"update(...) changes the code of Python functions, and {configuration.name!r} is a "
-            f"{configuration.runtime} function: delete() it and {configuration.deployed_by} the other"
-        )
 
     def moved(self, before: Code, after: Code) -> Runtime:
         """The same for code that lies at *after* instead of *before*."""
