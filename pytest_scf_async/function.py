@@ -108,6 +108,7 @@ class Function:
         code: str | os.PathLike[str] | Callable[..., object] | None = None,
         *,
         handler: str | None = None,
+        ports: Sequence[int] | Unchanged = UNCHANGED,
         timeout: float | timedelta | Unchanged | None = UNCHANGED,
         init_timeout: float | timedelta | Unchanged = UNCHANGED,
         memory: int | Unchanged | None = UNCHANGED,

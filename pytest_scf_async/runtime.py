@@ -147,6 +147,7 @@ class ScfRuntime:
         code: str | os.PathLike[str] | Callable[..., object],
         *,
         handler: str | None = None,
+        ports: Sequence[int] = (),
         name: str | None = None,
         timeout: float | timedelta | None = None,
         init_timeout: float | timedelta | None = None,
@@ -179,6 +180,8 @@ class ScfRuntime:
         Args:
             handler: `"index.main_handler"`, for a directory or a zip; of a Go function the name of its binary, `"main"`
                 unless given
+            ports: ports of the test's own servers that it finds on its loopback, as in `[6379]`; a Python handler finds
+                all of them, unless its children are simulated
             name: the file's stem unless given, made valid: `my file.py` gives `my-file`, `h.py` `function-h`; a second
                 one gets `-2`
             timeout: how long an event may run (433)
@@ -321,6 +324,7 @@ class ScfRuntime:
             given["name"] = self._free_name(code.stem, given["namespace"] or settings.namespace)
         given = looked_up(given, self._lookup, source, runtime)
         configuration = first_configuration(settings, given, source)
+        runtime.check_ports(configuration.ports, source)
         key = (configuration.namespace, configuration.name)
         if key in self._functions:
             raise ScfUsageError(
@@ -687,6 +691,7 @@ class ScfRuntime:
                 runtime, resolved = made.runtime, made.code
                 given = {**given, "handler": made.handler}
             configuration = changed_configuration(self.settings, before.configuration, given, source)
+            runtime.check_ports(configuration.ports, configuration.sources.get("ports", source))
             if configuration.before_init is not None and runtime is not before.runtime:
                 runtime.check_before_init(configuration.before_init, configuration.sources.get("before_init", source))
             versions.latest = FunctionVersion(configuration, resolved, LATEST, runtime)

@@ -6,6 +6,8 @@ The payload of an event is a line of bash, which the bootstrap runs.
 from __future__ import annotations
 
 import shutil
+import socket
+import threading
 import warnings
 import zipfile
 from datetime import timedelta
@@ -218,6 +220,26 @@ def test_forced_termination_and_the_timeout_take_all_processes(runtime, bootstra
 def test_it_computes_on_after_its_answer(make_runtime, bootstrap):
     function = bootstrap(to=make_runtime(compute_grace=0.05))
     assert function.run("push response 1; while :; do :; done") == 1
+
+
+@pytest.mark.parametrize("traced", [True, False], ids=["traced", "free-running"])
+def test_a_server_of_the_test_is_found_on_its_loopback(bootstrap, traced, monkeypatch):
+    with warnings.catch_warnings(), socket.create_server(("127.0.0.1", 0)) as server:
+        if not traced:
+            monkeypatch.setattr(Zygote, "why_untraced", lambda _: "a test says so")
+            warnings.simplefilter("ignore", ScfAsyncWarning)
+        port = server.getsockname()[1]
+        function = bootstrap(ports=[port])
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"hello\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert function.run(f"read -r line </dev/tcp/127.0.0.1/{port}; push response $line") == "hello"
+        thread.join()
 
 
 # -- update ----------------------------------------------------------------------------------------------------------

@@ -561,7 +561,7 @@ def test_before_init_has_no_python_process_to_be_called_in(function, runtime, tm
     assert str(caught.value) == (
         f"before_init='{tmp_path}/fakes.py:install' ({source}) is called in the Python process of an instance, before "
         "the first line of its code, and a Go program runs in a process of its own: have environment= point it to a "
-        "fake server of the test instead"
+        "fake server of the test instead, whose port is among ports="
     )
 
 

@@ -151,7 +151,7 @@ class Builder:
 def image_of(given: Mapping[str, Any], lookup: tuple[str, ...], source: str, why_untraced: Callable[[], str]) -> Image:
     """What ``deploy_image`` of *source* makes of the keywords *given*: a program of this machine, or a container."""
     if given["image"] is None:
-        how = {name: given[name] for name in ("port", "ports", "in_process")}
+        how = {name: given[name] for name in ("port", "in_process")}
         return image(given["command"], given["cwd"], lookup, source=source, why_untraced=why_untraced, **how)
     from .container import container_image  # noqa: PLC0415  (few have images of an engine)
 

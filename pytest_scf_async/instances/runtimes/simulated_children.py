@@ -60,7 +60,7 @@ class HandlerWithChildren(SpeaksRuntimeApi, Supervised):
         raise ScfUsageError(
             f"before_init={before_init.shown!r} ({source}) puts its fakes into the process of an instance, and with "
             f"{GIVEN} the handler is called in a process of its own: leave out {GIVEN}, or have environment= point the "
-            'handler to a fake server of the test, with network="all"'
+            "handler to a fake server of the test, whose port is among ports="
         )
 
     def moved(self, before: Code, after: Code) -> Program:  # noqa: ARG002  (the handler's place is in the message)

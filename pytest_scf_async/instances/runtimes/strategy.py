@@ -139,6 +139,9 @@ class Runtime(ABC):
     def check_before_init(self, before_init: BeforeInit, source: str) -> None:  # noqa: B027  (most can)
         """Raise ``ScfUsageError`` where nothing of the test's can run before the first line of its code."""
 
+    def check_ports(self, ports: Sequence[int], source: str) -> None:  # noqa: B027  (a handler listens nowhere)
+        """Raise ``ScfUsageError`` where an instance itself listens on one of the *ports* of the test's servers."""
+
     def moved(self, before: Code, after: Code) -> Runtime:
         """The same for code that lies at *after* instead of *before*."""
         return self
