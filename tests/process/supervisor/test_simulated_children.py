@@ -365,6 +365,15 @@ def test_the_variables_of_each_event(simulated, runtime):
     assert (first[-16:], function.run()[-16:]) == ("20260101T060000Z", "20260101T060320Z")
 
 
+@once
+@pytest.mark.parametrize(("variables", "shown"), [({}, "00:00 UTC"), ({"TZ": "CST-8"}, "08:00 CST")])
+def test_the_time_zone_is_utc_unless_the_function_has_another(simulated, variables, shown):
+    """The interpreter has asked for its zone before it has the function's variables."""
+    child = 'subprocess.check_output(["date", "+%H:%M %Z"], text=True).strip()'
+    function = simulated(calls(f'result = [time.strftime("%H:%M %Z"), {child}]'), environment=variables)
+    assert function.run()[0] == [shown, shown]
+
+
 # -- what such a function has not ------------------------------------------------------------------------------------
 
 
