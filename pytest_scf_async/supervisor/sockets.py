@@ -79,11 +79,6 @@ class Connections:
         self.held: list[Held] = []
         """Those that held the clock at the last look."""
 
-    @property
-    def none(self) -> bool:
-        """Whether no process has made any."""
-        return not self._by_process
-
     def connects(self, pid: int, fd: int, address: int, length: int) -> bool:
         """A thread is about to connect; whether it matters who speaks last there."""
         try:
@@ -130,11 +125,13 @@ class Connections:
                 looked = _look(pid, connection.fd, self._sock_diag)
                 if looked is None:
                     continue
-                other = looked.other
+                other, held = looked.other, list(self._holds(connection, looked))
+                if not (held or looked.unconfirmed or (other is not None and other.unconfirmed)):
+                    continue  # it is idle, whoever has the other end: to find that out costs as much as all before
                 if other is not None and other.inode and self._own(other.inode):
                     moving = moving or other.unconfirmed > 0 or (looked.unconfirmed > 0 and not other.unread)
                 else:
-                    self.held += self._holds(connection, looked)
+                    self.held += held
         return moving
 
     def _holds(self, connection: Connection, looked: _Looked) -> Iterator[Held]:

@@ -761,7 +761,7 @@ class Tree:
 
         Then its time may come before it has begun, and the thread need not be woken again.
         """
-        if self.stopping or not self.connections.none or not self.hooks.may_lease(wait.due_ns):
+        if self.stopping or not self.hooks.may_lease(wait.due_ns):
             return None
         now = self.hooks.real_monotonic()
         dues: list[tuple[float, int]] = [
@@ -778,6 +778,8 @@ class Tree:
         if not (wait.due_ns, thread.birth) < before:
             return None
         if self.busy((thread,)) is not None or self.moving or (len(self.threads) > 1 and self.has_news()):
+            return None
+        if self.connections.held:  # an answer is owed, by the look that `busy` has taken
             return None
         if self._output_is_full() or tracee.has_pending_signals(thread.tid):  # one of those would end the wait
             return None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socketserver
+import threading
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -159,6 +162,71 @@ def test_threads_are_stopped_and_go_on_between_waits() -> None:
     )
 
     assert (traced.status, traced.said) == (0, [20 * S])
+
+
+# -- connections -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def server() -> Iterator[int]:
+    """The port of a server in real time, which answers each line after a moment."""
+
+    class Answers(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            for line in self.rfile:
+                threading.Event().wait(0.2)
+                self.wfile.write(line)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answers) as found:
+        threading.Thread(target=found.serve_forever, args=(0.01,), daemon=True).start()
+        yield found.server_address[1]
+        found.shutdown()
+
+
+CONNECTS = """
+connection = socket.create_connection(('127.0.0.1', {port}))
+connection.sendall(b'x\\n')
+say(connection.recv(100), now())
+"""
+
+
+def test_a_program_with_an_idle_connection_has_leases(server: int) -> None:
+    """Nothing is owed on it: it is as if there were none. Another thread may wait for what comes there, too."""
+    source = CONNECTS.format(port=server) + f"start(connection.recv, 100)\nfor _ in range({ROUNDS}):\n    sleep(S)\n"
+    by_itself, with_lease = same_in_all_ways(source + "say(now())\nos._exit(0)\n")
+
+    assert by_itself.said == [[b"x\n", 0], ROUNDS * S]
+    assert with_lease.stops < by_itself.stops - ROUNDS // 2
+
+
+def test_no_lease_is_given_while_an_answer_is_owed(server: int) -> None:
+    """A thread has asked, and waits for the answer, when another one is about to sleep."""
+    needs("sched_yield")
+    source = (
+        CONNECTS.format(port=server)
+        + f"""
+has_asked, tells = os.pipe()
+
+def ask():
+    before = now()
+    connection.sendall(b'x\\n')
+    os.write(tells, b'x')
+    connection.recv(100)
+    say(now() - before)
+
+start(ask)
+os.read(has_asked, 1)
+for _ in range(100):
+    call('sched_yield')  # until the other one is in its wait
+for _ in range({ROUNDS}):
+    sleep(S)
+say(now())
+os._exit(0)
+"""
+    )
+    by_itself, _ = same_in_all_ways(source)
+
+    assert by_itself.said == [[b"x\n", 0], 0, ROUNDS * S]
 
 
 # -- Go ----------------------------------------------------------------------------------------------------------------

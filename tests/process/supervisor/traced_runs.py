@@ -119,6 +119,8 @@ class Run:
                 if time.monotonic() > until:
                     return "hangs"
                 signal.sigtimedwait({signal.SIGCHLD}, LOOK_SECONDS)
+            elif self.tree.connections.held:
+                signal.sigtimedwait({signal.SIGCHLD}, LOOK_SECONDS)
             elif not self._move():
                 return "waits"
         return "ended"
