@@ -127,6 +127,7 @@ class Supervisor:
             stops=self._show_time_if_moved,
             may_lease=self._may_lease,
             leases=self._leases,
+            leases_again=self._leases_again,
             moving=self._moving,
             signalled=self._signalled,
             handled=lambda _thread: self._send(messages.SignalLeft(signals.SIGTERM, None)),
@@ -462,6 +463,20 @@ class Supervisor:
         if not self._moves_clock_to(wait.due_ns, wait.name, is_calm=is_calm):
             return False
         self._past_ns = max(wait.due_ns - self._clock.now_us * 1000, 0)
+        self._show_time()
+        return True
+
+    def _leases_again(self, due_ns: int, shown: str) -> bool:
+        """The same of the next wait: the program has written and sent nothing since then."""
+        if self._signals_asked or self._stands or self._has_answered or not self._may_lease(due_ns):
+            return False
+        control, now_us, due_us = door.control, self._clock.now_us, due_ns // 1000
+        if control.reading or now_us != self._shown_us or not door.leased.note(shown, now_us):
+            return False
+        self._clock.now_us = due_us
+        control.leased += 1
+        self._moved = True
+        self._past_ns = due_ns - due_us * 1000
         self._show_time()
         return True
 

@@ -11,7 +11,7 @@ import os
 import signal
 import struct
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NoReturn
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _ptrace = _libc.ptrace
@@ -24,7 +24,7 @@ _writev = _libc.process_vm_writev
 _writev.argtypes = _readv.argtypes
 _writev.restype = ctypes.c_ssize_t
 
-_POKE_DATA, _CONTINUE, _SINGLE_STEP, _SYSCALL = 5, 7, 9, 24
+_POKE_DATA, _POKE_USER, _CONTINUE, _SINGLE_STEP, _SYSCALL = 5, 6, 7, 9, 24
 _GET_EVENT_MESSAGE, _GET_SIGNAL_INFO, _GET_REGISTERS, _SET_REGISTERS = 0x4201, 0x4202, 0x4204, 0x4205
 _EMULATE = 31
 _SEIZE, _INTERRUPT, _LISTEN, _PEEK_SIGNALS = 0x4206, 0x4207, 0x4208, 0x4209
@@ -110,8 +110,12 @@ class _Part(ctypes.Structure):
 
 def _call(request: int, tid: int, address: int, data: int) -> None:
     if _ptrace(request, tid, address, data) < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
+        _fail()
+
+
+def _fail() -> NoReturn:
+    number = ctypes.get_errno()
+    raise OSError(number, os.strerror(number))
 
 
 def seize(tid: int) -> None:
@@ -173,14 +177,31 @@ def has_pending_signals(tid: int) -> bool:
 
 
 _information = ctypes.create_string_buffer(128)
+_information_at = ctypes.addressof(_information)
 _GET_SYSCALL_INFO: Final = 0x420E
-_AT_ENTRY: Final = 1
+AT_ENTRY: Final = 1
 
 
 def is_at_entry(tid: int) -> bool:
     """Of a thread that stopped at a system call: whether it has not been made yet."""
-    _call(_GET_SYSCALL_INFO, tid, len(_information), ctypes.addressof(_information))
-    return _information.raw[0] == _AT_ENTRY
+    return entry_of(tid)[0] == AT_ENTRY
+
+
+_ENTRY: Final = struct.Struct("=BxxxI16xQ6Q")
+
+
+def entry_of(tid: int) -> tuple[int, ...]:
+    """Of a thread that stopped at a system call: `AT_ENTRY` where it has not been made yet, the architecture for which
+    it is, its number, and its six arguments. In place of the registers it is a quarter of the bytes, and one tuple."""
+    if _ptrace(_GET_SYSCALL_INFO, tid, len(_information), _information_at) < 0:
+        _fail()
+    return _ENTRY.unpack_from(_information)
+
+
+def return_zero(tid: int) -> None:
+    """Have a call that a thread does not make (`emulate`) return 0; where `CAN_EMULATE`."""
+    if _ptrace(_POKE_USER, tid, 8 * HERE.result, 0) < 0:
+        _fail()
 
 
 _SIGNAL_INFO = struct.Struct("=iii4xii")
