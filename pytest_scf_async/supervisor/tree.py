@@ -37,9 +37,10 @@ LONGEST_NAP_NS: Final = 10_000_000
 """Go's monitor naps for 20 µs to 10 ms. User code never uses that call: `time.Sleep` waits for a futex or ``epoll``."""
 MOST_NAPS: Final = 200
 """After so many naps that were over at once a thread of Go's runtime counts as one that waits."""
-MONITOR_REST_NS: Final = 10_000_000_000
+MONITOR_REST_NS: Final = 60_000_000_000
 """How much longer the monitor of Go's runtime rests than it asks for, while nothing computes. With all else asleep it
-waits until the program's next wait is over, and then finds nothing to do: it looks after goroutines that compute."""
+waits until the program's next wait is over, and then finds nothing to do: it looks after goroutines that compute. It
+asks for as long as this where no wait of the program has an end."""
 CALM_SECONDS: Final = 0.001
 """Real seconds for which it is enough to know of the other threads that nothing of the tree can have woken them."""
 MOST_MISSES: Final = 3
