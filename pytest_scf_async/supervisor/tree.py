@@ -758,8 +758,11 @@ class Tree:
         timeout = entry[6] & 0xFFFFFFFF
         if entry[:4] != loop.call or entry[5] != loop.most or (loop.has_mask and entry[7]) or timeout > _MOST_INT:
             return False
-        if self.hooks.real_monotonic() >= calm.until:
-            return False
+        now = self.hooks.real_monotonic()
+        if now >= calm.until:
+            if not self._still_wait(thread):
+                return False
+            self._calm = calm = calm._replace(until=now + CALM_SECONDS)
         if timeout:
             due_ns = self.hooks.clocks().realtime + timeout * 1_000_000 + loop.past_ns
             if not (due_ns, thread.birth) < calm.before or self._readiness.has_something():
@@ -840,6 +843,16 @@ class Tree:
         if self._output_is_full() or tracee.has_pending_signals(thread.tid):  # one of those would end the wait
             return None
         return Calm(thread, now + CALM_SECONDS, before)
+
+    def _still_wait(self, thread: Thread) -> bool:
+        """Whether all but a thread wait as they did when that was `Calm`: nobody outside has woken one.
+
+        Nothing of the tree has sent or opened anything since then, so nothing is on its way, and what is due is the
+        same.
+        """
+        if self.busy((thread,), sends=False) is not None or (len(self.threads) > 1 and self.has_news()):
+            return False
+        return not tracee.has_pending_signals(thread.tid)
 
     @staticmethod
     def _nothing_at(thread: Thread, registers: Registers) -> int:
@@ -1167,7 +1180,7 @@ class Tree:
 
     # -- whether all wait --------------------------------------------------------------------------------------------
 
-    def busy(self, besides: Collection[Thread] = ()) -> Thread | None:
+    def busy(self, besides: Collection[Thread] = (), *, sends: bool = True) -> Thread | None:
         """A thread that does not wait; None: all *besides* some wait, and nothing of them is about to happen.
 
         Two passes. A thread that ran in between was switched out by the second one, so that its counters differ; so
@@ -1177,6 +1190,7 @@ class Tree:
         What an earlier look has counted will do for the first one, unless it is known that the thread has run since.
 
         Between the passes `moving` is looked up: what the kernel was still bringing then can wake a thread later.
+        Without *sends* nothing has been sent since that was looked up last.
         """
         looked: list[Thread] = []
         self.moving = False
@@ -1193,7 +1207,7 @@ class Tree:
             except OSError:
                 return thread  # it ends
             looked.append(thread)
-        moving = self.connections.look() or self.hooks.moving()
+        moving = sends and (self.connections.look() or self.hooks.moving())
         for thread in looked:
             try:
                 call = _read(thread, 1)

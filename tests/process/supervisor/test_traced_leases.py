@@ -207,6 +207,30 @@ os._exit(0)
     assert by_itself.said == [[True, len([number for number in range(ROUNDS) if number % 3])]]
 
 
+def test_time_hardly_passes_while_a_thread_works_that_somebody_outside_has_woken() -> None:
+    """Nothing of the program has woken it, so that is seen at the next look at all threads, a real ms later."""
+    source = """
+import hashlib
+took = []
+
+def work():
+    os.read(0, 1)
+    began = now()
+    hashlib.pbkdf2_hmac('sha256', b'', b'', 300_000)  # computes without the lock of the interpreter
+    took.append(now() - began)
+
+start(work)
+while not took:
+    look()
+    wait()
+say(took[0])
+os._exit(0)
+"""
+    traced = run(FUNCTIONS + LOOP.replace("NAME", "epoll_pwait") + source, leases=True, input_in_loop=5)
+
+    assert traced.said[0] < 100 * S
+
+
 def test_a_signal_that_comes_between_two_waits_is_delivered() -> None:
     source = """
 signal.signal(signal.SIGTERM, lambda *_: say(now()))
