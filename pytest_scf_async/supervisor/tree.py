@@ -400,9 +400,9 @@ class Tree:
             yielded = False
             found = True
             self.stops += 1
-            self.hooks.stops()
             try:
                 if not self._goes_round(tid, status):
+                    self.hooks.stops()
                     self._stopped(tid, status)
             except ProcessLookupError:
                 continue  # killed meanwhile: its end comes
@@ -1131,9 +1131,10 @@ class Tree:
 
     def show_time(self) -> None:
         """Write the time into what the processes read."""
-        for page in {id(each.page): each.page for each in self.processes.values()}.values():
+        clocks = self.hooks.clocks()
+        for page in {each.page for each in self.processes.values()}:
             if page is not None:
-                page.set(*self.hooks.clocks())
+                page.set(*clocks)
 
     def limit_reads(self, reads: int) -> None:
         """From here on a read of the clock is a wait after so many in a row."""
