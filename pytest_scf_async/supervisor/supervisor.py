@@ -631,7 +631,6 @@ class Supervisor:
             bind_filter.forget(self._program.port)
         read, write = os.pipe2(os.O_CLOEXEC)
         may_begin, begin = os.pipe2(os.O_CLOEXEC)
-        instructions = seccomp.program()
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         pid = os.fork()
         if pid == 0:
@@ -643,7 +642,7 @@ class Supervisor:
                 {**self._environment, **self._client.variables(self._waiting)},
                 self._waiting,
                 write,
-                before_exec=lambda: self._prepare(instructions),
+                before_exec=self._prepare,
             )
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         with contextlib.suppress(OSError, ValueError):  # there are some for each thread of the program, which has fewer
@@ -665,11 +664,11 @@ class Supervisor:
                 self._is_ready()
                 self._asked, self._waiting = True, None
 
-    def _prepare(self, instructions: bytes) -> None:
+    def _prepare(self) -> None:
         """In the child that becomes the program: what holds for all that it starts."""
         with contextlib.suppress(OSError):  # none of them is this process's any more
             os.sched_setaffinity(0, self._program.cpus)
-        seccomp.install(instructions)
+        seccomp.install(seccomp.STANDARD)
 
     def _process_ended(self, pid: int, status: int) -> None:
         if pid == self._pid:
