@@ -770,7 +770,6 @@ class Tree:
             if not self.hooks.leases_again(due_ns, loop.name):
                 return False
             self._allow_reads(thread.process, loop.reads)
-        thread.misses = 0
         thread.counters = thread.waits_in = b""
         tracee.return_zero(tid)
         tracee.emulate(tid)
