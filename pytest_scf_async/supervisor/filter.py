@@ -186,6 +186,10 @@ def _unless(condition: Condition) -> _Code:
     return [*found, allow]
 
 
+STANDARD: Final = program()
+"""That of all programs."""
+
+
 class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p))
 

@@ -23,7 +23,7 @@ from ..protocol.sock_diag import SockDiag
 from . import exec as exec_stop
 from . import filter as seccomp
 from . import tracee, waits
-from .readiness import Readiness
+from .readiness import IN_MILLISECONDS, Readiness
 from .sockets import Connections
 from .timers import Timer, Timers
 from .tracee import HERE, Registers
@@ -37,9 +37,10 @@ LONGEST_NAP_NS: Final = 10_000_000
 """Go's monitor naps for 20 µs to 10 ms. User code never uses that call: `time.Sleep` waits for a futex or ``epoll``."""
 MOST_NAPS: Final = 200
 """After so many naps that were over at once a thread of Go's runtime counts as one that waits."""
-MONITOR_REST_NS: Final = 10_000_000_000
+MONITOR_REST_NS: Final = 60_000_000_000
 """How much longer the monitor of Go's runtime rests than it asks for, while nothing computes. With all else asleep it
-waits until the program's next wait is over, and then finds nothing to do: it looks after goroutines that compute."""
+waits until the program's next wait is over, and then finds nothing to do: it looks after goroutines that compute. It
+asks for as long as this where no wait of the program has an end."""
 CALM_SECONDS: Final = 0.001
 """Real seconds for which it is enough to know of the other threads that nothing of the tree can have woken them."""
 MOST_MISSES: Final = 3
@@ -101,6 +102,9 @@ _TIMERS: Final = frozenset(
     )
 )
 _READS: Final = frozenset({"clock_gettime", "gettimeofday", "time"})
+_AT_A_CALL: Final = tracee.SYSCALL_STOP << 8 | 0x7F
+"""What ``waitpid`` says of a thread that stops at a call."""
+_MOST_INT: Final = 0x7FFFFFFF
 _NUMBERS: Final = {number: name for name, number in HERE.calls.items()}
 _FILES: Final = ("schedstat", "syscall", "stat")
 """What is read of a thread in ``/proc``, in a look."""
@@ -221,6 +225,22 @@ class Thread:
         self.files.clear()
 
 
+class Loop(NamedTuple):
+    """A thread waits in an ``epoll`` again and again, and makes no other call but looks for what is there before."""
+
+    call: tuple[int, int, int, int]
+    """The first of what `tracee.entry_of` says of these calls."""
+    most: int
+    """As many events are asked for."""
+    has_mask: bool
+    """The call has a mask of signals, and there is none."""
+    name: str
+    past_ns: int
+    """How long after its timeout a wait ends."""
+    reads: int
+    """How many reads of the clock are answered at once after a wait."""
+
+
 class Calm(NamedTuple):
     """All but one thread of the tree wait, and that one has done nothing since then that could wake another."""
 
@@ -229,6 +249,8 @@ class Calm(NamedTuple):
     """When somebody outside may have woken one, in seconds of the real monotonic clock."""
     before: tuple[float, int]
     """What is due first of the others: when, and its birth."""
+    loop: Loop | None = None
+    """What the thread does, where its last wait was over at once."""
 
 
 class Due(NamedTuple):
@@ -264,6 +286,9 @@ class Hooks:
     leases: Callable[[Wait, bool], bool] = lambda _wait, _is_calm: False
     """A thread is about to begin a wait, and all others wait longer; whether the clock has been moved to its end. The
     second argument: since the last one nothing of the tree has made a system call."""
+    leases_again: Callable[[int, str], bool] = lambda _due_ns, _name: False
+    """The same of a wait with that due time and name. Since `leases` has last said so the program has done nothing but
+    to wait and to look for what it waits for."""
     signalled: Callable[[Thread, int], bool] = lambda _thread, _signum: False
     """A signal is about to be delivered; whether it enters a handler of whose end somebody wants to hear."""
     handled: Callable[[Thread], None] = lambda _thread: None
@@ -350,7 +375,7 @@ class Tree:
         registers = self._registers
         registers.read(tid)
         place = (registers.stack - _BELOW_FILTER) & ~15
-        tracee.write_memory(tid, place, seccomp.in_memory(seccomp.program(), place))
+        tracee.write_memory(tid, place, seccomp.in_memory(seccomp.STANDARD, place))
         injector = exec_stop.injector_of(tid, registers.stack, self._step_once)
         try:
             injector.call("prctl", _NO_NEW_PRIVILEGES, 1, 0, 0, 0)
@@ -384,9 +409,10 @@ class Tree:
             yielded = False
             found = True
             self.stops += 1
-            self.hooks.stops()
             try:
-                self._stopped(tid, status)
+                if not self._goes_round(tid, status):
+                    self.hooks.stops()
+                    self._stopped(tid, status)
             except ProcessLookupError:
                 continue  # killed meanwhile: its end comes
         return found
@@ -725,6 +751,45 @@ class Tree:
         registers.write(tid)
         self._go_on(thread)
 
+    def _goes_round(self, tid: int, status: int) -> bool:
+        """Whether a thread that has stopped is in a `Loop`, and has gone on from there: its wait is over at once.
+
+        This is what most stops of a program that only waits are for, so it asks no more than has to be asked at each.
+        A look finds nothing: there was nothing just before, and nothing of the tree has done anything since.
+        """
+        calm = self._calm
+        if calm is None or calm.loop is None or status != _AT_A_CALL or calm.thread.tid != tid:
+            return False
+        thread, loop, entry = calm.thread, calm.loop, tracee.entry_of(tid)
+        timeout = entry[6] & 0xFFFFFFFF
+        if entry[:4] != loop.call or entry[5] != loop.most or (loop.has_mask and entry[7]) or timeout > _MOST_INT:
+            return False
+        now = self.hooks.real_monotonic()
+        if now >= calm.until:
+            if not self._still_wait(thread):
+                return False
+            self._calm = calm = calm._replace(until=now + CALM_SECONDS)
+        if timeout:
+            due_ns = self.hooks.clocks().realtime + timeout * 1_000_000 + loop.past_ns
+            if not (due_ns, thread.birth) < calm.before or self._readiness.has_something():
+                return False
+            if not self.hooks.leases_again(due_ns, loop.name):
+                return False
+            self._allow_reads(thread.process, loop.reads)
+        thread.counters = thread.waits_in = b""
+        tracee.return_zero(tid)
+        tracee.emulate(tid)
+        return True
+
+    def _loop_of(self, thread: Thread, wait: Wait) -> Loop | None:
+        """What a thread does whose *wait* is over at once, if it does the same again; None: that is not simple."""
+        if wait.name not in IN_MILLISECONDS:
+            return None
+        call = (tracee.AT_ENTRY, HERE.audit, wait.number, wait.arguments[0])
+        past_ns = PAST_NS if thread.process.kind.is_cpython else 0
+        reads = self._reads_of(thread.process)
+        return Loop(call, wait.arguments[2], wait.name == "epoll_pwait", wait.name, past_ns, reads)
+
     def _ends_again(self, thread: Thread, name: str, calm: Calm | None) -> bool:
         """Whether the wait at which a thread stands, and which it does not make, was over at once."""
         registers, tid, clocks = self._registers, thread.tid, self.hooks.clocks()
@@ -746,6 +811,7 @@ class Tree:
             return False
         self._allow_reads(thread.process, self._reads_of(thread.process))
         wait.order = self.hooks.next_order()
+        calm = calm._replace(loop=self._loop_of(thread, wait))
         return self._ends_at_once(thread, wait, registers, calm, is_calm=is_calm)
 
     @staticmethod
@@ -784,6 +850,16 @@ class Tree:
         if self._output_is_full() or tracee.has_pending_signals(thread.tid):  # one of those would end the wait
             return None
         return Calm(thread, now + CALM_SECONDS, before)
+
+    def _still_wait(self, thread: Thread) -> bool:
+        """Whether all but a thread wait as they did when that was `Calm`: nobody outside has woken one.
+
+        Nothing of the tree has sent or opened anything since then, so nothing is on its way, and what is due is the
+        same.
+        """
+        if self.busy((thread,), sends=False) is not None or (len(self.threads) > 1 and self.has_news()):
+            return False
+        return not tracee.has_pending_signals(thread.tid)
 
     @staticmethod
     def _nothing_at(thread: Thread, registers: Registers) -> int:
@@ -1095,9 +1171,10 @@ class Tree:
 
     def show_time(self) -> None:
         """Write the time into what the processes read."""
-        for page in {id(each.page): each.page for each in self.processes.values()}.values():
+        clocks = self.hooks.clocks()
+        for page in {each.page for each in self.processes.values()}:
             if page is not None:
-                page.set(*self.hooks.clocks())
+                page.set(*clocks)
 
     def limit_reads(self, reads: int) -> None:
         """From here on a read of the clock is a wait after so many in a row."""
@@ -1144,7 +1221,7 @@ class Tree:
 
     # -- whether all wait --------------------------------------------------------------------------------------------
 
-    def busy(self, besides: Collection[Thread] = ()) -> Thread | None:
+    def busy(self, besides: Collection[Thread] = (), *, sends: bool = True) -> Thread | None:
         """A thread that does not wait; None: all *besides* some wait, and nothing of them is about to happen.
 
         Two passes. A thread that ran in between was switched out by the second one, so that its counters differ; so
@@ -1154,6 +1231,7 @@ class Tree:
         What an earlier look has counted will do for the first one, unless it is known that the thread has run since.
 
         Between the passes `moving` is looked up: what the kernel was still bringing then can wake a thread later.
+        Without *sends* nothing has been sent since that was looked up last.
         """
         looked: list[Thread] = []
         self.moving = False
@@ -1170,7 +1248,7 @@ class Tree:
             except OSError:
                 return thread  # it ends
             looked.append(thread)
-        moving = self.connections.look() or self.hooks.moving()
+        moving = sends and (self.connections.look() or self.hooks.moving())
         for thread in looked:
             try:
                 call = _read(thread, 1)

@@ -50,6 +50,74 @@ timed(wait, pipe_written_after(2 * S), S)
         assert with_lease.stops < by_itself.stops - ROUNDS // 2
 
 
+LOOP = """
+import functools
+
+def polls_for(ms):
+    before, behind = (map(ctypes.c_long, each) for each in ((NUMBERS['NAME'], polls), (8, ms, 0, 8)))
+    return functools.partial(libc.syscall, *before, events, *behind)
+
+polls = epoll(quiet)
+look, wait = polls_for(0), polls_for(1_000)
+"""
+"""A look and a wait that make no system call beside."""
+READS = 100
+"""Of the clock in each round."""
+
+
+@pytest.mark.parametrize("name", ["epoll_wait", "epoll_pwait"])
+@pytest.mark.parametrize("as_cpython", [False, True], ids=["", "as of Python"])
+def test_a_loop_of_waits_is_asked_less_about(name: str, as_cpython: bool) -> None:
+    """Its waits end at their times, reads of the clock are allowed again after each, and its last one is refused."""
+    needs(name)
+    source = (
+        FUNCTIONS
+        + LOOP.replace("NAME", name)
+        + f"""
+for _ in range({ROUNDS}):
+    assert look() == 0
+    began = [time.monotonic_ns() for _ in range({READS})][-1]
+    assert wait() == 0
+    assert time.monotonic_ns() - began == S + {1000 if as_cpython else 0}
+say(call({name!r}, polls, events, 0, 1_000, 0, 8), call({name!r}, quiet, events, 8, 1_000, 0, 8))
+for _ in range({ROUNDS}):
+    wait()
+say(call('epoll_pwait', polls, events, 8, 1_000, 8, 7))
+"""
+    )
+    by_itself, with_lease = (
+        run(source, leases=leases, as_cpython=as_cpython, real_time=False, reads_before_wait=10 * READS)
+        for leases in (False, True)
+    )
+
+    assert (by_itself.said, by_itself.ended) == ([[-22, -22], -22], with_lease.ended)
+    assert with_lease.said == by_itself.said
+    assert len(by_itself.ended) == 2 * ROUNDS
+    assert with_lease.again > ROUNDS
+
+
+@pytest.mark.parametrize("name", ["epoll_wait", "epoll_pwait"])
+def test_a_loop_of_waits_finds_what_somebody_outside_has_written(name: str) -> None:
+    needs(name)
+    source = (
+        FUNCTIONS
+        + "quiet = 0\n"
+        + LOOP.replace("NAME", name)
+        + """
+found = 0
+while not found:
+    look()
+    found = wait()
+say(found, now())
+"""
+    )
+    traced = run(source, leases=True, real_time=False, input_in_loop=5, limit_ns=20 * S)
+
+    assert traced.again == 5
+    assert traced.said == [[1, len(traced.ended) * S]]
+    assert len(traced.ended) < 10
+
+
 @pytest.mark.parametrize("name", ["select", "pselect6"])
 def test_sets_of_descriptors_are_whole_after_a_look_in_vain(name: str) -> None:
     """``select`` empties them where it finds nothing, and then it waits for the same ones."""
@@ -140,6 +208,30 @@ os._exit(0)
     by_itself, _ = same_in_all_ways(FUNCTIONS + "polls = epoll(quiet)\n" + source, one_cpu=one_cpu)
 
     assert by_itself.said == [[True, len([number for number in range(ROUNDS) if number % 3])]]
+
+
+def test_time_hardly_passes_while_a_thread_works_that_somebody_outside_has_woken() -> None:
+    """Nothing of the program has woken it, so that is seen at the next look at all threads, a real ms later."""
+    source = """
+import hashlib
+took = []
+
+def work():
+    os.read(0, 1)
+    began = now()
+    hashlib.pbkdf2_hmac('sha256', b'', b'', 300_000)  # computes without the lock of the interpreter
+    took.append(now() - began)
+
+start(work)
+while not took:
+    look()
+    wait()
+say(took[0])
+os._exit(0)
+"""
+    traced = run(FUNCTIONS + LOOP.replace("NAME", "epoll_pwait") + source, leases=True, input_in_loop=5)
+
+    assert traced.said[0] < 100 * S
 
 
 def test_a_signal_that_comes_between_two_waits_is_delivered() -> None:
