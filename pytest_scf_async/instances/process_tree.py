@@ -266,10 +266,10 @@ class Children:
         self.asked = self._instance.turn = True
         self._instance.send(messages.PollSignals())
 
-    def signal(self, signum: int, besides: Collection[int] = ()) -> None:
-        """Send *signum* to all that live, but for the processes *besides*."""
+    def signal(self, signum: int, besides: Collection[int] = ()) -> frozenset[int]:
+        """Send *signum* to all that live, but for the processes *besides*; gives those that it was sent to."""
         with self.handles() as pidfds:
-            send(signum, pidfds, besides)
+            return send(signum, pidfds, besides)
 
     @contextmanager
     def handles(self) -> Iterator[dict[int, int]]:
@@ -295,15 +295,22 @@ class Children:
                 os.close(pidfd)
 
 
-def send(signum: int, pidfds: Mapping[int, int], besides: Collection[int] = ()) -> None:
-    """Send *signum* to processes, given by their ids with pidfds, that may have ended; not to those *besides*."""
+def send(signum: int, pidfds: Mapping[int, int], besides: Collection[int] = ()) -> frozenset[int]:
+    """Send *signum* to processes, given by their ids with pidfds, that may have ended; not to those *besides*.
+
+    Gives those that it was sent to: another user's refuse it, as a container of Docker or a program started by ``sudo``
+    is to an ordinary user.
+    """
+    sent = set()
     for pid, pidfd in pidfds.items():
         if pid in besides:
             continue
         try:
             signal.pidfd_send_signal(pidfd, signum)
         except (ProcessLookupError, PermissionError):
-            continue  # it has ended, or has become another user's
+            continue
+        sent.add(pid)
+    return frozenset(sent)
 
 
 def _look_below(
