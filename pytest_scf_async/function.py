@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, Protocol
 
 from .async_event import AsyncEvent, Json
 from .deployment import UNCHANGED, Mounts, Unchanged
-from .errors import ScfUsageError, did_you_mean, hidden_from_users
+from .errors import ScfUsageError, did_you_mean, hidden_from_users, keywords_named
 from .lockstep.event import FunctionVersion
 from .model import INVOKE_TYPES, SYNC_CALLERS, FunctionConfiguration, Versions, api_error, payload_text
 from .options import OPTIONS, Where, keywords_of, options_of
@@ -102,6 +102,7 @@ class Function:
 
     # -- versions ----------------------------------------------------------------------------------------------------
 
+    @keywords_named("update(...)")
     def update(
         self,
         # [options: update] written by `make options`

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, timezone, tzinfo
 from enum import Flag, auto
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple
 
-from .errors import Given, ScfUsageError, hidden_from_users, keywords_named
+from .errors import Given, ScfUsageError, constructor_named, hidden_from_users
 
 __all__ = ["OPTIONS", "Option", "Rule", "ScfSettings", "Where", "keywords_of", "option_named", "options_of"]
 
@@ -810,15 +810,8 @@ def keywords_of(where: Where, local: Mapping[str, object]) -> dict[str, Any]:
 
 # -- settings --------------------------------------------------------------------------------------------------------
 
-_Settings = TypeVar("_Settings")
 
-
-def _named(settings: type[_Settings]) -> type[_Settings]:
-    setattr(settings, "__init__", keywords_named(settings.__name__, ("sources",))(settings.__init__))  # noqa: B010  (typed for mypy)
-    return settings
-
-
-@_named
+@constructor_named(("sources",))
 @dataclass(frozen=True)
 class ScfSettings:
     """The settings of a runtime. Durations are seconds; a timedelta is taken too, and becomes its seconds.

@@ -308,6 +308,25 @@ def test_a_python_program_of_a_launcher_is_on_the_simulated_clock(runtime_with, 
     assert user_lines(event)[-1] == "woke"
 
 
+@pytest.mark.parametrize("how", ["script", "module"])
+def test_a_python_program_of_a_launcher_that_forks_is_told_what_its_launch_has_to_be(runtime_with, code, how):
+    (code / "serve.py").write_text("import os\nos.fork()\n")
+
+    def launcher(package: CodePackage) -> Launch:
+        serve = {"script": os.path.join(package.directory, "serve.py"), "module": "serve"}
+        return Launch(["serve.py"], package.directory, **{how: serve[how]})
+
+    event = runtime_with(launcher).deploy(code, runtime="CustomRuntime").invoke_async({})
+    with pytest.raises(ScfUsageError) as raised:
+        event.wait()
+    asked = f"{how}= of its Launch"
+    assert str(raised.value).endswith(
+        f": the program 'serve.py' forks at serve.py:2, and {asked} is for programs of one process: leave out {asked}, "
+        "begin its command= with the interpreter, and the program is supervised, with all that it starts, on simulated "
+        "time"
+    )
+
+
 def test_the_environment_of_a_launch_is_that_of_a_python_program_too(runtime_with, code):
     (code / "serve.py").write_text(SHIM)
 

@@ -31,7 +31,7 @@ from ..layers import absolute, existing
 from ..ports import ClaimedPort, PortInUseError, claim
 from ..user_process import Process, StartedProcess, TracedProcesses, UserProcess
 from .launcher import IMAGE_PORT, Launch
-from .listening import served_in_real_time
+from .listening import BY_IN_PROCESS, AskedBy, by_launch, served_in_real_time
 from .strategy import Disposition, Running, Runtime, Site, Started
 
 __tracebackhide__ = hidden_from_users
@@ -154,8 +154,16 @@ class PythonProgram(Program):
 
     def why_unreachable(self, instance: Running, event: Started) -> str | None:
         if instance.holds_clock or not instance.channel_open:
-            return served_in_real_time(self.launch, instance, event)
+            return served_in_real_time(self.launch, self._asked_by, instance, event)
         return None
+
+    @property
+    def why_no_forks(self) -> str:
+        return self._asked_by.of_one_process
+
+    @property
+    def _asked_by(self) -> AskedBy:
+        return BY_IN_PROCESS if self.is_image else by_launch(self.launch)
 
 
 class StartedProgram(Program):

@@ -208,6 +208,11 @@ class Runtime(ABC):
         return None
 
     @property
+    def why_no_forks(self) -> str:
+        """Why its program may not fork, for texts; asked where an instance says that it is about to, and may not."""
+        raise NotImplementedError
+
+    @property
     def unseen(self) -> str:
         """What is not known of an instance that sees real time, for texts."""
         raise NotImplementedError
