@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn, ParamSpec, Protocol, TypeVar
@@ -143,28 +144,67 @@ _Result = TypeVar("_Result")
 def keywords_named(
     call: str, unnamed: tuple[str, ...] = (), *, notes: Mapping[str, str] = MappingProxyType({})
 ) -> Callable[[Callable[_Parameters, _Result]], Callable[_Parameters, _Result]]:
-    """Have a function refuse a keyword that it does not have as *call*, and name a near one (``ScfUsageError``).
+    """Have a method refuse, as *call*, what Python would refuse without the valid keywords (``ScfUsageError``).
 
-    Those in *unnamed* are there, and not for users. *notes* say of keywords that it does not have what to do instead.
+    That is a keyword that it does not have, for which a near one is named, one that is given twice, one that is
+    missing, and too many values without a keyword. A method with ``**`` deals with keywords that it does not have
+    itself. Those in *unnamed* are there, and not for users. *notes* say of keywords that it does not have what to do
+    instead.
     """
 
     def decorate(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
         code = function.__code__
         names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+        in_order = names[: code.co_argcount - 1]
+        required = in_order[: len(in_order) - len(function.__defaults__ or ())]
+        takes_others = bool(code.co_flags & inspect.CO_VARKEYWORDS)
+        valid = [each for each in names if each not in unnamed]
+
+        def why_refused(values: tuple[object, ...], keywords: Mapping[str, object]) -> str:
+            for name in () if takes_others else keywords:
+                if name not in names:
+                    note = f": {notes[name]}" if name in notes else ""
+                    return f"has no keyword {name!r}{did_you_mean(name, valid)} (valid are {', '.join(valid)}){note}"
+            for name, value in zip(in_order, values, strict=False):
+                if name in keywords:
+                    others = ", ".join(each for each in valid if each != name)
+                    return (
+                        f"has {name} twice, {value!r} without a keyword and {keywords[name]!r} with it "
+                        f"(the other keywords are {others})"
+                    )
+            if len(values) > len(in_order):
+                more = ", ".join(map(repr, values[len(in_order) :]))
+                others = ", ".join(each for each in valid if each not in in_order)
+                return f"takes only {', '.join(in_order)} without a keyword, and got {more}, too" + (
+                    f" (the keywords are {others})" if others else ""
+                )
+            for name in required[len(values) :]:
+                if name not in keywords:
+                    return f"needs {name}, its value number {in_order.index(name) + 1}"
+            return ""
 
         @functools.wraps(function)
         def checked(*args: _Parameters.args, **keywords: _Parameters.kwargs) -> _Result:
             __tracebackhide__ = hidden_from_users
-            for name in keywords:
-                if name not in names:
-                    valid = [each for each in names if each not in unnamed]
-                    raise ScfUsageError(
-                        f"{call} has no keyword {name!r}{did_you_mean(name, valid)} (valid are {', '.join(valid)})"
-                        + (f": {notes[name]}" if name in notes else "")
-                    )
+            why = why_refused(args[1:], keywords)
+            if why:
+                raise ScfUsageError(f"{call} {why}")
             return function(*args, **keywords)
 
         return checked
+
+    return decorate
+
+
+_Class = TypeVar("_Class")
+
+
+def constructor_named(unnamed: tuple[str, ...] = ()) -> Callable[[type[_Class]], type[_Class]]:
+    """The same for what makes an object of a class."""
+
+    def decorate(of: type[_Class]) -> type[_Class]:
+        setattr(of, "__init__", keywords_named(of.__name__, unnamed)(of.__init__))  # noqa: B010  (typed for mypy)
+        return of
 
     return decorate
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, Protocol
 from .async_event import AsyncEvent, Json
 from .clock import to_datetime
 from .deployment import UNCHANGED, Mounts, Unchanged
-from .errors import ScfUsageError, did_you_mean, hidden_from_users
+from .errors import ScfUsageError, did_you_mean, hidden_from_users, keywords_named
 from .lockstep.event import FunctionVersion
 from .model import (
     DEFAULT_EVENT_INVOKE,
@@ -182,12 +182,14 @@ class Function:
 
     # -- versions ----------------------------------------------------------------------------------------------------
 
+    @keywords_named("update(...)")
     def update(
         self,
         # [options: update] written by `make options`
         code: str | os.PathLike[str] | Callable[..., object] | None = None,
         *,
         handler: str | None = None,
+        ports: Sequence[int] | Unchanged = UNCHANGED,
         timeout: float | timedelta | Unchanged | None = UNCHANGED,
         init_timeout: float | timedelta | Unchanged = UNCHANGED,
         memory: int | Unchanged | None = UNCHANGED,
@@ -210,11 +212,12 @@ class Function:
     ) -> None:
         """UpdateFunctionCode and UpdateFunctionConfiguration: change ``$LATEST``; what is not given stays.
 
-        The keywords are those of ``deploy``; *before_init_args* go with a *before_init*. Events that were accepted
-        before finish on the old code and configuration; idle instances of it are reclaimed. Published versions stay as
-        they are, but *trace*, *max_instances* and *over_quota* are the function's, not a version's. None takes a limit
-        away, or all variables of the function. Raises ``ScfUsageError`` for a value that is not valid, and for what is
-        locked at the deployment (*async_run*, …).
+        The keywords are those of ``deploy``; *before_init_args* go with a *before_init*. *code* and *handler* are what
+        ``deploy`` takes for the function's runtime, and ``ScfUsageError`` for an image, which has none. Events that
+        were accepted before finish on the old code and configuration; idle instances of it are reclaimed. Published
+        versions stay as they are, but *trace*, *max_instances* and *over_quota* are the function's, not a version's.
+        None takes a limit away, or all variables of the function. Raises ``ScfUsageError`` for a value that is not
+        valid, and for what is locked at the deployment (*async_run*, …).
         """
         given = keywords_of(Where.UPDATE, locals())
         self._require()

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, timezone, tzinfo
 from enum import Flag, auto
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple
 
-from .errors import Given, ScfUsageError, hidden_from_users, keywords_named
+from .errors import Given, ScfUsageError, constructor_named, hidden_from_users
 
 __all__ = ["OPTIONS", "Option", "Rule", "ScfSettings", "Where", "keywords_of", "option_named", "options_of"]
 
@@ -28,6 +28,7 @@ LONGEST_DURATION: Final = 100 * 366 * 86_400
 FASTEST_RATE: Final = 1_000_000
 """Simulated seconds for a real one: more is a mistake."""
 CONSTRUCTOR_SOURCE: Final = "ScfSettings(...)"
+PORT_FORM: Final = "a port is a whole number from 1 to 65535"
 _EARLIEST_START: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _LATEST_START: Final = datetime(9000, 1, 1, tzinfo=timezone.utc)
 
@@ -209,6 +210,15 @@ def _check_addresses(given: Given) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def _check_ports(given: Given) -> tuple[int, ...]:
+    if isinstance(given.value, (str, bytes)) or not isinstance(given.value, Sequence):
+        given.has_to_be("a list of the ports of the test's own servers, as in ports=[6379]")
+    for port in given.value:
+        if not isinstance(port, int) or isinstance(port, bool) or not 0 < port < 65_536:
+            given.refuse(f"{port!r} is no port; {PORT_FORM}")
+    return tuple(dict.fromkeys(given.value))
+
+
 _DURATION: Final = _duration(zero=False)
 _DURATION_OR_ZERO: Final = _duration(zero=True)
 _RATE: Final = Rule(_check_rate, read=_number(float))
@@ -221,6 +231,7 @@ _MODULES: Final = Rule(_check_modules)
 _TEXT: Final = Rule(_check_text)
 _PROGRAMS: Final = Rule(_check_programs)
 _ADDRESSES: Final = Rule(_check_addresses)
+_PORTS: Final = Rule(_check_ports)
 _ANYTHING: Final = Rule(lambda given: given.value)
 """What the call that takes it looks at itself: code, and what has to be found on disk."""
 
@@ -361,10 +372,13 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "ports",
         "Sequence[int]",
-        _ANYTHING,
-        Where.IMAGE,
-        "ports of the test's own servers that it finds on its loopback, as in `[6379]`",
+        _PORTS,
+        _FUNCTIONS,
+        "ports of the test's own servers that it finds on its loopback, as in `[6379]`; a Python handler finds all of "
+        "them, unless its children are simulated",
         default=(),
+        image="ports of the test's own servers that it finds on its loopback, as in `[6379]`",
+        kept="tuple[int, ...]",
     ),
     Option(
         "in_process",
@@ -853,15 +867,8 @@ def keywords_of(where: Where, local: Mapping[str, object]) -> dict[str, Any]:
 
 # -- settings --------------------------------------------------------------------------------------------------------
 
-_Settings = TypeVar("_Settings")
 
-
-def _named(settings: type[_Settings]) -> type[_Settings]:
-    setattr(settings, "__init__", keywords_named(settings.__name__, ("sources",))(settings.__init__))  # noqa: B010  (typed for mypy)
-    return settings
-
-
-@_named
+@constructor_named(("sources",))
 @dataclass(frozen=True)
 class ScfSettings:
     """The settings of a runtime. Durations are seconds; a timedelta is taken too, and becomes its seconds.

@@ -34,7 +34,7 @@ from .errors import (
 )
 from .function import Function, Invocation
 from .instances import coverage
-from .instances.code import Code, Copy, resolve_again
+from .instances.code import Code, Copy
 from .instances.pool import Pool
 from .instances.runtimes.choice import Builder, check_kind, default_handler, image_of
 from .instances.runtimes.launcher import IMAGE_PORT, CodePackage
@@ -189,6 +189,7 @@ class ScfRuntime:
         code: str | os.PathLike[str] | Callable[..., object],
         *,
         handler: str | None = None,
+        ports: Sequence[int] = (),
         name: str | None = None,
         timeout: float | timedelta | None = None,
         init_timeout: float | timedelta | None = None,
@@ -222,6 +223,8 @@ class ScfRuntime:
         Args:
             handler: `"index.main_handler"`, for a directory or a zip; of a Go function the name of its binary, `"main"`
                 unless given
+            ports: ports of the test's own servers that it finds on its loopback, as in `[6379]`; a Python handler finds
+                all of them, unless its children are simulated
             name: the file's stem unless given, made valid: `my file.py` gives `my-file`, `h.py` `function-h`; a second
                 one gets `-2`
             timeout: how long an event may run (433)
@@ -414,6 +417,7 @@ class ScfRuntime:
             given["name"] = self._free_name(code.stem, given["namespace"] or settings.namespace)
         given = looked_up(given, self._lookup, source, runtime)
         configuration = first_configuration(settings, given, source)
+        runtime.check_ports(configuration.ports, source)
         key = (configuration.namespace, configuration.name)
         if key in self._functions:
             raise ScfUsageError(
@@ -1169,10 +1173,13 @@ class ScfRuntime:
             runtime.check_keywords(changed, source)
             given = looked_up(given, self._lookup, source, runtime)
             if code is not None or handler is not None:
-                runtime.check_update(before.configuration)
-                resolved = resolve_again(before.code, code, handler, self._lookup, self._scratch)
-                given = {**given, "handler": resolved.handler}
+                made = self._builder.rebuild(
+                    before.configuration, before.code, code=code, handler=handler, source=source, python=runtime
+                )
+                runtime, resolved = made.runtime, made.code
+                given = {**given, "handler": made.handler}
             configuration = changed_configuration(self.settings, before.configuration, given, source)
+            runtime.check_ports(configuration.ports, configuration.sources.get("ports", source))
             if configuration.before_init is not None and runtime is not before.runtime:
                 runtime.check_before_init(configuration.before_init, configuration.sources.get("before_init", source))
             versions.latest = FunctionVersion(

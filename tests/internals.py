@@ -17,7 +17,8 @@ from pytest_scf_async.bootstrap.program_client import Broken, is_moving
 from pytest_scf_async.bootstrap.runtime_api import RuntimeApi
 from pytest_scf_async.clock import DueThing, SimulatedClock
 from pytest_scf_async.function import Function
-from pytest_scf_async.instances import cpus, instance, packages, ports, process_tree, zygote
+from pytest_scf_async.instances import cpus, instance, packages, ports, process_tree, writers, zygote
+from pytest_scf_async.instances.at_rest import Rest
 from pytest_scf_async.instances.code import Code
 from pytest_scf_async.instances.instance import Doing, Instance
 from pytest_scf_async.instances.output import Output

@@ -9,6 +9,8 @@ the instances by our mark in the environment.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import select
 import signal
@@ -27,28 +29,63 @@ _TRACKER = b"from multiprocessing.resource_tracker import main"
 def kill_children(spared: Container[int] = (), *, await_trackers: bool = True) -> None:
     """Kill the child processes of this one but *spared*, what comes to it by their ends too, and reap them.
 
+    Those of another user may refuse that, and are left: nobody else of ours could end them.
+
     With *await_trackers* the resource trackers of ``multiprocessing`` end by themselves, as they do once all others are
     gone: they remove what those have left in ``/dev/shm``, where that is the machine's.
     """
     trackers: set[int] = set()
-    while strays := [pid for pid in procfs.children_of(os.getpid()) if pid not in spared and pid not in trackers]:
+    refused: set[int] = set()
+    while strays := [
+        pid
+        for pid in procfs.children_of(os.getpid())
+        if pid not in spared and pid not in trackers and pid not in refused
+    ]:
         if await_trackers:
             trackers.update(pid for pid in strays if _is_tracker(pid))
         for pid in strays:
-            if pid not in trackers:
-                os.kill(pid, signal.SIGKILL)  # a child that we have not reaped: the id cannot be anyone else's
+            if pid not in trackers and not _send(signal.SIGKILL, pid):
+                refused.add(pid)
         for pid in strays:
             if pid not in trackers:
-                os.waitpid(pid, 0)
+                os.waitpid(pid, os.WNOHANG if pid in refused else 0)
     for pid in trackers:
-        os.kill(pid, signal.SIGCONT)  # it was stopped with its instance
+        _make_room(pid)
+        if not _send(signal.SIGCONT, pid):  # it was stopped with its instance
+            continue
         pidfd = os.pidfd_open(pid)
         poller = select.poll()
         poller.register(pidfd, select.POLLIN)
         if not poller.poll(TRACKERS_LIMIT_MS):
-            os.kill(pid, signal.SIGKILL)
+            _send(signal.SIGKILL, pid)
         os.waitpid(pid, 0)
         os.close(pidfd)
+
+
+def _make_room(tracker: int) -> None:
+    """Have room in the pipe to which *tracker* writes of what it removes, before it removes that.
+
+    The test's process has filled it where the instance stood still, and empties it when the next call begins. Nothing
+    may be read here, as the instance's last lines are in it; so the pipe grows. One that cannot grow stays full.
+    """
+    with contextlib.suppress(OSError):
+        pipe = os.open(f"/proc/{tracker}/fd/2", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        try:
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 2 * fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ))
+        finally:
+            os.close(pipe)
+
+
+def _send(signum: int, pid: int) -> bool:
+    """Send *signum* to a child that was not reaped, whose id cannot be anyone else's; whether it takes it from us.
+
+    One that has become another user's (``sudo``) does not, where this process is an ordinary user's.
+    """
+    try:
+        os.kill(pid, signum)
+    except PermissionError:
+        return False
+    return True
 
 
 def _is_tracker(pid: int) -> bool:

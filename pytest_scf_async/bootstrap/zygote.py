@@ -139,6 +139,7 @@ class Zygote:
                 raise OSError(errno.EMFILE, f"descriptors for an instance: {os.strerror(errno.EMFILE)}")
             if self.trees is not None and self.common is not None:
                 self.trees.make_ready(self.common, self.inodes)
+            gc.freeze()  # what was imported since the last time would be looked through by each instance as it begins
             pid = os.fork()
             if pid > 0:
                 pidfd = self._open_pidfd(pid)

@@ -5,18 +5,20 @@ C, which no patch of Python sees.
 
 That the clock may pass them has to be proved, as what ``/proc`` says was true a moment ago. All threads are looked at
 twice: first how often each has run, then what it waits for and again how often it has run. One that ran in between was
-put to sleep after the first look, so the two numbers differ; so there was a moment at which all slept. From then on
-only somebody else can wake one of them: each waits for a pipe, a pair of sockets or a terminal that came from the
-instance, for another thread of its process, or for the end of a child of its own. That is not so where the kernel wakes
-it: a process with a timer of POSIX (``timeout``) is not at rest. An alarm (``alarm``, ``setitimer``) is not to be seen
-from outside, nor is a signal that a stranger sends: the clock passes such a process, and its real alarm comes late.
+put to sleep after the first look, so the two numbers differ; so there was a moment at which all slept. That nobody else
+is there has to be found between the two looks, too: this process may be without a processor before them for so long
+that one of them starts another, and waits for it. From that moment on only somebody else can wake one of them: each
+waits for a pipe, a pair of sockets or a terminal that came from the instance, for another thread of its process, or for
+the end of a child of its own. That is not so where the kernel wakes it: a process with a timer of POSIX (``timeout``)
+is not at rest. An alarm (``alarm``, ``setitimer``) is not to be seen from outside, nor is a signal that a stranger
+sends: the clock passes such a process, and its real alarm comes late.
 """
 
 from __future__ import annotations
 
 import platform
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from ..protocol.kernel_waits import Call, call_of, polled_by
@@ -43,12 +45,16 @@ class Rest(NamedTuple):
 
 
 def at_rest(
-    pids: Iterable[int], instance: int | None = None, attention: int = -1, asleep: Iterable[int] = ()
+    pids: Iterable[int],
+    are_all: Callable[[], bool],
+    instance: int | None = None,
+    attention: int = -1,
+    asleep: Iterable[int] = (),
 ) -> Rest | None:
     """What is found of *pids*, and of *instance*, where all of their threads wait for each other; else None.
 
-    A thread of the *instance* is in its door where it polls the descriptor *attention*. It is enough that those are
-    *asleep* of which that is said.
+    *are_all* looks whether they are all that there are, by now. A thread of the *instance* is in its door where it
+    polls the descriptor *attention*. It is enough that those are *asleep* of which that is said.
     """
     sleepers = frozenset(asleep)
     processes = [*pids, *sleepers] if instance is None else [*pids, *sleepers, instance]
@@ -70,7 +76,7 @@ def at_rest(
             return None
         main = main or (pid == instance and int(task) == pid)
         found.append(runs)
-    if any(map(has_timer, {pid for pid, _ in before})) or runs_of_sleepers(processes) != before:
+    if any(map(has_timer, {pid for pid, _ in before})) or not are_all() or runs_of_sleepers(processes) != before:
         return None
     return Rest(tuple(found), main, inside)
 

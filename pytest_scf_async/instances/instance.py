@@ -117,6 +117,8 @@ class Instance:
     stopped = False
     waiting_writers: frozenset[int] = frozenset()
     """While it is stopped: those of its processes that are not, as they wait for room in its output, which has none."""
+    _told_to_stop: frozenset[int] = frozenset()
+    """While it is stopped: the processes to which a SIGSTOP was sent, itself and below it."""
     gate_on_main = False
     opening = False
     """Its gate will be opened in its turn."""
@@ -579,9 +581,10 @@ class Instance:
                 self.waiting_writers = writers_that_wait(self.output, list(pidfds))
                 self._end_reading()
                 self.output.busy = False
-            send(signal.SIGSTOP, pidfds, self.waiting_writers)
+            told = send(signal.SIGSTOP, pidfds, self.waiting_writers)
         self.stopped = True
-        self.children.signal(signal.SIGSTOP, self.waiting_writers)  # those that were started meanwhile
+        # Those, too, that were started meanwhile.
+        self._told_to_stop = told | self.children.signal(signal.SIGSTOP, self.waiting_writers)
         if self.output.filled:
             self.owner.instance_held_back(self)
 
@@ -604,14 +607,14 @@ class Instance:
         filled = self.output.filled
         if filled:
             with self.children.handles() as below:
-                wait_until_stopped({self.pid, *below} - self.waiting_writers)
+                wait_until_stopped(self._told_to_stop & {self.pid, *below})
             self._begin_reading()
             self.output.empty()
             self._end_reading()
         self.children.signal(signal.SIGCONT, self.waiting_writers)
         if self.pid not in self.waiting_writers:
             self.signal(signal.SIGCONT)
-        self.waiting_writers = frozenset()
+        self.waiting_writers = self._told_to_stop = frozenset()
         if filled:
             self.owner.instance_held_back(self)
 

@@ -48,7 +48,9 @@ class Output:
         self._flushed = 0
         """As many bytes of the unfinished line have been flushed."""
         self._filler = 0
-        """As many bytes at the end of what is in the pipe are our own: it is full, and nobody can write to it."""
+        """As many bytes of what is in the pipe are our own: it is full, and nobody can write to it."""
+        self._before_filler = 0
+        """As many bytes stand before them. Some may come behind them: a pipe is made larger for a resource tracker."""
         self.holds_back = False
         """The pipe is full, and something in it was not read: reading it would let somebody write."""
         self.busy = False
@@ -87,13 +89,14 @@ class Output:
                     break
         finally:
             os.close(theirs)
-        self.holds_back = self.unread() > 0
+        self._before_filler = self.unread()
+        self.holds_back = self._before_filler > 0
         self.drained = not self.holds_back
 
     def empty(self) -> None:
         """Read what was in the pipe when it was filled, and have room in it again."""
         self.holds_back = False
-        filler, before = self._filler, self.unread()
+        filler, before = self._filler, self._before_filler if self.filled else self.unread()
         self._filler = 0
         while before:
             data = os.read(self.fd, before)

@@ -16,7 +16,8 @@ class Poller:
         self._epoll = select.epoll()
         self._channels: dict[int, Instance] = {}
         self._outputs: dict[int, Instance] = {}
-        self._zygotes: dict[int, Zygote] = {}
+        self._zygotes: dict[Zygote, int] = {}
+        """Their connections, which are not closed before they are dead, but may be before that was heard here."""
         self._children: dict[int, tuple[Instance, int]] = {}
         """By descriptor, a pidfd: whose child it is that holds the clock, and its process id."""
 
@@ -26,10 +27,10 @@ class Poller:
         self._channels[instance.channel.fileno()] = instance
         self._watch(instance.output.fd)
         self._outputs[instance.output.fd] = instance
-        connection = instance.zygote.connection.fileno()
-        if self._zygotes.get(connection) is not instance.zygote:
-            self._watch(connection)
-            self._zygotes[connection] = instance.zygote
+        if instance.zygote not in self._zygotes:
+            connection = self._zygotes[instance.zygote] = instance.zygote.connection.fileno()
+            if instance.zygote.alive:  # else the next poll tells
+                self._watch(connection)
 
     def remove(self, instance: Instance) -> None:
         """Listen to *instance* no more; before its descriptors are closed."""
@@ -55,17 +56,19 @@ class Poller:
         """
         speakers: dict[Instance | Zygote, None] = {}
         for fd, _ in self._epoll.poll(timeout, 1024):
-            speaker = self._channels.get(fd) or self._outputs.get(fd) or self._zygotes.get(fd)
+            speaker = self._channels.get(fd) or self._outputs.get(fd) or self._zygote_at(fd)
             if speaker is not None:
                 speakers[speaker] = None
             elif fd in self._children:
                 speakers[self._stop_awaiting(fd)] = None
+        for zygote in [each for each in self._zygotes if not each.alive]:
+            speakers[zygote] = None  # another runtime may have heard that first, and closed its connection
+            if self._zygotes.pop(zygote) == zygote.connection.fileno():
+                self._forget(zygote.connection.fileno())
         heard = list(speakers)
         for speaker in heard:
             if isinstance(speaker, Instance):
                 self._drop_closed(speaker)
-            elif not speaker.alive:
-                self._zygotes.pop(speaker.connection.fileno(), None)
         return heard
 
     def await_ends(self, instances: list[Instance]) -> None:
@@ -98,6 +101,9 @@ class Poller:
             self._forget(instance.output.fd)
         if not instance.channel_open and self._channels.pop(instance.channel.fileno(), None) is not None:
             self._forget(instance.channel.fileno())
+
+    def _zygote_at(self, connection: int) -> Zygote | None:
+        return next((each for each, known in self._zygotes.items() if known == connection and each.alive), None)
 
     def _watch(self, fd: int) -> None:
         self._epoll.register(fd, select.EPOLLIN)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from ..protocol import messages, procfs
+from ..protocol.kernel_waits import name_of
 from ..protocol.real_time import REAL
 from .at_rest import Rest, at_rest
 
@@ -54,6 +55,9 @@ class Below(NamedTuple):
     background: tuple[int, ...] = ()
     helpers: tuple[int, ...] = ()
     """Those that ``multiprocessing`` keeps for itself, and that have nothing to do."""
+
+
+_NOBODY = Below((), frozenset())
 
 
 class Background:
@@ -165,7 +169,7 @@ class Children:
         waits = instance.overtaken and not (instance.overrun or instance.gone or instance.released)
         waits = waits and not instance.traces_user_code  # that looks at its threads itself, and has found none at rest
         self.holding, self._rest, self.threads_rest = (), None, False
-        below = Below((), frozenset())
+        below = _NOBODY
         if self.possible and not instance.gone:
             control = instance.control
             forks = control.forks
@@ -180,7 +184,7 @@ class Children:
         rest = self._rest_with_threads(pids, below) if waits else None
         self.threads_rest = rest is not None
         if rest is None and pids:
-            rest = at_rest(pids)
+            rest = at_rest(pids, lambda: self._are_all(below))
         if rest is not None:
             self.holding, self._rest = (), rest
         return self.holding
@@ -203,13 +207,18 @@ class Children:
         """
         instance = self._instance
         attention = instance.control.attention
-        rest = at_rest(pids, instance.pid, attention, below.helpers)
+        rest = at_rest(pids, lambda: self._are_all(below), instance.pid, attention, below.helpers)
         if rest is None or (rest.main and instance.has_alarm):  # it is woken again and again to tell of that
             return None
         if not below.background:
             return rest
         beside = instance.head is not None and not rest.main
         return rest if beside and self._background.is_idle(below.background) else None
+
+    def _are_all(self, below: Below) -> bool:
+        """Whether another look finds what the one before has found; the background may start what it likes."""
+        now = self._look_below() if self.possible else _NOBODY
+        return (now.holding, now.helpers) == (below.holding, below.helpers)
 
     def ask(self) -> bool:
         """Whether a handler of SIGCHLD may still have to be called for an end: the instance has been asked, then.
@@ -257,10 +266,10 @@ class Children:
         self.asked = self._instance.turn = True
         self._instance.send(messages.PollSignals())
 
-    def signal(self, signum: int, besides: Collection[int] = ()) -> None:
-        """Send *signum* to all that live, but for the processes *besides*."""
+    def signal(self, signum: int, besides: Collection[int] = ()) -> frozenset[int]:
+        """Send *signum* to all that live, but for the processes *besides*; gives those that it was sent to."""
         with self.handles() as pidfds:
-            send(signum, pidfds, besides)
+            return send(signum, pidfds, besides)
 
     @contextmanager
     def handles(self) -> Iterator[dict[int, int]]:
@@ -286,15 +295,22 @@ class Children:
                 os.close(pidfd)
 
 
-def send(signum: int, pidfds: Mapping[int, int], besides: Collection[int] = ()) -> None:
-    """Send *signum* to processes, given by their ids with pidfds, that may have ended; not to those *besides*."""
+def send(signum: int, pidfds: Mapping[int, int], besides: Collection[int] = ()) -> frozenset[int]:
+    """Send *signum* to processes, given by their ids with pidfds, that may have ended; not to those *besides*.
+
+    Gives those that it was sent to: another user's refuse it, as a container of Docker or a program started by ``sudo``
+    is to an ordinary user.
+    """
+    sent = set()
     for pid, pidfd in pidfds.items():
         if pid in besides:
             continue
         try:
             signal.pidfd_send_signal(pidfd, signum)
         except (ProcessLookupError, PermissionError):
-            continue  # it has ended, or has become another user's
+            continue
+        sent.add(pid)
+    return frozenset(sent)
 
 
 def _look_below(
@@ -315,19 +331,21 @@ def _look_below(
         living: set[int] = set()
         holding: list[Child] = []
         helpers: dict[int, Child] = {}
+        working: set[int] = set()
         exempted: list[int] = []
         level = [(pid, own, False)]
         while level:
             below: list[tuple[int, bytes, bool]] = []
             for parent, parent_command, exempt in level:
+                forks = parent in helpers and _FORK_SERVER in parent_command
+                works = forks and not _waits_for_requests(parent)  # first: it may fork, and wait again, between the two
                 children = [*procfs.children_of(parent), *(elsewhere if parent == pid else ())]
-                alive = 0
                 for child in children:
                     name = None if child in found else procfs.living_name(child)
                     found.add(child)
                     if name is None:
+                        works = forks
                         continue
-                    alive += 1
                     living.add(child)
                     command = procfs.command_of(child)
                     is_exempt = (exempt or _is_named(background, name, command)) and child not in ending
@@ -339,13 +357,26 @@ def _look_below(
                     else:
                         holding.append(Child(child, "" if command == own else _program(name, command)))
                     below.append((child, command, is_exempt))
-                forks = parent in helpers and _FORK_SERVER in parent_command
-                if forks and not alive and (children or procfs.state_of(parent) in _AWAKE):
-                    holding.append(helpers[parent])  # it has still to tell of the end of a child of its own
+                if works:
+                    holding.append(helpers[parent])
+                    working.add(parent)
             level = below
         if holding or found == seen:
-            return Below(tuple(holding), frozenset(living), tuple(exempted), tuple(helpers))
+            idle = tuple(pid for pid in helpers if pid not in working)
+            return Below(tuple(holding), frozenset(living), tuple(exempted), idle)
         seen = found  # one that ended meanwhile has given its children to a process that was looked at before
+
+
+def _waits_for_requests(fork_server: int) -> bool:
+    """Whether it has nothing to do: a process that it is to fork has been, and its id told.
+
+    Once there is a request the kernel does not let it sleep there. It may sleep elsewhere, before it serves (in a
+    module that it is to import first) and while it forks (``os.register_at_fork``).
+    """
+    call = procfs.system_call_of(fork_server, str(fork_server))
+    if not call:  # it may not be looked at, or has ended
+        return procfs.state_of(fork_server) not in _AWAKE
+    return call[0].isdigit() and name_of(int(call[0])) == "epoll"
 
 
 def _is_helper(command: bytes, parent_command: bytes) -> bool:

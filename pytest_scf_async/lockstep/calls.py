@@ -363,7 +363,7 @@ class Watchdog:
 
         *cpu_ns* is the processor time that it has used; None: it sleeps in the kernel, and is not about to move time.
         """
-        if instance.told_us is None:
+        if instance.told_us is None or not instance.lives():  # one that has ended moves nothing, and sees nothing
             return False
         if instance.unleased_at != instance.waits:
             instance.revoke_lease()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from ..clock import WAKE_UP
 from ..errors import HarnessError, ScfAsyncError, ScfAsyncWarning, ScfUsageError, hidden_from_users
 from ..instances.instance import Instance, exit_text, not_started
-from ..instances.runtimes.listening import OF_ONE_PROCESS
 from ..model import Fact
 from ..model.tracebacks import exception_line
 from ..protocol import messages
@@ -128,7 +127,7 @@ class Reports:
     def _refuse_fork(self, instance: Instance, event: Event | None, at: str) -> None:
         """A program that is to be of one process is about to fork: its event ends, and with it the instance."""
         where = f" at {at}" if at else ""
-        why = f"the program {instance.runtime.name} forks{where}, and {OF_ONE_PROCESS}"
+        why = f"the program {instance.runtime.name} forks{where}, and {instance.runtime.why_no_forks}"
         if event is None:
             self.lockstep.pool.reclaim(instance, why)
             raise ScfUsageError(why)

@@ -118,6 +118,9 @@ class FunctionConfiguration:
     handler: str
     """`"index.main_handler"`, for a directory or a zip; of a Go function the name of its binary, `"main"` unless given.
     """
+    ports: tuple[int, ...]
+    """Ports of the test's own servers that it finds on its loopback, as in `[6379]`; a Python handler finds all of
+    them, unless its children are simulated."""
     name: str
     """The file's stem unless given, made valid: `my file.py` gives `my-file`, `h.py` `function-h`; a second one gets
     `-2`."""

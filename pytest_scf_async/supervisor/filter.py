@@ -105,6 +105,7 @@ TRACED: Final[dict[str, tuple[Condition, ...]]] = {
     "rt_sigaction": (OneOf(0, (15,)), Pointer(1)),
     "ptrace": (),
     "clone": (OneOf(0, (CLONE_UNTRACED,), CLONE_UNTRACED),),
+    "clone3": (),  # its flags are in memory, where a filter does not see them
 }
 """At which system calls a thread stops, and what all has to hold of its arguments."""
 
@@ -183,6 +184,10 @@ def _unless(condition: Condition) -> _Code:
         found.append((_IF_EQUAL, left, 0, value))
         left -= 1
     return [*found, allow]
+
+
+STANDARD: Final = program()
+"""That of all programs."""
 
 
 class _Program(ctypes.Structure):

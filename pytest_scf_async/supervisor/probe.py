@@ -165,7 +165,7 @@ def _become_program(output: int, told: int) -> NoReturn:
         for number in (signal.SIGPIPE, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         try:
-            seccomp.install(seccomp.program())
+            seccomp.install(seccomp.STANDARD)
         except OSError as error:
             os.write(told, f"no filter of system calls can be installed ({error.strerror})".encode())
             os._exit(1)

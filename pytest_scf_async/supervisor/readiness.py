@@ -15,7 +15,8 @@ from .waits import Wait
 
 _EPOLL_TARGET = "anon_inode:[eventpoll]"
 _EPOLLS = frozenset({"epoll_wait", "epoll_pwait", "epoll_pwait2"})
-_IN_MILLISECONDS = frozenset({"epoll_wait", "epoll_pwait"})
+IN_MILLISECONDS = frozenset({"epoll_wait", "epoll_pwait"})
+"""Those whose timeout is in a register."""
 _POLLS = frozenset({"poll", "ppoll", "select", "pselect6"})
 _FUTEX_WAIT, _FUTEX_WAIT_BITSET = 0, 9
 _MOST_EVENTS = 1 << 24
@@ -69,13 +70,17 @@ class Readiness:
         """Whether a call that does not wait would find nothing, for certain; it is that of which `is_there` has said so
         last, and since then nothing of the program has made a system call."""
         if (
-            name not in _IN_MILLISECONDS
+            name not in IN_MILLISECONDS
             or registers.argument(3) & _LOW
             or (name != "epoll_wait" and registers.argument(4))
         ):
             return False
         key = pid, registers.argument(0) & _LOW
         return key == self._key and 0 < registers.argument(2) & _LOW < _MOST_EVENTS and not self._poller.poll(0)
+
+    def has_something(self) -> bool:
+        """Whether there is something in the ``epoll`` of which `is_there` has said last that there is nothing."""
+        return bool(self._poller.poll(0))
 
     def _keep(self, pid: int, epoll: int) -> None:
         self.forget()

@@ -14,7 +14,7 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from ..bootstrap.program_client import INFO_BYTES
@@ -46,6 +46,7 @@ class Connection:
     """One connection that a process has made."""
 
     fd: int
+    """Where it had it at the last look: a shell moves it (``read line </dev/tcp/127.0.0.1/6379``)."""
     inode: int
     received: int | None = None
     """How many bytes had been received when the program last sent something; None: it has sent nothing."""
@@ -74,13 +75,9 @@ class Connections:
         self._server, self._is_under_way = server
         self._sock_diag = sock_diag
         self._by_process: dict[int, dict[int, Connection]] = {}
+        """By their inodes."""
         self.held: list[Held] = []
         """Those that held the clock at the last look."""
-
-    @property
-    def none(self) -> bool:
-        """Whether no process has made any."""
-        return not self._by_process
 
     def connects(self, pid: int, fd: int, address: int, length: int) -> bool:
         """A thread is about to connect; whether it matters who speaks last there."""
@@ -94,14 +91,16 @@ class Connections:
         inode = procfs.inode_of(pid, fd)
         if inode is None:
             return False
-        self._by_process.setdefault(pid, {})[fd] = Connection(fd, inode)
+        self._by_process.setdefault(pid, {})[inode] = Connection(fd, inode)
         return f"{socket.inet_ntoa(data[4:8])}:{int.from_bytes(data[2:4], 'big')}" != self._server
 
     def sends(self, pid: int, fd: int) -> None:
         """A thread is about to send something there."""
-        connection = self._by_process.get(pid, {}).get(fd)
-        if connection is None or procfs.inode_of(pid, fd) != connection.inode:
+        connections = self._by_process.get(pid)
+        inode = procfs.inode_of(pid, fd) if connections else None
+        if not connections or inode not in connections:
             return
+        connection = connections[inode]
         looked = _look(pid, fd)
         if looked is not None:
             connection.received = _received(looked.info)
@@ -109,7 +108,7 @@ class Connections:
     def forked(self, parent: int, child: int) -> None:
         """A process has the connections of its parent."""
         if found := self._by_process.get(parent):
-            self._by_process[child] = {fd: Connection(fd, each.inode, each.received) for fd, each in found.items()}
+            self._by_process[child] = {inode: replace(each) for inode, each in found.items()}
 
     def forget(self, pid: int) -> None:
         """The process has ended."""
@@ -120,17 +119,19 @@ class Connections:
         self.held, moving = [], False
         for pid, connections in self._by_process.items():
             for connection in list(connections.values()):
-                if procfs.inode_of(pid, connection.fd) != connection.inode:
-                    del connections[connection.fd]
+                if procfs.inode_of(pid, connection.fd) != connection.inode and not _has_moved(pid, connection):
+                    del connections[connection.inode]
                     continue
                 looked = _look(pid, connection.fd, self._sock_diag)
                 if looked is None:
                     continue
-                other = looked.other
+                other, held = looked.other, list(self._holds(connection, looked))
+                if not (held or looked.unconfirmed or (other is not None and other.unconfirmed)):
+                    continue  # it is idle, whoever has the other end: to find that out costs as much as all before
                 if other is not None and other.inode and self._own(other.inode):
                     moving = moving or other.unconfirmed > 0 or (looked.unconfirmed > 0 and not other.unread)
                 else:
-                    self.held += self._holds(connection, looked)
+                    self.held += held
         return moving
 
     def _holds(self, connection: Connection, looked: _Looked) -> Iterator[Held]:
@@ -151,6 +152,16 @@ class Connections:
                 yield Held(looked.peer, None)
             elif left > 0:
                 yield Held(looked.peer, self._real_monotonic() + left)
+
+
+def _has_moved(pid: int, connection: Connection) -> bool:
+    """Whether the process has the connection at another descriptor; it is known there from here on."""
+    target = f"socket:[{connection.inode}]"
+    for fd in procfs.descriptors_of(pid):
+        if procfs.target_of(pid, fd) == target:
+            connection.fd = fd
+            return True
+    return False
 
 
 def _received(info: bytes) -> int:

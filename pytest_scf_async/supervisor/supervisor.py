@@ -127,6 +127,7 @@ class Supervisor:
             stops=self._show_time_if_moved,
             may_lease=self._may_lease,
             leases=self._leases,
+            leases_again=self._leases_again,
             moving=self._moving,
             signalled=self._signalled,
             handled=lambda _thread: self._send(messages.SignalLeft(signals.SIGTERM, None)),
@@ -465,6 +466,20 @@ class Supervisor:
         self._show_time()
         return True
 
+    def _leases_again(self, due_ns: int, shown: str) -> bool:
+        """The same of the next wait: the program has written and sent nothing since then."""
+        if self._signals_asked or self._stands or self._has_answered or not self._may_lease(due_ns):
+            return False
+        control, now_us, due_us = door.control, self._clock.now_us, due_ns // 1000
+        if control.reading or now_us != self._shown_us or not door.leased.note(shown, now_us):
+            return False
+        self._clock.now_us = due_us
+        control.leased += 1
+        self._moved = True
+        self._past_ns = due_ns - due_us * 1000
+        self._show_time()
+        return True
+
     def _moves_clock_to(self, due_ns: int, shown: str, *, is_calm: bool = False) -> bool:
         """Whether the clock could be moved here, to the end of a wait, and has been."""
         if self._signals_asked or self._stands or self._has_answered:
@@ -616,7 +631,6 @@ class Supervisor:
             bind_filter.forget(self._program.port)
         read, write = os.pipe2(os.O_CLOEXEC)
         may_begin, begin = os.pipe2(os.O_CLOEXEC)
-        instructions = seccomp.program()
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         pid = os.fork()
         if pid == 0:
@@ -628,7 +642,7 @@ class Supervisor:
                 {**self._environment, **self._client.variables(self._waiting)},
                 self._waiting,
                 write,
-                before_exec=lambda: self._prepare(instructions),
+                before_exec=self._prepare,
             )
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         with contextlib.suppress(OSError, ValueError):  # there are some for each thread of the program, which has fewer
@@ -650,11 +664,11 @@ class Supervisor:
                 self._is_ready()
                 self._asked, self._waiting = True, None
 
-    def _prepare(self, instructions: bytes) -> None:
+    def _prepare(self) -> None:
         """In the child that becomes the program: what holds for all that it starts."""
         with contextlib.suppress(OSError):  # none of them is this process's any more
             os.sched_setaffinity(0, self._program.cpus)
-        seccomp.install(instructions)
+        seccomp.install(seccomp.STANDARD)
 
     def _process_ended(self, pid: int, status: int) -> None:
         if pid == self._pid:

@@ -11,20 +11,17 @@ import os
 import signal
 import struct
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_ptrace = _libc.ptrace
-_ptrace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
-_ptrace.restype = ctypes.c_long
-_readv = _libc.process_vm_readv
-_readv.argtypes = (ctypes.c_long, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_void_p, ctypes.c_ulong, ctypes.c_ulong)
-_readv.restype = ctypes.c_ssize_t
-_writev = _libc.process_vm_writev
-_writev.argtypes = _readv.argtypes
-_writev.restype = ctypes.c_ssize_t
+_ptrace = ctypes.CDLL(None).ptrace
+"""It has no ``argtypes``, and keeps no ``errno``: each of the two would make half a call more of a call. So integers
+have to fit into an ``int``, all else is given as an object of ``ctypes``, and `_call` asks why a call has failed."""
+_ptrace_with_errno = _libc.ptrace
+_readv, _writev = _libc.process_vm_readv, _libc.process_vm_writev
+_readv.restype = _writev.restype = ctypes.c_ssize_t
 
-_POKE_DATA, _CONTINUE, _SINGLE_STEP, _SYSCALL = 5, 7, 9, 24
+_POKE_DATA, _POKE_USER, _CONTINUE, _SINGLE_STEP, _SYSCALL = 5, 6, 7, 9, 24
 _GET_EVENT_MESSAGE, _GET_SIGNAL_INFO, _GET_REGISTERS, _SET_REGISTERS = 0x4201, 0x4202, 0x4204, 0x4205
 _EMULATE = 31
 _SEIZE, _INTERRUPT, _LISTEN, _PEEK_SIGNALS = 0x4206, 0x4207, 0x4208, 0x4209
@@ -108,8 +105,8 @@ class _Part(ctypes.Structure):
     _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
 
 
-def _call(request: int, tid: int, address: int, data: int) -> None:
-    if _ptrace(request, tid, address, data) < 0:
+def _call(request: int, tid: int, address: Any, data: Any) -> None:
+    if _ptrace(request, tid, address, data) < 0 and _ptrace_with_errno(request, tid, address, data) < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
 
@@ -131,7 +128,8 @@ def resume_to_exit(tid: int, signum: int = 0) -> None:
 
 def emulate(tid: int) -> None:
     """Let a stopped thread go on until its next system call, which it does not make; where `CAN_EMULATE`."""
-    _call(_EMULATE, tid, 0, 0)
+    if _ptrace(_EMULATE, tid, 0, 0) < 0:
+        _call(_EMULATE, tid, 0, 0)
 
 
 def single_step(tid: int) -> None:
@@ -150,12 +148,11 @@ def listen(tid: int) -> None:
 
 
 _message = ctypes.c_ulong()
-_message_at = ctypes.addressof(_message)
 
 
 def event_message(tid: int) -> int:
     """The thread or process that an event is about."""
-    _call(_GET_EVENT_MESSAGE, tid, 0, _message_at)
+    _call(_GET_EVENT_MESSAGE, tid, 0, ctypes.byref(_message))
     return _message.value
 
 
@@ -167,20 +164,38 @@ def has_pending_signals(tid: int) -> bool:
     """Whether a stopped thread, or its process, has been sent a signal that has not come yet; also a blocked one."""
     for queue in _queues:
         _queue.raw = queue
-        if _ptrace(_PEEK_SIGNALS, tid, ctypes.addressof(_queue), ctypes.addressof(_information)) != 0:
+        if _ptrace(_PEEK_SIGNALS, tid, _queue, _information) != 0:
             return True
     return False
 
 
-_information = ctypes.create_string_buffer(128)
+_INFORMATION_BYTES: Final = 128
+_information = ctypes.create_string_buffer(_INFORMATION_BYTES)
 _GET_SYSCALL_INFO: Final = 0x420E
-_AT_ENTRY: Final = 1
+AT_ENTRY: Final = 1
 
 
 def is_at_entry(tid: int) -> bool:
     """Of a thread that stopped at a system call: whether it has not been made yet."""
-    _call(_GET_SYSCALL_INFO, tid, len(_information), ctypes.addressof(_information))
-    return _information.raw[0] == _AT_ENTRY
+    return entry_of(tid)[0] == AT_ENTRY
+
+
+_RESULT_AT: Final = 8 * HERE.result
+_ENTRY: Final = struct.Struct("=BxxxI16xQ6Q")
+
+
+def entry_of(tid: int) -> tuple[int, ...]:
+    """Of a thread that stopped at a system call: `AT_ENTRY` where it has not been made yet, the architecture for which
+    it is, its number, and its six arguments. In place of the registers it is a quarter of the bytes, and one tuple."""
+    if _ptrace(_GET_SYSCALL_INFO, tid, _INFORMATION_BYTES, _information) < 0:
+        _call(_GET_SYSCALL_INFO, tid, _INFORMATION_BYTES, _information)
+    return _ENTRY.unpack_from(_information)
+
+
+def return_zero(tid: int) -> None:
+    """Have a call that a thread does not make (`emulate`) return 0; where `CAN_EMULATE`."""
+    if _ptrace(_POKE_USER, tid, _RESULT_AT, 0) < 0:
+        _call(_POKE_USER, tid, _RESULT_AT, 0)
 
 
 _SIGNAL_INFO = struct.Struct("=iii4xii")
@@ -188,7 +203,7 @@ _SIGNAL_INFO = struct.Struct("=iii4xii")
 
 def signal_sender(tid: int) -> tuple[int, int]:
     """Of the signal at whose delivery a thread stands: how it was sent (``si_code``), and the process that sent it."""
-    _call(_GET_SIGNAL_INFO, tid, 0, ctypes.addressof(_information))
+    _call(_GET_SIGNAL_INFO, tid, 0, _information)
     _, _, code, pid, _ = _SIGNAL_INFO.unpack_from(_information)
     return code, pid
 
@@ -199,7 +214,7 @@ _BY_SECCOMP = 1
 
 def makes_foreign_call(tid: int) -> bool:
     """Whether the SIGSYS at whose delivery a thread stands came of a system call of another architecture."""
-    _call(_GET_SIGNAL_INFO, tid, 0, ctypes.addressof(_information))
+    _call(_GET_SIGNAL_INFO, tid, 0, _information)
     _, _, code, _, _, audit = _SYSTEM_CALL_INFO.unpack_from(_information)
     return bool(code == _BY_SECCOMP and audit != HERE.audit)
 
@@ -210,15 +225,16 @@ _arguments_in: Final = itemgetter(*HERE.arguments)
 class Registers:
     """The general registers of one stopped thread: read at once, and written at once."""
 
-    __slots__ = ("_part", "_part_at", "_values")
+    __slots__ = ("_part", "_part_at", "_size", "_values")
 
     def __init__(self) -> None:
         self._values = (ctypes.c_uint64 * HERE.registers)()
-        self._part = _Part(ctypes.addressof(self._values), ctypes.sizeof(self._values))
-        self._part_at = ctypes.addressof(self._part)
+        self._size = ctypes.sizeof(self._values)
+        self._part = _Part(ctypes.addressof(self._values), self._size)
+        self._part_at = ctypes.byref(self._part)
 
     def read(self, tid: int) -> None:
-        self._part.length = ctypes.sizeof(self._values)
+        self._part.length = self._size
         _call(_GET_REGISTERS, tid, _GENERAL, self._part_at)
 
     def write(self, tid: int) -> None:
@@ -293,13 +309,13 @@ _arm_part = _Part(ctypes.addressof(_arm_value), 4)
 
 
 def _arm_number(tid: int) -> int:
-    _call(_GET_REGISTERS, tid, _SYSTEM_CALL, ctypes.addressof(_arm_part))
+    _call(_GET_REGISTERS, tid, _SYSTEM_CALL, ctypes.byref(_arm_part))
     return _arm_value.value
 
 
 def _set_arm_number(tid: int, value: int) -> None:
     _arm_value.value = value
-    _call(_SET_REGISTERS, tid, _SYSTEM_CALL, ctypes.addressof(_arm_part))
+    _call(_SET_REGISTERS, tid, _SYSTEM_CALL, ctypes.byref(_arm_part))
 
 
 # -- memory ------------------------------------------------------------------------------------------------------------
@@ -309,7 +325,7 @@ def read_memory(tid: int, address: int, size: int) -> bytes:
     """*size* bytes of its memory; ``OSError``: they are not there."""
     buffer = ctypes.create_string_buffer(size)
     ours, theirs = _Part(ctypes.addressof(buffer), size), _Part(address, size)
-    got = _readv(tid, ctypes.addressof(ours), 1, ctypes.addressof(theirs), 1, 0)
+    got = _readv(tid, ctypes.byref(ours), 1, ctypes.byref(theirs), 1, 0)
     if got != size:
         number = ctypes.get_errno() if got < 0 else 14
         raise OSError(number, os.strerror(number))
@@ -320,7 +336,7 @@ def write_memory(tid: int, address: int, data: bytes) -> None:
     """Write to memory that it may write itself; ``OSError``: it may not."""
     buffer = ctypes.create_string_buffer(data, len(data))
     ours, theirs = _Part(ctypes.addressof(buffer), len(data)), _Part(address, len(data))
-    if _writev(tid, ctypes.addressof(ours), 1, ctypes.addressof(theirs), 1, 0) != len(data):
+    if _writev(tid, ctypes.byref(ours), 1, ctypes.byref(theirs), 1, 0) != len(data):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
 
@@ -334,4 +350,5 @@ def write_code(tid: int, address: int, data: bytes) -> None:
     whole = bytearray(read_memory(tid, address, size))
     whole[: len(data)] = data
     for offset in range(0, size, 8):
-        _call(_POKE_DATA, tid, address + offset, int.from_bytes(whole[offset : offset + 8], "little"))
+        word = int.from_bytes(whole[offset : offset + 8], "little")
+        _call(_POKE_DATA, tid, ctypes.c_void_p(address + offset), ctypes.c_ulong(word))

@@ -23,7 +23,7 @@ from ..protocol.sock_diag import SockDiag
 from . import exec as exec_stop
 from . import filter as seccomp
 from . import tracee, waits
-from .readiness import Readiness
+from .readiness import IN_MILLISECONDS, Readiness
 from .sockets import Connections
 from .timers import Timer, Timers
 from .tracee import HERE, Registers
@@ -37,9 +37,10 @@ LONGEST_NAP_NS: Final = 10_000_000
 """Go's monitor naps for 20 µs to 10 ms. User code never uses that call: `time.Sleep` waits for a futex or ``epoll``."""
 MOST_NAPS: Final = 200
 """After so many naps that were over at once a thread of Go's runtime counts as one that waits."""
-MONITOR_REST_NS: Final = 10_000_000_000
+MONITOR_REST_NS: Final = 60_000_000_000
 """How much longer the monitor of Go's runtime rests than it asks for, while nothing computes. With all else asleep it
-waits until the program's next wait is over, and then finds nothing to do: it looks after goroutines that compute."""
+waits until the program's next wait is over, and then finds nothing to do: it looks after goroutines that compute. It
+asks for as long as this where no wait of the program has an end."""
 CALM_SECONDS: Final = 0.001
 """Real seconds for which it is enough to know of the other threads that nothing of the tree can have woken them."""
 MOST_MISSES: Final = 3
@@ -101,6 +102,9 @@ _TIMERS: Final = frozenset(
     )
 )
 _READS: Final = frozenset({"clock_gettime", "gettimeofday", "time"})
+_AT_A_CALL: Final = tracee.SYSCALL_STOP << 8 | 0x7F
+"""What ``waitpid`` says of a thread that stops at a call."""
+_MOST_INT: Final = 0x7FFFFFFF
 _NUMBERS: Final = {number: name for name, number in HERE.calls.items()}
 _FILES: Final = ("schedstat", "syscall", "stat")
 """What is read of a thread in ``/proc``, in a look."""
@@ -122,6 +126,15 @@ class Handler(NamedTuple):
     """Where the stack of the thread was when the signal came: below that is the handler's."""
     is_followed: bool
     """Somebody wants to hear when the thread leaves it."""
+
+
+class Clone(NamedTuple):
+    """A ``clone`` or a ``clone3`` that is made without CLONE_UNTRACED, which the program has among its flags."""
+
+    flags: int
+    """Those of the program."""
+    place: int
+    """Where in its memory; 0: in a register."""
 
 
 class Resumption(NamedTuple):
@@ -177,8 +190,8 @@ class Thread:
     """The handlers that it is in, since the first of them that is followed: it stops at each call until it has left."""
     is_stepped: bool = False
     """It stops at each system call, and somebody wants to hear of its returns."""
-    clones: int = 0
-    """The flags of a ``clone`` that it makes without CLONE_UNTRACED, which is among them; 0: it makes none."""
+    clone: Clone | None = None
+    """What it makes, where that is one of those."""
     watched: bool = False
     """It makes a call whose return somebody wants to hear of."""
     asked_to_stop: bool = False
@@ -212,6 +225,22 @@ class Thread:
         self.files.clear()
 
 
+class Loop(NamedTuple):
+    """A thread waits in an ``epoll`` again and again, and makes no other call but looks for what is there before."""
+
+    call: tuple[int, int, int, int]
+    """The first of what `tracee.entry_of` says of these calls."""
+    most: int
+    """As many events are asked for."""
+    has_mask: bool
+    """The call has a mask of signals, and there is none."""
+    name: str
+    past_ns: int
+    """How long after its timeout a wait ends."""
+    reads: int
+    """How many reads of the clock are answered at once after a wait."""
+
+
 class Calm(NamedTuple):
     """All but one thread of the tree wait, and that one has done nothing since then that could wake another."""
 
@@ -220,6 +249,8 @@ class Calm(NamedTuple):
     """When somebody outside may have woken one, in seconds of the real monotonic clock."""
     before: tuple[float, int]
     """What is due first of the others: when, and its birth."""
+    loop: Loop | None = None
+    """What the thread does, where its last wait was over at once."""
 
 
 class Due(NamedTuple):
@@ -255,6 +286,9 @@ class Hooks:
     leases: Callable[[Wait, bool], bool] = lambda _wait, _is_calm: False
     """A thread is about to begin a wait, and all others wait longer; whether the clock has been moved to its end. The
     second argument: since the last one nothing of the tree has made a system call."""
+    leases_again: Callable[[int, str], bool] = lambda _due_ns, _name: False
+    """The same of a wait with that due time and name. Since `leases` has last said so the program has done nothing but
+    to wait and to look for what it waits for."""
     signalled: Callable[[Thread, int], bool] = lambda _thread, _signum: False
     """A signal is about to be delivered; whether it enters a handler of whose end somebody wants to hear."""
     handled: Callable[[Thread], None] = lambda _thread: None
@@ -341,7 +375,7 @@ class Tree:
         registers = self._registers
         registers.read(tid)
         place = (registers.stack - _BELOW_FILTER) & ~15
-        tracee.write_memory(tid, place, seccomp.in_memory(seccomp.program(), place))
+        tracee.write_memory(tid, place, seccomp.in_memory(seccomp.STANDARD, place))
         injector = exec_stop.injector_of(tid, registers.stack, self._step_once)
         try:
             injector.call("prctl", _NO_NEW_PRIVILEGES, 1, 0, 0, 0)
@@ -375,9 +409,10 @@ class Tree:
             yielded = False
             found = True
             self.stops += 1
-            self.hooks.stops()
             try:
-                self._stopped(tid, status)
+                if not self._goes_round(tid, status):
+                    self.hooks.stops()
+                    self._stopped(tid, status)
             except ProcessLookupError:
                 continue  # killed meanwhile: its end comes
         return found
@@ -451,7 +486,7 @@ class Tree:
             self._add(tid, process)
         if waits_for_it and tid in self.processes and not self.processes[tid].executes:
             parent.vfork_child = tid
-        self._go_on(parent, to_exit=bool(parent.clones))
+        self._go_on(parent, to_exit=parent.clone is not None)
 
     def _goes_its_way(self, pid: int) -> None:
         """A process has executed a program, or has ended: a parent that has waited for that goes on."""
@@ -605,11 +640,8 @@ class Tree:
             self._return(thread, -errno.EPERM)
         elif name == "connect":
             self._connects(thread, registers)
-        elif name == "clone":
-            thread.clones = registers.argument(0)
-            registers.set_argument(0, thread.clones & ~seccomp.CLONE_UNTRACED)
-            registers.write(tid)
-            self._go_on(thread, to_exit=True)
+        elif name in ("clone", "clone3"):
+            self._clones(thread, name, registers)
         else:
             if name in seccomp.SENDS:
                 self.connections.sends(thread.process.pid, registers.argument(0) & 0xFFFFFFFF)
@@ -719,6 +751,45 @@ class Tree:
         registers.write(tid)
         self._go_on(thread)
 
+    def _goes_round(self, tid: int, status: int) -> bool:
+        """Whether a thread that has stopped is in a `Loop`, and has gone on from there: its wait is over at once.
+
+        This is what most stops of a program that only waits are for, so it asks no more than has to be asked at each.
+        A look finds nothing: there was nothing just before, and nothing of the tree has done anything since.
+        """
+        calm = self._calm
+        if calm is None or calm.loop is None or status != _AT_A_CALL or calm.thread.tid != tid:
+            return False
+        thread, loop, entry = calm.thread, calm.loop, tracee.entry_of(tid)
+        timeout = entry[6] & 0xFFFFFFFF
+        if entry[:4] != loop.call or entry[5] != loop.most or (loop.has_mask and entry[7]) or timeout > _MOST_INT:
+            return False
+        now = self.hooks.real_monotonic()
+        if now >= calm.until:
+            if not self._still_wait(thread):
+                return False
+            self._calm = calm = calm._replace(until=now + CALM_SECONDS)
+        if timeout:
+            due_ns = self.hooks.clocks().realtime + timeout * 1_000_000 + loop.past_ns
+            if not (due_ns, thread.birth) < calm.before or self._readiness.has_something():
+                return False
+            if not self.hooks.leases_again(due_ns, loop.name):
+                return False
+            self._allow_reads(thread.process, loop.reads)
+        thread.counters = thread.waits_in = b""
+        tracee.return_zero(tid)
+        tracee.emulate(tid)
+        return True
+
+    def _loop_of(self, thread: Thread, wait: Wait) -> Loop | None:
+        """What a thread does whose *wait* is over at once, if it does the same again; None: that is not simple."""
+        if wait.name not in IN_MILLISECONDS:
+            return None
+        call = (tracee.AT_ENTRY, HERE.audit, wait.number, wait.arguments[0])
+        past_ns = PAST_NS if thread.process.kind.is_cpython else 0
+        reads = self._reads_of(thread.process)
+        return Loop(call, wait.arguments[2], wait.name == "epoll_pwait", wait.name, past_ns, reads)
+
     def _ends_again(self, thread: Thread, name: str, calm: Calm | None) -> bool:
         """Whether the wait at which a thread stands, and which it does not make, was over at once."""
         registers, tid, clocks = self._registers, thread.tid, self.hooks.clocks()
@@ -740,6 +811,7 @@ class Tree:
             return False
         self._allow_reads(thread.process, self._reads_of(thread.process))
         wait.order = self.hooks.next_order()
+        calm = calm._replace(loop=self._loop_of(thread, wait))
         return self._ends_at_once(thread, wait, registers, calm, is_calm=is_calm)
 
     @staticmethod
@@ -755,7 +827,7 @@ class Tree:
 
         Then its time may come before it has begun, and the thread need not be woken again.
         """
-        if self.stopping or not self.connections.none or not self.hooks.may_lease(wait.due_ns):
+        if self.stopping or not self.hooks.may_lease(wait.due_ns):
             return None
         now = self.hooks.real_monotonic()
         dues: list[tuple[float, int]] = [
@@ -773,9 +845,21 @@ class Tree:
             return None
         if self.busy((thread,)) is not None or self.moving or (len(self.threads) > 1 and self.has_news()):
             return None
+        if self.connections.held:  # an answer is owed, by the look that `busy` has taken
+            return None
         if self._output_is_full() or tracee.has_pending_signals(thread.tid):  # one of those would end the wait
             return None
         return Calm(thread, now + CALM_SECONDS, before)
+
+    def _still_wait(self, thread: Thread) -> bool:
+        """Whether all but a thread wait as they did when that was `Calm`: nobody outside has woken one.
+
+        Nothing of the tree has sent or opened anything since then, so nothing is on its way, and what is due is the
+        same.
+        """
+        if self.busy((thread,), sends=False) is not None or (len(self.threads) > 1 and self.has_news()):
+            return False
+        return not tracee.has_pending_signals(thread.tid)
 
     @staticmethod
     def _nothing_at(thread: Thread, registers: Registers) -> int:
@@ -822,17 +906,50 @@ class Tree:
         elif self.timers.is_creating(thread.tid):
             self._registers.read(thread.tid)
             self.timers.created(thread.tid, self._registers)
-        elif thread.clones and HERE.arguments[0] != HERE.result:
-            self._registers.read(thread.tid)
-            self._registers.set_argument(0, thread.clones)
-            self._registers.write(thread.tid)
+        elif thread.clone is not None:
+            self._has_cloned(thread, thread.clone)
         elif thread.receipt is not None:
             self._receives(thread, thread.receipt)
         elif thread.watched or thread.is_stepped:
             thread.watched = thread.is_stepped = False
             self.hooks.returned(thread)
-        thread.clones = 0
+        thread.clone = None
         self._go_on(thread)
+
+    def _clones(self, thread: Thread, name: str, registers: Registers) -> None:
+        """A thread is about to make a thread or a process: it makes none that is not to be traced.
+
+        That would have the filter, and nobody who answers for it: each call at which that stops fails with ENOSYS.
+        """
+        tid, place = thread.tid, registers.argument(0) if name == "clone3" else 0
+        try:
+            flags = int.from_bytes(tracee.read_memory(tid, place, 8), "little") if place else registers.argument(0)
+        except OSError:
+            flags = 0  # the kernel refuses it
+        if not flags & seccomp.CLONE_UNTRACED:
+            self._go_on(thread)
+            return
+        traced = flags & ~seccomp.CLONE_UNTRACED
+        if place:
+            try:
+                tracee.write_code(tid, place, traced.to_bytes(8, "little"))
+            except OSError:
+                self._return(thread, -errno.ENOSYS)  # programs use clone then
+                return
+        else:
+            registers.set_argument(0, traced)
+            registers.write(tid)
+        thread.clone = Clone(flags, place)
+        self._go_on(thread, to_exit=True)
+
+    def _has_cloned(self, thread: Thread, clone: Clone) -> None:
+        """The call is over: what the program has asked with is as it was."""
+        if clone.place:
+            tracee.write_code(thread.tid, clone.place, clone.flags.to_bytes(8, "little"))
+        elif HERE.arguments[0] != HERE.result:
+            self._registers.read(thread.tid)
+            self._registers.set_argument(0, clone.flags)
+            self._registers.write(thread.tid)
 
     def _connects(self, thread: Thread, registers: Registers) -> None:
         """A thread is about to connect to somebody: from here on its process stops at each send, too."""
@@ -1054,9 +1171,10 @@ class Tree:
 
     def show_time(self) -> None:
         """Write the time into what the processes read."""
-        for page in {id(each.page): each.page for each in self.processes.values()}.values():
+        clocks = self.hooks.clocks()
+        for page in {each.page for each in self.processes.values()}:
             if page is not None:
-                page.set(*self.hooks.clocks())
+                page.set(*clocks)
 
     def limit_reads(self, reads: int) -> None:
         """From here on a read of the clock is a wait after so many in a row."""
@@ -1103,7 +1221,7 @@ class Tree:
 
     # -- whether all wait --------------------------------------------------------------------------------------------
 
-    def busy(self, besides: Collection[Thread] = ()) -> Thread | None:
+    def busy(self, besides: Collection[Thread] = (), *, sends: bool = True) -> Thread | None:
         """A thread that does not wait; None: all *besides* some wait, and nothing of them is about to happen.
 
         Two passes. A thread that ran in between was switched out by the second one, so that its counters differ; so
@@ -1113,6 +1231,7 @@ class Tree:
         What an earlier look has counted will do for the first one, unless it is known that the thread has run since.
 
         Between the passes `moving` is looked up: what the kernel was still bringing then can wake a thread later.
+        Without *sends* nothing has been sent since that was looked up last.
         """
         looked: list[Thread] = []
         self.moving = False
@@ -1129,7 +1248,7 @@ class Tree:
             except OSError:
                 return thread  # it ends
             looked.append(thread)
-        moving = self.connections.look() or self.hooks.moving()
+        moving = sends and (self.connections.look() or self.hooks.moving())
         for thread in looked:
             try:
                 call = _read(thread, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from typing import Any
 
 import pytest
 from internals import event_of
@@ -12,6 +13,7 @@ from small_handlers import caught_by_c_code, computes, counts, returns, sleeps
 from pytest_scf_async import (
     GateNotReachedError,
     HandlerError,
+    Launch,
     ScfApiError,
     ScfRuntime,
     ScfSettings,
@@ -130,3 +132,33 @@ def test_a_keyword_that_is_not_there_names_a_near_one(scf_runtime: ScfRuntime, k
     with pytest.raises(ScfUsageError) as settings:
         ScfSettings(**{keyword: None})  # type: ignore[arg-type]
     assert str(settings.value).startswith(f"ScfSettings has no keyword {keyword!r}{hint} (valid are ")
+
+
+def test_what_is_given_twice_or_in_no_place_or_not_at_all_is_told_with_the_keywords(scf_runtime: ScfRuntime) -> None:
+    function = scf_runtime.deploy(returns)
+    command = ["/bin/true"]
+
+    def refused(call: Any, *values: object, **keywords: object) -> str:
+        with pytest.raises(ScfUsageError) as raised:
+            call(*values, **keywords)
+        return str(raised.value)
+
+    text = refused(scf_runtime.deploy_image, "dir", command=command)
+    assert text.startswith(
+        "deploy_image(...) has command twice, 'dir' without a keyword and ['/bin/true'] with it (the other keywords "
+        "are image, cwd, "
+    )
+    for call, name in ((scf_runtime.deploy, "deploy"), (function.update, "update")):
+        text = refused(call, "a.py:b", code="c.py:d")
+        assert text.startswith(f"{name}(...) has code twice, 'a.py:b' without a keyword and 'c.py:d' with it (the ")
+        text = refused(call, "directory", "index.main_handler", 5)
+        assert text.startswith(
+            f"{name}(...) takes only code without a keyword, and got 'index.main_handler', 5, too (the keywords are "
+            "handler, "
+        )
+    assert refused(scf_runtime.deploy) == "deploy(...) needs code, its value number 1"
+    assert refused(Launch, command) == "Launch needs directory, its value number 2"
+    text = refused(Launch, cmd=command)
+    assert text.startswith("Launch has no keyword 'cmd'; did you mean 'command'? (valid are command, directory, ")
+    text = refused(Launch, command, "/", {}, 80, (), "gob", None, None, 1)
+    assert text.endswith(" speaks, script, module without a keyword, and got 1, too")

@@ -34,6 +34,9 @@ NOT_RECEIVED = "[PLATFORM] Signal reception failed."
 OF_ASYNCIO = "Using selector: EpollSelector"
 """What asyncio logs of each of its loops, at the level DEBUG."""
 
+END_OF_ZYGOTE = "the zygote, which instances are forked from, is gone"
+"""What the first call says after it was killed."""
+
 LONG = 60.0
 """Real seconds that no step of a test takes, however busy the machine is, unless something hangs."""
 FEW_LOOKS = 100

@@ -6,6 +6,8 @@ The payload of an event is a line of bash, which the bootstrap runs.
 from __future__ import annotations
 
 import shutil
+import socket
+import threading
 import warnings
 import zipfile
 from datetime import timedelta
@@ -15,7 +17,7 @@ from internals import Zygote, event_of, procfs
 from process_support import RECEIVED, assert_body, assert_reclaimed_for_good, is_gone, short_log, user_lines
 
 from pytest_scf_async import assert_timed_out
-from pytest_scf_async.errors import ScfAsyncWarning
+from pytest_scf_async.errors import ScfAsyncWarning, ScfUsageError
 from pytest_scf_async.report.cause import likely_cause
 
 # once: a program that is no Python: the same on all Pythons
@@ -218,3 +220,109 @@ def test_forced_termination_and_the_timeout_take_all_processes(runtime, bootstra
 def test_it_computes_on_after_its_answer(make_runtime, bootstrap):
     function = bootstrap(to=make_runtime(compute_grace=0.05))
     assert function.run("push response 1; while :; do :; done") == 1
+
+
+@pytest.mark.parametrize("traced", [True, False], ids=["traced", "free-running"])
+def test_a_server_of_the_test_is_found_on_its_loopback(bootstrap, traced, monkeypatch):
+    with warnings.catch_warnings(), socket.create_server(("127.0.0.1", 0)) as server:
+        if not traced:
+            monkeypatch.setattr(Zygote, "why_untraced", lambda _: "a test says so")
+            warnings.simplefilter("ignore", ScfAsyncWarning)
+        port = server.getsockname()[1]
+        function = bootstrap(ports=[port])
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"hello\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert function.run(f"read -r line </dev/tcp/127.0.0.1/{port}; push response $line") == "hello"
+        thread.join()
+
+
+# -- update ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def other(tmp_path):
+    """The directory of other code: a bootstrap whose events see ``$code``, "new"."""
+    path = tmp_path / "other" / "bootstrap"
+    path.parent.mkdir()
+    path.write_text(BASH.replace("\n\n", "\ncode=new\n\n", 1))
+    path.chmod(0o755)
+    return path.parent
+
+
+def tells(then=""):
+    return f"{then}push response ${{code:-old}},$STAGE,$_HANDLER"
+
+
+@pytest.mark.parametrize("zipped", [False, True], ids=["a directory", "a zip"])
+def test_an_update_of_the_code_with_events_in_flight(bootstrap, runtime, other, tmp_path, zipped):
+    """One sleeps, one has not begun, an instance is idle: the code and the configuration of before are theirs."""
+    function = bootstrap("STAGE=first")
+    if zipped:
+        with zipfile.ZipFile(tmp_path / "other.zip", "w") as packed:
+            packed.write(other / "bootstrap", "bootstrap")
+    sleeps = function.invoke_async(tells("sleep 200; ")).settle()
+    idle = function.invoke_async(tells()).wait()
+    assert not idle.instance.reclaimed
+    pending = function.invoke_async(tells("sleep 60; "))
+
+    function.update(tmp_path / "other.zip" if zipped else other, environment={"INIT": "STAGE=second"}, timeout=700)
+    assert idle.instance.reclaimed_because == "function updated"
+    new = function.invoke_async(tells("sleep 30; "))
+    runtime.wait_all()
+
+    texts = [event.result for event in (idle, sleeps, pending, new)]
+    assert texts == ["old,first,index.main_handler"] * 3 + ["new,second,index.main_handler"]
+    assert [seconds(event) for event in (sleeps, pending, new)] == [200, 60, 30]
+    assert [event.instance.reclaimed_because for event in (sleeps, pending)] == ["function updated"] * 2
+    assert new.instance.alive
+    assert function.invoke_async(tells()).wait().instance.pid == new.instance.pid
+    assert function.configuration.timeout == 700
+
+
+def test_an_event_that_is_terminated_after_an_update_runs_the_old_code(bootstrap, runtime, other):
+    function = bootstrap("trap 'echo stopping ${code:-old}' TERM")
+    event = function.invoke_async(tells("sleep 60 & wait; "))
+    event.wait_until_listening()
+    runtime.clock.advance(10)
+    function.update(other)
+    event.terminate(grace_shutdown=True)
+    event.wait()
+
+    assert (user_lines(event)[1:], event.result.partition(",")[0], seconds(event)) == (["stopping old"], "old", 10)
+    assert event.instance.reclaimed_because == "function updated"
+
+
+def test_an_update_of_the_handler_alone_and_of_code_that_has_changed_in_its_place(bootstrap, other):
+    function = bootstrap()
+    assert function.run(tells()) == "old,,index.main_handler"
+    function.update(handler="shop.export")
+    assert (function.run(tells()), function.configuration.handler) == ("old,,shop.export", "shop.export")
+    version = function.publish_version()
+    function.update(other, handler="shop.other")
+    (other / "bootstrap").write_text((other / "bootstrap").read_text().replace("code=new", "code=newer"))
+    assert function.run(tells()) == "newer,,shop.other"
+    function.update()
+
+    assert function.run(tells()) == "newer,,shop.other"
+    assert function.run(tells(), qualifier=version) == "old,,shop.export"
+
+
+def test_an_update_that_is_refused_leaves_the_code_as_it_was(bootstrap, tmp_path):
+    function = bootstrap()
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for code, words in (
+        (str(empty), f"code is {str(empty)!r}, the code of a custom runtime, and there is no {empty}/bootstrap"),
+        ("nowhere", "code is 'nowhere', and there is no"),
+        (3, r"code is 3 of type int; it takes a code directory or a zip, as the runtime is 'CustomRuntime'"),
+    ):
+        with pytest.raises(ScfUsageError, match=words):
+            function.update(code)
+
+    assert function.run(tells()) == "old,,index.main_handler"

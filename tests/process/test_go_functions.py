@@ -525,13 +525,29 @@ def test_an_update_of_the_configuration(function):
     assert_reclaimed_for_good(before, "function updated")
 
 
-@pytest.mark.parametrize("given", [{"code": "go"}, {"handler": "other"}])
-def test_an_update_of_the_code_is_refused(function, given):
-    with pytest.raises(ScfUsageError) as caught:
-        function.update(**given)
-    assert str(caught.value) == (
-        "update(...) changes the code of Python functions, and 'go' is a Go1 function: delete() it and deploy the other"
-    )
+def test_an_update_of_the_code_with_events_in_flight(runtime, function, binary, tmp_path):
+    """To a binary under another name, which the handler names."""
+    sleeps = function.invoke_async({"do": "sleep", "seconds": 60}).settle()
+    pending = function.invoke_async({"do": "sleep", "seconds": 30})
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "other").write_bytes((binary / "main").read_bytes())
+    (code / "other").chmod(0o755)
+    function.update(code, handler="other")
+    new = function.invoke_async({"do": "pid"})
+    runtime.wait_all()
+
+    assert [event.duration.total_seconds() for event in (sleeps, pending, new)] == [60, 30, 0]
+    assert [os.path.basename(event_of(event).function.runtime.launch.command[0]) for event in function.events] == [
+        *("main", "main", "other"),
+    ]
+    for event in (sleeps, pending):
+        assert_reclaimed_for_good(event, "function updated")
+
+
+def test_an_update_of_the_code_that_is_refused(function, tmp_path):
+    with pytest.raises(ScfUsageError, match="has neither Go files nor a binary 'main', which the handler names"):
+        function.update(tmp_path)
     assert function.run({"do": "pid"}) > 0
 
 
@@ -545,7 +561,7 @@ def test_before_init_has_no_python_process_to_be_called_in(function, runtime, tm
     assert str(caught.value) == (
         f"before_init='{tmp_path}/fakes.py:install' ({source}) is called in the Python process of an instance, before "
         "the first line of its code, and a Go program runs in a process of its own: have environment= point it to a "
-        "fake server of the test instead"
+        "fake server of the test instead, whose port is among ports="
     )
 
 

@@ -19,7 +19,8 @@ OWN = "the port on which the image's program listens itself (port=9000)"
 GIVE_IMAGE = "give it as image=, and command=[...] is a program of this machine"
 NO_PYTHON_PROCESS = (
     "is called in the Python process of an instance, before the first line of its code, and 'python -I app.py' runs in "
-    "a process of its own: have environment= point it to a fake server of the test instead"
+    "a process of its own: have environment= point it to a fake server of the test instead, whose port is among "
+    "ports="
 )
 PORT = "a port is a whole number from 1 to 65535"
 

@@ -285,6 +285,16 @@ def test_a_published_version_runs_its_copy(runtime_with, launcher, code):
     assert (version.result["text"], latest.result["text"]) == ("exports.main_handler", "changed")
 
 
+def test_an_update_of_the_code_asks_the_launcher_again(function, tmp_path):
+    old = function.invoke_async({"do": "echo"})
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "shop.js").write_text("another text")
+    function.update(other, handler="shop.export")
+
+    assert [old.wait().result["text"], function.run({"do": "echo"})["text"]] == ["exports.main_handler", "another text"]
+
+
 def test_a_python_program_of_a_launcher_is_on_the_simulated_clock(runtime_with, tmp_path, code):
     (code / "serve.py").write_text(SHIM.replace("time.sleep(3600)", "time.sleep(3600); print('woke', flush=True)"))
 
@@ -296,6 +306,25 @@ def test_a_python_program_of_a_launcher_is_on_the_simulated_clock(runtime_with, 
     event = runtime_with(launcher).deploy(code, runtime="CustomRuntime").invoke_async({"do": "block"}).wait()
     assert (event.status, event.duration.total_seconds()) == ("FINISHED", 3600)
     assert user_lines(event)[-1] == "woke"
+
+
+@pytest.mark.parametrize("how", ["script", "module"])
+def test_a_python_program_of_a_launcher_that_forks_is_told_what_its_launch_has_to_be(runtime_with, code, how):
+    (code / "serve.py").write_text("import os\nos.fork()\n")
+
+    def launcher(package: CodePackage) -> Launch:
+        serve = {"script": os.path.join(package.directory, "serve.py"), "module": "serve"}
+        return Launch(["serve.py"], package.directory, **{how: serve[how]})
+
+    event = runtime_with(launcher).deploy(code, runtime="CustomRuntime").invoke_async({})
+    with pytest.raises(ScfUsageError) as raised:
+        event.wait()
+    asked = f"{how}= of its Launch"
+    assert str(raised.value).endswith(
+        f": the program 'serve.py' forks at serve.py:2, and {asked} is for programs of one process: leave out {asked}, "
+        "begin its command= with the interpreter, and the program is supervised, with all that it starts, on simulated "
+        "time"
+    )
 
 
 def test_the_environment_of_a_launch_is_that_of_a_python_program_too(runtime_with, code):

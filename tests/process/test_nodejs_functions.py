@@ -173,6 +173,25 @@ def test_a_module_of_es_and_a_published_version_with_its_own_copy(node):
     assert [event.wait().result for event in function.events] == ["changed", "es"]
 
 
+def test_an_update_of_the_code_with_events_in_flight(node, runtime, tmp_path):
+    source = """
+        const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+        exports.{name} = async (seconds) => {{ await sleep(seconds * 1000); return '{code}'; }};
+    """
+    function = node(source.format(name="main_handler", code="old"))
+    sleeps = function.invoke_async(60).settle()
+    pending = function.invoke_async(30)
+    other = tmp_path / "other"
+    other.mkdir()
+    file_in(other, "index.js", textwrap.dedent(source.format(name="second", code="new")))
+    function.update(other, handler="index.second")
+    new = function.invoke_async(10)
+    runtime.wait_all()
+
+    assert [event.result for event in (sleeps, pending, new)] == ["old", "old", "new"]
+    assert [event.instance.reclaimed_because for event in (sleeps, pending, new)] == ["function updated"] * 2 + [None]
+
+
 def test_sigterm_in_the_very_second_and_the_timeout(node, runtime):
     function = node(
         """

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import pytest
-from internals import event_of, name_of, procfs
+from internals import event_of, name_of, procfs, writers
 from internals import instance as instance_module
-from process_support import RECEIVED, eventually, short_log, user_lines
+from process_support import LONG, RECEIVED, eventually, short_log, user_lines
 
 BY_FD = "write = lambda text: os.write(fd, text.encode() + b'\\n')"
 BY_FILE = "write = lambda text: file.write(text + '\\n')"
@@ -214,7 +215,7 @@ def test_a_first_write_of_code_in_c_is_whole_although_it_begins_just_before_its_
     def send_late(signum, pidfds, besides=()):
         if signum == signal.SIGSTOP and not stopped:
             stopped.append(eventually(lambda: is_in_a_write(event_of(event).instance.pid)))
-        send(signum, pidfds, besides)
+        return send(signum, pidfds, besides)
 
     def is_in_a_write(pid):
         call = procfs.system_call_of(pid, str(pid))
@@ -239,6 +240,39 @@ def main_handler(event, context):
 
     assert (stopped, event.result) == ([True], size)
     assert user_lines(event) == ["x" * size]
+
+
+@pytest.mark.sandbox
+def test_who_may_not_be_stopped_is_not_waited_for_when_the_others_go_on(deploy, latch, monkeypatch):
+    """A child that has become another user's (``sudo``) runs on while its instance stands still."""
+    event = deploy(f"""{IMPORTS}
+def main_handler(event, context):
+    child = subprocess.Popen(["head", "-c1", event], stdout=subprocess.DEVNULL)
+    print("started", child.pid)
+    return child.wait()
+""").invoke_async(latch.path)
+    real = signal.pidfd_send_signal
+    refused = []
+
+    def is_refused(pidfd, signum):
+        pid = procfs.process_of_pidfd("self", pidfd)
+        if procfs.command_of(pid).startswith(b"head\0"):
+            refused.append(signum)
+            raise PermissionError
+        real(pidfd, signum)
+
+    monkeypatch.setattr(signal, "pidfd_send_signal", is_refused)
+    monkeypatch.setattr(writers, "LONGEST", 2 * LONG)
+    event.wait_for_log("started")
+    began = time.monotonic()
+
+    event.settle()
+
+    assert time.monotonic() - began < LONG
+    assert event.doing == "held"
+    assert signal.SIGSTOP in refused
+    latch.open()
+    assert event.wait().result == 0
 
 
 def test_a_write_that_the_kernel_cuts_short_for_another_reason_says_so(deploy):

@@ -113,6 +113,19 @@ def test_what_images_need_is_in_no_handlers_way(deploy, runtime, tmp_path):
     assert function.run() == "sent"
 
 
+def test_no_instance_looks_through_what_images_need_for_garbage(deploy, runtime, tmp_path):
+    """It was imported once for all of them. A collection would look at each object of it, and copy its page."""
+    runtime.deploy_image(["sleep", "10"], cwd=tmp_path, port=9000).invoke_async().settle()
+    function = deploy("""
+        import gc
+
+        def main_handler(event, context):
+            return len(gc.get_objects())
+    """)
+
+    assert function.run() < 1000
+
+
 def test_a_preloaded_module_that_calls_basic_config_changes_nothing(deploy, make_runtime, modules, tmp_path) -> None:
     (tmp_path / "configures_logging.py").write_text(
         "import logging\nlogging.basicConfig(level=logging.ERROR, format='%(levelname)s %(message)s')\n"

@@ -64,3 +64,38 @@ def test_where_nothing_can_be_moved_out_it_says_why_and_leaves_no_directory(tmp_
     code, said = kept(tmp_path, "", "", target="nowhere/target")
     assert code == 1
     assert said.startswith(f"[Errno 2] {os.strerror(2)}: ")
+
+
+def test_a_child_that_has_become_another_users_is_left_and_the_others_end(tmp_path):
+    """``sudo`` in a handler of an ordinary user: the kernel refuses to signal it, and the zygote goes on."""
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            """
+import os, signal, subprocess
+from pytest_scf_async.bootstrap import reaper
+from pytest_scf_async.protocol import procfs
+
+def kill(pid, signum, real=os.kill):
+    if pid in others:
+        raise PermissionError
+    real(pid, signum)
+
+os.kill = kill
+started = [subprocess.Popen(["head", "-c1"], stdin=subprocess.PIPE) for _ in range(3)]
+others = [started[1].pid]
+reaper.kill_children()
+left = procfs.children_of(os.getpid())
+started[1].stdin.close()
+os.waitid(os.P_PID, *others, os.WEXITED | os.WNOWAIT)
+reaper.kill_children()
+print(left == others, procfs.children_of(os.getpid()))
+""",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.stdout, done.stderr) == ("True []\n", "")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
-from internals import remove_tree
-from process_support import eventually
+from internals import event_of, remove_tree
+from process_support import LONG, eventually
 
 # once: mounts and directories are the same on all Pythons
 pytestmark = [pytest.mark.sandbox, pytest.mark.once]
@@ -55,6 +56,22 @@ def test_nothing_stays_in_shared_memory(deploy, make_runtime, sandbox, what):
         event.terminate()
 
     assert eventually(lambda: [name for name in names if os.path.lexists(f"/dev/shm/{name}")] == [])
+
+
+def test_nothing_stays_in_shared_memory_of_an_instance_that_is_killed_while_its_output_is_full(deploy, make_runtime):
+    """Its resource tracker writes of what it removes first; nobody reads that before the next call."""
+    event = deploy(MAKES, to=make_runtime(sandbox="none")).invoke_async("child")
+    event.wait_for_log("made")
+    (line,) = [line.text for line in event.log if line.text.startswith("made")]
+    instance = event_of(event).instance
+    assert instance.output.filled
+
+    os.kill(instance.pid, signal.SIGKILL)
+
+    assert instance.zygote.hear_until(lambda: instance.gone, LONG)
+    assert [name for name in line.split()[1:] if os.path.lexists(f"/dev/shm/{name}")] == []
+    assert event.wait().status_code == 439
+    assert "There appear to be 2 leaked shared_memory objects" in str(event.log)
 
 
 def test_what_others_have_in_shared_memory_stays(deploy, make_runtime):

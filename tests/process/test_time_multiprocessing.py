@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
-from internals import procfs
+from internals import process_tree, procfs
 from process_support import START, Latch, eventually, is_gone, user_lines
 
 pytestmark = pytest.mark.leases
@@ -451,3 +453,72 @@ def main_handler(event, context):
 
     assert event.wait().result == [["thread", True, "signal", "empty", [], 1, "alarm"], 0, 1], str(event.log)
     assert user_lines(event) == ["printed"]
+
+
+SLOW = """
+import os
+
+def waits():
+    with open({waits!r}, "ab") as file:
+        file.write(b"x")
+    with open({path!r}, "rb", buffering=0) as file:
+        file.read(1)
+
+{when}
+"""
+
+WHEN_SLOW = {
+    "starts": "waits()",
+    "forks": "os.register_at_fork(before=waits)",
+}
+
+
+@pytest.mark.interpreter
+@pytest.mark.parametrize("when", WHEN_SLOW)
+def test_a_fork_server_that_has_a_request_holds_the_clock(deploy, latch: Latch, monkeypatch, tmp_path, when) -> None:
+    """Its worker waits for the handler, which waits for the id of the next one: the server is all that works."""
+    waits = tmp_path / "waits"
+    looks: Counter[int] = Counter()
+    """By how often the server has waited."""
+    look_below = process_tree._look_below
+
+    def looks_below(*args, **named):
+        times = waits.stat().st_size if waits.exists() else 0
+        looks[times] += 1
+        if times and looks[times] == 20:
+            latch.open()
+        return look_below(*args, **named)
+
+    function = deploy(
+        IMPORTS
+        + """
+def is_ready(connection):
+    connection.send("ready")
+    connection.recv()
+
+def main_handler(event, context):
+    mp = multiprocessing.get_context("forkserver")
+    mp.set_forkserver_preload(["slow"])
+    said = []
+    for number in range(2):
+        ours, theirs = mp.Pipe()
+        process = mp.Process(target=is_ready, args=(theirs,))
+        process.start()
+        said.append([ours, process])
+        assert ours.recv() == "ready"
+        record("ready", at=passed())
+    time.sleep(60)
+    for connection, process in said:
+        connection.send("end")
+        process.join()
+    return passed()
+"""
+    )
+    slow = SLOW.format(waits=str(waits), path=latch.path, when=WHEN_SLOW[when])
+    (tmp_path / "code1" / "slow.py").write_text(slow)
+    monkeypatch.setattr(process_tree, "_look_below", looks_below)
+    event = function.invoke_async()
+
+    assert event.wait().result == 60, str(event.log)
+    assert [each.fields for each in event.records] == [{"at": 0}, {"at": 0}]
+    assert waits.stat().st_size == (1 if when == "starts" else 2)

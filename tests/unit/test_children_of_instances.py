@@ -5,15 +5,27 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from internals import process_tree
+from internals import Rest, name_of, process_tree
 
 TRACKER = b"python\0-c\0from multiprocessing.resource_tracker import main;main(5)\0"
 SERVER = b"python\0-c\0from multiprocessing.forkserver import main; main(1, 2)\0"
 INSTANCE = 1
+IN_ITS_LOOP = [b"%d" % next(number for number in range(500) if name_of(number) == "epoll"), b"0x3", b"0x7ffd0"]
+IN_A_READ = [b"%d" % next(number for number in range(500) if name_of(number) == "read"), b"0x3", b"0x7ffd0"]
+RUNS = [b"running"]
+NOT_TO_BE_SEEN: list[bytes] = []
 
 
 @pytest.fixture
-def processes(monkeypatch):
+def calls(monkeypatch):
+    """By process: the system call that it is in, in the kernel's words; a process that is not here is in its loop."""
+    calls: dict[int, list[bytes]] = {}
+    monkeypatch.setattr(process_tree.procfs, "system_call_of", lambda pid, _: calls.get(pid, IN_ITS_LOOP))
+    return calls
+
+
+@pytest.fixture
+def processes(monkeypatch, calls):
     """A table of processes: id -> (parent, kernel's name or None for one that has ended, command)."""
     table: dict[int, tuple[int, str | None, bytes]] = {INSTANCE: (0, "python", b"python\0-c\0zygote\0")}
 
@@ -100,24 +112,74 @@ def test_the_helpers_of_multiprocessing_do_not_hold_the_clock_and_their_workers_
     assert holding() == [4]
 
 
-def test_a_fork_server_holds_the_clock_until_it_has_told_of_the_end_of_a_worker(processes, monkeypatch):
-    asleep = True
-    monkeypatch.setattr(process_tree.procfs, "state_of", lambda _: b"S" if asleep else b"R")
+def test_a_fork_server_holds_the_clock_until_it_has_told_of_the_end_of_a_worker(processes, calls):
     processes[2] = (INSTANCE, "python", SERVER)
     processes[3] = (2, None, b"")
     assert holding() == [2]  # the worker has ended, and nobody has waited for it
 
     del processes[3]
-    asleep = False
+    calls[2] = RUNS
     assert holding() == [2]  # it has been waited for, and its end is about to be told
 
-    asleep = True
+    del calls[2]
     assert holding() == []
 
 
-def test_a_tracker_of_resources_that_starts_does_not_hold_the_clock(processes, monkeypatch):
-    monkeypatch.setattr(process_tree.procfs, "state_of", lambda _: b"R")
+@pytest.mark.parametrize("call", [RUNS, IN_A_READ])
+def test_a_fork_server_that_is_not_in_its_loop_holds_the_clock_beside_its_workers(processes, calls, call):
+    """It starts, or has a request that it has not read, or forks: what asked waits for it."""
     processes[2] = (INSTANCE, "python", TRACKER)
+    processes[3] = (INSTANCE, "python", SERVER)
+    processes[4] = (3, "python", SERVER)
+    calls[3] = call
+
+    below = process_tree._look_below(INSTANCE, ())
+
+    assert sorted(child.pid for child in below.holding) == [3, 4]
+    assert below.helpers == (2,)  # of the other one it is not enough that it sleeps
+    del processes[4]
+    assert holding() == [3]
+
+
+def test_a_fork_server_that_forks_and_is_in_its_loop_again_during_a_look_is_seen_to_work_or_its_worker_is(
+    processes, calls, monkeypatch
+):
+    processes[2] = (INSTANCE, "python", SERVER)
+    processes[3] = (2, "python", SERVER)  # it waits for work, which holds nothing: the rest has to be seen at once
+    calls[2] = RUNS
+    children_of, system_call_of = process_tree.procfs.children_of, process_tree.procfs.system_call_of
+
+    def forks_after(look):
+        def looked(pid, *more):
+            found = look(pid, *more)
+            if pid == 2:
+                processes[4] = (2, "python", SERVER)
+                del calls[2]
+            return found
+
+        return looked
+
+    for name, look in (("children_of", children_of), ("system_call_of", system_call_of)):
+        processes.pop(4, None)
+        calls[2] = RUNS
+        with monkeypatch.context() as patch:
+            patch.setattr(process_tree.procfs, name, forks_after(look))
+            seen = holding()
+        assert 2 in seen or 4 in seen
+
+
+@pytest.mark.parametrize(("state", "holds"), [(b"R", True), (b"D", True), (b"S", False)])
+def test_of_a_fork_server_whose_calls_may_not_be_seen_the_state_is_enough(processes, calls, monkeypatch, state, holds):
+    monkeypatch.setattr(process_tree.procfs, "state_of", lambda _: state)
+    processes[2] = (INSTANCE, "python", SERVER)
+    calls[2] = NOT_TO_BE_SEEN
+
+    assert holding() == ([2] if holds else [])
+
+
+def test_a_tracker_of_resources_that_starts_does_not_hold_the_clock(processes, calls):
+    processes[2] = (INSTANCE, "python", TRACKER)
+    calls[2] = RUNS
 
     assert holding() == []
 
@@ -132,23 +194,60 @@ def test_a_child_is_called_by_its_program_or_as_a_fork(processes):
     assert shown == ["pid 2, a fork of the handler's process", "'a-very-long-name.py' (pid 3)", "'short' (pid 4)"]
 
 
-def test_a_stopped_instance_is_held_by_what_held_it_before(processes, monkeypatch):
-    """The server of forks is signalled to stop: until it has, the kernel says that it runs."""
-    processes[2] = (INSTANCE, "python", SERVER)
-    state = b"S"
-    monkeypatch.setattr(process_tree.procfs, "state_of", lambda _: state)
+@pytest.fixture
+def children():
+    """What the harness knows of the children of the instance, whose fields a test sets."""
     owner = SimpleNamespace(
         pid=INSTANCE,
-        control=SimpleNamespace(forks=1, childless=0, watches=0),
+        control=SimpleNamespace(forks=1, childless=0, watches=0, attention=9),
         listening=set(),
         elsewhere=(),
+        traces_user_code=False,
+        has_alarm=False,
         **dict.fromkeys(("overtaken", "overrun", "gone", "released", "stopped"), False),
     )
-    children = process_tree.Children(owner)
+    return process_tree.Children(owner)
+
+
+def test_a_stopped_instance_is_held_by_what_held_it_before(processes, calls, children):
+    """The server of forks is signalled to stop: until it has, the kernel says that it runs."""
+    processes[2] = (INSTANCE, "python", SERVER)
     assert children.look() == ()
 
-    state, owner.stopped = b"R", True
+    calls[2], children._instance.stopped = RUNS, True
     assert children.look() == ()
 
-    owner.stopped = False
+    children._instance.stopped = False
     assert [child.pid for child in children.look()] == [2]
+
+
+@pytest.mark.parametrize(("known", "overtaken"), [("nobody", True), ("a child", True), ("a child", False)])
+def test_who_is_started_after_a_look_holds_the_clock(processes, children, monkeypatch, known, overtaken):
+    """This process is without a processor between its look for children and that at what they wait for.
+
+    Meanwhile a child, or the instance itself, which waits outside its door, starts another, and waits for it.
+    """
+    rest = Rest((b"1",), main=True)
+    late = True
+
+    def at_rest(pids, are_all, *_):
+        if late:
+            processes[3] = (2 if 2 in processes else INSTANCE, "sleep", b"sleep\0")
+            children._instance.control.forks += 1
+        return rest if (pids or overtaken) and are_all() else None
+
+    monkeypatch.setattr(process_tree, "at_rest", at_rest)
+    children._instance.overtaken = overtaken
+    if known == "a child":
+        processes[2] = (INSTANCE, "sh", b"sh\0")
+    else:
+        children._instance.control.childless = 1  # it has never had one, or none any more
+
+    children.look()
+
+    assert (children.threads_rest, children._rest) == (False, None)
+    processes.pop(3)
+    late = False
+    children._instance.control.childless = children._instance.control.forks if known == "nobody" else 0
+    assert children.look() == ()
+    assert children.threads_rest is overtaken

@@ -42,7 +42,6 @@ def in_process(project: Path, *command: str) -> Image:
         None,
         (str(project),),
         port=9000,
-        ports=(),
         in_process=True,
         source="deploy_image(...)",
         why_untraced=lambda: "a test says so",

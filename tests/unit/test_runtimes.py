@@ -139,13 +139,6 @@ def test_what_the_launch_of_a_launcher_is(
     assert type(runtime_of(launch(**given), traced=False)) is untraced
 
 
-def test_python_functions_alone_can_get_other_code() -> None:
-    made(PythonHandler).check_update(configuration())
-    for kind in (PythonProgram, *TRACED, *UNTRACED):
-        with pytest.raises(ScfUsageError, match=r"update\(...\) changes the code of Python functions, and 'export' is"):
-            made(kind).check_update(configuration())
-
-
 def test_nothing_of_the_test_runs_in_what_is_no_python() -> None:
     before_init = BeforeInit("/", "/fakes.py", "fakes", "install", "[]", "tests/fakes.py:install")
     for kind in (PythonHandler, PythonProgram):
@@ -230,6 +223,37 @@ def test_what_an_instance_is_told_of_its_program(kind: type[Runtime]) -> None:
     assert told.environment[OWNER_MARK] == "the mark"
     assert made(kind, ports=[6379]).relayed_ports(site()) == (6379,)
     assert made(kind, ports=[6379]).relayed_ports(site(own_network=False)) == ()
+
+
+@pytest.mark.parametrize("kind", [PythonProgram, *TRACED, *UNTRACED])
+def test_the_ports_of_a_launcher_and_those_of_the_user(kind: type[Runtime]) -> None:
+    given = replace(site(), configuration=configuration(ports=[80, 6379]))
+    runtime = made(kind, ports=[6379, 5432])
+    assert runtime.relayed_ports(given) == (6379, 5432, 80)
+    told = runtime.program(given, None)
+    assert told is not None
+    assert told.ports == [6379, 5432, 80]
+    assert PythonHandler().relayed_ports(given) == ()  # it is in the machine's network
+
+
+@pytest.mark.parametrize(
+    ("kind", "port"),
+    [
+        *((kind, 28902 if issubclass(kind, (GoFunction, FreeRunningGoFunction)) else 9000) for kind in UNTRACED[:2]),
+        (Supervised, 9000),
+        (GoFunction, 28902),
+        (PythonProgram, 9000),
+    ],
+)
+def test_the_port_on_which_it_listens_itself_is_none_of_the_test(kind: type[Runtime], port: int) -> None:
+    text = rf"ports=\[80, {port}\] \(update\(...\)\) is not valid: {port} is the port on which the program listens"
+    with pytest.raises(ScfUsageError, match=text):
+        made(kind).check_ports((80, port), "update(...)")
+
+
+@pytest.mark.parametrize("kind", [PythonHandler, CustomRuntime, NodeFunction, FreeRunningNodeFunction])
+def test_what_listens_nowhere_finds_a_server_at_any_port(kind: type[Runtime]) -> None:
+    made(kind).check_ports((9000, 9001, 28902), "deploy(...)")
 
 
 def test_an_image_has_an_environment_and_a_directory_of_its_own() -> None:

@@ -30,7 +30,7 @@ def test_a_loop_that_polled_before_the_port_was_served_does_not_serve_it(monkeyp
     )
     event = SimpleNamespace(real_time={"uvloop"}, phase="init")
 
-    said = listening.served_in_real_time(launch, instance, event)  # type: ignore[arg-type]
+    said = listening.served_in_real_time(launch, listening.BY_IN_PROCESS, instance, event)  # type: ignore[arg-type]
 
     if ends:
         assert said is None

@@ -16,10 +16,11 @@ from ...model import (
     NODE_RUNTIMES,
     PYTHON_RUNTIMES,
     RUNTIMES,
+    FunctionConfiguration,
     check_runtime,
 )
 from ...options import option_named
-from ..code import Code, code_directory, resolve
+from ..code import Code, code_directory, resolve, resolve_again
 from .custom import CustomRuntime, FreeRunningCustomRuntime, custom_launch
 from .go import DEFAULT_HANDLER, FreeRunningGoFunction, GoFunction, go_launch
 from .launcher import CodePackage, Launch
@@ -88,6 +89,32 @@ class Builder:
             return self._of_program(directory, launch, handler, (NodeFunction, FreeRunningNodeFunction))
         raise _cannot_run(kind, source)
 
+    def rebuild(
+        self,
+        before: FunctionConfiguration,
+        code_before: Code,
+        *,
+        code: object,
+        handler: str | None,
+        source: str,
+        python: Runtime,
+    ) -> Deployed:
+        """The function *before*, whose code was *code_before*, of other *code*, with another *handler*, or both.
+
+        None stands for "as before". A Python function has the runtime *python* then. Raises what `build` raises, and
+        for an image, whose code is no package.
+        """
+        if before.runtime == IMAGE_RUNTIME:
+            raise ScfUsageError(
+                f"update(...) changes the code of code packages, and {before.name!r} is an image function: delete() it "
+                "and deploy_image the other"
+            )
+        if before.runtime in PYTHON_RUNTIMES:
+            resolved = resolve_again(code_before, code, handler, self.lookup, self.scratch)
+            return Deployed(resolved, python, resolved.handler)
+        code = code_before.directory if code is None else code
+        return self.build(before.runtime, code, before.handler if handler is None else handler, source)
+
     def of_children(self, children: object, kind: str, source: str) -> Runtime | None:
         """The runtime of a Python function with *children*, which *source* gave; None: *kind* is another runtime.
 
@@ -125,7 +152,7 @@ class Builder:
 def image_of(given: Mapping[str, Any], lookup: tuple[str, ...], source: str, why_untraced: Callable[[], str]) -> Image:
     """What ``deploy_image`` of *source* makes of the keywords *given*: a program of this machine, or a container."""
     if given["image"] is None:
-        how = {name: given[name] for name in ("port", "ports", "in_process")}
+        how = {name: given[name] for name in ("port", "in_process")}
         return image(given["command"], given["cwd"], lookup, source=source, why_untraced=why_untraced, **how)
     from .container import container_image  # noqa: PLC0415  (few have images of an engine)
 

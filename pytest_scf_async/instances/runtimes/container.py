@@ -39,7 +39,7 @@ from .program import (
     IsJob,
     StartedProgram,
     Supervised,
-    checked_ports,
+    checked_port,
     checked_words,
 )
 from .strategy import Site
@@ -157,12 +157,12 @@ def container_image(
         )
     instead = [] if given["command"] is None else checked_words(given["command"], source)
     is_job = type(given["port"]) is int and given["port"] == JOB_PORT
-    port, ports = checked_ports(IMAGE_PORT if is_job else given["port"], given["ports"], source)
+    port = checked_port(IMAGE_PORT if is_job else given["port"], source)
     engine, config = _find(name, named)
     remove_orphans(engine)
     if not (instead or config.get("Entrypoint") or config.get("Cmd")):
         raise ScfUsageError(f"{named} names no program to start (ENTRYPOINT, CMD): give command=[...] too")
-    launch = Launch(command=[engine.path], directory=os.path.abspath(lookup[0]), port=port, ports=ports)
+    launch = Launch(command=[engine.path], directory=os.path.abspath(lookup[0]), port=port)
     stem = re.split(r"[:@]", name.rpartition("/")[2])[0]
     code = Code(launch.directory, engine.path, "", "", stem)
     why = engine.why_untraced() or why_untraced()
@@ -336,7 +336,7 @@ class Container(StartedProgram):
         return None if self._joins(site) else claim_any()
 
     def relayed_ports(self, site: Site) -> Sequence[int]:
-        return self.launch.ports if self._joins(site) else ()
+        return self._ports(site) if self._joins(site) else ()
 
     def program(self, site: Site, claimed: ClaimedPort | None) -> messages.ProgramConfig:
         site = replace(site, own_network=self._joins(site))
@@ -344,9 +344,11 @@ class Container(StartedProgram):
         return super().program(site, claimed)._replace(port=port, container_port=self.launch.port)
 
     def companion(self, site: Site, tmp: str, output: int, claimed: ClaimedPort | None) -> Companion | None:
-        if self.launch.ports and not self._joins(site):
+        ports = site.configuration.ports
+        if ports and not self._joins(site):
+            source = site.configuration.sources["ports"]
             raise ScfUsageError(
-                f"ports={list(self.launch.ports)!r} (deploy_image(...)) cannot be had for {self.image!r}: only podman, "
+                f"ports={list(ports)!r} ({source}) cannot be had for {self.image!r}: only podman, "
                 'run by root, with network="loopback", puts a container into the network of its instance'
             )
         options = [

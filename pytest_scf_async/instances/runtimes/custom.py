@@ -25,6 +25,7 @@ class SpeaksRuntimeApi(Program):
     """A program that the instance's process serves, which listens for it."""
 
     serves_requests = False
+    own_port = None
     init_ends = "the program has to say when its init is over, with POST /runtime/init/ready"
 
     def claim_port(self, site: Site) -> ClaimedPort | None:  # noqa: ARG002  (the program listens nowhere)

@@ -45,6 +45,7 @@ class _SpeaksGob(Program):
     """A program that is spoken to as the platform's Go library is."""
 
     serves_requests = False
+    own_port = _PORT
 
     @property
     def _shown(self) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
-from ...errors import ScfUsageError
+from ...errors import ScfUsageError, constructor_named
 from ..code import Code
 
 __all__ = ["IMAGE_PORT", "CodePackage", "Launch"]
@@ -29,6 +29,7 @@ class CodePackage:
     """The absolute path of the code; a zip has been unpacked there."""
 
 
+@constructor_named()
 @dataclass(frozen=True)
 class Launch:
     """A program, and how the platform speaks to it: what ``pytest_scf_async_launcher`` gives for a runtime of its own.

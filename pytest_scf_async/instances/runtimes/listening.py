@@ -8,15 +8,39 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ...protocol import procfs
 from ...protocol.kernel_waits import waits_of
 from .launcher import Launch
 from .strategy import Running, Started
 
-_INSTEAD = "leave out in_process=True, and the program is supervised, with all that it starts, on simulated time"
-OF_ONE_PROCESS = f"in_process=True is for programs of one process: {_INSTEAD}"
+
+class AskedBy(NamedTuple):
+    """What had the instance itself run a program, for texts."""
+
+    text: str
+    without: str
+    """What to do to have the program supervised."""
+
+    @property
+    def instead(self) -> str:
+        return f"{self.without}, and the program is supervised, with all that it starts, on simulated time"
+
+    @property
+    def of_one_process(self) -> str:
+        return f"{self.text} is for programs of one process: {self.instead}"
+
+
+BY_IN_PROCESS: Final = AskedBy("in_process=True", "leave out in_process=True")
+
+
+def by_launch(launch: Launch) -> AskedBy:
+    """The same of a launcher's *launch*, whose command need not begin with a program where it has a script."""
+    keyword = "script=" if launch.script is not None else "module="
+    return AskedBy(
+        f"{keyword} of its Launch", f"leave out {keyword} of its Launch, begin its command= with the interpreter"
+    )
 
 
 class _Server(NamedTuple):
@@ -36,7 +60,7 @@ _SERVERS = {
 """By the library, as ``real_time`` of an event names it."""
 
 
-def served_in_real_time(launch: Launch, instance: Running, event: Started) -> str | None:
+def served_in_real_time(launch: Launch, asked_by: AskedBy, instance: Running, event: Started) -> str | None:
     """Why no event can come to the program of *instance* on simulated time; None: nothing is known against it.
 
     To be asked of an instance that no message came from for a while, though it does not wait in its door.
@@ -47,15 +71,15 @@ def served_in_real_time(launch: Launch, instance: Running, event: Started) -> st
     became = _became(instance)
     if became is not None:
         return (
-            f"the program {command!r} became {became!r} by exec, and in_process=True is for programs that stay in "
-            f"one process: {_INSTEAD}"
+            f"the program {command!r} became {became!r} by exec, and {asked_by.text} is for programs that stay in "
+            f"one process: {asked_by.instead}"
         )
     ports = {launch.port, instance.control.port or launch.port}
     for child in instance.children.look():
         if child.name and _listens(child.pid, ports):  # a fork (pty.fork) has the sockets of its parent
             return (
                 f"port {launch.port} is served by the child process {child} of the program {command!r}, and "
-                f"{OF_ONE_PROCESS}"
+                f"{asked_by.of_one_process}"
             )
     for library, server in _SERVERS.items():
         # Who listens first, and then polls, has one loop for both: a loop that has ended may have polled just before.
@@ -65,8 +89,8 @@ def served_in_real_time(launch: Launch, instance: Running, event: Started) -> st
             and (server.in_python or (event.phase == "init" and _polls(instance.pid)))
         ):
             return (
-                f"port {launch.port} is served by {server.text}, which in_process=True cannot put on simulated time: "
-                f"{server.what_to_do}, or {_INSTEAD}"
+                f"port {launch.port} is served by {server.text}, which {asked_by.text} cannot put on simulated time: "
+                f"{server.what_to_do}, or {asked_by.instead}"
             )
     return None
 

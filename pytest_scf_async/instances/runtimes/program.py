@@ -19,7 +19,7 @@ from typing import ClassVar, Final, TypeGuard
 
 from ...errors import ScfUsageError, hidden_from_users
 from ...model import BeforeInit
-from ...options import option_named
+from ...options import PORT_FORM, option_named
 from ...protocol import messages
 from ...protocol.executables import language_of
 from ...protocol.procfs import signal_state
@@ -31,7 +31,7 @@ from ..layers import absolute, existing
 from ..ports import ClaimedPort, PortInUseError, claim
 from ..user_process import Process, StartedProcess, TracedProcesses, UserProcess
 from .launcher import IMAGE_PORT, Launch
-from .listening import served_in_real_time
+from .listening import BY_IN_PROCESS, AskedBy, by_launch, served_in_real_time
 from .strategy import Disposition, Running, Runtime, Site, Started
 
 __tracebackhide__ = hidden_from_users
@@ -49,7 +49,6 @@ _HARMLESS: Final = frozenset({"-u", "-B", "-s", "-d", "-v", "-q"})
 """Options of the interpreter that change nothing that matters here."""
 _VERSIONED: Final = re.compile(r"python(3(\.\d+)?)?")
 _SHEBANG_BYTES: Final = 256
-_PORT_FORM: Final = "a port is a whole number from 1 to 65535"
 _CWD_IS: Final = "cwd= is the directory in which the program is started"
 
 
@@ -97,8 +96,23 @@ class Program(Runtime, ABC):
         environment = of_image if self.is_image else of_code_package
         return environment(site.configuration, site.version, site.settings, of_sandbox)
 
+    @property
+    def own_port(self) -> int | None:
+        """Where it listens in a network of its own, where that is known before it does."""
+        return self.launch.port
+
+    def check_ports(self, ports: Sequence[int], source: str) -> None:
+        own = self.own_port
+        if own in ports:
+            listens = f"the image's program listens itself (port={own})" if self.is_image else "the program listens"
+            raise ScfUsageError(f"ports={list(ports)!r} ({source}) is not valid: {own} is the port on which {listens}")
+
     def relayed_ports(self, site: Site) -> Sequence[int]:
-        return self.launch.ports if site.own_network else ()
+        return self._ports(site) if site.own_network else ()
+
+    def _ports(self, site: Site) -> Sequence[int]:
+        """The ports of the test's servers: what a launcher has given, and the user."""
+        return tuple(dict.fromkeys([*self.launch.ports, *site.configuration.ports]))
 
     @property
     def speaks(self) -> str:
@@ -118,7 +132,7 @@ class Program(Runtime, ABC):
             module=self.launch.module,
             speaks=self.speaks,
             port=port,
-            ports=list(self.launch.ports),
+            ports=list(self._ports(site)),
             own_network=site.own_network,
             cpus=next_cpus(site.settings.program_cpus) if self.peer is messages.Peer.SUPERVISOR else [],
         )
@@ -140,8 +154,16 @@ class PythonProgram(Program):
 
     def why_unreachable(self, instance: Running, event: Started) -> str | None:
         if instance.holds_clock or not instance.channel_open:
-            return served_in_real_time(self.launch, instance, event)
+            return served_in_real_time(self.launch, self._asked_by, instance, event)
         return None
+
+    @property
+    def why_no_forks(self) -> str:
+        return self._asked_by.of_one_process
+
+    @property
+    def _asked_by(self) -> AskedBy:
+        return BY_IN_PROCESS if self.is_image else by_launch(self.launch)
 
 
 class StartedProgram(Program):
@@ -180,7 +202,7 @@ class StartedProgram(Program):
             f"before_init={before_init.shown!r} ({source}) is called in the Python process of an instance, "
             f"before the first line of its code, and {self._shown} runs in a process of its own: "
             f"{IN_PROCESS_INSTEAD if self.in_process_instead else ''}"
-            "have environment= point it to a fake server of the test instead"
+            "have environment= point it to a fake server of the test instead, whose port is among ports="
         )
 
     @property
@@ -245,6 +267,7 @@ class IsJob(Program):
     """A job image: it is started for each event, and ends with it."""
 
     serves_requests = False
+    own_port = None
 
     @property
     def speaks(self) -> str:
@@ -279,12 +302,11 @@ def image(
     lookup: tuple[str, ...],
     *,
     port: object,
-    ports: object,
     in_process: object,
     source: str,
     why_untraced: Callable[[], str],
 ) -> Image:
-    """What ``deploy_image(command=, cwd=, port=, ports=, in_process=)`` of *source* means.
+    """What ``deploy_image(command=, cwd=, port=, in_process=)`` of *source* means.
 
     *why_untraced* says why programs cannot be traced, with an empty text where they can be. ``ScfUsageError`` with the
     value, the source and what is valid.
@@ -293,7 +315,7 @@ def image(
     where = _directory(directory, lookup, source)
     is_job = type(port) is int and port == JOB_PORT
     port = IMAGE_PORT if is_job else port
-    listens, relayed = checked_ports(port, ports, source)
+    listens = checked_port(port, source)
     given = f"command={words!r} ({source})"
     path = _program(words[0], where, given)
     option = option_named("in_process")
@@ -303,7 +325,7 @@ def image(
             f"(port={JOB_PORT}) is started for each: leave out in_process=True, and it is supervised"
         )
     if is_job:
-        launch = Launch(command=[path, *words[1:]], directory=where, ports=relayed)
+        launch = Launch(command=[path, *words[1:]], directory=where)
         code = Code(where, path, "", "", _stem(words, None, None, where))
         why = why_untraced()
         warning = f"programs cannot be traced on this machine ({why}): {REAL_TIME_MEANS}" if why else None
@@ -313,7 +335,7 @@ def image(
     is_python = not isinstance(python, str)
     script, module, argv = (None, None, words) if isinstance(python, str) else python
     code = Code(where, script or path, "", "", _stem(words, script, module, where))
-    launch = Launch(command=[path, *words[1:]], directory=where, port=listens, ports=relayed)
+    launch = Launch(command=[path, *words[1:]], directory=where, port=listens)
     if in_process:
         if isinstance(python, str):
             raise ScfUsageError(
@@ -327,12 +349,6 @@ def image(
     free_running = FreeRunning(launch, is_image=True, in_process_instead=is_python)
     instead = "; in_process=True puts a Python program of one process on simulated time" if is_python else ""
     return Image(code, free_running, f"programs cannot be traced on this machine ({why}): {REAL_TIME_MEANS}{instead}")
-
-
-def checked_ports(port: object, ports: object, source: str) -> tuple[int, tuple[int, ...]]:
-    """Where the program listens, and the ports of the test's servers that it finds."""
-    listens = _port(port, source)
-    return listens, _ports(ports, listens, source)
 
 
 def checked_words(command: object, source: str) -> list[str]:
@@ -378,23 +394,11 @@ def _is_port(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65_536
 
 
-def _port(value: object, source: str) -> int:
+def checked_port(value: object, source: str) -> int:
+    """Where the program listens."""
     if not _is_port(value):
-        raise ScfUsageError(f"port={value!r} ({source}) is not valid: {_PORT_FORM}, or {JOB_PORT} for a job image")
+        raise ScfUsageError(f"port={value!r} ({source}) is not valid: {PORT_FORM}, or {JOB_PORT} for a job image")
     return value
-
-
-def _ports(value: object, own: int, source: str) -> tuple[int, ...]:
-    named = f"ports={value!r} ({source}) is not valid"
-    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
-        raise ScfUsageError(f"{named}: it is a list of the ports of the test's own servers, as in ports=[6379]")
-    ports = list(filter(_is_port, value))
-    if len(ports) != len(value):
-        wrong = next(each for each in value if not _is_port(each))
-        raise ScfUsageError(f"{named}: {wrong!r} is no port; {_PORT_FORM}")
-    if own in ports:
-        raise ScfUsageError(f"{named}: {own} is the port on which the image's program listens itself (port={own})")
-    return tuple(dict.fromkeys(ports))
 
 
 def _program(name: str, directory: str, given: str) -> str:

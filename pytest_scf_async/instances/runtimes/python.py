@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...errors import hidden_from_users
-from ...model import FunctionConfiguration
 from ..environment import of_code_package
 from .strategy import Runtime, Site
 
@@ -18,9 +17,6 @@ class PythonHandler(Runtime):
     @property
     def name(self) -> str:
         return "Python"
-
-    def check_update(self, configuration: FunctionConfiguration) -> None:
-        """It can."""
 
     def environment(self, site: Site, of_sandbox: Mapping[str, str]) -> dict[str, str]:
         return of_code_package(site.configuration, site.version, site.settings, of_sandbox)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from ...errors import ScfUsageError, hidden_from_users
-from ...model import BeforeInit, FunctionConfiguration
+from ...model import BeforeInit
 from ...protocol import messages
 from ...protocol.own_code import OWN_CODE
 from ..code import Code
@@ -56,14 +56,11 @@ class HandlerWithChildren(SpeaksRuntimeApi, Supervised):
     def instead_of_places(self) -> str:
         return f"leave out {GIVEN}, or {super().instead_of_places}"
 
-    def check_update(self, configuration: FunctionConfiguration) -> None:
-        """It can."""
-
     def check_before_init(self, before_init: BeforeInit, source: str) -> None:
         raise ScfUsageError(
             f"before_init={before_init.shown!r} ({source}) puts its fakes into the process of an instance, and with "
             f"{GIVEN} the handler is called in a process of its own: leave out {GIVEN}, or have environment= point the "
-            'handler to a fake server of the test, with network="all"'
+            "handler to a fake server of the test, whose port is among ports="
         )
 
     def moved(self, before: Code, after: Code) -> Program:  # noqa: ARG002  (the handler's place is in the message)

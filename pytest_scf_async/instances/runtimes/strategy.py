@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
-from ...errors import ScfUsageError, hidden_from_users
+from ...errors import hidden_from_users
 from ...model import BeforeInit, FunctionConfiguration
 from ...options import ScfSettings
 from ...protocol import messages
@@ -133,7 +133,7 @@ class Runtime(ABC):
     peer: ClassVar[messages.Peer] = messages.Peer.HANDLER
     """What its process is to the protocol: which messages it knows, where others are not sent, and may send."""
 
-    # -- deploy and update -------------------------------------------------------------------------------------------
+    # -- deploy ------------------------------------------------------------------------------------------------------
 
     @property
     @abstractmethod
@@ -143,12 +143,8 @@ class Runtime(ABC):
     def check_before_init(self, before_init: BeforeInit, source: str) -> None:  # noqa: B027  (most can)
         """Raise ``ScfUsageError`` where nothing of the test's can run before the first line of its code."""
 
-    def check_update(self, configuration: FunctionConfiguration) -> None:
-        """Raise ``ScfUsageError`` where a function of it cannot get other code."""
-        raise ScfUsageError(
-            f"update(...) changes the code of Python functions, and {configuration.name!r} is a "
-            f"{configuration.runtime} function: delete() it and {configuration.deployed_by} the other"
-        )
+    def check_ports(self, ports: Sequence[int], source: str) -> None:  # noqa: B027  (a handler listens nowhere)
+        """Raise ``ScfUsageError`` where an instance itself listens on one of the *ports* of the test's servers."""
 
     def check_keywords(self, names: Iterable[str], source: str) -> None:  # noqa: B027  (most take all)
         """Raise ``ScfUsageError`` where *source* gives keywords, by their *names*, that say nothing to it."""
@@ -224,6 +220,11 @@ class Runtime(ABC):
     def why_unreachable(self, instance: Running, event: Started) -> str | None:
         """Why the *event* of *instance* can never come to its code; None: nothing is known against it."""
         return None
+
+    @property
+    def why_no_forks(self) -> str:
+        """Why its program may not fork, for texts; asked where an instance says that it is about to, and may not."""
+        raise NotImplementedError
 
     @property
     def unseen(self) -> str:

@@ -44,7 +44,7 @@ def server() -> Iterator[int]:
 
 
 ASKS = program("""
-import socket
+import os, socket
 
 def tick():
     while True:
@@ -56,6 +56,10 @@ def handle(event, request):
     for number in range(event["requests"]):
         if number % 5 == 0:
             server = socket.create_connection(("127.0.0.1", event["port"]))
+            if event["moves"]:  # to another descriptor, as shells do
+                made = server.detach()
+                server = socket.socket(fileno=os.dup(made))
+                os.close(made)
             answers = server.makefile("rb")
         time.sleep(0.01)
         before = time.monotonic()
@@ -67,10 +71,11 @@ def handle(event, request):
 """)
 
 
-def test_no_time_passes_while_an_answer_is_owed(deploy_traced, server: int) -> None:
+@pytest.mark.parametrize("moves", [False, True], ids=["where it was made", "at another descriptor"])
+def test_no_time_passes_while_an_answer_is_owed(deploy_traced, server: int, moves: bool) -> None:
     """Another thread of the program sleeps for a millisecond each, and would go on."""
     function = deploy_traced(ASKS, ports=[server])
 
-    event = function.invoke_async({"port": server, "requests": REQUESTS}).wait()
+    event = function.invoke_async({"port": server, "requests": REQUESTS, "moves": moves}).wait()
 
     assert event.result == [0] * REQUESTS

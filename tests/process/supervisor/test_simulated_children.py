@@ -365,6 +365,15 @@ def test_the_variables_of_each_event(simulated, runtime):
     assert (first[-16:], function.run()[-16:]) == ("20260101T060000Z", "20260101T060320Z")
 
 
+@once
+@pytest.mark.parametrize(("variables", "shown"), [({}, "00:00 UTC"), ({"TZ": "CST-8"}, "08:00 CST")])
+def test_the_time_zone_is_utc_unless_the_function_has_another(simulated, variables, shown):
+    """The interpreter has asked for its zone before it has the function's variables."""
+    child = 'subprocess.check_output(["date", "+%H:%M %Z"], text=True).strip()'
+    function = simulated(calls(f'result = [time.strftime("%H:%M %Z"), {child}]'), environment=variables)
+    assert function.run()[0] == [shown, shown]
+
+
 # -- what such a function has not ------------------------------------------------------------------------------------
 
 
@@ -480,26 +489,89 @@ def test_what_user_code_cannot_have_there(simulated, line, text):
     assert text in (event.error.get("stackTrace") or "") + str(event.log)
 
 
-@once
-def test_a_server_of_the_test_is_reached_in_the_network_of_the_machine(simulated):
-    with socket.create_server(("127.0.0.1", 0)) as server:
+@pytest.fixture
+def server():
+    """The port of a server of the test, which answers one message of each connection in capitals."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def serve():
-            for _ in range(2):
-                connection, _ = server.accept()
+            while True:
+                connection, _ = listening.accept()
                 with connection:
-                    connection.sendall(connection.recv(100).upper())
+                    if not (text := connection.recv(100)):
+                        return
+                    connection.sendall(text.upper())
 
-        threading.Thread(target=serve, daemon=True).start()
-        body = f"""
-            import socket
-            subprocess.run(["sleep", "60"])
-            with socket.create_connection(("127.0.0.1", {server.getsockname()[1]})) as connection:
-                connection.sendall(b"rows")
-                result = connection.recv(100).decode()
-        """
-        function = simulated(calls(body), network="all")
-        assert [function.run(), function.run()] == [["ROWS", 60], ["ROWS", 60]]
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listening.getsockname()[1]
+        socket.create_connection(listening.getsockname()).close()
+        thread.join()
+
+
+CONNECTS = """
+import socket, sys
+with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as connection:
+    connection.sendall(b"rows")
+    print(connection.recv(100).decode())
+"""
+ASKS = f"""
+{IMPORTS}
+def ask(port):
+    try:
+        done = subprocess.run([sys.executable, "-c", {CONNECTS!r}, str(port)], capture_output=True, text=True)
+        return done.stdout.strip() or done.stderr.splitlines()[-1].partition(":")[0]
+    except OSError as error:
+        return str(error)
+def main_handler(event, context):
+    import socket
+    began = time.time()
+    try:
+        with socket.create_connection(("127.0.0.1", event)) as connection:
+            connection.sendall(b"rows")
+            own = connection.recv(100).decode()
+    except OSError as error:
+        own = type(error).__name__
+    return [own, ask(event), time.time() - began]
+"""
+"""What the handler hears itself from a port, what a child of it hears there, and the seconds that that took."""
+
+
+@once
+@pytest.mark.parametrize("network", ["loopback", "all"])
+def test_a_server_of_the_test_is_reached(simulated, runtime, server, network):
+    """By the handler, and by what it starts; of several instances, too."""
+    function = simulated(ASKS, ports=[server], network=network)
+    events = [function.invoke_async(server) for _ in range(3)]
+    runtime.wait_all()
+
+    assert [event.result for event in events] == [["ROWS", "ROWS", 0]] * 3
+    assert function.configuration.ports == (server,)
+
+
+@once
+def test_the_platform_s_own_port_may_be_that_of_a_server(simulated):
+    """The runtime API has another one then."""
+    assert simulated(calls("result = 1"), ports=[9001]).run() == [1, 0]
+
+
+@once
+def test_no_other_server_is_reached_in_a_network_of_its_own(simulated, server, mounted):
+    function = simulated(ASKS)
+    refused = "ConnectionRefusedError"
+    assert function.run(server) == ([refused, refused, 0] if mounted else ["ROWS", "ROWS", 0])
+
+
+@once
+def test_ports_are_kept_where_children_are_simulated_later_and_can_be_updated(deploy, server):
+    function = deploy(ASKS, ports=[server])
+    assert function.run(server)[:2] == ["ROWS", "ROWS"]
+    function.update(children="simulated")
+    version = function.publish_version()
+    assert function.run(server) == ["ROWS", "ROWS", 0]
+    function.update(ports=[], network="loopback")
+    assert function.configuration.ports == ()
+    assert function.run(server, qualifier=version) == ["ROWS", "ROWS", 0]
 
 
 @once

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socketserver
+import threading
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -45,6 +48,74 @@ timed(wait, pipe_written_after(2 * S), S)
     assert by_itself.said == [[1, 0], [1, 2 * S], [0, S]]
     if "epoll" in name:  # the others have to be made for a look at what they are about
         assert with_lease.stops < by_itself.stops - ROUNDS // 2
+
+
+LOOP = """
+import functools
+
+def polls_for(ms):
+    before, behind = (map(ctypes.c_long, each) for each in ((NUMBERS['NAME'], polls), (8, ms, 0, 8)))
+    return functools.partial(libc.syscall, *before, events, *behind)
+
+polls = epoll(quiet)
+look, wait = polls_for(0), polls_for(1_000)
+"""
+"""A look and a wait that make no system call beside."""
+READS = 100
+"""Of the clock in each round."""
+
+
+@pytest.mark.parametrize("name", ["epoll_wait", "epoll_pwait"])
+@pytest.mark.parametrize("as_cpython", [False, True], ids=["", "as of Python"])
+def test_a_loop_of_waits_is_asked_less_about(name: str, as_cpython: bool) -> None:
+    """Its waits end at their times, reads of the clock are allowed again after each, and its last one is refused."""
+    needs(name)
+    source = (
+        FUNCTIONS
+        + LOOP.replace("NAME", name)
+        + f"""
+for _ in range({ROUNDS}):
+    assert look() == 0
+    began = [time.monotonic_ns() for _ in range({READS})][-1]
+    assert wait() == 0
+    assert time.monotonic_ns() - began == S + {1000 if as_cpython else 0}
+say(call({name!r}, polls, events, 0, 1_000, 0, 8), call({name!r}, quiet, events, 8, 1_000, 0, 8))
+for _ in range({ROUNDS}):
+    wait()
+say(call('epoll_pwait', polls, events, 8, 1_000, 8, 7))
+"""
+    )
+    by_itself, with_lease = (
+        run(source, leases=leases, as_cpython=as_cpython, real_time=False, reads_before_wait=10 * READS)
+        for leases in (False, True)
+    )
+
+    assert (by_itself.said, by_itself.ended) == ([[-22, -22], -22], with_lease.ended)
+    assert with_lease.said == by_itself.said
+    assert len(by_itself.ended) == 2 * ROUNDS
+    assert with_lease.again > ROUNDS
+
+
+@pytest.mark.parametrize("name", ["epoll_wait", "epoll_pwait"])
+def test_a_loop_of_waits_finds_what_somebody_outside_has_written(name: str) -> None:
+    needs(name)
+    source = (
+        FUNCTIONS
+        + "quiet = 0\n"
+        + LOOP.replace("NAME", name)
+        + """
+found = 0
+while not found:
+    look()
+    found = wait()
+say(found, now())
+"""
+    )
+    traced = run(source, leases=True, real_time=False, input_in_loop=5, limit_ns=20 * S)
+
+    assert traced.again == 5
+    assert traced.said == [[1, len(traced.ended) * S]]
+    assert len(traced.ended) < 10
 
 
 @pytest.mark.parametrize("name", ["select", "pselect6"])
@@ -139,6 +210,30 @@ os._exit(0)
     assert by_itself.said == [[True, len([number for number in range(ROUNDS) if number % 3])]]
 
 
+def test_time_hardly_passes_while_a_thread_works_that_somebody_outside_has_woken() -> None:
+    """Nothing of the program has woken it, so that is seen at the next look at all threads, a real ms later."""
+    source = """
+import hashlib
+took = []
+
+def work():
+    os.read(0, 1)
+    began = now()
+    hashlib.pbkdf2_hmac('sha256', b'', b'', 300_000)  # computes without the lock of the interpreter
+    took.append(now() - began)
+
+start(work)
+while not took:
+    look()
+    wait()
+say(took[0])
+os._exit(0)
+"""
+    traced = run(FUNCTIONS + LOOP.replace("NAME", "epoll_pwait") + source, leases=True, input_in_loop=5)
+
+    assert traced.said[0] < 100 * S
+
+
 def test_a_signal_that_comes_between_two_waits_is_delivered() -> None:
     source = """
 signal.signal(signal.SIGTERM, lambda *_: say(now()))
@@ -159,6 +254,71 @@ def test_threads_are_stopped_and_go_on_between_waits() -> None:
     )
 
     assert (traced.status, traced.said) == (0, [20 * S])
+
+
+# -- connections -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def server() -> Iterator[int]:
+    """The port of a server in real time, which answers each line after a moment."""
+
+    class Answers(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            for line in self.rfile:
+                threading.Event().wait(0.2)
+                self.wfile.write(line)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answers) as found:
+        threading.Thread(target=found.serve_forever, args=(0.01,), daemon=True).start()
+        yield found.server_address[1]
+        found.shutdown()
+
+
+CONNECTS = """
+connection = socket.create_connection(('127.0.0.1', {port}))
+connection.sendall(b'x\\n')
+say(connection.recv(100), now())
+"""
+
+
+def test_a_program_with_an_idle_connection_has_leases(server: int) -> None:
+    """Nothing is owed on it: it is as if there were none. Another thread may wait for what comes there, too."""
+    source = CONNECTS.format(port=server) + f"start(connection.recv, 100)\nfor _ in range({ROUNDS}):\n    sleep(S)\n"
+    by_itself, with_lease = same_in_all_ways(source + "say(now())\nos._exit(0)\n")
+
+    assert by_itself.said == [[b"x\n", 0], ROUNDS * S]
+    assert with_lease.stops < by_itself.stops - ROUNDS // 2
+
+
+def test_no_lease_is_given_while_an_answer_is_owed(server: int) -> None:
+    """A thread has asked, and waits for the answer, when another one is about to sleep."""
+    needs("sched_yield")
+    source = (
+        CONNECTS.format(port=server)
+        + f"""
+has_asked, tells = os.pipe()
+
+def ask():
+    before = now()
+    connection.sendall(b'x\\n')
+    os.write(tells, b'x')
+    connection.recv(100)
+    say(now() - before)
+
+start(ask)
+os.read(has_asked, 1)
+for _ in range(100):
+    call('sched_yield')  # until the other one is in its wait
+for _ in range({ROUNDS}):
+    sleep(S)
+say(now())
+os._exit(0)
+"""
+    )
+    by_itself, _ = same_in_all_ways(source)
+
+    assert by_itself.said == [[b"x\n", 0], 0, ROUNDS * S]
 
 
 # -- Go ----------------------------------------------------------------------------------------------------------------

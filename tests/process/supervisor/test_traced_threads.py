@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from internals import Clocks, supervisor_tree
-from traced_programs import NUMBERS, S, needs, python, run, said, trace
+from traced_programs import NUMBERS, S, needs, python, run, said, said_untraced, trace
 
 # once: what the kernel does with a traced program is the same, whatever Python traces it
 pytestmark = pytest.mark.once
@@ -207,18 +207,53 @@ def test_many_children_end_before_they_are_heard_of() -> None:
     assert trace("sh", "-c", "for i in $(seq 60); do (:) & done; wait; sleep 5", one_cpu=False).ns // S == 5
 
 
-def test_a_child_that_is_not_to_be_traced_is() -> None:
-    """CLONE_UNTRACED would leave it with a filter that nobody answers."""
-    source = """
+CLONES = {
+    "clone": "call('clone', UNTRACED | signal.SIGCHLD, 0, 0, 0, 0)",
+    "clone3": "call('clone3', given, 64)",
+    "clone3, of what may only be read": "call('clone3', read_only(bytes(given)), 64)",
+}
+UNTRACED = """
+import mmap
+UNTRACED = 0x800000  # CLONE_UNTRACED
+given = (ctypes.c_uint64 * 8)(UNTRACED, 0, 0, 0, signal.SIGCHLD)  # struct clone_args
+
+page = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+
+def read_only(data):
+    page[: len(data)] = data
+    address = ctypes.addressof(ctypes.c_char.from_buffer(page))
+    assert libc.mprotect(ctypes.c_void_p(address), 4096, mmap.PROT_READ) == 0
+    return ctypes.c_void_p(address)
+"""
+
+
+@pytest.mark.parametrize("name", CLONES)
+def test_a_child_that_is_not_to_be_traced_is(name: str) -> None:
+    """CLONE_UNTRACED would leave it with a filter that nobody answers. What the program has asked with is as before."""
+    needs(name.partition(",")[0])
+    source = f"""{UNTRACED}
 start(sleep, 60 * S)
-child = call('clone', 0x800000 | signal.SIGCHLD, 0, 0, 0, 0)
+child = {CLONES[name]}
 if not child:
     sleep(5 * S)
     os._exit(3)
-say(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), now())
+say(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), now(), given[0] == UNTRACED)
 os._exit(0)
 """
-    assert said(source) == [[3, 5 * S]]
+    assert said(source) == [[3, 5 * S, True]]
+
+
+def test_a_clone3_is_refused_as_the_kernel_refuses_it() -> None:
+    needs("clone3")
+    source = f"""{UNTRACED}
+say(call('clone3', 8, 64), call('clone3', given, 63), call('clone3', given, 1 << 20), given[0] == UNTRACED)
+given[0] |= 0x10000  # CLONE_THREAD, without what it needs
+say(call('clone3', given, 64), hex(given[0]))
+"""
+    expected = [[-14, -22, -7, True], [-22, "0x810000"]]
+
+    assert said_untraced(source) == expected
+    assert said(source) == expected
 
 
 def test_more_threads_than_descriptors_wait() -> None:

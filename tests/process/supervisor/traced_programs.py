@@ -127,6 +127,8 @@ class Traced:
     out: str = ""
     err: str = ""
     stops: int = 0
+    again: int = 0
+    """How many waits were over at once like the one before, without the questions of that one."""
     ended: list[tuple[int, str]] = field(default_factory=list)
     """Of each wait that ended at its time: when, and what it was."""
 
@@ -167,6 +169,8 @@ def trace(
     one_cpu: bool = True,
     leases: bool | str = LEASES,
     descriptors: int = 0,
+    real_time: bool = True,
+    input_in_loop: int = 0,
     real_limit: float = REAL_LIMIT,
 ) -> Traced:
     """Run a command on a simulated clock.
@@ -176,12 +180,14 @@ def trace(
     after *limit_ns*. A wait of Python ends 1 µs after its timeout: only *as_cpython* has that, so that all other tests
     see the nanosecond. Without *vdso* each read of the clock is a system call. With *leases* the time of a wait may
     come before it has begun; where they are ``"withdrawn"`` that seems to be so until it is asked for.
-    With *descriptors* neither the tracer nor the program may have more.
+    With *descriptors* neither the tracer nor the program may have more. Without *real_time* none passes for the tracer,
+    so that it never has to look again at threads that wait. *input_in_loop* is after how many waits that were over at
+    once, as the one before, somebody writes to its stdin, unheard.
     """
     request = {
         "argv": argv, "events": events or [], "limit_ns": limit_ns, "reads_before_wait": reads_before_wait,
         "as_cpython": as_cpython, "vdso": vdso, "one_cpu": one_cpu, "leases": leases, "real_limit": real_limit,
-        "descriptors": descriptors,
+        "descriptors": descriptors, "real_time": real_time, "input_in_loop": input_in_loop,
     }  # fmt: skip
     runner = _runner()
     assert runner.stdin is not None

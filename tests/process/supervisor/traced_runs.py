@@ -43,17 +43,20 @@ class Run:
         """What somebody outside does at which time: a signal, input, or a stop of all threads as at a gate."""
         self.ended: list[list[Any]] = []
         """Of each wait that has ended at its time: when, and what it was."""
+        self.again = 0
+        """How many of them were over at once, as the one before."""
         self.status: int | None = None
         self.pid = 0
         self.feed = -1
         hooks = Hooks(
             lambda: Clocks(self.now_ns, self.now_ns - START_NS + UPTIME_NS),
-            time.monotonic,
+            time.monotonic if request["real_time"] else lambda: 0.0,
             next_order=itertools.count().__next__,
             process_began=self._began,
             process_ended=self._process_ended,
             may_lease=self._may_lease,
             leases=self._leases,
+            leases_again=self._leases_again,
         )
         if not request["vdso"]:
             exec_stop._patch = _refuse  # type: ignore[assignment]
@@ -77,9 +80,21 @@ class Run:
         """Move the clock to the end of a wait that is about to begin."""
         if self.request["leases"] == "withdrawn" or not self._may_lease(wait.due_ns):
             return False
-        self.now_ns = wait.due_ns
-        self.ended.append([self.now_ns - START_NS, wait.name])
+        self._move_to(wait.due_ns, wait.name)
+        return True
+
+    def _move_to(self, due_ns: int, name: str) -> None:
+        self.now_ns = due_ns
+        self.ended.append([self.now_ns - START_NS, name])
         self.tree.show_time()
+
+    def _leases_again(self, due_ns: int, name: str) -> bool:
+        if not self._may_lease(due_ns) or self.request["leases"] == "withdrawn":
+            return False
+        self.again += 1
+        if self.again == self.request["input_in_loop"]:
+            os.write(self.feed, b"x")
+        self._move_to(due_ns, name)
         return True
 
     def start(self, out: int, err: int) -> None:
@@ -118,6 +133,8 @@ class Run:
             if not self.tree.settled():
                 if time.monotonic() > until:
                     return "hangs"
+                signal.sigtimedwait({signal.SIGCHLD}, LOOK_SECONDS)
+            elif self.tree.connections.held:
                 signal.sigtimedwait({signal.SIGCHLD}, LOOK_SECONDS)
             elif not self._move():
                 return "waits"
@@ -169,6 +186,7 @@ class Run:
             "out": written[0],
             "err": written[1],
             "stops": self.tree.stops,
+            "again": self.again,
             "ended": self.ended,
         }
 

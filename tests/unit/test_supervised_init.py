@@ -1,0 +1,41 @@
+"""What the supervisor of a program does once the init of the program is over."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from internals import messages
+
+from pytest_scf_async.supervisor.supervisor import Supervisor
+
+
+@pytest.mark.parametrize("failure", [None, ("CODE_NOT_LOADED", "no module")])
+def test_the_event_is_given_unless_the_init_has_failed(monkeypatch, failure: tuple[str, str] | None) -> None:
+    """The event has ended then. Its instance is killed, but the program may ask for an event before that."""
+    asked: list[messages.Invoke] = []
+    told: list[tuple[str | None, str]] = []
+
+    def ask(invocation: messages.Invoke) -> bool:
+        asked.append(invocation)
+        return True
+
+    invocation = messages.Invoke("{}", {}, {}, {}, None)
+    looks = object.__new__(Supervisor)
+    looks._pid, looks._ready, looks._asked, looks._waiting = 1, False, False, invocation
+    looks._client = SimpleNamespace(
+        sent=0, init_failure=failure, is_ready=lambda: True, take_notes=list, ask=ask, await_arrival=lambda: None,
+        only_host=str, descriptors=dict, hear=lambda: None, answered=None,
+    )  # fmt: skip
+    looks._listener = SimpleNamespace(take_gate=lambda: None)
+    looks._reads_before_wait = None
+    monkeypatch.setattr(looks, "_initialised", lambda *fact: told.append(fact))
+    monkeypatch.setattr(looks, "_report", lambda: None)
+    monkeypatch.setattr(looks, "_hear", lambda: False)
+    monkeypatch.setattr(looks, "_moves_clock", lambda: False)
+
+    for _ in range(3):
+        looks._settled()
+
+    assert told == [failure or (None, "")]
+    assert asked == ([] if failure else [invocation])
