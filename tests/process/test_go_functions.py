@@ -609,10 +609,10 @@ def test_nothing_is_left_of_fifty_instances(make_runtime):
     assert descriptors() == before
 
 
-def test_an_hour_of_one_second_sleeps_takes_an_hour(function):
-    event = function.invoke_async({"do": "count", "number": 3_600, "seconds": 1}).wait()
-    assert event.duration == timedelta(hours=1)
-    assert len(user_lines(event)) == 3_600
+def test_ten_minutes_of_one_second_sleeps_take_ten_minutes(function):
+    event = function.invoke_async({"do": "count", "number": 600, "seconds": 1}).wait()
+    assert event.duration == timedelta(minutes=10)
+    assert len(user_lines(event)) == 600
 
 
 def test_a_sigterm_comes_at_the_very_second(runtime, function):

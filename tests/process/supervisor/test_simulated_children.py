@@ -411,12 +411,12 @@ def test_it_is_refused_where_programs_cannot_be_traced(deploy, monkeypatch):
 
 @once
 def test_an_update_changes_it_and_a_published_version_keeps_it(deploy):
-    function = deploy(calls('subprocess.run(["sleep", "600"], timeout=event)'), children="simulated")
+    function = deploy(calls('subprocess.run(["sleep", "6"], timeout=event)'), children="simulated")
     version = function.publish_version()
-    function.update(timeout=500)
+    function.update(timeout=5)
 
-    assert_timed_out(function.invoke_async(900).wait())
-    assert function.run(900, qualifier=version)[1] == pytest.approx(600, abs=0.05)  # it polls each 50 ms
+    assert_timed_out(function.invoke_async(9).wait())
+    assert function.run(9, qualifier=version)[1] == pytest.approx(6, abs=0.05)  # it polls each 50 ms
     function.update(children="real", timeout=3600)
     assert function.configuration.children == "real"
     assert function.invoke_async(0.01).wait().status_code == 430
