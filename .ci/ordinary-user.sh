@@ -4,14 +4,14 @@
 USER_NAME=nobody
 PLACE="$SCRATCH/user" # the user's tree, home and temporary directory
 
-as_user() { # as_user COMMAND...: no group or capability of root's comes along, and no variable but what pip needs
+as_user() { # as_user COMMAND...: no group or capability of root's comes along, and no variable but what pip and Go need
     local setting settings=() go_path=""
     while IFS= read -r -d '' setting; do
         case $setting in
         PIP_*=* | SSL_CERT_FILE=* | REQUESTS_CA_BUNDLE=*) settings+=("$setting") ;;
         http_proxy=* | https_proxy=* | no_proxy=*) settings+=("$setting") ;;
         HTTP_PROXY=* | HTTPS_PROXY=* | NO_PROXY=*) settings+=("$setting") ;;
-        PYTHONDONTWRITEBYTECODE=* | CI=*) settings+=("$setting") ;;
+        PYTHONDONTWRITEBYTECODE=* | GOFLAGS=* | CI=*) settings+=("$setting") ;;
         esac
     done < <(env -0)
     if has_go; then

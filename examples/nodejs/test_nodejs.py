@@ -22,10 +22,10 @@ def export(scf_runtime, tmp_path):
     )
 
 
-def test_a_day_of_rows(export):
-    event = export.invoke_async({"rows": 1439}).wait()  # one more would end at its timeout, which comes first
-    assert_finished(event, result={"rows": 1439})
-    assert event.duration.total_seconds() == 1439 * 60
+def test_hours_of_rows(export):
+    event = export.invoke_async({"rows": 300}).wait()
+    assert_finished(event, result={"rows": 300})
+    assert event.duration.total_seconds() == 300 * 60
 
 
 def test_it_stops_at_the_end_of_the_row(export, scf_clock, tmp_path):

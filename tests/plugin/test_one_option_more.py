@@ -70,7 +70,7 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project with that row."""
     copy = tmp_path_factory.mktemp("changed")
     for name in ("pytest_scf_async", "tools"):
-        shutil.copytree(PROJECT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(PROJECT / name, copy / name)  # with the bytecode, which holds for all that is the same
     (copy / "docs").mkdir()
     shutil.copy(PROJECT / "docs" / "reference.md", copy / "docs")
     table = copy / "pytest_scf_async" / "options.py"

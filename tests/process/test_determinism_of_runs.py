@@ -108,7 +108,7 @@ def differences(one: list[Any], other: list[Any]) -> list[tuple[Any, Any]]:
     return found or ([("lengths", len(one), len(other))] if len(one) != len(other) else [])
 
 
-@pytest.mark.parametrize("runs", [3, pytest.param(20, marks=pytest.mark.once)])
+@pytest.mark.parametrize("runs", [3, pytest.param(10, marks=pytest.mark.once)])
 def test_runs_of_a_complicated_scenario_are_the_same(deploy, make_runtime, tmp_path, runs: int) -> None:
     first = None
     for _ in range(runs):

@@ -186,7 +186,7 @@ def function(request, deploy_image):
     return deploy_image(textwrap.dedent(source), command=command)
 
 
-def test_a_graceful_termination_an_idle_minute_and_ten_minutes_of_work(function, runtime):
+def test_a_graceful_termination_an_idle_minute_and_a_minute_of_work(function, runtime):
     """One after the other on one instance, as the start of a server is what costs."""
     first = function.invoke_async()
     first.wait_for_log("working")
@@ -206,10 +206,10 @@ def test_a_graceful_termination_an_idle_minute_and_ten_minutes_of_work(function,
     assert_kept(first)
 
     runtime.clock.advance(60)
-    second = function.invoke_async({"passes": 600}).wait()
+    second = function.invoke_async({"passes": 60}).wait()
 
-    assert (second.status, second.result) == ("FINISHED", {"passes": 600}), str(second.log)
-    assert timedelta(minutes=10) <= second.duration < timedelta(minutes=10, milliseconds=600)
+    assert (second.status, second.result) == ("FINISHED", {"passes": 60}), str(second.log)
+    assert timedelta(minutes=1) <= second.duration < timedelta(minutes=1, milliseconds=60)
     assert (second.instance.cold, second.instance.pid) == (False, first.instance.pid)
     assert_kept(second)
 
@@ -295,11 +295,11 @@ def test_flask_on_127_0_0_1_as_is_its_default(deploy_image):
     assert "it has to listen on 0.0.0.0:9000" in event.error["errorMessage"]
 
 
-def test_an_hour_of_idle_polling_beside_the_work_is_no_time(deploy_image):
-    event = deploy_image(program(HANDLE, server="ThreadingHTTPServer")).invoke_async({"passes": 2_000}).wait()
+def test_ten_minutes_of_idle_polling_beside_the_work_are_no_time(deploy_image):
+    event = deploy_image(program(HANDLE, server="ThreadingHTTPServer")).invoke_async({"passes": 600}).wait()
 
-    log = [*COLD, "working", 'RESPONSE {"passes": 2000}', "END", "REPORT 2000000ms"]
-    assert_end(event, "FINISHED", 200, after=2_000, log=log)
+    log = [*COLD, "working", 'RESPONSE {"passes": 600}', "END", "REPORT 600000ms"]
+    assert_end(event, "FINISHED", 200, after=600, log=log)
 
 
 def test_a_plain_accept_is_told_by_the_line_of_the_program(deploy_in_process):

@@ -16,7 +16,7 @@ from process_support import START, descriptors, end_preforked
 
 from pytest_scf_async.runtime import ScfRuntime
 
-EVENTS = int(os.environ.get("SCF_SOAK", "600"))
+EVENTS = int(os.environ.get("SCF_SOAK", "300"))
 EVENTS_OF_A_RUNTIME = 100
 """A runtime keeps its events, with their logs, until it is closed."""
 NOISE = 1 << 20

@@ -120,17 +120,19 @@ USES = {
 
 # once: by these the handler waits in the same as where the children are forks, and those that are none cost the most
 ONCE = {"Process and SimpleQueue", "Pipe", "Pool, terminated", "Pool, asynchronously"}
+# On the oldest and the newest: of the rest, where children are no forks, two have on every Python what these have.
+ENDS = {"Pool", "Lock, Event and Value"}
+
+
+def marks_of(use: str, method: str) -> tuple[pytest.MarkDecorator, ...]:
+    if method == "fork" or use not in ONCE | ENDS:
+        return (pytest.mark.interpreter,)
+    return (pytest.mark.once,) if use in ONCE else ()
 
 
 @pytest.mark.parametrize(
     ("use", "method"),
-    [
-        pytest.param(
-            use, method, marks=pytest.mark.once if method != "fork" and use in ONCE else pytest.mark.interpreter
-        )
-        for use in USES
-        for method in METHODS
-    ],
+    [pytest.param(use, method, marks=marks_of(use, method)) for use in USES for method in METHODS],
 )
 def test_results_are_right_and_no_simulated_time_passes(deploy, use: str, method: str) -> None:
     event = deploy(

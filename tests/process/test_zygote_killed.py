@@ -88,7 +88,11 @@ def test_the_first_call_after_its_end_raises_and_the_next_instance_starts(deploy
     assert not event.instance.alive
 
 
-@pytest.mark.parametrize(("kind", "call"), EACH_CALL)
+@pytest.mark.parametrize(
+    ("kind", "call"),
+    # Without namespaces such a program has the port until that has been heard.
+    [each for each in EACH_CALL if each != ("a program", "another event")],
+)
 def test_a_call_in_the_very_moment_ends_with_that_error_or_as_if_nothing_were(runtime, started, kind, call):
     """The instance ends a moment after its zygote; until then it may do what it was asked for."""
     event, pids = started(kind, runtime)

@@ -374,7 +374,7 @@ def test_a_loop_in_go_stops_twice_a_sleep(build_go) -> None:
 
 @pytest.mark.go
 def test_a_goroutine_that_computes_is_preempted_as_time_passes(deploy_image, make_runtime, build_go) -> None:
-    """The thread of Go's runtime that does that does not rest 10 s longer than it asks for.
+    """The thread of Go's runtime that does that does not rest a minute longer than it asks for.
 
     It needs the processor for that while the goroutine computes, so time flows here, and less than 10 s in all.
     """
