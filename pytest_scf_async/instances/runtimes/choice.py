@@ -102,12 +102,17 @@ class Builder:
         """The function *before*, whose code was *code_before*, of other *code*, with another *handler*, or both.
 
         None stands for "as before". A Python function has the runtime *python* then. Raises what `build` raises, and
-        for an image, whose code is no package.
+        for an image and a scripted function, whose code is no package.
         """
         if before.runtime == IMAGE_RUNTIME:
             raise ScfUsageError(
                 f"update(...) changes the code of code packages, and {before.name!r} is an image function: delete() it "
                 "and deploy_image the other"
+            )
+        if before.runtime == NO_RUNTIME:
+            raise ScfUsageError(
+                f"update(...) changes code, and {before.name!r} is a scripted function, which has none: delete() it and "
+                "deploy_scripted the other"
             )
         if before.runtime in PYTHON_RUNTIMES:
             resolved = resolve_again(code_before, code, handler, self.lookup, self.scratch)

@@ -41,12 +41,6 @@ class Scripted(Runtime):
     def check_before_init(self, before_init: BeforeInit, source: str) -> None:
         self._has_no_code("before_init", source)
 
-    def check_update(self, configuration: FunctionConfiguration) -> None:
-        raise ScfUsageError(
-            f"update(...) changes code, and {configuration.name!r} is a scripted function, which has none: delete() it "
-            "and deploy_scripted the other"
-        )
-
     def check_keywords(self, names: Iterable[str], source: str) -> None:
         valid = {option.name for option in options_of(Where.SCRIPTED)}
         for name in names:
