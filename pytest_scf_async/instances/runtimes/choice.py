@@ -109,10 +109,10 @@ class Builder:
                 f"update(...) changes the code of code packages, and {before.name!r} is an image function: delete() it "
                 "and deploy_image the other"
             )
-        if before.runtime == NO_RUNTIME:
+        if not python.runs_code:
             raise ScfUsageError(
-                f"update(...) changes code, and {before.name!r} is a scripted function, which has none: delete() it and "
-                "deploy_scripted the other"
+                f"update(...) changes code, and {before.name!r} is a scripted function, which has none: delete() it "
+                "and deploy_scripted the other"
             )
         if before.runtime in PYTHON_RUNTIMES:
             resolved = resolve_again(code_before, code, handler, self.lookup, self.scratch)
