@@ -66,6 +66,7 @@ from .model import (
     api_error,
     checked_payload_text,
     checked_routing_key,
+    is_text,
     is_valid_name,
     valid_name,
 )
@@ -714,7 +715,7 @@ class ScfRuntime:
         """
         self._lockstep.look()
         function = self._require_function(function_name, namespace)
-        event = self._events.get(request_id)
+        event = self._events.get(request_id) if is_text(request_id) else None
         if event is None or event not in function.events or not function.configuration.async_run:
             raise api_error("ResourceNotFound.AsyncEvent", request_id=request_id)
         refuse_unknown(event._event)
@@ -1301,7 +1302,7 @@ class ScfRuntime:
 
     def _why_unknown(self, request_id: str) -> str | None:
         """Why the platform does not know an event of this runtime."""
-        event = self._events.get(request_id)
+        event = self._events.get(request_id) if is_text(request_id) else None
         if event is None:
             return "this runtime accepted no such event"
         if event._event.status is None:

@@ -40,6 +40,7 @@ from .configuration import (
 )
 from .credentials import CREDENTIAL_HEADERS, role_credentials
 from .event_invoke import DEFAULT_EVENT_INVOKE, EventInvokeConfig, changed_event_invoke
+from .listing import is_text
 from .log_lines import (
     SIGNAL_FAILED_LINE,
     SIGNAL_RECEIVED_LINE,
@@ -130,6 +131,7 @@ __all__ = [
     "error_body",
     "error_line",
     "init_report_line",
+    "is_text",
     "is_valid_name",
     "payload_text",
     "port_not_bound_message",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Protocol, TypeGuard, TypeVar
 
 from .codes import api_error
 
-__all__ = ["Listed", "check_choice", "check_limit", "check_offset", "page_of"]
+__all__ = ["Listed", "check_choice", "check_limit", "check_offset", "check_pairs", "check_part", "is_text", "page_of"]
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -42,6 +42,18 @@ def check_choice(code: str, value: object, valid: Sequence[str], **values: objec
         raise api_error(code, value=value, valid=", ".join(valid), **values)
 
 
+def check_part(name: str, text: object) -> None:
+    """Raise ScfApiError ``InvalidParameterValue`` unless *text*, the parameter *name*, is a text, or None."""
+    if text is not None and not isinstance(text, str):
+        raise api_error("InvalidParameterValue", name=name, value=text, valid="it is a text")
+
+
+def check_pairs(code: str, pairs: object) -> None:
+    """Raise ScfApiError *code* unless *pairs* have texts as keys."""
+    if not isinstance(pairs, Mapping):
+        raise api_error(code, value=pairs, valid="pairs of a name and what is looked for")
+
+
 def page_of(ascending: Listed[T], order: str, offset: int, limit: int) -> list[T]:
     """A page of what is in ascending order; *order* is ``ASC``, or else descending."""
     ordered = iter(ascending) if order.upper() == "ASC" else reversed(ascending)
@@ -50,3 +62,8 @@ def page_of(ascending: Listed[T], order: str, offset: int, limit: int) -> list[T
 
 def _is_whole(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_text(value: object) -> bool:
+    """Whether *value*, which came from outside, is a text."""
+    return isinstance(value, str)

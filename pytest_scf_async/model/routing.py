@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from .codes import api_error
+from .listing import is_text
 
 __all__ = ["NO_ROUTING", "RoutingConfig", "VersionMatch", "VersionWeight", "check_routing", "routed"]
 
@@ -65,6 +66,8 @@ def check_routing(routing: RoutingConfig, version: str, check_version: Callable[
     ``InvalidParameterValue.RoutingConfig``, ``InvalidParameterValue.AdditionalVersionWeights``, and what
     *check_version* raises for a version that is not there.
     """
+    if not _is_routing(routing):
+        raise api_error(_CONFIG, value=routing, valid="it is a RoutingConfig")
     additional = routing.versions
     if len(additional) > 1:
         raise api_error(_CONFIG, value=routing, valid="it has one additional version, by weight or by a rule")
@@ -77,11 +80,11 @@ def check_routing(routing: RoutingConfig, version: str, check_version: Callable[
             code = "InvalidParameterValue.AdditionalVersionWeights"
             raise api_error(code, value=weighted.weight, valid="a weight is a number from 0 to 1")
     for rule in routing.addtion_version_matchs:
-        if not _is_text(rule.key) or not rule.key.startswith(KEY_PREFIX) or rule.key == KEY_PREFIX:
+        if not is_text(rule.key) or not rule.key.startswith(KEY_PREFIX) or rule.key == KEY_PREFIX:
             raise api_error(_CONFIG, value=rule.key, valid="the key of a rule is of the form invoke.headers.User")
         if rule.method not in ("exact", "range"):
             raise api_error(_CONFIG, value=rule.method, valid="the method of a rule is exact or range")
-        if not _is_text(rule.expression) or (rule.method == "range" and _RANGE.fullmatch(rule.expression) is None):
+        if not is_text(rule.expression) or (rule.method == "range" and _RANGE.fullmatch(rule.expression) is None):
             raise api_error(_CONFIG, value=rule.expression, valid="the expression of a range is [a,b] or (a,b)")
 
 
@@ -118,5 +121,5 @@ def _is_weight(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
+def _is_routing(value: object) -> bool:
+    return isinstance(value, RoutingConfig)

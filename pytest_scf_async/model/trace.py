@@ -13,7 +13,7 @@ from typing import Final
 
 from ..errors import HarnessError, hidden_from_users
 from .codes import api_error
-from .listing import Listed, check_choice, check_limit, check_offset, page_of
+from .listing import Listed, check_choice, check_limit, check_offset, is_text, page_of
 from .records import INVOKE_TYPES, EventRecord
 from .statuses import State, Status
 
@@ -164,7 +164,7 @@ class StatusTrace:
     def get(self, request_id: str, now_us: int) -> EventRecord:
         """The event of a request id. Raises ScfApiError ``ResourceNotFound.AsyncEvent`` when it is not visible."""
         self.expire(now_us)
-        record = self._by_request_id.get(request_id)
+        record = self._by_request_id.get(request_id) if is_text(request_id) else None
         if record is None:
             raise api_error("ResourceNotFound.AsyncEvent", request_id=request_id)
         return record

@@ -166,7 +166,9 @@ class Versions(Generic[T]):
             raise api_error("InvalidParameterValue.Name", value=name, valid=_ALIAS_RULE)
         if name in self._aliases:
             raise api_error("ResourceInUse.Alias", function_name=self.function_name, alias=name)
-        self._point(Alias(name, str(number), description, routing or NO_ROUTING, now_us, now_us), number)
+        self._point(
+            Alias(name, str(number), description, NO_ROUTING if routing is None else routing, now_us, now_us), number
+        )
 
     def update_alias(
         self,
@@ -183,7 +185,8 @@ class Versions(Generic[T]):
         ``InvalidParameterValue.Description`` and what `check_routing` raises.
         """
         before = self.alias(name)
-        changed = replace(before, version=str(number), routing=routing or NO_ROUTING, modified_us=now_us)
+        routing = NO_ROUTING if routing is None else routing
+        changed = replace(before, version=str(number), routing=routing, modified_us=now_us)
         self._point(changed if description is None else replace(changed, description=description), number)
 
     def delete_alias(self, name: object) -> None:

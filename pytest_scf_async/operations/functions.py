@@ -14,7 +14,7 @@ from ..clock import to_datetime
 from ..instances.code import size_of
 from ..lockstep.event import FunctionVersion
 from ..model import LATEST, Alias, FunctionConfiguration, RoutingConfig, api_error
-from ..model.listing import check_choice, check_limit, check_offset, page_of
+from ..model.listing import check_choice, check_limit, check_offset, check_pairs, check_part, page_of
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -191,6 +191,9 @@ def function_page(
     check_choice("InvalidParameterValue.Order", orderby, tuple(_FUNCTION_KEYS), name="Orderby")
     check_limit(limit)
     check_offset(offset)
+    check_part("SearchKey", search_key)
+    check_part("Description", description)
+    check_pairs("InvalidParameterValue.Filters", filters)
     wanted = _checked_filters(filters)
     rows = [
         row
@@ -227,10 +230,14 @@ def _checked_filters(filters: Mapping[str, Sequence[str]]) -> dict[str, tuple[st
         if name not in _FILTERS:
             valid = f"valid are {', '.join(_FILTERS)}"
             raise api_error("InvalidParameterValue.Filters", value=name, valid=valid)
-        if isinstance(values, str) or not 1 <= len(values) <= MOST_VALUES:
+        if not _is_list(values) or not 1 <= len(values) <= MOST_VALUES:
             valid = f"it has 1 to {MOST_VALUES} values"
             raise api_error("InvalidParameterValue.Filters", value=name, valid=valid)
     return {name: tuple(values) for name, values in filters.items()}
+
+
+def _is_list(values: object) -> bool:
+    return isinstance(values, Sequence) and not isinstance(values, (str, bytes))
 
 
 _FUNCTION_KEYS: Final[Mapping[str, Callable[[FunctionSummary], Any]]] = {

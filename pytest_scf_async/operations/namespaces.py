@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ..clock import to_datetime
 from ..model import Namespace
-from ..model.listing import check_choice, check_limit, check_offset, page_of
+from ..model.listing import check_choice, check_limit, check_offset, check_pairs, check_part, page_of
 
 __all__ = ["NamespaceDetails", "NamespacePage", "namespace_page"]
 
@@ -51,8 +51,10 @@ def namespace_page(
         check_choice("InvalidParameterValue.Order", orderby, tuple(_KEYS), name="Orderby")
     check_limit(limit)
     check_offset(offset)
-    for name in search_key:
+    check_pairs("InvalidParameterValue.SearchKey", search_key)
+    for name, text in search_key.items():
         check_choice("InvalidParameterValue.SearchKey", name, tuple(_SEARCHED))
+        check_part(name, text)
     rows = [
         NamespaceDetails(each.name, each.description, to_datetime(each.added_us), to_datetime(each.modified_us))
         for each in namespaces

@@ -210,3 +210,7 @@ def test_an_event_that_waits_for_room_in_the_queue_is_neither_never_run_nor_unfi
         "-Werror",
     )
     result.assert_outcomes(passed=1)
+
+
+def test_an_event_that_an_operation_invoked_may_be_left_pending(of_test) -> None:
+    of_test("scf_runtime.invoke('sleeps')\nscf_runtime.invoke_function('sleeps')").assert_outcomes(passed=1)

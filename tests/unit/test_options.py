@@ -42,6 +42,7 @@ IN_A_TEXT = {
     "patched": ("TRUE", True),
     "terminate_without_trace": ("false", False),
     "compute_rate": ("0.5", 0.5),
+    "function_state_time": ("60", 60.0),
     "stop_noise": ("0", 0.0),
     "status_reads_limit": ("5", 5),
 }

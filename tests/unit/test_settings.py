@@ -9,7 +9,10 @@ import pytest
 from pytest_scf_async.errors import ScfUsageError
 from pytest_scf_async.options import ScfSettings
 
-DURATIONS = ["timeout", "init_timeout", "real_timeout", "real_limit", "compute_grace", "idle_reclaim", "stop_noise"]
+DURATIONS = [
+    *("timeout", "init_timeout", "real_timeout", "real_limit", "compute_grace", "idle_reclaim", "stop_noise"),
+    "function_state_time",
+]
 COUNTS = ["memory", "clock_reads_before_wait", "program_cpus", "status_reads_limit"]
 SWITCHES = ["leases", "patched", "terminate_without_trace", "async_run", "trace"]
 TEXTS = ["region", "appid", "uin", "runtime", "namespace"]
@@ -23,6 +26,7 @@ CHOICES = {
     "never_run": ["fail", "warn", "ignore"],
     "unfinished": ["warn", "fail", "ignore"],
     "over_quota": ["refuse", "queue"],
+    "function_states": ["immediate", "timed"],
 }
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -56,6 +60,8 @@ SETTINGS = {
     "async_run": (True, False),
     "trace": (True, False),
     "over_quota": ("refuse", "queue"),
+    "function_states": ("immediate", "timed"),
+    "function_state_time": (2.0, 60),
     "network": ("loopback", "all"),
     "environment": ({}, {"BUCKET": "exports"}),
     "compute_rate": (0.0, 1.0),
