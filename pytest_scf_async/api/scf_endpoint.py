@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -9,8 +10,10 @@ from typing import Any, Final, Literal
 
 from ..clock import to_us
 from ..errors import HarnessError, ScfUsageError, hidden_from_users
+from ..protocol import messages
 from ..runtime import ScfRuntime
 from .endpoint import Endpoint, EndpointCall
+from .official_hosts import Redirection
 from .signature import Credential
 
 __all__ = ["EndpointCall", "ScfEndpoint"]
@@ -22,20 +25,23 @@ class ScfEndpoint:
     """Tencent Cloud's API 3.0 of SCF, answered by a runtime, on a free port of the loopback. Also a context manager.
 
     It serves from the moment that it exists until it is closed. What the official SDKs, ``tccli`` and other clients
-    send is answered as the platform answers; signatures are verified. Raises ``ScfUsageError`` where Werkzeug (extra
-    ``endpoint``) is not installed, or the *port* of *host* cannot be had.
+    send is answered as the platform answers; signatures are verified. Meanwhile the hosts of SCF lead to it, in this
+    process and in instances that start, unless the runtime's setting ``official_hosts`` is ``"machine"``; the authority
+    of its certificates is trusted in both. Raises ``ScfUsageError`` where what it needs (extra ``endpoint``) is not
+    installed, or the *port* of *host* cannot be had.
     """
 
     def __init__(self, runtime: ScfRuntime, *, host: str = "127.0.0.1", port: int = 0) -> None:
         try:
-            from .server import Server  # noqa: PLC0415  (an extra has what it needs)
+            from .certificates import authority  # noqa: PLC0415  (an extra has what they need)
+            from .server import Server  # noqa: PLC0415
         except ImportError as error:
             raise ScfUsageError(
                 f"the endpoint needs {error.name}, which is not installed: pip install 'pytest-scf-async[endpoint]'"
             ) from None
         self._endpoint = Endpoint(runtime)
         try:
-            self._server = Server(self._endpoint, host=host, port=port)
+            self._server = Server(self._endpoint, host=host, port=port, tls=authority().server(host))
         except OSError as error:
             raise ScfUsageError(f"the endpoint cannot have port {port} of {host}: {error.strerror or error}") from None
         self.url: Final = f"http://{self._server.host}:{self._server.port}"
@@ -48,6 +54,12 @@ class ScfEndpoint:
         """The SecretKey that belongs to `secret_id`."""
         self.region: Final = self._endpoint.region
         """The region of the runtime's settings."""
+        bundle = authority().bundle(os.path.join(runtime._session_scratch(), "endpoint"))
+        leads = runtime.settings.official_hosts == "endpoint"
+        self._redirection = Redirection(self._server.host, self._server.port, bundle, leads=leads)
+        self._redirection.begin()
+        self._runtime = runtime
+        runtime._pool.endpoint = messages.EndpointConfig(self._server.host, self._server.port, bundle, leads=leads)
 
     @property
     def calls(self) -> list[EndpointCall]:
@@ -109,6 +121,8 @@ class ScfEndpoint:
 
     def close(self) -> None:
         """Stop to serve; connections are closed. Raises ``HarnessError`` for what went wrong on our side meanwhile."""
+        self._redirection.end()
+        self._runtime._pool.endpoint = None
         self._server.close()
         problems = self._endpoint.problems
         if problems:

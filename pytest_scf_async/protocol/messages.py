@@ -43,7 +43,7 @@ COVERED = struct.Struct("<8sII")
 COVERED_MARK = b"\xc0vered\r\n"
 
 RELAYED = struct.Struct("<H")
-"""What comes with each listening socket of a relayed port: its number."""
+"""What comes with each listening socket of a relayed port: the number of the machine's port that it leads to."""
 
 LONGEST_BODY = 1 << 26
 """Bytes of a message's body at most: a result of 6 MB is several times as long where it is escaped."""
@@ -575,6 +575,18 @@ class ProgramConfig(NamedTuple):
     """It is ours, and calls the Python handler of the function."""
 
 
+class EndpointConfig(NamedTuple):
+    """The endpoint of the test that answers in the platform's place."""
+
+    host: str
+    """In the machine's network, as is the port."""
+    port: int
+    bundle: str
+    """A file with the authorities that are trusted."""
+    leads: bool
+    """The hosts of SCF lead to it, and other hosts of the API are refused."""
+
+
 class Assign(NamedTuple):
     """The first frame: which function to be an instance of.
 
@@ -601,6 +613,7 @@ class Assign(NamedTuple):
     memory_limited: bool
     before_init: BeforeInit | None
     program: ProgramConfig | None
+    endpoint: EndpointConfig | None
 
 
 # -- the table ---------------------------------------------------------------------------------------------------------
@@ -880,7 +893,7 @@ _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 _WRITTEN = object()
 """Stands for the default of a field that is always written."""
 _PARTS: tuple[type[Any], ...] = (
-    *(CommonMounts, MountPlan, CoverageConfig, BeforeInit, ProgramConfig),
+    *(CommonMounts, MountPlan, CoverageConfig, BeforeInit, ProgramConfig, EndpointConfig),
     *(LogGate, ListeningGate, LineGate, Spot, CountedPlace, TracedThread),
 )
 """What stands within a message."""
@@ -906,7 +919,7 @@ _FIELDS: dict[type[Any], tuple[tuple[str, object], ...]] = {
     for message in (*(row.message for row in TABLE if row.packing is Packing.JSON), *_PARTS)
 }
 _NESTED: dict[type[Any], frozenset[str]] = {
-    Assign: frozenset({"sandbox", "coverage", "before_init", "program"}),
+    Assign: frozenset({"sandbox", "coverage", "before_init", "program", "endpoint"}),
     Expect: frozenset({"common"}),
     MountPlan: frozenset({"common"}),
     ArmGates: frozenset({"gates", "places"}),
@@ -920,6 +933,7 @@ _PART: dict[str, type[Any]] = {
     "coverage": CoverageConfig,
     "before_init": BeforeInit,
     "program": ProgramConfig,
+    "endpoint": EndpointConfig,
     "places": CountedPlace,
     "spots": Spot,
     "threads": TracedThread,

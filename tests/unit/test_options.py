@@ -36,6 +36,8 @@ IN_A_TEXT = {
     "idle_reclaim": ("0", 0.0),
     "patched": ("TRUE", True),
     "terminate_without_trace": ("false", False),
+    "api_rate_limits": ("true", True),
+    "official_hosts": ("machine", "machine"),
     "compute_rate": ("0.5", 0.5),
     "stop_noise": ("0", 0.0),
     "status_reads_limit": ("5", 5),

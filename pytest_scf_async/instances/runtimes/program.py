@@ -98,7 +98,10 @@ class Program(Runtime, ABC):
         return environment(site.configuration, site.version, site.settings, of_sandbox)
 
     def relayed_ports(self, site: Site) -> Sequence[int]:
-        return self.launch.ports if site.own_network else ()
+        if not site.own_network:
+            return ()
+        leads = site.endpoint is not None and site.endpoint.leads
+        return (*self.launch.ports, site.endpoint.port) if leads and site.endpoint is not None else self.launch.ports
 
     @property
     def speaks(self) -> str:
