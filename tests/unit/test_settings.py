@@ -18,7 +18,7 @@ CHOICES = {
     "clock": ["auto", "page", "freezegun"],
     "graceful_return_status": ["FINISHED", "ABORTED"],
     "graceful_exit_status": ["FAILED", "ABORTED"],
-    "official_hosts": ("endpoint", "machine"),
+    "official_hosts": ["endpoint", "machine"],
     "unlistened_signal_line": ["received", "failed"],
     "network": ["loopback", "all"],
     "never_run": ["fail", "warn", "ignore"],
