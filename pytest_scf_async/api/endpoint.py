@@ -1,7 +1,8 @@
 """The endpoint: from an HTTP request to the envelope that answers it.
 
-What a client sends never raises here: it is answered, with the platform's code. What goes wrong on our side is answered
-with ``InternalError``, and kept in `Endpoint.problems`, so that the test that owns the endpoint fails with it.
+What a client sends never raises here: it is answered, with the platform's code. What goes wrong on our side, or cannot
+be for a reason that lies with the test, is answered with ``InternalError``, and kept in `Endpoint.problems`, so that the
+test that owns the endpoint fails with it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from ..clock import to_datetime
-from ..errors import ScfApiError
+from ..errors import CannotEndError, ScfApiError, ScfAsyncWarning, ScfUsageError
 from ..model import api_error
 from ..protocol.real_time import REAL
 from ..runtime import ScfRuntime
@@ -27,6 +28,7 @@ from .actions import ACTIONS, is_known_elsewhere
 from .faults import Dropped, Faults
 from .http_request import HttpRequest
 from .parameters import read
+from .polls import Polls
 from .rate_limits import RateLimits
 from .request import ApiRequest, read_request
 from .signature import Credential, Credentials, verify
@@ -73,7 +75,9 @@ class Endpoint:
         self.rate_limits: Final = RateLimits(runtime)
         self.calls: Final[list[EndpointCall]] = []
         self.problems: Final[list[BaseException]] = []
-        """What went wrong on our side, each of them answered with ``InternalError``."""
+        """What the test fails with: what went wrong on our side, or is the test's own fault, each of them answered with
+        ``InternalError``; and a warning of which the session makes an error."""
+        self.polls: Final = Polls(runtime)
         self._lock = threading.Lock()
 
     def _new_credential(self) -> Credential:
@@ -99,6 +103,9 @@ class Endpoint:
         except Dropped as dropped:
             call.dropped = dropped.what
             body = None
+        except (CannotEndError, ScfUsageError) as error:
+            self.problems.append(error)
+            body = call.refused(ScfApiError("InternalError", str(error).partition("\n")[0]))
         except Exception as error:  # noqa: BLE001  (a client gets an envelope whatever happens; the test gets the error)
             self.problems.append(error)
             body = call.refused(api_error("InternalError", problem=f"{type(error).__name__}: {error}"))
@@ -142,6 +149,10 @@ class _Call:
         )
         action = self._action(request)
         endpoint.rate_limits.count(action)
+        try:
+            endpoint.polls.count(action.name)
+        except ScfAsyncWarning as warning:  # the client is to go on
+            endpoint.problems.append(warning)
         with endpoint.faults.around(action.name, request.parameters):
             parameters = read(request.parameters, action.request, typed=request.typed)
             answered = action.perform(endpoint.runtime, parameters)

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Final, Literal
 
 from ..clock import to_us
-from ..errors import HarnessError, ScfUsageError, hidden_from_users
+from ..errors import CannotEndError, HarnessError, ScfAsyncWarning, ScfUsageError, hidden_from_users
 from ..protocol import messages
 from ..runtime import ScfRuntime
 from .endpoint import Endpoint, EndpointCall
@@ -120,13 +120,19 @@ class ScfEndpoint:
         return self._endpoint.faults.never_happened()
 
     def close(self) -> None:
-        """Stop to serve; connections are closed. Raises ``HarnessError`` for what went wrong on our side meanwhile."""
+        """Stop to serve; connections are closed, and the platform's hosts are what they were.
+
+        Raises the first error of the test's own making that a client was told of, a ``ScfAsyncWarning`` of which the
+        session makes an error, or ``HarnessError`` for what went wrong on our side.
+        """
         self._redirection.end()
         self._runtime._pool.endpoint = None
         self._server.close()
         problems = self._endpoint.problems
         if problems:
             first = problems[0]
+            if isinstance(first, (CannotEndError, ScfUsageError, ScfAsyncWarning)):
+                raise first
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
             raise HarnessError(
                 f"the endpoint answered InternalError, as it failed itself{more}: {type(first).__name__}: {first}"
