@@ -38,6 +38,7 @@ class Authority:
 
     def _context(self, *names: str) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.num_tickets = 0  # a client's first read would take them, and wait for more where nobody sees it: in C
         self._ca.issue_cert(*dict.fromkeys(names)).configure_cert(context)
         return context
 

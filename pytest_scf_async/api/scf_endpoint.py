@@ -127,6 +127,7 @@ class ScfEndpoint:
         """
         self._redirection.end()
         self._runtime._pool.endpoint = None
+        self._endpoint.closing = True
         self._server.close()
         problems = self._endpoint.problems
         if problems:

@@ -35,8 +35,8 @@ QUEUE: Final = 128
 class Answerer(Protocol):
     """What answers requests, from many threads at once."""
 
-    def answer(self, http: HttpRequest) -> bytes | None:
-        """The JSON of an answer, or None where the connection is closed without one."""
+    def answer(self, http: HttpRequest, connection: socket.socket | None = None) -> bytes | None:
+        """The JSON of an answer on a *connection*, or None where that is closed without one."""
 
     def refuse_unreadable(self, reason: str) -> bytes:
         """The JSON that answers what is no HTTP request."""
@@ -177,7 +177,7 @@ def _application(answerer: Answerer) -> Callable[[WSGIEnvironment, StartResponse
     """The WSGI application that hands requests to *answerer*."""
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        body = answerer.answer(_request_of(environ))
+        body = answerer.answer(_request_of(environ), environ["werkzeug.socket"])
         if body is None:
             _shut(environ["werkzeug.socket"])
             raise ConnectionAbortedError  # Werkzeug writes nothing then

@@ -224,7 +224,7 @@ class Pool:
         given: list[int] = []
         if runtime.relayed_ports(site):
             self.relays = self.relays or Relays()
-            given.append(self.relays.open())
+            given.append(self.relays.open(instance.number))
         if instance.companion is not None:
             given.append(instance.companion.descriptor)
         instance.assign(

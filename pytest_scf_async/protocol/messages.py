@@ -101,6 +101,7 @@ class ToInstance(IntEnum):
     ASSIGN = 40
     STOP = 41
     GO_ON = 42
+    ANSWER_WAITS = 43
 
 
 class InControlFile(IntEnum):
@@ -509,6 +510,14 @@ class GoOn(NamedTuple):
     """Let the program go on."""
 
 
+class AnswerWaits(NamedTuple):
+    """Whether the answer that is owed on a connection waits on simulated time: that connection holds no clock then."""
+
+    port: int
+    """Of this instance's end of the connection, in its own network."""
+    waits: bool
+
+
 class SaveCoverage(NamedTuple):
     """Save what was measured, count it in the control page, and stop: the process is about to be ended."""
 
@@ -703,6 +712,7 @@ TABLE: tuple[Row, ...] = (
     Row(ToInstance.ASSIGN, Assign, Packing.JSON, _TEST, _INSTANCE),
     Row(ToInstance.STOP, Stop, Packing.EMPTY, _TEST, _SUPERVISOR),
     Row(ToInstance.GO_ON, GoOn, Packing.EMPTY, _TEST, _SUPERVISOR),
+    Row(ToInstance.ANSWER_WAITS, AnswerWaits, Packing.JSON, _TEST, _LOCKSTEP),
 )
 
 MARKED = frozenset(int(row.kind) for row in TABLE if row.marked)
@@ -719,11 +729,15 @@ INVOKE, RESUME, OPEN_GATE = int(ToInstance.INVOKE), int(ToInstance.RESUME), int(
 ARM_GATES, POLL, POLL_SIGNALS = int(ToInstance.ARM_GATES), int(ToInstance.POLL), int(ToInstance.POLL_SIGNALS)
 SAVE_COVERAGE, TYPED = int(ToInstance.SAVE_COVERAGE), int(ToInstance.TYPED)
 STOP, GO_ON = int(ToInstance.STOP), int(ToInstance.GO_ON)
+ANSWER_WAITS = int(ToInstance.ANSWER_WAITS)
 SPAWN, EXPECT, PROBE = int(ToZygote.SPAWN), int(ToZygote.EXPECT), int(ToZygote.PROBE)
 NOTE = int(FromInstance.NOTE)
 
 ZygoteAnswer = Ready | Spawned | Gone | Refused | NoNamespaces | NotPreloaded | NotFiltered | Probed
-ForInstance = Invoke | Resume | OpenGate | ArmGates | Poll | PollSignals | SaveCoverage | Typed | Assign | Stop | GoOn
+ToGoOn = Invoke | Resume | OpenGate | GoOn
+ToTell = Poll | PollSignals | SaveCoverage | Stop
+ToKnow = Assign | ArmGates | Typed | AnswerWaits
+ForInstance = ToGoOn | ToTell | ToKnow
 OfSignals = SignalEntered | SignalLeft | SignalsDeferred | Listening
 OfProcesses = Forks | Program
 OfEvents = Gated | Note | InitDone | Result | Terminal

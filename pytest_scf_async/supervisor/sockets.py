@@ -74,6 +74,8 @@ class Connections:
         self._server, self._is_under_way = server
         self._sock_diag = sock_diag
         self._by_process: dict[int, dict[int, Connection]] = {}
+        self._answers_that_wait: set[int] = set()
+        """Ports of the tree's ends of connections: the answers that are owed there wait on simulated time."""
         self.held: list[Held] = []
         """Those that held the clock at the last look."""
 
@@ -111,6 +113,10 @@ class Connections:
         if found := self._by_process.get(parent):
             self._by_process[child] = {fd: Connection(fd, each.inode, each.received) for fd, each in found.items()}
 
+    def answer_waits(self, port: int, waits: bool) -> None:
+        """Whether the answer that is owed on the connection with that *port* waits on simulated time."""
+        (self._answers_that_wait.add if waits else self._answers_that_wait.discard)(port)
+
     def forget(self, pid: int) -> None:
         """The process has ended."""
         self._by_process.pop(pid, None)
@@ -140,7 +146,7 @@ class Connections:
             if self._is_under_way(looked.port, info):
                 yield Held(looked.peer, self._real_monotonic() + GRACE)
             return
-        if looked.peer in self._idle_ok:
+        if looked.peer in self._idle_ok or looked.port in self._answers_that_wait:
             return
         if info[0] in _OPENING:
             yield Held(looked.peer, None)
