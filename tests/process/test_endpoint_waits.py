@@ -210,9 +210,9 @@ def test_time_passes_in_calls_of_the_test_only(
     assert polling.wait().duration == timedelta(seconds=60)
 
 
-def test_the_endpoint_closes_while_an_answer_waits(scf_runtime: ScfRuntime, watched: str) -> None:
+def test_the_endpoint_closes_while_an_answer_waits(scf_runtime: ScfRuntime) -> None:
     with ScfEndpoint(scf_runtime) as endpoint:
-        signed = signed_by_the_sdk(endpoint, watched)
+        signed = signed_by_the_sdk(endpoint, "none")
         endpoint.delay("GetAsyncEventStatus", 7200)
         polling = scf_runtime.deploy(asks_without_the_sdk).invoke_async({"tls": False, **signed}).settle()
         scf_runtime.clock.advance(1)
@@ -222,11 +222,9 @@ def test_the_endpoint_closes_while_an_answer_waits(scf_runtime: ScfRuntime, watc
     assert polling.wait().status == "FAILED"
 
 
-def test_an_instance_is_gone_while_its_answer_waits(
-    scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, watched: str
-) -> None:
+def test_an_instance_is_gone_while_its_answer_waits(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint) -> None:
     scf_endpoint.delay("GetAsyncEventStatus", 7200)
-    polling = scf_runtime.deploy(polls, timeout=10).invoke_async(keys(scf_endpoint, watched)).wait()
+    polling = scf_runtime.deploy(polls, timeout=10).invoke_async(keys(scf_endpoint, "none")).wait()
 
     assert polling.status_code == 433
     assert polling.duration == timedelta(seconds=10)
