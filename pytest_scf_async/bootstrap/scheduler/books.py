@@ -309,7 +309,7 @@ class Books:
         watch = wait.watch
         if watch is not None and watch.holds:
             watch.holds = False
-            self.held -= not wait.suspended
+            self.held -= wait in self.watching and not wait.suspended  # it may have been woken before it came in
 
     # -- the alarm -----------------------------------------------------------------------------------------------------
 
