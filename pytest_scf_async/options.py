@@ -611,6 +611,15 @@ OPTIONS: Final[tuple[Option, ...]] = (
         default=False,
     ),
     Option(
+        "official_hosts",
+        'Literal["endpoint", "machine"]',
+        _choice("endpoint", "machine"),
+        _PYTEST,
+        "Where the platform's hosts lead while there is an endpoint: those of SCF to it, others of the API nowhere "
+        '("endpoint"), or all where the machine finds them.',
+        default="endpoint",
+    ),
+    Option(
         "region",
         "str",
         _TEXT,
@@ -925,6 +934,9 @@ class ScfSettings:
     """Whether events of functions without status trace can be terminated."""
     api_rate_limits: bool = False
     """Whether the endpoint refuses requests beyond the platform's limits a (simulated) second."""
+    official_hosts: Literal["endpoint", "machine"] = "endpoint"
+    """Where the platform's hosts lead while there is an endpoint: those of SCF to it, others of the API nowhere
+    ("endpoint"), or all where the machine finds them."""
     region: str = "ap-guangzhou"
     """The region in contexts and environments."""
     appid: str = "1250000000"

@@ -1,13 +1,15 @@
 """The endpoint: from an HTTP request to the envelope that answers it.
 
-What a client sends never raises here: it is answered, with the platform's code. What goes wrong on our side is answered
-with ``InternalError``, and kept in `Endpoint.problems`, so that the test that owns the endpoint fails with it.
+What a client sends never raises here: it is answered, with the platform's code. What goes wrong on our side, or cannot
+be for a reason that lies with the test, is answered with ``InternalError``, and kept in `Endpoint.problems`, so that
+the test that owns the endpoint fails with it.
 """
 
 from __future__ import annotations
 
 import json
 import random
+import socket
 import string
 import threading
 import uuid
@@ -18,15 +20,18 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from ..clock import to_datetime
-from ..errors import ScfApiError
+from ..errors import CannotEndError, ScfApiError, ScfAsyncWarning, ScfUsageError
+from ..lockstep.served import NobodyWaitsError
 from ..model import api_error
 from ..protocol.real_time import REAL
 from ..runtime import ScfRuntime
 from .action import Action
 from .actions import ACTIONS, OTHER_ACTIONS
+from .clients import ConnectionOwner
 from .faults import Dropped, Faults
 from .http_request import HttpAnswer, HttpRequest
 from .parameters import read
+from .polls import Polls
 from .rate_limits import RateLimits
 from .request import ApiRequest, read_request
 from .signature import Credential, Credentials, verify
@@ -74,7 +79,11 @@ class Endpoint:
         self.rate_limits: Final = RateLimits(runtime)
         self.calls: Final[list[EndpointCall]] = []
         self.problems: Final[list[BaseException]] = []
-        """What went wrong on our side, each of them answered with ``InternalError``."""
+        """What the test fails with: what went wrong on our side, or is the test's own fault, each of them answered with
+        ``InternalError``; and a warning of which the session makes an error."""
+        self.polls: Final = Polls(runtime)
+        self.closing = False
+        """Answers that wait on simulated time are not waited for any more."""
         self._lock = threading.Lock()
 
     def _new_credential(self) -> Credential:
@@ -82,9 +91,18 @@ class Endpoint:
         text = "".join(self._random.choice(letters) for _ in range(64))
         return Credential(f"AKID{text[:32]}", text[32:])
 
-    def answer(self, http: HttpRequest) -> HttpAnswer | None:
-        """The answer to a request, always with HTTP status 200; None where it is lost on the way."""
-        return self._answer(_Call(self, http))
+    def answer(self, http: HttpRequest, connection: socket.socket | None = None) -> HttpAnswer | None:
+        """The answer to a request, always with HTTP status 200; None where it is lost on the way.
+
+        *connection* is that on which the answer is owed: who waits for it does not keep simulated time from passing.
+        """
+        serving, thread = self.runtime._lockstep.serving, threading.get_ident()
+        if connection is not None:
+            serving[thread] = ConnectionOwner(self.runtime._pool, connection, lambda: self.closing)
+        try:
+            return self._answer(_Call(self, http))
+        finally:
+            serving.pop(thread, None)
 
     def refuse_unreadable(self, reason: str) -> HttpAnswer:
         """The answer to what is no HTTP request, for that *reason*."""
@@ -99,6 +117,11 @@ class Endpoint:
             body = call.refused(error)
         except Dropped as dropped:
             call.dropped = dropped.what
+            body = None
+        except (CannotEndError, ScfUsageError) as error:
+            self.problems.append(error)
+            body = call.refused(ScfApiError("InternalError", str(error).partition("\n")[0]))
+        except NobodyWaitsError:
             body = None
         except Exception as error:  # noqa: BLE001  (a client gets an envelope whatever happens; the test gets the error)
             self.problems.append(error)
@@ -143,6 +166,10 @@ class _Call:
         )
         action = self._action(request)
         endpoint.rate_limits.count(action)
+        try:
+            endpoint.polls.count(action.name)
+        except ScfAsyncWarning as warning:  # the client is to go on
+            endpoint.problems.append(warning)
 
         def perform() -> dict[str, Any]:
             return action.perform(endpoint.runtime, read(request.parameters, action.request, typed=request.typed))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, Literal
 
 from ..clock import to_us
-from ..errors import HarnessError, ScfUsageError, hidden_from_users
+from ..errors import CannotEndError, HarnessError, ScfAsyncWarning, ScfUsageError, hidden_from_users
+from ..protocol import messages
 from ..runtime import ScfRuntime
 from .endpoint import Endpoint, EndpointCall
+from .official_hosts import Redirection
 from .signature import Credential
 from .site import Site
 
@@ -23,13 +26,16 @@ class ScfEndpoint:
     """Tencent Cloud's API 3.0 of SCF, answered by a runtime, on a free port of the loopback. Also a context manager.
 
     It serves from the moment that it exists until it is closed. What the official SDKs, ``tccli`` and other clients
-    send is answered as the platform answers; signatures are verified. Raises ``ScfUsageError`` where Werkzeug (extra
-    ``endpoint``) is not installed, or the *port* of *host* cannot be had.
+    send is answered as the platform answers; signatures are verified. Meanwhile the hosts of SCF lead to it, in this
+    process and in instances that start, unless the runtime's setting ``official_hosts`` is ``"machine"``; the authority
+    of its certificates is trusted in both. Raises ``ScfUsageError`` where what it needs (extra ``endpoint``) is not
+    installed, or the *port* of *host* cannot be had.
     """
 
     def __init__(self, runtime: ScfRuntime, *, host: str = "127.0.0.1", port: int = 0) -> None:
         try:
-            from .control import Control  # noqa: PLC0415  (an extra has what these need)
+            from .certificates import authority  # noqa: PLC0415  (an extra has what these need)
+            from .control import Control  # noqa: PLC0415
             from .server import Server  # noqa: PLC0415
         except ImportError as error:
             raise ScfUsageError(
@@ -37,7 +43,7 @@ class ScfEndpoint:
             ) from None
         self._site = Site(Endpoint(runtime), Control(runtime))
         try:
-            self._server = Server(self._site, host=host, port=port)
+            self._server = Server(self._site, host=host, port=port, tls=authority().server(host))
         except OSError as error:
             raise ScfUsageError(f"the endpoint cannot have port {port} of {host}: {error.strerror or error}") from None
         self.url: Final = f"http://{self._server.host}:{self._server.port}"
@@ -50,6 +56,12 @@ class ScfEndpoint:
         """The SecretKey that belongs to `secret_id`."""
         self.region: Final = self._site.endpoint.region
         """The region of the runtime's settings."""
+        bundle = authority().bundle(os.path.join(runtime._session_scratch(), "endpoint"))
+        leads = runtime.settings.official_hosts == "endpoint"
+        self._redirection = Redirection(self._server.host, self._server.port, bundle, leads=leads)
+        self._redirection.begin()
+        self._config = messages.EndpointConfig(self._server.host, self._server.port, bundle, leads=leads)
+        runtime._pool.endpoint = self._config
 
     @property
     def runtime(self) -> ScfRuntime:
@@ -62,6 +74,7 @@ class ScfEndpoint:
 
         def reset() -> None:
             runtime = new_runtime()
+            runtime._pool.endpoint = self._config
             self._site.endpoint, self._site.control = Endpoint(runtime), Control(runtime, reset)
 
         self._site.control = Control(self.runtime, reset)
@@ -132,11 +145,20 @@ class ScfEndpoint:
         return self._site.endpoint.faults.never_happened()
 
     def close(self) -> None:
-        """Stop to serve; connections are closed. Raises ``HarnessError`` for what went wrong on our side meanwhile."""
+        """Stop to serve; connections are closed, and the platform's hosts are what they were.
+
+        Raises the first error of the test's own making that a client was told of, a ``ScfAsyncWarning`` of which the
+        session makes an error, or ``HarnessError`` for what went wrong on our side.
+        """
+        self._redirection.end()
+        self.runtime._pool.endpoint = None
+        self._site.endpoint.closing = True
         self._server.close()
         problems = self._site.endpoint.problems
         if problems:
             first = problems[0]
+            if isinstance(first, (CannotEndError, ScfUsageError, ScfAsyncWarning)):
+                raise first
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
             raise HarnessError(
                 f"the endpoint answered InternalError, as it failed itself{more}: {type(first).__name__}: {first}"

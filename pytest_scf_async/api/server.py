@@ -35,8 +35,8 @@ QUEUE: Final = 128
 class Answerer(Protocol):
     """What answers requests, from many threads at once."""
 
-    def answer(self, http: HttpRequest) -> HttpAnswer | None:
-        """The answer to a request, or None where the connection is closed without one."""
+    def answer(self, http: HttpRequest, connection: socket.socket | None = None) -> HttpAnswer | None:
+        """The answer to a request on a *connection*, or None where that is closed without one."""
 
     def refuse_unreadable(self, reason: str) -> HttpAnswer:
         """The answer to what is no HTTP request."""
@@ -180,7 +180,7 @@ def _application(answerer: Answerer) -> Callable[[WSGIEnvironment, StartResponse
     """The WSGI application that hands requests to *answerer*."""
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        answer = answerer.answer(_request_of(environ))
+        answer = answerer.answer(_request_of(environ), environ["werkzeug.socket"])
         if answer is None:
             _shut(environ["werkzeug.socket"])
             raise ConnectionAbortedError  # Werkzeug writes nothing then

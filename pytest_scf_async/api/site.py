@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -24,10 +25,11 @@ class Site:
     endpoint: Endpoint
     control: Control
 
-    def answer(self, http: HttpRequest) -> HttpAnswer | None:
-        """The answer to a request; None where it is lost on the way."""
-        answerer = self.control if http.path.startswith(CONTROL) else self.endpoint
-        return answerer.answer(http)
+    def answer(self, http: HttpRequest, connection: socket.socket | None = None) -> HttpAnswer | None:
+        """The answer to a request on a *connection*; None where it is lost on the way."""
+        if http.path.startswith(CONTROL):
+            return self.control.answer(http)
+        return self.endpoint.answer(http, connection)
 
     def refuse_unreadable(self, reason: str) -> HttpAnswer:
         """The answer to what is no HTTP request."""

@@ -16,12 +16,13 @@ import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from ..protocol import linux, messages, shared_page
+from ..protocol import linux, messages, official_hosts, shared_page
 from ..protocol.limits import RESULT_LIMIT
 from ..protocol.shared_page import ControlPage
 from . import clock, debugger, handler, literal_tmp, loading, loopback, mounts, root_logger, thread_table
 from .clock_page import NEVER
 from .patches import connections, signals, sockets
+from .patches import official_hosts as redirection
 from .scheduler.door import door
 
 
@@ -108,6 +109,8 @@ def _become(config: messages.Assign, clock_file: int, others: list[int]) -> Role
     prepare(config.environment)
     if config.sandbox is not None:
         mounts.complete(config.sandbox.own, config.sandbox.layer)
+        if config.endpoint is not None and config.endpoint.leads:
+            mounts.change_hosts(official_hosts.hosts_file)
     role = role_of(config)
     role.enter_network(others)
     mounts.drop_capabilities()
@@ -125,6 +128,8 @@ def _become(config: messages.Assign, clock_file: int, others: list[int]) -> Role
         sockets.listen_on_loopback()
     if config.network == "loopback":
         sockets.guard(config.deployed_by)
+    if config.endpoint is not None:
+        redirection.follow(config.endpoint, own_network=role.own_network)
     connections.idle_peers = frozenset(config.idle_ok)
     if config.debugger:
         debugger.install()
@@ -312,8 +317,12 @@ class ProgramRole(Role):
     def enter_network(self, others: list[int]) -> None:
         if self.own_network:
             loopback.enter()
-            if self.program.ports:
-                loopback.relay(self.program.ports, others.pop())
+            relayed = [("127.0.0.1", port, port) for port in self.program.ports]
+            endpoint = self.config.endpoint
+            if endpoint is not None and endpoint.leads:
+                relayed += [(official_hosts.ADDRESS, port, endpoint.port) for port in official_hosts.PORTS]
+            if relayed:
+                loopback.relay(relayed, others.pop())
 
     def serve(self) -> None:
         _serve_program(self.config, self.program)

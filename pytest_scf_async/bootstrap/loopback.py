@@ -37,19 +37,20 @@ def enter() -> None:
         fcntl.ioctl(any_socket.fileno(), SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
 
 
-def relay(ports: Sequence[int], to: int) -> None:
-    """Listen on the *ports* of the loopback, and hand the listening sockets to the harness over the socket *to*.
+def relay(relayed: Sequence[tuple[str, int, int]], to: int) -> None:
+    """Listen on addresses of the loopback, and hand the listening sockets to the harness over the socket *to*.
 
-    That stays open: the harness lets go of them when it is closed, with the end of this process.
+    Each of *relayed* is an address, a port of it, and the port of the machine's loopback that it leads to. *to*
+    stays open: the harness lets go of them when it is closed, with the end of this process.
     """
     harness = _socket.socket(fileno=to)
-    for port in ports:
+    for address, port, outside in relayed:
         listening = _socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind(("127.0.0.1", port))
+            listening.bind((address, port))
             listening.listen(BACKLOG)
-            _send_fds(harness, [messages.RELAYED.pack(port)], [listening.fileno()])
+            _send_fds(harness, [messages.RELAYED.pack(outside)], [listening.fileno()])
         finally:
             listening.close()
     harness.detach()

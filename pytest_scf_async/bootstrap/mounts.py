@@ -12,7 +12,7 @@ import ctypes
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from ..protocol import messages, procfs
 from ..protocol.bind_mounts import are_up_to_date
@@ -40,6 +40,9 @@ TMP_MEGABYTES = 512
 LAYER_MEGABYTES = 512
 """How much an image may write into its directory (document 56051)."""
 USER_CODE = "/var/user"
+HOSTS = "/etc/hosts"
+_NEW_HOSTS = "/tmp/.scf-async-hosts"
+"""Where an instance has it for a moment: its ``/tmp`` is the only place that it can write to."""
 ROOT_DIRECTORIES = {"tmp": 0o1777, "opt": 0o755, "var": 0o755}
 """What has to be there as a directory of the root, with its permissions."""
 _STATVFS_FLAGS = {os.ST_NOSUID: MS_NOSUID, os.ST_NODEV: MS_NODEV, os.ST_NOEXEC: MS_NOEXEC, 0x2000: MS_NOSYMFOLLOW}
@@ -316,6 +319,21 @@ def complete(own: Iterable[tuple[str, str, bool]], layered: str | None) -> None:
         _add_layer(layered)
     for source, target, writable in own:
         _bind(source, target, writable)
+
+
+def change_hosts(changed: Callable[[str], str]) -> None:
+    """Have the file in which names are looked up first be what *changed* makes of it, where the machine has one."""
+    try:
+        with open(HOSTS, encoding="utf-8", errors="surrogateescape") as file:
+            text = changed(file.read())
+    except FileNotFoundError:
+        return  # the tree is read-only, and without the file there is nothing to mount on
+    with open(_NEW_HOSTS, "x", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(text)
+    os.chmod(_NEW_HOSTS, 0o444)
+    _mounted(_NEW_HOSTS, HOSTS, None, MS_BIND)
+    os.unlink(_NEW_HOSTS)  # what is mounted stays
+    _remount(HOSTS, MS_RDONLY)
 
 
 def _add_layer(directory: str) -> None:

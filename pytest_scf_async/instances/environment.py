@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 from ..model import FunctionConfiguration
 from ..options import ScfSettings
+from ..protocol.messages import EndpointConfig
+from ..protocol.official_hosts import trust, without_proxy
 
 _KEPT = (
     "PYTHONPATH",
@@ -96,3 +98,19 @@ def of_container(
         "TENCENTCLOUD_UIN": settings.uin,
         **configuration.environment,
     }
+
+
+def with_endpoint(
+    environment: dict[str, str], own: Mapping[str, str], endpoint: EndpointConfig | None
+) -> dict[str, str]:
+    """*environment*, and where there is an *endpoint* what has programs trust it, and ask no proxy for it.
+
+    What the function's *own* variables say of whom to trust stays.
+    """
+    if endpoint is None:
+        return environment
+    trusted: dict[str, str] = {}
+    trust(trusted, endpoint.bundle)
+    trusted |= {name: own[name] for name in trusted.keys() & own.keys()}
+    proxies = without_proxy(environment, f"{endpoint.host}:{endpoint.port}") if endpoint.leads else {}
+    return {**environment, **trusted, **proxies}

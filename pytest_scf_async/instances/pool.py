@@ -15,6 +15,7 @@ from ..options import ScfSettings
 from ..protocol import messages
 from . import coverage as measured
 from . import terminal
+from .environment import with_endpoint
 from .instance import Instance, Owner, not_started
 from .poller import Poller
 from .port_forwarder import Relays
@@ -42,6 +43,8 @@ class Pool:
         self.poller = Poller()
         self.relays: Relays | None = None
         """Made for the first instance that needs them."""
+        self.endpoint: messages.EndpointConfig | None = None
+        """What answers in the platform's place, for instances that start now."""
         self.instances: list[Instance] = []
         """In the order of their starts; those that are gone leave it."""
         self._stirring: dict[Instance, None] = {}
@@ -186,16 +189,20 @@ class Pool:
             own_network=zygote.namespaces and configuration.network == "loopback",
             mark=zygote.mark,
             why_unmounted=self.sandboxes.why_unmounted,
+            endpoint=self.endpoint if runtime.finds_endpoint else None,
         )
         with ExitStack() as undo:
             port = runtime.claim_port(site)
             if port is not None:
                 undo.callback(port.release)
+            directories = runtime.directories if site.endpoint is None else (*runtime.directories, site.trusted)
             sandbox = self.sandboxes.make(
-                zygote, code, configuration, runtime.directories, runtime.layered, shares_tmp=runtime.shares_tmp
+                zygote, code, configuration, directories, runtime.layered, shares_tmp=runtime.shares_tmp
             )
             undo.callback(sandbox.remove)
-            environment = runtime.environment(site, sandbox.environment)
+            environment = with_endpoint(
+                runtime.environment(site, sandbox.environment), configuration.environment, site.endpoint
+            )
             coverage = measured.plan() if runtime.measures_coverage else None
             hint = messages.Expect(
                 common=None if sandbox.plan is None else sandbox.plan.common,
@@ -217,7 +224,7 @@ class Pool:
         given: list[int] = []
         if runtime.relayed_ports(site):
             self.relays = self.relays or Relays()
-            given.append(self.relays.open())
+            given.append(self.relays.open(instance.number))
         if instance.companion is not None:
             given.append(instance.companion.descriptor)
         instance.assign(
@@ -246,6 +253,7 @@ class Pool:
                 memory_limited=configuration.memory is not None,
                 before_init=None if before_init is None else messages.BeforeInit(**asdict(before_init)),
                 program=runtime.program(site, port),
+                endpoint=site.endpoint,
             ),
         )
         for fd in given:

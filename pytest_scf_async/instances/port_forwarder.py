@@ -43,20 +43,29 @@ class Relays:
         """By the socket of an instance: the listening ones that came over it."""
         self._without_room: dict[socket.socket, int] = {}
         """Listening sockets, with their ports, that wait for the end of a connection: no descriptor was left."""
+        self._numbers: dict[socket.socket, int] = {}
+        """By the socket of an instance, and by each listening one: the number of that instance."""
+        self._origins: dict[int, tuple[int, int]] = {}
+        """By the port that a connection has outside: the number of the instance, and the port that it has there."""
         self._todo: list[socket.socket] = []
         self._closed = False
         self._thread: threading.Thread | None = None
 
-    def open(self) -> int:
-        """A descriptor for an instance: listening sockets that it sends there are relayed while it lives."""
+    def open(self, number: int) -> int:
+        """A descriptor for instance *number*: listening sockets that it sends there are relayed while it lives."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
+        self._numbers[ours] = number
         self._todo.append(ours)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="pytest_scf_async relays", daemon=True)
             self._thread.start()
         self._ring()
         return theirs.detach()
+
+    def origin(self, port: int) -> tuple[int, int] | None:
+        """Where a connection comes from that has *port* here: the number of the instance, and the port there."""
+        return self._origins.get(port)
 
     def close(self) -> None:
         self._closed = True
@@ -90,6 +99,7 @@ class Relays:
             for each in (giver, *self._given.pop(giver)):
                 if self._without_room.pop(each, None) is None:
                     self._selector.unregister(each)
+                self._numbers.pop(each, None)
                 each.close()
             return
         (port,) = messages.RELAYED.unpack(data)
@@ -97,6 +107,7 @@ class Relays:
             listening = socket.socket(fileno=fd)
             listening.setblocking(False)
             self._given[giver].append(listening)
+            self._numbers[listening] = self._numbers[giver]
             self._listen(listening, port)
 
     def _listen(self, listening: socket.socket, port: int) -> None:
@@ -112,7 +123,7 @@ class Relays:
             self._wait_for_room(listening, port)
             return
         try:
-            inside, _ = listening.accept()
+            inside, address = listening.accept()
         except OSError as error:
             outside.close()
             if error.errno in (errno.EMFILE, errno.ENFILE):
@@ -122,6 +133,8 @@ class Relays:
         for each in (inside, outside):
             each.setblocking(False)
             self._connections[each] = connection
+        outside.bind(("127.0.0.1", 0))  # where it comes from is known before the server can ask
+        self._origins[outside.getsockname()[1]] = (self._numbers[listening], address[1])
         outside.connect_ex(("127.0.0.1", port))  # a server whose queue is full keeps nobody but this connection waiting
         self._selector.register(outside, selectors.EVENT_WRITE, self._answered)
 
@@ -183,6 +196,7 @@ class Relays:
 
     def _drop(self, connection: _Connection) -> None:
         for each in connection.other:
+            self._origins.pop(each.getsockname()[1], None)
             self._connections.pop(each, None)
             self._want(each, 0)
             each.close()

@@ -31,6 +31,7 @@ from .moving import Moving
 from .real_cost import RealCosts
 from .reports import Reports
 from .scripts import ScriptedEvent, ScriptPlayer
+from .served import Client, NobodyWaitsError, OwedAnswer
 
 __tracebackhide__ = hidden_from_users
 
@@ -90,6 +91,10 @@ class Lockstep:
         """The same calls by thread."""
         self.news = 0
         """Grows with all that a call may be waiting for; what a call saw last is its ``looked``."""
+        self.serving: dict[int, Client] = {}
+        """By thread of a server of this process: who is at the other end of the connection that it serves just now."""
+        self._owed: list[OwedAnswer] = []
+        """Calls made for instances, in the order in which they began."""
         self.test_threads: TestThreads | None = None
         self.flowing: Call | None = None
         """The call of ``running``: while it goes on, it alone drives, and lets time flow at a rate."""
@@ -290,7 +295,16 @@ class Lockstep:
             raise HarnessError(f"the zygote, which instances are forked from, is gone; {words}")
 
     def drive(self, call: Call) -> None:
-        """Run until ``call.done()``; raises ``CannotEndError`` when that cannot come."""
+        """Run until ``call.done()``; raises ``CannotEndError`` when that cannot come.
+
+        In a thread that serves an instance, a call that moves the clock waits until others have moved it, and raises
+        ``NobodyWaitsError`` where nobody waits for the answer any more.
+        """
+        client = self.serving.get(threading.get_ident()) if call.moves_clock else None
+        of_instance = None if client is None else client.instance()
+        if client is not None and of_instance is not None:
+            self._wait_for_others(call, OwedAnswer(call.done, *of_instance), client)
+            return
         with self._condition:
             if self._closed:
                 raise HarnessError(f"{call.name}: this runtime is closed")
@@ -328,6 +342,34 @@ class Lockstep:
                     not self._running and self.pool.started > 1
                 ):  # not beside an instance that runs, or is reclaimed next
                     self.pool.think_ahead()
+
+    def _wait_for_others(self, call: Call, owed: OwedAnswer, client: Client) -> None:
+        """Wait until the call is done that an answer is owed for; see ``served``."""
+        with self._condition:
+            if self._closed:
+                raise HarnessError(f"{call.name}: this runtime is closed")
+            self._revoke_lease()
+            if call.begin is not None:
+                call.begin()
+            self._owed.append(owed)
+            owed.begin()
+            try:
+                while owed in self._owed and not self._end_owed(owed):
+                    if self.closed or client.closed or owed.instance.gone:
+                        raise NobodyWaitsError
+                    self._condition.wait(LOOK_EVERY)
+            finally:
+                if owed in self._owed:
+                    self._owed.remove(owed)
+                    owed.end()
+
+    def _end_owed(self, *answers: OwedAnswer) -> bool:
+        """End those of *answers* whose calls are done; whether there were any."""
+        done = [owed for owed in answers if owed.done()]
+        for owed in done:
+            self._owed.remove(owed)
+            owed.end()
+        return bool(done)
 
     def _resume(self, call: Call) -> None:
         """Let what was stopped when the last call ended go on, and what stands at a gate that *call* opens."""
@@ -412,6 +454,9 @@ class Lockstep:
                     self._call = None
                 self.news += 1
                 continue
+            if self._owed and self._end_owed(*self._owed):
+                self._condition.notify_all()
+                continue
             if self.test_threads is not None and self._waits_for_test(call):
                 if watchdog.check_is_due():
                     watchdog.check(None)
@@ -454,6 +499,7 @@ class Lockstep:
         if (
             not self.settings.leases
             or self._under_way > 1
+            or self._owed
             or (self.test_threads is not None and not self.test_threads.alone())
             or event is None
             or event.phase != "running"

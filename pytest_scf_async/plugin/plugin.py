@@ -77,6 +77,10 @@ OPTIONS: Final = {
     "api_rate_limits": (
         "whether the endpoint refuses requests beyond the platform's limits a (simulated) second (true or false)"
     ),
+    "official_hosts": (
+        "where the platform's hosts lead while there is an endpoint: those of SCF to it, others of the API nowhere "
+        '("endpoint"), or all where the machine finds them'
+    ),
     "over_quota": (
         "what becomes of an invocation beyond max_instances: it is refused, or queued and tried again each minute "
         '("queue") (refuse or queue)'

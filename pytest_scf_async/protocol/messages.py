@@ -43,7 +43,7 @@ COVERED = struct.Struct("<8sII")
 COVERED_MARK = b"\xc0vered\r\n"
 
 RELAYED = struct.Struct("<H")
-"""What comes with each listening socket of a relayed port: its number."""
+"""What comes with each listening socket of a relayed port: the number of the machine's port that it leads to."""
 
 LONGEST_BODY = 1 << 26
 """Bytes of a message's body at most: a result of 6 MB is several times as long where it is escaped."""
@@ -101,6 +101,7 @@ class ToInstance(IntEnum):
     ASSIGN = 40
     STOP = 41
     GO_ON = 42
+    ANSWER_WAITS = 43
 
 
 class InControlFile(IntEnum):
@@ -509,6 +510,14 @@ class GoOn(NamedTuple):
     """Let the program go on."""
 
 
+class AnswerWaits(NamedTuple):
+    """Whether the answer that is owed on a connection waits on simulated time: that connection holds no clock then."""
+
+    port: int
+    """Of this instance's end of the connection, in its own network."""
+    waits: bool
+
+
 class SaveCoverage(NamedTuple):
     """Save what was measured, count it in the control page, and stop: the process is about to be ended."""
 
@@ -575,6 +584,18 @@ class ProgramConfig(NamedTuple):
     """It is ours, and calls the Python handler of the function."""
 
 
+class EndpointConfig(NamedTuple):
+    """The endpoint of the test that answers in the platform's place."""
+
+    host: str
+    """In the machine's network, as is the port."""
+    port: int
+    bundle: str
+    """A file with the authorities that are trusted."""
+    leads: bool
+    """The hosts of SCF lead to it, and other hosts of the API are refused."""
+
+
 class Assign(NamedTuple):
     """The first frame: which function to be an instance of.
 
@@ -601,6 +622,7 @@ class Assign(NamedTuple):
     memory_limited: bool
     before_init: BeforeInit | None
     program: ProgramConfig | None
+    endpoint: EndpointConfig | None
 
 
 # -- the table ---------------------------------------------------------------------------------------------------------
@@ -690,6 +712,7 @@ TABLE: tuple[Row, ...] = (
     Row(ToInstance.ASSIGN, Assign, Packing.JSON, _TEST, _INSTANCE),
     Row(ToInstance.STOP, Stop, Packing.EMPTY, _TEST, _SUPERVISOR),
     Row(ToInstance.GO_ON, GoOn, Packing.EMPTY, _TEST, _SUPERVISOR),
+    Row(ToInstance.ANSWER_WAITS, AnswerWaits, Packing.JSON, _TEST, _LOCKSTEP),
 )
 
 MARKED = frozenset(int(row.kind) for row in TABLE if row.marked)
@@ -706,11 +729,15 @@ INVOKE, RESUME, OPEN_GATE = int(ToInstance.INVOKE), int(ToInstance.RESUME), int(
 ARM_GATES, POLL, POLL_SIGNALS = int(ToInstance.ARM_GATES), int(ToInstance.POLL), int(ToInstance.POLL_SIGNALS)
 SAVE_COVERAGE, TYPED = int(ToInstance.SAVE_COVERAGE), int(ToInstance.TYPED)
 STOP, GO_ON = int(ToInstance.STOP), int(ToInstance.GO_ON)
+ANSWER_WAITS = int(ToInstance.ANSWER_WAITS)
 SPAWN, EXPECT, PROBE = int(ToZygote.SPAWN), int(ToZygote.EXPECT), int(ToZygote.PROBE)
 NOTE = int(FromInstance.NOTE)
 
 ZygoteAnswer = Ready | Spawned | Gone | Refused | NoNamespaces | NotPreloaded | NotFiltered | Probed
-ForInstance = Invoke | Resume | OpenGate | ArmGates | Poll | PollSignals | SaveCoverage | Typed | Assign | Stop | GoOn
+ToGoOn = Invoke | Resume | OpenGate | GoOn
+ToTell = Poll | PollSignals | SaveCoverage | Stop
+ToKnow = Assign | ArmGates | Typed | AnswerWaits
+ForInstance = ToGoOn | ToTell | ToKnow
 OfSignals = SignalEntered | SignalLeft | SignalsDeferred | Listening
 OfProcesses = Forks | Program
 OfEvents = Gated | Note | InitDone | Result | Terminal
@@ -880,7 +907,7 @@ _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 _WRITTEN = object()
 """Stands for the default of a field that is always written."""
 _PARTS: tuple[type[Any], ...] = (
-    *(CommonMounts, MountPlan, CoverageConfig, BeforeInit, ProgramConfig),
+    *(CommonMounts, MountPlan, CoverageConfig, BeforeInit, ProgramConfig, EndpointConfig),
     *(LogGate, ListeningGate, LineGate, Spot, CountedPlace, TracedThread),
 )
 """What stands within a message."""
@@ -906,7 +933,7 @@ _FIELDS: dict[type[Any], tuple[tuple[str, object], ...]] = {
     for message in (*(row.message for row in TABLE if row.packing is Packing.JSON), *_PARTS)
 }
 _NESTED: dict[type[Any], frozenset[str]] = {
-    Assign: frozenset({"sandbox", "coverage", "before_init", "program"}),
+    Assign: frozenset({"sandbox", "coverage", "before_init", "program", "endpoint"}),
     Expect: frozenset({"common"}),
     MountPlan: frozenset({"common"}),
     ArmGates: frozenset({"gates", "places"}),
@@ -920,6 +947,7 @@ _PART: dict[str, type[Any]] = {
     "coverage": CoverageConfig,
     "before_init": BeforeInit,
     "program": ProgramConfig,
+    "endpoint": EndpointConfig,
     "places": CountedPlace,
     "spots": Spot,
     "threads": TracedThread,

@@ -76,6 +76,8 @@ class Connections:
         self._sock_diag = sock_diag
         self._by_process: dict[int, dict[int, Connection]] = {}
         """By their inodes."""
+        self._answers_that_wait: set[int] = set()
+        """Ports of the tree's ends of connections: the answers that are owed there wait on simulated time."""
         self.held: list[Held] = []
         """Those that held the clock at the last look."""
 
@@ -110,6 +112,10 @@ class Connections:
         if found := self._by_process.get(parent):
             self._by_process[child] = {inode: replace(each) for inode, each in found.items()}
 
+    def answer_waits(self, port: int, waits: bool) -> None:
+        """Whether the answer that is owed on the connection with that *port* waits on simulated time."""
+        (self._answers_that_wait.add if waits else self._answers_that_wait.discard)(port)
+
     def forget(self, pid: int) -> None:
         """The process has ended."""
         self._by_process.pop(pid, None)
@@ -141,7 +147,7 @@ class Connections:
             if self._is_under_way(looked.port, info):
                 yield Held(looked.peer, self._real_monotonic() + GRACE)
             return
-        if looked.peer in self._idle_ok:
+        if looked.peer in self._idle_ok or looked.port in self._answers_that_wait:
             return
         if info[0] in _OPENING:
             yield Held(looked.peer, None)

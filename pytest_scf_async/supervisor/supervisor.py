@@ -340,6 +340,11 @@ class Supervisor:
             elif kind == messages.POLL_SIGNALS:
                 self._signals_asked = self._signal_at_gate = self._owes_report = True
                 self._looks = 0
+            elif kind == messages.ANSWER_WAITS:
+                told = messages.unpack(messages.AnswerWaits, body)
+                self._tree.connections.answer_waits(told.port, told.waits)
+                self._owes_report = True
+                self._looks = 0
             elif kind == messages.STOP:
                 self._stops_asked += 1
                 self._delivery = Delivery.NONE

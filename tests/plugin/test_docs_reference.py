@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 
 import pytest_scf_async
-from pytest_scf_async import AsyncEvent, Function, ScfRuntime, ScfSettings, SimulatedClock, hookspecs, scripted
+from pytest_scf_async import (
+    AsyncEvent,
+    Function,
+    ScfEndpoint,
+    ScfRuntime,
+    ScfSettings,
+    SimulatedClock,
+    hookspecs,
+    scripted,
+)
 from pytest_scf_async.plugin import plugin
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
@@ -92,7 +101,7 @@ def test_the_names_of_scripts() -> None:
     assert [name for name in documented if not inspect.getdoc(getattr(scripted, name))] == []
 
 
-@pytest.mark.parametrize("of", [ScfRuntime, Function, AsyncEvent, SimulatedClock])
+@pytest.mark.parametrize("of", [ScfRuntime, Function, AsyncEvent, SimulatedClock, ScfEndpoint])
 def test_the_members(of: type) -> None:
     assert set(names(f"`{of.__name__}`")) == members(of, OF_THE_RUNTIME)
 

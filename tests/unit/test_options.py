@@ -41,6 +41,8 @@ IN_A_TEXT = {
     "idle_reclaim": ("0", 0.0),
     "patched": ("TRUE", True),
     "terminate_without_trace": ("false", False),
+    "api_rate_limits": ("true", True),
+    "official_hosts": ("machine", "machine"),
     "compute_rate": ("0.5", 0.5),
     "function_state_time": ("60", 60.0),
     "stop_noise": ("0", 0.0),

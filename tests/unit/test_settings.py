@@ -14,13 +14,14 @@ DURATIONS = [
     "function_state_time",
 ]
 COUNTS = ["memory", "clock_reads_before_wait", "program_cpus", "status_reads_limit"]
-SWITCHES = ["leases", "patched", "terminate_without_trace", "async_run", "trace"]
+SWITCHES = ["leases", "patched", "terminate_without_trace", "api_rate_limits", "async_run", "trace"]
 TEXTS = ["region", "appid", "uin", "runtime", "namespace"]
 CHOICES = {
     "sandbox": ["auto", "namespaces", "none"],
     "clock": ["auto", "page", "freezegun"],
     "graceful_return_status": ["FINISHED", "ABORTED"],
     "graceful_exit_status": ["FAILED", "ABORTED"],
+    "official_hosts": ["endpoint", "machine"],
     "unlistened_signal_line": ["received", "failed"],
     "network": ["loopback", "all"],
     "never_run": ["fail", "warn", "ignore"],
@@ -52,6 +53,8 @@ SETTINGS = {
     "graceful_exit_status": ("FAILED", "ABORTED"),
     "unlistened_signal_line": ("received", "failed"),
     "terminate_without_trace": (True, False),
+    "api_rate_limits": (False, True),
+    "official_hosts": ("endpoint", "machine"),
     "region": ("ap-guangzhou", "ap-shanghai"),
     "appid": ("1250000000", "1"),
     "uin": ("100000000000", "2"),

@@ -22,6 +22,7 @@ import sys
 from typing import Any, NamedTuple
 
 from ...protocol import procfs
+from ...protocol.messages import AnswerWaits
 from .. import clock
 from ..http_answers import MESSAGE, PING, PONG, START, Answer, Frames
 from ..scheduler.waiters import Waiter
@@ -58,6 +59,8 @@ OPENED, SENT, PARTLY, CAME, WANING, QUIET = range(6)
 
 idle_peers: frozenset[str] = frozenset()
 """The other ends of connections on which an answer may be owed for ever (``deploy(idle_ok=)``)."""
+_answers_that_wait: set[int] = set()
+"""Ports of ends of this process's connections: the answers that are owed there wait on simulated time."""
 own_hosts: frozenset[str] = frozenset()
 """Addresses whose ends are this process's own: the platform's, of an image's program."""
 
@@ -66,7 +69,7 @@ class Connection:
     """What this process knows of one socket, by the calls that it has made."""
 
     __slots__ = (
-        "accepted", "answer", "asked_at", "asks_head", "decrypted", "inode", "last", "peer", "pinged",
+        "accepted", "answer", "asked_at", "asks_head", "decrypted", "inode", "last", "peer", "pinged", "port",
         "received_frames", "seen", "sent_frames", "sent_to", "speaker", "stirred_until", "tls", "waits", "wanes_at",
     )  # fmt: skip
 
@@ -99,6 +102,8 @@ class Connection:
         """When it holds no more although nothing is owed on it: what was said on another one may come on it."""
         self.peer: _Peer | None = None
         """Who is at the other end, once there is somebody."""
+        self.port = 0
+        """Of this end, once there is somebody at the other one."""
         self.sent_to = ""
         """Where a socket for datagrams has sent last, as ``idle_ok`` has it."""
         self.waits: list[Waiter] = []
@@ -290,6 +295,17 @@ def layer_on(fd: int) -> Layer | None:
     return Layer(fd, connection)
 
 
+def answer_waits(message: AnswerWaits) -> list[Waiter]:
+    """Note whether the answer on a connection waits on simulated time; gives the waits that it may end."""
+    (_answers_that_wait.add if message.waits else _answers_that_wait.discard)(message.port)
+    return [wait for each in tuple(_connections.values()) if each.port == message.port for wait in each.waits]
+
+
+def waits_on_simulated_time(claim: Claim) -> bool:
+    """Whether what is claimed is an answer that waits so."""
+    return claim.connection is not None and claim.connection.port in _answers_that_wait
+
+
 def closes(fd: int) -> None:
     """*fd* is about to be closed: its number may become another's."""
     _connections.pop(fd, None)
@@ -368,6 +384,8 @@ def claim_of(fd: int, *, hears: bool = False) -> Claim | None:
         if peer is None:
             return _unconnected(borrowed, connection)
         connection.peer = peer
+        if peer.family in _INTERNET:
+            connection.port = borrowed.getsockname()[1]
         return _claim(connection, peer, borrowed, hears)
     except OSError:
         return None  # closed meanwhile
@@ -410,6 +428,8 @@ def _unconnected(sock: _socket.socket, connection: Connection) -> Claim:
 def _claim(connection: Connection, peer: _Peer, sock: _socket.socket | None, hears: bool) -> Claim | None:
     if not peer.text:
         return None
+    if connection.port in _answers_that_wait:
+        return Claim(peer.text, None, connection)
     if connection.seen:
         until = _holds_until(connection, peer.idle, hears)
     elif sock is not None and peer.family in _INTERNET and peer.kind == socket.SOCK_STREAM:

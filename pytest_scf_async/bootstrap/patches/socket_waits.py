@@ -68,7 +68,8 @@ def await_ready(fd: int, events: int, timeout: float | None, name: str) -> float
             due, what, (watch, claims), shown=multiplexed.named(_SYSTEM_CALLS.get(name, f"{name}()"), claims)
         )
         if left is not None:  # how long something may still follow is no matter of the timeout
-            left -= clock.real_monotonic() - began if owed else (clock.now_us() - began_us) / 1e6
+            real = owed and not any(connections.waits_on_simulated_time(each) for each in claims)
+            left -= clock.real_monotonic() - began if real else (clock.now_us() - began_us) / 1e6
         if ready():
             break
         if left is not None and (left <= 0 or not woken):
@@ -383,4 +384,5 @@ def install() -> None:
     after_import.patch("ssl", _patch_ssl)
     after_import.patch("asyncio.sslproto", _patch_sslproto)
     after_import.patch("anyio.streams.tls", _patch_anyio)
+    door.answer_waits = connections.answer_waits
     os.register_at_fork(after_in_child=connections.forget_waits)

@@ -21,7 +21,7 @@ from typing import Any
 from ...protocol.own_code import OWN_CODE
 from .. import records
 from ..scheduler.waiters import user_frame
-from . import connections, registry
+from . import connections, official_hosts, registry
 
 _STANDARD = os.path.dirname(os.__file__) + os.sep
 _LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
@@ -133,12 +133,14 @@ def _check(sock: Any, address: Any, what: str) -> None:
 
 
 def _connect(self: Any, object: Any, /) -> None:
+    object = official_hosts.led(object)
     _check(self, object, "connection to")
     connections.opens(self)
     _socket.socket.connect(self, object)
 
 
 def _connect_ex(self: Any, object: Any, /) -> int:
+    object = official_hosts.led(object)
     _check(self, object, "connection to")
     connections.opens(self)
     return _socket.socket.connect_ex(self, object)
@@ -208,6 +210,8 @@ def _sendmsg(self: Any, buffers: Any, ancdata: Any = (), flags: int = 0, address
 def _looking_up(real: Any) -> Any:
     def look_up(*args: Any, **kwargs: Any) -> Any:
         host = args[0] if args else kwargs.get("host")
+        if (official := official_hosts.looked_up(host)) is not None:
+            return real(official, *args[1:], **kwargs) if args else real(**{**kwargs, "host": official})
         if _guarded and not _may_look_up(host):
             text = f"look-up of the name {_text(host)!r}"
             raise _refuse(text, lambda text: socket.gaierror(socket.EAI_NONAME, text))

@@ -62,6 +62,8 @@ class Books:
         self.pending: deque[int] = deque()
         self.call_handler: Callable[[int, FrameType | None], None] = lambda signum, frame: None
         self.gates_changed: Callable[[wire.ArmGates], None] = lambda message: None
+        self.answer_waits: Callable[[wire.AnswerWaits], list[Waiter]] = lambda message: []
+        """Notes it of a connection; gives the waits that it concerns."""
         self.follow: Callable[[], None] | None = None
         """What each thread does, once it goes on, when ``followed`` has changed: the gates at lines are others."""
         self.followed = 0
@@ -307,7 +309,7 @@ class Books:
         watch = wait.watch
         if watch is not None and watch.holds:
             watch.holds = False
-            self.held -= not wait.suspended
+            self.held -= wait in self.watching and not wait.suspended  # it may have been woken before it came in
 
     # -- the alarm -----------------------------------------------------------------------------------------------------
 
@@ -370,9 +372,17 @@ class Books:
                     self._grant(self.terminal_wait)
             elif kind == wire.SAVE_COVERAGE:
                 self.save_asked = True
+            elif kind == wire.ANSWER_WAITS:
+                self._look_again(self.answer_waits(wire.unpack(wire.AnswerWaits, body)))
             elif kind == wire.POLL_SIGNALS:
                 self.signals_asked = True
                 self.main.ring()
+
+    def _look_again(self, waits: list[Waiter]) -> None:
+        """Have threads look again at what their *waits* are for."""
+        for wait in waits:
+            self._wake(wait)
+        self._report()
 
     def end_event(self) -> None:
         """The program of an image has answered: it goes on with the next event only."""

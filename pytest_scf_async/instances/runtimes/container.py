@@ -305,6 +305,7 @@ class Container(StartedProgram):
     """An image in a container of an engine."""
 
     shares_tmp = True
+    finds_endpoint = False
 
     image: str = ""
     engine: Engine = field(default=Engine("", ""))

@@ -108,7 +108,10 @@ class Program(Runtime, ABC):
             raise ScfUsageError(f"ports={list(ports)!r} ({source}) is not valid: {own} is the port on which {listens}")
 
     def relayed_ports(self, site: Site) -> Sequence[int]:
-        return self._ports(site) if site.own_network else ()
+        if not site.own_network:
+            return ()
+        leads = site.endpoint is not None and site.endpoint.leads
+        return (*self._ports(site), site.endpoint.port) if leads and site.endpoint is not None else self._ports(site)
 
     def _ports(self, site: Site) -> Sequence[int]:
         """The ports of the test's servers: what a launcher has given, and the user."""

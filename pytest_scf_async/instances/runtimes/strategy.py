@@ -8,6 +8,7 @@ it; only the modules beside this one know which runtime it is. A runtime is adde
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,6 +48,13 @@ class Site:
     """What tells the processes of this session from others."""
     why_unmounted: Callable[[], str]
     """Why instances have no namespaces, where they have none."""
+    endpoint: messages.EndpointConfig | None = None
+    """What answers in the platform's place."""
+
+    @property
+    def trusted(self) -> str:
+        """The directory of the file with the authorities that are trusted, where there is an endpoint."""
+        return "" if self.endpoint is None else os.path.dirname(self.endpoint.bundle)
 
 
 class Children(Protocol):
@@ -128,6 +136,9 @@ class Runtime(ABC):
     """Its init is over when it listens on its port; each event is a ``POST /event-invoke`` there (document 56051)."""
     init_ends: ClassVar[str] = ""
     """What ends its init, where the program has to say so, for texts."""
+    finds_endpoint: ClassVar[bool] = True
+    """The hosts of SCF lead to the endpoint of the test, where there is one. Else its program sees other files and
+    another network than the instance's."""
     runs_program: ClassVar[bool] = False
     """Its instances need the modules that run a program, or start one, which the zygote imports once for all."""
     peer: ClassVar[messages.Peer] = messages.Peer.HANDLER
@@ -190,7 +201,7 @@ class Runtime(ABC):
         return None
 
     def relayed_ports(self, site: Site) -> Sequence[int]:
-        """Ports of the test's own servers that an instance finds in its own network."""
+        """Ports of the machine's loopback that an instance finds in its own network."""
         return ()
 
     def program(self, site: Site, claimed: ClaimedPort | None) -> messages.ProgramConfig | None:

@@ -1,0 +1,94 @@
+"""The certificate authority of a session, and the certificates that an endpoint shows (extra ``endpoint``).
+
+Made when the first endpoint begins: what it needs takes 100 ms to import. The authority's key stays in this process.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import sys
+import threading
+from typing import Final
+
+import trustme
+
+from ..protocol.official_hosts import CA_VARIABLES, DOMAIN, SERVICE, api_host
+
+__all__ = ["Authority", "authority"]
+
+_NAMES: Final = (f"*.{DOMAIN}", f"{SERVICE}.{DOMAIN}", "localhost", "127.0.0.1", "::1")
+"""Whom a client may mean that has named nobody."""
+
+
+class Authority:
+    """A certificate authority, whose certificates are valid from 2000 to 2037."""
+
+    def __init__(self) -> None:
+        self._ca = trustme.CA(organization_name="pytest-scf-async", organization_unit_name="a test's endpoint")
+        self._contexts: dict[str, ssl.SSLContext] = {}
+        self._bundles: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def server(self, host: str) -> ssl.SSLContext:
+        """What a server speaks TLS with that is found at *host*: clients may name any host of the API as well."""
+        context = self._context(*_NAMES, host)
+        context.sni_callback = self._chosen
+        return context
+
+    def _context(self, *names: str) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.num_tickets = 0  # a client's first read would take them, and wait for more where nobody sees it: in C
+        self._ca.issue_cert(*dict.fromkeys(names)).configure_cert(context)
+        return context
+
+    def _chosen(self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+        """Show a certificate for *name*: a wildcard stands for one label, and regional hosts have two."""
+        host = None if name is None else api_host(name)
+        if host is None:
+            return
+        with self._lock:
+            context = self._contexts.get(host)
+            if context is None:
+                context = self._contexts[host] = self._context(host)
+        connection.context = context
+
+    def bundle(self, directory: str) -> str:
+        """The path of a file in *directory* with all authorities that this process trusts, and this one."""
+        with self._lock:
+            path = self._bundles.get(directory)
+            if path is None or not os.path.exists(path):
+                os.makedirs(directory, exist_ok=True)
+                path = self._bundles[directory] = os.path.join(directory, "authorities.pem")
+                with open(path, "wb") as file:
+                    file.write(b"\n".join([*_trusted(), self._ca.cert_pem.bytes()]))
+            return path
+
+
+def _trusted() -> list[bytes]:
+    """The files of authorities that clients in this process may use now, each once."""
+    paths = [os.environ.get(variable) for variable in CA_VARIABLES]
+    paths.append(ssl.get_default_verify_paths().cafile)
+    if "certifi" in sys.modules:
+        paths.append(sys.modules["certifi"].where())
+    found: dict[bytes, None] = {}
+    for path in paths:
+        try:
+            with open(path or "", "rb") as file:
+                found[file.read()] = None
+        except OSError:
+            continue  # whoever is told of it says so
+    return list(found)
+
+
+_lock = threading.Lock()
+_authority: Authority | None = None
+
+
+def authority() -> Authority:
+    """That of this process."""
+    global _authority  # noqa: PLW0603  (one a session)
+    with _lock:
+        if _authority is None:
+            _authority = Authority()
+        return _authority

@@ -1,0 +1,62 @@
+"""Which instance a connection to the endpoint is of."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+
+from ..instances.instance import Instance
+from ..instances.pool import Pool
+from ..protocol import procfs
+from ..protocol.sock_diag import SockDiag
+
+__all__ = ["ConnectionOwner"]
+
+
+class ConnectionOwner:
+    """Who is at the other end of *connection*: looked up where it matters, which is where an answer takes time."""
+
+    def __init__(self, pool: Pool, connection: socket.socket, is_closing: Callable[[], bool]) -> None:
+        self._pool = pool
+        self._connection = connection
+        self._is_closing = is_closing
+
+    @property
+    def closed(self) -> bool:
+        """Whether the endpoint closes its connections."""
+        return self._is_closing()
+
+    def instance(self) -> tuple[Instance, int] | None:
+        """The instance that has the other end, and the port of that in its own network; None where none has.
+
+        A connection out of an instance's own network is relayed. Else the kernel says which socket is at the other
+        end, and which process has that. Only instances that run an event are looked at.
+        """
+        try:
+            port = self._connection.getpeername()[1]
+        except OSError:
+            return None  # the client is gone
+        relays = self._pool.relays
+        relayed = None if relays is None else relays.origin(port)
+        if relayed is not None:
+            number, inside = relayed
+            return next(((each, inside) for each in self._running() if each.number == number), None)
+        kernel = SockDiag()
+        try:
+            other = kernel.other_end(self._connection)
+        except OSError:
+            return None
+        finally:
+            kernel.close()
+        if other is None or not other.inode:
+            return None
+        target = f"socket:[{other.inode}]"
+        return next(((each, port) for each in self._running() if _has(each, target)), None)
+
+    def _running(self) -> list[Instance]:
+        return list(self._pool.events)
+
+
+def _has(instance: Instance, target: str) -> bool:
+    processes = dict.fromkeys([instance.pid, *instance.user_process.all, *procfs.descendants_of(instance.pid)])
+    return any(procfs.target_of(pid, fd) == target for pid in processes for fd in procfs.descriptors_of(pid))

@@ -1,0 +1,184 @@
+"""The platform's hosts in the test's own process, while an endpoint answers for them.
+
+Names are looked up and sockets connected by a few functions of ``socket``, which requests, http.client, httpx, aiohttp
+and the loops of asyncio all call: these are replaced. What has sockets of its own in C (uvloop, pycurl, gRPC) is not
+led to the endpoint. The authority of the endpoint's certificates is trusted by what is told in environment variables,
+and by what asks certifi.
+"""
+
+from __future__ import annotations
+
+import _socket
+import http.client
+import importlib
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from ..protocol.official_hosts import ADDRESS, api_host, is_scf, refusal, trust, tunnel_refusal, without_proxy
+
+__all__ = ["Redirection"]
+
+_MAPPED: Final = "::ffff:"
+"""What an address of IPv4 has before it, on a socket of IPv6."""
+_lock: Final = threading.RLock()
+_active: Final[list[Redirection]] = []
+"""The last one is in force."""
+_undo: Final[list[Callable[[], None]]] = []
+"""What takes the patches back, the last one first."""
+_environment: Final[dict[str, tuple[str | None, str]]] = {}
+"""By variable: what it was, and what it is now."""
+
+
+class Redirection:
+    """From `begin` to `end`: clients in this process trust the authorities in the file *bundle*.
+
+    With *leads* hosts of SCF lead to the endpoint at *host* and *port*, too, and other hosts of the API are refused.
+    """
+
+    def __init__(self, host: str, port: int, bundle: str, *, leads: bool) -> None:
+        self.host: Final = host
+        self.port: Final = port
+        self.bundle: Final = bundle
+        self.leads: Final = leads
+
+    def begin(self) -> None:
+        """Be in force, in place of others that are."""
+        with _lock:
+            if not _active:
+                _patch()
+            _active.append(self)
+            _set_environment()
+
+    def end(self) -> None:
+        """Be in force no more; once none is, everything is as it was. May be called twice."""
+        with _lock:
+            if self not in _active:
+                return
+            _active.remove(self)
+            _set_environment()
+            while not _active and _undo:
+                _undo.pop()()
+
+
+def _leading() -> Redirection | None:
+    return next((each for each in reversed(_active) if each.leads), None)
+
+
+def _set_environment() -> None:
+    """Have the variables be those of the redirection in force, or what they were; what others have set stays."""
+    for name, (before, ours) in _environment.items():
+        if os.environ.get(name) != ours:
+            continue
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+    _environment.clear()
+    if not _active:
+        return
+    wanted: dict[str, str] = {}
+    trust(wanted, _active[-1].bundle)
+    leading = _leading()
+    if leading is not None:
+        wanted |= without_proxy(os.environ, f"{leading.host}:{leading.port}")
+    for name, value in wanted.items():
+        _environment[name] = (os.environ.get(name), value)
+        os.environ[name] = value
+
+
+# -- what is patched -------------------------------------------------------------------------------------------------
+
+
+def _patch() -> None:
+    _replace(_socket, "getaddrinfo", _looking_up(_socket.getaddrinfo))  # that of socket calls it
+    for name in ("gethostbyname", "gethostbyname_ex"):
+        real = getattr(socket, name)
+        _replace_everywhere(real, _looking_up(real))
+    for name in ("connect", "connect_ex"):
+        _replace(socket.socket, name, _connecting(getattr(socket.socket, name)))
+    _replace(http.client.HTTPConnection, "set_tunnel", _tunnelling(http.client.HTTPConnection.set_tunnel))
+    try:
+        certifi = importlib.import_module("certifi")
+    except ImportError:
+        return
+    _replace_everywhere(certifi.where, lambda: _active[-1].bundle)
+
+
+def _replace(owner: Any, name: str, replacement: Any) -> None:
+    before = vars(owner).get(name)
+    setattr(owner, name, replacement)
+
+    def restore() -> None:
+        if vars(owner).get(name) is not replacement:
+            return  # another has put its own there since, and takes it away
+        if before is None:
+            delattr(owner, name)  # it is inherited
+        else:
+            setattr(owner, name, before)
+
+    _undo.append(restore)
+
+
+def _replace_everywhere(original: Any, replacement: Any) -> None:
+    """Have *replacement* stand in each module that has *original*, by whatever name."""
+    _rebind(original, replacement)
+    _undo.append(lambda: _rebind(replacement, original))
+
+
+def _rebind(old: Any, new: Any) -> None:
+    for module in list(sys.modules.values()):
+        for name, value in list(getattr(module, "__dict__", {}).items()):
+            if value is old:
+                setattr(module, name, new)
+
+
+def _text(host: Any) -> str:
+    return host.decode("utf-8", "replace") if isinstance(host, (bytes, bytearray)) else str(host)
+
+
+def _looking_up(real: Any) -> Any:
+    def look_up(*args: Any, **kwargs: Any) -> Any:
+        host = args[0] if args else kwargs.get("host")
+        found = api_host(_text(host)) if _leading() is not None and host is not None else None
+        if found is None:
+            return real(*args, **kwargs)
+        if not is_scf(found):
+            raise socket.gaierror(socket.EAI_NONAME, refusal(found))
+        return real(ADDRESS, *args[1:], **kwargs) if args else real(**{**kwargs, "host": ADDRESS})
+
+    return look_up
+
+
+def _connecting(real: Any) -> Any:
+    def connect(self: Any, address: Any, /) -> Any:
+        return real(self, _led(address))
+
+    return connect
+
+
+def _led(address: Any) -> Any:
+    """Where a connection to *address* leads."""
+    leading = _leading()
+    if leading is None or not isinstance(address, tuple) or not address or not isinstance(address[0], (str, bytes)):
+        return address
+    host = _text(address[0])
+    found = api_host(host)
+    if found is not None and not is_scf(found):
+        raise socket.gaierror(socket.EAI_NONAME, refusal(found))
+    if found is None and host.removeprefix(_MAPPED) != ADDRESS:
+        return address
+    return (f"{_MAPPED}{leading.host}" if host.startswith(_MAPPED) else leading.host, leading.port, *address[2:])
+
+
+def _tunnelling(real: Any) -> Any:
+    def set_tunnel(self: Any, host: str, *args: Any, **kwargs: Any) -> Any:
+        found = api_host(_text(host).partition(":")[0]) if _leading() is not None else None
+        if found is not None:
+            raise OSError(tunnel_refusal(found))
+        return real(self, host, *args, **kwargs)
+
+    return set_tunnel

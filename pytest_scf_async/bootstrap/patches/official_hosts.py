@@ -1,0 +1,71 @@
+"""The platform's hosts in an instance, while an endpoint of the test answers for them; ``sockets`` has the calls."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from ...protocol.messages import EndpointConfig
+from ...protocol.official_hosts import ADDRESS, PORTS, api_host, is_scf, refusal, tunnel_refusal
+from . import after_import, registry
+
+_target: tuple[str, int] | None = None
+"""Where hosts of SCF lead; None: where the machine finds them."""
+
+
+def follow(endpoint: EndpointConfig, *, own_network: bool) -> None:
+    """From here on trust the authorities of *endpoint*, and have the hosts of SCF lead to it where it says so.
+
+    From a network of the instance's own it is reached at the address and ports that are relayed into that.
+    """
+    global _target
+
+    def patch_certifi(certifi: Any) -> None:
+        why = "the authority of the endpoint's certificates is trusted, too"
+        registry.replace(certifi, "where", lambda: endpoint.bundle, why)
+
+    after_import.patch("certifi", patch_certifi)
+    if endpoint.leads:
+        _target = (ADDRESS, PORTS[0]) if own_network else (endpoint.host, endpoint.port)
+        after_import.patch("http.client", _patch_http)
+
+
+def _patch_http(client: Any) -> None:
+    real = client.HTTPConnection.set_tunnel
+
+    def set_tunnel(self: Any, host: Any, *args: Any, **kwargs: Any) -> Any:
+        found = api_host(_text(host).partition(":")[0])
+        if found is not None:
+            raise OSError(tunnel_refusal(found))
+        return real(self, host, *args, **kwargs)
+
+    registry.replace(client.HTTPConnection, "set_tunnel", set_tunnel, "a proxy would reach the platform's own hosts")
+
+
+def _text(host: Any) -> str:
+    return host.decode("utf-8", "replace") if isinstance(host, (bytes, bytearray)) else str(host)
+
+
+def looked_up(host: Any) -> str | None:
+    """The address of *host*, where it leads to the endpoint; None: it is none of these hosts.
+
+    Raises ``socket.gaierror`` for other hosts of the API.
+    """
+    if _target is None or host is None:
+        return None
+    found = api_host(_text(host))
+    if found is None:
+        return None
+    if not is_scf(found):
+        raise socket.gaierror(socket.EAI_NONAME, refusal(found))
+    return ADDRESS
+
+
+def led(address: Any) -> Any:
+    """Where a connection to *address* leads."""
+    if _target is None or not isinstance(address, tuple) or not address or not isinstance(address[0], (str, bytes)):
+        return address
+    host = _text(address[0])
+    if host != ADDRESS and looked_up(host) is None:
+        return address
+    return (*_target, *address[2:])

@@ -1,0 +1,230 @@
+"""A handler that waits for the endpoint's answer holds the clock, unless that answer waits on simulated time itself."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tencentcloud.common.credential import Credential
+from tencentcloud.common.exception import TencentCloudSDKException
+from tencentcloud.common.profile.client_profile import ClientProfile
+from tencentcloud.common.profile.http_profile import HttpProfile
+from tencentcloud.scf.v20180416 import models
+from tencentcloud.scf.v20180416.scf_client import ScfClient
+
+from pytest_scf_async import ScfEndpoint, ScfRuntime, assert_finished
+
+
+def poll(event: dict[str, Any]) -> str:
+    profile = ClientProfile(httpProfile=HttpProfile(reqTimeout=event.get("patience", 3600)))
+    client = ScfClient(Credential(event["id"], event["key"]), "ap-guangzhou", profile)
+    request = models.GetAsyncEventStatusRequest()
+    request.InvokeRequestId = event["of"]
+    return str(client.GetAsyncEventStatus(request).Result.Status)
+
+
+def sleeps(event: dict[str, Any], context: object) -> str:
+    time.sleep(event["seconds"])
+    return "slept"
+
+
+def polls(event: dict[str, Any], context: object) -> list[Any]:
+    """The answer, and the simulated seconds that it took."""
+    began = time.time()
+    status = poll(event)
+    return [status, round(time.time() - began, 3)]
+
+
+def asks_without_the_sdk(event: dict[str, Any], context: object) -> list[Any]:
+    began = time.time()
+    host = "scf.tencentcloudapi.com"
+    kind = http.client.HTTPSConnection if event["tls"] else http.client.HTTPConnection
+    connection = kind(host, timeout=3600)
+    connection.request("POST", "/", event["body"], event["headers"])
+    answer = connection.getresponse().read().decode()
+    return [answer, round(time.time() - began, 3)]
+
+
+def polls_and_asks_another(event: dict[str, Any], context: object) -> list[Any]:
+    """Wait for the endpoint's answer and for that of a server of the test, which is in real time, at once."""
+    times: list[float] = []
+    began = time.time()
+
+    def ask_another() -> None:
+        with socket.create_connection(("127.0.0.1", event["port"])) as client:
+            client.sendall(b"?")
+            client.recv(1)
+        times.append(time.time() - began)
+
+    thread = threading.Thread(target=ask_another)
+    thread.start()
+    poll(event)
+    times.append(time.time() - began)
+    thread.join()
+    return [round(each, 3) for each in times]
+
+
+def keys(endpoint: ScfEndpoint, of: str) -> dict[str, Any]:
+    return {"id": endpoint.secret_id, "key": endpoint.secret_key, "of": of}
+
+
+@pytest.fixture
+def watched(scf_runtime: ScfRuntime) -> str:
+    """The request id of an event of 50 simulated seconds."""
+    return scf_runtime.deploy(sleeps).invoke_async({"seconds": 50}).request_id
+
+
+def test_a_delayed_answer_takes_simulated_time(
+    scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, watched: str
+) -> None:
+    scf_endpoint.delay("GetAsyncEventStatus", 60)
+    polling = scf_runtime.deploy(polls).invoke_async(keys(scf_endpoint, watched)).wait()
+
+    assert_finished(polling, result=["FINISHED", 60.0])
+    assert polling.duration == timedelta(seconds=60)
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_a_delayed_answer_without_the_sdk(
+    scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, watched: str, tls: bool
+) -> None:
+    signed = signed_by_the_sdk(scf_endpoint, watched)
+    scf_endpoint.delay("GetAsyncEventStatus", 60)
+    asking = scf_runtime.deploy(asks_without_the_sdk).invoke_async({"tls": tls, **signed}).wait()
+
+    answer, seconds = asking.result
+    assert '"Status":"FINISHED"' in answer
+    assert seconds == 60
+
+
+def signed_by_the_sdk(endpoint: ScfEndpoint, of: str) -> dict[str, Any]:
+    """The headers and the body of a signed request, as the official client makes them in this process."""
+    kept: dict[str, Any] = {}
+    client = ScfClient(Credential(endpoint.secret_id, endpoint.secret_key), "ap-guangzhou")
+
+    def keep(request: Any) -> Any:
+        kept.update(headers=dict(request.header), body=request.data)
+        raise InterruptedError
+
+    client.request.send_request = keep
+    request = models.GetAsyncEventStatusRequest()
+    request.InvokeRequestId = of
+    with pytest.raises(TencentCloudSDKException):
+        client.GetAsyncEventStatus(request)
+    body = kept["body"]
+    return {"headers": kept["headers"], "body": body if isinstance(body, str) else body.decode()}
+
+
+def test_two_handlers_at_once(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, watched: str) -> None:
+    scf_endpoint.delay("GetAsyncEventStatus", 30)
+    scf_endpoint.delay("GetAsyncEventStatus", 60)
+    function = scf_runtime.deploy(polls)
+    both = [function.invoke_async(keys(scf_endpoint, watched)) for _ in range(2)]
+    scf_runtime.wait_all(both)
+
+    assert sorted(event.result for event in both) == [["FINISHED", 60.0], ["RUNNING", 30.0]]
+
+
+def test_a_clients_own_timeout_is_simulated_time(
+    scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, watched: str
+) -> None:
+    scf_endpoint.delay("GetAsyncEventStatus", 60)
+    event = {**keys(scf_endpoint, watched), "patience": 10}
+    polling = scf_runtime.deploy(polls).invoke_async(event).wait()
+
+    assert "Read timed out. (read timeout=10)" in str(polling.error)
+    assert timedelta(seconds=9) < polling.duration < timedelta(seconds=11)
+
+
+class OtherServer:
+    """It answers when it is told to, in real time."""
+
+    def __init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.asked = threading.Event()
+        self.may_answer = threading.Event()
+        self.thread = threading.Thread(target=self.serve)
+        self.thread.start()
+
+    def serve(self) -> None:
+        connection, _ = self.listener.accept()
+        with connection:
+            connection.recv(1)
+            self.asked.set()
+            assert self.may_answer.wait(60)
+            connection.sendall(b"!")
+
+
+@pytest.fixture
+def other() -> Iterator[OtherServer]:
+    server = OtherServer()
+    yield server
+    server.may_answer.set()
+    server.thread.join()
+    server.listener.close()
+
+
+def test_the_answer_of_another_server_holds(
+    scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, watched: str, other: OtherServer
+) -> None:
+    scf_endpoint.delay("GetAsyncEventStatus", 60)
+    event = {**keys(scf_endpoint, watched), "port": other.port}
+    waiting = scf_runtime.deploy(polls_and_asks_another).invoke_async(event)
+    at_answer: list[timedelta] = []
+
+    def answer() -> None:
+        """Once both answers are owed, and the instance has been told that one waits on simulated time."""
+        assert other.asked.wait(60)
+        while not scf_runtime._lockstep._owed:
+            threading.Event().wait(0.01)
+        at_answer.append(scf_runtime.clock.now - waiting.started_at)
+        other.may_answer.set()
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    waiting.wait()
+    thread.join()
+
+    assert at_answer == [timedelta(0)]
+    assert waiting.result == [0, 60]
+
+
+def test_time_passes_in_calls_of_the_test_only(
+    scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, watched: str
+) -> None:
+    signed = signed_by_the_sdk(scf_endpoint, watched)
+    scf_endpoint.delay("GetAsyncEventStatus", 60)
+    polling = scf_runtime.deploy(asks_without_the_sdk).invoke_async({"tls": False, **signed}).settle()
+    assert scf_runtime.clock.now == polling.started_at
+
+    scf_runtime.clock.advance(59)
+    assert polling.status == "RUNNING"
+    scf_runtime.clock.advance(1)
+    assert polling.wait().duration == timedelta(seconds=60)
+
+
+def test_the_endpoint_closes_while_an_answer_waits(scf_runtime: ScfRuntime) -> None:
+    with ScfEndpoint(scf_runtime) as endpoint:
+        signed = signed_by_the_sdk(endpoint, "none")
+        endpoint.delay("GetAsyncEventStatus", 7200)
+        polling = scf_runtime.deploy(asks_without_the_sdk).invoke_async({"tls": False, **signed}).settle()
+        scf_runtime.clock.advance(1)
+        assert scf_runtime._lockstep._owed
+
+    assert not scf_runtime._lockstep._owed
+    assert polling.wait().status == "FAILED"
+
+
+def test_an_instance_is_gone_while_its_answer_waits(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint) -> None:
+    scf_endpoint.delay("GetAsyncEventStatus", 7200)
+    polling = scf_runtime.deploy(polls, timeout=10).invoke_async(keys(scf_endpoint, "none")).wait()
+
+    assert polling.status_code == 433
+    assert polling.duration == timedelta(seconds=10)
