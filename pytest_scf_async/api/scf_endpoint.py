@@ -68,7 +68,7 @@ class ScfEndpoint:
         """The runtime that answers."""
         return self._site.endpoint.runtime
 
-    def allow_reset(self, new_runtime: Callable[[], ScfRuntime]) -> None:
+    def _allow_reset(self, new_runtime: Callable[[], ScfRuntime]) -> None:
         """Let ``/_scf/reset`` have what *new_runtime* makes answer from then on; keys stay the same by its seed."""
         from .control import Control  # noqa: PLC0415
 
@@ -141,7 +141,7 @@ class ScfEndpoint:
         self._site.endpoint.faults.duplicate(action, when=when, times=times)
 
     def faults_that_never_happened(self) -> list[str]:
-        """The calls of `fail`, `delay` and `drop` that no request has met, as they stand in the test."""
+        """The calls of `fail`, `delay`, `drop` and `duplicate` that no request has met, as they stand in the test."""
         return self._site.endpoint.faults.never_happened()
 
     def close(self) -> None:

@@ -91,7 +91,7 @@ class Serving:
         try:
             endpoint = ScfEndpoint(runtime, host=given.host, port=given.port)
             with endpoint:
-                endpoint.allow_reset(self._new_runtime)
+                endpoint._allow_reset(self._new_runtime)
                 self._say_ready(endpoint)
                 self._stop.wait()
                 self._end_events(endpoint.runtime)
