@@ -9,13 +9,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from endpoint_handlers import asks_without_the_sdk, polls, polls_and_asks_another, sleeps
+from endpoint_handlers import asks_without_the_sdk, polls, polls_and_asks_another, signed_by_the_sdk, sleeps
 from internals import event_of, lockstep_of
 from process_support import eventually
-from tencentcloud.common.credential import Credential
-from tencentcloud.common.exception import TencentCloudSDKException
-from tencentcloud.scf.v20180416 import models
-from tencentcloud.scf.v20180416.scf_client import ScfClient
 
 from pytest_scf_async import ScfEndpoint, ScfRuntime, assert_finished
 
@@ -51,24 +47,6 @@ def test_a_delayed_answer_without_the_sdk(
     answer, seconds = asking.result
     assert '"Status":"FINISHED"' in answer
     assert seconds == 60
-
-
-def signed_by_the_sdk(endpoint: ScfEndpoint, of: str) -> dict[str, Any]:
-    """The headers and the body of a signed request, as the official client makes them in this process."""
-    kept: dict[str, Any] = {}
-    client = ScfClient(Credential(endpoint.secret_id, endpoint.secret_key), "ap-guangzhou")
-
-    def keep(request: Any) -> Any:
-        kept.update(headers=dict(request.header), body=request.data)
-        raise InterruptedError
-
-    client.request.send_request = keep
-    request = models.GetAsyncEventStatusRequest()
-    request.InvokeRequestId = of
-    with pytest.raises(TencentCloudSDKException):
-        client.GetAsyncEventStatus(request)
-    body = kept["body"]
-    return {"headers": kept["headers"], "body": body if isinstance(body, str) else body.decode()}
 
 
 def test_two_handlers_at_once(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, watched: str) -> None:
