@@ -93,7 +93,7 @@ class Lockstep:
         """Grows with all that a call may be waiting for; what a call saw last is its ``looked``."""
         self.serving: dict[int, Client] = {}
         """By thread of a server of this process: who is at the other end of the connection that it serves just now."""
-        self._owed: list[OwedAnswer] = []
+        self.owed: list[OwedAnswer] = []
         """Calls made for instances, in the order in which they began."""
         self.test_threads: TestThreads | None = None
         self.flowing: Call | None = None
@@ -351,23 +351,23 @@ class Lockstep:
             self._revoke_lease()
             if call.begin is not None:
                 call.begin()
-            self._owed.append(owed)
+            self.owed.append(owed)
             owed.begin()
             try:
-                while owed in self._owed and not self._end_owed(owed):
+                while owed in self.owed and not self._end_owed(owed):
                     if self.closed or client.closed or owed.instance.gone:
                         raise NobodyWaitsError
                     self._condition.wait(LOOK_EVERY)
             finally:
-                if owed in self._owed:
-                    self._owed.remove(owed)
+                if owed in self.owed:
+                    self.owed.remove(owed)
                     owed.end()
 
     def _end_owed(self, *answers: OwedAnswer) -> bool:
         """End those of *answers* whose calls are done; whether there were any."""
         done = [owed for owed in answers if owed.done()]
         for owed in done:
-            self._owed.remove(owed)
+            self.owed.remove(owed)
             owed.end()
         return bool(done)
 
@@ -454,7 +454,7 @@ class Lockstep:
                     self._call = None
                 self.news += 1
                 continue
-            if self._owed and self._end_owed(*self._owed):
+            if self.owed and self._end_owed(*self.owed):
                 self._condition.notify_all()
                 continue
             if self.test_threads is not None and self._waits_for_test(call):
@@ -499,7 +499,7 @@ class Lockstep:
         if (
             not self.settings.leases
             or self._under_way > 1
-            or self._owed
+            or self.owed
             or (self.test_threads is not None and not self.test_threads.alone())
             or event is None
             or event.phase != "running"

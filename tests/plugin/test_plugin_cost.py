@@ -46,6 +46,21 @@ def test_importing_the_plugin_adds_nothing_to_what_pytest_has_loaded() -> None:
     assert done.stdout.split() == LOADED
 
 
+def test_a_session_without_an_endpoint_imports_nothing_that_one_needs(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        import sys
+
+        def test_it(scf_runtime):
+            scf_runtime.deploy("handlers/echo.py:main_handler").run()
+            loaded = {name.partition(".")[0] for name in sys.modules}
+            assert not loaded & {"trustme", "cryptography", "werkzeug"}
+            assert "pytest_scf_async.api" not in sys.modules
+        """
+    )
+    project.runpytest_subprocess("-p", "no:hypothesispytest").assert_outcomes(passed=1)
+
+
 def test_a_session_inside_a_session_leaves_the_outer_ones_zygote_alone(
     project: pytest.Pytester, scf_runtime: ScfRuntime
 ) -> None:

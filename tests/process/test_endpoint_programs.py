@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from endpoint_handlers import signed_by_the_sdk
 from runtimes_table import NEEDS_NODE, file_in
 
 from pytest_scf_async import ScfEndpoint, ScfRuntime
@@ -53,3 +54,33 @@ def test_a_handler_in_node_with_the_network_of_the_machine(
 
     assert answers["scf.tencentcloudapi.com"] == "ECONNREFUSED"
     assert scf_endpoint.calls == []
+
+
+POSTS = """
+const http = require('http');
+exports.main_handler = (event) => new Promise((resolve, reject) => {
+  const began = Date.now();
+  const request = http.request(event.url, { method: 'POST', headers: event.headers }, (answer) => {
+    let text = '';
+    answer.on('data', (part) => { text += part; });
+    answer.on('end', () => resolve([JSON.parse(text).Response, Date.now() - began]));
+  }).on('error', reject);
+  request.end(event.body);
+});
+"""
+
+
+@pytest.mark.parametrize("network", ["loopback", "all"])
+def test_a_delayed_answer_takes_simulated_time(
+    scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, tmp_path: Path, network: Any
+) -> None:
+    file_in(tmp_path, "index.js", POSTS)
+    signed = signed_by_the_sdk(scf_endpoint, "none")
+    scf_endpoint.delay("GetAsyncEventStatus", 60)
+    url = scf_endpoint.url if network == "all" else "http://scf.tencentcloudapi.com"
+    function = scf_runtime.deploy(tmp_path, runtime="Nodejs18.15", network=network, timeout=600)
+
+    answer, milliseconds = function.run({"url": url, **signed})
+
+    assert answer["Error"]["Code"] == "ResourceNotFound.AsyncEvent"
+    assert milliseconds == 60_000

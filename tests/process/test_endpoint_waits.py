@@ -2,72 +2,18 @@
 
 from __future__ import annotations
 
-import http.client
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from tencentcloud.common.credential import Credential
-from tencentcloud.common.exception import TencentCloudSDKException
-from tencentcloud.common.profile.client_profile import ClientProfile
-from tencentcloud.common.profile.http_profile import HttpProfile
-from tencentcloud.scf.v20180416 import models
-from tencentcloud.scf.v20180416.scf_client import ScfClient
+from endpoint_handlers import asks_without_the_sdk, polls, polls_and_asks_another, signed_by_the_sdk, sleeps
+from internals import event_of, lockstep_of
+from process_support import eventually
 
 from pytest_scf_async import ScfEndpoint, ScfRuntime, assert_finished
-
-
-def poll(event: dict[str, Any]) -> str:
-    profile = ClientProfile(httpProfile=HttpProfile(reqTimeout=event.get("patience", 3600)))
-    client = ScfClient(Credential(event["id"], event["key"]), "ap-guangzhou", profile)
-    request = models.GetAsyncEventStatusRequest()
-    request.InvokeRequestId = event["of"]
-    return str(client.GetAsyncEventStatus(request).Result.Status)
-
-
-def sleeps(event: dict[str, Any], context: object) -> str:
-    time.sleep(event["seconds"])
-    return "slept"
-
-
-def polls(event: dict[str, Any], context: object) -> list[Any]:
-    """The answer, and the simulated seconds that it took."""
-    began = time.time()
-    status = poll(event)
-    return [status, round(time.time() - began, 3)]
-
-
-def asks_without_the_sdk(event: dict[str, Any], context: object) -> list[Any]:
-    began = time.time()
-    host = "scf.tencentcloudapi.com"
-    kind = http.client.HTTPSConnection if event["tls"] else http.client.HTTPConnection
-    connection = kind(host, timeout=3600)
-    connection.request("POST", "/", event["body"], event["headers"])
-    answer = connection.getresponse().read().decode()
-    return [answer, round(time.time() - began, 3)]
-
-
-def polls_and_asks_another(event: dict[str, Any], context: object) -> list[Any]:
-    """Wait for the endpoint's answer and for that of a server of the test, which is in real time, at once."""
-    times: list[float] = []
-    began = time.time()
-
-    def ask_another() -> None:
-        with socket.create_connection(("127.0.0.1", event["port"])) as client:
-            client.sendall(b"?")
-            client.recv(1)
-        times.append(time.time() - began)
-
-    thread = threading.Thread(target=ask_another)
-    thread.start()
-    poll(event)
-    times.append(time.time() - began)
-    thread.join()
-    return [round(each, 3) for each in times]
 
 
 def keys(endpoint: ScfEndpoint, of: str) -> dict[str, Any]:
@@ -103,24 +49,6 @@ def test_a_delayed_answer_without_the_sdk(
     assert seconds == 60
 
 
-def signed_by_the_sdk(endpoint: ScfEndpoint, of: str) -> dict[str, Any]:
-    """The headers and the body of a signed request, as the official client makes them in this process."""
-    kept: dict[str, Any] = {}
-    client = ScfClient(Credential(endpoint.secret_id, endpoint.secret_key), "ap-guangzhou")
-
-    def keep(request: Any) -> Any:
-        kept.update(headers=dict(request.header), body=request.data)
-        raise InterruptedError
-
-    client.request.send_request = keep
-    request = models.GetAsyncEventStatusRequest()
-    request.InvokeRequestId = of
-    with pytest.raises(TencentCloudSDKException):
-        client.GetAsyncEventStatus(request)
-    body = kept["body"]
-    return {"headers": kept["headers"], "body": body if isinstance(body, str) else body.decode()}
-
-
 def test_two_handlers_at_once(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, watched: str) -> None:
     scf_endpoint.delay("GetAsyncEventStatus", 30)
     scf_endpoint.delay("GetAsyncEventStatus", 60)
@@ -154,7 +82,10 @@ class OtherServer:
         self.thread.start()
 
     def serve(self) -> None:
-        connection, _ = self.listener.accept()
+        try:
+            connection, _ = self.listener.accept()
+        except OSError:
+            return  # nobody has asked
         with connection:
             connection.recv(1)
             self.asked.set()
@@ -167,6 +98,7 @@ def other() -> Iterator[OtherServer]:
     server = OtherServer()
     yield server
     server.may_answer.set()
+    server.listener.shutdown(socket.SHUT_RDWR)
     server.thread.join()
     server.listener.close()
 
@@ -178,18 +110,23 @@ def test_the_answer_of_another_server_holds(
     event = {**keys(scf_endpoint, watched), "port": other.port}
     waiting = scf_runtime.deploy(polls_and_asks_another).invoke_async(event)
     at_answer: list[timedelta] = []
+    lockstep = lockstep_of(scf_runtime)
 
     def answer() -> None:
-        """Once both answers are owed, and the instance has been told that one waits on simulated time."""
+        """Once both answers are owed, one of them holds no more, and time has had its chance to move."""
         assert other.asked.wait(60)
-        while not scf_runtime._lockstep._owed:
-            threading.Event().wait(0.01)
+        instance = event_of(waiting).instance
+        assert instance is not None
+        assert eventually(lambda: bool(lockstep.owed) and instance.held < 2)
+        seen = lockstep.news
+        assert eventually(lambda: lockstep.news > seen + 5 or scf_runtime.clock.now > waiting.started_at)
         at_answer.append(scf_runtime.clock.now - waiting.started_at)
         other.may_answer.set()
 
     thread = threading.Thread(target=answer)
     thread.start()
     waiting.wait()
+    other.asked.set()
     thread.join()
 
     assert at_answer == [timedelta(0)]
@@ -216,9 +153,9 @@ def test_the_endpoint_closes_while_an_answer_waits(scf_runtime: ScfRuntime) -> N
         endpoint.delay("GetAsyncEventStatus", 7200)
         polling = scf_runtime.deploy(asks_without_the_sdk).invoke_async({"tls": False, **signed}).settle()
         scf_runtime.clock.advance(1)
-        assert scf_runtime._lockstep._owed
+        assert lockstep_of(scf_runtime).owed
 
-    assert not scf_runtime._lockstep._owed
+    assert not lockstep_of(scf_runtime).owed
     assert polling.wait().status == "FAILED"
 
 
