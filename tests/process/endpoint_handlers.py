@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import socket
@@ -64,6 +65,32 @@ def polls_and_asks_another(event: dict[str, Any], context: object) -> list[Any]:
     times.append(time.time() - began)
     thread.join()
     return [round(each, 3) for each in times]
+
+
+def asks_in_a_loop(event: dict[str, Any], context: object) -> list[Any]:
+    """When a sleep beside the request was over, and when its answer came."""
+
+    async def ask() -> None:
+        reader, writer = await asyncio.open_connection("scf.tencentcloudapi.com", 80)
+        body = event["body"].encode()
+        headers = {**event["headers"], "Content-Length": str(len(body))}
+        lines = ["POST / HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+        writer.write("\r\n".join(lines).encode() + body)
+        assert b'"Response"' in await reader.readuntil(b"}}")
+        writer.close()
+
+    async def both() -> list[float]:
+        began = time.time()
+        times: list[float] = []
+
+        async def timed(what: Any) -> None:
+            await what
+            times.append(round(time.time() - began, 3))
+
+        await asyncio.gather(timed(ask()), timed(asyncio.sleep(30)))
+        return times
+
+    return asyncio.run(both())
 
 
 def signed_by_the_sdk(endpoint: Any, of: str) -> dict[str, Any]:

@@ -9,7 +9,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from endpoint_handlers import asks_without_the_sdk, polls, polls_and_asks_another, signed_by_the_sdk, sleeps
+from endpoint_handlers import (
+    asks_in_a_loop,
+    asks_without_the_sdk,
+    polls,
+    polls_and_asks_another,
+    signed_by_the_sdk,
+    sleeps,
+)
 from internals import event_of, lockstep_of
 from process_support import eventually
 
@@ -49,6 +56,13 @@ def test_a_delayed_answer_without_the_sdk(
     assert seconds == 60
 
 
+def test_a_loop_goes_on_beside_a_delayed_answer(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint) -> None:
+    signed = signed_by_the_sdk(scf_endpoint, "none")
+    scf_endpoint.delay("GetAsyncEventStatus", 60)
+
+    assert scf_runtime.deploy(asks_in_a_loop).run(signed) == [30, 60]
+
+
 def test_two_handlers_at_once(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, watched: str) -> None:
     scf_endpoint.delay("GetAsyncEventStatus", 30)
     scf_endpoint.delay("GetAsyncEventStatus", 60)
@@ -59,11 +73,9 @@ def test_two_handlers_at_once(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint
     assert sorted(event.result for event in both) == [["FINISHED", 60.0], ["RUNNING", 30.0]]
 
 
-def test_a_clients_own_timeout_is_simulated_time(
-    scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, watched: str
-) -> None:
+def test_a_clients_own_timeout_is_simulated_time(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint) -> None:
     scf_endpoint.delay("GetAsyncEventStatus", 60)
-    event = {**keys(scf_endpoint, watched), "patience": 10}
+    event = {**keys(scf_endpoint, "none"), "patience": 10}
     polling = scf_runtime.deploy(polls).invoke_async(event).wait()
 
     assert "Read timed out. (read timeout=10)" in str(polling.error)
