@@ -242,7 +242,6 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
     "answer_waits": (messages.AnswerWaits(50000, waits=True), b'\x1b\x00\x00\x00+{"port":50000,"waits":true}'),
     "typed": (messages.Typed("n"), b'\x0c\x00\x00\x00\'{"line":"n"}'),
     "typed_end": (messages.Typed(None), b'\r\x00\x00\x00\'{"line":null}'),
-    "answer_waits": (messages.AnswerWaits(40002, waits=True), b'\x1b\x00\x00\x00+{"port":40002,"waits":true}'),
     "assign": (
         ASSIGN,
         (
