@@ -131,6 +131,8 @@ class Instance:
     """How many times a SIGTERM came whose handler is called after a wait."""
     sent = 0
     """Frames sent so far: a report that has seen fewer is out of date."""
+    seen = 0
+    """How many of them its last report had seen."""
     told_us: int | None = None
     """The time that the instance has told, in µs, while it may move the clock itself: it may be further already."""
     unleased_at: tuple[int, int] | None = None

@@ -206,6 +206,7 @@ class Reports:
 
     def _parked(self, instance: Instance, event: Event | None, message: messages.Parked) -> None:
         due, order, outside, held, seen, used_ns, what = message
+        instance.seen = seen
         if used_ns:
             self.lockstep.costs.told(instance, used_ns)
         instance.outside, instance.held = outside, held

@@ -362,6 +362,10 @@ class Lockstep:
                 if owed in self.owed:
                     self.owed.remove(owed)
                     owed.end()
+            told, instance = owed.instance.sent, owed.instance
+            # A program that is traced sees what time it is once its tracer has heard of this: the answer comes after.
+            while instance.seen < told and not (self.closed or client.closed or instance.gone or instance.frozen):
+                self._condition.wait(LOOK_EVERY)
 
     def _end_owed(self, *answers: OwedAnswer) -> bool:
         """End those of *answers* whose calls are done; whether there were any."""
