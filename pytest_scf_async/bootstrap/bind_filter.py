@@ -187,8 +187,10 @@ def _do(listener: int, ident: int, thread: int, number: int, arguments: list[int
         if found is None:
             return None
         family, packed, port = found
-    copy = linux.copy_of_descriptor(procfs.thread_group_of(thread), fd)
-    with socket.socket(fileno=copy) as sock:
+    sock = linux.copy_of_socket(procfs.thread_group_of(thread), fd)
+    if sock is None:
+        return None
+    with sock:
         fcntl.ioctl(listener, _IS_VALID, struct.pack("=Q", ident))
         if number == listen:
             return _before_listen(sock)

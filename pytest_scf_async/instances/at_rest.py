@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from ..protocol.kernel_waits import Call, call_of, polled_by
-from ..protocol.linux import copy_of_descriptor
+from ..protocol.linux import copy_of_socket
 from ..protocol.procfs import has_timer, registered_with, runs_of_sleepers, target_of
 
 _OWN = ("pipe:[", "anon_inode:[eventfd]", "anon_inode:[signalfd]", "/dev/pts/")
@@ -112,11 +112,10 @@ def _is_of_instance(pid: int, fd: int) -> bool:
 
 def _is_pair(pid: int, fd: int) -> bool:
     """Whether a socket is one of a pair: a connection to a server has a name at the other end."""
-    try:
-        copy = copy_of_descriptor(pid, fd)
-    except OSError:
+    made = copy_of_socket(pid, fd)
+    if made is None:
         return False
-    with socket.socket(fileno=copy) as made:
+    with made:
         try:
             return made.family == socket.AF_UNIX and not made.getsockname() and not made.getpeername()
         except OSError:

@@ -81,6 +81,22 @@ def copy_of_descriptor(pid: int, fd: int) -> int:
     return copy
 
 
+def copy_of_socket(pid: int, fd: int) -> socket.socket | None:
+    """The socket at the descriptor *fd* of the process *pid*; None: it is another kind of file there, or none.
+
+    The process may go on meanwhile: where a socket was a moment ago, a file may have been opened since.
+    """
+    try:
+        copy = copy_of_descriptor(pid, fd)
+    except OSError:
+        return None
+    try:
+        return socket.socket(fileno=copy)
+    except OSError:
+        os.close(copy)
+        return None
+
+
 def is_same_file(one: int, another: int) -> bool:
     """Whether two descriptors of this process are of one open file (``kcmp``)."""
     pid = os.getpid()

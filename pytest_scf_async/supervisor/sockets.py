@@ -188,12 +188,11 @@ class _Looked(NamedTuple):
 
 
 def _look(pid: int, fd: int, sock_diag: SockDiag | None = None) -> _Looked | None:
-    """What the kernel knows of a connection; None: it is none."""
-    try:
-        copy = linux.copy_of_descriptor(pid, fd)
-    except OSError:
+    """What the kernel knows of a connection; None: it is none, or is none any more."""
+    found = linux.copy_of_socket(pid, fd)
+    if found is None:
         return None
-    with socket.socket(fileno=copy) as found:
+    with found:
         try:
             info = found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, INFO_BYTES)
             on_the_way = unconfirmed(found)

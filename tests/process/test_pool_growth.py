@@ -41,9 +41,10 @@ MEMORY_MARGIN = 32 << 10
 """Bytes by which a process may grow in most rounds: a leak grows in each, the allocator's pools in few."""
 
 
-def _lines(path: str) -> int:
+def _lines(path: str, part: str) -> int:
+    """How many lines have *part*: other programs of the machine, containers above all, come and go."""
     with open(path, encoding="utf-8", errors="replace") as file:
-        return sum(1 for _ in file)
+        return sum(part in line for line in file)
 
 
 def _give_back_memory() -> None:
@@ -62,8 +63,8 @@ def what_there_is(zygote: Zygote) -> tuple[dict[str, int], dict[str, int]]:
     counted = {
         "descriptors of the test": len(os.listdir("/proc/self/fd")),
         "descriptors of the zygote": len(os.listdir(f"/proc/{zygote.pid}/fd")),
-        "mounts of the test": _lines("/proc/self/mountinfo"),
-        "mounts of the zygote": _lines(f"/proc/{zygote.pid}/mountinfo"),
+        "mounts of the test": _lines("/proc/self/mountinfo", zygote.scratch),
+        "mounts of the zygote": _lines(f"/proc/{zygote.pid}/mountinfo", zygote.scratch),
         "processes": len(procfs.descendants_of(zygote.process.pid)),
         "directories": len(os.listdir(zygote.scratch)),
         "threads": len(os.listdir("/proc/self/task")),
