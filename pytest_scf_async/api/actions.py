@@ -11,11 +11,18 @@ from .aliases import ALIAS_ACTIONS
 from .async_events import ASYNC_EVENT_ACTIONS
 from .functions import FUNCTION_ACTIONS
 from .invocations import INVOCATION_ACTIONS
+from .namespaces import EVENT_INVOKE_ACTIONS, NAMESPACE_ACTIONS
 
 __all__ = ["ACTIONS", "OTHER_ACTIONS"]
 
 ACTIONS: Final[Mapping[str, Action]] = MappingProxyType(
-    {action.name: action for action in (*ASYNC_EVENT_ACTIONS, *INVOCATION_ACTIONS, *FUNCTION_ACTIONS, *ALIAS_ACTIONS)}
+    {
+        action.name: action
+        for action in (
+            *(*ASYNC_EVENT_ACTIONS, *INVOCATION_ACTIONS, *EVENT_INVOKE_ACTIONS),
+            *(*FUNCTION_ACTIONS, *ALIAS_ACTIONS, *NAMESPACE_ACTIONS),
+        )
+    }
 )
 
 OTHER_ACTIONS: Final = frozenset(
@@ -43,7 +50,6 @@ OTHER_ACTIONS: Final = frozenset(
         "PutReservedConcurrencyConfig",
         "PutTotalConcurrencyConfig",
         "UpdateCustomDomain",
-        "UpdateNamespace",
         "UpdateTrigger",
         "UpdateTriggerStatus",
     ]

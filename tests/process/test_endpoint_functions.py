@@ -166,6 +166,44 @@ def test_a_sync_function_answers(scf_runtime: ScfRuntime, scf_client: Any) -> No
     assert [row["RequestId"] for row in logs] == [failed["FunctionRequestId"]]
 
 
+def test_namespaces(scf_runtime: ScfRuntime, scf_client: Any) -> None:
+    call(scf_client, "CreateNamespace", Namespace="reports", Description="of each night")
+    assert refused(scf_client, "CreateNamespace", Namespace="reports") == "ResourceInUse.Namespace"
+    call(scf_client, "UpdateNamespace", Namespace="reports", Description="of each week")
+
+    listed = call(scf_client, "ListNamespaces")
+    assert [(row["Name"], row["Description"]) for row in listed["Namespaces"]][1:] == [("reports", "of each week")]
+    found = call(scf_client, "ListNamespaces", SearchKey=[{"Key": "Namespace", "Value": "rep"}], Limit=1)
+    assert (found["TotalCount"], found["Namespaces"][0]["Name"]) == (1, "reports")
+    call(scf_client, "DeleteNamespace", Namespace="reports")
+    assert scf_runtime.namespaces == ["default"]
+    assert refused(scf_client, "DeleteNamespace", Namespace="default") == "FailedOperation.DeleteNamespace"
+    cluster = {"TKE": {"ClusterID": "cls-1"}}
+    assert refused(scf_client, "CreateNamespace", Namespace="other", ResourceEnv=cluster) == "UnsupportedOperation"
+
+
+def test_how_often_invocations_are_tried_again(scf_runtime: ScfRuntime, export: Any) -> None:
+    def retries() -> list[int]:
+        config = call(export, "GetFunctionEventInvokeConfig", FunctionName="export")["AsyncTriggerConfig"]
+        return [config["RetryConfig"][0]["RetryNum"], config["MsgTTL"]]
+
+    def update(**config: Any) -> dict[str, Any]:
+        return {"FunctionName": "export", "AsyncTriggerConfig": config}
+
+    assert retries() == [2, 21_600]
+    call(export, "UpdateFunctionEventInvokeConfig", **update(RetryConfig=[{"RetryNum": 0}], MsgTTL=3600))
+    assert retries() == [0, 3600]
+    call(export, "UpdateFunctionEventInvokeConfig", **update(RetryConfig=[{"RetryNum": 1}]))
+    assert retries() == [1, 3600]
+    for config, code in (
+        ({"RetryConfig": [{"RetryNum": 3}]}, "LimitExceeded.RetryNum"),
+        ({"MsgTTL": 21_601}, "LimitExceeded.MsgTTL"),
+        ({"RetryConfig": [{"RetryNum": 1}, {"RetryNum": 1}]}, "InvalidParameterValue.AsyncTriggerConfig"),
+    ):
+        assert refused(export, "UpdateFunctionEventInvokeConfig", **update(**config)) == code
+    assert retries() == [1, 3600]
+
+
 @pytest.mark.parametrize(
     ("sent", "code"),
     [

@@ -1,0 +1,159 @@
+"""The actions about namespaces, and how often invocations of a function are tried again.
+
+Documents 34413, 37158, 37159, 37160 and 41138.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ..model import api_error
+from ..runtime import ScfRuntime
+from .action import Action
+from .functions import known_function
+from .parameters import BOOLEAN, INTEGER, STRING, Field, ListOf, Parameters, Struct, optional, required
+from .values import renamed, second
+
+__all__ = ["EVENT_INVOKE_ACTIONS", "NAMESPACE_ACTIONS"]
+
+# -- namespaces ------------------------------------------------------------------------------------------------------
+
+
+def _create_namespace(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
+    if sent.get("ResourceEnv"):
+        raise api_error("UnsupportedOperation", what="A namespace with a ResourceEnv, which is a cluster, here")
+    runtime.create_namespace(sent["Namespace"], sent.get("Description", ""))
+    return {}
+
+
+def _update_namespace(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
+    runtime.update_namespace(sent["Namespace"], sent["Description"])
+    return {}
+
+
+def _delete_namespace(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
+    runtime.delete_namespace(sent["Namespace"])
+    return {}
+
+
+def _list_namespaces(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
+    names = {"Limit": "limit", "Offset": "offset", "Orderby": "orderby", "Order": "order"}
+    keys = {each["Key"]: each["Value"] for each in sent.get("SearchKey", [])}
+    page = runtime.list_namespaces(search_key=keys, **renamed(sent, names))
+    zone = runtime.settings.time_zone
+    return {
+        "TotalCount": page.total_count,
+        "Namespaces": [
+            {
+                "Name": row.name,
+                "Description": row.description,
+                "AddTime": second(row.add_time, zone),
+                "ModTime": second(row.mod_time, zone),
+                "Type": row.namespace_type,
+            }
+            for row in page.namespaces
+        ],
+    }
+
+
+_TKE: Final = Struct(
+    "NamespaceResourceEnvTKE",
+    *optional(STRING, "ClusterID", "SubnetID", "Namespace", "DataPath", "PodTemplatePatch"),
+    *optional(INTEGER, "Port"),
+    Field("NodeSelector", ListOf(Struct("K8SLabel", *optional(STRING, "Key", "Value")))),
+    Field(
+        "Tolerations",
+        ListOf(
+            Struct(
+                "K8SToleration",
+                *optional(STRING, "Key", "Operator", "Effect", "Value"),
+                *optional(INTEGER, "TolerationSeconds"),
+            )
+        ),
+    ),
+)
+
+NAMESPACE_ACTIONS: Final = (
+    Action(
+        Struct(
+            "CreateNamespace",
+            *required(STRING, "Namespace"),
+            *optional(STRING, "Description"),
+            Field("ResourceEnv", Struct("NamespaceResourceEnv", Field("TKE", _TKE), Field("OFFLINE", BOOLEAN))),
+        ),
+        _create_namespace,
+    ),
+    Action(Struct("UpdateNamespace", *required(STRING, "Namespace", "Description")), _update_namespace),
+    Action(Struct("DeleteNamespace", *required(STRING, "Namespace")), _delete_namespace),
+    Action(
+        Struct(
+            "ListNamespaces",
+            *optional(INTEGER, "Limit", "Offset"),
+            *optional(STRING, "Orderby", "Order"),
+            Field("SearchKey", ListOf(Struct("SearchKey", *required(STRING, "Key", "Value")))),
+        ),
+        _list_namespaces,
+    ),
+)
+
+# -- how often invocations are tried again -----------------------------------------------------------------------------
+
+RETRY_INTERVAL: Final = 60
+"""Seconds between two attempts (document 41138)."""
+
+
+def _get_event_invoke_config(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
+    function = known_function(runtime, sent)
+    if "Qualifier" in sent:
+        runtime.get_function(function.name, namespace=function.namespace, qualifier=sent["Qualifier"])
+    config = function.event_invoke_config
+    return {
+        "AsyncTriggerConfig": {
+            "RetryConfig": [
+                {"ErrorCode": ["default"], "RetryNum": config.retry_num, "RetryInterval": RETRY_INTERVAL},
+                {"ErrorCode": ["432"], "RetryNum": -1, "RetryInterval": RETRY_INTERVAL},
+            ],
+            "MsgTTL": config.msg_ttl,
+        }
+    }
+
+
+def _update_event_invoke_config(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
+    config = sent["AsyncTriggerConfig"]
+    retries = config.get("RetryConfig", [])
+    if len(retries) > 1:
+        valid = "it has one RetryConfig, for errors of the function"
+        raise api_error("InvalidParameterValue.AsyncTriggerConfig", value=config, valid=valid)
+    known_function(runtime, sent).update_event_invoke_config(
+        retry_num=retries[0]["RetryNum"] if retries else None, msg_ttl=config.get("MsgTTL")
+    )
+    return {}
+
+
+EVENT_INVOKE_ACTIONS: Final = (
+    Action(
+        Struct(
+            "GetFunctionEventInvokeConfig",
+            *required(STRING, "FunctionName"),
+            *optional(STRING, "Namespace", "Qualifier"),
+        ),
+        _get_event_invoke_config,
+    ),
+    Action(
+        Struct(
+            "UpdateFunctionEventInvokeConfig",
+            Field(
+                "AsyncTriggerConfig",
+                Struct(
+                    "AsyncTriggerConfig",
+                    Field("RetryConfig", ListOf(Struct("RetryConfig", *required(INTEGER, "RetryNum")))),
+                    Field("MsgTTL", INTEGER),
+                ),
+                required=True,
+            ),
+            *required(STRING, "FunctionName"),
+            *optional(STRING, "Namespace"),
+        ),
+        _update_event_invoke_config,
+    ),
+)
