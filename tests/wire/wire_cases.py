@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -12,6 +12,10 @@ from pytest_scf_async import ScfRuntime, ScfSettings
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 SETTINGS = ScfSettings(start=START, unfinished="ignore", never_run="ignore")
 EXPIRES_AFTER = timedelta(hours=72)
+Answered = tuple[Any, str | None]
+"""What a call answered: its fields, and the code of a refusal."""
+Client = Callable[[str, Mapping[str, Any]], Answered]
+"""What sends a call: an action and its parameters."""
 
 
 def export(event: dict[str, Any], context: object) -> object:
@@ -197,3 +201,11 @@ def is_as_expected(answered: Any, expected: Any) -> bool:
             and all(map(is_as_expected, answered, expected))
         )
     return bool(answered == expected) and type(answered) is type(expected)
+
+
+def check(case: Case, prepared: Prepared, call: Client) -> None:
+    """The answer to *case* is the one that the table has."""
+    answered, error = call(case.action, prepared.filled(case.parameters))
+    assert error == case.error, f"{case.name}: {answered}"
+    if case.answer is not None:
+        assert is_as_expected(answered, prepared.filled(case.answer)), f"{case.name}: {answered}"
