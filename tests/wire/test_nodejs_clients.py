@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wire_cases import CASES, SETTINGS, Answered, Client, check, export, prepare
+from wire_cases import CASES, EXPORT, SETTINGS, Answered, Client, check, prepare
 
 from pytest_scf_async import ScfEndpoint, ScfRuntime, ScfSettings
 
@@ -92,7 +92,7 @@ def test_sdk_for_nodejs(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, meth
 def test_the_language_of_the_sdk(
     scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, language: str, message: str
 ) -> None:
-    scf_runtime.deploy(export, name="export")
+    scf_runtime.deploy(EXPORT, name="export")
 
     with nodejs("sdk", scf_endpoint, method="POST", signature="TC3-HMAC-SHA256", language=language) as call:
         refused = call("ListAsyncEvents", {"FunctionName": "export", "Limit": 0})

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wire_cases import CASES, SETTINGS, Answered, Client, check, export, prepare
+from wire_cases import CASES, EXPORT, SETTINGS, Answered, Client, check, prepare
 
 from pytest_scf_async import ScfEndpoint, ScfRuntime, ScfSettings
 
@@ -94,7 +94,7 @@ def test_tccli(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, tmp_path: Pat
 def test_its_language(
     scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, tmp_path: Path, language: str, message: str
 ) -> None:
-    scf_runtime.deploy(export, name="export")
+    scf_runtime.deploy(EXPORT, name="export")
     call = tccli(scf_endpoint, tmp_path, "--language", language)
 
     assert call("ListAsyncEvents", {"FunctionName": "export", "Limit": 0}) == (message, "InvalidParameterValue.Limit")

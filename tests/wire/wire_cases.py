@@ -4,27 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any
 
 from pytest_scf_async import ScfRuntime, ScfSettings
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 SETTINGS = ScfSettings(start=START, unfinished="ignore", never_run="ignore")
-EXPIRES_AFTER = timedelta(hours=72)
+EXPORT = "handlers/export.py:main_handler"
 Answered = tuple[Any, str | None]
 """What a call answered: its fields, and the code of a refusal."""
 Client = Callable[[str, Mapping[str, Any]], Answered]
 """What sends a call: an action and its parameters."""
-
-
-def export(event: dict[str, Any], context: object) -> object:
-    import time
-
-    time.sleep(event["seconds"])
-    if event.get("fails"):
-        raise ValueError("no rows")
-    return {"rows": 20}
 
 
 @dataclass(frozen=True)
@@ -45,9 +36,9 @@ class Prepared:
 
 def prepare(runtime: ScfRuntime) -> Prepared:
     """Functions and events that the cases are about; it is 12 minutes past eight in the time of the wire at the end."""
-    function = runtime.deploy(export, name="export", trace=True)
-    sync = runtime.deploy(export, name="sync", async_run=False)
-    nightly = runtime.deploy(export, name="nightly", namespace="reports")
+    function = runtime.deploy(EXPORT, name="export", trace=True)
+    sync = runtime.deploy(EXPORT, name="sync", async_run=False)
+    nightly = runtime.deploy(EXPORT, name="nightly", namespace="reports")
     events = {"finished": function.invoke_async({"seconds": 60})}
     runtime.clock.advance(120)
     events["failed"] = function.invoke_async({"seconds": 60, "fails": True}, invoke_type="TRIGGER_TIMER")
