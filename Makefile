@@ -11,6 +11,7 @@ LEG ?= --list
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(EXTRA)
+NODE_CLIENTS := $(VENV)/node/.installed
 # CI installs with uv (UV=command), in a fifth of pip's processor time.
 UV ?=
 ifeq ($(UV),)
@@ -46,10 +47,11 @@ $(STAMP): pyproject.toml
 
 demo: $(STAMP) ## the examples, test by test
 	@start=$$(date +%s%N); \
-	  if ! go version >/dev/null 2>&1; then set -- -m 'not go'; \
-	  elif ! podman --version >/dev/null 2>&1; then set -- -m 'not podman'; else set --; fi; \
-	  $(BIN)/python -m pytest examples -v "$$@" $(ARGS) || exit; \
-	  [ $$# -eq 0 ] || echo "demo: without what needs Go or podman (apt-get install golang-go podman runc): $$2"; \
+	  without='not npm'; \
+	  go version >/dev/null 2>&1 || without="$$without and not go"; \
+	  podman --version >/dev/null 2>&1 || without="$$without and not podman"; \
+	  $(BIN)/python -m pytest examples -v -m "$$without" $(ARGS) || exit; \
+	  echo "demo: $$without (make wire runs what needs npm; apt-get install golang-go podman runc)"; \
 	  ms=$$(( ($$(date +%s%N) - start) / 1000000 )); \
 	  printf 'demo: all of the above took %d.%d real seconds, pytest included\n' $$((ms / 1000)) $$((ms % 1000 / 100))
 
@@ -81,9 +83,15 @@ clients: $(STAMP) ## HTTP, Redis and database clients in instances (installs the
 	@$(INSTALL) --editable '.[clients]'
 	@$(BIN)/python -m pytest tests/clients $(ARGS)
 
-wire: $(STAMP) ## the API's endpoint and the platform's own SDKs (installs them into $(VENV))
+wire: $(STAMP) $(NODE_CLIENTS) ## the API's endpoint, the platform's own SDKs and tccli (installs them into $(VENV))
 	@$(INSTALL) --editable '.[wire]'
-	@$(BIN)/python -m pytest tests/wire $(ARGS)
+	@[ -x $(VENV)/tccli/bin/tccli ] || $(INSTALL) --no-compile --target $(VENV)/tccli 'tccli>=3.1.189'
+	@$(BIN)/python -m pytest tests/wire $$(npm --version >/dev/null 2>&1 && echo examples/endpoint_jest) $(ARGS)
+
+$(NODE_CLIENTS): tests/wire/node/package.json tests/wire/node/package-lock.json | $(STAMP)
+	@if npm --version >/dev/null 2>&1; then \
+	  mkdir -p $(@D) && cp $^ $(@D) && npm ci --prefix $(@D) --silent --ignore-scripts --no-audit --no-fund && touch $@; \
+	else echo "wire: without the clients in Node.js, for want of npm (Debian and Ubuntu: apt-get install nodejs npm)"; fi
 
 repeat: $(STAMP) ## the tests marked `repeat`, 200 times (TIMES=...), with every core loaded (LOAD=no: not by it)
 	@$(BIN)/python tools/repeat.py --times $(TIMES) $(if $(filter no,$(LOAD)),,--load)

@@ -74,6 +74,7 @@ install_what_is_missing() {
     fi
     has_go || install golang-go || echo "golang-go could not be installed"
     command -v node >/dev/null || install nodejs || echo "nodejs could not be installed"
+    command -v npm >/dev/null || install npm || echo "npm could not be installed"
     command -v curl >/dev/null || install curl || echo "curl could not be installed"
     has_qemu || install qemu-user || echo "qemu-user could not be installed"
     has_podman || install podman runc || echo "podman could not be installed"
@@ -155,6 +156,9 @@ say_what_was_left_out() {
     has_podman || echo "not run, for want of podman (Debian and Ubuntu: apt-get install podman runc): $(files_marked podman)"
     command -v node >/dev/null ||
         echo "not run, for want of Node.js (Debian and Ubuntu: apt-get install nodejs): the tests that skip without it"
+    command -v npm >/dev/null ||
+        echo "not run, for want of npm (Debian and Ubuntu: apt-get install npm): the API's clients in Node.js, examples/endpoint_jest"
+    echo "not run, as no Go module is fetched: the API's endpoint with the official SDK for Go"
     command -v curl >/dev/null || echo "not run, for want of curl (Debian and Ubuntu: apt-get install curl): custom runtimes in bash"
     has_redis || echo "not run, for want of redis-server (Debian and Ubuntu: apt-get install redis-server): tests/clients marked redis_server"
     has_postgres || echo "not run, for want of PostgreSQL (Debian and Ubuntu: apt-get install postgresql): tests/clients marked postgresql"

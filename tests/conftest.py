@@ -15,7 +15,9 @@ REPEATED_EXAMPLES = frozenset(
     }
 )
 """Examples that ``make repeat`` runs as well, as ``file.py::test_name``: a user's tests carry no mark of ours."""
-SAME_IN_ALL_SANDBOXES = frozenset({"test_all_waits.py", "test_image_container.py"})
+SAME_IN_ALL_SANDBOXES = frozenset(
+    {"test_all_waits.py", "test_endpoint_go.py", "test_endpoint_jest.py", "test_image_container.py"}
+)
 """Files of examples that do not depend on the sandbox; the others are marked `sandbox`."""
 MARKS = {
     "repeat": "one of the tests that `make repeat` runs 200 times under load",

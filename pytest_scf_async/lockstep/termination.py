@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ..errors import ScfApiError, hidden_from_users
 from ..instances import coverage
-from ..model import Fact, api_error
+from ..model import Fact, Status, api_error
 from ..protocol import messages
 from .calls import Call
 from .event import Event
@@ -43,13 +43,17 @@ def terminate(lockstep: Lockstep, event: Event, grace_shutdown: bool, *, settle_
         lockstep.drive(Call(name, lambda: event.ended or _runs(event), waits_for=[event]))
     elif grace_shutdown:
         lockstep.look()
-    if event.ended:
-        named = f"async event {event.request_id}"
-        error = api_error("FailedOperation.AsyncEventStatus", event=named, status=event.status)
-        raise ScfApiError(error.code, error.platform_message, _ENDED_EARLY if ends_early else None)
-    if not grace_shutdown:
-        with lockstep.locked():
+    with lockstep.locked():  # of two calls at once one alone ends it
+        if event.ended:
+            named = f"async event {event.request_id}"
+            error = api_error("FailedOperation.AsyncEventStatus", event=named, status=event.status)
+            by_another = event.status is Status.ABORTED
+            raise ScfApiError(
+                error.code, error.platform_message, _ENDED_EARLY if ends_early and not by_another else None
+            )
+        if not grace_shutdown:
             lockstep.end(event, Fact.TERMINATED)
+    if not grace_shutdown:
         event.looked_at = True
         if failed is not None:
             raise failed

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from wire_cases import CASES, SETTINGS, Case, Prepared, is_as_expected, prepare
+from wire_cases import CASES, SETTINGS, Answered, Client, Prepared, check, prepare
 
 from pytest_scf_async import ScfApiError, ScfEndpoint, ScfRuntime, ScfSettings
 
 ZONE = timezone(timedelta(hours=8))
-Answered = tuple[Any, str | None]
-"""What a call answered: its fields, and the code of a refusal."""
 
 
 @pytest.fixture
@@ -89,7 +87,7 @@ def to_wire(when: datetime | None) -> str:
     return "" if when is None else when.astimezone(ZONE).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
 
 
-def sdk_client(endpoint: ScfEndpoint, method: str, signature: str) -> Callable[[str, Mapping[str, Any]], Answered]:
+def sdk_client(endpoint: ScfEndpoint, method: str, signature: str) -> Client:
     """The official SDK for Python, with one method of HTTP and one of signing."""
     from tencentcloud.common.credential import Credential
     from tencentcloud.common.exception import TencentCloudSDKException
@@ -114,14 +112,6 @@ def sdk_client(endpoint: ScfEndpoint, method: str, signature: str) -> Callable[[
             return None, error.code
 
     return call
-
-
-def check(case: Case, prepared: Prepared, call: Callable[[str, Mapping[str, Any]], Answered]) -> None:
-    """The answer to *case* is the one that the table has."""
-    answered, error = call(case.action, prepared.filled(case.parameters))
-    assert error == case.error, f"{case.name}: {answered}"
-    if case.answer is not None:
-        assert is_as_expected(answered, prepared.filled(case.answer)), f"{case.name}: {answered}"
 
 
 def test_python_itself(scf_runtime: ScfRuntime) -> None:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any
 
 from pytest_scf_async import ScfRuntime, ScfSettings
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 SETTINGS = ScfSettings(start=START, unfinished="ignore", never_run="ignore")
-EXPIRES_AFTER = timedelta(hours=72)
-
-
-def export(event: dict[str, Any], context: object) -> object:
-    import time
-
-    time.sleep(event["seconds"])
-    if event.get("fails"):
-        raise ValueError("no rows")
-    return {"rows": 20}
+EXPORT = "handlers/export.py:main_handler"
+Answered = tuple[Any, str | None]
+"""What a call answered: its fields, and the code of a refusal."""
+Client = Callable[[str, Mapping[str, Any]], Answered]
+"""What sends a call: an action and its parameters."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +36,9 @@ class Prepared:
 
 def prepare(runtime: ScfRuntime) -> Prepared:
     """Functions and events that the cases are about; it is 12 minutes past eight in the time of the wire at the end."""
-    function = runtime.deploy(export, name="export", trace=True)
-    sync = runtime.deploy(export, name="sync", async_run=False)
-    nightly = runtime.deploy(export, name="nightly", namespace="reports")
+    function = runtime.deploy(EXPORT, name="export", trace=True)
+    sync = runtime.deploy(EXPORT, name="sync", async_run=False)
+    nightly = runtime.deploy(EXPORT, name="nightly", namespace="reports")
     events = {"finished": function.invoke_async({"seconds": 60})}
     runtime.clock.advance(120)
     events["failed"] = function.invoke_async({"seconds": 60, "fails": True}, invoke_type="TRIGGER_TIMER")
@@ -197,3 +192,11 @@ def is_as_expected(answered: Any, expected: Any) -> bool:
             and all(map(is_as_expected, answered, expected))
         )
     return bool(answered == expected) and type(answered) is type(expected)
+
+
+def check(case: Case, prepared: Prepared, call: Client) -> None:
+    """The answer to *case* is the one that the table has."""
+    answered, error = call(case.action, prepared.filled(case.parameters))
+    assert error == case.error, f"{case.name}: {answered}"
+    if case.answer is not None:
+        assert is_as_expected(answered, prepared.filled(case.answer)), f"{case.name}: {answered}"

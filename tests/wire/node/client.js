@@ -1,0 +1,58 @@
+// A client of the Cloud API that reads calls from stdin, a JSON line each, and writes their answers to stdout.
+//
+// A call is {"action": ..., "parameters": ...}; its answer {"answer": ...}, or {"code": ..., "message": ...} of a refusal.
+// Usage: node client.js sdk|capi SETTINGS, where SETTINGS is JSON: endpoint, id, key, region, signature, method, language.
+
+const readline = require("readline");
+
+const [kind, settings] = [process.argv[2], JSON.parse(process.argv[3])];
+
+// tencentcloud-sdk-nodejs-scf
+function sdk({ endpoint, id, key, region, signature, method, language }) {
+  const { Client } = require("tencentcloud-sdk-nodejs-scf").scf.v20180416;
+  const client = new Client({
+    credential: { secretId: id, secretKey: key },
+    region,
+    profile: { signMethod: signature, language, httpProfile: { endpoint, protocol: "http://", reqMethod: method } },
+  });
+  return async (action, parameters) => client[action](parameters);
+}
+
+// @tencent-sdk/capi, which Serverless tools use: its own signatures, not the SDK's
+function capi({ endpoint, id, key, region, signature, method }) {
+  const { Capi } = require("@tencent-sdk/capi");
+  const client = new Capi({
+    secretId: id,
+    secretKey: key,
+    region,
+    serviceType: "scf",
+    version: "2018-04-16",
+    host: endpoint,
+    protocol: "http",
+    method,
+    isPascalCase: false,
+    signatureMethod: signature === "HmacSHA256" ? "sha256" : "sha1",
+  });
+  return async (Action, parameters) => {
+    const body = await client.request({ ...parameters, Action }, undefined, signature === "TC3-HMAC-SHA256");
+    const { Error: refusal, ...answer } = body.Response;
+    if (refusal) throw Object.assign(new Error(refusal.Message), { code: refusal.Code });
+    return answer;
+  };
+}
+
+async function main() {
+  const call = { sdk, capi }[kind](settings);
+  for await (const line of readline.createInterface({ input: process.stdin })) {
+    const { action, parameters } = JSON.parse(line);
+    let answered;
+    try {
+      answered = { answer: await call(action, parameters) };
+    } catch (error) {
+      answered = { code: error.code || `no code: ${error.stack}`, message: error.message };
+    }
+    process.stdout.write(`${JSON.stringify(answered)}\n`);
+  }
+}
+
+main();
