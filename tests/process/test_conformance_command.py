@@ -261,9 +261,28 @@ def test_an_abort_deletes_what_there_is(asked: Callable[..., Asked], monkeypatch
         command("--case=terminate-forced")
 
     assert command.left() == []
-    (event,) = command.endpoint.runtime.events
-    assert event.status == "ABORTED"
     assert not command.state.exists()
+    ends = [call.action for call in command.endpoint.calls if call.action in ("TerminateAsyncEvent", "DeleteFunction")]
+    assert ends == ["TerminateAsyncEvent", "DeleteFunction"]  # what deletion does to events is a question itself
+
+
+def test_what_was_created_without_an_answer_is_deleted(asked: Callable[..., Asked]) -> None:
+    command = asked()
+    command.endpoint.drop("CreateFunction", "response")
+
+    assert command("--case=list-limit-101")[0] == 1
+    assert command.count("CreateFunction") == 1
+    assert command.left() == []
+
+
+def test_no_event_outlives_its_case(asked: Callable[..., Asked]) -> None:
+    command = asked()
+    command("--case=status-code-while-running", "--case=end-time-while-running")
+
+    first, second = command.endpoint.runtime.events
+    assert (first.status, second.status) == ("ABORTED", "ABORTED")
+    assert first.ended_at is not None
+    assert first.ended_at <= second.started_at
 
 
 @pytest.mark.parametrize(
