@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -326,3 +327,14 @@ def test_credentials_come_from_the_environment(asked: Callable[..., Asked], monk
 
     assert command()[0] == 1
     assert "TENCENTCLOUD_SECRET_KEY and TENCENTCLOUD_REGION must be in the environment" in command.errors
+
+
+def test_it_needs_the_official_sdk(asked: Callable[..., Asked], monkeypatch: pytest.MonkeyPatch) -> None:
+    command = asked()
+    monkeypatch.setitem(sys.modules, "tencentcloud.common.credential", None)
+
+    assert command() == (1, "")
+    assert command.errors == (
+        "python -m pytest_scf_async conformance: the official SDK is needed, and tencentcloud.common.credential is not "
+        "installed: pip install 'pytest-scf-async[sdk]'\n"
+    )

@@ -14,10 +14,10 @@ import pytest
 
 from pytest_scf_async import ScfSettings, ScfUsageError
 from pytest_scf_async.conformance.account import Account, Address, Refused, address_of
-from pytest_scf_async.conformance.bench import Bench
-from pytest_scf_async.conformance.cases import CASES, Case
+from pytest_scf_async.conformance.bench import MEMORY_MB, Bench
+from pytest_scf_async.conformance.cases import CASES, LONG, Case
 from pytest_scf_async.conformance.report import Report, Verdict
-from pytest_scf_async.conformance.runner import ask, report_of
+from pytest_scf_async.conformance.runner import Plan, ask, report_of
 from pytest_scf_async.conformance.state import State, new_state, read_state
 
 FIDELITY = Path(__file__).parents[2] / "docs" / "fidelity.md"
@@ -63,6 +63,17 @@ def test_each_reading_is_known_by_facts_of_its_own() -> None:
             assert case.reading_of(dict(reading.expected)) is reading, f"{case.id}: {reading.name}"
         assert case.reading_of({}) is None
         assert len({reading.name for reading in case.readings}) == len(case.readings)
+
+
+def test_the_page_says_what_a_run_is() -> None:
+    page = (FIDELITY.parent / "conformance.md").read_text()
+    every, short = Plan(CASES), Plan([case for case in CASES if not case.later])
+
+    assert f"{len(every.functions)} functions of {MEMORY_MB} MB and one\nnamespace" in page
+    assert (
+        f"together {round(short.gb_seconds, -1):.0f} GB-seconds in a run, and {LONG * MEMORY_MB / 1024:.0f} more"
+        in page
+    )
 
 
 # -- what is no reading ----------------------------------------------------------------------------------------------
