@@ -290,6 +290,38 @@ def _no_payload(bench: Bench) -> Facts:
         raise Undecided(f"RetMsg is {text!r}") from None
 
 
+def _error_body(name: str, kind: str = "traced", **event: Any) -> Probe:
+    def probe(bench: Bench) -> Facts:
+        sent = bench.invoke(kind, **event)
+        bench.ended(sent)
+        text = bench.result(sent)
+        try:
+            return {name: json.loads(text)[name]}
+        except (ValueError, LookupError, TypeError):
+            raise Undecided(f"RetMsg is {text!r}") from None
+
+    return probe
+
+
+def _response_of_failure(bench: Bench) -> Facts:
+    sent = bench.invoke("traced", then="raise")
+    bench.ended(sent)
+    return {"Response": "Response RequestId" in bench.log(sent, "END RequestId")}
+
+
+def _retries(bench: Bench) -> Facts:
+    """A sync function that fails, invoked by nobody who waits."""
+    function, sent = bench.function("sync"), bench.invoke("sync", then="raise")
+    bench.pace.sleep(150)
+    rows = bench.call("GetRequestStatus", FunctionName=function, FunctionRequestId=sent.id)["Data"]
+    return {"RetryNum": sorted(int(row["RetryNum"]) for row in rows)}
+
+
+def _init_timeout(bench: Bench) -> Facts:
+    found = bench.call("GetFunction", FunctionName=bench.function("traced"), Namespace="default")
+    return {"InitTimeout": found["InitTimeout"]}
+
+
 def _created(**instead: Any) -> Probe:
     def probe(bench: Bench) -> Facts:
         kind = f"refused-{len(bench.state.functions)}"
@@ -467,6 +499,31 @@ def _delete_latest(bench: Bench) -> Facts:
     bench.publish("versions")
     call = {"FunctionName": bench.name("versions"), "Namespace": "default", "Qualifier": "$LATEST"}
     return {"answer": answer_of(lambda: bench.call("DeleteFunction", **call))}
+
+
+def _delete_running_version(bench: Bench) -> Facts:
+    version = bench.publish("versions")
+    sent = bench.invoke_with(
+        "versions", "Invoke", InvocationType="Event", ClientContext=json.dumps({"seconds": RUNS}), Qualifier=version
+    )
+    bench.begin()
+    bench.running(sent)
+    try:
+        bench.call("DeleteFunction", FunctionName=sent.function, Namespace="default", Qualifier=version)
+        bench.pace.sleep(5)
+        return bench.status(sent)
+    except Refused as refused:
+        return {"answer": refused.code}
+
+
+def _mod_time_of_published(bench: Bench) -> Facts:
+    def mod_time() -> object:
+        return bench.call("GetFunction", FunctionName=bench.function("versions"), Namespace="default")["ModTime"]
+
+    before = mod_time()
+    bench.pace.sleep(2)
+    bench.publish("versions")
+    return {"ModTime": "as before" if mod_time() == before else "later"}
 
 
 def _delete_namespace(bench: Bench) -> Facts:
@@ -777,6 +834,62 @@ CASES: Final[tuple[Case, ...]] = (
         _event_of("short", seconds=RUNS),
         functions=("short",),
         events=(15.0,),
+    ),
+    Case(
+        "handler-timeout-message",
+        "errorMessage of a 433?",
+        (
+            _is("errorMessage", "Invoking task timed out after 15 seconds", "as newer logs have it"),
+            _is("errorMessage", "Async invoking task timed out after 15 seconds", "as a log of 2020 has it"),
+        ),
+        _error_body("errorMessage", "short", seconds=RUNS),
+        functions=("short",),
+        events=(15.0,),
+    ),
+    Case(
+        "handler-error-code",
+        "errorCode where user code raised?",
+        (_is("errorCode", 1, "as in published logs"), _is("errorCode", -1, "as in samples of the documents")),
+        _error_body("errorCode", then="raise"),
+        events=(1.0,),
+    ),
+    Case(
+        "handler-failure-response",
+        "ERROR and Response of one event that did not finish?",
+        (
+            Reading("ERROR only", {"Response": False}, "there is no Response"),
+            Reading("both", {"Response": True}, "the Response has the error body"),
+        ),
+        _response_of_failure,
+        events=(1.0,),
+    ),
+    Case(
+        "handler-result-no-json",
+        "A result that cannot be written as JSON?",
+        (
+            _ends("FAILED", 430, "it is an error of the code"),
+            _ends("FAILED", 439, "it ends the process"),
+            _ends("FINISHED", 200, "it is written in another way"),
+        ),
+        _event_of(then="no_json"),
+        events=(1.0,),
+    ),
+    Case(
+        "sync-function-retries",
+        "A sync function that was invoked asynchronously fails: which attempts are there after 150 s?",
+        (
+            Reading("three", {"RetryNum": [0, 1, 2]}, "two retries, a minute apart, with the same request id"),
+            Reading("one", {"RetryNum": [0]}, "no retries, or none that GetRequestStatus shows"),
+        ),
+        _retries,
+        functions=("sync",),
+        events=(3.0,),
+    ),
+    Case(
+        "init-timeout-default",
+        "Default of the init timeout?",
+        (_is("InitTimeout", 65, "as the API says"), _is("InitTimeout", 60, "as the console's page says")),
+        _init_timeout,
     ),
     Case(
         "init-raises",
@@ -1126,6 +1239,26 @@ CASES: Final[tuple[Case, ...]] = (
         ),
         _delete_default_alias,
         functions=("versions",),
+    ),
+    Case(
+        "publish-mod-time",
+        "Does a published version change the ModTime of the function?",
+        (_is("ModTime", "as before", "no: nothing was modified"), _is("ModTime", "later", "yes")),
+        _mod_time_of_published,
+        functions=("versions",),
+    ),
+    Case(
+        "delete-version-running-event",
+        "Running events of a version that is deleted?",
+        (
+            _ends("ABORTED", 499, "they are stopped by force"),
+            Reading("RUNNING", {"Status": "RUNNING"}, "they go on"),
+            _answers(_UNKNOWN, "they are not known any more"),
+            _answers("FailedOperation.DeleteFunction", "the version cannot be deleted meanwhile"),
+        ),
+        _delete_running_version,
+        functions=("versions",),
+        events=(RUNS,),
     ),
     Case(
         "delete-version-with-alias",

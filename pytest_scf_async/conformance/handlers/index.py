@@ -1,7 +1,8 @@
 """The code that the command deploys: it does what its event says. ``{"seconds": 30, "on_sigterm": "return"}``.
 
 ``on_sigterm``, each after 5 s in the listener: ``return`` (the handler returns), ``raise``, ``sys_exit``, ``exit`` (the
-process ends with 0). ``ignore`` ignores it; without any, nothing listens. ``then``: ``raise``, ``sys_exit`` at its end.
+process ends with 0). ``ignore`` ignores it; without any, nothing listens. ``then`` is what it does at its end:
+``raise``, ``sys_exit``, or ``no_json`` (it returns what is none).
 """
 
 import os
@@ -47,4 +48,6 @@ def main_handler(event: Any, context: Any) -> dict[str, Any]:
         raise Told("the end")
     if asked.get("then") == "sys_exit":
         sys.exit(0)
+    if asked.get("then") == "no_json":
+        return {"nobody": {1, 2}}
     return {"event": repr(event), "sigterm": bool(received)}
