@@ -1,10 +1,10 @@
-"""``python -m pytest_scf_async``: the endpoint outside pytest."""
+"""``python -m pytest_scf_async``: the endpoint outside pytest, and questions to any other."""
 
 from __future__ import annotations
 
 import sys
 
-from .api.command_line import main
+from .command_line import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

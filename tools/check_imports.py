@@ -44,7 +44,9 @@ KNOWS: dict[str, frozenset[str]] = {
     "assertions": frozenset({"runtime", "operations", "async_event", "report", "clock", "model", "errors", "protocol"}),
     "api": FACADE | {"runtime", "operations", "async_event", "function"},
     "plugin": FACADE | {"api", "runtime", "operations", "async_event", "function", "assertions", "inside", "root"},
-    "__main__": frozenset({"api"}),
+    "conformance": frozenset({"errors"}),
+    "command_line": frozenset({"api", "conformance", "errors"}),
+    "__main__": frozenset({"command_line"}),
     "root": FACADE | {"api", "runtime", "operations", "async_event", "function", "assertions", "inside"},
 }
 

@@ -155,7 +155,7 @@ _API_ERRORS: Mapping[str, str] = MappingProxyType(
         "FailedOperation.UpdateFunctionConfiguration": (
             "The configuration of function {function_name!r} cannot be updated."
         ),
-        "InternalError": "The endpoint of pytest-scf-async failed: {problem}",
+        "InternalError": "The endpoint of pytest-scf-async failed: {problem}.",
         "InvalidAction": "There is no action {action!r}.",
         "InvalidParameter": "{name} is not valid: it is {valid}.",
         "InvalidParameter.FunctionName": "FunctionName={value!r} is not valid: {valid}.",

@@ -48,7 +48,7 @@ def test_it_uses_every_public_name() -> None:
 
 def test_it_passes(project: pytest.Pytester) -> None:
     shutil.copytree(PROJECT, project.path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
-    project.runpytest("-rf").assert_outcomes(passed=10)
+    project.runpytest("-rf").assert_outcomes(passed=11)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from pytest_scf_async import (
     AsyncEventSummary,
     CannotEndError,
     CodePackage,
+    EndpointCall,
     EventLog,
     Function,
     GateNotReachedError,
@@ -29,6 +30,7 @@ from pytest_scf_async import (
     ScfApiError,
     ScfAsyncError,
     ScfAsyncWarning,
+    ScfEndpoint,
     ScfRuntime,
     ScfSettings,
     ScfUsageError,
@@ -240,3 +242,12 @@ def test_without_the_fixtures(tmp_path: Path) -> None:
     with ScfRuntime(ScfSettings(start=START), seed="typed") as runtime:
         result = runtime.deploy(f"{code}:main_handler").run({"rows": 2})
     assert result == {"rows": 2}
+
+
+def test_the_endpoint(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint) -> None:
+    scf_endpoint.add_credentials("AKID", "key", token="token")
+    calls: list[EndpointCall] = scf_endpoint.calls
+    assert calls == []
+    assert scf_endpoint.runtime is scf_runtime
+    address: str = scf_endpoint.address
+    assert scf_endpoint.url == f"http://{address}"

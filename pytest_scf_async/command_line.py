@@ -1,4 +1,4 @@
-"""The command line: ``serve``."""
+"""The command line: ``serve`` and ``conformance``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ..errors import ScfAsyncError
-from .serve import Serving, add_serve
+from .api.serve import Serving, add_serve
+from .conformance.command import add_conformance, run_conformance
+from .errors import ScfAsyncError
 
 __all__ = ["main"]
 
@@ -19,9 +20,10 @@ def main(arguments: Sequence[str]) -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_serve(commands)
+    add_conformance(commands)
     given = parser.parse_args(arguments)
     try:
-        return Serving(given).run()
+        return run_conformance(given) if given.command == "conformance" else Serving(given).run()
     except ScfAsyncError as error:
         sys.stderr.write(f"{parser.prog} {given.command}: {error}\n")
         return 1

@@ -1,0 +1,340 @@
+"""``python -m pytest_scf_async conformance`` against the endpoint of this project, on its simulated clock."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from pytest_scf_async import ScfEndpoint
+from pytest_scf_async.command_line import main
+from pytest_scf_async.conformance.bench import ACCEPTED
+from pytest_scf_async.conformance.cases import CASES
+from pytest_scf_async.conformance.runner import Plan
+
+pytestmark = [
+    pytest.mark.once,
+    # One case terminates an event without a status trace.
+    pytest.mark.filterwarnings("ignore::pytest_scf_async.errors.ScfAsyncWarning"),
+]
+
+LONG = {case.id for case in CASES if case.later}
+UNKNOWN = "ResourceNotFound.AsyncEvent"
+
+
+class Asked:
+    """The command in this process, and the endpoint that it asks."""
+
+    def __init__(self, endpoint: ScfEndpoint, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.endpoint = endpoint
+        self.state = directory / "scf-conformance.json"
+        self.errors = ""
+        self._capsys = capsys
+
+    def __call__(self, *arguments: str, clock: bool = True) -> tuple[int, str]:
+        """The exit code and the output."""
+        clocks = ("--clock", f"{self.endpoint.url}/_scf/clock") if clock else ()
+        code = main(["conformance", *arguments, *clocks])
+        output, self.errors = self._capsys.readouterr()
+        return code, output
+
+    def report(self, *arguments: str, clock: bool = True) -> tuple[int, dict[str, Any]]:
+        """The exit code, and the cases of the report by their ids."""
+        code, output = self(*arguments, "--format", "json", clock=clock)
+        return code, {case["id"]: case for case in json.loads(output)["cases"]}
+
+    def count(self, action: str) -> int:
+        return sum(call.action == action for call in self.endpoint.calls)
+
+    def left(self) -> list[str]:
+        """The functions and namespaces of the account."""
+        runtime = self.endpoint.runtime
+        return [
+            *(function.function_name for function in runtime.list_functions().functions),
+            *(each.name for each in runtime.list_namespaces().namespaces if each.name != "default"),
+        ]
+
+
+@pytest.fixture
+def asked(
+    make_runtime: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., Asked]]:
+    with ExitStack() as stack:
+
+        def ask(**settings: Any) -> Asked:
+            endpoint = stack.enter_context(ScfEndpoint(make_runtime(**settings)))
+            monkeypatch.chdir(tmp_path)
+            monkeypatch.setenv("TENCENTCLOUD_SECRET_ID", endpoint.secret_id)
+            monkeypatch.setenv("TENCENTCLOUD_SECRET_KEY", endpoint.secret_key)
+            monkeypatch.setenv("TENCENTCLOUD_REGION", endpoint.region)
+            monkeypatch.setenv("SCF_ENDPOINT", endpoint.address)
+            return Asked(endpoint, tmp_path, capsys)
+
+        yield ask
+
+
+def test_each_case_finds_what_is_the_default(asked: Callable[..., Asked]) -> None:
+    """And what the run creates, invokes and deletes is what it says before."""
+    command = asked()
+    plan = Plan([case for case in CASES if not case.later])
+    code, said = command("--dry-run")
+    assert code == 0
+    assert command.endpoint.calls == []
+    assert f"creates: {len(plan.functions)} functions of 128 MB" in said
+    assert f"invokes: {plan.events} events, {plan.gb_seconds:,.0f} GB-seconds at most" in said
+
+    code, cases = command.report()
+
+    others = {id_: case for id_, case in cases.items() if not case["is_default_here"] and id_ not in LONG}
+    assert others == {}
+    assert code == 0
+    assert {cases[id_]["outcome"] for id_ in LONG} == {"left out"}
+
+    assert command.left() == []
+    assert not command.state.exists()
+    assert command.count("Invoke") + command.count("InvokeFunction") == plan.events
+    assert command.count("CreateFunction") == len(plan.functions) + plan.refused
+    assert command.count("CreateNamespace") == plan.namespaces
+    assert [line for line in said.splitlines() if line.startswith(("invokes:", "deletes:"))] == [
+        line for line in command.errors.splitlines() if line.startswith(("invokes:", "deletes:"))
+    ]
+    ran = sum(event.duration.total_seconds() for event in command.endpoint.runtime.events)
+    assert ran * 128 / 1024 <= plan.gb_seconds
+
+
+@pytest.mark.parametrize(
+    ("settings", "readings"),
+    [
+        ({"graceful_return_status": "ABORTED"}, {"terminate-graceful-return": "ABORTED 499"}),
+        (
+            {"graceful_exit_status": "ABORTED"},
+            {
+                "terminate-graceful-unlistened": "ABORTED 439",
+                "terminate-graceful-exit": "ABORTED 439",
+                "terminate-graceful-sys-exit": "ABORTED 439",
+                "terminate-graceful-in-init": "ABORTED 439",
+            },
+        ),
+        ({"terminate_without_trace": False}, {"terminate-without-trace": UNKNOWN}),
+        ({"unlistened_signal_line": "failed"}, {"terminate-signal-line-unlistened": "failed"}),
+    ],
+)
+def test_settings_give_the_other_readings(
+    asked: Callable[..., Asked], settings: dict[str, Any], readings: dict[str, str]
+) -> None:
+    ids = [case.id for case in CASES if any(reading.setting for reading in case.readings)]
+    ids.remove("list-time-zone")
+
+    code, cases = asked(**settings).report(*(f"--case={id_}" for id_ in ids))
+
+    assert code == 0
+    assert {id_: cases[id_]["reading"] for id_ in ids if not cases[id_]["is_default_here"]} == readings
+    (setting,) = {cases[id_]["setting"] for id_ in readings}
+    ((name, value),) = settings.items()
+    assert setting in (f'{name}="{value}"', f"{name}={value}")
+
+
+def test_real_time(asked: Callable[..., Asked]) -> None:
+    command = asked()
+    with command.endpoint.runtime.clock.running():
+        code, cases = command.report("--case=status-code-while-running", "--begin=0.1", clock=False)
+
+    assert (code, cases["status-code-while-running"]["reading"]) == (0, "0")
+
+
+# -- what takes days -------------------------------------------------------------------------------------------------
+
+
+def test_what_takes_days_is_asked_in_two_phases(asked: Callable[..., Asked]) -> None:
+    command = asked()
+    clock = command.endpoint.runtime.clock
+    chosen = [f"--case={id_}" for id_ in sorted(LONG)]
+
+    code, cases = command.report("launch", *chosen)
+    assert (code, {case["outcome"] for case in cases.values()}) == (0, {"pending"})
+    code, cases = command.report("check", *chosen)
+    assert (code, {case["outcome"] for case in cases.values()}) == (0, {"pending"})
+    clock.advance(72 * 3600 + 1800)
+    code, cases = command.report("check", *chosen)
+    assert {id_: case["outcome"] for id_, case in cases.items()} == {
+        "expiry-after-72-hours": "pending",
+        "expiry-counts-from": "reading",
+    }
+    clock.advance(3600)
+    code, cases = command.report("check", *chosen)
+    assert code == 0
+    assert {id_: case["reading"] for id_, case in cases.items()} == {
+        "expiry-after-72-hours": UNKNOWN,
+        "expiry-counts-from": ACCEPTED,
+    }
+
+    (left,) = command.left()
+    assert command("cleanup", "--dry-run") == (0, f"deletes: default/{left}\n")
+    assert command("cleanup")[0] == 0
+    assert command.left() == []
+    assert not command.state.exists()
+
+
+def test_a_check_that_comes_too_late_decides_nothing(asked: Callable[..., Asked]) -> None:
+    command = asked()
+    command("launch", "--case=expiry-counts-from")
+    command.endpoint.runtime.clock.advance(80 * 3600)
+
+    code, cases = command.report("check", "--case=expiry-counts-from")
+
+    assert (code, cases["expiry-counts-from"]["outcome"]) == (1, "undecided")
+    assert cases["expiry-counts-from"]["detail"].startswith("it had to be asked until ")
+    assert command("cleanup")[0] == 0
+
+
+# -- what goes wrong -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["InternalError", "AuthFailure.UnauthorizedOperation", "lost"])
+def test_an_error_on_the_way_is_no_reading(asked: Callable[..., Asked], how: str) -> None:
+    command = asked()
+    if how == "lost":
+        command.endpoint.drop("TerminateAsyncEvent", "request")
+    else:
+        command.endpoint.fail("TerminateAsyncEvent", code=how)
+
+    code, cases = command.report("--case=terminate-ended", "--case=list-limit-101")
+
+    assert code == 1
+    assert cases["terminate-ended"]["outcome"] == "undecided"
+    assert cases["terminate-ended"]["reading"] is None
+    assert ("ClientNetworkError" if how == "lost" else how) in cases["terminate-ended"]["detail"]
+    assert cases["list-limit-101"]["outcome"] == "reading"
+    assert command.left() == []
+
+
+def test_an_answer_that_no_reading_foresees(asked: Callable[..., Asked]) -> None:
+    command = asked()
+    command.endpoint.fail("ListAsyncEvents", code="FailedOperation", when={"Limit": 0})
+
+    code, output = command("--case=list-limit-zero", "--format=junit")
+
+    assert code == 1
+    suite = ElementTree.fromstring(output)
+    assert (suite.get("failures"), suite.get("errors")) == ("1", "0")
+    (failure,) = suite.iter("failure")
+    assert failure.get("message") == 'UNFORESEEN: {"answer": "FailedOperation"} none of the readings'
+
+
+def test_limits_of_requests_are_waited_for(asked: Callable[..., Asked]) -> None:
+    command = asked()
+    command.endpoint.fail("ListAsyncEvents", code="RequestLimitExceeded", times=2)
+
+    assert command("--case=list-limit-101")[0] == 0
+    assert command.count("ListAsyncEvents") == 3
+
+
+def test_what_cannot_be_deleted_stays_in_the_state_file(asked: Callable[..., Asked]) -> None:
+    command = asked()
+    command.endpoint.fail("DeleteFunction", code="FailedOperation.DeleteFunction")
+
+    assert command("--case=list-limit-101")[0] == 1
+    assert "is still there: DeleteFunction: FailedOperation.DeleteFunction" in command.errors
+    (left,) = command.left()
+    assert left in command.state.read_text()
+    assert command("--case=list-limit-101")[0] == 1
+    assert "names what an earlier run has created" in command.errors
+
+    assert command("cleanup")[0] == 0
+    assert command.left() == []
+
+
+def test_an_abort_deletes_what_there_is(asked: Callable[..., Asked], monkeypatch: pytest.MonkeyPatch) -> None:
+    command = asked()
+    from pytest_scf_async.conformance.bench import Bench
+
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Bench, "begin", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        command("--case=terminate-forced")
+
+    assert command.left() == []
+    assert not command.state.exists()
+    ends = [call.action for call in command.endpoint.calls if call.action in ("TerminateAsyncEvent", "DeleteFunction")]
+    assert ends == ["TerminateAsyncEvent", "DeleteFunction"]  # what deletion does to events is a question itself
+
+
+def test_what_was_created_without_an_answer_is_deleted(asked: Callable[..., Asked]) -> None:
+    command = asked()
+    command.endpoint.drop("CreateFunction", "response")
+
+    assert command("--case=list-limit-101")[0] == 1
+    assert command.count("CreateFunction") == 1
+    assert command.left() == []
+
+
+def test_no_event_outlives_its_case(asked: Callable[..., Asked]) -> None:
+    command = asked()
+    command("--case=status-code-while-running", "--case=end-time-while-running")
+
+    first, second = command.endpoint.runtime.events
+    assert (first.status, second.status) == ("ABORTED", "ABORTED")
+    assert first.ended_at is not None
+    assert first.ended_at <= second.started_at
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--case=list-limit",), "--case list-limit is no case; did you mean 'list-limit-zero'?"),
+        (("check",), "scf-conformance.json cannot be read: No such file or directory"),
+        (("cleanup", "--state=foreign.json"), "foreign.json is no state file of this command: a name in it does not"),
+        (("cleanup", "--state=broken.json"), "broken.json is no state file of this command"),
+        (("cleanup", "--state=elsewhere.json"), "elsewhere.json belongs to scf.tencentcloudapi.com"),
+        (("--clock=nowhere",), "--clock nowhere is no address of a clock"),
+        (("--state=none/state.json",), "none/state.json cannot be written"),
+    ],
+)
+def test_what_it_refuses(asked: Callable[..., Asked], arguments: tuple[str, ...], sentence: str) -> None:
+    command = asked()
+    state: dict[str, Any] = {
+        "version": 1,
+        "prefix": "scf-conf-00000000",
+        "endpoint": "scf.tencentcloudapi.com",
+        "region": "ap-x",
+        "begun": "",
+        "functions": [["scf-conf-00000000-traced", "default"]],
+    }
+    Path("elsewhere.json").write_text(json.dumps(state))
+    Path("foreign.json").write_text(json.dumps({**state, "functions": [["billing", "default"]]}))
+    Path("broken.json").write_text("[]")
+
+    code, output = command(*arguments, clock=not any(argument.startswith("--clock") for argument in arguments))
+
+    assert (code, output) == (1, "")
+    assert command.errors.startswith("python -m pytest_scf_async conformance: ")
+    assert sentence in command.errors
+    assert command.endpoint.calls == []
+
+
+def test_credentials_come_from_the_environment(asked: Callable[..., Asked], monkeypatch: pytest.MonkeyPatch) -> None:
+    command = asked()
+    monkeypatch.delenv("TENCENTCLOUD_SECRET_KEY")
+    monkeypatch.setenv("TENCENTCLOUD_REGION", "")
+
+    assert command()[0] == 1
+    assert "TENCENTCLOUD_SECRET_KEY and TENCENTCLOUD_REGION must be in the environment" in command.errors
+
+
+def test_it_needs_the_official_sdk(asked: Callable[..., Asked], monkeypatch: pytest.MonkeyPatch) -> None:
+    command = asked()
+    monkeypatch.setitem(sys.modules, "tencentcloud.common.credential", None)
+
+    assert command() == (1, "")
+    assert command.errors == (
+        "python -m pytest_scf_async conformance: the official SDK is needed, and tencentcloud.common.credential is not "
+        "installed: pip install 'pytest-scf-async[sdk]'\n"
+    )
