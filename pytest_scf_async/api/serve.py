@@ -8,6 +8,7 @@ end when the process is killed outright ends with it, as instances do with the p
 from __future__ import annotations
 
 import argparse
+import importlib
 import signal
 import sys
 import threading
@@ -196,18 +197,16 @@ def _read_file(path: str | None) -> tuple[ScfSettings, dict[str, dict[str, Any]]
 
 def _parsed(text: bytes, path: str) -> dict[str, Any]:
     try:
-        if sys.version_info >= (3, 11):
-            import tomllib  # noqa: PLC0415
-        else:
-            import tomli as tomllib  # noqa: PLC0415
+        toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     except ImportError:
         raise ScfUsageError(
             f"{path} needs tomli on Python 3.10, which is not installed: pip install 'pytest-scf-async[endpoint]'"
         ) from None
     try:
-        return tomllib.loads(text.decode())
+        found: dict[str, Any] = toml.loads(text.decode())
     except ValueError as error:  # TOMLDecodeError, and what is no UTF-8
         raise ScfUsageError(f"{path} is no TOML: {error}") from None
+    return found
 
 
 def _deploy(runtime: ScfRuntime, name: str, keywords: Mapping[str, Any]) -> Function:
