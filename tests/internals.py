@@ -52,7 +52,7 @@ from pytest_scf_async.protocol import freezegun_classes, messages, procfs, share
 from pytest_scf_async.protocol.executables import Language, language_of
 from pytest_scf_async.protocol.kernel_waits import KernelWait, _restarted, name_of, waits_for_reaper
 from pytest_scf_async.protocol.limits import RESULT_LIMIT
-from pytest_scf_async.protocol.linux import receive_descriptors, remove_tree
+from pytest_scf_async.protocol.linux import copy_of_socket, receive_descriptors, remove_tree
 from pytest_scf_async.protocol.messages import OWNER_MARK
 from pytest_scf_async.protocol.procfs import SignalState
 from pytest_scf_async.protocol.real_time import REAL

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
-from pytest_scf_async.protocol import linux
+from internals import copy_of_socket
 
 
 def open_descriptors() -> list[str]:
@@ -14,7 +14,7 @@ def open_descriptors() -> list[str]:
 
 def test_a_socket_is_copied() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        copy = linux.copy_of_socket(os.getpid(), server.fileno())
+        copy = copy_of_socket(os.getpid(), server.fileno())
         assert copy is not None
         with copy:
             assert copy.fileno() != server.fileno()
@@ -25,9 +25,9 @@ def test_where_a_file_is_by_now_there_is_none() -> None:
     read_end, write_end = os.pipe()
     try:
         before = open_descriptors()
-        assert linux.copy_of_socket(os.getpid(), read_end) is None
+        assert copy_of_socket(os.getpid(), read_end) is None
         assert open_descriptors() == before
     finally:
         os.close(read_end)
         os.close(write_end)
-    assert linux.copy_of_socket(os.getpid(), read_end) is None
+    assert copy_of_socket(os.getpid(), read_end) is None
