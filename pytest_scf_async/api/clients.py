@@ -8,7 +8,6 @@ from collections.abc import Callable
 from ..instances.instance import Instance
 from ..instances.pool import Pool
 from ..protocol import procfs
-from ..protocol.sock_diag import SockDiag
 
 __all__ = ["ConnectionOwner"]
 
@@ -41,6 +40,8 @@ class ConnectionOwner:
         if relayed is not None:
             number, inside = relayed
             return next(((each, inside) for each in self._running() if each.number == number), None)
+        from ..protocol.sock_diag import SockDiag  # noqa: PLC0415  (Linux has it; the package is imported elsewhere too)
+
         kernel = SockDiag()
         try:
             other = kernel.other_end(self._connection)

@@ -19,7 +19,10 @@ from pytest_scf_async import ScfEndpoint, ScfRuntime, ScfSettings
 from pytest_scf_async.api.http_request import HttpRequest
 
 # once: the endpoint's own work, the same on all Pythons
-pytestmark = pytest.mark.once
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.filterwarnings("ignore:the endpoint was asked:pytest_scf_async.ScfAsyncWarning"),  # by 16 at once
+]
 
 CALLS = 10_000
 CLIENTS = 16
