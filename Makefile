@@ -85,7 +85,7 @@ clients: $(STAMP) ## HTTP, Redis and database clients in instances (installs the
 
 wire: $(STAMP) $(NODE_CLIENTS) ## the API's endpoint, the platform's own SDKs and tccli (installs them into $(VENV))
 	@$(INSTALL) --editable '.[wire]'
-	@[ -x $(VENV)/tccli/bin/tccli ] || $(INSTALL) --no-compile --target $(VENV)/tccli 'tccli>=3.1.189'
+	@[ -x $(VENV)/tccli/bin/tccli ] || PIP_NO_COMPILE=1 UV_COMPILE_BYTECODE=0 $(INSTALL) --target $(VENV)/tccli 'tccli>=3.1.189'
 	@$(BIN)/python -m pytest tests/wire $$(npm --version >/dev/null 2>&1 && echo examples/endpoint_jest) $(ARGS)
 
 $(NODE_CLIENTS): tests/wire/node/package.json tests/wire/node/package-lock.json | $(STAMP)
