@@ -55,7 +55,7 @@ ROWS = returning(
         ),
         pytest.param(returning("{1, 2, 3}"), "assert_finished(async_event)", id="result_not_json"),
         pytest.param(returning("{1, 2, 3}"), "async_event.result", id="result_not_json_asked_for"),
-        pytest.param("import tencentcloud_cos", "pass", id="import_error_nobody_looked_at"),
+        pytest.param("import qcloud_cos", "pass", id="import_error_nobody_looked_at"),
         pytest.param(returning("1", "import os", "os._exit(3)"), "assert_finished(async_event)", id="os_exit"),
         pytest.param(
             returning("1", "import os, signal", "os.kill(os.getpid(), signal.SIGSEGV)"),
@@ -63,7 +63,7 @@ ROWS = returning(
             id="segmentation_fault",
         ),
         pytest.param(
-            "import tencentcloud_cos\n\ndef main_handler(event, context): ...",
+            "import qcloud_cos\n\ndef main_handler(event, context): ...",
             "assert_finished(async_event)",
             id="import_error",
         ),

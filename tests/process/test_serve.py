@@ -73,7 +73,8 @@ class Served:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
-            return error.code, json.load(error)["error"]
+            with error:
+                return error.code, json.load(error)["error"]
 
     def client(self) -> Any:
         from tencentcloud.common.credential import Credential
