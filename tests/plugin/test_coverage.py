@@ -108,10 +108,7 @@ RUNS_HERE = NEW if sys.version_info >= (3, 12) else OLD
 @pytest.fixture
 def measured(pytester: pytest.Pytester) -> pytest.Pytester:
     """A project with a handler that ends in many ways, and a test for each."""
-    pytester.makeini(
-        f"[pytest]\nfilterwarnings = error::pytest.PytestWarning\naddopts = {PLAIN_OPTIONS}\n"
-        "scf_async_compute_grace = 0.2\n"  # one of them computes for as long
-    )
+    pytester.makeini(f"[pytest]\nfilterwarnings = error::pytest.PytestWarning\naddopts = {PLAIN_OPTIONS}\n")
     handlers = pytester.mkdir("handlers")
     handlers.joinpath("kinds.py").write_text(textwrap.dedent(HANDLER), encoding="utf-8")
     tests = [

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from internals import procfs
 
 HANDLER = """
 import signal, sys, time
@@ -218,20 +219,11 @@ def test_time_that_flows(serve: Any) -> None:
     assert event["result"] == {"rows": 20}
 
 
-def descendants(pid: int) -> set[int]:
-    found: set[int] = set()
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/children") as children:
-            for child in map(int, children.read().split()):
-                found |= {child} | descendants(child)
-    return found
-
-
 def test_nothing_is_left_after_sigkill(serve: Any) -> None:
     served = serve()
     request_id = served.invoke(seconds=3600)
     served.control("POST", f"events/{request_id}/wait_for_log", text="working")
-    left = [os.pidfd_open(pid) for pid in descendants(served.process.pid)]
+    left = [os.pidfd_open(pid) for pid in procfs.descendants_of(served.process.pid)]
     assert len(left) >= 2  # the zygote and an instance
 
     served.process.kill()
