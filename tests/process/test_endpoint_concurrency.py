@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import queue
 import random
 import threading
 from collections.abc import Iterator
@@ -180,7 +181,7 @@ def served(settings: ScfSettings) -> Iterator[ScfEndpoint]:
 
 @pytest.mark.timeout(600)
 def test_many_clients_at_once(scf_settings: ScfSettings) -> None:
-    shared, moves = Shared(), threading.Semaphore(0)
+    shared, moves = Shared(), queue.SimpleQueue[bool]()
     failures: list[BaseException] = []
 
     def run(seed: str) -> None:
@@ -189,18 +190,19 @@ def test_many_clients_at_once(scf_settings: ScfSettings) -> None:
                 for number in range(1, CALLS // CLIENTS + 1):
                     calls.any()
                     if number % EACH == 0:
-                        moves.release()
+                        moves.put(True)
         except BaseException as error:
             failures.append(error)
         finally:
-            moves.release()
+            moves.put(False)  # the last one of this client
 
     with served(scf_settings) as endpoint:
         threads = [threading.Thread(target=run, args=[f"client {number}"]) for number in range(CLIENTS)]
         for thread in threads:
             thread.start()
-        while any(thread.is_alive() for thread in threads):
-            moves.acquire()
+        ended = 0
+        while ended < CLIENTS:
+            ended += not moves.get()
             endpoint.runtime.clock.advance(5)
         for thread in threads:
             thread.join()
