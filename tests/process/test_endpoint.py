@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import trustme  # noqa: F401  (what it is made of cannot be imported twice in a process: not in a session inside this one)
 from tencentcloud.common.exception import TencentCloudSDKException
 from tencentcloud.scf.v20180416 import models
 
