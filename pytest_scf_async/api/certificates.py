@@ -27,7 +27,6 @@ class Authority:
     def __init__(self) -> None:
         self._ca = trustme.CA(organization_name="pytest-scf-async", organization_unit_name="a test's endpoint")
         self._contexts: dict[str, ssl.SSLContext] = {}
-        self._bundles: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def server(self, host: str) -> ssl.SSLContext:
@@ -53,16 +52,18 @@ class Authority:
                 context = self._contexts[host] = self._context(host)
         connection.context = context
 
-    def bundle(self, directory: str) -> str:
-        """The path of a file in *directory* with all authorities that this process trusts, and this one."""
+    def write(self, directory: str) -> tuple[str, str]:
+        """The paths of two files in *directory*: of this authority, and of it and all that this process trusts."""
+        own = os.path.join(directory, "authority.pem")
+        bundle = os.path.join(directory, "authorities.pem")
         with self._lock:
-            path = self._bundles.get(directory)
-            if path is None or not os.path.exists(path):
+            if not os.path.exists(bundle):
                 os.makedirs(directory, exist_ok=True)
-                path = self._bundles[directory] = os.path.join(directory, "authorities.pem")
-                with open(path, "wb") as file:
-                    file.write(b"\n".join([*_trusted(), self._ca.cert_pem.bytes()]))
-            return path
+                certificate = self._ca.cert_pem.bytes()
+                for path, authorities in ((own, [certificate]), (bundle, [*_trusted(), certificate])):
+                    with open(path, "wb") as file:
+                        file.write(b"\n".join(authorities))
+        return own, bundle
 
 
 def _trusted() -> list[bytes]:

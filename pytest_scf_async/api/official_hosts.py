@@ -3,7 +3,7 @@
 Names are looked up and sockets connected by a few functions of ``socket``, which requests, http.client, httpx, aiohttp
 and the loops of asyncio all call: these are replaced. What has sockets of its own in C (uvloop, pycurl, gRPC) is not
 led to the endpoint. The authority of the endpoint's certificates is trusted by what is told in environment variables,
-and by what asks certifi.
+by what asks certifi, and by each TLS context of Python that names the endpoint, whenever it was made.
 """
 
 from __future__ import annotations
@@ -13,12 +13,24 @@ import http.client
 import importlib
 import os
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-from ..protocol.official_hosts import ADDRESS, api_host, is_scf, refusal, trust, tunnel_refusal, without_proxy
+from ..protocol.official_hosts import (
+    ADDRESS,
+    WRAPPERS,
+    api_host,
+    is_scf,
+    refusal,
+    text,
+    trust,
+    tunnel_refusal,
+    without_proxy,
+    wrapping,
+)
 
 __all__ = ["Redirection"]
 
@@ -36,12 +48,14 @@ _environment: Final[dict[str, tuple[str | None, str]]] = {}
 class Redirection:
     """From `begin` to `end`: clients in this process trust the authorities in the file *bundle*.
 
-    With *leads* hosts of SCF lead to the endpoint at *host* and *port*, too, and other hosts of the API are refused.
+    Contexts of TLS that exist already are given the one in the file *authority*. With *leads* hosts of SCF lead to the
+    endpoint at *host* and *port*, too, and other hosts of the API are refused.
     """
 
-    def __init__(self, host: str, port: int, bundle: str, *, leads: bool) -> None:
+    def __init__(self, host: str, port: int, *, authority: str, bundle: str, leads: bool) -> None:
         self.host: Final = host
         self.port: Final = port
+        self.authority: Final = authority
         self.bundle: Final = bundle
         self.leads: Final = leads
 
@@ -101,6 +115,8 @@ def _patch() -> None:
     for name in ("connect", "connect_ex"):
         _replace(socket.socket, name, _connecting(getattr(socket.socket, name)))
     _replace(http.client.HTTPConnection, "set_tunnel", _tunnelling(http.client.HTTPConnection.set_tunnel))
+    for name, place in WRAPPERS.items():
+        _replace(ssl.SSLContext, name, wrapping(getattr(ssl.SSLContext, name), place, _authority_for))
     try:
         certifi = importlib.import_module("certifi")
     except ImportError:
@@ -136,14 +152,18 @@ def _rebind(old: Any, new: Any) -> None:
                 setattr(module, name, new)
 
 
-def _text(host: Any) -> str:
-    return host.decode("utf-8", "replace") if isinstance(host, (bytes, bytearray)) else str(host)
+def _authority_for(host: str) -> str | None:
+    """The file with the authority of the certificate that a server shows that is *host*; None: it is another's."""
+    leading = _leading()
+    if leading is not None and api_host(host) is not None:
+        return leading.authority
+    return next((each.authority for each in reversed(_active) if host in (each.host, "localhost")), None)
 
 
 def _looking_up(real: Any) -> Any:
     def look_up(*args: Any, **kwargs: Any) -> Any:
         host = args[0] if args else kwargs.get("host")
-        found = api_host(_text(host)) if _leading() is not None and host is not None else None
+        found = api_host(text(host)) if _leading() is not None and host is not None else None
         if found is None:
             return real(*args, **kwargs)
         if not is_scf(found):
@@ -165,7 +185,7 @@ def _led(address: Any) -> Any:
     leading = _leading()
     if leading is None or not isinstance(address, tuple) or not address or not isinstance(address[0], (str, bytes)):
         return address
-    host = _text(address[0])
+    host = text(address[0])
     found = api_host(host)
     if found is not None and not is_scf(found):
         raise socket.gaierror(socket.EAI_NONAME, refusal(found))
@@ -176,7 +196,7 @@ def _led(address: Any) -> Any:
 
 def _tunnelling(real: Any) -> Any:
     def set_tunnel(self: Any, host: str, *args: Any, **kwargs: Any) -> Any:
-        found = api_host(_text(host).partition(":")[0]) if _leading() is not None else None
+        found = api_host(text(host).partition(":")[0]) if _leading() is not None else None
         if found is not None:
             raise OSError(tunnel_refusal(found))
         return real(self, host, *args, **kwargs)

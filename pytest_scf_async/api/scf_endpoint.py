@@ -56,11 +56,12 @@ class ScfEndpoint:
         """The SecretKey that belongs to `secret_id`."""
         self.region: Final = self._site.endpoint.region
         """The region of the runtime's settings."""
-        bundle = authority().bundle(os.path.join(runtime._session_scratch(), "endpoint"))
+        own, bundle = authority().write(os.path.join(runtime._session_scratch(), "endpoint"))
         leads = runtime.settings.official_hosts == "endpoint"
-        self._redirection = Redirection(self._server.host, self._server.port, bundle, leads=leads)
+        where = self._server.host, self._server.port
+        self._redirection = Redirection(*where, authority=own, bundle=bundle, leads=leads)
         self._redirection.begin()
-        self._config = messages.EndpointConfig(self._server.host, self._server.port, bundle, leads=leads)
+        self._config = messages.EndpointConfig(*where, own, bundle, leads=leads)
         runtime._pool.endpoint = self._config
 
     @property

@@ -590,8 +590,10 @@ class EndpointConfig(NamedTuple):
     host: str
     """In the machine's network, as is the port."""
     port: int
+    authority: str
+    """A file with the authority of its certificates."""
     bundle: str
-    """A file with the authorities that are trusted."""
+    """A file with all authorities that are trusted, this one among them."""
     leads: bool
     """The hosts of SCF lead to it, and other hosts of the API are refused."""
 

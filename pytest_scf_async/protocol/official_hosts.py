@@ -6,8 +6,8 @@ uses, connections to that address go to the endpoint, and other hosts of the API
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
-from typing import Final
+from collections.abc import Callable, Mapping, MutableMapping
+from typing import Any, Final
 
 ADDRESS: Final = "127.83.67.70"
 """What the hosts of SCF have as their address: one of the loopback that no server of a test uses (S, C, F)."""
@@ -24,6 +24,8 @@ REGIONS: Final = (
 """Those for which the platform names hosts (document 17237), some of them of other services only."""
 CA_VARIABLES: Final = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
 """Where OpenSSL and Go, requests, curl and Node.js are told which certificate authorities to trust."""
+WRAPPERS: Final = {"wrap_socket": 5, "wrap_bio": 4}
+"""Methods of ``ssl.SSLContext`` that begin TLS, and which argument (0: self) is ``server_hostname``."""
 _NO_PROXY: Final = ("NO_PROXY", "no_proxy")
 
 
@@ -80,3 +82,24 @@ def trust(environment: MutableMapping[str, str], bundle: str) -> None:
     """Have what is started with *environment* trust the authorities in the file *bundle*."""
     for variable in CA_VARIABLES:
         environment[variable] = bundle
+
+
+def wrapping(real: Any, place: int, authority_for: Callable[[str], str | None]) -> Any:
+    """One of `WRAPPERS`, *real*, which first loads the certificate whose path *authority_for* the server gives.
+
+    So contexts trust it that were made before the endpoint, such as the one that ``urllib.request`` keeps.
+    """
+
+    def wrap(*args: Any, **kwargs: Any) -> Any:
+        name = kwargs.get("server_hostname") or (args[place] if len(args) > place else None)
+        path = authority_for(text(name)) if name else None
+        if path is not None:
+            args[0].load_verify_locations(path)
+        return real(*args, **kwargs)
+
+    return wrap
+
+
+def text(host: Any) -> str:
+    """*host* as clients give it: text or bytes."""
+    return host.decode("utf-8", "replace") if isinstance(host, (bytes, bytearray)) else str(host)

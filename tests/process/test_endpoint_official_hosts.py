@@ -10,6 +10,7 @@ import ssl
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,6 +58,12 @@ def keys(endpoint: ScfEndpoint) -> dict[str, str]:
 # -- in the test's process -------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def no_opener(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ``urllib.request`` keeps for all requests has the proxies of the first one."""
+    monkeypatch.setattr(urllib.request, "_opener", None)
+
+
 def test_the_official_client_without_an_endpoint(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint) -> None:
     event = scf_runtime.deploy(returns).invoke_async({})
     assert poll((scf_endpoint.secret_id, scf_endpoint.secret_key), event.request_id) == "RUNNING"
@@ -78,6 +85,26 @@ def test_tls_at_its_own_address(scf_endpoint: ScfEndpoint) -> None:
     for host in (scf_endpoint.address, scf_endpoint.address.replace("127.0.0.1", "localhost")):
         with urllib.request.urlopen(f"https://{host}/", timeout=30) as answer:
             assert b"MissingParameter" in answer.read()
+
+
+@pytest.mark.parametrize("setting", ["endpoint", "machine"])
+def test_contexts_that_were_made_before_trust_it(scf_settings: ScfSettings, setting: Any) -> None:
+    contexts = [ssl.create_default_context() for _ in range(2)]
+    opener = urllib.request.build_opener()
+    settings = scf_settings.replace("test", official_hosts=setting)
+    with ScfRuntime(settings) as runtime, ScfEndpoint(runtime) as endpoint:
+        host, _, port = endpoint.address.partition(":")
+        with socket.create_connection((host, int(port)), timeout=30) as plain:
+            contexts[0].wrap_socket(plain, server_hostname="localhost").close()
+        with opener.open(f"https://{endpoint.address}/", timeout=30) as answer:
+            assert b"MissingParameter" in answer.read()
+
+        async def ask() -> None:
+            _, writer = await asyncio.open_connection(host, int(port), ssl=contexts[1])
+            writer.close()
+            await writer.wait_closed()
+
+        asyncio.run(ask())
 
 
 def test_a_certificate_of_another_host_is_refused(scf_endpoint: ScfEndpoint) -> None:
@@ -118,6 +145,14 @@ def test_the_address_of_its_hosts(scf_endpoint: ScfEndpoint, name: str) -> None:
     assert "127.83.67.70" in (found if isinstance(found, str) else found[2])
     with pytest.raises(socket.gaierror, match="is refused"):
         look_up(OTHER)
+
+
+def test_the_opener_that_a_test_before_has_left(scf_settings: ScfSettings) -> None:
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen("http://127.0.0.1:9/", timeout=30)
+    with ScfRuntime(scf_settings) as runtime, ScfEndpoint(runtime) as endpoint:
+        urllib.request.urlopen(f"https://{HOST}/", timeout=30).close()
+        assert len(endpoint.calls) == 1
 
 
 @pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
@@ -177,6 +212,31 @@ def test_hosts_in_a_handler(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, 
     assert f"{OTHER} is refused: the test has an endpoint" in str(function.run({"url": f"https://{OTHER}/"}))
 
 
+MODULE_WITH_AN_OPENER = """
+import ssl, urllib.request
+opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=ssl.create_default_context()))
+"""
+
+
+def asks_with_a_context_of_before(event: dict[str, Any], context: object) -> str:
+    import with_opener
+
+    with with_opener.opener.open(event["url"], timeout=30) as answer:
+        return str(answer.read().decode())
+
+
+@pytest.mark.parametrize("network", ["loopback", "all"])
+def test_a_context_of_a_preloaded_module_trusts_it(
+    scf_settings: ScfSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, network: Any
+) -> None:
+    (tmp_path / "with_opener.py").write_text(MODULE_WITH_AN_OPENER)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with ScfRuntime(scf_settings.replace("test", preload="with_opener")) as runtime, ScfEndpoint(runtime):
+        function = runtime.deploy(asks_with_a_context_of_before, network=network)
+
+        assert "MissingParameter" in str(function.run({"url": f"https://{REGIONAL}/"}))
+
+
 def test_no_proxy_is_asked_in_a_handler(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint) -> None:
     environment = {"HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "example.com"}
     function = scf_runtime.deploy(asks, environment=environment)
@@ -215,6 +275,8 @@ def patched_things() -> dict[str, object]:
         "gethostbyname_ex": (socket.gethostbyname_ex, _socket.gethostbyname_ex),
         "connect": vars(socket.socket).get("connect"),
         "connect_ex": vars(socket.socket).get("connect_ex"),
+        "wrap_socket": ssl.SSLContext.wrap_socket,
+        "wrap_bio": ssl.SSLContext.wrap_bio,
         "set_tunnel": http.client.HTTPConnection.set_tunnel,
         "where": (certifi.where, requests.certs.where, certifi.core.where),
         "environment": dict(os.environ),

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-_patches: dict[str, Callable[[Any], None]] = {}
-"""By the module that they are of."""
+_patches: dict[str, list[Callable[[Any], None]]] = {}
+"""By the module that they are of, in their order."""
 
 
 def patch(name: str, patch_module: Callable[[Any], None]) -> None:
@@ -18,7 +18,7 @@ def patch(name: str, patch_module: Callable[[Any], None]) -> None:
     if module is not None:
         patch_module(module)
     else:
-        _patches[name] = patch_module
+        _patches.setdefault(name, []).append(patch_module)
 
 
 class _Finder:
@@ -38,7 +38,8 @@ class _Finder:
 
         def exec_module(module: ModuleType) -> None:
             execute(module)
-            _patches[name](module)
+            for patch_module in _patches[name]:
+                patch_module(module)
 
         spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec

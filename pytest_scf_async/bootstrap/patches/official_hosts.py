@@ -6,7 +6,17 @@ import socket
 from typing import Any
 
 from ...protocol.messages import EndpointConfig
-from ...protocol.official_hosts import ADDRESS, PORTS, api_host, is_scf, refusal, tunnel_refusal
+from ...protocol.official_hosts import (
+    ADDRESS,
+    PORTS,
+    WRAPPERS,
+    api_host,
+    is_scf,
+    refusal,
+    text,
+    tunnel_refusal,
+    wrapping,
+)
 from . import after_import, registry
 
 _target: tuple[str, int] | None = None
@@ -24,7 +34,18 @@ def follow(endpoint: EndpointConfig, *, own_network: bool) -> None:
         why = "the authority of the endpoint's certificates is trusted, too"
         registry.replace(certifi, "where", lambda: endpoint.bundle, why)
 
+    def authority_for(host: str) -> str | None:
+        known = host in (endpoint.host, "localhost") or (endpoint.leads and api_host(host) is not None)
+        return endpoint.authority if known else None
+
+    def patch_ssl(ssl: Any) -> None:
+        why = "contexts that were made before trust the authority of the endpoint's certificates, too"
+        for name, place in WRAPPERS.items():
+            replacement = wrapping(getattr(ssl.SSLContext, name), place, authority_for)
+            registry.replace(ssl.SSLContext, name, replacement, why)
+
     after_import.patch("certifi", patch_certifi)
+    after_import.patch("ssl", patch_ssl)
     if endpoint.leads:
         _target = (ADDRESS, PORTS[0]) if own_network else (endpoint.host, endpoint.port)
         after_import.patch("http.client", _patch_http)
@@ -34,16 +55,12 @@ def _patch_http(client: Any) -> None:
     real = client.HTTPConnection.set_tunnel
 
     def set_tunnel(self: Any, host: Any, *args: Any, **kwargs: Any) -> Any:
-        found = api_host(_text(host).partition(":")[0])
+        found = api_host(text(host).partition(":")[0])
         if found is not None:
             raise OSError(tunnel_refusal(found))
         return real(self, host, *args, **kwargs)
 
     registry.replace(client.HTTPConnection, "set_tunnel", set_tunnel, "a proxy would reach the platform's own hosts")
-
-
-def _text(host: Any) -> str:
-    return host.decode("utf-8", "replace") if isinstance(host, (bytes, bytearray)) else str(host)
 
 
 def looked_up(host: Any) -> str | None:
@@ -53,7 +70,7 @@ def looked_up(host: Any) -> str | None:
     """
     if _target is None or host is None:
         return None
-    found = api_host(_text(host))
+    found = api_host(text(host))
     if found is None:
         return None
     if not is_scf(found):
@@ -65,7 +82,7 @@ def led(address: Any) -> Any:
     """Where a connection to *address* leads."""
     if _target is None or not isinstance(address, tuple) or not address or not isinstance(address[0], (str, bytes)):
         return address
-    host = _text(address[0])
+    host = text(address[0])
     if host != ADDRESS and looked_up(host) is None:
         return address
     return (*_target, *address[2:])
