@@ -6,6 +6,7 @@ Who owns this asks it again and again: whether the program listens, and whether 
 from __future__ import annotations
 
 import _socket
+import contextlib
 import http.client
 import io
 import json
@@ -13,9 +14,10 @@ import select
 import socket
 import struct
 
-from ..protocol import messages, procfs
+from ..protocol import messages
 from ..protocol.limits import RESULT_LIMIT
 from ..protocol.shortening import shortened
+from ..protocol.sock_diag import SockDiag
 from . import bind_filter
 from .program_client import INFO_BYTES, LOOPBACK_MS, Answer, Broken, ProgramClient, await_arrival, connect, tcp_info
 from .scheduler.waiters import real_poll
@@ -92,7 +94,8 @@ class EventInvokeClient(ProgramClient):
         if self._is_forwarded:
             return ""
         # Looked up, not tried: a program that serves one connection would have served that one.
-        host = procfs.listens_on_loopback("self", self.address[1])
+        with contextlib.closing(SockDiag()) as sock_diag:
+            host = sock_diag.loopback_listener(self.address[1])
         return "" if host and self.is_ready() else host  # it may have begun to listen after the last look
 
     def ask(self, invocation: messages.Invoke) -> bool:

@@ -1,4 +1,4 @@
-"""What the kernel knows of one TCP connection of this network namespace, asked by its addresses (man 7 sock_diag).
+"""What the kernel knows of one TCP socket of this network namespace, asked by its addresses (man 7 sock_diag).
 
 The tables in ``/proc/net`` hold the same. The kernel walks all of its connections to write one, which takes ms, so they
 are read only where sock_diag cannot be asked.
@@ -23,13 +23,25 @@ Address = tuple[Any, ...]
 
 _NETLINK_SOCK_DIAG: Final = 4
 _SOCK_DIAG_BY_FAMILY: Final = 20
+_DONE: Final = 3
 _REQUEST: Final = 1
+_DUMP: Final = 0x300
 _HEADER = struct.Struct("=IHHII")
 _QUERY = struct.Struct("=BBBxI")
 _ENDS = struct.Struct("!HH16s16s")
 _ANY_COOKIE: Final = bytes(4) + b"\xff" * 8
 """No interface is named, nor one certain socket."""
 _ALL_STATES: Final = 0xFFFFFFFF
+_LISTENS: Final = 10
+"""A state (TCP_LISTEN)."""
+_OWN_ADDRESS: Final = _HEADER.size + 4 + 4
+"""Where an answer has the address of the socket, after what precedes the ends and the two ports."""
+_LOOPBACK: Final = (
+    (socket.AF_INET, "127.0.0.1", socket.inet_aton("127.0.0.1")),
+    (socket.AF_INET, "127.0.0.1", socket.inet_pton(socket.AF_INET6, "::ffff:127.0.0.1")),
+    (socket.AF_INET6, "::1", socket.inet_pton(socket.AF_INET6, "::1")),
+)
+"""By whom it is asked for, how it is written, and as the address of a socket."""
 _FIRST_NUMBERS: Final = _HEADER.size + 4 + 48
 """Where an answer has five numbers, after the state and the ends: expires, unread, unconfirmed, the user, the inode."""
 _NUMBERS = struct.Struct("=5I")
@@ -55,52 +67,73 @@ class SockDiag:
 
     def __init__(self) -> None:
         self._socket: _socket.socket | None = None
-        self._works: bool | None = None
-        """None: nothing was found yet, which is also what a kernel says that answers no such questions."""
+        self._is_served: bool | None = None
+        """None: this was not asked yet."""
         self._asked = 0
 
     def other_end(self, connection: _socket.socket) -> TcpEnd | None:
         """The other end of a *connection* that has one, where it is in this network; None: it is not, or gone."""
         own, other, family = connection.getsockname(), connection.getpeername(), connection.family
-        if self._works is not False:
-            try:
-                found = self._ask(family, other, own)
-                if found is None and self._works is None:
-                    self._ask(family, own, other)
-            except OSError:
-                self._works = False
-            if self._works:
-                return found
-        return _in_tables(family, other, own)
+        if not self._is_answered():
+            return _in_tables(family, other, own)
+        answer = self._ask(family, other, own)
+        if answer is None:
+            return None
+        _, unread, unconfirmed, _, inode = _NUMBERS.unpack_from(answer, _FIRST_NUMBERS)
+        return TcpEnd(inode, unread, unconfirmed)
+
+    def loopback_listener(self, port: int) -> str:
+        """The loopback's address at which a socket listens on *port* and on no other address; empty: none does."""
+        if not self._is_answered():
+            return procfs.listens_on_loopback("self", port)
+        for family, host, address in _LOOPBACK:
+            answer = self._ask(family, (host, port), ("::" if family == socket.AF_INET6 else "0.0.0.0", 0))
+            if answer is None or answer[_HEADER.size + 1] != _LISTENS:
+                continue
+            if answer[_OWN_ADDRESS : _OWN_ADDRESS + len(address)] == address:
+                return host
+        return ""
 
     def close(self) -> None:
         """Ask no more."""
         if self._socket is not None:
             self._socket.close()
 
-    def _ask(self, family: int, own: Address, other: Address) -> TcpEnd | None:
-        """The end whose address is *own*, of a connection to *other*."""
+    def _is_answered(self) -> bool:
+        """Whether this kernel answers: one that does not says that each socket is unknown, and so has no states."""
+        if self._is_served is None:
+            try:
+                kind, answer = self._talk(socket.AF_INET, ("0.0.0.0", 0), ("0.0.0.0", 0), flags=_DUMP, states=0)
+                self._is_served = kind == _DONE and _ERROR.unpack_from(answer, _HEADER.size)[0] == 0
+            except OSError:
+                self._is_served = False
+        return self._is_served
+
+    def _ask(self, family: int, own: Address, other: Address) -> bytes | None:
+        """What is said of the socket whose address is *own*, connected to *other*; None: there is none."""
+        kind, answer = self._talk(family, own, other, flags=0, states=_ALL_STATES)
+        if kind == _SOCK_DIAG_BY_FAMILY:
+            return answer
+        (error,) = _ERROR.unpack_from(answer, _HEADER.size)
+        if -error not in (errno.ENOENT, errno.EINVAL):  # the second: the kernel has no IPv6
+            raise OSError(-error, "sock_diag")
+        return None
+
+    def _talk(self, family: int, own: Address, other: Address, *, flags: int, states: int) -> tuple[int, bytes]:
+        """The kind of the answer, and all of it."""
         if self._socket is None:
             self._socket = _socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG)
             self._socket.connect((0, 0))
         self._asked += 1
-        query = _QUERY.pack(family, socket.IPPROTO_TCP, 0, _ALL_STATES)
+        query = _QUERY.pack(family, socket.IPPROTO_TCP, 0, states)
         query += _ENDS.pack(own[1], other[1], _packed(family, own), _packed(family, other)) + _ANY_COOKIE
-        self._socket.send(
-            _HEADER.pack(_HEADER.size + len(query), _SOCK_DIAG_BY_FAMILY, _REQUEST, self._asked, 0) + query
-        )
+        size = _HEADER.size + len(query)
+        self._socket.send(_HEADER.pack(size, _SOCK_DIAG_BY_FAMILY, _REQUEST | flags, self._asked, 0) + query)
         number = -1
         while number != self._asked:
             answer = self._socket.recv(_ANSWER_BYTES, socket.MSG_DONTWAIT)  # the kernel has answered within the send
             _, kind, _, number, _ = _HEADER.unpack_from(answer)
-        if kind != _SOCK_DIAG_BY_FAMILY:
-            (error,) = _ERROR.unpack_from(answer, _HEADER.size)
-            if error != -errno.ENOENT:
-                raise OSError(-error, "sock_diag")
-            return None
-        self._works = True
-        _, unread, unconfirmed, _, inode = _NUMBERS.unpack_from(answer, _FIRST_NUMBERS)
-        return TcpEnd(inode, unread, unconfirmed)
+        return kind, answer
 
 
 def unconfirmed(connection: _socket.socket) -> int:

@@ -92,3 +92,39 @@ def test_where_the_other_end_is_gone_or_the_connection_is_reset_nothing_moves(di
     client.send(b"unread")
     server.close()
     assert eventually(lambda: not is_moving(client, diag))
+
+
+@pytest.mark.parametrize(
+    ("host", "found"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("::1", "::1"),
+        ("::ffff:127.0.0.1", "127.0.0.1"),
+        ("0.0.0.0", ""),
+        ("::", ""),
+        ("127.0.0.2", ""),
+    ],
+)
+def test_who_listens_on_the_loopback_alone_is_found(diag: SockDiag, host: str, found: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as server:
+        server.bind((host, 0))
+        port = server.getsockname()[1]
+        assert diag.loopback_listener(port) == ""
+        server.listen()
+        assert diag.loopback_listener(port) == found
+    assert diag.loopback_listener(port) == ""
+
+
+def test_a_connection_is_no_listener(diag: SockDiag) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        accepted = server.accept()[0]
+    with client, accepted:
+        assert diag.loopback_listener(accepted.getsockname()[1]) == ""
+
+
+def test_a_kernel_without_an_answer_is_told_from_a_socket_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    with contextlib.closing(SockDiag()) as diag, socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(sock_diag, "_SOCK_DIAG_BY_FAMILY", 4000)  # a request that no kernel knows
+        assert diag.loopback_listener(server.getsockname()[1]) == "127.0.0.1"
