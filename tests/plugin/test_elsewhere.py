@@ -11,7 +11,7 @@ import pytest
 from plugin_support import PLAIN_OPTIONS
 
 # once: pytest's side: the same on all Pythons
-pytestmark = [pytest.mark.sandbox, pytest.mark.once]
+pytestmark = pytest.mark.once
 
 HIDING = """
 import asyncio, ctypes, multiprocessing, os, pdb, select, shutil, signal, socket, subprocess, sys, tempfile
@@ -137,6 +137,7 @@ def test_a_project_is_collected_a_fixture_is_one_sentence_and_what_needs_no_inst
     assert not [line for line in result.outlines if line.startswith(("E ", ">"))], "a traceback beside the sentence"
 
 
+@pytest.mark.sandbox
 def test_without_the_proc_file_system(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     pytester.makepyfile(
         """

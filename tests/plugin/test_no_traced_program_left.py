@@ -11,7 +11,7 @@ import pytest
 from pytest_process import Pytest
 
 # once: the kernel's: the same on all Pythons
-pytestmark = [pytest.mark.once, pytest.mark.sandbox]
+pytestmark = pytest.mark.once
 
 SHELL = """\
 #!/bin/sh
@@ -100,6 +100,7 @@ def run_session(directory: Path, tests: str) -> tuple[int, str]:
         return code, run.output
 
 
+@pytest.mark.sandbox
 @pytest.mark.parametrize(
     ("victim", "after"),
     [

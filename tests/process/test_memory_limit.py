@@ -12,7 +12,10 @@ from pytest_scf_async.assertions import assert_failed, assert_finished
 from pytest_scf_async.options import ScfSettings
 
 # once: the kernel's side, and the test's: the same on all Pythons
-pytestmark = [pytest.mark.sandbox, pytest.mark.once]
+pytestmark = pytest.mark.once
+
+READS_PROC = pytest.mark.sandbox
+"""What is read there of a process depends on who reads it."""
 
 EATER = """
     import time
@@ -40,6 +43,7 @@ def assert_434(event, source: str = r"deploy(...)", limit: int = 128) -> None:
     assert mem_usage(event) > limit
 
 
+@READS_PROC
 @pytest.mark.parametrize("free", [False, True])
 def test_a_handler_that_uses_too_much_and_waits_ends_at_its_wait(deploy, free):
     event = deploy(EATER, memory=128).invoke_async({"mb": 300, "free": free, "sleep": 3600}).wait()
@@ -112,6 +116,7 @@ def test_a_limit_can_be_updated(deploy):
     assert_finished(function.invoke_async({"mb": 300}).wait(), result=300)
 
 
+@READS_PROC
 def test_an_init_that_uses_too_much(deploy):
     waits = deploy("""
         import time
@@ -145,6 +150,7 @@ def test_a_thread_that_uses_too_much_while_the_main_thread_waits(deploy):
     assert event.duration.total_seconds() == 10
 
 
+@READS_PROC
 def test_a_loop_that_never_waits_is_stopped_by_the_look_at_proc(deploy, make_runtime):
     patient = make_runtime(compute_grace=5)  # else it would lose its turn first
     event = deploy("""
@@ -163,6 +169,7 @@ def test_a_loop_that_never_waits_is_stopped_by_the_look_at_proc(deploy, make_run
 CHILD = "x = bytearray(b'x') * (%d << 20); print('there', flush=True); input()"
 
 
+@READS_PROC
 def test_a_child_process_counts(deploy):
     event = deploy(f"""
         import subprocess, sys, time
@@ -192,6 +199,7 @@ def test_a_grandchild_counts_while_the_handler_waits_for_it(deploy):
     assert "together with 2 child processes" in event.timeline
 
 
+@READS_PROC
 def test_what_a_forked_child_shares_with_its_parent_counts_once(deploy, tmp_path):
     os.mkfifo(tmp_path / "go on")
     event = deploy("""

@@ -103,7 +103,7 @@ def run_and_close(deploy: Any, new_runtime: Any, how: str, count: int) -> None:
         assert len(heap_of(runtime.clock)) <= SMALL_HEAP
 
 
-@pytest.mark.parametrize(("how", "count"), [("raises", 120), ("idle", 120), ("leaves a child", 30)])
+@pytest.mark.parametrize(("how", "count"), [("raises", 60), ("idle", 60), ("leaves a child", 30)])
 def test_instances_that_are_reclaimed_leave_nothing(deploy, new_runtime, zygote, how, count):
     run_and_close(deploy, new_runtime, how, count // ROUNDS)
     before, memory = what_there_is(zygote)

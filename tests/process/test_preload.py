@@ -10,8 +10,6 @@ from process_support import user_lines
 
 from pytest_scf_async.errors import ScfUsageError
 
-pytestmark = pytest.mark.sandbox
-
 HANDLER = """
     import sys
     there = sorted(name for name in ("slow_to_import", "wave") if name in sys.modules)
@@ -50,6 +48,7 @@ def modules(tmp_path, monkeypatch):
     assert not before.alive
 
 
+@pytest.mark.sandbox
 def test_a_preloaded_module_is_imported_once_in_the_zygote(deploy, make_runtime, modules) -> None:
     runtime = make_runtime(preload="slow_to_import")
     zygote = pool_of(runtime).sandboxes.zygote()
@@ -67,6 +66,7 @@ def test_what_is_not_preloaded_is_imported_by_the_handler(deploy, make_runtime, 
     assert imported_in == runtime.events[0].instance.pid
 
 
+@pytest.mark.sandbox
 @pytest.mark.usefixtures("modules")
 @pytest.mark.parametrize("sandbox", ["auto", "none"])
 @pytest.mark.parametrize(
@@ -83,6 +83,7 @@ def test_a_module_that_cannot_be_preloaded(deploy, make_runtime, module, why, sa
     assert str(refused.value) == f"preload (ScfSettings(...)): {module!r} {why}"
 
 
+@pytest.mark.sandbox
 @pytest.mark.usefixtures("modules")
 def test_a_thread_that_c_code_starts_as_a_library_does_is_no_hindrance(deploy, make_runtime) -> None:
     handler = """

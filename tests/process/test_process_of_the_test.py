@@ -18,8 +18,6 @@ from process_support import LONG, descriptors
 from pytest_scf_async.errors import HarnessError, ScfUsageError
 from pytest_scf_async.runtime import ScfRuntime
 
-pytestmark = pytest.mark.sandbox
-
 SLEEPER = """
     import time
     def main_handler(event, context):
@@ -44,6 +42,7 @@ def run_alone(source: str, cwd: Path, **environment: str) -> str:
     return done.stdout
 
 
+@pytest.mark.sandbox
 def test_a_fork_of_the_test_process_leaves_the_instances_alone(deploy, runtime: ScfRuntime) -> None:
     event = deploy(SLEEPER).invoke_async()
     event.settle()
@@ -84,6 +83,7 @@ def test_runtimes_in_threads_share_the_zygote(deploy, make_runtime) -> None:
     assert not any(thread.is_alive() for thread in threads)
 
 
+@pytest.mark.sandbox
 def test_a_start_that_fails_leaves_no_descriptor(deploy, runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
     deploy(SLEEPER).run()
     function = deploy(SLEEPER)
@@ -104,6 +104,7 @@ def test_a_start_that_fails_leaves_no_descriptor(deploy, runtime: ScfRuntime, mo
     assert len(zygote.listeners) == known
 
 
+@pytest.mark.sandbox
 def test_a_zygote_that_cannot_start_leaves_no_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "no-python"))
@@ -112,6 +113,7 @@ def test_a_zygote_that_cannot_start_leaves_no_directory(monkeypatch: pytest.Monk
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.sandbox
 def test_a_runtime_that_is_refused_leaves_no_descriptor() -> None:
     before = descriptors()
     for _ in range(3):

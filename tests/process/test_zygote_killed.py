@@ -13,7 +13,7 @@ from process_support import END_OF_ZYGOTE, eventually, grow_impatient, is_gone, 
 from pytest_scf_async import CannotEndError, GateNotReachedError, HarnessError, ScfApiError
 
 # once: who hears of the end of a process, and how: the same on all Pythons
-pytestmark = [pytest.mark.once, pytest.mark.sandbox]
+pytestmark = pytest.mark.once
 
 HANDLERS = {
     "waits": "time.sleep(3600)",
@@ -71,6 +71,7 @@ def zygote_of(event) -> int:
     return event_of(event).instance.zygote.pid
 
 
+@pytest.mark.sandbox  # the instances of a dead zygote have its mounts
 @pytest.mark.parametrize(
     ("kind", "call"), [*EACH_CALL, *((kind, "wait") for kind in KINDS if kind not in dict(EACH_CALL))]
 )
