@@ -2,7 +2,8 @@
 
 Two environments: one with the newest releases of what the wheel depends on, one with the oldest that it allows.
 Run: python tools/try_wheel.py [--newest PYTHON] [--oldest PYTHON] [--only newest]; a Python that is not given is
-the one that runs this, and with --only there is one environment.
+the one that runs this, and with --only there is one environment. Packages are installed with pip, or with the uv that
+the variable UV names, in a fifth of the time.
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ SKIPPED_WITHOUT = {"node": "nodejs", "curl": "curl"}
 LIMIT = 300.0
 """Real seconds that a command may take."""
 
+UV = os.environ.get("UV", "")
+if "/" in UV:
+    UV = str(TREE / UV)
+
 WHERE = """
 import importlib.metadata, sys
 import pytest_scf_async
@@ -56,19 +61,22 @@ def run(*command: str | os.PathLike[str], cwd: Path) -> str:
 
 def clean_environment(python: str, directory: Path) -> Path:
     """A virtual environment without packages; its interpreter."""
-    run(python, "-m", "venv", directory, cwd=directory.parent)
+    make = (UV, "venv", "--quiet", "--no-project", "--python", python) if UV else (python, "-m", "venv")
+    run(*make, directory, cwd=directory.parent)
     return directory / "bin" / "python"
 
 
 def pip(python: Path, *arguments: str | os.PathLike[str]) -> None:
-    run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments, cwd=python.parent)
+    by_pip = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    install = (UV, "pip", "install", "--quiet", "--python", python) if UV else by_pip
+    run(*install, *arguments, cwd=python.parent)
 
 
 def build(scratch: Path) -> Path:
     """The wheel, made from the sdist, as ``pip install`` of the sdist would make it."""
     python = clean_environment(sys.executable, scratch / "building")
-    pip(python, "build")
-    run(python, "-m", "build", "--outdir", scratch / "dist", TREE, cwd=scratch)
+    pip(python, "build[uv]" if UV else "build")
+    run(python, "-m", "build", *(("--installer", "uv") if UV else ()), "--outdir", scratch / "dist", TREE, cwd=scratch)
     (wheel,) = (scratch / "dist").glob("*.whl")
     return wheel
 
