@@ -342,4 +342,4 @@ class Function:
             raise api_error("ResourceNotFound.Function", function_name=self.name, namespace=self.namespace)
 
     def __repr__(self) -> str:
-        return f"<Function {self.namespace}/{self.name} {self._version.code.handler}>"
+        return f"<Function {self.namespace}/{self.name} {self.configuration.handler}>"

@@ -524,7 +524,7 @@ class ScfRuntime:
         given: dict[str, Any] = {option.name: UNCHANGED for option in options_of(Where.UPDATE)}
         with refusals("FailedOperation.UpdateFunctionCode", function_name):
             code = code_of(zip_file, self._scratch())
-            self._update(function, code, handler or function._version.code.handler, given)
+            self._update(function, code, handler or function.configuration.handler, given)
             if publishes:
                 self._publish(function, "", with_update=True)
 

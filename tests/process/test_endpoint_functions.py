@@ -6,9 +6,12 @@ import base64
 import io
 import json
 import zipfile
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
+from runtimes_table import NEEDS_NODE
 from tencentcloud.common.exception import TencentCloudSDKException
 from tencentcloud.scf.v20180416 import models
 
@@ -26,12 +29,46 @@ def main_handler(event, context):
 """
 
 
+NODE = """
+exports.main_handler = async (event) => ({ version: 1, page: event.page });
+"""
+BOOTSTRAP = """#!/bin/bash
+api="http://$SCF_RUNTIME_API:$SCF_RUNTIME_API_PORT/runtime"
+curl -s -d " " "$api/init/ready"
+while true; do
+    curl -s "$api/invocation/next" >/dev/null
+    curl -s -d '{"version": 1, "handler": "'"$_HANDLER"'"}' "$api/invocation/response"
+done
+"""
+GO = """
+package main
+
+import (
+	"context"
+
+	"scf.test/functions/cloudfunction"
+)
+
+func main() {
+	cloudfunction.Start(func(context.Context, *cloudfunction.InvokeRequest) ([]byte, error) {
+		return []byte(`{"version": 1}`), nil
+	})
+}
+"""
+GO_LIBRARY = Path(__file__).parent / "handlers" / "go"
+
+
 def zipped(**files: str) -> str:
     """A zip of files, whose names have ``_`` for the dot, in Base64."""
+    return zip_of({name.replace("_", "."): text for name, text in files.items()})
+
+
+def zip_of(files: Mapping[str, str]) -> str:
+    """A zip of files, by name, in Base64; all of them may be executed."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for name, text in files.items():
-            info = zipfile.ZipInfo(name.replace("_", ".") if "_" in name else name)
+            info = zipfile.ZipInfo(name)
             info.external_attr = 0o755 << 16
             archive.writestr(info, text)
     return base64.b64encode(packed.getvalue()).decode()
@@ -128,6 +165,53 @@ def test_code_that_was_updated_and_versions(scf_runtime: ScfRuntime, export: Any
     assert call(export, "GetAlias", FunctionName="export", Name="live")["Description"] == "for all"
     call(export, "DeleteAlias", FunctionName="export", Name="live")
     assert refused(export, "GetAlias", FunctionName="export", Name="live") == "ResourceNotFound.Alias"
+
+
+def go_package(main: str) -> dict[str, str]:
+    library = {name: (GO_LIBRARY / name).read_text() for name in ("go.mod", "cloudfunction/cloudfunction.go")}
+    return {**library, "main.go": main}
+
+
+@pytest.mark.parametrize(
+    ("runtime", "files", "handler"),
+    [
+        ("Python3.10", {"index.py": HANDLER}, "index.main_handler"),
+        pytest.param("Nodejs18.15", {"index.js": NODE}, "index.main_handler", marks=NEEDS_NODE),
+        ("CustomRuntime", {"bootstrap": BOOTSTRAP}, "shop.export"),
+        pytest.param("Go1", go_package(GO), "main", marks=pytest.mark.go),
+    ],
+)
+def test_code_of_each_runtime_is_updated_and_keeps_its_handler(
+    scf_runtime: ScfRuntime, scf_client: Any, runtime: str, files: dict[str, str], handler: str
+) -> None:
+    def run(**sent: Any) -> dict[str, Any]:
+        request_id = call(scf_client, "Invoke", FunctionName="export", InvocationType="Event", **sent)["RequestId"]
+        result: dict[str, Any] = scf_runtime.event(request_id).wait().result
+        return result
+
+    call(
+        scf_client,
+        "CreateFunction",
+        FunctionName="export",
+        Code={"ZipFile": zip_of(files)},
+        Handler=handler,
+        Runtime=runtime,
+        AsyncRunEnable="TRUE",
+        Timeout=60,
+    )
+    assert run()["version"] == 1
+    second = {
+        name: text.replace('version": 1', 'version": 2').replace("version: 1", "version: 2")
+        for name, text in files.items()
+    }
+
+    call(scf_client, "UpdateFunctionCode", FunctionName="export", ZipFile=zip_of(second), Publish="TRUE")
+    call(scf_client, "UpdateFunctionCode", FunctionName="export", Code={"ZipFile": zip_of(files)})
+
+    got = call(scf_client, "GetFunction", FunctionName="export")
+    assert (got["Runtime"], got["Handler"]) == (runtime, handler)
+    assert (run()["version"], run(Qualifier="1")["version"]) == (1, 2)
+    assert run().get("handler", handler) == handler
 
 
 def test_a_function_that_was_deleted(scf_runtime: ScfRuntime, export: Any) -> None:
