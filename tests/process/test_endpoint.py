@@ -194,17 +194,35 @@ def test_any_request_gets_an_envelope(
     assert envelope["RequestId"] == scf_endpoint.calls[0].request_id
 
 
-@pytest.mark.parametrize("line", [b"nonsense\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"A" * 70_000 + b"\r\n\r\n"])
-def test_what_is_no_http_gets_an_envelope(scf_endpoint: ScfEndpoint, line: bytes) -> None:
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        (b"nonsense\r\n\r\n", "Bad request syntax"),
+        (b"GET / HTTP/9.9\r\n\r\n", "Invalid HTTP version"),
+        (b"A" * 70_000 + b"\r\n\r\n", "Too Long"),
+        (b"GET http://[::x/ HTTP/1.1\r\n\r\n", "Invalid IPv6 URL"),
+        (b"POST / HTTP/1.1\r\nContent-Length: many\r\n\r\n", "its Content-Length is 'many'"),
+        (b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 6000 + b"\r\n\r\n", "its Content-Length is '999"),
+        (b"POST / HTTP/1.1\r\nContent-Length: 50\r\n\r\nabc", "its body ends after 3 of 50 bytes"),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "Invalid chunk header"),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n", "Negative chunk length"),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", "Missing chunk terminating newline"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_no_http_gets_an_envelope(scf_endpoint: ScfEndpoint, request_: bytes, reason: str) -> None:
     host, _, port = scf_endpoint.address.partition(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
-        connection.sendall(line)
+        connection.sendall(request_)
+        connection.shutdown(socket.SHUT_WR)
         answer = http.client.HTTPResponse(connection)
         answer.begin()
         envelope = json.loads(answer.read())["Response"]
 
-    assert answer.status == 200
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
     assert envelope["Error"]["Code"] == "InvalidRequest"
+    assert reason in envelope["Error"]["Message"]
+    assert [call.error for call in scf_endpoint.calls] == ["InvalidRequest"]
 
 
 # -- faults ----------------------------------------------------------------------------------------------------------
