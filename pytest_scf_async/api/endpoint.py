@@ -33,7 +33,7 @@ from .http_request import HttpAnswer, HttpRequest
 from .parameters import read
 from .polls import Polls
 from .rate_limits import RateLimits
-from .request import ApiRequest, read_request
+from .request import ApiRequest, language_of, read_request
 from .signature import Credential, Credentials, verify
 from .texts import message_of
 
@@ -195,7 +195,7 @@ class _Call:
     def refused(self, error: ScfApiError) -> Mapping[str, Any]:
         """The body that says why not, in the language that the client asked for."""
         self.error = error.code
-        message = message_of(error, "zh-CN" if self.request is None else self.request.language)
+        message = message_of(error, language_of(self._http))
         return {"Error": {"Code": error.code, "Message": message}, "RequestId": self.request_id}
 
     def summary(self) -> EndpointCall:

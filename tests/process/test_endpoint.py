@@ -120,6 +120,17 @@ def test_the_language_of_messages(scf_runtime: ScfRuntime, scf_client: Any, lang
     assert raised.value.get_message() == message
 
 
+@pytest.mark.parametrize(
+    ("language", "begins"), [("en-US", "The request is missing"), ("zh-CN", "缺少参数。(The request is missing")]
+)
+def test_the_language_of_a_request_that_cannot_be_read(scf_endpoint: ScfEndpoint, language: str, begins: str) -> None:
+    headers = {"X-TC-Action": "Invoke", "X-TC-Language": language}
+
+    _, envelope, _ = sent(scf_endpoint, "POST", "/", b"{}", headers)
+
+    assert envelope["Error"]["Message"].startswith(begins)
+
+
 # -- who may call it -------------------------------------------------------------------------------------------------
 
 
