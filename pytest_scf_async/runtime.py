@@ -840,8 +840,8 @@ class ScfRuntime:
     ) -> RequestStatusPage:
         """GetRequestStatus (document 65348): the attempts of one invocation, of sync functions too, the earliest first.
 
-        *start* and *end* belong together, and are compared in whole seconds; without them it is the last 15 minutes.
-        Raises ``ScfApiError``: ``ResourceNotFound.Function``, ``InvalidParameterValue.FunctionName``,
+        *start* and *end* are compared in whole seconds; without *start* it is 15 minutes ago, and *end* now unless
+        given. Raises ``ScfApiError``: ``ResourceNotFound.Function``, ``InvalidParameterValue.FunctionName``,
         ``InvalidParameterValue.FunctionRequestId``, ``InvalidParameterValue.StartTimeOrEndTime``.
         """
         self._lockstep.look()
@@ -872,10 +872,11 @@ class ScfRuntime:
 
         *ret_code* is ``Filter.RetCode``: ``"not0"``, ``"is0"``, ``"TimeLimitExceeded"``, ``"ResourceLimitExceeded"`` or
         ``"UserCodeException"``; *order_by* ``"start_time"``, ``"function_name"``, ``"duration"`` or ``"mem_usage"``.
-        *start* and *end* belong together, are compared in whole seconds, and are a day apart at most; without them it
-        is the last day. Raises ``ScfApiError``: ``ResourceNotFound.Function``, ``InvalidParameterValue.RetCode``,
-        ``.Order``, ``.OrderBy``, ``.Offset``, ``.StartTimeOrEndTime``, ``LimitExceeded.Offset`` for more than 10,000
-        of *offset* and *limit* together, ``ResourceNotFound.Qualifier``, ….
+        *start* and *end* are compared in whole seconds, and are a day apart at most; without *start* it is a day ago,
+        and *end* now unless given. Raises ``ScfApiError``: ``ResourceNotFound.Function``,
+        ``InvalidParameterValue.RetCode``, ``.Order``, ``.OrderBy``, ``.Offset``, ``.StartTimeOrEndTime``,
+        ``LimitExceeded.Offset`` for more than 10,000 of *offset* and *limit* together,
+        ``ResourceNotFound.Qualifier``, ….
         """
         self._lockstep.look()
         function = self._require_function(function_name, namespace, namespace_code="ResourceNotFound.Function")
