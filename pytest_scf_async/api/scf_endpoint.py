@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -69,14 +70,22 @@ class ScfEndpoint:
         """The runtime that answers."""
         return self._site.endpoint.runtime
 
-    def _allow_reset(self, new_runtime: Callable[[], ScfRuntime]) -> None:
-        """Let ``/_scf/reset`` have what *new_runtime* makes answer from then on; keys stay the same by its seed."""
+    def _allow_reset(self, new_runtime: Callable[[], ScfRuntime], end: Callable[[ScfRuntime], None]) -> None:
+        """Let ``/_scf/reset`` have what *new_runtime* makes answer from then on; keys stay the same by its seed.
+
+        *end* is called with the runtime that answered before, once no request comes to it any more. Resets that come at
+        the same time happen one after the other: a runtime that has ended must not be the one that answers.
+        """
         from .control import Control  # noqa: PLC0415
 
+        one_at_a_time = threading.Lock()
+
         def reset() -> None:
-            runtime = new_runtime()
-            runtime._pool.endpoint = self._config
-            self._site.endpoint, self._site.control = Endpoint(runtime), Control(runtime, reset)
+            with one_at_a_time:
+                before, runtime = self.runtime, new_runtime()
+                runtime._pool.endpoint = self._config
+                self._site.endpoint, self._site.control = Endpoint(runtime), Control(runtime, reset)
+                end(before)
 
         self._site.control = Control(self.runtime, reset)
 

@@ -1,8 +1,9 @@
 """``python -m pytest_scf_async serve``: the endpoint as a process of its own, until SIGTERM or Ctrl-C.
 
 It prints one line for people when it is ready, or with ``--print-env`` what other processes need, one ``NAME=value`` a
-line. SIGTERM ends running events first, as ``--on-stop`` says, and then the process with exit code 0. What is left to
-end when the process is killed outright ends with it, as instances do with the process that they belong to.
+line. SIGTERM ends running events first, as ``--on-stop`` says, and then the process: with exit code 0, or with 1 and
+the first error where the endpoint has answered ``InternalError``. What is left to end when the process is killed
+outright ends with it, as instances do with the process that they belong to.
 """
 
 from __future__ import annotations
@@ -75,8 +76,8 @@ class Serving:
         self._given = given
         self._directory = Path(given.file).resolve().parent if given.file else Path.cwd()
         self._stop = threading.Event()
-        self._resources = ExitStack()
-        """The runtime that is served, and the flow of its time; closed where it is replaced and at the end."""
+        self._runtimes: dict[ScfRuntime, ExitStack] = {}
+        """What ends each runtime that has not ended, and the flow of its time."""
 
     def run(self) -> int:
         """Serve until a signal asks to stop; what the process ends with."""
@@ -92,16 +93,17 @@ class Serving:
         try:
             endpoint = ScfEndpoint(runtime, host=given.host, port=given.port)
             with endpoint:
-                endpoint._allow_reset(self._new_runtime)
+                endpoint._allow_reset(self._new_runtime, self._end)
                 self._say_ready(endpoint)
                 self._stop.wait()
                 self._end_events(endpoint.runtime)
         finally:
-            self._resources.close()
+            for runtime in list(self._runtimes):
+                self._end(runtime)
         return 0
 
     def _new_runtime(self) -> ScfRuntime:
-        """A runtime with the functions of the file, and no events; the one before is closed."""
+        """A runtime with the functions of the file, and no events."""
         given = self._given
         settings, functions = _read_file(given.file)
         with ExitStack() as stack:
@@ -112,9 +114,11 @@ class Serving:
                 _deploy(runtime, name, keywords)
             if given.time == "real":
                 stack.enter_context(runtime.clock.running(given.rate))
-            before, self._resources = self._resources, stack.pop_all()
-        before.close()
+            self._runtimes[runtime] = stack.pop_all()
         return runtime
+
+    def _end(self, runtime: ScfRuntime) -> None:
+        self._runtimes.pop(runtime).close()
 
     def _say_ready(self, endpoint: ScfEndpoint) -> None:
         if self._given.print_env:

@@ -8,14 +8,22 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
-from internals import procfs
+from internals import allow_reset, procfs
+from process_support import eventually
+from runtimes_table import file_in
+
+from pytest_scf_async import ScfEndpoint, ScfRuntime, ScfSettings
 
 HANDLER = """
 import signal, sys, time
@@ -43,15 +51,41 @@ start = 2026-01-01T00:00:00Z
 code = "export.py:main_handler"
 timeout = 86400
 """
+STARTS_A_CHILD = """
+import subprocess, time
+
+def main_handler(event, context):
+    subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    print("working")
+    time.sleep(event["seconds"])
+"""
+BOOTSTRAP = """#!/bin/bash
+api="http://$SCF_RUNTIME_API:$SCF_RUNTIME_API_PORT/runtime"
+curl -s -d " " "$api/init/ready"
+curl -s "$api/invocation/next" >/dev/null
+echo working
+sleep 3600
+"""
+MORE_FUNCTIONS = """
+[functions.starts]
+code = "starts.py:main_handler"
+
+[functions.program]
+code = "program"
+runtime = "CustomRuntime"
+"""
 
 
 class Served:
     """A process that serves, and what it has said."""
 
     def __init__(self, directory: Path, *arguments: str) -> None:
+        self.scratch = directory / "scratch"
+        self.scratch.mkdir(exist_ok=True)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "pytest_scf_async", "serve", *arguments],
             cwd=directory,
+            env={**os.environ, "TMPDIR": str(self.scratch)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -88,11 +122,11 @@ class Served:
         http_profile = HttpProfile(protocol="http", endpoint=environment["SCF_ENDPOINT"])
         return ScfClient(credential, environment["TENCENTCLOUD_REGION"], ClientProfile(httpProfile=http_profile))
 
-    def invoke(self, **event: Any) -> str:
+    def invoke(self, function: str = "export", **event: Any) -> str:
         from tencentcloud.scf.v20180416 import models
 
         request = models.InvokeRequest()
-        request.FunctionName, request.InvocationType = "export", "Event"
+        request.FunctionName, request.InvocationType = function, "Event"
         request.ClientContext = json.dumps(event)
         return str(self.client().Invoke(request).RequestId)
 
@@ -158,6 +192,41 @@ def test_reset_begins_anew(serve: Any) -> None:
     assert served.invoke(seconds=1) == first  # the keys are the same, and so are ids
 
 
+def test_resets_that_come_at_once_happen_one_after_the_other(scf_settings: ScfSettings) -> None:
+    order: list[str] = []
+    served: list[ScfRuntime] = []
+
+    def new_runtime() -> ScfRuntime:
+        order.append("begins")
+        if len(order) == 1:
+            eventually(lambda: len(order) > 1 or "reset" in [frame.f_code.co_name for frame in what_threads_do()])
+        order.append("made")
+        served.append(resources.enter_context(ScfRuntime(scf_settings)))
+        return served[-1]
+
+    def end(runtime: ScfRuntime) -> None:
+        order.append("ended")
+        runtime.close()
+
+    def reset(_: int) -> int:
+        with urllib.request.urlopen(f"{endpoint.url}/_scf/reset", b"", timeout=60) as answer:
+            return int(answer.status)
+
+    with ExitStack() as resources, ThreadPoolExecutor(2) as clients:
+        endpoint = resources.enter_context(ScfEndpoint(resources.enter_context(ScfRuntime(scf_settings))))
+        allow_reset(endpoint, new_runtime, end)
+
+        assert list(clients.map(reset, range(2))) == [200, 200]
+
+        assert order == ["begins", "made", "ended"] * 2
+        assert endpoint.runtime is served[-1]
+
+
+def what_threads_do() -> list[FrameType]:
+    """The innermost frame of each thread but this one."""
+    return [frame for thread, frame in sys._current_frames().items() if thread != threading.get_ident()]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "sent", "status", "text"),
     [
@@ -219,19 +288,30 @@ def test_time_that_flows(serve: Any) -> None:
     assert event["result"] == {"rows": 20}
 
 
-def test_nothing_is_left_after_sigkill(serve: Any) -> None:
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+def test_nothing_is_left_of_events_in_the_middle(serve: Any, tmp_path: Path, signum: signal.Signals) -> None:
+    (tmp_path / "starts.py").write_text(STARTS_A_CHILD)
+    (tmp_path / "program").mkdir()
+    file_in(tmp_path / "program", "bootstrap", BOOTSTRAP, 0o755)
+    (tmp_path / "scf.toml").write_text(FILE + MORE_FUNCTIONS)
     served = serve()
-    request_id = served.invoke(seconds=3600)
-    served.control("POST", f"events/{request_id}/wait_for_log", text="working")
-    left = [os.pidfd_open(pid) for pid in procfs.descendants_of(served.process.pid)]
-    assert len(left) >= 2  # the zygote and an instance
+    for name in ("export", "starts", "program"):
+        request_id = served.invoke(name, seconds=3600)
+        served.control("POST", f"events/{request_id}/wait_for_log", text="working")
+    pids = procfs.descendants_of(served.process.pid)
+    commands = [procfs.command_of(pid).rstrip(b"\0").split(b"\0") for pid in pids]
+    assert [b"sleep", b"1000"] in commands, "the child of the handler"
+    assert os.fsencode(tmp_path / "program" / "bootstrap") in [command[-1] for command in commands], "the program"
+    assert os.listdir(served.scratch)
+    left = [os.pidfd_open(pid) for pid in pids]
 
-    served.process.kill()
+    served.process.send_signal(signum)
 
     for pidfd in left:
         assert select.select([pidfd], [], [], 60)[0], "a process outlived the one that served"
         os.close(pidfd)
-    assert served.ends()[0] == -signal.SIGKILL
+    assert served.ends()[0] == (0 if signum == signal.SIGTERM else -signum)
+    assert os.listdir(served.scratch) == []
 
 
 @pytest.mark.parametrize(
