@@ -28,7 +28,7 @@ from ..runtime import ScfRuntime
 from .action import Action
 from .actions import ACTIONS, OTHER_ACTIONS
 from .clients import ConnectionOwner
-from .faults import Dropped, Faults
+from .faults import Declared, Dropped, Faults
 from .http_request import HttpAnswer, HttpRequest
 from .parameters import read
 from .polls import Polls
@@ -113,6 +113,8 @@ class Endpoint:
     def _answer(self, call: _Call) -> HttpAnswer | None:
         try:
             body: Mapping[str, Any] | None = call.perform()
+        except Declared as error:
+            body = call.refused(error, error.platform_message)
         except ScfApiError as error:
             body = call.refused(error)
         except Dropped as dropped:
@@ -192,10 +194,11 @@ class _Call:
             )
         raise api_error("InvalidAction", action=request.action)
 
-    def refused(self, error: ScfApiError) -> Mapping[str, Any]:
-        """The body that says why not, in the language that the client asked for."""
+    def refused(self, error: ScfApiError, message: str | None = None) -> Mapping[str, Any]:
+        """The body that says why not, with *message*, or else in the language that the client asked for."""
         self.error = error.code
-        message = message_of(error, language_of(self._http))
+        if message is None:
+            message = message_of(error, language_of(self._http))
         return {"Error": {"Code": error.code, "Message": message}, "RequestId": self.request_id}
 
     def summary(self) -> EndpointCall:

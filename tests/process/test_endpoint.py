@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -16,7 +16,9 @@ import trustme  # noqa: F401  (what it is made of cannot be imported twice in a 
 from tencentcloud.common.exception import TencentCloudSDKException
 from tencentcloud.scf.v20180416 import models
 
-from pytest_scf_async import HarnessError, ScfEndpoint, ScfRuntime, ScfSettings, ScfUsageError
+from pytest_scf_async import HarnessError, ScfApiError, ScfEndpoint, ScfRuntime, ScfSettings, ScfUsageError
+from pytest_scf_async.api.actions import ACTIONS
+from pytest_scf_async.api.rate_limits import RateLimits
 
 
 def export(event: dict[str, Any], context: object) -> object:
@@ -181,6 +183,21 @@ def test_credentials_of_a_role_expire(scf_runtime: ScfRuntime, scf_endpoint: Scf
     assert code_of(raised) == "AuthFailure.TokenFailure"
 
 
+@pytest.mark.parametrize(
+    ("credentials", "sentence"),
+    [
+        ({"secret_id": ""}, "secret_id is no text, or an empty one"),
+        ({"secret_id": "a/b"}, "secret_id='a/b' has a '/'"),
+        ({"secret_key": 5}, "secret_key is no text"),
+        ({"token": ""}, "token is no text, or an empty one"),
+        ({"expires_at": datetime(2026, 1, 1, tzinfo=timezone.utc)}, "give their token, too"),
+    ],
+)
+def test_credentials_that_cannot_be(scf_endpoint: ScfEndpoint, credentials: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ScfUsageError, match=sentence):
+        scf_endpoint.add_credentials(**{"secret_id": "id", "secret_key": "key", **credentials})
+
+
 # -- what is no request of an SDK ------------------------------------------------------------------------------------
 
 
@@ -253,6 +270,35 @@ def test_a_refusal_that_was_declared(scf_runtime: ScfRuntime, scf_endpoint: ScfE
     assert status_of(scf_client, event.request_id) == "ABORTED"
 
 
+@pytest.mark.parametrize("language", ["en-US", "zh-CN"])
+def test_a_declared_message_arrives_as_it_is(scf_endpoint: ScfEndpoint, scf_client: Any, language: str) -> None:
+    scf_endpoint.fail("GetAsyncEventStatus", code="RequestLimitExceeded", message="slow down")
+    scf_endpoint.fail("GetAsyncEventStatus", code="FailedOperation")
+    scf_client.profile.language = language
+
+    messages = []
+    for _ in range(2):
+        with pytest.raises(TencentCloudSDKException) as raised:
+            status_of(scf_client, "none")
+        messages.append(raised.value.get_message())
+
+    assert messages[0] == "slow down"
+    assert "The test declared fail('GetAsyncEventStatus', code='FailedOperation')." in messages[1]
+
+
+def test_of_two_faults_the_first_happens_and_one_may_happen_always(scf_endpoint: ScfEndpoint, scf_client: Any) -> None:
+    scf_endpoint.fail("GetAsyncEventStatus", code="RequestLimitExceeded")
+    scf_endpoint.fail("GetAsyncEventStatus", code="InternalError", times=None)
+
+    codes = []
+    for _ in range(4):
+        with pytest.raises(TencentCloudSDKException) as raised:
+            status_of(scf_client, "none")
+        codes.append(code_of(raised))
+
+    assert codes == ["RequestLimitExceeded", "InternalError", "InternalError", "InternalError"]
+
+
 def test_a_fault_meets_only_what_it_names(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, scf_client: Any) -> None:
     event = scf_runtime.deploy(export, name="export").invoke_async({})
     scf_endpoint.fail("TerminateAsyncEvent", code="InternalError", when={"GraceShutdown": True})
@@ -306,6 +352,9 @@ def test_a_delay_is_simulated_time(scf_runtime: ScfRuntime, scf_endpoint: ScfEnd
     [
         (lambda endpoint: endpoint.fail("ListEvents", code="x"), "did you mean 'ListAsyncEvents'"),
         (lambda endpoint: endpoint.fail("ListAsyncEvents", code=""), "code is a code of the API"),
+        (lambda endpoint: endpoint.fail("ListAsyncEvents", code="Too many"), "code is a code of the API"),
+        (lambda endpoint: endpoint.fail("ListAsyncEvents", code=429), "code is a code of the API"),
+        (lambda endpoint: endpoint.fail("ListAsyncEvents", code="InternalError", message=5), "message=5"),
         (lambda endpoint: endpoint.delay("ListAsyncEvents", -1), "delay"),
         (lambda endpoint: endpoint.drop("ListAsyncEvents", "answer"), "'request' or 'response'"),
         (lambda endpoint: endpoint.drop("ListAsyncEvents", "request", when={"Name": 1}), "no such parameter"),
@@ -337,6 +386,30 @@ def test_requests_beyond_the_limit_of_a_second(scf_settings: ScfSettings) -> Non
         assert code() == "RequestLimitExceeded"
         runtime.clock.advance(0.1)
         assert code() == "ResourceNotFound.AsyncEvent"
+
+
+@pytest.mark.parametrize(
+    ("action", "limit"),
+    [
+        ("ListAsyncEvents", 20),
+        ("GetAsyncEventStatus", 20),
+        ("TerminateAsyncEvent", 20),
+        ("Invoke", 100),
+        ("InvokeFunction", 10_000),
+        ("GetRequestStatus", 20),
+        ("GetFunctionLogs", 5),
+        ("CreateFunction", 20),
+    ],
+)
+def test_each_action_has_its_own_limit(scf_settings: ScfSettings, action: str, limit: int) -> None:
+    with ScfRuntime(scf_settings.replace("test", api_rate_limits=True)) as runtime:
+        limits = RateLimits(runtime)
+        for _ in range(limit):
+            limits.count(ACTIONS[action])
+
+        with pytest.raises(ScfApiError, match=f"^RequestLimitExceeded: {action} has had its {limit} requests"):
+            limits.count(ACTIONS[action])
+        limits.count(ACTIONS["ListFunctions"])
 
 
 # -- its end ---------------------------------------------------------------------------------------------------------
