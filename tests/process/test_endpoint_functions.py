@@ -357,3 +357,40 @@ def test_functions_that_cannot_be_created(scf_runtime: ScfRuntime, export: Any, 
 )
 def test_what_is_refused(export: Any, action: str, sent: dict[str, Any], code: str) -> None:
     assert refused(export, action, **{"FunctionName": "export", **sent}) == code
+
+
+@pytest.mark.parametrize(
+    ("action", "sent", "message"),
+    [
+        ("CreateFunction", {"Code": {"ZipFile": zip_of({"x": ""})}, "Runtime": "CustomRuntime"}, "there is no "),
+        ("CreateFunction", {"Code": {"DemoId": "x"}}, "Code with DemoId (only with ZipFile) is not supported."),
+        (
+            "CreateFunction",
+            {"Layers": [{"LayerName": "x", "LayerVersion": 1}]},
+            "A function with Layers, which nothing can publish here, is not supported.",
+        ),
+        (
+            "ListAsyncEvents",
+            {"EndTimeInterval": {"Start": "2026-01-01 09:00:00", "End": "2026-01-01 08:00:00"}},
+            "EndTimeInterval='2026-01-01 01:00:00 UTC to 2026-01-01 00:00:00 UTC' is not valid: it begins at its end",
+        ),
+        (
+            "CreateAlias",
+            {
+                "Name": "live",
+                "FunctionVersion": "$LATEST",
+                "RoutingConfig": {"AdditionalVersionWeights": [{"Version": "$LATEST", "Weight": 0.5}]},
+            },
+            "RoutingConfig has '$LATEST', which is not valid: the additional version is another one",
+        ),
+    ],
+)
+def test_a_message_says_what_was_sent(export: Any, action: str, sent: dict[str, Any], message: str) -> None:
+    name = "other" if action == "CreateFunction" else "export"
+    export.profile.language = "en-US"
+
+    with pytest.raises(TencentCloudSDKException) as raised:
+        call(export, action, **{"FunctionName": name, **sent})
+
+    assert message in str(raised.value.get_message())
+    assert "\n" not in str(raised.value.get_message())
