@@ -14,6 +14,7 @@ import string
 import threading
 import uuid
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -174,7 +175,9 @@ class _Call:
             endpoint.problems.append(warning)
 
         def perform() -> dict[str, Any]:
-            return action.perform(endpoint.runtime, read(request.parameters, action.request, typed=request.typed))
+            sent = read(request.parameters, action.request, typed=request.typed)
+            with nullcontext() if action.takes_time else endpoint.runtime._lockstep.locked():
+                return action.perform(endpoint.runtime, sent)
 
         answered = endpoint.faults.performed(action.name, request.parameters, perform)
         request_id = answered.pop("RequestId", None)

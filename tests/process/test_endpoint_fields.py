@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
+import threading
+from collections import Counter
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
+from random import Random
 from typing import Any
 
 import pytest
+from process_support import eventually
 from tc3 import signed
 from test_endpoint_functions import zip_of
 
@@ -552,3 +558,86 @@ def test_times_of_events_have_milliseconds(call: Caller) -> None:
 
     (event,) = call("ListAsyncEvents", **FUNCTION)["EventList"]
     assert (event["Qualifier"], event["EndTime"]) == ("$LATEST", "2026-01-01 08:08:01.312")
+
+
+# -- several clients at once -------------------------------------------------------------------------------------------
+
+
+def stands_in(thread: threading.Thread, name: str) -> bool:
+    """Whether a function of that *name* is among the innermost two of a thread."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    return frame is not None and name in (frame.f_code.co_name, frame.f_back.f_code.co_name if frame.f_back else "")
+
+
+def test_an_action_is_done_alone(call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    real = call.runtime.get_function
+    other = threading.Thread(target=lambda: call("GetFunction", **FUNCTION))
+
+    def get_function(*arguments: Any, **keywords: Any) -> object:
+        order.append("begins")
+        if len(order) == 1:
+            other.start()
+            assert eventually(lambda: len(order) > 1 or stands_in(other, "locked"))
+        order.append("ends")
+        return real(*arguments, **keywords)
+
+    monkeypatch.setattr(call.runtime, "get_function", get_function)
+    call("GetFunction", **FUNCTION)
+    other.join()
+
+    assert order == ["begins", "ends"] * 2
+
+
+MADE = {"FunctionName": "made"}
+OF_MANY_CLIENTS: list[tuple[str, dict[str, Any]]] = [
+    ("CreateFunction", {**MADE, "Code": {"ZipFile": INDEX}, "Runtime": "Python3.10"}),
+    ("CreateFunction", {**MADE, "Code": {"ZipFile": INDEX}, "Runtime": "Python3.10"}),
+    ("DeleteFunction", MADE),
+    ("UpdateFunctionCode", {**MADE, "ZipFile": INDEX, "Publish": "TRUE"}),
+    ("PublishVersion", MADE),
+    ("DeleteFunction", {**MADE, "Qualifier": "1"}),
+    ("CreateAlias", {**MADE, "Name": "live", "FunctionVersion": "$LATEST"}),
+    ("DeleteAlias", {**MADE, "Name": "live"}),
+    ("ListAliases", MADE),
+    ("ListFunctions", {}),
+    ("CreateNamespace", {"Namespace": "made"}),
+    ("DeleteNamespace", {"Namespace": "made"}),
+    ("ListNamespaces", {}),
+    ("Invoke", {**MADE, "InvocationType": "Event"}),
+]
+
+
+@pytest.mark.repeat
+def test_many_clients_change_functions(call: Caller) -> None:
+    done: Counter[tuple[str, str]] = Counter()
+
+    def ask(number: int) -> None:
+        random = Random(number)
+        for _ in range(30):
+            action, sent = random.choice(OF_MANY_CLIENTS)
+            what = f"{action} of a version" if "Qualifier" in sent else action
+            done[what, call(action, **sent).get("Error", "done")] += 1
+
+    before, interval = call.runtime.functions, sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(8) as clients:
+            list(clients.map(ask, range(8)))
+    finally:
+        sys.setswitchinterval(interval)
+
+    refused = {(what, code) for what, code in done if code != "done"}
+    assert refused <= {
+        *((what, "ResourceNotFound.Function") for what, _ in done),
+        ("CreateFunction", "ResourceInUse.FunctionName"),
+        ("DeleteFunction of a version", "ResourceNotFound.Qualifier"),
+        ("CreateAlias", "ResourceInUse.Alias"),
+        ("DeleteAlias", "ResourceNotFound.Alias"),
+        ("CreateNamespace", "ResourceInUse.Namespace"),
+        ("DeleteNamespace", "ResourceNotFound.Namespace"),
+    }
+    assert call.endpoint.problems == []
+    left = done["CreateFunction", "done"] - done["DeleteFunction", "done"]
+    assert len(call.runtime.functions) - len(before) == left
+    assert len(call.runtime.namespaces) - 3 == done["CreateNamespace", "done"] - done["DeleteNamespace", "done"]
