@@ -59,6 +59,20 @@ def main_handler(event, context):
     print("working")
     time.sleep(event["seconds"])
 """
+SAVES = """
+import signal, time
+from pytest_scf_async.inside import record
+
+def main_handler(event, context):
+    def stop(signum, frame):
+        raise ValueError("stopped")
+
+    signal.signal(signal.SIGTERM, stop)
+    for page in (1, 2, 3):
+        print("saves a page")
+        record("put", page=page)
+        time.sleep(60)
+"""
 BOOTSTRAP = """#!/bin/bash
 api="http://$SCF_RUNTIME_API:$SCF_RUNTIME_API_PORT/runtime"
 curl -s -d " " "$api/init/ready"
@@ -130,6 +144,14 @@ class Served:
         request.ClientContext = json.dumps(event)
         return str(self.client().Invoke(request).RequestId)
 
+    def terminate(self, function: str, request_id: str) -> None:
+        """Terminate an event gracefully."""
+        from tencentcloud.scf.v20180416 import models
+
+        request = models.TerminateAsyncEventRequest()
+        request.FunctionName, request.InvokeRequestId, request.GraceShutdown = function, request_id, True
+        self.client().TerminateAsyncEvent(request)
+
     def ends(self) -> tuple[int, str, str]:
         """What the process ended with, and what it had printed since."""
         output, errors = self.process.communicate(timeout=60)
@@ -177,6 +199,32 @@ def test_the_api_and_the_clock(serve: Any) -> None:
             "doing": "ended",
         }
     ]
+
+
+def test_what_is_shown_of_an_event(serve: Any, tmp_path: Path) -> None:
+    (tmp_path / "saves.py").write_text(SAVES)
+    (tmp_path / "scf.toml").write_text(FILE + '[functions.saves]\ncode = "saves.py:main_handler"\n')
+    served = serve()
+    request_id = served.invoke("saves")
+    reached = served.control("POST", f"events/{request_id}/wait_for_log", pattern="saves a p.ge", count=2)
+    assert (reached["doing"], reached["ended_at"], reached["error"]) == ("gated", None, None)
+    assert served.control("GET", "clock") == {"now": "2026-01-01T00:01:00+00:00"}
+    served.terminate("saves", request_id)
+
+    ended = served.control("GET", f"events/{request_id}")
+
+    assert (ended["status"], ended["status_code"], ended["result"]) == ("FAILED", 430, None)
+    assert ended["error"]["errorMessage"] == "user code exception caught"
+    assert (ended["function_name"], ended["qualifier"], ended["retry_num"]) == ("saves", "$LATEST", 0)
+    assert (ended["started_at"], ended["ended_at"]) == ("2026-01-01T00:00:00+00:00", "2026-01-01T00:01:00+00:00")
+    assert ended["records"] == [{"time": "2026-01-01T00:00:00+00:00", "name": "put", "fields": {"page": 1}}]
+    (sent,) = ended["signals"]
+    assert sent == {
+        "sent_at": "2026-01-01T00:01:00+00:00",
+        "received": True,
+        "disposition": "handler",
+        "raised": "ValueError: stopped",
+    }
 
 
 def test_reset_begins_anew(serve: Any) -> None:
