@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
-from ipaddress import ip_address
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -45,7 +45,7 @@ def add_serve(commands: Any) -> None:
     parser.add_argument(
         "file", nargs="?", metavar="FILE.toml", help="settings and functions; by default there are none"
     )
-    parser.add_argument("--host", default="127.0.0.1", help="an address of the loopback (default: 127.0.0.1)")
+    parser.add_argument("--host", default="127.0.0.1", help="an IPv4 address of the loopback (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=0, help="default: one that is free")
     parser.add_argument(
         "--time",
@@ -84,8 +84,8 @@ class Serving:
         given = self._given
         if not ip_address_is_of_loopback(given.host):
             raise ScfUsageError(
-                f"--host {given.host} is no address of the loopback, as 127.0.0.1 is: whoever reaches the endpoint "
-                "runs code on this machine"
+                f"--host {given.host} is no IPv4 address of the loopback, as 127.0.0.1 is: whoever reaches the "
+                "endpoint runs code on this machine"
             )
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, lambda *_: self._stop.set())
@@ -156,9 +156,9 @@ def _say(line: str) -> None:
 
 
 def ip_address_is_of_loopback(host: str) -> bool:
-    """Whether *host* is ``localhost`` or an address of the loopback."""
+    """Whether *host* is ``localhost`` or an address of IPv4's loopback."""
     try:
-        return host == "localhost" or ip_address(host).is_loopback
+        return host == "localhost" or IPv4Address(host).is_loopback
     except ValueError:
         return False
 

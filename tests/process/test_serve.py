@@ -301,7 +301,8 @@ def test_gates_that_are_refused(serve: Any) -> None:
 
     assert served.control("POST", path)[0] == 400
     assert served.control("POST", path, text="a", pattern="b")[0] == 400
-    assert served.control("POST", path, pattern="(")[0] == 400
+    for pattern in ("(", "a{99999999999}", "(" * 3000 + ")" * 3000):
+        assert served.control("POST", path, pattern=pattern)[0] == 400
     code, error = served.control("POST", path, pattern="page [45]")
     assert (code, error["type"]) == (409, "GateNotReachedError")
 
@@ -324,6 +325,23 @@ def test_sigterm_ends_running_events(serve: Any, arguments: tuple[str, ...], lis
 
     line = f"event {request_id} of export: {end}\n" if end else ""
     assert served.ends() == (0, line, "")
+
+
+def test_polls_at_one_instant_warn_of_time_that_stands(serve: Any) -> None:
+    from tencentcloud.scf.v20180416 import models
+
+    served = serve()
+    request = models.GetAsyncEventStatusRequest()
+    request.InvokeRequestId = served.invoke(seconds=3600)
+    client = served.client()
+    for _ in range(50):
+        client.GetAsyncEventStatus(request)
+
+    served.process.send_signal(signal.SIGTERM)
+
+    _, _, errors = served.ends()
+    assert "was asked 50 times how far events are, at one simulated time" in errors
+    assert "/_scf/clock/advance lets time pass" in errors
 
 
 def test_time_that_flows(serve: Any) -> None:
@@ -374,7 +392,8 @@ def test_nothing_is_left_of_events_in_the_middle(serve: Any, tmp_path: Path, sig
         (("scf.toml",), '[functions.x]\ncode = "y.py:f"', "functions.x: code is 'y.py:f'"),
         (("scf.toml",), '[functions.x]\ncode = "export.py:main_handler"\ntime = 3', "functions.x: deploy(...)"),
         (("scf.toml",), "[settings]\nregions = 1", "'regions' (scf.toml) is not a setting"),
-        (("--host=0.0.0.0",), "", "--host 0.0.0.0 is no address of the loopback"),
+        (("--host=0.0.0.0",), "", "--host 0.0.0.0 is no IPv4 address of the loopback"),
+        (("--host=::1",), "", "--host ::1 is no IPv4 address of the loopback"),
         (("--port=1000000",), "", "cannot have port 1000000 of 127.0.0.1"),
         (("--time=real", "--rate=0"), "", "running(rate) is 0.0"),
     ],
