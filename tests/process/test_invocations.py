@@ -64,6 +64,8 @@ def test_no_event_text_is_an_empty_event(runtime, sync):
 def test_an_error_of_the_users_code_is_1_and_its_body(runtime, sync):
     result = runtime.invoke("export", '{"fails": "no"}')
 
+    assert result.ret_msg.startswith('{"errorCode":1,"errorMessage":"user code exception caught","requestId":"')
+    assert result.ret_msg.endswith('","statusCode":430}')
     body = json.loads(result.ret_msg)
     assert body == sync.events[0].error
     assert (body["statusCode"], result.invoke_result, result.err_msg) == (430, 1, body["errorMessage"])
