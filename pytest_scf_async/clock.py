@@ -173,6 +173,8 @@ class SimulatedClock:
     def move_to(self, when: datetime, *, past_held: bool = False) -> None:
         """Let time pass until *when* (aware), as ``advance`` does. Raises ``ScfUsageError`` for an earlier time."""
         target = to_us(when, "move_to(when)")
+        if target > LAST_US:
+            raise ScfUsageError(f"move_to(when) is {when.isoformat()}, which is after the year 9999 in UTC")
         if target < self.now_us:
             raise ScfUsageError(
                 f"move_to(when) is {when.isoformat()}, which is before the simulated time {self.now.isoformat()}; "

@@ -316,9 +316,7 @@ class Function:
         ``ResourceNotFound.Function``, ``ResourceNotFound.Qualifier``, ``UnsupportedOperation.AliasBind`` for a version
         that an alias points to, ``InvalidParameterValue.Qualifier`` for ``$LATEST``.
         """
-        self._require()
         self._platform._delete(self, qualifier)
-        self._deleted = qualifier is None
 
     def _status_of(self, version: FunctionVersion) -> str:
         if version is self._version:
@@ -342,4 +340,4 @@ class Function:
             raise api_error("ResourceNotFound.Function", function_name=self.name, namespace=self.namespace)
 
     def __repr__(self) -> str:
-        return f"<Function {self.namespace}/{self.name} {self._version.code.handler}>"
+        return f"<Function {self.namespace}/{self.name} {self.configuration.handler}>"

@@ -420,20 +420,21 @@ class ScfRuntime:
         configuration = first_configuration(settings, given, source)
         runtime.check_ports(configuration.ports, source)
         key = (configuration.namespace, configuration.name)
-        if key in self._functions:
-            raise ScfUsageError(
-                f"name={configuration.name!r} ({source}) is taken: a function of that name is deployed in the "
-                f"namespace {configuration.namespace!r}; give another name, or delete() that one"
+        with self._lockstep.locked():
+            if key in self._functions:
+                raise ScfUsageError(
+                    f"name={configuration.name!r} ({source}) is taken: a function of that name is deployed in the "
+                    f"namespace {configuration.namespace!r}; give another name, or delete() that one"
+                )
+            if warning is not None:
+                _warn_once(warning)
+            now_us = self.clock.now_us
+            version = FunctionVersion(
+                configuration, code, LATEST, runtime, added_us=now_us, modified_us=now_us, active_us=self._active_us()
             )
-        if warning is not None:
-            _warn_once(warning)
-        now_us = self.clock.now_us
-        version = FunctionVersion(
-            configuration, code, LATEST, runtime, added_us=now_us, modified_us=now_us, active_us=self._active_us()
-        )
-        function = Function(self, version, f"lam-{''.join(self._random_of_functions.choices(ID_LETTERS, k=8))}")
-        self._namespaces.make(configuration.namespace, now_us)
-        self._functions[key] = function
+            function = Function(self, version, f"lam-{''.join(self._random_of_functions.choices(ID_LETTERS, k=8))}")
+            self._namespaces.make(configuration.namespace, now_us)
+            self._functions[key] = function
         return function
 
     def _free_name(self, stem: str, namespace: str) -> str:
@@ -524,7 +525,7 @@ class ScfRuntime:
         given: dict[str, Any] = {option.name: UNCHANGED for option in options_of(Where.UPDATE)}
         with refusals("FailedOperation.UpdateFunctionCode", function_name):
             code = code_of(zip_file, self._scratch())
-            self._update(function, code, handler or function._version.code.handler, given)
+            self._update(function, code, handler or function.configuration.handler, given)
             if publishes:
                 self._publish(function, "", with_update=True)
 
@@ -617,7 +618,7 @@ class ScfRuntime:
         """The functions by name; those of another namespace than ``default`` as ``namespace/name``."""
         return {
             name if namespace == "default" else f"{namespace}/{name}": function
-            for (namespace, name), function in self._functions.items()
+            for (namespace, name), function in list(self._functions.items())
         }
 
     @property
@@ -762,7 +763,7 @@ class ScfRuntime:
         """
         self._namespaces.require(namespace)
         return function_page(
-            [function for (of, _), function in self._functions.items() if of == namespace],
+            [function for (of, _), function in list(self._functions.items()) if of == namespace],
             order=order,
             orderby=orderby,
             offset=offset,
@@ -840,8 +841,8 @@ class ScfRuntime:
     ) -> RequestStatusPage:
         """GetRequestStatus (document 65348): the attempts of one invocation, of sync functions too, the earliest first.
 
-        *start* and *end* belong together, and are compared in whole seconds; without them it is the last 15 minutes.
-        Raises ``ScfApiError``: ``ResourceNotFound.Function``, ``InvalidParameterValue.FunctionName``,
+        *start* and *end* are compared in whole seconds; without *start* it is 15 minutes ago, and *end* now unless
+        given. Raises ``ScfApiError``: ``ResourceNotFound.Function``, ``InvalidParameterValue.FunctionName``,
         ``InvalidParameterValue.FunctionRequestId``, ``InvalidParameterValue.StartTimeOrEndTime``.
         """
         self._lockstep.look()
@@ -872,10 +873,11 @@ class ScfRuntime:
 
         *ret_code* is ``Filter.RetCode``: ``"not0"``, ``"is0"``, ``"TimeLimitExceeded"``, ``"ResourceLimitExceeded"`` or
         ``"UserCodeException"``; *order_by* ``"start_time"``, ``"function_name"``, ``"duration"`` or ``"mem_usage"``.
-        *start* and *end* belong together, are compared in whole seconds, and are a day apart at most; without them it
-        is the last day. Raises ``ScfApiError``: ``ResourceNotFound.Function``, ``InvalidParameterValue.RetCode``,
-        ``.Order``, ``.OrderBy``, ``.Offset``, ``.StartTimeOrEndTime``, ``LimitExceeded.Offset`` for more than 10,000
-        of *offset* and *limit* together, ``ResourceNotFound.Qualifier``, ….
+        *start* and *end* are compared in whole seconds, and are a day apart at most; without *start* it is a day ago,
+        and *end* now unless given. Raises ``ScfApiError``: ``ResourceNotFound.Function``,
+        ``InvalidParameterValue.RetCode``, ``.Order``, ``.OrderBy``, ``.Offset``, ``.StartTimeOrEndTime``,
+        ``LimitExceeded.Offset`` for more than 10,000 of *offset* and *limit* together,
+        ``ResourceNotFound.Qualifier``, ….
         """
         self._lockstep.look()
         function = self._require_function(function_name, namespace, namespace_code="ResourceNotFound.Function")
@@ -1057,6 +1059,7 @@ class ScfRuntime:
         if self._closed:
             raise ScfUsageError(f"function {function.name!r} belongs to a runtime that is closed")
         with self._lockstep.locked():
+            self._require_present(function)
             versions, qualifier, key = function._versions, invocation.qualifier, invocation.routing_key
             draw = self._random_of_routes.random() if versions.draws(qualifier) else 1.0
             version = versions.resolve(qualifier, draw=draw, routing_key=key)
@@ -1161,8 +1164,9 @@ class ScfRuntime:
 
     def _update(self, function: Function, code: object, handler: str | None, given: Mapping[str, Any]) -> None:
         source = "update(...)"
-        function._require_active()
         with self._lockstep.locked():
+            self._require_present(function)
+            function._require_active()
             versions = function._versions
             before = versions.latest
             runtime, resolved = before.runtime, before.code
@@ -1206,9 +1210,10 @@ class ScfRuntime:
 
     def _publish(self, function: Function, description: str, *, with_update: bool = False) -> str:
         """Publish a version; *with_update*: the update that goes with it has just begun."""
-        if not with_update:
-            function._require_active("FailedOperation.PublishVersion")
         with self._lockstep.locked():
+            self._require_present(function)
+            if not with_update:
+                function._require_active("FailedOperation.PublishVersion")
             latest = function._versions.latest
             copy = Copy(latest.code, self._scratch()) if latest.runtime.runs_code else None
             now_us, active_us = self.clock.now_us, self._active_us()
@@ -1239,8 +1244,9 @@ class ScfRuntime:
 
     def _delete(self, function: Function, qualifier: str | None) -> None:
         lockstep, versions = self._lockstep, function._versions
-        function._require_active("FailedOperation.DeleteFunction")
         with lockstep.locked():
+            function._require()
+            function._require_active("FailedOperation.DeleteFunction")
             deleted = versions.all if qualifier is None else [versions.remove(qualifier)]
             for event in function.events:
                 if event._event.ended or not (qualifier is None or event._event.function in deleted):
@@ -1255,6 +1261,7 @@ class ScfRuntime:
                     version.copy.remove()
             if qualifier is not None:
                 return
+            function._deleted = True
             self._trace.disable(function.name, function.namespace)
             key, gone_us = (function.namespace, function.name), self._active_us()
             function._state = "Deleting", gone_us
@@ -1299,6 +1306,11 @@ class ScfRuntime:
         if function is None:
             raise api_error("ResourceNotFound.Function", function_name=name, namespace=namespace)
         return function
+
+    def _require_present(self, function: Function) -> None:
+        """Raise ScfApiError ``ResourceNotFound.Function`` for one that another thread has deleted by now."""
+        if self._functions.get((function.namespace, function.name)) is not function:
+            raise api_error("ResourceNotFound.Function", function_name=function.name, namespace=function.namespace)
 
     def _why_unknown(self, request_id: str) -> str | None:
         """Why the platform does not know an event of this runtime."""

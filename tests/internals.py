@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-from pytest_scf_async import AsyncEvent, ScfRuntime
+from collections.abc import Callable
+
+from pytest_scf_async import AsyncEvent, ScfEndpoint, ScfRuntime
 from pytest_scf_async.bootstrap import bind_filter, clock_page, go_client, gob, loading
 from pytest_scf_async.bootstrap import clock as clocks
 from pytest_scf_async.bootstrap.clock_page import ARCHITECTURES, SLOTS, ClockPage, Unavailable, assemble
@@ -66,6 +68,13 @@ from pytest_scf_async.supervisor.waits import Clocks
 def event_of(event: AsyncEvent) -> Event:
     """The event inside the harness."""
     return event._event
+
+
+def allow_reset(
+    endpoint: ScfEndpoint, new_runtime: Callable[[], ScfRuntime], end: Callable[[ScfRuntime], None]
+) -> None:
+    """Let ``/_scf/reset`` replace the runtime of an endpoint, as ``serve`` does."""
+    endpoint._allow_reset(new_runtime, end)
 
 
 def has_lines(event: AsyncEvent) -> bool:

@@ -21,6 +21,8 @@ class Action:
     """Gives the answer without its ``RequestId``, unless that is the id of an event; raises ``ScfApiError``."""
     requests_per_second: int = 20
     """How many requests a second the platform answers (the limit stands on each action's page)."""
+    takes_time: bool = False
+    """Whether time may pass in it, or an instance run; any other is done alone, so that what it has found stays so."""
 
     @property
     def name(self) -> str:

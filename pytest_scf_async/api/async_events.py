@@ -98,5 +98,6 @@ ASYNC_EVENT_ACTIONS: Final = (
             Field("GraceShutdown", BOOLEAN),
         ),
         _terminate_async_event,
+        takes_time=True,
     ),
 )

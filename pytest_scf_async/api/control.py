@@ -32,6 +32,7 @@ from werkzeug.routing import Map, Rule
 
 from ..async_event import AsyncEvent
 from ..errors import HandlerError, HarnessError, ScfApiError, ScfAsyncError, ScfUsageError
+from ..protocol.shortening import shortened_line
 from ..runtime import ScfRuntime
 from .http_request import HttpAnswer, HttpRequest
 from .parameters import FLOAT, INTEGER, STRING, Parameters, Struct, optional, read, required
@@ -129,8 +130,10 @@ class Control:
             raise _Refused(400, 'wait_for_log takes either "text" or "pattern" (a regular expression)')
         try:
             wanted: str | re.Pattern[str] = re.compile(sent["pattern"]) if text is None else text
-        except re.error as error:
-            raise _Refused(400, f"pattern={pattern!r} is no regular expression: {error}") from None
+        except (re.error, OverflowError, RecursionError) as error:
+            raise _Refused(
+                400, f"pattern={shortened_line(str(pattern), 100)!r} is no regular expression: {error}"
+            ) from None
         return _shown(event.wait_for_log(wanted, sent.get("count", 1)))
 
     def _known(self, request_id: str) -> AsyncEvent:

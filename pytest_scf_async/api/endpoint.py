@@ -14,6 +14,7 @@ import string
 import threading
 import uuid
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -28,12 +29,12 @@ from ..runtime import ScfRuntime
 from .action import Action
 from .actions import ACTIONS, OTHER_ACTIONS
 from .clients import ConnectionOwner
-from .faults import Dropped, Faults
+from .faults import Declared, Dropped, Faults
 from .http_request import HttpAnswer, HttpRequest
 from .parameters import read
 from .polls import Polls
 from .rate_limits import RateLimits
-from .request import ApiRequest, read_request
+from .request import ApiRequest, language_of, read_request
 from .signature import Credential, Credentials, verify
 from .texts import message_of
 
@@ -113,6 +114,8 @@ class Endpoint:
     def _answer(self, call: _Call) -> HttpAnswer | None:
         try:
             body: Mapping[str, Any] | None = call.perform()
+        except Declared as error:
+            body = call.refused(error, error.platform_message)
         except ScfApiError as error:
             body = call.refused(error)
         except Dropped as dropped:
@@ -172,7 +175,9 @@ class _Call:
             endpoint.problems.append(warning)
 
         def perform() -> dict[str, Any]:
-            return action.perform(endpoint.runtime, read(request.parameters, action.request, typed=request.typed))
+            sent = read(request.parameters, action.request, typed=request.typed)
+            with nullcontext() if action.takes_time else endpoint.runtime._lockstep.locked():
+                return action.perform(endpoint.runtime, sent)
 
         answered = endpoint.faults.performed(action.name, request.parameters, perform)
         request_id = answered.pop("RequestId", None)
@@ -192,10 +197,11 @@ class _Call:
             )
         raise api_error("InvalidAction", action=request.action)
 
-    def refused(self, error: ScfApiError) -> Mapping[str, Any]:
-        """The body that says why not, in the language that the client asked for."""
+    def refused(self, error: ScfApiError, message: str | None = None) -> Mapping[str, Any]:
+        """The body that says why not, with *message*, or else in the language that the client asked for."""
         self.error = error.code
-        message = message_of(error, "zh-CN" if self.request is None else self.request.language)
+        if message is None:
+            message = message_of(error, language_of(self._http))
         return {"Error": {"Code": error.code, "Message": message}, "RequestId": self.request_id}
 
     def summary(self) -> EndpointCall:

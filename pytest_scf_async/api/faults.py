@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,13 +12,13 @@ from typing import Any, Final, Literal, TypeAlias
 from ..clock import TEST, DueThing, duration_us
 from ..errors import ScfApiError, ScfUsageError, did_you_mean
 from ..lockstep.calls import Call
+from ..model import is_text
 from ..runtime import ScfRuntime
 from .actions import ACTIONS
 
-__all__ = ["Dropped", "Faults"]
+__all__ = ["Declared", "Dropped", "Faults"]
 
-ALWAYS: Final = None
-"""As *times*: as often as a request matches."""
+_CODE: Final = re.compile(r"[A-Za-z]+(\.[A-Za-z0-9]+)*")
 
 
 Answered: TypeAlias = "dict[str, Any]"
@@ -30,6 +31,10 @@ class Dropped(Exception):
     def __init__(self, what: Literal["request", "response"]) -> None:
         super().__init__(what)
         self.what: Final = what
+
+
+class Declared(ScfApiError):
+    """A refusal with a message that the test has given, which the client gets as it is."""
 
 
 @dataclass
@@ -68,11 +73,14 @@ class Faults:
         self, action: str, *, code: str, message: str | None, when: Mapping[str, Any] | None, times: int | None
     ) -> None:
         """The next *times* requests of *action* that match are refused with *code*."""
-        if not code:
-            raise ScfUsageError(f"fail({action!r}, code={code!r}): code is a code of the API, as in 'InternalError'")
+        call = f"fail({action!r}, code={code!r})"
+        if not is_text(code) or _CODE.fullmatch(code) is None:
+            raise ScfUsageError(f"{call}: code is a code of the API, as in 'RequestLimitExceeded'")
+        if message is not None and not is_text(message):
+            raise ScfUsageError(f"{call}: message={message!r} is not valid: it is a text, or None for one of ours")
         self._add(
             Fault(
-                f"fail({action!r}, code={code!r})",
+                call,
                 action,
                 {} if when is None else when,
                 times,
@@ -145,8 +153,9 @@ class Faults:
         if fault.drops == "request":
             raise Dropped("request")
         if fault.code is not None:
-            text = fault.message if fault.message is not None else f"The test declared {fault.call}."
-            raise ScfApiError(fault.code, text)
+            if fault.message is None:
+                raise ScfApiError(fault.code, f"The test declared {fault.call}.")
+            raise Declared(fault.code, fault.message)
         if fault.duplicates:
             perform()
         answered = perform()

@@ -120,14 +120,14 @@ def _zip_file(code: Mapping[str, Any]) -> str | None:
     """The zip of the code, in Base64; refuses the ways to send code for which a cloud is needed."""
     for name in code:
         if name != "ZipFile" and code[name]:
-            raise api_error("UnsupportedOperation", what=f"Code by {name}, beside ZipFile, here")
+            raise api_error("UnsupportedOperation", what=f"Code with {name} (only with ZipFile)")
     zip_file: str | None = code.get("ZipFile")
     return zip_file
 
 
 def _refuse_layers(sent: Parameters) -> None:
     if sent.get("Layers"):
-        raise api_error("UnsupportedOperation", what="Layers by the API here, as nothing publishes them,")
+        raise api_error("UnsupportedOperation", what="A function with Layers, which nothing can publish here,")
 
 
 # -- actions ---------------------------------------------------------------------------------------------------------

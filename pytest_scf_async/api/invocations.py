@@ -127,6 +127,7 @@ INVOCATION_ACTIONS: Final = (
         ),
         _invoke,
         requests_per_second=100,
+        takes_time=True,
     ),
     Action(
         Struct(
@@ -136,6 +137,7 @@ INVOCATION_ACTIONS: Final = (
         ),
         _invoke_function,
         requests_per_second=10_000,
+        takes_time=True,
     ),
     Action(
         Struct(

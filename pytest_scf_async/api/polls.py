@@ -41,7 +41,7 @@ class Polls:
             f"the endpoint was asked {LIMIT} times how far events are, at one simulated time "
             f"({self._runtime.clock.now.isoformat()}), and asking lets no time pass: have the code that asks wait on "
             "simulated time, with scf_clock.patched() around what sleeps in this process, or with scf_clock.running() "
-            "around what does elsewhere",
+            "around what does elsewhere; of a process that serves, /_scf/clock/advance lets time pass",
             ScfAsyncWarning,
             stacklevel=2,
         )

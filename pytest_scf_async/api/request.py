@@ -17,12 +17,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from ..errors import hidden_from_users
+from ..errors import ScfApiError, hidden_from_users
 from ..model import api_error
 from .form import DEEPEST, Json, form_fields, form_tree
 from .http_request import HttpRequest
 
-__all__ = ["ApiRequest", "Language", "has_common_headers", "read_request", "sent_form"]
+__all__ = ["ApiRequest", "Language", "has_common_headers", "language_of", "read_request", "sent_form"]
 
 __tracebackhide__ = hidden_from_users
 
@@ -57,8 +57,6 @@ class ApiRequest:
     """Of the API, as in ``2018-04-16``."""
     region: str
     """As in ``ap-guangzhou``; empty where the request has none."""
-    language: Language
-    """Of error messages; Chinese where the request does not say."""
     timestamp: int
     """Whole seconds since the Unix epoch at which the client signed."""
     parameters: Mapping[str, Json]
@@ -105,6 +103,17 @@ def sent_form(http: HttpRequest) -> dict[str, str]:
     return form_fields(http.body, "the body")
 
 
+def language_of(http: HttpRequest) -> Language:
+    """The language that *http* asks for, which may be a request that cannot be read; Chinese where it does not say."""
+    asked = http.headers.get("x-tc-language", "")
+    if not asked and not has_common_headers(http):
+        try:
+            asked = sent_form(http).get("Language", "")
+        except ScfApiError:
+            pass  # it is no form
+    return _LANGUAGES.get(asked, "zh-CN")
+
+
 class _HeaderNames:
     """Common parameters that are headers, by their short names."""
 
@@ -131,7 +140,7 @@ class _FormNames:
         return name
 
 
-def _read_common(common: _HeaderNames | _FormNames) -> tuple[str, str, str, Language, int]:
+def _read_common(common: _HeaderNames | _FormNames) -> tuple[str, str, str, int]:
     for name in _ALWAYS:
         if not common.get(name):
             raise api_error("MissingParameter", name=common.shown(name))
@@ -142,7 +151,7 @@ def _read_common(common: _HeaderNames | _FormNames) -> tuple[str, str, str, Lang
     if language not in _LANGUAGES:
         valid = "it is zh-CN or en-US"
         raise api_error("InvalidParameterValue", name=common.shown("Language"), value=language[:100], valid=valid)
-    return common.get("Action"), common.get("Version"), common.get("Region"), _LANGUAGES[language], int(timestamp)
+    return common.get("Action"), common.get("Version"), common.get("Region"), int(timestamp)
 
 
 def _check_size(http: HttpRequest) -> None:

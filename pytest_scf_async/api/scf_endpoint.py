@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -10,6 +11,7 @@ from typing import Any, Final, Literal
 
 from ..clock import to_us
 from ..errors import CannotEndError, HarnessError, ScfAsyncWarning, ScfUsageError, hidden_from_users
+from ..model import is_text
 from ..protocol import messages
 from ..runtime import ScfRuntime
 from .endpoint import Endpoint, EndpointCall
@@ -69,14 +71,22 @@ class ScfEndpoint:
         """The runtime that answers."""
         return self._site.endpoint.runtime
 
-    def _allow_reset(self, new_runtime: Callable[[], ScfRuntime]) -> None:
-        """Let ``/_scf/reset`` have what *new_runtime* makes answer from then on; keys stay the same by its seed."""
+    def _allow_reset(self, new_runtime: Callable[[], ScfRuntime], end: Callable[[ScfRuntime], None]) -> None:
+        """Let ``/_scf/reset`` have what *new_runtime* makes answer from then on; keys stay the same by its seed.
+
+        *end* is called with the runtime that answered before, once no request comes to it any more. Resets that come at
+        the same time happen one after the other: a runtime that has ended must not be the one that answers.
+        """
         from .control import Control  # noqa: PLC0415
 
+        one_at_a_time = threading.Lock()
+
         def reset() -> None:
-            runtime = new_runtime()
-            runtime._pool.endpoint = self._config
-            self._site.endpoint, self._site.control = Endpoint(runtime), Control(runtime, reset)
+            with one_at_a_time:
+                before, runtime = self.runtime, new_runtime()
+                runtime._pool.endpoint = self._config
+                self._site.endpoint, self._site.control = Endpoint(runtime), Control(runtime, reset)
+                end(before)
 
         self._site.control = Control(self.runtime, reset)
 
@@ -88,7 +98,20 @@ class ScfEndpoint:
     def add_credentials(
         self, secret_id: str, secret_key: str, *, token: str | None = None, expires_at: datetime | None = None
     ) -> None:
-        """Accept requests signed with these, too: with *token* those of a role, until *expires_at* (simulated time)."""
+        """Accept requests signed with these, too: with *token* those of a role, until *expires_at* (simulated time).
+
+        Raises ``ScfUsageError`` for what can be none, and for an *expires_at* without a *token*: other keys do not
+        expire.
+        """
+        for name, text in (("secret_id", secret_id), ("secret_key", secret_key), ("token", token)):
+            if not (is_text(text) and text) and not (name == "token" and token is None):
+                raise ScfUsageError(f"add_credentials: {name} is no text, or an empty one")  # it may be a secret
+        if "/" in secret_id:
+            raise ScfUsageError(f"add_credentials: secret_id={secret_id!r} has a '/', which ends it in a signature")
+        if expires_at is not None and token is None:
+            raise ScfUsageError(
+                f"add_credentials({secret_id!r}, expires_at=...): only the keys of a role expire: give their token, too"
+            )
         expires_us = None if expires_at is None else to_us(expires_at, "expires_at")
         self._site.endpoint.credentials.add(Credential(secret_id, secret_key, token, expires_us))
 
@@ -103,6 +126,7 @@ class ScfEndpoint:
     ) -> None:
         """Refuse the next *times* requests of *action* with *code*, as in ``"RequestLimitExceeded"``; nothing is done.
 
+        The client gets *message* as it is, in any language; without it, a sentence that names the test's declaration.
         *when* are parameters that a request has to have, each with that value; *times* None stands for always. Of the
         faults that match, the one that was declared first happens. Raises ``ScfUsageError`` for an action or a
         parameter that there is not.

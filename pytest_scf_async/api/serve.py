@@ -1,8 +1,9 @@
 """``python -m pytest_scf_async serve``: the endpoint as a process of its own, until SIGTERM or Ctrl-C.
 
 It prints one line for people when it is ready, or with ``--print-env`` what other processes need, one ``NAME=value`` a
-line. SIGTERM ends running events first, as ``--on-stop`` says, and then the process with exit code 0. What is left to
-end when the process is killed outright ends with it, as instances do with the process that they belong to.
+line. SIGTERM ends running events first, as ``--on-stop`` says, and then the process: with exit code 0, or with 1 and
+the first error where the endpoint has answered ``InternalError``. What is left to end when the process is killed
+outright ends with it, as instances do with the process that they belong to.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
-from ipaddress import ip_address
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -44,7 +45,7 @@ def add_serve(commands: Any) -> None:
     parser.add_argument(
         "file", nargs="?", metavar="FILE.toml", help="settings and functions; by default there are none"
     )
-    parser.add_argument("--host", default="127.0.0.1", help="an address of the loopback (default: 127.0.0.1)")
+    parser.add_argument("--host", default="127.0.0.1", help="an IPv4 address of the loopback (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=0, help="default: one that is free")
     parser.add_argument(
         "--time",
@@ -75,16 +76,16 @@ class Serving:
         self._given = given
         self._directory = Path(given.file).resolve().parent if given.file else Path.cwd()
         self._stop = threading.Event()
-        self._resources = ExitStack()
-        """The runtime that is served, and the flow of its time; closed where it is replaced and at the end."""
+        self._runtimes: dict[ScfRuntime, ExitStack] = {}
+        """What ends each runtime that has not ended, and the flow of its time."""
 
     def run(self) -> int:
         """Serve until a signal asks to stop; what the process ends with."""
         given = self._given
         if not ip_address_is_of_loopback(given.host):
             raise ScfUsageError(
-                f"--host {given.host} is no address of the loopback, as 127.0.0.1 is: whoever reaches the endpoint "
-                "runs code on this machine"
+                f"--host {given.host} is no IPv4 address of the loopback, as 127.0.0.1 is: whoever reaches the "
+                "endpoint runs code on this machine"
             )
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, lambda *_: self._stop.set())
@@ -92,16 +93,17 @@ class Serving:
         try:
             endpoint = ScfEndpoint(runtime, host=given.host, port=given.port)
             with endpoint:
-                endpoint._allow_reset(self._new_runtime)
+                endpoint._allow_reset(self._new_runtime, self._end)
                 self._say_ready(endpoint)
                 self._stop.wait()
                 self._end_events(endpoint.runtime)
         finally:
-            self._resources.close()
+            for runtime in list(self._runtimes):
+                self._end(runtime)
         return 0
 
     def _new_runtime(self) -> ScfRuntime:
-        """A runtime with the functions of the file, and no events; the one before is closed."""
+        """A runtime with the functions of the file, and no events."""
         given = self._given
         settings, functions = _read_file(given.file)
         with ExitStack() as stack:
@@ -112,9 +114,11 @@ class Serving:
                 _deploy(runtime, name, keywords)
             if given.time == "real":
                 stack.enter_context(runtime.clock.running(given.rate))
-            before, self._resources = self._resources, stack.pop_all()
-        before.close()
+            self._runtimes[runtime] = stack.pop_all()
         return runtime
+
+    def _end(self, runtime: ScfRuntime) -> None:
+        self._runtimes.pop(runtime).close()
 
     def _say_ready(self, endpoint: ScfEndpoint) -> None:
         if self._given.print_env:
@@ -152,9 +156,9 @@ def _say(line: str) -> None:
 
 
 def ip_address_is_of_loopback(host: str) -> bool:
-    """Whether *host* is ``localhost`` or an address of the loopback."""
+    """Whether *host* is ``localhost`` or an address of IPv4's loopback."""
     try:
-        return host == "localhost" or ip_address(host).is_loopback
+        return host == "localhost" or IPv4Address(host).is_loopback
     except ValueError:
         return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http
+import re
 import socket
 import ssl
 import threading
@@ -30,6 +31,11 @@ END_TIMEOUT: Final = 10.0
 
 QUEUE: Final = 128
 """Connections that may wait to be accepted."""
+_LENGTH: Final = re.compile(r"[0-9]{1,20}", re.ASCII)
+
+
+class _Unreadable(Exception):
+    """A request that is no HTTP, or not a whole one; the text says why."""
 
 
 class Answerer(Protocol):
@@ -151,6 +157,12 @@ class _Handler(WSGIRequestHandler):
             self.request.settimeout(None)
         super().setup()
 
+    def run_wsgi(self) -> None:
+        try:
+            super().run_wsgi()
+        except ValueError as error:  # of Werkzeug, which cannot split the target of the request; others it catches
+            self.send_error(http.HTTPStatus.BAD_REQUEST, str(error))
+
     def finish(self) -> None:
         super().finish()
         if isinstance(self.request, ssl.SSLSocket):
@@ -180,7 +192,12 @@ def _application(answerer: Answerer) -> Callable[[WSGIEnvironment, StartResponse
     """The WSGI application that hands requests to *answerer*."""
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        answer = answerer.answer(_request_of(environ), environ["werkzeug.socket"])
+        try:
+            request = _request_of(environ)
+        except _Unreadable as error:
+            answer: HttpAnswer | None = answerer.refuse_unreadable(str(error))
+        else:
+            answer = answerer.answer(request, environ["werkzeug.socket"])
         if answer is None:
             _shut(environ["werkzeug.socket"])
             raise ConnectionAbortedError  # Werkzeug writes nothing then
@@ -205,12 +222,23 @@ def _request_of(environ: WSGIEnvironment) -> HttpRequest:
 
 
 def _body_of(environ: WSGIEnvironment) -> bytes:
-    """The body, or a byte more than the platform takes of it."""
+    """The body, or a byte more than the platform takes of it; raises ``_Unreadable`` for one that is cut short."""
     stream = environ["wsgi.input"]
     if environ.get("wsgi.input_terminated"):  # it came in chunks
-        return _read(stream, LARGEST_BODY)
-    length = environ.get("CONTENT_LENGTH", "")
-    return _read(stream, min(int(length), LARGEST_BODY)) if length.isascii() and length.isdigit() else b""
+        try:
+            return _read(stream, LARGEST_BODY)
+        except ConnectionError:
+            raise  # the client is gone
+        except OSError as error:
+            raise _Unreadable(f"its body is not in chunks, as Transfer-Encoding says: {error}") from None
+    length = environ.get("CONTENT_LENGTH") or "0"
+    if not _LENGTH.fullmatch(length):
+        raise _Unreadable(f"its Content-Length is {length[:50]!r}, which is no number of bytes")
+    size = min(int(length), LARGEST_BODY)
+    body = _read(stream, size)
+    if len(body) < size:
+        raise _Unreadable(f"its body ends after {len(body)} of {int(length)} bytes")
+    return body
 
 
 def _read(stream: Any, size: int) -> bytes:

@@ -78,13 +78,11 @@ def verify(
     *,
     real_seconds: float,
     simulated_seconds: float,
-    unsigned: bool = False,
 ) -> str:
     """The id of the key that signed a request; *request* is what `read_request` made of *http*.
 
     The time of signing is that of the test's process or that of an instance, so it may be near either of the two
-    clocks, both in seconds since the Unix epoch. With *unsigned*, requests without a signature are taken as well, and
-    their id is empty; a signature that is there has to be right all the same.
+    clocks, both in seconds since the Unix epoch.
 
     Raises ``ScfApiError``: ``AuthFailure.InvalidAuthorization`` for a header that is malformed, or that says ``SKIP``;
     ``MissingParameter`` where there is no signature at all; ``AuthFailure.SignatureExpire`` for a time over five
@@ -93,12 +91,7 @@ def verify(
     another kind than that of the API (document 30771); there are none here, and the platform answers with
     ``SecretIdNotFound`` for any other text.
     """
-    if has_common_headers(http):
-        signed: _Tc3 | _SignedForm | None = _Tc3.of(http, unsigned)
-    else:
-        signed = _SignedForm.of(http, unsigned)
-    if signed is None:
-        return ""
+    signed = _Tc3.of(http) if has_common_headers(http) else _SignedForm.of(http)
     _check_time(request, signed.time_name, real_seconds, simulated_seconds)
     signed.check_scope(request.timestamp)
     credential = credentials.find(signed.secret_id)
@@ -123,13 +116,11 @@ class _Tc3:
         self._signature = _bytes(signature)
 
     @classmethod
-    def of(cls, http: HttpRequest, unsigned: bool) -> _Tc3 | None:
+    def of(cls, http: HttpRequest) -> _Tc3:
         authorization = http.headers.get("authorization", "")
-        if authorization in ("", "SKIP"):
-            if unsigned:
-                return None
-            if not authorization:
-                raise api_error("MissingParameter", name="Authorization")
+        if not authorization:
+            raise api_error("MissingParameter", name="Authorization")
+        if authorization == "SKIP":
             raise _malformed("it is SKIP, and requests have to be signed")
         algorithm, _, rest = authorization.partition(" ")
         if algorithm != _ALGORITHM:
@@ -208,10 +199,8 @@ class _SignedForm:
         self._digest = "sha256" if fields.get("SignatureMethod") == "HmacSHA256" else "sha1"  # any other text
 
     @classmethod
-    def of(cls, http: HttpRequest, unsigned: bool) -> _SignedForm | None:
+    def of(cls, http: HttpRequest) -> _SignedForm:
         fields = sent_form(http)
-        if unsigned and "Signature" not in fields:
-            return None
         for name in ("SecretId", "Nonce", "Signature"):
             if not fields.get(name):
                 raise api_error("MissingParameter", name=name)

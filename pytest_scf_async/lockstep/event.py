@@ -487,7 +487,9 @@ class Event:
                     transition.status_code,
                     self._ran_us(now),
                     self.mem_usage,
-                    json.dumps(self.error, ensure_ascii=False) if self.error else self.result_text or "",
+                    json.dumps(self.error, ensure_ascii=False, separators=(",", ":"))
+                    if self.error
+                    else self.result_text or "",
                     dict(self.error),
                 )
             )

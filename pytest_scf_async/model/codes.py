@@ -142,7 +142,7 @@ _API_ERRORS: Mapping[str, str] = MappingProxyType(
         ),
         "AuthFailure.TokenFailure": "Token verification failed, please check if your Token is correct: {reason}.",
         "FailedOperation.AsyncEventStatus": "{event} is {status}, and only a RUNNING event can be terminated.",
-        "FailedOperation.CreateFunction": "Function {function_name!r} cannot be made of this code.",
+        "FailedOperation.CreateFunction": "Function {function_name!r} cannot be made of this code: {reason}.",
         "FailedOperation.DeleteAlias": "Alias {alias!r} cannot be deleted: {reason}.",
         "FailedOperation.DeleteFunction": "Function {function_name!r} is {status}, and has to be Active to be deleted.",
         "FailedOperation.DeleteNamespace": "The namespace {namespace!r} cannot be deleted.",
@@ -151,9 +151,9 @@ _API_ERRORS: Mapping[str, str] = MappingProxyType(
         "FailedOperation.PublishVersion": (
             "Function {function_name!r} is {status}, and a version is published of an Active one only."
         ),
-        "FailedOperation.UpdateFunctionCode": "The code of function {function_name!r} cannot be updated.",
+        "FailedOperation.UpdateFunctionCode": "The code of function {function_name!r} cannot be updated: {reason}.",
         "FailedOperation.UpdateFunctionConfiguration": (
-            "The configuration of function {function_name!r} cannot be updated."
+            "The configuration of function {function_name!r} cannot be updated: {reason}."
         ),
         "InternalError": "The endpoint of pytest-scf-async failed: {problem}.",
         "InvalidAction": "There is no action {action!r}.",

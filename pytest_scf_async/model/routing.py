@@ -70,11 +70,11 @@ def check_routing(routing: RoutingConfig, version: str, check_version: Callable[
         raise api_error(_CONFIG, value=routing, valid="it is a RoutingConfig")
     additional = routing.versions
     if len(additional) > 1:
-        raise api_error(_CONFIG, value=routing, valid="it has one additional version, by weight or by a rule")
+        raise api_error(_CONFIG, value=additional, valid="it has one additional version, by weight or by a rule")
     for each in additional:
         check_version(each)
         if each == version:
-            raise api_error(_CONFIG, value=routing, valid="the additional version is another one than the alias's")
+            raise api_error(_CONFIG, value=each, valid="the additional version is another one than the alias's")
     for weighted in routing.additional_version_weights:
         if not _is_weight(weighted.weight):
             code = "InvalidParameterValue.AdditionalVersionWeights"

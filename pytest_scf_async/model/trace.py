@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from typing import Final
 
 from ..errors import HarnessError, hidden_from_users
@@ -26,6 +27,7 @@ RETENTION_US: Final = 72 * 3600 * 1_000_000
 
 MAX_LIMIT: Final = 100
 DEFAULT_LIMIT: Final = 20
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _STATUSES: Final = tuple(status.value for status in Status)
 
 Interval = tuple[int, int]
@@ -249,4 +251,6 @@ def _checked_words(code: str, words: Collection[str], valid: Sequence[str]) -> f
 
 def _check_interval(name: str, interval: Interval | None) -> None:
     if interval is not None and interval[0] > interval[1]:
-        raise api_error("InvalidParameterValue", name=name, value=interval, valid="its start is not after its end")
+        start, end = (f"{_EPOCH + timedelta(microseconds=us):%Y-%m-%d %H:%M:%S} UTC" for us in interval)
+        valid = "it begins at its end or before"
+        raise api_error("InvalidParameterValue", name=name, value=f"{start} to {end}", valid=valid)

@@ -58,8 +58,8 @@ def refusals(failed: str, function_name: str) -> Iterator[None]:
     except ScfUsageError as error:
         refusal = refusal_of(error)
         if refusal is None or not refusal.code:
-            failure = api_error(failed, function_name=function_name)
-            raise ScfApiError(failure.code, failure.platform_message, str(error)) from error
+            reason = " ".join(str(error).splitlines())  # what a compiler says has several lines
+            raise api_error(failed, function_name=function_name, reason=reason) from error
         name = NAMES.get(refusal.name, refusal.name)
         raise api_error(refusal.code, name=name, value=refusal.value, valid=refusal.valid) from error
 

@@ -54,7 +54,6 @@ __all__ = [
 
 EVENT_FUNCTION: Final = "Event"
 AVAILABLE: Final = "Available"
-ACTIVE: Final = "Active"
 MOST_FILTERS: Final = 10
 MOST_VALUES: Final = 20
 _OTHER_FILTERS: Final = (

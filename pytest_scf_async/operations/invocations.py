@@ -169,16 +169,16 @@ def check_request_id(request_id: object) -> None:
 
 
 def checked_window(start_us: int | None, end_us: int | None, now_us: int, default_us: int) -> tuple[int, int]:
-    """The seconds that a query is about, its ends included: the last *default_us* where neither end is given.
+    """The seconds that a query is about, its ends included: without a start the last *default_us*, until *end_us*.
 
-    Raises ScfApiError ``InvalidParameterValue.StartTimeOrEndTime`` where one end is missing, or is not before the
-    other.
+    Raises ScfApiError ``InvalidParameterValue.StartTimeOrEndTime`` for a start without an end, or that is not before
+    it.
     """
-    if start_us is None and end_us is None:
-        return _whole_second(now_us - default_us), _whole_second(now_us)
-    if start_us is None or end_us is None:
-        missing = "StartTime" if start_us is None else "EndTime"
-        raise api_error("InvalidParameterValue.StartTimeOrEndTime", reason=f"{missing} is missing")
+    if start_us is None:
+        start_us = now_us - default_us
+        end_us = now_us if end_us is None else end_us
+    elif end_us is None:
+        raise api_error("InvalidParameterValue.StartTimeOrEndTime", reason="EndTime is missing")
     if start_us >= end_us:
         raise api_error("InvalidParameterValue.StartTimeOrEndTime", reason="EndTime is not after StartTime")
     return _whole_second(start_us), _whole_second(end_us)

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -16,7 +16,9 @@ import trustme  # noqa: F401  (what it is made of cannot be imported twice in a 
 from tencentcloud.common.exception import TencentCloudSDKException
 from tencentcloud.scf.v20180416 import models
 
-from pytest_scf_async import HarnessError, ScfEndpoint, ScfRuntime, ScfSettings, ScfUsageError
+from pytest_scf_async import HarnessError, ScfApiError, ScfEndpoint, ScfRuntime, ScfSettings, ScfUsageError
+from pytest_scf_async.api.actions import ACTIONS
+from pytest_scf_async.api.rate_limits import RateLimits
 
 
 def export(event: dict[str, Any], context: object) -> object:
@@ -120,6 +122,17 @@ def test_the_language_of_messages(scf_runtime: ScfRuntime, scf_client: Any, lang
     assert raised.value.get_message() == message
 
 
+@pytest.mark.parametrize(
+    ("language", "begins"), [("en-US", "The request is missing"), ("zh-CN", "缺少参数。(The request is missing")]
+)
+def test_the_language_of_a_request_that_cannot_be_read(scf_endpoint: ScfEndpoint, language: str, begins: str) -> None:
+    headers = {"X-TC-Action": "Invoke", "X-TC-Language": language}
+
+    _, envelope, _ = sent(scf_endpoint, "POST", "/", b"{}", headers)
+
+    assert envelope["Error"]["Message"].startswith(begins)
+
+
 # -- who may call it -------------------------------------------------------------------------------------------------
 
 
@@ -170,6 +183,21 @@ def test_credentials_of_a_role_expire(scf_runtime: ScfRuntime, scf_endpoint: Scf
     assert code_of(raised) == "AuthFailure.TokenFailure"
 
 
+@pytest.mark.parametrize(
+    ("credentials", "sentence"),
+    [
+        ({"secret_id": ""}, "secret_id is no text, or an empty one"),
+        ({"secret_id": "a/b"}, "secret_id='a/b' has a '/'"),
+        ({"secret_key": 5}, "secret_key is no text"),
+        ({"token": ""}, "token is no text, or an empty one"),
+        ({"expires_at": datetime(2026, 1, 1, tzinfo=timezone.utc)}, "give their token, too"),
+    ],
+)
+def test_credentials_that_cannot_be(scf_endpoint: ScfEndpoint, credentials: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ScfUsageError, match=sentence):
+        scf_endpoint.add_credentials(**{"secret_id": "id", "secret_key": "key", **credentials})
+
+
 # -- what is no request of an SDK ------------------------------------------------------------------------------------
 
 
@@ -194,17 +222,35 @@ def test_any_request_gets_an_envelope(
     assert envelope["RequestId"] == scf_endpoint.calls[0].request_id
 
 
-@pytest.mark.parametrize("line", [b"nonsense\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"A" * 70_000 + b"\r\n\r\n"])
-def test_what_is_no_http_gets_an_envelope(scf_endpoint: ScfEndpoint, line: bytes) -> None:
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        (b"nonsense\r\n\r\n", "Bad request syntax"),
+        (b"GET / HTTP/9.9\r\n\r\n", "Invalid HTTP version"),
+        (b"A" * 70_000 + b"\r\n\r\n", "Too Long"),
+        (b"GET http://[::x/ HTTP/1.1\r\n\r\n", "Invalid IPv6 URL"),
+        (b"POST / HTTP/1.1\r\nContent-Length: many\r\n\r\n", "its Content-Length is 'many'"),
+        (b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 6000 + b"\r\n\r\n", "its Content-Length is '999"),
+        (b"POST / HTTP/1.1\r\nContent-Length: 50\r\n\r\nabc", "its body ends after 3 of 50 bytes"),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "Invalid chunk header"),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n", "Negative chunk length"),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", "Missing chunk terminating newline"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_no_http_gets_an_envelope(scf_endpoint: ScfEndpoint, request_: bytes, reason: str) -> None:
     host, _, port = scf_endpoint.address.partition(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
-        connection.sendall(line)
+        connection.sendall(request_)
+        connection.shutdown(socket.SHUT_WR)
         answer = http.client.HTTPResponse(connection)
         answer.begin()
         envelope = json.loads(answer.read())["Response"]
 
-    assert answer.status == 200
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "application/json")
     assert envelope["Error"]["Code"] == "InvalidRequest"
+    assert reason in envelope["Error"]["Message"]
+    assert [call.error for call in scf_endpoint.calls] == ["InvalidRequest"]
 
 
 # -- faults ----------------------------------------------------------------------------------------------------------
@@ -222,6 +268,35 @@ def test_a_refusal_that_was_declared(scf_runtime: ScfRuntime, scf_endpoint: ScfE
     terminate(scf_client, event.request_id)
 
     assert status_of(scf_client, event.request_id) == "ABORTED"
+
+
+@pytest.mark.parametrize("language", ["en-US", "zh-CN"])
+def test_a_declared_message_arrives_as_it_is(scf_endpoint: ScfEndpoint, scf_client: Any, language: str) -> None:
+    scf_endpoint.fail("GetAsyncEventStatus", code="RequestLimitExceeded", message="slow down")
+    scf_endpoint.fail("GetAsyncEventStatus", code="FailedOperation")
+    scf_client.profile.language = language
+
+    messages = []
+    for _ in range(2):
+        with pytest.raises(TencentCloudSDKException) as raised:
+            status_of(scf_client, "none")
+        messages.append(raised.value.get_message())
+
+    assert messages[0] == "slow down"
+    assert "The test declared fail('GetAsyncEventStatus', code='FailedOperation')." in messages[1]
+
+
+def test_of_two_faults_the_first_happens_and_one_may_happen_always(scf_endpoint: ScfEndpoint, scf_client: Any) -> None:
+    scf_endpoint.fail("GetAsyncEventStatus", code="RequestLimitExceeded")
+    scf_endpoint.fail("GetAsyncEventStatus", code="InternalError", times=None)
+
+    codes = []
+    for _ in range(4):
+        with pytest.raises(TencentCloudSDKException) as raised:
+            status_of(scf_client, "none")
+        codes.append(code_of(raised))
+
+    assert codes == ["RequestLimitExceeded", "InternalError", "InternalError", "InternalError"]
 
 
 def test_a_fault_meets_only_what_it_names(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, scf_client: Any) -> None:
@@ -277,6 +352,9 @@ def test_a_delay_is_simulated_time(scf_runtime: ScfRuntime, scf_endpoint: ScfEnd
     [
         (lambda endpoint: endpoint.fail("ListEvents", code="x"), "did you mean 'ListAsyncEvents'"),
         (lambda endpoint: endpoint.fail("ListAsyncEvents", code=""), "code is a code of the API"),
+        (lambda endpoint: endpoint.fail("ListAsyncEvents", code="Too many"), "code is a code of the API"),
+        (lambda endpoint: endpoint.fail("ListAsyncEvents", code=429), "code is a code of the API"),
+        (lambda endpoint: endpoint.fail("ListAsyncEvents", code="InternalError", message=5), "message=5"),
         (lambda endpoint: endpoint.delay("ListAsyncEvents", -1), "delay"),
         (lambda endpoint: endpoint.drop("ListAsyncEvents", "answer"), "'request' or 'response'"),
         (lambda endpoint: endpoint.drop("ListAsyncEvents", "request", when={"Name": 1}), "no such parameter"),
@@ -308,6 +386,30 @@ def test_requests_beyond_the_limit_of_a_second(scf_settings: ScfSettings) -> Non
         assert code() == "RequestLimitExceeded"
         runtime.clock.advance(0.1)
         assert code() == "ResourceNotFound.AsyncEvent"
+
+
+@pytest.mark.parametrize(
+    ("action", "limit"),
+    [
+        ("ListAsyncEvents", 20),
+        ("GetAsyncEventStatus", 20),
+        ("TerminateAsyncEvent", 20),
+        ("Invoke", 100),
+        ("InvokeFunction", 10_000),
+        ("GetRequestStatus", 20),
+        ("GetFunctionLogs", 5),
+        ("CreateFunction", 20),
+    ],
+)
+def test_each_action_has_its_own_limit(scf_settings: ScfSettings, action: str, limit: int) -> None:
+    with ScfRuntime(scf_settings.replace("test", api_rate_limits=True)) as runtime:
+        limits = RateLimits(runtime)
+        for _ in range(limit):
+            limits.count(ACTIONS[action])
+
+        with pytest.raises(ScfApiError, match=f"^RequestLimitExceeded: {action} has had its {limit} requests"):
+            limits.count(ACTIONS[action])
+        limits.count(ACTIONS["ListFunctions"])
 
 
 # -- its end ---------------------------------------------------------------------------------------------------------

@@ -6,9 +6,12 @@ import base64
 import io
 import json
 import zipfile
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
+from runtimes_table import NEEDS_NODE
 from tencentcloud.common.exception import TencentCloudSDKException
 from tencentcloud.scf.v20180416 import models
 
@@ -26,12 +29,46 @@ def main_handler(event, context):
 """
 
 
+NODE = """
+exports.main_handler = async (event) => ({ version: 1, page: event.page });
+"""
+BOOTSTRAP = """#!/bin/bash
+api="http://$SCF_RUNTIME_API:$SCF_RUNTIME_API_PORT/runtime"
+curl -s -d " " "$api/init/ready"
+while true; do
+    curl -s "$api/invocation/next" >/dev/null
+    curl -s -d '{"version": 1, "handler": "'"$_HANDLER"'"}' "$api/invocation/response"
+done
+"""
+GO = """
+package main
+
+import (
+	"context"
+
+	"scf.test/functions/cloudfunction"
+)
+
+func main() {
+	cloudfunction.Start(func(context.Context, *cloudfunction.InvokeRequest) ([]byte, error) {
+		return []byte(`{"version": 1}`), nil
+	})
+}
+"""
+GO_LIBRARY = Path(__file__).parent / "handlers" / "go"
+
+
 def zipped(**files: str) -> str:
     """A zip of files, whose names have ``_`` for the dot, in Base64."""
+    return zip_of({name.replace("_", "."): text for name, text in files.items()})
+
+
+def zip_of(files: Mapping[str, str]) -> str:
+    """A zip of files, by name, in Base64; all of them may be executed."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for name, text in files.items():
-            info = zipfile.ZipInfo(name.replace("_", ".") if "_" in name else name)
+            info = zipfile.ZipInfo(name)
             info.external_attr = 0o755 << 16
             archive.writestr(info, text)
     return base64.b64encode(packed.getvalue()).decode()
@@ -128,6 +165,53 @@ def test_code_that_was_updated_and_versions(scf_runtime: ScfRuntime, export: Any
     assert call(export, "GetAlias", FunctionName="export", Name="live")["Description"] == "for all"
     call(export, "DeleteAlias", FunctionName="export", Name="live")
     assert refused(export, "GetAlias", FunctionName="export", Name="live") == "ResourceNotFound.Alias"
+
+
+def go_package(main: str) -> dict[str, str]:
+    library = {name: (GO_LIBRARY / name).read_text() for name in ("go.mod", "cloudfunction/cloudfunction.go")}
+    return {**library, "main.go": main}
+
+
+@pytest.mark.parametrize(
+    ("runtime", "files", "handler"),
+    [
+        ("Python3.10", {"index.py": HANDLER}, "index.main_handler"),
+        pytest.param("Nodejs18.15", {"index.js": NODE}, "index.main_handler", marks=NEEDS_NODE),
+        ("CustomRuntime", {"bootstrap": BOOTSTRAP}, "shop.export"),
+        pytest.param("Go1", go_package(GO), "main", marks=pytest.mark.go),
+    ],
+)
+def test_code_of_each_runtime_is_updated_and_keeps_its_handler(
+    scf_runtime: ScfRuntime, scf_client: Any, runtime: str, files: dict[str, str], handler: str
+) -> None:
+    def run(**sent: Any) -> dict[str, Any]:
+        request_id = call(scf_client, "Invoke", FunctionName="export", InvocationType="Event", **sent)["RequestId"]
+        result: dict[str, Any] = scf_runtime.event(request_id).wait().result
+        return result
+
+    call(
+        scf_client,
+        "CreateFunction",
+        FunctionName="export",
+        Code={"ZipFile": zip_of(files)},
+        Handler=handler,
+        Runtime=runtime,
+        AsyncRunEnable="TRUE",
+        Timeout=60,
+    )
+    assert run()["version"] == 1
+    second = {
+        name: text.replace('version": 1', 'version": 2').replace("version: 1", "version: 2")
+        for name, text in files.items()
+    }
+
+    call(scf_client, "UpdateFunctionCode", FunctionName="export", ZipFile=zip_of(second), Publish="TRUE")
+    call(scf_client, "UpdateFunctionCode", FunctionName="export", Code={"ZipFile": zip_of(files)})
+
+    got = call(scf_client, "GetFunction", FunctionName="export")
+    assert (got["Runtime"], got["Handler"]) == (runtime, handler)
+    assert (run()["version"], run(Qualifier="1")["version"]) == (1, 2)
+    assert run().get("handler", handler) == handler
 
 
 def test_a_function_that_was_deleted(scf_runtime: ScfRuntime, export: Any) -> None:
@@ -273,3 +357,40 @@ def test_functions_that_cannot_be_created(scf_runtime: ScfRuntime, export: Any, 
 )
 def test_what_is_refused(export: Any, action: str, sent: dict[str, Any], code: str) -> None:
     assert refused(export, action, **{"FunctionName": "export", **sent}) == code
+
+
+@pytest.mark.parametrize(
+    ("action", "sent", "message"),
+    [
+        ("CreateFunction", {"Code": {"ZipFile": zip_of({"x": ""})}, "Runtime": "CustomRuntime"}, "there is no "),
+        ("CreateFunction", {"Code": {"DemoId": "x"}}, "Code with DemoId (only with ZipFile) is not supported."),
+        (
+            "CreateFunction",
+            {"Layers": [{"LayerName": "x", "LayerVersion": 1}]},
+            "A function with Layers, which nothing can publish here, is not supported.",
+        ),
+        (
+            "ListAsyncEvents",
+            {"EndTimeInterval": {"Start": "2026-01-01 09:00:00", "End": "2026-01-01 08:00:00"}},
+            "EndTimeInterval='2026-01-01 01:00:00 UTC to 2026-01-01 00:00:00 UTC' is not valid: it begins at its end",
+        ),
+        (
+            "CreateAlias",
+            {
+                "Name": "live",
+                "FunctionVersion": "$LATEST",
+                "RoutingConfig": {"AdditionalVersionWeights": [{"Version": "$LATEST", "Weight": 0.5}]},
+            },
+            "RoutingConfig has '$LATEST', which is not valid: the additional version is another one",
+        ),
+    ],
+)
+def test_a_message_says_what_was_sent(export: Any, action: str, sent: dict[str, Any], message: str) -> None:
+    name = "other" if action == "CreateFunction" else "export"
+    export.profile.language = "en-US"
+
+    with pytest.raises(TencentCloudSDKException) as raised:
+        call(export, action, **{"FunctionName": name, **sent})
+
+    assert message in str(raised.value.get_message())
+    assert "\n" not in str(raised.value.get_message())

@@ -68,10 +68,17 @@ class Fuzzed:
         runtime = self.runtime
         return (
             {
-                name: (function.configuration, function.versions, function.aliases, len(function.events))
+                name: (
+                    function.configuration,
+                    function.status,
+                    function.list_versions(limit=10**6),
+                    function.list_aliases(limit=10**6),
+                    function.event_invoke_config,
+                    len(function.events),
+                )
                 for name, function in runtime.functions.items()
             },
-            runtime.namespaces,
+            runtime.list_namespaces(limit=10**6),
             [(event.request_id, event.doing) for event in runtime.events],
             runtime.clock.now_us,
         )

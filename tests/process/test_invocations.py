@@ -64,6 +64,8 @@ def test_no_event_text_is_an_empty_event(runtime, sync):
 def test_an_error_of_the_users_code_is_1_and_its_body(runtime, sync):
     result = runtime.invoke("export", '{"fails": "no"}')
 
+    assert result.ret_msg.startswith('{"errorCode":1,"errorMessage":"user code exception caught","requestId":"')
+    assert result.ret_msg.endswith('","statusCode":430}')
     body = json.loads(result.ret_msg)
     assert body == sync.events[0].error
     assert (body["statusCode"], result.invoke_result, result.err_msg) == (430, 1, body["errorMessage"])
@@ -228,12 +230,14 @@ def test_a_request_is_looked_for_in_the_last_15_minutes_unless_a_time_is_given(r
     event = asynchronous.invoke_async({"seconds": 0}).wait()
     runtime.clock.advance(15 * 60)
     assert runtime.request_status("export", event.request_id).total_count == 1
+    assert runtime.request_status("export", event.request_id, end=START + MINUTE).total_count == 1
     runtime.clock.advance(1)
     assert runtime.request_status("export", event.request_id).total_count == 0
     assert runtime.request_status("export", event.request_id, start=START, end=START + MINUTE).total_count == 1
     assert runtime.request_status("export", event.request_id, start=START - MINUTE, end=START).total_count == 1
     second = timedelta(seconds=1)
     assert runtime.request_status("export", event.request_id, start=START + second, end=START + MINUTE).data == []
+    assert runtime.request_status("export", event.request_id, end=START + 16 * MINUTE).data == []
 
 
 @pytest.mark.parametrize(
@@ -244,7 +248,7 @@ def test_a_request_is_looked_for_in_the_last_15_minutes_unless_a_time_is_given(r
         ("ResourceNotFound.Function", {"namespace": "other"}),
         ("InvalidParameterValue.FunctionRequestId", {"request_id": ""}),
         ("InvalidParameterValue.StartTimeOrEndTime", {"start": START}),
-        ("InvalidParameterValue.StartTimeOrEndTime", {"end": START}),
+        ("InvalidParameterValue.StartTimeOrEndTime", {"end": START - 15 * MINUTE}),
         ("InvalidParameterValue.StartTimeOrEndTime", {"start": START, "end": START}),
     ],
 )
@@ -328,6 +332,7 @@ def test_the_filter_by_code(runtime, logs, ret_code, rows):
         ({"qualifier": "1"}, []),
         ({"start": START, "end": START + timedelta(seconds=1)}, [1, 0]),
         ({"start": START + timedelta(seconds=2), "end": START + timedelta(days=1)}, [3, 2]),
+        ({"end": START + timedelta(seconds=1)}, [1, 0]),
     ],
 )
 def test_order_pages_and_filters(runtime, logs, arguments, rows):

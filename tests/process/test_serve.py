@@ -8,14 +8,22 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
-from internals import procfs
+from internals import allow_reset, procfs
+from process_support import eventually
+from runtimes_table import file_in
+
+from pytest_scf_async import ScfEndpoint, ScfRuntime, ScfSettings
 
 HANDLER = """
 import signal, sys, time
@@ -43,15 +51,55 @@ start = 2026-01-01T00:00:00Z
 code = "export.py:main_handler"
 timeout = 86400
 """
+STARTS_A_CHILD = """
+import subprocess, time
+
+def main_handler(event, context):
+    subprocess.Popen(["sleep", "1000"], start_new_session=True)
+    print("working")
+    time.sleep(event["seconds"])
+"""
+SAVES = """
+import signal, time
+from pytest_scf_async.inside import record
+
+def main_handler(event, context):
+    def stop(signum, frame):
+        raise ValueError("stopped")
+
+    signal.signal(signal.SIGTERM, stop)
+    for page in (1, 2, 3):
+        print("saves a page")
+        record("put", page=page)
+        time.sleep(60)
+"""
+BOOTSTRAP = """#!/bin/bash
+api="http://$SCF_RUNTIME_API:$SCF_RUNTIME_API_PORT/runtime"
+curl -s -d " " "$api/init/ready"
+curl -s "$api/invocation/next" >/dev/null
+echo working
+sleep 3600
+"""
+MORE_FUNCTIONS = """
+[functions.starts]
+code = "starts.py:main_handler"
+
+[functions.program]
+code = "program"
+runtime = "CustomRuntime"
+"""
 
 
 class Served:
     """A process that serves, and what it has said."""
 
     def __init__(self, directory: Path, *arguments: str) -> None:
+        self.scratch = directory / "scratch"
+        self.scratch.mkdir(exist_ok=True)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "pytest_scf_async", "serve", *arguments],
             cwd=directory,
+            env={**os.environ, "TMPDIR": str(self.scratch)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -88,13 +136,21 @@ class Served:
         http_profile = HttpProfile(protocol="http", endpoint=environment["SCF_ENDPOINT"])
         return ScfClient(credential, environment["TENCENTCLOUD_REGION"], ClientProfile(httpProfile=http_profile))
 
-    def invoke(self, **event: Any) -> str:
+    def invoke(self, function: str = "export", **event: Any) -> str:
         from tencentcloud.scf.v20180416 import models
 
         request = models.InvokeRequest()
-        request.FunctionName, request.InvocationType = "export", "Event"
+        request.FunctionName, request.InvocationType = function, "Event"
         request.ClientContext = json.dumps(event)
         return str(self.client().Invoke(request).RequestId)
+
+    def terminate(self, function: str, request_id: str) -> None:
+        """Terminate an event gracefully."""
+        from tencentcloud.scf.v20180416 import models
+
+        request = models.TerminateAsyncEventRequest()
+        request.FunctionName, request.InvokeRequestId, request.GraceShutdown = function, request_id, True
+        self.client().TerminateAsyncEvent(request)
 
     def ends(self) -> tuple[int, str, str]:
         """What the process ended with, and what it had printed since."""
@@ -145,6 +201,32 @@ def test_the_api_and_the_clock(serve: Any) -> None:
     ]
 
 
+def test_what_is_shown_of_an_event(serve: Any, tmp_path: Path) -> None:
+    (tmp_path / "saves.py").write_text(SAVES)
+    (tmp_path / "scf.toml").write_text(FILE + '[functions.saves]\ncode = "saves.py:main_handler"\n')
+    served = serve()
+    request_id = served.invoke("saves")
+    reached = served.control("POST", f"events/{request_id}/wait_for_log", pattern="saves a p.ge", count=2)
+    assert (reached["doing"], reached["ended_at"], reached["error"]) == ("gated", None, None)
+    assert served.control("GET", "clock") == {"now": "2026-01-01T00:01:00+00:00"}
+    served.terminate("saves", request_id)
+
+    ended = served.control("GET", f"events/{request_id}")
+
+    assert (ended["status"], ended["status_code"], ended["result"]) == ("FAILED", 430, None)
+    assert ended["error"]["errorMessage"] == "user code exception caught"
+    assert (ended["function_name"], ended["qualifier"], ended["retry_num"]) == ("saves", "$LATEST", 0)
+    assert (ended["started_at"], ended["ended_at"]) == ("2026-01-01T00:00:00+00:00", "2026-01-01T00:01:00+00:00")
+    assert ended["records"] == [{"time": "2026-01-01T00:00:00+00:00", "name": "put", "fields": {"page": 1}}]
+    (sent,) = ended["signals"]
+    assert sent == {
+        "sent_at": "2026-01-01T00:01:00+00:00",
+        "received": True,
+        "disposition": "handler",
+        "raised": "ValueError: stopped",
+    }
+
+
 def test_reset_begins_anew(serve: Any) -> None:
     served = serve()
     first = served.invoke(seconds=3600)
@@ -156,6 +238,41 @@ def test_reset_begins_anew(serve: Any) -> None:
     assert served.control("GET", "events") == {"events": []}
     assert served.control("GET", "clock") == {"now": "2026-01-01T00:00:00+00:00"}
     assert served.invoke(seconds=1) == first  # the keys are the same, and so are ids
+
+
+def test_resets_that_come_at_once_happen_one_after_the_other(scf_settings: ScfSettings) -> None:
+    order: list[str] = []
+    served: list[ScfRuntime] = []
+
+    def new_runtime() -> ScfRuntime:
+        order.append("begins")
+        if len(order) == 1:
+            eventually(lambda: len(order) > 1 or "reset" in [frame.f_code.co_name for frame in what_threads_do()])
+        order.append("made")
+        served.append(resources.enter_context(ScfRuntime(scf_settings)))
+        return served[-1]
+
+    def end(runtime: ScfRuntime) -> None:
+        order.append("ended")
+        runtime.close()
+
+    def reset(_: int) -> int:
+        with urllib.request.urlopen(f"{endpoint.url}/_scf/reset", b"", timeout=60) as answer:
+            return int(answer.status)
+
+    with ExitStack() as resources, ThreadPoolExecutor(2) as clients:
+        endpoint = resources.enter_context(ScfEndpoint(resources.enter_context(ScfRuntime(scf_settings))))
+        allow_reset(endpoint, new_runtime, end)
+
+        assert list(clients.map(reset, range(2))) == [200, 200]
+
+        assert order == ["begins", "made", "ended"] * 2
+        assert endpoint.runtime is served[-1]
+
+
+def what_threads_do() -> list[FrameType]:
+    """The innermost frame of each thread but this one."""
+    return [frame for thread, frame in sys._current_frames().items() if thread != threading.get_ident()]
 
 
 @pytest.mark.parametrize(
@@ -184,7 +301,8 @@ def test_gates_that_are_refused(serve: Any) -> None:
 
     assert served.control("POST", path)[0] == 400
     assert served.control("POST", path, text="a", pattern="b")[0] == 400
-    assert served.control("POST", path, pattern="(")[0] == 400
+    for pattern in ("(", "a{99999999999}", "(" * 3000 + ")" * 3000):
+        assert served.control("POST", path, pattern=pattern)[0] == 400
     code, error = served.control("POST", path, pattern="page [45]")
     assert (code, error["type"]) == (409, "GateNotReachedError")
 
@@ -209,6 +327,23 @@ def test_sigterm_ends_running_events(serve: Any, arguments: tuple[str, ...], lis
     assert served.ends() == (0, line, "")
 
 
+def test_polls_at_one_instant_warn_of_time_that_stands(serve: Any) -> None:
+    from tencentcloud.scf.v20180416 import models
+
+    served = serve()
+    request = models.GetAsyncEventStatusRequest()
+    request.InvokeRequestId = served.invoke(seconds=3600)
+    client = served.client()
+    for _ in range(50):
+        client.GetAsyncEventStatus(request)
+
+    served.process.send_signal(signal.SIGTERM)
+
+    _, _, errors = served.ends()
+    assert "was asked 50 times how far events are, at one simulated time" in errors
+    assert "/_scf/clock/advance lets time pass" in errors
+
+
 def test_time_that_flows(serve: Any) -> None:
     served = serve("scf.toml", "--time=real", "--rate=100000")
     request_id = served.invoke(seconds=1800)
@@ -219,19 +354,30 @@ def test_time_that_flows(serve: Any) -> None:
     assert event["result"] == {"rows": 20}
 
 
-def test_nothing_is_left_after_sigkill(serve: Any) -> None:
+@pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
+def test_nothing_is_left_of_events_in_the_middle(serve: Any, tmp_path: Path, signum: signal.Signals) -> None:
+    (tmp_path / "starts.py").write_text(STARTS_A_CHILD)
+    (tmp_path / "program").mkdir()
+    file_in(tmp_path / "program", "bootstrap", BOOTSTRAP, 0o755)
+    (tmp_path / "scf.toml").write_text(FILE + MORE_FUNCTIONS)
     served = serve()
-    request_id = served.invoke(seconds=3600)
-    served.control("POST", f"events/{request_id}/wait_for_log", text="working")
-    left = [os.pidfd_open(pid) for pid in procfs.descendants_of(served.process.pid)]
-    assert len(left) >= 2  # the zygote and an instance
+    for name in ("export", "starts", "program"):
+        request_id = served.invoke(name, seconds=3600)
+        served.control("POST", f"events/{request_id}/wait_for_log", text="working")
+    pids = procfs.descendants_of(served.process.pid)
+    commands = [procfs.command_of(pid).rstrip(b"\0").split(b"\0") for pid in pids]
+    assert [b"sleep", b"1000"] in commands, "the child of the handler"
+    assert os.fsencode(tmp_path / "program" / "bootstrap") in [command[-1] for command in commands], "the program"
+    assert os.listdir(served.scratch)
+    left = [os.pidfd_open(pid) for pid in pids]
 
-    served.process.kill()
+    served.process.send_signal(signum)
 
     for pidfd in left:
         assert select.select([pidfd], [], [], 60)[0], "a process outlived the one that served"
         os.close(pidfd)
-    assert served.ends()[0] == -signal.SIGKILL
+    assert served.ends()[0] == (0 if signum == signal.SIGTERM else -signum)
+    assert os.listdir(served.scratch) == []
 
 
 @pytest.mark.parametrize(
@@ -246,7 +392,8 @@ def test_nothing_is_left_after_sigkill(serve: Any) -> None:
         (("scf.toml",), '[functions.x]\ncode = "y.py:f"', "functions.x: code is 'y.py:f'"),
         (("scf.toml",), '[functions.x]\ncode = "export.py:main_handler"\ntime = 3', "functions.x: deploy(...)"),
         (("scf.toml",), "[settings]\nregions = 1", "'regions' (scf.toml) is not a setting"),
-        (("--host=0.0.0.0",), "", "--host 0.0.0.0 is no address of the loopback"),
+        (("--host=0.0.0.0",), "", "--host 0.0.0.0 is no IPv4 address of the loopback"),
+        (("--host=::1",), "", "--host ::1 is no IPv4 address of the loopback"),
         (("--port=1000000",), "", "cannot have port 1000000 of 127.0.0.1"),
         (("--time=real", "--rate=0"), "", "running(rate) is 0.0"),
     ],

@@ -81,10 +81,9 @@ def verified(
     *credentials: Credential,
     real: float = NOW,
     simulated: float = 0,
-    unsigned: bool = False,
 ) -> str:
     known = Credentials(*(credentials or [KEY]))
-    return verify(http, read_request(http), known, real_seconds=real, simulated_seconds=simulated, unsigned=unsigned)
+    return verify(http, read_request(http), known, real_seconds=real, simulated_seconds=simulated)
 
 
 def refusal(http: HttpRequest, *credentials: Credential, **clocks: float) -> ScfApiError:
@@ -343,27 +342,6 @@ def test_a_request_without_its_signature_is_refused(http, name):
 
     assert error.code == "MissingParameter"
     assert f"`{name}`" in error.platform_message
-
-
-@pytest.mark.parametrize(
-    "http",
-    [
-        changed(tc3(), authorization="SKIP"),
-        changed(tc3(), authorization=None),
-        dataclasses.replace(form(), body=b"Action=ListFunctions&Version=2018-04-16&Timestamp=1"),
-    ],
-    ids=["SKIP", "no header", "form"],
-)
-def test_requests_without_a_signature_are_taken_where_they_may_be(http):
-    refusal(http)
-
-    assert verified(http, unsigned=True, real=0) == ""
-
-
-@pytest.mark.parametrize("http", [tc3(key="another"), form(Signature="AAAA")], ids=["TC3", "form"])
-def test_a_wrong_signature_is_refused_also_where_none_is_needed(http):
-    with pytest.raises(ScfApiError, match=r"AuthFailure\.SignatureFailure"):
-        verified(http, unsigned=True)
 
 
 def test_a_credential_shows_no_secret():

@@ -230,6 +230,10 @@ def test_a_duration_that_leaves_the_calendar_is_refused_and_the_clock_stays(
         ("2026-01-02", "move_to(when) is '2026-01-02' of type str; it takes an aware datetime"),
         (None, "move_to(when) is None of type NoneType; it takes an aware datetime"),
         (START.date(), "move_to(when) is datetime.date(2026, 1, 1) of type date; it takes an aware datetime"),
+        (
+            datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-14))),
+            "move_to(when) is 9999-12-31T23:00:00-14:00, which is after the year 9999 in UTC",
+        ),
     ],
 )
 def test_a_time_that_is_none_is_refused_in_one_sentence(clock: SimulatedClock, when: object, message: str) -> None:

@@ -1,0 +1,106 @@
+"""``scf_endpoint`` and ``scf_client`` in a test: what fails it at its end, and what a missing extra says."""
+
+from __future__ import annotations
+
+import pytest
+import trustme  # noqa: F401  (what it is made of cannot be imported twice in a process: not in a session inside this one)
+
+# once: the rules of the plugin are the same on all Pythons
+pytestmark = pytest.mark.once
+
+
+def test_a_fault_that_no_request_has_met_fails_a_test_that_passed(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        import urllib.request
+
+        def test_unmet(scf_endpoint):
+            scf_endpoint.fail("Invoke", code="InternalError", when={"FunctionName": "export"})
+            scf_endpoint.drop("Invoke", "response", times=None)
+
+        def test_failed_already(scf_endpoint):
+            scf_endpoint.delay("Invoke", 60)
+            assert False, "another reason"
+
+        def test_none(scf_endpoint):
+            pass
+        """
+    )
+
+    result = project.runpytest()
+
+    result.assert_outcomes(passed=2, failed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "* ERROR at teardown of test_unmet *",
+            "no request has met what the test declared: fail('Invoke', code='InternalError'), drop('Invoke', *",
+        ]
+    )
+
+
+def test_an_error_of_the_test_that_a_client_was_told_of_fails_it(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        import pytest
+        from tencentcloud.common.exception import TencentCloudSDKException
+        from tencentcloud.scf.v20180416 import models
+        from pytest_scf_async.scripted import finished
+
+        @pytest.mark.filterwarnings("ignore:datetime.datetime.utcfromtimestamp:DeprecationWarning")
+        def test_it(scf_runtime, scf_client):
+            scf_runtime.deploy_scripted("export", [finished()], by_event=lambda payload: payload["rows"])
+            request = models.InvokeRequest()
+            request.FunctionName = "export"
+            with pytest.raises(TencentCloudSDKException, match="InternalError"):
+                scf_client.Invoke(request)
+        """
+    )
+
+    result = project.runpytest()
+
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        ["*ScfUsageError: by_event (deploy_scripted(...)) of function 'export' raised KeyError*"]
+    )
+    result.stdout.no_fnmatch_line("*as it failed itself*")
+
+
+@pytest.mark.parametrize(
+    ("missing", "fixture", "sentence"),
+    [
+        (
+            "trustme",
+            "scf_endpoint",
+            "the endpoint needs trustme, which is not installed: pip install *async[[]endpoint]'",
+        ),
+        (
+            "werkzeug",
+            "scf_endpoint",
+            "the endpoint needs werkzeug*, which is not installed: pip install *async[[]endpoint]'",
+        ),
+        ("tencentcloud", "scf_client", "* uses scf_client, which needs tencentcloud*: pip install *async[[]sdk]'"),
+    ],
+)
+def test_a_missing_extra_is_named(project: pytest.Pytester, missing: str, fixture: str, sentence: str) -> None:
+    project.makepyfile(
+        f"""
+        import sys
+
+        import pytest
+
+        @pytest.fixture
+        def without(monkeypatch):
+            for name in list(sys.modules):
+                if name.partition(".")[0] == {missing!r} or name.startswith("pytest_scf_async.api."):
+                    monkeypatch.delitem(sys.modules, name)
+            monkeypatch.setitem(sys.modules, {missing!r}, None)
+
+        def test_it(without, {fixture}):
+            pass
+        """
+    )
+
+    result = project.runpytest()
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f"*UsageError: *{sentence}"])
