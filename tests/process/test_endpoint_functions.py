@@ -17,6 +17,9 @@ from tencentcloud.scf.v20180416 import models
 
 from pytest_scf_async import ScfRuntime
 
+# once: rules of the platform, and of the endpoint: the same on all Pythons
+pytestmark = pytest.mark.once
+
 HANDLER = """
 import os, time
 

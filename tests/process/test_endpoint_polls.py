@@ -13,6 +13,9 @@ from tencentcloud.scf.v20180416 import models
 from pytest_scf_async import CannotEndError, ScfAsyncWarning, ScfEndpoint, ScfRuntime, ScfSettings
 from pytest_scf_async.plugin.endpoint import client_of
 
+# once: rules of the platform, and of the endpoint: the same on all Pythons
+pytestmark = pytest.mark.once
+
 
 def sleeps(event: Any, context: object) -> None:
     time.sleep(3600)
