@@ -43,6 +43,8 @@ _undo: Final[list[Callable[[], None]]] = []
 """What takes the patches back, the last one first."""
 _environment: Final[dict[str, tuple[str | None, str]]] = {}
 """By variable: what it was, and what it is now."""
+_certifi_files: Final[list[str]] = []
+"""What certifi names without us, while any is in force; empty where it is not installed."""
 
 
 class Redirection:
@@ -66,6 +68,12 @@ class Redirection:
                 _patch()
             _active.append(self)
             _set_environment()
+
+    @property
+    def certifi(self) -> str:
+        """The file that certifi names without us, once this is in force; empty where it is not installed."""
+        with _lock:
+            return _certifi_files[0] if _certifi_files else ""
 
     def end(self) -> None:
         """Be in force no more; once none is, everything is as it was. May be called twice."""
@@ -121,6 +129,8 @@ def _patch() -> None:
         certifi = importlib.import_module("certifi")
     except ImportError:
         return
+    _certifi_files.append(certifi.where())
+    _undo.append(_certifi_files.clear)
     _replace_everywhere(certifi.where, lambda: _active[-1].bundle)
 
 

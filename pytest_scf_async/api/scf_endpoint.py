@@ -61,7 +61,7 @@ class ScfEndpoint:
         where = self._server.host, self._server.port
         self._redirection = Redirection(*where, authority=own, bundle=bundle, leads=leads)
         self._redirection.begin()
-        self._config = messages.EndpointConfig(*where, own, bundle, leads=leads)
+        self._config = messages.EndpointConfig(*where, own, bundle, self._redirection.certifi, leads=leads)
         runtime._pool.endpoint = self._config
 
     @property
