@@ -95,8 +95,8 @@ class ScfEndpoint:
     def fail(
         self,
         action: str,
-        *,
         code: str,
+        *,
         message: str | None = None,
         when: Mapping[str, Any] | None = None,
         times: int | None = 1,

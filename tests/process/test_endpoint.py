@@ -226,7 +226,7 @@ def test_a_refusal_that_was_declared(scf_runtime: ScfRuntime, scf_endpoint: ScfE
 
 def test_a_fault_meets_only_what_it_names(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, scf_client: Any) -> None:
     event = scf_runtime.deploy(export, name="export").invoke_async({})
-    scf_endpoint.fail("TerminateAsyncEvent", code="InternalError", when={"GraceShutdown": True})
+    scf_endpoint.fail("TerminateAsyncEvent", "InternalError", when={"GraceShutdown": True})
 
     terminate(scf_client, event.request_id)
 

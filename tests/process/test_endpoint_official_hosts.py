@@ -7,6 +7,7 @@ import http.client
 import os
 import socket
 import ssl
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -203,6 +204,31 @@ def test_the_official_client_in_a_handler(scf_runtime: ScfRuntime, scf_endpoint:
     assert [call.action for call in scf_endpoint.calls] == ["GetAsyncEventStatus"]
 
 
+def polls_by_its_role(event: dict[str, Any], context: object) -> list[str]:
+    """Ask at once, and in the seventh hour with the credentials that it began with."""
+    names = ("TENCENTCLOUD_SECRETID", "TENCENTCLOUD_SECRETKEY", "TENCENTCLOUD_SESSIONTOKEN")
+    client = ScfClient(Credential(*(os.environ[name] for name in names)), os.environ["TENCENTCLOUD_REGION"])
+    request = models.GetAsyncEventStatusRequest()
+    request.InvokeRequestId = event["of"]
+    answers = []
+    for hours in (0, 5.9, 0.2):
+        time.sleep(hours * 3600)
+        try:
+            answers.append(str(client.GetAsyncEventStatus(request).Result.Status))
+        except TencentCloudSDKException as error:
+            answers.append(str(error.get_code()))
+    return answers
+
+
+def test_the_credentials_of_a_handlers_role_are_accepted_until_they_expire(
+    scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint
+) -> None:
+    event = scf_runtime.deploy(returns).invoke_async({}).wait()
+    polling = scf_runtime.deploy(polls_by_its_role).invoke_async({"of": event.request_id}).wait()
+
+    assert_finished(polling, result=["FINISHED", "FINISHED", "AuthFailure.TokenFailure"])
+
+
 @pytest.mark.parametrize("network", ["loopback", "all"])
 @pytest.mark.parametrize("host", [HOST, REGIONAL])
 def test_hosts_in_a_handler(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, host: str, network: Any) -> None:
@@ -288,6 +314,26 @@ def unchanged() -> Iterator[None]:
     before = patched_things()
     yield
     assert patched_things() == before
+
+
+def test_an_authority_is_in_the_bundle_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients of the SDK read the bundle for each request, and what machines and certifi trust is much the same."""
+    import certifi
+
+    from pytest_scf_async.api.certificates import Authority
+
+    with open(certifi.where(), encoding="utf-8") as file:
+        of_certifi = file.read()
+    (tmp_path / "same.pem").write_text(of_certifi.replace("# ", "# another note: "))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "same.pem"))
+
+    own, bundle = Authority().write(str(tmp_path / "made"))
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(bundle)
+    written = Path(bundle).read_text(encoding="utf-8")
+    assert written.count("BEGIN CERTIFICATE") == len(context.get_ca_certs())
+    assert Path(own).read_text(encoding="utf-8") in written
 
 
 def test_nothing_of_it_is_left(scf_settings: ScfSettings, monkeypatch: pytest.MonkeyPatch) -> None:
