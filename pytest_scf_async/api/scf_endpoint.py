@@ -41,7 +41,8 @@ class ScfEndpoint:
             raise ScfUsageError(
                 f"the endpoint needs {error.name}, which is not installed: pip install 'pytest-scf-async[endpoint]'"
             ) from None
-        self._site = Site(Endpoint(runtime), Control(runtime))
+        answering = Endpoint(runtime)
+        self._site = Site(answering, Control(answering))
         try:
             self._server = Server(self._site, host=host, port=port, tls=authority().server(host))
         except OSError as error:
@@ -76,9 +77,10 @@ class ScfEndpoint:
         def reset() -> None:
             runtime = new_runtime()
             runtime._pool.endpoint = self._config
-            self._site.endpoint, self._site.control = Endpoint(runtime), Control(runtime, reset)
+            answering = Endpoint(runtime)
+            self._site.endpoint, self._site.control = answering, Control(answering, reset)
 
-        self._site.control = Control(self.runtime, reset)
+        self._site.control = Control(self._site.endpoint, reset)
 
     @property
     def calls(self) -> list[EndpointCall]:
