@@ -189,6 +189,7 @@ class Control:
                     "at": call.at.isoformat(),
                     "request_id": call.request_id,
                     "error": call.error,
+                    "region": call.region,
                     "client": call.client,
                     "dropped": call.dropped,
                 }

@@ -218,6 +218,7 @@ def test_faults_and_calls(serve: Any) -> None:
         *[(None, None)] * 3,
     ]
     assert {(call["action"], call["parameters"]["FunctionName"]) for call in calls} == {("Invoke", "export")}
+    assert {call["region"] for call in calls} == {"ap-shanghai"}
     assert len(served.control("GET", "events")["events"]) == 5  # one of the dropped, two of the duplicated
     assert served.control("GET", "clock") == {"now": "2026-01-01T00:02:00+00:00"}
     assert served.control("GET", "faults") == {"never_happened": ["delay('ListFunctions', 1)"]}
@@ -293,7 +294,7 @@ def test_nothing_is_left_after_sigkill(serve: Any) -> None:
         (("scf.toml",), "[functions.x]\ntimeout = 3", "functions.x has no code"),
         (("scf.toml",), '[functions.x]\ncode = "y.py:f"', "functions.x: code is 'y.py:f'"),
         (("scf.toml",), '[functions.x]\ncode = "export.py:main_handler"\ntime = 3', "functions.x: deploy(...)"),
-        (("scf.toml",), "[settings]\nregions = 1", "'regions' (scf.toml) is not a setting"),
+        (("scf.toml",), "[settings]\nregions = 1", "'regions' (scf.toml) is not a setting; did you mean 'region'?"),
         (("--host=0.0.0.0",), "", "--host 0.0.0.0 is no address of the loopback"),
         (("--port=1000000",), "", "cannot have port 1000000 of 127.0.0.1"),
         (("--time=real", "--rate=0"), "", "--rate 0 is not valid: it is a finite number above 0"),
