@@ -318,8 +318,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "str | os.PathLike[str] | Callable[..., object]",
         _ANYTHING,
         Where.DEPLOY | Where.UPDATE,
-        '`"path/to/file.py:main_handler"`, a code directory or zip (with `handler`), or a function of an importable '
-        "module or test file",
+        '`"path/to/file.py:main_handler"`, where the code is the directory of the file, a code directory or zip (with '
+        "`handler`), or a function of an importable module or test file",
         first=True,
         none_is_unchanged=True,
     ),
