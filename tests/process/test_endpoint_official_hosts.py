@@ -9,6 +9,7 @@ import socket
 import ssl
 import time
 import urllib.request
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -303,6 +304,7 @@ def patched_things() -> dict[str, object]:
         "connect_ex": vars(socket.socket).get("connect_ex"),
         "wrap_socket": ssl.SSLContext.wrap_socket,
         "wrap_bio": ssl.SSLContext.wrap_bio,
+        "load_verify_locations": ssl.SSLContext.load_verify_locations,
         "set_tunnel": http.client.HTTPConnection.set_tunnel,
         "where": (certifi.where, requests.certs.where, certifi.core.where),
         "environment": dict(os.environ),
@@ -334,6 +336,37 @@ def test_an_authority_is_in_the_bundle_once(tmp_path: Path, monkeypatch: pytest.
     written = Path(bundle).read_text(encoding="utf-8")
     assert written.count("BEGIN CERTIFICATE") == len(context.get_ca_certs())
     assert Path(own).read_text(encoding="utf-8") in written
+
+
+def test_a_context_reads_the_bundle_for_other_servers_than_the_endpoint(scf_settings: ScfSettings) -> None:
+    def wrapped(host: str | None) -> int:
+        """How many authorities a new context knows that has begun TLS with *host*."""
+        context = ssl.create_default_context(cafile=certifi.where())
+        context.check_hostname = False
+        context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=host)
+        return len(context.get_ca_certs())
+
+    import certifi
+
+    with ScfRuntime(scf_settings) as runtime:
+        of_certifi = wrapped("example.com")
+        with ScfEndpoint(runtime) as endpoint:
+            assert wrapped(HOST) == wrapped(endpoint.address.partition(":")[0]) == 1
+            assert wrapped("example.com") > of_certifi
+            assert wrapped(None) > of_certifi
+            kept = ssl.create_default_context(cafile=certifi.where())
+        assert len(kept.get_ca_certs()) > of_certifi
+        assert wrapped("example.com") == of_certifi
+
+
+def test_contexts_of_requests_do_not_stay(scf_endpoint: ScfEndpoint) -> None:
+    import certifi
+
+    context = ssl.create_default_context(cafile=certifi.where())
+    kept = weakref.ref(context)
+    del context
+
+    assert kept() is None
 
 
 def test_nothing_of_it_is_left(scf_settings: ScfSettings, monkeypatch: pytest.MonkeyPatch) -> None:
