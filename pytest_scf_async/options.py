@@ -16,7 +16,7 @@ from enum import Flag, auto
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple
 
-from .errors import Given, ScfUsageError, constructor_named, hidden_from_users
+from .errors import Given, ScfUsageError, constructor_named, did_you_mean, hidden_from_users
 
 __all__ = ["OPTIONS", "Option", "Rule", "ScfSettings", "Where", "keywords_of", "option_named", "options_of"]
 
@@ -318,8 +318,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "str | os.PathLike[str] | Callable[..., object]",
         _ANYTHING,
         Where.DEPLOY | Where.UPDATE,
-        '`"path/to/file.py:main_handler"`, a code directory or zip (with `handler`), or a function of an importable '
-        "module or test file",
+        '`"path/to/file.py:main_handler"`, where the code is the directory of the file, a code directory or zip (with '
+        "`handler`), or a function of an importable module or test file",
         first=True,
         none_is_unchanged=True,
     ),
@@ -1029,6 +1029,8 @@ class ScfSettings:
 
 
 def _known(name: str, source: str | None) -> None:
-    if name not in ScfSettings.names():
+    valid = ScfSettings.names()
+    if name not in valid:
         where = f" ({source})" if source else ""
-        raise ScfUsageError(f"{name!r}{where} is not a setting; valid are {', '.join(ScfSettings.names())}")
+        near = did_you_mean(name, valid)
+        raise ScfUsageError(f"{name!r}{where} is not a setting{near or ';'} valid are {', '.join(valid)}")

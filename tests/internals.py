@@ -41,7 +41,7 @@ from pytest_scf_async.instances.runtimes.strategy import Runtime, Site
 from pytest_scf_async.instances.sandbox import zygote_of
 from pytest_scf_async.instances.user_process import UserProcess
 from pytest_scf_async.instances.zygote import Zygote, close_shared_zygote, shared_zygote
-from pytest_scf_async.lockstep import calls, real_cost, thread_reports
+from pytest_scf_async.lockstep import calls, real_cost, test_process, thread_reports
 from pytest_scf_async.lockstep.calls import Call, Watchdog
 from pytest_scf_async.lockstep.diagnosis import what_instances_do
 from pytest_scf_async.lockstep.event import Entry, Event, FunctionVersion

@@ -1,7 +1,7 @@
-"""The clock and the events of a runtime over HTTP, below ``/_scf/``: for test runners of other languages.
+"""The clock, the events and the faults of a runtime over HTTP, below ``/_scf/``: for test runners of other languages.
 
-The API has nothing of this. A test in Go or JavaScript lets time pass with it, runs an event to a line of its log, and
-reads its timeline.
+The API has nothing of this. A test in Go or JavaScript lets time pass with it, runs an event to a line of its log,
+declares that a request fails, and reads a timeline. The table is in docs/reference.md, too.
 
 ========================================  ==========================================================================
 ``GET /_scf/clock``                       the simulated time
@@ -12,9 +12,16 @@ reads its timeline.
 ``POST /_scf/events/ID/wait``             let time pass until it has ended
 ``POST /_scf/events/ID/settle``           run it at this time until it waits
 ``POST /_scf/events/ID/wait_for_log``     ``{"text": "page 3"}`` or ``{"pattern": "page \\d"}``, ``{"count": 2}``
+``POST /_scf/faults/fail``                ``{"action": "Invoke", "code": "RequestLimitExceeded"}``, ``{"message": ...}``
+``POST /_scf/faults/delay``               ``{"action": "Invoke", "seconds": 60}``
+``POST /_scf/faults/drop``                ``{"action": "Invoke", "what": "request"}``, or ``"response"``
+``POST /_scf/faults/duplicate``           ``{"action": "Invoke"}``
+``GET /_scf/faults``                      ``never_happened``: the faults that no request has met
+``GET /_scf/calls``                       the requests to the API so far, in the order in which they were answered
 ``POST /_scf/reset``                      begin anew: the functions that were served at first, no events
 ========================================  ==========================================================================
 
+A fault may have ``{"when": {"FunctionName": "export"}}``, and ``{"times": 2}`` or ``{"always": true}``, as in Python.
 Every answer is a JSON object; one that is refused has ``{"error": {"type": ..., "message": ...}}`` and status 400 (a
 value), 404 (a path or an event), 405 (a method) or 409 (what the event or the runtime cannot do).
 """
@@ -27,21 +34,26 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import Map, Rule
 
 from ..async_event import AsyncEvent
 from ..errors import HandlerError, HarnessError, ScfApiError, ScfAsyncError, ScfUsageError
 from ..protocol.shortening import shortened_line
-from ..runtime import ScfRuntime
+from .endpoint import Endpoint
 from .http_request import HttpAnswer, HttpRequest
-from .parameters import FLOAT, INTEGER, STRING, Parameters, Struct, optional, read, required
+from .parameters import BOOLEAN, FLOAT, INTEGER, OBJECT, STRING, Parameters, Struct, optional, read, required
 
 __all__ = ["Control"]
 
 _NOTHING: Final = Struct("nothing")
 _ADVANCE: Final = Struct("advance", *required(FLOAT, "seconds"))
 _MOVE_TO: Final = Struct("move_to", *required(STRING, "when"))
+_HOW_OFTEN: Final = (*optional(OBJECT, "when"), *optional(INTEGER, "times"), *optional(BOOLEAN, "always"))
+_FAIL: Final = Struct("fail", *required(STRING, "action", "code"), *optional(STRING, "message"), *_HOW_OFTEN)
+_DELAY: Final = Struct("delay", *required(STRING, "action"), *required(FLOAT, "seconds"), *_HOW_OFTEN)
+_DROP: Final = Struct("drop", *required(STRING, "action", "what"), *_HOW_OFTEN)
+_DUPLICATE: Final = Struct("duplicate", *required(STRING, "action"), *_HOW_OFTEN)
 _WAIT_FOR_LOG: Final = Struct("wait_for_log", *optional(STRING, "text", "pattern"), *optional(INTEGER, "count"))
 
 _ROUTES: Final = Map(
@@ -54,6 +66,12 @@ _ROUTES: Final = Map(
         Rule("/_scf/events/<request_id>/wait", endpoint=("wait", _NOTHING), methods=["POST"]),
         Rule("/_scf/events/<request_id>/settle", endpoint=("settle", _NOTHING), methods=["POST"]),
         Rule("/_scf/events/<request_id>/wait_for_log", endpoint=("wait_for_log", _WAIT_FOR_LOG), methods=["POST"]),
+        Rule("/_scf/faults", endpoint=("faults", _NOTHING), methods=["GET"]),
+        Rule("/_scf/faults/fail", endpoint=("fail", _FAIL), methods=["POST"]),
+        Rule("/_scf/faults/delay", endpoint=("delay", _DELAY), methods=["POST"]),
+        Rule("/_scf/faults/drop", endpoint=("drop", _DROP), methods=["POST"]),
+        Rule("/_scf/faults/duplicate", endpoint=("duplicate", _DUPLICATE), methods=["POST"]),
+        Rule("/_scf/calls", endpoint=("calls", _NOTHING), methods=["GET"]),
         Rule("/_scf/reset", endpoint=("reset", _NOTHING), methods=["POST"]),
     ],
     strict_slashes=False,
@@ -72,8 +90,9 @@ class _Refused(Exception):
 class Control:
     """What answers requests below ``/_scf/``. *reset* begins anew; None where the runtime is a test's own."""
 
-    def __init__(self, runtime: ScfRuntime, reset: Callable[[], None] | None = None) -> None:
-        self._runtime = runtime
+    def __init__(self, endpoint: Endpoint, reset: Callable[[], None] | None = None) -> None:
+        self._endpoint = endpoint
+        self._runtime = endpoint.runtime
         self._begin_anew = reset
 
     def answer(self, http: HttpRequest) -> HttpAnswer:
@@ -83,7 +102,7 @@ class Control:
             sent = read(_body_of(http), struct, typed=True)
             found = getattr(self, f"_{name}")(sent, **arguments)
         except HTTPException as error:
-            return _error(error.code or 400, type(error).__name__, f"{http.method} {http.path}: {error.description}")
+            return _error(error.code or 400, type(error).__name__, f"{http.method} {http.path}: {_reason_of(error)}")
         except _Refused as error:
             return _error(error.status, "ScfUsageError", str(error))
         except ScfAsyncError as error:
@@ -142,6 +161,45 @@ class Control:
         except ScfUsageError as error:
             raise _Refused(404, str(error)) from None
 
+    # -- the API -----------------------------------------------------------------------------------------------------
+
+    def _fail(self, sent: Parameters) -> dict[str, Any]:
+        message = sent.get("message")
+        self._endpoint.faults.fail(sent["action"], code=sent["code"], message=message, **_how_often(sent))
+        return {}
+
+    def _delay(self, sent: Parameters) -> dict[str, Any]:
+        self._endpoint.faults.delay(sent["action"], sent["seconds"], **_how_often(sent))
+        return {}
+
+    def _drop(self, sent: Parameters) -> dict[str, Any]:
+        self._endpoint.faults.drop(sent["action"], sent["what"], **_how_often(sent))
+        return {}
+
+    def _duplicate(self, sent: Parameters) -> dict[str, Any]:
+        self._endpoint.faults.duplicate(sent["action"], **_how_often(sent))
+        return {}
+
+    def _faults(self, _: Parameters) -> dict[str, Any]:
+        return {"never_happened": self._endpoint.faults.never_happened()}
+
+    def _calls(self, _: Parameters) -> dict[str, Any]:
+        return {
+            "calls": [
+                {
+                    "action": call.action,
+                    "parameters": dict(call.parameters),
+                    "at": call.at.isoformat(),
+                    "request_id": call.request_id,
+                    "error": call.error,
+                    "region": call.region,
+                    "client": call.client,
+                    "dropped": call.dropped,
+                }
+                for call in list(self._endpoint.calls)
+            ]
+        }
+
     # -- all of it ---------------------------------------------------------------------------------------------------
 
     def _reset(self, _: Parameters) -> dict[str, Any]:
@@ -160,6 +218,25 @@ def _body_of(http: HttpRequest) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise _Refused(400, "the body has to be a JSON object")
     return found
+
+
+def _how_often(sent: Parameters) -> dict[str, Any]:
+    """Which requests a fault happens to, and how often."""
+    return {"when": sent.get("when"), "times": None if sent.get("always") else sent.get("times", 1)}
+
+
+def _reason_of(error: HTTPException) -> str:
+    """Why there is no answer at a path, and what there is."""
+    if isinstance(error, NotFound):
+        known = sorted(f"{method} {rule.rule}" for rule in _ROUTES.iter_rules() for method in _methods(rule))
+        return f"there is no such path; there are {', '.join(known).replace('<request_id>', 'ID')}"
+    if isinstance(error, MethodNotAllowed):
+        return f"it takes {' and '.join(error.valid_methods or ())}"
+    return str(error.description)
+
+
+def _methods(rule: Rule) -> set[str]:
+    return (rule.methods or set()) - {"HEAD", "OPTIONS"}  # werkzeug adds HEAD to GET
 
 
 def _summary(event: AsyncEvent) -> dict[str, Any]:

@@ -60,6 +60,8 @@ class EndpointCall:
     """The code of the answer, as in ``ResourceNotFound.Function``; None for a success."""
     secret_id: str
     """Who signed it; empty where that is not known."""
+    region: str
+    """As the request names it; empty where it names none. Each region has the functions of the runtime."""
     client: str
     """What the client says of itself, as in ``SDK_PYTHON_3.1.100``."""
     dropped: str | None = None
@@ -213,6 +215,7 @@ class _Call:
             request_id=self.request_id,
             error=self.error,
             secret_id=self.secret_id,
+            region="" if request is None else request.region,
             client="" if request is None else request.client,
             dropped=self.dropped,
         )

@@ -16,6 +16,7 @@ import socket
 import ssl
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -43,6 +44,10 @@ _undo: Final[list[Callable[[], None]]] = []
 """What takes the patches back, the last one first."""
 _environment: Final[dict[str, tuple[str | None, str]]] = {}
 """By variable: what it was, and what it is now."""
+_certifi_files: Final[list[str]] = []
+"""What certifi names without us, while any is in force; empty where it is not installed."""
+_to_be_loaded: Final[weakref.WeakKeyDictionary[ssl.SSLContext, str]] = weakref.WeakKeyDictionary()
+"""The bundle that a context has been told to trust, and has not read: it has met no server yet that needs it."""
 
 
 class Redirection:
@@ -66,6 +71,12 @@ class Redirection:
                 _patch()
             _active.append(self)
             _set_environment()
+
+    @property
+    def certifi(self) -> str:
+        """The file that certifi names without us, once this is in force; empty where it is not installed."""
+        with _lock:
+            return _certifi_files[0] if _certifi_files else ""
 
     def end(self) -> None:
         """Be in force no more; once none is, everything is as it was. May be called twice."""
@@ -115,12 +126,18 @@ def _patch() -> None:
     for name in ("connect", "connect_ex"):
         _replace(socket.socket, name, _connecting(getattr(socket.socket, name)))
     _replace(http.client.HTTPConnection, "set_tunnel", _tunnelling(http.client.HTTPConnection.set_tunnel))
+    load = ssl.SSLContext.load_verify_locations
     for name, place in WRAPPERS.items():
-        _replace(ssl.SSLContext, name, wrapping(getattr(ssl.SSLContext, name), place, _authority_for))
+        real = wrapping(getattr(ssl.SSLContext, name), place, _authority_for)
+        _replace(ssl.SSLContext, name, _loading_first(real, place, load))
+    _replace(ssl.SSLContext, "load_verify_locations", _loading_later(load))
+    _undo.append(lambda: _load_what_is_left(load))
     try:
         certifi = importlib.import_module("certifi")
     except ImportError:
         return
+    _certifi_files.append(certifi.where())
+    _undo.append(_certifi_files.clear)
     _replace_everywhere(certifi.where, lambda: _active[-1].bundle)
 
 
@@ -158,6 +175,45 @@ def _authority_for(host: str) -> str | None:
     if leading is not None and api_host(host) is not None:
         return leading.authority
     return next((each.authority for each in reversed(_active) if host in (each.host, "localhost")), None)
+
+
+def _loading_later(load: Any) -> Any:
+    """Have a context read a bundle of ours when it meets a server that needs it.
+
+    The SDK makes a context for each request, and reads some 150 authorities into it, which takes most of the request's
+    time. The endpoint needs one of them, which `wrapping` gives it.
+    """
+
+    def load_verify_locations(self: Any, cafile: Any = None, capath: Any = None, cadata: Any = None) -> None:
+        with _lock:
+            later = capath is None and cadata is None and cafile in [each.bundle for each in _active]
+            if later:
+                _to_be_loaded[self] = cafile
+        if not later:
+            load(self, cafile, capath, cadata)
+
+    return load_verify_locations
+
+
+def _loading_first(wrap: Any, place: int, load: Any) -> Any:
+    """*wrap*, a method that begins TLS, for a context that may have to read a bundle first."""
+
+    def wrap_loaded(*args: Any, **kwargs: Any) -> Any:
+        name = kwargs.get("server_hostname") or (args[place] if len(args) > place else None)
+        if not name or _authority_for(text(name)) is None:
+            bundle = _to_be_loaded.pop(args[0], None)
+            if bundle is not None:
+                load(args[0], bundle)
+        return wrap(*args, **kwargs)
+
+    return wrap_loaded
+
+
+def _load_what_is_left(load: Any) -> None:
+    """Contexts that live on are wrapped without us from now on."""
+    while _to_be_loaded:
+        context, bundle = _to_be_loaded.popitem()
+        load(context, bundle)
 
 
 def _looking_up(real: Any) -> Any:

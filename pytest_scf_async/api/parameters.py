@@ -18,6 +18,7 @@ __all__ = [
     "BOOLEAN",
     "FLOAT",
     "INTEGER",
+    "OBJECT",
     "STRING",
     "Field",
     "ListOf",
@@ -48,6 +49,8 @@ STRING: Final = Scalar("String")
 INTEGER: Final = Scalar("Integer")
 FLOAT: Final = Scalar("Float")
 BOOLEAN: Final = Scalar("Boolean")
+OBJECT: Final = Scalar("Object")
+"""An object of JSON with whatever members: no parameter of the platform's is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,13 @@ def _refused(place: str, valid: str) -> Exception:
     return api_error("InvalidParameter", name=place, valid=valid)
 
 
-_NAMES: Final = {"String": "a string", "Integer": "an integer", "Float": "a number", "Boolean": "a boolean"}
+_NAMES: Final = {
+    "String": "a string",
+    "Integer": "an integer",
+    "Float": "a number",
+    "Boolean": "a boolean",
+    "Object": "an object",
+}
 
 
 def _typed_string(value: Any) -> str | None:
@@ -151,6 +160,10 @@ def _typed_float(value: Any) -> float | None:
 
 def _typed_boolean(value: Any) -> bool | None:
     return value if isinstance(value, bool) else None
+
+
+def _typed_object(value: Any) -> dict[str, Any] | None:
+    return value if isinstance(value, dict) else None
 
 
 def _integer_of_text(value: Any) -> int | None:
@@ -174,6 +187,7 @@ _TYPED: Final = {
     "Integer": _typed_integer,
     "Float": _typed_float,
     "Boolean": _typed_boolean,
+    "Object": _typed_object,
 }
 _TEXTS: Final = {
     "String": _typed_string,

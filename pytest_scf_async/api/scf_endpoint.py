@@ -43,7 +43,8 @@ class ScfEndpoint:
             raise ScfUsageError(
                 f"the endpoint needs {error.name}, which is not installed: pip install 'pytest-scf-async[endpoint]'"
             ) from None
-        self._site = Site(Endpoint(runtime), Control(runtime))
+        answering = Endpoint(runtime)
+        self._site = Site(answering, Control(answering))
         try:
             self._server = Server(self._site, host=host, port=port, tls=authority().server(host))
         except OSError as error:
@@ -63,7 +64,7 @@ class ScfEndpoint:
         where = self._server.host, self._server.port
         self._redirection = Redirection(*where, authority=own, bundle=bundle, leads=leads)
         self._redirection.begin()
-        self._config = messages.EndpointConfig(*where, own, bundle, leads=leads)
+        self._config = messages.EndpointConfig(*where, own, bundle, self._redirection.certifi, leads=leads)
         runtime._pool.endpoint = self._config
 
     @property
@@ -85,10 +86,11 @@ class ScfEndpoint:
             with one_at_a_time:
                 before, runtime = self.runtime, new_runtime()
                 runtime._pool.endpoint = self._config
-                self._site.endpoint, self._site.control = Endpoint(runtime), Control(runtime, reset)
+                answering = Endpoint(runtime)
+                self._site.endpoint, self._site.control = answering, Control(answering, reset)
                 end(before)
 
-        self._site.control = Control(self.runtime, reset)
+        self._site.control = Control(self._site.endpoint, reset)
 
     @property
     def calls(self) -> list[EndpointCall]:
@@ -118,8 +120,8 @@ class ScfEndpoint:
     def fail(
         self,
         action: str,
-        *,
         code: str,
+        *,
         message: str | None = None,
         when: Mapping[str, Any] | None = None,
         times: int | None = 1,

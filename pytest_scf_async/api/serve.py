@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import math
 import signal
 import sys
 import threading
@@ -54,9 +55,7 @@ def add_serve(commands: Any) -> None:
         help="simulated: time passes only when somebody asks for it at /_scf/clock, or waits for an answer; "
         "real: it flows (default: simulated)",
     )
-    parser.add_argument(
-        "--rate", type=float, default=1.0, help="with --time real: simulated seconds in a real one (default: 1)"
-    )
+    parser.add_argument("--rate", type=float, help="with --time real: simulated seconds in a real one (default: 1)")
     parser.add_argument("--seed", default="serve", help="what ids and keys are drawn from")
     parser.add_argument(
         "--on-stop",
@@ -87,6 +86,10 @@ class Serving:
                 f"--host {given.host} is no IPv4 address of the loopback, as 127.0.0.1 is: whoever reaches the "
                 "endpoint runs code on this machine"
             )
+        if given.rate is not None and given.time != "real":
+            raise ScfUsageError(f"--rate {given.rate:g} is of time that flows: give --time real, too")
+        if given.rate is not None and not 0 < given.rate < math.inf:
+            raise ScfUsageError(f"--rate {given.rate:g} is not valid: it is a finite number above 0")
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, lambda *_: self._stop.set())
         runtime = self._new_runtime()
@@ -113,7 +116,7 @@ class Serving:
             for name, keywords in functions.items():
                 _deploy(runtime, name, keywords)
             if given.time == "real":
-                stack.enter_context(runtime.clock.running(given.rate))
+                stack.enter_context(runtime.clock.running(1.0 if given.rate is None else given.rate))
             self._runtimes[runtime] = stack.pop_all()
         return runtime
 

@@ -26,7 +26,7 @@ from hashlib import sha256
 from typing import Final
 
 from ..errors import ScfApiError, hidden_from_users
-from ..model import api_error
+from ..model import api_error, role_credentials_with
 from .http_request import HttpRequest
 from .request import ApiRequest, has_common_headers, sent_form
 
@@ -67,8 +67,17 @@ class Credentials:
         self._by_id[credential.secret_id] = credential
 
     def find(self, secret_id: str) -> Credential | None:
-        """The one with that id; None where there is none."""
-        return self._by_id.get(secret_id)
+        """The one with that id, of an account or of the role of a function; None where there is none."""
+        return self._by_id.get(secret_id) or _of_a_role(secret_id)
+
+
+def _of_a_role(secret_id: str) -> Credential | None:
+    """The temporary key that events of functions find in their environment."""
+    found = role_credentials_with(secret_id)
+    if found is None:
+        return None
+    issued, expires_us = found
+    return Credential(secret_id, issued["TENCENTCLOUD_SECRETKEY"], issued["TENCENTCLOUD_SESSIONTOKEN"], expires_us)
 
 
 def verify(

@@ -111,6 +111,8 @@ def _become(config: messages.Assign, clock_file: int, others: list[int]) -> Role
         mounts.complete(config.sandbox.own, config.sandbox.layer)
         if config.endpoint is not None and config.endpoint.leads:
             mounts.change_hosts(official_hosts.hosts_file)
+        if config.endpoint is not None and config.endpoint.certifi:
+            mounts.replace_file(config.endpoint.certifi, config.endpoint.bundle)
     role = role_of(config)
     role.enter_network(others)
     mounts.drop_capabilities()

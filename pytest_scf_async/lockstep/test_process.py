@@ -86,6 +86,8 @@ class _TestProcess:
         self._picture: object = None
         self._overtaken: set[str] = set()
         """Threads, by their ids in ``/proc``, that ran for too long; until they wait on simulated time."""
+        self._in_grace: set[str] = set()
+        """Those in a loop whose next timer is not on the clock yet, as its connections have their grace first."""
         self._known = {str(thread.native_id) for thread in threading.enumerate()}
         """Threads of Python until the kernel has them no more: who joins one waits for that, and Python counts it no
         more a little before."""
@@ -164,7 +166,12 @@ class _TestProcess:
     def select(self, selector: selectors.EpollSelector, timeout: float) -> list[Any]:
         """What a loop of asyncio does between its callbacks."""
         watched = len(selector.get_map())
-        ready = _real_select(selector, min(timeout, REAL_GRACE) if watched > 1 else 0)  # one is the loop's own pipe
+        task = str(threading.get_native_id())
+        self._in_grace.add(task)
+        try:
+            ready = _real_select(selector, min(timeout, REAL_GRACE) if watched > 1 else 0)  # one is the loop's own pipe
+        finally:
+            self._in_grace.discard(task)
 
         def done() -> bool:
             ready[:] = ready or _real_select(selector, 0)
@@ -204,6 +211,7 @@ class _TestProcess:
         picture = [task for task in of_all if task[0] in outside]
         unrest = {task for task, state, _ in picture if state not in procfs.ASLEEP}
         unrest |= outside & {"None"}  # it has been started, and has not come to its first line
+        unrest |= outside & self._in_grace
         if picture == self._picture and not unrest and all(other.looked == lockstep.news for other in others):
             call.unrest = None
             return True

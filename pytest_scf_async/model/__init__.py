@@ -38,7 +38,7 @@ from .configuration import (
     is_valid_name,
     valid_name,
 )
-from .credentials import CREDENTIAL_HEADERS, role_credentials
+from .credentials import CREDENTIAL_HEADERS, role_credentials, role_credentials_with
 from .event_invoke import DEFAULT_EVENT_INVOKE, EventInvokeConfig, changed_event_invoke
 from .listing import is_text
 from .log_lines import (
@@ -138,6 +138,7 @@ __all__ = [
     "report_line",
     "response_line",
     "role_credentials",
+    "role_credentials_with",
     "start_line",
     "timed_out_message",
     "transition",

@@ -131,7 +131,9 @@ _API_ERRORS: Mapping[str, str] = MappingProxyType(
             "The request `Authorization` header does not conform to tencentcloud standards: {reason}."
         ),
         "AuthFailure.SecretIdNotFound": (
-            "The SecretId is not found, please ensure that your SecretId is correct: {secret_id!r}."
+            "The SecretId is not found, please ensure that your SecretId is correct: {secret_id!r}; the endpoint "
+            "knows its own (scf_endpoint.secret_id, or what serve --print-env prints), those of the roles of "
+            "functions, and what add_credentials was given."
         ),
         "AuthFailure.SignatureExpire": (
             "The signature has expired: {name} is {timestamp}, and it may be 300 seconds from the real time, which is "

@@ -8,7 +8,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["CREDENTIALS_LIFETIME_US", "CREDENTIAL_HEADERS", "role_credentials"]
+__all__ = ["CREDENTIALS_LIFETIME_US", "CREDENTIAL_HEADERS", "role_credentials", "role_credentials_with"]
 
 CREDENTIALS_LIFETIME_US: Final = 6 * 3600 * 1_000_000
 """Microseconds for which the credentials of an async event are valid at most (document 51519)."""
@@ -23,25 +23,43 @@ CREDENTIAL_HEADERS: Final = MappingProxyType(
 """The headers in which an image gets what a code package finds in its environment (document 56051)."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_SECRET_ID: Final = "scf-async-secret-id-until-"
+_FORM: Final = "%Y%m%dT%H%M%SZ"
 
 
 def role_credentials(at_us: int) -> dict[str, str]:
     """Placeholders for the credentials that are issued at a time, by the names of their environment variables.
 
     Each value ends with the simulated time in UTC until which the platform's would be valid, so that a fake of another
-    service can refuse them after that.
+    service can refuse them after that. The endpoint of the API does.
     """
-    return dict(_valid_until((at_us + CREDENTIALS_LIFETIME_US) // 1_000_000))
+    return dict(_issued((at_us + CREDENTIALS_LIFETIME_US) // 1_000_000))
+
+
+def role_credentials_with(secret_id: str) -> tuple[dict[str, str], int] | None:
+    """What `role_credentials` gives with *secret_id*, and until when it is valid, in microseconds since the Unix epoch.
+
+    None where *secret_id* is of no role.
+    """
+    if not secret_id.startswith(_SECRET_ID):
+        return None
+    try:
+        until = datetime.strptime(secret_id.removeprefix(_SECRET_ID), _FORM).replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None
+    second = (until - _EPOCH) // timedelta(seconds=1)
+    issued = dict(_issued(second))
+    return (issued, second * 1_000_000) if issued["TENCENTCLOUD_SECRETID"] == secret_id else None
 
 
 @lru_cache(maxsize=1)
-def _valid_until(second: int) -> Mapping[str, str]:
+def _issued(second: int) -> Mapping[str, str]:
     """Those that expire at a whole *second* since the epoch: many events start within the same one."""
-    until = (_EPOCH + timedelta(seconds=second)).strftime("%Y%m%dT%H%M%SZ")
+    until = (_EPOCH + timedelta(seconds=second)).strftime(_FORM)
     return MappingProxyType(
         {
             "TENCENTCLOUD_SESSIONTOKEN": f"scf-async-session-token-until-{until}",
-            "TENCENTCLOUD_SECRETID": f"scf-async-secret-id-until-{until}",
+            "TENCENTCLOUD_SECRETID": f"{_SECRET_ID}{until}",
             "TENCENTCLOUD_SECRETKEY": f"scf-async-secret-key-until-{until}",
         }
     )

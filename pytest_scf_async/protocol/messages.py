@@ -594,6 +594,8 @@ class EndpointConfig(NamedTuple):
     """A file with the authority of its certificates."""
     bundle: str
     """A file with all authorities that are trusted, this one among them."""
+    certifi: str
+    """The file of authorities that certifi names in the tests' own Python environment; empty where there is none."""
     leads: bool
     """The hosts of SCF lead to it, and other hosts of the API are refused."""
 

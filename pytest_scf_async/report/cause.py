@@ -125,9 +125,15 @@ def what_to_do(event: SeenEvent) -> str | None:
             return _LISTEN
     if code == 433 and _is_endless(_last_wait(event)):
         return _DEAD_LOCK
-    if code == 430 and _is_called_wrongly(event):
-        return _TWO_ARGUMENTS
+    if code in (430, 443) and (advice := _of_exception(event)) is not None:
+        return advice
     return _BY_CODE.get(code) if _fact(event) != Fact.RESULT_NOT_JSON.value else _of_result(event)
+
+
+def _of_exception(event: SeenEvent) -> str | None:
+    if event.record.status_code == 430:
+        return _TWO_ARGUMENTS if _is_called_wrongly(event) else None
+    return _DEPLOY_MODULE if _exception_line(event).startswith("ModuleNotFoundError: No module named ") else None
 
 
 def _is_called_wrongly(event: SeenEvent) -> bool:
@@ -164,6 +170,10 @@ _DEAD_LOCK = (
     "a notify or a put that never comes"
 )
 _TWO_ARGUMENTS = "give the handler two arguments, as the platform calls it: def main_handler(event, context)"
+_DEPLOY_MODULE = (
+    "install it where the tests run, or deploy it with the code: that is the directory of the handler's file, or one "
+    'above with handler="package.module.main_handler"'
+)
 _RETURN_JSON = "return what json.dumps can write: dict, list, str, int, float, bool, None"
 _BY_CODE = {
     433: "give the function a longer timeout (timeout=...), or have it stop in time",

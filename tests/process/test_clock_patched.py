@@ -13,6 +13,7 @@ import random
 import select
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -28,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import freezegun
 import pytest
 from freezegun import api
-from internals import REAL, freezegun_classes, lockstep_of, procfs
+from internals import REAL, freezegun_classes, lockstep_of, procfs, test_process
 from process_support import LONG, START, grow_impatient
 
 from pytest_scf_async import CannotEndError, ScfUsageError, SimulatedClock
@@ -644,6 +645,30 @@ def test_a_loop_and_its_threads(deploy: Deploy, runtime: ScfRuntime) -> None:
 
     with runtime.clock.patched():
         assert asyncio.run(main()) == [seconds(number) for number in (180, 60, 100, 20, 500)]
+
+
+def test_a_timeout_of_a_loop_with_connections_comes_before_what_another_thread_waits_for(
+    runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop's connections have real time first, and meanwhile the other thread's wait moves no clock."""
+    monkeypatch.setattr(test_process, "REAL_GRACE", 0.2)
+    came: list[timedelta] = []
+
+    async def times_out() -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            reader, writer = await asyncio.open_connection(sock=ours)
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(reader.read(1), 10)
+            came.append(runtime.clock.now - START)
+            writer.close()
+
+    with runtime.clock.patched():
+        sleeping = threading.Thread(target=time.sleep, args=(60,))
+        sleeping.start()
+        asyncio.run(times_out())
+        sleeping.join()
+    assert came == [seconds(10)]
 
 
 def test_a_thread_that_is_joined_has_ended_in_all_its_parts(runtime: ScfRuntime) -> None:

@@ -301,7 +301,7 @@ def test_of_two_faults_the_first_happens_and_one_may_happen_always(scf_endpoint:
 
 def test_a_fault_meets_only_what_it_names(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, scf_client: Any) -> None:
     event = scf_runtime.deploy(export, name="export").invoke_async({})
-    scf_endpoint.fail("TerminateAsyncEvent", code="InternalError", when={"GraceShutdown": True})
+    scf_endpoint.fail("TerminateAsyncEvent", "InternalError", when={"GraceShutdown": True})
 
     terminate(scf_client, event.request_id)
 

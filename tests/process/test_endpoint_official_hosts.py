@@ -7,7 +7,9 @@ import http.client
 import os
 import socket
 import ssl
+import time
 import urllib.request
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -203,6 +205,31 @@ def test_the_official_client_in_a_handler(scf_runtime: ScfRuntime, scf_endpoint:
     assert [call.action for call in scf_endpoint.calls] == ["GetAsyncEventStatus"]
 
 
+def polls_by_its_role(event: dict[str, Any], context: object) -> list[str]:
+    """Ask at once, and in the seventh hour with the credentials that it began with."""
+    names = ("TENCENTCLOUD_SECRETID", "TENCENTCLOUD_SECRETKEY", "TENCENTCLOUD_SESSIONTOKEN")
+    client = ScfClient(Credential(*(os.environ[name] for name in names)), os.environ["TENCENTCLOUD_REGION"])
+    request = models.GetAsyncEventStatusRequest()
+    request.InvokeRequestId = event["of"]
+    answers = []
+    for hours in (0, 5.9, 0.2):
+        time.sleep(hours * 3600)
+        try:
+            answers.append(str(client.GetAsyncEventStatus(request).Result.Status))
+        except TencentCloudSDKException as error:
+            answers.append(str(error.get_code()))
+    return answers
+
+
+def test_the_credentials_of_a_handlers_role_are_accepted_until_they_expire(
+    scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint
+) -> None:
+    event = scf_runtime.deploy(returns).invoke_async({}).wait()
+    polling = scf_runtime.deploy(polls_by_its_role).invoke_async({"of": event.request_id}).wait()
+
+    assert_finished(polling, result=["FINISHED", "FINISHED", "AuthFailure.TokenFailure"])
+
+
 @pytest.mark.parametrize("network", ["loopback", "all"])
 @pytest.mark.parametrize("host", [HOST, REGIONAL])
 def test_hosts_in_a_handler(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, host: str, network: Any) -> None:
@@ -277,6 +304,7 @@ def patched_things() -> dict[str, object]:
         "connect_ex": vars(socket.socket).get("connect_ex"),
         "wrap_socket": ssl.SSLContext.wrap_socket,
         "wrap_bio": ssl.SSLContext.wrap_bio,
+        "load_verify_locations": ssl.SSLContext.load_verify_locations,
         "set_tunnel": http.client.HTTPConnection.set_tunnel,
         "where": (certifi.where, requests.certs.where, certifi.core.where),
         "environment": dict(os.environ),
@@ -288,6 +316,57 @@ def unchanged() -> Iterator[None]:
     before = patched_things()
     yield
     assert patched_things() == before
+
+
+def test_an_authority_is_in_the_bundle_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients of the SDK read the bundle for each request, and what machines and certifi trust is much the same."""
+    import certifi
+
+    from pytest_scf_async.api.certificates import Authority
+
+    with open(certifi.where(), encoding="utf-8") as file:
+        of_certifi = file.read()
+    (tmp_path / "same.pem").write_text(of_certifi.replace("# ", "# another note: "))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "same.pem"))
+
+    own, bundle = Authority().write(str(tmp_path / "made"))
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(bundle)
+    written = Path(bundle).read_text(encoding="utf-8")
+    assert written.count("BEGIN CERTIFICATE") == len(context.get_ca_certs())
+    assert Path(own).read_text(encoding="utf-8") in written
+
+
+def test_a_context_reads_the_bundle_for_other_servers_than_the_endpoint(scf_settings: ScfSettings) -> None:
+    def wrapped(host: str | None) -> int:
+        """How many authorities a new context knows that has begun TLS with *host*."""
+        context = ssl.create_default_context(cafile=certifi.where())
+        context.check_hostname = False
+        context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=host)
+        return len(context.get_ca_certs())
+
+    import certifi
+
+    with ScfRuntime(scf_settings) as runtime:
+        of_certifi = wrapped("example.com")
+        with ScfEndpoint(runtime) as endpoint:
+            assert wrapped(HOST) == wrapped(endpoint.address.partition(":")[0]) == 1
+            assert wrapped("example.com") > of_certifi
+            assert wrapped(None) > of_certifi
+            kept = ssl.create_default_context(cafile=certifi.where())
+        assert len(kept.get_ca_certs()) > of_certifi
+        assert wrapped("example.com") == of_certifi
+
+
+def test_contexts_of_requests_do_not_stay(scf_endpoint: ScfEndpoint) -> None:
+    import certifi
+
+    context = ssl.create_default_context(cafile=certifi.where())
+    kept = weakref.ref(context)
+    del context
+
+    assert kept() is None
 
 
 def test_nothing_of_it_is_left(scf_settings: ScfSettings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -278,11 +278,28 @@ def what_threads_do() -> list[FrameType]:
 @pytest.mark.parametrize(
     ("method", "path", "sent", "status", "text"),
     [
-        ("GET", "nothing", {}, 404, "GET /_scf/nothing"),
-        ("DELETE", "clock", {}, 405, "DELETE /_scf/clock"),
+        (
+            "GET",
+            "nothing",
+            {},
+            404,
+            "GET /_scf/nothing: there is no such path; there are GET /_scf/calls, GET /_scf/clock",
+        ),
+        ("DELETE", "clock", {}, 405, "DELETE /_scf/clock: it takes "),
         ("POST", "clock/advance", {}, 400, "parameter `seconds`"),
         ("POST", "clock/advance", {"seconds": -1}, 400, "advance(duration)"),
         ("POST", "clock/advance", {"second": 1}, 400, "did you mean 'seconds'"),
+        ("POST", "faults/fail", {"action": "Invoke"}, 400, "parameter `code`"),
+        ("POST", "faults/fail", {"action": "Invoked", "code": "x"}, 400, "did you mean 'Invoke'"),
+        ("POST", "faults/drop", {"action": "Invoke", "what": "answer"}, 400, "'request' or 'response'"),
+        (
+            "POST",
+            "faults/delay",
+            {"action": "Invoke", "seconds": 1, "when": 3},
+            400,
+            "when is not valid: it is an object",
+        ),
+        ("POST", "faults/duplicate", {"action": "Invoke", "times": 0}, 400, "times=0 is not valid"),
         ("POST", "clock/move_to", {"when": "noon"}, 400, "when='noon' is no time"),
         ("GET", "events/none", {}, 404, "event('none')"),
         ("POST", "events/none/wait", {}, 404, "event('none')"),
@@ -293,6 +310,38 @@ def test_refused_requests(serve: Any, method: str, path: str, sent: dict[str, An
 
     assert code == status
     assert text in error["message"]
+
+
+def test_faults_and_calls(serve: Any) -> None:
+    from tencentcloud.common.exception import TencentCloudSDKException
+
+    served = serve()
+    served.control("POST", "faults/fail", action="Invoke", code="RequestLimitExceeded", times=2)
+    served.control("POST", "faults/drop", action="Invoke", what="response", when={"FunctionName": "export"})
+    served.control("POST", "faults/duplicate", action="Invoke")
+    served.control("POST", "faults/delay", action="Invoke", seconds=60, always=True)
+    served.control("POST", "faults/delay", action="ListFunctions", seconds=1)
+    for _ in range(3):
+        with pytest.raises(TencentCloudSDKException):
+            served.invoke(seconds=1)
+    for _ in range(3):
+        served.invoke(seconds=1)
+
+    calls = served.control("GET", "calls")["calls"]
+    assert [(call["error"], call["dropped"]) for call in calls] == [
+        ("RequestLimitExceeded", None),
+        ("RequestLimitExceeded", None),
+        (None, "response"),
+        *[(None, None)] * 3,
+    ]
+    assert {(call["action"], call["parameters"]["FunctionName"]) for call in calls} == {("Invoke", "export")}
+    assert {call["region"] for call in calls} == {"ap-shanghai"}
+    assert len(served.control("GET", "events")["events"]) == 5  # one of the dropped, two of the duplicated
+    assert served.control("GET", "clock") == {"now": "2026-01-01T00:02:00+00:00"}
+    assert served.control("GET", "faults") == {"never_happened": ["delay('ListFunctions', 1)"]}
+    served.control("POST", "reset")
+    assert served.control("GET", "calls") == {"calls": []}
+    assert served.control("GET", "faults") == {"never_happened": []}
 
 
 def test_gates_that_are_refused(serve: Any) -> None:
@@ -391,11 +440,13 @@ def test_nothing_is_left_of_events_in_the_middle(serve: Any, tmp_path: Path, sig
         (("scf.toml",), "[functions.x]\ntimeout = 3", "functions.x has no code"),
         (("scf.toml",), '[functions.x]\ncode = "y.py:f"', "functions.x: code is 'y.py:f'"),
         (("scf.toml",), '[functions.x]\ncode = "export.py:main_handler"\ntime = 3', "functions.x: deploy(...)"),
-        (("scf.toml",), "[settings]\nregions = 1", "'regions' (scf.toml) is not a setting"),
+        (("scf.toml",), "[settings]\nregions = 1", "'regions' (scf.toml) is not a setting; did you mean 'region'?"),
         (("--host=0.0.0.0",), "", "--host 0.0.0.0 is no IPv4 address of the loopback"),
         (("--host=::1",), "", "--host ::1 is no IPv4 address of the loopback"),
         (("--port=1000000",), "", "cannot have port 1000000 of 127.0.0.1"),
-        (("--time=real", "--rate=0"), "", "running(rate) is 0.0"),
+        (("--time=real", "--rate=0"), "", "--rate 0 is not valid: it is a finite number above 0"),
+        (("--time=real", "--rate=inf"), "", "--rate inf is not valid"),
+        (("--rate=60",), "", "--rate 60 is of time that flows: give --time real, too"),
     ],
 )
 def test_what_it_refuses(tmp_path: Path, arguments: tuple[str, ...], content: str, sentence: str) -> None:

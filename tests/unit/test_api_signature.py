@@ -295,6 +295,8 @@ def test_an_unknown_secret_id_is_refused_and_a_long_one_is_not_shown_whole(http)
     assert error.code == "AuthFailure.SecretIdNotFound"
     assert error.platform_message.startswith("The SecretId is not found")  # clients look for it
     assert repr(SECRET_ID) in error.platform_message
+    assert "scf_endpoint.secret_id" in error.platform_message
+    assert "add_credentials" in error.platform_message
     long = refusal(form(SecretId="a-secret-key-in-the-wrong-place"))
     assert "'a-secret…'" in long.platform_message
 

@@ -47,6 +47,10 @@ def advice(text: str) -> str | None:
             Story().ends(Fact.RAISED, trace="TypeError: main_handler() takes 1 positional argument but 2 were given\n"),
             "give the handler two arguments, as the platform calls it",
         ),
+        (
+            Story().ends(Fact.CODE_NOT_LOADED, trace="ModuleNotFoundError: No module named 'orders'"),
+            "install it where the tests run, or deploy it with the code",
+        ),
     ],
 )
 def test_a_failure_says_what_to_do(story: Story, start: str) -> None:

@@ -161,7 +161,7 @@ def test_the_environment_is_a_copy():
 
 def test_an_unknown_name_is_refused_with_the_valid_ones():
     message = refusal(time_out=3)
-    assert message == f"'time_out' (ini) is not a setting; valid are {', '.join(SETTINGS)}"
+    assert message == f"'time_out' (ini) is not a setting; did you mean 'timeout'? valid are {', '.join(SETTINGS)}"
     with pytest.raises(ScfUsageError, match="'time_out' is not a setting"):
         ScfSettings().source("time_out")
     assert "'sources' (ini) is not a setting" in refusal(sources={})
