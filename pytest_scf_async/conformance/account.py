@@ -100,7 +100,8 @@ class Address(NamedTuple):
     region: str
 
     def __str__(self) -> str:
-        return f"{self.scheme}://{self.host} (region {self.region})"
+        where = f"region {self.region}" if self.region else "no region yet"
+        return f"{self.scheme}://{self.host} ({where})"
 
 
 def address_of(environment: Mapping[str, str]) -> Address:

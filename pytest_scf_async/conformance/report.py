@@ -11,9 +11,14 @@ from xml.etree import ElementTree
 from .bench import Facts
 from .cases import Case, Reading
 
-__all__ = ["FORMATS", "Report", "Verdict"]
+__all__ = ["FORMATS", "Report", "Verdict", "counted"]
 
 Outcome = Literal["reading", "unforeseen", "undecided", "pending", "left out"]
+
+
+def counted(cases: int) -> str:
+    """So many *cases*, in words."""
+    return "1 case" if cases == 1 else f"{cases} cases"
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class Report:
         for outcome in ("unforeseen", "undecided", "pending", "left out"):
             number = sum(verdict.outcome == outcome for verdict in self.verdicts)
             counts += [f"{number} {outcome}"] if number else []
-        return "\n".join([*lines, "", f"{len(self.verdicts)} cases: {', '.join(counts)}", ""])
+        return "\n".join([*lines, "", f"{counted(len(self.verdicts))}: {', '.join(counts)}", ""])
 
     def json(self) -> str:
         """For programs, and what to send us."""

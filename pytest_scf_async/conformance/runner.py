@@ -9,7 +9,7 @@ from functools import partial
 from .account import Refused, Undecided
 from .bench import MEMORY_MB, Bench, Facts
 from .cases import Case, NotYet
-from .report import Report, Verdict
+from .report import Report, Verdict, counted
 from .state import State
 
 __all__ = ["Plan", "ask", "check", "clean_up", "report_of"]
@@ -51,7 +51,7 @@ class Plan:
         namespaces = f", and the namespace {prefix}-ns" if self.namespaces else ""
         refused = f" It asks for {self.refused} more, which should be refused." if self.refused else ""
         lines = [
-            f"{len(self.cases)} cases at {address}",
+            f"{counted(len(self.cases))} at {address}",
             f"creates: {len(self.functions)} functions of {MEMORY_MB} MB, {prefix}-*{namespaces}.{refused}",
             f"invokes: {self.events} events, {self.gb_seconds:,.0f} GB-seconds at most",
             "deletes: all that it has created; nothing else is changed",

@@ -329,6 +329,19 @@ def test_credentials_come_from_the_environment(asked: Callable[..., Asked], monk
     assert "TENCENTCLOUD_SECRET_KEY and TENCENTCLOUD_REGION must be in the environment" in command.errors
 
 
+def test_what_it_would_do_is_said_without_credentials_and_without_a_region(
+    asked: Callable[..., Asked], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = asked()
+    for name in ("TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRET_KEY", "TENCENTCLOUD_REGION"):
+        monkeypatch.delenv(name)
+
+    code, output = command("--dry-run", "--case=list-limit-zero")
+
+    assert code == 0
+    assert output.startswith(f"1 case at {command.endpoint.url} (no region yet)\n")
+
+
 def test_it_needs_the_official_sdk(asked: Callable[..., Asked], monkeypatch: pytest.MonkeyPatch) -> None:
     command = asked()
     monkeypatch.setitem(sys.modules, "tencentcloud.common.credential", None)

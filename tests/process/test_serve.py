@@ -25,6 +25,9 @@ from runtimes_table import file_in
 
 from pytest_scf_async import ScfEndpoint, ScfRuntime, ScfSettings
 
+SAME_ON_ALL = pytest.mark.once
+"""The rest reads a file of TOML, which the oldest Python does by a library."""
+
 HANDLER = """
 import signal, sys, time
 
@@ -201,6 +204,7 @@ def test_the_api_and_the_clock(serve: Any) -> None:
     ]
 
 
+@SAME_ON_ALL
 def test_what_is_shown_of_an_event(serve: Any, tmp_path: Path) -> None:
     (tmp_path / "saves.py").write_text(SAVES)
     (tmp_path / "scf.toml").write_text(FILE + '[functions.saves]\ncode = "saves.py:main_handler"\n')
@@ -240,6 +244,7 @@ def test_reset_begins_anew(serve: Any) -> None:
     assert served.invoke(seconds=1) == first  # the keys are the same, and so are ids
 
 
+@SAME_ON_ALL
 def test_resets_that_come_at_once_happen_one_after_the_other(scf_settings: ScfSettings) -> None:
     order: list[str] = []
     served: list[ScfRuntime] = []
@@ -275,6 +280,7 @@ def what_threads_do() -> list[FrameType]:
     return [frame for thread, frame in sys._current_frames().items() if thread != threading.get_ident()]
 
 
+@SAME_ON_ALL
 @pytest.mark.parametrize(
     ("method", "path", "sent", "status", "text"),
     [
@@ -312,6 +318,7 @@ def test_refused_requests(serve: Any, method: str, path: str, sent: dict[str, An
     assert text in error["message"]
 
 
+@SAME_ON_ALL
 def test_faults_and_calls(serve: Any) -> None:
     from tencentcloud.common.exception import TencentCloudSDKException
 
@@ -344,6 +351,7 @@ def test_faults_and_calls(serve: Any) -> None:
     assert served.control("GET", "faults") == {"never_happened": []}
 
 
+@SAME_ON_ALL
 def test_gates_that_are_refused(serve: Any) -> None:
     served = serve()
     path = f"events/{served.invoke(seconds=1)}/wait_for_log"
@@ -356,6 +364,7 @@ def test_gates_that_are_refused(serve: Any) -> None:
     assert (code, error["type"]) == (409, "GateNotReachedError")
 
 
+@SAME_ON_ALL
 @pytest.mark.parametrize(
     ("arguments", "listens", "end"),
     [
@@ -376,6 +385,7 @@ def test_sigterm_ends_running_events(serve: Any, arguments: tuple[str, ...], lis
     assert served.ends() == (0, line, "")
 
 
+@SAME_ON_ALL
 def test_polls_at_one_instant_warn_of_time_that_stands(serve: Any) -> None:
     from tencentcloud.scf.v20180416 import models
 
@@ -393,6 +403,7 @@ def test_polls_at_one_instant_warn_of_time_that_stands(serve: Any) -> None:
     assert "/_scf/clock/advance lets time pass" in errors
 
 
+@SAME_ON_ALL
 def test_time_that_flows(serve: Any) -> None:
     served = serve("scf.toml", "--time=real", "--rate=100000")
     request_id = served.invoke(seconds=1800)
@@ -403,6 +414,7 @@ def test_time_that_flows(serve: Any) -> None:
     assert event["result"] == {"rows": 20}
 
 
+@SAME_ON_ALL
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
 def test_nothing_is_left_of_events_in_the_middle(serve: Any, tmp_path: Path, signum: signal.Signals) -> None:
     (tmp_path / "starts.py").write_text(STARTS_A_CHILD)

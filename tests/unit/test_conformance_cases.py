@@ -181,6 +181,7 @@ def test_a_reading_that_is_not_ours_is_no_failure() -> None:
     )
     assert '<property name="reading" value="ABORTED 499" />' in found.junit()
     assert '"is_default_here": false' in found.json()
+    assert found.text().endswith("\n\n1 case: 0 as by default here, 1 otherwise\n")
 
 
 @pytest.mark.parametrize(
