@@ -12,14 +12,15 @@ __all__ = ["event_time", "interval_of", "renamed", "second", "time_of"]
 
 WRITTEN = "%Y-%m-%d %H:%M:%S"
 """How times are written in requests and in most answers."""
+LENGTH = len("2026-01-01 00:00:00.000")
+"""Of what is written with milliseconds, without the zone."""
 
 
 def event_time(when: datetime | None, zone: tzinfo) -> str:
     """A time of an event, with milliseconds; an empty text for an event that has not ended (document 52501)."""
     if when is None:
         return ""
-    local = when.astimezone(zone)
-    return f"{local:{WRITTEN}}.{local.microsecond // 1000:03d}"
+    return when.astimezone(zone).isoformat(" ", "milliseconds")[:LENGTH]
 
 
 def second(when: datetime, zone: tzinfo) -> str:
