@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tc3 import signed
 from tencentcloud.scf.v20180416 import errorcodes
 
-from pytest_scf_async import ScfRuntime, ScfSettings
+from pytest_scf_async import ScfAsyncWarning, ScfRuntime, ScfSettings
 from pytest_scf_async.api.actions import ACTIONS, OTHER_ACTIONS
 from pytest_scf_async.api.endpoint import Endpoint
 from pytest_scf_async.api.http_request import HttpRequest
@@ -93,7 +93,8 @@ class Fuzzed:
         assert envelope.keys() == {"Response"}
         response = envelope["Response"]
         assert UUID.fullmatch(response["RequestId"])
-        assert self.endpoint.problems == []
+        # That it is asked so often while time stands is so here, and no problem.
+        assert [each for each in self.endpoint.problems if not isinstance(each, ScfAsyncWarning)] == []
         if "Error" in response:
             assert response.keys() == {"Error", "RequestId"}
             assert response["Error"].keys() == {"Code", "Message"}
