@@ -101,9 +101,9 @@ class Instance:
     place = 0
     """Its number in the order in which its runtime's instances were started."""
     _turn = False
-    overtaken = False
+    preempted = False
     """It lost the turn without a word: it is in a real wait that nothing announced, or computes for too long."""
-    overrun = False
+    cpu_bound = False
     given_up = False
     """A call could not end because of it: it is stopped, and holds nothing, until a call waits for its event."""
     asked = False
@@ -250,7 +250,7 @@ class Instance:
             return Doing.GATED
         if not self.runtime.in_lockstep:
             return Doing.FREE_RUNNING
-        if self.overrun if self.overtaken else (self.turn or self.outside):
+        if self.cpu_bound if self.preempted else (self.turn or self.outside):
             return Doing.COMPUTING
         return Doing.HELD if self._is_held() else Doing.PARKED
 
@@ -259,7 +259,7 @@ class Instance:
         """It keeps others from their turn; not one that was frozen before it said that its threads wait."""
         if self.gone or self.frozen or self.given_up or not self.runtime.in_lockstep:
             return False
-        return self.turn or (self.outside > 0 and not self.overtaken)
+        return self.turn or (self.outside > 0 and not self.preempted)
 
     @property
     def turn(self) -> bool:
@@ -284,7 +284,7 @@ class Instance:
             self._turn
             or self.outside
             or self.held
-            or self.overtaken
+            or self.preempted
             or self.stopped
             or self.opening
             or not self.runtime.in_lockstep
@@ -299,16 +299,16 @@ class Instance:
         """A thread of it is in a real wait, or a child of it lives, so that time may not pass by itself."""
         if self.gone or self.frozen or self.given_up or not self.runtime.in_lockstep:
             return False
-        return self._is_held() or (self.overtaken and self.asked and self.children.can_answer)
+        return self._is_held() or (self.preempted and self.asked and self.children.can_answer)
 
     def _is_held(self) -> bool:
         """Whether it waits for somebody else: no thread of it, and no child of it, can have all go on."""
-        return self.held > 0 or bool(self.children.look()) or (self.overtaken and not self.children.threads_rest)
+        return self.held > 0 or bool(self.children.look()) or (self.preempted and not self.children.threads_rest)
 
     def look_again(self) -> None:
         """Let it have the turn again that it lost without a word: it has done something since."""
-        if self.overtaken:
-            self.overtaken = self.overrun = False
+        if self.preempted:
+            self.preempted = self.cpu_bound = False
             self.turn = True
 
     def ask(self) -> None:
@@ -375,7 +375,7 @@ class Instance:
             self._leased_read = 0
         self.control.messages = self.sent
         self._unsent += messages.pack(message)
-        if self.outside or self.overtaken:
+        if self.outside or self.preempted:
             self.ring()  # whoever is inside the door has to read the channel
         self._flush()
 

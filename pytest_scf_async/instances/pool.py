@@ -92,7 +92,7 @@ class Pool:
         """Keep *instance*, which has finished its event, stopped until the next one, or until it was idle too long."""
         _forget_head(instance)
         instance.frozen = True
-        instance.turn = instance.overtaken = instance.given_up = False
+        instance.turn = instance.preempted = instance.given_up = False
         instance.stop()
         due = self.clock.now_us + round(self.settings.idle_reclaim * 1_000_000)
         timer = self.clock.call_at(due, lambda: self.reclaim(instance, IDLE), what="idle reclaim")

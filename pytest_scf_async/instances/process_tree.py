@@ -88,8 +88,8 @@ class Owner(Protocol):
     listening: set[int]
     """Signals that its code has handlers of."""
     turn: bool
-    overtaken: bool
-    overrun: bool
+    preempted: bool
+    cpu_bound: bool
     stopped: bool
     released: bool
     frozen: bool
@@ -166,7 +166,7 @@ class Children:
         instance = self._instance
         if instance.stopped and not (instance.gone or instance.released):
             return self.holding  # nothing of it has run since the last look, but to stop
-        waits = instance.overtaken and not (instance.overrun or instance.gone or instance.released)
+        waits = instance.preempted and not (instance.cpu_bound or instance.gone or instance.released)
         waits = waits and not instance.traces_user_code  # that looks at its threads itself, and has found none at rest
         self.holding, self._rest, self.threads_rest = (), None, False
         below = _NOBODY
@@ -192,7 +192,7 @@ class Children:
     def look_once_still(self) -> None:
         """Look before the instance is stopped, which has just been asked: a thread of it may be answering."""
         deadline = REAL.monotonic() + STILL_LIMIT
-        while not self._instance.overrun:
+        while not self._instance.cpu_bound:
             runs, _ = procfs.activity(self._instance.pid)  # before the look, which finds no rest where one runs
             self.look()
             if self.threads_rest or not runs or REAL.monotonic() > deadline:
@@ -228,7 +228,7 @@ class Children:
         instance = self._instance
         if instance.frozen or instance.gone or instance.given_up:
             return False
-        if instance.overtaken:
+        if instance.preempted:
             return self._ask_door()
         if not self.possible or not self.listened_to:
             return False

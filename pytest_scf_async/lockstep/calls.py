@@ -77,7 +77,7 @@ class Call:
     """An instance that alone computes may move the clock itself, as far as nothing else is due: the call looks at
     nothing between its waits."""
     past_held: bool = False
-    past_overrun: bool = False
+    past_cpu_bound: bool = False
     event: Event | None = None
     """The event whose gates the call goes through."""
     opens_all_gates: bool = False
@@ -103,7 +103,7 @@ class Call:
 
     def is_held_by(self, instance: Instance) -> bool:
         """Whether *instance* keeps this call from moving the clock."""
-        passes = self.past_overrun and instance.overrun and (not instance.takes_time or self.flow is not None)
+        passes = self.past_cpu_bound and instance.cpu_bound and (not instance.takes_time or self.flow is not None)
         return instance.holds_clock and not (self.past_held or passes)
 
 
@@ -252,7 +252,7 @@ class Watchdog:
 
     def _goes_on_without_them(self, busy: list[Instance] | None) -> bool:
         """Where nothing happens because instances compute: whether the call goes on without them."""
-        if busy is None or not self.call.past_overrun:
+        if busy is None or not self.call.past_cpu_bound:
             return False
         self._give_up(self.lockstep.goes_on)
         if any(self.lockstep.goes_on(each) or self.call.is_held_by(each) for each in self.lockstep.pool.instances):
@@ -303,7 +303,7 @@ class Watchdog:
             return
         if instance.signalled and not instance.traces_user_code:
             instance.poke()
-        if instance.overtaken and not instance.turn:
+        if instance.preempted and not instance.turn:
             instance.ask()
             return
         running, picture = instance.user_process.activity()
@@ -314,9 +314,9 @@ class Watchdog:
                 return  # it goes on in a moment
             if self._ends_a_lease(instance, None):
                 return
-            instance.overtaken = True  # every thread of it sleeps in the kernel, and one of them outside the door
+            instance.preempted = True  # every thread of it sleeps in the kernel, and one of them outside the door
             self._tell_of_sleeps(instance)
-            self._overtake(instance)
+            self._preempt(instance)
             return
         self.pictures[instance.number] = picture
         event = self.lockstep.pool.events.get(instance)
@@ -339,15 +339,15 @@ class Watchdog:
         computes = used - stretch.cpu_ns > grace * 1e9 or (late and 2 * stretch.writing > stretch.looks)
         if event is None or not (sleeps or (computes and event.phase != "init")) or self._ends_a_lease(instance, used):
             return
-        instance.overtaken = True
-        instance.overrun = computes
+        instance.preempted = True
+        instance.cpu_bound = computes
         if event.repeatable:
             event.repeatable = False
             does = "computes" if computes else "sleeps and wakes up in real time"
             event.note("instance", f"{does} for more than {grace:g} s without a wait: not repeatable")
         if sleeps:
             self._tell_of_sleeps(instance)
-        self._overtake(instance)
+        self._preempt(instance)
 
     def _tell_of_sleeps(self, instance: Instance) -> None:
         """Say so where code in C sleeps: its test has meant simulated time."""
@@ -359,7 +359,7 @@ class Watchdog:
                 event.has_real_time(wait.sleeps, f"in {wait.text}: no simulated time passes in it")
 
     def _ends_a_lease(self, instance: Instance, cpu_ns: int | None) -> bool:
-        """Before *instance* is overtaken: whether it has a lease whose end it has not seen for certain.
+        """Before *instance* is preempted: whether it has a lease whose end it has not seen for certain.
 
         *cpu_ns* is the processor time that it has used; None: it sleeps in the kernel, and is not about to move time.
         """
@@ -377,10 +377,10 @@ class Watchdog:
 
     def preempt(self, instance: Instance) -> None:
         """Take the turn from *instance*, which computes."""
-        instance.overtaken = instance.overrun = True
-        self._overtake(instance)
+        instance.preempted = instance.cpu_bound = True
+        self._preempt(instance)
 
-    def _overtake(self, instance: Instance) -> None:
+    def _preempt(self, instance: Instance) -> None:
         """Take the turn from *instance*; where it has an alarm, once it has told when that is due."""
         instance.ask()
         instance.turn = instance.has_alarm and self.told.get(instance.number) != instance.sent

@@ -42,7 +42,7 @@ def what_instances_do(lockstep: Lockstep, passed_us: int = 0) -> str:
         instance = event.instance
         deploy = event.function.configuration.deployed_by
         doing = instance.doing
-        if _went_on(event, since_us) and doing in (Doing.COMPUTING, Doing.PARKED) and not instance.overrun:
+        if _went_on(event, since_us) and doing in (Doing.COMPUTING, Doing.PARKED) and not instance.cpu_bound:
             lines.append(_waited_most(event))
             advice.append(_GIVE_IT_TIME)
             continue
@@ -134,7 +134,7 @@ def _doing(instance: Instance) -> str:
         return f"parked in {instance.waits_in}"
     if instance.doing is Doing.HELD:
         children = instance.children.look()
-        waits = "held by a real wait" if instance.held or instance.overtaken else f"parked in {instance.waits_in}"
+        waits = "held by a real wait" if instance.held or instance.preempted else f"parked in {instance.waits_in}"
         return f"{waits}; the {_children(children)} alive" if children else waits
     return str(instance.doing)
 

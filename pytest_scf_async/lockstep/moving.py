@@ -66,7 +66,7 @@ class Moving:
 
     def _has_heard(self) -> bool:
         """Whether an instance has said something that was on its way when all its threads came to rest."""
-        return any(each.overtaken for each in self.lockstep.pool.stirring()) and self.lockstep.hear(0)
+        return any(each.preempted for each in self.lockstep.pool.stirring()) and self.lockstep.hear(0)
 
     def _flow(self, call: Call, flow: TimeFlow) -> bool:
         clock = self.lockstep.clock

@@ -171,7 +171,7 @@ class _Meter:
         self._unused = min(max(passed - used, 0.0), LONGEST_TICK)
         instance = self._going_on()
         waits = instance is not None and (
-            instance.held > 0 or (instance.overtaken and not (instance.overrun or instance.children.threads_rest))
+            instance.held > 0 or (instance.preempted and not (instance.cpu_bound or instance.children.threads_rest))
         )
         children = self._has_children
         self._look_at_children()

@@ -147,7 +147,7 @@ class Reports:
     def _of_signals(self, instance: Instance, event: Event | None, message: messages.OfSignals) -> None:
         if isinstance(message, messages.SignalEntered):
             instance.turn = True
-            instance.overtaken = instance.overrun = False
+            instance.preempted = instance.cpu_bound = False
             if message.signum == SIGTERM:
                 instance.entered += 1
                 instance.signalled = False
@@ -226,7 +226,7 @@ class Reports:
         instance.turn = instance.signalled or instance.children.asked
         instance.parks += not answers  # a thread beside the one that has the turn answers
         if outside == 0:
-            instance.overtaken = instance.overrun = False
+            instance.preempted = instance.cpu_bound = False
             instance.end_lease()
         if instance.frozen:
             return
@@ -281,7 +281,7 @@ class Reports:
         instance.turns += 1
         self.lockstep.lease_with_turn(instance)
         instance.send(messages.Resume())
-        if instance.overtaken and instance.has_alarm:
+        if instance.preempted and instance.has_alarm:
             instance.poke()  # no thread may be there to read it but the one that waits for something real
 
     def _initialised(self, instance: Instance, event: Event | None, message: messages.InitDone) -> None:

@@ -332,9 +332,9 @@ class Lockstep:
                 for instance in self.pool.stirring() if not self._under_way else ():
                     if not instance.runtime.in_lockstep:
                         continue  # it goes on, and the clock catches up
-                    if instance.overtaken:
+                    if instance.preempted:
                         instance.children.look_once_still()
-                    if instance.turn or instance.outside or instance.overtaken or instance.holds_clock:
+                    if instance.turn or instance.outside or instance.preempted or instance.holds_clock:
                         instance.stop()
                 self.costs.measure()  # what was computed since, before they stood still
                 self._condition.notify_all()
@@ -385,12 +385,12 @@ class Lockstep:
             if event.instance is not None:
                 event.instance.given_up = False
         for instance in self.pool.stirring():
-            if call.past_held and (instance.held or instance.overtaken):
+            if call.past_held and (instance.held or instance.preempted):
                 instance.given_up = False  # time may pass what it waits for
             stands_still = instance.gated is not None and instance.runtime.stops_behind_lines
             if not (instance.frozen or instance.given_up or stands_still):
                 instance.go_on()
-                if instance.waits_beside and not instance.overtaken and instance.doing is Doing.PARKED:
+                if instance.waits_beside and not instance.preempted and instance.doing is Doing.PARKED:
                     instance.children.ask_to_look()  # what has come before this call is heard before time moves
 
     def stop_flowing(self) -> None:
@@ -478,7 +478,7 @@ class Lockstep:
         for instance in self.pool.stirring():
             if instance.given_up or not instance.runtime.in_lockstep:
                 continue
-            if busy and instance.overrun and not (instance.computing or instance.children.possible):
+            if busy and instance.cpu_bound and not (instance.computing or instance.children.possible):
                 instance.stop()
             else:
                 instance.go_on()
@@ -515,7 +515,7 @@ class Lockstep:
             or self.scripts.standing
             or any(
                 other is not instance
-                and (other.overtaken or other.holds_clock or other.gated or not other.runtime.in_lockstep)
+                and (other.preempted or other.holds_clock or other.gated or not other.runtime.in_lockstep)
                 for other in self.pool.stirring()
             )
         ):
@@ -555,7 +555,7 @@ class Lockstep:
             self.costs.let_time_pass(watchdog.call)
             self._preempt_at_target(watchdog, busy)
         if watchdog.check_is_due(look=not heard):
-            watchdog.check([instance for instance in busy if instance.computing or instance.overtaken])
+            watchdog.check([instance for instance in busy if instance.computing or instance.preempted])
         self._condition.notify_all()
 
     def _preempt_at_target(self, watchdog: Watchdog, busy: list[Instance]) -> None:
@@ -580,7 +580,7 @@ class Lockstep:
         """Whether a process that runs user code does something yet at this simulated time."""
         if instance.gone or instance.frozen or instance.given_up or not instance.runtime.in_lockstep:
             return False
-        if instance.opening or instance.turn or (instance.outside and not instance.overtaken):
+        if instance.opening or instance.turn or (instance.outside and not instance.preempted):
             return True
         head = instance.head
         return head is not None and not head.cancelled and head.due_us <= self.clock.now_us
@@ -598,7 +598,7 @@ class Lockstep:
                 jumps=True,
                 leases=True,
                 past_held=past_held,
-                past_overrun=True,
+                past_cpu_bound=True,
                 opens_all_gates=True,
             )
         )

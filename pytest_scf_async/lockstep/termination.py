@@ -99,11 +99,11 @@ def _send_sigterm(lockstep: Lockstep, event: Event) -> Callable[[], bool]:
     event.signal_sent(disposition)
     if disposition == "blocked":
         # until a thread of it that waits for the signal has been woken
-        instance.turn = instance.runtime.in_lockstep and not instance.overrun
+        instance.turn = instance.runtime.in_lockstep and not instance.cpu_bound
         answered = settled
     elif disposition == "ignored":
         # its tracer has to let the signal pass, and starts the call again that it has ended
-        instance.turn = instance.turn or (instance.traces_user_code and not instance.overrun)
+        instance.turn = instance.turn or (instance.traces_user_code and not instance.cpu_bound)
         answered = settled
     elif disposition == "unknown":
         answered = lambda: True  # noqa: E731  (what becomes of it cannot be known)

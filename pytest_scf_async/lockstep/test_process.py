@@ -84,7 +84,7 @@ class _TestProcess:
         self._to_monotonic_us = round(REAL.monotonic() * 1e6) - self.clock.now_us
         """Monotonic clocks go on from their real values: a duration that began before has its real part."""
         self._picture: object = None
-        self._overtaken: set[str] = set()
+        self._preempted: set[str] = set()
         """Threads, by their ids in ``/proc``, that ran for too long; until they wait on simulated time."""
         self._in_grace: set[str] = set()
         """Those in a loop whose next timer is not on the clock yet, as its connections have their grace first."""
@@ -140,7 +140,7 @@ class _TestProcess:
             lambda: bool(over) or (done is not None and done()),
             moves_clock=True,
             leases=True,
-            past_overrun=True,
+            past_cpu_bound=True,
             opens_gates_to_move=True,
             begin=begin,
         )
@@ -205,8 +205,8 @@ class _TestProcess:
         for thread in threading.enumerate():
             (inside if thread.ident in lockstep.under_way else outside).add(str(thread.native_id))
         outside |= self._living() - inside
-        self._overtaken -= inside
-        outside -= self._overtaken
+        self._preempted -= inside
+        outside -= self._preempted
         of_all = procfs.activity(os.getpid())[1] if outside else ()
         picture = [task for task in of_all if task[0] in outside]
         unrest = {task for task, state, _ in picture if state not in procfs.ASLEEP}
@@ -229,7 +229,7 @@ class _TestProcess:
         before_ns = call.unrest.cpu_ns
         for task in unrest & used.keys():
             if late or used[task] - before_ns.setdefault(task, used[task]) > lockstep.settings.compute_grace * 1e9:
-                self._overtaken.add(task)
+                self._preempted.add(task)
         return False
 
 

@@ -102,7 +102,7 @@ class Supervisor:
         """The program goes on, or has to be looked at: the test's process hears once all of it waits."""
         self._polled = False
         """It has asked what is due, whoever computes."""
-        self._overtaken: set[Thread] = set()
+        self._preempted: set[Thread] = set()
         """The threads that computed when it had asked: it may move the clock past them, and others go on."""
         self._told: tuple[int, int] = (messages.NEVER, 0)
         """What it has heard is due first, and its number in the order of all waits."""
@@ -263,24 +263,24 @@ class Supervisor:
         self._held = self._tree.connections.held
 
     def _look_at_waits(self) -> None:
-        """Tell what is due while threads compute on, where the test's process has asked: it may overtake them.
+        """Tell what is due while threads compute on, where the test's process has asked: it may preempt them.
 
         From then on it hears whenever something else is due first and all others wait, and the clock moves beside those
         that compute.
         """
         tree = self._tree
-        if self._overtaken:
+        if self._preempted:
             self._show_time_if_moved()
-        if not (self._polled or (self._overtaken and self._told != self._due_first())):
+        if not (self._polled or (self._preempted and self._told != self._due_first())):
             return
         computing = tree.computing()
-        if tree.has_news() or not (self._polled or computing <= self._overtaken) or self._must_take_signal():
+        if tree.has_news() or not (self._polled or computing <= self._preempted) or self._must_take_signal():
             return
         if computing:  # else all of them wait, which the next look finds
             tree.wake_monitors()
             if self._asked and self._client.answered is not None:
                 self._answer(self._client.answered)
-            self._overtaken = computing
+            self._preempted = computing
             self._report(outside=len(computing))
             self._owes_report = True
 
@@ -450,7 +450,7 @@ class Supervisor:
 
     def _may_lease(self, due_ns: int) -> bool:
         """Whether the clock could be moved to that time before a wait has begun that ends then."""
-        if not self._ready or self._waiting is not None or self._polled or self._overtaken or self._status is not None:
+        if not self._ready or self._waiting is not None or self._polled or self._preempted or self._status is not None:
             return False
         if self._client.answered is not None:
             return False  # the event is over where the program waits
@@ -517,7 +517,7 @@ class Supervisor:
         """Tell what the instance waits for next, while as many threads as are *outside* compute."""
         self._owes_report = self._polled = False
         if not outside:
-            self._overtaken.clear()
+            self._preempted.clear()
         due = self._tree.first()
         what = "" if due is None or self._gated or self._stands else _shown(due)
         due_us, order = self._told = self._due_first()

@@ -461,7 +461,7 @@ def test_a_poller_beside_a_call_that_waits(deploy: Deploy, runtime: ScfRuntime) 
     assert seen == [7 * number for number in range(1, 44)]
 
 
-def test_a_thread_that_computes_for_ever_is_overtaken(make_runtime: MakeRuntime) -> None:
+def test_a_thread_that_computes_for_ever_is_preempted(make_runtime: MakeRuntime) -> None:
     runtime = make_runtime(compute_grace=0.05)
     stop = threading.Event()
 
@@ -479,7 +479,7 @@ def test_a_thread_that_computes_for_ever_is_overtaken(make_runtime: MakeRuntime)
     assert runtime.clock.now == START + seconds(10)
 
 
-def test_a_thread_that_polls_something_real_is_overtaken(make_runtime: MakeRuntime) -> None:
+def test_a_thread_that_polls_something_real_is_preempted(make_runtime: MakeRuntime) -> None:
     runtime = make_runtime(real_timeout=2)
     ended, end = os.pipe()
 
@@ -497,7 +497,7 @@ def test_a_thread_that_polls_something_real_is_overtaken(make_runtime: MakeRunti
     assert runtime.clock.now == START + seconds(5)
 
 
-def test_a_thread_that_the_machine_does_not_let_run_is_not_overtaken(
+def test_a_thread_that_the_machine_does_not_let_run_is_not_preempted(
     make_runtime: MakeRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtime = make_runtime(real_timeout=1, real_limit=2, compute_grace=60)

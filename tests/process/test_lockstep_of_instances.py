@@ -269,7 +269,7 @@ def test_a_handler_that_computes_for_ever_gives_up_its_turn(deploy, make_runtime
     assert runtime.clock.now == START
 
 
-def test_advance_overtakes_a_handler_that_computes_for_ever(deploy, make_runtime) -> None:
+def test_advance_preempts_a_handler_that_computes_for_ever(deploy, make_runtime) -> None:
     runtime = make_runtime(compute_grace=0.05)
     event = deploy(FOR_EVER, to=runtime, timeout=60).invoke_async()
     other = deploy(NAPS, to=runtime).invoke_async({"name": "b", "naps": [10, 10]})

@@ -150,7 +150,7 @@ def main_handler(event, context):
     ).invoke_async()
 
     while event.status == "RUNNING":
-        runtime.clock.advance(1, past_held=True)  # it is overtaken where it computes, and stopped until the next call
+        runtime.clock.advance(1, past_held=True)  # it is preempted where it computes, and stopped until the next call
 
     assert event.result == [100_000] * 100
     assert user_lines(event) == ["x" * 10_000_000]

@@ -204,7 +204,7 @@ def children():
         elsewhere=(),
         traces_user_code=False,
         has_alarm=False,
-        **dict.fromkeys(("overtaken", "overrun", "gone", "released", "stopped"), False),
+        **dict.fromkeys(("preempted", "cpu_bound", "gone", "released", "stopped"), False),
     )
     return process_tree.Children(owner)
 
@@ -221,8 +221,8 @@ def test_a_stopped_instance_is_held_by_what_held_it_before(processes, calls, chi
     assert [child.pid for child in children.look()] == [2]
 
 
-@pytest.mark.parametrize(("known", "overtaken"), [("nobody", True), ("a child", True), ("a child", False)])
-def test_who_is_started_after_a_look_holds_the_clock(processes, children, monkeypatch, known, overtaken):
+@pytest.mark.parametrize(("known", "preempted"), [("nobody", True), ("a child", True), ("a child", False)])
+def test_who_is_started_after_a_look_holds_the_clock(processes, children, monkeypatch, known, preempted):
     """This process is without a processor between its look for children and that at what they wait for.
 
     Meanwhile a child, or the instance itself, which waits outside its door, starts another, and waits for it.
@@ -234,10 +234,10 @@ def test_who_is_started_after_a_look_holds_the_clock(processes, children, monkey
         if late:
             processes[3] = (2 if 2 in processes else INSTANCE, "sleep", b"sleep\0")
             children._instance.control.forks += 1
-        return rest if (pids or overtaken) and are_all() else None
+        return rest if (pids or preempted) and are_all() else None
 
     monkeypatch.setattr(process_tree, "at_rest", at_rest)
-    children._instance.overtaken = overtaken
+    children._instance.preempted = preempted
     if known == "a child":
         processes[2] = (INSTANCE, "sh", b"sh\0")
     else:
@@ -250,4 +250,4 @@ def test_who_is_started_after_a_look_holds_the_clock(processes, children, monkey
     late = False
     children._instance.control.childless = children._instance.control.forks if known == "nobody" else 0
     assert children.look() == ()
-    assert children.threads_rest is overtaken
+    assert children.threads_rest is preempted

@@ -73,7 +73,7 @@ def test_the_limit_of_a_call_is_real_time_whatever_becomes_of_it(watch: Stopwatc
 def test_a_call_that_has_passed_time_says_how_much_and_what_to_raise(watch: Stopwatch, lockstep: Any) -> None:
     def running(number: int, doing: Doing, *waits: Entry) -> Any:
         instance = SimpleNamespace(
-            doing=doing, overrun=False, traces_user_code=False, given_up=False, waits_in="acquire()"
+            doing=doing, cpu_bound=False, traces_user_code=False, given_up=False, waits_in="acquire()"
         )
         configuration = SimpleNamespace(name="export", deployed_by="deploy")
         function = SimpleNamespace(configuration=configuration)

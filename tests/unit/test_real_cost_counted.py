@@ -24,8 +24,8 @@ class Children:
 class Instance:
     pid: int = 7
     held: int = 0
-    overtaken: bool = False
-    overrun: bool = False
+    preempted: bool = False
+    cpu_bound: bool = False
     gone: bool = False
     released: bool = False
     frozen: bool = False
@@ -102,7 +102,7 @@ def test_a_child_that_ended_costs_the_time_up_to_the_look_that_finds_it_gone(sto
     assert story.cost == (0, 1, 0)
 
 
-@pytest.mark.parametrize("held", [{"held": 1}, {"overtaken": True}])
+@pytest.mark.parametrize("held", [{"held": 1}, {"preempted": True}])
 def test_a_real_wait_costs_real_time(story, held):
     vars(story.instance).update(held)
     story.passes(1.0, cpu=0.25)
@@ -110,7 +110,7 @@ def test_a_real_wait_costs_real_time(story, held):
 
 
 def test_who_computes_for_long_has_processor_time_alone(story):
-    story.instance.overtaken = story.instance.overrun = True
+    story.instance.preempted = story.instance.cpu_bound = True
     story.passes(1.0, cpu=0.25)
     assert story.cost == (0.25, 0, 0)
 

@@ -1,4 +1,4 @@
-"""Supervised programs that compute for long without a wait: they are overtaken as Python handlers are."""
+"""Supervised programs that compute for long without a wait: they are preempted as Python handlers are."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_program_that_computes_for_ever_gives_up_its_turn(deploy_image, deploy
     assert runtime.clock.now == START
 
 
-def test_advance_overtakes_a_program_that_computes_for_ever(deploy_image, deploy, make_runtime):
+def test_advance_preempts_a_program_that_computes_for_ever(deploy_image, deploy, make_runtime):
     runtime = make_runtime(compute_grace=0.05)
     event = deploy_image(FOR_EVER, to=runtime, timeout=60).invoke_async()
     beside = deploy("import time\ndef main_handler(event, context): time.sleep(20)", to=runtime).invoke_async()
