@@ -41,7 +41,7 @@ from .instances.runtimes.launcher import IMAGE_PORT, CodePackage
 from .instances.runtimes.scripted import Scripted
 from .instances.runtimes.strategy import Runtime
 from .instances.sandbox import Sandboxes
-from .instances.zygote import bury_shared_zygote, require_linux
+from .instances.zygote import discard_dead_zygote, require_linux
 from .lockstep.calls import Call
 from .lockstep.event import Event, FunctionVersion
 from .lockstep.invocation_queue import InvocationQueue
@@ -980,7 +980,7 @@ class ScfRuntime:
                 remove_tree(self._own_scratch)
             self.clock.detach()
             self._page.close()
-            bury_shared_zygote()
+            discard_dead_zygote()
             if "pytest_scf_async.plugin.plugin" not in sys.modules:  # a session does it at its end, once
                 coverage.hand_in()
 

@@ -159,7 +159,7 @@ class EventInvokeClient(ProgramClient):
         self.close()
         return answer
 
-    def hear_last_words(self) -> messages.Result | None:
+    def receive_final_response(self) -> messages.Result | None:
         """What has come of the event where the program, about to end, has answered; its end is the answer's."""
         if self._connection is None:
             return None

@@ -84,11 +84,11 @@ class Gateway:
         self._answer(answer)
         return True
 
-    def hear_last_words(self) -> None:
+    def receive_final_response(self) -> None:
         if self._invocation is not None:
             return
         self._await_what_was_said()
-        answer = self._talk.hear_last_words()
+        answer = self._talk.receive_final_response()
         if answer is not None:
             self._answer(answer._replace(ends=True))
 
@@ -287,7 +287,7 @@ def open_gateway(program: messages.ProgramConfig, invocation: messages.Invoke) -
     if not program.own_network:
         _put_another_port_underneath(program.port, talk)
     _refuse_forks()
-    process_ends.do_first(lambda certain: door.hear_last_words() if certain else None)
+    process_ends.do_first(lambda certain: door.receive_final_response() if certain else None)
     connections.own_hosts = frozenset({CLIENT})
     door.open_gateway(gateway)
 

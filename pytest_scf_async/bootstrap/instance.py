@@ -69,15 +69,15 @@ def _stand_ready(nonce: str, fds: Sequence[int], zygote: int) -> _socket.socket:
     return channel
 
 
-def _rehearse(control_file: int) -> None:
+def _warm_up(control_file: int) -> None:
     """Do once what every start does, while nobody waits: after a fork each page has to be copied that is written."""
     prepare(dict(os.environ))
     sample = {"number": 1, "words": ["one", None, True], "nested": {"text": "one"}}
     invocation = messages.Invoke(handler.result_text(sample), {"request_id": "one"}, {}, {}, None)
     frame = messages.pack(invocation)
     messages.pack(_call(lambda event, context: event, messages.unpack(messages.Invoke, frame[messages.HEADER.size :])))
-    loading.rehearse()
-    mounts.rehearse()
+    loading.warm_up()
+    mounts.warm_up()
     os.path.isfile(__file__)
     os.chdir("/")
     memoryview(mmap.mmap(control_file, shared_page.PAGE_BYTES)).release()
@@ -411,7 +411,7 @@ def main(nonce: str, fds: Sequence[int], zygote: int) -> NoReturn:
         try:
             channel = _stand_ready(nonce, fds, zygote)
             if not select.select([channel], [], [], 0)[0]:
-                _rehearse(fds[2])
+                _warm_up(fds[2])
             config, clock_file, others = _hear_what_to_be(channel)
             role = _become(config, clock_file, others)
             gc.enable()
@@ -429,6 +429,6 @@ def main(nonce: str, fds: Sequence[int], zygote: int) -> NoReturn:
             code = _leave(SystemExit())
         except BaseException as error:
             code = _leave(error)
-        door.hear_last_words()
+        door.receive_final_response()
     finally:
         os._exit(code)

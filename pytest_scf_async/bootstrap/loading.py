@@ -60,10 +60,10 @@ class _Loader(importlib.machinery.SourceFileLoader):
         return super().get_code(fullname)
 
 
-def rehearse() -> None:
+def warm_up() -> None:
     """Go through what `load_handler` does, with a module that is empty and stays unknown."""
-    loader: Any = _Loader("rehearsal", __file__)  # what typeshed asks of a loader differs between Pythons
-    spec = importlib.util.spec_from_file_location("rehearsal", __file__, loader=loader)
+    loader: Any = _Loader("warm_up", __file__)  # what typeshed asks of a loader differs between Pythons
+    spec = importlib.util.spec_from_file_location("warm_up", __file__, loader=loader)
     if spec is not None:
         module = importlib.util.module_from_spec(spec)
         exec(_EMPTY, module.__dict__)  # noqa: S102  (a line of ours)

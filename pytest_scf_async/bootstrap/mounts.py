@@ -390,12 +390,12 @@ def _mounts_below(directory: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def rehearse() -> None:
+def warm_up() -> None:
     """Do once, without effect, what the two others do: the first time after a fork costs many times the second."""
     if not _prepared:
         return  # this would be the machine's own namespace
     _bind("/tmp", USER_CODE, True)
-    _require(_libc.umount2(os.fsencode(USER_CODE), MNT_DETACH), "umount of the rehearsal")
+    _require(_libc.umount2(os.fsencode(USER_CODE), MNT_DETACH), "umount of the warm-up")
     if _as_user:
         header, data = (ctypes.c_uint32 * 2)(CAPABILITIES_V3, 0), (ctypes.c_uint32 * 6)()
         _require(_libc.capget(header, data), "capget")

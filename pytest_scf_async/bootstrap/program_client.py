@@ -17,7 +17,7 @@ from .scheduler.waiters import real_poll
 LOOPBACK_MS: Final = 1_000
 """Real milliseconds in which the kernel has answered for a port of the loopback; it takes some µs."""
 LAST_WORDS_MS: Final = 1_000
-"""Real milliseconds within which the last words of a program that has ended have come."""
+"""Real milliseconds within which the final response of a program that has ended has come."""
 INFO_BYTES: Final = 216
 """As much of ``struct tcp_info`` as there is to know; older kernels have less."""
 _UNACKED: Final = 24

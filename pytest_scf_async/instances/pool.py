@@ -270,7 +270,7 @@ class Pool:
         instance.kill()
         instance.release()
 
-    def think_ahead(self) -> None:
+    def prefork_next(self) -> None:
         """Have the next instance's process forked, while there is nothing else to do."""
         if self._next is not None:
             zygote, hint = self._next

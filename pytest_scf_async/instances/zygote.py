@@ -294,7 +294,7 @@ class Zygote:
             if not self.alive and self.refusal is None:
                 raise self._gone()
             if REAL.monotonic() > deadline:
-                raise HarnessError(f"the zygote was not ready after {START_LIMIT:g} s; {self.last_words()}")
+                raise HarnessError(f"the zygote was not ready after {START_LIMIT:g} s; {self.log_tail()}")
             if not self.pid:
                 poller.poll(HEARD_BY_ANOTHER * 1000)
         return self.refusal is None
@@ -305,9 +305,9 @@ class Zygote:
         return not self.alive or self.process.poll() is not None
 
     def _gone(self) -> HarnessError:
-        return HarnessError(f"the zygote, the process that instances are forked from, is gone; {self.last_words()}")
+        return HarnessError(f"the zygote, the process that instances are forked from, is gone; {self.log_tail()}")
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """What the zygote wrote, for an error's text."""
         if self._log >= 0:
             self._written = os.pread(self._log, os.fstat(self._log).st_size, 0)
@@ -328,7 +328,7 @@ class Zygote:
         self._close_log()
 
     def _close_log(self) -> None:
-        self.last_words()
+        self.log_tail()
         if self._log >= 0:
             os.close(self._log)
             self._log = -1
@@ -359,7 +359,7 @@ class _Trial:
         self._answer(f"no process could be forked that tries it ({why})")
 
     def ended(self, status: int, used_ns: int) -> None:  # noqa: ARG002
-        self._answer(f"the process that tried it ended with the wait status {status}; {self._zygote.last_words()}")
+        self._answer(f"the process that tried it ended with the wait status {status}; {self._zygote.log_tail()}")
 
     def _answer(self, why: str) -> None:
         if self._zygote.untraced is None:
@@ -483,7 +483,7 @@ def has_shared_zygote() -> bool:
     return bool(_shared)
 
 
-def bury_shared_zygote() -> None:
+def discard_dead_zygote() -> None:
     """Clean up after the zygote of this process where it was killed from outside; leave one that lives alone."""
     with _shared_lock:
         for zygote in _shared.values():

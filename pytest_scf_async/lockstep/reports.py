@@ -361,9 +361,9 @@ class Reports:
         self.lockstep.pool.poller.watch_again(instance)
 
     def instance_gone(self, instance: Instance) -> None:
-        self.lockstep.todo.append(lambda: self._hear_last_words(instance))
+        self.lockstep.todo.append(lambda: self._receive_final_messages(instance))
 
-    def _hear_last_words(self, instance: Instance) -> None:
+    def _receive_final_messages(self, instance: Instance) -> None:
         if not instance.released:
             instance.pump()
         self.lockstep.todo.append(lambda: self._exited(instance))

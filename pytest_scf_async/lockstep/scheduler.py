@@ -279,20 +279,20 @@ class Lockstep:
             instance.send(messages.Typed(line))
 
     def _zygote_died(self) -> None:
-        words = None
+        log_tail = None
         for instance in list(self.pool.instances):
             if not instance.zygote.alive and not instance.gone:
                 instance.status = 9
                 event = self.pool.events.get(instance)
-                words = instance.zygote.last_words() if words is None else words
+                log_tail = instance.zygote.log_tail() if log_tail is None else log_tail
                 if event is not None:
                     event.note("instance", "the zygote was killed, and the instance with it")
                     event.ended_by_close = True
                     self.end(event, Fact.PROCESS_EXITED)
                 else:
                     self.pool.drop(instance)
-        if words is not None:
-            raise HarnessError(f"the zygote, which instances are forked from, is gone; {words}")
+        if log_tail is not None:
+            raise HarnessError(f"the zygote, which instances are forked from, is gone; {log_tail}")
 
     def drive(self, call: Call) -> None:
         """Run until ``call.done()``; raises ``CannotEndError`` when that cannot come.
@@ -341,7 +341,7 @@ class Lockstep:
                 if (
                     not self._running and self.pool.started > 1
                 ):  # not beside an instance that runs, or is reclaimed next
-                    self.pool.think_ahead()
+                    self.pool.prefork_next()
 
     def _wait_for_others(self, call: Call, owed: OwedAnswer, client: Client) -> None:
         """Wait until the call is done that an answer is owed for; see ``served``."""
@@ -638,6 +638,6 @@ class Lockstep:
             self.pool.poller.close()
             if self.pool.relays is not None:
                 self.pool.relays.close()
-            self.pool.think_ahead()
+            self.pool.prefork_next()
             if problems:
                 raise problems[0]

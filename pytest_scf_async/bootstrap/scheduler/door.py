@@ -253,14 +253,14 @@ class Door(Standing):
         self.gateway = gateway
         self._count_threads()
 
-    def hear_last_words(self) -> None:
+    def receive_final_response(self) -> None:
         """The process is about to end: what its program has answered is an answer, though it has not waited since."""
         if not self.active or self.gateway is None:
             return
         main = self._enter()
         try:
             with self.lock:
-                self.gateway.hear_last_words()
+                self.gateway.receive_final_response()
         finally:
             self._leave(main)
 
