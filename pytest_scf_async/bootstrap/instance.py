@@ -53,7 +53,7 @@ def prepare(environment: dict[str, str]) -> None:
 
 def _stand_ready(nonce: str, fds: Sequence[int], zygote: int) -> _socket.socket:
     """Become an instance, of whatever function: all that does not depend on it. Gives the channel."""
-    channel_fd, pipe, control_file, attention = fds
+    channel_fd, pipe, control_file, wakeup_fd = fds
     os.setsid()
     linux.die_with_parent()
     linux.adopt_orphans()
@@ -65,7 +65,7 @@ def _stand_ready(nonce: str, fds: Sequence[int], zygote: int) -> _socket.socket:
     faulthandler.register(linux.STACKS_SIGNAL, file=control_file, all_threads=True)
     thread_table.keep_in(control.threads)
     channel = _socket.socket(fileno=channel_fd)  # whose calls are no waits of user code
-    door.attach(channel, attention, control, (pipe, messages.mark_of(nonce)), signals.watch())
+    door.attach(channel, wakeup_fd, control, (pipe, messages.mark_of(nonce)), signals.watch())
     return channel
 
 

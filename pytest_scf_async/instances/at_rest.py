@@ -48,13 +48,13 @@ def at_rest(
     pids: Iterable[int],
     are_all: Callable[[], bool],
     instance: int | None = None,
-    attention: int = -1,
+    wakeup_fd: int = -1,
     asleep: Iterable[int] = (),
 ) -> Rest | None:
     """What is found of *pids*, and of *instance*, where all of their threads wait for each other; else None.
 
     *are_all* looks whether they are all that there are, by now. A thread of the *instance* is in its door where it
-    polls the descriptor *attention*. It is enough that those are *asleep* of which that is said.
+    polls the descriptor *wakeup_fd*. It is enough that those are *asleep* of which that is said.
     """
     sleepers = frozenset(asleep)
     processes = [*pids, *sleepers] if instance is None else [*pids, *sleepers, instance]
@@ -69,7 +69,7 @@ def at_rest(
         call = call_of(pid, task)
         if call is None:
             return None
-        if pid == instance and _is_in_door(pid, call, attention):
+        if pid == instance and _is_in_door(pid, call, wakeup_fd):
             inside = True
             continue
         if not _waits_for_instance(pid, call):
@@ -81,9 +81,9 @@ def at_rest(
     return Rest(tuple(found), main, inside)
 
 
-def _is_in_door(pid: int, call: Call, attention: int) -> bool:
+def _is_in_door(pid: int, call: Call, wakeup_fd: int) -> bool:
     name, _, arguments = call
-    return name == "poll" and attention in polled_by(pid, arguments[0], arguments[1])
+    return name == "poll" and wakeup_fd in polled_by(pid, arguments[0], arguments[1])
 
 
 def _waits_for_instance(pid: int, call: Call) -> bool:

@@ -190,7 +190,7 @@ class Instance:
         """Its channel takes nothing more for now; what is left follows when it does."""
         self.channel_open = True
         try:
-            fds = [theirs.fileno(), self.output.theirs, self.control_file, self.attention]
+            fds = [theirs.fileno(), self.output.theirs, self.control_file, self.wakeup_fd]
             zygote.spawn(self.number, hint, fds, self)
         except BaseException:
             self._close()
@@ -205,8 +205,8 @@ class Instance:
         try:
             self.output = Output(messages.mark_of(self.zygote.nonce), self._wrote, self._dated)
             opened += self.output.fd, self.output.theirs
-            self.attention = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-            opened.append(self.attention)
+            self.wakeup_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+            opened.append(self.wakeup_fd)
             self.control_file = shared_page.shared_memory("scf-async-control", shared_page.CONTROL_BYTES)
             opened.append(self.control_file)
             self.control = ControlPage(self.control_file)
@@ -315,7 +315,7 @@ class Instance:
         """Threads that wait for their turn may have it now; what a thread back from a real wait woke is told so too."""
         if not self.asked:
             self.send(messages.Poll())
-            self.ring()  # a thread that went on under a lease left the door without a word, and none may read
+            self.wake()  # a thread that went on under a lease left the door without a word, and none may read
             self.asked = True
             if self.has_alarm:
                 self.poke()  # no thread but that which waits for something real, or computes, may be there to tell
@@ -376,7 +376,7 @@ class Instance:
         self.control.messages = self.sent
         self._unsent += messages.pack(message)
         if self.outside or self.preempted:
-            self.ring()  # whoever is inside the door has to read the channel
+            self.wake()  # whoever is inside the door has to read the channel
         self._flush()
 
     def poke(self) -> None:
@@ -405,9 +405,9 @@ class Instance:
             self.full = False
             self.owner.instance_full(self)
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Have a thread that is inside the door look around."""
-        os.eventfd_write(self.attention, 1)
+        os.eventfd_write(self.wakeup_fd, 1)
 
     def pump(self) -> None:
         """Take in what the instance has said and written, in true order, without waiting."""
@@ -674,7 +674,7 @@ class Instance:
     def _close(self) -> None:
         self.control.release()
         self.channel.close()
-        for fd in (self.output.fd, self.attention, self.control_file, self.pidfd, *chain(*self._disk)):
+        for fd in (self.output.fd, self.wakeup_fd, self.control_file, self.pidfd, *chain(*self._disk)):
             if fd is not None:
                 os.close(fd)
 

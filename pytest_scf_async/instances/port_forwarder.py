@@ -36,7 +36,7 @@ class Relays:
 
     def __init__(self) -> None:
         self._selector = _real_selector()
-        self._wake, self._woken = socket.socketpair()
+        self._wakeup, self._woken = socket.socketpair()
         self._selector.register(self._woken, selectors.EVENT_READ, self._be_woken)
         self._connections: dict[socket.socket, _Connection] = {}
         self._given: dict[socket.socket, list[socket.socket]] = {}
@@ -60,7 +60,7 @@ class Relays:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="pytest_scf_async relays", daemon=True)
             self._thread.start()
-        self._ring()
+        self._wake()
         return theirs.detach()
 
     def origin(self, port: int) -> tuple[int, int] | None:
@@ -70,15 +70,15 @@ class Relays:
     def close(self) -> None:
         self._closed = True
         if self._thread is not None:
-            self._ring()
+            self._wake()
             self._thread.join()
         self._selector.close()
         listening = [each for known in self._given.values() for each in known]
-        for each in (self._wake, self._woken, *self._todo, *self._given, *listening, *self._connections):
+        for each in (self._wakeup, self._woken, *self._todo, *self._given, *listening, *self._connections):
             each.close()
 
-    def _ring(self) -> None:
-        self._wake.send(b"\0")
+    def _wake(self) -> None:
+        self._wakeup.send(b"\0")
 
     def _run(self) -> None:
         while not self._closed:

@@ -206,8 +206,8 @@ class Children:
         a wait that time ends, and the program does not work just now: it may be about to say that it has started.
         """
         instance = self._instance
-        attention = instance.control.attention
-        rest = at_rest(pids, lambda: self._are_all(below), instance.pid, attention, below.helpers)
+        wakeup_fd = instance.control.wakeup_fd
+        rest = at_rest(pids, lambda: self._are_all(below), instance.pid, wakeup_fd, below.helpers)
         if rest is None or (rest.main and instance.has_alarm):  # it is woken again and again to tell of that
             return None
         if not below.background:

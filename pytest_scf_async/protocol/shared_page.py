@@ -49,7 +49,7 @@ CONTROL_COMPUTED: Final = 11
 has taken. It takes more until the test's process looks again, which is in this number already."""
 CONTROL_BESIDE: Final = 20
 """How many threads wait for somebody else without holding the clock: on a connection that is idle."""
-CONTROL_ATTENTION: Final = 21
+CONTROL_WAKEUP_FD: Final = 21
 """The descriptor that every thread of the instance polls which waits in its scheduler."""
 CONTROL_MUTED: Final = 22
 """1: a wait of the instance has been found ready while another thread ran, and has not gone on."""
@@ -155,7 +155,7 @@ class ControlPage:
     port = _slot(CONTROL_PORT)
     computed = _slot(CONTROL_COMPUTED)
     beside = _slot(CONTROL_BESIDE)
-    attention = _slot(CONTROL_ATTENTION)
+    wakeup_fd = _slot(CONTROL_WAKEUP_FD)
     muted = _slot(CONTROL_MUTED)
     c_code = _slot(CONTROL_C_CODE)
     reading = _slot(CONTROL_READING)

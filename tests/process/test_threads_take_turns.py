@@ -700,9 +700,9 @@ def test_a_thread_whose_turn_comes_on_its_way_into_a_wait(deploy) -> None:
             def enters():
                 def enlist(wait):
                     door.wake(wait)
-                    bell = real_poll()
-                    bell.register(wait.thread.bell, select.POLLIN)
-                    bell.poll()  # a thread that has no core here until its turn has come
+                    woken = real_poll()
+                    woken.register(wait.thread.wakeup_fd, select.POLLIN)
+                    woken.poll()  # a thread that has no core here until its turn has come
                     return True
 
                 print(door.park(None, "a wait", enlist=enlist), flush=True)

@@ -199,7 +199,7 @@ def children():
     """What the harness knows of the children of the instance, whose fields a test sets."""
     owner = SimpleNamespace(
         pid=INSTANCE,
-        control=SimpleNamespace(forks=1, childless=0, watches=0, attention=9),
+        control=SimpleNamespace(forks=1, childless=0, watches=0, wakeup_fd=9),
         listening=set(),
         elsewhere=(),
         traces_user_code=False,

@@ -213,7 +213,7 @@ def _pause_of_another(what: str) -> None:
 
     def unblock() -> None:
         _real_sigmask(signal.SIG_UNBLOCK, new)
-        door.main.ring()
+        door.main.wake()
 
     caught = signals.caught()
     before = _real_sigmask(signal.SIG_BLOCK, caught)

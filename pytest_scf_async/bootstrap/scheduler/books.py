@@ -83,7 +83,7 @@ class Books:
     def attach(  # noqa: PLR0915  (one state, each part of it with its words)
         self,
         channel: _socket.socket,
-        attention: int,
+        wakeup_fd: int,
         control: ControlPage,
         marks: tuple[int, bytes],
         signalled: tuple[int, int],
@@ -97,13 +97,13 @@ class Books:
         self.lock = Section()
         self.channel = channel
         self.channel_fd = channel.fileno()
-        self.attention = attention
+        self.wakeup_fd = wakeup_fd
         self.marks, self.mark = marks
         self.signalled, self.signalled_write = signalled
         self.control = control
         self.control_page = control.slots
         """Its slots, for what runs at each wait."""
-        control.attention = attention
+        control.wakeup_fd = wakeup_fd
         self.leased = LeaseLog(control)
         self.moved = False
         """The clock was moved here since the harness was told of it."""
@@ -120,7 +120,7 @@ class Books:
         """Frames that came together with the first one."""
         self.heap: list[tuple[int, int, Waiter]] = []
         self.main = ThreadState(main=True)
-        self.main.poller.register(attention, select.POLLIN)
+        self.main.poller.register(wakeup_fd, select.POLLIN)
         self.main.poller.register(self.signalled, select.POLLIN)
         self.threads: dict[int, ThreadState] = {_get_ident(): self.main}
         self.started: list[ThreadState] = []
@@ -242,7 +242,7 @@ class Books:
             self.reader = None
         if wait.thread is not self.threads.get(_get_ident()):
             self.reader = None
-            wait.thread.ring()
+            wait.thread.wake()
 
     # -- threads -------------------------------------------------------------------------------------------------------
 
@@ -258,7 +258,7 @@ class Books:
         for thread in self.threads.values() if self.reader is None else ():
             if thread.waits and not (thread.waits[-1].granted or thread.waits[-1].suspended):
                 self.reader = thread
-                thread.ring()
+                thread.wake()
                 return
 
     # -- descriptors that end a wait -----------------------------------------------------------------------------------
@@ -280,7 +280,7 @@ class Books:
                 self._wake(wait)
             elif watch.muted:
                 watch.muted = False
-                wait.thread.ring()
+                wait.thread.wake()
 
     def _is_ready(self, wait: Waiter, watch: Readiness) -> None:
         """A thread has found a descriptor ready that it watches. While another computes, it is not yet its turn to."""
@@ -331,7 +331,7 @@ class Books:
         self.outside += 1
         if self.ring_alarm():
             self._arm_again()
-            self.main.ring()
+            self.main.wake()
             return
         self.announced -= 1
         self.outside -= 1
@@ -376,7 +376,7 @@ class Books:
                 self._look_again(self.answer_waits(wire.unpack(wire.AnswerWaits, body)))
             elif kind == wire.POLL_SIGNALS:
                 self.signals_asked = True
-                self.main.ring()
+                self.main.wake()
 
     def _look_again(self, waits: list[Waiter]) -> None:
         """Have threads look again at what their *waits* are for."""

@@ -49,7 +49,7 @@ class Door(Standing):
         self.pending.clear()
         self.main_inside = False
         self.channel.close()
-        os.close(self.attention)
+        os.close(self.wakeup_fd)
         for fd in (self.marks, self.signalled, self.signalled_write):
             os.close(fd)
 
@@ -309,7 +309,7 @@ class Door(Standing):
     def expect_thread(self) -> ThreadState:
         """Count a thread that is about to be started: it is ready, and waits for its first turn."""
         thread = ThreadState(main=False)
-        thread.poller.register(self.attention, select.POLLIN)
+        thread.poller.register(self.wakeup_fd, select.POLLIN)
         main = self._enter()
         try:
             with self.lock:

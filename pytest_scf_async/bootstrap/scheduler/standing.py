@@ -33,7 +33,7 @@ class Standing(Books):
         thread = self.threads.get(_get_ident())
         if thread is None:  # started by C code, or through a reference older than the patches
             thread = ThreadState(main=False)
-            thread.poller.register(self.attention, select.POLLIN)
+            thread.poller.register(self.wakeup_fd, select.POLLIN)
             with self.lock:
                 self.threads[_get_ident()] = thread
                 self._count_threads()
@@ -98,13 +98,13 @@ class Standing(Books):
             with self.lock:
                 self._hold_is_over(wait, watch)
         for fd, _ in ready:
-            if fd == thread.bell:
-                self._silence(thread.bell)
+            if fd == thread.wakeup_fd:
+                self._drain(thread.wakeup_fd)
             elif fd == self.signalled:
                 os.read(fd, 512)
-            elif fd == self.attention:
+            elif fd == self.wakeup_fd:
                 with self.lock:
-                    self._silence(self.attention)
+                    self._drain(self.wakeup_fd)
                     if wait.granted:
                         self._find_reader()  # this thread is on its way out
                     else:
@@ -119,9 +119,9 @@ class Standing(Books):
                     self._is_ready(wait, watch)
 
     @staticmethod
-    def _silence(bell: int) -> None:
+    def _drain(wakeup_fd: int) -> None:
         try:
-            os.eventfd_read(bell)
+            os.eventfd_read(wakeup_fd)
         except BlockingIOError:
             pass  # another thread was quicker
 
@@ -184,7 +184,7 @@ class Standing(Books):
                 waits[-1].kept = -1  # C code in which a signal comes twice: its handler is called once
             else:
                 self.pending.append(signum)
-            self.main.ring()
+            self.main.wake()
         else:
             self._signals_came()
             try:

@@ -130,11 +130,11 @@ class Readiness:
 class ThreadState:
     """What the door knows of one Python thread."""
 
-    __slots__ = ("bell", "ended", "followed", "joiners", "main", "poller", "polls_channel", "waits")
+    __slots__ = ("ended", "followed", "joiners", "main", "poller", "polls_channel", "waits", "wakeup_fd")
 
     def __init__(self, main: bool) -> None:
         self.main = main
-        self.bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.wakeup_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.waits: list[Waiter] = []
         self.ended = False
         self.followed = 0
@@ -142,13 +142,13 @@ class ThreadState:
         self.joiners: list[Waiter] = []
         self.polls_channel = False
         self.poller = real_poll()
-        self.poller.register(self.bell, select.POLLIN)
+        self.poller.register(self.wakeup_fd, select.POLLIN)
 
-    def ring(self) -> None:
-        os.eventfd_write(self.bell, 1)
+    def wake(self) -> None:
+        os.eventfd_write(self.wakeup_fd, 1)
 
     def close(self) -> None:
-        os.close(self.bell)
+        os.close(self.wakeup_fd)
 
 
 def user_frame(frame: FrameType | None) -> FrameType | None:
