@@ -35,8 +35,8 @@ class ConnectionOwner:
             port = self._connection.getpeername()[1]
         except OSError:
             return None  # the client is gone
-        relays = self._pool.relays
-        relayed = None if relays is None else relays.origin(port)
+        forwarder = self._pool.port_forwarder
+        relayed = None if forwarder is None else forwarder.origin(port)
         if relayed is not None:
             number, inside = relayed
             return next(((each, inside) for each in self._running() if each.number == number), None)

@@ -18,7 +18,7 @@ from . import terminal
 from .environment import with_endpoint
 from .instance import Instance, Owner, not_started
 from .poller import Poller
-from .port_forwarder import Relays
+from .port_forwarder import PortForwarder
 from .prefork import prefork, take_preforked
 from .runtimes.strategy import Site
 from .sandbox import Sandboxes
@@ -41,7 +41,7 @@ class Pool:
         self.clock_fd = clock_fd
         self.sandboxes = sandboxes
         self.poller = Poller()
-        self.relays: Relays | None = None
+        self.port_forwarder: PortForwarder | None = None
         """Made for the first instance that needs them."""
         self.endpoint: messages.EndpointConfig | None = None
         """What answers in the platform's place, for instances that start now."""
@@ -223,8 +223,8 @@ class Pool:
         fds = [self.clock_fd] if coverage is None else [self.clock_fd, coverage[1]]
         given: list[int] = []
         if runtime.relayed_ports(site):
-            self.relays = self.relays or Relays()
-            given.append(self.relays.open(instance.number))
+            self.port_forwarder = self.port_forwarder or PortForwarder()
+            given.append(self.port_forwarder.open(instance.number))
         if instance.companion is not None:
             given.append(instance.companion.descriptor)
         instance.assign(

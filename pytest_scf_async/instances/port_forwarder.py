@@ -31,8 +31,8 @@ class _Connection:
         """Those of them of whose end the other side has been told."""
 
 
-class Relays:
-    """The relays of one runtime's instances."""
+class PortForwarder:
+    """Forwards the ports of one runtime's instances."""
 
     def __init__(self) -> None:
         self._selector = _real_selector()
@@ -58,7 +58,7 @@ class Relays:
         self._numbers[ours] = number
         self._todo.append(ours)
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="pytest_scf_async relays", daemon=True)
+            self._thread = threading.Thread(target=self._run, name="pytest_scf_async port forwarder", daemon=True)
             self._thread.start()
         self._wake()
         return theirs.detach()

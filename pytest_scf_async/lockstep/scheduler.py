@@ -636,8 +636,8 @@ class Lockstep:
                 self.pool.drop(instance)
             self.todo.clear()
             self.pool.poller.close()
-            if self.pool.relays is not None:
-                self.pool.relays.close()
+            if self.pool.port_forwarder is not None:
+                self.pool.port_forwarder.close()
             self.pool.prefork_next()
             if problems:
                 raise problems[0]

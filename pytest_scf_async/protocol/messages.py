@@ -114,7 +114,7 @@ class InControlFile(IntEnum):
 
 
 class Spawn(NamedTuple):
-    """Fork a process; its four descriptors come along: channel, output, control page, wakeup."""
+    """Fork a process; its four descriptors come along: channel, output, control page, wakeup eventfd."""
 
     number: int
 

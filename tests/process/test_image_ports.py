@@ -273,8 +273,8 @@ def test_relays_go_with_their_instances(make_runtime, deploy_in_process, serving
         assert event.status == "ABORTED"
 
     run_one()
-    relays = pool_of(target).relays
-    assert relays is None or eventually(lambda: not relays._given)  # None: without a network of their own
+    forwarder = pool_of(target).port_forwarder
+    assert forwarder is None or eventually(lambda: not forwarder._given)  # None: without a network of their own
     before = descriptors()
 
     for _ in range(10):  # one descriptor that stays would be seen
@@ -348,11 +348,13 @@ def test_connections_that_one_side_has_ended_are_closed_with_the_runtime(deploy_
     function = deploy_image(program(CONNECTS), ports=[server.port])
     assert function.run({"port": server.port, "connections": 1, "half_closed": 1}) == 1
     assert hung_up.wait(60)
-    relays = pool_of(runtime).relays
-    kept = [] if relays is None else list(relays._connections)  # without a network of its own it connects by itself
-    if relays is not None:
+    forwarder = pool_of(runtime).port_forwarder
+    kept = (
+        [] if forwarder is None else list(forwarder._connections)
+    )  # without a network of its own it connects by itself
+    if forwarder is not None:
         assert len(kept) == 2
-        assert eventually(lambda: any(each.fileno() not in relays._selector.get_map() for each in kept))
+        assert eventually(lambda: any(each.fileno() not in forwarder._selector.get_map() for each in kept))
 
     runtime.close()
 

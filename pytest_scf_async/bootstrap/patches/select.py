@@ -280,7 +280,7 @@ class Epoll(_Multiplexer):
         exact = asked is not None and _is_exact(sys._getframe(3))
         ready = None
         if door.alone and seconds is not None and not self._unsettled:
-            ready = door.nap_unless(take, _microseconds(seconds, exact), "epoll")
+            ready = door.leased_sleep_unless(take, _microseconds(seconds, exact), "epoll")
         if ready is None:
             ready = take() or wait(take, seconds, "epoll", self._prepare, self._waiters, exact=exact) or []
         return ready

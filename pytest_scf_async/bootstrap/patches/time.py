@@ -15,7 +15,7 @@ _real_sleep = time.sleep
 
 
 def sleep(seconds: Any, /) -> None:
-    if door.alone and door.nap(seconds):
+    if door.alone and door.leased_sleep(seconds):
         return
     value = real_number(seconds)
     if door.active and not isinstance(value, float):

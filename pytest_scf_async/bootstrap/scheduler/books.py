@@ -107,7 +107,7 @@ class Books:
         self.leased = LeaseLog(control)
         self.moved = False
         """The clock was moved here since the harness was told of it."""
-        self.vetoes = 0
+        self.lease_suspensions = 0
         """Reasons why this instance does not move the clock although it may."""
         self.forked = False
         """One of the reasons: a child process was started, and may live."""
@@ -183,7 +183,7 @@ class Books:
             what = ""  # it is no wait of the event any more
         if self.watching:
             self._look_at_watched()
-        if self.outside == 0 and self.held == 0 and self.vetoes == 0:
+        if self.outside == 0 and self.held == 0 and self.lease_suspensions == 0:
             head, until = self._head(), self.control_page[shared_page.CONTROL_LEASE]
             now = self.clock_page[shared_page.CLOCK_NOW]
             if head is not None and (due := head.due_us) is not None and due < until and self._may_move(what, now):
@@ -208,7 +208,7 @@ class Books:
         self.leased.clear()
         if self.forked and self.control.childless == self.control.forks:
             self.forked = False
-            self.vetoes -= 1
+            self.lease_suspensions -= 1
             self._count_threads()
         head = self._head()
         if head is None or head.due_us is None or head.due_us > self.clock_page[shared_page.CLOCK_NOW]:
@@ -247,7 +247,7 @@ class Books:
     # -- threads -------------------------------------------------------------------------------------------------------
 
     def _count_threads(self) -> None:
-        self.alone = len(self.threads) == 1 and not self.started and not self.vetoes
+        self.alone = len(self.threads) == 1 and not self.started and not self.lease_suspensions
 
     def _become_reader_if_none(self, thread: ThreadState) -> None:
         if self.reader is None:
@@ -386,11 +386,11 @@ class Books:
 
     def end_event(self) -> None:
         """The program of an image has answered: it goes on with the next event only."""
-        self.vetoes += 1
+        self.lease_suspensions += 1
         self._count_threads()
 
     def _begin_event(self, gateway: Gateway, invocation: wire.Invoke) -> None:
-        self.vetoes -= 1
+        self.lease_suspensions -= 1
         self._count_threads()
         gateway.begin(invocation)
         self._look_at_watched()

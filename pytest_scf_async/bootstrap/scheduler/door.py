@@ -121,7 +121,7 @@ class Door(Standing):
         """Wait for exactly *microseconds* of simulated time."""
         self.park(clock.now_us() + microseconds, describe_caller(f"sleep({microseconds / 1e6:g})"))
 
-    def nap(self, seconds: float) -> bool:
+    def leased_sleep(self, seconds: float) -> bool:
         """Have a sleep of the only thread pass at once, where the clock may be moved here; whether it did.
 
         Called where ``alone``, by the function that user code calls: this is what a loop of sleeps spends its time in.
@@ -142,15 +142,15 @@ class Door(Standing):
                 with self.lock:
                     self._before_move()
             frame = sys._getframe(2)
-            nap = (frame.f_code, frame.f_lasti, microseconds)
+            sleep = (frame.f_code, frame.f_lasti, microseconds)
             leased = self.leased
             record = leased.record
-            if record and nap == leased.nap:
+            if record and sleep == leased.sleep:
                 control[record + LEASE_LAST] = now
                 control[record + LEASE_COUNT] += 1
             else:
                 passes = leased.note(describe_caller(f"sleep({microseconds / 1e6:g})"), now)
-                leased.nap = nap
+                leased.sleep = sleep
             if passes:
                 page[CLOCK_NOW] = due
                 control[CONTROL_LEASED] += 1
@@ -163,7 +163,7 @@ class Door(Standing):
             self.run_pending()
         return bool(passes)
 
-    def nap_unless(self, take: Callable[[], Any], microseconds: int, name: str) -> Any:
+    def leased_sleep_unless(self, take: Callable[[], Any], microseconds: int, name: str) -> Any:
         """The same for a wait that something of this process's own could end: what *take* gives, or nothing at its end.
 
         None: the wait has to be entered. A signal's handler has to wait from before *take* on.
@@ -210,12 +210,12 @@ class Door(Standing):
         finally:
             self._leave(main)
 
-    def veto(self, change: int) -> None:
+    def suspend_lease(self, change: int) -> None:
         """Have one reason more (1) or less (-1) not to move the clock here."""
         main = self._enter()
         try:
             with self.lock:
-                self.vetoes += change
+                self.lease_suspensions += change
                 self._count_threads()
         finally:
             self._leave(main)
@@ -230,7 +230,7 @@ class Door(Standing):
                 self.control_page[shared_page.CONTROL_FORKS] += 1
                 if not self.forked:
                     self.forked = True
-                    self.vetoes += 1
+                    self.lease_suspensions += 1
                     self._count_threads()
         finally:
             self._leave(main)
@@ -239,12 +239,12 @@ class Door(Standing):
 
     def idle(self) -> messages.Invoke:
         """Wait, on the main thread, for the next invocation."""
-        self.veto(1)  # other threads of this instance do not go on past the end of the event
+        self.suspend_lease(1)  # other threads of this instance do not go on past the end of the event
         try:
             while self.invocation is None:
                 self.park(None, "", enlist=self._enlist_idle)
         finally:
-            self.veto(-1)
+            self.suspend_lease(-1)
         invocation, self.invocation = self.invocation, None
         return invocation
 
@@ -268,27 +268,27 @@ class Door(Standing):
         """Stand here until the harness opens the gate."""
         main = self.threads.get(_get_ident()) is self.main
         self.send(messages.pack(messages.Gated(identity, at, main)))
-        self.veto(1)
+        self.suspend_lease(1)
         try:
             self.park(None, "", enlist=self._enlist_gate)
         finally:
-            self.veto(-1)
+            self.suspend_lease(-1)
 
     def refuse(self, message: messages.Forks) -> NoReturn:
         """Say what user code is about to do and may not, and stand here: the harness ends this process."""
         self.send(messages.pack(message))
-        self.veto(1)
+        self.suspend_lease(1)
         while True:
             self.park(None, "")
 
     def ask_terminal(self, text: str) -> str:
         """Show *text* on the user's terminal, and give the line that is typed; empty at the end of the input."""
         self.send(messages.pack(messages.Terminal(text)))
-        self.veto(1)
+        self.suspend_lease(1)
         try:
             self.park(None, "", enlist=self._enlist_typed)
         finally:
-            self.veto(-1)
+            self.suspend_lease(-1)
         typed, self.typed = self.typed, None
         return typed or ""
 

@@ -14,7 +14,7 @@ from ...protocol.shared_page import LEASE_COUNT, LEASE_FIRST, LEASE_LAST, Contro
 class LeaseLog:
     """The records of leased waits; the harness has read all of them by the time it gives the instance a turn."""
 
-    __slots__ = ("_control", "_last", "_places", "_texts", "_texts_used", "nap", "record")
+    __slots__ = ("_control", "_last", "_places", "_texts", "_texts_used", "record", "sleep")
 
     def __init__(self, control: ControlPage) -> None:
         self._control = control.slots
@@ -25,7 +25,7 @@ class LeaseLog:
         self._last = ""
         self.record = 0
         """The slot of the control page at which the record that goes on begins; 0 when the next wait begins one."""
-        self.nap: tuple[Any, ...] = ()
+        self.sleep: tuple[Any, ...] = ()
         """Where it was begun, and for how long, where it is one of sleeps."""
 
     def note(self, what: str, now_us: int) -> bool:
@@ -54,7 +54,7 @@ class LeaseLog:
         control[shared_page.CONTROL_RECORDS] = used + 1
         self._last = what
         self.record = record
-        self.nap = ()
+        self.sleep = ()
         return True
 
     def _keep(self, text: bytes) -> int | None:
