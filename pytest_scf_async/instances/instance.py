@@ -127,7 +127,7 @@ class Instance:
     """A signal was sent to it whose handler has not been entered yet."""
     entered = 0
     """How many times a handler of SIGTERM has been entered."""
-    kept = 0
+    deferred = 0
     """How many times a SIGTERM came whose handler is called after a wait."""
     sent = 0
     """Frames sent so far: a report that has seen fewer is out of date."""

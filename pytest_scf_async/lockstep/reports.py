@@ -161,7 +161,7 @@ class Reports:
                 event.handler_left(None if raised is None else f"{raised}: {message.message}".rstrip(": "))
         elif isinstance(message, messages.SignalsDeferred):
             if SIGTERM in message.signums:
-                instance.kept += 1
+                instance.deferred += 1
                 instance.signalled = False
                 if event is not None:
                     event.note("signal", "the handler of SIGTERM is called after the wait of the main thread")

@@ -87,13 +87,13 @@ def _send_sigterm(lockstep: Lockstep, event: Event) -> Callable[[], bool]:
         event.signal_sent("no process")
         lockstep.costs.start(event)
         return lambda: True
-    entered, kept = instance.entered, instance.kept
+    entered, deferred = instance.entered, instance.deferred
 
     def settled() -> bool:
         return lockstep.settled(event)
 
     def handled() -> bool:
-        return (instance.entered > entered or instance.kept > kept) and lockstep.settled(event)
+        return (instance.entered > entered or instance.deferred > deferred) and lockstep.settled(event)
 
     disposition = instance.runtime.met(state, listens=signal.SIGTERM in instance.listening)
     event.signal_sent(disposition)
@@ -117,7 +117,7 @@ def _send_sigterm(lockstep: Lockstep, event: Event) -> Callable[[], bool]:
     else:
         instance.turn = instance.runtime.in_lockstep
         taken = instance.runtime.takes_default(instance.user_process)
-        answered = lambda: event.ended or instance.kept > kept or taken()  # noqa: E731
+        answered = lambda: event.ended or instance.deferred > deferred or taken()  # noqa: E731
         coverage.save([instance])
     lockstep.costs.start(event)
     instance.user_process.signal(signal.SIGTERM)

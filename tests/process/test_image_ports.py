@@ -261,7 +261,7 @@ def test_the_test_waits_for_its_own_server(deploy_image, runtime):
             assert event.wait().result == ["by hand"]
 
 
-def test_relays_go_with_their_instances(make_runtime, deploy_in_process, serving):
+def test_forwarded_ports_go_with_their_instances(make_runtime, deploy_in_process, serving):
     server = serving(echo)
     target = make_runtime()
     function = deploy_in_process(program(ASKS), to=target, ports=[server.port])
@@ -349,9 +349,7 @@ def test_connections_that_one_side_has_ended_are_closed_with_the_runtime(deploy_
     assert function.run({"port": server.port, "connections": 1, "half_closed": 1}) == 1
     assert hung_up.wait(60)
     forwarder = pool_of(runtime).port_forwarder
-    kept = (
-        [] if forwarder is None else list(forwarder._connections)
-    )  # without a network of its own it connects by itself
+    kept = [] if forwarder is None else list(forwarder._connections)  # None: it connects by itself, on the machine's
     if forwarder is not None:
         assert len(kept) == 2
         assert eventually(lambda: any(each.fileno() not in forwarder._selector.get_map() for each in kept))

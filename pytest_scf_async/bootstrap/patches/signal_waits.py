@@ -94,14 +94,14 @@ def _open_signalfd(mask: int) -> int:
     return fd
 
 
-def _park(signums: list[int], due_us: int | None, what: str, *, keeps: bool = False) -> bool:
-    """Wait until one of *signums*, all blocked, has come; whether it has. *keeps*: no handler is called before that."""
+def _park(signums: list[int], due_us: int | None, what: str, *, defers: bool = False) -> bool:
+    """Wait until one of *signums*, all blocked, has come; whether it has. *defers*: no handler is called before."""
     awaited = _Awaited(signums)
     fd = _open_signalfd(awaited.mask)
 
     def enlist(wait: Waiter) -> bool:
         awaited.wait = wait
-        wait.kept = 0 if keeps else None
+        wait.deferred = 0 if defers else None
         with door.lock:
             _all.append(awaited)
         return True
@@ -115,7 +115,7 @@ def _park(signums: list[int], due_us: int | None, what: str, *, keeps: bool = Fa
         _close(fd)
 
 
-def _take(signums: list[int], due_us: int | None, what: str, *, keeps: bool = False) -> Any:
+def _take(signums: list[int], due_us: int | None, what: str, *, defers: bool = False) -> Any:
     """The signal that has come, or comes until *due_us*; None: none did."""
     if signal.SIGCHLD in signums:
         children.hear_ends_alone()
@@ -126,9 +126,9 @@ def _take(signums: list[int], due_us: int | None, what: str, *, keeps: bool = Fa
                 _taken(info.si_signo, what)
                 return info
             try:
-                woken = _park(signums, due_us, what, keeps=keeps)
+                woken = _park(signums, due_us, what, defers=defers)
             except BaseException:
-                if keeps and (info := _real_sigtimedwait(signums, 0)) is not None:  # before any handler was called
+                if defers and (info := _real_sigtimedwait(signums, 0)) is not None:  # before any handler was called
                     _taken(info.si_signo, what)
                 raise
             if not woken:
@@ -171,7 +171,7 @@ def fake_sigwait(sigset: Any) -> signal.Signals:
     """Wait, on simulated time, until one of the signals is there; handlers of others are called afterwards."""
     if not door.active:
         return signal.Signals(_real_sigwait(sigset))
-    info = _take(list(sigset), None, describe_caller("sigwait()"), keeps=True)
+    info = _take(list(sigset), None, describe_caller("sigwait()"), defers=True)
     return signal.Signals(info.si_signo)
 
 

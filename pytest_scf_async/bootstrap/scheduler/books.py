@@ -1,7 +1,7 @@
 """The books of the door: who is inside, what each waits for, and whose turn is next, all under one lock.
 
 Who calls a method of this room has the lock, unless it says otherwise. Nothing here blocks, and nothing here runs user
-code: a signal that comes meanwhile is kept for a safe point of ``standing``, so no book is ever seen half written.
+code: a signal that comes meanwhile is deferred to a safe point of ``standing``, so no book is ever seen half written.
 """
 
 from __future__ import annotations

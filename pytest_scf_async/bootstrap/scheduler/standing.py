@@ -65,14 +65,14 @@ class Standing(Books):
                 if wait.in_c:
                     self._abandon(wait)
                     return
-                if wait.kept is None:
+                if wait.deferred is None:
                     self._run_pending_inside(wait)
                     continue
-                if wait.kept != len(self.pending) or self.announced:
-                    self._keep_signals(wait)
+                if wait.deferred != len(self.pending) or self.announced:
+                    self._defer_signals(wait)
             if thread.main and self.signals_asked:
                 with self.lock:
-                    if not self.pending or wait.kept is not None:  # else its handler is called first
+                    if not self.pending or wait.deferred is not None:  # else its handler is called first
                         self.signals_asked = False
                         if self.gateway is not None and self.outside == 0:
                             self.gateway.look()
@@ -180,8 +180,8 @@ class Standing(Books):
             clock.interrupt(linux.POKE_SIGNAL)
         if in_c or self.main_inside:
             waits = self.main.waits
-            if signum in self.pending and waits and waits[-1].kept is not None:
-                waits[-1].kept = -1  # C code in which a signal comes twice: its handler is called once
+            if signum in self.pending and waits and waits[-1].deferred is not None:
+                waits[-1].deferred = -1  # C code in which a signal comes twice: its handler is called once
             else:
                 self.pending.append(signum)
             self.main.wake()
@@ -269,10 +269,10 @@ class Standing(Books):
             self.reader = wait.thread
             self._rest(wait.what)
 
-    def _keep_signals(self, wait: Waiter) -> None:
+    def _defer_signals(self, wait: Waiter) -> None:
         """Signals have come in a wait of C code that lets no handler be called: they are, once it is over."""
         with self.lock:
-            wait.kept = len(self.pending)
+            wait.deferred = len(self.pending)
             self.outside -= self.announced
             self.announced = 0
             self.send_locked(messages.pack(messages.SignalsDeferred(list(self.pending))))

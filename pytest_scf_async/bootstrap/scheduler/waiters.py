@@ -70,10 +70,10 @@ class Waiter:
     """
 
     __slots__ = (
+        "deferred",
         "due_us",
         "granted",
         "in_c",
-        "kept",
         "over",
         "sequence",
         "suspended",
@@ -95,7 +95,7 @@ class Waiter:
         self.over = False
         self.in_c = False
         """C code waits, out of which no handler may raise: a signal ends the wait."""
-        self.kept: int | None = None
+        self.deferred: int | None = None
         """How many signals have come whose handlers are called after this wait; None: they are called in it."""
 
 
