@@ -28,11 +28,11 @@ sleeping.install()
 
 # They import threading and queue, which bind clocks.
 from .patches import locks, signals, threads  # noqa: E402
-from .patches import select as multiplexed  # noqa: E402
+from .patches import select as select_patches  # noqa: E402
 
 locks.install()
 threads.install()
-multiplexed.install()
+select_patches.install()
 
 from ..protocol import linux, messages, procfs  # noqa: E402
 from . import bind_filter, debugger, instance, loading, mounts, reaper, root_logger  # noqa: E402
@@ -293,7 +293,7 @@ def main(connection: int, nonce: str, preload: list[str], place: str, to_reaper:
     early_imports.install()
     clock.spare_logging()
     real_waits.install()
-    multiplexed.install_in_subprocess()
+    select_patches.install_in_subprocess()
     children.install()
     after_import.install()
     c_code.install()

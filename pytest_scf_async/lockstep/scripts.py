@@ -39,7 +39,7 @@ class ScriptedEvent(Event):
     made of them at the first look. Each of a million events would else have 2 KB of lines that no test reads.
     """
 
-    __slots__ = ("_begun", "_ended_by", "_step", "_then_us")
+    __slots__ = ("_ended_by", "_started", "_step", "_then_us")
 
     script: Script
 
@@ -49,7 +49,7 @@ class ScriptedEvent(Event):
         self.records, self.real_stretches, self.real_time, self.places = _RECORDS, _STRETCHES, _REAL_TIME, _PLACES
         self._then_us: int | None = None
         """The time of what is told later than it happened."""
-        self._begun = 0
+        self._started = 0
         """How many steps of running have begun."""
         self._ended_by: Fact | None = None
         self._step: Step | None = None
@@ -82,7 +82,7 @@ class ScriptedEvent(Event):
 
     def runs(self, step: Step) -> None:
         """It runs as *step* says."""
-        self._begun += 1
+        self._started += 1
         if self._log is not None:
             now = self.now_us()
             self.waits(step.shown, now, now)
@@ -133,7 +133,7 @@ class ScriptedEvent(Event):
 
     def _tell_waits(self, began_us: int) -> None:
         at_us = began_us
-        for step in self.script.steps[: self._begun]:  # before its first line, by which all is told, it only runs
+        for step in self.script.steps[: self._started]:  # before its first line, by which all is told, it only runs
             assert isinstance(step, Running)
             self.waits(step.shown, at_us, at_us)
             at_us += step.us or 0

@@ -1,7 +1,7 @@
 """Gates at lines and functions of user code. Loaded in an instance with its first such gate, and not before.
 
-How the interpreter reports lines is the matter of ``monitored`` (3.12 and newer) and ``traced``; where control comes to
-a statement is that of ``passes``. Here passes are counted, and the thread stands at the gate that one has reached.
+How the interpreter reports lines is the matter of ``monitoring`` (3.12 and newer) and ``settrace``; where control comes
+to a statement is that of ``bytecode``. Here passes are counted, and the thread stands at the gate that one has reached.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ files: frozenset[str] = frozenset()
 callbacks: set[CodeType] = set()
 """The code of what the interpreter calls: a signal that comes in one of them came at the line that it is about."""
 call_traced: Callable[[Handler, int, FrameType | None], None]
-"""Calls a signal's handler from inside a callback so that it is followed; ``monitored`` or ``traced`` sets it."""
+"""Calls a signal's handler from inside a callback so that it is followed; ``monitoring`` or ``settrace`` sets it."""
 
 
 class Points:

@@ -18,7 +18,7 @@ _TOOLS = (4, 3, 5, 2)
 
 _tool: int | None = None
 _watched: set[CodeType] = set()
-_begun: set[int] = set()
+_started: set[int] = set()
 """Frames whose body is about to begin, by identity."""
 _carried: BaseException | None = None
 """What a signal's handler raised at a gate, and goes out of the line there."""
@@ -30,7 +30,7 @@ def change() -> None:
     for code in _watched:
         _monitoring.set_local_events(_tool, code, 0)
     _watched.clear()
-    _begun.clear()
+    _started.clear()
     if not lines.files:
         if _tool is not None:
             _monitoring.set_events(_tool, 0)
@@ -81,7 +81,7 @@ def _on_start(code: CodeType, offset: int) -> Any:
         if points.early:  # 3.13 reports the line once for all calls
             lines.passed([*points.starts, *points.offsets.get(points.entry, ())])
         else:
-            _begun.add(id(sys._getframe(1)))
+            _started.add(id(sys._getframe(1)))
     except BaseException as error:  # a signal's handler raised it, at a gate or on the way
         _carried = error
         raise
@@ -122,8 +122,8 @@ def _slots(code: CodeType, frame: FrameType) -> list[int] | None:
         return slots
     if points.early:
         return None
-    if id(frame) in _begun:
-        _begun.discard(id(frame))
+    if id(frame) in _started:
+        _started.discard(id(frame))
         return [*points.starts, *(slots or ())]
     return slots or ([] if points.starts else None)
 

@@ -21,7 +21,7 @@ from .. import clock
 from ..scheduler.door import door
 from ..scheduler.waiters import Readiness, describe_caller, real_poll
 from . import after_import, connections, registry
-from . import select as multiplexed
+from . import select as select_patches
 
 _fileno = _socket.socket.fileno
 _gettimeout = _socket.socket.gettimeout
@@ -55,17 +55,17 @@ def await_ready(fd: int, events: int, timeout: float | None, name: str) -> float
     ready = is_ready(fd, events)
     left = timeout
     while not ready():
-        claim = multiplexed.claim_of(fd, hears=events == select.POLLIN)
+        claim = select_patches.claim_of(fd, hears=events == select.POLLIN)
         claims = [] if claim is None else [claim]
         owed = claim is not None and claim.until == connections.FOREVER
         began, began_us = clock.real_monotonic(), clock.now_us()
         watch = Readiness({fd: events}, ready)
-        multiplexed.hold(watch, claims, began + left if owed and left is not None else None)
+        select_patches.hold(watch, claims, began + left if owed and left is not None else None)
         watch.ends = watch.until is not None
         due = None if watch.holds or left is None else began_us + microseconds(left) + 1
-        what = multiplexed.named(describe_caller(name), claims)
-        woken = multiplexed.park(
-            due, what, (watch, claims), shown=multiplexed.named(_SYSTEM_CALLS.get(name, f"{name}()"), claims)
+        what = select_patches.named(describe_caller(name), claims)
+        woken = select_patches.park(
+            due, what, (watch, claims), shown=select_patches.named(_SYSTEM_CALLS.get(name, f"{name}()"), claims)
         )
         if left is not None:  # how long something may still follow is no matter of the timeout
             real = owed and not any(connections.waits_on_simulated_time(each) for each in claims)
