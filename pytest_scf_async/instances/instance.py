@@ -91,7 +91,7 @@ class Instance:
     user_process: UserProcess
     called = False
     """It has been told of which function it is an instance."""
-    outside = 0
+    running_threads = 0
     """Threads that the instance has outside the door: computing, or in a real wait that nothing announced."""
     held = 0
     head: DueThing | None = None
@@ -250,7 +250,7 @@ class Instance:
             return Doing.GATED
         if not self.runtime.in_lockstep:
             return Doing.FREE_RUNNING
-        if self.cpu_bound if self.preempted else (self.turn or self.outside):
+        if self.cpu_bound if self.preempted else (self.turn or self.running_threads):
             return Doing.COMPUTING
         return Doing.HELD if self._is_held() else Doing.PARKED
 
@@ -259,7 +259,7 @@ class Instance:
         """It keeps others from their turn; not one that was frozen before it said that its threads wait."""
         if self.gone or self.frozen or self.given_up or not self.runtime.in_lockstep:
             return False
-        return self.turn or (self.outside > 0 and not self.preempted)
+        return self.turn or (self.running_threads > 0 and not self.preempted)
 
     @property
     def turn(self) -> bool:
@@ -282,7 +282,7 @@ class Instance:
             return True
         return not (
             self._turn
-            or self.outside
+            or self.running_threads
             or self.held
             or self.preempted
             or self.stopped
@@ -375,7 +375,7 @@ class Instance:
             self._leased_read = 0
         self.control.messages = self.sent
         self._unsent += messages.pack(message)
-        if self.outside or self.preempted:
+        if self.running_threads or self.preempted:
             self.wake()  # whoever is inside the door has to read the channel
         self._flush()
 

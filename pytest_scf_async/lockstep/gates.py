@@ -56,7 +56,7 @@ class Gates:
         if armed or places or instance.has_gates:
             instance.has_gates = bool(armed or places)
             instance.send(messages.ArmGates(armed, places))
-            if places and (instance.outside or instance.held or instance.preempted):
+            if places and (instance.running_threads or instance.held or instance.preempted):
                 instance.poke()  # the thread that computes is to look
 
     def begin(self, event: Event) -> None:

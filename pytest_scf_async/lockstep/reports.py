@@ -205,11 +205,11 @@ class Reports:
                 event.waits(what, first_us, last_us, count)
 
     def _parked(self, instance: Instance, event: Event | None, message: messages.Parked) -> None:
-        due, order, outside, held, seen, used_ns, what = message
+        due, order, running_threads, held, seen, used_ns, what = message
         instance.seen = seen
         if used_ns:
             self.lockstep.costs.told(instance, used_ns)
-        instance.outside, instance.held = outside, held
+        instance.running_threads, instance.held = running_threads, held
         if what and not instance.frozen:
             instance.waits_in = what
             if event is not None:
@@ -225,7 +225,7 @@ class Reports:
         # A report that crossed with a signal leaves the turn to its handler.
         instance.turn = instance.signalled or instance.children.asked
         instance.parks += not answers  # a thread beside the one that has the turn answers
-        if outside == 0:
+        if running_threads == 0:
             instance.preempted = instance.cpu_bound = False
             instance.end_lease()
         if instance.frozen:

@@ -334,7 +334,7 @@ class Lockstep:
                         continue  # it goes on, and the clock catches up
                     if instance.preempted:
                         instance.children.look_once_still()
-                    if instance.turn or instance.outside or instance.preempted or instance.holds_clock:
+                    if instance.turn or instance.running_threads or instance.preempted or instance.holds_clock:
                         instance.stop()
                 self.costs.measure()  # what was computed since, before they stood still
                 self._condition.notify_all()
@@ -580,7 +580,7 @@ class Lockstep:
         """Whether a process that runs user code does something yet at this simulated time."""
         if instance.gone or instance.frozen or instance.given_up or not instance.runtime.in_lockstep:
             return False
-        if instance.opening or instance.turn or (instance.outside and not instance.preempted):
+        if instance.opening or instance.turn or (instance.running_threads and not instance.preempted):
             return True
         head = instance.head
         return head is not None and not head.cancelled and head.due_us <= self.clock.now_us

@@ -223,7 +223,7 @@ class Parked(NamedTuple):
     """When that ends by itself, in µs since the epoch, or NEVER."""
     order: int
     """The number of its registration."""
-    outside: int
+    running_threads: int
     """How many threads are not in the scheduler."""
     held: int
     """How many threads are in announced real waits."""
@@ -814,11 +814,11 @@ _FROM_ZYGOTE = struct.Struct("<BIqq")
 
 
 def pack_parked(  # noqa: PLR0917  (each instance calls it at each wait: keywords are slower)
-    due_us: int, order: int, outside: int, held: int, seen: int, used_ns: int, what: str
+    due_us: int, order: int, running_threads: int, held: int, seen: int, used_ns: int, what: str
 ) -> bytes:
     """The frame of a `Parked`."""
     text = what.encode("utf-8", "replace")
-    return _PARKED_FRAME.pack(32 + len(text), PARKED, due_us, order, outside, held, seen, used_ns) + text
+    return _PARKED_FRAME.pack(32 + len(text), PARKED, due_us, order, running_threads, held, seen, used_ns) + text
 
 
 def pack_leased(time_us: int, records: int) -> bytes:

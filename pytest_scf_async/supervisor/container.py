@@ -66,7 +66,7 @@ class ContainerSupervisor(supervisor.Supervisor):
         if tree.stopping and tree.stands:
             self._stopped()
         elif self._polled:
-            self._report(outside=1)
+            self._report(running_threads=1)
             self._owes_report = True
 
     def _refuse(self) -> NoReturn:

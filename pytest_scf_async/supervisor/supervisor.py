@@ -281,7 +281,7 @@ class Supervisor:
             if self._asked and self._client.answered is not None:
                 self._answer(self._client.answered)
             self._preempted = computing
-            self._report(outside=len(computing))
+            self._report(running_threads=len(computing))
             self._owes_report = True
 
     def _moving(self) -> bool:
@@ -322,7 +322,7 @@ class Supervisor:
     def _take(self, frames: list[tuple[int, bytes]]) -> None:
         for kind, body in frames:
             if self._polled and kind == messages.RESUME:  # an answer after that would say that the turn is over
-                self._report(outside=len(self._tree.computing()))
+                self._report(running_threads=len(self._tree.computing()))
             self._seen += 1
             if kind == messages.RESUME:
                 self._resume()
@@ -513,20 +513,20 @@ class Supervisor:
         os.write(door.marks, door.mark)
         self._channel_send(messages.pack_wrote(self._clock.now_us, door.leased.told()))
 
-    def _report(self, *, outside: int = 0) -> None:
+    def _report(self, *, running_threads: int = 0) -> None:
         """Tell what the instance waits for next, while as many threads as are *outside* compute."""
         self._owes_report = self._polled = False
-        if not outside:
+        if not running_threads:
             self._preempted.clear()
         due = self._tree.first()
         what = "" if due is None or self._gated or self._stands else _shown(due)
         due_us, order = self._told = self._due_first()
-        if self._signals_asked and not outside:
+        if self._signals_asked and not running_threads:
             self._signals_asked = self._signal_at_gate = False
             if self._must_take_signal():
                 self._send(messages.SignalsDeferred([signals.SIGTERM]))
             self._send(messages.SignalsHandled())
-        self._write(messages.pack_parked(due_us, order, outside, len(self._held), self._seen, 0, what))
+        self._write(messages.pack_parked(due_us, order, running_threads, len(self._held), self._seen, 0, what))
 
     def _due_first(self) -> tuple[int, int]:
         due = None if self._gated or self._stands else self._tree.first()

@@ -125,7 +125,7 @@ class Books:
         self.threads: dict[int, ThreadState] = {_get_ident(): self.main}
         self.started: list[ThreadState] = []
         """Threads that have been asked for and have not reached their first bytecode."""
-        self.outside = 1
+        self.running_threads = 1
         """How many threads are not inside the door, announced real waits not counted."""
         self.held = 0
         """How many threads are inside the door for something real."""
@@ -166,24 +166,24 @@ class Books:
                 return wait
         return None
 
-    def _come_in(self, wait: Waiter) -> None:
+    def _park(self, wait: Waiter) -> None:
         clock.reads[0] = 0
         wait.thread.waits.append(wait)
         if wait.granted:  # woken before it came in, it has had its turn since: the thread goes on, and counts twice
-            self.outside -= 1
+            self.running_threads -= 1
             return
         self._push(wait)
-        self.outside -= 1
+        self.running_threads -= 1
         self.reader = wait.thread
         self._rest(wait.what)
 
     def _rest(self, what: str = "") -> None:
         """A thread has come in or ended: where the clock may be moved here the next wait goes on, else it is told."""
-        if self.gateway is not None and self.outside == 0 and self.gateway.look():
+        if self.gateway is not None and self.running_threads == 0 and self.gateway.look():
             what = ""  # it is no wait of the event any more
         if self.watching:
             self._look_at_watched()
-        if self.outside == 0 and self.held == 0 and self.lease_suspensions == 0:
+        if self.running_threads == 0 and self.held == 0 and self.lease_suspensions == 0:
             head, until = self._head(), self.control_page[shared_page.CONTROL_LEASE]
             now = self.clock_page[shared_page.CLOCK_NOW]
             if head is not None and (due := head.due_us) is not None and due < until and self._may_move(what, now):
@@ -202,7 +202,9 @@ class Books:
         due, sequence = (head.due_us, head.sequence) if head is not None else (None, 0)
         due = wire.NEVER if due is None else due
         used_ns = 0 if clock.computed is None else clock.processor_ns()
-        self.send_locked(_pack_parked(due, sequence, self.outside, self.held, self.seen_messages, used_ns, what))
+        self.send_locked(
+            _pack_parked(due, sequence, self.running_threads, self.held, self.seen_messages, used_ns, what)
+        )
 
     def _take_turn(self) -> None:
         self.leased.clear()
@@ -221,7 +223,7 @@ class Books:
         if wait.over or wait.granted or wait.woken:
             return False
         wait.woken = True
-        self._let_go(wait)
+        self._release_hold(wait)
         wait.due_us = self.clock_page[shared_page.CLOCK_NOW]
         if wait.suspended:  # it looks for itself once the signal's handler is through, which may want the same thing
             return False
@@ -233,11 +235,11 @@ class Books:
             self._ring(wait)
             return
         wait.granted = True
-        self._let_go(wait)
+        self._release_hold(wait)
         if wait.suspended:  # a signal's handler on top of it has the thread, and waits itself
             self._report()
             return
-        self.outside += 1
+        self.running_threads += 1
         if self.reader is wait.thread:
             self.reader = None
         if wait.thread is not self.threads.get(_get_ident()):
@@ -286,25 +288,25 @@ class Books:
         """A thread has found a descriptor ready that it watches. While another computes, it is not yet its turn to."""
         if wait.granted or wait.woken:
             return
-        if not watch.holds and self.outside:
+        if not watch.holds and self.running_threads:
             watch.muted = True
             self.control_page[shared_page.CONTROL_MUTED] = 1
         elif watch.is_ready():
             self._wake(wait)
-            if self.outside == 0:
+            if self.running_threads == 0:
                 self._report()
 
     def _hold_is_over(self, wait: Waiter, watch: Readiness) -> None:
         """What is real has had as much time as the wait has: its simulated end may come."""
         if wait.granted or wait.woken or watch.until is None or clock.real_monotonic() < watch.until:
             return
-        self._let_go(wait)
+        self._release_hold(wait)
         if watch.ends:
             self._wake(wait)
-        if self.outside == 0:
+        if self.running_threads == 0:
             self._report()
 
-    def _let_go(self, wait: Waiter) -> None:
+    def _release_hold(self, wait: Waiter) -> None:
         """*wait* holds the clock no more."""
         watch = wait.watch
         if watch is not None and watch.holds:
@@ -328,13 +330,13 @@ class Books:
         self.alarm_rang_us = alarm.due_us
         self._arm(None)
         self.announced += 1
-        self.outside += 1
+        self.running_threads += 1
         if self.ring_alarm():
             self._arm_again()
             self.main.wake()
             return
         self.announced -= 1
-        self.outside -= 1
+        self.running_threads -= 1
         self._rest()
 
     def _arm_again(self) -> None:

@@ -80,7 +80,7 @@ class Door(Standing):
             with self.lock:
                 if watch is not None:
                     self._begin_watch(wait, watch)
-                self._come_in(wait)
+                self._park(wait)
             try:
                 self._block(wait)
             finally:
@@ -108,7 +108,7 @@ class Door(Standing):
             wait = Waiter(thread, due_us, what)
             wait.in_c = True
             with self.lock:
-                self._come_in(wait)
+                self._park(wait)
             self._block(wait)
             return wait.granted
         finally:
@@ -352,7 +352,7 @@ class Door(Standing):
             self._count_threads()
             for wait in thread.joiners:
                 self._wake(wait)
-            self.outside -= 1
+            self.running_threads -= 1
             self._find_reader()
             self._rest()
         thread.close()

@@ -37,7 +37,7 @@ class Standing(Books):
             with self.lock:
                 self.threads[_get_ident()] = thread
                 self._count_threads()
-                self.outside += 1
+                self.running_threads += 1
         return thread
 
     def _enter(self) -> bool:
@@ -59,7 +59,7 @@ class Standing(Books):
         thread = wait.thread
         while True:
             if wait.granted:  # first: the thread counts as outside already, and the handlers run once the wait is over
-                self._go_out(wait)
+                self._resume(wait)
                 return
             if thread.main and self.pending:
                 if wait.in_c:
@@ -74,7 +74,7 @@ class Standing(Books):
                 with self.lock:
                     if not self.pending or wait.deferred is not None:  # else its handler is called first
                         self.signals_asked = False
-                        if self.gateway is not None and self.outside == 0:
+                        if self.gateway is not None and self.running_threads == 0:
                             self.gateway.look()
                         self._look_at_watched()
                         self.send_locked(messages.pack(messages.SignalsHandled()))
@@ -125,7 +125,7 @@ class Standing(Books):
         except BlockingIOError:
             pass  # another thread was quicker
 
-    def _go_out(self, wait: Waiter) -> None:
+    def _resume(self, wait: Waiter) -> None:
         wait.over = True
         wait.thread.waits.remove(wait)
         if wait.thread.followed != self.followed:
@@ -205,14 +205,14 @@ class Standing(Books):
         wait = Waiter(thread, self.clock_page[shared_page.CLOCK_NOW], "")
         with self.lock:
             self.announced += 1
-            self.outside += 1
+            self.running_threads += 1
             try:
                 send()
             except BaseException:
                 self.announced -= 1
-                self.outside -= 1
+                self.running_threads -= 1
                 raise
-            self._come_in(wait)
+            self._park(wait)
         self._block(wait)
 
     def run_pending(self) -> None:
@@ -233,7 +233,7 @@ class Standing(Books):
             self._follow(wait.thread)
 
     def _come_out_for_signal(self, thread: ThreadState) -> None:
-        self.outside += 1 - self.announced
+        self.running_threads += 1 - self.announced
         self.announced = 0
         if self.reader is thread:
             self.reader = None
@@ -261,7 +261,7 @@ class Standing(Books):
             wait.suspended = False
             if wait.granted:
                 return
-            self.outside -= 1
+            self.running_threads -= 1
             if watch is not None:
                 self.held += watch.holds
             if wait.due_us is not None:
@@ -273,7 +273,7 @@ class Standing(Books):
         """Signals have come in a wait of C code that lets no handler be called: they are, once it is over."""
         with self.lock:
             wait.deferred = len(self.pending)
-            self.outside -= self.announced
+            self.running_threads -= self.announced
             self.announced = 0
             self.send_locked(messages.pack(messages.SignalsDeferred(list(self.pending))))
             self._report()
@@ -283,7 +283,7 @@ class Standing(Books):
             main = self._enter()
             try:
                 with self.lock:
-                    self.outside -= self.announced
+                    self.running_threads -= self.announced
                     self.announced = 0
             finally:
                 self._leave(main)
