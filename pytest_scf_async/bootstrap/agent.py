@@ -16,7 +16,7 @@ from ..protocol import linux, messages, procfs
 from . import bind_filter, clock, program_process
 from .keeper_connection import KeeperConnection
 from .program_client import Answer, Broken, ProgramClient
-from .scheduler.door import door
+from .scheduler.scheduler import scheduler
 from .scheduler.waiters import real_poll
 
 READY_LOOK_MS = 5
@@ -31,8 +31,8 @@ class Agent:
         self._program = program
         self._environment = {**environment, **program.environment}
         self._talk = talk
-        self._channel: _socket.socket = door.channel
-        self._frames = door.frames
+        self._channel: _socket.socket = scheduler.channel
+        self._frames = scheduler.frames
         self._pid = 0
         self._pidfd = -1
         self._gated = False
@@ -43,7 +43,7 @@ class Agent:
 
     def serve(self) -> NoReturn:
         """Deal with what comes from the harness and from the program, until one of them ends."""
-        self._take(door.heard)
+        self._take(scheduler.heard)
         while True:
             poller = real_poll()
             poller.register(self._channel.fileno(), select.POLLIN)
@@ -140,7 +140,7 @@ class Agent:
 
     def _send(self, message: messages.FromAgent) -> None:
         if messages.is_marked(message):
-            os.write(door.marks, door.mark)
+            os.write(scheduler.marks, scheduler.mark)
         try:
             self._channel.sendall(messages.pack(message))
         except (BrokenPipeError, ConnectionResetError):
@@ -184,7 +184,7 @@ class Agent:
 
     @staticmethod
     def _change_forks() -> None:
-        door.control.forks += 1
+        scheduler.control.forks += 1
 
     def _end_as_program(self) -> NoReturn:
         """The program has ended: say when, and end in the same way; what it had answered before comes first."""

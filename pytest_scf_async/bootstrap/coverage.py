@@ -15,7 +15,7 @@ import coverage
 
 from ..protocol import messages
 from . import process_ends
-from .scheduler.door import door
+from .scheduler.scheduler import scheduler
 
 _measured: coverage.Coverage | None = None
 _sink = -1
@@ -52,7 +52,7 @@ def start(config: messages.CoverageConfig, sink: int) -> None:
         measured.switch_context(config.context)
     state = os.fstat(sink)
     _measured, _sink, _identity = measured, sink, (state.st_dev, state.st_ino)
-    door.save = save
+    scheduler.save = save
     process_ends.do_first(lambda _: save())
 
 
@@ -61,7 +61,7 @@ def save() -> None:
     global _saving
     if _measured is None or _saving:
         return
-    main = door.active and door._enter()
+    main = scheduler.active and scheduler._enter()
     _saving = True
     try:
         _write()
@@ -70,7 +70,7 @@ def save() -> None:
     finally:
         _saving = False
         if main:
-            door._leave(main)
+            scheduler._leave(main)
 
 
 def _write() -> None:

@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 from .patches import registry
-from .scheduler.door import door
+from .scheduler.scheduler import scheduler
 
 NO_TERMINAL = (
     "a debugger in a handler needs a terminal that pytest does not capture: run pytest with -s (and without -n) there"
@@ -44,7 +44,7 @@ class _Terminal(io.TextIOBase):
 
     def readline(self, size: int | None = -1, /) -> str:  # type: ignore[override]
         text, self._text = self._text, ""
-        return door.ask_terminal(text)
+        return scheduler.ask_terminal(text)
 
 
 def install() -> None:
@@ -60,7 +60,7 @@ def install() -> None:
     def init(
         self: pdb.Pdb, completekey: str = "tab", stdin: Any = None, stdout: Any = None, *rest: Any, **options: Any
     ) -> None:
-        if door.active and stdin is None and stdout is None:
+        if scheduler.active and stdin is None and stdout is None:
             stdin = stdout = _Terminal()
             if not rest:
                 options.setdefault("skip", _SKIPPED)
@@ -68,9 +68,9 @@ def install() -> None:
         real_init(self, completekey, stdin, stdout, *rest, **options)
 
     def ask(prompt: object = "", /) -> str:
-        if not door.active:
+        if not scheduler.active:
             return input(prompt)
-        typed = door.ask_terminal(str(prompt))
+        typed = scheduler.ask_terminal(str(prompt))
         if not typed:
             raise EOFError
         return typed.rstrip("\n")
@@ -89,6 +89,6 @@ def nobody() -> str:
 
 def refuse(*arguments: Any, **keywords: Any) -> Any:
     """``sys.breakpointhook`` where there is no terminal; PYTHONBREAKPOINT may name another debugger."""
-    if not door.active or os.environ.get("PYTHONBREAKPOINT"):
+    if not scheduler.active or os.environ.get("PYTHONBREAKPOINT"):
         return sys.__breakpointhook__(*arguments, **keywords)
     raise RuntimeError(NO_TERMINAL)

@@ -1,7 +1,7 @@
 """An image's program that is Python: it runs in the instance itself, on its main thread, on simulated time.
 
 Its server is one like any other: it waits on a listening socket, which is the process's own. The platform's side of the
-connection is in the same process, and belongs to the door: whatever thread comes to wait looks whether the program
+connection is in the same process, and belongs to the scheduler: whatever thread comes to wait looks whether the program
 listens by now, or has answered. No thread of ours is needed for that.
 """
 
@@ -23,9 +23,9 @@ from .event_invoke import CLIENT, CLIENT_PORT, LOCALHOST, EventInvokeClient, onl
 from .patches import connections, registry, signals
 from .patches.c_code import is_of_standard_library
 from .program_client import Broken
-from .scheduler.door import door
+from .scheduler.scheduler import scheduler
 
-_WHY = "the door waits for the program's connections to the platform, which are its own"
+_WHY = "the scheduler waits for the program's connections to the platform, which are its own"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _ANY = ("", "0.0.0.0", "::")
 
@@ -36,7 +36,7 @@ def is_platform(address: Any) -> bool:
 
 
 class Gateway:
-    """The platform's side of a program's connections. The door calls it with its lock."""
+    """The platform's side of a program's connections. The scheduler calls it with its lock."""
 
     def __init__(self, talk: EventInvokeClient, invocation: messages.Invoke) -> None:
         self._talk = talk
@@ -56,7 +56,7 @@ class Gateway:
         if gate is None:
             self.open_gate()
         else:
-            door.send_locked(messages.pack(messages.Gated(gate.id, main=False)))
+            scheduler.send_locked(messages.pack(messages.Gated(gate.id, main=False)))
 
     def open_gate(self) -> None:
         invocation, self._next = self._next, None
@@ -93,8 +93,8 @@ class Gateway:
             self._answer(answer._replace(ends=True))
 
     def _answer(self, answer: messages.Result) -> None:
-        door.end_event()
-        door.send_locked(messages.pack(answer._replace(rss=peak_rss(), used_ns=clock.processor_ns())))
+        scheduler.end_event()
+        scheduler.send_locked(messages.pack(answer._replace(rss=peak_rss(), used_ns=clock.processor_ns())))
 
     def _is_listening(self, invocation: messages.Invoke) -> bool:
         ready = self._talk.is_ready()
@@ -105,8 +105,8 @@ class Gateway:
         fact, why = None, ""
         if only:
             fact, why = "PORT_NOT_BOUND", only_localhost(only, self._talk.shown_port)
-            door.end_event()
-        door.tell_locked(messages.pack(messages.InitDone(fact, why, peak_rss())))
+            scheduler.end_event()
+        scheduler.tell_locked(messages.pack(messages.InitDone(fact, why, peak_rss())))
         if only:
             return False
         self._talk.ask(invocation)
@@ -149,7 +149,7 @@ def peak_rss() -> int:
     import resource  # noqa: PLC0415
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return int(max(peak - door.control.memory_at_fork, 0))
+    return int(max(peak - scheduler.control.memory_at_fork, 0))
 
 
 # -- the program's port ----------------------------------------------------------------------------------------------
@@ -164,15 +164,15 @@ def _tell_of_accepted(gateway: Gateway) -> None:
 
     def accept(self: Any, /) -> Any:
         fd, address = real(self)
-        if door.active:
+        if scheduler.active:
             gateway.accepted(fd, address)
         return fd, address
 
     registry.replace(socket.socket, "_accept", accept, _WHY)
 
 
-def _send_files_in_door() -> None:
-    """Let an answer that is a file be sent in parts: there may be room for the next only once the door has read."""
+def _send_files_in_scheduler() -> None:
+    """Let an answer that is a file be sent in parts: there is room for the next once the scheduler has read."""
     real_sendfile = socket.socket.sendfile
 
     def sendfile(self: Any, file: Any, offset: int = 0, count: int | None = None) -> int:
@@ -186,7 +186,11 @@ def _send_files_in_door() -> None:
 
 def _is_to_platform(connection: Any) -> bool:
     """Whether a ``send`` on *connection* blocks, and the event that runs came over it."""
-    if not door.active or connection.gettimeout() == 0 or connection.family not in (socket.AF_INET, socket.AF_INET6):
+    if (
+        not scheduler.active
+        or connection.gettimeout() == 0
+        or connection.family not in (socket.AF_INET, socket.AF_INET6)
+    ):
         return False
     try:
         return is_platform(connection.getpeername())
@@ -204,7 +208,7 @@ def _put_another_port_underneath(port: int, talk: EventInvokeClient) -> None:
     def bind(self: Any, object: Any, /) -> None:
         global bound_to
         internet = self.family in (socket.AF_INET, socket.AF_INET6)
-        if not (door.active and internet and isinstance(object, tuple) and object[1:2] == (port,)):
+        if not (scheduler.active and internet and isinstance(object, tuple) and object[1:2] == (port,)):
             real_bind(self, object)
             return
         local = LOCALHOST
@@ -217,7 +221,7 @@ def _put_another_port_underneath(port: int, talk: EventInvokeClient) -> None:
         underneath[self.family, name[1]] = (*object, *name[2:])[: len(name)]
         if reached:
             talk.address = LOCALHOST, name[1]
-            door.control.port = name[1]
+            scheduler.control.port = name[1]
         if reached or object[0] == "::1":
             bound_to = str(object[0])
 
@@ -229,7 +233,7 @@ def _put_another_port_underneath(port: int, talk: EventInvokeClient) -> None:
     def underneath_of(self: Any, address: Any) -> Any:
         """Where *address* is, if it is the program's own port."""
         own = isinstance(address, tuple) and address[1:2] == (port,) and address[0] in (*_LOOPBACK, *_ANY)
-        if not (own and door.active and talk.address[1] and self.family in (socket.AF_INET, socket.AF_INET6)):
+        if not (own and scheduler.active and talk.address[1] and self.family in (socket.AF_INET, socket.AF_INET6)):
             return address
         return (LOCALHOST if self.family == socket.AF_INET else f"::ffff:{LOCALHOST}", talk.address[1])
 
@@ -258,8 +262,8 @@ def _refuse_forks() -> None:
     real, of_spawn = os.fork, os._spawnvef.__code__  # type: ignore[attr-defined]
 
     def fork() -> int:
-        if door.active and sys._getframe(1).f_code is not of_spawn:
-            door.refuse(messages.Forks(_forking_line()))
+        if scheduler.active and sys._getframe(1).f_code is not of_spawn:
+            scheduler.refuse(messages.Forks(_forking_line()))
         return real()
 
     registry.replace(os, "fork", fork, "a program that the instance itself runs is of one process")
@@ -279,17 +283,17 @@ def _forking_line() -> str:
 
 
 def open_gateway(program: messages.ProgramConfig, invocation: messages.Invoke) -> None:
-    """From here on the door looks for the program's port, and speaks to it."""
+    """From here on the scheduler looks for the program's port, and speaks to it."""
     talk = EventInvokeClient(program.port, CLIENT_PORT)
     gateway = Gateway(talk, invocation)
     _tell_of_accepted(gateway)
-    _send_files_in_door()
+    _send_files_in_scheduler()
     if not program.own_network:
         _put_another_port_underneath(program.port, talk)
     _refuse_forks()
-    process_ends.do_first(lambda certain: door.receive_final_response() if certain else None)
+    process_ends.do_first(lambda certain: scheduler.receive_final_response() if certain else None)
     connections.own_hosts = frozenset({CLIENT})
-    door.open_gateway(gateway)
+    scheduler.open_gateway(gateway)
 
 
 def run(program: messages.ProgramConfig) -> None:

@@ -23,16 +23,16 @@ from . import clock, debugger, handler, literal_tmp, loading, loopback, mounts, 
 from .clock_page import NEVER
 from .patches import connections, signals, sockets
 from .patches import official_hosts as redirection
-from .scheduler.door import door
+from .scheduler.scheduler import scheduler
 
 
 def _too_many_reads() -> None:
-    door.park(clock.now_us() + clock.READ_WAIT_US, "a loop that polls the clock")
+    scheduler.park(clock.now_us() + clock.READ_WAIT_US, "a loop that polls the clock")
     clock.reads[0] = clock.reads_limit  # such a wait is no progress: the next read is one too
 
 
 def _too_many_reads_in_c() -> None:
-    if door.park_in_c(clock.now_us() + clock.READ_WAIT_US, "a loop that polls the clock"):
+    if scheduler.park_in_c(clock.now_us() + clock.READ_WAIT_US, "a loop that polls the clock"):
         clock.reads[0] = clock.reads_limit
 
 
@@ -65,7 +65,7 @@ def _stand_ready(nonce: str, fds: Sequence[int], zygote: int) -> _socket.socket:
     faulthandler.register(linux.STACKS_SIGNAL, file=control_file, all_threads=True)
     thread_table.keep_in(control.threads)
     channel = _socket.socket(fileno=channel_fd)  # whose calls are no waits of user code
-    door.attach(channel, wakeup_fd, control, (pipe, messages.mark_of(nonce)), signals.watch())
+    scheduler.attach(channel, wakeup_fd, control, (pipe, messages.mark_of(nonce)), signals.watch())
     return channel
 
 
@@ -99,8 +99,8 @@ def _hear_what_to_be(channel: _socket.socket) -> tuple[messages.Assign, int, lis
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         if found:
             _, body = found.pop(0)
-            door.heard = found
-            door.frames = frames
+            scheduler.heard = found
+            scheduler.frames = frames
             return messages.unpack(messages.Assign, body), clock_file, others
 
 
@@ -124,8 +124,8 @@ def _become(config: messages.Assign, clock_file: int, others: list[int]) -> Role
     limit = config.clock_reads_before_wait
     clock.attach(clock_page, NEVER if limit is None else limit, _too_many_reads, _too_many_reads_in_c)
     if config.compute_rate:
-        clock.let_computing_take_time(config.compute_rate, lambda: door.control)
-    door.join(clock_page)
+        clock.let_computing_take_time(config.compute_rate, lambda: scheduler.control)
+    scheduler.join(clock_page)
     if not role.own_network:
         sockets.listen_on_loopback()
     if config.network == "loopback":
@@ -149,7 +149,7 @@ def _trace_of(error: BaseException) -> str:
 
 def _call(function: Any, invocation: messages.Invoke) -> messages.Result:
     try:
-        door.ring_overdue()
+        scheduler.ring_overdue()
         result = function(json.loads(invocation.payload), invocation.context)
     except Exception as error:
         return messages.Result("RAISED", trace=_trace_of(error))
@@ -172,14 +172,14 @@ def _initialise(config: messages.Assign) -> Any:
             _enter_code(config)
             function = loading.load_handler(path, config.module, config.function)
             if callable(function):
-                door.tell(messages.pack(messages.InitDone(None, rss=_peak_rss() - _start_rss)))
+                scheduler.tell(messages.pack(messages.InitDone(None, rss=_peak_rss() - _start_rss)))
                 if config.memory_limited:
-                    door.yield_turn()  # the harness looks at it before the first line of the handler
+                    scheduler.yield_turn()  # the harness looks at it before the first line of the handler
                 return function
             raise TypeError(f"{config.module}.{config.function} is {function!r}, which cannot be called")
     except Exception as error:
         fact, trace = "CODE_NOT_LOADED", _trace_of(error)
-    door.tell(messages.pack(messages.InitDone(fact, trace, _peak_rss() - _start_rss)))
+    scheduler.tell(messages.pack(messages.InitDone(fact, trace, _peak_rss() - _start_rss)))
     return None
 
 
@@ -216,10 +216,10 @@ def _prepare_for_test(config: messages.Assign, wanted: messages.BeforeInit) -> b
             ):  # what it imports later is found, and nothing of the function's comes from there first
                 sys.path.append(directory)
     except BaseException as error:  # SystemExit is no end of the function either
-        if door.active:
-            door.tell(messages.pack(messages.InitDone(messages.BEFORE_INIT_RAISED, _trace_of(error), 0)))
+        if scheduler.active:
+            scheduler.tell(messages.pack(messages.InitDone(messages.BEFORE_INIT_RAISED, _trace_of(error), 0)))
             return False
-    if not door.active:  # a child that it forked came back out of it
+    if not scheduler.active:  # a child that it forked came back out of it
         os._exit(0)
     return True
 
@@ -235,7 +235,7 @@ def _serve_handler(config: messages.Assign) -> None:
     """Call the handler with one event after the other, for ever; SystemExit and its like come out."""
     function: Any = None
     while True:
-        invocation = door.idle()
+        invocation = scheduler.idle()
         if function is None:
             _apply_environment(invocation)
             if not _may_begin(config, invocation):
@@ -248,12 +248,12 @@ def _serve_handler(config: messages.Assign) -> None:
             signals.stand_if_listening()  # it listens since an earlier event
         answer = _call(function, invocation)
         handler.flush()
-        if not door.active:  # a child that user code forked came back out of the handler
+        if not scheduler.active:  # a child that user code forked came back out of the handler
             os._exit(0)
-        if door.save is not None:
-            door.save()
+        if scheduler.save is not None:
+            scheduler.save()
         answer = answer._replace(rss=_peak_rss() - _start_rss, used_ns=clock.processor_ns())
-        door.send(messages.pack(answer))
+        scheduler.send(messages.pack(answer))
 
 
 def _may_begin(config: messages.Assign, invocation: messages.Invoke) -> bool:
@@ -261,7 +261,7 @@ def _may_begin(config: messages.Assign, invocation: messages.Invoke) -> bool:
     if config.before_init is not None and not _prepare_for_test(config, config.before_init):
         return False
     if invocation.gate is not None:
-        door.gate(invocation.gate, "init")
+        scheduler.gate(invocation.gate, "init")
     return True
 
 
@@ -278,7 +278,7 @@ def _serve_program(config: messages.Assign, program: messages.ProgramConfig) -> 
 
     root_logger.remove()
     while True:
-        invocation = door.idle()
+        invocation = scheduler.idle()
         _variables.set(invocation.environment)
         if _may_begin(config, invocation):
             break
@@ -415,7 +415,7 @@ def main(nonce: str, fds: Sequence[int], zygote: int) -> NoReturn:
             config, clock_file, others = _hear_what_to_be(channel)
             role = _become(config, clock_file, others)
             gc.enable()
-            _start_rss = door.control.memory_at_fork = _peak_rss()
+            _start_rss = scheduler.control.memory_at_fork = _peak_rss()
         except BaseException as error:
             try:
                 text = traceback.format_exc()
@@ -429,6 +429,6 @@ def main(nonce: str, fds: Sequence[int], zygote: int) -> NoReturn:
             code = _leave(SystemExit())
         except BaseException as error:
             code = _leave(error)
-        door.receive_final_response()
+        scheduler.receive_final_response()
     finally:
         os._exit(code)

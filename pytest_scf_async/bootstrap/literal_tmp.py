@@ -13,7 +13,7 @@ from typing import Any
 
 from ..protocol import messages
 from ..protocol.own_code import OWN_CODE
-from .scheduler.door import door
+from .scheduler.scheduler import scheduler
 
 _EVENTS = frozenset({"open", "os.mkdir", "sqlite3.connect"})
 _SHARED = "/dev/shm/"
@@ -29,15 +29,15 @@ def watch(known: list[str]) -> None:
         if event not in _EVENTS or not isinstance(arguments[0], (str, bytes, os.PathLike)):
             return
         path = os.fsdecode(arguments[0])
-        if path.startswith(_SHARED) and door.active and not os.path.lexists(path):
-            door.tell(messages.pack(messages.Note(note="", in_shared_memory=path)))
+        if path.startswith(_SHARED) and scheduler.active and not os.path.lexists(path):
+            scheduler.tell(messages.pack(messages.Note(note="", in_shared_memory=path)))
             return
-        if not path.startswith("/tmp/") or not door.active:
+        if not path.startswith("/tmp/") or not scheduler.active:
             return
         if told or any(path == each or path.startswith(f"{each}/") for each in known):
             return
         told = True
-        door.tell(messages.pack(messages.Note(note=f"{_line()} uses {path!r}", literal_tmp=True)))
+        scheduler.tell(messages.pack(messages.Note(note=f"{_line()} uses {path!r}", literal_tmp=True)))
 
     sys.addaudithook(hook)
 

@@ -8,7 +8,7 @@ from typing import Any
 from ..protocol import messages
 from ..protocol.shortening import shortened
 from . import clock
-from .scheduler.door import door
+from .scheduler.scheduler import scheduler
 
 LARGEST = 16 * 1024 * 1024
 """Bytes of a record at most, as JSON."""
@@ -18,7 +18,7 @@ SHOWN = 200
 
 def send(name: Any, fields: dict[str, Any]) -> None:
     """Send a record; nothing in a process that is no instance. ``TypeError`` for what is none, or is too large."""
-    if not door.active:
+    if not scheduler.active:
         return
     if not isinstance(name, str):
         raise TypeError(f"record({name!r}, ...): the name is a str, not {type(name).__name__}")
@@ -27,13 +27,13 @@ def send(name: Any, fields: dict[str, Any]) -> None:
     body = messages.pack_record(json.dumps(name), texts)
     if len(body) > LARGEST:
         raise TypeError(f"record({name!r}, ...): {len(body):,} bytes of JSON are more than a record takes, {LARGEST:,}")
-    door.tell(messages.frame(messages.NOTE, body))
+    scheduler.tell(messages.frame(messages.NOTE, body))
 
 
 def note(text: str) -> None:
     """Put a line of ours into the event's timeline."""
-    if door.active:
-        door.tell(messages.pack(messages.Note(note=text)))
+    if scheduler.active:
+        scheduler.tell(messages.pack(messages.Note(note=text)))
 
 
 def _json(name: str, field: str, value: Any) -> str:

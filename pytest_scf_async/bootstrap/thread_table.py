@@ -9,7 +9,7 @@ from typing import Any
 
 from ..protocol import shared_page
 from .patches import registry
-from .scheduler.door import door
+from .scheduler.scheduler import scheduler
 
 _get_ident = _thread.get_ident
 _get_native_id = _thread.get_native_id
@@ -59,10 +59,10 @@ def _write(row: int, ident: int, native: int, name: object) -> None:
 
 
 def holds(what: str) -> None:
-    """The calling thread waits in the door for something real, *what*; empty: it does no more."""
+    """The calling thread waits in the scheduler for something real, *what*; empty: it does no more."""
     ident = _get_ident()
     if ident not in _rows and what:
-        begin("MainThread" if ident == door.main_ident else None)
+        begin("MainThread" if ident == scheduler.main_ident else None)
     row = _rows.get(ident)
     if row is not None:
         data = what.encode("utf-8", "replace")[:_LONGEST_WAIT]
@@ -74,13 +74,13 @@ def holds(what: str) -> None:
 def _rename(thread: threading.Thread, name: str) -> None:
     _real_name.fset(thread, name)
     ident = thread.ident
-    if not door.active or ident is None:
+    if not scheduler.active or ident is None:
         return
-    if ident == door.main_ident and ident not in _rows and _free:
+    if ident == scheduler.main_ident and ident not in _rows and _free:
         _rows[ident] = _free.pop()
     row = _rows.get(ident)
     if row is not None:
-        native = os.getpid() if ident == door.main_ident else thread.native_id  # of main that of the zygote is known
+        native = os.getpid() if ident == scheduler.main_ident else thread.native_id  # of main the zygote's is known
         _write(row, ident, native or 0, thread._name)  # type: ignore[attr-defined]
 
 

@@ -39,7 +39,7 @@ from . import bind_filter, debugger, instance, loading, mounts, reaper, root_log
 from .gates import gates  # noqa: E402
 from .patches import after_import, c_code, children, output, registry, signal_waits, socket_waits, sockets, unsimulated  # noqa: E402
 from .scheduler import alarm  # noqa: E402
-from .scheduler.door import door  # noqa: E402
+from .scheduler.scheduler import scheduler  # noqa: E402
 from .scheduler.waiters import real_epoll  # noqa: E402
 
 PACKET = 1 << 18
@@ -303,7 +303,7 @@ def main(connection: int, nonce: str, preload: list[str], place: str, to_reaper:
     root_logger.install()
     refusal = _import_all(preload)
     os.register_at_fork(after_in_child=signals.leave_watch)
-    os.register_at_fork(after_in_child=door.detach)
+    os.register_at_fork(after_in_child=scheduler.detach)
     sys.dont_write_bytecode = True
     sys.argv = ["bootstrap.py"]
     output.install()

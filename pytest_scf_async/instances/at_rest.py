@@ -37,9 +37,9 @@ class Rest(NamedTuple):
     """What was found of processes all of whose threads wait for each other."""
 
     runs: tuple[bytes, ...]
-    """How often each thread has run, by the kernel's word; not of those that wait in the door of the instance."""
+    """How often each thread has run, by the kernel's word; not of those that wait in the scheduler of the instance."""
     main: bool = False
-    """The main thread of the instance is not in its door."""
+    """The main thread of the instance is not in its scheduler."""
     inside: bool = False
     """Another thread of the instance is."""
 
@@ -53,7 +53,7 @@ def at_rest(
 ) -> Rest | None:
     """What is found of *pids*, and of *instance*, where all of their threads wait for each other; else None.
 
-    *are_all* looks whether they are all that there are, by now. A thread of the *instance* is in its door where it
+    *are_all* looks whether they are all that there are, by now. A thread of the *instance* is in its scheduler where it
     polls the descriptor *wakeup_fd*. It is enough that those are *asleep* of which that is said.
     """
     sleepers = frozenset(asleep)
@@ -69,7 +69,7 @@ def at_rest(
         call = call_of(pid, task)
         if call is None:
             return None
-        if pid == instance and _is_in_door(pid, call, wakeup_fd):
+        if pid == instance and _is_in_scheduler(pid, call, wakeup_fd):
             inside = True
             continue
         if not _waits_for_instance(pid, call):
@@ -81,7 +81,7 @@ def at_rest(
     return Rest(tuple(found), main, inside)
 
 
-def _is_in_door(pid: int, call: Call, wakeup_fd: int) -> bool:
+def _is_in_scheduler(pid: int, call: Call, wakeup_fd: int) -> bool:
     name, _, arguments = call
     return name == "poll" and wakeup_fd in polled_by(pid, arguments[0], arguments[1])
 

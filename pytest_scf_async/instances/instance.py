@@ -92,7 +92,7 @@ class Instance:
     called = False
     """It has been told of which function it is an instance."""
     running_threads = 0
-    """Threads that the instance has outside the door: computing, or in a real wait that nothing announced."""
+    """Threads that the instance has outside the scheduler: computing, or in a real wait that nothing announced."""
     held = 0
     head: DueThing | None = None
     """When the first of its waits is due."""
@@ -107,7 +107,7 @@ class Instance:
     given_up = False
     """A call could not end because of it: it is stopped, and holds nothing, until a call waits for its event."""
     asked = False
-    """It has been asked what is due next, by way of whatever threads of it are inside the door."""
+    """It has been asked what is due next, by way of whatever threads of it are inside the scheduler."""
     turns = 0
     """How many times one of its waits has been ended by message."""
     parks = 0
@@ -315,7 +315,7 @@ class Instance:
         """Threads that wait for their turn may have it now; what a thread back from a real wait woke is told so too."""
         if not self.asked:
             self.send(messages.Poll())
-            self.wake()  # a thread that went on under a lease left the door without a word, and none may read
+            self.wake()  # a thread that went on under a lease left the scheduler without a word, and none may read
             self.asked = True
             if self.has_alarm:
                 self.poke()  # no thread but that which waits for something real, or computes, may be there to tell
@@ -376,13 +376,13 @@ class Instance:
         self.control.messages = self.sent
         self._unsent += messages.pack(message)
         if self.running_threads or self.preempted:
-            self.wake()  # whoever is inside the door has to read the channel
+            self.wake()  # whoever is inside the scheduler has to read the channel
         self._flush()
 
     def poke(self) -> None:
         """Have the main thread look for signals: one that came just before a wait, or on another thread, ends none.
 
-        A wakeup descriptor helps a wait inside the door, while user code has none of its own.
+        A wakeup descriptor helps a wait inside the scheduler, while user code has none of its own.
         """
         self.signal(POKE_SIGNAL)
 
@@ -406,7 +406,7 @@ class Instance:
             self.owner.instance_full(self)
 
     def wake(self) -> None:
-        """Have a thread that is inside the door look around."""
+        """Have a thread that is inside the scheduler look around."""
         os.eventfd_write(self.wakeup_fd, 1)
 
     def pump(self) -> None:

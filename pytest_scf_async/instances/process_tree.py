@@ -129,7 +129,7 @@ class Children:
         self.holding: tuple[Child, ...] = ()
         """Those that held the clock at the last look."""
         self.threads_rest = False
-        """At the last look the threads of the instance that are outside its door waited for it or for its children."""
+        """At the last look the instance's threads outside its scheduler waited for it or for its children."""
         self.answered: tuple[bytes, ...] | None = None
         """How often these had run when the instance was last asked whether they have made a wait ready."""
         self._background = Background()
@@ -145,7 +145,7 @@ class Children:
 
     @property
     def can_answer(self) -> bool:
-        """At the last look a thread of the instance was in its door, which answers what it is asked."""
+        """At the last look a thread of the instance was in its scheduler, which answers what it is asked."""
         return self._rest is None or self._rest.inside
 
     @property
@@ -161,7 +161,7 @@ class Children:
         """Those that hold the clock now: they live, and neither they nor what started them is in the background.
 
         Nobody does where all of them wait for the instance, which alone can have them go on. Where threads of it wait
-        outside its door, they have to wait for it or for its children themselves.
+        outside its scheduler, they have to wait for it or for its children themselves.
         """
         instance = self._instance
         if instance.stopped and not (instance.gone or instance.released):
@@ -200,7 +200,7 @@ class Children:
             os.sched_yield()
 
     def _rest_with_threads(self, pids: list[int], below: Below) -> Rest | None:
-        """What is found where the children and the threads outside the door of the instance wait for each other.
+        """What is found where the children and the threads outside the scheduler of the instance wait for each other.
 
         What a program in the background does comes when it comes. A wait for it holds nothing where another thread has
         a wait that time ends, and the program does not work just now: it may be about to say that it has started.
@@ -229,7 +229,7 @@ class Children:
         if instance.frozen or instance.gone or instance.given_up:
             return False
         if instance.preempted:
-            return self._ask_door()
+            return self._ask_scheduler()
         if not self.possible or not self.listened_to:
             return False
         children = instance.control.forks, self._look_below().living, self._rest and self._rest.runs
@@ -239,8 +239,8 @@ class Children:
         self.ask_to_look()
         return True
 
-    def _ask_door(self) -> bool:
-        """The same where threads wait outside the door, of which one may have made a wait ready that is in it."""
+    def _ask_scheduler(self) -> bool:
+        """The same where threads wait outside the scheduler, of which one may have made a wait ready that is in it."""
         rest = self._rest
         if rest is None or not rest.inside:
             return False

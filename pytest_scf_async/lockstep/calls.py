@@ -314,7 +314,7 @@ class Watchdog:
                 return  # it goes on in a moment
             if self._ends_a_lease(instance, None):
                 return
-            instance.preempted = True  # every thread of it sleeps in the kernel, and one of them outside the door
+            instance.preempted = True  # every thread of it sleeps in the kernel, and one of them outside the scheduler
             self._tell_of_sleeps(instance)
             self._preempt(instance)
             return

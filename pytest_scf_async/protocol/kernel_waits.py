@@ -72,7 +72,7 @@ class KernelWait:
     sleeps: str = ""
     """The system call in which code in C sleeps, if it does."""
     polls: bool = False
-    """It waits in ``epoll``, which no wait of Python's is: those are in the door, and poll."""
+    """It waits in ``epoll``, which no wait of Python's is: those are in the scheduler, and poll."""
 
 
 def name_of(number: int) -> str | None:

@@ -23,7 +23,7 @@ from typing import Any, Final, NoReturn, cast
 
 from ..bootstrap import bind_filter, clock, handler_program, program_process
 from ..bootstrap.program_client import Answer, Broken, ProgramClient, is_moving, is_readable
-from ..bootstrap.scheduler.door import door
+from ..bootstrap.scheduler.scheduler import scheduler
 from ..bootstrap.scheduler.waiters import real_poll
 from ..protocol import linux, messages, procfs, shared_page
 from ..protocol.real_time import REAL
@@ -81,8 +81,8 @@ class Supervisor:
         self._reads_before_wait = reads_before_wait
         self._past_ns = 0
         """What the program's clocks show beyond the µs of the clock page: programs count in ns."""
-        self._channel = door.channel
-        self._frames = door.frames
+        self._channel = scheduler.channel
+        self._frames = scheduler.frames
         self._seen = 0
         self._pid = 0
         self._status: int | None = None
@@ -114,13 +114,13 @@ class Supervisor:
         """The connections that hold the clock."""
         self._moved = False
         """The clock was moved here since the test's process heard of it."""
-        door.control.c_code = 1  # the program writes without our knowing
+        scheduler.control.c_code = 1  # the program writes without our knowing
         self._registers = Registers()
         hooks = Hooks(
             clocks=self._clocks,
             real_monotonic=clock.real_monotonic,
             idle_ok=idle_ok,
-            output=door.marks,
+            output=scheduler.marks,
             next_order=clock_page.next_order,
             process_ended=self._process_ended,
             process_began=self._began,
@@ -167,7 +167,7 @@ class Supervisor:
     def serve(self) -> NoReturn:
         """Deal with what comes from the test's process and of the program, until one of them ends."""
         self._report()
-        self._take(door.heard)
+        self._take(scheduler.heard)
         while True:
             self._poll_client()
             ready = {fd for fd, _ in self._poller.poll(self._timeout())}
@@ -185,7 +185,7 @@ class Supervisor:
         came = os.read(self._signals, _SIGNAL_BYTES * 16)[::_SIGNAL_BYTES]  # the number of each is its first byte
         if linux.STACKS_SIGNAL in came:
             held = list(dict.fromkeys(each.peer for each in self._held))
-            os.write(door.control.file, messages.pack(messages.Threads(threads_of(self._tree), held)))
+            os.write(scheduler.control.file, messages.pack(messages.Threads(threads_of(self._tree), held)))
 
     def _poll_client(self) -> None:
         hears = self._asked and not (self._tree.stopping or self._stands)
@@ -256,7 +256,7 @@ class Supervisor:
 
     def _stopped(self) -> None:
         """All of the program stands still: the test's process may have asked for that."""
-        door.control.stops = max(door.control.stops, self._stops_asked)
+        scheduler.control.stops = max(scheduler.control.stops, self._stops_asked)
 
     def _look_at_connections(self) -> None:
         self._tree.connections.look()
@@ -360,7 +360,7 @@ class Supervisor:
         self._looks = 0
         self._owes_report = True
         self._told = (messages.NEVER, -1)
-        door.leased.clear()
+        scheduler.leased.clear()
         due = self._tree.first()
         if due is not None and self._is_due(due):
             self._ring(due)
@@ -454,7 +454,7 @@ class Supervisor:
             return False
         if self._client.answered is not None:
             return False  # the event is over where the program waits
-        return self._delivery is Delivery.NONE and due_ns // 1000 < door.control.lease
+        return self._delivery is Delivery.NONE and due_ns // 1000 < scheduler.control.lease
 
     def _leases(self, wait: Wait, is_calm: bool) -> bool:
         """Whether the clock could be moved to the end of a wait that is about to begin, and has been.
@@ -475,8 +475,8 @@ class Supervisor:
         """The same of the next wait: the program has written and sent nothing since then."""
         if self._signals_asked or self._stands or self._has_answered or not self._may_lease(due_ns):
             return False
-        control, now_us, due_us = door.control, self._clock.now_us, due_ns // 1000
-        if control.reading or now_us != self._shown_us or not door.leased.note(shown, now_us):
+        control, now_us, due_us = scheduler.control, self._clock.now_us, due_ns // 1000
+        if control.reading or now_us != self._shown_us or not scheduler.leased.note(shown, now_us):
             return False
         self._clock.now_us = due_us
         control.leased += 1
@@ -489,7 +489,7 @@ class Supervisor:
         """Whether the clock could be moved here, to the end of a wait, and has been."""
         if self._signals_asked or self._stands or self._has_answered:
             return False
-        control = door.control
+        control = scheduler.control
         due_us, now_us = due_ns // 1000, self._clock.now_us
         if due_us >= control.lease:
             return False
@@ -497,7 +497,7 @@ class Supervisor:
             self._tell_time()
         while control.reading:
             os.sched_yield()
-        if not door.leased.note(shown, now_us):
+        if not scheduler.leased.note(shown, now_us):
             return False
         self._clock.now_us = max(due_us, now_us)
         control.leased += 1
@@ -505,13 +505,13 @@ class Supervisor:
         return True
 
     def _unread_output(self) -> bool:
-        return fcntl.ioctl(door.marks, termios.FIONREAD, _NOTHING) != _NOTHING
+        return fcntl.ioctl(scheduler.marks, termios.FIONREAD, _NOTHING) != _NOTHING
 
     def _tell_time(self) -> None:
         """What stands in the output by now was written by the time that it is now."""
         self._moved = False
-        os.write(door.marks, door.mark)
-        self._channel_send(messages.pack_wrote(self._clock.now_us, door.leased.told()))
+        os.write(scheduler.marks, scheduler.mark)
+        self._channel_send(messages.pack_wrote(self._clock.now_us, scheduler.leased.told()))
 
     def _report(self, *, running_threads: int = 0) -> None:
         """Tell what the instance waits for next, while as many threads as are *outside* compute."""
@@ -536,7 +536,7 @@ class Supervisor:
         if self._moved:
             self._tell_time()
         if messages.is_marked(message):
-            os.write(door.marks, door.mark)
+            os.write(scheduler.marks, scheduler.mark)
         self._write(messages.pack(message))
 
     def _write(self, data: bytes) -> None:

@@ -648,7 +648,7 @@ def test_other_signals_do_not_pass_for_the_sigterm_of_a_termination(deploy) -> N
 
 LATE = """
     import ctypes, functools, os, signal, time
-    from pytest_scf_async.bootstrap.scheduler.door import door
+    from pytest_scf_async.bootstrap.scheduler.scheduler import scheduler
 
     class LatePoller:
         # Its first poll begins after a signal has come, with no bytecode in between: the interpreter has not looked.
@@ -667,7 +667,7 @@ LATE = """
         signal.signal(signal.SIGTERM, lambda signum, frame: print("heard at", time.monotonic()))
         OWN_WAKEUP
         print("begins at", time.monotonic())
-        door.main.poller = LatePoller(door.main.poller)
+        scheduler.main.poller = LatePoller(scheduler.main.poller)
         time.sleep(60)
 """
 

@@ -693,19 +693,19 @@ def test_a_crowd_of_threads_does_the_same_in_two_runs(deploy, make_runtime) -> N
 def test_a_thread_whose_turn_comes_on_its_way_into_a_wait(deploy) -> None:
     event = deploy("""
         import select, threading, time
-        from pytest_scf_async.bootstrap.scheduler.door import door
+        from pytest_scf_async.bootstrap.scheduler.scheduler import scheduler
         from pytest_scf_async.bootstrap.scheduler.waiters import real_poll
 
         def main_handler(event, context):
             def enters():
                 def enlist(wait):
-                    door.wake(wait)
+                    scheduler.wake(wait)
                     woken = real_poll()
                     woken.register(wait.thread.wakeup_fd, select.POLLIN)
                     woken.poll()  # a thread that has no core here until its turn has come
                     return True
 
-                print(door.park(None, "a wait", enlist=enlist), flush=True)
+                print(scheduler.park(None, "a wait", enlist=enlist), flush=True)
 
             thread = threading.Thread(target=enters)
             thread.start()

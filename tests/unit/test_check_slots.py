@@ -52,7 +52,7 @@ def test_this_package_names_its_slots(tool: ModuleType) -> None:
         "instance.control[3] = 1",
         "instance.control[shared_page.CONTROL_LEASE] = 1",
         "self._page[0]",
-        "door.control_page[number] += 1",
+        "scheduler.control_page[number] += 1",
         "clock_page[:2]",
         "instance.control.slots[64]",
         "number = shared_page.CONTROL_LEASE",
@@ -73,8 +73,8 @@ def test_an_index_or_the_number_of_a_slot_is_caught(check: Check, name: str, tex
 
 @pytest.mark.parametrize("text", ["page[0]", "self.control_page[record + 2] = now", "control[1:3]", "slots[-1]"])
 def test_a_bare_number_is_caught_where_an_index_is_not(check: Check, text: str) -> None:
-    (violation,) = check("bootstrap/scheduler/door.py", f"\n{text}\n")
-    assert violation.startswith("pytest_scf_async/bootstrap/scheduler/door.py:2: ")
+    (violation,) = check("bootstrap/scheduler/scheduler.py", f"\n{text}\n")
+    assert violation.startswith("pytest_scf_async/bootstrap/scheduler/scheduler.py:2: ")
     assert violation.endswith(" has a bare number: name the slot in protocol/shared_page.py.")
 
 
@@ -83,7 +83,7 @@ def test_a_bare_number_is_caught_where_an_index_is_not(check: Check, text: str) 
     [
         ("protocol/shared_page.py", "self.slots[0] = page[1]"),
         ("supervisor/exec.py", "slots[_REALTIME + 1] = self._slots[_READS]"),
-        ("bootstrap/scheduler/door.py", "page[CLOCK_NOW] = due\ncontrol[record + LEASE_COUNT] += 1"),
+        ("bootstrap/scheduler/scheduler.py", "page[CLOCK_NOW] = due\ncontrol[record + LEASE_COUNT] += 1"),
         ("bootstrap/gates/lines.py", "page[shared_page.PASSES + slot] += 1"),
         ("lockstep/gates.py", "control.lease = 0\nmost = shared_page.PLACES\nrows[0] = pages[1]"),
         ("instances/instance.py", "shared_page.shared_memory('x', shared_page.CONTROL_BYTES)"),

@@ -225,7 +225,7 @@ def test_a_stopped_instance_is_held_by_what_held_it_before(processes, calls, chi
 def test_who_is_started_after_a_look_holds_the_clock(processes, children, monkeypatch, known, preempted):
     """This process is without a processor between its look for children and that at what they wait for.
 
-    Meanwhile a child, or the instance itself, which waits outside its door, starts another, and waits for it.
+    Meanwhile a child, or the instance itself, which waits outside its scheduler, starts another, and waits for it.
     """
     rest = Rest((b"1",), main=True)
     late = True

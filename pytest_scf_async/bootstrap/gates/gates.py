@@ -6,14 +6,14 @@ import sys
 
 from ...protocol import messages
 from ..patches import output, signals
-from ..scheduler.door import door
+from ..scheduler.scheduler import scheduler
 
 
 def set_gates(message: messages.ArmGates) -> None:
-    """Take the whole of what is set now. Called inside the door: nothing here runs user code or waits."""
+    """Take the whole of what is set now. Called inside the scheduler: nothing here runs user code or waits."""
     output.set_gates([gate for gate in message.gates if isinstance(gate, messages.LogGate)])
     signals.set_gates([gate for gate in message.gates if isinstance(gate, messages.ListeningGate)])
-    if message.places or door.follow is not None:
+    if message.places or scheduler.follow is not None:
         _set_line_gates(message.places, [gate for gate in message.gates if isinstance(gate, messages.LineGate)])
 
 
@@ -27,9 +27,9 @@ def _set_line_gates(places: list[messages.CountedPlace], gates: list[messages.Li
         from . import settrace as reports  # noqa: PLC0415
     if lines.set_gates(places, gates):
         reports.change()
-        door.follow, door.call_handler_followed = reports.follow, lines.call_handler
-        door.followed += 1  # every thread has to look, once it goes on
+        scheduler.follow, scheduler.call_handler_followed = reports.follow, lines.call_handler
+        scheduler.followed += 1  # every thread has to look, once it goes on
 
 
 def install() -> None:
-    door.gates_changed = set_gates
+    scheduler.gates_changed = set_gates

@@ -12,7 +12,7 @@ from types import CodeType, FrameType, TracebackType
 
 from ...protocol import messages, shared_page
 from ...protocol.own_code import OWN_CODE
-from ..scheduler.door import door
+from ..scheduler.scheduler import scheduler
 from . import bytecode
 
 Handler = Callable[[int, "FrameType | None"], None]
@@ -60,16 +60,16 @@ def points(code: CodeType) -> Points | None:
 
 def passed(slots: list[int]) -> None:
     """Control has come to the places of *slots*: count, and stand at the gates that wait for this pass."""
-    if not door.active:
+    if not scheduler.active:
         return  # in a child that user code forked: the page is its parent's
-    page = door.control_page
+    page = scheduler.control_page
     reached = []
     for slot in slots:
         page[shared_page.PASSES + slot] += 1
         count = page[shared_page.PASSES + slot]
         reached += [identity for target, identity in _targets.get(slot, ()) if target == count]
     for identity in reached:
-        door.gate(identity, "line")
+        scheduler.gate(identity, "line")
 
 
 def without_own(error: BaseException) -> None:

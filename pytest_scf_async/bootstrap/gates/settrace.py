@@ -16,7 +16,7 @@ from typing import Any
 
 from ...protocol.own_code import OWN_CODE
 from ..patches import registry
-from ..scheduler.door import door
+from ..scheduler.scheduler import scheduler
 from . import lines
 
 _real_settrace = sys.settrace
@@ -164,7 +164,7 @@ class _Carrier(type):
 def _begin_again(local: _Local, frame: FrameType, error: BaseException, opcodes: bool, handling: FrameType) -> None:
     global _mended
     frame.f_trace_opcodes = opcodes
-    if not door.active or not lines.files:
+    if not scheduler.active or not lines.files:
         return
     _real_settrace(_trace)
     if frame.f_trace is None:
@@ -190,7 +190,7 @@ def _mend() -> None:
 
 def _stay_on_top() -> None:
     """User code has set a trace function, here or in C: ours calls it from now on."""
-    if not door.active or not lines.files:
+    if not scheduler.active or not lines.files:
         return
     current = _real_gettrace()
     if current is not _trace:
@@ -200,7 +200,7 @@ def _stay_on_top() -> None:
 
 
 def _settrace(function: Any, /) -> None:
-    if not door.active or not lines.files:
+    if not scheduler.active or not lines.files:
         _real_settrace(function)
         return
     _theirs[_get_ident()] = function

@@ -1,7 +1,7 @@
 """Code in C of the user's that may write to the output without a word: what it writes has its true time, too.
 
 Which library is loaded is known; what it does is not. Once one is, the output is looked at before the clock is moved
-here (``Books._before_move``), which other instances need not pay for.
+here (``SchedulerState._before_move``), which other instances need not pay for.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from ..scheduler.door import door
+from ..scheduler.scheduler import scheduler
 from . import registry
 
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
@@ -30,13 +30,13 @@ def is_of_standard_library(path: str) -> bool:
 
 def fake_create_dynamic(spec: Any, file: Any = None, /) -> Any:
     if not is_of_standard_library(str(spec.origin)):
-        door.expect_output_of_c_code()
+        scheduler.expect_output_of_c_code()
     return _real_create_dynamic(spec) if file is None else _real_create_dynamic(spec, file)
 
 
 def fake_dlopen(*args: Any) -> Any:
     if not _ours:
-        door.expect_output_of_c_code()
+        scheduler.expect_output_of_c_code()
     return _real_dlopen(*args)
 
 

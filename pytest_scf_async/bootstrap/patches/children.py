@@ -8,7 +8,7 @@ import os
 import signal
 from typing import Any
 
-from ..scheduler.door import door
+from ..scheduler.scheduler import scheduler
 from . import real_waits, registry
 
 _STARTERS = ("fork", "forkpty", "posix_spawn", "posix_spawnp", "system")
@@ -32,15 +32,15 @@ _sigaction.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
 
 def _counted(real: Any) -> Any:
     def start(*args: Any, **kwargs: Any) -> Any:
-        if not door.active:
+        if not scheduler.active:
             return real(*args, **kwargs)
         real_waits.spare_multiprocessing()
-        door.forks()
+        scheduler.forks()
         try:
             return real(*args, **kwargs)
         finally:
-            if door.active:  # it is not in the child of a fork
-                door.forks()
+            if scheduler.active:  # it is not in the child of a fork
+                scheduler.forks()
 
     return start
 

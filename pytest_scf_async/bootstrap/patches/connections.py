@@ -336,10 +336,10 @@ def _may_stir_others(fd: int, connection: Connection) -> None:
 
 
 def _look_again(connection: Connection) -> None:
-    from ..scheduler.door import door  # noqa: PLC0415  (it imports what imports this module)
+    from ..scheduler.scheduler import scheduler  # noqa: PLC0415  (it imports what imports this module)
 
     for wait in tuple(connection.waits):
-        door.wake(wait)
+        scheduler.wake(wait)
 
 
 # -- who holds ---------------------------------------------------------------------------------------------------------

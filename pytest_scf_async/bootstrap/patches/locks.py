@@ -17,7 +17,7 @@ from typing import Any
 
 from ...protocol.time_units import microseconds
 from ..clock import now_us, real_number
-from ..scheduler.door import door
+from ..scheduler.scheduler import scheduler
 from ..scheduler.waiters import Waiter, describe_caller
 from . import registry
 from .builtin import documentation
@@ -39,7 +39,7 @@ def wake_first(waiters: deque[Waiter]) -> None:
             wait = waiters.popleft()
         except IndexError:
             return
-        if door.wake(wait):
+        if scheduler.wake(wait):
             return
 
 
@@ -54,7 +54,7 @@ def wait_for(try_once: Any, waiters: deque[Waiter], due_us: int | None, what: st
             return not try_once()
 
         try:
-            woken = door.park(due_us, what, enlist=enlist)
+            woken = scheduler.park(due_us, what, enlist=enlist)
         except BaseException:
             if mine and mine[0].woken:
                 wake_first(waiters)
@@ -80,7 +80,7 @@ class Lock:
         self._waiters: deque[Waiter] = deque()
 
     def acquire(self, /, blocking: bool = True, timeout: float = -1) -> bool:
-        if not door.active or not blocking:
+        if not scheduler.active or not blocking:
             return self._lock.acquire(blocking, timeout)
         if self._lock.acquire(False):
             return True
@@ -95,7 +95,7 @@ class Lock:
 
     def release(self, /) -> None:
         self._lock.release()
-        if self._waiters and door.active:
+        if self._waiters and scheduler.active:
             wake_first(self._waiters)
 
     def locked(self, /) -> bool:
@@ -129,7 +129,7 @@ class RLock:
         self._waiters: deque[Waiter] = deque()
 
     def acquire(self, /, blocking: bool = True, timeout: float = -1) -> bool:
-        if not door.active or not blocking:
+        if not scheduler.active or not blocking:
             return self._lock.acquire(blocking, timeout)
         if self._lock.acquire(False):
             return True
@@ -150,7 +150,7 @@ class RLock:
         self._freed()
 
     def _freed(self) -> None:
-        if self._waiters and door.active and not self._lock._is_owned():  # type: ignore[attr-defined]
+        if self._waiters and scheduler.active and not self._lock._is_owned():  # type: ignore[attr-defined]
             wake_first(self._waiters)
 
     def __exit__(self, /, *exc_info: object) -> None:
@@ -205,14 +205,14 @@ class SimpleQueue:
 
     def put(self, /, item: Any, block: bool = True, timeout: float | None = None) -> None:
         self._queue.put(item)
-        if self._waiters and door.active:
+        if self._waiters and scheduler.active:
             wake_first(self._waiters)
 
     def put_nowait(self, /, item: Any) -> None:
         self.put(item)
 
     def get(self, /, block: bool = True, timeout: float | None = None) -> Any:
-        if not door.active or not block:
+        if not scheduler.active or not block:
             return self._queue.get(block, timeout)
         if timeout is None:
             try:

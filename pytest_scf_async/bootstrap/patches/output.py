@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 from ...protocol import messages
-from ..scheduler.door import door
+from ..scheduler.scheduler import scheduler
 from . import connections, registry, socket_waits
 
 _real_write = os.write
@@ -51,9 +51,9 @@ def set_gates(gates: list[messages.LogGate]) -> None:
 def _written(text: str) -> None:
     """*text* is in the pipe; stand at a gate that one of the lines which it completed has reached."""
     global _shown
-    if not door.active:
+    if not scheduler.active:
         return
-    door.after_output()
+    scheduler.after_output()
     if "\n" not in text:
         _partial.extend(filter(None, (text,)))
         return
@@ -72,14 +72,14 @@ def _written(text: str) -> None:
 def _flushed() -> None:
     """What has been written is to be seen now, an unfinished line too: it is in the log, and gates may wait for it."""
     global _shown
-    if not _partial or not door.active:
+    if not _partial or not scheduler.active:
         return
     unfinished = "".join(_partial)[-_PARTIAL_CHARACTERS:]
     _partial[:] = (unfinished,)
     if unfinished == _shown:
         return
     _shown = unfinished
-    door.tell(messages.pack(messages.Note(flushed=True)))
+    scheduler.tell(messages.pack(messages.Note(flushed=True)))
     for gate in _gates:
         if not gate.counted and gate.search(_shown):
             gate.counted = True
@@ -90,7 +90,7 @@ def _flushed() -> None:
 def _stand() -> None:
     for gate in [gate for gate in _gates if gate.remaining <= 0]:
         _gates.remove(gate)
-        door.gate(gate.identity, "log")
+        scheduler.gate(gate.identity, "log")
 
 
 class _Buffer(io.BufferedWriter):
@@ -99,8 +99,8 @@ class _Buffer(io.BufferedWriter):
     announce = True
 
     def write(self, data: Any, /) -> int:
-        if door.moved:
-            door.before_output()
+        if scheduler.moved:
+            scheduler.before_output()
         count = super().write(data)
         super().flush()
         if self.announce:
@@ -117,8 +117,8 @@ class _Text(io.TextIOWrapper):
     """The text layer; the gate is met outside the locks of both layers."""
 
     def write(self, text: str, /) -> int:
-        if door.moved:
-            door.before_output()
+        if scheduler.moved:
+            scheduler.before_output()
         buffer: Any = self.buffer
         announce = buffer.announce
         buffer.announce = False
@@ -144,7 +144,7 @@ class _Text(io.TextIOWrapper):
 def _is_output(fd: int) -> bool:
     """Whether *fd* is the output pipe, by whatever way it was opened; a copy of a descriptor has the same file."""
     try:
-        return os.path.sameopenfile(fd, door.marks)
+        return os.path.sameopenfile(fd, scheduler.marks)
     except OSError:
         return False
 
@@ -170,7 +170,7 @@ def _write_rest(fd: int, data: Any, written: int, size: int) -> int:
 
 def _wrote(fd: int, data: Any) -> None:
     """What a function that knows no buffers has written is in the pipe: stand at a gate, if *fd* leads there."""
-    if (_gates or fd in _STANDARD) and door.active and _is_output(fd):
+    if (_gates or fd in _STANDARD) and scheduler.active and _is_output(fd):
         _written(bytes(data).decode("utf-8", "replace"))
         _flushed()
 
@@ -179,8 +179,8 @@ _STANDARD = (1, 2)
 
 
 def _before_write(fd: int) -> None:
-    if door.moved and _is_output(fd):
-        door.before_output()
+    if scheduler.moved and _is_output(fd):
+        scheduler.before_output()
 
 
 def _descriptor(fd: Any) -> int:
@@ -191,12 +191,12 @@ def _descriptor(fd: Any) -> int:
         return -1
 
 
-def _write_in_door(fd: int, data: Any) -> int | None:
+def _write_in_scheduler(fd: int, data: Any) -> int | None:
     """Write *data* where only this process can make room for it; how much was written. None: it is not so, or not sure.
 
     It is written in parts for which there is room, as another thread of the process may have to make it.
     """
-    if not door.active:
+    if not scheduler.active:
         return None
     try:
         size = len(data) if type(data) is bytes else memoryview(data).nbytes
@@ -233,7 +233,7 @@ def fake_write(*args: Any, **named: Any) -> int:
     data = args[1]
     _before_write(fd)
     connections.sends(fd, data)
-    count = _write_in_door(fd, data)
+    count = _write_in_scheduler(fd, data)
     if count is None:
         count = _real_write(fd, data)
     connections.sent(fd, data, count)
@@ -255,7 +255,7 @@ def fake_writev(*args: Any, **named: Any) -> int:
         return _real_writev(*args, **named)
     _before_write(fd)
     connections.sends(fd, data)
-    count = _write_in_door(fd, data)
+    count = _write_in_scheduler(fd, data)
     if count is None:
         count = _real_writev(fd, args[1])
     connections.sent(fd, data, count)
@@ -289,7 +289,7 @@ def fake_file_write(self: io.FileIO, b: Any, /) -> int | None:
     fd = self.fileno()
     _before_write(fd)
     connections.sends(fd, b)
-    count = _write_in_door(fd, b)
+    count = _write_in_scheduler(fd, b)
     if count is None:
         count = _real_file_write(self, b)
         if count is None:  # it does not block

@@ -21,7 +21,7 @@ from typing import Any
 
 from ...protocol import procfs, time_units
 from .. import clock, thread_table
-from ..scheduler.door import door
+from ..scheduler.scheduler import scheduler
 from ..scheduler.waiters import Readiness, Waiter, describe_caller, real_epoll, real_poll
 from . import connections, registry
 from .builtin import documentation
@@ -112,7 +112,7 @@ def hold(watch: Readiness, claims: list[Claim], until: float | None) -> None:
 def park(
     due: int | None, what: str, prepared: Prepared, waiters: list[Waiter] | None = None, *, shown: str = ""
 ) -> bool:
-    """Wait in the door; whether it was woken. A change of *waiters* wakes it, and a send on a socket of the *claims*.
+    """Wait in the scheduler; whether it was woken. A change of *waiters* wakes it, and a send on one of the *claims*.
 
     *shown* is what the wait is called where it holds the clock, if not *what*.
     """
@@ -135,7 +135,7 @@ def park(
             thread_table.holds(shown or what)
         elif claims:
             _note_beside(ident, True)
-        return door.park(due, what, enlist=enlist, watch=watch)
+        return scheduler.park(due, what, enlist=enlist, watch=watch)
     finally:
         if claims or watch.ends:
             thread_table.holds("")
@@ -148,8 +148,8 @@ def park(
 
 def _note_beside(ident: int, waits: bool) -> None:
     (_beside.add if waits else _beside.discard)(ident)
-    if door.active:
-        door.control.beside = len(_beside)
+    if scheduler.active:
+        scheduler.control.beside = len(_beside)
 
 
 def named(what: str, claims: list[Claim]) -> str:
@@ -179,7 +179,7 @@ def wait(
     does as long as there is the pool.
     """
     due = until = None
-    real = real and (seconds is not None or _get_ident() == door.main_ident)
+    real = real and (seconds is not None or _get_ident() == scheduler.main_ident)
     if seconds is not None:
         until = clock.real_monotonic() + seconds
         if not real:
@@ -237,12 +237,12 @@ class Epoll(_Multiplexer):
         return made
 
     def _note(self, fd: int) -> None:
-        if not door.active or claim_of(fd) is not None:
+        if not scheduler.active or claim_of(fd) is not None:
             self._unsettled.add(fd)
         else:
             self._unsettled.discard(fd)
         for wait in list(self._waiters):  # on another thread: what it waits for is not what it was
-            door.wake(wait)
+            scheduler.wake(wait)
 
     @property
     def closed(self) -> bool:
@@ -270,7 +270,7 @@ class Epoll(_Multiplexer):
         asked, self._exact = self._exact, None
         timeout = clock.real_number(timeout)
         blocks = timeout is None or (isinstance(timeout, (int, float)) and timeout < 0)
-        if not door.active or not (blocks or _may_wait(timeout)):
+        if not scheduler.active or not (blocks or _may_wait(timeout)):
             return self._real.poll(timeout, maxevents)
 
         def take() -> list[tuple[int, int]]:
@@ -279,8 +279,8 @@ class Epoll(_Multiplexer):
         seconds = None if blocks else timeout if asked is None else asked
         exact = asked is not None and _is_exact(sys._getframe(3))
         ready = None
-        if door.alone and seconds is not None and not self._unsettled:
-            ready = door.leased_sleep_unless(take, _microseconds(seconds, exact), "epoll")
+        if scheduler.alone and seconds is not None and not self._unsettled:
+            ready = scheduler.leased_sleep_unless(take, _microseconds(seconds, exact), "epoll")
         if ready is None:
             ready = take() or wait(take, seconds, "epoll", self._prepare, self._waiters, exact=exact) or []
         return ready
@@ -331,7 +331,7 @@ class Poll(_Multiplexer):
         asked, self._exact = self._exact, None
         timeout = clock.real_number(timeout)
         blocks = timeout is None or (isinstance(timeout, (int, float)) and timeout < 0)
-        if not door.active or not (blocks or _may_wait(timeout)):
+        if not scheduler.active or not (blocks or _may_wait(timeout)):
             return self._real.poll(timeout)
 
         def take() -> list[tuple[int, int]]:
@@ -365,7 +365,7 @@ class RealPoll(Poll):
 def fake_select(*args: Any) -> Any:
     """Wait, on simulated time, until one or more file descriptors are ready for some kind of I/O."""
     timeout = clock.real_number(args[3]) if len(args) == 4 else None
-    if not door.active or len(args) not in (3, 4) or not _may_wait(timeout):
+    if not scheduler.active or len(args) not in (3, 4) or not _may_wait(timeout):
         return _real_select(*args)
     found = _real_select(args[0], args[1], args[2], 0)
     if any(found):
@@ -395,9 +395,9 @@ def fake_select(*args: Any) -> Any:
 
 
 def fake_waitpid(pid: int, options: int, /) -> tuple[int, int]:
-    """Wait for a child; the thread that asyncio has for that before 3.12 is in the door: the child holds the clock."""
+    """Wait for a child; the thread of asyncio for that, before 3.12, is in the scheduler: the child holds the clock."""
     caller = sys._getframe(1).f_globals.get("__name__")
-    if door.active and options == 0 and caller == _CHILD_WATCHER:
+    if scheduler.active and options == 0 and caller == _CHILD_WATCHER:
         try:
             pidfd = os.pidfd_open(pid)
         except OSError:

@@ -17,7 +17,7 @@ from typing import Any
 from ...protocol import messages, procfs
 from ...protocol.time_units import LONGEST
 from ..clock import real_number
-from ..scheduler.door import door
+from ..scheduler.scheduler import scheduler
 from ..scheduler.waiters import Readiness, Waiter, describe_caller
 from . import children, registry, signals
 from .locks import timeout_due
@@ -102,13 +102,13 @@ def _park(signums: list[int], due_us: int | None, what: str, *, defers: bool = F
     def enlist(wait: Waiter) -> bool:
         awaited.wait = wait
         wait.deferred = 0 if defers else None
-        with door.lock:
+        with scheduler.lock:
             _all.append(awaited)
         return True
 
     watch = Readiness({fd: select.POLLIN}, lambda: _has_come(awaited))
     try:
-        return door.park(due_us, what, enlist=enlist, watch=watch)
+        return scheduler.park(due_us, what, enlist=enlist, watch=watch)
     finally:
         if awaited in _all:
             _all.remove(awaited)
@@ -140,14 +140,14 @@ def _take(signums: list[int], due_us: int | None, what: str, *, defers: bool = F
 
 def _taken(signum: int, what: str) -> None:
     if signum == signal.SIGALRM:
-        door.alarm_taken()
+        scheduler.alarm_taken()
     elif signum == signal.SIGTERM:
-        door.tell(messages.pack(messages.Note(note=f"{what} took SIGTERM")))
+        scheduler.tell(messages.pack(messages.Note(note=f"{what} took SIGTERM")))
 
 
 def fake_sigtimedwait(sigset: Any, timeout: Any, /) -> Any:
     """Like sigwaitinfo(), but with a timeout, of simulated time."""
-    if not door.active:
+    if not scheduler.active:
         return _real_sigtimedwait(sigset, timeout)
     signums = list(sigset)
     timeout = real_number(timeout)
@@ -162,14 +162,14 @@ def fake_sigtimedwait(sigset: Any, timeout: Any, /) -> Any:
 
 def fake_sigwaitinfo(sigset: Any, /) -> Any:
     """Wait, on simulated time, until one of the signals is there, and take it."""
-    if not door.active:
+    if not scheduler.active:
         return _real_sigwaitinfo(sigset)
     return _take(list(sigset), None, describe_caller("sigwaitinfo()"))
 
 
 def fake_sigwait(sigset: Any) -> signal.Signals:
     """Wait, on simulated time, until one of the signals is there; handlers of others are called afterwards."""
-    if not door.active:
+    if not scheduler.active:
         return signal.Signals(_real_sigwait(sigset))
     info = _take(list(sigset), None, describe_caller("sigwait()"), defers=True)
     return signal.Signals(info.si_signo)
@@ -179,14 +179,14 @@ def _signal_handled() -> None:
     global _handled
     _handled += 1
     for wait in _pauses:
-        door.wake(wait)
+        scheduler.wake(wait)
 
 
 def fake_pause() -> None:
     """Wait, on simulated time, until a signal has come whose handler is called."""
-    if not door.active:
+    if not scheduler.active:
         _real_pause()
-    elif door.threads.get(_thread.get_ident()) is door.main:
+    elif scheduler.threads.get(_thread.get_ident()) is scheduler.main:
         _pause_of_main(describe_caller("pause()"))
     else:
         _pause_of_another(describe_caller("pause()"))
@@ -202,7 +202,7 @@ def _pause_of_main(what: str) -> None:
         return _handled == seen
 
     try:
-        door.park(None, what, enlist=enlist)
+        scheduler.park(None, what, enlist=enlist)
     finally:
         for wait in mine:
             _pauses.remove(wait)
@@ -213,7 +213,7 @@ def _pause_of_another(what: str) -> None:
 
     def unblock() -> None:
         _real_sigmask(signal.SIG_UNBLOCK, new)
-        door.main.wake()
+        scheduler.main.wake()
 
     caught = signals.caught()
     before = _real_sigmask(signal.SIG_BLOCK, caught)
@@ -223,7 +223,7 @@ def _pause_of_another(what: str) -> None:
     except BaseException:
         unblock()
         raise
-    door.signal_main(unblock)
+    scheduler.signal_main(unblock)
 
 
 def install() -> None:

@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any
 
 from ...protocol import linux, messages, procfs
-from ..scheduler.door import door
+from ..scheduler.scheduler import scheduler
 from . import children, registry
 
 _real_signal = signal.signal
@@ -33,8 +33,8 @@ _wakeup = -1
 
 
 def _trampoline(signum: int, frame: FrameType | None) -> None:
-    if door.active:
-        door.on_signal(signum, frame)
+    if scheduler.active:
+        scheduler.on_signal(signum, frame)
     else:
         handler = _handlers.get(signum)
         if handler is not None:
@@ -43,22 +43,22 @@ def _trampoline(signum: int, frame: FrameType | None) -> None:
 
 def _call_handler(signum: int, frame: FrameType | None) -> None:
     if signum == signal.SIGALRM:
-        door.alarm_taken()
+        scheduler.alarm_taken()
     handler = _handlers.get(signum)
     if handler is None:  # uninstalled between the signal and its safe point
         _tell_handled()
         return
-    door.tell(messages.pack(messages.SignalEntered(signum)))
-    call = door.call_handler_followed
+    scheduler.tell(messages.pack(messages.SignalEntered(signum)))
+    call = scheduler.call_handler_followed
     try:
         if call is None:
             handler(signum, frame)
         else:
             call(handler, signum, frame)
     except BaseException as error:
-        door.tell(messages.pack(messages.SignalLeft(signum, type(error).__name__, _text_of(error))))
+        scheduler.tell(messages.pack(messages.SignalLeft(signum, type(error).__name__, _text_of(error))))
         raise
-    door.tell(messages.pack(messages.SignalLeft(signum, None)))
+    scheduler.tell(messages.pack(messages.SignalLeft(signum, None)))
     _tell_handled()
 
 
@@ -93,9 +93,9 @@ def fake_signal(signalnum: Any, handler: Any) -> Any:
     else:
         previous = _real_signal(signalnum, handler)
         before = _handlers.pop(int(signalnum), previous)
-    if door.active:
+    if scheduler.active:
         kind = "handler" if _listens(int(signalnum)) else getattr(handler, "name", str(handler))
-        door.tell(messages.pack(messages.Listening(int(signalnum), kind)))
+        scheduler.tell(messages.pack(messages.Listening(int(signalnum), kind)))
         stand_if_listening()
     return before
 
@@ -111,7 +111,7 @@ def set_gates(gates: list[messages.ListeningGate]) -> None:
 def stand_if_listening() -> None:
     """Stand at a gate that waits for a handler which is installed by now."""
     while (gate := take_gate_of_listener()) is not None:
-        door.gate(gate.id, "listening")
+        scheduler.gate(gate.id, "listening")
 
 
 def take_gate_of_listener() -> messages.ListeningGate | None:
@@ -140,31 +140,31 @@ def blocked_by_main(signum: int) -> bool:
 
 def is_heard_at_once(signum: Any) -> bool:
     """Whether a handler of user code runs as soon as *signum* is sent to this process: on the main thread."""
-    if not door.active or signum not in _handlers:
+    if not scheduler.active or signum not in _handlers:
         return False
     return not (blocked_by_main(signum) and procfs.is_blocked("self", signum))
 
 
 def fake_kill(pid: Any, signal: Any, /) -> None:
     if pid == os.getpid() and is_heard_at_once(signal):
-        door.signal_main(lambda: _real_kill(pid, signal))
+        scheduler.signal_main(lambda: _real_kill(pid, signal))
         return
-    if door.active and signal in _ENDS and isinstance(pid, int):
-        door.send(messages.pack(messages.EndsProcess(pid)))
+    if scheduler.active and signal in _ENDS and isinstance(pid, int):
+        scheduler.send(messages.pack(messages.EndsProcess(pid)))
     _real_kill(pid, signal)
 
 
 def fake_pthread_kill(thread_id: Any, signalnum: Any, /) -> None:
-    to_main = door.active and thread_id == threading.main_thread().ident
+    to_main = scheduler.active and thread_id == threading.main_thread().ident
     if to_main and signalnum in _handlers and not blocked_by_main(signalnum):
-        door.signal_main(lambda: _real_pthread_kill(thread_id, signalnum))
+        scheduler.signal_main(lambda: _real_pthread_kill(thread_id, signalnum))
     else:
         _real_pthread_kill(thread_id, signalnum)
 
 
 def fake_set_wakeup_fd(fd: int, /, *, warn_on_full_buffer: bool = True) -> int:
     """``signal.set_wakeup_fd``: ours comes back when user code takes its own away."""
-    if not door.active:
+    if not scheduler.active:
         return _real_set_wakeup_fd(fd, warn_on_full_buffer=warn_on_full_buffer)
     ours = fd == -1
     previous = _real_set_wakeup_fd(_wakeup if ours else fd, warn_on_full_buffer=warn_on_full_buffer and not ours)
@@ -183,8 +183,8 @@ def watch() -> tuple[int, int]:
 
 
 def leave_watch() -> None:
-    """In a child that user code forked: the pipe is the parent's, before the door closes its ends."""
-    if door.active:
+    """In a child that user code forked: the pipe is the parent's, before the scheduler closes its ends."""
+    if scheduler.active:
         theirs = _real_set_wakeup_fd(-1)
         if theirs not in (-1, _wakeup):
             _real_set_wakeup_fd(theirs)
@@ -213,5 +213,5 @@ def install() -> None:
     at_once = "the handler of a signal to this process is called at once"
     registry.replace(signal, "pthread_kill", fake_pthread_kill, at_once)
     registry.replace(os, "kill", fake_kill, at_once)
-    _real_signal(linux.POKE_SIGNAL, lambda signum, frame: door.on_poke(frame))
-    door.call_handler = _call_handler
+    _real_signal(linux.POKE_SIGNAL, lambda signum, frame: scheduler.on_poke(frame))
+    scheduler.call_handler = _call_handler

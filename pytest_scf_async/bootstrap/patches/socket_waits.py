@@ -1,4 +1,4 @@
-"""Blocking calls on sockets and pipes: they wait in the door, where it is known whether they hold the clock.
+"""Blocking calls on sockets and pipes: they wait in the scheduler, where it is known whether they hold the clock.
 
 Each call first looks whether it would block at all. The calls that speak and hear also note who spoke last on a
 connection (``connections``), whether they block or not.
@@ -18,7 +18,7 @@ from typing import Any
 from ...protocol import procfs
 from ...protocol.time_units import microseconds
 from .. import clock
-from ..scheduler.door import door
+from ..scheduler.scheduler import scheduler
 from ..scheduler.waiters import Readiness, describe_caller, real_poll
 from . import after_import, connections, registry
 from . import select as select_patches
@@ -89,7 +89,7 @@ def _hearing(name: str) -> Any:
         flags = args[position] if len(args) > position else kwargs.get("flags", 0)
         if type(flags) is not int:
             flags = int(flags) if isinstance(flags, int) else 0
-        if door.active and not flags & _NEVER_WAITS and (timeout := _gettimeout(self)) != 0:
+        if scheduler.active and not flags & _NEVER_WAITS and (timeout := _gettimeout(self)) != 0:
             await_ready(_fileno(self), select.POLLIN, timeout, name)
         heard = real(self, *args, **kwargs)
         if not flags & _TAKES_NOTHING:
@@ -124,7 +124,7 @@ def _send(self: Any, /, *args: Any) -> int:
         return _real_send(self, *args)  # it refuses them in its own words
     connections.sends(_fileno(self), data)
     timeout = _gettimeout(self)
-    if not door.active or timeout == 0 or _kind(self) != socket.SOCK_STREAM:
+    if not scheduler.active or timeout == 0 or _kind(self) != socket.SOCK_STREAM:
         count = _real_send(self, data, flags)
     else:
         count, _ = _send_some(self, data, flags, timeout)
@@ -153,7 +153,7 @@ def _sendall(self: Any, /, *args: Any) -> None:
         return
     connections.sends(_fileno(self), data)
     left = _gettimeout(self)
-    if not door.active or left == 0 or _kind(self) != socket.SOCK_STREAM:
+    if not scheduler.active or left == 0 or _kind(self) != socket.SOCK_STREAM:
         _real_sendall(self, data, flags)
     else:
         with memoryview(data) as view, view.cast("B") as rest:
@@ -178,7 +178,7 @@ def _to_send(args: tuple[Any, ...]) -> tuple[Any, int | None]:
 
 def _accept(self: Any, /) -> Any:
     timeout = _gettimeout(self)
-    if door.active and timeout != 0:
+    if scheduler.active and timeout != 0:
         await_ready(_fileno(self), select.POLLIN, timeout, "accept")
     fd, address = _real_accept(self)
     connections.accepted(fd)
@@ -208,7 +208,7 @@ def _patch_ssl(ssl: Any) -> None:
 
     def read(self: Any, len: int = 1024, buffer: Any = None) -> Any:
         timeout = _gettimeout(self)
-        if door.active and timeout != 0 and self._sslobj is not None and not self._sslobj.pending():
+        if scheduler.active and timeout != 0 and self._sslobj is not None and not self._sslobj.pending():
             await_ready(_fileno(self), select.POLLIN, timeout, "recv")
         heard = real_read(self, len, buffer)
         connections.came(_fileno(self), heard if buffer is None else _of_buffer(heard, buffer))
@@ -249,7 +249,7 @@ def _patch_ssl(ssl: Any) -> None:
     why = "who spoke last on a connection is known"
     registry.replace(ssl.SSLObject, "read", read_object, why)
     registry.replace(ssl.SSLObject, "write", write_object, why)
-    why = "who spoke last on a connection is known, and the wait for what comes is one of the door"
+    why = "who spoke last on a connection is known, and the wait for what comes is one of the scheduler"
     registry.replace(ssl.SSLSocket, "read", read, why)
     registry.replace(ssl.SSLSocket, "write", write, why)
     registry.replace(ssl.SSLSocket, "send", send, why)
@@ -304,7 +304,7 @@ def is_of_this_process(fd: int) -> bool:
     except (OSError, TypeError):
         return False
     target = procfs.target_of("self", fd)
-    if door.forked and (not target.startswith("pipe:[") or _a_child_has(target)):
+    if scheduler.forked and (not target.startswith("pipe:[") or _a_child_has(target)):
         return False
     return target.startswith(("pipe:[", "socket:[", "anon_inode:[eventfd]")) or target == "/dev/ptmx"
 
@@ -340,7 +340,7 @@ def _await_read(fd: Any, name: str) -> int:
         number = operator.index(fd)
     except TypeError:
         return -1
-    if door.active and number >= 0 and not is_ready(number, select.POLLIN)() and is_of_this_process(number):
+    if scheduler.active and number >= 0 and not is_ready(number, select.POLLIN)() and is_of_this_process(number):
         await_ready(number, select.POLLIN, None, name)
     return number
 
@@ -369,8 +369,8 @@ def _eventfd_read(*args: Any, **named: Any) -> int:
 
 
 def install() -> None:
-    """Once for all instances; the waits are real where the door is not active."""
-    why = "the wait is one of the door, and who spoke last on a connection is known"
+    """Once for all instances; the waits are real where the scheduler is not active."""
+    why = "the wait is one of the scheduler, and who spoke last on a connection is known"
     for name in _HEAR:
         registry.replace(socket.socket, name, _hearing(name), why)
     registry.replace(socket.socket, "send", _send, why)
@@ -378,11 +378,11 @@ def install() -> None:
     registry.replace(socket.socket, "_accept", _accept, why)
     real_close: Any = socket.socket._real_close  # type: ignore[attr-defined]
     registry.replace(socket.socket, "_real_close", _closing(real_close), "its number may become another's")
-    registry.replace(os, "read", _read, "the wait for a pipe of this process is one of the door")
-    registry.replace(os, "readv", _readv, "the wait for a pipe of this process is one of the door")
+    registry.replace(os, "read", _read, "the wait for a pipe of this process is one of the scheduler")
+    registry.replace(os, "readv", _readv, "the wait for a pipe of this process is one of the scheduler")
     registry.replace(os, "eventfd_read", _eventfd_read, "only this process can end the wait")
     after_import.patch("ssl", _patch_ssl)
     after_import.patch("asyncio.sslproto", _patch_sslproto)
     after_import.patch("anyio.streams.tls", _patch_anyio)
-    door.answer_waits = connections.answer_waits
+    scheduler.answer_waits = connections.answer_waits
     os.register_at_fork(after_in_child=connections.forget_waits)

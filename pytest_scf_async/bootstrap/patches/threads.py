@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 from .. import thread_table
-from ..scheduler.door import door
+from ..scheduler.scheduler import scheduler
 from ..scheduler.waiters import ThreadState, describe_caller
 from . import registry
 from .locks import timeout_due
@@ -23,18 +23,18 @@ outside: set[object] = set()
 
 def _run(state: ThreadState, function: Any, args: Any, kwargs: Any) -> None:
     thread_table.begin(getattr(getattr(function, "__self__", None), "_name", None))
-    door.begin_thread(state)
+    scheduler.begin_thread(state)
     try:
         function(*args, **kwargs)
     finally:
-        if door.active:
+        if scheduler.active:
             thread_table.end()
-            door.end_thread(state)
+            scheduler.end_thread(state)
 
 
 def _expect(function: Any) -> ThreadState:
     owner = getattr(function, "__self__", None)
-    state = door.expect_thread()
+    state = scheduler.expect_thread()
     if isinstance(owner, threading.Thread):
         owner._scf_async_state = state  # type: ignore[attr-defined]
     return state
@@ -48,7 +48,7 @@ def _run_outside(token: object, function: Any, args: Any, kwargs: Any) -> None:
 
 
 def start_new_thread(function: Any, args: Any, kwargs: Any = None) -> int:
-    if not door.active:
+    if not scheduler.active:
         token = object()
         outside.add(token)
         return _real_start_new_thread(_run_outside, (token, function, args, kwargs or {}))
@@ -56,13 +56,13 @@ def start_new_thread(function: Any, args: Any, kwargs: Any = None) -> int:
     try:
         return _real_start_new_thread(_run, (state, function, args, kwargs or {}))
     except BaseException:
-        door.forget_thread(state)
+        scheduler.forget_thread(state)
         raise
 
 
 def _joinable(real: Any) -> Any:
     def start_joinable_thread(function: Any, handle: Any = None, daemon: bool = True) -> Any:
-        if not door.active:
+        if not scheduler.active:
             token = object()
             outside.add(token)
             return real(lambda: _run_outside(token, function, (), {}), handle=handle, daemon=daemon)
@@ -70,7 +70,7 @@ def _joinable(real: Any) -> Any:
         try:
             return real(lambda: _run(state, function, (), {}), handle=handle, daemon=daemon)
         except BaseException:
-            door.forget_thread(state)
+            scheduler.forget_thread(state)
             raise
 
     return start_joinable_thread
@@ -81,19 +81,24 @@ class _Started(threading.Event):
 
     def set(self) -> None:
         super().set()
-        if door.active:
-            door.yield_turn()
+        if scheduler.active:
+            scheduler.yield_turn()
 
 
 def _start(self: threading.Thread) -> None:
-    if door.active and not self._started.is_set():  # type: ignore[attr-defined]
+    if scheduler.active and not self._started.is_set():  # type: ignore[attr-defined]
         self._started = _Started()  # type: ignore[attr-defined]
     _real_start(self)
 
 
 def _join(self: threading.Thread, timeout: float | None = None) -> None:
     state: ThreadState | None = getattr(self, "_scf_async_state", None)
-    if not door.active or state is None or getattr(self, "_is_stopped", False) or self is threading.current_thread():
+    if (
+        not scheduler.active
+        or state is None
+        or getattr(self, "_is_stopped", False)
+        or self is threading.current_thread()
+    ):
         _real_join(self, timeout)
         return
     if timeout is not None and timeout <= 0:
@@ -102,7 +107,7 @@ def _join(self: threading.Thread, timeout: float | None = None) -> None:
         return
     due = None if timeout is None else timeout_due(timeout)
     try:
-        ended = door.join_thread(state, due, describe_caller(f"join of {self.name}"))
+        ended = scheduler.join_thread(state, due, describe_caller(f"join of {self.name}"))
     except BaseException:
         _count_as_stopped(self)
         raise
@@ -124,7 +129,7 @@ def _count_as_stopped(thread: Any) -> None:
 
 def _is_alive(self: threading.Thread) -> bool:
     state: ThreadState | None = getattr(self, "_scf_async_state", None)
-    return _real_is_alive(self) and not (door.active and state is not None and state.ended)
+    return _real_is_alive(self) and not (scheduler.active and state is not None and state.ended)
 
 
 def install() -> None:

@@ -8,23 +8,23 @@ from typing import Any
 
 from ...protocol.time_units import LONGEST, microseconds
 from ..clock import real_number
-from ..scheduler.door import door
+from ..scheduler.scheduler import scheduler
 from . import registry
 
 _real_sleep = time.sleep
 
 
 def sleep(seconds: Any, /) -> None:
-    if door.alone and door.leased_sleep(seconds):
+    if scheduler.alone and scheduler.leased_sleep(seconds):
         return
     value = real_number(seconds)
-    if door.active and not isinstance(value, float):
+    if scheduler.active and not isinstance(value, float):
         try:
             value = operator.index(value)
         except TypeError:
             value = -1  # an error, which the standard library puts in its own words
-    if door.active and 0 < value < LONGEST:
-        door.sleep(microseconds(value))
+    if scheduler.active and 0 < value < LONGEST:
+        scheduler.sleep(microseconds(value))
     else:
         _real_sleep(seconds)  # 0 is no wait
 

@@ -6,7 +6,7 @@ import os
 from typing import Any, NamedTuple
 
 from ...protocol import messages
-from ..scheduler.door import door
+from ..scheduler.scheduler import scheduler
 from ..scheduler.waiters import PLUMBING, describe_caller
 from . import after_import, real_waits, registry
 
@@ -53,8 +53,8 @@ def _watch(module: Any) -> None:
 
 
 def _tell(what: str, note: str) -> None:
-    if door.active:
-        door.tell(messages.pack(messages.Note(note=note, has_real_time=what)))
+    if scheduler.active:
+        scheduler.tell(messages.pack(messages.Note(note=note, has_real_time=what)))
 
 
 def _telling(real: Any) -> Any:

@@ -1,7 +1,7 @@
 """``signal.alarm`` and the real-time interval timer on simulated time: when it is due, a real SIGALRM is sent.
 
-The door has the alarm among what it waits for. As with the kernel's timer, an interval begins anew once the signal has
-been taken: while it is blocked it comes once, and where it is ignored never again.
+The scheduler has the alarm among what it waits for. As with the kernel's timer, an interval begins anew once the signal
+has been taken: while it is blocked it comes once, and where it is ignored never again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from ...protocol.time_units import LONGEST, microseconds
 from ..clock import now_us, real_number
 from ..patches import registry, signals
-from .door import door
+from .scheduler import scheduler
 
 real_alarm = signal.alarm
 real_setitimer = signal.setitimer
@@ -37,7 +37,7 @@ def _ring() -> bool:
 
 def _set(value_us: int, every_us: int) -> tuple[int, int]:
     """Both in µs, 0 for none; gives the rest of the previous alarm, and its interval."""
-    return door.set_alarm(now_us() + value_us if value_us else None, every_us if value_us else 0)
+    return scheduler.set_alarm(now_us() + value_us if value_us else None, every_us if value_us else 0)
 
 
 def _is_real_timer(which: Any) -> bool:
@@ -70,7 +70,7 @@ def fake_alarm(seconds: int, /) -> int:
         number = operator.index(seconds)
     except TypeError:
         number = -(2**31) - 1
-    if not door.active or not -(2**31) <= number < 2**31:
+    if not scheduler.active or not -(2**31) <= number < 2**31:
         return real_alarm(seconds)  # a child of user code, or an error
     rest, _ = _set((number % 2**32) * _SECOND, 0)  # an unsigned number in C
     return max((rest + _SECOND // 2) // _SECOND, 1) if rest else 0
@@ -79,7 +79,7 @@ def fake_alarm(seconds: int, /) -> int:
 def fake_setitimer(which: Any, seconds: Any, interval: Any = 0.0, /) -> tuple[float, float]:
     """Set the given timer; ITIMER_REAL counts simulated time."""
     value_us, every_us = _timer_us(seconds), _timer_us(interval)
-    if not door.active or not _is_real_timer(which) or value_us is None or every_us is None:
+    if not scheduler.active or not _is_real_timer(which) or value_us is None or every_us is None:
         return real_setitimer(which, seconds, interval)
     rest, before = _set(value_us, every_us)
     return _seconds(rest), _seconds(before)
@@ -87,11 +87,11 @@ def fake_setitimer(which: Any, seconds: Any, interval: Any = 0.0, /) -> tuple[fl
 
 def fake_getitimer(which: Any, /) -> tuple[float, float]:
     """The rest and the interval of the given timer; ITIMER_REAL counts simulated time."""
-    if not door.active or not _is_real_timer(which):
+    if not scheduler.active or not _is_real_timer(which):
         return real_getitimer(which)
-    alarm = door.alarm
+    alarm = scheduler.alarm
     rest = 0 if alarm is None or alarm.due_us is None else max(alarm.due_us - now_us(), 1)
-    return _seconds(rest), _seconds(door.alarm_every_us)
+    return _seconds(rest), _seconds(scheduler.alarm_every_us)
 
 
 def install() -> None:
@@ -99,4 +99,4 @@ def install() -> None:
     registry.replace(signal, "alarm", fake_alarm, why)
     registry.replace(signal, "setitimer", fake_setitimer, why)
     registry.replace(signal, "getitimer", fake_getitimer, why)
-    door.ring_alarm = _ring
+    scheduler.ring_alarm = _ring

@@ -1,4 +1,4 @@
-"""What the door keeps its books in: its lock, the waits, the threads; and which frames are the user's."""
+"""What the state of the scheduler is made of: its lock, the waiters, the threads; and which frames are the user's."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _allocate_lock = _thread.allocate_lock
 
 
 class Section:
-    """The door's lock, with the garbage collector off: a finaliser of user code may come back into the door.
+    """The scheduler's lock, with the garbage collector off: a finaliser of user code may come back into the scheduler.
 
     The main thread holds it only with ``main_inside`` set, so that no signal's handler runs under it either.
     """
@@ -128,7 +128,7 @@ class Readiness:
 
 
 class ThreadState:
-    """What the door knows of one Python thread."""
+    """What the scheduler knows of one Python thread."""
 
     __slots__ = ("ended", "followed", "joiners", "main", "poller", "polls_channel", "waits", "wakeup_fd")
 
@@ -138,7 +138,7 @@ class ThreadState:
         self.waits: list[Waiter] = []
         self.ended = False
         self.followed = 0
-        """What ``Door.followed`` was when this thread looked."""
+        """What ``Scheduler.followed`` was when this thread looked."""
         self.joiners: list[Waiter] = []
         self.polls_channel = False
         self.poller = real_poll()

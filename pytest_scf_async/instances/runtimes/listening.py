@@ -63,7 +63,7 @@ _SERVERS = {
 def served_in_real_time(launch: Launch, asked_by: AskedBy, instance: Running, event: Started) -> str | None:
     """Why no event can come to the program of *instance* on simulated time; None: nothing is known against it.
 
-    To be asked of an instance that no message came from for a while, though it does not wait in its door.
+    To be asked of an instance that no message came from for a while, though it does not wait in its scheduler.
     """
     if instance.gone or not instance.pid:
         return None

@@ -1,7 +1,7 @@
-"""The books of the door: who is inside, what each waits for, and whose turn is next, all under one lock.
+"""Scheduler state: threads, waiters and the run queue, guarded by one lock.
 
 Who calls a method of this room has the lock, unless it says otherwise. Nothing here blocks, and nothing here runs user
-code: a signal that comes meanwhile is deferred to a safe point of ``standing``, so no book is ever seen half written.
+code: a signal that comes meanwhile is deferred to a safe point of ``blocking``, so no state is ever seen half written.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _NO_ALARM = 2**62
 
 
 class Gateway(Protocol):
-    """Who speaks to an image's program that runs in this process; called with the door's lock."""
+    """Who speaks to an image's program that runs in this process; called with the scheduler's lock."""
 
     def begin(self, invocation: wire.Invoke) -> None: ...
     def look(self) -> bool: ...
@@ -44,11 +44,11 @@ class Gateway(Protocol):
     def open_gate(self) -> None: ...
 
 
-class Books:
-    """What the door of an instance knows; see ``door.Door``, which is these books with the ways in."""
+class SchedulerState:
+    """What the scheduler of an instance knows; see ``scheduler.Scheduler``, which is this state with the ways in."""
 
     clock_page: Any
-    """The clock in shared memory, from `Door.join` on."""
+    """The clock in shared memory, from `Scheduler.join` on."""
 
     def __init__(self) -> None:
         self.active = False
@@ -58,7 +58,7 @@ class Books:
         """The main thread is the only one, and nothing keeps it from moving the clock while it may."""
         self.moved = False
         self.main_inside = False
-        """The main thread is in the door: a signal's handler has to wait for the safe point."""
+        """The main thread is in the scheduler: a signal's handler has to wait for the safe point."""
         self.pending: deque[int] = deque()
         self.call_handler: Callable[[int, FrameType | None], None] = lambda signum, frame: None
         self.gates_changed: Callable[[wire.ArmGates], None] = lambda message: None
@@ -88,7 +88,7 @@ class Books:
         marks: tuple[int, bytes],
         signalled: tuple[int, int],
     ) -> None:
-        """Become the door of an instance whose only thread is the calling one; `join` opens it.
+        """Become the scheduler of an instance whose only thread is the calling one; `join` opens it.
 
         *control* is the control page, *marks* is a descriptor of the output
         pipe that user code does not know, and what goes there; *signalled* are the ends of a pipe that can be read once
@@ -126,9 +126,9 @@ class Books:
         self.started: list[ThreadState] = []
         """Threads that have been asked for and have not reached their first bytecode."""
         self.running_threads = 1
-        """How many threads are not inside the door, announced real waits not counted."""
+        """How many threads are not inside the scheduler, announced real waits not counted."""
         self.held = 0
-        """How many threads are inside the door for something real."""
+        """How many threads are inside the scheduler for something real."""
         self.watching: list[Waiter] = []
         """Waits that a descriptor ends."""
         self.announced = 0

@@ -1,4 +1,4 @@
-"""How a thread stands in the door: it blocks in ``poll`` on an eventfd of its own, and signals are dealt with there.
+"""Blocking side of the scheduler: each waiting thread polls its own eventfd and runs pending signal handlers there.
 
 The thread that came in last also reads the channel. The handler of a signal that reaches the main thread while it is
 inside runs at a safe point of its wait, outside the lock, and may wait itself: that wait lies on top of the other.
@@ -18,7 +18,7 @@ from types import FrameType
 
 from ...protocol import linux, messages, shared_page
 from .. import clock
-from .books import Books
+from .state import SchedulerState
 from .waiters import Readiness, ThreadState, Waiter, user_frame
 
 _get_ident = _thread.get_ident
@@ -26,8 +26,8 @@ _own_pid = os.getpid
 _stop = os.kill
 
 
-class Standing(Books):
-    """The books, and the threads that stand in the door with what comes to them there."""
+class BlockingScheduler(SchedulerState):
+    """The state, and the threads that block in the scheduler with what comes to them there."""
 
     def _current(self) -> ThreadState:
         thread = self.threads.get(_get_ident())

@@ -1,11 +1,11 @@
-"""The one door that every simulated wait goes through.
+"""The one scheduler that every simulated wait goes through.
 
-An instance is parked if and only if every Python thread of it is inside the door. A thread that comes in says so to the
-harness (with what its instance has to wait for next), and blocks. The harness gives the turn: the first of the waits
-that are due goes on, one thread at a time.
+An instance is parked if and only if every Python thread of it is inside the scheduler. A thread that comes in says so
+to the harness (with what its instance has to wait for next), and blocks. The harness gives the turn: the first of the
+waits that are due goes on, one thread at a time.
 
-The door is one object in three rooms: ``books`` is its state under its one lock, ``standing`` how a thread blocks in it
-and meets signals, and here are the ways in that the patches of user code take.
+The scheduler is one object in three rooms: ``state`` is its state under its one lock, ``blocking`` how a thread blocks
+in it and meets signals, and here are the ways in that the patches of user code take.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from typing import Any, NoReturn
 from ...protocol import linux, messages, shared_page, time_units
 from ...protocol.shared_page import CLOCK_NOW, CONTROL_LEASE, CONTROL_LEASED, LEASE_COUNT, LEASE_LAST
 from .. import clock
-from .books import Gateway
-from .standing import Standing
+from .blocking import BlockingScheduler
+from .state import Gateway
 from .waiters import Readiness, ThreadState, Waiter, describe_caller
 
 _get_ident = _thread.get_ident
 
 
-class Door(Standing):
-    """The door of this process; inactive (``active`` False) in the zygote and in children that user code forked."""
+class Scheduler(BlockingScheduler):
+    """That of this process; inactive (``active`` False) in the zygote and in children that user code forked."""
 
     def join(self, clock_page: Any) -> None:
         """Live on the clock of *clock_page*; the calling thread computes."""
@@ -445,4 +445,4 @@ class Door(Standing):
         self.look()
 
 
-door = Door()
+scheduler = Scheduler()
