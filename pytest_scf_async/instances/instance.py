@@ -106,7 +106,7 @@ class Instance:
     cpu_bound = False
     given_up = False
     """A call could not end because of it: it is stopped, and holds nothing, until a call waits for its event."""
-    asked = False
+    poll_requested = False
     """It has been asked what is due next, by way of whatever threads of it are inside the scheduler."""
     turns = 0
     """How many times one of its waits has been ended by message."""
@@ -299,7 +299,7 @@ class Instance:
         """A thread of it is in a real wait, or a child of it lives, so that time may not pass by itself."""
         if self.gone or self.frozen or self.given_up or not self.runtime.in_lockstep:
             return False
-        return self._is_held() or (self.preempted and self.asked and self.children.can_answer)
+        return self._is_held() or (self.preempted and self.poll_requested and self.children.can_answer)
 
     def _is_held(self) -> bool:
         """Whether it waits for somebody else: no thread of it, and no child of it, can have all go on."""
@@ -313,10 +313,10 @@ class Instance:
 
     def ask(self) -> None:
         """Threads that wait for their turn may have it now; what a thread back from a real wait woke is told so too."""
-        if not self.asked:
+        if not self.poll_requested:
             self.send(messages.Poll())
             self.wake()  # a thread that went on under a lease left the scheduler without a word, and none may read
-            self.asked = True
+            self.poll_requested = True
             if self.has_alarm:
                 self.poke()  # no thread but that which waits for something real, or computes, may be there to tell
 

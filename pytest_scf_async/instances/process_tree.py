@@ -115,7 +115,7 @@ class Children:
 
     background: tuple[str, ...] = ()
     """The programs, by name, that do not hold the clock (``deploy(background=)``)."""
-    asked = False
+    poll_requested = False
     """The instance has been asked to say when it has dealt with the ends of children."""
 
     def __init__(self, instance: Owner) -> None:
@@ -263,7 +263,7 @@ class Children:
 
     def ask_to_look(self) -> None:
         """Have an instance that waits look at its signals and its descriptors; it computes until it has answered."""
-        self.asked = self._instance.turn = True
+        self.poll_requested = self._instance.turn = True
         self._instance.send(messages.PollSignals())
 
     def signal(self, signum: int, besides: Collection[int] = ()) -> frozenset[int]:

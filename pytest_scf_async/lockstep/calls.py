@@ -372,7 +372,7 @@ class Watchdog:
             instance.ask()
             return True
         if instance.traces_user_code:
-            return instance.asked  # it answers also while user code computes
+            return instance.poll_requested  # it answers also while user code computes
         return cpu_ns is not None and cpu_ns - self.unleased_cpu.get(instance.number, 0) < SEEN_CPU_NS
 
     def preempt(self, instance: Instance) -> None:

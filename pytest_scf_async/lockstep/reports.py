@@ -70,7 +70,7 @@ class Reports:
             self.read_leased_waits(instance, message.records)
             return
         if isinstance(message, messages.SignalsHandled):
-            instance.children.asked = False
+            instance.children.poll_requested = False
             return
         if isinstance(message, messages.EndsProcess):
             instance.children.ending.add(message.pid)
@@ -218,12 +218,12 @@ class Reports:
         if event is not None and event.function.configuration.memory is not None:
             self.lockstep.todo.append(lambda: self.check_memory(instance, event))
         if seen < instance.sent:  # it crossed with something that we sent: another report comes
-            instance.asked = False  # unless that was gates alone: then it is asked again
+            instance.poll_requested = False  # unless that was gates alone: then it is asked again
             instance.children.answered = None
             return
-        answers, instance.asked = instance.asked, False
+        answers, instance.poll_requested = instance.poll_requested, False
         # A report that crossed with a signal leaves the turn to its handler.
-        instance.turn = instance.signalled or instance.children.asked
+        instance.turn = instance.signalled or instance.children.poll_requested
         instance.parks += not answers  # a thread beside the one that has the turn answers
         if running_threads == 0:
             instance.preempted = instance.cpu_bound = False

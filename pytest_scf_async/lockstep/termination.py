@@ -126,7 +126,7 @@ def _send_sigterm(lockstep: Lockstep, event: Event) -> Callable[[], bool]:
     if instance.traces_user_code:
         instance.send(messages.PollSignals())
     elif disposition in ("native", "blocked"):
-        instance.asked = True
+        instance.poll_requested = True
         instance.send(messages.Poll())
     if instance.measured:
         instance.signal(signal.SIGCONT)  # it saved what it measured, and stopped
