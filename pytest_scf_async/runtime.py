@@ -160,10 +160,9 @@ class ScfRuntime:
         sandboxes = Sandboxes(self.settings, base_temp, root, self._scratch)
         self._pool = Pool(self.settings, self.clock, self._page.file, sandboxes)
         self._lockstep = Lockstep(self.clock, self._pool, self.settings, self._page.next_order)
-        self._lockstep.on_end = self._ended
-        self._lockstep.on_start = self._started
         self.clock.attach(self._lockstep, _TimeModes(self._lockstep))
         self._queue = InvocationQueue(self._lockstep, self._has_room, self._accepted)
+        self._lockstep.attach(on_end=self._ended, on_start=self._started, on_retry=self._queue.add)
         self._trace = StatusTrace()
         returned, exited = self.settings.graceful_return_status, self.settings.graceful_exit_status
         self._readings = OpenReadings(Status(returned), Status(exited))
@@ -1187,16 +1186,18 @@ class ScfRuntime:
             runtime.check_ports(configuration.ports, configuration.sources.get("ports", source))
             if configuration.before_init is not None and runtime is not before.runtime:
                 runtime.check_before_init(configuration.before_init, configuration.sources.get("before_init", source))
-            versions.latest = FunctionVersion(
-                configuration,
-                resolved,
-                LATEST,
-                runtime,
-                added_us=before.added_us,
-                modified_us=self.clock.now_us,
-                active_us=self._active_us(),
+            versions.replace_latest(
+                FunctionVersion(
+                    configuration,
+                    resolved,
+                    LATEST,
+                    runtime,
+                    added_us=before.added_us,
+                    modified_us=self.clock.now_us,
+                    active_us=self._active_us(),
+                )
             )
-            function._state = "Updating", versions.latest.active_us
+            function._becomes("Updating", versions.latest.active_us)
             self._pool.retire(before, "function updated")
             for version in versions.published:
                 sources = {name: configuration.sources[name] for name in OF_FUNCTION if name in configuration.sources}
@@ -1231,7 +1232,7 @@ class ScfRuntime:
                 )
             )
             if not with_update:
-                function._state = "Publishing", active_us
+                function._becomes("Publishing", active_us)
             return number
 
     def _active_us(self) -> int:
@@ -1261,10 +1262,10 @@ class ScfRuntime:
                     version.copy.remove()
             if qualifier is not None:
                 return
-            function._deleted = True
+            function._was_deleted()
             self._trace.disable(function.name, function.namespace)
             key, gone_us = (function.namespace, function.name), self._active_us()
-            function._state = "Deleting", gone_us
+            function._becomes("Deleting", gone_us)
             if gone_us > self.clock.now_us:
                 self.clock.call_at(gone_us, lambda: self._remove(key), what=f"end of function {function.name}")
             else:

@@ -25,12 +25,6 @@ SHARED = frozenset({"protocol/shared_page.py"})
 """Whose attributes are slots of shared memory: the page is there so that other processes write to it."""
 
 KNOWN: dict[str, dict[str, str]] = {
-    "api/endpoint.py": {
-        "api/scf_endpoint.py": "closing",
-    },
-    "api/site.py": {
-        "api/scf_endpoint.py": "control endpoint",
-    },
     "bootstrap/event_invoke.py": {
         "bootstrap/image.py": "address",
     },
@@ -67,12 +61,6 @@ KNOWN: dict[str, dict[str, str]] = {
     "conformance/state.py": {
         "conformance/bench.py": "events",
     },
-    "function.py": {
-        "runtime.py": "_deleted _state",
-    },
-    "instances/coverage.py": {
-        "plugin/coverage.py": "context",
-    },
     "instances/instance.py": {
         "instances/coverage.py": "stopped",
         "instances/pool.py": "companion frozen given_up head measured overtaken place port reclaimed_because "
@@ -93,15 +81,9 @@ KNOWN: dict[str, dict[str, str]] = {
     "instances/output.py or lockstep/event.py": {
         "lockstep/gates.py": "open",
     },
-    "instances/pool.py": {
-        "api/scf_endpoint.py": "endpoint",
-    },
     "instances/process_tree.py": {
         "instances/pool.py": "background",
         "lockstep/reports.py": "answered asked",
-    },
-    "instances/terminal.py": {
-        "plugin/debugger.py": "ask",
     },
     "instances/user_process.py": {
         "lockstep/reports.py": "runs",
@@ -133,19 +115,14 @@ KNOWN: dict[str, dict[str, str]] = {
     },
     "lockstep/scheduler.py": {
         "lockstep/gates.py": "progress",
-        "lockstep/invocation_queue.py": "on_retry",
         "lockstep/moving.py": "progress",
         "lockstep/reports.py": "progress",
-        "lockstep/running.py": "flowing",
-        "lockstep/test_process.py": "news test_threads",
-        "runtime.py": "calls on_end on_start",
+        "lockstep/test_process.py": "news",
+        "runtime.py": "calls",
     },
     "model/records.py": {
         "lockstep/event.py": "start_us",
         "runtime.py": "qualifier recorded sequence",
-    },
-    "model/versions.py": {
-        "runtime.py": "latest",
     },
     "supervisor/tree.py": {
         "supervisor/supervisor.py": "is_stepped stands",

@@ -60,6 +60,10 @@ class Pool:
         self._next: tuple[Zygote, messages.Expect] | None = None
         """What the next instance will probably be like."""
 
+    def use_endpoint(self, endpoint: messages.EndpointConfig | None) -> None:
+        """Have *endpoint* answer in the platform's place, for instances that start from here on."""
+        self.endpoint = endpoint
+
     def stirs(self, instance: Instance) -> None:
         """*instance* may do something from here on."""
         self._stirring[instance] = None

@@ -393,6 +393,26 @@ class Lockstep:
                 if instance.waits_beside and not instance.overtaken and instance.doing is Doing.PARKED:
                     instance.children.ask_to_look()  # what has come before this call is heard before time moves
 
+    def attach(
+        self,
+        *,
+        on_end: Callable[[Event], None],
+        on_start: Callable[[Event], None],
+        on_retry: Callable[[Event], None],
+    ) -> None:
+        """Have the platform told of events that end, begin, and are tried again."""
+        self.on_end, self.on_start, self.on_retry = on_end, on_start, on_retry
+
+    def use_test_threads(self, threads: TestThreads | None) -> None:
+        """Have *threads*, those of the test's own process, looked after as instances are."""
+        self.test_threads = threads
+
+    def begin_flowing(self, call: Call) -> None:
+        """Let *call*, which drives from here on, alone move time."""
+        if self.flowing is not None:
+            raise ScfUsageError(f"{call.name}: time flows already, in {self.flowing.name}; leave that first")
+        self.flowing = call
+
     def stop_flowing(self) -> None:
         """Time flows no more; other calls drive again."""
         with self._condition:
