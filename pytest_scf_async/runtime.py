@@ -974,7 +974,8 @@ class ScfRuntime:
             self._lockstep.close()
         finally:
             for event in self._events.values():
-                event._event.ended_by_close = event._event.ended_by_close or not event._event.ended
+                if not event._event.ended:
+                    event._event.ends_by_close()
             if self._own_scratch:
                 remove_tree(self._own_scratch)
             self.clock.detach()
@@ -1105,13 +1106,13 @@ class ScfRuntime:
                 script=script,
             )
             if over_quota or retries:
-                event.resolve = lambda: versions.resolve(qualifier, draw=draw, routing_key=key)
+                event.resolve_by(lambda: versions.resolve(qualifier, draw=draw, routing_key=key))
             facade = AsyncEvent(self._lockstep, event)
             self._events[record.request_id] = facade
             function.events.append(facade)
             told = self._on_log_line
             if told is not None:
-                event.on_line = lambda line: told(facade, line)
+                event.tell_lines(lambda line: told(facade, line))
             if over_quota:
                 self._queue.add(event)
             else:
@@ -1127,8 +1128,7 @@ class ScfRuntime:
 
     def _has_room(self, event: Event) -> bool:
         """The same for an event in the queue, which runs the version that its qualifier names by now."""
-        event.function = event.resolve()
-        event.record.qualifier = event.function.version
+        event.resolve_again()
         if event.function.active_us > self.clock.now_us:
             return False
         return self._has_room_for(event.function.configuration)
@@ -1136,8 +1136,8 @@ class ScfRuntime:
     def _accepted(self, event: Event) -> None:
         """The scheduler takes *event*: it is known to the status trace from now on, and starts in its turn."""
         if event.retry_num == 0:
-            event.record.sequence, self._sequence = self._sequence, self._sequence + 1
-            event.record.recorded = event.function.configuration.records_events
+            event.record.accepted(self._sequence, event.function.configuration.records_events)
+            self._sequence += 1
             self._trace.add(event.record)
         self._lockstep.accept(event)
 
@@ -1201,10 +1201,12 @@ class ScfRuntime:
             self._pool.retire(before, "function updated")
             for version in versions.published:
                 sources = {name: configuration.sources[name] for name in OF_FUNCTION if name in configuration.sources}
-                version.configuration = replace(
-                    version.configuration,
-                    **{name: getattr(configuration, name) for name in OF_FUNCTION},
-                    sources=MappingProxyType({**version.configuration.sources, **sources}),
+                version.reconfigure(
+                    replace(
+                        version.configuration,
+                        **{name: getattr(configuration, name) for name in OF_FUNCTION},
+                        sources=MappingProxyType({**version.configuration.sources, **sources}),
+                    )
                 )
             if not configuration.trace:
                 self._trace.disable(function.name, function.namespace)

@@ -78,9 +78,6 @@ KNOWN: dict[str, dict[str, str]] = {
     "instances/output.py": {
         "instances/instance.py": "busy",
     },
-    "instances/output.py or lockstep/event.py": {
-        "lockstep/gates.py": "open",
-    },
     "instances/process_tree.py": {
         "instances/pool.py": "background",
         "lockstep/reports.py": "answered asked",
@@ -99,19 +96,10 @@ KNOWN: dict[str, dict[str, str]] = {
         "lockstep/scripts.py": "progress",
     },
     "lockstep/event.py": {
-        "async_event.py": "checked looked_at seen_in_call",
-        "instances/pool.py": "retired",
-        "lockstep/calls.py": "repeatable",
-        "lockstep/gates.py": "armed open reached",
-        "lockstep/real_cost.py": "repeatable",
-        "lockstep/reports.py": "ended_by_close flushed_us reached repeatable timer untraceable",
-        "lockstep/scheduler.py": "ended_by_close timer",
-        "lockstep/scripts.py": "open reached timer",
-        "lockstep/termination.py": "looked_at",
-        "runtime.py": "configuration ended_by_close function resolve",
-    },
-    "lockstep/event.py or lockstep/scripts.py": {
-        "runtime.py": "on_line",
+        "async_event.py": "checked seen_in_call",
+        "lockstep/reports.py": "timer",
+        "lockstep/scheduler.py": "timer",
+        "lockstep/scripts.py": "timer",
     },
     "lockstep/scheduler.py": {
         "lockstep/gates.py": "progress",
@@ -119,10 +107,6 @@ KNOWN: dict[str, dict[str, str]] = {
         "lockstep/reports.py": "progress",
         "lockstep/test_process.py": "news",
         "runtime.py": "calls",
-    },
-    "model/records.py": {
-        "lockstep/event.py": "start_us",
-        "runtime.py": "qualifier recorded sequence",
     },
     "supervisor/tree.py": {
         "supervisor/supervisor.py": "is_stepped stands",

@@ -133,7 +133,7 @@ class Pool:
 
     def retire(self, function: FunctionVersion, because: str) -> None:
         """No other event will run *function*: reclaim its idle instances, and the others when their events end."""
-        function.retired = because
+        function.retire(because)
         for idle_function, instance, _ in list(self._idle):
             if idle_function is function:
                 self.reclaim(instance, because)

@@ -136,7 +136,7 @@ class Lockstep:
             try:
                 instance = self.pool.spawn(event.function, self.reports)
             except ScfAsyncError:
-                event.ended_by_close = True
+                event.ends_by_close()
                 self.end(event, Fact.PROCESS_EXITED)
                 raise
         self.pool.assign(instance, event)
@@ -214,7 +214,7 @@ class Lockstep:
 
     def refuse(self, event: Event, why: str, trace: str = "") -> None:
         """End *event*, which the harness cannot run for a reason that lies with the test, and say *why*."""
-        event.ended_by_close = True
+        event.ends_by_close()
         self.end(event, Fact.PROCESS_EXITED, detail=why)
         raise ScfUsageError(f"{why}\n{trace}" if trace else why)
 
@@ -287,7 +287,7 @@ class Lockstep:
                 words = instance.zygote.last_words() if words is None else words
                 if event is not None:
                     event.note("instance", "the zygote was killed, and the instance with it")
-                    event.ended_by_close = True
+                    event.ends_by_close()
                     self.end(event, Fact.PROCESS_EXITED)
                 else:
                     self.pool.drop(instance)
