@@ -63,15 +63,13 @@ KNOWN: dict[str, dict[str, str]] = {
     },
     "instances/instance.py": {
         "instances/coverage.py": "stopped",
-        "instances/pool.py": "companion frozen given_up head measured overtaken place port reclaimed_because "
-        "status takes_time",
-        "lockstep/calls.py": "given_up overrun overtaken unleased_at",
+        "instances/pool.py": "companion measured place port takes_time",
+        "lockstep/calls.py": "overrun overtaken unleased_at",
         "lockstep/gates.py": "gated has_gates opening",
-        "lockstep/memory.py": "rss",
         "lockstep/real_cost.py": "used_ns",
         "lockstep/reports.py": "asked caught_natively ends_us entered gate_on_main gated head held kept outside "
         "overrun overtaken parks rss seen signalled told_us turns waits_in",
-        "lockstep/scheduler.py": "given_up parks reclaimed_because status",
+        "lockstep/scheduler.py": "given_up parks",
         "lockstep/served.py": "held",
         "lockstep/termination.py": "asked signalled",
     },

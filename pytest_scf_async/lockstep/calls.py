@@ -270,8 +270,7 @@ class Watchdog:
                 events[event] = None
         for event in events:
             assert event.instance is not None
-            event.instance.given_up = True
-            event.instance.stop()
+            event.instance.give_up()
             event.not_repeatable(f"{self.call.name} gave up on it: it is stopped until a call waits for this event")
         if not events or events.keys() >= set(self.lockstep.events_running()):
             return ""

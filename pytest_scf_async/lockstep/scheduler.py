@@ -190,7 +190,7 @@ class Lockstep:
                 self.reports.read_leased_waits(instance)
             instance.end_lease()
             if fate is InstanceFate.RECLAIMED:
-                instance.reclaimed_because = fact.value
+                instance.is_reclaimed(fact.value)
                 how.setdefault("mem_usage", instance.rss)
         event.ended_with(fact, **how)  # type: ignore[arg-type]
         if event in self._running:
@@ -282,7 +282,7 @@ class Lockstep:
         words = None
         for instance in list(self.pool.instances):
             if not instance.zygote.alive and not instance.gone:
-                instance.status = 9
+                instance.died_with_zygote()
                 event = self.pool.events.get(instance)
                 words = instance.zygote.last_words() if words is None else words
                 if event is not None:
