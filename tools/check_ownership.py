@@ -25,16 +25,9 @@ SHARED = frozenset({"protocol/shared_page.py"})
 """Whose attributes are slots of shared memory: the page is there so that other processes write to it."""
 
 KNOWN: dict[str, dict[str, str]] = {
-    "bootstrap/event_invoke.py": {
-        "bootstrap/image.py": "address",
-    },
     "bootstrap/gates/lines.py": {
         "bootstrap/gates/monitoring.py": "call_traced",
         "bootstrap/gates/settrace.py": "call_traced callbacks",
-    },
-    "bootstrap/patches/connections.py": {
-        "bootstrap/image.py": "own_hosts",
-        "bootstrap/instance.py": "idle_peers",
     },
     "bootstrap/scheduler/door.py": {
         "bootstrap/coverage.py": "save",
@@ -57,9 +50,6 @@ KNOWN: dict[str, dict[str, str]] = {
     },
     "bootstrap/scheduler/waiters.py or instances/instance.py": {
         "bootstrap/scheduler/standing.py": "kept",
-    },
-    "conformance/state.py": {
-        "conformance/bench.py": "events",
     },
     "instances/instance.py": {
         "instances/coverage.py": "stopped",
