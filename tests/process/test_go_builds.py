@@ -209,7 +209,7 @@ def test_a_vendored_module_is_built(package, scratch):
 def test_a_build_that_does_not_end_is_ended_with_its_children(scratch, monkeypatch):
     monkeypatch.setattr(go, "BUILD_LIMIT", 0.05)
     with pytest.raises(HarnessError, match=r"^sh -c .* has not ended within 0 real seconds$"):
-        go._run(["sh", "-c", "cat /dev/zero >/dev/null & wait"], scratch(), os.environ)
+        print(go._run(["sh", "-c", "cat /dev/zero >/dev/null & wait"], scratch(), os.environ))  # why it has ended
     assert eventually(lambda: not processes_in(scratch()))
 
 
