@@ -174,7 +174,7 @@ def test_the_name_says_whose_it_is_where_it_is_annotated_elsewhere(check: Check)
         "class Reports: pass\ndef made():\n    new = Reports.__new__(Reports)\n    new.status = 1",
         "class Reports: pass\ndef made():\n    new: Reports = Reports()\n    new.status = 1",
         "class Reports:\n    @classmethod\n    def made(cls):\n        new = cls()\n        new.status = 1",
-        "import threading\ndef made():\n    new = threading.Thread()\n    new.status = 1",
+        "import threading\ndef made():\n    instance = threading.Thread()\n    instance.status = 1",
         "from types import SimpleNamespace\nnew: Any = SimpleNamespace()\nnew.status = 1",
         "import sys\nsys.status = 1",
         "instance.turn = 1",
