@@ -58,13 +58,14 @@ demo: $(STAMP) ## the examples, test by test
 test: $(STAMP) ## all tests and examples (make test ARGS='-k name')
 	@$(BIN)/python -m pytest $(ARGS)
 
-check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, what follows from the table of options
+check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, owners, what follows from the table of options
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict pytest_scf_async
 	@$(BIN)/python tools/check_imports.py
 	@$(BIN)/python tools/check_runtimes.py
 	@$(BIN)/python tools/check_slots.py
+	@$(BIN)/python tools/check_ownership.py
 	@$(BIN)/python tools/write_options.py --check
 
 options: $(STAMP) ## writes what follows from the table in pytest_scf_async/options.py: signatures, fields, pages

@@ -476,7 +476,8 @@ class AsyncEvent:
     def _look(self) -> None:
         """The test reads how the event ended, so a failure is no surprise to it. When it ended says nothing of that."""
         self._see()
-        self._event.looked_at = self._event.looked_at or self._event.ended
+        if self._event.ended:
+            self._event.look()
 
     def _check(self, *, at_its_end: bool = True) -> None:
         """An assertion helper, List or Get answers about the event, so the test says what it expects of it."""
@@ -530,7 +531,7 @@ class AsyncEvent:
         if not gate.reached and there_anyway() and not event.ended:
             event.note("instance", f"stands later than {where}: not print() nor os.write() has written the line")
         if not gate.reached and not there_anyway() and not given_up():
-            event.looked_at = True
+            event.look()
             hint = why()
             ended = f"is {event.shown_status} ({event.record.status_code})" if event.ended else "runs"
             raise GateNotReachedError(

@@ -73,6 +73,13 @@ class Function:
         self.events: Final[list[AsyncEvent]] = []
         """Its events in the order in which they were invoked, those of sync functions too."""
 
+    def _becomes(self, state: str, until_us: int) -> None:
+        """The platform has it in *state* until *until_us*; after that it is Active."""
+        self._state = state, until_us
+
+    def _was_deleted(self) -> None:
+        self._deleted = True
+
     @property
     def _version(self) -> FunctionVersion:
         return self._versions.latest

@@ -160,10 +160,9 @@ class ScfRuntime:
         sandboxes = Sandboxes(self.settings, base_temp, root, self._scratch)
         self._pool = Pool(self.settings, self.clock, self._page.file, sandboxes)
         self._lockstep = Lockstep(self.clock, self._pool, self.settings, self._page.next_order)
-        self._lockstep.on_end = self._ended
-        self._lockstep.on_start = self._started
         self.clock.attach(self._lockstep, _TimeModes(self._lockstep))
         self._queue = InvocationQueue(self._lockstep, self._has_room, self._accepted)
+        self._lockstep.attach(on_end=self._ended, on_start=self._started, on_retry=self._queue.add)
         self._trace = StatusTrace()
         returned, exited = self.settings.graceful_return_status, self.settings.graceful_exit_status
         self._readings = OpenReadings(Status(returned), Status(exited))
@@ -975,7 +974,8 @@ class ScfRuntime:
             self._lockstep.close()
         finally:
             for event in self._events.values():
-                event._event.ended_by_close = event._event.ended_by_close or not event._event.ended
+                if not event._event.ended:
+                    event._event.ends_by_close()
             if self._own_scratch:
                 remove_tree(self._own_scratch)
             self.clock.detach()
@@ -1106,13 +1106,13 @@ class ScfRuntime:
                 script=script,
             )
             if over_quota or retries:
-                event.resolve = lambda: versions.resolve(qualifier, draw=draw, routing_key=key)
+                event.resolve_by(lambda: versions.resolve(qualifier, draw=draw, routing_key=key))
             facade = AsyncEvent(self._lockstep, event)
             self._events[record.request_id] = facade
             function.events.append(facade)
             told = self._on_log_line
             if told is not None:
-                event.on_line = lambda line: told(facade, line)
+                event.tell_lines(lambda line: told(facade, line))
             if over_quota:
                 self._queue.add(event)
             else:
@@ -1128,8 +1128,7 @@ class ScfRuntime:
 
     def _has_room(self, event: Event) -> bool:
         """The same for an event in the queue, which runs the version that its qualifier names by now."""
-        event.function = event.resolve()
-        event.record.qualifier = event.function.version
+        event.resolve_again()
         if event.function.active_us > self.clock.now_us:
             return False
         return self._has_room_for(event.function.configuration)
@@ -1137,8 +1136,8 @@ class ScfRuntime:
     def _accepted(self, event: Event) -> None:
         """The scheduler takes *event*: it is known to the status trace from now on, and starts in its turn."""
         if event.retry_num == 0:
-            event.record.sequence, self._sequence = self._sequence, self._sequence + 1
-            event.record.recorded = event.function.configuration.records_events
+            event.record.accepted(self._sequence, event.function.configuration.records_events)
+            self._sequence += 1
             self._trace.add(event.record)
         self._lockstep.accept(event)
 
@@ -1187,23 +1186,27 @@ class ScfRuntime:
             runtime.check_ports(configuration.ports, configuration.sources.get("ports", source))
             if configuration.before_init is not None and runtime is not before.runtime:
                 runtime.check_before_init(configuration.before_init, configuration.sources.get("before_init", source))
-            versions.latest = FunctionVersion(
-                configuration,
-                resolved,
-                LATEST,
-                runtime,
-                added_us=before.added_us,
-                modified_us=self.clock.now_us,
-                active_us=self._active_us(),
+            versions.replace_latest(
+                FunctionVersion(
+                    configuration,
+                    resolved,
+                    LATEST,
+                    runtime,
+                    added_us=before.added_us,
+                    modified_us=self.clock.now_us,
+                    active_us=self._active_us(),
+                )
             )
-            function._state = "Updating", versions.latest.active_us
+            function._becomes("Updating", versions.latest.active_us)
             self._pool.retire(before, "function updated")
             for version in versions.published:
                 sources = {name: configuration.sources[name] for name in OF_FUNCTION if name in configuration.sources}
-                version.configuration = replace(
-                    version.configuration,
-                    **{name: getattr(configuration, name) for name in OF_FUNCTION},
-                    sources=MappingProxyType({**version.configuration.sources, **sources}),
+                version.reconfigure(
+                    replace(
+                        version.configuration,
+                        **{name: getattr(configuration, name) for name in OF_FUNCTION},
+                        sources=MappingProxyType({**version.configuration.sources, **sources}),
+                    )
                 )
             if not configuration.trace:
                 self._trace.disable(function.name, function.namespace)
@@ -1231,7 +1234,7 @@ class ScfRuntime:
                 )
             )
             if not with_update:
-                function._state = "Publishing", active_us
+                function._becomes("Publishing", active_us)
             return number
 
     def _active_us(self) -> int:
@@ -1261,10 +1264,10 @@ class ScfRuntime:
                     version.copy.remove()
             if qualifier is not None:
                 return
-            function._deleted = True
+            function._was_deleted()
             self._trace.disable(function.name, function.namespace)
             key, gone_us = (function.namespace, function.name), self._active_us()
-            function._state = "Deleting", gone_us
+            function._becomes("Deleting", gone_us)
             if gone_us > self.clock.now_us:
                 self.clock.call_at(gone_us, lambda: self._remove(key), what=f"end of function {function.name}")
             else:

@@ -107,6 +107,10 @@ class Endpoint:
         finally:
             serving.pop(thread, None)
 
+    def begin_closing(self) -> None:
+        """Let the answers that wait on simulated time wait no more."""
+        self.closing = True
+
     def refuse_unreadable(self, reason: str) -> HttpAnswer:
         """The answer to what is no HTTP request, for that *reason*."""
         answer = self._answer(_Unreadable(self, reason))

@@ -65,7 +65,7 @@ class ScfEndpoint:
         self._redirection = Redirection(*where, authority=own, bundle=bundle, leads=leads)
         self._redirection.begin()
         self._config = messages.EndpointConfig(*where, own, bundle, self._redirection.certifi, leads=leads)
-        runtime._pool.endpoint = self._config
+        runtime._pool.use_endpoint(self._config)
 
     @property
     def runtime(self) -> ScfRuntime:
@@ -85,12 +85,12 @@ class ScfEndpoint:
         def reset() -> None:
             with one_at_a_time:
                 before, runtime = self.runtime, new_runtime()
-                runtime._pool.endpoint = self._config
+                runtime._pool.use_endpoint(self._config)
                 answering = Endpoint(runtime)
-                self._site.endpoint, self._site.control = answering, Control(answering, reset)
+                self._site.replace(answering, Control(answering, reset))
                 end(before)
 
-        self._site.control = Control(self._site.endpoint, reset)
+        self._site.replace(self._site.endpoint, Control(self._site.endpoint, reset))
 
     @property
     def calls(self) -> list[EndpointCall]:
@@ -178,8 +178,8 @@ class ScfEndpoint:
         session makes an error, or ``HarnessError`` for what went wrong on our side.
         """
         self._redirection.end()
-        self.runtime._pool.endpoint = None
-        self._site.endpoint.closing = True
+        self.runtime._pool.use_endpoint(None)
+        self._site.endpoint.begin_closing()
         self._server.close()
         problems = self._site.endpoint.problems
         if problems:

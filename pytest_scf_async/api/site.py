@@ -25,6 +25,10 @@ class Site:
     endpoint: Endpoint
     control: Control
 
+    def replace(self, endpoint: Endpoint, control: Control) -> None:
+        """Have others answer from the next request on."""
+        self.endpoint, self.control = endpoint, control
+
     def answer(self, http: HttpRequest, connection: socket.socket | None = None) -> HttpAnswer | None:
         """The answer to a request on a *connection*; None where it is lost on the way."""
         if http.path.startswith(CONTROL):

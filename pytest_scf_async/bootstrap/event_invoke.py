@@ -66,6 +66,10 @@ class EventInvokeClient(ProgramClient):
         """Bytes, of this connection; what was dropped too."""
         self._eof = False
 
+    def use_port(self, port: int) -> None:
+        """Reach the program at *port* of 127.0.0.1."""
+        self.address = LOCALHOST, port
+
     @property
     def connection(self) -> _socket.socket | None:
         return self._connection

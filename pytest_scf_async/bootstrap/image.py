@@ -203,7 +203,7 @@ def _put_another_port_underneath(port: int, talk: EventInvokeClient) -> None:
     real_bind, real_name = socket.socket.bind, socket.socket.getsockname
     underneath: dict[tuple[int, int], tuple[Any, ...]] = {}
     """By family and real port: what the program believes it has bound."""
-    talk.address = LOCALHOST, 0  # nothing: who has the port on this machine is not this program
+    talk.use_port(0)  # nothing: who has the port on this machine is not this program
 
     def bind(self: Any, object: Any, /) -> None:
         global bound_to
@@ -220,7 +220,7 @@ def _put_another_port_underneath(port: int, talk: EventInvokeClient) -> None:
         name = real_name(self)
         underneath[self.family, name[1]] = (*object, *name[2:])[: len(name)]
         if reached:
-            talk.address = LOCALHOST, name[1]
+            talk.use_port(name[1])
             scheduler.control.port = name[1]
         if reached or object[0] == "::1":
             bound_to = str(object[0])
@@ -292,7 +292,7 @@ def open_gateway(program: messages.ProgramConfig, invocation: messages.Invoke) -
         _put_another_port_underneath(program.port, talk)
     _refuse_forks()
     process_ends.do_first(lambda certain: scheduler.receive_final_response() if certain else None)
-    connections.own_hosts = frozenset({CLIENT})
+    connections.use_own_hosts(frozenset({CLIENT}))
     scheduler.open_gateway(gateway)
 
 

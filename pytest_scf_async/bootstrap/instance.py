@@ -132,7 +132,7 @@ def _become(config: messages.Assign, clock_file: int, others: list[int]) -> Role
         sockets.guard(config.deployed_by)
     if config.endpoint is not None:
         redirection.follow(config.endpoint, own_network=role.own_network)
-    connections.idle_peers = frozenset(config.idle_ok)
+    connections.use_idle_peers(frozenset(config.idle_ok))
     if config.debugger:
         debugger.install()
     if config.coverage is not None:

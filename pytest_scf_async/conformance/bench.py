@@ -277,8 +277,7 @@ class Bench:
 
     def forget(self, sent: Sent) -> None:
         """It has ended, so that nothing has to end it."""
-        self.state.events = [event for event in self.state.events if event[1] != sent.id]
-        self.state.write()
+        self.state.forget(sent.id)
 
     def end_events(self, besides: frozenset[str] = frozenset()) -> None:
         """Terminate what may still run, but for the ids *besides*."""

@@ -46,6 +46,11 @@ class State:
         """Whether nothing of it is there any more."""
         return not (self.functions or self.namespaces)
 
+    def forget(self, request_id: str) -> None:
+        """The event *request_id* runs no more."""
+        self.events = [event for event in self.events if event[1] != request_id]
+        self.write()
+
     def write(self) -> None:
         """Replace the file, never half of it."""
         content = {"version": VERSION, **asdict(self)}

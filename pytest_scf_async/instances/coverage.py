@@ -37,6 +37,13 @@ _OFF: dict[str, object] = {"run:debug": [], "run:parallel": False, "run:patch": 
 context: Callable[[], str | None] | None = None
 """Gives the dynamic context of what instances run now."""
 
+
+def use_context(of_test: Callable[[], str | None] | None) -> None:
+    """Have *of_test* give the dynamic context from here on."""
+    global context  # noqa: PLW0603  (pytest-cov has one for the session)
+    context = of_test
+
+
 _sinks: dict[int, tuple[Any, int]] = {}
 """By identity: each coverage of this process, with the memory file."""
 

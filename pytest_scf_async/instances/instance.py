@@ -234,6 +234,42 @@ class Instance:
             return  # it is dead; the zygote tells
         self._unsent += data[sent:]
 
+    # -- what becomes of it ------------------------------------------------------------------------------------------
+
+    def freeze(self) -> None:
+        """It has finished its event: stop it until the next one."""
+        self.forget_head()
+        self.frozen = True
+        self.turn = self.preempted = self.given_up = False
+        self.stop()
+
+    def thaw(self) -> None:
+        """It is given another event."""
+        self.frozen = False
+
+    def give_up(self) -> None:
+        """Stop it, as a call could not end because of it."""
+        self.given_up = True
+        self.stop()
+
+    def forget_head(self) -> None:
+        """What it waits for is not due while it is frozen, nor when it is gone."""
+        if self.head is not None:
+            self.head.cancel()
+            self.head = None
+
+    def is_reclaimed(self, because: str) -> None:
+        """No other event will have it."""
+        self.reclaimed_because = because
+
+    def died_with_zygote(self) -> None:
+        """It died of SIGKILL, and its zygote, which would have told that, is dead."""
+        self.status = signal.SIGKILL
+
+    def has_used(self, memory: int) -> None:
+        """Its peak memory above that at the fork is *memory* bytes, or what it was before if that is more."""
+        self.rss = max(self.rss, memory)
+
     # -- what it is doing --------------------------------------------------------------------------------------------
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from contextlib import ExitStack
 from dataclasses import asdict
 
@@ -60,6 +59,10 @@ class Pool:
         self._next: tuple[Zygote, messages.Expect] | None = None
         """What the next instance will probably be like."""
 
+    def use_endpoint(self, endpoint: messages.EndpointConfig | None) -> None:
+        """Have *endpoint* answer in the platform's place, for instances that start from here on."""
+        self.endpoint = endpoint
+
     def stirs(self, instance: Instance) -> None:
         """*instance* may do something from here on."""
         self._stirring[instance] = None
@@ -90,17 +93,14 @@ class Pool:
 
     def freeze(self, instance: Instance) -> None:
         """Keep *instance*, which has finished its event, stopped until the next one, or until it was idle too long."""
-        _forget_head(instance)
-        instance.frozen = True
-        instance.turn = instance.preempted = instance.given_up = False
-        instance.stop()
+        instance.freeze()
         due = self.clock.now_us + round(self.settings.idle_reclaim * 1_000_000)
         timer = self.clock.call_at(due, lambda: self.reclaim(instance, IDLE), what="idle reclaim")
         self._idle.append((self.last_events[instance].function, instance, timer))
 
     def reclaim(self, instance: Instance, because: str) -> None:
         """Take an idle instance back."""
-        instance.reclaimed_because = because
+        instance.is_reclaimed(because)
         if not instance.gone:
             self.kill(instance)
         self.drop(instance)
@@ -114,11 +114,11 @@ class Pool:
             return
         if instance.zygote.alive:
             raise HarnessError(f"instance {instance.number} (pid {instance.pid}) did not die of SIGKILL")
-        instance.status = signal.SIGKILL  # it dies with the zygote
+        instance.died_with_zygote()
 
     def assign(self, instance: Instance, event: Event) -> None:
         """Let *instance* run *event*."""
-        instance.frozen = False
+        instance.thaw()
         self.stirs(instance)
         self.events[instance] = event
         self.last_events[instance] = event
@@ -129,7 +129,7 @@ class Pool:
 
     def retire(self, function: FunctionVersion, because: str) -> None:
         """No other event will run *function*: reclaim its idle instances, and the others when their events end."""
-        function.retired = because
+        function.retire(because)
         for idle_function, instance, _ in list(self._idle):
             if idle_function is function:
                 self.reclaim(instance, because)
@@ -150,7 +150,7 @@ class Pool:
 
     def drop(self, instance: Instance) -> None:
         """Forget an instance that is gone, and close what belonged to it."""
-        _forget_head(instance)
+        instance.forget_head()
         if instance in self.instances:
             self.instances.remove(instance)
         self._stirring.pop(instance, None)
@@ -280,10 +280,3 @@ class Pool:
 
 def _name_of(function: FunctionVersion) -> tuple[str, str]:
     return function.configuration.namespace, function.configuration.name
-
-
-def _forget_head(instance: Instance) -> None:
-    """What it waits for is not due while it is frozen, nor when it is gone."""
-    if instance.head is not None:
-        instance.head.cancel()
-        instance.head = None

@@ -9,3 +9,9 @@ ask: Callable[[str], str | None] | None = None
 
 None itself where there is no terminal, or where pytest captures what tests write.
 """
+
+
+def use(asks: Callable[[str], str | None] | None) -> None:
+    """Have *asks* be what asks the user from here on."""
+    global ask  # noqa: PLW0603  (a process has one terminal)
+    ask = asks

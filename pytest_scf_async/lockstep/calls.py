@@ -270,10 +270,8 @@ class Watchdog:
                 events[event] = None
         for event in events:
             assert event.instance is not None
-            event.instance.given_up = True
-            event.instance.stop()
-            event.repeatable = False
-            event.note("instance", f"{self.call.name} gave up on it: it is stopped until a call waits for this event")
+            event.instance.give_up()
+            event.not_repeatable(f"{self.call.name} gave up on it: it is stopped until a call waits for this event")
         if not events or events.keys() >= set(self.lockstep.events_running()):
             return ""
         named = " and ".join(event.request_id for event in events)
@@ -342,9 +340,8 @@ class Watchdog:
         instance.preempted = True
         instance.cpu_bound = computes
         if event.repeatable:
-            event.repeatable = False
             does = "computes" if computes else "sleeps and wakes up in real time"
-            event.note("instance", f"{does} for more than {grace:g} s without a wait: not repeatable")
+            event.not_repeatable(f"{does} for more than {grace:g} s without a wait: not repeatable")
         if sleeps:
             self._tell_of_sleeps(instance)
         self._preempt(instance)

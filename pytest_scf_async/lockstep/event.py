@@ -101,6 +101,24 @@ class Gate:
     seen: Callable[[], bool] | None = None
     """Whether the log has what it waits for: asked at each line of a free-running instance, which is stopped there."""
 
+    def arm(self, description: messages.AnyGate | None) -> None:
+        """The test sets it."""
+        self.armed = description
+
+    def disarm(self) -> None:
+        """The test sets it no more: where nothing stands at it, nothing will."""
+        self.armed = None
+        if not self.reached:
+            self.open = True
+
+    def let_go(self) -> None:
+        """What stands at it goes on."""
+        self.open = True
+
+    def reach(self) -> None:
+        """Something stands at it."""
+        self.reached = True
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -142,6 +160,14 @@ class FunctionVersion:
     """A published version's own copy of the code."""
     retired: str | None = None
     """Why no other event will run it: its instances are reclaimed when their events have ended."""
+
+    def retire(self, because: str) -> None:
+        """No other event will run it."""
+        self.retired = because
+
+    def reconfigure(self, configuration: FunctionConfiguration) -> None:
+        """What belongs to the function, and not to its versions, has changed."""
+        self.configuration = configuration
 
     def code_to_run(self) -> Code:
         """Where an instance that starts now finds the code."""
@@ -331,7 +357,7 @@ class Event:
             self.retry_num += 1
             self.note("instance", f"attempt {self.retry_num + 1} (RetryNum {self.retry_num})")
         else:
-            self.record.start_us = self.now_us()
+            self.record.starts(self.now_us())
         self.phase = "pending"
         self.attempt_us = self.now_us()
         self._apply(Fact.ACCEPTED)
@@ -398,6 +424,40 @@ class Event:
 
     def note(self, kind: Literal["status", "signal", "wait", "log", "record", "instance"], text: str) -> None:
         self.timeline.append(Entry(self.now_us(), kind, text))
+
+    def not_repeatable(self, why: str) -> None:
+        """What happens to it may be otherwise in the next run; the timeline says *why*."""
+        self.repeatable = False
+        self.note("instance", why)
+
+    def is_untraceable(self, why: str) -> None:
+        """Its program does what no traced one can."""
+        self.untraceable = why
+
+    def flushed(self) -> None:
+        """A line that is unfinished was flushed."""
+        self.flushed_us = self.now_us()
+
+    def ends_by_close(self) -> None:
+        """Its end, which comes now, is no failed attempt: the harness or the test has caused it."""
+        self.ended_by_close = True
+
+    def look(self) -> None:
+        """The test knows how it ends."""
+        self.looked_at = True
+
+    def resolve_by(self, resolve: Callable[[], FunctionVersion]) -> None:
+        """Have *resolve* give the version that its qualifier names, when it leaves the queue."""
+        self.resolve = resolve
+
+    def resolve_again(self) -> None:
+        """It is to run the version that its qualifier names by now."""
+        self.function = self.resolve()
+        self.record.resolved_to(self.function.version)
+
+    def tell_lines(self, on_line: Callable[[LogLine], object]) -> None:
+        """Have *on_line* told of each line of its log."""
+        self.on_line = on_line
 
     def has_real_time(self, what: str, text: str) -> None:
         """*what* waits in real time, which the timeline says in the words *text*."""

@@ -36,15 +36,13 @@ class Gates:
     def arm(self, event: Event, gate: Gate, description: messages.AnyGate | None) -> None:
         """Set *gate*; a log gate has a *description* for the instance."""
         event.gates[gate.identity] = gate
-        gate.armed = description
+        gate.arm(description)
         self.tell(event)
 
     def disarm(self, event: Event, gate: Gate) -> None:
-        gate.armed = None
-        if not gate.reached:
-            gate.open = True
-            if not event.ended:
-                self.tell(event)
+        gate.disarm()
+        if not gate.reached and not event.ended:
+            self.tell(event)
 
     def tell(self, event: Event) -> None:
         """Have the instance of *event* look for the gates that are set."""
@@ -126,7 +124,7 @@ class Gates:
         if instance.gone or instance.gated is None:
             return
         self.lockstep.progress += 1
-        event.gates[instance.gated].open = True
+        event.gates[instance.gated].let_go()
         instance.gated = None
         instance.turn = instance.runtime.in_lockstep
         instance.send(messages.OpenGate())
@@ -148,7 +146,7 @@ class Gates:
         """An instance that cannot stand at its lines itself has written one: stop it where a gate waits for that."""
         for gate in event.gates.values():
             if gate.seen is not None and not (gate.reached or gate.open) and gate.seen():
-                gate.reached = True
+                gate.reach()
                 instance.gated = gate.identity
                 instance.stop()
                 event.note("instance", f"stopped behind {gate.description}")

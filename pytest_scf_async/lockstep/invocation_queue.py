@@ -27,7 +27,6 @@ class InvocationQueue:
         self._lockstep = lockstep
         self._has_room = has_room
         self._accept = accept
-        lockstep.on_retry = self.add
 
     def add(self, event: Event) -> None:
         """Try *event* again in a minute, and each minute after that while there is no room for it."""

@@ -32,9 +32,9 @@ def excess(instance: Instance, event: Event, own_peak: int | None = None, grace:
     if used > allowed and descendants:  # what a forked child shares with its parent counts once
         used = own_peak + sum(procfs.unshared_memory(pid) for pid in descendants)
     if used <= allowed:
-        instance.rss = max(instance.rss, own_peak)
+        instance.has_used(own_peak)
         return None
-    instance.rss = max(instance.rss, used)
+    instance.has_used(used)
     source = event.function.configuration.sources.get("memory")
     number = len(descendants)
     children = f" together with {number} child process{'es' if number > 1 else ''}" if number else ""

@@ -43,8 +43,7 @@ class RealCosts:
         """*event* has an instance: where its function has a ``compute_rate`` it is measured from here on."""
         rate = event.function.configuration.compute_rate
         if rate and event.function.runtime.in_lockstep:
-            event.repeatable = False
-            event.note("instance", f"compute_rate={rate:g}: what it computes takes simulated time: not repeatable")
+            event.not_repeatable(f"compute_rate={rate:g}: what it computes takes simulated time: not repeatable")
             self._add(event, _Meter(event, RealCost(), rate))
 
     def start(self, event: Event) -> None:

@@ -52,7 +52,7 @@ class Reports:
         event = self.lockstep.pool.events.get(instance)
         name = "no function" if event is None else event.function.configuration.name
         if event is not None and not event.ended:
-            event.ended_by_close = True
+            event.ends_by_close()
             self.lockstep.end(event, Fact.PROCESS_EXITED, detail=why)
         elif not instance.released:
             self.lockstep.pool.reclaim(instance, why)
@@ -98,7 +98,7 @@ class Reports:
         instance.gated = message.id
         instance.gate_on_main = message.main
         if event is not None and instance.gated in event.gates:
-            event.gates[instance.gated].reached = True
+            event.gates[instance.gated].reach()
             event.note("instance", f"stands at {event.gates[instance.gated].description}")
 
     def _returned(self, instance: Instance, event: Event | None, message: messages.Result) -> None:
@@ -181,7 +181,7 @@ class Reports:
             return
         if message.flushed:
             instance.output.flushed()
-            event.flushed_us = event.now_us()
+            event.flushed()
         elif message.note is None:
             if message.name is None or message.fields is None:
                 raise ValueError("a note without anything in it")
@@ -193,7 +193,7 @@ class Reports:
             if message.literal_tmp:
                 self._warn_of_literal_tmp(instance, message.note)
             elif message.untraced:
-                event.untraceable = message.note
+                event.is_untraceable(message.note)
                 self._warn_once(message.note, message.note)
 
     def read_leased_waits(self, instance: Instance, records: int | None = None) -> None:
@@ -249,8 +249,7 @@ class Reports:
             if not instance.computing:
                 self.check_memory(instance, event)
             elif excess(instance, event, grace=GRACE) is not None:
-                event.repeatable = False
-                event.note("instance", "stopped in the middle of computing, for its memory: not repeatable")
+                event.not_repeatable("stopped in the middle of computing, for its memory: not repeatable")
                 self.check_memory(instance, event)
 
     def check_memory(self, instance: Instance, event: Event, own_peak: int | None = None) -> None:
@@ -373,7 +372,7 @@ class Reports:
         if event is not None and not event.ended and instance.never_began():
             instance.output.finish()
             why = instance.refused or next((line.text for line in reversed(event.log) if line.source == "Custom"), "")
-            event.ended_by_close = True
+            event.ends_by_close()
             self.lockstep.end(event, Fact.PROCESS_EXITED)
             raise not_started(event.function.configuration.name, why)
         if event is not None and not event.ended:

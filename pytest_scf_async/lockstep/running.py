@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..errors import ScfUsageError, hidden_from_users
+from ..errors import hidden_from_users
 from .calls import Call, Rate
 from .scheduler import Lockstep
 
@@ -29,9 +29,7 @@ def running(lockstep: Lockstep, rate: float) -> Iterator[None]:
         flow=Rate(lockstep.clock, rate),
     )
     with lockstep.locked():
-        if lockstep.flowing is not None:
-            raise ScfUsageError(f"{call.name}: time flows already, in {lockstep.flowing.name}; leave that first")
-        lockstep.flowing = call
+        lockstep.begin_flowing(call)
 
     def flow() -> None:
         try:

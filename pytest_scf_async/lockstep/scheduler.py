@@ -136,7 +136,7 @@ class Lockstep:
             try:
                 instance = self.pool.spawn(event.function, self.reports)
             except ScfAsyncError:
-                event.ended_by_close = True
+                event.ends_by_close()
                 self.end(event, Fact.PROCESS_EXITED)
                 raise
         self.pool.assign(instance, event)
@@ -190,7 +190,7 @@ class Lockstep:
                 self.reports.read_leased_waits(instance)
             instance.end_lease()
             if fate is InstanceFate.RECLAIMED:
-                instance.reclaimed_because = fact.value
+                instance.is_reclaimed(fact.value)
                 how.setdefault("mem_usage", instance.rss)
         event.ended_with(fact, **how)  # type: ignore[arg-type]
         if event in self._running:
@@ -214,7 +214,7 @@ class Lockstep:
 
     def refuse(self, event: Event, why: str, trace: str = "") -> None:
         """End *event*, which the harness cannot run for a reason that lies with the test, and say *why*."""
-        event.ended_by_close = True
+        event.ends_by_close()
         self.end(event, Fact.PROCESS_EXITED, detail=why)
         raise ScfUsageError(f"{why}\n{trace}" if trace else why)
 
@@ -282,12 +282,12 @@ class Lockstep:
         log_tail = None
         for instance in list(self.pool.instances):
             if not instance.zygote.alive and not instance.gone:
-                instance.status = 9
+                instance.died_with_zygote()
                 event = self.pool.events.get(instance)
                 log_tail = instance.zygote.log_tail() if log_tail is None else log_tail
                 if event is not None:
                     event.note("instance", "the zygote was killed, and the instance with it")
-                    event.ended_by_close = True
+                    event.ends_by_close()
                     self.end(event, Fact.PROCESS_EXITED)
                 else:
                     self.pool.drop(instance)
@@ -392,6 +392,26 @@ class Lockstep:
                 instance.go_on()
                 if instance.waits_beside and not instance.preempted and instance.doing is Doing.PARKED:
                     instance.children.ask_to_look()  # what has come before this call is heard before time moves
+
+    def attach(
+        self,
+        *,
+        on_end: Callable[[Event], None],
+        on_start: Callable[[Event], None],
+        on_retry: Callable[[Event], None],
+    ) -> None:
+        """Have the platform told of events that end, begin, and are tried again."""
+        self.on_end, self.on_start, self.on_retry = on_end, on_start, on_retry
+
+    def use_test_threads(self, threads: TestThreads | None) -> None:
+        """Have *threads*, those of the test's own process, looked after as instances are."""
+        self.test_threads = threads
+
+    def begin_flowing(self, call: Call) -> None:
+        """Let *call*, which drives from here on, alone move time."""
+        if self.flowing is not None:
+            raise ScfUsageError(f"{call.name}: time flows already, in {self.flowing.name}; leave that first")
+        self.flowing = call
 
     def stop_flowing(self) -> None:
         """Time flows no more; other calls drive again."""

@@ -234,7 +234,7 @@ class ScriptPlayer:
         if self._plays.get(event) is not play or play.gate is None:
             return  # it has ended
         self._host.progress += 1
-        play.gate.open = True
+        play.gate.let_go()
         play.gate = None
         del self.standing[event]
         self._go_on(event, play)
@@ -288,7 +288,7 @@ class ScriptPlayer:
     def _reaches_gate(self, event: ScriptedEvent, play: _Play) -> bool:
         for gate in event.gates.values():
             if gate.seen is not None and not (gate.reached or gate.open) and gate.seen():
-                gate.reached = True
+                gate.reach()
                 play.gate = self.standing[event] = gate
                 event.note("instance", f"stands at {gate.description}")
                 return True

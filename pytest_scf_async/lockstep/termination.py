@@ -54,7 +54,7 @@ def terminate(lockstep: Lockstep, event: Event, grace_shutdown: bool, *, settle_
         if not grace_shutdown:
             lockstep.end(event, Fact.TERMINATED)
     if not grace_shutdown:
-        event.looked_at = True
+        event.look()
         if failed is not None:
             raise failed
         return

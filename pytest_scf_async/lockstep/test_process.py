@@ -455,7 +455,7 @@ def _begin(lockstep: Lockstep) -> _TestProcess:
 def _switch(lockstep: Lockstep, process: _TestProcess | None) -> None:
     global _active  # noqa: PLW0603  (a process has one time)
     _active = process
-    lockstep.test_threads = process
+    lockstep.use_test_threads(process)
 
 
 def _replace(undo: ExitStack, of: type | ModuleType, name: str, value: object) -> None:

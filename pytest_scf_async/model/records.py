@@ -64,6 +64,18 @@ class EventRecord:
             raise HarnessError(f"event {self.request_id} has not been accepted, so it has no status")
         return status
 
+    def starts(self, at_us: int) -> None:
+        """It was queued, and starts at *at_us*."""
+        self.start_us = at_us
+
+    def resolved_to(self, version: str) -> None:
+        """Its qualifier names *version* by now."""
+        self.qualifier = version
+
+    def accepted(self, sequence: int, recorded: bool) -> None:
+        """It is the event number *sequence* that the platform accepts."""
+        self.sequence, self.recorded = sequence, recorded
+
     def apply(
         self,
         fact: Fact,

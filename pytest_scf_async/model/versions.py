@@ -61,6 +61,10 @@ class Versions(Generic[T]):
         self._count = 0
         self._aliases = {DEFAULT_ALIAS: Alias(DEFAULT_ALIAS, LATEST, added_us=now_us, modified_us=now_us)}
 
+    def replace_latest(self, latest: T) -> None:
+        """*latest* is what ``$LATEST`` is from here on."""
+        self.latest = latest
+
     def publish(self, make: Callable[[str], T]) -> str:
         """Keep what *make* makes of the next version number, and give the number; a number is never used again."""
         number = str(self._count + 1)

@@ -14,7 +14,7 @@ _PHASES = {"(setup)": "setup", "(call)": "run", "(teardown)": "teardown"}
 def prepare(config: pytest.Config) -> None:
     """Have instances measure in the same dynamic context as the test does."""
     by_test = config.getoption("cov_context", None) == "test"
-    coverage.context = _context if by_test else None
+    coverage.use_context(_context if by_test else None)
 
 
 def _context() -> str | None:

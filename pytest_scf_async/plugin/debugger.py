@@ -13,7 +13,7 @@ def prepare(config: pytest.Config) -> None:
     """Let handlers have a debugger, if there is a terminal and pytest does not capture what tests write."""
     stdin, stdout = sys.__stdin__, sys.__stdout__
     if config.getoption("capture") != "no" or stdin is None or stdout is None or not stdin.isatty():
-        terminal.ask = None
+        terminal.use(None)
         return
 
     def ask(text: str) -> str | None:
@@ -27,4 +27,4 @@ def prepare(config: pytest.Config) -> None:
         except EOFError:
             return None
 
-    terminal.ask = ask
+    terminal.use(ask)

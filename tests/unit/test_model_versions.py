@@ -48,7 +48,7 @@ def test_a_qualifier_names_a_version(versions, qualifier, version):
 
 
 def test_latest_is_what_it_is_now(versions):
-    versions.latest = "newer"
+    versions.replace_latest("newer")
     assert [versions.resolve(qualifier) for qualifier in (None, LATEST, DEFAULT_ALIAS, "1")] == [
         "newer", "newer", "newer", "one",
     ]  # fmt: skip

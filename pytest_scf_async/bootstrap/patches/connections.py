@@ -142,6 +142,18 @@ _connections: dict[int, Connection] = {}
 # -- what the calls of Python say --------------------------------------------------------------------------------------
 
 
+def use_idle_peers(peers: frozenset[str]) -> None:
+    """On connections to *peers* an answer may be owed for ever."""
+    global idle_peers
+    idle_peers = peers
+
+
+def use_own_hosts(hosts: frozenset[str]) -> None:
+    """Ends at *hosts* are this process's own."""
+    global own_hosts
+    own_hosts = hosts
+
+
 def opens(sock: Any) -> None:
     """*sock* is about to be connected."""
     fd = _fileno(sock)
