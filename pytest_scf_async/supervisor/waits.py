@@ -210,8 +210,13 @@ TIMED: Final[dict[str, TimedCall]] = {
 _READ: Final = TimedCall(0, lambda _tid, _registers, _clocks: None, sleeps=True)
 
 
-_ABSOLUTE: Final = frozenset({"futex", "futex_waitv", "futex_wait", "mq_timedsend", "mq_timedreceive"})
-"""Waits until a time that may be long ago; the others are over at once only with a timeout of 0."""
+_SLEEPS_THOUGH_DUE: Final = frozenset(
+    {"futex", "futex_waitv", "futex_wait", "mq_timedsend", "mq_timedreceive", "semtimedop"}
+)
+"""Waits in which the kernel sleeps until a timer goes off, for some µs, also where their time is over already.
+
+Who looks then must not take the thread for one that waits without a timeout. The other calls do not sleep with 0.
+"""
 
 
 def begin(
@@ -231,7 +236,7 @@ def begin(
     wait = Wait(due, name, HERE.calls[name], arguments, call, (registers.counter, registers.stack))
     if again is not None and (again.place, again.number) == (wait.place, wait.number):
         wait.due_ns = again.due_ns
-    elif due <= clocks.realtime and not call.sleeps and name not in _ABSOLUTE:
+    elif due <= clocks.realtime and not call.sleeps and name not in _SLEEPS_THOUGH_DUE:
         return None
     if call.rest is not None and not (name == "clock_nanosleep" and arguments[1] & _TIMER_ABSTIME):
         wait.rest_at = arguments[call.rest]

@@ -176,6 +176,22 @@ finally:
     assert said(source) == [[AGAIN, 5 * S + 7], [AGAIN, 0], [0, 2 * S], [0, 2 * S], [-22, 0], [-22, 0]]
 
 
+def test_a_wait_that_is_over_ends_however_long_the_kernel_sleeps_in_it() -> None:
+    """It sleeps for the slack of its timers, with a timeout of 0 too: 50 ms here, so that the tracer sees it asleep."""
+    source = """
+PR_SET_TIMERSLACK = 29
+call('prctl', PR_SET_TIMERSLACK, 50_000_000, 0, 0, 0)
+semaphore = call('semget', 0, 1, 0o600)
+down = struct.pack('HhH', 0, -1, 0)
+try:
+    timed(lambda: call('semtimedop', semaphore, down, 1, timespec(0)))
+    timed(lambda: call('futex', ctypes.byref(word), WAIT, 0, timespec(0), 0, ALL))
+finally:
+    call('semctl', semaphore, 0, 0, 0)
+"""
+    assert said(FUTEX + source) == [[AGAIN, 0], [TIMED_OUT, 0]]
+
+
 def test_a_queue_of_messages_is_waited_for() -> None:
     source = """
 limits = (ctypes.c_long * 8)(0, 1, 8, 0)
