@@ -29,8 +29,12 @@ UNSEEN = 0.1
 """Real seconds between two looks that count at most as such without progress: nobody was there to see any in more."""
 CHILD_CPU_NS = 1_000_000
 """Processor time of children that counts as progress."""
-SEEN_CPU_NS = 1_000_000
-"""Processor time after which a thread that computes has seen that its lease is over."""
+SEEN_CPU_NS = 12_000_000
+"""Processor time after which a thread that computes has seen that its lease is over.
+
+It sees that within microseconds, but the kernel counts the time of a thread that runs in ticks of up to 10 ms: a tick
+that ends after the first reading adds time from before it.
+"""
 
 
 class TimeFlow(Protocol):
@@ -245,9 +249,7 @@ class Watchdog:
     def _ends_leases(self) -> bool:
         """Before the call fails: whether an instance may still move the clock, so that no other call may begin."""
         self.call.leases = False
-        busy = [instance for instance in self.lockstep.pool.instances if instance.computing]
-        used = {each: sum(map(procfs.cpu_ns, each.user_process.all)) for each in busy}
-        ending = [self._ends_a_lease(instance, cpu_ns) for instance, cpu_ns in used.items()]  # all of them begin
+        ending = [self._ends_a_lease(each) for each in self.lockstep.pool.instances if each.computing]  # all begin
         return any(ending)
 
     def _goes_on_without_them(self, busy: list[Instance] | None) -> bool:
@@ -310,7 +312,7 @@ class Watchdog:
                 return  # nothing of it sleeps: it has ended, and the zygote's word of that is on its way
             if any(map(waits_for_reaper, instance.user_process.all)):
                 return  # it goes on in a moment
-            if self._ends_a_lease(instance, None):
+            if self._ends_a_lease(instance, sleeps=True):
                 return
             instance.preempted = True  # every thread of it sleeps in the kernel, and one of them outside the scheduler
             self._tell_of_sleeps(instance)
@@ -335,7 +337,7 @@ class Watchdog:
         # Its threads wake up again and again without a wait: code in C polls something, or sleeps and keeps the GIL.
         sleeps = late and 2 * stretch.asleep > stretch.looks
         computes = used - stretch.cpu_ns > grace * 1e9 or (late and 2 * stretch.writing > stretch.looks)
-        if event is None or not (sleeps or (computes and event.phase != "init")) or self._ends_a_lease(instance, used):
+        if event is None or not (sleeps or (computes and event.phase != "init")) or self._ends_a_lease(instance):
             return
         instance.preempted = True
         instance.cpu_bound = computes
@@ -355,22 +357,22 @@ class Watchdog:
             if wait.sleeps:
                 event.has_real_time(wait.sleeps, f"in {wait.text}: no simulated time passes in it")
 
-    def _ends_a_lease(self, instance: Instance, cpu_ns: int | None) -> bool:
+    def _ends_a_lease(self, instance: Instance, *, sleeps: bool = False) -> bool:
         """Before *instance* is preempted: whether it has a lease whose end it has not seen for certain.
 
-        *cpu_ns* is the processor time that it has used; None: it sleeps in the kernel, and is not about to move time.
+        One that *sleeps* in the kernel is not about to move time.
         """
         if instance.told_us is None or not instance.lives():  # one that has ended moves nothing, and sees nothing
             return False
         if instance.unleased_at != instance.waits:
             instance.revoke_lease()
             instance.unleased_at = instance.waits
-            self.unleased_cpu[instance.number] = cpu_ns or 0
+            self.unleased_cpu[instance.number] = _cpu_ns(instance)
             instance.ask()
             return True
         if instance.traces_user_code:
             return instance.poll_requested  # it answers also while user code computes
-        return cpu_ns is not None and cpu_ns - self.unleased_cpu.get(instance.number, 0) < SEEN_CPU_NS
+        return not sleeps and _cpu_ns(instance) - self.unleased_cpu.get(instance.number, 0) < SEEN_CPU_NS
 
     def preempt(self, instance: Instance) -> None:
         """Take the turn from *instance*, which computes."""
@@ -394,3 +396,8 @@ class Watchdog:
         worked = total - self.child_cpu > CHILD_CPU_NS and self.child_cpu >= 0
         self.child_cpu = total
         return worked
+
+
+def _cpu_ns(instance: Instance) -> int:
+    """Nanoseconds of processor time that the threads of the user's process in *instance* have used."""
+    return sum(map(procfs.cpu_ns, instance.user_process.all))

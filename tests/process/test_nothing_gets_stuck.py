@@ -351,13 +351,17 @@ def test_what_gave_up_its_turn_takes_no_processor_time_from_what_runs_after_it(d
 
 def test_the_error_at_the_real_limit_waits_until_it_has_heard_of_the_waits(deploy, make_runtime, monkeypatch):
     """Two looks right after each other: the instance has not told yet what it did while it moved the clock."""
-    check = Watchdog.check
+    check, readings = Watchdog.check, iter((0,))
 
     def check_twice(watchdog, busy):
         check(watchdog, busy)
         check(watchdog, busy)
 
+    def cpu_ns_with_a_tick_after_the_first_reading(pid):
+        return next(readings, 4_000_000)
+
     monkeypatch.setattr(Watchdog, "check", check_twice)
+    monkeypatch.setattr(procfs, "cpu_ns", cpu_ns_with_a_tick_after_the_first_reading)
     function = deploy(
         "import time\ndef main_handler(event, context):\n    while True: time.sleep(0.001)\n",
         to=make_runtime(real_limit=0.3),

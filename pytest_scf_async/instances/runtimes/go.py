@@ -304,7 +304,7 @@ def _run(command: Sequence[str], directory: str, environment: Mapping[str, str],
                 finally:
                     os.close(pidfd)
                 if not ended:
-                    raise HarnessError(f"{' '.join(command)} has not ended within {BUILD_LIMIT:.0f} real seconds")
+                    raise HarnessError(f"{' '.join(command)} has not ended within {BUILD_LIMIT:g} real seconds")
             finally:
                 if process.poll() is None:
                     process.terminate()  # the reaper ends the compilers too, and removes what they wrote
