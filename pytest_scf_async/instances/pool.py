@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from dataclasses import asdict
+from operator import attrgetter
 
 from ..clock import DueThing, SimulatedClock
 from ..errors import HarnessError, hidden_from_users
@@ -25,6 +26,7 @@ from .zygote import Zygote
 
 __tracebackhide__ = hidden_from_users
 
+_PLACE = attrgetter("place")
 IDLE = "idle"
 """Why an instance is reclaimed that no event used for long enough."""
 DEATH_LIMIT = 10.0
@@ -71,7 +73,7 @@ class Pool:
         """Those that do not rest, in the order of their starts: only they compute, are gated or hold the clock."""
         for instance in [each for each in self._stirring if each.rests]:
             del self._stirring[instance]
-        return sorted(self._stirring, key=lambda each: each.place)
+        return sorted(self._stirring, key=_PLACE) if len(self._stirring) > 1 else list(self._stirring)
 
     def _add(self, instance: Instance) -> None:
         self._places += 1

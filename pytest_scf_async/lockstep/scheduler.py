@@ -544,9 +544,10 @@ class Lockstep:
 
     def gated_events(self) -> list[Event]:
         """The events that stand at a gate, in order of acceptance."""
-        found = {
-            self.pool.events[each] for each in self.pool.stirring() if each.state.gated and each in self.pool.events
-        }
+        return self._gated_among(self.pool.stirring())
+
+    def _gated_among(self, stirring: list[Instance]) -> list[Event]:
+        found = {self.pool.events[each] for each in stirring if each.state.gated and each in self.pool.events}
         found.update(self.scripts.standing)
         return sorted((event for event in found if not event.ended), key=lambda event: event.record.sequence)
 
@@ -569,9 +570,10 @@ class Lockstep:
                 continue
             if call.done() or call.grace_is_over:
                 return
-            busy = [instance for instance in self.pool.stirring() if instance.state.computing]
+            stirring = self.pool.stirring()
+            busy = [instance for instance in stirring if instance.state.computing]
             if busy:
-                self._let_compute(busy)
+                self._let_compute(stirring, busy)
                 if call.leases and len(busy) == 1:
                     self._lease(call, busy[0])
                 self._listen(watchdog, busy)
@@ -593,16 +595,17 @@ class Lockstep:
                     watchdog.check(None)
                 continue
             self.news += 1
-            if not self._move(call):
-                self._let_compute(None)
+            if not self._move(call, stirring):
+                self._let_compute(self.pool.stirring(), [])
                 self._listen(watchdog, [each for each in self.pool.stirring() if each.holds_clock()])
 
-    def _let_compute(self, busy: list[Instance] | None) -> None:
-        """Stop instances that gave up their turn in the middle of computing, while *busy* ones have it; None: none has.
+    @staticmethod
+    def _let_compute(stirring: list[Instance], busy: list[Instance]) -> None:
+        """Stop instances that were preempted in the middle of computing, while *busy* ones have the run token.
 
         Each of them would take processor time from all that run after it.
         """
-        for instance in self.pool.stirring():
+        for instance in stirring:
             state = instance.state
             if state.life is Life.GIVEN_UP or not state.in_lockstep:
                 continue
@@ -1062,14 +1065,17 @@ class Lockstep:
 
     # -- the clock ---------------------------------------------------------------------------------------------------
 
-    def _move(self, call: Call) -> bool:
-        """Move the time. False when something real has to end first, or real time to pass."""
-        if self._is_held(call):
+    def _move(self, call: Call, stirring: list[Instance]) -> bool:
+        """Move the time. False when something real has to end first, or real time to pass.
+
+        All that may keep it from moving is among *stirring* instances: mostly none is, and nothing has to be looked at.
+        """
+        if self._is_held(call, stirring):
             return False
-        if self._is_asked(call) or (not call.past_held and self._has_heard()):
+        if self._is_asked(call, stirring) or (not call.past_held and self._has_received(stirring)):
             return True
-        flow = call.flow or self.real_flow()
-        gated = self.gated_events()
+        flow = call.flow or self._real_flow_of(stirring)
+        gated = self._gated_among(stirring) if stirring or self.scripts.standing else []
         if not call.moves_clock:
             if flow is None:
                 raise self._cannot_end(call, "nothing is left to do at this simulated time")
@@ -1092,26 +1098,25 @@ class Lockstep:
             return self._flow(call, flow)
         return self._jump(call)
 
-    def _is_held(self, call: Call) -> bool:
-        held = any(call.is_held_by(instance) for instance in self.pool.stirring())
+    @staticmethod
+    def _is_held(call: Call, stirring: list[Instance]) -> bool:
+        held = any(call.is_held_by(instance) for instance in stirring)
         if held and call.flow is not None:
             call.flow.rebase()
         return held
 
-    def _is_asked(self, call: Call) -> bool:
-        """Whether an instance has to say first whether something happened to it of which only the kernel knows."""
-        if call.past_held:
-            return False
-        for instance in self.pool.stirring():
+    def _is_asked(self, call: Call, stirring: list[Instance]) -> bool:
+        """Whether an instance has to report first whether something happened to it of which only the kernel knows."""
+        for instance in () if call.past_held else stirring:
             question = instance.children.question()
             if question is not None:
                 self.apply(instance, question)
                 return True
         return False
 
-    def _has_heard(self) -> bool:
-        """Whether an instance has said something that was on its way when all its threads came to rest."""
-        return any(each.state.preempted for each in self.pool.stirring()) and self.hear(0)
+    def _has_received(self, stirring: list[Instance]) -> bool:
+        """Whether an instance has reported something that was on its way when all its threads came to rest."""
+        return any(each.state.preempted for each in stirring) and self.hear(0)
 
     def _flow(self, call: Call, flow: TimeFlow) -> bool:
         clock = self.clock
@@ -1137,7 +1142,10 @@ class Lockstep:
 
     def real_flow(self) -> Rate | None:
         """How time flows while an instance runs an event that sees real time; None where none does."""
-        if not any(not each.state.gated and not each.gone for each in self._in_real_time()):
+        return self._real_flow_of(self.pool.stirring())
+
+    def _real_flow_of(self, stirring: list[Instance]) -> Rate | None:
+        if not any(not each.state.gated and not each.gone for each in self._in_real_time(stirring)):
             self._real_flow = None
         elif self._real_flow is None:
             self._real_flow = Rate(self.clock, 1.0)
@@ -1148,12 +1156,11 @@ class Lockstep:
     def _is_starting(self) -> bool:
         """Whether a program that sees real time is on its way to listen: nothing jumps past that, and every call on it
         takes the time that this takes."""
-        return any(self.pool.events[each].phase == "init" for each in self._in_real_time())
+        return any(self.pool.events[each].phase == "init" for each in self._in_real_time(self.pool.stirring()))
 
-    def _in_real_time(self) -> list[Instance]:
+    def _in_real_time(self, stirring: list[Instance]) -> list[Instance]:
         """The instances that run an event and see real time."""
-        pool = self.pool
-        return [each for each in pool.stirring() if not each.state.in_lockstep and each in pool.events]
+        return [each for each in stirring if not each.state.in_lockstep and each in self.pool.events]
 
     def _catch_up(self, call: Call) -> None:
         """Before something is heard: it happened at the time that it is by now, where time flows."""
