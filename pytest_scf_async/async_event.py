@@ -471,7 +471,7 @@ class AsyncEvent:
     def _see(self) -> None:
         """The test reads something of the event."""
         self._lockstep.look()
-        self._event.seen_in_call = self._lockstep.calls
+        self._event.seen(self._lockstep.calls)
 
     def _look(self) -> None:
         """The test reads how the event ended, so a failure is no surprise to it. When it ended says nothing of that."""
@@ -485,13 +485,13 @@ class AsyncEvent:
             self._look()
         else:
             self._see()
-        self._event.checked = True
+        self._event.check()
 
     def _drive(self, name: str, done: Callable[[], bool], *, moves_clock: bool = False, leases: bool = False) -> None:
         try:
             self._lockstep.drive(Call(name, done, moves_clock=moves_clock, leases=leases, event=self._event))
         except CannotEndError:
-            self._event.seen_in_call = self._lockstep.calls  # the error says what the event does
+            self._event.seen(self._lockstep.calls)  # the error says what the event does
             raise
 
     def _go_to_gate(

@@ -77,17 +77,8 @@ KNOWN: dict[str, dict[str, str]] = {
         "lockstep/scheduler.py": "looked",
         "lockstep/test_process.py": "unrest",
     },
-    "lockstep/calls.py or lockstep/real_stretches.py": {
-        "lockstep/event.py": "seconds",
-    },
     "lockstep/calls.py or lockstep/scheduler.py": {
         "lockstep/scripts.py": "progress",
-    },
-    "lockstep/event.py": {
-        "async_event.py": "checked seen_in_call",
-        "lockstep/reports.py": "timer",
-        "lockstep/scheduler.py": "timer",
-        "lockstep/scripts.py": "timer",
     },
     "lockstep/scheduler.py": {
         "lockstep/gates.py": "progress",

@@ -446,6 +446,18 @@ class Event:
         """The test knows how it ends."""
         self.looked_at = True
 
+    def runs_until(self, timer: DueThing | None) -> None:
+        """*timer* ends it, or brings the next step of its script; None: it has just done so."""
+        self.timer = timer
+
+    def check(self) -> None:
+        """An assertion helper, List or Get has answered about it."""
+        self.checked = True
+
+    def seen(self, call: int) -> None:
+        """The test has read something of it, after the runtime's blocking call number *call* had begun."""
+        self.seen_in_call = call
+
     def resolve_by(self, resolve: Callable[[], FunctionVersion]) -> None:
         """Have *resolve* give the version that its qualifier names, when it leaves the queue."""
         self.resolve = resolve
@@ -479,7 +491,7 @@ class Event:
             if stretch.entries != len(self.timeline):
                 break
             if stretch.kind == kind:
-                stretch.seconds += seconds
+                stretch.add(seconds)
                 return
         self.real_stretches.append(RealStretch(kind, seconds, self.now_us(), len(self.timeline)))
 

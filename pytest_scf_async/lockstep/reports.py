@@ -302,8 +302,10 @@ class Reports:
             return
         event.initialised(instance.rss)
         due = self.lockstep.clock.now_us + event.function.configuration.timeout * 1_000_000
-        event.timer = self.lockstep.clock.call_at(
-            due, lambda: self.lockstep.end(event, Fact.TIMED_OUT), what=f"timed out: {event.request_id}"
+        event.runs_until(
+            self.lockstep.clock.call_at(
+                due, lambda: self.lockstep.end(event, Fact.TIMED_OUT), what=f"timed out: {event.request_id}"
+            )
         )
 
     def _test_code_raised(self, event: Event, trace: str) -> None:

@@ -166,10 +166,12 @@ class Lockstep:
             seconds, fact, trace = PORT_TIMEOUT, Fact.PORT_NOT_BOUND, port_not_bound_message(PORT_TIMEOUT)
         else:
             seconds, fact, trace = configuration.init_timeout, Fact.INIT_TIMED_OUT, None
-        event.timer = self.clock.call_at(
-            self.clock.now_us + seconds * 1_000_000,
-            lambda: self.end(event, fact, trace=trace),
-            what=f"{fact.value}: {event.request_id}",
+        event.runs_until(
+            self.clock.call_at(
+                self.clock.now_us + seconds * 1_000_000,
+                lambda: self.end(event, fact, trace=trace),
+                what=f"{fact.value}: {event.request_id}",
+            )
         )
         self.progress += 1
 

@@ -242,7 +242,7 @@ class ScriptPlayer:
     def _go_on(self, event: ScriptedEvent, play: _Play) -> None:
         """Take all steps that are due, then wait for the next one."""
         now = self._host.clock.now_us
-        event.timer = None
+        event.runs_until(None)
         if now >= play.timeout_us:
             self._host.end(event, Fact.TIMED_OUT)
             return
@@ -283,7 +283,7 @@ class ScriptPlayer:
         priority, due = (PLATFORM, play.timeout_us) if play.timeout_us <= due else (WAKE_UP, due)
         go_on = partial(self._go_on, event, play)
         order = self._host.next_order()
-        event.timer = self._host.clock.call_at(due, go_on, what="a script", priority=priority, order=order)
+        event.runs_until(self._host.clock.call_at(due, go_on, what="a script", priority=priority, order=order))
 
     def _reaches_gate(self, event: ScriptedEvent, play: _Play) -> bool:
         for gate in event.gates.values():
