@@ -163,13 +163,13 @@ def assert_timed_out(event: AsyncEvent) -> None:
 def assert_signal_received(event: AsyncEvent) -> None:
     """The platform wrote ``[PLATFORM] Signal received successfully.`` into the log (document 63969)."""
     __tracebackhide__ = True
-    _require_platform_line(event, SIGNAL_RECEIVED_LINE, SIGNAL_FAILED_LINE)
+    _require_platform_line(event, confirmed=True)
 
 
 def assert_signal_reception_failed(event: AsyncEvent) -> None:
     """The platform wrote ``[PLATFORM] Signal reception failed.`` into the log (document 63969)."""
     __tracebackhide__ = True
-    _require_platform_line(event, SIGNAL_FAILED_LINE, SIGNAL_RECEIVED_LINE)
+    _require_platform_line(event, confirmed=False)
 
 
 def assert_no_signal(event: AsyncEvent) -> None:
@@ -431,15 +431,16 @@ def _require_end(event: AsyncEvent, status: Status, code: int | None, cause: str
         _fail(event, expected, _end(event), cause=cause, advice=cause is _GENERAL)
 
 
-def _require_platform_line(event: AsyncEvent, wanted: str, other: str) -> None:
+def _require_platform_line(event: AsyncEvent, *, confirmed: bool) -> None:
+    """For one SIGTERM at least, the platform has written that it was received, or, not *confirmed*, that it was not."""
     __tracebackhide__ = True
     _look(event)
     what = event._event
-    lines = [line.text for line in what.log if line.source == "Platform" and line.text in (wanted, other)]
-    if wanted in lines:
+    if any(each.confirmed is confirmed for each in what.signals):
         return
-    found = f"only {other!r}" if lines else "no SIGTERM"
-    _fail(event, f"the platform's line {wanted!r}", found, cause=signal_cause(what))
+    lines = {True: SIGNAL_RECEIVED_LINE, False: SIGNAL_FAILED_LINE}
+    found = f"only {lines[not confirmed]!r}" if what.signals else "no SIGTERM"
+    _fail(event, f"the platform's line {lines[confirmed]!r}", found, cause=signal_cause(what))
 
 
 def _end(event: AsyncEvent) -> str:

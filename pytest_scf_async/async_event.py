@@ -529,7 +529,7 @@ class AsyncEvent:
                 lockstep.gates.disarm(event, gate)
         refuse_dropped(f"{where} on event {self.request_id}", [self])
         if not gate.reached and there_anyway() and not event.ended:
-            event.note("instance", f"stands later than {where}: not print() nor os.write() has written the line")
+            event.passed(gate)
         if not gate.reached and not there_anyway() and not given_up():
             event.look()
             hint = why()
@@ -586,7 +586,7 @@ def _told(event: Event) -> str:
     if event.record.state is State.QUEUED:
         limit = f"max_instances={configuration.max_instances}"
         return f"{text} is queued ({limit}): the platform tries it again each minute, and knows nothing of it before"
-    if event.timeline[-1].text.endswith(Fact.FUNCTION_DELETED.value):
+    if event.ended_by is Fact.FUNCTION_DELETED:
         return f"{text} was dropped from the queue when its function was deleted"
     hours, rest = divmod(event.event_invoke.msg_ttl, 3600)
     kept = f"{event.event_invoke.msg_ttl:,} seconds" if rest else "an hour" if hours == 1 else f"{hours} hours"
@@ -613,5 +613,5 @@ def _signal_view(delivery: SignalDelivery) -> SignalView:
         disposition=delivery.disposition,
         entered_at=None if delivery.entered_us is None else to_datetime(delivery.entered_us),
         left_at=None if delivery.left_us is None else to_datetime(delivery.left_us),
-        raised=delivery.raised,
+        raised=None if delivery.raised is None else str(delivery.raised),
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..instances.instance import Doing, Instance
 from ..instances.process_tree import Child
+from ..model.timeline import Waited
 from ..protocol.shortening import shortened_list
 from .scripts import ScriptedEvent
 from .thread_reports import threads_of
@@ -116,15 +117,15 @@ def _without_a_turn(lockstep: Lockstep, event: Event) -> str:
 
 def _went_on(event: Event, since_us: int) -> bool:
     last = event.timeline[-1]
-    return (last.last_us or last.time_us) > since_us
+    return (last.last_us if isinstance(last, Waited) else last.time_us) > since_us
 
 
 def _waited_most(event: Event) -> str:
     """That an event goes on, and in what it has waited most often."""
     counts: Counter[str] = Counter()
     for entry in event.timeline:
-        if entry.kind == "wait":
-            counts[entry.text] += entry.count
+        if isinstance(entry, Waited):
+            counts[entry.description] += entry.times
     waits = "".join(f": it has waited most often in {what}, {count:,} times" for what, count in counts.most_common(1))
     return f"event {event.request_id} of {event.function.configuration.name} goes on{waits}"
 

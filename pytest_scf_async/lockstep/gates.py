@@ -149,5 +149,5 @@ class Gates:
                 gate.reach()
                 instance.gated = gate.identity
                 instance.stop()
-                event.note("instance", f"stopped behind {gate.description}")
+                event.stopped_behind(gate)
                 return

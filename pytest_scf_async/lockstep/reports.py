@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from ..clock import WAKE_UP
 from ..errors import HarnessError, ScfAsyncError, ScfAsyncWarning, ScfUsageError, hidden_from_users
-from ..instances.instance import Instance, exit_text, not_started
+from ..instances.instance import Instance, exit_of, not_started
 from ..model import Fact
+from ..model.timeline import Listener, Raised
 from ..model.tracebacks import exception_line
 from ..protocol import messages
 from .event import Event
@@ -22,12 +23,8 @@ __tracebackhide__ = hidden_from_users
 
 SIGTERM = 15
 
-_DISPOSITIONS = {
-    "handler": "user code listens to SIGTERM",
-    "SIG_IGN": "user code ignores SIGTERM (SIG_IGN)",
-    "native": "the runtime of the program's language catches SIGTERM",
-}
-"""What the timeline says of a call of ``signal.signal`` for SIGTERM; everything else sets it to its default."""
+_LISTENERS: dict[str, Listener] = {"handler": "handler", "SIG_IGN": "ignored", "native": "native"}
+"""What a call of ``signal.signal`` for SIGTERM makes of it; everything else sets it to its default."""
 
 
 class Reports:
@@ -53,7 +50,7 @@ class Reports:
         name = "no function" if event is None else event.function.configuration.name
         if event is not None and not event.ended:
             event.ends_by_close()
-            self.lockstep.end(event, Fact.PROCESS_EXITED, detail=why)
+            self.lockstep.end(event, Fact.PROCESS_EXITED, why=why)
         elif not instance.released:
             self.lockstep.pool.reclaim(instance, why)
         raise HarnessError(
@@ -99,7 +96,7 @@ class Reports:
         instance.gate_on_main = message.main
         if event is not None and instance.gated in event.gates:
             event.gates[instance.gated].reach()
-            event.note("instance", f"stands at {event.gates[instance.gated].description}")
+            event.stands_at(event.gates[instance.gated])
 
     def _returned(self, instance: Instance, event: Event | None, message: messages.Result) -> None:
         if event is None:
@@ -158,19 +155,19 @@ class Reports:
             if raised is not None and instance.gated is not None and instance.gate_on_main:
                 instance.gated = None
             if event is not None and message.signum == SIGTERM:
-                event.handler_left(None if raised is None else f"{raised}: {message.message}".rstrip(": "))
+                event.handler_left(None if raised is None else Raised(raised, message.message or ""))
         elif isinstance(message, messages.SignalsDeferred):
             if SIGTERM in message.signums:
                 instance.deferred += 1
                 instance.signalled = False
                 if event is not None:
-                    event.note("signal", "the handler of SIGTERM is called after the wait of the main thread")
+                    event.handler_deferred()
         else:
             (instance.listening.add if message.handler == "handler" else instance.listening.discard)(message.signum)
             if message.signum == SIGTERM:
                 instance.caught_natively = message.handler == "native"
             if message.signum == SIGTERM and event is not None:
-                event.note("signal", _DISPOSITIONS.get(message.handler, "SIGTERM is set to default"))
+                event.listener_changed(_LISTENERS.get(message.handler, "default"))
 
     def _noted(self, instance: Instance, event: Event | None, message: messages.Note) -> None:
         """A record of user code, a line of the bootstrap for the timeline, or that an unfinished line was flushed."""
@@ -189,7 +186,7 @@ class Reports:
         elif message.has_real_time is not None:
             event.has_real_time(message.has_real_time, message.note)
         else:
-            event.note("instance", message.note)
+            event.remark(message.note)
             if message.literal_tmp:
                 self._warn_of_literal_tmp(instance, message.note)
             elif message.untraced:
@@ -214,7 +211,7 @@ class Reports:
             instance.waits_in = what
             if event is not None:
                 now = event.now_us()
-                event.waits(instance.waits_in, now, now)
+                event.waits(what, now, now, endless=due == messages.NEVER and not (held or running_threads))
         if event is not None and event.function.configuration.memory is not None:
             self.lockstep.todo.append(lambda: self.check_memory(instance, event))
         if seen < instance.sent:  # it crossed with something that we sent: another report comes
@@ -254,9 +251,9 @@ class Reports:
 
     def check_memory(self, instance: Instance, event: Event, own_peak: int | None = None) -> None:
         """End *event* where its instance uses more memory than the function has."""
-        detail = None if event.ended else excess(instance, event, own_peak)
-        if detail is not None:
-            self.lockstep.end(event, Fact.MEMORY_EXCEEDED, mem_usage=instance.rss, detail=detail)
+        found = None if event.ended else excess(instance, event, own_peak)
+        if found is not None:
+            self.lockstep.end(event, Fact.MEMORY_EXCEEDED, mem_usage=instance.rss, excess=found)
 
     def _warn_of_literal_tmp(self, instance: Instance, what: str) -> None:
         """Once a runtime: it comes as often as there are instances."""
@@ -331,7 +328,7 @@ class Reports:
             mem_usage=instance.rss,
         )
         if message.ends and not instance.released:
-            event.note("instance", f"reclaimed: {Fact.PROCESS_EXITED.value}")
+            event.reclaimed(Fact.PROCESS_EXITED.value)
             self.lockstep.pool.reclaim(instance, Fact.PROCESS_EXITED.value)
 
     def instance_wrote(self, instance: Instance, line: str) -> None:
@@ -382,7 +379,7 @@ class Reports:
             if at is not None:  # after what it has said before, which is dealt with in this way too
                 self._when_it_is(at, lambda: self._exited(instance))
                 return
-            self.lockstep.end(event, Fact.PROCESS_EXITED, detail=f"the process ended: {exit_text(instance.status)}")
+            self.lockstep.end(event, Fact.PROCESS_EXITED, exit=exit_of(instance.status))
         elif not instance.released:
             instance.output.finish()
             self.lockstep.pool.drop(instance)

@@ -202,10 +202,10 @@ class Lockstep:
         if instance is not None:
             self.pool.forget_event(instance)
             if fate is InstanceFate.RECLAIMED or instance.gone:
-                event.note("instance", f"reclaimed: {fact.value}")
+                event.reclaimed(fact.value)
                 self.pool.drop(instance)
             elif event.function.retired is not None:
-                event.note("instance", f"reclaimed: {event.function.retired}")
+                event.reclaimed(event.function.retired)
                 self.pool.reclaim(instance, event.function.retired)
             else:
                 self.pool.freeze(instance)
@@ -217,7 +217,7 @@ class Lockstep:
     def refuse(self, event: Event, why: str, trace: str = "") -> None:
         """End *event*, which the harness cannot run for a reason that lies with the test, and say *why*."""
         event.ends_by_close()
-        self.end(event, Fact.PROCESS_EXITED, detail=why)
+        self.end(event, Fact.PROCESS_EXITED, why=why)
         raise ScfUsageError(f"{why}\n{trace}" if trace else why)
 
     # -- driving -----------------------------------------------------------------------------------------------------
@@ -288,7 +288,7 @@ class Lockstep:
                 event = self.pool.events.get(instance)
                 log_tail = instance.zygote.log_tail() if log_tail is None else log_tail
                 if event is not None:
-                    event.note("instance", "the zygote was killed, and the instance with it")
+                    event.zygote_died()
                     event.ends_by_close()
                     self.end(event, Fact.PROCESS_EXITED)
                 else:

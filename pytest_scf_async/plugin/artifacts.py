@@ -15,6 +15,7 @@ from ..clock import to_datetime
 
 if TYPE_CHECKING:
     from ..async_event import AsyncEvent
+    from ..lockstep.event import SignalDelivery
 
 NAME_CHARACTERS: Final = 120
 """Characters of a test's name that its directory has; the digest behind them tells cut names apart."""
@@ -84,7 +85,7 @@ def _facts(nodeid: str, event: AsyncEvent) -> dict[str, Any]:
         "result": None if what.result_text is None else json.loads(what.result_text),
         "error": dict(what.error) or None,
         "transitions": [{"status": status, "time": _time(at)} for status, at in record.transitions],
-        "signals": [_times(dataclasses.asdict(delivery)) for delivery in what.signals],
+        "signals": [_signal(delivery) for delivery in what.signals],
         "instance": None
         if instance is None
         else {
@@ -95,6 +96,12 @@ def _facts(nodeid: str, event: AsyncEvent) -> dict[str, Any]:
             "lost_files": list(instance.sandbox.lost_files),
         },
     }
+
+
+def _signal(delivery: SignalDelivery) -> dict[str, Any]:
+    facts = {**dataclasses.asdict(delivery), "raised": None if delivery.raised is None else str(delivery.raised)}
+    del facts["confirmed"]  # the log has the platform's line
+    return _times(facts)
 
 
 def _times(facts: dict[str, Any]) -> dict[str, Any]:
