@@ -523,16 +523,16 @@ class Event:
             self.real_time.add(what)
             self.remark(text)
 
-    def waits(self, what: str, first_us: int, last_us: int, count: int = 1, *, endless: bool = False) -> None:
+    def waits(self, description: str, first_us: int, last_us: int, count: int = 1, *, endless: bool = False) -> None:
         """Threads of the instance entered equal waits, the first and the last at the times given.
 
         The last one is *endless* if nothing was due in the instance when it began.
         """
         last = self.timeline[-1]
-        if isinstance(last, Waited) and last.description == what:
-            self.timeline[-1] = Waited(last.time_us, what, last_us, last.times + count, endless)
+        if isinstance(last, Waited) and last.description == description:
+            self.timeline[-1] = Waited(last.time_us, description, last_us, last.times + count, endless)
         else:
-            self.timeline.append(Waited(first_us, what, last_us, count, endless))
+            self.timeline.append(Waited(first_us, description, last_us, count, endless))
 
     def spent(self, kind: RealKind, seconds: float) -> None:
         """The event has spent real time since the last entry of its timeline."""
