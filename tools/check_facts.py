@@ -54,7 +54,6 @@ FROM_OUTSIDE: dict[str, dict[str, str]] = {
 KNOWN: dict[str, dict[str, str]] = {
     "bootstrap/patches/select.py": {" at ": "bootstrap/scheduler/waiters.py"},
     "lockstep/thread_reports.py": {"a connection to ": "bootstrap/patches/connections.py"},
-    "options.py": {"command line: ": "plugin/plugin.py"},
 }
 """By file: how the sentences of today begin, and who writes them. Nothing is added: what is mended goes out."""
 
