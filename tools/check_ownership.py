@@ -51,14 +51,6 @@ KNOWN: dict[str, dict[str, str]] = {
     "bootstrap/scheduler/waiters.py or instances/instance.py": {
         "bootstrap/scheduler/blocking.py": "deferred",
     },
-    "lockstep/calls.py or lockstep/real_stretches.py": {
-        "lockstep/event.py": "seconds",
-    },
-    "lockstep/event.py": {
-        "async_event.py": "checked seen_in_call",
-        "lockstep/scheduler.py": "timer",
-        "lockstep/scripts.py": "timer",
-    },
     "supervisor/tree.py": {
         "supervisor/supervisor.py": "is_stepped stands",
     },
