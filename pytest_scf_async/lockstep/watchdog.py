@@ -211,7 +211,7 @@ class Watchdog:
         if not running and picture and self.pictures.get(instance.number) == picture:
             if not instance.lives():
                 return  # nothing of it sleeps: it has ended, and the zygote's message is on its way
-            if any(map(waits_for_reaper, instance.user_process.all)):
+            if any(map(waits_for_reaper, instance.user_process.processes())):
                 return  # it goes on in a moment
             if self._ends_a_lease(instance, sleeps=True):
                 return
@@ -251,7 +251,7 @@ class Watchdog:
         event = self.scheduler.pool.events.get(instance)
         if event is None or instance.children.possible:  # the waits of ``subprocess`` are real sleeps
             return
-        for wait in (each for pid in instance.user_process.all for each in waits_of(pid).values()):
+        for wait in (each for pid in instance.user_process.processes() for each in waits_of(pid).values()):
             if wait.sleeps:
                 event.has_real_time(wait.sleeps, f"in {wait.text}: no simulated time passes in it")
 
@@ -298,4 +298,4 @@ class Watchdog:
 
 def _cpu_ns(instance: Instance) -> int:
     """Nanoseconds of processor time that the threads of the user's process in *instance* have used."""
-    return sum(map(procfs.cpu_ns, instance.user_process.all))
+    return sum(map(procfs.cpu_ns, instance.user_process.processes()))
