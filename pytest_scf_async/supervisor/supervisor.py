@@ -406,7 +406,7 @@ class Supervisor:
         """Stand at that gate, to which *thread* has come; None: before the program is given its event."""
         self._stands = gate
         if thread is not None:
-            thread.stands = True
+            thread.reach_gate()
         self._tree.stop()
         self._owes_report = True
         self._send(messages.Gated(gate, at=at, main=thread is None or thread.tid == self._pid))
@@ -721,7 +721,7 @@ class Supervisor:
     def _stand_if_listening(self, thread: Thread, calls: int) -> None:
         """Stand where a gate waits for a handler that is there, or *calls* system calls later, while it is blocked."""
         if calls and self._listener.waits and signals.is_blocked(self._pid, thread.tid):
-            thread.is_stepped = True
+            thread.stop_at_next_call()
             self._at_return[thread.tid] = lambda thread: self._stand_if_listening(thread, calls - 1)
         elif (gate := self._listener.take_gate()) is not None:
             self._stand(gate.id, "listening", thread)

@@ -174,6 +174,8 @@ class Thread:
     birth: int
     """Its number in the order in which threads came to be: of two that are due, the elder goes on first."""
     wait: Wait | None = None
+    order: int = 0
+    """The number of its wait in the order in which waits of all instances began."""
     interrupted: Wait | None = None
     """The wait that the kernel starts again once the signal is dealt with that has come."""
     vfork_child: int = 0
@@ -218,6 +220,14 @@ class Thread:
     """How often and how long it had run at a look; empty: it has run since then."""
     waits_in: bytes = b""
     """The wait in which the last look has found it: it is in that as long as these counters do not change."""
+
+    def reach_gate(self) -> None:
+        """Stand at a gate from its next stop on, and from the one in which it is held."""
+        self.stands = True
+
+    def stop_at_next_call(self) -> None:
+        """Stop at its next system call: once that returns, `Hooks.returned` is called."""
+        self.is_stepped = True
 
     def close(self) -> None:
         for fd in self.files:
@@ -660,7 +670,14 @@ class Tree:
         tid, clocks = thread.tid, self.hooks.clocks()
         again, thread.interrupted = thread.interrupted, None
         wait = waits.begin(
-            tid, name, registers, clocks, again=again, zero_at=lambda: self._nothing_at(thread, registers)
+            tid,
+            name,
+            registers,
+            clocks,
+            again=again,
+            zero_at=lambda: self._nothing_at(thread, registers),
+            past_ns=PAST_NS if thread.process.kind.is_cpython else 0,
+            delay_ns=MONITOR_REST_NS if thread.is_monitor and name == "futex" else 0,
         )
         if wait is None:
             self._go_on(thread)
@@ -671,13 +688,6 @@ class Tree:
             self._go_on(thread)
             return
         self._allow_reads(thread.process, self._reads_of(thread.process))
-        is_new = again is None or wait.due_ns != again.due_ns
-        if thread.process.kind.is_cpython and is_new and not wait.looks_at_nothing and not wait.is_due:
-            wait.due_ns += PAST_NS
-        if thread.is_monitor and is_new and name == "futex" and not wait.is_due:
-            wait.due_ns += MONITOR_REST_NS
-            wait.delay_ns = MONITOR_REST_NS
-        wait.order = self.hooks.next_order()
         thread.must_wait, must_wait = False, thread.must_wait
         calm = None if must_wait or wait.is_due else self._all_others_wait(thread, wait)
         if calm is not None:
@@ -687,7 +697,7 @@ class Tree:
             if is_there is None:
                 thread.looks = waits.look(tid, wait, registers, lambda: self._nothing_at(thread, registers))
         registers.write(tid)
-        thread.wait = wait
+        thread.wait, thread.order = wait, self.hooks.next_order()
         self._go_on(thread, to_exit=True, calm=calm)
 
     def _ends_at_once(self, thread: Thread, wait: Wait, registers: Registers, calm: Calm, *, is_calm: bool) -> bool:
@@ -796,12 +806,16 @@ class Tree:
         if self._nap_of(thread, name, registers):
             return False
         wait = waits.begin(
-            tid, name, registers, clocks, again=None, zero_at=lambda: self._nothing_at(thread, registers)
+            tid,
+            name,
+            registers,
+            clocks,
+            again=None,
+            zero_at=lambda: self._nothing_at(thread, registers),
+            past_ns=PAST_NS if thread.process.kind.is_cpython else 0,
         )
         if wait is None or wait.is_due or wait.due_ns <= clocks.realtime:
             return False
-        if thread.process.kind.is_cpython and not wait.looks_at_nothing:
-            wait.due_ns += PAST_NS
         is_calm = (
             calm is not None and (wait.due_ns, thread.birth) < calm.before and self.hooks.real_monotonic() < calm.until
         )
@@ -810,7 +824,6 @@ class Tree:
         if calm is None or self._readiness.is_there(thread.process.pid, tid, wait, is_calm=is_calm) is not False:
             return False
         self._allow_reads(thread.process, self._reads_of(thread.process))
-        wait.order = self.hooks.next_order()
         calm = calm._replace(loop=self._loop_of(thread, wait))
         return self._ends_at_once(thread, wait, registers, calm, is_calm=is_calm)
 
@@ -1008,6 +1021,7 @@ class Tree:
         elif self._reads_are_over(process):
             self._allow_reads(process, min(FURTHER_READS, self._reads_of(process)))
             thread.wait = waits.read(tid, name, registers, self.hooks.clocks().realtime + READ_WAIT_NS)
+            thread.order = 0
             registers.write(tid)
             self._go_on(thread, to_exit=True)
         else:
@@ -1185,7 +1199,7 @@ class Tree:
     def first(self) -> Due | None:
         """What is due first."""
         waits_ = [
-            Due(thread.wait.due_ns, thread.birth, thread, thread.wait.order)
+            Due(thread.wait.due_ns, thread.birth, thread, thread.order)
             for thread in self.threads.values()
             if thread.wait is not None and not thread.wait.is_due
         ]
@@ -1208,7 +1222,7 @@ class Tree:
             return
         thread = due.what
         assert thread.wait is not None
-        thread.wait.is_due = True
+        thread.wait.expire()
         try:
             tracee.interrupt(thread.tid)
         except ProcessLookupError:
@@ -1268,8 +1282,7 @@ class Tree:
         """Something computes while time passes: what looks after that is to do so as often as it means to."""
         for thread in self.threads.values():
             if thread.wait is not None:
-                thread.wait.due_ns -= thread.wait.delay_ns
-                thread.wait.delay_ns = 0
+                thread.wait.end_delay()
 
     def computing(self) -> set[Thread]:
         """The threads that do not wait."""
