@@ -20,6 +20,13 @@ from ..protocol import linux, procfs
 from .tracee import HERE, Registers, read_memory, write_memory
 from .waits import MONOTONIC_CLOCKS, NS, REALTIME_CLOCKS, Clocks
 
+CALLS: Final = frozenset(
+    (
+        *("setitimer", "getitimer", "alarm", "timerfd_settime", "timerfd_gettime"),
+        *("timer_create", "timer_settime", "timer_gettime", "timer_getoverrun", "timer_delete"),
+    )
+)
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 

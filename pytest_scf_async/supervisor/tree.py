@@ -12,17 +12,18 @@ import os
 import resource
 import select
 import signal
-import struct
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from ..bootstrap.scheduler.waiters import real_poll, real_waitpid
-from ..protocol import kernel_waits, procfs
+from ..protocol import procfs
 from ..protocol.sock_diag import SockDiag
+from . import clock_reads, clones, proc_reads, timers, tracee, waits
 from . import exec as exec_stop
 from . import filter as seccomp
-from . import tracee, waits
+from .clock_reads import READS
+from .proc_reads import CALL, COUNTERS, STATE
 from .readiness import IN_MILLISECONDS, Readiness
 from .sockets import Connections
 from .timers import Timer, Timers
@@ -73,42 +74,10 @@ _ENDED_BY_STOPS: Final = frozenset(
 )
 """Calls that return EINTR when a thread is stopped and goes on (signal(7)); all others the kernel starts again."""
 _STOPS: Final = frozenset({signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
-_WAITS: Final = frozenset(
-    (
-        *("lock", "poll", "epoll", "select", "pause", "sigwait", "waitpid", "accept", "recv", "recvmsg"),
-        *("send", "sendmsg", "connect", "fcntl", "flock", "open"),
-    )
-)
-"""Calls in which a thread waits for others, by their names in ``kernel_waits``."""
-_ON_A_PATH: Final = frozenset({"open", "connect", "fcntl", "flock"})
-"""Those that may have to look for a file first, as that of a Unix socket."""
-_WRITES: Final = frozenset({"write", "writev"})
-_ON_A_DESCRIPTOR: Final = _WRITES | {"read", "readv"}
-_OTHER_WAITS: Final = frozenset(
-    HERE.calls[name]
-    for name in (
-        *("semop", "semtimedop", "msgsnd", "msgrcv", "mq_timedsend", "mq_timedreceive", "io_getevents"),
-        *("io_pgetevents", "futex_wait", "futex_waitv", "restart_syscall"),
-    )
-    if name in HERE.calls
-)
-"""More of them, by number."""
-_VFORKS: Final = frozenset(HERE.calls[name] for name in ("vfork", "clone", "clone3") if name in HERE.calls)
-"""Calls in which a parent may wait until its child has executed a program."""
-_TIMERS: Final = frozenset(
-    (
-        *("setitimer", "getitimer", "alarm", "timerfd_settime", "timerfd_gettime"),
-        *("timer_create", "timer_settime", "timer_gettime", "timer_getoverrun", "timer_delete"),
-    )
-)
-_READS: Final = frozenset({"clock_gettime", "gettimeofday", "time"})
 _AT_A_CALL: Final = tracee.SYSCALL_STOP << 8 | 0x7F
 """What ``waitpid`` says of a thread that stops at a call."""
 _MOST_INT: Final = 0x7FFFFFFF
 _NUMBERS: Final = {number: name for name, number in HERE.calls.items()}
-_FILES: Final = ("schedstat", "syscall", "stat")
-"""What is read of a thread in ``/proc``, in a look."""
-_FILE_BYTES: Final = 512
 _OTHER_DESCRIPTORS: Final = 100
 """As many descriptors are left for all else that is done here."""
 _LONGEST_STACK: Final = 1 << 23
@@ -126,15 +95,6 @@ class Handler(NamedTuple):
     """Where the stack of the thread was when the signal came: below that is the handler's."""
     is_followed: bool
     """Somebody wants to hear when the thread leaves it."""
-
-
-class Clone(NamedTuple):
-    """A ``clone`` or a ``clone3`` that is made without CLONE_UNTRACED, which the program has among its flags."""
-
-    flags: int
-    """Those of the program."""
-    place: int
-    """Where in its memory; 0: in a register."""
 
 
 class Resumption(NamedTuple):
@@ -192,7 +152,7 @@ class Thread:
     """The handlers that it is in, since the first of them that is followed: it stops at each call until it has left."""
     is_stepped: bool = False
     """It stops at each system call, and somebody wants to hear of its returns."""
-    clone: Clone | None = None
+    clone: clones.Clone | None = None
     """What it makes, where that is one of those."""
     watched: bool = False
     """It makes a call whose return somebody wants to hear of."""
@@ -361,7 +321,7 @@ class Tree:
     def adopt(self, pid: int) -> None:
         """Trace a child of this process that waits before its exec, and all that comes from it."""
         tracee.seize(pid)
-        self._most_open = (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _OTHER_DESCRIPTORS) // len(_FILES)
+        self._most_open = (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _OTHER_DESCRIPTORS) // len(proc_reads.FILES)
         process = self.processes[pid] = Process(pid)
         self._add(pid, process).seen = True
 
@@ -641,9 +601,9 @@ class Tree:
             self._begin_wait(thread, name, registers)
         elif name == "recvmmsg":
             self._begin_receipt(thread, registers)
-        elif name in _READS:
+        elif name in READS:
             self._read_clock(thread, name, registers)
-        elif name in _TIMERS:
+        elif name in timers.CALLS:
             self._of_timers(thread, name, registers)
         elif name == "ptrace":
             self.hooks.untraceable(thread.process, _HAS_A_TRACER)
@@ -912,15 +872,15 @@ class Tree:
             registers.read(thread.tid)
             if waits.end(thread.tid, wait, registers, clocks.realtime, restart=thread.asked_to_stop):
                 thread.interrupted = wait
-            if wait.name in _READS:
+            if wait.name in READS:
                 thread.interrupted = None
-                registers.result = _answer(thread.tid, wait.name, registers, clocks)
+                registers.result = clock_reads.answer(thread.tid, wait.name, registers, clocks)
             registers.write(thread.tid)
         elif self.timers.is_creating(thread.tid):
             self._registers.read(thread.tid)
             self.timers.created(thread.tid, self._registers)
         elif thread.clone is not None:
-            self._has_cloned(thread, thread.clone)
+            clones.end(thread.tid, thread.clone, self._registers)
         elif thread.receipt is not None:
             self._receives(thread, thread.receipt)
         elif thread.watched or thread.is_stepped:
@@ -930,39 +890,12 @@ class Tree:
         self._go_on(thread)
 
     def _clones(self, thread: Thread, name: str, registers: Registers) -> None:
-        """A thread is about to make a thread or a process: it makes none that is not to be traced.
-
-        That would have the filter, and nobody who answers for it: each call at which that stops fails with ENOSYS.
-        """
-        tid, place = thread.tid, registers.argument(0) if name == "clone3" else 0
         try:
-            flags = int.from_bytes(tracee.read_memory(tid, place, 8), "little") if place else registers.argument(0)
+            thread.clone = clones.begin(thread.tid, name, registers)
         except OSError:
-            flags = 0  # the kernel refuses it
-        if not flags & seccomp.CLONE_UNTRACED:
-            self._go_on(thread)
-            return
-        traced = flags & ~seccomp.CLONE_UNTRACED
-        if place:
-            try:
-                tracee.write_code(tid, place, traced.to_bytes(8, "little"))
-            except OSError:
-                self._return(thread, -errno.ENOSYS)  # programs use clone then
-                return
+            self._return(thread, -errno.ENOSYS)  # programs use clone then
         else:
-            registers.set_argument(0, traced)
-            registers.write(tid)
-        thread.clone = Clone(flags, place)
-        self._go_on(thread, to_exit=True)
-
-    def _has_cloned(self, thread: Thread, clone: Clone) -> None:
-        """The call is over: what the program has asked with is as it was."""
-        if clone.place:
-            tracee.write_code(thread.tid, clone.place, clone.flags.to_bytes(8, "little"))
-        elif HERE.arguments[0] != HERE.result:
-            self._registers.read(thread.tid)
-            self._registers.set_argument(0, clone.flags)
-            self._registers.write(thread.tid)
+            self._go_on(thread, to_exit=thread.clone is not None)
 
     def _connects(self, thread: Thread, registers: Registers) -> None:
         """A thread is about to connect to somebody: from here on its process stops at each send, too."""
@@ -1016,7 +949,7 @@ class Tree:
     def _read_clock(self, thread: Thread, name: str, registers: Registers) -> None:
         """Answer a read of the clock that is a system call."""
         tid, process = thread.tid, thread.process
-        if _shown(name, registers, self.hooks.clocks()) is None:
+        if clock_reads.shown(name, registers, self.hooks.clocks()) is None:
             self._go_on(thread)
         elif self._reads_are_over(process):
             self._allow_reads(process, min(FURTHER_READS, self._reads_of(process)))
@@ -1026,7 +959,7 @@ class Tree:
             self._go_on(thread, to_exit=True)
         else:
             registers.set_number(tid, -1)
-            registers.result = _answer(tid, name, registers, self.hooks.clocks())
+            registers.result = clock_reads.answer(tid, name, registers, self.hooks.clocks())
             registers.write(tid)
             self._go_on(thread)
 
@@ -1258,17 +1191,24 @@ class Tree:
                 if not thread.counters:
                     if not thread.files and len(self.threads) <= self._most_open:
                         self._open(thread)
-                    thread.counters = _read(thread, 0)
+                    thread.counters = proc_reads.read(thread.process.pid, thread.tid, thread.files, COUNTERS)
             except OSError:
                 return thread  # it ends
             looked.append(thread)
         moving = sends and (self.connections.look() or self.hooks.moving())
         for thread in looked:
+            pid, tid, files, is_stopped = thread.process.pid, thread.tid, thread.files, thread.stopped
+            in_vfork = thread.vfork_child != 0
             try:
-                call = _read(thread, 1)
-                waits_ = (call == thread.waits_in and not thread.stopped) or self._waits(thread, call)
-                waits_ = waits_ and self._sleeps(thread)
-                after = _read(thread, 0)  # last: what was looked up is of the call that it is still in
+                call = proc_reads.read(pid, tid, files, CALL)
+                waits_ = (call == thread.waits_in and not is_stopped) or proc_reads.waits(
+                    pid, tid, call, output=self._output, in_vfork=in_vfork, is_stopped=is_stopped
+                )
+                waits_ = waits_ and proc_reads.sleeps(
+                    proc_reads.read(pid, tid, files, STATE), in_vfork=in_vfork, is_stopped=is_stopped
+                )
+                # last: what was looked up is of the call that it is still in
+                after = proc_reads.read(pid, tid, files, COUNTERS)
             except OSError:
                 return thread
             if after != thread.counters or not waits_:
@@ -1293,42 +1233,8 @@ class Tree:
 
     @staticmethod
     def _open(thread: Thread) -> None:
-        for index in range(len(_FILES)):
-            thread.files.append(_opened(thread, index))
-
-    @staticmethod
-    def _sleeps(thread: Thread) -> bool:
-        """Whether a thread sleeps, or is in a state that `_waits` has judged."""
-        state = _read(thread, 2).rpartition(b") ")[2][:1]
-        allowed = b"SZ" + (b"D" if thread.vfork_child else b"") + (b"t" if thread.stopped else b"")
-        return state != b"" and state in allowed
-
-    def _waits(self, thread: Thread, fields: bytes) -> bool:
-        """Whether a thread waits in the call that ``/proc`` shows, until somebody else does something.
-
-        One that reads a file waits for the disk, and goes on by itself. So does one that writes its output.
-        """
-        number, _, rest = fields.partition(b" ")
-        if thread.stopped:  # SIGCONT wakes it, and its next stop comes a moment later
-            return procfs.state_of(thread.process.pid, str(thread.tid)) == b"t"
-        if not number.isdigit():
-            pid = thread.process.pid
-            if number == b"-1" and thread.tid == pid:
-                return procfs.state_of(pid, str(pid)) == b"Z"  # it has ended, and other threads have not
-            return False  # it runs, or waits in no call: for a page of memory
-        name = kernel_waits.name_of(int(number))
-        if name in _ON_A_PATH:
-            # "S": for a FIFO's other end, a server, a lock; "D": for the disk
-            return procfs.state_of(thread.process.pid, str(thread.tid)) == b"S"
-        if name in _ON_A_DESCRIPTOR:
-            target = procfs.target_of(thread.tid, int(rest.partition(b" ")[0], 16) & 0xFFFFFFFF)
-            if target == "":  # another thread has closed it; or this one has been killed in the call, and ends
-                return bool(procfs.descriptors_of(thread.tid))
-            if target == self._output and name in _WRITES:
-                return False
-            return not target.startswith("/") or target.startswith("/dev/")
-        in_vfork = thread.vfork_child != 0 and int(number) in _VFORKS  # a fork takes its time, too
-        return name in _WAITS or int(number) in _OTHER_WAITS or in_vfork
+        for index in range(len(proc_reads.FILES)):
+            thread.files.append(proc_reads.opened(thread.process.pid, thread.tid, index))
 
     def settled(self) -> bool:
         """Whether nothing of the tree goes on before the time of a wait is over, or something outside happens."""
@@ -1376,44 +1282,3 @@ class Tree:
             return os.waitid(os.P_ALL, 0, os.WEXITED | os.WSTOPPED | os.WNOHANG | os.WNOWAIT | tracee.WALL) is not None
         except ChildProcessError:
             return False
-
-
-def _opened(thread: Thread, index: int) -> int:
-    return os.open(f"/proc/{thread.process.pid}/task/{thread.tid}/{_FILES[index]}", os.O_RDONLY | os.O_CLOEXEC)
-
-
-def _read(thread: Thread, index: int) -> bytes:
-    """What one of `_FILES` has of a thread now."""
-    if thread.files:
-        return os.pread(thread.files[index], _FILE_BYTES, 0)
-    file = _opened(thread, index)
-    try:
-        return os.pread(file, _FILE_BYTES, 0)
-    finally:
-        os.close(file)
-
-
-def _shown(name: str, registers: Registers, clocks: Clocks) -> int | None:
-    """What a read is to show, in ns; None: that clock is the kernel's."""
-    clock = registers.argument(0) & 0xFFFFFFFF if name == "clock_gettime" else waits.CLOCK_REALTIME
-    if clock in waits.REALTIME_CLOCKS:
-        return clocks.realtime
-    return clocks.monotonic if clock in waits.MONOTONIC_CLOCKS else None
-
-
-def _answer(tid: int, name: str, registers: Registers, clocks: Clocks) -> int:
-    """Answer a read; the result of the call."""
-    seconds, ns = divmod(_shown(name, registers, clocks) or 0, waits.NS)
-    zone_at = registers.argument(1) if name == "gettimeofday" else 0
-    at = registers.argument(1 if name == "clock_gettime" else 0)
-    data = struct.pack("<q", seconds)
-    if name != "time":
-        data += struct.pack("<q", ns if name == "clock_gettime" else ns // 1000)
-    try:
-        if at:
-            tracee.write_memory(tid, at, data)
-        if zone_at:
-            tracee.write_memory(tid, zone_at, bytes(8))
-    except OSError:
-        return -errno.EFAULT
-    return seconds if name == "time" else 0
