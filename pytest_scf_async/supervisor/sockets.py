@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -31,14 +31,6 @@ _LAST_RECEIVED, _RECEIVED = 52, 128
 _OPEN, _OPENING = (1, 4, 5), (2, 3)
 """``TCP_ESTABLISHED``, and the states of one on which the program sends no more, and may hear; and those before."""
 _LOOPBACK_OF_BOTH: Final = "::ffff:"
-
-
-class Held(NamedTuple):
-    """A connection that holds the clock."""
-
-    peer: str
-    until: float | None
-    """In seconds of the real monotonic clock; None: until the other end does something."""
 
 
 @dataclass(eq=False)
@@ -59,7 +51,6 @@ class Connections:
         self,
         idle_ok: Iterable[str],
         own: Callable[[int], bool],
-        real_monotonic: Callable[[], float],
         server: tuple[str, Callable[[int, bytes], bool]],
         sock_diag: SockDiag,
     ) -> None:
@@ -71,15 +62,14 @@ class Connections:
         """
         self._idle_ok = frozenset(idle_ok)
         self._own = own
-        self._real_monotonic = real_monotonic
         self._server, self._is_under_way = server
         self._sock_diag = sock_diag
         self._by_process: dict[int, dict[int, Connection]] = {}
         """By their inodes."""
         self._answers_that_wait: set[int] = set()
         """Ports of the tree's ends of connections: the answers that are owed there wait on simulated time."""
-        self.held: list[Held] = []
-        """Those that held the clock at the last look."""
+        self.held: list[str] = []
+        """The peers of those that held the clock at the last look."""
 
     def connects(self, pid: int, fd: int, address: int, length: int) -> bool:
         """A thread is about to connect; whether it matters who speaks last there."""
@@ -131,33 +121,27 @@ class Connections:
                 looked = _look(pid, connection.fd, self._sock_diag)
                 if looked is None:
                     continue
-                other, held = looked.other, list(self._holds(connection, looked))
+                other, held = looked.other, self._holds(connection, looked)
                 if not (held or looked.unconfirmed or (other is not None and other.unconfirmed)):
                     continue  # it is idle, whoever has the other end: to find that out costs as much as all before
                 if other is not None and other.inode and self._own(other.inode):
                     moving = moving or other.unconfirmed > 0 or (looked.unconfirmed > 0 and not other.unread)
-                else:
-                    self.held += held
+                elif held:
+                    self.held.append(looked.peer)
         return moving
 
-    def _holds(self, connection: Connection, looked: _Looked) -> Iterator[Held]:
-        """The connection, where it holds the clock."""
+    def _holds(self, connection: Connection, looked: _Looked) -> bool:
+        """Whether the connection holds the clock."""
         info, received = looked.info, _received(looked.info)
         if looked.peer == self._server:
-            if self._is_under_way(looked.port, info):
-                yield Held(looked.peer, self._real_monotonic() + GRACE)
-            return
+            return self._is_under_way(looked.port, info)
         if looked.peer in self._idle_ok or looked.port in self._answers_that_wait:
-            return
+            return False
         if info[0] in _OPENING:
-            yield Held(looked.peer, None)
-        elif info[0] in _OPEN:
-            # Since it was made, where nothing has come: a server may speak first, and most of them are asked first.
-            left = GRACE - int.from_bytes(info[_LAST_RECEIVED : _LAST_RECEIVED + 4], "little") / 1000
-            if received == connection.received:
-                yield Held(looked.peer, None)
-            elif left > 0:
-                yield Held(looked.peer, self._real_monotonic() + left)
+            return True
+        # Since it was made, where nothing has come: a server may speak first, and most of them are asked first.
+        since = int.from_bytes(info[_LAST_RECEIVED : _LAST_RECEIVED + 4], "little") / 1000
+        return info[0] in _OPEN and (received == connection.received or since < GRACE)
 
 
 def _has_moved(pid: int, connection: Connection) -> bool:

@@ -32,7 +32,6 @@ from . import signals
 from .diagnosis import threads_of
 from .exec import name_of
 from .gates import LogGates
-from .sockets import Held
 from .tracee import Registers
 from .tree import Due, Hooks, Process, Thread, Tree
 from .waits import Clocks, Wait
@@ -110,8 +109,8 @@ class Supervisor:
         """The time that the program's clocks show."""
         self._signals_asked = False
         self._looks = 0
-        self._held: list[Held] = []
-        """The connections that hold the clock."""
+        self._held: list[str] = []
+        """The peers of connections that hold the clock."""
         self._moved = False
         """The clock was moved here since the test's process heard of it."""
         scheduler.control.c_code = 1  # the program writes without our knowing
@@ -184,7 +183,7 @@ class Supervisor:
     def _read_signals(self) -> None:
         came = os.read(self._signals, _SIGNAL_BYTES * 16)[::_SIGNAL_BYTES]  # the number of each is its first byte
         if linux.STACKS_SIGNAL in came:
-            held = list(dict.fromkeys(each.peer for each in self._held))
+            held = list(dict.fromkeys(self._held))
             os.write(scheduler.control.file, messages.pack(messages.Threads(threads_of(self._tree), held)))
 
     def _poll_client(self) -> None:

@@ -302,7 +302,7 @@ class Tree:
         self.moving = False
         """At the last look all waited, and the kernel had not brought yet what a thread, or one for it, had sent."""
         self.connections = Connections(
-            hooks.idle_ok, self._has_socket, hooks.real_monotonic, (hooks.server, hooks.is_under_way), self.sock_diag
+            hooks.idle_ok, self._has_socket, (hooks.server, hooks.is_under_way), self.sock_diag
         )
         self._deferred: dict[int, list[int]] = {}
         self.stopping = False
