@@ -93,9 +93,9 @@ class Connections:
         if not connections or inode not in connections:
             return
         connection = connections[inode]
-        looked = _look(pid, fd)
-        if looked is not None:
-            connection.received = _received(looked.info)
+        state = _state_of(pid, fd)
+        if state is not None:
+            connection.received = _received(state.info)
 
     def forked(self, parent: int, child: int) -> None:
         """A process has the connections of its parent."""
@@ -110,32 +110,32 @@ class Connections:
         """The process has ended."""
         self._by_process.pop(pid, None)
 
-    def look(self) -> bool:
+    def scan(self) -> bool:
         """See which hold the clock; whether the kernel still brings something from one process to another."""
-        self.held, moving = [], False
+        self.held, in_transit = [], False
         for pid, connections in self._by_process.items():
             for connection in list(connections.values()):
                 if procfs.inode_of(pid, connection.fd) != connection.inode and not _has_moved(pid, connection):
                     del connections[connection.inode]
                     continue
-                looked = _look(pid, connection.fd, self._sock_diag)
-                if looked is None:
+                state = _state_of(pid, connection.fd, self._sock_diag)
+                if state is None:
                     continue
-                other, held = looked.other, self._holds(connection, looked)
-                if not (held or looked.unconfirmed or (other is not None and other.unconfirmed)):
+                other, held = state.other, self._holds(connection, state)
+                if not (held or state.unconfirmed or (other is not None and other.unconfirmed)):
                     continue  # it is idle, whoever has the other end: to find that out costs as much as all before
                 if other is not None and other.inode and self._own(other.inode):
-                    moving = moving or other.unconfirmed > 0 or (looked.unconfirmed > 0 and not other.unread)
+                    in_transit = in_transit or other.unconfirmed > 0 or (state.unconfirmed > 0 and not other.unread)
                 elif held:
-                    self.held.append(looked.peer)
-        return moving
+                    self.held.append(state.peer)
+        return in_transit
 
-    def _holds(self, connection: Connection, looked: _Looked) -> bool:
+    def _holds(self, connection: Connection, state: _State) -> bool:
         """Whether the connection holds the clock."""
-        info, received = looked.info, _received(looked.info)
-        if looked.peer == self._server:
-            return self._is_under_way(looked.port, info)
-        if looked.peer in self._idle_ok or looked.port in self._answers_that_wait:
+        info, received = state.info, _received(state.info)
+        if state.peer == self._server:
+            return self._is_under_way(state.port, info)
+        if state.peer in self._idle_ok or state.port in self._answers_that_wait:
             return False
         if info[0] in _OPENING:
             return True
@@ -158,7 +158,7 @@ def _received(info: bytes) -> int:
     return int.from_bytes(info[_RECEIVED : _RECEIVED + 8], "little")
 
 
-class _Looked(NamedTuple):
+class _State(NamedTuple):
     """What the kernel knows of a connection."""
 
     peer: str
@@ -171,7 +171,7 @@ class _Looked(NamedTuple):
     """The other end, where it is on this machine."""
 
 
-def _look(pid: int, fd: int, sock_diag: SockDiag | None = None) -> _Looked | None:
+def _state_of(pid: int, fd: int, sock_diag: SockDiag | None = None) -> _State | None:
     """What the kernel knows of a connection; None: it is none, or is none any more."""
     found = linux.copy_of_socket(pid, fd)
     if found is None:
@@ -188,6 +188,6 @@ def _look(pid: int, fd: int, sock_diag: SockDiag | None = None) -> _Looked | Non
             other = sock_diag.other_end(found) if sock_diag is not None else None
         except OSError as error:
             opening = error.errno == errno.ENOTCONN and info[0] in _OPENING
-            return _Looked("a server", 0, info, on_the_way, None) if opening else None
+            return _State("a server", 0, info, on_the_way, None) if opening else None
     shown = host.removeprefix(_LOOPBACK_OF_BOTH)
-    return _Looked(f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}", own, info, on_the_way, other)
+    return _State(f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}", own, info, on_the_way, other)

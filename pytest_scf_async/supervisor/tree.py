@@ -146,7 +146,7 @@ class Thread:
     """A signal has stopped it (SIGSTOP and its like), and no SIGCONT has come."""
     held: Resumption | None = None
     """It is held in its stop; how it goes on from there."""
-    stands: bool = False
+    gated: bool = False
     """It stands at a gate: it is held also while all others go on, but for handlers of signals that come there."""
     handlers: list[Handler] = field(default_factory=list)
     """The handlers that it is in, since the first of them that is followed: it stops at each call until it has left."""
@@ -156,7 +156,7 @@ class Thread:
     """What it makes, where that is one of those."""
     watched: bool = False
     """It makes a call whose return somebody wants to hear of."""
-    asked_to_stop: bool = False
+    stop_requested: bool = False
     """It has been interrupted so that it stops, and is held."""
     nap_until: float | None = None
     """It stands before a nap of Go's runtime, which is over then, in seconds of the real monotonic clock."""
@@ -172,7 +172,7 @@ class Thread:
     """It stops at its next system call, whichever that is, and does not make it."""
     misses: int = 0
     """How many times in a row that was no wait, and from some on how many waits have passed since."""
-    looks: bool = False
+    polls: bool = False
     """It only looks for what it would wait for: if there is nothing, its wait is over at once, or is made then."""
     must_wait: bool = False
     """It has looked in vain, and its wait could not be over at once."""
@@ -183,7 +183,7 @@ class Thread:
 
     def reach_gate(self) -> None:
         """Stand at a gate from its next stop on, and from the one in which it is held."""
-        self.stands = True
+        self.gated = True
 
     def stop_at_next_call(self) -> None:
         """Stop at its next system call: once that returns, `Hooks.returned` is called."""
@@ -249,7 +249,7 @@ class Hooks:
     process_ended: Callable[[int, int], None] = lambda _pid, _status: None
     stops: Callable[[], object] = lambda: None
     """A thread has stopped: what it sees when it goes on is no older than that."""
-    moving: Callable[[], bool] = lambda: False
+    in_transit: Callable[[], bool] = lambda: False
     """Whether the kernel is still bringing something that was sent between the tree and its owner."""
     may_lease: Callable[[int], bool] = lambda _due_ns: False
     """Whether the clock could be moved to that time, as far as that is known without a look at the program."""
@@ -299,7 +299,7 @@ class Tree:
             self._output_poll = real_poll()
             self._output_poll.register(hooks.output, select.POLLOUT)
         self.sock_diag = SockDiag()
-        self.moving = False
+        self.in_transit = False
         """At the last look all waited, and the kernel had not brought yet what a thread, or one for it, had sent."""
         self.connections = Connections(
             hooks.idle_ok, self._has_socket, (hooks.server, hooks.is_under_way), self.sock_diag
@@ -380,7 +380,7 @@ class Tree:
             found = True
             self.stops += 1
             try:
-                if not self._goes_round(tid, status):
+                if not self._repeats_wait(tid, status):
                     self.hooks.stops()
                     self._stopped(tid, status)
             except ProcessLookupError:
@@ -404,8 +404,8 @@ class Tree:
         elif signum == tracee.SYSCALL_STOP:
             if is_emulated:
                 self._at_next_call(thread, calm)
-            elif thread.looks:
-                self._has_looked(thread, calm)
+            elif thread.polls:
+                self._has_polled(thread, calm)
             elif (thread.handlers or thread.is_stepped) and tracee.is_at_entry(tid):
                 self._at_entry(thread)
             else:
@@ -421,7 +421,7 @@ class Tree:
                 tracee.listen(tid)
                 return
             thread.seen = True
-            if thread.asked_to_stop:
+            if thread.stop_requested:
                 self._restart_call(thread)
             self._go_on(thread)
         else:
@@ -458,13 +458,13 @@ class Tree:
             parent.vfork_child = tid
         self._go_on(parent, to_exit=parent.clone is not None)
 
-    def _goes_its_way(self, pid: int) -> None:
+    def _release_vfork_parent(self, pid: int) -> None:
         """A process has executed a program, or has ended: a parent that has waited for that goes on."""
         for thread in self.threads.values():
             if thread.vfork_child == pid:
                 thread.vfork_child = 0
-                if self.stopping and not self._stands(thread):
-                    self._ask_to_stop(thread)
+                if self.stopping and not self._is_held(thread):
+                    self._request_stop(thread)
 
     def _inherit(self, process: Process, parent: Process) -> None:
         process.page, process.kind, process.sends_are_seen = parent.page, parent.kind, parent.sends_are_seen
@@ -490,7 +490,7 @@ class Tree:
         pid = thread.process.pid
         if tid == pid:
             self.processes.pop(pid, None)
-            self._goes_its_way(pid)
+            self._release_vfork_parent(pid)
             self.timers.forget(pid)
             self.connections.forget(pid)
             self._close_unused(thread.process.page)
@@ -515,9 +515,9 @@ class Tree:
         process.executes = True
         process.births = 1
         thread.is_monitor = False
-        self._goes_its_way(process.pid)
+        self._release_vfork_parent(process.pid)
         thread.handlers.clear()
-        thread.stands = thread.is_stepped = thread.looks = thread.must_wait = False
+        thread.gated = thread.is_stepped = thread.polls = thread.must_wait = False
         self.timers.forget(process.pid, executes=True)
         old, process.page = process.page, None
         self._close_unused(old)
@@ -577,8 +577,8 @@ class Tree:
         ends it. *calm*: all others wait.
         """
         self._calm = calm
-        thread.asked_to_stop = False
-        if (self.stopping and thread is not self.alone) or (thread.stands and not thread.handlers and not leaves):
+        thread.stop_requested = False
+        if (self.stopping and thread is not self.alone) or (thread.gated and not thread.handlers and not leaves):
             thread.held = Resumption(signum, to_exit)
         elif to_exit or thread.handlers or thread.is_stepped:
             tracee.resume_to_exit(thread.tid, signum)
@@ -655,7 +655,7 @@ class Tree:
             if is_there is False and self._ends_at_once(thread, wait, registers, calm, is_calm=False):
                 return
             if is_there is None:
-                thread.looks = waits.look(tid, wait, registers, lambda: self._nothing_at(thread, registers))
+                thread.polls = waits.poll_once(tid, wait, registers, lambda: self._nothing_at(thread, registers))
         registers.write(tid)
         thread.wait, thread.order = wait, self.hooks.next_order()
         self._go_on(thread, to_exit=True, calm=calm)
@@ -665,23 +665,23 @@ class Tree:
         if not self.hooks.leases(wait, is_calm):
             return False
         if not is_calm:  # else no thread has napped since
-            self._news()
+            self._reset_naps()
         waits.end_at_once(thread.tid, wait, registers)
         registers.write(thread.tid)
         self._go_on(thread, calm=calm)
         return True
 
-    def _has_looked(self, thread: Thread, calm: Calm | None) -> None:
+    def _has_polled(self, thread: Thread, calm: Calm | None) -> None:
         """A thread has looked for what it would wait for. Where that was not there the time of the wait is over, if
         all others still wait, or the wait is made."""
         registers, tid, wait = self._registers, thread.tid, thread.wait
         assert wait is not None
-        thread.looks = False
+        thread.polls = False
         registers.read(tid)
         if registers.result != wait.call.at_timeout:
             self._at_exit(thread)
         elif calm is not None and calm.thread is thread and self.hooks.leases(wait, False):
-            self._news()
+            self._reset_naps()
             thread.wait = None
             waits.end(tid, wait, registers, self.hooks.clocks().realtime)
             registers.write(tid)
@@ -721,7 +721,7 @@ class Tree:
         registers.write(tid)
         self._go_on(thread)
 
-    def _goes_round(self, tid: int, status: int) -> bool:
+    def _repeats_wait(self, tid: int, status: int) -> bool:
         """Whether a thread that has stopped is in a `Loop`, and has gone on from there: its wait is over at once.
 
         This is what most stops of a program that only waits are for, so it asks no more than has to be asked at each.
@@ -816,7 +816,7 @@ class Tree:
         before = min(dues, default=(math.inf, 0))
         if not (wait.due_ns, thread.birth) < before:
             return None
-        if self.busy((thread,)) is not None or self.moving or (len(self.threads) > 1 and self.has_news()):
+        if self.busy((thread,)) is not None or self.in_transit or (len(self.threads) > 1 and self.has_pending_stop()):
             return None
         if self.connections.held:  # an answer is owed, by the look that `busy` has taken
             return None
@@ -830,7 +830,7 @@ class Tree:
         Nothing of the tree has sent or opened anything since then, so nothing is on its way, and what is due is the
         same.
         """
-        if self.busy((thread,), sends=False) is not None or (len(self.threads) > 1 and self.has_news()):
+        if self.busy((thread,), sends=False) is not None or (len(self.threads) > 1 and self.has_pending_stop()):
             return False
         return not tracee.has_pending_signals(thread.tid)
 
@@ -860,7 +860,7 @@ class Tree:
         registers.read(tid)
         interrupted = registers.result in tracee.INTERRUPTED and not receipt.received
         now_ns = self.hooks.clocks().realtime
-        again = receipt.has_received(tid, registers, now_ns, restart=thread.asked_to_stop)
+        again = receipt.has_received(tid, registers, now_ns, restart=thread.stop_requested)
         registers.write(tid)
         if not (again or interrupted):
             thread.receipt = None
@@ -870,7 +870,7 @@ class Tree:
         if wait is not None:
             registers, clocks = self._registers, self.hooks.clocks()
             registers.read(thread.tid)
-            if waits.end(thread.tid, wait, registers, clocks.realtime, restart=thread.asked_to_stop):
+            if waits.end(thread.tid, wait, registers, clocks.realtime, restart=thread.stop_requested):
                 thread.interrupted = wait
             if wait.name in READS:
                 thread.interrupted = None
@@ -988,30 +988,30 @@ class Tree:
     # -- all at once --------------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Have all threads stop, and hold them: the caller steps until `stands`."""
+        """Have all threads stop, and hold them: the caller steps until `all_held`."""
         self.stopping = True
         self._calm = None
         self.alone = None
         for thread in self.threads.values():
-            is_at_gate = thread.stands and not thread.handlers  # or gets there, and is held then
-            if not (self._stands(thread) or is_at_gate):
-                self._ask_to_stop(thread)
+            is_at_gate = thread.gated and not thread.handlers  # or gets there, and is held then
+            if not (self._is_held(thread) or is_at_gate):
+                self._request_stop(thread)
 
     @staticmethod
-    def _ask_to_stop(thread: Thread) -> None:
-        thread.asked_to_stop = True
+    def _request_stop(thread: Thread) -> None:
+        thread.stop_requested = True
         try:
             tracee.interrupt(thread.tid)
         except ProcessLookupError:
             pass  # its end comes
 
     @property
-    def stands(self) -> bool:
+    def all_held(self) -> bool:
         """Whether every thread is held."""
-        return all(self._stands(thread) for thread in self.threads.values())
+        return all(self._is_held(thread) for thread in self.threads.values())
 
     @staticmethod
-    def _stands(thread: Thread) -> bool:
+    def _is_held(thread: Thread) -> bool:
         if thread.held is not None or thread.nap_until is not None or thread.stopped or thread.vfork_child:
             return True
         pid = thread.process.pid  # only the first thread of a process may have ended without a word
@@ -1035,7 +1035,7 @@ class Tree:
     def leave_gate(self) -> None:
         """Let all threads go on, and those that stand at a gate."""
         for thread in self.threads.values():
-            thread.stands = False
+            thread.gated = False
         self.go_on()
 
     def go_on(self) -> None:
@@ -1080,10 +1080,10 @@ class Tree:
         elif signum not in _STOPS:
             self._restart_call(thread)
         is_followed = self.hooks.signalled(thread, signum)
-        if is_followed or (is_caught and (thread.stands or thread.handlers)):
+        if is_followed or (is_caught and (thread.gated or thread.handlers)):
             self._registers.read(thread.tid)
             thread.handlers.append(Handler(self._registers.stack, is_followed))
-        self._go_on(thread, signum, leaves=thread.stands and self._ends(thread, signum))
+        self._go_on(thread, signum, leaves=thread.gated and self._ends(thread, signum))
 
     @staticmethod
     def _ends(thread: Thread, signum: int) -> bool:
@@ -1146,10 +1146,10 @@ class Tree:
             if due is None or not isinstance(due.what, Timer) or self.timers.is_there(due.what):
                 return due
 
-    def ring(self, due: Due) -> None:
+    def wake(self, due: Due) -> None:
         """Do what is to be done at that time, which it is now: end a wait, or have a timer go off."""
         self._calm = None
-        self._news()
+        self._reset_naps()
         if isinstance(due.what, Timer):
             self.timers.fire(due.what, self.hooks.clocks())
             return
@@ -1161,7 +1161,7 @@ class Tree:
         except ProcessLookupError:
             pass  # its end comes
 
-    def _news(self) -> None:
+    def _reset_naps(self) -> None:
         """Something goes on: naps are to be over at once again."""
         for thread in self.threads.values():
             thread.naps = 0
@@ -1177,11 +1177,11 @@ class Tree:
         call; its state says otherwise.
         What an earlier look has counted will do for the first one, unless it is known that the thread has run since.
 
-        Between the passes `moving` is looked up: what the kernel was still bringing then can wake a thread later.
+        Between the passes `in_transit` is looked up: what the kernel was still bringing then can wake a thread later.
         Without *sends* nothing has been sent since that was looked up last.
         """
-        looked: list[Thread] = []
-        self.moving = False
+        checked: list[Thread] = []
+        self.in_transit = False
         for thread in self.threads.values():
             if thread.held is not None or thread.nap_until is not None or thread in besides:
                 continue
@@ -1194,9 +1194,9 @@ class Tree:
                     thread.counters = proc_reads.read(thread.process.pid, thread.tid, thread.files, COUNTERS)
             except OSError:
                 return thread  # it ends
-            looked.append(thread)
-        moving = sends and (self.connections.look() or self.hooks.moving())
-        for thread in looked:
+            checked.append(thread)
+        in_transit = sends and (self.connections.scan() or self.hooks.in_transit())
+        for thread in checked:
             pid, tid, files, is_stopped = thread.process.pid, thread.tid, thread.files, thread.stopped
             in_vfork = thread.vfork_child != 0
             try:
@@ -1215,7 +1215,7 @@ class Tree:
                 thread.counters = thread.waits_in = b""
                 return thread
             thread.waits_in = call
-        self.moving = moving
+        self.in_transit = in_transit
         return None
 
     def wake_monitors(self) -> None:
@@ -1238,7 +1238,7 @@ class Tree:
 
     def settled(self) -> bool:
         """Whether nothing of the tree goes on before the time of a wait is over, or something outside happens."""
-        if self.busy() is not None or self.moving or self.has_news() or self._output_is_full():
+        if self.busy() is not None or self.in_transit or self.has_pending_stop() or self._output_is_full():
             now = self.hooks.real_monotonic()
             self._end_naps(lambda _thread, until: until <= now)
             return False
@@ -1276,7 +1276,7 @@ class Tree:
         registers.write(thread.tid)
         self._go_on(thread)
 
-    def has_news(self) -> bool:
+    def has_pending_stop(self) -> bool:
         """Whether a stop has come that `step` has not dealt with."""
         try:
             return os.waitid(os.P_ALL, 0, os.WEXITED | os.WSTOPPED | os.WNOHANG | os.WNOWAIT | tracee.WALL) is not None

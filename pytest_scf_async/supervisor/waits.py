@@ -95,7 +95,7 @@ class Wait:
         self.delay_ns = 0
 
     @property
-    def looks_at_nothing(self) -> bool:
+    def is_sleep(self) -> bool:
         """It is a sleep: one by name, or a look at no descriptor, as ``time.sleep`` of Python 3.10 is (``select``)."""
         count = self.call.descriptors
         return self.call.sleeps or (count is not None and self.arguments[count] & 0xFFFFFFFF == 0)
@@ -265,7 +265,7 @@ def begin(
         registers.set_argument(call.timeout, 0 if call.untimed == -1 else zero_at())  # long ago, where it is absolute
     if not wait.is_due and (again is None or wait.due_ns != again.due_ns):
         wait.delay_ns = delay_ns
-        wait.due_ns += delay_ns + (past_ns if past_ns and not wait.looks_at_nothing else 0)
+        wait.due_ns += delay_ns + (past_ns if past_ns and not wait.is_sleep else 0)
     return wait
 
 
@@ -277,7 +277,7 @@ def end_at_once(tid: int, wait: Wait, registers: Registers) -> None:
     registers.result = wait.call.at_timeout
 
 
-def look(tid: int, wait: Wait, registers: Registers, zero_at: Callable[[], int]) -> bool:
+def poll_once(tid: int, wait: Wait, registers: Registers, zero_at: Callable[[], int]) -> bool:
     """Have a wait only look for what it would wait for; the registers are still to be written.
 
     False: it cannot, as the kernel will refuse what it is given.
