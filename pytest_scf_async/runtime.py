@@ -1287,7 +1287,7 @@ class ScfRuntime:
 
     def _session_scratch(self) -> str:
         """A directory of the session, which goes at its end: what was built for one runtime serves the next."""
-        return self._pool.sandboxes.zygote().scratch
+        return self._pool.sandboxes.zygote().scratch()
 
     def _require_function(
         self,

@@ -1,8 +1,8 @@
 """Holds that a property only answers: it writes nothing, and reads nothing of ``/proc``.
 
-Who reads an attribute expects that it costs nothing and changes nothing, in a debugger as well as in a condition that is
-evaluated twice. What looks at processes is a method, whose call says so. A property may call others of its object: they
-are looked at, too, as far as they stand in the same class.
+Who reads an attribute expects that it costs nothing and changes nothing, in a debugger as well as in a condition that
+is evaluated twice. What looks at processes is a method, whose call says so. A property may call others of its object:
+they are looked at, too, as far as they stand in the same class.
 Run: python tools/check_properties.py [the package's directory]
 """
 
@@ -54,7 +54,9 @@ def problems(function: ast.FunctionDef, methods: dict[str, ast.FunctionDef], see
                 yield f"writes {ast.unparse(target)}"
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in READS_PROC:
             yield f"asks {ast.unparse(node)}"
-        name = _own(node.func) if isinstance(node, ast.Call) else _own(node) if isinstance(node, ast.Attribute) else None
+        name = (
+            _own(node.func) if isinstance(node, ast.Call) else _own(node) if isinstance(node, ast.Attribute) else None
+        )
         if name in methods and name not in seen and name is not None:
             yield from problems(methods[name], methods, seen | {name})
 
@@ -77,7 +79,8 @@ def check(root: Path) -> list[str]:
                 if why and place in KNOWN:
                     used.add(place)
                 elif why:
-                    found.append(f"{PACKAGE}/{shown}:{method.lineno}: the property {owner.name}.{name} {' and '.join(why)}.")
+                    where = f"{PACKAGE}/{shown}:{method.lineno}"
+                    found.append(f"{where}: the property {owner.name}.{name} {' and '.join(why)}.")
     gone = sorted(KNOWN.keys() - used) if root.resolve() == OWN_PACKAGE else []
     return found + [f"KNOWN has {place}, which is in order: take it out." for place in gone]
 
