@@ -34,22 +34,13 @@ KNOWN: dict[str, dict[str, str]] = {
         "bootstrap/gates/gates.py": "call_handler_followed follow followed gates_changed",
         "bootstrap/instance.py": "frames heard",
         "bootstrap/patches/signals.py": "call_handler",
-        "bootstrap/patches/socket_waits.py": "answer_waits",
+        "bootstrap/patches/select.py": "ends holds until",
+        "bootstrap/patches/signal_waits.py": "deferred",
+        "bootstrap/patches/socket_waits.py": "answer_waits ends",
         "bootstrap/scheduler/alarm.py": "ring_alarm",
     },
     "bootstrap/scheduler/lease_log.py": {
         "bootstrap/scheduler/scheduler.py": "sleep",
-    },
-    "bootstrap/scheduler/waiters.py": {
-        "bootstrap/patches/select.py": "ends holds until",
-        "bootstrap/patches/signal_waits.py": "deferred",
-        "bootstrap/patches/socket_waits.py": "ends",
-        "bootstrap/scheduler/state.py": "due_us granted holds muted over sequence woken",
-        "bootstrap/scheduler/scheduler.py": "ended in_c over",
-        "bootstrap/scheduler/blocking.py": "deferred followed over polled polls_channel suspended",
-    },
-    "bootstrap/scheduler/waiters.py or instances/instance.py": {
-        "bootstrap/scheduler/blocking.py": "deferred",
     },
     "instances/instance.py": {
         "instances/coverage.py": "stopped",

@@ -15,9 +15,9 @@ from typing import NoReturn
 from ..protocol import linux, messages, procfs
 from . import bind_filter, clock, program_process
 from .keeper_connection import KeeperConnection
+from .originals import real_poll
 from .program_client import Answer, Broken, ProgramClient
 from .scheduler.scheduler import scheduler
-from .scheduler.waiters import real_poll
 
 READY_LOOK_MS = 5
 """Real milliseconds between two looks whether the program listens."""

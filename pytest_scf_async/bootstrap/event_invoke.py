@@ -19,8 +19,8 @@ from ..protocol.limits import RESULT_LIMIT
 from ..protocol.shortening import shortened
 from ..protocol.sock_diag import SockDiag
 from . import bind_filter
+from .originals import real_poll
 from .program_client import INFO_BYTES, LOOPBACK_MS, Answer, Broken, ProgramClient, await_arrival, connect, tcp_info
-from .scheduler.waiters import real_poll
 
 PATH = "/event-invoke"
 LOCALHOST = "127.0.0.1"

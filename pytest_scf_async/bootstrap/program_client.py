@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from ..protocol import messages
 from ..protocol.sock_diag import SockDiag, unconfirmed
-from .scheduler.waiters import real_poll
+from .originals import real_poll
 
 LOOPBACK_MS: Final = 1_000
 """Real milliseconds in which the kernel has answered for a port of the loopback; it takes some µs."""

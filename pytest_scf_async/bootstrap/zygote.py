@@ -37,10 +37,10 @@ select_patches.install()
 from ..protocol import linux, messages, procfs  # noqa: E402
 from . import bind_filter, debugger, instance, loading, mounts, reaper, root_logger  # noqa: E402
 from .gates import gates  # noqa: E402
+from .originals import real_epoll  # noqa: E402
 from .patches import after_import, c_code, children, output, registry, signal_waits, socket_waits, sockets, unsimulated  # noqa: E402
 from .scheduler import alarm  # noqa: E402
 from .scheduler.scheduler import scheduler  # noqa: E402
-from .scheduler.waiters import real_epoll  # noqa: E402
 
 PACKET = 1 << 18
 DESCRIPTORS = 4

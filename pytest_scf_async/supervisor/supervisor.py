@@ -22,9 +22,9 @@ from functools import partial
 from typing import Any, Final, NoReturn, cast
 
 from ..bootstrap import bind_filter, clock, handler_program, program_process
+from ..bootstrap.originals import real_poll
 from ..bootstrap.program_client import Answer, Broken, ProgramClient, is_moving, is_readable
 from ..bootstrap.scheduler.scheduler import scheduler
-from ..bootstrap.scheduler.waiters import real_poll
 from ..protocol import linux, messages, procfs, shared_page
 from ..protocol.real_time import REAL
 from . import filter as seccomp

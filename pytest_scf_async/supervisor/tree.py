@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from ..bootstrap.scheduler.waiters import real_poll, real_waitpid
+from ..bootstrap.originals import real_poll, real_waitpid
 from ..protocol import kernel_waits, procfs
 from ..protocol.sock_diag import SockDiag
 from . import exec as exec_stop

@@ -25,7 +25,7 @@ from ...protocol import procfs
 from ...protocol.messages import AnswerWaits
 from .. import clock
 from ..http_answers import MESSAGE, PING, PONG, START, Answer, Frames
-from ..scheduler.waiters import Waiter
+from ..scheduler.scheduler import Waiter
 
 GRACE = 0.1
 """Real seconds that a connection holds after something came: the rest of an answer may follow. Nagle's algorithm and a

@@ -17,8 +17,8 @@ from typing import Any
 
 from ...protocol.time_units import microseconds
 from ..clock import now_us, real_number
-from ..scheduler.scheduler import scheduler
-from ..scheduler.waiters import Waiter, describe_caller
+from ..scheduler.callers import describe_caller
+from ..scheduler.scheduler import Waiter, scheduler
 from . import registry
 from .builtin import documentation
 

@@ -21,8 +21,9 @@ from typing import Any
 
 from ...protocol import procfs, time_units
 from .. import clock, thread_table
-from ..scheduler.scheduler import scheduler
-from ..scheduler.waiters import Readiness, Waiter, describe_caller, real_epoll, real_poll
+from ..originals import real_epoll, real_poll
+from ..scheduler.callers import describe_caller
+from ..scheduler.scheduler import Readiness, Waiter, scheduler
 from . import connections, registry
 from .builtin import documentation
 from .connections import Claim

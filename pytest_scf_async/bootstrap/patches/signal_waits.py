@@ -17,8 +17,8 @@ from typing import Any
 from ...protocol import messages, procfs
 from ...protocol.time_units import LONGEST
 from ..clock import real_number
-from ..scheduler.scheduler import scheduler
-from ..scheduler.waiters import Readiness, Waiter, describe_caller
+from ..scheduler.callers import describe_caller
+from ..scheduler.scheduler import Readiness, Waiter, scheduler
 from . import children, registry, signals
 from .locks import timeout_due
 

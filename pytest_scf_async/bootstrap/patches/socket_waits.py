@@ -18,8 +18,9 @@ from typing import Any
 from ...protocol import procfs
 from ...protocol.time_units import microseconds
 from .. import clock
-from ..scheduler.scheduler import scheduler
-from ..scheduler.waiters import Readiness, describe_caller, real_poll
+from ..originals import real_poll
+from ..scheduler.callers import describe_caller
+from ..scheduler.scheduler import Readiness, scheduler
 from . import after_import, connections, registry
 from . import select as select_patches
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from ...protocol.own_code import OWN_CODE
 from .. import records
-from ..scheduler.waiters import user_frame
+from ..scheduler.callers import user_frame
 from . import connections, official_hosts, registry
 
 _STANDARD = os.path.dirname(os.__file__) + os.sep

@@ -7,8 +7,8 @@ import threading
 from typing import Any
 
 from .. import thread_table
-from ..scheduler.scheduler import scheduler
-from ..scheduler.waiters import ThreadState, describe_caller
+from ..scheduler.callers import describe_caller
+from ..scheduler.scheduler import ThreadState, scheduler
 from . import registry
 from .locks import timeout_due
 

@@ -6,8 +6,8 @@ import os
 from typing import Any, NamedTuple
 
 from ...protocol import messages
+from ..scheduler.callers import PLUMBING, describe_caller
 from ..scheduler.scheduler import scheduler
-from ..scheduler.waiters import PLUMBING, describe_caller
 from . import after_import, real_waits, registry
 
 
