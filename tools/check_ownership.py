@@ -37,7 +37,7 @@ KNOWN: dict[str, dict[str, str]] = {
         "bootstrap/patches/select.py": "ends holds until",
         "bootstrap/patches/signal_waits.py": "deferred",
         "bootstrap/patches/socket_waits.py": "answer_waits ends",
-        "bootstrap/scheduler/alarm.py": "ring_alarm",
+        "bootstrap/patches/alarms.py": "ring_alarm",
     },
     "bootstrap/scheduler/lease_log.py": {
         "bootstrap/scheduler/scheduler.py": "sleep",

@@ -38,8 +38,18 @@ from ..protocol import linux, messages, procfs  # noqa: E402
 from . import bind_filter, debugger, instance, loading, mounts, reaper, root_logger  # noqa: E402
 from .gates import gates  # noqa: E402
 from .originals import real_epoll  # noqa: E402
-from .patches import after_import, c_code, children, output, registry, signal_waits, socket_waits, sockets, unsimulated  # noqa: E402
-from .scheduler import alarm  # noqa: E402
+from .patches import (  # noqa: E402
+    after_import,
+    alarms,
+    c_code,
+    children,
+    output,
+    registry,
+    signal_waits,
+    socket_waits,
+    sockets,
+    unsimulated,
+)
 from .scheduler.scheduler import scheduler  # noqa: E402
 
 PACKET = 1 << 18
@@ -286,7 +296,7 @@ def main(connection: int, nonce: str, preload: list[str], place: str, to_reaper:
     """
     signals.reset()
     signals.install()
-    alarm.install()
+    alarms.install()
     signal_waits.install()
     if clock.fallback:
         _take_classes_of_freezegun()

@@ -12,8 +12,8 @@ from typing import Any
 
 from ...protocol.time_units import LONGEST, microseconds
 from ..clock import now_us, real_number
-from ..patches import registry, signals
-from .scheduler import scheduler
+from ..scheduler.scheduler import scheduler
+from . import registry, signals
 
 real_alarm = signal.alarm
 real_setitimer = signal.setitimer
