@@ -25,23 +25,6 @@ SHARED = frozenset({"protocol/shared_page.py"})
 """Whose attributes are slots of shared memory: the page is there so that other processes write to it."""
 
 KNOWN: dict[str, dict[str, str]] = {
-    "bootstrap/gates/lines.py": {
-        "bootstrap/gates/monitoring.py": "call_traced",
-        "bootstrap/gates/settrace.py": "call_traced callbacks",
-    },
-    "bootstrap/scheduler/scheduler.py": {
-        "bootstrap/coverage.py": "save",
-        "bootstrap/gates/gates.py": "call_handler_followed follow followed gates_changed",
-        "bootstrap/instance.py": "frames heard",
-        "bootstrap/patches/signals.py": "call_handler",
-        "bootstrap/patches/select.py": "ends holds until",
-        "bootstrap/patches/signal_waits.py": "deferred",
-        "bootstrap/patches/socket_waits.py": "answer_waits ends",
-        "bootstrap/patches/alarms.py": "ring_alarm",
-    },
-    "bootstrap/scheduler/lease_log.py": {
-        "bootstrap/scheduler/scheduler.py": "sleep",
-    },
     "instances/instance.py": {
         "instances/coverage.py": "stopped",
         "instances/pool.py": "companion measured place port takes_time",

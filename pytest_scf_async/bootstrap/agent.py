@@ -31,8 +31,8 @@ class Agent:
         self._program = program
         self._environment = {**environment, **program.environment}
         self._talk = talk
-        self._channel: _socket.socket = scheduler.channel
-        self._frames = scheduler.frames
+        self._channel: _socket.socket = scheduler.channel.socket
+        self._frames = scheduler.channel.frames
         self._pid = 0
         self._pidfd = -1
         self._gated = False
@@ -43,7 +43,7 @@ class Agent:
 
     def serve(self) -> NoReturn:
         """Deal with what comes from the harness and from the program, until one of them ends."""
-        self._take(scheduler.heard)
+        self._take(scheduler.channel.take_unread())
         while True:
             poller = real_poll()
             poller.register(self._channel.fileno(), select.POLLIN)
@@ -140,7 +140,7 @@ class Agent:
 
     def _send(self, message: messages.FromAgent) -> None:
         if messages.is_marked(message):
-            os.write(scheduler.marks, scheduler.mark)
+            scheduler.channel.mark_output()
         try:
             self._channel.sendall(messages.pack(message))
         except (BrokenPipeError, ConnectionResetError):

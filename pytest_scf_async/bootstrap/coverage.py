@@ -52,7 +52,7 @@ def start(config: messages.CoverageConfig, sink: int) -> None:
         measured.switch_context(config.context)
     state = os.fstat(sink)
     _measured, _sink, _identity = measured, sink, (state.st_dev, state.st_ino)
-    scheduler.save = save
+    scheduler.save_with(save)
     process_ends.do_first(lambda _: save())
 
 
@@ -61,7 +61,7 @@ def save() -> None:
     global _saving
     if _measured is None or _saving:
         return
-    main = scheduler.active and scheduler._enter()
+    main = scheduler.active and scheduler.enter()
     _saving = True
     try:
         _write()
@@ -70,7 +70,7 @@ def save() -> None:
     finally:
         _saving = False
         if main:
-            scheduler._leave(main)
+            scheduler.leave(main)
 
 
 def _write() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import _socket
-import errno
 import faulthandler
 import gc
 import json
@@ -21,9 +20,13 @@ from ..protocol.limits import RESULT_LIMIT
 from ..protocol.shared_page import ControlPage
 from . import clock, debugger, handler, literal_tmp, loading, loopback, mounts, root_logger, thread_table
 from .clock_page import NEVER
-from .patches import connections, signals, sockets
+from .gates import gates
+from .patches import alarms, connections, signals, sockets
 from .patches import official_hosts as redirection
+from .scheduler.alarm import Alarm
+from .scheduler.channel import Channel
 from .scheduler.scheduler import scheduler
+from .scheduler.signal_inbox import SignalInbox
 
 
 def _too_many_reads() -> None:
@@ -51,7 +54,7 @@ def prepare(environment: dict[str, str]) -> None:
         clock.fake_tzset()
 
 
-def _stand_ready(nonce: str, fds: Sequence[int], zygote: int) -> _socket.socket:
+def _stand_ready(nonce: str, fds: Sequence[int], zygote: int) -> Channel:
     """Become an instance, of whatever function: all that does not depend on it. Gives the channel."""
     channel_fd, pipe, control_file, wakeup_fd = fds
     os.setsid()
@@ -64,8 +67,17 @@ def _stand_ready(nonce: str, fds: Sequence[int], zygote: int) -> _socket.socket:
     control = ControlPage(control_file)
     faulthandler.register(linux.STACKS_SIGNAL, file=control_file, all_threads=True)
     thread_table.keep_in(control.threads)
-    channel = _socket.socket(fileno=channel_fd)  # whose calls are no waits of user code
-    scheduler.attach(channel, wakeup_fd, control, (pipe, messages.mark_of(nonce)), signals.watch())
+    own_socket = _socket.socket(fileno=channel_fd)  # whose calls are no waits of user code
+    channel = Channel(own_socket, (pipe, messages.mark_of(nonce)))
+    scheduler.attach(
+        channel,
+        control,
+        wakeup_fd,
+        SignalInbox(signals.watch(), signals.call_handler),
+        Alarm(control, alarms.ring),
+        arm_gates=gates.set_gates,
+        answer_waits=connections.answer_waits,
+    )
     return channel
 
 
@@ -82,26 +94,6 @@ def _warm_up(control_file: int) -> None:
     os.chdir("/")
     memoryview(mmap.mmap(control_file, shared_page.PAGE_BYTES)).release()
     _peak_rss()
-
-
-def _hear_what_to_be(channel: _socket.socket) -> tuple[messages.Assign, int, list[int]]:
-    """Wait for the first frame: what it says, the descriptor of the clock's page, and others."""
-    frames = messages.FrameReader()
-    clock_file, others = -1, []
-    while True:
-        data, fds = linux.receive_descriptors(channel, 1 << 16, 3)
-        if not data:
-            os._exit(0)  # nobody needed it
-        if fds:
-            clock_file, *others = fds
-        found = list(frames.feed(data))
-        if found and clock_file < 0:  # the kernel drops a descriptor for which there is no room
-            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-        if found:
-            _, body = found.pop(0)
-            scheduler.heard = found
-            scheduler.frames = frames
-            return messages.unpack(messages.Assign, body), clock_file, others
 
 
 def _become(config: messages.Assign, clock_file: int, others: list[int]) -> Role:
@@ -172,14 +164,14 @@ def _initialise(config: messages.Assign) -> Any:
             _enter_code(config)
             function = loading.load_handler(path, config.module, config.function)
             if callable(function):
-                scheduler.tell(messages.pack(messages.InitDone(None, rss=_peak_rss() - _start_rss)))
+                scheduler.send_marked(messages.pack(messages.InitDone(None, rss=_peak_rss() - _start_rss)))
                 if config.memory_limited:
                     scheduler.yield_turn()  # the harness looks at it before the first line of the handler
                 return function
             raise TypeError(f"{config.module}.{config.function} is {function!r}, which cannot be called")
     except Exception as error:
         fact, trace = "CODE_NOT_LOADED", _trace_of(error)
-    scheduler.tell(messages.pack(messages.InitDone(fact, trace, _peak_rss() - _start_rss)))
+    scheduler.send_marked(messages.pack(messages.InitDone(fact, trace, _peak_rss() - _start_rss)))
     return None
 
 
@@ -217,7 +209,7 @@ def _prepare_for_test(config: messages.Assign, wanted: messages.BeforeInit) -> b
                 sys.path.append(directory)
     except BaseException as error:  # SystemExit is no end of the function either
         if scheduler.active:
-            scheduler.tell(messages.pack(messages.InitDone(messages.BEFORE_INIT_RAISED, _trace_of(error), 0)))
+            scheduler.send_marked(messages.pack(messages.InitDone(messages.BEFORE_INIT_RAISED, _trace_of(error), 0)))
             return False
     if not scheduler.active:  # a child that it forked came back out of it
         os._exit(0)
@@ -250,8 +242,7 @@ def _serve_handler(config: messages.Assign) -> None:
         handler.flush()
         if not scheduler.active:  # a child that user code forked came back out of the handler
             os._exit(0)
-        if scheduler.save is not None:
-            scheduler.save()
+        scheduler.save_coverage()
         answer = answer._replace(rss=_peak_rss() - _start_rss, used_ns=clock.processor_ns())
         scheduler.send(messages.pack(answer))
 
@@ -410,10 +401,10 @@ def main(nonce: str, fds: Sequence[int], zygote: int) -> NoReturn:
     try:
         try:
             channel = _stand_ready(nonce, fds, zygote)
-            if not select.select([channel], [], [], 0)[0]:
+            if not select.select([channel.fd], [], [], 0)[0]:
                 _warm_up(fds[2])
-            config, clock_file, others = _hear_what_to_be(channel)
-            role = _become(config, clock_file, others)
+            body, (clock_file, *others) = channel.receive_first()
+            role = _become(messages.unpack(messages.Assign, body), clock_file, others)
             gc.enable()
             _start_rss = scheduler.control.memory_at_fork = _peak_rss()
         except BaseException as error:

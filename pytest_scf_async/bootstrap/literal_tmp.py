@@ -30,14 +30,14 @@ def watch(known: list[str]) -> None:
             return
         path = os.fsdecode(arguments[0])
         if path.startswith(_SHARED) and scheduler.active and not os.path.lexists(path):
-            scheduler.tell(messages.pack(messages.Note(note="", in_shared_memory=path)))
+            scheduler.send_marked(messages.pack(messages.Note(note="", in_shared_memory=path)))
             return
         if not path.startswith("/tmp/") or not scheduler.active:
             return
         if told or any(path == each or path.startswith(f"{each}/") for each in known):
             return
         told = True
-        scheduler.tell(messages.pack(messages.Note(note=f"{_line()} uses {path!r}", literal_tmp=True)))
+        scheduler.send_marked(messages.pack(messages.Note(note=f"{_line()} uses {path!r}", literal_tmp=True)))
 
     sys.addaudithook(hook)
 

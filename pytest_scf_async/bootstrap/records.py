@@ -27,13 +27,13 @@ def send(name: Any, fields: dict[str, Any]) -> None:
     body = messages.pack_record(json.dumps(name), texts)
     if len(body) > LARGEST:
         raise TypeError(f"record({name!r}, ...): {len(body):,} bytes of JSON are more than a record takes, {LARGEST:,}")
-    scheduler.tell(messages.frame(messages.NOTE, body))
+    scheduler.send_marked(messages.frame(messages.NOTE, body))
 
 
 def note(text: str) -> None:
     """Put a line of ours into the event's timeline."""
     if scheduler.active:
-        scheduler.tell(messages.pack(messages.Note(note=text)))
+        scheduler.send_marked(messages.pack(messages.Note(note=text)))
 
 
 def _json(name: str, field: str, value: Any) -> str:

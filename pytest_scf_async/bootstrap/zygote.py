@@ -36,7 +36,6 @@ select_patches.install()
 
 from ..protocol import linux, messages, procfs  # noqa: E402
 from . import bind_filter, debugger, instance, loading, mounts, reaper, root_logger  # noqa: E402
-from .gates import gates  # noqa: E402
 from .originals import real_epoll  # noqa: E402
 from .patches import (  # noqa: E402
     after_import,
@@ -318,7 +317,6 @@ def main(connection: int, nonce: str, preload: list[str], place: str, to_reaper:
     sys.argv = ["bootstrap.py"]
     output.install()
     root_logger.use_stdout()
-    gates.install()
     registry.rebind(sys, "breakpointhook", debugger.refuse, "there is no terminal")
     mark = os.environ.pop(messages.OWNER_MARK)
     os.putenv(messages.OWNER_MARK, mark)  # what an instance starts inherits it; user code does not see it

@@ -81,8 +81,8 @@ class Supervisor:
         self._reads_before_wait = reads_before_wait
         self._past_ns = 0
         """What the program's clocks show beyond the µs of the clock page: programs count in ns."""
-        self._channel = scheduler.channel
-        self._frames = scheduler.frames
+        self._channel = scheduler.channel.socket
+        self._frames = scheduler.channel.frames
         self._seen = 0
         self._pid = 0
         self._status: int | None = None
@@ -120,7 +120,7 @@ class Supervisor:
             clocks=self._clocks,
             real_monotonic=clock.real_monotonic,
             idle_ok=idle_ok,
-            output=scheduler.marks,
+            output=scheduler.channel.marks,
             next_order=clock_page.next_order,
             process_ended=self._process_ended,
             process_began=self._began,
@@ -167,7 +167,7 @@ class Supervisor:
     def serve(self) -> NoReturn:
         """Deal with what comes from the test's process and of the program, until one of them ends."""
         self._report()
-        self._take(scheduler.heard)
+        self._take(scheduler.channel.take_unread())
         while True:
             self._poll_client()
             ready = {fd for fd, _ in self._poller.poll(self._timeout())}
@@ -505,13 +505,13 @@ class Supervisor:
         return True
 
     def _unread_output(self) -> bool:
-        return fcntl.ioctl(scheduler.marks, termios.FIONREAD, _NOTHING) != _NOTHING
+        return fcntl.ioctl(scheduler.channel.marks, termios.FIONREAD, _NOTHING) != _NOTHING
 
     def _tell_time(self) -> None:
         """What stands in the output by now was written by the time that it is now."""
         self._moved = False
-        os.write(scheduler.marks, scheduler.mark)
-        self._channel_send(messages.pack_wrote(self._clock.now_us, scheduler.leased.told()))
+        scheduler.channel.mark_output()
+        self._channel_send(messages.pack_wrote(self._clock.now_us, scheduler.leased.records_to_report()))
 
     def _report(self, *, running_threads: int = 0) -> None:
         """Tell what the instance waits for next, while as many threads as are *outside* compute."""
@@ -536,7 +536,7 @@ class Supervisor:
         if self._moved:
             self._tell_time()
         if messages.is_marked(message):
-            os.write(scheduler.marks, scheduler.mark)
+            scheduler.channel.mark_output()
         self._write(messages.pack(message))
 
     def _write(self, data: bytes) -> None:

@@ -24,10 +24,8 @@ _targets: dict[int, list[tuple[int, str]]] = {}
 _points: dict[CodeType, Points] = {}
 files: frozenset[str] = frozenset()
 """The files of all places: what lies in another one is nothing to look at."""
-callbacks: set[CodeType] = set()
-"""The code of what the interpreter calls: a signal that comes in one of them came at the line that it is about."""
-call_traced: Callable[[Handler, int, FrameType | None], None]
-"""Calls a signal's handler from inside a callback so that it is followed; ``monitoring`` or ``settrace`` sets it."""
+_callbacks: frozenset[CodeType] = frozenset()
+_call_traced: Callable[[Handler, int, FrameType | None], None]
 
 
 class Points:
@@ -87,12 +85,20 @@ def without_own(error: BaseException) -> None:
     error.__traceback__ = following
 
 
+def report_by(call_traced: Callable[[Handler, int, FrameType | None], None], callbacks: frozenset[CodeType]) -> None:
+    """Have the interpreter report lines to *callbacks*: a signal that comes in one of them came at the line that it is
+    about, and *call_traced* calls its handler from inside so that it is followed.
+    """
+    global _call_traced, _callbacks
+    _call_traced, _callbacks = call_traced, callbacks
+
+
 def call_handler(handler: Handler, signum: int, frame: FrameType | None) -> None:
     """Call user code's handler of a signal; one that came in a callback of ours is followed as any other code."""
     own: FrameType | None = sys._getframe()
     while own is not None and own.f_code.co_filename.startswith(OWN_CODE):
-        if own.f_code in callbacks:
-            call_traced(handler, signum, frame)  # noqa: F821
+        if own.f_code in _callbacks:
+            _call_traced(handler, signum, frame)
             return
         own = own.f_back
     handler(signum, frame)

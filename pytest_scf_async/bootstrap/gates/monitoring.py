@@ -34,7 +34,7 @@ def change() -> None:
     if not lines.files:
         if _tool is not None:
             _monitoring.set_events(_tool, 0)
-            for event in _CALLBACKS:
+            for event in _BY_EVENT:
                 _monitoring.register_callback(_tool, event, None)
             _monitoring.free_tool_id(_tool)
             _tool = None
@@ -42,7 +42,7 @@ def change() -> None:
     if _tool is None:
         _tool = next(number for number in _TOOLS if _monitoring.get_tool(number) is None)
         _monitoring.use_tool_id(_tool, "pytest-scf-async")
-        for event, callback in _CALLBACKS.items():
+        for event, callback in _BY_EVENT.items():
             _monitoring.register_callback(_tool, event, callback)
     else:
         _monitoring.restart_events()  # what was of no interest may be now
@@ -58,7 +58,7 @@ def follow() -> None:
     """What each thread has to do: nothing."""
 
 
-def _call_traced(handler: Any, signum: int, frame: FrameType | None) -> None:
+def call_traced(handler: Any, signum: int, frame: FrameType | None) -> None:
     sys.call_tracing(handler, (signum, frame))
 
 
@@ -135,12 +135,12 @@ def _on_raise(code: CodeType, offset: int, error: BaseException) -> None:
         lines.without_own(error)
 
 
-_CALLBACKS = {
+_BY_EVENT = {
     _events.PY_START: _on_start,
     _events.PY_RESUME: _on_resume,
     _events.PY_THROW: _on_throw,
     _events.LINE: _on_line,
     _events.RAISE: _on_raise,
 }
-lines.callbacks.update(callback.__code__ for callback in _CALLBACKS.values())
-lines.call_traced = _call_traced
+CALLBACKS = frozenset(callback.__code__ for callback in _BY_EVENT.values())
+"""The code of what the interpreter calls."""

@@ -218,7 +218,7 @@ def _threading_settrace(func: Any) -> None:
     _stay_on_top()  # coverage has just set its own in C
 
 
-def _call_traced(handler: Any, signum: int, frame: FrameType | None) -> None:
+def call_traced(handler: Any, signum: int, frame: FrameType | None) -> None:
     sys.call_tracing(_call, (handler, signum, frame))
 
 
@@ -231,5 +231,5 @@ _WHY = "gates at lines have a trace function of their own, under that of user co
 registry.replace(sys, "settrace", _settrace, _WHY)
 registry.replace(sys, "gettrace", _gettrace, _WHY)
 registry.replace(threading, "settrace", _threading_settrace, _WHY)
-lines.callbacks |= {_trace.__code__, _Local.__call__.__code__}
-lines.call_traced = _call_traced
+CALLBACKS = frozenset({_trace.__code__, _Local.__call__.__code__})
+"""The code of what the interpreter calls."""

@@ -23,7 +23,7 @@ _SOON = 1e-6
 _SECOND = 1_000_000
 
 
-def _ring() -> bool:
+def ring() -> bool:
     """Have the kernel send the SIGALRM of an alarm, here and now; whether a handler of user code is called at once.
 
     No other way is open to every thread to have it come from the kernel, as ``siginfo`` tells.
@@ -89,9 +89,7 @@ def fake_getitimer(which: Any, /) -> tuple[float, float]:
     """The rest and the interval of the given timer; ITIMER_REAL counts simulated time."""
     if not scheduler.active or not _is_real_timer(which):
         return real_getitimer(which)
-    alarm = scheduler.alarm
-    rest = 0 if alarm is None or alarm.due_us is None else max(alarm.due_us - now_us(), 1)
-    return _seconds(rest), _seconds(scheduler.alarm_every_us)
+    return _seconds(scheduler.alarm.rest_us(now_us())), _seconds(scheduler.alarm.every_us)
 
 
 def install() -> None:
@@ -99,4 +97,3 @@ def install() -> None:
     registry.replace(signal, "alarm", fake_alarm, why)
     registry.replace(signal, "setitimer", fake_setitimer, why)
     registry.replace(signal, "getitimer", fake_getitimer, why)
-    scheduler.ring_alarm = _ring

@@ -79,7 +79,7 @@ def _flushed() -> None:
     if unfinished == _shown:
         return
     _shown = unfinished
-    scheduler.tell(messages.pack(messages.Note(flushed=True)))
+    scheduler.send_marked(messages.pack(messages.Note(flushed=True)))
     for gate in _gates:
         if not gate.counted and gate.search(_shown):
             gate.counted = True
@@ -144,7 +144,7 @@ class _Text(io.TextIOWrapper):
 def _is_output(fd: int) -> bool:
     """Whether *fd* is the output pipe, by whatever way it was opened; a copy of a descriptor has the same file."""
     try:
-        return os.path.sameopenfile(fd, scheduler.marks)
+        return os.path.sameopenfile(fd, scheduler.channel.marks)
     except OSError:
         return False
 

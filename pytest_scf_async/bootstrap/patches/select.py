@@ -100,14 +100,18 @@ _beside: set[int] = set()
 """Threads that wait for somebody else without holding the clock."""
 
 
-def hold(watch: Readiness, claims: list[Claim], until: float | None) -> None:
-    """Have *watch* hold the clock as long as one of *claims* does, at most to *until*; then it is looked at again."""
-    ends = [claim.until for claim in claims if claim.until is not None]
-    latest = max(ends, default=None)
-    watch.holds = latest is not None
-    watch.until = until
-    if latest is not None and latest != connections.FOREVER and (until is None or latest < until):
-        watch.until, watch.ends = latest, True
+def hold(watch: Readiness, claims: list[Claim], until: float | None, *, ends: bool = False) -> None:
+    """Have *watch* hold the clock as long as one of *claims* does, at most to *until*.
+
+    Then it is looked at again, or with *ends* the wait is over, as it is once the claims are.
+    """
+    latest = max((claim.until for claim in claims if claim.until is not None), default=None)
+    if latest is None:
+        return
+    if latest != connections.FOREVER and (until is None or latest < until):
+        watch.hold(latest, ends=True)
+    else:
+        watch.hold(until, ends=ends and until is not None)
 
 
 def park(
@@ -188,8 +192,7 @@ def wait(
     while True:
         watch, claims = prepare()
         if real:
-            watch.holds = watch.ends = True
-            watch.until = until
+            watch.hold(until, ends=True)
         else:
             patient = max((claim.not_before for claim in claims), default=0.0)
             hold(watch, claims, until if until is None else max(until, patient))

@@ -101,7 +101,8 @@ def _park(signums: list[int], due_us: int | None, what: str, *, defers: bool = F
 
     def enlist(wait: Waiter) -> bool:
         awaited.wait = wait
-        wait.deferred = 0 if defers else None
+        if defers:
+            wait.defer_handlers()
         with scheduler.lock:
             _all.append(awaited)
         return True
@@ -142,7 +143,7 @@ def _taken(signum: int, what: str) -> None:
     if signum == signal.SIGALRM:
         scheduler.alarm_taken()
     elif signum == signal.SIGTERM:
-        scheduler.tell(messages.pack(messages.Note(note=f"{what} took SIGTERM")))
+        scheduler.send_marked(messages.pack(messages.Note(note=f"{what} took SIGTERM")))
 
 
 def fake_sigtimedwait(sigset: Any, timeout: Any, /) -> Any:

@@ -32,6 +32,16 @@ _wakeup = -1
 """The end of our pipe that the kernel's signal handler writes to, in an instance."""
 
 
+_call: Callable[[Any, int, FrameType | None], None] | None = None
+"""Calls a handler, once there have been gates at lines; None: it is called as it is."""
+
+
+def call_handlers_by(call: Callable[[Any, int, FrameType | None], None]) -> None:
+    """Have *call* call each handler from here on, with the handler before its arguments."""
+    global _call
+    _call = call
+
+
 def _trampoline(signum: int, frame: FrameType | None) -> None:
     if scheduler.active:
         scheduler.on_signal(signum, frame)
@@ -41,24 +51,24 @@ def _trampoline(signum: int, frame: FrameType | None) -> None:
             handler(signum, frame)
 
 
-def _call_handler(signum: int, frame: FrameType | None) -> None:
+def call_handler(signum: int, frame: FrameType | None) -> None:
+    """Call user code's handler of *signum*, and report that it is entered and left."""
     if signum == signal.SIGALRM:
         scheduler.alarm_taken()
     handler = _handlers.get(signum)
     if handler is None:  # uninstalled between the signal and its safe point
         _tell_handled()
         return
-    scheduler.tell(messages.pack(messages.SignalEntered(signum)))
-    call = scheduler.call_handler_followed
+    scheduler.send_marked(messages.pack(messages.SignalEntered(signum)))
     try:
-        if call is None:
+        if _call is None:
             handler(signum, frame)
         else:
-            call(handler, signum, frame)
+            _call(handler, signum, frame)
     except BaseException as error:
-        scheduler.tell(messages.pack(messages.SignalLeft(signum, type(error).__name__, _text_of(error))))
+        scheduler.send_marked(messages.pack(messages.SignalLeft(signum, type(error).__name__, _text_of(error))))
         raise
-    scheduler.tell(messages.pack(messages.SignalLeft(signum, None)))
+    scheduler.send_marked(messages.pack(messages.SignalLeft(signum, None)))
     _tell_handled()
 
 
@@ -95,7 +105,7 @@ def fake_signal(signalnum: Any, handler: Any) -> Any:
         before = _handlers.pop(int(signalnum), previous)
     if scheduler.active:
         kind = "handler" if _listens(int(signalnum)) else getattr(handler, "name", str(handler))
-        scheduler.tell(messages.pack(messages.Listening(int(signalnum), kind)))
+        scheduler.send_marked(messages.pack(messages.Listening(int(signalnum), kind)))
         stand_if_listening()
     return before
 
@@ -214,4 +224,3 @@ def install() -> None:
     registry.replace(signal, "pthread_kill", fake_pthread_kill, at_once)
     registry.replace(os, "kill", fake_kill, at_once)
     _real_signal(linux.POKE_SIGNAL, lambda signum, frame: scheduler.on_poke(frame))
-    scheduler.call_handler = _call_handler

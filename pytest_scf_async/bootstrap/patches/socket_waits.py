@@ -61,8 +61,7 @@ def await_ready(fd: int, events: int, timeout: float | None, name: str) -> float
         owed = claim is not None and claim.until == connections.FOREVER
         began, began_us = clock.real_monotonic(), clock.now_us()
         watch = Readiness({fd: events}, ready)
-        select_patches.hold(watch, claims, began + left if owed and left is not None else None)
-        watch.ends = watch.until is not None
+        select_patches.hold(watch, claims, began + left if owed and left is not None else None, ends=True)
         due = None if watch.holds or left is None else began_us + microseconds(left) + 1
         what = select_patches.named(describe_caller(name), claims)
         woken = select_patches.park(
@@ -385,5 +384,4 @@ def install() -> None:
     after_import.patch("ssl", _patch_ssl)
     after_import.patch("asyncio.sslproto", _patch_sslproto)
     after_import.patch("anyio.streams.tls", _patch_anyio)
-    scheduler.answer_waits = connections.answer_waits
     os.register_at_fork(after_in_child=connections.forget_waits)

@@ -54,7 +54,7 @@ def _watch(module: Any) -> None:
 
 def _tell(what: str, note: str) -> None:
     if scheduler.active:
-        scheduler.tell(messages.pack(messages.Note(note=note, has_real_time=what)))
+        scheduler.send_marked(messages.pack(messages.Note(note=note, has_real_time=what)))
 
 
 def _telling(real: Any) -> Any:

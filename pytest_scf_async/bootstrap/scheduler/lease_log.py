@@ -28,10 +28,15 @@ class LeaseLog:
         self.sleep: tuple[Any, ...] = ()
         """Where it was begun, and for how long, where it is one of sleeps."""
 
-    def note(self, what: str, now_us: int) -> bool:
-        """Write down a wait that begins now; False when there is no room: it has to go by message."""
+    def note(self, what: str, now_us: int, sleep: tuple[Any, ...] = ()) -> bool:
+        """Write down a wait that begins now; False when there is no room: it has to go by message.
+
+        *sleep* tells a leased sleep from others: where the next one is the same, the scheduler counts it in the record
+        itself.
+        """
         if not what:
             return True
+        self.sleep = sleep
         if self.record == 0 or what != self._last:
             return self._begin(what, now_us)
         self._control[self.record + LEASE_LAST] = now_us
@@ -54,7 +59,6 @@ class LeaseLog:
         control[shared_page.CONTROL_RECORDS] = used + 1
         self._last = what
         self.record = record
-        self.sleep = ()
         return True
 
     def _keep(self, text: bytes) -> int | None:
@@ -65,7 +69,7 @@ class LeaseLog:
         self._texts_used += len(text)
         return start << 16 | len(text)
 
-    def told(self) -> int:
+    def records_to_report(self) -> int:
         """How many records there are; the harness reads them, and none of them goes on."""
         self.record = 0
         return int(self._control[shared_page.CONTROL_RECORDS])

@@ -7,7 +7,6 @@ waits that are due goes on, one thread at a time.
 
 from __future__ import annotations
 
-import _socket
 import _thread
 import fcntl
 import heapq
@@ -15,11 +14,9 @@ import math
 import os
 import select
 import signal
-import socket
 import sys
 import termios
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any, NoReturn, Protocol
@@ -28,20 +25,21 @@ from ...protocol import linux, messages, shared_page, time_units
 from ...protocol.shared_page import CLOCK_NOW, CONTROL_LEASE, CONTROL_LEASED, LEASE_COUNT, LEASE_LAST, ControlPage
 from .. import clock
 from ..originals import real_poll
+from .alarm import NEVER, Alarm
 from .callers import describe_caller, user_frame
+from .channel import Channel
 from .lease_log import LeaseLog
 from .lock import Section
+from .signal_inbox import SignalInbox
 
 _get_ident = _thread.get_ident
 _own_pid = os.getpid
 _stop = os.kill
-_write = os.write
+_eventfd_read = os.eventfd_read
 _yield = os.sched_yield
 _real_monotonic = time.monotonic
 _NOTHING = bytes(4)
 _pack_parked = messages.pack_parked
-_NO_ALARM = 2**62
-"""Later than anything that can be due."""
 LONGEST_POLL_MS = 1_000_000_000
 
 
@@ -80,6 +78,10 @@ class Waiter:
         self.deferred: int | None = None
         """How many signals have come whose handlers are called after this wait; None: they are called in it."""
 
+    def defer_handlers(self) -> None:
+        """Have no handler of a signal called before this wait is over."""
+        self.deferred = 0
+
 
 class Readiness:
     """The descriptors that end a wait once one of them is ready, and for how long they hold the clock."""
@@ -102,6 +104,12 @@ class Readiness:
         self.polled = False
         """They are registered with the thread's poller."""
 
+    def hold(self, until: float | None, *, ends: bool = False) -> None:
+        """Hold the clock, at most to *until*; whether the wait *ends* then as well."""
+        self.holds = True
+        self.until = until
+        self.ends = ends
+
     def rest_ms(self) -> int | None:
         """How long it still holds the clock, for ``poll``, which may come back for more; None: no end is in sight."""
         if not self.holds or self.until is None:
@@ -120,7 +128,7 @@ class ThreadState:
         self.waits: list[Waiter] = []
         self.ended = False
         self.followed = 0
-        """What ``Scheduler.followed`` was when this thread looked."""
+        """What ``Scheduler._followed`` was when this thread looked."""
         self.joiners: list[Waiter] = []
         self.polls_channel = False
         self.poller = real_poll()
@@ -156,95 +164,79 @@ class Scheduler:
         self.alone = False
         """The main thread is the only one, and nothing keeps it from moving the clock while it may."""
         self.moved = False
+        """The clock was moved here since the harness was told of it."""
         self.main_inside = False
         """The main thread is in the scheduler: a signal's handler has to wait for the safe point."""
-        self.pending: deque[int] = deque()
-        self.call_handler: Callable[[int, FrameType | None], None] = lambda signum, frame: None
-        self.gates_changed: Callable[[messages.ArmGates], None] = lambda message: None
-        self.answer_waits: Callable[[messages.AnswerWaits], list[Waiter]] = lambda message: []
-        """Notes it of a connection; gives the waits that it concerns."""
-        self.follow: Callable[[], None] | None = None
-        """What each thread does, once it goes on, when ``followed`` has changed: the gates at lines are others."""
-        self.followed = 0
-        self.save: Callable[[], None] | None = None
+        self._follow_gates: Callable[[], None] | None = None
+        """What each thread does, once it goes on, when ``_followed`` has changed: the gates at lines are others."""
+        self._followed = 0
+        self._save: Callable[[], None] | None = None
         """Saves what coverage has measured, where the session is measured."""
-        self.save_asked = False
+        self._save_requested = False
         """The harness is about to end this process."""
-        self.ring_alarm: Callable[[], bool] = lambda: False
-        """Sends SIGALRM to this process; whether a handler of user code is called for it at once."""
-        self.alarm: Waiter | None = None
-        """What ends when the alarm is due; no thread waits for it."""
-        self.alarm_us = _NO_ALARM
-        """When it is due, in µs since the epoch."""
-        self.call_handler_followed: Callable[[Any, int, FrameType | None], None] | None = None
-        """Calls a signal's handler, once there have been gates at lines."""
 
-    def attach(  # noqa: PLR0915  (one state, each part of it with its words)
+    def attach(
         self,
-        channel: _socket.socket,
-        wakeup_fd: int,
+        channel: Channel,
         control: ControlPage,
-        marks: tuple[int, bytes],
-        signalled: tuple[int, int],
+        wakeup_fd: int,
+        inbox: SignalInbox,
+        alarm: Alarm,
+        *,
+        arm_gates: Callable[[messages.ArmGates], None],
+        answer_waits: Callable[[messages.AnswerWaits], list[Waiter]],
     ) -> None:
         """Become the scheduler of an instance whose only thread is the calling one; `join` opens it.
 
-        *control* is the control page, *marks* is a descriptor of the output
-        pipe that user code does not know, and what goes there; *signalled* are the ends of a pipe that can be read once
-        a signal has come.
+        *arm_gates* sets the gates that the harness names. *answer_waits* notes what it says of a connection, and gives
+        the waits that it concerns. They are handed in, as the patches that have them import this module.
         """
         self.lock = Section()
         self.channel = channel
-        self.channel_fd = channel.fileno()
-        self.wakeup_fd = wakeup_fd
-        self.marks, self.mark = marks
-        self.signalled, self.signalled_write = signalled
         self.control = control
         self.control_page = control.slots
         """Its slots, for what runs at each wait."""
-        control.wakeup_fd = wakeup_fd
+        self.wakeup_fd = control.wakeup_fd = wakeup_fd
+        self.inbox = inbox
+        self.pending = inbox.pending
+        """The signals that have come, for what runs at each wait."""
+        self.alarm = alarm
+        self._alarm_wait: Waiter | None = None
+        """What ends when the alarm is due; no thread waits for it."""
+        self._arm_gates = arm_gates
+        self._answer_waits = answer_waits
         self.leased = LeaseLog(control)
         self.moved = False
-        """The clock was moved here since the harness was told of it."""
-        self.lease_suspensions = 0
+        self._lease_suspensions = 0
         """Reasons why this instance does not move the clock although it may."""
         self.forked = False
         """One of the reasons: a child process was started, and may live."""
-        self.signals_asked = False
-        """The harness wants to know when the main thread has dealt with the signals that have come."""
         self.main_ident = _get_ident()
-        self.seen_messages = 0
-        self.frames = messages.FrameReader()
-        self.heard: list[tuple[int, bytes]] = []
-        """Frames that came together with the first one."""
-        self.heap: list[tuple[int, int, Waiter]] = []
+        self._seen_messages = 0
+        self._run_queue: list[tuple[int, int, Waiter]] = []
+        """Heap of the waits that end by themselves, by instant and order."""
         self.main = ThreadState(main=True)
         self.main.poller.register(wakeup_fd, select.POLLIN)
-        self.main.poller.register(self.signalled, select.POLLIN)
+        self.main.poller.register(inbox.fd, select.POLLIN)
         self.threads: dict[int, ThreadState] = {_get_ident(): self.main}
-        self.started: list[ThreadState] = []
+        self._started: list[ThreadState] = []
         """Threads that have been asked for and have not reached their first bytecode."""
         self.running_threads = 1
         """How many threads are not inside the scheduler, announced real waits not counted."""
-        self.held = 0
+        self._held = 0
         """How many threads are inside the scheduler for something real."""
-        self.watching: list[Waiter] = []
+        self._watching: list[Waiter] = []
         """Waits that a descriptor ends."""
-        self.announced = 0
-        """How often the main thread counts as outside because of a signal that is on its way to it."""
-        self.alarm_every_us = 0
-        """After how long the alarm goes off again, in µs; 0: it does not."""
-        self.alarm_rang_us: int | None = None
-        """When the alarm went off that waits for its signal to be taken, before it is set again."""
-        self.report_owed = False
+        self._report_owed = False
         """The harness has asked while a signal was on its way to the main thread: it is told once that is handled."""
-        self.reader: ThreadState | None = None
-        self.gate_wait: Waiter | None = None
-        self.idle_wait: Waiter | None = None
-        self.terminal_wait: Waiter | None = None
-        self.typed: str | None = None
-        self.invocation: messages.Invoke | None = None
-        self.gateway: Gateway | None = None
+        self._reader: ThreadState | None = None
+        """The thread that reads the channel while it waits."""
+        self._gate_wait: Waiter | None = None
+        self._idle_wait: Waiter | None = None
+        self._terminal_wait: Waiter | None = None
+        self._typed: str | None = None
+        self._invocation: messages.Invoke | None = None
+        self._gateway: Gateway | None = None
         """The platform's side of the connections of an image's program."""
 
     def join(self, clock_page: Any) -> None:
@@ -254,7 +246,7 @@ class Scheduler:
         self.control_page[shared_page.CONTROL_C_CODE] = self.c_code
         self._count_threads()
         with self.lock:
-            self._take_messages(self.heard)
+            self._take_messages(self.channel.take_unread())
 
     def detach(self) -> None:
         """Forget the harness: this is a child that user code forked."""
@@ -262,12 +254,10 @@ class Scheduler:
             return
         self.active = self.alone = self.moved = False
         clock.detach()
-        self.pending.clear()
         self.main_inside = False
         self.channel.close()
+        self.inbox.close()
         os.close(self.wakeup_fd)
-        for fd in (self.marks, self.signalled, self.signalled_write):
-            os.close(fd)
 
     # -- waiting -------------------------------------------------------------------------------------------------------
 
@@ -352,8 +342,8 @@ class Scheduler:
         page, control = self.clock_page, self.control_page
         now = page[CLOCK_NOW]
         due = now + microseconds
-        passes = due < control[CONTROL_LEASE] and due < self.alarm_us
-        if passes and (self.gateway is None or self.gateway.has_heard_all()):
+        passes = due < control[CONTROL_LEASE] and due < self.alarm.due_us
+        if passes and (self._gateway is None or self._gateway.has_heard_all()):
             if self.c_code:
                 with self.lock:
                     self._before_move()
@@ -365,8 +355,7 @@ class Scheduler:
                 control[record + LEASE_LAST] = now
                 control[record + LEASE_COUNT] += 1
             else:
-                passes = leased.note(describe_caller(f"sleep({microseconds / 1e6:g})"), now)
-                leased.sleep = sleep
+                passes = leased.note(describe_caller(f"sleep({microseconds / 1e6:g})"), now, sleep)
             if passes:
                 page[CLOCK_NOW] = due
                 control[CONTROL_LEASED] += 1
@@ -396,8 +385,8 @@ class Scheduler:
             due = now + microseconds
             if (
                 due >= control[shared_page.CONTROL_LEASE]
-                or due >= self.alarm_us
-                or not (self.gateway is None or self.gateway.has_heard_all())
+                or due >= self.alarm.due_us
+                or not (self._gateway is None or self._gateway.has_heard_all())
             ):
                 return None
             with self.lock:
@@ -419,37 +408,37 @@ class Scheduler:
 
     def wake(self, wait: Waiter) -> bool:
         """Make *wait* ready, in its turn; False when it is over already."""
-        main = self._enter()
+        main = self.enter()
         try:
             with self.lock:
                 return self._wake(wait)
         finally:
-            self._leave(main)
+            self.leave(main)
 
     def suspend_lease(self, change: int) -> None:
         """Have one reason more (1) or less (-1) not to move the clock here."""
-        main = self._enter()
+        main = self.enter()
         try:
             with self.lock:
-                self.lease_suspensions += change
+                self._lease_suspensions += change
                 self._count_threads()
         finally:
-            self._leave(main)
+            self.leave(main)
 
     def forks(self) -> None:
         """A child process is about to be started, or has been: while it lives the clock stands."""
-        main = self._enter()
+        main = self.enter()
         try:
             with self.lock:
                 if self.moved:
-                    self._tell_time()  # what the child writes has the time of its start
+                    self._report_time()  # what the child writes has the time of its start
                 self.control_page[shared_page.CONTROL_FORKS] += 1
                 if not self.forked:
                     self.forked = True
-                    self.lease_suspensions += 1
+                    self._lease_suspensions += 1
                     self._count_threads()
         finally:
-            self._leave(main)
+            self.leave(main)
 
     # -- the harness ---------------------------------------------------------------------------------------------------
 
@@ -457,28 +446,28 @@ class Scheduler:
         """Wait, on the main thread, for the next invocation."""
         self.suspend_lease(1)  # other threads of this instance do not go on past the end of the event
         try:
-            while self.invocation is None:
+            while self._invocation is None:
                 self.park(None, "", enlist=self._enlist_idle)
         finally:
             self.suspend_lease(-1)
-        invocation, self.invocation = self.invocation, None
+        invocation, self._invocation = self._invocation, None
         return invocation
 
     def open_gateway(self, gateway: Gateway) -> None:
         """From here on events go to the program of an image, by way of *gateway*."""
-        self.gateway = gateway
+        self._gateway = gateway
         self._count_threads()
 
     def receive_final_response(self) -> None:
         """The process is about to end: what its program has answered is an answer, though it has not waited since."""
-        if not self.active or self.gateway is None:
+        if not self.active or self._gateway is None:
             return
-        main = self._enter()
+        main = self.enter()
         try:
             with self.lock:
-                self.gateway.receive_final_response()
+                self._gateway.receive_final_response()
         finally:
-            self._leave(main)
+            self.leave(main)
 
     def gate(self, identity: str, at: str) -> None:
         """Stand here until the harness opens the gate."""
@@ -505,20 +494,20 @@ class Scheduler:
             self.park(None, "", enlist=self._enlist_typed)
         finally:
             self.suspend_lease(-1)
-        typed, self.typed = self.typed, None
+        typed, self._typed = self._typed, None
         return typed or ""
 
     def _enlist_idle(self, wait: Waiter) -> bool:
-        self.idle_wait = wait
-        return self.invocation is None
+        self._idle_wait = wait
+        return self._invocation is None
 
     def _enlist_gate(self, wait: Waiter) -> bool:
-        self.gate_wait = wait
+        self._gate_wait = wait
         return True
 
     def _enlist_typed(self, wait: Waiter) -> bool:
-        self.terminal_wait = wait
-        return self.typed is None
+        self._terminal_wait = wait
+        return self._typed is None
 
     # -- threads -------------------------------------------------------------------------------------------------------
 
@@ -526,35 +515,35 @@ class Scheduler:
         """Count a thread that is about to be started: it is ready, and waits for its first turn."""
         thread = ThreadState(main=False)
         thread.poller.register(self.wakeup_fd, select.POLLIN)
-        main = self._enter()
+        main = self.enter()
         try:
             with self.lock:
                 wait = Waiter(thread, self.clock_page[shared_page.CLOCK_NOW], "")
                 thread.waits.append(wait)
                 self._push(wait)
-                self.started.append(thread)
+                self._started.append(thread)
                 self._count_threads()
         finally:
-            self._leave(main)
+            self.leave(main)
         return thread
 
     def forget_thread(self, thread: ThreadState) -> None:
         """A thread that was expected could not be started."""
-        main = self._enter()
+        main = self.enter()
         try:
             with self.lock:
                 thread.waits[0].over = True
-                self.started.remove(thread)
+                self._started.remove(thread)
                 self._count_threads()
         finally:
-            self._leave(main)
+            self.leave(main)
         thread.close()
 
     def begin_thread(self, thread: ThreadState) -> None:
         """The first thing that a new thread does: wait for its turn."""
         with self.lock:
             self.threads[_get_ident()] = thread
-            self.started.remove(thread)
+            self._started.remove(thread)
             self._count_threads()
             if not thread.waits[0].granted:
                 self._become_reader_if_none(thread)
@@ -585,35 +574,49 @@ class Scheduler:
 
         return thread.ended or self.park(due_us, what, enlist=enlist)
 
-    # -- what is told --------------------------------------------------------------------------------------------------
+    def follow_gates(self, follow: Callable[[], None]) -> None:
+        """The gates at lines are others: each thread calls *follow* once it goes on."""
+        self._follow_gates = follow
+        self._followed += 1
+
+    def save_with(self, save: Callable[[], None]) -> None:
+        """Have *save* called before the harness ends this process, and after each event."""
+        self._save = save
+
+    def save_coverage(self) -> None:
+        """Save what coverage has measured, where the session is measured."""
+        if self._save is not None:
+            self._save()
+
+    # -- what is sent --------------------------------------------------------------------------------------------------
 
     def send(self, data: bytes) -> None:
         """Send a whole frame; a signal's handler, which may send too, waits until it is out."""
-        main = self._enter()
+        main = self.enter()
         try:
             with self.lock:
                 self.send_locked(data)
         finally:
-            self._leave(main)
+            self.leave(main)
 
-    def tell(self, data: bytes) -> None:
+    def send_marked(self, data: bytes) -> None:
         """Send a marked frame (``messages.MARKED``): what is written by now comes before it, the rest after it."""
-        main = self._enter()
+        main = self.enter()
         try:
             with self.lock:
-                self.tell_locked(data)
+                self.send_marked_locked(data)
         finally:
-            self._leave(main)
+            self.leave(main)
 
     def before_output(self) -> None:
         """Called where ``moved``: what is written now carries the time to which the clock was moved here."""
-        main = self._enter()
+        main = self.enter()
         try:
             with self.lock:
                 if self.moved:
-                    self._tell_time()
+                    self._report_time()
         finally:
-            self._leave(main)
+            self.leave(main)
 
     def expect_output_of_c_code(self) -> None:
         """Called before code in C is loaded: what Python has written by now is told apart from what that writes."""
@@ -628,22 +631,22 @@ class Scheduler:
     def after_output(self) -> None:
         """Output is progress, and the moment to learn of gates that were set while this thread computed."""
         clock.reads[0] = 0
-        if self.control_page[shared_page.CONTROL_MESSAGES] != self.seen_messages:
+        if self.control_page[shared_page.CONTROL_MESSAGES] != self._seen_messages:
             self.look()
 
     def look(self) -> None:
         """Read what the harness has sent, where no thread that waits does."""
-        if self.control_page[shared_page.CONTROL_MESSAGES] == self.seen_messages or self.reader is not None:
+        if self.control_page[shared_page.CONTROL_MESSAGES] == self._seen_messages or self._reader is not None:
             return
-        main = self._enter()
+        main = self.enter()
         try:
             with self.lock:
-                self._read_messages()
+                self._take_messages(self.channel.receive())
             self._save_and_stop()
         finally:
-            self._leave(main)
+            self.leave(main)
         thread = self._current()
-        if thread.followed != self.followed:
+        if thread.followed != self._followed:
             self._follow(thread)
 
     def on_poke(self, frame: FrameType | None) -> None:
@@ -673,18 +676,6 @@ class Scheduler:
                 self.running_threads += 1
         return thread
 
-    def _enter(self) -> bool:
-        main = self.threads.get(_get_ident()) is self.main and not self.main_inside
-        if main:
-            self.main_inside = True
-        return main
-
-    def _leave(self, main: bool) -> None:
-        if main:
-            self.main_inside = False
-            if self.pending:
-                self.run_pending()
-
     # -- blocking ------------------------------------------------------------------------------------------------------
 
     def _block(self, wait: Waiter) -> None:
@@ -701,14 +692,14 @@ class Scheduler:
                 if wait.deferred is None:
                     self._run_pending_inside(wait)
                     continue
-                if wait.deferred != len(self.pending) or self.announced:
+                if wait.deferred != len(self.pending) or self.inbox.announced:
                     self._defer_signals(wait)
-            if thread.main and self.signals_asked:
+            if thread.main and self.inbox.poll_requested:
                 with self.lock:
                     if not self.pending or wait.deferred is not None:  # else its handler is called first
-                        self.signals_asked = False
-                        if self.gateway is not None and self.running_threads == 0:
-                            self.gateway.look()
+                        self.inbox.take_poll()
+                        if self._gateway is not None and self.running_threads == 0:
+                            self._gateway.look()
                         self._look_at_watched()
                         self.send_locked(messages.pack(messages.SignalsHandled()))
                         self._report()
@@ -717,13 +708,13 @@ class Scheduler:
     def _listen(self, wait: Waiter) -> None:
         """Have the thread of *wait* stand in ``poll`` until there is something to look at."""
         thread, watch = wait.thread, wait.watch
-        reads = self.reader is thread
+        reads = self._reader is thread
         if reads is not thread.polls_channel:
             thread.polls_channel = reads
             if reads:
-                thread.poller.register(self.channel_fd, select.POLLIN)
+                thread.poller.register(self.channel.fd, select.POLLIN)
             else:
-                thread.poller.unregister(self.channel_fd)
+                thread.poller.unregister(self.channel.fd)
         if watch is not None and watch.polled is (watch.muted or wait.woken):
             self._poll_watched(thread, watch, not watch.polled)
         ready = thread.poller.poll(None if watch is None else watch.rest_ms())
@@ -733,8 +724,8 @@ class Scheduler:
         for fd, _ in ready:
             if fd == thread.wakeup_fd:
                 self._drain(thread.wakeup_fd)
-            elif fd == self.signalled:
-                os.read(fd, 512)
+            elif fd == self.inbox.fd:
+                self.inbox.drain()
             elif fd == self.wakeup_fd:
                 with self.lock:
                     self._drain(self.wakeup_fd)
@@ -742,10 +733,10 @@ class Scheduler:
                         self._find_reader()  # this thread is on its way out
                     else:
                         self._become_reader_if_none(thread)
-            elif fd == self.channel_fd:
-                if self.reader is thread:
+            elif fd == self.channel.fd:
+                if self._reader is thread:
                     with self.lock:
-                        self._read_messages()
+                        self._take_messages(self.channel.receive())
                     self._save_and_stop()
             elif watch is not None:
                 with self.lock:
@@ -754,25 +745,25 @@ class Scheduler:
     @staticmethod
     def _drain(wakeup_fd: int) -> None:
         try:
-            os.eventfd_read(wakeup_fd)
+            _eventfd_read(wakeup_fd)
         except BlockingIOError:
             pass  # another thread was quicker
 
     def _resume(self, wait: Waiter) -> None:
         wait.over = True
         wait.thread.waits.remove(wait)
-        if wait.thread.followed != self.followed:
+        if wait.thread.followed != self._followed:
             self._follow(wait.thread)
 
     def _follow(self, thread: ThreadState) -> None:
-        thread.followed = self.followed
-        if self.follow is not None:
-            self.follow()
+        thread.followed = self._followed
+        if self._follow_gates is not None:
+            self._follow_gates()
 
     def _end_watch(self, wait: Waiter, watch: Readiness) -> None:
-        self.watching.remove(wait)
+        self._watching.remove(wait)
         if self.active:
-            self.control_page[shared_page.CONTROL_WATCHES] = len(self.watching)
+            self.control_page[shared_page.CONTROL_WATCHES] = len(self._watching)
         if watch.polled:
             self._poll_watched(wait.thread, watch, False)
 
@@ -785,22 +776,12 @@ class Scheduler:
             else:
                 thread.poller.unregister(fd)
 
-    def _read_messages(self) -> None:
-        try:
-            data = self.channel.recv(65_536, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return
-        if not data:
-            os._exit(1)  # the harness is gone
-        self._take_messages(list(self.frames.feed(data)))
-
     def _save_and_stop(self) -> None:
         """What the harness may have asked for before it ends this process: nothing of user code runs after it."""
-        if not self.save_asked:
+        if not self._save_requested:
             return
-        self.save_asked = False
-        if self.save is not None:
-            self.save()
+        self._save_requested = False
+        self.save_coverage()
         self.control_page[shared_page.CONTROL_COVERED] += 1
         _stop(_own_pid(), signal.SIGSTOP)
 
@@ -821,9 +802,9 @@ class Scheduler:
         else:
             self._signals_came()
             try:
-                self.call_handler(signum, user_frame(frame))
+                self.inbox.call_handler(signum, user_frame(frame))
             finally:
-                if self.report_owed:
+                if self._report_owed:
                     self._report_now()
 
     def signal_main(self, send: Callable[[], None]) -> None:
@@ -837,12 +818,12 @@ class Scheduler:
             return
         wait = Waiter(thread, self.clock_page[shared_page.CLOCK_NOW], "")
         with self.lock:
-            self.announced += 1
+            self.inbox.announce()
             self.running_threads += 1
             try:
                 send()
             except BaseException:
-                self.announced -= 1
+                self.inbox.withdraw()
                 self.running_threads -= 1
                 raise
             self._park(wait)
@@ -851,10 +832,9 @@ class Scheduler:
     def run_pending(self) -> None:
         self._signals_came()
         try:
-            while self.pending:
-                self.call_handler(self.pending.popleft(), user_frame(sys._getframe(1)))
+            self.inbox.call_pending()
         finally:
-            if self.report_owed:
+            if self._report_owed:
                 self._report_now()
 
     def _abandon(self, wait: Waiter) -> None:
@@ -862,26 +842,25 @@ class Scheduler:
             wait.over = True
             wait.thread.waits.remove(wait)
             self._come_out_for_signal(wait.thread)
-        if wait.thread.followed != self.followed:
+        if wait.thread.followed != self._followed:
             self._follow(wait.thread)
 
     def _come_out_for_signal(self, thread: ThreadState) -> None:
-        self.running_threads += 1 - self.announced
-        self.announced = 0
-        if self.reader is thread:
-            self.reader = None
+        self.running_threads += 1 - self.inbox.take_announced()
+        if self._reader is thread:
+            self._reader = None
 
     def _run_pending_inside(self, wait: Waiter) -> None:
         watch = wait.watch
         with self.lock:
             wait.suspended = True
             if watch is not None:
-                self.held -= watch.holds
+                self._held -= watch.holds
             self._come_out_for_signal(wait.thread)
         if watch is not None and watch.polled:  # the handler may wait itself
             self._poll_watched(wait.thread, watch, False)
         self.main_inside = False
-        if wait.thread.followed != self.followed:
+        if wait.thread.followed != self._followed:
             self._follow(wait.thread)
         try:
             self.run_pending()
@@ -896,38 +875,55 @@ class Scheduler:
                 return
             self.running_threads -= 1
             if watch is not None:
-                self.held += watch.holds
+                self._held += watch.holds
             if wait.due_us is not None:
-                heapq.heappush(self.heap, (wait.due_us, wait.sequence, wait))
-            self.reader = wait.thread
+                heapq.heappush(self._run_queue, (wait.due_us, wait.sequence, wait))
+            self._reader = wait.thread
             self._rest(wait.what)
 
     def _defer_signals(self, wait: Waiter) -> None:
         """Signals have come in a wait of C code that lets no handler be called: they are, once it is over."""
         with self.lock:
             wait.deferred = len(self.pending)
-            self.running_threads -= self.announced
-            self.announced = 0
+            self.running_threads -= self.inbox.take_announced()
             self.send_locked(messages.pack(messages.SignalsDeferred(list(self.pending))))
             self._report()
 
     def _signals_came(self) -> None:
-        if self.announced:
-            main = self._enter()
+        if self.inbox.announced:
+            main = self.enter()
             try:
                 with self.lock:
-                    self.running_threads -= self.announced
-                    self.announced = 0
+                    self.running_threads -= self.inbox.take_announced()
             finally:
-                self._leave(main)
+                self.leave(main)
 
     def _report_now(self) -> None:
-        main = self._enter()
+        main = self.enter()
         try:
             with self.lock:
                 self._report()
         finally:
-            self._leave(main)
+            self.leave(main)
+
+    # -- the main thread and its signals -------------------------------------------------------------------------------
+
+    def enter(self) -> bool:
+        """Have handlers of signals wait from here on to `leave`; whether that is for `leave` to end.
+
+        It is on the main thread, which calls them, where it is not in the scheduler already.
+        """
+        main = self.threads.get(_get_ident()) is self.main and not self.main_inside
+        if main:
+            self.main_inside = True
+        return main
+
+    def leave(self, main: bool) -> None:
+        """Call the handlers that have waited since `enter`, which gave *main*."""
+        if main:
+            self.main_inside = False
+            if self.pending:
+                self.run_pending()
 
     # -- the alarm -----------------------------------------------------------------------------------------------------
 
@@ -936,41 +932,67 @@ class Scheduler:
 
         Its rest and interval, in µs; the rest is 0 where there was none.
         """
-        main = self._enter()
-        try:
-            with self.lock:
-                before, before_every = self.alarm, self.alarm_every_us
-                rest = 0 if before is None else max((before.due_us or 0) - self.clock_page[shared_page.CLOCK_NOW], 1)
-                self.alarm_every_us, self.alarm_rang_us = every_us, None
-                self._arm(due_us)
-                return rest, before_every
-        finally:
-            self._leave(main)
-
-    def alarm_taken(self) -> None:
-        """SIGALRM was taken: an alarm that goes off again and again is set anew, as the kernel does it."""
-        if self.alarm_every_us == 0 or self.alarm_rang_us is None or not self.active:
-            return
-        main = self._enter()
-        try:
-            with self.lock:
-                self._arm_again()
-        finally:
-            self._leave(main)
-
-    def ring_overdue(self) -> None:
-        """On the main thread, while it computes: let an alarm go off that became due while this process was stopped."""
-        main = self._enter()
+        main = self.enter()
         try:
             with self.lock:
                 alarm = self.alarm
-                if alarm is not None and (alarm.due_us or 0) <= self.clock_page[shared_page.CLOCK_NOW]:
-                    self.alarm_rang_us = alarm.due_us
-                    self._arm(None)
-                    if self.ring_alarm():
-                        self._arm_again()
+                before = alarm.rest_us(self.clock_page[CLOCK_NOW]), alarm.every_us
+                alarm.set(NEVER if due_us is None else due_us, every_us)
+                self._enlist_alarm()
+                return before
         finally:
-            self._leave(main)
+            self.leave(main)
+
+    def alarm_taken(self) -> None:
+        """SIGALRM was taken: an alarm that goes off again and again is set anew, as the kernel does it."""
+        if not self.active or not self.alarm.waits_for_signal:
+            return
+        main = self.enter()
+        try:
+            with self.lock:
+                self._set_alarm_anew()
+        finally:
+            self.leave(main)
+
+    def ring_overdue(self) -> None:
+        """On the main thread, while it computes: let an alarm go off that became due while this process was stopped."""
+        main = self.enter()
+        try:
+            with self.lock:
+                if self.alarm.due_us <= self.clock_page[CLOCK_NOW]:
+                    self.alarm.go_off()
+                    self._enlist_alarm()
+                    if self.alarm.ring():
+                        self._set_alarm_anew()
+        finally:
+            self.leave(main)
+
+    def _ring(self) -> None:
+        """The alarm is due: if a handler of user code is called the main thread goes on, else who is next."""
+        self.alarm.go_off()
+        self._enlist_alarm()
+        self.inbox.announce()
+        self.running_threads += 1
+        if self.alarm.ring():
+            self._set_alarm_anew()
+            self.main.wake()
+            return
+        self.inbox.withdraw()
+        self.running_threads -= 1
+        self._rest()
+
+    def _set_alarm_anew(self) -> None:
+        if self.alarm.set_anew(self.clock_page[CLOCK_NOW]):
+            self._enlist_alarm()
+
+    def _enlist_alarm(self) -> None:
+        """Have the run queue follow the alarm, which has been set or has gone off."""
+        if self._alarm_wait is not None:
+            self._alarm_wait.over = True
+        self._alarm_wait = None
+        if self.alarm.due_us != NEVER:
+            self._alarm_wait = Waiter(self.main, self.alarm.due_us, "")
+            self._push(self._alarm_wait)
 
     # -- who is next ---------------------------------------------------------------------------------------------------
 
@@ -978,10 +1000,10 @@ class Scheduler:
         page = self.clock_page
         page[shared_page.CLOCK_SEQUENCE] = wait.sequence = page[shared_page.CLOCK_SEQUENCE] + 1
         if wait.due_us is not None:
-            heapq.heappush(self.heap, (wait.due_us, wait.sequence, wait))
+            heapq.heappush(self._run_queue, (wait.due_us, wait.sequence, wait))
 
     def _head(self) -> Waiter | None:
-        heap = self.heap
+        heap = self._run_queue
         while heap:
             _, sequence, wait = heap[0]
             if wait.over or wait.suspended or wait.granted or wait.sequence != sequence:
@@ -998,49 +1020,51 @@ class Scheduler:
             return
         self._push(wait)
         self.running_threads -= 1
-        self.reader = wait.thread
+        self._reader = wait.thread
         self._rest(wait.what)
 
     def _rest(self, what: str = "") -> None:
         """A thread has come in or ended: where the clock may be moved here the next wait goes on, else it is told."""
-        if self.gateway is not None and self.running_threads == 0 and self.gateway.look():
+        if self._gateway is not None and self.running_threads == 0 and self._gateway.look():
             what = ""  # it is no wait of the event any more
-        if self.watching:
+        if self._watching:
             self._look_at_watched()
-        if self.running_threads == 0 and self.held == 0 and self.lease_suspensions == 0:
+        if self.running_threads == 0 and self._held == 0 and self._lease_suspensions == 0:
             head, until = self._head(), self.control_page[shared_page.CONTROL_LEASE]
             now = self.clock_page[shared_page.CLOCK_NOW]
             if head is not None and (due := head.due_us) is not None and due < until and self._may_move(what, now):
                 self.clock_page[shared_page.CLOCK_NOW] = max(due, now)
                 self.control_page[shared_page.CONTROL_LEASED] += 1
                 self.moved = True
-                heapq.heappop(self.heap)
+                heapq.heappop(self._run_queue)
                 self._grant(head)
                 return
         self._report(what)
 
     def _report(self, what: str = "") -> None:
         """Tell the harness what this instance waits for next; not while a thread is on its way out."""
-        self.report_owed = False
+        self._report_owed = False
         head = self._head()
         due, sequence = (head.due_us, head.sequence) if head is not None else (None, 0)
         due = messages.NEVER if due is None else due
         used_ns = 0 if clock.computed is None else clock.processor_ns()
-        self.send_locked(
-            _pack_parked(due, sequence, self.running_threads, self.held, self.seen_messages, used_ns, what)
+        if self.moved:
+            self._report_time()
+        self.channel.send(
+            _pack_parked(due, sequence, self.running_threads, self._held, self._seen_messages, used_ns, what)
         )
 
     def _take_turn(self) -> None:
         self.leased.clear()
         if self.forked and self.control.childless == self.control.forks:
             self.forked = False
-            self.lease_suspensions -= 1
+            self._lease_suspensions -= 1
             self._count_threads()
         head = self._head()
         if head is None or head.due_us is None or head.due_us > self.clock_page[shared_page.CLOCK_NOW]:
             self._report()  # what was due is over: a handler that raised ended it
             return
-        heapq.heappop(self.heap)
+        heapq.heappop(self._run_queue)
         self._grant(head)
 
     def _wake(self, wait: Waiter) -> bool:
@@ -1055,8 +1079,8 @@ class Scheduler:
         return True
 
     def _grant(self, wait: Waiter) -> None:
-        if wait is self.alarm:
-            self._ring(wait)
+        if wait is self._alarm_wait:
+            self._ring()
             return
         wait.granted = True
         self._release_hold(wait)
@@ -1064,40 +1088,40 @@ class Scheduler:
             self._report()
             return
         self.running_threads += 1
-        if self.reader is wait.thread:
-            self.reader = None
+        if self._reader is wait.thread:
+            self._reader = None
         if wait.thread is not self.threads.get(_get_ident()):
-            self.reader = None
+            self._reader = None
             wait.thread.wake()
 
     # -- threads -------------------------------------------------------------------------------------------------------
 
     def _count_threads(self) -> None:
-        self.alone = len(self.threads) == 1 and not self.started and not self.lease_suspensions
+        self.alone = len(self.threads) == 1 and not self._started and not self._lease_suspensions
 
     def _become_reader_if_none(self, thread: ThreadState) -> None:
-        if self.reader is None:
-            self.reader = thread
+        if self._reader is None:
+            self._reader = thread
 
     def _find_reader(self) -> None:
         """Have a thread that stays inside read the channel, if none does."""
-        for thread in self.threads.values() if self.reader is None else ():
+        for thread in self.threads.values() if self._reader is None else ():
             if thread.waits and not (thread.waits[-1].granted or thread.waits[-1].suspended):
-                self.reader = thread
+                self._reader = thread
                 thread.wake()
                 return
 
     # -- descriptors that end a wait -----------------------------------------------------------------------------------
 
     def _begin_watch(self, wait: Waiter, watch: Readiness) -> None:
-        self.held += watch.holds
-        self.watching.append(wait)
-        self.control_page[shared_page.CONTROL_WATCHES] = len(self.watching)
+        self._held += watch.holds
+        self._watching.append(wait)
+        self.control_page[shared_page.CONTROL_WATCHES] = len(self._watching)
 
     def _look_at_watched(self) -> None:
         """Make the waits ready whose descriptors are: what woke them may have been done by the thread that comes in."""
         self.control_page[shared_page.CONTROL_MUTED] = 0
-        for wait in tuple(self.watching):
+        for wait in tuple(self._watching):
             if wait.over or wait.granted or wait.woken or wait.suspended:
                 continue
             watch = wait.watch
@@ -1135,73 +1159,41 @@ class Scheduler:
         watch = wait.watch
         if watch is not None and watch.holds:
             watch.holds = False
-            self.held -= wait in self.watching and not wait.suspended  # it may have been woken before it came in
-
-    # -- the alarm -----------------------------------------------------------------------------------------------------
-
-    def _arm(self, due_us: int | None) -> None:
-        if self.alarm is not None:
-            self.alarm.over = True
-        self.alarm = None
-        if due_us is not None:
-            self.alarm = Waiter(self.main, due_us, "")
-            self._push(self.alarm)
-        self.alarm_us = _NO_ALARM if due_us is None else due_us
-        self.control_page[shared_page.CONTROL_ALARM] = due_us or 0
-
-    def _ring(self, alarm: Waiter) -> None:
-        """The alarm is due: if a handler of user code is called the main thread has the turn, else who is next."""
-        self.alarm_rang_us = alarm.due_us
-        self._arm(None)
-        self.announced += 1
-        self.running_threads += 1
-        if self.ring_alarm():
-            self._arm_again()
-            self.main.wake()
-            return
-        self.announced -= 1
-        self.running_threads -= 1
-        self._rest()
-
-    def _arm_again(self) -> None:
-        if self.alarm_every_us and (rang := self.alarm_rang_us) is not None:
-            late = self.clock_page[shared_page.CLOCK_NOW] - rang
-            self._arm(rang + (late // self.alarm_every_us + 1) * self.alarm_every_us)
-        self.alarm_rang_us = None
+            self._held -= wait in self._watching and not wait.suspended  # it may have been woken before it came in
 
     # -- messages ------------------------------------------------------------------------------------------------------
 
     def _take_messages(self, frames: list[tuple[int, bytes]]) -> None:
         for kind, body in frames:
-            self.seen_messages += 1
+            self._seen_messages += 1
             if kind == messages.RESUME:
                 self._take_turn()
-            elif kind == messages.INVOKE and self.gateway is not None:
-                self._begin_event(self.gateway, messages.unpack(messages.Invoke, body))
+            elif kind == messages.INVOKE and self._gateway is not None:
+                self._begin_event(self._gateway, messages.unpack(messages.Invoke, body))
             elif kind == messages.INVOKE:
-                self.invocation = messages.unpack(messages.Invoke, body)
-                if self.idle_wait is not None and not self.idle_wait.over:
-                    self._grant(self.idle_wait)
+                self._invocation = messages.unpack(messages.Invoke, body)
+                if self._idle_wait is not None and not self._idle_wait.over:
+                    self._grant(self._idle_wait)
             elif kind == messages.OPEN_GATE:
                 self._open_gate()
             elif kind == messages.ARM_GATES:
-                self.gates_changed(messages.unpack(messages.ArmGates, body))
+                self._arm_gates(messages.unpack(messages.ArmGates, body))
             elif kind == messages.POLL:
                 self._look_at_watched()
-                if self.announced:
-                    self.report_owed = True
+                if self.inbox.announced:
+                    self._report_owed = True
                 else:
                     self._report()
             elif kind == messages.TYPED:
-                self.typed = messages.unpack(messages.Typed, body).line or ""
-                if self.terminal_wait is not None and not self.terminal_wait.over:
-                    self._grant(self.terminal_wait)
+                self._typed = messages.unpack(messages.Typed, body).line or ""
+                if self._terminal_wait is not None and not self._terminal_wait.over:
+                    self._grant(self._terminal_wait)
             elif kind == messages.SAVE_COVERAGE:
-                self.save_asked = True
+                self._save_requested = True
             elif kind == messages.ANSWER_WAITS:
-                self._look_again(self.answer_waits(messages.unpack(messages.AnswerWaits, body)))
+                self._look_again(self._answer_waits(messages.unpack(messages.AnswerWaits, body)))
             elif kind == messages.POLL_SIGNALS:
-                self.signals_asked = True
+                self.inbox.request_poll()
                 self.main.wake()
 
     def _look_again(self, waits: list[Waiter]) -> None:
@@ -1212,45 +1204,42 @@ class Scheduler:
 
     def end_event(self) -> None:
         """The program of an image has answered: it goes on with the next event only."""
-        self.lease_suspensions += 1
+        self._lease_suspensions += 1
         self._count_threads()
 
     def _begin_event(self, gateway: Gateway, invocation: messages.Invoke) -> None:
-        self.lease_suspensions -= 1
+        self._lease_suspensions -= 1
         self._count_threads()
         gateway.begin(invocation)
         self._look_at_watched()
         self._report()
 
     def _open_gate(self) -> None:
-        if self.gate_wait is not None and not self.gate_wait.over:
-            self._grant(self.gate_wait)
-        elif self.gateway is not None:
-            self.gateway.open_gate()
+        if self._gate_wait is not None and not self._gate_wait.over:
+            self._grant(self._gate_wait)
+        elif self._gateway is not None:
+            self._gateway.open_gate()
             self._look_at_watched()
             self._report()
 
-    def tell_locked(self, data: bytes) -> None:
+    def send_marked_locked(self, frame: bytes) -> None:
         """Send a marked frame (``messages.MARKED``): what is written by now comes before it, the rest after it."""
         if self.moved:
-            self._tell_time()
-        _write(self.marks, self.mark)
-        self.send_locked(data)
+            self._report_time()
+        self.channel.send_marked(frame)
 
-    def send_locked(self, data: bytes) -> None:
+    def send_locked(self, frame: bytes) -> None:
         """Send a whole frame."""
         if self.moved:
-            self._tell_time()
-        try:
-            self.channel.sendall(data)
-        except (BrokenPipeError, ConnectionResetError):
-            os._exit(1)  # the harness is gone
+            self._report_time()
+        self.channel.send(frame)
 
-    def _tell_time(self) -> None:
+    def _report_time(self) -> None:
+        """Report to which instant the clock was moved here."""
         self.moved = False
-        _write(self.marks, self.mark)
         pack = messages.pack_wrote if self.c_code else messages.pack_leased
-        self.send_locked(pack(self.clock_page[shared_page.CLOCK_NOW], self.leased.told()))
+        records = self.leased.records_to_report()
+        self.channel.send_marked(pack(self.clock_page[CLOCK_NOW], records))
 
     def _may_move(self, what: str, now_us: int) -> bool:
         if self.c_code:
@@ -1262,8 +1251,8 @@ class Scheduler:
 
         Unless the harness has just read it, by the time that the clock shows now.
         """
-        if fcntl.ioctl(self.marks, termios.FIONREAD, _NOTHING) != _NOTHING:
-            self._tell_time()
+        if fcntl.ioctl(self.channel.marks, termios.FIONREAD, _NOTHING) != _NOTHING:
+            self._report_time()
         while self.control_page[shared_page.CONTROL_READING]:
             _yield()
 
