@@ -323,7 +323,6 @@ _wall_clock: Any = SimpleNamespace(time=time.time, time_ns=time.time_ns)
 def install() -> None:
     """Put the simulated clocks into the interpreter; before anything that binds functions of ``time`` is imported."""
     global fallback, reads
-    patches = dict(_PATCHES)
     try:
         if not wants_page:
             raise Unavailable("it was asked for")
@@ -332,10 +331,12 @@ def install() -> None:
         builtin.use_machine_code()  # the process may have some
     except Unavailable as error:
         fallback = str(error)
-        patches |= _WALL_CLOCK_PATCHES
     why = "it tells the simulated time"
-    for name, function in patches.items():
+    for name, function in _PATCHES.items():
         registry.replace(time, name, function, why)
+    if fallback:
+        for name, function in _WALL_CLOCK_PATCHES.items():
+            registry.replace(time, name, function, why)
     _wall_clock.time, _wall_clock.time_ns = time.time, time.time_ns
     registry.replace(os, "times", fake_times, why)
     registry.rebind(uuid, "_generate_time_safe", None, "uuid1() asks the machine's clock in C otherwise")

@@ -47,14 +47,24 @@ class _Terminal(io.TextIOBase):
         return scheduler.ask_terminal(text)
 
 
-def install() -> None:
-    """Have every ``pdb.Pdb`` that is given no streams use the terminal. In the zygote, of a session that has one."""
-    global enabled
-    import pdb  # noqa: PLC0415  (only a session with a terminal needs it)
+def install(*, has_terminal: bool) -> None:
+    """Have every ``pdb.Pdb`` that is given no streams use the terminal; without one refuse ``breakpoint()``.
 
+    In the zygote of a session that has one, else in the instance.
+    """
+    global enabled
     if enabled:
         return
-    enabled = True
+    hook, why = (sys.__breakpointhook__, "there is a terminal") if has_terminal else (refuse, "there is no terminal")
+    registry.rebind(sys, "breakpointhook", hook, why)
+    enabled = has_terminal
+    if enabled:
+        _use_terminal()
+
+
+def _use_terminal() -> None:
+    import pdb  # noqa: PLC0415  (only a session with a terminal needs it)
+
     real_init = pdb.Pdb.__init__
 
     def init(
@@ -79,7 +89,6 @@ def install() -> None:
     registry.rebind(
         pdb, "input", ask, "pdb's own questions, such as that of `q` since 3.14, are for the user's terminal"
     )
-    registry.rebind(sys, "breakpointhook", sys.__breakpointhook__, "there is a terminal")
 
 
 def nobody() -> str:

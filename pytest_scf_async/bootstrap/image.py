@@ -13,6 +13,7 @@ import os
 import runpy
 import socket
 import sys
+from collections.abc import Callable
 from types import FrameType, ModuleType
 from typing import Any
 
@@ -20,7 +21,7 @@ from ..protocol import messages
 from ..protocol.own_code import OWN_CODE
 from . import clock, loading, process_ends
 from .event_invoke import CLIENT, CLIENT_PORT, LOCALHOST, EventInvokeClient, only_localhost
-from .patches import connections, registry, signals
+from .patches import children, connections, registry, signals, socket_waits, sockets
 from .patches.c_code import is_of_standard_library
 from .program_client import Broken
 from .scheduler.scheduler import scheduler
@@ -158,19 +159,6 @@ bound_to = ""
 """The host on which the program has bound its port, where it was given another port underneath."""
 
 
-def _tell_of_accepted(gateway: Gateway) -> None:
-    """Let the *gateway* know what was accepted."""
-    real = socket.socket._accept  # type: ignore[attr-defined]
-
-    def accept(self: Any, /) -> Any:
-        fd, address = real(self)
-        if scheduler.active:
-            gateway.accepted(fd, address)
-        return fd, address
-
-    registry.replace(socket.socket, "_accept", accept, _WHY)
-
-
 def _send_files_in_scheduler() -> None:
     """Let an answer that is a file be sent in parts: there is room for the next once the scheduler has read."""
     real_sendfile = socket.socket.sendfile
@@ -198,75 +186,64 @@ def _is_to_platform(connection: Any) -> bool:
         return False
 
 
-def _put_another_port_underneath(port: int, talk: EventInvokeClient) -> None:
-    """Without a network of its own the instance shares the machine's: its *port* is one that is free there."""
-    real_bind, real_name = socket.socket.bind, socket.socket.getsockname
-    underneath: dict[tuple[int, int], tuple[Any, ...]] = {}
-    """By family and real port: what the program believes it has bound."""
-    talk.use_port(0)  # nothing: who has the port on this machine is not this program
+class PortUnderneath:
+    """Without a network of its own an instance shares the machine's: the program's *port* is one that is free there."""
 
-    def bind(self: Any, object: Any, /) -> None:
+    def __init__(self, port: int, talk: EventInvokeClient) -> None:
+        self._port = port
+        self._talk = talk
+        self._bound: dict[tuple[int, int], tuple[Any, ...]] = {}
+        """By family and real port: what the program believes it has bound."""
+        self._real_name = socket.socket.getsockname
+        talk.use_port(0)  # nothing: who has the port on this machine is not this program
+        sockets.put_underneath(self)
+        real_name = self._real_name
+
+        def getsockname(self_: Any, /) -> Any:
+            name = real_name(self_)
+            known = isinstance(name, tuple) and len(name) > 1 and self._bound.get((self_.family, name[1]))
+            return known or name
+
+        registry.replace(socket.socket, "getsockname", getsockname, "the program has bound its own port")
+
+    def bind(self, of: Any, address: Any, bind: Callable[[Any, Any], None]) -> bool:
         global bound_to
-        internet = self.family in (socket.AF_INET, socket.AF_INET6)
-        if not (scheduler.active and internet and isinstance(object, tuple) and object[1:2] == (port,)):
-            real_bind(self, object)
-            return
+        internet = of.family in (socket.AF_INET, socket.AF_INET6)
+        if not (scheduler.active and internet and isinstance(address, tuple) and address[1:2] == (self._port,)):
+            return False
         local = LOCALHOST
-        if self.family == socket.AF_INET6:
-            both = object[0] in ("", "::") and not self.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+        if of.family == socket.AF_INET6:
+            both = address[0] in ("", "::") and not of.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
             local = f"::ffff:{LOCALHOST}" if both else "::1"
         reached = local != "::1"
-        real_bind(self, (local, talk.address[1] if underneath and reached else 0))
-        name = real_name(self)
-        underneath[self.family, name[1]] = (*object, *name[2:])[: len(name)]
+        bind(of, (local, self._talk.address[1] if self._bound and reached else 0))
+        name = self._real_name(of)
+        self._bound[of.family, name[1]] = (*address, *name[2:])[: len(name)]
         if reached:
-            talk.use_port(name[1])
+            self._talk.use_port(name[1])
             scheduler.control.port = name[1]
-        if reached or object[0] == "::1":
-            bound_to = str(object[0])
+        if reached or address[0] == "::1":
+            bound_to = str(address[0])
+        return True
 
-    def getsockname(self: Any, /) -> Any:
-        name = real_name(self)
-        known = isinstance(name, tuple) and len(name) > 1 and underneath.get((self.family, name[1]))
-        return known or name
-
-    def underneath_of(self: Any, address: Any) -> Any:
-        """Where *address* is, if it is the program's own port."""
-        own = isinstance(address, tuple) and address[1:2] == (port,) and address[0] in (*_LOOPBACK, *_ANY)
-        if not (own and scheduler.active and talk.address[1] and self.family in (socket.AF_INET, socket.AF_INET6)):
+    def underneath(self, of: Any, address: Any) -> Any:
+        own = isinstance(address, tuple) and address[1:2] == (self._port,) and address[0] in (*_LOOPBACK, *_ANY)
+        port = self._talk.address[1]
+        if not (own and scheduler.active and port and of.family in (socket.AF_INET, socket.AF_INET6)):
             return address
-        return (LOCALHOST if self.family == socket.AF_INET else f"::ffff:{LOCALHOST}", talk.address[1])
-
-    real_connect, real_connect_ex = socket.socket.connect, socket.socket.connect_ex
-
-    def connect(self: Any, object: Any, /) -> None:
-        real_connect(self, underneath_of(self, object))
-
-    def connect_ex(self: Any, object: Any, /) -> int:
-        return real_connect_ex(self, underneath_of(self, object))
-
-    registry.replace(socket.socket, "connect", connect, _WHY)
-    registry.replace(socket.socket, "connect_ex", connect_ex, _WHY)
-    registry.replace(socket.socket, "bind", bind, _WHY)
-    registry.replace(socket.socket, "getsockname", getsockname, _WHY)
+        return (LOCALHOST if of.family == socket.AF_INET else f"::ffff:{LOCALHOST}", port)
 
 
 # -- its forks -------------------------------------------------------------------------------------------------------
 
 
-def _refuse_forks() -> None:
+def _refuse_fork(caller: FrameType) -> None:
     """A fork would see real time, and the program waits for it as for a part of itself: no event would come through.
 
     One that executes another program at once is a child process like any other.
     """
-    real, of_spawn = os.fork, os._spawnvef.__code__  # type: ignore[attr-defined]
-
-    def fork() -> int:
-        if scheduler.active and sys._getframe(1).f_code is not of_spawn:
-            scheduler.refuse(messages.Forks(_forking_line()))
-        return real()
-
-    registry.replace(os, "fork", fork, "a program that the instance itself runs is of one process")
+    if caller.f_code is not os._spawnvef.__code__:  # type: ignore[attr-defined]
+        scheduler.refuse(messages.Forks(_forking_line()))
 
 
 def _forking_line() -> str:
@@ -286,11 +263,11 @@ def open_gateway(program: messages.ProgramConfig, invocation: messages.Invoke) -
     """From here on the scheduler looks for the program's port, and speaks to it."""
     talk = EventInvokeClient(program.port, CLIENT_PORT)
     gateway = Gateway(talk, invocation)
-    _tell_of_accepted(gateway)
+    socket_waits.after_accept.append(gateway.accepted)
     _send_files_in_scheduler()
     if not program.own_network:
-        _put_another_port_underneath(program.port, talk)
-    _refuse_forks()
+        PortUnderneath(program.port, talk)
+    children.before_fork.append(_refuse_fork)
     process_ends.do_first(lambda certain: scheduler.receive_final_response() if certain else None)
     connections.use_own_hosts(frozenset({CLIENT}))
     scheduler.open_gateway(gateway)

@@ -125,8 +125,7 @@ def _become(config: messages.Assign, clock_file: int, others: list[int]) -> Role
     if config.endpoint is not None:
         redirection.follow(config.endpoint, own_network=role.own_network)
     connections.use_idle_peers(frozenset(config.idle_ok))
-    if config.debugger:
-        debugger.install()
+    debugger.install(has_terminal=config.debugger)
     if config.coverage is not None:
         from . import coverage  # noqa: PLC0415  (it imports coverage)
 

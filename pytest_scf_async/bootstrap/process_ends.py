@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from .patches import registry
+from .patches import registry, signals
 
 _first: list[Callable[[bool], None]] = []
 _HARMLESS = frozenset(
@@ -37,17 +37,16 @@ def _install() -> None:
     for name in ("execv", "execve"):
         registry.replace(os, name, _acting_first(getattr(os, name), _can_be_executed), why)
     registry.replace(signal, "raise_signal", _acting_first(signal.raise_signal, _ends), why)
-    to_thread = _acting_first(signal.pthread_kill, lambda _, signum: _ends(signum))
-    registry.replace(signal, "pthread_kill", to_thread, why)
     to_group = _acting_first(os.killpg, lambda group, signum: group in (0, os.getpgrp()) and _ends(signum))
     registry.replace(os, "killpg", to_group, why)
-    real_kill, acting_kill = os.kill, _acting_first(os.kill, lambda pid, signum: _is_own(pid) and _ends(signum))
+    signals.before_kill.append(_kills)
+    signals.before_pthread_kill.append(lambda _, signum: _act(_ends(signum)))
 
-    def kill(pid: Any, signal: Any, /) -> None:
-        others = isinstance(pid, int) and pid > 0 and pid != os.getpid()
-        (real_kill if others else acting_kill)(pid, signal)
 
-    registry.replace(os, "kill", kill, why)
+def _kills(pid: Any, signum: Any) -> None:
+    is_another = isinstance(pid, int) and pid > 0 and pid != os.getpid()
+    if not is_another:
+        _act(_is_own(pid) and _ends(signum))
 
 
 def _is_own(pid: Any) -> bool:
@@ -72,14 +71,18 @@ def _can_be_executed(path: Any, *_: Any) -> bool:
         return False
 
 
+def _act(certain: bool) -> None:
+    for act in _first:
+        act(certain)
+
+
 def _acting_first(real: Callable[..., Any], is_certain: Callable[..., bool]) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             certain = is_certain(*args, **kwargs)
         except TypeError:
             certain = False  # the call is refused, in its own words
-        for act in _first:
-            act(certain)
+        _act(certain)
         return real(*args, **kwargs)
 
     return call

@@ -43,7 +43,6 @@ from .patches import (  # noqa: E402
     c_code,
     children,
     output,
-    registry,
     signal_waits,
     socket_waits,
     sockets,
@@ -135,7 +134,7 @@ class Zygote:
             loading.compile_ahead(path)
         instance.prepare(hint.environment)
         if hint.debugger:
-            debugger.install()
+            debugger.install(has_terminal=True)
         if hint.program:
             _import_what_programs_need()
         if hint.coverage:
@@ -317,7 +316,6 @@ def main(connection: int, nonce: str, preload: list[str], place: str, to_reaper:
     sys.argv = ["bootstrap.py"]
     output.install()
     root_logger.use_stdout()
-    registry.rebind(sys, "breakpointhook", debugger.refuse, "there is no terminal")
     mark = os.environ.pop(messages.OWNER_MARK)
     os.putenv(messages.OWNER_MARK, mark)  # what an instance starts inherits it; user code does not see it
     linux.adopt_orphans()

@@ -6,6 +6,9 @@ import _posixsubprocess
 import ctypes
 import os
 import signal
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Any
 
 from ..scheduler.scheduler import scheduler
@@ -13,6 +16,9 @@ from . import real_waits, registry
 
 _STARTERS = ("fork", "forkpty", "posix_spawn", "posix_spawnp", "system")
 """The functions of ``os`` that start a process; all others are made of these, or of ``_posixsubprocess``."""
+
+before_fork: list[Callable[[FrameType], None]] = []
+"""Called with the frame that calls ``os.fork``, in an instance and before it does anything; may raise."""
 
 SA_NOCLDSTOP = 1
 
@@ -30,10 +36,12 @@ _sigaction = ctypes.CDLL(None, use_errno=True).sigaction
 _sigaction.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
 
 
-def _counted(real: Any) -> Any:
+def _counted(real: Any, before: Sequence[Callable[[FrameType], None]] = ()) -> Any:
     def start(*args: Any, **kwargs: Any) -> Any:
         if not scheduler.active:
             return real(*args, **kwargs)
+        for call in before:
+            call(sys._getframe(1))
         real_waits.spare_multiprocessing()
         scheduler.forks()
         try:
@@ -58,7 +66,8 @@ def install() -> None:
 
     why = "the harness is told that there may be a child process, before there is"
     for name in _STARTERS:
-        registry.replace(os, name, _counted(getattr(os, name)), why)
+        before = before_fork if name == "fork" else ()
+        registry.replace(os, name, _counted(getattr(os, name), before), why)
     fork_exec = registry.replace(_posixsubprocess, "fork_exec", _counted(_posixsubprocess.fork_exec), why)
     if hasattr(subprocess, "_fork_exec"):
         registry.rebind(subprocess, "_fork_exec", fork_exec, "that is _posixsubprocess.fork_exec")

@@ -61,7 +61,7 @@ def install() -> None:
     push(api, instant)
     clock.honour_user_freezes(factories, lambda: (factories[-1]() - _EPOCH) / datetime_module.timedelta(seconds=1))
     for of, name, value in methods(api, instant, clock.now_us, lambda: len(factories) == 1, clock.genuine.localtime):
-        setattr(of, name, value)
+        registry.rebind(of, name, value, "freezegun's classes show the simulated clock")
     for fake, name in ((FakeDatetime, "datetime"), (FakeDate, "date")):  # what a repr, a pickle and a serialiser show
         fake.__module__ = "datetime"
         fake.__name__ = fake.__qualname__ = name
@@ -77,6 +77,4 @@ def install() -> None:
         name = getattr(module, "__name__", "")
         if name.startswith(("freezegun", "_datetime", "_pydatetime", __name__, methods.__module__)):
             continue
-        for attribute, value in list(vars(module).items()):
-            if id(value) in replaced:
-                setattr(module, attribute, replaced[id(value)])
+        registry.rebind_references(module, replaced)

@@ -35,9 +35,7 @@ def install() -> None:
     for name, module in modules.items():
         if not isinstance(module, ModuleType) or name in _SPARED or name.startswith(_OURS):
             continue
-        for attribute, value in list(vars(module).items()):
-            if id(value) in ours:
-                setattr(module, attribute, ours[id(value)])
+        registry.rebind_references(module, ours)
         for function in _functions(module):
             defaults = function.__defaults__
             if defaults and any(id(value) in ours for value in defaults):

@@ -315,14 +315,22 @@ def install() -> None:
     registry.replace_method(io.FileIO, "write", fake_file_write, _WHY)
     set_gates([])
     ends = os.pipe()
-    for fd, name, errors in ((1, "stdout", "strict"), (2, "stderr", "backslashreplace")):
-        kept = os.dup(fd)
-        os.dup2(ends[1], fd)  # a stream finds out once whether its descriptor can seek, and a pipe cannot
-        raw = io.FileIO(fd, "w", closefd=False)
-        stream = _Text(_Buffer(raw), encoding="utf-8", errors=errors, line_buffering=True, write_through=True)
-        for attribute in (name, f"__{name}__"):
-            registry.rebind(sys, attribute, stream, "a line is in the log as soon as it is written")
-        os.dup2(kept, fd)
-        os.close(kept)
+    out, err = _stream(1, "strict", ends[1]), _stream(2, "backslashreplace", ends[1])
+    why = "a line is in the log as soon as it is written"
+    registry.rebind(sys, "stdout", out, why)
+    registry.rebind(sys, "__stdout__", out, why)
+    registry.rebind(sys, "stderr", err, why)
+    registry.rebind(sys, "__stderr__", err, why)
     for end in ends:
         os.close(end)
+
+
+def _stream(fd: int, errors: str, pipe: int) -> _Text:
+    """A stream that writes to *fd*; it finds out once whether that can seek, and a *pipe* cannot."""
+    kept = os.dup(fd)
+    os.dup2(pipe, fd)
+    raw = io.FileIO(fd, "w", closefd=False)
+    stream = _Text(_Buffer(raw), encoding="utf-8", errors=errors, line_buffering=True, write_through=True)
+    os.dup2(kept, fd)
+    os.close(kept)
+    return stream

@@ -29,7 +29,12 @@ def _machine_time() -> float:
 def use_machine_time(module: Any) -> None:
     """Have *module*, which has just been imported, read the machine's clock."""
     clock = SimpleNamespace(**{**vars(time), "time": _machine_time})
-    registry.rebind(module, "time", clock, "it makes deadlines for code in C, which keeps the machine's clock")
+    _give_clock(module, clock, "it makes deadlines for code in C, which keeps the machine's clock")
+
+
+def _give_clock(module: Any, clock: Any, why: str) -> None:
+    if module.time is not clock:
+        registry.rebind(module, "time", clock, why)
 
 
 SEMAPHORES = "multiprocessing.synchronize"
@@ -38,7 +43,7 @@ SEMAPHORES = "multiprocessing.synchronize"
 
 def use_real_clock(module: Any) -> None:
     """Have `SEMAPHORES`, which has just been imported, count the real seconds that its semaphores wait."""
-    registry.rebind(module, "time", _clock, _WHY)
+    _give_clock(module, _clock, _WHY)
 
 
 def install() -> None:
@@ -68,5 +73,5 @@ def spare_multiprocessing() -> None:
         registry.rebind(connection, "_WaitSelector", selector, _WHY)
     for name in _OF_PROCESSES:
         module: Any = sys.modules.get(f"multiprocessing.{name}")
-        if module is not None and module.time is not _clock:
-            registry.rebind(module, "time", _clock, _WHY)
+        if module is not None:
+            _give_clock(module, _clock, _WHY)

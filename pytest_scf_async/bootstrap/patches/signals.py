@@ -28,6 +28,10 @@ _gates: list[messages.ListeningGate] = []
 """Gates that wait until user code has installed a handler."""
 handled: list[Callable[[], None]] = []
 """Called when a signal has come whose handler has been called; not when the handler raised."""
+before_kill: list[Callable[[Any, Any], None]] = []
+"""Called with what ``os.kill`` was called with, before it does anything; raises nothing."""
+before_pthread_kill: list[Callable[[Any, Any], None]] = []
+"""The same for ``signal.pthread_kill``."""
 _wakeup = -1
 """The end of our pipe that the kernel's signal handler writes to, in an instance."""
 
@@ -156,6 +160,8 @@ def is_heard_at_once(signum: Any) -> bool:
 
 
 def fake_kill(pid: Any, signal: Any, /) -> None:
+    for call in before_kill:
+        call(pid, signal)
     if pid == os.getpid() and is_heard_at_once(signal):
         scheduler.signal_main(lambda: _real_kill(pid, signal))
         return
@@ -165,6 +171,8 @@ def fake_kill(pid: Any, signal: Any, /) -> None:
 
 
 def fake_pthread_kill(thread_id: Any, signalnum: Any, /) -> None:
+    for call in before_pthread_kill:
+        call(thread_id, signalnum)
     to_main = scheduler.active and thread_id == threading.main_thread().ident
     if to_main and signalnum in _handlers and not blocked_by_main(signalnum):
         scheduler.signal_main(lambda: _real_pthread_kill(thread_id, signalnum))

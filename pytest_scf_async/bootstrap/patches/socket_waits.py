@@ -182,9 +182,14 @@ def _accept(self: Any, /) -> Any:
         await_ready(_fileno(self), select.POLLIN, timeout, "accept")
     fd, address = _real_accept(self)
     connections.accepted(fd)
+    if scheduler.active:
+        for call in after_accept:
+            call(fd, address)
     return fd, address
 
 
+after_accept: list[Callable[[int, Any], None]] = []
+"""Called with the descriptor and the address of each connection that an instance has accepted."""
 _real_accept = _socket.socket._accept  # type: ignore[attr-defined]
 
 

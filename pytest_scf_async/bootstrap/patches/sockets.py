@@ -16,7 +16,7 @@ import socket
 import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from ...protocol.own_code import OWN_CODE
 from .. import records
@@ -29,6 +29,25 @@ _LOCAL_FAMILIES = frozenset(getattr(socket, name, None) for name in ("AF_UNIX", 
 
 _guarded = ""
 """The call that made the function whose network is guarded; empty where none is."""
+
+
+class OtherPort(Protocol):
+    """A program's port that is another one underneath."""
+
+    def bind(self, of: Any, address: Any, bind: Callable[[Any, Any], None]) -> bool:
+        """Bind the socket *of* by *bind*, where *address* is the program's port; whether it is."""
+
+    def underneath(self, of: Any, address: Any) -> Any:
+        """Where a connection to *address* goes."""
+
+
+_other_port: OtherPort | None = None
+
+
+def put_underneath(port: OtherPort) -> None:
+    """From here on have what binds and connects to a program's port get another one, *port*."""
+    global _other_port
+    _other_port = port
 
 
 _listens_on_loopback = False
@@ -133,6 +152,8 @@ def _check(sock: Any, address: Any, what: str) -> None:
 
 
 def _connect(self: Any, object: Any, /) -> None:
+    if _other_port is not None:
+        object = _other_port.underneath(self, object)
     object = official_hosts.led(object)
     _check(self, object, "connection to")
     connections.opens(self)
@@ -140,6 +161,8 @@ def _connect(self: Any, object: Any, /) -> None:
 
 
 def _connect_ex(self: Any, object: Any, /) -> int:
+    if _other_port is not None:
+        object = _other_port.underneath(self, object)
     object = official_hosts.led(object)
     _check(self, object, "connection to")
     connections.opens(self)
@@ -147,6 +170,11 @@ def _connect_ex(self: Any, object: Any, /) -> int:
 
 
 def _bind(self: Any, object: Any, /) -> None:
+    if _other_port is None or not _other_port.bind(self, object, _bind_here):
+        _bind_here(self, object)
+
+
+def _bind_here(self: Any, object: Any) -> None:
     address = _on_loopback(self, object) if _listens_on_loopback else object
     _again_after_signals(lambda: _socket.socket.bind(self, address))
 
@@ -155,7 +183,7 @@ def _listen(self: Any, *backlog: Any) -> None:
     if (
         _listens_on_loopback and _is_server(self) and self.getsockname()[1] == 0
     ):  # the kernel would choose all addresses
-        _bind(self, ("", 0))
+        _bind_here(self, ("", 0))
     _again_after_signals(lambda: _socket.socket.listen(self, *backlog))
 
 
