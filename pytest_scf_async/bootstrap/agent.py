@@ -14,10 +14,10 @@ from typing import NoReturn
 
 from ..protocol import linux, messages, procfs
 from . import bind_filter, clock, program_process
-from .keeper_connection import KeeperConnection
 from .originals import real_poll
 from .program_client import Answer, Broken, ProgramClient
 from .scheduler.scheduler import scheduler
+from .shim_connection import ShimConnection
 
 READY_LOOK_MS = 5
 """Real milliseconds between two looks whether the program listens."""
@@ -202,28 +202,28 @@ class Agent:
 
 
 class ContainerAgent(Agent):
-    """The same where the program is in a container, which the keeper at the other end of a socket starts."""
+    """The same where the program is in a container, which the shim at the other end of a socket starts."""
 
     def __init__(
-        self, environment: dict[str, str], program: messages.ProgramConfig, talk: ProgramClient, keeper: int
+        self, environment: dict[str, str], program: messages.ProgramConfig, talk: ProgramClient, shim: int
     ) -> None:
         super().__init__(environment, program, talk)
-        self._keeper = KeeperConnection(keeper)
+        self._shim = ShimConnection(shim)
 
     def _start(self) -> None:
         environment = {**self._environment, **self._talk.variables(self._waiting)}
-        self._keeper.start(self._program, environment, self._waiting, traced=False)
+        self._shim.start(self._program, environment, self._waiting, traced=False)
 
     def _processes(self) -> dict[int, int]:
-        return {**super()._processes(), self._keeper.descriptor: select.POLLIN}
+        return {**super()._processes(), self._shim.descriptor: select.POLLIN}
 
     def _look_at_processes(self, ready: set[int]) -> None:
-        if self._keeper.descriptor in ready:
-            self._hear_keeper()
+        if self._shim.descriptor in ready:
+            self._hear_shim()
         super()._look_at_processes(ready)
 
-    def _hear_keeper(self) -> None:
-        told = self._keeper.hear()
+    def _hear_shim(self) -> None:
+        told = self._shim.hear()
         if "pid" in told:
             self._runs(told["pid"])
         elif not told["started"]:
@@ -253,7 +253,7 @@ class ContainerAgent(Agent):
         return super()._serves()
 
     def _status(self) -> int:
-        return self._keeper.status()
+        return self._shim.status()
 
 
 def serve(environment: dict[str, str], program: messages.ProgramConfig) -> NoReturn:
@@ -261,6 +261,6 @@ def serve(environment: dict[str, str], program: messages.ProgramConfig) -> NoRet
     Agent(environment, program, program_process.client_of(program, clock.genuine.time_ns)).serve()
 
 
-def serve_container(environment: dict[str, str], program: messages.ProgramConfig, keeper: int) -> NoReturn:
-    """Be the agent of *program*, which is in a container of the *keeper*."""
-    ContainerAgent(environment, program, program_process.client_of(program, clock.genuine.time_ns), keeper).serve()
+def serve_container(environment: dict[str, str], program: messages.ProgramConfig, shim: int) -> NoReturn:
+    """Be the agent of *program*, which is in a container of the *shim*."""
+    ContainerAgent(environment, program, program_process.client_of(program, clock.genuine.time_ns), shim).serve()

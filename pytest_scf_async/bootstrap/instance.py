@@ -335,16 +335,16 @@ class ContainerRole(ProgramRole):
     """It speaks for a program in a container, which sees real time, as it does itself."""
 
     on_simulated_time = False
-    _keeper = -1
+    _shim = -1
 
     def enter_network(self, others: list[int]) -> None:
-        self._keeper = others.pop()
+        self._shim = others.pop()
         super().enter_network(others)
 
     def serve(self) -> None:
         from . import agent  # noqa: PLC0415  (only such programs need it)
 
-        agent.serve_container(self.config.environment, self.program, self._keeper)
+        agent.serve_container(self.config.environment, self.program, self._shim)
 
 
 class SupervisorRole(ProgramRole):
@@ -365,16 +365,16 @@ class SupervisorRole(ProgramRole):
 class ContainerSupervisorRole(SupervisorRole):
     """It has a program in a container see simulated time, and speaks for it."""
 
-    _keeper = -1
+    _shim = -1
 
     def enter_network(self, others: list[int]) -> None:
-        self._keeper = others.pop()
+        self._shim = others.pop()
         super().enter_network(others)
 
     def serve(self) -> None:
         from ..supervisor import container  # noqa: PLC0415  (only such programs need it)
 
-        container.serve(self.config, self.program, self._clock_file, self._keeper)
+        container.serve(self.config, self.program, self._clock_file, self._shim)
 
 
 def role_of(config: messages.Assign) -> Role:

@@ -1,9 +1,9 @@
-"""The keeper of a container: a process outside all sandboxes, which starts the container, signals it and removes it.
+"""The shim of a container: a process outside all sandboxes, which starts the container, signals it and removes it.
 
-An instance's process cannot do that: it is in a sandbox, where no container engine works. It asks the keeper by a
-socket, and hears from it which process the container's first one is, and how that ended. The keeper removes the
+An instance's process cannot do that: it is in a sandbox, where no container engine works. It asks the shim by a
+socket, and hears from it which process the container's first one is, and how that ended. The shim removes the
 container when that socket is closed, as it is with the instance, and when the test process has ended, however it did.
-Should the keeper itself be killed, the label of the container says whose it was: the next session removes it.
+Should the shim itself be killed, the label of the container says whose it was: the next session removes it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Container(NamedTuple):
     """A directory that is made for it where it is needed, and removed."""
 
 
-class Keeper:
+class Shim:
     def __init__(self, container: Container, owner: int, instance: int, control: int) -> None:
         """*owner* is a pidfd of the test process, *instance* and *control* are sockets to the instance and to it."""
         self._container = container
@@ -203,9 +203,9 @@ class Keeper:
 
 
 def main(package: Sequence[str]) -> NoReturn:
-    """Be the keeper that *package*, the words of its command, says."""
+    """Be the shim that *package*, the words of its command, says."""
     owner, instance, control = (int(word) for word in package[:3])
     linux.adopt_orphans()
-    keeper = Keeper(Container(*json.loads(package[3])), owner, instance, control)
-    signal.signal(signal.SIGTERM, lambda *_: keeper.end())
-    keeper.serve()
+    shim = Shim(Container(*json.loads(package[3])), owner, instance, control)
+    signal.signal(signal.SIGTERM, lambda *_: shim.end())
+    shim.serve()

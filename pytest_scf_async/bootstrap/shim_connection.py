@@ -1,4 +1,4 @@
-"""An instance's end of the connection to the keeper of its container, which starts that outside the sandbox."""
+"""An instance's end of the connection to the shim of its container, which starts that outside the sandbox."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 from ..protocol import messages
 
 PACKET = 1 << 16
-"""More than a message of the keeper has."""
+"""More than a message of the shim has."""
 
 
-class KeeperConnection:
+class ShimConnection:
     def __init__(self, descriptor: int) -> None:
         self._socket = _socket.socket(fileno=descriptor)
         self.descriptor = descriptor
@@ -46,7 +46,7 @@ class KeeperConnection:
         self._socket.send(json.dumps(message).encode())
 
     def hear(self) -> dict[str, Any]:
-        """What the keeper tells: the process (``pid``), or how it has ``ended`` and whether it had ``started``."""
+        """What the shim tells: the process (``pid``), or how it has ``ended`` and whether it had ``started``."""
         data = self._socket.recv(PACKET)
         if not data:
             os._exit(messages.SETUP_FAILED)  # it was killed, and the container is nobody's
