@@ -55,7 +55,7 @@ class Agent:
                     poller.register(fd, events)
             ready = {fd for fd, _ in poller.poll(READY_LOOK_MS if starting else None)}
             if self._channel.fileno() in ready:
-                self._hear()
+                self._receive()
             if self._pid:
                 self._look()
             self._look_at_processes(ready)
@@ -68,7 +68,7 @@ class Agent:
         if self._pidfd in ready:
             self._end_as_program()
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         data = self._channel.recv(65_536)
         if not data:
             os._exit(0)  # the harness is gone, and the program goes with this process
@@ -104,7 +104,7 @@ class Agent:
             self._asked = self._talk.ask(invocation)
             if not self._asked:
                 self._answer(messages.Result("PORT_NOT_BOUND", trace="the program listens on its port no more"))
-        answer = self._talk.hear() if self._asked else None
+        answer = self._talk.receive() if self._asked else None
         for note in self._talk.take_notes():
             self._send(messages.Note(note=note))
         if answer is not None:
@@ -219,15 +219,15 @@ class ContainerAgent(Agent):
 
     def _look_at_processes(self, ready: set[int]) -> None:
         if self._shim.descriptor in ready:
-            self._hear_shim()
+            self._receive_from_shim()
         super()._look_at_processes(ready)
 
-    def _hear_shim(self) -> None:
-        told = self._shim.hear()
-        if "pid" in told:
-            self._runs(told["pid"])
-        elif not told["started"]:
-            self._initialised("NOT_STARTED", f"the container could not be started (exit code {told['ended']})")
+    def _receive_from_shim(self) -> None:
+        message = self._shim.receive()
+        if "pid" in message:
+            self._runs(message["pid"])
+        elif not message["started"]:
+            self._initialised("NOT_STARTED", f"the container could not be started (exit code {message['ended']})")
         elif not self._pid:  # it had ended before anybody could see it
             if self._talk.starts_ready:
                 self._initialised(None, "")
@@ -238,7 +238,7 @@ class ContainerAgent(Agent):
         try:
             self._pidfd = os.pidfd_open(pid)
         except ProcessLookupError:
-            return  # it has ended, and that is told next
+            return  # it has ended, and the shim says so next
         self._change_forks()
         self._send(messages.Program(pid))
         self._send(messages.Program(pid, runs=True))

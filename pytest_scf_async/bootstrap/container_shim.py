@@ -1,7 +1,7 @@
 """The shim of a container: a process outside all sandboxes, which starts the container, signals it and removes it.
 
 An instance's process cannot do that: it is in a sandbox, where no container engine works. It asks the shim by a
-socket, and hears from it which process the container's first one is, and how that ended. The shim removes the
+socket, and receives from it which process the container's first one is, and how that ended. The shim removes the
 container when that socket is closed, as it is with the instance, and when the test process has ended, however it did.
 Should the shim itself be killed, the label of the container says whose it was: the next session removes it.
 """
@@ -83,9 +83,9 @@ class Shim:
             if self._control.fileno() in ready:
                 self._signal()
             if self._instance.fileno() in ready:
-                self._hear()
+                self._receive()
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         data = self._instance.recv(PACKET)
         if not data:
             self.end()
@@ -104,7 +104,7 @@ class Shim:
             )
         except OSError as error:  # a variable may be too long
             os.write(1, f"{container.engine[0]}: {error.strerror}\n".encode())
-            self._tell(ended=NOT_STARTED[0], started=False)
+            self._send(ended=NOT_STARTED[0], started=False)
             return
         self._client_end = os.pidfd_open(self._client.pid)
 
@@ -130,7 +130,7 @@ class Shim:
         os.close(self._state)
         self._state = -1
         self._pid = json.loads(data)["pid"]
-        self._tell(pid=self._pid)
+        self._send(pid=self._pid)
 
     def _let_go_on(self) -> None:
         go_on = os.path.join(self._container.place, "go-on")
@@ -142,14 +142,14 @@ class Shim:
         answer = self._ask("inspect", "--format", "{{.State.Pid}}", self._container.name).strip()
         if answer.isdigit() and int(answer):
             self._pid = int(answer)
-            self._tell(pid=self._pid)
+            self._send(pid=self._pid)
 
     def _ended(self) -> None:
         assert self._client is not None
         code = self._client.wait()
         os.close(self._client_end)
         self._client_end = -1
-        self._tell(
+        self._send(
             ended=code if self._by is None else 128 + self._by, started=bool(self._pid) or code not in NOT_STARTED
         )
 
@@ -170,7 +170,7 @@ class Shim:
             self._ask("kill", "--signal", str(int(signal.SIGKILL) if is_default else signum), self._container.name)
         self._control.send(b"\1" if state is not None else b"\0")
 
-    def _tell(self, **message: object) -> None:
+    def _send(self, **message: object) -> None:
         try:
             self._instance.send(json.dumps(message).encode())
         except OSError:

@@ -61,7 +61,7 @@ class EventInvokeClient(ProgramClient):
         self._client_port = client_port
         self._connection: _socket.socket | None = None
         self._unsent = memoryview(b"")
-        self._heard = bytearray()
+        self._response = bytearray()
         self._received = 0
         """Bytes, of this connection; what was dropped too."""
         self._eof = False
@@ -111,7 +111,7 @@ class EventInvokeClient(ProgramClient):
         lines = [f"POST {PATH} HTTP/1.1", f"Host: {LOCALHOST}:{self.shown_port}", "Connection: close"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         self._unsent = memoryview("\r\n".join([*lines, "", ""]).encode() + body)
-        self._heard.clear()
+        self._response.clear()
         self._received = 0
         self._eof = False
         self._send()
@@ -122,8 +122,8 @@ class EventInvokeClient(ProgramClient):
         if self._connection is not None:
             await_arrival(self._connection)
 
-    def has_heard_all(self, end: _socket.socket) -> bool:
-        """Whether all was heard that was ever sent from *end*, the program's end, and neither end has anything to do.
+    def has_received_all(self, end: _socket.socket) -> bool:
+        """Whether all has come that was ever sent from *end*, the program's end, and neither end has anything to do.
 
         A kernel that does not count what came in does not count what was sent, either.
         """
@@ -152,14 +152,14 @@ class EventInvokeClient(ProgramClient):
             real_poll().poll(1)
         return False
 
-    def hear(self) -> Answer | None:
+    def receive(self) -> Answer | None:
         """What has come of the event once the answer is complete; nothing before."""
         if self._connection is None:
             return None
         self._send()
-        if not self._receive() or not _is_complete(self._heard, self._eof):
+        if not self._receive_bytes() or not _is_complete(self._response, self._eof):
             return None
-        answer = _result_of(bytes(self._heard))
+        answer = _result_of(bytes(self._response))
         self.close()
         return answer
 
@@ -167,8 +167,8 @@ class EventInvokeClient(ProgramClient):
         """What has come of the event where the program, about to end, has answered; its end is the answer's."""
         if self._connection is None:
             return None
-        self._receive()
-        answer = _result_of(bytes(self._heard)) if self._heard else None
+        self._receive_bytes()
+        answer = _result_of(bytes(self._response)) if self._response else None
         if answer is None or isinstance(answer, Broken):
             return None
         self.close()
@@ -187,11 +187,11 @@ class EventInvokeClient(ProgramClient):
             except BlockingIOError:
                 return
             except OSError:
-                self._unsent = memoryview(b"")  # it has hung up: what it said before is there to be heard
+                self._unsent = memoryview(b"")  # it has hung up: what it said before is there to be received
                 return
             self._unsent = self._unsent[sent:]
 
-    def _receive(self) -> bool:
+    def _receive_bytes(self) -> bool:
         """Whether there was anything new."""
         before = self._received
         while not self._eof and self._connection is not None:
@@ -202,10 +202,10 @@ class EventInvokeClient(ProgramClient):
             except OSError:
                 data = b""
             self._eof = not data
-            self._heard += data
+            self._response += data
             self._received += len(data)
         is_new = self._eof or self._received > before
-        _drop_interim(self._heard)
+        _drop_interim(self._response)
         return is_new
 
 
@@ -247,47 +247,47 @@ def _headers(invocation: messages.Invoke) -> messages.JsonObject:
     }
 
 
-def _drop_interim(heard: bytearray) -> None:
+def _drop_interim(response: bytearray) -> None:
     """Forget what comes before the answer: 100 Continue, 103 Early Hints and their like."""
-    while (head_bytes := heard.find(b"\r\n\r\n", 0, HEAD_LIMIT)) >= 0:
-        status = bytes(heard[:head_bytes]).partition(b"\r\n")[0].split(b" ")[1:2]
+    while (head_bytes := response.find(b"\r\n\r\n", 0, HEAD_LIMIT)) >= 0:
+        status = bytes(response[:head_bytes]).partition(b"\r\n")[0].split(b" ")[1:2]
         if not status or not status[0].startswith(b"1") or status == [b"101"]:
             return
-        del heard[: head_bytes + 4]
+        del response[: head_bytes + 4]
 
 
-def _is_complete(heard: bytearray, eof: bool) -> bool:
-    head_bytes = heard.find(b"\r\n\r\n", 0, HEAD_LIMIT)
+def _is_complete(response: bytearray, eof: bool) -> bool:
+    head_bytes = response.find(b"\r\n\r\n", 0, HEAD_LIMIT)
     if eof or head_bytes < 0:
         return eof
-    fields = bytes(heard[:head_bytes]).lower().split(b"\r\n")
+    fields = bytes(response[:head_bytes]).lower().split(b"\r\n")
     body = head_bytes + 4
     status = fields[0].split(b" ")[1:2]
     for field in fields[1:]:
         name, _, value = field.partition(b":")
         if name == b"content-length" and value.strip().isdigit():
-            return len(heard) >= body + int(value)
+            return len(response) >= body + int(value)
         if name == b"transfer-encoding" and b"chunked" in value:
-            return _are_all_chunks(heard, body)
+            return _are_all_chunks(response, body)
     return status in ([b"204"], [b"304"])
 
 
-def _are_all_chunks(heard: bytearray, at: int) -> bool:
+def _are_all_chunks(response: bytearray, at: int) -> bool:
     """Whether the last chunk has come, and what follows it, of a body that begins *at* there."""
     while True:
-        end = heard.find(b"\r\n", at)
+        end = response.find(b"\r\n", at)
         if end < 0:
             return False
         try:
-            size = int(bytes(heard[at:end]).partition(b";")[0], 16)
+            size = int(bytes(response[at:end]).partition(b";")[0], 16)
         except ValueError:
             return True  # it is told what is wrong with it
         if size == 0:
-            return heard.startswith(b"\r\n", end + 2) or heard.find(b"\r\n\r\n", end) >= 0
+            return response.startswith(b"\r\n", end + 2) or response.find(b"\r\n\r\n", end) >= 0
         at = end + 2 + size + 2
 
 
-class _Heard:
+class _Received:
     """An answer in memory, in the form in which ``http.client`` takes a socket."""
 
     def __init__(self, data: bytes) -> None:
@@ -301,7 +301,7 @@ def _result_of(data: bytes) -> Answer:
     """What an answer means: 2xx is the return value, everything else an error of the user's code."""
     if not data:
         return Broken(f"the program closed the connection of POST {PATH} without an answer")
-    response = http.client.HTTPResponse(_Heard(data), method="POST")  # type: ignore[arg-type]
+    response = http.client.HTTPResponse(_Received(data), method="POST")  # type: ignore[arg-type]
     try:
         response.begin()
         body = response.read()

@@ -130,7 +130,7 @@ class GoClient(ProgramClient):
         if self._connection is not None:
             await_arrival(self._connection)
 
-    def hear(self) -> Answer | None:
+    def receive(self) -> Answer | None:
         """What has come of the event, once there is an answer to what was asked; None until then.
 
         ``fact`` is RETURNED (``text``), RAISED (``trace``, and ``should_exit``: it was a panic, after which the

@@ -72,12 +72,12 @@ class Gateway:
         """All threads wait: see how far the program is; whether its event has ended with that."""
         if self._invocation is not None and not self._is_listening(self._invocation):
             return self._invocation is None  # it listens where nobody can reach it, and its event has ended
-        if self.has_heard_all():
+        if self.has_received_all():
             return False
-        answer = self._talk.hear()
+        answer = self._talk.receive()
         if answer is None and self._invocation is None:
             self._await_what_was_said()
-            answer = self._talk.hear()
+            answer = self._talk.receive()
         if isinstance(answer, Broken):
             answer = messages.Result("RAISED", trace=answer.why)
         if answer is None:
@@ -124,10 +124,10 @@ class Gateway:
         if is_platform(address) and self._talk.client is not None and address[1] == self._talk.client[1]:
             self._end, self._inode = connections.borrow(fd), os.fstat(fd).st_ino
 
-    def has_heard_all(self) -> bool:
+    def has_received_all(self) -> bool:
         """Whether the program has not answered, and nothing that it has said is on its way: its event goes on."""
         end = self._end
-        return end is not None and self._is_open(end) and self._talk.has_heard_all(end)
+        return end is not None and self._is_open(end) and self._talk.has_received_all(end)
 
     def _is_open(self, end: _socket.socket) -> bool:
         try:

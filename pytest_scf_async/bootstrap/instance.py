@@ -165,7 +165,7 @@ def _initialise(config: messages.Assign) -> Any:
             if callable(function):
                 scheduler.send_marked(messages.pack(messages.InitDone(None, rss=_peak_rss() - _start_rss)))
                 if config.memory_limited:
-                    scheduler.yield_turn()  # the harness looks at it before the first line of the handler
+                    scheduler.yield_run_token()  # the harness looks at it before the first line of the handler
                 return function
             raise TypeError(f"{config.module}.{config.function} is {function!r}, which cannot be called")
     except Exception as error:

@@ -27,7 +27,7 @@ class Job(ProgramClient):
     def ask(self, invocation: messages.Invoke) -> bool:
         return True
 
-    def hear(self) -> None:
+    def receive(self) -> None:
         return None
 
     def last_answer(self, status: int) -> messages.Result | None:

@@ -22,10 +22,10 @@ _LIBRARY = os.path.dirname(os.__file__)
 
 def watch(known: list[str]) -> None:
     """From here on tell the harness, once, of the first path below ``/tmp`` that is not in one of *known*."""
-    told = False
+    reported = False
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal told
+        nonlocal reported
         if event not in _EVENTS or not isinstance(arguments[0], (str, bytes, os.PathLike)):
             return
         path = os.fsdecode(arguments[0])
@@ -34,9 +34,9 @@ def watch(known: list[str]) -> None:
             return
         if not path.startswith("/tmp/") or not scheduler.active:
             return
-        if told or any(path == each or path.startswith(f"{each}/") for each in known):
+        if reported or any(path == each or path.startswith(f"{each}/") for each in known):
             return
-        told = True
+        reported = True
         scheduler.send_marked(messages.pack(messages.Note(note=f"{_line()} uses {path!r}", literal_tmp=True)))
 
     sys.addaudithook(hook)

@@ -77,13 +77,13 @@ class ProgramClient(ABC):
         """Until the kernel has brought the program what was sent: on a busy machine it takes its time."""
 
     @abstractmethod
-    def hear(self) -> Answer | None:
+    def receive(self) -> Answer | None:
         """What has come of the event; None: nothing yet."""
 
     def last_answer(self, status: int) -> messages.Result | None:
         """What a program that has ended, with *status* (of ``waitpid``), had answered before; None where it had not."""
         while is_readable(self.descriptors(), LAST_WORDS_MS):
-            answer = self.hear()
+            answer = self.receive()
             if answer is not None:
                 return answer if isinstance(answer, messages.Result) else None
         return None

@@ -45,19 +45,19 @@ class ShimConnection:
     def _send(self, **message: object) -> None:
         self._socket.send(json.dumps(message).encode())
 
-    def hear(self) -> dict[str, Any]:
+    def receive(self) -> dict[str, Any]:
         """What the shim tells: the process (``pid``), or how it has ``ended`` and whether it had ``started``."""
         data = self._socket.recv(PACKET)
         if not data:
             os._exit(messages.SETUP_FAILED)  # it was killed, and the container is nobody's
-        told: dict[str, Any] = json.loads(data)
-        self._ended = told.get("ended", self._ended)
-        return told
+        message: dict[str, Any] = json.loads(data)
+        self._ended = message.get("ended", self._ended)
+        return message
 
     def exit_code(self) -> int:
         """That of the container, once it has ended."""
         while self._ended is None:
-            self.hear()
+            self.receive()
         return self._ended
 
     def status(self) -> int:

@@ -37,9 +37,9 @@ class ContainerSupervisor(supervisor.Supervisor):
     def _look_around(self, ready: set[int]) -> None:
         if self._shim.descriptor not in ready:
             return
-        told = self._shim.hear()
-        if "pid" in told:
-            self._join(told["pid"])
+        message = self._shim.receive()
+        if "pid" in message:
+            self._join(message["pid"])
         elif not self._pid:
             self._refuse()
         else:

@@ -297,7 +297,7 @@ class Supervisor:
         """Take what the program has sent; whether there was any. One that could not send all of it goes on then."""
         if not (self._asked and is_readable(self._client.descriptors())):
             return False
-        answer = self._client.hear()
+        answer = self._client.receive()
         self._tell_notes()
         if answer is None:
             self._owes_report = True

@@ -141,11 +141,11 @@ def result(talk: GoClient, **event: object) -> object:
 
 def test_it_is_ready_once_the_function_has_answered_a_ping(talk, start):
     assert not talk.is_ready()
-    assert talk.hear() is None
+    assert talk.receive() is None
     assert talk.descriptors() == {}
     start()
     assert until(talk, talk.is_ready)
-    assert talk.hear() is None
+    assert talk.receive() is None
 
 
 def test_the_function_gets_every_field(talk, program):
@@ -226,9 +226,9 @@ def test_a_function_that_exits_breaks_the_connection(talk, program, code):
     assert answer.why.startswith("the connection to the function is gone: ")
     assert program.process.wait(LIMIT) == code
     assert talk.descriptors() == {}
-    assert talk.hear() == answer
+    assert talk.receive() == answer
     asking(talk, do="echo")
-    assert talk.hear() == answer
+    assert talk.receive() == answer
 
 
 def test_a_panic_outside_the_call_breaks_the_connection(talk, program):
@@ -264,13 +264,13 @@ def test_sigterm_ends_a_function_that_does_not_listen(talk, program):
 def test_sigterm_before_the_first_event_ends_the_function(talk, program):
     program.process.terminate()
     assert program.process.wait(LIMIT) == -signal.SIGTERM
-    assert talk.hear() is None
+    assert talk.receive() is None
 
 
 def test_a_function_that_returns_at_sigterm_has_a_result(talk, program):
     asking(talk, do="return at SIGTERM")
     assert program.line() == "working"
-    assert talk.hear() is None
+    assert talk.receive() is None
     program.process.terminate()
     assert until(talk, talk.hear) == messages.Result("RETURNED", '"stopped"')
     assert result(talk, do="large", number=3) == "x"

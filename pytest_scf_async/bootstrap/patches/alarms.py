@@ -28,11 +28,11 @@ def ring() -> bool:
 
     No other way is open to every thread to have it come from the kernel, as ``siginfo`` tells.
     """
-    heard = signals.is_heard_at_once(signal.SIGALRM)
+    is_handled = signals.is_handled_at_once(signal.SIGALRM)
     real_setitimer(signal.ITIMER_REAL, _SOON)
     while real_getitimer(signal.ITIMER_REAL)[0] > 0:
         pass
-    return heard
+    return is_handled
 
 
 def _set(value_us: int, every_us: int) -> tuple[int, int]:

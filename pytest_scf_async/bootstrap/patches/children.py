@@ -53,7 +53,7 @@ def _counted(real: Any, before: Sequence[Callable[[FrameType], None]] = ()) -> A
     return start
 
 
-def hear_ends_alone() -> None:
+def ignore_stops_of_children() -> None:
     """Let a handler of SIGCHLD that was just installed not be called where the harness stops or continues a child."""
     action = _Sigaction()
     if _sigaction(signal.SIGCHLD, None, ctypes.byref(action)) == 0:

@@ -246,10 +246,10 @@ def came(fd: int, data: Any) -> None:
     """*data* was received on *fd*; if it is empty, that is the end."""
     connection = _connections.get(fd)
     if connection is not None and not (connection.decrypted and len(data)):
-        _hears(fd, connection, data)
+        _came(fd, connection, data)
 
 
-def _hears(fd: int, connection: Connection, data: Any) -> None:
+def _came(fd: int, connection: Connection, data: Any) -> None:
     if idle_peers:
         _may_stir_others(fd, connection)
     if connection.received_frames is not None and len(data):
@@ -285,16 +285,16 @@ class Layer(NamedTuple):
     fd: int
     connection: Connection
 
-    def says(self, data: Any) -> None:
+    def sends(self, data: Any) -> None:
         self.connection.tls = False
         _says(self.fd, self.connection, data)
 
-    def said(self, data: Any, count: int) -> None:
+    def sent(self, data: Any, count: int) -> None:
         _said(self.connection, data, count)
 
-    def hears(self, data: Any) -> None:
+    def came(self, data: Any) -> None:
         self.connection.tls = False
-        _hears(self.fd, self.connection, data)
+        _came(self.fd, self.connection, data)
 
 
 def layer_on(fd: int) -> Layer | None:
@@ -373,11 +373,11 @@ def borrow(fd: int) -> _socket.socket:
     return made
 
 
-def claim_of(fd: int, *, hears: bool = False) -> Claim | None:
+def claim_of(fd: int, *, receives: bool = False) -> Claim | None:
     """What the socket *fd* is to a user, where somebody else can make it ready; None where only this process can.
 
-    A socket that listens is taken for the process's own, as the clock would never move in a server. *hears*: the
-    calling thread blocks to hear something on it.
+    A socket that listens is taken for the process's own, as the clock would never move in a server. *receives*: the
+    calling thread blocks to receive something on it.
     """
     try:
         inode = os.fstat(fd).st_ino
@@ -385,7 +385,7 @@ def claim_of(fd: int, *, hears: bool = False) -> Claim | None:
         if connection is None or connection.inode != inode:
             connection = _connections[fd] = Connection(inode, seen=False)
         if connection.peer is not None and connection.seen:  # what it is does not change; when it holds does
-            return _claim(connection, connection.peer, None, hears)
+            return _claim(connection, connection.peer, None, receives)
         borrowed = borrow(fd)
     except OSError:
         return None  # closed meanwhile
@@ -398,7 +398,7 @@ def claim_of(fd: int, *, hears: bool = False) -> Claim | None:
         connection.peer = peer
         if peer.family in _INTERNET:
             connection.port = borrowed.getsockname()[1]
-        return _claim(connection, peer, borrowed, hears)
+        return _claim(connection, peer, borrowed, receives)
     except OSError:
         return None  # closed meanwhile
     finally:
@@ -437,13 +437,13 @@ def _unconnected(sock: _socket.socket, connection: Connection) -> Claim:
     return Claim(text, FOREVER, connection)
 
 
-def _claim(connection: Connection, peer: _Peer, sock: _socket.socket | None, hears: bool) -> Claim | None:
+def _claim(connection: Connection, peer: _Peer, sock: _socket.socket | None, receives: bool) -> Claim | None:
     if not peer.text:
         return None
     if connection.port in _answers_that_wait:
         return Claim(peer.text, None, connection)
     if connection.seen:
-        until = _holds_until(connection, peer.idle, hears)
+        until = _holds_until(connection, peer.idle, receives)
     elif sock is not None and peer.family in _INTERNET and peer.kind == socket.SOCK_STREAM:
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_BYTES)
         until = _by_the_kernel(info, peer.idle)
@@ -460,7 +460,7 @@ def _claim(connection: Connection, peer: _Peer, sock: _socket.socket | None, hea
     return Claim(peer.text, until, connection, not_before)
 
 
-def _holds_until(connection: Connection, idle: bool, hears: bool = False) -> float | None:
+def _holds_until(connection: Connection, idle: bool, receives: bool = False) -> float | None:
     last = connection.last
     if connection.pinged and not idle:
         return FOREVER
@@ -477,7 +477,7 @@ def _holds_until(connection: Connection, idle: bool, hears: bool = False) -> flo
     if last in (OPENED, SENT, PARTLY) and not (idle or connection.accepted):
         return FOREVER
     connection.last = WANING
-    waits_for_rest = connection.tls or (hears and connection.speaker == _get_ident())
+    waits_for_rest = connection.tls or (receives and connection.speaker == _get_ident())
     connection.wanes_at = now + (LONG_GRACE if waits_for_rest or (idle and last == SENT) else GRACE)
     return connection.wanes_at
 

@@ -46,7 +46,7 @@ _POLL_READ = select.POLLIN | select.POLLRDHUP
 # -- whose descriptors -----------------------------------------------------------------------------------------------
 
 
-def claim_of(fd: int, *, hears: bool = False) -> Claim | None:
+def claim_of(fd: int, *, receives: bool = False) -> Claim | None:
     """What *fd* is to a user, where somebody else can make it ready; None where only this process and its children can.
 
     A child holds the clock itself, so a terminal whose other end is one is the process's own, as a pipe is.
@@ -55,7 +55,7 @@ def claim_of(fd: int, *, hears: bool = False) -> Claim | None:
     if not target:
         return None  # it is closed, and nothing comes
     if target.startswith("socket:"):
-        return connections.claim_of(fd, hears=hears)
+        return connections.claim_of(fd, receives=receives)
     if target.startswith("pipe:[") or target in _OWN_KINDS:
         return None
     if target.startswith("pidfd:") or target == "anon_inode:[pidfd]":

@@ -119,7 +119,7 @@ def _park(signums: list[int], due_us: int | None, what: str, *, defers: bool = F
 def _take(signums: list[int], due_us: int | None, what: str, *, defers: bool = False) -> Any:
     """The signal that has come, or comes until *due_us*; None: none did."""
     if signal.SIGCHLD in signums:
-        children.hear_ends_alone()
+        children.ignore_stops_of_children()
     with _blocked([signum for signum in signals.caught() if signum in signums]):
         while True:
             info = _real_sigtimedwait(signums, 0)

@@ -61,7 +61,7 @@ def call_handler(signum: int, frame: FrameType | None) -> None:
         scheduler.alarm_taken()
     handler = _handlers.get(signum)
     if handler is None:  # uninstalled between the signal and its safe point
-        _tell_handled()
+        _report_handled()
         return
     scheduler.send_marked(messages.pack(messages.SignalEntered(signum)))
     try:
@@ -73,10 +73,10 @@ def call_handler(signum: int, frame: FrameType | None) -> None:
         scheduler.send_marked(messages.pack(messages.SignalLeft(signum, type(error).__name__, _text_of(error))))
         raise
     scheduler.send_marked(messages.pack(messages.SignalLeft(signum, None)))
-    _tell_handled()
+    _report_handled()
 
 
-def _tell_handled() -> None:
+def _report_handled() -> None:
     for call in handled:
         call()
 
@@ -102,7 +102,7 @@ def fake_signal(signalnum: Any, handler: Any) -> Any:
                 _handlers[signalnum] = known
             raise
         if signalnum == signal.SIGCHLD:
-            children.hear_ends_alone()
+            children.ignore_stops_of_children()
         before = previous if known is None else known
     else:
         previous = _real_signal(signalnum, handler)
@@ -152,7 +152,7 @@ def blocked_by_main(signum: int) -> bool:
     return bool(masks[b"SigBlk"] >> (signum - 1) & 1)
 
 
-def is_heard_at_once(signum: Any) -> bool:
+def is_handled_at_once(signum: Any) -> bool:
     """Whether a handler of user code runs as soon as *signum* is sent to this process: on the main thread."""
     if not scheduler.active or signum not in _handlers:
         return False
@@ -162,7 +162,7 @@ def is_heard_at_once(signum: Any) -> bool:
 def fake_kill(pid: Any, signal: Any, /) -> None:
     for call in before_kill:
         call(pid, signal)
-    if pid == os.getpid() and is_heard_at_once(signal):
+    if pid == os.getpid() and is_handled_at_once(signal):
         scheduler.signal_main(lambda: _real_kill(pid, signal))
         return
     if scheduler.active and signal in _ENDS and isinstance(pid, int):
@@ -224,9 +224,9 @@ def reset() -> None:
 
 
 def install() -> None:
-    heard = "the harness hears of handlers, and when each is called"
-    registry.replace(signal, "signal", fake_signal, heard)
-    registry.replace(signal, "getsignal", fake_getsignal, heard)
+    reported = "handlers are reported to the harness, and when each is called"
+    registry.replace(signal, "signal", fake_signal, reported)
+    registry.replace(signal, "getsignal", fake_getsignal, reported)
     registry.replace(signal, "set_wakeup_fd", fake_set_wakeup_fd, "ours wakes the main thread where there is no other")
     at_once = "the handler of a signal to this process is called at once"
     registry.replace(signal, "pthread_kill", fake_pthread_kill, at_once)

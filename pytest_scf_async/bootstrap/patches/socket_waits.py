@@ -1,6 +1,6 @@
 """Blocking calls on sockets and pipes: they wait in the scheduler, where it is known whether they hold the clock.
 
-Each call first looks whether it would block at all. The calls that speak and hear also note who spoke last on a
+Each call first looks whether it would block at all. The calls that send and receive also note who spoke last on a
 connection (``connections``), whether they block or not.
 """
 
@@ -32,7 +32,7 @@ _real_sendall = _socket.socket.sendall
 _real_read = os.read
 _real_readv = os.readv
 _real_eventfd_read = os.eventfd_read
-_HEAR = {"recv": 1, "recvfrom": 1, "recvmsg": 2, "recv_into": 2, "recvfrom_into": 2, "recvmsg_into": 2}
+_RECEIVE = {"recv": 1, "recvfrom": 1, "recvmsg": 2, "recv_into": 2, "recvfrom_into": 2, "recvmsg_into": 2}
 """Where each call has its flags."""
 _SYSTEM_CALLS = {"recv_into": "recv()", "recvfrom": "recv()", "recvfrom_into": "recv()", "recvmsg_into": "recvmsg()"}
 _TAKES_NOTHING = socket.MSG_PEEK | socket.MSG_ERRQUEUE
@@ -56,7 +56,7 @@ def await_ready(fd: int, events: int, timeout: float | None, name: str) -> float
     ready = is_ready(fd, events)
     left = timeout
     while not ready():
-        claim = select_patches.claim_of(fd, hears=events == select.POLLIN)
+        claim = select_patches.claim_of(fd, receives=events == select.POLLIN)
         claims = [] if claim is None else [claim]
         owed = claim is not None and claim.until == connections.FOREVER
         began, began_us = clock.real_monotonic(), clock.now_us()
@@ -80,40 +80,40 @@ def await_ready(fd: int, events: int, timeout: float | None, name: str) -> float
 # -- sockets -----------------------------------------------------------------------------------------------------------
 
 
-def _hearing(name: str) -> Any:
+def _receiving(name: str) -> Any:
     real = getattr(_socket.socket, name)
-    position = _HEAR[name]
+    position = _RECEIVE[name]
     what_came = _WHAT_CAME[name]
 
-    def hear(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+    def receive(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         flags = args[position] if len(args) > position else kwargs.get("flags", 0)
         if type(flags) is not int:
             flags = int(flags) if isinstance(flags, int) else 0
         if scheduler.active and not flags & _NEVER_WAITS and (timeout := _gettimeout(self)) != 0:
             await_ready(_fileno(self), select.POLLIN, timeout, name)
-        heard = real(self, *args, **kwargs)
+        received = real(self, *args, **kwargs)
         if not flags & _TAKES_NOTHING:
-            connections.came(_fileno(self), what_came(heard, *args, **kwargs))
-        return heard
+            connections.came(_fileno(self), what_came(received, *args, **kwargs))
+        return received
 
-    return hear
-
-
-def _of_buffer(heard: int, buffer: Any) -> Any:
-    return memoryview(buffer).cast("B")[:heard] if heard else b""
+    return receive
 
 
-def _of_buffers(heard: int, buffers: Any) -> Any:
-    return b"" if not heard else b"".join(bytes(each) for each in buffers)[:heard]
+def _of_buffer(received: int, buffer: Any) -> Any:
+    return memoryview(buffer).cast("B")[:received] if received else b""
+
+
+def _of_buffers(received: int, buffers: Any) -> Any:
+    return b"" if not received else b"".join(bytes(each) for each in buffers)[:received]
 
 
 _WHAT_CAME: dict[str, Callable[..., Any]] = {
-    "recv": lambda heard, *_: heard,
-    "recvfrom": lambda heard, *_: heard[0],
-    "recvmsg": lambda heard, *_: heard[0],
-    "recv_into": lambda heard, buffer=b"", *_, **__: _of_buffer(heard, buffer),
-    "recvfrom_into": lambda heard, buffer=b"", *_, **__: _of_buffer(heard[0], buffer),
-    "recvmsg_into": lambda heard, buffers, *_: _of_buffers(heard[0], buffers),
+    "recv": lambda received, *_: received,
+    "recvfrom": lambda received, *_: received[0],
+    "recvmsg": lambda received, *_: received[0],
+    "recv_into": lambda received, buffer=b"", *_, **__: _of_buffer(received, buffer),
+    "recvfrom_into": lambda received, buffer=b"", *_, **__: _of_buffer(received[0], buffer),
+    "recvmsg_into": lambda received, buffers, *_: _of_buffers(received[0], buffers),
 }
 """By the call: the bytes that it has received, of what it returns and its arguments."""
 
@@ -215,9 +215,9 @@ def _patch_ssl(ssl: Any) -> None:
         timeout = _gettimeout(self)
         if scheduler.active and timeout != 0 and self._sslobj is not None and not self._sslobj.pending():
             await_ready(_fileno(self), select.POLLIN, timeout, "recv")
-        heard = real_read(self, len, buffer)
-        connections.came(_fileno(self), heard if buffer is None else _of_buffer(heard, buffer))
-        return heard
+        received = real_read(self, len, buffer)
+        connections.came(_fileno(self), received if buffer is None else _of_buffer(received, buffer))
+        return received
 
     def write(self: Any, data: Any) -> Any:
         connections.sends(_fileno(self), data)
@@ -236,19 +236,19 @@ def _patch_ssl(ssl: Any) -> None:
     read_decrypted, write_decrypted = ssl.SSLObject.read, ssl.SSLObject.write
 
     def read_object(self: Any, len: int = 1024, buffer: Any = None) -> Any:
-        heard = read_decrypted(self, len, buffer)
+        received = read_decrypted(self, len, buffer)
         layer: connections.Layer | None = vars(self).get(_LAYER)
         if layer is not None:
-            layer.hears(heard if buffer is None else _of_buffer(heard, buffer))
-        return heard
+            layer.came(received if buffer is None else _of_buffer(received, buffer))
+        return received
 
     def write_object(self: Any, data: Any) -> Any:
         layer: connections.Layer | None = vars(self).get(_LAYER)
         if layer is not None:
-            layer.says(data)
+            layer.sends(data)
         count = write_decrypted(self, data)
         if layer is not None:
-            layer.said(data, count)
+            layer.sent(data, count)
         return count
 
     why = "who spoke last on a connection is known"
@@ -376,8 +376,8 @@ def _eventfd_read(*args: Any, **named: Any) -> int:
 def install() -> None:
     """Once for all instances; the waits are real where the scheduler is not active."""
     why = "the wait is one of the scheduler, and who spoke last on a connection is known"
-    for name in _HEAR:
-        registry.replace(socket.socket, name, _hearing(name), why)
+    for name in _RECEIVE:
+        registry.replace(socket.socket, name, _receiving(name), why)
     registry.replace(socket.socket, "send", _send, why)
     registry.replace(socket.socket, "sendall", _sendall, why)
     registry.replace(socket.socket, "_accept", _accept, why)

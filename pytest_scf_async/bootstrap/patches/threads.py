@@ -82,7 +82,7 @@ class _Started(threading.Event):
     def set(self) -> None:
         super().set()
         if scheduler.active:
-            scheduler.yield_turn()
+            scheduler.yield_run_token()
 
 
 def _start(self: threading.Thread) -> None:

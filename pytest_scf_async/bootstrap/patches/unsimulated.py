@@ -46,24 +46,24 @@ def _watch(module: Any) -> None:
 
     def run(*args: Any, **kwargs: Any) -> Any:
         where = describe_caller(f"{loop.library}.{loop.owner}.{loop.method}")
-        _tell(loop.library, f"{where} runs {loop.text}: no simulated time passes in them")
+        _note(loop.library, f"{where} runs {loop.text}: no simulated time passes in them")
         return real(*args, **kwargs)
 
     registry.replace(owner, loop.method, run, "the timeline says that its time is real")
 
 
-def _tell(what: str, note: str) -> None:
+def _note(what: str, note: str) -> None:
     if scheduler.active:
         scheduler.send_marked(messages.pack(messages.Note(note=note, has_real_time=what)))
 
 
-def _telling(real: Any) -> Any:
+def _noting(real: Any) -> Any:
     """``os.timerfd_create``."""
 
     def timerfd_create(*args: Any, **kwargs: Any) -> Any:
         made = real(*args, **kwargs)
         where = describe_caller("timerfd_create")
-        _tell("timerfd", f"{where} makes a timer of the kernel, which is real: no simulated time passes in it")
+        _note("timerfd", f"{where} makes a timer of the kernel, which is real: no simulated time passes in it")
         return made
 
     return timerfd_create
@@ -78,4 +78,4 @@ def install() -> None:
     after_import.patch(real_waits.SEMAPHORES, real_waits.use_real_clock)
     if hasattr(os, "timerfd_create"):
         why = "the timeline says that its time is real"
-        registry.replace(os, "timerfd_create", _telling(os.timerfd_create), why)
+        registry.replace(os, "timerfd_create", _noting(os.timerfd_create), why)

@@ -146,7 +146,7 @@ class Gateway(Protocol):
 
     def begin(self, invocation: messages.Invoke) -> None: ...
     def look(self) -> bool: ...
-    def has_heard_all(self) -> bool: ...
+    def has_received_all(self) -> bool: ...
     def receive_final_response(self) -> None: ...
     def open_gate(self) -> None: ...
 
@@ -343,7 +343,7 @@ class Scheduler:
         now = page[CLOCK_NOW]
         due = now + microseconds
         passes = due < control[CONTROL_LEASE] and due < self.alarm.due_us
-        if passes and (self._gateway is None or self._gateway.has_heard_all()):
+        if passes and (self._gateway is None or self._gateway.has_received_all()):
             if self.c_code:
                 with self.lock:
                     self._before_move()
@@ -386,7 +386,7 @@ class Scheduler:
             if (
                 due >= control[shared_page.CONTROL_LEASE]
                 or due >= self.alarm.due_us
-                or not (self._gateway is None or self._gateway.has_heard_all())
+                or not (self._gateway is None or self._gateway.has_received_all())
             ):
                 return None
             with self.lock:
@@ -402,7 +402,7 @@ class Scheduler:
             if self.pending:
                 self.run_pending()
 
-    def yield_turn(self) -> None:
+    def yield_run_token(self) -> None:
         """Go to the end of the queue of those that are ready."""
         self.park(self.clock_page[shared_page.CLOCK_NOW], "")
 
@@ -703,9 +703,9 @@ class Scheduler:
                         self._look_at_watched()
                         self.send_locked(messages.pack(messages.SignalsHandled()))
                         self._report()
-            self._listen(wait)
+            self._poll(wait)
 
-    def _listen(self, wait: Waiter) -> None:
+    def _poll(self, wait: Waiter) -> None:
         """Have the thread of *wait* stand in ``poll`` until there is something to look at."""
         thread, watch = wait.thread, wait.watch
         reads = self._reader is thread
@@ -1054,7 +1054,7 @@ class Scheduler:
             _pack_parked(due, sequence, self.running_threads, self._held, self._seen_messages, used_ns, what)
         )
 
-    def _take_turn(self) -> None:
+    def _take_run_token(self) -> None:
         self.leased.clear()
         if self.forked and self.control.childless == self.control.forks:
             self.forked = False
@@ -1167,7 +1167,7 @@ class Scheduler:
         for kind, body in frames:
             self._seen_messages += 1
             if kind == messages.RESUME:
-                self._take_turn()
+                self._take_run_token()
             elif kind == messages.INVOKE and self._gateway is not None:
                 self._begin_event(self._gateway, messages.unpack(messages.Invoke, body))
             elif kind == messages.INVOKE:
