@@ -68,7 +68,7 @@ class Gateway:
         else:
             self._answer(messages.Result("PORT_NOT_BOUND", trace="the program listens on its port no more"))
 
-    def look(self) -> bool:
+    def poll(self) -> bool:
         """All threads wait: see how far the program is; whether its event has ended with that."""
         if self._invocation is not None and not self._is_listening(self._invocation):
             return self._invocation is None  # it listens where nobody can reach it, and its event has ended

@@ -310,7 +310,7 @@ def layer_on(fd: int) -> Layer | None:
 def answer_waits(message: AnswerWaits) -> list[Waiter]:
     """Note whether the answer on a connection waits on simulated time; gives the waits that it may end."""
     (_answers_that_wait.add if message.waits else _answers_that_wait.discard)(message.port)
-    return [wait for each in tuple(_connections.values()) if each.port == message.port for wait in each.waits]
+    return [waiter for each in tuple(_connections.values()) if each.port == message.port for waiter in each.waits]
 
 
 def waits_on_simulated_time(claim: Claim) -> bool:
@@ -350,8 +350,8 @@ def _may_stir_others(fd: int, connection: Connection) -> None:
 def _look_again(connection: Connection) -> None:
     from ..scheduler.scheduler import scheduler  # noqa: PLC0415  (it imports what imports this module)
 
-    for wait in tuple(connection.waits):
-        scheduler.wake(wait)
+    for waiter in tuple(connection.waits):
+        scheduler.wake(waiter)
 
 
 # -- who holds ---------------------------------------------------------------------------------------------------------

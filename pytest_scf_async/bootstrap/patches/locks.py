@@ -36,10 +36,10 @@ def wake_first(waiters: deque[Waiter]) -> None:
     """Wake the first of *waiters* that still waits."""
     while waiters:
         try:
-            wait = waiters.popleft()
+            waiter = waiters.popleft()
         except IndexError:
             return
-        if scheduler.wake(wait):
+        if scheduler.wake(waiter):
             return
 
 
@@ -48,9 +48,9 @@ def wait_for(try_once: Any, waiters: deque[Waiter], due_us: int | None, what: st
     while True:
         mine: list[Waiter] = []
 
-        def enlist(wait: Waiter, mine: list[Waiter] = mine) -> bool:
-            mine.append(wait)
-            waiters.append(wait)
+        def enlist(waiter: Waiter, mine: list[Waiter] = mine) -> bool:
+            mine.append(waiter)
+            waiters.append(waiter)
             return not try_once()
 
         try:

@@ -100,8 +100,8 @@ _beside: set[int] = set()
 """Threads that wait for somebody else without holding the clock."""
 
 
-def hold(watch: Readiness, claims: list[Claim], until: float | None, *, ends: bool = False) -> None:
-    """Have *watch* hold the clock as long as one of *claims* does, at most to *until*.
+def hold(readiness: Readiness, claims: list[Claim], until: float | None, *, ends: bool = False) -> None:
+    """Have *readiness* hold the clock as long as one of *claims* does, at most to *until*.
 
     Then it is looked at again, or with *ends* the wait is over, as it is once the claims are.
     """
@@ -109,9 +109,9 @@ def hold(watch: Readiness, claims: list[Claim], until: float | None, *, ends: bo
     if latest is None:
         return
     if latest != connections.FOREVER and (until is None or latest < until):
-        watch.hold(latest, ends=True)
+        readiness.hold(latest, ends=True)
     else:
-        watch.hold(until, ends=ends and until is not None)
+        readiness.hold(until, ends=ends and until is not None)
 
 
 def park(
@@ -121,7 +121,7 @@ def park(
 
     *shown* is what the wait is called where it holds the clock, if not *what*.
     """
-    watch, claims = prepared
+    readiness, claims = prepared
     places = [
         [] if waiters is None else waiters,
         *(claim.connection.waits for claim in claims if claim.connection is not None),
@@ -129,26 +129,26 @@ def park(
     mine: list[Waiter] = []
     ident = _get_ident()
 
-    def enlist(wait: Waiter) -> bool:
-        mine[:] = [wait]
+    def enlist(waiter: Waiter) -> bool:
+        mine[:] = [waiter]
         for place in places:
-            place.append(wait)
+            place.append(waiter)
         return True
 
     try:
-        if watch.holds:
+        if readiness.holds:
             thread_table.holds(shown or what)
         elif claims:
             _note_beside(ident, True)
-        return scheduler.park(due, what, enlist=enlist, watch=watch)
+        return scheduler.park(due, what, enlist=enlist, readiness=readiness)
     finally:
-        if claims or watch.ends:
+        if claims or readiness.ends:
             thread_table.holds("")
             _note_beside(ident, False)
-        for wait in mine:
+        for waiter in mine:
             for place in places:
-                if wait in place:  # a fork has none of its parent's
-                    place.remove(wait)
+                if waiter in place:  # a fork has none of its parent's
+                    place.remove(waiter)
 
 
 def _note_beside(ident: int, waits: bool) -> None:
@@ -190,14 +190,14 @@ def wait(
         if not real:
             due = clock.now_us() + _microseconds(seconds, exact)
     while True:
-        watch, claims = prepare()
+        readiness, claims = prepare()
         if real:
-            watch.hold(until, ends=True)
+            readiness.hold(until, ends=True)
         else:
             patient = max((claim.not_before for claim in claims), default=0.0)
-            hold(watch, claims, until if until is None else max(until, patient))
+            hold(readiness, claims, until if until is None else max(until, patient))
         what = named(describe_caller(name), [claim for claim in claims if claim.until is not None])
-        woken = park(due, what, (watch, claims), waiters)
+        woken = park(due, what, (readiness, claims), waiters)
         ready = take() if woken else None
         if ready or not woken or (real and until is not None and clock.real_monotonic() >= until):
             return ready
@@ -245,8 +245,8 @@ class Epoll(_Multiplexer):
             self._unsettled.add(fd)
         else:
             self._unsettled.discard(fd)
-        for wait in list(self._waiters):  # on another thread: what it waits for is not what it was
-            scheduler.wake(wait)
+        for waiter in list(self._waiters):  # on another thread: what it waits for is not what it was
+            scheduler.wake(waiter)
 
     @property
     def closed(self) -> bool:

@@ -42,12 +42,12 @@ _pauses: list[Waiter] = []
 class _Awaited:
     """A thread that waits for signals: which, as a mask of the kernel's."""
 
-    __slots__ = ("mask", "task", "wait")
+    __slots__ = ("mask", "task", "waiter")
 
     def __init__(self, signums: list[int]) -> None:
         self.mask = sum(1 << (signum - 1) for signum in set(signums))
         self.task = _native_id()
-        self.wait: Waiter | None = None
+        self.waiter: Waiter | None = None
 
 
 _all: list[_Awaited] = []
@@ -66,7 +66,7 @@ def _has_come(awaited: _Awaited) -> bool:
         own = procfs.signal_masks("self", other.task).get(b"SigPnd", 0)
         if other is awaited:
             return bool(awaited.mask & (own | shared))
-        if other.wait is not None and (other.wait.woken or other.wait.granted) and not other.mask & own:
+        if other.waiter is not None and (other.waiter.woken or other.waiter.granted) and not other.mask & own:
             shared &= ~_lowest(shared & other.mask)
     return False
 
@@ -99,17 +99,17 @@ def _park(signums: list[int], due_us: int | None, what: str, *, defers: bool = F
     awaited = _Awaited(signums)
     fd = _open_signalfd(awaited.mask)
 
-    def enlist(wait: Waiter) -> bool:
-        awaited.wait = wait
+    def enlist(waiter: Waiter) -> bool:
+        awaited.waiter = waiter
         if defers:
-            wait.defer_handlers()
+            waiter.defer_handlers()
         with scheduler.lock:
             _all.append(awaited)
         return True
 
-    watch = Readiness({fd: select.POLLIN}, lambda: _has_come(awaited))
+    readiness = Readiness({fd: select.POLLIN}, lambda: _has_come(awaited))
     try:
-        return scheduler.park(due_us, what, enlist=enlist, watch=watch)
+        return scheduler.park(due_us, what, enlist=enlist, readiness=readiness)
     finally:
         if awaited in _all:
             _all.remove(awaited)
@@ -179,8 +179,8 @@ def fake_sigwait(sigset: Any) -> signal.Signals:
 def _signal_handled() -> None:
     global _handled
     _handled += 1
-    for wait in _pauses:
-        scheduler.wake(wait)
+    for waiter in _pauses:
+        scheduler.wake(waiter)
 
 
 def fake_pause() -> None:
@@ -197,16 +197,16 @@ def _pause_of_main(what: str) -> None:
     seen = _handled
     mine: list[Waiter] = []
 
-    def enlist(wait: Waiter) -> bool:
-        mine.append(wait)
-        _pauses.append(wait)
+    def enlist(waiter: Waiter) -> bool:
+        mine.append(waiter)
+        _pauses.append(waiter)
         return _handled == seen
 
     try:
         scheduler.park(None, what, enlist=enlist)
     finally:
-        for wait in mine:
-            _pauses.remove(wait)
+        for waiter in mine:
+            _pauses.remove(waiter)
 
 
 def _pause_of_another(what: str) -> None:

@@ -60,12 +60,12 @@ def await_ready(fd: int, events: int, timeout: float | None, name: str) -> float
         claims = [] if claim is None else [claim]
         owed = claim is not None and claim.until == connections.FOREVER
         began, began_us = clock.real_monotonic(), clock.now_us()
-        watch = Readiness({fd: events}, ready)
-        select_patches.hold(watch, claims, began + left if owed and left is not None else None, ends=True)
-        due = None if watch.holds or left is None else began_us + microseconds(left) + 1
+        readiness = Readiness({fd: events}, ready)
+        select_patches.hold(readiness, claims, began + left if owed and left is not None else None, ends=True)
+        due = None if readiness.holds or left is None else began_us + microseconds(left) + 1
         what = select_patches.named(describe_caller(name), claims)
         woken = select_patches.park(
-            due, what, (watch, claims), shown=select_patches.named(_SYSTEM_CALLS.get(name, f"{name}()"), claims)
+            due, what, (readiness, claims), shown=select_patches.named(_SYSTEM_CALLS.get(name, f"{name}()"), claims)
         )
         if left is not None:  # how long something may still follow is no matter of the timeout
             real = owed and not any(connections.waits_on_simulated_time(each) for each in claims)

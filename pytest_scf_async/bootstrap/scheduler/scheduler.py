@@ -55,19 +55,19 @@ class Waiter:
         "granted",
         "in_c",
         "over",
+        "readiness",
         "sequence",
         "suspended",
         "thread",
-        "watch",
         "what",
         "woken",
     )
 
-    def __init__(self, thread: ThreadState, due_us: int | None, what: str, watch: Readiness | None = None) -> None:
+    def __init__(self, thread: ThreadState, due_us: int | None, what: str, readiness: Readiness | None = None) -> None:
         self.thread = thread
         self.due_us = due_us
         self.what = what
-        self.watch = watch
+        self.readiness = readiness
         self.sequence = 0
         self.granted = False
         self.woken = False
@@ -120,12 +120,12 @@ class Readiness:
 class ThreadState:
     """What the scheduler knows of one Python thread."""
 
-    __slots__ = ("ended", "followed", "joiners", "main", "poller", "polls_channel", "waits", "wakeup_fd")
+    __slots__ = ("ended", "followed", "joiners", "main", "poller", "polls_channel", "waiters", "wakeup_fd")
 
     def __init__(self, main: bool) -> None:
         self.main = main
         self.wakeup_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self.waits: list[Waiter] = []
+        self.waiters: list[Waiter] = []
         self.ended = False
         self.followed = 0
         """What ``Scheduler._followed`` was when this thread looked."""
@@ -145,7 +145,7 @@ class Gateway(Protocol):
     """Who speaks to an image's program that runs in this process; called with the scheduler's lock."""
 
     def begin(self, invocation: messages.Invoke) -> None: ...
-    def look(self) -> bool: ...
+    def poll(self) -> bool: ...
     def has_received_all(self) -> bool: ...
     def receive_final_response(self) -> None: ...
     def open_gate(self) -> None: ...
@@ -201,7 +201,7 @@ class Scheduler:
         self.pending = inbox.pending
         """The signals that have come, for what runs at each wait."""
         self.alarm = alarm
-        self._alarm_wait: Waiter | None = None
+        self._alarm_waiter: Waiter | None = None
         """What ends when the alarm is due; no thread waits for it."""
         self._arm_gates = arm_gates
         self._answer_waits = answer_waits
@@ -231,9 +231,9 @@ class Scheduler:
         """The harness has asked while a signal was on its way to the main thread: it is told once that is handled."""
         self._reader: ThreadState | None = None
         """The thread that reads the channel while it waits."""
-        self._gate_wait: Waiter | None = None
-        self._idle_wait: Waiter | None = None
-        self._terminal_wait: Waiter | None = None
+        self._gate_waiter: Waiter | None = None
+        self._idle_waiter: Waiter | None = None
+        self._terminal_waiter: Waiter | None = None
         self._typed: str | None = None
         self._invocation: messages.Invoke | None = None
         self._gateway: Gateway | None = None
@@ -267,32 +267,32 @@ class Scheduler:
         what: str,
         *,
         enlist: Callable[[Waiter], bool] | None = None,
-        watch: Readiness | None = None,
+        readiness: Readiness | None = None,
     ) -> bool:
         """Wait until *due_us* or until woken; whether it was woken.
 
         *enlist*, called with the wait before it counts, puts it where its waker looks; when it answers False (what was
-        waited for is there already) the call returns True at once. A descriptor of *watch* that is ready wakes it, too.
+        waited for is there already) the call returns True at once. A descriptor of *readiness* wakes it once it is ready.
         """
         thread = self._current()
         main = thread.main
         if main:
             self.main_inside = True
         try:
-            wait = Waiter(thread, due_us, what, watch)
-            if enlist is not None and not enlist(wait):
-                wait.over = True
+            waiter = Waiter(thread, due_us, what, readiness)
+            if enlist is not None and not enlist(waiter):
+                waiter.over = True
                 return True
             with self.lock:
-                if watch is not None:
-                    self._begin_watch(wait, watch)
-                self._park(wait)
+                if readiness is not None:
+                    self._begin_watching(waiter, readiness)
+                self._park(waiter)
             try:
-                self._block(wait)
+                self._block(waiter)
             finally:
-                if watch is not None:
-                    self._end_watch(wait, watch)
-            return wait.woken
+                if readiness is not None:
+                    self._end_watching(waiter, readiness)
+            return waiter.woken
         finally:
             if main:
                 self.main_inside = False
@@ -311,12 +311,12 @@ class Scheduler:
                 return False
             self.main_inside = True
         try:
-            wait = Waiter(thread, due_us, what)
-            wait.in_c = True
+            waiter = Waiter(thread, due_us, what)
+            waiter.in_c = True
             with self.lock:
-                self._park(wait)
-            self._block(wait)
-            return wait.granted
+                self._park(waiter)
+            self._block(waiter)
+            return waiter.granted
         finally:
             if main:
                 self.main_inside = False
@@ -406,12 +406,12 @@ class Scheduler:
         """Go to the end of the queue of those that are ready."""
         self.park(self.clock_page[shared_page.CLOCK_NOW], "")
 
-    def wake(self, wait: Waiter) -> bool:
-        """Make *wait* ready, in its turn; False when it is over already."""
+    def wake(self, waiter: Waiter) -> bool:
+        """Make *waiter* ready, in its turn; False when it is over already."""
         main = self.enter()
         try:
             with self.lock:
-                return self._wake(wait)
+                return self._wake(waiter)
         finally:
             self.leave(main)
 
@@ -497,16 +497,16 @@ class Scheduler:
         typed, self._typed = self._typed, None
         return typed or ""
 
-    def _enlist_idle(self, wait: Waiter) -> bool:
-        self._idle_wait = wait
+    def _enlist_idle(self, waiter: Waiter) -> bool:
+        self._idle_waiter = waiter
         return self._invocation is None
 
-    def _enlist_gate(self, wait: Waiter) -> bool:
-        self._gate_wait = wait
+    def _enlist_gate(self, waiter: Waiter) -> bool:
+        self._gate_waiter = waiter
         return True
 
-    def _enlist_typed(self, wait: Waiter) -> bool:
-        self._terminal_wait = wait
+    def _enlist_typed(self, waiter: Waiter) -> bool:
+        self._terminal_waiter = waiter
         return self._typed is None
 
     # -- threads -------------------------------------------------------------------------------------------------------
@@ -518,9 +518,9 @@ class Scheduler:
         main = self.enter()
         try:
             with self.lock:
-                wait = Waiter(thread, self.clock_page[shared_page.CLOCK_NOW], "")
-                thread.waits.append(wait)
-                self._push(wait)
+                waiter = Waiter(thread, self.clock_page[shared_page.CLOCK_NOW], "")
+                thread.waiters.append(waiter)
+                self._push(waiter)
                 self._started.append(thread)
                 self._count_threads()
         finally:
@@ -532,7 +532,7 @@ class Scheduler:
         main = self.enter()
         try:
             with self.lock:
-                thread.waits[0].over = True
+                thread.waiters[0].over = True
                 self._started.remove(thread)
                 self._count_threads()
         finally:
@@ -545,9 +545,9 @@ class Scheduler:
             self.threads[_get_ident()] = thread
             self._started.remove(thread)
             self._count_threads()
-            if not thread.waits[0].granted:
+            if not thread.waiters[0].granted:
                 self._become_reader_if_none(thread)
-        self._block(thread.waits[0])
+        self._block(thread.waiters[0])
 
     def end_thread(self, thread: ThreadState) -> None:
         """The last thing that a thread does: wake who joins it, hand the turn back."""
@@ -555,8 +555,8 @@ class Scheduler:
             thread.ended = True
             del self.threads[_get_ident()]
             self._count_threads()
-            for wait in thread.joiners:
-                self._wake(wait)
+            for waiter in thread.joiners:
+                self._wake(waiter)
             self.running_threads -= 1
             self._find_reader()
             self._rest()
@@ -565,11 +565,11 @@ class Scheduler:
     def join_thread(self, thread: ThreadState, due_us: int | None, what: str) -> bool:
         """Wait for the end of *thread*; whether it came."""
 
-        def enlist(wait: Waiter) -> bool:
+        def enlist(waiter: Waiter) -> bool:
             with self.lock:
                 if thread.ended:
                     return False
-                thread.joiners.append(wait)
+                thread.joiners.append(waiter)
                 return True
 
         return thread.ended or self.park(due_us, what, enlist=enlist)
@@ -632,9 +632,9 @@ class Scheduler:
         """Output is progress, and the moment to learn of gates that were set while this thread computed."""
         clock.reads[0] = 0
         if self.control_page[shared_page.CONTROL_MESSAGES] != self._seen_messages:
-            self.look()
+            self.receive()
 
-    def look(self) -> None:
+    def receive(self) -> None:
         """Read what the harness has sent, where no thread that waits does."""
         if self.control_page[shared_page.CONTROL_MESSAGES] == self._seen_messages or self._reader is not None:
             return
@@ -661,7 +661,7 @@ class Scheduler:
             return
         if self.pending:
             self.run_pending()
-        self.look()
+        self.receive()
 
     # -- blocking: a thread polls its own eventfd ---
 
@@ -678,36 +678,36 @@ class Scheduler:
 
     # -- blocking ------------------------------------------------------------------------------------------------------
 
-    def _block(self, wait: Waiter) -> None:
-        """Stay until *wait* is granted; run signal handlers on the way."""
-        thread = wait.thread
+    def _block(self, waiter: Waiter) -> None:
+        """Stay until *waiter* is granted; run signal handlers on the way."""
+        thread = waiter.thread
         while True:
-            if wait.granted:  # first: the thread counts as outside already, and the handlers run once the wait is over
-                self._resume(wait)
+            if waiter.granted:  # first: the thread counts as running already, and the handlers run after the wait
+                self._resume(waiter)
                 return
             if thread.main and self.pending:
-                if wait.in_c:
-                    self._abandon(wait)
+                if waiter.in_c:
+                    self._abandon(waiter)
                     return
-                if wait.deferred is None:
-                    self._run_pending_inside(wait)
+                if waiter.deferred is None:
+                    self._run_pending_inside(waiter)
                     continue
-                if wait.deferred != len(self.pending) or self.inbox.announced:
-                    self._defer_signals(wait)
+                if waiter.deferred != len(self.pending) or self.inbox.announced:
+                    self._defer_signals(waiter)
             if thread.main and self.inbox.poll_requested:
                 with self.lock:
-                    if not self.pending or wait.deferred is not None:  # else its handler is called first
+                    if not self.pending or waiter.deferred is not None:  # else its handler is called first
                         self.inbox.take_poll()
                         if self._gateway is not None and self.running_threads == 0:
-                            self._gateway.look()
-                        self._look_at_watched()
+                            self._gateway.poll()
+                        self._poll_watched()
                         self.send_locked(messages.pack(messages.SignalsHandled()))
                         self._report()
-            self._poll(wait)
+            self._poll(waiter)
 
-    def _poll(self, wait: Waiter) -> None:
-        """Have the thread of *wait* stand in ``poll`` until there is something to look at."""
-        thread, watch = wait.thread, wait.watch
+    def _poll(self, waiter: Waiter) -> None:
+        """Have the thread of *waiter* stand in ``poll`` until there is something to look at."""
+        thread, readiness = waiter.thread, waiter.readiness
         reads = self._reader is thread
         if reads is not thread.polls_channel:
             thread.polls_channel = reads
@@ -715,12 +715,12 @@ class Scheduler:
                 thread.poller.register(self.channel.fd, select.POLLIN)
             else:
                 thread.poller.unregister(self.channel.fd)
-        if watch is not None and watch.polled is (watch.muted or wait.woken):
-            self._poll_watched(thread, watch, not watch.polled)
-        ready = thread.poller.poll(None if watch is None else watch.rest_ms())
-        if not ready and watch is not None:
+        if readiness is not None and readiness.polled is (readiness.muted or waiter.woken):
+            self._register_watched(thread, readiness, not readiness.polled)
+        ready = thread.poller.poll(None if readiness is None else readiness.rest_ms())
+        if not ready and readiness is not None:
             with self.lock:
-                self._hold_is_over(wait, watch)
+                self._hold_is_over(waiter, readiness)
         for fd, _ in ready:
             if fd == thread.wakeup_fd:
                 self._drain(thread.wakeup_fd)
@@ -729,7 +729,7 @@ class Scheduler:
             elif fd == self.wakeup_fd:
                 with self.lock:
                     self._drain(self.wakeup_fd)
-                    if wait.granted:
+                    if waiter.granted:
                         self._find_reader()  # this thread is on its way out
                     else:
                         self._become_reader_if_none(thread)
@@ -738,9 +738,9 @@ class Scheduler:
                     with self.lock:
                         self._take_messages(self.channel.receive())
                     self._save_and_stop()
-            elif watch is not None:
+            elif readiness is not None:
                 with self.lock:
-                    self._is_ready(wait, watch)
+                    self._is_ready(waiter, readiness)
 
     @staticmethod
     def _drain(wakeup_fd: int) -> None:
@@ -749,28 +749,28 @@ class Scheduler:
         except BlockingIOError:
             pass  # another thread was quicker
 
-    def _resume(self, wait: Waiter) -> None:
-        wait.over = True
-        wait.thread.waits.remove(wait)
-        if wait.thread.followed != self._followed:
-            self._follow(wait.thread)
+    def _resume(self, waiter: Waiter) -> None:
+        waiter.over = True
+        waiter.thread.waiters.remove(waiter)
+        if waiter.thread.followed != self._followed:
+            self._follow(waiter.thread)
 
     def _follow(self, thread: ThreadState) -> None:
         thread.followed = self._followed
         if self._follow_gates is not None:
             self._follow_gates()
 
-    def _end_watch(self, wait: Waiter, watch: Readiness) -> None:
-        self._watching.remove(wait)
+    def _end_watching(self, waiter: Waiter, readiness: Readiness) -> None:
+        self._watching.remove(waiter)
         if self.active:
             self.control_page[shared_page.CONTROL_WATCHES] = len(self._watching)
-        if watch.polled:
-            self._poll_watched(wait.thread, watch, False)
+        if readiness.polled:
+            self._register_watched(waiter.thread, readiness, False)
 
     @staticmethod
-    def _poll_watched(thread: ThreadState, watch: Readiness, polled: bool) -> None:
-        watch.polled = polled
-        for fd, events in watch.descriptors.items():
+    def _register_watched(thread: ThreadState, readiness: Readiness, polled: bool) -> None:
+        readiness.polled = polled
+        for fd, events in readiness.descriptors.items():
             if polled:
                 thread.poller.register(fd, events)
             else:
@@ -793,9 +793,9 @@ class Scheduler:
         if in_c:
             clock.interrupt(linux.POKE_SIGNAL)
         if in_c or self.main_inside:
-            waits = self.main.waits
-            if signum in self.pending and waits and waits[-1].deferred is not None:
-                waits[-1].deferred = -1  # C code in which a signal comes twice: its handler is called once
+            waiters = self.main.waiters
+            if signum in self.pending and waiters and waiters[-1].deferred is not None:
+                waiters[-1].deferred = -1  # C code in which a signal comes twice: its handler is called once
             else:
                 self.pending.append(signum)
             self.main.wake()
@@ -816,7 +816,7 @@ class Scheduler:
         if thread.main:
             send()
             return
-        wait = Waiter(thread, self.clock_page[shared_page.CLOCK_NOW], "")
+        waiter = Waiter(thread, self.clock_page[shared_page.CLOCK_NOW], "")
         with self.lock:
             self.inbox.announce()
             self.running_threads += 1
@@ -826,8 +826,8 @@ class Scheduler:
                 self.inbox.withdraw()
                 self.running_threads -= 1
                 raise
-            self._park(wait)
-        self._block(wait)
+            self._park(waiter)
+        self._block(waiter)
 
     def run_pending(self) -> None:
         self._signals_came()
@@ -837,54 +837,54 @@ class Scheduler:
             if self._report_owed:
                 self._report_now()
 
-    def _abandon(self, wait: Waiter) -> None:
+    def _abandon(self, waiter: Waiter) -> None:
         with self.lock:
-            wait.over = True
-            wait.thread.waits.remove(wait)
-            self._come_out_for_signal(wait.thread)
-        if wait.thread.followed != self._followed:
-            self._follow(wait.thread)
+            waiter.over = True
+            waiter.thread.waiters.remove(waiter)
+            self._come_out_for_signal(waiter.thread)
+        if waiter.thread.followed != self._followed:
+            self._follow(waiter.thread)
 
     def _come_out_for_signal(self, thread: ThreadState) -> None:
         self.running_threads += 1 - self.inbox.take_announced()
         if self._reader is thread:
             self._reader = None
 
-    def _run_pending_inside(self, wait: Waiter) -> None:
-        watch = wait.watch
+    def _run_pending_inside(self, waiter: Waiter) -> None:
+        readiness = waiter.readiness
         with self.lock:
-            wait.suspended = True
-            if watch is not None:
-                self._held -= watch.holds
-            self._come_out_for_signal(wait.thread)
-        if watch is not None and watch.polled:  # the handler may wait itself
-            self._poll_watched(wait.thread, watch, False)
+            waiter.suspended = True
+            if readiness is not None:
+                self._held -= readiness.holds
+            self._come_out_for_signal(waiter.thread)
+        if readiness is not None and readiness.polled:  # the handler may wait itself
+            self._register_watched(waiter.thread, readiness, False)
         self.main_inside = False
-        if wait.thread.followed != self._followed:
-            self._follow(wait.thread)
+        if waiter.thread.followed != self._followed:
+            self._follow(waiter.thread)
         try:
             self.run_pending()
         except BaseException:
-            wait.over = True
-            wait.thread.waits.remove(wait)
+            waiter.over = True
+            waiter.thread.waiters.remove(waiter)
             raise
         self.main_inside = True
         with self.lock:
-            wait.suspended = False
-            if wait.granted:
+            waiter.suspended = False
+            if waiter.granted:
                 return
             self.running_threads -= 1
-            if watch is not None:
-                self._held += watch.holds
-            if wait.due_us is not None:
-                heapq.heappush(self._run_queue, (wait.due_us, wait.sequence, wait))
-            self._reader = wait.thread
-            self._rest(wait.what)
+            if readiness is not None:
+                self._held += readiness.holds
+            if waiter.due_us is not None:
+                heapq.heappush(self._run_queue, (waiter.due_us, waiter.sequence, waiter))
+            self._reader = waiter.thread
+            self._rest(waiter.what)
 
-    def _defer_signals(self, wait: Waiter) -> None:
+    def _defer_signals(self, waiter: Waiter) -> None:
         """Signals have come in a wait of C code that lets no handler be called: they are, once it is over."""
         with self.lock:
-            wait.deferred = len(self.pending)
+            waiter.deferred = len(self.pending)
             self.running_threads -= self.inbox.take_announced()
             self.send_locked(messages.pack(messages.SignalsDeferred(list(self.pending))))
             self._report()
@@ -987,48 +987,48 @@ class Scheduler:
 
     def _enlist_alarm(self) -> None:
         """Have the run queue follow the alarm, which has been set or has gone off."""
-        if self._alarm_wait is not None:
-            self._alarm_wait.over = True
-        self._alarm_wait = None
+        if self._alarm_waiter is not None:
+            self._alarm_waiter.over = True
+        self._alarm_waiter = None
         if self.alarm.due_us != NEVER:
-            self._alarm_wait = Waiter(self.main, self.alarm.due_us, "")
-            self._push(self._alarm_wait)
+            self._alarm_waiter = Waiter(self.main, self.alarm.due_us, "")
+            self._push(self._alarm_waiter)
 
     # -- who is next ---------------------------------------------------------------------------------------------------
 
-    def _push(self, wait: Waiter) -> None:
+    def _push(self, waiter: Waiter) -> None:
         page = self.clock_page
-        page[shared_page.CLOCK_SEQUENCE] = wait.sequence = page[shared_page.CLOCK_SEQUENCE] + 1
-        if wait.due_us is not None:
-            heapq.heappush(self._run_queue, (wait.due_us, wait.sequence, wait))
+        page[shared_page.CLOCK_SEQUENCE] = waiter.sequence = page[shared_page.CLOCK_SEQUENCE] + 1
+        if waiter.due_us is not None:
+            heapq.heappush(self._run_queue, (waiter.due_us, waiter.sequence, waiter))
 
     def _head(self) -> Waiter | None:
         heap = self._run_queue
         while heap:
-            _, sequence, wait = heap[0]
-            if wait.over or wait.suspended or wait.granted or wait.sequence != sequence:
+            _, sequence, waiter = heap[0]
+            if waiter.over or waiter.suspended or waiter.granted or waiter.sequence != sequence:
                 heapq.heappop(heap)
             else:
-                return wait
+                return waiter
         return None
 
-    def _park(self, wait: Waiter) -> None:
+    def _park(self, waiter: Waiter) -> None:
         clock.reads[0] = 0
-        wait.thread.waits.append(wait)
-        if wait.granted:  # woken before it came in, it has had its turn since: the thread goes on, and counts twice
+        waiter.thread.waiters.append(waiter)
+        if waiter.granted:  # woken before it came in, it has had its turn since: the thread goes on, and counts twice
             self.running_threads -= 1
             return
-        self._push(wait)
+        self._push(waiter)
         self.running_threads -= 1
-        self._reader = wait.thread
-        self._rest(wait.what)
+        self._reader = waiter.thread
+        self._rest(waiter.what)
 
     def _rest(self, what: str = "") -> None:
         """A thread has come in or ended: where the clock may be moved here the next wait goes on, else it is told."""
-        if self._gateway is not None and self.running_threads == 0 and self._gateway.look():
+        if self._gateway is not None and self.running_threads == 0 and self._gateway.poll():
             what = ""  # it is no wait of the event any more
         if self._watching:
-            self._look_at_watched()
+            self._poll_watched()
         if self.running_threads == 0 and self._held == 0 and self._lease_suspensions == 0:
             head, until = self._head(), self.control_page[shared_page.CONTROL_LEASE]
             now = self.clock_page[shared_page.CLOCK_NOW]
@@ -1067,32 +1067,32 @@ class Scheduler:
         heapq.heappop(self._run_queue)
         self._grant(head)
 
-    def _wake(self, wait: Waiter) -> bool:
-        if wait.over or wait.granted or wait.woken:
+    def _wake(self, waiter: Waiter) -> bool:
+        if waiter.over or waiter.granted or waiter.woken:
             return False
-        wait.woken = True
-        self._release_hold(wait)
-        wait.due_us = self.clock_page[shared_page.CLOCK_NOW]
-        if wait.suspended:  # it looks for itself once the signal's handler is through, which may want the same thing
+        waiter.woken = True
+        self._release_hold(waiter)
+        waiter.due_us = self.clock_page[shared_page.CLOCK_NOW]
+        if waiter.suspended:  # it looks for itself once the signal's handler is through, which may want the same thing
             return False
-        self._push(wait)
+        self._push(waiter)
         return True
 
-    def _grant(self, wait: Waiter) -> None:
-        if wait is self._alarm_wait:
+    def _grant(self, waiter: Waiter) -> None:
+        if waiter is self._alarm_waiter:
             self._ring()
             return
-        wait.granted = True
-        self._release_hold(wait)
-        if wait.suspended:  # a signal's handler on top of it has the thread, and waits itself
+        waiter.granted = True
+        self._release_hold(waiter)
+        if waiter.suspended:  # a signal's handler on top of it has the thread, and waits itself
             self._report()
             return
         self.running_threads += 1
-        if self._reader is wait.thread:
+        if self._reader is waiter.thread:
             self._reader = None
-        if wait.thread is not self.threads.get(_get_ident()):
+        if waiter.thread is not self.threads.get(_get_ident()):
             self._reader = None
-            wait.thread.wake()
+            waiter.thread.wake()
 
     # -- threads -------------------------------------------------------------------------------------------------------
 
@@ -1106,60 +1106,60 @@ class Scheduler:
     def _find_reader(self) -> None:
         """Have a thread that stays inside read the channel, if none does."""
         for thread in self.threads.values() if self._reader is None else ():
-            if thread.waits and not (thread.waits[-1].granted or thread.waits[-1].suspended):
+            if thread.waiters and not (thread.waiters[-1].granted or thread.waiters[-1].suspended):
                 self._reader = thread
                 thread.wake()
                 return
 
     # -- descriptors that end a wait -----------------------------------------------------------------------------------
 
-    def _begin_watch(self, wait: Waiter, watch: Readiness) -> None:
-        self._held += watch.holds
-        self._watching.append(wait)
+    def _begin_watching(self, waiter: Waiter, readiness: Readiness) -> None:
+        self._held += readiness.holds
+        self._watching.append(waiter)
         self.control_page[shared_page.CONTROL_WATCHES] = len(self._watching)
 
-    def _look_at_watched(self) -> None:
+    def _poll_watched(self) -> None:
         """Make the waits ready whose descriptors are: what woke them may have been done by the thread that comes in."""
         self.control_page[shared_page.CONTROL_MUTED] = 0
-        for wait in tuple(self._watching):
-            if wait.over or wait.granted or wait.woken or wait.suspended:
+        for waiter in tuple(self._watching):
+            if waiter.over or waiter.granted or waiter.woken or waiter.suspended:
                 continue
-            watch = wait.watch
-            assert watch is not None
-            if watch.is_ready():
-                self._wake(wait)
-            elif watch.muted:
-                watch.muted = False
-                wait.thread.wake()
+            readiness = waiter.readiness
+            assert readiness is not None
+            if readiness.is_ready():
+                self._wake(waiter)
+            elif readiness.muted:
+                readiness.muted = False
+                waiter.thread.wake()
 
-    def _is_ready(self, wait: Waiter, watch: Readiness) -> None:
+    def _is_ready(self, waiter: Waiter, readiness: Readiness) -> None:
         """A thread has found a descriptor ready that it watches. While another computes, it is not yet its turn to."""
-        if wait.granted or wait.woken:
+        if waiter.granted or waiter.woken:
             return
-        if not watch.holds and self.running_threads:
-            watch.muted = True
+        if not readiness.holds and self.running_threads:
+            readiness.muted = True
             self.control_page[shared_page.CONTROL_MUTED] = 1
-        elif watch.is_ready():
-            self._wake(wait)
+        elif readiness.is_ready():
+            self._wake(waiter)
             if self.running_threads == 0:
                 self._report()
 
-    def _hold_is_over(self, wait: Waiter, watch: Readiness) -> None:
+    def _hold_is_over(self, waiter: Waiter, readiness: Readiness) -> None:
         """What is real has had as much time as the wait has: its simulated end may come."""
-        if wait.granted or wait.woken or watch.until is None or clock.real_monotonic() < watch.until:
+        if waiter.granted or waiter.woken or readiness.until is None or clock.real_monotonic() < readiness.until:
             return
-        self._release_hold(wait)
-        if watch.ends:
-            self._wake(wait)
+        self._release_hold(waiter)
+        if readiness.ends:
+            self._wake(waiter)
         if self.running_threads == 0:
             self._report()
 
-    def _release_hold(self, wait: Waiter) -> None:
-        """*wait* holds the clock no more."""
-        watch = wait.watch
-        if watch is not None and watch.holds:
-            watch.holds = False
-            self._held -= wait in self._watching and not wait.suspended  # it may have been woken before it came in
+    def _release_hold(self, waiter: Waiter) -> None:
+        """*waiter* holds the clock no more."""
+        readiness = waiter.readiness
+        if readiness is not None and readiness.holds:
+            readiness.holds = False
+            self._held -= waiter in self._watching and not waiter.suspended  # it may have been woken before it came in
 
     # -- messages ------------------------------------------------------------------------------------------------------
 
@@ -1172,34 +1172,34 @@ class Scheduler:
                 self._begin_event(self._gateway, messages.unpack(messages.Invoke, body))
             elif kind == messages.INVOKE:
                 self._invocation = messages.unpack(messages.Invoke, body)
-                if self._idle_wait is not None and not self._idle_wait.over:
-                    self._grant(self._idle_wait)
+                if self._idle_waiter is not None and not self._idle_waiter.over:
+                    self._grant(self._idle_waiter)
             elif kind == messages.OPEN_GATE:
                 self._open_gate()
             elif kind == messages.ARM_GATES:
                 self._arm_gates(messages.unpack(messages.ArmGates, body))
             elif kind == messages.POLL:
-                self._look_at_watched()
+                self._poll_watched()
                 if self.inbox.announced:
                     self._report_owed = True
                 else:
                     self._report()
             elif kind == messages.TYPED:
                 self._typed = messages.unpack(messages.Typed, body).line or ""
-                if self._terminal_wait is not None and not self._terminal_wait.over:
-                    self._grant(self._terminal_wait)
+                if self._terminal_waiter is not None and not self._terminal_waiter.over:
+                    self._grant(self._terminal_waiter)
             elif kind == messages.SAVE_COVERAGE:
                 self._save_requested = True
             elif kind == messages.ANSWER_WAITS:
-                self._look_again(self._answer_waits(messages.unpack(messages.AnswerWaits, body)))
+                self._wake_all(self._answer_waits(messages.unpack(messages.AnswerWaits, body)))
             elif kind == messages.POLL_SIGNALS:
                 self.inbox.request_poll()
                 self.main.wake()
 
-    def _look_again(self, waits: list[Waiter]) -> None:
-        """Have threads look again at what their *waits* are for."""
-        for wait in waits:
-            self._wake(wait)
+    def _wake_all(self, waiters: list[Waiter]) -> None:
+        """Have threads look again at what their *waiters* are for."""
+        for waiter in waiters:
+            self._wake(waiter)
         self._report()
 
     def end_event(self) -> None:
@@ -1211,15 +1211,15 @@ class Scheduler:
         self._lease_suspensions -= 1
         self._count_threads()
         gateway.begin(invocation)
-        self._look_at_watched()
+        self._poll_watched()
         self._report()
 
     def _open_gate(self) -> None:
-        if self._gate_wait is not None and not self._gate_wait.over:
-            self._grant(self._gate_wait)
+        if self._gate_waiter is not None and not self._gate_waiter.over:
+            self._grant(self._gate_waiter)
         elif self._gateway is not None:
             self._gateway.open_gate()
-            self._look_at_watched()
+            self._poll_watched()
             self._report()
 
     def send_marked_locked(self, frame: bytes) -> None:
