@@ -1,8 +1,18 @@
-"""The one scheduler that every simulated wait goes through.
+"""The scheduler of an instance: each simulated wait parks its thread here, and one thread runs at a time.
 
-An instance is parked if and only if every Python thread of it is inside the scheduler. A thread that comes in says so
-to the harness (with what its instance has to wait for next), and blocks. The harness gives the turn: the first of the
-waits that are due goes on, one thread at a time.
+A thread that would wait parks a `Waiter` and polls an eventfd of its own. When the last running thread has parked, the
+scheduler reports when the first of its waiters is due. The harness puts that on its clock, beside the instants of all
+other instances, and sends RESUME, which is the run token, when it is this one's turn: the first waiter of the run queue
+that is due is granted, and its thread resumes. So a program with threads does the same in each run, which it would not
+if the interpreter chose the thread. Where the harness has granted a lease the scheduler moves the clock itself, without
+a message.
+
+One lock guards the state. Methods under "with the lock" are called with it, the others take it. Under it nothing blocks
+and no user code runs: a signal that comes meanwhile waits in the inbox until the main thread is at a safe point of
+`_block`, so that no handler finds the state half written.
+
+The signal inbox, the alarm, the channel and the lease log own their parts of the state. Waiters, readiness and threads
+are written here alone; each write by a method of theirs would be a call more at each wait.
 """
 
 from __future__ import annotations
@@ -44,9 +54,10 @@ LONGEST_POLL_MS = 1_000_000_000
 
 
 class Waiter:
-    """One call that blocks. ``due_us`` is when it ends by itself, in µs since the epoch; None: it has to be woken.
+    """One call that blocks.
 
-    ``what`` says what it is to a user; it is empty for waits of our own.
+    It ends at ``due_us``, in µs since the epoch; where that is None it ends only when it is woken. Texts name it by
+    ``what``, which is empty where the scheduler waits for reasons of its own.
     """
 
     __slots__ = (
@@ -74,9 +85,9 @@ class Waiter:
         self.suspended = False
         self.over = False
         self.in_c = False
-        """C code waits, out of which no handler may raise: a signal ends the wait."""
+        """C code waits. Nothing can be raised out of it, so that a signal ends the wait instead."""
         self.deferred: int | None = None
-        """How many signals have come whose handlers are called after this wait; None: they are called in it."""
+        """How many signals have come whose handlers are called after this wait; None: they are called during it."""
 
     def defer_handlers(self) -> None:
         """Have no handler of a signal called before this wait is over."""
@@ -90,28 +101,31 @@ class Readiness:
 
     def __init__(self, descriptors: Mapping[int, int], is_ready: Callable[[], bool]) -> None:
         self.descriptors = descriptors
-        """The events of ``poll`` by descriptor."""
+        """The events of ``poll``, by descriptor."""
         self.is_ready = is_ready
-        """Looks at all of them, and takes nothing."""
+        """Whether one of them is ready now; it reads nothing from them."""
         self.holds = False
-        """What makes one of them ready is real: the clock stands."""
+        """Something outside makes one of them ready, in real time: the clock is held."""
         self.until: float | None = None
-        """In seconds of the real monotonic clock: how long it holds; None: until one of them is ready."""
+        """Until when the clock is held, on the real monotonic clock; None: until one of them is ready."""
         self.ends = False
-        """At ``until`` the wait is over as well."""
+        """The wait ends at ``until`` as well."""
         self.muted = False
-        """One of them is ready, and who computes may yet take it: it is looked at again when that thread waits."""
+        """One of them is ready while another thread runs, which may still take what is there.
+
+        It is not polled, as ``poll`` would return at once again and again; it is looked at when that thread parks.
+        """
         self.polled = False
         """They are registered with the thread's poller."""
 
     def hold(self, until: float | None, *, ends: bool = False) -> None:
-        """Hold the clock, at most to *until*; whether the wait *ends* then as well."""
+        """Hold the clock, at most to *until*; with *ends* the wait ends then as well."""
         self.holds = True
         self.until = until
         self.ends = ends
 
     def rest_ms(self) -> int | None:
-        """How long it still holds the clock, for ``poll``, which may come back for more; None: no end is in sight."""
+        """The timeout of ``poll``: for how long the clock is still held; None where that has no end."""
         if not self.holds or self.until is None:
             return None
         return min(max(0, math.ceil((self.until - _real_monotonic()) * 1_000)), LONGEST_POLL_MS)
@@ -128,7 +142,7 @@ class ThreadState:
         self.waiters: list[Waiter] = []
         self.ended = False
         self.followed = 0
-        """What ``Scheduler._followed`` was when this thread looked."""
+        """What ``Scheduler._followed`` was when this thread last set its gates."""
         self.joiners: list[Waiter] = []
         self.polls_channel = False
         self.poller = real_poll()
@@ -142,7 +156,7 @@ class ThreadState:
 
 
 class Gateway(Protocol):
-    """Who speaks to an image's program that runs in this process; called with the scheduler's lock."""
+    """The platform's side of the connections of an image's program, in this process; called with the lock."""
 
     def begin(self, invocation: messages.Invoke) -> None: ...
     def poll(self) -> bool: ...
@@ -152,7 +166,7 @@ class Gateway(Protocol):
 
 
 class Scheduler:
-    """That of this process; inactive (``active`` False) in the zygote and in children that user code forked."""
+    """The scheduler of this process. It is not ``active`` in the zygote and in children that user code forked."""
 
     clock_page: Any
     """The clock in shared memory, from `Scheduler.join` on."""
@@ -160,20 +174,20 @@ class Scheduler:
     def __init__(self) -> None:
         self.active = False
         self.c_code = False
-        """Code in C may write to the output without a word."""
+        """Code in C is loaded, which may write to the output past the patches."""
         self.alone = False
-        """The main thread is the only one, and nothing keeps it from moving the clock while it may."""
+        """The main thread is the only one, and no reason is left not to move the clock under a lease."""
         self.moved = False
-        """The clock was moved here since the harness was told of it."""
+        """The clock was moved here since the last report to the harness."""
         self.main_inside = False
-        """The main thread is in the scheduler: a signal's handler has to wait for the safe point."""
+        """The main thread is in the scheduler: handlers of signals wait for a safe point."""
         self._follow_gates: Callable[[], None] | None = None
-        """What each thread does, once it goes on, when ``_followed`` has changed: the gates at lines are others."""
+        """What each thread calls when it resumes and ``_followed`` has changed: other gates at lines are set."""
         self._followed = 0
         self._save: Callable[[], None] | None = None
-        """Saves what coverage has measured, where the session is measured."""
+        """Saves what coverage has measured; None where the session is not measured."""
         self._save_requested = False
-        """The harness is about to end this process."""
+        """The harness has asked to save it, as it is about to end this process."""
 
     def attach(
         self,
@@ -188,8 +202,8 @@ class Scheduler:
     ) -> None:
         """Become the scheduler of an instance whose only thread is the calling one; `join` opens it.
 
-        *arm_gates* sets the gates that the harness names. *answer_waits* notes what it says of a connection, and gives
-        the waits that it concerns. They are handed in, as the patches that have them import this module.
+        *arm_gates* sets the gates that the harness names. *answer_waits* notes what the harness says of a connection,
+        and returns the waiters that it concerns. Both are parameters because their modules import this one.
         """
         self.lock = Section()
         self.channel = channel
@@ -199,38 +213,38 @@ class Scheduler:
         self.wakeup_fd = control.wakeup_fd = wakeup_fd
         self.inbox = inbox
         self.pending = inbox.pending
-        """The signals that have come, for what runs at each wait."""
+        """The signals in the inbox, for what runs at each wait."""
         self.alarm = alarm
         self._alarm_waiter: Waiter | None = None
-        """What ends when the alarm is due; no thread waits for it."""
+        """Stands for the alarm in the run queue; no thread waits for it."""
         self._arm_gates = arm_gates
         self._answer_waits = answer_waits
         self.leased = LeaseLog(control)
         self.moved = False
         self._lease_suspensions = 0
-        """Reasons why this instance does not move the clock although it may."""
+        """How many reasons there are not to move the clock here, lease or not."""
         self.forked = False
-        """One of the reasons: a child process was started, and may live."""
+        """One of the reasons: a child process was started, and may still live."""
         self.main_ident = _get_ident()
         self._seen_messages = 0
         self._run_queue: list[tuple[int, int, Waiter]] = []
-        """Heap of the waits that end by themselves, by instant and order."""
+        """A heap of the waiters with an instant, by that and the order in which they were pushed."""
         self.main = ThreadState(main=True)
         self.main.poller.register(wakeup_fd, select.POLLIN)
         self.main.poller.register(inbox.fd, select.POLLIN)
         self.threads: dict[int, ThreadState] = {_get_ident(): self.main}
         self._started: list[ThreadState] = []
-        """Threads that have been asked for and have not reached their first bytecode."""
+        """Threads that user code has started and that have not reached their first bytecode."""
         self.running_threads = 1
-        """How many threads are not inside the scheduler, announced real waits not counted."""
+        """How many threads are not parked."""
         self._held = 0
-        """How many threads are inside the scheduler for something real."""
+        """How many threads are parked for something real, and hold the clock."""
         self._watching: list[Waiter] = []
-        """Waits that a descriptor ends."""
+        """The waiters that a descriptor ends."""
         self._report_owed = False
-        """The harness has asked while a signal was on its way to the main thread: it is told once that is handled."""
+        """The harness has polled while a signal was on its way to the main thread: report once that is handled."""
         self._reader: ThreadState | None = None
-        """The thread that reads the channel while it waits."""
+        """The parked thread that polls the channel; one at most does."""
         self._gate_waiter: Waiter | None = None
         self._idle_waiter: Waiter | None = None
         self._terminal_waiter: Waiter | None = None
@@ -240,7 +254,7 @@ class Scheduler:
         """The platform's side of the connections of an image's program."""
 
     def join(self, clock_page: Any) -> None:
-        """Live on the clock of *clock_page*; the calling thread computes."""
+        """Go over to the clock of *clock_page*; the calling thread runs."""
         self.clock_page = clock_page
         self.active = True
         self.control_page[shared_page.CONTROL_C_CODE] = self.c_code
@@ -249,7 +263,7 @@ class Scheduler:
             self._take_messages(self.channel.take_unread())
 
     def detach(self) -> None:
-        """Forget the harness: this is a child that user code forked."""
+        """Leave the harness, in a child that user code forked; the child goes on in real time."""
         if not self.active:
             return
         self.active = self.alone = self.moved = False
@@ -269,10 +283,11 @@ class Scheduler:
         enlist: Callable[[Waiter], bool] | None = None,
         readiness: Readiness | None = None,
     ) -> bool:
-        """Wait until *due_us* or until woken; whether it was woken.
+        """Park the calling thread until *due_us* or until it is woken; whether it was woken.
 
-        *enlist*, called with the wait before it counts, puts it where its waker looks; when it answers False (what was
-        waited for is there already) the call returns True at once. A descriptor of *readiness* wakes it once it is ready.
+        *enlist* is called with the waiter before it is parked, and puts it where its waker finds it. If it returns
+        False, what the thread would wait for is there already, and the call returns True at once. A descriptor of
+        *readiness* wakes the thread once it is ready.
         """
         thread = self._current()
         main = thread.main
@@ -300,9 +315,10 @@ class Scheduler:
                     self.run_pending()
 
     def park_in_c(self, due_us: int, what: str) -> bool:
-        """Wait until *due_us*, called by C code, out of which nothing can be raised; whether it lasted so long.
+        """Park the calling thread until *due_us*, for C code that has called; whether it was parked for so long.
 
-        A signal ends the wait, and its handler is called as soon as that code has returned to the interpreter.
+        Nothing can be raised out of such code, so no handler of a signal runs here: a signal ends the wait, and its
+        handler is called as soon as the code has returned to the interpreter.
         """
         thread = self._current()
         main = thread.main
@@ -324,13 +340,14 @@ class Scheduler:
                     clock.interrupt(linux.POKE_SIGNAL)
 
     def sleep(self, microseconds: int) -> None:
-        """Wait for exactly *microseconds* of simulated time."""
+        """Park the calling thread for exactly *microseconds* of simulated time."""
         self.park(clock.now_us() + microseconds, describe_caller(f"sleep({microseconds / 1e6:g})"))
 
     def leased_sleep(self, seconds: float) -> bool:
-        """Have a sleep of the only thread pass at once, where the clock may be moved here; whether it did.
+        """Move the clock by *seconds* instead of parking, if the lease allows it; whether it did.
 
-        Called where ``alone``, by the function that user code calls: this is what a loop of sleeps spends its time in.
+        ``time.sleep`` calls this where ``alone`` is true. A loop of sleeps spends its time here, so it calls as little
+        as possible: a sleep that repeats the last one is counted in its record with no call at all.
         """
         if _get_ident() != self.main_ident:
             return False
@@ -338,7 +355,7 @@ class Scheduler:
         if (kind is not int and kind is not float) or not 0 < seconds < time_units.LONGEST:
             return False
         microseconds = seconds * 1_000_000 if kind is int else time_units.microseconds(seconds)
-        self.main_inside = True  # a signal's handler has to wait: it may move the clock as well
+        self.main_inside = True  # handlers of signals wait: they may move the clock as well
         page, control = self.clock_page, self.control_page
         now = page[CLOCK_NOW]
         due = now + microseconds
@@ -369,9 +386,10 @@ class Scheduler:
         return bool(passes)
 
     def leased_sleep_unless(self, take: Callable[[], Any], microseconds: int, name: str) -> Any:
-        """The same for a wait that something of this process's own could end: what *take* gives, or nothing at its end.
+        """The same for a wait that something of this process may end: what *take* returns, now or after the wait.
 
-        None: the wait has to be entered. A signal's handler has to wait from before *take* on.
+        None means that the caller has to park. Handlers of signals wait from before *take* on: one that ran between
+        *take* and the move could make ready what was waited for, and the wait would last too long.
         """
         if _get_ident() != self.main_ident:
             return None
@@ -403,11 +421,11 @@ class Scheduler:
                 self.run_pending()
 
     def yield_run_token(self) -> None:
-        """Go to the end of the queue of those that are ready."""
+        """Let the other threads run that are due now; the calling one is last among them."""
         self.park(self.clock_page[shared_page.CLOCK_NOW], "")
 
     def wake(self, waiter: Waiter) -> bool:
-        """Make *waiter* ready, in its turn; False when it is over already."""
+        """Put *waiter* into the run queue, as due now; False where it is over already."""
         main = self.enter()
         try:
             with self.lock:
@@ -416,7 +434,7 @@ class Scheduler:
             self.leave(main)
 
     def suspend_lease(self, change: int) -> None:
-        """Have one reason more (1) or less (-1) not to move the clock here."""
+        """Add (1) or remove (-1) a reason not to move the clock here, lease or not."""
         main = self.enter()
         try:
             with self.lock:
@@ -426,7 +444,7 @@ class Scheduler:
             self.leave(main)
 
     def forks(self) -> None:
-        """A child process is about to be started, or has been: while it lives the clock stands."""
+        """Note that a child process is about to be started, or has been: while one lives the clock is held."""
         main = self.enter()
         try:
             with self.lock:
@@ -444,7 +462,7 @@ class Scheduler:
 
     def idle(self) -> messages.Invoke:
         """Wait, on the main thread, for the next invocation."""
-        self.suspend_lease(1)  # other threads of this instance do not go on past the end of the event
+        self.suspend_lease(1)  # else other threads would move the clock past the end of the event
         try:
             while self._invocation is None:
                 self.park(None, "", enlist=self._enlist_idle)
@@ -454,12 +472,12 @@ class Scheduler:
         return invocation
 
     def open_gateway(self, gateway: Gateway) -> None:
-        """From here on events go to the program of an image, by way of *gateway*."""
+        """From here on hand events to the program of an image, by way of *gateway*."""
         self._gateway = gateway
         self._count_threads()
 
     def receive_final_response(self) -> None:
-        """The process is about to end: what its program has answered is an answer, though it has not waited since."""
+        """Before the process ends: send what its program has answered since a thread last parked."""
         if not self.active or self._gateway is None:
             return
         main = self.enter()
@@ -470,7 +488,7 @@ class Scheduler:
             self.leave(main)
 
     def gate(self, identity: str, at: str) -> None:
-        """Stand here until the harness opens the gate."""
+        """Park the calling thread until the harness opens the gate."""
         main = self.threads.get(_get_ident()) is self.main
         self.send(messages.pack(messages.Gated(identity, at, main)))
         self.suspend_lease(1)
@@ -480,14 +498,14 @@ class Scheduler:
             self.suspend_lease(-1)
 
     def refuse(self, message: messages.Forks) -> NoReturn:
-        """Say what user code is about to do and may not, and stand here: the harness ends this process."""
+        """Report what user code is about to do and must not; the harness ends this process, which waits for that."""
         self.send(messages.pack(message))
         self.suspend_lease(1)
         while True:
             self.park(None, "")
 
     def ask_terminal(self, text: str) -> str:
-        """Show *text* on the user's terminal, and give the line that is typed; empty at the end of the input."""
+        """Show *text* on the user's terminal, and return the line that is typed; empty at the end of the input."""
         self.send(messages.pack(messages.Terminal(text)))
         self.suspend_lease(1)
         try:
@@ -512,7 +530,7 @@ class Scheduler:
     # -- threads -------------------------------------------------------------------------------------------------------
 
     def expect_thread(self) -> ThreadState:
-        """Count a thread that is about to be started: it is ready, and waits for its first turn."""
+        """Add a thread that is about to be started, as due now; it waits for its first run token in `begin_thread`."""
         thread = ThreadState(main=False)
         thread.poller.register(self.wakeup_fd, select.POLLIN)
         main = self.enter()
@@ -528,7 +546,7 @@ class Scheduler:
         return thread
 
     def forget_thread(self, thread: ThreadState) -> None:
-        """A thread that was expected could not be started."""
+        """Remove a thread of `expect_thread` that could not be started."""
         main = self.enter()
         try:
             with self.lock:
@@ -540,7 +558,7 @@ class Scheduler:
         thread.close()
 
     def begin_thread(self, thread: ThreadState) -> None:
-        """The first thing that a new thread does: wait for its turn."""
+        """Wait for the run token: the first thing that a new thread does."""
         with self.lock:
             self.threads[_get_ident()] = thread
             self._started.remove(thread)
@@ -550,7 +568,7 @@ class Scheduler:
         self._block(thread.waiters[0])
 
     def end_thread(self, thread: ThreadState) -> None:
-        """The last thing that a thread does: wake who joins it, hand the turn back."""
+        """Wake the threads that join this one and hand the run token back: the last thing that a thread does."""
         with self.lock:
             thread.ended = True
             del self.threads[_get_ident()]
@@ -563,7 +581,7 @@ class Scheduler:
         thread.close()
 
     def join_thread(self, thread: ThreadState, due_us: int | None, what: str) -> bool:
-        """Wait for the end of *thread*; whether it came."""
+        """Wait for the end of *thread* until *due_us*; whether it has ended."""
 
         def enlist(waiter: Waiter) -> bool:
             with self.lock:
@@ -575,7 +593,7 @@ class Scheduler:
         return thread.ended or self.park(due_us, what, enlist=enlist)
 
     def follow_gates(self, follow: Callable[[], None]) -> None:
-        """The gates at lines are others: each thread calls *follow* once it goes on."""
+        """Other gates at lines are set: have each thread call *follow* when it resumes."""
         self._follow_gates = follow
         self._followed += 1
 
@@ -591,7 +609,7 @@ class Scheduler:
     # -- what is sent --------------------------------------------------------------------------------------------------
 
     def send(self, data: bytes) -> None:
-        """Send a whole frame; a signal's handler, which may send too, waits until it is out."""
+        """Send a whole frame. Handlers of signals, which may send as well, wait until it is sent."""
         main = self.enter()
         try:
             with self.lock:
@@ -600,7 +618,7 @@ class Scheduler:
             self.leave(main)
 
     def send_marked(self, data: bytes) -> None:
-        """Send a marked frame (``messages.MARKED``): what is written by now comes before it, the rest after it."""
+        """Send a marked frame (``messages.MARKED``): the mark separates the output before it from that after it."""
         main = self.enter()
         try:
             with self.lock:
@@ -609,7 +627,7 @@ class Scheduler:
             self.leave(main)
 
     def before_output(self) -> None:
-        """Called where ``moved``: what is written now carries the time to which the clock was moved here."""
+        """Report the time before output is written, where ``moved``: the output belongs to that time."""
         main = self.enter()
         try:
             with self.lock:
@@ -619,7 +637,7 @@ class Scheduler:
             self.leave(main)
 
     def expect_output_of_c_code(self) -> None:
-        """Called before code in C is loaded: what Python has written by now is told apart from what that writes."""
+        """Before code in C is loaded: report the time of what Python has written so far, and note that C may write."""
         if self.c_code:
             return
         if self.active and self.moved:
@@ -629,13 +647,13 @@ class Scheduler:
             self.control_page[shared_page.CONTROL_C_CODE] = True
 
     def after_output(self) -> None:
-        """Output is progress, and the moment to learn of gates that were set while this thread computed."""
+        """After output, which is progress: receive gates that were set while this thread ran."""
         clock.reads[0] = 0
         if self.control_page[shared_page.CONTROL_MESSAGES] != self._seen_messages:
             self.receive()
 
     def receive(self) -> None:
-        """Read what the harness has sent, where no thread that waits does."""
+        """Receive what the harness has sent, on a thread that runs; where a parked one polls the channel, it does."""
         if self.control_page[shared_page.CONTROL_MESSAGES] == self._seen_messages or self._reader is not None:
             return
         main = self.enter()
@@ -650,9 +668,9 @@ class Scheduler:
             self._follow(thread)
 
     def on_poke(self, frame: FrameType | None) -> None:
-        """A signal without a meaning of its own: the main thread looks, and a thread that computes has gates set.
+        """Handle the poke signal, by which the harness has a running main thread receive messages, such as new gates.
 
-        Where C code has just left `park_in_c`, the handlers are called that could not be called there.
+        Where C code has just left `park_in_c`, call the handlers that could not be called there.
         """
         if not self.active or self.main_inside:
             return
@@ -663,7 +681,7 @@ class Scheduler:
             self.run_pending()
         self.receive()
 
-    # -- blocking: a thread polls its own eventfd ---
+    # -- blocking ------------------------------------------------------------------------------------------------------
 
     def _current(self) -> ThreadState:
         thread = self.threads.get(_get_ident())
@@ -676,10 +694,11 @@ class Scheduler:
                 self.running_threads += 1
         return thread
 
-    # -- blocking ------------------------------------------------------------------------------------------------------
-
     def _block(self, waiter: Waiter) -> None:
-        """Stay until *waiter* is granted; run signal handlers on the way."""
+        """Block until *waiter* is granted, and call handlers of signals meanwhile.
+
+        A handler is user code, and may wait itself: its waiter lies on top of *waiter*, which is suspended as long.
+        """
         thread = waiter.thread
         while True:
             if waiter.granted:  # first: the thread counts as running already, and the handlers run after the wait
@@ -706,7 +725,7 @@ class Scheduler:
             self._poll(waiter)
 
     def _poll(self, waiter: Waiter) -> None:
-        """Have the thread of *waiter* stand in ``poll`` until there is something to look at."""
+        """Poll once for whatever concerns *waiter*: its wakeup, its descriptors, signals, and perhaps the channel."""
         thread, readiness = waiter.thread, waiter.readiness
         reads = self._reader is thread
         if reads is not thread.polls_channel:
@@ -777,7 +796,7 @@ class Scheduler:
                 thread.poller.unregister(fd)
 
     def _save_and_stop(self) -> None:
-        """What the harness may have asked for before it ends this process: nothing of user code runs after it."""
+        """Save what coverage has measured, where the harness has asked, and stop: no user code runs after that."""
         if not self._save_requested:
             return
         self._save_requested = False
@@ -785,10 +804,27 @@ class Scheduler:
         self.control_page[shared_page.CONTROL_COVERED] += 1
         _stop(_own_pid(), signal.SIGSTOP)
 
-    # -- signals -------------------------------------------------------------------------------------------------------
+    # -- the main thread and its signals -------------------------------------------------------------------------------
+
+    def enter(self) -> bool:
+        """Have handlers of signals wait from here on to `leave`; whether that is for `leave` to end.
+
+        It is on the main thread, which calls them, where it is not in the scheduler already.
+        """
+        main = self.threads.get(_get_ident()) is self.main and not self.main_inside
+        if main:
+            self.main_inside = True
+        return main
+
+    def leave(self, main: bool) -> None:
+        """Call the handlers that have waited since `enter`, which gave *main*."""
+        if main:
+            self.main_inside = False
+            if self.pending:
+                self.run_pending()
 
     def on_signal(self, signum: int, frame: FrameType | None) -> None:
-        """The trampoline's word: run the user's handler now, or at the wait's safe point."""
+        """Call the handler of a signal that has just come, or put the signal into the inbox for a safe point."""
         in_c = clock.is_in_c(frame)
         if in_c:
             clock.interrupt(linux.POKE_SIGNAL)
@@ -808,9 +844,10 @@ class Scheduler:
                     self._report_now()
 
     def signal_main(self, send: Callable[[], None]) -> None:
-        """Have *send* send a signal to the main thread, which handles it at once; the caller goes on in its turn.
+        """Have *send* send a signal to the main thread, whose handler runs at once; the caller is parked, due now.
 
-        That is before the turn of those whom the handler wakes: it waits for the lock until the caller is in the queue.
+        The caller resumes before the threads that the handler wakes, as it would without us: the handler has to wait
+        for the lock, and by then the caller is in the run queue.
         """
         thread = self._current()
         if thread.main:
@@ -830,6 +867,7 @@ class Scheduler:
         self._block(waiter)
 
     def run_pending(self) -> None:
+        """Call the handlers of the signals in the inbox."""
         self._signals_came()
         try:
             self.inbox.call_pending()
@@ -838,25 +876,28 @@ class Scheduler:
                 self._report_now()
 
     def _abandon(self, waiter: Waiter) -> None:
+        """End a wait of C code because of a signal."""
         with self.lock:
             waiter.over = True
             waiter.thread.waiters.remove(waiter)
-            self._come_out_for_signal(waiter.thread)
+            self._run_for_signal(waiter.thread)
         if waiter.thread.followed != self._followed:
             self._follow(waiter.thread)
 
-    def _come_out_for_signal(self, thread: ThreadState) -> None:
+    def _run_for_signal(self, thread: ThreadState) -> None:
+        """With the lock: count *thread* as running. Where the signal was announced, it has been counted already."""
         self.running_threads += 1 - self.inbox.take_announced()
         if self._reader is thread:
             self._reader = None
 
     def _run_pending_inside(self, waiter: Waiter) -> None:
+        """Call handlers of signals in the middle of a wait; if one raises, the wait is over and raises that."""
         readiness = waiter.readiness
         with self.lock:
             waiter.suspended = True
             if readiness is not None:
                 self._held -= readiness.holds
-            self._come_out_for_signal(waiter.thread)
+            self._run_for_signal(waiter.thread)
         if readiness is not None and readiness.polled:  # the handler may wait itself
             self._register_watched(waiter.thread, readiness, False)
         self.main_inside = False
@@ -882,7 +923,7 @@ class Scheduler:
             self._rest(waiter.what)
 
     def _defer_signals(self, waiter: Waiter) -> None:
-        """Signals have come in a wait of C code that lets no handler be called: they are, once it is over."""
+        """Report signals whose handlers are called after the wait, as in a ``sigwait``, which is one call of C code."""
         with self.lock:
             waiter.deferred = len(self.pending)
             self.running_threads -= self.inbox.take_announced()
@@ -890,6 +931,7 @@ class Scheduler:
             self._report()
 
     def _signals_came(self) -> None:
+        """The signals that were announced are being handled: the main thread runs, and is counted once."""
         if self.inbox.announced:
             main = self.enter()
             try:
@@ -906,31 +948,12 @@ class Scheduler:
         finally:
             self.leave(main)
 
-    # -- the main thread and its signals -------------------------------------------------------------------------------
-
-    def enter(self) -> bool:
-        """Have handlers of signals wait from here on to `leave`; whether that is for `leave` to end.
-
-        It is on the main thread, which calls them, where it is not in the scheduler already.
-        """
-        main = self.threads.get(_get_ident()) is self.main and not self.main_inside
-        if main:
-            self.main_inside = True
-        return main
-
-    def leave(self, main: bool) -> None:
-        """Call the handlers that have waited since `enter`, which gave *main*."""
-        if main:
-            self.main_inside = False
-            if self.pending:
-                self.run_pending()
-
     # -- the alarm -----------------------------------------------------------------------------------------------------
 
     def set_alarm(self, due_us: int | None, every_us: int) -> tuple[int, int]:
-        """Have the alarm go off at *due_us*, and every *every_us* from then on; gives what was left of the one before.
+        """Have the alarm go off at *due_us*, and every *every_us* from then on.
 
-        Its rest and interval, in µs; the rest is 0 where there was none.
+        Returns what was left of the previous one, or 0, and its interval, both in µs.
         """
         main = self.enter()
         try:
@@ -944,7 +967,7 @@ class Scheduler:
             self.leave(main)
 
     def alarm_taken(self) -> None:
-        """SIGALRM was taken: an alarm that goes off again and again is set anew, as the kernel does it."""
+        """Set an alarm with an interval anew once its SIGALRM has been taken, as the kernel does."""
         if not self.active or not self.alarm.waits_for_signal:
             return
         main = self.enter()
@@ -955,7 +978,7 @@ class Scheduler:
             self.leave(main)
 
     def ring_overdue(self) -> None:
-        """On the main thread, while it computes: let an alarm go off that became due while this process was stopped."""
+        """Let an alarm go off that became due while this process was stopped; on the main thread, which runs."""
         main = self.enter()
         try:
             with self.lock:
@@ -967,34 +990,7 @@ class Scheduler:
         finally:
             self.leave(main)
 
-    def _ring(self) -> None:
-        """The alarm is due: if a handler of user code is called the main thread goes on, else who is next."""
-        self.alarm.go_off()
-        self._enlist_alarm()
-        self.inbox.announce()
-        self.running_threads += 1
-        if self.alarm.ring():
-            self._set_alarm_anew()
-            self.main.wake()
-            return
-        self.inbox.withdraw()
-        self.running_threads -= 1
-        self._rest()
-
-    def _set_alarm_anew(self) -> None:
-        if self.alarm.set_anew(self.clock_page[CLOCK_NOW]):
-            self._enlist_alarm()
-
-    def _enlist_alarm(self) -> None:
-        """Have the run queue follow the alarm, which has been set or has gone off."""
-        if self._alarm_waiter is not None:
-            self._alarm_waiter.over = True
-        self._alarm_waiter = None
-        if self.alarm.due_us != NEVER:
-            self._alarm_waiter = Waiter(self.main, self.alarm.due_us, "")
-            self._push(self._alarm_waiter)
-
-    # -- who is next ---------------------------------------------------------------------------------------------------
+    # -- with the lock: the run queue ----------------------------------------------------------------------------------
 
     def _push(self, waiter: Waiter) -> None:
         page = self.clock_page
@@ -1015,7 +1011,7 @@ class Scheduler:
     def _park(self, waiter: Waiter) -> None:
         clock.reads[0] = 0
         waiter.thread.waiters.append(waiter)
-        if waiter.granted:  # woken before it came in, it has had its turn since: the thread goes on, and counts twice
+        if waiter.granted:  # woken by its `enlist`, and granted since: the thread goes on, and was counted twice
             self.running_threads -= 1
             return
         self._push(waiter)
@@ -1024,9 +1020,9 @@ class Scheduler:
         self._rest(waiter.what)
 
     def _rest(self, what: str = "") -> None:
-        """A thread has come in or ended: where the clock may be moved here the next wait goes on, else it is told."""
+        """After a thread has parked or ended: grant the next waiter if the lease allows that, else report."""
         if self._gateway is not None and self.running_threads == 0 and self._gateway.poll():
-            what = ""  # it is no wait of the event any more
+            what = ""  # the event has ended, and this is no wait of it any more
         if self._watching:
             self._poll_watched()
         if self.running_threads == 0 and self._held == 0 and self._lease_suspensions == 0:
@@ -1042,7 +1038,7 @@ class Scheduler:
         self._report(what)
 
     def _report(self, what: str = "") -> None:
-        """Tell the harness what this instance waits for next; not while a thread is on its way out."""
+        """Report what this instance waits for next; not while a thread is about to resume."""
         self._report_owed = False
         head = self._head()
         due, sequence = (head.due_us, head.sequence) if head is not None else (None, 0)
@@ -1062,7 +1058,7 @@ class Scheduler:
             self._count_threads()
         head = self._head()
         if head is None or head.due_us is None or head.due_us > self.clock_page[shared_page.CLOCK_NOW]:
-            self._report()  # what was due is over: a handler that raised ended it
+            self._report()  # what was due is over, as the handler of a signal has raised
             return
         heapq.heappop(self._run_queue)
         self._grant(head)
@@ -1073,7 +1069,7 @@ class Scheduler:
         waiter.woken = True
         self._release_hold(waiter)
         waiter.due_us = self.clock_page[shared_page.CLOCK_NOW]
-        if waiter.suspended:  # it looks for itself once the signal's handler is through, which may want the same thing
+        if waiter.suspended:  # its thread looks again after the handler of a signal, which may take the same thing
             return False
         self._push(waiter)
         return True
@@ -1084,7 +1080,7 @@ class Scheduler:
             return
         waiter.granted = True
         self._release_hold(waiter)
-        if waiter.suspended:  # a signal's handler on top of it has the thread, and waits itself
+        if waiter.suspended:  # the thread is in a handler of a signal, which waits itself
             self._report()
             return
         self.running_threads += 1
@@ -1094,7 +1090,36 @@ class Scheduler:
             self._reader = None
             waiter.thread.wake()
 
-    # -- threads -------------------------------------------------------------------------------------------------------
+    # -- with the lock: the alarm --------------------------------------------------------------------------------------
+
+    def _ring(self) -> None:
+        """Let the alarm go off: the main thread resumes if a handler of user code is called, else whoever is next."""
+        self.alarm.go_off()
+        self._enlist_alarm()
+        self.inbox.announce()
+        self.running_threads += 1
+        if self.alarm.ring():
+            self._set_alarm_anew()
+            self.main.wake()
+            return
+        self.inbox.withdraw()
+        self.running_threads -= 1
+        self._rest()
+
+    def _set_alarm_anew(self) -> None:
+        if self.alarm.set_anew(self.clock_page[CLOCK_NOW]):
+            self._enlist_alarm()
+
+    def _enlist_alarm(self) -> None:
+        """Put the alarm into the run queue as it is set now, in the place of what it was."""
+        if self._alarm_waiter is not None:
+            self._alarm_waiter.over = True
+        self._alarm_waiter = None
+        if self.alarm.due_us != NEVER:
+            self._alarm_waiter = Waiter(self.main, self.alarm.due_us, "")
+            self._push(self._alarm_waiter)
+
+    # -- with the lock: threads ----------------------------------------------------------------------------------------
 
     def _count_threads(self) -> None:
         self.alone = len(self.threads) == 1 and not self._started and not self._lease_suspensions
@@ -1104,14 +1129,14 @@ class Scheduler:
             self._reader = thread
 
     def _find_reader(self) -> None:
-        """Have a thread that stays inside read the channel, if none does."""
+        """Have a thread that stays parked poll the channel, if none does."""
         for thread in self.threads.values() if self._reader is None else ():
             if thread.waiters and not (thread.waiters[-1].granted or thread.waiters[-1].suspended):
                 self._reader = thread
                 thread.wake()
                 return
 
-    # -- descriptors that end a wait -----------------------------------------------------------------------------------
+    # -- with the lock: descriptors that end a wait --------------------------------------------------------------------
 
     def _begin_watching(self, waiter: Waiter, readiness: Readiness) -> None:
         self._held += readiness.holds
@@ -1119,7 +1144,7 @@ class Scheduler:
         self.control_page[shared_page.CONTROL_WATCHES] = len(self._watching)
 
     def _poll_watched(self) -> None:
-        """Make the waits ready whose descriptors are: what woke them may have been done by the thread that comes in."""
+        """Wake the waiters whose descriptors are ready, perhaps by what the thread has done that parks now."""
         self.control_page[shared_page.CONTROL_MUTED] = 0
         for waiter in tuple(self._watching):
             if waiter.over or waiter.granted or waiter.woken or waiter.suspended:
@@ -1133,7 +1158,7 @@ class Scheduler:
                 waiter.thread.wake()
 
     def _is_ready(self, waiter: Waiter, readiness: Readiness) -> None:
-        """A thread has found a descriptor ready that it watches. While another computes, it is not yet its turn to."""
+        """One of *waiter*'s descriptors is ready: wake it, or mute it while another thread runs, which may take it."""
         if waiter.granted or waiter.woken:
             return
         if not readiness.holds and self.running_threads:
@@ -1145,7 +1170,7 @@ class Scheduler:
                 self._report()
 
     def _hold_is_over(self, waiter: Waiter, readiness: Readiness) -> None:
-        """What is real has had as much time as the wait has: its simulated end may come."""
+        """Release the clock where *waiter* has held it for as many real seconds as the wait has."""
         if waiter.granted or waiter.woken or readiness.until is None or clock.real_monotonic() < readiness.until:
             return
         self._release_hold(waiter)
@@ -1155,13 +1180,13 @@ class Scheduler:
             self._report()
 
     def _release_hold(self, waiter: Waiter) -> None:
-        """*waiter* holds the clock no more."""
+        """Have *waiter* hold the clock no longer."""
         readiness = waiter.readiness
         if readiness is not None and readiness.holds:
             readiness.holds = False
-            self._held -= waiter in self._watching and not waiter.suspended  # it may have been woken before it came in
+            self._held -= waiter in self._watching and not waiter.suspended  # it may have been woken before it parked
 
-    # -- messages ------------------------------------------------------------------------------------------------------
+    # -- with the lock: messages ---------------------------------------------------------------------------------------
 
     def _take_messages(self, frames: list[tuple[int, bytes]]) -> None:
         for kind, body in frames:
@@ -1197,13 +1222,13 @@ class Scheduler:
                 self.main.wake()
 
     def _wake_all(self, waiters: list[Waiter]) -> None:
-        """Have threads look again at what their *waiters* are for."""
+        """Wake *waiters*, whose threads look again at what they wait for."""
         for waiter in waiters:
             self._wake(waiter)
         self._report()
 
     def end_event(self) -> None:
-        """The program of an image has answered: it goes on with the next event only."""
+        """Note that the program of an image has answered: the clock is not moved here until the next event."""
         self._lease_suspensions += 1
         self._count_threads()
 
@@ -1223,7 +1248,7 @@ class Scheduler:
             self._report()
 
     def send_marked_locked(self, frame: bytes) -> None:
-        """Send a marked frame (``messages.MARKED``): what is written by now comes before it, the rest after it."""
+        """Send a marked frame (``messages.MARKED``): the mark separates the output before it from that after it."""
         if self.moved:
             self._report_time()
         self.channel.send_marked(frame)
@@ -1235,7 +1260,7 @@ class Scheduler:
         self.channel.send(frame)
 
     def _report_time(self) -> None:
-        """Report to which instant the clock was moved here."""
+        """Report to which instant the clock was moved here, and how many records of leased waits there are."""
         self.moved = False
         pack = messages.pack_wrote if self.c_code else messages.pack_leased
         records = self.leased.records_to_report()
@@ -1247,9 +1272,9 @@ class Scheduler:
         return self.leased.note(what, now_us)
 
     def _before_move(self) -> None:
-        """The clock is about to be moved here: what is in the output was written before, by code in C or by Python.
+        """Before the clock is moved: report the time of what is in the output, which code in C may have written.
 
-        Unless the harness has just read it, by the time that the clock shows now.
+        Where the harness reads the output just now, wait for that: it takes the time that the clock still shows.
         """
         if fcntl.ioctl(self.channel.marks, termios.FIONREAD, _NOTHING) != _NOTHING:
             self._report_time()
