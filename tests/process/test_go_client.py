@@ -1,4 +1,4 @@
-"""GoClient against real Go programs, without an instance around them: whatever the agent may hear."""
+"""GoClient against real Go programs, without an instance around them: whatever the agent may receive."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def asking(
 
 def asked(talk: GoClient, **event: object) -> messages.Result | Broken:
     asking(talk, **event)
-    return until(talk, talk.hear)
+    return until(talk, talk.receive)
 
 
 def result(talk: GoClient, **event: object) -> object:
@@ -248,7 +248,7 @@ def test_sigterm_ends_a_function_that_exits_at_it(talk, program):
     asking(talk, do="exit at SIGTERM")
     assert program.line() == "working"
     program.process.terminate()
-    assert isinstance(until(talk, talk.hear), Broken)
+    assert isinstance(until(talk, talk.receive), Broken)
     assert program.line() == "leaving"
     assert program.process.wait(LIMIT) == 0
 
@@ -257,7 +257,7 @@ def test_sigterm_ends_a_function_that_does_not_listen(talk, program):
     asking(talk, do="block")
     assert program.line() == "working"
     program.process.terminate()
-    assert isinstance(until(talk, talk.hear), Broken)
+    assert isinstance(until(talk, talk.receive), Broken)
     assert program.process.wait(LIMIT) == -signal.SIGTERM
 
 
@@ -272,7 +272,7 @@ def test_a_function_that_returns_at_sigterm_has_a_result(talk, program):
     assert program.line() == "working"
     assert talk.receive() is None
     program.process.terminate()
-    assert until(talk, talk.hear) == messages.Result("RETURNED", '"stopped"')
+    assert until(talk, talk.receive) == messages.Result("RETURNED", '"stopped"')
     assert result(talk, do="large", number=3) == "x"
 
 
