@@ -90,7 +90,7 @@ def _facts(nodeid: str, event: AsyncEvent) -> dict[str, Any]:
         else {
             "pid": instance.pid,
             "cold": what.cold,
-            "doing": str(instance.doing),
+            "doing": str(instance.doing()),
             "reclaimed_because": what.reclaimed_because,
             "lost_files": list(instance.sandbox.lost_files),
         },
