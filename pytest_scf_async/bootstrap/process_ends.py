@@ -1,5 +1,8 @@
-"""What is done before this process ends in a way of which no other Python code is told: ``os._exit``, ``exec``, a
-signal to itself. The end of the main module is told by who runs it."""
+"""Hooks that run before ``os._exit``, ``exec`` or a fatal signal of the process to itself.
+
+No ``atexit`` function runs there, and the answer of an image's program, or what coverage has measured, would be lost.
+After the end of the main module its caller does what is to be done.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,11 @@ _HARMLESS = frozenset(
         *(signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU),
     }
 )
-"""Signals that end no process by default."""
+"""Signals that do not end a process by default."""
 
 
 def do_first(act: Callable[[bool], None]) -> None:
-    """Have *act*, which raises nothing, called before each such end, with whether it is certain to be one.
+    """Have *act*, which raises nothing, called before each such end, with whether the process is certain to end.
 
     It is not where a signal has a handler, or there is no program for ``exec``: the process may go on.
     """
@@ -31,7 +34,7 @@ def do_first(act: Callable[[bool], None]) -> None:
 
 
 def _install() -> None:
-    why = "the process may end in it, and other Python code is not told"
+    why = "the process may end in it, and runs no other Python code then"
     registry.replace(os, "_exit", _acting_first(os._exit, lambda *_: True), why)
     registry.replace(os, "abort", _acting_first(os.abort, lambda *_: True), why)
     for name in ("execv", "execve"):
@@ -61,7 +64,7 @@ def _ends(signum: Any) -> bool:
     try:
         return signum not in _HARMLESS and signal.getsignal(signum) is signal.SIG_DFL
     except (TypeError, ValueError):
-        return False  # it is no signal: the call is refused
+        return False  # no signal, which the call refuses
 
 
 def _can_be_executed(path: Any, *_: Any) -> bool:
@@ -81,7 +84,7 @@ def _acting_first(real: Callable[..., Any], is_certain: Callable[..., bool]) -> 
         try:
             certain = is_certain(*args, **kwargs)
         except TypeError:
-            certain = False  # the call is refused, in its own words
+            certain = False  # the call refuses its arguments
         _act(certain)
         return real(*args, **kwargs)
 

@@ -1,4 +1,4 @@
-"""The gates that the harness has set, each given to what meets it: output, ``signal.signal``, lines of user code."""
+"""Set the gates that the harness names: those of the log, of ``signal.signal`` and of lines of user code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..scheduler.scheduler import scheduler
 
 
 def set_gates(message: messages.ArmGates) -> None:
-    """Take the whole of what is set now. Called inside the scheduler: nothing here runs user code or waits."""
+    """Set the gates of *message*, and no others. The scheduler calls it with its lock: it runs no user code."""
     output.set_gates([gate for gate in message.gates if isinstance(gate, messages.LogGate)])
     signals.set_gates([gate for gate in message.gates if isinstance(gate, messages.ListeningGate)])
     if message.places or _follows_lines:
@@ -18,11 +18,11 @@ def set_gates(message: messages.ArmGates) -> None:
 
 
 _follows_lines = False
-"""There has been a gate at a line."""
+"""A gate at a line has been set at some time."""
 
 
 def _set_line_gates(places: list[messages.CountedPlace], gates: list[messages.LineGate]) -> None:
-    """Loads what it needs, which an instance that has no such gate never does."""
+    """Import what gates at lines need, and set them; an instance without one never imports it."""
     global _follows_lines
     from . import lines  # noqa: PLC0415
 

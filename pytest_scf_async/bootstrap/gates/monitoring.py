@@ -1,6 +1,6 @@
-"""Lines of user code by ``sys.monitoring``: only the code objects that have a place are slower.
+"""Lines of user code by ``sys.monitoring``: only code objects with a place in them run more slowly.
 
-It has a tool of its own, so that coverage, a debugger and a profiler have theirs, and all see everything.
+It uses a tool number of its own, so that coverage, a debugger and a profiler work beside it.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from . import lines
 _monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
 _events = _monitoring.events
 _TOOLS = (4, 3, 5, 2)
-"""Numbers that no kind of tool has by convention come first."""
+"""The numbers to try; those that no kind of tool has by convention come first."""
 
 _tool: int | None = None
 _watched: set[CodeType] = set()
 _started: set[int] = set()
-"""Frames whose body is about to begin, by identity."""
+"""The identities of frames whose body is about to begin."""
 _carried: BaseException | None = None
-"""What a signal's handler raised at a gate, and goes out of the line there."""
+"""The exception that a handler of a signal has raised at a gate, while it leaves the line of that gate."""
 
 
 def change() -> None:
-    """The places are others now."""
+    """Follow a change of the places."""
     global _tool
     for code in _watched:
         _monitoring.set_local_events(_tool, code, 0)
@@ -45,7 +45,7 @@ def change() -> None:
         for event, callback in _BY_EVENT.items():
             _monitoring.register_callback(_tool, event, callback)
     else:
-        _monitoring.restart_events()  # what was of no interest may be now
+        _monitoring.restart_events()  # events that were disabled may be needed now
     _monitoring.set_events(_tool, _events.PY_START | _events.PY_RESUME | _events.PY_THROW | _events.RAISE)
     for frame in sys._current_frames().values():
         on_stack = frame
@@ -55,7 +55,7 @@ def change() -> None:
 
 
 def follow() -> None:
-    """What each thread has to do: nothing."""
+    """Do nothing, as monitoring is the same for all threads."""
 
 
 def call_traced(handler: Any, signum: int, frame: FrameType | None) -> None:
@@ -82,7 +82,7 @@ def _on_start(code: CodeType, offset: int) -> Any:
             lines.passed([*points.starts, *points.offsets.get(points.entry, ())])
         else:
             _started.add(id(sys._getframe(1)))
-    except BaseException as error:  # a signal's handler raised it, at a gate or on the way
+    except BaseException as error:  # raised by a handler of a signal
         _carried = error
         raise
     return None
@@ -112,7 +112,7 @@ def _on_line(code: CodeType, line: int) -> Any:
 
 
 def _slots(code: CodeType, frame: FrameType) -> list[int] | None:
-    """What is passed where *frame* is; None where that is nothing, and will be nothing."""
+    """The slots that are passed where *frame* is; None if there is nothing there, nor will be."""
     points = lines.points(code)
     if points is None:
         return None
@@ -143,4 +143,4 @@ _BY_EVENT = {
     _events.RAISE: _on_raise,
 }
 CALLBACKS = frozenset(callback.__code__ for callback in _BY_EVENT.values())
-"""The code of what the interpreter calls."""
+"""The code of the callbacks of the interpreter."""

@@ -1,7 +1,6 @@
-"""``signal.alarm`` and the real-time interval timer on simulated time: when it is due, a real SIGALRM is sent.
+"""``signal.alarm`` and ``setitimer(ITIMER_REAL)`` on simulated time: when one is due, a real SIGALRM is sent.
 
-The scheduler has the alarm among what it waits for. As with the kernel's timer, an interval begins anew once the signal
-has been taken: while it is blocked it comes once, and where it is ignored never again.
+The alarm is in the scheduler's run queue, as waits are; its rules are those of ``scheduler/alarm.py``.
 """
 
 from __future__ import annotations
@@ -24,9 +23,10 @@ _SECOND = 1_000_000
 
 
 def ring() -> bool:
-    """Have the kernel send the SIGALRM of an alarm, here and now; whether a handler of user code is called at once.
+    """Have the kernel send SIGALRM now; whether a handler of user code is called at once.
 
-    No other way is open to every thread to have it come from the kernel, as ``siginfo`` tells.
+    It is sent by the kernel's own timer. A ``kill`` would show: ``siginfo`` says who has sent a signal, and of an alarm
+    that is the kernel.
     """
     is_handled = signals.is_handled_at_once(signal.SIGALRM)
     real_setitimer(signal.ITIMER_REAL, _SOON)
@@ -36,7 +36,7 @@ def ring() -> bool:
 
 
 def _set(value_us: int, every_us: int) -> tuple[int, int]:
-    """Both in µs, 0 for none; gives the rest of the previous alarm, and its interval."""
+    """Set the alarm, both in µs and 0 for none; the rest of the previous one, and its interval."""
     return scheduler.set_alarm(now_us() + value_us if value_us else None, every_us if value_us else 0)
 
 
@@ -44,11 +44,11 @@ def _is_real_timer(which: Any) -> bool:
     try:
         return operator.index(which) == signal.ITIMER_REAL
     except TypeError:
-        return False  # the standard library says what it makes of it
+        return False  # the real function refuses it in its own words
 
 
 def _timer_us(seconds: Any) -> int | None:
-    """Whole µs as the kernel counts them, rounded up; None for what the standard library refuses."""
+    """*seconds* in whole µs, rounded up as the kernel does; None for what the standard library refuses."""
     seconds = real_number(seconds)
     if not isinstance(seconds, float):
         try:
@@ -71,7 +71,7 @@ def fake_alarm(seconds: int, /) -> int:
     except TypeError:
         number = -(2**31) - 1
     if not scheduler.active or not -(2**31) <= number < 2**31:
-        return real_alarm(seconds)  # a child of user code, or an error
+        return real_alarm(seconds)  # in a child that user code forked, or to raise an error
     rest, _ = _set((number % 2**32) * _SECOND, 0)  # an unsigned number in C
     return max((rest + _SECOND // 2) // _SECOND, 1) if rest else 0
 

@@ -1,4 +1,8 @@
-"""Child processes of user code: the harness is told that there may be some, before there are."""
+"""Child processes of user code: the harness knows that there may be one before there is.
+
+While a child lives the clock is held, as what it does takes real time. If it were reported after its start, the clock
+could move in between.
+"""
 
 from __future__ import annotations
 
@@ -47,14 +51,14 @@ def _counted(real: Any, before: Sequence[Callable[[FrameType], None]] = ()) -> A
         try:
             return real(*args, **kwargs)
         finally:
-            if scheduler.active:  # it is not in the child of a fork
+            if scheduler.active:  # not in the child of a fork
                 scheduler.forks()
 
     return start
 
 
 def ignore_stops_of_children() -> None:
-    """Let a handler of SIGCHLD that was just installed not be called where the harness stops or continues a child."""
+    """Have no SIGCHLD sent for a child that is stopped or continued, as the harness does with children."""
     action = _Sigaction()
     if _sigaction(signal.SIGCHLD, None, ctypes.byref(action)) == 0:
         action.flags |= SA_NOCLDSTOP
@@ -64,7 +68,7 @@ def ignore_stops_of_children() -> None:
 def install() -> None:
     import subprocess  # noqa: PLC0415  (after the patches of threading)
 
-    why = "the harness is told that there may be a child process, before there is"
+    why = "the harness knows that there may be a child process before there is"
     for name in _STARTERS:
         before = before_fork if name == "fork" else ()
         registry.replace(os, name, _counted(getattr(os, name), before), why)

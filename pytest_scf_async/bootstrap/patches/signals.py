@@ -1,4 +1,8 @@
-"""Signal handlers of user code: run at once on the main thread, and told to the harness."""
+"""Signal handlers of user code: they run at once on the main thread, and are reported to the harness.
+
+The operating system has one trampoline for all of them. In a wait it puts the signal into the scheduler's inbox, and
+the handler is called at a safe point.
+"""
 
 from __future__ import annotations
 
@@ -21,19 +25,19 @@ _real_kill = os.kill
 _real_pthread_kill = signal.pthread_kill
 
 _ENDS = (signal.SIGINT, signal.SIGKILL, signal.SIGTERM)
-"""With these user code ends its children."""
+"""The signals by which user code ends its children."""
 _handlers: dict[int, Any] = {}
-"""What user code installed, by signal; the operating system has the trampoline."""
+"""The handlers that user code has installed, by signal."""
 _gates: list[messages.ListeningGate] = []
-"""Gates that wait until user code has installed a handler."""
+"""Gates at the moment at which user code has installed a handler."""
 handled: list[Callable[[], None]] = []
-"""Called when a signal has come whose handler has been called; not when the handler raised."""
+"""Called after the handler of a signal has returned; not when it has raised."""
 before_kill: list[Callable[[Any, Any], None]] = []
 """Called with what ``os.kill`` was called with, before it does anything; raises nothing."""
 before_pthread_kill: list[Callable[[Any, Any], None]] = []
 """The same for ``signal.pthread_kill``."""
 _wakeup = -1
-"""The end of our pipe that the kernel's signal handler writes to, in an instance."""
+"""The end of the pipe of `watch` to which the kernel's signal handler writes."""
 
 
 _call: Callable[[Any, int, FrameType | None], None] | None = None
@@ -60,7 +64,7 @@ def call_handler(signum: int, frame: FrameType | None) -> None:
     if signum == signal.SIGALRM:
         scheduler.alarm_taken()
     handler = _handlers.get(signum)
-    if handler is None:  # uninstalled between the signal and its safe point
+    if handler is None:  # user code has removed it between the signal and the safe point
         _report_handled()
         return
     scheduler.send_marked(messages.pack(messages.SignalEntered(signum)))
@@ -89,10 +93,10 @@ def _text_of(error: BaseException) -> str:
 
 
 def fake_signal(signalnum: Any, handler: Any) -> Any:
-    """``signal.signal``: the handler runs under the harness's eyes."""
+    """``signal.signal``: the operating system gets the trampoline, which reports each call of the handler."""
     if callable(handler) and not isinstance(handler, signal.Handlers):
         known = _handlers.get(signalnum)
-        _handlers[signalnum] = handler  # before the trampoline: it may be called at once
+        _handlers[signalnum] = handler  # before the trampoline is there, which may be called at once
         try:
             previous = _real_signal(signalnum, _trampoline)
         except BaseException:
@@ -123,13 +127,13 @@ def set_gates(gates: list[messages.ListeningGate]) -> None:
 
 
 def stand_if_listening() -> None:
-    """Stand at a gate that waits for a handler which is installed by now."""
+    """Stop at the gates that wait for a handler which has been installed."""
     while (gate := take_gate_of_listener()) is not None:
         scheduler.gate(gate.id, "listening")
 
 
 def take_gate_of_listener() -> messages.ListeningGate | None:
-    """A gate that waits for a handler which is installed by now, and waits no more."""
+    """Remove and return a gate that waits for a handler which has been installed; None if there is none."""
     for gate in _gates:
         if _listens(gate.signum):
             _gates.remove(gate)
@@ -138,12 +142,12 @@ def take_gate_of_listener() -> messages.ListeningGate | None:
 
 
 def fake_getsignal(signalnum: Any) -> Any:
-    """``signal.getsignal``: what user code installed."""
+    """``signal.getsignal``: the handler that user code has installed, not the trampoline."""
     return _handlers.get(int(signalnum), _real_getsignal(signalnum))
 
 
 def caught() -> list[int]:
-    """The signals that user code, or Python, has handlers for."""
+    """The signals for which user code, or Python itself, has handlers."""
     return [int(signum) for signum in _handlers]
 
 
@@ -153,7 +157,7 @@ def blocked_by_main(signum: int) -> bool:
 
 
 def is_handled_at_once(signum: Any) -> bool:
-    """Whether a handler of user code runs as soon as *signum* is sent to this process: on the main thread."""
+    """Whether a handler of user code runs on the main thread as soon as *signum* is sent to this process."""
     if not scheduler.active or signum not in _handlers:
         return False
     return not (blocked_by_main(signum) and procfs.is_blocked("self", signum))
@@ -181,7 +185,7 @@ def fake_pthread_kill(thread_id: Any, signalnum: Any, /) -> None:
 
 
 def fake_set_wakeup_fd(fd: int, /, *, warn_on_full_buffer: bool = True) -> int:
-    """``signal.set_wakeup_fd``: ours comes back when user code takes its own away."""
+    """``signal.set_wakeup_fd``: the descriptor of `watch` is set again when user code removes its own."""
     if not scheduler.active:
         return _real_set_wakeup_fd(fd, warn_on_full_buffer=warn_on_full_buffer)
     ours = fd == -1
@@ -190,9 +194,9 @@ def fake_set_wakeup_fd(fd: int, /, *, warn_on_full_buffer: bool = True) -> int:
 
 
 def watch() -> tuple[int, int]:
-    """The two ends of a pipe into which the kernel's signal handler writes, so that the main thread's ``poll`` ends.
+    """Have each signal write to a pipe, which the main thread polls while it is parked; both ends of it.
 
-    A signal that comes after the interpreter's last look and before the ``poll`` itself would not interrupt it.
+    Without it a signal that comes between the interpreter's last look for signals and the ``poll`` would not end that.
     """
     global _wakeup
     read, _wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -201,7 +205,7 @@ def watch() -> tuple[int, int]:
 
 
 def leave_watch() -> None:
-    """In a child that user code forked: the pipe is the parent's, before the scheduler closes its ends."""
+    """Leave the pipe to the parent, in a child that user code forked, before the scheduler closes its ends."""
     if scheduler.active:
         theirs = _real_set_wakeup_fd(-1)
         if theirs not in (-1, _wakeup):
@@ -209,10 +213,10 @@ def leave_watch() -> None:
 
 
 def reset() -> None:
-    """Default dispositions and an empty mask, whatever started pytest had set."""
+    """Set default dispositions and an empty mask, whatever the process that started pytest had set."""
     for number in signal.valid_signals():
         if number in (signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ):
-            continue  # the last two are ignored by the interpreter itself
+            continue  # the interpreter itself ignores the last two
         try:
             if _real_getsignal(number) in (signal.SIG_IGN, None):
                 _real_signal(number, signal.SIG_DFL)

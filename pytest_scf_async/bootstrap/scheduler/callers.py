@@ -17,7 +17,7 @@ PLUMBING = {
 PLUMBING[os.path.join(_STANDARD, "subprocess.py")] = "subprocess"
 for _name in ("base_events", "events", "runners"):
     PLUMBING[os.path.join(_STANDARD, "asyncio", _name + ".py")] = "asyncio"
-"""Modules, of the standard library above all, that wait for their callers: whose line is no help."""
+"""Modules, mostly of the standard library, that wait on behalf of their callers: their own lines help nobody."""
 
 
 def user_frame(frame: FrameType | None) -> FrameType | None:
@@ -28,13 +28,13 @@ def user_frame(frame: FrameType | None) -> FrameType | None:
 
 
 _passed: dict[int, tuple[CodeType, str]] = {}
-"""Code that is no user's, by its identity, and what a wait is called that a user made by calling it."""
+"""Code that is not the user's, by its identity, and what a wait is called that a user made by calling it."""
 _described: tuple[Any, str] = (None, "")
-"""The last description, and of what it is: loops wait at the same place again and again."""
+"""The last description and what it describes: a loop waits at the same place again and again."""
 
 
 def describe_caller(what: str) -> str:
-    """*what*, and the user's line that called it."""
+    """*what*, and the line of user code that called it."""
     global _described
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:

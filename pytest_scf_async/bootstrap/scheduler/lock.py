@@ -1,4 +1,4 @@
-"""The lock of the scheduler."""
+"""The lock that guards the scheduler's state."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ _allocate_lock = _thread.allocate_lock
 
 
 class Section:
-    """The scheduler's lock, with the garbage collector off: a finaliser of user code may come back into the scheduler.
+    """A lock under which the garbage collector is off.
 
-    The main thread holds it only with ``main_inside`` set, so that no signal's handler runs under it either.
+    A collection may run a finaliser of user code, which may call the scheduler and wait for the lock that its own
+    thread holds. The handler of a signal could do the same: the main thread takes the lock only with ``main_inside``
+    set, which defers them.
     """
 
     __slots__ = ("_collects", "_lock")
@@ -24,7 +26,7 @@ class Section:
         collects = gc.isenabled()
         gc.disable()
         self._lock.acquire()
-        collects = gc.isenabled() or collects  # the thread that had the lock has just enabled it
+        collects = gc.isenabled() or collects  # the thread that has just released the lock has enabled it
         gc.disable()
         self._collects = collects
 
@@ -32,5 +34,5 @@ class Section:
         collects = self._collects
         release = self._lock.release
         if collects:
-            gc.enable()  # before the release: the next one to have the lock has to see it
+            gc.enable()  # before the release, so that the next thread to take the lock sees it
         release()
