@@ -1,8 +1,8 @@
-"""An image's program that is Python: it runs in the instance itself, on its main thread, on simulated time.
+"""Run the Python program of an image in the instance itself, on its main thread and on simulated time.
 
-Its server is one like any other: it waits on a listening socket, which is the process's own. The platform's side of the
-connection is in the same process, and belongs to the scheduler: whatever thread comes to wait looks whether the program
-listens by now, or has answered. No thread of ours is needed for that.
+Its server waits on a listening socket, which counts as the process's own. The platform's side of the connection is in
+the same process and belongs to the scheduler: whenever all threads have parked, it looks whether the program listens by
+now, or has answered. That needs no thread of the plugin.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ _ANY = ("", "0.0.0.0", "::")
 
 
 def is_platform(address: Any) -> bool:
-    """Whether a connection from *address* is one of ours."""
+    """Whether a connection from *address* is one of the platform's side."""
     return isinstance(address, tuple) and str(address[0]).removeprefix("::ffff:") == CLIENT
 
 
 class Gateway:
-    """The platform's side of a program's connections. The scheduler calls it with its lock."""
+    """The platform's side of the program's connections; the scheduler calls it with its lock."""
 
     def __init__(self, talk: EventInvokeClient, invocation: messages.Invoke) -> None:
         self._talk = talk
         self._invocation: messages.Invoke | None = invocation
         """The first event, until the program listens."""
         self._next: messages.Invoke | None = None
-        """A later event, which stands at a gate."""
+        """A later event, which is at a gate."""
         self._end: _socket.socket | None = None
-        """The program's end of the connection, borrowed, once it has accepted that."""
+        """The program's end of the connection, borrowed, once it has accepted the connection."""
         self._inode = 0
-        """That of this end: when the program has closed it, its descriptor may become another's."""
+        """The inode of that end: once the program has closed it, its descriptor may become another's."""
 
     def begin(self, invocation: messages.Invoke) -> None:
-        """The next event on the warm instance; it stands at a gate first that waits for a listener which is there."""
+        """Begin the next event of the warm instance, unless a gate waits for a handler of signals that is installed."""
         self._next = invocation
         gate = signals.take_gate_of_listener()
         if gate is None:
@@ -69,9 +69,9 @@ class Gateway:
             self._answer(messages.Result("PORT_NOT_BOUND", trace="the program listens on its port no more"))
 
     def poll(self) -> bool:
-        """All threads wait: see how far the program is; whether its event has ended with that."""
+        """See how far the program is, when all threads have parked; whether its event has ended."""
         if self._invocation is not None and not self._is_listening(self._invocation):
-            return self._invocation is None  # it listens where nobody can reach it, and its event has ended
+            return self._invocation is None  # it listens where it cannot be reached, and its event has ended
         if self.has_received_all():
             return False
         answer = self._talk.receive()
@@ -115,17 +115,17 @@ class Gateway:
         return True
 
     def _has_asked(self) -> None:
-        """The event is on its way."""
+        """After the request was sent: wait until the kernel has brought it to the program."""
         self._end = None
         self._talk.await_arrival()
 
     def accepted(self, fd: int, address: Any) -> None:
-        """The program has accepted a connection from *address*."""
+        """Note that the program has accepted a connection from *address*."""
         if is_platform(address) and self._talk.client is not None and address[1] == self._talk.client[1]:
             self._end, self._inode = connections.borrow(fd), os.fstat(fd).st_ino
 
     def has_received_all(self) -> bool:
-        """Whether the program has not answered, and nothing that it has said is on its way: its event goes on."""
+        """Whether the event goes on: the program has not answered, and nothing that it has sent is on its way."""
         end = self._end
         return end is not None and self._is_open(end) and self._talk.has_received_all(end)
 
@@ -136,7 +136,7 @@ class Gateway:
             return False
 
     def _await_what_was_said(self) -> None:
-        """What the program has sent, or that it has hung up, may be on its way: time does not pass it."""
+        """Wait for what the program has sent, or for its hang-up: time must not pass what is on its way."""
         if self._end is None:
             return
         if self._is_open(self._end):
@@ -146,7 +146,7 @@ class Gateway:
 
 
 def peak_rss() -> int:
-    """Bytes: the most that this process has had in memory above what it had at its fork."""
+    """The peak of this process's memory in bytes, above what it had at its fork."""
     import resource  # noqa: PLC0415
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -156,11 +156,11 @@ def peak_rss() -> int:
 # -- the program's port ----------------------------------------------------------------------------------------------
 
 bound_to = ""
-"""The host on which the program has bound its port, where it was given another port underneath."""
+"""The host to which the program has bound its port, if that is another one underneath."""
 
 
 def _send_files_in_scheduler() -> None:
-    """Let an answer that is a file be sent in parts: there is room for the next once the scheduler has read."""
+    """Have an answer that is a file sent in parts: there is room for the next once the scheduler has read."""
     real_sendfile = socket.socket.sendfile
 
     def sendfile(self: Any, file: Any, offset: int = 0, count: int | None = None) -> int:
@@ -173,7 +173,7 @@ def _send_files_in_scheduler() -> None:
 
 
 def _is_to_platform(connection: Any) -> bool:
-    """Whether a ``send`` on *connection* blocks, and the event that runs came over it."""
+    """Whether a ``send`` on *connection* blocks, and the current event has come over it."""
     if (
         not scheduler.active
         or connection.gettimeout() == 0
@@ -187,15 +187,15 @@ def _is_to_platform(connection: Any) -> bool:
 
 
 class PortUnderneath:
-    """Without a network of its own an instance shares the machine's: the program's *port* is one that is free there."""
+    """The program's *port* as another one that is free, for an instance that shares the machine's network."""
 
     def __init__(self, port: int, talk: EventInvokeClient) -> None:
         self._port = port
         self._talk = talk
         self._bound: dict[tuple[int, int], tuple[Any, ...]] = {}
-        """By family and real port: what the program believes it has bound."""
+        """The address that the program believes it has bound, by family and real port."""
         self._real_name = socket.socket.getsockname
-        talk.use_port(0)  # nothing: who has the port on this machine is not this program
+        talk.use_port(0)  # none yet: whoever has the port on this machine is not this program
         sockets.put_underneath(self)
         real_name = self._real_name
 
@@ -238,16 +238,16 @@ class PortUnderneath:
 
 
 def _refuse_fork(caller: FrameType) -> None:
-    """A fork would see real time, and the program waits for it as for a part of itself: no event would come through.
+    """Refuse a fork: the child would be on real time and the program would wait for it, so no event would come through.
 
-    One that executes another program at once is a child process like any other.
+    A fork that executes another program at once is a child process like any other, and is allowed.
     """
     if caller.f_code is not os._spawnvef.__code__:  # type: ignore[attr-defined]
         scheduler.refuse(messages.Forks(_forking_line()))
 
 
 def _forking_line() -> str:
-    """The line that is about to fork, by way of ``multiprocessing`` perhaps; empty: it is not known."""
+    """The line of user code that is about to fork, perhaps by ``multiprocessing``; empty if it is not known."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and (
         frame.f_code.co_filename.startswith(OWN_CODE) or is_of_standard_library(frame.f_code.co_filename)
@@ -260,7 +260,7 @@ def _forking_line() -> str:
 
 
 def open_gateway(program: messages.ProgramConfig, invocation: messages.Invoke) -> None:
-    """From here on the scheduler looks for the program's port, and speaks to it."""
+    """Have the scheduler look for the program's port from here on, and send events there."""
     talk = EventInvokeClient(program.port, CLIENT_PORT)
     gateway = Gateway(talk, invocation)
     socket_waits.after_accept.append(gateway.accepted)
@@ -274,7 +274,7 @@ def open_gateway(program: messages.ProgramConfig, invocation: messages.Invoke) -
 
 
 def run(program: messages.ProgramConfig) -> None:
-    """Be the program: what ``python script.py`` or ``python -m module`` does. Returns when it does."""
+    """Run the program, as ``python script.py`` or ``python -m module`` does; returns when it has ended."""
     sys.argv[:] = program.argv
     sys.orig_argv[:] = [sys.executable, *(["-m"] if program.module is not None else []), *program.argv]
     os.chdir(program.directory)

@@ -1,4 +1,4 @@
-"""``datetime`` in an instance on the simulated clock with freezegun's classes, where the clock page cannot be had."""
+"""Put ``datetime`` on the simulated clock by freezegun's classes, where there is no clock page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _US = datetime_module.timedelta(microseconds=1)
 
 
 class _SimulatedInstant:
-    """What freezegun calls a freeze factory: called, it gives the naive UTC time."""
+    """A freeze factory, as freezegun calls it: a call returns the naive UTC time."""
 
     def __call__(self) -> datetime_module.datetime:
         clock._count()

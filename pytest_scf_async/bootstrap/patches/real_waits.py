@@ -1,4 +1,4 @@
-"""What stays on real time although it asks a clock: waits for child processes, and for code in C."""
+"""Keep on real time what measures how long children or code in C take, which work in real time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _real_monotonic = time.monotonic
 _real_sleep = time.sleep
 
 _OF_PROCESSES = ("connection", "queues", "synchronize", "managers")
-"""The modules of ``multiprocessing`` that measure how long they have waited."""
+"""The modules of ``multiprocessing`` that measure how long they wait."""
 _clock = SimpleNamespace(monotonic=_real_monotonic)
 _WHY = "what it waits for works in real time"
 
@@ -38,16 +38,16 @@ def _give_clock(module: Any, clock: Any, why: str) -> None:
 
 
 SEMAPHORES = "multiprocessing.synchronize"
-"""Its semaphores wait in C, in real time: a rest that it takes from the simulated clock would never be used up."""
+"""Its semaphores wait in C, in real time; a rest of a timeout by the simulated clock would never be used up."""
 
 
 def use_real_clock(module: Any) -> None:
-    """Have `SEMAPHORES`, which has just been imported, count the real seconds that its semaphores wait."""
+    """Have `SEMAPHORES`, which has just been imported, measure its waits on the real clock."""
     _give_clock(module, _clock, _WHY)
 
 
 def install() -> None:
-    """Let the timeouts of ``subprocess`` count real seconds, with the functions from before the patches of ``time``."""
+    """Have the timeouts of ``subprocess`` count real seconds."""
     import subprocess  # noqa: PLC0415  (after the patches of threading)
 
     registry.rebind(subprocess, "_time", _real_monotonic, _WHY)
@@ -57,7 +57,7 @@ def install() -> None:
 
 
 def spare_multiprocessing() -> None:
-    """Let the timeouts of ``multiprocessing`` count real seconds too, where it is used.
+    """Have the timeouts of ``multiprocessing`` count real seconds too, if it is imported.
 
     Called whenever a child process is about to be started: to import it for every instance would cost each of them.
     """

@@ -182,7 +182,7 @@ def wait(
 
     A change of what *prepare* returns wakes *waiters*. A *real* wait has a timeout in real seconds, whoever has the
     descriptors. Without a timeout it is real on the main thread only: the thread of a pool of processes waits as long
-    as the pool exists, and would hold the clock for ever.
+    as the pool exists, and would hold the clock all the while.
     """
     due = until = None
     real = real and (seconds is not None or _get_ident() == scheduler.main_ident)

@@ -1,4 +1,4 @@
-"""What nobody can put on simulated time says so in the event's timeline: loops in C, and timers of the kernel."""
+"""Note in the timeline what cannot be put on simulated time: event loops in C, and timers of the kernel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from . import after_import, real_waits, registry
 
 
 class _Loop(NamedTuple):
-    """What of a library runs user code on real time, and what the timeline says of that."""
+    """The method of a library that runs user code on real time, and what the timeline says of it."""
 
     library: str
     owner: str
