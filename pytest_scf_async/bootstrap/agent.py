@@ -1,4 +1,4 @@
-"""The agent of a program that cannot see the simulated clock: another language, or a Python that is not the test's.
+"""The agent of a program that cannot be on simulated time, as it cannot be traced.
 
 The instance's process is the agent; it starts the program as its child, in the same sandbox and network, and speaks to
 it. It ends as the program does, so that whoever asks how the instance ended hears how the program did.
@@ -23,7 +23,7 @@ READY_LOOK_MS = 5
 """Real milliseconds between two looks whether the program listens."""
 EXIT_LOOK_MS = 100
 EXIT_LOOKS = 50
-"""Looks at a program that has hung up in the middle of an event: it ends, or goes on and waits."""
+"""How often to look at a program that has hung up during an event, until it has ended or all of it waits."""
 
 
 class Agent:
@@ -39,10 +39,10 @@ class Agent:
         self._ready = False
         self._asked = False
         self._waiting: messages.Invoke | None = None
-        """The event that the program is given once it listens."""
+        """The event that is sent to the program once it listens."""
 
     def serve(self) -> NoReturn:
-        """Deal with what comes from the harness and from the program, until one of them ends."""
+        """Handle what comes from the harness and from the program, until one of them ends."""
         self._take(scheduler.channel.take_unread())
         while True:
             poller = real_poll()
@@ -61,7 +61,7 @@ class Agent:
             self._look_at_processes(ready)
 
     def _processes(self) -> dict[int, int]:
-        """What tells of the program's process, and the events to poll it for."""
+        """The descriptors of the program's process, and the events to poll them for."""
         return {self._pidfd: select.POLLIN} if self._pidfd >= 0 else {}
 
     def _look_at_processes(self, ready: set[int]) -> None:
@@ -125,7 +125,7 @@ class Agent:
         self._send(answer._replace(rss=procfs.peak_memory(self._pid), at=clock.real_monotonic()))
 
     def _ends(self) -> bool:
-        """Whether the program, which has hung up, ends; not where all of it waits, as a server does."""
+        """Whether the program, which has hung up, ends; False once all its threads wait, as those of a server do."""
         poller = real_poll()
         poller.register(self._pidfd, select.POLLIN)
         before: list[bytes] | None = None
@@ -149,13 +149,13 @@ class Agent:
     # -- the program -------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        """Start the program; where it cannot be, the event has ended."""
+        """Start the program; if that fails, the event has ended."""
         if not self._program.own_network:
             bind_filter.forget(self._program.port)
         read, write = os.pipe2(os.O_CLOEXEC)
         may_begin, begin = os.pipe2(os.O_CLOEXEC)
         self._change_forks()
-        # A signal that comes before the program runs waits for it, and is not lost with handlers of ours.
+        # A signal that comes before the program runs waits for it, and is not lost in the agent's handlers.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         pid = os.fork()
         if pid == 0:
@@ -187,7 +187,7 @@ class Agent:
         scheduler.control.forks += 1
 
     def _end_as_program(self) -> NoReturn:
-        """The program has ended: say when, and end in the same way; what it had answered before comes first."""
+        """End as the program has ended, after its last answer and a report of when it ended."""
         at = clock.real_monotonic()
         status = self._status()
         answer = self._talk.last_answer(status) if self._asked else None
@@ -202,7 +202,7 @@ class Agent:
 
 
 class ContainerAgent(Agent):
-    """The same where the program is in a container, which the shim at the other end of a socket starts."""
+    """The agent of a program in a container, which the shim at the other end of a socket starts."""
 
     def __init__(
         self, environment: dict[str, str], program: messages.ProgramConfig, talk: ProgramClient, shim: int

@@ -34,7 +34,7 @@ NOT_STARTED = (125, 126, 127)
 
 
 class Container(NamedTuple):
-    """What the test process says of a container."""
+    """A container, as the test process describes it."""
 
     engine: list[str]
     """The command of the engine."""
@@ -59,12 +59,12 @@ class Shim:
         self._pid = 0
         """The container's first process, once it is there."""
         self._state = -1
-        """Where the hook of a container that is to be traced writes what the engine tells of it."""
+        """The pipe to which the hook of a traced container writes its state, which the engine gives it."""
         self._by: int | None = None
         """The signal that ended it, where another one had to do so."""
 
     def serve(self) -> NoReturn:
-        """Keep the container until nobody needs it."""
+        """Serve the instance and the test process until the container is no longer needed."""
         while True:
             poller = select.poll()
             for fd in (self._owner, self._instance.fileno(), self._control.fileno(), self._client_end, self._state):
@@ -122,7 +122,7 @@ class Shim:
         return [f"--hooks-dir={place}"]
 
     def _waits(self) -> None:
-        """The process that is to become the program waits: say which it is."""
+        """Send the id of the process that is to become the program, and that waits."""
         data = b""
         while part := os.read(self._state, PACKET):  # the shell writes all of it, and closes it
             data += part
@@ -138,7 +138,7 @@ class Shim:
             os.write(os.open(go_on, os.O_RDWR | os.O_CLOEXEC), b"\n")
 
     def _look(self) -> None:
-        """Find the container's first process, and say so."""
+        """Find the container's first process, and send its id."""
         answer = self._ask("inspect", "--format", "{{.State.Pid}}", self._container.name).strip()
         if answer.isdigit() and int(answer):
             self._pid = int(answer)
@@ -193,7 +193,7 @@ class Shim:
         if client is not None:
             deadline = time.monotonic() + START_LIMIT
             while not self._pid and client.poll() is None and time.monotonic() < deadline:
-                time.sleep(LOOK_MS / 1000)  # what is removed before it is there would be made afterwards
+                time.sleep(LOOK_MS / 1000)  # else it could be made after it was removed
                 answer = self._ask("inspect", "--format", "{{.State.Pid}}", self._container.name).strip()
                 self._pid = int(answer) if answer.isdigit() else 0
             self._ask("rm", "--force", "--volumes", self._container.name)

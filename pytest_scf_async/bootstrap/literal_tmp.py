@@ -21,7 +21,7 @@ _LIBRARY = os.path.dirname(os.__file__)
 
 
 def watch(known: list[str]) -> None:
-    """From here on tell the harness, once, of the first path below ``/tmp`` that is not in one of *known*."""
+    """From here on report the first path below ``/tmp`` that is not in one of *known*."""
     reported = False
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from ..protocol import messages
 
 PACKET = 1 << 16
-"""More than a message of the shim has."""
+"""More bytes than a message of the shim has."""
 
 
 class ShimConnection:
@@ -39,14 +39,14 @@ class ShimConnection:
         self._send(network_of=network_of, environment={**environment, **own}, traced=traced)
 
     def go_on(self) -> None:
-        """It is traced, and may execute its program."""
+        """Let the container execute its program, which is traced by now."""
         self._send(go_on=True)
 
     def _send(self, **message: object) -> None:
         self._socket.send(json.dumps(message).encode())
 
     def receive(self) -> dict[str, Any]:
-        """What the shim tells: the process (``pid``), or how it has ``ended`` and whether it had ``started``."""
+        """A message of the shim: the process (``pid``), or how it has ``ended`` and whether it had ``started``."""
         data = self._socket.recv(PACKET)
         if not data:
             os._exit(messages.SETUP_FAILED)  # it was killed, and the container is nobody's
@@ -55,7 +55,7 @@ class ShimConnection:
         return message
 
     def exit_code(self) -> int:
-        """That of the container, once it has ended."""
+        """The exit code of the container, once it has ended."""
         while self._ended is None:
             self.receive()
         return self._ended
