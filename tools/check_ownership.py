@@ -25,14 +25,6 @@ SHARED = frozenset({"protocol/shared_page.py"})
 """Whose attributes are slots of shared memory: the page is there so that other processes write to it."""
 
 KNOWN: dict[str, dict[str, str]] = {
-    "lockstep/calls.py or lockstep/real_stretches.py": {
-        "lockstep/event.py": "seconds",
-    },
-    "lockstep/event.py": {
-        "async_event.py": "checked seen_in_call",
-        "lockstep/scheduler.py": "timer",
-        "lockstep/scripts.py": "timer",
-    },
     "supervisor/tree.py": {
         "supervisor/supervisor.py": "is_stepped stands",
     },

@@ -17,6 +17,7 @@ from typing import Protocol
 from ..clock import DueThing
 from ..errors import HarnessError
 from ..lockstep.state import Doing, Life, State, start
+from ..model.timeline import Exit
 from ..protocol import messages, shared_page
 from ..protocol.linux import POKE_SIGNAL, STACKS_SIGNAL
 from ..protocol.real_time import REAL
@@ -712,12 +713,8 @@ class Instance:
         return f"<Instance {self.number} pid {self.pid} {self.doing() if self.called else 'forked ahead'}>"
 
 
-def exit_text(status: int | None) -> str:
-    """A wait status in words."""
+def exit_of(status: int | None) -> Exit:
+    """What a wait status says; None: no process has heard it."""
     if status is None:
-        return "it is unknown how"
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        known = number in signal.Signals.__members__.values()
-        return f"killed by {signal.Signals(number).name} (signal {number})" if known else f"killed by signal {number}"
-    return f"exit code {os.WEXITSTATUS(status)}"
+        return Exit()
+    return Exit(signum=os.WTERMSIG(status)) if os.WIFSIGNALED(status) else Exit(os.WEXITSTATUS(status))

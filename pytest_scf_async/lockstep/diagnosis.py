@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..instances.instance import Instance
 from ..instances.process_tree import Child
+from ..model.timeline import Waited
 from ..protocol.shortening import shortened_list
 from .event import Event
 from .scripts import ScriptedEvent
@@ -124,15 +125,15 @@ def _without_run_token(snapshot: Snapshot, event: Event) -> str:
 
 def _went_on(event: Event, since_us: int) -> bool:
     last = event.timeline[-1]
-    return (last.last_us or last.time_us) > since_us
+    return (last.last_us if isinstance(last, Waited) else last.time_us) > since_us
 
 
 def _waited_most(event: Event) -> str:
     """That an event goes on, and in what it has waited most often."""
     counts: Counter[str] = Counter()
     for entry in event.timeline:
-        if entry.kind == "wait":
-            counts[entry.text] += entry.count
+        if isinstance(entry, Waited):
+            counts[entry.description] += entry.times
     waits = "".join(f": it has waited most often in {what}, {count:,} times" for what, count in counts.most_common(1))
     return f"event {event.request_id} of {event.function.configuration.name} goes on{waits}"
 

@@ -156,5 +156,5 @@ class Gates:
                 gate.reach()
                 instance.reached(gate.identity, on_main=False)
                 self._host.apply(instance, Fact.STOPPED_BEHIND_LINE)
-                event.note("instance", f"stopped behind {gate.description}")
+                event.stopped_behind(gate)
                 return

@@ -20,11 +20,11 @@ from typing import Final
 from ..clock import WAKE_UP, SimulatedClock, to_datetime
 from ..errors import CannotEndError, HarnessError, ScfAsyncError, ScfAsyncWarning, ScfUsageError, hidden_from_users
 from ..instances import coverage, terminal
-from ..instances.instance import Instance, exit_text, not_started
+from ..instances.instance import Instance, exit_of, not_started
 from ..instances.pool import Pool
-from ..instances.runtimes.strategy import Disposition
 from ..instances.zygote import Zygote
 from ..model import PORT_TIMEOUT, Fact, InstanceFate, port_not_bound_message, transition
+from ..model.timeline import Disposition, Listener, Raised
 from ..model.tracebacks import exception_line
 from ..options import ScfSettings
 from ..protocol import messages
@@ -50,12 +50,8 @@ PASSES_EVERY = 0.004
 NO_END = 2**62
 """Later than anything that can be due, in µs since the epoch."""
 
-_DISPOSITIONS = {
-    "handler": "user code listens to SIGTERM",
-    "SIG_IGN": "user code ignores SIGTERM (SIG_IGN)",
-    "native": "the runtime of the program's language catches SIGTERM",
-}
-"""What the timeline says of a call of ``signal.signal`` for SIGTERM; everything else sets it to its default."""
+_LISTENERS: dict[str, Listener] = {"handler": "handler", "SIG_IGN": "ignored", "native": "native"}
+"""What a call of ``signal.signal`` for SIGTERM makes of it; everything else sets it to its default."""
 
 _ALL: weakref.WeakSet[Lockstep] = weakref.WeakSet()
 
@@ -195,10 +191,12 @@ class Lockstep:
             seconds, fact, trace = PORT_TIMEOUT, Fact.PORT_NOT_BOUND, port_not_bound_message(PORT_TIMEOUT)
         else:
             seconds, fact, trace = configuration.init_timeout, Fact.INIT_TIMED_OUT, None
-        event.timer = self.clock.call_at(
-            self.clock.now_us + seconds * 1_000_000,
-            lambda: self.end(event, fact, trace=trace),
-            what=f"{fact.value}: {event.request_id}",
+        event.runs_until(
+            self.clock.call_at(
+                self.clock.now_us + seconds * 1_000_000,
+                lambda: self.end(event, fact, trace=trace),
+                what=f"{fact.value}: {event.request_id}",
+            )
         )
         self.progress += 1
 
@@ -229,10 +227,10 @@ class Lockstep:
         if instance is not None:
             self.pool.forget_event(instance)
             if fate is InstanceFate.RECLAIMED or instance.gone:
-                event.note("instance", f"reclaimed: {fact.value}")
+                event.reclaimed(fact.value)
                 self.pool.drop(instance)
             elif event.function.retired is not None:
-                event.note("instance", f"reclaimed: {event.function.retired}")
+                event.reclaimed(event.function.retired)
                 self.pool.reclaim(instance, event.function.retired)
             else:
                 self.apply(instance, InstanceFact.FROZEN)
@@ -245,7 +243,7 @@ class Lockstep:
     def refuse(self, event: Event, why: str, trace: str = "") -> None:
         """End *event*, which the harness cannot run for a reason that lies with the test, and say *why*."""
         event.ends_by_close()
-        self.end(event, Fact.PROCESS_EXITED, detail=why)
+        self.end(event, Fact.PROCESS_EXITED, why=why)
         raise ScfUsageError(f"{why}\n{trace}" if trace else why)
 
     def send_sigterm(self, event: Event) -> Callable[[], bool]:
@@ -368,7 +366,7 @@ class Lockstep:
                 event = self.pool.events.get(instance)
                 log_tail = instance.zygote.log_tail() if log_tail is None else log_tail
                 if event is not None:
-                    event.note("instance", "the zygote was killed, and the instance with it")
+                    event.zygote_died()
                     event.ends_by_close()
                     self.end(event, Fact.PROCESS_EXITED)
                 else:
@@ -731,7 +729,7 @@ class Lockstep:
         name = "no function" if event is None else event.function.configuration.name
         if event is not None and not event.ended:
             event.ends_by_close()
-            self.end(event, Fact.PROCESS_EXITED, detail=why)
+            self.end(event, Fact.PROCESS_EXITED, why=why)
         elif not instance.released:
             self.pool.reclaim(instance, why)
         raise HarnessError(
@@ -776,7 +774,7 @@ class Lockstep:
         self.apply(instance, InstanceFact.REACHED_GATE)
         if event is not None and message.id in event.gates:
             event.gates[message.id].reach()
-            event.note("instance", f"stands at {event.gates[message.id].description}")
+            event.stands_at(event.gates[message.id])
 
     def _returned(self, instance: Instance, event: Event | None, message: messages.Result) -> None:
         if event is None:
@@ -835,17 +833,17 @@ class Lockstep:
                 instance.left_gate()
                 self.apply(instance, InstanceFact.LEFT_GATE)
             if event is not None and is_sigterm:
-                event.handler_left(None if raised is None else f"{raised}: {message.message}".rstrip(": "))
+                event.handler_left(None if raised is None else Raised(raised, message.message or ""))
         elif isinstance(message, messages.SignalsDeferred):
             if signal.SIGTERM in message.signums:
                 instance.sigterm_deferred()
                 self.apply(instance, InstanceFact.SIGTERM_SETTLED)
                 if event is not None:
-                    event.note("signal", "the handler of SIGTERM is called after the wait of the main thread")
+                    event.handler_deferred()
         else:
             instance.listens(message.signum, message.handler)
             if is_sigterm and event is not None:
-                event.note("signal", _DISPOSITIONS.get(message.handler, "SIGTERM is set to default"))
+                event.listener_changed(_LISTENERS.get(message.handler, "default"))
 
     def _noted(self, instance: Instance, event: Event | None, message: messages.Note) -> None:
         """A record of user code, a line of the bootstrap for the timeline, or that an unfinished line was flushed."""
@@ -864,7 +862,7 @@ class Lockstep:
         elif message.has_real_time is not None:
             event.has_real_time(message.has_real_time, message.note)
         else:
-            event.note("instance", message.note)
+            event.remark(message.note)
             if message.literal_tmp:
                 self._warn_of_literal_tmp(instance, message.note)
             elif message.untraced:
@@ -889,7 +887,8 @@ class Lockstep:
             instance.entered_wait(wait)
             if event is not None:
                 now = event.now_us()
-                event.waits(wait, now, now)
+                endless = due == messages.NEVER and not (held or running_threads)
+                event.waits(wait, now, now, endless=endless)
         if event is not None and event.function.configuration.memory is not None:
             self._deferred.append(lambda: self.check_memory(instance, event))
         if seen < instance.sent:  # another report comes, unless what it has not seen was gates alone
@@ -926,9 +925,9 @@ class Lockstep:
 
     def check_memory(self, instance: Instance, event: Event, own_peak: int | None = None) -> None:
         """End *event* where its instance uses more memory than the function has."""
-        detail = None if event.ended else excess(instance, event, own_peak)
-        if detail is not None:
-            self.end(event, Fact.MEMORY_EXCEEDED, mem_usage=instance.rss, detail=detail)
+        found = None if event.ended else excess(instance, event, own_peak)
+        if found is not None:
+            self.end(event, Fact.MEMORY_EXCEEDED, mem_usage=instance.rss, excess=found)
 
     def _warn_of_literal_tmp(self, instance: Instance, what: str) -> None:
         """Once a runtime: it comes as often as there are instances."""
@@ -975,8 +974,8 @@ class Lockstep:
             return
         event.initialised(instance.rss)
         due = self.clock.now_us + event.function.configuration.timeout * 1_000_000
-        event.timer = self.clock.call_at(
-            due, lambda: self.end(event, Fact.TIMED_OUT), what=f"timed out: {event.request_id}"
+        event.runs_until(
+            self.clock.call_at(due, lambda: self.end(event, Fact.TIMED_OUT), what=f"timed out: {event.request_id}")
         )
 
     def _test_code_raised(self, event: Event, trace: str) -> None:
@@ -1002,7 +1001,7 @@ class Lockstep:
             mem_usage=instance.rss,
         )
         if message.ends and not instance.released:
-            event.note("instance", f"reclaimed: {Fact.PROCESS_EXITED.value}")
+            event.reclaimed(Fact.PROCESS_EXITED.value)
             self.pool.reclaim(instance, Fact.PROCESS_EXITED.value)
 
     def instance_wrote(self, instance: Instance, line: str) -> None:
@@ -1058,7 +1057,7 @@ class Lockstep:
             if at is not None:  # after what it has said before, which is dealt with in this way too
                 self._when_it_is(at, lambda: self._exited(instance))
                 return
-            self.end(event, Fact.PROCESS_EXITED, detail=f"the process ended: {exit_text(instance.status)}")
+            self.end(event, Fact.PROCESS_EXITED, exit=exit_of(instance.status))
         elif not instance.released:
             instance.output.finish()
             self.pool.drop(instance)

@@ -6,7 +6,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from internals import Call, Entry, KernelWait, Snapshot, Watchdog, calls, procfs, state, thread_reports, watchdog
+from internals import (
+    Call,
+    KernelWait,
+    Remark,
+    Snapshot,
+    Waited,
+    Watchdog,
+    Written,
+    calls,
+    procfs,
+    state,
+    thread_reports,
+    watchdog,
+)
 
 from pytest_scf_async import CannotEndError, ScfSettings
 
@@ -74,22 +87,23 @@ def test_the_limit_of_a_call_is_real_time_whatever_becomes_of_it(watch: Stopwatc
 
 
 def test_a_call_that_has_passed_time_says_how_much_and_what_to_raise(watch: Stopwatch, lockstep: Any) -> None:
-    def running(number: int, does: state.State, *waits: Entry) -> Any:
+    def running(number: int, does: state.State, *entries: Any) -> Any:
         instance = SimpleNamespace(
             state=does, doing=lambda: does.doing(held=False), traces_user_code=False, waits_in="acquire()"
         )
         configuration = SimpleNamespace(name="export", deployed_by="deploy")
         function = SimpleNamespace(configuration=configuration)
-        return SimpleNamespace(request_id=number, instance=instance, function=function, timeline=list(waits))
+        return SimpleNamespace(request_id=number, instance=instance, function=function, timeline=list(entries))
 
     parked = state.start(in_lockstep=True)
-    accepted = Entry(7_000_000, "status", "RUNNING: accepted")
-    ticks = [Entry(8_000_000, "wait", text, count, 9_000_000) for text, count in (("a", 5), ("b", 4000), ("a", 6))]
-    logs = Entry(10_000_000, "log", "a line")
+    accepted = Remark(7_000_000, "accepted")
+    counts = (("a", 5), ("b", 4000), ("a", 6))
+    ticks = [Waited(8_000_000, description, 9_000_000, times, endless=False) for description, times in counts]
+    logs = Written(10_000_000, "a line")
     events = [
         running(1, parked, accepted, *ticks),
         running(2, state.after(parked, state.Fact.INVOKED).state, accepted, logs),
-        running(3, parked, accepted, Entry(7_000_000, "wait", "acquire()", 1, 7_000_000)),
+        running(3, parked, accepted, Waited(7_000_000, "acquire()", 7_000_000, 1, endless=False)),
     ]
     lockstep.events_running = lambda: events
     lockstep.clock.now_us = 7_000_000
