@@ -1,7 +1,7 @@
 """The agent of a program that cannot be on simulated time, as it cannot be traced.
 
 The instance's process is the agent; it starts the program as its child, in the same sandbox and network, and speaks to
-it. It ends as the program does, so that whoever asks how the instance ended hears how the program did.
+it. It ends as the program does, so that the end of the instance shows how the program has ended.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How an image's program is spoken to: ``POST /event-invoke`` on its port (document 56051), without ever waiting.
+"""The client of an image's program: ``POST /event-invoke`` on its port (document 56051), without ever waiting.
 
 Who owns this asks it again and again: whether the program listens, and whether it has answered.
 """
@@ -25,13 +25,13 @@ from .program_client import INFO_BYTES, LOOPBACK_MS, Answer, Broken, ProgramClie
 PATH = "/event-invoke"
 LOCALHOST = "127.0.0.1"
 OUTSIDE = "127.0.0.2"
-"""An address of the loopback that a program which listens on 127.0.0.1 alone does not have, as the platform's is."""
+"""An address of the loopback that, like the platform's, does not reach a program which listens on 127.0.0.1 only."""
 CLIENT = "127.0.0.3"
-"""Where connections to the program come from."""
+"""The address from which connections to the program come."""
 CLIENT_PORT = 50_000
-"""The port that the first event comes from; programs write it to their logs, which are the same in every run."""
+"""The port from which the first event comes; fixed, as programs log it, and logs are the same in every run."""
 SHOWN = 2000
-"""Characters of an answer that is an error that are shown."""
+"""How many characters of an answer that is an error are shown."""
 READ_BYTES = 1 << 18
 HEAD_LIMIT = 1 << 16
 _COUNT, _TWO_COUNTS = struct.Struct("=Q"), struct.Struct("=QQ")
@@ -57,13 +57,13 @@ class EventInvokeClient(ProgramClient):
         self._is_forwarded = is_forwarded
         self.address = (LOCALHOST if is_forwarded else OUTSIDE), port
         self.client: tuple[str, int] | None = None
-        """This end of the connection that is open."""
+        """The address of this end of the open connection."""
         self._client_port = client_port
         self._connection: _socket.socket | None = None
         self._unsent = memoryview(b"")
         self._response = bytearray()
         self._received = 0
-        """Bytes, of this connection; what was dropped too."""
+        """How many bytes have come on this connection, with those that were dropped."""
         self._eof = False
 
     def use_port(self, port: int) -> None:
@@ -75,7 +75,7 @@ class EventInvokeClient(ProgramClient):
         return self._connection
 
     def descriptors(self) -> dict[int, int]:
-        """What to poll, and for which events."""
+        """The descriptors to poll, each with its events."""
         if self._connection is None:
             return {}
         return {self._connection.fileno(): select.POLLIN | (select.POLLOUT if self._unsent else 0)}
@@ -94,7 +94,7 @@ class EventInvokeClient(ProgramClient):
         return self._connection is not None
 
     def only_host(self) -> str:
-        """The host on which it listens where nobody but itself can reach it; empty where it does not."""
+        """The host on which the program listens, if only itself can reach that; else empty."""
         if self._is_forwarded:
             return ""
         # Looked up, not tried: a program that serves one connection would have served that one.
@@ -103,7 +103,7 @@ class EventInvokeClient(ProgramClient):
         return "" if host and self.is_ready() else host  # it may have begun to listen after the last look
 
     def ask(self, invocation: messages.Invoke) -> bool:
-        """Send the event on its way; False where the program does not listen any more."""
+        """Send the event; False if the program no longer listens."""
         if not self.is_ready():
             return False
         body = invocation.payload.encode()
@@ -118,7 +118,7 @@ class EventInvokeClient(ProgramClient):
         return True
 
     def await_arrival(self) -> None:
-        """Until the kernel has brought the program what was sent: on a busy machine it takes its time."""
+        """Wait until the kernel has brought the program what was sent, which takes a while on a busy machine."""
         if self._connection is not None:
             await_arrival(self._connection)
 
@@ -134,7 +134,7 @@ class EventInvokeClient(ProgramClient):
         return bool(sent - again == self._received and _COUNT.unpack_from(info, _BYTES_RECEIVED)[0])
 
     def await_what_was_said(self, end: _socket.socket | None) -> bool:
-        """Until all is there that was sent from *end*, the program's end of the connection; whether it came.
+        """Wait until all has come that was sent from *end*, the program's end of the connection; whether it has.
 
         None: the other end has been closed, and that is what comes last.
         """
@@ -153,7 +153,7 @@ class EventInvokeClient(ProgramClient):
         return False
 
     def receive(self) -> Answer | None:
-        """What has come of the event once the answer is complete; nothing before."""
+        """The answer to the event, once it is complete."""
         if self._connection is None:
             return None
         self._send()
@@ -164,7 +164,7 @@ class EventInvokeClient(ProgramClient):
         return answer
 
     def receive_final_response(self) -> messages.Result | None:
-        """What has come of the event where the program, about to end, has answered; its end is the answer's."""
+        """The answer of a program that is about to end, which ends the answer as well; None if there is none."""
         if self._connection is None:
             return None
         self._receive_bytes()
@@ -175,7 +175,7 @@ class EventInvokeClient(ProgramClient):
         return answer
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -192,7 +192,7 @@ class EventInvokeClient(ProgramClient):
             self._unsent = self._unsent[sent:]
 
     def _receive_bytes(self) -> bool:
-        """Whether there was anything new."""
+        """Receive what has come; whether there was anything."""
         before = self._received
         while not self._eof and self._connection is not None:
             try:
@@ -210,7 +210,7 @@ class EventInvokeClient(ProgramClient):
 
 
 def only_localhost(host: str, port: int) -> str:
-    """What is told of a program that listens on *host* only."""
+    """Why a program that listens on *host* only cannot be reached."""
     shown = f"[{host}]" if ":" in host else host
     return (
         f"the program listens on {shown}:{port} only, where the platform cannot reach it: it has to listen on "
@@ -248,7 +248,7 @@ def _headers(invocation: messages.Invoke) -> messages.JsonObject:
 
 
 def _drop_interim(response: bytearray) -> None:
-    """Forget what comes before the answer: 100 Continue, 103 Early Hints and their like."""
+    """Ignore interim (1xx) responses, such as 100 Continue and 103 Early Hints."""
     while (head_bytes := response.find(b"\r\n\r\n", 0, HEAD_LIMIT)) >= 0:
         status = bytes(response[:head_bytes]).partition(b"\r\n")[0].split(b" ")[1:2]
         if not status or not status[0].startswith(b"1") or status == [b"101"]:
@@ -281,14 +281,14 @@ def _are_all_chunks(response: bytearray, at: int) -> bool:
         try:
             size = int(bytes(response[at:end]).partition(b";")[0], 16)
         except ValueError:
-            return True  # it is told what is wrong with it
+            return True  # the answer is refused with a reason
         if size == 0:
             return response.startswith(b"\r\n", end + 2) or response.find(b"\r\n\r\n", end) >= 0
         at = end + 2 + size + 2
 
 
 class _Received:
-    """An answer in memory, in the form in which ``http.client`` takes a socket."""
+    """An answer in memory, as a socket for ``http.client``."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -298,7 +298,7 @@ class _Received:
 
 
 def _result_of(data: bytes) -> Answer:
-    """What an answer means: 2xx is the return value, everything else an error of the user's code."""
+    """The result of an answer: 2xx has the return value, everything else is an error of user code."""
     if not data:
         return Broken(f"the program closed the connection of POST {PATH} without an answer")
     response = http.client.HTTPResponse(_Received(data), method="POST")  # type: ignore[arg-type]

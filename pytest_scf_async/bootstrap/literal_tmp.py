@@ -1,7 +1,7 @@
-"""Without a mount namespace ``/tmp`` and ``/dev/shm`` are the machine's.
+"""Note files that user code opens in ``/tmp`` by name, where that is the machine's: there is no mount namespace.
 
-The test is told where user code opens a file in ``/tmp`` by its name. What it makes in ``/dev/shm`` is removed with the
-instance; what ``multiprocessing`` makes there is removed by its resource tracker (``reaper.kill_children``).
+Then ``/dev/shm`` is the machine's as well. What user code makes there is removed with the instance; what
+``multiprocessing`` makes there is removed by its resource tracker (``reaper.kill_children``).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Signals on their way to the main thread: those that have come, those that are expected, and who is to hear of them.
+"""Signals for the main thread: those that have come, those that are on their way, and whether the harness asks.
 
 Python calls a signal's handler between two bytecodes of the main thread. While that thread is in the scheduler, whose
 state a handler could find half written, its signals are put here, and their handlers are called at a safe point.
