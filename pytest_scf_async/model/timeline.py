@@ -26,6 +26,9 @@ Listener = Literal["handler", "ignored", "native", "default"]
 """What a process does with SIGTERM from a call of ``signal.signal`` or ``sigaction`` on; native: the runtime of the
 program's language catches it."""
 
+IDLE = "idle"
+"""Why an instance was reclaimed that had no event for as long as the platform keeps it."""
+
 
 class Exit(NamedTuple):
     """How a process ended: with an exit code, or killed by a signal; neither is known of one that its parent lost."""

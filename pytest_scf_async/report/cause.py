@@ -386,7 +386,7 @@ def _aborted(event: SeenEvent) -> str:
 
 def _exception_line(event: SeenEvent) -> str:
     text = str(event.error.get("stackTrace") or event.error.get("errorMessage") or "")
-    return exception_line(text) if text.strip() else "nothing that was told"
+    return exception_line(text) if text.strip() else "an exception of which nothing is known"
 
 
 def _source(event: SeenEvent, name: str) -> str:
