@@ -68,9 +68,13 @@ check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, own
 	@$(BIN)/python tools/check_ownership.py
 	@$(BIN)/python tools/check_facts.py
 	@$(BIN)/python tools/write_options.py --check
+	@$(BIN)/python tools/draw_states.py --check
 
 options: $(STAMP) ## writes what follows from the table in pytest_scf_async/options.py: signatures, fields, pages
 	@$(BIN)/python tools/write_options.py
+
+states: $(STAMP) ## draws what an instance does in docs/architecture.md, from the table in lockstep/state.py
+	@$(BIN)/python tools/draw_states.py
 
 format: $(STAMP) ## ruff's formatter and its safe repairs
 	@$(BIN)/ruff check --fix --exit-zero --quiet .

@@ -20,11 +20,12 @@ from .errors import (
     hidden_from_users,
     keywords_named,
 )
-from .instances.instance import Doing
 from .lockstep.calls import Call
 from .lockstep.event import Event, Gate, Record, SignalDelivery
 from .lockstep.places import find
 from .lockstep.scheduler import Lockstep
+from .lockstep.state import Doing
+from .lockstep.state import Fact as InstanceFact
 from .lockstep.termination import terminate
 from .model import Fact, LogLine, State, Status, api_error
 from .model.patterns import is_there_as_a_pattern, line_matcher
@@ -244,7 +245,7 @@ class AsyncEvent:
         if self._event.phase == "queued":
             return str(Doing.QUEUED)
         instance = self._event.instance
-        return str(self._lockstep.scripts.doing(self._event) if instance is None else instance.doing)
+        return str(self._lockstep.scripts.doing(self._event) if instance is None else instance.doing())
 
     @property
     def instance(self) -> InstanceView | None:
@@ -258,7 +259,7 @@ class AsyncEvent:
             pid=instance.user_process.pid or instance.pid,
             tmp=instance.sandbox.tmp,
             cold=bool(self._event.cold),
-            doing=str(instance.doing),
+            doing=str(instance.doing()),
             alive=not instance.gone,
             reclaimed=instance.gone,
             reclaimed_because=self._event.reclaimed_because,
@@ -517,7 +518,7 @@ class AsyncEvent:
             if not gate.reached and not looked_again:
                 looked_again = True  # a thread has come back from a real wait, and may be about to say where it stands
                 if event.instance is not None:
-                    event.instance.look_again()
+                    lockstep.apply(event.instance, InstanceFact.PROGRESSED)
             return lockstep.settled(event)
 
         with lockstep.locked():

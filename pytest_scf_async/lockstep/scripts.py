@@ -13,13 +13,13 @@ from typing import Protocol
 
 from ..clock import PLATFORM, WAKE_UP, SimulatedClock, to_datetime
 from ..errors import hidden_from_users
-from ..instances.instance import Doing
 from ..model import Fact, LogLine, Status, start_line
 from ..model.timeline import AnyEntry
 from ..scripted import End, Logged, Running, Script, Step
 from .event import Event, Gate, Record
 from .places import Place
 from .real_stretches import RealStretch
+from .state import Doing
 
 __tracebackhide__ = hidden_from_users
 
@@ -162,8 +162,8 @@ class Host(Protocol):
 
     clock: SimulatedClock
     next_order: Callable[[], int]
-    progress: int
 
+    def progressed(self) -> None: ...
     def end(self, event: Event, fact: Fact, **how: object) -> None: ...
 
 
@@ -199,7 +199,7 @@ class ScriptPlayer:
             return False
         return play.gate is not None or (event.timer is not None and event.timer.due_us > self._host.clock.now_us)
 
-    def told(self, event: ScriptedEvent) -> str:
+    def progress_of(self, event: ScriptedEvent) -> str:
         """How far the script of a running *event* is, in words."""
         play = self._plays[event]
         step = event.script.steps[play.at]
@@ -232,7 +232,7 @@ class ScriptPlayer:
         play.opening = False
         if self._plays.get(event) is not play or play.gate is None:
             return  # it has ended
-        self._host.progress += 1
+        self._host.progressed()
         play.gate.let_go()
         play.gate = None
         del self.standing[event]
@@ -258,7 +258,7 @@ class ScriptPlayer:
                 play.at += 1
             elif isinstance(step, Logged):
                 event.wrote(step.lines[play.line])
-                self._host.progress += 1
+                self._host.progressed()
                 play.line += 1
                 if play.line == len(step.lines):
                     play.line = 0

@@ -91,7 +91,7 @@ def _facts(nodeid: str, event: AsyncEvent) -> dict[str, Any]:
         else {
             "pid": instance.pid,
             "cold": inner.cold,
-            "doing": str(instance.doing),
+            "doing": str(instance.doing()),
             "reclaimed_because": inner.reclaimed_because,
             "lost_files": list(instance.sandbox.lost_files),
         },
