@@ -44,11 +44,13 @@ from ..model import (
 )
 from ..model.timeline import (
     AnyEntry,
+    ComputesInTime,
     Disposition,
     Dropped,
     Exit,
     GatePassed,
     GateReached,
+    GivenUp,
     HandlerDeferred,
     HandlerEntered,
     HandlerLeft,
@@ -56,6 +58,7 @@ from ..model.timeline import (
     ListenerChanged,
     MemoryExceeded,
     MemoryExcess,
+    Preempted,
     ProcessEnded,
     Queued,
     Raised,
@@ -68,6 +71,7 @@ from ..model.timeline import (
     Started,
     StatusChanged,
     StoppedBehind,
+    StoppedForMemory,
     Waited,
     Written,
     ZygoteDied,
@@ -479,10 +483,21 @@ class Event:
         """What its instance was forked from was killed, and the instance with it."""
         self.timeline.append(ZygoteDied(self.now_us()))
 
-    def not_repeatable(self, why: str) -> None:
-        """The next run may differ from this one; the timeline says *why*."""
-        self.repeatable = False
-        self.remark(why)
+    def computes_in_time(self, rate: float) -> None:
+        """What it computes takes simulated time, *rate* seconds for each real one, so its next run may differ."""
+        self._differs(ComputesInTime(self.now_us(), rate))
+
+    def preempted(self, *, computes: bool, grace: float) -> None:
+        """For *grace* real seconds its instance had no wait: it *computes*, or sleeps in real time."""
+        self._differs(Preempted(self.now_us(), computes, grace))
+
+    def stopped_for_memory(self) -> None:
+        """It was stopped in the middle of computing."""
+        self._differs(StoppedForMemory(self.now_us()))
+
+    def given_up(self, call: str) -> None:
+        """The *call*, which could not end because of it, has stopped it until another one waits for it."""
+        self._differs(GivenUp(self.now_us(), call))
 
     def is_untraceable(self, why: str) -> None:
         """Its program does what no traced program can: *why* is a sentence about that, for people."""
@@ -642,6 +657,10 @@ class Event:
         return transition
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _differs(self, entry: AnyEntry) -> None:
+        self.repeatable = False
+        self.timeline.append(entry)
 
     def _note_causes(self, how: Exit | None, excess: MemoryExcess | None, why: str | None) -> None:
         now = self.now_us()

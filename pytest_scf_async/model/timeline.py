@@ -230,6 +230,41 @@ class Reclaimed(NamedTuple):
     because: str
 
 
+# -- why its next run may differ from this one -------------------------------------------------------------------------
+
+
+class ComputesInTime(NamedTuple):
+    """Its function has a ``compute_rate``: what it computes takes simulated time."""
+
+    time_us: int
+    rate: float
+
+
+class Preempted(NamedTuple):
+    """Its instance lost its turn, as no wait of it came for *grace* real seconds."""
+
+    time_us: int
+    computes: bool
+    """Else its threads sleep and wake up in real time."""
+    grace: float
+
+
+class StoppedForMemory(NamedTuple):
+    """It used so much memory that it was stopped in the middle of computing, and not at its next wait."""
+
+    time_us: int
+
+
+class GivenUp(NamedTuple):
+    """A call of the test could not end because of it, and has stopped it."""
+
+    time_us: int
+    call: str
+
+
+# -- the rest ----------------------------------------------------------------------------------------------------------
+
+
 class Remark(NamedTuple):
     """Something that a reader of the timeline has to know, and nobody else: it is a text from the beginning."""
 
@@ -259,5 +294,9 @@ AnyEntry = (
     | MemoryExceeded
     | ZygoteDied
     | Reclaimed
+    | ComputesInTime
+    | Preempted
+    | StoppedForMemory
+    | GivenUp
     | Remark
 )
