@@ -331,7 +331,7 @@ class Event:
 
         Under a lease the instance moves the clock itself, and its own time is the one that counts.
         """
-        return self.clock.time_of(None if self.instance is None else self.instance.told_us)
+        return self.clock.time_of(None if self.instance is None else self.instance.reported_us)
 
     @property
     def attempts(self) -> list[Attempt]:
