@@ -921,7 +921,7 @@ class Lockstep:
             if not instance.state.computing:
                 self.check_memory(instance, event)
             elif excess(instance, event, grace=GRACE) is not None:
-                event.not_repeatable("stopped in the middle of computing, for its memory: not repeatable")
+                event.stopped_for_memory()
                 self.check_memory(instance, event)
 
     def check_memory(self, instance: Instance, event: Event, own_peak: int | None = None) -> None:
