@@ -401,6 +401,8 @@ class Lockstep:
             try:
                 if call.begin is not None:
                     call.begin()
+                if call.sigterm_to is not None:
+                    call.sent_sigterm(self.send_sigterm(call.sigterm_to))
                 self._drive(call)
             finally:
                 self._under_way -= 1
