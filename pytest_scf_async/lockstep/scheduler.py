@@ -1242,10 +1242,10 @@ def _wake_all(instance: Instance) -> None:
 
 
 _DO: Final[Mapping[Effect, Callable[[Instance], None]]] = {
-    Effect.STOP: Instance.stop,
-    Effect.GO_ON: Instance.go_on,
+    Effect.STOP: lambda instance: instance.stop(),
+    Effect.GO_ON: lambda instance: instance.go_on(),
     Effect.CANCEL_WAKE_UP: lambda instance: instance.is_due(None),
-    Effect.END_LEASE: Instance.end_lease,
+    Effect.END_LEASE: lambda instance: instance.end_lease(),
     Effect.SEND_RESUME: lambda instance: instance.send(messages.Resume()),
     Effect.SEND_OPEN_GATE: lambda instance: instance.send(messages.OpenGate()),
     Effect.SEND_POLL: lambda instance: instance.send(messages.Poll()),

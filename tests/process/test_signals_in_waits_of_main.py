@@ -6,7 +6,7 @@ import os
 from datetime import timedelta
 
 import pytest
-from internals import Instance, Watchdog, event_of
+from internals import Lockstep, Watchdog, event_of, state
 from process_support import START, eventually, state_of, user_lines
 
 from pytest_scf_async.runtime import ScfRuntime
@@ -675,14 +675,19 @@ LATE = """
 @pytest.mark.parametrize(
     ("own_wakeup", "switched_off"),
     [
-        pytest.param("", (Watchdog, "_look_at"), id="by the wakeup descriptor"),
-        pytest.param("signal.set_wakeup_fd(os.pipe2(os.O_NONBLOCK)[1])", (Instance, "ask"), id="by a poke"),
+        pytest.param("", None, id="by the wakeup descriptor"),
+        pytest.param("signal.set_wakeup_fd(os.pipe2(os.O_NONBLOCK)[1])", state.Fact.POLLED, id="by a poke"),
     ],
 )
 def test_a_signal_after_the_interpreters_last_look_is_not_lost(
-    deploy, monkeypatch: pytest.MonkeyPatch, own_wakeup: str, switched_off: tuple[type, str]
+    deploy, monkeypatch: pytest.MonkeyPatch, own_wakeup: str, switched_off: state.Fact | None
 ) -> None:
-    monkeypatch.setattr(*switched_off, lambda *_: None)  # what would end the wait too, later
+    # What would end the wait too, later: a look at the process, or only what it is asked after that.
+    if switched_off is None:
+        monkeypatch.setattr(Watchdog, "_look_at", lambda *_: None)
+    else:
+        apply = Lockstep.apply
+        monkeypatch.setattr(Lockstep, "apply", lambda self, *of: of[1] is switched_off or apply(self, *of))
     event = deploy(LATE.replace("OWN_WAKEUP", own_wakeup)).invoke_async()
     event.settle()
     pid = event.instance.pid
