@@ -10,7 +10,7 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Protocol
 
@@ -37,10 +37,14 @@ START_LIMIT = 10.0
 """Real seconds within which the zygote has to report an instance that runs."""
 
 
+Effect = Callable[[], None]
+"""What follows from a report, once all that has come is taken in."""
+
+
 class Owner(Protocol):
     """Who receives what an instance reports (the scheduler)."""
 
-    def instance_said(self, instance: Instance, kind: int, body: bytes) -> None: ...
+    def instance_said(self, instance: Instance, kind: int, body: bytes) -> Effect | None: ...
     def instance_garbled(self, instance: Instance, why: str) -> None: ...
     def instance_wrote(self, instance: Instance, line: str) -> None: ...
     def instance_started(self, instance: Instance) -> None: ...
@@ -435,14 +439,14 @@ class Instance:
         """Have a thread that is inside the scheduler look around."""
         os.eventfd_write(self.wakeup_fd, 1)
 
-    def pump(self) -> None:
-        """Take in what the instance has said and written, in true order, without waiting."""
+    def pump(self) -> list[Effect]:
+        """Take in what the instance has reported and written, in true order, without waiting; gives what follows."""
         if self.released:
-            return
+            return []
         if self._unsent:
             self._flush()
         if self.output.holds_back and not self.gone:
-            return  # what was said belongs behind what was written
+            return []  # what was said belongs behind what was written
         self._begin_reading()
         try:
             frames = self._read()
@@ -452,14 +456,18 @@ class Instance:
             self.owner.instance_stirs(self)
         if frames and not self.pid:  # it was quicker than the zygote's message, without which no signal reaches it
             self.zygote.hear_until(lambda: self.pid > 0 or self.gone, START_LIMIT)
+        effects: list[Effect] = []
         for kind, body in frames:
             if kind in messages.MARKED:
                 self.output.give_lines(messages.wrote_at(kind, body))
                 self.output.pass_mark()
             else:
                 self._give_lines(c_code)
-            self.owner.instance_said(self, kind, body)
+            effect = self.owner.instance_said(self, kind, body)
+            if effect is not None:
+                effects.append(effect)
         self._give_lines(c_code)
+        return effects
 
     @property
     def _has_c_code(self) -> bool:

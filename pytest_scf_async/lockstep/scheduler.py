@@ -16,11 +16,13 @@ import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from functools import partial
+from typing import Final, NoReturn
 
 from ..clock import WAKE_UP, SimulatedClock, to_datetime
 from ..errors import CannotEndError, HarnessError, ScfAsyncError, ScfAsyncWarning, ScfUsageError, hidden_from_users
 from ..instances import coverage, terminal
+from ..instances.instance import Effect as EffectOfReport
 from ..instances.instance import Instance, exit_of, not_started
 from ..instances.pool import Pool
 from ..instances.zygote import Zygote
@@ -70,6 +72,14 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork
 class Lockstep:
     """The scheduler of one runtime's instances, and the owner of its time."""
 
+    news = 0
+    """Grows with all that a call may be waiting for; what a call saw last is its ``looked``."""
+    calls = 0
+    """Blocking calls so far."""
+    prompt_seconds = 0.0
+    """Real seconds in which a debugger's prompt was open: no call counts them."""
+    progress = 0
+
     def __init__(self, clock: SimulatedClock, pool: Pool, settings: ScfSettings, page: Callable[[], int]) -> None:
         self.clock = clock
         self.pool = pool
@@ -80,13 +90,12 @@ class Lockstep:
         """In order of acceptance."""
         self.running_of: Counter[tuple[str, str]] = Counter()
         """How many of them each function has, by namespace and name."""
-        self._deferred: deque[Callable[[], None]] = deque()
-        """What is done once all that has come is taken in: in the middle of that no event ends."""
-        self.progress = 0
-        self.prompt_seconds = 0.0
-        """Real seconds in which a debugger's prompt was open: no call counts them."""
-        self.calls = 0
-        """Blocking calls so far."""
+        self._effects: deque[EffectOfReport] = deque()
+        """What has followed from reports and is not done yet: while reports are taken in, no event ends."""
+        self._started: deque[Instance] = deque()
+        """Instances that the zygote has forked."""
+        self._gone: deque[Instance] = deque()
+        """Instances of which the zygote has reported the end, and whose last messages may not be received yet."""
         self.on_end: Callable[[Event], None] = lambda _: None
         self.on_start: Callable[[Event], None] = lambda _: None
         self.on_retry: Callable[[Event], None] = lambda _: None
@@ -100,8 +109,6 @@ class Lockstep:
         """Blocking calls that are under way, each in a thread of its own of the test."""
         self.under_way: dict[int, Call] = {}
         """The same calls by thread."""
-        self.news = 0
-        """Grows with all that a call may be waiting for; what a call saw last is its ``looked``."""
         self.serving: dict[int, Client] = {}
         """By thread of a server of this process: who is at the other end of the connection that it serves just now."""
         self.owed: list[OwedAnswer] = []
@@ -127,7 +134,7 @@ class Lockstep:
         """Apply *fact* to *instance*, and do what follows from it: the one place where its state changes."""
         state, effects = after(instance.state, fact)
         instance.enter(state)
-        if state.run_token:
+        if not state.rests:
             self.instance_stirs(instance)
         for effect in effects:
             _DO[effect](instance)
@@ -333,11 +340,22 @@ class Lockstep:
 
     def _dispatch_all(self, received: list[Instance | Zygote]) -> None:
         for speaker in received:
+            if isinstance(speaker, Instance):
+                self._effects += speaker.pump()
+                continue
             speaker.pump()
-            if isinstance(speaker, Zygote) and not speaker.alive:
+            if not speaker.alive:
                 self._zygote_died()
-        while self._deferred:
-            self._deferred.popleft()()
+        while self._effects or self._started or self._gone:
+            if self._effects:
+                self._effects.popleft()()
+            elif self._started:
+                self._begins(self._started.popleft())
+            else:
+                instance = self._gone.popleft()
+                if not instance.released:
+                    self._effects += instance.pump()
+                self._effects.append(partial(self._exited, instance))
 
     def refresh(self) -> None:
         """Receive what has come before a property answers, unless another call is receiving."""
@@ -717,16 +735,16 @@ class Lockstep:
 
     # -- what instances report (instances.instance.Owner) ------------------------------------------------------------
 
-    def instance_said(self, instance: Instance, kind: int, body: bytes) -> None:
+    def instance_said(self, instance: Instance, kind: int, body: bytes) -> EffectOfReport | None:
         event = self.pool.events.get(instance)
         try:
-            self._said(instance, event, messages.received(kind, body, instance.peer))
+            return self._said(instance, event, messages.received(kind, body, instance.peer))
         except ScfAsyncError:
             raise
         except Exception as error:  # noqa: BLE001  (whatever code in an instance writes to the channel ends up here)
             self.instance_garbled(instance, f"message {kind}: {type(error).__name__}: {error}")
 
-    def instance_garbled(self, instance: Instance, why: str) -> None:
+    def instance_garbled(self, instance: Instance, why: str) -> NoReturn:
         """End an instance that sent what is no message: nothing that comes from it can be believed any more."""
         event = self.pool.events.get(instance)
         name = "no function" if event is None else event.function.configuration.name
@@ -740,37 +758,41 @@ class Lockstep:
             "code in it has written to a descriptor that it did not open"
         )
 
-    def _said(self, instance: Instance, event: Event | None, message: messages.FromAnInstance) -> None:
+    def _said(self, instance: Instance, event: Event | None, message: messages.FromAnInstance) -> EffectOfReport | None:
+        effect: EffectOfReport | None = None
         if isinstance(message, messages.Parked):
-            self._parked(instance, event, message)
-            return
+            return self._parked(instance, event, message)
         if isinstance(message, (messages.Leased, messages.Wrote)):
             instance.tells_time(message.time_us)
             self._read_leased_waits(instance, message.records)
-            return
-        if isinstance(message, messages.SignalsHandled):
+        elif isinstance(message, messages.SignalsHandled):
             self.apply(instance, InstanceFact.SIGNALS_HANDLED)
-            return
-        if isinstance(message, messages.EndsProcess):
+        elif isinstance(message, messages.EndsProcess):
             instance.children.ending.add(message.pid)
-            return
-        if isinstance(message, messages.Terminal):
-            text = message.text
-            self._deferred.append(lambda: self.ask_terminal(instance, text))
-            return
-        self.progress += 1
+        elif isinstance(message, messages.Terminal):
+            effect = partial(self.ask_terminal, instance, message.text)
+        else:
+            self.progress += 1
+            effect = self._of_event(instance, event, message)
+        return effect
+
+    def _of_event(
+        self, instance: Instance, event: Event | None, message: messages.FromAnInstance
+    ) -> EffectOfReport | None:
+        effect: EffectOfReport | None = None
         if isinstance(message, messages.Gated):
             self._gated(instance, event, message)
         elif isinstance(message, messages.Note):
-            self._noted(instance, event or self.pool.last_events.get(instance), message)
+            effect = self._noted(instance, event or self.pool.last_events.get(instance), message)
         elif isinstance(message, messages.InitDone):
-            self._initialised(instance, event, message)
+            effect = self._initialised(instance, event, message)
         elif isinstance(message, messages.Result):
-            self._returned(instance, event, message)
+            effect = self._returned(instance, event, message)
         elif isinstance(message, (messages.Forks, messages.Program)):
-            self._of_processes(instance, event, message)
-        else:
+            effect = self._of_processes(instance, event, message)
+        elif isinstance(message, messages.OfSignals):
             self._of_signals(instance, event, message)
+        return effect
 
     def _gated(self, instance: Instance, event: Event | None, message: messages.Gated) -> None:
         instance.reached(message.id, on_main=message.main)
@@ -779,28 +801,29 @@ class Lockstep:
             event.gates[message.id].reach()
             event.stands_at(event.gates[message.id])
 
-    def _returned(self, instance: Instance, event: Event | None, message: messages.Result) -> None:
+    def _returned(self, instance: Instance, event: Event | None, message: messages.Result) -> EffectOfReport | None:
         if event is None:
-            return
+            return None
         at = self._happened_at(message.at)
         Fact[message.fact]  # here, where what is wrong is the instance's fault
+        ends = partial(self._result, instance, event, message)
         if at is None:
-            self._deferred.append(lambda: self._result(instance, event, message))
-        else:
-            self._when_it_is(at, lambda: self._result(instance, event, message))
+            return ends
+        self._when_it_is(at, ends)
+        return None
 
     def _of_processes(
         self, instance: Instance, event: Event | None, message: messages.Forks | messages.Program
-    ) -> None:
+    ) -> EffectOfReport | None:
         if isinstance(message, messages.Forks):
-            at = message.at
-            self._deferred.append(lambda: self._refuse_fork(instance, event, at))
-        elif message.runs:
+            return partial(self._refuse_fork, instance, event, message.at)
+        if message.runs:
             instance.user_process.begins()
         elif message.pid:
             instance.user_process.started(message.pid)
         else:
             instance.program_ends(self._happened_at(message.at))
+        return None
 
     def _refuse_fork(self, instance: Instance, event: Event | None, at: str) -> None:
         """A program that is to be of one process is about to fork: its event ends, and with it the instance."""
@@ -848,14 +871,13 @@ class Lockstep:
             if is_sigterm and event is not None:
                 event.listener_changed(_LISTENERS.get(message.handler, "default"))
 
-    def _noted(self, instance: Instance, event: Event | None, message: messages.Note) -> None:
+    def _noted(self, instance: Instance, event: Event | None, message: messages.Note) -> EffectOfReport | None:
         """A record of user code, a line of the bootstrap for the timeline, or that an unfinished line was flushed."""
         if message.in_shared_memory is not None:
             instance.sandbox.made(message.in_shared_memory)
-            return
-        if event is None:
-            return
-        if message.flushed:
+        elif event is None:
+            pass  # it is written by what no event has started
+        elif message.flushed:
             instance.output.flushed()
             event.flushed()
         elif message.note is None:
@@ -867,10 +889,11 @@ class Lockstep:
         else:
             event.remark(message.note)
             if message.literal_tmp:
-                self._warn_of_literal_tmp(instance, message.note)
-            elif message.untraced:
+                return self._warn_of_literal_tmp(instance, message.note)
+            if message.untraced:
                 event.is_untraceable(message.note)
-                self._warn_once(message.note, message.note)
+                return self._warn_once(message.note, message.note)
+        return None
 
     def _read_leased_waits(self, instance: Instance, records: int | None = None) -> None:
         """Take the waits down that the instance ended by itself: those of *records*, or all."""
@@ -880,7 +903,7 @@ class Lockstep:
             if event is not None:
                 event.waits(what, first_us, last_us, count)
 
-    def _parked(self, instance: Instance, event: Event | None, message: messages.Parked) -> None:
+    def _parked(self, instance: Instance, event: Event | None, message: messages.Parked) -> EffectOfReport | None:
         due, order, running_threads, held, seen, used_ns, wait = message
         if used_ns:
             self.costs.computed(instance, used_ns)
@@ -892,18 +915,19 @@ class Lockstep:
                 now = event.now_us()
                 endless = due == messages.NEVER and not (held or running_threads)
                 event.waits(wait, now, now, endless=endless)
+        effect = None
         if event is not None and event.function.configuration.memory is not None:
-            self._deferred.append(lambda: self.check_memory(instance, event))
+            effect = partial(self.check_memory, instance, event)
         if seen < instance.sent:  # another report comes, unless what it has not seen was gates alone
             instance.reported(seen, held, parked=False)
             instance.children.report_crossed()
             self.apply(instance, InstanceFact.REPORT_CROSSED)
-            return
+            return effect
         answers = instance.state.polled  # a thread beside the one with the run token answered
         instance.reported(seen, held, parked=not answers)
         self.apply(instance, InstanceFact.REPORTED)
         if frozen:
-            return
+            return effect
         known = instance.head.key if instance.head is not None else (0, 0, 0, 0)
         if due != messages.NEVER and not instance.state.gated:
             resume = self.clock.call_at(
@@ -913,6 +937,7 @@ class Lockstep:
         else:
             instance.is_due(None)
         self.progress += due > self.clock.now_us and (due, order) != (known[0], known[2])
+        return effect
 
     def check_memories(self) -> None:
         """Look at all instances with a limit: one that computes, or waits for its children, reports nothing."""
@@ -932,19 +957,20 @@ class Lockstep:
         if found is not None:
             self.end(event, Fact.MEMORY_EXCEEDED, mem_usage=instance.rss, excess=found)
 
-    def _warn_of_literal_tmp(self, instance: Instance, what: str) -> None:
+    def _warn_of_literal_tmp(self, instance: Instance, what: str) -> EffectOfReport | None:
         """Once a runtime: it comes as often as there are instances."""
         why = self.pool.sandboxes.why_unmounted()
         text = (
             f"{what}, which is the machine's and not the instance's own: it has no mount namespace ({why}), and "
             f"its /tmp is where TMPDIR says, {instance.sandbox.tmp}"
         )
-        self._warn_once("literal /tmp", text)
+        return self._warn_once("literal /tmp", text)
 
-    def _warn_once(self, of: str, text: str) -> None:
-        if of not in self._warned:
-            self._warned.add(of)
-            self._deferred.append(lambda: warnings.warn(text, ScfAsyncWarning, stacklevel=2))
+    def _warn_once(self, of: str, text: str) -> EffectOfReport | None:
+        if of in self._warned:
+            return None
+        self._warned.add(of)
+        return lambda: warnings.warn(text, ScfAsyncWarning, stacklevel=2)
 
     def _resume_wait(self, instance: Instance) -> None:
         """The first wait of *instance* is over: it gets the run token, unless it is not to go on."""
@@ -958,28 +984,28 @@ class Lockstep:
         if state.preempted and instance.has_alarm:
             instance.poke()  # no thread may be there to read it but the one that waits for something real
 
-    def _initialised(self, instance: Instance, event: Event | None, message: messages.InitDone) -> None:
+    def _initialised(
+        self, instance: Instance, event: Event | None, message: messages.InitDone
+    ) -> EffectOfReport | None:
         instance.uses(message.rss)
         if event is None or event.ended:
-            return
+            return None
         if event.timer is not None:
             event.timer.cancel()
         fact, trace = message.fact, message.trace or ""
         if fact == messages.BEFORE_INIT_RAISED:
-            self._deferred.append(lambda: self._test_code_raised(event, trace))
-            return
+            return partial(self._test_code_raised, event, trace)
         if fact is not None:
-            known = Fact[fact]
-            self._deferred.append(lambda: self.end(event, known, trace=trace, mem_usage=instance.rss))
-            return
+            return partial(self.end, event, Fact[fact], trace=trace, mem_usage=instance.rss)
         if excess(instance, event, instance.rss) is not None:
-            self._deferred.append(lambda: self.check_memory(instance, event, instance.rss))
-            return
+            return partial(self.check_memory, instance, event, instance.rss)
         event.initialised(instance.rss)
         due = self.clock.now_us + event.function.configuration.timeout * 1_000_000
         event.runs_until(
             self.clock.call_at(due, lambda: self.end(event, Fact.TIMED_OUT), what=f"timed out: {event.request_id}")
         )
+
+        return None
 
     def _test_code_raised(self, event: Event, trace: str) -> None:
         """The function *before_init* failed: that is the test's fault, and says nothing of the function."""
@@ -1016,9 +1042,12 @@ class Lockstep:
             self.gates.stop_at_line(event, instance)
 
     def instance_started(self, instance: Instance) -> None:
+        self._started.append(instance)
+
+    def _begins(self, instance: Instance) -> None:
         event = self.pool.events.get(instance)
         if event is not None:
-            self._deferred.append(lambda: self.on_start(event))
+            self.on_start(event)
 
     def instance_stirs(self, instance: Instance) -> None:
         self.pool.stirs(instance)
@@ -1039,12 +1068,7 @@ class Lockstep:
 
     def instance_gone(self, instance: Instance) -> None:
         self.apply(instance, InstanceFact.ENDED)
-        self._deferred.append(lambda: self._receive_final_messages(instance))
-
-    def _receive_final_messages(self, instance: Instance) -> None:
-        if not instance.released:
-            instance.pump()
-        self._deferred.append(lambda: self._exited(instance))
+        self._gone.append(instance)
 
     def _exited(self, instance: Instance) -> None:
         event = self.pool.events.get(instance)
@@ -1205,13 +1229,17 @@ class Lockstep:
         self._closed = True
         self._condition = RealCondition(threading.RLock())  # another thread of the parent may have had it
 
+    def _forget_reports(self) -> None:
+        for queue in (self._effects, self._started, self._gone):
+            queue.clear()
+
     def close(self) -> None:
         """Kill every instance; nothing of this runtime is left."""
         with self._condition:
             if self._closed:
                 return
             self._closed = True
-            self._deferred.clear()
+            self._forget_reports()
             coverage.save(self.pool.instances)
             instances = list(self.pool.instances)
             for instance in instances:
@@ -1225,7 +1253,7 @@ class Lockstep:
                 if not instance.released:
                     instance.output.finish()
                 self.pool.drop(instance)
-            self._deferred.clear()
+            self._forget_reports()
             self.pool.poller.close()
             if self.pool.port_forwarder is not None:
                 self.pool.port_forwarder.close()

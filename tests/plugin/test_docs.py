@@ -40,7 +40,7 @@ def files_of(page: str, directory: Path) -> list[Block]:
     written = []
     for block in blocks(page):
         where = f"{page}:{block.line}"
-        if block.not_run or block.language in ("text", "console"):
+        if block.not_run or block.language in ("text", "console", "mermaid"):
             continue
         assert block.language in ("python", *CONFIGURATION), f"{where}: nothing runs a block of {block.language!r}"
         assert block.name is not None, f"{where}: its first line names no file, as in # handlers/export.py"
