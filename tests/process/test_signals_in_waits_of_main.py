@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from internals import Instance, Watchdog, event_of
+from internals import _DO, Effect, Watchdog, event_of
 from process_support import START, eventually, state_of, user_lines
 
 from pytest_scf_async.runtime import ScfRuntime
@@ -672,17 +673,26 @@ LATE = """
 """
 
 
+def switch_off_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Watchdog, "_look_at", lambda *_: None)
+
+
+def switch_off_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    for effect in (Effect.SEND_POLL, Effect.WAKE):
+        monkeypatch.setitem(_DO, effect, lambda _: None)
+
+
 @pytest.mark.parametrize(
-    ("own_wakeup", "switched_off"),
+    ("own_wakeup", "switch_off"),
     [
-        pytest.param("", (Watchdog, "_look_at"), id="by the wakeup descriptor"),
-        pytest.param("signal.set_wakeup_fd(os.pipe2(os.O_NONBLOCK)[1])", (Instance, "ask"), id="by a poke"),
+        pytest.param("", switch_off_looks, id="by the wakeup descriptor"),
+        pytest.param("signal.set_wakeup_fd(os.pipe2(os.O_NONBLOCK)[1])", switch_off_polls, id="by a poke"),
     ],
 )
 def test_a_signal_after_the_interpreters_last_look_is_not_lost(
-    deploy, monkeypatch: pytest.MonkeyPatch, own_wakeup: str, switched_off: tuple[type, str]
+    deploy, monkeypatch: pytest.MonkeyPatch, own_wakeup: str, switch_off: Callable[[pytest.MonkeyPatch], None]
 ) -> None:
-    monkeypatch.setattr(*switched_off, lambda *_: None)  # what would end the wait too, later
+    switch_off(monkeypatch)  # what would end the wait too, later
     event = deploy(LATE.replace("OWN_WAKEUP", own_wakeup)).invoke_async()
     event.settle()
     pid = event.instance.pid
