@@ -115,6 +115,8 @@ ONCE = "import os\nregistry.replace(os, 'kill', kill, why)"
         "import os\nNAMES = {'kill': 1}\nfor name, one in NAMES.items():\n    registry.replace(os, name, other, why)",
         "import os\nfor name, one in (('abort', 1), ('kill', 2)):\n    registry.replace(os, name, other, why)",
         "import os\nfrom .names import NAMES\nfor name in NAMES:\n    registry.replace(os, name, other, why)",
+        "import os\nfrom .patches import registry as of_patches\nof_patches.replace(os, 'kill', other, why)",
+        "import os\nfrom .patches.registry import replace as put\nput(os, 'kill', other, why)",
     ],
 )
 def test_a_target_that_another_place_patches_is_caught(check: Check, text: str) -> None:
