@@ -50,8 +50,8 @@ from pytest_scf_async.lockstep.event import Event, FunctionVersion
 from pytest_scf_async.lockstep.places import Place, find
 from pytest_scf_async.lockstep.real_cost import RealCosts
 from pytest_scf_async.lockstep.real_stretches import RealCost
-from pytest_scf_async.lockstep.scheduler import _DO, Lockstep
-from pytest_scf_async.lockstep.state import Doing, Effect
+from pytest_scf_async.lockstep.scheduler import Lockstep
+from pytest_scf_async.lockstep.state import Doing
 from pytest_scf_async.lockstep.watchdog import Watchdog
 from pytest_scf_async.model.timeline import Exit, MemoryExcess, Raised, Recorded, Remark, StatusChanged, Waited, Written
 from pytest_scf_async.model.versions import Versions

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from internals import _DO, Effect, Watchdog, event_of
+from internals import Lockstep, Watchdog, event_of, state
 from process_support import START, eventually, state_of, user_lines
 
 from pytest_scf_async.runtime import ScfRuntime
@@ -673,26 +672,22 @@ LATE = """
 """
 
 
-def switch_off_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Watchdog, "_look_at", lambda *_: None)
-
-
-def switch_off_polls(monkeypatch: pytest.MonkeyPatch) -> None:
-    for effect in (Effect.SEND_POLL, Effect.WAKE):
-        monkeypatch.setitem(_DO, effect, lambda _: None)
-
-
 @pytest.mark.parametrize(
-    ("own_wakeup", "switch_off"),
+    ("own_wakeup", "switched_off"),
     [
-        pytest.param("", switch_off_looks, id="by the wakeup descriptor"),
-        pytest.param("signal.set_wakeup_fd(os.pipe2(os.O_NONBLOCK)[1])", switch_off_polls, id="by a poke"),
+        pytest.param("", None, id="by the wakeup descriptor"),
+        pytest.param("signal.set_wakeup_fd(os.pipe2(os.O_NONBLOCK)[1])", state.Fact.POLLED, id="by a poke"),
     ],
 )
 def test_a_signal_after_the_interpreters_last_look_is_not_lost(
-    deploy, monkeypatch: pytest.MonkeyPatch, own_wakeup: str, switch_off: Callable[[pytest.MonkeyPatch], None]
+    deploy, monkeypatch: pytest.MonkeyPatch, own_wakeup: str, switched_off: state.Fact | None
 ) -> None:
-    switch_off(monkeypatch)  # what would end the wait too, later
+    # What would end the wait too, later: a look at the process, or only what it is asked after that.
+    if switched_off is None:
+        monkeypatch.setattr(Watchdog, "_look_at", lambda *_: None)
+    else:
+        apply = Lockstep.apply
+        monkeypatch.setattr(Lockstep, "apply", lambda self, *of: of[1] is switched_off or apply(self, *of))
     event = deploy(LATE.replace("OWN_WAKEUP", own_wakeup)).invoke_async()
     event.settle()
     pid = event.instance.pid
