@@ -25,7 +25,7 @@ SHARED = frozenset({"protocol/shared_page.py"})
 """Whose attributes are slots of shared memory: the page is there so that other processes write to it."""
 
 KNOWN: dict[str, dict[str, str]] = {}
-"""Writes of today: for each owner, who writes which of its attributes. Nothing is added: what is mended goes out."""
+"""Exceptions: for each owner, who writes which of its attributes. There is none; one would need a reason beside it."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

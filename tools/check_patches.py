@@ -125,12 +125,7 @@ class Finder(ast.NodeVisitor):
 
     def visit_Call(self, node: ast.Call) -> None:
         function = node.func
-        if (
-            isinstance(function, ast.Attribute)
-            and function.attr in WAYS
-            and isinstance(function.value, ast.Name)
-            and function.value.id == "registry"
-        ):
+        if self._is_patch(function):
             self._patch(node)
         elif ast.unparse(function) in ("setattr", "delattr") and len(node.args) > 1:
             owner, name = node.args[:2]
@@ -140,6 +135,16 @@ class Finder(ast.NodeVisitor):
             elif library is not None:
                 self.writes.append((node.lineno, f"{library}.<{ast.unparse(name)}>"))
         self.generic_visit(node)
+
+    def _is_patch(self, function: ast.expr) -> bool:
+        """Whether *function* is one of the registry's, by whatever name it was imported."""
+        if isinstance(function, ast.Name):
+            file, name = self.module.ours.get(function.id, ("", ""))
+            return f"{file}.py" == REGISTRY and name in WAYS
+        if not isinstance(function, ast.Attribute) or not isinstance(function.value, ast.Name):
+            return False
+        name = function.value.id
+        return function.attr in WAYS and self.module.ours.get(name, ("", name))[1] == "registry"
 
     def _patch(self, node: ast.Call) -> None:
         owner, name = node.args[:2]
