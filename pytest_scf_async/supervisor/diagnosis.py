@@ -9,7 +9,7 @@ from .tracee import HERE, MACHINE
 from .tree import Thread, Tree
 
 MOST: Final = 500
-"""Threads that are told of."""
+"""Threads that are reported."""
 _NUMBERS: Final = {number: name for name, number in HERE.calls.items()}
 _OF_KERNEL: Final = {"recv": "recvfrom", "send": "sendto", "lock": "futex", "epoll": "epoll_wait", "waitpid": "wait4"}
 """The kernel's names of calls that have another one in ``kernel_waits``."""

@@ -1,7 +1,7 @@
 """The seccomp filter of a traced program: at which system calls its threads stop for the supervisor.
 
 All else goes on in the kernel: a call that the filter allows whatever its arguments are costs next to nothing. Timed
-waits are told by their arguments: only those with a timeout stop.
+waits are recognized by their arguments: only those with a timeout stop.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The timers of a traced program: those that send signals, and descriptors that can be read once a time is over.
 
 The kernel makes them and never arms them: it would count in real time. When one is due the supervisor does what the
-kernel does then: it sends the signal, with what the program's handler is told, or has the descriptor be ready at once.
+kernel does then: it sends the signal, with the value for the program's handler, or has the descriptor be ready at once.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _libc.syscall.restype = ctypes.c_long
 _TIMEVALS: Final = struct.Struct("<qqqq")
 """Of an interval timer: the interval, then the time until it goes off; seconds and the rest of each."""
 _EVENT: Final = struct.Struct("<qiii")
-"""``sigevent``: the value, the signal, whom to tell, and the thread."""
+"""``sigevent``: the value, the signal, how it is notified, and the thread."""
 _INFORMATION: Final = struct.Struct("<iiiiiiq")
 _INFORMATION_BYTES: Final = 128
 _SI_TIMER: Final = -2
@@ -64,7 +64,7 @@ class Timer:
     thread: int = 0
     """The thread that gets the signal; 0: the process does."""
     value: int | None = None
-    """What its handler is told; None: the number of the timer."""
+    """The value that its handler gets; None: the number of the timer."""
     number: int = -1
     """Of ``timer_create``."""
     descriptor: int = -1
@@ -302,7 +302,7 @@ def _rest_of(timer: Timer, clocks: Clocks) -> bytes:
 
 
 def _queue(timer: Timer, times: int) -> None:
-    """Send the signal of a timer, with what its handler is told; if the last one still waits, it counts there."""
+    """Send the signal of a timer, with the value for its handler; if the last one is still pending, it counts there."""
     if not timer.signum:
         return
     if _is_pending(timer):

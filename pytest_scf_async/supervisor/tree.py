@@ -31,7 +31,7 @@ from .tracee import HERE, Registers
 from .waits import Clocks, Wait
 
 MOST_STOPS: Final = 100
-"""As many stops are dealt with at once, before somebody else is heard."""
+"""As many stops are dealt with at once, before messages of the test's process are read."""
 READ_WAIT_NS: Final = 1_000_000
 """How long a read of the clock waits that is one too many in a row."""
 LONGEST_NAP_NS: Final = 10_000_000
@@ -40,7 +40,7 @@ MOST_NAPS: Final = 200
 """After so many naps that were over at once a thread of Go's runtime counts as one that waits."""
 MONITOR_REST_NS: Final = 60_000_000_000
 """How much longer the monitor of Go's runtime rests than it asks for, while nothing computes. With all else asleep it
-waits until the program's next wait is over, and then finds nothing to do: it looks after goroutines that compute. It
+waits until the program's next wait is over, and then finds nothing to do: it preempts goroutines that compute. It
 asks for as long as this where no wait of the program has an end."""
 CALM_SECONDS: Final = 0.001
 """Real seconds for which it is enough to know of the other threads that nothing of the tree can have woken them."""
@@ -94,7 +94,7 @@ class Handler(NamedTuple):
     stack: int
     """Where the stack of the thread was when the signal came: below that is the handler's."""
     is_followed: bool
-    """Somebody wants to hear when the thread leaves it."""
+    """`Hooks.handled` is called when the thread leaves it."""
 
 
 class Resumption(NamedTuple):
@@ -151,11 +151,11 @@ class Thread:
     handlers: list[Handler] = field(default_factory=list)
     """The handlers that it is in, since the first of them that is followed: it stops at each call until it has left."""
     is_stepped: bool = False
-    """It stops at each system call, and somebody wants to hear of its returns."""
+    """It stops at each system call, and `Hooks.returned` is called when that returns."""
     clone: clones.Clone | None = None
     """What it makes, where that is one of those."""
     watched: bool = False
-    """It makes a call whose return somebody wants to hear of."""
+    """It makes a call for which `Hooks.returned` is called when it returns."""
     stop_requested: bool = False
     """It has been interrupted so that it stops, and is held."""
     nap_until: float | None = None
@@ -166,20 +166,20 @@ class Thread:
     """Its first stop has come."""
     files: list[int] = field(default_factory=list)
     is_monitor: bool = False
-    """It is the one thread of Go's runtime that runs no goroutines, and looks after those that do: the first one that
+    """It is the one thread of Go's runtime that runs no goroutines, and watches those that do: the first one that
     the runtime starts."""
     is_emulated: bool = False
     """It stops at its next system call, whichever that is, and does not make it."""
     misses: int = 0
     """How many times in a row that was no wait, and from some on how many waits have passed since."""
     polls: bool = False
-    """It only looks for what it would wait for: if there is nothing, its wait is over at once, or is made then."""
+    """It only polls for what it would wait for: if there is nothing, its wait is over at once, or is made then."""
     must_wait: bool = False
-    """It has looked in vain, and its wait could not be over at once."""
+    """It has polled in vain, and its wait could not be over at once."""
     counters: bytes = b""
-    """How often and how long it had run at a look; empty: it has run since then."""
+    """How often and how long it had run when `busy` checked it last; empty: it has run since then."""
     waits_in: bytes = b""
-    """The wait in which the last look has found it: it is in that as long as these counters do not change."""
+    """The wait in which `busy` has found it last: it is in that as long as these counters do not change."""
 
     def reach_gate(self) -> None:
         """Stand at a gate from its next stop on, and from the one in which it is held."""
@@ -196,7 +196,7 @@ class Thread:
 
 
 class Loop(NamedTuple):
-    """A thread waits in an ``epoll`` again and again, and makes no other call but looks for what is there before."""
+    """A thread waits in an ``epoll`` again and again, and makes no other call but to poll it before each wait."""
 
     call: tuple[int, int, int, int]
     """The first of what `tracee.entry_of` says of these calls."""
@@ -234,7 +234,7 @@ class Due(NamedTuple):
 
 @dataclass
 class Hooks:
-    """What the tree asks, and whom it tells."""
+    """What the tree needs to know from its owner, and what it reports to it."""
 
     clocks: Callable[[], Clocks]
     real_monotonic: Callable[[], float]
@@ -250,17 +250,17 @@ class Hooks:
     stops: Callable[[], object] = lambda: None
     """A thread has stopped: what it sees when it goes on is no older than that."""
     in_transit: Callable[[], bool] = lambda: False
-    """Whether the kernel is still bringing something that was sent between the tree and its owner."""
+    """Whether the kernel is still delivering something that was sent between the tree and its owner."""
     may_lease: Callable[[int], bool] = lambda _due_ns: False
-    """Whether the clock could be moved to that time, as far as that is known without a look at the program."""
+    """Whether the clock could be moved to that time, as far as that is known without a check of the program."""
     leases: Callable[[Wait, bool], bool] = lambda _wait, _is_calm: False
     """A thread is about to begin a wait, and all others wait longer; whether the clock has been moved to its end. The
     second argument: since the last one nothing of the tree has made a system call."""
     leases_again: Callable[[int, str], bool] = lambda _due_ns, _name: False
     """The same of a wait with that due time and name. Since `leases` has last said so the program has done nothing but
-    to wait and to look for what it waits for."""
+    to wait and to poll for what it waits for."""
     signalled: Callable[[Thread, int], bool] = lambda _thread, _signum: False
-    """A signal is about to be delivered; whether it enters a handler of whose end somebody wants to hear."""
+    """A signal is about to be delivered; whether it enters a handler at whose end `handled` is called."""
     handled: Callable[[Thread], None] = lambda _thread: None
     """A thread has left such a handler."""
     called: Callable[[Thread, str, Registers], bool] = lambda _thread, _name, _registers: False
@@ -300,7 +300,7 @@ class Tree:
             self._output_poll.register(hooks.output, select.POLLOUT)
         self.sock_diag = SockDiag()
         self.in_transit = False
-        """At the last look all waited, and the kernel had not brought yet what a thread, or one for it, had sent."""
+        """When `busy` checked last, all waited, and the kernel was still delivering what a thread had sent or gets."""
         self.connections = Connections(
             hooks.idle_ok, self._has_socket, (hooks.server, hooks.is_under_way), self.sock_diag
         )
@@ -672,7 +672,7 @@ class Tree:
         return True
 
     def _has_polled(self, thread: Thread, calm: Calm | None) -> None:
-        """A thread has looked for what it would wait for. Where that was not there the time of the wait is over, if
+        """A thread has polled for what it would wait for. Where that was not there the time of the wait is over, if
         all others still wait, or the wait is made."""
         registers, tid, wait = self._registers, thread.tid, thread.wait
         assert wait is not None
@@ -696,7 +696,7 @@ class Tree:
     def _at_next_call(self, thread: Thread, calm: Calm | None) -> None:
         """A thread stands at its first call since a wait of it was over at once: that may be the same wait again.
 
-        Before it does, a loop of events looks whether there is something. Everything else the thread calls once more,
+        Before it does, a loop of events polls whether there is something. Everything else the thread calls once more,
         and the filter decides about that.
         """
         registers, tid = self._registers, thread.tid
@@ -725,7 +725,7 @@ class Tree:
         """Whether a thread that has stopped is in a `Loop`, and has gone on from there: its wait is over at once.
 
         This is what most stops of a program that only waits are for, so it asks no more than has to be asked at each.
-        A look finds nothing: there was nothing just before, and nothing of the tree has done anything since.
+        A poll finds nothing: there was nothing just before, and nothing of the tree has done anything since.
         """
         calm = self._calm
         if calm is None or calm.loop is None or status != _AT_A_CALL or calm.thread.tid != tid:
@@ -818,7 +818,7 @@ class Tree:
             return None
         if self.busy((thread,)) is not None or self.in_transit or (len(self.threads) > 1 and self.has_pending_stop()):
             return None
-        if self.connections.held:  # an answer is owed, by the look that `busy` has taken
+        if self.connections.held:  # an answer is owed, as `busy` has just seen
             return None
         if self._output_is_full() or tracee.has_pending_signals(thread.tid):  # one of those would end the wait
             return None
@@ -1175,10 +1175,10 @@ class Tree:
         when the first one ended all of them slept, and nothing but a running thread or somebody outside can wake one.
         Who was woken from another processor, and has not been put into that one's queue yet, still seems to be in its
         call; its state says otherwise.
-        What an earlier look has counted will do for the first one, unless it is known that the thread has run since.
+        Counters of an earlier check serve as the first pass, unless it is known that the thread has run since.
 
-        Between the passes `in_transit` is looked up: what the kernel was still bringing then can wake a thread later.
-        Without *sends* nothing has been sent since that was looked up last.
+        Between the passes `in_transit` is read: what the kernel was still delivering then can wake a thread later.
+        Without *sends* nothing has been sent since that was read last.
         """
         checked: list[Thread] = []
         self.in_transit = False
@@ -1207,7 +1207,7 @@ class Tree:
                 waits_ = waits_ and proc_reads.sleeps(
                     proc_reads.read(pid, tid, files, STATE), in_vfork=in_vfork, is_stopped=is_stopped
                 )
-                # last: what was looked up is of the call that it is still in
+                # read last: it shows that what was read before is of the call that the thread is still in
                 after = proc_reads.read(pid, tid, files, COUNTERS)
             except OSError:
                 return thread
@@ -1219,7 +1219,7 @@ class Tree:
         return None
 
     def wake_monitors(self) -> None:
-        """Something computes while time passes: what looks after that is to do so as often as it means to."""
+        """Something computes while time passes: Go's monitor is to watch it as often as it means to."""
         for thread in self.threads.values():
             if thread.wait is not None:
                 thread.wait.end_delay()
@@ -1244,7 +1244,7 @@ class Tree:
             return False
         first = self.first()
         if first is not None and first.due_ns <= self.hooks.clocks().realtime:
-            return True  # what naps looks for more to do, and finds it once that has gone on
+            return True  # who naps polls for work, and finds it once that has gone on
         return not self._end_naps(lambda thread, _until: thread.naps < MOST_NAPS, counts=True)
 
     def _output_is_full(self) -> bool:
