@@ -1,4 +1,4 @@
-"""At the end of a test that passed: those of which no code ran fail it, those left running are told."""
+"""At the end of a test that passed: those of which no code ran fail it, those left running are a warning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Corners of the rule that a FAILED event nobody looked at fails its test at teardown."""
+"""Corners of the rule that a FAILED event that nobody checked fails its test at teardown."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_ten_of_many_are_told_and_the_rest_counted(project: pytest.Pytester) -> 
     output = result.stdout.str()
     assert output.count("and the test never checked it") == 10
     assert output.count("5 more FAILED events that the test never checked are not shown") == 1
-    assert output.count("- scf async event ") == 1  # the one of echo; the others are told already
+    assert output.count("- scf async event ") == 1  # the one of echo; the others are shown already
 
 
 @pytest.mark.parametrize(

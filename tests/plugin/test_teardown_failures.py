@@ -1,4 +1,4 @@
-"""A FAILED event that nobody looked at fails its test at teardown; one that was looked at does not."""
+"""A FAILED event that nobody checked fails its test at teardown; one that was checked does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GoClient against real Go programs, without an instance around them: whatever the agent may hear."""
+"""GoClient against real Go programs, without an instance around them: whatever the agent may receive."""
 
 from __future__ import annotations
 

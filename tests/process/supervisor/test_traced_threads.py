@@ -200,7 +200,7 @@ except subprocess.TimeoutExpired:
 
 
 def test_many_children_end_before_they_are_heard_of() -> None:
-    """A child may have ended, and be gone, before the tracer hears of its birth."""
+    """A child may have ended, and be gone, before the tracer gets the event of its birth."""
     assert trace("sh", "-c", "for i in $(seq 60); do (:) & done; wait; sleep 5", one_cpu=False).ns // S == 5
 
 
