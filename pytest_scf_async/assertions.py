@@ -523,9 +523,9 @@ def _fail(
     lines = [f"expected {expected}; found {found}", f"event: {event.request_id} of {event.function_name}"]
     if cause:
         lines.append(f"likely cause: {cause}")
-    mending = what_to_do(event._event) if cause and advice else None
-    if mending:
-        lines.append(f"what to do: {mending}")
+    to_do = what_to_do(event._event) if cause and advice else None
+    if to_do:
+        lines.append(f"what to do: {to_do}")
     stack = function_traceback(event._event)
     of_what = "traceback of the import" if event._event.record.status_code == 443 else "traceback of the function"
     for title, text in {**(more or {}), **({of_what: bounded(stack)} if stack else {})}.items():

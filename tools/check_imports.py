@@ -96,7 +96,7 @@ COMPUTED_IMPORTS: dict[str, str] = {PACKAGE: "a home of a public name, each of w
 
 _NAMES_A_MODULE = re.compile(rf"(?:^|\.)({'|'.join(OTHER_PROCESSES)})\.[a-zA-Z_]|\.({'|'.join(OTHER_PROCESSES)})\b")
 
-# Files that import each other in a circle today, each set sorted. Nothing is added here: what is mended is taken out.
+# Files that import each other in a circle today, each set sorted. Nothing is added here: what is fixed is taken out.
 KNOWN_CIRCLES: frozenset[tuple[str, ...]] = frozenset(
     {
         tuple(

@@ -97,7 +97,7 @@ KNOWN: dict[str, dict[str, str]] = {
         "runtime.py": "calls",
     },
 }
-"""Writes of today: for each owner, who writes which of its attributes. Nothing is added: what is mended goes out."""
+"""Writes of today: for each owner, who writes which of its attributes. Nothing is added: what is fixed is taken out."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -60,7 +60,7 @@ def unlooked_text(events: Sequence[AsyncEvent], kept: Mapping[str, str]) -> str:
     parts = []
     for event in events[:EVENTS_SHOWN]:
         what = event._event
-        stack, cause, mending = function_traceback(what), likely_cause(what), what_to_do(what)
+        stack, cause, to_do = function_traceback(what), likely_cause(what), what_to_do(what)
         lines = [shortened(line.text, LINE_CHARACTERS) for line in what.log[-TAIL_LINES:]]
         parts += [
             _UNLOOKED.format(
@@ -70,7 +70,7 @@ def unlooked_text(events: Sequence[AsyncEvent], kept: Mapping[str, str]) -> str:
                 message=short_message(what),
             ),
             *([f"likely cause: {cause}"] if cause else []),
-            *([f"what to do: {mending}"] if mending else []),
+            *([f"what to do: {to_do}"] if to_do else []),
             *([_bounded(stack)] if stack else []),
             "--- the end of its log ---\n" + "\n".join(lines),
             f"--- timeline ---\n{_timeline(event)}",
