@@ -532,15 +532,15 @@ def _raised_here(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
 def _judge_events(runtime: ScfRuntime, node: pytest.Item) -> None:
     """Fail the test, or warn, for events that show that it tested less than it seems to."""
     from ..errors import ScfAsyncWarning
-    from .reporting import unlooked_failures, unlooked_text
+    from .reporting import unchecked_failures, unchecked_text
     from .teardown import judge
 
     events = runtime.events
     failures, warned = judge(events, runtime.settings, runtime._lockstep.calls)
-    unlooked = unlooked_failures(events)
-    if unlooked:
-        node.stash[_SHOWN] = tuple(unlooked)
-        failures.insert(0, unlooked_text(unlooked, _keep(runtime, node)))
+    unchecked = unchecked_failures(events)
+    if unchecked:
+        node.stash[_SHOWN] = tuple(unchecked)
+        failures.insert(0, unchecked_text(unchecked, _keep(runtime, node)))
     for text in warned:
         try:
             node.warn(ScfAsyncWarning(text))

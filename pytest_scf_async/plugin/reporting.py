@@ -22,7 +22,7 @@ LINE_CHARACTERS: Final = 1000
 TAIL_LINES: Final = 20
 """Lines of the log that the failure of an event shows that nobody checked."""
 
-_UNLOOKED: Final = (
+_UNCHECKED: Final = (
     "event {request_id} of {function} FAILED ({code}: {message}) and the test never checked it; "
     "assert_failed(event, code={code}) says that it should, event.result raises its error"
 )
@@ -43,7 +43,7 @@ def sections_of(events: Sequence[AsyncEvent], already: Sequence[AsyncEvent], kep
     return sections
 
 
-def unlooked_failures(events: Sequence[AsyncEvent]) -> list[AsyncEvent]:
+def unchecked_failures(events: Sequence[AsyncEvent]) -> list[AsyncEvent]:
     """The FAILED events that nobody checked; those that the end of the test ended are none."""
     return [
         event
@@ -55,7 +55,7 @@ def unlooked_failures(events: Sequence[AsyncEvent]) -> list[AsyncEvent]:
     ]
 
 
-def unlooked_text(events: Sequence[AsyncEvent], kept: Mapping[str, str]) -> str:
+def unchecked_text(events: Sequence[AsyncEvent], kept: Mapping[str, str]) -> str:
     """Why a test fails whose *events* FAILED and were not checked."""
     parts = []
     for event in events[:EVENTS_SHOWN]:
@@ -63,7 +63,7 @@ def unlooked_text(events: Sequence[AsyncEvent], kept: Mapping[str, str]) -> str:
         stack, cause, to_do = function_traceback(what), likely_cause(what), what_to_do(what)
         lines = [shortened(line.text, LINE_CHARACTERS) for line in what.log[-TAIL_LINES:]]
         parts += [
-            _UNLOOKED.format(
+            _UNCHECKED.format(
                 request_id=event.request_id,
                 function=event.function_name,
                 code=what.record.status_code,

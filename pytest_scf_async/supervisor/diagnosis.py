@@ -17,8 +17,8 @@ _WAITID: Final = {"x86_64": 247, "aarch64": 95}.get(MACHINE)
 
 
 def threads_of(tree: Tree) -> list[messages.TracedThread]:
-    """The threads of a program, in the order of their births."""
-    threads = sorted(tree.threads.values(), key=lambda thread: thread.birth)
+    """The threads of a program, in the order in which they were made."""
+    threads = sorted(tree.threads.values(), key=lambda thread: thread.serial)
     return [_fact(thread) for thread in threads[:MOST]]
 
 

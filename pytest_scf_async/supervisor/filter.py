@@ -62,7 +62,7 @@ class OneOf(NamedTuple):
 Condition = Pointer | Positive | Above | OneOf
 
 CLONE_UNTRACED: Final = 0x800000
-"""A flag: what is born is not to be traced."""
+"""A flag: what is made is not to be traced."""
 _FUTEX_WAITS: Final = (0, 6, 9, 11, 13)
 """FUTEX_WAIT, LOCK_PI, WAIT_BITSET, WAIT_REQUEUE_PI, LOCK_PI2."""
 

@@ -417,7 +417,7 @@ class Supervisor:
         kernel prefers it, too. A handler that is called in the thread at the gate returns to the gate.
         """
         threads = [each for each in self._tree.threads.values() if each.process.pid == self._pid and each.held]
-        threads.sort(key=lambda thread: (thread.tid != self._pid, thread.birth))
+        threads.sort(key=lambda thread: (thread.tid != self._pid, thread.serial))
         taking = next((thread for thread in threads if signals.may_take(self._pid, thread.tid)), None)
         if taking is not None:
             self._delivery = Delivery.ALONE

@@ -114,12 +114,12 @@ class Process:
     """The clocks that it reads; None: each read is traced."""
     kind: exec_stop.Kind = field(default_factory=exec_stop.Kind)
     executes: bool = False
-    """It has executed a program since it was born."""
+    """It has executed a program since it was made."""
     sends_are_seen: bool = False
     """It stops at each send: it has connected to somebody."""
     refused: bool = False
     """It has been killed, as it cannot be traced."""
-    births: int = 0
+    threads_made: int = 0
     """How many threads it has had since it executed a program."""
     reads_left: int = exec_stop.NO_LIMIT
     """How many reads are still answered at once, where each is traced."""
@@ -131,7 +131,7 @@ class Thread:
 
     tid: int
     process: Process
-    birth: int
+    serial: int
     """Its number in the order in which threads came to be: of two that are due, the elder goes on first."""
     wait: Wait | None = None
     order: int = 0
@@ -218,7 +218,7 @@ class Calm(NamedTuple):
     until: float
     """When somebody outside may have woken one, in seconds of the real monotonic clock."""
     before: tuple[float, int]
-    """What is due first of the others: when, and its birth."""
+    """What is due first of the others: when, and its serial number."""
     loop: Loop | None = None
     """What the thread does, where its last wait was over at once."""
 
@@ -227,7 +227,7 @@ class Due(NamedTuple):
     """What is due next."""
 
     due_ns: int
-    birth: int
+    serial: int
     what: Thread | Timer
     order: int
 
@@ -284,10 +284,10 @@ class Tree:
         self.threads: dict[int, Thread] = {}
         self.stops = 0
         """How many stops there have been."""
-        self._births = 0
+        self._serials = 0
         self._unannounced: set[int] = set()
         """Threads that have stopped before what made them has."""
-        self._dead_early: set[int] = set()
+        self._ended_early: set[int] = set()
         """Threads that have ended before their parent's word of them."""
         self._announced: set[int] = set()
         """Threads that are known from their parents, and have not stopped yet."""
@@ -354,10 +354,10 @@ class Tree:
             injector.restore()
 
     def _add(self, tid: int, process: Process) -> Thread:
-        thread = self.threads[tid] = Thread(tid, process, self._births)
-        process.births += 1
-        thread.is_monitor = process.kind.is_go and process.births == 2
-        self._births += 1
+        thread = self.threads[tid] = Thread(tid, process, self._serials)
+        process.threads_made += 1
+        thread.is_monitor = process.kind.is_go and process.threads_made == 2
+        self._serials += 1
         return thread
 
     # -- stops -------------------------------------------------------------------------------------------------------
@@ -393,7 +393,7 @@ class Tree:
             return
         thread = self.threads.get(tid)
         if thread is None:
-            thread = self._newborn(tid)
+            thread = self._new_thread(tid)
         signum, event = os.WSTOPSIG(status), status >> 16
         calm, self._calm = self._calm, None
         is_emulated, thread.is_emulated = thread.is_emulated, False
@@ -411,7 +411,7 @@ class Tree:
             else:
                 self._at_exit(thread)
         elif event in (tracee.EVENT_FORK, tracee.EVENT_VFORK, tracee.EVENT_CLONE):
-            self._gave_birth(thread, waits_for_it=event == tracee.EVENT_VFORK)
+            self._cloned(thread, waits_for_it=event == tracee.EVENT_VFORK)
         elif event == tracee.EVENT_EXEC:
             self._executed(thread)
         elif event == tracee.EVENT_STOP:
@@ -427,7 +427,7 @@ class Tree:
         else:
             self._at_signal(thread, signum)
 
-    def _newborn(self, tid: int) -> Thread:
+    def _new_thread(self, tid: int) -> Thread:
         pid = procfs.thread_group_of(tid)
         process = self.processes.get(pid)
         if process is None:
@@ -441,11 +441,11 @@ class Tree:
             self._unannounced.add(tid)
         return self._add(tid, process)
 
-    def _gave_birth(self, parent: Thread, *, waits_for_it: bool) -> None:
+    def _cloned(self, parent: Thread, *, waits_for_it: bool) -> None:
         tid = tracee.event_message(parent.tid)
         self._unannounced.discard(tid)
-        if tid in self._dead_early:
-            self._dead_early.discard(tid)
+        if tid in self._ended_early:
+            self._ended_early.discard(tid)
         elif tid not in self.threads:
             self._announced.add(tid)
             pid = procfs.thread_group_of(tid)
@@ -481,7 +481,7 @@ class Tree:
         thread = self.threads.pop(tid, None)
         if thread is None or tid in self._unannounced:
             self._unannounced.discard(tid)
-            self._dead_early.add(tid)
+            self._ended_early.add(tid)
         if thread is None:
             return
         thread.close()
@@ -508,12 +508,12 @@ class Tree:
             self._announced.discard(other.tid)
             other.close()
             if other.tid == before:
-                thread.birth = other.birth
+                thread.serial = other.serial
         thread.close()
         thread.wait = thread.interrupted = thread.receipt = None
         thread.vfork_child = 0
         process.executes = True
-        process.births = 1
+        process.threads_made = 1
         thread.is_monitor = False
         self._release_vfork_parent(process.pid)
         thread.handlers.clear()
@@ -741,7 +741,7 @@ class Tree:
             self._calm = calm = calm._replace(until=now + CALM_SECONDS)
         if timeout:
             due_ns = self.hooks.clocks().realtime + timeout * 1_000_000 + loop.past_ns
-            if not (due_ns, thread.birth) < calm.before or self._readiness.has_something():
+            if not (due_ns, thread.serial) < calm.before or self._readiness.has_something():
                 return False
             if not self.hooks.leases_again(due_ns, loop.name):
                 return False
@@ -777,7 +777,7 @@ class Tree:
         if wait is None or wait.is_due or wait.due_ns <= clocks.realtime:
             return False
         is_calm = (
-            calm is not None and (wait.due_ns, thread.birth) < calm.before and self.hooks.real_monotonic() < calm.until
+            calm is not None and (wait.due_ns, thread.serial) < calm.before and self.hooks.real_monotonic() < calm.until
         )
         if not is_calm:
             calm = self._all_others_wait(thread, wait)
@@ -804,7 +804,7 @@ class Tree:
             return None
         now = self.hooks.real_monotonic()
         dues: list[tuple[float, int]] = [
-            (timer.due_ns, timer.birth) for timer in self.timers.all() if timer.due_ns is not None
+            (timer.due_ns, timer.serial) for timer in self.timers.all() if timer.due_ns is not None
         ]
         for other in self.threads.values():
             if other is thread:
@@ -812,9 +812,9 @@ class Tree:
             if other.nap_until is not None or other.held is not None or not other.seen:
                 return None
             if other.wait is not None:
-                dues.append((-1 if other.wait.is_due else other.wait.due_ns, other.birth))
+                dues.append((-1 if other.wait.is_due else other.wait.due_ns, other.serial))
         before = min(dues, default=(math.inf, 0))
-        if not (wait.due_ns, thread.birth) < before:
+        if not (wait.due_ns, thread.serial) < before:
             return None
         if self.busy((thread,)) is not None or self.in_transit or (len(self.threads) > 1 and self.has_pending_stop()):
             return None
@@ -930,12 +930,12 @@ class Tree:
 
     def _of_timers(self, thread: Thread, name: str, registers: Registers) -> None:
         tid, pid = thread.tid, thread.process.pid
-        self._births += 1
+        self._serials += 1
         try:
-            if name == "timer_create" and self.timers.creates(tid, pid, registers, self._births):
+            if name == "timer_create" and self.timers.creates(tid, pid, registers, self._serials):
                 self._go_on(thread, to_exit=True)
                 return
-            result = self.timers.call(pid, name, registers, self.hooks.clocks(), self._births)
+            result = self.timers.call(pid, name, registers, self.hooks.clocks(), self._serials)
         except OSError as error:
             result = -(error.errno or errno.EFAULT)
         if result is None:
@@ -1132,13 +1132,13 @@ class Tree:
     def first(self) -> Due | None:
         """What is due first."""
         waits_ = [
-            Due(thread.wait.due_ns, thread.birth, thread, thread.order)
+            Due(thread.wait.due_ns, thread.serial, thread, thread.order)
             for thread in self.threads.values()
             if thread.wait is not None and not thread.wait.is_due
         ]
         while True:
             timers = [
-                Due(timer.due_ns, timer.birth, timer, timer.order)
+                Due(timer.due_ns, timer.serial, timer, timer.order)
                 for timer in self.timers.all()
                 if timer.due_ns is not None
             ]

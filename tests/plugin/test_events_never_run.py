@@ -186,7 +186,7 @@ def test_unfinished_is_a_setting(of_test, option: str, outcome: dict[str, int]) 
         )
 
 
-def test_events_that_failed_unlooked_come_first(of_test) -> None:
+def test_events_that_failed_unchecked_come_first(of_test) -> None:
     result = of_test(
         """
         raises = scf_runtime.deploy("handlers/raises.py:main_handler")

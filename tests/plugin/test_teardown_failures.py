@@ -9,7 +9,7 @@ from forked_pytest import run_forked
 pytestmark = pytest.mark.once
 
 
-def test_an_unlooked_failure_fails_the_test_at_teardown(project: pytest.Pytester) -> None:
+def test_an_unchecked_failure_fails_the_test_at_teardown(project: pytest.Pytester) -> None:
     project.makepyfile(
         test_it="""
         import pytest
@@ -37,7 +37,7 @@ def test_an_unlooked_failure_fails_the_test_at_teardown(project: pytest.Pytester
     assert "scf async event" not in result.stdout.str()  # all of it is said already
 
 
-def test_each_unlooked_failure_is_named(project: pytest.Pytester) -> None:
+def test_each_unchecked_failure_is_named(project: pytest.Pytester) -> None:
     project.makepyfile(
         """
         def test_it(scf_runtime):

@@ -13,7 +13,7 @@ MIXED = """
 
     @pytest.mark.scf_function("handlers/raises.py:main_handler")
     class TestIt:
-        def test_unlooked(self, async_event):
+        def test_unchecked(self, async_event):
             async_event.wait()
 
         def test_failed_already(self, async_event):
@@ -44,7 +44,7 @@ def test_of_all_ends_of_a_test_one_is_failed_for_it(project: pytest.Pytester, wo
     result = run_with(project, workers, "-rE")
     result.assert_outcomes(passed=2, failed=1, xfailed=2, skipped=1, errors=1)
     assert result.stdout.str().count("and the test never checked it; assert_failed(") == 1
-    result.stdout.fnmatch_lines(["ERROR *::TestIt::test_unlooked*"])
+    result.stdout.fnmatch_lines(["ERROR *::TestIt::test_unchecked*"])
 
 
 def test_it_is_a_failure_that_a_mark_xfail_may_expect_as_any_other(project: pytest.Pytester) -> None:
