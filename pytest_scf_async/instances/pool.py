@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from dataclasses import asdict
+from operator import attrgetter
 
 from ..clock import DueThing, SimulatedClock
 from ..errors import HarnessError, hidden_from_users
 from ..lockstep.event import Event, FunctionVersion
 from ..model import FunctionConfiguration
+from ..model.timeline import IDLE
 from ..options import ScfSettings
 from ..protocol import messages
 from . import coverage as measured
@@ -25,8 +27,7 @@ from .zygote import Zygote
 
 __tracebackhide__ = hidden_from_users
 
-IDLE = "idle"
-"""Why an instance is reclaimed that no event used for long enough."""
+_PLACE = attrgetter("place")
 DEATH_LIMIT = 10.0
 """Real seconds within which a killed process has to be gone."""
 
@@ -71,11 +72,11 @@ class Pool:
         """Those that do not rest, in the order of their starts: only they compute, are gated or hold the clock."""
         for instance in [each for each in self._stirring if each.rests]:
             del self._stirring[instance]
-        return sorted(self._stirring, key=lambda each: each.place)
+        return sorted(self._stirring, key=_PLACE) if len(self._stirring) > 1 else list(self._stirring)
 
     def _add(self, instance: Instance) -> None:
         self._places += 1
-        instance.place = self._places
+        instance.is_placed(self._places)
         self.instances.append(instance)
         self.stirs(instance)
         self.poller.add(instance)
@@ -91,9 +92,8 @@ class Pool:
                     return instance  # else the word of its end is on its way
         return None
 
-    def freeze(self, instance: Instance) -> None:
-        """Keep *instance*, which has finished its event, stopped until the next one, or until it was idle too long."""
-        instance.freeze()
+    def keep_idle(self, instance: Instance) -> None:
+        """Keep *instance*, which is frozen, until the next event, or until it was idle too long."""
         due = self.clock.now_us + round(self.settings.idle_reclaim * 1_000_000)
         timer = self.clock.call_at(due, lambda: self.reclaim(instance, IDLE), what="idle reclaim")
         self._idle.append((self.last_events[instance].function, instance, timer))
@@ -118,7 +118,6 @@ class Pool:
 
     def assign(self, instance: Instance, event: Event) -> None:
         """Let *instance* run *event*."""
-        instance.thaw()
         self.stirs(instance)
         self.events[instance] = event
         self.last_events[instance] = event
@@ -150,7 +149,7 @@ class Pool:
 
     def drop(self, instance: Instance) -> None:
         """Forget an instance that is gone, and close what belonged to it."""
-        instance.forget_head()
+        instance.is_due(None)
         if instance in self.instances:
             self.instances.remove(instance)
         self._stirring.pop(instance, None)
@@ -216,9 +215,8 @@ class Pool:
             environment = {**environment, "HOSTNAME": f"scf-async-{self.started}", **runtime.variables}
             instance = take_preforked(zygote, hint) or Instance(zygote, hint)
             undo.callback(self._discard, instance)
-            instance.companion = runtime.companion(site, sandbox.tmp, instance.output.fd, port)
+            instance.accompany(runtime.companion(site, sandbox.tmp, instance.output.fd, port), port)
             undo.pop_all()
-        instance.port = port
         self._next = zygote, hint
         fds = [self.clock_fd] if coverage is None else [self.clock_fd, coverage[1]]
         given: list[int] = []
@@ -258,9 +256,7 @@ class Pool:
         )
         for fd in given:
             os.close(fd)
-        instance.measured = coverage is not None
-        instance.children.background = configuration.background
-        instance.takes_time = configuration.compute_rate > 0
+        instance.children.exempt(configuration.background)
         self._add(instance)
         return instance
 

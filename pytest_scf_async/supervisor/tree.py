@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from ..bootstrap.scheduler.waiters import real_poll, real_waitpid
+from ..bootstrap.originals import real_poll, real_waitpid
 from ..protocol import procfs
 from ..protocol.sock_diag import SockDiag
 from . import clock_reads, clones, proc_reads, timers, tracee, waits
@@ -988,7 +988,7 @@ class Tree:
     # -- all at once --------------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Have all threads stop, and hold them: the caller steps until `all_held`."""
+        """Have all threads stop, and hold them: the caller steps until `all_held()`."""
         self.stopping = True
         self._calm = None
         self.alone = None
@@ -1005,7 +1005,6 @@ class Tree:
         except ProcessLookupError:
             pass  # its end comes
 
-    @property
     def all_held(self) -> bool:
         """Whether every thread is held."""
         return all(self._is_held(thread) for thread in self.threads.values())

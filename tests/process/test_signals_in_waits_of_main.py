@@ -605,7 +605,7 @@ def test_a_handler_may_use_the_object_that_main_waits_on(deploy, runtime: ScfRun
 def test_a_signal_that_comes_together_with_the_turn_counts_once(deploy) -> None:
     source = """
         import signal, time
-        from pytest_scf_async.bootstrap.scheduler.alarm import real_setitimer
+        from pytest_scf_async.bootstrap.patches.alarms import real_setitimer
         def again(signum, frame):  # once: an interval may be shorter than this takes on a busy machine
             real_setitimer(signal.ITIMER_REAL, 0.001)
         def main_handler(event, context):
@@ -621,13 +621,13 @@ def test_a_signal_that_comes_together_with_the_turn_counts_once(deploy) -> None:
     assert event.duration == timedelta(seconds=301)
     assert "not repeatable" not in event.timeline
     assert event_of(event).instance is not None
-    assert event_of(event).instance.running_threads == 0
+    assert not event_of(event).instance.state.running
 
 
 def test_other_signals_do_not_pass_for_the_sigterm_of_a_termination(deploy) -> None:
     source = """
         import signal, time
-        from pytest_scf_async.bootstrap.scheduler.alarm import real_setitimer
+        from pytest_scf_async.bootstrap.patches.alarms import real_setitimer
         def again(signum, frame):  # once: an interval may be shorter than this takes on a busy machine
             real_setitimer(signal.ITIMER_REAL, 0.001)
         def main_handler(event, context):

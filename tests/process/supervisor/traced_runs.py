@@ -164,7 +164,7 @@ class Run:
     def _hold(self) -> None:
         """Stop all threads, as at a gate, and let them go on."""
         self.tree.stop()
-        while not self.tree.all_held:
+        while not self.tree.all_held():
             if not self.tree.step():
                 signal.sigtimedwait({signal.SIGCHLD}, LOOK_SECONDS)
         self.tree.go_on()
