@@ -2,52 +2,35 @@
 
 from __future__ import annotations
 
-import importlib.util
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from package_checks import PACKAGE, load_tool, run_tool, write_package
 
 # once: reads the sources of the package
 pytestmark = pytest.mark.once
 
-PROJECT = Path(__file__).resolve().parents[2]
-TOOL = PROJECT / "tools" / "check_patches.py"
 Check = Callable[[dict[str, str]], "list[str]"]
 
 
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("check_patches_under_test", TOOL)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_tool("check_patches")
 
 
 @pytest.fixture
 def check(tool: ModuleType, tmp_path: Path) -> Check:
     def write_and_check(texts: dict[str, str]) -> list[str]:
-        for name, text in texts.items():
-            path = tmp_path / "pytest_scf_async" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        return list(tool.check(tmp_path / "pytest_scf_async"))
+        files = {name.removesuffix(".py"): text for name, text in texts.items()}
+        return list(tool.check(write_package(tmp_path, files)))
 
     return write_and_check
 
 
-def test_this_package_patches_each_target_once(tool: ModuleType) -> None:
-    assert tool.check(PROJECT / "pytest_scf_async") == []
-
-
 def test_the_targets_of_this_package_are_seen(tool: ModuleType) -> None:
-    targets = {target for _, finder in tool._found(PROJECT / "pytest_scf_async") for target, _ in finder.patches}
+    targets = {target for _, finder in tool._found(PACKAGE) for target, _ in finder.patches}
     assert {
         *("os.kill", "os.fork", "os.execve", "signal.pthread_kill", "socket.socket.connect", "socket.socket.recvmsg"),
         *("time.sleep", "time.monotonic", "ssl.SSLSocket.read", "ssl.SSLContext.wrap_socket", "io.FileIO.write"),
@@ -144,14 +127,7 @@ def test_a_target_whose_name_cannot_be_seen_is_caught(check: Check, text: str) -
 
 
 def test_the_tool_says_what_it_found(tmp_path: Path) -> None:
-    (tmp_path / "bootstrap").mkdir()
-    (tmp_path / "bootstrap" / "a.py").write_text("import os\nos.kill = kill\n")
-    run = subprocess.run([sys.executable, TOOL, tmp_path], capture_output=True, text=True, check=False)
+    run = run_tool("check_patches", write_package(tmp_path, {"bootstrap/a": "import os\nos.kill = kill\n"}))
     assert run.returncode == 1
     assert "bootstrap/a.py:2: writes os.kill" in run.stdout
     assert "1 violations" in run.stdout
-
-
-def test_a_directory_without_files_is_no_success(tmp_path: Path) -> None:
-    run = subprocess.run([sys.executable, TOOL, tmp_path], capture_output=True, text=True, check=False)
-    assert run.returncode == 2
