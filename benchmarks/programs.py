@@ -25,7 +25,7 @@ from .runtimes import await_port, bare_start, free_port, program
 
 PROGRAMS = HANDLERS / "program"
 SLEEPS = 4_000
-"""As many are made, and the time of as many as a day has seconds is told."""
+"""As many are made, and the time of as many as a day has seconds is shown."""
 MANY = {"clock reads": 1_000_000, "system calls": 100_000}
 LINES = 2_000
 

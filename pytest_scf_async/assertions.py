@@ -176,7 +176,7 @@ def assert_signal_reception_failed(event: AsyncEvent) -> None:
 def assert_no_signal(event: AsyncEvent) -> None:
     """No SIGTERM was sent to the event: nobody terminated it gracefully (document 63969).
 
-    This says nothing of how the event ended: a failure that nothing else looks at still fails the test.
+    This says nothing of how the event ended: a failure that nothing else checks still fails the test.
     """
     __tracebackhide__ = True
     _look(event, at_its_end=False)

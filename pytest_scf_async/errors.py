@@ -216,7 +216,7 @@ class _ExceptionInfo(Protocol):
 def hidden_from_users(excinfo: _ExceptionInfo) -> bool:
     """Whether pytest leaves frames of ours out of a traceback: the ``__tracebackhide__`` of modules that users call.
 
-    An error that is the test's, the handler's or the platform's is told at the user's own line, and so is a warning of
+    An error that is the test's, the handler's or the platform's is shown at the user's own line, and so is a warning of
     ours under ``-W error``. A ``HarnessError``, and whatever else comes out of us, is for us to read, with all frames.
     """
     ours = excinfo.errisinstance(ScfAsyncError) or excinfo.errisinstance(ScfAsyncWarning)

@@ -30,6 +30,6 @@ def pytest_scf_async_event_ended(event: object) -> None:
     """*event*, a ``pytest_scf_async.AsyncEvent``, has become FINISHED, FAILED or ABORTED.
 
     It is not called for events that still run when the test is over, and die with its runtime, nor for one that was
-    dropped from the queue. Reading the event's status here counts as looking at it: a FAILED event that was looked at
+    dropped from the queue. Reading the event's status here counts as a check: a FAILED event that was checked
     does not fail the test at teardown.
     """

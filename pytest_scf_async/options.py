@@ -242,7 +242,7 @@ _PROGRAMS: Final = Rule(_check_programs)
 _ADDRESSES: Final = Rule(_check_addresses)
 _PORTS: Final = Rule(_check_ports)
 _ANYTHING: Final = Rule(lambda given: given.value)
-"""What the call that takes it looks at itself: code, and what has to be found on disk."""
+"""What the call that takes it checks itself: code, and what has to be found on disk."""
 
 
 # -- the table -------------------------------------------------------------------------------------------------------
@@ -1012,7 +1012,7 @@ class ScfSettings:
         return tuple(each.name for each in fields(cls) if each.name != "sources")
 
     def source(self, name: str) -> str:
-        """Where a value came from: "default", what `replace` was told, or "ScfSettings(...)".
+        """Where a value came from: "default", what `replace` was given, or "ScfSettings(...)".
 
         Raises ScfUsageError for a name that is no setting.
         """

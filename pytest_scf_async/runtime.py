@@ -120,7 +120,7 @@ class ScfRuntime:
     *settings* are the defaults of everything; *seed* is what request ids are drawn from; *lookup* are the directories
     in which relative code paths are looked up, by default the current one. Handlers find the directories *base_temp*
     and *root* at their own paths, and may write to the former. *on_instance_started*, *on_event_ended* and
-    *on_log_line* are told of each cold start, each end and each line of a log, in the middle of the call that runs it.
+    *on_log_line* are called at each cold start, each end and each line of a log, within the call that runs it.
     *launcher* is asked for a ``Launch`` where the code of a function is of a runtime that is unknown here.
     """
 
@@ -908,7 +908,7 @@ class ScfRuntime:
         wanted = self.events if events is None else self._own(events)
         pending = [event._event for event in reversed(wanted)]
 
-        def all_ended() -> bool:  # asked at each step: what has ended is looked at once
+        def all_ended() -> bool:  # called at each step: what has ended is checked once
             while pending and pending[-1].ended:
                 pending.pop()
             return not pending

@@ -1,4 +1,4 @@
-"""The tests' only door to what is private in the package: each name that they use, and how a public object gives it."""
+"""All that tests use of what is private in the package: each name, and how a public object gives it."""
 
 # ruff: noqa: F401  (tests import these names from here)
 

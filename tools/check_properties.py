@@ -86,7 +86,11 @@ def check(root: Path) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    found = check(Path(arguments[0]) if arguments else OWN_PACKAGE)
+    root = Path(arguments[0]) if arguments else OWN_PACKAGE
+    if not root.is_dir() or not any(root.rglob("*.py")):
+        print(f"check_properties: no Python files in {root}", file=sys.stderr)
+        return 2
+    found = check(root)
     for line in found:
         print(line)
     print(f"check_properties: {len(found)} violations" if found else "check_properties: properties only answer")

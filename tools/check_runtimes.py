@@ -23,7 +23,7 @@ DECIDES: dict[str, frozenset[str]] = {
     "bootstrap/zygote.py": frozenset({"_expect"}),
     "bootstrap/program_process.py": frozenset({"client_of"}),
 }
-"""Functions inside an instance that decide what it becomes, by what it is told."""
+"""Functions inside an instance that decide what it becomes, by the message that it gets."""
 
 TESTED = re.compile(r"launch|free_running|speaks|_?programs?(_\w+)?|(IMAGE|GO|PYTHON)_RUNTIMES?")
 """What tells one runtime from another, as a variable, an attribute or a key."""

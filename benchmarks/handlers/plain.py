@@ -1,4 +1,4 @@
-"""A handler that does nothing, in a module that looks like others."""
+"""A handler that does nothing, in a module that is like others."""
 
 import json
 import os

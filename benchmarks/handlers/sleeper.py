@@ -1,4 +1,4 @@
-"""Sleeps as often as it is told, for a second each time, or for as long as it is told."""
+"""Sleeps as often as its event says, for a second each time, or for as long as that says."""
 
 import time
 

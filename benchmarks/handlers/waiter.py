@@ -1,4 +1,4 @@
-"""Does one thing many times: waits in one way on simulated time, looks at a clock, or steps with a lock or a queue."""
+"""Does one thing many times: waits in one way on simulated time, reads a clock, or steps with a lock or a queue."""
 
 import asyncio
 import datetime

@@ -5,7 +5,7 @@ import pytest
 from pytest_scf_async import assert_finished, assert_reused, assert_signal_handled, assert_stopped_within
 
 
-@pytest.mark.parametrize("program", ["app.py", "mended.py"])
+@pytest.mark.parametrize("program", ["app.py", "fixed.py"])
 def test_it_stops_within_a_second_and_says_how_far_it_came(scf_runtime, scf_clock, program):
     function = scf_runtime.deploy_image(["python", program], cwd="image")
     event = function.invoke_async({"rows": 80_000})
@@ -31,8 +31,8 @@ def test_the_next_event_meets_the_flag_that_the_last_one_left(scf_runtime):
     assert_finished(second, result={"done": 0})  # 100 rows lost, and no error
 
 
-def test_mended_each_event_begins_with_a_flag_of_its_own(scf_runtime):
-    function = scf_runtime.deploy_image(["python", "mended.py"], cwd="image")
+def test_fixed_each_event_begins_with_a_flag_of_its_own(scf_runtime):
+    function = scf_runtime.deploy_image(["python", "fixed.py"], cwd="image")
     first = function.invoke_async({"rows": 100})
     first.terminate(grace_shutdown=True)
     assert_finished(first.wait(), result={"done": 1})

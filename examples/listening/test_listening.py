@@ -26,8 +26,8 @@ def test_a_deaf_handler_is_killed_in_the_middle(async_event):
     assert_reclaimed(async_event)
 
 
-@pytest.mark.scf_function("handlers/mended.py:main_handler", payload={"parts": 12})
-def test_its_mended_twin_ends_after_its_part(async_event, scf_function):
+@pytest.mark.scf_function("handlers/fixed.py:main_handler", payload={"parts": 12})
+def test_the_fixed_version_ends_after_its_part(async_event, scf_function):
     async_event.wait_for_log("part 3 ")
     async_event.terminate(grace_shutdown=True)
     async_event.wait()

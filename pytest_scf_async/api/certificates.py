@@ -85,7 +85,7 @@ def _trusted() -> list[bytes]:
             with open(path or "", "rb") as file:
                 text = file.read()
         except OSError:
-            continue  # whoever is told of it says so
+            continue  # whoever uses it reports that
         for block in _BLOCK.findall(text):
             found.setdefault(b"".join(block.split()), block)
     return list(found.values())

@@ -13,7 +13,7 @@ __all__ = ["ConnectionOwner"]
 
 
 class ConnectionOwner:
-    """Who is at the other end of *connection*: looked up where it matters, which is where an answer takes time."""
+    """Who is at the other end of *connection*: found out where it matters, which is where an answer takes time."""
 
     def __init__(self, pool: Pool, connection: socket.socket, is_closing: Callable[[], bool]) -> None:
         self._pool = pool
@@ -29,7 +29,7 @@ class ConnectionOwner:
         """The instance that has the other end, and the port of that in its own network; None where none has.
 
         A connection out of an instance's own network is relayed. Else the kernel says which socket is at the other
-        end, and which process has that. Only instances that run an event are looked at.
+        end, and which process has that. Only instances that run an event are considered.
         """
         try:
             port = self._connection.getpeername()[1]

@@ -1,8 +1,8 @@
 """The platform's hosts in the test's own process, while an endpoint answers for them.
 
-Names are looked up and sockets connected by a few functions of ``socket``, which requests, http.client, httpx, aiohttp
+Names are resolved and sockets connected by a few functions of ``socket``, which requests, http.client, httpx, aiohttp
 and the loops of asyncio all call: these are replaced. What has sockets of its own in C (uvloop, pycurl, gRPC) is not
-led to the endpoint. The authority of the endpoint's certificates is trusted by what is told in environment variables,
+led to the endpoint. The authority of the endpoint's certificates is trusted by what reads environment variables,
 by what asks certifi, and by each TLS context of Python that names the endpoint, whenever it was made.
 """
 
@@ -47,7 +47,7 @@ _environment: Final[dict[str, tuple[str | None, str]]] = {}
 _certifi_files: Final[list[str]] = []
 """What certifi names without us, while any is in force; empty where it is not installed."""
 _to_be_loaded: Final[weakref.WeakKeyDictionary[ssl.SSLContext, str]] = weakref.WeakKeyDictionary()
-"""The bundle that a context has been told to trust, and has not read: it has met no server yet that needs it."""
+"""The bundle that a context is to trust, and has not read: it has met no server yet that needs it."""
 
 
 class Redirection:

@@ -174,7 +174,7 @@ class ScfEndpoint:
     def close(self) -> None:
         """Stop to serve; connections are closed, and the platform's hosts are what they were.
 
-        Raises the first error of the test's own making that a client was told of, a ``ScfAsyncWarning`` of which the
+        Raises the first error of the test's own making that a client got, a ``ScfAsyncWarning`` of which the
         session makes an error, or ``HarnessError`` for what went wrong on our side.
         """
         self._redirection.end()

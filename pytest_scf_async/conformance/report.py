@@ -38,7 +38,7 @@ class Verdict:
 
     @property
     def decided(self) -> bool:
-        """Whether nobody has to look at it again: not where it was to be decided and was not."""
+        """Whether nobody has to check it again: not where it was to be decided and was not."""
         return self.outcome not in ("unforeseen", "undecided")
 
     def sentence(self) -> str:

@@ -1,6 +1,6 @@
 """Where an alias sends an invocation: to its version, or to an additional one (document 36149, traffic routing).
 
-An alias has one additional version at most, by weight or by a rule. A rule looks at the RoutingKey of the invocation.
+An alias has one additional version at most, by weight or by a rule. A rule reads the RoutingKey of the invocation.
 """
 
 from __future__ import annotations

@@ -253,7 +253,7 @@ _FILTERS: Final[Mapping[str, Callable[[FunctionSummary], str]]] = {
     "TraceEnable": lambda row: _switch(row.trace),
     **dict.fromkeys(_OTHER_FILTERS, lambda _: ""),
 }
-"""What each filter of ListFunctions looks at."""
+"""What each filter of ListFunctions compares."""
 
 
 def _switch(on: bool) -> str:

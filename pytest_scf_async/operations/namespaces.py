@@ -74,4 +74,4 @@ _SEARCHED: Final[Mapping[str, Callable[[NamespaceDetails], str]]] = {
     "Namespace": lambda row: row.name,
     "Description": lambda row: row.description,
 }
-"""What each ``SearchKey`` looks at."""
+"""What each ``SearchKey`` compares."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..lockstep.event import SignalDelivery
 
 NAME_CHARACTERS: Final = 120
-"""Characters of a test's name that its directory has; the digest behind them tells cut names apart."""
+"""Characters of a test's name that its directory has; the digest behind them distinguishes cut names."""
 
 
 def keep(directory: str, nodeid: str, events: Sequence[AsyncEvent]) -> dict[str, str]:

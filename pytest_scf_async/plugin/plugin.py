@@ -119,7 +119,7 @@ _ARTIFACTS: Final = "directory that keeps the whole log, timeline, records and f
 _LIVE_LOG: Final = "print the lines of events' logs as they come"
 
 _OF_WORKER: Final = "scf_async_instances"
-"""The name under which a worker of xdist tells what instances had."""
+"""The name under which a worker of xdist reports what instances had."""
 
 _RUNTIME: Final = pytest.StashKey["ScfRuntime | None"]()
 _SHOWN: Final = pytest.StashKey["tuple[AsyncEvent, ...]"]()
@@ -127,7 +127,7 @@ _PASSED: Final = pytest.StashKey[bool]()
 _PROPERTIES: Final = pytest.StashKey[int]()
 _SETTINGS: Final = pytest.StashKey["ScfSettings"]()
 _OUTER_ZYGOTE: Final = pytest.StashKey[bool]()
-_TOLD_BY_WORKER: Final = pytest.StashKey[list[str]]()
+_REPORTED_BY_WORKER: Final = pytest.StashKey[list[str]]()
 
 _HERE: Final = os.path.dirname(__file__)
 _REFUSERS: Final = ("plugin.py", "settings.py", "markers.py")
@@ -185,7 +185,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
     """Say what instances do not have, mount namespaces or genuine classes, if a test of the session has instances.
 
-    Under xdist there are no items here: workers tell it at the end.
+    Under xdist there are no items here: workers report it at the end.
     """
     if config.option.collectonly or not any("scf_runtime" in getattr(item, "fixturenames", ()) for item in items):
         return []
@@ -194,7 +194,7 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
 
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
-    """On a worker of xdist: tell the session what instances had."""
+    """On a worker of xdist: report to the session what instances had."""
     output = getattr(session.config, "workeroutput", None)
     if output is not None and _zygote_of_this_process():
         output[_OF_WORKER] = [*_of_instances(session.config), *_of_programs(session.config)]
@@ -203,14 +203,14 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """Keep what a worker of xdist has told; one that crashed has nothing."""
+    """Keep what a worker of xdist has reported; one that crashed has nothing."""
     lines = getattr(node, "workeroutput", {}).get(_OF_WORKER)
     if lines is not None:
-        node.config.stash[_TOLD_BY_WORKER] = lines
+        node.config.stash[_REPORTED_BY_WORKER] = lines
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    for line in config.stash.get(_TOLD_BY_WORKER, _of_programs(config)):
+    for line in config.stash.get(_REPORTED_BY_WORKER, _of_programs(config)):
         terminalreporter.write_line(line)
 
 
@@ -488,8 +488,8 @@ def pytest_runtest_makereport(
 
                 if timeout.is_timeout(call.excinfo.value) and (found := timeout.section(runtime)) is not None:
                     report.sections.append(found)
-            told = item.stash.get(_SHOWN, ())
-            report.sections += sections_of(runtime.events, told, _keep(runtime, item))
+            shown = item.stash.get(_SHOWN, ())
+            report.sections += sections_of(runtime.events, shown, _keep(runtime, item))
     if call.when == "teardown":
         item.stash[_SHOWN] = ()
         item.stash[_RUNTIME] = None
@@ -532,15 +532,15 @@ def _raised_here(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
 def _judge_events(runtime: ScfRuntime, node: pytest.Item) -> None:
     """Fail the test, or warn, for events that show that it tested less than it seems to."""
     from ..errors import ScfAsyncWarning
-    from .reporting import unlooked_failures, unlooked_text
+    from .reporting import unchecked_failures, unchecked_text
     from .teardown import judge
 
     events = runtime.events
     failures, warned = judge(events, runtime.settings, runtime._lockstep.calls)
-    unlooked = unlooked_failures(events)
-    if unlooked:
-        node.stash[_SHOWN] = tuple(unlooked)
-        failures.insert(0, unlooked_text(unlooked, _keep(runtime, node)))
+    unchecked = unchecked_failures(events)
+    if unchecked:
+        node.stash[_SHOWN] = tuple(unchecked)
+        failures.insert(0, unchecked_text(unchecked, _keep(runtime, node)))
     for text in warned:
         try:
             node.warn(ScfAsyncWarning(text))

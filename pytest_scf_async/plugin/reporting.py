@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from ..async_event import AsyncEvent
 
 EVENTS_SHOWN: Final = 10
-"""Events of one test that have a section, or a place in the failure of events nobody looked at."""
+"""Events of one test that have a section, or a place in the failure of events that nobody checked."""
 SECTION_LINES: Final = 60
 """Lines of the head, and of the tail, that a report section shows of a longer log or timeline."""
 LINE_CHARACTERS: Final = 1000
 """Characters that a report section shows of one line of the log."""
 TAIL_LINES: Final = 20
-"""Lines of the log that the failure of an event nobody looked at shows."""
+"""Lines of the log that the failure of an event shows that nobody checked."""
 
-_UNLOOKED: Final = (
-    "event {request_id} of {function} FAILED ({code}: {message}) and the test never looked at it; "
+_UNCHECKED: Final = (
+    "event {request_id} of {function} FAILED ({code}: {message}) and the test never checked it; "
     "assert_failed(event, code={code}) says that it should, event.result raises its error"
 )
 _HOW_TO_KEEP: Final = "--scf-async-artifacts=DIR keeps all of it in files"
@@ -43,8 +43,8 @@ def sections_of(events: Sequence[AsyncEvent], already: Sequence[AsyncEvent], kep
     return sections
 
 
-def unlooked_failures(events: Sequence[AsyncEvent]) -> list[AsyncEvent]:
-    """The FAILED events that nobody looked at; those that the end of the test ended are none."""
+def unchecked_failures(events: Sequence[AsyncEvent]) -> list[AsyncEvent]:
+    """The FAILED events that nobody checked; those that the end of the test ended are none."""
     return [
         event
         for event in events
@@ -55,15 +55,15 @@ def unlooked_failures(events: Sequence[AsyncEvent]) -> list[AsyncEvent]:
     ]
 
 
-def unlooked_text(events: Sequence[AsyncEvent], kept: Mapping[str, str]) -> str:
-    """Why a test fails whose *events* FAILED without anybody looking at them."""
+def unchecked_text(events: Sequence[AsyncEvent], kept: Mapping[str, str]) -> str:
+    """Why a test fails whose *events* FAILED and were not checked."""
     parts = []
     for event in events[:EVENTS_SHOWN]:
         inner = event._event
         stack, cause, advice = function_traceback(inner), likely_cause(inner), what_to_do(inner)
         lines = [shortened(line.text, LINE_CHARACTERS) for line in inner.log[-TAIL_LINES:]]
         parts += [
-            _UNLOOKED.format(
+            _UNCHECKED.format(
                 request_id=event.request_id,
                 function=event.function_name,
                 code=inner.record.status_code,
@@ -77,7 +77,7 @@ def unlooked_text(events: Sequence[AsyncEvent], kept: Mapping[str, str]) -> str:
             *_in_full(kept.get(event.request_id)),
         ]
     if len(events) > EVENTS_SHOWN:
-        parts.append(f"{len(events) - EVENTS_SHOWN:,} more FAILED events that the test never looked at are not shown")
+        parts.append(f"{len(events) - EVENTS_SHOWN:,} more FAILED events that the test never checked are not shown")
     return "\n".join(parts)
 
 

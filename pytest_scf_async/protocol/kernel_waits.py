@@ -68,7 +68,7 @@ class KernelWait:
     text: str
     """In words: ``recv() on a connection to 127.0.0.1:6379``."""
     peers: tuple[str, ...] = ()
-    """The other ends of the connections on which it waits in Python to hear something: ``idle_ok`` would help."""
+    """The other ends of the connections on which it waits in Python to receive something: ``idle_ok`` would help."""
     sleeps: str = ""
     """The system call in which code in C sleeps, if it does."""
     polls: bool = False

@@ -23,7 +23,7 @@ STACKS_SIGNAL = _LAST_SIGNAL - 3
 """Makes an instance write the Python stacks of all its threads where the harness reads them."""
 
 POKE_SIGNAL = _LAST_SIGNAL - 4
-"""Interrupts what the main thread waits in, so that the interpreter looks for other signals that have come."""
+"""Interrupts what the main thread waits in, so that the interpreter checks for other signals that have come."""
 
 if sys.platform == "linux":
     _libc = ctypes.CDLL(None, use_errno=True)

@@ -723,7 +723,7 @@ _FOR: dict[Peer, frozenset[type[Any]]] = {
     peer: frozenset(row.message for row in TABLE if peer in row.receivers) for peer in Peer
 }
 
-# Every kind that a loop looks for, as a plain number: a member of an enumeration is slower to find and to compare.
+# Every kind that a loop compares with, as a plain number: a member of an enumeration is slower to find and to compare.
 PARKED, LEASED, WROTE = int(FromInstance.PARKED), int(FromInstance.LEASED), int(FromInstance.WROTE)
 INVOKE, RESUME, OPEN_GATE = int(ToInstance.INVOKE), int(ToInstance.RESUME), int(ToInstance.OPEN_GATE)
 ARM_GATES, POLL, POLL_SIGNALS = int(ToInstance.ARM_GATES), int(ToInstance.POLL), int(ToInstance.POLL_SIGNALS)

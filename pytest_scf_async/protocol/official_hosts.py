@@ -1,6 +1,6 @@
 """The platform's own hosts, while an endpoint of the test answers in their place: which they are, and where they lead.
 
-Both the test's process and its instances look names up through this: a host of SCF has an address that nobody else
+Both the test's process and its instances resolve names through this: a host of SCF has an address that nobody else
 uses, connections to that address go to the endpoint, and other hosts of the API have none.
 """
 
@@ -23,7 +23,7 @@ REGIONS: Final = (
 )
 """Those for which the platform names hosts (document 17237), some of them of other services only."""
 CA_VARIABLES: Final = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
-"""Where OpenSSL and Go, requests, curl and Node.js are told which certificate authorities to trust."""
+"""Where OpenSSL and Go, requests, curl and Node.js find which certificate authorities to trust."""
 WRAPPERS: Final = {"wrap_socket": 5, "wrap_bio": 4}
 """Methods of ``ssl.SSLContext`` that begin TLS, and which argument (0: self) is ``server_hostname``."""
 _NO_PROXY: Final = ("NO_PROXY", "no_proxy")
@@ -47,7 +47,7 @@ def listed() -> list[str]:
 
 
 def refusal(host: str) -> str:
-    """Why *host*, which is none of SCF, is not looked up, and what to do."""
+    """Why *host*, which is none of SCF, is not resolved, and what to do."""
     return (
         f"{host} is refused: the test has an endpoint (scf_endpoint), which answers for the hosts of SCF, and no other "
         'host of the API is reached then; put a fake in the place of what calls it, or set official_hosts="machine"'
@@ -71,7 +71,7 @@ def hosts_file(before: str) -> str:
 def without_proxy(environment: Mapping[str, str], address: str) -> dict[str, str]:
     """The variables by which clients of *environment* ask no proxy for the hosts of SCF and the endpoint's *address*.
 
-    The official SDK looks for the whole host in the text, others for the end of a name: so both are there.
+    The official SDK searches for the whole host in the text, others for the end of a name: so both are there.
     """
     known = [name for variable in _NO_PROXY for name in environment.get(variable, "").split(",") if name.strip()]
     names = ",".join(dict.fromkeys([*(name.strip() for name in known), *listed(), f".{DOMAIN}", DOMAIN, address]))

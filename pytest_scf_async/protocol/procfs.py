@@ -1,4 +1,4 @@
-"""What ``/proc`` tells of processes, threads and descriptors, as facts: nothing else reads it.
+"""What ``/proc`` says of processes, threads and descriptors, as facts: nothing else reads it.
 
 It is never asked whether the clock may jump because an instance waits; of the test's own threads, which have no
 scheduler, and of child processes there is nothing else to ask. A process is given by its id, or as "self".
@@ -105,7 +105,7 @@ def cpu_ns(pid: int) -> int:
 def reaped_cpu_ns(pid: int) -> int:
     """Nanoseconds of processor time that children of *pid* had used which have ended and were waited for, with theirs.
 
-    The kernel tells it in ticks.
+    The kernel counts it in ticks.
     """
     fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
     return sum(map(int, fields[13:15])) * (1_000_000_000 // os.sysconf("SC_CLK_TCK")) if len(fields) > 14 else 0
@@ -164,7 +164,7 @@ def _kilobytes(path: str, *names: bytes) -> int:
 
 
 def signal_masks(pid: int | str, task: int) -> dict[bytes, int]:
-    """What ``/proc`` tells of a thread's signals, by its words (``SigBlk``, ``SigPnd``, ``ShdPnd``, …); empty: gone."""
+    """What ``/proc`` says of a thread's signals, by its words (``SigBlk``, ``SigPnd``, ``ShdPnd``, …); empty: gone."""
     words = (line.partition(b":") for line in _read(f"/proc/{pid}/task/{task}/status").splitlines())
     return {name: int(value, 16) for name, _, value in words if name.startswith((b"Sig", b"Shd")) and name != b"SigQ"}
 
@@ -279,7 +279,7 @@ def system_call_of(pid: int, task: str) -> list[bytes]:
 
 
 def has_timer(pid: int) -> bool:
-    """Whether *pid* has made a timer of POSIX, set or not; False on a kernel that does not tell."""
+    """Whether *pid* has made a timer of POSIX, set or not; False on a kernel that does not say."""
     try:
         with open(f"/proc/{pid}/timers", "rb", buffering=0) as file:
             return bool(file.read(1))
@@ -310,7 +310,7 @@ def memory_at(pid: int, address: int, size: int) -> bytes:
 
 
 def descriptors_of(pid: int | str) -> list[int]:
-    """The descriptors of *pid*; none when it is gone or may not be looked at."""
+    """The descriptors of *pid*; none when it is gone or may not be read."""
     try:
         return list(map(int, os.listdir(f"/proc/{pid}/fd")))
     except OSError:
@@ -334,7 +334,7 @@ def inode_of(pid: int, fd: int) -> int | None:
 
 
 def may_have(pid: int, target: str) -> bool:
-    """Whether a descriptor of *pid* refers to *target*, or may, as it cannot be looked at."""
+    """Whether a descriptor of *pid* refers to *target*, or may, as it cannot be read."""
     try:
         names = os.listdir(f"/proc/{pid}/fd")
     except FileNotFoundError:

@@ -46,7 +46,7 @@ CONTROL_PORT: Final = 10
 """Of an image's program without a network of its own: the port that it has underneath; 0: none."""
 CONTROL_COMPUTED: Final = 11
 """Where computing takes simulated time: what the time is, in µs since the epoch, less what all computing of the process
-has taken. It takes more until the test's process looks again, which is in this number already."""
+has taken. It takes more until the test's process reads this again; the number includes that already."""
 CONTROL_BESIDE: Final = 20
 """How many threads wait for somebody else without holding the clock: on a connection that is idle."""
 CONTROL_WAKEUP_FD: Final = 21
@@ -54,9 +54,9 @@ CONTROL_WAKEUP_FD: Final = 21
 CONTROL_MUTED: Final = 22
 """1: a wait of the instance has been found ready while another thread ran, and has not gone on."""
 CONTROL_C_CODE: Final = 23
-"""1 where code in C may write to the output: before it moves the clock the instance tells of what was written."""
+"""1 where code in C may write to the output: before it moves the clock the instance reports what was written."""
 CONTROL_READING: Final = 24
-"""1 while the test's process reads the output of such an instance, and looks at the clock: it is not to be moved."""
+"""1 while the test's process reads the output of such an instance, and the clock: it is not to be moved."""
 CONTROL_STOPS: Final = 25
 """Of a supervisor: how many times it has stopped its program because the test's process asked."""
 

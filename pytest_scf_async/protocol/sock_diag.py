@@ -69,14 +69,14 @@ class SockDiag:
         self._socket: _socket.socket | None = None
         self._is_served: bool | None = None
         """None: this was not asked yet."""
-        self._asked = 0
+        self._requests = 0
 
     def other_end(self, connection: _socket.socket) -> TcpEnd | None:
         """The other end of a *connection* that has one, where it is in this network; None: it is not, or gone."""
         own, other, family = connection.getsockname(), connection.getpeername(), connection.family
         if not self._is_answered():
             return _in_tables(family, other, own)
-        answer = self._ask(family, other, own)
+        answer = self._query(family, other, own)
         if answer is None:
             return None
         _, unread, unconfirmed, _, inode = _NUMBERS.unpack_from(answer, _FIRST_NUMBERS)
@@ -87,7 +87,7 @@ class SockDiag:
         if not self._is_answered():
             return procfs.listens_on_loopback(port)
         for family, host, address in _LOOPBACK:
-            answer = self._ask(family, (host, port), ("::" if family == socket.AF_INET6 else "0.0.0.0", 0))
+            answer = self._query(family, (host, port), ("::" if family == socket.AF_INET6 else "0.0.0.0", 0))
             if answer is None or answer[_HEADER.size + 1] != _LISTENS:
                 continue
             if answer[_OWN_ADDRESS : _OWN_ADDRESS + len(address)] == address:
@@ -103,15 +103,15 @@ class SockDiag:
         """Whether this kernel answers: one that does not says that each socket is unknown, and so has no states."""
         if self._is_served is None:
             try:
-                kind, answer = self._talk(socket.AF_INET, ("0.0.0.0", 0), ("0.0.0.0", 0), flags=_DUMP, states=0)
+                kind, answer = self._exchange(socket.AF_INET, ("0.0.0.0", 0), ("0.0.0.0", 0), flags=_DUMP, states=0)
                 self._is_served = kind == _DONE and _ERROR.unpack_from(answer, _HEADER.size)[0] == 0
             except OSError:
                 self._is_served = False
         return self._is_served
 
-    def _ask(self, family: int, own: Address, other: Address) -> bytes | None:
+    def _query(self, family: int, own: Address, other: Address) -> bytes | None:
         """What is said of the socket whose address is *own*, connected to *other*; None: there is none."""
-        kind, answer = self._talk(family, own, other, flags=0, states=_ALL_STATES)
+        kind, answer = self._exchange(family, own, other, flags=0, states=_ALL_STATES)
         if kind == _SOCK_DIAG_BY_FAMILY:
             return answer
         (error,) = _ERROR.unpack_from(answer, _HEADER.size)
@@ -119,18 +119,18 @@ class SockDiag:
             raise OSError(-error, "sock_diag")
         return None
 
-    def _talk(self, family: int, own: Address, other: Address, *, flags: int, states: int) -> tuple[int, bytes]:
+    def _exchange(self, family: int, own: Address, other: Address, *, flags: int, states: int) -> tuple[int, bytes]:
         """The kind of the answer, and all of it."""
         if self._socket is None:
             self._socket = _socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_SOCK_DIAG)
             self._socket.connect((0, 0))
-        self._asked += 1
+        self._requests += 1
         query = _QUERY.pack(family, socket.IPPROTO_TCP, 0, states)
         query += _ENDS.pack(own[1], other[1], _packed(family, own), _packed(family, other)) + _ANY_COOKIE
         size = _HEADER.size + len(query)
-        self._socket.send(_HEADER.pack(size, _SOCK_DIAG_BY_FAMILY, _REQUEST | flags, self._asked, 0) + query)
+        self._socket.send(_HEADER.pack(size, _SOCK_DIAG_BY_FAMILY, _REQUEST | flags, self._requests, 0) + query)
         number = -1
-        while number != self._asked:
+        while number != self._requests:
             answer = self._socket.recv(_ANSWER_BYTES, socket.MSG_DONTWAIT)  # the kernel has answered within the send
             _, kind, _, number, _ = _HEADER.unpack_from(answer)
         return kind, answer

@@ -62,7 +62,7 @@ class ContainerSupervisor(supervisor.Supervisor):
         if self._status is not None:
             if self._begins:
                 self._refuse()
-            self._end_as_program(self._status)  # it has begun and ended since the last look
+            self._end_as_program(self._status)  # it has begun and ended since the last check
         if tree.stopping and tree.all_held():
             self._stopped()
         elif self._polled:

@@ -9,7 +9,7 @@ from .tracee import HERE, MACHINE
 from .tree import Thread, Tree
 
 MOST: Final = 500
-"""Threads that are told of."""
+"""Threads that are reported."""
 _NUMBERS: Final = {number: name for name, number in HERE.calls.items()}
 _OF_KERNEL: Final = {"recv": "recvfrom", "send": "sendto", "lock": "futex", "epoll": "epoll_wait", "waitpid": "wait4"}
 """The kernel's names of calls that have another one in ``kernel_waits``."""
@@ -17,8 +17,8 @@ _WAITID: Final = {"x86_64": 247, "aarch64": 95}.get(MACHINE)
 
 
 def threads_of(tree: Tree) -> list[messages.TracedThread]:
-    """The threads of a program, in the order of their births."""
-    threads = sorted(tree.threads.values(), key=lambda thread: thread.birth)
+    """The threads of a program, in the order in which they were made."""
+    threads = sorted(tree.threads.values(), key=lambda thread: thread.serial)
     return [_fact(thread) for thread in threads[:MOST]]
 
 

@@ -268,7 +268,7 @@ class Kind(NamedTuple):
     is_cpython: bool = False
     """Its library has loops that end only when their deadline is past."""
     is_go: bool = False
-    """Threads of its runtime nap now and then, and look around."""
+    """Threads of its runtime nap now and then, and poll for work."""
     is_32_bit: bool = False
     """Its system calls, and its memory, are not those of this module."""
     catches_signals: bool = False

@@ -1,7 +1,7 @@
 """The seccomp filter of a traced program: at which system calls its threads stop for the supervisor.
 
 All else goes on in the kernel: a call that the filter allows whatever its arguments are costs next to nothing. Timed
-waits are told by their arguments: only those with a timeout stop.
+waits are recognized by their arguments: only those with a timeout stop.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class OneOf(NamedTuple):
 Condition = Pointer | Positive | Above | OneOf
 
 CLONE_UNTRACED: Final = 0x800000
-"""A flag: what is born is not to be traced."""
+"""A flag: what is made is not to be traced."""
 _FUTEX_WAITS: Final = (0, 6, 9, 11, 13)
 """FUTEX_WAIT, LOCK_PI, WAIT_BITSET, WAIT_REQUEUE_PI, LOCK_PI2."""
 

@@ -2,7 +2,7 @@
 
 A write to stdout or stderr stops the thread. Where a line in it meets a gate, the call is made as far as the end of
 that line and no further: programs go on with the rest of a write that was cut short. Then the thread is held, and so is
-every other one. Without that, a program that computes would be many lines further when the test's process hears of the
+every other one. Without that, a program that computes would be many lines further when the test's process reads the
 line.
 """
 

@@ -87,13 +87,13 @@ class _Trial:
         place = ctypes.create_string_buffer(b"here")
         output, write = os.pipe2(os.O_CLOEXEC)
         may_begin, begin = os.pipe2(os.O_CLOEXEC)
-        failed, tell = os.pipe2(os.O_CLOEXEC)
+        failed, report = os.pipe2(os.O_CLOEXEC)
         pid = os.fork()
         if pid == 0:
             os.close(begin)
             os.read(may_begin, 1)
-            _become_program(write, tell)
-        for fd in (may_begin, write, tell):
+            _become_program(write, report)
+        for fd in (may_begin, write, report):
             os.close(fd)
         try:
             self._adopt(pid)
@@ -158,7 +158,7 @@ def _end(pid: int) -> None:
         continue
 
 
-def _become_program(output: int, told: int) -> NoReturn:
+def _become_program(output: int, report: int) -> NoReturn:
     try:
         os.dup2(output, 1)
         os.dup2(output, 2)
@@ -167,12 +167,12 @@ def _become_program(output: int, told: int) -> NoReturn:
         try:
             seccomp.install(seccomp.STANDARD)
         except OSError as error:
-            os.write(told, f"no filter of system calls can be installed ({error.strerror})".encode())
+            os.write(report, f"no filter of system calls can be installed ({error.strerror})".encode())
             os._exit(1)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.execve(sys.executable, [sys.executable, "-S", "-s", "-c", _PROGRAM], dict(os.environ))
     except BaseException as error:  # noqa: BLE001  (the forked child must not return)
-        os.write(told, f"{sys.executable} could not be started under the tracer ({error})".encode())
+        os.write(report, f"{sys.executable} could not be started under the tracer ({error})".encode())
     os._exit(1)
 
 

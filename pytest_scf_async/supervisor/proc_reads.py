@@ -1,6 +1,6 @@
 """What ``/proc`` says of a thread of the program: whether it waits until somebody else does something.
 
-`Tree.busy` asks this of each thread, twice within one look, and decides from the two answers. The files of a thread are
+`Tree.busy` reads this of each thread, in two passes, and decides from the two results. The files of a thread are
 kept open where there are descriptors enough, as opening one costs more than reading it.
 """
 
@@ -28,7 +28,7 @@ _WAITS: Final = frozenset(
 )
 """Calls in which a thread waits for others, by their names in ``kernel_waits``."""
 _ON_A_PATH: Final = frozenset({"open", "connect", "fcntl", "flock"})
-"""Those that may have to look for a file first, as that of a Unix socket."""
+"""Those that may have to find a file first, as that of a Unix socket."""
 _WRITES: Final = frozenset({"write", "writev"})
 _ON_A_DESCRIPTOR: Final = _WRITES | {"read", "readv"}
 _OTHER_WAITS: Final = frozenset(

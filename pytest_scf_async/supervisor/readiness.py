@@ -32,7 +32,7 @@ class Readiness:
         self._poller = real_poll()
 
     def is_there(self, pid: int, tid: int, wait: Wait, *, is_calm: bool) -> bool | None:
-        """Whether it is, or may be; None: the kernel is to look, with a timeout of 0.
+        """Whether it is, or may be; None: the kernel is to poll, with a timeout of 0.
 
         *is_calm*: since the last time nothing of the program has made a system call.
         """

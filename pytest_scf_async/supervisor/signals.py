@@ -42,7 +42,7 @@ class Listener:
         return self._gates.pop() if self.waits else None
 
     def set(self, action: str) -> messages.Listening | None:
-        """Take down what is done with the signal from here on; what to tell of that, where it is something else."""
+        """Note what is done with the signal from here on; the message about it, where it is something else."""
         if action == self.action:
             return None
         self.action = action

@@ -5,8 +5,8 @@ a program which connects to nobody pays nothing for this. Who spoke last is know
 ``connect``, and from each send, until more has been received than there was then. Something that came may be a part of
 an answer, so the connection holds for a moment longer.
 
-The ages that the kernel keeps of the last segments are in ms, and do not order a fast exchange; nobody can tell from
-them whether an idle connection has answered or a second request has just been sent.
+The ages that the kernel keeps of the last segments are in ms, and do not order a fast exchange; they do not
+show whether an idle connection has answered or a second request has just been sent.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _IPV4_BYTES: Final = 16
 """Of an address; none of a connection is shorter."""
 _LAST_RECEIVED, _RECEIVED = 52, 128
 _OPEN, _OPENING = (1, 4, 5), (2, 3)
-"""``TCP_ESTABLISHED``, and the states of one on which the program sends no more, and may hear; and those before."""
+"""``TCP_ESTABLISHED``, and the states of one on which the program sends no more, and may receive; and those before."""
 _LOOPBACK_OF_BOTH: Final = "::ffff:"
 
 
@@ -38,7 +38,7 @@ class Connection:
     """One connection that a process has made."""
 
     fd: int
-    """Where it had it at the last look: a shell moves it (``read line </dev/tcp/127.0.0.1/6379``)."""
+    """Where it had it at the last scan: a shell moves it (``read line </dev/tcp/127.0.0.1/6379``)."""
     inode: int
     received: int | None = None
     """How many bytes had been received when the program last sent something; None: it has sent nothing."""
@@ -69,7 +69,7 @@ class Connections:
         self._answers_that_wait: set[int] = set()
         """Ports of the tree's ends of connections: the answers that are owed there wait on simulated time."""
         self.held: list[str] = []
-        """The peers of those that held the clock at the last look."""
+        """The peers of those that held the clock at the last scan."""
 
     def connects(self, pid: int, fd: int, address: int, length: int) -> bool:
         """A thread is about to connect; whether it matters who speaks last there."""
@@ -111,7 +111,7 @@ class Connections:
         self._by_process.pop(pid, None)
 
     def scan(self) -> bool:
-        """See which hold the clock; whether the kernel still brings something from one process to another."""
+        """See which hold the clock; whether the kernel still delivers something from one process to another."""
         self.held, in_transit = [], False
         for pid, connections in self._by_process.items():
             for connection in list(connections.values()):

@@ -1,8 +1,8 @@
 """The supervisor of a program: an instance whose user code runs in processes below it, on the simulated clock.
 
 It starts the program as its child, in the same sandbox and network, traces it with all that it starts, and speaks for
-it. To the test's process it is an instance like any other: it waits for a time, is told to go on, stands at gates, and
-answers. It ends as the program does, so that whoever asks how the instance ended hears how the program did.
+it. To the test's process it is an instance like any other: it waits for a time, is resumed, stands at gates, and
+answers. It ends as the program does, so that its wait status is that of the program.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ class Delivery(Enum):
 
     NONE = "there is none"
     ALONE = "the thread that takes it goes on alone, until it has left the handler, or waits in it"
-    OTHERS = "all threads go on but those at the gate, until all of them wait: one may have been told by the handler"
+    OTHERS = "all threads go on but those at the gate, until all of them wait: the handler may have woken one"
 
 
 class Supervisor:
     _refusal = ""
     """Why the program was ended before it served."""
     _untraced: frozenset[str] = frozenset()
-    """What of the program no traced one can do or be, as far as the test's process has heard of it."""
+    """What of the program no traced one can do or be, as far as it was reported."""
 
     def __init__(
         self,
@@ -98,13 +98,13 @@ class Supervisor:
         self._gated_at = ""
         """The gate at which the program stands."""
         self._owes_report = False
-        """The program goes on, or has to be looked at: the test's process hears once all of it waits."""
+        """The program goes on, or has to be checked: `_report` is due once all of it waits."""
         self._polled = False
         """It has asked what is due, whoever computes."""
         self._preempted: set[Thread] = set()
         """The threads that computed when it had asked: it may move the clock past them, and others go on."""
         self._reported_due: tuple[int, int] = (messages.NEVER, 0)
-        """What it has heard is due first, and its number in the order of all waits."""
+        """What was reported as due first, and its number in the order of all waits."""
         self._shown_us = 0
         """The time that the program's clocks show."""
         self._signals_requested = False
@@ -112,7 +112,7 @@ class Supervisor:
         self._held: list[str] = []
         """The peers of connections that hold the clock."""
         self._moved = False
-        """The clock was moved here since the test's process heard of it."""
+        """The clock was moved here since it was reported."""
         scheduler.control.c_code = 1  # the program writes without our knowing
         self._registers = Registers()
         hooks = Hooks(
@@ -187,8 +187,8 @@ class Supervisor:
             os.write(scheduler.control.file, messages.pack(messages.Threads(threads_of(self._tree), held)))
 
     def _poll_client(self) -> None:
-        hears = self._event_sent and not (self._tree.stopping or self._gated_at)
-        wanted = self._client.descriptors() if hears else {}
+        polls = self._event_sent and not (self._tree.stopping or self._gated_at)
+        wanted = self._client.descriptors() if polls else {}
         if wanted != self._polled_client:
             for fd in self._polled_client:
                 try:
@@ -200,7 +200,7 @@ class Supervisor:
             self._polled_client = wanted
 
     def _timeout(self) -> float | None:
-        """Milliseconds until the next look; a shorter time passes here, in which the program has the processor."""
+        """Milliseconds until the next check; a shorter time passes here, in which the program has the processor."""
         waits_for_stops = self._tree.stopping and self._delivery is Delivery.NONE
         if waits_for_stops or not (self._owes_report or self._held):
             return None
@@ -217,7 +217,7 @@ class Supervisor:
         return 0
 
     def _check_program(self) -> None:
-        """See how far the program is."""
+        """Check how far the program is, and report that once all of it waits."""
         tree = self._tree
         self._show_time_if_moved()
         if tree.step():
@@ -262,10 +262,10 @@ class Supervisor:
         self._held = self._tree.connections.held
 
     def _report_while_computing(self) -> None:
-        """Tell what is due while threads compute on, where the test's process has asked: it may preempt them.
+        """Report what is due while threads compute on, where the test's process has asked: it may preempt them.
 
-        From then on it hears whenever something else is due first and all others wait, and the clock moves beside those
-        that compute.
+        From then on it is reported whenever something else is due first and all others wait, and the clock moves beside
+        those that compute.
         """
         tree = self._tree
         if self._preempted:
@@ -275,7 +275,7 @@ class Supervisor:
         computing = tree.computing()
         if tree.has_pending_stop() or not (self._polled or computing <= self._preempted) or self._must_take_signal():
             return
-        if computing:  # else all of them wait, which the next look finds
+        if computing:  # else all of them wait, which the next check finds
             tree.wake_monitors()
             if self._event_sent and self._client.answered is not None:
                 self._answer(self._client.answered)
@@ -284,7 +284,7 @@ class Supervisor:
             self._owes_report = True
 
     def _in_transit(self) -> bool:
-        """Whether the kernel is still bringing what was sent between the program and this process."""
+        """Whether the kernel is still delivering what was sent between the program and this process."""
         connection = None if self._has_answered else self._client.connection
         return connection is not None and is_moving(connection, self._tree.sock_diag)
 
@@ -340,8 +340,8 @@ class Supervisor:
                 self._signals_requested = self._signal_at_gate = self._owes_report = True
                 self._checks = 0
             elif kind == messages.ANSWER_WAITS:
-                told = messages.unpack(messages.AnswerWaits, body)
-                self._tree.connections.answer_waits(told.port, told.waits)
+                answer = messages.unpack(messages.AnswerWaits, body)
+                self._tree.connections.answer_waits(answer.port, answer.waits)
                 self._owes_report = True
                 self._checks = 0
             elif kind == messages.STOP:
@@ -417,7 +417,7 @@ class Supervisor:
         kernel prefers it, too. A handler that is called in the thread at the gate returns to the gate.
         """
         threads = [each for each in self._tree.threads.values() if each.process.pid == self._pid and each.held]
-        threads.sort(key=lambda thread: (thread.tid != self._pid, thread.birth))
+        threads.sort(key=lambda thread: (thread.tid != self._pid, thread.serial))
         taking = next((thread for thread in threads if signals.may_take(self._pid, thread.tid)), None)
         if taking is not None:
             self._delivery = Delivery.ALONE
@@ -513,7 +513,7 @@ class Supervisor:
         self._channel_send(messages.pack_wrote(self._clock.now_us, scheduler.leased.records_to_report()))
 
     def _report(self, *, running_threads: int = 0) -> None:
-        """Tell what the instance waits for next, while as many threads as are *outside* compute."""
+        """Report what the instance waits for next, while *running_threads* compute."""
         self._owes_report = self._polled = False
         if not running_threads:
             self._preempted.clear()
@@ -711,9 +711,9 @@ class Supervisor:
 
     def _listens(self, action: str, thread: Thread | None) -> None:
         """This is what the program does with SIGTERM from here on."""
-        told = self._listener.set(action)
-        if told is not None:
-            self._send(told)
+        message = self._listener.set(action)
+        if message is not None:
+            self._send(message)
         if thread is not None:
             self._stop_if_listening(thread, BLOCKED_CALLS)
 

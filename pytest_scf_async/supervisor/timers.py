@@ -1,7 +1,7 @@
 """The timers of a traced program: those that send signals, and descriptors that can be read once a time is over.
 
 The kernel makes them and never arms them: it would count in real time. When one is due the supervisor does what the
-kernel does then: it sends the signal, with what the program's handler is told, or has the descriptor be ready at once.
+kernel does then: it sends the signal, with the value for the program's handler, or has the descriptor be ready at once.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _libc.syscall.restype = ctypes.c_long
 _TIMEVALS: Final = struct.Struct("<qqqq")
 """Of an interval timer: the interval, then the time until it goes off; seconds and the rest of each."""
 _EVENT: Final = struct.Struct("<qiii")
-"""``sigevent``: the value, the signal, whom to tell, and the thread."""
+"""``sigevent``: the value, the signal, how it is notified, and the thread."""
 _INFORMATION: Final = struct.Struct("<iiiiiiq")
 _INFORMATION_BYTES: Final = 128
 _SI_TIMER: Final = -2
@@ -54,7 +54,7 @@ class Timer:
     """One timer of a process."""
 
     pid: int
-    birth: int
+    serial: int
     """Its number in the order in which threads and timers came to be."""
     clock: int
     order: int = 0
@@ -64,7 +64,7 @@ class Timer:
     thread: int = 0
     """The thread that gets the signal; 0: the process does."""
     value: int | None = None
-    """What its handler is told; None: the number of the timer."""
+    """The value that its handler gets; None: the number of the timer."""
     number: int = -1
     """Of ``timer_create``."""
     descriptor: int = -1
@@ -139,23 +139,23 @@ class Timers:
 
     # -- system calls ------------------------------------------------------------------------------------------------
 
-    def call(self, pid: int, name: str, registers: Registers, clocks: Clocks, birth: int) -> int | None:
+    def call(self, pid: int, name: str, registers: Registers, clocks: Clocks, serial: int) -> int | None:
         """Do what a system call of a thread asks for; its result. None: the kernel is to do it.
 
         ``OSError``: an address is none.
         """
         if name in ("setitimer", "getitimer", "alarm"):
-            return self._interval(pid, name, registers, clocks, birth)
+            return self._interval(pid, name, registers, clocks, serial)
         if name == "timer_create":
             return None
         if name.startswith("timer_"):
             return self._of_posix(pid, name, registers, clocks)
-        return self._of_descriptor(pid, name, registers, clocks, birth)
+        return self._of_descriptor(pid, name, registers, clocks, serial)
 
-    def _interval(self, pid: int, name: str, registers: Registers, clocks: Clocks, birth: int) -> int:
+    def _interval(self, pid: int, name: str, registers: Registers, clocks: Clocks, serial: int) -> int:
         timer = self._intervals.get(pid)
         if timer is None:
-            timer = self._intervals[pid] = Timer(pid, birth, 0, signum=signal.SIGALRM)
+            timer = self._intervals[pid] = Timer(pid, serial, 0, signum=signal.SIGALRM)
         rest_ns = 0 if timer.due_ns is None else max(timer.due_ns - clocks.realtime, 1)
         every_ns = timer.every_ns
         if name == "alarm":
@@ -176,12 +176,12 @@ class Timers:
             write_memory(pid, old, _packed(every_ns, rest_ns, 1000))
         return 0
 
-    def creates(self, tid: int, pid: int, registers: Registers, birth: int) -> bool:
+    def creates(self, tid: int, pid: int, registers: Registers, serial: int) -> bool:
         """A thread is about to make a timer; whether it is to stop once that is made."""
         clock, event, at = (registers.argument(index) for index in range(3))
         if clock & 0xFFFFFFFF not in REALTIME_CLOCKS | MONOTONIC_CLOCKS:
             return False
-        timer = Timer(pid, birth, clock & 0xFFFFFFFF, signum=signal.SIGALRM)
+        timer = Timer(pid, serial, clock & 0xFFFFFFFF, signum=signal.SIGALRM)
         if event:
             value, signum, how, thread = _EVENT.unpack(read_memory(pid, event, _EVENT.size))
             timer.value = value
@@ -222,7 +222,7 @@ class Timers:
             timer.every_ns = 0
         return result
 
-    def _of_descriptor(self, pid: int, name: str, registers: Registers, clocks: Clocks, birth: int) -> int | None:
+    def _of_descriptor(self, pid: int, name: str, registers: Registers, clocks: Clocks, serial: int) -> int | None:
         fd = registers.argument(0) & 0xFFFFFFFF
         try:
             copy = linux.copy_of_descriptor(pid, fd)
@@ -240,7 +240,7 @@ class Timers:
             write_memory(pid, registers.argument(1), bytes(_TIMEVALS.size))
             return 0
         else:
-            timer = Timer(pid, birth, clock, descriptor=copy, fd=fd)
+            timer = Timer(pid, serial, clock, descriptor=copy, fd=fd)
             self._descriptors.append(timer)
         if name == "timerfd_gettime":
             write_memory(pid, registers.argument(1), _rest_of(timer, clocks))
@@ -302,7 +302,7 @@ def _rest_of(timer: Timer, clocks: Clocks) -> bytes:
 
 
 def _queue(timer: Timer, times: int) -> None:
-    """Send the signal of a timer, with what its handler is told; if the last one still waits, it counts there."""
+    """Send the signal of a timer, with the value for its handler; if the last one is still pending, it counts there."""
     if not timer.signum:
         return
     if _is_pending(timer):

@@ -31,7 +31,7 @@ from .tracee import HERE, Registers
 from .waits import Clocks, Wait
 
 MOST_STOPS: Final = 100
-"""As many stops are dealt with at once, before somebody else is heard."""
+"""As many stops are dealt with at once, before messages of the test's process are read."""
 READ_WAIT_NS: Final = 1_000_000
 """How long a read of the clock waits that is one too many in a row."""
 LONGEST_NAP_NS: Final = 10_000_000
@@ -40,7 +40,7 @@ MOST_NAPS: Final = 200
 """After so many naps that were over at once a thread of Go's runtime counts as one that waits."""
 MONITOR_REST_NS: Final = 60_000_000_000
 """How much longer the monitor of Go's runtime rests than it asks for, while nothing computes. With all else asleep it
-waits until the program's next wait is over, and then finds nothing to do: it looks after goroutines that compute. It
+waits until the program's next wait is over, and then finds nothing to do: it preempts goroutines that compute. It
 asks for as long as this where no wait of the program has an end."""
 CALM_SECONDS: Final = 0.001
 """Real seconds for which it is enough to know of the other threads that nothing of the tree can have woken them."""
@@ -94,7 +94,7 @@ class Handler(NamedTuple):
     stack: int
     """Where the stack of the thread was when the signal came: below that is the handler's."""
     is_followed: bool
-    """Somebody wants to hear when the thread leaves it."""
+    """`Hooks.handled` is called when the thread leaves it."""
 
 
 class Resumption(NamedTuple):
@@ -114,12 +114,12 @@ class Process:
     """The clocks that it reads; None: each read is traced."""
     kind: exec_stop.Kind = field(default_factory=exec_stop.Kind)
     executes: bool = False
-    """It has executed a program since it was born."""
+    """It has executed a program since it was made."""
     sends_are_seen: bool = False
     """It stops at each send: it has connected to somebody."""
     refused: bool = False
     """It has been killed, as it cannot be traced."""
-    births: int = 0
+    threads_made: int = 0
     """How many threads it has had since it executed a program."""
     reads_left: int = exec_stop.NO_LIMIT
     """How many reads are still answered at once, where each is traced."""
@@ -131,7 +131,7 @@ class Thread:
 
     tid: int
     process: Process
-    birth: int
+    serial: int
     """Its number in the order in which threads came to be: of two that are due, the elder goes on first."""
     wait: Wait | None = None
     order: int = 0
@@ -151,11 +151,11 @@ class Thread:
     handlers: list[Handler] = field(default_factory=list)
     """The handlers that it is in, since the first of them that is followed: it stops at each call until it has left."""
     is_stepped: bool = False
-    """It stops at each system call, and somebody wants to hear of its returns."""
+    """It stops at each system call, and `Hooks.returned` is called when that returns."""
     clone: clones.Clone | None = None
     """What it makes, where that is one of those."""
     watched: bool = False
-    """It makes a call whose return somebody wants to hear of."""
+    """It makes a call for which `Hooks.returned` is called when it returns."""
     stop_requested: bool = False
     """It has been interrupted so that it stops, and is held."""
     nap_until: float | None = None
@@ -166,20 +166,20 @@ class Thread:
     """Its first stop has come."""
     files: list[int] = field(default_factory=list)
     is_monitor: bool = False
-    """It is the one thread of Go's runtime that runs no goroutines, and looks after those that do: the first one that
+    """It is the one thread of Go's runtime that runs no goroutines, and watches those that do: the first one that
     the runtime starts."""
     is_emulated: bool = False
     """It stops at its next system call, whichever that is, and does not make it."""
     misses: int = 0
     """How many times in a row that was no wait, and from some on how many waits have passed since."""
     polls: bool = False
-    """It only looks for what it would wait for: if there is nothing, its wait is over at once, or is made then."""
+    """It only polls for what it would wait for: if there is nothing, its wait is over at once, or is made then."""
     must_wait: bool = False
-    """It has looked in vain, and its wait could not be over at once."""
+    """It has polled in vain, and its wait could not be over at once."""
     counters: bytes = b""
-    """How often and how long it had run at a look; empty: it has run since then."""
+    """How often and how long it had run when `busy` checked it last; empty: it has run since then."""
     waits_in: bytes = b""
-    """The wait in which the last look has found it: it is in that as long as these counters do not change."""
+    """The wait in which `busy` has found it last: it is in that as long as these counters do not change."""
 
     def reach_gate(self) -> None:
         """Stand at a gate from its next stop on, and from the one in which it is held."""
@@ -196,7 +196,7 @@ class Thread:
 
 
 class Loop(NamedTuple):
-    """A thread waits in an ``epoll`` again and again, and makes no other call but looks for what is there before."""
+    """A thread waits in an ``epoll`` again and again, and makes no other call but to poll it before each wait."""
 
     call: tuple[int, int, int, int]
     """The first of what `tracee.entry_of` says of these calls."""
@@ -218,7 +218,7 @@ class Calm(NamedTuple):
     until: float
     """When somebody outside may have woken one, in seconds of the real monotonic clock."""
     before: tuple[float, int]
-    """What is due first of the others: when, and its birth."""
+    """What is due first of the others: when, and its serial number."""
     loop: Loop | None = None
     """What the thread does, where its last wait was over at once."""
 
@@ -227,14 +227,14 @@ class Due(NamedTuple):
     """What is due next."""
 
     due_ns: int
-    birth: int
+    serial: int
     what: Thread | Timer
     order: int
 
 
 @dataclass
 class Hooks:
-    """What the tree asks, and whom it tells."""
+    """What the tree needs to know from its owner, and what it reports to it."""
 
     clocks: Callable[[], Clocks]
     real_monotonic: Callable[[], float]
@@ -250,17 +250,17 @@ class Hooks:
     stops: Callable[[], object] = lambda: None
     """A thread has stopped: what it sees when it goes on is no older than that."""
     in_transit: Callable[[], bool] = lambda: False
-    """Whether the kernel is still bringing something that was sent between the tree and its owner."""
+    """Whether the kernel is still delivering something that was sent between the tree and its owner."""
     may_lease: Callable[[int], bool] = lambda _due_ns: False
-    """Whether the clock could be moved to that time, as far as that is known without a look at the program."""
+    """Whether the clock could be moved to that time, as far as that is known without a check of the program."""
     leases: Callable[[Wait, bool], bool] = lambda _wait, _is_calm: False
     """A thread is about to begin a wait, and all others wait longer; whether the clock has been moved to its end. The
     second argument: since the last one nothing of the tree has made a system call."""
     leases_again: Callable[[int, str], bool] = lambda _due_ns, _name: False
     """The same of a wait with that due time and name. Since `leases` has last said so the program has done nothing but
-    to wait and to look for what it waits for."""
+    to wait and to poll for what it waits for."""
     signalled: Callable[[Thread, int], bool] = lambda _thread, _signum: False
-    """A signal is about to be delivered; whether it enters a handler of whose end somebody wants to hear."""
+    """A signal is about to be delivered; whether it enters a handler at whose end `handled` is called."""
     handled: Callable[[Thread], None] = lambda _thread: None
     """A thread has left such a handler."""
     called: Callable[[Thread, str, Registers], bool] = lambda _thread, _name, _registers: False
@@ -284,10 +284,10 @@ class Tree:
         self.threads: dict[int, Thread] = {}
         self.stops = 0
         """How many stops there have been."""
-        self._births = 0
+        self._serials = 0
         self._unannounced: set[int] = set()
         """Threads that have stopped before what made them has."""
-        self._dead_early: set[int] = set()
+        self._ended_early: set[int] = set()
         """Threads that have ended before their parent's word of them."""
         self._announced: set[int] = set()
         """Threads that are known from their parents, and have not stopped yet."""
@@ -300,7 +300,7 @@ class Tree:
             self._output_poll.register(hooks.output, select.POLLOUT)
         self.sock_diag = SockDiag()
         self.in_transit = False
-        """At the last look all waited, and the kernel had not brought yet what a thread, or one for it, had sent."""
+        """When `busy` checked last, all waited, and the kernel was still delivering what a thread had sent or gets."""
         self.connections = Connections(
             hooks.idle_ok, self._has_socket, (hooks.server, hooks.is_under_way), self.sock_diag
         )
@@ -354,10 +354,10 @@ class Tree:
             injector.restore()
 
     def _add(self, tid: int, process: Process) -> Thread:
-        thread = self.threads[tid] = Thread(tid, process, self._births)
-        process.births += 1
-        thread.is_monitor = process.kind.is_go and process.births == 2
-        self._births += 1
+        thread = self.threads[tid] = Thread(tid, process, self._serials)
+        process.threads_made += 1
+        thread.is_monitor = process.kind.is_go and process.threads_made == 2
+        self._serials += 1
         return thread
 
     # -- stops -------------------------------------------------------------------------------------------------------
@@ -393,7 +393,7 @@ class Tree:
             return
         thread = self.threads.get(tid)
         if thread is None:
-            thread = self._newborn(tid)
+            thread = self._new_thread(tid)
         signum, event = os.WSTOPSIG(status), status >> 16
         calm, self._calm = self._calm, None
         is_emulated, thread.is_emulated = thread.is_emulated, False
@@ -411,7 +411,7 @@ class Tree:
             else:
                 self._at_exit(thread)
         elif event in (tracee.EVENT_FORK, tracee.EVENT_VFORK, tracee.EVENT_CLONE):
-            self._gave_birth(thread, waits_for_it=event == tracee.EVENT_VFORK)
+            self._cloned(thread, waits_for_it=event == tracee.EVENT_VFORK)
         elif event == tracee.EVENT_EXEC:
             self._executed(thread)
         elif event == tracee.EVENT_STOP:
@@ -427,7 +427,7 @@ class Tree:
         else:
             self._at_signal(thread, signum)
 
-    def _newborn(self, tid: int) -> Thread:
+    def _new_thread(self, tid: int) -> Thread:
         pid = procfs.thread_group_of(tid)
         process = self.processes.get(pid)
         if process is None:
@@ -441,11 +441,11 @@ class Tree:
             self._unannounced.add(tid)
         return self._add(tid, process)
 
-    def _gave_birth(self, parent: Thread, *, waits_for_it: bool) -> None:
+    def _cloned(self, parent: Thread, *, waits_for_it: bool) -> None:
         tid = tracee.event_message(parent.tid)
         self._unannounced.discard(tid)
-        if tid in self._dead_early:
-            self._dead_early.discard(tid)
+        if tid in self._ended_early:
+            self._ended_early.discard(tid)
         elif tid not in self.threads:
             self._announced.add(tid)
             pid = procfs.thread_group_of(tid)
@@ -481,7 +481,7 @@ class Tree:
         thread = self.threads.pop(tid, None)
         if thread is None or tid in self._unannounced:
             self._unannounced.discard(tid)
-            self._dead_early.add(tid)
+            self._ended_early.add(tid)
         if thread is None:
             return
         thread.close()
@@ -508,12 +508,12 @@ class Tree:
             self._announced.discard(other.tid)
             other.close()
             if other.tid == before:
-                thread.birth = other.birth
+                thread.serial = other.serial
         thread.close()
         thread.wait = thread.interrupted = thread.receipt = None
         thread.vfork_child = 0
         process.executes = True
-        process.births = 1
+        process.threads_made = 1
         thread.is_monitor = False
         self._release_vfork_parent(process.pid)
         thread.handlers.clear()
@@ -672,7 +672,7 @@ class Tree:
         return True
 
     def _has_polled(self, thread: Thread, calm: Calm | None) -> None:
-        """A thread has looked for what it would wait for. Where that was not there the time of the wait is over, if
+        """A thread has polled for what it would wait for. Where that was not there the time of the wait is over, if
         all others still wait, or the wait is made."""
         registers, tid, wait = self._registers, thread.tid, thread.wait
         assert wait is not None
@@ -696,7 +696,7 @@ class Tree:
     def _at_next_call(self, thread: Thread, calm: Calm | None) -> None:
         """A thread stands at its first call since a wait of it was over at once: that may be the same wait again.
 
-        Before it does, a loop of events looks whether there is something. Everything else the thread calls once more,
+        Before it does, a loop of events polls whether there is something. Everything else the thread calls once more,
         and the filter decides about that.
         """
         registers, tid = self._registers, thread.tid
@@ -725,7 +725,7 @@ class Tree:
         """Whether a thread that has stopped is in a `Loop`, and has gone on from there: its wait is over at once.
 
         This is what most stops of a program that only waits are for, so it asks no more than has to be asked at each.
-        A look finds nothing: there was nothing just before, and nothing of the tree has done anything since.
+        A poll finds nothing: there was nothing just before, and nothing of the tree has done anything since.
         """
         calm = self._calm
         if calm is None or calm.loop is None or status != _AT_A_CALL or calm.thread.tid != tid:
@@ -741,7 +741,7 @@ class Tree:
             self._calm = calm = calm._replace(until=now + CALM_SECONDS)
         if timeout:
             due_ns = self.hooks.clocks().realtime + timeout * 1_000_000 + loop.past_ns
-            if not (due_ns, thread.birth) < calm.before or self._readiness.has_something():
+            if not (due_ns, thread.serial) < calm.before or self._readiness.has_something():
                 return False
             if not self.hooks.leases_again(due_ns, loop.name):
                 return False
@@ -777,7 +777,7 @@ class Tree:
         if wait is None or wait.is_due or wait.due_ns <= clocks.realtime:
             return False
         is_calm = (
-            calm is not None and (wait.due_ns, thread.birth) < calm.before and self.hooks.real_monotonic() < calm.until
+            calm is not None and (wait.due_ns, thread.serial) < calm.before and self.hooks.real_monotonic() < calm.until
         )
         if not is_calm:
             calm = self._all_others_wait(thread, wait)
@@ -804,7 +804,7 @@ class Tree:
             return None
         now = self.hooks.real_monotonic()
         dues: list[tuple[float, int]] = [
-            (timer.due_ns, timer.birth) for timer in self.timers.all() if timer.due_ns is not None
+            (timer.due_ns, timer.serial) for timer in self.timers.all() if timer.due_ns is not None
         ]
         for other in self.threads.values():
             if other is thread:
@@ -812,13 +812,13 @@ class Tree:
             if other.nap_until is not None or other.held is not None or not other.seen:
                 return None
             if other.wait is not None:
-                dues.append((-1 if other.wait.is_due else other.wait.due_ns, other.birth))
+                dues.append((-1 if other.wait.is_due else other.wait.due_ns, other.serial))
         before = min(dues, default=(math.inf, 0))
-        if not (wait.due_ns, thread.birth) < before:
+        if not (wait.due_ns, thread.serial) < before:
             return None
         if self.busy((thread,)) is not None or self.in_transit or (len(self.threads) > 1 and self.has_pending_stop()):
             return None
-        if self.connections.held:  # an answer is owed, by the look that `busy` has taken
+        if self.connections.held:  # an answer is owed, as `busy` has just seen
             return None
         if self._output_is_full() or tracee.has_pending_signals(thread.tid):  # one of those would end the wait
             return None
@@ -930,12 +930,12 @@ class Tree:
 
     def _of_timers(self, thread: Thread, name: str, registers: Registers) -> None:
         tid, pid = thread.tid, thread.process.pid
-        self._births += 1
+        self._serials += 1
         try:
-            if name == "timer_create" and self.timers.creates(tid, pid, registers, self._births):
+            if name == "timer_create" and self.timers.creates(tid, pid, registers, self._serials):
                 self._go_on(thread, to_exit=True)
                 return
-            result = self.timers.call(pid, name, registers, self.hooks.clocks(), self._births)
+            result = self.timers.call(pid, name, registers, self.hooks.clocks(), self._serials)
         except OSError as error:
             result = -(error.errno or errno.EFAULT)
         if result is None:
@@ -1131,13 +1131,13 @@ class Tree:
     def first(self) -> Due | None:
         """What is due first."""
         waits_ = [
-            Due(thread.wait.due_ns, thread.birth, thread, thread.order)
+            Due(thread.wait.due_ns, thread.serial, thread, thread.order)
             for thread in self.threads.values()
             if thread.wait is not None and not thread.wait.is_due
         ]
         while True:
             timers = [
-                Due(timer.due_ns, timer.birth, timer, timer.order)
+                Due(timer.due_ns, timer.serial, timer, timer.order)
                 for timer in self.timers.all()
                 if timer.due_ns is not None
             ]
@@ -1174,10 +1174,10 @@ class Tree:
         when the first one ended all of them slept, and nothing but a running thread or somebody outside can wake one.
         Who was woken from another processor, and has not been put into that one's queue yet, still seems to be in its
         call; its state says otherwise.
-        What an earlier look has counted will do for the first one, unless it is known that the thread has run since.
+        Counters of an earlier check serve as the first pass, unless it is known that the thread has run since.
 
-        Between the passes `in_transit` is looked up: what the kernel was still bringing then can wake a thread later.
-        Without *sends* nothing has been sent since that was looked up last.
+        Between the passes `in_transit` is read: what the kernel was still delivering then can wake a thread later.
+        Without *sends* nothing has been sent since that was read last.
         """
         checked: list[Thread] = []
         self.in_transit = False
@@ -1206,7 +1206,7 @@ class Tree:
                 waits_ = waits_ and proc_reads.sleeps(
                     proc_reads.read(pid, tid, files, STATE), in_vfork=in_vfork, is_stopped=is_stopped
                 )
-                # last: what was looked up is of the call that it is still in
+                # read last: it shows that what was read before is of the call that the thread is still in
                 after = proc_reads.read(pid, tid, files, COUNTERS)
             except OSError:
                 return thread
@@ -1218,7 +1218,7 @@ class Tree:
         return None
 
     def wake_monitors(self) -> None:
-        """Something computes while time passes: what looks after that is to do so as often as it means to."""
+        """Something computes while time passes: Go's monitor is to watch it as often as it means to."""
         for thread in self.threads.values():
             if thread.wait is not None:
                 thread.wait.end_delay()
@@ -1243,7 +1243,7 @@ class Tree:
             return False
         first = self.first()
         if first is not None and first.due_ns <= self.hooks.clocks().realtime:
-            return True  # what naps looks for more to do, and finds it once that has gone on
+            return True  # who naps polls for work, and finds it once that has gone on
         return not self._end_naps(lambda thread, _until: thread.naps < MOST_NAPS, counts=True)
 
     def _output_is_full(self) -> bool:

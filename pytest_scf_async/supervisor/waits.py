@@ -43,7 +43,7 @@ _FUTEX_WAIT, _FUTEX_CLOCK_REALTIME = 0, 256
 _LOCK_PI: Final = 6
 _WAIT_FOR_ONE, _DO_NOT_WAIT = 0x10000, 0x40
 _MOST_DESCRIPTORS: Final = 1 << 20
-"""The kernel looks at no more in a set than a process may have."""
+"""The kernel reads no more of a set than a process may have descriptors."""
 _HEADER_BYTES: Final = 64
 """Of each datagram of ``recvmmsg`` (``struct mmsghdr``)."""
 
@@ -79,9 +79,9 @@ class Wait:
     rest_at: int = 0
     """Where the rest of the time is written; 0: nowhere."""
     is_due: bool = False
-    """Its time is over: the thread has been interrupted, or only looks for what it would wait for."""
+    """Its time is over: the thread has been interrupted, or only polls for what it would wait for."""
     sets: tuple[tuple[int, bytes], ...] = ()
-    """Of ``select`` that only looks: the sets of descriptors, which are empty after that, and where they are."""
+    """Of ``select`` that only polls: the sets of descriptors, which are empty after that, and where they are."""
     delay_ns: int = 0
     """By how much `due_ns` is later than the thread has asked for: it has nothing to do then."""
 
@@ -96,7 +96,7 @@ class Wait:
 
     @property
     def is_sleep(self) -> bool:
-        """It is a sleep: one by name, or a look at no descriptor, as ``time.sleep`` of Python 3.10 is (``select``)."""
+        """A sleep by name, or a wait for no descriptor, as ``time.sleep`` of Python 3.10 is (``select``)."""
         count = self.call.descriptors
         return self.call.sleeps or (count is not None and self.arguments[count] & 0xFFFFFFFF == 0)
 
@@ -121,7 +121,7 @@ class TimedCall(NamedTuple):
     sets: bool = False
     """It is ``select``: the sets of descriptors are empty after its timeout."""
     descriptors: int | None = None
-    """The argument that bounds how many descriptors it looks at; None: it may have none, and looks at something."""
+    """The argument that bounds how many descriptors it waits for; None: it has none, and waits for something."""
 
 
 def timespec(tid: int, address: int) -> int | None:
@@ -222,7 +222,7 @@ _SLEEPS_THOUGH_DUE: Final = frozenset(
 )
 """Waits in which the kernel sleeps until a timer goes off, for some µs, also where their time is over already.
 
-Who looks then must not take the thread for one that waits without a timeout. The other calls do not sleep with 0.
+A check at that moment must not take the thread for one that waits without a timeout. The others do not sleep with 0.
 """
 
 
@@ -239,7 +239,7 @@ def begin(
 ) -> Wait | None:
     """Have the call at whose entry a thread stands wait without its timeout; the registers are still to be written.
 
-    Where its time is over already it looks for what it waits for, and does not wait. None: it is to go on as it is.
+    Where its time is over already it polls for what it waits for, and does not wait. None: it is to go on as it is.
     *again* is the wait that the kernel may be about to start again: that one is due when it was. *zero_at* gives the
     address of a ``timespec`` of 0. A new wait that is no sleep ends *past_ns* after its timeout: some loops ask whether
     the time is past. One of a thread that has nothing to do at its timeout ends *delay_ns* later.
@@ -278,7 +278,7 @@ def end_at_once(tid: int, wait: Wait, registers: Registers) -> None:
 
 
 def poll_once(tid: int, wait: Wait, registers: Registers, zero_at: Callable[[], int]) -> bool:
-    """Have a wait only look for what it would wait for; the registers are still to be written.
+    """Have a wait only poll for what it would wait for; the registers are still to be written.
 
     False: it cannot, as the kernel will refuse what it is given.
     """
@@ -293,7 +293,7 @@ def poll_once(tid: int, wait: Wait, registers: Registers, zero_at: Callable[[], 
 
 
 def make_again(tid: int, wait: Wait, registers: Registers) -> None:
-    """Have a wait that has looked begin anew, as the thread began it; the registers are still to be written."""
+    """Have a wait that has polled begin anew, as the thread began it; the registers are still to be written."""
     for address, data in wait.sets:
         write_memory(tid, address, data)
     for index, value in enumerate(wait.arguments):

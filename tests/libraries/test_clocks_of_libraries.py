@@ -1,4 +1,4 @@
-"""Whose time a library tells when it asks for it itself, as docs/libraries.md has it."""
+"""Which clock a library reads when it does so itself, as docs/libraries.md has it."""
 
 from __future__ import annotations
 

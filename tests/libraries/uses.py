@@ -1,4 +1,4 @@
-"""One use of each library: it imports it, has it work, and asks it for the time, where it tells one.
+"""One use of each library: it imports it, has it work, and asks it for the time, where it has one.
 
 Each function gives what was computed, and what the library has for the present, in seconds since the epoch; None where
 it asks no clock. The libraries are imported in the functions: a handler, ``preload`` and ``before_init`` call them.

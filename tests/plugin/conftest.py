@@ -50,7 +50,7 @@ class Installed:
 
 @pytest.fixture(scope="session", autouse=True)
 def known_distributions() -> Iterator[None]:
-    """Each pytest in this process, and in its forks, looks at all files of all that is installed: once."""
+    """Each pytest in this process, and in its forks, reads all files of all that is installed: once."""
     known = [Installed(each) for each in metadata.distributions()]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metadata, "distributions", lambda: iter(known))

@@ -1,4 +1,4 @@
-"""A pytest in a process of its own, whose end the tests look at: what it started, and what it leaves behind."""
+"""A pytest in a process of its own, whose end the tests check: what it started, and what it leaves behind."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from plugin_support import PLAIN_OPTIONS
 WITHIN = 1.0
 """Seconds after which nothing may be left."""
 LOOK, LONGEST_LOOK = 0.005, 0.01
-"""Real seconds between two looks, and as many as count of those: in more, nobody ran."""
+"""Real seconds between two checks, and as many as count of those: in more, nobody ran."""
 DEADLINE = 60.0
 """Real seconds for a pytest to come to the point, or to its end; on a busy machine too."""
 
@@ -98,7 +98,7 @@ class Pytest:
     def __init__(self, project: Path, tests: str, *arguments: str, launcher: tuple[str, ...] = ()) -> None:
         project.joinpath("handlers").mkdir()
         self.sleep = f"1000.{next(NUMBERS)}{os.getpid()}"
-        """What its `sleep` processes are told: no other process on this machine is."""
+        """The argument of its `sleep` processes, which no other process on this machine has."""
         stay = textwrap.dedent(STAY).replace("{SLEEP}", self.sleep)
         project.joinpath("handlers", "stay.py").write_text(stay, encoding="utf-8")
         project.joinpath("handlers", "signals.py").write_text(textwrap.dedent(SIGNALS), encoding="utf-8")

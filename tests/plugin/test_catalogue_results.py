@@ -55,7 +55,7 @@ ROWS = returning(
         ),
         pytest.param(returning("{1, 2, 3}"), "assert_finished(async_event)", id="result_not_json"),
         pytest.param(returning("{1, 2, 3}"), "async_event.result", id="result_not_json_asked_for"),
-        pytest.param("import qcloud_cos", "pass", id="import_error_nobody_looked_at"),
+        pytest.param("import qcloud_cos", "pass", id="import_error_nobody_checked"),
         pytest.param(returning("1", "import os", "os._exit(3)"), "assert_finished(async_event)", id="os_exit"),
         pytest.param(
             returning("1", "import os, signal", "os.kill(os.getpid(), signal.SIGSEGV)"),
@@ -221,7 +221,7 @@ def test_stale_flag_in_a_warm_instance(catalogue: Callable[..., str]) -> None:
     catalogue(handler=handler, test=test)
 
 
-def test_failed_event_nobody_looked_at(catalogue: Callable[..., str]) -> None:
+def test_failed_event_nobody_checked(catalogue: Callable[..., str]) -> None:
     test = """
         import pytest
 

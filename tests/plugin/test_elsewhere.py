@@ -50,7 +50,7 @@ class NoLibrary:
 
 
 ctypes.CDLL = NoLibrary
-if PLATFORM == "win32":  # what pytest itself looks at there
+if PLATFORM == "win32":  # what pytest itself reads there
     import io
 
     io._WindowsConsoleIO = type("_WindowsConsoleIO", (), {})

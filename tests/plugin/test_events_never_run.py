@@ -1,4 +1,4 @@
-"""At the end of a test that passed: those of which no code ran fail it, those left running are told."""
+"""At the end of a test that passed: those of which no code ran fail it, those left running are a warning."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def test_unfinished_is_a_setting(of_test, option: str, outcome: dict[str, int]) 
         )
 
 
-def test_events_that_failed_unlooked_come_first(of_test) -> None:
+def test_events_that_failed_unchecked_come_first(of_test) -> None:
     result = of_test(
         """
         raises = scf_runtime.deploy("handlers/raises.py:main_handler")

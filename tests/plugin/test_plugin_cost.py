@@ -29,7 +29,7 @@ LOADED = ["pytest_scf_async", *(f"pytest_scf_async.{name}" for name in ("hookspe
 def test_a_session_that_does_not_use_it_loads_the_plugin_and_its_hooks_only(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTEST_ADDOPTS", PLAIN_OPTIONS)  # a setting that is given is looked at
+    monkeypatch.setenv("PYTEST_ADDOPTS", PLAIN_OPTIONS)  # a setting that is given is read
     project.makepyfile("def test_it(): pass")
     result = project.run(sys.executable, "-c", PROBE, "-p", "no:hypothesispytest", "-p", "no:xdist")
     line = next(line for line in result.outlines if line.startswith("loaded:"))

@@ -85,7 +85,7 @@ def test_a_failure_takes_the_place_of_that_of_the_run_before(project: pytest.Pyt
     assert [event.name[:9] for event in of_test.iterdir()] == ["1-sleeps-"]
 
 
-def test_a_failure_that_nobody_looked_at_is_kept_too(project: pytest.Pytester) -> None:
+def test_a_failure_that_nobody_checked_is_kept_too(project: pytest.Pytester) -> None:
     project.makepyfile(
         """
         def test_it(scf_runtime):

@@ -41,7 +41,7 @@ SOURCE = """
         event = scf_runtime.deploy("handlers/secret.py:main_handler", environment=SECRET).invoke_async("raise").wait()
         assert_finished(event)
 
-    def test_unlooked(scf_runtime):
+    def test_unchecked(scf_runtime):
         scf_runtime.deploy("handlers/secret.py:main_handler", environment=SECRET).invoke_async("raise").wait()
 
     def test_result(scf_runtime):

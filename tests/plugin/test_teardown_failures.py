@@ -1,4 +1,4 @@
-"""A FAILED event that nobody looked at fails its test at teardown; one that was looked at does not."""
+"""A FAILED event that nobody checked fails its test at teardown; one that was checked does not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from forked_pytest import run_forked
 pytestmark = pytest.mark.once
 
 
-def test_an_unlooked_failure_fails_the_test_at_teardown(project: pytest.Pytester) -> None:
+def test_an_unchecked_failure_fails_the_test_at_teardown(project: pytest.Pytester) -> None:
     project.makepyfile(
         test_it="""
         import pytest
@@ -24,7 +24,7 @@ def test_an_unlooked_failure_fails_the_test_at_teardown(project: pytest.Pytester
     result.stdout.fnmatch_lines(
         [
             "* ERROR at teardown of test_it *",
-            "event ????????-* of raises FAILED (430: user code exception caught) and the test never looked at it; *",
+            "event ????????-* of raises FAILED (430: user code exception caught) and the test never checked it; *",
             "Traceback (most recent call last):",
             "ValueError: boom",
             "--- the end of its log ---",
@@ -37,7 +37,7 @@ def test_an_unlooked_failure_fails_the_test_at_teardown(project: pytest.Pytester
     assert "scf async event" not in result.stdout.str()  # all of it is said already
 
 
-def test_each_unlooked_failure_is_named(project: pytest.Pytester) -> None:
+def test_each_unchecked_failure_is_named(project: pytest.Pytester) -> None:
     project.makepyfile(
         """
         def test_it(scf_runtime):
@@ -49,7 +49,7 @@ def test_each_unlooked_failure_is_named(project: pytest.Pytester) -> None:
     )
     result = project.runpytest()
     result.assert_outcomes(passed=1, errors=1)
-    assert result.stdout.str().count("and the test never looked at it") == 2
+    assert result.stdout.str().count("and the test never checked it") == 2
 
 
 LOOKS = {
@@ -161,4 +161,4 @@ def test_a_failed_event_says_nothing_in_an_interrupted_session(project: pytest.P
     result = run_forked(project)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert "INTERNALERROR" not in result.stdout.str() + result.stderr.str()
-    assert "never looked at" not in result.stdout.str() + result.stderr.str()
+    assert "never checked" not in result.stdout.str() + result.stderr.str()

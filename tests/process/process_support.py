@@ -40,7 +40,7 @@ END_OF_ZYGOTE = "the zygote, which instances are forked from, is gone"
 LONG = 60.0
 """Real seconds that no step of a test takes, however busy the machine is, unless something hangs."""
 FEW_LOOKS = 100
-"""Fewer looks than these in so long a time mean that the machine itself stood still: a snapshot was made of it, say."""
+"""Fewer checks than these in so long a time mean that the machine itself stood still, as for a snapshot of it."""
 
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 _PLATFORM_LINES = {

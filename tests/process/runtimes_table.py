@@ -255,7 +255,7 @@ def work(order):
     global then
     do, then = order["do"], order.get("then")
     if do == "listen":
-        heard.clear()  # first: it may be told to stop as soon as the line is there
+        heard.clear()  # first: the signal may come as soon as the line is there
         os.write(1, b"ready\\n")
         if then == "go on":
             time.sleep(0.2)

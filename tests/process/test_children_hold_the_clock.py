@@ -21,7 +21,7 @@ BEGAN = time.time()
 def passed():
     return time.time() - BEGAN
 """
-# A child that begins the rest of its work when it is told to: that is when the handler has found it alive.
+# A child that begins the rest of its work when the handler lets it: that is when the handler has found it alive.
 ENDS_LATER = """
 import subprocess
 def ends_later():

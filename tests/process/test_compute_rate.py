@@ -64,7 +64,7 @@ def test_the_timeline_says_that_it_is_not_repeatable(deploy):
 
 
 def test_computing_takes_its_processor_time_at_the_rate(deploy):
-    # After a wait the clock shows all that was computed; in the middle of computing, what was up to our last look.
+    # After a wait the clock shows all that was computed; in the middle of computing, what was up to our last read.
     event = deploy(COMPUTES.format("[compute(0.3), time.sleep(1)]"), compute_rate=100).invoke_async().wait()
     assert 31 <= event.result <= 100 * LONG
     assert 30 <= event.duration.total_seconds() <= 100 * LONG
@@ -78,7 +78,7 @@ def test_computing_before_each_wait_is_not_lost_in_it(deploy):
 
 
 def test_computing_is_not_lost_where_time_passes_just_before_the_word_of_a_wait(deploy, runtime, monkeypatch):
-    """The handler has read the clock for its wait, and we look at it once more before we hear of that wait."""
+    """The handler has read the clock for its wait, and we read it once more before we receive that wait."""
     poller = pool_of(runtime).poller
     poll, late = poller.poll, []
 

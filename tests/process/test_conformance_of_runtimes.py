@@ -99,7 +99,7 @@ def test_cell(function: Function, event: AsyncEvent, row: Row, runtime_name: str
 
 
 def assert_log(event: AsyncEvent, row: Row, runtime: Runtime) -> None:
-    """All lines in their order, where the program ends as it hears the signal; else those of the platform."""
+    """All lines in their order, where the program ends as it gets the signal; else those of the platform."""
     if runtime.simulated:
         assert short_log(event)[-1] == f"REPORT {round(row.after * 1000)}ms"
     lines = [re.sub(r"^(INIT|REPORT|RESPONSE) .*", r"\1", line) for line in short_log(event)]

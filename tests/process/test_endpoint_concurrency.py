@@ -35,7 +35,7 @@ ENDED = ("FINISHED", "FAILED", "ABORTED")
 
 
 class Shared:
-    """What the answers so far have told all clients."""
+    """What the answers so far have shown all clients."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()

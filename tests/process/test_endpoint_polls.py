@@ -1,4 +1,4 @@
-"""Code that polls the endpoint while simulated time stands is told so: by a warning, and at last by an error."""
+"""Code that polls the endpoint while simulated time stands gets a warning, and at last an error."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def test_a_clients_own_timeout_is_simulated_time(scf_runtime: ScfRuntime, scf_en
 
 
 class OtherServer:
-    """It answers when it is told to, in real time."""
+    """It answers when the test lets it, in real time."""
 
     def __init__(self) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""What List and Get tell of an event while it runs, after its end, and when its 72 hours are over."""
+"""What List and Get show of an event while it runs, after its end, and when its 72 hours are over."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ CONTEXT = {
 
 @pytest.fixture(params=[0, CLIENT_PORT])
 def client(request: pytest.FixtureRequest) -> Iterator[tuple[EventInvokeClient, socket.socket]]:
-    """A client, and the listening socket of its program, which listens since the client has looked last."""
+    """A client, and the listening socket of its program, which listens since the client has checked last."""
     with socket.socket() as listener:
         listener.settimeout(LONG)
         listener.bind(("0.0.0.0", 0))
@@ -48,7 +48,7 @@ def test_a_program_that_serves_one_connection_gets_the_event_on_it(client):
 
 
 LOOPBACK = {"127.0.0.1": "127.0.0.1", "::ffff:127.0.0.1": "127.0.0.1", "::1": "::1"}
-"""By the address at which a program listens, the host that the test is told."""
+"""By the address at which a program listens, the host that the error names."""
 
 
 @pytest.mark.parametrize("address", LOOPBACK)

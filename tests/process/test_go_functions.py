@@ -306,7 +306,7 @@ def test_a_forced_termination_before_the_program_listens(runtime):
     assert is_gone(pid)
 
 
-# -- what a handler is told ------------------------------------------------------------------------------------------
+# -- what a handler gets ---------------------------------------------------------------------------------------------
 
 
 def test_every_field_of_the_request(runtime):

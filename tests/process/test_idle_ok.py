@@ -1,4 +1,4 @@
-"""``idle_ok``: a thread that waits to hear something on a connection on which nothing need come holds no clock."""
+"""``idle_ok``: a thread that waits to receive on a connection on which nothing need come holds no clock."""
 
 from __future__ import annotations
 

@@ -387,7 +387,7 @@ def test_what_it_started_goes_with_it(deploy_free, tmp_path):
     event = deploy_free(program(handle)).invoke_async()
     event.wait_for_log("started")
 
-    event.terminate()  # the fixture looks that no process is left
+    event.terminate()  # the fixture checks that no process is left
 
     assert event.status == "ABORTED"
 

@@ -146,7 +146,7 @@ def test_a_warm_instance_that_listens_already(deploy_in_process):
     second = function.invoke_async()
     second.wait_until_listening()
 
-    assert (second.doing, user_lines(second)) == ("gated", [])  # before the program hears of the event
+    assert (second.doing, user_lines(second)) == ("gated", [])  # before the program receives the event
     second.terminate(grace_shutdown=True)
     assert user_lines(second) == ["signal 15"]
     second.wait_for_log("working")

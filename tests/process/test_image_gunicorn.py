@@ -84,7 +84,7 @@ def test_the_event_after_a_graceful_termination_has_an_instance_of_its_own(runti
     first.terminate(grace_shutdown=True)
     first.wait()
     second = function.invoke_async({}).wait()
-    assert second.status == "FAILED"  # the server that was told to end is warm, and ends now
+    assert second.status == "FAILED"  # the server that got the SIGTERM is warm, and ends now
     third = function.invoke_async({}).wait()
     assert (third.status, third.instance.cold) == ("FINISHED", True)
 

@@ -30,7 +30,7 @@ NAPS = """
 
 
 def seconds(event: AsyncEvent) -> list[tuple[float, str]]:
-    """User lines, each with the simulated seconds since START at which the harness heard it."""
+    """User lines, each with the simulated seconds since START at which the harness received it."""
     return [((line.time - START).total_seconds(), line.text) for line in event.log if line.source == "Custom"]
 
 

@@ -158,7 +158,7 @@ def test_a_loop_that_never_waits_is_stopped_by_the_look_at_proc(deploy, make_run
             eaten = []
             while True:
                 eaten.append(bytearray(b"x") * (1 << 20))
-                sum(range(50_000))  # not so fast that it has all of the machine before somebody looks
+                sum(range(50_000))  # not so fast that it has all of the machine before somebody checks
     """, to=patient, memory=128).invoke_async().wait()  # fmt: skip
 
     assert_434(event)

@@ -351,7 +351,7 @@ def test_what_gave_up_its_turn_takes_no_processor_time_from_what_runs_after_it(d
 
 
 def test_the_error_at_the_real_limit_waits_until_it_has_heard_of_the_waits(deploy, make_runtime, monkeypatch):
-    """Two looks right after each other: the instance has not told yet what it did while it moved the clock."""
+    """Two checks right after each other: the instance has not reported yet what it did while it moved the clock."""
     check, readings = Watchdog.check, iter((0,))
 
     def check_twice(watchdog, busy):

@@ -209,7 +209,7 @@ def test_a_write_of_which_nobody_looks_how_much_it_wrote_is_whole_although_its_p
 def test_a_first_write_of_code_in_c_is_whole_although_it_begins_just_before_its_process_is_stopped(
     deploy, make_runtime, monkeypatch, size
 ):
-    """The test's process is without a processor between its look at what the instance does, and the signal."""
+    """The test's process is without a processor between its check of what the instance does, and the signal."""
     send = instance_module.send
 
     def send_late(signum, pidfds, besides=()):

@@ -115,7 +115,7 @@ def test_what_images_need_is_in_no_handlers_way(deploy, runtime, tmp_path):
 
 
 def test_no_instance_looks_through_what_images_need_for_garbage(deploy, runtime, tmp_path):
-    """It was imported once for all of them. A collection would look at each object of it, and copy its page."""
+    """It was imported once for all of them. A collection would visit each object of it, and copy its page."""
     runtime.deploy_image(["sleep", "10"], cwd=tmp_path, port=9000).invoke_async().settle()
     function = deploy("""
         import gc

@@ -1,4 +1,4 @@
-"""What cannot be put on simulated time is told: in the timeline, and where a call cannot end for it."""
+"""What cannot be put on simulated time is reported: in the timeline, and where a call cannot end for it."""
 
 from __future__ import annotations
 

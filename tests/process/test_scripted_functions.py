@@ -551,7 +551,7 @@ def test_gates_in_code_are_refused(export, call, instead):
     assert instead in str(refusal.value)
 
 
-# -- what is told ----------------------------------------------------------------------------------------------------
+# -- what is reported ------------------------------------------------------------------------------------------------
 
 SCRIPTS = {
     "one step": [finished(1)],

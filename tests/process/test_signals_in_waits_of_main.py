@@ -651,7 +651,7 @@ LATE = """
     from pytest_scf_async.bootstrap.scheduler.scheduler import scheduler
 
     class LatePoller:
-        # Its first poll begins after a signal has come, with no bytecode in between: the interpreter has not looked.
+        # Its first poll begins after a signal has come, with no bytecode in between to notice it.
         def __init__(self, poller):
             self.register, self.unregister, self.poll_again = poller.register, poller.unregister, poller.poll
             self.late = True

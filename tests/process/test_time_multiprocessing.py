@@ -416,7 +416,7 @@ def test_a_forked_process_has_nothing_of_the_handlers_channel_left(deploy) -> No
 import queue, select, socket
 
 def uses_everything(connection):
-    # Whatever waits, waits in real time; whatever tells the harness something in the handler, tells nothing here.
+    # Whatever waits, waits in real time; whatever sends the harness something in the handler, sends nothing here.
     items, lock, happened = queue.Queue(), threading.RLock(), threading.Event()
     signal.signal(signal.SIGUSR1, lambda *_: items.put("signal"))
     thread = threading.Thread(target=lambda: (time.sleep(0.01), items.put("thread"), happened.set()))

@@ -1,4 +1,4 @@
-"""All clocks of an instance tell the simulated time, and the same one."""
+"""All clocks of an instance show the simulated time, and the same one."""
 
 from __future__ import annotations
 

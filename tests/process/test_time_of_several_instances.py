@@ -132,7 +132,7 @@ def main_handler(event, context):
 
 
 def expected_of(every: dict[str, float]) -> dict[str, list[list[object]]]:
-    """What the two do, by a model of their own: who holds the work looks at it at the next of its looks."""
+    """What the two do, by a model of their own: who holds the work sees that at the next of its checks."""
     traces: dict[str, list[list[object]]] = {"first": [[0, "hands", 1]], "second": []}
     looks = {"first": every["first"], "second": every["second"]}
     handed, holder = 0.0, "second"
@@ -153,7 +153,7 @@ def expected_of(every: dict[str, float]) -> dict[str, list[list[object]]]:
 
 
 EVERY = {"first": 3.0, "second": 2.3}
-"""How many seconds lie between two looks of each."""
+"""How many seconds lie between two checks of each."""
 
 
 def hand_work_to_each_other(deploy, runtime, directory, times: int) -> list[dict[str, list[list[object]]]]:

@@ -12,7 +12,7 @@ from process_support import END_OF_ZYGOTE, eventually, grow_impatient, is_gone, 
 
 from pytest_scf_async import CannotEndError, GateNotReachedError, HarnessError, ScfApiError
 
-# once: who hears of the end of a process, and how: the same on all Pythons
+# once: who detects the end of a process, and how: the same on all Pythons
 pytestmark = pytest.mark.once
 
 HANDLERS = {
@@ -91,7 +91,7 @@ def test_the_first_call_after_its_end_raises_and_the_next_instance_starts(deploy
 
 @pytest.mark.parametrize(
     ("kind", "call"),
-    # Without namespaces such a program has the port until that has been heard.
+    # Without namespaces such a program has the port until that has been detected.
     [each for each in EACH_CALL if each != ("a program", "another event")],
 )
 def test_a_call_in_the_very_moment_ends_with_that_error_or_as_if_nothing_were(runtime, started, kind, call):
@@ -114,7 +114,7 @@ def test_a_call_in_the_very_moment_ends_with_that_error_or_as_if_nothing_were(ru
 @pytest.mark.parametrize("how", ["is closed", "starts the next one"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_runtimes_are_told_whichever_hears_of_it_first(deploy, make_runtime, started, kind, how):
-    """Who finds it dead closes the connection to it: others never hear its end there."""
+    """Who finds it dead closes the connection to it: others never see its end there."""
     one, other = make_runtime(), make_runtime()
     event, pids = started(kind, one)
     zygote = zygote_of(event)
@@ -168,7 +168,7 @@ def test_a_process_that_was_forked_ahead_is_not_used(deploy, make_runtime):
 
 
 def test_a_zygote_that_says_nothing_of_the_end_of_an_instance_ends_a_call_all_the_same(runtime, started):
-    """The instance could move the clock by itself when it was killed, so that it had still to tell how far it was."""
+    """The instance could move the clock by itself when it was killed, so that it had still to report how far it was."""
     event, pids = started("computes", runtime)
     zygote = zygote_of(event)
     os.kill(zygote, signal.SIGSTOP)

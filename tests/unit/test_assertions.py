@@ -1,4 +1,4 @@
-"""The assertion helpers, on events that are told what happens to them: no process, no wait."""
+"""The assertion helpers, on events to which the test reports what happens: no process, no wait."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ REQUEST_ID = "7ad8a1c6-0c2f-4f3e-9c1d-2f6e1a0b3c4d"
 
 @dataclass
 class Silent:
-    """In the place of the lockstep: there is nothing to hear."""
+    """In the place of the lockstep: there is nothing to receive."""
 
     clock: SimulatedClock
     settings: ScfSettings = field(default_factory=ScfSettings)
@@ -51,7 +51,7 @@ class Silent:
 
 
 class Story:
-    """An event, told step by step."""
+    """An event that the test takes through its life, step by step."""
 
     def __init__(self, *, async_run: bool = True, timeout: int | None = None) -> None:
         self.clock = SimulatedClock(START)

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from package_checks import PACKAGE, load_tool, run_tool, write_package
+from package_checks import PACKAGE, load_tool, write_package
 
 # once: reads the sources of the package
 pytestmark = pytest.mark.once
@@ -57,11 +57,6 @@ def test_what_a_property_must_not_do(check: Check, body: str, why: str) -> None:
 )
 def test_what_it_may_do(check: Check, body: str) -> None:
     assert check(body) == []
-
-
-def test_this_package_is_in_order() -> None:
-    done = run_tool("check_properties", PACKAGE)
-    assert (done.stdout, done.returncode) == ("check_properties: properties only answer\n", 0)
 
 
 def test_a_property_that_is_known_and_in_order_is_taken_out(tool: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Which processes below an instance hold the clock, by what ``/proc`` tells of them; here of processes made up."""
+"""Which processes below an instance hold the clock, by what ``/proc`` says of them; here of processes made up."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_one_that_is_reaped_by_itself_while_its_children_move_is_no_loss(process
 
     def moves(pid: int) -> list[int]:
         calls.append(pid)
-        return [] if len(calls) == 1 else real(pid)  # at the first look it was with a parent that is gone by now
+        return [] if len(calls) == 1 else real(pid)  # at the first read it was with a parent that is gone by now
 
     monkeypatch.setattr(process_tree.procfs, "children_of", moves)
 
@@ -121,7 +121,7 @@ def test_a_fork_server_holds_the_clock_until_it_has_told_of_the_end_of_a_worker(
 
     del processes[3]
     calls[2] = RUNS
-    assert holding() == [2]  # it has been waited for, and its end is about to be told
+    assert holding() == [2]  # it has been waited for, and its end is about to be reported
 
     del calls[2]
     assert holding() == []
@@ -226,7 +226,7 @@ def test_a_stopped_instance_is_held_by_what_held_it_before(processes, calls, chi
 
 @pytest.mark.parametrize(("known", "preempted"), [("nobody", True), ("a child", True), ("a child", False)])
 def test_who_is_started_after_a_look_holds_the_clock(processes, children, monkeypatch, known, preempted):
-    """This process is without a processor between its look for children and that at what they wait for.
+    """This process is without a processor between its search for children and its read of what they wait for.
 
     Meanwhile a child, or the instance itself, which waits outside its scheduler, starts another, and waits for it.
     """

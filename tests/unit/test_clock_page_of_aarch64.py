@@ -98,7 +98,7 @@ clobber_all_but_x0:
     11 00 80 92  ; mov x17, #0xffffffffffffffff
     c0 03 5f d6  ; ret
 """
-"""x20 is the memory. The functions look whether the stack is aligned, and destroy all registers that they may."""
+"""x20 is the memory. The functions check whether the stack is aligned, and destroy all registers that they may."""
 
 CODE, MEMORY, PAGE_SIZE = 0x400000, 0x500000, 4096
 DATA, PAGE, RESULT = 512, 1024, 1536

@@ -1,4 +1,4 @@
-"""Sockets of other processes, which may be closed between two looks at them."""
+"""Sockets of other processes, which may be closed between two reads of them."""
 
 from __future__ import annotations
 

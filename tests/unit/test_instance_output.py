@@ -18,7 +18,7 @@ def wrote(time_us: int) -> bytes:
 
 
 class Pumped:
-    """An instance under a lease, the owner that hears it, and the ends that the process would write to."""
+    """An instance under a lease, the owner that gets its lines, and the ends that the process would write to."""
 
     def __init__(self, *, c_code: bool) -> None:
         self.clock_us = 0

@@ -1,4 +1,4 @@
-"""A start of an instance whose process another thread hears of: what belongs to its disk is there with its process."""
+"""A start of an instance whose process another thread receives: what belongs to its disk is there with its process."""
 
 from __future__ import annotations
 

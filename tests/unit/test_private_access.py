@@ -11,9 +11,9 @@ import internals
 import pytest
 
 TESTS = Path(__file__).parent.parent
-DOOR = Path(internals.__file__)
+INTERNALS = Path(internals.__file__)
 IN_INSTANCES = TESTS / "process" / "identity.py"
-"""It runs inside instances only, where the door cannot be imported."""
+"""It runs inside instances only, where `internals` cannot be imported."""
 PACKAGE = "pytest_scf_async"
 PRIVATE_PACKAGES = tuple(f"{PACKAGE}.{name}" for name in ("instances", "lockstep", "protocol", "bootstrap"))
 PRIVATE_ATTRIBUTES = {"_event", "_lockstep", "_pool", "_version", "_versions", "_own_scratch", "_heap"}
@@ -63,7 +63,7 @@ def test_no_other_file_uses_what_is_private() -> None:
     found = {
         str(path.relative_to(TESTS)): uses
         for path in sorted(TESTS.rglob("*.py"))
-        if path not in (DOOR, IN_INSTANCES) and (uses := list(private_uses(path.read_text(encoding="utf-8"))))
+        if path not in (INTERNALS, IN_INSTANCES) and (uses := list(private_uses(path.read_text(encoding="utf-8"))))
     }
 
     assert found == {}, "let tests/internals.py do it"

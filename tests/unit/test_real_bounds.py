@@ -40,7 +40,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Stopwatch:
 
 @pytest.fixture
 def lockstep() -> Any:
-    """As much of a lockstep as bounds look at."""
+    """As much of a lockstep as bounds read."""
     made = SimpleNamespace(
         progress=0,
         prompt_seconds=0.0,
@@ -54,7 +54,7 @@ def lockstep() -> Any:
 
 
 def looks(watchdog: Watchdog, watch: Stopwatch, every: float, seconds: float) -> None:
-    """Look at the bounds *every* so many seconds, for that many."""
+    """Check the bounds *every* so many seconds, for that many."""
     for _ in range(round(seconds / every)):
         watch.now += every
         watchdog.check(None)
@@ -131,7 +131,7 @@ WAIT = KernelWait("recv() on a connection to 127.0.0.1:80", ())
 
 
 def still_waits(monkeypatch: pytest.MonkeyPatch, *pictures: tuple[Any, ...]) -> set[int]:
-    """Which threads are found to wait, when looks at ``/proc`` find these pictures; the last one for ever."""
+    """Which threads are found to wait, when reads of ``/proc`` give these snapshots; the last one for ever."""
     seen = list(pictures)
     monkeypatch.setattr(thread_reports, "STILL_SECONDS", 0)
     monkeypatch.setattr(thread_reports, "waits_of", lambda _: {1: WAIT, 2: WAIT})

@@ -1,4 +1,4 @@
-"""How real time is counted, told step by step: no process, no wait."""
+"""How real time is counted, step by step: no process, no wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From where a port is served, as far as looks at different moments can tell."""
+"""From where a port is served, as far as checks at different moments can show."""
 
 from __future__ import annotations
 

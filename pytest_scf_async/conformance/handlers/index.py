@@ -15,7 +15,7 @@ LISTENS = 5.0
 """By how long an event ends after SIGTERM it can be seen that it has listened."""
 
 
-class Told(Exception):
+class Raised(Exception):
     """What ``raise`` raises."""
 
 
@@ -29,7 +29,7 @@ def main_handler(event: Any, context: Any) -> dict[str, Any]:
         received.append(signum)
         time.sleep(LISTENS)
         if on_sigterm == "raise":
-            raise Told("SIGTERM")
+            raise Raised("SIGTERM")
         if on_sigterm == "sys_exit":
             sys.exit(0)
         if on_sigterm == "exit":
@@ -45,7 +45,7 @@ def main_handler(event: Any, context: Any) -> dict[str, Any]:
         while time.time() < until and not received:
             time.sleep(0.5)
     if asked.get("then") == "raise":
-        raise Told("the end")
+        raise Raised("the end")
     if asked.get("then") == "sys_exit":
         sys.exit(0)
     if asked.get("then") == "no_json":

@@ -1,4 +1,4 @@
-"""A typed project that uses every public name: type checkers look at it, and pytest runs it."""
+"""A typed project that uses every public name: type checkers check it, and pytest runs it."""
 
 from __future__ import annotations
 

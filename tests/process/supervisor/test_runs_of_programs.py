@@ -135,7 +135,7 @@ def one_run(command: Sequence[str], directory: Path, shown: str) -> tuple[str, s
 
 
 def without_waits(timeline: str) -> str:
-    """Its rows but for those of waits: how many of these are told of in one row depends on when the log is read."""
+    """Its rows but for those of waits: how many of these are in one row depends on when the log is read."""
     rows = [row.split(None, 3) for row in timeline.splitlines()]
     return "\n".join(" ".join(row) for row in rows if row[2] != "wait")
 

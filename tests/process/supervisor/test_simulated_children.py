@@ -534,7 +534,7 @@ def main_handler(event, context):
         own = type(error).__name__
     return [own, ask(event), time.time() - began]
 """
-"""What the handler hears itself from a port, what a child of it hears there, and the seconds that that took."""
+"""What the handler itself receives from a port, what a child of it does, and the seconds that that took."""
 
 
 @once

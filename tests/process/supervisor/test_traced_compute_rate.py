@@ -14,7 +14,7 @@ COMPUTES = """
 def compute(seconds):
     until = time.process_time() + seconds
     while time.process_time() < until:
-        sum(range(100_000))  # each look at this clock is a system call
+        sum(range(100_000))  # each read of this clock is a system call
 
 def handle(event, request):
     began = time.time()

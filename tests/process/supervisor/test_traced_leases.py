@@ -46,7 +46,7 @@ timed(wait, pipe_written_after(2 * S), S)
     by_itself, with_lease = same_in_all_ways(FUNCTIONS + source)
 
     assert by_itself.said == [[1, 0], [1, 2 * S], [0, S]]
-    if "epoll" in name:  # the others have to be made for a look at what they are about
+    if "epoll" in name:  # the others have to be made to poll what they wait for
         assert with_lease.stops < by_itself.stops - ROUNDS // 2
 
 
@@ -60,7 +60,7 @@ def polls_for(ms):
 polls = epoll(quiet)
 look, wait = polls_for(0), polls_for(1_000)
 """
-"""A look and a wait that make no system call beside."""
+"""A poll and a wait that make no system call beside."""
 READS = 100
 """Of the clock in each round."""
 
@@ -211,7 +211,7 @@ os._exit(0)
 
 
 def test_time_hardly_passes_while_a_thread_works_that_somebody_outside_has_woken() -> None:
-    """Nothing of the program has woken it, so that is seen at the next look at all threads, a real ms later."""
+    """Nothing of the program has woken it, so that is seen at the next check of all threads, a real ms later."""
     source = """
 import hashlib
 took = []
@@ -365,7 +365,7 @@ func main() {
 
 @pytest.mark.go
 def test_a_loop_in_go_stops_twice_a_sleep(build_go) -> None:
-    """Once for the sleep, and once for a look for what is there. The thread that looks after the others rests."""
+    """Once for the sleep, and once for a poll for what is there. The thread that watches the others rests."""
     traced = trace(build_go(SLEEPS), leases=True)
 
     assert (traced.out, traced.ns) == ("10m0s\n", 600 * S)

@@ -1,4 +1,4 @@
-"""Threads and processes of a traced program: births and ends, whose turn it is, and whether all of them wait."""
+"""Threads and processes of a traced program: their starts and ends, who runs next, and whether all of them wait."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ except subprocess.TimeoutExpired:
 
 
 def test_many_children_end_before_they_are_heard_of() -> None:
-    """A child may have ended, and be gone, before the tracer hears of its birth."""
+    """A child may have ended, and be gone, before the tracer gets the event of its clone."""
     assert trace("sh", "-c", "for i in $(seq 60); do (:) & done; wait; sleep 5", one_cpu=False).ns // S == 5
 
 

@@ -28,7 +28,7 @@ START_NS = 2_524_608_000 * NS
 UPTIME_NS = 10_000_000 * NS
 """Where the monotonic clock starts."""
 LOOK_SECONDS = 0.0005
-"""Real seconds between looks at a program that goes on."""
+"""Real seconds between checks of a program that goes on."""
 LAST_RESORT = 5
 """Real seconds after which a run that has passed its limit is killed."""
 

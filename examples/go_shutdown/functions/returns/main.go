@@ -1,4 +1,4 @@
-// The same, mended: the signal ends the loop, and the handler returns what it has done.
+// The same, fixed: the signal ends the loop, and the handler returns what it has done.
 package main
 
 import (

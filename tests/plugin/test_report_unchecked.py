@@ -1,4 +1,4 @@
-"""Corners of the rule that a FAILED event nobody looked at fails its test at teardown."""
+"""Corners of the rule that a FAILED event that nobody checked fails its test at teardown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MIXED = """
 
     @pytest.mark.scf_function("handlers/raises.py:main_handler")
     class TestIt:
-        def test_unlooked(self, async_event):
+        def test_unchecked(self, async_event):
             async_event.wait()
 
         def test_failed_already(self, async_event):
@@ -43,8 +43,8 @@ def test_of_all_ends_of_a_test_one_is_failed_for_it(project: pytest.Pytester, wo
     project.makepyfile(MIXED)
     result = run_with(project, workers, "-rE")
     result.assert_outcomes(passed=2, failed=1, xfailed=2, skipped=1, errors=1)
-    assert result.stdout.str().count("and the test never looked at it; assert_failed(") == 1
-    result.stdout.fnmatch_lines(["ERROR *::TestIt::test_unlooked*"])
+    assert result.stdout.str().count("and the test never checked it; assert_failed(") == 1
+    result.stdout.fnmatch_lines(["ERROR *::TestIt::test_unchecked*"])
 
 
 def test_it_is_a_failure_that_a_mark_xfail_may_expect_as_any_other(project: pytest.Pytester) -> None:
@@ -77,7 +77,7 @@ def test_a_setup_that_failed_is_not_failed_for_it_as_well(project: pytest.Pytest
     )
     result = project.runpytest()
     result.assert_outcomes(errors=1)
-    assert "never looked at" not in result.stdout.str()
+    assert "never checked" not in result.stdout.str()
 
 
 def test_ten_of_many_are_told_and_the_rest_counted(project: pytest.Pytester) -> None:
@@ -93,9 +93,9 @@ def test_ten_of_many_are_told_and_the_rest_counted(project: pytest.Pytester) -> 
     result = project.runpytest("-rN")
     result.assert_outcomes(passed=1, errors=1)
     output = result.stdout.str()
-    assert output.count("and the test never looked at it") == 10
-    assert output.count("5 more FAILED events that the test never looked at are not shown") == 1
-    assert output.count("- scf async event ") == 1  # the one of echo; the others are told already
+    assert output.count("and the test never checked it") == 10
+    assert output.count("5 more FAILED events that the test never checked are not shown") == 1
+    assert output.count("- scf async event ") == 1  # the one of echo; the others are shown already
 
 
 @pytest.mark.parametrize(

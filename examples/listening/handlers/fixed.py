@@ -1,4 +1,4 @@
-"""The same backup, mended: it listens to SIGTERM, and ends after the part at which it is."""
+"""The same backup, fixed: it listens to SIGTERM, and ends after the part at which it is."""
 
 import signal
 import time

@@ -1,4 +1,4 @@
-"""The same, mended: each event begins with a flag of its own."""
+"""The same, fixed: each event begins with a flag of its own."""
 
 import signal
 import time
