@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 from ..clock import WAKE_UP, SimulatedClock, to_datetime
 from ..errors import HarnessError, ScfAsyncError, ScfUsageError, hidden_from_users
-from ..instances import coverage, terminal
+from ..instances import terminal
 from ..instances.instance import Doing, Instance
 from ..instances.pool import Pool
 from ..instances.zygote import Zygote
@@ -282,7 +282,7 @@ class Lockstep:
         log_tail = None
         for instance in list(self.pool.instances):
             if not instance.zygote.alive and not instance.gone:
-                instance.died_with_zygote()
+                instance.died_of_sigkill()
                 event = self.pool.events.get(instance)
                 log_tail = instance.zygote.log_tail() if log_tail is None else log_tail
                 if event is not None:
@@ -338,10 +338,6 @@ class Lockstep:
                         instance.stop()
                 self.costs.measure()  # what was computed since, before they stood still
                 self._condition.notify_all()
-                if (
-                    not self._running and self.pool.started > 1
-                ):  # not beside an instance that runs, or is reclaimed next
-                    self.pool.prefork_next()
 
     def _wait_for_others(self, call: Call, owed: OwedAnswer, client: Client) -> None:
         """Wait until the call is done that an answer is owed for; see ``served``."""
@@ -641,23 +637,10 @@ class Lockstep:
                 return
             self._closed = True
             self.todo.clear()
-            coverage.save(self.pool.instances)
-            instances = list(self.pool.instances)
-            for instance in instances:
-                instance.kill()  # all at once; each is waited for below
-            problems: list[ScfAsyncError] = []
-            for instance in instances:
-                try:
-                    self.pool.kill(instance)
-                except ScfAsyncError as error:
-                    problems.append(error)
-                if not instance.released:
-                    instance.output.finish()
-                self.pool.drop(instance)
+            problems = self.pool.kill_all()
             self.todo.clear()
             self.pool.poller.close()
             if self.pool.port_forwarder is not None:
                 self.pool.port_forwarder.close()
-            self.pool.prefork_next()
             if problems:
                 raise problems[0]
