@@ -38,7 +38,7 @@ from pytest_scf_async.instances.runtimes.nodejs import FreeRunningNodeFunction, 
 from pytest_scf_async.instances.runtimes.program import FreeRunning, Image, Program, PythonProgram, Supervised, image
 from pytest_scf_async.instances.runtimes.python import PythonHandler
 from pytest_scf_async.instances.runtimes.strategy import Runtime, Site
-from pytest_scf_async.instances.sandbox import zygote_of
+from pytest_scf_async.instances.sandbox import mounted_view, zygote_of
 from pytest_scf_async.instances.user_process import UserProcess
 from pytest_scf_async.instances.zygote import Zygote, close_shared_zygote, shared_zygote
 from pytest_scf_async.lockstep import calls, real_cost, test_process, thread_reports
