@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from ..protocol import linux, messages, official_hosts, shared_page
 from ..protocol.limits import RESULT_LIMIT
 from ..protocol.shared_page import ControlPage
-from . import clock, debugger, handler, literal_tmp, loading, loopback, mounts, root_logger, thread_table
+from . import ahead, clock, debugger, handler, literal_tmp, loading, loopback, mounts, root_logger, thread_table
 from .clock_page import NEVER
 from .patches import connections, signals, sockets
 from .patches import official_hosts as redirection
@@ -187,8 +187,12 @@ _entered_code = False
 
 
 def _enter_code(config: messages.Assign) -> None:
-    global _entered_code
+    global _entered_code, _start_rss
     if not _entered_code:
+        if config.coverage is None:
+            of_test = [] if config.before_init is None else [config.before_init.directory]
+            _start_rss -= ahead.use(loading.first_imports(config.entry), [*config.search_path, *of_test])
+            scheduler.control.memory_at_fork = _start_rss
         os.chdir(config.code_directory)
         sys.path[:0] = config.search_path
         _entered_code = True

@@ -35,7 +35,7 @@ threads.install()
 select_patches.install()
 
 from ..protocol import linux, messages, procfs  # noqa: E402
-from . import bind_filter, debugger, instance, loading, mounts, reaper, root_logger  # noqa: E402
+from . import ahead, bind_filter, debugger, instance, loading, mounts, reaper, root_logger  # noqa: E402
 from .gates import gates  # noqa: E402
 from .patches import after_import, c_code, children, output, registry, signal_waits, socket_waits, sockets, unsimulated  # noqa: E402
 from .scheduler import alarm  # noqa: E402
@@ -125,6 +125,9 @@ class Zygote:
         for path in hint.code:
             loading.compile_ahead(path)
         instance.prepare(hint.environment)
+        if not (hint.program or hint.coverage):  # the standard library may be measured, too
+            for entry in hint.code[:1]:  # not what a test has called before the init
+                ahead.load(loading.first_imports(entry))
         if hint.debugger:
             debugger.install()
         if hint.program:
