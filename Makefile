@@ -58,7 +58,7 @@ demo: $(STAMP) ## the examples, test by test
 test: $(STAMP) ## all tests and examples (make test ARGS='-k name')
 	@$(BIN)/python -m pytest $(ARGS)
 
-check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, owners, what follows from the table of options
+check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, owners, facts, what follows from the table of options
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict pytest_scf_async
@@ -66,10 +66,15 @@ check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, own
 	@$(BIN)/python tools/check_runtimes.py
 	@$(BIN)/python tools/check_slots.py
 	@$(BIN)/python tools/check_ownership.py
+	@$(BIN)/python tools/check_facts.py
 	@$(BIN)/python tools/write_options.py --check
+	@$(BIN)/python tools/draw_states.py --check
 
 options: $(STAMP) ## writes what follows from the table in pytest_scf_async/options.py: signatures, fields, pages
 	@$(BIN)/python tools/write_options.py
+
+states: $(STAMP) ## draws what an instance does in docs/architecture.md, from the table in lockstep/state.py
+	@$(BIN)/python tools/draw_states.py
 
 format: $(STAMP) ## ruff's formatter and its safe repairs
 	@$(BIN)/ruff check --fix --exit-zero --quiet .

@@ -101,8 +101,8 @@ def assert_finished(event: AsyncEvent, result: Json | EllipsisType = ...) -> Non
     """The event is FINISHED (200, document 42611), with *result* where one is given: what JSON makes of it."""
     __tracebackhide__ = True
     _look(event)
-    what = event._event
-    if what.status is not Status.FINISHED:
+    inner = event._event
+    if inner.status is not Status.FINISHED:
         _fail(event, "FINISHED (200)", _end(event))
     if result is ...:
         return
@@ -110,7 +110,7 @@ def assert_finished(event: AsyncEvent, result: Json | EllipsisType = ...) -> Non
         wanted = json.loads(json.dumps(result))
     except (TypeError, ValueError) as error:
         raise ScfUsageError(f"result={result!r} is not valid: it is what JSON can say ({error})") from None
-    found = json.loads(what.result_text or "null")
+    found = json.loads(inner.result_text or "null")
     if found != wanted or _text(found) != _text(wanted):  # 1, 1.0 and true are equal in Python
         _fail(
             event,
@@ -145,8 +145,8 @@ def assert_terminated(event: AsyncEvent) -> None:
     """The event is ABORTED with 499: terminated by force (document 52500), or its function was deleted."""
     __tracebackhide__ = True
     _look(event)
-    what = event._event
-    heeded = what.status is Status.FINISHED and what.signals and likely_cause(what) is None
+    inner = event._event
+    heeded = inner.status is Status.FINISHED and inner.signals and likely_cause(inner) is None
     _require_end(event, Status.ABORTED, 499, cause=_GRACEFUL if heeded else _GENERAL)
 
 
@@ -163,13 +163,13 @@ def assert_timed_out(event: AsyncEvent) -> None:
 def assert_signal_received(event: AsyncEvent) -> None:
     """The platform wrote ``[PLATFORM] Signal received successfully.`` into the log (document 63969)."""
     __tracebackhide__ = True
-    _require_platform_line(event, SIGNAL_RECEIVED_LINE, SIGNAL_FAILED_LINE)
+    _require_platform_line(event, confirmed=True)
 
 
 def assert_signal_reception_failed(event: AsyncEvent) -> None:
     """The platform wrote ``[PLATFORM] Signal reception failed.`` into the log (document 63969)."""
     __tracebackhide__ = True
-    _require_platform_line(event, SIGNAL_FAILED_LINE, SIGNAL_RECEIVED_LINE)
+    _require_platform_line(event, confirmed=False)
 
 
 def assert_no_signal(event: AsyncEvent) -> None:
@@ -194,13 +194,13 @@ def assert_signal_handled(event: AsyncEvent) -> None:
     """
     __tracebackhide__ = True
     _look(event, code_by="assert_signal_handled()", instead=_SIGNALS)
-    what = event._event
+    inner = event._event
     expected = "SIGTERM handled: its handler entered, and left without an exception"
-    in_python = what.function.runtime.listens_in_python
-    if not what.signals:
-        _fail(event, expected, "no SIGTERM", cause=signal_cause(what))
-    for number, each in enumerate(what.signals, 1):
-        which = "SIGTERM" if len(what.signals) == 1 else f"SIGTERM {number} of {len(what.signals)}"
+    in_python = inner.function.runtime.listens_in_python
+    if not inner.signals:
+        _fail(event, expected, "no SIGTERM", cause=signal_cause(inner))
+    for number, each in enumerate(inner.signals, 1):
+        which = "SIGTERM" if len(inner.signals) == 1 else f"SIGTERM {number} of {len(inner.signals)}"
         if each.disposition != "handler":
             met = {
                 "default": "met no handler",
@@ -212,9 +212,9 @@ def assert_signal_handled(event: AsyncEvent) -> None:
                 else "was caught by the runtime of the program's language",
                 "unknown": "reached a free-running program, which may have a handler for it",
             }[each.disposition]
-            _fail(event, expected, f"{which} {met}", cause=signal_cause(what))
+            _fail(event, expected, f"{which} {met}", cause=signal_cause(inner))
         if each.entered_us is None:
-            _fail(event, expected, f"{which} never entered its handler", cause=signal_cause(what))
+            _fail(event, expected, f"{which} never entered its handler", cause=signal_cause(inner))
         if each.left_us is None:
             _fail(event, expected, f"{which} entered its handler, which never left")
         if each.raised is not None:
@@ -235,11 +235,11 @@ def assert_stopped_within(event: AsyncEvent, seconds: float | timedelta) -> None
     __tracebackhide__ = True
     limit = duration_us(seconds, "assert_stopped_within(seconds)")
     _look(event, code_by="assert_stopped_within(...)", instead=_SIGNALS)
-    what = event._event
+    inner = event._event
     expected = f"an end within {seconds_text(limit)} after SIGTERM"
-    if not what.signals:
-        _fail(event, expected, "no SIGTERM", cause=signal_cause(what))
-    end, sent, cost = what.record.end_us, what.signals[-1].sent_us, what.signals[-1].cost
+    if not inner.signals:
+        _fail(event, expected, "no SIGTERM", cause=signal_cause(inner))
+    end, sent, cost = inner.record.end_us, inner.signals[-1].sent_us, inner.signals[-1].cost
     settings = event._lockstep.settings
     noise, source = settings.stop_noise, settings.source("stop_noise")
     if end is None:
@@ -247,12 +247,12 @@ def assert_stopped_within(event: AsyncEvent, seconds: float | timedelta) -> None
         _fail(event, expected, f"RUNNING, {passed} after it")
     if end < sent:  # pragma: no cover  (an event that has ended takes no signal)
         _fail(event, expected, "an end before SIGTERM")
-    if what.record.status_code in _ENDED_BY_OTHERS:
-        why = _ENDED_BY_OTHERS[what.record.status_code]
-        _fail(event, f"{expected}, by itself", f"{_end(event)}: {why} ended it", cause=late_end_cause(what))
+    if inner.record.status_code in _ENDED_BY_OTHERS:
+        why = _ENDED_BY_OTHERS[inner.record.status_code]
+        _fail(event, f"{expected}, by itself", f"{_end(event)}: {why} ended it", cause=late_end_cause(inner))
     counted = cost.total if cost.total >= noise else 0.0
     if end - sent + counted * 1_000_000 > limit:
-        cause = late_end_cause(what) if end - sent > limit else real_cause(cost)
+        cause = late_end_cause(inner) if end - sent > limit else real_cause(cost)
         _fail(event, expected, f"{_end(event)} {passed_text(end - sent, cost, noise, source)} after it", cause=cause)
 
 
@@ -425,21 +425,22 @@ def _status(expected: object) -> Status:
 
 def _require_end(event: AsyncEvent, status: Status, code: int | None, cause: str = _GENERAL) -> None:
     __tracebackhide__ = True
-    what = event._event
-    if what.status is not status or (code is not None and what.record.status_code != code):
+    inner = event._event
+    if inner.status is not status or (code is not None and inner.record.status_code != code):
         expected = str(status) if code is None else f"{status} ({code}: {STATUS_CODES[code].name})"
         _fail(event, expected, _end(event), cause=cause, advice=cause is _GENERAL)
 
 
-def _require_platform_line(event: AsyncEvent, wanted: str, other: str) -> None:
+def _require_platform_line(event: AsyncEvent, *, confirmed: bool) -> None:
+    """For one SIGTERM at least, the platform has written that it was received, or, not *confirmed*, that it was not."""
     __tracebackhide__ = True
     _look(event)
-    what = event._event
-    lines = [line.text for line in what.log if line.source == "Platform" and line.text in (wanted, other)]
-    if wanted in lines:
+    inner = event._event
+    if any(each.confirmed is confirmed for each in inner.signals):
         return
-    found = f"only {other!r}" if lines else "no SIGTERM"
-    _fail(event, f"the platform's line {wanted!r}", found, cause=signal_cause(what))
+    lines = {True: SIGNAL_RECEIVED_LINE, False: SIGNAL_FAILED_LINE}
+    found = f"only {lines[not confirmed]!r}" if inner.signals else "no SIGTERM"
+    _fail(event, f"the platform's line {lines[confirmed]!r}", found, cause=signal_cause(inner))
 
 
 def _end(event: AsyncEvent) -> str:
@@ -448,11 +449,11 @@ def _end(event: AsyncEvent) -> str:
 
 
 def _code(event: AsyncEvent) -> str:
-    what = event._event
-    if not what.ended or what.status is None:
+    inner = event._event
+    if not inner.ended or inner.status is None:
         return ""
-    message = short_message(what)
-    return f" ({what.record.status_code}{f': {message}' if message else ''})"
+    message = short_message(inner)
+    return f" ({inner.record.status_code}{f': {message}' if message else ''})"
 
 
 def _arrows(statuses: Iterable[Status]) -> str:

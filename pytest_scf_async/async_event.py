@@ -20,11 +20,12 @@ from .errors import (
     hidden_from_users,
     keywords_named,
 )
-from .instances.instance import Doing
 from .lockstep.calls import Call
 from .lockstep.event import Event, Gate, Record, SignalDelivery
 from .lockstep.places import find
 from .lockstep.scheduler import Lockstep
+from .lockstep.state import Doing
+from .lockstep.state import Fact as InstanceFact
 from .lockstep.termination import terminate
 from .model import Fact, LogLine, State, Status, api_error
 from .model.patterns import is_there_as_a_pattern, line_matcher
@@ -244,7 +245,7 @@ class AsyncEvent:
         if self._event.phase == "queued":
             return str(Doing.QUEUED)
         instance = self._event.instance
-        return str(self._lockstep.scripts.doing(self._event) if instance is None else instance.doing)
+        return str(self._lockstep.scripts.doing(self._event) if instance is None else instance.doing())
 
     @property
     def instance(self) -> InstanceView | None:
@@ -258,7 +259,7 @@ class AsyncEvent:
             pid=instance.user_process.pid or instance.pid,
             tmp=instance.sandbox.tmp,
             cold=bool(self._event.cold),
-            doing=str(instance.doing),
+            doing=str(instance.doing()),
             alive=not instance.gone,
             reclaimed=instance.gone,
             reclaimed_because=self._event.reclaimed_because,
@@ -471,7 +472,7 @@ class AsyncEvent:
     def _see(self) -> None:
         """The test reads something of the event."""
         self._lockstep.look()
-        self._event.seen_in_call = self._lockstep.calls
+        self._event.seen(self._lockstep.calls)
 
     def _look(self) -> None:
         """The test reads how the event ended, so a failure is no surprise to it. When it ended says nothing of that."""
@@ -485,13 +486,13 @@ class AsyncEvent:
             self._look()
         else:
             self._see()
-        self._event.checked = True
+        self._event.check()
 
     def _drive(self, name: str, done: Callable[[], bool], *, moves_clock: bool = False, leases: bool = False) -> None:
         try:
             self._lockstep.drive(Call(name, done, moves_clock=moves_clock, leases=leases, event=self._event))
         except CannotEndError:
-            self._event.seen_in_call = self._lockstep.calls  # the error says what the event does
+            self._event.seen(self._lockstep.calls)  # the error says what the event does
             raise
 
     def _go_to_gate(
@@ -517,7 +518,7 @@ class AsyncEvent:
             if not gate.reached and not looked_again:
                 looked_again = True  # a thread has come back from a real wait, and may be about to say where it stands
                 if event.instance is not None:
-                    event.instance.look_again()
+                    lockstep.apply(event.instance, InstanceFact.PROGRESSED)
             return lockstep.settled(event)
 
         with lockstep.locked():
@@ -529,7 +530,7 @@ class AsyncEvent:
                 lockstep.gates.disarm(event, gate)
         refuse_dropped(f"{where} on event {self.request_id}", [self])
         if not gate.reached and there_anyway() and not event.ended:
-            event.note("instance", f"stands later than {where}: not print() nor os.write() has written the line")
+            event.passed(gate)
         if not gate.reached and not there_anyway() and not given_up():
             event.look()
             hint = why()
@@ -586,7 +587,7 @@ def _told(event: Event) -> str:
     if event.record.state is State.QUEUED:
         limit = f"max_instances={configuration.max_instances}"
         return f"{text} is queued ({limit}): the platform tries it again each minute, and knows nothing of it before"
-    if event.timeline[-1].text.endswith(Fact.FUNCTION_DELETED.value):
+    if event.ended_by is Fact.FUNCTION_DELETED:
         return f"{text} was dropped from the queue when its function was deleted"
     hours, rest = divmod(event.event_invoke.msg_ttl, 3600)
     kept = f"{event.event_invoke.msg_ttl:,} seconds" if rest else "an hour" if hours == 1 else f"{hours} hours"
@@ -613,5 +614,5 @@ def _signal_view(delivery: SignalDelivery) -> SignalView:
         disposition=delivery.disposition,
         entered_at=None if delivery.entered_us is None else to_datetime(delivery.entered_us),
         left_at=None if delivery.left_us is None else to_datetime(delivery.left_us),
-        raised=delivery.raised,
+        raised=None if delivery.raised is None else str(delivery.raised),
     )

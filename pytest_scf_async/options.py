@@ -47,9 +47,18 @@ class Rule(NamedTuple):
     """How it is written there, for `pytest --help`."""
 
 
+class TextSource(str):
+    """The name of a place in which values are text: an option of the command line, or a line of the ini file.
+
+    There is no None and no timedelta, and an error says nothing of these. It is a type as nothing else tells such a
+    place from the name of a call: a text of the command line, once it is read, is a number like any other.
+    """
+
+    __slots__ = ()
+
+
 def _is_text(given: Given) -> bool:
-    """Whether it was written as text, where there is no None and no timedelta."""
-    return given.source.startswith(("command line: ", "ini: "))
+    return isinstance(given.source, TextSource)
 
 
 def _number(kind: Callable[[str], object]) -> Callable[[str], object]:
@@ -307,7 +316,7 @@ class Option(NamedTuple):
 
     def given(self, value: object, source: str) -> Given:
         """A value of this option from *source*."""
-        return Given(self.name, value, source, none=self.none and not source.startswith(("command line: ", "ini: ")))
+        return Given(self.name, value, source, none=self.none and not isinstance(source, TextSource))
 
 
 _NO_FIELD: Final = "UpdateFunctionConfiguration has no such field"

@@ -22,7 +22,7 @@ from pytest_scf_async.function import Function
 from pytest_scf_async.instances import cpus, instance, packages, ports, process_tree, writers, zygote
 from pytest_scf_async.instances.at_rest import Rest
 from pytest_scf_async.instances.code import Code
-from pytest_scf_async.instances.instance import Doing, Instance
+from pytest_scf_async.instances.instance import Instance
 from pytest_scf_async.instances.output import Output
 from pytest_scf_async.instances.poller import Poller
 from pytest_scf_async.instances.pool import Pool
@@ -41,14 +41,18 @@ from pytest_scf_async.instances.runtimes.strategy import Runtime, Site
 from pytest_scf_async.instances.sandbox import mounted_view, zygote_of
 from pytest_scf_async.instances.user_process import UserProcess
 from pytest_scf_async.instances.zygote import Zygote, close_shared_zygote, shared_zygote
-from pytest_scf_async.lockstep import calls, real_cost, test_process, thread_reports
-from pytest_scf_async.lockstep.calls import Call, Watchdog
-from pytest_scf_async.lockstep.diagnosis import what_instances_do
-from pytest_scf_async.lockstep.event import Entry, Event, FunctionVersion
+from pytest_scf_async.lockstep import calls, real_cost, state, test_process, thread_reports, watchdog
+from pytest_scf_async.lockstep import event as event_module
+from pytest_scf_async.lockstep.calls import Call
+from pytest_scf_async.lockstep.diagnosis import Snapshot, what_instances_do
+from pytest_scf_async.lockstep.event import Event, FunctionVersion
 from pytest_scf_async.lockstep.places import Place, find
 from pytest_scf_async.lockstep.real_cost import RealCosts
 from pytest_scf_async.lockstep.real_stretches import RealCost
 from pytest_scf_async.lockstep.scheduler import Lockstep
+from pytest_scf_async.lockstep.state import Doing
+from pytest_scf_async.lockstep.watchdog import Watchdog
+from pytest_scf_async.model.timeline import Exit, MemoryExcess, Raised, Recorded, Remark, StatusChanged, Waited, Written
 from pytest_scf_async.model.versions import Versions
 from pytest_scf_async.protocol import freezegun_classes, messages, procfs, shared_page, sock_diag
 from pytest_scf_async.protocol.executables import Language, language_of
@@ -60,6 +64,7 @@ from pytest_scf_async.protocol.procfs import SignalState
 from pytest_scf_async.protocol.real_time import REAL
 from pytest_scf_async.protocol.shortening import shortened, shortened_line, shortened_lines, shortened_list
 from pytest_scf_async.protocol.sock_diag import SockDiag, TcpEnd
+from pytest_scf_async.report.timeline import _LISTENERS, _MET, entry_text
 from pytest_scf_async.supervisor import tree as supervisor_tree
 from pytest_scf_async.supervisor.tracee import HERE, MACHINE
 from pytest_scf_async.supervisor.waits import Clocks
@@ -68,6 +73,11 @@ from pytest_scf_async.supervisor.waits import Clocks
 def event_of(event: AsyncEvent) -> Event:
     """The event inside the harness."""
     return event._event
+
+
+def remarks_of(event: AsyncEvent, word: str) -> list[str]:
+    """What the timeline of an event says in words alone, and with *word* among them."""
+    return [entry.text for entry in event._event.timeline if isinstance(entry, Remark) and word in entry.text]
 
 
 def allow_reset(

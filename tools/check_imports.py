@@ -1,6 +1,6 @@
 """Holds the direction of imports in the package: a room knows only the rooms that KNOWS names, and no file itself.
 
-A file that imports one that imports it, over however many others, is a circle: only KNOWN_CIRCLES may be there.
+A file that imports one that imports it, over however many others, is a circle, and no circle may be there.
 
 An import counts wherever it stands: at the top, inside a function, under TYPE_CHECKING, or as import_module("a.name").
 Run: python tools/check_imports.py [the package's directory]
@@ -67,16 +67,6 @@ BECOMES: dict[str, frozenset[str]] = {
     ),
     f"{PACKAGE}.bootstrap.zygote": frozenset({f"{PACKAGE}.supervisor.{name}" for name in ("supervisor", "probe")}),
 }
-
-# Files that import each other in a circle today, each set sorted. Nothing is added here: what is mended is taken out.
-KNOWN_CIRCLES: frozenset[tuple[str, ...]] = frozenset(
-    {
-        tuple(
-            f"{PACKAGE}.lockstep.{name}"
-            for name in ("calls", "diagnosis", "gates", "moving", "real_cost", "reports", "scheduler")
-        ),
-    }
-)
 
 # `model` does no I/O, starts nothing and knows neither the real time nor pytest.
 BARRED_FROM: dict[str, frozenset[str]] = {
@@ -219,14 +209,7 @@ def check(root: Path) -> list[str]:
         else:
             found += [(one.line, sentence) for one in finder.found for sentence in _judge(module, one)]
         violations += [f"{shown}:{line}: {sentence}" for line, sentence in sorted(set(found))]
-    circles = _circles(imports)
-    violations += [
-        f"{' and '.join(circle)} import each other in a circle." for circle in sorted(circles - KNOWN_CIRCLES)
-    ]
-    gone = KNOWN_CIRCLES - circles if root.resolve() == OWN_PACKAGE else frozenset()
-    violations += [
-        f"KNOWN_CIRCLES names {' and '.join(circle)}, which are no such circle now." for circle in sorted(gone)
-    ]
+    violations += [f"{' and '.join(circle)} import each other in a circle." for circle in sorted(_circles(imports))]
     return violations
 
 

@@ -51,51 +51,6 @@ KNOWN: dict[str, dict[str, str]] = {
     "bootstrap/scheduler/waiters.py or instances/instance.py": {
         "bootstrap/scheduler/blocking.py": "deferred",
     },
-    "instances/instance.py": {
-        "instances/coverage.py": "stopped",
-        "instances/pool.py": "companion measured place port takes_time",
-        "lockstep/calls.py": "cpu_bound preempted unleased_at",
-        "lockstep/gates.py": "gated has_gates opening",
-        "lockstep/real_cost.py": "used_ns",
-        "lockstep/reports.py": "caught_natively deferred ends_us entered gate_on_main gated head held poll_requested "
-        "cpu_bound parks preempted rss running_threads seen signalled told_us turns waits_in",
-        "lockstep/scheduler.py": "given_up parks",
-        "lockstep/served.py": "held",
-        "lockstep/termination.py": "poll_requested signalled",
-    },
-    "instances/output.py": {
-        "instances/instance.py": "busy",
-    },
-    "instances/process_tree.py": {
-        "instances/pool.py": "background",
-        "lockstep/reports.py": "answered poll_requested",
-    },
-    "instances/user_process.py": {
-        "lockstep/reports.py": "runs",
-    },
-    "lockstep/calls.py": {
-        "lockstep/scheduler.py": "looked",
-        "lockstep/test_process.py": "unrest",
-    },
-    "lockstep/calls.py or lockstep/real_stretches.py": {
-        "lockstep/event.py": "seconds",
-    },
-    "lockstep/calls.py or lockstep/scheduler.py": {
-        "lockstep/scripts.py": "progress",
-    },
-    "lockstep/event.py": {
-        "async_event.py": "checked seen_in_call",
-        "lockstep/reports.py": "timer",
-        "lockstep/scheduler.py": "timer",
-        "lockstep/scripts.py": "timer",
-    },
-    "lockstep/scheduler.py": {
-        "lockstep/gates.py": "progress",
-        "lockstep/moving.py": "progress",
-        "lockstep/reports.py": "progress",
-        "lockstep/test_process.py": "news",
-        "runtime.py": "calls",
-    },
     "supervisor/tree.py": {
         "supervisor/supervisor.py": "is_stepped stands",
     },

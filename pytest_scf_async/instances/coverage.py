@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import sys
 import warnings
 import zlib
@@ -106,8 +105,7 @@ def save(instances: Iterable[Instance]) -> None:
             asked.append((instance, instance.control.covered))
             instance.send(messages.SaveCoverage())
             instance.poke()
-            instance.stopped = False
-            instance.signal(signal.SIGCONT)
+            instance.wake_up()
     deadline = REAL.monotonic() + SAVE_LIMIT
     for instance, before in asked:
         poller = select.poll()

@@ -11,12 +11,13 @@ import select
 import signal
 import socket
 from collections.abc import Iterator, Sequence
-from enum import Enum
 from itertools import chain
 from typing import Protocol
 
 from ..clock import DueThing
 from ..errors import HarnessError
+from ..lockstep.state import Doing, Life, State, start
+from ..model.timeline import Exit
 from ..protocol import messages, shared_page
 from ..protocol.linux import POKE_SIGNAL, STACKS_SIGNAL
 from ..protocol.real_time import REAL
@@ -36,23 +37,6 @@ START_LIMIT = 10.0
 """Real seconds within which the zygote has to tell of an instance that runs."""
 
 
-class Doing(str, Enum):
-    """What an instance is doing, in the words of the documentation."""
-
-    QUEUED = "queued"
-    PENDING = "pending"
-    COMPUTING = "computing"
-    PARKED = "parked"
-    HELD = "held"
-    GATED = "gated"
-    ENDED = "ended"
-    FROZEN = "frozen"
-    FREE_RUNNING = "free-running"
-
-    def __str__(self) -> str:
-        return self.value
-
-
 class Owner(Protocol):
     """Who hears what an instance says (the lockstep)."""
 
@@ -63,6 +47,7 @@ class Owner(Protocol):
     def instance_full(self, instance: Instance) -> None: ...
     def instance_held_back(self, instance: Instance) -> None: ...
     def instance_clock_us(self) -> int: ...
+    def instance_died(self, instance: Instance) -> None: ...
     def instance_gone(self, instance: Instance) -> None: ...
     def instance_stirs(self, instance: Instance) -> None: ...
 
@@ -91,40 +76,27 @@ class Instance:
     user_process: UserProcess
     called = False
     """It has been told of which function it is an instance."""
-    running_threads = 0
-    """Threads that the instance has outside the scheduler: computing, or in a real wait that nothing announced."""
-    held = 0
+    state: State = start(in_lockstep=True)
+    """What it does: the scheduler's, which alone applies facts to it."""
     head: DueThing | None = None
     """When the first of its waits is due."""
     waits_in = ""
     """The wait that was entered last."""
     place = 0
     """Its number in the order in which its runtime's instances were started."""
-    _turn = False
-    preempted = False
-    """It lost the turn without a word: it is in a real wait that nothing announced, or computes for too long."""
-    cpu_bound = False
-    given_up = False
-    """A call could not end because of it: it is stopped, and holds nothing, until a call waits for its event."""
-    poll_requested = False
-    """It has been asked what is due next, by way of whatever threads of it are inside the scheduler."""
     turns = 0
     """How many times one of its waits has been ended by message."""
     parks = 0
     """How many times it has given the turn back."""
     gated: str | None = None
-    frozen = False
+    """The gate at which it stands."""
     stopped = False
     waiting_writers: frozenset[int] = frozenset()
     """While it is stopped: those of its processes that are not, as they wait for room in its output, which has none."""
     _told_to_stop: frozenset[int] = frozenset()
     """While it is stopped: the processes to which a SIGSTOP was sent, itself and below it."""
     gate_on_main = False
-    opening = False
-    """Its gate will be opened in its turn."""
     has_gates = False
-    signalled = False
-    """A signal was sent to it whose handler has not been entered yet."""
     entered = 0
     """How many times a handler of SIGTERM has been entered."""
     deferred = 0
@@ -133,6 +105,8 @@ class Instance:
     """Frames sent so far: a report that has seen fewer is out of date."""
     seen = 0
     """How many of them its last report had seen."""
+    holds = 0
+    """How many of its waits hold the clock, as it has last reported."""
     told_us: int | None = None
     """The time that the instance has told, in µs, while it may move the clock itself: it may be further already."""
     unleased_at: tuple[int, int] | None = None
@@ -220,8 +194,14 @@ class Instance:
         self.channel.setblocking(False)
         return theirs
 
+    def accompany(self, companion: Companion | None, port: ClaimedPort | None) -> None:
+        """Give it what runs its program outside its sandbox, and the port of the machine that this listens on."""
+        self.companion, self.port = companion, port
+
     def assign(self, owner: Owner, runtime: Runtime, sandbox: Sandbox, fds: list[int], config: messages.Assign) -> None:
         """Tell the process which function's instance it is; from here on *owner* hears it."""
+        self.measured, self.takes_time = config.coverage is not None, config.compute_rate > 0
+        self.state = start(runtime.in_lockstep, Life.ENDED if self.gone else Life.RUNS)
         self.owner, self.runtime, self.sandbox, self.called = owner, runtime, sandbox, True
         self.user_process = runtime.user_process(self)
         self.peer = runtime.peer
@@ -234,29 +214,118 @@ class Instance:
             return  # it is dead; the zygote tells
         self._unsent += data[sent:]
 
-    # -- what becomes of it ------------------------------------------------------------------------------------------
+    # -- what it does ------------------------------------------------------------------------------------------------
 
-    def freeze(self) -> None:
-        """It has finished its event: stop it until the next one."""
-        self.forget_head()
-        self.frozen = True
-        self.turn = self.preempted = self.given_up = False
-        self.stop()
+    def enter(self, state: State) -> None:
+        """The scheduler has applied a fact to it."""
+        self.state = state
 
-    def thaw(self) -> None:
-        """It is given another event."""
-        self.frozen = False
+    @property
+    def gone(self) -> bool:
+        """Whether its process is gone, or could not be had."""
+        return self.status is not None or self.refused is not None
 
-    def give_up(self) -> None:
-        """Stop it, as a call could not end because of it."""
-        self.given_up = True
-        self.stop()
+    def doing(self) -> Doing:
+        """What it does, in the documentation's words: by what it has reported, and by a look at its children."""
+        return self.state.doing(held=self._is_held())
 
-    def forget_head(self) -> None:
-        """What it waits for is not due while it is frozen, nor when it is gone."""
+    @property
+    def rests(self) -> bool:
+        """It does nothing, and holds nothing, before a wait of it is due or something is sent to it.
+
+        So a runtime need not look at it until then: thousands of instances cost no more than the few that do something.
+        """
+        if self.released or not self.state.rests:
+            return self.released
+        if self.state.idle:
+            return True
+        return not (self.stopped or not self.channel_open or self.control.watches or self.children.possible)
+
+    def holds_clock(self) -> bool:
+        """Whether a thread of it is in a real wait, or a child of it lives, so that time may not pass by itself."""
+        state = self.state
+        if not state.active:
+            return False
+        return self._is_held() or (state.preempted and state.polled and self.children.can_answer)
+
+    def _is_held(self) -> bool:
+        """Whether it waits for somebody else: no thread of it, and no child of it, can have all go on."""
+        state = self.state
+        return state.held or bool(self.children.look()) or (state.preempted and not self.children.threads_rest)
+
+    # -- what it has reported ----------------------------------------------------------------------------------------
+
+    def reported(self, seen: int, holds: int, *, parked: bool) -> None:
+        """It has reported, and had read *seen* messages by then; *parked*: with that it gave the run token back."""
+        self.seen, self.holds = seen, holds
+        self.parks += parked
+
+    def typed(self) -> None:
+        """The prompt of its debugger was answered: what it did before was a wait of its own."""
+        self.parks += 1
+
+    def entered_wait(self, text: str) -> None:
+        """A thread of it has entered a wait."""
+        self.waits_in = text
+
+    def is_due(self, head: DueThing | None) -> None:
+        """The first of its waits is due with *head*; None: none is, while it is frozen, at a gate or gone."""
         if self.head is not None:
             self.head.cancel()
-            self.head = None
+        self.head = head
+
+    def resumed(self) -> None:
+        """The first of its waits was ended by message."""
+        self.head = None
+        self.turns += 1
+
+    def reached(self, gate: str, *, on_main: bool) -> None:
+        """It stands at *gate*, with its main thread or another one."""
+        self.gated, self.gate_on_main = gate, on_main
+
+    def left_gate(self) -> None:
+        """It stands at no gate any more."""
+        self.gated = None
+
+    def looks_for_gates(self, looks: bool) -> None:
+        """Whether it was told of gates, or of places to count, that it has to look for."""
+        self.has_gates = looks
+
+    def sigterm_entered(self) -> None:
+        """A handler of SIGTERM has been entered."""
+        self.entered += 1
+
+    def sigterm_deferred(self) -> None:
+        """A handler of SIGTERM is called after the wait of the main thread."""
+        self.deferred += 1
+
+    def listens(self, signum: int, handler: str) -> None:
+        """User code has set the *handler* of a signal."""
+        (self.listening.add if handler == "handler" else self.listening.discard)(signum)
+        if signum == signal.SIGTERM:
+            self.caught_natively = handler == "native"
+
+    def program_ends(self, at_us: int | None) -> None:
+        """Its program has ended, in simulated time; None: the end has been dealt with."""
+        self.ends_us = at_us
+
+    def uses(self, rss: int) -> None:
+        """It has reported its memory: *rss* bytes above that at the fork."""
+        self.rss = rss
+
+    def has_used(self, memory: int) -> None:
+        """Its peak memory above that at the fork is *memory* bytes, or what it was before if that is more."""
+        self.rss = max(self.rss, memory)
+
+    def has_computed(self, used_ns: int) -> None:
+        """It has reported its processor time."""
+        self.used_ns = max(self.used_ns, used_ns)
+
+    # -- what becomes of it ------------------------------------------------------------------------------------------
+
+    def is_placed(self, place: int) -> None:
+        """It is the one with this number of its runtime's instances."""
+        self.place = place
 
     def is_reclaimed(self, because: str) -> None:
         """No other event will have it."""
@@ -265,96 +334,8 @@ class Instance:
     def died_of_sigkill(self) -> None:
         """It is as good as gone, and nobody waits for the zygote to say so, which may be dead itself."""
         self.status = signal.SIGKILL
-
-    def has_used(self, memory: int) -> None:
-        """Its peak memory above that at the fork is *memory* bytes, or what it was before if that is more."""
-        self.rss = max(self.rss, memory)
-
-    # -- what it is doing --------------------------------------------------------------------------------------------
-
-    @property
-    def gone(self) -> bool:
-        return self.status is not None or self.refused is not None
-
-    @property
-    def doing(self) -> Doing:
-        if self.gone:
-            return Doing.ENDED
-        if self.frozen:
-            return Doing.FROZEN
-        if self.gated is not None and not self.turn:
-            return Doing.GATED
-        if not self.runtime.in_lockstep:
-            return Doing.FREE_RUNNING
-        if self.cpu_bound if self.preempted else (self.turn or self.running_threads):
-            return Doing.COMPUTING
-        return Doing.HELD if self._is_held() else Doing.PARKED
-
-    @property
-    def computing(self) -> bool:
-        """It keeps others from their turn; not one that was frozen before it said that its threads wait."""
-        if self.gone or self.frozen or self.given_up or not self.runtime.in_lockstep:
-            return False
-        return self.turn or (self.running_threads > 0 and not self.preempted)
-
-    @property
-    def turn(self) -> bool:
-        """It has the turn: one of its threads is on its way, or computes."""
-        return self._turn
-
-    @turn.setter
-    def turn(self, has_it: bool) -> None:
-        self._turn = has_it
-        if has_it:
-            self.owner.instance_stirs(self)
-
-    @property
-    def rests(self) -> bool:
-        """It does nothing, and holds nothing, before a wait of it is due or something is sent to it.
-
-        So a runtime need not look at it until then: thousands of instances cost no more than the few that do something.
-        """
-        if self.released or self.gone or self.frozen:
-            return True
-        return not (
-            self._turn
-            or self.running_threads
-            or self.held
-            or self.preempted
-            or self.stopped
-            or self.opening
-            or not self.runtime.in_lockstep
-            or self.gated is not None
-            or not self.channel_open
-            or self.control.watches
-            or self.children.possible
-        )
-
-    @property
-    def holds_clock(self) -> bool:
-        """A thread of it is in a real wait, or a child of it lives, so that time may not pass by itself."""
-        if self.gone or self.frozen or self.given_up or not self.runtime.in_lockstep:
-            return False
-        return self._is_held() or (self.preempted and self.poll_requested and self.children.can_answer)
-
-    def _is_held(self) -> bool:
-        """Whether it waits for somebody else: no thread of it, and no child of it, can have all go on."""
-        return self.held > 0 or bool(self.children.look()) or (self.preempted and not self.children.threads_rest)
-
-    def look_again(self) -> None:
-        """Let it have the turn again that it lost without a word: it has done something since."""
-        if self.preempted:
-            self.preempted = self.cpu_bound = False
-            self.turn = True
-
-    def ask(self) -> None:
-        """Threads that wait for their turn may have it now; what a thread back from a real wait woke is told so too."""
-        if not self.poll_requested:
-            self.send(messages.Poll())
-            self.wake()  # a thread that went on under a lease left the scheduler without a word, and none may read
-            self.poll_requested = True
-            if self.has_alarm:
-                self.poke()  # no thread but that which waits for something real, or computes, may be there to tell
+        if self.called:
+            self.owner.instance_died(self)
 
     @property
     def waits_beside(self) -> bool:
@@ -381,10 +362,19 @@ class Instance:
             self.control.lease = 0
 
     def end_lease(self) -> None:
-        """The instance has told all that it did under a lease: it waits, or is gone."""
+        """The instance has reported all that it did under a lease: it waits, or is gone."""
         if self.told_us is not None:
             self.told_us = None
             self.revoke_lease()
+
+    def tells_time(self, time_us: int) -> None:
+        """It has reported the time to which it has moved the clock under its lease."""
+        self.told_us = time_us
+
+    def lose_lease(self) -> None:
+        """Revoke its lease, of which it gets none before its next wait, as it does not report."""
+        self.revoke_lease()
+        self.unleased_at = self.waits
 
     @property
     def waits(self) -> tuple[int, int]:
@@ -411,7 +401,7 @@ class Instance:
             self._leased_read = 0
         self.control.messages = self.sent
         self._unsent += messages.pack(message)
-        if self.running_threads or self.preempted:
+        if self.state.outside:
             self.wake()  # whoever is inside the scheduler has to read the channel
         self._flush()
 
@@ -618,7 +608,7 @@ class Instance:
                 self._begin_reading()
                 self.waiting_writers = writers_that_wait(self.output, list(pidfds))
                 self._end_reading()
-                self.output.busy = False
+                self.output.looked_at()
             told = send(signal.SIGSTOP, pidfds, self.waiting_writers)
         self.stopped = True
         # Those, too, that were started meanwhile.
@@ -655,6 +645,11 @@ class Instance:
         self.waiting_writers = self._told_to_stop = frozenset()
         if filled:
             self.owner.instance_held_back(self)
+
+    def wake_up(self) -> None:
+        """Have its own process go on, without those below it, to do something before it is ended."""
+        self.stopped = False
+        self.signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """SIGKILL, by way of the zygote where no pidfd has come yet; also for a stopped process."""
@@ -715,15 +710,11 @@ class Instance:
                 os.close(fd)
 
     def __repr__(self) -> str:
-        return f"<Instance {self.number} pid {self.pid} {self.doing if self.called else 'forked ahead'}>"
+        return f"<Instance {self.number} pid {self.pid} {self.doing() if self.called else 'forked ahead'}>"
 
 
-def exit_text(status: int | None) -> str:
-    """A wait status in words."""
+def exit_of(status: int | None) -> Exit:
+    """What a wait status says; None: no process has heard it."""
     if status is None:
-        return "it is unknown how"
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        known = number in signal.Signals.__members__.values()
-        return f"killed by {signal.Signals(number).name} (signal {number})" if known else f"killed by signal {number}"
-    return f"exit code {os.WEXITSTATUS(status)}"
+        return Exit()
+    return Exit(signum=os.WTERMSIG(status)) if os.WIFSIGNALED(status) else Exit(os.WEXITSTATUS(status))

@@ -146,6 +146,10 @@ class Output:
             self._written.append(last)
             self._undated += 1
 
+    def looked_at(self) -> None:
+        """Who writes to it has been looked at: only what comes from now on counts as much."""
+        self.busy = False
+
     def date(self, time_us: int) -> None:
         """What was read since the last mark, and since the last call of this, was written at *time_us*."""
         for at in range(-min(self._undated, len(self._written)), 0):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from dataclasses import asdict
+from operator import attrgetter
 
 from ..clock import DueThing, SimulatedClock
 from ..errors import HarnessError, ScfAsyncError, hidden_from_users
@@ -24,6 +25,7 @@ from .sandbox import Sandboxes
 
 __tracebackhide__ = hidden_from_users
 
+_PLACE = attrgetter("place")
 IDLE = "idle"
 """Why an instance is reclaimed that no event used for long enough."""
 DEATH_LIMIT = 10.0
@@ -68,11 +70,11 @@ class Pool:
         """Those that do not rest, in the order of their starts: only they compute, are gated or hold the clock."""
         for instance in [each for each in self._stirring if each.rests]:
             del self._stirring[instance]
-        return sorted(self._stirring, key=lambda each: each.place)
+        return sorted(self._stirring, key=_PLACE) if len(self._stirring) > 1 else list(self._stirring)
 
     def _add(self, instance: Instance) -> None:
         self._places += 1
-        instance.place = self._places
+        instance.is_placed(self._places)
         self.instances.append(instance)
         self.stirs(instance)
         self.poller.add(instance)
@@ -88,9 +90,8 @@ class Pool:
                     return instance  # else the word of its end is on its way
         return None
 
-    def freeze(self, instance: Instance) -> None:
-        """Keep *instance*, which has finished its event, stopped until the next one, or until it was idle too long."""
-        instance.freeze()
+    def keep_idle(self, instance: Instance) -> None:
+        """Keep *instance*, which is frozen, until the next event, or until it was idle too long."""
         due = self.clock.now_us + round(self.settings.idle_reclaim * 1_000_000)
         timer = self.clock.call_at(due, lambda: self.reclaim(instance, IDLE), what="idle reclaim")
         self._idle.append((self.last_events[instance].function, instance, timer))
@@ -139,7 +140,6 @@ class Pool:
 
     def assign(self, instance: Instance, event: Event) -> None:
         """Let *instance* run *event*."""
-        instance.thaw()
         self.stirs(instance)
         self.events[instance] = event
         self.last_events[instance] = event
@@ -171,7 +171,7 @@ class Pool:
 
     def drop(self, instance: Instance) -> None:
         """Forget an instance that is gone, and close what belonged to it."""
-        instance.forget_head()
+        instance.is_due(None)
         if instance in self.instances:
             self.instances.remove(instance)
         self._stirring.pop(instance, None)
@@ -237,9 +237,8 @@ class Pool:
             environment = {**environment, "HOSTNAME": f"scf-async-{self.started}", **runtime.variables}
             instance = take_preforked(zygote, hint) or Instance(zygote, hint)
             undo.callback(self._discard, instance)
-            instance.companion = runtime.companion(site, sandbox.tmp, instance.output.fd, port)
+            instance.accompany(runtime.companion(site, sandbox.tmp, instance.output.fd, port), port)
             undo.pop_all()
-        instance.port = port
         fds = [self.clock_fd] if coverage is None else [self.clock_fd, coverage[1]]
         given: list[int] = []
         if runtime.relayed_ports(site):
@@ -278,9 +277,7 @@ class Pool:
         )
         for fd in given:
             os.close(fd)
-        instance.measured = coverage is not None
-        instance.children.background = configuration.background
-        instance.takes_time = configuration.compute_rate > 0
+        instance.children.exempt(configuration.background)
         self._add(instance)
         prefork(zygote, hint)  # this one has its message: what is forked now takes nothing from it but a processor
         return instance
@@ -297,8 +294,8 @@ def _dies_unseen(instance: Instance) -> bool:
 
     Else a test that has closed its runtime could find the port taken, the file locked, or the connection open.
     """
-    idle = instance.frozen and instance.stopped and not instance.waiting_writers
-    if not idle or instance.runtime.runs_program or instance.children.possible:
+    still = instance.state.idle and instance.stopped and not (instance.gone or instance.waiting_writers)
+    if not still or instance.runtime.runs_program or instance.children.possible:
         return False
     return procfs.has_only_own_files(instance.pid)
 

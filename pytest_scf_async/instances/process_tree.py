@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from ..protocol import messages, procfs
+from ..lockstep.state import Fact, Life, Preemption, State
+from ..protocol import procfs
 from ..protocol.kernel_waits import name_of
 from ..protocol.real_time import REAL
 from .at_rest import Rest, at_rest
@@ -85,19 +86,15 @@ class Owner(Protocol):
     pid: int
     control: Any
     """The page that it shares with the harness, in units of 64 bits."""
+    state: State
+    """What it does."""
     listening: set[int]
     """Signals that its code has handlers of."""
-    turn: bool
-    preempted: bool
-    cpu_bound: bool
     stopped: bool
     released: bool
-    frozen: bool
 
     @property
     def gone(self) -> bool: ...
-    @property
-    def given_up(self) -> bool: ...
     @property
     def head(self) -> object: ...
     @property
@@ -106,8 +103,6 @@ class Owner(Protocol):
     def traces_user_code(self) -> bool: ...
     @property
     def elsewhere(self) -> Sequence[int]: ...
-    def ask(self) -> None: ...
-    def send(self, message: messages.ForInstance) -> None: ...
 
 
 class Children:
@@ -115,8 +110,6 @@ class Children:
 
     background: tuple[str, ...] = ()
     """The programs, by name, that do not hold the clock (``deploy(background=)``)."""
-    poll_requested = False
-    """The instance has been asked to say when it has dealt with the ends of children."""
 
     def __init__(self, instance: Owner) -> None:
         self._instance = instance
@@ -130,7 +123,7 @@ class Children:
         """Those that held the clock at the last look."""
         self.threads_rest = False
         """At the last look the instance's threads outside its scheduler waited for it or for its children."""
-        self.answered: tuple[bytes, ...] | None = None
+        self._answered: tuple[bytes, ...] | None = None
         """How often these had run when the instance was last asked whether they have made a wait ready."""
         self._background = Background()
 
@@ -166,7 +159,7 @@ class Children:
         instance = self._instance
         if instance.stopped and not (instance.gone or instance.released):
             return self.holding  # nothing of it has run since the last look, but to stop
-        waits = instance.preempted and not (instance.cpu_bound or instance.gone or instance.released)
+        waits = instance.state.preemption is Preemption.SLEEPS and not (instance.gone or instance.released)
         waits = waits and not instance.traces_user_code  # that looks at its threads itself, and has found none at rest
         self.holding, self._rest, self.threads_rest = (), None, False
         below = _NOBODY
@@ -192,7 +185,7 @@ class Children:
     def look_once_still(self) -> None:
         """Look before the instance is stopped, which has just been asked: a thread of it may be answering."""
         deadline = REAL.monotonic() + STILL_LIMIT
-        while not self._instance.cpu_bound:
+        while not self._instance.state.cpu_bound:
             runs, _ = procfs.activity(self._instance.pid)  # before the look, which finds no rest where one runs
             self.look()
             if self.threads_rest or not runs or REAL.monotonic() > deadline:
@@ -220,35 +213,38 @@ class Children:
         now = self._look_below() if self.possible else _NOBODY
         return (now.holding, now.helpers) == (below.holding, below.helpers)
 
-    def ask(self) -> bool:
-        """Whether a handler of SIGCHLD may still have to be called for an end: the instance has been asked, then.
+    def question(self) -> Fact | None:
+        """What the instance has to be asked before time may pass; None: nothing has happened that it may not know.
 
-        To be called when the instance waits, and nothing holds the clock; it computes until it has answered.
+        A handler of SIGCHLD may still have to be called for the end of a child, or a thread outside its scheduler may
+        have made a wait ready that is in it. To be called when the instance waits, and nothing holds the clock; what
+        is found now is not found once more.
         """
         instance = self._instance
-        if instance.frozen or instance.gone or instance.given_up:
-            return False
-        if instance.preempted:
-            return self._ask_scheduler()
+        state = instance.state
+        if state.idle or instance.gone or state.life is Life.GIVEN_UP:
+            return None
+        if state.preempted:
+            rest = self._rest
+            if rest is None or not rest.inside or (self._answered == rest.runs and not instance.control.muted):
+                return None
+            self._answered = rest.runs
+            return Fact.POLLED
         if not self.possible or not self.listened_to:
-            return False
+            return None
         children = instance.control.forks, self._look_below().living, self._rest and self._rest.runs
         if self._heard == children:
-            return False
+            return None
         self._heard = children
-        self.ask_to_look()
-        return True
+        return Fact.SIGNALS_POLLED
 
-    def _ask_scheduler(self) -> bool:
-        """The same where threads wait outside the scheduler, of which one may have made a wait ready that is in it."""
-        rest = self._rest
-        if rest is None or not rest.inside:
-            return False
-        if self.answered == rest.runs and not self._instance.control.muted:
-            return False
-        self.answered = rest.runs
-        self._instance.ask()
-        return True
+    def report_crossed(self) -> None:
+        """The report that was asked for did not see all that was sent: it may have to be asked for again."""
+        self._answered = None
+
+    def exempt(self, programs: tuple[str, ...]) -> None:
+        """*programs*, by name, do not hold the clock."""
+        self.background = programs
 
     def _look_below(self) -> Below:
         instance = self._instance
@@ -260,11 +256,6 @@ class Children:
         for pid in instance.elsewhere:
             found += [pid, *procfs.descendants_of(pid)]
         return found
-
-    def ask_to_look(self) -> None:
-        """Have an instance that waits look at its signals and its descriptors; it computes until it has answered."""
-        self.poll_requested = self._instance.turn = True
-        self._instance.send(messages.PollSignals())
 
     def signal(self, signum: int, besides: Collection[int] = ()) -> frozenset[int]:
         """Send *signum* to all that live, but for the processes *besides*; gives those that it was sent to."""

@@ -68,6 +68,10 @@ class UserProcess:
         """Send it *signum*; False when it is gone."""
         return self._instance.signal(signum)
 
+    def begins(self) -> None:
+        """User code begins to run there."""
+        self.runs = True
+
     def started(self, pid: int) -> None:
         """The instance has started *pid*, which is to run user code, and has not waited for it."""
 

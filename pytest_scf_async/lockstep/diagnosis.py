@@ -3,54 +3,63 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from ..instances.instance import Doing, Instance
+from ..instances.instance import Instance
 from ..instances.process_tree import Child
+from ..model.timeline import Waited
 from ..protocol.shortening import shortened_list
+from .event import Event
 from .scripts import ScriptedEvent
+from .state import Doing, Life
 from .thread_reports import threads_of
-
-if TYPE_CHECKING:
-    from .calls import Call
-    from .event import Event
-    from .scheduler import Lockstep
 
 CHILDREN_SHOWN = 5
 
 
-def explain(lockstep: Lockstep, call: Call, reason: str, passed_us: int = 0) -> str:
+@dataclass(frozen=True)
+class Snapshot:
+    """What is explained: the events of a runtime that have not ended, at one moment."""
+
+    now_us: int
+    running: Sequence[Event]
+    """In order of acceptance."""
+    scripted: Callable[[ScriptedEvent], str]
+    """Says how far the script of a running event is."""
+
+
+def explain(snapshot: Snapshot, call: str, reason: str, passed_us: int = 0) -> str:
     """The text of a ``CannotEndError``; *passed_us* is the simulated time that passed in a call which took too long."""
     passed = f", in which {passed_us / 1_000_000:,.1f} simulated seconds passed" if passed_us else ""
-    return f"{call.name} could not end: {reason}{passed}.\n{what_instances_do(lockstep, passed_us)}"
+    return f"{call} could not end: {reason}{passed}.\n{what_instances_do(snapshot, passed_us)}"
 
 
-def what_instances_do(lockstep: Lockstep, passed_us: int = 0) -> str:
+def what_instances_do(snapshot: Snapshot, passed_us: int = 0) -> str:
     """What the instance of each running event is doing, thread by thread, and what to do about it.
 
     Events that went on in the *passed_us* of simulated time that a call took are only too slow for it.
     """
-    since_us = lockstep.clock.now_us - passed_us
+    since_us = snapshot.now_us - passed_us
     lines: list[str] = []
     advice: list[str] = []
     parked = False
-    running = lockstep.events_running()
-    for event in running:
-        if event.instance is None or event.instance.given_up:
-            lines.append(_without_a_turn(lockstep, event))
+    for event in snapshot.running:
+        if event.instance is None or event.instance.state.life is Life.GIVEN_UP:
+            lines.append(_without_run_token(snapshot, event))
             continue
         instance = event.instance
         deploy = event.function.configuration.deployed_by
-        doing = instance.doing
-        if _went_on(event, since_us) and doing in (Doing.COMPUTING, Doing.PARKED) and not instance.cpu_bound:
+        doing = instance.doing()
+        if _went_on(event, since_us) and doing in (Doing.COMPUTING, Doing.PARKED) and not instance.state.cpu_bound:
             lines.append(_waited_most(event))
             advice.append(_GIVE_IT_TIME)
             continue
-        lines.append(f"event {event.request_id} of {event.function.configuration.name} is {_doing(instance)}")
+        lines.append(f"event {event.request_id} of {event.function.configuration.name} is {_doing(instance, doing)}")
         peers: list[str] = []
         sleeps: list[str] = []
         if (doing in (Doing.COMPUTING, Doing.HELD) or instance.traces_user_code) and not instance.gone:
-            for thread in threads_of(instance, lockstep.clock.now_us):
+            for thread in threads_of(instance, snapshot.now_us):
                 lines += ["  " + line for line in thread.lines]
                 if thread.real_wait is not None:
                     peers += thread.real_wait.peers
@@ -90,7 +99,7 @@ def what_instances_do(lockstep: Lockstep, passed_us: int = 0) -> str:
             parked = True
     if parked and not advice:  # else what keeps time from passing comes first
         advice.append("scf_clock.advance(seconds), or a call that moves the clock, lets its wait end")
-    if not running:
+    if not snapshot.running:
         lines.append("no event is running")
     lines += [f"What to do: {text}." for text in dict.fromkeys(advice)]
     return "\n".join(lines)
@@ -106,9 +115,9 @@ _GIVE_IT_TIME = (
 )
 
 
-def _without_a_turn(lockstep: Lockstep, event: Event) -> str:
+def _without_run_token(snapshot: Snapshot, event: Event) -> str:
     if isinstance(event, ScriptedEvent) and event.phase == "running":
-        return f"event {event.request_id} of {event.function.configuration.name} {lockstep.scripts.told(event)}"
+        return f"event {event.request_id} of {event.function.configuration.name} {snapshot.scripted(event)}"
     if event.instance is None:
         return f"event {event.request_id} is pending: none of its code has run"
     return f"event {event.request_id} is stopped: a call gave up on it, and this one does not wait for it"
@@ -116,27 +125,28 @@ def _without_a_turn(lockstep: Lockstep, event: Event) -> str:
 
 def _went_on(event: Event, since_us: int) -> bool:
     last = event.timeline[-1]
-    return (last.last_us or last.time_us) > since_us
+    return (last.last_us if isinstance(last, Waited) else last.time_us) > since_us
 
 
 def _waited_most(event: Event) -> str:
     """That an event goes on, and in what it has waited most often."""
     counts: Counter[str] = Counter()
     for entry in event.timeline:
-        if entry.kind == "wait":
-            counts[entry.text] += entry.count
+        if isinstance(entry, Waited):
+            counts[entry.description] += entry.times
     waits = "".join(f": it has waited most often in {what}, {count:,} times" for what, count in counts.most_common(1))
     return f"event {event.request_id} of {event.function.configuration.name} goes on{waits}"
 
 
-def _doing(instance: Instance) -> str:
-    if instance.doing is Doing.PARKED and instance.waits_in:
+def _doing(instance: Instance, doing: Doing) -> str:
+    if doing is Doing.PARKED and instance.waits_in:
         return f"parked in {instance.waits_in}"
-    if instance.doing is Doing.HELD:
+    if doing is Doing.HELD:
         children = instance.children.look()
-        waits = "held by a real wait" if instance.held or instance.preempted else f"parked in {instance.waits_in}"
+        real_wait = instance.state.held or instance.state.preempted
+        waits = "held by a real wait" if real_wait else f"parked in {instance.waits_in}"
         return f"{waits}; the {_children(children)} alive" if children else waits
-    return str(instance.doing)
+    return str(doing)
 
 
 def _children(children: tuple[Child, ...]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..clock import DueThing, SimulatedClock, to_datetime
 from ..instances.code import Code, Copy
-from ..instances.runtimes.strategy import Disposition, Runtime
+from ..instances.runtimes.strategy import Runtime
 from ..model import (
     CREDENTIAL_HEADERS,
     DEFAULT_EVENT_INVOKE,
@@ -37,6 +37,36 @@ from ..model import (
     start_line,
     timed_out_message,
 )
+from ..model.timeline import (
+    AnyEntry,
+    Disposition,
+    Dropped,
+    Exit,
+    GatePassed,
+    GateReached,
+    HandlerDeferred,
+    HandlerEntered,
+    HandlerLeft,
+    Listener,
+    ListenerChanged,
+    MemoryExceeded,
+    MemoryExcess,
+    ProcessEnded,
+    Queued,
+    Raised,
+    Reclaimed,
+    Recorded,
+    Remark,
+    RetryBegan,
+    RetryPlanned,
+    SignalSent,
+    Started,
+    StatusChanged,
+    StoppedBehind,
+    Waited,
+    Written,
+    ZygoteDied,
+)
 from ..protocol import messages
 from ..scripted import Script, Step
 from .places import Place
@@ -54,25 +84,14 @@ class SignalDelivery:
     received: bool
     disposition: Disposition
     """What the process did with SIGTERM when it came."""
+    confirmed: bool
+    """The platform has written into the log that the signal was received, and not that it was not."""
     entered_us: int | None = None
     left_us: int | None = None
     cost: RealCost = field(default_factory=RealCost)
     """What the event has cost in real time since then, until the next SIGTERM or its end."""
-    raised: str | None = None
-    """What the handler raised, as ``Type: text``."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One line of an event's timeline."""
-
-    time_us: int
-    kind: Literal["status", "signal", "wait", "log", "record", "instance"]
-    text: str
-    count: int = 1
-    """Equal waits in a row are one entry."""
-    last_us: int | None = None
-    """When the last of them began."""
+    raised: Raised | None = None
+    """What the handler raised."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +219,7 @@ class Event:
     retry_num: int = 0
     """How many times it has done so."""
     _log: list[LogLine] | None = field(init=False)
-    _timeline: list[Entry] | None = field(init=False)
+    _timeline: list[AnyEntry] | None = field(init=False)
     signals: list[SignalDelivery] = field(default_factory=list)
     real_stretches: list[RealStretch] = field(default_factory=list)
     """What it has spent in real time where that is measured, in the order of the timeline."""
@@ -210,6 +229,12 @@ class Event:
     """The places in user code whose passes are counted, each with its slot of the control page."""
     result_text: str | None = None
     error: ErrorBody = field(default_factory=dict)
+    ended_by: Fact | None = None
+    """What ended it."""
+    exit: Exit | None = None
+    """How its process ended by itself, where that ended it, or an attempt of it."""
+    excess: MemoryExcess | None = None
+    """What its instance used above the memory of its function, where that ended it."""
     timer: DueThing | None = None
     dispatched_us: int | None = None
     mem_usage: int = 0
@@ -246,7 +271,7 @@ class Event:
             return
         self._apply(Fact.OVER_QUOTA)
         self.queued()
-        self.note("instance", "queued: all instances that its function may have are in use")
+        self.timeline.append(Queued(self.now_us()))
 
     @property
     def log(self) -> list[LogLine]:
@@ -255,7 +280,7 @@ class Event:
         return self._log
 
     @property
-    def timeline(self) -> list[Entry]:
+    def timeline(self) -> list[AnyEntry]:
         """All that has happened to it."""
         assert self._timeline is not None
         return self._timeline
@@ -349,13 +374,14 @@ class Event:
         self.instance = self.cold = self.dispatched_us = None
         self.mem_usage = 0
         self.error = {}
+        self.exit = self.excess = None
 
     def accepted(self) -> None:
         """It leaves the queue."""
         if self.record.state is State.RETRYING:
             self.retries_left -= 1
             self.retry_num += 1
-            self.note("instance", f"attempt {self.retry_num + 1} (RetryNum {self.retry_num})")
+            self.timeline.append(RetryBegan(self.now_us(), self.retry_num))
         else:
             self.record.starts(self.now_us())
         self.phase = "pending"
@@ -366,14 +392,14 @@ class Event:
         """It leaves the queue and was never accepted."""
         self._apply(fact)
         self.phase = "ended"
-        self.note("instance", f"dropped: {fact.value}")
+        self.timeline.append(Dropped(self.now_us(), fact))
 
     def started(self, instance: Instance, cold: bool) -> None:
         self.instance = instance
         self.cold = cold
         self.phase = "init" if cold else "running"
         self.dispatched_us = self.now_us()
-        self.note("instance", "cold start" if cold else "warm start")
+        self.timeline.append(Started(self.dispatched_us, cold))
         self.platform_line(start_line(self.request_id, cold=cold))
 
     def initialised(self, mem_usage: int) -> None:
@@ -402,8 +428,7 @@ class Event:
     def recorded(self, name: str, fields: dict[str, Any]) -> None:
         now = self.now_us()
         self.records.append(Record(to_datetime(now), name, fields))
-        shown = (f" {key}={json.dumps(value, ensure_ascii=False)}" for key, value in fields.items())
-        self.timeline.append(Entry(now, "record", name + "".join(shown)))
+        self.timeline.append(Recorded(now, name, fields))
 
     @property
     def unfinished(self) -> list[LogLine]:
@@ -422,13 +447,34 @@ class Event:
             self.instance.output.end_line()
         self._line(text, "Platform")
 
-    def note(self, kind: Literal["status", "signal", "wait", "log", "record", "instance"], text: str) -> None:
-        self.timeline.append(Entry(self.now_us(), kind, text))
+    def remark(self, text: str) -> None:
+        """Have the timeline say *text*, which no module looks at: what one needs to know has a method of its own."""
+        self.timeline.append(Remark(self.now_us(), text))
+
+    def stands_at(self, gate: Gate) -> None:
+        """Its instance, or its script, stands at *gate*."""
+        self.timeline.append(GateReached(self.now_us(), gate.description))
+
+    def stopped_behind(self, gate: Gate) -> None:
+        """Its program was stopped behind the line that *gate* waits for."""
+        self.timeline.append(StoppedBehind(self.now_us(), gate.description))
+
+    def passed(self, gate: Gate) -> None:
+        """The line that *gate* waits for is there, and nothing stood behind it."""
+        self.timeline.append(GatePassed(self.now_us(), gate.description))
+
+    def reclaimed(self, because: str) -> None:
+        """The platform has taken its instance back."""
+        self.timeline.append(Reclaimed(self.now_us(), because))
+
+    def zygote_died(self) -> None:
+        """What its instance was forked from was killed, and the instance with it."""
+        self.timeline.append(ZygoteDied(self.now_us()))
 
     def not_repeatable(self, why: str) -> None:
         """What happens to it may be otherwise in the next run; the timeline says *why*."""
         self.repeatable = False
-        self.note("instance", why)
+        self.remark(why)
 
     def is_untraceable(self, why: str) -> None:
         """Its program does what no traced one can."""
@@ -445,6 +491,18 @@ class Event:
     def look(self) -> None:
         """The test knows how it ends."""
         self.looked_at = True
+
+    def runs_until(self, timer: DueThing | None) -> None:
+        """*timer* ends it, or brings the next step of its script; None: it has just done so."""
+        self.timer = timer
+
+    def check(self) -> None:
+        """An assertion helper, List or Get has answered about it."""
+        self.checked = True
+
+    def seen(self, call: int) -> None:
+        """The test has read something of it, after the runtime's blocking call number *call* had begun."""
+        self.seen_in_call = call
 
     def resolve_by(self, resolve: Callable[[], FunctionVersion]) -> None:
         """Have *resolve* give the version that its qualifier names, when it leaves the queue."""
@@ -463,15 +521,18 @@ class Event:
         """*what* waits in real time, which the timeline says in the words *text*."""
         if what not in self.real_time:
             self.real_time.add(what)
-            self.note("instance", text)
+            self.remark(text)
 
-    def waits(self, what: str, first_us: int, last_us: int, count: int = 1) -> None:
-        """Threads of the instance entered equal waits, the first and the last at the times given."""
+    def waits(self, description: str, first_us: int, last_us: int, count: int = 1, *, endless: bool = False) -> None:
+        """Threads of the instance entered equal waits, the first and the last at the times given.
+
+        The last one is *endless* if nothing was due in the instance when it began.
+        """
         last = self.timeline[-1]
-        if last.kind == "wait" and last.text == what:
-            self.timeline[-1] = Entry(last.time_us, "wait", what, last.count + count, last_us)
+        if isinstance(last, Waited) and last.description == description:
+            self.timeline[-1] = Waited(last.time_us, description, last_us, last.times + count, endless)
         else:
-            self.timeline.append(Entry(first_us, "wait", what, count, last_us))
+            self.timeline.append(Waited(first_us, description, last_us, count, endless))
 
     def spent(self, kind: RealKind, seconds: float) -> None:
         """The event has spent real time since the last entry of its timeline."""
@@ -479,30 +540,38 @@ class Event:
             if stretch.entries != len(self.timeline):
                 break
             if stretch.kind == kind:
-                stretch.seconds += seconds
+                stretch.add(seconds)
                 return
         self.real_stretches.append(RealStretch(kind, seconds, self.now_us(), len(self.timeline)))
 
     def signal_sent(self, disposition: Disposition) -> None:
         """A graceful termination: what SIGTERM met. Writes the platform's line and applies the fact."""
         received = disposition != "no process"
-        delivery = SignalDelivery(self.now_us(), received, disposition)
-        self.signals.append(delivery)
+        confirmed = received and (disposition != "default" or self.unlistened_signal_line == "received")
+        now = self.now_us()
+        self.signals.append(SignalDelivery(now, received, disposition, confirmed))
         by_language = disposition == "native" and not self.function.runtime.listens_in_python
-        self.note("signal", f"SIGTERM sent; {_MET['by language' if by_language else disposition]}")
+        self.timeline.append(SignalSent(now, disposition, by_language))
         self._apply(Fact.SIGNAL_RECEIVED if received else Fact.SIGNAL_NOT_RECEIVED)
-        shown = received and (disposition != "default" or self.unlistened_signal_line == "received")
-        self.platform_line(SIGNAL_RECEIVED_LINE if shown else SIGNAL_FAILED_LINE)
+        self.platform_line(SIGNAL_RECEIVED_LINE if confirmed else SIGNAL_FAILED_LINE)
+
+    def handler_deferred(self) -> None:
+        """SIGTERM came in a wait of C code on the main thread: its handler is called after that."""
+        self.timeline.append(HandlerDeferred(self.now_us()))
+
+    def listener_changed(self, listener: Listener) -> None:
+        """The process does something else with SIGTERM from here on."""
+        self.timeline.append(ListenerChanged(self.now_us(), listener))
 
     def handler_entered(self) -> None:
-        self.note("signal", "the handler of SIGTERM entered")
+        self.timeline.append(HandlerEntered(self.now_us()))
         for delivery in self.signals:
             if delivery.received and delivery.entered_us is None:
                 delivery.entered_us = self.now_us()
                 return
 
-    def handler_left(self, raised: str | None) -> None:
-        self.note("signal", "the handler of SIGTERM " + ("returned" if raised is None else f"raised {raised}"))
+    def handler_left(self, raised: Raised | None) -> None:
+        self.timeline.append(HandlerLeft(self.now_us(), raised))
         for delivery in reversed(self.signals):
             if delivery.entered_us is not None and delivery.left_us is None:
                 delivery.left_us = self.now_us()
@@ -517,9 +586,14 @@ class Event:
         trace: str | None = None,
         message: str | None = None,
         mem_usage: int | None = None,
-        detail: str | None = None,
+        exit: Exit | None = None,  # noqa: A002  (it is that, as data)
+        excess: MemoryExcess | None = None,
+        why: str | None = None,
     ) -> Transition:
-        """Let the fact end the event: status, code, body, and the last lines of the log."""
+        """Let the fact end the event: status, code, body, and the last lines of the log.
+
+        How its process ended is in *exit*, what it used too much in *excess*; *why* is a text for the timeline.
+        """
         now = self.now_us()
         if mem_usage is not None:
             self.mem_usage = max(mem_usage, 0)
@@ -553,14 +627,23 @@ class Event:
                     dict(self.error),
                 )
             )
-        if detail is not None:
-            self.note("instance", detail)
+        self._note_causes(exit, excess, why)
         if transition.state is State.RETRYING:
-            self.note("instance", "the platform tries again in 60 s")
+            self.timeline.append(RetryPlanned(self.now_us()))
             self.queued()
         return transition
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _note_causes(self, how: Exit | None, excess: MemoryExcess | None, why: str | None) -> None:
+        now = self.now_us()
+        self.exit, self.excess = how, excess
+        if how is not None:
+            self.timeline.append(ProcessEnded(now, how))
+        if excess is not None:
+            self.timeline.append(MemoryExceeded(now, excess))
+        if why is not None:
+            self.timeline.append(Remark(now, why))
 
     def _begin_log(self) -> None:
         self._log, self._timeline = [], []
@@ -598,38 +681,27 @@ class Event:
         return error_body(code, self.request_id, message=None if self.script is None else message)
 
     def _apply(self, fact: Fact) -> Transition:
-        before = self.record.state.status
+        before, had_ended = self.record.state.status, self.record.state.ended
         configuration = self.function.configuration
         retries_left = 0 if self.ended_by_close else self.retries_left  # a fault of the harness is no failed attempt
         transition = self.record.apply(fact, self.now_us(), self.readings, configuration.async_run, retries_left)
+        if transition.state.ended and not had_ended:
+            self.ended_by = fact
         if self.status is not None and self.status is not before:
             self._note_status(self.status, transition.status_code, fact)
         return transition
 
     def _note_status(self, status: Status, status_code: int, fact: Fact) -> None:
-        code = f" ({status_code})" if status_code else ""
-        self.note("status", f"{status}{code}: {fact.value}")
+        self.timeline.append(StatusChanged(self.now_us(), status, status_code, fact))
 
     def _line(self, text: str, source: Literal["Platform", "Custom"]) -> None:
         now = self.now_us()
         line = LogLine(now, text, source, self.retry_num)
         self.log.append(line)
-        self.timeline.append(Entry(now, "log", text))
+        self.timeline.append(Written(now, text))
         if self.on_line is not None:
             self.on_line(line)
 
 
 ENDED_BY_CALLER = (Fact.TERMINATED, Fact.FUNCTION_DELETED)
 """What ends an event in its init without a failure of that, which the platform would report."""
-
-_MET = {
-    "handler": "user code listens",
-    "default": "user code does not listen, so it ends the process",
-    "ignored": "the process ignores it",
-    "blocked": "the process has blocked it",
-    "no process": "there is no process yet",
-    "native": "code outside Python catches it, and user code has no handler",
-    "by language": "the runtime of the program's language catches it, whether the program listens or not",
-    "unknown": "the program, or its language's runtime, catches it",
-    "scripted": "its script says what follows",
-}

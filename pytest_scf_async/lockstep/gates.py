@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableSequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, MutableSequence
+from typing import Protocol
 
-from ..clock import WAKE_UP
+from ..clock import WAKE_UP, SimulatedClock
 from ..errors import ScfUsageError, hidden_from_users
 from ..instances.instance import Instance
 from ..protocol import messages, shared_page
 from .event import Event, Gate
 from .places import Place
-from .scripts import ScriptedEvent
-
-if TYPE_CHECKING:
-    from .scheduler import Lockstep
+from .scripts import ScriptedEvent, ScriptPlayer
+from .state import Fact
+from .state import Gate as GateState
 
 __tracebackhide__ = hidden_from_users
+
+
+class Host(Protocol):
+    """What this module asks of the scheduler of its runtime."""
+
+    clock: SimulatedClock
+    next_order: Callable[[], int]
+    scripts: ScriptPlayer
+
+    def apply(self, instance: Instance, fact: Fact) -> None: ...
+    def progressed(self) -> None: ...
 
 
 class Gates:
     """Sets and opens the gates of one runtime's events."""
 
-    def __init__(self, lockstep: Lockstep) -> None:
-        self.lockstep = lockstep
+    def __init__(self, host: Host) -> None:
+        self._host = host
         self._named = 0
         self._placed: dict[Event, None] = {}
         """Events of which passes of places are counted."""
@@ -52,9 +62,9 @@ class Gates:
         places = [messages.CountedPlace(slot, list(place.spots)) for place, slot in event.places.items()]
         instance = event.instance
         if armed or places or instance.has_gates:
-            instance.has_gates = bool(armed or places)
+            instance.looks_for_gates(bool(armed or places))
             instance.send(messages.ArmGates(armed, places))
-            if places and (instance.running_threads or instance.held or instance.preempted):
+            if places and (instance.state.outside or instance.state.held):
                 instance.poke()  # the thread that computes is to look
 
     def begin(self, event: Event) -> None:
@@ -92,7 +102,7 @@ class Gates:
     def stands_at(event: Event, place: Place) -> bool:
         """Whether *event* stands at *place*, and has not been told to go on."""
         instance = event.gated
-        if instance is None or instance.gated is None or instance.opening:
+        if instance is None or instance.gated is None or instance.state.gate is GateState.OPENING:
             return False
         gate = event.gates.get(instance.gated)
         return gate is not None and gate.place == place
@@ -105,41 +115,38 @@ class Gates:
     def open(self, events: list[Event]) -> None:
         """Let what stands at a gate of *events* go on, in its turn."""
         for event in events:
-            if isinstance(event, ScriptedEvent) and event in self.lockstep.scripts.standing:
-                self.lockstep.scripts.open(event)
+            if isinstance(event, ScriptedEvent) and event in self._host.scripts.standing:
+                self._host.scripts.open(event)
             instance = event.gated
-            if event.ended or instance is None or instance.opening:
+            if event.ended or instance is None or instance.state.gate is not GateState.CLOSED:
                 continue
-            instance.opening = True
-            self.lockstep.clock.call_at(
-                self.lockstep.clock.now_us,
+            self._host.apply(instance, Fact.GATE_OPENS)
+            self._host.clock.call_at(
+                self._host.clock.now_us,
                 lambda event=event, instance=instance: self._open(event, instance),  # type: ignore[misc]
                 what=f"gate of {event.request_id}",
                 priority=WAKE_UP,
-                order=self.lockstep.next_order(),
+                order=self._host.next_order(),
             )
 
     def _open(self, event: Event, instance: Instance) -> None:
-        instance.opening = False
-        if instance.gone or instance.gated is None:
+        if instance.gated is None or not instance.state.gated:
             return
-        self.lockstep.progress += 1
+        self._host.progressed()
         event.gates[instance.gated].let_go()
-        instance.gated = None
-        instance.turn = instance.runtime.in_lockstep
-        instance.send(messages.OpenGate())
-        instance.go_on()
+        instance.left_gate()
+        self._host.apply(instance, Fact.GATE_OPENED)
 
     def of(self, event: Event) -> Gate | None:
         """The gate at which *event* stands."""
-        if event in self.lockstep.scripts.standing:
-            return self.lockstep.scripts.standing[event]
+        if event in self._host.scripts.standing:
+            return self._host.scripts.standing[event]
         instance = event.gated
         return None if instance is None or instance.gated is None else event.gates[instance.gated]
 
     def open_now(self, event: Event) -> None:
         """Let an instance go on at once that is stopped behind a line of its output: it has no turn to wait for."""
-        if event.gated is not None and not event.gated.opening:
+        if event.gated is not None and event.gated.state.gate is GateState.CLOSED:
             self._open(event, event.gated)
 
     def stop_at_line(self, event: Event, instance: Instance) -> None:
@@ -147,7 +154,7 @@ class Gates:
         for gate in event.gates.values():
             if gate.seen is not None and not (gate.reached or gate.open) and gate.seen():
                 gate.reach()
-                instance.gated = gate.identity
-                instance.stop()
-                event.note("instance", f"stopped behind {gate.description}")
+                instance.reached(gate.identity, on_main=False)
+                self._host.apply(instance, Fact.STOPPED_BEHIND_LINE)
+                event.stopped_behind(gate)
                 return

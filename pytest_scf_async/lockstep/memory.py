@@ -6,6 +6,7 @@ Nothing here is asked where no limit is given.
 from __future__ import annotations
 
 from ..instances.instance import Instance
+from ..model.timeline import MemoryExcess
 from ..protocol import procfs
 from .event import Event
 
@@ -15,8 +16,8 @@ GRACE = 512
 point in every run, and only what could eat the machine's memory is stopped where it is."""
 
 
-def excess(instance: Instance, event: Event, own_peak: int | None = None, grace: int = 0) -> str | None:
-    """What is over the limit of the event's function by *grace* MB, in words; None where nothing is.
+def excess(instance: Instance, event: Event, own_peak: int | None = None, grace: int = 0) -> MemoryExcess | None:
+    """What is over the limit of the event's function by *grace* MB; None where nothing is.
 
     An instance counts with its peak above what it had at its fork, and each living descendant with what it has now. The
     peak is kept in ``instance.rss``; *own_peak* is the instance's own word of it.
@@ -35,10 +36,5 @@ def excess(instance: Instance, event: Event, own_peak: int | None = None, grace:
         instance.has_used(own_peak)
         return None
     instance.has_used(used)
-    source = event.function.configuration.sources.get("memory")
-    number = len(descendants)
-    children = f" together with {number} child process{'es' if number > 1 else ''}" if number else ""
-    return (
-        f"the instance{children} has used more memory (MemUsage:{used / MB:.2f}MB) "
-        f"than the {limit} MB of the function: memory={limit}{f' ({source})' if source else ''}"
-    )
+    source = event.function.configuration.sources.get("memory") or ""
+    return MemoryExcess(used, limit, len(descendants), source)

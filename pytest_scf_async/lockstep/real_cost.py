@@ -10,20 +10,33 @@ or idle, nor one that sees real time anyway.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from ..protocol.real_time import REAL
 from .real_stretches import RealCost, RealKind
+from .state import Preemption
 
 if TYPE_CHECKING:
+    from ..clock import SimulatedClock
     from ..instances.instance import Instance
+    from ..instances.pool import Pool
     from .calls import Call
     from .event import Event
-    from .scheduler import Lockstep
 
 
 LONGEST_TICK = 0.02
 """Real seconds by which the kernel's word of how long a thread has computed may be late while it does so."""
+
+
+class Host(Protocol):
+    """What this module asks of the scheduler of its runtime."""
+
+    clock: SimulatedClock
+    pool: Pool
+    prompt_seconds: float
+
+    def real_flow(self) -> object: ...
+    def events_running(self) -> list[Event]: ...
 
 
 class RealCosts:
@@ -33,8 +46,8 @@ class RealCosts:
     spend at once, time passes once.
     """
 
-    def __init__(self, lockstep: Lockstep) -> None:
-        self._lockstep = lockstep
+    def __init__(self, host: Host) -> None:
+        self._host = host
         self.meters: dict[Event, _Meter] = {}
         self._owed_us = 0.0
         """Simulated time that has still to pass for what was spent."""
@@ -67,9 +80,9 @@ class RealCosts:
         """Add what has been spent since the last look; what is heard next may change what instances do."""
         self._owed_us += max((meter.measure(self._now) for meter in self.meters.values()), default=0.0) * 1_000_000
 
-    def told(self, instance: Instance, used_ns: int) -> None:
-        """*instance* has told its processor time: from outside that of a thread which runs is known less exactly."""
-        instance.used_ns = max(instance.used_ns, used_ns)
+    def computed(self, instance: Instance, used_ns: int) -> None:
+        """*instance* has reported its processor time: from outside that of a running thread is known less exactly."""
+        instance.has_computed(used_ns)
         if self.meters:
             self.measure()
 
@@ -81,7 +94,7 @@ class RealCosts:
 
     def _now(self) -> float:
         """Real seconds without those of a debugger's prompt."""
-        return REAL.monotonic() - self._lockstep.prompt_seconds
+        return REAL.monotonic() - self._host.prompt_seconds
 
     # -- compute_rate ------------------------------------------------------------------------------------------------
 
@@ -92,11 +105,11 @@ class RealCosts:
 
     def let_time_pass(self, call: Call) -> None:
         """Let simulated time pass for what has been spent, from timeout to timeout, at most to the target of *call*."""
-        lockstep, clock = self._lockstep, self._lockstep.clock
-        if call.flow is not None or lockstep.moving.real_flow() is not None:
+        clock = self._host.clock
+        if call.flow is not None or self._host.real_flow() is not None:
             self._owed_us = 0.0  # it passes by itself
         while self._owed_us >= 1:
-            timers = [each.timer for each in lockstep.events_running() if each.timer is not None]
+            timers = [each.timer for each in self._host.events_running() if each.timer is not None]
             limits = [timer.due_us for timer in timers] + ([] if call.target_us is None else [call.target_us])
             until = max(clock.now_us, min([clock.now_us + int(self._owed_us), *limits]))
             if until == clock.now_us:
@@ -112,18 +125,18 @@ class RealCosts:
             self._owed_us = 0.0
         for event in self.meters:
             if event.instance is not None:
-                self.tell_time(event.instance)
+                self.show_time(event.instance)
 
-    def tell_time(self, instance: Instance) -> None:
+    def show_time(self, instance: Instance) -> None:
         """Let *instance*, which goes on, know how its computing and the time belong together.
 
         A wait that it begins in the middle of computing is counted from its own processor time: by the clock, which is
         moved when we look, it would begin too early, and the computing since would be lost in it.
         """
-        event = self._lockstep.pool.events.get(instance)
+        event = self._host.pool.events.get(instance)
         meter = None if event is None else self.meters.get(event)
         if meter is not None and meter.rate and not (instance.gone or instance.released):
-            now_us = self._lockstep.clock.now_us + int(self._owed_us)
+            now_us = self._host.clock.now_us + int(self._owed_us)
             taken_us = int(meter.counted_ns * meter.rate / 1_000)
             instance.control.computed = now_us - taken_us
 
@@ -170,7 +183,8 @@ class _Meter:
         self._unused = min(max(passed - used, 0.0), LONGEST_TICK)
         instance = self._going_on()
         waits = instance is not None and (
-            instance.held > 0 or (instance.preempted and not (instance.cpu_bound or instance.children.threads_rest))
+            instance.state.held
+            or (instance.state.preemption is Preemption.SLEEPS and not instance.children.threads_rest)
         )
         children = self._has_children
         self._look_at_children()
@@ -184,7 +198,9 @@ class _Meter:
     def _going_on(self) -> Instance | None:
         """The instance, unless the harness keeps it from going on."""
         it = self._event.instance
-        if it is None or it.gone or it.released or it.frozen or it.stopped or (it.gated is not None and not it.turn):
+        if it is None or it.gone or it.released or it.stopped or it.state.idle:
+            return None
+        if it.state.gated and not it.state.run_token:
             return None
         return it
 

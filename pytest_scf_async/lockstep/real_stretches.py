@@ -38,3 +38,7 @@ class RealStretch:
     """The simulated time, in µs since the epoch."""
     entries: int
     """How many entries the timeline had."""
+
+    def add(self, seconds: float) -> None:
+        """It has spent more on the same thing."""
+        self.seconds += seconds

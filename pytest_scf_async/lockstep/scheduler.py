@@ -8,30 +8,38 @@ does this, one caller at a time; others wait until it has something for them.
 from __future__ import annotations
 
 import os
+import signal
 import threading
+import warnings
 import weakref
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Final
 
 from ..clock import WAKE_UP, SimulatedClock, to_datetime
-from ..errors import HarnessError, ScfAsyncError, ScfUsageError, hidden_from_users
-from ..instances import terminal
-from ..instances.instance import Doing, Instance
+from ..errors import CannotEndError, HarnessError, ScfAsyncError, ScfAsyncWarning, ScfUsageError, hidden_from_users
+from ..instances import coverage, terminal
+from ..instances.instance import Instance, exit_of, not_started
 from ..instances.pool import Pool
 from ..instances.zygote import Zygote
 from ..model import PORT_TIMEOUT, Fact, InstanceFate, port_not_bound_message, transition
+from ..model.timeline import Disposition, Listener, Raised
+from ..model.tracebacks import exception_line
 from ..options import ScfSettings
 from ..protocol import messages
 from ..protocol.real_time import REAL, RealCondition
-from .calls import LOOK_EVERY, Call, TestThreads, Watchdog
+from .calls import Call, Rate, TestThreads, TimeFlow
+from .diagnosis import Snapshot, explain
 from .event import Event
 from .gates import Gates
-from .moving import Moving
+from .memory import GRACE, excess
 from .real_cost import RealCosts
-from .reports import Reports
 from .scripts import ScriptedEvent, ScriptPlayer
 from .served import Client, NobodyWaitsError, OwedAnswer
+from .state import THREADS, Doing, Effect, Life, after
+from .state import Fact as InstanceFact
+from .watchdog import LOOK_EVERY, Watchdog
 
 __tracebackhide__ = hidden_from_users
 
@@ -41,6 +49,9 @@ PASSES_EVERY = 0.004
 """Real seconds after which simulated time passes for what was computed, where it takes any."""
 NO_END = 2**62
 """Later than anything that can be due, in µs since the epoch."""
+
+_LISTENERS: dict[str, Listener] = {"handler": "handler", "SIG_IGN": "ignored", "native": "native"}
+"""What a call of ``signal.signal`` for SIGTERM makes of it; everything else sets it to its default."""
 
 _ALL: weakref.WeakSet[Lockstep] = weakref.WeakSet()
 
@@ -68,7 +79,8 @@ class Lockstep:
         """In order of acceptance."""
         self.running_of: Counter[tuple[str, str]] = Counter()
         """How many of them each function has, by namespace and name."""
-        self.todo: deque[Callable[[], None]] = deque()
+        self._deferred: deque[Callable[[], None]] = deque()
+        """What is done once all that has come is taken in: in the middle of that no event ends."""
         self.progress = 0
         self.prompt_seconds = 0.0
         """Real seconds in which a debugger's prompt was open: no call counts them."""
@@ -80,8 +92,6 @@ class Lockstep:
         """Told of each event whose attempt failed and that is tried again."""
         self.costs = RealCosts(self)
         self.gates = Gates(self)
-        self.reports = Reports(self)
-        self.moving = Moving(self)
         self.scripts = ScriptPlayer(self)
         self._condition = RealCondition(threading.RLock())
         self._driver: int | None = None
@@ -101,10 +111,25 @@ class Lockstep:
         self._call: Call | None = None
         """The call for which something that is due is dealt with just now."""
         self._taking = False
+        self._warned: set[str] = set()
+        """Of what there has been a warning."""
+        self._real_flow: Rate | None = None
+        """How far time is by the real one, while an instance runs that sees it; between calls it goes on."""
         self._leased: Instance | None = None
         """The last instance that was let move the clock."""
         self._closed = False
         _ALL.add(self)
+
+    # -- what instances do -------------------------------------------------------------------------------------------
+
+    def apply(self, instance: Instance, fact: InstanceFact) -> None:
+        """Apply *fact* to *instance*, and do what follows from it: the one place where its state changes."""
+        state, effects = after(instance.state, fact)
+        instance.enter(state)
+        if state.run_token:
+            self.instance_stirs(instance)
+        for effect in effects:
+            _DO[effect](instance)
 
     # -- events ------------------------------------------------------------------------------------------------------
 
@@ -134,21 +159,21 @@ class Lockstep:
         if instance is None:
             self.pool.make_room(event.function.configuration)
             try:
-                instance = self.pool.spawn(event.function, self.reports)
+                instance = self.pool.spawn(event.function, self)
             except ScfAsyncError:
                 event.ends_by_close()
                 self.end(event, Fact.PROCESS_EXITED)
                 raise
         self.pool.assign(instance, event)
         if cold and instance.pid:
-            self.reports.instance_started(instance)
+            self.instance_started(instance)
         event.started(instance, cold)
         gate = event.gates.get("init")
         self.costs.begin(event)
         self.gates.begin(event)
-        instance.turn = instance.runtime.in_lockstep
+        self.apply(instance, InstanceFact.INVOKED)
         if not instance.runtime.in_lockstep:
-            self.moving.real_flow()  # from here on time flows: the program may begin before anything else is done here
+            self.real_flow()  # from here on time flows: the program may begin before anything else is done here
         instance.send(
             messages.Invoke(
                 payload=event.payload,
@@ -166,10 +191,12 @@ class Lockstep:
             seconds, fact, trace = PORT_TIMEOUT, Fact.PORT_NOT_BOUND, port_not_bound_message(PORT_TIMEOUT)
         else:
             seconds, fact, trace = configuration.init_timeout, Fact.INIT_TIMED_OUT, None
-        event.timer = self.clock.call_at(
-            self.clock.now_us + seconds * 1_000_000,
-            lambda: self.end(event, fact, trace=trace),
-            what=f"{fact.value}: {event.request_id}",
+        event.runs_until(
+            self.clock.call_at(
+                self.clock.now_us + seconds * 1_000_000,
+                lambda: self.end(event, fact, trace=trace),
+                what=f"{fact.value}: {event.request_id}",
+            )
         )
         self.progress += 1
 
@@ -187,7 +214,7 @@ class Lockstep:
                 self.pool.kill(instance)
             instance.output.finish()
             if instance.gone:
-                self.reports.read_leased_waits(instance)
+                self._read_leased_waits(instance)
             instance.end_lease()
             if fate is InstanceFate.RECLAIMED:
                 instance.is_reclaimed(fact.value)
@@ -200,13 +227,14 @@ class Lockstep:
         if instance is not None:
             self.pool.forget_event(instance)
             if fate is InstanceFate.RECLAIMED or instance.gone:
-                event.note("instance", f"reclaimed: {fact.value}")
+                event.reclaimed(fact.value)
                 self.pool.drop(instance)
             elif event.function.retired is not None:
-                event.note("instance", f"reclaimed: {event.function.retired}")
+                event.reclaimed(event.function.retired)
                 self.pool.reclaim(instance, event.function.retired)
             else:
-                self.pool.freeze(instance)
+                self.apply(instance, InstanceFact.FROZEN)
+                self.pool.keep_idle(instance)
         if event.ended:
             self.on_end(event)
         else:
@@ -215,8 +243,63 @@ class Lockstep:
     def refuse(self, event: Event, why: str, trace: str = "") -> None:
         """End *event*, which the harness cannot run for a reason that lies with the test, and say *why*."""
         event.ends_by_close()
-        self.end(event, Fact.PROCESS_EXITED, detail=why)
+        self.end(event, Fact.PROCESS_EXITED, why=why)
         raise ScfUsageError(f"{why}\n{trace}" if trace else why)
+
+    def send_sigterm(self, event: Event) -> Callable[[], bool]:
+        """Deliver SIGTERM to *event*, and give what says that it has been dealt with."""
+        if isinstance(event, ScriptedEvent) and event.phase == "running":
+            self.scripts.signal(event)
+            return lambda: True
+        instance = event.instance
+        met = None if instance is None else instance.user_process.signal_state(signal.SIGTERM)
+        if instance is None or met is None or instance.gone:
+            event.signal_sent("no process")
+            self.costs.start(event)
+            return lambda: True
+        disposition = instance.runtime.met(met, listens=signal.SIGTERM in instance.listening)
+        event.signal_sent(disposition)
+        answered = self._answer_to_sigterm(event, instance, disposition)
+        self.costs.start(event)
+        instance.user_process.signal(signal.SIGTERM)
+        if instance.runtime.stops_behind_lines and instance.state.gated:
+            self.gates.open_now(event)  # it was stopped, and takes the signal when it goes on
+        if instance.traces_user_code:
+            instance.send(messages.PollSignals())
+        elif disposition in ("native", "blocked"):
+            self.apply(instance, InstanceFact.POLLED_BEHIND_SIGNAL)
+        if instance.measured:
+            instance.signal(signal.SIGCONT)  # it saved what it measured, and stopped
+        return answered
+
+    def _answer_to_sigterm(self, event: Event, instance: Instance, disposition: Disposition) -> Callable[[], bool]:
+        """Ready *instance* for a SIGTERM that meets *disposition*; gives what says that it has been dealt with."""
+        entered, deferred = instance.entered, instance.deferred
+
+        def settled() -> bool:
+            return self.settled(event)
+
+        def handled() -> bool:
+            return (instance.entered > entered or instance.deferred > deferred) and self.settled(event)
+
+        if disposition == "handler":
+            self.apply(instance, InstanceFact.SIGTERM_TO_HANDLER)
+            return handled
+        if disposition == "blocked":
+            self.apply(instance, InstanceFact.SIGTERM_TO_WAITER)
+            return settled
+        if disposition == "ignored":
+            if instance.traces_user_code:
+                self.apply(instance, InstanceFact.SIGTERM_TO_TRACER)
+            return settled
+        if disposition == "unknown":
+            return lambda: True  # what becomes of it cannot be known
+        self.apply(instance, InstanceFact.SIGTERM_TO_PROCESS)
+        if disposition == "native":
+            return settled
+        taken = instance.runtime.takes_default(instance.user_process)
+        coverage.save([instance])
+        return lambda: event.ended or instance.deferred > deferred or taken()
 
     # -- driving -----------------------------------------------------------------------------------------------------
 
@@ -249,14 +332,11 @@ class Lockstep:
 
     def _take_in(self, heard: list[Instance | Zygote]) -> None:
         for speaker in heard:
-            if isinstance(speaker, Instance):
-                speaker.pump()
-            else:
-                speaker.pump()
-                if not speaker.alive:
-                    self._zygote_died()
-        while self.todo:
-            self.todo.popleft()()
+            speaker.pump()
+            if isinstance(speaker, Zygote) and not speaker.alive:
+                self._zygote_died()
+        while self._deferred:
+            self._deferred.popleft()()
 
     def look(self) -> None:
         """What a property does before it answers: hear what has come, unless another call is at it."""
@@ -274,8 +354,8 @@ class Lockstep:
         self.prompt_seconds += REAL.monotonic() - began
         self.progress += 1
         if not instance.gone:
-            instance.turn = True
-            instance.parks += 1
+            self.apply(instance, InstanceFact.TYPED)
+            instance.typed()
             instance.send(messages.Typed(line))
 
     def _zygote_died(self) -> None:
@@ -286,7 +366,7 @@ class Lockstep:
                 event = self.pool.events.get(instance)
                 log_tail = instance.zygote.log_tail() if log_tail is None else log_tail
                 if event is not None:
-                    event.note("instance", "the zygote was killed, and the instance with it")
+                    event.zygote_died()
                     event.ends_by_close()
                     self.end(event, Fact.PROCESS_EXITED)
                 else:
@@ -332,9 +412,9 @@ class Lockstep:
                 for instance in self.pool.stirring() if not self._under_way else ():
                     if not instance.runtime.in_lockstep:
                         continue  # it goes on, and the clock catches up
-                    if instance.preempted:
+                    if instance.state.preempted:
                         instance.children.look_once_still()
-                    if instance.turn or instance.running_threads or instance.preempted or instance.holds_clock:
+                    if instance.state.may_run or instance.holds_clock():
                         instance.stop()
                 self.costs.measure()  # what was computed since, before they stood still
                 self._condition.notify_all()
@@ -357,10 +437,10 @@ class Lockstep:
             finally:
                 if owed in self.owed:
                     self.owed.remove(owed)
-                    owed.end()
-            told, instance = owed.instance.sent, owed.instance
+                    self._end_answer(owed)
+            sent, instance = owed.instance.sent, owed.instance
             # A program that is traced sees what time it is once its tracer has heard of this: the answer comes after.
-            while instance.seen < told and not (self.closed or client.closed or instance.gone or instance.frozen):
+            while instance.seen < sent and not (self.closed or client.closed or instance.state.idle):
                 self._condition.wait(LOOK_EVERY)
 
     def _end_owed(self, *answers: OwedAnswer) -> bool:
@@ -368,8 +448,14 @@ class Lockstep:
         done = [owed for owed in answers if owed.done()]
         for owed in done:
             self.owed.remove(owed)
-            owed.end()
+            self._end_answer(owed)
         return bool(done)
+
+    def _end_answer(self, owed: OwedAnswer) -> None:
+        """The answer comes in a moment, and the instance holds the clock for it, until it reports that it knows."""
+        if not owed.instance.gone:
+            self.apply(owed.instance, InstanceFact.ANSWER_COMES)
+            owed.end()
 
     def _resume(self, call: Call) -> None:
         """Let what was stopped when the last call ended go on, and what stands at a gate that *call* opens."""
@@ -379,15 +465,17 @@ class Lockstep:
             self.gates.open([call.event])
         for event in call.waits_for if call.event is None else (call.event, *call.waits_for):
             if event.instance is not None:
-                event.instance.given_up = False
+                self.apply(event.instance, InstanceFact.WAITED_FOR)
         for instance in self.pool.stirring():
-            if call.past_held and (instance.held or instance.preempted):
-                instance.given_up = False  # time may pass what it waits for
-            stands_still = instance.gated is not None and instance.runtime.stops_behind_lines
-            if not (instance.frozen or instance.given_up or stands_still):
+            if call.past_held and (instance.state.held or instance.state.preempted):
+                self.apply(instance, InstanceFact.WAITED_FOR)  # time may pass what it waits for
+            state = instance.state
+            stands_still = state.gated and instance.runtime.stops_behind_lines
+            if not (state.idle or state.life is Life.GIVEN_UP or stands_still):
                 instance.go_on()
-                if instance.waits_beside and not instance.preempted and instance.doing is Doing.PARKED:
-                    instance.children.ask_to_look()  # what has come before this call is heard before time moves
+                if instance.waits_beside and not state.preempted and instance.doing() is Doing.PARKED:
+                    # What has come before this call is heard before time moves.
+                    self.apply(instance, InstanceFact.SIGNALS_POLLED)
 
     def attach(
         self,
@@ -425,42 +513,61 @@ class Lockstep:
         """Whether a call is under way that moves the clock."""
         return any(call.moves_clock for call in self.under_way.values())
 
+    def snapshot(self) -> Snapshot:
+        """What is explained of this moment."""
+        return Snapshot(self.clock.now_us, self.events_running(), self.scripts.progress_of)
+
+    def _cannot_end(self, call: Call, reason: str) -> CannotEndError:
+        return CannotEndError(explain(self.snapshot(), call.name, reason))
+
+    def progressed(self) -> None:
+        """Something has happened: the call that waits is not stuck."""
+        self.progress += 1
+
+    def something_new(self) -> None:
+        """What a call waits for may have come."""
+        self.news += 1
+
+    def counts_call(self) -> None:
+        """The test asks something that counts as a call of its own."""
+        self.calls += 1
+
     def events_running(self) -> list[Event]:
         """The events that have not ended, in order of acceptance."""
         return list(self._running)
 
     def gated_events(self) -> list[Event]:
         """The events that stand at a gate, in order of acceptance."""
-        found = {
-            self.pool.events[each]
-            for each in self.pool.stirring()
-            if each.gated is not None and each in self.pool.events
-        }
+        return self._gated_among(self.pool.stirring())
+
+    def _gated_among(self, stirring: list[Instance]) -> list[Event]:
+        found = {self.pool.events[each] for each in stirring if each.state.gated and each in self.pool.events}
         found.update(self.scripts.standing)
         return sorted((event for event in found if not event.ended), key=lambda event: event.record.sequence)
 
     def _drive(self, call: Call) -> None:
         watchdog = Watchdog(self, call)
         if self._driver is None:
-            self.moving.catch_up(call)
+            self._catch_up(call)
             self.pump()
         while True:
             if self._closed:
                 raise ScfUsageError(f"{call.name}: the runtime was closed, by another thread, while this call waited")
-            call.looked = self.news
+            call.looks(self.news)
             another = self._driver is not None and self._driver != threading.get_ident()
             if another or (self.flowing is not None and self.flowing is not call):
                 self._condition.wait(LOOK_EVERY)  # another caller hears for both
-                call.looked = self.news
+                call.looks(self.news)
                 if call.done() or call.grace_is_over:
                     return
                 watchdog.check(None)
                 continue
             if call.done() or call.grace_is_over:
                 return
-            busy = [instance for instance in self.pool.stirring() if instance.computing]
+            stirring = self.pool.stirring()
+            busy = [instance for instance in stirring if instance.state.computing]
             if busy:
-                self._let_compute(busy)
+                self._let_compute(stirring, busy)
                 if call.leases and len(busy) == 1:
                     self._lease(call, busy[0])
                 self._listen(watchdog, busy)
@@ -482,19 +589,21 @@ class Lockstep:
                     watchdog.check(None)
                 continue
             self.news += 1
-            if not self.moving.move(call):
-                self._let_compute(None)
-                self._listen(watchdog, [i for i in self.pool.stirring() if i.holds_clock])
+            if not self._move(call, stirring):
+                self._let_compute(self.pool.stirring(), [])
+                self._listen(watchdog, [each for each in self.pool.stirring() if each.holds_clock()])
 
-    def _let_compute(self, busy: list[Instance] | None) -> None:
-        """Stop instances that gave up their turn in the middle of computing, while *busy* ones have it; None: none has.
+    @staticmethod
+    def _let_compute(stirring: list[Instance], busy: list[Instance]) -> None:
+        """Stop instances that were preempted in the middle of computing, while *busy* ones have the run token.
 
         Each of them would take processor time from all that run after it.
         """
-        for instance in self.pool.stirring():
-            if instance.given_up or not instance.runtime.in_lockstep:
+        for instance in stirring:
+            state = instance.state
+            if state.life is Life.GIVEN_UP or not state.in_lockstep:
                 continue
-            if busy and instance.cpu_bound and not (instance.computing or instance.children.possible):
+            if busy and state.cpu_bound and not (instance.state.computing or instance.children.possible):
                 instance.stop()
             else:
                 instance.go_on()
@@ -508,8 +617,8 @@ class Lockstep:
         self._condition.wait(TEST_LOOK_EVERY)
         return True
 
-    def lease_with_turn(self, instance: Instance) -> None:
-        """*instance* is about to get the turn, and computes alone: its first wait may be over at once already."""
+    def _lease_with_token(self, instance: Instance) -> None:
+        """*instance* is about to get the run token, and computes alone: its first wait may be over at once already."""
         if self._call is not None and self._call.leases:
             self._lease(self._call, instance)
 
@@ -526,12 +635,12 @@ class Lockstep:
             or event.function.configuration.memory is not None
             or not instance.runtime.may_lease
             or instance.takes_time
-            or instance.signalled
+            or instance.state.signalled
             or instance.unleased_at == instance.waits
             or self.scripts.standing
             or any(
                 other is not instance
-                and (other.preempted or other.holds_clock or other.gated or not other.runtime.in_lockstep)
+                and (other.state.preempted or other.state.gated or not other.state.in_lockstep or other.holds_clock())
                 for other in self.pool.stirring()
             )
         ):
@@ -563,7 +672,7 @@ class Lockstep:
         if coverage:
             self.costs.measure()
             self.costs.let_time_pass(watchdog.call)
-        self.moving.catch_up(watchdog.call)
+        self._catch_up(watchdog.call)
         if heard:
             watchdog.heard()
         self._take(heard)  # with nothing heard too: another runtime's thread may have heard the zygote for us
@@ -571,7 +680,7 @@ class Lockstep:
             self.costs.let_time_pass(watchdog.call)
             self._preempt_at_target(watchdog, busy)
         if watchdog.check_is_due(look=not heard):
-            watchdog.check([instance for instance in busy if instance.computing or instance.preempted])
+            watchdog.check([instance for instance in busy if instance.state.computing or instance.state.preempted])
         self._condition.notify_all()
 
     def _preempt_at_target(self, watchdog: Watchdog, busy: list[Instance]) -> None:
@@ -579,7 +688,7 @@ class Lockstep:
         target = watchdog.call.target_us
         if target is not None and self.clock.now_us >= target:
             for instance in busy:
-                if instance.computing and instance.takes_time:
+                if instance.state.computing and instance.takes_time:
                     watchdog.preempt(instance)
 
     def settled(self, event: Event) -> bool:
@@ -589,17 +698,476 @@ class Lockstep:
             # nothing happens to one that is queued before time has moved
             return event.ended or event.phase == "queued" or self.scripts.settled(event)
         if not instance.runtime.in_lockstep:
-            return instance.gated is not None or event.phase == "running"
+            return instance.state.gated or event.phase == "running"
         return not self.goes_on(instance)
 
     def goes_on(self, instance: Instance) -> bool:
         """Whether a process that runs user code does something yet at this simulated time."""
-        if instance.gone or instance.frozen or instance.given_up or not instance.runtime.in_lockstep:
-            return False
-        if instance.opening or instance.turn or (instance.running_threads and not instance.preempted):
-            return True
+        if not instance.state.active or instance.state.goes_on:
+            return instance.state.goes_on
         head = instance.head
         return head is not None and not head.cancelled and head.due_us <= self.clock.now_us
+
+    # -- what instances report (instances.instance.Owner) ------------------------------------------------------------
+
+    def instance_said(self, instance: Instance, kind: int, body: bytes) -> None:
+        event = self.pool.events.get(instance)
+        try:
+            self._said(instance, event, messages.received(kind, body, instance.peer))
+        except ScfAsyncError:
+            raise
+        except Exception as error:  # noqa: BLE001  (whatever code in an instance writes to the channel ends up here)
+            self.instance_garbled(instance, f"message {kind}: {type(error).__name__}: {error}")
+
+    def instance_garbled(self, instance: Instance, why: str) -> None:
+        """End an instance that sent what is no message: nothing that comes from it can be believed any more."""
+        event = self.pool.events.get(instance)
+        name = "no function" if event is None else event.function.configuration.name
+        if event is not None and not event.ended:
+            event.ends_by_close()
+            self.end(event, Fact.PROCESS_EXITED, why=why)
+        elif not instance.released:
+            self.pool.reclaim(instance, why)
+        raise HarnessError(
+            f"instance {instance.number} (pid {instance.pid}) of {name} sent what is no message ({why}) and was ended: "
+            "code in it has written to a descriptor that it did not open"
+        )
+
+    def _said(self, instance: Instance, event: Event | None, message: messages.FromAnInstance) -> None:
+        if isinstance(message, messages.Parked):
+            self._parked(instance, event, message)
+            return
+        if isinstance(message, (messages.Leased, messages.Wrote)):
+            instance.tells_time(message.time_us)
+            self._read_leased_waits(instance, message.records)
+            return
+        if isinstance(message, messages.SignalsHandled):
+            self.apply(instance, InstanceFact.SIGNALS_HANDLED)
+            return
+        if isinstance(message, messages.EndsProcess):
+            instance.children.ending.add(message.pid)
+            return
+        if isinstance(message, messages.Terminal):
+            text = message.text
+            self._deferred.append(lambda: self.ask_terminal(instance, text))
+            return
+        self.progress += 1
+        if isinstance(message, messages.Gated):
+            self._gated(instance, event, message)
+        elif isinstance(message, messages.Note):
+            self._noted(instance, event or self.pool.last_events.get(instance), message)
+        elif isinstance(message, messages.InitDone):
+            self._initialised(instance, event, message)
+        elif isinstance(message, messages.Result):
+            self._returned(instance, event, message)
+        elif isinstance(message, (messages.Forks, messages.Program)):
+            self._of_processes(instance, event, message)
+        else:
+            self._of_signals(instance, event, message)
+
+    def _gated(self, instance: Instance, event: Event | None, message: messages.Gated) -> None:
+        instance.reached(message.id, on_main=message.main)
+        self.apply(instance, InstanceFact.REACHED_GATE)
+        if event is not None and message.id in event.gates:
+            event.gates[message.id].reach()
+            event.stands_at(event.gates[message.id])
+
+    def _returned(self, instance: Instance, event: Event | None, message: messages.Result) -> None:
+        if event is None:
+            return
+        at = self._happened_at(message.at)
+        Fact[message.fact]  # here, where what is wrong is the instance's fault
+        if at is None:
+            self._deferred.append(lambda: self._result(instance, event, message))
+        else:
+            self._when_it_is(at, lambda: self._result(instance, event, message))
+
+    def _of_processes(
+        self, instance: Instance, event: Event | None, message: messages.Forks | messages.Program
+    ) -> None:
+        if isinstance(message, messages.Forks):
+            at = message.at
+            self._deferred.append(lambda: self._refuse_fork(instance, event, at))
+        elif message.runs:
+            instance.user_process.begins()
+        elif message.pid:
+            instance.user_process.started(message.pid)
+        else:
+            instance.program_ends(self._happened_at(message.at))
+
+    def _refuse_fork(self, instance: Instance, event: Event | None, at: str) -> None:
+        """A program that is to be of one process is about to fork: its event ends, and with it the instance."""
+        where = f" at {at}" if at else ""
+        why = f"the program {instance.runtime.name} forks{where}, and {instance.runtime.why_no_forks}"
+        if event is None:
+            self.pool.reclaim(instance, why)
+            raise ScfUsageError(why)
+        self.refuse(event, f"event {event.request_id} of {event.function.configuration.name}: {why}")
+
+    def _happened_at(self, at: float | None) -> int | None:
+        """When something happened in a free-running instance, in simulated time; None for all others: now."""
+        flow = None if at is None else self.real_flow()
+        return None if at is None or flow is None else flow.at_us(at)
+
+    def _when_it_is(self, at_us: int, then: Callable[[], None]) -> None:
+        """Call *then* once the clock has come to where a free-running instance was."""
+        now = self.clock.now_us
+        at_us = max(at_us, now) if self.time_moves else now
+        self.clock.call_at(at_us, then, what="what a free-running instance did", priority=WAKE_UP)
+
+    def _of_signals(self, instance: Instance, event: Event | None, message: messages.OfSignals) -> None:
+        is_sigterm = not isinstance(message, messages.SignalsDeferred) and message.signum == signal.SIGTERM
+        if isinstance(message, messages.SignalEntered):
+            self.apply(instance, InstanceFact.SIGTERM_ENTERED if is_sigterm else InstanceFact.HANDLER_ENTERED)
+            if is_sigterm:
+                instance.sigterm_entered()
+                if event is not None:
+                    event.handler_entered()
+        elif isinstance(message, messages.SignalLeft):
+            raised = message.raised
+            if raised is not None and instance.state.gated and instance.gate_on_main:
+                instance.left_gate()
+                self.apply(instance, InstanceFact.LEFT_GATE)
+            if event is not None and is_sigterm:
+                event.handler_left(None if raised is None else Raised(raised, message.message or ""))
+        elif isinstance(message, messages.SignalsDeferred):
+            if signal.SIGTERM in message.signums:
+                instance.sigterm_deferred()
+                self.apply(instance, InstanceFact.SIGTERM_SETTLED)
+                if event is not None:
+                    event.handler_deferred()
+        else:
+            instance.listens(message.signum, message.handler)
+            if is_sigterm and event is not None:
+                event.listener_changed(_LISTENERS.get(message.handler, "default"))
+
+    def _noted(self, instance: Instance, event: Event | None, message: messages.Note) -> None:
+        """A record of user code, a line of the bootstrap for the timeline, or that an unfinished line was flushed."""
+        if message.in_shared_memory is not None:
+            instance.sandbox.made(message.in_shared_memory)
+            return
+        if event is None:
+            return
+        if message.flushed:
+            instance.output.flushed()
+            event.flushed()
+        elif message.note is None:
+            if message.name is None or message.fields is None:
+                raise ValueError("a note without anything in it")
+            event.recorded(message.name, message.fields)
+        elif message.has_real_time is not None:
+            event.has_real_time(message.has_real_time, message.note)
+        else:
+            event.remark(message.note)
+            if message.literal_tmp:
+                self._warn_of_literal_tmp(instance, message.note)
+            elif message.untraced:
+                event.is_untraceable(message.note)
+                self._warn_once(message.note, message.note)
+
+    def _read_leased_waits(self, instance: Instance, records: int | None = None) -> None:
+        """Take the waits down that the instance ended by itself: those of *records*, or all."""
+        event = self.pool.events.get(instance)
+        for what, first_us, last_us, count in instance.leased_waits(records):
+            instance.entered_wait(what)
+            if event is not None:
+                event.waits(what, first_us, last_us, count)
+
+    def _parked(self, instance: Instance, event: Event | None, message: messages.Parked) -> None:
+        due, order, running_threads, held, seen, used_ns, wait = message
+        if used_ns:
+            self.costs.computed(instance, used_ns)
+        self.apply(instance, THREADS[running_threads > 0, held > 0])
+        frozen = instance.state.life is Life.FROZEN
+        if wait and not frozen:
+            instance.entered_wait(wait)
+            if event is not None:
+                now = event.now_us()
+                endless = due == messages.NEVER and not (held or running_threads)
+                event.waits(wait, now, now, endless=endless)
+        if event is not None and event.function.configuration.memory is not None:
+            self._deferred.append(lambda: self.check_memory(instance, event))
+        if seen < instance.sent:  # another report comes, unless what it has not seen was gates alone
+            instance.reported(seen, held, parked=False)
+            instance.children.report_crossed()
+            self.apply(instance, InstanceFact.REPORT_CROSSED)
+            return
+        answers = instance.state.polled  # a thread beside the one with the run token answered
+        instance.reported(seen, held, parked=not answers)
+        self.apply(instance, InstanceFact.REPORTED)
+        if frozen:
+            return
+        known = instance.head.key if instance.head is not None else (0, 0, 0, 0)
+        if due != messages.NEVER and not instance.state.gated:
+            resume = self.clock.call_at(
+                due, lambda: self._resume_wait(instance), what="a wake-up", priority=WAKE_UP, order=order
+            )
+            instance.is_due(resume)
+        else:
+            instance.is_due(None)
+        self.progress += due > self.clock.now_us and (due, order) != (known[0], known[2])
+
+    def check_memories(self) -> None:
+        """Look at all instances with a limit: one that computes, or waits for its children, tells nothing itself."""
+        for instance in self.pool.stirring():
+            event = self.pool.events.get(instance)
+            if event is None or event.function.configuration.memory is None or event.ended:
+                continue
+            if not instance.state.computing:
+                self.check_memory(instance, event)
+            elif excess(instance, event, grace=GRACE) is not None:
+                event.not_repeatable("stopped in the middle of computing, for its memory: not repeatable")
+                self.check_memory(instance, event)
+
+    def check_memory(self, instance: Instance, event: Event, own_peak: int | None = None) -> None:
+        """End *event* where its instance uses more memory than the function has."""
+        found = None if event.ended else excess(instance, event, own_peak)
+        if found is not None:
+            self.end(event, Fact.MEMORY_EXCEEDED, mem_usage=instance.rss, excess=found)
+
+    def _warn_of_literal_tmp(self, instance: Instance, what: str) -> None:
+        """Once a runtime: it comes as often as there are instances."""
+        why = self.pool.sandboxes.why_unmounted()
+        text = (
+            f"{what}, which is the machine's and not the instance's own: it has no mount namespace ({why}), and "
+            f"its /tmp is where TMPDIR says, {instance.sandbox.tmp}"
+        )
+        self._warn_once("literal /tmp", text)
+
+    def _warn_once(self, of: str, text: str) -> None:
+        if of not in self._warned:
+            self._warned.add(of)
+            self._deferred.append(lambda: warnings.warn(text, ScfAsyncWarning, stacklevel=2))
+
+    def _resume_wait(self, instance: Instance) -> None:
+        """The first wait of *instance* is over: it gets the run token, unless it is not to go on."""
+        state = instance.state
+        if state.idle or state.gated:
+            instance.is_due(None)
+            return
+        instance.resumed()
+        self._lease_with_token(instance)
+        self.apply(instance, InstanceFact.RESUMED)
+        if state.preempted and instance.has_alarm:
+            instance.poke()  # no thread may be there to read it but the one that waits for something real
+
+    def _initialised(self, instance: Instance, event: Event | None, message: messages.InitDone) -> None:
+        instance.uses(message.rss)
+        if event is None or event.ended:
+            return
+        if event.timer is not None:
+            event.timer.cancel()
+        fact, trace = message.fact, message.trace or ""
+        if fact == messages.BEFORE_INIT_RAISED:
+            self._deferred.append(lambda: self._test_code_raised(event, trace))
+            return
+        if fact is not None:
+            known = Fact[fact]
+            self._deferred.append(lambda: self.end(event, known, trace=trace, mem_usage=instance.rss))
+            return
+        if excess(instance, event, instance.rss) is not None:
+            self._deferred.append(lambda: self.check_memory(instance, event, instance.rss))
+            return
+        event.initialised(instance.rss)
+        due = self.clock.now_us + event.function.configuration.timeout * 1_000_000
+        event.runs_until(
+            self.clock.call_at(due, lambda: self.end(event, Fact.TIMED_OUT), what=f"timed out: {event.request_id}")
+        )
+
+    def _test_code_raised(self, event: Event, trace: str) -> None:
+        """The function *before_init* failed: that is the test's fault, and says nothing of the function."""
+        configuration = event.function.configuration
+        assert configuration.before_init is not None
+        source = configuration.sources["before_init"]
+        text = f"before_init={configuration.before_init.shown!r} ({source}) of function {configuration.name!r} raised"
+        error = exception_line(trace)
+        trace = trace.strip()
+        self.refuse(event, f"{text} {error}", trace if trace != error else "")
+
+    def _result(self, instance: Instance, event: Event, message: messages.Result) -> None:
+        instance.uses(message.rss)
+        self.costs.computed(instance, message.used_ns or 0)
+        self.check_memory(instance, event, instance.rss)
+        self.end(  # nothing for an event that has ended
+            event,
+            Fact[message.fact],
+            result_text=message.text,
+            trace=message.trace,
+            message=message.message,
+            mem_usage=instance.rss,
+        )
+        if message.ends and not instance.released:
+            event.reclaimed(Fact.PROCESS_EXITED.value)
+            self.pool.reclaim(instance, Fact.PROCESS_EXITED.value)
+
+    def instance_wrote(self, instance: Instance, line: str) -> None:
+        self.progress += 1
+        event = self.pool.events.get(instance) or self.pool.last_events.get(instance)
+        if event is not None:
+            event.wrote(line)
+        if event is not None and instance.runtime.stops_behind_lines and not instance.state.gated:
+            self.gates.stop_at_line(event, instance)
+
+    def instance_started(self, instance: Instance) -> None:
+        event = self.pool.events.get(instance)
+        if event is not None:
+            self._deferred.append(lambda: self.on_start(event))
+
+    def instance_stirs(self, instance: Instance) -> None:
+        self.pool.stirs(instance)
+        if instance.takes_time:
+            self.costs.show_time(instance)
+
+    def instance_full(self, instance: Instance) -> None:
+        self.pool.poller.watch_again(instance)
+
+    def instance_clock_us(self) -> int:
+        return self.clock.now_us
+
+    def instance_held_back(self, instance: Instance) -> None:
+        self.pool.poller.watch_again(instance)
+
+    def instance_died(self, instance: Instance) -> None:
+        self.apply(instance, InstanceFact.ENDED)
+
+    def instance_gone(self, instance: Instance) -> None:
+        self.apply(instance, InstanceFact.ENDED)
+        self._deferred.append(lambda: self._receive_final_messages(instance))
+
+    def _receive_final_messages(self, instance: Instance) -> None:
+        if not instance.released:
+            instance.pump()
+        self._deferred.append(lambda: self._exited(instance))
+
+    def _exited(self, instance: Instance) -> None:
+        event = self.pool.events.get(instance)
+        if event is not None and not event.ended and instance.never_began():
+            instance.output.finish()
+            why = instance.refused or next((line.text for line in reversed(event.log) if line.source == "Custom"), "")
+            event.ends_by_close()
+            self.end(event, Fact.PROCESS_EXITED)
+            raise not_started(event.function.configuration.name, why)
+        if event is not None and not event.ended:
+            at = instance.ends_us
+            instance.program_ends(None)
+            if at is not None:  # after what it has said before, which is dealt with in this way too
+                self._when_it_is(at, lambda: self._exited(instance))
+                return
+            self.end(event, Fact.PROCESS_EXITED, exit=exit_of(instance.status))
+        elif not instance.released:
+            instance.output.finish()
+            self.pool.drop(instance)
+
+    # -- the clock ---------------------------------------------------------------------------------------------------
+
+    def _move(self, call: Call, stirring: list[Instance]) -> bool:
+        """Move the time. False when something real has to end first, or real time to pass.
+
+        All that may keep it from moving is among *stirring* instances: mostly none is, and nothing has to be looked at.
+        """
+        if self._is_held(call, stirring):
+            return False
+        if self._is_asked(call, stirring) or (not call.past_held and self._has_received(stirring)):
+            return True
+        flow = call.flow or self._real_flow_of(stirring)
+        gated = self._gated_among(stirring) if stirring or self.scripts.standing else []
+        if not call.moves_clock:
+            if flow is None:
+                raise self._cannot_end(call, "nothing is left to do at this simulated time")
+            return bool(self._is_starting() and not gated and self._flow(call, flow))
+        if gated and call.flow is not None:
+            call.flow.rebase()
+            return False
+        if gated and call.opens_gates_to_move:
+            self.gates.open(gated)
+            return True
+        if gated:
+            event = gated[0]
+            gate = self.gates.of(event)
+            assert gate is not None
+            raise CannotEndError(
+                f"{call.name} needs simulated time to pass, but event {event.request_id} stands at {gate.description}: "
+                "call wait(), settle() or another gate call on that event first, or terminate it"
+            )
+        if flow is not None and not (call.jumps and (call.past_held or not self._is_starting())):
+            return self._flow(call, flow)
+        return self._jump(call)
+
+    @staticmethod
+    def _is_held(call: Call, stirring: list[Instance]) -> bool:
+        held = any(call.is_held_by(instance) for instance in stirring)
+        if held and call.flow is not None:
+            call.flow.rebase()
+        return held
+
+    def _is_asked(self, call: Call, stirring: list[Instance]) -> bool:
+        """Whether an instance has to report first whether something happened to it of which only the kernel knows."""
+        for instance in () if call.past_held else stirring:
+            question = instance.children.question()
+            if question is not None:
+                self.apply(instance, question)
+                return True
+        return False
+
+    def _has_received(self, stirring: list[Instance]) -> bool:
+        """Whether an instance has reported something that was on its way when all its threads came to rest."""
+        return any(each.state.preempted for each in stirring) and self.hear(0)
+
+    def _flow(self, call: Call, flow: TimeFlow) -> bool:
+        clock = self.clock
+        due, until = clock.next_due_us(), max(clock.now_us, flow.may_us())
+        if call.target_us is not None:
+            until = min(until, call.target_us)
+        clock.jump(until if due is None or due > until else max(clock.now_us, due))
+        return due is not None and due <= until
+
+    def _jump(self, call: Call) -> bool:
+        clock = self.clock
+        due = clock.next_due_us()
+        if call.target_us is not None and (due is None or due > call.target_us):
+            clock.jump(call.target_us)
+            return True
+        if due is None:
+            raise self._cannot_end(call, "nothing is due any more, so no time can bring it")
+        clock.jump(max(due, clock.now_us))
+        self.progress += 1
+        return True
+
+    # -- what sees real time -----------------------------------------------------------------------------------------
+
+    def real_flow(self) -> Rate | None:
+        """How time flows while an instance runs an event that sees real time; None where none does."""
+        return self._real_flow_of(self.pool.stirring())
+
+    def _real_flow_of(self, stirring: list[Instance]) -> Rate | None:
+        if not any(not each.state.gated and not each.gone for each in self._in_real_time(stirring)):
+            self._real_flow = None
+        elif self._real_flow is None:
+            self._real_flow = Rate(self.clock, 1.0)
+        elif self._real_flow.may_us() < self.clock.now_us:
+            self._real_flow.rebase()  # time has jumped since
+        return self._real_flow
+
+    def _is_starting(self) -> bool:
+        """Whether a program that sees real time is on its way to listen: nothing jumps past that, and every call on it
+        takes the time that this takes."""
+        return any(self.pool.events[each].phase == "init" for each in self._in_real_time(self.pool.stirring()))
+
+    def _in_real_time(self, stirring: list[Instance]) -> list[Instance]:
+        """The instances that run an event and see real time."""
+        return [each for each in stirring if not each.state.in_lockstep and each in self.pool.events]
+
+    def _catch_up(self, call: Call) -> None:
+        """Before something is heard: it happened at the time that it is by now, where time flows."""
+        if self._real_flow is None or call.jumps or not (call.moves_clock or self._is_starting()):
+            return
+        flow = call.flow or self.real_flow()
+        instances = self.pool.stirring()
+        if flow is None or any(instance.state.computing or instance.holds_clock() for instance in instances):
+            return
+        clock = self.clock
+        limits = [limit for limit in (clock.next_due_us(), call.target_us) if limit is not None]
+        clock.jump(max(clock.now_us, min([flow.may_us(), *limits])))
 
     # -- ends --------------------------------------------------------------------------------------------------------
 
@@ -620,7 +1188,7 @@ class Lockstep:
         )
 
     def _all_quiet(self) -> bool:
-        if any(instance.computing for instance in self.pool.stirring()):
+        if any(instance.state.computing for instance in self.pool.stirring()):
             return False
         due = self.clock.next_due_us()
         return due is None or due > self.clock.now_us
@@ -636,11 +1204,31 @@ class Lockstep:
             if self._closed:
                 return
             self._closed = True
-            self.todo.clear()
+            self._deferred.clear()
             problems = self.pool.kill_all()
-            self.todo.clear()
+            self._deferred.clear()
             self.pool.poller.close()
             if self.pool.port_forwarder is not None:
                 self.pool.port_forwarder.close()
             if problems:
                 raise problems[0]
+
+
+def _wake_all(instance: Instance) -> None:
+    """Have whatever thread is there read a message: one that went on under a lease left its scheduler silently."""
+    instance.wake()
+    if instance.has_alarm:
+        instance.poke()  # no thread but that which waits for something real, or computes, may be there to report
+
+
+_DO: Final[Mapping[Effect, Callable[[Instance], None]]] = {
+    Effect.STOP: Instance.stop,
+    Effect.GO_ON: Instance.go_on,
+    Effect.CANCEL_WAKE_UP: lambda instance: instance.is_due(None),
+    Effect.END_LEASE: Instance.end_lease,
+    Effect.SEND_RESUME: lambda instance: instance.send(messages.Resume()),
+    Effect.SEND_OPEN_GATE: lambda instance: instance.send(messages.OpenGate()),
+    Effect.SEND_POLL: lambda instance: instance.send(messages.Poll()),
+    Effect.SEND_POLL_SIGNALS: lambda instance: instance.send(messages.PollSignals()),
+    Effect.WAKE: _wake_all,
+}

@@ -13,12 +13,13 @@ from typing import Protocol
 
 from ..clock import PLATFORM, WAKE_UP, SimulatedClock, to_datetime
 from ..errors import hidden_from_users
-from ..instances.instance import Doing
 from ..model import Fact, LogLine, Status, start_line
+from ..model.timeline import AnyEntry
 from ..scripted import End, Logged, Running, Script, Step
-from .event import Entry, Event, Gate, Record
+from .event import Event, Gate, Record
 from .places import Place
 from .real_stretches import RealStretch
+from .state import Doing
 
 __tracebackhide__ = hidden_from_users
 
@@ -39,7 +40,7 @@ class ScriptedEvent(Event):
     made of them at the first look. Each of a million events would else have 2 KB of lines that no test reads.
     """
 
-    __slots__ = ("_ended_by", "_started", "_step", "_then_us")
+    __slots__ = ("_started", "_step", "_then_us")
 
     script: Script
 
@@ -51,7 +52,6 @@ class ScriptedEvent(Event):
         """The time of what is told later than it happened."""
         self._started = 0
         """How many steps of running have begun."""
-        self._ended_by: Fact | None = None
         self._step: Step | None = None
         if self.over_quota or self.retries_left:
             self._tell()  # more than a beginning and an end may happen to it
@@ -61,7 +61,7 @@ class ScriptedEvent(Event):
         return self._tell()[0]
 
     @property
-    def timeline(self) -> list[Entry]:
+    def timeline(self) -> list[AnyEntry]:
         return self._tell()[1]
 
     def now_us(self) -> int:
@@ -80,12 +80,12 @@ class ScriptedEvent(Event):
         if self._log is not None:
             self._first_line()
 
-    def runs(self, step: Step) -> None:
+    def runs(self, step: Running) -> None:
         """It runs as *step* says."""
         self._started += 1
         if self._log is not None:
             now = self.now_us()
-            self.waits(step.shown, now, now)
+            self.waits(step.shown, now, now, endless=step.us is None)
 
     def ends(self, step: Step) -> None:
         """*step* is about to end it."""
@@ -97,7 +97,6 @@ class ScriptedEvent(Event):
         self.platform_line(start_line(self.request_id, cold=False))
 
     def _note_status(self, status: Status, status_code: int, fact: Fact) -> None:
-        self._ended_by = fact
         if self._log is not None:
             super()._note_status(status, status_code, fact)
 
@@ -105,12 +104,12 @@ class ScriptedEvent(Event):
         if self._log is not None:
             super()._end_lines(logs, now)
 
-    def _tell(self) -> tuple[list[LogLine], list[Entry]]:
+    def _tell(self) -> tuple[list[LogLine], list[AnyEntry]]:
         """Give log and timeline; what has happened so far is told now, unless it has been."""
         if self._log is not None and self._timeline is not None:
             return self._log, self._timeline
         log: list[LogLine] = []
-        timeline: list[Entry] = []
+        timeline: list[AnyEntry] = []
         self._log, self._timeline = log, timeline
         record, began, on_line = self.record, self.dispatched_us, self.on_line
         self.on_line = None
@@ -121,9 +120,9 @@ class ScriptedEvent(Event):
             self._then_us = began
             self._first_line()
             self._tell_waits(began)
-        if record.end_us is not None and self._ended_by is not None:
+        if record.end_us is not None and self.ended_by is not None:
             self._then_us = record.end_us
-            self._note_status_again(record.status, record.status_code, self._ended_by)
+            self._note_status_again(record.status, record.status_code, self.ended_by)
             self._end_lines("Response" if record.status_code == 200 else "ERROR", record.end_us)
         self._then_us, self.on_line = None, on_line
         return log, timeline
@@ -135,7 +134,7 @@ class ScriptedEvent(Event):
         at_us = began_us
         for step in self.script.steps[: self._started]:  # before its first line, by which all is told, it only runs
             assert isinstance(step, Running)
-            self.waits(step.shown, at_us, at_us)
+            self.waits(step.shown, at_us, at_us, endless=step.us is None)
             at_us += step.us or 0
 
 
@@ -163,8 +162,8 @@ class Host(Protocol):
 
     clock: SimulatedClock
     next_order: Callable[[], int]
-    progress: int
 
+    def progressed(self) -> None: ...
     def end(self, event: Event, fact: Fact, **how: object) -> None: ...
 
 
@@ -200,7 +199,7 @@ class ScriptPlayer:
             return False
         return play.gate is not None or (event.timer is not None and event.timer.due_us > self._host.clock.now_us)
 
-    def told(self, event: ScriptedEvent) -> str:
+    def progress_of(self, event: ScriptedEvent) -> str:
         """How far the script of a running *event* is, in words."""
         play = self._plays[event]
         step = event.script.steps[play.at]
@@ -233,7 +232,7 @@ class ScriptPlayer:
         play.opening = False
         if self._plays.get(event) is not play or play.gate is None:
             return  # it has ended
-        self._host.progress += 1
+        self._host.progressed()
         play.gate.let_go()
         play.gate = None
         del self.standing[event]
@@ -242,7 +241,7 @@ class ScriptPlayer:
     def _go_on(self, event: ScriptedEvent, play: _Play) -> None:
         """Take all steps that are due, then wait for the next one."""
         now = self._host.clock.now_us
-        event.timer = None
+        event.runs_until(None)
         if now >= play.timeout_us:
             self._host.end(event, Fact.TIMED_OUT)
             return
@@ -259,7 +258,7 @@ class ScriptPlayer:
                 play.at += 1
             elif isinstance(step, Logged):
                 event.wrote(step.lines[play.line])
-                self._host.progress += 1
+                self._host.progressed()
                 play.line += 1
                 if play.line == len(step.lines):
                     play.line = 0
@@ -283,14 +282,14 @@ class ScriptPlayer:
         priority, due = (PLATFORM, play.timeout_us) if play.timeout_us <= due else (WAKE_UP, due)
         go_on = partial(self._go_on, event, play)
         order = self._host.next_order()
-        event.timer = self._host.clock.call_at(due, go_on, what="a script", priority=priority, order=order)
+        event.runs_until(self._host.clock.call_at(due, go_on, what="a script", priority=priority, order=order))
 
     def _reaches_gate(self, event: ScriptedEvent, play: _Play) -> bool:
         for gate in event.gates.values():
             if gate.seen is not None and not (gate.reached or gate.open) and gate.seen():
                 gate.reach()
                 play.gate = self.standing[event] = gate
-                event.note("instance", f"stands at {gate.description}")
+                event.stands_at(gate)
                 return True
         return False
 

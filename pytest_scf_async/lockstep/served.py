@@ -51,8 +51,5 @@ class OwedAnswer:
         self.instance.send(messages.AnswerWaits(self.port, waits=True))
 
     def end(self) -> None:
-        """The answer comes in a moment, and the instance holds the clock for it from now on."""
-        if not self.instance.gone:
-            self.instance.held += 1  # until it reports, having heard of it
-            self.instance.owner.instance_stirs(self.instance)  # it may have rested meanwhile
-            self.instance.send(messages.AnswerWaits(self.port, waits=False))
+        """The answer comes in a moment."""
+        self.instance.send(messages.AnswerWaits(self.port, waits=False))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 
 from ..errors import ScfApiError, hidden_from_users
-from ..instances import coverage
 from ..model import Fact, Status, api_error
-from ..protocol import messages
 from .calls import Call
 from .event import Event
 from .scheduler import Lockstep
-from .scripts import ScriptedEvent
+from .state import Fact as InstanceFact
 
 __tracebackhide__ = hidden_from_users
 
@@ -61,73 +58,16 @@ def terminate(lockstep: Lockstep, event: Event, grace_shutdown: bool, *, settle_
     answered: list[Callable[[], bool]] = []
 
     def begin() -> None:
-        answered.append(_send_sigterm(lockstep, event))
+        answered.append(lockstep.send_sigterm(event))
 
     try:
         lockstep.drive(Call(name, lambda: event.ended or answered[0](), begin=begin, waits_for=[event]))
     finally:
         if event.instance is not None:
-            event.instance.signalled = False  # a handler that was not entered by now keeps the turn from nobody
+            lockstep.apply(event.instance, InstanceFact.SIGTERM_SETTLED)  # one not entered by now keeps nobody waiting
 
 
 def _runs(event: Event) -> bool:
     """Whether the process of *event* that starts in real time is there to take a signal, or stands before that."""
     instance = event.instance
-    return instance is not None and (instance.user_process.runs or instance.gated is not None)
-
-
-def _send_sigterm(lockstep: Lockstep, event: Event) -> Callable[[], bool]:
-    """Deliver the signal, and give what says that it has been dealt with."""
-    if isinstance(event, ScriptedEvent) and event.phase == "running":
-        lockstep.scripts.signal(event)
-        return lambda: True
-    instance = event.instance
-    state = None if instance is None else instance.user_process.signal_state(signal.SIGTERM)
-    if instance is None or state is None or instance.gone:
-        event.signal_sent("no process")
-        lockstep.costs.start(event)
-        return lambda: True
-    entered, deferred = instance.entered, instance.deferred
-
-    def settled() -> bool:
-        return lockstep.settled(event)
-
-    def handled() -> bool:
-        return (instance.entered > entered or instance.deferred > deferred) and lockstep.settled(event)
-
-    disposition = instance.runtime.met(state, listens=signal.SIGTERM in instance.listening)
-    event.signal_sent(disposition)
-    if disposition == "blocked":
-        # until a thread of it that waits for the signal has been woken
-        instance.turn = instance.runtime.in_lockstep and not instance.cpu_bound
-        answered = settled
-    elif disposition == "ignored":
-        # its tracer has to let the signal pass, and starts the call again that it has ended
-        instance.turn = instance.turn or (instance.traces_user_code and not instance.cpu_bound)
-        answered = settled
-    elif disposition == "unknown":
-        answered = lambda: True  # noqa: E731  (what becomes of it cannot be known)
-    elif disposition == "native":
-        instance.turn = True  # until it answers, which it can only when that code has run
-        answered = settled
-    elif disposition == "handler":
-        instance.signalled = True
-        instance.turn = True  # its handler has it, until the instance says otherwise
-        answered = handled
-    else:
-        instance.turn = instance.runtime.in_lockstep
-        taken = instance.runtime.takes_default(instance.user_process)
-        answered = lambda: event.ended or instance.deferred > deferred or taken()  # noqa: E731
-        coverage.save([instance])
-    lockstep.costs.start(event)
-    instance.user_process.signal(signal.SIGTERM)
-    if instance.runtime.stops_behind_lines and instance.gated is not None:
-        lockstep.gates.open_now(event)  # it was stopped, and takes the signal when it goes on
-    if instance.traces_user_code:
-        instance.send(messages.PollSignals())
-    elif disposition in ("native", "blocked"):
-        instance.poll_requested = True
-        instance.send(messages.Poll())
-    if instance.measured:
-        instance.signal(signal.SIGCONT)  # it saved what it measured, and stopped
-    return answered
+    return instance is not None and (instance.user_process.runs or instance.state.gated)

@@ -213,20 +213,22 @@ class _TestProcess:
         unrest |= outside & {"None"}  # it has been started, and has not come to its first line
         unrest |= outside & self._in_grace
         if picture == self._picture and not unrest and all(other.looked == lockstep.news for other in others):
-            call.unrest = None
+            call.sees_unrest(None)
             return True
         now = REAL.monotonic()
         if picture != self._picture or unrest:
             before = self._picture if isinstance(self._picture, list) else []
             unrest |= {task[0] for task in picture if task not in before}
             self._picture = picture
-            lockstep.news += 1  # what these threads did may be what another call waits for
+            lockstep.something_new()  # what these threads did may be what another call waits for
         used = {task: int(scheduled.split()[0]) for task, _, scheduled in picture}
         if call.unrest is None:
-            call.unrest = Unrest(now)
-        call.unrest.look(now, of_all)
-        late = call.unrest.own.seconds > lockstep.settings.real_timeout / 2  # it neither rests nor computes: it polls
-        before_ns = call.unrest.cpu_ns
+            call.sees_unrest(Unrest(now))
+        seen = call.unrest
+        assert seen is not None
+        seen.look(now, of_all)
+        late = seen.own.seconds > lockstep.settings.real_timeout / 2  # it neither rests nor computes: it polls
+        before_ns = seen.cpu_ns
         for task in unrest & used.keys():
             if late or used[task] - before_ns.setdefault(task, used[task]) > lockstep.settings.compute_grace * 1e9:
                 self._preempted.add(task)

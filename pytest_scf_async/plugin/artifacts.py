@@ -15,6 +15,7 @@ from ..clock import to_datetime
 
 if TYPE_CHECKING:
     from ..async_event import AsyncEvent
+    from ..lockstep.event import SignalDelivery
 
 NAME_CHARACTERS: Final = 120
 """Characters of a test's name that its directory has; the digest behind them tells cut names apart."""
@@ -50,12 +51,12 @@ def directory_name(nodeid: str) -> str:
 
 
 def _files(nodeid: str, event: AsyncEvent) -> dict[str, str]:
-    what = event._event
+    inner = event._event
     records = [
-        {"time": record.time.isoformat(), "name": record.name, "fields": record.fields} for record in what.records
+        {"time": record.time.isoformat(), "name": record.name, "fields": record.fields} for record in inner.records
     ]
     return {
-        "log.txt": "".join(f"{line.text}\n" for line in what.log),
+        "log.txt": "".join(f"{line.text}\n" for line in inner.log),
         "timeline.txt": event._timeline() + "\n",
         "records.json": _json(records),
         "event.json": _json(_facts(nodeid, event)),
@@ -64,8 +65,8 @@ def _files(nodeid: str, event: AsyncEvent) -> dict[str, str]:
 
 def _facts(nodeid: str, event: AsyncEvent) -> dict[str, Any]:
     """What is known of *event*; the function's environment is left out on purpose: it may hold passwords."""
-    what, record = event._event, event._event.record
-    instance = what.instance
+    inner, record = event._event, event._event.record
+    instance = inner.instance
     return {
         "test": nodeid,
         "request_id": record.request_id,
@@ -73,28 +74,34 @@ def _facts(nodeid: str, event: AsyncEvent) -> dict[str, Any]:
         "namespace": record.namespace,
         "qualifier": record.qualifier,
         "invoke_type": record.invoke_type,
-        "status": what.shown_status,
-        "retry_num": what.retry_num,
+        "status": inner.shown_status,
+        "retry_num": inner.retry_num,
         "status_code": record.status_code,
-        "ended_by_the_harness": what.ended_by_close,
+        "ended_by_the_harness": inner.ended_by_close,
         "started_at": _time(record.start_us),
         "ended_at": _time(record.end_us),
         "duration": None if record.end_us is None else (record.end_us - record.start_us) / 1e6,
-        "payload": json.loads(what.payload),
-        "result": None if what.result_text is None else json.loads(what.result_text),
-        "error": dict(what.error) or None,
+        "payload": json.loads(inner.payload),
+        "result": None if inner.result_text is None else json.loads(inner.result_text),
+        "error": dict(inner.error) or None,
         "transitions": [{"status": status, "time": _time(at)} for status, at in record.transitions],
-        "signals": [_times(dataclasses.asdict(delivery)) for delivery in what.signals],
+        "signals": [_signal(delivery) for delivery in inner.signals],
         "instance": None
         if instance is None
         else {
             "pid": instance.pid,
-            "cold": what.cold,
-            "doing": str(instance.doing),
-            "reclaimed_because": what.reclaimed_because,
+            "cold": inner.cold,
+            "doing": str(instance.doing()),
+            "reclaimed_because": inner.reclaimed_because,
             "lost_files": list(instance.sandbox.lost_files),
         },
     }
+
+
+def _signal(delivery: SignalDelivery) -> dict[str, Any]:
+    facts = {**dataclasses.asdict(delivery), "raised": None if delivery.raised is None else str(delivery.raised)}
+    del facts["confirmed"]  # the log has the platform's line
+    return _times(facts)
 
 
 def _times(facts: dict[str, Any]) -> dict[str, Any]:

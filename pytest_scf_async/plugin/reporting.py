@@ -59,15 +59,15 @@ def unlooked_text(events: Sequence[AsyncEvent], kept: Mapping[str, str]) -> str:
     """Why a test fails whose *events* FAILED without anybody looking at them."""
     parts = []
     for event in events[:EVENTS_SHOWN]:
-        what = event._event
-        stack, cause, mending = function_traceback(what), likely_cause(what), what_to_do(what)
-        lines = [shortened(line.text, LINE_CHARACTERS) for line in what.log[-TAIL_LINES:]]
+        inner = event._event
+        stack, cause, mending = function_traceback(inner), likely_cause(inner), what_to_do(inner)
+        lines = [shortened(line.text, LINE_CHARACTERS) for line in inner.log[-TAIL_LINES:]]
         parts += [
             _UNLOOKED.format(
                 request_id=event.request_id,
                 function=event.function_name,
-                code=what.record.status_code,
-                message=short_message(what),
+                code=inner.record.status_code,
+                message=short_message(inner),
             ),
             *([f"likely cause: {cause}"] if cause else []),
             *([f"what to do: {mending}"] if mending else []),
@@ -96,16 +96,16 @@ def _unfinished(event: AsyncEvent) -> bool:
 
 
 def _section(event: AsyncEvent, kept: str | None) -> str:
-    what = event._event
-    log = "\n".join(shortened(line.text, LINE_CHARACTERS) for line in what.log)
-    code = f" ({what.record.status_code})" if what.ended and what.status is not None else ""
-    by_harness = ", ended by the harness" if what.ended_by_close else ""
+    inner = event._event
+    log = "\n".join(shortened(line.text, LINE_CHARACTERS) for line in inner.log)
+    code = f" ({inner.record.status_code})" if inner.ended and inner.status is not None else ""
+    by_harness = ", ended by the harness" if inner.ended_by_close else ""
     return "\n".join(
         (
-            f"{event.function_name}: {what.shown_status}{code}{by_harness}",
-            *([str(likely_cause(what))] if what.phase in ("queued", "pending") and not what.ended else []),
+            f"{event.function_name}: {inner.shown_status}{code}{by_harness}",
+            *([str(likely_cause(inner))] if inner.phase in ("queued", "pending") and not inner.ended else []),
             f"--- log ---\n{_bounded(log)}",
-            f"--- timeline, in simulated time from {to_datetime(what.invoked_us).isoformat()} ---",
+            f"--- timeline, in simulated time from {to_datetime(inner.invoked_us).isoformat()} ---",
             _timeline(event),
             *_in_full(kept),
         )

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from ..errors import ScfUsageError
-from ..options import CONSTRUCTOR_SOURCE, ScfSettings, option_named
+from ..options import CONSTRUCTOR_SOURCE, ScfSettings, TextSource, option_named
 
 FIXTURE_SOURCE: Final = "scf_settings"
 
@@ -18,7 +18,7 @@ def settings_of(given: Mapping[str, tuple[str, str]]) -> ScfSettings:
     settings = ScfSettings()
     try:
         for name, (text, source) in given.items():
-            settings = settings.replace(source, **{name: option_named(name).rule.read(text)})
+            settings = settings.replace(TextSource(source), **{name: option_named(name).rule.read(text)})
     except ScfUsageError as error:
         raise pytest.UsageError(str(error)) from None
     return settings

@@ -27,7 +27,7 @@ def section(runtime: ScfRuntime) -> tuple[str, str] | None:
     """The report section of a test that ran out of time; None where the runtime is closed."""
     if runtime._closed:
         return None
-    return TITLE, what_instances_do(runtime._lockstep)
+    return TITLE, what_instances_do(runtime._lockstep.snapshot())
 
 
 def set_timer(item: pytest.Item, settings: Any, key: pytest.StashKey[ScfRuntime | None]) -> bool:

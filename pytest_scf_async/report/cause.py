@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Sequence
 from itertools import takewhile
 from typing import Protocol
 
 from ..model import STATUS_CODES, ErrorBody, EventRecord, Fact, FunctionConfiguration, LogLine, State, Status
+from ..model.timeline import AnyEntry, Exit, ListenerChanged, MemoryExcess, Raised, Waited
 from ..model.tracebacks import exception_line
 from ..protocol.shortening import shortened_line
-from .timeline import TimelineEntry, seconds_text
+from .timeline import excess_text, exit_text, seconds_text
 
 
 class Delivery(Protocol):
@@ -25,7 +27,7 @@ class Delivery(Protocol):
     @property
     def left_us(self) -> int | None: ...
     @property
-    def raised(self) -> str | None: ...
+    def raised(self) -> Raised | None: ...
 
 
 class Language(Protocol):
@@ -33,6 +35,8 @@ class Language(Protocol):
 
     @property
     def listens_in_python(self) -> bool: ...
+    @property
+    def serves_requests(self) -> bool: ...
     @property
     def init_ends(self) -> str: ...
 
@@ -56,11 +60,17 @@ class SeenEvent(Protocol):
     @property
     def signals(self) -> Sequence[Delivery]: ...
     @property
-    def timeline(self) -> Sequence[TimelineEntry]: ...
+    def timeline(self) -> Sequence[AnyEntry]: ...
     @property
     def log(self) -> Sequence[LogLine]: ...
     @property
     def error(self) -> ErrorBody: ...
+    @property
+    def ended_by(self) -> Fact | None: ...
+    @property
+    def exit(self) -> Exit | None: ...
+    @property
+    def excess(self) -> MemoryExcess | None: ...
     @property
     def phase(self) -> str: ...
     @property
@@ -79,10 +89,7 @@ def likely_cause(event: SeenEvent) -> str | None:
     by_code = {
         430: _raised,
         433: _timed_out,
-        434: lambda event: next(
-            (entry.text for entry in reversed(event.timeline) if " has used more memory (" in entry.text),
-            STATUS_CODES[434].meaning,
-        ),
+        434: lambda event: STATUS_CODES[434].meaning if event.excess is None else excess_text(event.excess),
         437: lambda event: f"the file of the handler {event.function.configuration.handler!r} is not in the code",
         439: _process_exited,
         445: lambda event: f"the program could not be started: {short_message(event)}",
@@ -118,16 +125,16 @@ def what_to_do(event: SeenEvent) -> str | None:
         if last.disposition in ("default", "ignored") and not event.function.runtime.listens_in_python:
             return f"{_LISTEN_SOMEHOW}; {_LISTEN_FIRST}" if code == 439 else _LISTEN_SOMEHOW
         if last.disposition == "default" and code == 439:
-            return _LISTEN if any(entry.text == _RESET for entry in event.timeline) else f"{_LISTEN}; {_LISTEN_FIRST}"
+            return _LISTEN if _was_reset(event) else f"{_LISTEN}; {_LISTEN_FIRST}"
         if last.disposition == "handler" and event.record.state.status is not Status.ABORTED:
             return _after_handler(event, last)
         if last.disposition == "ignored":
             return _LISTEN
-    if code == 433 and _is_endless(_last_wait(event)):
+    if code == 433 and (wait := _last_wait(event)) is not None and wait.endless:
         return _DEAD_LOCK
     if code in (430, 443) and (advice := _of_exception(event)) is not None:
         return advice
-    return _BY_CODE.get(code) if _fact(event) != Fact.RESULT_NOT_JSON.value else _of_result(event)
+    return _BY_CODE.get(code) if event.ended_by is not Fact.RESULT_NOT_JSON else _of_result(event)
 
 
 def _of_exception(event: SeenEvent) -> str | None:
@@ -184,7 +191,7 @@ _BY_CODE = {
 
 def function_traceback(event: SeenEvent) -> str:
     """Where the function, or the import of its module, raised; nothing where it did not, or has no line of its own."""
-    if _fact(event) == Fact.RESULT_NOT_JSON.value:
+    if event.ended_by is Fact.RESULT_NOT_JSON:
         return ""
     if event.record.status_code == 443:
         message = str(event.error.get("errorMessage", "")).rstrip()
@@ -223,14 +230,18 @@ def signal_cause(event: SeenEvent) -> str | None:
 
 
 def _met(event: SeenEvent, last: Delivery) -> str:
-    if last.disposition == "default" and any(entry.text == _RESET for entry in event.timeline):
+    if last.disposition == "default" and _was_reset(event):
         return _MET["reset"]
     if not event.function.runtime.listens_in_python and last.disposition in _PROGRAM_MET:
         return _PROGRAM_MET[last.disposition]
     return _MET[last.disposition]
 
 
-_RESET = "SIGTERM is set to default"
+def _was_reset(event: SeenEvent) -> bool:
+    """Whether user code has set SIGTERM back to what it does by default."""
+    return any(isinstance(entry, ListenerChanged) and entry.listener == "default" for entry in event.timeline)
+
+
 _MET = {
     "default": "no code had called signal.signal for it by then, so it ended the process",
     "reset": "user code had set the signal back to its default, so it ended the process",
@@ -283,60 +294,60 @@ def _after_signal(event: SeenEvent, went_on: str) -> str | None:
 
 
 def _process_exited(event: SeenEvent) -> str:
-    how = next((entry.text for entry in reversed(event.timeline) if entry.text.startswith(_ENDED)), None)
-    how = "" if how is None else f" ({how.removeprefix(_ENDED)})"
+    how = "" if event.exit is None else f" ({exit_text(event.exit)})"
     whatever = "the platform reports 439 whatever the exit code"
     if not event.signals:
         by = f"{event.untraceable}; the process ended" if event.untraceable else "the process ended by itself"
-        return f"{by}{how}{_last_error(event, how)}: {whatever}"
+        return f"{by}{how}{_last_error(event)}: {whatever}"
     last = event.signals[-1]
     if last.disposition != "handler" or last.entered_us is None:
         if last.disposition == "default":
             return str(signal_cause(event))
-        if last.disposition in ("native", "unknown") and "SIGTERM" in how:
+        if last.disposition in ("native", "unknown") and event.exit == _KILLED_BY_SIGTERM:
             return f"nothing in the program listened to SIGTERM, which ended it: {whatever}"
         return f"{signal_cause(event)}, and the process ended later by itself{how}: {whatever}"
     if last.left_us is None:
         return f"the process ended inside its handler of SIGTERM{how}: {whatever}"
     if last.raised is None:
         return f"the handler of SIGTERM returned, and the process ended afterwards{how}: {whatever}"
-    name, _, value = last.raised.partition(": ")
-    if name == "SystemExit":
-        return f"the process ended by sys.exit({value}) in the listener: {whatever}"
+    if last.raised.type == "SystemExit":
+        return f"the process ended by sys.exit({last.raised.message}) in the listener: {whatever}"
     return f"the handler of SIGTERM raised {last.raised}, which ended the process{how}: {whatever}"
 
 
-def _last_error(event: SeenEvent, how: str) -> str:
-    """The error that a Python program which ended *how* has written last; nothing where it wrote none."""
+def _last_error(event: SeenEvent) -> str:
+    """The error that a Python program which failed has written last; nothing where it wrote none."""
+    if event.exit is None or not event.exit.code:
+        return ""
     *before, last = ["", *(line.text for line in event.log if line.source == "Custom")]
     told = _INTERPRETERS_WORDS.fullmatch(last)
     frames = [*takewhile(lambda line: line.startswith("  "), reversed(before))]
     raised = not last.startswith(" ") and any(line.startswith('  File "') for line in frames)
-    failed = how.startswith(" (exit code ") and how != " (exit code 0)"
-    return f" with {last if told is None else told['words']}" if failed and (told or raised) else ""
+    return f" with {last if told is None else told['words']}" if told or raised else ""
 
 
 _INTERPRETERS_WORDS = re.compile(r"\S*python[\d.]*: (?P<words>(No module named|can't open file) .*)")
 """What Python says of a module or a file that it cannot run."""
-_ENDED = "the process ended: "
+_KILLED_BY_SIGTERM = Exit(signum=signal.SIGTERM)
 SHOWN_ANSWER = 200
 """Characters of an image's answer."""
 
 
 def _answered(event: SeenEvent) -> str | None:
-    """What the program of an image answered, or that it did not; None where a handler of Python raised."""
+    """What the program of an image answered to its request, or that it did not; None where there is no request."""
+    if not event.function.runtime.serves_requests:
+        return None
     first = str(event.error.get("stackTrace", "")).partition("\n")[0]
-    is_ours = first.startswith(("POST /event-invoke was answered", "the program closed", "the program's answer"))
-    return shortened_line(first, SHOWN_ANSWER) if is_ours else None
+    return shortened_line(first, SHOWN_ANSWER) if first else None
 
 
 def _raised(event: SeenEvent) -> str:
     answered = _answered(event)
     if answered is not None:
         return answered
-    if _fact(event) == Fact.RESULT_NOT_JSON.value and "coroutine" in _exception_line(event):
+    if event.ended_by is Fact.RESULT_NOT_JSON and "coroutine" in _exception_line(event):
         return "the handler is an `async def`: calling it only makes a coroutine, and the platform does not await it"
-    if _fact(event) == Fact.RESULT_NOT_JSON.value:
+    if event.ended_by is Fact.RESULT_NOT_JSON:
         return f"the handler returned what cannot be written as JSON: {_exception_line(event)}"
     last = event.signals[-1] if event.signals else None
     if last is not None and last.raised is not None:
@@ -354,32 +365,23 @@ def _timed_out(event: SeenEvent) -> str:
     if not configuration.async_run and configuration.sources.get("timeout", "default") == "default":
         return f"the timeout of a sync function is {configuration.timeout} s unless given"
     wait = _last_wait(event)
-    if _is_endless(wait):
-        return f"it waited in {wait}, which nothing ended, until {timeout}"
-    return f"it ran until {timeout}" + (f"; its last wait was {wait}" if wait else "")
+    if wait is None:
+        return f"it ran until {timeout}"
+    if wait.endless:
+        return f"it waited in {wait.description}, which nothing ended, until {timeout}"
+    return f"it ran until {timeout}; its last wait was {wait.description}"
 
 
-def _last_wait(event: SeenEvent) -> str | None:
-    return next((entry.text for entry in reversed(event.timeline) if entry.kind == "wait"), None)
-
-
-def _is_endless(wait: str | None) -> bool:
-    """Whether a wait, as the timeline has it, is for something that happens and not for a time."""
-    return wait is not None and "(" not in wait.partition(" at ")[0]
+def _last_wait(event: SeenEvent) -> Waited | None:
+    return next((entry for entry in reversed(event.timeline) if isinstance(entry, Waited)), None)
 
 
 def _aborted(event: SeenEvent) -> str:
-    if event.record.transitions[-1][0] is Status.ABORTED and _fact(event) == Fact.FUNCTION_DELETED.value:
+    if event.record.transitions[-1][0] is Status.ABORTED and event.ended_by is Fact.FUNCTION_DELETED:
         return "its function was deleted while it ran"
-    if _fact(event) == Fact.RETURNED.value:
+    if event.ended_by is Fact.RETURNED:
         return "it returned after SIGTERM, and the setting graceful_return_status makes that ABORTED"
     return "terminate() ended it by force, before it could end by itself"
-
-
-def _fact(event: SeenEvent) -> str:
-    """The fact that ended the event, in the words of the table of transitions."""
-    text = next((entry.text for entry in reversed(event.timeline) if entry.kind == "status"), "")
-    return text.partition(": ")[2]
 
 
 def _exception_line(event: SeenEvent) -> str:

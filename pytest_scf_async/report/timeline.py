@@ -2,9 +2,38 @@
 
 from __future__ import annotations
 
+import json
+import signal
 from collections.abc import Sequence
 from typing import Protocol
 
+from ..model.timeline import (
+    AnyEntry,
+    Dropped,
+    Exit,
+    GatePassed,
+    GateReached,
+    HandlerDeferred,
+    HandlerEntered,
+    HandlerLeft,
+    ListenerChanged,
+    MemoryExceeded,
+    MemoryExcess,
+    ProcessEnded,
+    Queued,
+    Reclaimed,
+    Recorded,
+    Remark,
+    RetryBegan,
+    RetryPlanned,
+    SignalSent,
+    Started,
+    StatusChanged,
+    StoppedBehind,
+    Waited,
+    Written,
+    ZygoteDied,
+)
 from ..protocol.shortening import shortened_line, shortened_lines
 
 REAL_SHOWN = 0.05
@@ -13,22 +42,8 @@ LINE_LIMIT = 200
 """Characters of a log line that a timeline shows."""
 HEAD = 15
 TAIL = 30
+MB = 1 << 20
 """Lines of a long text that the text of a failure shows of its beginning, and of its end."""
-
-
-class TimelineEntry(Protocol):
-    """One thing that happened, ``time_us`` µs after the epoch."""
-
-    @property
-    def time_us(self) -> int: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def text(self) -> str: ...
-    @property
-    def count(self) -> int: ...
-    @property
-    def last_us(self) -> int | None: ...
 
 
 class Stretch(Protocol):
@@ -65,8 +80,112 @@ def stretch_text(kind: str, seconds: float) -> str:
     return f"{verb} {spent} real s{for_what}"
 
 
+def exit_text(how: Exit) -> str:
+    """How a process ended, in words."""
+    if how.signum is not None:
+        known = how.signum in signal.Signals.__members__.values()
+        named = f"{signal.Signals(how.signum).name} (signal {how.signum})" if known else f"signal {how.signum}"
+        return f"killed by {named}"
+    return "it is unknown how" if how.code is None else f"exit code {how.code}"
+
+
+def excess_text(excess: MemoryExcess) -> str:
+    """What an instance used above the memory of its function."""
+    number = excess.children
+    children = f" together with {number} child process{'es' if number > 1 else ''}" if number else ""
+    return (
+        f"the instance{children} has used more memory (MemUsage:{excess.used / MB:.2f}MB) "
+        f"than the {excess.limit} MB of the function: memory={excess.limit}"
+        f"{f' ({excess.source})' if excess.source else ''}"
+    )
+
+
+_MET = {
+    "handler": "user code listens",
+    "default": "user code does not listen, so it ends the process",
+    "ignored": "the process ignores it",
+    "blocked": "the process has blocked it",
+    "no process": "there is no process yet",
+    "native": "code outside Python catches it, and user code has no handler",
+    "by language": "the runtime of the program's language catches it, whether the program listens or not",
+    "unknown": "the program, or its language's runtime, catches it",
+    "scripted": "its script says what follows",
+}
+_LISTENERS = {
+    "handler": "user code listens to SIGTERM",
+    "ignored": "user code ignores SIGTERM (SIG_IGN)",
+    "native": "the runtime of the program's language catches SIGTERM",
+    "default": "SIGTERM is set to default",
+}
+
+
+def entry_text(entry: AnyEntry) -> str:  # noqa: PLR0911, PLR0912  (one line an entry)
+    """What happened, in words; how many times equal waits were is not in it."""
+    match entry:
+        case Waited(description=text) | Written(text=text) | Remark(text=text):
+            return text
+        case StatusChanged():
+            code = f" ({entry.status_code})" if entry.status_code else ""
+            return f"{entry.status}{code}: {entry.fact.value}"
+        case SignalSent():
+            return f"SIGTERM sent; {_MET['by language' if entry.by_language else entry.disposition]}"
+        case HandlerEntered():
+            return "the handler of SIGTERM entered"
+        case HandlerLeft(raised=None):
+            return "the handler of SIGTERM returned"
+        case HandlerLeft():
+            return f"the handler of SIGTERM raised {entry.raised}"
+        case HandlerDeferred():
+            return "the handler of SIGTERM is called after the wait of the main thread"
+        case ListenerChanged():
+            return _LISTENERS[entry.listener]
+        case Recorded():
+            fields = (f" {name}={json.dumps(value, ensure_ascii=False)}" for name, value in entry.fields.items())
+            return entry.name + "".join(fields)
+        case Queued():
+            return "queued: all instances that its function may have are in use"
+        case RetryPlanned():
+            return "the platform tries again in 60 s"
+        case RetryBegan():
+            return f"attempt {entry.retry_num + 1} (RetryNum {entry.retry_num})"
+        case Dropped():
+            return f"dropped: {entry.fact.value}"
+        case Started():
+            return "cold start" if entry.cold else "warm start"
+        case GateReached():
+            return f"stands at {entry.gate}"
+        case GatePassed():
+            return f"stands later than {entry.gate}: not print() nor os.write() has written the line"
+        case StoppedBehind():
+            return f"stopped behind {entry.gate}"
+        case ProcessEnded():
+            return f"the process ended: {exit_text(entry.exit)}"
+        case MemoryExceeded():
+            return excess_text(entry.excess)
+        case ZygoteDied():
+            return "the zygote was killed, and the instance with it"
+        case Reclaimed():
+            return f"reclaimed: {entry.because}"
+
+
+def entry_kind(entry: AnyEntry) -> str:
+    """The word for its kind, by which a reader finds the lines of one kind."""
+    match entry:
+        case Waited():
+            return "wait"
+        case Written():
+            return "log"
+        case Recorded():
+            return "record"
+        case StatusChanged():
+            return "status"
+        case SignalSent() | HandlerEntered() | HandlerLeft() | HandlerDeferred() | ListenerChanged():
+            return "signal"
+    return "instance"
+
+
 def timeline_text(
-    entries: Sequence[TimelineEntry], start_us: int, stretches: Sequence[Stretch] = (), noise: float = 0.0
+    entries: Sequence[AnyEntry], start_us: int, stretches: Sequence[Stretch] = (), noise: float = 0.0
 ) -> str:
     """One line an entry, times in seconds from *start_us*.
 
@@ -85,10 +204,10 @@ def timeline_text(
 
     for number, entry in enumerate(entries):
         add_stretches(number)
-        text = shortened_line(entry.text, LINE_LIMIT)
-        if entry.count > 1 and entry.last_us is not None:
-            text += f", {entry.count:,} times, the last at +{seconds_text(entry.last_us - start_us)}"
-        rows.append((f"+{seconds_text(entry.time_us - start_us)}", entry.kind, text))
+        text = shortened_line(entry_text(entry), LINE_LIMIT)
+        if isinstance(entry, Waited) and entry.times > 1:
+            text += f", {entry.times:,} times, the last at +{seconds_text(entry.last_us - start_us)}"
+        rows.append((f"+{seconds_text(entry.time_us - start_us)}", entry_kind(entry), text))
     add_stretches(len(entries))
     width = max((len(row[0]) for row in rows), default=0)
     return "\n".join(f"{time:>{width}}  {kind:<8}  {text}" for time, kind, text in rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from internals import event_of
+from internals import remarks_of
 
 from pytest_scf_async.errors import ScfUsageError
 
@@ -38,7 +38,7 @@ def test_a_loop_of_a_handler_is_in_the_timeline(deploy, library):
     event = deploy(HANDLERS[library]).invoke_async().wait()
 
     assert event.result == "slept"
-    notes = [entry.text for entry in event_of(event).timeline if entry.kind == "instance" and "simulated" in entry.text]
+    notes = remarks_of(event, "simulated")
     assert len(notes) == 1
     assert notes[0].endswith(
         f"runs the loop of {library}, whose sleeps and timeouts are real: no simulated time passes in them"

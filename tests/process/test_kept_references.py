@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator
 
 import pytest
-from internals import close_shared_zygote, event_of
+from internals import close_shared_zygote, remarks_of
 from process_support import user_lines
 
 pytestmark = [pytest.mark.interpreter, pytest.mark.leases]
@@ -123,7 +123,7 @@ def test_a_sleep_that_such_code_keeps_in_an_object_is_real_and_told(deploy, make
     event.settle()
 
     call = "clock_nanosleep()" if sys.version_info >= (3, 11) else "select() without descriptors"
-    told = [entry.text for entry in event_of(event).timeline if "real time" in entry.text]
+    told = remarks_of(event, "real time")
     assert told == [f"in {call}, a sleep of code in C in real time: no simulated time passes in it"]
 
 

@@ -344,7 +344,7 @@ def test_a_bind_that_the_reaper_has_still_to_answer_is_no_wait(deploy, runtime, 
     def look(self, instance, passed):
         look_at(self, instance, passed)
         if waits_for_reaper(instance.pid):
-            looks.append(instance.preempted)
+            looks.append(instance.state.preempted)
             if len(looks) == 5:
                 reaper.send_signal(signal.SIGCONT)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from internals import Instance, Watchdog, lockstep_of, procfs
+from internals import Instance, Pool, Watchdog, lockstep_of, procfs
 from process_support import (
     LONG,
     START,
@@ -315,14 +315,15 @@ def test_an_error_says_which_event_a_call_gave_up_on_before(deploy, make_runtime
 
 def test_what_calls_look_at_grows_with_the_events_and_not_with_their_square(deploy, runtime, monkeypatch) -> None:
     looks = 0
-    computing = Instance.computing.fget
+    stirring = Pool.stirring
 
-    def counted(instance: Instance) -> bool:
+    def counted(pool: Pool) -> list[Instance]:
         nonlocal looks
-        looks += 1
-        return computing(instance)
+        found = stirring(pool)
+        looks += len(found)
+        return found
 
-    monkeypatch.setattr(Instance, "computing", property(counted))
+    monkeypatch.setattr(Pool, "stirring", counted)
     function = deploy(SLEEPER)
     looks_of_one = []
     for number in (10, 40):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from internals import pool_of
+from internals import lockstep_of, pool_of, state
 from process_support import START, assert_kept, assert_reclaimed_for_good
 
 from pytest_scf_async.errors import ScfApiError
@@ -113,9 +113,9 @@ def test_the_time_of_an_idle_instance_passes_in_other_events_too(deploy, functio
 def test_an_instance_that_was_stopped_before_it_said_that_it_waits_keeps_no_event_waiting(function, runtime):
     idle_ones(function, runtime, 1)
     (instance,) = pool_of(runtime).instances
-    instance.running_threads = 1  # as its last word said, when there was no time for another
+    lockstep_of(runtime).apply(instance, state.Fact.SOME_RUN)  # its last report, when there was no time for another
 
-    assert not instance.computing
+    assert not instance.state.computing
     assert function.run()[1] == 2
 
 

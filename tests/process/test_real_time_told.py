@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from internals import event_of
+from internals import remarks_of
 from process_support import grow_impatient
 
 from pytest_scf_async import CannotEndError
@@ -29,7 +29,7 @@ def main_handler(event, context):
 
 
 def notes(event) -> list[str]:
-    return [entry.text for entry in event_of(event).timeline if entry.kind == "instance" and "simulated" in entry.text]
+    return remarks_of(event, "simulated")
 
 
 @pytest.mark.repeat

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from internals import Call, event_of, lockstep_of
+from internals import Call, Recorded, Written, entry_text, event_of, lockstep_of
 from process_support import START, short_log, user_lines
 
 from pytest_scf_async import Record, ScfRuntime
@@ -26,8 +26,11 @@ def names(event) -> list[str]:
 def kinds(event) -> list[str]:
     """Records, and the lines of user code, in the order of the timeline."""
     lines = set(user_lines(event))
-    entries = event_of(event).timeline
-    return [entry.text for entry in entries if entry.kind == "record" or (entry.kind == "log" and entry.text in lines)]
+
+    def is_users(entry) -> bool:
+        return isinstance(entry, Recorded) or (isinstance(entry, Written) and entry.text in lines)
+
+    return [entry_text(entry) for entry in event_of(event).timeline if is_users(entry)]
 
 
 def test_a_record_has_its_time_its_name_and_its_fields_through_json(deploy):

@@ -632,7 +632,7 @@ def test_hooks_are_told_of_its_end():
 
 def test_where_a_call_cannot_end_its_script_is_named(export, runtime):
     event, _ = export.invoke_async().settle(), export.invoke_async()
-    lines = what_instances_do(lockstep_of(runtime)).splitlines()
+    lines = what_instances_do(lockstep_of(runtime).snapshot()).splitlines()
     assert lines[0] == (
         f"event {event.request_id} of export does what its script says: running_for(7200) until "
         "2026-01-01T02:00:00+00:00"

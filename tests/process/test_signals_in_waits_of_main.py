@@ -621,7 +621,7 @@ def test_a_signal_that_comes_together_with_the_turn_counts_once(deploy) -> None:
     assert event.duration == timedelta(seconds=301)
     assert "not repeatable" not in event.timeline
     assert event_of(event).instance is not None
-    assert event_of(event).instance.running_threads == 0
+    assert not event_of(event).instance.state.running
 
 
 def test_other_signals_do_not_pass_for_the_sigterm_of_a_termination(deploy) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from internals import Code, Event, FunctionVersion, PythonHandler
+from internals import Code, Event, Exit, FunctionVersion, MemoryExcess, PythonHandler, Raised
 
 import pytest_scf_async.assertions as helpers
 from pytest_scf_async import AsyncEvent, ScfSettings, ScfUsageError, SimulatedClock
@@ -84,30 +85,39 @@ class Story:
             self.inside.wrote(line)
         return self
 
-    def waits(self, what: str) -> Story:
+    def waits(self, description: str, *, endless: bool = False) -> Story:
         now = self.inside.now_us()
-        self.inside.waits(what, now, now)
+        self.inside.waits(description, now, now, endless=endless)
         return self
 
     def gets(self, disposition: Any) -> Story:
         self.inside.signal_sent(disposition)
         return self
 
-    def handles(self, raised: str | None = None) -> Story:
+    def sets(self, listener: Any) -> Story:
+        self.inside.listener_changed(listener)
+        return self
+
+    def handles(self, raised: Raised | None = None) -> Story:
         self.gets("handler")
         self.inside.handler_entered()
         self.inside.handler_left(raised)
         return self
 
-    def ends(self, fact: Fact, result: str | None = None, trace: str | None = None, how: str | None = None) -> Story:
-        self.inside.ended_with(fact, result_text=result, trace=trace, detail=how and f"the process ended: {how}")
+    def ends(self, fact: Fact, result: str | None = None, trace: str | None = None) -> Story:
+        self.inside.ended_with(fact, result_text=result, trace=trace)
         return self
 
     def returns(self, result: str = "null") -> Story:
         return self.ends(Fact.RETURNED, result=result)
 
-    def exits(self, how: str = "exit code 0") -> Story:
-        return self.ends(Fact.PROCESS_EXITED, how=how)
+    def exits(self, code: int | None = 0, signum: int | None = None) -> Story:
+        self.inside.ended_with(Fact.PROCESS_EXITED, exit=Exit(code if signum is None else None, signum))
+        return self
+
+    def exceeds(self, excess: MemoryExcess) -> Story:
+        self.inside.ended_with(Fact.MEMORY_EXCEEDED, excess=excess)
+        return self
 
 
 TRACE = 'Traceback (most recent call last):\n  File "/code/export.py", line 3, in main_handler\nValueError: boom\n'
@@ -129,7 +139,7 @@ def cause(text: str) -> str | None:
 RUNNING = Story
 FINISHED: Callable[[], Story] = lambda: Story().returns('{"rows": 1}')  # noqa: E731
 RAISED: Callable[[], Story] = lambda: Story().ends(Fact.RAISED, trace=TRACE)  # noqa: E731
-EXITED: Callable[[], Story] = lambda: Story().exits("exit code 7")  # noqa: E731
+EXITED: Callable[[], Story] = lambda: Story().exits(7)  # noqa: E731
 TIMED_OUT: Callable[[], Story] = lambda: Story(timeout=60).after(60).ends(Fact.TIMED_OUT)  # noqa: E731
 TERMINATED: Callable[[], Story] = lambda: Story().ends(Fact.TERMINATED)  # noqa: E731
 HANDLED: Callable[[], Story] = lambda: Story().after(3).handles().after(10).returns()  # noqa: E731
@@ -188,13 +198,13 @@ def test_the_first_line_says_expected_and_found() -> None:
     [
         (Story().after(3).gets("default").exits(), ("SIGTERM arrived 3 s after the start; no code had called "
           "signal.signal for it by then, so it ended the process")),
-        (Story().handles("SystemExit: 0").exits(), ("the process ended by sys.exit(0) in the listener: the platform "
-          "reports 439 whatever the exit code")),
-        (Story().handles("ValueError: no").ends(Fact.RAISED, trace=TRACE), ("the handler of SIGTERM raised ValueError: "
-          "no, and nothing in the function caught it")),
+        (Story().handles(Raised("SystemExit", "0")).exits(), ("the process ended by sys.exit(0) in the listener: the "
+          "platform reports 439 whatever the exit code")),
+        (Story().handles(Raised("ValueError", "no")).ends(Fact.RAISED, trace=TRACE), ("the handler of SIGTERM raised "
+          "ValueError: no, and nothing in the function caught it")),
         (Story().handles().ends(Fact.RAISED, trace=TRACE), ("the handler of SIGTERM returned, and the function raised "
           "ValueError: boom afterwards")),
-        (Story().handles().exits("exit code 3"), ("the handler of SIGTERM returned, and the process ended afterwards "
+        (Story().handles().exits(3), ("the handler of SIGTERM returned, and the process ended afterwards "
           "(exit code 3): the platform reports 439 whatever the exit code")),
         (Story(timeout=60).handles().after(60).ends(Fact.TIMED_OUT), ("the handler of SIGTERM returned, and the work "
           "went on until its timeout of 60 s (deploy(...)): nothing stopped it")),
@@ -205,14 +215,18 @@ def test_the_first_line_says_expected_and_found() -> None:
         (RUNNING(), "the event still runs, and nothing but a call like wait() lets its time pass"),
         (RAISED(), "the function raised ValueError: boom"),
         (EXITED(), "the process ended by itself (exit code 7): the platform reports 439 whatever the exit code"),
-        (Story().says(*TRACE.splitlines()).exits("exit code 1"), ("the process ended by itself (exit code 1) with "
+        (Story().says(*TRACE.splitlines()).exits(1), ("the process ended by itself (exit code 1) with "
           "ValueError: boom: the platform reports 439 whatever the exit code")),
-        (Story().says("/usr/bin/python3.12: No module named nope").exits("exit code 1"), ("the process ended by itself "
+        (Story().says("/usr/bin/python3.12: No module named nope").exits(1), ("the process ended by itself "
           "(exit code 1) with No module named nope: the platform reports 439 whatever the exit code")),
-        (Story().says("  File", "done").exits("exit code 1"),
+        (Story().says("  File", "done").exits(1),
           "the process ended by itself (exit code 1): the platform reports 439 whatever the exit code"),
-        (Story().says(*TRACE.splitlines()).exits("exit code 0"),
+        (Story().says(*TRACE.splitlines()).exits(0),
           "the process ended by itself (exit code 0): the platform reports 439 whatever the exit code"),
+        (Story().exceeds(MemoryExcess(150 << 20, 128, 2, "deploy(...)")), ("the instance together with 2 child "
+          "processes has used more memory (MemUsage:150.00MB) than the 128 MB of the function: memory=128 (deploy(...))"
+          )),
+        (Story().ends(Fact.MEMORY_EXCEEDED), "the instance used more memory than it has"),
         (TERMINATED(), "terminate() ended it by force, before it could end by itself"),
         (Story().ends(Fact.FUNCTION_DELETED), "its function was deleted while it ran"),
         (Story(async_run=False).after(3).ends(Fact.TIMED_OUT), "the timeout of a sync function is 3 s unless given"),
@@ -239,9 +253,7 @@ def test_a_pending_event_has_not_run() -> None:
 
 
 def test_a_handler_that_was_taken_away_again_is_not_one_that_comes_too_late() -> None:
-    story = Story()
-    story.inside.note("signal", "SIGTERM is set to default")
-    text = failure(assert_signal_handled, story.gets("default").exits().event)
+    text = failure(assert_signal_handled, Story().sets("default").gets("default").exits().event)
     assert cause(text) == (
         "SIGTERM arrived 0 s after the start; user code had set the signal back to its default, so it ended the process"
     )
@@ -259,7 +271,7 @@ def test_a_handler_that_was_taken_away_again_is_not_one_that_comes_too_late() ->
         (Story().gets("blocked"), "SIGTERM was blocked by the process"),
         (Story().gets("no process"), "SIGTERM found no process"),
         (Story().gets("handler"), "SIGTERM never entered its handler"),
-        (Story().handles("OSError: full"), "SIGTERM entered its handler, which raised OSError: full"),
+        (Story().handles(Raised("OSError", "full")), "SIGTERM entered its handler, which raised OSError: full"),
         (Story().handles().gets("ignored"), "SIGTERM 2 of 2 was ignored by the process"),
     ],
 )
@@ -311,7 +323,7 @@ def test_what_somebody_else_ended_did_not_stop_however_soon_that_was(fact: Fact,
 
 
 def test_an_end_by_the_signal_itself_is_a_stop() -> None:
-    assert_stopped_within(Story().after(3).gets("default").exits("killed by SIGTERM (signal 15)").event, 0)
+    assert_stopped_within(Story().after(3).gets("default").exits(signum=signal.SIGTERM).event, 0)
 
 
 def test_signal_lines_are_the_platforms_not_the_users() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
-from internals import Launch, Supervised
+from internals import Launch, Raised, Supervised
 from test_assertions import TRACE, Story, failure
 
 from pytest_scf_async.assertions import (
@@ -20,6 +21,9 @@ from pytest_scf_async.errors import HarnessError, ScfUsageError, did_you_mean, h
 from pytest_scf_async.model import Fact
 from pytest_scf_async.report.timeline import HEAD, TAIL, bounded
 
+STOP = Raised("Stop", "now")
+LOCK = "Lock.acquire at a.py:3"
+
 
 def advice(text: str) -> str | None:
     return next((line for line in text.splitlines() if line.startswith("what to do: ")), None)
@@ -28,12 +32,19 @@ def advice(text: str) -> str | None:
 @pytest.mark.parametrize(
     ("story", "start"),
     [
-        (Story().gets("default").exits("killed by SIGTERM (signal 15)"), "call signal.signal(signal.SIGTERM, handler)"),
-        (Story().handles("Stop: now").ends(Fact.RAISED, trace=TRACE), "catch it around the work in the function"),
-        (Story().handles("SystemExit: 0").exits(), "stop the work and return from the function"),
+        (Story().gets("default").exits(signum=signal.SIGTERM), "call signal.signal(signal.SIGTERM, handler)"),
+        (
+            Story().handles(STOP).ends(Fact.RAISED, trace=TRACE),
+            "catch it around the work in the function",
+        ),
+        (Story().handles(Raised("SystemExit", "0")).exits(), "stop the work and return from the function"),
         (Story(timeout=60).handles().ends(Fact.TIMED_OUT), "have the handler of SIGTERM set a flag"),
         (Story(timeout=60).waits("sleep(99) at a.py:3").ends(Fact.TIMED_OUT), "give the function a longer timeout"),
-        (Story(timeout=60).waits("Lock.acquire at a.py:3").ends(Fact.TIMED_OUT), "look for what was to end that wait"),
+        (Story(timeout=60).waits(LOCK).ends(Fact.TIMED_OUT), "give the function a longer timeout"),
+        (
+            Story(timeout=60).waits(LOCK, endless=True).ends(Fact.TIMED_OUT),
+            "look for what was to end that wait",
+        ),
         (Story().ends(Fact.MEMORY_EXCEEDED), "give the function more memory"),
         (
             Story().ends(Fact.RESULT_NOT_JSON, trace="TypeError: Object of type set is not"),
@@ -60,7 +71,7 @@ def test_a_failure_says_what_to_do(story: Story, start: str) -> None:
 def test_work_that_goes_on_after_a_handler() -> None:
     flag = "what to do: have the handler of SIGTERM set a flag that the work looks at"
     assert str(advice(failure(assert_stopped_within, Story().handles().after(9).returns().event, 5))).startswith(flag)
-    swallowed = failure(assert_stopped_within, Story().handles("Stop: now").after(9).returns().event, 5)
+    swallowed = failure(assert_stopped_within, Story().handles(STOP).after(9).returns().event, 5)
     assert str(advice(swallowed)).startswith("what to do: look for an `except Exception` around the work")
 
 
@@ -104,7 +115,7 @@ def test_a_signal_that_the_runtime_of_a_language_catches(node: Path) -> None:
     assert "; found SIGTERM was caught by the runtime of the program's language\n" in text
     assert "have the program's own handler write a line, and use wait_for_log() and assert_logged()" in text
     assert "the runtime of the program's language catches it, whether the program listens or not\n" in text
-    ended = failure(assert_finished, supervised(node).gets("native").exits("killed by SIGTERM (signal 15)").event)
+    ended = failure(assert_finished, supervised(node).gets("native").exits(signum=signal.SIGTERM).event)
     assert "nothing in the program listened to SIGTERM, which ended it: the platform reports 439" in ended
 
 
@@ -134,7 +145,7 @@ def test_the_traceback_of_the_function_is_shown() -> None:
 
 
 def test_a_lock_that_never_comes_is_named() -> None:
-    text = failure(assert_finished, Story(timeout=60).waits("Lock.acquire at a.py:3").ends(Fact.TIMED_OUT).event)
+    text = failure(assert_finished, Story(timeout=60).waits(LOCK, endless=True).ends(Fact.TIMED_OUT).event)
     assert "it waited in Lock.acquire at a.py:3, which nothing ended, until its timeout of 60 s (deploy(...))" in text
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from internals import Rest, name_of, process_tree
+from internals import Rest, name_of, process_tree, state
 
 TRACKER = b"python\0-c\0from multiprocessing.resource_tracker import main;main(5)\0"
 SERVER = b"python\0-c\0from multiprocessing.forkserver import main; main(1, 2)\0"
 INSTANCE = 1
+PARKED = state.start(in_lockstep=True)
+PREEMPTED = state.after(PARKED, state.Fact.SLEEPS_UNANNOUNCED).state
 IN_ITS_LOOP = [b"%d" % next(number for number in range(500) if name_of(number) == "epoll"), b"0x3", b"0x7ffd0"]
 IN_A_READ = [b"%d" % next(number for number in range(500) if name_of(number) == "read"), b"0x3", b"0x7ffd0"]
 RUNS = [b"running"]
@@ -204,7 +206,8 @@ def children():
         elsewhere=(),
         traces_user_code=False,
         has_alarm=False,
-        **dict.fromkeys(("preempted", "cpu_bound", "gone", "released", "stopped"), False),
+        state=PARKED,
+        **dict.fromkeys(("gone", "released", "stopped"), False),
     )
     return process_tree.Children(owner)
 
@@ -237,7 +240,7 @@ def test_who_is_started_after_a_look_holds_the_clock(processes, children, monkey
         return rest if (pids or preempted) and are_all() else None
 
     monkeypatch.setattr(process_tree, "at_rest", at_rest)
-    children._instance.preempted = preempted
+    children._instance.state = PREEMPTED if preempted else PARKED
     if known == "a child":
         processes[2] = (INSTANCE, "sh", b"sh\0")
     else:

@@ -173,6 +173,16 @@ def test_a_text_of_the_command_line_is_read_by_the_rule(option: Option) -> None:
         settings_of({option.name: ("no such value, ?", source)})
 
 
+@pytest.mark.parametrize("source", ["command line: --scf-async-start", "ini: scf_async_start", "in any words"])
+def test_a_text_is_not_told_of_values_that_it_cannot_have(source: str) -> None:
+    for name, form in (("real_limit", "or such a timedelta"), ("start", "it is None, or an aware datetime")):
+        with pytest.raises(ScfUsageError, match=form):
+            ScfSettings().replace("scf_settings", **{name: "soon"})
+        with pytest.raises(pytest.UsageError) as refused:
+            settings_of({name: ("soon", source)})
+        assert not any(word in str(refused.value) for word in ("None", "datetime(", "timedelta"))
+
+
 @pytest.mark.parametrize("option", options_of(Where.SETTINGS), ids=lambda option: option.name)
 def test_a_refusal_names_the_value_and_its_source(option: Option) -> None:
     with pytest.raises(ScfUsageError, match=rf"^{option.name}.*\(my source\) is not valid: it is "):

@@ -6,7 +6,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from internals import Call, Doing, Entry, KernelWait, Watchdog, calls, procfs, thread_reports
+from internals import (
+    Call,
+    KernelWait,
+    Remark,
+    Snapshot,
+    Waited,
+    Watchdog,
+    Written,
+    calls,
+    procfs,
+    state,
+    thread_reports,
+    watchdog,
+)
 
 from pytest_scf_async import CannotEndError, ScfSettings
 
@@ -16,7 +29,8 @@ class Stopwatch:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
-        monkeypatch.setattr(calls, "REAL", SimpleNamespace(monotonic=lambda: self.now))
+        for module in (calls, watchdog):
+            monkeypatch.setattr(module, "REAL", SimpleNamespace(monotonic=lambda: self.now))
 
 
 @pytest.fixture
@@ -27,7 +41,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Stopwatch:
 @pytest.fixture
 def lockstep() -> Any:
     """As much of a lockstep as bounds look at."""
-    return SimpleNamespace(
+    made = SimpleNamespace(
         progress=0,
         prompt_seconds=0.0,
         clock=SimpleNamespace(now_us=0),
@@ -35,6 +49,8 @@ def lockstep() -> Any:
         pool=SimpleNamespace(instances=[], events={}, stirring=list),
         events_running=list,
     )
+    made.snapshot = lambda: Snapshot(made.clock.now_us, made.events_running(), str)
+    return made
 
 
 def looks(watchdog: Watchdog, watch: Stopwatch, every: float, seconds: float) -> None:
@@ -71,21 +87,23 @@ def test_the_limit_of_a_call_is_real_time_whatever_becomes_of_it(watch: Stopwatc
 
 
 def test_a_call_that_has_passed_time_says_how_much_and_what_to_raise(watch: Stopwatch, lockstep: Any) -> None:
-    def running(number: int, doing: Doing, *waits: Entry) -> Any:
+    def running(number: int, does: state.State, *entries: Any) -> Any:
         instance = SimpleNamespace(
-            doing=doing, cpu_bound=False, traces_user_code=False, given_up=False, waits_in="acquire()"
+            state=does, doing=lambda: does.doing(held=False), traces_user_code=False, waits_in="acquire()"
         )
         configuration = SimpleNamespace(name="export", deployed_by="deploy")
         function = SimpleNamespace(configuration=configuration)
-        return SimpleNamespace(request_id=number, instance=instance, function=function, timeline=list(waits))
+        return SimpleNamespace(request_id=number, instance=instance, function=function, timeline=list(entries))
 
-    accepted = Entry(7_000_000, "status", "RUNNING: accepted")
-    ticks = [Entry(8_000_000, "wait", text, count, 9_000_000) for text, count in (("a", 5), ("b", 4000), ("a", 6))]
-    logs = Entry(10_000_000, "log", "a line")
+    parked = state.start(in_lockstep=True)
+    accepted = Remark(7_000_000, "accepted")
+    counts = (("a", 5), ("b", 4000), ("a", 6))
+    ticks = [Waited(8_000_000, description, 9_000_000, times, endless=False) for description, times in counts]
+    logs = Written(10_000_000, "a line")
     events = [
-        running(1, Doing.PARKED, accepted, *ticks),
-        running(2, Doing.COMPUTING, accepted, logs),
-        running(3, Doing.PARKED, accepted, Entry(7_000_000, "wait", "acquire()", 1, 7_000_000)),
+        running(1, parked, accepted, *ticks),
+        running(2, state.after(parked, state.Fact.INVOKED).state, accepted, logs),
+        running(3, parked, accepted, Waited(7_000_000, "acquire()", 7_000_000, 1, endless=False)),
     ]
     lockstep.events_running = lambda: events
     lockstep.clock.now_us = 7_000_000

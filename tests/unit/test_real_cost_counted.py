@@ -7,8 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 from internals import RealCost, RealCosts, real_cost
+from internals import state as instance_state
 
 from pytest_scf_async.report.real_cost import cost_text, passed_text, real_cause
+
+after, start, Fact, State = instance_state.after, instance_state.start, instance_state.Fact, instance_state.State
 
 
 class Children:
@@ -23,16 +26,15 @@ class Children:
 @dataclass(eq=False)
 class Instance:
     pid: int = 7
-    held: int = 0
-    preempted: bool = False
-    cpu_bound: bool = False
+    state: State = field(default_factory=lambda: start(in_lockstep=True))
     gone: bool = False
     released: bool = False
-    frozen: bool = False
     stopped: bool = False
-    gated: str | None = None
-    turn: bool = False
     children: Children = field(default_factory=Children)
+
+    def takes(self, *facts):
+        for fact in facts:
+            self.state = after(self.state, fact).state
 
 
 class Story:
@@ -102,22 +104,23 @@ def test_a_child_that_ended_costs_the_time_up_to_the_look_that_finds_it_gone(sto
     assert story.cost == (0, 1, 0)
 
 
-@pytest.mark.parametrize("held", [{"held": 1}, {"preempted": True}])
+@pytest.mark.parametrize("held", [Fact.SOME_HELD, Fact.SLEEPS_UNANNOUNCED])
 def test_a_real_wait_costs_real_time(story, held):
-    vars(story.instance).update(held)
+    story.instance.takes(held)
     story.passes(1.0, cpu=0.25)
     assert story.cost == (0.25, 0, 0.75)
 
 
 def test_who_computes_for_long_has_processor_time_alone(story):
-    story.instance.preempted = story.instance.cpu_bound = True
+    story.instance.takes(Fact.COMPUTES_TOO_LONG)
     story.passes(1.0, cpu=0.25)
     assert story.cost == (0.25, 0, 0)
 
 
-@pytest.mark.parametrize("how", [{"stopped": True}, {"frozen": True}, {"gated": "log-1"}, {"gone": True}])
+@pytest.mark.parametrize("how", ["stopped", "gone", Fact.FROZEN, Fact.REACHED_GATE])
 def test_an_instance_that_the_harness_keeps_from_going_on_costs_nothing(story, how):
-    vars(story.instance).update(how, held=1)
+    story.instance.takes(Fact.SOME_HELD, *([] if isinstance(how, str) else [how]))
+    vars(story.instance).update({how: True} if isinstance(how, str) else {})
     story.instance.children.held = True
     story.passes(1.0)
     story.passes(1.0)
@@ -125,7 +128,7 @@ def test_an_instance_that_the_harness_keeps_from_going_on_costs_nothing(story, h
 
 
 def test_nothing_is_spent_between_two_calls(story):
-    story.instance.held = 1
+    story.instance.takes(Fact.SOME_HELD)
     story.passes(1.0)
     story.real += 1000  # and no processor time: it is stopped
     story.costs.go_on()
@@ -134,7 +137,7 @@ def test_nothing_is_spent_between_two_calls(story):
 
 
 def test_a_prompt_is_not_counted(story):
-    story.instance.held = 1
+    story.instance.takes(Fact.SOME_HELD)
     story.lockstep.prompt_seconds += 30
     story.passes(31.0)
     assert story.cost == (0, 0, 1)

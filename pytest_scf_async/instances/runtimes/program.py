@@ -19,6 +19,7 @@ from typing import ClassVar, Final, TypeGuard
 
 from ...errors import ScfUsageError, hidden_from_users
 from ...model import BeforeInit
+from ...model.timeline import Disposition
 from ...options import PORT_FORM, option_named
 from ...protocol import messages
 from ...protocol.executables import language_of
@@ -32,7 +33,7 @@ from ..ports import ClaimedPort, PortInUseError, claim
 from ..user_process import Process, StartedProcess, TracedProcesses, UserProcess
 from .launcher import IMAGE_PORT, Launch
 from .listening import BY_IN_PROCESS, AskedBy, by_launch, served_in_real_time
-from .strategy import Disposition, Running, Runtime, Site, Started
+from .strategy import Running, Runtime, Site, Started
 
 __tracebackhide__ = hidden_from_users
 
@@ -156,7 +157,7 @@ class PythonProgram(Program):
         return repr(os.path.basename(self.launch.command[0]))
 
     def why_unreachable(self, instance: Running, event: Started) -> str | None:
-        if instance.holds_clock or not instance.channel_open:
+        if instance.holds_clock() or not instance.channel_open:
             return served_in_real_time(self.launch, self._asked_by, instance, event)
         return None
 

@@ -12,10 +12,11 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Protocol
 
 from ...errors import hidden_from_users
 from ...model import BeforeInit, FunctionConfiguration
+from ...model.timeline import Disposition
 from ...options import ScfSettings
 from ...protocol import messages
 from ...protocol.procfs import SignalState
@@ -27,12 +28,6 @@ from ..process_tree import Child
 from ..user_process import Companion, Process, UserProcess
 
 __tracebackhide__ = hidden_from_users
-
-Disposition = Literal["handler", "default", "ignored", "blocked", "no process", "native", "unknown", "scripted"]
-"""What a SIGTERM met; native: code outside Python caught it, or, in a supervised program, its language's runtime, which
-catches it whether the program listens or not; unknown: a program that sees real time did, or its
-language's runtime, which catches it whether the program listens or not; scripted: there is no process, and a script
-says what follows."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +73,6 @@ class Running(Protocol):
 
     @property
     def gone(self) -> bool: ...
-    @property
     def holds_clock(self) -> bool: ...
     @property
     def zygote(self) -> Zygote: ...

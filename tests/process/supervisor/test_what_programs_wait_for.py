@@ -60,7 +60,7 @@ def test_each_thread_of_each_process_is_named_with_its_wait(deploy_image, runtim
     event = deploy_image(WAITS).invoke_async()
     runtime.clock.advance(10)
 
-    assert lines_of(what_instances_do(lockstep_of(runtime))) == [
+    assert lines_of(what_instances_do(lockstep_of(runtime).snapshot())) == [
         "'python' (pid N) waits in wait4() on the child process N",
         "'python' (pid N), thread N waits in clock_nanosleep(), for 3,590 more simulated seconds",
         "'cat' (pid N) waits in read() on a pipe",

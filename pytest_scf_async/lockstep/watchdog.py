@@ -1,0 +1,301 @@
+"""The watchdog of a blocking call: it bounds the call in real time, and looks at instances that do not report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from ..clock import SimulatedClock
+from ..errors import CannotEndError, hidden_from_users
+from ..instances.instance import Instance
+from ..instances.pool import Pool
+from ..options import ScfSettings
+from ..protocol import procfs
+from ..protocol.kernel_waits import waits_for_reaper, waits_of
+from ..protocol.real_time import REAL
+from .calls import Call, OwnTime
+from .diagnosis import Snapshot, explain
+from .event import Event
+from .state import Fact
+
+__tracebackhide__ = hidden_from_users
+
+FIRST_LOOK = 0.02
+"""Real seconds without a word from the instance that has the turn, after which ``/proc`` is looked at."""
+LOOK_EVERY = 0.01
+CHECK_EVERY = 0.05
+"""Real seconds after which the bounds of a call are looked at although there is always something to hear."""
+UNSEEN = 0.1
+"""Real seconds between two looks that count at most as such without progress: nobody was there to see any in more."""
+CHILD_CPU_NS = 1_000_000
+"""Processor time of children that counts as progress."""
+SEEN_CPU_NS = 12_000_000
+"""Processor time after which a thread that computes has seen that its lease is over.
+
+It sees that within microseconds, but the kernel counts the time of a thread that runs in ticks of up to 10 ms: a tick
+that ends after the first reading adds time from before it.
+"""
+
+
+class Scheduler(Protocol):
+    """What the watchdog asks of the scheduler of its runtime, and has it do."""
+
+    clock: SimulatedClock
+    pool: Pool
+    settings: ScfSettings
+    progress: int
+    prompt_seconds: float
+
+    def apply(self, instance: Instance, fact: Fact) -> None: ...
+    def goes_on(self, instance: Instance) -> bool: ...
+    def events_running(self) -> list[Event]: ...
+    def snapshot(self) -> Snapshot: ...
+    def refuse(self, event: Event, why: str) -> None: ...
+    def check_memories(self) -> None: ...
+
+
+class Stretch:
+    """What an instance has done since its last wait, as far as looks at it show."""
+
+    def __init__(self, waits: tuple[int, ...], picture: procfs.Picture) -> None:
+        self.waits = waits
+        self.cpu_ns = procfs.cpu_ns_of(picture)
+        """The processor time that it had used when it began."""
+        self.own = OwnTime()
+        self.looks = self.asleep = self.writing = 0
+        """How often it was looked at; all its threads slept; it could not go on before we had read what it wrote."""
+
+
+class Watchdog:
+    """Bounds one call in real time: by what happens, and in all."""
+
+    def __init__(self, scheduler: Scheduler, call: Call) -> None:
+        self.scheduler = scheduler
+        self.call = call
+        self.started = REAL.monotonic()
+        self.progressed = self.checked = self.started
+        self.progress = scheduler.progress
+        self.prompt_seconds = scheduler.prompt_seconds
+        self.pictures: dict[int, object] = {}
+        self.stretches: dict[int, Stretch] = {}
+        """By instance."""
+        self.grace = OwnTime()
+        self.grace_phase = ""
+        self.began_us = self.now_us = scheduler.clock.now_us
+        self.unleased_cpu: dict[int, int] = {}
+        """By instance: the processor time that it had used when its lease was ended because it does not speak."""
+        self.polled: dict[int, int] = {}
+        """By instance: how many messages it had been sent when it was last to report its alarm."""
+        self.child_cpu = -1
+        self.quiet = False
+
+    def next_look(self) -> float:
+        """Real seconds until the next look at what does not speak."""
+        return LOOK_EVERY if self.quiet else FIRST_LOOK
+
+    def heard(self) -> None:
+        self.quiet = False
+
+    def check_is_due(self, look: bool = False) -> bool:
+        """Whether it is time for a look: for the *look* where nothing was heard, or although something was."""
+        return REAL.monotonic() - self.checked >= (self.next_look() if look else CHECK_EVERY)
+
+    def check(self, busy: list[Instance] | None) -> None:
+        """Called now and then, and when nothing was heard for a while: look at who computes, and at the bounds."""
+        self.quiet = True
+        now = REAL.monotonic()
+        passed = now - self.checked
+        self.progressed += max(passed - UNSEEN, 0)  # this process did not run: it was stopped, or had no core
+        self.checked = now
+        scheduler = self.scheduler
+        for instance in busy or ():
+            self._look_at(instance, min(passed, UNSEEN))
+        if self.call.grace_of is not None:
+            self._look_at_grace(self.call.grace_of, min(passed, UNSEEN))
+        self._refuse_what_serves_in_real_time()
+        if busy is not None:
+            scheduler.check_memories()
+        if scheduler.progress != self.progress or scheduler.clock.now_us != self.now_us or self._children_worked():
+            self.progress, self.now_us = scheduler.progress, scheduler.clock.now_us
+            self.progressed = now
+        if self.call.flow is not None:
+            return
+        settings = scheduler.settings
+        stands_still = now - self.progressed > settings.real_timeout and not self._is_starved(settings.real_timeout)
+        takes_long = now - self.started - (scheduler.prompt_seconds - self.prompt_seconds) > settings.real_limit
+        if not (stands_still or takes_long) or self.call.done():
+            return
+        if self.call.grace_of is not None:
+            self.call.ends_grace()
+            return
+        if self._ends_leases() or (not takes_long and self._goes_on_without_them(busy)):
+            return
+        if stands_still:
+            limit = f"{settings.real_timeout:g} real seconds (real_timeout, {settings.source('real_timeout')})"
+            reason = f"nothing has happened for {limit}"
+        else:
+            limit = f"{settings.real_limit:g} real seconds (real_limit, {settings.source('real_limit')})"
+            reason = f"the call took {limit}"
+        passed_us = 0 if stands_still else scheduler.clock.now_us - self.began_us
+        text = explain(scheduler.snapshot(), self.call.name, reason, passed_us)
+        raise CannotEndError(text + self._give_up(lambda each: scheduler.goes_on(each) or self.call.is_held_by(each)))
+
+    def _is_starved(self, seconds: float) -> bool:
+        """Whether it waits for threads of the test that had less than *seconds*, without waits for a processor."""
+        unrest = self.call.unrest
+        return unrest is not None and self.checked - unrest.looked_at < seconds / 2 and unrest.own.seconds <= seconds
+
+    def _ends_leases(self) -> bool:
+        """Before the call fails: whether an instance may still move the clock, so that no other call may begin."""
+        self.call.ends_leases()
+        computing = [each for each in self.scheduler.pool.instances if each.state.computing]
+        ending = [self._ends_a_lease(each) for each in computing]  # all of them begin to
+        return any(ending)
+
+    def _goes_on_without_them(self, busy: list[Instance] | None) -> bool:
+        """Where nothing happens because instances compute: whether the call goes on without them."""
+        if busy is None or not self.call.past_cpu_bound:
+            return False
+        self._give_up(self.scheduler.goes_on)
+        if any(self.scheduler.goes_on(each) or self.call.is_held_by(each) for each in self.scheduler.pool.instances):
+            return False
+        self.progressed = self.checked
+        return True
+
+    def _give_up(self, blamed: Callable[[Instance], bool]) -> str:
+        """Let other calls go on without the instances that are *blamed*; what an error says about that."""
+        events: dict[Event, None] = {}
+        for instance in self.scheduler.pool.instances:
+            event = self.scheduler.pool.events.get(instance)
+            moves_clock = instance.told_us is not None and instance.unleased_at != instance.waits
+            if event is not None and blamed(instance) and not moves_clock:
+                events[event] = None
+        for event in events:
+            assert event.instance is not None
+            self.scheduler.apply(event.instance, Fact.GIVEN_UP)
+            event.not_repeatable(f"{self.call.name} gave up on it: it is stopped until a call waits for this event")
+        if not events or events.keys() >= set(self.scheduler.events_running()):
+            return ""
+        named = " and ".join(event.request_id for event in events)
+        it, stays = ("it", "stays") if len(events) == 1 else ("they", "stay")
+        return f"\nOther events and the clock go on without {named}: {it} {stays} stopped until a call waits for {it}."
+
+    def _look_at_grace(self, event: Event, passed: float) -> None:
+        """Count the time that *event* has had to settle, whatever is heard of it meanwhile."""
+        if event.instance is None or not event.instance.pid:
+            return
+        if event.phase != self.grace_phase:
+            self.grace, self.grace_phase = OwnTime(), event.phase
+        self.grace.add(passed, event.instance.user_process.delays())
+        settings = self.scheduler.settings
+        limit = settings.real_timeout if event.phase == "init" else settings.compute_grace
+        self.call.ends_grace(over=self.grace.seconds > limit)
+
+    def _refuse_what_serves_in_real_time(self) -> None:
+        for instance in self.scheduler.pool.stirring():
+            event = self.scheduler.pool.events.get(instance)
+            why = None if event is None else event.function.runtime.why_unreachable(instance, event)
+            if event is not None and why is not None:
+                self.scheduler.refuse(event, f"event {event.request_id} of {event.function.configuration.name}: {why}")
+
+    def _look_at(self, instance: Instance, passed: float) -> None:
+        if not instance.pid or instance.gone:
+            return
+        state = instance.state
+        if state.signalled and not instance.traces_user_code:
+            instance.poke()
+        if state.preempted and not state.run_token:
+            self.scheduler.apply(instance, Fact.POLLED)
+            return
+        running, picture = instance.user_process.activity()
+        if not running and picture and self.pictures.get(instance.number) == picture:
+            if not instance.lives():
+                return  # nothing of it sleeps: it has ended, and the zygote's word of that is on its way
+            if any(map(waits_for_reaper, instance.user_process.all)):
+                return  # it goes on in a moment
+            if self._ends_a_lease(instance, sleeps=True):
+                return
+            self._report_sleeps(instance)
+            self._preempt(instance, Fact.SLEEPS_UNANNOUNCED)
+            return
+        self.pictures[instance.number] = picture
+        event = self.scheduler.pool.events.get(instance)
+        stretch = self.stretches.get(instance.number)
+        # A traced thread that goes on beside one that computes needs its time, too: they share one processor.
+        waits = (*instance.waits, instance.turns) if instance.traces_user_code else instance.waits
+        if stretch is None or stretch.waits != waits:
+            stretch = self.stretches[instance.number] = Stretch(waits, picture)
+        stretch.own.add(passed, instance.user_process.delays() if instance.traces_user_code else picture)
+        stretch.looks += 1
+        if not running:
+            writing = instance.output.is_full()
+            stretch.writing += writing
+            stretch.asleep += not writing
+        grace = self.scheduler.settings.compute_grace
+        used = procfs.cpu_ns_of(picture)
+        late = stretch.own.seconds > grace
+        # Its threads wake up again and again without a wait: code in C polls something, or sleeps and keeps the GIL.
+        sleeps = late and 2 * stretch.asleep > stretch.looks
+        computes = used - stretch.cpu_ns > grace * 1e9 or (late and 2 * stretch.writing > stretch.looks)
+        if event is None or not (sleeps or (computes and event.phase != "init")) or self._ends_a_lease(instance):
+            return
+        if event.repeatable:
+            does = "computes" if computes else "sleeps and wakes up in real time"
+            event.not_repeatable(f"{does} for more than {grace:g} s without a wait: not repeatable")
+        if sleeps:
+            self._report_sleeps(instance)
+        self._preempt(instance, Fact.COMPUTES_TOO_LONG if computes else Fact.SLEEPS_UNANNOUNCED)
+
+    def _report_sleeps(self, instance: Instance) -> None:
+        """Say so where code in C sleeps: its test has meant simulated time."""
+        event = self.scheduler.pool.events.get(instance)
+        if event is None or instance.children.possible:  # the waits of ``subprocess`` are real sleeps
+            return
+        for wait in (each for pid in instance.user_process.all for each in waits_of(pid).values()):
+            if wait.sleeps:
+                event.has_real_time(wait.sleeps, f"in {wait.text}: no simulated time passes in it")
+
+    def _ends_a_lease(self, instance: Instance, *, sleeps: bool = False) -> bool:
+        """Before *instance* is preempted: whether it has a lease whose end it has not seen for certain.
+
+        One that *sleeps* in the kernel is not about to move time.
+        """
+        if instance.told_us is None or not instance.lives():  # one that has ended moves nothing, and sees nothing
+            return False
+        if instance.unleased_at != instance.waits:
+            instance.lose_lease()
+            self.unleased_cpu[instance.number] = _cpu_ns(instance)
+            self.scheduler.apply(instance, Fact.POLLED)
+            return True
+        if instance.traces_user_code:
+            return instance.state.polled  # it answers also while user code computes
+        return not sleeps and _cpu_ns(instance) - self.unleased_cpu.get(instance.number, 0) < SEEN_CPU_NS
+
+    def preempt(self, instance: Instance) -> None:
+        """Take the run token from *instance*, which computes."""
+        self._preempt(instance, Fact.COMPUTES_TOO_LONG)
+
+    def _preempt(self, instance: Instance, why: Fact) -> None:
+        """Take the run token from *instance*; where it has an alarm, once it has reported when that is due."""
+        self.scheduler.apply(instance, why)
+        self.scheduler.apply(instance, Fact.POLLED)
+        alarm_is_known = not instance.has_alarm or self.polled.get(instance.number) == instance.sent
+        self.scheduler.apply(instance, Fact.TOKEN_TAKEN if alarm_is_known else Fact.ALARM_POLLED)
+        self.polled[instance.number] = instance.sent
+        if instance.has_alarm:
+            self.stretches.pop(instance.number, None)  # if it computes it needs time to report, and to be resumed
+
+    def _children_worked(self) -> bool:
+        total = 0
+        for instance in self.scheduler.pool.stirring():
+            if instance.pid and not instance.state.idle:
+                below = procfs.descendants_of(instance.pid) if instance.children.possible else ()
+                total += sum(procfs.cpu_ns(pid) for pid in below)
+        worked = total - self.child_cpu > CHILD_CPU_NS and self.child_cpu >= 0
+        self.child_cpu = total
+        return worked
+
+
+def _cpu_ns(instance: Instance) -> int:
+    """Nanoseconds of processor time that the threads of the user's process in *instance* have used."""
+    return sum(map(procfs.cpu_ns, instance.user_process.all))

@@ -1,0 +1,260 @@
+"""What has happened to an event, as data: the entries of its timeline, and how its process ended.
+
+An entry has its time (``time_us``, in µs of simulated time since the epoch) and typed facts, and no text:
+``report/timeline.py`` makes that where it is shown. As long as entries were sentences, a module that needed a fact
+looked for words in them, and changing a word changed what it found.
+
+Entries are named tuples, as messages are, and no dataclasses: making so many of these takes 10 ms at each start of
+pytest. They have no common base, which a named tuple cannot have; ``AnyEntry`` is one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+from .statuses import Status
+from .transitions import Fact
+
+Disposition = Literal["handler", "default", "ignored", "blocked", "no process", "native", "unknown", "scripted"]
+"""What a SIGTERM met; native: code outside Python caught it, or, in a supervised program, its language's runtime, which
+catches it whether the program listens or not; unknown: a program that sees real time did, or its
+language's runtime, which catches it whether the program listens or not; scripted: there is no process, and a script
+says what follows."""
+
+Listener = Literal["handler", "ignored", "native", "default"]
+"""What a process does with SIGTERM from a call of ``signal.signal`` or ``sigaction`` on; native: the runtime of the
+program's language catches it."""
+
+
+class Exit(NamedTuple):
+    """How a process ended: with an exit code, or killed by a signal; neither is known of one that its parent lost."""
+
+    code: int | None = None
+    signum: int | None = None
+
+
+class Raised(NamedTuple):
+    """What a handler of SIGTERM raised."""
+
+    type: str
+    """The name of the exception's class."""
+    message: str = ""
+
+    def __str__(self) -> str:
+        """``Type: text``."""
+        return f"{self.type}: {self.message}".rstrip(": ")
+
+
+class MemoryExcess(NamedTuple):
+    """What an instance has used above the memory of its function."""
+
+    used: int
+    """Bytes, with those of its child processes."""
+    limit: int
+    """The function's memory in MB."""
+    children: int
+    """How many child processes are counted with it."""
+    source: str
+    """Where the limit was given; empty: it is the default."""
+
+
+# -- statuses --------------------------------------------------------------------------------------------------------
+
+
+class StatusChanged(NamedTuple):
+    """It has another status on the platform."""
+
+    time_us: int
+    status: Status
+    status_code: int
+    fact: Fact
+    """What led to it."""
+
+
+# -- SIGTERM ---------------------------------------------------------------------------------------------------------
+
+
+class SignalSent(NamedTuple):
+    """A graceful termination."""
+
+    time_us: int
+    disposition: Disposition
+    by_language: bool
+    """Native: the runtime of the program's language catches it."""
+
+
+class HandlerEntered(NamedTuple):
+    """The handler of SIGTERM is called."""
+
+    time_us: int
+
+
+class HandlerLeft(NamedTuple):
+    """The handler of SIGTERM has returned or raised."""
+
+    time_us: int
+    raised: Raised | None
+
+
+class HandlerDeferred(NamedTuple):
+    """The main thread waits in C code: the handler of SIGTERM is called after that."""
+
+    time_us: int
+
+
+class ListenerChanged(NamedTuple):
+    """User code has called ``signal.signal`` for SIGTERM, or a program ``sigaction``."""
+
+    time_us: int
+    listener: Listener
+
+
+# -- what user code does ---------------------------------------------------------------------------------------------
+
+
+class Waited(NamedTuple):
+    """Threads of the instance have begun equal waits, one after the other."""
+
+    time_us: int
+    description: str
+    """The call and where it stands, as in ``sleep(5) at export.py:12``."""
+    last_us: int
+    """When the last of them began."""
+    times: int
+    """How many there were."""
+    endless: bool
+    """When the last of them began nothing in the instance was due: only something that happens can end it."""
+
+
+class Written(NamedTuple):
+    """A line of the log."""
+
+    time_us: int
+    text: str
+
+
+class Recorded(NamedTuple):
+    """User code has called ``record``."""
+
+    time_us: int
+    name: str
+    fields: Mapping[str, Any]
+
+
+# -- its instance, and what the platform does with it ------------------------------------------------------------------
+
+
+class Queued(NamedTuple):
+    """There is no room for it."""
+
+    time_us: int
+
+
+class RetryPlanned(NamedTuple):
+    """An attempt has failed, and the platform tries again."""
+
+    time_us: int
+
+
+class RetryBegan(NamedTuple):
+    """The platform tries again."""
+
+    time_us: int
+    retry_num: int
+
+
+class Dropped(NamedTuple):
+    """It leaves the queue, and was never accepted."""
+
+    time_us: int
+    fact: Fact
+
+
+class Started(NamedTuple):
+    """It has an instance."""
+
+    time_us: int
+    cold: bool
+
+
+class GateReached(NamedTuple):
+    """It stands at a gate."""
+
+    time_us: int
+    gate: str
+    """The test's call that has set it."""
+
+
+class GatePassed(NamedTuple):
+    """It has written the line of a gate, and does not stand behind that but where it waits next."""
+
+    time_us: int
+    gate: str
+
+
+class StoppedBehind(NamedTuple):
+    """Its program, which cannot stand at a gate itself, was stopped behind it."""
+
+    time_us: int
+    gate: str
+
+
+class ProcessEnded(NamedTuple):
+    """Its process has ended by itself."""
+
+    time_us: int
+    exit: Exit
+
+
+class MemoryExceeded(NamedTuple):
+    """Its instance has used more memory than the function has."""
+
+    time_us: int
+    excess: MemoryExcess
+
+
+class ZygoteDied(NamedTuple):
+    """The process that instances are forked from was killed."""
+
+    time_us: int
+
+
+class Reclaimed(NamedTuple):
+    """The platform has taken its instance back."""
+
+    time_us: int
+    because: str
+
+
+class Remark(NamedTuple):
+    """Something that a reader of the timeline has to know, and nobody else: it is a text from the beginning."""
+
+    time_us: int
+    text: str
+
+
+AnyEntry = (
+    StatusChanged
+    | SignalSent
+    | HandlerEntered
+    | HandlerLeft
+    | HandlerDeferred
+    | ListenerChanged
+    | Waited
+    | Written
+    | Recorded
+    | Queued
+    | RetryPlanned
+    | RetryBegan
+    | Dropped
+    | Started
+    | GateReached
+    | GatePassed
+    | StoppedBehind
+    | ProcessEnded
+    | MemoryExceeded
+    | ZygoteDied
+    | Reclaimed
+    | Remark
+)

@@ -1,0 +1,145 @@
+"""tools/check_facts.py catches who looks for a fact in a sentence, in each form that this has."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+# once: reads the sources of the package
+pytestmark = pytest.mark.once
+
+PROJECT = Path(__file__).resolve().parents[2]
+TOOL = PROJECT / "tools" / "check_facts.py"
+
+ELSEWHERE = """
+from enum import Enum
+from typing import Literal
+RESET: Final = "SIGTERM is set to default"
+WORDS = ("the program closed", "nothing")
+Disposition = Literal["no process", "handler"]
+class Fact(Enum):
+    RETURNED = "returned"
+"""
+"""What the package of each test has as ``model.py``."""
+
+
+@pytest.fixture(scope="module")
+def tool() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("check_facts_under_test", TOOL)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def package(root: Path, source: str) -> Path:
+    (root / "model.py").write_text(ELSEWHERE, encoding="utf-8")
+    (root / "cause.py").write_text(source, encoding="utf-8")
+    return root
+
+
+LOOKS_FOR = {
+    "text == 'SIGTERM is set to default'": "SIGTERM is set to default",
+    "'SIGTERM is set to default' != text": "SIGTERM is set to default",
+    "any(entry.text == RESET for entry in timeline)": "SIGTERM is set to default",
+    "entry.text == model.RESET": "SIGTERM is set to default",
+    "' has used more memory (' in entry.text": " has used more memory (",
+    "text in ('the process ended', 'x')": "the process ended",
+    "text in WORDS": "the program closed",
+    "text.startswith('the process ended: ')": "the process ended: ",
+    "text.startswith(('POST', 'the program closed'))": "the program closed",
+    "text.startswith(WORDS)": "the program closed",
+    "text.endswith(' by itself')": " by itself",
+    "text.removeprefix('the process ended: ')": "the process ended: ",
+    "text.partition(' at ')[0]": " at ",
+    "text.split(' on ')": " on ",
+    "text.find('used more')": "used more",
+    "text.startswith(f'event {number} ended')": "event \0 ended",
+    "text.startswith('the process ' + 'ended')": "the process ",
+    "text == (RESET if is_reset else '')": "SIGTERM is set to default",
+    "text.startswith(b'HTTP answer')": "HTTP answer",
+    "re.search('a connection to (.*)', text)": "a connection to (.*)",
+    "re.compile(r'exit code (\\d+)')": r"exit code (\d+)",
+    "fact == Fact.RETURNED.value": "Fact.RETURNED.value",
+    "text.endswith(Fact.RETURNED.value)": "Fact.RETURNED.value",
+}
+
+
+@pytest.mark.parametrize("looks", LOOKS_FOR)
+def test_who_looks_for_a_sentence_is_named(tool: ModuleType, tmp_path: Path, looks: str) -> None:
+    assert tool.check(package(tmp_path, f"found = {looks}\n")) == [
+        f"{tmp_path.name}/cause.py:1: {LOOKS_FOR[looks]!r} is looked for in a text: ask for the fact."
+    ]
+
+
+def test_a_case_of_match_looks_for_its_text(tool: ModuleType, tmp_path: Path) -> None:
+    (found,) = tool.check(package(tmp_path, "match text:\n    case 'its process ended':\n        pass\n"))
+    assert found.endswith(":2: 'its process ended' is looked for in a text: ask for the fact.")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "text = 'the process ended'",
+        "texts = {'no process': 'there is no process yet'}[met]",
+        "fits = disposition == 'no process'",
+        "fits = kind in ('handler', 'default')",
+        "head, _, rest = line.partition(': ')",
+        "parts = line.split(' ')",
+        "fits = fact is Fact.RETURNED",
+        "text = f'reclaimed: {fact.value}' + Fact.RETURNED.value",
+        "given = cause is GENERAL",
+        "raise ValueError('no such file')",
+    ],
+)
+def test_what_makes_a_text_or_looks_for_a_value_passes(tool: ModuleType, tmp_path: Path, source: str) -> None:
+    assert tool.check(package(tmp_path, "GENERAL = 'the cause of all'\n" + source)) == []
+
+
+def test_what_comes_from_outside_passes_where_it_is_listed(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(tool.FROM_OUTSIDE, "cause.py", {"No module ": "Python"})
+    root = package(tmp_path, "fits = text.startswith('No module named ') or text.startswith('Some module named ')\n")
+    (found,) = tool.check(root)
+    assert "'Some module named '" in found
+
+
+@pytest.mark.parametrize("listed", ["FROM_OUTSIDE", "KNOWN"])
+def test_what_nobody_looks_for_any_more_has_to_go_out(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: str
+) -> None:
+    monkeypatch.setattr(tool, "FROM_OUTSIDE", {})
+    monkeypatch.setattr(tool, "KNOWN", {})
+    monkeypatch.setitem(getattr(tool, listed), "cause.py", {"the process ended": "lockstep/reports.py"})
+    monkeypatch.setattr(tool, "OWN_PACKAGE", tmp_path.resolve())
+    assert tool.check(package(tmp_path, "")) == [
+        "'the process ended' is listed for cause.py, which does not look for it: take it out."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "said"),
+    [("x = 1", 0, "nobody looks for a sentence"), ("x = y == 'no such thing'", 1, "check_facts: 1 violations")],
+)
+def test_the_exit_code_says_whether_there_was_one(tmp_path: Path, source: str, code: int, said: str) -> None:
+    root = package(tmp_path, source)
+    done = subprocess.run([sys.executable, str(TOOL), str(root)], capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert said in done.stdout
+
+
+def test_a_directory_without_python_is_refused(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, str(TOOL), str(tmp_path)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, f"check_facts: no Python files in {tmp_path}\n")
+
+
+def test_the_package_itself_looks_for_no_sentence(tool: ModuleType) -> None:
+    assert tool.check(tool.OWN_PACKAGE) == []
