@@ -6,7 +6,8 @@ starts and opens nothing, and leaves no state that instances may not share (a te
 configuration once a process, so ``ssl``, ``hashlib`` and ``asyncio`` are not among them. What is installed is for the
 setting ``preload`` to name.
 
-They are out of ``sys.modules`` until an instance has the same imports, and no file that would be found in their place.
+They are out of ``sys.modules`` until an instance has the same imports, and no file that would be found in their place:
+a user's own module is never imported ahead, nor hidden.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ AHEAD = frozenset(
         *("tempfile", "unicodedata", "urllib.parse", "xml.etree.ElementTree", "zipfile"),
     )
 )
+STANDARD_LIBRARY = os.path.dirname(os.__file__)
 LONGEST_SOURCE = 1 << 17
 """Bytes of an entry module that is looked at: as a tree it takes many times as much, which the zygote would keep."""
 MOST_SETS = 4
@@ -43,11 +45,11 @@ class Kept(NamedTuple):
 
 
 _kept: dict[frozenset[str], Kept] = {}
-"""By what an entry module imports."""
+"""By what an entry module imports of AHEAD."""
 
 
 def first_imports(source: bytes) -> frozenset[str]:
-    """Which of AHEAD a module imports before anything that could change where modules are found."""
+    """What a module imports, by names of the standard library, before it could change where modules are found."""
     found: set[str] = set()
     if len(source) > LONGEST_SOURCE:
         return frozenset()
@@ -63,31 +65,42 @@ def first_imports(source: bytes) -> frozenset[str]:
             break
         if not all(_is_standard(name) for name in names):
             break
-        found.update(AHEAD.intersection(names))
+        found.update(names)
     return frozenset(found)
 
 
-def load(names: frozenset[str]) -> None:
-    """In the zygote: import *names*, and keep them for the instances that are forked from here on."""
+def load(imports: frozenset[str]) -> None:
+    """In the zygote: import what *imports* has of AHEAD, and keep it for the instances that are forked from here on."""
+    names = imports & AHEAD
     if not names or names in _kept or len(_kept) == MOST_SETS:
         return
-    before, memory = set(sys.modules), procfs.memory(os.getpid())
+    before, memory, path = set(sys.modules), procfs.memory(os.getpid()), sys.path[:]
+    sys.path[:] = [entry for entry in path if entry == STANDARD_LIBRARY or entry.endswith("lib-dynload")]
+    complete = False
     try:
         for name in sorted(names):
             __import__(name)
-    except Exception:
-        pass
+        complete = True
+    except ImportError:
+        pass  # of a Python without one of them: the instance meets that where its code does
+    finally:
+        sys.path[:] = path
     modules = {name: sys.modules.pop(name) for name in sys.modules.keys() - before}
-    _kept[names] = Kept(modules, max(procfs.memory(os.getpid()) - memory, 0))
+    _kept[names] = Kept(modules if complete else {}, max(procfs.memory(os.getpid()) - memory, 0))
 
 
-def use(names: frozenset[str], directories: Iterable[str]) -> int:
-    """In an instance, before user code: its *names* have been imported, unless one of *directories* may have others.
+def use(imports: frozenset[str], directories: Iterable[str]) -> int:
+    """In an instance, before user code: what *imports* has of AHEAD has been imported.
 
-    Gives how many bytes of memory they have taken.
+    Not where one of *directories* may have a module of such a name, or an entry of ``sys.path`` that comes before the
+    standard library. Gives how many bytes of memory the modules have taken.
     """
-    kept = _kept.get(names)
-    if kept is None or any(map(_has_names_of_the_standard_library, directories)):
+    kept = _kept.get(imports & AHEAD)
+    if kept is None:
+        return 0
+    names = {name.partition(".")[0] for name in (*imports, *kept.modules)}
+    first = sys.path[: sys.path.index(STANDARD_LIBRARY)] if STANDARD_LIBRARY in sys.path else sys.path
+    if any(not names.isdisjoint(_names_in(directory)) for directory in (*directories, *first)):
         return 0
     sys.modules.update(kept.modules)
     return kept.memory
@@ -97,8 +110,9 @@ def _is_standard(name: str) -> bool:
     return name.partition(".")[0] in sys.stdlib_module_names
 
 
-def _has_names_of_the_standard_library(directory: str) -> bool:
+def _names_in(directory: str) -> set[str]:
+    """The names of modules that may be in *directory*, and others."""
     try:
-        return any(map(_is_standard, os.listdir(directory)))
+        return {name.partition(".")[0] for name in os.listdir(directory)}
     except OSError:
-        return False
+        return set()

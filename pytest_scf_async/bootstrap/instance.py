@@ -187,15 +187,19 @@ _entered_code = False
 
 
 def _enter_code(config: messages.Assign) -> None:
-    global _entered_code, _start_rss
+    global _entered_code
     if not _entered_code:
-        if config.coverage is None:
-            of_test = [] if config.before_init is None else [config.before_init.directory]
-            _start_rss -= ahead.use(loading.first_imports(config.entry), [*config.search_path, *of_test])
-            scheduler.control.memory_at_fork = _start_rss
         os.chdir(config.code_directory)
         sys.path[:0] = config.search_path
         _entered_code = True
+
+
+def _use_what_was_imported_ahead(config: messages.Assign) -> None:
+    global _start_rss
+    if config.coverage is None:
+        of_test = [] if config.before_init is None else [config.before_init.directory]
+        _start_rss -= ahead.use(loading.first_imports(config.entry), [*config.search_path, *of_test])
+        scheduler.control.memory_at_fork = _start_rss
 
 
 def _prepare_for_test(config: messages.Assign, wanted: messages.BeforeInit) -> bool:
@@ -242,6 +246,8 @@ def _serve_handler(config: messages.Assign) -> None:
         invocation = scheduler.idle()
         if function is None:
             _apply_environment(invocation)
+            if not _entered_code:
+                _use_what_was_imported_ahead(config)
             if not _may_begin(config, invocation):
                 continue
             function = _initialise(config)

@@ -17,7 +17,7 @@ TIMESTAMP_NS = 50_000_000
 _EMPTY = compile("def main_handler(event, context): return event", __file__, "exec", dont_inherit=True)
 
 _compiled: dict[str, tuple[int, int, CodeType, frozenset[str]]] = {}
-"""By path: modification time (ns), size, code, and which modules that are imported ahead it begins with."""
+"""By path: modification time (ns), size, code, and what it imports first."""
 _young: set[str] = set()
 """Paths of files that had just been written when they were compiled."""
 
@@ -47,7 +47,7 @@ def compile_ahead(path: str) -> None:
 
 
 def first_imports(path: str) -> frozenset[str]:
-    """What *path* begins with of what may be imported ahead; nothing where the file was not compiled as it is now."""
+    """What the module at *path* imports first (`ahead`); nothing where the file was not compiled as it is now."""
     known = _compiled.get(path)
     try:
         state = os.stat(path)

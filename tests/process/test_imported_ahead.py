@@ -8,7 +8,7 @@ import sys
 import textwrap
 
 import pytest
-from internals import ahead
+from internals import ahead, close_shared_zygote, shared_zygote
 
 # interpreter: what the standard library does as it is imported differs between Pythons
 pytestmark = [pytest.mark.interpreter, pytest.mark.sandbox]
@@ -82,6 +82,26 @@ def test_a_module_of_the_functions_own_is_the_one_that_it_gets(deploy, make_runt
         (code / "index.py").write_text((code / "index.py").read_text().replace("dataclasses, ", ""))
 
     assert function.run()[0] == str(own / "copy.py")
+
+
+def test_a_module_of_the_test_environment_is_neither_imported_ahead_nor_hidden(
+    deploy, make_runtime, tmp_path, monkeypatch
+) -> None:
+    """In PYTHONPATH, which comes before the standard library: in the test's process and in instances."""
+    (tmp_path / "random.py").write_text("import os\nimported_in = os.getpid()\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    before = shared_zygote()
+    try:
+        runtime = make_runtime(preload=["dataclasses"])  # a zygote of its own, with that environment
+        source = (
+            "import os\nimport random\ndef main_handler(event, context): return random.imported_in == os.getpid()\n"
+        )
+        found = [deploy(source, to=runtime).run() for _ in range(2)]
+    finally:
+        close_shared_zygote()
+
+    assert found == [True, True]
+    assert not before.alive
 
 
 def test_a_file_that_has_changed_gets_what_it_imports_now(deploy, make_runtime, tmp_path) -> None:

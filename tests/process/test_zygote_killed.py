@@ -39,7 +39,10 @@ def main_handler(event, context):
 
 @pytest.fixture
 def started(deploy, deploy_traced, deploy_in_process):
-    """Start an event of that kind of function, as far as its first line; gives it, and all its processes."""
+    """Start an event of that kind of function, as far as its first line; gives it, and all its processes.
+
+    The last is the one that was forked ahead meanwhile: in its first moments it has the zygote's connection, too.
+    """
 
     def start(kind: str, to):
         if kind in HANDLERS:
@@ -48,7 +51,9 @@ def started(deploy, deploy_traced, deploy_in_process):
             function = (deploy_traced if kind == "a program" else deploy_in_process)(program(SERVES), to=to)
         event = function.invoke_async()
         event.wait_for_log("started")
-        return event, [event.instance.pid, *procfs.descendants_of(event.instance.pid)]
+        ready = preforked_pid(event_of(event).instance.zygote)
+        assert ready > 0
+        return event, [event.instance.pid, *procfs.descendants_of(event.instance.pid), ready]
 
     return start
 
