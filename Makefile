@@ -66,6 +66,7 @@ check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, own
 	@$(BIN)/python tools/check_runtimes.py
 	@$(BIN)/python tools/check_slots.py
 	@$(BIN)/python tools/check_ownership.py
+	@$(BIN)/python tools/check_properties.py
 	@$(BIN)/python tools/check_facts.py
 	@$(BIN)/python tools/write_options.py --check
 	@$(BIN)/python tools/draw_states.py --check

@@ -306,7 +306,7 @@ class AsyncEvent:
             raise ScfUsageError(f"count={count!r} is not valid: it is a whole number of lines, 1 or more")
         shown, found = line_matcher(pattern)
         lockstep, event = self._lockstep, self._event
-        lockstep.look()
+        lockstep.refresh()
         lines = hits = 0
 
         def seen() -> int:
@@ -373,7 +373,7 @@ class AsyncEvent:
             self._event.function.runtime.instead_of_places,
         )
         lockstep, event = self._lockstep, self._event
-        lockstep.look()
+        lockstep.refresh()
         where = f"run_to({named!r})"
         codes = [event.function.code_to_run(), event.function.code]
         place = find(named, [code.directory for code in codes], codes[0].entry)
@@ -414,7 +414,7 @@ class AsyncEvent:
         followed = runtime.listens_in_python or signum == signal.SIGTERM
         known = runtime.has_listeners and followed and not runtime.catches_signals
         self._require(known, f"wait_until_listening({'' if followed else f'signal.{name}'})", _WRITE_A_LINE)
-        lockstep.look()
+        lockstep.refresh()
         instance = event.instance
         if instance is not None and signum in instance.listening and not event.ended:
             return self
@@ -471,7 +471,7 @@ class AsyncEvent:
 
     def _see(self) -> None:
         """The test reads something of the event."""
-        self._lockstep.look()
+        self._lockstep.refresh()
         self._event.seen(self._lockstep.calls)
 
     def _look(self) -> None:

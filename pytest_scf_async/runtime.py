@@ -665,7 +665,7 @@ class ScfRuntime:
         start_interval = _interval(start_time_interval, "start_time_interval")
         end_interval = _interval(end_time_interval, "end_time_interval")
         with self._lockstep.locked():
-            self._lockstep.look()
+            self._lockstep.refresh()
             if not is_valid_name(namespace):
                 raise api_error("InvalidParameterValue.Namespace", value=namespace, valid=NAME_RULE)
             function = self._require_function(function_name, namespace)
@@ -691,7 +691,7 @@ class ScfRuntime:
     def get_async_event_status(self, request_id: str) -> AsyncEventStatus:
         """GetAsyncEventStatus (document 65704); ``ScfApiError`` ``ResourceNotFound.AsyncEvent`` where there is none."""
         with self._lockstep.locked():
-            self._lockstep.look()
+            self._lockstep.refresh()
             try:
                 record = self._trace.get(request_id, self.clock.now_us)
             except ScfApiError as error:
@@ -713,7 +713,7 @@ class ScfRuntime:
         ``ResourceNotFound.AsyncEvent``, ``FailedOperation.AsyncEventStatus``, and
         ``InvalidParameterValue.FunctionName`` for what can be no function's name.
         """
-        self._lockstep.look()
+        self._lockstep.refresh()
         function = self._require_function(function_name, namespace)
         event = self._events.get(request_id) if is_text(request_id) else None
         if event is None or event not in function.events or not function.configuration.async_run:
@@ -844,7 +844,7 @@ class ScfRuntime:
         given. Raises ``ScfApiError``: ``ResourceNotFound.Function``, ``InvalidParameterValue.FunctionName``,
         ``InvalidParameterValue.FunctionRequestId``, ``InvalidParameterValue.StartTimeOrEndTime``.
         """
-        self._lockstep.look()
+        self._lockstep.refresh()
         function = self._require_function(function_name, namespace, namespace_code="ResourceNotFound.Function")
         check_request_id(request_id)
         window = self._window(start, end, DEFAULT_WINDOW_US)
@@ -878,7 +878,7 @@ class ScfRuntime:
         ``LimitExceeded.Offset`` for more than 10,000 of *offset* and *limit* together,
         ``ResourceNotFound.Qualifier``, ….
         """
-        self._lockstep.look()
+        self._lockstep.refresh()
         function = self._require_function(function_name, namespace, namespace_code="ResourceNotFound.Function")
         version = None if qualifier is None else function._versions.resolve(qualifier).version
         page = function_log_page(
@@ -1015,7 +1015,7 @@ class ScfRuntime:
         longest_us: int | None,
     ) -> InvocationResult:
         """Run *invocation* of *text*, the parameter *name*; who waits for its end does so for *longest_us* at most."""
-        self._lockstep.look()
+        self._lockstep.refresh()
         function = self._require_function(
             function_name,
             namespace,
@@ -1287,7 +1287,7 @@ class ScfRuntime:
 
     def _session_scratch(self) -> str:
         """A directory of the session, which goes at its end: what was built for one runtime serves the next."""
-        return self._pool.sandboxes.zygote().scratch
+        return self._pool.sandboxes.zygote().scratch()
 
     def _require_function(
         self,

@@ -65,9 +65,8 @@ from pytest_scf_async.protocol.real_time import REAL
 from pytest_scf_async.protocol.shortening import shortened, shortened_line, shortened_lines, shortened_list
 from pytest_scf_async.protocol.sock_diag import SockDiag, TcpEnd
 from pytest_scf_async.report.timeline import _LISTENERS, _MET, entry_text
-from pytest_scf_async.supervisor import tree as supervisor_tree
+from pytest_scf_async.supervisor import proc_reads
 from pytest_scf_async.supervisor.tracee import HERE, MACHINE
-from pytest_scf_async.supervisor.waits import Clocks
 
 
 def event_of(event: AsyncEvent) -> Event:

@@ -3,12 +3,17 @@
 A file that imports one that imports it, over however many others, is a circle, and no circle may be there.
 
 An import counts wherever it stands: at the top, inside a function, under TYPE_CHECKING, or as import_module("a.name").
+
+The test's process has nothing of the rooms of OTHER_PROCESSES. No text there may name one of their modules either, as
+one for import_module, runpy or sys.modules would: only the texts of CHILD_PROGRAMS may, which this process never runs.
+And each name that is imported there is written out.
 Run: python tools/check_imports.py [the package's directory]
 """
 
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -68,6 +73,29 @@ BECOMES: dict[str, frozenset[str]] = {
     f"{PACKAGE}.bootstrap.zygote": frozenset({f"{PACKAGE}.supervisor.{name}" for name in ("supervisor", "probe")}),
 }
 
+# Rooms that the test's process never has: their patches replace functions of the standard library, and their state is
+# that of the one process in which they run.
+OTHER_PROCESSES: dict[str, str] = {
+    "bootstrap": "the zygote and in instances",
+    "supervisor": "the supervisor of a program",
+}
+
+# Texts that name modules of these rooms: by file and constant, with why this process imports nothing by them.
+CHILD_PROGRAMS: dict[str, dict[str, str]] = {
+    f"{PACKAGE}.instances.zygote": {"_START": "what an interpreter is started with that becomes reaper and zygote"},
+    f"{PACKAGE}.instances.runtimes.go": {"_START": "what an interpreter is started with that reaps compilers"},
+    f"{PACKAGE}.instances.runtimes.container": {"_START": "what an interpreter is started with that becomes a keeper"},
+    f"{PACKAGE}.instances.runtimes.simulated_children": {
+        "_PROGRAM": "what the interpreter of a handler is started with, below its supervisor"
+    },
+    f"{PACKAGE}.inside": {"_RECORDS": "looked up in sys.modules and never imported: an instance has it"},
+}
+
+# Files that import a name which is not written out, with what it can be.
+COMPUTED_IMPORTS: dict[str, str] = {PACKAGE: "a home of a public name, each of which stands under TYPE_CHECKING, too"}
+
+_NAMES_A_MODULE = re.compile(rf"(?:^|\.)({'|'.join(OTHER_PROCESSES)})\.[a-zA-Z_]|\.({'|'.join(OTHER_PROCESSES)})\b")
+
 # `model` does no I/O, starts nothing and knows neither the real time nor pytest.
 BARRED_FROM: dict[str, frozenset[str]] = {
     "model": frozenset(
@@ -120,6 +148,11 @@ class Finder(ast.NodeVisitor):
         self.module = module
         self.names = names
         self.found: list[Import] = []
+        self.texts: list[tuple[int, str, str]] = []
+        """Texts that name a module of OTHER_PROCESSES: the line, the room, and the constant that is bound to it."""
+        self.computed: list[int] = []
+        """Lines that import a name which is not written out."""
+        self._bound = ""
         self.escapes: list[int] = []
         self._eager = True
 
@@ -156,12 +189,33 @@ class Finder(ast.NodeVisitor):
             self._add(submodule if is_room or submodule in self.names else base, node)
 
     def visit_Call(self, node: ast.Call) -> None:
-        first = node.args[0] if node.args else None
-        if _last(node.func) in {"import_module", "__import__"} and isinstance(first, ast.Constant):
-            name = first.value
-            if isinstance(name, str) and not name.startswith("."):
-                self._add(name, node)
+        if _last(node.func) in {"import_module", "__import__"} and node.args:
+            first = node.args[0]
+            for name in (first.body, first.orelse) if isinstance(first, ast.IfExp) else (first,):
+                if not (isinstance(name, ast.Constant) and isinstance(name.value, str)):
+                    self.computed.append(node.lineno)
+                elif not name.value.startswith("."):
+                    self._add(name.value, node)
         self.generic_visit(node)
+
+    def visit_Expr(self, node: ast.Expr) -> None:
+        if not isinstance(node.value, ast.Constant):  # a docstring
+            self.generic_visit(node)
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        self._bind(node, node.targets[0])
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        self._bind(node, node.target)
+
+    def _bind(self, node: ast.stmt, target: ast.expr) -> None:
+        before, self._bound = self._bound, (_last(target) or "") if self._eager else ""
+        self.generic_visit(node)
+        self._bound = before
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        if isinstance(node.value, str) and (named := _NAMES_A_MODULE.search(node.value)):
+            self.texts.append((node.lineno, named[1] or named[2], self._bound))
 
     def _later(self, node: ast.AST) -> None:
         before, self._eager = self._eager, False
@@ -192,6 +246,7 @@ def check(root: Path) -> list[str]:
     names = frozenset(module.name for module in modules)
     violations: list[str] = []
     imports: dict[str, set[str]] = {module.name: set() for module in modules}
+    programs: set[tuple[str, str]] = set()
     for module in modules:
         shown = f"{root.name}/{module.path.relative_to(root).as_posix()}"
         try:
@@ -208,9 +263,32 @@ def check(root: Path) -> list[str]:
             found.append((1, f"'{room}' is no room of the package: add it to KNOWS in {Path(__file__).name}."))
         else:
             found += [(one.line, sentence) for one in finder.found for sentence in _judge(module, one)]
+            if room not in OTHER_PROCESSES:
+                programs.update((module.name, bound) for _, _, bound in finder.texts)
+                found += _judge_names(module, finder)
         violations += [f"{shown}:{line}: {sentence}" for line, sentence in sorted(set(found))]
     violations += [f"{' and '.join(circle)} import each other in a circle." for circle in sorted(_circles(imports))]
+    if root.resolve() == OWN_PACKAGE:
+        listed = {(file, constant) for file, constants in CHILD_PROGRAMS.items() for constant in constants}
+        violations += [
+            f"CHILD_PROGRAMS names {constant} of {file}, which names no module of another process: take it out."
+            for file, constant in sorted(listed - programs)
+        ]
     return violations
+
+
+def _judge_names(module: Module, finder: Finder) -> Iterator[tuple[int, str]]:
+    """What is wrong with the names of modules that a file of the test's process has as texts."""
+    for line, room, bound in finder.texts:
+        if bound not in CHILD_PROGRAMS.get(module.name, ()):
+            yield line, f"{_never(module, room)}: this text names a module of it."
+    for line in finder.computed:
+        if module.name not in COMPUTED_IMPORTS:
+            yield line, "the name of the module that is imported here has to be written out."
+
+
+def _never(module: Module, room: str) -> str:
+    return f"{room_of(module.name)} must not import {room}, which runs in {OTHER_PROCESSES[room]}"
 
 
 def _circles(imports: dict[str, set[str]]) -> frozenset[tuple[str, ...]]:
@@ -244,9 +322,12 @@ def _judge(module: Module, one: Import) -> Iterator[str]:
         return
     target = room_of(one.target)
     becomes = not one.eager and one.target in BECOMES.get(module.name, ())
-    if target != room and target not in KNOWS[room] and not becomes:
+    is_of_another_process = target in OTHER_PROCESSES and room not in OTHER_PROCESSES
+    if target != room and (target not in KNOWS[room] or is_of_another_process) and not becomes:
         if target == "plugin":
             yield f"{room} must not import plugin: nobody does."
+        elif is_of_another_process:
+            yield f"{_never(module, target)}."
         elif target not in KNOWS:
             yield f"{room} must not import {one.target}: '{target}' is no room of the package."
         else:

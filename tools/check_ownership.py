@@ -51,12 +51,6 @@ KNOWN: dict[str, dict[str, str]] = {
     "bootstrap/scheduler/waiters.py or instances/instance.py": {
         "bootstrap/scheduler/blocking.py": "deferred",
     },
-    "supervisor/tree.py": {
-        "supervisor/supervisor.py": "is_stepped stands",
-    },
-    "supervisor/waits.py": {
-        "supervisor/tree.py": "delay_ns due_ns is_due order",
-    },
 }
 """Writes of today: for each owner, who writes which of its attributes. Nothing is added: what is mended goes out."""
 

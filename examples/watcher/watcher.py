@@ -20,7 +20,7 @@ def running(platform, function_name):
 
 
 def watch(platform, function_name):
-    """Look again and again until nothing runs; gives what became of the events that were late, by request id."""
+    """Check again and again until nothing runs; gives what became of the events that were late, by request id."""
     asked = {}
     while events := running(platform, function_name):
         now = datetime.now(timezone.utc)

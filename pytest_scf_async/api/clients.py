@@ -59,5 +59,5 @@ class ConnectionOwner:
 
 
 def _has(instance: Instance, target: str) -> bool:
-    processes = dict.fromkeys([instance.pid, *instance.user_process.all, *procfs.descendants_of(instance.pid)])
+    processes = dict.fromkeys([instance.pid, *instance.user_process.processes(), *procfs.descendants_of(instance.pid)])
     return any(procfs.target_of(pid, fd) == target for pid in processes for fd in procfs.descriptors_of(pid))

@@ -318,7 +318,7 @@ def _result_of(data: bytes) -> Answer:
         trace = f"POST {PATH} was answered with HTTP {response.status} {response.reason}: {shown}"
         return messages.Result("RAISED", trace=trace)
     if len(body) > RESULT_LIMIT:
-        return messages.Result("RESULT_TOO_LARGE", bytes=len(body))
+        return messages.Result("RESULT_TOO_LARGE")
     return messages.Result("RETURNED", as_json(text))
 
 

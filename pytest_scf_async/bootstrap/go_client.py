@@ -133,8 +133,7 @@ class GoClient(ProgramClient):
     def hear(self) -> Answer | None:
         """What has come of the event, once there is an answer to what was asked; None until then.
 
-        ``fact`` is RETURNED (``text``), RAISED (``trace``, and ``should_exit``: it was a panic, after which the
-        platform does not use the process again), RESULT_NOT_JSON (``trace``) or RESULT_TOO_LARGE (``bytes``); `Broken`
+        ``fact`` is RETURNED (``text``), RAISED (``trace``), RESULT_NOT_JSON (``trace``) or RESULT_TOO_LARGE; `Broken`
         where the connection is gone, for good: most likely the process is ending, or has ended.
         """
         answer = self._next() if self._asked else None
@@ -213,7 +212,7 @@ class GoClient(ProgramClient):
 
 
 def _raised(error: Mapping[str, Any]) -> messages.Result:
-    return messages.Result("RAISED", trace=trace_text(error), should_exit=bool(error.get("ShouldExit")))
+    return messages.Result("RAISED", trace=trace_text(error))
 
 
 def _result(response: Mapping[str, Any]) -> messages.Result:
@@ -221,7 +220,7 @@ def _result(response: Mapping[str, Any]) -> messages.Result:
         return _raised(response["Error"])
     payload: bytes = response.get("Payload", b"")
     if len(payload) > RESULT_LIMIT:
-        return messages.Result("RESULT_TOO_LARGE", bytes=len(payload))
+        return messages.Result("RESULT_TOO_LARGE")
     try:
         text = payload.decode()
     except UnicodeDecodeError:

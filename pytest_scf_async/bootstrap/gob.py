@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-BOOL, INT, UINT, FLOAT, BYTES, STRING, COMPLEX = range(1, 8)
+BOOL, INT, UINT, FLOAT, BYTES, STRING = range(1, 7)
 """The numbers of the types that need no definition."""
 FIRST_OWN: Final = 65
 """The first number that a sender may give to a type of its own."""

@@ -83,7 +83,6 @@ class _Connection:
         """It is closed when all was sent; the program has closed it."""
         self._received = bytearray()
         self._reader = self._requests()
-        self._continues = False
 
     def receive(self) -> None:
         while not self.ended:
@@ -381,7 +380,7 @@ class RuntimeApi(ProgramClient):
 
 def _returned(request: _Request) -> messages.Result:
     if request.size > RESULT_LIMIT:
-        return messages.Result("RESULT_TOO_LARGE", bytes=request.size)
+        return messages.Result("RESULT_TOO_LARGE")
     return messages.Result("RETURNED", as_json(request.body.decode("utf-8", "replace")))
 
 

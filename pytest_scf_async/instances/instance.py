@@ -34,11 +34,11 @@ from .zygote import Zygote
 STOP_LIMIT = 1.0
 """Real seconds within which an instance has stopped the program that it traces."""
 START_LIMIT = 10.0
-"""Real seconds within which the zygote has to tell of an instance that runs."""
+"""Real seconds within which the zygote has to report an instance that runs."""
 
 
 class Owner(Protocol):
-    """Who hears what an instance says (the lockstep)."""
+    """Who receives what an instance reports (the scheduler)."""
 
     def instance_said(self, instance: Instance, kind: int, body: bytes) -> None: ...
     def instance_garbled(self, instance: Instance, why: str) -> None: ...
@@ -69,13 +69,13 @@ class Instance:
     """A process that was forked from the zygote. Signals go to it by the pidfd that came with it, and only so."""
 
     owner: Owner
-    """Who hears it, once it is an instance of a function."""
+    """Who receives what it reports, once it is an instance of a function."""
     runtime: Runtime
     """How it is spoken to, and what it can be asked; the same holds for this and for what follows."""
     sandbox: Sandbox
     user_process: UserProcess
     called = False
-    """It has been told of which function it is an instance."""
+    """It knows of which function it is an instance."""
     state: State = start(in_lockstep=True)
     """What it does: the scheduler's, which alone applies facts to it."""
     head: DueThing | None = None
@@ -87,13 +87,13 @@ class Instance:
     turns = 0
     """How many times one of its waits has been ended by message."""
     parks = 0
-    """How many times it has given the turn back."""
+    """How many times it has given the run token back."""
     gated: str | None = None
     """The gate at which it stands."""
     stopped = False
     waiting_writers: frozenset[int] = frozenset()
     """While it is stopped: those of its processes that are not, as they wait for room in its output, which has none."""
-    _told_to_stop: frozenset[int] = frozenset()
+    _sent_sigstop: frozenset[int] = frozenset()
     """While it is stopped: the processes to which a SIGSTOP was sent, itself and below it."""
     gate_on_main = False
     has_gates = False
@@ -107,8 +107,8 @@ class Instance:
     """How many of them its last report had seen."""
     holds = 0
     """How many of its waits hold the clock, as it has last reported."""
-    told_us: int | None = None
-    """The time that the instance has told, in µs, while it may move the clock itself: it may be further already."""
+    reported_us: int | None = None
+    """While it may move the clock itself: the time that it has reported, in µs. It may be further already."""
     unleased_at: tuple[int, int] | None = None
     """What ``waits`` was when its lease ended because it does not speak: it gets none before its next wait."""
     _leased_read = 0
@@ -126,7 +126,7 @@ class Instance:
     peer = messages.Peer.HANDLER
     """What its process is to the protocol: which messages it takes, and may send."""
     ends_us: int | None = None
-    """When its program ended, in simulated time, where the word of that has come."""
+    """When its program ended, in simulated time, where it has reported that."""
     released = False
     reclaimed_because: str | None = None
 
@@ -135,7 +135,7 @@ class Instance:
         zygote: Zygote,
         hint: messages.Expect,
     ) -> None:
-        """Have a process forked from *zygote* that is to be an instance, once it is told of which function.
+        """Have a process forked from *zygote* that is to be an instance, once it knows of which function.
 
         The *hint* says what the zygote does beforehand: which code it compiles, what it mounts.
         """
@@ -153,7 +153,7 @@ class Instance:
         self.caught_natively = False
         """The runtime of its program's language catches SIGTERM, whether the program listens or not."""
         self.rss = 0
-        """Peak memory in bytes above that at the fork, as last told."""
+        """Peak memory in bytes above that at the fork, as last reported."""
         self.zygote = zygote
         self.children = Children(self)
         theirs = self._open()
@@ -199,7 +199,7 @@ class Instance:
         self.companion, self.port = companion, port
 
     def assign(self, owner: Owner, runtime: Runtime, sandbox: Sandbox, fds: list[int], config: messages.Assign) -> None:
-        """Tell the process which function's instance it is; from here on *owner* hears it."""
+        """Send the process which function's instance it is; from here on *owner* receives what it reports."""
         self.measured, self.takes_time = config.coverage is not None, config.compute_rate > 0
         self.state = start(runtime.in_lockstep, Life.ENDED if self.gone else Life.RUNS)
         self.owner, self.runtime, self.sandbox, self.called = owner, runtime, sandbox, True
@@ -211,7 +211,7 @@ class Instance:
         try:
             sent = socket.send_fds(self.channel, [data], fds)
         except (BrokenPipeError, ConnectionResetError):
-            return  # it is dead; the zygote tells
+            return  # it is dead, and the zygote reports that
         self._unsent += data[sent:]
 
     # -- what it does ------------------------------------------------------------------------------------------------
@@ -288,7 +288,7 @@ class Instance:
         self.gated = None
 
     def looks_for_gates(self, looks: bool) -> None:
-        """Whether it was told of gates, or of places to count, that it has to look for."""
+        """Whether it has gates to look for, or places to count."""
         self.has_gates = looks
 
     def sigterm_entered(self) -> None:
@@ -351,25 +351,25 @@ class Instance:
 
     def lease(self, until_us: int, now_us: int) -> None:
         """Let the instance move the clock itself, to any time before *until_us*."""
-        if self.told_us is None:
-            self.told_us = now_us
+        if self.reported_us is None:
+            self.reported_us = now_us
         if self.control.lease != until_us:
             self.control.lease = until_us
 
     def revoke_lease(self) -> None:
-        """From its next wait on the instance moves the clock no more; what it has done it still tells."""
+        """From its next wait on the instance moves the clock no more; what it has done it still reports."""
         if not self.released:
             self.control.lease = 0
 
     def end_lease(self) -> None:
         """The instance has reported all that it did under a lease: it waits, or is gone."""
-        if self.told_us is not None:
-            self.told_us = None
+        if self.reported_us is not None:
+            self.reported_us = None
             self.revoke_lease()
 
     def tells_time(self, time_us: int) -> None:
         """It has reported the time to which it has moved the clock under its lease."""
-        self.told_us = time_us
+        self.reported_us = time_us
 
     def lose_lease(self) -> None:
         """Revoke its lease, of which it gets none before its next wait, as it does not report."""
@@ -384,7 +384,7 @@ class Instance:
     def leased_waits(self, records: int | None) -> Iterator[tuple[str, int, int, int]]:
         """The leased waits up to *records* that have not been read yet: text, beginnings (µs) of first and last, count.
 
-        None: all. An instance that gets a turn begins anew.
+        None: all. An instance that gets the run token begins anew.
         """
         until = min(self.control.records if records is None else records, shared_page.LEASE_RECORDS)
         yield from self.control.leased_waits(self._leased_read, until)
@@ -423,7 +423,7 @@ class Instance:
                 return
             except OSError as error:
                 if error.errno in (errno.EPIPE, errno.ECONNRESET):
-                    self._unsent.clear()  # it is dead; the zygote tells
+                    self._unsent.clear()  # it is dead, and the zygote reports that
                     break
                 raise
             del self._unsent[:sent]
@@ -450,7 +450,7 @@ class Instance:
             c_code = self._end_reading()
         if frames and self.called:
             self.owner.instance_stirs(self)
-        if frames and not self.pid:  # it was quicker than the zygote's word of it, without which no signal reaches it
+        if frames and not self.pid:  # it was quicker than the zygote's message, without which no signal reaches it
             self.zygote.hear_until(lambda: self.pid > 0 or self.gone, START_LIMIT)
         for kind, body in frames:
             if kind in messages.MARKED:
@@ -477,7 +477,7 @@ class Instance:
         What such code wrote before the clock was moved stands before a mark: the rest is of the time that it is now.
         An instance in which such code is loaded only now heeds this, too.
         """
-        if not self.released and self.told_us is not None:
+        if not self.released and self.reported_us is not None:
             self.control.reading = True
 
     def _end_reading(self) -> bool:
@@ -516,8 +516,8 @@ class Instance:
         return frames
 
     def _dated(self, time_us: int) -> None:
-        if self.told_us is not None:
-            self.told_us = time_us
+        if self.reported_us is not None:
+            self.reported_us = time_us
 
     def _wrote(self, line: str) -> None:
         self.owner.instance_wrote(self, line)
@@ -609,10 +609,10 @@ class Instance:
                 self.waiting_writers = writers_that_wait(self.output, list(pidfds))
                 self._end_reading()
                 self.output.looked_at()
-            told = send(signal.SIGSTOP, pidfds, self.waiting_writers)
+            sent = send(signal.SIGSTOP, pidfds, self.waiting_writers)
         self.stopped = True
         # Those, too, that were started meanwhile.
-        self._told_to_stop = told | self.children.signal(signal.SIGSTOP, self.waiting_writers)
+        self._sent_sigstop = sent | self.children.signal(signal.SIGSTOP, self.waiting_writers)
         if self.output.filled:
             self.owner.instance_held_back(self)
 
@@ -635,14 +635,14 @@ class Instance:
         filled = self.output.filled
         if filled:
             with self.children.handles() as below:
-                wait_until_stopped(self._told_to_stop & {self.pid, *below})
+                wait_until_stopped(self._sent_sigstop & {self.pid, *below})
             self._begin_reading()
             self.output.empty()
             self._end_reading()
         self.children.signal(signal.SIGCONT, self.waiting_writers)
         if self.pid not in self.waiting_writers:
             self.signal(signal.SIGCONT)
-        self.waiting_writers = self._told_to_stop = frozenset()
+        self.waiting_writers = self._sent_sigstop = frozenset()
         if filled:
             self.owner.instance_held_back(self)
 
@@ -666,7 +666,7 @@ class Instance:
 
     @property
     def traces_user_code(self) -> bool:
-        """User code runs in processes that its own traces; all of them that wait for each other it tells of itself."""
+        """User code runs in processes that its own traces; that all of them wait for each other it reports itself."""
         return self.runtime.traces_user_code
 
     @property
@@ -714,7 +714,7 @@ class Instance:
 
 
 def exit_of(status: int | None) -> Exit:
-    """What a wait status says; None: no process has heard it."""
+    """What a wait status says; None: no process has read it."""
     if status is None:
         return Exit()
     return Exit(signum=os.WTERMSIG(status)) if os.WIFSIGNALED(status) else Exit(os.WEXITSTATUS(status))

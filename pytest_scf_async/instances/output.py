@@ -24,11 +24,8 @@ ATTEMPTS = 1000
 class Output:
     """The read end of a pipe in which a *mark* stands where each marked message was sent (``wire.MARKED``)."""
 
-    def __init__(
-        self, mark: bytes, give: Callable[[str], None], dated: Callable[[int], None], fd: int | None = None
-    ) -> None:
-        """Of the pipe whose read end is *fd*, or of a new one."""
-        self.fd, self.theirs = os.pipe2(os.O_CLOEXEC) if fd is None else (fd, -1)
+    def __init__(self, mark: bytes, give: Callable[[str], None], dated: Callable[[int], None]) -> None:
+        self.fd, self.theirs = os.pipe2(os.O_CLOEXEC)
         """Ours, and the end that the instance writes to: to be closed once it has its own."""
         os.set_blocking(self.fd, False)
         self.open = True

@@ -201,7 +201,7 @@ class Children:
         instance = self._instance
         wakeup_fd = instance.control.wakeup_fd
         rest = at_rest(pids, lambda: self._are_all(below), instance.pid, wakeup_fd, below.helpers)
-        if rest is None or (rest.main and instance.has_alarm):  # it is woken again and again to tell of that
+        if rest is None or (rest.main and instance.has_alarm):  # it is woken again and again to report that
             return None
         if not below.background:
             return rest

@@ -257,7 +257,7 @@ class Sandboxes:
             view = self._views[key] = self._unmounted_view(zygote, code, configuration, test_code)
         if view.plan is not None and not shares_tmp:
             return Mounted(view.plan, view.search_path)
-        directory = os.path.join(zygote.scratch, f"instance-{zygote.take_number()}")
+        directory = os.path.join(zygote.scratch(), f"instance-{zygote.take_number()}")
         if view.plan is not None:
             return MountedBesideContainer(view.plan, view.search_path, directory)
         unmounted = Unmounted(directory, code.directory, view.search_path, view.known)
@@ -283,7 +283,7 @@ class Sandboxes:
                 )
         layers = merged(configuration.layers, self._scratch)
         search_path = [code.directory, *([] if layers is None else [layers])]
-        known = [zygote.scratch, *self.kept(code, configuration, more), *search_path]
+        known = [zygote.scratch(), *self.kept(code, configuration, more), *search_path]
         return View(search_path, known=[path for path in known if path.startswith("/tmp/")])
 
     def _mounted_view(
@@ -302,9 +302,7 @@ class Sandboxes:
             )
         kept = self.kept(code, configuration, more)
         nested = tuple(sorted(os.path.relpath(path, OPT) for path in kept if _is_below(path, OPT)))
-        opt = opt_directory(
-            configuration.layers, nested, self._scratch if configuration.layers else lambda: zygote.scratch
-        )
+        opt = opt_directory(configuration.layers, nested, self._scratch if configuration.layers else zygote.scratch)
         elsewhere = tuple(
             (host, inside, _can_be_written(host)) for host, inside in configuration.mounts if host != inside
         )

@@ -83,8 +83,7 @@ class UserProcess:
 
     # -- what the kernel tells ---------------------------------------------------------------------------------------
 
-    @property
-    def all(self) -> list[int]:
+    def processes(self) -> list[int]:
         """The processes that run user code and have no instance of their own."""
         return [self._instance.pid]
 
@@ -194,23 +193,22 @@ class TracedProcesses(StartedProcess):
         super().__init__(instance)
         self._cpu_ns = 0
 
-    @property
-    def all(self) -> list[int]:
+    def processes(self) -> list[int]:
         tracer = self._instance.pid
         top = [pid for pid in procfs.children_of(tracer) if procfs.tracer_of(pid) == tracer]
         return [each for pid in top for each in (pid, *procfs.descendants_of(pid))]
 
     def activity(self) -> tuple[bool, procfs.Picture]:
-        running, picture = procfs.activity_of(self.all)
+        running, picture = procfs.activity_of(self.processes())
         return running or procfs.activity(self._instance.pid)[0], picture
 
     def delays(self) -> procfs.Picture:
-        return procfs.activity_of((*self.all, self._instance.pid))[1]
+        return procfs.activity_of((*self.processes(), self._instance.pid))[1]
 
     def cpu_ns(self, at_end: int | None) -> int | None:
         if at_end is not None:
             return self._cpu_ns
-        processes = self.all
+        processes = self.processes()
         used = sum(map(procfs.reaped_cpu_ns, (*processes, self._instance.pid)))
         for pid in processes:
             try:
@@ -223,7 +221,7 @@ class TracedProcesses(StartedProcess):
     def memory(self, *, has_children: bool) -> Memory:  # noqa: ARG002  (what it has started is traced)
         if not self.runs:
             return Memory(0, [])
-        return Memory(procfs.peak_memory(self.pid), [pid for pid in self.all if pid != self.pid])
+        return Memory(procfs.peak_memory(self.pid), [pid for pid in self.processes() if pid != self.pid])
 
     def signal_state(self, signum: int) -> procfs.SignalState | None:
         """While a thread is in ``sigwait`` the kernel tells the same of its mask as where nobody wants the signal."""
@@ -239,8 +237,7 @@ class TracedContainer(ContainerProcess, TracedProcesses):
     elsewhere = ()
     """Its tracer stops it."""
 
-    @property
-    def all(self) -> list[int]:
+    def processes(self) -> list[int]:
         if not self._pid or procfs.tracer_of(self._pid) != self._instance.pid:
             return []
         return [self._pid, *procfs.descendants_of(self._pid)]

@@ -155,7 +155,6 @@ class Zygote:
             if owner is not None:
                 os.close(owner)
 
-    @property
     def scratch(self) -> str:
         """The session's temporary directory, which the reaper makes and removes: a zygote that is ready has it."""
         self.is_ready()

@@ -78,15 +78,8 @@ def what_instances_do(snapshot: Snapshot, passed_us: int = 0) -> str:
                 + "; scf_clock.advance(seconds, past_held=True) lets time pass it; terminate() ends it with its event"
             )
         elif doing is Doing.HELD:
-            if sleeps:
-                advice.append(
-                    f"{sleeps[0]}() of code in C cannot be put on simulated time: have before_init= put a fake that "
-                    "calls time.sleep() into the place of what calls it"
-                )
-            advice += [
-                f"a loop of {name} cannot be put on simulated time: have the function use {_INSTEAD[name]} in tests"
-                for name in sorted(event.real_time & _INSTEAD.keys())
-            ]
+            if sleeps or event.real_time:
+                advice.append(f"a wait of code in C takes real time: {event.function.runtime.instead_of_real_waits}")
             idle = ", ".join(map(repr, dict.fromkeys(peers)))
             advice.append(
                 "a real wait holds the clock: "
@@ -103,10 +96,6 @@ def what_instances_do(snapshot: Snapshot, passed_us: int = 0) -> str:
         lines.append("no event is running")
     lines += [f"What to do: {text}." for text in dict.fromkeys(advice)]
     return "\n".join(lines)
-
-
-_INSTEAD = {"uvloop": "the loop of asyncio", "gevent": "threads", "eventlet": "threads"}
-"""By the library whose loop is in real time: what is on simulated time."""
 
 
 _GIVE_IT_TIME = (

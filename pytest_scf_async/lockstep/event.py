@@ -319,7 +319,7 @@ class Event:
 
     def now_us(self) -> int:
         """The simulated time at which what is heard of the instance happened."""
-        return self.clock.time_of(None if self.instance is None else self.instance.told_us)
+        return self.clock.time_of(None if self.instance is None else self.instance.reported_us)
 
     @property
     def attempts(self) -> list[Attempt]:

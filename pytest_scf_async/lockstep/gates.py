@@ -47,14 +47,14 @@ class Gates:
         """Set *gate*; a log gate has a *description* for the instance."""
         event.gates[gate.identity] = gate
         gate.arm(description)
-        self.tell(event)
+        self.send(event)
 
     def disarm(self, event: Event, gate: Gate) -> None:
         gate.disarm()
         if not gate.reached and not event.ended:
-            self.tell(event)
+            self.send(event)
 
-    def tell(self, event: Event) -> None:
+    def send(self, event: Event) -> None:
         """Have the instance of *event* look for the gates that are set."""
         if event.instance is None or event.instance.gone or event.ended:
             return
@@ -81,7 +81,7 @@ class Gates:
                     self._placed[event] = None
         for slot in event.places.values():
             self._passes(event)[slot] = 0
-        self.tell(event)
+        self.send(event)
 
     def count(self, event: Event, place: Place) -> int:
         """Count how often *event* comes to *place*, from here on unless that is done already; the passes so far."""
@@ -100,7 +100,7 @@ class Gates:
 
     @staticmethod
     def stands_at(event: Event, place: Place) -> bool:
-        """Whether *event* stands at *place*, and has not been told to go on."""
+        """Whether *event* stands at *place*, and has not been let go on."""
         instance = event.gated
         if instance is None or instance.gated is None or instance.state.gate is GateState.OPENING:
             return False
@@ -113,7 +113,7 @@ class Gates:
         return event.instance.control.passes
 
     def open(self, events: list[Event]) -> None:
-        """Let what stands at a gate of *events* go on, in its turn."""
+        """Let what stands at a gate of *events* go on, after what was due before."""
         for event in events:
             if isinstance(event, ScriptedEvent) and event in self._host.scripts.standing:
                 self._host.scripts.open(event)
@@ -145,7 +145,7 @@ class Gates:
         return None if instance is None or instance.gated is None else event.gates[instance.gated]
 
     def open_now(self, event: Event) -> None:
-        """Let an instance go on at once that is stopped behind a line of its output: it has no turn to wait for."""
+        """Let an instance go on at once that is stopped behind a line of its output: it waits for no run token."""
         if event.gated is not None and event.gated.state.gate is GateState.CLOSED:
             self._open(event, event.gated)
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 LONGEST_TICK = 0.02
-"""Real seconds by which the kernel's word of how long a thread has computed may be late while it does so."""
+"""Real seconds by which the kernel's count of the processor time of a running thread may be late."""
 
 
 class Host(Protocol):
@@ -77,7 +77,7 @@ class RealCosts:
             meter.go_on(self._now)
 
     def measure(self) -> None:
-        """Add what has been spent since the last look; what is heard next may change what instances do."""
+        """Add what has been spent since the last look; what is received next may change what instances do."""
         self._owed_us += max((meter.measure(self._now) for meter in self.meters.values()), default=0.0) * 1_000_000
 
     def computed(self, instance: Instance, used_ns: int) -> None:
@@ -120,7 +120,7 @@ class RealCosts:
                 if timer.due_us <= until and not timer.cancelled:
                     fire = timer.fire
                     timer.cancel()
-                    fire()  # who computes keeps the turn from everybody, but not from its timeout
+                    fire()  # who computes keeps the run token from everybody, but not from its timeout
         if not self.takes_time:
             self._owed_us = 0.0
         for event in self.meters:
@@ -151,7 +151,7 @@ class _Meter:
         """Simulated seconds for each real one; 0: it is measured only."""
         self._since = 0.0
         self._unused = 0.0
-        """Real seconds up to then in which, as far as the kernel had told, nothing was computed: it may tell later."""
+        """Real seconds up to then in which, as far as the kernel had counted, nothing was computed."""
         self.counted_ns = 0
         """The processor time of the instance that has been counted, or that it had before; 0: it has yet to begin."""
         self._has_children = False
@@ -177,7 +177,7 @@ class _Meter:
         until = now()
         used = self._cpu_used()
         if used is None:
-            return 0.0  # it has just ended, and the zygote's word of how much it has used is on its way
+            return 0.0  # it has just ended, and the zygote's message of how much it has used is on its way
         used = min(used, now() - self._since + self._unused)
         passed, self._since = until - self._since, until
         self._unused = min(max(passed - used, 0.0), LONGEST_TICK)

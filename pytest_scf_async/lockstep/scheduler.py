@@ -1,8 +1,9 @@
-"""Lockstep: of one runtime one thread computes at a time, and only while the test waits for it.
+"""The scheduler of a runtime: at most one thread of its instances computes at a time, and only during a blocking call.
 
-A blocking call drives: it hears what instances say, gives the turn to what is due, and, where the call moves the clock,
-moves it to the next due time once every running event waits. There is no thread of ours: whoever makes a blocking call
-does this, one caller at a time; others wait until it has something for them.
+A blocking call of the test drives it: it receives what instances report, gives the run token to what is due, and, if
+the call moves the clock, moves it to the next due time once every running event waits. It is the one writer of what
+instances do (`state.py`) and of time. With a thread of the harness's own, which would go on between calls, results
+would depend on how fast the test is. So whoever makes a blocking call drives, one caller at a time; others wait.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ _ALL: weakref.WeakSet[Lockstep] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    """In a fork of the test process: the instances, and what is heard from them, belong to the parent."""
+    """In a fork of the test process: the instances, and what they report, belong to the parent."""
     for lockstep in _ALL:
         lockstep.forget()
 
@@ -67,7 +68,7 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork
 
 
 class Lockstep:
-    """The driver of one runtime's instances."""
+    """The scheduler of one runtime's instances, and the owner of its time."""
 
     def __init__(self, clock: SimulatedClock, pool: Pool, settings: ScfSettings, page: Callable[[], int]) -> None:
         self.clock = clock
@@ -89,7 +90,7 @@ class Lockstep:
         self.on_end: Callable[[Event], None] = lambda _: None
         self.on_start: Callable[[Event], None] = lambda _: None
         self.on_retry: Callable[[Event], None] = lambda _: None
-        """Told of each event whose attempt failed and that is tried again."""
+        """Called for each event whose attempt failed and that is tried again."""
         self.costs = RealCosts(self)
         self.gates = Gates(self)
         self.scripts = ScriptPlayer(self)
@@ -110,7 +111,7 @@ class Lockstep:
         """The call of ``running``: while it goes on, it alone drives, and lets time flow at a rate."""
         self._call: Call | None = None
         """The call for which something that is due is dealt with just now."""
-        self._taking = False
+        self._dispatching = False
         self._warned: set[str] = set()
         """Of what there has been a warning."""
         self._real_flow: Rate | None = None
@@ -134,7 +135,7 @@ class Lockstep:
     # -- events ------------------------------------------------------------------------------------------------------
 
     def accept(self, event: Event) -> None:
-        """Take an event: it starts in its turn, in the next blocking call."""
+        """Take an event: it starts when the clock comes to it, in the next blocking call."""
         with self._condition:
             self._revoke_lease()
             self._running[event] = None
@@ -310,39 +311,39 @@ class Lockstep:
             yield
 
     def pump(self) -> None:
-        """Hear what has come, without waiting; the caller has the lock."""
+        """Receive what has come, without waiting; the caller has the lock."""
         if self._closed:
             return
-        self.hear(0)
+        self.receive(0)
 
-    def hear(self, timeout: float) -> bool:
-        """Hear what comes within *timeout* real seconds; whether there was anything."""
-        heard = self.pool.poller.poll(timeout)
-        self._take(heard)
-        return bool(heard)
+    def receive(self, timeout: float) -> bool:
+        """Receive what comes within *timeout* real seconds; whether there was anything."""
+        received = self.pool.poller.poll(timeout)
+        self._dispatch(received)
+        return bool(received)
 
-    def _take(self, heard: list[Instance | Zygote]) -> None:
-        """Deal with what was said; not again in the middle of that, where a hook of the test reads a property."""
-        self._taking = True
-        self.news += bool(heard)
+    def _dispatch(self, received: list[Instance | Zygote]) -> None:
+        """Deal with what has come; not again in the middle of that, if a hook of the test reads a property."""
+        self._dispatching = True
+        self.news += bool(received)
         try:
-            self._take_in(heard)
+            self._dispatch_all(received)
         finally:
-            self._taking = False
+            self._dispatching = False
 
-    def _take_in(self, heard: list[Instance | Zygote]) -> None:
-        for speaker in heard:
+    def _dispatch_all(self, received: list[Instance | Zygote]) -> None:
+        for speaker in received:
             speaker.pump()
             if isinstance(speaker, Zygote) and not speaker.alive:
                 self._zygote_died()
         while self._deferred:
             self._deferred.popleft()()
 
-    def look(self) -> None:
-        """What a property does before it answers: hear what has come, unless another call is at it."""
+    def refresh(self) -> None:
+        """Receive what has come before a property answers, unless another call is receiving."""
         if self._condition.acquire(blocking=False):
             try:
-                if self._driver is None and not self._taking:
+                if self._driver is None and not self._dispatching:
                     self.pump()
             finally:
                 self._condition.release()
@@ -439,7 +440,7 @@ class Lockstep:
                     self.owed.remove(owed)
                     self._end_answer(owed)
             sent, instance = owed.instance.sent, owed.instance
-            # A program that is traced sees what time it is once its tracer has heard of this: the answer comes after.
+            # A traced program sees what time it is once its tracer knows of this: the answer comes after that.
             while instance.seen < sent and not (self.closed or client.closed or instance.state.idle):
                 self._condition.wait(LOOK_EVERY)
 
@@ -474,7 +475,7 @@ class Lockstep:
             if not (state.idle or state.life is Life.GIVEN_UP or stands_still):
                 instance.go_on()
                 if instance.waits_beside and not state.preempted and instance.doing() is Doing.PARKED:
-                    # What has come before this call is heard before time moves.
+                    # What came before this call is received before time moves.
                     self.apply(instance, InstanceFact.SIGNALS_POLLED)
 
     def attach(
@@ -484,7 +485,7 @@ class Lockstep:
         on_start: Callable[[Event], None],
         on_retry: Callable[[Event], None],
     ) -> None:
-        """Have the platform told of events that end, begin, and are tried again."""
+        """Call the platform's side for events that end, begin, and are tried again."""
         self.on_end, self.on_start, self.on_retry = on_end, on_start, on_retry
 
     def use_test_threads(self, threads: TestThreads | None) -> None:
@@ -570,7 +571,7 @@ class Lockstep:
                 self._let_compute(stirring, busy)
                 if call.leases and len(busy) == 1:
                     self._lease(call, busy[0])
-                self._listen(watchdog, busy)
+                self._poll(watchdog, busy)
                 continue
             thing = self.clock.pop_due()
             if thing is not None:
@@ -591,7 +592,7 @@ class Lockstep:
             self.news += 1
             if not self._move(call, stirring):
                 self._let_compute(self.pool.stirring(), [])
-                self._listen(watchdog, [each for each in self.pool.stirring() if each.holds_clock()])
+                self._poll(watchdog, [each for each in self.pool.stirring() if each.holds_clock()])
 
     @staticmethod
     def _let_compute(stirring: list[Instance], busy: list[Instance]) -> None:
@@ -657,14 +658,14 @@ class Lockstep:
             self._leased.revoke_lease()
             self._leased = None
 
-    def _listen(self, watchdog: Watchdog, busy: list[Instance]) -> None:
-        """Wait for a word of an instance, of the zygote, or of time; the lock is given up meanwhile."""
+    def _poll(self, watchdog: Watchdog, busy: list[Instance]) -> None:
+        """Wait for a report of an instance, for the zygote, or for time to pass; the lock is released meanwhile."""
         self._driver = threading.get_ident()
         self.pool.poller.await_ends(busy)
         try:
             self._condition.release()
             look = watchdog.next_look()
-            heard = self.pool.poller.poll(min(look, PASSES_EVERY) if self.costs.takes_time else look)
+            received = self.pool.poller.poll(min(look, PASSES_EVERY) if self.costs.takes_time else look)
         finally:
             self._condition.acquire()
             self._driver = None
@@ -673,18 +674,18 @@ class Lockstep:
             self.costs.measure()
             self.costs.let_time_pass(watchdog.call)
         self._catch_up(watchdog.call)
-        if heard:
-            watchdog.heard()
-        self._take(heard)  # with nothing heard too: another runtime's thread may have heard the zygote for us
+        if received:
+            watchdog.received()
+        self._dispatch(received)  # even if nothing came: another runtime may have received for us
         if coverage:
             self.costs.let_time_pass(watchdog.call)
             self._preempt_at_target(watchdog, busy)
-        if watchdog.check_is_due(look=not heard):
+        if watchdog.check_is_due(look=not received):
             watchdog.check([instance for instance in busy if instance.state.computing or instance.state.preempted])
         self._condition.notify_all()
 
     def _preempt_at_target(self, watchdog: Watchdog, busy: list[Instance]) -> None:
-        """Take the turn from who has computed until the time at which the call ends."""
+        """Take the run token from an instance that has computed until the time at which the call ends."""
         target = watchdog.call.target_us
         if target is not None and self.clock.now_us >= target:
             for instance in busy:
@@ -908,7 +909,7 @@ class Lockstep:
         self.progress += due > self.clock.now_us and (due, order) != (known[0], known[2])
 
     def check_memories(self) -> None:
-        """Look at all instances with a limit: one that computes, or waits for its children, tells nothing itself."""
+        """Look at all instances with a limit: one that computes, or waits for its children, reports nothing."""
         for instance in self.pool.stirring():
             event = self.pool.events.get(instance)
             if event is None or event.function.configuration.memory is None or event.ended:
@@ -1111,7 +1112,7 @@ class Lockstep:
 
     def _has_received(self, stirring: list[Instance]) -> bool:
         """Whether an instance has reported something that was on its way when all its threads came to rest."""
-        return any(each.state.preempted for each in stirring) and self.hear(0)
+        return any(each.state.preempted for each in stirring) and self.receive(0)
 
     def _flow(self, call: Call, flow: TimeFlow) -> bool:
         clock = self.clock
@@ -1158,7 +1159,7 @@ class Lockstep:
         return [each for each in stirring if not each.state.in_lockstep and each in self.pool.events]
 
     def _catch_up(self, call: Call) -> None:
-        """Before something is heard: it happened at the time that it is by now, where time flows."""
+        """Where time flows, move the clock to now before something is received: it has happened by now."""
         if self._real_flow is None or call.jumps or not (call.moves_clock or self._is_starting()):
             return
         flow = call.flow or self.real_flow()

@@ -49,20 +49,20 @@ class ScriptedEvent(Event):
         # Only instances put something into these.
         self.records, self.real_stretches, self.real_time, self.places = _RECORDS, _STRETCHES, _REAL_TIME, _PLACES
         self._then_us: int | None = None
-        """The time of what is told later than it happened."""
+        """The time of what is written down later than it happened."""
         self._started = 0
         """How many steps of running have begun."""
         self._step: Step | None = None
         if self.over_quota or self.retries_left:
-            self._tell()  # more than a beginning and an end may happen to it
+            self._written()  # more than a beginning and an end may happen to it
 
     @property
     def log(self) -> list[LogLine]:
-        return self._tell()[0]
+        return self._written()[0]
 
     @property
     def timeline(self) -> list[AnyEntry]:
-        return self._tell()[1]
+        return self._written()[1]
 
     def now_us(self) -> int:
         return self.clock.now_us if self._then_us is None else self._then_us
@@ -73,7 +73,7 @@ class ScriptedEvent(Event):
     def begins(self) -> None:
         """Its script begins."""
         if self.on_line is not None:
-            self._tell()
+            self._written()
         self.phase = "running"
         self.cold = False
         self.dispatched_us = self.now_us()
@@ -104,8 +104,8 @@ class ScriptedEvent(Event):
         if self._log is not None:
             super()._end_lines(logs, now)
 
-    def _tell(self) -> tuple[list[LogLine], list[AnyEntry]]:
-        """Give log and timeline; what has happened so far is told now, unless it has been."""
+    def _written(self) -> tuple[list[LogLine], list[AnyEntry]]:
+        """Give log and timeline; what has happened so far is written down now, unless it has been."""
         if self._log is not None and self._timeline is not None:
             return self._log, self._timeline
         log: list[LogLine] = []
@@ -119,7 +119,7 @@ class ScriptedEvent(Event):
         if began is not None:
             self._then_us = began
             self._first_line()
-            self._tell_waits(began)
+            self._write_waits(began)
         if record.end_us is not None and self.ended_by is not None:
             self._then_us = record.end_us
             self._note_status_again(record.status, record.status_code, self.ended_by)
@@ -130,9 +130,9 @@ class ScriptedEvent(Event):
     def _note_status_again(self, status: Status, status_code: int, fact: Fact) -> None:
         super()._note_status(status, status_code, fact)
 
-    def _tell_waits(self, began_us: int) -> None:
+    def _write_waits(self, began_us: int) -> None:
         at_us = began_us
-        for step in self.script.steps[: self._started]:  # before its first line, by which all is told, it only runs
+        for step in self.script.steps[: self._started]:  # before its first line it only runs
             assert isinstance(step, Running)
             self.waits(step.shown, at_us, at_us, endless=step.us is None)
             at_us += step.us or 0
@@ -154,7 +154,7 @@ class _Play:
     gate: Gate | None = None
     """The gate at which it stands."""
     opening: bool = False
-    """The gate is opened in its turn."""
+    """The gate opens after what was due before."""
 
 
 class Host(Protocol):
@@ -219,7 +219,7 @@ class ScriptPlayer:
             self._schedule(event, play)
 
     def open(self, event: ScriptedEvent) -> None:
-        """Let *event*, which stands at a gate, go on in its turn."""
+        """Let *event*, which stands at a gate, go on after what was due before."""
         play = self._plays[event]
         if play.opening:
             return

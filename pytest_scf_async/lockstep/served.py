@@ -2,9 +2,9 @@
 
 A handler asks the endpoint for something that takes simulated time: the end of another event, or an answer that the
 test has declared to come late. On that connection an answer is owed, and such a connection holds the clock, as the
-answer of any other server comes in real time. This one does not: so the instance is told, by the port of its end of the
-connection, that this answer waits on simulated time, and holds the clock for whatever else it waits for only. Its other
-connections, and other instances, are not concerned.
+answer of any other server comes in real time. This one does not: so the harness sends the instance the port of its
+end of the connection, on which the answer waits for simulated time, and the instance holds the clock only for whatever
+else it waits for. Its other connections, and other instances, are not concerned.
 
 The call itself drives nothing: time moves in calls of the test alone, as else. Whoever drives ends the call as soon as
 it is done, before time moves on, and from that moment the instance holds the clock again, until the answer has come.
@@ -47,7 +47,7 @@ class OwedAnswer:
     port: int
 
     def begin(self) -> None:
-        """The connection holds the clock no more, once the instance has heard of it."""
+        """The connection holds the clock no more, once the instance has read this."""
         self.instance.send(messages.AnswerWaits(self.port, waits=True))
 
     def end(self) -> None:

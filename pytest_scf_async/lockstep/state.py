@@ -64,7 +64,7 @@ class Gate(Enum):
     NONE = "none"
     CLOSED = "closed"
     OPENING = "opening"
-    """The gate will be opened in its turn."""
+    """The gate opens after what was due before."""
 
 
 class Fact(Enum):
@@ -89,7 +89,7 @@ class Fact(Enum):
     STOPPED_BEHIND_LINE = "stopped behind line"
     """It has written a line for which a gate waits, and cannot stand there itself."""
     GATE_OPENS = "gate opens"
-    """A call opens its gate, in its turn."""
+    """A call opens its gate, after what was due before."""
     GATE_OPENED = "gate opened"
     LEFT_GATE = "left gate"
     """The handler of a signal raised through the gate at which its thread stood."""

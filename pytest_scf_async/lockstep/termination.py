@@ -39,7 +39,7 @@ def terminate(lockstep: Lockstep, event: Event, grace_shutdown: bool, *, settle_
     elif grace_shutdown and starts and settle_first:
         lockstep.drive(Call(name, lambda: event.ended or _runs(event), waits_for=[event]))
     elif grace_shutdown:
-        lockstep.look()
+        lockstep.refresh()
     with lockstep.locked():  # of two calls at once one alone ends it
         if event.ended:
             named = f"async event {event.request_id}"

@@ -34,7 +34,7 @@ _FRAME = re.compile(r'  File "(?P<file>[^"]*)", line (?P<line>\d+) in (?P<name>.
 
 
 @dataclass(frozen=True)
-class ThreadTold:
+class ThreadReport:
     """One thread: ``lines`` are what a user reads of it."""
 
     lines: list[str]
@@ -42,7 +42,7 @@ class ThreadTold:
     """What it waits for in real time."""
 
 
-def threads_of(instance: Instance, now_us: int) -> list[ThreadTold]:
+def threads_of(instance: Instance, now_us: int) -> list[ThreadReport]:
     """What the threads of an instance that lives are doing, without frames of ours; the main thread comes last."""
     if instance.traces_user_code:
         return _traced_threads(instance, now_us)
@@ -60,10 +60,10 @@ def threads_of(instance: Instance, now_us: int) -> list[ThreadTold]:
     known = instance.threads_known()
     if stacks:
         known.setdefault(stacks[-1][0], (instance.pid, "MainThread", ""))  # faulthandler has it last
-    return [_told(known.get(ident), frames, waits) for ident, frames in stacks]
+    return [_report(known.get(ident), frames, waits) for ident, frames in stacks]
 
 
-def _traced_threads(instance: Instance, now_us: int) -> list[ThreadTold]:
+def _traced_threads(instance: Instance, now_us: int) -> list[ThreadReport]:
     """What the threads of a traced program do, the eldest first, at *now_us* of simulated time."""
     instance.ask_for_stacks()
     deadline = REAL.monotonic() + STACKS_LIMIT
@@ -73,12 +73,12 @@ def _traced_threads(instance: Instance, now_us: int) -> list[ThreadTold]:
         os.sched_yield()
     if not found:
         return []
-    told: messages.Threads = messages.unpack(messages.Threads, found[0][1])
+    threads: messages.Threads = messages.unpack(messages.Threads, found[0][1])
     held = [
-        ThreadTold([f"the program waits for an answer on a connection to {peer}"], KernelWait("", (peer,)))
-        for peer in told.held
+        ThreadReport([f"the program waits for an answer on a connection to {peer}"], KernelWait("", (peer,)))
+        for peer in threads.held
     ]
-    return [ThreadTold([_traced_text(thread, now_us)], None) for thread in told.threads] + held
+    return [ThreadReport([_traced_text(thread, now_us)], None) for thread in threads.threads] + held
 
 
 def _traced_text(thread: messages.TracedThread, now_us: int) -> str:
@@ -145,7 +145,9 @@ def _stacks(text: str) -> Iterator[tuple[int, list[re.Match[str]]]]:
         yield ident, frames
 
 
-def _told(known: tuple[int, str, str] | None, frames: list[re.Match[str]], waits: dict[int, KernelWait]) -> ThreadTold:
+def _report(
+    known: tuple[int, str, str] | None, frames: list[re.Match[str]], waits: dict[int, KernelWait]
+) -> ThreadReport:
     shown = [frame for frame in frames if not frame["file"].startswith(OWN_CODE) and frame["file"] != "<string>"]
     of_user = [frame for frame in shown if not _is_library(frame["file"])]
     native, name, held = known or (0, "", "")
@@ -163,7 +165,7 @@ def _told(known: tuple[int, str, str] | None, frames: list[re.Match[str]], waits
     for frame in shown:
         source = linecache.getline(frame["file"], int(frame["line"])).strip() if frame in of_user else ""
         lines.append(f"  {frame['file']}:{frame['line']} in {frame['name']}" + (f": {source}" if source else ""))
-    return ThreadTold(lines, wait)
+    return ThreadReport(lines, wait)
 
 
 def _is_library(file: str) -> bool:

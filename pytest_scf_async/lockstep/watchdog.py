@@ -21,10 +21,10 @@ from .state import Fact
 __tracebackhide__ = hidden_from_users
 
 FIRST_LOOK = 0.02
-"""Real seconds without a word from the instance that has the turn, after which ``/proc`` is looked at."""
+"""Real seconds without a report of the instance that has the run token, after which ``/proc`` is looked at."""
 LOOK_EVERY = 0.01
 CHECK_EVERY = 0.05
-"""Real seconds after which the bounds of a call are looked at although there is always something to hear."""
+"""Real seconds after which the bounds of a call are looked at although there is always something to receive."""
 UNSEEN = 0.1
 """Real seconds between two looks that count at most as such without progress: nobody was there to see any in more."""
 CHILD_CPU_NS = 1_000_000
@@ -37,7 +37,7 @@ that ends after the first reading adds time from before it.
 """
 
 
-class Scheduler(Protocol):
+class Host(Protocol):
     """What the watchdog asks of the scheduler of its runtime, and has it do."""
 
     clock: SimulatedClock
@@ -69,7 +69,7 @@ class Stretch:
 class Watchdog:
     """Bounds one call in real time: by what happens, and in all."""
 
-    def __init__(self, scheduler: Scheduler, call: Call) -> None:
+    def __init__(self, scheduler: Host, call: Call) -> None:
         self.scheduler = scheduler
         self.call = call
         self.started = REAL.monotonic()
@@ -93,15 +93,15 @@ class Watchdog:
         """Real seconds until the next look at what does not speak."""
         return LOOK_EVERY if self.quiet else FIRST_LOOK
 
-    def heard(self) -> None:
+    def received(self) -> None:
         self.quiet = False
 
     def check_is_due(self, look: bool = False) -> bool:
-        """Whether it is time for a look: for the *look* where nothing was heard, or although something was."""
+        """Whether it is time for a look: for the *look* where nothing was received, or although something was."""
         return REAL.monotonic() - self.checked >= (self.next_look() if look else CHECK_EVERY)
 
     def check(self, busy: list[Instance] | None) -> None:
-        """Called now and then, and when nothing was heard for a while: look at who computes, and at the bounds."""
+        """Look at who computes, and at the bounds: called now and then, and if nothing was received for a while."""
         self.quiet = True
         now = REAL.monotonic()
         passed = now - self.checked
@@ -167,7 +167,7 @@ class Watchdog:
         events: dict[Event, None] = {}
         for instance in self.scheduler.pool.instances:
             event = self.scheduler.pool.events.get(instance)
-            moves_clock = instance.told_us is not None and instance.unleased_at != instance.waits
+            moves_clock = instance.reported_us is not None and instance.unleased_at != instance.waits
             if event is not None and blamed(instance) and not moves_clock:
                 events[event] = None
         for event in events:
@@ -181,7 +181,7 @@ class Watchdog:
         return f"\nOther events and the clock go on without {named}: {it} {stays} stopped until a call waits for {it}."
 
     def _look_at_grace(self, event: Event, passed: float) -> None:
-        """Count the time that *event* has had to settle, whatever is heard of it meanwhile."""
+        """Count the time that *event* has had to settle, whatever it reports meanwhile."""
         if event.instance is None or not event.instance.pid:
             return
         if event.phase != self.grace_phase:
@@ -210,8 +210,8 @@ class Watchdog:
         running, picture = instance.user_process.activity()
         if not running and picture and self.pictures.get(instance.number) == picture:
             if not instance.lives():
-                return  # nothing of it sleeps: it has ended, and the zygote's word of that is on its way
-            if any(map(waits_for_reaper, instance.user_process.all)):
+                return  # nothing of it sleeps: it has ended, and the zygote's message is on its way
+            if any(map(waits_for_reaper, instance.user_process.processes())):
                 return  # it goes on in a moment
             if self._ends_a_lease(instance, sleeps=True):
                 return
@@ -251,7 +251,7 @@ class Watchdog:
         event = self.scheduler.pool.events.get(instance)
         if event is None or instance.children.possible:  # the waits of ``subprocess`` are real sleeps
             return
-        for wait in (each for pid in instance.user_process.all for each in waits_of(pid).values()):
+        for wait in (each for pid in instance.user_process.processes() for each in waits_of(pid).values()):
             if wait.sleeps:
                 event.has_real_time(wait.sleeps, f"in {wait.text}: no simulated time passes in it")
 
@@ -260,7 +260,7 @@ class Watchdog:
 
         One that *sleeps* in the kernel is not about to move time.
         """
-        if instance.told_us is None or not instance.lives():  # one that has ended moves nothing, and sees nothing
+        if instance.reported_us is None or not instance.lives():  # one that has ended moves nothing, and sees nothing
             return False
         if instance.unleased_at != instance.waits:
             instance.lose_lease()
@@ -298,4 +298,4 @@ class Watchdog:
 
 def _cpu_ns(instance: Instance) -> int:
     """Nanoseconds of processor time that the threads of the user's process in *instance* have used."""
-    return sum(map(procfs.cpu_ns, instance.user_process.all))
+    return sum(map(procfs.cpu_ns, instance.user_process.processes()))

@@ -512,7 +512,7 @@ def _keep(runtime: ScfRuntime, item: pytest.Item) -> dict[str, str]:
     from ..errors import ScfAsyncError
 
     try:
-        runtime._lockstep.look()  # the last word of instances that still run
+        runtime._lockstep.refresh()  # the last word of instances that still run
     except (ScfAsyncError, OSError):
         pass  # the report of the failure says what is known
     directory = item.config.option.scf_async_artifacts

@@ -317,12 +317,8 @@ class Result(NamedTuple):
     text: str | None = None
     """The return value, as JSON."""
     trace: str | None = None
-    bytes: int | None = None
-    """Of a result that is too large."""
     message: str | None = None
     """The platform's message, where the program itself has said what is wrong."""
-    should_exit: bool | None = None
-    """A Go function: the platform does not use the process again."""
     ends: bool = False
     """The process is about to end."""
     rss: int = 0
@@ -748,11 +744,6 @@ OfEvents = Gated | Note | InitDone | Result | Terminal
 FromAnInstance = Parked | Leased | Wrote | SignalsHandled | EndsProcess | OfSignals | OfProcesses | OfEvents
 FromAgent = Gated | Note | InitDone | Result | Program
 """What the agent of a free-running program sends."""
-
-
-def kind_of(message: Any) -> IntEnum:
-    """The number of a message."""
-    return _ROWS[type(message)].kind
 
 
 def is_marked(message: Any) -> bool:

@@ -391,9 +391,9 @@ def listening_inodes(pid: int, ports: set[int]) -> Iterator[str]:
                 yield row[9]
 
 
-def listens_on_loopback(pid: int | str, port: int) -> str:
-    """The loopback's address at which a TCP socket in the network of *pid* listens on *port*; empty: none does."""
-    for row in chain.from_iterable(table_of_sockets(pid, protocol) for protocol in ("tcp", "tcp6")):
+def listens_on_loopback(port: int) -> str:
+    """The loopback's address at which a TCP socket in this network listens on *port*; empty: none does."""
+    for row in chain.from_iterable(table_of_sockets("self", protocol) for protocol in ("tcp", "tcp6")):
         address, _, of_port = row[1].rpartition(":")
         if row[3] == _LISTENS and int(of_port, 16) == port and address in _LOOPBACK:
             return _LOOPBACK[address]

@@ -85,7 +85,7 @@ class SockDiag:
     def loopback_listener(self, port: int) -> str:
         """The loopback's address at which a socket listens on *port* and on no other address; empty: none does."""
         if not self._is_answered():
-            return procfs.listens_on_loopback("self", port)
+            return procfs.listens_on_loopback(port)
         for family, host, address in _LOOPBACK:
             answer = self._ask(family, (host, port), ("::" if family == socket.AF_INET6 else "0.0.0.0", 0))
             if answer is None or answer[_HEADER.size + 1] != _LISTENS:

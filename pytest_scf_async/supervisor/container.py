@@ -34,7 +34,7 @@ class ContainerSupervisor(supervisor.Supervisor):
         environment = {**self._environment, **self._client.variables(self._waiting)}
         self._keeper.start(self._program, environment, self._waiting, traced=True)
 
-    def _look_around(self, ready: set[int]) -> None:
+    def _handle_others(self, ready: set[int]) -> None:
         if self._keeper.descriptor not in ready:
             return
         told = self._keeper.hear()
@@ -52,9 +52,9 @@ class ContainerSupervisor(supervisor.Supervisor):
         self._send(messages.Program(pid))
         self._keeper.go_on()
 
-    def _look(self) -> None:
+    def _check_program(self) -> None:
         if not self._begins:
-            super()._look()
+            super()._check_program()
             return
         tree = self._tree
         self._show_time_if_moved()
@@ -63,7 +63,7 @@ class ContainerSupervisor(supervisor.Supervisor):
             if self._begins:
                 self._refuse()
             self._end_as_program(self._status)  # it has begun and ended since the last look
-        if tree.stopping and tree.stands:
+        if tree.stopping and tree.all_held():
             self._stopped()
         elif self._polled:
             self._report(running_threads=1)
@@ -79,7 +79,7 @@ class ContainerSupervisor(supervisor.Supervisor):
     def _began(self, process: Process) -> None:
         if process.pid == self._pid and self._begins:
             self._begins = False
-            self._looks = 0
+            self._checks = 0
             try:
                 self._tree.put_filter(process)
             except (OSError, LookupError) as error:

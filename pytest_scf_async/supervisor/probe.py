@@ -130,7 +130,7 @@ class _Trial:
             if due is not None and tree.settled():
                 self._now = max(due.due_ns, self._now)
                 tree.show_time()
-                tree.ring(due)
+                tree.wake(due)
             else:
                 poller.poll(_STEP_MS)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -31,14 +31,6 @@ _LAST_RECEIVED, _RECEIVED = 52, 128
 _OPEN, _OPENING = (1, 4, 5), (2, 3)
 """``TCP_ESTABLISHED``, and the states of one on which the program sends no more, and may hear; and those before."""
 _LOOPBACK_OF_BOTH: Final = "::ffff:"
-
-
-class Held(NamedTuple):
-    """A connection that holds the clock."""
-
-    peer: str
-    until: float | None
-    """In seconds of the real monotonic clock; None: until the other end does something."""
 
 
 @dataclass(eq=False)
@@ -59,7 +51,6 @@ class Connections:
         self,
         idle_ok: Iterable[str],
         own: Callable[[int], bool],
-        real_monotonic: Callable[[], float],
         server: tuple[str, Callable[[int, bytes], bool]],
         sock_diag: SockDiag,
     ) -> None:
@@ -71,15 +62,14 @@ class Connections:
         """
         self._idle_ok = frozenset(idle_ok)
         self._own = own
-        self._real_monotonic = real_monotonic
         self._server, self._is_under_way = server
         self._sock_diag = sock_diag
         self._by_process: dict[int, dict[int, Connection]] = {}
         """By their inodes."""
         self._answers_that_wait: set[int] = set()
         """Ports of the tree's ends of connections: the answers that are owed there wait on simulated time."""
-        self.held: list[Held] = []
-        """Those that held the clock at the last look."""
+        self.held: list[str] = []
+        """The peers of those that held the clock at the last look."""
 
     def connects(self, pid: int, fd: int, address: int, length: int) -> bool:
         """A thread is about to connect; whether it matters who speaks last there."""
@@ -103,9 +93,9 @@ class Connections:
         if not connections or inode not in connections:
             return
         connection = connections[inode]
-        looked = _look(pid, fd)
-        if looked is not None:
-            connection.received = _received(looked.info)
+        state = _state_of(pid, fd)
+        if state is not None:
+            connection.received = _received(state.info)
 
     def forked(self, parent: int, child: int) -> None:
         """A process has the connections of its parent."""
@@ -120,44 +110,38 @@ class Connections:
         """The process has ended."""
         self._by_process.pop(pid, None)
 
-    def look(self) -> bool:
+    def scan(self) -> bool:
         """See which hold the clock; whether the kernel still brings something from one process to another."""
-        self.held, moving = [], False
+        self.held, in_transit = [], False
         for pid, connections in self._by_process.items():
             for connection in list(connections.values()):
                 if procfs.inode_of(pid, connection.fd) != connection.inode and not _has_moved(pid, connection):
                     del connections[connection.inode]
                     continue
-                looked = _look(pid, connection.fd, self._sock_diag)
-                if looked is None:
+                state = _state_of(pid, connection.fd, self._sock_diag)
+                if state is None:
                     continue
-                other, held = looked.other, list(self._holds(connection, looked))
-                if not (held or looked.unconfirmed or (other is not None and other.unconfirmed)):
+                other, held = state.other, self._holds(connection, state)
+                if not (held or state.unconfirmed or (other is not None and other.unconfirmed)):
                     continue  # it is idle, whoever has the other end: to find that out costs as much as all before
                 if other is not None and other.inode and self._own(other.inode):
-                    moving = moving or other.unconfirmed > 0 or (looked.unconfirmed > 0 and not other.unread)
-                else:
-                    self.held += held
-        return moving
+                    in_transit = in_transit or other.unconfirmed > 0 or (state.unconfirmed > 0 and not other.unread)
+                elif held:
+                    self.held.append(state.peer)
+        return in_transit
 
-    def _holds(self, connection: Connection, looked: _Looked) -> Iterator[Held]:
-        """The connection, where it holds the clock."""
-        info, received = looked.info, _received(looked.info)
-        if looked.peer == self._server:
-            if self._is_under_way(looked.port, info):
-                yield Held(looked.peer, self._real_monotonic() + GRACE)
-            return
-        if looked.peer in self._idle_ok or looked.port in self._answers_that_wait:
-            return
+    def _holds(self, connection: Connection, state: _State) -> bool:
+        """Whether the connection holds the clock."""
+        info, received = state.info, _received(state.info)
+        if state.peer == self._server:
+            return self._is_under_way(state.port, info)
+        if state.peer in self._idle_ok or state.port in self._answers_that_wait:
+            return False
         if info[0] in _OPENING:
-            yield Held(looked.peer, None)
-        elif info[0] in _OPEN:
-            # Since it was made, where nothing has come: a server may speak first, and most of them are asked first.
-            left = GRACE - int.from_bytes(info[_LAST_RECEIVED : _LAST_RECEIVED + 4], "little") / 1000
-            if received == connection.received:
-                yield Held(looked.peer, None)
-            elif left > 0:
-                yield Held(looked.peer, self._real_monotonic() + left)
+            return True
+        # Since it was made, where nothing has come: a server may speak first, and most of them are asked first.
+        since = int.from_bytes(info[_LAST_RECEIVED : _LAST_RECEIVED + 4], "little") / 1000
+        return info[0] in _OPEN and (received == connection.received or since < GRACE)
 
 
 def _has_moved(pid: int, connection: Connection) -> bool:
@@ -174,7 +158,7 @@ def _received(info: bytes) -> int:
     return int.from_bytes(info[_RECEIVED : _RECEIVED + 8], "little")
 
 
-class _Looked(NamedTuple):
+class _State(NamedTuple):
     """What the kernel knows of a connection."""
 
     peer: str
@@ -187,7 +171,7 @@ class _Looked(NamedTuple):
     """The other end, where it is on this machine."""
 
 
-def _look(pid: int, fd: int, sock_diag: SockDiag | None = None) -> _Looked | None:
+def _state_of(pid: int, fd: int, sock_diag: SockDiag | None = None) -> _State | None:
     """What the kernel knows of a connection; None: it is none, or is none any more."""
     found = linux.copy_of_socket(pid, fd)
     if found is None:
@@ -204,6 +188,6 @@ def _look(pid: int, fd: int, sock_diag: SockDiag | None = None) -> _Looked | Non
             other = sock_diag.other_end(found) if sock_diag is not None else None
         except OSError as error:
             opening = error.errno == errno.ENOTCONN and info[0] in _OPENING
-            return _Looked("a server", 0, info, on_the_way, None) if opening else None
+            return _State("a server", 0, info, on_the_way, None) if opening else None
     shown = host.removeprefix(_LOOPBACK_OF_BOTH)
-    return _Looked(f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}", own, info, on_the_way, other)
+    return _State(f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}", own, info, on_the_way, other)

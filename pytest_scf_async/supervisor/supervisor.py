@@ -32,15 +32,14 @@ from . import signals
 from .diagnosis import threads_of
 from .exec import name_of
 from .gates import LogGates
-from .sockets import Held
 from .tracee import Registers
 from .tree import Due, Hooks, Process, Thread, Tree
 from .waits import Clocks, Wait
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
-LOOKS: Final = (0.0, 0.0, 0.0, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.001, 0.002, 0.005)
-"""Real seconds between looks at a program that goes on, from one to the next; the last for all that follow."""
+CHECK_INTERVALS: Final = (0.0, 0.0, 0.0, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.001, 0.002, 0.005)
+"""Real seconds between checks of a program that goes on, from one to the next; the last for all that follow."""
 SHORTEST_POLL: Final = 0.001
 """Real seconds: ``poll`` takes milliseconds."""
 _SFD_FLAGS: Final = 0o4000 | 0o2000000
@@ -89,14 +88,14 @@ class Supervisor:
         self._waiting: messages.Invoke | None = None
         """The event that the program is given once it listens."""
         self._ready = False
-        self._asked = False
+        self._event_sent = False
         self._gated = False
         """It stands before its first line."""
         self._log_gates = LogGates()
         self._listener = signals.Listener()
         self._at_return: dict[int, Callable[[Thread], None]] = {}
         """By thread that makes a call: what is to be done when that returns."""
-        self._stands = ""
+        self._gated_at = ""
         """The gate at which the program stands."""
         self._owes_report = False
         """The program goes on, or has to be looked at: the test's process hears once all of it waits."""
@@ -104,14 +103,14 @@ class Supervisor:
         """It has asked what is due, whoever computes."""
         self._preempted: set[Thread] = set()
         """The threads that computed when it had asked: it may move the clock past them, and others go on."""
-        self._told: tuple[int, int] = (messages.NEVER, 0)
+        self._reported_due: tuple[int, int] = (messages.NEVER, 0)
         """What it has heard is due first, and its number in the order of all waits."""
         self._shown_us = 0
         """The time that the program's clocks show."""
-        self._signals_asked = False
-        self._looks = 0
-        self._held: list[Held] = []
-        """The connections that hold the clock."""
+        self._signals_requested = False
+        self._checks = 0
+        self._held: list[str] = []
+        """The peers of connections that hold the clock."""
         self._moved = False
         """The clock was moved here since the test's process heard of it."""
         scheduler.control.c_code = 1  # the program writes without our knowing
@@ -128,7 +127,7 @@ class Supervisor:
             may_lease=self._may_lease,
             leases=self._leases,
             leases_again=self._leases_again,
-            moving=self._moving,
+            in_transit=self._in_transit,
             signalled=self._signalled,
             handled=lambda _thread: self._send(messages.SignalLeft(signals.SIGTERM, None)),
             called=self._called,
@@ -175,20 +174,20 @@ class Supervisor:
                 self._read_signals()
             if self._channel.fileno() in ready:
                 self._receive()
-            self._look_around(ready)
-            self._look()
+            self._handle_others(ready)
+            self._check_program()
 
-    def _look_around(self, ready: set[int]) -> None:
+    def _handle_others(self, ready: set[int]) -> None:
         """Deal with what else is *ready* than signals, the test's process and the program."""
 
     def _read_signals(self) -> None:
         came = os.read(self._signals, _SIGNAL_BYTES * 16)[::_SIGNAL_BYTES]  # the number of each is its first byte
         if linux.STACKS_SIGNAL in came:
-            held = list(dict.fromkeys(each.peer for each in self._held))
+            held = list(dict.fromkeys(self._held))
             os.write(scheduler.control.file, messages.pack(messages.Threads(threads_of(self._tree), held)))
 
     def _poll_client(self) -> None:
-        hears = self._asked and not (self._tree.stopping or self._stands)
+        hears = self._event_sent and not (self._tree.stopping or self._gated_at)
         wanted = self._client.descriptors() if hears else {}
         if wanted != self._polled_client:
             for fd in self._polled_client:
@@ -206,9 +205,9 @@ class Supervisor:
         if waits_for_stops or not (self._owes_report or self._held):
             return None
         if not self._owes_report:
-            return LOOKS[-1] * 1000
-        seconds = LOOKS[min(self._looks, len(LOOKS) - 1)]
-        self._looks += 1
+            return CHECK_INTERVALS[-1] * 1000
+        seconds = CHECK_INTERVALS[min(self._checks, len(CHECK_INTERVALS) - 1)]
+        self._checks += 1
         if seconds >= SHORTEST_POLL:
             return seconds * 1000
         if seconds:
@@ -217,16 +216,16 @@ class Supervisor:
             os.sched_yield()
         return 0
 
-    def _look(self) -> None:
+    def _check_program(self) -> None:
         """See how far the program is."""
         tree = self._tree
         self._show_time_if_moved()
         if tree.step():
-            self._looks = 0
+            self._checks = 0
             self._owes_report = True
         if self._status is not None:
             self._end_as_program(self._status)
-        if self._signal_at_gate and self._stands and tree.stands:
+        if self._signal_at_gate and self._gated_at and tree.all_held():
             self._signal_at_gate = False
             self._deliver()
         if self._delivery is not Delivery.NONE:
@@ -234,20 +233,20 @@ class Supervisor:
                 self._deliver_further()
             return
         if tree.stopping:
-            if self._stands and self._owes_report and tree.stands:
+            if self._gated_at and self._owes_report and tree.all_held():
                 self._report()
-            if tree.stands:
+            if tree.all_held():
                 self._stopped()
             return
-        if not self._owes_report and self._hear():
+        if not self._owes_report and self._receive_from_program():
             return
         if not (self._owes_report or self._held):
             return
         if not tree.settled():
-            if not (tree.moving and self._hear()):
-                self._look_at_waits()
-            elif not self._asked:
-                self._look_at_connections()
+            if not (tree.in_transit and self._receive_from_program()):
+                self._report_while_computing()
+            elif not self._event_sent:
+                self._scan_connections()
                 self._report()
         else:
             held, self._held = self._held, self._tree.connections.held
@@ -256,13 +255,13 @@ class Supervisor:
 
     def _stopped(self) -> None:
         """All of the program stands still: the test's process may have asked for that."""
-        scheduler.control.stops = max(scheduler.control.stops, self._stops_asked)
+        scheduler.control.stops = max(scheduler.control.stops, self._stops_requested)
 
-    def _look_at_connections(self) -> None:
-        self._tree.connections.look()
+    def _scan_connections(self) -> None:
+        self._tree.connections.scan()
         self._held = self._tree.connections.held
 
-    def _look_at_waits(self) -> None:
+    def _report_while_computing(self) -> None:
         """Tell what is due while threads compute on, where the test's process has asked: it may preempt them.
 
         From then on it hears whenever something else is due first and all others wait, and the clock moves beside those
@@ -271,20 +270,20 @@ class Supervisor:
         tree = self._tree
         if self._preempted:
             self._show_time_if_moved()
-        if not (self._polled or (self._preempted and self._told != self._due_first())):
+        if not (self._polled or (self._preempted and self._reported_due != self._due_first())):
             return
         computing = tree.computing()
-        if tree.has_news() or not (self._polled or computing <= self._preempted) or self._must_take_signal():
+        if tree.has_pending_stop() or not (self._polled or computing <= self._preempted) or self._must_take_signal():
             return
         if computing:  # else all of them wait, which the next look finds
             tree.wake_monitors()
-            if self._asked and self._client.answered is not None:
+            if self._event_sent and self._client.answered is not None:
                 self._answer(self._client.answered)
             self._preempted = computing
             self._report(running_threads=len(computing))
             self._owes_report = True
 
-    def _moving(self) -> bool:
+    def _in_transit(self) -> bool:
         """Whether the kernel is still bringing what was sent between the program and this process."""
         connection = None if self._has_answered else self._client.connection
         return connection is not None and is_moving(connection, self._tree.sock_diag)
@@ -293,20 +292,20 @@ class Supervisor:
         """Whether a SIGTERM that the program takes has been sent, and not come: it is dealt with first."""
         return bool(self._pid) and signals.may_take(self._pid, self._pid)
 
-    def _hear(self) -> bool:
+    def _receive_from_program(self) -> bool:
         """Take what the program has sent; whether there was any. One that could not send all of it goes on then."""
-        if not (self._asked and is_readable(self._client.descriptors())):
+        if not (self._event_sent and is_readable(self._client.descriptors())):
             return False
         answer = self._client.hear()
-        self._tell_notes()
+        self._send_notes()
         if answer is None:
             self._owes_report = True
-            self._looks = 0
+            self._checks = 0
         else:
             self._answer(answer)
         return True
 
-    _stops_asked = 0
+    _stops_requested = 0
     _delivery = Delivery.NONE
     _signal_at_gate = False
     """The test's process has asked for the signals that have come, which may be one that a gate keeps off."""
@@ -336,42 +335,42 @@ class Supervisor:
                 self._listener.set_gates([gate for gate in gates if isinstance(gate, messages.ListeningGate)])
             elif kind == messages.POLL:
                 self._polled = self._owes_report = True
-                self._looks = 0
+                self._checks = 0
             elif kind == messages.POLL_SIGNALS:
-                self._signals_asked = self._signal_at_gate = self._owes_report = True
-                self._looks = 0
+                self._signals_requested = self._signal_at_gate = self._owes_report = True
+                self._checks = 0
             elif kind == messages.ANSWER_WAITS:
                 told = messages.unpack(messages.AnswerWaits, body)
                 self._tree.connections.answer_waits(told.port, told.waits)
                 self._owes_report = True
-                self._looks = 0
+                self._checks = 0
             elif kind == messages.STOP:
-                self._stops_asked += 1
+                self._stops_requested += 1
                 self._delivery = Delivery.NONE
                 self._tree.stop()
             elif kind == messages.GO_ON:
-                if not self._stands:
+                if not self._gated_at:
                     self._tree.go_on()
                 self._owes_report = True
-                self._looks = 0
+                self._checks = 0
 
     def _resume(self) -> None:
         """The first of the waits that are due goes on."""
-        self._looks = 0
+        self._checks = 0
         self._owes_report = True
-        self._told = (messages.NEVER, -1)
+        self._reported_due = (messages.NEVER, -1)
         scheduler.leased.clear()
         due = self._tree.first()
         if due is not None and self._is_due(due):
-            self._ring(due)
+            self._wake(due)
         else:
             self._time_has_moved()
 
-    def _ring(self, due: Due) -> None:
+    def _wake(self, due: Due) -> None:
         """The time of *due* has come."""
         self._past_ns = max(due.due_ns - self._clock.now_us * 1000, 0)
         self._show_time()
-        self._tree.ring(due)
+        self._tree.wake(due)
 
     def _is_due(self, due: Due) -> bool:
         return due.due_ns // 1000 <= self._clock.now_us
@@ -379,7 +378,7 @@ class Supervisor:
     def _invoke(self, invocation: messages.Invoke) -> None:
         self._waiting = invocation
         self._owes_report = True
-        self._looks = 0
+        self._checks = 0
         self._time_has_moved()
         if self._pid:
             return
@@ -392,21 +391,21 @@ class Supervisor:
 
     def _open_gate(self) -> None:
         self._owes_report = True
-        self._looks = 0
+        self._checks = 0
         self._time_has_moved()
         if self._gated:
             self._gated = False
             self._start()
-        elif self._stands:
-            self._stands = ""
+        elif self._gated_at:
+            self._gated_at = ""
             self._delivery = Delivery.NONE
             self._tree.leave_gate()
 
-    def _stand(self, gate: str, at: str, thread: Thread | None) -> None:
+    def _stop_at_gate(self, gate: str, at: str, thread: Thread | None) -> None:
         """Stand at that gate, to which *thread* has come; None: before the program is given its event."""
-        self._stands = gate
+        self._gated_at = gate
         if thread is not None:
-            thread.stands = True
+            thread.reach_gate()
         self._tree.stop()
         self._owes_report = True
         self._send(messages.Gated(gate, at=at, main=thread is None or thread.tid == self._pid))
@@ -440,13 +439,13 @@ class Supervisor:
         due = self._tree.first()
         if due is None or self._held or not self._moves_clock_to(due.due_ns, _shown(due)):
             return False
-        self._ring(due)
+        self._wake(due)
         return True
 
     @property
     def _has_answered(self) -> bool:
         """No event is on its way: the last one has ended at the time that it is now."""
-        return self._ready and not self._asked
+        return self._ready and not self._event_sent
 
     def _may_lease(self, due_ns: int) -> bool:
         """Whether the clock could be moved to that time before a wait has begun that ends then."""
@@ -463,7 +462,7 @@ class Supervisor:
         """
         if not self._may_lease(wait.due_ns):
             return False
-        if not is_calm and self._asked and is_readable(self._client.descriptors()):
+        if not is_calm and self._event_sent and is_readable(self._client.descriptors()):
             return False
         if not self._moves_clock_to(wait.due_ns, wait.name, is_calm=is_calm):
             return False
@@ -473,7 +472,7 @@ class Supervisor:
 
     def _leases_again(self, due_ns: int, shown: str) -> bool:
         """The same of the next wait: the program has written and sent nothing since then."""
-        if self._signals_asked or self._stands or self._has_answered or not self._may_lease(due_ns):
+        if self._signals_requested or self._gated_at or self._has_answered or not self._may_lease(due_ns):
             return False
         control, now_us, due_us = scheduler.control, self._clock.now_us, due_ns // 1000
         if control.reading or now_us != self._shown_us or not scheduler.leased.note(shown, now_us):
@@ -487,14 +486,14 @@ class Supervisor:
 
     def _moves_clock_to(self, due_ns: int, shown: str, *, is_calm: bool = False) -> bool:
         """Whether the clock could be moved here, to the end of a wait, and has been."""
-        if self._signals_asked or self._stands or self._has_answered:
+        if self._signals_requested or self._gated_at or self._has_answered:
             return False
         control = scheduler.control
         due_us, now_us = due_ns // 1000, self._clock.now_us
         if due_us >= control.lease:
             return False
         if not is_calm and self._unread_output():
-            self._tell_time()
+            self._report_time()
         while control.reading:
             os.sched_yield()
         if not scheduler.leased.note(shown, now_us):
@@ -507,7 +506,7 @@ class Supervisor:
     def _unread_output(self) -> bool:
         return fcntl.ioctl(scheduler.marks, termios.FIONREAD, _NOTHING) != _NOTHING
 
-    def _tell_time(self) -> None:
+    def _report_time(self) -> None:
         """What stands in the output by now was written by the time that it is now."""
         self._moved = False
         os.write(scheduler.marks, scheduler.mark)
@@ -519,29 +518,29 @@ class Supervisor:
         if not running_threads:
             self._preempted.clear()
         due = self._tree.first()
-        what = "" if due is None or self._gated or self._stands else _shown(due)
-        due_us, order = self._told = self._due_first()
-        if self._signals_asked and not running_threads:
-            self._signals_asked = self._signal_at_gate = False
+        what = "" if due is None or self._gated or self._gated_at else _shown(due)
+        due_us, order = self._reported_due = self._due_first()
+        if self._signals_requested and not running_threads:
+            self._signals_requested = self._signal_at_gate = False
             if self._must_take_signal():
                 self._send(messages.SignalsDeferred([signals.SIGTERM]))
             self._send(messages.SignalsHandled())
         self._write(messages.pack_parked(due_us, order, running_threads, len(self._held), self._seen, 0, what))
 
     def _due_first(self) -> tuple[int, int]:
-        due = None if self._gated or self._stands else self._tree.first()
+        due = None if self._gated or self._gated_at else self._tree.first()
         return (messages.NEVER, 0) if due is None else (due.due_ns // 1000, due.order)
 
     def _send(self, message: Any) -> None:
         if self._moved:
-            self._tell_time()
+            self._report_time()
         if messages.is_marked(message):
             os.write(scheduler.marks, scheduler.mark)
         self._write(messages.pack(message))
 
     def _write(self, data: bytes) -> None:
         if self._moved:
-            self._tell_time()
+            self._report_time()
         self._channel_send(data)
 
     def _channel_send(self, data: bytes) -> None:
@@ -557,7 +556,7 @@ class Supervisor:
         if self._pid and not self._ready:
             sent = self._client.sent
             is_ready = self._serves()
-            self._tell_notes()
+            self._send_notes()
             if is_ready:
                 self._is_ready()
                 if self._client.init_failure is not None:
@@ -565,7 +564,7 @@ class Supervisor:
                 return
             if self._client.sent != sent:  # the program has something to answer
                 self._owes_report = True
-                self._looks = 0
+                self._checks = 0
                 return
             if host := self._client.only_host():
                 from ..bootstrap.event_invoke import only_localhost  # noqa: PLC0415
@@ -575,22 +574,22 @@ class Supervisor:
                 self._initialised("PORT_NOT_BOUND", only_localhost(host, self._program.port))
         if self._ready and self._waiting is not None:
             if (gate := self._listener.take_gate()) is not None:
-                self._stand(gate.id, "listening", None)  # it listens since an earlier event
+                self._stop_at_gate(gate.id, "listening", None)  # it listens since an earlier event
                 return
             invocation, self._waiting = self._waiting, None
-            self._asked = self._client.ask(invocation)
-            if self._asked:
+            self._event_sent = self._client.ask(invocation)
+            if self._event_sent:
                 self._client.await_arrival()
                 return
             self._answer(messages.Result("PORT_NOT_BOUND", trace="the program listens on its port no more"))
-        if self._hear():
-            if self._asked:
+        if self._receive_from_program():
+            if self._event_sent:
                 return
-            self._look_at_connections()
-        elif self._asked and self._client.answered is not None:
+            self._scan_connections()
+        elif self._event_sent and self._client.answered is not None:
             self._answer(self._client.answered)
         elif self._moves_clock():
-            self._looks = 0
+            self._checks = 0
             return
         self._report()
 
@@ -610,7 +609,7 @@ class Supervisor:
         """Whether the program listens."""
         return self._client.is_ready()
 
-    def _tell_notes(self) -> None:
+    def _send_notes(self) -> None:
         for note in self._client.take_notes():
             self._send(messages.Note(note=note))
 
@@ -618,7 +617,7 @@ class Supervisor:
         self._send(messages.InitDone(fact, trace, self._memory()))
 
     def _answer(self, answer: Answer) -> None:
-        self._asked = False
+        self._event_sent = False
         if isinstance(answer, Broken):
             answer = messages.Result("RAISED", trace=answer.why)
         self._send(answer._replace(rss=self._memory(), used_ns=0))
@@ -667,7 +666,7 @@ class Supervisor:
                 self._listens(signals.DEFAULT, None)
             if self._client.starts_ready and not self._ready:
                 self._is_ready()
-                self._asked, self._waiting = True, None
+                self._event_sent, self._waiting = True, None
 
     def _prepare(self) -> None:
         """In the child that becomes the program: what holds for all that it starts."""
@@ -691,7 +690,7 @@ class Supervisor:
         if name == "write" and allowed < registers.argument(2):
             registers.set_argument(2, allowed)
             registers.write(thread.tid)
-        self._at_return[thread.tid] = partial(self._stand, gate.identity, "log")
+        self._at_return[thread.tid] = partial(self._stop_at_gate, gate.identity, "log")
         return True
 
     def _returned(self, thread: Thread) -> None:
@@ -716,15 +715,15 @@ class Supervisor:
         if told is not None:
             self._send(told)
         if thread is not None:
-            self._stand_if_listening(thread, BLOCKED_CALLS)
+            self._stop_if_listening(thread, BLOCKED_CALLS)
 
-    def _stand_if_listening(self, thread: Thread, calls: int) -> None:
+    def _stop_if_listening(self, thread: Thread, calls: int) -> None:
         """Stand where a gate waits for a handler that is there, or *calls* system calls later, while it is blocked."""
         if calls and self._listener.waits and signals.is_blocked(self._pid, thread.tid):
-            thread.is_stepped = True
-            self._at_return[thread.tid] = lambda thread: self._stand_if_listening(thread, calls - 1)
+            thread.stop_at_next_call()
+            self._at_return[thread.tid] = lambda thread: self._stop_if_listening(thread, calls - 1)
         elif (gate := self._listener.take_gate()) is not None:
-            self._stand(gate.id, "listening", thread)
+            self._stop_at_gate(gate.id, "listening", thread)
 
     def _untraceable(self, process: Process, why: str) -> None:
         text = f"{name_of(process.pid)!r} {why}"
@@ -749,7 +748,7 @@ class Supervisor:
         if why:
             self._initialised("NOT_STARTED", why)
         self._tree.kill()  # what it leaves behind answers no more, and has its connection end
-        answer = self._client.last_answer(status) if self._asked else None
+        answer = self._client.last_answer(status) if self._event_sent else None
         if answer is not None:
             self._answer(answer._replace(ends=True))
         self._send(messages.Program(0))

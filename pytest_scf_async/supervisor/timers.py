@@ -20,6 +20,13 @@ from ..protocol import linux, procfs
 from .tracee import HERE, Registers, read_memory, write_memory
 from .waits import MONOTONIC_CLOCKS, NS, REALTIME_CLOCKS, Clocks
 
+CALLS: Final = frozenset(
+    (
+        *("setitimer", "getitimer", "alarm", "timerfd_settime", "timerfd_gettime"),
+        *("timer_create", "timer_settime", "timer_gettime", "timer_getoverrun", "timer_delete"),
+    )
+)
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
@@ -30,7 +37,7 @@ _EVENT: Final = struct.Struct("<qiii")
 _INFORMATION: Final = struct.Struct("<iiiiiiq")
 _INFORMATION_BYTES: Final = 128
 _SI_TIMER: Final = -2
-_SIGEV_SIGNAL, _SIGEV_NONE, _SIGEV_THREAD_ID = 0, 1, 4
+_SIGEV_NONE, _SIGEV_THREAD_ID = 1, 4
 _ABSOLUTE: Final = 1
 _DESCRIPTOR_FLAGS: Final = 3
 _SET_TICKS: Final = 0x40085400

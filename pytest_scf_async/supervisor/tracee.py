@@ -198,16 +198,6 @@ def return_zero(tid: int) -> None:
         _call(_POKE_USER, tid, _RESULT_AT, 0)
 
 
-_SIGNAL_INFO = struct.Struct("=iii4xii")
-
-
-def signal_sender(tid: int) -> tuple[int, int]:
-    """Of the signal at whose delivery a thread stands: how it was sent (``si_code``), and the process that sent it."""
-    _call(_GET_SIGNAL_INFO, tid, 0, _information)
-    _, _, code, pid, _ = _SIGNAL_INFO.unpack_from(_information)
-    return code, pid
-
-
 _SYSTEM_CALL_INFO = struct.Struct("=iiixxxxQiI")
 _BY_SECCOMP = 1
 

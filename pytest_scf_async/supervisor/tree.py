@@ -12,17 +12,18 @@ import os
 import resource
 import select
 import signal
-import struct
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from ..bootstrap.scheduler.waiters import real_poll, real_waitpid
-from ..protocol import kernel_waits, procfs
+from ..protocol import procfs
 from ..protocol.sock_diag import SockDiag
+from . import clock_reads, clones, proc_reads, timers, tracee, waits
 from . import exec as exec_stop
 from . import filter as seccomp
-from . import tracee, waits
+from .clock_reads import READS
+from .proc_reads import CALL, COUNTERS, STATE
 from .readiness import IN_MILLISECONDS, Readiness
 from .sockets import Connections
 from .timers import Timer, Timers
@@ -73,42 +74,10 @@ _ENDED_BY_STOPS: Final = frozenset(
 )
 """Calls that return EINTR when a thread is stopped and goes on (signal(7)); all others the kernel starts again."""
 _STOPS: Final = frozenset({signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
-_WAITS: Final = frozenset(
-    (
-        *("lock", "poll", "epoll", "select", "pause", "sigwait", "waitpid", "accept", "recv", "recvmsg"),
-        *("send", "sendmsg", "connect", "fcntl", "flock", "open"),
-    )
-)
-"""Calls in which a thread waits for others, by their names in ``kernel_waits``."""
-_ON_A_PATH: Final = frozenset({"open", "connect", "fcntl", "flock"})
-"""Those that may have to look for a file first, as that of a Unix socket."""
-_WRITES: Final = frozenset({"write", "writev"})
-_ON_A_DESCRIPTOR: Final = _WRITES | {"read", "readv"}
-_OTHER_WAITS: Final = frozenset(
-    HERE.calls[name]
-    for name in (
-        *("semop", "semtimedop", "msgsnd", "msgrcv", "mq_timedsend", "mq_timedreceive", "io_getevents"),
-        *("io_pgetevents", "futex_wait", "futex_waitv", "restart_syscall"),
-    )
-    if name in HERE.calls
-)
-"""More of them, by number."""
-_VFORKS: Final = frozenset(HERE.calls[name] for name in ("vfork", "clone", "clone3") if name in HERE.calls)
-"""Calls in which a parent may wait until its child has executed a program."""
-_TIMERS: Final = frozenset(
-    (
-        *("setitimer", "getitimer", "alarm", "timerfd_settime", "timerfd_gettime"),
-        *("timer_create", "timer_settime", "timer_gettime", "timer_getoverrun", "timer_delete"),
-    )
-)
-_READS: Final = frozenset({"clock_gettime", "gettimeofday", "time"})
 _AT_A_CALL: Final = tracee.SYSCALL_STOP << 8 | 0x7F
 """What ``waitpid`` says of a thread that stops at a call."""
 _MOST_INT: Final = 0x7FFFFFFF
 _NUMBERS: Final = {number: name for name, number in HERE.calls.items()}
-_FILES: Final = ("schedstat", "syscall", "stat")
-"""What is read of a thread in ``/proc``, in a look."""
-_FILE_BYTES: Final = 512
 _OTHER_DESCRIPTORS: Final = 100
 """As many descriptors are left for all else that is done here."""
 _LONGEST_STACK: Final = 1 << 23
@@ -126,15 +95,6 @@ class Handler(NamedTuple):
     """Where the stack of the thread was when the signal came: below that is the handler's."""
     is_followed: bool
     """Somebody wants to hear when the thread leaves it."""
-
-
-class Clone(NamedTuple):
-    """A ``clone`` or a ``clone3`` that is made without CLONE_UNTRACED, which the program has among its flags."""
-
-    flags: int
-    """Those of the program."""
-    place: int
-    """Where in its memory; 0: in a register."""
 
 
 class Resumption(NamedTuple):
@@ -174,6 +134,8 @@ class Thread:
     birth: int
     """Its number in the order in which threads came to be: of two that are due, the elder goes on first."""
     wait: Wait | None = None
+    order: int = 0
+    """The number of its wait in the order in which waits of all instances began."""
     interrupted: Wait | None = None
     """The wait that the kernel starts again once the signal is dealt with that has come."""
     vfork_child: int = 0
@@ -184,17 +146,17 @@ class Thread:
     """A signal has stopped it (SIGSTOP and its like), and no SIGCONT has come."""
     held: Resumption | None = None
     """It is held in its stop; how it goes on from there."""
-    stands: bool = False
+    gated: bool = False
     """It stands at a gate: it is held also while all others go on, but for handlers of signals that come there."""
     handlers: list[Handler] = field(default_factory=list)
     """The handlers that it is in, since the first of them that is followed: it stops at each call until it has left."""
     is_stepped: bool = False
     """It stops at each system call, and somebody wants to hear of its returns."""
-    clone: Clone | None = None
+    clone: clones.Clone | None = None
     """What it makes, where that is one of those."""
     watched: bool = False
     """It makes a call whose return somebody wants to hear of."""
-    asked_to_stop: bool = False
+    stop_requested: bool = False
     """It has been interrupted so that it stops, and is held."""
     nap_until: float | None = None
     """It stands before a nap of Go's runtime, which is over then, in seconds of the real monotonic clock."""
@@ -210,7 +172,7 @@ class Thread:
     """It stops at its next system call, whichever that is, and does not make it."""
     misses: int = 0
     """How many times in a row that was no wait, and from some on how many waits have passed since."""
-    looks: bool = False
+    polls: bool = False
     """It only looks for what it would wait for: if there is nothing, its wait is over at once, or is made then."""
     must_wait: bool = False
     """It has looked in vain, and its wait could not be over at once."""
@@ -218,6 +180,14 @@ class Thread:
     """How often and how long it had run at a look; empty: it has run since then."""
     waits_in: bytes = b""
     """The wait in which the last look has found it: it is in that as long as these counters do not change."""
+
+    def reach_gate(self) -> None:
+        """Stand at a gate from its next stop on, and from the one in which it is held."""
+        self.gated = True
+
+    def stop_at_next_call(self) -> None:
+        """Stop at its next system call: once that returns, `Hooks.returned` is called."""
+        self.is_stepped = True
 
     def close(self) -> None:
         for fd in self.files:
@@ -279,7 +249,7 @@ class Hooks:
     process_ended: Callable[[int, int], None] = lambda _pid, _status: None
     stops: Callable[[], object] = lambda: None
     """A thread has stopped: what it sees when it goes on is no older than that."""
-    moving: Callable[[], bool] = lambda: False
+    in_transit: Callable[[], bool] = lambda: False
     """Whether the kernel is still bringing something that was sent between the tree and its owner."""
     may_lease: Callable[[int], bool] = lambda _due_ns: False
     """Whether the clock could be moved to that time, as far as that is known without a look at the program."""
@@ -329,10 +299,10 @@ class Tree:
             self._output_poll = real_poll()
             self._output_poll.register(hooks.output, select.POLLOUT)
         self.sock_diag = SockDiag()
-        self.moving = False
+        self.in_transit = False
         """At the last look all waited, and the kernel had not brought yet what a thread, or one for it, had sent."""
         self.connections = Connections(
-            hooks.idle_ok, self._has_socket, hooks.real_monotonic, (hooks.server, hooks.is_under_way), self.sock_diag
+            hooks.idle_ok, self._has_socket, (hooks.server, hooks.is_under_way), self.sock_diag
         )
         self._deferred: dict[int, list[int]] = {}
         self.stopping = False
@@ -351,7 +321,7 @@ class Tree:
     def adopt(self, pid: int) -> None:
         """Trace a child of this process that waits before its exec, and all that comes from it."""
         tracee.seize(pid)
-        self._most_open = (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _OTHER_DESCRIPTORS) // len(_FILES)
+        self._most_open = (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _OTHER_DESCRIPTORS) // len(proc_reads.FILES)
         process = self.processes[pid] = Process(pid)
         self._add(pid, process).seen = True
 
@@ -410,7 +380,7 @@ class Tree:
             found = True
             self.stops += 1
             try:
-                if not self._goes_round(tid, status):
+                if not self._repeats_wait(tid, status):
                     self.hooks.stops()
                     self._stopped(tid, status)
             except ProcessLookupError:
@@ -434,8 +404,8 @@ class Tree:
         elif signum == tracee.SYSCALL_STOP:
             if is_emulated:
                 self._at_next_call(thread, calm)
-            elif thread.looks:
-                self._has_looked(thread, calm)
+            elif thread.polls:
+                self._has_polled(thread, calm)
             elif (thread.handlers or thread.is_stepped) and tracee.is_at_entry(tid):
                 self._at_entry(thread)
             else:
@@ -451,7 +421,7 @@ class Tree:
                 tracee.listen(tid)
                 return
             thread.seen = True
-            if thread.asked_to_stop:
+            if thread.stop_requested:
                 self._restart_call(thread)
             self._go_on(thread)
         else:
@@ -488,13 +458,13 @@ class Tree:
             parent.vfork_child = tid
         self._go_on(parent, to_exit=parent.clone is not None)
 
-    def _goes_its_way(self, pid: int) -> None:
+    def _release_vfork_parent(self, pid: int) -> None:
         """A process has executed a program, or has ended: a parent that has waited for that goes on."""
         for thread in self.threads.values():
             if thread.vfork_child == pid:
                 thread.vfork_child = 0
-                if self.stopping and not self._stands(thread):
-                    self._ask_to_stop(thread)
+                if self.stopping and not self._is_held(thread):
+                    self._request_stop(thread)
 
     def _inherit(self, process: Process, parent: Process) -> None:
         process.page, process.kind, process.sends_are_seen = parent.page, parent.kind, parent.sends_are_seen
@@ -520,7 +490,7 @@ class Tree:
         pid = thread.process.pid
         if tid == pid:
             self.processes.pop(pid, None)
-            self._goes_its_way(pid)
+            self._release_vfork_parent(pid)
             self.timers.forget(pid)
             self.connections.forget(pid)
             self._close_unused(thread.process.page)
@@ -545,9 +515,9 @@ class Tree:
         process.executes = True
         process.births = 1
         thread.is_monitor = False
-        self._goes_its_way(process.pid)
+        self._release_vfork_parent(process.pid)
         thread.handlers.clear()
-        thread.stands = thread.is_stepped = thread.looks = thread.must_wait = False
+        thread.gated = thread.is_stepped = thread.polls = thread.must_wait = False
         self.timers.forget(process.pid, executes=True)
         old, process.page = process.page, None
         self._close_unused(old)
@@ -607,8 +577,8 @@ class Tree:
         ends it. *calm*: all others wait.
         """
         self._calm = calm
-        thread.asked_to_stop = False
-        if (self.stopping and thread is not self.alone) or (thread.stands and not thread.handlers and not leaves):
+        thread.stop_requested = False
+        if (self.stopping and thread is not self.alone) or (thread.gated and not thread.handlers and not leaves):
             thread.held = Resumption(signum, to_exit)
         elif to_exit or thread.handlers or thread.is_stepped:
             tracee.resume_to_exit(thread.tid, signum)
@@ -631,9 +601,9 @@ class Tree:
             self._begin_wait(thread, name, registers)
         elif name == "recvmmsg":
             self._begin_receipt(thread, registers)
-        elif name in _READS:
+        elif name in READS:
             self._read_clock(thread, name, registers)
-        elif name in _TIMERS:
+        elif name in timers.CALLS:
             self._of_timers(thread, name, registers)
         elif name == "ptrace":
             self.hooks.untraceable(thread.process, _HAS_A_TRACER)
@@ -660,7 +630,14 @@ class Tree:
         tid, clocks = thread.tid, self.hooks.clocks()
         again, thread.interrupted = thread.interrupted, None
         wait = waits.begin(
-            tid, name, registers, clocks, again=again, zero_at=lambda: self._nothing_at(thread, registers)
+            tid,
+            name,
+            registers,
+            clocks,
+            again=again,
+            zero_at=lambda: self._nothing_at(thread, registers),
+            past_ns=PAST_NS if thread.process.kind.is_cpython else 0,
+            delay_ns=MONITOR_REST_NS if thread.is_monitor and name == "futex" else 0,
         )
         if wait is None:
             self._go_on(thread)
@@ -671,13 +648,6 @@ class Tree:
             self._go_on(thread)
             return
         self._allow_reads(thread.process, self._reads_of(thread.process))
-        is_new = again is None or wait.due_ns != again.due_ns
-        if thread.process.kind.is_cpython and is_new and not wait.looks_at_nothing and not wait.is_due:
-            wait.due_ns += PAST_NS
-        if thread.is_monitor and is_new and name == "futex" and not wait.is_due:
-            wait.due_ns += MONITOR_REST_NS
-            wait.delay_ns = MONITOR_REST_NS
-        wait.order = self.hooks.next_order()
         thread.must_wait, must_wait = False, thread.must_wait
         calm = None if must_wait or wait.is_due else self._all_others_wait(thread, wait)
         if calm is not None:
@@ -685,9 +655,9 @@ class Tree:
             if is_there is False and self._ends_at_once(thread, wait, registers, calm, is_calm=False):
                 return
             if is_there is None:
-                thread.looks = waits.look(tid, wait, registers, lambda: self._nothing_at(thread, registers))
+                thread.polls = waits.poll_once(tid, wait, registers, lambda: self._nothing_at(thread, registers))
         registers.write(tid)
-        thread.wait = wait
+        thread.wait, thread.order = wait, self.hooks.next_order()
         self._go_on(thread, to_exit=True, calm=calm)
 
     def _ends_at_once(self, thread: Thread, wait: Wait, registers: Registers, calm: Calm, *, is_calm: bool) -> bool:
@@ -695,23 +665,23 @@ class Tree:
         if not self.hooks.leases(wait, is_calm):
             return False
         if not is_calm:  # else no thread has napped since
-            self._news()
+            self._reset_naps()
         waits.end_at_once(thread.tid, wait, registers)
         registers.write(thread.tid)
         self._go_on(thread, calm=calm)
         return True
 
-    def _has_looked(self, thread: Thread, calm: Calm | None) -> None:
+    def _has_polled(self, thread: Thread, calm: Calm | None) -> None:
         """A thread has looked for what it would wait for. Where that was not there the time of the wait is over, if
         all others still wait, or the wait is made."""
         registers, tid, wait = self._registers, thread.tid, thread.wait
         assert wait is not None
-        thread.looks = False
+        thread.polls = False
         registers.read(tid)
         if registers.result != wait.call.at_timeout:
             self._at_exit(thread)
         elif calm is not None and calm.thread is thread and self.hooks.leases(wait, False):
-            self._news()
+            self._reset_naps()
             thread.wait = None
             waits.end(tid, wait, registers, self.hooks.clocks().realtime)
             registers.write(tid)
@@ -751,7 +721,7 @@ class Tree:
         registers.write(tid)
         self._go_on(thread)
 
-    def _goes_round(self, tid: int, status: int) -> bool:
+    def _repeats_wait(self, tid: int, status: int) -> bool:
         """Whether a thread that has stopped is in a `Loop`, and has gone on from there: its wait is over at once.
 
         This is what most stops of a program that only waits are for, so it asks no more than has to be asked at each.
@@ -796,12 +766,16 @@ class Tree:
         if self._nap_of(thread, name, registers):
             return False
         wait = waits.begin(
-            tid, name, registers, clocks, again=None, zero_at=lambda: self._nothing_at(thread, registers)
+            tid,
+            name,
+            registers,
+            clocks,
+            again=None,
+            zero_at=lambda: self._nothing_at(thread, registers),
+            past_ns=PAST_NS if thread.process.kind.is_cpython else 0,
         )
         if wait is None or wait.is_due or wait.due_ns <= clocks.realtime:
             return False
-        if thread.process.kind.is_cpython and not wait.looks_at_nothing:
-            wait.due_ns += PAST_NS
         is_calm = (
             calm is not None and (wait.due_ns, thread.birth) < calm.before and self.hooks.real_monotonic() < calm.until
         )
@@ -810,7 +784,6 @@ class Tree:
         if calm is None or self._readiness.is_there(thread.process.pid, tid, wait, is_calm=is_calm) is not False:
             return False
         self._allow_reads(thread.process, self._reads_of(thread.process))
-        wait.order = self.hooks.next_order()
         calm = calm._replace(loop=self._loop_of(thread, wait))
         return self._ends_at_once(thread, wait, registers, calm, is_calm=is_calm)
 
@@ -843,7 +816,7 @@ class Tree:
         before = min(dues, default=(math.inf, 0))
         if not (wait.due_ns, thread.birth) < before:
             return None
-        if self.busy((thread,)) is not None or self.moving or (len(self.threads) > 1 and self.has_news()):
+        if self.busy((thread,)) is not None or self.in_transit or (len(self.threads) > 1 and self.has_pending_stop()):
             return None
         if self.connections.held:  # an answer is owed, by the look that `busy` has taken
             return None
@@ -857,7 +830,7 @@ class Tree:
         Nothing of the tree has sent or opened anything since then, so nothing is on its way, and what is due is the
         same.
         """
-        if self.busy((thread,), sends=False) is not None or (len(self.threads) > 1 and self.has_news()):
+        if self.busy((thread,), sends=False) is not None or (len(self.threads) > 1 and self.has_pending_stop()):
             return False
         return not tracee.has_pending_signals(thread.tid)
 
@@ -887,7 +860,7 @@ class Tree:
         registers.read(tid)
         interrupted = registers.result in tracee.INTERRUPTED and not receipt.received
         now_ns = self.hooks.clocks().realtime
-        again = receipt.has_received(tid, registers, now_ns, restart=thread.asked_to_stop)
+        again = receipt.has_received(tid, registers, now_ns, restart=thread.stop_requested)
         registers.write(tid)
         if not (again or interrupted):
             thread.receipt = None
@@ -897,17 +870,17 @@ class Tree:
         if wait is not None:
             registers, clocks = self._registers, self.hooks.clocks()
             registers.read(thread.tid)
-            if waits.end(thread.tid, wait, registers, clocks.realtime, restart=thread.asked_to_stop):
+            if waits.end(thread.tid, wait, registers, clocks.realtime, restart=thread.stop_requested):
                 thread.interrupted = wait
-            if wait.name in _READS:
+            if wait.name in READS:
                 thread.interrupted = None
-                registers.result = _answer(thread.tid, wait.name, registers, clocks)
+                registers.result = clock_reads.answer(thread.tid, wait.name, registers, clocks)
             registers.write(thread.tid)
         elif self.timers.is_creating(thread.tid):
             self._registers.read(thread.tid)
             self.timers.created(thread.tid, self._registers)
         elif thread.clone is not None:
-            self._has_cloned(thread, thread.clone)
+            clones.end(thread.tid, thread.clone, self._registers)
         elif thread.receipt is not None:
             self._receives(thread, thread.receipt)
         elif thread.watched or thread.is_stepped:
@@ -917,39 +890,12 @@ class Tree:
         self._go_on(thread)
 
     def _clones(self, thread: Thread, name: str, registers: Registers) -> None:
-        """A thread is about to make a thread or a process: it makes none that is not to be traced.
-
-        That would have the filter, and nobody who answers for it: each call at which that stops fails with ENOSYS.
-        """
-        tid, place = thread.tid, registers.argument(0) if name == "clone3" else 0
         try:
-            flags = int.from_bytes(tracee.read_memory(tid, place, 8), "little") if place else registers.argument(0)
+            thread.clone = clones.begin(thread.tid, name, registers)
         except OSError:
-            flags = 0  # the kernel refuses it
-        if not flags & seccomp.CLONE_UNTRACED:
-            self._go_on(thread)
-            return
-        traced = flags & ~seccomp.CLONE_UNTRACED
-        if place:
-            try:
-                tracee.write_code(tid, place, traced.to_bytes(8, "little"))
-            except OSError:
-                self._return(thread, -errno.ENOSYS)  # programs use clone then
-                return
+            self._return(thread, -errno.ENOSYS)  # programs use clone then
         else:
-            registers.set_argument(0, traced)
-            registers.write(tid)
-        thread.clone = Clone(flags, place)
-        self._go_on(thread, to_exit=True)
-
-    def _has_cloned(self, thread: Thread, clone: Clone) -> None:
-        """The call is over: what the program has asked with is as it was."""
-        if clone.place:
-            tracee.write_code(thread.tid, clone.place, clone.flags.to_bytes(8, "little"))
-        elif HERE.arguments[0] != HERE.result:
-            self._registers.read(thread.tid)
-            self._registers.set_argument(0, clone.flags)
-            self._registers.write(thread.tid)
+            self._go_on(thread, to_exit=thread.clone is not None)
 
     def _connects(self, thread: Thread, registers: Registers) -> None:
         """A thread is about to connect to somebody: from here on its process stops at each send, too."""
@@ -1003,16 +949,17 @@ class Tree:
     def _read_clock(self, thread: Thread, name: str, registers: Registers) -> None:
         """Answer a read of the clock that is a system call."""
         tid, process = thread.tid, thread.process
-        if _shown(name, registers, self.hooks.clocks()) is None:
+        if clock_reads.shown(name, registers, self.hooks.clocks()) is None:
             self._go_on(thread)
         elif self._reads_are_over(process):
             self._allow_reads(process, min(FURTHER_READS, self._reads_of(process)))
             thread.wait = waits.read(tid, name, registers, self.hooks.clocks().realtime + READ_WAIT_NS)
+            thread.order = 0
             registers.write(tid)
             self._go_on(thread, to_exit=True)
         else:
             registers.set_number(tid, -1)
-            registers.result = _answer(tid, name, registers, self.hooks.clocks())
+            registers.result = clock_reads.answer(tid, name, registers, self.hooks.clocks())
             registers.write(tid)
             self._go_on(thread)
 
@@ -1041,30 +988,29 @@ class Tree:
     # -- all at once --------------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Have all threads stop, and hold them: the caller steps until `stands`."""
+        """Have all threads stop, and hold them: the caller steps until `all_held()`."""
         self.stopping = True
         self._calm = None
         self.alone = None
         for thread in self.threads.values():
-            is_at_gate = thread.stands and not thread.handlers  # or gets there, and is held then
-            if not (self._stands(thread) or is_at_gate):
-                self._ask_to_stop(thread)
+            is_at_gate = thread.gated and not thread.handlers  # or gets there, and is held then
+            if not (self._is_held(thread) or is_at_gate):
+                self._request_stop(thread)
 
     @staticmethod
-    def _ask_to_stop(thread: Thread) -> None:
-        thread.asked_to_stop = True
+    def _request_stop(thread: Thread) -> None:
+        thread.stop_requested = True
         try:
             tracee.interrupt(thread.tid)
         except ProcessLookupError:
             pass  # its end comes
 
-    @property
-    def stands(self) -> bool:
+    def all_held(self) -> bool:
         """Whether every thread is held."""
-        return all(self._stands(thread) for thread in self.threads.values())
+        return all(self._is_held(thread) for thread in self.threads.values())
 
     @staticmethod
-    def _stands(thread: Thread) -> bool:
+    def _is_held(thread: Thread) -> bool:
         if thread.held is not None or thread.nap_until is not None or thread.stopped or thread.vfork_child:
             return True
         pid = thread.process.pid  # only the first thread of a process may have ended without a word
@@ -1088,7 +1034,7 @@ class Tree:
     def leave_gate(self) -> None:
         """Let all threads go on, and those that stand at a gate."""
         for thread in self.threads.values():
-            thread.stands = False
+            thread.gated = False
         self.go_on()
 
     def go_on(self) -> None:
@@ -1133,10 +1079,10 @@ class Tree:
         elif signum not in _STOPS:
             self._restart_call(thread)
         is_followed = self.hooks.signalled(thread, signum)
-        if is_followed or (is_caught and (thread.stands or thread.handlers)):
+        if is_followed or (is_caught and (thread.gated or thread.handlers)):
             self._registers.read(thread.tid)
             thread.handlers.append(Handler(self._registers.stack, is_followed))
-        self._go_on(thread, signum, leaves=thread.stands and self._ends(thread, signum))
+        self._go_on(thread, signum, leaves=thread.gated and self._ends(thread, signum))
 
     @staticmethod
     def _ends(thread: Thread, signum: int) -> bool:
@@ -1185,7 +1131,7 @@ class Tree:
     def first(self) -> Due | None:
         """What is due first."""
         waits_ = [
-            Due(thread.wait.due_ns, thread.birth, thread, thread.wait.order)
+            Due(thread.wait.due_ns, thread.birth, thread, thread.order)
             for thread in self.threads.values()
             if thread.wait is not None and not thread.wait.is_due
         ]
@@ -1199,22 +1145,22 @@ class Tree:
             if due is None or not isinstance(due.what, Timer) or self.timers.is_there(due.what):
                 return due
 
-    def ring(self, due: Due) -> None:
+    def wake(self, due: Due) -> None:
         """Do what is to be done at that time, which it is now: end a wait, or have a timer go off."""
         self._calm = None
-        self._news()
+        self._reset_naps()
         if isinstance(due.what, Timer):
             self.timers.fire(due.what, self.hooks.clocks())
             return
         thread = due.what
         assert thread.wait is not None
-        thread.wait.is_due = True
+        thread.wait.expire()
         try:
             tracee.interrupt(thread.tid)
         except ProcessLookupError:
             pass  # its end comes
 
-    def _news(self) -> None:
+    def _reset_naps(self) -> None:
         """Something goes on: naps are to be over at once again."""
         for thread in self.threads.values():
             thread.naps = 0
@@ -1230,11 +1176,11 @@ class Tree:
         call; its state says otherwise.
         What an earlier look has counted will do for the first one, unless it is known that the thread has run since.
 
-        Between the passes `moving` is looked up: what the kernel was still bringing then can wake a thread later.
+        Between the passes `in_transit` is looked up: what the kernel was still bringing then can wake a thread later.
         Without *sends* nothing has been sent since that was looked up last.
         """
-        looked: list[Thread] = []
-        self.moving = False
+        checked: list[Thread] = []
+        self.in_transit = False
         for thread in self.threads.values():
             if thread.held is not None or thread.nap_until is not None or thread in besides:
                 continue
@@ -1244,32 +1190,38 @@ class Tree:
                 if not thread.counters:
                     if not thread.files and len(self.threads) <= self._most_open:
                         self._open(thread)
-                    thread.counters = _read(thread, 0)
+                    thread.counters = proc_reads.read(thread.process.pid, thread.tid, thread.files, COUNTERS)
             except OSError:
                 return thread  # it ends
-            looked.append(thread)
-        moving = sends and (self.connections.look() or self.hooks.moving())
-        for thread in looked:
+            checked.append(thread)
+        in_transit = sends and (self.connections.scan() or self.hooks.in_transit())
+        for thread in checked:
+            pid, tid, files, is_stopped = thread.process.pid, thread.tid, thread.files, thread.stopped
+            in_vfork = thread.vfork_child != 0
             try:
-                call = _read(thread, 1)
-                waits_ = (call == thread.waits_in and not thread.stopped) or self._waits(thread, call)
-                waits_ = waits_ and self._sleeps(thread)
-                after = _read(thread, 0)  # last: what was looked up is of the call that it is still in
+                call = proc_reads.read(pid, tid, files, CALL)
+                waits_ = (call == thread.waits_in and not is_stopped) or proc_reads.waits(
+                    pid, tid, call, output=self._output, in_vfork=in_vfork, is_stopped=is_stopped
+                )
+                waits_ = waits_ and proc_reads.sleeps(
+                    proc_reads.read(pid, tid, files, STATE), in_vfork=in_vfork, is_stopped=is_stopped
+                )
+                # last: what was looked up is of the call that it is still in
+                after = proc_reads.read(pid, tid, files, COUNTERS)
             except OSError:
                 return thread
             if after != thread.counters or not waits_:
                 thread.counters = thread.waits_in = b""
                 return thread
             thread.waits_in = call
-        self.moving = moving
+        self.in_transit = in_transit
         return None
 
     def wake_monitors(self) -> None:
         """Something computes while time passes: what looks after that is to do so as often as it means to."""
         for thread in self.threads.values():
             if thread.wait is not None:
-                thread.wait.due_ns -= thread.wait.delay_ns
-                thread.wait.delay_ns = 0
+                thread.wait.end_delay()
 
     def computing(self) -> set[Thread]:
         """The threads that do not wait."""
@@ -1280,46 +1232,12 @@ class Tree:
 
     @staticmethod
     def _open(thread: Thread) -> None:
-        for index in range(len(_FILES)):
-            thread.files.append(_opened(thread, index))
-
-    @staticmethod
-    def _sleeps(thread: Thread) -> bool:
-        """Whether a thread sleeps, or is in a state that `_waits` has judged."""
-        state = _read(thread, 2).rpartition(b") ")[2][:1]
-        allowed = b"SZ" + (b"D" if thread.vfork_child else b"") + (b"t" if thread.stopped else b"")
-        return state != b"" and state in allowed
-
-    def _waits(self, thread: Thread, fields: bytes) -> bool:
-        """Whether a thread waits in the call that ``/proc`` shows, until somebody else does something.
-
-        One that reads a file waits for the disk, and goes on by itself. So does one that writes its output.
-        """
-        number, _, rest = fields.partition(b" ")
-        if thread.stopped:  # SIGCONT wakes it, and its next stop comes a moment later
-            return procfs.state_of(thread.process.pid, str(thread.tid)) == b"t"
-        if not number.isdigit():
-            pid = thread.process.pid
-            if number == b"-1" and thread.tid == pid:
-                return procfs.state_of(pid, str(pid)) == b"Z"  # it has ended, and other threads have not
-            return False  # it runs, or waits in no call: for a page of memory
-        name = kernel_waits.name_of(int(number))
-        if name in _ON_A_PATH:
-            # "S": for a FIFO's other end, a server, a lock; "D": for the disk
-            return procfs.state_of(thread.process.pid, str(thread.tid)) == b"S"
-        if name in _ON_A_DESCRIPTOR:
-            target = procfs.target_of(thread.tid, int(rest.partition(b" ")[0], 16) & 0xFFFFFFFF)
-            if target == "":  # another thread has closed it; or this one has been killed in the call, and ends
-                return bool(procfs.descriptors_of(thread.tid))
-            if target == self._output and name in _WRITES:
-                return False
-            return not target.startswith("/") or target.startswith("/dev/")
-        in_vfork = thread.vfork_child != 0 and int(number) in _VFORKS  # a fork takes its time, too
-        return name in _WAITS or int(number) in _OTHER_WAITS or in_vfork
+        for index in range(len(proc_reads.FILES)):
+            thread.files.append(proc_reads.opened(thread.process.pid, thread.tid, index))
 
     def settled(self) -> bool:
         """Whether nothing of the tree goes on before the time of a wait is over, or something outside happens."""
-        if self.busy() is not None or self.moving or self.has_news() or self._output_is_full():
+        if self.busy() is not None or self.in_transit or self.has_pending_stop() or self._output_is_full():
             now = self.hooks.real_monotonic()
             self._end_naps(lambda _thread, until: until <= now)
             return False
@@ -1357,50 +1275,9 @@ class Tree:
         registers.write(thread.tid)
         self._go_on(thread)
 
-    def has_news(self) -> bool:
+    def has_pending_stop(self) -> bool:
         """Whether a stop has come that `step` has not dealt with."""
         try:
             return os.waitid(os.P_ALL, 0, os.WEXITED | os.WSTOPPED | os.WNOHANG | os.WNOWAIT | tracee.WALL) is not None
         except ChildProcessError:
             return False
-
-
-def _opened(thread: Thread, index: int) -> int:
-    return os.open(f"/proc/{thread.process.pid}/task/{thread.tid}/{_FILES[index]}", os.O_RDONLY | os.O_CLOEXEC)
-
-
-def _read(thread: Thread, index: int) -> bytes:
-    """What one of `_FILES` has of a thread now."""
-    if thread.files:
-        return os.pread(thread.files[index], _FILE_BYTES, 0)
-    file = _opened(thread, index)
-    try:
-        return os.pread(file, _FILE_BYTES, 0)
-    finally:
-        os.close(file)
-
-
-def _shown(name: str, registers: Registers, clocks: Clocks) -> int | None:
-    """What a read is to show, in ns; None: that clock is the kernel's."""
-    clock = registers.argument(0) & 0xFFFFFFFF if name == "clock_gettime" else waits.CLOCK_REALTIME
-    if clock in waits.REALTIME_CLOCKS:
-        return clocks.realtime
-    return clocks.monotonic if clock in waits.MONOTONIC_CLOCKS else None
-
-
-def _answer(tid: int, name: str, registers: Registers, clocks: Clocks) -> int:
-    """Answer a read; the result of the call."""
-    seconds, ns = divmod(_shown(name, registers, clocks) or 0, waits.NS)
-    zone_at = registers.argument(1) if name == "gettimeofday" else 0
-    at = registers.argument(1 if name == "clock_gettime" else 0)
-    data = struct.pack("<q", seconds)
-    if name != "time":
-        data += struct.pack("<q", ns if name == "clock_gettime" else ns // 1000)
-    try:
-        if at:
-            tracee.write_memory(tid, at, data)
-        if zone_at:
-            tracee.write_memory(tid, zone_at, bytes(8))
-    except OSError:
-        return -errno.EFAULT
-    return seconds if name == "time" else 0

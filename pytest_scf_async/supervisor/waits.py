@@ -78,8 +78,6 @@ class Wait:
     """Instruction and stack: a wait that the kernel starts again comes from the same place."""
     rest_at: int = 0
     """Where the rest of the time is written; 0: nowhere."""
-    order: int = 0
-    """Its number in the order in which waits of all instances began."""
     is_due: bool = False
     """Its time is over: the thread has been interrupted, or only looks for what it would wait for."""
     sets: tuple[tuple[int, bytes], ...] = ()
@@ -87,8 +85,17 @@ class Wait:
     delay_ns: int = 0
     """By how much `due_ns` is later than the thread has asked for: it has nothing to do then."""
 
+    def expire(self) -> None:
+        """Its time is over: once the thread is interrupted, the call returns what it returns at its timeout."""
+        self.is_due = True
+
+    def end_delay(self) -> None:
+        """Be due when the thread has asked for: it has something to do now."""
+        self.due_ns -= self.delay_ns
+        self.delay_ns = 0
+
     @property
-    def looks_at_nothing(self) -> bool:
+    def is_sleep(self) -> bool:
         """It is a sleep: one by name, or a look at no descriptor, as ``time.sleep`` of Python 3.10 is (``select``)."""
         count = self.call.descriptors
         return self.call.sleeps or (count is not None and self.arguments[count] & 0xFFFFFFFF == 0)
@@ -220,13 +227,22 @@ Who looks then must not take the thread for one that waits without a timeout. Th
 
 
 def begin(
-    tid: int, name: str, registers: Registers, clocks: Clocks, *, again: Wait | None, zero_at: Callable[[], int]
+    tid: int,
+    name: str,
+    registers: Registers,
+    clocks: Clocks,
+    *,
+    again: Wait | None,
+    zero_at: Callable[[], int],
+    past_ns: int,
+    delay_ns: int = 0,
 ) -> Wait | None:
     """Have the call at whose entry a thread stands wait without its timeout; the registers are still to be written.
 
     Where its time is over already it looks for what it waits for, and does not wait. None: it is to go on as it is.
     *again* is the wait that the kernel may be about to start again: that one is due when it was. *zero_at* gives the
-    address of a ``timespec`` of 0.
+    address of a ``timespec`` of 0. A new wait that is no sleep ends *past_ns* after its timeout: some loops ask whether
+    the time is past. One of a thread that has nothing to do at its timeout ends *delay_ns* later.
     """
     call = TIMED[name]
     due = call.due(tid, registers, clocks)
@@ -247,6 +263,9 @@ def begin(
     else:
         wait.is_due = True
         registers.set_argument(call.timeout, 0 if call.untimed == -1 else zero_at())  # long ago, where it is absolute
+    if not wait.is_due and (again is None or wait.due_ns != again.due_ns):
+        wait.delay_ns = delay_ns
+        wait.due_ns += delay_ns + (past_ns if past_ns and not wait.is_sleep else 0)
     return wait
 
 
@@ -258,7 +277,7 @@ def end_at_once(tid: int, wait: Wait, registers: Registers) -> None:
     registers.result = wait.call.at_timeout
 
 
-def look(tid: int, wait: Wait, registers: Registers, zero_at: Callable[[], int]) -> bool:
+def poll_once(tid: int, wait: Wait, registers: Registers, zero_at: Callable[[], int]) -> bool:
     """Have a wait only look for what it would wait for; the registers are still to be written.
 
     False: it cannot, as the kernel will refuse what it is given.

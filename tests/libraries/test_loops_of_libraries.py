@@ -41,7 +41,7 @@ def test_a_loop_of_a_handler_is_in_the_timeline(deploy, library):
     notes = remarks_of(event, "simulated")
     assert len(notes) == 1
     assert notes[0].endswith(
-        f"runs the loop of {library}, whose sleeps and timeouts are real: no simulated time passes in them"
+        f"runs a loop of {library}, whose sleeps and timeouts are real: no simulated time passes in them"
     )
 
 
@@ -66,7 +66,7 @@ SERVERS = {
     "gevent": (
         ["python", "app.py"],
         GEVENT_SERVER,
-        "port 9000 is served by the loop of gevent, .* serve with threads in tests, or",
+        "port 9000 is served by a loop of gevent, which in_process=True cannot put on simulated time:",
     ),
     "granian": (
         ["granian", "--interface", "asgi", "--host", "0.0.0.0", "--port", "9000", "app:app"],

@@ -61,6 +61,35 @@ def test_a_session_without_an_endpoint_imports_nothing_that_one_needs(project: p
     project.runpytest_subprocess("-p", "no:hypothesispytest").assert_outcomes(passed=1)
 
 
+@pytest.mark.once  # pytest's side: which modules of the package a process has
+def test_the_tests_process_has_nothing_of_what_runs_in_other_processes(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        import importlib, sys, time
+        from pathlib import Path
+        import pytest_scf_async
+
+        INNER = {"bootstrap", "supervisor"}
+        NOT_HERE = {"__init__", "__main__", "handlers"}  # the last are of the conformance cases, to be deployed
+
+        def test_it(scf_runtime, scf_clock):
+            function = scf_runtime.deploy("handlers/echo.py:main_handler")
+            with scf_clock.patched():
+                function.run()
+                time.sleep(1)
+            root = Path(pytest_scf_async.__file__).parent
+            modules = [file.relative_to(root).with_suffix("").parts for file in root.rglob("*.py")]
+            outer = [parts for parts in modules if parts[0] not in INNER and not NOT_HERE & {*parts}]
+            for parts in outer:
+                importlib.import_module(".".join(("pytest_scf_async", *parts)))
+            assert len(outer) > 100
+            loaded = [name.split(".") for name in sys.modules if name.startswith("pytest_scf_async.")]
+            assert [parts for parts in loaded if parts[1] in INNER] == []
+        """
+    )
+    project.runpytest_subprocess("-p", "no:hypothesispytest").assert_outcomes(passed=1)
+
+
 def test_a_session_inside_a_session_leaves_the_outer_ones_zygote_alone(
     project: pytest.Pytester, scf_runtime: ScfRuntime
 ) -> None:

@@ -56,7 +56,7 @@ def make_runtime(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     if zygote.alive:  # a test may have killed it
         # It has a pid once it has been heard. One process is forked ahead, and stays for the next test.
         assert eventually(lambda: set(procfs.descendants_of(zygote.pid)) <= {preforked_pid(zygote)})
-        assert [name for name in os.listdir(zygote.scratch) if name.startswith("instance-")] == []
+        assert [name for name in os.listdir(zygote.scratch()) if name.startswith("instance-")] == []
 
 
 @pytest.fixture

@@ -41,7 +41,6 @@ from pytest_scf_async import (
 pytestmark = pytest.mark.go
 
 DAY = timedelta(days=1)
-REAL_MARGIN = timedelta(seconds=30)
 """How much longer than it has to something may take on a busy machine."""
 
 

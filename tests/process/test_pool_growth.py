@@ -63,10 +63,10 @@ def what_there_is(zygote: Zygote) -> tuple[dict[str, int], dict[str, int]]:
     counted = {
         "descriptors of the test": len(os.listdir("/proc/self/fd")),
         "descriptors of the zygote": len(os.listdir(f"/proc/{zygote.pid}/fd")),
-        "mounts of the test": _lines("/proc/self/mountinfo", zygote.scratch),
-        "mounts of the zygote": _lines(f"/proc/{zygote.pid}/mountinfo", zygote.scratch),
+        "mounts of the test": _lines("/proc/self/mountinfo", zygote.scratch()),
+        "mounts of the zygote": _lines(f"/proc/{zygote.pid}/mountinfo", zygote.scratch()),
         "processes": len(procfs.descendants_of(zygote.process.pid)),
-        "directories": len(os.listdir(zygote.scratch)),
+        "directories": len(os.listdir(zygote.scratch())),
         "threads": len(os.listdir("/proc/self/task")),
         "listeners": len(zygote.listeners),
         "instances": Counter(type(thing) for thing in gc.get_objects())[Instance],

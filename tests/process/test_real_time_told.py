@@ -63,8 +63,8 @@ def test_a_call_that_cannot_end_for_a_sleep_of_code_in_c_names_it(deploy, runtim
     )
     assert "index.py:10 in sleep_in_c" in text
     assert (
-        "What to do: clock_nanosleep() of code in C cannot be put on simulated time: have before_init= put a fake "
-        "that calls time.sleep() into the place of what calls it." in text
+        'What to do: a wait of code in C takes real time: deploy(..., children="simulated") has all that the function '
+        "does wait on simulated time." in text
     )
 
 
@@ -163,6 +163,17 @@ def test_a_loop_of_uvloop_is_in_the_timeline_of_each_event_that_runs_it(deploy, 
         ]
 
 
+@pytest.mark.once  # the tracer's side
+@pytest.mark.parametrize("wait", ["a sleep", "a loop"])
+def test_with_simulated_children_a_wait_of_code_in_c_takes_simulated_time(deploy, wait) -> None:
+    """What the error of a call advises that cannot end for it."""
+    source = CLOCK_NANOSLEEP if wait == "a sleep" else UVLOOP.format(run="uvloop.run(work(event / 2))")
+    event = deploy(source, children="simulated", timeout=1100).invoke_async(1000).wait()
+
+    assert event.result == pytest.approx(1000, abs=0.01)
+    assert notes(event) == []
+
+
 def test_uvloop_that_is_only_imported_is_not_told_of(deploy) -> None:
     event = deploy(UVLOOP.format(run="asyncio.run(work(event))")).invoke_async(1)
 
@@ -178,6 +189,6 @@ def test_a_call_that_cannot_end_for_a_loop_of_uvloop_says_what_to_do(deploy, run
         event.wait()
 
     assert (
-        "What to do: a loop of uvloop cannot be put on simulated time: have the function use the loop of asyncio in "
-        "tests." in str(caught.value)
+        'What to do: a wait of code in C takes real time: deploy(..., children="simulated") has all that the function '
+        "does wait on simulated time." in str(caught.value)
     )

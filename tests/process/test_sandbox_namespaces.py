@@ -342,9 +342,9 @@ def test_instances_leave_no_mount_descriptor_or_directory(deploy, runtime, outsi
         return (
             len(os.listdir("/proc/self/fd")),
             len(os.listdir(f"/proc/{zygote.pid}/fd")),
-            lines_of("/proc/self/mountinfo", zygote.scratch),  # of containers there are others, which come and go
-            lines_of(f"/proc/{zygote.pid}/mountinfo", zygote.scratch),
-            len(os.listdir(zygote.scratch)),
+            lines_of("/proc/self/mountinfo", zygote.scratch()),  # of containers there are others, which come and go
+            lines_of(f"/proc/{zygote.pid}/mountinfo", zygote.scratch()),
+            len(os.listdir(zygote.scratch())),
         )
 
     def once() -> None:

@@ -73,7 +73,7 @@ def what_is_left(zygote) -> tuple[object, ...]:
     return (
         descriptors_of(os.getpid()),
         descriptors_of(zygote.pid),
-        sorted(os.listdir(zygote.scratch)),
+        sorted(os.listdir(zygote.scratch())),
         len(zygote.listeners),
     )
 

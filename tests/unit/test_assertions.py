@@ -47,7 +47,7 @@ class Silent:
     settings: ScfSettings = field(default_factory=ScfSettings)
     calls: int = 0
 
-    def look(self) -> None: ...
+    def refresh(self) -> None: ...
 
 
 class Story:

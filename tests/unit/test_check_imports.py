@@ -2,50 +2,31 @@
 
 from __future__ import annotations
 
-import importlib.util
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from package_checks import PACKAGE, load_tool, run_tool, write_package
 
 # once: reads the sources of the package
 pytestmark = pytest.mark.once
 
-PROJECT = Path(__file__).resolve().parents[2]
-TOOL = PROJECT / "tools" / "check_imports.py"
 Check = Callable[[dict[str, str]], "list[str]"]
 
 
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("check_imports_under_test", TOOL)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_tool("check_imports")
 
 
 @pytest.fixture
 def check(tool: ModuleType, tmp_path: Path) -> Check:
     def write_and_check(files: dict[str, str]) -> list[str]:
-        root = tmp_path / "pytest_scf_async"
         empty = ("__init__", "instances/__init__", "bootstrap/__init__", "protocol/messages", "model/__init__")
-        for name, text in (dict.fromkeys(empty, "") | files).items():
-            path = root / f"{name}.py"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        return list(tool.check(root))
+        return list(tool.check(write_package(tmp_path, dict.fromkeys(empty, "") | files)))
 
     return write_and_check
-
-
-def test_this_package_imports_one_way(tool: ModuleType) -> None:
-    assert tool.check(PROJECT / "pytest_scf_async") == []
 
 
 @pytest.mark.parametrize(
@@ -121,6 +102,86 @@ def test_a_module_that_a_room_must_do_without_is_caught(check: Check, name: str,
     assert violations[0].startswith(f"pytest_scf_async/{name}.py:{len(text.splitlines())}: ")
 
 
+@pytest.mark.parametrize("file", ["__init__", "model/states", "instances/pool", "lockstep/calls", "plugin/plugin"])
+@pytest.mark.parametrize("room", ["bootstrap", "supervisor"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import pytest_scf_async.{room}.zygote",
+        "import pytest_scf_async.{room} as inner",
+        "from pytest_scf_async.{room} import zygote",
+        "from pytest_scf_async import {room}",
+        "def late():\n    from pytest_scf_async.{room} import zygote",
+        "class Late:\n    from pytest_scf_async.{room}.zygote import main",
+        "if True:\n    import pytest_scf_async.{room}",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from pytest_scf_async.{room} import zygote",
+        "try: ...\nexcept ImportError:\n    from pytest_scf_async.{room} import zygote",
+        "import_module('pytest_scf_async.{room}')",
+        "importlib.import_module('.{room}', 'pytest_scf_async')",
+        "importlib.import_module('..{room}.zygote', __package__)",
+        "importlib.import_module(f'{{__name__}}.{room}.zygote')",
+        "importlib.import_module(__name__ + '.{room}')",
+        "importlib.import_module('json' if late else 'pytest_scf_async.{room}')",
+        "__import__('pytest_scf_async.{room}.zygote')",
+        "name = 'pytest_scf_async.{room}.zygote'",
+        "_START = 'from pytest_scf_async.{room}.zygote import main'",
+        "runpy.run_module('pytest_scf_async.{room}.zygote')",
+        "late = sys.modules['pytest_scf_async.{room}.zygote']",
+        "def late(): exec('from pytest_scf_async.{room} import zygote')",
+    ],
+)
+def test_the_tests_process_imports_nothing_of_other_processes(check: Check, file: str, room: str, text: str) -> None:
+    where = "root" if file == "__init__" else file.partition("/")[0]
+    refusal = f"pytest_scf_async/{file}.py:{text.count(chr(10)) + 1}: {where} must not import {room}, which runs in "
+    assert any(each.startswith(refusal) for each in check({file: text.format(room=room)}))
+
+
+def test_no_row_of_the_table_lets_it(check: Check, tool: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(tool.KNOWS, "instances", tool.KNOWS["instances"] | {"bootstrap"})
+    (violation,) = check({"instances/pool": "from ..bootstrap import clock"})
+    assert violation.endswith("instances must not import bootstrap, which runs in the zygote and in instances.")
+
+
+@pytest.mark.parametrize("text", ["import_module(name)", "import_module(f'{__name__}.x')", "__import__(x)"])
+def test_a_computed_name_is_imported_in_no_room_of_the_tests_process(check: Check, text: str) -> None:
+    assert check({"instances/pool": text}) == [
+        "pytest_scf_async/instances/pool.py:1: the name of the module that is imported here has to be written out."
+    ]
+    (violation,) = check({"instances/pool": "import_module('json' if late else name)"})
+    assert violation.endswith(" has to be written out.")
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("instances/zygote", "_START = 'from pytest_scf_async.bootstrap.zygote import main'"),
+        ("inside", "_RECORDS = 'pytest_scf_async.bootstrap.records'"),
+        ("instances/pool", "'As `pytest_scf_async.bootstrap.zygote` has it.'"),
+        ("instances/pool", "class Pool:\n    def take(self):\n        'See `bootstrap.zygote.main`.'"),
+        ("instances/pool", "BOOTSTRAP = 'bootstrap'\nplace = join('bootstrap', 'scheduler.py')"),
+        ("instances/pool", "import_module('json' if late else 'tomllib')"),
+        ("__init__", "import_module(f'{__name__}.{module}')"),
+        ("bootstrap/loading", "import_module(name)\n__import__('pytest_scf_async.bootstrap.zygote')"),
+        ("supervisor/probe", "_PROGRAM = 'import pytest_scf_async.bootstrap.clock'"),
+    ],
+)
+def test_a_program_of_another_process_may_name_its_modules(check: Check, file: str, text: str) -> None:
+    assert check({file: text}) == []
+
+
+@pytest.mark.parametrize("text", ["def late():\n    _START = {}", "print({})", "_OTHER = {}", "if _START == {}: ..."])
+def test_only_the_constant_that_is_listed_may(check: Check, text: str) -> None:
+    (violation,) = check({"instances/zygote": text.format("'import pytest_scf_async.bootstrap.zygote'")})
+    assert violation.endswith(" runs in the zygote and in instances: this text names a module of it.")
+
+
+def test_an_entry_that_nobody_needs_is_refused(tool: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(tool.CHILD_PROGRAMS, "pytest_scf_async.clock", {"_START": "why"})
+    assert tool.check(PACKAGE) == [
+        "CHILD_PROGRAMS names _START of pytest_scf_async.clock, which names no module of another process: take it out."
+    ]
+
+
 @pytest.mark.parametrize(
     "files",
     [
@@ -184,12 +245,10 @@ def test_a_file_that_is_not_python_is_named(check: Check) -> None:
 
 
 def test_the_command_prints_each_violation_and_fails(tmp_path: Path) -> None:
-    root = tmp_path / "pytest_scf_async"
-    root.mkdir()
-    (root / "clock.py").write_text("from . import errors\n\nfrom .plugin import scf_clock\n")
-    (root / "errors.py").touch()
-    (root / "plugin.py").touch()
-    ended = subprocess.run([sys.executable, TOOL, root], capture_output=True, text=True, check=False)
+    root = write_package(
+        tmp_path, {"clock": "from . import errors\n\nfrom .plugin import scf_clock\n", "errors": "", "plugin": ""}
+    )
+    ended = run_tool("check_imports", root)
     assert ended.stdout.splitlines() == [
         "pytest_scf_async/clock.py:3: clock must not import plugin: nobody does.",
         "check_imports: 1 violations",

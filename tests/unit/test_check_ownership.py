@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from package_checks import load_tool, run_tool, write_package
 
 # once: reads the sources of the package
 pytestmark = pytest.mark.once
 
-PROJECT = Path(__file__).resolve().parents[2]
-TOOL = PROJECT / "tools" / "check_ownership.py"
 Check = Callable[..., "list[str]"]
 
 OWNER = """
@@ -50,13 +46,7 @@ class Told(Protocol):
 
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("check_ownership_under_test", TOOL)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_tool("check_ownership")
 
 
 @pytest.fixture
@@ -64,13 +54,8 @@ def check(tool: ModuleType, tmp_path: Path) -> Check:
     def write_and_check(
         text: str, others: dict[str, str] | None = None, known: dict[str, dict[str, str]] | None = None
     ) -> list[str]:
-        root = tmp_path / "pytest_scf_async"
         files = {"instances/__init__": "", "instances/instance": OWNER, "lockstep/reports": text, **(others or {})}
-        for name, content in files.items():
-            path = root / f"{name}.py"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content)
-        return list(tool.check(root, known))
+        return list(tool.check(write_package(tmp_path, files), known))
 
     return write_and_check
 
@@ -78,10 +63,6 @@ def check(tool: ModuleType, tmp_path: Path) -> Check:
 def _violation(line: int, target: str, owner: str = "instances/instance.py") -> str:
     where = f"pytest_scf_async/lockstep/reports.py:{line}"
     return f"{where}: writes `{target}`, which {owner} owns; let it have a method for that."
-
-
-def test_in_this_package_only_what_is_known_is_written_by_others(tool: ModuleType) -> None:
-    assert tool.check(PROJECT / "pytest_scf_async") == []
 
 
 @pytest.mark.parametrize(
@@ -216,19 +197,10 @@ def test_what_is_known_passes_and_an_entry_that_nobody_needs_is_refused(check: C
 
 
 def test_it_says_how_many_there_are_and_fails(tmp_path: Path) -> None:
-    root = tmp_path / "pytest_scf_async"
-    root.mkdir()
-    (root / "owner.py").write_text("class Owner:\n    status = 0\n")
-    (root / "runtime.py").write_text("\nowner.status = 1\n")
-    run = subprocess.run([sys.executable, str(TOOL), str(root)], capture_output=True, text=True, check=False)
+    root = write_package(tmp_path, {"owner": "class Owner:\n    status = 0\n", "runtime": "\nowner.status = 1\n"})
+    run = run_tool("check_ownership", root)
     assert run.stdout.splitlines() == [
         "pytest_scf_async/runtime.py:2: writes `owner.status`, which owner.py owns; let it have a method for that.",
         "check_ownership: 1 violations",
     ]
     assert run.returncode == 1
-
-
-def test_a_directory_without_python_files_is_an_error(tmp_path: Path) -> None:
-    run = subprocess.run([sys.executable, str(TOOL), str(tmp_path)], capture_output=True, text=True, check=False)
-    assert run.returncode == 2
-    assert "no Python files" in run.stderr

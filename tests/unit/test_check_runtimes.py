@@ -2,53 +2,35 @@
 
 from __future__ import annotations
 
-import importlib.util
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from package_checks import PACKAGE, load_tool, run_tool, write_package
 
 # once: reads the sources of the package
 pytestmark = pytest.mark.once
 
-PROJECT = Path(__file__).resolve().parents[2]
-TOOL = PROJECT / "tools" / "check_runtimes.py"
 Check = Callable[[str, str], "list[str]"]
 
 
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("check_runtimes_under_test", TOOL)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_tool("check_runtimes")
 
 
 @pytest.fixture
 def check(tool: ModuleType, tmp_path: Path) -> Check:
     def write_and_check(name: str, text: str) -> list[str]:
-        root = tmp_path / "pytest_scf_async"
-        path = root / f"{name}.py"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-        return list(tool.check(root))
+        return list(tool.check(write_package(tmp_path, {name: text})))
 
     return write_and_check
 
 
-def test_this_package_asks_its_runtimes(tool: ModuleType) -> None:
-    assert tool.check(PROJECT / "pytest_scf_async") == []
-
-
 def test_every_function_that_may_decide_is_there(tool: ModuleType) -> None:
     for name, functions in tool.DECIDES.items():
-        source = (PROJECT / "pytest_scf_async" / name).read_text()
+        source = (PACKAGE / name).read_text()
         assert [each for each in functions if f"def {each}(" not in source] == []
 
 
@@ -108,10 +90,8 @@ def test_a_function_may_decide_in_its_own_file_only(check: Check) -> None:
 
 
 def test_the_command_prints_each_violation_and_fails(tmp_path: Path) -> None:
-    root = tmp_path / "pytest_scf_async"
-    root.mkdir()
-    (root / "pool.py").write_text("\nif launch is None: ...\n")
-    ended = subprocess.run([sys.executable, TOOL, root], capture_output=True, text=True, check=False)
+    root = write_package(tmp_path, {"pool": "\nif launch is None: ...\n"})
+    ended = run_tool("check_runtimes", root)
     violation, last = ended.stdout.splitlines()
     assert violation.startswith("pytest_scf_async/pool.py:2: this tests launch: ask the Runtime for the fact")
     assert last == "check_runtimes: 1 violations"

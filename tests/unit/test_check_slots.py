@@ -3,47 +3,30 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from package_checks import PACKAGE, load_tool, run_tool, write_package
 
 # once: reads the sources of the package
 pytestmark = pytest.mark.once
 
-PROJECT = Path(__file__).resolve().parents[2]
-TOOL = PROJECT / "tools" / "check_slots.py"
 Check = Callable[[str, str], "list[str]"]
 
 
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("check_slots_under_test", TOOL)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_tool("check_slots")
 
 
 @pytest.fixture
 def check(tool: ModuleType, tmp_path: Path) -> Check:
     def write_and_check(name: str, text: str) -> list[str]:
-        path = tmp_path / "pytest_scf_async" / name
-        path.parent.mkdir(parents=True)
-        path.write_text(text)
-        return list(tool.check(tmp_path / "pytest_scf_async"))
+        return list(tool.check(write_package(tmp_path, {name.removesuffix(".py"): text})))
 
     return write_and_check
-
-
-def test_this_package_names_its_slots(tool: ModuleType) -> None:
-    assert tool.check(PROJECT / "pytest_scf_async") == []
 
 
 @pytest.mark.parametrize(
@@ -94,7 +77,7 @@ def test_attributes_and_named_slots_may_stand_there(check: Check, name: str, tex
 
 
 def test_every_slot_that_there_is_has_a_name_that_is_looked_for(tool: ModuleType) -> None:
-    tree = ast.parse((PROJECT / "pytest_scf_async" / "protocol" / "shared_page.py").read_text())
+    tree = ast.parse((PACKAGE / "protocol" / "shared_page.py").read_text())
     names = [
         node.target.id for node in tree.body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
     ]
@@ -105,16 +88,8 @@ def test_every_slot_that_there_is_has_a_name_that_is_looked_for(tool: ModuleType
 
 
 def test_it_says_how_many_there_are_and_fails(tmp_path: Path) -> None:
-    root = tmp_path / "pytest_scf_async"
-    root.mkdir()
-    (root / "runtime.py").write_text("page[0]\n")
-    run = subprocess.run([sys.executable, str(TOOL), str(root)], capture_output=True, text=True, check=False)
+    root = write_package(tmp_path, {"runtime": "page[0]\n"})
+    run = run_tool("check_slots", root)
     *_, last = run.stdout.splitlines()
     assert last == "check_slots: 1 violations"
     assert run.returncode == 1
-
-
-def test_a_directory_without_python_files_is_an_error(tmp_path: Path) -> None:
-    run = subprocess.run([sys.executable, str(TOOL), str(tmp_path)], capture_output=True, text=True, check=False)
-    assert run.returncode == 2
-    assert "no Python files" in run.stderr

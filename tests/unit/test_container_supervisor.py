@@ -15,11 +15,11 @@ class Ended(Exception):
 
 @pytest.mark.parametrize("has_begun", [True, False])
 def test_what_has_ended_since_the_last_look_could_be_started_if_it_has_begun(monkeypatch, has_begun: bool) -> None:
-    looks = object.__new__(ContainerSupervisor)
+    supervisor = object.__new__(ContainerSupervisor)
 
     def step() -> bool:
-        looks._begins = not has_begun
-        looks._status = 3 << 8
+        supervisor._begins = not has_begun
+        supervisor._status = 3 << 8
         return True
 
     def ends(how: str):
@@ -28,13 +28,13 @@ def test_what_has_ended_since_the_last_look_could_be_started_if_it_has_begun(mon
 
         return end
 
-    looks._begins, looks._status = True, None
-    looks._tree = SimpleNamespace(step=step)
-    monkeypatch.setattr(looks, "_show_time_if_moved", lambda: None)
-    monkeypatch.setattr(looks, "_refuse", ends("not started"))
-    monkeypatch.setattr(looks, "_end_as_program", ends("as the program"))
+    supervisor._begins, supervisor._status = True, None
+    supervisor._tree = SimpleNamespace(step=step)
+    monkeypatch.setattr(supervisor, "_show_time_if_moved", lambda: None)
+    monkeypatch.setattr(supervisor, "_refuse", ends("not started"))
+    monkeypatch.setattr(supervisor, "_end_as_program", ends("as the program"))
 
     with pytest.raises(Ended) as ended:
-        looks._look()
+        supervisor._check_program()
 
     assert str(ended.value) == ("as the program" if has_begun else "not started")

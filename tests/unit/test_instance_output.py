@@ -35,7 +35,7 @@ class Pumped:
         self.control_file = shared_page.shared_memory("control", shared_page.CONTROL_BYTES)
         self.instance.control = shared_page.ControlPage(self.control_file)
         self.instance.control.c_code = c_code
-        self.instance.told_us = 0
+        self.instance.reported_us = 0
 
     def close(self) -> None:
         for end in (self.instance.channel, self.channel):
@@ -54,10 +54,10 @@ class Pumped:
 
     def instance_said(self, instance: Instance, kind: int, body: bytes) -> None:
         if kind == messages.WROTE:
-            instance.told_us = messages.wrote_at(kind, body)
+            instance.reported_us = messages.wrote_at(kind, body)
 
     def instance_wrote(self, instance: Instance, line: str) -> None:
-        self.lines.append((line, instance.told_us))
+        self.lines.append((line, instance.reported_us))
 
     def instance_clock_us(self) -> int:
         return self.clock_us

@@ -21,21 +21,21 @@ def test_the_event_is_given_unless_the_init_has_failed(monkeypatch, failure: tup
         return True
 
     invocation = messages.Invoke("{}", {}, {}, {}, None)
-    looks = object.__new__(Supervisor)
-    looks._pid, looks._ready, looks._asked, looks._waiting = 1, False, False, invocation
-    looks._client = SimpleNamespace(
+    supervisor = object.__new__(Supervisor)
+    supervisor._pid, supervisor._ready, supervisor._event_sent, supervisor._waiting = 1, False, False, invocation
+    supervisor._client = SimpleNamespace(
         sent=0, init_failure=failure, is_ready=lambda: True, take_notes=list, ask=ask, await_arrival=lambda: None,
         only_host=str, descriptors=dict, hear=lambda: None, answered=None,
     )  # fmt: skip
-    looks._listener = SimpleNamespace(take_gate=lambda: None)
-    looks._reads_before_wait = None
-    monkeypatch.setattr(looks, "_initialised", lambda *fact: told.append(fact))
-    monkeypatch.setattr(looks, "_report", lambda: None)
-    monkeypatch.setattr(looks, "_hear", lambda: False)
-    monkeypatch.setattr(looks, "_moves_clock", lambda: False)
+    supervisor._listener = SimpleNamespace(take_gate=lambda: None)
+    supervisor._reads_before_wait = None
+    monkeypatch.setattr(supervisor, "_initialised", lambda *fact: told.append(fact))
+    monkeypatch.setattr(supervisor, "_report", lambda: None)
+    monkeypatch.setattr(supervisor, "_receive_from_program", lambda: False)
+    monkeypatch.setattr(supervisor, "_moves_clock", lambda: False)
 
     for _ in range(3):
-        looks._settled()
+        supervisor._settled()
 
     assert told == [failure or (None, "")]
     assert asked == ([] if failure else [invocation])

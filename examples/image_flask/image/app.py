@@ -1,4 +1,4 @@
-"""An image function: Flask on port 9000, which works until SIGTERM tells it to stop (the sample of document 63969)."""
+"""An image function: Flask on port 9000, which works until SIGTERM comes (the sample of document 63969)."""
 
 import signal
 import time

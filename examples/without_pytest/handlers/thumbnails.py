@@ -1,4 +1,4 @@
-"""Makes thumbnails, one every two seconds, and tells what is left when it is stopped."""
+"""Makes thumbnails, one every two seconds, and prints what is left when it is stopped."""
 
 import signal
 import time

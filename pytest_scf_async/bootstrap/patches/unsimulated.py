@@ -12,25 +12,17 @@ from . import after_import, real_waits, registry
 
 
 class _Loop(NamedTuple):
-    """What of a library runs user code on real time, and what the timeline says of that."""
+    """What of a library runs user code on real time."""
 
     library: str
     owner: str
     method: str
-    text: str
 
 
 _LOOPS = {
-    "uvloop": _Loop(
-        "uvloop",
-        "Loop",
-        "run_forever",  # run_until_complete() calls it, too
-        "a loop of uvloop, whose sleeps and timeouts are real",
-    ),
-    "gevent.hub": _Loop("gevent", "Hub", "run", "the loop of gevent, whose sleeps and timeouts are real"),
-    "eventlet.hubs.hub": _Loop(
-        "eventlet", "BaseHub", "run", "the loop of eventlet, whose sleeps and timeouts are real"
-    ),
+    "uvloop": _Loop("uvloop", "Loop", "run_forever"),  # run_until_complete() calls it, too
+    "gevent.hub": _Loop("gevent", "Hub", "run"),
+    "eventlet.hubs.hub": _Loop("eventlet", "BaseHub", "run"),
 }
 """By the module that has it."""
 
@@ -46,7 +38,8 @@ def _watch(module: Any) -> None:
 
     def run(*args: Any, **kwargs: Any) -> Any:
         where = describe_caller(f"{loop.library}.{loop.owner}.{loop.method}")
-        _tell(loop.library, f"{where} runs {loop.text}: no simulated time passes in them")
+        text = f"a loop of {loop.library}, whose sleeps and timeouts are real: no simulated time passes in them"
+        _tell(loop.library, f"{where} runs {text}")
         return real(*args, **kwargs)
 
     registry.replace(owner, loop.method, run, "the timeline says that its time is real")

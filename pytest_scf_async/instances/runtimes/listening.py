@@ -43,21 +43,9 @@ def by_launch(launch: Launch) -> AskedBy:
     )
 
 
-class _Server(NamedTuple):
-    text: str
-    what_to_do: str
-    in_python: bool
-    """Its listening socket is made by Python, so that the init seems to end although nothing accepts connections."""
-
-
-_SERVERS = {
-    "uvloop": _Server(
-        "a loop of uvloop", "have the program use the loop of asyncio in tests (uvicorn: --loop asyncio)", False
-    ),
-    "gevent": _Server("the loop of gevent", "serve with threads in tests", True),
-    "eventlet": _Server("the loop of eventlet", "serve with threads in tests", True),
-}
-"""By the library, as ``real_time`` of an event names it."""
+_LISTENS_IN_PYTHON: Final = {"uvloop": False, "gevent": True, "eventlet": True}
+"""Loops in C, by the library, as ``real_time`` of an event names it: whether Python makes the listening socket of a
+server in one, so that the init seems to end although nothing accepts connections."""
 
 
 def served_in_real_time(launch: Launch, asked_by: AskedBy, instance: Running, event: Started) -> str | None:
@@ -81,16 +69,16 @@ def served_in_real_time(launch: Launch, asked_by: AskedBy, instance: Running, ev
                 f"port {launch.port} is served by the child process {child} of the program {command!r}, and "
                 f"{asked_by.of_one_process}"
             )
-    for library, server in _SERVERS.items():
+    for library, in_python in _LISTENS_IN_PYTHON.items():
         # Who listens first, and then polls, has one loop for both: a loop that has ended may have polled just before.
         if (
             library in event.real_time
             and _listens(instance.pid, ports)
-            and (server.in_python or (event.phase == "init" and _polls(instance.pid)))
+            and (in_python or (event.phase == "init" and _polls(instance.pid)))
         ):
             return (
-                f"port {launch.port} is served by {server.text}, which {asked_by.text} cannot put on simulated time: "
-                f"{server.what_to_do}, or {asked_by.instead}"
+                f"port {launch.port} is served by a loop of {library}, which {asked_by.text} cannot put on simulated "
+                f"time: {asked_by.instead}"
             )
     return None
 

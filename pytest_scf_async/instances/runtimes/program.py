@@ -166,6 +166,10 @@ class PythonProgram(Program):
         return self._asked_by.of_one_process
 
     @property
+    def instead_of_real_waits(self) -> str:
+        return self._asked_by.instead
+
+    @property
     def _asked_by(self) -> AskedBy:
         return BY_IN_PROCESS if self.is_image else by_launch(self.launch)
 

@@ -103,6 +103,11 @@ class Runtime(ABC):
         """What to do where it has none, for texts."""
         return "use run_to('init'), or wait_for_log() on a line that it writes there"
 
+    @property
+    def instead_of_real_waits(self) -> str:
+        """What to do about waits of code in C, which take real time, for texts."""
+        return 'deploy(..., children="simulated") has all that the function does wait on simulated time'
+
     has_listeners: ClassVar[bool] = True
     """It is known for which signals its code has handlers (``wait_until_listening``)."""
 

@@ -87,7 +87,7 @@ def test_it_names_the_setting_of_the_kernel(tmp_path, scope, why):
             id="it says something else",
         ),
         pytest.param(
-            "probe.LIMIT = 0.5; tree.Tree.ring = lambda self, due: None",
+            "probe.LIMIT = 0.5; tree.Tree.wake = lambda self, due: None",
             "a program that was traced did not come to its end in 0.5 s",
             id="no sleep ends",
         ),

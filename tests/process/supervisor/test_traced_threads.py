@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from internals import Clocks, supervisor_tree
+from internals import proc_reads
 from traced_programs import NUMBERS, S, needs, python, run, said, said_untraced, trace
 
 # once: what the kernel does with a traced program is the same, whatever Python traces it
@@ -183,13 +183,10 @@ os._exit(0)
 def test_a_fork_that_takes_long_is_not_taken_for_one_that_waits(name: str) -> None:
     """The call of a parent that stands until its child has executed a program, or of one that is still being copied."""
     needs(name)
-    tree = supervisor_tree.Tree(supervisor_tree.Hooks(lambda: Clocks(0, 0), lambda: 0.0))
-    thread = supervisor_tree.Thread(os.getpid(), supervisor_tree.Process(os.getpid()), 0)
-    fields = f"{NUMBERS[name]} 0x1200011 0x0 0x0 0x0 0x0 0x0 0x0 0x0".encode()
+    pid, call = os.getpid(), f"{NUMBERS[name]} 0x1200011 0x0 0x0 0x0 0x0 0x0 0x0 0x0".encode()
 
-    assert not tree._waits(thread, fields)
-    thread.vfork_child = 1
-    assert tree._waits(thread, fields)
+    assert not proc_reads.waits(pid, pid, call, output="", in_vfork=False, is_stopped=False)
+    assert proc_reads.waits(pid, pid, call, output="", in_vfork=True, is_stopped=False)
 
 
 def test_a_subprocess_is_given_up_at_its_timeout() -> None:

@@ -158,13 +158,13 @@ class Run:
         self.now_ns = max(self.now_ns, due.due_ns)
         self.ended.append([self.now_ns - START_NS, self._name(due)])
         self.tree.show_time()
-        self.tree.ring(due)
+        self.tree.wake(due)
         return True
 
     def _hold(self) -> None:
         """Stop all threads, as at a gate, and let them go on."""
         self.tree.stop()
-        while not self.tree.stands:
+        while not self.tree.all_held():
             if not self.tree.step():
                 signal.sigtimedwait({signal.SIGCHLD}, LOOK_SECONDS)
         self.tree.go_on()
