@@ -41,7 +41,7 @@ def pids(events) -> list[int]:
 
 
 def doing(runtime) -> list[str]:
-    return [str(instance.doing) for instance in pool_of(runtime).instances]
+    return [str(instance.doing()) for instance in pool_of(runtime).instances]
 
 
 def assert_refused(function, **how) -> None:
