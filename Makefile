@@ -58,7 +58,7 @@ demo: $(STAMP) ## the examples, test by test
 test: $(STAMP) ## all tests and examples (make test ARGS='-k name')
 	@$(BIN)/python -m pytest $(ARGS)
 
-check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, owners, facts, what follows from the table of options
+check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, owners, patches, facts, what follows from the table of options
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict pytest_scf_async
@@ -67,6 +67,7 @@ check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, own
 	@$(BIN)/python tools/check_slots.py
 	@$(BIN)/python tools/check_ownership.py
 	@$(BIN)/python tools/check_properties.py
+	@$(BIN)/python tools/check_patches.py
 	@$(BIN)/python tools/check_facts.py
 	@$(BIN)/python tools/write_options.py --check
 	@$(BIN)/python tools/draw_states.py --check

@@ -19,6 +19,7 @@ from .clock import duration_us, to_datetime
 from .errors import ScfApiError, ScfUsageError, hidden_from_users
 from .model import RETENTION_US, SIGNAL_FAILED_LINE, SIGNAL_RECEIVED_LINE, STATUS_CODES, Status
 from .model.patterns import is_there_as_a_pattern, line_matcher
+from .model.timeline import IDLE
 from .protocol.shortening import shortened_line, shortened_list
 from .report.cause import function_traceback, late_end_cause, likely_cause, short_message, signal_cause, what_to_do
 from .report.real_cost import passed_text, real_cause
@@ -337,7 +338,7 @@ def _fate(event: AsyncEvent) -> str:
     assert instance is not None
     if instance.alive:
         return "is kept for the next event for a while, and may be reclaimed at any time"
-    return f"was reclaimed: {instance.reclaimed_because or 'idle'}"
+    return f"was reclaimed: {instance.reclaimed_because or IDLE}"
 
 
 def assert_reused(event: AsyncEvent, by: AsyncEvent | None = None) -> None:
@@ -362,7 +363,7 @@ def assert_reused(event: AsyncEvent, by: AsyncEvent | None = None) -> None:
 
 
 def _why_reclaimed(event: AsyncEvent, instance: InstanceView) -> str | None:
-    if instance.reclaimed_because == "idle":
+    if instance.reclaimed_because == IDLE:
         seconds = f"{event._lockstep.settings.idle_reclaim:g}"
         return f"an idle instance is taken back after {seconds} simulated seconds (idle_reclaim)"
     return likely_cause(event._event)
@@ -524,9 +525,9 @@ def _fail(
     lines = [f"expected {expected}; found {found}", f"event: {event.request_id} of {event.function_name}"]
     if cause:
         lines.append(f"likely cause: {cause}")
-    mending = what_to_do(event._event) if cause and advice else None
-    if mending:
-        lines.append(f"what to do: {mending}")
+    what_fixes_it = what_to_do(event._event) if cause and advice else None
+    if what_fixes_it:
+        lines.append(f"what to do: {what_fixes_it}")
     stack = function_traceback(event._event)
     of_what = "traceback of the import" if event._event.record.status_code == 443 else "traceback of the function"
     for title, text in {**(more or {}), **({of_what: bounded(stack)} if stack else {})}.items():

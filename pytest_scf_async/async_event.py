@@ -166,7 +166,7 @@ class AsyncEvent:
         if event.result_text is not None and event.status is Status.FINISHED:
             return json.loads(event.result_text)
         if event.status is None:
-            raise HandlerError(f"{_told(event)}, and has no result")
+            raise HandlerError(f"{_why_unknown(event)}, and has no result")
         if not event.ended:
             pending = ": none of its code has run" if event.phase == "pending" else ""
             raise HandlerError(
@@ -561,7 +561,7 @@ def refuse_dropped(call: str, events: Sequence[AsyncEvent]) -> None:
     """Raise ``CannotEndError`` for those of *events*, which *call* waited for, that were dropped from the queue."""
     dropped = [event._event for event in events if event._event.record.state is State.DROPPED]
     if dropped:
-        raise CannotEndError(f"{call}: " + "; ".join(map(_told, dropped)))
+        raise CannotEndError(f"{call}: " + "; ".join(map(_why_unknown, dropped)))
 
 
 def refuse_unknown(event: Event) -> None:
@@ -577,11 +577,11 @@ def refuse_unknown(event: Event) -> None:
 
 def _unknown(event: Event) -> ScfApiError:
     error = api_error("ResourceNotFound.AsyncEvent", request_id=event.request_id)
-    return ScfApiError(error.code, error.platform_message, _told(event))
+    return ScfApiError(error.code, error.platform_message, _why_unknown(event))
 
 
-def _told(event: Event) -> str:
-    """What has become of an event that the platform never accepted."""
+def _why_unknown(event: Event) -> str:
+    """Why the platform does not know the event: it is queued, or was dropped before it was accepted."""
     configuration = event.function.configuration
     text = f"event {event.request_id} of {configuration.name}"
     if event.record.state is State.QUEUED:

@@ -1113,9 +1113,9 @@ class ScfRuntime:
             facade = AsyncEvent(self._lockstep, event)
             self._events[record.request_id] = facade
             function.events.append(facade)
-            told = self._on_log_line
-            if told is not None:
-                event.tell_lines(lambda line: told(facade, line))
+            on_log_line = self._on_log_line
+            if on_log_line is not None:
+                event.report_lines(lambda line: on_log_line(facade, line))
             if over_quota:
                 self._queue.add(event)
             else:

@@ -14,9 +14,10 @@ from pytest_scf_async.bootstrap.event_invoke import CLIENT_PORT, OUTSIDE, EventI
 from pytest_scf_async.bootstrap.gates.bytecode import entries, first_entry
 from pytest_scf_async.bootstrap.go_client import GoClient
 from pytest_scf_async.bootstrap.http_answers import MESSAGE, PING, PONG, Answer, Frames
-from pytest_scf_async.bootstrap.patches.registry import PATCHES
+from pytest_scf_async.bootstrap.patches import registry
 from pytest_scf_async.bootstrap.program_client import Broken, is_moving
 from pytest_scf_async.bootstrap.runtime_api import RuntimeApi
+from pytest_scf_async.bootstrap.scheduler.alarm import NEVER, Alarm
 from pytest_scf_async.clock import DueThing, SimulatedClock
 from pytest_scf_async.function import Function
 from pytest_scf_async.instances import cpus, instance, packages, ports, process_tree, writers, zygote

@@ -45,7 +45,7 @@ FROM_OUTSIDE: dict[str, dict[str, str]] = {
     "report/cause.py": {
         "ModuleNotFoundError: No module named ": "Python",
         " argument": "Python, of a call",
-        "\\S*python[\\d.]*: (?P<words>(No module named": "Python, at its start",
+        "\\S*python[\\d.]*: (?P<error>(No module named": "Python, at its start",
         '  File "': "Python, in tracebacks",
     },
 }

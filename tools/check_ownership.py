@@ -24,34 +24,7 @@ OWN_PACKAGE = Path(__file__).resolve().parent.parent / PACKAGE
 SHARED = frozenset({"protocol/shared_page.py"})
 """Whose attributes are slots of shared memory: the page is there so that other processes write to it."""
 
-KNOWN: dict[str, dict[str, str]] = {
-    "bootstrap/gates/lines.py": {
-        "bootstrap/gates/monitoring.py": "call_traced",
-        "bootstrap/gates/settrace.py": "call_traced callbacks",
-    },
-    "bootstrap/scheduler/scheduler.py": {
-        "bootstrap/coverage.py": "save",
-        "bootstrap/gates/gates.py": "call_handler_followed follow followed gates_changed",
-        "bootstrap/instance.py": "frames heard",
-        "bootstrap/patches/signals.py": "call_handler",
-        "bootstrap/patches/socket_waits.py": "answer_waits",
-        "bootstrap/scheduler/alarm.py": "ring_alarm",
-    },
-    "bootstrap/scheduler/lease_log.py": {
-        "bootstrap/scheduler/scheduler.py": "sleep",
-    },
-    "bootstrap/scheduler/waiters.py": {
-        "bootstrap/patches/select.py": "ends holds until",
-        "bootstrap/patches/signal_waits.py": "deferred",
-        "bootstrap/patches/socket_waits.py": "ends",
-        "bootstrap/scheduler/state.py": "due_us granted holds muted over sequence woken",
-        "bootstrap/scheduler/scheduler.py": "ended in_c over",
-        "bootstrap/scheduler/blocking.py": "deferred followed over polled polls_channel suspended",
-    },
-    "bootstrap/scheduler/waiters.py or instances/instance.py": {
-        "bootstrap/scheduler/blocking.py": "deferred",
-    },
-}
+KNOWN: dict[str, dict[str, str]] = {}
 """Writes of today: for each owner, who writes which of its attributes. Nothing is added: what is mended goes out."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -22,7 +22,7 @@ MAY_INDEX = frozenset(
     f"bootstrap/{name}.py"
     for name in (
         *("clock", "clock_page", "gates/lines"),
-        *("scheduler/state", "scheduler/scheduler", "scheduler/lease_log", "scheduler/blocking"),
+        *("scheduler/scheduler", "scheduler/lease_log"),
     )
 )
 

@@ -1,7 +1,7 @@
-"""The agent of a program that cannot see the simulated clock: another language, or a Python that is not the test's.
+"""The agent of a program that cannot be on simulated time, as it cannot be traced.
 
 The instance's process is the agent; it starts the program as its child, in the same sandbox and network, and speaks to
-it. It ends as the program does, so that whoever asks how the instance ended hears how the program did.
+it. It ends as the program does, so that the end of the instance shows how the program has ended.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import NoReturn
 
 from ..protocol import linux, messages, procfs
 from . import bind_filter, clock, program_process
-from .keeper_connection import KeeperConnection
+from .originals import real_poll
 from .program_client import Answer, Broken, ProgramClient
 from .scheduler.scheduler import scheduler
-from .scheduler.waiters import real_poll
+from .shim_connection import ShimConnection
 
 READY_LOOK_MS = 5
 """Real milliseconds between two looks whether the program listens."""
 EXIT_LOOK_MS = 100
 EXIT_LOOKS = 50
-"""Looks at a program that has hung up in the middle of an event: it ends, or goes on and waits."""
+"""How often to look at a program that has hung up during an event, until it has ended or all of it waits."""
 
 
 class Agent:
@@ -31,19 +31,19 @@ class Agent:
         self._program = program
         self._environment = {**environment, **program.environment}
         self._talk = talk
-        self._channel: _socket.socket = scheduler.channel
-        self._frames = scheduler.frames
+        self._channel: _socket.socket = scheduler.channel.socket
+        self._frames = scheduler.channel.frames
         self._pid = 0
         self._pidfd = -1
         self._gated = False
         self._ready = False
         self._asked = False
         self._waiting: messages.Invoke | None = None
-        """The event that the program is given once it listens."""
+        """The event that is sent to the program once it listens."""
 
     def serve(self) -> NoReturn:
-        """Deal with what comes from the harness and from the program, until one of them ends."""
-        self._take(scheduler.heard)
+        """Handle what comes from the harness and from the program, until one of them ends."""
+        self._take(scheduler.channel.take_unread())
         while True:
             poller = real_poll()
             poller.register(self._channel.fileno(), select.POLLIN)
@@ -55,20 +55,20 @@ class Agent:
                     poller.register(fd, events)
             ready = {fd for fd, _ in poller.poll(READY_LOOK_MS if starting else None)}
             if self._channel.fileno() in ready:
-                self._hear()
+                self._receive()
             if self._pid:
                 self._look()
             self._look_at_processes(ready)
 
     def _processes(self) -> dict[int, int]:
-        """What tells of the program's process, and the events to poll it for."""
+        """The descriptors of the program's process, and the events to poll them for."""
         return {self._pidfd: select.POLLIN} if self._pidfd >= 0 else {}
 
     def _look_at_processes(self, ready: set[int]) -> None:
         if self._pidfd in ready:
             self._end_as_program()
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         data = self._channel.recv(65_536)
         if not data:
             os._exit(0)  # the harness is gone, and the program goes with this process
@@ -104,7 +104,7 @@ class Agent:
             self._asked = self._talk.ask(invocation)
             if not self._asked:
                 self._answer(messages.Result("PORT_NOT_BOUND", trace="the program listens on its port no more"))
-        answer = self._talk.hear() if self._asked else None
+        answer = self._talk.receive() if self._asked else None
         for note in self._talk.take_notes():
             self._send(messages.Note(note=note))
         if answer is not None:
@@ -125,7 +125,7 @@ class Agent:
         self._send(answer._replace(rss=procfs.peak_memory(self._pid), at=clock.real_monotonic()))
 
     def _ends(self) -> bool:
-        """Whether the program, which has hung up, ends; not where all of it waits, as a server does."""
+        """Whether the program, which has hung up, ends; False once all its threads wait, as those of a server do."""
         poller = real_poll()
         poller.register(self._pidfd, select.POLLIN)
         before: list[bytes] | None = None
@@ -140,7 +140,7 @@ class Agent:
 
     def _send(self, message: messages.FromAgent) -> None:
         if messages.is_marked(message):
-            os.write(scheduler.marks, scheduler.mark)
+            scheduler.channel.mark_output()
         try:
             self._channel.sendall(messages.pack(message))
         except (BrokenPipeError, ConnectionResetError):
@@ -149,13 +149,13 @@ class Agent:
     # -- the program -------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        """Start the program; where it cannot be, the event has ended."""
+        """Start the program; if that fails, the event has ended."""
         if not self._program.own_network:
             bind_filter.forget(self._program.port)
         read, write = os.pipe2(os.O_CLOEXEC)
         may_begin, begin = os.pipe2(os.O_CLOEXEC)
         self._change_forks()
-        # A signal that comes before the program runs waits for it, and is not lost with handlers of ours.
+        # A signal that comes before the program runs waits for it, and is not lost in the agent's handlers.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         pid = os.fork()
         if pid == 0:
@@ -187,7 +187,7 @@ class Agent:
         scheduler.control.forks += 1
 
     def _end_as_program(self) -> NoReturn:
-        """The program has ended: say when, and end in the same way; what it had answered before comes first."""
+        """End as the program has ended, after its last answer and a report of when it ended."""
         at = clock.real_monotonic()
         status = self._status()
         answer = self._talk.last_answer(status) if self._asked else None
@@ -202,32 +202,32 @@ class Agent:
 
 
 class ContainerAgent(Agent):
-    """The same where the program is in a container, which the keeper at the other end of a socket starts."""
+    """The agent of a program in a container, which the shim at the other end of a socket starts."""
 
     def __init__(
-        self, environment: dict[str, str], program: messages.ProgramConfig, talk: ProgramClient, keeper: int
+        self, environment: dict[str, str], program: messages.ProgramConfig, talk: ProgramClient, shim: int
     ) -> None:
         super().__init__(environment, program, talk)
-        self._keeper = KeeperConnection(keeper)
+        self._shim = ShimConnection(shim)
 
     def _start(self) -> None:
         environment = {**self._environment, **self._talk.variables(self._waiting)}
-        self._keeper.start(self._program, environment, self._waiting, traced=False)
+        self._shim.start(self._program, environment, self._waiting, traced=False)
 
     def _processes(self) -> dict[int, int]:
-        return {**super()._processes(), self._keeper.descriptor: select.POLLIN}
+        return {**super()._processes(), self._shim.descriptor: select.POLLIN}
 
     def _look_at_processes(self, ready: set[int]) -> None:
-        if self._keeper.descriptor in ready:
-            self._hear_keeper()
+        if self._shim.descriptor in ready:
+            self._receive_from_shim()
         super()._look_at_processes(ready)
 
-    def _hear_keeper(self) -> None:
-        told = self._keeper.hear()
-        if "pid" in told:
-            self._runs(told["pid"])
-        elif not told["started"]:
-            self._initialised("NOT_STARTED", f"the container could not be started (exit code {told['ended']})")
+    def _receive_from_shim(self) -> None:
+        message = self._shim.receive()
+        if "pid" in message:
+            self._runs(message["pid"])
+        elif not message["started"]:
+            self._initialised("NOT_STARTED", f"the container could not be started (exit code {message['ended']})")
         elif not self._pid:  # it had ended before anybody could see it
             if self._talk.starts_ready:
                 self._initialised(None, "")
@@ -238,7 +238,7 @@ class ContainerAgent(Agent):
         try:
             self._pidfd = os.pidfd_open(pid)
         except ProcessLookupError:
-            return  # it has ended, and that is told next
+            return  # it has ended, and the shim says so next
         self._change_forks()
         self._send(messages.Program(pid))
         self._send(messages.Program(pid, runs=True))
@@ -253,7 +253,7 @@ class ContainerAgent(Agent):
         return super()._serves()
 
     def _status(self) -> int:
-        return self._keeper.status()
+        return self._shim.status()
 
 
 def serve(environment: dict[str, str], program: messages.ProgramConfig) -> NoReturn:
@@ -261,6 +261,6 @@ def serve(environment: dict[str, str], program: messages.ProgramConfig) -> NoRet
     Agent(environment, program, program_process.client_of(program, clock.genuine.time_ns)).serve()
 
 
-def serve_container(environment: dict[str, str], program: messages.ProgramConfig, keeper: int) -> NoReturn:
-    """Be the agent of *program*, which is in a container of the *keeper*."""
-    ContainerAgent(environment, program, program_process.client_of(program, clock.genuine.time_ns), keeper).serve()
+def serve_container(environment: dict[str, str], program: messages.ProgramConfig, shim: int) -> NoReturn:
+    """Be the agent of *program*, which is in a container of the *shim*."""
+    ContainerAgent(environment, program, program_process.client_of(program, clock.genuine.time_ns), shim).serve()

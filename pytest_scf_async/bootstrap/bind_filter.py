@@ -4,7 +4,7 @@ The zygote installs a seccomp filter once, and all that is forked from it inheri
 those start. The kernel stops a thread in ``bind`` and ``listen`` and notifies the reaper, which binds a server's socket
 that asked for all addresses of the machine to the loopback in the program's stead. Everything else goes on in the
 kernel as if nothing had been there: loopback addresses, other families, processes with a network namespace of their
-own. Python code in an instance is told more, and earlier (``network``): this is for what that does not see.
+own. For Python code in an instance ``network`` refuses more, and earlier; this is for what that does not see.
 
 The alternative, a supervisor for each program, does not see the children of handlers, and costs each start something.
 A filter that each instance installs would cost each start something, too.

@@ -1,8 +1,8 @@
-"""All clocks of an instance show the simulated time of the runtime's shared page.
+"""The clocks of an instance, which show the simulated time of the runtime's clock page.
 
-The wall clock is the interpreter's own, whose imports are redirected (``clock_page``); the monotonic clocks are
-functions of ours, as CPython counts on CLOCK_MONOTONIC itself. Where the clock page cannot be had, functions of ours
-and freezegun's classes (``patches/datetime.py``) are the wall clock too: `fallback` says why.
+The wall clock is the interpreter's own: ``clock_page`` redirects the functions of the C library that it calls. The
+monotonic clocks are patched, as CPython itself relies on CLOCK_MONOTONIC. Where there is no clock page, the wall clock
+is patched too, with freezegun's classes (``patches/datetime.py``); `fallback` says why.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ _REPLACED = (
     *("clock_gettime", "clock_gettime_ns", "get_clock_info"),
 )
 genuine: Any = SimpleNamespace(**{name: getattr(time, name, None) for name in _REPLACED})
-"""Functions of ``time`` from before the patches; in an object, as ``freeze_time`` replaces what modules have."""
+"""The original functions of ``time``; in an object, as ``freeze_time`` replaces those that modules have."""
 real_monotonic = time.monotonic
 real_monotonic_ns = time.monotonic_ns
 _real_times = os.times
 
 READ_WAIT_US = 1_000
-"""What one clock read too many waits, in µs."""
+"""How long a clock read over the limit waits, in µs."""
 _RESOLUTION = 1e-6
 _OF_ASYNCIO = "asyncio.base_events"
 
 wants_page = True
-"""Whether `install` is to try the clock page."""
+"""Whether `install` tries the clock page."""
 fallback = ""
-"""Why this process has freezegun's classes; empty: it has not."""
+"""Why this process has freezegun's classes; empty if it has the clock page."""
 
 
 class _FreeRunning(Sequence[int]):
-    """A page whose time goes on at the real rate: the zygote's own, and that of a child which user code forked."""
+    """A page whose time runs at the real rate, for the zygote and for children that user code forks."""
 
     def __init__(self, now_us: int, boot_us: int) -> None:
         self._base = now_us
@@ -63,7 +63,7 @@ class _FreeRunning(Sequence[int]):
 page: Any = _FreeRunning(genuine.time_ns() // 1_000, genuine.time_ns() // 1_000 - UPTIME_US)
 """The runtime's clock page once the instance is attached."""
 _boot_us: int = page[CLOCK_BOOT]
-"""What the page has as the instant of the boot; it stays."""
+"""The instant of the boot, from the page; it does not change."""
 
 reads: MutableSequence[int] = [0]
 """Its first item: clock reads in a row without a wait or output. The clock page counts there, too."""
@@ -72,7 +72,7 @@ _too_many: Callable[[], None] | None = None
 _too_many_in_c: Callable[[], None] | None = None
 
 computed: Callable[[], int] | None = None
-"""Where computing takes simulated time: the instant up to which this process has computed, in µs since the epoch."""
+"""Returns up to which instant this process has computed, in µs since the epoch; None: computing takes no time."""
 
 _user_freezes: list[Any] = [None]
 _frozen_time: Callable[[], float] | None = None
@@ -80,14 +80,14 @@ _frozen_time: Callable[[], float] | None = None
 
 
 def map_page(file: int) -> Any:
-    """The clock's page in *file*, a descriptor, in units of 64 bits."""
+    """Map the clock page in the descriptor *file*, in units of 64 bits."""
     if clock_page.active:
         return clock_page.map(file, PAGE_BYTES)
     return memoryview(mmap.mmap(file, PAGE_BYTES)).cast("q")
 
 
 def attach(page_of_runtime: Any, limit: int, too_many: Callable[[], None], too_many_in_c: Callable[[], None]) -> None:
-    """Read the time from *page_of_runtime*, which `map_page` has given.
+    """Read the time from *page_of_runtime*, which `map_page` has returned.
 
     At each read over the *limit* of reads in a row *too_many* is called by Python code, and *too_many_in_c* by C code.
     """
@@ -101,7 +101,7 @@ def attach(page_of_runtime: Any, limit: int, too_many: Callable[[], None], too_m
 
 
 def detach() -> None:
-    """Let this process's time go on at the real rate from the simulated instant (a child that user code forked)."""
+    """Have time run at the real rate from the simulated instant on, in a child that user code has forked."""
     global page, reads_limit, computed
     now_us = page[CLOCK_NOW]
     computed = None
@@ -112,13 +112,13 @@ def detach() -> None:
 
 
 def _over_the_limit() -> None:
-    """What the clock page calls. It is in C code of the interpreter, so that nothing can be raised."""
+    """Called by the clock page at reads over the limit, from C code of the interpreter: nothing can be raised."""
     if _too_many_in_c is not None:
         _too_many_in_c()
 
 
 def is_in_c(frame: Any) -> bool:
-    """Whether *frame* is one of ours that the clock page has called."""
+    """Whether *frame* is the plugin's, and called by the clock page."""
     while frame is not None and frame.f_code.co_filename.startswith(_OWN_CODE):
         if frame.f_code is _over_the_limit.__code__:
             return True
@@ -130,7 +130,7 @@ _OWN_CODE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 def interrupt(signum: int) -> None:
-    """Have Python believe that signal *signum* has come, once the call of the clock page is over."""
+    """Have Python see signal *signum* as soon as the call of the clock page is over."""
     reads[INTERRUPT] = signum
 
 
@@ -140,14 +140,14 @@ def real_time_ns() -> int:
 
 
 def honour_user_freezes(factories: list[Any], frozen_time: Callable[[], float]) -> None:
-    """Let ``time.time`` follow a ``freeze_time`` of user code that is active on top of the simulated clock."""
+    """Have ``time.time`` follow a ``freeze_time`` of user code on top of the simulated clock."""
     global _user_freezes, _frozen_time
     _user_freezes = factories
     _frozen_time = frozen_time
 
 
 def real_number(seconds: Any) -> Any:
-    """*seconds* as an int or a float, where this Python takes it for a time; else as it is, for the refusal.
+    """*seconds* as an int or a float, if this Python takes it as a time; else as it is, to be refused.
 
     Python 3.15 takes all real numbers, such as a Decimal.
     """
@@ -173,7 +173,7 @@ def now_us() -> int:
 
 
 def let_computing_take_time(rate: float, control: Callable[[], ControlPage]) -> None:
-    """A second of processor time takes *rate* simulated seconds; *control* gives the control page of this process."""
+    """Have a second of processor time take *rate* simulated seconds; *control* returns the control page."""
     global computed
 
     def computed_by_now() -> int:
@@ -183,7 +183,7 @@ def let_computing_take_time(rate: float, control: Callable[[], ControlPage]) -> 
 
 
 def processor_ns() -> int:
-    """Processor time of this process: from outside, that of a thread which runs is known up to the last tick only."""
+    """The processor time of this process; other processes see that of a running thread up to its last tick only."""
     return int(genuine.clock_gettime_ns(time.CLOCK_PROCESS_CPUTIME_ID))
 
 
@@ -224,7 +224,7 @@ def fake_monotonic_ns() -> int:
 def _uncounted_time() -> float:
     if len(_user_freezes) > 1 and _frozen_time is not None:
         return _frozen_time()
-    if time.time is not _wall_clock.time:  # user code has put something in its place
+    if time.time is not _wall_clock.time:  # user code has replaced it
         return time.time()
     return page[CLOCK_NOW] * 1_000 / 1e9  # type: ignore[no-any-return]  # rounded as CPython rounds it
 
@@ -314,16 +314,15 @@ _WALL_CLOCK_PATCHES: dict[str, Callable[..., Any]] = {
     "asctime": fake_asctime,
     "strftime": fake_strftime,
 }
-"""What is replaced where there is no clock page."""
+"""What is patched where there is no clock page."""
 _SIMULATED = {*_PATCHES, *_WALL_CLOCK_PATCHES}
 _wall_clock: Any = SimpleNamespace(time=time.time, time_ns=time.time_ns)
-"""What ``time`` has of it once the patches are there."""
+"""The functions of ``time`` once it is patched."""
 
 
 def install() -> None:
-    """Put the simulated clocks into the interpreter; before anything that binds functions of ``time`` is imported."""
+    """Patch the clocks, before anything is imported that binds functions of ``time``."""
     global fallback, reads
-    patches = dict(_PATCHES)
     try:
         if not wants_page:
             raise Unavailable("it was asked for")
@@ -332,17 +331,19 @@ def install() -> None:
         builtin.use_machine_code()  # the process may have some
     except Unavailable as error:
         fallback = str(error)
-        patches |= _WALL_CLOCK_PATCHES
     why = "it tells the simulated time"
-    for name, function in patches.items():
+    for name, function in _PATCHES.items():
         registry.replace(time, name, function, why)
+    if fallback:
+        for name, function in _WALL_CLOCK_PATCHES.items():
+            registry.replace(time, name, function, why)
     _wall_clock.time, _wall_clock.time_ns = time.time, time.time_ns
     registry.replace(os, "times", fake_times, why)
     registry.rebind(uuid, "_generate_time_safe", None, "uuid1() asks the machine's clock in C otherwise")
 
 
 def spare_logging() -> None:
-    """Let the clock reads of ``logging`` go uncounted: a record that no handler writes is no progress."""
+    """Do not count the clock reads of ``logging``: a record that no handler writes is no progress."""
     import logging  # noqa: PLC0415  (after the patches)
 
     spared = SimpleNamespace(**vars(time))

@@ -1,8 +1,8 @@
-"""Coverage of user code in an instance, while the test process measures its own: with the same options.
+"""Measure the coverage of user code in an instance, with the options of the test process.
 
-Loaded in an instance whose session is measured, and not before. What was measured goes, as coverage serialises it, to a
-memory file of the test process: after each event, where the harness asks because it is about to end this process, and
-before the process ends itself. What no code of ours sees coming (a crash, SIGKILL from elsewhere) loses the rest.
+An instance imports this only if the session is measured. The data goes, as coverage serialises it, to a memory file of
+the test process: after each event, when the harness asks because it is about to end this process, and before the
+process ends itself. An end that cannot be foreseen (a crash, SIGKILL by others) loses what came since.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from .scheduler.scheduler import scheduler
 _measured: coverage.Coverage | None = None
 _sink = -1
 _identity: tuple[int, int] = (0, 0)
-"""Of the memory file: user code may close all descriptors and give the number to a file of its own."""
+"""Device and inode of the memory file: user code may close all descriptors and open a file of its own there."""
 _saving = False
 _saved = b""
 
 
 class _Coverage(coverage.Coverage):
-    """What is saved is what was run: which other files there are, the test process knows, and it warns."""
+    """Coverage that saves only what has run; the test process knows the other files, and warns."""
 
     def _post_save_work(self) -> None:
         pass
 
     def _atexit(self, event: str = "atexit") -> None:
-        """The process ends a little later, and what it still runs counts."""
+        """Do nothing: the process ends a little later, and what it runs until then counts."""
 
 
 def start(config: messages.CoverageConfig, sink: int) -> None:
-    """Measure what this process runs from here on, as *config* says."""
+    """Measure from here on, with the options of *config*."""
     global _measured, _sink, _identity
     before = os.getcwd()
     os.chdir(config.directory)  # what the options name is found from there
@@ -52,16 +52,16 @@ def start(config: messages.CoverageConfig, sink: int) -> None:
         measured.switch_context(config.context)
     state = os.fstat(sink)
     _measured, _sink, _identity = measured, sink, (state.st_dev, state.st_ino)
-    scheduler.save = save
+    scheduler.save_with(save)
     process_ends.do_first(lambda _: save())
 
 
 def save() -> None:
-    """Give to the test process what this process has run so far. Raises nothing; a signal's handler waits."""
+    """Give the test process the data so far. It raises nothing, and handlers of signals wait."""
     global _saving
     if _measured is None or _saving:
         return
-    main = scheduler.active and scheduler._enter()
+    main = scheduler.active and scheduler.enter()
     _saving = True
     try:
         _write()
@@ -70,7 +70,7 @@ def save() -> None:
     finally:
         _saving = False
         if main:
-            scheduler._leave(main)
+            scheduler.leave(main)
 
 
 def _write() -> None:

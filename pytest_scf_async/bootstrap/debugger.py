@@ -1,7 +1,7 @@
-"""``breakpoint()`` and ``pdb`` in an instance: they speak to the user's terminal by way of the harness.
+"""``breakpoint()`` and ``pdb`` in an instance: the harness shows their prompt on the user's terminal.
 
-An instance has a session of its own and could not read from the terminal. While the prompt is open the harness reads,
-and so nothing else happens: the clock stands.
+An instance has a session of its own and cannot read from the terminal. While the prompt is open the harness reads a
+line and does nothing else, so the clock is held.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ NO_TERMINAL = (
     "a debugger in a handler needs a terminal that pytest does not capture: run pytest with -s (and without -n) there"
 )
 _SKIPPED = ["pytest_scf_async", "pytest_scf_async.*", "freezegun.*"]
-"""Modules that stepping does not stop in."""
+"""Modules in which stepping does not stop."""
 
 enabled = False
 
 
 class _Terminal(io.TextIOBase):
-    """What the debugger reads from and writes to."""
+    """The stream from which the debugger reads and to which it writes."""
 
     def __init__(self) -> None:
         self._text = ""
@@ -40,21 +40,31 @@ class _Terminal(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """What was written is shown with the next question, or once the debugger leaves."""
+        """Do nothing: the text is shown with the next question, or when the debugger ends."""
 
     def readline(self, size: int | None = -1, /) -> str:  # type: ignore[override]
         text, self._text = self._text, ""
         return scheduler.ask_terminal(text)
 
 
-def install() -> None:
-    """Have every ``pdb.Pdb`` that is given no streams use the terminal. In the zygote, of a session that has one."""
-    global enabled
-    import pdb  # noqa: PLC0415  (only a session with a terminal needs it)
+def install(*, has_terminal: bool) -> None:
+    """Have each ``pdb.Pdb`` without streams of its own use the terminal; refuse ``breakpoint()`` if there is none.
 
+    The zygote calls it if the session has a terminal, else each instance does.
+    """
+    global enabled
     if enabled:
         return
-    enabled = True
+    hook, why = (sys.__breakpointhook__, "there is a terminal") if has_terminal else (refuse, "there is no terminal")
+    registry.rebind(sys, "breakpointhook", hook, why)
+    enabled = has_terminal
+    if enabled:
+        _use_terminal()
+
+
+def _use_terminal() -> None:
+    import pdb  # noqa: PLC0415  (only a session with a terminal needs it)
+
     real_init = pdb.Pdb.__init__
 
     def init(
@@ -79,16 +89,15 @@ def install() -> None:
     registry.rebind(
         pdb, "input", ask, "pdb's own questions, such as that of `q` since 3.14, are for the user's terminal"
     )
-    registry.rebind(sys, "breakpointhook", sys.__breakpointhook__, "there is a terminal")
 
 
 def nobody() -> str:
-    """Why no one answers a debugger; empty where someone does."""
+    """Why nobody answers a debugger; empty if somebody does."""
     return "" if enabled else NO_TERMINAL
 
 
 def refuse(*arguments: Any, **keywords: Any) -> Any:
-    """``sys.breakpointhook`` where there is no terminal; PYTHONBREAKPOINT may name another debugger."""
+    """``sys.breakpointhook`` without a terminal; PYTHONBREAKPOINT may name another debugger."""
     if not scheduler.active or os.environ.get("PYTHONBREAKPOINT"):
         return sys.__breakpointhook__(*arguments, **keywords)
     raise RuntimeError(NO_TERMINAL)

@@ -1,4 +1,4 @@
-"""How an image's program is spoken to: ``POST /event-invoke`` on its port (document 56051), without ever waiting.
+"""The client of an image's program: ``POST /event-invoke`` on its port (document 56051), without ever waiting.
 
 Who owns this asks it again and again: whether the program listens, and whether it has answered.
 """
@@ -19,19 +19,19 @@ from ..protocol.limits import RESULT_LIMIT
 from ..protocol.shortening import shortened
 from ..protocol.sock_diag import SockDiag
 from . import bind_filter
+from .originals import real_poll
 from .program_client import INFO_BYTES, LOOPBACK_MS, Answer, Broken, ProgramClient, await_arrival, connect, tcp_info
-from .scheduler.waiters import real_poll
 
 PATH = "/event-invoke"
 LOCALHOST = "127.0.0.1"
 OUTSIDE = "127.0.0.2"
-"""An address of the loopback that a program which listens on 127.0.0.1 alone does not have, as the platform's is."""
+"""An address of the loopback that, like the platform's, does not reach a program which listens on 127.0.0.1 only."""
 CLIENT = "127.0.0.3"
-"""Where connections to the program come from."""
+"""The address from which connections to the program come."""
 CLIENT_PORT = 50_000
-"""The port that the first event comes from; programs write it to their logs, which are the same in every run."""
+"""The port from which the first event comes; fixed, as programs log it, and logs are the same in every run."""
 SHOWN = 2000
-"""Characters of an answer that is an error that are shown."""
+"""How many characters of an answer that is an error are shown."""
 READ_BYTES = 1 << 18
 HEAD_LIMIT = 1 << 16
 _COUNT, _TWO_COUNTS = struct.Struct("=Q"), struct.Struct("=QQ")
@@ -57,13 +57,13 @@ class EventInvokeClient(ProgramClient):
         self._is_forwarded = is_forwarded
         self.address = (LOCALHOST if is_forwarded else OUTSIDE), port
         self.client: tuple[str, int] | None = None
-        """This end of the connection that is open."""
+        """The address of this end of the open connection."""
         self._client_port = client_port
         self._connection: _socket.socket | None = None
         self._unsent = memoryview(b"")
-        self._heard = bytearray()
+        self._response = bytearray()
         self._received = 0
-        """Bytes, of this connection; what was dropped too."""
+        """How many bytes have come on this connection, with those that were dropped."""
         self._eof = False
 
     def use_port(self, port: int) -> None:
@@ -75,7 +75,7 @@ class EventInvokeClient(ProgramClient):
         return self._connection
 
     def descriptors(self) -> dict[int, int]:
-        """What to poll, and for which events."""
+        """The descriptors to poll, each with its events."""
         if self._connection is None:
             return {}
         return {self._connection.fileno(): select.POLLIN | (select.POLLOUT if self._unsent else 0)}
@@ -94,7 +94,7 @@ class EventInvokeClient(ProgramClient):
         return self._connection is not None
 
     def only_host(self) -> str:
-        """The host on which it listens where nobody but itself can reach it; empty where it does not."""
+        """The host on which the program listens, if only itself can reach that; else empty."""
         if self._is_forwarded:
             return ""
         # Looked up, not tried: a program that serves one connection would have served that one.
@@ -103,7 +103,7 @@ class EventInvokeClient(ProgramClient):
         return "" if host and self.is_ready() else host  # it may have begun to listen after the last look
 
     def ask(self, invocation: messages.Invoke) -> bool:
-        """Send the event on its way; False where the program does not listen any more."""
+        """Send the event; False if the program no longer listens."""
         if not self.is_ready():
             return False
         body = invocation.payload.encode()
@@ -111,19 +111,19 @@ class EventInvokeClient(ProgramClient):
         lines = [f"POST {PATH} HTTP/1.1", f"Host: {LOCALHOST}:{self.shown_port}", "Connection: close"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         self._unsent = memoryview("\r\n".join([*lines, "", ""]).encode() + body)
-        self._heard.clear()
+        self._response.clear()
         self._received = 0
         self._eof = False
         self._send()
         return True
 
     def await_arrival(self) -> None:
-        """Until the kernel has brought the program what was sent: on a busy machine it takes its time."""
+        """Wait until the kernel has brought the program what was sent, which takes a while on a busy machine."""
         if self._connection is not None:
             await_arrival(self._connection)
 
-    def has_heard_all(self, end: _socket.socket) -> bool:
-        """Whether all was heard that was ever sent from *end*, the program's end, and neither end has anything to do.
+    def has_received_all(self, end: _socket.socket) -> bool:
+        """Whether all has come that was ever sent from *end*, the program's end, and neither end has anything to do.
 
         A kernel that does not count what came in does not count what was sent, either.
         """
@@ -134,7 +134,7 @@ class EventInvokeClient(ProgramClient):
         return bool(sent - again == self._received and _COUNT.unpack_from(info, _BYTES_RECEIVED)[0])
 
     def await_what_was_said(self, end: _socket.socket | None) -> bool:
-        """Until all is there that was sent from *end*, the program's end of the connection; whether it came.
+        """Wait until all has come that was sent from *end*, the program's end of the connection; whether it has.
 
         None: the other end has been closed, and that is what comes last.
         """
@@ -152,30 +152,30 @@ class EventInvokeClient(ProgramClient):
             real_poll().poll(1)
         return False
 
-    def hear(self) -> Answer | None:
-        """What has come of the event once the answer is complete; nothing before."""
+    def receive(self) -> Answer | None:
+        """The answer to the event, once it is complete."""
         if self._connection is None:
             return None
         self._send()
-        if not self._receive() or not _is_complete(self._heard, self._eof):
+        if not self._receive_bytes() or not _is_complete(self._response, self._eof):
             return None
-        answer = _result_of(bytes(self._heard))
+        answer = _result_of(bytes(self._response))
         self.close()
         return answer
 
     def receive_final_response(self) -> messages.Result | None:
-        """What has come of the event where the program, about to end, has answered; its end is the answer's."""
+        """The answer of a program that is about to end, which ends the answer as well; None if there is none."""
         if self._connection is None:
             return None
-        self._receive()
-        answer = _result_of(bytes(self._heard)) if self._heard else None
+        self._receive_bytes()
+        answer = _result_of(bytes(self._response)) if self._response else None
         if answer is None or isinstance(answer, Broken):
             return None
         self.close()
         return answer
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -187,12 +187,12 @@ class EventInvokeClient(ProgramClient):
             except BlockingIOError:
                 return
             except OSError:
-                self._unsent = memoryview(b"")  # it has hung up: what it said before is there to be heard
+                self._unsent = memoryview(b"")  # it has hung up: what it said before is there to be received
                 return
             self._unsent = self._unsent[sent:]
 
-    def _receive(self) -> bool:
-        """Whether there was anything new."""
+    def _receive_bytes(self) -> bool:
+        """Receive what has come; whether there was anything."""
         before = self._received
         while not self._eof and self._connection is not None:
             try:
@@ -202,15 +202,15 @@ class EventInvokeClient(ProgramClient):
             except OSError:
                 data = b""
             self._eof = not data
-            self._heard += data
+            self._response += data
             self._received += len(data)
         is_new = self._eof or self._received > before
-        _drop_interim(self._heard)
+        _drop_interim(self._response)
         return is_new
 
 
 def only_localhost(host: str, port: int) -> str:
-    """What is told of a program that listens on *host* only."""
+    """Why a program that listens on *host* only cannot be reached."""
     shown = f"[{host}]" if ":" in host else host
     return (
         f"the program listens on {shown}:{port} only, where the platform cannot reach it: it has to listen on "
@@ -247,48 +247,48 @@ def _headers(invocation: messages.Invoke) -> messages.JsonObject:
     }
 
 
-def _drop_interim(heard: bytearray) -> None:
-    """Forget what comes before the answer: 100 Continue, 103 Early Hints and their like."""
-    while (head_bytes := heard.find(b"\r\n\r\n", 0, HEAD_LIMIT)) >= 0:
-        status = bytes(heard[:head_bytes]).partition(b"\r\n")[0].split(b" ")[1:2]
+def _drop_interim(response: bytearray) -> None:
+    """Ignore interim (1xx) responses, such as 100 Continue and 103 Early Hints."""
+    while (head_bytes := response.find(b"\r\n\r\n", 0, HEAD_LIMIT)) >= 0:
+        status = bytes(response[:head_bytes]).partition(b"\r\n")[0].split(b" ")[1:2]
         if not status or not status[0].startswith(b"1") or status == [b"101"]:
             return
-        del heard[: head_bytes + 4]
+        del response[: head_bytes + 4]
 
 
-def _is_complete(heard: bytearray, eof: bool) -> bool:
-    head_bytes = heard.find(b"\r\n\r\n", 0, HEAD_LIMIT)
+def _is_complete(response: bytearray, eof: bool) -> bool:
+    head_bytes = response.find(b"\r\n\r\n", 0, HEAD_LIMIT)
     if eof or head_bytes < 0:
         return eof
-    fields = bytes(heard[:head_bytes]).lower().split(b"\r\n")
+    fields = bytes(response[:head_bytes]).lower().split(b"\r\n")
     body = head_bytes + 4
     status = fields[0].split(b" ")[1:2]
     for field in fields[1:]:
         name, _, value = field.partition(b":")
         if name == b"content-length" and value.strip().isdigit():
-            return len(heard) >= body + int(value)
+            return len(response) >= body + int(value)
         if name == b"transfer-encoding" and b"chunked" in value:
-            return _are_all_chunks(heard, body)
+            return _are_all_chunks(response, body)
     return status in ([b"204"], [b"304"])
 
 
-def _are_all_chunks(heard: bytearray, at: int) -> bool:
+def _are_all_chunks(response: bytearray, at: int) -> bool:
     """Whether the last chunk has come, and what follows it, of a body that begins *at* there."""
     while True:
-        end = heard.find(b"\r\n", at)
+        end = response.find(b"\r\n", at)
         if end < 0:
             return False
         try:
-            size = int(bytes(heard[at:end]).partition(b";")[0], 16)
+            size = int(bytes(response[at:end]).partition(b";")[0], 16)
         except ValueError:
-            return True  # it is told what is wrong with it
+            return True  # the answer is refused with a reason
         if size == 0:
-            return heard.startswith(b"\r\n", end + 2) or heard.find(b"\r\n\r\n", end) >= 0
+            return response.startswith(b"\r\n", end + 2) or response.find(b"\r\n\r\n", end) >= 0
         at = end + 2 + size + 2
 
 
-class _Heard:
-    """An answer in memory, in the form in which ``http.client`` takes a socket."""
+class _Received:
+    """An answer in memory, as a socket for ``http.client``."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -298,10 +298,10 @@ class _Heard:
 
 
 def _result_of(data: bytes) -> Answer:
-    """What an answer means: 2xx is the return value, everything else an error of the user's code."""
+    """The result of an answer: 2xx has the return value, everything else is an error of user code."""
     if not data:
         return Broken(f"the program closed the connection of POST {PATH} without an answer")
-    response = http.client.HTTPResponse(_Heard(data), method="POST")  # type: ignore[arg-type]
+    response = http.client.HTTPResponse(_Received(data), method="POST")  # type: ignore[arg-type]
     try:
         response.begin()
         body = response.read()

@@ -1,4 +1,4 @@
-"""How a Go function is spoken to: calls of ``net/rpc`` in gob on its port (document 30228), without ever waiting.
+"""The client of a Go function: calls of ``net/rpc`` in gob on its port (document 30228), without ever waiting.
 
 Who owns this asks it again and again: whether the function listens, and whether it has answered.
 """
@@ -73,7 +73,7 @@ class GoClient(ProgramClient):
         return self._connection
 
     def descriptors(self) -> dict[int, int]:
-        """What to poll, and for which events, then to call `is_ready` or `hear`."""
+        """The descriptors to poll, each with its events, before a call of `is_ready` or `receive`."""
         if self._connection is None or self._broken is not None:
             return {}
         return {self._connection.fileno(): select.POLLIN | (select.POLLOUT if self._unsent else 0)}
@@ -97,7 +97,7 @@ class GoClient(ProgramClient):
         return self._ready
 
     def ask(self, invocation: messages.Invoke) -> bool:
-        """Have the function called, whose time limit counts from now; True. Not before the last call was answered."""
+        """Call the function, whose time limit counts from now; True. The last call has been answered."""
         assert not self._asked, "the last invocation has not been answered"
         self._asked = True
         context = invocation.context
@@ -126,12 +126,12 @@ class GoClient(ProgramClient):
         return True
 
     def await_arrival(self) -> None:
-        """Until the kernel has brought the function what was sent: on a busy machine it takes its time."""
+        """Wait until the kernel has brought the function what was sent, which takes a while on a busy machine."""
         if self._connection is not None:
             await_arrival(self._connection)
 
-    def hear(self) -> Answer | None:
-        """What has come of the event, once there is an answer to what was asked; None until then.
+    def receive(self) -> Answer | None:
+        """The answer to the event, once the call is answered; None until then.
 
         ``fact`` is RETURNED (``text``), RAISED (``trace``), RESULT_NOT_JSON (``trace``) or RESULT_TOO_LARGE; `Broken`
         where the connection is gone, for good: most likely the process is ending, or has ended.

@@ -23,7 +23,7 @@ LONGEST_TRACE = 1024 * 1024
 
 
 class Outcome(NamedTuple):
-    """What a handler's call came to."""
+    """The outcome of a call of a handler."""
 
     fact: str
     text: str | None = None
@@ -81,7 +81,7 @@ class Variables:
 
 
 def flush() -> None:
-    """Let out what the two streams still have."""
+    """Flush the two streams."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -119,7 +119,7 @@ def leave(error: BaseException, nobody: str) -> int:
 
 
 def _exit_code(error: BaseException, nobody: str) -> int:
-    """What the interpreter makes of *error* when it leaves the main module."""
+    """The exit code of *error* when it leaves the main module, written to stderr as the interpreter does."""
     if nobody and tracebacks.ends_debugger(error):
         sys.stderr.write(f"{nobody}\n")
     if not isinstance(error, SystemExit):

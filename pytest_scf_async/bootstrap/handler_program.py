@@ -95,11 +95,13 @@ class _Buffer(io.BufferedWriter):
 
 
 def _open_streams() -> None:
-    for fd, name, errors in ((1, "stdout", "strict"), (2, "stderr", "backslashreplace")):
-        buffer = _Buffer(io.FileIO(fd, "w", closefd=False))
-        stream = io.TextIOWrapper(buffer, encoding="utf-8", errors=errors, line_buffering=True, write_through=True)
-        setattr(sys, name, stream)
-        setattr(sys, f"__{name}__", stream)
+    sys.stdout = sys.__stdout__ = _stream(1, "strict")  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = _stream(2, "backslashreplace")  # type: ignore[misc]
+
+
+def _stream(fd: int, errors: str) -> io.TextIOWrapper:
+    buffer = _Buffer(io.FileIO(fd, "w", closefd=False))
+    return io.TextIOWrapper(buffer, encoding="utf-8", errors=errors, line_buffering=True, write_through=True)
 
 
 def _take_environment() -> tuple[dict[str, Any], _Api]:

@@ -1,8 +1,8 @@
-"""An image's program that is Python: it runs in the instance itself, on its main thread, on simulated time.
+"""Run the Python program of an image in the instance itself, on its main thread and on simulated time.
 
-Its server is one like any other: it waits on a listening socket, which is the process's own. The platform's side of the
-connection is in the same process, and belongs to the scheduler: whatever thread comes to wait looks whether the program
-listens by now, or has answered. No thread of ours is needed for that.
+Its server waits on a listening socket, which counts as the process's own. The platform's side of the connection is in
+the same process and belongs to the scheduler: whenever all threads have parked, it looks whether the program listens by
+now, or has answered. That needs no thread of the plugin.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import runpy
 import socket
 import sys
+from collections.abc import Callable
 from types import FrameType, ModuleType
 from typing import Any
 
@@ -20,7 +21,7 @@ from ..protocol import messages
 from ..protocol.own_code import OWN_CODE
 from . import clock, loading, process_ends
 from .event_invoke import CLIENT, CLIENT_PORT, LOCALHOST, EventInvokeClient, only_localhost
-from .patches import connections, registry, signals
+from .patches import children, connections, registry, signals, socket_waits, sockets
 from .patches.c_code import is_of_standard_library
 from .program_client import Broken
 from .scheduler.scheduler import scheduler
@@ -31,26 +32,26 @@ _ANY = ("", "0.0.0.0", "::")
 
 
 def is_platform(address: Any) -> bool:
-    """Whether a connection from *address* is one of ours."""
+    """Whether a connection from *address* is one of the platform's side."""
     return isinstance(address, tuple) and str(address[0]).removeprefix("::ffff:") == CLIENT
 
 
 class Gateway:
-    """The platform's side of a program's connections. The scheduler calls it with its lock."""
+    """The platform's side of the program's connections; the scheduler calls it with its lock."""
 
     def __init__(self, talk: EventInvokeClient, invocation: messages.Invoke) -> None:
         self._talk = talk
         self._invocation: messages.Invoke | None = invocation
         """The first event, until the program listens."""
         self._next: messages.Invoke | None = None
-        """A later event, which stands at a gate."""
+        """A later event, which is at a gate."""
         self._end: _socket.socket | None = None
-        """The program's end of the connection, borrowed, once it has accepted that."""
+        """The program's end of the connection, borrowed, once it has accepted the connection."""
         self._inode = 0
-        """That of this end: when the program has closed it, its descriptor may become another's."""
+        """The inode of that end: once the program has closed it, its descriptor may become another's."""
 
     def begin(self, invocation: messages.Invoke) -> None:
-        """The next event on the warm instance; it stands at a gate first that waits for a listener which is there."""
+        """Begin the next event of the warm instance, unless a gate waits for a handler of signals that is installed."""
         self._next = invocation
         gate = signals.take_gate_of_listener()
         if gate is None:
@@ -67,16 +68,16 @@ class Gateway:
         else:
             self._answer(messages.Result("PORT_NOT_BOUND", trace="the program listens on its port no more"))
 
-    def look(self) -> bool:
-        """All threads wait: see how far the program is; whether its event has ended with that."""
+    def poll(self) -> bool:
+        """See how far the program is, when all threads have parked; whether its event has ended."""
         if self._invocation is not None and not self._is_listening(self._invocation):
-            return self._invocation is None  # it listens where nobody can reach it, and its event has ended
-        if self.has_heard_all():
+            return self._invocation is None  # it listens where it cannot be reached, and its event has ended
+        if self.has_received_all():
             return False
-        answer = self._talk.hear()
+        answer = self._talk.receive()
         if answer is None and self._invocation is None:
             self._await_what_was_said()
-            answer = self._talk.hear()
+            answer = self._talk.receive()
         if isinstance(answer, Broken):
             answer = messages.Result("RAISED", trace=answer.why)
         if answer is None:
@@ -106,7 +107,7 @@ class Gateway:
         if only:
             fact, why = "PORT_NOT_BOUND", only_localhost(only, self._talk.shown_port)
             scheduler.end_event()
-        scheduler.tell_locked(messages.pack(messages.InitDone(fact, why, peak_rss())))
+        scheduler.send_marked_locked(messages.pack(messages.InitDone(fact, why, peak_rss())))
         if only:
             return False
         self._talk.ask(invocation)
@@ -114,19 +115,19 @@ class Gateway:
         return True
 
     def _has_asked(self) -> None:
-        """The event is on its way."""
+        """After the request was sent: wait until the kernel has brought it to the program."""
         self._end = None
         self._talk.await_arrival()
 
     def accepted(self, fd: int, address: Any) -> None:
-        """The program has accepted a connection from *address*."""
+        """Note that the program has accepted a connection from *address*."""
         if is_platform(address) and self._talk.client is not None and address[1] == self._talk.client[1]:
             self._end, self._inode = connections.borrow(fd), os.fstat(fd).st_ino
 
-    def has_heard_all(self) -> bool:
-        """Whether the program has not answered, and nothing that it has said is on its way: its event goes on."""
+    def has_received_all(self) -> bool:
+        """Whether the event goes on: the program has not answered, and nothing that it has sent is on its way."""
         end = self._end
-        return end is not None and self._is_open(end) and self._talk.has_heard_all(end)
+        return end is not None and self._is_open(end) and self._talk.has_received_all(end)
 
     def _is_open(self, end: _socket.socket) -> bool:
         try:
@@ -135,7 +136,7 @@ class Gateway:
             return False
 
     def _await_what_was_said(self) -> None:
-        """What the program has sent, or that it has hung up, may be on its way: time does not pass it."""
+        """Wait for what the program has sent, or for its hang-up: time must not pass what is on its way."""
         if self._end is None:
             return
         if self._is_open(self._end):
@@ -145,7 +146,7 @@ class Gateway:
 
 
 def peak_rss() -> int:
-    """Bytes: the most that this process has had in memory above what it had at its fork."""
+    """The peak of this process's memory in bytes, above what it had at its fork."""
     import resource  # noqa: PLC0415
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -155,24 +156,11 @@ def peak_rss() -> int:
 # -- the program's port ----------------------------------------------------------------------------------------------
 
 bound_to = ""
-"""The host on which the program has bound its port, where it was given another port underneath."""
-
-
-def _tell_of_accepted(gateway: Gateway) -> None:
-    """Let the *gateway* know what was accepted."""
-    real = socket.socket._accept  # type: ignore[attr-defined]
-
-    def accept(self: Any, /) -> Any:
-        fd, address = real(self)
-        if scheduler.active:
-            gateway.accepted(fd, address)
-        return fd, address
-
-    registry.replace(socket.socket, "_accept", accept, _WHY)
+"""The host to which the program has bound its port, if that is another one underneath."""
 
 
 def _send_files_in_scheduler() -> None:
-    """Let an answer that is a file be sent in parts: there is room for the next once the scheduler has read."""
+    """Have an answer that is a file sent in parts: there is room for the next once the scheduler has read."""
     real_sendfile = socket.socket.sendfile
 
     def sendfile(self: Any, file: Any, offset: int = 0, count: int | None = None) -> int:
@@ -185,7 +173,7 @@ def _send_files_in_scheduler() -> None:
 
 
 def _is_to_platform(connection: Any) -> bool:
-    """Whether a ``send`` on *connection* blocks, and the event that runs came over it."""
+    """Whether a ``send`` on *connection* blocks, and the current event has come over it."""
     if (
         not scheduler.active
         or connection.gettimeout() == 0
@@ -198,79 +186,68 @@ def _is_to_platform(connection: Any) -> bool:
         return False
 
 
-def _put_another_port_underneath(port: int, talk: EventInvokeClient) -> None:
-    """Without a network of its own the instance shares the machine's: its *port* is one that is free there."""
-    real_bind, real_name = socket.socket.bind, socket.socket.getsockname
-    underneath: dict[tuple[int, int], tuple[Any, ...]] = {}
-    """By family and real port: what the program believes it has bound."""
-    talk.use_port(0)  # nothing: who has the port on this machine is not this program
+class PortUnderneath:
+    """The program's *port* as another one that is free, for an instance that shares the machine's network."""
 
-    def bind(self: Any, object: Any, /) -> None:
+    def __init__(self, port: int, talk: EventInvokeClient) -> None:
+        self._port = port
+        self._talk = talk
+        self._bound: dict[tuple[int, int], tuple[Any, ...]] = {}
+        """The address that the program believes it has bound, by family and real port."""
+        self._real_name = socket.socket.getsockname
+        talk.use_port(0)  # none yet: whoever has the port on this machine is not this program
+        sockets.put_underneath(self)
+        real_name = self._real_name
+
+        def getsockname(self_: Any, /) -> Any:
+            name = real_name(self_)
+            known = isinstance(name, tuple) and len(name) > 1 and self._bound.get((self_.family, name[1]))
+            return known or name
+
+        registry.replace(socket.socket, "getsockname", getsockname, "the program has bound its own port")
+
+    def bind(self, of: Any, address: Any, bind: Callable[[Any, Any], None]) -> bool:
         global bound_to
-        internet = self.family in (socket.AF_INET, socket.AF_INET6)
-        if not (scheduler.active and internet and isinstance(object, tuple) and object[1:2] == (port,)):
-            real_bind(self, object)
-            return
+        internet = of.family in (socket.AF_INET, socket.AF_INET6)
+        if not (scheduler.active and internet and isinstance(address, tuple) and address[1:2] == (self._port,)):
+            return False
         local = LOCALHOST
-        if self.family == socket.AF_INET6:
-            both = object[0] in ("", "::") and not self.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+        if of.family == socket.AF_INET6:
+            both = address[0] in ("", "::") and not of.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
             local = f"::ffff:{LOCALHOST}" if both else "::1"
         reached = local != "::1"
-        real_bind(self, (local, talk.address[1] if underneath and reached else 0))
-        name = real_name(self)
-        underneath[self.family, name[1]] = (*object, *name[2:])[: len(name)]
+        bind(of, (local, self._talk.address[1] if self._bound and reached else 0))
+        name = self._real_name(of)
+        self._bound[of.family, name[1]] = (*address, *name[2:])[: len(name)]
         if reached:
-            talk.use_port(name[1])
+            self._talk.use_port(name[1])
             scheduler.control.port = name[1]
-        if reached or object[0] == "::1":
-            bound_to = str(object[0])
+        if reached or address[0] == "::1":
+            bound_to = str(address[0])
+        return True
 
-    def getsockname(self: Any, /) -> Any:
-        name = real_name(self)
-        known = isinstance(name, tuple) and len(name) > 1 and underneath.get((self.family, name[1]))
-        return known or name
-
-    def underneath_of(self: Any, address: Any) -> Any:
-        """Where *address* is, if it is the program's own port."""
-        own = isinstance(address, tuple) and address[1:2] == (port,) and address[0] in (*_LOOPBACK, *_ANY)
-        if not (own and scheduler.active and talk.address[1] and self.family in (socket.AF_INET, socket.AF_INET6)):
+    def underneath(self, of: Any, address: Any) -> Any:
+        own = isinstance(address, tuple) and address[1:2] == (self._port,) and address[0] in (*_LOOPBACK, *_ANY)
+        port = self._talk.address[1]
+        if not (own and scheduler.active and port and of.family in (socket.AF_INET, socket.AF_INET6)):
             return address
-        return (LOCALHOST if self.family == socket.AF_INET else f"::ffff:{LOCALHOST}", talk.address[1])
-
-    real_connect, real_connect_ex = socket.socket.connect, socket.socket.connect_ex
-
-    def connect(self: Any, object: Any, /) -> None:
-        real_connect(self, underneath_of(self, object))
-
-    def connect_ex(self: Any, object: Any, /) -> int:
-        return real_connect_ex(self, underneath_of(self, object))
-
-    registry.replace(socket.socket, "connect", connect, _WHY)
-    registry.replace(socket.socket, "connect_ex", connect_ex, _WHY)
-    registry.replace(socket.socket, "bind", bind, _WHY)
-    registry.replace(socket.socket, "getsockname", getsockname, _WHY)
+        return (LOCALHOST if of.family == socket.AF_INET else f"::ffff:{LOCALHOST}", port)
 
 
 # -- its forks -------------------------------------------------------------------------------------------------------
 
 
-def _refuse_forks() -> None:
-    """A fork would see real time, and the program waits for it as for a part of itself: no event would come through.
+def _refuse_fork(caller: FrameType) -> None:
+    """Refuse a fork: the child would be on real time and the program would wait for it, so no event would come through.
 
-    One that executes another program at once is a child process like any other.
+    A fork that executes another program at once is a child process like any other, and is allowed.
     """
-    real, of_spawn = os.fork, os._spawnvef.__code__  # type: ignore[attr-defined]
-
-    def fork() -> int:
-        if scheduler.active and sys._getframe(1).f_code is not of_spawn:
-            scheduler.refuse(messages.Forks(_forking_line()))
-        return real()
-
-    registry.replace(os, "fork", fork, "a program that the instance itself runs is of one process")
+    if caller.f_code is not os._spawnvef.__code__:  # type: ignore[attr-defined]
+        scheduler.refuse(messages.Forks(_forking_line()))
 
 
 def _forking_line() -> str:
-    """The line that is about to fork, by way of ``multiprocessing`` perhaps; empty: it is not known."""
+    """The line of user code that is about to fork, perhaps by ``multiprocessing``; empty if it is not known."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and (
         frame.f_code.co_filename.startswith(OWN_CODE) or is_of_standard_library(frame.f_code.co_filename)
@@ -283,21 +260,21 @@ def _forking_line() -> str:
 
 
 def open_gateway(program: messages.ProgramConfig, invocation: messages.Invoke) -> None:
-    """From here on the scheduler looks for the program's port, and speaks to it."""
+    """Have the scheduler look for the program's port from here on, and send events there."""
     talk = EventInvokeClient(program.port, CLIENT_PORT)
     gateway = Gateway(talk, invocation)
-    _tell_of_accepted(gateway)
+    socket_waits.after_accept.append(gateway.accepted)
     _send_files_in_scheduler()
     if not program.own_network:
-        _put_another_port_underneath(program.port, talk)
-    _refuse_forks()
+        PortUnderneath(program.port, talk)
+    children.before_fork.append(_refuse_fork)
     process_ends.do_first(lambda certain: scheduler.receive_final_response() if certain else None)
     connections.use_own_hosts(frozenset({CLIENT}))
     scheduler.open_gateway(gateway)
 
 
 def run(program: messages.ProgramConfig) -> None:
-    """Be the program: what ``python script.py`` or ``python -m module`` does. Returns when it does."""
+    """Run the program, as ``python script.py`` or ``python -m module`` does; returns when it has ended."""
     sys.argv[:] = program.argv
     sys.orig_argv[:] = [sys.executable, *(["-m"] if program.module is not None else []), *program.argv]
     os.chdir(program.directory)

@@ -1,9 +1,8 @@
-"""What an instance does from its fork to its end: become an instance, then one event after the other."""
+"""The life of an instance: it is forked, assigned to a function, and runs one event after the other."""
 
 from __future__ import annotations
 
 import _socket
-import errno
 import faulthandler
 import gc
 import json
@@ -21,9 +20,13 @@ from ..protocol.limits import RESULT_LIMIT
 from ..protocol.shared_page import ControlPage
 from . import ahead, clock, debugger, handler, literal_tmp, loading, loopback, mounts, root_logger, thread_table
 from .clock_page import NEVER
-from .patches import connections, signals, sockets
+from .gates import gates
+from .patches import alarms, connections, signals, sockets
 from .patches import official_hosts as redirection
+from .scheduler.alarm import Alarm
+from .scheduler.channel import Channel
 from .scheduler.scheduler import scheduler
+from .scheduler.signal_inbox import SignalInbox
 
 
 def _too_many_reads() -> None:
@@ -37,9 +40,9 @@ def _too_many_reads_in_c() -> None:
 
 
 def prepare(environment: dict[str, str]) -> None:
-    """What can be done before the fork, in the zygote: a page that an instance need not write need not be copied.
+    """Set *environment*; in the zygote before a fork, and again in the instance, where little is left to change.
 
-    From one instance to the next little of the environment changes.
+    Each page of memory that an instance writes after the fork has to be copied, which takes time.
     """
     before = dict(os.environ)
     for name in before.keys() - environment.keys():
@@ -51,8 +54,8 @@ def prepare(environment: dict[str, str]) -> None:
         clock.fake_tzset()
 
 
-def _stand_ready(nonce: str, fds: Sequence[int], zygote: int) -> _socket.socket:
-    """Become an instance, of whatever function: all that does not depend on it. Gives the channel."""
+def _stand_ready(nonce: str, fds: Sequence[int], zygote: int) -> Channel:
+    """Do all of a start that does not depend on the function; the channel to the harness."""
     channel_fd, pipe, control_file, wakeup_fd = fds
     os.setsid()
     linux.die_with_parent()
@@ -64,13 +67,22 @@ def _stand_ready(nonce: str, fds: Sequence[int], zygote: int) -> _socket.socket:
     control = ControlPage(control_file)
     faulthandler.register(linux.STACKS_SIGNAL, file=control_file, all_threads=True)
     thread_table.keep_in(control.threads)
-    channel = _socket.socket(fileno=channel_fd)  # whose calls are no waits of user code
-    scheduler.attach(channel, wakeup_fd, control, (pipe, messages.mark_of(nonce)), signals.watch())
+    own_socket = _socket.socket(fileno=channel_fd)  # its calls are not patched
+    channel = Channel(own_socket, (pipe, messages.mark_of(nonce)))
+    scheduler.attach(
+        channel,
+        control,
+        wakeup_fd,
+        SignalInbox(signals.watch(), signals.call_handler),
+        Alarm(control, alarms.ring),
+        arm_gates=gates.set_gates,
+        answer_waits=connections.answer_waits,
+    )
     return channel
 
 
 def _warm_up(control_file: int) -> None:
-    """Do once what every start does, while nobody waits: after a fork each page has to be copied that is written."""
+    """Do once what each start does, while no event waits: so the pages that it writes are copied ahead."""
     prepare(dict(os.environ))
     sample = {"number": 1, "words": ["one", None, True], "nested": {"text": "one"}}
     invocation = messages.Invoke(handler.result_text(sample), {"request_id": "one"}, {}, {}, None)
@@ -84,28 +96,8 @@ def _warm_up(control_file: int) -> None:
     _peak_rss()
 
 
-def _hear_what_to_be(channel: _socket.socket) -> tuple[messages.Assign, int, list[int]]:
-    """Wait for the first frame: what it says, the descriptor of the clock's page, and others."""
-    frames = messages.FrameReader()
-    clock_file, others = -1, []
-    while True:
-        data, fds = linux.receive_descriptors(channel, 1 << 16, 3)
-        if not data:
-            os._exit(0)  # nobody needed it
-        if fds:
-            clock_file, *others = fds
-        found = list(frames.feed(data))
-        if found and clock_file < 0:  # the kernel drops a descriptor for which there is no room
-            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-        if found:
-            _, body = found.pop(0)
-            scheduler.heard = found
-            scheduler.frames = frames
-            return messages.unpack(messages.Assign, body), clock_file, others
-
-
 def _become(config: messages.Assign, clock_file: int, others: list[int]) -> Role:
-    """Become an instance of the function that *config* says; gives what it is to do."""
+    """Become an instance of the function of *config*; its role."""
     prepare(config.environment)
     if config.sandbox is not None:
         mounts.complete(config.sandbox.own, config.sandbox.layer)
@@ -133,8 +125,7 @@ def _become(config: messages.Assign, clock_file: int, others: list[int]) -> Role
     if config.endpoint is not None:
         redirection.follow(config.endpoint, own_network=role.own_network)
     connections.use_idle_peers(frozenset(config.idle_ok))
-    if config.debugger:
-        debugger.install()
+    debugger.install(has_terminal=config.debugger)
     if config.coverage is not None:
         from . import coverage  # noqa: PLC0415  (it imports coverage)
 
@@ -161,7 +152,7 @@ def _call(function: Any, invocation: messages.Invoke) -> messages.Result:
 
 
 def _initialise(config: messages.Assign) -> Any:
-    """The user's handler; None when the harness has been told why there is none."""
+    """Load the user's handler and report that; None if there is none, which is reported as well."""
     path = config.entry
     try:
         if not os.path.isfile(path):
@@ -172,14 +163,14 @@ def _initialise(config: messages.Assign) -> Any:
             _enter_code(config)
             function = loading.load_handler(path, config.module, config.function)
             if callable(function):
-                scheduler.tell(messages.pack(messages.InitDone(None, rss=_peak_rss() - _start_rss)))
+                scheduler.send_marked(messages.pack(messages.InitDone(None, rss=_peak_rss() - _start_rss)))
                 if config.memory_limited:
-                    scheduler.yield_turn()  # the harness looks at it before the first line of the handler
+                    scheduler.yield_run_token()  # the harness checks the memory before the handler begins
                 return function
             raise TypeError(f"{config.module}.{config.function} is {function!r}, which cannot be called")
     except Exception as error:
         fact, trace = "CODE_NOT_LOADED", _trace_of(error)
-    scheduler.tell(messages.pack(messages.InitDone(fact, trace, _peak_rss() - _start_rss)))
+    scheduler.send_marked(messages.pack(messages.InitDone(fact, trace, _peak_rss() - _start_rss)))
     return None
 
 
@@ -203,7 +194,7 @@ def _use_what_was_imported_ahead(config: messages.Assign) -> None:
 
 
 def _prepare_for_test(config: messages.Assign, wanted: messages.BeforeInit) -> bool:
-    """Call the test's own function; False when it failed, and the harness has been told."""
+    """Call the test's function of ``before_init``; False if it has failed, which is reported."""
     directory = wanted.directory
     try:
         _enter_code(config)
@@ -219,15 +210,13 @@ def _prepare_for_test(config: messages.Assign, wanted: messages.BeforeInit) -> b
         finally:
             if directory in sys.path:
                 sys.path.remove(directory)
-            if (
-                not found_already
-            ):  # what it imports later is found, and nothing of the function's comes from there first
+            if not found_already:  # later imports find what lies there, but after the function's own code
                 sys.path.append(directory)
-    except BaseException as error:  # SystemExit is no end of the function either
+    except BaseException as error:  # SystemExit is a failure of it, too
         if scheduler.active:
-            scheduler.tell(messages.pack(messages.InitDone(messages.BEFORE_INIT_RAISED, _trace_of(error), 0)))
+            scheduler.send_marked(messages.pack(messages.InitDone(messages.BEFORE_INIT_RAISED, _trace_of(error), 0)))
             return False
-    if not scheduler.active:  # a child that it forked came back out of it
+    if not scheduler.active:  # a child that it has forked has returned from it
         os._exit(0)
     return True
 
@@ -240,7 +229,7 @@ _start_rss = 0
 
 
 def _serve_handler(config: messages.Assign) -> None:
-    """Call the handler with one event after the other, for ever; SystemExit and its like come out."""
+    """Call the handler with one event after the other; SystemExit and its like are raised."""
     function: Any = None
     while True:
         invocation = scheduler.idle()
@@ -255,19 +244,18 @@ def _serve_handler(config: messages.Assign) -> None:
                 continue
         else:
             _apply_environment(invocation)
-            signals.stand_if_listening()  # it listens since an earlier event
+            signals.stand_if_listening()  # the handler of a signal may be installed since an earlier event
         answer = _call(function, invocation)
         handler.flush()
-        if not scheduler.active:  # a child that user code forked came back out of the handler
+        if not scheduler.active:  # a child that user code has forked has returned from the handler
             os._exit(0)
-        if scheduler.save is not None:
-            scheduler.save()
+        scheduler.save_coverage()
         answer = answer._replace(rss=_peak_rss() - _start_rss, used_ns=clock.processor_ns())
         scheduler.send(messages.pack(answer))
 
 
 def _may_begin(config: messages.Assign, invocation: messages.Invoke) -> bool:
-    """Before the first line of user code: the test's own function, then a gate; whether the former did not fail."""
+    """Call ``before_init``, then stop at a gate at the init if there is one; whether user code may be loaded."""
     if config.before_init is not None and not _prepare_for_test(config, config.before_init):
         return False
     if invocation.gate is not None:
@@ -283,7 +271,7 @@ def _apply_environment(invocation: messages.Invoke) -> None:
 
 
 def _serve_program(config: messages.Assign, program: messages.ProgramConfig) -> None:
-    """Be the program of an image; returns when it does, as a process then ends."""
+    """Run the program of an image; returns when it has ended, and the process is to end."""
     from . import image  # noqa: PLC0415  (only images need it)
 
     root_logger.remove()
@@ -297,29 +285,29 @@ def _serve_program(config: messages.Assign, program: messages.ProgramConfig) -> 
 
 
 class Role:
-    """What an instance does: it loads a handler, and calls it with each event."""
+    """Load a handler and call it with each event: what an instance does, unless a subclass says otherwise."""
 
     on_simulated_time = True
     own_network = False
-    """It has a network of its own, with nothing in it but a loopback."""
+    """The instance has a network of its own, which has a loopback only."""
 
     def __init__(self, config: messages.Assign) -> None:
         self.config = config
 
     def enter_network(self, others: list[int]) -> None:
-        """Enter the network that it is to have; the last of the descriptors *others* may belong to that."""
+        """Enter the network of the instance; the last of the descriptors *others* may be for that."""
 
     def keep_clock(self, clock_file: int) -> None:
-        """The descriptor of the clock's page, of one that does not see simulated time itself."""
+        """Take the descriptor of the clock page, in a role that is not on simulated time itself."""
         os.close(clock_file)
 
     def serve(self) -> None:
-        """Deal with events; returns, or raises, when the process is to end."""
+        """Serve events; returns or raises when the process is to end."""
         _serve_handler(self.config)
 
 
 class ProgramRole(Role):
-    """It is the Python program that each event is sent to."""
+    """Be the Python program of an image, to which each event is sent."""
 
     def __init__(self, config: messages.Assign, program: messages.ProgramConfig) -> None:
         super().__init__(config)
@@ -341,7 +329,7 @@ class ProgramRole(Role):
 
 
 class AgentRole(ProgramRole):
-    """It starts such a program, which sees real time, as it does itself."""
+    """Start a program on real time, and speak for it."""
 
     on_simulated_time = False
 
@@ -352,23 +340,23 @@ class AgentRole(ProgramRole):
 
 
 class ContainerRole(ProgramRole):
-    """It speaks for a program in a container, which sees real time, as it does itself."""
+    """Speak for a program in a container on real time."""
 
     on_simulated_time = False
-    _keeper = -1
+    _shim = -1
 
     def enter_network(self, others: list[int]) -> None:
-        self._keeper = others.pop()
+        self._shim = others.pop()
         super().enter_network(others)
 
     def serve(self) -> None:
         from . import agent  # noqa: PLC0415  (only such programs need it)
 
-        agent.serve_container(self.config.environment, self.program, self._keeper)
+        agent.serve_container(self.config.environment, self.program, self._shim)
 
 
 class SupervisorRole(ProgramRole):
-    """It starts such a program, and has it see simulated time; it does not itself."""
+    """Start a program and trace it, so that it is on simulated time; this process itself is not."""
 
     on_simulated_time = False
     _clock_file = -1
@@ -383,22 +371,22 @@ class SupervisorRole(ProgramRole):
 
 
 class ContainerSupervisorRole(SupervisorRole):
-    """It has a program in a container see simulated time, and speaks for it."""
+    """Trace a program in a container, so that it is on simulated time, and speak for it."""
 
-    _keeper = -1
+    _shim = -1
 
     def enter_network(self, others: list[int]) -> None:
-        self._keeper = others.pop()
+        self._shim = others.pop()
         super().enter_network(others)
 
     def serve(self) -> None:
         from ..supervisor import container  # noqa: PLC0415  (only such programs need it)
 
-        container.serve(self.config, self.program, self._clock_file, self._keeper)
+        container.serve(self.config, self.program, self._clock_file, self._shim)
 
 
 def role_of(config: messages.Assign) -> Role:
-    """What the instance is to do that is told *config*: the one place that decides this."""
+    """The role of an instance with *config*; only this function decides it."""
     program = config.program
     if program is None:
         return Role(config)
@@ -414,26 +402,26 @@ def _leave(error: BaseException) -> int:
 
 
 def main(nonce: str, fds: Sequence[int], zygote: int) -> NoReturn:
-    """The life of an instance, in a process just forked from *zygote*; *fds* are those that came with the request."""
+    """Live as an instance, in a process just forked from *zygote*; *fds* came with the request to fork it."""
     global _start_rss
     code = messages.SETUP_FAILED
     try:
         try:
             channel = _stand_ready(nonce, fds, zygote)
-            if not select.select([channel], [], [], 0)[0]:
+            if not select.select([channel.fd], [], [], 0)[0]:
                 _warm_up(fds[2])
-            config, clock_file, others = _hear_what_to_be(channel)
-            role = _become(config, clock_file, others)
+            body, (clock_file, *others) = channel.receive_first()
+            role = _become(messages.unpack(messages.Assign, body), clock_file, others)
             gc.enable()
             _start_rss = scheduler.control.memory_at_fork = _peak_rss()
         except BaseException as error:
             try:
                 text = traceback.format_exc()
-            except BaseException:  # it imports modules to show the line, and there may be no descriptor left for that
+            except BaseException:  # it imports modules to show the line, for which there may be no descriptor left
                 text = f"{type(error).__name__}: {error}\n"
             os.write(2, text.encode())
             os._exit(messages.SETUP_FAILED)
-        code = 1  # of an exception that comes while another one is dealt with
+        code = 1  # for an exception that is raised while another one is handled
         try:
             role.serve()
             code = _leave(SystemExit())

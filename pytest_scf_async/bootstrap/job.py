@@ -1,4 +1,4 @@
-"""How a job image is spoken to (document 94320): its event is in its environment, and its end is the event's."""
+"""The client of a job image (document 94320): its event is in its environment, and its end is the event's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Job(ProgramClient):
     def ask(self, invocation: messages.Invoke) -> bool:
         return True
 
-    def hear(self) -> None:
+    def receive(self) -> None:
         return None
 
     def last_answer(self, status: int) -> messages.Result | None:

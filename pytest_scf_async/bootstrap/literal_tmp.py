@@ -1,7 +1,7 @@
-"""Without a mount namespace ``/tmp`` and ``/dev/shm`` are the machine's.
+"""Note files that user code opens in ``/tmp`` by name, where that is the machine's: there is no mount namespace.
 
-The test is told where user code opens a file in ``/tmp`` by its name. What it makes in ``/dev/shm`` is removed with the
-instance; what ``multiprocessing`` makes there is removed by its resource tracker (``reaper.kill_children``).
+Then ``/dev/shm`` is the machine's as well. What user code makes there is removed with the instance; what
+``multiprocessing`` makes there is removed by its resource tracker (``reaper.kill_children``).
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ _LIBRARY = os.path.dirname(os.__file__)
 
 
 def watch(known: list[str]) -> None:
-    """From here on tell the harness, once, of the first path below ``/tmp`` that is not in one of *known*."""
-    told = False
+    """From here on report the first path below ``/tmp`` that is not in one of *known*."""
+    reported = False
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal told
+        nonlocal reported
         if event not in _EVENTS or not isinstance(arguments[0], (str, bytes, os.PathLike)):
             return
         path = os.fsdecode(arguments[0])
         if path.startswith(_SHARED) and scheduler.active and not os.path.lexists(path):
-            scheduler.tell(messages.pack(messages.Note(note="", in_shared_memory=path)))
+            scheduler.send_marked(messages.pack(messages.Note(note="", in_shared_memory=path)))
             return
         if not path.startswith("/tmp/") or not scheduler.active:
             return
-        if told or any(path == each or path.startswith(f"{each}/") for each in known):
+        if reported or any(path == each or path.startswith(f"{each}/") for each in known):
             return
-        told = True
-        scheduler.tell(messages.pack(messages.Note(note=f"{_line()} uses {path!r}", literal_tmp=True)))
+        reported = True
+        scheduler.send_marked(messages.pack(messages.Note(note=f"{_line()} uses {path!r}", literal_tmp=True)))
 
     sys.addaudithook(hook)
 

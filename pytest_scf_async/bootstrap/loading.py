@@ -10,7 +10,7 @@ from types import CodeType
 from typing import Any
 
 MOST_COMPILED = 256
-"""Files whose code is kept: a session may run thousands, each test with one of its own."""
+"""How many files have their code kept: a session may run thousands, each test with one of its own."""
 TIMESTAMP_NS = 50_000_000
 """More than the step of a file system's timestamps: a file may change within it and look the same."""
 
@@ -72,7 +72,7 @@ class _Loader(importlib.machinery.SourceFileLoader):
 
 
 def warm_up() -> None:
-    """Go through what `load_handler` does, with a module that is empty and stays unknown."""
+    """Do what `load_handler` does, with an empty module that is not registered."""
     loader: Any = _Loader("warm_up", __file__)  # what typeshed asks of a loader differs between Pythons
     spec = importlib.util.spec_from_file_location("warm_up", __file__, loader=loader)
     if spec is not None:
@@ -87,7 +87,7 @@ def run_script(path: str, namespace: dict[str, Any]) -> None:
 
 
 def load_handler(path: str, module_name: str, function_name: str) -> Any:
-    """Import *module_name* from *path* and give its function; the user's own exceptions come through."""
+    """Import *module_name* from *path*; its function. Exceptions of user code are raised."""
     known = sys.modules.get(module_name)
     if known is not None and getattr(known, "__file__", None) == path:
         module = known  # before_init is in the same file

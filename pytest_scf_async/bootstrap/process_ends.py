@@ -1,5 +1,8 @@
-"""What is done before this process ends in a way of which no other Python code is told: ``os._exit``, ``exec``, a
-signal to itself. The end of the main module is told by who runs it."""
+"""Hooks that run before ``os._exit``, ``exec`` or a fatal signal of the process to itself.
+
+No ``atexit`` function runs there, and the answer of an image's program, or what coverage has measured, would be lost.
+After the end of the main module its caller does what is to be done.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from .patches import registry
+from .patches import registry, signals
 
 _first: list[Callable[[bool], None]] = []
 _HARMLESS = frozenset(
@@ -17,11 +20,11 @@ _HARMLESS = frozenset(
         *(signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU),
     }
 )
-"""Signals that end no process by default."""
+"""Signals that do not end a process by default."""
 
 
 def do_first(act: Callable[[bool], None]) -> None:
-    """Have *act*, which raises nothing, called before each such end, with whether it is certain to be one.
+    """Have *act*, which raises nothing, called before each such end, with whether the process is certain to end.
 
     It is not where a signal has a handler, or there is no program for ``exec``: the process may go on.
     """
@@ -31,23 +34,22 @@ def do_first(act: Callable[[bool], None]) -> None:
 
 
 def _install() -> None:
-    why = "the process may end in it, and other Python code is not told"
+    why = "the process may end in it, and runs no other Python code then"
     registry.replace(os, "_exit", _acting_first(os._exit, lambda *_: True), why)
     registry.replace(os, "abort", _acting_first(os.abort, lambda *_: True), why)
     for name in ("execv", "execve"):
         registry.replace(os, name, _acting_first(getattr(os, name), _can_be_executed), why)
     registry.replace(signal, "raise_signal", _acting_first(signal.raise_signal, _ends), why)
-    to_thread = _acting_first(signal.pthread_kill, lambda _, signum: _ends(signum))
-    registry.replace(signal, "pthread_kill", to_thread, why)
     to_group = _acting_first(os.killpg, lambda group, signum: group in (0, os.getpgrp()) and _ends(signum))
     registry.replace(os, "killpg", to_group, why)
-    real_kill, acting_kill = os.kill, _acting_first(os.kill, lambda pid, signum: _is_own(pid) and _ends(signum))
+    signals.before_kill.append(_kills)
+    signals.before_pthread_kill.append(lambda _, signum: _act(_ends(signum)))
 
-    def kill(pid: Any, signal: Any, /) -> None:
-        others = isinstance(pid, int) and pid > 0 and pid != os.getpid()
-        (real_kill if others else acting_kill)(pid, signal)
 
-    registry.replace(os, "kill", kill, why)
+def _kills(pid: Any, signum: Any) -> None:
+    is_another = isinstance(pid, int) and pid > 0 and pid != os.getpid()
+    if not is_another:
+        _act(_is_own(pid) and _ends(signum))
 
 
 def _is_own(pid: Any) -> bool:
@@ -62,7 +64,7 @@ def _ends(signum: Any) -> bool:
     try:
         return signum not in _HARMLESS and signal.getsignal(signum) is signal.SIG_DFL
     except (TypeError, ValueError):
-        return False  # it is no signal: the call is refused
+        return False  # no signal, which the call refuses
 
 
 def _can_be_executed(path: Any, *_: Any) -> bool:
@@ -72,14 +74,18 @@ def _can_be_executed(path: Any, *_: Any) -> bool:
         return False
 
 
+def _act(certain: bool) -> None:
+    for act in _first:
+        act(certain)
+
+
 def _acting_first(real: Callable[..., Any], is_certain: Callable[..., bool]) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             certain = is_certain(*args, **kwargs)
         except TypeError:
-            certain = False  # the call is refused, in its own words
-        for act in _first:
-            act(certain)
+            certain = False  # the call refuses its arguments
+        _act(certain)
         return real(*args, **kwargs)
 
     return call

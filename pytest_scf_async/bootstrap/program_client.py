@@ -1,4 +1,4 @@
-"""How a program is spoken to that is no handler of this interpreter, without ever waiting for it."""
+"""Base of the clients of programs, which send a program its events and receive its answers without ever waiting."""
 
 from __future__ import annotations
 
@@ -12,78 +12,78 @@ from typing import Final, NamedTuple
 
 from ..protocol import messages
 from ..protocol.sock_diag import SockDiag, unconfirmed
-from .scheduler.waiters import real_poll
+from .originals import real_poll
 
 LOOPBACK_MS: Final = 1_000
-"""Real milliseconds in which the kernel has answered for a port of the loopback; it takes some µs."""
+"""Real milliseconds within which the kernel answers for a port of the loopback; it takes some µs."""
 LAST_WORDS_MS: Final = 1_000
-"""Real milliseconds within which the final response of a program that has ended has come."""
+"""Real milliseconds within which the final response of a program that has ended comes."""
 INFO_BYTES: Final = 216
-"""As much of ``struct tcp_info`` as there is to know; older kernels have less."""
+"""How many bytes of ``struct tcp_info`` are needed; older kernels have fewer."""
 _UNACKED: Final = 24
-"""Where ``struct tcp_info`` has how much was not acknowledged."""
+"""The offset in ``struct tcp_info`` of how much was not acknowledged."""
 
 
 class Broken(NamedTuple):
-    """There is no answer: the connection to the program is gone."""
+    """The connection to the program is gone, and there is no answer."""
 
     why: str
 
 
 Answer = messages.Result | Broken
-"""What has come of an event; whoever sends a `Result` on adds what it knows of the process."""
+"""The answer to an event; whoever sends a `Result` on adds what it knows of the process."""
 
 
 class ProgramClient(ABC):
-    """What speaks with a program: asked again and again whether that is ready, and whether it has answered."""
+    """A client of one program; its owner asks again and again whether that is ready, and whether it has answered."""
 
     server = ""
-    """Where it listens, as ``"127.0.0.1:9001"``, if the program connects to it; empty: it connects to the program."""
+    """Where it listens, as ``"127.0.0.1:9001"``, if the program connects to it; empty if it connects to the program."""
     starts_ready = False
-    """Its init is over as soon as it runs."""
+    """The init of the program is over as soon as the program runs."""
     sent = 0
-    """How much has been sent before an event is: the program goes on when that grows."""
+    """How much has been sent apart from events; the program goes on when that grows."""
     init_failure: tuple[str, str] | None = None
-    """Of a program that is ready: why its init has failed all the same, as a fact and a text."""
+    """Why the init has failed of a program that is ready, as a fact and a text."""
     answered: messages.Result | None = None
-    """What has come of the event, of a program that goes on with it after that; `hear` gives it once it does not."""
+    """The answer of a program that goes on with the event after it; `receive` returns it when that is over."""
 
     @property
     def connection(self) -> _socket.socket | None:
-        """The one to the program that is open now."""
+        """The connection to the program that is open."""
         return None
 
     def variables(self, invocation: messages.Invoke | None) -> Mapping[str, str]:
-        """What the program finds in its environment, which is started for that event."""
+        """The variables that a program finds which is started for that event."""
         return {}
 
     @abstractmethod
     def descriptors(self) -> dict[int, int]:
-        """What to poll, and for which events."""
+        """The descriptors to poll, each with its events."""
 
     @abstractmethod
     def is_ready(self) -> bool:
         """Whether the init of the program is over."""
 
     def only_host(self) -> str:
-        """The host on which it listens where nobody but itself can reach it; empty where it does not."""
+        """The host on which the program listens, if only itself can reach that; else empty."""
         return ""
 
     @abstractmethod
     def ask(self, invocation: messages.Invoke) -> bool:
-        """Send the event on its way; False where the program does not listen any more."""
+        """Send the event; False if the program no longer listens."""
 
     def await_arrival(self) -> None:  # noqa: B027  (few need it)
-        """Until the kernel has brought the program what was sent: on a busy machine it takes its time."""
+        """Wait until the kernel has brought the program what was sent, which takes a while on a busy machine."""
 
     @abstractmethod
-    def hear(self) -> Answer | None:
-        """What has come of the event; None: nothing yet."""
+    def receive(self) -> Answer | None:
+        """The answer to the event; None if there is none yet."""
 
     def last_answer(self, status: int) -> messages.Result | None:
-        """What a program that has ended, with *status* (of ``waitpid``), had answered before; None where it had not."""
+        """The answer of a program that has ended with *status* (of ``waitpid``); None if it had not answered."""
         while is_readable(self.descriptors(), LAST_WORDS_MS):
-            answer = self.hear()
+            answer = self.receive()
             if answer is not None:
                 return answer if isinstance(answer, messages.Result) else None
         return None
@@ -96,12 +96,12 @@ class ProgramClient(ABC):
         return False
 
     def take_notes(self) -> list[str]:
-        """What of the program's calls is to stand in the timeline, since the last time."""
+        """The lines for the timeline that came up since the last call."""
         return []
 
 
 def is_readable(descriptors: Mapping[int, int], timeout_ms: int = 0) -> bool:
-    """Whether there is something at one of *descriptors* within so many real milliseconds."""
+    """Whether one of *descriptors* is ready within so many real milliseconds."""
     poller = real_poll()
     for fd, events in descriptors.items():
         poller.register(fd, events)
@@ -111,7 +111,7 @@ def is_readable(descriptors: Mapping[int, int], timeout_ms: int = 0) -> bool:
 def connect(
     address: tuple[str, int], prepare: Callable[[_socket.socket], object] | None = None
 ) -> _socket.socket | None:
-    """A connection, which does not block, to a port of the loopback; None where nobody listens there."""
+    """A non-blocking connection to a port of the loopback; None if nobody listens there."""
     made = _socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         made.setblocking(False)
@@ -137,7 +137,7 @@ def tcp_info(connection: _socket.socket) -> bytes:
 
 
 def await_arrival(connection: _socket.socket) -> None:
-    """Wait until the kernel has brought the other end what was sent: on a busy machine it takes its time."""
+    """Wait until the kernel has brought the other end what was sent, which takes a while on a busy machine."""
     for _ in range(LOOPBACK_MS):
         if not int.from_bytes(tcp_info(connection)[_UNACKED:][:4], "little"):
             return
@@ -145,7 +145,7 @@ def await_arrival(connection: _socket.socket) -> None:
 
 
 def is_moving(connection: _socket.socket, sock_diag: SockDiag) -> bool:
-    """Whether the kernel is still bringing something of a *connection* from one end to the other.
+    """Whether the kernel is still moving data of *connection* from one end to the other.
 
     Each end has read all that it has, and waits: what one of them has sent is in neither queue until the kernel gets to
     it, which on a busy machine takes its time.

@@ -1,4 +1,4 @@
-"""What user code and fakes report to the test: notes on the channel, between the lines of the output."""
+"""Records and notes that user code and fakes send to the test, in order with the lines of the output."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from . import clock
 from .scheduler.scheduler import scheduler
 
 LARGEST = 16 * 1024 * 1024
-"""Bytes of a record at most, as JSON."""
+"""The most bytes of a record, as JSON."""
 SHOWN = 200
-"""Characters of a value that is not JSON that are shown."""
+"""How many characters of a value that is not JSON an error shows."""
 
 
 def send(name: Any, fields: dict[str, Any]) -> None:
-    """Send a record; nothing in a process that is no instance. ``TypeError`` for what is none, or is too large."""
+    """Send a record; in a process that is no instance do nothing. Raises ``TypeError`` for what is no record."""
     if not scheduler.active:
         return
     if not isinstance(name, str):
@@ -27,13 +27,13 @@ def send(name: Any, fields: dict[str, Any]) -> None:
     body = messages.pack_record(json.dumps(name), texts)
     if len(body) > LARGEST:
         raise TypeError(f"record({name!r}, ...): {len(body):,} bytes of JSON are more than a record takes, {LARGEST:,}")
-    scheduler.tell(messages.frame(messages.NOTE, body))
+    scheduler.send_marked(messages.frame(messages.NOTE, body))
 
 
 def note(text: str) -> None:
-    """Put a line of ours into the event's timeline."""
+    """Add a line to the event's timeline."""
     if scheduler.active:
-        scheduler.tell(messages.pack(messages.Note(note=text)))
+        scheduler.send_marked(messages.pack(messages.Note(note=text)))
 
 
 def _json(name: str, field: str, value: Any) -> str:

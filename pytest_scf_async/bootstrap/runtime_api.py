@@ -241,7 +241,7 @@ class RuntimeApi(ProgramClient):
                 self._close_if_done(connection)
         return True
 
-    def hear(self) -> messages.Result | None:
+    def receive(self) -> messages.Result | None:
         self._serve()
         if self.answered is None or (self._waits_for_program and not self._wants_next):
             return None

@@ -1,4 +1,4 @@
-"""What each thread is called, and waits for in real time, kept where the harness reads it: for its error texts."""
+"""The name of each thread, and what it waits for in real time, in shared memory for error texts of the harness."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ _table: Any = None
 _free: list[int] = []
 _LONGEST_NAME = 51
 _LONGEST_WAIT = 191
-"""Bytes that there is room for, as ``shared_page`` has it."""
+"""How many bytes there is room for, in the rows of ``shared_page``."""
 _rows: dict[int, int] = {}
-"""By the identity of a thread, its row."""
+"""The row of each thread, by its identity."""
 
 
 def keep_in(table: memoryview) -> None:
-    """Keep the names in *table*; the calling thread is the main one, whose name the harness knows."""
+    """Keep the rows in *table*; the calling thread is the main one, whose name the harness knows."""
     global _table
     _table = table
     _free[:] = range(shared_page.THREAD_ROWS)
 
 
 def begin(name: object) -> None:
-    """The calling thread has just been started, and is called *name*."""
+    """Add the calling thread, which has just been started with *name*."""
     ident = _get_ident()
-    row = _rows.get(ident)  # that of a thread of C code, whose end nobody tells
+    row = _rows.get(ident)  # of a thread of C code, whose end is not seen
     if row is None:
         try:
             row = _free.pop()
         except IndexError:
-            return  # so many have no name
+            return  # the table is full, and this thread has no name
         _rows[ident] = row
     _write(row, ident, _get_native_id(), name)
 
 
 def end() -> None:
-    """The calling thread ends."""
+    """Remove the calling thread, which ends."""
     row = _rows.pop(_get_ident(), None)
     if row is not None:
         size = shared_page.THREAD_ROW.size
@@ -59,7 +59,7 @@ def _write(row: int, ident: int, native: int, name: object) -> None:
 
 
 def holds(what: str) -> None:
-    """The calling thread waits in the scheduler for something real, *what*; empty: it does no more."""
+    """Note that the calling thread is parked for something real, *what*; empty: it is no longer."""
     ident = _get_ident()
     if ident not in _rows and what:
         begin("MainThread" if ident == scheduler.main_ident else None)
@@ -80,7 +80,7 @@ def _rename(thread: threading.Thread, name: str) -> None:
         _rows[ident] = _free.pop()
     row = _rows.get(ident)
     if row is not None:
-        native = os.getpid() if ident == scheduler.main_ident else thread.native_id  # of main the zygote's is known
+        native = os.getpid() if ident == scheduler.main_ident else thread.native_id  # Python has the zygote's for main
         _write(row, ident, native or 0, thread._name)  # type: ignore[attr-defined]
 
 

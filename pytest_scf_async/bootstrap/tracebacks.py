@@ -1,4 +1,4 @@
-"""Tracebacks as a user should see them: without a frame of ours."""
+"""Tracebacks for users, without frames of the plugin."""
 
 from __future__ import annotations
 

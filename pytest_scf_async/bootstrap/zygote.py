@@ -1,8 +1,8 @@
 """The zygote: a fresh interpreter with all that an instance needs, which forks instances from its main thread.
 
-It ends, and with it every process below it, when the harness's socket is closed; its reaper ends it when the test
-process is gone. Orphans of instances come to it (an instance adopts those of its own children while it
-lives), and are killed at once: a child of the zygote that is no instance belonged to an instance that is gone.
+It ends with all processes below it when the socket of the harness is closed; its reaper ends it when the test process
+is gone. An instance adopts the orphans of its children while it lives. Later orphans come to the zygote, which kills
+them at once: a child of it that is no instance belonged to an instance that is gone.
 """
 
 from __future__ import annotations
@@ -36,42 +36,50 @@ select_patches.install()
 
 from ..protocol import linux, messages, procfs  # noqa: E402
 from . import ahead, bind_filter, debugger, instance, loading, mounts, reaper, root_logger  # noqa: E402
-from .gates import gates  # noqa: E402
-from .patches import after_import, c_code, children, output, registry, signal_waits, socket_waits, sockets, unsimulated  # noqa: E402
-from .scheduler import alarm  # noqa: E402
+from .originals import real_epoll  # noqa: E402
+from .patches import (  # noqa: E402
+    after_import,
+    alarms,
+    c_code,
+    children,
+    output,
+    signal_waits,
+    socket_waits,
+    sockets,
+    unsimulated,
+)
 from .scheduler.scheduler import scheduler  # noqa: E402
-from .scheduler.waiters import real_epoll  # noqa: E402
 
 PACKET = 1 << 18
 DESCRIPTORS = 4
 ROOM = 64
-"""Numbers of descriptors that are left free below those of the pidfds, for what is open for a moment only."""
+"""How many numbers of descriptors are kept free below the pidfds, for files that are open for a moment."""
 
 
 class Zygote:
     def __init__(self, connection: socket.socket, nonce: str) -> None:
         self.connection = connection
         self.nonce = nonce
-        """Marks the frames of this session's instances."""
+        """What marks the frames of this session's instances in their output."""
         self.trees: mounts.Trees | None = None
-        """Where instances have mount namespaces."""
+        """The trees of mounts; None where instances have no mount namespaces."""
         self.common: messages.CommonMounts | None = None
-        """What the namespaces of the next instances have."""
+        """The mounts that the next instances have in common."""
         self.inodes: list[int] = []
         """The numbers of the directories that are bound there."""
         self.instances: dict[int, int] = {}
-        """By process id: the number that the harness gave."""
+        """The number that the harness has given to each instance, by process id."""
         self.pidfds: dict[int, int] = {}
-        """By descriptor: the process ids of the instances. A pidfd tells of the end alone, not of stops."""
+        """The process ids of the instances, by pidfd. A pidfd is ready when its process ends, not at a stop."""
         self.poller = real_epoll()
         self.first_pidfd = max(procfs.descriptors_of("self")) + ROOM
         """From here on all descriptors are pidfds, so that a fork closes them by one call however many they are."""
         self.last_pidfd = self.first_pidfd
         self.low_pidfds: set[int] = set()
-        """Those for which there was no number from there on."""
+        """The pidfds that found no number from there on."""
 
     def run(self, not_filtered: str) -> NoReturn:
-        """Serve, and say why the binds of programs are not filtered, if so."""
+        """Serve the harness; report why the binds of programs are not filtered, if they are not."""
         self.poller.register(self.connection.fileno(), select.EPOLLIN)
         if not_filtered:
             self._answer(messages.NotFiltered(not_filtered))
@@ -88,18 +96,18 @@ class Zygote:
                 self._serve()
 
     def refuse(self, answer: messages.NotPreloaded | messages.NoNamespaces) -> NoReturn:
-        """End, because instances cannot have what they were to have."""
+        """Report that instances cannot have what they were to have, and end."""
         self._answer(answer)
         self.end()
 
     def _make_ready(self) -> None:
-        """Use the time in which nobody asks for anything."""
+        """Prepare the next instance while there is no request."""
         if self.trees is not None and self.common is not None:
-            with contextlib.suppress(OSError):  # it comes again, and is told, when the namespace is needed
+            with contextlib.suppress(OSError):  # it is raised again, and reported, when the namespace is needed
                 self.trees.make_ready(self.common)
 
     def end(self) -> NoReturn:
-        """Kill everything below."""
+        """Kill all processes below, and end."""
         reaper.kill_children()
         os._exit(0)
 
@@ -117,10 +125,10 @@ class Zygote:
         else:
             for pid, known in self.instances.items():
                 if known == number:
-                    os.kill(pid, signal.SIGKILL)  # not reaped, so that the id is its own
+                    os.kill(pid, signal.SIGKILL)  # it is not reaped, so the id is still its own
 
     def _expect(self, hint: messages.Expect) -> None:
-        """Do beforehand what the next instances would have to do each."""
+        """Do ahead what each of the next instances would have to do."""
         self.common, self.inodes = hint.common, hint.inodes
         for path in hint.code:
             loading.compile_ahead(path)
@@ -129,7 +137,7 @@ class Zygote:
             for entry in hint.code[:1]:  # not what a test has called before the init
                 ahead.load(loading.first_imports(entry))
         if hint.debugger:
-            debugger.install()
+            debugger.install(has_terminal=True)
         if hint.program:
             _import_what_programs_need()
         if hint.coverage:
@@ -215,14 +223,14 @@ class Zygote:
         return pidfd
 
     def _reap(self, pidfds: list[int]) -> None:
-        """Instances have ended: what they left behind has come to us, and ends now too."""
+        """Reap instances that have ended, and kill the orphans that they have left."""
         ended: list[tuple[int, int, int]] = []
         for pidfd in pidfds:
             pid = self.pidfds.pop(pidfd)
             self.poller.unregister(pidfd)
             os.close(pidfd)
             self.low_pidfds.discard(pidfd)
-            used_ns = clock.genuine.clock_gettime_ns(linux.cpu_clock_of(pid))  # without that of its children
+            used_ns = clock.genuine.clock_gettime_ns(linux.cpu_clock_of(pid))  # without the time of its children
             _, status = os.waitpid(pid, 0)
             ended.append((self.instances.pop(pid), status, used_ns))
         reaper.kill_children(self.instances.keys(), await_trackers=self.trees is None)
@@ -257,13 +265,13 @@ def _import_what_programs_need() -> None:
 
 
 def _import_all(modules: list[str]) -> str:
-    """Import *modules*, for all instances; what is wrong with one of them, or nothing."""
+    """Import *modules* for all instances; why one of them cannot be, or an empty text."""
     for name in modules:
         try:
             __import__(name)
         except Exception as error:
             return f"{name!r} cannot be imported: {type(error).__name__}: {error}"
-        if threads.outside:  # a library in C deals with forks itself, if it has threads
+        if threads.outside:  # libraries in C with threads handle forks themselves
             return f"{name!r} starts a thread when it is imported, and instances are forks, which have no threads"
     return ""
 
@@ -274,7 +282,7 @@ def _take_classes_of_freezegun() -> None:
     datetime_patch.install()
     for name in ("dateutil", "six"):
         for module in [module for module in sys.modules if module == name or module.startswith(name + ".")]:
-            del sys.modules[module]  # a handler's own copy must win
+            del sys.modules[module]  # a handler's own copy has to come first
 
 
 def _words_of(error: OSError) -> str:
@@ -289,7 +297,7 @@ def main(connection: int, nonce: str, preload: list[str], place: str, to_reaper:
     """
     signals.reset()
     signals.install()
-    alarm.install()
+    alarms.install()
     signal_waits.install()
     if clock.fallback:
         _take_classes_of_freezegun()
@@ -311,10 +319,8 @@ def main(connection: int, nonce: str, preload: list[str], place: str, to_reaper:
     sys.argv = ["bootstrap.py"]
     output.install()
     root_logger.use_stdout()
-    gates.install()
-    registry.rebind(sys, "breakpointhook", debugger.refuse, "there is no terminal")
     mark = os.environ.pop(messages.OWNER_MARK)
-    os.putenv(messages.OWNER_MARK, mark)  # what an instance starts inherits it; user code does not see it
+    os.putenv(messages.OWNER_MARK, mark)  # children of instances inherit it, and user code does not see it
     linux.adopt_orphans()
     gc.disable()
     gc.collect()
@@ -327,4 +333,4 @@ def main(connection: int, nonce: str, preload: list[str], place: str, to_reaper:
             zygote.trees = mounts.Trees(place)
         except OSError as error:
             zygote.refuse(messages.NoNamespaces(_words_of(error)))
-    zygote.run(bind_filter.install(to_reaper))  # with what the namespaces give, an ordinary user may do it as root may
+    zygote.run(bind_filter.install(to_reaper))  # in the namespaces an ordinary user may do that, as root may

@@ -11,6 +11,7 @@ from ..clock import DueThing, SimulatedClock
 from ..errors import HarnessError, ScfAsyncError, hidden_from_users
 from ..lockstep.event import Event, FunctionVersion
 from ..model import FunctionConfiguration
+from ..model.timeline import IDLE
 from ..options import ScfSettings
 from ..protocol import messages, procfs
 from . import coverage as measured
@@ -26,8 +27,6 @@ from .sandbox import Sandboxes
 __tracebackhide__ = hidden_from_users
 
 _PLACE = attrgetter("place")
-IDLE = "idle"
-"""Why an instance is reclaimed that no event used for long enough."""
 DEATH_LIMIT = 10.0
 """Real seconds within which a killed process has to be gone."""
 

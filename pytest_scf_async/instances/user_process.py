@@ -18,7 +18,7 @@ from ..protocol.shared_page import ControlPage
 
 
 class Companion(Protocol):
-    """What runs the program of an instance for its process, outside the sandbox: the keeper of a container."""
+    """What runs the program of an instance for its process, outside the sandbox: the shim of a container."""
 
     descriptor: int
     """What the instance's process gets to speak to it, to be closed once it has it."""
@@ -156,7 +156,7 @@ class StartedProcess(UserProcess):
 
 
 class ContainerProcess(StartedProcess):
-    """The first process of a container, which the keeper has started. Signals go to it by way of the engine."""
+    """The first process of a container, which the shim has started. Signals go to it by way of the engine."""
 
     def started(self, pid: int) -> None:
         try:

@@ -73,6 +73,10 @@ class Call:
     """What is known of other threads of the test that have not stood still."""
     begin: Callable[[], None] | None = None
     """What is done first, once stopped instances go on again."""
+    sigterm_to: Event | None = None
+    """The event that gets a SIGTERM then."""
+    answered: Callable[[], bool] = lambda: False
+    """Whether that has been dealt with."""
     grace_of: Event | None = None
     """The event that is ended, or gets a signal, after this call: it has ``compute_grace`` real seconds to settle, and
     ``real_timeout`` in its init. Whatever it does then, the call ends, and raises nothing."""
@@ -87,6 +91,10 @@ class Call:
             return False
         cpu_bound = self.past_cpu_bound and instance.state.cpu_bound
         return instance.holds_clock() and not (cpu_bound and (not instance.takes_time or self.flow is not None))
+
+    def sent_sigterm(self, answered: Callable[[], bool]) -> None:
+        """The SIGTERM was sent, and *answered* says whether it has been dealt with."""
+        self.answered = answered
 
     def ends_leases(self) -> None:
         """No instance may move the clock for it any more."""

@@ -1,4 +1,9 @@
-"""One async event inside the harness: its record, log, signals and timeline, and what each fact does to it."""
+"""One async event inside the harness, as data, and what each fact does to it.
+
+Whoever finds out that something has happened to an event calls the method that has the name of that fact. The method
+keeps it: in the record, the log, the deliveries of SIGTERM and the timeline. Nothing here is a text for people (those
+are made in ``report/``), but what the platform itself writes into the log.
+"""
 
 from __future__ import annotations
 
@@ -39,11 +44,13 @@ from ..model import (
 )
 from ..model.timeline import (
     AnyEntry,
+    ComputesInTime,
     Disposition,
     Dropped,
     Exit,
     GatePassed,
     GateReached,
+    GivenUp,
     HandlerDeferred,
     HandlerEntered,
     HandlerLeft,
@@ -51,6 +58,7 @@ from ..model.timeline import (
     ListenerChanged,
     MemoryExceeded,
     MemoryExcess,
+    Preempted,
     ProcessEnded,
     Queued,
     Raised,
@@ -63,6 +71,7 @@ from ..model.timeline import (
     Started,
     StatusChanged,
     StoppedBehind,
+    StoppedForMemory,
     Waited,
     Written,
     ZygoteDied,
@@ -121,11 +130,11 @@ class Gate:
     """Whether the log has what it waits for: asked at each line of a free-running instance, which is stopped there."""
 
     def arm(self, description: messages.AnyGate | None) -> None:
-        """The test sets it."""
+        """The test waits for something to stand at it."""
         self.armed = description
 
     def disarm(self) -> None:
-        """The test sets it no more: where nothing stands at it, nothing will."""
+        """The test does not wait for it any more: what has not come to it by now passes it."""
         self.armed = None
         if not self.reached:
             self.open = True
@@ -195,7 +204,7 @@ class FunctionVersion:
 
 @dataclass(eq=False, slots=True)
 class Event:
-    """An accepted event. Everything that happens to it is told to a method here; nothing here waits."""
+    """One event. Each thing that happens to it is a call of a method here; nothing here waits."""
 
     record: EventRecord
     function: FunctionVersion
@@ -232,7 +241,7 @@ class Event:
     ended_by: Fact | None = None
     """What ended it."""
     exit: Exit | None = None
-    """How its process ended by itself, where that ended it, or an attempt of it."""
+    """How its process ended by itself, where that ended it."""
     excess: MemoryExcess | None = None
     """What its instance used above the memory of its function, where that ended it."""
     timer: DueThing | None = None
@@ -253,13 +262,13 @@ class Event:
     resolve: Callable[[], FunctionVersion] = field(init=False)
     """Gives the version that its qualifier names by now, for an event in the queue."""
     real_time: set[str] = field(default_factory=set)
-    """What has been found in it that waits in real time where simulated time was meant: said once each."""
+    """Its libraries and calls that wait in real time although the test means simulated time."""
     untraceable: str = ""
-    """What of its program no traced one can do or be, as found last."""
+    """What its program did last that no traced program can do; empty: nothing."""
     flushed_us: int = 0
     """When a line that is unfinished was last flushed."""
     on_line: Callable[[LogLine], object] | None = None
-    """Told of each line of the log as it comes."""
+    """Called with each line of the log as it comes."""
     script: Script | None = None
     """What it does, where that is declared: no instance runs it."""
 
@@ -318,7 +327,10 @@ class Event:
         return None if self.instance is None else self.instance.reclaimed_because
 
     def now_us(self) -> int:
-        """The simulated time at which what is heard of the instance happened."""
+        """The simulated time of what its instance reports now.
+
+        Under a lease the instance moves the clock itself, and its own time is the one that counts.
+        """
         return self.clock.time_of(None if self.instance is None else self.instance.reported_us)
 
     @property
@@ -366,7 +378,7 @@ class Event:
         """The step of its script that ended it."""
         return None
 
-    # -- what is told ------------------------------------------------------------------------------------------------
+    # -- what happens to it ------------------------------------------------------------------------------------------
 
     def queued(self) -> None:
         """It waits for room, or for its next attempt: what it had of the last one is gone."""
@@ -448,7 +460,7 @@ class Event:
         self._line(text, "Platform")
 
     def remark(self, text: str) -> None:
-        """Have the timeline say *text*, which no module looks at: what one needs to know has a method of its own."""
+        """Show *text* in the timeline, for people. What a module needs to know is a fact, with a method of its own."""
         self.timeline.append(Remark(self.now_us(), text))
 
     def stands_at(self, gate: Gate) -> None:
@@ -471,13 +483,24 @@ class Event:
         """What its instance was forked from was killed, and the instance with it."""
         self.timeline.append(ZygoteDied(self.now_us()))
 
-    def not_repeatable(self, why: str) -> None:
-        """What happens to it may be otherwise in the next run; the timeline says *why*."""
-        self.repeatable = False
-        self.remark(why)
+    def computes_in_time(self, rate: float) -> None:
+        """What it computes takes simulated time, *rate* seconds for each real one, so its next run may differ."""
+        self._differs(ComputesInTime(self.now_us(), rate))
+
+    def preempted(self, *, computes: bool, grace: float) -> None:
+        """For *grace* real seconds its instance had no wait: it *computes*, or sleeps in real time."""
+        self._differs(Preempted(self.now_us(), computes, grace))
+
+    def stopped_for_memory(self) -> None:
+        """It was stopped in the middle of computing."""
+        self._differs(StoppedForMemory(self.now_us()))
+
+    def given_up(self, call: str) -> None:
+        """The *call*, which could not end because of it, has stopped it until another one waits for it."""
+        self._differs(GivenUp(self.now_us(), call))
 
     def is_untraceable(self, why: str) -> None:
-        """Its program does what no traced one can."""
+        """Its program does what no traced program can: *why* is a sentence about that, for people."""
         self.untraceable = why
 
     def flushed(self) -> None:
@@ -485,7 +508,7 @@ class Event:
         self.flushed_us = self.now_us()
 
     def ends_by_close(self) -> None:
-        """Its end, which comes now, is no failed attempt: the harness or the test has caused it."""
+        """Its end, which comes now, counts as no failed attempt: the harness or the test has caused it."""
         self.ended_by_close = True
 
     def look(self) -> None:
@@ -505,7 +528,7 @@ class Event:
         self.seen_in_call = call
 
     def resolve_by(self, resolve: Callable[[], FunctionVersion]) -> None:
-        """Have *resolve* give the version that its qualifier names, when it leaves the queue."""
+        """Ask *resolve* for the version that its qualifier names, when it leaves the queue."""
         self.resolve = resolve
 
     def resolve_again(self) -> None:
@@ -513,14 +536,14 @@ class Event:
         self.function = self.resolve()
         self.record.resolved_to(self.function.version)
 
-    def tell_lines(self, on_line: Callable[[LogLine], object]) -> None:
-        """Have *on_line* told of each line of its log."""
+    def report_lines(self, on_line: Callable[[LogLine], object]) -> None:
+        """Call *on_line* with each line of its log as it comes."""
         self.on_line = on_line
 
-    def has_real_time(self, what: str, text: str) -> None:
-        """*what* waits in real time, which the timeline says in the words *text*."""
-        if what not in self.real_time:
-            self.real_time.add(what)
+    def has_real_time(self, name: str, text: str) -> None:
+        """A library or a call of that *name* waits in real time: the timeline says so once, in the words *text*."""
+        if name not in self.real_time:
+            self.real_time.add(name)
             self.remark(text)
 
     def waits(self, description: str, first_us: int, last_us: int, count: int = 1, *, endless: bool = False) -> None:
@@ -545,7 +568,7 @@ class Event:
         self.real_stretches.append(RealStretch(kind, seconds, self.now_us(), len(self.timeline)))
 
     def signal_sent(self, disposition: Disposition) -> None:
-        """A graceful termination: what SIGTERM met. Writes the platform's line and applies the fact."""
+        """A graceful termination has sent SIGTERM, which met *disposition*: write the platform's line of it."""
         received = disposition != "no process"
         confirmed = received and (disposition != "default" or self.unlistened_signal_line == "received")
         now = self.now_us()
@@ -634,6 +657,10 @@ class Event:
         return transition
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    def _differs(self, entry: AnyEntry) -> None:
+        self.repeatable = False
+        self.timeline.append(entry)
 
     def _note_causes(self, how: Exit | None, excess: MemoryExcess | None, why: str | None) -> None:
         now = self.now_us()

@@ -56,7 +56,7 @@ class RealCosts:
         """*event* has an instance: where its function has a ``compute_rate`` it is measured from here on."""
         rate = event.function.configuration.compute_rate
         if rate and event.function.runtime.in_lockstep:
-            event.not_repeatable(f"compute_rate={rate:g}: what it computes takes simulated time: not repeatable")
+            event.computes_in_time(rate)
             self._add(event, _Meter(event, RealCost(), rate))
 
     def start(self, event: Event) -> None:

@@ -401,6 +401,8 @@ class Lockstep:
             try:
                 if call.begin is not None:
                     call.begin()
+                if call.sigterm_to is not None:
+                    call.sent_sigterm(self.send_sigterm(call.sigterm_to))
                 self._drive(call)
             finally:
                 self._under_way -= 1
@@ -917,7 +919,7 @@ class Lockstep:
             if not instance.state.computing:
                 self.check_memory(instance, event)
             elif excess(instance, event, grace=GRACE) is not None:
-                event.not_repeatable("stopped in the middle of computing, for its memory: not repeatable")
+                event.stopped_for_memory()
                 self.check_memory(instance, event)
 
     def check_memory(self, instance: Instance, event: Event, own_peak: int | None = None) -> None:
@@ -1223,10 +1225,10 @@ def _wake_all(instance: Instance) -> None:
 
 
 _DO: Final[Mapping[Effect, Callable[[Instance], None]]] = {
-    Effect.STOP: Instance.stop,
-    Effect.GO_ON: Instance.go_on,
+    Effect.STOP: lambda instance: instance.stop(),
+    Effect.GO_ON: lambda instance: instance.go_on(),
     Effect.CANCEL_WAKE_UP: lambda instance: instance.is_due(None),
-    Effect.END_LEASE: Instance.end_lease,
+    Effect.END_LEASE: lambda instance: instance.end_lease(),
     Effect.SEND_RESUME: lambda instance: instance.send(messages.Resume()),
     Effect.SEND_OPEN_GATE: lambda instance: instance.send(messages.OpenGate()),
     Effect.SEND_POLL: lambda instance: instance.send(messages.Poll()),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from ..errors import ScfApiError, hidden_from_users
 from ..model import Fact, Status, api_error
 from .calls import Call
@@ -55,13 +53,9 @@ def terminate(lockstep: Lockstep, event: Event, grace_shutdown: bool, *, settle_
         if failed is not None:
             raise failed
         return
-    answered: list[Callable[[], bool]] = []
-
-    def begin() -> None:
-        answered.append(lockstep.send_sigterm(event))
-
+    call = Call(name, lambda: event.ended or call.answered(), sigterm_to=event, waits_for=[event])
     try:
-        lockstep.drive(Call(name, lambda: event.ended or answered[0](), begin=begin, waits_for=[event]))
+        lockstep.drive(call)
     finally:
         if event.instance is not None:
             lockstep.apply(event.instance, InstanceFact.SIGTERM_SETTLED)  # one not entered by now keeps nobody waiting

@@ -173,7 +173,7 @@ class Watchdog:
         for event in events:
             assert event.instance is not None
             self.scheduler.apply(event.instance, Fact.GIVEN_UP)
-            event.not_repeatable(f"{self.call.name} gave up on it: it is stopped until a call waits for this event")
+            event.given_up(self.call.name)
         if not events or events.keys() >= set(self.scheduler.events_running()):
             return ""
         named = " and ".join(event.request_id for event in events)
@@ -240,8 +240,7 @@ class Watchdog:
         if event is None or not (sleeps or (computes and event.phase != "init")) or self._ends_a_lease(instance):
             return
         if event.repeatable:
-            does = "computes" if computes else "sleeps and wakes up in real time"
-            event.not_repeatable(f"{does} for more than {grace:g} s without a wait: not repeatable")
+            event.preempted(computes=computes, grace=grace)
         if sleeps:
             self._report_sleeps(instance)
         self._preempt(instance, Fact.COMPUTES_TOO_LONG if computes else Fact.SLEEPS_UNANNOUNCED)

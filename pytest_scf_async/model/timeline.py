@@ -26,6 +26,9 @@ Listener = Literal["handler", "ignored", "native", "default"]
 """What a process does with SIGTERM from a call of ``signal.signal`` or ``sigaction`` on; native: the runtime of the
 program's language catches it."""
 
+IDLE = "idle"
+"""Why an instance was reclaimed that had no event for as long as the platform keeps it."""
+
 
 class Exit(NamedTuple):
     """How a process ended: with an exit code, or killed by a signal; neither is known of one that its parent lost."""
@@ -227,6 +230,41 @@ class Reclaimed(NamedTuple):
     because: str
 
 
+# -- why its next run may differ from this one -------------------------------------------------------------------------
+
+
+class ComputesInTime(NamedTuple):
+    """Its function has a ``compute_rate``: what it computes takes simulated time."""
+
+    time_us: int
+    rate: float
+
+
+class Preempted(NamedTuple):
+    """Its instance lost its turn, as no wait of it came for *grace* real seconds."""
+
+    time_us: int
+    computes: bool
+    """Else its threads sleep and wake up in real time."""
+    grace: float
+
+
+class StoppedForMemory(NamedTuple):
+    """It used so much memory that it was stopped in the middle of computing, and not at its next wait."""
+
+    time_us: int
+
+
+class GivenUp(NamedTuple):
+    """A call of the test could not end because of it, and has stopped it."""
+
+    time_us: int
+    call: str
+
+
+# -- the rest ----------------------------------------------------------------------------------------------------------
+
+
 class Remark(NamedTuple):
     """Something that a reader of the timeline has to know, and nobody else: it is a text from the beginning."""
 
@@ -256,5 +294,9 @@ AnyEntry = (
     | MemoryExceeded
     | ZygoteDied
     | Reclaimed
+    | ComputesInTime
+    | Preempted
+    | StoppedForMemory
+    | GivenUp
     | Remark
 )

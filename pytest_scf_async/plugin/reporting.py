@@ -60,7 +60,7 @@ def unlooked_text(events: Sequence[AsyncEvent], kept: Mapping[str, str]) -> str:
     parts = []
     for event in events[:EVENTS_SHOWN]:
         inner = event._event
-        stack, cause, mending = function_traceback(inner), likely_cause(inner), what_to_do(inner)
+        stack, cause, advice = function_traceback(inner), likely_cause(inner), what_to_do(inner)
         lines = [shortened(line.text, LINE_CHARACTERS) for line in inner.log[-TAIL_LINES:]]
         parts += [
             _UNLOOKED.format(
@@ -70,7 +70,7 @@ def unlooked_text(events: Sequence[AsyncEvent], kept: Mapping[str, str]) -> str:
                 message=short_message(inner),
             ),
             *([f"likely cause: {cause}"] if cause else []),
-            *([f"what to do: {mending}"] if mending else []),
+            *([f"what to do: {advice}"] if advice else []),
             *([_bounded(stack)] if stack else []),
             "--- the end of its log ---\n" + "\n".join(lines),
             f"--- timeline ---\n{_timeline(event)}",

@@ -601,7 +601,7 @@ class Assign(NamedTuple):
 
     Descriptors come with it, in this order: of the clock's page; of the file that takes what instances measured, where
     the session is measured; of the socket that takes listening sockets, where ports are relayed into the instance's
-    network; of the socket of the keeper, where the program is in a container.
+    network; of the socket of the shim, where the program is in a container.
     """
 
     entry: str

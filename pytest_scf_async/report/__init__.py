@@ -1,1 +1,1 @@
-"""What happened to an event, for people to read."""
+"""Texts for people, made from the facts of an event: its timeline, the likely cause, what to do."""

@@ -1,4 +1,8 @@
-"""Why an event is as it is: the likely cause, in one sentence, from what is known of its end and its signals."""
+"""Why an event is as it is, and what to do about it: the likely cause and the advice, each in one sentence.
+
+Both come from facts: what ended the event, its exit, its deliveries of SIGTERM and the entries of its timeline. Text is
+read here where it comes from outside alone: the traceback of user code, and what a program has written last.
+"""
 
 from __future__ import annotations
 
@@ -116,7 +120,7 @@ def likely_cause(event: SeenEvent) -> str | None:
 
 
 def what_to_do(event: SeenEvent) -> str | None:
-    """One sentence with what usually mends it; None where nobody can know."""
+    """One sentence with what usually fixes it; None where nobody can know."""
     if not event.record.state.ended or event.script_step() is not None:
         return None
     last = event.signals[-1] if event.signals else None
@@ -265,7 +269,7 @@ _PROGRAM_MET = {
         "have the program's own handler write a line, and use wait_for_log() and assert_logged()"
     ),
 }
-"""The same of supervised programs, where other words are right."""
+"""The same of supervised programs, of which other texts are true."""
 
 
 def _while_running(event: SeenEvent) -> str:
@@ -320,14 +324,16 @@ def _last_error(event: SeenEvent) -> str:
     if event.exit is None or not event.exit.code:
         return ""
     *before, last = ["", *(line.text for line in event.log if line.source == "Custom")]
-    told = _INTERPRETERS_WORDS.fullmatch(last)
+    at_start = _START_ERROR.fullmatch(last)
     frames = [*takewhile(lambda line: line.startswith("  "), reversed(before))]
     raised = not last.startswith(" ") and any(line.startswith('  File "') for line in frames)
-    return f" with {last if told is None else told['words']}" if told or raised else ""
+    if at_start is not None:
+        return f" with {at_start['error']}"
+    return f" with {last}" if raised else ""
 
 
-_INTERPRETERS_WORDS = re.compile(r"\S*python[\d.]*: (?P<words>(No module named|can't open file) .*)")
-"""What Python says of a module or a file that it cannot run."""
+_START_ERROR = re.compile(r"\S*python[\d.]*: (?P<error>(No module named|can't open file) .*)")
+"""What Python writes if it cannot find the module or the file that it is to run."""
 _KILLED_BY_SIGTERM = Exit(signum=signal.SIGTERM)
 SHOWN_ANSWER = 200
 """Characters of an image's answer."""
@@ -386,7 +392,7 @@ def _aborted(event: SeenEvent) -> str:
 
 def _exception_line(event: SeenEvent) -> str:
     text = str(event.error.get("stackTrace") or event.error.get("errorMessage") or "")
-    return exception_line(text) if text.strip() else "nothing that was told"
+    return exception_line(text) if text.strip() else "an exception of which nothing is known"
 
 
 def _source(event: SeenEvent, name: str) -> str:

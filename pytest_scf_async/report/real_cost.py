@@ -7,7 +7,7 @@ from typing import Protocol
 from .timeline import seconds_text, stretch_text
 
 SHOWN = 0.01
-"""Real seconds from which a part of a cost is worth its words."""
+"""Real seconds from which a part of a cost is shown."""
 
 
 class Cost(Protocol):
@@ -24,7 +24,7 @@ class Cost(Protocol):
 
 
 def cost_text(cost: Cost) -> str:
-    """The parts of a cost, each with its seconds; empty where none is worth a word."""
+    """The parts of a cost, each with its seconds; empty where all are too small to be shown."""
     return " and ".join(stretch_text(kind, seconds) for kind, seconds in _parts(cost).items() if seconds >= SHOWN)
 
 
@@ -33,7 +33,7 @@ def _parts(cost: Cost) -> dict[str, float]:
 
 
 def _largest_part(cost: Cost) -> str:
-    """What to say of a cost that counts (``stop_noise=0``) although no part of it is worth its words."""
+    """The largest part of a cost that counts (``stop_noise=0``) although no part of it is large enough to be shown."""
     kind, seconds = max(_parts(cost).items(), key=lambda part: part[1])
     return stretch_text(kind, seconds)
 

@@ -1,4 +1,4 @@
-"""What a test that passed is told about events that prove nothing: no code of theirs ran, or they still run."""
+"""Texts about events that prove nothing in a test that passed: no code of theirs ran, or they still run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class SeenEvent(Protocol):
 
 
 def never_run_text(events: Sequence[SeenEvent], value: str, source: str) -> str:
-    """Why *events*, of which no code ran, are worth a word: the setting ``never_run`` has *value*, from *source*."""
+    """Why no test should leave *events* whose code never ran: ``never_run`` has *value*, from *source*."""
     return (
         f"no code of {_named(events)} ever ran, so this test has not tested it: wait(), settle() or a gate call such "
         "as wait_for_log() runs an event; a test that means it says so with assert_status(event, 'RUNNING'), or sets "
@@ -30,7 +30,7 @@ def never_run_text(events: Sequence[SeenEvent], value: str, source: str) -> str:
 
 
 def unfinished_text(events: Sequence[SeenEvent], value: str, source: str) -> str:
-    """Why *events*, which still run, are worth a word: the setting ``unfinished`` has *value*, from *source*."""
+    """Why no test should leave *events* that still run: ``unfinished`` has *value*, from *source*."""
     runs = "still runs" if len(events) == 1 else "still run"
     return (
         f"{_named(events)} {runs} at the end of this test, which read nothing of it after its last blocking call: "

@@ -9,16 +9,19 @@ from typing import Protocol
 
 from ..model.timeline import (
     AnyEntry,
+    ComputesInTime,
     Dropped,
     Exit,
     GatePassed,
     GateReached,
+    GivenUp,
     HandlerDeferred,
     HandlerEntered,
     HandlerLeft,
     ListenerChanged,
     MemoryExceeded,
     MemoryExcess,
+    Preempted,
     ProcessEnded,
     Queued,
     Reclaimed,
@@ -30,6 +33,7 @@ from ..model.timeline import (
     Started,
     StatusChanged,
     StoppedBehind,
+    StoppedForMemory,
     Waited,
     Written,
     ZygoteDied,
@@ -166,6 +170,15 @@ def entry_text(entry: AnyEntry) -> str:  # noqa: PLR0911, PLR0912  (one line an 
             return "the zygote was killed, and the instance with it"
         case Reclaimed():
             return f"reclaimed: {entry.because}"
+        case ComputesInTime():
+            return f"compute_rate={entry.rate:g}: what it computes takes simulated time: not repeatable"
+        case Preempted():
+            does = "computes" if entry.computes else "sleeps and wakes up in real time"
+            return f"{does} for more than {entry.grace:g} s without a wait: not repeatable"
+        case StoppedForMemory():
+            return "stopped in the middle of computing, for its memory: not repeatable"
+        case GivenUp():
+            return f"{entry.call} gave up on it: it is stopped until a call waits for this event"
 
 
 def entry_kind(entry: AnyEntry) -> str:

@@ -1,4 +1,4 @@
-"""The supervisor of a container: its keeper has the engine start it, and its first process is traced before its exec.
+"""The supervisor of a container: its shim has the engine start it, and its first process is traced before its exec.
 
 The engine makes a process that becomes the program once all else of the container is ready (that of runc and crun). A
 hook of the engine has that one wait until it is traced, with all its threads. The filter of system calls is put under
@@ -14,7 +14,7 @@ import signal
 from functools import partial
 from typing import Any, NoReturn
 
-from ..bootstrap.keeper_connection import KeeperConnection
+from ..bootstrap.shim_connection import ShimConnection
 from ..protocol import messages, procfs
 from ..protocol.real_time import REAL
 from . import supervisor
@@ -22,35 +22,35 @@ from .tree import Process
 
 
 class ContainerSupervisor(supervisor.Supervisor):
-    def __init__(self, *arguments: Any, keeper: int, **keywords: Any) -> None:
+    def __init__(self, *arguments: Any, shim: int, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        self._keeper = KeeperConnection(keeper)
-        self._poller.register(keeper, select.POLLIN)
+        self._shim = ShimConnection(shim)
+        self._poller.register(shim, select.POLLIN)
         self._begins = False
         """It was asked for, and has not executed its program: what it does until then is the engine's."""
 
     def _start(self) -> None:
         self._begins = True
         environment = {**self._environment, **self._client.variables(self._waiting)}
-        self._keeper.start(self._program, environment, self._waiting, traced=True)
+        self._shim.start(self._program, environment, self._waiting, traced=True)
 
     def _handle_others(self, ready: set[int]) -> None:
-        if self._keeper.descriptor not in ready:
+        if self._shim.descriptor not in ready:
             return
-        told = self._keeper.hear()
-        if "pid" in told:
-            self._join(told["pid"])
+        message = self._shim.receive()
+        if "pid" in message:
+            self._join(message["pid"])
         elif not self._pid:
             self._refuse()
         else:
-            self._poller.unregister(self._keeper.descriptor)  # its tracer hears of its end too
+            self._poller.unregister(self._shim.descriptor)  # its tracer hears of its end too
 
     def _join(self, pid: int) -> None:
         """The process that is going to be the program waits: trace it."""
         self._tree.join(pid)
         self._pid = pid
         self._send(messages.Program(pid))
-        self._keeper.go_on()
+        self._shim.go_on()
 
     def _check_program(self) -> None:
         if not self._begins:
@@ -71,7 +71,7 @@ class ContainerSupervisor(supervisor.Supervisor):
 
     def _refuse(self) -> NoReturn:
         """The engine could not start it, and has said why in the output."""
-        code = self._keeper.exit_code()
+        code = self._shim.exit_code()
         self._initialised("NOT_STARTED", f"the container could not be started (exit code {code})")
         while True:
             REAL.sleep(1)  # the test's process ends this one
@@ -102,9 +102,9 @@ class ContainerSupervisor(supervisor.Supervisor):
     def _end(self, status: int) -> NoReturn:
         """A SIGTERM that the kernel keeps from the first process of a container was a SIGKILL."""
         is_killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-        super()._end(self._keeper.status() if is_killed else status)
+        super()._end(self._shim.status() if is_killed else status)
 
 
-def serve(config: messages.Assign, program: messages.ProgramConfig, clock_file: int, keeper: int) -> NoReturn:
-    """Supervise *program*, which is in a container of the *keeper*."""
-    supervisor.serve(config, program, clock_file, partial(ContainerSupervisor, keeper=keeper))
+def serve(config: messages.Assign, program: messages.ProgramConfig, clock_file: int, shim: int) -> NoReturn:
+    """Supervise *program*, which is in a container of the *shim*."""
+    supervisor.serve(config, program, clock_file, partial(ContainerSupervisor, shim=shim))

@@ -16,7 +16,7 @@ import sys
 from typing import Final, NoReturn
 
 from ..bootstrap import clock
-from ..bootstrap.scheduler.waiters import real_poll
+from ..bootstrap.originals import real_poll
 from ..protocol import linux
 from . import filter as seccomp
 from . import tracee

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import select
 
-from ..bootstrap.scheduler.waiters import real_poll
+from ..bootstrap.originals import real_poll
 from ..protocol import linux
 from .tracee import Registers, read_memory
 from .waits import Wait

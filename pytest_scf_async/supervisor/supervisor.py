@@ -22,9 +22,9 @@ from functools import partial
 from typing import Any, Final, NoReturn, cast
 
 from ..bootstrap import bind_filter, clock, handler_program, program_process
+from ..bootstrap.originals import real_poll
 from ..bootstrap.program_client import Answer, Broken, ProgramClient, is_moving, is_readable
 from ..bootstrap.scheduler.scheduler import scheduler
-from ..bootstrap.scheduler.waiters import real_poll
 from ..protocol import linux, messages, procfs, shared_page
 from ..protocol.real_time import REAL
 from . import filter as seccomp
@@ -80,8 +80,8 @@ class Supervisor:
         self._reads_before_wait = reads_before_wait
         self._past_ns = 0
         """What the program's clocks show beyond the µs of the clock page: programs count in ns."""
-        self._channel = scheduler.channel
-        self._frames = scheduler.frames
+        self._channel = scheduler.channel.socket
+        self._frames = scheduler.channel.frames
         self._seen = 0
         self._pid = 0
         self._status: int | None = None
@@ -119,7 +119,7 @@ class Supervisor:
             clocks=self._clocks,
             real_monotonic=clock.real_monotonic,
             idle_ok=idle_ok,
-            output=scheduler.marks,
+            output=scheduler.channel.marks,
             next_order=clock_page.next_order,
             process_ended=self._process_ended,
             process_began=self._began,
@@ -166,7 +166,7 @@ class Supervisor:
     def serve(self) -> NoReturn:
         """Deal with what comes from the test's process and of the program, until one of them ends."""
         self._report()
-        self._take(scheduler.heard)
+        self._take(scheduler.channel.take_unread())
         while True:
             self._poll_client()
             ready = {fd for fd, _ in self._poller.poll(self._timeout())}
@@ -296,7 +296,7 @@ class Supervisor:
         """Take what the program has sent; whether there was any. One that could not send all of it goes on then."""
         if not (self._event_sent and is_readable(self._client.descriptors())):
             return False
-        answer = self._client.hear()
+        answer = self._client.receive()
         self._send_notes()
         if answer is None:
             self._owes_report = True
@@ -504,13 +504,13 @@ class Supervisor:
         return True
 
     def _unread_output(self) -> bool:
-        return fcntl.ioctl(scheduler.marks, termios.FIONREAD, _NOTHING) != _NOTHING
+        return fcntl.ioctl(scheduler.channel.marks, termios.FIONREAD, _NOTHING) != _NOTHING
 
     def _report_time(self) -> None:
         """What stands in the output by now was written by the time that it is now."""
         self._moved = False
-        os.write(scheduler.marks, scheduler.mark)
-        self._channel_send(messages.pack_wrote(self._clock.now_us, scheduler.leased.told()))
+        scheduler.channel.mark_output()
+        self._channel_send(messages.pack_wrote(self._clock.now_us, scheduler.leased.records_to_report()))
 
     def _report(self, *, running_threads: int = 0) -> None:
         """Tell what the instance waits for next, while as many threads as are *outside* compute."""
@@ -535,7 +535,7 @@ class Supervisor:
         if self._moved:
             self._report_time()
         if messages.is_marked(message):
-            os.write(scheduler.marks, scheduler.mark)
+            scheduler.channel.mark_output()
         self._write(messages.pack(message))
 
     def _write(self, data: bytes) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from ..bootstrap.scheduler.waiters import real_poll, real_waitpid
+from ..bootstrap.originals import real_poll, real_waitpid
 from ..protocol import procfs
 from ..protocol.sock_diag import SockDiag
 from . import clock_reads, clones, proc_reads, timers, tracee, waits

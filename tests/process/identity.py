@@ -166,7 +166,7 @@ def unregistered() -> list[str]:
     """Attributes of modules, and of their classes, that are the bootstrap's and that the registry does not have."""
     from pytest_scf_async.bootstrap.patches.registry import PATCHES
 
-    known = {id(replacement) for patch in PATCHES.values() for replacement, _ in patch.layers}
+    known = {id(patch.replacement) for patch in PATCHES.values()}
     found = []
     for module_name, module in list(sys.modules.items()):
         if not isinstance(module, ModuleType) or module_name.startswith(OURS):

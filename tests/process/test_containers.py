@@ -210,9 +210,9 @@ SESSION = """
     with ScfRuntime() as runtime:
         event = runtime.deploy_image(image=sys.argv[1]).invoke_async({"Seconds": 1000, "Step": 0.1})
         event.wait_for_log("step 1")
-        if "keeper" in sys.argv[2:]:
+        if "shim" in sys.argv[2:]:
             for pid in procfs.children_of(os.getpid()):
-                if b"bootstrap.keeper" in procfs.command_of(pid):
+                if b"bootstrap.container_shim" in procfs.command_of(pid):
                     os.kill(pid, signal.SIGKILL)
         if "session" in sys.argv[2:]:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -232,11 +232,11 @@ def test_nothing_is_left_of_a_session_that_was_killed(deploy, image, podman):
     mine = deploy().invoke_async({"Seconds": 1000})
     mine.wait_for_log("step 1")
 
-    for kind, killed in (("traced", ["session"]), ("free-running", ["session"]), ("traced", ["keeper", "session"])):
+    for kind, killed in (("traced", ["session"]), ("free-running", ["session"]), ("traced", ["shim", "session"])):
         owner = session(image, *killed, kind=kind)
         assert eventually(lambda owner=owner: containers(podman, owner) == [])
 
-    owner = session(image, "keeper", "session", kind="free-running")
+    owner = session(image, "shim", "session", kind="free-running")
     assert len(containers(podman, owner)) == 1
     session(image)  # the next one removes it, and none of those whose sessions are there
     assert containers(podman, owner) == []

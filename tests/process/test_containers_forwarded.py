@@ -76,7 +76,7 @@ def test_its_signals_and_its_ends(runtime, deploy, docker, tmp_path):
     event.terminate()
     assert_terminated(event)
     assert eventually(lambda: is_gone(pid))
-    assert eventually(lambda: [words[0] for words in docker()].count("rm") == 2)  # the keeper outlives what it keeps
+    assert eventually(lambda: [words[0] for words in docker()].count("rm") == 2)  # the shim outlives its container
 
 
 def test_what_a_container_beside_the_network_of_its_instance_cannot_have(deploy):

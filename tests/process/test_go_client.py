@@ -1,4 +1,4 @@
-"""GoClient against real Go programs, without an instance around them: whatever the agent may hear."""
+"""GoClient against real Go programs, without an instance around them: whatever the agent may receive."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def asking(
 
 def asked(talk: GoClient, **event: object) -> messages.Result | Broken:
     asking(talk, **event)
-    return until(talk, talk.hear)
+    return until(talk, talk.receive)
 
 
 def result(talk: GoClient, **event: object) -> object:
@@ -141,11 +141,11 @@ def result(talk: GoClient, **event: object) -> object:
 
 def test_it_is_ready_once_the_function_has_answered_a_ping(talk, start):
     assert not talk.is_ready()
-    assert talk.hear() is None
+    assert talk.receive() is None
     assert talk.descriptors() == {}
     start()
     assert until(talk, talk.is_ready)
-    assert talk.hear() is None
+    assert talk.receive() is None
 
 
 def test_the_function_gets_every_field(talk, program):
@@ -226,9 +226,9 @@ def test_a_function_that_exits_breaks_the_connection(talk, program, code):
     assert answer.why.startswith("the connection to the function is gone: ")
     assert program.process.wait(LIMIT) == code
     assert talk.descriptors() == {}
-    assert talk.hear() == answer
+    assert talk.receive() == answer
     asking(talk, do="echo")
-    assert talk.hear() == answer
+    assert talk.receive() == answer
 
 
 def test_a_panic_outside_the_call_breaks_the_connection(talk, program):
@@ -248,7 +248,7 @@ def test_sigterm_ends_a_function_that_exits_at_it(talk, program):
     asking(talk, do="exit at SIGTERM")
     assert program.line() == "working"
     program.process.terminate()
-    assert isinstance(until(talk, talk.hear), Broken)
+    assert isinstance(until(talk, talk.receive), Broken)
     assert program.line() == "leaving"
     assert program.process.wait(LIMIT) == 0
 
@@ -257,22 +257,22 @@ def test_sigterm_ends_a_function_that_does_not_listen(talk, program):
     asking(talk, do="block")
     assert program.line() == "working"
     program.process.terminate()
-    assert isinstance(until(talk, talk.hear), Broken)
+    assert isinstance(until(talk, talk.receive), Broken)
     assert program.process.wait(LIMIT) == -signal.SIGTERM
 
 
 def test_sigterm_before_the_first_event_ends_the_function(talk, program):
     program.process.terminate()
     assert program.process.wait(LIMIT) == -signal.SIGTERM
-    assert talk.hear() is None
+    assert talk.receive() is None
 
 
 def test_a_function_that_returns_at_sigterm_has_a_result(talk, program):
     asking(talk, do="return at SIGTERM")
     assert program.line() == "working"
-    assert talk.hear() is None
+    assert talk.receive() is None
     program.process.terminate()
-    assert until(talk, talk.hear) == messages.Result("RETURNED", '"stopped"')
+    assert until(talk, talk.receive) == messages.Result("RETURNED", '"stopped"')
     assert result(talk, do="large", number=3) == "x"
 
 

@@ -34,7 +34,7 @@ WALK = """
         targets.append("threading.RLock")
         facts = identity.collect(targets)
         facts["pickles"] = identity.pickles(targets)
-        facts["unreasoned"] = [target for target, patch in PATCHES.items() if not all(why for _, why in patch.layers)]
+        facts["unreasoned"] = [target for target, patch in PATCHES.items() if not patch.why]
         facts["unregistered"] = identity.unregistered()
         with open({out!r}, "w") as file:
             json.dump(facts, file)

@@ -181,7 +181,7 @@ def test_a_record_of_a_signal_that_comes_in_the_middle_of_another_record(deploy)
     event = deploy(
         IMPORTS
         + """
-from pytest_scf_async.bootstrap.scheduler.alarm import real_setitimer
+from pytest_scf_async.bootstrap.patches.alarms import real_setitimer
 
 def on_alarm(signum, frame):
     seen.append(1)

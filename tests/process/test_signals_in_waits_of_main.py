@@ -6,7 +6,7 @@ import os
 from datetime import timedelta
 
 import pytest
-from internals import Instance, Watchdog, event_of
+from internals import Lockstep, Watchdog, event_of, state
 from process_support import START, eventually, state_of, user_lines
 
 from pytest_scf_async.runtime import ScfRuntime
@@ -605,7 +605,7 @@ def test_a_handler_may_use_the_object_that_main_waits_on(deploy, runtime: ScfRun
 def test_a_signal_that_comes_together_with_the_turn_counts_once(deploy) -> None:
     source = """
         import signal, time
-        from pytest_scf_async.bootstrap.scheduler.alarm import real_setitimer
+        from pytest_scf_async.bootstrap.patches.alarms import real_setitimer
         def again(signum, frame):  # once: an interval may be shorter than this takes on a busy machine
             real_setitimer(signal.ITIMER_REAL, 0.001)
         def main_handler(event, context):
@@ -627,7 +627,7 @@ def test_a_signal_that_comes_together_with_the_turn_counts_once(deploy) -> None:
 def test_other_signals_do_not_pass_for_the_sigterm_of_a_termination(deploy) -> None:
     source = """
         import signal, time
-        from pytest_scf_async.bootstrap.scheduler.alarm import real_setitimer
+        from pytest_scf_async.bootstrap.patches.alarms import real_setitimer
         def again(signum, frame):  # once: an interval may be shorter than this takes on a busy machine
             real_setitimer(signal.ITIMER_REAL, 0.001)
         def main_handler(event, context):
@@ -675,14 +675,19 @@ LATE = """
 @pytest.mark.parametrize(
     ("own_wakeup", "switched_off"),
     [
-        pytest.param("", (Watchdog, "_look_at"), id="by the wakeup descriptor"),
-        pytest.param("signal.set_wakeup_fd(os.pipe2(os.O_NONBLOCK)[1])", (Instance, "ask"), id="by a poke"),
+        pytest.param("", None, id="by the wakeup descriptor"),
+        pytest.param("signal.set_wakeup_fd(os.pipe2(os.O_NONBLOCK)[1])", state.Fact.POLLED, id="by a poke"),
     ],
 )
 def test_a_signal_after_the_interpreters_last_look_is_not_lost(
-    deploy, monkeypatch: pytest.MonkeyPatch, own_wakeup: str, switched_off: tuple[type, str]
+    deploy, monkeypatch: pytest.MonkeyPatch, own_wakeup: str, switched_off: state.Fact | None
 ) -> None:
-    monkeypatch.setattr(*switched_off, lambda *_: None)  # what would end the wait too, later
+    # What would end the wait too, later: a look at the process, or only what it is asked after that.
+    if switched_off is None:
+        monkeypatch.setattr(Watchdog, "_look_at", lambda *_: None)
+    else:
+        apply = Lockstep.apply
+        monkeypatch.setattr(Lockstep, "apply", lambda self, *of: of[1] is switched_off or apply(self, *of))
     event = deploy(LATE.replace("OWN_WAKEUP", own_wakeup)).invoke_async()
     event.settle()
     pid = event.instance.pid

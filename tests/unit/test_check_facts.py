@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from package_checks import load_tool, run_tool, write_package
 
 # once: reads the sources of the package
 pytestmark = pytest.mark.once
-
-PROJECT = Path(__file__).resolve().parents[2]
-TOOL = PROJECT / "tools" / "check_facts.py"
 
 ELSEWHERE = """
 from enum import Enum
@@ -30,19 +25,11 @@ class Fact(Enum):
 
 @pytest.fixture(scope="module")
 def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("check_facts_under_test", TOOL)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_tool("check_facts")
 
 
 def package(root: Path, source: str) -> Path:
-    (root / "model.py").write_text(ELSEWHERE, encoding="utf-8")
-    (root / "cause.py").write_text(source, encoding="utf-8")
-    return root
+    return write_package(root, {"model": ELSEWHERE, "cause": source})
 
 
 LOOKS_FOR = {
@@ -75,7 +62,7 @@ LOOKS_FOR = {
 @pytest.mark.parametrize("looks", LOOKS_FOR)
 def test_who_looks_for_a_sentence_is_named(tool: ModuleType, tmp_path: Path, looks: str) -> None:
     assert tool.check(package(tmp_path, f"found = {looks}\n")) == [
-        f"{tmp_path.name}/cause.py:1: {LOOKS_FOR[looks]!r} is looked for in a text: ask for the fact."
+        f"pytest_scf_async/cause.py:1: {LOOKS_FOR[looks]!r} is looked for in a text: ask for the fact."
     ]
 
 
@@ -119,10 +106,9 @@ def test_what_nobody_looks_for_any_more_has_to_go_out(
     monkeypatch.setattr(tool, "FROM_OUTSIDE", {})
     monkeypatch.setattr(tool, "KNOWN", {})
     monkeypatch.setitem(getattr(tool, listed), "cause.py", {"the process ended": "lockstep/reports.py"})
-    monkeypatch.setattr(tool, "OWN_PACKAGE", tmp_path.resolve())
-    assert tool.check(package(tmp_path, "")) == [
-        "'the process ended' is listed for cause.py, which does not look for it: take it out."
-    ]
+    root = package(tmp_path, "")
+    monkeypatch.setattr(tool, "OWN_PACKAGE", root.resolve())
+    assert tool.check(root) == ["'the process ended' is listed for cause.py, which does not look for it: take it out."]
 
 
 @pytest.mark.parametrize(
@@ -130,16 +116,6 @@ def test_what_nobody_looks_for_any_more_has_to_go_out(
     [("x = 1", 0, "nobody looks for a sentence"), ("x = y == 'no such thing'", 1, "check_facts: 1 violations")],
 )
 def test_the_exit_code_says_whether_there_was_one(tmp_path: Path, source: str, code: int, said: str) -> None:
-    root = package(tmp_path, source)
-    done = subprocess.run([sys.executable, str(TOOL), str(root)], capture_output=True, text=True, check=False)
-    assert done.returncode == code
-    assert said in done.stdout
-
-
-def test_a_directory_without_python_is_refused(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, str(TOOL), str(tmp_path)], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (2, f"check_facts: no Python files in {tmp_path}\n")
-
-
-def test_the_package_itself_looks_for_no_sentence(tool: ModuleType) -> None:
-    assert tool.check(tool.OWN_PACKAGE) == []
+    run = run_tool("check_facts", package(tmp_path, source))
+    assert run.returncode == code
+    assert said in run.stdout

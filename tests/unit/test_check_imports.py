@@ -63,7 +63,7 @@ def check(tool: ModuleType, tmp_path: Path) -> Check:
         ("inside", "from .protocol.messages import Message"),
         ("errors", "from .api import server"),
         ("instances/pool", "from ..bootstrap import clock"),
-        ("lockstep/calls", "from pytest_scf_async.bootstrap.scheduler.waiters import Wait"),
+        ("lockstep/calls", "from pytest_scf_async.bootstrap.scheduler.scheduler import Waiter"),
         ("instances/pool", "def late():\n    from ..supervisor import supervisor"),
         ("supervisor/tree", "from ..instances import pool"),
         ("supervisor/__init__", "from .tree import Tree"),

@@ -10,7 +10,7 @@ from package_checks import PACKAGE, load_tool, run_tool
 # once: reads the sources of the package
 pytestmark = pytest.mark.once
 
-CHECKS = ("check_imports", "check_ownership", "check_runtimes", "check_slots")
+CHECKS = ("check_facts", "check_imports", "check_ownership", "check_runtimes", "check_slots")
 
 
 @pytest.mark.parametrize("name", CHECKS)

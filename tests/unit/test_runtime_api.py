@@ -123,24 +123,24 @@ def test_a_runtime_of_ours_gets_the_whole_context(server: RuntimeApi, client: Cl
 )
 def test_what_is_pushed_is_the_result(server: RuntimeApi, asked: Client, body: str | bytes, text: str) -> None:
     assert status(asked.pushes("response", body)) == 200
-    assert server.hear() == messages.Result("RETURNED", text)
-    assert server.hear() is None
+    assert server.receive() == messages.Result("RETURNED", text)
+    assert server.receive() is None
 
 
 def test_a_result_over_6_mb_is_read_to_its_end_and_not_kept(server: RuntimeApi, asked: Client) -> None:
     at_most = b'"' + b"x" * (RESULT_LIMIT - 2) + b'"'
     assert status(asked.pushes("response", at_most)) == 200
-    assert server.hear() == messages.Result("RETURNED", at_most.decode())
+    assert server.receive() == messages.Result("RETURNED", at_most.decode())
     server.ask(EVENT)
     asked.says(NEXT)
     asked.hears()
     assert status(asked.pushes("response", b"x" * (RESULT_LIMIT + 5))) == 200
-    assert server.hear() == messages.Result("RESULT_TOO_LARGE")
+    assert server.receive() == messages.Result("RESULT_TOO_LARGE")
 
 
 def test_an_error_is_the_platforms_message(server: RuntimeApi, asked: Client) -> None:
     asked.pushes("error", "no such row")
-    assert server.hear() == messages.Result("RAISED", message="no such row")
+    assert server.receive() == messages.Result("RAISED", message="no such row")
 
 
 @pytest.mark.parametrize(("fact", "known"), [("CODE_NOT_LOADED", "CODE_NOT_LOADED"), ("TERMINATED", "RAISED")])
@@ -148,7 +148,7 @@ def test_a_runtime_of_ours_says_what_kind_of_error_it_is(
     server: RuntimeApi, asked: Client, fact: str, known: str
 ) -> None:
     asked.pushes("error", "Error: %\n  at", f"scf_async_fact: {fact}", "scf_async_message: 100%25")
-    assert server.hear() == messages.Result(known, trace="Error: %\n  at", message="100%")
+    assert server.receive() == messages.Result(known, trace="Error: %\n  at", message="100%")
 
 
 def test_who_waits_for_the_program_hears_when_it_asks_for_the_next_event() -> None:
@@ -161,10 +161,10 @@ def test_who_waits_for_the_program_hears_when_it_asks_for_the_next_event() -> No
         client.says(NEXT)
         client.hears()
         client.pushes("response", "1")
-        assert server.hear() is None
+        assert server.receive() is None
         assert server.answered == messages.Result("RETURNED", "1")
         client.says(NEXT)
-        assert server.hear() == messages.Result("RETURNED", "1")
+        assert server.receive() == messages.Result("RETURNED", "1")
         assert client.hears() == ""
         server.ask(EVENT._replace(payload="2"))
         assert client.hears().endswith("\r\n\r\n2")
@@ -186,7 +186,7 @@ def test_a_body_in_whatever_pieces(server: RuntimeApi, asked: Client, parts: lis
         assert asked.hears() == "HTTP/1.1 100 Continue\r\n\r\n"
     asked.says(*parts[1:])
     assert status(asked.hears()) == 200
-    assert server.hear() == messages.Result("RETURNED", text)
+    assert server.receive() == messages.Result("RETURNED", text)
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_a_request_whose_program_has_gone_gets_no_event(server: RuntimeApi, clie
     client.socket.close()
     server.ask(EVENT)
     assert len(server.descriptors()) == 1
-    assert server.hear() is None
+    assert server.receive() is None
     other = Client(server)
     with other.socket:
         other.says(NEXT)

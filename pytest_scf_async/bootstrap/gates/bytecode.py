@@ -1,7 +1,7 @@
-"""Where in a code object control comes to a statement: what counts as a pass of a line, alike on every Python.
+"""Find the instructions at which a statement begins: that is a pass of its line, alike on every Python.
 
-The interpreter reports a line whenever it changes: twice for a call over several lines, once more at the end of a
-``with`` block, once for each item of a comprehension. A pass is none of these, but that the statement begins.
+The interpreter reports a line whenever the line changes: twice for a call over several lines, once more at the end of a
+``with`` block, once for each item of a comprehension. A gate at the third pass would stop at the wrong one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _JUMPS = frozenset((*dis.hasjrel, *dis.hasjabs))
 
 
 def first_entry(code: CodeType) -> tuple[int, bool]:
-    """The offset at which the body of *code* begins, and whether that is on the line of what comes before it."""
+    """The offset at which the body of *code* begins, and whether its line is that of the instruction before."""
     lines = {offset: line for start, end, line in code.co_lines() for offset in range(start, end, 2)}
     entry = next((instruction.offset for instruction, line in own_instructions(code) if line), 0)
     before = [one.offset for one in dis.get_instructions(code) if one.offset < entry]
@@ -24,15 +24,15 @@ def first_entry(code: CodeType) -> tuple[int, bool]:
 
 
 def entries(code: CodeType, line: int, low: int, high: int) -> set[int]:
-    """The offsets at which control comes to *line* of the statement that has the lines *low* to *high* for itself.
+    """The offsets at which *line* begins, of the statement that has the lines *low* to *high* for itself.
 
     At its first line that is where the statement begins, whatever line its first instruction has.
     """
     instructions = list(own_instructions(code))
     runs: list[list[int]] = [[]]
-    """Indices of instructions of the statement, with nothing of another one in between."""
+    """The indices of the statement's instructions, in runs without any of another statement."""
     for index, (instruction, at) in enumerate(instructions):
-        if instruction.opname == "PUSH_EXC_INFO":  # ``finally`` is there twice
+        if instruction.opname == "PUSH_EXC_INFO":  # the code of a ``finally`` is there twice
             runs.append([])
         if at and low <= at <= high:
             runs[-1].append(index)
@@ -41,7 +41,7 @@ def entries(code: CodeType, line: int, low: int, high: int) -> set[int]:
     runs = [run for run in runs if run]
     entering = [run for run in runs if any(instructions[index][0].opname in _ENTERS for index in run)]
     found = set()
-    for run in entering or runs:  # a ``with`` block has its end on its first line too
+    for run in entering or runs:  # a ``with`` block has its end on its first line, too
         here = [index for index in run if line in (low, instructions[index][1])]
         if here:
             found.add(instructions[here[0]][0].offset)

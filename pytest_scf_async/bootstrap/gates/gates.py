@@ -1,4 +1,4 @@
-"""The gates that the harness has set, each given to what meets it: output, ``signal.signal``, lines of user code."""
+"""Set the gates that the harness names: those of the log, of ``signal.signal`` and of lines of user code."""
 
 from __future__ import annotations
 
@@ -10,15 +10,20 @@ from ..scheduler.scheduler import scheduler
 
 
 def set_gates(message: messages.ArmGates) -> None:
-    """Take the whole of what is set now. Called inside the scheduler: nothing here runs user code or waits."""
+    """Set the gates of *message*, and no others. The scheduler calls it with its lock: it runs no user code."""
     output.set_gates([gate for gate in message.gates if isinstance(gate, messages.LogGate)])
     signals.set_gates([gate for gate in message.gates if isinstance(gate, messages.ListeningGate)])
-    if message.places or scheduler.follow is not None:
+    if message.places or _follows_lines:
         _set_line_gates(message.places, [gate for gate in message.gates if isinstance(gate, messages.LineGate)])
 
 
+_follows_lines = False
+"""A gate at a line has been set at some time."""
+
+
 def _set_line_gates(places: list[messages.CountedPlace], gates: list[messages.LineGate]) -> None:
-    """Loads what it needs, which an instance that has no such gate never does."""
+    """Import what gates at lines need, and set them; an instance without one never imports it."""
+    global _follows_lines
     from . import lines  # noqa: PLC0415
 
     if sys.version_info >= (3, 12):
@@ -27,9 +32,7 @@ def _set_line_gates(places: list[messages.CountedPlace], gates: list[messages.Li
         from . import settrace as reports  # noqa: PLC0415
     if lines.set_gates(places, gates):
         reports.change()
-        scheduler.follow, scheduler.call_handler_followed = reports.follow, lines.call_handler
-        scheduler.followed += 1  # every thread has to look, once it goes on
-
-
-def install() -> None:
-    scheduler.gates_changed = set_gates
+        _follows_lines = True
+        lines.report_by(reports.call_traced, reports.CALLBACKS)
+        signals.call_handlers_by(lines.call_handler)
+        scheduler.follow_gates(reports.follow)

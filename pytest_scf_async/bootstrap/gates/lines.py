@@ -1,7 +1,7 @@
-"""Gates at lines and functions of user code. Loaded in an instance with its first such gate, and not before.
+"""Gates at lines and functions of user code; an instance imports this with its first such gate.
 
-How the interpreter reports lines is the matter of ``monitoring`` (3.12 and newer) and ``settrace``; where control comes
-to a statement is that of ``bytecode``. Here passes are counted, and the thread stands at the gate that one has reached.
+``monitoring`` (Python 3.12 and newer) and ``settrace`` have the interpreter report lines, and ``bytecode`` finds where
+a statement begins. This module counts the passes of each place, and parks a thread at the gate that it has reached.
 """
 
 from __future__ import annotations
@@ -18,20 +18,18 @@ from . import bytecode
 Handler = Callable[[int, "FrameType | None"], None]
 
 _spots: dict[tuple[str, str, int], list[tuple[int, messages.Spot]]] = {}
-"""By file, name and first line of a code object: the places in it, each with the slot in which it is counted."""
+"""The places in each code object, by its file, name and first line, with the slots in which passes are counted."""
 _targets: dict[int, list[tuple[int, str]]] = {}
-"""By slot: the passes that gates wait for, and the names of these gates."""
+"""The passes at which gates are, and the names of these gates, by slot."""
 _points: dict[CodeType, Points] = {}
 files: frozenset[str] = frozenset()
-"""The files of all places: what lies in another one is nothing to look at."""
-callbacks: set[CodeType] = set()
-"""The code of what the interpreter calls: a signal that comes in one of them came at the line that it is about."""
-call_traced: Callable[[Handler, int, FrameType | None], None]
-"""Calls a signal's handler from inside a callback so that it is followed; ``monitoring`` or ``settrace`` sets it."""
+"""The files of all places; code of other files need not be looked at."""
+_callbacks: frozenset[CodeType] = frozenset()
+_call_traced: Callable[[Handler, int, FrameType | None], None]
 
 
 class Points:
-    """The places in one code object: by offset, and those at the start of its body; each a list of slots."""
+    """The slots of the places in one code object, by offset, and of those at the start of its body."""
 
     __slots__ = ("early", "entry", "offsets", "starts")
 
@@ -48,7 +46,7 @@ class Points:
 
 
 def points(code: CodeType) -> Points | None:
-    """The places in *code*, whose file is one of ``files``."""
+    """The places in *code*, whose file is in ``files``; None if it has none."""
     known = _points.get(code)
     if known is None:
         spots = _spots.get((code.co_filename, code.co_name, code.co_firstlineno))
@@ -59,9 +57,9 @@ def points(code: CodeType) -> Points | None:
 
 
 def passed(slots: list[int]) -> None:
-    """Control has come to the places of *slots*: count, and stand at the gates that wait for this pass."""
+    """Count a pass of the places of *slots*, and park at the gates that are at this pass."""
     if not scheduler.active:
-        return  # in a child that user code forked: the page is its parent's
+        return  # in a child that user code forked, the page is its parent's
     page = scheduler.control_page
     reached = []
     for slot in slots:
@@ -73,7 +71,7 @@ def passed(slots: list[int]) -> None:
 
 
 def without_own(error: BaseException) -> None:
-    """Take our frames out of the traceback of *error*."""
+    """Remove the plugin's frames from the traceback of *error*."""
     entries: list[TracebackType] = []
     entry = error.__traceback__
     while entry is not None:
@@ -87,19 +85,29 @@ def without_own(error: BaseException) -> None:
     error.__traceback__ = following
 
 
+def report_by(call_traced: Callable[[Handler, int, FrameType | None], None], callbacks: frozenset[CodeType]) -> None:
+    """Name the *callbacks* to which the interpreter reports lines.
+
+    The handler of a signal that comes in one of them belongs to the line that is reported. The interpreter does not
+    trace what a callback calls, so *call_traced* calls the handler: gates in it would never be reached otherwise.
+    """
+    global _call_traced, _callbacks
+    _call_traced, _callbacks = call_traced, callbacks
+
+
 def call_handler(handler: Handler, signum: int, frame: FrameType | None) -> None:
-    """Call user code's handler of a signal; one that came in a callback of ours is followed as any other code."""
+    """Call user code's handler of a signal so that gates in it are reached, even from inside one of the callbacks."""
     own: FrameType | None = sys._getframe()
     while own is not None and own.f_code.co_filename.startswith(OWN_CODE):
-        if own.f_code in callbacks:
-            call_traced(handler, signum, frame)  # noqa: F821
+        if own.f_code in _callbacks:
+            _call_traced(handler, signum, frame)
             return
         own = own.f_back
     handler(signum, frame)
 
 
 def set_gates(places: list[messages.CountedPlace], gates: list[messages.LineGate]) -> bool:
-    """Count at *places*, and stand at *gates*; whether the places are others than before."""
+    """Count passes of *places* and stop at *gates*; whether the places have changed."""
     global files
     _targets.clear()
     for gate in gates:

@@ -1,6 +1,6 @@
-"""Lines of user code by ``sys.monitoring``: only the code objects that have a place are slower.
+"""Lines of user code by ``sys.monitoring``: only code objects with a place in them run more slowly.
 
-It has a tool of its own, so that coverage, a debugger and a profiler have theirs, and all see everything.
+It uses a tool number of its own, so that coverage, a debugger and a profiler work beside it.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from . import lines
 _monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
 _events = _monitoring.events
 _TOOLS = (4, 3, 5, 2)
-"""Numbers that no kind of tool has by convention come first."""
+"""The numbers to try; those that no kind of tool has by convention come first."""
 
 _tool: int | None = None
 _watched: set[CodeType] = set()
 _started: set[int] = set()
-"""Frames whose body is about to begin, by identity."""
+"""The identities of frames whose body is about to begin."""
 _carried: BaseException | None = None
-"""What a signal's handler raised at a gate, and goes out of the line there."""
+"""The exception that a handler of a signal has raised at a gate, while it leaves the line of that gate."""
 
 
 def change() -> None:
-    """The places are others now."""
+    """Follow a change of the places."""
     global _tool
     for code in _watched:
         _monitoring.set_local_events(_tool, code, 0)
@@ -34,7 +34,7 @@ def change() -> None:
     if not lines.files:
         if _tool is not None:
             _monitoring.set_events(_tool, 0)
-            for event in _CALLBACKS:
+            for event in _BY_EVENT:
                 _monitoring.register_callback(_tool, event, None)
             _monitoring.free_tool_id(_tool)
             _tool = None
@@ -42,10 +42,10 @@ def change() -> None:
     if _tool is None:
         _tool = next(number for number in _TOOLS if _monitoring.get_tool(number) is None)
         _monitoring.use_tool_id(_tool, "pytest-scf-async")
-        for event, callback in _CALLBACKS.items():
+        for event, callback in _BY_EVENT.items():
             _monitoring.register_callback(_tool, event, callback)
     else:
-        _monitoring.restart_events()  # what was of no interest may be now
+        _monitoring.restart_events()  # events that were disabled may be needed now
     _monitoring.set_events(_tool, _events.PY_START | _events.PY_RESUME | _events.PY_THROW | _events.RAISE)
     for frame in sys._current_frames().values():
         on_stack = frame
@@ -55,10 +55,10 @@ def change() -> None:
 
 
 def follow() -> None:
-    """What each thread has to do: nothing."""
+    """Do nothing, as monitoring is the same for all threads."""
 
 
-def _call_traced(handler: Any, signum: int, frame: FrameType | None) -> None:
+def call_traced(handler: Any, signum: int, frame: FrameType | None) -> None:
     sys.call_tracing(handler, (signum, frame))
 
 
@@ -82,7 +82,7 @@ def _on_start(code: CodeType, offset: int) -> Any:
             lines.passed([*points.starts, *points.offsets.get(points.entry, ())])
         else:
             _started.add(id(sys._getframe(1)))
-    except BaseException as error:  # a signal's handler raised it, at a gate or on the way
+    except BaseException as error:  # raised by a handler of a signal
         _carried = error
         raise
     return None
@@ -112,7 +112,7 @@ def _on_line(code: CodeType, line: int) -> Any:
 
 
 def _slots(code: CodeType, frame: FrameType) -> list[int] | None:
-    """What is passed where *frame* is; None where that is nothing, and will be nothing."""
+    """The slots that are passed where *frame* is; None if there is nothing there, nor will be."""
     points = lines.points(code)
     if points is None:
         return None
@@ -135,12 +135,12 @@ def _on_raise(code: CodeType, offset: int, error: BaseException) -> None:
         lines.without_own(error)
 
 
-_CALLBACKS = {
+_BY_EVENT = {
     _events.PY_START: _on_start,
     _events.PY_RESUME: _on_resume,
     _events.PY_THROW: _on_throw,
     _events.LINE: _on_line,
     _events.RAISE: _on_raise,
 }
-lines.callbacks.update(callback.__code__ for callback in _CALLBACKS.values())
-lines.call_traced = _call_traced
+CALLBACKS = frozenset(callback.__code__ for callback in _BY_EVENT.values())
+"""The code of the callbacks of the interpreter."""

@@ -1,7 +1,7 @@
-"""Lines of user code by ``sys.settrace``, for 3.10 and 3.11: a trace function on top of one that user code sets.
+"""Lines of user code by ``sys.settrace``, for Python 3.10 and 3.11.
 
-Each thread sets it for itself, when it goes on. A trace function of user code (coverage, a debugger) is called first,
-and is what user code gets back.
+Each thread sets the trace function for itself when it resumes. One that user code sets (coverage, a debugger) is called
+first, and ``sys.gettrace`` returns that one.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _real_threading_settrace = threading.settrace
 _get_ident = _thread.get_ident
 
 _theirs: dict[int, Any] = {}
-"""By thread: user code's own trace function."""
+"""User code's own trace function, by thread."""
 _mended: BaseException | None = None
-"""What went out of a line, until the first thing that is reported after it."""
+"""The exception that has left a line, until the next event is reported."""
 
 _raise: Any = ctypes.pythonapi.PyErr_SetObject
 _raise.argtypes = [ctypes.py_object] * 5
@@ -35,11 +35,11 @@ _raise.restype = None
 
 
 def change() -> None:
-    """The places are others now: what each thread has to do about it is ``follow``."""
+    """Do nothing when the places change: each thread follows by itself, in `follow`."""
 
 
 def follow() -> None:
-    """Have the calling thread report what ``lines`` wants, or be as user code left it."""
+    """Trace the calling thread if there are places, else leave it as user code has set it."""
     thread = _get_ident()
     current = _real_gettrace()
     if lines.files:
@@ -52,7 +52,7 @@ def follow() -> None:
 
 
 def _follow_frames(frame: FrameType | None) -> None:
-    """What is on the stack already has been called unseen."""
+    """Trace the frames that are on the stack already, whose calls were not reported."""
     while frame is not None:
         local = frame.f_trace
         watched = frame.f_code.co_filename in lines.files and lines.points(frame.f_code) is not None
@@ -73,7 +73,7 @@ def _trace(frame: FrameType, event: str, arg: Any) -> Any:
     code = frame.f_code
     if theirs is not None and not code.co_filename.startswith(OWN_CODE):
         local = theirs(frame, event, arg)
-        if _real_gettrace() is not _trace:  # coverage's puts itself in our place
+        if _real_gettrace() is not _trace:  # coverage has set its own in its place
             _stay_on_top()
     try:
         points = lines.points(code) if code.co_filename in lines.files else None
@@ -81,7 +81,7 @@ def _trace(frame: FrameType, event: str, arg: Any) -> Any:
             return None if local is None else _Local(frame, local, False)
         traced = _Local(frame, local, True)
         traced.begins = bool(points.starts) and frame.f_lasti < points.entry
-    except BaseException as error:  # a signal's handler raised it: it goes out of the function's first line
+    except BaseException as error:  # raised by a handler of a signal: it leaves the first line of the function
         traced = _Local(frame, local, True)
         traced.raises = error
     return traced
@@ -95,7 +95,7 @@ class _Local:
     def __init__(self, frame: FrameType, theirs: Any, watched: bool) -> None:
         self.theirs = theirs
         self.lines = frame.f_trace_lines
-        """Theirs is to be told of lines; coverage does not want those of files that it leaves out."""
+        """Theirs wants lines; coverage does not want those of files that it leaves out."""
         self.begins = False
         """Its next line is the first of the body."""
         self.raises: BaseException | None = None
@@ -115,7 +115,7 @@ class _Local:
         if event == "line":
             try:
                 self._line(frame)
-            except BaseException as error:  # a signal's handler raised it, at a gate or on the way
+            except BaseException as error:  # raised by a handler of a signal
                 lines.without_own(error)
                 return _raiser(self, frame, error)
         return self
@@ -174,7 +174,7 @@ def _begin_again(local: _Local, frame: FrameType, error: BaseException, opcodes:
 
 
 def _mend() -> None:
-    """3.10 lists the line twice in the traceback of what went out of it."""
+    """Remove the entry of the line that Python 3.10 lists twice in the traceback."""
     global _mended
     error, _mended = _mended, None
     entry: TracebackType | None = None if error is None else error.__traceback__
@@ -189,7 +189,7 @@ def _mend() -> None:
 
 
 def _stay_on_top() -> None:
-    """User code has set a trace function, here or in C: ours calls it from now on."""
+    """After user code has set a trace function, here or in C: set ours again, which calls that one."""
     if not scheduler.active or not lines.files:
         return
     current = _real_gettrace()
@@ -218,7 +218,7 @@ def _threading_settrace(func: Any) -> None:
     _stay_on_top()  # coverage has just set its own in C
 
 
-def _call_traced(handler: Any, signum: int, frame: FrameType | None) -> None:
+def call_traced(handler: Any, signum: int, frame: FrameType | None) -> None:
     sys.call_tracing(_call, (handler, signum, frame))
 
 
@@ -231,5 +231,5 @@ _WHY = "gates at lines have a trace function of their own, under that of user co
 registry.replace(sys, "settrace", _settrace, _WHY)
 registry.replace(sys, "gettrace", _gettrace, _WHY)
 registry.replace(threading, "settrace", _threading_settrace, _WHY)
-lines.callbacks |= {_trace.__code__, _Local.__call__.__code__}
-lines.call_traced = _call_traced
+CALLBACKS = frozenset({_trace.__code__, _Local.__call__.__code__})
+"""The code of the callbacks of the interpreter."""

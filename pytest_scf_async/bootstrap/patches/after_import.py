@@ -1,4 +1,4 @@
-"""Patches of modules that an instance may never import: they are made once it does."""
+"""Patch modules once an instance imports them; many it never does."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 _patches: dict[str, list[Callable[[Any], None]]] = {}
-"""By the module that they are of, in their order."""
+"""By the module that they patch, in order."""
 
 
 def patch(name: str, patch_module: Callable[[Any], None]) -> None:
@@ -22,7 +22,7 @@ def patch(name: str, patch_module: Callable[[Any], None]) -> None:
 
 
 class _Finder:
-    """Finds nothing itself: it has what the others find patched once it is imported."""
+    """A finder that has modules patched after the other finders' loaders have executed them."""
 
     @staticmethod
     def find_spec(
@@ -46,5 +46,5 @@ class _Finder:
 
 
 def install() -> None:
-    """Before modules are preloaded."""
+    """Install the finder, before modules are preloaded."""
     sys.meta_path.insert(0, _Finder)

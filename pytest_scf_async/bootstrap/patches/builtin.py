@@ -31,20 +31,20 @@ class _MethodDef(ctypes.Structure):
 
 
 _definitions: list[_MethodDef] = []
-"""The functions refer to them for as long as the process lives."""
+"""Kept as long as the process lives, as the functions point to them."""
 _functions: dict[int, tuple[Any, Callable[..., Any]]] = {}
-"""By identity: what was made, and what it calls. Machine code has no reference of its own."""
+"""By identity, each function that was made and what it calls: machine code keeps no reference."""
 _machine_code = False
 
 
 def use_machine_code() -> None:
-    """From here on, let functions be called by machine code, where there is some for this processor."""
+    """Use machine code for calls from here on, if there is some for this processor."""
     global _machine_code
     _machine_code = platform.machine() == "x86_64"
 
 
 def documentation(original: Any) -> str | None:
-    """What C code has as the documentation of *original*: its signature stands in front."""
+    """The documentation of *original* as C code has it, with the signature in front."""
     doc: str | None = original.__doc__
     signature = getattr(original, "__text_signature__", None)
     return doc if signature is None else f"{original.__name__}{signature}\n--\n\n{doc or ''}"
@@ -57,7 +57,7 @@ def built_in(original: BuiltinFunctionType, function: Callable[..., Any]) -> Any
     flags, code = _METH_FASTCALL, 0
     if _machine_code and hasattr(api, "PyObject_Vectorcall"):
         code = _calling(function, _address(api.PyObject_Vectorcall))
-    elif _machine_code and isinstance(function, FunctionType):  # Python 3.10 has the other as a macro
+    elif _machine_code and isinstance(function, FunctionType):  # in Python 3.10 the other is a macro
         code = _calling(function, _address(api._PyFunction_Vectorcall))
     if not code:
         flags, code = _METH_VARARGS, _address(api.PyObject_Call)

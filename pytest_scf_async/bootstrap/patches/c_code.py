@@ -1,7 +1,7 @@
-"""Code in C of the user's that may write to the output without a word: what it writes has its true time, too.
+"""Code in C of the user, which may write to the output past the patches: its output has the right time, too.
 
-Which library is loaded is known; what it does is not. Once one is, the output is looked at before the clock is moved
-here (``SchedulerState._before_move``), which other instances need not pay for.
+It is known that a library is loaded, not what it does. From then on the output is looked at each time before the clock
+is moved here (``Scheduler._before_move``). That takes time, which instances without such code do not spend.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def fake_dlopen(*args: Any) -> Any:
 
 @contextlib.contextmanager
 def of_ours() -> Iterator[None]:
-    """What is loaded here is ours: it writes nothing to the output of a handler."""
+    """While the plugin itself loads a library, which writes nothing to a handler's output."""
     global _ours
     _ours = True
     try:

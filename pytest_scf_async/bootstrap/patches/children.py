@@ -1,4 +1,8 @@
-"""Child processes of user code: the harness is told that there may be some, before there are."""
+"""Child processes of user code: the harness knows that there may be one before there is.
+
+While a child lives the clock is held, as what it does takes real time. If it were reported after its start, the clock
+could move in between.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,9 @@ import _posixsubprocess
 import ctypes
 import os
 import signal
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Any
 
 from ..scheduler.scheduler import scheduler
@@ -13,6 +20,9 @@ from . import real_waits, registry
 
 _STARTERS = ("fork", "forkpty", "posix_spawn", "posix_spawnp", "system")
 """The functions of ``os`` that start a process; all others are made of these, or of ``_posixsubprocess``."""
+
+before_fork: list[Callable[[FrameType], None]] = []
+"""Called with the frame that calls ``os.fork``, in an instance and before it does anything; may raise."""
 
 SA_NOCLDSTOP = 1
 
@@ -30,23 +40,25 @@ _sigaction = ctypes.CDLL(None, use_errno=True).sigaction
 _sigaction.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
 
 
-def _counted(real: Any) -> Any:
+def _counted(real: Any, before: Sequence[Callable[[FrameType], None]] = ()) -> Any:
     def start(*args: Any, **kwargs: Any) -> Any:
         if not scheduler.active:
             return real(*args, **kwargs)
+        for call in before:
+            call(sys._getframe(1))
         real_waits.spare_multiprocessing()
         scheduler.forks()
         try:
             return real(*args, **kwargs)
         finally:
-            if scheduler.active:  # it is not in the child of a fork
+            if scheduler.active:  # not in the child of a fork
                 scheduler.forks()
 
     return start
 
 
-def hear_ends_alone() -> None:
-    """Let a handler of SIGCHLD that was just installed not be called where the harness stops or continues a child."""
+def ignore_stops_of_children() -> None:
+    """Have no SIGCHLD sent for a child that is stopped or continued, as the harness does with children."""
     action = _Sigaction()
     if _sigaction(signal.SIGCHLD, None, ctypes.byref(action)) == 0:
         action.flags |= SA_NOCLDSTOP
@@ -56,9 +68,10 @@ def hear_ends_alone() -> None:
 def install() -> None:
     import subprocess  # noqa: PLC0415  (after the patches of threading)
 
-    why = "the harness is told that there may be a child process, before there is"
+    why = "the harness knows that there may be a child process before there is"
     for name in _STARTERS:
-        registry.replace(os, name, _counted(getattr(os, name)), why)
+        before = before_fork if name == "fork" else ()
+        registry.replace(os, name, _counted(getattr(os, name), before), why)
     fork_exec = registry.replace(_posixsubprocess, "fork_exec", _counted(_posixsubprocess.fork_exec), why)
     if hasattr(subprocess, "_fork_exec"):
         registry.rebind(subprocess, "_fork_exec", fork_exec, "that is _posixsubprocess.fork_exec")

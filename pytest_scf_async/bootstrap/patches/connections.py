@@ -1,13 +1,13 @@
-"""Which connections hold the clock: those on which an answer is owed to this process.
+"""Decide which connections hold the clock: those on which another process owes this one an answer.
 
-Who spoke last on a connection is known from the calls of ``socket`` and ``ssl`` that this process makes. An answer is
-owed while a connection is being made, until its first byte has come, and from each send to the next receive. Something
-that came may be a part of an answer, so the connection holds for a moment longer; of HTTP/1 it is known how much is
-still to come. From then on it is idle, as a connection in a pool is, and holds nothing. Nobody owes anything on a
+The calls of ``socket`` and ``ssl`` show who has sent last. An answer is owed while a connection is being made, until
+its first byte has come, and from each send to the next receive. Data that has come may be a part of an answer, so the
+connection holds the clock for a moment longer; of HTTP/1 the length of the answer is known. After that the connection
+is idle, as one in a pool is, and holds nothing: if it did, no time would ever pass. Nobody owes anything on a
 connection that this process has accepted.
 
-Of a connection that code in C has made no call is seen. The kernel keeps only the age of the last segment sent and
-received, in ms, which does not order a fast exchange: where the two ages are that close an answer is taken as owed.
+The calls of code in C are not seen. For its connections the kernel keeps the ages of the last segments sent and
+received, in ms, which do not order a fast exchange: if the two are too close, an answer is taken as owed.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from ...protocol import procfs
 from ...protocol.messages import AnswerWaits
 from .. import clock
 from ..http_answers import MESSAGE, PING, PONG, START, Answer, Frames
-from ..scheduler.waiters import Waiter
+from ..scheduler.scheduler import Waiter
 
 GRACE = 0.1
-"""Real seconds that a connection holds after something came: the rest of an answer may follow. Nagle's algorithm and a
-delayed acknowledgement together make 40 ms of this."""
+"""Real seconds for which a connection holds the clock after data has come, as the rest of an answer may follow. Nagle's
+algorithm and a delayed acknowledgement take 40 ms of this."""
 LONG_GRACE = 1.0
-"""The same for a thread that blocks to hear more where it has asked itself, which is hardly ever idle, and where it is
-not seen what comes (TLS of a library's own, or the first moment after a handshake). Also the real seconds that a
-connection on which an answer may be owed for ever (``idle_ok``) holds after each send."""
+"""The same for a thread that blocks to receive more after it has sent a request itself, as such a connection is hardly
+ever idle, and where the data is not seen (TLS of a library's own, or just after a handshake). Also the real seconds for
+which a connection to a peer of ``idle_ok``, which may owe an answer for ever, holds the clock after each send."""
 FOREVER = math.inf
 
 _TIE_MS = 2
@@ -54,19 +54,19 @@ _STATE_OPENING = (2, 3)  # TCP_SYN_SENT, TCP_SYN_RECV
 
 # What was last seen of a connection.
 OPENED, SENT, PARTLY, CAME, WANING, QUIET = range(6)
-"""Nothing has come yet; this side spoke last; a part of an HTTP answer came; something came; it holds until
-``wanes_at``; it holds no more."""
+"""Nothing has come yet; this side has sent last; a part of an HTTP answer has come; something has come; it holds the
+clock until ``wanes_at``; it holds it no more."""
 
 idle_peers: frozenset[str] = frozenset()
-"""The other ends of connections on which an answer may be owed for ever (``deploy(idle_ok=)``)."""
+"""The peers of ``deploy(idle_ok=)``, which may owe an answer for ever."""
 _answers_that_wait: set[int] = set()
-"""Ports of ends of this process's connections: the answers that are owed there wait on simulated time."""
+"""Ports of this process's ends of connections whose answers wait on simulated time."""
 own_hosts: frozenset[str] = frozenset()
-"""Addresses whose ends are this process's own: the platform's, of an image's program."""
+"""Hosts whose sockets count as this process's own: the platform's, for an image's program."""
 
 
 class Connection:
-    """What this process knows of one socket, by the calls that it has made."""
+    """What is known of one socket from the calls that this process has made."""
 
     __slots__ = (
         "accepted", "answer", "asked_at", "asks_head", "decrypted", "inode", "last", "peer", "pinged", "port",
@@ -77,85 +77,85 @@ class Connection:
         self.inode = inode
         self.accepted = accepted
         self.seen = seen
-        """Its calls are: it was made by Python."""
+        """Its calls are seen, as Python has made it."""
         self.last = OPENED
         self.speaker = 0
-        """The thread that has sent last."""
+        """The thread that has sent last on it."""
         self.tls = False
-        """All that is seen is encrypted: what comes may be no answer, but the session's tickets."""
+        """Only encrypted data is seen: what comes may be the tickets of a session, and no answer."""
         self.decrypted = False
-        """What is said in TLS is seen, so what the socket sends and receives says nothing."""
+        """The data inside TLS is seen, so that of the socket is ignored."""
         self.asks_head = False
-        """What it sent asks for the head of an HTTP answer only."""
+        """The last request was a HEAD: its answer has no body."""
         self.answer: Answer | None = None
-        """The HTTP answer that is on its way."""
+        """The HTTP answer that has come in part."""
         self.received_frames: Frames | None = None
         self.sent_frames: Frames | None = None
-        """Of a WebSocket, once it is one."""
+        """The frames of a WebSocket, once it is one."""
         self.pinged = False
-        """This side has sent a ping, which is answered whatever else is."""
+        """A pong is owed for a ping that this side has sent."""
         self.asked_at = 0.0
-        """When it was first seen that this side had spoken last, in seconds of the real monotonic clock."""
+        """When it was first seen that this side had sent last, on the real monotonic clock."""
         self.wanes_at = 0.0
         """In seconds of the real monotonic clock."""
         self.stirred_until = 0.0
-        """When it holds no more although nothing is owed on it: what was said on another one may come on it."""
+        """Until when it holds the clock though nothing is owed on it, as what was sent on another may come on it."""
         self.peer: _Peer | None = None
-        """Who is at the other end, once there is somebody."""
+        """The other end, once it is connected."""
         self.port = 0
-        """Of this end, once there is somebody at the other one."""
+        """The port of this end, once it is connected."""
         self.sent_to = ""
-        """Where a socket for datagrams has sent last, as ``idle_ok`` has it."""
+        """Where a socket for datagrams has sent last, written as in ``idle_ok``."""
         self.waits: list[Waiter] = []
-        """Those that this socket may end: a send on another thread makes them look again."""
+        """The waiters that this socket may end; a send on another thread makes them look again."""
 
 
 class _Peer(NamedTuple):
     text: str
-    """What the connection is to a user; empty: its other end is this process's own."""
+    """What the connection is to a user; empty if its other end is this process's own."""
     idle: bool
-    """An answer may be owed for ever."""
+    """It may owe an answer for ever."""
     kind: int
     family: int
 
 
 PATIENCE = 5.0
-"""Real seconds after a request in which no timer passes beside it: some clients have one every 0.1 s."""
+"""Real seconds after a request for which no timeout of a wait passes: some clients have one every 0.1 s."""
 
 
 class Claim(NamedTuple):
-    """A descriptor that somebody else can make ready."""
+    """A descriptor that others can make ready."""
 
     text: str
     """What it is to a user."""
     until: float | None
-    """In seconds of the real monotonic clock, until when it holds the clock; None: not at all."""
+    """Until when it holds the clock, on the real monotonic clock; None if it does not."""
     connection: Connection | None = None
     not_before: float = 0.0
-    """In seconds of the real monotonic clock: until then no timeout of the wait passes."""
+    """Until when no timeout of the wait passes, on the real monotonic clock."""
 
 
 _connections: dict[int, Connection] = {}
-"""By descriptor. One that was closed without Python's knowing is told by its inode."""
+"""By descriptor. If one was closed past Python, another inode shows it."""
 
 
 # -- what the calls of Python say --------------------------------------------------------------------------------------
 
 
 def use_idle_peers(peers: frozenset[str]) -> None:
-    """On connections to *peers* an answer may be owed for ever."""
+    """Have *peers* owe answers for ever without holding the clock."""
     global idle_peers
     idle_peers = peers
 
 
 def use_own_hosts(hosts: frozenset[str]) -> None:
-    """Ends at *hosts* are this process's own."""
+    """Count sockets at *hosts* as this process's own."""
     global own_hosts
     own_hosts = hosts
 
 
 def opens(sock: Any) -> None:
-    """*sock* is about to be connected."""
+    """Note that *sock* is about to be connected."""
     fd = _fileno(sock)
     if fd >= 0 and (known := _connections.get(fd)) is None:
         _connections[fd] = Connection(os.fstat(fd).st_ino)
@@ -164,12 +164,12 @@ def opens(sock: Any) -> None:
 
 
 def accepted(fd: int) -> None:
-    """*fd* is a connection that somebody else has made."""
+    """Note that *fd* is a connection that another process has made."""
     _connections[fd] = Connection(os.fstat(fd).st_ino, accepted=True)
 
 
 def sends(fd: int, data: Any) -> None:
-    """*data* is about to be sent on *fd*; what cannot be sent the call itself refuses."""
+    """Note that *data* is about to be sent on *fd*; the call itself refuses what cannot be sent."""
     connection = _connections.get(fd)
     if connection is not None and not connection.decrypted:
         if connection.last == OPENED:
@@ -178,15 +178,15 @@ def sends(fd: int, data: Any) -> None:
 
 
 def sends_unseen(fd: int) -> None:
-    """Something is about to be sent on *fd* by a call that does not show it."""
+    """Note that data is about to be sent on *fd* which the call does not show."""
     connection = _connections.get(fd)
     if connection is not None:
-        connection.sent_frames = None  # where the next frame begins is not known
+        connection.sent_frames = None  # it is not known where the next frame begins
         sends(fd, b"")
 
 
 def sent(fd: int, data: Any, count: int) -> None:
-    """Of *data* the first *count* bytes were sent on *fd*."""
+    """Note that the first *count* bytes of *data* were sent on *fd*."""
     connection = _connections.get(fd)
     if connection is not None and not connection.decrypted:
         _said(connection, data, count)
@@ -220,7 +220,7 @@ def _said(connection: Connection, data: Any, count: int) -> None:
 
 
 def _start_of(data: Any) -> bytes | None:
-    """As much of *data* as tells what it is; None: it is nothing that can be sent."""
+    """As much of *data* as shows what it is; None if it cannot be sent."""
     if type(data) is bytes:
         return data[: len(_HEAD)]
     try:
@@ -231,7 +231,7 @@ def _start_of(data: Any) -> bytes | None:
 
 
 def sends_to_anybody(sock: Any, data: Any, address: Any = None) -> None:
-    """*data* is about to be sent on *sock*, which need not be connected where it is one for datagrams: to *address*."""
+    """Note that *data* is about to be sent on *sock*, to *address* if it is a socket for datagrams."""
     fd = _fileno(sock)
     if fd not in _connections and _kind(sock) == socket.SOCK_DGRAM:
         opens(sock)
@@ -243,13 +243,13 @@ def sends_to_anybody(sock: Any, data: Any, address: Any = None) -> None:
 
 
 def came(fd: int, data: Any) -> None:
-    """*data* was received on *fd*; if it is empty, that is the end."""
+    """Note that *data* was received on *fd*; if it is empty, that is the end of the connection."""
     connection = _connections.get(fd)
     if connection is not None and not (connection.decrypted and len(data)):
-        _hears(fd, connection, data)
+        _came(fd, connection, data)
 
 
-def _hears(fd: int, connection: Connection, data: Any) -> None:
+def _came(fd: int, connection: Connection, data: Any) -> None:
     if idle_peers:
         _may_stir_others(fd, connection)
     if connection.received_frames is not None and len(data):
@@ -280,25 +280,25 @@ def _frames_came(connection: Connection, frames: Frames, data: bytes) -> None:
 
 
 class Layer(NamedTuple):
-    """TLS on a connection, by an object that speaks to no socket itself: a loop of asyncio carries its bytes."""
+    """TLS on a connection by an object without a socket, whose bytes a loop of asyncio sends and receives."""
 
     fd: int
     connection: Connection
 
-    def says(self, data: Any) -> None:
+    def sends(self, data: Any) -> None:
         self.connection.tls = False
         _says(self.fd, self.connection, data)
 
-    def said(self, data: Any, count: int) -> None:
+    def sent(self, data: Any, count: int) -> None:
         _said(self.connection, data, count)
 
-    def hears(self, data: Any) -> None:
+    def came(self, data: Any) -> None:
         self.connection.tls = False
-        _hears(self.fd, self.connection, data)
+        _came(self.fd, self.connection, data)
 
 
 def layer_on(fd: int) -> Layer | None:
-    """The layer of the TLS that has just been agreed upon on *fd*; None where what is said in it is seen already."""
+    """The layer of the TLS whose handshake on *fd* is over; None if its data is seen already."""
     connection = _connections.get(fd)
     if connection is None or connection.decrypted or not connection.tls:
         return None
@@ -308,32 +308,32 @@ def layer_on(fd: int) -> Layer | None:
 
 
 def answer_waits(message: AnswerWaits) -> list[Waiter]:
-    """Note whether the answer on a connection waits on simulated time; gives the waits that it may end."""
+    """Note whether the answer on a connection waits on simulated time; the waiters that it concerns."""
     (_answers_that_wait.add if message.waits else _answers_that_wait.discard)(message.port)
-    return [wait for each in tuple(_connections.values()) if each.port == message.port for wait in each.waits]
+    return [waiter for each in tuple(_connections.values()) if each.port == message.port for waiter in each.waits]
 
 
 def waits_on_simulated_time(claim: Claim) -> bool:
-    """Whether what is claimed is an answer that waits so."""
+    """Whether *claim* is of an answer that waits on simulated time."""
     return claim.connection is not None and claim.connection.port in _answers_that_wait
 
 
 def closes(fd: int) -> None:
-    """*fd* is about to be closed: its number may become another's."""
+    """Forget *fd*, which is about to be closed: its number may become another's."""
     _connections.pop(fd, None)
 
 
 def forget_waits() -> None:
-    """In a fork, whose only thread is in none of its parent's waits."""
+    """Forget the waiters, in a forked child, whose only thread waits for nothing."""
     for connection in _connections.values():
         connection.waits = []
         connection.peer = None  # it may be the parent
 
 
 def _may_stir_others(fd: int, connection: Connection) -> None:
-    """Have idle connections to the same address as *fd*, where an answer may be owed for ever, hold for a moment.
+    """Have idle connections to the same peer of ``idle_ok`` as *fd*'s hold the clock for a moment.
 
-    What is said on one of them may come on another: a message that this process publishes, and has subscribed to.
+    What is sent on one of them may come on another: a message that this process publishes and has subscribed to.
     """
     if connection.peer is None:
         claim_of(fd)
@@ -350,8 +350,8 @@ def _may_stir_others(fd: int, connection: Connection) -> None:
 def _look_again(connection: Connection) -> None:
     from ..scheduler.scheduler import scheduler  # noqa: PLC0415  (it imports what imports this module)
 
-    for wait in tuple(connection.waits):
-        scheduler.wake(wait)
+    for waiter in tuple(connection.waits):
+        scheduler.wake(waiter)
 
 
 # -- who holds ---------------------------------------------------------------------------------------------------------
@@ -365,27 +365,27 @@ class _Borrowed(_socket.socket):
 
 
 def borrow(fd: int) -> _socket.socket:
-    """A socket that is made of another's descriptor, for its methods; to be detached."""
+    """A socket object of another's descriptor, for its methods; the caller detaches it."""
     blocks = os.get_blocking(fd)
     made = _Borrowed(fileno=fd)
     if blocks:
-        os.set_blocking(fd, True)  # a default timeout has changed that
+        os.set_blocking(fd, True)  # a default timeout has made it non-blocking
     return made
 
 
-def claim_of(fd: int, *, hears: bool = False) -> Claim | None:
-    """What the socket *fd* is to a user, where somebody else can make it ready; None where only this process can.
+def claim_of(fd: int, *, receives: bool = False) -> Claim | None:
+    """What the socket *fd* is to a user, if others can make it ready; None if only this process can.
 
-    A socket that listens is taken for the process's own, as the clock would never move in a server. *hears*: the
-    calling thread blocks to hear something on it.
+    A socket that listens counts as the process's own, as the clock would never move in a server otherwise. With
+    *receives* the calling thread blocks to receive something.
     """
     try:
         inode = os.fstat(fd).st_ino
         connection = _connections.get(fd)
         if connection is None or connection.inode != inode:
             connection = _connections[fd] = Connection(inode, seen=False)
-        if connection.peer is not None and connection.seen:  # what it is does not change; when it holds does
-            return _claim(connection, connection.peer, None, hears)
+        if connection.peer is not None and connection.seen:  # only until when it holds changes
+            return _claim(connection, connection.peer, None, receives)
         borrowed = borrow(fd)
     except OSError:
         return None  # closed meanwhile
@@ -398,7 +398,7 @@ def claim_of(fd: int, *, hears: bool = False) -> Claim | None:
         connection.peer = peer
         if peer.family in _INTERNET:
             connection.port = borrowed.getsockname()[1]
-        return _claim(connection, peer, borrowed, hears)
+        return _claim(connection, peer, borrowed, receives)
     except OSError:
         return None  # closed meanwhile
     finally:
@@ -406,7 +406,7 @@ def claim_of(fd: int, *, hears: bool = False) -> Claim | None:
 
 
 def _peer_of(sock: _socket.socket) -> _Peer | None:
-    """Who is at the other end of *sock*; None: nobody, yet."""
+    """The other end of *sock*; None if it is not connected yet."""
     here = sock.getsockname()
     try:
         there = sock.getpeername()
@@ -437,13 +437,13 @@ def _unconnected(sock: _socket.socket, connection: Connection) -> Claim:
     return Claim(text, FOREVER, connection)
 
 
-def _claim(connection: Connection, peer: _Peer, sock: _socket.socket | None, hears: bool) -> Claim | None:
+def _claim(connection: Connection, peer: _Peer, sock: _socket.socket | None, receives: bool) -> Claim | None:
     if not peer.text:
         return None
     if connection.port in _answers_that_wait:
         return Claim(peer.text, None, connection)
     if connection.seen:
-        until = _holds_until(connection, peer.idle, hears)
+        until = _holds_until(connection, peer.idle, receives)
     elif sock is not None and peer.family in _INTERNET and peer.kind == socket.SOCK_STREAM:
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_BYTES)
         until = _by_the_kernel(info, peer.idle)
@@ -460,7 +460,7 @@ def _claim(connection: Connection, peer: _Peer, sock: _socket.socket | None, hea
     return Claim(peer.text, until, connection, not_before)
 
 
-def _holds_until(connection: Connection, idle: bool, hears: bool = False) -> float | None:
+def _holds_until(connection: Connection, idle: bool, receives: bool = False) -> float | None:
     last = connection.last
     if connection.pinged and not idle:
         return FOREVER
@@ -477,13 +477,13 @@ def _holds_until(connection: Connection, idle: bool, hears: bool = False) -> flo
     if last in (OPENED, SENT, PARTLY) and not (idle or connection.accepted):
         return FOREVER
     connection.last = WANING
-    waits_for_rest = connection.tls or (hears and connection.speaker == _get_ident())
+    waits_for_rest = connection.tls or (receives and connection.speaker == _get_ident())
     connection.wanes_at = now + (LONG_GRACE if waits_for_rest or (idle and last == SENT) else GRACE)
     return connection.wanes_at
 
 
 def _by_the_kernel(info: bytes, idle: bool) -> float | None:
-    """The same of a connection whose calls are not seen, by its TCP_INFO."""
+    """The same for a connection whose calls are not seen, by its TCP_INFO."""
     if len(info) < _INFO_BYTES or info[0] in _STATE_OPENING:
         return FOREVER
     (sent,) = struct.unpack_from("=I", info, _LAST_SENT)
@@ -499,7 +499,7 @@ def _by_the_kernel(info: bytes, idle: bool) -> float | None:
 
 
 def shown(address: Any) -> str:
-    """*address* as ``idle_ok`` has it."""
+    """*address* as it is written in ``idle_ok``."""
     host, port = address[:2]
     host = host.removeprefix("::ffff:") if "." in host else host
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,4 +1,4 @@
-"""``datetime`` in an instance on the simulated clock with freezegun's classes, where the clock page cannot be had."""
+"""Put ``datetime`` on the simulated clock by freezegun's classes, where there is no clock page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _US = datetime_module.timedelta(microseconds=1)
 
 
 class _SimulatedInstant:
-    """What freezegun calls a freeze factory: called, it gives the naive UTC time."""
+    """A freeze factory, as freezegun calls it: a call returns the naive UTC time."""
 
     def __call__(self) -> datetime_module.datetime:
         clock._count()
@@ -61,7 +61,7 @@ def install() -> None:
     push(api, instant)
     clock.honour_user_freezes(factories, lambda: (factories[-1]() - _EPOCH) / datetime_module.timedelta(seconds=1))
     for of, name, value in methods(api, instant, clock.now_us, lambda: len(factories) == 1, clock.genuine.localtime):
-        setattr(of, name, value)
+        registry.rebind(of, name, value, "freezegun's classes show the simulated clock")
     for fake, name in ((FakeDatetime, "datetime"), (FakeDate, "date")):  # what a repr, a pickle and a serialiser show
         fake.__module__ = "datetime"
         fake.__name__ = fake.__qualname__ = name
@@ -77,6 +77,4 @@ def install() -> None:
         name = getattr(module, "__name__", "")
         if name.startswith(("freezegun", "_datetime", "_pydatetime", __name__, methods.__module__)):
             continue
-        for attribute, value in list(vars(module).items()):
-            if id(value) in replaced:
-                setattr(module, attribute, replaced[id(value)])
+        registry.rebind_references(module, replaced)

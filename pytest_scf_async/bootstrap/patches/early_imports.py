@@ -1,8 +1,8 @@
-"""References to what is patched, in code that was imported before: they become references to ours.
+"""Rebind references to original functions that modules imported before the patches were installed.
 
-That is code which the interpreter imports at its start (``sitecustomize``, ``.pth`` files), and what it imports itself.
-A handler, a preloaded module and ``before_init`` come after the patches. What such code keeps in an object of its own,
-a closure or a lock that it has made stays real.
+The interpreter imports such modules at its start (``sitecustomize``, ``.pth`` files, and what those import); a handler,
+a preloaded module and ``before_init`` come after the patches. A reference that a module keeps in a closure or an
+object of its own, and a lock that it has made, stay real.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from . import registry
 
 _SPARED = ("subprocess",)
-"""Modules that keep the real functions: ``subprocess`` has real time."""
+"""Modules that keep the originals: ``subprocess`` is on real time."""
 _OURS = __name__.partition(".")[0] + "."
 
 
@@ -29,15 +29,13 @@ def _functions(module: ModuleType) -> Iterator[FunctionType]:
 
 
 def install() -> None:
-    """After all patches of time, and before anything gets the real functions on purpose."""
+    """Rebind them, after all patches of time and before anything gets an original on purpose."""
     ours = registry.replacements()
     modules: dict[str, Any] = dict(sys.modules)
     for name, module in modules.items():
         if not isinstance(module, ModuleType) or name in _SPARED or name.startswith(_OURS):
             continue
-        for attribute, value in list(vars(module).items()):
-            if id(value) in ours:
-                setattr(module, attribute, ours[id(value)])
+        registry.rebind_references(module, ours)
         for function in _functions(module):
             defaults = function.__defaults__
             if defaults and any(id(value) in ours for value in defaults):
@@ -48,7 +46,7 @@ def install() -> None:
 
 
 def _renew_locks_of_logging() -> None:
-    """Nobody has one yet: this is the only thread."""
+    """Replace the real locks that ``logging`` has made; this is the only thread, and holds none."""
     import logging  # noqa: PLC0415
     import threading  # noqa: PLC0415
 

@@ -1,7 +1,7 @@
-"""``threading``'s locks and ``queue.SimpleQueue``: the state stays in the C object, only the waiting is ours.
+"""``threading``'s locks and ``queue.SimpleQueue`` on simulated time: objects in C keep the state, ours the waiters.
 
-Everything else of ``threading`` and ``queue`` (``Event``, ``Condition``, ``Semaphore``, ``Barrier``, ``Queue``) is
-built on these by the standard library itself. No lock of ours is held while a signal's handler may run.
+The standard library builds everything else of ``threading`` and ``queue`` on these (``Event``, ``Condition``,
+``Semaphore``, ``Barrier``, ``Queue``). No lock of the plugin is held while a handler of a signal may run.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any
 
 from ...protocol.time_units import microseconds
 from ..clock import now_us, real_number
-from ..scheduler.scheduler import scheduler
-from ..scheduler.waiters import Waiter, describe_caller
+from ..scheduler.callers import describe_caller
+from ..scheduler.scheduler import Waiter, scheduler
 from . import registry
 from .builtin import documentation
 
@@ -28,29 +28,29 @@ _CSimpleQueue = _queue.SimpleQueue
 
 
 def timeout_due(timeout: float) -> int:
-    """When a wait with *timeout* seconds ends: rounded up, and 1 µs later, so that ``deadline < now`` holds then."""
+    """When a wait of *timeout* seconds ends: rounded up and 1 µs later, so that ``deadline < now`` is true by then."""
     return now_us() + microseconds(real_number(timeout)) + 1
 
 
 def wake_first(waiters: deque[Waiter]) -> None:
-    """Wake the first of *waiters* that still waits."""
+    """Wake the first of *waiters* that is still waiting."""
     while waiters:
         try:
-            wait = waiters.popleft()
+            waiter = waiters.popleft()
         except IndexError:
             return
-        if scheduler.wake(wait):
+        if scheduler.wake(waiter):
             return
 
 
 def wait_for(try_once: Any, waiters: deque[Waiter], due_us: int | None, what: str) -> bool:
-    """Park until *try_once* answers True after a wake-up, or until *due_us*; a wake-up that is not used goes on."""
+    """Park until *try_once* is True after a wakeup, or until *due_us*; a wakeup that is not used goes to the next."""
     while True:
         mine: list[Waiter] = []
 
-        def enlist(wait: Waiter, mine: list[Waiter] = mine) -> bool:
-            mine.append(wait)
-            waiters.append(wait)
+        def enlist(waiter: Waiter, mine: list[Waiter] = mine) -> bool:
+            mine.append(waiter)
+            waiters.append(waiter)
             return not try_once()
 
         try:
@@ -170,7 +170,7 @@ class RLock:
             try:
                 self.acquire()
                 break
-            except BaseException as error:  # of a signal's handler: whoever sees it has the lock again, as with C's
+            except BaseException as error:  # raised by a handler of a signal: the lock is held again, as in C
                 raised = error
         for _ in range(state[0] - 1):  # the depth that it had
             self._lock.acquire()
@@ -216,12 +216,12 @@ class SimpleQueue:
             return self._queue.get(block, timeout)
         if timeout is None:
             try:
-                return self._queue.get_nowait()  # most find something, and need nothing of what follows
+                return self._queue.get_nowait()  # most calls find something, and need nothing of what follows
             except queue.Empty:
                 pass
         timeout = real_number(timeout)
         if timeout is not None and not isinstance(timeout, (int, float)):
-            return self._queue.get(block, timeout)  # in whose words it is refused
+            return self._queue.get(block, timeout)  # it refuses this in its own words
         if timeout is not None and timeout < 0:
             raise ValueError("'timeout' must be a non-negative number")
         taken: list[Any] = []

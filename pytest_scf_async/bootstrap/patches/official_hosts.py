@@ -1,4 +1,4 @@
-"""The platform's hosts in an instance, while an endpoint of the test answers for them; ``sockets`` has the calls."""
+"""Lead the hosts of the Cloud API to the endpoint of the test; ``sockets`` patches the calls and asks here."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from ...protocol.official_hosts import (
 from . import after_import, registry
 
 _target: tuple[str, int] | None = None
-"""Where hosts of SCF lead; None: where the machine finds them."""
+"""The address and port to which hosts of SCF lead; None if they are looked up as others are."""
 
 
 def follow(endpoint: EndpointConfig, *, own_network: bool) -> None:
-    """From here on trust the authorities of *endpoint*, and have the hosts of SCF lead to it where it says so.
+    """Trust the authorities of *endpoint* from here on, and lead the hosts of SCF to it if it says so.
 
     From a network of the instance's own it is reached at the address and ports that are relayed into that.
     """
@@ -79,7 +79,7 @@ def looked_up(host: Any) -> str | None:
 
 
 def led(address: Any) -> Any:
-    """Where a connection to *address* leads."""
+    """The address to which a connection to *address* is made."""
     if _target is None or not isinstance(address, tuple) or not address or not isinstance(address[0], (str, bytes)):
         return address
     host = text(address[0])

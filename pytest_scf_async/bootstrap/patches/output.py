@@ -1,4 +1,4 @@
-"""An instance's stdout and stderr: one pipe, flushed at each write, with gates that stand right behind a line."""
+"""The stdout and stderr of an instance: one pipe, flushed at each write, with gates right behind a line."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _real_splice = getattr(os, "splice", None)
 _real_file_write = io.FileIO.write
 
 _partial: list[str] = []
-"""What has been written through our streams and functions since the last newline."""
+"""What has been written through the patches since the last newline."""
 _PARTIAL_CHARACTERS = 1 << 16
-"""As much of it is searched for what gates wait for."""
+"""How much of it is searched for the texts of gates."""
 _shown = ""
-"""As much of it as the harness shows: it has been flushed."""
+"""How much of it the log shows, as it has been flushed."""
 
 
 class _Gate:
@@ -38,7 +38,7 @@ class _Gate:
         else:
             self.search = lambda line: gate.pattern in line
         self.counted = bool(_shown) and bool(self.search(_shown))
-        """The line that is unfinished has been counted."""
+        """The unfinished line has been counted."""
 
 
 _gates: list[_Gate] = []
@@ -49,7 +49,7 @@ def set_gates(gates: list[messages.LogGate]) -> None:
 
 
 def _written(text: str) -> None:
-    """*text* is in the pipe; stand at a gate that one of the lines which it completed has reached."""
+    """After *text* was written to the pipe: stop at the gates that are reached by the lines which it completes."""
     global _shown
     if not scheduler.active:
         return
@@ -70,7 +70,7 @@ def _written(text: str) -> None:
 
 
 def _flushed() -> None:
-    """What has been written is to be seen now, an unfinished line too: it is in the log, and gates may wait for it."""
+    """After a flush: an unfinished line is in the log as well, and may reach a gate."""
     global _shown
     if not _partial or not scheduler.active:
         return
@@ -79,7 +79,7 @@ def _flushed() -> None:
     if unfinished == _shown:
         return
     _shown = unfinished
-    scheduler.tell(messages.pack(messages.Note(flushed=True)))
+    scheduler.send_marked(messages.pack(messages.Note(flushed=True)))
     for gate in _gates:
         if not gate.counted and gate.search(_shown):
             gate.counted = True
@@ -94,7 +94,7 @@ def _stand() -> None:
 
 
 class _Buffer(io.BufferedWriter):
-    """The binary layer: what is written is in the pipe when ``write`` returns."""
+    """The binary layer; the data is in the pipe when ``write`` returns."""
 
     announce = True
 
@@ -114,7 +114,7 @@ class _Buffer(io.BufferedWriter):
 
 
 class _Text(io.TextIOWrapper):
-    """The text layer; the gate is met outside the locks of both layers."""
+    """The text layer; a thread stops at a gate outside the locks of both layers, which others need to write."""
 
     def write(self, text: str, /) -> int:
         if scheduler.moved:
@@ -125,7 +125,7 @@ class _Text(io.TextIOWrapper):
         try:
             count = super().write(text)
         finally:
-            buffer.announce = announce  # False where a signal's handler writes in the middle of another write
+            buffer.announce = announce  # False if a handler of a signal writes in the middle of another write
         _written(text)
         return count
 
@@ -142,15 +142,15 @@ class _Text(io.TextIOWrapper):
 
 
 def _is_output(fd: int) -> bool:
-    """Whether *fd* is the output pipe, by whatever way it was opened; a copy of a descriptor has the same file."""
+    """Whether *fd* is the output pipe, or a copy of its descriptor, however that was opened."""
     try:
-        return os.path.sameopenfile(fd, scheduler.marks)
+        return os.path.sameopenfile(fd, scheduler.channel.marks)
     except OSError:
         return False
 
 
 def _write_rest(fd: int, data: Any, written: int, size: int) -> int:
-    """Go on with a write that was cut short, as one is that blocks when its process is stopped and continued.
+    """Finish a write that was cut short, as one is that blocks when its process is stopped and continued.
 
     That is what the harness does, and the platform does not. Gives how much of *data* is written in the end: all of it,
     unless the kernel had another reason, such as a disk that is full.
@@ -164,12 +164,12 @@ def _write_rest(fd: int, data: Any, written: int, size: int) -> int:
                         break
                     written += count
     except OSError:
-        pass  # whoever writes the rest is told
+        pass  # the write of the rest raises it
     return written
 
 
 def _wrote(fd: int, data: Any) -> None:
-    """What a function that knows no buffers has written is in the pipe: stand at a gate, if *fd* leads there."""
+    """After an unbuffered write to *fd*: stop at the gates that it reaches, if *fd* is the output pipe."""
     if (_gates or fd in _STANDARD) and scheduler.active and _is_output(fd):
         _written(bytes(data).decode("utf-8", "replace"))
         _flushed()
@@ -184,7 +184,7 @@ def _before_write(fd: int) -> None:
 
 
 def _descriptor(fd: Any) -> int:
-    """*fd* as a number; -1 where it is none, which the real function refuses in its own words."""
+    """*fd* as a number; -1 if it is none, which the real function refuses in its own words."""
     try:
         return operator.index(fd)
     except TypeError:
@@ -192,7 +192,7 @@ def _descriptor(fd: Any) -> int:
 
 
 def _write_in_scheduler(fd: int, data: Any) -> int | None:
-    """Write *data* where only this process can make room for it; how much was written. None: it is not so, or not sure.
+    """Write *data* if only this process can make room for it; how much was written. None: others can, or may.
 
     It is written in parts for which there is room, as another thread of the process may have to make it.
     """
@@ -208,7 +208,7 @@ def _write_in_scheduler(fd: int, data: Any) -> int | None:
         with memoryview(data) as view, view.cast("B") as octets:
             return _write_parts(fd, octets, is_socket)
     except TypeError:
-        return None  # it is no data
+        return None  # *data* is none
 
 
 def _write_parts(fd: int, octets: memoryview, is_socket: bool) -> int:
@@ -303,7 +303,7 @@ _WHY = "what is written to the output is whole, and has the time at which it was
 
 
 def install() -> None:
-    """Put ``sys.stdout`` and ``sys.stderr`` on the file descriptors 1 and 2, which are the output pipe."""
+    """Patch the functions that write, and replace ``sys.stdout`` and ``sys.stderr``."""
     for name, function in (
         ("write", fake_write),
         ("writev", fake_writev),
@@ -315,14 +315,22 @@ def install() -> None:
     registry.replace_method(io.FileIO, "write", fake_file_write, _WHY)
     set_gates([])
     ends = os.pipe()
-    for fd, name, errors in ((1, "stdout", "strict"), (2, "stderr", "backslashreplace")):
-        kept = os.dup(fd)
-        os.dup2(ends[1], fd)  # a stream finds out once whether its descriptor can seek, and a pipe cannot
-        raw = io.FileIO(fd, "w", closefd=False)
-        stream = _Text(_Buffer(raw), encoding="utf-8", errors=errors, line_buffering=True, write_through=True)
-        for attribute in (name, f"__{name}__"):
-            registry.rebind(sys, attribute, stream, "a line is in the log as soon as it is written")
-        os.dup2(kept, fd)
-        os.close(kept)
+    out, err = _stream(1, "strict", ends[1]), _stream(2, "backslashreplace", ends[1])
+    why = "a line is in the log as soon as it is written"
+    registry.rebind(sys, "stdout", out, why)
+    registry.rebind(sys, "__stdout__", out, why)
+    registry.rebind(sys, "stderr", err, why)
+    registry.rebind(sys, "__stderr__", err, why)
     for end in ends:
         os.close(end)
+
+
+def _stream(fd: int, errors: str, pipe: int) -> _Text:
+    """A stream that writes to *fd*; it finds out once whether that can seek, and a *pipe* cannot."""
+    kept = os.dup(fd)
+    os.dup2(pipe, fd)
+    raw = io.FileIO(fd, "w", closefd=False)
+    stream = _Text(_Buffer(raw), encoding="utf-8", errors=errors, line_buffering=True, write_through=True)
+    os.dup2(kept, fd)
+    os.close(kept)
+    return stream

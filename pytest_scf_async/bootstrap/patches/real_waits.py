@@ -1,4 +1,4 @@
-"""What stays on real time although it asks a clock: waits for child processes, and for code in C."""
+"""Keep on real time what measures how long children or code in C take, which work in real time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _real_monotonic = time.monotonic
 _real_sleep = time.sleep
 
 _OF_PROCESSES = ("connection", "queues", "synchronize", "managers")
-"""The modules of ``multiprocessing`` that measure how long they have waited."""
+"""The modules of ``multiprocessing`` that measure how long they wait."""
 _clock = SimpleNamespace(monotonic=_real_monotonic)
 _WHY = "what it waits for works in real time"
 
@@ -29,20 +29,25 @@ def _machine_time() -> float:
 def use_machine_time(module: Any) -> None:
     """Have *module*, which has just been imported, read the machine's clock."""
     clock = SimpleNamespace(**{**vars(time), "time": _machine_time})
-    registry.rebind(module, "time", clock, "it makes deadlines for code in C, which keeps the machine's clock")
+    _give_clock(module, clock, "it makes deadlines for code in C, which keeps the machine's clock")
+
+
+def _give_clock(module: Any, clock: Any, why: str) -> None:
+    if module.time is not clock:
+        registry.rebind(module, "time", clock, why)
 
 
 SEMAPHORES = "multiprocessing.synchronize"
-"""Its semaphores wait in C, in real time: a rest that it takes from the simulated clock would never be used up."""
+"""Its semaphores wait in C, in real time; a rest of a timeout by the simulated clock would never be used up."""
 
 
 def use_real_clock(module: Any) -> None:
-    """Have `SEMAPHORES`, which has just been imported, count the real seconds that its semaphores wait."""
-    registry.rebind(module, "time", _clock, _WHY)
+    """Have `SEMAPHORES`, which has just been imported, measure its waits on the real clock."""
+    _give_clock(module, _clock, _WHY)
 
 
 def install() -> None:
-    """Let the timeouts of ``subprocess`` count real seconds, with the functions from before the patches of ``time``."""
+    """Have the timeouts of ``subprocess`` count real seconds."""
     import subprocess  # noqa: PLC0415  (after the patches of threading)
 
     registry.rebind(subprocess, "_time", _real_monotonic, _WHY)
@@ -52,7 +57,7 @@ def install() -> None:
 
 
 def spare_multiprocessing() -> None:
-    """Let the timeouts of ``multiprocessing`` count real seconds too, where it is used.
+    """Have the timeouts of ``multiprocessing`` count real seconds too, if it is imported.
 
     Called whenever a child process is about to be started: to import it for every instance would cost each of them.
     """
@@ -68,5 +73,5 @@ def spare_multiprocessing() -> None:
         registry.rebind(connection, "_WaitSelector", selector, _WHY)
     for name in _OF_PROCESSES:
         module: Any = sys.modules.get(f"multiprocessing.{name}")
-        if module is not None and module.time is not _clock:
-            registry.rebind(module, "time", _clock, _WHY)
+        if module is not None:
+            _give_clock(module, _clock, _WHY)

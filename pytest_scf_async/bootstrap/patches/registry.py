@@ -1,8 +1,12 @@
 """The registry of patches: all that an instance has in the place of something else, in order, each with the reason.
 
-Nothing is patched past it. To everybody else a replacement is what it replaces: it has the type, name, signature,
-documentation and pickle of the original, and stands wherever the original's own module keeps it. A pickle names the
-original, which is what a process without patches finds under that name.
+Nothing is patched past it, and each target once: a second layer would call the first, in an order that nobody has
+chosen, and what an ``os.kill`` does would have to be read in two files. Who else wants to know of a call subscribes to
+the module that patches it, as ``process_ends`` does to ``signals``. ``tools/check_patches.py`` holds both.
+
+To everybody else a replacement is what it replaces: it has the type, name, signature, documentation and pickle of the
+original, and stands wherever the original's own module keeps it. A pickle names the original, which is what a process
+without patches finds under that name.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ import ctypes
 import gc
 import operator
 import sys
+from collections.abc import Mapping
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
@@ -27,20 +32,15 @@ class Patch:
     ``imitates``: to everybody else it is what it replaces; else it is a name that only its own module uses.
     """
 
-    __slots__ = ("imitates", "layers", "name", "original", "owner")
+    __slots__ = ("imitates", "name", "original", "owner", "replacement", "why")
 
-    def __init__(self, owner: Any, name: str, original: Any, *, imitates: bool) -> None:
+    def __init__(self, owner: Any, name: str, original: Any, replacement: Any, why: str, *, imitates: bool) -> None:
         self.owner = owner
         self.name = name
         self.original = original
+        self.replacement = replacement
+        self.why = why
         self.imitates = imitates
-        self.layers: list[tuple[Any, str]] = []
-        """Each replacement and its reason: a later patch of the same target calls what was there before it."""
-
-    @property
-    def replacement(self) -> Any:
-        """What stands there now."""
-        return self.layers[-1][0]
 
     @property
     def target(self) -> str:
@@ -59,27 +59,30 @@ def replace(owner: Any, name: str, replacement: Any, why: str) -> Any:
 
     It comes into the original's own module, too: ``os.fork`` is that of ``posix``. Returns what stands there.
     """
-    before = getattr(owner, name)
-    patch = _noted(owner, name, before, imitates=True)
-    made = _like(patch.original, replacement)
-    if isinstance(owner, type) and isinstance(made, FunctionType) and not hasattr(patch.original, "__module__"):
+    original = getattr(owner, name)
+    made = _like(original, replacement)
+    if isinstance(owner, type) and isinstance(made, FunctionType) and not hasattr(original, "__module__"):
         made.__module__ = owner.__module__  # a method that is written in C has none, and is pickled by its class
-    patch.layers.append((made, why))
+    _add(Patch(owner, name, original, made, why, imitates=True))
     if isinstance(owner, ModuleType):
-        home = sys.modules.get(getattr(patch.original, "__module__", None) or "")
+        home = sys.modules.get(getattr(original, "__module__", None) or "")
         for module in {id(each): each for each in (owner, home) if each is not None}.values():
-            for attribute, value in list(vars(module).items()):
-                if value is before:
-                    setattr(module, attribute, made)
+            rebind_references(module, {id(original): made})
     setattr(owner, name, made)
     return made
 
 
 def rebind(owner: Any, name: str, value: Any, why: str) -> None:
     """Have the attribute *name* of *owner*, which it alone uses, be *value*: it need not look like what was there."""
-    patch = _noted(owner, name, getattr(owner, name, None), imitates=False)
-    patch.layers.append((value, why))
+    _add(Patch(owner, name, getattr(owner, name, None), value, why, imitates=False))
     setattr(owner, name, value)
+
+
+def rebind_references(module: ModuleType, replacements: Mapping[int, Any]) -> None:
+    """Have the names of *module* that refer to an original refer to its replacement, by the original's identity."""
+    for name, value in list(vars(module).items()):
+        if id(value) in replacements:
+            setattr(module, name, replacements[id(value)])
 
 
 def replace_method(owner: type, name: str, function: Any, why: str) -> None:
@@ -87,10 +90,10 @@ def replace_method(owner: type, name: str, function: Any, why: str) -> None:
 
     Such a class refuses new attributes, so they go into the dictionary behind it.
     """
-    patch = _noted(owner, name, vars(owner)[name], imitates=True)
-    _imitate_function(patch.original, function)
+    original = vars(owner)[name]
+    _imitate_function(original, function)
     function.__module__ = owner.__module__
-    patch.layers.append((function, why))
+    _add(Patch(owner, name, original, function, why, imitates=True))
     (attributes,) = gc.get_referents(vars(owner))
     attributes[name] = function
     ctypes.pythonapi.PyType_Modified(ctypes.py_object(owner))
@@ -101,9 +104,12 @@ def replacements() -> dict[int, Any]:
     return {id(patch.original): patch.replacement for patch in PATCHES.values() if patch.imitates}
 
 
-def _noted(owner: Any, name: str, before: Any, *, imitates: bool) -> Patch:
-    patch = Patch(owner, name, before, imitates=imitates)
-    return PATCHES.setdefault(patch.target, patch)
+def _add(patch: Patch) -> None:
+    """Add *patch*; it is refused where its target is patched. A module that is imported anew is not."""
+    known = PATCHES.get(patch.target)
+    if known is not None and known.replacement is patch.original:
+        raise RuntimeError(f"{patch.target} is patched twice: ({known.why}) and ({patch.why})")
+    PATCHES[patch.target] = patch
 
 
 def _like(original: Any, replacement: Any) -> Any:

@@ -1,9 +1,9 @@
 """``select``, ``poll``, ``epoll``, and with them ``selectors`` and ``asyncio``, on simulated time.
 
-The state stays in the C object; only the waiting is ours. A wait whose descriptors only this process, or a child of it,
-can make ready is one on simulated time: a child holds the clock by itself. Where anything else is among them, somebody
-else may be at work in real time, and the clock stands for as many real seconds as the wait has; of connections only one
-on which an answer is owed does that (``connections``).
+C objects keep the state; only the waits are replaced. A wait is on simulated time if only this process, or a child of
+it, can make its descriptors ready; a child holds the clock by itself. If anything else is among them, another process
+may be working in real time, and the clock is held for as many real seconds as the wait has. Of connections, only one on
+which an answer is owed holds it (``connections``).
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from typing import Any
 
 from ...protocol import procfs, time_units
 from .. import clock, thread_table
-from ..scheduler.scheduler import scheduler
-from ..scheduler.waiters import Readiness, Waiter, describe_caller, real_epoll, real_poll
+from ..originals import real_epoll, real_poll
+from ..scheduler.callers import describe_caller
+from ..scheduler.scheduler import Readiness, Waiter, scheduler
 from . import connections, registry
 from .builtin import documentation
 from .connections import Claim
@@ -33,11 +34,11 @@ _real_waitpid = os.waitpid
 _own_pid = os.getpid
 
 _EXACT = "asyncio.base_events"
-"""The module that takes a deadline as reached when it is: all others want it to have passed."""
+"""The module for which a deadline is reached at its instant; for all others it has to have passed."""
 _EXACT_SLACK_US = 0.25
 _CHILD_WATCHER = "asyncio.unix_events"
 _FEW = 3
-"""As many descriptors of one wait are named."""
+"""How many descriptors of a wait are named."""
 _OWN_KINDS = ("anon_inode:[eventfd]", "anon_inode:[signalfd]", "/dev/ptmx", "/dev/pts/ptmx")
 _POLL_READ = select.POLLIN | select.POLLRDHUP
 
@@ -45,16 +46,16 @@ _POLL_READ = select.POLLIN | select.POLLRDHUP
 # -- whose descriptors -----------------------------------------------------------------------------------------------
 
 
-def claim_of(fd: int, *, hears: bool = False) -> Claim | None:
-    """What *fd* is to a user, where somebody else can make it ready; None where only this process and its children can.
+def claim_of(fd: int, *, receives: bool = False) -> Claim | None:
+    """What *fd* is to a user, if others can make it ready; None if only this process and its children can.
 
     A child holds the clock itself, so a terminal whose other end is one is the process's own, as a pipe is.
     """
     target = procfs.target_of("self", fd)
     if not target:
-        return None  # it is closed, and nothing comes
+        return None  # it is closed, and never becomes ready
     if target.startswith("socket:"):
-        return connections.claim_of(fd, hears=hears)
+        return connections.claim_of(fd, receives=receives)
     if target.startswith("pipe:[") or target in _OWN_KINDS:
         return None
     if target.startswith("pidfd:") or target == "anon_inode:[pidfd]":
@@ -69,7 +70,7 @@ def claim_of(fd: int, *, hears: bool = False) -> Claim | None:
 
 
 def _foreign_process(pidfd: int) -> str | None:
-    """None for a child of this process, or what has ended: as long as the child lives it holds the clock itself."""
+    """The process of *pidfd*; None if it has ended, or is a child of this process, which holds the clock itself."""
     pid = procfs.process_of_pidfd("self", pidfd)
     parent = None if pid is None else procfs.parent_of(pid)
     return None if parent in (None, _own_pid()) else f"the process {pid}"
@@ -79,7 +80,7 @@ def _foreign_process(pidfd: int) -> str | None:
 
 
 def _may_wait(seconds: Any) -> bool:
-    """Whether a timeout makes a wait; what is none, or no timeout at all, the real function deals with."""
+    """Whether *seconds* is a timeout with which a call waits; anything else is for the real function."""
     return seconds is None or (isinstance(seconds, (int, float)) and 0 < seconds < time_units.LONGEST)
 
 
@@ -88,35 +89,40 @@ def _is_exact(caller: FrameType | None) -> bool:
 
 
 def _microseconds(seconds: float, exact: bool) -> int:
-    """After how many a wait of *seconds* ends; what asyncio's floats are off by, years after boot, is not counted."""
+    """How many µs a wait of *seconds* has; *exact* leaves out what asyncio's floats are off by, years after boot."""
     return (math.ceil(seconds * 1_000_000 - _EXACT_SLACK_US) or 1) if exact else time_units.microseconds(seconds) + 1
 
 
 Prepared = tuple[Readiness, list[Claim]]
-"""The descriptors of a wait, and what they are where somebody else can make them ready."""
+"""The descriptors of a wait, and what those are that others can make ready."""
 
 _beside: set[int] = set()
-"""Threads that wait for somebody else without holding the clock."""
+"""The threads that wait for others without holding the clock."""
 
 
-def hold(watch: Readiness, claims: list[Claim], until: float | None) -> None:
-    """Have *watch* hold the clock as long as one of *claims* does, at most to *until*; then it is looked at again."""
-    ends = [claim.until for claim in claims if claim.until is not None]
-    latest = max(ends, default=None)
-    watch.holds = latest is not None
-    watch.until = until
-    if latest is not None and latest != connections.FOREVER and (until is None or latest < until):
-        watch.until, watch.ends = latest, True
+def hold(readiness: Readiness, claims: list[Claim], until: float | None, *, ends: bool = False) -> None:
+    """Have *readiness* hold the clock as long as one of *claims* does, at most to *until*.
+
+    Then the thread looks again; with *ends* the wait is over instead, as it always is when the claims end first.
+    """
+    latest = max((claim.until for claim in claims if claim.until is not None), default=None)
+    if latest is None:
+        return
+    if latest != connections.FOREVER and (until is None or latest < until):
+        readiness.hold(latest, ends=True)
+    else:
+        readiness.hold(until, ends=ends and until is not None)
 
 
 def park(
     due: int | None, what: str, prepared: Prepared, waiters: list[Waiter] | None = None, *, shown: str = ""
 ) -> bool:
-    """Wait in the scheduler; whether it was woken. A change of *waiters* wakes it, and a send on one of the *claims*.
+    """Park until *due* or until woken, by a descriptor, a change in a poller, or data sent on a claimed connection.
 
-    *shown* is what the wait is called where it holds the clock, if not *what*.
+    Whether it was woken. *waiters* are those of the poller. *shown* names the wait in error texts where it holds the
+    clock, if not *what*.
     """
-    watch, claims = prepared
+    readiness, claims = prepared
     places = [
         [] if waiters is None else waiters,
         *(claim.connection.waits for claim in claims if claim.connection is not None),
@@ -124,26 +130,26 @@ def park(
     mine: list[Waiter] = []
     ident = _get_ident()
 
-    def enlist(wait: Waiter) -> bool:
-        mine[:] = [wait]
+    def enlist(waiter: Waiter) -> bool:
+        mine[:] = [waiter]
         for place in places:
-            place.append(wait)
+            place.append(waiter)
         return True
 
     try:
-        if watch.holds:
+        if readiness.holds:
             thread_table.holds(shown or what)
         elif claims:
             _note_beside(ident, True)
-        return scheduler.park(due, what, enlist=enlist, watch=watch)
+        return scheduler.park(due, what, enlist=enlist, readiness=readiness)
     finally:
-        if claims or watch.ends:
+        if claims or readiness.ends:
             thread_table.holds("")
             _note_beside(ident, False)
-        for wait in mine:
+        for waiter in mine:
             for place in places:
-                if wait in place:  # a fork has none of its parent's
-                    place.remove(wait)
+                if waiter in place:  # a forked child has none of its parent's waiters
+                    place.remove(waiter)
 
 
 def _note_beside(ident: int, waits: bool) -> None:
@@ -153,7 +159,7 @@ def _note_beside(ident: int, waits: bool) -> None:
 
 
 def named(what: str, claims: list[Claim]) -> str:
-    """*what*, a call and perhaps its place, with what it is made on."""
+    """*what*, which is a call and perhaps its place, with the descriptors that it waits for."""
     texts = [claim.text for claim in claims]
     if not texts:
         return what
@@ -172,11 +178,11 @@ def wait(
     exact: bool = False,
     real: bool = False,
 ) -> Any:
-    """What *take* gives once it gives anything, or nothing at the end of *seconds*; it has just given nothing.
+    """Wait until *take* returns something, at most for *seconds*; it has just returned nothing.
 
-    *waiters* has the waits that a change of what *prepare* gives wakes. A *real* wait has a real timeout, whoever has
-    the descriptors. Where it has none, a thread beside the main one waits as in any other: that of a pool of processes
-    does as long as there is the pool.
+    A change of what *prepare* returns wakes *waiters*. A *real* wait has a timeout in real seconds, whoever has the
+    descriptors. Without a timeout it is real on the main thread only: the thread of a pool of processes waits as long
+    as the pool exists, and would hold the clock all the while.
     """
     due = until = None
     real = real and (seconds is not None or _get_ident() == scheduler.main_ident)
@@ -185,15 +191,14 @@ def wait(
         if not real:
             due = clock.now_us() + _microseconds(seconds, exact)
     while True:
-        watch, claims = prepare()
+        readiness, claims = prepare()
         if real:
-            watch.holds = watch.ends = True
-            watch.until = until
+            readiness.hold(until, ends=True)
         else:
             patient = max((claim.not_before for claim in claims), default=0.0)
-            hold(watch, claims, until if until is None else max(until, patient))
+            hold(readiness, claims, until if until is None else max(until, patient))
         what = named(describe_caller(name), [claim for claim in claims if claim.until is not None])
-        woken = park(due, what, (watch, claims), waiters)
+        woken = park(due, what, (readiness, claims), waiters)
         ready = take() if woken else None
         if ready or not woken or (real and until is not None and clock.real_monotonic() >= until):
             return ready
@@ -208,10 +213,10 @@ def _number(fd: Any) -> int:
 
 
 class _Multiplexer:
-    """What ``epoll`` and ``poll`` have in common: a real object inside, whose waits are ours."""
+    """Base of ``Epoll`` and ``Poll``, which wrap a real object and replace its waits."""
 
     _exact: float | None = None
-    """The timeout of a selector, in seconds, before it was rounded to whole milliseconds."""
+    """The timeout in seconds that a selector was called with, before it has rounded that to whole milliseconds."""
 
 
 class Epoll(_Multiplexer):
@@ -226,7 +231,7 @@ class Epoll(_Multiplexer):
         self._peek = real_poll()
         self._peek.register(real.fileno(), select.POLLIN)
         self._unsettled: set[int] = set()
-        """The registered descriptors that somebody else could make ready at the last look; no other one ever can."""
+        """The registered descriptors that others could make ready at the last look; no others ever can."""
         self._waiters: list[Waiter] = []
 
     @classmethod
@@ -241,8 +246,8 @@ class Epoll(_Multiplexer):
             self._unsettled.add(fd)
         else:
             self._unsettled.discard(fd)
-        for wait in list(self._waiters):  # on another thread: what it waits for is not what it was
-            scheduler.wake(wait)
+        for waiter in list(self._waiters):  # on other threads: they wait for other descriptors now
+            scheduler.wake(waiter)
 
     @property
     def closed(self) -> bool:
@@ -306,10 +311,10 @@ class Epoll(_Multiplexer):
 
 
 class Poll(_Multiplexer):
-    """What ``select.poll`` gives, with waits on simulated time."""
+    """What ``select.poll()`` returns, with waits on simulated time."""
 
     real = False
-    """Its timeouts count real seconds, whoever has the descriptors."""
+    """Its timeouts are real, whoever has the descriptors."""
 
     def __init__(self) -> None:
         self._real: select.poll = real_poll()
@@ -353,7 +358,7 @@ class Poll(_Multiplexer):
 
 def make_poll(*args: Any) -> Any:
     """Returns a polling object, whose waits are on simulated time."""
-    return real_poll(*args) if args else Poll()  # the real one refuses arguments in its own words
+    return real_poll(*args) if args else Poll()  # the real function refuses arguments in its own words
 
 
 class RealPoll(Poll):
@@ -380,7 +385,7 @@ def fake_select(*args: Any) -> Any:
         try:
             return take() is not None
         except (OSError, ValueError):
-            return True  # one of them was closed: the call itself is to say so
+            return True  # one of them is closed, which the call itself raises
 
     def prepare() -> Prepared:
         events: dict[int, int] = {}
@@ -395,7 +400,7 @@ def fake_select(*args: Any) -> Any:
 
 
 def fake_waitpid(pid: int, options: int, /) -> tuple[int, int]:
-    """Wait for a child; the thread of asyncio for that, before 3.12, is in the scheduler: the child holds the clock."""
+    """``os.waitpid``. Before Python 3.12 asyncio has a thread for it, which is parked: the child holds the clock."""
     caller = sys._getframe(1).f_globals.get("__name__")
     if scheduler.active and options == 0 and caller == _CHILD_WATCHER:
         try:
@@ -412,7 +417,7 @@ def fake_waitpid(pid: int, options: int, /) -> tuple[int, int]:
 
 
 def _unrounded(real: Any) -> Any:
-    """``select`` of a selector: what it asks of ``epoll`` or ``poll`` is what it was asked."""
+    """``select`` of a selector, which hands its timeout to ``epoll`` or ``poll`` unrounded."""
 
     @functools.wraps(real)
     def select(self: Any, timeout: float | None = None) -> Any:
@@ -429,7 +434,7 @@ for _class in (Poll, RealPoll):
 
 
 def install() -> None:
-    """Put them into ``select``, and into ``selectors``, which has bound them already."""
+    """Patch ``select``, and ``selectors``, which has already bound its functions."""
     why = "it waits on simulated time"
     made = registry.replace(select, "select", fake_select, why)
     registry.rebind(selectors.SelectSelector, "_select", made, "that is select.select")
@@ -443,7 +448,7 @@ def install() -> None:
 
 
 def install_in_subprocess() -> None:
-    """Let ``communicate`` wait in real time, as its timeouts count real seconds."""
+    """Have ``communicate`` wait in real time, as children work in real time."""
     import subprocess  # noqa: PLC0415  (after the patches of threading)
 
     class Selector(selectors.PollSelector):

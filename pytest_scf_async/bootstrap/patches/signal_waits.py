@@ -1,6 +1,7 @@
 """``signal.pause``, ``sigwait``, ``sigwaitinfo`` and ``sigtimedwait`` on simulated time, on every thread.
 
-The kernel keeps the signals, and tells of them by a descriptor; who waits takes one once it has its turn.
+The signals stay in the kernel, and a signalfd becomes readable once one is there; a thread that waits takes it when it
+has the run token.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from typing import Any
 from ...protocol import messages, procfs
 from ...protocol.time_units import LONGEST
 from ..clock import real_number
-from ..scheduler.scheduler import scheduler
-from ..scheduler.waiters import Readiness, Waiter, describe_caller
+from ..scheduler.callers import describe_caller
+from ..scheduler.scheduler import Readiness, Waiter, scheduler
 from . import children, registry, signals
 from .locks import timeout_due
 
@@ -34,24 +35,24 @@ _native_id = _thread.get_native_id
 _SIGSET_LONGS = 1024 // (8 * ctypes.sizeof(ctypes.c_ulong))
 _signalfd = ctypes.CDLL(None, use_errno=True).signalfd
 _handled = 0
-"""How many signals have come whose handlers have been called."""
+"""How many handlers of signals have returned."""
 _pauses: list[Waiter] = []
-"""Those of the main thread, the outermost first."""
+"""The waiters of ``pause`` on the main thread, the outermost first."""
 
 
 class _Awaited:
-    """A thread that waits for signals: which, as a mask of the kernel's."""
+    """A thread that waits for signals, and for which, as the kernel's mask."""
 
-    __slots__ = ("mask", "task", "wait")
+    __slots__ = ("mask", "task", "waiter")
 
     def __init__(self, signums: list[int]) -> None:
         self.mask = sum(1 << (signum - 1) for signum in set(signums))
         self.task = _native_id()
-        self.wait: Waiter | None = None
+        self.waiter: Waiter | None = None
 
 
 _all: list[_Awaited] = []
-"""In the order in which they began to wait."""
+"""In the order in which they have begun to wait."""
 
 
 def _lowest(mask: int) -> int:
@@ -59,21 +60,21 @@ def _lowest(mask: int) -> int:
 
 
 def _has_come(awaited: _Awaited) -> bool:
-    """Whether a signal is there for *awaited* that none of those takes who wait for longer."""
+    """Whether a signal is there for *awaited* that no thread takes which has waited for longer."""
     of_main = procfs.signal_masks("self", _own_pid())
-    shared = of_main[b"ShdPnd"] & of_main[b"SigBlk"]  # the main thread takes what it does not block
+    shared = of_main[b"ShdPnd"] & of_main[b"SigBlk"]  # the main thread takes those that it does not block
     for other in _all:
         own = procfs.signal_masks("self", other.task).get(b"SigPnd", 0)
         if other is awaited:
             return bool(awaited.mask & (own | shared))
-        if other.wait is not None and (other.wait.woken or other.wait.granted) and not other.mask & own:
+        if other.waiter is not None and (other.waiter.woken or other.waiter.granted) and not other.mask & own:
             shared &= ~_lowest(shared & other.mask)
     return False
 
 
 @contextmanager
 def _blocked(signums: list[int]) -> Iterator[list[int]]:
-    """Block *signums* on this thread: they come by the descriptor. Gives those that were not blocked before."""
+    """Block *signums* on this thread, so that they come by the descriptor; gives those that were not blocked."""
     before = _real_sigmask(signal.SIG_BLOCK, signums)
     new = [signum for signum in signums if signum not in before]
     try:
@@ -95,20 +96,24 @@ def _open_signalfd(mask: int) -> int:
 
 
 def _park(signums: list[int], due_us: int | None, what: str, *, defers: bool = False) -> bool:
-    """Wait until one of *signums*, all blocked, has come; whether it has. *defers*: no handler is called before."""
+    """Park until one of *signums* has come, all of which are blocked; whether it has.
+
+    With *defers* no handler of another signal is called before that, as in C: ``sigwait`` is not interrupted.
+    """
     awaited = _Awaited(signums)
     fd = _open_signalfd(awaited.mask)
 
-    def enlist(wait: Waiter) -> bool:
-        awaited.wait = wait
-        wait.deferred = 0 if defers else None
+    def enlist(waiter: Waiter) -> bool:
+        awaited.waiter = waiter
+        if defers:
+            waiter.defer_handlers()
         with scheduler.lock:
             _all.append(awaited)
         return True
 
-    watch = Readiness({fd: select.POLLIN}, lambda: _has_come(awaited))
+    readiness = Readiness({fd: select.POLLIN}, lambda: _has_come(awaited))
     try:
-        return scheduler.park(due_us, what, enlist=enlist, watch=watch)
+        return scheduler.park(due_us, what, enlist=enlist, readiness=readiness)
     finally:
         if awaited in _all:
             _all.remove(awaited)
@@ -116,9 +121,9 @@ def _park(signums: list[int], due_us: int | None, what: str, *, defers: bool = F
 
 
 def _take(signums: list[int], due_us: int | None, what: str, *, defers: bool = False) -> Any:
-    """The signal that has come, or comes until *due_us*; None: none did."""
+    """Take one of *signums* that is there or comes until *due_us*; None if none did."""
     if signal.SIGCHLD in signums:
-        children.hear_ends_alone()
+        children.ignore_stops_of_children()
     with _blocked([signum for signum in signals.caught() if signum in signums]):
         while True:
             info = _real_sigtimedwait(signums, 0)
@@ -142,7 +147,7 @@ def _taken(signum: int, what: str) -> None:
     if signum == signal.SIGALRM:
         scheduler.alarm_taken()
     elif signum == signal.SIGTERM:
-        scheduler.tell(messages.pack(messages.Note(note=f"{what} took SIGTERM")))
+        scheduler.send_marked(messages.pack(messages.Note(note=f"{what} took SIGTERM")))
 
 
 def fake_sigtimedwait(sigset: Any, timeout: Any, /) -> Any:
@@ -154,7 +159,7 @@ def fake_sigtimedwait(sigset: Any, timeout: Any, /) -> Any:
     is_number = isinstance(timeout, float) or hasattr(timeout, "__index__")
     if is_number and 0 < timeout < LONGEST:
         return _take(signums, timeout_due(timeout), describe_caller(f"sigtimedwait({timeout:g} s)"))
-    info = _real_sigtimedwait(signums, timeout)  # no wait, or an error in the standard library's words
+    info = _real_sigtimedwait(signums, timeout)  # it does not wait, or raises an error
     if info is not None:
         _taken(info.si_signo, describe_caller("sigtimedwait()"))
     return info
@@ -178,8 +183,8 @@ def fake_sigwait(sigset: Any) -> signal.Signals:
 def _signal_handled() -> None:
     global _handled
     _handled += 1
-    for wait in _pauses:
-        scheduler.wake(wait)
+    for waiter in _pauses:
+        scheduler.wake(waiter)
 
 
 def fake_pause() -> None:
@@ -196,20 +201,20 @@ def _pause_of_main(what: str) -> None:
     seen = _handled
     mine: list[Waiter] = []
 
-    def enlist(wait: Waiter) -> bool:
-        mine.append(wait)
-        _pauses.append(wait)
+    def enlist(waiter: Waiter) -> bool:
+        mine.append(waiter)
+        _pauses.append(waiter)
         return _handled == seen
 
     try:
         scheduler.park(None, what, enlist=enlist)
     finally:
-        for wait in mine:
-            _pauses.remove(wait)
+        for waiter in mine:
+            _pauses.remove(waiter)
 
 
 def _pause_of_another(what: str) -> None:
-    """The signal is for this thread: the handler, which the main thread calls, is called once it is not blocked."""
+    """Wait until a signal is there for this thread; then unblock it, so that the main thread calls its handler."""
 
     def unblock() -> None:
         _real_sigmask(signal.SIG_UNBLOCK, new)

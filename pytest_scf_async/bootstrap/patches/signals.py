@@ -1,4 +1,8 @@
-"""Signal handlers of user code: run at once on the main thread, and told to the harness."""
+"""Signal handlers of user code: they run at once on the main thread, and are reported to the harness.
+
+The operating system has one trampoline for all of them. In a wait it puts the signal into the scheduler's inbox, and
+the handler is called at a safe point.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +25,29 @@ _real_kill = os.kill
 _real_pthread_kill = signal.pthread_kill
 
 _ENDS = (signal.SIGINT, signal.SIGKILL, signal.SIGTERM)
-"""With these user code ends its children."""
+"""The signals by which user code ends its children."""
 _handlers: dict[int, Any] = {}
-"""What user code installed, by signal; the operating system has the trampoline."""
+"""The handlers that user code has installed, by signal."""
 _gates: list[messages.ListeningGate] = []
-"""Gates that wait until user code has installed a handler."""
+"""Gates at the moment at which user code has installed a handler."""
 handled: list[Callable[[], None]] = []
-"""Called when a signal has come whose handler has been called; not when the handler raised."""
+"""Called after the handler of a signal has returned; not when it has raised."""
+before_kill: list[Callable[[Any, Any], None]] = []
+"""Called with what ``os.kill`` was called with, before it does anything; raises nothing."""
+before_pthread_kill: list[Callable[[Any, Any], None]] = []
+"""The same for ``signal.pthread_kill``."""
 _wakeup = -1
-"""The end of our pipe that the kernel's signal handler writes to, in an instance."""
+"""The end of the pipe of `watch` to which the kernel's signal handler writes."""
+
+
+_call: Callable[[Any, int, FrameType | None], None] | None = None
+"""Calls a handler, once there have been gates at lines; None: it is called as it is."""
+
+
+def call_handlers_by(call: Callable[[Any, int, FrameType | None], None]) -> None:
+    """Have *call* call each handler from here on, with the handler before its arguments."""
+    global _call
+    _call = call
 
 
 def _trampoline(signum: int, frame: FrameType | None) -> None:
@@ -41,28 +59,28 @@ def _trampoline(signum: int, frame: FrameType | None) -> None:
             handler(signum, frame)
 
 
-def _call_handler(signum: int, frame: FrameType | None) -> None:
+def call_handler(signum: int, frame: FrameType | None) -> None:
+    """Call user code's handler of *signum*, and report that it is entered and left."""
     if signum == signal.SIGALRM:
         scheduler.alarm_taken()
     handler = _handlers.get(signum)
-    if handler is None:  # uninstalled between the signal and its safe point
-        _tell_handled()
+    if handler is None:  # user code has removed it between the signal and the safe point
+        _report_handled()
         return
-    scheduler.tell(messages.pack(messages.SignalEntered(signum)))
-    call = scheduler.call_handler_followed
+    scheduler.send_marked(messages.pack(messages.SignalEntered(signum)))
     try:
-        if call is None:
+        if _call is None:
             handler(signum, frame)
         else:
-            call(handler, signum, frame)
+            _call(handler, signum, frame)
     except BaseException as error:
-        scheduler.tell(messages.pack(messages.SignalLeft(signum, type(error).__name__, _text_of(error))))
+        scheduler.send_marked(messages.pack(messages.SignalLeft(signum, type(error).__name__, _text_of(error))))
         raise
-    scheduler.tell(messages.pack(messages.SignalLeft(signum, None)))
-    _tell_handled()
+    scheduler.send_marked(messages.pack(messages.SignalLeft(signum, None)))
+    _report_handled()
 
 
-def _tell_handled() -> None:
+def _report_handled() -> None:
     for call in handled:
         call()
 
@@ -75,10 +93,10 @@ def _text_of(error: BaseException) -> str:
 
 
 def fake_signal(signalnum: Any, handler: Any) -> Any:
-    """``signal.signal``: the handler runs under the harness's eyes."""
+    """``signal.signal``: the operating system gets the trampoline, which reports each call of the handler."""
     if callable(handler) and not isinstance(handler, signal.Handlers):
         known = _handlers.get(signalnum)
-        _handlers[signalnum] = handler  # before the trampoline: it may be called at once
+        _handlers[signalnum] = handler  # before the trampoline is there, which may be called at once
         try:
             previous = _real_signal(signalnum, _trampoline)
         except BaseException:
@@ -88,14 +106,14 @@ def fake_signal(signalnum: Any, handler: Any) -> Any:
                 _handlers[signalnum] = known
             raise
         if signalnum == signal.SIGCHLD:
-            children.hear_ends_alone()
+            children.ignore_stops_of_children()
         before = previous if known is None else known
     else:
         previous = _real_signal(signalnum, handler)
         before = _handlers.pop(int(signalnum), previous)
     if scheduler.active:
         kind = "handler" if _listens(int(signalnum)) else getattr(handler, "name", str(handler))
-        scheduler.tell(messages.pack(messages.Listening(int(signalnum), kind)))
+        scheduler.send_marked(messages.pack(messages.Listening(int(signalnum), kind)))
         stand_if_listening()
     return before
 
@@ -109,13 +127,13 @@ def set_gates(gates: list[messages.ListeningGate]) -> None:
 
 
 def stand_if_listening() -> None:
-    """Stand at a gate that waits for a handler which is installed by now."""
+    """Stop at the gates that wait for a handler which has been installed."""
     while (gate := take_gate_of_listener()) is not None:
         scheduler.gate(gate.id, "listening")
 
 
 def take_gate_of_listener() -> messages.ListeningGate | None:
-    """A gate that waits for a handler which is installed by now, and waits no more."""
+    """Remove and return a gate that waits for a handler which has been installed; None if there is none."""
     for gate in _gates:
         if _listens(gate.signum):
             _gates.remove(gate)
@@ -124,12 +142,12 @@ def take_gate_of_listener() -> messages.ListeningGate | None:
 
 
 def fake_getsignal(signalnum: Any) -> Any:
-    """``signal.getsignal``: what user code installed."""
+    """``signal.getsignal``: the handler that user code has installed, not the trampoline."""
     return _handlers.get(int(signalnum), _real_getsignal(signalnum))
 
 
 def caught() -> list[int]:
-    """The signals that user code, or Python, has handlers for."""
+    """The signals for which user code, or Python itself, has handlers."""
     return [int(signum) for signum in _handlers]
 
 
@@ -138,15 +156,17 @@ def blocked_by_main(signum: int) -> bool:
     return bool(masks[b"SigBlk"] >> (signum - 1) & 1)
 
 
-def is_heard_at_once(signum: Any) -> bool:
-    """Whether a handler of user code runs as soon as *signum* is sent to this process: on the main thread."""
+def is_handled_at_once(signum: Any) -> bool:
+    """Whether a handler of user code runs on the main thread as soon as *signum* is sent to this process."""
     if not scheduler.active or signum not in _handlers:
         return False
     return not (blocked_by_main(signum) and procfs.is_blocked("self", signum))
 
 
 def fake_kill(pid: Any, signal: Any, /) -> None:
-    if pid == os.getpid() and is_heard_at_once(signal):
+    for call in before_kill:
+        call(pid, signal)
+    if pid == os.getpid() and is_handled_at_once(signal):
         scheduler.signal_main(lambda: _real_kill(pid, signal))
         return
     if scheduler.active and signal in _ENDS and isinstance(pid, int):
@@ -155,6 +175,8 @@ def fake_kill(pid: Any, signal: Any, /) -> None:
 
 
 def fake_pthread_kill(thread_id: Any, signalnum: Any, /) -> None:
+    for call in before_pthread_kill:
+        call(thread_id, signalnum)
     to_main = scheduler.active and thread_id == threading.main_thread().ident
     if to_main and signalnum in _handlers and not blocked_by_main(signalnum):
         scheduler.signal_main(lambda: _real_pthread_kill(thread_id, signalnum))
@@ -163,7 +185,7 @@ def fake_pthread_kill(thread_id: Any, signalnum: Any, /) -> None:
 
 
 def fake_set_wakeup_fd(fd: int, /, *, warn_on_full_buffer: bool = True) -> int:
-    """``signal.set_wakeup_fd``: ours comes back when user code takes its own away."""
+    """``signal.set_wakeup_fd``: the descriptor of `watch` is set again when user code removes its own."""
     if not scheduler.active:
         return _real_set_wakeup_fd(fd, warn_on_full_buffer=warn_on_full_buffer)
     ours = fd == -1
@@ -172,9 +194,9 @@ def fake_set_wakeup_fd(fd: int, /, *, warn_on_full_buffer: bool = True) -> int:
 
 
 def watch() -> tuple[int, int]:
-    """The two ends of a pipe into which the kernel's signal handler writes, so that the main thread's ``poll`` ends.
+    """Have each signal write to a pipe, which the main thread polls while it is parked; both ends of it.
 
-    A signal that comes after the interpreter's last look and before the ``poll`` itself would not interrupt it.
+    Without it a signal that comes between the interpreter's last look for signals and the ``poll`` would not end that.
     """
     global _wakeup
     read, _wakeup = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -183,7 +205,7 @@ def watch() -> tuple[int, int]:
 
 
 def leave_watch() -> None:
-    """In a child that user code forked: the pipe is the parent's, before the scheduler closes its ends."""
+    """Leave the pipe to the parent, in a child that user code forked, before the scheduler closes its ends."""
     if scheduler.active:
         theirs = _real_set_wakeup_fd(-1)
         if theirs not in (-1, _wakeup):
@@ -191,10 +213,10 @@ def leave_watch() -> None:
 
 
 def reset() -> None:
-    """Default dispositions and an empty mask, whatever started pytest had set."""
+    """Set default dispositions and an empty mask, whatever the process that started pytest had set."""
     for number in signal.valid_signals():
         if number in (signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGXFSZ):
-            continue  # the last two are ignored by the interpreter itself
+            continue  # the interpreter itself ignores the last two
         try:
             if _real_getsignal(number) in (signal.SIG_IGN, None):
                 _real_signal(number, signal.SIG_DFL)
@@ -206,12 +228,11 @@ def reset() -> None:
 
 
 def install() -> None:
-    heard = "the harness hears of handlers, and when each is called"
-    registry.replace(signal, "signal", fake_signal, heard)
-    registry.replace(signal, "getsignal", fake_getsignal, heard)
+    reported = "handlers are reported to the harness, and when each is called"
+    registry.replace(signal, "signal", fake_signal, reported)
+    registry.replace(signal, "getsignal", fake_getsignal, reported)
     registry.replace(signal, "set_wakeup_fd", fake_set_wakeup_fd, "ours wakes the main thread where there is no other")
     at_once = "the handler of a signal to this process is called at once"
     registry.replace(signal, "pthread_kill", fake_pthread_kill, at_once)
     registry.replace(os, "kill", fake_kill, at_once)
     _real_signal(linux.POKE_SIGNAL, lambda signum, frame: scheduler.on_poke(frame))
-    scheduler.call_handler = _call_handler

@@ -1,7 +1,7 @@
-"""Blocking calls on sockets and pipes: they wait in the scheduler, where it is known whether they hold the clock.
+"""Blocking calls on sockets and pipes: a call that would block parks its thread until the descriptor is ready.
 
-Each call first looks whether it would block at all. The calls that speak and hear also note who spoke last on a
-connection (``connections``), whether they block or not.
+Calls that send and receive also note who has sent last on a connection, blocking or not: ``connections`` decides by
+that whether a wait holds the clock.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from typing import Any
 from ...protocol import procfs
 from ...protocol.time_units import microseconds
 from .. import clock
-from ..scheduler.scheduler import scheduler
-from ..scheduler.waiters import Readiness, describe_caller, real_poll
+from ..originals import real_poll
+from ..scheduler.callers import describe_caller
+from ..scheduler.scheduler import Readiness, scheduler
 from . import after_import, connections, registry
 from . import select as select_patches
 
@@ -31,43 +32,42 @@ _real_sendall = _socket.socket.sendall
 _real_read = os.read
 _real_readv = os.readv
 _real_eventfd_read = os.eventfd_read
-_HEAR = {"recv": 1, "recvfrom": 1, "recvmsg": 2, "recv_into": 2, "recvfrom_into": 2, "recvmsg_into": 2}
-"""Where each call has its flags."""
+_RECEIVE = {"recv": 1, "recvfrom": 1, "recvmsg": 2, "recv_into": 2, "recvfrom_into": 2, "recvmsg_into": 2}
+"""The position of the flags of each call."""
 _SYSTEM_CALLS = {"recv_into": "recv()", "recvfrom": "recv()", "recvfrom_into": "recv()", "recvmsg_into": "recvmsg()"}
 _TAKES_NOTHING = socket.MSG_PEEK | socket.MSG_ERRQUEUE
 _NEVER_WAITS = socket.MSG_DONTWAIT | socket.MSG_ERRQUEUE
 _REAL = "subprocess"
-"""The module whose reads are real: its pipe tells within a moment whether a program could be started."""
+"""The module whose reads stay real: its pipe says within a moment whether a program could be started."""
 
 
 def is_ready(fd: int, events: int) -> Callable[[], bool]:
-    """What looks whether one of *events* is there on *fd*."""
+    """A function that says whether one of *events* is there on *fd*."""
     watched = real_poll()
     watched.register(fd, events)
     return lambda: bool(watched.poll(0))
 
 
 def await_ready(fd: int, events: int, timeout: float | None, name: str) -> float | None:
-    """Wait until one of *events* is there on *fd*, and give what is left of *timeout*; TimeoutError after it.
+    """Wait until one of *events* is there on *fd*; what is left of *timeout*, after which it raises TimeoutError.
 
-    It counts real seconds while the clock is held, simulated ones else.
+    The timeout counts real seconds while the clock is held, else simulated ones.
     """
     ready = is_ready(fd, events)
     left = timeout
     while not ready():
-        claim = select_patches.claim_of(fd, hears=events == select.POLLIN)
+        claim = select_patches.claim_of(fd, receives=events == select.POLLIN)
         claims = [] if claim is None else [claim]
         owed = claim is not None and claim.until == connections.FOREVER
         began, began_us = clock.real_monotonic(), clock.now_us()
-        watch = Readiness({fd: events}, ready)
-        select_patches.hold(watch, claims, began + left if owed and left is not None else None)
-        watch.ends = watch.until is not None
-        due = None if watch.holds or left is None else began_us + microseconds(left) + 1
+        readiness = Readiness({fd: events}, ready)
+        select_patches.hold(readiness, claims, began + left if owed and left is not None else None, ends=True)
+        due = None if readiness.holds or left is None else began_us + microseconds(left) + 1
         what = select_patches.named(describe_caller(name), claims)
         woken = select_patches.park(
-            due, what, (watch, claims), shown=select_patches.named(_SYSTEM_CALLS.get(name, f"{name}()"), claims)
+            due, what, (readiness, claims), shown=select_patches.named(_SYSTEM_CALLS.get(name, f"{name}()"), claims)
         )
-        if left is not None:  # how long something may still follow is no matter of the timeout
+        if left is not None:  # the grace in which something may follow is no part of the timeout
             real = owed and not any(connections.waits_on_simulated_time(each) for each in claims)
             left -= clock.real_monotonic() - began if real else (clock.now_us() - began_us) / 1e6
         if ready():
@@ -80,48 +80,48 @@ def await_ready(fd: int, events: int, timeout: float | None, name: str) -> float
 # -- sockets -----------------------------------------------------------------------------------------------------------
 
 
-def _hearing(name: str) -> Any:
+def _receiving(name: str) -> Any:
     real = getattr(_socket.socket, name)
-    position = _HEAR[name]
+    position = _RECEIVE[name]
     what_came = _WHAT_CAME[name]
 
-    def hear(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+    def receive(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         flags = args[position] if len(args) > position else kwargs.get("flags", 0)
         if type(flags) is not int:
             flags = int(flags) if isinstance(flags, int) else 0
         if scheduler.active and not flags & _NEVER_WAITS and (timeout := _gettimeout(self)) != 0:
             await_ready(_fileno(self), select.POLLIN, timeout, name)
-        heard = real(self, *args, **kwargs)
+        received = real(self, *args, **kwargs)
         if not flags & _TAKES_NOTHING:
-            connections.came(_fileno(self), what_came(heard, *args, **kwargs))
-        return heard
+            connections.came(_fileno(self), what_came(received, *args, **kwargs))
+        return received
 
-    return hear
-
-
-def _of_buffer(heard: int, buffer: Any) -> Any:
-    return memoryview(buffer).cast("B")[:heard] if heard else b""
+    return receive
 
 
-def _of_buffers(heard: int, buffers: Any) -> Any:
-    return b"" if not heard else b"".join(bytes(each) for each in buffers)[:heard]
+def _of_buffer(received: int, buffer: Any) -> Any:
+    return memoryview(buffer).cast("B")[:received] if received else b""
+
+
+def _of_buffers(received: int, buffers: Any) -> Any:
+    return b"" if not received else b"".join(bytes(each) for each in buffers)[:received]
 
 
 _WHAT_CAME: dict[str, Callable[..., Any]] = {
-    "recv": lambda heard, *_: heard,
-    "recvfrom": lambda heard, *_: heard[0],
-    "recvmsg": lambda heard, *_: heard[0],
-    "recv_into": lambda heard, buffer=b"", *_, **__: _of_buffer(heard, buffer),
-    "recvfrom_into": lambda heard, buffer=b"", *_, **__: _of_buffer(heard[0], buffer),
-    "recvmsg_into": lambda heard, buffers, *_: _of_buffers(heard[0], buffers),
+    "recv": lambda received, *_: received,
+    "recvfrom": lambda received, *_: received[0],
+    "recvmsg": lambda received, *_: received[0],
+    "recv_into": lambda received, buffer=b"", *_, **__: _of_buffer(received, buffer),
+    "recvfrom_into": lambda received, buffer=b"", *_, **__: _of_buffer(received[0], buffer),
+    "recvmsg_into": lambda received, buffers, *_: _of_buffers(received[0], buffers),
 }
-"""By the call: the bytes that it has received, of what it returns and its arguments."""
+"""By call, what finds the received bytes in what it has returned and its arguments."""
 
 
 def _send(self: Any, /, *args: Any) -> int:
     data, flags = _to_send(args)
     if flags is None:
-        return _real_send(self, *args)  # it refuses them in its own words
+        return _real_send(self, *args)  # it refuses the arguments in its own words
     connections.sends(_fileno(self), data)
     timeout = _gettimeout(self)
     if not scheduler.active or timeout == 0 or _kind(self) != socket.SOCK_STREAM:
@@ -133,9 +133,9 @@ def _send(self: Any, /, *args: Any) -> int:
 
 
 def _send_some(sock: Any, data: Any, flags: int, left: float | None) -> tuple[int, float | None]:
-    """Send as much of *data* as there is room for, within *left* seconds; gives how much, and how many are left."""
+    """Send as much of *data* as there is room for, within *left* seconds; how much, and how many seconds are left."""
     fd = _fileno(sock)
-    if left is not None:  # the call itself would wait for so long
+    if left is not None:  # else the real call would wait for as long
         left = await_ready(fd, select.POLLOUT, left, "send")
     while True:
         try:
@@ -159,7 +159,7 @@ def _sendall(self: Any, /, *args: Any) -> None:
         with memoryview(data) as view, view.cast("B") as rest:
             done, left = _send_some(self, rest, flags, left)
             while done < len(rest):
-                if left is not None and left <= 0:  # it is of the whole call
+                if left is not None and left <= 0:  # the timeout is that of the whole call
                     raise TimeoutError("timed out")
                 count, left = _send_some(self, rest[done:], flags, left)
                 done += count
@@ -167,7 +167,7 @@ def _sendall(self: Any, /, *args: Any) -> None:
 
 
 def _to_send(args: tuple[Any, ...]) -> tuple[Any, int | None]:
-    """The data and the flags of *args*, where they are those of a ``send``; no flags where they are not."""
+    """The data and the flags of a ``send``; no flags if *args* are no arguments of one."""
     try:
         data, flags = args if len(args) == 2 else (*args, 0)
         with memoryview(data) as view:
@@ -182,9 +182,14 @@ def _accept(self: Any, /) -> Any:
         await_ready(_fileno(self), select.POLLIN, timeout, "accept")
     fd, address = _real_accept(self)
     connections.accepted(fd)
+    if scheduler.active:
+        for call in after_accept:
+            call(fd, address)
     return fd, address
 
 
+after_accept: list[Callable[[int, Any], None]] = []
+"""Called with the descriptor and the address of each connection that an instance has accepted."""
 _real_accept = _socket.socket._accept  # type: ignore[attr-defined]
 
 
@@ -200,19 +205,16 @@ def _closing(real: Any) -> Any:
 
 
 def _patch_ssl(ssl: Any) -> None:
-    """Blocking calls of ``ssl`` are made in C; the loops of asyncio send and receive by those of ``socket``.
-
-    What these carry ``SSLObject`` has encrypted.
-    """
+    """Patch ``SSLSocket``, whose blocking calls are in C, and ``SSLObject``, which encrypts for loops of asyncio."""
     real_read, real_write, real_send = ssl.SSLSocket.read, ssl.SSLSocket.write, ssl.SSLSocket.send
 
     def read(self: Any, len: int = 1024, buffer: Any = None) -> Any:
         timeout = _gettimeout(self)
         if scheduler.active and timeout != 0 and self._sslobj is not None and not self._sslobj.pending():
             await_ready(_fileno(self), select.POLLIN, timeout, "recv")
-        heard = real_read(self, len, buffer)
-        connections.came(_fileno(self), heard if buffer is None else _of_buffer(heard, buffer))
-        return heard
+        received = real_read(self, len, buffer)
+        connections.came(_fileno(self), received if buffer is None else _of_buffer(received, buffer))
+        return received
 
     def write(self: Any, data: Any) -> Any:
         connections.sends(_fileno(self), data)
@@ -231,19 +233,19 @@ def _patch_ssl(ssl: Any) -> None:
     read_decrypted, write_decrypted = ssl.SSLObject.read, ssl.SSLObject.write
 
     def read_object(self: Any, len: int = 1024, buffer: Any = None) -> Any:
-        heard = read_decrypted(self, len, buffer)
+        received = read_decrypted(self, len, buffer)
         layer: connections.Layer | None = vars(self).get(_LAYER)
         if layer is not None:
-            layer.hears(heard if buffer is None else _of_buffer(heard, buffer))
-        return heard
+            layer.came(received if buffer is None else _of_buffer(received, buffer))
+        return received
 
     def write_object(self: Any, data: Any) -> Any:
         layer: connections.Layer | None = vars(self).get(_LAYER)
         if layer is not None:
-            layer.says(data)
+            layer.sends(data)
         count = write_decrypted(self, data)
         if layer is not None:
-            layer.said(data, count)
+            layer.sent(data, count)
         return count
 
     why = "who spoke last on a connection is known"
@@ -256,11 +258,11 @@ def _patch_ssl(ssl: Any) -> None:
 
 
 _LAYER = "_scf_async_layer"
-"""Where an ``SSLObject`` has the connection that it is on."""
+"""The attribute of an ``SSLObject`` with the connection that it is on."""
 
 
 def _is_agreed(sock: Any, ssl_object: Any) -> None:
-    """The handshake of *ssl_object* is over, whose bytes *sock* carries, if it is a socket."""
+    """Note that the handshake of *ssl_object* is over, whose bytes *sock* sends and receives."""
     layer = None if sock is None else connections.layer_on(sock.fileno())
     if layer is not None:
         setattr(ssl_object, _LAYER, layer)
@@ -297,7 +299,7 @@ def _patch_anyio(tls: Any) -> None:
 
 
 def is_of_this_process(fd: int) -> bool:
-    """Whether only this process can end a wait for *fd*, as it is a pipe or a socket; a child would in real time."""
+    """Whether *fd* is a pipe or socket for which only this process can end a wait; a child would in real time."""
     try:
         if not os.get_blocking(fd):
             return False
@@ -312,11 +314,11 @@ def is_of_this_process(fd: int) -> bool:
 def _a_child_has(pipe: str) -> bool:
     """Whether a child of this process, or one of theirs, may have an end of *pipe*.
 
-    Not every child has: the resource tracker of ``multiprocessing``, which a queue or a lock of it starts from Python
+    Not every child has one: the resource tracker of ``multiprocessing``, which its queues and locks start from Python
     3.14 on, has none of the queue's.
     """
     pids = procfs.children_of(os.getpid())
-    for pid in pids:  # it grows meanwhile
+    for pid in pids:  # the list grows meanwhile
         pids += procfs.children_of(pid)
         if procfs.may_have(pid, pipe):
             return True
@@ -335,7 +337,7 @@ def send_at_once(fd: int, data: memoryview) -> int:
 
 
 def _await_read(fd: Any, name: str) -> int:
-    """Wait for what is to be read from *fd*; gives it as a number, or -1 where the real function is to refuse it."""
+    """Wait until *fd* can be read; its number, or -1 if the real function is to refuse it."""
     try:
         number = operator.index(fd)
     except TypeError:
@@ -369,10 +371,10 @@ def _eventfd_read(*args: Any, **named: Any) -> int:
 
 
 def install() -> None:
-    """Once for all instances; the waits are real where the scheduler is not active."""
+    """Patch the calls, in the zygote; where the scheduler is not active their waits stay real."""
     why = "the wait is one of the scheduler, and who spoke last on a connection is known"
-    for name in _HEAR:
-        registry.replace(socket.socket, name, _hearing(name), why)
+    for name in _RECEIVE:
+        registry.replace(socket.socket, name, _receiving(name), why)
     registry.replace(socket.socket, "send", _send, why)
     registry.replace(socket.socket, "sendall", _sendall, why)
     registry.replace(socket.socket, "_accept", _accept, why)
@@ -384,5 +386,4 @@ def install() -> None:
     after_import.patch("ssl", _patch_ssl)
     after_import.patch("asyncio.sslproto", _patch_sslproto)
     after_import.patch("anyio.streams.tls", _patch_anyio)
-    scheduler.answer_waits = connections.answer_waits
     os.register_at_fork(after_in_child=connections.forget_waits)

@@ -1,9 +1,9 @@
-"""The network of an instance: where it is guarded, only this machine's loopback and Unix sockets can be reached.
+"""Guard the network of an instance: with ``network="loopback"`` it reaches the loopback and Unix sockets only.
 
-Its own servers are reached from this machine's loopback only, guarded or not: no test opens a port to a network.
+Guarded or not, its own servers are bound to the loopback, so that no test opens a port to a network.
 
-Stand-ins for the functions and methods of ``socket``, which look before a name is looked up. An audit hook would be
-called for each of the interpreter's audit events, and hear of ``connect`` after the look-up. What does not go through
+The functions and methods of ``socket`` are patched, which are called before a name is looked up. An audit hook would be
+called for each audit event of the interpreter, and for ``connect`` only after the look-up. What does not go through
 ``socket`` (C extensions with sockets of their own, other programs) is not guarded.
 """
 
@@ -16,11 +16,11 @@ import socket
 import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from ...protocol.own_code import OWN_CODE
 from .. import records
-from ..scheduler.waiters import user_frame
+from ..scheduler.callers import user_frame
 from . import connections, official_hosts, registry
 
 _STANDARD = os.path.dirname(os.__file__) + os.sep
@@ -28,21 +28,40 @@ _LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost",
 _LOCAL_FAMILIES = frozenset(getattr(socket, name, None) for name in ("AF_UNIX", "AF_NETLINK", "AF_ALG"))
 
 _guarded = ""
-"""The call that made the function whose network is guarded; empty where none is."""
+"""The call that has deployed the function, if its network is guarded; else empty."""
+
+
+class OtherPort(Protocol):
+    """The port of a program that is bound to another one."""
+
+    def bind(self, of: Any, address: Any, bind: Callable[[Any, Any], None]) -> bool:
+        """Bind the socket *of* by *bind* if *address* is the program's port; whether it is."""
+
+    def underneath(self, of: Any, address: Any) -> Any:
+        """The address to which a connection to *address* is made."""
+
+
+_other_port: OtherPort | None = None
+
+
+def put_underneath(port: OtherPort) -> None:
+    """From here on ask *port* about binds and connections to the port of a program."""
+    global _other_port
+    _other_port = port
 
 
 _listens_on_loopback = False
-"""Whether servers of this instance are kept from the machine's other networks."""
+"""Servers of this instance may be bound to the loopback only."""
 
 
 def listen_on_loopback() -> None:
-    """From here on keep servers of this instance from the networks of the machine, which it shares."""
+    """From here on bind servers of this instance, which shares the machine's networks, to the loopback."""
     global _listens_on_loopback
     _listens_on_loopback = True
 
 
 def guard(deployed_by: str) -> None:
-    """From here on refuse, in this instance, what does not stay on this machine; the call *deployed_by* is named."""
+    """From here on refuse connections that leave this machine; texts name the call *deployed_by*."""
     global _guarded
     _guarded = deployed_by
 
@@ -52,9 +71,9 @@ def _text(host: Any) -> str:
 
 
 def _number_of(host: str) -> tuple[int, bytes] | None:
-    """The address that *host* is, without a look-up; None for a name."""
+    """The family and the packed address of *host*; None for a name, which would be looked up."""
     try:
-        return socket.AF_INET, socket.inet_aton(host)  # any form that the C library takes: 127.1, 0x7f000001
+        return socket.AF_INET, socket.inet_aton(host)  # in any form that the C library takes: 127.1, 0x7f000001
     except (OSError, ValueError):
         pass
     try:
@@ -64,7 +83,7 @@ def _number_of(host: str) -> tuple[int, bytes] | None:
 
 
 def _is_local_number(family: int, packed: bytes) -> bool:
-    if family == socket.AF_INET6:  # connected to, the address of no host is this machine
+    if family == socket.AF_INET6:  # a connection to the unspecified address goes to this machine
         if packed[:12] == b"\0" * 10 + b"\xff\xff":
             return packed[12] == 127
         return packed in (b"\0" * 15 + b"\1", b"\0" * 16)
@@ -77,20 +96,20 @@ def _is_local_name(name: str) -> bool:
 
 
 def _stays(family: int, address: Any) -> bool:
-    """Whether what is sent to *address* of a socket of *family* stays on this machine; so does what is no address."""
+    """Whether data for *address* of *family* stays on this machine; so it counts for what is no address."""
     if family in _LOCAL_FAMILIES or address is None:
         return True
     if family not in (socket.AF_INET, socket.AF_INET6):
         return False
     if not isinstance(address, tuple) or not address or not isinstance(address[0], (str, bytes, bytearray)):
-        return True  # the real function has the right words for that
+        return True  # the real function refuses it in its own words
     host = _text(address[0])
     number = _number_of(host)
     return _is_local_name(host) if number is None else _is_local_number(*number)
 
 
 def _may_look_up(host: Any) -> bool:
-    """Whether *host* can be looked up without asking anybody: a number can."""
+    """Whether *host* can be looked up on this machine, as numbers can."""
     if host is None:
         return True
     name = _text(host)
@@ -103,7 +122,7 @@ def _is_library(frame: FrameType) -> bool:
 
 
 def _users_line() -> str:
-    """Where user code called what led here."""
+    """The line of user code that has called, for a text."""
     nearest = frame = user_frame(sys._getframe(1))
     while frame is not None and (_is_library(frame) or frame.f_code.co_filename.startswith(OWN_CODE)):
         frame = frame.f_back
@@ -133,6 +152,8 @@ def _check(sock: Any, address: Any, what: str) -> None:
 
 
 def _connect(self: Any, object: Any, /) -> None:
+    if _other_port is not None:
+        object = _other_port.underneath(self, object)
     object = official_hosts.led(object)
     _check(self, object, "connection to")
     connections.opens(self)
@@ -140,6 +161,8 @@ def _connect(self: Any, object: Any, /) -> None:
 
 
 def _connect_ex(self: Any, object: Any, /) -> int:
+    if _other_port is not None:
+        object = _other_port.underneath(self, object)
     object = official_hosts.led(object)
     _check(self, object, "connection to")
     connections.opens(self)
@@ -147,6 +170,11 @@ def _connect_ex(self: Any, object: Any, /) -> int:
 
 
 def _bind(self: Any, object: Any, /) -> None:
+    if _other_port is None or not _other_port.bind(self, object, _bind_here):
+        _bind_here(self, object)
+
+
+def _bind_here(self: Any, object: Any) -> None:
     address = _on_loopback(self, object) if _listens_on_loopback else object
     _again_after_signals(lambda: _socket.socket.bind(self, address))
 
@@ -154,13 +182,13 @@ def _bind(self: Any, object: Any, /) -> None:
 def _listen(self: Any, *backlog: Any) -> None:
     if (
         _listens_on_loopback and _is_server(self) and self.getsockname()[1] == 0
-    ):  # the kernel would choose all addresses
-        _bind(self, ("", 0))
+    ):  # else the kernel would listen at all addresses
+        _bind_here(self, ("", 0))
     _again_after_signals(lambda: _socket.socket.listen(self, *backlog))
 
 
 def _again_after_signals(call: Callable[[], None]) -> None:
-    """Make the *call*. The kernel lets no signal interrupt it, while ``bind_filter`` does before anything was done."""
+    """Make *call* again while signals interrupt it, as they do under ``bind_filter``, and without it never."""
     while True:
         try:
             return call()
@@ -169,12 +197,12 @@ def _again_after_signals(call: Callable[[], None]) -> None:
 
 
 def _is_server(sock: Any) -> bool:
-    """Whether others connect to *sock* once it listens; what datagrams are sent from is no server."""
+    """Whether others connect to *sock* once it listens; a socket for datagrams is no server."""
     return sock.family in (socket.AF_INET, socket.AF_INET6) and sock.type == socket.SOCK_STREAM
 
 
 def _on_loopback(sock: Any, address: Any) -> Any:
-    """Where a server is bound that asked for *address*: the loopback stands for all addresses of the machine."""
+    """The address to which a server is bound that asks for *address*; the loopback, if it asks for all."""
     if not _is_server(sock) or not isinstance(address, tuple) or not isinstance(address[0], (str, bytes, bytearray)):
         return address
     host = _text(address[0])
@@ -221,7 +249,7 @@ def _looking_up(real: Any) -> Any:
 
 
 def _looking_back(real: Any) -> Any:
-    """For what asks for the name of an address, which is a look-up too."""
+    """Patch a function that asks for the name of an address, which is a look-up as well."""
 
     def look_up(address: Any, *args: Any) -> Any:
         host = address[0] if isinstance(address, tuple) and address else address
@@ -234,7 +262,7 @@ def _looking_back(real: Any) -> Any:
 
 
 def install() -> None:
-    """Put the stand-ins in place; they refuse nothing until ``guard`` is called."""
+    """Patch the functions; they refuse nothing until `guard` is called."""
     why = "what leaves this machine may be refused"
     for name, method in (
         ("connect", _connect),
@@ -252,5 +280,5 @@ def install() -> None:
         ("gethostbyaddr", _looking_back),
         ("getnameinfo", _looking_back),
     ):
-        owner = _socket if name == "getaddrinfo" else socket  # that of socket is of Python, and calls this one
+        owner = _socket if name == "getaddrinfo" else socket  # that of socket is written in Python, and calls this one
         registry.replace(owner, name, wrapper(getattr(_socket, name)), why)

@@ -1,4 +1,7 @@
-"""Threads of user code: counted from the moment they are asked for, joined on simulated time."""
+"""Threads of user code: the scheduler knows of them before they start, and they are joined on simulated time.
+
+A thread that it did not know of would run beside the one that has the run token, until its first wait.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ import threading
 from typing import Any
 
 from .. import thread_table
-from ..scheduler.scheduler import scheduler
-from ..scheduler.waiters import ThreadState, describe_caller
+from ..scheduler.callers import describe_caller
+from ..scheduler.scheduler import ThreadState, scheduler
 from . import registry
 from .locks import timeout_due
 
@@ -18,7 +21,7 @@ _real_is_alive = threading.Thread.is_alive
 _real_start_new_thread = _thread.start_new_thread
 
 outside: set[object] = set()
-"""One for each thread of Python that runs in a process which is no instance: the zygote, and children of user code."""
+"""A token for each running thread of a process without a scheduler: the zygote, or a child that user code forked."""
 
 
 def _run(state: ThreadState, function: Any, args: Any, kwargs: Any) -> None:
@@ -77,12 +80,12 @@ def _joinable(real: Any) -> Any:
 
 
 class _Started(threading.Event):
-    """``Thread._started``: once it is set, the starter goes on first."""
+    """``Thread._started``: a thread that has set it yields, so that the thread which started it resumes first."""
 
     def set(self) -> None:
         super().set()
         if scheduler.active:
-            scheduler.yield_turn()
+            scheduler.yield_run_token()
 
 
 def _start(self: threading.Thread) -> None:
@@ -112,14 +115,14 @@ def _join(self: threading.Thread, timeout: float | None = None) -> None:
         _count_as_stopped(self)
         raise
     if ended:
-        _real_join(self)  # what is left of the thread is its last few instructions in C
+        _real_join(self)  # it is about to end: only its last instructions in C are left
 
 
 def _count_as_stopped(thread: Any) -> None:
-    """What an exception of a signal's handler in ``join`` leaves before Python 3.13: the thread counts as stopped.
+    """Have *thread* count as stopped after a handler of a signal has raised in ``join``, as before Python 3.13.
 
-    There ``join`` waits for a lock that the running thread holds, and takes it for its own when it is interrupted.
-    Nobody waits for the thread from then on: the next ``join`` returns at once, as does the end of the process.
+    There ``join`` waits for a lock that the running thread holds, and releases it when it is interrupted. From then on
+    nobody waits for the thread: the next ``join`` returns at once, and so does the end of the process.
     """
     lock = getattr(thread, "_tstate_lock", None)
     if lock is not None and lock.locked():
@@ -133,7 +136,7 @@ def _is_alive(self: threading.Thread) -> bool:
 
 
 def install() -> None:
-    counted = "a thread counts from the moment that it is asked for"
+    counted = "the scheduler knows of a thread before it starts"
     for name in ("start_new_thread", "start_new"):
         if hasattr(_thread, name):
             registry.replace(_thread, name, start_new_thread, counted)
@@ -142,7 +145,7 @@ def install() -> None:
     if hasattr(_thread, "start_joinable_thread"):
         joinable = registry.replace(_thread, "start_joinable_thread", _joinable(_thread.start_joinable_thread), counted)
         registry.rebind(threading, "_start_joinable_thread", joinable, "that is _thread.start_joinable_thread")
-    registry.replace(threading.Thread, "start", _start, "what it starts goes on first")
+    registry.replace(threading.Thread, "start", _start, "the thread that has started another one resumes first")
     joined = "a thread is joined on simulated time"
     registry.replace(threading.Thread, "join", _join, joined)
     registry.replace(threading.Thread, "is_alive", _is_alive, joined)

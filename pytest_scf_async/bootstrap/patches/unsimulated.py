@@ -1,4 +1,4 @@
-"""What nobody can put on simulated time says so in the event's timeline: loops in C, and timers of the kernel."""
+"""Note in the timeline what cannot be put on simulated time: event loops in C, and timers of the kernel."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import os
 from typing import Any, NamedTuple
 
 from ...protocol import messages
+from ..scheduler.callers import PLUMBING, describe_caller
 from ..scheduler.scheduler import scheduler
-from ..scheduler.waiters import PLUMBING, describe_caller
 from . import after_import, real_waits, registry
 
 
 class _Loop(NamedTuple):
-    """What of a library runs user code on real time."""
+    """The method of a library that runs user code on real time."""
 
     library: str
     owner: str
@@ -39,24 +39,24 @@ def _watch(module: Any) -> None:
     def run(*args: Any, **kwargs: Any) -> Any:
         where = describe_caller(f"{loop.library}.{loop.owner}.{loop.method}")
         text = f"a loop of {loop.library}, whose sleeps and timeouts are real: no simulated time passes in them"
-        _tell(loop.library, f"{where} runs {text}")
+        _note(loop.library, f"{where} runs {text}")
         return real(*args, **kwargs)
 
     registry.replace(owner, loop.method, run, "the timeline says that its time is real")
 
 
-def _tell(what: str, note: str) -> None:
+def _note(what: str, note: str) -> None:
     if scheduler.active:
-        scheduler.tell(messages.pack(messages.Note(note=note, has_real_time=what)))
+        scheduler.send_marked(messages.pack(messages.Note(note=note, has_real_time=what)))
 
 
-def _telling(real: Any) -> Any:
+def _noting(real: Any) -> Any:
     """``os.timerfd_create``."""
 
     def timerfd_create(*args: Any, **kwargs: Any) -> Any:
         made = real(*args, **kwargs)
         where = describe_caller("timerfd_create")
-        _tell("timerfd", f"{where} makes a timer of the kernel, which is real: no simulated time passes in it")
+        _note("timerfd", f"{where} makes a timer of the kernel, which is real: no simulated time passes in it")
         return made
 
     return timerfd_create
@@ -71,4 +71,4 @@ def install() -> None:
     after_import.patch(real_waits.SEMAPHORES, real_waits.use_real_clock)
     if hasattr(os, "timerfd_create"):
         why = "the timeline says that its time is real"
-        registry.replace(os, "timerfd_create", _telling(os.timerfd_create), why)
+        registry.replace(os, "timerfd_create", _noting(os.timerfd_create), why)

@@ -1,102 +1,66 @@
-"""``signal.alarm`` and the real-time interval timer on simulated time: when it is due, a real SIGALRM is sent.
+"""The alarm of a process: when it goes off, and after how long again.
 
-The scheduler has the alarm among what it waits for. As with the kernel's timer, an interval begins anew once the signal
-has been taken: while it is blocked it comes once, and where it is ignored never again.
+It has the rules of the kernel's ITIMER_REAL: an interval begins anew once the signal has been taken, so that SIGALRM
+comes once while it is blocked, and never again where it is ignored.
 """
 
 from __future__ import annotations
 
-import operator
-import signal
-from typing import Any
+from collections.abc import Callable
+from typing import Final
 
-from ...protocol.time_units import LONGEST, microseconds
-from ..clock import now_us, real_number
-from ..patches import registry, signals
-from .scheduler import scheduler
+from ...protocol.shared_page import ControlPage
 
-real_alarm = signal.alarm
-real_setitimer = signal.setitimer
-real_getitimer = signal.getitimer
-_SOON = 1e-6
-"""The shortest time of the kernel's timer, in s."""
-_SECOND = 1_000_000
+NEVER: Final = 2**62
+"""Later than anything that can be due."""
 
 
-def _ring() -> bool:
-    """Have the kernel send the SIGALRM of an alarm, here and now; whether a handler of user code is called at once.
+class Alarm:
+    """The alarm that ``signal.alarm`` and ``signal.setitimer`` set; the scheduler has it go off.
 
-    No other way is open to every thread to have it come from the kernel, as ``siginfo`` tells.
+    *ring* sends SIGALRM to this process, and says whether a handler of user code is called for it at once.
     """
-    heard = signals.is_heard_at_once(signal.SIGALRM)
-    real_setitimer(signal.ITIMER_REAL, _SOON)
-    while real_getitimer(signal.ITIMER_REAL)[0] > 0:
-        pass
-    return heard
 
+    __slots__ = ("_control", "_rang_us", "due_us", "every_us", "ring")
 
-def _set(value_us: int, every_us: int) -> tuple[int, int]:
-    """Both in µs, 0 for none; gives the rest of the previous alarm, and its interval."""
-    return scheduler.set_alarm(now_us() + value_us if value_us else None, every_us if value_us else 0)
+    def __init__(self, control: ControlPage, ring: Callable[[], bool]) -> None:
+        self._control = control
+        self.ring = ring
+        self.due_us = NEVER
+        """When it goes off, in µs since the epoch."""
+        self.every_us = 0
+        """After how long it goes off again, in µs; 0: it does not."""
+        self._rang_us: int | None = None
+        """When it went off, until its signal has been taken."""
 
+    @property
+    def waits_for_signal(self) -> bool:
+        """It has gone off, and is to be set anew once its signal has been taken."""
+        return self.every_us != 0 and self._rang_us is not None
 
-def _is_real_timer(which: Any) -> bool:
-    try:
-        return operator.index(which) == signal.ITIMER_REAL
-    except TypeError:
-        return False  # the standard library says what it makes of it
+    def rest_us(self, now_us: int) -> int:
+        """What is left until it goes off, at least 1 µs; 0 where none is set."""
+        return 0 if self.due_us == NEVER else max(self.due_us - now_us, 1)
 
+    def set(self, due_us: int, every_us: int) -> None:
+        """Have it go off at *due_us*, and every *every_us* from then on."""
+        self.every_us, self._rang_us = every_us, None
+        self._arm(due_us)
 
-def _timer_us(seconds: Any) -> int | None:
-    """Whole µs as the kernel counts them, rounded up; None for what the standard library refuses."""
-    seconds = real_number(seconds)
-    if not isinstance(seconds, float):
-        try:
-            seconds = operator.index(seconds)
-        except TypeError:
-            return None
-    if 0 < seconds < LONGEST:
-        return microseconds(seconds)
-    return 0 if -1e-6 < seconds <= 0 else None
+    def go_off(self) -> None:
+        """It is due: none is set until `set_anew`."""
+        rang_us = self.due_us
+        self._arm(NEVER)
+        self._rang_us = rang_us
 
+    def set_anew(self, now_us: int) -> bool:
+        """Its signal has been taken: set it to the next instant of its interval that is to come, if it has one."""
+        rang_us, self._rang_us = self._rang_us, None
+        if not self.every_us or rang_us is None:
+            return False
+        self._arm(rang_us + ((now_us - rang_us) // self.every_us + 1) * self.every_us)
+        return True
 
-def _seconds(us: int) -> float:
-    return us // _SECOND + us % _SECOND / _SECOND
-
-
-def fake_alarm(seconds: int, /) -> int:
-    """Arrange for SIGALRM to arrive after the given number of seconds, of simulated time."""
-    try:
-        number = operator.index(seconds)
-    except TypeError:
-        number = -(2**31) - 1
-    if not scheduler.active or not -(2**31) <= number < 2**31:
-        return real_alarm(seconds)  # a child of user code, or an error
-    rest, _ = _set((number % 2**32) * _SECOND, 0)  # an unsigned number in C
-    return max((rest + _SECOND // 2) // _SECOND, 1) if rest else 0
-
-
-def fake_setitimer(which: Any, seconds: Any, interval: Any = 0.0, /) -> tuple[float, float]:
-    """Set the given timer; ITIMER_REAL counts simulated time."""
-    value_us, every_us = _timer_us(seconds), _timer_us(interval)
-    if not scheduler.active or not _is_real_timer(which) or value_us is None or every_us is None:
-        return real_setitimer(which, seconds, interval)
-    rest, before = _set(value_us, every_us)
-    return _seconds(rest), _seconds(before)
-
-
-def fake_getitimer(which: Any, /) -> tuple[float, float]:
-    """The rest and the interval of the given timer; ITIMER_REAL counts simulated time."""
-    if not scheduler.active or not _is_real_timer(which):
-        return real_getitimer(which)
-    alarm = scheduler.alarm
-    rest = 0 if alarm is None or alarm.due_us is None else max(alarm.due_us - now_us(), 1)
-    return _seconds(rest), _seconds(scheduler.alarm_every_us)
-
-
-def install() -> None:
-    why = "the timer counts simulated time"
-    registry.replace(signal, "alarm", fake_alarm, why)
-    registry.replace(signal, "setitimer", fake_setitimer, why)
-    registry.replace(signal, "getitimer", fake_getitimer, why)
-    scheduler.ring_alarm = _ring
+    def _arm(self, due_us: int) -> None:
+        self.due_us = due_us
+        self._control.alarm = 0 if due_us == NEVER else due_us

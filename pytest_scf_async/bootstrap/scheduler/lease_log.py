@@ -1,6 +1,7 @@
-"""What an instance writes down while it moves the clock itself: its waits, where the harness finds them.
+"""Records of the waits of an instance that moves the clock itself, under a lease.
 
-They lie in shared memory, so that they outlive the process: equal waits in a row are one record.
+They are in shared memory, so that the timeline has them though the process may be killed. Equal waits in a row are one
+record, as a loop of sleeps would fill the memory otherwise.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from ...protocol.shared_page import LEASE_COUNT, LEASE_FIRST, LEASE_LAST, Contro
 
 
 class LeaseLog:
-    """The records of leased waits; the harness has read all of them by the time it gives the instance a turn."""
+    """The records of leased waits; the harness has read all of them when it resumes the instance."""
 
     __slots__ = ("_control", "_last", "_places", "_texts", "_texts_used", "record", "sleep")
 
@@ -21,17 +22,22 @@ class LeaseLog:
         self._texts = control.texts
         self._texts_used = 0
         self._places: dict[str, int] = {}
-        """By text: where it lies, and how long it is."""
+        """By text: where it is in the page of texts, and its length."""
         self._last = ""
         self.record = 0
-        """The slot of the control page at which the record that goes on begins; 0 when the next wait begins one."""
+        """The slot of the record to which an equal wait is added; 0 if the next wait begins one."""
         self.sleep: tuple[Any, ...] = ()
-        """Where it was begun, and for how long, where it is one of sleeps."""
+        """Of a record of sleeps: where in user code they are, and how long each is."""
 
-    def note(self, what: str, now_us: int) -> bool:
-        """Write down a wait that begins now; False when there is no room: it has to go by message."""
+    def note(self, what: str, now_us: int, sleep: tuple[Any, ...] = ()) -> bool:
+        """Record a wait that begins now; False if there is no room, so that it has to be reported by message.
+
+        *sleep* tells a leased sleep from others: where the next one is the same, the scheduler counts it in the record
+        itself.
+        """
         if not what:
             return True
+        self.sleep = sleep
         if self.record == 0 or what != self._last:
             return self._begin(what, now_us)
         self._control[self.record + LEASE_LAST] = now_us
@@ -54,7 +60,6 @@ class LeaseLog:
         control[shared_page.CONTROL_RECORDS] = used + 1
         self._last = what
         self.record = record
-        self.sleep = ()
         return True
 
     def _keep(self, text: bytes) -> int | None:
@@ -65,13 +70,13 @@ class LeaseLog:
         self._texts_used += len(text)
         return start << 16 | len(text)
 
-    def told(self) -> int:
-        """How many records there are; the harness reads them, and none of them goes on."""
+    def records_to_report(self) -> int:
+        """How many records there are, for a report; the next wait begins a new one."""
         self.record = 0
         return int(self._control[shared_page.CONTROL_RECORDS])
 
     def clear(self) -> None:
-        """All of them have been read."""
+        """Forget the records: the harness has read them."""
         self.record = 0
         if self._control[shared_page.CONTROL_RECORDS]:
             self._control[shared_page.CONTROL_RECORDS] = 0

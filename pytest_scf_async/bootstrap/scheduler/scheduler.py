@@ -1,57 +1,322 @@
-"""The one scheduler that every simulated wait goes through.
+"""The scheduler of an instance: each simulated wait parks its thread here, and one thread runs at a time.
 
-An instance is parked if and only if every Python thread of it is inside the scheduler. A thread that comes in says so
-to the harness (with what its instance has to wait for next), and blocks. The harness gives the turn: the first of the
-waits that are due goes on, one thread at a time.
+A thread that would wait parks a `Waiter` and polls an eventfd of its own. When the last running thread has parked, the
+scheduler reports when the first of its waiters is due. The harness puts that on its clock, beside the instants of all
+other instances, and sends RESUME, which is the run token, when it is this one's turn: the first waiter of the run queue
+that is due is granted, and its thread resumes. So a program with threads does the same in each run, which it would not
+if the interpreter chose the thread. Where the harness has granted a lease the scheduler moves the clock itself, without
+a message.
 
-The scheduler is one object in three rooms: ``state`` is its state under its one lock, ``blocking`` how a thread blocks
-in it and meets signals, and here are the ways in that the patches of user code take.
+One lock guards the state. Methods under "with the lock" are called with it, the others take it. Under it nothing blocks
+and no user code runs: a signal that comes meanwhile waits in the inbox until the main thread is at a safe point of
+`_block`, so that no handler finds the state half written.
+
+The signal inbox, the alarm, the channel and the lease log own their parts of the state. Waiters, readiness and threads
+are written here alone; each write by a method of theirs would be a call more at each wait.
 """
 
 from __future__ import annotations
 
 import _thread
+import fcntl
+import heapq
+import math
 import os
 import select
+import signal
 import sys
-from collections.abc import Callable
+import termios
+import time
+from collections.abc import Callable, Mapping
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from ...protocol import linux, messages, shared_page, time_units
-from ...protocol.shared_page import CLOCK_NOW, CONTROL_LEASE, CONTROL_LEASED, LEASE_COUNT, LEASE_LAST
+from ...protocol.shared_page import CLOCK_NOW, CONTROL_LEASE, CONTROL_LEASED, LEASE_COUNT, LEASE_LAST, ControlPage
 from .. import clock
-from .blocking import BlockingScheduler
-from .state import Gateway
-from .waiters import Readiness, ThreadState, Waiter, describe_caller
+from ..originals import real_poll
+from .alarm import NEVER, Alarm
+from .callers import describe_caller, user_frame
+from .channel import Channel
+from .lease_log import LeaseLog
+from .lock import Section
+from .signal_inbox import SignalInbox
 
 _get_ident = _thread.get_ident
+_own_pid = os.getpid
+_stop = os.kill
+_eventfd_read = os.eventfd_read
+_yield = os.sched_yield
+_real_monotonic = time.monotonic
+_NOTHING = bytes(4)
+_pack_parked = messages.pack_parked
+LONGEST_POLL_MS = 1_000_000_000
 
 
-class Scheduler(BlockingScheduler):
-    """That of this process; inactive (``active`` False) in the zygote and in children that user code forked."""
+class Waiter:
+    """One call that blocks.
+
+    It ends at ``due_us``, in µs since the epoch; where that is None it ends only when it is woken. Texts name it by
+    ``what``, which is empty where the scheduler waits for reasons of its own.
+    """
+
+    __slots__ = (
+        "deferred",
+        "due_us",
+        "granted",
+        "in_c",
+        "over",
+        "readiness",
+        "sequence",
+        "suspended",
+        "thread",
+        "what",
+        "woken",
+    )
+
+    def __init__(self, thread: ThreadState, due_us: int | None, what: str, readiness: Readiness | None = None) -> None:
+        self.thread = thread
+        self.due_us = due_us
+        self.what = what
+        self.readiness = readiness
+        self.sequence = 0
+        self.granted = False
+        self.woken = False
+        self.suspended = False
+        self.over = False
+        self.in_c = False
+        """C code waits. Nothing can be raised out of it, so that a signal ends the wait instead."""
+        self.deferred: int | None = None
+        """How many signals have come whose handlers are called after this wait; None: they are called during it."""
+
+    def defer_handlers(self) -> None:
+        """Have no handler of a signal called before this wait is over."""
+        self.deferred = 0
+
+
+class Readiness:
+    """The descriptors that end a wait once one of them is ready, and for how long they hold the clock."""
+
+    __slots__ = ("descriptors", "ends", "holds", "is_ready", "muted", "polled", "until")
+
+    def __init__(self, descriptors: Mapping[int, int], is_ready: Callable[[], bool]) -> None:
+        self.descriptors = descriptors
+        """The events of ``poll``, by descriptor."""
+        self.is_ready = is_ready
+        """Whether one of them is ready now; it reads nothing from them."""
+        self.holds = False
+        """Something outside makes one of them ready, in real time: the clock is held."""
+        self.until: float | None = None
+        """Until when the clock is held, on the real monotonic clock; None: until one of them is ready."""
+        self.ends = False
+        """The wait ends at ``until`` as well."""
+        self.muted = False
+        """One of them is ready while another thread runs, which may still take what is there.
+
+        It is not polled, as ``poll`` would return at once again and again; it is looked at when that thread parks.
+        """
+        self.polled = False
+        """They are registered with the thread's poller."""
+
+    def hold(self, until: float | None, *, ends: bool = False) -> None:
+        """Hold the clock, at most to *until*; with *ends* the wait ends then as well."""
+        self.holds = True
+        self.until = until
+        self.ends = ends
+
+    def rest_ms(self) -> int | None:
+        """The timeout of ``poll``: for how long the clock is still held; None where that has no end."""
+        if not self.holds or self.until is None:
+            return None
+        return min(max(0, math.ceil((self.until - _real_monotonic()) * 1_000)), LONGEST_POLL_MS)
+
+
+class ThreadState:
+    """What the scheduler knows of one Python thread."""
+
+    __slots__ = ("ended", "followed", "joiners", "main", "poller", "polls_channel", "waiters", "wakeup_fd")
+
+    def __init__(self, main: bool) -> None:
+        self.main = main
+        self.wakeup_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.waiters: list[Waiter] = []
+        self.ended = False
+        self.followed = 0
+        """What ``Scheduler._followed`` was when this thread last set its gates."""
+        self.joiners: list[Waiter] = []
+        self.polls_channel = False
+        self.poller = real_poll()
+        self.poller.register(self.wakeup_fd, select.POLLIN)
+
+    def wake(self) -> None:
+        os.eventfd_write(self.wakeup_fd, 1)
+
+    def close(self) -> None:
+        os.close(self.wakeup_fd)
+
+
+class Gateway(Protocol):
+    """The platform's side of the connections of an image's program, in this process; called with the lock."""
+
+    def begin(self, invocation: messages.Invoke) -> None: ...
+    def poll(self) -> bool: ...
+    def has_received_all(self) -> bool: ...
+    def receive_final_response(self) -> None: ...
+    def open_gate(self) -> None: ...
+
+
+class Scheduler:
+    """The scheduler of this process. It is not ``active`` in the zygote and in children that user code forked."""
+
+    __slots__ = (
+        "_alarm_waiter",
+        "_answer_waits",
+        "_arm_gates",
+        "_follow_gates",
+        "_followed",
+        "_gate_waiter",
+        "_gateway",
+        "_held",
+        "_idle_waiter",
+        "_invocation",
+        "_lease_suspensions",
+        "_reader",
+        "_report_owed",
+        "_run_queue",
+        "_save",
+        "_save_requested",
+        "_seen_messages",
+        "_started",
+        "_terminal_waiter",
+        "_typed",
+        "_watching",
+        "active",
+        "alarm",
+        "alone",
+        "c_code",
+        "channel",
+        "clock_page",
+        "control",
+        "control_page",
+        "forked",
+        "inbox",
+        "leased",
+        "lock",
+        "main",
+        "main_ident",
+        "main_inside",
+        "moved",
+        "pending",
+        "running_threads",
+        "threads",
+        "wakeup_fd",
+    )
+    # The interpreter reads a slot faster than one of so many attributes in a dictionary, and each wait reads a dozen.
+
+    clock_page: Any
+    """The clock in shared memory, from `Scheduler.join` on."""
+
+    def __init__(self) -> None:
+        self.active = False
+        self.c_code = False
+        """Code in C is loaded, which may write to the output past the patches."""
+        self.alone = False
+        """The main thread is the only one, and no reason is left not to move the clock under a lease."""
+        self.moved = False
+        """The clock was moved here since the last report to the harness."""
+        self.main_inside = False
+        """The main thread is in the scheduler: handlers of signals wait for a safe point."""
+        self._follow_gates: Callable[[], None] | None = None
+        """What each thread calls when it resumes and ``_followed`` has changed: other gates at lines are set."""
+        self._followed = 0
+        self._save: Callable[[], None] | None = None
+        """Saves what coverage has measured; None where the session is not measured."""
+        self._save_requested = False
+        """The harness has asked to save it, as it is about to end this process."""
+
+    def attach(
+        self,
+        channel: Channel,
+        control: ControlPage,
+        wakeup_fd: int,
+        inbox: SignalInbox,
+        alarm: Alarm,
+        *,
+        arm_gates: Callable[[messages.ArmGates], None],
+        answer_waits: Callable[[messages.AnswerWaits], list[Waiter]],
+    ) -> None:
+        """Become the scheduler of an instance whose only thread is the calling one; `join` opens it.
+
+        *arm_gates* sets the gates that the harness names. *answer_waits* notes what the harness says of a connection,
+        and returns the waiters that it concerns. Both are parameters because their modules import this one.
+        """
+        self.lock = Section()
+        self.channel = channel
+        self.control = control
+        self.control_page = control.slots
+        """Its slots, for what runs at each wait."""
+        self.wakeup_fd = control.wakeup_fd = wakeup_fd
+        self.inbox = inbox
+        self.pending = inbox.pending
+        """The signals in the inbox, for what runs at each wait."""
+        self.alarm = alarm
+        self._alarm_waiter: Waiter | None = None
+        """Stands for the alarm in the run queue; no thread waits for it."""
+        self._arm_gates = arm_gates
+        self._answer_waits = answer_waits
+        self.leased = LeaseLog(control)
+        self.moved = False
+        self._lease_suspensions = 0
+        """How many reasons there are not to move the clock here, lease or not."""
+        self.forked = False
+        """One of the reasons: a child process was started, and may still live."""
+        self.main_ident = _get_ident()
+        self._seen_messages = 0
+        self._run_queue: list[tuple[int, int, Waiter]] = []
+        """A heap of the waiters with an instant, by that and the order in which they were pushed."""
+        self.main = ThreadState(main=True)
+        self.main.poller.register(wakeup_fd, select.POLLIN)
+        self.main.poller.register(inbox.fd, select.POLLIN)
+        self.threads: dict[int, ThreadState] = {_get_ident(): self.main}
+        self._started: list[ThreadState] = []
+        """Threads that user code has started and that have not reached their first bytecode."""
+        self.running_threads = 1
+        """How many threads are not parked."""
+        self._held = 0
+        """How many threads are parked for something real, and hold the clock."""
+        self._watching: list[Waiter] = []
+        """The waiters that a descriptor ends."""
+        self._report_owed = False
+        """The harness has polled while a signal was on its way to the main thread: report once that is handled."""
+        self._reader: ThreadState | None = None
+        """The parked thread that polls the channel; one at most does."""
+        self._gate_waiter: Waiter | None = None
+        self._idle_waiter: Waiter | None = None
+        self._terminal_waiter: Waiter | None = None
+        self._typed: str | None = None
+        self._invocation: messages.Invoke | None = None
+        self._gateway: Gateway | None = None
+        """The platform's side of the connections of an image's program."""
 
     def join(self, clock_page: Any) -> None:
-        """Live on the clock of *clock_page*; the calling thread computes."""
+        """Go over to the clock of *clock_page*; the calling thread runs."""
         self.clock_page = clock_page
         self.active = True
         self.control_page[shared_page.CONTROL_C_CODE] = self.c_code
         self._count_threads()
         with self.lock:
-            self._take_messages(self.heard)
+            self._take_messages(self.channel.take_unread())
 
     def detach(self) -> None:
-        """Forget the harness: this is a child that user code forked."""
+        """Leave the harness, in a child that user code forked; the child goes on in real time."""
         if not self.active:
             return
         self.active = self.alone = self.moved = False
         clock.detach()
-        self.pending.clear()
         self.main_inside = False
         self.channel.close()
+        self.inbox.close()
         os.close(self.wakeup_fd)
-        for fd in (self.marks, self.signalled, self.signalled_write):
-            os.close(fd)
 
     # -- waiting -------------------------------------------------------------------------------------------------------
 
@@ -61,32 +326,33 @@ class Scheduler(BlockingScheduler):
         what: str,
         *,
         enlist: Callable[[Waiter], bool] | None = None,
-        watch: Readiness | None = None,
+        readiness: Readiness | None = None,
     ) -> bool:
-        """Wait until *due_us* or until woken; whether it was woken.
+        """Park the calling thread until *due_us* or until it is woken; whether it was woken.
 
-        *enlist*, called with the wait before it counts, puts it where its waker looks; when it answers False (what was
-        waited for is there already) the call returns True at once. A descriptor of *watch* that is ready wakes it, too.
+        *enlist* is called with the waiter before it is parked, and puts it where its waker finds it. If it returns
+        False, what the thread would wait for is there already, and the call returns True at once. A descriptor of
+        *readiness* wakes the thread once it is ready.
         """
         thread = self._current()
         main = thread.main
         if main:
             self.main_inside = True
         try:
-            wait = Waiter(thread, due_us, what, watch)
-            if enlist is not None and not enlist(wait):
-                wait.over = True
+            waiter = Waiter(thread, due_us, what, readiness)
+            if enlist is not None and not enlist(waiter):
+                waiter.over = True
                 return True
             with self.lock:
-                if watch is not None:
-                    self._begin_watch(wait, watch)
-                self._park(wait)
+                if readiness is not None:
+                    self._begin_watching(waiter, readiness)
+                self._park(waiter)
             try:
-                self._block(wait)
+                self._block(waiter)
             finally:
-                if watch is not None:
-                    self._end_watch(wait, watch)
-            return wait.woken
+                if readiness is not None:
+                    self._end_watching(waiter, readiness)
+            return waiter.woken
         finally:
             if main:
                 self.main_inside = False
@@ -94,9 +360,10 @@ class Scheduler(BlockingScheduler):
                     self.run_pending()
 
     def park_in_c(self, due_us: int, what: str) -> bool:
-        """Wait until *due_us*, called by C code, out of which nothing can be raised; whether it lasted so long.
+        """Park the calling thread until *due_us*, for C code that has called; whether it was parked for so long.
 
-        A signal ends the wait, and its handler is called as soon as that code has returned to the interpreter.
+        Nothing can be raised out of such code, so no handler of a signal runs here: a signal ends the wait, and its
+        handler is called as soon as the code has returned to the interpreter.
         """
         thread = self._current()
         main = thread.main
@@ -105,12 +372,12 @@ class Scheduler(BlockingScheduler):
                 return False
             self.main_inside = True
         try:
-            wait = Waiter(thread, due_us, what)
-            wait.in_c = True
+            waiter = Waiter(thread, due_us, what)
+            waiter.in_c = True
             with self.lock:
-                self._park(wait)
-            self._block(wait)
-            return wait.granted
+                self._park(waiter)
+            self._block(waiter)
+            return waiter.granted
         finally:
             if main:
                 self.main_inside = False
@@ -118,13 +385,14 @@ class Scheduler(BlockingScheduler):
                     clock.interrupt(linux.POKE_SIGNAL)
 
     def sleep(self, microseconds: int) -> None:
-        """Wait for exactly *microseconds* of simulated time."""
+        """Park the calling thread for exactly *microseconds* of simulated time."""
         self.park(clock.now_us() + microseconds, describe_caller(f"sleep({microseconds / 1e6:g})"))
 
     def leased_sleep(self, seconds: float) -> bool:
-        """Have a sleep of the only thread pass at once, where the clock may be moved here; whether it did.
+        """Move the clock by *seconds* instead of parking, if the lease allows it; whether it did.
 
-        Called where ``alone``, by the function that user code calls: this is what a loop of sleeps spends its time in.
+        ``time.sleep`` calls this where ``alone`` is true. A loop of sleeps spends its time here, so it calls as little
+        as possible: a sleep that repeats the last one is counted in its record with no call at all.
         """
         if _get_ident() != self.main_ident:
             return False
@@ -132,12 +400,12 @@ class Scheduler(BlockingScheduler):
         if (kind is not int and kind is not float) or not 0 < seconds < time_units.LONGEST:
             return False
         microseconds = seconds * 1_000_000 if kind is int else time_units.microseconds(seconds)
-        self.main_inside = True  # a signal's handler has to wait: it may move the clock as well
+        self.main_inside = True  # handlers of signals wait: they may move the clock as well
         page, control = self.clock_page, self.control_page
         now = page[CLOCK_NOW]
         due = now + microseconds
-        passes = due < control[CONTROL_LEASE] and due < self.alarm_us
-        if passes and (self.gateway is None or self.gateway.has_heard_all()):
+        passes: bool = due < control[CONTROL_LEASE] and due < self.alarm.due_us
+        if passes and (self._gateway is None or self._gateway.has_received_all()):
             if self.c_code:
                 with self.lock:
                     self._before_move()
@@ -149,8 +417,7 @@ class Scheduler(BlockingScheduler):
                 control[record + LEASE_LAST] = now
                 control[record + LEASE_COUNT] += 1
             else:
-                passes = leased.note(describe_caller(f"sleep({microseconds / 1e6:g})"), now)
-                leased.sleep = sleep
+                passes = leased.note(describe_caller(f"sleep({microseconds / 1e6:g})"), now, sleep)
             if passes:
                 page[CLOCK_NOW] = due
                 control[CONTROL_LEASED] += 1
@@ -161,12 +428,13 @@ class Scheduler(BlockingScheduler):
         self.main_inside = False
         if self.pending:
             self.run_pending()
-        return bool(passes)
+        return passes
 
     def leased_sleep_unless(self, take: Callable[[], Any], microseconds: int, name: str) -> Any:
-        """The same for a wait that something of this process's own could end: what *take* gives, or nothing at its end.
+        """The same for a wait that something of this process may end: what *take* returns, now or after the wait.
 
-        None: the wait has to be entered. A signal's handler has to wait from before *take* on.
+        None means that the caller has to park. Handlers of signals wait from before *take* on: one that ran between
+        *take* and the move could make ready what was waited for, and the wait would last too long.
         """
         if _get_ident() != self.main_ident:
             return None
@@ -180,8 +448,8 @@ class Scheduler(BlockingScheduler):
             due = now + microseconds
             if (
                 due >= control[shared_page.CONTROL_LEASE]
-                or due >= self.alarm_us
-                or not (self.gateway is None or self.gateway.has_heard_all())
+                or due >= self.alarm.due_us
+                or not (self._gateway is None or self._gateway.has_received_all())
             ):
                 return None
             with self.lock:
@@ -197,75 +465,75 @@ class Scheduler(BlockingScheduler):
             if self.pending:
                 self.run_pending()
 
-    def yield_turn(self) -> None:
-        """Go to the end of the queue of those that are ready."""
+    def yield_run_token(self) -> None:
+        """Let the other threads run that are due now; the calling one is last among them."""
         self.park(self.clock_page[shared_page.CLOCK_NOW], "")
 
-    def wake(self, wait: Waiter) -> bool:
-        """Make *wait* ready, in its turn; False when it is over already."""
-        main = self._enter()
+    def wake(self, waiter: Waiter) -> bool:
+        """Put *waiter* into the run queue, as due now; False where it is over already."""
+        main = self.enter()
         try:
             with self.lock:
-                return self._wake(wait)
+                return self._wake(waiter)
         finally:
-            self._leave(main)
+            self.leave(main)
 
     def suspend_lease(self, change: int) -> None:
-        """Have one reason more (1) or less (-1) not to move the clock here."""
-        main = self._enter()
+        """Add (1) or remove (-1) a reason not to move the clock here, lease or not."""
+        main = self.enter()
         try:
             with self.lock:
-                self.lease_suspensions += change
+                self._lease_suspensions += change
                 self._count_threads()
         finally:
-            self._leave(main)
+            self.leave(main)
 
     def forks(self) -> None:
-        """A child process is about to be started, or has been: while it lives the clock stands."""
-        main = self._enter()
+        """Note that a child process is about to be started, or has been: while one lives the clock is held."""
+        main = self.enter()
         try:
             with self.lock:
                 if self.moved:
-                    self._tell_time()  # what the child writes has the time of its start
+                    self._report_time()  # what the child writes has the time of its start
                 self.control_page[shared_page.CONTROL_FORKS] += 1
                 if not self.forked:
                     self.forked = True
-                    self.lease_suspensions += 1
+                    self._lease_suspensions += 1
                     self._count_threads()
         finally:
-            self._leave(main)
+            self.leave(main)
 
     # -- the harness ---------------------------------------------------------------------------------------------------
 
     def idle(self) -> messages.Invoke:
         """Wait, on the main thread, for the next invocation."""
-        self.suspend_lease(1)  # other threads of this instance do not go on past the end of the event
+        self.suspend_lease(1)  # else other threads would move the clock past the end of the event
         try:
-            while self.invocation is None:
+            while self._invocation is None:
                 self.park(None, "", enlist=self._enlist_idle)
         finally:
             self.suspend_lease(-1)
-        invocation, self.invocation = self.invocation, None
+        invocation, self._invocation = self._invocation, None
         return invocation
 
     def open_gateway(self, gateway: Gateway) -> None:
-        """From here on events go to the program of an image, by way of *gateway*."""
-        self.gateway = gateway
+        """From here on hand events to the program of an image, by way of *gateway*."""
+        self._gateway = gateway
         self._count_threads()
 
     def receive_final_response(self) -> None:
-        """The process is about to end: what its program has answered is an answer, though it has not waited since."""
-        if not self.active or self.gateway is None:
+        """Before the process ends: send what its program has answered since a thread last parked."""
+        if not self.active or self._gateway is None:
             return
-        main = self._enter()
+        main = self.enter()
         try:
             with self.lock:
-                self.gateway.receive_final_response()
+                self._gateway.receive_final_response()
         finally:
-            self._leave(main)
+            self.leave(main)
 
     def gate(self, identity: str, at: str) -> None:
-        """Stand here until the harness opens the gate."""
+        """Park the calling thread until the harness opens the gate."""
         main = self.threads.get(_get_ident()) is self.main
         self.send(messages.pack(messages.Gated(identity, at, main)))
         self.suspend_lease(1)
@@ -275,132 +543,146 @@ class Scheduler(BlockingScheduler):
             self.suspend_lease(-1)
 
     def refuse(self, message: messages.Forks) -> NoReturn:
-        """Say what user code is about to do and may not, and stand here: the harness ends this process."""
+        """Report what user code is about to do and must not; the harness ends this process, which waits for that."""
         self.send(messages.pack(message))
         self.suspend_lease(1)
         while True:
             self.park(None, "")
 
     def ask_terminal(self, text: str) -> str:
-        """Show *text* on the user's terminal, and give the line that is typed; empty at the end of the input."""
+        """Show *text* on the user's terminal, and return the line that is typed; empty at the end of the input."""
         self.send(messages.pack(messages.Terminal(text)))
         self.suspend_lease(1)
         try:
             self.park(None, "", enlist=self._enlist_typed)
         finally:
             self.suspend_lease(-1)
-        typed, self.typed = self.typed, None
+        typed, self._typed = self._typed, None
         return typed or ""
 
-    def _enlist_idle(self, wait: Waiter) -> bool:
-        self.idle_wait = wait
-        return self.invocation is None
+    def _enlist_idle(self, waiter: Waiter) -> bool:
+        self._idle_waiter = waiter
+        return self._invocation is None
 
-    def _enlist_gate(self, wait: Waiter) -> bool:
-        self.gate_wait = wait
+    def _enlist_gate(self, waiter: Waiter) -> bool:
+        self._gate_waiter = waiter
         return True
 
-    def _enlist_typed(self, wait: Waiter) -> bool:
-        self.terminal_wait = wait
-        return self.typed is None
+    def _enlist_typed(self, waiter: Waiter) -> bool:
+        self._terminal_waiter = waiter
+        return self._typed is None
 
     # -- threads -------------------------------------------------------------------------------------------------------
 
     def expect_thread(self) -> ThreadState:
-        """Count a thread that is about to be started: it is ready, and waits for its first turn."""
+        """Add a thread that is about to be started, as due now; it waits for its first run token in `begin_thread`."""
         thread = ThreadState(main=False)
         thread.poller.register(self.wakeup_fd, select.POLLIN)
-        main = self._enter()
+        main = self.enter()
         try:
             with self.lock:
-                wait = Waiter(thread, self.clock_page[shared_page.CLOCK_NOW], "")
-                thread.waits.append(wait)
-                self._push(wait)
-                self.started.append(thread)
+                waiter = Waiter(thread, self.clock_page[shared_page.CLOCK_NOW], "")
+                thread.waiters.append(waiter)
+                self._push(waiter)
+                self._started.append(thread)
                 self._count_threads()
         finally:
-            self._leave(main)
+            self.leave(main)
         return thread
 
     def forget_thread(self, thread: ThreadState) -> None:
-        """A thread that was expected could not be started."""
-        main = self._enter()
+        """Remove a thread of `expect_thread` that could not be started."""
+        main = self.enter()
         try:
             with self.lock:
-                thread.waits[0].over = True
-                self.started.remove(thread)
+                thread.waiters[0].over = True
+                self._started.remove(thread)
                 self._count_threads()
         finally:
-            self._leave(main)
+            self.leave(main)
         thread.close()
 
     def begin_thread(self, thread: ThreadState) -> None:
-        """The first thing that a new thread does: wait for its turn."""
+        """Wait for the run token: the first thing that a new thread does."""
         with self.lock:
             self.threads[_get_ident()] = thread
-            self.started.remove(thread)
+            self._started.remove(thread)
             self._count_threads()
-            if not thread.waits[0].granted:
+            if not thread.waiters[0].granted:
                 self._become_reader_if_none(thread)
-        self._block(thread.waits[0])
+        self._block(thread.waiters[0])
 
     def end_thread(self, thread: ThreadState) -> None:
-        """The last thing that a thread does: wake who joins it, hand the turn back."""
+        """Wake the threads that join this one and hand the run token back: the last thing that a thread does."""
         with self.lock:
             thread.ended = True
             del self.threads[_get_ident()]
             self._count_threads()
-            for wait in thread.joiners:
-                self._wake(wait)
+            for waiter in thread.joiners:
+                self._wake(waiter)
             self.running_threads -= 1
             self._find_reader()
             self._rest()
         thread.close()
 
     def join_thread(self, thread: ThreadState, due_us: int | None, what: str) -> bool:
-        """Wait for the end of *thread*; whether it came."""
+        """Wait for the end of *thread* until *due_us*; whether it has ended."""
 
-        def enlist(wait: Waiter) -> bool:
+        def enlist(waiter: Waiter) -> bool:
             with self.lock:
                 if thread.ended:
                     return False
-                thread.joiners.append(wait)
+                thread.joiners.append(waiter)
                 return True
 
         return thread.ended or self.park(due_us, what, enlist=enlist)
 
-    # -- what is told --------------------------------------------------------------------------------------------------
+    def follow_gates(self, follow: Callable[[], None]) -> None:
+        """Other gates at lines are set: have each thread call *follow* when it resumes."""
+        self._follow_gates = follow
+        self._followed += 1
+
+    def save_with(self, save: Callable[[], None]) -> None:
+        """Have *save* called before the harness ends this process, and after each event."""
+        self._save = save
+
+    def save_coverage(self) -> None:
+        """Save what coverage has measured, where the session is measured."""
+        if self._save is not None:
+            self._save()
+
+    # -- what is sent --------------------------------------------------------------------------------------------------
 
     def send(self, data: bytes) -> None:
-        """Send a whole frame; a signal's handler, which may send too, waits until it is out."""
-        main = self._enter()
+        """Send a whole frame. Handlers of signals, which may send as well, wait until it is sent."""
+        main = self.enter()
         try:
             with self.lock:
                 self.send_locked(data)
         finally:
-            self._leave(main)
+            self.leave(main)
 
-    def tell(self, data: bytes) -> None:
-        """Send a marked frame (``messages.MARKED``): what is written by now comes before it, the rest after it."""
-        main = self._enter()
+    def send_marked(self, data: bytes) -> None:
+        """Send a marked frame (``messages.MARKED``): the mark separates the output before it from that after it."""
+        main = self.enter()
         try:
             with self.lock:
-                self.tell_locked(data)
+                self.send_marked_locked(data)
         finally:
-            self._leave(main)
+            self.leave(main)
 
     def before_output(self) -> None:
-        """Called where ``moved``: what is written now carries the time to which the clock was moved here."""
-        main = self._enter()
+        """Report the time before output is written, where ``moved``: the output belongs to that time."""
+        main = self.enter()
         try:
             with self.lock:
                 if self.moved:
-                    self._tell_time()
+                    self._report_time()
         finally:
-            self._leave(main)
+            self.leave(main)
 
     def expect_output_of_c_code(self) -> None:
-        """Called before code in C is loaded: what Python has written by now is told apart from what that writes."""
+        """Before code in C is loaded: report the time of what Python has written so far, and note that C may write."""
         if self.c_code:
             return
         if self.active and self.moved:
@@ -410,30 +692,30 @@ class Scheduler(BlockingScheduler):
             self.control_page[shared_page.CONTROL_C_CODE] = True
 
     def after_output(self) -> None:
-        """Output is progress, and the moment to learn of gates that were set while this thread computed."""
+        """After output, which is progress: receive gates that were set while this thread ran."""
         clock.reads[0] = 0
-        if self.control_page[shared_page.CONTROL_MESSAGES] != self.seen_messages:
-            self.look()
+        if self.control_page[shared_page.CONTROL_MESSAGES] != self._seen_messages:
+            self.receive()
 
-    def look(self) -> None:
-        """Read what the harness has sent, where no thread that waits does."""
-        if self.control_page[shared_page.CONTROL_MESSAGES] == self.seen_messages or self.reader is not None:
+    def receive(self) -> None:
+        """Receive what the harness has sent, on a thread that runs; where a parked one polls the channel, it does."""
+        if self.control_page[shared_page.CONTROL_MESSAGES] == self._seen_messages or self._reader is not None:
             return
-        main = self._enter()
+        main = self.enter()
         try:
             with self.lock:
-                self._read_messages()
+                self._take_messages(self.channel.receive())
             self._save_and_stop()
         finally:
-            self._leave(main)
+            self.leave(main)
         thread = self._current()
-        if thread.followed != self.followed:
+        if thread.followed != self._followed:
             self._follow(thread)
 
     def on_poke(self, frame: FrameType | None) -> None:
-        """A signal without a meaning of its own: the main thread looks, and a thread that computes has gates set.
+        """Handle the poke signal, by which the harness has a running main thread receive messages, such as new gates.
 
-        Where C code has just left `park_in_c`, the handlers are called that could not be called there.
+        Where C code has just left `park_in_c`, call the handlers that could not be called there.
         """
         if not self.active or self.main_inside:
             return
@@ -442,7 +724,607 @@ class Scheduler(BlockingScheduler):
             return
         if self.pending:
             self.run_pending()
-        self.look()
+        self.receive()
+
+    # -- blocking ------------------------------------------------------------------------------------------------------
+
+    def _current(self) -> ThreadState:
+        thread = self.threads.get(_get_ident())
+        if thread is None:  # started by C code, or through a reference older than the patches
+            thread = ThreadState(main=False)
+            thread.poller.register(self.wakeup_fd, select.POLLIN)
+            with self.lock:
+                self.threads[_get_ident()] = thread
+                self._count_threads()
+                self.running_threads += 1
+        return thread
+
+    def _block(self, waiter: Waiter) -> None:
+        """Block until *waiter* is granted, and call handlers of signals meanwhile.
+
+        A handler is user code, and may wait itself: its waiter lies on top of *waiter*, which is suspended as long.
+        """
+        thread = waiter.thread
+        while True:
+            if waiter.granted:  # first: the thread counts as running already, and the handlers run after the wait
+                self._resume(waiter)
+                return
+            if thread.main and self.pending:
+                if waiter.in_c:
+                    self._abandon(waiter)
+                    return
+                if waiter.deferred is None:
+                    self._run_pending_inside(waiter)
+                    continue
+                if waiter.deferred != len(self.pending) or self.inbox.announced:
+                    self._defer_signals(waiter)
+            if thread.main and self.inbox.poll_requested:
+                with self.lock:
+                    if not self.pending or waiter.deferred is not None:  # else its handler is called first
+                        self.inbox.take_poll()
+                        if self._gateway is not None and self.running_threads == 0:
+                            self._gateway.poll()
+                        self._poll_watched()
+                        self.send_locked(messages.pack(messages.SignalsHandled()))
+                        self._report()
+            self._poll(waiter)
+
+    def _poll(self, waiter: Waiter) -> None:
+        """Poll once for whatever concerns *waiter*: its wakeup, its descriptors, signals, and perhaps the channel."""
+        thread, readiness = waiter.thread, waiter.readiness
+        reads = self._reader is thread
+        if reads is not thread.polls_channel:
+            thread.polls_channel = reads
+            if reads:
+                thread.poller.register(self.channel.fd, select.POLLIN)
+            else:
+                thread.poller.unregister(self.channel.fd)
+        if readiness is not None and readiness.polled is (readiness.muted or waiter.woken):
+            self._register_watched(thread, readiness, not readiness.polled)
+        ready = thread.poller.poll(None if readiness is None else readiness.rest_ms())
+        if not ready and readiness is not None:
+            with self.lock:
+                self._hold_is_over(waiter, readiness)
+        for fd, _ in ready:
+            if fd == thread.wakeup_fd:
+                self._drain(thread.wakeup_fd)
+            elif fd == self.inbox.fd:
+                self.inbox.drain()
+            elif fd == self.wakeup_fd:
+                with self.lock:
+                    self._drain(self.wakeup_fd)
+                    if waiter.granted:
+                        self._find_reader()  # this thread is on its way out
+                    else:
+                        self._become_reader_if_none(thread)
+            elif fd == self.channel.fd:
+                if self._reader is thread:
+                    with self.lock:
+                        self._take_messages(self.channel.receive())
+                    self._save_and_stop()
+            elif readiness is not None:
+                with self.lock:
+                    self._is_ready(waiter, readiness)
+
+    @staticmethod
+    def _drain(wakeup_fd: int) -> None:
+        try:
+            _eventfd_read(wakeup_fd)
+        except BlockingIOError:
+            pass  # another thread was quicker
+
+    def _resume(self, waiter: Waiter) -> None:
+        waiter.over = True
+        waiter.thread.waiters.remove(waiter)
+        if waiter.thread.followed != self._followed:
+            self._follow(waiter.thread)
+
+    def _follow(self, thread: ThreadState) -> None:
+        thread.followed = self._followed
+        if self._follow_gates is not None:
+            self._follow_gates()
+
+    def _end_watching(self, waiter: Waiter, readiness: Readiness) -> None:
+        self._watching.remove(waiter)
+        if self.active:
+            self.control_page[shared_page.CONTROL_WATCHES] = len(self._watching)
+        if readiness.polled:
+            self._register_watched(waiter.thread, readiness, False)
+
+    @staticmethod
+    def _register_watched(thread: ThreadState, readiness: Readiness, polled: bool) -> None:
+        readiness.polled = polled
+        for fd, events in readiness.descriptors.items():
+            if polled:
+                thread.poller.register(fd, events)
+            else:
+                thread.poller.unregister(fd)
+
+    def _save_and_stop(self) -> None:
+        """Save what coverage has measured, where the harness has asked, and stop: no user code runs after that."""
+        if not self._save_requested:
+            return
+        self._save_requested = False
+        self.save_coverage()
+        self.control_page[shared_page.CONTROL_COVERED] += 1
+        _stop(_own_pid(), signal.SIGSTOP)
+
+    # -- the main thread and its signals -------------------------------------------------------------------------------
+
+    def enter(self) -> bool:
+        """Have handlers of signals wait from here on to `leave`; whether that is for `leave` to end.
+
+        It is on the main thread, which calls them, where it is not in the scheduler already.
+        """
+        main = self.threads.get(_get_ident()) is self.main and not self.main_inside
+        if main:
+            self.main_inside = True
+        return main
+
+    def leave(self, main: bool) -> None:
+        """Call the handlers that have waited since `enter`, which gave *main*."""
+        if main:
+            self.main_inside = False
+            if self.pending:
+                self.run_pending()
+
+    def on_signal(self, signum: int, frame: FrameType | None) -> None:
+        """Call the handler of a signal that has just come, or put the signal into the inbox for a safe point."""
+        in_c = clock.is_in_c(frame)
+        if in_c:
+            clock.interrupt(linux.POKE_SIGNAL)
+        if in_c or self.main_inside:
+            waiters = self.main.waiters
+            if signum in self.pending and waiters and waiters[-1].deferred is not None:
+                waiters[-1].deferred = -1  # C code in which a signal comes twice: its handler is called once
+            else:
+                self.pending.append(signum)
+            self.main.wake()
+        else:
+            self._signals_came()
+            try:
+                self.inbox.call_handler(signum, user_frame(frame))
+            finally:
+                if self._report_owed:
+                    self._report_now()
+
+    def signal_main(self, send: Callable[[], None]) -> None:
+        """Have *send* send a signal to the main thread, whose handler runs at once; the caller is parked, due now.
+
+        The caller resumes before the threads that the handler wakes, as it would without us: the handler has to wait
+        for the lock, and by then the caller is in the run queue.
+        """
+        thread = self._current()
+        if thread.main:
+            send()
+            return
+        waiter = Waiter(thread, self.clock_page[shared_page.CLOCK_NOW], "")
+        with self.lock:
+            self.inbox.announce()
+            self.running_threads += 1
+            try:
+                send()
+            except BaseException:
+                self.inbox.withdraw()
+                self.running_threads -= 1
+                raise
+            self._park(waiter)
+        self._block(waiter)
+
+    def run_pending(self) -> None:
+        """Call the handlers of the signals in the inbox."""
+        self._signals_came()
+        try:
+            self.inbox.call_pending()
+        finally:
+            if self._report_owed:
+                self._report_now()
+
+    def _abandon(self, waiter: Waiter) -> None:
+        """End a wait of C code because of a signal."""
+        with self.lock:
+            waiter.over = True
+            waiter.thread.waiters.remove(waiter)
+            self._run_for_signal(waiter.thread)
+        if waiter.thread.followed != self._followed:
+            self._follow(waiter.thread)
+
+    def _run_for_signal(self, thread: ThreadState) -> None:
+        """With the lock: count *thread* as running. Where the signal was announced, it has been counted already."""
+        self.running_threads += 1 - self.inbox.take_announced()
+        if self._reader is thread:
+            self._reader = None
+
+    def _run_pending_inside(self, waiter: Waiter) -> None:
+        """Call handlers of signals in the middle of a wait; if one raises, the wait is over and raises that."""
+        readiness = waiter.readiness
+        with self.lock:
+            waiter.suspended = True
+            if readiness is not None:
+                self._held -= readiness.holds
+            self._run_for_signal(waiter.thread)
+        if readiness is not None and readiness.polled:  # the handler may wait itself
+            self._register_watched(waiter.thread, readiness, False)
+        self.main_inside = False
+        if waiter.thread.followed != self._followed:
+            self._follow(waiter.thread)
+        try:
+            self.run_pending()
+        except BaseException:
+            waiter.over = True
+            waiter.thread.waiters.remove(waiter)
+            raise
+        self.main_inside = True
+        with self.lock:
+            waiter.suspended = False
+            if waiter.granted:
+                return
+            self.running_threads -= 1
+            if readiness is not None:
+                self._held += readiness.holds
+            if waiter.due_us is not None:
+                heapq.heappush(self._run_queue, (waiter.due_us, waiter.sequence, waiter))
+            self._reader = waiter.thread
+            self._rest(waiter.what)
+
+    def _defer_signals(self, waiter: Waiter) -> None:
+        """Report signals whose handlers are called after the wait, as in a ``sigwait``, which is one call of C code."""
+        with self.lock:
+            waiter.deferred = len(self.pending)
+            self.running_threads -= self.inbox.take_announced()
+            self.send_locked(messages.pack(messages.SignalsDeferred(list(self.pending))))
+            self._report()
+
+    def _signals_came(self) -> None:
+        """The signals that were announced are being handled: the main thread runs, and is counted once."""
+        if self.inbox.announced:
+            main = self.enter()
+            try:
+                with self.lock:
+                    self.running_threads -= self.inbox.take_announced()
+            finally:
+                self.leave(main)
+
+    def _report_now(self) -> None:
+        main = self.enter()
+        try:
+            with self.lock:
+                self._report()
+        finally:
+            self.leave(main)
+
+    # -- the alarm -----------------------------------------------------------------------------------------------------
+
+    def set_alarm(self, due_us: int | None, every_us: int) -> tuple[int, int]:
+        """Have the alarm go off at *due_us*, and every *every_us* from then on.
+
+        Returns what was left of the previous one, or 0, and its interval, both in µs.
+        """
+        main = self.enter()
+        try:
+            with self.lock:
+                alarm = self.alarm
+                before = alarm.rest_us(self.clock_page[CLOCK_NOW]), alarm.every_us
+                alarm.set(NEVER if due_us is None else due_us, every_us)
+                self._enlist_alarm()
+                return before
+        finally:
+            self.leave(main)
+
+    def alarm_taken(self) -> None:
+        """Set an alarm with an interval anew once its SIGALRM has been taken, as the kernel does."""
+        if not self.active or not self.alarm.waits_for_signal:
+            return
+        main = self.enter()
+        try:
+            with self.lock:
+                self._set_alarm_anew()
+        finally:
+            self.leave(main)
+
+    def ring_overdue(self) -> None:
+        """Let an alarm go off that became due while this process was stopped; on the main thread, which runs."""
+        main = self.enter()
+        try:
+            with self.lock:
+                if self.alarm.due_us <= self.clock_page[CLOCK_NOW]:
+                    self.alarm.go_off()
+                    self._enlist_alarm()
+                    if self.alarm.ring():
+                        self._set_alarm_anew()
+        finally:
+            self.leave(main)
+
+    # -- with the lock: the run queue ----------------------------------------------------------------------------------
+
+    def _push(self, waiter: Waiter) -> None:
+        page = self.clock_page
+        page[shared_page.CLOCK_SEQUENCE] = waiter.sequence = page[shared_page.CLOCK_SEQUENCE] + 1
+        if waiter.due_us is not None:
+            heapq.heappush(self._run_queue, (waiter.due_us, waiter.sequence, waiter))
+
+    def _head(self) -> Waiter | None:
+        heap = self._run_queue
+        while heap:
+            _, sequence, waiter = heap[0]
+            if waiter.over or waiter.suspended or waiter.granted or waiter.sequence != sequence:
+                heapq.heappop(heap)
+            else:
+                return waiter
+        return None
+
+    def _park(self, waiter: Waiter) -> None:
+        clock.reads[0] = 0
+        waiter.thread.waiters.append(waiter)
+        if waiter.granted:  # woken by its `enlist`, and granted since: the thread goes on, and was counted twice
+            self.running_threads -= 1
+            return
+        self._push(waiter)
+        self.running_threads -= 1
+        self._reader = waiter.thread
+        self._rest(waiter.what)
+
+    def _rest(self, what: str = "") -> None:
+        """After a thread has parked or ended: grant the next waiter if the lease allows that, else report."""
+        if self._gateway is not None and self.running_threads == 0 and self._gateway.poll():
+            what = ""  # the event has ended, and this is no wait of it any more
+        if self._watching:
+            self._poll_watched()
+        if self.running_threads == 0 and self._held == 0 and self._lease_suspensions == 0:
+            head, until = self._head(), self.control_page[shared_page.CONTROL_LEASE]
+            now = self.clock_page[shared_page.CLOCK_NOW]
+            if head is not None and (due := head.due_us) is not None and due < until and self._may_move(what, now):
+                self.clock_page[shared_page.CLOCK_NOW] = max(due, now)
+                self.control_page[shared_page.CONTROL_LEASED] += 1
+                self.moved = True
+                heapq.heappop(self._run_queue)
+                self._grant(head)
+                return
+        self._report(what)
+
+    def _report(self, what: str = "") -> None:
+        """Report what this instance waits for next; not while a thread is about to resume."""
+        self._report_owed = False
+        head = self._head()
+        due, sequence = (head.due_us, head.sequence) if head is not None else (None, 0)
+        due = messages.NEVER if due is None else due
+        used_ns = 0 if clock.computed is None else clock.processor_ns()
+        if self.moved:
+            self._report_time()
+        self.channel.send(
+            _pack_parked(due, sequence, self.running_threads, self._held, self._seen_messages, used_ns, what)
+        )
+
+    def _take_run_token(self) -> None:
+        self.leased.clear()
+        if self.forked and self.control.childless == self.control.forks:
+            self.forked = False
+            self._lease_suspensions -= 1
+            self._count_threads()
+        head = self._head()
+        if head is None or head.due_us is None or head.due_us > self.clock_page[shared_page.CLOCK_NOW]:
+            self._report()  # what was due is over, as the handler of a signal has raised
+            return
+        heapq.heappop(self._run_queue)
+        self._grant(head)
+
+    def _wake(self, waiter: Waiter) -> bool:
+        if waiter.over or waiter.granted or waiter.woken:
+            return False
+        waiter.woken = True
+        self._release_hold(waiter)
+        waiter.due_us = self.clock_page[shared_page.CLOCK_NOW]
+        if waiter.suspended:  # its thread looks again after the handler of a signal, which may take the same thing
+            return False
+        self._push(waiter)
+        return True
+
+    def _grant(self, waiter: Waiter) -> None:
+        if waiter is self._alarm_waiter:
+            self._ring()
+            return
+        waiter.granted = True
+        self._release_hold(waiter)
+        if waiter.suspended:  # the thread is in a handler of a signal, which waits itself
+            self._report()
+            return
+        self.running_threads += 1
+        if self._reader is waiter.thread:
+            self._reader = None
+        if waiter.thread is not self.threads.get(_get_ident()):
+            self._reader = None
+            waiter.thread.wake()
+
+    # -- with the lock: the alarm --------------------------------------------------------------------------------------
+
+    def _ring(self) -> None:
+        """Let the alarm go off: the main thread resumes if a handler of user code is called, else whoever is next."""
+        self.alarm.go_off()
+        self._enlist_alarm()
+        self.inbox.announce()
+        self.running_threads += 1
+        if self.alarm.ring():
+            self._set_alarm_anew()
+            self.main.wake()
+            return
+        self.inbox.withdraw()
+        self.running_threads -= 1
+        self._rest()
+
+    def _set_alarm_anew(self) -> None:
+        if self.alarm.set_anew(self.clock_page[CLOCK_NOW]):
+            self._enlist_alarm()
+
+    def _enlist_alarm(self) -> None:
+        """Put the alarm into the run queue as it is set now, in the place of what it was."""
+        if self._alarm_waiter is not None:
+            self._alarm_waiter.over = True
+        self._alarm_waiter = None
+        if self.alarm.due_us != NEVER:
+            self._alarm_waiter = Waiter(self.main, self.alarm.due_us, "")
+            self._push(self._alarm_waiter)
+
+    # -- with the lock: threads ----------------------------------------------------------------------------------------
+
+    def _count_threads(self) -> None:
+        self.alone = len(self.threads) == 1 and not self._started and not self._lease_suspensions
+
+    def _become_reader_if_none(self, thread: ThreadState) -> None:
+        if self._reader is None:
+            self._reader = thread
+
+    def _find_reader(self) -> None:
+        """Have a thread that stays parked poll the channel, if none does."""
+        for thread in self.threads.values() if self._reader is None else ():
+            if thread.waiters and not (thread.waiters[-1].granted or thread.waiters[-1].suspended):
+                self._reader = thread
+                thread.wake()
+                return
+
+    # -- with the lock: descriptors that end a wait --------------------------------------------------------------------
+
+    def _begin_watching(self, waiter: Waiter, readiness: Readiness) -> None:
+        self._held += readiness.holds
+        self._watching.append(waiter)
+        self.control_page[shared_page.CONTROL_WATCHES] = len(self._watching)
+
+    def _poll_watched(self) -> None:
+        """Wake the waiters whose descriptors are ready, perhaps by what the thread has done that parks now."""
+        self.control_page[shared_page.CONTROL_MUTED] = 0
+        for waiter in tuple(self._watching):
+            if waiter.over or waiter.granted or waiter.woken or waiter.suspended:
+                continue
+            readiness = waiter.readiness
+            assert readiness is not None
+            if readiness.is_ready():
+                self._wake(waiter)
+            elif readiness.muted:
+                readiness.muted = False
+                waiter.thread.wake()
+
+    def _is_ready(self, waiter: Waiter, readiness: Readiness) -> None:
+        """One of *waiter*'s descriptors is ready: wake it, or mute it while another thread runs, which may take it."""
+        if waiter.granted or waiter.woken:
+            return
+        if not readiness.holds and self.running_threads:
+            readiness.muted = True
+            self.control_page[shared_page.CONTROL_MUTED] = 1
+        elif readiness.is_ready():
+            self._wake(waiter)
+            if self.running_threads == 0:
+                self._report()
+
+    def _hold_is_over(self, waiter: Waiter, readiness: Readiness) -> None:
+        """Release the clock where *waiter* has held it for as many real seconds as the wait has."""
+        if waiter.granted or waiter.woken or readiness.until is None or clock.real_monotonic() < readiness.until:
+            return
+        self._release_hold(waiter)
+        if readiness.ends:
+            self._wake(waiter)
+        if self.running_threads == 0:
+            self._report()
+
+    def _release_hold(self, waiter: Waiter) -> None:
+        """Have *waiter* hold the clock no longer."""
+        readiness = waiter.readiness
+        if readiness is not None and readiness.holds:
+            readiness.holds = False
+            self._held -= waiter in self._watching and not waiter.suspended  # it may have been woken before it parked
+
+    # -- with the lock: messages ---------------------------------------------------------------------------------------
+
+    def _take_messages(self, frames: list[tuple[int, bytes]]) -> None:
+        for kind, body in frames:
+            self._seen_messages += 1
+            if kind == messages.RESUME:
+                self._take_run_token()
+            elif kind == messages.INVOKE and self._gateway is not None:
+                self._begin_event(self._gateway, messages.unpack(messages.Invoke, body))
+            elif kind == messages.INVOKE:
+                self._invocation = messages.unpack(messages.Invoke, body)
+                if self._idle_waiter is not None and not self._idle_waiter.over:
+                    self._grant(self._idle_waiter)
+            elif kind == messages.OPEN_GATE:
+                self._open_gate()
+            elif kind == messages.ARM_GATES:
+                self._arm_gates(messages.unpack(messages.ArmGates, body))
+            elif kind == messages.POLL:
+                self._poll_watched()
+                if self.inbox.announced:
+                    self._report_owed = True
+                else:
+                    self._report()
+            elif kind == messages.TYPED:
+                self._typed = messages.unpack(messages.Typed, body).line or ""
+                if self._terminal_waiter is not None and not self._terminal_waiter.over:
+                    self._grant(self._terminal_waiter)
+            elif kind == messages.SAVE_COVERAGE:
+                self._save_requested = True
+            elif kind == messages.ANSWER_WAITS:
+                self._wake_all(self._answer_waits(messages.unpack(messages.AnswerWaits, body)))
+            elif kind == messages.POLL_SIGNALS:
+                self.inbox.request_poll()
+                self.main.wake()
+
+    def _wake_all(self, waiters: list[Waiter]) -> None:
+        """Wake *waiters*, whose threads look again at what they wait for."""
+        for waiter in waiters:
+            self._wake(waiter)
+        self._report()
+
+    def end_event(self) -> None:
+        """Note that the program of an image has answered: the clock is not moved here until the next event."""
+        self._lease_suspensions += 1
+        self._count_threads()
+
+    def _begin_event(self, gateway: Gateway, invocation: messages.Invoke) -> None:
+        self._lease_suspensions -= 1
+        self._count_threads()
+        gateway.begin(invocation)
+        self._poll_watched()
+        self._report()
+
+    def _open_gate(self) -> None:
+        if self._gate_waiter is not None and not self._gate_waiter.over:
+            self._grant(self._gate_waiter)
+        elif self._gateway is not None:
+            self._gateway.open_gate()
+            self._poll_watched()
+            self._report()
+
+    def send_marked_locked(self, frame: bytes) -> None:
+        """Send a marked frame (``messages.MARKED``): the mark separates the output before it from that after it."""
+        if self.moved:
+            self._report_time()
+        self.channel.send_marked(frame)
+
+    def send_locked(self, frame: bytes) -> None:
+        """Send a whole frame."""
+        if self.moved:
+            self._report_time()
+        self.channel.send(frame)
+
+    def _report_time(self) -> None:
+        """Report to which instant the clock was moved here, and how many records of leased waits there are."""
+        self.moved = False
+        pack = messages.pack_wrote if self.c_code else messages.pack_leased
+        records = self.leased.records_to_report()
+        self.channel.send_marked(pack(self.clock_page[CLOCK_NOW], records))
+
+    def _may_move(self, what: str, now_us: int) -> bool:
+        if self.c_code:
+            self._before_move()
+        return self.leased.note(what, now_us)
+
+    def _before_move(self) -> None:
+        """Before the clock is moved: report the time of what is in the output, which code in C may have written.
+
+        Where the harness reads the output just now, wait for that: it takes the time that the clock still shows.
+        """
+        if fcntl.ioctl(self.channel.marks, termios.FIONREAD, _NOTHING) != _NOTHING:
+            self._report_time()
+        while self.control_page[shared_page.CONTROL_READING]:
+            _yield()
 
 
 scheduler = Scheduler()

@@ -1,7 +1,7 @@
 """Containers: images that podman or docker has on this machine. Each instance is a container of its own.
 
-One that can be traced is on simulated time, as other programs are. A container is ephemeral: its keeper removes it with
-the instance and with the test process. Should the keeper be killed too, the container's label says whose it was, and
+One that can be traced is on simulated time, as other programs are. A container is ephemeral: its shim removes it with
+the instance and with the test process. Should the shim be killed too, the container's label says whose it was, and
 the first ``deploy_image(image=...)`` of the next session removes it.
 """
 
@@ -52,7 +52,7 @@ LABEL: Final = "pytest-scf-async.owner"
 ENGINE_LIMIT: Final = 60.0
 """Real seconds within which an engine has answered."""
 END_LIMIT: Final = 30.0
-"""Real seconds within which a keeper has removed its container."""
+"""Real seconds within which a shim has removed its container."""
 HOST: Final = "127.0.0.1"
 """The address of the loopback at which an engine forwards a container's port: where events are sent."""
 SYSTEMD: Final = "/run/systemd/system"
@@ -237,16 +237,16 @@ def remove_orphans(engine: Engine) -> None:
 _START: Final = """
 import sys
 sys.path.append(sys.argv[1])
-from pytest_scf_async.bootstrap.keeper import main
+from pytest_scf_async.bootstrap.container_shim import main
 main(sys.argv[2:])
 """
 
 
-class Keeper:
+class Shim:
     """The process that starts, signals and removes the container of one instance."""
 
     def __init__(self, container: Sequence[object], output: int) -> None:
-        """Of the *container* (`pytest_scf_async.bootstrap.keeper.Container`), which writes to the pipe *output*."""
+        """Of the *container* (``Container`` of ``bootstrap/container_shim.py``), which writes to the pipe *output*."""
         package_parent = os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.pardir] * 3))
         opened: list[int] = []
         try:
@@ -254,9 +254,9 @@ class Keeper:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             self._control = ours
             opened.append(theirs.detach())
-            of_instance, of_keeper = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            of_instance, of_shim = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             self.descriptor = of_instance.detach()
-            opened.append(of_keeper.detach())
+            opened.append(of_shim.detach())
             owner, control, instance = opened
             lines = os.open(f"/proc/self/fd/{output}", os.O_WRONLY | os.O_CLOEXEC)
             opened.append(lines)
@@ -367,7 +367,7 @@ class Container(StartedProgram):
             options.append(f"--publish={HOST}:{claimed.number}:{self.launch.port}")
         name = f"pytest-scf-async-{secrets.token_hex(8)}"
         container = [self.engine.command, name, options, self.image, list(self.instead[1:]), f"{tmp}-hooks"]
-        return Keeper(container, output)
+        return Shim(container, output)
 
 
 class FreeRunningContainer(Container, FreeRunning):

@@ -1,4 +1,4 @@
-"""An instance's end of the connection to the keeper of its container, which starts that outside the sandbox."""
+"""An instance's end of the connection to the shim of its container, which starts that outside the sandbox."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 from ..protocol import messages
 
 PACKET = 1 << 16
-"""More than a message of the keeper has."""
+"""More bytes than a message of the shim has."""
 
 
-class KeeperConnection:
+class ShimConnection:
     def __init__(self, descriptor: int) -> None:
         self._socket = _socket.socket(fileno=descriptor)
         self.descriptor = descriptor
@@ -39,25 +39,25 @@ class KeeperConnection:
         self._send(network_of=network_of, environment={**environment, **own}, traced=traced)
 
     def go_on(self) -> None:
-        """It is traced, and may execute its program."""
+        """Let the container execute its program, which is traced by now."""
         self._send(go_on=True)
 
     def _send(self, **message: object) -> None:
         self._socket.send(json.dumps(message).encode())
 
-    def hear(self) -> dict[str, Any]:
-        """What the keeper tells: the process (``pid``), or how it has ``ended`` and whether it had ``started``."""
+    def receive(self) -> dict[str, Any]:
+        """A message of the shim: the process (``pid``), or how it has ``ended`` and whether it had ``started``."""
         data = self._socket.recv(PACKET)
         if not data:
             os._exit(messages.SETUP_FAILED)  # it was killed, and the container is nobody's
-        told: dict[str, Any] = json.loads(data)
-        self._ended = told.get("ended", self._ended)
-        return told
+        message: dict[str, Any] = json.loads(data)
+        self._ended = message.get("ended", self._ended)
+        return message
 
     def exit_code(self) -> int:
-        """That of the container, once it has ended."""
+        """The exit code of the container, once it has ended."""
         while self._ended is None:
-            self.hear()
+            self.receive()
         return self._ended
 
     def status(self) -> int:

@@ -1,9 +1,9 @@
-"""The keeper of a container: a process outside all sandboxes, which starts the container, signals it and removes it.
+"""The shim of a container: a process outside all sandboxes, which starts the container, signals it and removes it.
 
-An instance's process cannot do that: it is in a sandbox, where no container engine works. It asks the keeper by a
-socket, and hears from it which process the container's first one is, and how that ended. The keeper removes the
+An instance's process cannot do that: it is in a sandbox, where no container engine works. It asks the shim by a
+socket, and receives from it which process the container's first one is, and how that ended. The shim removes the
 container when that socket is closed, as it is with the instance, and when the test process has ended, however it did.
-Should the keeper itself be killed, the label of the container says whose it was: the next session removes it.
+Should the shim itself be killed, the label of the container says whose it was: the next session removes it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ NOT_STARTED = (125, 126, 127)
 
 
 class Container(NamedTuple):
-    """What the test process says of a container."""
+    """A container, as the test process describes it."""
 
     engine: list[str]
     """The command of the engine."""
@@ -47,7 +47,7 @@ class Container(NamedTuple):
     """A directory that is made for it where it is needed, and removed."""
 
 
-class Keeper:
+class Shim:
     def __init__(self, container: Container, owner: int, instance: int, control: int) -> None:
         """*owner* is a pidfd of the test process, *instance* and *control* are sockets to the instance and to it."""
         self._container = container
@@ -59,12 +59,12 @@ class Keeper:
         self._pid = 0
         """The container's first process, once it is there."""
         self._state = -1
-        """Where the hook of a container that is to be traced writes what the engine tells of it."""
+        """The pipe to which the hook of a traced container writes its state, which the engine gives it."""
         self._by: int | None = None
         """The signal that ended it, where another one had to do so."""
 
     def serve(self) -> NoReturn:
-        """Keep the container until nobody needs it."""
+        """Serve the instance and the test process until the container is no longer needed."""
         while True:
             poller = select.poll()
             for fd in (self._owner, self._instance.fileno(), self._control.fileno(), self._client_end, self._state):
@@ -83,9 +83,9 @@ class Keeper:
             if self._control.fileno() in ready:
                 self._signal()
             if self._instance.fileno() in ready:
-                self._hear()
+                self._receive()
 
-    def _hear(self) -> None:
+    def _receive(self) -> None:
         data = self._instance.recv(PACKET)
         if not data:
             self.end()
@@ -104,7 +104,7 @@ class Keeper:
             )
         except OSError as error:  # a variable may be too long
             os.write(1, f"{container.engine[0]}: {error.strerror}\n".encode())
-            self._tell(ended=NOT_STARTED[0], started=False)
+            self._send(ended=NOT_STARTED[0], started=False)
             return
         self._client_end = os.pidfd_open(self._client.pid)
 
@@ -122,7 +122,7 @@ class Keeper:
         return [f"--hooks-dir={place}"]
 
     def _waits(self) -> None:
-        """The process that is to become the program waits: say which it is."""
+        """Send the id of the process that is to become the program, and that waits."""
         data = b""
         while part := os.read(self._state, PACKET):  # the shell writes all of it, and closes it
             data += part
@@ -130,7 +130,7 @@ class Keeper:
         os.close(self._state)
         self._state = -1
         self._pid = json.loads(data)["pid"]
-        self._tell(pid=self._pid)
+        self._send(pid=self._pid)
 
     def _let_go_on(self) -> None:
         go_on = os.path.join(self._container.place, "go-on")
@@ -138,18 +138,18 @@ class Keeper:
             os.write(os.open(go_on, os.O_RDWR | os.O_CLOEXEC), b"\n")
 
     def _look(self) -> None:
-        """Find the container's first process, and say so."""
+        """Find the container's first process, and send its id."""
         answer = self._ask("inspect", "--format", "{{.State.Pid}}", self._container.name).strip()
         if answer.isdigit() and int(answer):
             self._pid = int(answer)
-            self._tell(pid=self._pid)
+            self._send(pid=self._pid)
 
     def _ended(self) -> None:
         assert self._client is not None
         code = self._client.wait()
         os.close(self._client_end)
         self._client_end = -1
-        self._tell(
+        self._send(
             ended=code if self._by is None else 128 + self._by, started=bool(self._pid) or code not in NOT_STARTED
         )
 
@@ -170,7 +170,7 @@ class Keeper:
             self._ask("kill", "--signal", str(int(signal.SIGKILL) if is_default else signum), self._container.name)
         self._control.send(b"\1" if state is not None else b"\0")
 
-    def _tell(self, **message: object) -> None:
+    def _send(self, **message: object) -> None:
         try:
             self._instance.send(json.dumps(message).encode())
         except OSError:
@@ -193,7 +193,7 @@ class Keeper:
         if client is not None:
             deadline = time.monotonic() + START_LIMIT
             while not self._pid and client.poll() is None and time.monotonic() < deadline:
-                time.sleep(LOOK_MS / 1000)  # what is removed before it is there would be made afterwards
+                time.sleep(LOOK_MS / 1000)  # else it could be made after it was removed
                 answer = self._ask("inspect", "--format", "{{.State.Pid}}", self._container.name).strip()
                 self._pid = int(answer) if answer.isdigit() else 0
             self._ask("rm", "--force", "--volumes", self._container.name)
@@ -203,9 +203,9 @@ class Keeper:
 
 
 def main(package: Sequence[str]) -> NoReturn:
-    """Be the keeper that *package*, the words of its command, says."""
+    """Be the shim that *package*, the words of its command, says."""
     owner, instance, control = (int(word) for word in package[:3])
     linux.adopt_orphans()
-    keeper = Keeper(Container(*json.loads(package[3])), owner, instance, control)
-    signal.signal(signal.SIGTERM, lambda *_: keeper.end())
-    keeper.serve()
+    shim = Shim(Container(*json.loads(package[3])), owner, instance, control)
+    signal.signal(signal.SIGTERM, lambda *_: shim.end())
+    shim.serve()

@@ -1,0 +1,84 @@
+"""The channel to the harness, and the marks in the output that say where a frame was sent."""
+
+from __future__ import annotations
+
+import _socket
+import errno
+import os
+import socket
+
+from ...protocol import linux, messages
+
+_write = os.write
+_MOST = 65_536
+"""Bytes that are received at once."""
+
+
+class Channel:
+    """One end of the stream socket between an instance and the harness.
+
+    *marks* is a descriptor of the output pipe that user code does not know, and what is written there before a marked
+    frame (``messages.MARKED``). Where the harness is gone there is nobody to work for: the process ends.
+    """
+
+    __slots__ = ("_mark", "_unread", "fd", "frames", "marks", "socket")
+
+    def __init__(self, socket: _socket.socket, marks: tuple[int, bytes]) -> None:
+        self.socket = socket
+        self.fd = socket.fileno()
+        self.marks, self._mark = marks
+        self.frames = messages.FrameReader()
+        self._unread: list[tuple[int, bytes]] = []
+        """Frames that came together with the first one."""
+
+    def receive_first(self) -> tuple[bytes, list[int]]:
+        """Wait for the first frame; its body, and the descriptors that came with it. Without one the process ends."""
+        fds: list[int] = []
+        while True:
+            data, came = linux.receive_descriptors(self.socket, 1 << 16, 3)
+            if not data:
+                os._exit(0)  # nobody needed it
+            fds = came or fds
+            found = list(self.frames.feed(data))
+            if found and not fds:  # the kernel drops a descriptor for which there is no room
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            if found:
+                _, body = found.pop(0)
+                self._unread = found
+                return body, fds
+
+    def take_unread(self) -> list[tuple[int, bytes]]:
+        """The frames that came together with the first one."""
+        unread, self._unread = self._unread, []
+        return unread
+
+    def receive(self) -> list[tuple[int, bytes]]:
+        """The frames that have come; does not wait."""
+        try:
+            data = self.socket.recv(_MOST, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return []
+        if not data:
+            os._exit(1)
+        return list(self.frames.feed(data))
+
+    def send(self, frame: bytes) -> None:
+        """Send a whole frame."""
+        try:
+            self.socket.sendall(frame)
+        except (BrokenPipeError, ConnectionResetError):
+            os._exit(1)
+
+    def send_marked(self, frame: bytes) -> None:
+        """Send a frame with a mark in the output: what is written by now comes before it, the rest after it."""
+        _write(self.marks, self._mark)
+        self.send(frame)
+
+    def mark_output(self) -> None:
+        """Write the mark of a frame that is sent next."""
+        _write(self.marks, self._mark)
+
+    def close(self) -> None:
+        """In a child that user code forked: the channel is the parent's."""
+        self.socket.close()
+        os.close(self.marks)
