@@ -13,6 +13,7 @@ a user's own module is never imported ahead, nor hidden.
 from __future__ import annotations
 
 import ast
+import contextlib
 import os
 import sys
 from collections.abc import Iterable
@@ -77,14 +78,11 @@ def load(imports: frozenset[str]) -> None:
     before, memory, path = set(sys.modules), procfs.memory(os.getpid()), sys.path[:]
     sys.path[:] = [entry for entry in path if entry == STANDARD_LIBRARY or entry.endswith("lib-dynload")]
     complete = False
-    try:
+    with contextlib.suppress(Exception):  # of a Python without one of them: the instance meets it where its code does
         for name in sorted(names):
             __import__(name)
         complete = True
-    except ImportError:
-        pass  # of a Python without one of them: the instance meets that where its code does
-    finally:
-        sys.path[:] = path
+    sys.path[:] = path
     modules = {name: sys.modules.pop(name) for name in sys.modules.keys() - before}
     _kept[names] = Kept(modules if complete else {}, max(procfs.memory(os.getpid()) - memory, 0))
 
