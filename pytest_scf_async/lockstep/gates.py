@@ -68,9 +68,9 @@ class Gates:
                 instance.poke()  # the thread that computes is to look
 
     def begin(self, event: Event) -> None:
-        """The instance of *event* has been found, and none of its code has run in this event.
+        """Send its gates to the instance of *event*, which has run no code of this event yet.
 
-        Places of events that run beside it are counted in it too: it may be asked for a pass of them later.
+        It also counts the places of other running events of its function: a later call may ask for their passes.
         """
         for other in list(self._placed):
             if other.ended:
@@ -84,7 +84,7 @@ class Gates:
         self.send(event)
 
     def count(self, event: Event, place: Place) -> int:
-        """Count how often *event* comes to *place*, from here on unless that is done already; the passes so far."""
+        """Start to count how often *event* passes *place*, unless it is counted already. Returns the passes so far."""
         slot = event.places.get(place)
         if slot is None:
             slot = len(event.places)
@@ -150,7 +150,7 @@ class Gates:
             self._open(event, event.gated)
 
     def stop_at_line(self, event: Event, instance: Instance) -> None:
-        """An instance that cannot stand at its lines itself has written one: stop it where a gate waits for that."""
+        """Stop *instance*, which cannot stop at a line itself, if a gate waits for the line that it has written."""
         for gate in event.gates.values():
             if gate.seen is not None and not (gate.reached or gate.open) and gate.seen():
                 gate.reach()

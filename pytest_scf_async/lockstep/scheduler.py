@@ -2,8 +2,8 @@
 
 A blocking call of the test drives it: it receives what instances report, gives the run token to what is due, and, if
 the call moves the clock, moves it to the next due time once every running event waits. It is the one writer of what
-instances do (`state.py`) and of time. With a thread of the harness's own, which would go on between calls, results
-would depend on how fast the test is. So whoever makes a blocking call drives, one caller at a time; others wait.
+instances do (`state.py`) and of time. A thread of the harness that runs between calls would make results
+depend on the speed of the test. So the thread that makes a blocking call drives; the other callers wait meanwhile.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Lockstep:
     """The scheduler of one runtime's instances, and the owner of its time."""
 
     news = 0
-    """Grows with all that a call may be waiting for; what a call saw last is its ``looked``."""
+    """Grows with everything that a call may wait for. ``Call.looked`` is the value that a call saw last."""
     calls = 0
     """Blocking calls so far."""
     prompt_seconds = 0.0
@@ -91,7 +91,7 @@ class Lockstep:
         self.running_of: Counter[tuple[str, str]] = Counter()
         """How many of them each function has, by namespace and name."""
         self._effects: deque[EffectOfReport] = deque()
-        """What has followed from reports and is not done yet: while reports are taken in, no event ends."""
+        """Calls that reports have caused and that are still to be made: no event ends while reports are received."""
         self._started: deque[Instance] = deque()
         """Instances that the zygote has forked."""
         self._gone: deque[Instance] = deque()
@@ -122,7 +122,7 @@ class Lockstep:
         self._warned: set[str] = set()
         """Of what there has been a warning."""
         self._real_flow: Rate | None = None
-        """How far time is by the real one, while an instance runs that sees it; between calls it goes on."""
+        """Derives simulated time from real time while a free-running instance runs an event, also between calls."""
         self._leased: Instance | None = None
         """The last instance that was let move the clock."""
         self._closed = False
@@ -209,7 +209,7 @@ class Lockstep:
         self.progress += 1
 
     def end(self, event: Event, fact: Fact, **how: object) -> None:
-        """Let *fact* end the event, and see to what becomes of its instance."""
+        """End *event* by *fact*, and freeze or reclaim its instance."""
         if event.ended:
             return
         self.costs.end(event)
@@ -255,7 +255,7 @@ class Lockstep:
         raise ScfUsageError(f"{why}\n{trace}" if trace else why)
 
     def send_sigterm(self, event: Event) -> Callable[[], bool]:
-        """Deliver SIGTERM to *event*, and give what says that it has been dealt with."""
+        """Send SIGTERM to *event*. Returns a function that says whether the event has dealt with it."""
         if isinstance(event, ScriptedEvent) and event.phase == "running":
             self.scripts.signal(event)
             return lambda: True
@@ -281,7 +281,7 @@ class Lockstep:
         return answered
 
     def _answer_to_sigterm(self, event: Event, instance: Instance, disposition: Disposition) -> Callable[[], bool]:
-        """Ready *instance* for a SIGTERM that meets *disposition*; gives what says that it has been dealt with."""
+        """Prepare *instance* for SIGTERM with *disposition*. Returns a function that says whether it is dealt with."""
         entered, deferred = instance.entered, instance.deferred
 
         def settled() -> bool:
@@ -330,7 +330,7 @@ class Lockstep:
         return bool(received)
 
     def _dispatch(self, received: list[Instance | Zygote]) -> None:
-        """Deal with what has come; not again in the middle of that, if a hook of the test reads a property."""
+        """Handle what was received. A hook of the test that reads a property meanwhile does not receive more."""
         self._dispatching = True
         self.news += bool(received)
         try:
@@ -367,7 +367,7 @@ class Lockstep:
                 self._condition.release()
 
     def ask_terminal(self, instance: Instance, text: str) -> None:
-        """A debugger in *instance* shows its prompt: nothing else happens until a line has been typed."""
+        """Show the prompt of a debugger in *instance*, and block until the user has typed a line."""
         began = REAL.monotonic()
         line = None if terminal.ask is None else terminal.ask(text)
         self.prompt_seconds += REAL.monotonic() - began
@@ -473,13 +473,13 @@ class Lockstep:
         return bool(done)
 
     def _end_answer(self, owed: OwedAnswer) -> None:
-        """The answer comes in a moment, and the instance holds the clock for it, until it reports that it knows."""
+        """Have the instance hold the clock until it reports that it has read the answer, which is sent next."""
         if not owed.instance.gone:
             self.apply(owed.instance, InstanceFact.ANSWER_COMES)
             owed.end()
 
     def _resume(self, call: Call) -> None:
-        """Let what was stopped when the last call ended go on, and what stands at a gate that *call* opens."""
+        """Continue the instances that the end of the last call stopped, and open the gates that *call* opens."""
         if call.opens_all_gates:
             self.gates.open(self.gated_events())
         elif call.event is not None:
@@ -577,7 +577,7 @@ class Lockstep:
             call.looks(self.news)
             another = self._driver is not None and self._driver != threading.get_ident()
             if another or (self.flowing is not None and self.flowing is not call):
-                self._condition.wait(LOOK_EVERY)  # another caller hears for both
+                self._condition.wait(LOOK_EVERY)  # the other caller receives for this one, too
                 call.looks(self.news)
                 if call.done() or call.grace_is_over:
                     return
@@ -639,7 +639,7 @@ class Lockstep:
         return True
 
     def _lease_with_token(self, instance: Instance) -> None:
-        """*instance* is about to get the run token, and computes alone: its first wait may be over at once already."""
+        """Give *instance* a lease before it gets the run token, so that even its first wait can move the clock."""
         if self._call is not None and self._call.leases:
             self._lease(self._call, instance)
 
@@ -713,7 +713,7 @@ class Lockstep:
                     watchdog.preempt(instance)
 
     def settled(self, event: Event) -> bool:
-        """Started, and parked, held, gated or ended."""
+        """Whether *event* is started, and its instance is parked, held, gated or ended."""
         instance = event.instance
         if instance is None or event.ended:
             # nothing happens to one that is queued before time has moved
@@ -741,7 +741,7 @@ class Lockstep:
             self.instance_garbled(instance, f"message {kind}: {type(error).__name__}: {error}")
 
     def instance_garbled(self, instance: Instance, why: str) -> NoReturn:
-        """End an instance that sent what is no message: nothing that comes from it can be believed any more."""
+        """End an instance that sent an invalid message: the harness cannot trust anything else from it."""
         event = self.pool.events.get(instance)
         name = "no function" if event is None else event.function.configuration.name
         if event is not None and not event.ended:
@@ -892,7 +892,7 @@ class Lockstep:
         return None
 
     def _read_leased_waits(self, instance: Instance, records: int | None = None) -> None:
-        """Take the waits down that the instance ended by itself: those of *records*, or all."""
+        """Add the waits that *instance* ended under its lease to the timeline: those up to *records*, or all."""
         event = self.pool.events.get(instance)
         for what, first_us, last_us, count in instance.leased_waits(records):
             instance.entered_wait(what)
@@ -1004,7 +1004,7 @@ class Lockstep:
         return None
 
     def _test_code_raised(self, event: Event, trace: str) -> None:
-        """The function *before_init* failed: that is the test's fault, and says nothing of the function."""
+        """Refuse *event*, whose *before_init* raised: that is the fault of the test and not of the function."""
         configuration = event.function.configuration
         assert configuration.before_init is not None
         source = configuration.sources["before_init"]
@@ -1090,7 +1090,7 @@ class Lockstep:
     def _move(self, call: Call, stirring: list[Instance]) -> bool:
         """Move the time. False when something real has to end first, or real time to pass.
 
-        All that may keep it from moving is among *stirring* instances: mostly none is, and nothing has to be looked at.
+        Only *stirring* instances can keep it from moving. Mostly there are none, and nothing has to be checked.
         """
         if self._is_held(call, stirring):
             return False
@@ -1246,7 +1246,7 @@ class Lockstep:
 
 
 def _wake_all(instance: Instance) -> None:
-    """Have whatever thread is there read a message: one that went on under a lease left its scheduler silently."""
+    """Have any thread read a message: under a lease a thread leaves the scheduler without a report."""
     instance.wake()
     if instance.has_alarm:
         instance.poke()  # no thread but that which waits for something real, or computes, may be there to report

@@ -1,10 +1,10 @@
 """What an instance does: one pure table, in which a state and a fact give the next state and what has to be done then.
 
 Only the scheduler (`scheduler.py`) applies it. Each fact is something that an instance reported, that the harness did
-to it, or that a look at its process has shown; nothing here sends, reads or waits. All who ask what an instance does
-ask its `State`, so a rule such as "who is frozen has no run token" stands in one place, and is tested for every pair.
+to it, or that a look at its process has shown; nothing here sends, reads or waits. Code that asks what an instance
+does reads its `State`, so a rule such as "a frozen instance has no run token" is in one place, tested for every pair.
 
-A state has nine small parts and not one name, as they change independently: a thread of an instance that stands at a
+A state has ten small parts and not one name, as they change independently: a thread of an instance that stands at a
 gate may run the handler of a signal, and an instance that was preempted may hold the clock or let it pass. What the
 documentation calls it (`Doing`) follows from them.
 """
@@ -77,7 +77,7 @@ class Fact(Enum):
     TYPED = "typed"
     """A line was typed at the prompt of its debugger."""
     ALL_PARKED = "all parked"
-    """It reported that all its threads wait, none of them for something real. So do the next three report threads."""
+    """It reported that all its threads wait, none of them for something real. The next three facts are like it."""
     SOME_HELD = "some held"
     SOME_RUN = "some run"
     SOME_RUN_AND_HELD = "some run and held"
@@ -94,9 +94,9 @@ class Fact(Enum):
     LEFT_GATE = "left gate"
     """The handler of a signal raised through the gate at which its thread stood."""
     POLLED = "polled"
-    """It is asked what is due next, by way of whatever threads of it are inside its scheduler."""
+    """The harness asks it what is due next. Any of its threads that is inside its scheduler may answer."""
     POLLED_BEHIND_SIGNAL = "polled behind signal"
-    """It is asked that once more: its answer comes when it has dealt with a signal that was sent to it before."""
+    """The harness asks it the same after a signal. It answers once it has dealt with that signal."""
     SIGNALS_POLLED = "signals polled"
     """It is asked to deal with its signals and its descriptors, and computes until it has answered."""
     SIGNALS_HANDLED = "signals handled"
@@ -104,7 +104,7 @@ class Fact(Enum):
     SIGTERM_TO_HANDLER = "SIGTERM to handler"
     """A SIGTERM is sent to it for which user code has a handler."""
     SIGTERM_TO_PROCESS = "SIGTERM to process"
-    """One that ends its process, or that code outside Python catches: what follows only comes when that has run."""
+    """A SIGTERM that ends its process or that code outside Python catches. It has to run before the effect shows."""
     SIGTERM_TO_WAITER = "SIGTERM to waiter"
     """One that is blocked: a thread that waits for it has to be woken."""
     SIGTERM_TO_TRACER = "SIGTERM to tracer"
@@ -114,7 +114,7 @@ class Fact(Enum):
     SIGTERM_ENTERED = "SIGTERM entered"
     """The handler of SIGTERM."""
     SIGTERM_SETTLED = "SIGTERM settled"
-    """The handler is called after a wait, or the call that sent it is over: it keeps the run token from nobody."""
+    """Its handler is deferred until a wait ends, or the call that sent it has ended: nothing waits for the handler."""
     ANSWER_COMES = "answer comes"
     """A server of the test is about to answer it: until it has read that, it holds the clock."""
     SLEEPS_UNANNOUNCED = "sleeps unannounced"
@@ -193,7 +193,7 @@ class State:
     goes_on: bool = field(init=False, compare=False, repr=False)
     """It does something yet at this simulated time, whatever its waits."""
     rests: bool = field(init=False, compare=False, repr=False)
-    """As far as this says, it does nothing, and holds nothing, before a wait of it is due or something is sent."""
+    """By this state alone it does nothing and holds nothing until one of its waits is due or it gets a message."""
     preempted: bool = field(init=False, compare=False, repr=False)
     """It lost the run token without a report."""
     idle: bool = field(init=False, compare=False, repr=False)
@@ -206,7 +206,7 @@ class State:
     gated: bool = field(init=False, compare=False, repr=False)
     """It stands at a gate, or runs the handler of a signal there."""
     steps: dict[Fact, Step] = field(init=False, compare=False, repr=False, default_factory=dict)
-    """What facts do to it, as far as that has been asked: of thousands of states a run meets a few dozen."""
+    """A cache of `after` by fact. There are thousands of states, of which a run meets a few dozen."""
 
     def __post_init__(self) -> None:
         preempted = self.preemption is not Preemption.NO
@@ -268,7 +268,7 @@ _STAYS = Rule({}, {})
 RULES: Mapping[Fact, tuple[Rule, ...]] = MappingProxyType(
     {
         Fact.INVOKED: _always(life=Life.RUNS, run_token=True),
-        # Who stands at a gate, or is frozen, does not go on: its wait is over when it does.
+        # An instance at a gate, or a frozen one, is not resumed: its wait ends when it next runs.
         Fact.RESUMED: (
             Rule({"gate": Gate.NONE, "life": Life.RUNS}, {"run_token": True}, (Effect.SEND_RESUME,)),
             Rule({"gate": Gate.NONE, "life": Life.GIVEN_UP}, {"run_token": True}, (Effect.SEND_RESUME,)),
@@ -303,7 +303,7 @@ RULES: Mapping[Fact, tuple[Rule, ...]] = MappingProxyType(
         Fact.POLLED_BEHIND_SIGNAL: _always(Effect.SEND_POLL, polled=True),
         Fact.SIGNALS_POLLED: _always(Effect.SEND_POLL_SIGNALS, signals_polled=True, run_token=True),
         Fact.SIGNALS_HANDLED: _always(signals_polled=False),
-        # Who computes although it was preempted gets no run token for a signal that it need not deal with at once.
+        # A preempted instance that computes gets no run token for a signal that it need not handle at once.
         Fact.SIGTERM_TO_HANDLER: _always(signalled=True, run_token=True),
         Fact.SIGTERM_TO_PROCESS: _always(run_token=True),
         Fact.SIGTERM_TO_WAITER: (
@@ -338,7 +338,7 @@ RULES: Mapping[Fact, tuple[Rule, ...]] = MappingProxyType(
 
 
 def _normal(state: State) -> State:
-    """*state* without what it cannot have: who has ended does nothing, and the run token is for who is in lockstep."""
+    """*state* without impossible parts: an ended instance does nothing; a frozen or free-running one has no token."""
     if state.life is Life.ENDED:
         return State(state.in_lockstep, Life.ENDED)
     if state.run_token and (state.life is Life.FROZEN or not state.in_lockstep):

@@ -26,7 +26,7 @@ LOOK_EVERY = 0.01
 CHECK_EVERY = 0.05
 """Real seconds after which the bounds of a call are looked at although there is always something to receive."""
 UNSEEN = 0.1
-"""Real seconds between two looks that count at most as such without progress: nobody was there to see any in more."""
+"""At most so many real seconds between two checks count as time without progress: in more, pytest did not run."""
 CHILD_CPU_NS = 1_000_000
 """Processor time of children that counts as progress."""
 SEEN_CPU_NS = 12_000_000
@@ -63,7 +63,7 @@ class Stretch:
         """The processor time that it had used when it began."""
         self.own = OwnTime()
         self.looks = self.asleep = self.writing = 0
-        """How often it was looked at; all its threads slept; it could not go on before we had read what it wrote."""
+        """Counts of looks: all; those that found all its threads asleep; those that found its output pipe full."""
 
 
 class Watchdog:
@@ -90,14 +90,14 @@ class Watchdog:
         self.quiet = False
 
     def next_look(self) -> float:
-        """Real seconds until the next look at what does not speak."""
+        """Real seconds until the next look at instances that send nothing."""
         return LOOK_EVERY if self.quiet else FIRST_LOOK
 
     def received(self) -> None:
         self.quiet = False
 
     def check_is_due(self, look: bool = False) -> bool:
-        """Whether it is time for a look: for the *look* where nothing was received, or although something was."""
+        """Whether a check is due: after `next_look` with *look* (nothing was received), else after CHECK_EVERY."""
         return REAL.monotonic() - self.checked >= (self.next_look() if look else CHECK_EVERY)
 
     def check(self, busy: list[Instance] | None) -> None:
@@ -146,7 +146,7 @@ class Watchdog:
         return unrest is not None and self.checked - unrest.looked_at < seconds / 2 and unrest.own.seconds <= seconds
 
     def _ends_leases(self) -> bool:
-        """Before the call fails: whether an instance may still move the clock, so that no other call may begin."""
+        """Revoke all leases before the call fails. True while an instance may still move the clock."""
         self.call.ends_leases()
         computing = [each for each in self.scheduler.pool.instances if each.state.computing]
         ending = [self._ends_a_lease(each) for each in computing]  # all of them begin to
@@ -246,7 +246,7 @@ class Watchdog:
         self._preempt(instance, Fact.COMPUTES_TOO_LONG if computes else Fact.SLEEPS_UNANNOUNCED)
 
     def _report_sleeps(self, instance: Instance) -> None:
-        """Say so where code in C sleeps: its test has meant simulated time."""
+        """Add an entry to the timeline where C code sleeps in real time: the test expects simulated time there."""
         event = self.scheduler.pool.events.get(instance)
         if event is None or instance.children.possible:  # the waits of ``subprocess`` are real sleeps
             return
@@ -255,9 +255,9 @@ class Watchdog:
                 event.has_real_time(wait.sleeps, f"in {wait.text}: no simulated time passes in it")
 
     def _ends_a_lease(self, instance: Instance, *, sleeps: bool = False) -> bool:
-        """Before *instance* is preempted: whether it has a lease whose end it has not seen for certain.
+        """Revoke the lease of *instance* before it is preempted. True while it may not have seen that.
 
-        One that *sleeps* in the kernel is not about to move time.
+        With *sleeps* its threads sleep in the kernel, so that none is about to move the clock.
         """
         if instance.reported_us is None or not instance.lives():  # one that has ended moves nothing, and sees nothing
             return False

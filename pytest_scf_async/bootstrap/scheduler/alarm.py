@@ -48,13 +48,13 @@ class Alarm:
         self._arm(due_us)
 
     def go_off(self) -> None:
-        """It is due: none is set until `set_anew`."""
+        """Note that it has gone off. No alarm is set from here to `set_anew`."""
         rang_us = self.due_us
         self._arm(NEVER)
         self._rang_us = rang_us
 
     def set_anew(self, now_us: int) -> bool:
-        """Its signal has been taken: set it to the next instant of its interval that is to come, if it has one."""
+        """Set it to the next instant of its interval, once its signal is taken. Returns whether it was set."""
         rang_us, self._rang_us = self._rang_us, None
         if not self.every_us or rang_us is None:
             return False

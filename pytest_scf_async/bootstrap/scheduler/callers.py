@@ -17,7 +17,7 @@ PLUMBING = {
 PLUMBING[os.path.join(_STANDARD, "subprocess.py")] = "subprocess"
 for _name in ("base_events", "events", "runners"):
     PLUMBING[os.path.join(_STANDARD, "asyncio", _name + ".py")] = "asyncio"
-"""Modules, mostly of the standard library, that wait on behalf of their callers: their own lines help nobody."""
+"""Modules, mostly of the standard library, that wait on behalf of their callers. Texts name the line of the caller."""
 
 
 def user_frame(frame: FrameType | None) -> FrameType | None:
@@ -28,7 +28,7 @@ def user_frame(frame: FrameType | None) -> FrameType | None:
 
 
 _passed: dict[int, tuple[CodeType, str]] = {}
-"""Code that is not the user's, by its identity, and what a wait is called that a user made by calling it."""
+"""By identity: code that is not the user's, and the name of a wait that user code starts by calling it."""
 _described: tuple[Any, str] = (None, "")
 """The last description and what it describes: a loop waits at the same place again and again."""
 

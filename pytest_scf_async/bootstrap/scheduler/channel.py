@@ -18,7 +18,7 @@ class Channel:
     """One end of the stream socket between an instance and the harness.
 
     *marks* is a descriptor of the output pipe that user code does not know, and what is written there before a marked
-    frame (``messages.MARKED``). Where the harness is gone there is nobody to work for: the process ends.
+    frame (``messages.MARKED``). If the harness is gone, the process ends.
     """
 
     __slots__ = ("_mark", "_unread", "fd", "frames", "marks", "socket")
@@ -37,7 +37,7 @@ class Channel:
         while True:
             data, came = linux.receive_descriptors(self.socket, 1 << 16, 3)
             if not data:
-                os._exit(0)  # nobody needed it
+                os._exit(0)  # the harness never assigned this instance
             fds = came or fds
             found = list(self.frames.feed(data))
             if found and not fds:  # the kernel drops a descriptor for which there is no room

@@ -11,8 +11,8 @@ One lock guards the state. Methods under "with the lock" are called with it, the
 and no user code runs: a signal that comes meanwhile waits in the inbox until the main thread is at a safe point of
 `_block`, so that no handler finds the state half written.
 
-The signal inbox, the alarm, the channel and the lease log own their parts of the state. Waiters, readiness and threads
-are written here alone; each write by a method of theirs would be a call more at each wait.
+The signal inbox, the alarm, the channel and the lease log own their parts of the state. Only this module writes
+to waiters, readiness and threads: their own methods would cost one more call at each wait.
 """
 
 from __future__ import annotations
@@ -431,7 +431,7 @@ class Scheduler:
         return passes
 
     def leased_sleep_unless(self, take: Callable[[], Any], microseconds: int, name: str) -> Any:
-        """The same for a wait that something of this process may end: what *take* returns, now or after the wait.
+        """`leased_sleep` for a wait that this process itself may end. Returns what *take* has returned.
 
         None means that the caller has to park. Handlers of signals wait from before *take* on: one that ran between
         *take* and the move could make ready what was waited for, and the wait would last too long.
@@ -543,7 +543,7 @@ class Scheduler:
             self.suspend_lease(-1)
 
     def refuse(self, message: messages.Forks) -> NoReturn:
-        """Report what user code is about to do and must not; the harness ends this process, which waits for that."""
+        """Report a fork that is not allowed, before it happens, and block until the harness ends this process."""
         self.send(messages.pack(message))
         self.suspend_lease(1)
         while True:
@@ -742,7 +742,7 @@ class Scheduler:
     def _block(self, waiter: Waiter) -> None:
         """Block until *waiter* is granted, and call handlers of signals meanwhile.
 
-        A handler is user code, and may wait itself: its waiter lies on top of *waiter*, which is suspended as long.
+        A handler is user code and may wait itself. Its waiter then follows *waiter*, which is suspended meanwhile.
         """
         thread = waiter.thread
         while True:
@@ -852,9 +852,9 @@ class Scheduler:
     # -- the main thread and its signals -------------------------------------------------------------------------------
 
     def enter(self) -> bool:
-        """Have handlers of signals wait from here on to `leave`; whether that is for `leave` to end.
+        """Defer handlers of signals until `leave`. Returns whether `leave` has to call them.
 
-        It is on the main thread, which calls them, where it is not in the scheduler already.
+        It has to on the main thread, which calls handlers, unless that thread was in the scheduler already.
         """
         main = self.threads.get(_get_ident()) is self.main and not self.main_inside
         if main:
@@ -1138,7 +1138,7 @@ class Scheduler:
     # -- with the lock: the alarm --------------------------------------------------------------------------------------
 
     def _ring(self) -> None:
-        """Let the alarm go off: the main thread resumes if a handler of user code is called, else whoever is next."""
+        """Fire the alarm. If user code handles SIGALRM, the main thread resumes, else the next waiter does."""
         self.alarm.go_off()
         self._enlist_alarm()
         self.inbox.announce()
@@ -1225,7 +1225,7 @@ class Scheduler:
             self._report()
 
     def _release_hold(self, waiter: Waiter) -> None:
-        """Have *waiter* hold the clock no longer."""
+        """Stop *waiter* from holding the clock."""
         readiness = waiter.readiness
         if readiness is not None and readiness.holds:
             readiness.holds = False

@@ -42,11 +42,11 @@ class SignalInbox:
         self.announced += 1
 
     def withdraw(self) -> None:
-        """It was not sent, or nobody is called for it."""
+        """Undo `announce`: the signal was not sent, or has no handler to call."""
         self.announced -= 1
 
     def take_announced(self) -> int:
-        """How many were announced: what they were announced for is here."""
+        """Reset the count of announced signals, which have arrived. Returns what it was."""
         announced, self.announced = self.announced, 0
         return announced
 
@@ -55,7 +55,7 @@ class SignalInbox:
         self.poll_requested = True
 
     def take_poll(self) -> None:
-        """The main thread reports."""
+        """Note that the main thread is about to answer `request_poll`."""
         self.poll_requested = False
 
     def call_pending(self) -> None:
