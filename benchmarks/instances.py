@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from time import process_time
+from time import clock_gettime, process_time
 
 from pytest_scf_async import (
     ScfRuntime,
@@ -20,6 +20,7 @@ from pytest_scf_async import (
     assert_stopped_within,
 )
 from pytest_scf_async.instances import prefork
+from pytest_scf_async.protocol.linux import cpu_clock_of
 
 from .floors import bare_fork, bare_round_trip
 from .measure import Row, Sample, timed
@@ -52,7 +53,7 @@ def cold() -> Iterator[tuple[Sample, Sample]]:
 
 @contextlib.contextmanager
 def forked_ahead() -> Iterator[tuple[Sample, Sample]]:
-    """From the call to the result, of an instance for which a process was forked while the last one was reclaimed."""
+    """From the call to the result, of an instance whose process was forked when the one before was taken."""
     with new_runtime() as runtime, bare_fork(HANDLERS / "plain.py") as floor:
         function = runtime.deploy("plain.py:main_handler")
 
@@ -65,6 +66,18 @@ def forked_ahead() -> Iterator[tuple[Sample, Sample]]:
             return seconds
 
         yield ours, floor
+
+
+@contextlib.contextmanager
+def with_imports() -> Iterator[tuple[Sample, Sample]]:
+    """Processor time of an instance, from its fork to its result: of a module that begins with imports, and without."""
+
+    def sample(name: str) -> float:
+        with new_runtime() as runtime:
+            instance = runtime.deploy(f"{name}.py:main_handler").invoke_async({}).wait().instance
+            return clock_gettime(cpu_clock_of(instance.pid))
+
+    yield lambda: sample("imports"), lambda: sample("plain")
 
 
 @contextlib.contextmanager
@@ -171,6 +184,14 @@ def rows(root: bool) -> list[Row]:
             "≤ 1 ×",
             forked_ahead,
             1.0,
+        ),
+        Row(
+            "cold-imports",
+            "cold start, the module begins with five imports / it does not (processor time)",
+            "≤ 1.5 ×",
+            with_imports,
+            1.5,
+            rounds=60,
         ),
         Row("warm", "warm invoke and result, stop and thaw / round trip of two cores", "≤ 3 ×", warm, 3.0, rounds=60),
         Row(

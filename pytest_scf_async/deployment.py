@@ -17,7 +17,7 @@ from .instances.code import resolve_before_init
 from .instances.layers import layer_paths, mounted_directories
 from .instances.runtimes.strategy import Runtime
 from .model import LIMITS, FunctionConfiguration
-from .options import OPTIONS, ScfSettings, Where
+from .options import OPTIONS, ScfSettings, Where, options_of
 
 __all__ = [
     "UNCHANGED",
@@ -75,7 +75,7 @@ def first_configuration(settings: ScfSettings, given: Mapping[str, Any], source:
     for option in _CONFIGURING:
         value, of_value = given.get(option.name), source
         if value is None:
-            is_setting = Where.SETTINGS in option.where
+            is_setting = option.name in _OF_SETTINGS
             value = getattr(settings, option.name) if is_setting else option.default
             of_value = settings.source(option.name) if is_setting else ""
         elif option.name == "environment":
@@ -104,6 +104,7 @@ def changed_configuration(
 
 _CONFIGURING: Final = [option for option in OPTIONS if option.kept]
 """The options that a function's configuration keeps."""
+_OF_SETTINGS: Final = frozenset(option.name for option in options_of(Where.SETTINGS))
 
 
 def _with_variables_of(settings: ScfSettings, environment: object) -> object:

@@ -873,9 +873,10 @@ def option_named(name: str) -> Option:
     return _BY_NAME[name]
 
 
-def options_of(where: Where) -> list[Option]:
+@functools.cache
+def options_of(where: Where) -> tuple[Option, ...]:
     """The options that may be given there."""
-    return [option for option in OPTIONS if where in option.where]
+    return tuple(option for option in OPTIONS if where in option.where)
 
 
 def keywords_of(where: Where, local: Mapping[str, object]) -> dict[str, Any]:

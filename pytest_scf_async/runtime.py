@@ -965,7 +965,10 @@ class ScfRuntime:
             )
 
     def close(self) -> None:
-        """Kill every instance; nothing of this runtime stays. The test's own event objects go on answering."""
+        """Kill every instance; nothing of this runtime stays. The test's own event objects go on answering.
+
+        The process of an idle instance that has no file or connection open may take a moment to go.
+        """
         if self._closed:
             return
         self._closed = True

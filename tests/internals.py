@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pytest_scf_async import AsyncEvent, ScfEndpoint, ScfRuntime
-from pytest_scf_async.bootstrap import bind_filter, clock_page, go_client, gob, loading
+from pytest_scf_async.bootstrap import ahead, bind_filter, clock_page, go_client, gob, loading
 from pytest_scf_async.bootstrap import clock as clocks
 from pytest_scf_async.bootstrap.clock_page import ARCHITECTURES, SLOTS, ClockPage, Unavailable, assemble
 from pytest_scf_async.bootstrap.event_invoke import CLIENT_PORT, OUTSIDE, EventInvokeClient
@@ -39,7 +39,7 @@ from pytest_scf_async.instances.runtimes.nodejs import FreeRunningNodeFunction, 
 from pytest_scf_async.instances.runtimes.program import FreeRunning, Image, Program, PythonProgram, Supervised, image
 from pytest_scf_async.instances.runtimes.python import PythonHandler
 from pytest_scf_async.instances.runtimes.strategy import Runtime, Site
-from pytest_scf_async.instances.sandbox import zygote_of
+from pytest_scf_async.instances.sandbox import mounted_view, zygote_of
 from pytest_scf_async.instances.user_process import UserProcess
 from pytest_scf_async.instances.zygote import Zygote, close_shared_zygote, shared_zygote
 from pytest_scf_async.lockstep import calls, real_cost, state, test_process, thread_reports, watchdog

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from ..protocol import linux, messages, official_hosts, shared_page
 from ..protocol.limits import RESULT_LIMIT
 from ..protocol.shared_page import ControlPage
-from . import clock, debugger, handler, literal_tmp, loading, loopback, mounts, root_logger, thread_table
+from . import ahead, clock, debugger, handler, literal_tmp, loading, loopback, mounts, root_logger, thread_table
 from .clock_page import NEVER
 from .gates import gates
 from .patches import alarms, connections, signals, sockets
@@ -185,6 +185,14 @@ def _enter_code(config: messages.Assign) -> None:
         _entered_code = True
 
 
+def _use_what_was_imported_ahead(config: messages.Assign) -> None:
+    global _start_rss
+    if config.coverage is None:
+        of_test = [] if config.before_init is None else [config.before_init.directory]
+        _start_rss -= ahead.use(loading.first_imports(config.entry), [*config.search_path, *of_test])
+        scheduler.control.memory_at_fork = _start_rss
+
+
 def _prepare_for_test(config: messages.Assign, wanted: messages.BeforeInit) -> bool:
     """Call the test's function of ``before_init``; False if it has failed, which is reported."""
     directory = wanted.directory
@@ -227,6 +235,8 @@ def _serve_handler(config: messages.Assign) -> None:
         invocation = scheduler.idle()
         if function is None:
             _apply_environment(invocation)
+            if not _entered_code:
+                _use_what_was_imported_ahead(config)
             if not _may_begin(config, invocation):
                 continue
             function = _initialise(config)

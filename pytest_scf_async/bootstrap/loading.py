@@ -16,15 +16,15 @@ TIMESTAMP_NS = 50_000_000
 
 _EMPTY = compile("def main_handler(event, context): return event", __file__, "exec", dont_inherit=True)
 
-_compiled: dict[str, tuple[int, int, CodeType]] = {}
-"""By path: modification time (ns), size, code."""
+_compiled: dict[str, tuple[int, int, CodeType, frozenset[str]]] = {}
+"""By path: modification time (ns), size, code, and what it imports first."""
 _young: set[str] = set()
 """Paths of files that had just been written when they were compiled."""
 
 
 def compile_ahead(path: str) -> None:
     """Keep the compiled code of *path*, for all instances that are forked from here on."""
-    from . import clock  # noqa: PLC0415  (who loads a handler in a traced program has no clock of ours)
+    from . import ahead, clock  # noqa: PLC0415  (who loads a handler in a traced program has no clock of ours)
 
     try:
         state = os.stat(path)
@@ -37,12 +37,23 @@ def compile_ahead(path: str) -> None:
         with open(path, "rb") as file:
             source = file.read()
         code = compile(source, path, "exec", dont_inherit=True)
+        imports = ahead.first_imports(source)
     except (OSError, SyntaxError, ValueError):
         _forget(path)  # the instance meets the error where the platform would
         return
-    _compiled[path] = (state.st_mtime_ns, state.st_size, code)
+    _compiled[path] = (state.st_mtime_ns, state.st_size, code, imports)
     if len(_compiled) > MOST_COMPILED:
         _forget(next(iter(_compiled)))
+
+
+def first_imports(path: str) -> frozenset[str]:
+    """What the module at *path* imports first (`ahead`); nothing where the file was not compiled as it is now."""
+    known = _compiled.get(path)
+    try:
+        state = os.stat(path)
+    except OSError:
+        return frozenset()
+    return known[3] if known is not None and known[:2] == (state.st_mtime_ns, state.st_size) else frozenset()
 
 
 def _forget(path: str) -> None:

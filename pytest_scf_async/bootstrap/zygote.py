@@ -35,7 +35,7 @@ threads.install()
 select_patches.install()
 
 from ..protocol import linux, messages, procfs  # noqa: E402
-from . import bind_filter, debugger, instance, loading, mounts, reaper, root_logger  # noqa: E402
+from . import ahead, bind_filter, debugger, instance, loading, mounts, reaper, root_logger  # noqa: E402
 from .originals import real_epoll  # noqa: E402
 from .patches import (  # noqa: E402
     after_import,
@@ -133,6 +133,9 @@ class Zygote:
         for path in hint.code:
             loading.compile_ahead(path)
         instance.prepare(hint.environment)
+        if not (hint.program or hint.coverage):  # the standard library may be measured, too
+            for entry in hint.code[:1]:  # not what a test has called before the init
+                ahead.load(loading.first_imports(entry))
         if hint.debugger:
             debugger.install(has_terminal=True)
         if hint.program:

@@ -335,8 +335,8 @@ class Instance:
         """No other event will have it."""
         self.reclaimed_because = because
 
-    def died_with_zygote(self) -> None:
-        """It died of SIGKILL, and its zygote, which would have reported that, is dead."""
+    def died_of_sigkill(self) -> None:
+        """It is as good as gone, and nobody waits for the zygote to say so, which may be dead itself."""
         self.status = signal.SIGKILL
         if self.called:
             self.owner.instance_died(self)

@@ -109,18 +109,19 @@ class Output:
 
     def read(self, limit: int = PIPE_BYTES) -> int:
         """Read what is there, and not much more than *limit* bytes; gives how many there were."""
-        taken = 0
+        taken, found_empty = 0, False
         while self.open and taken < limit and not self.filled:
             try:
                 data = os.read(self.fd, READ_BYTES)
             except BlockingIOError:
+                found_empty = True
                 break
             if not data:
                 self.open = False
                 break
             taken += len(data)
             self._take(data)
-        self.drained = not self.unread()
+        self.drained = found_empty or not self.unread()
         return taken
 
     def _take(self, data: bytes) -> None:

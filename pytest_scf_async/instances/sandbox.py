@@ -11,6 +11,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ..errors import ScfUsageError, hidden_from_users
 from ..model import FunctionConfiguration
@@ -28,6 +29,8 @@ StrPath = str | os.PathLike[str]
 SHARED_MEMORY = "/dev/shm"
 OWN_DIRECTORIES = ("/tmp", SHARED_MEMORY)
 """What is a new, empty directory in each instance. An instance's ``/tmp`` comes first."""
+VIEWS_KEPT = 256
+"""Views of function versions that are kept for the next runtimes: a session may have thousands of functions."""
 
 
 class Sandbox(ABC):
@@ -291,45 +294,76 @@ class Sandboxes:
         more: Sequence[str],
         layered: str | None,
     ) -> View:
-        own = [directory for directory in OWN_DIRECTORIES if os.path.isdir(directory)]
+        own = tuple(directory for directory in OWN_DIRECTORIES if os.path.isdir(directory))
         if code.directory in own:
             raise ScfUsageError(
                 f"the code directory is {code.directory} itself, and every instance has a {code.directory} of its own: "
                 "move the code to a directory below it"
             )
         kept = self.kept(code, configuration, more)
-        binds: list[tuple[str, str, bool]] = []
         nested = tuple(sorted(os.path.relpath(path, OPT) for path in kept if _is_below(path, OPT)))
         opt = opt_directory(configuration.layers, nested, self._scratch if configuration.layers else zygote.scratch)
-        covers = list(own)
-        if opt is not None:
-            binds.append((opt, OPT, False))
-            covers.append(OPT)
-        seen: dict[str, bool] = {}
-        for path, writable in sorted(kept.items()):  # what lies in another comes after it
-            if path in covers:
-                continue
-            around = max((other for other in seen if _is_below(path, other)), key=len, default=None)
-            if around is not None:
-                enough = seen[around] or not writable
-            else:
-                enough = not writable and not any(_is_below(path, cover) for cover in covers)
-            if not enough:
-                seen[path] = writable
-                binds.append((path, path, writable))
-        binds += [(host, inside, _can_be_written(host)) for host, inside in configuration.mounts if host != inside]
-        around_code = [path for path in seen if path == code.directory or _is_below(code.directory, path)]
-        writable = any(seen[path] for path in around_code)
-        hides = any(_is_below(path, USER_CODE) for path in kept)  # the host has a directory of that name, and uses it
-        return View(
-            [code.directory, *([OPT] if configuration.layers else [])],
-            messages.MountPlan(
-                common=messages.CommonMounts(own, binds),
-                own=[] if hides else [(code.directory, USER_CODE, writable)],
-                layer=_layer(layered, seen),
-                inodes=[],  # each instance has them as they are then
-            ),
+        elsewhere = tuple(
+            (host, inside, _can_be_written(host)) for host, inside in configuration.mounts if host != inside
         )
+        search_path = (code.directory, OPT) if configuration.layers else (code.directory,)
+        return mounted_view(
+            own,
+            tuple(sorted(kept.items())),
+            opt=opt,
+            elsewhere=elsewhere,
+            search_path=search_path,
+            layered=layered,
+        )
+
+
+@lru_cache(maxsize=VIEWS_KEPT)
+def mounted_view(
+    own: tuple[str, ...],
+    kept: tuple[tuple[str, bool], ...],
+    *,
+    opt: str | None,
+    elsewhere: tuple[tuple[str, str, bool], ...],
+    search_path: tuple[str, ...],
+    layered: str | None,
+) -> View:
+    """What instances see that have the directories *own* empty and *kept* at their own paths, in the order of paths.
+
+    *opt* is at ``/opt``, and *elsewhere* the mounts that have another path in an instance; each of these and of *kept*
+    comes with whether it can be written to. The code is in the first directory of *search_path*.
+
+    Each runtime looks at the disk anew, and the runtimes of a session mostly find the same: only what follows is kept.
+    """
+    binds: list[tuple[str, str, bool]] = []
+    covers = list(own)
+    if opt is not None:
+        binds.append((opt, OPT, False))
+        covers.append(OPT)
+    seen: dict[str, bool] = {}
+    for path, writable in kept:  # what lies in another comes after it
+        if path in covers:
+            continue
+        around = max((other for other in seen if _is_below(path, other)), key=len, default=None)
+        if around is not None:
+            enough = seen[around] or not writable
+        else:
+            enough = not writable and not any(_is_below(path, cover) for cover in covers)
+        if not enough:
+            seen[path] = writable
+            binds.append((path, path, writable))
+    code_directory = search_path[0]
+    around_code = [path for path in seen if path == code_directory or _is_below(code_directory, path)]
+    writable = any(seen[path] for path in around_code)
+    hides = any(_is_below(path, USER_CODE) for path, _ in kept)  # the host has a directory of that name, and uses it
+    return View(
+        list(search_path),
+        messages.MountPlan(
+            common=messages.CommonMounts(list(own), [*binds, *elsewhere]),
+            own=[] if hides else [(code_directory, USER_CODE, writable)],
+            layer=_layer(layered, seen),
+            inodes=[],  # each instance has them as they are then
+        ),
+    )
 
 
 def zygote_of(settings: ScfSettings) -> Zygote:

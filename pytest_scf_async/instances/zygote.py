@@ -304,7 +304,7 @@ class Zygote:
         return not self.alive or self.process.poll() is not None
 
     def _gone(self) -> HarnessError:
-        return HarnessError(f"the zygote, the process that instances are forked from, is gone; {self.log_tail()}")
+        return HarnessError(f"the zygote, which instances are forked from, is gone; {self.log_tail()}")
 
     def log_tail(self) -> str:
         """What the zygote wrote, for an error's text."""

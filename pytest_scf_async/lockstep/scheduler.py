@@ -381,7 +381,7 @@ class Lockstep:
         log_tail = None
         for instance in list(self.pool.instances):
             if not instance.zygote.alive and not instance.gone:
-                instance.died_with_zygote()
+                instance.died_of_sigkill()
                 event = self.pool.events.get(instance)
                 log_tail = instance.zygote.log_tail() if log_tail is None else log_tail
                 if event is not None:
@@ -439,10 +439,6 @@ class Lockstep:
                         instance.stop()
                 self.costs.measure()  # what was computed since, before they stood still
                 self._condition.notify_all()
-                if (
-                    not self._running and self.pool.started > 1
-                ):  # not beside an instance that runs, or is reclaimed next
-                    self.pool.prefork_next()
 
     def _wait_for_others(self, call: Call, owed: OwedAnswer, client: Client) -> None:
         """Wait until the call is done that an answer is owed for; see ``served``."""
@@ -1240,24 +1236,11 @@ class Lockstep:
                 return
             self._closed = True
             self._forget_reports()
-            coverage.save(self.pool.instances)
-            instances = list(self.pool.instances)
-            for instance in instances:
-                instance.kill()  # all at once; each is waited for below
-            problems: list[ScfAsyncError] = []
-            for instance in instances:
-                try:
-                    self.pool.kill(instance)
-                except ScfAsyncError as error:
-                    problems.append(error)
-                if not instance.released:
-                    instance.output.finish()
-                self.pool.drop(instance)
+            problems = self.pool.kill_all()
             self._forget_reports()
             self.pool.poller.close()
             if self.pool.port_forwarder is not None:
                 self.pool.port_forwarder.close()
-            self.pool.prefork_next()
             if problems:
                 raise problems[0]
 

@@ -325,6 +325,20 @@ def target_of(pid: int | str, fd: int) -> str:
         return ""
 
 
+def has_only_own_files(pid: int) -> bool:
+    """Whether nobody can see that *pid*, an instance of ours, has closed its files: its channel is its one socket.
+
+    What has a path another process may have opened, or locked, too; pipes, eventfds and memory files have none.
+    False where it may not be looked at.
+    """
+    targets = [target_of(pid, fd) for fd in descriptors_of(pid)]
+    sockets = sum(target.startswith("socket:") for target in targets)
+    shared = [
+        each for each in targets if each.startswith("/") and each != "/dev/null" and not each.startswith("/memfd:")
+    ]
+    return bool(targets) and all(targets) and not shared and sockets <= 1
+
+
 def inode_of(pid: int, fd: int) -> int | None:
     """The inode of what a descriptor refers to."""
     try:

@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from internals import pool_of, preforked_of, version_of
+from internals import Zygote, pool_of, preforked_of, version_of
 from process_support import end_preforked, eventually, is_gone, preforked_pid
 
 from pytest_scf_async.runtime import ScfRuntime
@@ -31,7 +31,6 @@ def zygote(deploy, make_runtime):
     zygote = pool_of(runtime).sandboxes.zygote()
     end_preforked(zygote)
     deploy(WHERE, to=runtime).run()
-    assert preforked_of(zygote) is None  # none beside an instance that may be wanted again
     runtime.close()
     assert preforked_pid(zygote) > 0
     return zygote
@@ -51,12 +50,30 @@ def test_the_next_runtime_finds_it_and_becomes_any_function(deploy, make_runtime
     assert "BUCKET" not in second.run()["environment"]
 
 
+def test_each_instance_that_starts_has_the_next_one_forked(deploy, make_runtime, zygote, monkeypatch) -> None:
+    """So the next test of a suite finds it ready: the fork goes on while the test before it does."""
+    asked: list[int] = []
+    spawn = Zygote.spawn
+
+    def counted(zygote: Zygote, number: int, *given: object) -> None:
+        asked.append(number)
+        spawn(zygote, number, *given)
+
+    monkeypatch.setattr(Zygote, "spawn", counted)
+    for number in range(1, 4):
+        ready = preforked_pid(zygote)
+        event = deploy(WHERE, to=make_runtime()).invoke_async().settle()
+        assert event.result["pid"] == ready
+        assert len(asked) == number  # that one had been asked for before
+        assert preforked_of(zygote).number == asked[-1]
+
+
 def test_one_that_was_killed_is_not_used(deploy, make_runtime, zygote) -> None:
     ready = preforked_pid(zygote)
     os.kill(ready, signal.SIGKILL)
     assert eventually(lambda: is_gone(ready))
     assert deploy(WHERE, to=make_runtime()).run()["pid"] != ready
-    assert len(zygote.listeners) == 1
+    assert len(zygote.listeners) == 2  # it, and the next one
 
 
 def test_one_that_is_of_another_kind_ends(deploy, make_runtime, zygote, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from internals import Zygote, pool_of
+from internals import Zygote, mounted_view, pool_of
 from internals import zygote as zygote_module
 from process_support import end_preforked, files_in, is_gone, user_lines, zygote_rests
 
@@ -258,6 +258,28 @@ def test_a_mount_can_be_at_another_path(deploy, outside, inside):
 def test_what_the_harness_lets_be_written_can_be_written(deploy, runtime, outside):
     pool_of(runtime).sandboxes.writable.append(str(outside))
     assert deploy(WRITES).run(str(outside)) == ["of the handler", "of the test"]
+
+
+def test_what_instances_see_is_worked_out_once_a_session_and_the_disk_looked_at_once_a_runtime(
+    make_runtime, tmp_path, outside
+):
+    """Each test of a suite has a runtime of its own, and mostly the same function."""
+    (tmp_path / "index.py").write_text(textwrap.dedent(WRITES))
+
+    def written(mount: Path) -> list[str] | str:
+        runtime = make_runtime(sandbox="namespaces")
+        function = runtime.deploy(tmp_path / "index.py:main_handler", mounts=[(mount, "/mnt/data")])
+        return function.run("/mnt/data")
+
+    assert written(outside) == ["of the handler", "of the test"]
+    before = mounted_view.cache_info()
+    assert written(outside) == ["of the handler", "of the test"]
+    after = mounted_view.cache_info()
+    assert (after.misses, after.hits) == (before.misses, before.hits + 1)
+
+    (tmp_path / "other").mkdir()
+    assert written(tmp_path / "other") == ["of the handler"]
+    assert mounted_view.cache_info().misses == after.misses + 1
 
 
 # -- whose it is -------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import struct
@@ -124,3 +125,18 @@ def test_a_library_that_is_loaded_while_the_output_is_read_is_heeded(pumped, mon
     monkeypatch.setattr(Instance, "_read", load_and_read)
     assert it.pump() == [("10", 10)]
     assert not it.instance.control.reading
+
+
+def test_an_instance_that_wrote_nothing_costs_one_look_at_its_output(pumped, monkeypatch):
+    """Each wait by message comes by here: a pipe that was found empty need not be asked how much is in it."""
+    instance = pumped(c_code=False)
+    looks: list[str] = []
+    for module, name in ((os, "read"), (fcntl, "ioctl")):
+        genuine = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *given, of=genuine: (looks.append(of.__name__), of(*given))[1])
+    instance.channel.send(PARKED)
+
+    instance.pump()
+
+    assert looks == ["read"]
+    assert instance.instance.output.drained

@@ -100,6 +100,12 @@ def test_each_name_is_there_once() -> None:
     assert LIMITS.keys() <= {option.name for option in OPTIONS if option.kept}
 
 
+@pytest.mark.parametrize("where", Where)
+def test_which_options_may_be_given_somewhere_is_found_out_once(where: Where) -> None:
+    """Each deploy and each runtime asks."""
+    assert options_of(where) is options_of(where)
+
+
 def test_settings_are_the_fields_of_scf_settings_with_their_defaults() -> None:
     assert list(ScfSettings.names()) == [option.name for option in options_of(Where.SETTINGS)]
     for option in options_of(Where.SETTINGS):
