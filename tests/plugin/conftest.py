@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import textwrap
 from collections.abc import Iterator
@@ -13,6 +14,11 @@ from internals import zygote_of
 from plugin_support import PLAIN_OPTIONS
 
 from pytest_scf_async.plugin.plugin import _configured as configured
+
+with contextlib.suppress(ImportError):  # environments of marked tests only have none
+    # A pytest within this process forgets at its end what it was the first to import, and code in C can be loaded once:
+    # after test_docs.py no endpoint of this process would have certificates.
+    import trustme  # noqa: F401
 
 ECHO = """
     def main_handler(event, context):

@@ -15,13 +15,12 @@ from typing import Any
 
 import pytest
 from internals import HERE, MACHINE
+from process_support import LONG
 
 import pytest_scf_async
 
 S = 1_000_000_000
 """A second, in ns."""
-REAL_LIMIT = 30.0
-"""Real seconds within which a run ends, unless it hangs."""
 MANY_READS = 1_000_000
 """Reads of the clock in a row that no program makes which does not poll it."""
 
@@ -171,7 +170,7 @@ def trace(
     descriptors: int = 0,
     real_time: bool = True,
     input_in_loop: int = 0,
-    real_limit: float = REAL_LIMIT,
+    real_limit: float = LONG,
 ) -> Traced:
     """Run a command on a simulated clock.
 
@@ -220,7 +219,7 @@ def said(source: str, **options: Any) -> list[Any]:
 
 def said_untraced(source: str) -> list[Any]:
     """What it says without the tracer, on the machine's clock."""
-    done = subprocess.run(python(source), capture_output=True, text=True, check=True, timeout=REAL_LIMIT)
+    done = subprocess.run(python(source), capture_output=True, text=True, check=True, timeout=LONG)
     return _values(done.stdout)
 
 
