@@ -24,8 +24,7 @@ from .lockstep.calls import Call
 from .lockstep.event import Event, Gate, Record, SignalDelivery
 from .lockstep.places import find
 from .lockstep.scheduler import Lockstep
-from .lockstep.state import Doing
-from .lockstep.state import Fact as InstanceFact
+from .lockstep.state import Doing, InstanceFact
 from .lockstep.termination import terminate
 from .model import Fact, LogLine, State, Status, api_error
 from .model.patterns import is_there_as_a_pattern, line_matcher

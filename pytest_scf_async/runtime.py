@@ -952,7 +952,7 @@ class ScfRuntime:
         def done() -> bool:
             if any(instance.state.computing for instance in self._pool.stirring()):
                 return False
-            self._lockstep.counts_call()  # the predicate may read a status at every step
+            self._lockstep.count_call()  # the predicate may read a status at every step
             answer[:] = [bool(predicate())]
             return answer[0] or (self.clock.now_us >= target and self._lockstep._all_quiet())
 

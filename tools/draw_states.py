@@ -13,22 +13,22 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from pytest_scf_async.lockstep.state import Doing, Fact, Gate, Life, Preemption, State, after  # noqa: E402
+from pytest_scf_async.lockstep.state import Doing, GateState, InstanceFact, InstanceState, Life, Preemption, after  # noqa: E402
 
 PAGE = ROOT / "docs" / "architecture.md"
 BEGIN, END = "```mermaid\nstateDiagram-v2\n", "```\n"
 PLAIN = (
-    State(run_token=True),
-    State(),
-    State(held=True),
-    State(gate=Gate.CLOSED),
-    State(life=Life.FROZEN),
-    State(in_lockstep=False),
+    InstanceState(run_token=True),
+    InstanceState(),
+    InstanceState(held=True),
+    InstanceState(gate=GateState.CLOSED),
+    InstanceState(life=Life.FROZEN),
+    InstanceState(in_lockstep=False),
 )
 LINE = 60
 
 
-def doing(state: State) -> Doing:
+def doing(state: InstanceState) -> Doing:
     """The word for *state*, where no child of the instance is looked at."""
     return state.doing(held=state.held or state.preemption is Preemption.SLEEPS)
 
@@ -37,7 +37,7 @@ def edges() -> dict[tuple[Doing, Doing], list[str]]:
     """From each plain state to each other word: the facts that lead there."""
     found: dict[tuple[Doing, Doing], list[str]] = {}
     for state in PLAIN:
-        for fact in Fact:
+        for fact in InstanceFact:
             then = after(state, fact).state
             if doing(then) is not doing(state):
                 found.setdefault((doing(state), doing(then)), []).append(fact.value)

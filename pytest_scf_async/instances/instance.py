@@ -16,7 +16,7 @@ from typing import Protocol
 
 from ..clock import DueThing
 from ..errors import HarnessError
-from ..lockstep.state import Doing, Life, State, start
+from ..lockstep.state import Doing, InstanceState, Life, start
 from ..model.timeline import Exit
 from ..protocol import messages, shared_page
 from ..protocol.linux import POKE_SIGNAL, STACKS_SIGNAL
@@ -37,14 +37,14 @@ START_LIMIT = 10.0
 """Real seconds within which the zygote has to report an instance that runs."""
 
 
-Effect = Callable[[], None]
+FollowUp = Callable[[], None]
 """What follows from a report, once all that has come is taken in."""
 
 
 class Owner(Protocol):
     """Who receives what an instance reports (the scheduler)."""
 
-    def instance_said(self, instance: Instance, kind: int, body: bytes) -> Effect | None: ...
+    def instance_said(self, instance: Instance, kind: int, body: bytes) -> FollowUp | None: ...
     def instance_garbled(self, instance: Instance, why: str) -> None: ...
     def instance_wrote(self, instance: Instance, line: str) -> None: ...
     def instance_started(self, instance: Instance) -> None: ...
@@ -80,7 +80,7 @@ class Instance:
     user_process: UserProcess
     called = False
     """It knows of which function it is an instance."""
-    state: State = start(in_lockstep=True)
+    state: InstanceState = start(in_lockstep=True)
     """What it does: the scheduler's, which alone applies facts to it."""
     head: DueThing | None = None
     """When the first of its waits is due."""
@@ -220,7 +220,7 @@ class Instance:
 
     # -- what it does ------------------------------------------------------------------------------------------------
 
-    def enter(self, state: State) -> None:
+    def enter(self, state: InstanceState) -> None:
         """The scheduler has applied a fact to it."""
         self.state = state
 
@@ -272,7 +272,7 @@ class Instance:
         """A thread of it has entered a wait."""
         self.waits_in = text
 
-    def is_due(self, head: DueThing | None) -> None:
+    def set_wake_up(self, head: DueThing | None) -> None:
         """The first of its waits is due with *head*; None: none is, while it is frozen, at a gate or gone."""
         if self.head is not None:
             self.head.cancel()
@@ -439,7 +439,7 @@ class Instance:
         """Have a thread that is inside the scheduler look around."""
         os.eventfd_write(self.wakeup_fd, 1)
 
-    def pump(self) -> list[Effect]:
+    def pump(self) -> list[FollowUp]:
         """Take in what the instance has reported and written, in true order, without waiting; gives what follows."""
         if self.released:
             return []
@@ -456,18 +456,18 @@ class Instance:
             self.owner.instance_stirs(self)
         if frames and not self.pid:  # it was quicker than the zygote's message, without which no signal reaches it
             self.zygote.hear_until(lambda: self.pid > 0 or self.gone, START_LIMIT)
-        effects: list[Effect] = []
+        follow_ups: list[FollowUp] = []
         for kind, body in frames:
             if kind in messages.MARKED:
                 self.output.give_lines(messages.wrote_at(kind, body))
                 self.output.pass_mark()
             else:
                 self._give_lines(c_code)
-            effect = self.owner.instance_said(self, kind, body)
-            if effect is not None:
-                effects.append(effect)
+            follow_up = self.owner.instance_said(self, kind, body)
+            if follow_up is not None:
+                follow_ups.append(follow_up)
         self._give_lines(c_code)
-        return effects
+        return follow_ups
 
     @property
     def _has_c_code(self) -> bool:

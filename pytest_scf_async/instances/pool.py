@@ -170,7 +170,7 @@ class Pool:
 
     def drop(self, instance: Instance) -> None:
         """Forget an instance that is gone, and close what belonged to it."""
-        instance.is_due(None)
+        instance.set_wake_up(None)
         if instance in self.instances:
             self.instances.remove(instance)
         self._stirring.pop(instance, None)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from ..lockstep.state import Fact, Life, Preemption, State
+from ..lockstep.state import InstanceFact, InstanceState, Life, Preemption
 from ..protocol import procfs
 from ..protocol.kernel_waits import name_of
 from ..protocol.real_time import REAL
@@ -86,7 +86,7 @@ class Owner(Protocol):
     pid: int
     control: Any
     """The page that it shares with the harness, in units of 64 bits."""
-    state: State
+    state: InstanceState
     """What it does."""
     listening: set[int]
     """Signals that its code has handlers of."""
@@ -213,7 +213,7 @@ class Children:
         now = self._look_below() if self.possible else _NOBODY
         return (now.holding, now.helpers) == (below.holding, below.helpers)
 
-    def question(self) -> Fact | None:
+    def question(self) -> InstanceFact | None:
         """What the instance has to be asked before time may pass; None: nothing has happened that it may not know.
 
         A handler of SIGCHLD may still have to be called for the end of a child, or a thread outside its scheduler may
@@ -229,14 +229,14 @@ class Children:
             if rest is None or not rest.inside or (self._answered == rest.runs and not instance.control.muted):
                 return None
             self._answered = rest.runs
-            return Fact.POLLED
+            return InstanceFact.POLLED
         if not self.possible or not self.listened_to:
             return None
         children = instance.control.forks, self._look_below().living, self._rest and self._rest.runs
         if self._heard == children:
             return None
         self._heard = children
-        return Fact.SIGNALS_POLLED
+        return InstanceFact.SIGNALS_POLLED
 
     def report_crossed(self) -> None:
         """The report that was asked for did not see all that was sent: it may have to be asked for again."""

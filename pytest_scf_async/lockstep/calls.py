@@ -96,7 +96,7 @@ class Call:
         """The SIGTERM was sent, and *answered* says whether it has been dealt with."""
         self.answered = answered
 
-    def ends_leases(self) -> None:
+    def end_leases(self) -> None:
         """No instance may move the clock for it any more."""
         self.leases = False
 
@@ -108,7 +108,7 @@ class Call:
         """Other threads of the test have not stood still; None: they have."""
         self.unrest = unrest
 
-    def ends_grace(self, *, over: bool = True) -> None:
+    def end_grace(self, *, over: bool = True) -> None:
         """Whether the event that it gives time to settle has had enough of it."""
         self.grace_is_over = over
 

@@ -12,8 +12,7 @@ from ..protocol import messages, shared_page
 from .event import Event, Gate
 from .places import Place
 from .scripts import ScriptedEvent, ScriptPlayer
-from .state import Fact
-from .state import Gate as GateState
+from .state import GateState, InstanceFact
 
 __tracebackhide__ = hidden_from_users
 
@@ -25,7 +24,7 @@ class Host(Protocol):
     next_order: Callable[[], int]
     scripts: ScriptPlayer
 
-    def apply(self, instance: Instance, fact: Fact) -> None: ...
+    def apply(self, instance: Instance, fact: InstanceFact) -> None: ...
     def progressed(self) -> None: ...
 
 
@@ -120,7 +119,7 @@ class Gates:
             instance = event.gated
             if event.ended or instance is None or instance.state.gate is not GateState.CLOSED:
                 continue
-            self._host.apply(instance, Fact.GATE_OPENS)
+            self._host.apply(instance, InstanceFact.GATE_OPENS)
             self._host.clock.call_at(
                 self._host.clock.now_us,
                 lambda event=event, instance=instance: self._open(event, instance),  # type: ignore[misc]
@@ -135,7 +134,7 @@ class Gates:
         self._host.progressed()
         event.gates[instance.gated].let_go()
         instance.left_gate()
-        self._host.apply(instance, Fact.GATE_OPENED)
+        self._host.apply(instance, InstanceFact.GATE_OPENED)
 
     def of(self, event: Event) -> Gate | None:
         """The gate at which *event* stands."""
@@ -155,6 +154,6 @@ class Gates:
             if gate.seen is not None and not (gate.reached or gate.open) and gate.seen():
                 gate.reach()
                 instance.reached(gate.identity, on_main=False)
-                self._host.apply(instance, Fact.STOPPED_BEHIND_LINE)
+                self._host.apply(instance, InstanceFact.STOPPED_BEHIND_LINE)
                 event.stopped_behind(gate)
                 return

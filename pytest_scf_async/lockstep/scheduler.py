@@ -22,8 +22,7 @@ from typing import Final, NoReturn
 from ..clock import WAKE_UP, SimulatedClock, to_datetime
 from ..errors import CannotEndError, HarnessError, ScfAsyncError, ScfAsyncWarning, ScfUsageError, hidden_from_users
 from ..instances import coverage, terminal
-from ..instances.instance import Effect as EffectOfReport
-from ..instances.instance import Instance, exit_of, not_started
+from ..instances.instance import FollowUp, Instance, exit_of, not_started
 from ..instances.pool import Pool
 from ..instances.zygote import Zygote
 from ..model import PORT_TIMEOUT, Fact, InstanceFate, port_not_bound_message, transition
@@ -40,8 +39,7 @@ from .memory import GRACE, excess
 from .real_cost import RealCosts
 from .scripts import ScriptedEvent, ScriptPlayer
 from .served import Client, NobodyWaitsError, OwedAnswer
-from .state import THREADS, Doing, Effect, Life, after
-from .state import Fact as InstanceFact
+from .state import THREADS, Doing, Effect, InstanceFact, Life, after
 from .watchdog import LOOK_EVERY, Watchdog
 
 __tracebackhide__ = hidden_from_users
@@ -80,17 +78,17 @@ class Lockstep:
     """Real seconds in which a debugger's prompt was open: no call counts them."""
     progress = 0
 
-    def __init__(self, clock: SimulatedClock, pool: Pool, settings: ScfSettings, page: Callable[[], int]) -> None:
+    def __init__(self, clock: SimulatedClock, pool: Pool, settings: ScfSettings, next_order: Callable[[], int]) -> None:
         self.clock = clock
         self.pool = pool
         self.settings = settings
-        self.next_order = page
+        self.next_order = next_order
         """Gives the next number of the order in which waits were registered."""
         self._running: dict[Event, None] = {}
         """In order of acceptance."""
         self.running_of: Counter[tuple[str, str]] = Counter()
         """How many of them each function has, by namespace and name."""
-        self._effects: deque[EffectOfReport] = deque()
+        self._follow_ups: deque[FollowUp] = deque()
         """Calls that reports have caused and that are still to be made: no event ends while reports are received."""
         self._started: deque[Instance] = deque()
         """Instances that the zygote has forked."""
@@ -341,21 +339,21 @@ class Lockstep:
     def _dispatch_all(self, received: list[Instance | Zygote]) -> None:
         for speaker in received:
             if isinstance(speaker, Instance):
-                self._effects += speaker.pump()
+                self._follow_ups += speaker.pump()
                 continue
             speaker.pump()
             if not speaker.alive:
                 self._zygote_died()
-        while self._effects or self._started or self._gone:
-            if self._effects:
-                self._effects.popleft()()
+        while self._follow_ups or self._started or self._gone:
+            if self._follow_ups:
+                self._follow_ups.popleft()()
             elif self._started:
                 self._begins(self._started.popleft())
             else:
                 instance = self._gone.popleft()
                 if not instance.released:
-                    self._effects += instance.pump()
-                self._effects.append(partial(self._exited, instance))
+                    self._follow_ups += instance.pump()
+                self._follow_ups.append(partial(self._exited, instance))
 
     def refresh(self) -> None:
         """Receive what has come before a property answers, unless another call is receiving."""
@@ -549,7 +547,7 @@ class Lockstep:
         """What a call waits for may have come."""
         self.news += 1
 
-    def counts_call(self) -> None:
+    def count_call(self) -> None:
         """The test asks something that counts as a call of its own."""
         self.calls += 1
 
@@ -689,15 +687,15 @@ class Lockstep:
         finally:
             self._condition.acquire()
             self._driver = None
-        coverage = bool(self.costs.meters)
-        if coverage:
+        is_metered = bool(self.costs.meters)
+        if is_metered:
             self.costs.measure()
             self.costs.let_time_pass(watchdog.call)
         self._catch_up(watchdog.call)
         if received:
             watchdog.received()
         self._dispatch(received)  # even if nothing came: another runtime may have received for us
-        if coverage:
+        if is_metered:
             self.costs.let_time_pass(watchdog.call)
             self._preempt_at_target(watchdog, busy)
         if watchdog.check_is_due(look=not received):
@@ -731,7 +729,7 @@ class Lockstep:
 
     # -- what instances report (instances.instance.Owner) ------------------------------------------------------------
 
-    def instance_said(self, instance: Instance, kind: int, body: bytes) -> EffectOfReport | None:
+    def instance_said(self, instance: Instance, kind: int, body: bytes) -> FollowUp | None:
         event = self.pool.events.get(instance)
         try:
             return self._said(instance, event, messages.received(kind, body, instance.peer))
@@ -754,8 +752,8 @@ class Lockstep:
             "code in it has written to a descriptor that it did not open"
         )
 
-    def _said(self, instance: Instance, event: Event | None, message: messages.FromAnInstance) -> EffectOfReport | None:
-        effect: EffectOfReport | None = None
+    def _said(self, instance: Instance, event: Event | None, message: messages.FromAnInstance) -> FollowUp | None:
+        follow_up: FollowUp | None = None
         if isinstance(message, messages.Parked):
             return self._parked(instance, event, message)
         if isinstance(message, (messages.Leased, messages.Wrote)):
@@ -766,29 +764,27 @@ class Lockstep:
         elif isinstance(message, messages.EndsProcess):
             instance.children.ending.add(message.pid)
         elif isinstance(message, messages.Terminal):
-            effect = partial(self.ask_terminal, instance, message.text)
+            follow_up = partial(self.ask_terminal, instance, message.text)
         else:
             self.progress += 1
-            effect = self._of_event(instance, event, message)
-        return effect
+            follow_up = self._of_event(instance, event, message)
+        return follow_up
 
-    def _of_event(
-        self, instance: Instance, event: Event | None, message: messages.FromAnInstance
-    ) -> EffectOfReport | None:
-        effect: EffectOfReport | None = None
+    def _of_event(self, instance: Instance, event: Event | None, message: messages.FromAnInstance) -> FollowUp | None:
+        follow_up: FollowUp | None = None
         if isinstance(message, messages.Gated):
             self._gated(instance, event, message)
         elif isinstance(message, messages.Note):
-            effect = self._noted(instance, event or self.pool.last_events.get(instance), message)
+            follow_up = self._noted(instance, event or self.pool.last_events.get(instance), message)
         elif isinstance(message, messages.InitDone):
-            effect = self._initialised(instance, event, message)
+            follow_up = self._initialised(instance, event, message)
         elif isinstance(message, messages.Result):
-            effect = self._returned(instance, event, message)
+            follow_up = self._returned(instance, event, message)
         elif isinstance(message, (messages.Forks, messages.Program)):
-            effect = self._of_processes(instance, event, message)
+            follow_up = self._of_processes(instance, event, message)
         elif isinstance(message, messages.OfSignals):
             self._of_signals(instance, event, message)
-        return effect
+        return follow_up
 
     def _gated(self, instance: Instance, event: Event | None, message: messages.Gated) -> None:
         instance.reached(message.id, on_main=message.main)
@@ -797,7 +793,7 @@ class Lockstep:
             event.gates[message.id].reach()
             event.stands_at(event.gates[message.id])
 
-    def _returned(self, instance: Instance, event: Event | None, message: messages.Result) -> EffectOfReport | None:
+    def _returned(self, instance: Instance, event: Event | None, message: messages.Result) -> FollowUp | None:
         if event is None:
             return None
         at = self._happened_at(message.at)
@@ -810,7 +806,7 @@ class Lockstep:
 
     def _of_processes(
         self, instance: Instance, event: Event | None, message: messages.Forks | messages.Program
-    ) -> EffectOfReport | None:
+    ) -> FollowUp | None:
         if isinstance(message, messages.Forks):
             return partial(self._refuse_fork, instance, event, message.at)
         if message.runs:
@@ -867,7 +863,7 @@ class Lockstep:
             if is_sigterm and event is not None:
                 event.listener_changed(_LISTENERS.get(message.handler, "default"))
 
-    def _noted(self, instance: Instance, event: Event | None, message: messages.Note) -> EffectOfReport | None:
+    def _noted(self, instance: Instance, event: Event | None, message: messages.Note) -> FollowUp | None:
         """A record of user code, a line of the bootstrap for the timeline, or that an unfinished line was flushed."""
         if message.in_shared_memory is not None:
             instance.sandbox.made(message.in_shared_memory)
@@ -899,7 +895,7 @@ class Lockstep:
             if event is not None:
                 event.waits(what, first_us, last_us, count)
 
-    def _parked(self, instance: Instance, event: Event | None, message: messages.Parked) -> EffectOfReport | None:
+    def _parked(self, instance: Instance, event: Event | None, message: messages.Parked) -> FollowUp | None:
         due, order, running_threads, held, seen, used_ns, wait = message
         if used_ns:
             self.costs.computed(instance, used_ns)
@@ -911,29 +907,29 @@ class Lockstep:
                 now = event.now_us()
                 endless = due == messages.NEVER and not (held or running_threads)
                 event.waits(wait, now, now, endless=endless)
-        effect = None
+        follow_up = None
         if event is not None and event.function.configuration.memory is not None:
-            effect = partial(self.check_memory, instance, event)
+            follow_up = partial(self.check_memory, instance, event)
         if seen < instance.sent:  # another report comes, unless what it has not seen was gates alone
             instance.reported(seen, held, parked=False)
             instance.children.report_crossed()
             self.apply(instance, InstanceFact.REPORT_CROSSED)
-            return effect
+            return follow_up
         answers = instance.state.polled  # a thread beside the one with the run token answered
         instance.reported(seen, held, parked=not answers)
         self.apply(instance, InstanceFact.REPORTED)
         if frozen:
-            return effect
+            return follow_up
         known = instance.head.key if instance.head is not None else (0, 0, 0, 0)
         if due != messages.NEVER and not instance.state.gated:
             resume = self.clock.call_at(
                 due, lambda: self._resume_wait(instance), what="a wake-up", priority=WAKE_UP, order=order
             )
-            instance.is_due(resume)
+            instance.set_wake_up(resume)
         else:
-            instance.is_due(None)
+            instance.set_wake_up(None)
         self.progress += due > self.clock.now_us and (due, order) != (known[0], known[2])
-        return effect
+        return follow_up
 
     def check_memories(self) -> None:
         """Look at all instances with a limit: one that computes, or waits for its children, reports nothing."""
@@ -953,7 +949,7 @@ class Lockstep:
         if found is not None:
             self.end(event, Fact.MEMORY_EXCEEDED, mem_usage=instance.rss, excess=found)
 
-    def _warn_of_literal_tmp(self, instance: Instance, what: str) -> EffectOfReport | None:
+    def _warn_of_literal_tmp(self, instance: Instance, what: str) -> FollowUp | None:
         """Once a runtime: it comes as often as there are instances."""
         why = self.pool.sandboxes.why_unmounted()
         text = (
@@ -962,7 +958,7 @@ class Lockstep:
         )
         return self._warn_once("literal /tmp", text)
 
-    def _warn_once(self, of: str, text: str) -> EffectOfReport | None:
+    def _warn_once(self, of: str, text: str) -> FollowUp | None:
         if of in self._warned:
             return None
         self._warned.add(of)
@@ -972,7 +968,7 @@ class Lockstep:
         """The first wait of *instance* is over: it gets the run token, unless it is not to go on."""
         state = instance.state
         if state.idle or state.gated:
-            instance.is_due(None)
+            instance.set_wake_up(None)
             return
         instance.resumed()
         self._lease_with_token(instance)
@@ -980,9 +976,7 @@ class Lockstep:
         if state.preempted and instance.has_alarm:
             instance.poke()  # no thread may be there to read it but the one that waits for something real
 
-    def _initialised(
-        self, instance: Instance, event: Event | None, message: messages.InitDone
-    ) -> EffectOfReport | None:
+    def _initialised(self, instance: Instance, event: Event | None, message: messages.InitDone) -> FollowUp | None:
         instance.uses(message.rss)
         if event is None or event.ended:
             return None
@@ -1092,9 +1086,9 @@ class Lockstep:
 
         Only *stirring* instances can keep it from moving. Mostly there are none, and nothing has to be checked.
         """
-        if self._is_held(call, stirring):
+        if self._check_held(call, stirring):
             return False
-        if self._is_asked(call, stirring) or (not call.past_held and self._has_received(stirring)):
+        if self._ask_first(call, stirring) or (not call.past_held and self._receive_late(stirring)):
             return True
         flow = call.flow or self._real_flow_of(stirring)
         gated = self._gated_among(stirring) if stirring or self.scripts.standing else []
@@ -1121,13 +1115,13 @@ class Lockstep:
         return self._jump(call)
 
     @staticmethod
-    def _is_held(call: Call, stirring: list[Instance]) -> bool:
+    def _check_held(call: Call, stirring: list[Instance]) -> bool:
         held = any(call.is_held_by(instance) for instance in stirring)
         if held and call.flow is not None:
             call.flow.rebase()
         return held
 
-    def _is_asked(self, call: Call, stirring: list[Instance]) -> bool:
+    def _ask_first(self, call: Call, stirring: list[Instance]) -> bool:
         """Whether an instance has to report first whether something happened to it of which only the kernel knows."""
         for instance in () if call.past_held else stirring:
             question = instance.children.question()
@@ -1136,7 +1130,7 @@ class Lockstep:
                 return True
         return False
 
-    def _has_received(self, stirring: list[Instance]) -> bool:
+    def _receive_late(self, stirring: list[Instance]) -> bool:
         """Whether an instance has reported something that was on its way when all its threads came to rest."""
         return any(each.state.preempted for each in stirring) and self.receive(0)
 
@@ -1226,7 +1220,7 @@ class Lockstep:
         self._condition = RealCondition(threading.RLock())  # another thread of the parent may have had it
 
     def _forget_reports(self) -> None:
-        for queue in (self._effects, self._started, self._gone):
+        for queue in (self._follow_ups, self._started, self._gone):
             queue.clear()
 
     def close(self) -> None:
@@ -1255,7 +1249,7 @@ def _wake_all(instance: Instance) -> None:
 _DO: Final[Mapping[Effect, Callable[[Instance], None]]] = {
     Effect.STOP: lambda instance: instance.stop(),
     Effect.GO_ON: lambda instance: instance.go_on(),
-    Effect.CANCEL_WAKE_UP: lambda instance: instance.is_due(None),
+    Effect.CANCEL_WAKE_UP: lambda instance: instance.set_wake_up(None),
     Effect.END_LEASE: lambda instance: instance.end_lease(),
     Effect.SEND_RESUME: lambda instance: instance.send(messages.Resume()),
     Effect.SEND_OPEN_GATE: lambda instance: instance.send(messages.OpenGate()),

@@ -2,7 +2,8 @@
 
 Only the scheduler (`scheduler.py`) applies it. Each fact is something that an instance reported, that the harness did
 to it, or that a look at its process has shown; nothing here sends, reads or waits. Code that asks what an instance
-does reads its `State`, so a rule such as "a frozen instance has no run token" is in one place, tested for every pair.
+does reads its `InstanceState`, so a rule such as "a frozen instance has no run token" is in one place and tested for
+every pair.
 
 A state has ten small parts and not one name, as they change independently: a thread of an instance that stands at a
 gate may run the handler of a signal, and an instance that was preempted may hold the clock or let it pass. What the
@@ -16,8 +17,6 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
-
-__all__ = ["RULES", "THREADS", "Doing", "Effect", "Fact", "Gate", "Life", "Preemption", "State", "Step", "after"]
 
 
 class Doing(str, Enum):
@@ -58,7 +57,7 @@ class Preemption(Enum):
     """It computes for too long."""
 
 
-class Gate(Enum):
+class GateState(Enum):
     """Whether it stands at a gate."""
 
     NONE = "none"
@@ -67,7 +66,7 @@ class Gate(Enum):
     """The gate opens after what was due before."""
 
 
-class Fact(Enum):
+class InstanceFact(Enum):
     """What can become known about an instance."""
 
     INVOKED = "invoked"
@@ -134,12 +133,12 @@ class Fact(Enum):
     """Its process is gone, or could not be had."""
 
 
-THREADS: Mapping[tuple[bool, bool], Fact] = MappingProxyType(
+THREADS: Mapping[tuple[bool, bool], InstanceFact] = MappingProxyType(
     {
-        (False, False): Fact.ALL_PARKED,
-        (False, True): Fact.SOME_HELD,
-        (True, False): Fact.SOME_RUN,
-        (True, True): Fact.SOME_RUN_AND_HELD,
+        (False, False): InstanceFact.ALL_PARKED,
+        (False, True): InstanceFact.SOME_HELD,
+        (True, False): InstanceFact.SOME_RUN,
+        (True, True): InstanceFact.SOME_RUN_AND_HELD,
     }
 )
 """The fact of a report, by whether threads run outside the scheduler, and whether some hold the clock."""
@@ -165,7 +164,7 @@ class Effect(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class InstanceState:
     """What an instance does. There is one object of each state, so that asking it costs an attribute."""
 
     in_lockstep: bool = True
@@ -178,7 +177,7 @@ class State:
     held: bool = False
     """Threads of it are in a real wait that holds the clock."""
     preemption: Preemption = Preemption.NO
-    gate: Gate = Gate.NONE
+    gate: GateState = GateState.NONE
     signalled: bool = False
     """A SIGTERM was sent to it whose handler has not been entered yet."""
     polled: bool = False
@@ -205,7 +204,7 @@ class State:
     """A thread of it may be outside its scheduler, so that only a wake-up has another one read a message."""
     gated: bool = field(init=False, compare=False, repr=False)
     """It stands at a gate, or runs the handler of a signal there."""
-    steps: dict[Fact, Step] = field(init=False, compare=False, repr=False, default_factory=dict)
+    steps: dict[InstanceFact, Step] = field(init=False, compare=False, repr=False, default_factory=dict)
     """A cache of `after` by fact. There are thousands of states, of which a run meets a few dozen."""
 
     def __post_init__(self) -> None:
@@ -217,14 +216,14 @@ class State:
         derived = {
             "active": active,
             "computing": active and runs,
-            "goes_on": active and (runs or self.gate is Gate.OPENING),
+            "goes_on": active and (runs or self.gate is GateState.OPENING),
             "idle": idle,
-            "rests": idle or not (busy or not self.in_lockstep or self.gate is not Gate.NONE),
+            "rests": idle or not (busy or not self.in_lockstep or self.gate is not GateState.NONE),
             "preempted": preempted,
             "cpu_bound": self.preemption is Preemption.COMPUTES,
             "may_run": self.run_token or self.running or preempted,
             "outside": self.running or preempted,
-            "gated": self.gate is not Gate.NONE,
+            "gated": self.gate is not GateState.NONE,
         }
         for name, value in derived.items():
             object.__setattr__(self, name, value)
@@ -247,7 +246,7 @@ class State:
 class Step(NamedTuple):
     """What a fact does to an instance in a given state."""
 
-    state: State
+    state: InstanceState
     effects: tuple[Effect, ...]
 
 
@@ -265,23 +264,23 @@ def _always(*effects: Effect, **then: object) -> tuple[Rule, ...]:
 
 _STAYS = Rule({}, {})
 
-RULES: Mapping[Fact, tuple[Rule, ...]] = MappingProxyType(
+RULES: Mapping[InstanceFact, tuple[Rule, ...]] = MappingProxyType(
     {
-        Fact.INVOKED: _always(life=Life.RUNS, run_token=True),
+        InstanceFact.INVOKED: _always(life=Life.RUNS, run_token=True),
         # An instance at a gate, or a frozen one, is not resumed: its wait ends when it next runs.
-        Fact.RESUMED: (
-            Rule({"gate": Gate.NONE, "life": Life.RUNS}, {"run_token": True}, (Effect.SEND_RESUME,)),
-            Rule({"gate": Gate.NONE, "life": Life.GIVEN_UP}, {"run_token": True}, (Effect.SEND_RESUME,)),
+        InstanceFact.RESUMED: (
+            Rule({"gate": GateState.NONE, "life": Life.RUNS}, {"run_token": True}, (Effect.SEND_RESUME,)),
+            Rule({"gate": GateState.NONE, "life": Life.GIVEN_UP}, {"run_token": True}, (Effect.SEND_RESUME,)),
             _STAYS,
         ),
-        Fact.TYPED: _always(run_token=True),
+        InstanceFact.TYPED: _always(run_token=True),
         # What a report says of threads is so, whenever it was sent.
-        Fact.ALL_PARKED: _always(running=False, held=False),
-        Fact.SOME_HELD: _always(running=False, held=True),
-        Fact.SOME_RUN: _always(running=True, held=False),
-        Fact.SOME_RUN_AND_HELD: _always(running=True, held=True),
+        InstanceFact.ALL_PARKED: _always(running=False, held=False),
+        InstanceFact.SOME_HELD: _always(running=False, held=True),
+        InstanceFact.SOME_RUN: _always(running=True, held=False),
+        InstanceFact.SOME_RUN_AND_HELD: _always(running=True, held=True),
         # A report gives the run token back, unless something is under way that has to run first.
-        Fact.REPORTED: tuple(
+        InstanceFact.REPORTED: tuple(
             Rule(
                 {"running": running, **under_way},
                 {"polled": False, "run_token": bool(under_way), **({} if running else {"preemption": Preemption.NO})},
@@ -290,66 +289,69 @@ RULES: Mapping[Fact, tuple[Rule, ...]] = MappingProxyType(
             for running in (False, True)
             for under_way in ({"signalled": True}, {"signals_polled": True}, {})
         ),
-        Fact.REPORT_CROSSED: _always(polled=False),
-        Fact.REACHED_GATE: _always(gate=Gate.CLOSED),
-        Fact.STOPPED_BEHIND_LINE: _always(Effect.STOP, gate=Gate.CLOSED),
-        Fact.GATE_OPENS: (Rule({"gate": Gate.CLOSED}, {"gate": Gate.OPENING}), _STAYS),
-        Fact.GATE_OPENED: (
-            Rule({"gate": Gate.NONE}, {}),
-            *_always(Effect.SEND_OPEN_GATE, Effect.GO_ON, gate=Gate.NONE, run_token=True),
+        InstanceFact.REPORT_CROSSED: _always(polled=False),
+        InstanceFact.REACHED_GATE: _always(gate=GateState.CLOSED),
+        InstanceFact.STOPPED_BEHIND_LINE: _always(Effect.STOP, gate=GateState.CLOSED),
+        InstanceFact.GATE_OPENS: (Rule({"gate": GateState.CLOSED}, {"gate": GateState.OPENING}), _STAYS),
+        InstanceFact.GATE_OPENED: (
+            Rule({"gate": GateState.NONE}, {}),
+            *_always(Effect.SEND_OPEN_GATE, Effect.GO_ON, gate=GateState.NONE, run_token=True),
         ),
-        Fact.LEFT_GATE: _always(gate=Gate.NONE),
-        Fact.POLLED: (Rule({"polled": True}, {}), Rule({}, {"polled": True}, (Effect.SEND_POLL, Effect.WAKE))),
-        Fact.POLLED_BEHIND_SIGNAL: _always(Effect.SEND_POLL, polled=True),
-        Fact.SIGNALS_POLLED: _always(Effect.SEND_POLL_SIGNALS, signals_polled=True, run_token=True),
-        Fact.SIGNALS_HANDLED: _always(signals_polled=False),
+        InstanceFact.LEFT_GATE: _always(gate=GateState.NONE),
+        InstanceFact.POLLED: (Rule({"polled": True}, {}), Rule({}, {"polled": True}, (Effect.SEND_POLL, Effect.WAKE))),
+        InstanceFact.POLLED_BEHIND_SIGNAL: _always(Effect.SEND_POLL, polled=True),
+        InstanceFact.SIGNALS_POLLED: _always(Effect.SEND_POLL_SIGNALS, signals_polled=True, run_token=True),
+        InstanceFact.SIGNALS_HANDLED: _always(signals_polled=False),
         # A preempted instance that computes gets no run token for a signal that it need not handle at once.
-        Fact.SIGTERM_TO_HANDLER: _always(signalled=True, run_token=True),
-        Fact.SIGTERM_TO_PROCESS: _always(run_token=True),
-        Fact.SIGTERM_TO_WAITER: (
+        InstanceFact.SIGTERM_TO_HANDLER: _always(signalled=True, run_token=True),
+        InstanceFact.SIGTERM_TO_PROCESS: _always(run_token=True),
+        InstanceFact.SIGTERM_TO_WAITER: (
             Rule({"preemption": Preemption.COMPUTES}, {"run_token": False}),
             Rule({}, {"run_token": True}),
         ),
-        Fact.SIGTERM_TO_TRACER: (Rule({"preemption": Preemption.COMPUTES}, {}), Rule({}, {"run_token": True})),
-        Fact.HANDLER_ENTERED: _always(run_token=True, preemption=Preemption.NO),
-        Fact.SIGTERM_ENTERED: _always(run_token=True, preemption=Preemption.NO, signalled=False),
-        Fact.SIGTERM_SETTLED: _always(signalled=False),
-        Fact.ANSWER_COMES: _always(held=True),
-        Fact.SLEEPS_UNANNOUNCED: _always(preemption=Preemption.SLEEPS),
-        Fact.COMPUTES_TOO_LONG: _always(preemption=Preemption.COMPUTES),
-        Fact.TOKEN_TAKEN: _always(run_token=False),
-        Fact.ALARM_POLLED: _always(run_token=True),
-        Fact.PROGRESSED: (Rule({"preemption": Preemption.NO}, {}), *_always(run_token=True, preemption=Preemption.NO)),
-        Fact.GIVEN_UP: (Rule({"life": Life.FROZEN}, {}), *_always(Effect.STOP, life=Life.GIVEN_UP)),
-        Fact.WAITED_FOR: (Rule({"life": Life.GIVEN_UP}, {"life": Life.RUNS}), _STAYS),
-        Fact.FROZEN: _always(
+        InstanceFact.SIGTERM_TO_TRACER: (Rule({"preemption": Preemption.COMPUTES}, {}), Rule({}, {"run_token": True})),
+        InstanceFact.HANDLER_ENTERED: _always(run_token=True, preemption=Preemption.NO),
+        InstanceFact.SIGTERM_ENTERED: _always(run_token=True, preemption=Preemption.NO, signalled=False),
+        InstanceFact.SIGTERM_SETTLED: _always(signalled=False),
+        InstanceFact.ANSWER_COMES: _always(held=True),
+        InstanceFact.SLEEPS_UNANNOUNCED: _always(preemption=Preemption.SLEEPS),
+        InstanceFact.COMPUTES_TOO_LONG: _always(preemption=Preemption.COMPUTES),
+        InstanceFact.TOKEN_TAKEN: _always(run_token=False),
+        InstanceFact.ALARM_POLLED: _always(run_token=True),
+        InstanceFact.PROGRESSED: (
+            Rule({"preemption": Preemption.NO}, {}),
+            *_always(run_token=True, preemption=Preemption.NO),
+        ),
+        InstanceFact.GIVEN_UP: (Rule({"life": Life.FROZEN}, {}), *_always(Effect.STOP, life=Life.GIVEN_UP)),
+        InstanceFact.WAITED_FOR: (Rule({"life": Life.GIVEN_UP}, {"life": Life.RUNS}), _STAYS),
+        InstanceFact.FROZEN: _always(
             Effect.CANCEL_WAKE_UP,
             Effect.STOP,
             life=Life.FROZEN,
             run_token=False,
             preemption=Preemption.NO,
-            gate=Gate.NONE,
+            gate=GateState.NONE,
             signalled=False,
         ),
-        Fact.ENDED: _always(life=Life.ENDED),
+        InstanceFact.ENDED: _always(life=Life.ENDED),
     }
 )
 """For each fact the rules, of which the first applies that fits. `_normal` holds for all of them."""
 
 
-def _normal(state: State) -> State:
+def _normal(state: InstanceState) -> InstanceState:
     """*state* without impossible parts: an ended instance does nothing; a frozen or free-running one has no token."""
     if state.life is Life.ENDED:
-        return State(state.in_lockstep, Life.ENDED)
+        return InstanceState(state.in_lockstep, Life.ENDED)
     if state.run_token and (state.life is Life.FROZEN or not state.in_lockstep):
         return replace(state, run_token=False)
     return state
 
 
-_ONE_OF_EACH: dict[State, State] = {}
+_ONE_OF_EACH: dict[InstanceState, InstanceState] = {}
 
 
-def after(state: State, fact: Fact) -> Step:
+def after(state: InstanceState, fact: InstanceFact) -> Step:
     """What *fact* does to an instance in *state*."""
     step = state.steps.get(fact)
     if step is None:
@@ -357,7 +359,7 @@ def after(state: State, fact: Fact) -> Step:
     return step
 
 
-def _after(state: State, fact: Fact) -> Step:
+def _after(state: InstanceState, fact: InstanceFact) -> Step:
     if state.life is Life.ENDED:
         return Step(state, ())
     for rule in RULES[fact]:
@@ -367,20 +369,20 @@ def _after(state: State, fact: Fact) -> Step:
     raise AssertionError(f"no rule of {fact.name} fits {state}")  # the last rule of each fact fits every state
 
 
-def start(in_lockstep: bool, life: Life = Life.RUNS) -> State:
+def start(in_lockstep: bool, life: Life = Life.RUNS) -> InstanceState:
     """The state of an instance that has no event yet."""
-    state = State(in_lockstep, life)
+    state = InstanceState(in_lockstep, life)
     return _ONE_OF_EACH.setdefault(state, state)
 
 
-def states() -> Iterator[State]:
+def states() -> Iterator[InstanceState]:
     """Every state that facts can lead to, in whatever order they come."""
     found = {start(in_lockstep): None for in_lockstep in (True, False)}
     waiting = list(found)
     while waiting:
         state = waiting.pop()
         yield state
-        for fact in Fact:
+        for fact in InstanceFact:
             then = after(state, fact).state
             if then not in found:
                 found[then] = None

@@ -7,7 +7,7 @@ from ..model import Fact, Status, api_error
 from .calls import Call
 from .event import Event
 from .scheduler import Lockstep
-from .state import Fact as InstanceFact
+from .state import InstanceFact
 
 __tracebackhide__ = hidden_from_users
 

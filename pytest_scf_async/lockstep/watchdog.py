@@ -16,7 +16,7 @@ from ..protocol.real_time import REAL
 from .calls import Call, OwnTime
 from .diagnosis import Snapshot, explain
 from .event import Event
-from .state import Fact
+from .state import InstanceFact
 
 __tracebackhide__ = hidden_from_users
 
@@ -46,7 +46,7 @@ class Host(Protocol):
     progress: int
     prompt_seconds: float
 
-    def apply(self, instance: Instance, fact: Fact) -> None: ...
+    def apply(self, instance: Instance, fact: InstanceFact) -> None: ...
     def goes_on(self, instance: Instance) -> bool: ...
     def events_running(self) -> list[Event]: ...
     def snapshot(self) -> Snapshot: ...
@@ -126,9 +126,9 @@ class Watchdog:
         if not (stands_still or takes_long) or self.call.done():
             return
         if self.call.grace_of is not None:
-            self.call.ends_grace()
+            self.call.end_grace()
             return
-        if self._ends_leases() or (not takes_long and self._goes_on_without_them(busy)):
+        if self._revoke_leases() or (not takes_long and self._goes_on_without_them(busy)):
             return
         if stands_still:
             limit = f"{settings.real_timeout:g} real seconds (real_timeout, {settings.source('real_timeout')})"
@@ -145,11 +145,11 @@ class Watchdog:
         unrest = self.call.unrest
         return unrest is not None and self.checked - unrest.looked_at < seconds / 2 and unrest.own.seconds <= seconds
 
-    def _ends_leases(self) -> bool:
+    def _revoke_leases(self) -> bool:
         """Revoke all leases before the call fails. True while an instance may still move the clock."""
-        self.call.ends_leases()
+        self.call.end_leases()
         computing = [each for each in self.scheduler.pool.instances if each.state.computing]
-        ending = [self._ends_a_lease(each) for each in computing]  # all of them begin to
+        ending = [self._revoke_lease_of(each) for each in computing]  # all of them begin to
         return any(ending)
 
     def _goes_on_without_them(self, busy: list[Instance] | None) -> bool:
@@ -172,7 +172,7 @@ class Watchdog:
                 events[event] = None
         for event in events:
             assert event.instance is not None
-            self.scheduler.apply(event.instance, Fact.GIVEN_UP)
+            self.scheduler.apply(event.instance, InstanceFact.GIVEN_UP)
             event.given_up(self.call.name)
         if not events or events.keys() >= set(self.scheduler.events_running()):
             return ""
@@ -189,7 +189,7 @@ class Watchdog:
         self.grace.add(passed, event.instance.user_process.delays())
         settings = self.scheduler.settings
         limit = settings.real_timeout if event.phase == "init" else settings.compute_grace
-        self.call.ends_grace(over=self.grace.seconds > limit)
+        self.call.end_grace(over=self.grace.seconds > limit)
 
     def _refuse_what_serves_in_real_time(self) -> None:
         for instance in self.scheduler.pool.stirring():
@@ -205,7 +205,7 @@ class Watchdog:
         if state.signalled and not instance.traces_user_code:
             instance.poke()
         if state.preempted and not state.run_token:
-            self.scheduler.apply(instance, Fact.POLLED)
+            self.scheduler.apply(instance, InstanceFact.POLLED)
             return
         running, picture = instance.user_process.activity()
         if not running and picture and self.pictures.get(instance.number) == picture:
@@ -213,10 +213,10 @@ class Watchdog:
                 return  # nothing of it sleeps: it has ended, and the zygote's message is on its way
             if any(map(waits_for_reaper, instance.user_process.processes())):
                 return  # it goes on in a moment
-            if self._ends_a_lease(instance, sleeps=True):
+            if self._revoke_lease_of(instance, sleeps=True):
                 return
             self._report_sleeps(instance)
-            self._preempt(instance, Fact.SLEEPS_UNANNOUNCED)
+            self._preempt(instance, InstanceFact.SLEEPS_UNANNOUNCED)
             return
         self.pictures[instance.number] = picture
         event = self.scheduler.pool.events.get(instance)
@@ -237,13 +237,13 @@ class Watchdog:
         # Its threads wake up again and again without a wait: code in C polls something, or sleeps and keeps the GIL.
         sleeps = late and 2 * stretch.asleep > stretch.looks
         computes = used - stretch.cpu_ns > grace * 1e9 or (late and 2 * stretch.writing > stretch.looks)
-        if event is None or not (sleeps or (computes and event.phase != "init")) or self._ends_a_lease(instance):
+        if event is None or not (sleeps or (computes and event.phase != "init")) or self._revoke_lease_of(instance):
             return
         if event.repeatable:
             event.preempted(computes=computes, grace=grace)
         if sleeps:
             self._report_sleeps(instance)
-        self._preempt(instance, Fact.COMPUTES_TOO_LONG if computes else Fact.SLEEPS_UNANNOUNCED)
+        self._preempt(instance, InstanceFact.COMPUTES_TOO_LONG if computes else InstanceFact.SLEEPS_UNANNOUNCED)
 
     def _report_sleeps(self, instance: Instance) -> None:
         """Add an entry to the timeline where C code sleeps in real time: the test expects simulated time there."""
@@ -254,7 +254,7 @@ class Watchdog:
             if wait.sleeps:
                 event.has_real_time(wait.sleeps, f"in {wait.text}: no simulated time passes in it")
 
-    def _ends_a_lease(self, instance: Instance, *, sleeps: bool = False) -> bool:
+    def _revoke_lease_of(self, instance: Instance, *, sleeps: bool = False) -> bool:
         """Revoke the lease of *instance* before it is preempted. True while it may not have seen that.
 
         With *sleeps* its threads sleep in the kernel, so that none is about to move the clock.
@@ -264,7 +264,7 @@ class Watchdog:
         if instance.unleased_at != instance.waits:
             instance.lose_lease()
             self.unleased_cpu[instance.number] = _cpu_ns(instance)
-            self.scheduler.apply(instance, Fact.POLLED)
+            self.scheduler.apply(instance, InstanceFact.POLLED)
             return True
         if instance.traces_user_code:
             return instance.state.polled  # it answers also while user code computes
@@ -272,14 +272,14 @@ class Watchdog:
 
     def preempt(self, instance: Instance) -> None:
         """Take the run token from *instance*, which computes."""
-        self._preempt(instance, Fact.COMPUTES_TOO_LONG)
+        self._preempt(instance, InstanceFact.COMPUTES_TOO_LONG)
 
-    def _preempt(self, instance: Instance, why: Fact) -> None:
+    def _preempt(self, instance: Instance, why: InstanceFact) -> None:
         """Take the run token from *instance*; where it has an alarm, once it has reported when that is due."""
         self.scheduler.apply(instance, why)
-        self.scheduler.apply(instance, Fact.POLLED)
+        self.scheduler.apply(instance, InstanceFact.POLLED)
         alarm_is_known = not instance.has_alarm or self.polled.get(instance.number) == instance.sent
-        self.scheduler.apply(instance, Fact.TOKEN_TAKEN if alarm_is_known else Fact.ALARM_POLLED)
+        self.scheduler.apply(instance, InstanceFact.TOKEN_TAKEN if alarm_is_known else InstanceFact.ALARM_POLLED)
         self.polled[instance.number] = instance.sent
         if instance.has_alarm:
             self.stretches.pop(instance.number, None)  # if it computes it needs time to report, and to be resumed

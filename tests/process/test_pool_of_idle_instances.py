@@ -113,7 +113,7 @@ def test_the_time_of_an_idle_instance_passes_in_other_events_too(deploy, functio
 def test_an_instance_that_was_stopped_before_it_said_that_it_waits_keeps_no_event_waiting(function, runtime):
     idle_ones(function, runtime, 1)
     (instance,) = pool_of(runtime).instances
-    lockstep_of(runtime).apply(instance, state.Fact.SOME_RUN)  # its last report, when there was no time for another
+    lockstep_of(runtime).apply(instance, state.InstanceFact.SOME_RUN)  # as it has last reported
 
     assert not instance.state.computing
     assert function.run()[1] == 2

@@ -676,11 +676,11 @@ LATE = """
     ("own_wakeup", "switched_off"),
     [
         pytest.param("", None, id="by the wakeup descriptor"),
-        pytest.param("signal.set_wakeup_fd(os.pipe2(os.O_NONBLOCK)[1])", state.Fact.POLLED, id="by a poke"),
+        pytest.param("signal.set_wakeup_fd(os.pipe2(os.O_NONBLOCK)[1])", state.InstanceFact.POLLED, id="by a poke"),
     ],
 )
 def test_a_signal_after_the_interpreters_last_look_is_not_lost(
-    deploy, monkeypatch: pytest.MonkeyPatch, own_wakeup: str, switched_off: state.Fact | None
+    deploy, monkeypatch: pytest.MonkeyPatch, own_wakeup: str, switched_off: state.InstanceFact | None
 ) -> None:
     # What would end the wait too, later: a look at the process, or only what it is asked after that.
     if switched_off is None:

@@ -11,7 +11,7 @@ TRACKER = b"python\0-c\0from multiprocessing.resource_tracker import main;main(5
 SERVER = b"python\0-c\0from multiprocessing.forkserver import main; main(1, 2)\0"
 INSTANCE = 1
 PARKED = state.start(in_lockstep=True)
-PREEMPTED = state.after(PARKED, state.Fact.SLEEPS_UNANNOUNCED).state
+PREEMPTED = state.after(PARKED, state.InstanceFact.SLEEPS_UNANNOUNCED).state
 IN_ITS_LOOP = [b"%d" % next(number for number in range(500) if name_of(number) == "epoll"), b"0x3", b"0x7ffd0"]
 IN_A_READ = [b"%d" % next(number for number in range(500) if name_of(number) == "read"), b"0x3", b"0x7ffd0"]
 RUNS = [b"running"]

@@ -13,11 +13,11 @@ ROOT = Path(__file__).resolve().parents[2]
 Doing, Effect, Fact, Gate, Life, Preemption, State = (
     table.Doing,
     table.Effect,
-    table.Fact,
-    table.Gate,
+    table.InstanceFact,
+    table.GateState,
     table.Life,
     table.Preemption,
-    table.State,
+    table.InstanceState,
 )
 STATES = list(table.states())
 NONE = Preemption.NO
@@ -77,7 +77,7 @@ EXPECTED = """
 """By fact, first match: what has to be so, what becomes so, and after ``!`` what is done. ``-`` is nothing."""
 
 KINDS = {"life": Life, "preemption": Preemption, "gate": Gate}
-PARTS = ("in_lockstep", *table.State.__match_args__[1:10])
+PARTS = ("in_lockstep", *table.InstanceState.__match_args__[1:10])
 
 
 def parts_of(text: str) -> dict[str, object]:
@@ -85,7 +85,7 @@ def parts_of(text: str) -> dict[str, object]:
     return {name: KINDS[name][value] if name in KINDS else value == "yes" for name, value in pairs}
 
 
-def rows() -> list[tuple[table.Fact, dict[str, object], dict[str, object], tuple[table.Effect, ...]]]:
+def rows() -> list[tuple[table.InstanceFact, dict[str, object], dict[str, object], tuple[table.Effect, ...]]]:
     found = []
     for line in EXPECTED.strip().splitlines():
         row, _, effects = line.partition("!")

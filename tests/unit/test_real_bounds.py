@@ -87,7 +87,7 @@ def test_the_limit_of_a_call_is_real_time_whatever_becomes_of_it(watch: Stopwatc
 
 
 def test_a_call_that_has_passed_time_says_how_much_and_what_to_raise(watch: Stopwatch, lockstep: Any) -> None:
-    def running(number: int, does: state.State, *entries: Any) -> Any:
+    def running(number: int, does: state.InstanceState, *entries: Any) -> Any:
         instance = SimpleNamespace(
             state=does, doing=lambda: does.doing(held=False), traces_user_code=False, waits_in="acquire()"
         )
@@ -102,7 +102,7 @@ def test_a_call_that_has_passed_time_says_how_much_and_what_to_raise(watch: Stop
     logs = Written(10_000_000, "a line")
     events = [
         running(1, parked, accepted, *ticks),
-        running(2, state.after(parked, state.Fact.INVOKED).state, accepted, logs),
+        running(2, state.after(parked, state.InstanceFact.INVOKED).state, accepted, logs),
         running(3, parked, accepted, Waited(7_000_000, "acquire()", 7_000_000, 1, endless=False)),
     ]
     lockstep.events_running = lambda: events

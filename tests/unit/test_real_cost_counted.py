@@ -11,7 +11,12 @@ from internals import state as instance_state
 
 from pytest_scf_async.report.real_cost import cost_text, passed_text, real_cause
 
-after, start, Fact, State = instance_state.after, instance_state.start, instance_state.Fact, instance_state.State
+after, start, Fact, State = (
+    instance_state.after,
+    instance_state.start,
+    instance_state.InstanceFact,
+    instance_state.InstanceState,
+)
 
 
 class Children:
