@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import json
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import textwrap
 import pytest
 from internals import ahead, close_shared_zygote, shared_zygote
 
+# Their modules are some that freezegun does not import, which zygotes have where there is no clock page.
 # interpreter: what the standard library does as it is imported differs between Pythons
 pytestmark = [pytest.mark.interpreter, pytest.mark.sandbox]
 
@@ -18,9 +20,9 @@ LOOKS = '''
 
     from __future__ import annotations
 
-    import dataclasses
+    import graphlib
     import random, time
-    from urllib import parse
+    from xml.etree import ElementTree
 
     IN_EACH = "made once user code runs"
 
@@ -29,20 +31,20 @@ LOOKS = '''
         fresh = {id(each) for each in gc.get_objects()}
         return {
             "own": id(globals()) in fresh,
-            "fresh": [each.__name__ for each in (dataclasses, random, parse) if id(vars(each)) in fresh],
-            "known": sorted(name for name in ("dataclasses", "email.message", "random") if name in sys.modules),
+            "fresh": [each.__name__ for each in (graphlib, random, ElementTree) if id(vars(each)) in fresh],
+            "known": sorted(name for name in ("colorsys", "graphlib", "random") if name in sys.modules),
             "drawn": random.random(),
             "pid": os.getpid(),
         }
 '''
 
 IMPORTS_NAMES = """
-    import dataclasses, sys
+    import graphlib, sys
     {before}
-    import copy
+    import colorsys
 
     def main_handler(event, context):
-        return copy.__file__, "pathlib" in sys.modules, "email.message" in sys.modules
+        return colorsys.__file__, "sched" in sys.modules, "email.message" in sys.modules
 """
 
 
@@ -53,18 +55,18 @@ def test_each_instance_finds_them_imported(deploy, make_runtime, tmp_path) -> No
 
     assert [each["fresh"] for each in found] == [[], []]
     assert [each["own"] for each in found] == [True, True]
-    assert [each["known"] for each in found] == [["dataclasses", "random"]] * 2
+    assert [each["known"] for each in found] == [["graphlib", "random"]] * 2
     assert found[0]["pid"] != found[1]["pid"]
     assert found[0]["drawn"] != found[1]["drawn"]  # a fork has a state of its own
 
 
 def test_what_one_function_imports_no_other_one_finds(deploy, make_runtime) -> None:
-    deploy("import email.message, pathlib\ndef main_handler(event, context): pass", to=make_runtime()).run()
+    deploy("import email.message, sched\ndef main_handler(event, context): pass", to=make_runtime()).run()
 
     path, *found = deploy(IMPORTS_NAMES.format(before=""), to=make_runtime()).run()
 
     assert found == [False, False]
-    assert path == sys.modules["copy"].__file__
+    assert path == colorsys.__file__
 
 
 @pytest.mark.parametrize("before", ["", "sys.path.insert(0, __file__.rpartition('/')[0] + '/vendor')"])
@@ -72,31 +74,29 @@ def test_what_one_function_imports_no_other_one_finds(deploy, make_runtime) -> N
 def test_a_module_of_the_functions_own_is_the_one_that_it_gets(deploy, make_runtime, tmp_path, before, again) -> None:
     """In the code directory, or where the module itself says before it imports it."""
     if again:
-        deploy("import copy, dataclasses\ndef main_handler(event, context): pass", to=make_runtime()).run()
+        deploy("import colorsys, graphlib\ndef main_handler(event, context): pass", to=make_runtime()).run()
     function = deploy(IMPORTS_NAMES.format(before=before), to=make_runtime())
     code = tmp_path / f"code{1 + again}"
     own = code / "vendor" if before else code
     own.mkdir(exist_ok=True)
-    (own / "copy.py").write_text("")
-    if before:  # dataclasses has imported the other one
-        (code / "index.py").write_text((code / "index.py").read_text().replace("dataclasses, ", ""))
+    (own / "colorsys.py").write_text("")
 
-    assert function.run()[0] == str(own / "copy.py")
+    assert function.run()[0] == str(own / "colorsys.py")
 
 
 def test_a_module_of_the_test_environment_is_neither_imported_ahead_nor_hidden(
     deploy, make_runtime, tmp_path, monkeypatch
 ) -> None:
     """In PYTHONPATH, which comes before the standard library: in the test's process and in instances."""
-    (tmp_path / "random.py").write_text(
+    (tmp_path / "colorsys.py").write_text(
         "import os, sys\nsys.imported_in = [*getattr(sys, 'imported_in', ()), os.getpid()]\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     before = shared_zygote()
     try:
-        runtime = make_runtime(preload=["dataclasses"])  # a zygote of its own, with that environment
+        runtime = make_runtime(preload=["graphlib"])  # a zygote of its own, with that environment
         source = """
-            import os, random, sys
+            import colorsys, os, sys
             def main_handler(event, context):
                 return [each - os.getpid() for each in sys.imported_in]
         """
@@ -110,11 +110,11 @@ def test_a_module_of_the_test_environment_is_neither_imported_ahead_nor_hidden(
 
 def test_a_file_that_has_changed_gets_what_it_imports_now(deploy, make_runtime, tmp_path) -> None:
     runtime = make_runtime()
-    function = deploy("import dataclasses\ndef main_handler(event, context): pass", to=runtime)
+    function = deploy("import graphlib\ndef main_handler(event, context): pass", to=runtime)
     function.run()
     runtime.clock.advance(300)
     (tmp_path / "code1" / "index.py").write_text(
-        "import sys\ndef main_handler(event, context): return 'dataclasses' in sys.modules\n"
+        "import sys\ndef main_handler(event, context): return 'graphlib' in sys.modules\n"
     )
 
     assert function.run() is False
