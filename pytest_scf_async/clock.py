@@ -85,15 +85,14 @@ def _nothing() -> None:
 
 
 class DueThing:
-    """Something that happens at a simulated time: ``fire`` is called when it has come and its turn is there."""
+    """Something that happens at a simulated time: ``fire`` is called when the clock has come to it."""
 
-    __slots__ = ("cancelled", "due_us", "fire", "key", "what")
+    __slots__ = ("cancelled", "due_us", "fire", "key")
 
-    def __init__(self, key: tuple[int, int, int, int], fire: Callable[[], None], what: str) -> None:
+    def __init__(self, key: tuple[int, int, int, int], fire: Callable[[], None]) -> None:
         self.key = key
         self.due_us = key[0]
         self.fire = fire
-        self.what = what
         self.cancelled = False
 
     def cancel(self) -> None:
@@ -230,12 +229,10 @@ class SimulatedClock:
         self._driver = driver
         self._ways = ways
 
-    def call_at(
-        self, due_us: int, fire: Callable[[], None], *, what: str, priority: int = PLATFORM, order: int = 0
-    ) -> DueThing:
+    def call_at(self, due_us: int, fire: Callable[[], None], *, priority: int = PLATFORM, order: int = 0) -> DueThing:
         """Have *fire* called at *due_us*; things of one instant go by *priority*, *order*, then by registration."""
         self._added += 1
-        thing = DueThing((due_us, priority, order, self._added), fire, what)
+        thing = DueThing((due_us, priority, order, self._added), fire)
         heapq.heappush(self._heap, thing)
         if len(self._heap) > self._tidy_at:
             self._tidy()

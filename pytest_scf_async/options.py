@@ -490,7 +490,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "float",
         _DURATION,
         _PYTEST,
-        "Seconds of its own CPU time after which a thread that does not wait gives up its turn.",
+        "Seconds of its own CPU time after which an instance that does not wait is preempted.",
         default=1.0,
     ),
     Option(
@@ -909,7 +909,7 @@ class ScfSettings:
     real_limit: float = 120.0
     """Real seconds after which a blocking call ends with an error whatever its progress."""
     compute_grace: float = 1.0
-    """Seconds of its own CPU time after which a thread that does not wait gives up its turn."""
+    """Seconds of its own CPU time after which an instance that does not wait is preempted."""
     clock_reads_before_wait: int = 1000
     """Reads of the clock in a row after which a read counts as a wait of one millisecond."""
     program_cpus: int = 1

@@ -1137,7 +1137,7 @@ class ScfRuntime:
         return self._has_room_for(event.function.configuration)
 
     def _accepted(self, event: Event) -> None:
-        """The scheduler takes *event*: it is known to the status trace from now on, and starts in its turn."""
+        """The scheduler takes *event*: the status trace knows it from now on; it starts when the clock comes to it."""
         if event.retry_num == 0:
             event.record.accepted(self._sequence, event.function.configuration.records_events)
             self._sequence += 1
@@ -1272,7 +1272,7 @@ class ScfRuntime:
             key, gone_us = (function.namespace, function.name), self._active_us()
             function._becomes("Deleting", gone_us)
             if gone_us > self.clock.now_us:
-                self.clock.call_at(gone_us, lambda: self._remove(key), what=f"end of function {function.name}")
+                self.clock.call_at(gone_us, lambda: self._remove(key))
             else:
                 self._remove(key)
 

@@ -183,7 +183,7 @@ class Faults:
         def begin() -> None:
             order = lockstep.next_order()
             until = clock.now_us + fault.delay_us
-            due.append(clock.call_at(until, lambda: over.append(True), what=fault.call, priority=TEST, order=order))
+            due.append(clock.call_at(until, lambda: over.append(True), priority=TEST, order=order))
 
         lockstep.drive(Call(fault.call, lambda: bool(over), moves_clock=True, leases=True, begin=begin))
 

@@ -1,1 +1,1 @@
-"""What runs user code: processes, the turn that one thread of a runtime has at a time, and real waits."""
+"""What runs user code: processes, their state and their output, and real waits."""

@@ -455,7 +455,7 @@ class Instance:
         if frames and self.called:
             self.owner.instance_stirs(self)
         if frames and not self.pid:  # it was quicker than the zygote's message, without which no signal reaches it
-            self.zygote.hear_until(lambda: self.pid > 0 or self.gone, START_LIMIT)
+            self.zygote.receive_until(lambda: self.pid > 0 or self.gone, START_LIMIT)
         follow_ups: list[FollowUp] = []
         for kind, body in frames:
             if kind in messages.MARKED:

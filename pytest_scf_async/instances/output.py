@@ -195,7 +195,7 @@ class Output:
             self._give(line)
 
     def pass_mark(self) -> None:
-        """The message of the next mark has been heard."""
+        """The message of the next mark has been received."""
         if self._written:
             self._written.popleft()
 

@@ -17,7 +17,7 @@ class Poller:
         self._channels: dict[int, Instance] = {}
         self._outputs: dict[int, Instance] = {}
         self._zygotes: dict[Zygote, int] = {}
-        """Their connections, which are not closed before they are dead, but may be before that was heard here."""
+        """Their connections, which are not closed before they are dead, but may be before that was received here."""
         self._children: dict[int, tuple[Instance, int]] = {}
         """By descriptor, a pidfd: whose child it is that holds the clock, and its process id."""
 
@@ -52,7 +52,7 @@ class Poller:
     def poll(self, timeout: float) -> list[Instance | Zygote]:
         """Who has something to say within *timeout* real seconds, each once.
 
-        The kernel may list a channel and not the output that was written before: who hears one looks at the other.
+        The kernel may list a channel and not the output that was written before: one is read with the other.
         """
         speakers: dict[Instance | Zygote, None] = {}
         for fd, _ in self._epoll.poll(timeout, 1024):
@@ -62,14 +62,14 @@ class Poller:
             elif fd in self._children:
                 speakers[self._stop_awaiting(fd)] = None
         for zygote in [each for each in self._zygotes if not each.alive]:
-            speakers[zygote] = None  # another runtime may have heard that first, and closed its connection
+            speakers[zygote] = None  # another runtime may have received that first, and closed its connection
             if self._zygotes.pop(zygote) == zygote.connection.fileno():
                 self._forget(zygote.connection.fileno())
-        heard = list(speakers)
-        for speaker in heard:
+        ready = list(speakers)
+        for speaker in ready:
             if isinstance(speaker, Instance):
                 self._drop_closed(speaker)
-        return heard
+        return ready
 
     def await_ends(self, instances: list[Instance]) -> None:
         """Hear of the ends of the children that hold the clock, by the last look at those of *instances*."""
@@ -96,7 +96,7 @@ class Poller:
         return instance
 
     def _drop_closed(self, instance: Instance) -> None:
-        """An end that is closed would be heard for ever."""
+        """An end that is closed would be ready for ever."""
         if not instance.output.open and self._outputs.pop(instance.output.fd, None) is not None:
             self._forget(instance.output.fd)
         if not instance.channel_open and self._channels.pop(instance.channel.fileno(), None) is not None:

@@ -92,7 +92,7 @@ class Pool:
     def keep_idle(self, instance: Instance) -> None:
         """Keep *instance*, which is frozen, until the next event, or until it was idle too long."""
         due = self.clock.now_us + round(self.settings.idle_reclaim * 1_000_000)
-        timer = self.clock.call_at(due, lambda: self.reclaim(instance, IDLE), what="idle reclaim")
+        timer = self.clock.call_at(due, lambda: self.reclaim(instance, IDLE))
         self._idle.append((self.last_events[instance].function, instance, timer))
 
     def reclaim(self, instance: Instance, because: str) -> None:
@@ -107,7 +107,7 @@ class Pool:
         """SIGKILL, and wait until the process and what it left are gone."""
         measured.save([instance])
         instance.kill()
-        if instance.zygote.hear_until(lambda: instance.gone, DEATH_LIMIT):
+        if instance.zygote.receive_until(lambda: instance.gone, DEATH_LIMIT):
             return
         if instance.zygote.alive:
             raise HarnessError(f"instance {instance.number} (pid {instance.pid}) did not die of SIGKILL")

@@ -42,7 +42,7 @@ def prefork(zygote: Zygote, hint: messages.Expect) -> None:
 
 def _is_up_to_date(preforked: Instance, inodes: list[int]) -> bool:
     """Whether it lives, and what is bound in its mount namespace has not been removed, replaced or unmounted since."""
-    preforked.zygote.hear_until(lambda: preforked.pid > 0 or preforked.gone, START_LIMIT)
+    preforked.zygote.receive_until(lambda: preforked.pid > 0 or preforked.gone, START_LIMIT)
     if not preforked.lives():
         return False
     common = preforked.hint.common

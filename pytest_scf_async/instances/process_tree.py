@@ -115,7 +115,7 @@ class Children:
         self._instance = instance
         self.ending: set[int] = set()
         """Processes that user code has sent the signal to end: they hold the clock until they have."""
-        self._heard: object = None
+        self._handled: object = None
         """What the children were when it had last dealt with their ends, and with what they have written."""
         self._rest: Rest | None = None
         """What the last look found of those that would hold the clock, and do not, as they wait for the instance."""
@@ -128,7 +128,7 @@ class Children:
         self._background = Background()
 
     @property
-    def listened_to(self) -> bool:
+    def is_listening(self) -> bool:
         """User code has a handler of SIGCHLD, or waits for descriptors of which children may hold the other ends.
 
         To be asked where any may live.
@@ -169,7 +169,7 @@ class Children:
             below = self._look_below()
             self.holding = below.holding
             self.ending &= below.living
-            if not below.living and (not self.listened_to or self._heard == (forks, below.living, None)):
+            if not below.living and (not self.is_listening or self._handled == (forks, below.living, None)):
                 control.childless = forks
         if self.ending:
             return self.holding
@@ -230,12 +230,12 @@ class Children:
                 return None
             self._answered = rest.runs
             return InstanceFact.POLLED
-        if not self.possible or not self.listened_to:
+        if not self.possible or not self.is_listening:
             return None
         children = instance.control.forks, self._look_below().living, self._rest and self._rest.runs
-        if self._heard == children:
+        if self._handled == children:
             return None
-        self._heard = children
+        self._handled = children
         return InstanceFact.SIGNALS_POLLED
 
     def report_crossed(self) -> None:

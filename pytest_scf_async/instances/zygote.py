@@ -48,17 +48,17 @@ ClockSource = Literal["page", "freezegun"]
 START_LIMIT = 60.0
 """Real seconds within which a zygote has to be ready."""
 HEARD_BY_ANOTHER = 0.01
-"""Real seconds after which to look again whether another thread has heard what we wait for."""
+"""Real seconds after which to look again whether another thread has received what we wait for."""
 TRIAL_LIMIT = 60.0
 """Real seconds within which it has to be known whether programs can be traced."""
 END_LIMIT = 5.0
 """Real seconds within which a session's processes have to end."""
 LOOK_AGAIN = 0.01
-"""Real seconds after which to look again: another runtime, in another thread, may have heard what was waited for."""
+"""Real seconds after which to look again: another runtime, in another thread, may have received what was waited for."""
 
 
 class Listener(Protocol):
-    """Who hears of one process: of its start, with a pidfd and, in a mount namespace, a descriptor of its ``/tmp``."""
+    """Receives the start of a process, with a pidfd and a descriptor of its own ``/tmp`` if it has one, and its end."""
 
     def spawned(self, pid: int, fds: list[int]) -> None: ...
     def refused_by_zygote(self, why: str) -> None: ...
@@ -167,7 +167,7 @@ class Zygote:
             return self._last_number
 
     def spawn(self, number: int, hint: messages.Expect, fds: list[int], listener: Listener) -> None:
-        """Ask for process *number*, with the descriptors *fds*; *listener* hears of its start and of its end.
+        """Ask for process *number*, with the descriptors *fds*; *listener* gets its start and its end.
 
         The *hint* says what it will probably be like: the code that it runs, its environment, what its disk has.
         """
@@ -195,7 +195,7 @@ class Zygote:
             number = self.take_number()
             self.listeners[number] = _Trial(self, number)
             self._send(messages.pack(messages.Probe(number)))
-            if not self.hear_until(lambda: number not in self.listeners, TRIAL_LIMIT):
+            if not self.receive_until(lambda: number not in self.listeners, TRIAL_LIMIT):
                 if not self.alive:
                     raise self._gone()
                 self.reclaim(number)
@@ -265,7 +265,7 @@ class Zygote:
         else:
             listener.ended(message.status, message.used_ns)
 
-    def hear_until(self, fact: Callable[[], bool], seconds: float) -> bool:
+    def receive_until(self, fact: Callable[[], bool], seconds: float) -> bool:
         """Wait, for real *seconds* at most, until *fact* is true; whether it is. It ends early when the zygote dies."""
         deadline = REAL.monotonic() + seconds
         poller = select.poll()

@@ -123,7 +123,6 @@ class Gates:
             self._host.clock.call_at(
                 self._host.clock.now_us,
                 lambda event=event, instance=instance: self._open(event, instance),  # type: ignore[misc]
-                what=f"gate of {event.request_id}",
                 priority=WAKE_UP,
                 order=self._host.next_order(),
             )

@@ -37,7 +37,6 @@ class InvocationQueue:
         clock.call_at(
             clock.now_us + RETRY_INTERVAL_US,
             lambda: self._try(event, until_us),
-            what=f"next attempt of {event.request_id}",
         )
 
     def _try(self, event: Event, until_us: int) -> None:

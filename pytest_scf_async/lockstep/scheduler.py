@@ -148,7 +148,6 @@ class Lockstep:
             self.clock.call_at(
                 self.clock.now_us,
                 lambda: self._begin(event),
-                what=f"start of {event.request_id}",
                 priority=WAKE_UP,
                 order=self.next_order(),
             )
@@ -201,7 +200,6 @@ class Lockstep:
             self.clock.call_at(
                 self.clock.now_us + seconds * 1_000_000,
                 lambda: self.end(event, fact, trace=trace),
-                what=f"{fact.value}: {event.request_id}",
             )
         )
         self.progress += 1
@@ -835,7 +833,7 @@ class Lockstep:
         """Call *then* once the clock has come to where a free-running instance was."""
         now = self.clock.now_us
         at_us = max(at_us, now) if self.time_moves else now
-        self.clock.call_at(at_us, then, what="what a free-running instance did", priority=WAKE_UP)
+        self.clock.call_at(at_us, then, priority=WAKE_UP)
 
     def _of_signals(self, instance: Instance, event: Event | None, message: messages.OfSignals) -> None:
         is_sigterm = not isinstance(message, messages.SignalsDeferred) and message.signum == signal.SIGTERM
@@ -922,9 +920,7 @@ class Lockstep:
             return follow_up
         known = instance.head.key if instance.head is not None else (0, 0, 0, 0)
         if due != messages.NEVER and not instance.state.gated:
-            resume = self.clock.call_at(
-                due, lambda: self._resume_wait(instance), what="a wake-up", priority=WAKE_UP, order=order
-            )
+            resume = self.clock.call_at(due, lambda: self._resume_wait(instance), priority=WAKE_UP, order=order)
             instance.set_wake_up(resume)
         else:
             instance.set_wake_up(None)
@@ -991,9 +987,7 @@ class Lockstep:
             return partial(self.check_memory, instance, event, instance.rss)
         event.initialised(instance.rss)
         due = self.clock.now_us + event.function.configuration.timeout * 1_000_000
-        event.runs_until(
-            self.clock.call_at(due, lambda: self.end(event, Fact.TIMED_OUT), what=f"timed out: {event.request_id}")
-        )
+        event.runs_until(self.clock.call_at(due, lambda: self.end(event, Fact.TIMED_OUT)))
 
         return None
 

@@ -226,7 +226,7 @@ class ScriptPlayer:
         play.opening = True
         clock = self._host.clock
         open_it = partial(self._open, event, play)
-        clock.call_at(clock.now_us, open_it, what="gate of a script", priority=WAKE_UP, order=self._host.next_order())
+        clock.call_at(clock.now_us, open_it, priority=WAKE_UP, order=self._host.next_order())
 
     def _open(self, event: ScriptedEvent, play: _Play) -> None:
         play.opening = False
@@ -282,7 +282,7 @@ class ScriptPlayer:
         priority, due = (PLATFORM, play.timeout_us) if play.timeout_us <= due else (WAKE_UP, due)
         go_on = partial(self._go_on, event, play)
         order = self._host.next_order()
-        event.runs_until(self._host.clock.call_at(due, go_on, what="a script", priority=priority, order=order))
+        event.runs_until(self._host.clock.call_at(due, go_on, priority=priority, order=order))
 
     def _reaches_gate(self, event: ScriptedEvent, play: _Play) -> bool:
         for gate in event.gates.values():

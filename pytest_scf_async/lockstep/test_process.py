@@ -133,7 +133,7 @@ class _TestProcess:
         def begin() -> None:
             until = min(clock.now_us + us, LAST_US)
             order = lockstep.next_order()
-            due.append(clock.call_at(until, lambda: over.append(True), what=name, priority=TEST, order=order))
+            due.append(clock.call_at(until, lambda: over.append(True), priority=TEST, order=order))
 
         call = Call(
             f"{name} in the test",

@@ -156,8 +156,8 @@ def _report(
     parked = any(frame["file"] in _ROOMS for frame in ours)
     wait = waits.get(native)
     if parked:
-        hears = not held.startswith("send")  # there is no room: nothing that comes ends it
-        wait = KernelWait(held, tuple(_PEER.findall(held)) if hears else ()) if held else None
+        receives = not held.startswith("send")  # there is no room: nothing that comes ends it
+        wait = KernelWait(held, tuple(_PEER.findall(held)) if receives else ()) if held else None
     elif wait is not None and wait.sleeps and frames and frames[0]["file"] == _SUBPROCESS:
         wait = KernelWait("a wait for a child process")  # whose timeout makes it a loop of sleeps
     state = f" is in {wait.text}" if wait is not None else " is parked" if parked else ""

@@ -241,7 +241,7 @@ class ComputesInTime(NamedTuple):
 
 
 class Preempted(NamedTuple):
-    """Its instance lost its turn, as no wait of it came for *grace* real seconds."""
+    """Its instance lost the run token, as no wait of it came for *grace* real seconds."""
 
     time_us: int
     computes: bool

@@ -37,7 +37,7 @@ OPTIONS: Final = {
         "itself was stopped"
     ),
     "real_limit": "real seconds after which a blocking call ends with an error whatever its progress",
-    "compute_grace": "seconds of its own CPU time after which a thread that does not wait gives up its turn",
+    "compute_grace": "seconds of its own CPU time after which an instance that does not wait is preempted",
     "clock_reads_before_wait": "reads of the clock in a row after which a read counts as a wait of one millisecond",
     "program_cpus": (
         "how many CPUs a program on the simulated clock may use, with all that it starts; with more than one, the "

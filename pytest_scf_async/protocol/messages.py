@@ -491,7 +491,7 @@ class ArmGates(NamedTuple):
 
 
 class Poll(NamedTuple):
-    """Report: the thread that has the turn does not, and others may be ready."""
+    """Report: the thread that has the run token does not, and others may be ready."""
 
 
 class PollSignals(NamedTuple):

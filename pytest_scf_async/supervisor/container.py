@@ -43,7 +43,7 @@ class ContainerSupervisor(supervisor.Supervisor):
         elif not self._pid:
             self._refuse()
         else:
-            self._poller.unregister(self._shim.descriptor)  # its tracer hears of its end too
+            self._poller.unregister(self._shim.descriptor)  # its tracer sees its end, too
 
     def _join(self, pid: int) -> None:
         """The process that is going to be the program waits: trace it."""

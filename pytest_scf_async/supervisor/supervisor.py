@@ -320,7 +320,7 @@ class Supervisor:
 
     def _take(self, frames: list[tuple[int, bytes]]) -> None:
         for kind, body in frames:
-            if self._polled and kind == messages.RESUME:  # an answer after that would say that the turn is over
+            if self._polled and kind == messages.RESUME:  # an answer after that would give the run token back
                 self._report(running_threads=len(self._tree.computing()))
             self._seen += 1
             if kind == messages.RESUME:

@@ -209,7 +209,7 @@ def preforked_pid(zygote: Zygote) -> int:
     preforked = preforked_of(zygote)
     if preforked is None:
         return 0
-    assert zygote.hear_until(lambda: preforked.pid > 0 or preforked.gone, LONG)
+    assert zygote.receive_until(lambda: preforked.pid > 0 or preforked.gone, LONG)
     return preforked.pid
 
 

@@ -153,7 +153,7 @@ def main_handler(event, context):
     runtime_clock = lockstep_of(event).clock
     at = runtime_clock.now_us
     ends = []
-    runtime_clock.call_at(at + 1_000_000, lambda: ends.extend(process_tree._look_below(pid, ())[0]), what="a look")
+    runtime_clock.call_at(at + 1_000_000, lambda: ends.extend(process_tree._look_below(pid, ())[0]))
     work = threading.Timer(0.1, latch.open)
     work.start()
     assert event.wait().result == 3610

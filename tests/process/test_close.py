@@ -27,13 +27,13 @@ HANDLER = """
 def waits_for(monkeypatch) -> list[object]:
     """Grows by one with each wait for a word of the zygote."""
     waits: list[object] = []
-    hear_until = Zygote.hear_until
+    receive_until = Zygote.receive_until
 
     def counted(zygote: Zygote, fact, seconds: float) -> bool:
         waits.append(fact)
-        return hear_until(zygote, fact, seconds)
+        return receive_until(zygote, fact, seconds)
 
-    monkeypatch.setattr(Zygote, "hear_until", counted)
+    monkeypatch.setattr(Zygote, "receive_until", counted)
     return waits
 
 

@@ -147,7 +147,7 @@ for name in ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "pe
 REFUSED = ("socket.", "subprocess.", "os.fork", "os.exec", "os.posix_spawn", "os.system", "os.putenv", "_thread.",
            "os.mkdir", "os.remove", "tempfile.", "shutil.", "sqlite3.", "signal.")
 
-def hear(event, given):
+def receive(event, given):
     if inside and event.startswith(REFUSED):
         note(f"{event} {given}")
     elif inside and event == "open" and (given[2] & 3 or not str(given[0]).endswith((".py", ".pyc"))):

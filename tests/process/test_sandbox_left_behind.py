@@ -68,7 +68,7 @@ def test_nothing_stays_in_shared_memory_of_an_instance_that_is_killed_while_its_
 
     os.kill(instance.pid, signal.SIGKILL)
 
-    assert instance.zygote.hear_until(lambda: instance.gone, LONG)
+    assert instance.zygote.receive_until(lambda: instance.gone, LONG)
     assert [name for name in line.split()[1:] if os.path.lexists(f"/dev/shm/{name}")] == []
     assert event.wait().status_code == 439
     assert "There appear to be 2 leaked shared_memory objects" in str(event.log)

@@ -88,8 +88,8 @@ def test_a_page_that_is_given_holds_the_time() -> None:
 
 
 def test_what_the_clock_says_of_itself(clock: SimulatedClock) -> None:
-    clock.call_at(START_US + 1, lambda: None, what="x")
-    clock.call_at(START_US + 2, lambda: None, what="y").cancel()
+    clock.call_at(START_US + 1, lambda: None)
+    clock.call_at(START_US + 2, lambda: None).cancel()
 
     assert repr(clock) == "<SimulatedClock 2026-01-01T00:00:00+00:00, 1 due>"
 
@@ -262,7 +262,7 @@ def test_things_come_in_order_of_time_then_priority_then_order_then_registration
     came: list[str] = []
 
     def put(text: str, due: int, priority: int, order: int) -> None:
-        clock.call_at(START_US + due, note(came, text), what=text, priority=priority, order=order)
+        clock.call_at(START_US + due, note(came, text), priority=priority, order=order)
 
     put("late platform", 20, PLATFORM, 0)
     put("wake 9 first", 10, WAKE_UP, 9)
@@ -287,8 +287,8 @@ def test_things_come_in_order_of_time_then_priority_then_order_then_registration
 
 def test_a_timeout_comes_before_a_wake_up_of_the_same_instant_that_was_registered_first(clock: SimulatedClock) -> None:
     came: list[str] = []
-    clock.call_at(START_US + 3_000_000, note(came, "wake-up"), what="wake-up", priority=WAKE_UP, order=1)
-    clock.call_at(START_US + 3_000_000, note(came, "timeout"), what="timeout", order=2)
+    clock.call_at(START_US + 3_000_000, note(came, "wake-up"), priority=WAKE_UP, order=1)
+    clock.call_at(START_US + 3_000_000, note(came, "timeout"), order=2)
 
     clock.advance(3)
 
@@ -298,7 +298,7 @@ def test_a_timeout_comes_before_a_wake_up_of_the_same_instant_that_was_registere
 def test_each_thing_sees_the_time_at_which_it_is_due(clock: SimulatedClock) -> None:
     seen: list[int] = []
     for due in (1, 1_000_000, 86_400_000_000):
-        clock.call_at(START_US + due, lambda: seen.append(clock.now_us - START_US), what="look")
+        clock.call_at(START_US + due, lambda: seen.append(clock.now_us - START_US))
 
     clock.advance(timedelta(days=2))
 
@@ -308,8 +308,8 @@ def test_each_thing_sees_the_time_at_which_it_is_due(clock: SimulatedClock) -> N
 
 def test_what_is_due_at_the_target_comes_and_what_is_due_later_does_not(clock: SimulatedClock) -> None:
     came: list[str] = []
-    clock.call_at(START_US + 1_000_000, note(came, "at the target"), what="x")
-    clock.call_at(START_US + 1_000_001, note(came, "later"), what="y")
+    clock.call_at(START_US + 1_000_000, note(came, "at the target"))
+    clock.call_at(START_US + 1_000_001, note(came, "later"))
 
     clock.advance(1)
     assert came == ["at the target"]
@@ -322,8 +322,8 @@ def test_what_is_due_at_the_target_comes_and_what_is_due_later_does_not(clock: S
 
 def test_what_is_due_now_comes_with_an_advance_of_nothing(clock: SimulatedClock) -> None:
     came: list[str] = []
-    clock.call_at(START_US, note(came, "now"), what="x")
-    clock.call_at(START_US - 5, note(came, "overdue"), what="y")
+    clock.call_at(START_US, note(came, "now"))
+    clock.call_at(START_US - 5, note(came, "overdue"))
 
     clock.advance(0)
 
@@ -336,11 +336,11 @@ def test_a_thing_may_have_another_one_called_on_the_way(clock: SimulatedClock) -
 
     def first() -> None:
         came.append(("first", clock.now_us - START_US))
-        clock.call_at(clock.now_us, lambda: came.append(("at once", clock.now_us - START_US)), what="b")
-        clock.call_at(clock.now_us + 7, lambda: came.append(("later", clock.now_us - START_US)), what="c")
+        clock.call_at(clock.now_us, lambda: came.append(("at once", clock.now_us - START_US)))
+        clock.call_at(clock.now_us + 7, lambda: came.append(("later", clock.now_us - START_US)))
 
-    clock.call_at(START_US + 10, first, what="a")
-    clock.call_at(START_US + 15, lambda: came.append(("between", clock.now_us - START_US)), what="d")
+    clock.call_at(START_US + 10, first)
+    clock.call_at(START_US + 15, lambda: came.append(("between", clock.now_us - START_US)))
 
     clock.advance(1)
 
@@ -349,9 +349,9 @@ def test_a_thing_may_have_another_one_called_on_the_way(clock: SimulatedClock) -
 
 def test_what_is_cancelled_does_not_come(clock: SimulatedClock) -> None:
     came: list[str] = []
-    first = clock.call_at(START_US + 1, note(came, "first"), what="first")
-    clock.call_at(START_US + 2, note(came, "second"), what="second")
-    third = clock.call_at(START_US + 3, note(came, "third"), what="third")
+    first = clock.call_at(START_US + 1, note(came, "first"))
+    clock.call_at(START_US + 2, note(came, "second"))
+    third = clock.call_at(START_US + 3, note(came, "third"))
     first.cancel()
     first.cancel()
     third.cancel()
@@ -364,26 +364,25 @@ def test_what_is_cancelled_does_not_come(clock: SimulatedClock) -> None:
 
 def test_a_thing_may_cancel_one_of_the_same_instant(clock: SimulatedClock) -> None:
     came: list[str] = []
-    victim = clock.call_at(START_US + 1, note(came, "victim"), what="victim", priority=WAKE_UP)
+    victim = clock.call_at(START_US + 1, note(came, "victim"), priority=WAKE_UP)
 
     def timeout() -> None:
         came.append("timeout")
         victim.cancel()
 
-    clock.call_at(START_US + 1, timeout, what="timeout")
+    clock.call_at(START_US + 1, timeout)
     clock.advance(1)
 
     assert came == ["timeout"]
 
 
 def test_pop_due_gives_only_what_is_due(clock: SimulatedClock) -> None:
-    thing = clock.call_at(START_US + 1, lambda: None, what="the thing")
+    thing = clock.call_at(START_US + 1, lambda: None)
 
     assert clock.pop_due() is None
     clock.jump(START_US + 1)
     popped = clock.pop_due()
     assert popped is thing
-    assert popped.what == "the thing"
     assert popped.due_us == START_US + 1
     assert clock.pop_due() is None
 
@@ -412,7 +411,7 @@ def test_a_detached_clock_keeps_its_time_and_forgets_what_is_due() -> None:
     page = shared_page.ClockPage()
     clock = SimulatedClock(START, page=page)
     came: list[str] = []
-    clock.call_at(START_US + 1, note(came, "x"), what="x")
+    clock.call_at(START_US + 1, note(came, "x"))
 
     clock.detach()
     page.now_us = 0
@@ -437,9 +436,7 @@ def test_whatever_is_registered_comes_once_in_order_and_at_its_time(
     expected: list[tuple[int, int, int, int]] = []
     for number, (due, priority, order, cancelled) in enumerate(things):
         key = (due, priority, order, number)
-        thing = clock.call_at(
-            START_US + due, lambda key=key: came.append(key), what=str(key), priority=priority, order=order
-        )
+        thing = clock.call_at(START_US + due, lambda key=key: came.append(key), priority=priority, order=order)
         if cancelled:
             thing.cancel()
         else:
@@ -459,13 +456,11 @@ def test_what_was_cancelled_does_not_pile_up_and_the_order_stays():
     clock = SimulatedClock(START)
     fired: list[int] = []
     kept = [
-        clock.call_at(
-            clock.now_us + 86_400_000_000 + number % 7, lambda number=number: fired.append(number), what="kept"
-        )
+        clock.call_at(clock.now_us + 86_400_000_000 + number % 7, lambda number=number: fired.append(number))
         for number in range(50)
     ]
     for _ in range(10_000):
-        clock.call_at(clock.now_us + 86_400_000_000, lambda: fired.append(-1), what="cancelled").cancel()
+        clock.call_at(clock.now_us + 86_400_000_000, lambda: fired.append(-1)).cancel()
         assert len(heap_of(clock)) <= 2 * len(kept) + SMALL_HEAP
 
     clock.advance(86_401)
@@ -478,7 +473,7 @@ def test_many_things_that_are_due_are_all_kept():
     clock = SimulatedClock(START)
     fired: list[int] = []
     for number in range(1000):
-        clock.call_at(clock.now_us + 1000 - number, lambda number=number: fired.append(number), what="kept")
+        clock.call_at(clock.now_us + 1000 - number, lambda number=number: fired.append(number))
     clock.advance(1)
     assert fired == list(range(999, -1, -1))
 
@@ -490,7 +485,7 @@ def test_a_cancelled_thing_holds_nothing_alive():
 
     clock = SimulatedClock(START)
     held = Held()
-    thing = clock.call_at(clock.now_us + 1, held.fire, what="holds")
+    thing = clock.call_at(clock.now_us + 1, held.fire)
     gone = weakref.ref(held)
     del held
     assert gone() is not None
