@@ -58,14 +58,14 @@ def _write(row: int, ident: int, native: int, name: object) -> None:
     shared_page.THREAD_NAME.pack_into(_table, row * shared_page.THREAD_ROW.size, ident, native, len(data), data)
 
 
-def holds(what: str) -> None:
-    """Note that the calling thread is parked for something real, *what*; empty: it is no longer."""
+def holds(description: str) -> None:
+    """Note that the calling thread is parked for something real, *description*; empty: it is no longer."""
     ident = _get_ident()
-    if ident not in _rows and what:
+    if ident not in _rows and description:
         begin("MainThread" if ident == scheduler.main_ident else None)
     row = _rows.get(ident)
     if row is not None:
-        data = what.encode("utf-8", "replace")[:_LONGEST_WAIT]
+        data = description.encode("utf-8", "replace")[:_LONGEST_WAIT]
         shared_page.THREAD_HOLDS.pack_into(
             _table, row * shared_page.THREAD_ROW.size + shared_page.THREAD_NAME.size, len(data), data
         )

@@ -231,7 +231,7 @@ class Parked(NamedTuple):
     """How many frames it has read."""
     used_ns: int
     """Processor time of the process; 0 where computing takes no simulated time."""
-    what: str
+    description: str
     """What a wait that has just begun is to a user; empty: it is none of user code's."""
 
 
@@ -805,10 +805,10 @@ _FROM_ZYGOTE = struct.Struct("<BIqq")
 
 
 def pack_parked(  # noqa: PLR0917  (each instance calls it at each wait: keywords are slower)
-    due_us: int, order: int, running_threads: int, held: int, seen: int, used_ns: int, what: str
+    due_us: int, order: int, running_threads: int, held: int, seen: int, used_ns: int, description: str
 ) -> bytes:
     """The frame of a `Parked`."""
-    text = what.encode("utf-8", "replace")
+    text = description.encode("utf-8", "replace")
     return _PARKED_FRAME.pack(32 + len(text), PARKED, due_us, order, running_threads, held, seen, used_ns) + text
 
 

@@ -518,14 +518,14 @@ class Supervisor:
         if not running_threads:
             self._preempted.clear()
         due = self._tree.first()
-        what = "" if due is None or self._gated or self._gated_at else _shown(due)
+        description = "" if due is None or self._gated or self._gated_at else _shown(due)
         due_us, order = self._reported_due = self._due_first()
         if self._signals_requested and not running_threads:
             self._signals_requested = self._signal_at_gate = False
             if self._must_take_signal():
                 self._send(messages.SignalsDeferred([signals.SIGTERM]))
             self._send(messages.SignalsHandled())
-        self._write(messages.pack_parked(due_us, order, running_threads, len(self._held), self._seen, 0, what))
+        self._write(messages.pack_parked(due_us, order, running_threads, len(self._held), self._seen, 0, description))
 
     def _due_first(self) -> tuple[int, int]:
         due = None if self._gated or self._gated_at else self._tree.first()
@@ -771,8 +771,8 @@ def _signals_as_file(signals: set[int]) -> int:
 
 def _shown(due: Due) -> str:
     """What is due, as the timeline has it."""
-    if isinstance(due.what, Thread):
-        return "" if due.what.wait is None else due.what.wait.name
+    if isinstance(due.source, Thread):
+        return "" if due.source.wait is None else due.source.wait.name
     return "a timer"
 
 

@@ -228,7 +228,7 @@ class Due(NamedTuple):
 
     due_ns: int
     serial: int
-    what: Thread | Timer
+    source: Thread | Timer
     order: int
 
 
@@ -1142,17 +1142,17 @@ class Tree:
                 if timer.due_ns is not None
             ]
             due = min(waits_ + timers, key=lambda due: due[:2], default=None)
-            if due is None or not isinstance(due.what, Timer) or self.timers.is_there(due.what):
+            if due is None or not isinstance(due.source, Timer) or self.timers.is_there(due.source):
                 return due
 
     def wake(self, due: Due) -> None:
         """Do what is to be done at that time, which it is now: end a wait, or have a timer go off."""
         self._calm = None
         self._reset_naps()
-        if isinstance(due.what, Timer):
-            self.timers.fire(due.what, self.hooks.clocks())
+        if isinstance(due.source, Timer):
+            self.timers.fire(due.source, self.hooks.clocks())
             return
-        thread = due.what
+        thread = due.source
         assert thread.wait is not None
         thread.wait.expire()
         try:

@@ -43,7 +43,7 @@ def wake_first(waiters: deque[Waiter]) -> None:
             return
 
 
-def wait_for(try_once: Any, waiters: deque[Waiter], due_us: int | None, what: str) -> bool:
+def wait_for(try_once: Any, waiters: deque[Waiter], due_us: int | None, description: str) -> bool:
     """Park until *try_once* is True after a wakeup, or until *due_us*; a wakeup that is not used goes to the next."""
     while True:
         mine: list[Waiter] = []
@@ -54,7 +54,7 @@ def wait_for(try_once: Any, waiters: deque[Waiter], due_us: int | None, what: st
             return not try_once()
 
         try:
-            woken = scheduler.park(due_us, what, enlist=enlist)
+            woken = scheduler.park(due_us, description, enlist=enlist)
         except BaseException:
             if mine and mine[0].woken:
                 wake_first(waiters)

@@ -115,12 +115,12 @@ def hold(readiness: Readiness, claims: list[Claim], until: float | None, *, ends
 
 
 def park(
-    due: int | None, what: str, prepared: Prepared, waiters: list[Waiter] | None = None, *, shown: str = ""
+    due: int | None, description: str, prepared: Prepared, waiters: list[Waiter] | None = None, *, shown: str = ""
 ) -> bool:
     """Park until *due* or until woken, by a descriptor, a change in a poller, or data sent on a claimed connection.
 
     Whether it was woken. *waiters* are those of the poller. *shown* names the wait in error texts where it holds the
-    clock, if not *what*.
+    clock, if not *description*.
     """
     readiness, claims = prepared
     places = [
@@ -138,10 +138,10 @@ def park(
 
     try:
         if readiness.holds:
-            thread_table.holds(shown or what)
+            thread_table.holds(shown or description)
         elif claims:
             _note_beside(ident, True)
-        return scheduler.park(due, what, enlist=enlist, readiness=readiness)
+        return scheduler.park(due, description, enlist=enlist, readiness=readiness)
     finally:
         if claims or readiness.ends:
             thread_table.holds("")
@@ -158,13 +158,13 @@ def _note_beside(ident: int, waits: bool) -> None:
         scheduler.control.beside = len(_beside)
 
 
-def named(what: str, claims: list[Claim]) -> str:
-    """*what*, which is a call and perhaps its place, with the descriptors that it waits for."""
+def named(description: str, claims: list[Claim]) -> str:
+    """*description*, which is a call and perhaps its place, with the descriptors that it waits for."""
     texts = [claim.text for claim in claims]
     if not texts:
-        return what
+        return description
     more = f" and {len(texts) - _FEW} more" if len(texts) > _FEW else ""
-    call, at, place = what.partition(" at ")
+    call, at, place = description.partition(" at ")
     return f"{call} on {', '.join(texts[:_FEW])}{more}{at}{place}"
 
 
@@ -197,8 +197,8 @@ def wait(
         else:
             patient = max((claim.not_before for claim in claims), default=0.0)
             hold(readiness, claims, until if until is None else max(until, patient))
-        what = named(describe_caller(name), [claim for claim in claims if claim.until is not None])
-        woken = park(due, what, (readiness, claims), waiters)
+        description = named(describe_caller(name), [claim for claim in claims if claim.until is not None])
+        woken = park(due, description, (readiness, claims), waiters)
         ready = take() if woken else None
         if ready or not woken or (real and until is not None and clock.real_monotonic() >= until):
             return ready

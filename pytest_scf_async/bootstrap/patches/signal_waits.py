@@ -95,7 +95,7 @@ def _open_signalfd(mask: int) -> int:
     return fd
 
 
-def _park(signums: list[int], due_us: int | None, what: str, *, defers: bool = False) -> bool:
+def _park(signums: list[int], due_us: int | None, description: str, *, defers: bool = False) -> bool:
     """Park until one of *signums* has come, all of which are blocked; whether it has.
 
     With *defers* no handler of another signal is called before that, as in C: ``sigwait`` is not interrupted.
@@ -113,14 +113,14 @@ def _park(signums: list[int], due_us: int | None, what: str, *, defers: bool = F
 
     readiness = Readiness({fd: select.POLLIN}, lambda: _has_come(awaited))
     try:
-        return scheduler.park(due_us, what, enlist=enlist, readiness=readiness)
+        return scheduler.park(due_us, description, enlist=enlist, readiness=readiness)
     finally:
         if awaited in _all:
             _all.remove(awaited)
         _close(fd)
 
 
-def _take(signums: list[int], due_us: int | None, what: str, *, defers: bool = False) -> Any:
+def _take(signums: list[int], due_us: int | None, description: str, *, defers: bool = False) -> Any:
     """Take one of *signums* that is there or comes until *due_us*; None if none did."""
     if signal.SIGCHLD in signums:
         children.ignore_stops_of_children()
@@ -128,26 +128,26 @@ def _take(signums: list[int], due_us: int | None, what: str, *, defers: bool = F
         while True:
             info = _real_sigtimedwait(signums, 0)
             if info is not None:
-                _taken(info.si_signo, what)
+                _taken(info.si_signo, description)
                 return info
             try:
-                woken = _park(signums, due_us, what, defers=defers)
+                woken = _park(signums, due_us, description, defers=defers)
             except BaseException:
                 if defers and (info := _real_sigtimedwait(signums, 0)) is not None:  # before any handler was called
-                    _taken(info.si_signo, what)
+                    _taken(info.si_signo, description)
                 raise
             if not woken:
                 info = _real_sigtimedwait(signums, 0)
                 if info is not None:
-                    _taken(info.si_signo, what)
+                    _taken(info.si_signo, description)
                 return info
 
 
-def _taken(signum: int, what: str) -> None:
+def _taken(signum: int, description: str) -> None:
     if signum == signal.SIGALRM:
         scheduler.alarm_taken()
     elif signum == signal.SIGTERM:
-        scheduler.send_marked(messages.pack(messages.Note(note=f"{what} took SIGTERM")))
+        scheduler.send_marked(messages.pack(messages.Note(note=f"{description} took SIGTERM")))
 
 
 def fake_sigtimedwait(sigset: Any, timeout: Any, /) -> Any:
@@ -197,7 +197,7 @@ def fake_pause() -> None:
         _pause_of_another(describe_caller("pause()"))
 
 
-def _pause_of_main(what: str) -> None:
+def _pause_of_main(description: str) -> None:
     seen = _handled
     mine: list[Waiter] = []
 
@@ -207,13 +207,13 @@ def _pause_of_main(what: str) -> None:
         return _handled == seen
 
     try:
-        scheduler.park(None, what, enlist=enlist)
+        scheduler.park(None, description, enlist=enlist)
     finally:
         for waiter in mine:
             _pauses.remove(waiter)
 
 
-def _pause_of_another(what: str) -> None:
+def _pause_of_another(description: str) -> None:
     """Wait until a signal is there for this thread; then unblock it, so that the main thread calls its handler."""
 
     def unblock() -> None:
@@ -224,7 +224,7 @@ def _pause_of_another(what: str) -> None:
     before = _real_sigmask(signal.SIG_BLOCK, caught)
     new = [signum for signum in caught if signum not in before]
     try:
-        _park(new, None, what)
+        _park(new, None, description)
     except BaseException:
         unblock()
         raise

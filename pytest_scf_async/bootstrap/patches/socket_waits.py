@@ -63,9 +63,12 @@ def await_ready(fd: int, events: int, timeout: float | None, name: str) -> float
         readiness = Readiness({fd: events}, ready)
         select_patches.hold(readiness, claims, began + left if owed and left is not None else None, ends=True)
         due = None if readiness.holds or left is None else began_us + microseconds(left) + 1
-        what = select_patches.named(describe_caller(name), claims)
+        description = select_patches.named(describe_caller(name), claims)
         woken = select_patches.park(
-            due, what, (readiness, claims), shown=select_patches.named(_SYSTEM_CALLS.get(name, f"{name}()"), claims)
+            due,
+            description,
+            (readiness, claims),
+            shown=select_patches.named(_SYSTEM_CALLS.get(name, f"{name}()"), claims),
         )
         if left is not None:  # the grace in which something may follow is no part of the timeout
             real = owed and not any(connections.waits_on_simulated_time(each) for each in claims)

@@ -130,11 +130,11 @@ def _users_line() -> str:
     return "" if frame is None else f" at {frame.f_code.co_filename}:{frame.f_lineno}"
 
 
-def _refuse(what: str, error: Callable[[str], OSError]) -> OSError:
+def _refuse(description: str, error: Callable[[str], OSError]) -> OSError:
     where = _users_line()
-    records.note(f'{what} refused{where} (network="loopback")')
+    records.note(f'{description} refused{where} (network="loopback")')
     return error(
-        f'{what} refused{where}: this function has network="loopback". Put a fake in its place with '
+        f'{description} refused{where}: this function has network="loopback". Put a fake in its place with '
         f'{_guarded}(..., before_init=...), or let it out with network="all"'
     )
 
@@ -146,9 +146,9 @@ def _shown(address: Any) -> str:
     return repr(address)
 
 
-def _check(sock: Any, address: Any, what: str) -> None:
+def _check(sock: Any, address: Any, description: str) -> None:
     if _guarded and not _stays(sock.family, address):
-        raise _refuse(f"{what} {_shown(address)}", lambda text: ConnectionRefusedError(errno.ECONNREFUSED, text))
+        raise _refuse(f"{description} {_shown(address)}", lambda text: ConnectionRefusedError(errno.ECONNREFUSED, text))
 
 
 def _connect(self: Any, object: Any, /) -> None:

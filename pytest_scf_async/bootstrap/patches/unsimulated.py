@@ -45,9 +45,9 @@ def _watch(module: Any) -> None:
     registry.replace(owner, loop.method, run, "the timeline says that its time is real")
 
 
-def _note(what: str, note: str) -> None:
+def _note(description: str, note: str) -> None:
     if scheduler.active:
-        scheduler.send_marked(messages.pack(messages.Note(note=note, has_real_time=what)))
+        scheduler.send_marked(messages.pack(messages.Note(note=note, has_real_time=description)))
 
 
 def _noting(real: Any) -> Any:

@@ -33,8 +33,8 @@ _described: tuple[Any, str] = (None, "")
 """The last description and what it describes: a loop waits at the same place again and again."""
 
 
-def describe_caller(what: str) -> str:
-    """*what*, and the line of user code that called it."""
+def describe_caller(description: str) -> str:
+    """*description*, and the line of user code that called it."""
     global _described
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -45,13 +45,13 @@ def describe_caller(what: str) -> str:
             if module is None and not code.co_filename.startswith(OWN_CODE):
                 break
             passed = _passed[id(code)] = code, "" if module is None else f"{module}.{code.co_name}"
-        what = passed[1] or what
+        description = passed[1] or description
         frame = frame.f_back
     if frame is None:
-        return what
-    place = what, frame.f_code, frame.f_lasti
+        return description
+    place = description, frame.f_code, frame.f_lasti
     known, text = _described
     if place != known:
-        text = f"{what} at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+        text = f"{description} at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
         _described = place, text
     return text

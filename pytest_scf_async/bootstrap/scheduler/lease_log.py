@@ -29,36 +29,36 @@ class LeaseLog:
         self.sleep: tuple[Any, ...] = ()
         """Of a record of sleeps: where in user code they are, and how long each is."""
 
-    def note(self, what: str, now_us: int, sleep: tuple[Any, ...] = ()) -> bool:
+    def note(self, description: str, now_us: int, sleep: tuple[Any, ...] = ()) -> bool:
         """Record a wait that begins now; False if there is no room, so that it has to be reported by message.
 
         *sleep* tells a leased sleep from others: where the next one is the same, the scheduler counts it in the record
         itself.
         """
-        if not what:
+        if not description:
             return True
         self.sleep = sleep
-        if self.record == 0 or what != self._last:
-            return self._begin(what, now_us)
+        if self.record == 0 or description != self._last:
+            return self._begin(description, now_us)
         self._control[self.record + LEASE_LAST] = now_us
         self._control[self.record + LEASE_COUNT] += 1
         return True
 
-    def _begin(self, what: str, now_us: int) -> bool:
+    def _begin(self, description: str, now_us: int) -> bool:
         control = self._control
         used = control[shared_page.CONTROL_RECORDS]
-        place = self._places.get(what)
+        place = self._places.get(description)
         if place is None:
-            place = self._keep(what.encode("utf-8", "replace"))
+            place = self._keep(description.encode("utf-8", "replace"))
             if place is not None:
-                self._places[what] = place
+                self._places[description] = place
         if place is None or used == shared_page.LEASE_RECORDS:
             return False
         record = shared_page.LEASE_LOG + used * shared_page.LEASE_RECORD
         control[record], control[record + LEASE_FIRST] = place, now_us
         control[record + LEASE_LAST], control[record + LEASE_COUNT] = now_us, 1
         control[shared_page.CONTROL_RECORDS] = used + 1
-        self._last = what
+        self._last = description
         self.record = record
         return True
 

@@ -62,6 +62,7 @@ class Waiter:
 
     __slots__ = (
         "deferred",
+        "description",
         "due_us",
         "granted",
         "in_c",
@@ -70,14 +71,15 @@ class Waiter:
         "sequence",
         "suspended",
         "thread",
-        "what",
         "woken",
     )
 
-    def __init__(self, thread: ThreadState, due_us: int | None, what: str, readiness: Readiness | None = None) -> None:
+    def __init__(
+        self, thread: ThreadState, due_us: int | None, description: str, readiness: Readiness | None = None
+    ) -> None:
         self.thread = thread
         self.due_us = due_us
-        self.what = what
+        self.description = description
         self.readiness = readiness
         self.sequence = 0
         self.granted = False
@@ -323,7 +325,7 @@ class Scheduler:
     def park(
         self,
         due_us: int | None,
-        what: str,
+        description: str,
         *,
         enlist: Callable[[Waiter], bool] | None = None,
         readiness: Readiness | None = None,
@@ -339,7 +341,7 @@ class Scheduler:
         if main:
             self.main_inside = True
         try:
-            waiter = Waiter(thread, due_us, what, readiness)
+            waiter = Waiter(thread, due_us, description, readiness)
             if enlist is not None and not enlist(waiter):
                 waiter.over = True
                 return True
@@ -359,7 +361,7 @@ class Scheduler:
                 if self.pending:
                     self.run_pending()
 
-    def park_in_c(self, due_us: int, what: str) -> bool:
+    def park_in_c(self, due_us: int, description: str) -> bool:
         """Park the calling thread until *due_us*, for C code that has called; whether it was parked for so long.
 
         Nothing can be raised out of such code, so no handler of a signal runs here: a signal ends the wait, and its
@@ -372,7 +374,7 @@ class Scheduler:
                 return False
             self.main_inside = True
         try:
-            waiter = Waiter(thread, due_us, what)
+            waiter = Waiter(thread, due_us, description)
             waiter.in_c = True
             with self.lock:
                 self._park(waiter)
@@ -625,7 +627,7 @@ class Scheduler:
             self._rest()
         thread.close()
 
-    def join_thread(self, thread: ThreadState, due_us: int | None, what: str) -> bool:
+    def join_thread(self, thread: ThreadState, due_us: int | None, description: str) -> bool:
         """Wait for the end of *thread* until *due_us*; whether it has ended."""
 
         def enlist(waiter: Waiter) -> bool:
@@ -635,7 +637,7 @@ class Scheduler:
                 thread.joiners.append(waiter)
                 return True
 
-        return thread.ended or self.park(due_us, what, enlist=enlist)
+        return thread.ended or self.park(due_us, description, enlist=enlist)
 
     def follow_gates(self, follow: Callable[[], None]) -> None:
         """Other gates at lines are set: have each thread call *follow* when it resumes."""
@@ -965,7 +967,7 @@ class Scheduler:
             if waiter.due_us is not None:
                 heapq.heappush(self._run_queue, (waiter.due_us, waiter.sequence, waiter))
             self._reader = waiter.thread
-            self._rest(waiter.what)
+            self._rest(waiter.description)
 
     def _defer_signals(self, waiter: Waiter) -> None:
         """Report signals whose handlers are called after the wait, as in a ``sigwait``, which is one call of C code."""
@@ -1062,27 +1064,32 @@ class Scheduler:
         self._push(waiter)
         self.running_threads -= 1
         self._reader = waiter.thread
-        self._rest(waiter.what)
+        self._rest(waiter.description)
 
-    def _rest(self, what: str = "") -> None:
+    def _rest(self, description: str = "") -> None:
         """After a thread has parked or ended: grant the next waiter if the lease allows that, else report."""
         if self._gateway is not None and self.running_threads == 0 and self._gateway.poll():
-            what = ""  # the event has ended, and this is no wait of it any more
+            description = ""  # the event has ended, and this is no wait of it any more
         if self._watching:
             self._poll_watched()
         if self.running_threads == 0 and self._held == 0 and self._lease_suspensions == 0:
             head, until = self._head(), self.control_page[shared_page.CONTROL_LEASE]
             now = self.clock_page[shared_page.CLOCK_NOW]
-            if head is not None and (due := head.due_us) is not None and due < until and self._may_move(what, now):
+            if (
+                head is not None
+                and (due := head.due_us) is not None
+                and due < until
+                and self._may_move(description, now)
+            ):
                 self.clock_page[shared_page.CLOCK_NOW] = max(due, now)
                 self.control_page[shared_page.CONTROL_LEASED] += 1
                 self.moved = True
                 heapq.heappop(self._run_queue)
                 self._grant(head)
                 return
-        self._report(what)
+        self._report(description)
 
-    def _report(self, what: str = "") -> None:
+    def _report(self, description: str = "") -> None:
         """Report what this instance waits for next; not while a thread is about to resume."""
         self._report_owed = False
         head = self._head()
@@ -1092,7 +1099,7 @@ class Scheduler:
         if self.moved:
             self._report_time()
         self.channel.send(
-            _pack_parked(due, sequence, self.running_threads, self._held, self._seen_messages, used_ns, what)
+            _pack_parked(due, sequence, self.running_threads, self._held, self._seen_messages, used_ns, description)
         )
 
     def _take_run_token(self) -> None:
@@ -1311,10 +1318,10 @@ class Scheduler:
         records = self.leased.records_to_report()
         self.channel.send_marked(pack(self.clock_page[CLOCK_NOW], records))
 
-    def _may_move(self, what: str, now_us: int) -> bool:
+    def _may_move(self, description: str, now_us: int) -> bool:
         if self.c_code:
             self._before_move()
-        return self.leased.note(what, now_us)
+        return self.leased.note(description, now_us)
 
     def _before_move(self) -> None:
         """Before the clock is moved: report the time of what is in the output, which code in C may have written.

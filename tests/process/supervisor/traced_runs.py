@@ -171,7 +171,7 @@ class Run:
 
     @staticmethod
     def _name(due: Due) -> str:
-        return due.what.wait.name if isinstance(due.what, Thread) and due.what.wait is not None else "timer"
+        return due.source.wait.name if isinstance(due.source, Thread) and due.source.wait is not None else "timer"
 
     def result(self) -> dict[str, Any]:
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
