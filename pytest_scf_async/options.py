@@ -50,7 +50,7 @@ class Rule(NamedTuple):
 class TextSource(str):
     """The name of a place in which values are text: an option of the command line, or a line of the ini file.
 
-    There is no None and no timedelta, and an error says nothing of these. It is a type as nothing else tells such a
+    There is no None and no timedelta, and an error says nothing of these. It is a type, as nothing else tells such a
     place from the name of a call: a text of the command line, once it is read, is a number like any other.
     """
 

@@ -331,7 +331,7 @@ def install() -> None:
         builtin.use_machine_code()  # the process may have some
     except Unavailable as error:
         fallback = str(error)
-    why = "it tells the simulated time"
+    why = "it returns the simulated time"
     for name, function in _PATCHES.items():
         registry.replace(time, name, function, why)
     if fallback:

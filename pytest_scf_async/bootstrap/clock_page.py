@@ -510,7 +510,7 @@ class ClockPage:
 
     @staticmethod
     def _is_redirected(name: str) -> bool:
-        """Whether CPython shows what *name* tells, or computes a deadline by it that a function waits for which is."""
+        """Whether CPython shows what *name* gives, or computes a deadline by it that a function waits for which is."""
         return name != "gettimeofday" or "_multiprocessing" in sys.builtin_module_names
 
     def _redirect(self, architecture: Architecture) -> None:

@@ -54,7 +54,7 @@ def is_measured() -> bool:
 
 
 def plan() -> tuple[messages.CoverageConfig, int] | None:
-    """What an instance is told of coverage, and the memory file that it writes to; None where nothing is measured."""
+    """The plan of coverage for an instance, and the memory file that it writes to; None where nothing is measured."""
     module = sys.modules.get("coverage")
     measured = None if module is None else module.Coverage.current()
     if module is None or measured is None:

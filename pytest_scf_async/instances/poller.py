@@ -29,7 +29,7 @@ class Poller:
         self._outputs[instance.output.fd] = instance
         if instance.zygote not in self._zygotes:
             connection = self._zygotes[instance.zygote] = instance.zygote.connection.fileno()
-            if instance.zygote.alive:  # else the next poll tells
+            if instance.zygote.alive:  # else the next poll finds that
                 self._watch(connection)
 
     def remove(self, instance: Instance) -> None:
@@ -80,7 +80,7 @@ class Poller:
                 try:
                     pidfd = os.pidfd_open(child.pid)
                 except OSError:
-                    continue  # it has just ended, or there is no descriptor left: the next look will tell
+                    continue  # it has just ended, or there is no descriptor left: the next look finds which
                 self._children[pidfd] = instance, child.pid
                 self._watch(pidfd)
 

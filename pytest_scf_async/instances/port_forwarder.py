@@ -27,8 +27,8 @@ class _Connection:
         """By who is to get it."""
         self.ended: set[socket.socket] = set()
         """Who sends no more."""
-        self.told: set[socket.socket] = set()
-        """Those of them of whose end the other side has been told."""
+        self.reported_ends: set[socket.socket] = set()
+        """Those of them whose end was reported to the other side."""
 
 
 class PortForwarder:
@@ -170,8 +170,8 @@ class PortForwarder:
                         del unsent[: listener.send(unsent)]
                     except BlockingIOError:
                         pass
-                if not unsent and connection.other[listener] in connection.ended - connection.told:
-                    connection.told.add(connection.other[listener])
+                if not unsent and connection.other[listener] in connection.ended - connection.reported_ends:
+                    connection.reported_ends.add(connection.other[listener])
                     listener.shutdown(socket.SHUT_WR)
         except OSError:
             self._drop(connection)

@@ -29,7 +29,7 @@ class PortInUseError(Exception):
 class ClaimedPort:
     """A port that no other instance without a network of its own gets, in no process of the machine, until its release.
 
-    What tells the others is a listening Unix socket with an abstract name: as ports do, such names belong to a network
+    A listening Unix socket with an abstract name marks it as claimed: as ports do, such names belong to a network
     namespace, and the kernel drops one with its process. Who waits for the port is connected to it.
     """
 

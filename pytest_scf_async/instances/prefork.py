@@ -35,7 +35,7 @@ def prefork(zygote: Zygote, hint: messages.Expect) -> None:
         try:
             _preforked[zygote] = Instance(zygote, hint)
         except (OSError, HarnessError):
-            return  # it is told where an instance is needed
+            return  # it is reported where an instance is needed
         if not zygote.at_end:
             zygote.at_end.append(lambda: _forget(zygote))
 

@@ -359,7 +359,7 @@ def _look_below(
 
 
 def _waits_for_requests(fork_server: int) -> bool:
-    """Whether it has nothing to do: a process that it is to fork has been, and its id told.
+    """Whether it has nothing to do: a process that it is to fork has been, and its id sent.
 
     Once there is a request the kernel does not let it sleep there. It may sleep elsewhere, before it serves (in a
     module that it is to import first) and while it forks (``os.register_at_fork``).

@@ -1,6 +1,6 @@
 """The process of an instance that runs user code: the instance's own, or one that it has started.
 
-What the kernel tells of user code is asked here: whether it runs, how much it has computed, what memory it has.
+Asks the kernel about user code: whether it runs, how much it has computed, what memory it has.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class UserProcess:
     def close(self) -> None:
         """Release what belonged to it."""
 
-    # -- what the kernel tells ---------------------------------------------------------------------------------------
+    # -- what the kernel shows ---------------------------------------------------------------------------------------
 
     def processes(self) -> list[int]:
         """The processes that run user code and have no instance of their own."""
@@ -101,7 +101,7 @@ class UserProcess:
         return procfs.activity(self._instance.pid)[1]
 
     def cpu_ns(self, at_end: int | None) -> int | None:
-        """Processor time that user code has used, in ns, as exact as the kernel tells it; None: it has just ended.
+        """Processor time that user code has used, in ns, as exact as the kernel counts it; None: it has just ended.
 
         *at_end* is what the instance's own process had used when it ended, once it has.
         """
@@ -224,7 +224,7 @@ class TracedProcesses(StartedProcess):
         return Memory(procfs.peak_memory(self.pid), [pid for pid in self.processes() if pid != self.pid])
 
     def signal_state(self, signum: int) -> procfs.SignalState | None:
-        """While a thread is in ``sigwait`` the kernel tells the same of its mask as where nobody wants the signal."""
+        """While a thread is in ``sigwait`` the kernel shows the same mask as where nobody wants the signal."""
         state = super().signal_state(signum)
         if state is not None and not state.blocked and waits_for_signal(self.pid, signum):
             return state._replace(blocked=True)

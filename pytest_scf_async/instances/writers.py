@@ -67,7 +67,7 @@ class _Look:
         kernel counts it at each tick, so that what has changed once may have been spent before."""
 
     def is_unsure(self) -> bool:
-        """Look, and say whether the next look can be expected to tell more."""
+        """Look, and say whether the next look can be expected to show more."""
         waiting = set()
         unsure = False
         known, self._running = self._running, {}

@@ -1,4 +1,4 @@
-"""The memory limit of a function (434): what an instance and its descendants use, by what ``/proc`` tells.
+"""The memory limit of a function (434): what an instance and its descendants use, by what ``/proc`` shows.
 
 Nothing here is asked where no limit is given.
 """

@@ -394,7 +394,7 @@ class SupervisedContainer(Container, Supervised):
 
     @property
     def catches_signals(self) -> bool:
-        """Its tracer finds out, and tells."""
+        """Its tracer finds out, and reports it."""
         return False
 
     def user_process(self, instance: Process) -> UserProcess:

@@ -142,7 +142,7 @@ class Program(Runtime, ABC):
         )
 
     def _listens(self, claimed: ClaimedPort | None) -> tuple[int, Mapping[str, str]]:  # noqa: ARG002
-        """The port on which it has to listen, and the variables that tell it so."""
+        """The port on which it has to listen, and the variables that name it."""
         return self.launch.port, {}
 
 
@@ -259,7 +259,7 @@ class FreeRunning(StartedProgram):
         return "unknown"
 
     def takes_default(self, process: UserProcess) -> Callable[[], bool]:
-        """While a thread is in ``sigwait`` for the signal the kernel tells the same of it as where nobody wants it."""
+        """While a thread is in ``sigwait`` for the signal the kernel shows the same of it as where nobody wants it."""
         until = REAL.monotonic() + TAKEN_AFTER
 
         def taken() -> bool:

@@ -40,7 +40,7 @@ class Site:
     own_network: bool
     """The instance has a network of its own, with nothing in it but a loopback."""
     mark: str
-    """What tells the processes of this session from others."""
+    """What distinguishes the processes of this session from others."""
     why_unmounted: Callable[[], str]
     """Why instances have no namespaces, where they have none."""
     endpoint: messages.EndpointConfig | None = None
@@ -125,7 +125,7 @@ class Runtime(ABC):
     """It writes its output on its own, and is stopped as a whole where a gate waits for a line that has come. What is
     stopped so gets no signal before it goes on."""
     traces_user_code: ClassVar[bool] = False
-    """Its instances trace user code: they stop it when they are told to, and tell what it waits for even while it
+    """Its instances trace user code: they stop it on request, and report what it waits for even while it
     computes. Else an instance is user code itself, and is stopped by a signal, with its children."""
     may_lease: ClassVar[bool] = True
     """An instance that alone computes can move the clock itself."""
@@ -204,7 +204,7 @@ class Runtime(ABC):
         return ()
 
     def program(self, site: Site, claimed: ClaimedPort | None) -> messages.ProgramConfig | None:
-        """What an instance is told of the program that it starts, or is; None: it calls a handler."""
+        """The program that an instance starts, or is, as it is sent to it; None: it calls a handler."""
         return None
 
     def companion(self, site: Site, tmp: str, output: int, claimed: ClaimedPort | None) -> Companion | None:
@@ -246,7 +246,7 @@ class Runtime(ABC):
     def met(self, state: SignalState, *, listens: bool) -> Disposition:
         """What a SIGTERM meets in a process in which the kernel does with it what *state* says.
 
-        User code *listens* if it has told of a handler.
+        User code *listens* if it has reported a handler.
         """
         if state.blocked:  # first: a thread may take it with sigwait() even where it is ignored
             return "blocked"
