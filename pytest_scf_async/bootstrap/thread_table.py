@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import os
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from ..protocol import shared_page
@@ -18,7 +19,6 @@ _real_name: Any = threading.Thread.name
 _table: Any = None
 _free: list[int] = []
 _LONGEST_NAME = 51
-_LONGEST_WAIT = 191
 """How many bytes there is room for, in the rows of ``shared_page``."""
 _rows: dict[int, int] = {}
 """The row of each thread, by its identity."""
@@ -58,14 +58,17 @@ def _write(row: int, ident: int, native: int, name: object) -> None:
     shared_page.THREAD_NAME.pack_into(_table, row * shared_page.THREAD_ROW.size, ident, native, len(data), data)
 
 
-def holds(description: str) -> None:
-    """Note that the calling thread is parked for something real, *description*; empty: it is no longer."""
+def holds(description: str, peers: Sequence[str] = ()) -> None:
+    """Note that the calling thread is parked for something real, *description*; empty: it is no longer.
+
+    *peers* are those for whose answers it waits.
+    """
     ident = _get_ident()
     if ident not in _rows and description:
         begin("MainThread" if ident == scheduler.main_ident else None)
     row = _rows.get(ident)
     if row is not None:
-        data = description.encode("utf-8", "replace")[:_LONGEST_WAIT]
+        data = shared_page.wait_of_thread(description, peers)
         shared_page.THREAD_HOLDS.pack_into(
             _table, row * shared_page.THREAD_ROW.size + shared_page.THREAD_NAME.size, len(data), data
         )

@@ -668,9 +668,9 @@ class Instance:
         if self.output.filled:
             self.output.empty()  # a resource tracker writes of what it removes before it ends
 
-    def threads_known(self) -> dict[int, tuple[int, str, str]]:
-        """By their identity in Python, the kernel's id of threads, their names, and what they wait for in real time."""
-        return {ident: (native, name, wait) for ident, native, name, wait in self.control.threads_known()}
+    def threads_known(self) -> dict[int, shared_page.KnownThread]:
+        """Its threads in Python, by their identity there."""
+        return {thread.ident: thread for thread in self.control.threads_known()}
 
     @property
     def traces_user_code(self) -> bool:

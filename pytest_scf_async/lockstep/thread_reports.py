@@ -15,6 +15,7 @@ from ..protocol import messages, procfs
 from ..protocol.kernel_waits import FEW, KernelWait, Target, waits_of
 from ..protocol.own_code import OWN_CODE
 from ..protocol.real_time import REAL
+from ..protocol.shared_page import KnownThread
 from ..protocol.shortening import shortened_list
 
 STACKS_LIMIT = 5.0
@@ -24,11 +25,10 @@ STILL_SECONDS = 0.01
 STILL_LIMIT = 0.1
 STARVED_LIMIT = 5.0
 """The same where a thread has had no core, on a machine that is busy with something else."""
-_ROOMS = {os.path.join(OWN_CODE, "bootstrap", "scheduler", f"{room}.py") for room in ("scheduler", "blocking")}
+_SCHEDULER = os.path.join(OWN_CODE, "bootstrap", "scheduler", "scheduler.py")
 """Where a thread stands that is parked."""
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 _SUBPROCESS = _STANDARD_LIBRARY + "subprocess.py"
-_PEER = re.compile(r"a connection to (\S+?:\d+)")
 _HEAD = re.compile(r"(?:Current t|T)hread 0x(?P<ident>[0-9a-f]+).*\(most recent call first\):\s*")
 _FRAME = re.compile(r'  File "(?P<file>[^"]*)", line (?P<line>\d+) in (?P<name>.*)')
 
@@ -59,7 +59,8 @@ def threads_of(instance: Instance, now_us: int) -> list[ThreadReport]:
     stacks = list(_stacks(text))
     known = instance.threads_known()
     if stacks:
-        known.setdefault(stacks[-1][0], (instance.pid, "MainThread", ""))  # faulthandler has it last
+        main = stacks[-1][0]  # faulthandler has it last
+        known.setdefault(main, KnownThread(main, instance.pid, "MainThread"))
     return [_report(known.get(ident), frames, waits) for ident, frames in stacks]
 
 
@@ -145,19 +146,16 @@ def _stacks(text: str) -> Iterator[tuple[int, list[re.Match[str]]]]:
         yield ident, frames
 
 
-def _report(
-    known: tuple[int, str, str] | None, frames: list[re.Match[str]], waits: dict[int, KernelWait]
-) -> ThreadReport:
+def _report(known: KnownThread | None, frames: list[re.Match[str]], waits: dict[int, KernelWait]) -> ThreadReport:
     shown = [frame for frame in frames if not frame["file"].startswith(OWN_CODE) and frame["file"] != "<string>"]
     of_user = [frame for frame in shown if not _is_library(frame["file"])]
-    native, name, held = known or (0, "", "")
-    whose = repr(name) if name else f"of {of_user[-1]['name']}()" if of_user else "of a library"
+    known = known or KnownThread(0, 0, "")
+    whose = repr(known.name) if known.name else f"of {of_user[-1]['name']}()" if of_user else "of a library"
     ours = itertools.takewhile(lambda frame: frame["file"].startswith(OWN_CODE), frames)
-    parked = any(frame["file"] in _ROOMS for frame in ours)
-    wait = waits.get(native)
+    parked = any(frame["file"] == _SCHEDULER for frame in ours)
+    wait = waits.get(known.native)
     if parked:
-        receives = not held.startswith("send")  # there is no room: nothing that comes ends it
-        wait = KernelWait(held, tuple(_PEER.findall(held)) if receives else ()) if held else None
+        wait = KernelWait(known.wait, known.peers) if known.wait else None
     elif wait is not None and wait.sleeps and frames and frames[0]["file"] == _SUBPROCESS:
         wait = KernelWait("a wait for a child process")  # whose timeout makes it a loop of sleeps
     state = f" is in {wait.text}" if wait is not None else " is parked" if parked else ""

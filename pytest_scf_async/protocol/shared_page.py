@@ -10,8 +10,8 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-from collections.abc import Iterator, MutableSequence
-from typing import Any, Final, cast
+from collections.abc import Iterator, MutableSequence, Sequence
+from typing import Any, Final, NamedTuple, cast
 
 # The clock page.
 CLOCK_NOW: Final = 0
@@ -85,6 +85,8 @@ THREAD_NAME = struct.Struct("<QIB51s")
 THREAD_HOLDS = struct.Struct("<B191s")
 THREAD_ROW = struct.Struct("<QIB51sB191s")
 THREAD_ROWS: Final = 64
+LONGEST_WAIT: Final = 191
+"""How many bytes a row has for a wait in real time: its description, and after a zero byte each the peers."""
 STACKS_OFFSET: Final = THREADS_OFFSET + THREAD_ROW.size * THREAD_ROWS
 """... and then takes the stacks that ``faulthandler`` writes on STACKS_SIGNAL."""
 STACKS_BYTES: Final = 1 << 20
@@ -137,6 +139,20 @@ class SharedClockPage(ClockPage):
         cast("memoryview", self.slots).release()
         self._map.close()
         os.close(self.file)
+
+
+class KnownThread(NamedTuple):
+    """A thread of an instance in Python."""
+
+    ident: int
+    """Its identity in Python."""
+    native: int
+    """The kernel's id of it."""
+    name: str
+    wait: str = ""
+    """What it waits for in real time, in words."""
+    peers: tuple[str, ...] = ()
+    """The other ends of connections for whose answers it waits, as ``"host:port"``."""
 
 
 class ControlPage:
@@ -193,11 +209,21 @@ class ControlPage:
         """How often the event has come to each of its places."""
         return self.slots[PASSES : PASSES + PLACES]  # type: ignore[no-any-return]
 
-    def threads_known(self) -> Iterator[tuple[int, int, str, str]]:
-        """Of each thread: its identity in Python, the kernel's, its name, and what it waits for in real time."""
+    def threads_known(self) -> Iterator[KnownThread]:
+        """The threads that have a row."""
         for ident, native, size, name, length, wait in THREAD_ROW.iter_unpack(self.threads):
             if ident:
-                yield ident, native, name[:size].decode("utf-8", "replace"), wait[:length].decode("utf-8", "replace")
+                description, *peers = wait[:length].decode("utf-8", "replace").split("\0")
+                yield KnownThread(ident, native, name[:size].decode("utf-8", "replace"), description, tuple(peers))
+
+
+def wait_of_thread(description: str, peers: Sequence[str]) -> bytes:
+    """What a row of a thread has of its wait in real time; peers for which there is no room are left out."""
+    behind = b""
+    for peer in peers:
+        data = b"\0" + peer.encode("utf-8", "replace")
+        behind += data if len(behind) + len(data) <= LONGEST_WAIT // 2 else b""
+    return description.encode("utf-8", "replace")[: LONGEST_WAIT - len(behind)] + behind
 
 
 def shared_memory(name: str, size: int) -> int:

@@ -70,7 +70,26 @@ def test_the_threads_are_those_that_have_an_identity(control: shared_page.Contro
         control.threads, shared_page.THREAD_ROW.size + shared_page.THREAD_NAME.size, 4, b"recv"
     )
 
-    assert list(control.threads_known()) == [(7, 8, "worker", "recv")]
+    assert list(control.threads_known()) == [(7, 8, "worker", "recv", ())]
+
+
+@pytest.mark.parametrize(
+    ("description", "peers", "known"),
+    [
+        ("", [], ("", ())),
+        ("poll() on two", ["10.0.0.1:80", "[::1]:5432"], ("poll() on two", ("10.0.0.1:80", "[::1]:5432"))),
+        ("x" * 300, ["10.0.0.1:80"], ("x" * 179, ("10.0.0.1:80",))),
+        ("poll()", ["a" * 60 + ":80", "b" * 60 + ":80", "c:80"], ("poll()", ("a" * 60 + ":80", "c:80"))),
+    ],
+)
+def test_a_wait_of_a_thread_is_its_description_and_its_peers(control, description, peers, known):
+    data = shared_page.wait_of_thread(description, peers)
+    assert len(data) <= shared_page.LONGEST_WAIT
+    shared_page.THREAD_NAME.pack_into(control.threads, 0, 7, 8, 6, b"worker")
+    shared_page.THREAD_HOLDS.pack_into(control.threads, shared_page.THREAD_NAME.size, len(data), data)
+
+    (thread,) = control.threads_known()
+    assert (thread.wait, thread.peers) == known
 
 
 def test_the_passes_end_where_the_texts_begin(control: shared_page.ControlPage) -> None:

@@ -117,6 +117,8 @@ class _Peer(NamedTuple):
     """It may owe an answer for ever."""
     kind: int
     family: int
+    address: str = ""
+    """The other end, if it is in the network and not this process's own."""
 
 
 PATIENCE = 5.0
@@ -133,6 +135,8 @@ class Claim(NamedTuple):
     connection: Connection | None = None
     not_before: float = 0.0
     """Until when no timeout of the wait passes, on the real monotonic clock."""
+    peer: str = ""
+    """The other end of a connection in the network, as ``"host:port"``."""
 
 
 _connections: dict[int, Connection] = {}
@@ -420,8 +424,9 @@ def _peer_of(sock: _socket.socket) -> _Peer | None:
     if sock.family not in _INTERNET:
         return _Peer("a socket", False, sock.type, sock.family)
     own = there[0].removeprefix("::ffff:") in own_hosts or _is_here(sock.type, there, here)
-    text = "" if own else f"a connection to {shown(there)}"
-    return _Peer(text, shown(there) in idle_peers, sock.type, sock.family)
+    address = "" if own else shown(there)
+    text = f"a connection to {address}" if address else ""
+    return _Peer(text, shown(there) in idle_peers, sock.type, sock.family, address)
 
 
 def _unconnected(sock: _socket.socket, connection: Connection) -> Claim:
@@ -441,7 +446,7 @@ def _claim(connection: Connection, peer: _Peer, sock: _socket.socket | None, rec
     if not peer.text:
         return None
     if connection.port in _answers_that_wait:
-        return Claim(peer.text, None, connection)
+        return Claim(peer.text, None, connection, peer=peer.address)
     if connection.seen:
         until = _holds_until(connection, peer.idle, receives)
     elif sock is not None and peer.family in _INTERNET and peer.kind == socket.SOCK_STREAM:
@@ -457,7 +462,7 @@ def _claim(connection: Connection, peer: _Peer, sock: _socket.socket | None, rec
         connection.asked_at = connection.asked_at or clock.real_monotonic()
     if until == FOREVER and connection.asked_at:
         not_before = connection.asked_at + PATIENCE
-    return Claim(peer.text, until, connection, not_before)
+    return Claim(peer.text, until, connection, not_before, peer.address)
 
 
 def _holds_until(connection: Connection, idle: bool, receives: bool = False) -> float | None:

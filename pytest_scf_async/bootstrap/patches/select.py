@@ -115,12 +115,18 @@ def hold(readiness: Readiness, claims: list[Claim], until: float | None, *, ends
 
 
 def park(
-    due: int | None, description: str, prepared: Prepared, waiters: list[Waiter] | None = None, *, shown: str = ""
+    due: int | None,
+    description: str,
+    prepared: Prepared,
+    waiters: list[Waiter] | None = None,
+    *,
+    shown: str = "",
+    receives: bool = True,
 ) -> bool:
     """Park until *due* or until woken, by a descriptor, a change in a poller, or data sent on a claimed connection.
 
     Whether it was woken. *waiters* are those of the poller. *shown* names the wait in error texts where it holds the
-    clock, if not *description*.
+    clock, if not *description*. One that does not wait to receive is not ended by an answer of the peers.
     """
     readiness, claims = prepared
     places = [
@@ -138,7 +144,8 @@ def park(
 
     try:
         if readiness.holds:
-            thread_table.holds(shown or description)
+            peers = dict.fromkeys(claim.peer for claim in claims[:_FEW] if claim.peer and receives)
+            thread_table.holds(shown or description, [*peers])
         elif claims:
             _note_beside(ident, True)
         return scheduler.park(due, description, enlist=enlist, readiness=readiness)
@@ -158,14 +165,11 @@ def _note_beside(ident: int, waits: bool) -> None:
         scheduler.control.beside = len(_beside)
 
 
-def named(description: str, claims: list[Claim]) -> str:
-    """*description*, which is a call and perhaps its place, with the descriptors that it waits for."""
+def named(claims: list[Claim]) -> str:
+    """The descriptors that a call waits for, to be put behind its name."""
     texts = [claim.text for claim in claims]
-    if not texts:
-        return description
     more = f" and {len(texts) - _FEW} more" if len(texts) > _FEW else ""
-    call, at, place = description.partition(" at ")
-    return f"{call} on {', '.join(texts[:_FEW])}{more}{at}{place}"
+    return f" on {', '.join(texts[:_FEW])}{more}" if texts else ""
 
 
 def wait(
@@ -197,7 +201,8 @@ def wait(
         else:
             patient = max((claim.not_before for claim in claims), default=0.0)
             hold(readiness, claims, until if until is None else max(until, patient))
-        description = named(describe_caller(name), [claim for claim in claims if claim.until is not None])
+        on = named([claim for claim in claims if claim.until is not None])
+        description = describe_caller(name, on)
         woken = park(due, description, (readiness, claims), waiters)
         ready = take() if woken else None
         if ready or not woken or (real and until is not None and clock.real_monotonic() >= until):

@@ -63,12 +63,13 @@ def await_ready(fd: int, events: int, timeout: float | None, name: str) -> float
         readiness = Readiness({fd: events}, ready)
         select_patches.hold(readiness, claims, began + left if owed and left is not None else None, ends=True)
         due = None if readiness.holds or left is None else began_us + microseconds(left) + 1
-        description = select_patches.named(describe_caller(name), claims)
+        on = select_patches.named(claims)
         woken = select_patches.park(
             due,
-            description,
+            describe_caller(name, on),
             (readiness, claims),
-            shown=select_patches.named(_SYSTEM_CALLS.get(name, f"{name}()"), claims),
+            shown=_SYSTEM_CALLS.get(name, f"{name}()") + on,
+            receives=events == select.POLLIN,
         )
         if left is not None:  # the grace in which something may follow is no part of the timeout
             real = owed and not any(connections.waits_on_simulated_time(each) for each in claims)

@@ -33,8 +33,8 @@ _described: tuple[Any, str] = (None, "")
 """The last description and what it describes: a loop waits at the same place again and again."""
 
 
-def describe_caller(description: str) -> str:
-    """*description*, and the line of user code that called it."""
+def describe_caller(description: str, on: str = "") -> str:
+    """*description* with what the call is made *on*, and the line of user code that called it."""
     global _described
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -47,6 +47,7 @@ def describe_caller(description: str) -> str:
             passed = _passed[id(code)] = code, "" if module is None else f"{module}.{code.co_name}"
         description = passed[1] or description
         frame = frame.f_back
+    description += on
     if frame is None:
         return description
     place = description, frame.f_code, frame.f_lasti
