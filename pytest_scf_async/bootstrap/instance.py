@@ -87,7 +87,10 @@ def _warm_up(control_file: int) -> None:
     sample = {"number": 1, "words": ["one", None, True], "nested": {"text": "one"}}
     invocation = messages.Invoke(handler.result_text(sample), {"request_id": "one"}, {}, {}, None)
     frame = messages.pack(invocation)
-    messages.pack(_call(lambda event, context: event, messages.unpack(messages.Invoke, frame[messages.HEADER.size :])))
+    result = _call(lambda event, context: event, messages.unpack(messages.Invoke, frame[messages.HEADER.size :]))
+    if result.text != invocation.payload:
+        raise RuntimeError(f"the call that warms a process up has ended otherwise than that of a handler: {result}")
+    messages.pack(result)
     loading.warm_up()
     mounts.warm_up()
     os.path.isfile(__file__)

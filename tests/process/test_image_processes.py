@@ -256,11 +256,10 @@ def test_gunicorn_forks(deploy, command):
 def test_the_program_forks_once_its_event_has_ended(deploy_in_process, runtime):
     event = deploy_in_process(ANSWERS).invoke_async({"a": 1}).wait()
     instance = event_of(event).instance
-    reports = lockstep_of(runtime)
-    reports.instance_said(instance, messages.FromInstance.FORKS, b'{"at":"app.py:3"}')
+    refuses = lockstep_of(runtime).instance_said(instance, messages.FromInstance.FORKS, b'{"at":"app.py:3"}')
 
     with pytest.raises(ScfUsageError, match=rf"^the program 'app\.py' forks at app\.py:3, and {OF_ONE_PROCESS}$"):
-        runtime.clock.advance(1)
+        refuses()
     assert event.status == "FINISHED"
     assert is_gone(instance.pid)
 

@@ -153,7 +153,7 @@ def receive(event, given):
     elif inside and event == "open" and (given[2] & 3 or not str(given[0]).endswith((".py", ".pyc"))):
         note(f"opens {given[0]}")
 
-sys.addaudithook(hear)
+sys.addaudithook(receive)
 import ctypes, logging, shutil, subprocess, uuid  # what the zygote has
 handlers = {number: signal.getsignal(number) for number in range(1, 32)}
 

@@ -1026,6 +1026,8 @@ class Scheduler:
 
     def ring_overdue(self) -> None:
         """Let an alarm go off that became due while this process was stopped; on the main thread, which runs."""
+        if not self.active:
+            return  # a process that is forked ahead calls a handler of its own, to have its pages copied
         main = self.enter()
         try:
             with self.lock:
