@@ -76,7 +76,7 @@ def event_of(event: AsyncEvent) -> Event:
 
 
 def remarks_of(event: AsyncEvent, word: str) -> list[str]:
-    """What the timeline of an event says in words alone, and with *word* among them."""
+    """The remarks in the timeline of an event that have *word* in their text."""
     return [entry.text for entry in event._event.timeline if isinstance(entry, Remark) and word in entry.text]
 
 

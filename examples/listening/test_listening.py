@@ -1,4 +1,4 @@
-"""What a graceful termination does to a handler that does not listen, one that does, and one that leaves."""
+"""What a graceful termination does to a handler that does not listen, one that does, and one that ends its process."""
 
 import pytest
 

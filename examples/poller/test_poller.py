@@ -56,7 +56,7 @@ def test_a_job_that_is_done_after_six_hours(poller, job, scf_clock):
 
     assert_finished(event, result={"job": "all good", "looks": 362})
     assert "waiting since 20:00" in str(event.log)
-    assert "done at 02:01" in str(event.log)  # the look at 02:00 came before the job was done
+    assert "done at 02:01" in str(event.log)  # the check at 02:00 came before the job was done
 
 
 def test_terminated_by_force(poller, scf_clock):

@@ -1,4 +1,4 @@
-"""Timeouts: 3 seconds for a sync function that says nothing else, and the error body that its caller gets."""
+"""Timeouts: the default of 3 seconds for a sync function, and the error body that its caller gets."""
 
 import pytest
 

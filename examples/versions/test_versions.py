@@ -1,4 +1,4 @@
-"""A memory limit, the update that fixes what met it, and the version that goes on for who asks for it."""
+"""A function over its memory limit, the update that fixes it, and the old version, which callers can still name."""
 
 from pytest_scf_async import assert_failed, assert_finished, assert_logged
 

@@ -1,11 +1,11 @@
-"""Watches a function: events that run too long are asked to stop, and ended by force when they do not."""
+"""Watches a function: terminates events that run too long, gracefully first, and by force if they go on."""
 
 import time
 from datetime import datetime, timedelta, timezone
 
 LATE = timedelta(hours=1)
 PATIENCE = timedelta(minutes=2)
-"""How long an event that was asked to stop may go on."""
+"""How long an event may go on after its graceful termination."""
 INTERVAL = 30
 
 

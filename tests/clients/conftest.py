@@ -1,4 +1,4 @@
-"""What the tests of client libraries share: a runtime, and servers that those clients talk to."""
+"""What the tests of client libraries share: a runtime, and servers that those clients connect to."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def run(runtime: ScfRuntime, tmp_path: Path) -> Callable[..., Any]:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     slow = threading.Event()
-    """Never set: what waits for it takes its time."""
+    """Never set: a wait for it lasts as long as its timeout."""
 
     def do_GET(self) -> None:
         if self.path == "/slow":
@@ -84,7 +84,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *args: object) -> None:
-        """A client that hangs up is none."""
+        """A client that closes its connection early is no error."""
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def http_url() -> Iterator[str]:
 
 @pytest.fixture
 def https_url(tmp_path: Path) -> Iterator[tuple[str, str]]:
-    """The address, and a file with the certificate of who has signed the server's."""
+    """The address, and a file with the certificate of the authority that signed the server's."""
     import trustme
 
     authority = trustme.CA()

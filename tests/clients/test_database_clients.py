@@ -107,7 +107,7 @@ _OK = b"\0\0\0\x02\0\0\0"
 
 
 def _speaks_mysql(there: socket.socket, slow: threading.Event) -> None:
-    """Greet, take whoever comes, and answer each command with OK after a while."""
+    """Greet, accept any user, and answer each command with OK after a while."""
     slow.wait(0.4)
     there.sendall(_packet(0, _GREETING))
     with there, there.makefile("rb") as file:

@@ -1,4 +1,4 @@
-"""WebSocket clients in a handler: messages, keep-alive pings, what a server pushes, and pongs that nobody answers."""
+"""WebSocket clients in a handler: messages, keep-alive pings, what a server pushes, and pongs, which get no answer."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The catalogue of failures: what a user reads when a test fails, kept as text and compared.
+"""The catalogue of failures: what a user reads when a test fails, stored as text and compared.
 
-`pytest tests/plugin --co -q -k catalogue` lists them. SCF_CATALOGUE=write writes the texts anew: read each before it is
-kept, as somebody in their first hour would.
+`pytest tests/plugin --co -q -k catalogue` lists them. SCF_CATALOGUE=write writes the texts anew: read each before you
+commit it, as a user in their first hour would.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def normal(text: str, project: Path) -> str:
 
 @pytest.fixture
 def catalogue(request: pytest.FixtureRequest, project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Catalogue:
-    """Run a test that fails, compare the text of its failure with the one that is kept, and give it."""
+    """Run a test that fails, compare the text of its failure with the stored one, and return it."""
     name = re.sub(r"^test_((end|marker|call|scripted)\[)?|\]$", "", request.node.name)
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.delitem(sys.modules, "test_export", raising=False)  # that of an example, when all is run together

@@ -44,7 +44,7 @@ collect_ignore = ["typed_project"]  # a project of its own, which test_typed_pro
 
 
 class Installed:
-    """What is installed under one name: what was asked of it once is not read from the disk again."""
+    """A distribution that caches its attributes: what was read of it once is not read from the disk again."""
 
     def __init__(self, distribution: metadata.Distribution) -> None:
         self._distribution = distribution
@@ -65,7 +65,7 @@ def known_distributions() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def plain_surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What started pytest changes nothing: CI makes summaries longer, a job in the background is deaf to Ctrl-C."""
+    """Undo what the parent of pytest has set: CI makes summaries longer, a job in the background ignores SIGINT."""
     for name in ("CI", "BUILD_NUMBER"):
         monkeypatch.delenv(name, raising=False)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -125,7 +125,7 @@ def _become_pytest(arguments: list[str], directory: Path, output: Path, errors: 
         sys.path.insert(0, str(directory))
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(directory), os.environ.get("PYTHONPATH")]))
         importlib.invalidate_caches()
-        close_shared_zygote()  # nobody has asked the kernel yet
+        close_shared_zygote()  # the next zygote asks the kernel anew
         code = int(pytest.main(arguments))
         atexit._run_exitfuncs()
         sys.stdout.flush()

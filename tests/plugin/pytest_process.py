@@ -21,7 +21,7 @@ from plugin_support import PLAIN_OPTIONS
 WITHIN = 1.0
 """Seconds after which nothing may be left."""
 LOOK, LONGEST_LOOK = 0.005, 0.01
-"""Real seconds between two checks, and as many as count of those: in more, nobody ran."""
+"""Real seconds between two checks, and how much of that time counts at most: in longer times no process ran."""
 DEADLINE = 60.0
 """Real seconds for a pytest to come to the point, or to its end; on a busy machine too."""
 
@@ -169,9 +169,9 @@ class Pytest:
         return [name for name in os.listdir(self.temporary) if name.startswith("pytest-scf-async-")]
 
     def require_something_there(self) -> None:
-        """What the tests below are about is there now: reaper, zygote, instance, three sleeps, and a directory.
+        """Require what the tests below are about: reaper, zygote, instance, three sleeps, and a directory.
 
-        The process that is kept ready for the next instance may be there, too.
+        The process that was forked ahead for the next instance may be there, too.
         """
         names = sorted(_name_of(pid) for pid in self.ours())
         assert names.count("sleep") == 3, names

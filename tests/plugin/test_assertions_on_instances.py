@@ -1,4 +1,4 @@
-"""The helpers about instances and retention, on events with instances; and how a failure looks to a user."""
+"""The helpers about instances and retention, on events with instances; and the failure that a user sees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The catalogue of failures: what a test asked for that cannot be, refused with what is valid."""
+"""The catalogue of failures: calls that a test cannot make, refused with what is valid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The setting ``clock``: genuine classes where the clock page can be had, freezegun's where not, and who says so."""
+"""The setting ``clock``: genuine classes with the clock page, freezegun's without it, and where that is reported."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ LINE = (
 
 @pytest.fixture
 def project(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    monkeypatch.setenv("PYTEST_ADDOPTS", PLAIN_OPTIONS)  # no setting from outside
+    monkeypatch.setenv("PYTEST_ADDOPTS", PLAIN_OPTIONS)  # not the settings of the whole suite
     project.path.joinpath("handlers", "classes.py").write_text(textwrap.dedent(CLASSES))
     return project
 

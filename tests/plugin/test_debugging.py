@@ -70,7 +70,7 @@ class Terminal:
             return True
         try:
             data = os.read(self.fd, 65_536)
-        except OSError:  # what a terminal says when nobody has it any more
+        except OSError:  # the error of a terminal that no process has open any more
             return False
         self.shown += data.decode().replace("\r\n", "\n")
         return bool(data)

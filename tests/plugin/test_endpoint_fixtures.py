@@ -1,4 +1,4 @@
-"""``scf_endpoint`` and ``scf_client`` in a test: what fails it at its end, and what a missing extra says."""
+"""``scf_endpoint`` and ``scf_client`` in a test: what fails the test at its end, and the error without the extra."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""pytest_scf_async_launcher in a project's conftest.py: it adds a runtime to the fixtures, and says no to others."""
+"""pytest_scf_async_launcher in a project's conftest.py: it adds a runtime to the fixtures, and refuses others."""
 
 from __future__ import annotations
 

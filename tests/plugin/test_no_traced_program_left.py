@@ -1,4 +1,4 @@
-"""Whoever of a session is killed, and whenever: no program on the simulated clock is left, nor anything on disk."""
+"""Whichever process of a session is killed, and whenever: no program on the simulated clock is left, nor any file."""
 
 from __future__ import annotations
 

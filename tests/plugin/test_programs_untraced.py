@@ -1,4 +1,4 @@
-"""Programs that cannot be traced on this machine: they see real time, and the session says why."""
+"""Programs that cannot be traced on this machine: they see real time, and the session reports why."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ UNTRACED = TEST.replace("{seconds}", "1")
 
 @pytest.fixture
 def project(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    monkeypatch.setenv("PYTEST_ADDOPTS", PLAIN_OPTIONS)  # no setting from outside
+    monkeypatch.setenv("PYTEST_ADDOPTS", PLAIN_OPTIONS)  # not the settings of the whole suite
     project.path.joinpath("app.py").write_text(textwrap.dedent(SERVER).replace("PORT", str(PORT)))
     return project
 

@@ -1,4 +1,4 @@
-"""pytest-timeout and ``--durations``: real time stays real for them, and a test that runs out of it says why."""
+"""pytest-timeout and ``--durations``: real time stays real for them, and a test that runs out of it reports why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of events is bounded by their number, and is the same in every phase, under xdist and for junit."""
+"""The report on events is bounded by their number, and is the same in every phase, under xdist and for junit."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_of_many_events_the_failed_unfinished_and_last_have_sections(project: py
     output = result.stdout.str()
     assert output.count("- scf async event ") == 10
     shown = [line for line in result.outlines if line.startswith("this is event")]
-    assert shown == [f"this is event {n}" for n in (3, 40, 93, 94, 95, 96, 97, 98, 99)]  # and 100, which has not begun
+    assert shown == [f"this is event {n}" for n in (3, 40, 93, 94, 95, 96, 97, 98, 99)]  # and 100, which did not start
     assert output.count(": RUNNING\n") == 1
     result.stdout.fnmatch_lines(["91 more events are not shown; --scf-async-artifacts=DIR keeps all of it in files"])
 

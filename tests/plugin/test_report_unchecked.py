@@ -1,4 +1,4 @@
-"""Corners of the rule that a FAILED event that nobody checked fails its test at teardown."""
+"""Corner cases: a FAILED event that its test never checked fails the test at teardown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The setting ``sandbox``: what a session says of it, and where the kernel refuses mount namespaces."""
+"""The setting ``sandbox``: what a session reports of it, and where the kernel refuses mount namespaces."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ WHY = "unshare of user and mount namespaces: Operation not permitted"
 
 @pytest.fixture
 def refused(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.Pytester]:
-    """The project, where there are no namespaces to be had, and no setting from outside."""
+    """The project where the kernel refuses namespaces, without the settings of the whole suite."""
     monkeypatch.setenv("PYTEST_ADDOPTS", PLAIN_OPTIONS)
     project.makeconftest(refuse(x86_64=272, aarch64=97))
     project.path.joinpath("handlers", "literal.py").write_text(textwrap.dedent(READS_TMP))

@@ -1,4 +1,4 @@
-"""A FAILED event that nobody checked fails its test at teardown; one that was checked does not."""
+"""A FAILED event that its test never checked fails the test at teardown; one that was checked does not."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_an_unchecked_failure_fails_the_test_at_teardown(project: pytest.Pyteste
             "ERROR test_it.py::test_it - Failed: event *",
         ]
     )
-    assert "scf async event" not in result.stdout.str()  # all of it is said already
+    assert "scf async event" not in result.stdout.str()  # all of it is shown already
 
 
 def test_each_unchecked_failure_is_named(project: pytest.Pytester) -> None:

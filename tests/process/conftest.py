@@ -144,7 +144,7 @@ def deploy_free(deploy_traced: DeployImage, monkeypatch: pytest.MonkeyPatch) -> 
     def deploy(source: str, **options: Any) -> Function:
         with warnings.catch_warnings(), monkeypatch.context() as patch:
             patch.setattr(Zygote, "why_untraced", lambda _: "a test says so")
-            warnings.simplefilter("ignore", ScfAsyncWarning)  # that it is free-running: said once in a process
+            warnings.simplefilter("ignore", ScfAsyncWarning)  # that it is free-running: reported once in a process
             return deploy_traced(source, **options)
 
     return deploy

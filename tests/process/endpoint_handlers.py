@@ -1,4 +1,4 @@
-"""Handlers that ask the endpoint, for the tests of it: a module that an instance can import."""
+"""Handlers that call the endpoint, for the tests of it: a module that an instance can import."""
 
 from __future__ import annotations
 

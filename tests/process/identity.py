@@ -1,4 +1,4 @@
-"""What everybody else sees of functions, classes and their instances: for a comparison between two interpreters.
+"""What other code sees of functions, classes and their instances: for a comparison between two interpreters.
 
 The same file runs in a handler and in a plain interpreter: ``python identity.py`` reads targets, and prints facts.
 """
@@ -44,7 +44,7 @@ def resolve(target: str) -> Any:
 
 
 def said(ask: Callable[[], object]) -> str:
-    """What the question gives, or raises, without addresses."""
+    """What *ask* returns, or raises, as text without addresses."""
     try:
         text = str(ask())
     except Exception as error:
@@ -57,7 +57,7 @@ def becomes_method(thing: Any) -> bool:
 
 
 class Names(pickle.Unpickler):
-    """Notes what is looked up by name."""
+    """Records the names that are looked up."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(io.BytesIO(data))
@@ -103,7 +103,7 @@ def facts_of(thing: Any) -> Facts:
     if isinstance(thing, type):
         names = {name for each in thing.__mro__[:-1] for name in vars(each)}
         methods = {name: getattr(thing, name) for name in names if inspect.isroutine(getattr(thing, name))}
-        del facts["__annotations__"]  # asking makes them
+        del facts["__annotations__"]  # reading them makes them
         own = ("__sizeof__", "__new__", "__init__", "__init_subclass__", "__getattribute__", "__reduce_ex__")
         facts["methods"] = {name: method_facts(method) for name, method in methods.items() if name not in own}
     return facts

@@ -35,7 +35,7 @@ OF_ASYNCIO = "Using selector: EpollSelector"
 """What asyncio logs of each of its loops, at the level DEBUG."""
 
 END_OF_ZYGOTE = "the zygote, which instances are forked from, is gone"
-"""What the first call says after it was killed."""
+"""The error of the first call after the zygote was killed."""
 
 LONG = 60.0
 """Real seconds that no step of a test takes, however busy the machine is, unless something hangs."""
@@ -79,7 +79,7 @@ r/sPGb7ndRwK+UUYKm2IVDhA27Teu1OQ+AyHO7Of3nf5ehZW8+x6uxV3
 
 
 def short_log(event: AsyncEvent) -> list[str]:
-    """The log: user lines as they are, platform lines as a word and what they say (``ERROR 430``, ``REPORT 3000ms``).
+    """The log: user lines as they are, platform lines as a word and their values (``ERROR 430``, ``REPORT 3000ms``).
 
     A platform line that has not exactly the platform's form, or another event's id, fails the test.
     """
@@ -141,7 +141,7 @@ def zygote_rests(pid: int) -> bool:
 
 
 def eventually(fact: Callable[[], object]) -> bool:
-    """Whether *fact* becomes true: for what the kernel does a moment after it was asked to, such as a SIGSTOP."""
+    """Whether *fact* becomes true: for what the kernel does a moment after the call, such as a SIGSTOP."""
     deadline = time.monotonic() + LONG
     looks = 0
     while not fact():
@@ -235,7 +235,7 @@ def descriptors() -> int:
 
 
 def assert_reclaimed_for_good(event: AsyncEvent, because: str) -> None:
-    """The instance is gone: its process, its ``/tmp``, and what the event says about it."""
+    """Assert that the instance, its process and its ``/tmp`` are gone, and that the event shows that."""
     instance = event.instance
     assert instance is not None
     assert (instance.alive, instance.reclaimed, instance.reclaimed_because) == (False, True, because)

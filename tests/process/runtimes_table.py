@@ -53,7 +53,7 @@ class Row:
     after: float = 0
     """When it ends, in seconds from its acceptance: exactly so where its time is simulated."""
     cause: str = ""
-    """How its process ended, as the timeline says it."""
+    """How its process ended, as the timeline shows it."""
     because: str | None = None
     """Why its instance is reclaimed, where its code leaves that open."""
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -427,11 +427,11 @@ Deploys = Callable[[Any, Row], Function]
 
 @dataclass(frozen=True)
 class Exceptional:
-    """What becomes of an event in one runtime that is not what its row says."""
+    """What becomes of an event in one runtime where that differs from its row."""
 
     end: str
     why: str
-    """A part of what the page says of it."""
+    """A part of its text on the page."""
     cause: str = ""
     """How its process ended, where it did."""
 

@@ -1,4 +1,4 @@
-"""What the end of a runtime waits for: the deaths that somebody could see, and no other."""
+"""What the end of a runtime waits for: the ends of processes that a test could notice, and no others."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HANDLER = """
 
 @pytest.fixture
 def waits_for(monkeypatch) -> list[object]:
-    """Grows by one with each wait for a word of the zygote."""
+    """Grows by one with each wait for a message of the zygote."""
     waits: list[object] = []
     receive_until = Zygote.receive_until
 
@@ -53,7 +53,7 @@ def test_nobody_waits_for_the_death_of_an_instance_that_stands_still(deploy, mak
     assert eventually(lambda: all(map(is_gone, pids)))  # the zygote has reaped them
     preforked = preforked_of(zygote)
     assert set(zygote.listeners) == ({preforked.number} if preforked else set())
-    zygote.pump()  # what it tells of them is nobody's any more
+    zygote.pump()  # no runtime receives what it reports of them any more
 
 
 @pytest.mark.parametrize(

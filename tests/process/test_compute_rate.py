@@ -1,4 +1,4 @@
-"""compute_rate: computing and real waits take simulated time, once, and a function that asks for it says so."""
+"""compute_rate: computing and real waits take simulated time, once, and the timeline shows that it is set."""
 
 from __future__ import annotations
 

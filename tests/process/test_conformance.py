@@ -1,6 +1,6 @@
 """Every wait of tests/process/waits_table.py, on each thread, with and without SIGTERM: one test for each cell.
 
-``SCF_CONFORMANCE=write`` writes what is found into the table of docs/time.md; else the page has to say it already.
+``SCF_CONFORMANCE=write`` writes what is found into the table of docs/time.md; else the page must have it already.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ def assert_what_the_signal_met(platform: ScfRuntime, event: AsyncEvent, row: Row
 
 
 def assert_end_by_the_signal(event: AsyncEvent, row: Row) -> None:
-    """The default action has ended the process, and the log says so."""
+    """The default action has ended the process, and the log shows that."""
     assert event.instance is not None
     cold = ["INIT 0ms"] if event.instance.cold else []
     log = ["START", *cold, RECEIVED, "ERROR 439", "END", f"REPORT {row.signal_at // 1000}ms"]

@@ -29,7 +29,7 @@ UNKNOWN = "ResourceNotFound.AsyncEvent"
 
 
 class Asked:
-    """The command in this process, and the endpoint that it asks."""
+    """The command in this process, and the endpoint that it calls."""
 
     def __init__(self, endpoint: ScfEndpoint, directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.endpoint = endpoint
@@ -80,7 +80,7 @@ def asked(
 
 
 def test_each_case_finds_what_is_the_default(asked: Callable[..., Asked]) -> None:
-    """And what the run creates, invokes and deletes is what it says before."""
+    """And the run creates, invokes and deletes what ``--dry-run`` shows."""
     command = asked()
     plan = Plan([case for case in CASES if not case.later])
     code, said = command("--dry-run")

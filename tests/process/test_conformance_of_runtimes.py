@@ -1,6 +1,6 @@
 """Every end of an event in every runtime: one test for each cell of the table in docs/fidelity.md.
 
-``SCF_CONFORMANCE=write`` writes what is found into that table; else the page has to say it already. What a runtime does
+``SCF_CONFORMANCE=write`` writes what is found into that table; else the page must have it already. What a runtime does
 otherwise is in its ``exceptions``, by name and with the reason, and in the page.
 """
 

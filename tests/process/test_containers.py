@@ -75,7 +75,7 @@ def deploy_free(deploy, monkeypatch):
     def deploy_free(**options):
         with warnings.catch_warnings(), monkeypatch.context() as patch:
             patch.setattr(Zygote, "why_untraced", lambda _: "a test says so")
-            warnings.simplefilter("ignore", ScfAsyncWarning)  # that it is free-running: said once in a process
+            warnings.simplefilter("ignore", ScfAsyncWarning)  # that it is free-running: reported once in a process
             return deploy(**options)
 
     return deploy_free

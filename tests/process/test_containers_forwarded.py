@@ -39,7 +39,7 @@ def deploy(runtime, docker, tmp_path):
         port = free_port()
         (tmp_path / "program.py").write_text(program(source, port=port, server="ThreadingHTTPServer"))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ScfAsyncWarning)  # that it is free-running: said once in a process
+            warnings.simplefilter("ignore", ScfAsyncWarning)  # that it is free-running: reported once in a process
             return runtime.deploy_image(image="shop/export:1", port=port, **options)
 
     return deploy

@@ -1,4 +1,4 @@
-"""The endpoint in a test: who may call it, what it answers to anything else, faults that were declared, and its end."""
+"""The endpoint in a test: which callers it accepts, what it answers to anything else, declared faults, and its end."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_the_language_of_a_request_that_cannot_be_read(scf_endpoint: ScfEndpoint
     assert envelope["Error"]["Message"].startswith(begins)
 
 
-# -- who may call it -------------------------------------------------------------------------------------------------
+# -- which callers it accepts ----------------------------------------------------------------------------------------
 
 
 def client_with(endpoint: ScfEndpoint, *credential: str) -> Any:

@@ -43,7 +43,7 @@ class Shared:
         """Invocations that were sent, whatever became of them."""
         self.accepted: list[str] = []
         self.ended: dict[str, str] = {}
-        """The status of each event of which an answer said that it has ended."""
+        """The status of each event that has ended, as an answer showed it."""
         self.aborted: list[str] = []
         self.refused = 0
         """Invocations for which there was no room."""
@@ -150,7 +150,7 @@ class Calls:
             return request_id, self.shared.ended.get(request_id)
 
     def has_status(self, request_id: str, status: str) -> None:
-        """An answer said so: a status of an event that has ended never changes."""
+        """An answer had this status: once an event has ended, it never changes."""
         if status in ENDED:
             with self.shared.lock:
                 assert self.shared.ended.setdefault(request_id, status) == status

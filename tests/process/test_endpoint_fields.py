@@ -1,4 +1,4 @@
-"""Each parameter of the API reaches what it is for, and each field of an answer says what is so."""
+"""Each parameter of the API reaches what it is for, and each field of an answer shows what is so."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def handler(event: Any, context: object) -> object:
 
 
 class Fuzzed:
-    """An endpoint with a few things to ask about."""
+    """An endpoint with a few functions and events."""
 
     def __init__(self, runtime: ScfRuntime) -> None:
         self.runtime = runtime
@@ -93,7 +93,7 @@ class Fuzzed:
         assert envelope.keys() == {"Response"}
         response = envelope["Response"]
         assert UUID.fullmatch(response["RequestId"])
-        # That it is asked so often while time stands is so here, and no problem.
+        # The fuzzer calls it very often while time stands: the warning about that is no problem here.
         assert [each for each in self.endpoint.problems if not isinstance(each, ScfAsyncWarning)] == []
         if "Error" in response:
             assert response.keys() == {"Error", "RequestId"}

@@ -206,7 +206,7 @@ def test_the_official_client_in_a_handler(scf_runtime: ScfRuntime, scf_endpoint:
 
 
 def polls_by_its_role(event: dict[str, Any], context: object) -> list[str]:
-    """Ask at once, and in the seventh hour with the credentials that it began with."""
+    """Call it at once, and in the seventh hour with the credentials that it began with."""
     names = ("TENCENTCLOUD_SECRETID", "TENCENTCLOUD_SECRETKEY", "TENCENTCLOUD_SESSIONTOKEN")
     client = ScfClient(Credential(*(os.environ[name] for name in names)), os.environ["TENCENTCLOUD_REGION"])
     request = models.GetAsyncEventStatusRequest()
@@ -340,7 +340,7 @@ def test_an_authority_is_in_the_bundle_once(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_context_reads_the_bundle_for_other_servers_than_the_endpoint(scf_settings: ScfSettings) -> None:
     def wrapped(host: str | None) -> int:
-        """How many authorities a new context knows that has begun TLS with *host*."""
+        """How many authorities a new context has loaded once it has begun TLS with *host*."""
         context = ssl.create_default_context(cafile=certifi.where())
         context.check_hostname = False
         context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=host)

@@ -97,7 +97,7 @@ class OtherServer:
         try:
             connection, _ = self.listener.accept()
         except OSError:
-            return  # nobody has asked
+            return  # no client has connected
         with connection:
             connection.recv(1)
             self.asked.set()

@@ -36,7 +36,7 @@ def client(request: pytest.FixtureRequest) -> Iterator[tuple[EventInvokeClient, 
 
 
 def test_a_program_that_serves_one_connection_gets_the_event_on_it(client):
-    """It may listen just after the client has found nobody, and then look like one that listens on 127.0.0.1 alone."""
+    """It may listen just after the client has found that it does not, and then seem to listen on 127.0.0.1 alone."""
     speaking, listener = client
 
     assert speaking.only_host() == ""

@@ -1,4 +1,4 @@
-"""``wait_for_log``: an event stands exactly behind the statement that wrote the line, and goes on when asked to."""
+"""``wait_for_log``: an event stands right behind the statement that wrote the line, until the test lets it go on."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], str]:
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """One that nobody listens on, outside the range from which clients get theirs; no other test of ours gets it."""
+    """A port that nothing listens on, outside the range from which clients get theirs; no other test gets it."""
     while True:
         number = random.randrange(20_000, 32_000)
         with socket.socket() as probe, socket.socket(socket.AF_UNIX) as reserved:
@@ -117,7 +117,7 @@ def until(talk: GoClient, look: Callable[[], object]) -> object:
         waits = select.poll()
         for descriptor, events in talk.descriptors().items():
             waits.register(descriptor, events)
-        waits.poll(1000 * rest if talk.descriptors() else 1)  # nothing says that it listens
+        waits.poll(1000 * rest if talk.descriptors() else 1)  # nothing reports that it listens
     return found
 
 

@@ -1,4 +1,4 @@
-"""A call that cannot end for a real wait says whose it is: the thread's name, the wait, its stack, and what to do."""
+"""A call that cannot end for a real wait names the thread, the wait and its stack, and advises what to do."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def server() -> Iterator[socket.socket]:
 
 @pytest.fixture
 def told(deploy, make_runtime):
-    """Run a handler that comes to a real wait, and give what the error says."""
+    """Run a handler that comes to a real wait, and return the text of the error."""
 
     def look(source: str, payload: object = None, *, watchdog: float = 0.2, **settings: object) -> str:
         runtime = make_runtime(**settings)
@@ -261,7 +261,7 @@ def main_handler(event, context):
         threading.Thread(target=sleeps, args=[1000], name=f"sleeper {number} with a name that is cut somewhere").start()
     reads_fifo()
 """,
-        watchdog=2,  # the last thread has its turn, and comes to its sleep, only after the main thread is seen to wait
+        watchdog=2,  # the last thread gets to run, and to its sleep, only after the main thread is seen to wait
     )
 
     lines = [line for line in text.splitlines() if line.endswith(" is parked, most recent call first:")]

@@ -1,4 +1,4 @@
-"""A handler may write to, shorten and overwrite whatever descriptors it finds: pytest lives, and says what happened."""
+"""A handler may write to, shorten and overwrite any descriptors that it finds: pytest lives, and reports that."""
 
 from __future__ import annotations
 

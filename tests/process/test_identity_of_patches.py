@@ -1,7 +1,7 @@
-"""Patched functions and types are what they replace to everybody else: each patch of the registry beside its original.
+"""To other code patched functions and types are what they replace: each patch of the registry beside its original.
 
-What the patched interpreter of an instance says about a function, a class or an instance of it is compared with what a
-plain interpreter says about the one that it has.
+What the patched interpreter of an instance reports of a function, a class or an instance of it is compared with what a
+plain interpreter reports of the one that it has.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ MUST_BE_THERE = {
 
 
 def plain(asked: dict[str, Any]) -> Any:
-    """What a plain interpreter says."""
+    """What a plain interpreter reports."""
     run = subprocess.run(
         [sys.executable, "-W", "ignore", str(HERE / "identity.py")],
         input=json.dumps(asked),

@@ -487,16 +487,16 @@ def test_in_another_process_it_starts_when_the_port_is_its_own(deploy_free, make
         assert other.stdout.readline() == "deployed\n"
         assert eventually(lambda: waited_for(port))
         first.terminate()
-        assert other.stdout.readline() == "second\n"  # and not what the first one's program says
+        assert other.stdout.readline() == "second\n"  # and not what the first one's program prints
         assert other.wait(BOUND) == 0
 
 
 def waited_for(port):
-    with open("/proc/net/unix") as file:  # who has claimed it, and who is connected to that one
+    with open("/proc/net/unix") as file:  # the socket that claims it, and that of a connection to it
         return file.read().count(f"@pytest-scf-async-port-{port}\n") == 2
 
 
-# -- what is said about it -------------------------------------------------------------------------------------------
+# -- what is reported about it ---------------------------------------------------------------------------------------
 
 
 def test_that_it_is_free_running_is_said_once(deploy_image, tmp_path, monkeypatch):

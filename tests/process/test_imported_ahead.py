@@ -49,7 +49,7 @@ IMPORTS_NAMES = """
 
 
 def test_each_instance_finds_them_imported(deploy, make_runtime, tmp_path) -> None:
-    """A collection of garbage does not look at what the zygote had: so it is told from what an instance has made."""
+    """A collection of garbage does not visit what the zygote had, only what an instance has made."""
     deploy(LOOKS, to=make_runtime()).run()  # its process may have been forked before anything of this file was known
     found = [make_runtime().deploy(tmp_path / "code1" / "index.py:main_handler").run() for _ in range(2)]
 
@@ -72,7 +72,7 @@ def test_what_one_function_imports_no_other_one_finds(deploy, make_runtime) -> N
 @pytest.mark.parametrize("before", ["", "sys.path.insert(0, __file__.rpartition('/')[0] + '/vendor')"])
 @pytest.mark.parametrize("again", [False, True], ids=["new", "imported before"])
 def test_a_module_of_the_functions_own_is_the_one_that_it_gets(deploy, make_runtime, tmp_path, before, again) -> None:
-    """In the code directory, or where the module itself says before it imports it."""
+    """In the code directory, or in a directory that the module itself adds to ``sys.path`` before."""
     if again:
         deploy("import colorsys, graphlib\ndef main_handler(event, context): pass", to=make_runtime()).run()
     function = deploy(IMPORTS_NAMES.format(before=before), to=make_runtime())

@@ -125,7 +125,7 @@ def test_invoke_async_runs_nothing_and_a_line_appears_only_in_a_blocking_call(de
     assert [first.status, str(first.log)] == ["RUNNING", ""]
 
     second.settle()
-    assert user_lines(first) == ["a 0"]  # it was accepted first, so its turn came first
+    assert user_lines(first) == ["a 0"]  # it was accepted first, so it ran first
     assert user_lines(second) == ["b 0"]
     assert (first.doing, second.doing) == ("parked", "parked")
     assert runtime.clock.now == START

@@ -1,4 +1,4 @@
-"""The memory limit (434): a handler, its init and its children over it, and those who stay within it."""
+"""The memory limit (434): a handler, its init and its children over it, and those that stay within it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pytest_scf_async.options import ScfSettings
 pytestmark = pytest.mark.once
 
 READS_PROC = pytest.mark.sandbox
-"""What is read there of a process depends on who reads it."""
+"""What is read there of a process depends on the reader."""
 
 EATER = """
     import time
@@ -30,7 +30,7 @@ EATER = """
 
 
 def mem_usage(event) -> float:
-    """What the last line of the log says, in MB."""
+    """The memory in the last line of the log, in MB."""
     return float(event.log[-1].text.rpartition("MemUsage:")[2].removesuffix("MB"))
 
 
@@ -152,7 +152,7 @@ def test_a_thread_that_uses_too_much_while_the_main_thread_waits(deploy):
 
 @READS_PROC
 def test_a_loop_that_never_waits_is_stopped_by_the_look_at_proc(deploy, make_runtime):
-    patient = make_runtime(compute_grace=5)  # else it would lose its turn first
+    patient = make_runtime(compute_grace=5)  # else it would be preempted first
     event = deploy("""
         def main_handler(event, context):
             eaten = []

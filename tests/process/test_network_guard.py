@@ -22,7 +22,7 @@ def attempt(call):
         return [type(error).__name__, getattr(error, "errno", None), str(error)]
     return None
 """
-NOWHERE = "192.0.2.1"  # a network for documents: nobody answers
+NOWHERE = "192.0.2.1"  # a network for documents: nothing answers
 
 ATTEMPTS = {
     "connect": (f's.connect(("{NOWHERE}", 80))', "connection to 192.0.2.1:80"),

@@ -1,4 +1,4 @@
-"""A runtime is added as one class: what it says of itself holds everywhere else."""
+"""A runtime is added as one class: its own facts hold everywhere else."""
 
 from __future__ import annotations
 

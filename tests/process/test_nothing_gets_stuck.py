@@ -80,7 +80,7 @@ TURNS = """
             there.put(1)
             back.get()
 """
-"""A handler whose threads give each other the turn without end, at one instant."""
+"""A handler whose threads wake each other without end, at one instant."""
 
 INIT = """
     while True:
@@ -147,7 +147,7 @@ def test_wait_for_log_finds_a_line_among_lines_without_end(deploy, make_runtime,
 
     lines = user_lines(event)
     assert "line 39" in lines
-    assert sum(map(len, lines)) < 1 << 20  # who prints on is stopped, not read on
+    assert sum(map(len, lines)) < 1 << 20  # an instance that prints on is stopped, not read on
 
 
 WAITS = {

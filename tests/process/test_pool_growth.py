@@ -84,7 +84,7 @@ def zygote(deploy: Any, runtime: ScfRuntime) -> Zygote:
 
 @pytest.fixture
 def new_runtime(runtime: ScfRuntime) -> Any:
-    """Make a runtime that nobody keeps, with the settings of the fixture ``runtime``."""
+    """Make a runtime to which no reference is kept, with the settings of the fixture ``runtime``."""
     return lambda: ScfRuntime(runtime.settings, start=START)
 
 
@@ -134,7 +134,7 @@ def test_a_runtime_that_lives_long_keeps_only_the_events(deploy, runtime, zygote
 
     after, _ = what_there_is(zygote)
     assert len(runtime.events) == 102
-    assert after.pop("instances") == before.pop("instances") + 100  # what an event says of its instance
+    assert after.pop("instances") == before.pop("instances") + 100  # the facts about its instance that an event keeps
     assert after == before
     assert len(heap_of(runtime.clock)) <= SMALL_HEAP
     assert runtime.clock.now > START

@@ -64,7 +64,7 @@ def test_each_instance_that_starts_has_the_next_one_forked(deploy, make_runtime,
         ready = preforked_pid(zygote)
         event = deploy(WHERE, to=make_runtime()).invoke_async().settle()
         assert event.result["pid"] == ready
-        assert len(asked) == number  # that one had been asked for before
+        assert len(asked) == number  # that one had been requested before
         assert preforked_of(zygote).number == asked[-1]
 
 

@@ -166,7 +166,7 @@ def test_a_loop_of_uvloop_is_in_the_timeline_of_each_event_that_runs_it(deploy, 
 @pytest.mark.once  # the tracer's side
 @pytest.mark.parametrize("wait", ["a sleep", "a loop"])
 def test_with_simulated_children_a_wait_of_code_in_c_takes_simulated_time(deploy, wait) -> None:
-    """What the error of a call advises that cannot end for it."""
+    """The advice in the error of a call that cannot end for it."""
     source = CLOCK_NANOSLEEP if wait == "a sleep" else UVLOOP.format(run="uvloop.run(work(event / 2))")
     event = deploy(source, children="simulated", timeout=1100).invoke_async(1000).wait()
 

@@ -59,7 +59,7 @@ def test_nothing_stays_in_shared_memory(deploy, make_runtime, sandbox, what):
 
 
 def test_nothing_stays_in_shared_memory_of_an_instance_that_is_killed_while_its_output_is_full(deploy, make_runtime):
-    """Its resource tracker writes of what it removes first; nobody reads that before the next call."""
+    """Its resource tracker first writes what it removes; the harness does not read that before the next call."""
     event = deploy(MAKES, to=make_runtime(sandbox="none")).invoke_async("child")
     event.wait_for_log("made")
     (line,) = [line.text for line in event.log if line.text.startswith("made")]

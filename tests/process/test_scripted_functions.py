@@ -1,4 +1,4 @@
-"""Scripted functions: their events are like any other to whoever lists, polls and terminates them, and no code runs."""
+"""Scripted functions: clients list, poll and terminate their events as any others, and no code runs."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_a_script_of_no_time_ends_at_its_start(runtime):
     assert event.duration == timedelta()
 
 
-# -- who watches -----------------------------------------------------------------------------------------------------
+# -- operations of the platform --------------------------------------------------------------------------------------
 
 
 def test_the_operations_of_the_platform(export, runtime):
@@ -507,7 +507,7 @@ def test_a_by_event_of_the_test_that_fails(runtime):
     assert runtime.events == []
 
 
-# -- what cannot be asked --------------------------------------------------------------------------------------------
+# -- what is about code and instances --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ runtime = "CustomRuntime"
 
 
 class Served:
-    """A process that serves, and what it has said."""
+    """A process that serves, and what it has printed."""
 
     def __init__(self, directory: Path, *arguments: str) -> None:
         self.scratch = directory / "scratch"

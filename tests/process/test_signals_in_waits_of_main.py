@@ -682,7 +682,7 @@ LATE = """
 def test_a_signal_after_the_interpreters_last_look_is_not_lost(
     deploy, monkeypatch: pytest.MonkeyPatch, own_wakeup: str, switched_off: state.InstanceFact | None
 ) -> None:
-    # What would end the wait too, later: a look at the process, or only what it is asked after that.
+    # What would end the wait too, later: a check of the process, or only the poll that follows that check.
     if switched_off is None:
         monkeypatch.setattr(Watchdog, "_look_at", lambda *_: None)
     else:

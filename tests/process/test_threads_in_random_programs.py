@@ -143,7 +143,7 @@ class Model:
     """Threads as generators that yield what they wait for; ready ones go in order of (due, registration).
 
     Thread 0 is the main thread, on which the handlers of signals run. *uptime* is what the handler's monotonic clock
-    says in the beginning, in µs: the standard library reckons with its floats.
+    shows in the beginning, in µs: the standard library reckons with its floats.
     """
 
     def __init__(self, uptime: int) -> None:
@@ -161,7 +161,7 @@ class Model:
         self.want_item, self.want_room = waiters(), waiters()
         self.listeners = waiters()
         self.running: dict[int, tuple[int, Steps]] = {}
-        """Who goes on when a wait is over, by the wait's id."""
+        """The thread that goes on when a wait is over, by the wait's id."""
         self.mains: list[Waiter] = []
         """What the main thread waits for: its program, and the handlers that interrupted it, the last one on top."""
         self.trace: list[list[Any]] = []
@@ -181,7 +181,7 @@ class Model:
     def wake(self, waiting: Waiters, *, of_lock: bool = False) -> None:
         """The first that still waits goes to the end of those that are ready.
 
-        One with a handler on top looks for itself once that is through, and so a lock wakes the next one, too.
+        A thread with a handler on top checks its wait itself once the handler ends, so a lock wakes the next one, too.
         """
         while waiting:
             wait = waiting.popleft()
@@ -289,7 +289,7 @@ class Model:
         return None
 
     def signal(self, name: int, which: int) -> Iterator[Waiter]:
-        """The handler runs at once; a thread that is not the main one goes on in its turn."""
+        """The handler runs at once; a thread that is not the main one goes on in the order of the run queue."""
         if name == 0:
             yield from self.handler(which)
             return

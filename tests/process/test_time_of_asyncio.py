@@ -57,7 +57,7 @@ on_each_thread = pytest.mark.parametrize("thread", ["main", "second"])
 
 @pytest.fixture
 def server() -> Iterator[socket.socket]:
-    """A server of the test's own: who connects to it waits for something real."""
+    """A server of the test's own: a client of it waits for something real."""
     with socket.create_server(("127.0.0.1", 0)) as made:
         yield made
 

@@ -47,7 +47,7 @@ READ_ALL = """
 
 
 def expected(instant: datetime, zone: timezone = timezone.utc, zone_name: str = "UTC") -> dict[str, object]:
-    """What all clocks say at *instant*, an hour of uptime at START included."""
+    """What all clocks show at *instant*, an hour of uptime at START included."""
     epoch = datetime(1970, 1, 1, tzinfo=timezone.utc)
     microseconds = (instant - epoch) // timedelta(microseconds=1)
     up = (instant - START) // timedelta(microseconds=1) + 3_600_000_000

@@ -132,7 +132,7 @@ def main_handler(event, context):
 
 
 def expected_of(every: dict[str, float]) -> dict[str, list[list[object]]]:
-    """What the two do, by a model of their own: who holds the work sees that at the next of its checks."""
+    """What the two do, by a model of their own: the one that holds the work sees that at the next of its checks."""
     traces: dict[str, list[list[object]]] = {"first": [[0, "hands", 1]], "second": []}
     looks = {"first": every["first"], "second": every["second"]}
     handed, holder = 0.0, "second"

@@ -1,4 +1,4 @@
-"""At a timeout the cause says whether anything but an event could have ended the wait of the handler."""
+"""At a timeout the cause shows whether anything but an event could have ended the wait of the handler."""
 
 from __future__ import annotations
 

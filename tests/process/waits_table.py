@@ -88,7 +88,7 @@ def seconds(microseconds: int) -> str:
 
 
 def timed(name: str, code: str, **options: object) -> Row:
-    """A wait with a timeout of 60 s that nobody ends."""
+    """A wait with a timeout of 60 s that nothing ends."""
     return Row(name, code, 60 * SECOND + 1, **options)  # type: ignore[arg-type]
 
 

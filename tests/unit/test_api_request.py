@@ -98,7 +98,7 @@ def test_common_parameters_are_headers_and_the_rest_is_the_query():
 
 @pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "application/json", ""])
 def test_all_parameters_are_one_form(content_type):
-    """@tencent-sdk/capi says application/json of it."""
+    """@tencent-sdk/capi sends it as application/json."""
     fields = "Region=r&Nonce=1&SecretId=i&Signature=s&SignatureMethod=m&Token=t&Language=en-US&RequestClient=c"
 
     request = read_request(form(f"{COMMON}&{fields}&FunctionName=f&Token.0=x", content_type))

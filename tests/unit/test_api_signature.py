@@ -1,4 +1,4 @@
-"""Who signed a request of the API: real clients, the platform's own examples, and each way to be refused."""
+"""The signer of a request of the API: real clients, the platform's own examples, and each way to be refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Causes come from facts: whoever changes the words of a log or of a timeline changes no cause, advice or assertion."""
+"""Causes come from facts: other words in a log or in a timeline change no cause, advice or assertion."""
 
 from __future__ import annotations
 

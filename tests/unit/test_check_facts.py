@@ -1,4 +1,4 @@
-"""tools/check_facts.py catches who looks for a fact in a sentence, in each form that this has."""
+"""tools/check_facts.py catches code that looks for a fact in a sentence, in each form that this has."""
 
 from __future__ import annotations
 

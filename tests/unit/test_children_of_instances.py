@@ -1,4 +1,4 @@
-"""Which processes below an instance hold the clock, by what ``/proc`` says of them; here of processes made up."""
+"""Which processes below an instance hold the clock, by what ``/proc`` shows of them; here of processes made up."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_the_helpers_of_multiprocessing_do_not_hold_the_clock_and_their_workers_
 def test_a_fork_server_holds_the_clock_until_it_has_told_of_the_end_of_a_worker(processes, calls):
     processes[2] = (INSTANCE, "python", SERVER)
     processes[3] = (2, None, b"")
-    assert holding() == [2]  # the worker has ended, and nobody has waited for it
+    assert holding() == [2]  # the worker has ended, and its parent has not waited for it
 
     del processes[3]
     calls[2] = RUNS
@@ -129,7 +129,7 @@ def test_a_fork_server_holds_the_clock_until_it_has_told_of_the_end_of_a_worker(
 
 @pytest.mark.parametrize("call", [RUNS, IN_A_READ])
 def test_a_fork_server_that_is_not_in_its_loop_holds_the_clock_beside_its_workers(processes, calls, call):
-    """It starts, or has a request that it has not read, or forks: what asked waits for it."""
+    """It starts, or has a request that it has not read, or forks: its client waits for it."""
     processes[2] = (INSTANCE, "python", TRACKER)
     processes[3] = (INSTANCE, "python", SERVER)
     processes[4] = (3, "python", SERVER)
@@ -213,7 +213,7 @@ def children():
 
 
 def test_a_stopped_instance_is_held_by_what_held_it_before(processes, calls, children):
-    """The server of forks is signalled to stop: until it has, the kernel says that it runs."""
+    """The server of forks is signalled to stop: until it has stopped, the kernel shows it as running."""
     processes[2] = (INSTANCE, "python", SERVER)
     assert children.look() == ()
 

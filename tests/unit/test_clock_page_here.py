@@ -32,7 +32,7 @@ def say(**facts):
 
 
 def run(code: str) -> Any:
-    """What *code* says in an interpreter with the clock page."""
+    """What *code* prints in an interpreter with the clock page."""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", PRELUDE + textwrap.dedent(code)],
         stdout=subprocess.PIPE,

@@ -2,7 +2,7 @@
 
 Each test makes a small program: the bytes of the clock page, functions in the place of those that it calls, and a start
 that calls one of its functions and writes all of its memory to stdout. What these functions are allowed to destroy they
-destroy, and what the clock page has to keep is looked at.
+destroy, and the tests check what the clock page has to keep.
 """
 
 from __future__ import annotations

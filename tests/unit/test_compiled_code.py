@@ -1,4 +1,4 @@
-"""The zygote's cache of compiled code, in this process: what is kept, for how long, and when it is not trusted."""
+"""The zygote's cache of compiled code, in this process: what it holds, for how long, and when it is not trusted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def written(path, text: str, age: float) -> str:
 
 
 def value_of(path: str) -> object:
-    """What a file of the form ``what = 1`` says, by the code that is kept."""
+    """The value in a file of the form ``what = 1``, by the cached code."""
     return loading._compiled[path][2].co_consts[0]
 
 

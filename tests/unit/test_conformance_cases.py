@@ -127,7 +127,7 @@ def asked(case: str, platform: Platform, tmp_path: Path) -> Verdict:
     "case", ["terminate-graceful-exit", "terminate-graceful-sys-exit", "terminate-graceful-ignored"]
 )
 def test_an_event_that_may_not_have_listened_yet_decides_nothing(case: str, tmp_path: Path) -> None:
-    """Its process ended by SIGTERM, which looks like the reading."""
+    """Its process ended by SIGTERM, so its status and code are those of the reading."""
     at_once = asked(case, Platform(Time()), tmp_path)
     later = asked(case, Platform(Time(), ends_after=5), tmp_path)
 

@@ -128,7 +128,7 @@ def test_a_library_that_is_loaded_while_the_output_is_read_is_heeded(pumped, mon
 
 
 def test_an_instance_that_wrote_nothing_costs_one_look_at_its_output(pumped, monkeypatch):
-    """Each wait by message comes by here: a pipe that was found empty need not be asked how much is in it."""
+    """Each wait by message does this: a pipe that was found empty needs no call that reads how much is in it."""
     instance = pumped(c_code=False)
     looks: list[str] = []
     for module, name in ((os, "read"), (fcntl, "ioctl")):

@@ -1,4 +1,4 @@
-"""The messages between the processes: what goes over the wire, and who may send it."""
+"""The messages between the processes: what goes over the wire, and which side may send it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Places in user code: what the text of a place names in a code directory, and what is said when that is not there."""
+"""Places in user code: what the text of a place names in a code directory, and the error when that is not there."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def held_by_another_process(number: int) -> Iterator[subprocess.Popen[str]]:
 def test_a_port_is_claimed_once_until_it_is_released():
     number = free_port()
     first = claim(number, 60)
-    with pytest.raises(PortInUseError, match=r"^by another instance$"):  # at once: who waits here releases nothing
+    with pytest.raises(PortInUseError, match=r"^by another instance$"):  # at once: a wait here would release nothing
         claim(number, 60)
     first.release()
     claim(number, 60).release()

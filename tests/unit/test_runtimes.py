@@ -1,4 +1,4 @@
-"""What the object of each runtime says, without a process."""
+"""What the object of each runtime answers, without a process."""
 
 from __future__ import annotations
 

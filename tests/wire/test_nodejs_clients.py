@@ -105,7 +105,7 @@ def test_the_language_of_the_sdk(
     [("TC3-HMAC-SHA256", "POST"), ("HmacSHA256", "POST"), ("HmacSHA1", "POST"), ("HmacSHA1", "GET")],
 )
 def test_capi(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, method: str, signature: str) -> None:
-    """Its forms are in a body that says it is JSON, with ``Action`` among the parameters."""
+    """Its forms are in a body that is declared as JSON, with ``Action`` among the parameters."""
     prepared = prepare(scf_runtime)
 
     with nodejs("capi", scf_endpoint, method=method, signature=signature) as call:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Archives one day after the other, ten minutes each, and stops between two of them where it is told to.
+# Archives one day after the other, ten minutes each, and stops between two of them after SIGTERM.
 stopping=
 trap 'stopping=yes' TERM
 

@@ -1,4 +1,4 @@
-// The program of an image function: it exports rows until it is told to stop, and says how far it came.
+// The program of an image function: it exports rows until SIGTERM comes, and answers how far it came.
 package main
 
 import (

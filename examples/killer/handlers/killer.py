@@ -1,4 +1,4 @@
-"""The common form of a listener: an object that takes the signal, and a loop that asks it once a second."""
+"""The common form of a listener: an object that receives the signal, and a loop that checks it once a second."""
 
 import signal
 import time

@@ -1,4 +1,4 @@
-"""A backup that nobody thought of stopping: it does not listen to SIGTERM."""
+"""A backup that does not listen to SIGTERM, which ends its process in the middle of a part."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Waits for a job of another system: looks once a minute, for a day at most. The job is done when a file is there."""
+"""Waits for a job of another system: checks once a minute, for a day at most. The job is done when a file exists."""
 
 import os
 import signal

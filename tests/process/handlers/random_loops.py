@@ -1,4 +1,4 @@
-"""Threads and loops of asyncio that do at random, from a seed, what wakes each other; each line says what and when."""
+"""Threads and loops of asyncio that wake each other at random, from a seed; each line has what was done, and when."""
 
 import asyncio
 import os

@@ -29,7 +29,7 @@ SMALL = "#!/bin/sh\necho small\nexit 3\n"
 
 
 def mem_usage(event) -> float:
-    """What the last line of the log says, in MB."""
+    """The memory in the last line of the log, in MB."""
     return float(event.log[-1].text.rpartition("MemUsage:")[2].removesuffix("MB"))
 
 

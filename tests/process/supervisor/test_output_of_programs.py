@@ -1,4 +1,4 @@
-"""The output of supervised programs: all of it is in the log, and nobody who keeps it open holds up the end."""
+"""The output of supervised programs: all of it is in the log, and a process that keeps it open delays no end."""
 
 from __future__ import annotations
 

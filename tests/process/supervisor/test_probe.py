@@ -1,4 +1,4 @@
-"""The trial whether programs can be traced: what it says where something is refused, or is not as it has to be."""
+"""The trial whether programs can be traced: what it reports where something is refused, or is not as it has to be."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LIMIT = 60
 
 
 def answer(change: str = "") -> str:
-    """What the trial says in a process of its own, after a *change* of the code that it runs."""
+    """What the trial reports in a process of its own, after a *change* of the code that it runs."""
     lines = (
         "from pytest_scf_async.supervisor import exec, filter, probe, tracee, tree, waits",
         textwrap.dedent(change),

@@ -364,7 +364,7 @@ def test_in_a_vfork_it_is_blocked_and_comes_once_the_child_has_begun(deploy_imag
 
 
 def assert_native(event, runtime) -> None:
-    """It heeds the signal, at the second at which it came; nobody but its own line says so."""
+    """It handles the signal at the second at which it came; only its own line shows that."""
     event.wait_for_log("row 4")
     runtime.clock.advance(0.5)
     event.terminate(grace_shutdown=True)

@@ -368,7 +368,7 @@ def test_the_variables_of_each_event(simulated, runtime):
 @once
 @pytest.mark.parametrize(("variables", "shown"), [({}, "00:00 UTC"), ({"TZ": "CST-8"}, "08:00 CST")])
 def test_the_time_zone_is_utc_unless_the_function_has_another(simulated, variables, shown):
-    """The interpreter has asked for its zone before it has the function's variables."""
+    """The interpreter reads its time zone before it has the function's variables."""
     child = 'subprocess.check_output(["date", "+%H:%M %Z"], text=True).strip()'
     function = simulated(calls(f'result = [time.strftime("%H:%M %Z"), {child}]'), environment=variables)
     assert function.run()[0] == [shown, shown]

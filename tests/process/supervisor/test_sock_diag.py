@@ -1,4 +1,4 @@
-"""What the kernel is asked of a connection: both ways of asking give the same."""
+"""What the kernel knows of a connection: both ways to query it give the same."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 from internals import SockDiag, TcpEnd, is_moving, sock_diag
 from process_support import eventually
 
-# once: what the kernel answers is the same, whatever Python asks it
+# once: what the kernel answers is the same, whatever Python queries it
 pytestmark = pytest.mark.once
 
 
 @pytest.fixture(params=["asked", "tables"])
 def diag(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[SockDiag]:
-    """One that asks, and one whose kernel does not answer."""
+    """One that queries the kernel, and one whose kernel does not answer."""
     if request.param == "tables":
         monkeypatch.setattr(sock_diag, "_NETLINK_SOCK_DIAG", 31)  # a family that no kernel has
     made = SockDiag()

@@ -292,7 +292,7 @@ def test_a_program_with_an_idle_connection_has_leases(server: int) -> None:
 
 
 def test_no_lease_is_given_while_an_answer_is_owed(server: int) -> None:
-    """A thread has asked, and waits for the answer, when another one is about to sleep."""
+    """A thread has sent a request, and waits for the answer, when another one is about to sleep."""
     needs("sched_yield")
     source = (
         CONNECTS.format(port=server)

@@ -226,7 +226,7 @@ def read_only(data):
 
 @pytest.mark.parametrize("name", CLONES)
 def test_a_child_that_is_not_to_be_traced_is(name: str) -> None:
-    """CLONE_UNTRACED would leave it with a filter that nobody answers. What the program has asked with is as before."""
+    """CLONE_UNTRACED would leave it with a filter and no tracer. The arguments of the call are as before."""
     needs(name.partition(",")[0])
     source = f"""{UNTRACED}
 start(sleep, 60 * S)
@@ -287,7 +287,7 @@ say('it goes on')
 
 
 def test_a_first_thread_that_ends_leaves_the_others() -> None:
-    """Its process lives on, and it can neither be waited for nor be asked for anything."""
+    """Its process lives on, and the tracer can neither wait for it nor request anything of it."""
     needs("exit")
     source = """
 def work():

@@ -1,4 +1,4 @@
-"""What a call that cannot end says of a supervised program: each thread of each process, and what it waits for."""
+"""What a call that cannot end reports of a supervised program: each thread of each process, and what it waits for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.once
 
 @pytest.fixture
 def silent_server() -> Iterator[int]:
-    """The port of a server that takes connections and says nothing."""
+    """The port of a server that accepts connections and sends nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
@@ -51,7 +51,7 @@ def handle(event, request):
 
 
 def lines_of(text: str) -> list[str]:
-    """What *text* says of threads, without numbers."""
+    """The lines of *text* about threads, without numbers."""
     found = [line.strip() for line in text.splitlines() if line.startswith("  ")]
     return [re.sub(r"(pid|thread|process) \d+", r"\1 N", line) for line in found]
 

@@ -127,13 +127,13 @@ class Traced:
     err: str = ""
     stops: int = 0
     again: int = 0
-    """How many waits were over at once like the one before, without the questions of that one."""
+    """How many waits were over at once like the one before, without the requests of that one."""
     ended: list[tuple[int, str]] = field(default_factory=list)
     """Of each wait that ended at its time: when, and what it was."""
 
     @property
     def said(self) -> list[Any]:
-        """What the program has said."""
+        """What the program has printed."""
         return _values(self.out)
 
 
@@ -174,14 +174,14 @@ def trace(
 ) -> Traced:
     """Run a command on a simulated clock.
 
-    *events* are what somebody outside does, each at a number of ns: ``(5 * S, "signal", 15)``, ``(S, "input", "a")``,
+    *events* are what comes from outside, each at a number of ns: ``(5 * S, "signal", 15)``, ``(S, "input", "a")``,
     and ``(S, "hold", None)``, which stops all threads as a gate does and lets them go on. Nothing is done that is due
     after *limit_ns*. A wait of Python ends 1 µs after its timeout: only *as_cpython* has that, so that all other tests
     see the nanosecond. Without *vdso* each read of the clock is a system call. With *leases* the time of a wait may
-    come before it has begun; where they are ``"withdrawn"`` that seems to be so until it is asked for.
+    come before it has begun; where they are ``"withdrawn"`` that seems to be so until it is requested.
     With *descriptors* neither the tracer nor the program may have more. Without *real_time* none passes for the tracer,
-    so that it never has to look again at threads that wait. *input_in_loop* is after how many waits that were over at
-    once, as the one before, somebody writes to its stdin, unheard.
+    so that it never has to check again the threads that wait. *input_in_loop* is after how many waits that were over at
+    once, as the one before, its stdin is written to, without a report.
     """
     request = {
         "argv": argv, "events": events or [], "limit_ns": limit_ns, "reads_before_wait": reads_before_wait,
@@ -213,12 +213,12 @@ def run(source: str, **options: Any) -> Traced:
 
 
 def said(source: str, **options: Any) -> list[Any]:
-    """What a Python program says, traced to its good end."""
+    """What a Python program prints, traced to its good end."""
     return run(source, **options).said
 
 
 def said_untraced(source: str) -> list[Any]:
-    """What it says without the tracer, on the machine's clock."""
+    """What it prints without the tracer, on the machine's clock."""
     done = subprocess.run(python(source), capture_output=True, text=True, check=True, timeout=LONG)
     return _values(done.stdout)
 

@@ -40,7 +40,7 @@ class Run:
         self.request = request
         self.now_ns = START_NS
         self.events = [(START_NS + ns, kind, value) for ns, kind, value in request["events"]]
-        """What somebody outside does at which time: a signal, input, or a stop of all threads as at a gate."""
+        """What comes from outside, and at which time: a signal, input, or a stop of all threads as at a gate."""
         self.ended: list[list[Any]] = []
         """Of each wait that has ended at its time: when, and what it was."""
         self.again = 0

@@ -24,7 +24,7 @@ func main() {
 
 func handle(ctx context.Context, asked event) (int, error) {
 	stopping, forget := signal.NotifyContext(ctx, syscall.SIGTERM)
-	defer forget() // else the next event on this instance would not end at a signal that nobody waits for
+	defer forget() // else the next event on this instance would not end at a signal, as no goroutine waits for it
 	written := 0
 	for written < asked.Rows && stopping.Err() == nil {
 		time.Sleep(10 * time.Millisecond)

@@ -1,4 +1,4 @@
-"""Opens a file, and says how it went."""
+"""Opens a file, and returns how that ended."""
 
 
 def main_handler(event, context):
