@@ -35,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Thousands of tests are not garbage: no collection that a test asks for has to visit them."""
+    """Freeze the objects of collection: a test that collects garbage does not visit thousands of tests."""
     gc.collect()
     gc.freeze()
 

@@ -1,4 +1,4 @@
-"""The watcher beside events that end in time, heed SIGTERM, need a while for that, and ignore it."""
+"""The watcher beside events that end in time, handle SIGTERM, take a while to handle it, and ignore it."""
 
 from datetime import timedelta
 

@@ -1,7 +1,7 @@
-"""One use of each library: it imports it, has it work, and asks it for the time, where it has one.
+"""One use of each library: it imports it, computes something, and reads its time, where it has one.
 
 Each function gives what was computed, and what the library has for the present, in seconds since the epoch; None where
-it asks no clock. The libraries are imported in the functions: a handler, ``preload`` and ``before_init`` call them.
+it reads no clock. The libraries are imported in the functions: a handler, ``preload`` and ``before_init`` call them.
 """
 
 from __future__ import annotations

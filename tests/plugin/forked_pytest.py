@@ -106,7 +106,7 @@ def _become_pytest(arguments: list[str], directory: Path, output: Path, errors: 
     code = 1
     try:
         gc.freeze()  # pytest collects garbage at its end, and nothing of the other process is garbage
-        atexit._clear()  # what that one would do at its end is its own to do
+        atexit._clear()  # the exit handlers of the other process are not for this one
         for number in (signal.SIGTERM, signal.SIGALRM, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)

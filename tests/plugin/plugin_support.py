@@ -12,7 +12,7 @@ PLAIN_OPTIONS: Final = "-p no:asyncio -p no:randomly -p no:anyio -p no:hypothesi
 the last two take longer to import than most of these runs take."""
 
 ALONE_AND_WITH_A_WORKER: Final = pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["alone", "xdist"])
-"""One worker is as good as many, where what a worker says comes out of the process that started it."""
+"""One worker shows the same as many, where the process that started it prints what a worker reports."""
 
 
 def run_with(project: pytest.Pytester, workers: tuple[str, ...], *options: str) -> pytest.RunResult:
@@ -33,4 +33,4 @@ LIMIT_BEGINS: Final = """
             hook.pytest_timeout_set_timer(item=request.node, settings=settings._replace(timeout=seconds))
         return begin
 """
-"""A conftest: what a test has to reach within a short limit of its own would race with it."""
+"""A conftest by which a test begins its short limit itself: from the start it would race with the preparations."""

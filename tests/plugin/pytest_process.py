@@ -1,4 +1,4 @@
-"""A pytest in a process of its own, whose end the tests check: what it started, and what it leaves behind."""
+"""A pytest in a process of its own, whose end the tests check: what it started, and what is left of it."""
 
 from __future__ import annotations
 

@@ -177,7 +177,7 @@ def test_a_runtime_without_pytest_is_measured_too(measured: pytest.Pytester) -> 
     assert 12 in lines(measured)
 
 
-@pytest.mark.once  # what a process loses that the kernel ends
+@pytest.mark.once  # what is lost when the kernel ends a process
 def test_a_crash_loses_what_came_after_the_last_event(measured: pytest.Pytester) -> None:
     measured.path.joinpath("handlers", "kinds.py").write_text(
         "import ctypes\n\ndef main_handler(event, context):\n    if event:\n        print('crashes')\n"

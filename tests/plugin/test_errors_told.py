@@ -1,4 +1,4 @@
-"""Errors that need an instance, or a second thread: what they say, and that they come at once."""
+"""Errors that need an instance, or a second thread: their texts, and that they come at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fixtures: what each one gives, and what they say to a test that uses them wrongly."""
+"""The fixtures: what each one gives, and the errors for a test that uses them wrongly."""
 
 from __future__ import annotations
 

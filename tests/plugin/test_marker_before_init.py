@@ -1,4 +1,4 @@
-"""The marker's before_init, network and background: fakes of a project, and what a failure in them looks like."""
+"""The marker's before_init, network and background: fakes of a project, and the report of a failure in them."""
 
 from __future__ import annotations
 

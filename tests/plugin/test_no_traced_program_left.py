@@ -1,4 +1,4 @@
-"""Whichever process of a session is killed, and whenever: no program on the simulated clock is left, nor any file."""
+"""A process of a session is killed, any and at any time: no program on the simulated clock is left, and no file."""
 
 from __future__ import annotations
 

@@ -220,7 +220,7 @@ def test_in_the_middle_of_a_go_build(
     tools = tmp_path / "tools"
     tools.mkdir()
     go = tools / "go"
-    go.write_text(  # as the real one: it starts compilers, and writes where GOTMPDIR says
+    go.write_text(  # as the real one: it starts compilers, and writes into GOTMPDIR
         '#!/bin/sh\nmkdir "$GOTMPDIR/go-build1"\nsetsid sleep "$SLEEP" &\nsleep "$SLEEP" &\necho x >"$FIFO"\n'
         'exec sleep "$SLEEP"\n'
     )

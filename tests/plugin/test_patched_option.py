@@ -218,7 +218,7 @@ def test_the_users_own_freeze_nests_and_time_is_real_after_tests_that_passed_or_
 
 
 def test_within_a_freeze_of_the_user(project: pytest.Pytester) -> None:
-    """Of which pytest's durations are wrong by themselves (freezegun replaces what ``_pytest.timing`` has)."""
+    """Under a user's freeze pytest's own durations are wrong: freezegun replaces what ``_pytest.timing`` has."""
     ini(project, "scf_async_patched = true", "scf_async_start = 2026-01-01T00:00:00Z")
     project.makepyfile(test_real=REAL)  # which fails here
     project.makepyfile(

@@ -33,7 +33,7 @@ DeployImage = Callable[..., Function]
 def make_runtime(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeRuntime]:
     """Make runtimes, with settings as keywords; when they are closed, no process and no directory is left.
 
-    What they are not given comes from the command line: the whole suite can run with ``--scf-async-leases=false``
+    Other settings come from the command line: the whole suite can run with ``--scf-async-leases=false``
     or ``--scf-async-sandbox=none`` or ``--scf-async-clock=freezegun``.
     """
     zygote = zygote_of(configured(request.config))

@@ -191,7 +191,7 @@ def pickles(targets: list[str]) -> dict[str, str]:
 
 
 def refusals() -> dict[str, str]:
-    """In which words calls that write and read refuse what they cannot take."""
+    """The errors of calls that write and read, for values that they cannot take."""
     here, there = socket.socketpair()
     strided = memoryview(b"abcd")[::2]
     with here, there, io.FileIO(0, "r", closefd=False) as readable, io.FileIO(1, "w", closefd=False) as writable:

@@ -1,4 +1,4 @@
-"""Programs of images that the tests run, and what they ask of their events."""
+"""Programs of images that the tests run, and checks of their events."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from internals import procfs
 from pytest_scf_async import AsyncEvent
 
 COLD = ["START", "INIT 0ms"]
-"""How the log of an event begins whose instance was started for it, and took no simulated time to listen."""
+"""The begin of the log after a cold start, where the program took no simulated time to listen."""
 
 _SERVER = """
 import json, os, signal, sys, threading, time

@@ -1,4 +1,4 @@
-"""What process tests ask of an event: its end with everything that goes with it, and its log in a short form."""
+"""Checks of events for process tests: the end with everything that goes with it, and the log in a short form."""
 
 from __future__ import annotations
 
@@ -244,7 +244,7 @@ def assert_reclaimed_for_good(event: AsyncEvent, because: str) -> None:
 
 
 def assert_kept(event: AsyncEvent) -> None:
-    """The instance lives, stopped, and waits for the next event."""
+    """The instance is alive and stopped, and waits for the next event."""
     instance = event.instance
     assert instance is not None
     assert (instance.alive, instance.reclaimed, instance.reclaimed_because) == (True, False, None)

@@ -30,7 +30,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "fidelity.md"
 
 KEPT, RECLAIMED = "reused", "reclaimed"
 ENDS = "reused, and ends with the next event"
-"""It was kept as any instance whose event has finished, though its program has begun to end."""
+"""The event has finished, so its instance is reused, though its program has begun to end."""
 NEEDS_NODE = pytest.mark.skipif(shutil.which("node") is None, reason="no Node.js")
 
 
@@ -45,9 +45,9 @@ class Row:
     end: str
     """Status, code, and what becomes of the instance."""
     act: Callable[[AsyncEvent], object] = AsyncEvent.wait
-    """What the test does once the program has said ``ready``, or with the pending event."""
+    """What the test does once the program has printed ``ready``, or with the pending event."""
     ready: bool = False
-    """Whether the program says ``ready`` before it is acted on."""
+    """Whether the test waits until the program prints ``ready``."""
     signals: int = 0
     """How many SIGTERMs the test sends."""
     after: float = 0

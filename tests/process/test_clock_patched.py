@@ -672,7 +672,7 @@ def test_a_timeout_of_a_loop_with_connections_comes_before_what_another_thread_w
 
 
 def test_a_thread_that_is_joined_has_ended_in_all_its_parts(runtime: ScfRuntime) -> None:
-    """Python counts it no more, and the thread goes on for as long as what was its own takes to be finalised."""
+    """Python no longer counts the thread, but it runs on while its thread-local objects are finalised."""
     own = threading.local()
     ended = threading.Event()
 

@@ -68,7 +68,7 @@ def seconds(number: float) -> timedelta:
 
 
 def program(source: str) -> None:
-    """A program that the test cannot patch; it ends when what it waits for in real time has come."""
+    """Run a program that the test cannot patch; it ends when what it waits for in real time has come."""
     subprocess.run([sys.executable, "-c", source], check=True, timeout=60)
 
 

@@ -66,7 +66,7 @@ def test_nobody_waits_for_the_death_of_an_instance_that_stands_still(deploy, mak
     ids=["a port", "a file", "a child"],
 )
 def test_what_another_process_could_see_is_gone(deploy, make_runtime, waits_for, does) -> None:
-    """A test that closes its runtime may take the port, lock the file, or look for the process."""
+    """After it closes its runtime a test may bind the port, lock the file, or check the process."""
     port = free_port()
     runtime = make_runtime()
     event = deploy(
@@ -97,7 +97,7 @@ def test_an_instance_that_runs_is_gone(deploy, make_runtime, waits_for) -> None:
 
 
 def test_a_reclaim_waits(deploy, runtime, waits_for) -> None:
-    """What the test finds next is as on the platform: the instance with its disk has gone."""
+    """After the reclaim the test finds the same as on the platform: the instance and its disk are gone."""
     pid = deploy(HANDLER.format(does="pass")).run()
     waits_for.clear()
 

@@ -132,7 +132,7 @@ def test_a_child_takes_real_time(deploy, runtime, latch):
 
 
 def test_a_sleep_beside_a_child_ends_while_the_child_lives(deploy, runtime, latch):
-    """Time passes for both at once: as a real machine's."""
+    """Time passes for both at once, as on a real machine."""
     source = """
         import subprocess, threading, time
 

@@ -126,8 +126,8 @@ def event(platform: ScfRuntime, function: Function, peer: Peer, row: Row, column
     It has the wait again where nothing comes from outside: the test's process moves the clock in the first one, and the
     instance itself in the second, where it has a lease.
 
-    It begins at a whole second: `sched` adds seconds to a float of the clock, and compares, so that with others
-    it may sleep a last microsecond.
+    It begins at a whole second: `sched` adds seconds to a float of the clock, and compares, so that from other
+    times it may sleep a microsecond more.
     """
     platform.clock.move_to(platform.clock.now.replace(microsecond=0) + timedelta(seconds=1))
     ends = ["end", "again"] if is_waited_for_again(row, column) else ["end"]

@@ -1,4 +1,4 @@
-"""Custom runtimes: a bootstrap in bash asks for its events with curl, on simulated time. And what goes wrong there.
+"""Custom runtimes: a bootstrap in bash asks for its events with curl, on simulated time; and failures of that.
 
 The payload of an event is a line of bash, which the bootstrap runs.
 """
@@ -176,7 +176,7 @@ def test_a_push_before_there_is_an_event_is_ignored(bootstrap):
 
 
 def test_a_bootstrap_that_never_says_ready_and_waits_for_an_event_nevertheless(bootstrap):
-    """Nobody owes it an answer: the clock goes on."""
+    """No answer is owed to it before it is ready, so the clock goes on."""
     event = bootstrap("curl -s $api/invocation/next & sleep 9999", init_timeout=30).invoke_async("").wait()
     assert (event.status, event.status_code, seconds(event)) == ("FAILED", 450, 30)
     assert likely_cause(event_of(event)) == f"init took longer than the init timeout of 30 s (deploy(...)): {READY}"
@@ -261,7 +261,7 @@ def tells(then=""):
 
 @pytest.mark.parametrize("zipped", [False, True], ids=["a directory", "a zip"])
 def test_an_update_of_the_code_with_events_in_flight(bootstrap, runtime, other, tmp_path, zipped):
-    """One sleeps, one has not begun, an instance is idle: the code and the configuration of before are theirs."""
+    """One event sleeps, one is pending, an instance is idle: they keep the code and configuration from before."""
     function = bootstrap("STAGE=first")
     if zipped:
         with zipfile.ZipFile(tmp_path / "other.zip", "w") as packed:

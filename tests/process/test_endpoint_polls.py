@@ -1,4 +1,4 @@
-"""Code that polls the endpoint while simulated time stands gets a warning, and at last an error."""
+"""Code that polls the endpoint while simulated time stands gets a warning, and later an error."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ def test_the_answer_of_another_server_holds(
     lockstep = lockstep_of(scf_runtime)
 
     def answer() -> None:
-        """Once both answers are owed, one of them holds no more, and time has had its chance to move."""
+        """Answer once both answers are owed, one of them holds no more, and the clock could have moved."""
         assert other.asked.wait(60)
         instance = event_of(waiting).instance
         assert instance is not None

@@ -1,4 +1,4 @@
-"""The client of an image's program: which connection it speaks on."""
+"""The client of an image's program: which connection it uses."""
 
 from __future__ import annotations
 

@@ -211,7 +211,7 @@ def test_a_build_that_does_not_end_is_ended_with_its_children(scratch, monkeypat
     shell = shutil.which("sh")
     begun = tmp_path / "begun"
     limits = (0.25, 0.5, 1, 2, 4, 8, 16)
-    for limit in limits:  # a slow machine has not begun the build within the first ones
+    for limit in limits:  # a slow machine has not started the build within the first ones
         monkeypatch.setattr(go, "BUILD_LIMIT", limit)
         with pytest.raises(HarnessError, match=rf"^{shell} -c .* has not ended within {limit:g} real seconds$"):
             print(go._run([shell, "-c", f"cat /dev/zero >/dev/null & : >{begun}; wait"], scratch(), os.environ))

@@ -103,7 +103,7 @@ def talk(port: int) -> Iterator[GoClient]:
 
 @pytest.fixture
 def program(start: Callable[..., Program], talk: GoClient) -> Program:
-    """The function that does what its event says; it has answered a ping."""
+    """The function that does what its event names; it has answered a ping."""
     started = start()
     assert until(talk, talk.is_ready)
     return started

@@ -41,7 +41,7 @@ from pytest_scf_async import (
 pytestmark = pytest.mark.go
 
 DAY = timedelta(days=1)
-"""How much longer than it has to something may take on a busy machine."""
+"""How much longer than necessary something may take on a busy machine."""
 
 
 @pytest.fixture
@@ -574,7 +574,7 @@ def test_it_sleeps_to_the_microsecond(function):
 
 
 def test_time_flows_from_when_the_program_has_its_event(function, monkeypatch):
-    """The test's process is without a processor behind that."""
+    """The test's process gets no processor for a while right after that."""
     go_on = Instance.go_on
 
     def go_on_late(instance):

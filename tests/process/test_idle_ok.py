@@ -82,7 +82,7 @@ def test_without_it_the_subscription_holds_the_clock_and_the_error_proposes_it(
 
 
 LATE = 0.05
-"""Real seconds after which a server passes a message on: less than a connection holds after something was said."""
+"""Real seconds after which a server passes a message on: less than a connection holds after something was received."""
 
 
 @pytest.mark.parametrize("answers", [True, False])

@@ -194,7 +194,7 @@ def test_a_server_that_is_not_there(deploy_image, mounted):
     """
     event = deploy_image(program(handle), ports=[port]).invoke_async().wait()
 
-    # a relay has accepted the connection before it can know; without namespaces the program asks the machine itself
+    # the forwarder accepts before it can know; without namespaces the program connects to the machine itself
     assert event.result in (["b''", "ConnectionResetError"] if mounted else ["ConnectionRefusedError"])
 
 
@@ -322,7 +322,7 @@ def handle(event, request):
 
 @pytest.mark.sandbox
 def test_a_server_that_takes_no_connection_holds_nothing_up(deploy_image, deploy_traced, serving, runtime, mounted):
-    """Its queue is full: the kernel answers nothing to those that come after."""
+    """The queue of the server is full: the kernel does not answer later connections."""
     other = serving(echo)
     with closing(socket.create_server(("127.0.0.1", 0), backlog=1)) as silent:
         port = silent.getsockname()[1]

@@ -1,4 +1,4 @@
-"""Invoke and InvokeFunction, and what GetRequestStatus and GetFunctionLogs say of every invocation."""
+"""Invoke and InvokeFunction, and what GetRequestStatus and GetFunctionLogs return for every invocation."""
 
 from __future__ import annotations
 

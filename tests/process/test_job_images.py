@@ -25,7 +25,7 @@ eval "$DO"
 
 @pytest.fixture
 def job(runtime, tmp_path):
-    """Deploy a script that does what *do* says."""
+    """Deploy a script that runs the lines of *do*."""
 
     def deploy(do="", **options):
         path = tmp_path / "export.sh"

@@ -16,7 +16,7 @@ STARTED = """
 import asyncio, concurrent.futures, logging, multiprocessing.queues, queue, sched, selectors, socket, subprocess
 import started_early
 """
-"""What the interpreter imports as it starts: modules of the standard library, and code of somebody's own."""
+"""What the interpreter imports as it starts: modules of the standard library, and a module of the user's."""
 
 EARLY = """
 import threading

@@ -1,4 +1,4 @@
-"""Runtimes that a launcher adds: what it is asked, what it may give, and functions of such a runtime."""
+"""Runtimes that a launcher adds: how it is called, what it may return, and functions of such a runtime."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from pytest_scf_async.options import ScfSettings
 pytestmark = pytest.mark.once
 
 READS_PROC = pytest.mark.sandbox
-"""What is read there of a process depends on the reader."""
+"""The kernel shows other values there to other readers."""
 
 EATER = """
     import time

@@ -1,4 +1,4 @@
-"""Namespaces exist by themselves: what the operations say of functions and namespaces that are not there."""
+"""Namespaces exist by themselves: what the operations answer about functions and namespaces that do not exist."""
 
 from __future__ import annotations
 

@@ -476,7 +476,7 @@ def test_the_filter_names_calls_as_the_kernel_of_this_machine_does():
 
 
 def test_the_reaper_keeps_no_descriptor_of_programs(deploy, runtime):
-    """What it copies to bind it is closed: a server's port is free when the server is gone."""
+    """The reaper closes the copy of a socket that it has bound, so a server's port is free when the server is gone."""
     function = deploy(STARTS)
     text = f'{CHILD}\nfor _ in range(50): bound(AF_INET, SOCK_STREAM, ("0.0.0.0", 0)).close()\nprint("true")'
     reaper = pool_of(runtime).sandboxes.zygote().process.pid

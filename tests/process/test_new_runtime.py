@@ -1,4 +1,4 @@
-"""A runtime is added as one class: its own facts hold everywhere else."""
+"""A runtime is added as one class: the facts in that class hold everywhere else."""
 
 from __future__ import annotations
 

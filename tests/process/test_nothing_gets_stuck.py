@@ -1,4 +1,4 @@
-"""Whatever an instance does: a forced termination ends it, and calls return as soon as what they wait for is there."""
+"""Any instance: a forced termination ends it, and calls return as soon as what they wait for has come."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def main_handler(event, context):
 @pytest.mark.repeat
 @pytest.mark.parametrize("threads", [0, 1])
 def test_lines_of_code_in_c_have_their_true_times_among_those_of_python_whoever_reads_when(deploy, threads):
-    """A thread beside the main one has waits take another way than those of a handler that is alone."""
+    """With a second thread, waits of the main thread take another path than those of a handler that is alone."""
     event = deploy(f"""{IMPORTS}import threading
 def main_handler(event, context):
     libc = ctypes.CDLL(None)
@@ -209,7 +209,7 @@ def test_a_write_of_which_nobody_looks_how_much_it_wrote_is_whole_although_its_p
 def test_a_first_write_of_code_in_c_is_whole_although_it_begins_just_before_its_process_is_stopped(
     deploy, make_runtime, monkeypatch, size
 ):
-    """The test's process is without a processor between its check of what the instance does, and the signal."""
+    """The test's process gets no processor between its check of what the instance does and the signal."""
     send = instance_module.send
 
     def send_late(signum, pidfds, besides=()):

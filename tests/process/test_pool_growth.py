@@ -1,6 +1,6 @@
 """Hundreds of instances, one after the other, in one test process: nothing of them stays.
 
-Of what is counted, one that stays is seen; ``make soak`` looks for what is smaller than that, with thousands of events.
+Of what is counted, one that stays is seen; ``make soak`` looks for smaller growth, with thousands of events.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _lines(path: str, part: str) -> int:
 
 
 def _give_back_memory() -> None:
-    """Have the C library give back what it keeps for later: what stays would fill that, and nothing would grow."""
+    """Have the C library return freed memory: else a leak would fill that first, and nothing would grow."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it
     if trim is not None:
         trim(0)

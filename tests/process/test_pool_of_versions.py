@@ -44,7 +44,7 @@ def tells(what: str) -> str:
 
 @pytest.fixture
 def index(tmp_path: Path) -> Path:
-    """The handler's file; its code says "first"."""
+    """The handler's file; its code returns "first"."""
     path = tmp_path / "code" / "index.py"
     path.parent.mkdir()
     path.write_text(tells("first"))

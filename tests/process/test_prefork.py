@@ -51,7 +51,7 @@ def test_the_next_runtime_finds_it_and_becomes_any_function(deploy, make_runtime
 
 
 def test_each_instance_that_starts_has_the_next_one_forked(deploy, make_runtime, zygote, monkeypatch) -> None:
-    """So the next test of a suite finds it ready: the fork goes on while the test before it does."""
+    """The fork runs beside the current test, so the next test of a suite finds the process ready."""
     asked: list[int] = []
     spawn = Zygote.spawn
 

@@ -1,4 +1,4 @@
-"""What a stop costs in real time counts for assert_stopped_within, and is in the timeline: nothing else, and once."""
+"""The real time that a stop costs is in the timeline, and counts for assert_stopped_within: once, and no other time."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ STOPS = """
 
 @pytest.fixture
 def stopping(deploy, make_runtime):
-    """An event whose handler will do what it is given, at the end of the wait in which its SIGTERM has come."""
+    """An event whose SIGTERM has come in a wait; its handler runs the given code when that wait ends."""
 
     def stop(work, payload=None, **settings):
         runtime = make_runtime(**settings)
@@ -60,7 +60,7 @@ def stopped(stopping):
 
 @contextmanager
 def once_it_has_cost(event, kind, seconds, then):
-    """Within it, call *then* once so much of *kind* is counted since the last SIGTERM of *event*."""
+    """During the block, call *then* as soon as so much of *kind* is counted since the last SIGTERM of *event*."""
 
     def watch():
         assert eventually(lambda: getattr(cost_of(event), kind) >= seconds)

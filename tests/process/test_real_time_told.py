@@ -1,4 +1,4 @@
-"""What cannot be put on simulated time is reported: in the timeline, and where a call cannot end for it."""
+"""Waits that stay real are reported: in the timeline, and in the error of a call that cannot end for them."""
 
 from __future__ import annotations
 

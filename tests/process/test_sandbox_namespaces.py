@@ -360,7 +360,7 @@ def test_instances_leave_no_mount_descriptor_or_directory(deploy, runtime, outsi
 
 
 def test_what_a_child_keeps_open_is_listed_and_gone(deploy, runtime):
-    """The namespace lives until the last process in it has ended: the zygote ends them all."""
+    """The namespace exists until the last process in it has ended: the zygote ends them all."""
     event = (
         deploy("""
         import subprocess

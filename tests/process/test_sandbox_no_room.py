@@ -90,7 +90,7 @@ def assert_left(zygote, before: tuple[object, ...]) -> None:
 
 
 def test_no_descriptor_left_in_the_test(deploy, runtime):
-    """However many are left, as long as they are too few: every step of a start meets the limit once."""
+    """Start instances with 0, 1, 2 and more free descriptors, so that every step of a start meets the limit once."""
     function = deploy(HANDLER)
     assert function.run() == "ran"
     runtime.clock.advance(300)

@@ -22,7 +22,7 @@ EVENTS_OF_A_RUNTIME = 100
 NOISE = 1 << 20
 """Bytes by which memory may differ that do not depend on how many events there were."""
 LEAST_KEPT = 512
-"""Bytes, fewer than anything takes that could be kept of each event by mistake."""
+"""Bytes of an event: less than any object takes that could be kept of it by mistake."""
 
 HANDLER = """
     import time

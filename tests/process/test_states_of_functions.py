@@ -1,4 +1,4 @@
-"""Creating, Updating, Publishing and Deleting: states of a function that pass in simulated time, where a test asks."""
+"""Creating, Updating, Publishing and Deleting: states of a function that last, where a test sets it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``signal.alarm`` and ``setitimer(ITIMER_REAL)``: SIGALRM comes at exactly the simulated instant asked for."""
+"""``signal.alarm`` and ``setitimer(ITIMER_REAL)``: SIGALRM comes at exactly the simulated instant that was set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``select``, ``poll``, ``epoll`` and ``selectors`` on simulated time; whose descriptors make a wait a real one."""
+"""``select``, ``poll``, ``epoll`` and ``selectors`` on simulated time; and which descriptors make a wait real."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``time.sleep`` in a handler: exactly as long as asked, in the standard library's own words otherwise."""
+"""``time.sleep`` in a handler: exactly as long as requested, with the standard library's own errors otherwise."""
 
 from __future__ import annotations
 

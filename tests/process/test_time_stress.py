@@ -1,4 +1,4 @@
-"""What goes wrong once in thousands of times, if at all: many rounds of what a wrong bookkeeping of waits would lose.
+"""Races that show once in thousands of runs: many rounds of what wrong bookkeeping of waits would lose.
 
 SCF_STRESS=10000 runs that many rounds of each; `--timeout=0` gives them the time.
 """

@@ -1,4 +1,4 @@
-"""A handler that computes while the clock moves past it: what happens to it has the clock's time, as it sees itself."""
+"""A handler computes while the clock moves past it: its entries have the clock's time, which it sees itself, too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A thread that waits in C for what only its own process or its children can end does not hold the clock."""
+"""A thread waits in C, and only its own process or its children can end the wait: it does not hold the clock."""
 
 from __future__ import annotations
 

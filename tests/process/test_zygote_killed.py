@@ -76,7 +76,7 @@ def zygote_of(event) -> int:
     return event_of(event).instance.zygote.pid
 
 
-@pytest.mark.sandbox  # the instances of a dead zygote have its mounts
+@pytest.mark.sandbox  # the instances of a killed zygote have its mounts
 @pytest.mark.parametrize(
     ("kind", "call"), [*EACH_CALL, *((kind, "wait") for kind in KINDS if kind not in dict(EACH_CALL))]
 )
@@ -100,7 +100,7 @@ def test_the_first_call_after_its_end_raises_and_the_next_instance_starts(deploy
     [each for each in EACH_CALL if each != ("a program", "another event")],
 )
 def test_a_call_in_the_very_moment_ends_with_that_error_or_as_if_nothing_were(runtime, started, kind, call):
-    """The instance ends a moment after its zygote; until then it may do what it was sent."""
+    """The instance ends a moment after its zygote; until then it may go on."""
     event, pids = started(kind, runtime)
     zygote = zygote_of(event)
     grow_impatient(runtime, real_timeout=30)
@@ -122,7 +122,7 @@ def test_a_call_in_the_very_moment_ends_with_that_error_or_as_if_nothing_were(ru
 @pytest.mark.parametrize("how", ["is closed", "starts the next one"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_all_runtimes_are_told_whichever_hears_of_it_first(deploy, make_runtime, started, kind, how):
-    """The runtime that finds it dead closes the connection to it: others never see its end there."""
+    """The runtime that notices its end closes the connection to it, so others never see its end there."""
     one, other = make_runtime(), make_runtime()
     event, pids = started(kind, one)
     zygote = zygote_of(event)

@@ -1,4 +1,4 @@
-"""What a failure says about what to do, and how it stays short: on events to which the test reports what happens."""
+"""The advice in a failure, and how it stays short: on events to which the test reports what happens."""
 
 from __future__ import annotations
 

@@ -226,7 +226,7 @@ def test_a_stopped_instance_is_held_by_what_held_it_before(processes, calls, chi
 
 @pytest.mark.parametrize(("known", "preempted"), [("nobody", True), ("a child", True), ("a child", False)])
 def test_who_is_started_after_a_look_holds_the_clock(processes, children, monkeypatch, known, preempted):
-    """This process is without a processor between its search for children and its read of what they wait for.
+    """This process gets no processor between its search for children and its read of what they wait for.
 
     Meanwhile a child, or the instance itself, which waits outside its scheduler, starts another, and waits for it.
     """

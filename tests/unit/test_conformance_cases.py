@@ -1,4 +1,4 @@
-"""The cases of ``conformance``: what they expect, what docs/fidelity.md says of them, and what is no reading."""
+"""The cases of ``conformance``: what they expect, their rows in docs/fidelity.md, and what is no reading."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Go function's code that cannot be run: one sentence says what is missing, and how to get it."""
+"""A Go function's code that cannot be run: one sentence names what is missing, and how to get it."""
 
 from __future__ import annotations
 

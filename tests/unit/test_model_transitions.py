@@ -75,7 +75,7 @@ READINGS = [
 
 
 def expected(state: State, fact: Fact, readings: OpenReadings, async_run: bool) -> Transition | type[Exception]:
-    """What the documents say about a pair: a transition, or the error."""
+    """What the documents have for a pair: a transition, or the error."""
     if state not in ENDED + ACTIVE:
         return IN_THE_QUEUE.get((state, fact), HarnessError)
     if state in ENDED:

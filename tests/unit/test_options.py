@@ -48,7 +48,7 @@ IN_A_TEXT = {
     "stop_noise": ("0", 0.0),
     "status_reads_limit": ("5", 5),
 }
-"""What the command line may have, and what it means; of choices, each word means itself."""
+"""Texts of the command line and their values; of choices, each word is its own value."""
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_each_name_is_there_once() -> None:
 
 @pytest.mark.parametrize("where", Where)
 def test_which_options_may_be_given_somewhere_is_found_out_once(where: Where) -> None:
-    """Each deploy and each runtime asks."""
+    """Each deploy and each runtime needs it, so it is computed once."""
     assert options_of(where) is options_of(where)
 
 

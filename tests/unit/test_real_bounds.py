@@ -1,4 +1,4 @@
-"""Bounds in real time on a machine that is busy: what had no core is not what stands still."""
+"""Bounds in real time on a busy machine: a process that got no processor does not count as standing still."""
 
 from __future__ import annotations
 

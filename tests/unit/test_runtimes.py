@@ -119,7 +119,7 @@ def test_a_signal_that_is_to_end_a_program_may_be_taken_by_sigwait(monkeypatch: 
     assert not taken()
     states[0] = BLOCKED
     assert taken()
-    states[0], now[0] = NONE, 1.5  # it lives on, for whatever reason
+    states[0], now[0] = NONE, 1.5  # it did not end, for whatever reason
     assert taken()
 
 

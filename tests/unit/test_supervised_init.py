@@ -12,7 +12,7 @@ from pytest_scf_async.supervisor.supervisor import Supervisor
 
 @pytest.mark.parametrize("failure", [None, ("CODE_NOT_LOADED", "no module")])
 def test_the_event_is_given_unless_the_init_has_failed(monkeypatch, failure: tuple[str, str] | None) -> None:
-    """The event has ended then. Its instance is killed, but the program may ask for an event before that."""
+    """The event has ended then. Its instance is killed, but the program may request an event before that."""
     asked: list[messages.Invoke] = []
     told: list[tuple[str | None, str]] = []
 

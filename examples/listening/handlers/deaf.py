@@ -1,4 +1,4 @@
-"""A backup that does not listen to SIGTERM, which ends its process in the middle of a part."""
+"""A backup that does not listen to SIGTERM: the signal ends its process in the middle of a part."""
 
 import time
 

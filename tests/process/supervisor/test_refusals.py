@@ -52,7 +52,7 @@ def elf(path: Path, code: bytes, *, bits: int) -> Path:
 
 @pytest.fixture
 def serve(deploy_image):
-    """Run one event of a program, whose text or command is given; gives the event, and what was warned of."""
+    """Run one event of a program, given by text or command; return the event and the warnings."""
 
     def run(source: str = "", command=("python", "-I", "app.py")) -> tuple[AsyncEvent, list[str]]:
         with warnings.catch_warnings(record=True) as told:

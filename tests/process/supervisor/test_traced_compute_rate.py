@@ -7,7 +7,7 @@ from image_support import program
 from internals import event_of
 from process_support import LONG
 
-# once: it is measured by the test's process, which asks the kernel
+# once: the test's process measures it, by what the kernel counts
 pytestmark = pytest.mark.once
 
 COMPUTES = """

@@ -283,7 +283,7 @@ say(connection.recv(100), now())
 
 
 def test_a_program_with_an_idle_connection_has_leases(server: int) -> None:
-    """Nothing is owed on it: it is as if there were none. Another thread may wait for what comes there, too."""
+    """No answer is owed on the connection, so it holds nothing, even while another thread waits to receive on it."""
     source = CONNECTS.format(port=server) + f"start(connection.recv, 100)\nfor _ in range({ROUNDS}):\n    sleep(S)\n"
     by_itself, with_lease = same_in_all_ways(source + "say(now())\nos._exit(0)\n")
 
@@ -365,7 +365,7 @@ func main() {
 
 @pytest.mark.go
 def test_a_loop_in_go_stops_twice_a_sleep(build_go) -> None:
-    """Once for the sleep, and once for a poll for what is there. The thread that watches the others rests."""
+    """Once for the sleep, and once for a poll of what is ready. The runtime's monitor thread sleeps meanwhile."""
     traced = trace(build_go(SLEEPS), leases=True)
 
     assert (traced.out, traced.ns) == ("10m0s\n", 600 * S)
@@ -374,7 +374,7 @@ def test_a_loop_in_go_stops_twice_a_sleep(build_go) -> None:
 
 @pytest.mark.go
 def test_a_goroutine_that_computes_is_preempted_as_time_passes(deploy_image, make_runtime, build_go) -> None:
-    """The thread of Go's runtime that does that does not rest a minute longer than it asks for.
+    """The thread of Go's runtime that preempts it does not sleep a minute longer than it requests.
 
     It needs the processor for that while the goroutine computes, so time flows here, and less than 10 s in all.
     """

@@ -270,7 +270,7 @@ def receive(count, ns, flags=0):
 def test_datagrams_are_received_until_a_time(
     sent: str, count: int, ns: int | None, flags: str, expected: tuple[int, int, list[str], int]
 ) -> None:
-    """The kernel asks for the time after each datagram, and never in between (recvmmsg(2), BUGS)."""
+    """The kernel checks the timeout after each datagram, and never in between (recvmmsg(2), BUGS)."""
     source = f"send_at({sent})\nsay(*receive({count}, {ns}, {flags}), now())"
     *received, second = said(RECEIVE + source)[0]
 

@@ -1,4 +1,4 @@
-"""Sleeps of a traced program: each lasts as long as asked, to the nanosecond, and refuses what the kernel refuses."""
+"""Sleeps of a traced program: each lasts as requested, to the nanosecond, and refuses what the kernel refuses."""
 
 from __future__ import annotations
 

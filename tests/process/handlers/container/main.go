@@ -1,4 +1,4 @@
-// The program of an image: what an event asks of it, and what it does at SIGTERM, as the variable AT_SIGTERM says.
+// The program of an image: what an event requests of it, and what it does at SIGTERM, by the variable AT_SIGTERM.
 package main
 
 import (
@@ -17,7 +17,7 @@ type asked struct {
 	Seconds float64 // to work, with a line for each step
 	Step    float64 // in seconds; a tenth unless given
 	Write   string  // a file to write
-	Env     string  // a variable to tell
+	Env     string  // a variable to show
 	Dial    string  // an address to connect to
 	Exit    int     // the exit code to end with, if any
 }

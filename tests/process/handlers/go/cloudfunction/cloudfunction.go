@@ -61,7 +61,7 @@ type InvokeResponse_Error_StackFrame struct {
 	Label string
 }
 
-// Handler gets the request too: tests look at what the harness puts into it.
+// Handler gets the request too: tests check what the harness puts into it.
 type Handler func(ctx context.Context, request *InvokeRequest) ([]byte, error)
 
 // Function is what is registered: the name of the type is that of the service.
