@@ -176,7 +176,7 @@ def test_a_push_before_there_is_an_event_is_ignored(bootstrap):
 
 
 def test_a_bootstrap_that_never_says_ready_and_waits_for_an_event_nevertheless(bootstrap):
-    """No answer is owed to it before it is ready, so the clock goes on."""
+    """No answer is owed to it, so the clock goes on."""
     event = bootstrap("curl -s $api/invocation/next & sleep 9999", init_timeout=30).invoke_async("").wait()
     assert (event.status, event.status_code, seconds(event)) == ("FAILED", 450, 30)
     assert likely_cause(event_of(event)) == f"init took longer than the init timeout of 30 s (deploy(...)): {READY}"
