@@ -60,7 +60,7 @@ def forked_ahead() -> Iterator[tuple[Sample, Sample]]:
         def ours() -> float:
             zygote = runtime._pool.sandboxes.zygote()
             ahead = prefork._preforked.get(zygote)
-            assert ahead is None or zygote.hear_until(lambda: ahead.pid > 0, 60)
+            assert ahead is None or zygote.receive_until(lambda: ahead.pid > 0, 60)
             seconds = timed(lambda: function.invoke_async({}).wait().result)()
             runtime.clock.advance(300)  # idle for so long, the instance is reclaimed
             return seconds
