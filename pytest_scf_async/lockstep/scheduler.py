@@ -342,11 +342,11 @@ class Lockstep:
             speaker.pump()
             if not speaker.alive:
                 self._zygote_died()
-        while self._follow_ups or self._started or self._gone:
-            if self._follow_ups:
-                self._follow_ups.popleft()()
-            elif self._started:
+        while self._started or self._follow_ups or self._gone:
+            if self._started:  # first: what follows from reports may be the end of an event that has just started
                 self._begins(self._started.popleft())
+            elif self._follow_ups:
+                self._follow_ups.popleft()()
             else:
                 instance = self._gone.popleft()
                 if not instance.released:

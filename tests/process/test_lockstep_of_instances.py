@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from internals import Instance, Poller
+from internals import Instance, Poller, event_of, lockstep_of
 from process_support import START, Latch, eventually, grow_impatient, state_of, user_lines
 
 from pytest_scf_async.async_event import AsyncEvent
@@ -514,3 +514,16 @@ def test_an_instance_that_speaks_before_the_zygote_has_told_of_it_can_be_signall
     assert event.signals[0].disposition == "handler"
     assert event.wait().instance.pid > 0
     assert eventually(lambda: state_of(event.instance.pid) == "T")
+
+
+def test_an_instance_has_started_before_what_it_reports_is_done(deploy, runtime, monkeypatch) -> None:
+    """Its fork and its result may be received at once: hooks get the start first."""
+    event = deploy("import time\ndef main_handler(event, context): time.sleep(1)").invoke_async().settle()
+    lockstep, order = lockstep_of(runtime), []
+    monkeypatch.setattr(lockstep, "on_start", lambda _: order.append("started"))
+    lockstep._follow_ups.append(lambda: order.append("reported"))
+    lockstep._started.append(event_of(event).instance)
+
+    lockstep.refresh()
+
+    assert order == ["started", "reported"]
