@@ -207,11 +207,12 @@ class _TestProcess:
         outside |= self._living() - inside
         self._preempted -= inside
         outside -= self._preempted
+        in_grace = set(self._in_grace)  # before the look, too: whose grace ends meanwhile has been seen asleep in it
         of_all = procfs.activity(os.getpid())[1] if outside else ()
         picture = [task for task in of_all if task[0] in outside]
         unrest = {task for task, state, _ in picture if state not in procfs.ASLEEP}
         unrest |= outside & {"None"}  # it has been started, and has not come to its first line
-        unrest |= outside & self._in_grace
+        unrest |= outside & (in_grace | self._in_grace)
         if picture == self._picture and not unrest and all(other.looked == lockstep.news for other in others):
             call.sees_unrest(None)
             return True

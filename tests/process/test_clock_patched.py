@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import freezegun
 import pytest
 from freezegun import api
-from internals import REAL, freezegun_classes, lockstep_of, procfs, test_process
+from internals import REAL, Lockstep, calls, freezegun_classes, lockstep_of, procfs, test_process
 from process_support import LONG, START, grow_impatient
 
 from pytest_scf_async import CannotEndError, ScfUsageError, SimulatedClock
@@ -669,6 +669,57 @@ def test_a_timeout_of_a_loop_with_connections_comes_before_what_another_thread_w
         asyncio.run(times_out())
         sleeping.join()
     assert came == [seconds(10)]
+
+
+def test_a_loop_whose_grace_ends_during_a_look_at_the_threads_is_at_work(
+    runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look has found its thread asleep in its grace; it goes on to its own wait before the look has ended."""
+    monkeypatch.setattr(test_process, "REAL_GRACE", 0.2)
+    loop, activity = threading.get_native_id(), procfs.activity
+    drive, select_of_python = Lockstep.drive, selectors.EpollSelector.select
+    in_grace, looks, waits, went_on = threading.Event(), 0, threading.Event(), False
+    came: list[timedelta] = []
+
+    def real_select(selector: selectors.EpollSelector, timeout: float) -> object:
+        if timeout and threading.get_native_id() == loop:
+            in_grace.set()
+        return select_of_python(selector, timeout)
+
+    def drives(lockstep: Lockstep, call: calls.Call) -> None:
+        if in_grace.is_set() and threading.get_native_id() == loop:
+            waits.set()
+        drive(lockstep, call)
+
+    def until_the_loop_goes_on(pid: int) -> tuple[bool, procfs.Picture]:
+        nonlocal looks, went_on
+        found = activity(pid)
+        if in_grace.is_set() and threading.get_native_id() != loop and not went_on:
+            looks += 1
+            if looks == 3:  # it was asleep at the look before, too
+                while not waits.is_set():
+                    REAL.sleep(0.001)
+                went_on = True
+        return found
+
+    async def times_out() -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            reader, writer = await asyncio.open_connection(sock=ours)
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(reader.read(1), 10)
+            came.append(runtime.clock.now - START)
+            writer.close()
+
+    monkeypatch.setattr(test_process, "_real_select", real_select)
+    monkeypatch.setattr(Lockstep, "drive", drives)
+    monkeypatch.setattr(procfs, "activity", until_the_loop_goes_on)
+    with runtime.clock.patched():
+        sleeping = threading.Thread(target=time.sleep, args=(60,))
+        sleeping.start()
+        asyncio.run(times_out())
+        sleeping.join()
+    assert (came, went_on) == ([seconds(10)], True)
 
 
 def test_a_thread_that_is_joined_has_ended_in_all_its_parts(runtime: ScfRuntime) -> None:
