@@ -15,8 +15,8 @@ from pytest_scf_async import (
 )
 
 
-@pytest.mark.scf_function("handlers/deaf.py:main_handler", payload={"parts": 12})
-def test_a_deaf_handler_is_killed_in_the_middle(async_event):
+@pytest.mark.scf_function("handlers/not_listening.py:main_handler", payload={"parts": 12})
+def test_a_handler_that_does_not_listen_is_killed_in_the_middle(async_event):
     async_event.wait_for_log("part 3 ")
     async_event.terminate(grace_shutdown=True)
 
@@ -51,6 +51,6 @@ def test_an_exit_is_a_failure_even_with_code_0(async_event):
 @pytest.mark.parametrize(
     ("async_event", "end"), [({"parts": 143}, "FINISHED"), ({"parts": 144}, "FAILED")], indirect=["async_event"]
 )
-@pytest.mark.scf_function("handlers/deaf.py:main_handler")
+@pytest.mark.scf_function("handlers/not_listening.py:main_handler")
 def test_left_alone_it_has_24_hours(async_event, end):
     assert_status(async_event.wait(), end)  # 144 parts are 24 hours, and the timeout comes first

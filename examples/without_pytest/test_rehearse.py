@@ -7,7 +7,7 @@ from pathlib import Path
 SCRIPT = Path(__file__).parent / "rehearse.py"
 
 
-def test_the_script_tells_what_is_left():
+def test_the_script_reports_what_is_left():
     process = subprocess.run([sys.executable, SCRIPT], capture_output=True, text=True, timeout=60, check=False)
 
     assert process.stderr == ""

@@ -41,7 +41,7 @@ class Poller:
             self._stop_awaiting(fd)
 
     def watch_again(self, instance: Instance) -> None:
-        """Hear of room in the channel of *instance* while that is full, and of nothing to read while nobody reads."""
+        """Watch for room in the channel of *instance* while that is full, and of nothing to read while nobody reads."""
         if instance.output.fd in self._outputs:
             self._epoll.modify(instance.output.fd, 0 if instance.output.filled else select.EPOLLIN)
         fd = instance.channel.fileno()
@@ -72,7 +72,7 @@ class Poller:
         return ready
 
     def await_ends(self, instances: list[Instance]) -> None:
-        """Hear of the ends of the children that hold the clock, by the last look at those of *instances*."""
+        """Watch for the ends of the children that hold the clock, by the last look at those of *instances*."""
         for instance in instances:
             for child in instance.children.holding:
                 if (instance, child.pid) in self._children.values():

@@ -42,7 +42,7 @@ def writers_that_wait(output: Output, pids: Sequence[int]) -> frozenset[int]:
 
 
 def wait_until_stopped(pids: Iterable[int]) -> None:
-    """Wait until no thread of *pids*, to which a SIGSTOP was sent, has still to hear of it.
+    """Wait until no thread of *pids*, to which a SIGSTOP was sent, has still to notice it.
 
     A SIGCONT before that takes the SIGSTOP back, but the kernel ends a write as if it were there.
     """

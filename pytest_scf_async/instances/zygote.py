@@ -1,4 +1,4 @@
-"""The harness's side of the zygote: start it once a session, ask it for instances, hear of their ends.
+"""The harness's side of the zygote: start it once a session, ask it for instances, receive the reports of their ends.
 
 What is started here is the zygote's reaper, which forks it.
 """
@@ -110,7 +110,7 @@ class Zygote:
         self._last_number = 0
         self._numbering = threading.Lock()
         self._asking = threading.RLock()
-        self._hearing = threading.RLock()
+        self._receiving = threading.RLock()
         self.listeners: dict[int, Listener] = {}
         self._expected: messages.Expect | None = None
         self.at_end: list[Callable[[], None]] = []
@@ -219,14 +219,14 @@ class Zygote:
                 raise self._gone() from None
 
     def pump(self) -> None:
-        """Hear what has come, without waiting."""
+        """Receive what has come, without waiting."""
         while self.alive:
-            with self._hearing:
-                if not self._hear():
+            with self._receiving:
+                if not self._receive_message():
                     return
 
-    def _hear(self) -> bool:
-        """Hear one message; whether there was one. Runtimes in several threads hear for each other, one at a time."""
+    def _receive_message(self) -> bool:
+        """Receive one message; whether there was one. Runtimes in several threads take turns at it."""
         try:
             data, fds = receive_descriptors(self.connection, 1 << 16, 2)
         except BlockingIOError:
@@ -346,7 +346,7 @@ class Zygote:
 
 
 class _Trial:
-    """Hears of the process that finds out whether programs can be traced: one that ends without an answer is one."""
+    """Receives from the process that finds out whether programs can be traced: its end without an answer is one."""
 
     def __init__(self, zygote: Zygote, number: int) -> None:
         self._zygote, self._number = zygote, number

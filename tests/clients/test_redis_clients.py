@@ -95,14 +95,14 @@ def test_a_subscription_may_be_idle(run: Run, redis_port: int) -> None:
         + """
 def main_handler(event, context):
     client = redis.Redis(port=event)
-    subscription, heard = client.pubsub(), []
-    subscription.subscribe(news=lambda message: heard.append([message["data"].decode(), passed()]))
+    subscription, received = client.pubsub(), []
+    subscription.subscribe(news=lambda message: received.append([message["data"].decode(), passed()]))
     thread = subscription.run_in_thread(sleep_time=None, daemon=True)
     time.sleep(3600)
     client.publish("news", "one")
-    while not heard:
+    while not received:
         time.sleep(0.01)
-    return heard[0]
+    return received[0]
 """,
         redis_port,
         idle_ok=[f"127.0.0.1:{redis_port}"],

@@ -44,11 +44,11 @@ STAY = """
 SIGNALS = """
     import signal, time
 
-    def deaf(event, context):
+    def not_listening(event, context):
         time.sleep(60)
 
     def listens(event, context):
-        signal.signal(signal.SIGTERM, lambda signum, frame: print("heard it"))
+        signal.signal(signal.SIGTERM, lambda signum, frame: print("handled it"))
         time.sleep(60)
 """
 
@@ -110,7 +110,7 @@ class Pytest:
         self.temporary.mkdir()
         self.output_file = project / "output.txt"
         self.said, say = os.pipe()
-        environment = {"TMPDIR": str(self.temporary), "SAY": str(say), "TOLD": self.sleep}
+        environment = {"TMPDIR": str(self.temporary), "SAY": str(say), "SLEEP_SECONDS": self.sleep}
         given = ["-p", "no:cacheprovider", f"--basetemp={project / 'base'}"]
         given += ["--scf-async-real-timeout=600", "--scf-async-real-limit=600", *arguments]
         self.process: ForkedPytest | subprocess.Popen[bytes]
@@ -153,7 +153,7 @@ class Pytest:
     def ours(self) -> list[int]:
         """The processes that it started by way of the plugin, zombies aside: by our mark, or by `self.sleep`."""
         start = f"{OWNER_MARK}={self.process.pid}-".encode()
-        told = self.sleep.encode()
+        reported = self.sleep.encode()
         found = []
         for entry in filter(str.isdecimal, os.listdir("/proc")):
             try:
@@ -161,7 +161,7 @@ class Pytest:
                 command = Path("/proc", entry, "cmdline").read_bytes().split(b"\0")
             except OSError:
                 continue
-            if told in command or any(variable.startswith(start) for variable in environment):
+            if reported in command or any(variable.startswith(start) for variable in environment):
                 found.append(int(entry))
         return found
 

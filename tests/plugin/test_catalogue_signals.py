@@ -37,7 +37,7 @@ def terminated(check: str) -> str:
     return TERMINATED.format(check=check)
 
 
-def test_deaf_handler(catalogue: Callable[..., str]) -> None:
+def test_not_listening_handler(catalogue: Callable[..., str]) -> None:
     handler = """
         import time
 

@@ -83,7 +83,11 @@ STEPS = {
 }
 OTHER_ENDS = {
     "times out": ("sleeps", "event.wait(); assert event.status_code == 433", {24}),
-    "is deaf": ("sleeps", "event.settle(); event.terminate(grace_shutdown=True); event.wait(); event.status", {24}),
+    "does not listen": (
+        "sleeps",
+        "event.settle(); event.terminate(grace_shutdown=True); event.wait(); event.status",
+        {24},
+    ),
     "is left to the harness": ("sleeps", "event.settle()", {24}),
     "stands at a line": ("sleeps", "event.run_to('kinds.py:25'); event.terminate()", {24}),
     "goes on from a line": ("sleeps", "event.run_to('kinds.py:25'); event.wait()", {24, 25}),
@@ -205,8 +209,8 @@ def test_options_of_the_project_hold_in_instances(measured: pytest.Pytester) -> 
     measured.path.joinpath(".coveragerc").write_text(
         "[run]\nomit = */left_out.py\nsigterm = true\nparallel = true\npatch = _exit\n", encoding="utf-8"
     )
-    deaf = list(ALL).index("is deaf")
-    result = run_forked(measured, "--cov=handlers", "-k", f"test_{deaf} or test_0")
+    not_listening = list(ALL).index("does not listen")
+    result = run_forked(measured, "--cov=handlers", "-k", f"test_{not_listening} or test_0")
     result.assert_outcomes(passed=2, deselected=len(ALL) - 2)
     data = coverage.CoverageData(basename=str(measured.path / ".coverage"))
     data.read()

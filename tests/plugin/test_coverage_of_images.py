@@ -57,7 +57,11 @@ STEPS = {
 }
 OTHER_ENDS = {
     "times out": ("sleeps", "event.wait(); assert event.status_code == 433", {15}),
-    "is deaf": ("sleeps", "event.settle(); event.terminate(grace_shutdown=True); event.wait(); event.status", {15}),
+    "does not listen": (
+        "sleeps",
+        "event.settle(); event.terminate(grace_shutdown=True); event.wait(); event.status",
+        {15},
+    ),
     "is left to the harness": ("sleeps", "event.settle()", {15}),
     "goes on from a line": ("sleeps", "event.run_to('app.py:16'); event.wait()", {15, 16}),
     "is the first of two": ("returns", "event.wait(); function.invoke_async({'kind': 'raises'}).wait().status", {7, 9}),

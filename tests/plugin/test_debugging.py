@@ -61,11 +61,11 @@ class Terminal:
         deadline = time.monotonic() + LIMIT
         while (at := self.shown.find(text, self.read)) < 0:
             assert time.monotonic() < deadline, self.shown
-            assert self._hear(), self.shown
+            assert self._receive(), self.shown
         found, self.read = self.shown[self.read : at], at + len(text)
         return found
 
-    def _hear(self) -> bool:
+    def _receive(self) -> bool:
         if not select.select([self.fd], [], [], 1)[0]:
             return True
         try:
@@ -79,7 +79,7 @@ class Terminal:
         os.write(self.fd, line.encode() + b"\n")
 
     def end(self) -> int:
-        while self._hear():
+        while self._receive():
             pass
         os.close(self.fd)
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])

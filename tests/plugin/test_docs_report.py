@@ -13,7 +13,7 @@ pytestmark = pytest.mark.once
 START = "2026-01-01T00:00:00Z"
 
 
-def told(lines: list[str]) -> list[str]:
+def reported(lines: list[str]) -> list[str]:
     """The lines without what differs from run to run, and long ones of the timeline cut, as README has them."""
     text = "\n".join(lines)
     text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "22474b0c-…", text)
@@ -37,4 +37,4 @@ def test_the_report_of_the_readme_is_true(
     done.assert_outcomes(failed=1)
     first = done.outlines.index("test_backup.py:12: in test_a_backup_stops_cleanly")
     last = next(n for n in range(first, len(done.outlines)) if not done.outlines[n].startswith(("E ", "    ", "test_")))
-    assert told(done.outlines[first:last]) == shown
+    assert reported(done.outlines[first:last]) == shown

@@ -38,7 +38,7 @@ def test_a_fault_that_no_request_has_met_fails_a_test_that_passed(project: pytes
     )
 
 
-def test_an_error_of_the_test_that_a_client_was_told_of_fails_it(project: pytest.Pytester) -> None:
+def test_an_error_of_the_test_that_a_client_received_fails_it(project: pytest.Pytester) -> None:
     project.makepyfile(
         """
         import pytest

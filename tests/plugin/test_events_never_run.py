@@ -112,7 +112,7 @@ def test_a_listing_is_about_the_events_that_it_gives(of_test) -> None:
     result.stdout.fnmatch_lines(["no code of event *"])
 
 
-def test_a_test_that_failed_or_was_skipped_is_told_nothing_of_them(of_test) -> None:
+def test_a_test_that_failed_or_was_skipped_reports_none_of_them(of_test) -> None:
     of_test("function.invoke_async()\nassert False").assert_outcomes(failed=1)
     of_test("function.invoke_async()\npytest.skip('no')").assert_outcomes(skipped=1)
 
@@ -161,7 +161,7 @@ def test_an_event_that_was_looked_at_last_is_no_warning(of_test, look: str) -> N
     of_test(f"event = function.invoke_async()\nevent.settle()\n{look}", "-Werror").assert_outcomes(passed=1)
 
 
-def test_a_call_that_raises_for_an_event_has_told_of_it(of_test) -> None:
+def test_a_call_that_raises_for_an_event_has_reported_it(of_test) -> None:
     result = of_test(
         """
         event, other = function.invoke_async(), function.invoke_async()

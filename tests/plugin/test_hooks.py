@@ -12,27 +12,27 @@ def test_instance_started_and_event_ended(project: pytest.Pytester) -> None:
         import pytest
 
         def pytest_configure(config):
-            config.told = []
+            config.reported = []
 
         @pytest.hookimpl(optionalhook=True)
         def pytest_scf_async_instance_started(instance):
             os.kill(instance.pid, 0)  # it is there
-            told.append(("started", instance.pid, instance.cold))
+            reported.append(("started", instance.pid, instance.cold))
 
         @pytest.hookimpl(optionalhook=True)
         def pytest_scf_async_event_ended(event):
-            told.append(("ended", event.request_id, event.status))
+            reported.append(("ended", event.request_id, event.status))
 
-        told = []
+        reported = []
 
         @pytest.fixture
-        def told_so_far():
-            return told
+        def reported_so_far():
+            return reported
         """
     )
     project.makepyfile(
         """
-        def test_it(scf_runtime, told_so_far):
+        def test_it(scf_runtime, reported_so_far):
             function = scf_runtime.deploy("handlers/echo.py:main_handler")
             first = function.invoke_async().wait()
             second = function.invoke_async().wait()
@@ -41,7 +41,7 @@ def test_instance_started_and_event_ended(project: pytest.Pytester) -> None:
             killed.terminate()
             never = function.invoke_async()
             scf_runtime.get_async_event_status(never.request_id)  # nothing runs it, on purpose
-            assert told_so_far == [
+            assert reported_so_far == [
                 ("started", first.instance.pid, True),
                 ("ended", first.request_id, "FINISHED"),
                 ("ended", second.request_id, "FINISHED"),
@@ -51,8 +51,8 @@ def test_instance_started_and_event_ended(project: pytest.Pytester) -> None:
                 ("ended", killed.request_id, "ABORTED"),
             ]
 
-        def test_what_the_harness_ends_is_not_told(told_so_far):
-            assert len(told_so_far) == 7
+        def test_what_the_harness_ends_is_not_reported(reported_so_far):
+            assert len(reported_so_far) == 7
         """
     )
     project.runpytest().assert_outcomes(passed=2)

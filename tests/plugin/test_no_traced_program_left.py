@@ -45,7 +45,7 @@ TEST = """
     PROGRAMS = sorted(name for name in os.listdir() if name.startswith("program-"))
     for name in PROGRAMS:
         with open(name, "r+", encoding="utf-8") as file:
-            text = file.read().replace("SLEEP", os.environ["TOLD"])
+            text = file.read().replace("SLEEP", os.environ["SLEEP_SECONDS"])
             file.seek(0)
             file.truncate()
             file.write(text)
@@ -184,7 +184,7 @@ WRITES_PROGRAM = """
 
     def deployed(runtime):
         with open("program", "w", encoding="utf-8") as file:
-            file.write("#!/bin/sh\\nsleep " + os.environ["TOLD"])
+            file.write("#!/bin/sh\\nsleep " + os.environ["SLEEP_SECONDS"])
         os.chmod("program", 0o755)
         return runtime.deploy_image(["./program"])
 """

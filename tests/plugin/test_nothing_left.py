@@ -163,8 +163,8 @@ def test_sigterm_is_itself_whatever_started_pytest(how: str, tmp_path: Path, sta
     tests = """
         from pytest_scf_async import assert_signal_handled, assert_user_exit
 
-        @pytest.mark.scf_function("handlers/signals.py:deaf")
-        def test_deaf(async_event):
+        @pytest.mark.scf_function("handlers/signals.py:not_listening")
+        def test_not_listening(async_event):
             async_event.terminate(grace_shutdown=True)
             assert_user_exit(async_event)
 

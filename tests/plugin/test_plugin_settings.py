@@ -104,7 +104,7 @@ def test_a_fixture_may_extend_what_was_configured(project: pytest.Pytester) -> N
         ("2026-01-01 08:00:00+08:00", "2026-01-01 08:00:00+08:00"),
     ],
 )
-def test_the_clock_starts_where_it_is_told(project: pytest.Pytester, text: str, iso: str) -> None:
+def test_the_clock_starts_where_the_setting_says(project: pytest.Pytester, text: str, iso: str) -> None:
     project.makepyfile(
         SHOW
         + """
@@ -207,7 +207,9 @@ def test_a_header_line_only_where_it_says_something(
     assert headers == ([] if line is None else [line])
 
 
-def test_a_module_that_cannot_be_preloaded_is_told_at_the_users_line_with_its_source(project: pytest.Pytester) -> None:
+def test_a_module_that_cannot_be_preloaded_is_reported_at_the_users_line_with_its_source(
+    project: pytest.Pytester,
+) -> None:
     project.makepyfile("""
         def test_it(scf_runtime):
             scf_runtime.deploy("handlers/echo.py:main_handler").run()

@@ -80,7 +80,7 @@ def test_a_setup_that_failed_is_not_failed_for_it_as_well(project: pytest.Pytest
     assert "never checked" not in result.stdout.str()
 
 
-def test_ten_of_many_are_told_and_the_rest_counted(project: pytest.Pytester) -> None:
+def test_ten_of_many_are_reported_and_the_rest_counted(project: pytest.Pytester) -> None:
     project.makepyfile(
         """
         def test_it(scf_runtime):

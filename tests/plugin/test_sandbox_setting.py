@@ -108,7 +108,7 @@ def test_the_line_is_there_once_however_many_workers(refused: pytest.Pytester) -
         assert all(line.startswith(f"scf-async: instances have no mount namespace ({WHY}): each ") for line in found)
 
 
-def test_the_warning_as_an_error_is_told_at_the_tests_line(refused: pytest.Pytester) -> None:
+def test_the_warning_as_an_error_is_reported_at_the_tests_line(refused: pytest.Pytester) -> None:
     refused.makepyfile("""
         def test_it(scf_runtime):
             scf_runtime.deploy("handlers/literal.py:main_handler").run()

@@ -239,14 +239,14 @@ ROWS = {row.what: row for row in _ROWS}
 _WORK = """
 import os, signal, sys, threading, time
 
-heard = threading.Event()
+received = threading.Event()
 
 def on_sigterm(signum, frame):
-    os.write(1, b"heard\\n")
+    os.write(1, b"handled\\n")
     if then == "exit":
         os._exit(0)
     if then == "return":
-        heard.set()
+        received.set()
 
 def listen():
     signal.signal(signal.SIGTERM, on_sigterm)
@@ -255,18 +255,18 @@ def work(order):
     global then
     do, then = order["do"], order.get("then")
     if do == "listen":
-        heard.clear()  # first: the signal may come as soon as the line is there
+        received.clear()  # first: the signal may come as soon as the line is there
         os.write(1, b"ready\\n")
         if then == "go on":
             time.sleep(0.2)
         else:
-            heard.wait(1000)
+            received.wait(1000)
         return then
     if do == "sleep":
         os.write(1, b"ready\\n")
         time.sleep(order["seconds"])
     if do == "raise":
-        raise ValueError("as it was told")
+        raise ValueError("as asked")
     if do == "big":
         return "x" * (6 * 1024 * 1024)
     if do == "exit":
@@ -331,9 +331,9 @@ _IN_NODE = """
 const sleep = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 const ready = () => process.stdout.write('ready\\n');
 
-function heard(then) {
+function received(then) {
   return new Promise((resolve) => process.on('SIGTERM', () => {
-    process.stdout.write('heard\\n');
+    process.stdout.write('handled\\n');
     if (then === 'exit') process.exit(0);
     if (then === 'return') resolve();
   }));
@@ -341,14 +341,14 @@ function heard(then) {
 
 exports.main_handler = async ({ do: what, then, seconds, code }) => {
   if (what === 'listen') {
-    const told = heard(then);
+    const signalled = received(then);
     ready();
-    await (then === 'go on' ? sleep(0.2) : Promise.race([told, sleep(1000)]));
+    await (then === 'go on' ? sleep(0.2) : Promise.race([signalled, sleep(1000)]));
     process.removeAllListeners('SIGTERM');
     return then;
   }
   if (what === 'sleep') { ready(); await sleep(seconds); }
-  if (what === 'raise') throw new Error('as it was told');
+  if (what === 'raise') throw new Error('as asked');
   if (what === 'big') return 'x'.repeat(6 * 1024 * 1024);
   if (what === 'exit') process.exit(code);
   if (what === 'kill') process.kill(process.pid, 'SIGKILL');

@@ -167,7 +167,7 @@ def test_cell(platform: ScfRuntime, peer: Peer, event: AsyncEvent, row: Row, col
     if column in (RETURNS, RAISES, ABSENT):
         if row.signal_at:
             platform.clock.advance(row.signal_at / 1e6)
-        if row.deaf and column != ABSENT:
+        if row.not_listening and column != ABSENT:
             release(event, peer, row, after=lambda: signal_has_come(event))
         event.terminate(grace_shutdown=True)
         assert_what_the_signal_met(platform, event, row, column)
@@ -192,7 +192,7 @@ def assert_what_the_signal_met(platform: ScfRuntime, event: AsyncEvent, row: Row
     assert (signal.received, signal.disposition) == (True, "default" if column == ABSENT else "handler")
     if column == ABSENT:
         assert event.ended
-    elif row.heard is None:
+    elif row.received is None:
         assert signal.left_at == at
 
 
@@ -213,10 +213,10 @@ def what_was_found(event: AsyncEvent, row: Row, column: str, doing: str) -> str:
         assert duration is not None
         return f"{event.status_code} at {seconds(round(duration.total_seconds() * 1e6))}"
     found = event.result
-    heard = found.pop("heard")
-    assert heard == ([row.heard_at] if column in (RETURNS, RAISES) else [])
+    received = found.pop("handled")
+    assert received == ([row.received_at] if column in (RETURNS, RAISES) else [])
     for signal in event.signals:
-        assert signal.entered_at == event.started_at + timedelta(microseconds=row.heard_at)
+        assert signal.entered_at == event.started_at + timedelta(microseconds=row.received_at)
         assert signal.raised == ("Stop: SIGTERM" if column == RAISES else None)
     if is_waited_for_again(row, column):
         assert found["again"] == found["end"]

@@ -85,7 +85,7 @@ def test_cell(function: Function, event: AsyncEvent, row: Row, runtime_name: str
         assert (again.result, again.instance.cold, again.instance.pid) == ("done", False, event.instance.pid)
     else:
         trace = {name: text for name, text in event.error.items() if name == "stackTrace" and row.code == 430}
-        own = {"errorMessage": "as it was told"} if RUNTIMES[runtime_name].own_errors and row.code == 430 else {}
+        own = {"errorMessage": "as asked"} if RUNTIMES[runtime_name].own_errors and row.code == 430 else {}
         assert_body(event, **{**row.error, **trace, **own})
         if row.cause:
             assert f"the process ended: {row.cause}" in event.timeline
@@ -103,10 +103,10 @@ def assert_log(event: AsyncEvent, row: Row, runtime: Runtime) -> None:
     if runtime.simulated:
         assert short_log(event)[-1] == f"REPORT {round(row.after * 1000)}ms"
     lines = [re.sub(r"^(INIT|REPORT|RESPONSE) .*", r"\1", line) for line in short_log(event)]
-    lines = [line for line in lines if line in ("ready", "heard") or line not in user_lines(event)]
+    lines = [line for line in lines if line in ("ready", "handled") or line not in user_lines(event)]
     if row.order.get("then") in ("return", "exit") and row.what not in runtime.exceptions:
         start, init, received, *end = row.platform_lines
-        assert lines == [start, init, "ready", received, "heard", *end]
+        assert lines == [start, init, "ready", received, "handled", *end]
     else:
         of_program = user_lines(event)
         assert [line for line in lines if line not in of_program] == row.platform_lines

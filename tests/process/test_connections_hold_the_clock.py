@@ -401,7 +401,7 @@ def upgraded(event, size):
 def frame(first, text):
     return bytes([first, 128 + len(text)]) + bytes(4) + text
 
-def heard(connection, text):
+def received(connection, text):
     data = b""
     while not data.endswith(text):
         ready = select.select([connection], [], [], 60)[0]
@@ -420,7 +420,7 @@ WEBSOCKETS = {
     connection = upgraded(event, 100)
     connection.sendall(frame(0x89, b""))
     connection.sendall(frame(0x81, b"both"))
-    at = heard(connection, b"both")
+    at = received(connection, b"both")
     assert not select.select([connection], [], [], 60)[0]
     return at + passed()""",
     "a pong in two parts": """
@@ -434,7 +434,7 @@ WEBSOCKETS = {
     ping = frame(0x89, b"slow")
     connection.send(ping[:1])
     connection.send(ping[1:])
-    at = heard(connection, b"slow")
+    at = received(connection, b"slow")
     assert not select.select([connection], [], [], 60)[0]
     return at + passed()""",
     "a pong in two parts that nobody answers": """
@@ -447,13 +447,13 @@ WEBSOCKETS = {
     "a message whose rest is late": """
     connection = upgraded(event, 100)
     connection.sendall(frame(0x81, b"message"))
-    at = heard(connection, b"message")
+    at = received(connection, b"message")
     assert not select.select([connection], [], [], 60)[0]
     return at + passed()""",
     "a message behind the head": """
     connection = upgraded(event, 1000)
     connection.sendall(frame(0x81, b"slow"))
-    at = heard(connection, b"slow")
+    at = received(connection, b"slow")
     assert not select.select([connection], [], [], 60)[0]
     return at + passed()""",
 }
@@ -488,7 +488,7 @@ def test_a_websocket_however_its_frames_are_cut(deploy, serve: Serve, case: str)
     assert event.wait().result == 60
 
 
-def test_an_answer_in_two_parts_is_heard_in_one_simulated_instant(deploy, serve: Serve) -> None:
+def test_an_answer_in_two_parts_is_received_in_one_simulated_instant(deploy, serve: Serve) -> None:
     def talk(there: socket.socket) -> None:
         while there.recv(3):
             there.sendall(b"a")
@@ -555,15 +555,15 @@ def main_handler(event, context):
     assert event.wait().result == [[["ONE", 0], ["TWO", 60]], 120]
 
 
-def test_a_loop_that_waits_for_the_rest_of_an_answer_hears_it_in_one_simulated_instant(
+def test_a_loop_that_waits_for_the_rest_of_an_answer_receives_it_in_one_simulated_instant(
     deploy, serve: Serve, tmp_path: Path
 ) -> None:
-    heard = tmp_path / "heard"
+    received = tmp_path / "handled"
 
     def talk(there: socket.socket) -> None:
         there.recv(3)
         there.sendall(b"a")
-        assert eventually(heard.exists)
+        assert eventually(received.exists)
         threading.Event().wait(SOON)
         there.sendall(b"b")
         keeps_silent(there)
@@ -579,7 +579,7 @@ def main_handler(event, context):
         for _ in range(2):
             assert selector.select(60)
             said.append([connection.recv(100).decode(), passed()])
-            open({str(heard)!r}, "w").close()
+            open({str(received)!r}, "w").close()
         assert not selector.select(60)
     return [said, round(passed())]
 """
@@ -645,7 +645,7 @@ def main_handler(event, context):
     assert event.wait().result == ["220 ready", 0]
 
 
-def test_what_a_server_pushes_is_heard_when_it_comes(deploy, serve: Serve) -> None:
+def test_what_a_server_pushes_is_received_when_it_comes(deploy, serve: Serve) -> None:
     push = threading.Event()
 
     def pushes(there: socket.socket) -> None:

@@ -147,20 +147,20 @@ def test_an_event_that_fails(bootstrap, order, fact, text):
     assert_reclaimed_for_good(event, fact)
 
 
-def test_the_first_answer_counts_and_what_is_no_call_is_told(bootstrap):
+def test_the_first_answer_counts_and_what_is_no_call_is_reported(bootstrap):
     order = (
         "curl -s -d 1 $api/invocation/$RANDOM >/dev/null; curl -s -d 1 -H 'request_id: x' $api/invocation/response; "
         "curl -s $api/invocation/response >/dev/null; push response 2; push response 3; push error 4; sleep 60; echo up"
     )
     event = bootstrap().invoke_async(order.replace("$RANDOM", "other")).wait()
     assert (event.status, event.result, seconds(event)) == ("FINISHED", 2, 0)
-    told = [
+    reported = [
         line.partition("instance  ")[2]
         for line in event.timeline.splitlines()
         if "/runtime/" in line and "instance" in line
     ]
     calls = [f"{method} /runtime/{path}" for method, path in CALLS]
-    assert told == [
+    assert reported == [
         f"POST /runtime/invocation/other is no call of the runtime API, which has {', '.join(calls)}",
         f"{calls[2]} was ignored: its request_id 'x' is not that of the event, {event.request_id}",
         "GET /runtime/invocation/response was refused: the runtime API has POST /runtime/invocation/response",
@@ -255,7 +255,7 @@ def other(tmp_path):
     return path.parent
 
 
-def tells(then=""):
+def reports(then=""):
     return f"{then}push response ${{code:-old}},$STAGE,$_HANDLER"
 
 
@@ -266,14 +266,14 @@ def test_an_update_of_the_code_with_events_in_flight(bootstrap, runtime, other, 
     if zipped:
         with zipfile.ZipFile(tmp_path / "other.zip", "w") as packed:
             packed.write(other / "bootstrap", "bootstrap")
-    sleeps = function.invoke_async(tells("sleep 200; ")).settle()
-    idle = function.invoke_async(tells()).wait()
+    sleeps = function.invoke_async(reports("sleep 200; ")).settle()
+    idle = function.invoke_async(reports()).wait()
     assert not idle.instance.reclaimed
-    pending = function.invoke_async(tells("sleep 60; "))
+    pending = function.invoke_async(reports("sleep 60; "))
 
     function.update(tmp_path / "other.zip" if zipped else other, environment={"INIT": "STAGE=second"}, timeout=700)
     assert idle.instance.reclaimed_because == "function updated"
-    new = function.invoke_async(tells("sleep 30; "))
+    new = function.invoke_async(reports("sleep 30; "))
     runtime.wait_all()
 
     texts = [event.result for event in (idle, sleeps, pending, new)]
@@ -281,13 +281,13 @@ def test_an_update_of_the_code_with_events_in_flight(bootstrap, runtime, other, 
     assert [seconds(event) for event in (sleeps, pending, new)] == [200, 60, 30]
     assert [event.instance.reclaimed_because for event in (sleeps, pending)] == ["function updated"] * 2
     assert new.instance.alive
-    assert function.invoke_async(tells()).wait().instance.pid == new.instance.pid
+    assert function.invoke_async(reports()).wait().instance.pid == new.instance.pid
     assert function.configuration.timeout == 700
 
 
 def test_an_event_that_is_terminated_after_an_update_runs_the_old_code(bootstrap, runtime, other):
     function = bootstrap("trap 'echo stopping ${code:-old}' TERM")
-    event = function.invoke_async(tells("sleep 60 & wait; "))
+    event = function.invoke_async(reports("sleep 60 & wait; "))
     event.wait_until_listening()
     runtime.clock.advance(10)
     function.update(other)
@@ -300,17 +300,17 @@ def test_an_event_that_is_terminated_after_an_update_runs_the_old_code(bootstrap
 
 def test_an_update_of_the_handler_alone_and_of_code_that_has_changed_in_its_place(bootstrap, other):
     function = bootstrap()
-    assert function.run(tells()) == "old,,index.main_handler"
+    assert function.run(reports()) == "old,,index.main_handler"
     function.update(handler="shop.export")
-    assert (function.run(tells()), function.configuration.handler) == ("old,,shop.export", "shop.export")
+    assert (function.run(reports()), function.configuration.handler) == ("old,,shop.export", "shop.export")
     version = function.publish_version()
     function.update(other, handler="shop.other")
     (other / "bootstrap").write_text((other / "bootstrap").read_text().replace("code=new", "code=newer"))
-    assert function.run(tells()) == "newer,,shop.other"
+    assert function.run(reports()) == "newer,,shop.other"
     function.update()
 
-    assert function.run(tells()) == "newer,,shop.other"
-    assert function.run(tells(), qualifier=version) == "old,,shop.export"
+    assert function.run(reports()) == "newer,,shop.other"
+    assert function.run(reports(), qualifier=version) == "old,,shop.export"
 
 
 def test_an_update_that_is_refused_leaves_the_code_as_it_was(bootstrap, tmp_path):
@@ -325,4 +325,4 @@ def test_an_update_that_is_refused_leaves_the_code_as_it_was(bootstrap, tmp_path
         with pytest.raises(ScfUsageError, match=words):
             function.update(code)
 
-    assert function.run(tells()) == "old,,index.main_handler"
+    assert function.run(reports()) == "old,,index.main_handler"

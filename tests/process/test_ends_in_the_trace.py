@@ -26,7 +26,7 @@ def refused(call, *arguments, **options):
     return refusal.value.code
 
 
-def test_get_tells_of_an_event_from_its_acceptance_to_its_end(deploy, runtime):
+def test_get_finds_an_event_from_its_acceptance_to_its_end(deploy, runtime):
     event = deploy(SLEEPER).invoke_async({"seconds": 10})
 
     running = runtime.get_async_event_status(event.request_id)

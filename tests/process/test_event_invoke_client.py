@@ -52,7 +52,7 @@ LOOPBACK = {"127.0.0.1": "127.0.0.1", "::ffff:127.0.0.1": "127.0.0.1", "::1": ":
 
 
 @pytest.mark.parametrize("address", LOOPBACK)
-def test_a_program_that_listens_on_the_loopback_alone_is_told(address):
+def test_a_program_that_listens_on_the_loopback_alone_is_reported(address):
     with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as listener:
         if address.startswith("::ffff:"):
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)

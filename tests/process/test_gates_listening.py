@@ -25,7 +25,7 @@ LISTENS = """
         time.sleep(1)
         return "done"
 """
-DEAF = """
+NOT_LISTENING = """
     import signal, time
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     def main_handler(event, context):
@@ -132,18 +132,18 @@ def test_a_handler_that_is_taken_away_does_not_count(deploy):
         def main_handler(event, context):
             signal.signal(signal.SIGTERM, lambda *_: print("first"))
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            print("deaf")
+            print("not listening")
             signal.signal(signal.SIGTERM, lambda *_: print("second"))
             print("listens")
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
     """
     function = deploy(source)
-    event = function.invoke_async().wait_for_log("deaf")
+    event = function.invoke_async().wait_for_log("not listening")
 
     event.wait_until_listening()
-    assert user_lines(event) == ["deaf"]
+    assert user_lines(event) == ["not listening"]
     event.terminate(grace_shutdown=True)
-    assert user_lines(event) == ["deaf", "second"]
+    assert user_lines(event) == ["not listening", "second"]
     event.wait()
 
     warm = function.invoke_async().wait_until_listening()
@@ -169,7 +169,7 @@ def test_another_signal(deploy, signum):
 
 
 def test_an_event_that_never_listens_is_an_error_at_once_with_the_log_and_what_is_missing(deploy):
-    event = deploy(DEAF).invoke_async()
+    event = deploy(NOT_LISTENING).invoke_async()
 
     with pytest.raises(GateNotReachedError) as refusal:
         event.wait_until_listening()
@@ -181,7 +181,7 @@ def test_an_event_that_never_listens_is_an_error_at_once_with_the_log_and_what_i
     )
     assert text.endswith(str(event.log))
     with pytest.raises(GateNotReachedError, match=re.escape("wait_until_listening(signal.SIGINT)")):
-        deploy(DEAF).invoke_async().wait_until_listening(signal.SIGINT)
+        deploy(NOT_LISTENING).invoke_async().wait_until_listening(signal.SIGINT)
 
 
 def test_an_event_that_has_ended_is_an_error_even_if_it_listened(deploy):

@@ -109,7 +109,7 @@ def test_another_system_in_the_environment_does_not_matter(package, scratch, mon
     assert output_of(go.go_program(str(package), "main", scratch).binary) == "first"
 
 
-def test_a_package_that_does_not_compile_is_told_with_the_compilers_text(package, scratch):
+def test_a_package_that_does_not_compile_is_reported_with_the_compilers_text(package, scratch):
     (package / "main.go").write_text("package main\n\nfunc main() { missing() }\n")
     first, *text = refused(package, scratch).splitlines()
     assert first == "code is './export', a Go package that does not compile:"

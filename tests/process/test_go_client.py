@@ -150,11 +150,11 @@ def test_it_is_ready_once_the_function_has_answered_a_ping(talk, start):
 
 def test_the_function_gets_every_field(talk, program):
     before = time.time()
-    told = result(talk, do="echo", timeout=86_400, text="ä ü 𝄞 </script>\n", number=2)
+    reported = result(talk, do="echo", timeout=86_400, text="ä ü 𝄞 </script>\n", number=2)
     after = time.time()
-    assert told["event"] == {"do": "echo", "text": "ä ü 𝄞 </script>\n", "number": 2}
-    assert before + 86_400 <= told["deadline"] <= after + 86_400
-    assert told["request"] == {
+    assert reported["event"] == {"do": "echo", "text": "ä ü 𝄞 </script>\n", "number": 2}
+    assert before + 86_400 <= reported["deadline"] <= after + 86_400
+    assert reported["request"] == {
         "Payload": None,  # the event
         "RequestId": CONTEXT["request_id"],
         "TraceId": CONTEXT["request_id"],
@@ -191,7 +191,7 @@ def test_what_the_function_prints_is_in_its_own_output_alone(talk, program):
     assert program.process.stdout.read() == "one line\none line\n"
 
 
-def test_an_error_is_told_with_its_type(talk, program):
+def test_an_error_is_reported_with_its_type(talk, program):
     assert asked(talk, do="fail", text="no such\nbucket") == messages.Result(
         "RAISED", trace="errorString: no such\nbucket"
     )
@@ -199,7 +199,7 @@ def test_an_error_is_told_with_its_type(talk, program):
     assert result(talk, do="large", number=3) == "x"
 
 
-def test_a_panic_is_told_with_its_stack_the_innermost_call_last(talk, program):
+def test_a_panic_is_reported_with_its_stack_the_innermost_call_last(talk, program):
     answer = asked(talk, do="panic", text="out of luck")
     assert answer.fact == "RAISED"
     heading, *frames, last = answer.trace.splitlines()
@@ -213,7 +213,7 @@ def test_a_panic_is_told_with_its_stack_the_innermost_call_last(talk, program):
     assert frames.index(f"  {FUNCTIONS}/main.go:{line}, in main.handle") == len(frames) - 2  # Go's own panic is last
 
 
-def test_a_panic_of_the_runtime_is_told_too(talk, program):
+def test_a_panic_of_the_runtime_is_reported_too(talk, program):
     answer = asked(talk, do="nil map")
     assert answer.fact == "RAISED"
     assert answer.trace.endswith(": assignment to entry in nil map")
@@ -278,8 +278,8 @@ def test_a_function_that_returns_at_sigterm_has_a_result(talk, program):
 
 def test_megabytes_go_both_ways(talk, program):
     text = '"ä\\' * (5 * 1024 * 1024 // 6)  # 5 MB of JSON
-    told = result(talk, do="echo", text=text)
-    assert told["event"]["text"] == text
+    reported = result(talk, do="echo", text=text)
+    assert reported["event"]["text"] == text
 
 
 def test_the_largest_result_is_returned_and_a_larger_one_is_not(talk, program):
@@ -290,7 +290,7 @@ def test_the_largest_result_is_returned_and_a_larger_one_is_not(talk, program):
 
 
 @pytest.mark.parametrize("text", ["", "{", "NaN", "[1] 2", "plain text", "x" * 1000])
-def test_a_result_that_is_not_json_is_told_as_such(talk, program, text):
+def test_a_result_that_is_not_json_is_reported_as_such(talk, program, text):
     answer = asked(talk, do="raw", text=text)
     assert answer.fact == "RESULT_NOT_JSON"
     assert answer.trace.startswith("the result is not JSON: ")

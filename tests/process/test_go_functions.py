@@ -315,11 +315,11 @@ def test_every_field_of_the_request(runtime):
     )
     event = function.invoke_async({"do": "echo"})
     event.wait()
-    told = event.result
-    assert told["deadline"] == event.started_at.timestamp() + 300
-    assert told["event"] == {"do": "echo"}
+    reported = event.result
+    assert reported["deadline"] == event.started_at.timestamp() + 300
+    assert reported["event"] == {"do": "echo"}
     settings = runtime.settings
-    assert told["request"] == {
+    assert reported["request"] == {
         "Payload": None,
         "RequestId": event.request_id,
         "TraceId": event.request_id,
@@ -331,13 +331,13 @@ def test_every_field_of_the_request(runtime):
         "FunctionVersion": "$LATEST",
         "MemoryLimitInMb": 128,
         "TimeLimitInMs": 300_000,
-        "Environment": told["request"]["Environment"],
+        "Environment": reported["request"]["Environment"],
         "TencentcloudRegion": settings.region,
         "TencentcloudAppID": settings.appid,
         "TencentcloudUin": settings.uin,
         "FunctionTrace": "",
     }
-    assert json.loads(told["request"]["Environment"])["OUT"] == "ä"
+    assert json.loads(reported["request"]["Environment"])["OUT"] == "ä"
 
 
 @pytest.mark.sandbox

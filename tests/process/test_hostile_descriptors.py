@@ -116,7 +116,7 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE)
-def test_garbage_on_the_channel_is_told_with_the_instances_name(deploy, runtime, garbage):
+def test_garbage_on_the_channel_is_reported_with_the_instances_name(deploy, runtime, garbage):
     function = deploy(WRITES, name="scribbler")
     event = function.invoke_async(garbage)
 

@@ -44,18 +44,18 @@ SUBSCRIBER = (
 def main_handler(event, context):
     host, port = event.rsplit(":", 1)
     connection = socket.create_connection((host, int(port)))
-    heard = []
+    received = []
 
     def listens():
         while data := connection.recv(100):
-            heard.append([data.decode(), passed()])
+            received.append([data.decode(), passed()])
 
     listener = threading.Thread(target=listens, name="listener", daemon=True)
     listener.start()
     time.sleep(3600)
     print("an hour")
     time.sleep(23 * 3600 - 1)
-    return [heard, passed()]
+    return [received, passed()]
 """
 )
 
@@ -108,11 +108,11 @@ def test_a_message_that_it_publishes_itself_comes_on_its_subscription_in_no_time
 def main_handler(event, context):
     host, port = event.rsplit(":", 1)
     subscription = socket.create_connection((host, int(port)))
-    heard = []
+    received = []
 
     def listens():
         while data := subscription.recv(100):
-            heard.append([data.decode(), passed()])
+            received.append([data.decode(), passed()])
 
     threading.Thread(target=listens, daemon=True).start()
     publisher = socket.create_connection((host, int(port)))
@@ -121,10 +121,10 @@ def main_handler(event, context):
         publisher.sendall(str(hour).encode())
         if {answers}:
             publisher.recv(100)
-        while len(heard) == hour:
+        while len(received) == hour:
             time.sleep(60)
     publisher.close()
-    return heard
+    return received
 """,
         idle_ok=[address],
     ).invoke_async(address)
@@ -134,7 +134,7 @@ def main_handler(event, context):
 
 
 @pytest.mark.repeat
-def test_what_comes_is_heard_at_the_time_at_which_the_handler_is(deploy, server, address: str) -> None:
+def test_what_comes_is_received_at_the_time_at_which_the_handler_is(deploy, server, address: str) -> None:
     event = deploy(SUBSCRIBER, idle_ok=[address]).invoke_async(address)
     event.settle()
     there, _ = server.accept()
@@ -148,7 +148,7 @@ def test_what_comes_is_heard_at_the_time_at_which_the_handler_is(deploy, server,
         assert event.wait().result == [[["first", 0], ["second", 3600]], 24 * 3600 - 1]
 
 
-HEARS = {
+RECEIVES = {
     "recv": "bytes(connection.recv(10))",
     "recv_into": "connection.recv_into(bytearray(10)) * b'x'",
     "recvfrom": "connection.recvfrom(10)[0]",
@@ -161,8 +161,8 @@ HEARS = {
 }
 
 
-@pytest.mark.parametrize("how", HEARS)
-def test_however_it_is_heard(deploy, server, address: str, how: str) -> None:
+@pytest.mark.parametrize("how", RECEIVES)
+def test_however_it_is_received(deploy, server, address: str, how: str) -> None:
     event = deploy(
         IMPORTS
         + f"""
@@ -182,8 +182,8 @@ def main_handler(event, context):
         print("two hours")
 
     threading.Thread(target=sleeps).start()
-    heard = {HEARS[how]}
-    return [len(heard), passed()]
+    received = {RECEIVES[how]}
+    return [len(received), passed()]
 """,
         idle_ok=[address],
     ).invoke_async(address)
@@ -249,10 +249,10 @@ def main_handler(event, context):
     connection = socket.create_connection((host, int(port)))
     threading.Thread(target=time.sleep, args=(100,)).start()
     try:
-        heard = connection.recv(100).decode()
+        received = connection.recv(100).decode()
     except Stop:
-        heard = "stopped"
-    return [heard, passed()]
+        received = "stopped"
+    return [received, passed()]
 """,
         idle_ok=[address],
     ).invoke_async(address)
@@ -271,7 +271,7 @@ def main_handler(event, context):
     assert [each.fields for each in event.records] == [{"at": 5}]
 
 
-def test_the_end_of_the_connection_is_heard(deploy, server, address: str) -> None:
+def test_the_end_of_the_connection_is_received(deploy, server, address: str) -> None:
     event = deploy(
         IMPORTS
         + """

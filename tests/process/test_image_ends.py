@@ -65,7 +65,7 @@ def test_an_answer_that_is_not_2xx_is_an_error_of_user_code(deploy_image, status
     assert_reclaimed_for_good(event, "raised")
 
 
-def test_a_long_error_page_is_told_in_part(deploy_image):
+def test_a_long_error_page_is_reported_in_part(deploy_image):
     event = deploy_image(program("def handle(event, request): raise Answer(500, b'x' * 100_000)")).invoke_async().wait()
 
     assert event.error["stackTrace"].endswith("xxx… (98,000 more characters)")
@@ -83,7 +83,7 @@ import socket
 listening = socket.create_server(("0.0.0.0", 9000))
 while True:
     connection, _ = listening.accept()
-    heard = connection.recv(65_536)
+    received = connection.recv(65_536)
     {answer}
     connection.close()
 """

@@ -104,7 +104,7 @@ def test_an_init_timeout_is_real(deploy_free):
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "localhost"])
-def test_a_program_that_listens_on_127_0_0_1_only_is_told_so(deploy_free, address):
+def test_a_program_that_listens_on_127_0_0_1_only_is_reported(deploy_free, address):
     event = deploy_free(program(ANSWERS, address=address)).invoke_async().wait()
 
     assert event.status_code == 446
@@ -252,7 +252,7 @@ def test_a_line_that_the_test_waits_for_stops_it(deploy_free):
     event.terminate()
 
 
-def test_a_line_that_it_never_writes_is_told(deploy_free):
+def test_a_line_that_it_never_writes_is_reported(deploy_free):
     event = deploy_free(program(ANSWERS)).invoke_async()
 
     with pytest.raises(GateNotReachedError, match=r"is FINISHED \(200\) and never reached wait_for_log\('nothing'\)"):
@@ -502,11 +502,11 @@ def waited_for(port):
 def test_that_it_is_free_running_is_said_once(deploy_image, tmp_path, monkeypatch):
     monkeypatch.setattr(Zygote, "why_untraced", lambda _: str(tmp_path))  # no other test has the same
 
-    with pytest.warns(ScfAsyncWarning) as told:
+    with pytest.warns(ScfAsyncWarning) as reported:
         deploy_image("")
     deploy_image("")
 
-    (warning,) = told
+    (warning,) = reported
     assert str(warning.message) == (
         f"programs cannot be traced on this machine ({tmp_path}): its instances are free-running, they see real time, "
         "and what they wait for takes as long as it takes; in_process=True puts a Python program of one process on "

@@ -121,7 +121,7 @@ def test_a_listener_installed_by_the_program_is_met(deploy_in_process):
 def test_a_listener_installed_in_the_event_is_met(deploy_in_process):
     handle = """
     def handle(event, request):
-        signal.signal(signal.SIGTERM, lambda *_: print("heard", flush=True))
+        signal.signal(signal.SIGTERM, lambda *_: print("handled", flush=True))
         print("behind", flush=True)
         time.sleep(5)
         return "done"
@@ -131,9 +131,9 @@ def test_a_listener_installed_in_the_event_is_met(deploy_in_process):
     event.wait_until_listening()
     event.terminate(grace_shutdown=True)
 
-    assert user_lines(event) == ["heard"]
+    assert user_lines(event) == ["handled"]
     assert event.wait().result == "done"
-    assert user_lines(event) == ["heard", "behind"]
+    assert user_lines(event) == ["handled", "behind"]
 
 
 def test_a_warm_instance_that_listens_already(deploy_in_process):
@@ -154,7 +154,7 @@ def test_a_warm_instance_that_listens_already(deploy_in_process):
     assert second.wait().status == "FINISHED"
 
 
-def test_a_program_that_never_listens_is_told(deploy_in_process):
+def test_a_program_that_never_listens_is_reported(deploy_in_process):
     event = deploy_in_process(program(WORKS)).invoke_async()
 
     with pytest.raises(GateNotReachedError, match=r"user code never called signal\.signal\(signal\.SIGTERM"):

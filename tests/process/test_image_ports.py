@@ -123,13 +123,13 @@ BIG = 3_000_000
 
 
 def test_big_bodies_both_ways(deploy_image, serving):
-    heard = hashlib.sha256()
+    received = hashlib.sha256()
 
     def serve(connection: socket.socket) -> None:
         left = BIG
         while left:
             data = connection.recv(65_536)
-            heard.update(data)
+            received.update(data)
             left -= len(data)
         connection.sendall(bytes(range(250)) * (BIG // 250))
 
@@ -147,7 +147,7 @@ def test_big_bodies_both_ways(deploy_image, serving):
     event = deploy_image(program(handle), ports=[server.port]).invoke_async().wait()
 
     assert event.result == [BIG, hashlib.sha256(bytes(range(250)) * (BIG // 250)).hexdigest()]
-    assert heard.hexdigest() == hashlib.sha256(b"abc" * (BIG // 3)).hexdigest()
+    assert received.hexdigest() == hashlib.sha256(b"abc" * (BIG // 3)).hexdigest()
 
 
 def test_an_end_of_one_side_is_passed_on(deploy_image, serving):
@@ -339,12 +339,12 @@ def test_a_server_that_takes_no_connection_holds_nothing_up(deploy_image, deploy
 def test_connections_that_one_side_has_ended_are_closed_with_the_runtime(deploy_image, serving, runtime):
     hung_up, closed = threading.Event(), threading.Event()
 
-    def hear_the_end(connection: socket.socket) -> None:
+    def receive_the_end(connection: socket.socket) -> None:
         assert connection.recv(1) == b""
         hung_up.set()
         closed.wait(60)
 
-    server = serving(hear_the_end)
+    server = serving(receive_the_end)
     function = deploy_image(program(CONNECTS), ports=[server.port])
     assert function.run({"port": server.port, "connections": 1, "half_closed": 1}) == 1
     assert hung_up.wait(60)

@@ -135,12 +135,12 @@ listening.bind(("0.0.0.0", 9000))
 listening.listen()
 while True:
     connection, _ = listening.accept()
-    with connection, connection.makefile("rb") as heard:
+    with connection, connection.makefile("rb") as received:
         size = 0
-        while (line := heard.readline().strip()):
+        while (line := received.readline().strip()):
             if line.lower().startswith(b"content-length:"):
                 size = int(line.split()[1])
-        event = json.loads(heard.read(size))
+        event = json.loads(received.read(size))
         stopping = False
         print("working", flush=True)
         passes = 0
@@ -302,7 +302,7 @@ def test_ten_minutes_of_idle_polling_beside_the_work_are_no_time(deploy_image):
     assert_end(event, "FINISHED", 200, after=600, log=log)
 
 
-def test_a_plain_accept_is_told_by_the_line_of_the_program(deploy_in_process):
+def test_a_plain_accept_is_reported_by_the_line_of_the_program(deploy_in_process):
     event = deploy_in_process(ACCEPT_LOOP).invoke_async({"passes": 1}).wait()
     line = 1 + next(number for number, text in enumerate(ACCEPT_LOOP.splitlines()) if "listening.accept()" in text)
     assert f"socket.accept at app.py:{line}" in event.timeline

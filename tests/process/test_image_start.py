@@ -67,7 +67,7 @@ def test_an_image_has_90_s_to_start_unless_a_setting_says_otherwise(deploy_image
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_a_program_that_listens_on_its_own_loopback_only_is_told_so(deploy_image, host):
+def test_a_program_that_listens_on_its_own_loopback_only_is_reported(deploy_image, host):
     event = deploy_image(program(ANSWER_1, address=host)).invoke_async().wait()
 
     assert_end(event, "FAILED", 446, log=["START", "INIT 0ms", "ERROR 446", "END", "REPORT 0ms"])
@@ -90,7 +90,7 @@ def test_a_program_may_listen_on_all_addresses_in_either_family(deploy_image, fa
     assert event.result == 1
 
 
-def test_a_program_on_ipv6_loopback_only_is_told_so(deploy_image):
+def test_a_program_on_ipv6_loopback_only_is_reported(deploy_image):
     server = f"""
     import socket
     class Server(HTTPServer):
@@ -261,7 +261,7 @@ def test_a_traceback_of_the_program_has_no_line_of_ours(deploy_image, tmp_path):
     ]
 
 
-def test_a_gate_that_the_program_never_reaches_is_told_with_its_log(deploy_image):
+def test_a_gate_that_the_program_never_reaches_is_reported_with_its_log(deploy_image):
     event = deploy_image("print('bye', flush=True)").invoke_async()
 
     with pytest.raises(GateNotReachedError, match=r"(?s)is FAILED \(439\) and never reached .*bye"):

@@ -185,7 +185,7 @@ def seen_of(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", sorted(ahead.AHEAD))
-def test_its_import_does_nothing_that_instances_could_tell(name) -> None:
+def test_its_import_does_nothing_that_instances_could_notice(name) -> None:
     assert seen_of(name) == []
 
 
@@ -198,6 +198,6 @@ def test_its_import_does_nothing_that_instances_could_tell(name) -> None:
         ("asyncio", "_ssl"),
     ],
 )
-def test_what_could_be_told_is_not_imported_ahead(name, what) -> None:
+def test_what_could_be_noticed_is_not_imported_ahead(name, what) -> None:
     assert name not in ahead.AHEAD
     assert what in " ".join(seen_of(name))

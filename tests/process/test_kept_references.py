@@ -109,7 +109,7 @@ def test_each_wait_of_code_that_was_imported_first_is_simulated(deploy, make_run
 
 
 @pytest.mark.usefixtures("started_early")
-def test_a_sleep_that_such_code_keeps_in_an_object_is_real_and_told(deploy, make_runtime) -> None:
+def test_a_sleep_that_such_code_keeps_in_an_object_is_real_and_reported(deploy, make_runtime) -> None:
     event = deploy(
         """
         import started_early
@@ -123,8 +123,8 @@ def test_a_sleep_that_such_code_keeps_in_an_object_is_real_and_told(deploy, make
     event.settle()
 
     call = "clock_nanosleep()" if sys.version_info >= (3, 11) else "select() without descriptors"
-    told = remarks_of(event, "real time")
-    assert told == [f"in {call}, a sleep of code in C in real time: no simulated time passes in it"]
+    reported = remarks_of(event, "real time")
+    assert reported == [f"in {call}, a sleep of code in C in real time: no simulated time passes in it"]
 
 
 def test_a_preloaded_module_and_before_init_keep_simulated_functions(

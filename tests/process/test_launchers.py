@@ -309,7 +309,7 @@ def test_a_python_program_of_a_launcher_is_on_the_simulated_clock(runtime_with, 
 
 
 @pytest.mark.parametrize("how", ["script", "module"])
-def test_a_python_program_of_a_launcher_that_forks_is_told_what_its_launch_has_to_be(runtime_with, code, how):
+def test_a_python_program_of_a_launcher_that_forks_is_refused_with_what_its_launch_has_to_be(runtime_with, code, how):
     (code / "serve.py").write_text("import os\nos.fork()\n")
 
     def launcher(package: CodePackage) -> Launch:

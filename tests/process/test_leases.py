@@ -85,13 +85,13 @@ THREADS = """
 SIGNALS_ITSELF = """
     import os, signal, time
 
-    def heard(signum, frame):
+    def received(signum, frame):
         time.sleep(2)
-        print("heard", time.time())
+        print("handled", time.time())
 
     def main_handler(event, context):
-        signal.signal(signal.SIGTERM, heard)
-        signal.signal(signal.SIGUSR1, heard)
+        signal.signal(signal.SIGTERM, received)
+        signal.signal(signal.SIGUSR1, received)
         for _ in range(5):
             time.sleep(1)
             os.kill(os.getpid(), signal.SIGUSR1)
@@ -140,7 +140,7 @@ LOOP = """
 
     async def main():
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGUSR1, lambda: print("heard", time.time()))
+        loop.add_signal_handler(signal.SIGUSR1, lambda: print("handled", time.time()))
         here, there = socket.socketpair()
         here.setblocking(False)
         task = asyncio.create_task(reads(here, loop))
@@ -228,7 +228,7 @@ ENDS = {
 }
 
 
-def told(text: str) -> str:
+def reported(text: str) -> str:
     """A line without what differs between any two runs: memory figures, and the directory that it was written to."""
     return text.partition(" MemUsage")[0].replace("/code2/", "/code1/").replace("/image2/", "/image1/")
 
@@ -238,9 +238,9 @@ def trace_of(event: AsyncEvent) -> dict[str, Any]:
     return {
         "status": (event.status, event.status_code),
         "transitions": event.transitions,
-        "log": [(line.time, line.source, told(line.text)) for line in event.log],
+        "log": [(line.time, line.source, reported(line.text)) for line in event.log],
         "signals": event.signals,
-        "timeline": [told(line) for line in event.timeline.splitlines()],
+        "timeline": [reported(line) for line in event.timeline.splitlines()],
         "error": json.dumps(event.error).replace("/code2/", "/code1/"),
         "result": event.result if event.status == "FINISHED" else None,
         "id": event.request_id,

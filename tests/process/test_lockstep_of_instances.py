@@ -371,7 +371,7 @@ def test_a_read_from_a_pipe_that_somebody_else_writes_holds_the_clock(deploy, ru
         os.close(writer)
 
 
-def test_threads_beside_one_in_a_real_wait_have_their_turns_and_hear_from_it(deploy, runtime, tmp_path) -> None:
+def test_threads_beside_one_in_a_real_wait_have_their_turns_and_receive_from_it(deploy, runtime, tmp_path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     writer = os.open(fifo, os.O_RDWR)
@@ -381,19 +381,19 @@ def test_threads_beside_one_in_a_real_wait_have_their_turns_and_hear_from_it(dep
             import queue, threading
 
             def main_handler(path, context):
-                heard = queue.Queue()
+                received = queue.Queue()
 
                 def read():
                     with open(path, "rb", buffering=0) as file:
                         while True:
-                            heard.put(file.read(5).decode())
+                            received.put(file.read(5).decode())
 
                 threading.Thread(target=read, daemon=True).start()
                 other = threading.Thread(target=print, args=("beside",))
                 other.start()
                 other.join()
                 print("joined")
-                return [heard.get(), heard.get()]
+                return [received.get(), received.get()]
             """
         ).invoke_async(str(fifo))
         event.wait_for_log("joined")
@@ -490,7 +490,7 @@ def test_a_call_that_ends_does_not_stop_what_another_thread_of_the_test_waits_fo
     assert results == ["slept"]
 
 
-def test_an_instance_that_speaks_before_the_zygote_has_told_of_it_can_be_signalled(
+def test_an_instance_that_speaks_before_the_zygote_has_reported_it_can_be_signalled(
     deploy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     everyone = Poller.poll
@@ -504,7 +504,7 @@ def test_an_instance_that_speaks_before_the_zygote_has_told_of_it_can_be_signall
         import signal, time
 
         def main_handler(event, context):
-            signal.signal(signal.SIGTERM, lambda *_: print("heard"))
+            signal.signal(signal.SIGTERM, lambda *_: print("handled"))
             time.sleep(60)
         """
     ).invoke_async()

@@ -82,7 +82,7 @@ def test_it_listens_on_loopback_only_with_network_all(deploy_free):
 
 
 @pytest.mark.parametrize("before", [True, False])
-def test_a_program_that_asks_for_127_0_0_1_is_told_that_it_has_to_ask_for_all(deploy_free, unmounted, before):
+def test_a_program_that_asks_for_127_0_0_1_gets_the_advice_to_ask_for_all(deploy_free, unmounted, before):
     """Also where the last program on its port had bound it on all addresses."""
     port = free_port()
     if before:

@@ -221,12 +221,12 @@ def test_sigterm_in_the_very_second_and_the_timeout(node, runtime):
     late = function.invoke_async({}).wait()
     assert_timed_out(late)
 
-    deaf = function.invoke_async({})
+    not_listening = function.invoke_async({})
     runtime.clock.advance(50)
     with pytest.raises(ScfUsageError, match="wait_until_listening"):
-        deaf.wait_until_listening()
-    deaf.terminate(grace_shutdown=True)
-    assert (deaf.status_code, deaf.duration.total_seconds()) == (439, 50)
+        not_listening.wait_until_listening()
+    not_listening.terminate(grace_shutdown=True)
+    assert (not_listening.status_code, not_listening.duration.total_seconds()) == (439, 50)
 
 
 def test_what_it_writes_stands_in_its_log_and_its_instance_is_warm(node):

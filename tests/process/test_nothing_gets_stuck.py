@@ -350,7 +350,7 @@ def test_what_gave_up_its_turn_takes_no_processor_time_from_what_runs_after_it(d
     assert used < procfs.cpu_ns(other.instance.pid) / 3
 
 
-def test_the_error_at_the_real_limit_waits_until_it_has_heard_of_the_waits(deploy, make_runtime, monkeypatch):
+def test_the_error_at_the_real_limit_waits_until_it_has_received_the_waits(deploy, make_runtime, monkeypatch):
     """Two checks right after each other: the instance has not reported yet what it did while it moved the clock."""
     check, readings = Watchdog.check, iter((0,))
 

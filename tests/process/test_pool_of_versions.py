@@ -19,7 +19,7 @@ from pytest_scf_async.runtime import ScfRuntime
 # once: rules of the platform: the same on all Pythons
 pytestmark = pytest.mark.once
 
-TELLS = """
+REPORTS = """
     import os, time
     runs = 0
     def main_handler(event, context):
@@ -38,8 +38,8 @@ TELLS = """
 """
 
 
-def tells(what: str) -> str:
-    return textwrap.dedent(TELLS) % what
+def reports(what: str) -> str:
+    return textwrap.dedent(REPORTS) % what
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def index(tmp_path: Path) -> Path:
     """The handler's file; its code returns "first"."""
     path = tmp_path / "code" / "index.py"
     path.parent.mkdir()
-    path.write_text(tells("first"))
+    path.write_text(reports("first"))
     return path
 
 
@@ -68,7 +68,7 @@ def refusal(call) -> str:
 def test_a_published_version_keeps_its_code_and_its_configuration(function, index):
     function.update(timeout=60, environment={"STAGE": "old"})
     assert function.publish_version("the first one") == "1"
-    index.write_text(tells("second, and longer"))
+    index.write_text(reports("second, and longer"))
     function.update(timeout=120, memory=256, environment={"STAGE": "new"})
 
     old, new = function.run(qualifier="1"), function.run()
@@ -82,7 +82,7 @@ def test_a_published_version_keeps_its_code_and_its_configuration(function, inde
 
 def test_a_version_runs_from_its_own_path_until_something_changes_there(function, index):
     (index.parent / "neighbour.py").write_text("what = 'kept'\n")
-    index.write_text("from neighbour import what\n" + tells("first"))
+    index.write_text("from neighbour import what\n" + reports("first"))
     function.publish_version()
     assert function.run(qualifier="1")["file"] == str(index)
 
@@ -126,7 +126,7 @@ def test_a_code_directory_that_is_too_large_for_the_platform_is_not_copied(funct
 
 def test_an_alias_is_the_version_that_it_points_to(function, index, runtime):
     function.publish_version()
-    index.write_text(tells("second, and longer"))
+    index.write_text(reports("second, and longer"))
     function.update()
     function.publish_version()
     function.create_alias("prod", "1")
@@ -145,7 +145,7 @@ def test_an_alias_is_the_version_that_it_points_to(function, index, runtime):
 
 def test_the_default_alias_can_be_moved(function, index):
     function.publish_version()
-    index.write_text(tells("second, and longer"))
+    index.write_text(reports("second, and longer"))
     function.update()
     assert function.run(qualifier="$DEFAULT")["code"] == "second, and longer"
 
@@ -194,7 +194,7 @@ def test_versions_of_a_sync_function_can_be_run(deploy):
 def test_an_event_in_flight_finishes_on_the_old_code_and_configuration(function, index, runtime):
     running = function.invoke_async({"seconds": 100}).settle()
     accepted = function.invoke_async({"seconds": 1})
-    index.write_text(tells("second, and longer"))
+    index.write_text(reports("second, and longer"))
     function.update(timeout=50, environment={"STAGE": "new"})
     later = function.invoke_async()
 
@@ -266,7 +266,7 @@ def test_code_that_was_imported_stays_and_a_file_that_is_imported_later_is_the_n
 def test_other_code_another_handler_a_directory_and_a_zip(function, index, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
-    (other / "index.py").write_text(tells("the directory") + "def second(event, context): return 'its second'\n")
+    (other / "index.py").write_text(reports("the directory") + "def second(event, context): return 'its second'\n")
     with zipfile.ZipFile(tmp_path / "code.zip", "w") as archive:
         archive.writestr("index.py", "def main_handler(event, context): return 'the zip'\n")
 

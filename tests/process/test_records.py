@@ -266,8 +266,8 @@ def main_handler(fifo, context):
     for number in range(5):
         before = lockstep_of(runtime).progress
         latch.open()
-        heard = Call("until it is heard", lambda number=number: len(event_of(event).records) > number)
-        lockstep_of(runtime).drive(heard)
+        received = Call("until it is received", lambda number=number: len(event_of(event).records) > number)
+        lockstep_of(runtime).drive(received)
         assert lockstep_of(runtime).progress > before  # from there on real_timeout counts anew
         assert event.doing == "held"
     latch.open()

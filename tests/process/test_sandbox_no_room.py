@@ -158,15 +158,15 @@ def test_no_descriptor_left_for_what_the_zygote_sends(deploy, runtime, monkeypat
     runtime.clock.advance(300)
     zygote = pool_of(runtime).sandboxes.zygote()
     before = what_is_there(zygote)
-    hear = zygote._hear
+    receive = zygote._receive_message
 
-    def hear_without_room() -> bool:
+    def receive_without_room() -> bool:
         with limit(resource.RLIMIT_NOFILE, limit_for(0)):
-            return hear()
+            return receive()
 
     event = function.invoke_async("waits")
     with monkeypatch.context() as patch:
-        patch.setattr(zygote, "_hear", hear_without_room)
+        patch.setattr(zygote, "_receive_message", receive_without_room)
         with pytest.raises(HarnessError, match="an instance of index could not be started: Too many open files"):
             event.wait()
     assert event.status == "FAILED"

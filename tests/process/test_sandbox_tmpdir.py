@@ -108,7 +108,7 @@ def test_what_is_the_instances_or_the_tests_own_is_no_warning(deploy, tmp_path, 
     assert user_lines(event) == ["True"]
 
 
-def test_a_child_that_user_code_forks_tells_nothing(deploy, literal):
+def test_a_child_that_user_code_forks_reports_nothing(deploy, literal):
     function = deploy("""
         import os
         def main_handler(event, context):

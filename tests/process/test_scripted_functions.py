@@ -564,7 +564,7 @@ SCRIPTS = {
 @pytest.mark.parametrize("name", SCRIPTS)
 @pytest.mark.parametrize("ends", ["by itself", "by force", "gracefully", "not"])
 def test_log_and_timeline_are_the_same_whenever_they_are_read(make_runtime, name, ends):
-    told = []
+    reported = []
     for reads in (False, True):
         runtime = make_runtime()
         event = runtime.deploy_scripted("export", SCRIPTS[name], on_terminate=after(1)).invoke_async()
@@ -585,12 +585,12 @@ def test_log_and_timeline_are_the_same_whenever_they_are_read(make_runtime, name
         if ends != "not":
             event.wait()
         assert reads or name == "lines" or ends == "gracefully" or not has_lines(event)
-        told.append((event.timeline, [(line.time, line.text) for line in event.log]))
-    assert told[0] == told[1]
-    assert "RUNNING: accepted" in told[0][0]
+        reported.append((event.timeline, [(line.time, line.text) for line in event.log]))
+    assert reported[0] == reported[1]
+    assert "RUNNING: accepted" in reported[0][0]
 
 
-def test_what_is_read_in_the_middle_of_an_instant_is_told_once():
+def test_what_is_read_in_the_middle_of_an_instant_is_reported_once():
     timelines = []
     with ScfRuntime(start=START, on_event_ended=lambda _: timelines.append(other.timeline)) as runtime:
         ends = runtime.deploy_scripted("ends", [running_for(5), finished()])
@@ -603,27 +603,27 @@ def test_what_is_read_in_the_middle_of_an_instant_is_told_once():
     assert "times" not in other.timeline
 
 
-def test_each_line_is_told_to_who_does_not_read_the_log():
-    told = []
-    with ScfRuntime(start=START, on_log_line=lambda _, line: told.append(line.text)) as runtime:
+def test_each_line_is_reported_to_who_does_not_read_the_log():
+    reported = []
+    with ScfRuntime(start=START, on_log_line=lambda _, line: reported.append(line.text)) as runtime:
         for script in SCRIPTS.values():
-            told.clear()
+            reported.clear()
             event = runtime.deploy_scripted(f"export-{len(runtime.functions)}", script).invoke_async().wait()
-            assert told == [line.text for line in event.log]
-            assert told[0].startswith("START")
+            assert reported == [line.text for line in event.log]
+            assert reported[0].startswith("START")
 
 
-def test_each_line_is_told_once_as_it_comes():
-    told = []
-    with ScfRuntime(start=START, on_log_line=lambda event, line: told.append((event.request_id, line.text))) as runtime:
+def test_each_line_is_reported_once_as_it_comes():
+    seen = []
+    with ScfRuntime(start=START, on_log_line=lambda event, line: seen.append((event.request_id, line.text))) as runtime:
         event = runtime.deploy_scripted("export", ROWS).invoke_async()
         event.wait_for_log("row 1")
-        assert [text for _, text in told][1:] == ["row 1"]
+        assert [text for _, text in seen][1:] == ["row 1"]
         event.wait()
-    assert told == [(event.request_id, line.text) for line in event.log]
+    assert seen == [(event.request_id, line.text) for line in event.log]
 
 
-def test_hooks_are_told_of_its_end():
+def test_hooks_are_called_at_its_end():
     ended = []
     with ScfRuntime(start=START, on_event_ended=ended.append) as runtime:
         event = runtime.deploy_scripted("export", [finished()]).invoke_async().wait()

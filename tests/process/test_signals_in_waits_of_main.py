@@ -664,7 +664,7 @@ LATE = """
             return list(map(functools.partial.__call__, calls))[1]
 
     def main_handler(event, context):
-        signal.signal(signal.SIGTERM, lambda signum, frame: print("heard at", time.monotonic()))
+        signal.signal(signal.SIGTERM, lambda signum, frame: print("handled at", time.monotonic()))
         OWN_WAKEUP
         print("begins at", time.monotonic())
         scheduler.main.poller = LatePoller(scheduler.main.poller)
@@ -695,6 +695,6 @@ def test_a_signal_after_the_interpreters_last_look_is_not_lost(
 
     event.terminate(grace_shutdown=True)
 
-    begins, heard = (line.rpartition(" ")[2] for line in user_lines(event))
-    assert heard == begins
+    begins, received = (line.rpartition(" ")[2] for line in user_lines(event))
+    assert received == begins
     assert event.wait().duration == timedelta(seconds=60)

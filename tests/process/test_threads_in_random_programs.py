@@ -96,7 +96,7 @@ HANDLER = """
                     stamp(name, "got " + got(queues[which].get, True, seconds))
                 elif act == "await":
                     with conditions[which]:
-                        stamp(name, f"heard {conditions[which].wait(seconds)}")
+                        stamp(name, f"notified {conditions[which].wait(seconds)}")
                 elif act == "notify":
                     with conditions[which]:
                         conditions[which].notify()
@@ -281,7 +281,7 @@ class Model:
             self.wake(self.want_room[which])
             return f"got {item}"
         elif act == "await":
-            return f"heard {(yield from self.notified(self.listeners[which], seconds))}"
+            return f"notified {(yield from self.notified(self.listeners[which], seconds))}"
         elif act == "notify":
             self.wake(self.listeners[which])
         elif act == "signal":

@@ -436,7 +436,7 @@ def uses_everything(connection):
     signal.signal(signal.SIGALRM, lambda *_: items.put("alarm"))
     signal.setitimer(signal.ITIMER_REAL, 0.01)
     said.append(items.get(timeout=100))
-    record("not heard")
+    record("not received")
     print("printed")
     for _ in range(5000):
         time.time()

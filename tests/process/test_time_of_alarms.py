@@ -359,7 +359,7 @@ def test_at_one_instant_what_was_set_first_comes_first(deploy, first: str, order
 
 
 @pytest.mark.parametrize("leases", [True, False])
-def test_a_loop_of_asyncio_hears_it(deploy, make_runtime, leases: bool) -> None:
+def test_a_loop_of_asyncio_receives_it(deploy, make_runtime, leases: bool) -> None:
     source = """
         import asyncio
 
@@ -412,7 +412,7 @@ def test_it_comes_to_the_main_thread_whoever_set_it_and_whoever_sleeps(deploy) -
 
 
 @pytest.mark.repeat
-def test_it_is_heard_at_once_although_user_code_has_a_wakeup_descriptor_of_its_own(deploy) -> None:
+def test_it_is_received_at_once_although_user_code_has_a_wakeup_descriptor_of_its_own(deploy) -> None:
     event = deploy(
         handler("""
         signal.set_wakeup_fd(os.pipe2(os.O_NONBLOCK)[1])

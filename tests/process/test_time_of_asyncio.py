@@ -188,7 +188,7 @@ async def main():
     assert event.duration == timedelta(seconds=10_799)
 
 
-def test_a_loop_that_nothing_wakes_is_told(deploy, runtime: ScfRuntime) -> None:
+def test_a_loop_that_nothing_wakes_is_reported(deploy, runtime: ScfRuntime) -> None:
     event = deploy(IMPORTS + "\nasync def main():\n    await asyncio.Event().wait()\n", timeout=600).invoke_async([])
     event.settle()
 

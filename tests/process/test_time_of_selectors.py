@@ -189,7 +189,7 @@ def main_handler(event, context):
 
 
 @each_kind
-def test_a_wait_that_nothing_ends_is_told_and_cut_by_the_timeout(deploy, kind: str) -> None:
+def test_a_wait_that_nothing_ends_is_reported_and_cut_by_the_timeout(deploy, kind: str) -> None:
     source = handler(kind, "def main_handler(event, context):\n    wait([os.pipe()[0]], None)")
     event = deploy(source, timeout=600).invoke_async()
 

@@ -135,19 +135,19 @@ def main_handler(rounds, context):
         {handles}
         handled += 1
 
-    heard, acknowledge = os.pipe()
+    received, acknowledge = os.pipe()
     signal.signal(signal.SIGTERM, on_term)
     main = os.getpid()
     sender = os.fork()
     if sender == 0:
         for number in range(rounds):
             os.kill(main, signal.SIGTERM)
-            os.read(heard, 1)
+            os.read(received, 1)
             for _ in range(number * 7919 % 1009):  # it meets the main thread somewhere else each time
                 pass
         os._exit(0)
-    for told in range(rounds):
-        while handled == told:
+    for sent in range(rounds):
+        while handled == sent:
             {uses}
         os.write(acknowledge, b"x")  # the next one comes at any moment from here on
     _, status = os.waitpid(sender, 0)

@@ -44,8 +44,8 @@ def test_a_sigterm_to_a_handler_that_computes_has_the_time_of_the_clock(deploy, 
     assert (signal.sent_at, signal.entered_at, signal.left_at, event.ended_at) == (at, at, at, at)
     assert user_lines(event) == [str(at.timestamp())]
     assert [line.time for line in event.log if line.text in user_lines(event)] == [at]
-    told = [line for line in event.timeline.splitlines() if "  signal  " in line]
-    assert [line.split()[0] for line in told if "is called" not in line][1:] == ["+60"] * 3
+    reported = [line for line in event.timeline.splitlines() if "  signal  " in line]
+    assert [line.split()[0] for line in reported if "is called" not in line][1:] == ["+60"] * 3
     assert_stopped_within(event, seconds=0)
 
 

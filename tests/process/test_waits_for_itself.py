@@ -20,23 +20,23 @@ def in_a_thread(target, *args):
 """
 
 READS = {
-    "for line in a file": "for line in os.fdopen(ours): heard(line.strip())",
+    "for line in a file": "for line in os.fdopen(ours): received(line.strip())",
     "readline": """
         file = os.fdopen(ours)
         while line := file.readline():
-            heard(line.strip())""",
+            received(line.strip())""",
     "read of a raw file": """
         file = os.fdopen(ours, "rb", buffering=0)
         while data := file.read(100):
-            heard(data.decode().strip())""",
+            received(data.decode().strip())""",
     "readinto": """
         file, room = os.fdopen(ours, "rb"), bytearray(4)
         while (length := file.readinto1(room)):
-            heard(room[:length].decode().strip())""",
+            received(room[:length].decode().strip())""",
     "sys.stdin": """
         os.dup2(ours, 0)
         for line in sys.stdin:
-            heard(line.strip())""",
+            received(line.strip())""",
 }
 
 
@@ -49,7 +49,7 @@ def test_a_read_in_c_of_a_pipe_of_its_own(deploy, read: str) -> None:
 def main_handler(event, context):
     ours, theirs = os.pipe()
     said = []
-    def heard(text):
+    def received(text):
         said.append([text, passed()])
     def reads():
         {READS[read].strip()}

@@ -121,7 +121,7 @@ def test_a_call_in_the_very_moment_ends_with_that_error_or_as_if_nothing_were(ru
 
 @pytest.mark.parametrize("how", ["is closed", "starts the next one"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_all_runtimes_are_told_whichever_hears_of_it_first(deploy, make_runtime, started, kind, how):
+def test_all_runtimes_learn_of_it_whichever_is_first(deploy, make_runtime, started, kind, how):
     """The runtime that notices its end closes the connection to it, so others never see its end there."""
     one, other = make_runtime(), make_runtime()
     event, pids = started(kind, one)
@@ -140,7 +140,7 @@ def test_all_runtimes_are_told_whichever_hears_of_it_first(deploy, make_runtime,
     assert deploy(FAST, to=one).run() == 1
 
 
-def test_an_instance_that_another_one_finds_dead_as_it_starts_is_told_of(deploy, runtime, started, monkeypatch):
+def test_an_instance_that_another_one_finds_dead_as_it_starts_is_reported(deploy, runtime, started, monkeypatch):
     event, pids = started("waits", runtime)
     zygote = zygote_of(event)
     spawn = pool_of(runtime)._spawn

@@ -172,13 +172,13 @@ def child(**options):
 def main_handler(event, context):
     global peer
     peer, column = event["peer"], event["column"]
-    outcome, heard = {}, []
+    outcome, received = {}, []
 
     def passed():
         return (time.time_ns() - began) // 1000
 
     def on_term(signum, frame):
-        heard.append(passed())
+        received.append(passed())
         if column == "handler raises":
             raise Stop("SIGTERM")
 
@@ -211,4 +211,4 @@ def main_handler(event, context):
             tidying.pop()()
         while signal.sigtimedwait([signal.SIGUSR1], 0):
             pass
-    return {**outcome, "heard": heard}
+    return {**outcome, "handled": received}

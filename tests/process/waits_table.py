@@ -43,12 +43,12 @@ class Row:
     """When the SIGTERM comes."""
     raises: int | None = None
     """When it ends with the handler's exception, where that is not when the SIGTERM comes."""
-    heard: int | None = None
+    received: int | None = None
     """When the handler is called, where that is not when the SIGTERM comes."""
     main_only: bool = False
     release: str | None = None
     """How the test ends a real wait: a method of its ``Peer``; None: the wait is simulated."""
-    deaf: bool = False
+    not_listening: bool = False
     """C code that lets no handler run before the wait has ended."""
     since: tuple[int, int] = (3, 10)
 
@@ -67,9 +67,9 @@ class Row:
         return [column for column in COLUMNS if column not in left_out]
 
     @property
-    def heard_at(self) -> int:
+    def received_at(self) -> int:
         """When the handler is called."""
-        return self.signal_at if self.heard is None else self.heard
+        return self.signal_at if self.received is None else self.received
 
     def expected(self, column: str) -> str:
         """What has to be found."""
@@ -315,7 +315,7 @@ SIGNALS = [
         "`signal.sigwait(…)`, sent: a handler is called at its end",
         "later(os.kill, os.getpid(), signal.SIGUSR1)\nassert signal.sigwait([signal.SIGUSR1])",
         raises=60 * SECOND,
-        heard=60 * SECOND,
+        received=60 * SECOND,
     ),
 ]
 
@@ -343,7 +343,7 @@ REAL = [
         "`os.system(…)`: a handler is called at its end",
         "os.system(f\"head -n1 {peer['fifo']} > /dev/null\")",
         "write",
-        deaf=True,
+        not_listening=True,
     ),
     real("read of a pipe from a child", 'assert child(stdout=subprocess.PIPE).stdout.readline() == b"go\\n"', "write"),
     real("`socket.recv(…)` from a server", 'assert connected().recv(4) == b"HTTP"', "answer"),

@@ -132,9 +132,9 @@ def test_what_a_supervised_program_does_with_a_signal(node: Path, disposition: s
     text = failure(assert_signal_handled, (story.exits() if disposition == "default" else story.returns()).event)
     assert f"; {cause}\n" in text
     assert "signal.signal" not in text
-    told = advice(text)
+    reported = advice(text)
     somehow = "what to do: have the program install a handler of SIGTERM before it serves its first event"
-    assert told is None if disposition == "blocked" else str(told).startswith(somehow)
+    assert reported is None if disposition == "blocked" else str(reported).startswith(somehow)
 
 
 def test_the_traceback_of_the_function_is_shown() -> None:

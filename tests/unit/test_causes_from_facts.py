@@ -53,8 +53,8 @@ def shown(story: Story) -> list[str]:
 
 @pytest.mark.parametrize("name", STORIES)
 def test_other_words_lead_to_the_same_causes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    tell = STORIES[name]
-    before, words = concluded(tell()), shown(tell())
+    report = STORIES[name]
+    before, words = concluded(report()), shown(report())
     for fact in Fact:
         monkeypatch.setattr(fact, "_value_", f"reworded {fact.name}")
     for line in ("SIGNAL_RECEIVED_LINE", "SIGNAL_FAILED_LINE"):
@@ -63,5 +63,5 @@ def test_other_words_lead_to_the_same_causes(name: str, monkeypatch: pytest.Monk
         for key in table:
             monkeypatch.setitem(table, key, f"reworded {key}")
 
-    assert shown(tell()) != words
-    assert concluded(tell()) == before
+    assert shown(report()) != words
+    assert concluded(report()) == before

@@ -114,7 +114,7 @@ def test_the_helpers_of_multiprocessing_do_not_hold_the_clock_and_their_workers_
     assert holding() == [4]
 
 
-def test_a_fork_server_holds_the_clock_until_it_has_told_of_the_end_of_a_worker(processes, calls):
+def test_a_fork_server_holds_the_clock_until_it_has_reported_the_end_of_a_worker(processes, calls):
     processes[2] = (INSTANCE, "python", SERVER)
     processes[3] = (2, None, b"")
     assert holding() == [2]  # the worker has ended, and its parent has not waited for it

@@ -238,7 +238,7 @@ def test_a_running_clock_is_libcs_and_an_offset(run, real: tuple[int, int], offs
     assert left.result == divmod((real[0] + offset[0]) * 10**9 + real[1] + offset[1], 10**9)
 
 
-def test_time_gives_whole_seconds_and_stores_them_where_it_is_told(run) -> None:
+def test_time_gives_whole_seconds_and_stores_them_where_it_should(run) -> None:
     stored = run("time", MEMORY + RESULT)
     plain = run("time", 0)
 

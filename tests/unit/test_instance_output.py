@@ -103,7 +103,7 @@ def test_what_has_no_mark_behind_it_was_written_at_the_time_that_the_clock_stand
     assert it.pump() == [("10", 10), ("30", 30)]
 
 
-def test_without_code_in_c_all_up_to_a_mark_is_of_the_time_that_was_told(pumped):
+def test_without_code_in_c_all_up_to_a_mark_is_of_the_time_that_was_reported(pumped):
     it = pumped(c_code=False)
     it.channel.sendall(PARKED)
     it.write(b"0\n" + MARK + b"10\n")

@@ -345,9 +345,9 @@ def test_these_messages_have_marks_in_the_output() -> None:
     assert not messages.is_marked(messages.Result("RETURNED"))
 
 
-def test_the_agent_of_a_free_running_program_is_told_of_events_and_gates_alone() -> None:
-    told = {row.kind.name for row in messages.TABLE if messages.Peer.AGENT in row.receivers}
-    assert told == {"INVOKE", "OPEN_GATE", "ASSIGN"}
+def test_the_agent_of_a_free_running_program_receives_events_and_gates_alone() -> None:
+    reported = {row.kind.name for row in messages.TABLE if messages.Peer.AGENT in row.receivers}
+    assert reported == {"INVOKE", "OPEN_GATE", "ASSIGN"}
     assert messages.is_for(messages.OpenGate(), messages.Peer.AGENT)
     assert not messages.is_for(messages.Resume(), messages.Peer.AGENT)
 

@@ -424,7 +424,7 @@ def test_an_event_that_was_not_accepted_cannot_be_added(bench):
         bench.trace.add(EventRecord(1, "r-1", "export", "default", "$LATEST", "OTHERS", True, 0))
 
 
-def test_an_event_that_runs_cannot_be_told_as_ended(bench):
+def test_an_event_that_runs_cannot_be_reported_as_ended(bench):
     with pytest.raises(HarnessError, match="has not ended"):
         bench.trace.ended(bench.add())
 

@@ -64,8 +64,8 @@ def test_a_port_of_a_process_that_is_killed_is_free():
 
 def test_who_has_a_port_and_does_not_say_when_it_is_released_is_not_waited_for_for_ever():
     number = free_port()
-    with socket.socket(socket.AF_UNIX) as deaf:
-        deaf.bind(f"\0pytest-scf-async-port-{number}")
+    with socket.socket(socket.AF_UNIX) as not_listening:
+        not_listening.bind(f"\0pytest-scf-async-port-{number}")
         with pytest.raises(PortInUseError, match=r"^by an instance of another test process, for 0.05 real seconds$"):
             claim(number, 0.05)
 

@@ -31,7 +31,7 @@ class Client:
                 data = data[self.socket.send(data[: 1 << 16]) :]
                 self.server.is_ready()
 
-    def hears(self) -> str:
+    def receives(self) -> str:
         """All that has been answered."""
         self.server.is_ready()
         self.socket.setblocking(False)
@@ -46,7 +46,7 @@ class Client:
         data = body.encode() if isinstance(body, str) else body
         head = [f"POST /runtime/invocation/{path} HTTP/1.1", f"Content-Length: {len(data)}", *headers, "", ""]
         self.says("\r\n".join(head), data)
-        return self.hears()
+        return self.receives()
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def asked(server: RuntimeApi, client: Client) -> Client:
     """A program that has been given the event."""
     server.ask(EVENT)
     client.says(NEXT)
-    assert client.hears().endswith(EVENT.payload)
+    assert client.receives().endswith(EVENT.payload)
     return client
 
 
@@ -85,7 +85,7 @@ def test_the_init_is_over_when_the_program_says_so_and_once_is_enough(server: Ru
     assert not server.is_ready()
     for _ in range(2):
         client.says("POST /runtime/init/ready HTTP/1.1\r\nContent-Length: 1\r\n\r\n ")
-        answer = client.hears()
+        answer = client.receives()
         assert (status(answer), server.is_ready()) == (200, True)
         assert answer.endswith("Content-Length: 0\r\n\r\n")
 
@@ -94,20 +94,20 @@ def test_an_event_comes_to_the_request_that_waits_for_it_and_to_the_next_one_aga
     server: RuntimeApi, client: Client
 ) -> None:
     client.says(NEXT)
-    assert client.hears() == ""
+    assert client.receives() == ""
     server.ask(EVENT)
-    first = client.hears()
+    first = client.receives()
     head, _, body = first.partition("\r\n\r\n")
     assert {"request_id: one", "memory_limit_in_mb: 128", "time_limit_in_ms: 3000"} < set(head.split("\r\n"))
     assert body == EVENT.payload
     client.says(NEXT)
-    assert client.hears() == first
+    assert client.receives() == first
 
 
 def test_a_runtime_of_ours_gets_the_whole_context(server: RuntimeApi, client: Client) -> None:
     server.ask(EVENT)
     client.says(NEXT.replace("\r\n\r\n", "\r\nscf_async_context: 1\r\n\r\n"))
-    (line,) = (line for line in client.hears().split("\r\n") if line.startswith("scf_async_context: "))
+    (line,) = (line for line in client.receives().split("\r\n") if line.startswith("scf_async_context: "))
     assert json.loads(line.partition(": ")[2]) == [CONTEXT, {"TRIGGER_SRC": None}]
 
 
@@ -133,7 +133,7 @@ def test_a_result_over_6_mb_is_read_to_its_end_and_not_kept(server: RuntimeApi, 
     assert server.receive() == messages.Result("RETURNED", at_most.decode())
     server.ask(EVENT)
     asked.says(NEXT)
-    asked.hears()
+    asked.receives()
     assert status(asked.pushes("response", b"x" * (RESULT_LIMIT + 5))) == 200
     assert server.receive() == messages.Result("RESULT_TOO_LARGE")
 
@@ -151,7 +151,7 @@ def test_a_runtime_of_ours_says_what_kind_of_error_it_is(
     assert server.receive() == messages.Result(known, trace="Error: %\n  at", message="100%")
 
 
-def test_who_waits_for_the_program_hears_when_it_asks_for_the_next_event() -> None:
+def test_who_waits_for_the_program_is_woken_when_it_asks_for_the_next_event() -> None:
     with ExitStack() as stack:
         server = RuntimeApi(own_network=False, waits_for_program=True)
         stack.callback(server.close)
@@ -159,15 +159,15 @@ def test_who_waits_for_the_program_hears_when_it_asks_for_the_next_event() -> No
         stack.enter_context(client.socket)
         server.ask(EVENT)
         client.says(NEXT)
-        client.hears()
+        client.receives()
         client.pushes("response", "1")
         assert server.receive() is None
         assert server.answered == messages.Result("RETURNED", "1")
         client.says(NEXT)
         assert server.receive() == messages.Result("RETURNED", "1")
-        assert client.hears() == ""
+        assert client.receives() == ""
         server.ask(EVENT._replace(payload="2"))
-        assert client.hears().endswith("\r\n\r\n2")
+        assert client.receives().endswith("\r\n\r\n2")
 
 
 @pytest.mark.parametrize(
@@ -183,9 +183,9 @@ def test_a_body_in_whatever_pieces(server: RuntimeApi, asked: Client, parts: lis
     head = "POST /runtime/invocation/response HTTP/1.1\r\n"
     asked.says(head, parts[0])
     if "Expect" in parts[0]:
-        assert asked.hears() == "HTTP/1.1 100 Continue\r\n\r\n"
+        assert asked.receives() == "HTTP/1.1 100 Continue\r\n\r\n"
     asked.says(*parts[1:])
-    assert status(asked.hears()) == 200
+    assert status(asked.receives()) == 200
     assert server.receive() == messages.Result("RETURNED", text)
 
 
@@ -204,14 +204,14 @@ def test_a_connection_is_closed_as_the_program_wishes(
 ) -> None:
     client.says(request_)
     server.ask(EVENT)
-    assert EVENT.payload in client.hears()
+    assert EVENT.payload in client.receives()
     assert (len(server.descriptors()) == 2) is stays
     if not stays:
         assert client.socket.recv(1) == b""
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("said", "reported"),
     [
         ("hello\r\n\r\n", "'hello' is no request of HTTP/1.1"),
         ("GET / SMTP/1\r\n\r\n", "'GET / SMTP/1' is no request of HTTP/1.1"),
@@ -221,10 +221,10 @@ def test_a_connection_is_closed_as_the_program_wishes(
         ("GET / HTTP/1.1\r\n" + "A: " + "x" * 70_000 + "\r\n", "its head is too long"),
     ],
 )
-def test_what_is_no_request_ends_the_connection(server: RuntimeApi, client: Client, said: str, told: str) -> None:
+def test_what_is_no_request_ends_the_connection(server: RuntimeApi, client: Client, said: str, reported: str) -> None:
     client.says(said)
-    assert status(client.hears()) == 400
-    assert server.take_notes() == [f"a request of the program was refused: {told}"]
+    assert status(client.receives()) == 400
+    assert server.take_notes() == [f"a request of the program was refused: {reported}"]
     assert server.take_notes() == []
     assert len(server.descriptors()) == 1
     other = Client(server)
@@ -242,7 +242,7 @@ def test_a_request_whose_program_has_gone_gets_no_event(server: RuntimeApi, clie
     other = Client(server)
     with other.socket:
         other.says(NEXT)
-        assert other.hears().endswith(EVENT.payload)
+        assert other.receives().endswith(EVENT.payload)
 
 
 def test_what_has_not_arrived_is_under_way(server: RuntimeApi, client: Client) -> None:
@@ -257,5 +257,5 @@ def test_what_has_not_arrived_is_under_way(server: RuntimeApi, client: Client) -
     server.is_ready()
     assert not under_way()
     server.ask(EVENT)
-    client.hears()
+    client.receives()
     assert not under_way()

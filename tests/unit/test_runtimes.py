@@ -190,15 +190,15 @@ def test_a_program_without_a_network_of_its_own_has_its_port_to_itself() -> None
     with closing(claimed, any_port):
         with pytest.raises(ScfUsageError) as raised:
             made(FreeRunning, port=number).claim_port(where)
-        told = made(GoFunction, port=number).program(where, any_port)
+        launch = made(GoFunction, port=number).program(where, any_port)
     assert claimed.number == number
     assert str(raised.value).startswith(
         f"port {number} of this machine is in use by another instance, and an instance of export has no network of its "
         "own (no namespaces: no user namespaces): "
     )
-    assert told is not None
-    assert told.port == any_port.number != number
-    assert told.environment["_SCF_SERVER_PORT"] == told.environment["_LAMBDA_SERVER_PORT"] == str(told.port)
+    assert launch is not None
+    assert launch.port == any_port.number != number
+    assert launch.environment["_SCF_SERVER_PORT"] == launch.environment["_LAMBDA_SERVER_PORT"] == str(launch.port)
 
 
 @contextmanager
@@ -211,16 +211,16 @@ def closing(*ports: ClaimedPort) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("kind", [PythonProgram, FreeRunning, GoFunction])
-def test_what_an_instance_is_told_of_its_program(kind: type[Runtime]) -> None:
-    told = made(kind, ports=[6379]).program(site(), None)
-    assert told is not None
-    assert (told.path, told.argv, told.ports, told.own_network) == (
+def test_what_an_instance_receives_about_its_program(kind: type[Runtime]) -> None:
+    launch = made(kind, ports=[6379]).program(site(), None)
+    assert launch is not None
+    assert (launch.path, launch.argv, launch.ports, launch.own_network) == (
         sys.executable,
         [sys.executable, "app.py"],
         [6379],
         True,
     )
-    assert told.environment[OWNER_MARK] == "the mark"
+    assert launch.environment[OWNER_MARK] == "the mark"
     assert made(kind, ports=[6379]).relayed_ports(site()) == (6379,)
     assert made(kind, ports=[6379]).relayed_ports(site(own_network=False)) == ()
 
@@ -230,9 +230,9 @@ def test_the_ports_of_a_launcher_and_those_of_the_user(kind: type[Runtime]) -> N
     given = replace(site(), configuration=configuration(ports=[80, 6379]))
     runtime = made(kind, ports=[6379, 5432])
     assert runtime.relayed_ports(given) == (6379, 5432, 80)
-    told = runtime.program(given, None)
-    assert told is not None
-    assert told.ports == [6379, 5432, 80]
+    launch = runtime.program(given, None)
+    assert launch is not None
+    assert launch.ports == [6379, 5432, 80]
     assert PythonHandler().relayed_ports(given) == ()  # it is in the machine's network
 
 

@@ -14,7 +14,7 @@ from pytest_scf_async.supervisor.supervisor import Supervisor
 def test_the_event_is_given_unless_the_init_has_failed(monkeypatch, failure: tuple[str, str] | None) -> None:
     """The event has ended then. Its instance is killed, but the program may request an event before that."""
     asked: list[messages.Invoke] = []
-    told: list[tuple[str | None, str]] = []
+    reported: list[tuple[str | None, str]] = []
 
     def ask(invocation: messages.Invoke) -> bool:
         asked.append(invocation)
@@ -25,11 +25,11 @@ def test_the_event_is_given_unless_the_init_has_failed(monkeypatch, failure: tup
     supervisor._pid, supervisor._ready, supervisor._event_sent, supervisor._waiting = 1, False, False, invocation
     supervisor._client = SimpleNamespace(
         sent=0, init_failure=failure, is_ready=lambda: True, take_notes=list, ask=ask, await_arrival=lambda: None,
-        only_host=str, descriptors=dict, hear=lambda: None, answered=None,
+        only_host=str, descriptors=dict, receive=lambda: None, answered=None,
     )  # fmt: skip
     supervisor._listener = SimpleNamespace(take_gate=lambda: None)
     supervisor._reads_before_wait = None
-    monkeypatch.setattr(supervisor, "_initialised", lambda *fact: told.append(fact))
+    monkeypatch.setattr(supervisor, "_initialised", lambda *fact: reported.append(fact))
     monkeypatch.setattr(supervisor, "_report", lambda: None)
     monkeypatch.setattr(supervisor, "_receive_from_program", lambda: False)
     monkeypatch.setattr(supervisor, "_moves_clock", lambda: False)
@@ -37,5 +37,5 @@ def test_the_event_is_given_unless_the_init_has_failed(monkeypatch, failure: tup
     for _ in range(3):
         supervisor._settled()
 
-    assert told == [failure or (None, "")]
+    assert reported == [failure or (None, "")]
     assert asked == ([] if failure else [invocation])

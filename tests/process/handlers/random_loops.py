@@ -104,14 +104,14 @@ async def step_of_a_loop(name, kind, pipe, seconds):
 
 
 async def loop(name, plan):
-    heard = asyncio.Queue()
+    received = asyncio.Queue()
 
-    async def hears():
+    async def receives():
         while True:
-            stamp(name, "hears", await heard.get())
+            stamp(name, "receives", await received.get())
 
-    loops[name] = asyncio.get_running_loop(), heard.put_nowait
-    beside = asyncio.ensure_future(hears())
+    loops[name] = asyncio.get_running_loop(), received.put_nowait
+    beside = asyncio.ensure_future(receives())
     for step in plan:
         await step_of_a_loop(name, *step)
         stamp(name, *step)

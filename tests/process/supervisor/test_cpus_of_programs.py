@@ -15,7 +15,7 @@ from pytest_scf_async.errors import ScfUsageError
 pytestmark = pytest.mark.once
 
 USABLE = sorted(os.sched_getaffinity(0))
-TELLS = """
+REPORTS = """
 import subprocess
 TELL = "import os; print(sorted(os.sched_getaffinity(0)))"
 
@@ -28,7 +28,7 @@ def handle(event, request):
 @pytest.mark.parametrize("most", [None, 2, 1_000])
 def test_a_program_and_its_children_use_as_many_as_the_setting_says(deploy_traced, make_runtime, most):
     to = make_runtime(**({} if most is None else {"program_cpus": most}))
-    mine, of_child = deploy_traced(program(TELLS), to=to).run()
+    mine, of_child = deploy_traced(program(REPORTS), to=to).run()
 
     assert len(mine) == min(most or 1, len(USABLE))
     assert set(mine) <= set(USABLE)
@@ -36,7 +36,7 @@ def test_a_program_and_its_children_use_as_many_as_the_setting_says(deploy_trace
 
 
 def test_programs_that_run_at_once_are_spread(deploy_traced):
-    waits = program(TELLS.replace("    return", "    time.sleep(10)\n    return"))
+    waits = program(REPORTS.replace("    return", "    time.sleep(10)\n    return"))
     events = [deploy_traced(waits).invoke_async() for _ in USABLE * 2]
     used = [event.wait().result[0][0] for event in events]
     assert sorted(used) == sorted(USABLE * 2)

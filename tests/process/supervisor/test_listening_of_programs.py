@@ -81,12 +81,12 @@ def test_a_warm_program_listens_since_an_earlier_event_and_stands_before_it_is_g
 
 
 def test_a_handler_that_is_taken_away_does_not_count(deploy_image):
-    setup = f"{LISTENS}\nsignal.signal(signal.SIGTERM, signal.SIG_DFL)\nprint('deaf', flush=True)\n{LISTENS}"
-    event = deploy_image(works(setup)).invoke_async().wait_for_log("deaf")
+    setup = f"{LISTENS}\nsignal.signal(signal.SIGTERM, signal.SIG_DFL)\nprint('not listening', flush=True)\n{LISTENS}"
+    event = deploy_image(works(setup)).invoke_async().wait_for_log("not listening")
 
     event.wait_until_listening()
 
-    assert (event.doing, user_lines(event)) == ("gated", ["deaf"])
+    assert (event.doing, user_lines(event)) == ("gated", ["not listening"])
 
 
 def test_a_program_that_never_listens_is_an_error_with_what_is_missing(deploy_image):

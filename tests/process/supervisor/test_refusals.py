@@ -55,10 +55,10 @@ def serve(deploy_image):
     """Run one event of a program, given by text or command; return the event and the warnings."""
 
     def run(source: str = "", command=("python", "-I", "app.py")) -> tuple[AsyncEvent, list[str]]:
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always", ScfAsyncWarning)
             event = deploy_image(source, command=command).invoke_async().wait()
-        return event, [str(each.message) for each in told]
+        return event, [str(each.message) for each in warned]
 
     return run
 
@@ -78,14 +78,14 @@ OF_32_BIT = "'thirty-two' is a 32-bit program, and these cannot be on the simula
 
 
 def test_a_32_bit_program_is_445_and_the_cause_says_so(serve, thirty_two):
-    event, told = serve(command=[str(thirty_two)])
+    event, warned = serve(command=[str(thirty_two)])
 
-    assert (event.status, event.status_code, told) == ("FAILED", 445, [])
+    assert (event.status, event.status_code, warned) == ("FAILED", 445, [])
     assert likely_cause(event_of(event)) == f"the program could not be started: {OF_32_BIT}"
 
 
 def test_a_program_that_starts_one_goes_on_without_it_and_a_warning_says_so(serve, thirty_two):
-    event, told = serve(
+    event, warned = serve(
         program(f"""
             import subprocess
 
@@ -98,15 +98,15 @@ def test_a_program_that_starts_one_goes_on_without_it_and_a_warning_says_so(serv
     )
 
     assert (event.status, event.result) == ("FINISHED", [-9, 60])
-    assert told == [OF_32_BIT]
+    assert warned == [OF_32_BIT]
     assert event.timeline.count(OF_32_BIT) == 1
 
 
 def test_a_program_that_becomes_one_is_439_and_the_cause_says_so(serve, thirty_two):
     handle = f"def handle(event, request): os.execv({str(thirty_two)!r}, ['it'])"
-    event, told = serve(program(handle))
+    event, warned = serve(program(handle))
 
-    assert (event.status, event.status_code, told) == ("FAILED", 439, [OF_32_BIT])
+    assert (event.status, event.status_code, warned) == ("FAILED", 439, [OF_32_BIT])
     assert likely_cause(event_of(event)).startswith(f"{OF_32_BIT}; the process ended (")
 
 
@@ -114,17 +114,17 @@ FOREIGN = "makes system calls of another architecture, which cannot be simulated
 
 
 @pytest.mark.usefixtures("thirty_two")
-def test_a_64_bit_program_that_makes_a_call_of_32_bits_is_told_and_ended(serve, tmp_path):
+def test_a_64_bit_program_that_makes_a_call_of_32_bits_is_reported_and_ended(serve, tmp_path):
     both = elf(tmp_path / "both", GETPID_32 + EXIT_64, bits=64)
     assert os.spawnv(os.P_WAIT, both, [both.name]) == 3
 
-    event, told = serve(command=[str(both)])
-    assert (event.status, event.status_code, told) == ("FAILED", 445, [])
+    event, warned = serve(command=[str(both)])
+    assert (event.status, event.status_code, warned) == ("FAILED", 445, [])
     assert likely_cause(event_of(event)) == f"the program could not be started: 'both' {FOREIGN}"
 
     child = f"import subprocess\ndef handle(event, request): return subprocess.run([{str(both)!r}]).returncode"
-    event, told = serve(program(child))
-    assert (event.status, event.result, told) == ("FINISHED", -9, [f"'both' {FOREIGN}"])
+    event, warned = serve(program(child))
+    assert (event.status, event.result, warned) == ("FINISHED", -9, [f"'both' {FOREIGN}"])
 
 
 def test_its_own_sigsys_is_the_programs(serve):
@@ -136,8 +136,8 @@ def test_its_own_sigsys_is_the_programs(serve):
             os.kill(os.getpid(), signal.SIGSYS)
             return "went on"
     """
-    event, told = serve(program(handle))
-    assert (event.result, told) == ("went on", [])
+    event, warned = serve(program(handle))
+    assert (event.result, warned) == ("went on", [])
     assert "caught" in [line.text for line in event.log]
 
 
@@ -205,10 +205,10 @@ def handle(event, request):
     return [ptrace(TRACE_ME), ptrace(ATTACH, child), ptrace(SEIZE, child), ptrace(SEIZE, os.getppid())]
 """
     )
-    event, told = serve(program(handle))
+    event, warned = serve(program(handle))
 
     assert (event.status, event.result) == ("FINISHED", [1, 1, 1, 1])
-    assert told == [f"{os.path.basename(os.path.realpath(sys.executable))!r} {TRACES}"]
+    assert warned == [f"{os.path.basename(os.path.realpath(sys.executable))!r} {TRACES}"]
 
 
 @pytest.mark.parametrize("tracer", ["strace -f -o /dev/null", "gdb -batch -ex run --args"])
@@ -217,10 +217,10 @@ def test_a_tracer_ends_by_itself_and_the_cause_says_why(serve, tracer):
     if not any(os.access(f"{directory}/{words[0]}", os.X_OK) for directory in os.environ["PATH"].split(":")):
         pytest.skip(f"there is no {words[0]}")
 
-    event, told = serve(program("def handle(event, request): return 1"), command=[*words, "python3", "-I", "app.py"])
+    event, warned = serve(program("def handle(event, request): return 1"), command=[*words, "python3", "-I", "app.py"])
 
     assert (event.status, event.status_code) == ("FAILED", 439)
-    assert told == [f"{words[0]!r} {TRACES}"]
+    assert warned == [f"{words[0]!r} {TRACES}"]
     assert likely_cause(event_of(event)).startswith(f"{words[0]!r} {TRACES}; the process ended (")
 
 
@@ -238,16 +238,16 @@ def test_a_program_with_rights_of_its_own_has_none_and_a_warning_says_so(serve, 
     made.chmod(mode)
 
     handle = f"import subprocess\ndef handle(event, request): return subprocess.run([{str(made)!r}]).returncode"
-    event, told = serve(program(handle))
+    event, warned = serve(program(handle))
 
     assert (event.status, event.result) == ("FINISHED", 3)
-    assert told == [f"'rights' is {kind}, {LACKS}"]
+    assert warned == [f"'rights' is {kind}, {LACKS}"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file somebody else's")
-def test_rights_that_it_has_anyway_are_nothing_to_tell(serve, tmp_path):
+def test_rights_that_it_has_anyway_are_nothing_to_report(serve, tmp_path):
     made = elf(tmp_path / "rights", EXIT_64, bits=64)
     made.chmod(0o6755)
     handle = f"import subprocess\ndef handle(event, request): return subprocess.run([{str(made)!r}]).returncode"
-    event, told = serve(program(handle))
-    assert (event.result, told) == (3, [])
+    event, warned = serve(program(handle))
+    assert (event.result, warned) == (3, [])

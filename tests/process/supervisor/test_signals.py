@@ -288,8 +288,8 @@ def test_at_a_line_another_thread_takes_it_and_all_but_the_first_go_on(deploy_im
 
 
 def test_at_a_line_of_a_thread_the_first_thread_takes_it(deploy_image):
-    tells = in_c("os.write(1, b'first\\n' if threading.get_native_id() == os.getpid() else b'another\\n')")
-    event = deploy_image(works(tells, server="ThreadingHTTPServer")).invoke_async().wait_for_log("row 5")
+    reports = in_c("os.write(1, b'first\\n' if threading.get_native_id() == os.getpid() else b'another\\n')")
+    event = deploy_image(works(reports, server="ThreadingHTTPServer")).invoke_async().wait_for_log("row 5")
 
     event.terminate(grace_shutdown=True)
 

@@ -124,7 +124,9 @@ def test_a_connection_is_no_listener(diag: SockDiag) -> None:
         assert diag.loopback_listener(accepted.getsockname()[1]) == ""
 
 
-def test_a_kernel_without_an_answer_is_told_from_a_socket_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_without_an_answer_is_distinguished_from_a_socket_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with contextlib.closing(SockDiag()) as diag, socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setattr(sock_diag, "_SOCK_DIAG_BY_FAMILY", 4000)  # a request that no kernel knows
         assert diag.loopback_listener(server.getsockname()[1]) == "127.0.0.1"

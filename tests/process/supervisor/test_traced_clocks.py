@@ -147,8 +147,8 @@ os.execv('/bin/sh', ['sh', '-c', 'date +%s; sleep 60; date +%s'])
 
 NODE = """
 const began = [Date.now(), performance.now()]
-const tell = () => console.log(JSON.stringify([Date.now() - began[0], Math.round(performance.now() - began[1])]))
-setTimeout(tell, 3600000)
+const report = () => console.log(JSON.stringify([Date.now() - began[0], Math.round(performance.now() - began[1])]))
+setTimeout(report, 3600000)
 """
 
 

@@ -255,7 +255,7 @@ os._exit(0)
         ("pselect6", "call('pselect6', quiet + 1, bits, 0, 0, rest, 0)", 7 * S),
     ],
 )
-def test_an_interrupted_wait_tells_the_rest_of_its_time(name: str, rest: str, left: int) -> None:
+def test_an_interrupted_wait_reports_the_rest_of_its_time(name: str, rest: str, left: int) -> None:
     needs(name)
     ns = 9 * S if "poll" in name or "select" in name else 1
     source = f"""

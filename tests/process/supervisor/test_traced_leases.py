@@ -297,12 +297,12 @@ def test_no_lease_is_given_while_an_answer_is_owed(server: int) -> None:
     source = (
         CONNECTS.format(port=server)
         + f"""
-has_asked, tells = os.pipe()
+has_asked, reports = os.pipe()
 
 def ask():
     before = now()
     connection.sendall(b'x\\n')
-    os.write(tells, b'x')
+    os.write(reports, b'x')
     connection.recv(100)
     say(now() - before)
 

@@ -199,7 +199,7 @@ except subprocess.TimeoutExpired:
     assert abs(said(source)[0] - 5 * S) < S // 10, "it counts in floats, and looks every 50 ms"
 
 
-def test_many_children_end_before_they_are_heard_of() -> None:
+def test_many_children_end_before_their_ends_are_received() -> None:
     """A child may have ended, and be gone, before the tracer gets the event of its clone."""
     assert trace("sh", "-c", "for i in $(seq 60); do (:) & done; wait; sleep 5", one_cpu=False).ns // S == 5
 

@@ -84,7 +84,7 @@ say(call('setitimer', 0, 8, 0), call('getitimer', 0, 8), call('setitimer', 9, it
     assert traced.ns == 0
 
 
-def test_an_alarm_is_told_in_whole_seconds() -> None:
+def test_an_alarm_is_reported_in_whole_seconds() -> None:
     needs("alarm")
     source = """
 say(call('alarm', 5))
@@ -344,7 +344,7 @@ say(read(fd))
     ]
 
 
-def test_a_read_tells_how_often_the_time_was_over() -> None:
+def test_a_read_reports_how_often_the_time_was_over() -> None:
     source = """
 fd = create(flags=os.O_NONBLOCK)
 call('timerfd_settime', fd, 0, setting(2 * S, S), 0)

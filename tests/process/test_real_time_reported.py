@@ -38,15 +38,15 @@ def test_a_sleep_of_code_in_c_is_in_the_timeline_once(deploy) -> None:
     event = deploy(listens + CLOCK_NANOSLEEP.replace("    return", "    sleep_in_c(event)\n    return")).invoke_async(
         1000
     )
-    told = ["in clock_nanosleep(), a sleep of code in C in real time: no simulated time passes in it"]
+    reported = ["in clock_nanosleep(), a sleep of code in C in real time: no simulated time passes in it"]
 
     event.settle()
 
-    assert notes(event) == told
+    assert notes(event) == reported
     event.terminate(grace_shutdown=True)  # the first sleep ends with the signal, and it settles in the second
     assert "interrupted" in str(event.log)
     assert event.status == "RUNNING"
-    assert notes(event) == told
+    assert notes(event) == reported
 
 
 def test_a_call_that_cannot_end_for_a_sleep_of_code_in_c_names_it(deploy, runtime) -> None:
@@ -174,7 +174,7 @@ def test_with_simulated_children_a_wait_of_code_in_c_takes_simulated_time(deploy
     assert notes(event) == []
 
 
-def test_uvloop_that_is_only_imported_is_not_told_of(deploy) -> None:
+def test_uvloop_that_is_only_imported_is_not_reported(deploy) -> None:
     event = deploy(UVLOOP.format(run="asyncio.run(work(event))")).invoke_async(1)
 
     assert event.wait().result == 2

@@ -28,13 +28,13 @@ pytestmark = pytest.mark.once
 def test_a_runtime_that_is_closed_while_another_thread_waits() -> None:
     runtime = ScfRuntime(ScfSettings(real_timeout=60, compute_grace=60))
     event = runtime.deploy(computes).invoke_async()
-    told: list[BaseException] = []
+    reported: list[BaseException] = []
 
     def wait() -> None:
         try:
             event.wait()
         except BaseException as error:
-            told.append(error)
+            reported.append(error)
 
     waiter = threading.Thread(target=wait)
     waiter.start()
@@ -43,8 +43,8 @@ def test_a_runtime_that_is_closed_while_another_thread_waits() -> None:
     runtime.close()
     waiter.join(30)
     assert not waiter.is_alive()
-    assert [type(error) for error in told] == [ScfUsageError]
-    assert str(told[0]) == (
+    assert [type(error) for error in reported] == [ScfUsageError]
+    assert str(reported[0]) == (
         f"wait() on event {event.request_id}: the runtime was closed, by another thread, while this call waited"
     )
 
@@ -134,7 +134,9 @@ def test_a_keyword_that_is_not_there_names_a_near_one(scf_runtime: ScfRuntime, k
     assert str(settings.value).startswith(f"ScfSettings has no keyword {keyword!r}{hint} (valid are ")
 
 
-def test_what_is_given_twice_or_in_no_place_or_not_at_all_is_told_with_the_keywords(scf_runtime: ScfRuntime) -> None:
+def test_what_is_given_twice_or_in_no_place_or_not_at_all_is_reported_with_the_keywords(
+    scf_runtime: ScfRuntime,
+) -> None:
     function = scf_runtime.deploy(returns)
     command = ["/bin/true"]
 

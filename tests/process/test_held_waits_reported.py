@@ -29,7 +29,7 @@ def server() -> Iterator[socket.socket]:
 
 
 @pytest.fixture
-def told(deploy, make_runtime):
+def reported(deploy, make_runtime):
     """Run a handler that comes to a real wait, and return the text of the error."""
 
     def look(source: str, payload: object = None, *, watchdog: float = 0.2, **settings: object) -> str:
@@ -44,10 +44,10 @@ def told(deploy, make_runtime):
     return look
 
 
-def test_a_thread_that_reads_from_a_connection(told, server) -> None:
+def test_a_thread_that_reads_from_a_connection(reported, server) -> None:
     host, port = server.getsockname()
 
-    text = told(
+    text = reported(
         """
 def upload(address):
     connection = socket.create_connection(address)
@@ -113,11 +113,11 @@ WAITS = {
 
 @pytest.mark.parametrize("thread", ["main", "second"])
 @pytest.mark.parametrize("wait", WAITS)
-def test_each_wait_is_called_by_its_name(told, server, wait: str, thread: str) -> None:
+def test_each_wait_is_called_by_its_name(reported, server, wait: str, thread: str) -> None:
     source, expected = WAITS[wait]
     port = server.getsockname()[1]
 
-    text = told(
+    text = reported(
         f"""
 def waits_in_c(until):
     lock = ctypes.create_string_buffer(64)
@@ -169,10 +169,10 @@ def main_handler(event, context):
         event.wait()
 
 
-def test_an_epoll_names_what_it_waits_for(told, server) -> None:
+def test_an_epoll_names_what_it_waits_for(reported, server) -> None:
     host, port = server.getsockname()
 
-    text = told(
+    text = reported(
         """
 import select
 
@@ -192,8 +192,8 @@ def main_handler(event, context):
     )
 
 
-def test_a_thread_is_called_as_it_is_called_now(told) -> None:
-    text = told(
+def test_a_thread_is_called_as_it_is_called_now(reported) -> None:
+    text = reported(
         """
 def reads():
     threading.current_thread().name = "of 'today' – \u4e0a\u4f20"
@@ -209,8 +209,8 @@ def main_handler(event, context):
     assert """thread "of 'today' – 上传" is in read() on """ in text
 
 
-def test_a_thread_without_a_name_is_called_by_its_function(told) -> None:
-    text = told(
+def test_a_thread_without_a_name_is_called_by_its_function(reported) -> None:
+    text = reported(
         """
 def uploads():
     reads_fifo()
@@ -225,8 +225,8 @@ def main_handler(event, context):
     assert "thread 'MainThread' is parked, most" in text
 
 
-def test_threads_are_named_though_the_main_thread_does_not_come_back_to_the_interpreter(told) -> None:
-    text = told(
+def test_threads_are_named_though_the_main_thread_does_not_come_back_to_the_interpreter(reported) -> None:
+    text = reported(
         """
 def uploads():
     threading.main_thread().name = "root"
@@ -246,8 +246,8 @@ def main_handler(event, context):
     assert "thread 'root' is in a lock of code in C, most" in text
 
 
-def test_more_threads_than_there_is_room_for_are_told(told) -> None:
-    text = told(
+def test_more_threads_than_there_is_room_for_are_reported(reported) -> None:
+    text = reported(
         """
 def sleeps(seconds):
     time.sleep(seconds)
@@ -269,8 +269,8 @@ def main_handler(event, context):
     assert len([line for line in lines if "thread of sleeps()" in line]) == 6
 
 
-def test_threads_that_compute_are_in_no_wait(told) -> None:
-    text = told(
+def test_threads_that_compute_are_in_no_wait(reported) -> None:
+    text = reported(
         """
 def main_handler(event, context):
     threading.Thread(target=sum, args=[range(10**14)], daemon=True).start()
@@ -297,9 +297,9 @@ def main_handler(event, context):
     answers = [threading.Thread(target=os.write, args=[write, b"answer"]) for _ in range(2)]
     for thread in answers:
         thread.start()
-    heard = [os.read(read, 6).decode() for _ in answers]
+    received = [os.read(read, 6).decode() for _ in answers]
     time.sleep(10)
-    return heard
+    return received
 """,
         to=make_runtime(leases=leases),
     ).invoke_async()
@@ -308,16 +308,16 @@ def main_handler(event, context):
     assert event.duration.total_seconds() == 10
 
 
-def test_what_a_handler_waits_in_goes_on_once_it_was_told(deploy, make_runtime, server) -> None:
+def test_what_a_handler_waits_in_goes_on_once_it_was_reported(deploy, make_runtime, server) -> None:
     runtime = make_runtime()
     event = deploy(
         IMPORTS
         + """
 def main_handler(event, context):
     connection = socket.create_connection(tuple(event))
-    heard = connection.recv(100).decode()
+    received = connection.recv(100).decode()
     with os.fdopen(connection.detach(), "rb", 0) as file:
-        return [heard, file.read(100).decode()]
+        return [received, file.read(100).decode()]
 """,
         to=runtime,
     ).invoke_async(list(server.getsockname()))
@@ -338,8 +338,8 @@ def main_handler(event, context):
         assert event.wait().result == ["first", "second"]
 
 
-def test_a_child_that_holds_the_clock_is_named_beside_the_thread_that_waits_for_it(told) -> None:
-    text = told(
+def test_a_child_that_holds_the_clock_is_named_beside_the_thread_that_waits_for_it(reported) -> None:
+    text = reported(
         """
 def main_handler(event, context):
     def encodes():
