@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import warnings
 import zlib
+from contextlib import nullcontext
 
 import coverage
 
 from ..protocol import messages
 from . import process_ends
-from .scheduler.scheduler import scheduler
+from .scheduler.scheduler import Deferred, scheduler
 
 _measured: coverage.Coverage | None = None
 _sink = -1
@@ -61,16 +62,14 @@ def save() -> None:
     global _saving
     if _measured is None or _saving:
         return
-    main = scheduler.active and scheduler.enter()
-    _saving = True
-    try:
-        _write()
-    except Exception:  # a full disk in memory, a file that user code closed: the handler goes on all the same
-        pass
-    finally:
-        _saving = False
-        if main:
-            scheduler.leave(main)
+    with Deferred(scheduler) if scheduler.active else nullcontext():
+        _saving = True
+        try:
+            _write()
+        except Exception:  # a full disk in memory, a file that user code closed: the handler goes on all the same
+            pass
+        finally:
+            _saving = False
 
 
 def _write() -> None:

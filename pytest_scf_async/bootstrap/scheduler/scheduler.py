@@ -56,8 +56,8 @@ LONGEST_POLL_MS = 1_000_000_000
 class Waiter:
     """One call that blocks.
 
-    It ends at ``due_us``, in µs since the epoch; where that is None it ends only when it is woken. Texts name it by
-    ``what``, which is empty where the scheduler waits for reasons of its own.
+    It ends at ``due_us``, in µs since the epoch; where that is None it ends only when it is woken. ``description`` is
+    its name in texts, and empty where the scheduler waits for reasons of its own.
     """
 
     __slots__ = (
@@ -155,6 +155,31 @@ class ThreadState:
 
     def close(self) -> None:
         os.close(self.wakeup_fd)
+
+
+class Deferred:
+    """A section in which handlers of signals wait; those of the signals that came meanwhile are called at its end.
+
+    They are called on the main thread alone, and by the outermost section: within another one the state may be half
+    written.
+    """
+
+    __slots__ = ("_outermost", "_scheduler")
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._outermost = False
+
+    def __enter__(self) -> None:
+        scheduler = self._scheduler
+        if not scheduler.main_inside and scheduler.threads.get(_get_ident()) is scheduler.main:
+            self._outermost = scheduler.main_inside = True
+
+    def __exit__(self, *exception: object) -> None:
+        if self._outermost:
+            self._scheduler.main_inside = False
+            if self._scheduler.pending:
+                self._scheduler.run_pending()
 
 
 class Gateway(Protocol):
@@ -446,10 +471,10 @@ class Scheduler:
             if found:
                 return found
             page, control = self.clock_page, self.control_page
-            now = page[shared_page.CLOCK_NOW]
+            now = page[CLOCK_NOW]
             due = now + microseconds
             if (
-                due >= control[shared_page.CONTROL_LEASE]
+                due >= control[CONTROL_LEASE]
                 or due >= self.alarm.due_us
                 or not (self._gateway is None or self._gateway.has_received_all())
             ):
@@ -457,10 +482,7 @@ class Scheduler:
             with self.lock:
                 if not self._may_move(describe_caller(name), now):
                     return None
-            page[shared_page.CLOCK_NOW] = due
-            control[shared_page.CONTROL_LEASED] += 1
-            self.moved = True
-            clock.reads[0] = 0
+            self._move_clock(due)
             return found
         finally:
             self.main_inside = False
@@ -469,52 +491,36 @@ class Scheduler:
 
     def yield_run_token(self) -> None:
         """Let the other threads run that are due now; the calling one is last among them."""
-        self.park(self.clock_page[shared_page.CLOCK_NOW], "")
+        self.park(self.clock_page[CLOCK_NOW], "")
 
     def wake(self, waiter: Waiter) -> bool:
         """Put *waiter* into the run queue, as due now; False where it is over already."""
-        main = self.enter()
-        try:
-            with self.lock:
-                return self._wake(waiter)
-        finally:
-            self.leave(main)
+        with Deferred(self), self.lock:
+            return self._wake(waiter)
 
     def suspend_lease(self, change: int) -> None:
         """Add (1) or remove (-1) a reason not to move the clock here, lease or not."""
-        main = self.enter()
-        try:
-            with self.lock:
-                self._lease_suspensions += change
-                self._count_threads()
-        finally:
-            self.leave(main)
+        with Deferred(self), self.lock:
+            self._lease_suspensions += change
+            self._count_threads()
 
     def forks(self) -> None:
         """Note that a child process is about to be started, or has been: while one lives the clock is held."""
-        main = self.enter()
-        try:
-            with self.lock:
-                if self.moved:
-                    self._report_time()  # what the child writes has the time of its start
-                self.control_page[shared_page.CONTROL_FORKS] += 1
-                if not self.forked:
-                    self.forked = True
-                    self._lease_suspensions += 1
-                    self._count_threads()
-        finally:
-            self.leave(main)
+        with Deferred(self), self.lock:
+            if self.moved:
+                self._report_time()  # what the child writes has the time of its start
+            self.control_page[shared_page.CONTROL_FORKS] += 1
+            if not self.forked:
+                self.forked = True
+                self._lease_suspensions += 1
+                self._count_threads()
 
     # -- the harness ---------------------------------------------------------------------------------------------------
 
     def idle(self) -> messages.Invoke:
         """Wait, on the main thread, for the next invocation."""
-        self.suspend_lease(1)  # else other threads would move the clock past the end of the event
-        try:
-            while self._invocation is None:
-                self.park(None, "", enlist=self._enlist_idle)
-        finally:
-            self.suspend_lease(-1)
+        while self._invocation is None:
+            self._park_for_harness(self._enlist_idle)
         invocation, self._invocation = self._invocation, None
         return invocation
 
@@ -527,22 +533,14 @@ class Scheduler:
         """Before the process ends: send what its program has answered since a thread last parked."""
         if not self.active or self._gateway is None:
             return
-        main = self.enter()
-        try:
-            with self.lock:
-                self._gateway.receive_final_response()
-        finally:
-            self.leave(main)
+        with Deferred(self), self.lock:
+            self._gateway.receive_final_response()
 
     def gate(self, identity: str, at: str) -> None:
         """Park the calling thread until the harness opens the gate."""
         main = self.threads.get(_get_ident()) is self.main
         self.send(messages.pack(messages.Gated(identity, at, main)))
-        self.suspend_lease(1)
-        try:
-            self.park(None, "", enlist=self._enlist_gate)
-        finally:
-            self.suspend_lease(-1)
+        self._park_for_harness(self._enlist_gate)
 
     def refuse(self, message: messages.Forks) -> NoReturn:
         """Report a fork that is not allowed, before it happens, and block until the harness ends this process."""
@@ -554,13 +552,20 @@ class Scheduler:
     def ask_terminal(self, text: str) -> str:
         """Show *text* on the user's terminal, and return the line that is typed; empty at the end of the input."""
         self.send(messages.pack(messages.Terminal(text)))
-        self.suspend_lease(1)
-        try:
-            self.park(None, "", enlist=self._enlist_typed)
-        finally:
-            self.suspend_lease(-1)
+        self._park_for_harness(self._enlist_typed)
         typed, self._typed = self._typed, None
         return typed or ""
+
+    def _park_for_harness(self, enlist: Callable[[Waiter], bool]) -> None:
+        """Park until a message of the harness ends it. No other thread moves the clock meanwhile.
+
+        They would move it past the end of the event, or past the gate.
+        """
+        self.suspend_lease(1)
+        try:
+            self.park(None, "", enlist=enlist)
+        finally:
+            self.suspend_lease(-1)
 
     def _enlist_idle(self, waiter: Waiter) -> bool:
         self._idle_waiter = waiter
@@ -580,28 +585,20 @@ class Scheduler:
         """Add a thread that is about to be started, as due now; it waits for its first run token in `begin_thread`."""
         thread = ThreadState(main=False)
         thread.poller.register(self.wakeup_fd, select.POLLIN)
-        main = self.enter()
-        try:
-            with self.lock:
-                waiter = Waiter(thread, self.clock_page[shared_page.CLOCK_NOW], "")
-                thread.waiters.append(waiter)
-                self._push(waiter)
-                self._started.append(thread)
-                self._count_threads()
-        finally:
-            self.leave(main)
+        with Deferred(self), self.lock:
+            waiter = Waiter(thread, self.clock_page[CLOCK_NOW], "")
+            thread.waiters.append(waiter)
+            self._push(waiter)
+            self._started.append(thread)
+            self._count_threads()
         return thread
 
     def forget_thread(self, thread: ThreadState) -> None:
         """Remove a thread of `expect_thread` that could not be started."""
-        main = self.enter()
-        try:
-            with self.lock:
-                thread.waiters[0].over = True
-                self._started.remove(thread)
-                self._count_threads()
-        finally:
-            self.leave(main)
+        with Deferred(self), self.lock:
+            thread.waiters[0].over = True
+            self._started.remove(thread)
+            self._count_threads()
         thread.close()
 
     def begin_thread(self, thread: ThreadState) -> None:
@@ -657,31 +654,19 @@ class Scheduler:
 
     def send(self, data: bytes) -> None:
         """Send a whole frame. Handlers of signals, which may send as well, wait until it is sent."""
-        main = self.enter()
-        try:
-            with self.lock:
-                self.send_locked(data)
-        finally:
-            self.leave(main)
+        with Deferred(self), self.lock:
+            self.send_locked(data)
 
     def send_marked(self, data: bytes) -> None:
         """Send a marked frame (``messages.MARKED``): the mark separates the output before it from that after it."""
-        main = self.enter()
-        try:
-            with self.lock:
-                self.send_marked_locked(data)
-        finally:
-            self.leave(main)
+        with Deferred(self), self.lock:
+            self.send_marked_locked(data)
 
     def before_output(self) -> None:
         """Report the time before output is written, where ``moved``: the output belongs to that time."""
-        main = self.enter()
-        try:
-            with self.lock:
-                if self.moved:
-                    self._report_time()
-        finally:
-            self.leave(main)
+        with Deferred(self), self.lock:
+            if self.moved:
+                self._report_time()
 
     def expect_output_of_c_code(self) -> None:
         """Before code in C is loaded: report the time of what Python has written so far, and note that C may write."""
@@ -703,16 +688,11 @@ class Scheduler:
         """Receive what the harness has sent, on a thread that runs; where a parked one polls the channel, it does."""
         if self.control_page[shared_page.CONTROL_MESSAGES] == self._seen_messages or self._reader is not None:
             return
-        main = self.enter()
-        try:
+        with Deferred(self):
             with self.lock:
                 self._take_messages(self.channel.receive())
             self._save_and_stop()
-        finally:
-            self.leave(main)
-        thread = self._current()
-        if thread.followed != self._followed:
-            self._follow(thread)
+        self._follow(self._current())
 
     def on_poke(self, frame: FrameType | None) -> None:
         """Handle the poke signal, by which the harness has a running main thread receive messages, such as new gates.
@@ -818,13 +798,15 @@ class Scheduler:
     def _resume(self, waiter: Waiter) -> None:
         waiter.over = True
         waiter.thread.waiters.remove(waiter)
-        if waiter.thread.followed != self._followed:
+        if waiter.thread.followed != self._followed:  # here too: each wait would call, and gates rarely change
             self._follow(waiter.thread)
 
     def _follow(self, thread: ThreadState) -> None:
-        thread.followed = self._followed
-        if self._follow_gates is not None:
-            self._follow_gates()
+        """Set the gates of *thread*, which is the calling one, if others have been asked for since it last did."""
+        if thread.followed != self._followed:
+            thread.followed = self._followed
+            if self._follow_gates is not None:
+                self._follow_gates()
 
     def _end_watching(self, waiter: Waiter, readiness: Readiness) -> None:
         self._watching.remove(waiter)
@@ -852,23 +834,6 @@ class Scheduler:
         _stop(_own_pid(), signal.SIGSTOP)
 
     # -- the main thread and its signals -------------------------------------------------------------------------------
-
-    def enter(self) -> bool:
-        """Defer handlers of signals until `leave`. Returns whether `leave` has to call them.
-
-        It has to on the main thread, which calls handlers, unless that thread was in the scheduler already.
-        """
-        main = self.threads.get(_get_ident()) is self.main and not self.main_inside
-        if main:
-            self.main_inside = True
-        return main
-
-    def leave(self, main: bool) -> None:
-        """Call the handlers that have waited since `enter`, which gave *main*."""
-        if main:
-            self.main_inside = False
-            if self.pending:
-                self.run_pending()
 
     def on_signal(self, signum: int, frame: FrameType | None) -> None:
         """Call the handler of a signal that has just come, or put the signal into the inbox for a safe point."""
@@ -900,7 +865,7 @@ class Scheduler:
         if thread.main:
             send()
             return
-        waiter = Waiter(thread, self.clock_page[shared_page.CLOCK_NOW], "")
+        waiter = Waiter(thread, self.clock_page[CLOCK_NOW], "")
         with self.lock:
             self.inbox.announce()
             self.running_threads += 1
@@ -928,8 +893,7 @@ class Scheduler:
             waiter.over = True
             waiter.thread.waiters.remove(waiter)
             self._run_for_signal(waiter.thread)
-        if waiter.thread.followed != self._followed:
-            self._follow(waiter.thread)
+        self._follow(waiter.thread)
 
     def _run_for_signal(self, thread: ThreadState) -> None:
         """With the lock: count *thread* as running. Where the signal was announced, it has been counted already."""
@@ -948,8 +912,7 @@ class Scheduler:
         if readiness is not None and readiness.polled:  # the handler may wait itself
             self._register_watched(waiter.thread, readiness, False)
         self.main_inside = False
-        if waiter.thread.followed != self._followed:
-            self._follow(waiter.thread)
+        self._follow(waiter.thread)
         try:
             self.run_pending()
         except BaseException:
@@ -980,20 +943,12 @@ class Scheduler:
     def _signals_came(self) -> None:
         """The signals that were announced are being handled: the main thread runs, and is counted once."""
         if self.inbox.announced:
-            main = self.enter()
-            try:
-                with self.lock:
-                    self.running_threads -= self.inbox.take_announced()
-            finally:
-                self.leave(main)
+            with Deferred(self), self.lock:
+                self.running_threads -= self.inbox.take_announced()
 
     def _report_now(self) -> None:
-        main = self.enter()
-        try:
-            with self.lock:
-                self._report()
-        finally:
-            self.leave(main)
+        with Deferred(self), self.lock:
+            self._report()
 
     # -- the alarm -----------------------------------------------------------------------------------------------------
 
@@ -1002,42 +957,30 @@ class Scheduler:
 
         Returns what was left of the previous one, or 0, and its interval, both in µs.
         """
-        main = self.enter()
-        try:
-            with self.lock:
-                alarm = self.alarm
-                before = alarm.rest_us(self.clock_page[CLOCK_NOW]), alarm.every_us
-                alarm.set(NEVER if due_us is None else due_us, every_us)
-                self._enlist_alarm()
-                return before
-        finally:
-            self.leave(main)
+        with Deferred(self), self.lock:
+            alarm = self.alarm
+            before = alarm.rest_us(self.clock_page[CLOCK_NOW]), alarm.every_us
+            alarm.set(NEVER if due_us is None else due_us, every_us)
+            self._enlist_alarm()
+            return before
 
     def alarm_taken(self) -> None:
         """Set an alarm with an interval anew once its SIGALRM has been taken, as the kernel does."""
         if not self.active or not self.alarm.waits_for_signal:
             return
-        main = self.enter()
-        try:
-            with self.lock:
-                self._set_alarm_anew()
-        finally:
-            self.leave(main)
+        with Deferred(self), self.lock:
+            self._set_alarm_anew()
 
     def ring_overdue(self) -> None:
         """Let an alarm go off that became due while this process was stopped; on the main thread, which runs."""
         if not self.active:
             return  # a process that is forked ahead calls a handler of its own, to have its pages copied
-        main = self.enter()
-        try:
-            with self.lock:
-                if self.alarm.due_us <= self.clock_page[CLOCK_NOW]:
-                    self.alarm.go_off()
-                    self._enlist_alarm()
-                    if self.alarm.ring():
-                        self._set_alarm_anew()
-        finally:
-            self.leave(main)
+        with Deferred(self), self.lock:
+            if self.alarm.due_us <= self.clock_page[CLOCK_NOW]:
+                self.alarm.go_off()
+                self._enlist_alarm()
+                if self.alarm.ring():
+                    self._set_alarm_anew()
 
     # -- with the lock: the run queue ----------------------------------------------------------------------------------
 
@@ -1075,17 +1018,15 @@ class Scheduler:
         if self._watching:
             self._poll_watched()
         if self.running_threads == 0 and self._held == 0 and self._lease_suspensions == 0:
-            head, until = self._head(), self.control_page[shared_page.CONTROL_LEASE]
-            now = self.clock_page[shared_page.CLOCK_NOW]
+            head, until = self._head(), self.control_page[CONTROL_LEASE]
+            now = self.clock_page[CLOCK_NOW]
             if (
                 head is not None
                 and (due := head.due_us) is not None
                 and due < until
                 and self._may_move(description, now)
             ):
-                self.clock_page[shared_page.CLOCK_NOW] = max(due, now)
-                self.control_page[shared_page.CONTROL_LEASED] += 1
-                self.moved = True
+                self._move_clock(max(due, now))
                 heapq.heappop(self._run_queue)
                 self._grant(head)
                 return
@@ -1111,7 +1052,7 @@ class Scheduler:
             self._lease_suspensions -= 1
             self._count_threads()
         head = self._head()
-        if head is None or head.due_us is None or head.due_us > self.clock_page[shared_page.CLOCK_NOW]:
+        if head is None or head.due_us is None or head.due_us > self.clock_page[CLOCK_NOW]:
             self._report()  # what was due is over, as the handler of a signal has raised
             return
         heapq.heappop(self._run_queue)
@@ -1122,7 +1063,7 @@ class Scheduler:
             return False
         waiter.woken = True
         self._release_hold(waiter)
-        waiter.due_us = self.clock_page[shared_page.CLOCK_NOW]
+        waiter.due_us = self.clock_page[CLOCK_NOW]
         if waiter.suspended:  # its thread looks again after the handler of a signal, which may take the same thing
             return False
         self._push(waiter)
@@ -1319,6 +1260,13 @@ class Scheduler:
         pack = messages.pack_wrote if self.c_code else messages.pack_leased
         records = self.leased.records_to_report()
         self.channel.send_marked(pack(self.clock_page[CLOCK_NOW], records))
+
+    def _move_clock(self, now_us: int) -> None:
+        """Move the clock under the lease. `leased_sleep` does the same without this call."""
+        self.clock_page[CLOCK_NOW] = now_us
+        self.control_page[CONTROL_LEASED] += 1
+        self.moved = True
+        clock.reads[0] = 0
 
     def _may_move(self, description: str, now_us: int) -> bool:
         if self.c_code:
