@@ -58,7 +58,7 @@ TEST = """
             warnings.simplefilter("always")
             function = scf_runtime.deploy_image(["python", "-I", "app.py"], port=PORT)
         for each in reported:
-            print("warned:", each.message)
+            print("seen:", each.message)
         assert function.run({seconds}) == {seconds}
 """
 PORT = free_port()
@@ -123,9 +123,9 @@ def test_where_it_is_refused_they_are_free_running_and_the_warning_and_a_line_sa
     result = run_forked(project, "-rP")
 
     result.assert_outcomes(passed=1)
-    (reported,) = lines(result, "warned: ")
+    (reported,) = lines(result, "seen: ")
     assert reported == (
-        f"warned: programs cannot be traced on this machine ({why}): its instances are free-running, they see real time, "
+        f"seen: programs cannot be traced on this machine ({why}): its instances are free-running, they see real time, "
         "and what they wait for takes as long as it takes"
     )
     assert lines(result, "scf-async: programs see") == [
@@ -138,7 +138,7 @@ def test_where_it_works_nothing_is_said(project: pytest.Pytester) -> None:
     project.makepyfile(TRACED)
     result = run_forked(project, "-rP")
     result.assert_outcomes(passed=1)
-    assert lines(result, "warned: ") + lines(result, "scf-async: programs see") == []
+    assert lines(result, "seen: ") + lines(result, "scf-async: programs see") == []
 
 
 @ALONE_AND_WITH_A_WORKER
@@ -187,4 +187,4 @@ def test_in_a_user_namespace_it_works(project: pytest.Pytester, sandbox: str) ->
     result = project.run("unshare", "--user", "--map-root-user", *command)
 
     result.assert_outcomes(passed=1)
-    assert lines(result, "warned: ") + lines(result, "scf-async: programs see") == []
+    assert lines(result, "seen: ") + lines(result, "scf-async: programs see") == []
