@@ -61,7 +61,7 @@ test: $(STAMP) ## all tests and examples (make test ARGS='-k name')
 check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, owners, patches, facts, what follows from the table of options
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy --strict pytest_scf_async
+	@$(BIN)/mypy --strict pytest_scf_async benchmarks
 	@$(BIN)/python tools/check_imports.py
 	@$(BIN)/python tools/check_runtimes.py
 	@$(BIN)/python tools/check_slots.py

@@ -46,6 +46,7 @@ def cold() -> Iterator[tuple[Sample, Sample]]:
             event = function.invoke_async({}).wait()
             assert event.result == 10
             runtime.clock.advance(300)  # idle for so long, the instance is reclaimed
+            assert event.instance is not None
             assert not event.instance.alive
 
         yield timed(ours), floor
@@ -75,6 +76,7 @@ def with_imports() -> Iterator[tuple[Sample, Sample]]:
     def sample(name: str) -> float:
         with new_runtime() as runtime:
             instance = runtime.deploy(f"{name}.py:main_handler").invoke_async({}).wait().instance
+            assert instance is not None
             return clock_gettime(cpu_clock_of(instance.pid))
 
     yield lambda: sample("imports"), lambda: sample("plain")
@@ -93,6 +95,7 @@ def warm() -> Iterator[tuple[Sample, Sample]]:
 
         many = timed(ours)
         yield lambda: many() / WARM_INVOKES, floor
+        assert first.instance is not None
         assert first.instance.alive
 
 

@@ -89,6 +89,7 @@ def stopped(runtime: ScfRuntime, function: Function, payload: dict[str, int], li
     event.wait()
     assert_finished(event)
     runtime.clock.advance(300)
+    assert event.instance is not None
     assert not event.instance.alive
 
 

@@ -17,7 +17,7 @@ from pytest_scf_async.bootstrap.http_answers import MESSAGE, PING, PONG, Answer,
 from pytest_scf_async.bootstrap.patches import registry
 from pytest_scf_async.bootstrap.program_client import Broken, is_moving
 from pytest_scf_async.bootstrap.runtime_api import RuntimeApi
-from pytest_scf_async.bootstrap.scheduler.alarm import NEVER, Alarm
+from pytest_scf_async.bootstrap.scheduler.alarm import Alarm
 from pytest_scf_async.clock import DueThing, SimulatedClock
 from pytest_scf_async.function import Function
 from pytest_scf_async.instances import cpus, instance, packages, ports, process_tree, writers, zygote
@@ -65,6 +65,7 @@ from pytest_scf_async.protocol.procfs import SignalState
 from pytest_scf_async.protocol.real_time import REAL
 from pytest_scf_async.protocol.shortening import shortened, shortened_line, shortened_lines, shortened_list
 from pytest_scf_async.protocol.sock_diag import SockDiag, TcpEnd
+from pytest_scf_async.protocol.time_units import NEVER_US
 from pytest_scf_async.report.timeline import _LISTENERS, _MET, entry_text
 from pytest_scf_async.supervisor import proc_reads
 from pytest_scf_async.supervisor.tracee import HERE, MACHINE

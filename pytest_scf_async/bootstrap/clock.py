@@ -19,7 +19,7 @@ from typing import Any
 
 from ..protocol.messages import UPTIME_US
 from ..protocol.shared_page import CLOCK_BOOT, CLOCK_NOW, PAGE_BYTES, ControlPage
-from .clock_page import INTERRUPT, NEVER, READS, Unavailable, clock_page
+from .clock_page import INTERRUPT, NO_LIMIT, READS, Unavailable, clock_page
 from .patches import builtin, registry
 
 _REPLACED = (
@@ -67,7 +67,7 @@ _boot_us: int = page[CLOCK_BOOT]
 
 reads: MutableSequence[int] = [0]
 """Its first item: clock reads in a row without a wait or output. The clock page counts there, too."""
-reads_limit = NEVER
+reads_limit = NO_LIMIT
 _too_many: Callable[[], None] | None = None
 _too_many_in_c: Callable[[], None] | None = None
 
@@ -106,7 +106,7 @@ def detach() -> None:
     now_us = page[CLOCK_NOW]
     computed = None
     page = _FreeRunning(now_us, page[CLOCK_BOOT])
-    reads_limit = NEVER
+    reads_limit = NO_LIMIT
     if clock_page.active:
         clock_page.run_from(now_us)
 

@@ -332,7 +332,7 @@ SEM_TIMEDWAIT: Final = 10
 """Addresses of functions: libc's, ours, ``PyErr_SetInterruptEx``, libc's."""
 SLOTS: Final = 11
 
-NEVER: Final = 2**63 - 1
+NO_LIMIT: Final = 2**63 - 1
 """A limit that is not reached."""
 _ANONYMOUS: Final = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS if hasattr(mmap, "MAP_ANONYMOUS") else 0
 _FIXED: Final = 0x10
@@ -483,7 +483,7 @@ class ClockPage:
         at, self._address = memory + mmap.PAGESIZE, memory + 2 * mmap.PAGESIZE
         self.data = _words(at, SLOTS)
         self.page = _words(self._address, mmap.PAGESIZE // 8)
-        self.data[LIMIT] = NEVER
+        self.data[LIMIT] = NO_LIMIT
         self.data[RUNNING] = 1
         self.data[PAGE] = self._address
         self.data[CLOCK_GETTIME] = _address(libc.clock_gettime)
@@ -587,7 +587,7 @@ class ClockPage:
     def run_from(self, us: int) -> None:
         """Let the time go on at the real rate from *us*; reads do not count any more."""
         seconds, ns = divmod(us * 1_000 - self.real_time_ns(), 1_000_000_000)
-        self.data[LIMIT] = NEVER
+        self.data[LIMIT] = NO_LIMIT
         self.data[OFFSET_SECONDS] = seconds
         self.data[OFFSET_NS] = ns
         self.data[RUNNING] = 1

@@ -19,7 +19,7 @@ from ..protocol import linux, messages, official_hosts, shared_page
 from ..protocol.limits import RESULT_LIMIT
 from ..protocol.shared_page import ControlPage
 from . import ahead, clock, debugger, handler, literal_tmp, loading, loopback, mounts, root_logger, thread_table
-from .clock_page import NEVER
+from .clock_page import NO_LIMIT
 from .gates import gates
 from .patches import alarms, connections, signals, sockets
 from .patches import official_hosts as redirection
@@ -117,7 +117,7 @@ def _become(config: messages.Assign, clock_file: int, others: list[int]) -> Role
     clock_page = clock.map_page(clock_file)
     os.close(clock_file)
     limit = config.clock_reads_before_wait
-    clock.attach(clock_page, NEVER if limit is None else limit, _too_many_reads, _too_many_reads_in_c)
+    clock.attach(clock_page, NO_LIMIT if limit is None else limit, _too_many_reads, _too_many_reads_in_c)
     if config.compute_rate:
         clock.let_computing_take_time(config.compute_rate, lambda: scheduler.control)
     scheduler.join(clock_page)

@@ -31,6 +31,7 @@ from ..model.tracebacks import exception_line
 from ..options import ScfSettings
 from ..protocol import messages
 from ..protocol.real_time import REAL, RealCondition
+from ..protocol.time_units import NEVER_US
 from .calls import Call, Rate, TestThreads, TimeFlow
 from .diagnosis import Snapshot, explain
 from .event import Event
@@ -48,7 +49,6 @@ TEST_LOOK_EVERY = 0.0005
 """Real seconds between two looks at the test's own threads, in which they may run."""
 PASSES_EVERY = 0.004
 """Real seconds after which simulated time passes for what was computed, where it takes any."""
-NO_END = 2**62
 """Later than anything that can be due, in µs since the epoch."""
 
 _LISTENERS: dict[str, Listener] = {"handler": "handler", "SIG_IGN": "ignored", "native": "native"}
@@ -663,7 +663,7 @@ class Lockstep:
         ):
             return
         due = self.clock.next_due_us(besides=instance.head)
-        until = NO_END if due is None else due
+        until = NEVER_US if due is None else due
         if call.target_us is not None:
             until = min(until, call.target_us + 1)
         self._leased = instance

@@ -15,6 +15,7 @@ from ..clock import PLATFORM, WAKE_UP, SimulatedClock, to_datetime
 from ..errors import hidden_from_users
 from ..model import Fact, LogLine, Status, start_line
 from ..model.timeline import AnyEntry
+from ..protocol.time_units import NEVER_US
 from ..scripted import End, Logged, Running, Script, Step
 from .event import Event, Gate, Record
 from .places import Place
@@ -22,9 +23,6 @@ from .real_stretches import RealStretch
 from .state import Doing
 
 __tracebackhide__ = hidden_from_users
-
-NEVER = 2**62
-"""Later than anything that can be due, in µs since the epoch."""
 
 _RECORDS: list[Record] = []
 _STRETCHES: list[RealStretch] = []
@@ -250,7 +248,7 @@ class ScriptPlayer:
             step = steps[play.at]
             if isinstance(step, Running):
                 if play.due_us is None:
-                    play.due_us = NEVER if step.us is None else now + step.us
+                    play.due_us = NEVER_US if step.us is None else now + step.us
                     event.runs(step)
                 if play.due_us > now:
                     break
@@ -277,7 +275,9 @@ class ScriptPlayer:
     def _schedule(self, event: ScriptedEvent, play: _Play) -> None:
         if event.timer is not None:
             event.timer.cancel()
-        due = min(NEVER if play.due_us is None else play.due_us, NEVER if play.stops_us is None else play.stops_us)
+        due = min(
+            NEVER_US if play.due_us is None else play.due_us, NEVER_US if play.stops_us is None else play.stops_us
+        )
         # At one instant a timeout comes before what would happen then.
         priority, due = (PLATFORM, play.timeout_us) if play.timeout_us <= due else (WAKE_UP, due)
         go_on = partial(self._go_on, event, play)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+NEVER_US = 2**62
+"""An instant, in µs since the epoch, that is later than all that the clock can show."""
 LONGEST = 2**63 / 1e9
 """Seconds that can be slept; from here on the standard library says that it cannot convert the number."""
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from internals import NEVER, Alarm
+from internals import NEVER_US, Alarm
 
 # once: numbers only
 pytestmark = pytest.mark.once
@@ -19,7 +19,7 @@ def new() -> tuple[Alarm, Any]:
 
 def test_it_is_set_until_it_goes_off() -> None:
     alarm, control = new()
-    assert (alarm.rest_us(100), alarm.due_us, control.alarm) == (0, NEVER, 0)
+    assert (alarm.rest_us(100), alarm.due_us, control.alarm) == (0, NEVER_US, 0)
 
     alarm.set(150, 0)
     assert (alarm.rest_us(100), control.alarm, alarm.waits_for_signal) == (50, 150, False)
@@ -27,7 +27,7 @@ def test_it_is_set_until_it_goes_off() -> None:
     alarm.go_off()
     assert (alarm.rest_us(150), control.alarm, alarm.waits_for_signal) == (0, 0, False)
     assert not alarm.set_anew(150)
-    assert alarm.due_us == NEVER
+    assert alarm.due_us == NEVER_US
 
 
 def test_one_that_is_due_has_a_rest() -> None:

@@ -48,7 +48,7 @@ def test_the_clock_is_real_until_it_follows_the_page_and_after_it_has_left_it() 
     said = run("""
         real = abs(time.time_ns() - page.real_time_ns()) < 10**12
         page.page[0] = US
-        page.follow_page(module.NEVER)
+        page.follow_page(module.NO_LIMIT)
         simulated = [time.time_ns(), str(datetime.datetime.now()), str(datetime.date.today()), time.ctime()]
         machine = abs(page.real_time_ns() - US * 1_000) > 10**15
         page.run_from(US)
@@ -82,7 +82,7 @@ def test_reads_over_the_limit_call_the_function_each() -> None:
     assert said["calls"] == [4, 5, 6]
 
 
-@pytest.mark.parametrize("mode", ["page.follow_page(module.NEVER)", "page.run_from(US)"])
+@pytest.mark.parametrize("mode", ["page.follow_page(module.NO_LIMIT)", "page.run_from(US)"])
 @pytest.mark.parametrize("far", [2_000_000_000_000_000, 1_000_000_000_000_000])
 def test_a_lock_that_takes_its_deadline_from_the_wall_clock_waits_for_as_long_as_it_should(mode: str, far: int) -> None:
     """That is how CPython waits where the C library has no ``sem_clockwait``."""
@@ -113,7 +113,7 @@ def test_semaphores_of_multiprocessing_in_the_interpreter_have_one_clock(built_i
         page = module.ClockPage()
         page.install(lambda: None)
         page.page[0] = US
-        page.follow_page(module.NEVER)
+        page.follow_page(module.NO_LIMIT)
         read = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(page.functions["gettimeofday"])
         now = (ctypes.c_int64 * 2)()
         result = read(ctypes.addressof(now), None)

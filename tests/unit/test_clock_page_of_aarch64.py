@@ -151,7 +151,7 @@ def run(tmp_path: Path):
         def put(offset: int, *values: int) -> None:
             struct.pack_into(f"<{len(values)}q", memory, offset, *values)
 
-        data = dict.fromkeys(range(SLOTS), 0) | {clock_page.LIMIT: clock_page.NEVER, clock_page.PAGE: MEMORY + PAGE}
+        data = dict.fromkeys(range(SLOTS), 0) | {clock_page.LIMIT: clock_page.NO_LIMIT, clock_page.PAGE: MEMORY + PAGE}
         for slot, name in (
             (clock_page.CLOCK_GETTIME, "clock_gettime"),
             (clock_page.CALLBACK, "callback"),

@@ -7,12 +7,9 @@ comes once while it is blocked, and never again where it is ignored.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 from ...protocol.shared_page import ControlPage
-
-NEVER: Final = 2**62
-"""Later than anything that can be due."""
+from ...protocol.time_units import NEVER_US
 
 
 class Alarm:
@@ -26,7 +23,7 @@ class Alarm:
     def __init__(self, control: ControlPage, ring: Callable[[], bool]) -> None:
         self._control = control
         self.ring = ring
-        self.due_us = NEVER
+        self.due_us = NEVER_US
         """When it goes off, in µs since the epoch."""
         self.every_us = 0
         """After how long it goes off again, in µs; 0: it does not."""
@@ -40,7 +37,7 @@ class Alarm:
 
     def rest_us(self, now_us: int) -> int:
         """What is left until it goes off, at least 1 µs; 0 where none is set."""
-        return 0 if self.due_us == NEVER else max(self.due_us - now_us, 1)
+        return 0 if self.due_us == NEVER_US else max(self.due_us - now_us, 1)
 
     def set(self, due_us: int, every_us: int) -> None:
         """Have it go off at *due_us*, and every *every_us* from then on."""
@@ -50,7 +47,7 @@ class Alarm:
     def go_off(self) -> None:
         """Note that it has gone off. No alarm is set from here to `set_anew`."""
         rang_us = self.due_us
-        self._arm(NEVER)
+        self._arm(NEVER_US)
         self._rang_us = rang_us
 
     def set_anew(self, now_us: int) -> bool:
@@ -63,4 +60,4 @@ class Alarm:
 
     def _arm(self, due_us: int) -> None:
         self.due_us = due_us
-        self._control.alarm = 0 if due_us == NEVER else due_us
+        self._control.alarm = 0 if due_us == NEVER_US else due_us

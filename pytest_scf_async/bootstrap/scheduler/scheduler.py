@@ -35,7 +35,7 @@ from ...protocol import linux, messages, shared_page, time_units
 from ...protocol.shared_page import CLOCK_NOW, CONTROL_LEASE, CONTROL_LEASED, LEASE_COUNT, LEASE_LAST, ControlPage
 from .. import clock
 from ..originals import real_poll
-from .alarm import NEVER, Alarm
+from .alarm import Alarm
 from .callers import describe_caller, user_frame
 from .channel import Channel
 from .lease_log import LeaseLog
@@ -621,7 +621,7 @@ class Scheduler:
                 self._wake(waiter)
             self.running_threads -= 1
             self._find_reader()
-            self._rest()
+            self._dispatch()
         thread.close()
 
     def join_thread(self, thread: ThreadState, due_us: int | None, description: str) -> bool:
@@ -930,7 +930,7 @@ class Scheduler:
             if waiter.due_us is not None:
                 heapq.heappush(self._run_queue, (waiter.due_us, waiter.sequence, waiter))
             self._reader = waiter.thread
-            self._rest(waiter.description)
+            self._dispatch(waiter.description)
 
     def _defer_signals(self, waiter: Waiter) -> None:
         """Report signals whose handlers are called after the wait, as in a ``sigwait``, which is one call of C code."""
@@ -960,7 +960,7 @@ class Scheduler:
         with Deferred(self), self.lock:
             alarm = self.alarm
             before = alarm.rest_us(self.clock_page[CLOCK_NOW]), alarm.every_us
-            alarm.set(NEVER if due_us is None else due_us, every_us)
+            alarm.set(time_units.NEVER_US if due_us is None else due_us, every_us)
             self._enlist_alarm()
             return before
 
@@ -1009,9 +1009,9 @@ class Scheduler:
         self._push(waiter)
         self.running_threads -= 1
         self._reader = waiter.thread
-        self._rest(waiter.description)
+        self._dispatch(waiter.description)
 
-    def _rest(self, description: str = "") -> None:
+    def _dispatch(self, description: str = "") -> None:
         """After a thread has parked or ended: grant the next waiter if the lease allows that, else report."""
         if self._gateway is not None and self.running_threads == 0 and self._gateway.poll():
             description = ""  # the event has ended, and this is no wait of it any more
@@ -1099,7 +1099,7 @@ class Scheduler:
             return
         self.inbox.withdraw()
         self.running_threads -= 1
-        self._rest()
+        self._dispatch()
 
     def _set_alarm_anew(self) -> None:
         if self.alarm.set_anew(self.clock_page[CLOCK_NOW]):
@@ -1110,7 +1110,7 @@ class Scheduler:
         if self._alarm_waiter is not None:
             self._alarm_waiter.over = True
         self._alarm_waiter = None
-        if self.alarm.due_us != NEVER:
+        if self.alarm.due_us != time_units.NEVER_US:
             self._alarm_waiter = Waiter(self.main, self.alarm.due_us, "")
             self._push(self._alarm_waiter)
 
