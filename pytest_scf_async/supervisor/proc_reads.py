@@ -49,6 +49,22 @@ def opened(pid: int, tid: int, index: int) -> int:
     return os.open(f"/proc/{pid}/task/{tid}/{FILES[index]}", os.O_RDONLY | os.O_CLOEXEC)
 
 
+def open_all(pid: int, tid: int) -> list[int]:
+    """Descriptors of all `FILES` of a thread; raises OSError, and leaves none open, where one cannot be had.
+
+    That of a thread that has ended cannot: without rights over other processes the kernel refuses ``syscall`` then.
+    """
+    files: list[int] = []
+    try:
+        while len(files) < len(FILES):
+            files.append(opened(pid, tid, len(files)))
+    except OSError:
+        for file in files:
+            os.close(file)
+        raise
+    return files
+
+
 def read(pid: int, tid: int, files: Sequence[int], index: int) -> bytes:
     """What one of `FILES` has of a thread now; *files* are the open ones, or there are none."""
     if files:

@@ -1189,7 +1189,7 @@ class Tree:
             try:
                 if not thread.counters:
                     if not thread.files and len(self.threads) <= self._most_open:
-                        self._open(thread)
+                        thread.files += proc_reads.open_all(thread.process.pid, thread.tid)
                     thread.counters = proc_reads.read(thread.process.pid, thread.tid, thread.files, COUNTERS)
             except OSError:
                 return thread  # it ends
@@ -1229,11 +1229,6 @@ class Tree:
         while (thread := self.busy(found)) is not None:
             found.add(thread)
         return found
-
-    @staticmethod
-    def _open(thread: Thread) -> None:
-        for index in range(len(proc_reads.FILES)):
-            thread.files.append(proc_reads.opened(thread.process.pid, thread.tid, index))
 
     def settled(self) -> bool:
         """Whether nothing of the tree goes on before the time of a wait is over, or something outside happens."""

@@ -199,6 +199,28 @@ except subprocess.TimeoutExpired:
     assert abs(said(source)[0] - 5 * S) < S // 10, "it counts in floats, and looks every 50 ms"
 
 
+def test_a_thread_that_ends_between_the_opens_of_its_files_has_none_of_them_open(monkeypatch) -> None:
+    """As where the kernel opens ``schedstat`` of a thread that ends, and refuses ``syscall`` a moment later."""
+    before = set(os.listdir("/proc/self/fd"))
+    files = proc_reads.open_all(os.getpid(), os.getpid())
+    assert len(files) == len(proc_reads.FILES)
+    for file in files:
+        os.close(file)
+    opened: list[int] = []
+
+    def ends(pid: int, tid: int, index: int) -> int:
+        if index == proc_reads.CALL:
+            raise PermissionError
+        opened.append(os.open(f"/proc/{pid}/task/{tid}/{proc_reads.FILES[index]}", os.O_RDONLY))
+        return opened[-1]
+
+    monkeypatch.setattr(proc_reads, "opened", ends)
+    with pytest.raises(PermissionError):
+        proc_reads.open_all(os.getpid(), os.getpid())
+    assert len(opened) == 1
+    assert set(os.listdir("/proc/self/fd")) == before
+
+
 def test_many_children_end_before_their_ends_are_received() -> None:
     """A child may have ended, and be gone, before the tracer gets the event of its clone."""
     assert trace("sh", "-c", "for i in $(seq 60); do (:) & done; wait; sleep 5", one_cpu=False).ns // S == 5
