@@ -123,12 +123,17 @@ def state_of(pid: int) -> str:
         return file.read().rpartition(")")[2].split()[0]
 
 
-def zygote_rests(pid: int) -> bool:
-    """Whether the zygote comes to wait for a request: it has made ready by then what the next instance needs."""
+def zygote_rests(zygote: Zygote) -> bool:
+    """Whether the zygote comes to wait for a request: it has made ready by then what the next instance needs.
 
+    One that has not run since a request was sent waits as well: the request must have been read.
+    """
+    pid = zygote.pid
     seen: Counter[str] = Counter()
 
     def polls() -> bool:
+        if fcntl.ioctl(zygote.connection, termios.TIOCOUTQ, bytes(4)) != bytes(4):
+            return False
         with open(f"/proc/{pid}/syscall", encoding="ascii") as file:
             number = file.read().split()[0]
         seen[number] += 1

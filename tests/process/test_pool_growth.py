@@ -59,7 +59,7 @@ def what_there_is(zygote: Zygote) -> tuple[dict[str, int], dict[str, int]]:
     end_preforked(zygote)
     gc.collect()
     _give_back_memory()
-    assert zygote_rests(zygote.pid)
+    assert zygote_rests(zygote)
     counted = {
         "descriptors of the test": len(os.listdir("/proc/self/fd")),
         "descriptors of the zygote": len(os.listdir(f"/proc/{zygote.pid}/fd")),

@@ -338,7 +338,7 @@ def test_instances_leave_no_mount_descriptor_or_directory(deploy, runtime, outsi
 
     def counted() -> tuple[int, ...]:
         end_preforked(zygote)
-        assert zygote_rests(zygote.pid)
+        assert zygote_rests(zygote)
         return (
             len(os.listdir("/proc/self/fd")),
             len(os.listdir(f"/proc/{zygote.pid}/fd")),
@@ -516,7 +516,7 @@ def test_a_directory_that_was_replaced_is_the_new_one(deploy, runtime, how):
             assert function.run(str(directory)) == ["of the handler"]
             assert (directory / "of the handler").exists()
             runtime.clock.advance(300)
-            assert zygote_rests(pool_of(runtime).sandboxes.zygote().pid)
+            assert zygote_rests(pool_of(runtime).sandboxes.zygote())
             if how == "removed":
                 (directory / "of the handler").unlink()
                 directory.rmdir()

@@ -69,7 +69,7 @@ def what_is_left(zygote) -> tuple[object, ...]:
     """
     end_preforked(zygote)
     assert eventually(lambda: "anon_inode:[pidfd]" not in descriptors_of(zygote.pid))
-    assert zygote_rests(zygote.pid)
+    assert zygote_rests(zygote)
     return (
         descriptors_of(os.getpid()),
         descriptors_of(zygote.pid),
