@@ -308,6 +308,10 @@ class Role:
         """Serve events; returns or raises when the process is to end."""
         _serve_handler(self.config)
 
+    def leave(self, error: BaseException) -> int:
+        """The exit code of the process after *error* has left `serve`: it ends as a program of its own would."""
+        return handler.leave(error, debugger.nobody())
+
 
 class ProgramRole(Role):
     """Be the Python program of an image, to which each event is sent."""
@@ -331,10 +335,20 @@ class ProgramRole(Role):
         _serve_program(self.config, self.program)
 
 
-class AgentRole(ProgramRole):
-    """Start a program on real time, and speak for it."""
+class RoleBesideProgram(ProgramRole):
+    """Start a program in a process of its own, and speak for it: no user code runs in this one."""
 
     on_simulated_time = False
+
+    def leave(self, error: BaseException) -> int:
+        """The exit code after *error*: a bug of ours. Without a mark it would pass for the end of the program."""
+        os.write(2, traceback.format_exc().encode("utf-8", "replace"))
+        scheduler.control.fault = 1
+        return 1
+
+
+class AgentRole(RoleBesideProgram):
+    """Start a program on real time, and speak for it."""
 
     def serve(self) -> None:
         from . import agent  # noqa: PLC0415  (only such programs need it)
@@ -342,10 +356,9 @@ class AgentRole(ProgramRole):
         agent.serve(self.config.environment, self.program)
 
 
-class ContainerRole(ProgramRole):
+class ContainerRole(RoleBesideProgram):
     """Speak for a program in a container on real time."""
 
-    on_simulated_time = False
     _shim = -1
 
     def enter_network(self, others: list[int]) -> None:
@@ -358,10 +371,9 @@ class ContainerRole(ProgramRole):
         agent.serve_container(self.config.environment, self.program, self._shim)
 
 
-class SupervisorRole(ProgramRole):
+class SupervisorRole(RoleBesideProgram):
     """Start a program and trace it, so that it is on simulated time; this process itself is not."""
 
-    on_simulated_time = False
     _clock_file = -1
 
     def keep_clock(self, clock_file: int) -> None:
@@ -400,10 +412,6 @@ def role_of(config: messages.Assign) -> Role:
     return AgentRole(config, program) if program.free_running else ProgramRole(config, program)
 
 
-def _leave(error: BaseException) -> int:
-    return handler.leave(error, debugger.nobody())
-
-
 def main(nonce: str, fds: Sequence[int], zygote: int) -> NoReturn:
     """Live as an instance, in a process just forked from *zygote*; *fds* came with the request to fork it."""
     global _start_rss
@@ -427,9 +435,9 @@ def main(nonce: str, fds: Sequence[int], zygote: int) -> NoReturn:
         code = 1  # for an exception that is raised while another one is handled
         try:
             role.serve()
-            code = _leave(SystemExit())
+            code = role.leave(SystemExit())
         except BaseException as error:
-            code = _leave(error)
+            code = role.leave(error)
         scheduler.receive_final_response()
     finally:
         os._exit(code)

@@ -572,6 +572,11 @@ class Instance:
         began = self.released or self.control.memory_at_fork != 0
         return not began and os.WIFEXITED(self.status) and os.WEXITSTATUS(self.status) == messages.SETUP_FAILED
 
+    @property
+    def is_faulty(self) -> bool:
+        """Whether it runs no user code and was ended by an exception of ours, whose stack it wrote."""
+        return not self.released and bool(self.control.fault)
+
     def _cannot_be_owned(self, fds: list[int]) -> None:
         for fd in fds:
             os.close(fd)

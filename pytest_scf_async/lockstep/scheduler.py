@@ -1062,6 +1062,15 @@ class Lockstep:
             event.ends_by_close()
             self.end(event, Fact.PROCESS_EXITED)
             raise not_started(event.function.configuration.name, why)
+        if event is not None and not event.ended and instance.is_faulty:
+            instance.output.finish()
+            event.ends_by_close()
+            self.end(event, Fact.PROCESS_EXITED)
+            written = "\n".join(line.text for line in event.log if line.source == "Custom")
+            raise HarnessError(
+                f"the process that stands beside the program of {event.function.configuration.name} failed, which is a "
+                f"bug of pytest-scf-async; it wrote:\n{written}"
+            )
         if event is not None and not event.ended:
             at = instance.ends_us
             instance.program_ends(None)

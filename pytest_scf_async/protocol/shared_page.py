@@ -59,6 +59,8 @@ CONTROL_READING: Final = 24
 """1 while the test's process reads the output of such an instance, and the clock: it is not to be moved."""
 CONTROL_STOPS: Final = 25
 """Of a supervisor: how many times it has stopped its program because the test's process asked."""
+CONTROL_FAULT: Final = 26
+"""Of a process that runs no user code, as a supervisor: 1 once an exception of our own code ends it."""
 
 LEASE_LOG: Final = 64
 """Where the records of leased waits begin: place of the text (offset << 16 | length), first and last beginning in µs,
@@ -176,6 +178,7 @@ class ControlPage:
     c_code = _slot(CONTROL_C_CODE)
     reading = _slot(CONTROL_READING)
     stops = _slot(CONTROL_STOPS)
+    fault = _slot(CONTROL_FAULT)
 
     def __init__(self, file: int) -> None:
         self.file = file
