@@ -96,7 +96,7 @@ def install(reaper: socket.socket) -> str:
         except OSError as error:
             return f"seccomp: {error.strerror}"
         try:
-            socket.send_fds(reaper, [b"\0"], [listener])
+            linux.send_descriptors(reaper, b"\0", [listener])
         finally:
             os.close(listener)
     return ""

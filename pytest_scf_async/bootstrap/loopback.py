@@ -13,15 +13,13 @@ import os
 import socket
 import struct
 from collections.abc import Sequence
-from typing import Any
 
-from ..protocol import messages
+from ..protocol import linux, messages
 
 CLONE_NEWNET = 0x40000000
 SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
 IFF_UP = 1
 BACKLOG = 128
-_send_fds: Any = socket.send_fds
 """Takes a socket of ``_socket`` as well, whose calls are no waits of user code."""
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -50,7 +48,7 @@ def relay(relayed: Sequence[tuple[str, int, int]], to: int) -> None:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind((address, port))
             listening.listen(BACKLOG)
-            _send_fds(harness, [messages.RELAYED.pack(outside)], [listening.fileno()])
+            linux.send_descriptors(harness, messages.RELAYED.pack(outside), [listening.fileno()])
         finally:
             listening.close()
     harness.detach()

@@ -238,12 +238,12 @@ class Zygote:
             self._answer(messages.Gone(number, status, used_ns))
 
     def _answer(self, answer: messages.ZygoteAnswer, fds: Sequence[int] = ()) -> None:
-        packet = [messages.pack(answer)]
+        packet = messages.pack(answer)
         try:
             if fds:
-                socket.send_fds(self.connection, packet, fds)
+                linux.send_descriptors(self.connection, packet, fds)
             else:
-                self.connection.sendmsg(packet)
+                self.connection.sendmsg([packet])
         except (BrokenPipeError, ConnectionResetError):
             self.end()
 

@@ -19,7 +19,7 @@ from ..errors import HarnessError
 from ..lockstep.state import Doing, InstanceState, Life, start
 from ..model.timeline import Exit
 from ..protocol import messages, shared_page
-from ..protocol.linux import POKE_SIGNAL, STACKS_SIGNAL
+from ..protocol.linux import POKE_SIGNAL, STACKS_SIGNAL, send_descriptors
 from ..protocol.real_time import REAL
 from ..protocol.shared_page import ControlPage
 from .output import PIPE_BYTES, READ_BYTES, WHOLE_BYTES, Output
@@ -213,7 +213,7 @@ class Instance:
             self._start_sandbox()
         data = messages.pack(config)
         try:
-            sent = socket.send_fds(self.channel, [data], fds)
+            sent = send_descriptors(self.channel, data, fds)
         except (BrokenPipeError, ConnectionResetError):
             return  # it is dead, and the zygote reports that
         self._unsent += data[sent:]

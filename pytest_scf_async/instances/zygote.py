@@ -20,7 +20,7 @@ from typing import Literal, Protocol
 
 from ..errors import HarnessError, ScfUsageError, UnsupportedPlatformError
 from ..protocol import messages, procfs
-from ..protocol.linux import receive_descriptors, remove_tree
+from ..protocol.linux import receive_descriptors, remove_tree, send_descriptors
 from ..protocol.real_time import REAL
 from .environment import interpreter_environment
 
@@ -208,7 +208,7 @@ class Zygote:
         while True:
             try:
                 if fds:
-                    socket.send_fds(self.connection, [data], fds)
+                    send_descriptors(self.connection, data, fds)
                 else:
                     self.connection.send(data)
                 return

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import shutil
 import signal
 import socket
 import struct
 import sys
+from collections.abc import Sequence
+
+from .real_time import REAL
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 _PIDFD_GETFD = 438
 _KCMP = {"x86_64": 312, "aarch64": 272}
 _INT = struct.Struct("i")
+SEND_LIMIT = 10.0
+"""Real seconds within which other processes have to receive the descriptors that are on their way."""
 
 _LAST_SIGNAL: int = getattr(signal, "SIGRTMAX", 64)
 """Elsewhere there is none, and the module is imported all the same: the facade needs it."""
@@ -52,6 +58,24 @@ def adopt_orphans() -> None:
 def cpu_clock_of(pid: int) -> int:
     """The clock of all processor time of *pid*, and not of its children: clock_getcpuclockid(3)."""
     return ~pid << 3 | 2
+
+
+def send_descriptors(connection: socket.SocketType, data: bytes, fds: Sequence[int]) -> int:
+    """Send *data* with the descriptors *fds*; how many bytes were sent.
+
+    The kernel counts the descriptors on their way of all processes of a user together, and refuses more
+    (``ETOOMANYREFS``) where they are as many as this process may have open. They are received a moment later: it is
+    tried again, for `SEND_LIMIT` real seconds.
+    """
+    ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))]
+    deadline = REAL.monotonic() + SEND_LIMIT
+    while True:
+        try:
+            return connection.sendmsg([data], ancillary)
+        except OSError as error:
+            if error.errno != errno.ETOOMANYREFS or REAL.monotonic() > deadline:
+                raise
+        REAL.sleep(0.001)
 
 
 def receive_descriptors(connection: socket.SocketType, size: int, most: int) -> tuple[bytes, list[int]]:

@@ -1,14 +1,17 @@
-"""Descriptors that come over a socket: no child inherits them, and what there is no room for is closed."""
+"""Descriptors that are sent over a socket: no child inherits them, and what there is no room for is closed."""
 
 from __future__ import annotations
 
+import errno
+import math
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
-from internals import receive_descriptors
+from internals import linux, receive_descriptors
 
 
 @pytest.fixture
@@ -53,3 +56,33 @@ def test_the_end_of_the_other_side_is_no_bytes(ends) -> None:
     ours, theirs = ends
     theirs.close()
     assert receive_descriptors(ours, 100, 2) == (b"", [])
+
+
+class FullKernel:
+    """A connection whose kernel has too many descriptors of this user on their way, at the first *refusals* calls."""
+
+    def __init__(self, connection: socket.socket, refusals: float) -> None:
+        self.connection = connection
+        self.refusals = refusals
+
+    def sendmsg(self, *arguments: Any) -> int:
+        self.refusals -= 1
+        if self.refusals >= 0:
+            raise OSError(errno.ETOOMANYREFS, os.strerror(errno.ETOOMANYREFS))
+        return self.connection.sendmsg(*arguments)
+
+
+def test_they_are_sent_again_while_those_of_others_are_on_their_way(ends) -> None:
+    ours, theirs = ends
+    with open(os.devnull) as file:
+        assert linux.send_descriptors(FullKernel(theirs, 3), b"word", [file.fileno()] * 2) == 4
+    data, fds = receive_descriptors(ours, 100, 3)
+    for fd in fds:
+        os.close(fd)
+    assert (data, len(fds)) == (b"word", 2)
+
+
+def test_they_are_not_sent_again_for_ever(ends, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linux, "SEND_LIMIT", 0.01)
+    with open(os.devnull) as file, pytest.raises(OSError, match="Too many references"):
+        linux.send_descriptors(FullKernel(ends[1], math.inf), b"word", [file.fileno()])
