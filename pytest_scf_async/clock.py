@@ -1,7 +1,8 @@
 """The simulated clock of one runtime: what time it is, and what is due when.
 
-Time is a whole number of microseconds. It moves only forward, and only when a test asks for it (``advance``,
-``move_to``) or when a call that moves the clock finds that every running event waits.
+Time is a whole number of microseconds, and moves only forward: when a test asks for it (``advance``, ``move_to``), when
+a call that moves the clock finds that every running event waits, and where it flows at the rate of real time or of what
+is computed. An instance that has a lease moves it itself, up to the time of the lease.
 """
 
 from __future__ import annotations

@@ -67,7 +67,9 @@ from pytest_scf_async.protocol.shortening import shortened, shortened_line, shor
 from pytest_scf_async.protocol.sock_diag import SockDiag, TcpEnd
 from pytest_scf_async.protocol.time_units import NEVER_US
 from pytest_scf_async.report.timeline import _LISTENERS, _MET, entry_text
+from pytest_scf_async.supervisor import filter as supervisor_filter
 from pytest_scf_async.supervisor import proc_reads
+from pytest_scf_async.supervisor import waits as supervisor_waits
 from pytest_scf_async.supervisor.tracee import HERE, MACHINE
 
 

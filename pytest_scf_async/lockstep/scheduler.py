@@ -2,8 +2,9 @@
 
 A blocking call of the test drives it: it receives what instances report, gives the run token to what is due, and, if
 the call moves the clock, moves it to the next due time once every running event waits. It is the one writer of what
-instances do (`state.py`) and of time. A thread of the harness that runs between calls would make results
-depend on the speed of the test. So the thread that makes a blocking call drives; the other callers wait meanwhile.
+instances do (`state.py`) and of time, but for an instance to which it has given a lease: that moves the clock itself.
+A thread of the harness that runs between calls would make results depend on the speed of the test. So the thread that
+makes a blocking call drives; the other callers wait meanwhile.
 """
 
 from __future__ import annotations
@@ -49,7 +50,6 @@ TEST_LOOK_EVERY = 0.0005
 """Real seconds between two looks at the test's own threads, in which they may run."""
 PASSES_EVERY = 0.004
 """Real seconds after which simulated time passes for what was computed, where it takes any."""
-"""Later than anything that can be due, in µs since the epoch."""
 
 _LISTENERS: dict[str, Listener] = {"handler": "handler", "SIG_IGN": "ignored", "native": "native"}
 """What a call of ``signal.signal`` for SIGTERM makes of it; everything else sets it to its default."""
