@@ -1,7 +1,7 @@
-"""The agent of a program that cannot be on simulated time, as it cannot be traced.
+"""The agent of a program that runs in real time because it cannot be traced.
 
-The instance's process is the agent; it starts the program as its child, in the same sandbox and network, and speaks to
-it. It ends as the program does, so that the end of the instance shows how the program has ended.
+The instance's process is the agent. It starts the program as its child, in the same sandbox and network, and exchanges
+requests and answers with it. It exits with the program's status, so that the test's process sees how the program ended.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ from .scheduler.scheduler import scheduler
 from .shim_connection import ShimConnection
 
 READY_LOOK_MS = 5
-"""Real milliseconds between two looks whether the program listens."""
+"""Real milliseconds between two checks whether the program listens."""
 EXIT_LOOK_MS = 100
 EXIT_LOOKS = 50
-"""How often to look at a program that has hung up during an event, until it has ended or all of it waits."""
+"""How many checks are made of a program that has closed its connection during an event.
+
+The checks end when the program has ended, or when all its threads wait.
+"""
 
 
 class Agent:
@@ -39,10 +42,10 @@ class Agent:
         self._ready = False
         self._asked = False
         self._waiting: messages.Invoke | None = None
-        """The event that is sent to the program once it listens."""
+        """The event that is to be sent to the program once it listens."""
 
     def serve(self) -> NoReturn:
-        """Handle what comes from the harness and from the program, until one of them ends."""
+        """Handle messages of the harness and answers of the program, until one of them ends."""
         self._take(scheduler.channel.take_unread())
         while True:
             poller = real_poll()
@@ -71,7 +74,7 @@ class Agent:
     def _receive(self) -> None:
         data = self._channel.recv(65_536)
         if not data:
-            os._exit(0)  # the harness is gone, and the program goes with this process
+            os._exit(0)  # the harness has ended; the program ends with this process
         self._take(list(self._frames.feed(data)))
 
     def _take(self, frames: list[tuple[int, bytes]]) -> None:
@@ -103,7 +106,7 @@ class Agent:
             invocation, self._waiting = self._waiting, None
             self._asked = self._talk.ask(invocation)
             if not self._asked:
-                self._answer(messages.Result("PORT_NOT_BOUND", trace="the program listens on its port no more"))
+                self._answer(messages.Result("PORT_NOT_BOUND", trace="the program no longer listens on its port"))
         answer = self._talk.receive() if self._asked else None
         for note in self._talk.take_notes():
             self._send(messages.Note(note=note))
@@ -125,7 +128,10 @@ class Agent:
         self._send(answer._replace(rss=procfs.peak_memory(self._pid), at=clock.real_monotonic()))
 
     def _ends(self) -> bool:
-        """Whether the program, which has hung up, ends; False once all its threads wait, as those of a server do."""
+        """Whether the program, which has closed its connection, ends.
+
+        False once all its threads wait between two checks, as the threads of a server do.
+        """
         poller = real_poll()
         poller.register(self._pidfd, select.POLLIN)
         before: list[bytes] | None = None
@@ -149,13 +155,13 @@ class Agent:
     # -- the program -------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        """Start the program; if that fails, the event has ended."""
+        """Start the program; if that fails, the event ends."""
         if not self._program.own_network:
             bind_filter.forget(self._program.port)
         read, write = os.pipe2(os.O_CLOEXEC)
         may_begin, begin = os.pipe2(os.O_CLOEXEC)
         self._change_forks()
-        # A signal that comes before the program runs waits for it, and is not lost in the agent's handlers.
+        # A signal that arrives before the program runs stays pending for it; the agent's handlers would swallow it.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         pid = os.fork()
         if pid == 0:
@@ -171,10 +177,10 @@ class Agent:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         self._change_forks()
         self._send(messages.Program(pid))
-        for fd in (may_begin, begin, write):  # the harness knows the process before it can write a line
+        for fd in (may_begin, begin, write):  # the program may write only after the harness was informed of it
             os.close(fd)
         with open(read, "rb", buffering=0) as file:
-            why = file.read()  # it ends when the program runs
+            why = file.read()  # the pipe closes when the program runs
         if why:
             os.waitpid(pid, 0)
             self._initialised("NOT_STARTED", why.decode("utf-8", "replace"))
@@ -187,7 +193,7 @@ class Agent:
         scheduler.control.forks += 1
 
     def _end_as_program(self) -> NoReturn:
-        """End as the program has ended, after its last answer and a report of when it ended."""
+        """End as the program has ended; first send its last answer, and report when it ended."""
         at = clock.real_monotonic()
         status = self._status()
         answer = self._talk.last_answer(status) if self._asked else None
@@ -197,12 +203,12 @@ class Agent:
         program_process.end_as(status)
 
     def _status(self) -> int:
-        """How the program has ended, as ``waitpid`` says it."""
+        """The program's wait status, as ``waitpid`` returns it."""
         return os.waitpid(self._pid, 0)[1]
 
 
 class ContainerAgent(Agent):
-    """The agent of a program in a container, which the shim at the other end of a socket starts."""
+    """The agent of a program in a container. A shim, at the other end of a socket, starts the container."""
 
     def __init__(
         self, environment: dict[str, str], program: messages.ProgramConfig, talk: ProgramClient, shim: int
@@ -228,7 +234,7 @@ class ContainerAgent(Agent):
             self._runs(message["pid"])
         elif not message["started"]:
             self._initialised("NOT_STARTED", f"the container could not be started (exit code {message['ended']})")
-        elif not self._pid:  # it had ended before anybody could see it
+        elif not self._pid:  # the program had ended before its process could be opened
             if self._talk.starts_ready:
                 self._initialised(None, "")
                 self._asked = True
@@ -238,14 +244,18 @@ class ContainerAgent(Agent):
         try:
             self._pidfd = os.pidfd_open(pid)
         except ProcessLookupError:
-            return  # it has ended, and the shim says so next
+            return  # the program has ended, which the shim reports next
         self._change_forks()
         self._send(messages.Program(pid))
         self._send(messages.Program(pid, runs=True))
         self._pid = pid
 
     def _serves(self) -> bool:
-        """An engine that forwards a port listens there before the program does."""
+        """Whether the program listens.
+
+        An engine that forwards a port listens there before the program does, so the port alone is not enough: the
+        program must listen on the port of the container.
+        """
         program = self._program
         forwards = not program.own_network and not self._talk.starts_ready
         if forwards and not any(procfs.listening_inodes(self._pid, {program.container_port})):
@@ -257,10 +267,10 @@ class ContainerAgent(Agent):
 
 
 def serve(environment: dict[str, str], program: messages.ProgramConfig) -> NoReturn:
-    """Be the agent of *program*, which has that *environment* beside its own."""
+    """Be the agent of *program*, which gets *environment* in addition to its own variables."""
     Agent(environment, program, program_process.client_of(program, clock.genuine.time_ns)).serve()
 
 
 def serve_container(environment: dict[str, str], program: messages.ProgramConfig, shim: int) -> NoReturn:
-    """Be the agent of *program*, which is in a container of the *shim*."""
+    """Be the agent of *program*, which runs in a container that the *shim* starts."""
     ContainerAgent(environment, program, program_process.client_of(program, clock.genuine.time_ns), shim).serve()

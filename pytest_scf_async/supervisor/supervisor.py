@@ -581,7 +581,7 @@ class Supervisor:
             if self._event_sent:
                 self._client.await_arrival()
                 return
-            self._answer(messages.Result("PORT_NOT_BOUND", trace="the program listens on its port no more"))
+            self._answer(messages.Result("PORT_NOT_BOUND", trace="the program no longer listens on its port"))
         if self._receive_from_program():
             if self._event_sent:
                 return
