@@ -19,10 +19,10 @@ from .program_client import Answer, Broken, ProgramClient
 from .scheduler.scheduler import scheduler
 from .shim_connection import ShimConnection
 
-READY_LOOK_MS = 5
+READY_CHECK_MS = 5
 """Real milliseconds between two checks whether the program listens."""
-EXIT_LOOK_MS = 100
-EXIT_LOOKS = 50
+EXIT_CHECK_MS = 100
+EXIT_CHECKS = 50
 """How many checks are made of a program that has closed its connection during an event.
 
 The checks end when the program has ended, or when all its threads wait.
@@ -30,17 +30,17 @@ The checks end when the program has ended, or when all its threads wait.
 
 
 class Agent:
-    def __init__(self, environment: dict[str, str], program: messages.ProgramConfig, talk: ProgramClient) -> None:
+    def __init__(self, environment: dict[str, str], program: messages.ProgramConfig, client: ProgramClient) -> None:
         self._program = program
         self._environment = {**environment, **program.environment}
-        self._talk = talk
+        self._client = client
         self._channel: _socket.socket = scheduler.channel.socket
         self._frames = scheduler.channel.frames
         self._pid = 0
         self._pidfd = -1
         self._gated = False
         self._ready = False
-        self._asked = False
+        self._event_sent = False
         self._waiting: messages.Invoke | None = None
         """The event that is to be sent to the program once it listens."""
 
@@ -53,21 +53,21 @@ class Agent:
             for fd, events in self._processes().items():
                 poller.register(fd, events)
             starting = self._pid and not self._ready
-            if starting or self._asked:
-                for fd, events in self._talk.descriptors().items():
+            if starting or self._event_sent:
+                for fd, events in self._client.descriptors().items():
                     poller.register(fd, events)
-            ready = {fd for fd, _ in poller.poll(READY_LOOK_MS if starting else None)}
+            ready = {fd for fd, _ in poller.poll(READY_CHECK_MS if starting else None)}
             if self._channel.fileno() in ready:
                 self._receive()
             if self._pid:
-                self._look()
-            self._look_at_processes(ready)
+                self._check_program()
+            self._check_processes(ready)
 
     def _processes(self) -> dict[int, int]:
         """The descriptors of the program's process, and the events to poll them for."""
         return {self._pidfd: select.POLLIN} if self._pidfd >= 0 else {}
 
-    def _look_at_processes(self, ready: set[int]) -> None:
+    def _check_processes(self, ready: set[int]) -> None:
         if self._pidfd in ready:
             self._end_as_program()
 
@@ -91,12 +91,12 @@ class Agent:
                 self._gated = False
                 self._start()
 
-    def _look(self) -> None:
+    def _check_program(self) -> None:
         if not self._ready:
             self._ready = self._serves()
             if self._ready:
                 self._initialised(None, "")
-            elif host := self._talk.only_host():
+            elif host := self._client.only_host():
                 from .event_invoke import only_localhost  # noqa: PLC0415
 
                 self._ready = True
@@ -104,18 +104,18 @@ class Agent:
                 self._initialised("PORT_NOT_BOUND", only_localhost(host, self._program.port))
         if self._ready and self._waiting is not None:
             invocation, self._waiting = self._waiting, None
-            self._asked = self._talk.ask(invocation)
-            if not self._asked:
+            self._event_sent = self._client.ask(invocation)
+            if not self._event_sent:
                 self._answer(messages.Result("PORT_NOT_BOUND", trace="the program no longer listens on its port"))
-        answer = self._talk.receive() if self._asked else None
-        for note in self._talk.take_notes():
+        answer = self._client.receive() if self._event_sent else None
+        for note in self._client.take_notes():
             self._send(messages.Note(note=note))
         if answer is not None:
-            self._asked = False
+            self._event_sent = False
             self._answer(answer)
 
     def _serves(self) -> bool:
-        return self._talk.is_ready()
+        return self._client.is_ready()
 
     def _initialised(self, fact: str | None, trace: str) -> None:
         self._send(messages.InitDone(fact, trace, procfs.peak_memory(self._pid), clock.real_monotonic()))
@@ -135,8 +135,8 @@ class Agent:
         poller = real_poll()
         poller.register(self._pidfd, select.POLLIN)
         before: list[bytes] | None = None
-        for _ in range(EXIT_LOOKS):
-            if poller.poll(EXIT_LOOK_MS):
+        for _ in range(EXIT_CHECKS):
+            if poller.poll(EXIT_CHECK_MS):
                 return True
             now = procfs.ticks_of_sleepers(self._pid)
             if now is not None and now == before:
@@ -169,7 +169,7 @@ class Agent:
             os.read(may_begin, 1)
             program_process.become(
                 self._program,
-                {**self._environment, **self._talk.variables(self._waiting)},
+                {**self._environment, **self._client.variables(self._waiting)},
                 self._waiting,
                 write,
                 before_exec=linux.die_with_parent,
@@ -196,7 +196,7 @@ class Agent:
         """End as the program has ended; first send its last answer, and report when it ended."""
         at = clock.real_monotonic()
         status = self._status()
-        answer = self._talk.last_answer(status) if self._asked else None
+        answer = self._client.last_answer(status) if self._event_sent else None
         if answer is not None:
             self._answer(answer._replace(ends=True))
         self._send(messages.Program(0, at=at))
@@ -211,22 +211,22 @@ class ContainerAgent(Agent):
     """The agent of a program in a container. A shim, at the other end of a socket, starts the container."""
 
     def __init__(
-        self, environment: dict[str, str], program: messages.ProgramConfig, talk: ProgramClient, shim: int
+        self, environment: dict[str, str], program: messages.ProgramConfig, client: ProgramClient, shim: int
     ) -> None:
-        super().__init__(environment, program, talk)
+        super().__init__(environment, program, client)
         self._shim = ShimConnection(shim)
 
     def _start(self) -> None:
-        environment = {**self._environment, **self._talk.variables(self._waiting)}
+        environment = {**self._environment, **self._client.variables(self._waiting)}
         self._shim.start(self._program, environment, self._waiting, traced=False)
 
     def _processes(self) -> dict[int, int]:
         return {**super()._processes(), self._shim.descriptor: select.POLLIN}
 
-    def _look_at_processes(self, ready: set[int]) -> None:
+    def _check_processes(self, ready: set[int]) -> None:
         if self._shim.descriptor in ready:
             self._receive_from_shim()
-        super()._look_at_processes(ready)
+        super()._check_processes(ready)
 
     def _receive_from_shim(self) -> None:
         message = self._shim.receive()
@@ -235,9 +235,9 @@ class ContainerAgent(Agent):
         elif not message["started"]:
             self._initialised("NOT_STARTED", f"the container could not be started (exit code {message['ended']})")
         elif not self._pid:  # the program had ended before its process could be opened
-            if self._talk.starts_ready:
+            if self._client.starts_ready:
                 self._initialised(None, "")
-                self._asked = True
+                self._event_sent = True
             self._end_as_program()
 
     def _runs(self, pid: int) -> None:
@@ -257,7 +257,7 @@ class ContainerAgent(Agent):
         program must listen on the port of the container.
         """
         program = self._program
-        forwards = not program.own_network and not self._talk.starts_ready
+        forwards = not program.own_network and not self._client.starts_ready
         if forwards and not any(procfs.listening_inodes(self._pid, {program.container_port})):
             return False
         return super()._serves()

@@ -236,7 +236,7 @@ class Trees:
         sources: list[int] = []
         try:
             for source, _, _ in common.binds:
-                sources.append(_look_at(source))  # appended one by one: if one fails, those before are closed
+                sources.append(_open_path(source))  # appended one by one: if one fails, those before are closed
             tmp, *others = common.tmpfs
             self._tmp = _new_tmpfs(TMP_MEGABYTES)
             _attach(self._tmp, tmp)
@@ -286,20 +286,20 @@ def _new_tmpfs(megabytes: int) -> int:
         os.close(context)
 
 
-def _look_at(path: str) -> int:
+def _open_path(path: str) -> int:
     """A descriptor of *path*, by which it can still be mounted after another mount hides it."""
     return os.open(path, os.O_PATH | os.O_CLOEXEC)
 
 
 def _bind(source: str, target: str, writable: bool) -> None:
     if not os.path.isdir(target):
-        _make_room(target)
+        _make_directory(target)
     _mounted(source, target, None, MS_BIND | MS_REC)
     if writable:
         _remount(target, 0)
 
 
-def _make_room(target: str) -> None:
+def _make_directory(target: str) -> None:
     """Create the directory *target*.
 
     If it cannot be created, as the tree is read-only, the nearest parent that exists is replaced by a tmpfs that has
@@ -370,14 +370,14 @@ def _add_layer(directory: str) -> None:
     """
     with contextlib.ExitStack() as opened:
 
-        def look_at(path: str) -> int:
-            fd = _look_at(path)
+        def open_path(path: str) -> int:
+            fd = _open_path(path)
             opened.callback(os.close, fd)
             return fd
 
-        lower = look_at(directory)
+        lower = open_path(directory)
         state = os.stat(directory)
-        kept = [(look_at(path), path) for path in _mounts_below(directory)]
+        kept = [(open_path(path), path) for path in _mounts_below(directory)]
         # The tmpfs is mounted on the directory itself: a mount that is attached nowhere cannot be an upper layer.
         _mounted("tmpfs", directory, "tmpfs", MS_NOSUID | MS_NODEV, f"size={LAYER_MEGABYTES}m,mode=0755")
         upper, work = os.path.join(directory, "upper"), os.path.join(directory, "work")
@@ -387,7 +387,7 @@ def _add_layer(directory: str) -> None:
         if not _as_user:
             os.chown(upper, state.st_uid, state.st_gid)
         # The options name descriptors, not paths: a comma or a colon in a user's path would be read as a separator.
-        above = look_at(directory)
+        above = open_path(directory)
         options = (
             f"lowerdir=/proc/self/fd/{lower},upperdir=/proc/self/fd/{above}/upper,workdir=/proc/self/fd/{above}/work"
         )

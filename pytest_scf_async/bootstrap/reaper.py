@@ -54,7 +54,7 @@ def kill_children(spared: Container[int] = (), *, await_trackers: bool = True) -
             if pid not in trackers:
                 os.waitpid(pid, os.WNOHANG if pid in refused else 0)
     for pid in trackers:
-        _make_room(pid)
+        _enlarge_stderr(pid)
         if not _send(signal.SIGCONT, pid):  # it was stopped together with its instance
             continue
         pidfd = os.pidfd_open(pid)
@@ -66,7 +66,7 @@ def kill_children(spared: Container[int] = (), *, await_trackers: bool = True) -
         os.close(pidfd)
 
 
-def _make_room(tracker: int) -> None:
+def _enlarge_stderr(tracker: int) -> None:
     """Enlarge the pipe of *tracker*'s stderr: a tracker warns there before it removes anything, and would block.
 
     While an instance stands still, the test's process keeps that pipe full; it empties the pipe when the next call

@@ -158,11 +158,11 @@ class Zygote:
             if pid > 0:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
-            self._answer(messages.Refused(number, _words_of(error)))
+            self._answer(messages.Refused(number, _text_of(error)))
             pid = -1
         if pid == 0:
             zygote = os.getppid()
-            for fd in (self.connection.detach(), self.poller.fileno(), *self.low_pidfds, *self._mounting()):
+            for fd in (self.connection.detach(), self.poller.fileno(), *self.low_pidfds, *self._mount_descriptors()):
                 os.close(fd)
             os.closerange(self.first_pidfd, self.last_pidfd + 1)
             instance.main(self.nonce, fds, zygote)
@@ -189,7 +189,7 @@ class Zygote:
             if pid > 0:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
-            self._answer(messages.Refused(number, _words_of(error)))
+            self._answer(messages.Refused(number, _text_of(error)))
             return
         if pid == 0:
             self._become_probe(os.getppid())
@@ -208,7 +208,7 @@ class Zygote:
         finally:
             os._exit(0)
 
-    def _mounting(self) -> list[int]:
+    def _mount_descriptors(self) -> list[int]:
         return [] if self.trees is None else self.trees.descriptors()
 
     def _open_pidfd(self, pid: int) -> int:
@@ -286,7 +286,7 @@ def _take_classes_of_freezegun() -> None:
             del sys.modules[module]  # a handler's own copy takes precedence
 
 
-def _words_of(error: OSError) -> str:
+def _text_of(error: OSError) -> str:
     return f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
 
 
@@ -333,5 +333,5 @@ def main(connection: int, nonce: str, preload: list[str], place: str, to_reaper:
         try:
             zygote.trees = mounts.Trees(place)
         except OSError as error:
-            zygote.refuse(messages.NoNamespaces(_words_of(error)))
+            zygote.refuse(messages.NoNamespaces(_text_of(error)))
     zygote.run(bind_filter.install(to_reaper))  # in its namespaces an ordinary user may do that, as root may
