@@ -348,7 +348,7 @@ class Unavailable(Exception):
 
 
 def assemble(listing: str) -> tuple[bytes, dict[str, int]]:
-    """The bytes of *listing*, and the offsets of its labels. The caller puts the address of the data right behind."""
+    """The bytes of *listing*, and the offsets of its labels. The caller appends the address of the data."""
     code = bytearray()
     labels: dict[str, int] = {}
     for line in listing.split("\n"):
@@ -596,7 +596,7 @@ class ClockPage:
         self.data[RUNNING] = 0
 
     def run_from(self, us: int) -> None:
-        """Show a time that starts at *us* and passes at the real rate; reads are not limited any more."""
+        """Show a time that starts at *us* and passes at the real rate; reads are no longer limited."""
         seconds, ns = divmod(us * 1_000 - self.real_time_ns(), 1_000_000_000)
         self.data[LIMIT] = NO_LIMIT
         self.data[OFFSET_SECONDS] = seconds

@@ -30,7 +30,7 @@ class Answer:
         self.is_websocket = False
         """The answer has switched the connection to WebSocket: frames follow."""
         self.rest = b""
-        """The data behind the end of the answer, in the last piece."""
+        """The data after the end of the answer, in the last piece."""
 
     @property
     def owed(self) -> bool | None:
@@ -113,7 +113,7 @@ class Answer:
 
     def _read_size(self, text: bytes) -> None:
         if not text:
-            return  # the line end behind the previous chunk
+            return  # the line end after the previous chunk
         try:
             self._left = int(text.partition(b";")[0], 16)
         except ValueError:
@@ -138,7 +138,7 @@ class Frames:
         """The start of a frame's head that is not complete yet."""
         self._kind = 0
         self._left = 0
-        """How many bytes of the frame, behind its head, are still to come."""
+        """How many bytes of the frame after its head are still to come."""
 
     def copy(self) -> Frames:
         made = Frames()

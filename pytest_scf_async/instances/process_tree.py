@@ -1,4 +1,4 @@
-"""The child processes of an instance: while one of them lives, the clock stands, unless all wait for each other.
+"""The child processes of an instance: while one of them lives, the clock stands still, unless all wait for each other.
 
 ``/proc`` is read only for an instance that has started a child. The instance counts each start in shared memory, before
 and after the fork.

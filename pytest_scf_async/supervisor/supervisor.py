@@ -558,7 +558,7 @@ class Supervisor:
     # -- the event ---------------------------------------------------------------------------------------------------
 
     def _settled(self) -> None:
-        """Handle that all threads of the program wait: it may be ready, have answered, or wait for time to pass."""
+        """Called once all threads of the program wait: send the event, take the answer, or let time pass."""
         if self._pid and not self._ready:
             sent = self._client.sent
             is_ready = self._serves()
@@ -677,7 +677,7 @@ class Supervisor:
 
     def _prepare(self) -> None:
         """Prepare the child that becomes the program; all processes that it starts inherit these settings."""
-        with contextlib.suppress(OSError):  # this process may use none of these processors any more
+        with contextlib.suppress(OSError):  # this process may no longer use any of these processors
             os.sched_setaffinity(0, self._program.cpus)
         seccomp.install(seccomp.STANDARD)
 
@@ -757,7 +757,7 @@ class Supervisor:
         why = "" if self._ready else self._why_not_started()
         if why:
             self._initialised("NOT_STARTED", why)
-        self._tree.kill()  # the processes that it leaves do not answer any more, and their connections must close
+        self._tree.kill()  # the processes that it leaves no longer answer, and their connections must close
         answer = self._client.last_answer(status) if self._event_sent else None
         if answer is not None:
             self._answer(answer._replace(ends=True))
