@@ -1,7 +1,8 @@
 """The agent of a program that runs in real time because it cannot be traced.
 
 The instance's process is the agent. It starts the program as its child, in the same sandbox and network, and exchanges
-requests and answers with it. It exits with the program's status, so that the test's process sees how the program ended.
+requests and answers with it. It ends as the program does, with the same exit code or by the same signal, so that the
+test's process sees how the program has ended.
 """
 
 from __future__ import annotations

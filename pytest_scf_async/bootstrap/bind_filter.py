@@ -2,10 +2,11 @@
 
 The zygote installs a seccomp filter once. All processes that descend from it inherit the filter: instances, programs,
 and their children. When a thread calls ``bind`` or ``listen``, the kernel stops it and notifies the reaper. If a server
-asks for all addresses of the machine, the reaper binds its socket to the loopback in place of the program. The kernel
-makes all other calls as it would without the filter: those with loopback addresses, with other families, and those of
-processes with a network namespace of their own. For Python code in an instance ``network`` refuses more addresses, and
-earlier; this module is for code that ``network`` does not see.
+asks for all addresses of the machine, the reaper binds its socket to the loopback in place of the program. If it asks
+for another address outside the loopback, the call fails with ``EADDRNOTAVAIL``. The kernel makes all other calls as it
+would without the filter: those with loopback addresses, with other families, and those of processes with a network
+namespace of their own. For Python code in an instance ``network`` refuses more addresses, and earlier; this module is
+for code that ``network`` does not see.
 
 Two alternatives were rejected. A supervisor for each program would not see the children of handlers, and would make
 each start slower. A filter that each instance installs would make each start slower, too.

@@ -134,7 +134,7 @@ class Zygote:
             loading.compile_ahead(path)
         instance.prepare(hint.environment)
         if not (hint.program or hint.coverage):  # coverage may measure imports of the standard library, too
-            for entry in hint.code[:1]:  # not the modules that a test has called before the init
+            for entry in hint.code[:1]:  # the entry only, not what the test runs before the init
                 ahead.load(loading.first_imports(entry))
         if hint.debugger:
             debugger.install(has_terminal=True)

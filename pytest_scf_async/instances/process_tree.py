@@ -25,7 +25,7 @@ _HELPERS = (b"from multiprocessing.resource_tracker import main", _FORK_SERVER)
 _KERNEL_NAME_BYTES = 15
 """The kernel cuts the name of a program at this length."""
 IDLE_AFTER = 0.1
-"""A background program is idle after so many real seconds without work: a wait for it may then not hold the clock."""
+"""A background program is idle after so many real seconds without work: then a wait for it need not hold the clock."""
 STILL_LIMIT = 0.1
 """Real seconds that threads of an instance have at the end of a call to finish what they do, and to come to rest."""
 WORK_NS = 1_000_000

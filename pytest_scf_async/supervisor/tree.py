@@ -59,7 +59,7 @@ READS_OF_COLLECTOR: Final = 100
 
 In Node.js 6 MB of data cost 1,000 reads."""
 FURTHER_READS: Final = 1_000
-"""After a read that has waited, the next one waits after so many more if nothing but reads has happened."""
+"""How many more reads are answered at once after one has waited, if the process only reads the clock."""
 _HAS_A_TRACER: Final = (
     "asked to trace a process (ptrace) and got EPERM: a process has one tracer at most, and on the simulated clock all "
     "processes of a program have one"
@@ -178,7 +178,9 @@ class Thread:
     is_emulated: bool = False
     """It stops at its next system call, whichever that is, before the kernel makes it."""
     misses: int = 0
-    """How often in a row that was no wait that could end at once; from `MOST_MISSES` on also the waits in between."""
+    """How many times in a row that call was not a wait that could end at once.
+
+    From `MOST_MISSES` on this also counts the waits after which the thread is not stopped there."""
     polls: bool = False
     """Its wait was changed to a poll. If that finds nothing, the wait ends at once, or is then made."""
     must_wait: bool = False
@@ -739,7 +741,7 @@ class Tree:
     def _repeats_wait(self, tid: int, status: int) -> bool:
         """End the wait at once if a stopped thread is in a `Loop`; returns whether it has gone on.
 
-        A program that only waits has mostly such stops, so this checks only what each of them requires. A poll finds
+        Most stops of a program that only waits are of this kind, so this checks only what is necessary. A poll finds
         nothing: there was nothing just before, and no thread of the tree has done anything since.
         """
         calm = self._calm
