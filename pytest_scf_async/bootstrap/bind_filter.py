@@ -1,20 +1,23 @@
-"""Keep programs that share the machine's network on its loopback, whatever language they are written in.
+"""Keep servers of programs that share the machine's network on its loopback, whatever language they are written in.
 
-The zygote installs a seccomp filter once, and all that is forked from it inherits it: instances, programs, and what
-those start. The kernel stops a thread in ``bind`` and ``listen`` and notifies the reaper, which binds a server's socket
-that asked for all addresses of the machine to the loopback in the program's stead. Everything else goes on in the
-kernel as if nothing had been there: loopback addresses, other families, processes with a network namespace of their
-own. For Python code in an instance ``network`` refuses more, and earlier; this is for what that does not see.
+The zygote installs a seccomp filter once. All processes that descend from it inherit the filter: instances, programs,
+and their children. When a thread calls ``bind`` or ``listen``, the kernel stops it and notifies the reaper. If a server
+asks for all addresses of the machine, the reaper binds its socket to the loopback in place of the program. If it asks
+for another address outside the loopback, the call fails with ``EADDRNOTAVAIL``. The kernel makes all other calls as it
+would without the filter: those with loopback addresses, with other families, and those of processes with a network
+namespace of their own. For Python code in an instance ``network`` refuses more addresses, and earlier; this module is
+for code that ``network`` does not see.
 
-The alternative, a supervisor for each program, does not see the children of handlers, and costs each start something.
-A filter that each instance installs would cost each start something, too.
+Two alternatives were rejected. A supervisor for each program would not see the children of handlers, and would make
+each start slower. A filter that each instance installs would make each start slower, too.
 
-This protects against accidents, not against attackers: another thread can change the address between the look at it
-and the kernel's own, as seccomp's manual page says, and neither 32-bit calls nor those by io_uring are seen. A program
-that wants to be notified of system calls itself is refused (``EBUSY``): the kernel allows one such filter. A signal
-that comes before the reaper has taken the notification interrupts a call of a program whose handler says so (no
-``SA_RESTART``), where the kernel's own ``bind`` is never interrupted: that takes some ten µs. Python code in an
-instance makes the call again (``network``).
+This protects against accidents, not against attackers. Another thread can change the address after the reaper has read
+it and before the kernel does, as seccomp's manual page says. 32-bit calls and calls by io_uring are not seen.
+
+The filter has two effects that a program can notice. The kernel allows one filter with notifications, so it refuses a
+second one that a program wants for itself (``EBUSY``). The kernel's own ``bind`` is never interrupted by a signal; here
+a signal that arrives before the reaper has taken the notification, for some ten µs, interrupts the call if the
+program's handler has no ``SA_RESTART``. Python code in an instance makes such a call again (``network``).
 """
 
 from __future__ import annotations
@@ -34,34 +37,35 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
 _NUMBERS = {"x86_64": (0xC000003E, 317, 49, 50), "aarch64": (0xC00000B7, 277, 200, 201)}
-"""By architecture: how the filter knows it, and the numbers of ``seccomp``, ``bind`` and ``listen``."""
+"""By architecture: its number in seccomp, and the numbers of the calls ``seccomp``, ``bind`` and ``listen``."""
 
 PR_SET_NO_NEW_PRIVS = 38
 SECCOMP_SET_MODE_FILTER = 1
 _FLAGS = 1 << 3 | 1 << 2 | 1 << 5
-"""A descriptor for notifications; the processor speculates on as before; once a notification was taken, no signal but a
-deadly one interrupts the call, which would be made a second time after it (Linux 5.19)."""
+"""Flags of the filter: it has a descriptor for notifications; it does not restrict the processor's speculation; once a
+notification was taken, only a fatal signal interrupts the call, which would otherwise be made a second time (Linux
+5.19)."""
 _LOAD, _IF_EQUAL, _IF_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _INSTRUCTION = struct.Struct("=HBBI")
 _NUMBER_AT, _ARCHITECTURE_AT, _LENGTH_AT = 0, 4, 32
-"""Where a filter finds what it looks at; the length of an address is the third argument."""
+"""Offsets in the data that a filter reads; the length of an address is the call's third argument."""
 _ALLOW, _NOTIFY = 0x7FFF0000, 0x7FC00000
 
 _NOTIFICATION = struct.Struct("=QIIiIQ6Q")
-"""Its id, the thread, flags, the call's number, the architecture, where it was made, and its arguments."""
+"""Its id, the thread, flags, the call's number, the architecture, the instruction pointer, and the call's arguments."""
 _ANSWER = struct.Struct("=QqiI")
-"""The notification's id, what the call returns, the error as a negative number, flags."""
+"""The notification's id, the call's result, the error as a negative number, and flags."""
 _RECEIVE, _SEND, _IS_VALID = 0xC0502100, 0xC0182101, 0x40082102
 _CONTINUE = 1
 
 _IPV4_BYTES, _IPV6_BYTES, _MOST_BYTES = 16, 28, 128
-"""Of an address; the kernel refuses longer ones."""
+"""Lengths of addresses; the kernel refuses addresses that are longer than the last."""
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 _ANY = (b"\0" * 4, b"\0" * 16, _MAPPED + b"\0" * 4)
 _LOCALHOST, _LOCALHOST_6, _LOCALHOST_OF_BOTH = "127.0.0.1", "::1", "::ffff:127.0.0.1"
 
 _asked_for_all = mmap.mmap(-1, 1 << 16)
-"""By port: 1 where a program asked for all addresses, and got 127.0.0.1. Reaper and instances share it."""
+"""By port: 1 if a program asked for all addresses and got 127.0.0.1. The reaper and the instances share this memory."""
 
 
 class _Program(ctypes.Structure):
@@ -69,12 +73,12 @@ class _Program(ctypes.Structure):
 
 
 def asked_for_all(port: int) -> bool:
-    """Whether a program asked for *port* on all addresses, and got it on 127.0.0.1, since the last `forget` of it."""
+    """Whether a program has asked for *port* on all addresses, and got it on 127.0.0.1, since the last `forget`."""
     return _asked_for_all[port] != 0
 
 
 def forget(port: int) -> None:
-    """A program is about to start that has *port* to itself."""
+    """Forget earlier programs that asked for *port*: one is about to start that alone uses it."""
     _asked_for_all[port] = 0
 
 
@@ -82,10 +86,11 @@ def forget(port: int) -> None:
 
 
 def install(reaper: socket.socket) -> str:
-    """Filter the calls of this process, and of all that it forks and executes from here on; why that cannot be, if so.
+    """Install the filter in this process, for all that it forks and executes from here on.
 
-    *reaper* is the connection to it, which is closed. Nothing but the reaper may keep the descriptor that it gets: with
-    its last holder a call that waits for an answer ends (``ENOSYS``).
+    Returns an empty text, or why the filter cannot be installed. *reaper* is the connection to the reaper; it is
+    closed. Only the reaper keeps the descriptor for notifications, so that a call that waits for an answer ends when
+    the reaper ends: it fails with ``ENOSYS`` once the last copy of the descriptor is closed.
     """
     with reaper:
         why = reaper.recv(4096).decode().strip()
@@ -114,7 +119,7 @@ def _install() -> int:
         (_IF_EQUAL, 4, 0, listen),
         (_IF_EQUAL, 0, 2, bind),
         (_LOAD, 0, 0, _LENGTH_AT),
-        (_IF_AT_LEAST, 1, 0, _IPV4_BYTES),  # that of netlink, which each look-up of a name binds, is shorter
+        (_IF_AT_LEAST, 1, 0, _IPV4_BYTES),  # netlink's, which each look-up of a name binds, are shorter
         (_RETURN, 0, 0, _ALLOW),
         (_RETURN, 0, 0, _NOTIFY),
     )
@@ -128,7 +133,7 @@ def _install() -> int:
             return descriptor
         if number != errno.EACCES:
             break
-        linux.call(PR_SET_NO_NEW_PRIVS, 1)  # without that an ordinary user may not filter
+        linux.call(PR_SET_NO_NEW_PRIVS, 1)  # an ordinary user may not filter without it
     raise OSError(number, os.strerror(number))
 
 
@@ -136,35 +141,41 @@ def _install() -> int:
 
 
 def offer(zygote: int, connection: socket.socket) -> None:
-    """Tell the *zygote*, a child of this process, whether the reaper can do what it would be asked for."""
+    """Send the *zygote*, a child of this process, an empty line, or why the reaper cannot serve its filter.
+
+    The reaper must be able to copy descriptors of other processes and to read their memory.
+    """
     why = ""
     try:
         os.close(linux.copy_of_descriptor(zygote, 0))
-        procfs.memory_at(zygote, id(connection), 1)  # where it is here, too
+        procfs.memory_at(zygote, id(connection), 1)  # a fork has this object at the same address
     except OSError as error:
         why = error.strerror or str(error)
     try:
         connection.send(f"{why}\n".encode())
     except OSError:
-        return  # it has ended
+        return  # the zygote has ended
 
 
 def take(connection: socket.socket) -> int:
-    """The descriptor for notifications, which the zygote has sent; -1: it has none. The connection is closed."""
+    """Receive the descriptor for notifications from the zygote, and close the connection.
+
+    Returns -1 if the zygote has installed no filter.
+    """
     with connection:
         _, descriptors, _, _ = socket.recv_fds(connection, 1, 1)
     return descriptors[0] if descriptors else -1
 
 
 def answer(listener: int) -> None:
-    """Deal with the next notification."""
+    """Take the next notification, make or refuse the call, and answer the kernel."""
     notification = bytearray(_NOTIFICATION.size)
     try:
         fcntl.ioctl(listener, _RECEIVE, notification)
         ident, thread, _, number, _, _, *arguments = _NOTIFICATION.unpack(notification)
         try:
             error = _do(listener, ident, thread, number, arguments)
-        except (OSError, OverflowError):  # it ends, may not be looked at, or names an address that none is
+        except (OSError, OverflowError):  # the thread ends, may not be read, or passed no valid address
             error = None
         flags = _CONTINUE if error is None else 0
         fcntl.ioctl(listener, _SEND, _ANSWER.pack(ident, 0, -(error or 0), flags))
@@ -174,7 +185,7 @@ def answer(listener: int) -> None:
 
 
 def _do(listener: int, ident: int, thread: int, number: int, arguments: list[int]) -> int | None:
-    """Make the call for the *thread*; its error, 0 where it went well. None: the kernel is to make it."""
+    """Make the call in place of the *thread*; returns its error, or 0 on success. None: the kernel is to make it."""
     if not procfs.shares_network(thread):
         return None
     fd = arguments[0] & 0xFFFFFFFF
@@ -200,11 +211,14 @@ def _do(listener: int, ident: int, thread: int, number: int, arguments: list[int
 
 
 def _address(data: bytes) -> tuple[int, bytes, int] | None:
-    """Family, address and port; None of what is left to the kernel: the loopback, other families, what is too short."""
+    """The family, address and port that *data* contains.
+
+    None if the kernel is to make the call: the address is the loopback's, of another family, or too short.
+    """
     family, port = int.from_bytes(data[:2], sys.byteorder), int.from_bytes(data[2:4], "big")
     if len(data) < _IPV4_BYTES:
         return None
-    if family in (socket.AF_INET, socket.AF_UNSPEC):  # the latter is taken for the former
+    if family in (socket.AF_INET, socket.AF_UNSPEC):  # the kernel takes AF_UNSPEC for AF_INET
         packed = data[4:8]
         return None if packed[:1] == b"\x7f" else (socket.AF_INET, packed, port)
     if family != socket.AF_INET6 or len(data) < 24:
@@ -214,12 +228,12 @@ def _address(data: bytes) -> tuple[int, bytes, int] | None:
 
 
 def _is_server(sock: socket.socket, port: int) -> bool:
-    """Whether others may reach *sock* at *port*. Clients send datagrams from a port that the kernel chooses."""
+    """Whether *sock*, bound to *port*, is a server's. A client's datagrams come from a port that the kernel chooses."""
     return sock.type == socket.SOCK_STREAM or (sock.proto == socket.IPPROTO_UDP and port != 0)
 
 
 def _bind(sock: socket.socket, port: int) -> int:
-    """Bind it to the loopback instead of all addresses; the error, or 0."""
+    """Bind *sock* to the loopback instead of all addresses; returns the error, or 0."""
     host = _LOCALHOST
     if sock.family == socket.AF_INET6:
         only_6 = sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
@@ -234,7 +248,10 @@ def _bind(sock: socket.socket, port: int) -> int:
 
 
 def _before_listen(sock: socket.socket) -> int | None:
-    """The kernel would choose all addresses for a socket that is not bound."""
+    """Bind *sock* to the loopback first if it is not bound: the kernel would bind it to all addresses.
+
+    Returns the error. None: the kernel is to make the call.
+    """
     if sock.family in (socket.AF_INET, socket.AF_INET6) and _is_server(sock, 0) and sock.getsockname()[1] == 0:
         return _bind(sock, 0) or None
     return None

@@ -1,19 +1,23 @@
-"""The clock page: what the interpreter asks libc for the time is answered from the runtime's shared page.
+"""The clock page: the interpreter's calls of libc for the wall clock are answered from the runtime's shared page.
 
-CPython reads the wall clock through two functions of libc, ``clock_gettime`` and ``time``, whose addresses stand in the
-relocation table of the interpreter (the executable, or ``libpython``). `install` puts machine code in their place that
-answers CLOCK_REALTIME and CLOCK_REALTIME_COARSE from a page of memory. So ``time.time``, ``datetime.now`` and
-``date.today`` show simulated time and are the genuine functions and classes, which C extensions were compiled against.
+CPython reads the wall clock through two functions of libc, ``clock_gettime`` and ``time``. Their addresses are in the
+relocation table of the interpreter (the executable, or ``libpython``). `install` replaces these addresses by those of
+machine code that answers CLOCK_REALTIME and CLOCK_REALTIME_COARSE from a page of memory. So ``time.time``,
+``datetime.now`` and ``date.today`` show simulated time, and they are still the genuine functions and classes, which C
+extensions were compiled against.
 
-Only these imports are redirected. Libraries of C code keep the kernel's clock, since what they wait for is due on the
-kernel's clock; patching the vDSO instead makes every wait for an absolute CLOCK_REALTIME hang or return at once. For
-the same reason every other clock goes to libc, and a deadline that an interpreter takes from CLOCK_REALTIME is
-translated to the kernel's clock (``sem_timedwait``, in builds for a C library without ``sem_clockwait``). CPython
-computes deadlines with ``gettimeofday``, and nothing else: it is redirected where ``_multiprocessing.SemLock``, which
-does so, is built into the interpreter, and waits by that translation too.
+Only the interpreter's imports are redirected. Libraries in C keep the kernel's clock, because their waits are due on
+the kernel's clock. The alternative, patching the vDSO, makes every wait for an absolute CLOCK_REALTIME hang or return
+at once. For the same reason all other clocks are left to libc.
 
-The zygote installs it once, and its forks inherit it. The page itself is mapped at a fixed address, where each instance
-maps its runtime's page over it. Mappings are raw and never removed: code in another thread may be about to read them.
+A deadline that the interpreter computes from CLOCK_REALTIME is simulated, so it is translated to the kernel's clock
+before libc waits for it (``sem_timedwait``, in builds for a C library without ``sem_clockwait``). CPython uses
+``gettimeofday`` only to compute deadlines, in ``_multiprocessing.SemLock``. Where that is built into the interpreter,
+``gettimeofday`` is redirected, because ``SemLock`` then waits through the redirected ``sem_timedwait``.
+
+The zygote installs the machine code once, and its forks inherit it. The page is at a fixed address, and each instance
+maps its runtime's page over it. Mappings are raw and are never removed: code in another thread may be about to read
+them.
 """
 
 from __future__ import annotations
@@ -299,11 +303,11 @@ gettimeofday:
 
 
 class Architecture(NamedTuple):
-    """The machine code of a processor, and what its relocations are called."""
+    """The machine code for a processor, and the types of its relocations."""
 
     listing: str
     relocations: frozenset[int]
-    """The types of relocation that hold the address of a function of another library."""
+    """The types of relocation whose place holds the address of a function of another library."""
 
 
 ARCHITECTURES: Final = {
@@ -312,39 +316,39 @@ ARCHITECTURES: Final = {
 }
 REDIRECTED: Final = ("clock_gettime", "time", "sem_timedwait", "gettimeofday")
 
-# The slots of the data that the machine code works with, each of 64 bits. The listings have them in bytes.
+# Indices of the slots of 64 bits in the data of the machine code. The listings contain them as offsets in bytes.
 READS: Final = 0
-"""Reads in a row without a wait or output."""
+"""The number of reads in a row without a wait or output."""
 LIMIT: Final = 1
-"""At more reads than this the function at CALLBACK is called."""
+"""The machine code calls the function at CALLBACK when READS exceeds this."""
 RUNNING: Final = 2
-"""Not 0: the answer is the kernel's time plus the offset, and not the page's."""
+"""If not 0, the answer is the kernel's time plus the offset, in place of the page's time."""
 OFFSET_SECONDS: Final = 3
 OFFSET_NS: Final = 4
 PAGE: Final = 5
-"""The address of the page: its first 64 bits are the time in µs since the epoch."""
+"""The address of the page, whose first 64 bits are the time in µs since the epoch."""
 INTERRUPT: Final = 6
-"""A signal that Python is made to believe has come, once CALLBACK has returned; 0: none."""
+"""The signal that is simulated in the interpreter (by RAISE) once CALLBACK has returned; 0: none."""
 CLOCK_GETTIME: Final = 7
 CALLBACK: Final = 8
 RAISE: Final = 9
 SEM_TIMEDWAIT: Final = 10
-"""Addresses of functions: libc's, ours, ``PyErr_SetInterruptEx``, libc's."""
+"""Addresses of these four functions: libc's, ours, ``PyErr_SetInterruptEx``, libc's."""
 SLOTS: Final = 11
 
 NO_LIMIT: Final = 2**63 - 1
-"""A limit that is not reached."""
+"""A limit that is never reached."""
 _ANONYMOUS: Final = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS if hasattr(mmap, "MAP_ANONYMOUS") else 0
 _FIXED: Final = 0x10
 _FAILED: Final = 2**64 - 1
 
 
 class Unavailable(Exception):
-    """The clock page cannot be had here; the text says why."""
+    """The clock page cannot be installed in this process; the text says why."""
 
 
 def assemble(listing: str) -> tuple[bytes, dict[str, int]]:
-    """The bytes of *listing*, padded to 8, and the offsets of its labels. The address of the data has to follow."""
+    """The bytes of *listing*, and the offsets of its labels. The caller appends the address of the data."""
     code = bytearray()
     labels: dict[str, int] = {}
     for line in listing.split("\n"):
@@ -357,13 +361,13 @@ def assemble(listing: str) -> tuple[bytes, dict[str, int]]:
 
 
 class _SharedObject(NamedTuple):
-    """A file of code in this process's memory: where it lies, and its program headers."""
+    """An executable or library in this process's memory: its base address and its program headers."""
 
     base: int
     headers: list[tuple[int, ...]]
 
     def segments(self, kind: int) -> Iterator[tuple[int, int]]:
-        """Address and length of each segment of that *kind*."""
+        """The address and length of each segment of type *kind*."""
         for header in self.headers:
             if header[0] == kind:
                 yield self.base + header[3], header[6]
@@ -372,7 +376,7 @@ class _SharedObject(NamedTuple):
         return any(start <= address < start + length for start, length in self.segments(_PT_LOAD))
 
     def protected(self, address: int) -> bool:
-        """Whether the linker has made the page of *address* read-only after it had relocated it."""
+        """Whether the dynamic linker made the page of *address* read-only after relocation."""
         page = address // mmap.PAGESIZE
         for start, length in self.segments(_PT_GNU_RELRO):
             if start // mmap.PAGESIZE <= page < (start + length) // mmap.PAGESIZE:
@@ -388,7 +392,7 @@ _SYMBOL: Final = struct.Struct("<IBBHQQ")
 
 
 class _ObjectInfo(ctypes.Structure):
-    """``struct dl_phdr_info``, as far as it is needed."""
+    """The first fields of ``struct dl_phdr_info``; the others are not needed."""
 
     _fields_ = (
         ("base", ctypes.c_uint64),
@@ -413,21 +417,21 @@ def _shared_objects(libc: Any) -> list[_SharedObject]:
 
 
 def _imports(of: _SharedObject, relocations: frozenset[int]) -> Iterator[tuple[str, int]]:
-    """The name of each import of *of* that can be redirected, with the address where the function's own is kept."""
+    """Each import of *of* that can be redirected: its name, and the place that holds the function's address."""
     table: dict[int, int] = {}
     for start, length in of.segments(_PT_DYNAMIC):
         table.update(struct.iter_unpack("<QQ", ctypes.string_at(start, length)))
 
     def address(tag: int) -> int:
         value = table.get(tag, 0)
-        return value if value >= of.base else of.base + value  # musl's linker leaves them as they are in the file
+        return value if value >= of.base else of.base + value  # musl's linker leaves the values of the file
 
     symbols, strings = address(_DT_SYMTAB), address(_DT_STRTAB)
     names: dict[int, str] = {}
     for tag, size in ((_DT_RELA, _DT_RELASZ), (_DT_JMPREL, _DT_PLTRELSZ)):
         if tag not in table:
             continue
-        relative = table.get(_DT_RELACOUNT, 0) * _RELOCATION.size if tag == _DT_RELA else 0  # they come first
+        relative = table.get(_DT_RELACOUNT, 0) * _RELOCATION.size if tag == _DT_RELA else 0  # these come first
         entries = ctypes.string_at(address(tag) + relative, table[size] - relative)
         for offset, kind, symbol, _ in _RELOCATION.iter_unpack(entries):
             if kind not in relocations:
@@ -444,7 +448,7 @@ def _address(function: Any) -> int:
 
 
 class ClockPage:
-    """The clock page of this process, once it is installed."""
+    """The clock page of this process, from `install` on."""
 
     def __init__(self) -> None:
         self.active = False
@@ -453,17 +457,17 @@ class ClockPage:
         self.page: Any = None
         """The page at its fixed address, in units of 64 bits."""
         self.functions: dict[str, int] = {}
-        """The addresses of the machine code, by the function that it replaces."""
+        """The address of each function of the machine code, by the name of the function that it replaces."""
         self._address = 0
         self._libc: Any = None
         self._kept: list[Any] = []
         self._slots: list[tuple[int, int, bool]] = []
 
     def install(self, too_many: Callable[[], None]) -> None:
-        """Redirect the interpreter's clock; *too_many* is called at reads over the limit, and may raise nothing.
+        """Redirect the interpreter's clock, which shows real time until `follow_page`.
 
-        The clock is the real one at first. Raises `Unavailable`, and leaves everything as it was, where that is not
-        possible or does not give what it should.
+        *too_many* is called at each read over the limit, and must not raise an exception. If the clock cannot be
+        redirected, or shows a wrong time afterwards, this raises `Unavailable` and undoes the redirection.
         """
         machine = os.uname().machine
         architecture = ARCHITECTURES.get(machine)
@@ -510,11 +514,15 @@ class ClockPage:
 
     @staticmethod
     def _is_redirected(name: str) -> bool:
-        """Whether CPython shows what *name* gives, or computes a deadline by it that a function waits for which is."""
+        """Whether to redirect *name*.
+
+        ``gettimeofday`` is redirected only where ``_multiprocessing`` is built into the interpreter, because only then
+        the ``sem_timedwait`` that waits for its deadlines is redirected, too.
+        """
         return name != "gettimeofday" or "_multiprocessing" in sys.builtin_module_names
 
     def _redirect(self, architecture: Architecture) -> None:
-        """Put our functions in the place of libc's, in the interpreter and in its modules that are separate files."""
+        """Redirect the imports of the interpreter, and of ``time`` and ``_datetime`` where these are separate files."""
         inside = [_address(ctypes.pythonapi.PyErr_SetInterruptEx)]
         for name in ("time", "_datetime"):
             path = getattr(sys.modules.get(name), "__file__", None)
@@ -546,7 +554,7 @@ class ClockPage:
             self._libc.mprotect(page, mmap.PAGESIZE, mmap.PROT_READ)
 
     def remove(self) -> None:
-        """Undo `install`; what has been mapped stays."""
+        """Undo the redirection; the mappings stay."""
         slots, self._slots = self._slots, []
         for place, value, protected in slots:
             self._write(place, value, protected)
@@ -554,7 +562,10 @@ class ClockPage:
         self.active = False
 
     def _prove(self) -> None:
-        """See that the interpreter's clocks show what the page says, and go on with the real time."""
+        """Check that the interpreter's clocks show the page's time, then return to real time.
+
+        Raises `Unavailable` if one of them does not.
+        """
         us = 5_000_000_000_123_456
         self.page[CLOCK_NOW] = us
         self.data[RUNNING] = 0
@@ -570,7 +581,7 @@ class ClockPage:
             raise Unavailable(f"{' and '.join(wrong)} of this build of Python read the clock in another way")
 
     def map(self, file: int, length: int) -> Any:
-        """Have the time be that of the page which begins *file*, a descriptor; gives it, in units of 64 bits."""
+        """Map the page at the start of *file*, a descriptor, over the clock page; returns it in units of 64 bits."""
         flags = mmap.MAP_SHARED | _FIXED
         found = self._libc.mmap(self._address, length, mmap.PROT_READ | mmap.PROT_WRITE, flags, file, 0)
         if found != self._address:
@@ -579,13 +590,13 @@ class ClockPage:
         return self.page
 
     def follow_page(self, limit: int) -> None:
-        """Show the time of the page, and count reads up to *limit*."""
+        """Show the page's time, and call ``too_many`` after *limit* reads in a row."""
         self.data[READS] = 0
         self.data[LIMIT] = limit
         self.data[RUNNING] = 0
 
     def run_from(self, us: int) -> None:
-        """Let the time go on at the real rate from *us*; reads do not count any more."""
+        """Show a time that starts at *us* and passes at the real rate; reads are no longer limited."""
         seconds, ns = divmod(us * 1_000 - self.real_time_ns(), 1_000_000_000)
         self.data[LIMIT] = NO_LIMIT
         self.data[OFFSET_SECONDS] = seconds
@@ -595,7 +606,7 @@ class ClockPage:
     def real_time_ns(self) -> int:
         """The kernel's time in ns since the epoch."""
         result = (ctypes.c_int64 * 2)()
-        self._libc.clock_gettime(0, result)  # not by the interpreter's table: it is libc's own
+        self._libc.clock_gettime(0, result)  # libc's own function: ctypes uses no relocations
         return int(result[0]) * 1_000_000_000 + int(result[1])
 
 

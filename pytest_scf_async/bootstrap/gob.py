@@ -1,8 +1,8 @@
 """Gob, the encoding of Go's ``encoding/gob``, as far as calls of ``net/rpc`` need it.
 
-A stream is a sequence of messages, each with its length before it. A message defines a type, under a number that the
-sender chooses, or has the number of a type and a value. Structs are matched by the names of their fields, and a field
-with the zero value is not sent. (https://pkg.go.dev/encoding/gob, "Encoding Details")
+A stream is a sequence of messages, each preceded by its length. A message either defines a type, under a number that
+the sender chooses, or contains the number of a type and a value. Both sides match the fields of structs by name, and a
+field with the zero value is not sent. (https://pkg.go.dev/encoding/gob, "Encoding Details")
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ FIRST_OWN: Final = 65
 
 
 class GobError(ValueError):
-    """The bytes are no gob, or one with what is not decoded here."""
+    """The bytes are not a valid gob, or contain something that is not decoded here."""
 
 
 class Struct(NamedTuple):
-    """A struct that is sent, with its fields in their order: of a basic type, or a struct in turn."""
+    """The type of a struct that is sent: its fields in order, each of a basic type or a struct itself."""
 
     name: str
     fields: Mapping[str, int | Struct]
@@ -46,7 +46,7 @@ def _bytes(value: bytes) -> bytes:
 
 
 def _fields(*values: bytes | None) -> bytes:
-    """The fields of a struct, in their order, and its end; None: the field has the zero value."""
+    """Encode the fields of a struct, in order, and its end; None: the field has the zero value."""
     found, gap = [], 1
     for value in values:
         if value is None:
@@ -64,7 +64,7 @@ class Encoder:
         self._numbers: dict[str, int] = {}
 
     def encode(self, kind: Struct, value: Mapping[str, Any]) -> bytes:
-        """The messages with *value*, and before it the types that the other side does not know yet."""
+        """The messages that define the types which the other side does not know yet, then the message with *value*."""
         definitions = b"".join(self._define(kind))
         return definitions + _message(_int(self._numbers[kind.name]) + self._struct(kind, value))
 
@@ -104,7 +104,7 @@ def _message(content: bytes) -> bytes:
 
 
 class Reader:
-    """Reads values of one message."""
+    """Reads the values of one message."""
 
     def __init__(self, data: memoryview) -> None:
         self.data = data
@@ -141,7 +141,7 @@ _BASIC: Final[Mapping[int, Callable[[Reader], Any]]] = {
 
 
 class Decoder:
-    """The receiver's side of one stream: bytes are fed as they come, and values are taken once they are whole."""
+    """The receiver's side of one stream: it is fed with bytes as they arrive, and returns each value once complete."""
 
     def __init__(self) -> None:
         self._data = bytearray()
@@ -151,9 +151,9 @@ class Decoder:
         self._data += data
 
     def next(self) -> Any:
-        """The next value, a struct as a dict without the fields that have the zero value; None: it is not whole yet.
+        """The next value, or None if it is not complete yet. Raises ``GobError``.
 
-        Raises ``GobError``.
+        A struct is a dict without the fields that have the zero value.
         """
         while True:
             found = self._next_message()
@@ -165,7 +165,7 @@ class Decoder:
                 self._types[-number] = _definition(reader)
                 continue
             if number not in self._types or "fields" not in self._types[number]:
-                reader.take(1)  # a value that is no struct has a zero byte before it
+                reader.take(1)  # a value that is not a struct is preceded by a zero byte
             return self._value(number, reader)
 
     def _next_message(self) -> bytes | None:
@@ -210,7 +210,7 @@ class Decoder:
 
 
 def _definition(reader: Reader) -> Mapping[str, Any]:
-    """A type: its fields, or its element and perhaps its key; or nothing of these, where it encodes itself."""
+    """A type, as a dict of its fields, or of its element and perhaps its key; empty if the type encodes itself."""
     found: dict[str, Any] = {}
     at = 0
     while gap := reader.uint():
@@ -232,7 +232,7 @@ def _definition(reader: Reader) -> Mapping[str, Any]:
 
 
 def _numbers(reader: Reader, last: int) -> dict[int, int]:
-    """The fields of a definition that are numbers; the first field is the common part, which only names it."""
+    """The fields of a definition that are numbers, except the first, the common part, which only names the type."""
     found: dict[int, int] = {}
     at = 0
     while gap := reader.uint():

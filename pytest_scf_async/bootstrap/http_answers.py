@@ -1,6 +1,6 @@
-"""How far an HTTP/1 answer, or a frame of a WebSocket, has come: here it shows, to who reads along, what is still owed.
+"""Follow HTTP/1 answers and WebSocket frames on a connection, to know whether the other side still owes a part of one.
 
-Both are fed with each piece that the process has received or sent, wherever it was cut.
+`Answer` and `Frames` are fed with each piece of data that the process receives or sends. A piece may end anywhere.
 """
 
 from __future__ import annotations
@@ -11,39 +11,42 @@ _HEAD, _BODY, _SIZE, _CHUNK, _TRAILER, _UNTIL_CLOSED, _DONE, _OTHER = range(8)
 
 
 class Answer:
-    """One answer, fed with what is received. ``owed``: more has to come; None: that cannot be known."""
+    """One answer, fed with the data that the process receives. ``owed`` says whether more of it must follow.
+
+    ``owed`` is None if that cannot be known, as with another protocol.
+    """
 
     __slots__ = ("_held", "_is_interim", "_left", "_state", "_without_body", "is_websocket", "rest")
 
     def __init__(self, *, without_body: bool) -> None:
-        """*without_body*: HEAD was asked, whose answer has the length of a body that does not come."""
+        """*without_body*: the request was HEAD; its answer may announce the length of a body that does not follow."""
         self._without_body = without_body
         self._state = _HEAD
         self._held = bytearray()
-        """The beginning of a head, or of a line."""
+        """The start of a head, or of a line, that has not been received to its end."""
         self._left = 0
         self._is_interim = False
-        """An interim answer has come: the one that is owed follows."""
+        """An interim (1xx) answer was received: the final one must follow."""
         self.is_websocket = False
-        """What follows are frames of a WebSocket."""
+        """The answer has switched the connection to WebSocket: frames follow."""
         self.rest = b""
-        """What came behind the answer."""
+        """The data after the end of the answer, in the last piece."""
 
     @property
     def owed(self) -> bool | None:
         if self._state == _OTHER:
             return None
         if self._state == _HEAD and 0 < len(self._held) < len(START) and not self._is_interim:
-            return None  # the "H" of another protocol may be all that comes
+            return None  # another protocol may send an "H" and nothing more
         return self._state != _DONE
 
     @property
     def ended(self) -> bool:
-        """No more of what is received belongs to it."""
+        """Whether this object needs no further data: the answer has ended, or is not HTTP/1."""
         return self._state in (_DONE, _OTHER)
 
     def feed(self, data: bytes) -> None:
-        """Take what was received; nothing is the end of the connection."""
+        """Take data that was received; empty *data* is the end of the connection."""
         if not data:
             self._state = _DONE
         while data and not self.ended:
@@ -53,7 +56,7 @@ class Answer:
             self._state = _OTHER  # more than one answer
 
     def _take(self, data: bytes) -> bytes:
-        """Take a part of *data*; gives the rest."""
+        """Consume a part of *data*; returns the rest."""
         state = self._state
         if state == _UNTIL_CLOSED:
             return b""
@@ -94,7 +97,7 @@ class Answer:
         length = fields.get(b"content-length", b"")
         self.is_websocket = code == 101 and fields.get(b"upgrade") == b"websocket"
         if code < 100 or code == 101 or fields.get(b"content-type", b"").startswith(b"text/event-stream"):
-            self._state = _OTHER  # another protocol from here on, or what the server pushes when it likes
+            self._state = _OTHER  # another protocol follows, or events that the server sends at any time
         elif code < 200:
             self._state = _HEAD
             self._is_interim = True
@@ -110,7 +113,7 @@ class Answer:
 
     def _read_size(self, text: bytes) -> None:
         if not text:
-            return  # the end of the chunk before
+            return  # the line end after the previous chunk
         try:
             self._left = int(text.partition(b";")[0], 16)
         except ValueError:
@@ -122,20 +125,20 @@ class Answer:
 MESSAGE, PING, PONG = 1, 2, 4
 _KINDS = {0x9: PING, 0xA: PONG}
 _LONGER = {126: 2, 127: 8}
-"""How many bytes of length follow, by the first length."""
+"""The number of bytes of the extended length, by the first length."""
 
 
 class Frames:
-    """One direction of a WebSocket, fed with what goes that way."""
+    """One direction of a WebSocket, fed with the data that is sent in that direction."""
 
     __slots__ = ("_head", "_kind", "_left")
 
     def __init__(self) -> None:
         self._head = bytearray()
-        """The beginning of a frame's head."""
+        """The start of a frame's head that is not complete yet."""
         self._kind = 0
         self._left = 0
-        """Bytes of the frame that follow its head."""
+        """How many bytes of the frame after its head are still to come."""
 
     def copy(self) -> Frames:
         made = Frames()
@@ -144,11 +147,11 @@ class Frames:
 
     @property
     def in_message(self) -> bool:
-        """A part of a frame is still to come that is no ping and no pong."""
+        """Whether a part of the current frame is still to come, and that frame is neither a ping nor a pong."""
         return self._kind == MESSAGE and bool(self._head or self._left)
 
     def feed(self, data: bytes) -> int:
-        """Take *data*; gives the kinds of frames of which there is something in it."""
+        """Take *data*; returns the kinds of the frames of which it contains a part, as a bit mask."""
         kinds = at = 0
         while at < len(data):
             if self._left:

@@ -66,7 +66,7 @@ class Gateway:
         if self._talk.ask(invocation):
             self._has_asked()
         else:
-            self._answer(messages.Result("PORT_NOT_BOUND", trace="the program listens on its port no more"))
+            self._answer(messages.Result("PORT_NOT_BOUND", trace="the program no longer listens on its port"))
 
     def poll(self) -> bool:
         """See how far the program is, when all threads have parked; whether its event has ended."""

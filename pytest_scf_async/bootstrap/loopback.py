@@ -1,7 +1,8 @@
-"""An instance's own network: a namespace with nothing in it but a loopback, and the ports that the test relays into it.
+"""An instance's own network namespace: it has only a loopback, and the ports that are relayed to the test's machine.
 
-Any number of instances can each listen on port 9000 there. A listening socket belongs to the namespace in which it was
-made, whoever accepts its connections: those of the relayed ports are handed to the harness, which is outside.
+With a namespace each, any number of instances can listen on port 9000. A listening socket stays in the namespace in
+which it was created, whichever process accepts its connections. So the instance creates the listening sockets of the
+relayed ports, and hands them to the harness, which is outside of the namespace.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ CLONE_NEWNET = 0x40000000
 SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
 IFF_UP = 1
 BACKLOG = 128
-"""Takes a socket of ``_socket`` as well, whose calls are no waits of user code."""
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def enter() -> None:
-    """Move this process to a network namespace of its own, whose loopback is up; OSError that says what was refused."""
+    """Move this process to a new network namespace, and bring its loopback up.
+
+    Raises an OSError that says what the kernel refused.
+    """
     if _libc.unshare(CLONE_NEWNET) != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"unshare of the network namespace: {os.strerror(number)}")
@@ -38,11 +41,13 @@ def enter() -> None:
 def relay(relayed: Sequence[tuple[str, int, int]], to: int) -> None:
     """Listen on addresses of the loopback, and hand the listening sockets to the harness over the socket *to*.
 
-    Each of *relayed* is an address, a port of it, and the port of the machine's loopback that it leads to. *to*
-    stays open: the harness lets go of them when it is closed, with the end of this process.
+    Each item of *relayed* is an address, a port on that address, and the port of the machine's loopback to which its
+    connections are forwarded. *to* stays open until this process ends: the harness closes the listening sockets once
+    *to* is closed.
     """
     harness = _socket.socket(fileno=to)
     for address, port, outside in relayed:
+        # Calls of ``_socket`` sockets are not patched: they do not count as waits of user code.
         listening = _socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,8 +1,9 @@
-"""An instance's own view of the disk, by mount namespaces: the kernel's calls alone, nothing needs to be installed.
+"""An instance's own view of the file system, by mount namespaces. It uses system calls only: no tool must be installed.
 
-The zygote makes a tree once: the host's with everything read-only, and a place for ``/var/user`` and ``/opt``. For each
-instance it copies that and mounts what is the instance's own, ahead of time: it moves to the new namespace itself, an
-instance is born in it, and the zygote moves on. A process just forked would pay several times as much for each call.
+The zygote builds a tree of mounts once: the host's tree, read-only, with directories for ``/var/user`` and ``/opt``.
+For each instance it creates a copy of that namespace, ahead of time, and adds the instance's own mounts. To do so the
+zygote itself moves to the new namespace and forks the instance there; for the next instance it moves on to another one.
+If the instance made these calls itself, right after the fork, each would take several times as long.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ FSOPEN_CLOEXEC = FSMOUNT_CLOEXEC = 1
 FSCONFIG_SET_STRING, FSCONFIG_CMD_CREATE = 1, 6
 MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV = 1, 2, 4
 OPEN_TREE, MOVE_MOUNT, FSOPEN, FSCONFIG, FSMOUNT, MOUNT_SETATTR = 428, 429, 430, 431, 432, 442
-"""Numbers of system calls, the same on every architecture."""
+"""The numbers of these system calls, which are the same on every architecture."""
 CAPABILITIES_V3 = 0x20080522
 
 TMP_MEGABYTES = 512
@@ -42,9 +43,9 @@ LAYER_MEGABYTES = 512
 USER_CODE = "/var/user"
 HOSTS = "/etc/hosts"
 _NEW_HOSTS = "/tmp/.scf-async-hosts"
-"""Where an instance has it for a moment: its ``/tmp`` is the only place that it can write to."""
+"""Where an instance writes the new `HOSTS` before it mounts that: it can write to no other directory than ``/tmp``."""
 ROOT_DIRECTORIES = {"tmp": 0o1777, "opt": 0o755, "var": 0o755}
-"""What has to be there as a directory of the root, with its permissions."""
+"""The directories that the root directory must have, with their permissions."""
 _STATVFS_FLAGS = {os.ST_NOSUID: MS_NOSUID, os.ST_NODEV: MS_NODEV, os.ST_NOEXEC: MS_NOEXEC, 0x2000: MS_NOSYMFOLLOW}
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -54,9 +55,9 @@ _mount = _libc.mount
 _mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
 
 _prepared = False
-"""This process is in a mount namespace of ours."""
+"""Whether this process is in a mount namespace that `prepare` made."""
 _as_user = False
-"""The namespaces are those of an ordinary user."""
+"""Whether an ordinary user made the namespaces, in a user namespace."""
 
 
 def _require(result: int, what: str) -> int:
@@ -79,7 +80,7 @@ def _mounted(source: str | None, target: str, kind: str | None, flags: int, opti
 
 
 def _clone(path: str) -> int:
-    """A descriptor of what is mounted at and below *path*, attached nowhere."""
+    """Copy the mounts at and below *path*; returns a descriptor of the copy, which is attached nowhere yet."""
     flags = OPEN_TREE_CLONE | AT_RECURSIVE | AT_NO_AUTOMOUNT | os.O_CLOEXEC
     return _call(OPEN_TREE, f"open_tree {path}", AT_FDCWD, os.fsencode(path), flags)
 
@@ -116,7 +117,10 @@ def prepare(place: str) -> None:
 
 
 def _separate() -> None:
-    """Have a mount namespace, in a user namespace where an ordinary user can have it in no other way."""
+    """Move this process to a new mount namespace.
+
+    An ordinary user may not create one alone, so the process moves to a new user namespace, too.
+    """
     global _as_user
     if _libc.unshare(CLONE_NEWNS) == 0:
         return
@@ -124,7 +128,7 @@ def _separate() -> None:
     try:
         _require(_libc.unshare(CLONE_NEWUSER | CLONE_NEWNS), "unshare of user and mount namespaces")
     except OSError as error:
-        if error.errno == errno.ENOSPC:  # the kernel's word for a limit that is reached
+        if error.errno == errno.ENOSPC:  # the kernel's answer if a limit is reached
             raise OSError(error.errno, f"{error.strerror} (see /proc/sys/user/max_user_namespaces)") from None
         raise
     for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
@@ -134,7 +138,10 @@ def _separate() -> None:
 
 
 def _entries(directory: str, without: str = "") -> Iterator[tuple[str, str | int]]:
-    """The entries of *directory*: each path with its target, of a symbolic link, or a descriptor of its tree."""
+    """The entries of *directory* except *without*: each path, and the target of a link or a descriptor of its mounts.
+
+    The descriptor is of a copy of the mounts (`_clone`).
+    """
     for name in sorted(os.listdir(directory)) if os.path.isdir(directory) else ():
         path = os.path.join(directory, name)
         if name == without:
@@ -146,7 +153,7 @@ def _entries(directory: str, without: str = "") -> Iterator[tuple[str, str | int
 
 
 def _fill(place: str, entries: Iterable[tuple[str, str | int]], directory: str) -> None:
-    """Put the *entries* of *directory* into the directory *place*."""
+    """Put the *entries* of *directory*, as `_entries` gives them, into the directory *place*."""
     for path, entry in entries:
         target = os.path.join(place, os.path.relpath(path, directory))
         if isinstance(entry, str):
@@ -168,23 +175,23 @@ def _make_read_only() -> None:
     try:
         _call(MOUNT_SETATTR, "mount_setattr", AT_FDCWD, b"/", AT_RECURSIVE, bytes(attributes), 32)
     except OSError as error:
-        if error.errno not in (errno.ENOSYS, errno.EPERM):  # EPERM: how some filters of system calls say it
+        if error.errno not in (errno.ENOSYS, errno.EPERM):  # some seccomp filters answer EPERM
             raise
         _remount_read_only()
 
 
 def _remount_read_only() -> None:
-    """What mount_setattr does, on a kernel before 5.12: one mount after the other."""
+    """Make all mounts read-only, one after the other: a kernel before 5.12 has no mount_setattr."""
     for path in procfs.mount_points():
         try:
             _remount(path, MS_RDONLY)
         except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.EACCES, errno.ENOENT):  # nobody can reach it: mounted over
+            if error.errno not in (errno.EINVAL, errno.EACCES, errno.ENOENT):  # another mount hides it
                 raise
 
 
 def _remount(path: str, flags: int) -> None:
-    """Give the mount at *path* these flags, and those that it has but for MS_RDONLY."""
+    """Give the mount at *path* these *flags* in addition to its own, except MS_RDONLY, which only *flags* decide."""
     has = os.statvfs(path).f_flag
     for known, flag in _STATVFS_FLAGS.items():
         flags |= flag if has & known else 0
@@ -195,29 +202,31 @@ def _remount(path: str, flags: int) -> None:
 
 
 class Trees:
-    """The mount namespaces of instances, each made before it is needed."""
+    """The mount namespaces of instances. Each is made before an instance needs it."""
 
     def __init__(self, place: str) -> None:
         """Move this process to a read-only tree of its own, built on the directory *place*.
 
-        Raises OSError that says what the kernel refused; the process is of no use as a zygote then.
+        Raises an OSError that says what the kernel refused; this process cannot serve as a zygote then.
         """
         prepare(place)
         self.origin = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-        """The namespace that all others are copies of."""
+        """The namespace of which all others are copies."""
         self._root = os.open("/", os.O_PATH | os.O_CLOEXEC)
-        """Its tree, which is not its root where pytest runs under ``chroot``: that is what lies outside."""
+        """The root of the tree in that namespace. Under ``chroot`` the namespace's own root is another one, outside."""
         self._common: messages.CommonMounts | None = None
-        """What the namespace that is ready has; None where none is ready."""
+        """The mounts of the namespace that is ready; None: no namespace is ready."""
         self._tmp = -1
-        self.make_ready(messages.CommonMounts(["/tmp"], []))  # what the kernel refuses of it is to be known now
+        self.make_ready(messages.CommonMounts(["/tmp"], []))  # find out now what the kernel refuses
         self._drop()
-        self._return()  # the package may lie in /tmp, and not all of it has been imported
+        self._return()  # the package may be in /tmp, and modules of it are still to be imported
 
     def make_ready(self, common: messages.CommonMounts, inodes: list[int] | None = None) -> None:
-        """Be in a new namespace with all that instances of one runtime have in common.
+        """Move to a new namespace with the mounts that instances of one runtime have in common.
 
-        One that was made ahead is dropped where a directory in it is not the one any more whose number is in *inodes*.
+        If the namespace that was made ahead has these mounts, this process stays in it. With *inodes*, the directories
+        that are mounted there must also still have these inode numbers. Otherwise one of them was replaced or removed,
+        and the namespace is dropped.
         """
         if self._common == common and (inodes is None or are_up_to_date("", common.binds, inodes)):
             return
@@ -227,7 +236,7 @@ class Trees:
         sources: list[int] = []
         try:
             for source, _, _ in common.binds:
-                sources.append(_look_at(source))  # those before one that fails are closed, too
+                sources.append(_open_path(source))  # appended one by one: if one fails, those before are closed
             tmp, *others = common.tmpfs
             self._tmp = _new_tmpfs(TMP_MEGABYTES)
             _attach(self._tmp, tmp)
@@ -241,16 +250,19 @@ class Trees:
         self._common = common
 
     def hand_over(self) -> int:
-        """The namespace belongs to the instance that was just forked: a descriptor of its ``/tmp``, to be closed."""
+        """Leave the namespace to the instance that was just forked.
+
+        Returns a descriptor of the instance's ``/tmp``, which the caller closes.
+        """
         tmp, self._tmp, self._common = self._tmp, -1, None
         return tmp
 
     def descriptors(self) -> list[int]:
-        """What an instance must not inherit."""
+        """The descriptors that an instance must not keep."""
         return [self.origin, self._root, *([self._tmp] if self._tmp >= 0 else ())]
 
     def _return(self) -> None:
-        """Be in the namespace that all others are copies of."""
+        """Return to the namespace of which all others are copies."""
         _require(_libc.setns(self.origin, CLONE_NEWNS), "setns to the zygote's first mount namespace")
         os.fchdir(self._root)
         os.chroot(".")
@@ -263,7 +275,7 @@ class Trees:
 
 
 def _new_tmpfs(megabytes: int) -> int:
-    """A descriptor of a new tmpfs; who has it sees what is in it, whoever mounts it and ends."""
+    """A descriptor of a new tmpfs. Its files stay readable through the descriptor after every mount of it is gone."""
     context = _call(FSOPEN, "fsopen tmpfs", b"tmpfs", FSOPEN_CLOEXEC)
     try:
         for key, value in ((b"size", f"{megabytes}m".encode()), (b"mode", b"1777")):
@@ -274,21 +286,25 @@ def _new_tmpfs(megabytes: int) -> int:
         os.close(context)
 
 
-def _look_at(path: str) -> int:
-    """A descriptor by which *path* can be mounted once something else is mounted over it."""
+def _open_path(path: str) -> int:
+    """A descriptor of *path*, by which it can still be mounted after another mount hides it."""
     return os.open(path, os.O_PATH | os.O_CLOEXEC)
 
 
 def _bind(source: str, target: str, writable: bool) -> None:
     if not os.path.isdir(target):
-        _make_room(target)
+        _make_directory(target)
     _mounted(source, target, None, MS_BIND | MS_REC)
     if writable:
         _remount(target, 0)
 
 
-def _make_room(target: str) -> None:
-    """Have a directory *target*, in a tmpfs over the nearest directory that is there unless that can be written to."""
+def _make_directory(target: str) -> None:
+    """Create the directory *target*.
+
+    If it cannot be created, as the tree is read-only, the nearest parent that exists is replaced by a tmpfs that has
+    the parent's entries, and *target* is created there.
+    """
     try:
         os.makedirs(target, 0o755, exist_ok=True)
         return
@@ -298,7 +314,7 @@ def _make_room(target: str) -> None:
     parent = os.path.dirname(target)
     while not os.path.isdir(parent):
         parent = os.path.dirname(parent)
-    if parent == "/":  # of a tree that no other process has; the directory stays in it
+    if parent == "/":  # the root of our own tree, which no other process has; the directory stays in it
         _remount("/", 0)
         os.makedirs(target, 0o755)
         _remount("/", MS_RDONLY)
@@ -314,7 +330,10 @@ def _make_room(target: str) -> None:
 
 
 def complete(own: Iterable[tuple[str, str, bool]], layered: str | None) -> None:
-    """Add what is one function's own to the namespace that this instance was born in."""
+    """Add the mounts of this instance's function to the namespace in which the instance was forked.
+
+    *layered* is a directory that becomes writable, as a layer over the host's.
+    """
     if layered is not None:
         _add_layer(layered)
     for source, target, writable in own:
@@ -322,43 +341,43 @@ def complete(own: Iterable[tuple[str, str, bool]], layered: str | None) -> None:
 
 
 def change_hosts(changed: Callable[[str], str]) -> None:
-    """Have the file in which names are looked up first be what *changed* makes of it, where the machine has one."""
+    """Replace the text of ``/etc/hosts`` in this instance by *changed* of it; without that file nothing happens."""
     try:
         with open(HOSTS, encoding="utf-8", errors="surrogateescape") as file:
             text = changed(file.read())
     except FileNotFoundError:
-        return  # the tree is read-only, and without the file there is nothing to mount on
+        return  # a mount needs a file to be mounted on, and in a read-only tree none can be made
     with open(_NEW_HOSTS, "x", encoding="utf-8", errors="surrogateescape") as file:
         file.write(text)
     os.chmod(_NEW_HOSTS, 0o444)
     _mounted(_NEW_HOSTS, HOSTS, None, MS_BIND)
-    os.unlink(_NEW_HOSTS)  # what is mounted stays
+    os.unlink(_NEW_HOSTS)  # the mount stays
     _remount(HOSTS, MS_RDONLY)
 
 
 def replace_file(path: str, by: str) -> None:
-    """Have who reads the file at *path* read that at *by*; nothing changes where this view of the disk has none."""
+    """Mount the file *by* over the file at *path*; without a file at *path* nothing happens."""
     if os.path.isfile(path):
         _mounted(by, path, None, MS_BIND)
         _remount(path, MS_RDONLY)
 
 
 def _add_layer(directory: str) -> None:
-    """Let *directory* be written: what is written lies in a tmpfs of this instance's, over the files of the host.
+    """Make *directory* writable: changes go to a tmpfs of this instance, and the host's files stay as they are.
 
-    What is mounted below it stays as it is. Where the kernel has no overlayfs, or none for ordinary users (before
+    Mounts below the directory stay as they are. If the kernel has no overlayfs, or none for ordinary users (before
     5.11), the directory stays read-only.
     """
     with contextlib.ExitStack() as opened:
 
-        def look_at(path: str) -> int:
-            fd = _look_at(path)
+        def open_path(path: str) -> int:
+            fd = _open_path(path)
             opened.callback(os.close, fd)
             return fd
 
-        lower = look_at(directory)
+        lower = open_path(directory)
         state = os.stat(directory)
-        kept = [(look_at(path), path) for path in _mounts_below(directory)]
+        kept = [(open_path(path), path) for path in _mounts_below(directory)]
         # The tmpfs is mounted on the directory itself: a mount that is attached nowhere cannot be an upper layer.
         _mounted("tmpfs", directory, "tmpfs", MS_NOSUID | MS_NODEV, f"size={LAYER_MEGABYTES}m,mode=0755")
         upper, work = os.path.join(directory, "upper"), os.path.join(directory, "work")
@@ -367,8 +386,8 @@ def _add_layer(directory: str) -> None:
         os.chmod(upper, stat.S_IMODE(state.st_mode))
         if not _as_user:
             os.chown(upper, state.st_uid, state.st_gid)
-        # No path of the user's is in the options, where a comma or a colon would mean something.
-        above = look_at(directory)
+        # The options name descriptors, not paths: a comma or a colon in a user's path would be read as a separator.
+        above = open_path(directory)
         options = (
             f"lowerdir=/proc/self/fd/{lower},upperdir=/proc/self/fd/{above}/upper,workdir=/proc/self/fd/{above}/work"
         )
@@ -382,7 +401,7 @@ def _add_layer(directory: str) -> None:
 
 
 def _mounts_below(directory: str) -> list[str]:
-    """Where something is mounted below *directory*, without what lies below another of these."""
+    """The topmost mount points below *directory*: none of them is below another one."""
     found: list[str] = []
     for path in sorted(path for path in procfs.mount_points() if path.startswith(directory.rstrip("/") + "/")):
         if not found or not path.startswith(found[-1] + "/"):
@@ -391,9 +410,12 @@ def _mounts_below(directory: str) -> list[str]:
 
 
 def warm_up() -> None:
-    """Do once, without effect, what the two others do: the first time after a fork costs many times the second."""
+    """Bind a directory and set capabilities once, without lasting effect, to make the real calls fast.
+
+    The first such call after a fork takes many times as long as the second.
+    """
     if not _prepared:
-        return  # this would be the machine's own namespace
+        return  # without a namespace of ours this would change the machine's own mounts
     _bind("/tmp", USER_CODE, True)
     _require(_libc.umount2(os.fsencode(USER_CODE), MNT_DETACH), "umount of the warm-up")
     if _as_user:
@@ -403,7 +425,7 @@ def warm_up() -> None:
 
 
 def drop_capabilities() -> None:
-    """Have permissions act as for the ordinary user that this process belongs to, after what the namespaces needed."""
+    """Give up the capabilities that the namespaces needed, so that this process has an ordinary user's permissions."""
     if _as_user:
         header = (ctypes.c_uint32 * 2)(CAPABILITIES_V3, 0)
         _require(_libc.capset(header, (ctypes.c_uint32 * 6)()), "capset")

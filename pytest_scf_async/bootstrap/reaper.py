@@ -1,10 +1,12 @@
-"""The reaper: a parent of what a session starts, which leaves nothing of it behind however it or the test process ends.
+"""The reaper: the parent of the processes of a session, which removes all of them however the test process ends.
 
-Whatever loses its last parent below it comes to it, in whatever session or environment it runs: while its child lives
-that is nothing, after the child's end it is all that is left. The zygote has one, and so has each build of a program.
-The reaper also watches the test process, as a zygote that imports a module, or a compiler, looks at nothing else
-meanwhile. Should the reaper itself be killed, its child dies with it, and the test process looks for what is left of
-the instances by our mark in the environment.
+There is one above the zygote, and one above each build of a program. It is a subreaper: orphans below it become its
+children, whatever their session or environment is. While its own child lives the reaper gets no orphans; after the
+child's end it gets all that are left, and kills them.
+
+The reaper also watches the test process, because its child cannot always do so: a zygote that imports a module, or a
+compiler, checks nothing else meanwhile. If the reaper itself is killed, its child dies with it. The test process then
+finds the processes that are left of instances by our mark in their environment.
 """
 
 from __future__ import annotations
@@ -22,17 +24,19 @@ from ..protocol import linux, procfs
 from . import bind_filter
 
 TRACKERS_LIMIT_MS = 2_000
-"""Real time that resource trackers have to end by themselves."""
+"""The real time within which resource trackers have to end by themselves."""
 _TRACKER = b"from multiprocessing.resource_tracker import main"
 
 
 def kill_children(spared: Container[int] = (), *, await_trackers: bool = True) -> None:
-    """Kill the child processes of this one but *spared*, what comes to it by their ends too, and reap them.
+    """Kill and reap the children of this process except *spared*, including orphans that become its children meanwhile.
 
-    Those of another user may refuse that, and are left: nobody else of ours could end them.
+    This process may not be allowed to kill a child of another user. Such a child is left alone, as no other process
+    of ours could kill it either.
 
-    With *await_trackers* the resource trackers of ``multiprocessing`` end by themselves, as they do once all others are
-    gone: they remove what those have left in ``/dev/shm``, where that is the machine's.
+    With *await_trackers* the resource trackers of ``multiprocessing`` are not killed at once: they end by themselves
+    once all others are gone. Before that they remove what the others have left in ``/dev/shm``. That matters where
+    ``/dev/shm`` is the machine's own.
     """
     trackers: set[int] = set()
     refused: set[int] = set()
@@ -50,8 +54,8 @@ def kill_children(spared: Container[int] = (), *, await_trackers: bool = True) -
             if pid not in trackers:
                 os.waitpid(pid, os.WNOHANG if pid in refused else 0)
     for pid in trackers:
-        _make_room(pid)
-        if not _send(signal.SIGCONT, pid):  # it was stopped with its instance
+        _enlarge_stderr(pid)
+        if not _send(signal.SIGCONT, pid):  # it was stopped together with its instance
             continue
         pidfd = os.pidfd_open(pid)
         poller = select.poll()
@@ -62,11 +66,12 @@ def kill_children(spared: Container[int] = (), *, await_trackers: bool = True) -
         os.close(pidfd)
 
 
-def _make_room(tracker: int) -> None:
-    """Have room in the pipe to which *tracker* writes of what it removes, before it removes that.
+def _enlarge_stderr(tracker: int) -> None:
+    """Enlarge the pipe of *tracker*'s stderr: a tracker warns there before it removes anything, and would block.
 
-    The test's process has filled it where the instance stood still, and empties it when the next call begins. Nothing
-    may be read here, as the instance's last lines are in it; so the pipe grows. One that cannot grow stays full.
+    While an instance stands still, the test's process keeps that pipe full; it empties the pipe when the next call
+    begins. The pipe cannot be emptied here, because it contains the instance's last lines; so it is enlarged. If that
+    fails, it stays full.
     """
     with contextlib.suppress(OSError):
         pipe = os.open(f"/proc/{tracker}/fd/2", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
@@ -77,9 +82,9 @@ def _make_room(tracker: int) -> None:
 
 
 def _send(signum: int, pid: int) -> bool:
-    """Send *signum* to a child that was not reaped, whose id cannot be anyone else's; whether it takes it from us.
+    """Send *signum* to a child that was not reaped, whose id no other process can have; whether that was permitted.
 
-    One that has become another user's (``sudo``) does not, where this process is an ordinary user's.
+    An ordinary user may not send a signal to a child that has become another user's (``sudo``).
     """
     try:
         os.kill(pid, signum)
@@ -100,19 +105,19 @@ def supervise(
     at_end: Callable[[], object] | None = None,
     binds: tuple[socket.socket, socket.socket] | None = None,
 ) -> None:
-    """Fork, and return in the child; its parent is the reaper, and does not return.
+    """Fork, and return in the child. The parent becomes the reaper, and does not return.
 
-    *owner* is a pidfd of the test process: at its end, and when this process gets SIGTERM, the child is killed.
-    *scratch* is a directory that is made here, so that it never is without somebody who removes it. *connection* is a
-    descriptor that is the child's alone: the other side has to see its end. *at_end* is called when the child has ended
-    with 0, before *scratch* is removed; an ``OSError`` of it is written to stderr, and the exit code is 1. *binds* are
-    the reaper's and the child's end of a connection, with which the child may call `bind_filter.install`: the reaper
-    deals with the calls that are filtered from then on. The reaper's exit code is that of its child, or 128 and the
-    signal.
+    *owner* is a pidfd of the test process: when that ends, or when the reaper gets SIGTERM, the reaper kills the child.
+    *scratch* is a directory. It is created here, when the reaper already exists, so that it is always removed in the
+    end. *connection* is a descriptor that only the child keeps, so that its other side sees the child's end. *at_end*
+    is called after the child has exited with 0, before *scratch* is removed. If it raises an ``OSError``, the error is
+    written to stderr and the exit code is 1. *binds* are the reaper's and the child's end of a connection with which
+    the child may call `bind_filter.install`; from then on the reaper answers the calls that are filtered. The reaper's
+    exit code is that of its child, or 128 plus the signal.
     """
     linux.adopt_orphans()
     reaper = os.getpid()
-    # From here to the handler the signal would end the reaper, and leave the directory.
+    # Until the handler is installed, SIGTERM would end the reaper and leave the directory behind.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     os.mkdir(scratch, 0o700)
     child = os.fork()
@@ -153,7 +158,7 @@ def supervise(
 
 
 def _watch(owner: int, child: int, binds: tuple[socket.socket, socket.socket] | None) -> None:
-    """Until the *owner* or the *child* has ended; meanwhile deal with calls that are filtered."""
+    """Return once the *owner* or the *child* has ended; meanwhile answer the calls that are filtered."""
     ended = os.pidfd_open(child)
     poller = select.poll()
     for fd in (owner, ended):
@@ -175,5 +180,5 @@ def _watch(owner: int, child: int, binds: tuple[socket.socket, socket.socket] | 
                     poller.register(notifications, select.POLLIN)
             elif events & select.POLLIN:
                 bind_filter.answer(fd)
-            else:  # nobody is left whose calls are filtered
+            else:  # no process is left whose calls are filtered
                 poller.unregister(fd)

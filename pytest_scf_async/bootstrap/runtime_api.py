@@ -1,8 +1,8 @@
-"""The platform's runtime API (document 47274): a program asks for its events here, and pushes what came of them.
+"""The platform's runtime API (document 47274): a program asks for its events here, and sends their results and errors.
 
-Who owns this asks it again and again, and it never waits: a request that has to wait for an event is left without an
-answer until there is one. The program's own wait for that is no wait for somebody outside, as long as nothing is on its
-way between the two (`RuntimeApi.is_under_way`).
+The server never blocks: its owner calls it again and again. If the program asks for an event and there is none, the
+request gets no answer until there is one. While the program waits for that answer it does not hold the clock, unless
+data is still in transit between the program and the server (`RuntimeApi.is_under_way`).
 """
 
 from __future__ import annotations
@@ -25,36 +25,39 @@ from .program_client import INFO_BYTES, ProgramClient
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 9001
-"""Where it listens in a network that is the instance's own; in the machine's the kernel finds it a port."""
+"""The port of the server in an instance's own network; in the machine's network the kernel chooses the port."""
 READ_BYTES: Final = 1 << 18
 HEAD_LIMIT: Final = 1 << 16
 SHOWN: Final = 100
 ERROR_LIMIT: Final = 1 << 18
-"""Characters of an error that are kept: a message of ours has to hold it."""
+"""How many characters of an error are kept, so that it fits into a message to the test's process."""
 READY: Final = "/runtime/init/ready"
 NEXT, RESPONSE, ERROR = "/runtime/invocation/next", "/runtime/invocation/response", "/runtime/invocation/error"
 METHODS: Final = {READY: "POST", NEXT: "GET", RESPONSE: "POST", ERROR: "POST"}
 VALID: Final = ", ".join(f"{method} {path}" for path, method in METHODS.items())
 _BYTES_RECEIVED, _NOT_SENT, _BYTES_SENT = 128, 144, 200
-"""Where ``struct tcp_info`` has what was received, what has to be sent, and what was (and then what was sent again)."""
+"""Offsets in ``struct tcp_info`` of the bytes received, the bytes not sent yet, and the bytes sent.
+
+The bytes that were sent again follow the bytes sent.
+"""
 _COUNT, _TWO_COUNTS = struct.Struct("=Q"), struct.Struct("=QQ")
 _ESTABLISHED, _OPENING = 1, (2, 3)
 _REASONS: Final = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 431: "Too Large"}
 
-# Between the runtimes that this package has itself and this server: what the platform's API has no words for.
+# Headers between this package's own runtimes and this server, for facts that the platform's API cannot express.
 CONTEXT_WANTED: Final = "scf_async_context"
-"""A header of ``next``: the answer has one of that name, with the whole context and the event's own variables."""
+"""In ``next``: the answer is to have a header of this name, with the whole context and the event's own variables."""
 FACT: Final = "scf_async_fact"
-"""A header of ``error``: what kind of failure it is. Of ``ready``: the init has failed, and the body says why."""
+"""In ``error``: the kind of failure. In ``ready``: the init has failed with that kind of failure; the body says why."""
 MESSAGE: Final = "scf_async_message"
-"""A header of ``error``: the message, quoted as in a URL; the body is the stack trace.
+"""In ``error``: the message, quoted as in a URL; the body is the stack trace.
 
-Of a Python traceback the test's process finds the message itself: it comes without this header."""
+A Python traceback comes without this header: the test's process finds the message in it."""
 _FACTS: Final = frozenset({"RAISED", "CODE_NOT_LOADED", "ENTRY_FILE_MISSING", "RESULT_NOT_JSON"})
 
 
 class _Malformed(ValueError):
-    """What came is no request of HTTP; the text says why."""
+    """The data received is not a valid HTTP request; the text says why."""
 
 
 class _Request(NamedTuple):
@@ -62,25 +65,25 @@ class _Request(NamedTuple):
     path: str
     headers: Mapping[str, str]
     body: bytes
-    """As much of it as a result may have, and one byte more."""
+    """The start of the body: at most one byte more than a result may have."""
     size: int
-    """Of the whole body, in bytes."""
+    """The length of the whole body in bytes."""
     stays: bool
-    """The connection stays open for the next one."""
+    """Whether the connection stays open for the next request."""
 
 
 class _Connection:
-    """One connection of the program, and the request on it that has not come whole."""
+    """One connection of the program, with the request on it that is not complete yet."""
 
     def __init__(self, made: _socket.socket, counts: list[int]) -> None:
         self.socket = made
         self.counts = counts
-        """How many bytes were received on it, and sent, and whether it was closed here."""
+        """How many bytes were received on it, how many were sent, and 1 if the server has closed it."""
         self.waits: _Request | None = None
-        """It has asked for an event, and there is none yet."""
+        """The program's request for an event, if there is no event for it yet."""
         self.unsent = b""
         self.closes = self.ended = False
-        """It is closed when all was sent; the program has closed it."""
+        """The first: to be closed once all data was sent. The second: the program has closed it, or it has failed."""
         self._received = bytearray()
         self._reader = self._requests()
 
@@ -95,7 +98,7 @@ class _Connection:
             self.ended = not data
             self._received += data
             self.counts[0] += len(data)
-            if data:  # a program that sends a head, and then a body, would wait for the acknowledgement
+            if data:  # a program that sends head and body apart would wait for the acknowledgement between them
                 self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     def send(self, data: bytes = b"") -> None:
@@ -110,13 +113,13 @@ class _Connection:
                 self.unsent, self.ended = b"", True
 
     def request(self) -> _Request | None:
-        """The next request that has come whole. Raises `_Malformed`."""
+        """The next complete request, or None. Raises `_Malformed`."""
         return next(self._reader)
 
     # -- HTTP ----------------------------------------------------------------------------------------------------------
 
     def _requests(self) -> Iterator[_Request | None]:
-        """Each request, and None wherever more has to come."""
+        """Yield each request, and None whenever more data has to be received first."""
         while True:
             line, headers = yield from self._head()
             method, path, version = line
@@ -141,7 +144,7 @@ class _Connection:
             pass
         words = line.decode("latin-1").split(" ")
         if len(words) != 3 or not words[2].startswith("HTTP/1."):
-            raise _Malformed(f"{shortened(line.decode('latin-1'), SHOWN)!r} is no request of HTTP/1.1")
+            raise _Malformed(f"{shortened(line.decode('latin-1'), SHOWN)!r} is not an HTTP/1.1 request")
         headers: dict[str, str] = {}
         while field := (yield from self._line()):
             name, _, value = field.decode("utf-8", "replace").partition(":")
@@ -160,7 +163,7 @@ class _Connection:
         return line
 
     def _take(self, length: int, into: bytearray) -> Any:
-        """Take so many bytes; what a result may not have is dropped."""
+        """Consume *length* bytes of a body; bytes beyond what `_Request.body` keeps are dropped."""
         left = length
         while left:
             data = self._received[:left]
@@ -178,15 +181,16 @@ def _number(text: str, base: int) -> int:
     except ValueError:
         number = -1
     if number < 0:
-        raise _Malformed(f"{shortened(text, SHOWN)!r} is no length of a body")
+        raise _Malformed(f"{shortened(text, SHOWN)!r} is not a body length")
     return number
 
 
 class RuntimeApi(ProgramClient):
     """The server of one instance.
 
-    One that *waits_for_program* gives what was pushed once the program asks for its next event: what it does after a
-    push belongs to the event, too. Whoever sees that all of the program waits before that takes `answered`.
+    With *waits_for_program* `receive` returns an answer only when the program asks for its next event, because the work
+    that the program does after it has sent the answer still belongs to the event. An owner that sees the whole program
+    wait before that reads the answer from `answered`.
     """
 
     def __init__(self, *, own_network: bool, waits_for_program: bool) -> None:
@@ -196,24 +200,24 @@ class RuntimeApi(ProgramClient):
         try:
             self._listener.bind((HOST, PORT if own_network else 0))
         except OSError:
-            self._listener.bind((HOST, 0))  # it is the port of a server of the test that the program is to find
+            self._listener.bind((HOST, 0))  # a server of the test that the program connects to has that port
         self._listener.listen(128)
         self._listener.setblocking(False)
         self._port: int = self._listener.getsockname()[1]
         self.server = f"{HOST}:{self._port}"
         self._connections: list[_Connection] = []
         self._counts: dict[int, list[int]] = {}
-        """By port of the program's end, of connections that were closed, too."""
+        """The counts of each connection (`_Connection.counts`), closed ones too, by the port of the program's end."""
         self._ready = False
         self.init_failure: tuple[str, str] | None = None
         self._event: messages.Invoke | None = None
         self._fetched = False
-        """The program has got the event."""
+        """The program has received the event."""
         self._wants_next = False
-        """It has asked for one since it pushed what came of this."""
+        """The program has asked for the next event since it sent its answer to this one."""
         self._notes: list[str] = []
 
-    # -- who owns this -------------------------------------------------------------------------------------------------
+    # -- for the owner -------------------------------------------------------------------------------------------------
 
     def variables(self, invocation: messages.Invoke | None) -> Mapping[str, str]:
         return {"SCF_RUNTIME_API": HOST, "SCF_RUNTIME_API_PORT": str(self._port)}
@@ -225,12 +229,12 @@ class RuntimeApi(ProgramClient):
         return polled
 
     def is_ready(self) -> bool:
-        """Whether the program has said that its init is over."""
+        """Whether the program has reported that its init is over."""
         self._serve()
         return self._ready
 
     def ask(self, invocation: messages.Invoke) -> bool:
-        """Give the program the event: it has asked for one, or it will."""
+        """Give the program the event at once if it has asked for one, else when it asks."""
         self._event, self.answered = invocation, None
         self._fetched = self._wants_next = False
         self._serve()
@@ -252,7 +256,7 @@ class RuntimeApi(ProgramClient):
         return None if self.answered is None else self._end()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the listener and all connections."""
         self._listener.close()
         for connection in self._connections:
             connection.socket.close()
@@ -268,7 +272,7 @@ class RuntimeApi(ProgramClient):
 
     def is_under_way(self, port: int, info: bytes) -> bool:
         if len(info) < INFO_BYTES or (self._event is None and self._ready):
-            return False  # the kernel does not count; or nobody listens before the next event
+            return False  # the kernel does not count bytes, or the server reads nothing before the next event
         if info[0] in _OPENING or any(info[_NOT_SENT : _NOT_SENT + 4]):
             return True
         received, sent, closed = self._counts.get(port, (0, 0, 0))
@@ -279,7 +283,7 @@ class RuntimeApi(ProgramClient):
     # -- requests ------------------------------------------------------------------------------------------------------
 
     def _serve(self) -> None:
-        """Deal with all that has come."""
+        """Accept connections, and handle the requests that have been received."""
         while True:
             try:
                 fd, (_, port, *_) = self._listener._accept()  # type: ignore[attr-defined]
@@ -312,7 +316,7 @@ class RuntimeApi(ProgramClient):
         path = request.path.partition("?")[0]
         asked = f"{request.method} {shortened(path, SHOWN)}"
         if path not in METHODS:
-            self._refuse(connection, 404, f"{asked} is no call of the runtime API, which has {VALID}")
+            self._refuse(connection, 404, f"{asked} is not a call of the runtime API, which has {VALID}")
         elif METHODS[path] != request.method:
             self._refuse(connection, 405, f"{asked} was refused: the runtime API has {METHODS[path]} {path}")
         elif path == READY:
@@ -350,14 +354,14 @@ class RuntimeApi(ProgramClient):
         self._answer(connection)
 
     def _why_ignored(self, request: _Request) -> str:
-        """Why a push changes nothing; empty: it is the answer to the event."""
+        """Why a result or an error of the program is ignored; empty: it is the answer to the event."""
         if self._event is None or not self._fetched:
-            return f"the program had asked for no event by then (GET {NEXT})"
+            return f"the program had not asked for an event (GET {NEXT})"
         own = self._event.context["request_id"]
         given = request.headers.get("request_id", own)
         if given != own:
             return f"its request_id {shortened(given, SHOWN)!r} is not that of the event, {own}"
-        return "the event has its answer, and the first one counts" if self.answered is not None else ""
+        return "the event already has its answer, and the first one counts" if self.answered is not None else ""
 
     def _refuse(self, connection: _Connection, status: int, why: str) -> None:
         self._notes.append(why)
@@ -367,7 +371,7 @@ class RuntimeApi(ProgramClient):
         self,
         connection: _Connection,
         status: int = 200,
-        body: bytes = b"",  # what curl gets of a push that goes well ends in the log
+        body: bytes = b"",  # empty on success: curl would print it, and it would appear in the log
         headers: Mapping[str, str] | None = None,
     ) -> None:
         fields = {"Content-Type": "application/json", "Content-Length": str(len(body)), **(headers or {})}
@@ -385,12 +389,12 @@ def _returned(request: _Request) -> messages.Result:
 
 
 def _whole(request: _Request) -> str:
-    """The body, of which a runtime of ours has left out what is too long."""
+    """The body of a request by a runtime of ours, which has shortened it already."""
     return shortened(request.body.decode("utf-8", "replace"), LONGEST_TRACE + SHOWN)
 
 
 def _failed(request: _Request) -> messages.Result:
-    """An error that was pushed: its text is the platform's message."""
+    """The result of an event for which the program sent an error; the error's text is the platform's message."""
     fact = request.headers.get(FACT, "RAISED")
     if FACT in request.headers and MESSAGE not in request.headers:
         return messages.Result(fact if fact in _FACTS else "RAISED", trace=_whole(request))

@@ -1,8 +1,8 @@
-"""The zygote: a fresh interpreter with all that an instance needs, which forks instances from its main thread.
+"""The zygote: a fresh interpreter that has imported what instances need, and forks instances from its main thread.
 
-It ends with all processes below it when the socket of the harness is closed; its reaper ends it when the test process
-is gone. An instance adopts the orphans of its children while it lives. Later orphans come to the zygote, which kills
-them at once: a child of it that is no instance belonged to an instance that is gone.
+When the harness closes its socket, the zygote kills all processes below it and exits. When the test process ends, the
+reaper kills the zygote. An instance adopts the orphans of its children while it lives. Later orphans become children of
+the zygote, which kills them when it reaps the instance: a child that is not an instance belonged to one that has ended.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .patches import time as sleeping
 clock.install()
 sleeping.install()
 
-# They import threading and queue, which bind clocks.
+# These modules import threading and queue, which bind clock functions, so the clock is installed before.
 from .patches import locks, signals, threads  # noqa: E402
 from .patches import select as select_patches  # noqa: E402
 
@@ -53,33 +53,33 @@ from .scheduler.scheduler import scheduler  # noqa: E402
 PACKET = 1 << 18
 DESCRIPTORS = 4
 ROOM = 64
-"""How many numbers of descriptors are kept free below the pidfds, for files that are open for a moment."""
+"""How many descriptor numbers below the pidfds stay free, for files that are open for a moment."""
 
 
 class Zygote:
     def __init__(self, connection: socket.socket, nonce: str) -> None:
         self.connection = connection
         self.nonce = nonce
-        """What marks the frames of this session's instances in their output."""
+        """The nonce by which frames are recognized in the output of this session's instances."""
         self.trees: mounts.Trees | None = None
         """The trees of mounts; None where instances have no mount namespaces."""
         self.common: messages.CommonMounts | None = None
         """The mounts that the next instances have in common."""
         self.inodes: list[int] = []
-        """The numbers of the directories that are bound there."""
+        """The inode numbers of the directories that are mounted there."""
         self.instances: dict[int, int] = {}
-        """The number that the harness has given to each instance, by process id."""
+        """The number that the harness gave each instance, by process id."""
         self.pidfds: dict[int, int] = {}
-        """The process ids of the instances, by pidfd. A pidfd is ready when its process ends, not at a stop."""
+        """The process ids of the instances, by pidfd. A pidfd is ready once its process ends, not when it stops."""
         self.poller = real_epoll()
         self.first_pidfd = max(procfs.descriptors_of("self")) + ROOM
-        """From here on all descriptors are pidfds, so that a fork closes them by one call however many they are."""
+        """From this number on all descriptors are pidfds, so that a fork can close them, however many, by one call."""
         self.last_pidfd = self.first_pidfd
         self.low_pidfds: set[int] = set()
-        """The pidfds that found no number from there on."""
+        """The pidfds that are below `first_pidfd`, as no number above it was free."""
 
     def run(self, not_filtered: str) -> NoReturn:
-        """Serve the harness; report why the binds of programs are not filtered, if they are not."""
+        """Serve the harness. If *not_filtered* is not empty, report it first: it is why there is no filter of binds."""
         self.poller.register(self.connection.fileno(), select.EPOLLIN)
         if not_filtered:
             self._answer(messages.NotFiltered(not_filtered))
@@ -96,18 +96,18 @@ class Zygote:
                 self._serve()
 
     def refuse(self, answer: messages.NotPreloaded | messages.NoNamespaces) -> NoReturn:
-        """Report that instances cannot have what they were to have, and end."""
+        """Report that instances cannot be as they were configured, and end."""
         self._answer(answer)
         self.end()
 
     def _make_ready(self) -> None:
         """Prepare the next instance while there is no request."""
         if self.trees is not None and self.common is not None:
-            with contextlib.suppress(OSError):  # it is raised again, and reported, when the namespace is needed
+            with contextlib.suppress(OSError):  # it occurs again, and is reported, when an instance needs the namespace
                 self.trees.make_ready(self.common)
 
     def end(self) -> NoReturn:
-        """Kill all processes below, and end."""
+        """Kill all processes below this one, and end."""
         reaper.kill_children()
         os._exit(0)
 
@@ -125,23 +125,23 @@ class Zygote:
         else:
             for pid, known in self.instances.items():
                 if known == number:
-                    os.kill(pid, signal.SIGKILL)  # it is not reaped, so the id is still its own
+                    os.kill(pid, signal.SIGKILL)  # it is not reaped yet, so its id cannot be another process's
 
     def _expect(self, hint: messages.Expect) -> None:
-        """Do ahead what each of the next instances would have to do."""
+        """Do now, once, the work that each of the next instances would otherwise do."""
         self.common, self.inodes = hint.common, hint.inodes
         for path in hint.code:
             loading.compile_ahead(path)
         instance.prepare(hint.environment)
-        if not (hint.program or hint.coverage):  # the standard library may be measured, too
-            for entry in hint.code[:1]:  # not what a test has called before the init
+        if not (hint.program or hint.coverage):  # coverage may measure imports of the standard library, too
+            for entry in hint.code[:1]:  # the entry only, not what the test runs before the init
                 ahead.load(loading.first_imports(entry))
         if hint.debugger:
             debugger.install(has_terminal=True)
         if hint.program:
             _import_what_programs_need()
         if hint.coverage:
-            import coverage.sqldata  # noqa: F401, PLC0415  (instances of a session that is measured need it)
+            import coverage.sqldata  # noqa: F401, PLC0415  (each instance needs it if coverage measures the session)
 
     def _spawn(self, number: int, fds: list[int]) -> None:
         pid = pidfd = -1
@@ -150,7 +150,7 @@ class Zygote:
                 raise OSError(errno.EMFILE, f"descriptors for an instance: {os.strerror(errno.EMFILE)}")
             if self.trees is not None and self.common is not None:
                 self.trees.make_ready(self.common, self.inodes)
-            gc.freeze()  # what was imported since the last time would be looked through by each instance as it begins
+            gc.freeze()  # else the garbage collector of each instance would scan what was imported since the last fork
             pid = os.fork()
             if pid > 0:
                 pidfd = self._open_pidfd(pid)
@@ -158,11 +158,11 @@ class Zygote:
             if pid > 0:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
-            self._answer(messages.Refused(number, _words_of(error)))
+            self._answer(messages.Refused(number, _text_of(error)))
             pid = -1
         if pid == 0:
             zygote = os.getppid()
-            for fd in (self.connection.detach(), self.poller.fileno(), *self.low_pidfds, *self._mounting()):
+            for fd in (self.connection.detach(), self.poller.fileno(), *self.low_pidfds, *self._mount_descriptors()):
                 os.close(fd)
             os.closerange(self.first_pidfd, self.last_pidfd + 1)
             instance.main(self.nonce, fds, zygote)
@@ -180,7 +180,7 @@ class Zygote:
                 self._answer(messages.Spawned(number, pid), (pidfd,))
 
     def _probe(self, number: int) -> None:
-        """Fork a process that answers whether it can trace a program; to the harness it ends as an instance does."""
+        """Fork a process that reports whether it can trace a program. Its end is reported as an instance's is."""
         pid = -1
         try:
             pid = os.fork()
@@ -189,7 +189,7 @@ class Zygote:
             if pid > 0:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
-            self._answer(messages.Refused(number, _words_of(error)))
+            self._answer(messages.Refused(number, _text_of(error)))
             return
         if pid == 0:
             self._become_probe(os.getppid())
@@ -202,13 +202,13 @@ class Zygote:
             linux.die_with_parent()
             if os.getppid() == zygote:
                 mounts.drop_capabilities()
-                from ..supervisor import probe  # noqa: PLC0415  (only who has programs needs it)
+                from ..supervisor import probe  # noqa: PLC0415  (only sessions with programs need it)
 
                 self.connection.sendmsg([messages.pack(messages.Probed(probe.why_not()))])
         finally:
             os._exit(0)
 
-    def _mounting(self) -> list[int]:
+    def _mount_descriptors(self) -> list[int]:
         return [] if self.trees is None else self.trees.descriptors()
 
     def _open_pidfd(self, pid: int) -> int:
@@ -223,14 +223,14 @@ class Zygote:
         return pidfd
 
     def _reap(self, pidfds: list[int]) -> None:
-        """Reap instances that have ended, and kill the orphans that they have left."""
+        """Reap instances that have ended, and kill the orphans that they left."""
         ended: list[tuple[int, int, int]] = []
         for pidfd in pidfds:
             pid = self.pidfds.pop(pidfd)
             self.poller.unregister(pidfd)
             os.close(pidfd)
             self.low_pidfds.discard(pidfd)
-            used_ns = clock.genuine.clock_gettime_ns(linux.cpu_clock_of(pid))  # without the time of its children
+            used_ns = clock.genuine.clock_gettime_ns(linux.cpu_clock_of(pid))  # not including the time of its children
             _, status = os.waitpid(pid, 0)
             ended.append((self.instances.pop(pid), status, used_ns))
         reaper.kill_children(self.instances.keys(), await_trackers=self.trees is None)
@@ -249,9 +249,10 @@ class Zygote:
 
 
 def _import_what_programs_need() -> None:
-    """Once for all instances; no handler finds what came along of the standard library imported before it asks.
+    """Import our modules for programs once for all instances, and remove the modules that came along with them.
 
-    A module of its own may have the name of one of these: ``email.py``, say.
+    A handler must not find those in ``sys.modules`` before it imports them: a module of its own may have the same name
+    as one of the standard library, ``email.py`` for example.
     """
     before = set(sys.modules)
     with c_code.of_ours():
@@ -265,13 +266,13 @@ def _import_what_programs_need() -> None:
 
 
 def _import_all(modules: list[str]) -> str:
-    """Import *modules* for all instances; why one of them cannot be, or an empty text."""
+    """Import *modules* for all instances; returns an empty text, or why one of them cannot be preloaded."""
     for name in modules:
         try:
             __import__(name)
         except Exception as error:
             return f"{name!r} cannot be imported: {type(error).__name__}: {error}"
-        if threads.outside:  # libraries in C with threads handle forks themselves
+        if threads.outside:  # only Python's threads: libraries in C handle forks themselves
             return f"{name!r} starts a thread when it is imported, and instances are forks, which have no threads"
     return ""
 
@@ -282,18 +283,18 @@ def _take_classes_of_freezegun() -> None:
     datetime_patch.install()
     for name in ("dateutil", "six"):
         for module in [module for module in sys.modules if module == name or module.startswith(name + ".")]:
-            del sys.modules[module]  # a handler's own copy has to come first
+            del sys.modules[module]  # a handler's own copy takes precedence
 
 
-def _words_of(error: OSError) -> str:
+def _text_of(error: OSError) -> str:
     return f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
 
 
 def main(connection: int, nonce: str, preload: list[str], place: str, to_reaper: socket.socket) -> NoReturn:
     """Serve the harness at the other end of the socket *connection*.
 
-    Instances have mount namespaces if a directory is given on which their tree can be built, *place*. Their programs
-    listen on the loopback only, as far as the reaper at the other end of *to_reaper* can see to it.
+    If *place* is not empty, instances have mount namespaces, and their tree is built on that directory. Programs can
+    listen on the loopback only, if the reaper at the other end of *to_reaper* can serve the filter of binds.
     """
     signals.reset()
     signals.install()
@@ -320,7 +321,7 @@ def main(connection: int, nonce: str, preload: list[str], place: str, to_reaper:
     output.install()
     root_logger.use_stdout()
     mark = os.environ.pop(messages.OWNER_MARK)
-    os.putenv(messages.OWNER_MARK, mark)  # children of instances inherit it, and user code does not see it
+    os.putenv(messages.OWNER_MARK, mark)  # for children of instances only: it is not in ``os.environ``
     linux.adopt_orphans()
     gc.disable()
     gc.collect()
@@ -332,5 +333,5 @@ def main(connection: int, nonce: str, preload: list[str], place: str, to_reaper:
         try:
             zygote.trees = mounts.Trees(place)
         except OSError as error:
-            zygote.refuse(messages.NoNamespaces(_words_of(error)))
-    zygote.run(bind_filter.install(to_reaper))  # in the namespaces an ordinary user may do that, as root may
+            zygote.refuse(messages.NoNamespaces(_text_of(error)))
+    zygote.run(bind_filter.install(to_reaper))  # in its namespaces an ordinary user may do that, as root may

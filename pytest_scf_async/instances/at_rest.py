@@ -1,17 +1,21 @@
-"""Whether processes wait for each other: only time can have one of them go on, so they do not hold the clock.
+"""Whether processes all wait for each other: then only time can wake one of them, so they do not hold the clock.
 
-They are the children of an instance, which waits itself, or the instance and its children, where threads of it wait in
-C, which no patch of Python sees.
+These are the children of an instance that waits itself. If threads of the instance wait in C code, where no patch of
+Python sees their waits, the instance is one of these processes, too.
 
-That the clock may pass them has to be proved, as what ``/proc`` says was true a moment ago. All threads are looked at
-twice: first how often each has run, then what it waits for and again how often it has run. One that ran in between was
-put to sleep after the first look, so the two numbers differ; so there was a moment at which all slept. That nobody else
-is there has to be found between the two looks, too: this process may be without a processor before them for so long
-that one of them starts another, and waits for it. From that moment on only somebody else can wake one of them: each
-waits for a pipe, a pair of sockets or a terminal that came from the instance, for another thread of its process, or for
-the end of a child of its own. That is not so where the kernel wakes it: a process with a timer of POSIX (``timeout``)
-is not at rest. An alarm (``alarm``, ``setitimer``) is not to be seen from outside, nor is a signal that a stranger
-sends: the clock passes such a process, and its real alarm comes late.
+``/proc`` says what was true a moment ago, so one reading of it proves nothing. Therefore all threads are read in two
+passes: the first reads how often each has run; the second reads what each waits for, and how often it has run. A thread
+that ran in between went to sleep again after the first pass, so its two counts differ. If all counts are equal, all
+threads slept at the end of the first pass. The list of processes is also checked between the two passes. A list that
+was made before may be out of date: this process may get no processor for so long that one of them starts another
+process and waits for it.
+
+From the moment at which all slept, only something outside can wake one of them. Each waits for a pipe, a pair of
+sockets or a terminal that came from the instance, for another thread of its process, or for the end of its own child.
+The kernel can wake a process that has a POSIX timer (``timeout``), so such a process is not at rest.
+
+Two things cannot be seen from outside: an alarm (``alarm``, ``setitimer``), and a signal that an unrelated process
+sends. The clock passes a process that waits for one of these, and its real alarm comes late.
 """
 
 from __future__ import annotations
@@ -28,20 +32,20 @@ from ..protocol.procfs import has_timer, registered_with, runs_of_sleepers, targ
 _OWN = ("pipe:[", "anon_inode:[eventfd]", "anon_inode:[signalfd]", "/dev/pts/")
 _FOR_ITS_OWN = ("waitpid", "lock")
 _FUTEX_TIMEOUT, _POLL_TIMEOUT, _EPOLL_TIMEOUT = 3, 2, 3
-"""Where these calls have their timeouts."""
+"""The indices of the timeouts among the arguments of these calls."""
 _BY_POINTER = {"x86_64": (271, 441), "aarch64": (73, 441)}.get(platform.machine(), ())
-"""The numbers of ``ppoll`` and ``epoll_pwait2``, whose timeouts are pointers: 0 is none."""
+"""The numbers of ``ppoll`` and ``epoll_pwait2``, whose timeouts are pointers: 0 means no timeout."""
 
 
 class Rest(NamedTuple):
-    """What was found of processes all of whose threads wait for each other."""
+    """The state of processes whose threads all wait for each other."""
 
     runs: tuple[bytes, ...]
-    """How often each thread has run, by the kernel's word; not of those that wait in the scheduler of the instance."""
+    """The kernel's counts of how often each thread has run, except threads that wait in the instance's scheduler."""
     main: bool = False
-    """The main thread of the instance is not in its scheduler."""
+    """Whether the main thread of the instance waits outside its scheduler."""
     inside: bool = False
-    """Another thread of the instance is."""
+    """Whether a thread of the instance waits in its scheduler."""
 
 
 def at_rest(
@@ -51,10 +55,10 @@ def at_rest(
     wakeup_fd: int = -1,
     asleep: Iterable[int] = (),
 ) -> Rest | None:
-    """What is found of *pids*, and of *instance*, where all of their threads wait for each other; else None.
+    """The `Rest` of *pids* and *instance* if all their threads wait for each other, else None.
 
-    *are_all* looks whether they are all that there are, by now. A thread of the *instance* is in its scheduler where it
-    polls the descriptor *wakeup_fd*. It is enough that those are *asleep* of which that is said.
+    *are_all* checks whether these are still all processes there are. A thread of the *instance* is in its scheduler if
+    it polls the descriptor *wakeup_fd*. The processes *asleep* need only sleep, whatever they wait for.
     """
     sleepers = frozenset(asleep)
     processes = [*pids, *sleepers] if instance is None else [*pids, *sleepers, instance]
@@ -105,13 +109,13 @@ def _waits_for_instance(pid: int, call: Call) -> bool:
 
 
 def _is_of_instance(pid: int, fd: int) -> bool:
-    """Whether what *fd* of *pid* is made of has no end outside the instance and its children."""
+    """Whether *fd* of *pid* is a file that has no end outside the instance and its children."""
     target = target_of(pid, fd)
     return target.startswith(_OWN) or (target.startswith("socket:[") and _is_pair(pid, fd))
 
 
 def _is_pair(pid: int, fd: int) -> bool:
-    """Whether a socket is one of a pair: a connection to a server has a name at the other end."""
+    """Whether the socket *fd* of *pid* is one of a pair: unlike a connection to a server, neither end has a name."""
     made = copy_of_socket(pid, fd)
     if made is None:
         return False

@@ -1,6 +1,7 @@
-"""The child processes of an instance: while one of them lives, the clock stands, unless all wait for each other.
+"""The child processes of an instance: while one of them lives, the clock stands still, unless all wait for each other.
 
-``/proc`` is read only for an instance that has ever started a child: it counts that in shared memory, before and after.
+``/proc`` is read only for an instance that has started a child. The instance counts each start in shared memory, before
+and after the fork.
 """
 
 from __future__ import annotations
@@ -20,24 +21,24 @@ from .at_rest import Rest, at_rest
 
 _FORK_SERVER = b"from multiprocessing.forkserver import main"
 _HELPERS = (b"from multiprocessing.resource_tracker import main", _FORK_SERVER)
-"""What the interpreters run that ``multiprocessing`` keeps for itself as long as its process lives."""
+"""Commands of the processes that ``multiprocessing`` starts for its own use, and keeps as long as its process lives."""
 _KERNEL_NAME_BYTES = 15
-"""As much of a program's name as the kernel keeps."""
+"""The kernel cuts the name of a program at this length."""
 IDLE_AFTER = 0.1
-"""Real seconds in which a program in the background has not worked: then a thread that waits for it holds nothing."""
+"""A background program is idle after so many real seconds without work: then a wait for it need not hold the clock."""
 STILL_LIMIT = 0.1
-"""Real seconds in which threads of an instance come to rest that have something left to do at the end of a call."""
+"""Real seconds that threads of an instance have at the end of a call to finish what they do, and to come to rest."""
 WORK_NS = 1_000_000
-"""Processor time of such a program that counts as work."""
+"""A background program has worked if it used more than this much processor time, in ns."""
 
 
 _AWAKE = (b"R", b"D")
-"""States of a process that may be about to say something: it waits for nothing that somebody else does."""
+"""States of a process that does not wait for another one, and may be about to do something."""
 
 
 @dataclass(frozen=True)
 class Child:
-    """A child process of an instance, or a child of one."""
+    """A descendant process of an instance."""
 
     pid: int
     name: str
@@ -48,21 +49,21 @@ class Child:
 
 
 class Below(NamedTuple):
-    """The processes below an instance that live."""
+    """The living processes below an instance."""
 
     holding: tuple[Child, ...]
-    """Those that are not in the background."""
+    """Those that are neither in the background nor idle helpers."""
     living: frozenset[int]
     background: tuple[int, ...] = ()
     helpers: tuple[int, ...] = ()
-    """Those that ``multiprocessing`` keeps for itself, and that have nothing to do."""
+    """Those that ``multiprocessing`` keeps for its own use, and that have nothing to do."""
 
 
 _NOBODY = Below((), frozenset())
 
 
 class Background:
-    """Since when the programs in the background of an instance have not worked."""
+    """When the background programs of an instance last worked."""
 
     def __init__(self) -> None:
         self._pids: tuple[int, ...] = ()
@@ -81,15 +82,15 @@ class Background:
 
 
 class Owner(Protocol):
-    """The instance whose children are looked at: what of its state is asked, and what is said to it."""
+    """The part of an instance that `Children` reads."""
 
     pid: int
     control: Any
     """The page that it shares with the harness, in units of 64 bits."""
     state: InstanceState
-    """What it does."""
+    """Its state in the scheduler."""
     listening: set[int]
-    """Signals that its code has handlers of."""
+    """The signals for which its code has handlers."""
     stopped: bool
     released: bool
 
@@ -106,7 +107,7 @@ class Owner(Protocol):
 
 
 class Children:
-    """What the harness knows of the children of one instance, and of theirs."""
+    """The descendants of one instance, as far as the harness knows them."""
 
     background: tuple[str, ...] = ()
     """The programs, by name, that do not hold the clock (``deploy(background=)``)."""
@@ -114,36 +115,36 @@ class Children:
     def __init__(self, instance: Owner) -> None:
         self._instance = instance
         self.ending: set[int] = set()
-        """Processes that user code has sent the signal to end: they hold the clock until they have."""
+        """Processes to which user code has sent a signal to end: each holds the clock until it has ended."""
         self._handled: object = None
-        """What the children were when it had last dealt with their ends, and with what they have written."""
+        """The state of the children when the instance was last asked to handle their ends and their output."""
         self._rest: Rest | None = None
-        """What the last look found of those that would hold the clock, and do not, as they wait for the instance."""
+        """From the last `look`: the state of processes that do not hold the clock, as they wait for each other."""
         self.holding: tuple[Child, ...] = ()
-        """Those that held the clock at the last look."""
+        """The processes that held the clock at the last `look`."""
         self.threads_rest = False
-        """At the last look the instance's threads outside its scheduler waited for it or for its children."""
+        """Whether at the last `look` the threads outside the scheduler waited for the instance or for its children."""
         self._answered: tuple[bytes, ...] | None = None
-        """How often these had run when the instance was last asked whether they have made a wait ready."""
+        """The runs of `_rest` when the instance was last asked whether those threads have made a wait ready."""
         self._background = Background()
 
     @property
     def is_listening(self) -> bool:
-        """User code has a handler of SIGCHLD, or waits for descriptors of which children may hold the other ends.
+        """Whether user code has a SIGCHLD handler, or waits for descriptors whose other ends children may have.
 
-        To be asked where any may live.
+        Only valid while children may live (`possible`).
         """
         instance = self._instance
         return signal.SIGCHLD in instance.listening or instance.control.watches > 0
 
     @property
     def can_answer(self) -> bool:
-        """At the last look a thread of the instance was in its scheduler, which answers what it is asked."""
+        """Whether at the last `look` a thread of the instance was in its scheduler, where it answers requests."""
         return self._rest is None or self._rest.inside
 
     @property
     def possible(self) -> bool:
-        """Whether any may live; it costs next to nothing to ask."""
+        """Whether any descendant may live. This is cheap: it reads shared memory only."""
         instance = self._instance
         if instance.released or not instance.pid:
             return False
@@ -151,16 +152,17 @@ class Children:
         return bool(control.forks != control.childless)
 
     def look(self) -> tuple[Child, ...]:
-        """Those that hold the clock now: they live, and neither they nor what started them is in the background.
+        """The processes that hold the clock now.
 
-        Nobody does where all of them wait for the instance, which alone can have them go on. Where threads of it wait
-        outside its scheduler, they have to wait for it or for its children themselves.
+        A process holds the clock if it lives and neither it nor one of its ancestors is in the background. If all such
+        processes wait for the instance, none of them holds the clock, because only the instance can wake them. If
+        threads of the instance wait outside its scheduler, they must wait for the instance or its children, too.
         """
         instance = self._instance
         if instance.stopped and not (instance.gone or instance.released):
-            return self.holding  # nothing of it has run since the last look, but to stop
+            return self.holding  # none of its processes has run since the last look, except to stop
         waits = instance.state.preemption is Preemption.SLEEPS and not (instance.gone or instance.released)
-        waits = waits and not instance.traces_user_code  # that looks at its threads itself, and has found none at rest
+        waits = waits and not instance.traces_user_code  # it checks its threads itself, and reports when all rest
         self.holding, self._rest, self.threads_rest = (), None, False
         below = _NOBODY
         if self.possible and not instance.gone:
@@ -183,25 +185,29 @@ class Children:
         return self.holding
 
     def look_once_still(self) -> None:
-        """Look before the instance is stopped, which has just been asked: a thread of it may be answering."""
+        """`look` until the threads of the instance rest, before it is stopped: one may be answering a request.
+
+        This ends after `STILL_LIMIT` if they do not come to rest.
+        """
         deadline = REAL.monotonic() + STILL_LIMIT
         while not self._instance.state.cpu_bound:
-            runs, _ = procfs.activity(self._instance.pid)  # before the look, which finds no rest where one runs
+            runs, _ = procfs.activity(self._instance.pid)  # read before the look: it finds no rest while a thread runs
             self.look()
             if self.threads_rest or not runs or REAL.monotonic() > deadline:
                 return
             os.sched_yield()
 
     def _rest_with_threads(self, pids: list[int], below: Below) -> Rest | None:
-        """What is found where the children and the threads outside the scheduler of the instance wait for each other.
+        """The `Rest` of the children and the threads outside the scheduler if they wait for each other, else None.
 
-        What a program in the background does comes when it comes. A wait for it holds nothing where another thread has
-        a wait that time ends, and the program does not work just now: it may be about to say that it has started.
+        A thread may wait for a background program, whose work takes real time. That wait does not hold the clock if
+        another thread has a wait with a due time and the program is idle. A program that works may be about to report
+        that it has started.
         """
         instance = self._instance
         wakeup_fd = instance.control.wakeup_fd
         rest = at_rest(pids, lambda: self._are_all(below), instance.pid, wakeup_fd, below.helpers)
-        if rest is None or (rest.main and instance.has_alarm):  # it is woken again and again to report that
+        if rest is None or (rest.main and instance.has_alarm):  # the alarm wakes the main thread again and again
             return None
         if not below.background:
             return rest
@@ -209,16 +215,16 @@ class Children:
         return rest if beside and self._background.is_idle(below.background) else None
 
     def _are_all(self, below: Below) -> bool:
-        """Whether another look finds what the one before has found; the background may start what it likes."""
+        """Whether the same processes live as in *below*. Processes in the background may have started others."""
         now = self._look_below() if self.possible else _NOBODY
         return (now.holding, now.helpers) == (below.holding, below.helpers)
 
     def question(self) -> InstanceFact | None:
-        """What the instance has to be asked before time may pass; None: nothing has happened that it may not know.
+        """What the instance must be asked before time may pass; None: it knows of all that has happened.
 
-        A handler of SIGCHLD may still have to be called for the end of a child, or a thread outside its scheduler may
-        have made a wait ready that is in it. To be called when the instance waits, and nothing holds the clock; what
-        is found now is not found once more.
+        It may not yet have called a SIGCHLD handler for the end of a child. Or a thread outside its scheduler may have
+        made a wait ready that another thread has in the scheduler. Call this when the instance waits and nothing holds
+        the clock. The same change is reported once only.
         """
         instance = self._instance
         state = instance.state
@@ -239,11 +245,11 @@ class Children:
         return InstanceFact.SIGNALS_POLLED
 
     def report_crossed(self) -> None:
-        """The report that was asked for did not see all that was sent: it may have to be asked for again."""
+        """Allow the same question again: the report was sent before the instance had received all messages."""
         self._answered = None
 
     def exempt(self, programs: tuple[str, ...]) -> None:
-        """*programs*, by name, do not hold the clock."""
+        """Let *programs*, given by name, not hold the clock."""
         self.background = programs
 
     def _look_below(self) -> Below:
@@ -258,16 +264,16 @@ class Children:
         return found
 
     def signal(self, signum: int, besides: Collection[int] = ()) -> frozenset[int]:
-        """Send *signum* to all that live, but for the processes *besides*; gives those that it was sent to."""
+        """Send *signum* to all living descendants except *besides*; returns those to which it was sent."""
         with self.handles() as pidfds:
             return send(signum, pidfds, besides)
 
     @contextmanager
     def handles(self) -> Iterator[dict[int, int]]:
-        """A pidfd of each that lives and may run user code, by its process id.
+        """A pidfd of each living descendant that may run user code, by its process id.
 
-        The helpers of ``multiprocessing`` wait for their process alone. A signal that has one of them go on would wake
-        it, and until it waits again the clock could not pass it.
+        The helpers of ``multiprocessing`` are left out: they only wait for their process. A signal that continues a
+        helper would wake it, and it would hold the clock until it waits again.
         """
         opened: dict[int, int] = {}
         try:
@@ -280,17 +286,17 @@ class Children:
                 except OSError:
                     continue
             still = frozenset(self._descendants()) if opened else frozenset()
-            yield {pid: pidfd for pid, pidfd in opened.items() if pid in still}  # it is the one that was looked at
+            yield {pid: pidfd for pid, pidfd in opened.items() if pid in still}  # no id was reused meanwhile
         finally:
             for pidfd in opened.values():
                 os.close(pidfd)
 
 
 def send(signum: int, pidfds: Mapping[int, int], besides: Collection[int] = ()) -> frozenset[int]:
-    """Send *signum* to processes, given by their ids with pidfds, that may have ended; not to those *besides*.
+    """Send *signum* to processes, given by their ids with pidfds, except those *besides*. Some may have ended.
 
-    Gives those that it was sent to: another user's refuse it, as a container of Docker or a program started by ``sudo``
-    is to an ordinary user.
+    Returns the processes to which it was sent. An ordinary user may not send it to a process of another user, such as a
+    container of Docker or a program started by ``sudo``.
     """
     sent = set()
     for pid, pidfd in pidfds.items():
@@ -310,10 +316,10 @@ def _look_below(
     ending: Collection[int] = (),
     elsewhere: Sequence[int] = (),
 ) -> Below:
-    """The processes below *pid* that live, and those *elsewhere*, which count as its children.
+    """The living processes below *pid*, and those *elsewhere*, which count as its children.
 
-    What is below a process in the background is so, too, and one of *ending* is not. A process that has ended and was
-    not waited for does not live.
+    A process below one in the background is in the background, too, unless it is one of *ending*. A zombie does not
+    count as living.
     """
     own = procfs.command_of(pid)
     seen: set[int] | None = None
@@ -329,7 +335,8 @@ def _look_below(
             below: list[tuple[int, bytes, bool]] = []
             for parent, parent_command, exempt in level:
                 forks = parent in helpers and _FORK_SERVER in parent_command
-                works = forks and not _waits_for_requests(parent)  # first: it may fork, and wait again, between the two
+                # Checked before its children are read: in between it may fork, and wait again.
+                works = forks and not _waits_for_requests(parent)
                 children = [*procfs.children_of(parent), *(elsewhere if parent == pid else ())]
                 for child in children:
                     name = None if child in found else procfs.living_name(child)
@@ -355,40 +362,40 @@ def _look_below(
         if holding or found == seen:
             idle = tuple(pid for pid in helpers if pid not in working)
             return Below(tuple(holding), frozenset(living), tuple(exempted), idle)
-        seen = found  # one that ended meanwhile has given its children to a process that was looked at before
+        seen = found  # a process that ended meanwhile may have left its children to one whose children were read before
 
 
 def _waits_for_requests(fork_server: int) -> bool:
-    """Whether it has nothing to do: a process that it is to fork has been, and its id sent.
+    """Whether the fork server of ``multiprocessing`` waits for requests: all processes requested so far are forked.
 
-    Once there is a request the kernel does not let it sleep there. It may sleep elsewhere, before it serves (in a
-    module that it is to import first) and while it forks (``os.register_at_fork``).
+    It waits for requests in ``epoll``, where the kernel does not let it sleep while there is one. A sleep in another
+    call is work: it may import a module before it serves, or run ``os.register_at_fork`` functions.
     """
     call = procfs.system_call_of(fork_server, str(fork_server))
-    if not call:  # it may not be looked at, or has ended
+    if not call:  # this process may not read it, or it has ended
         return procfs.state_of(fork_server) not in _AWAKE
     return call[0].isdigit() and name_of(int(call[0])) == "epoll"
 
 
 def _is_helper(command: bytes, parent_command: bytes) -> bool:
-    """Whether ``multiprocessing`` keeps a process for itself; what such a one has forked is a worker."""
+    """Whether ``multiprocessing`` keeps a process for its own use. A process that a helper has forked is a worker."""
     return command != parent_command and any(text in command for text in _HELPERS)
 
 
 def _started_as(command: bytes) -> list[str]:
-    """The last parts of a command's words: the program, and of a script the interpreter first."""
+    """The last parts of a command's first words: of the program, or of the interpreter and its script."""
     return [os.path.basename(word).decode("utf-8", "replace") for word in command.split(b"\0")[:3]]
 
 
 def _program(name: str, command: bytes) -> str:
-    """What a user calls a program: the kernel's *name* for it, whole."""
+    """The name of a program: the kernel's *name*, completed from the command if the kernel has cut it."""
     if len(name.encode()) < _KERNEL_NAME_BYTES:
         return name
     return next((word for word in _started_as(command) if word.startswith(name)), name)
 
 
 def _is_named(names: tuple[str, ...], name: str, command: bytes) -> bool:
-    """Whether one of *names* is the kernel's *name* for a program, or what it was started as."""
+    """Whether one of *names* is the kernel's *name* for a program, or the name by which it was started."""
     if not names:
         return False
     known = (name, *_started_as(command)[:1])

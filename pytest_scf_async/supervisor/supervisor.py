@@ -1,8 +1,8 @@
 """The supervisor of a program: an instance whose user code runs in processes below it, on the simulated clock.
 
-It starts the program as its child, in the same sandbox and network, traces it with all that it starts, and speaks for
-it. To the test's process it is an instance like any other: it waits for a time, is resumed, stands at gates, and
-answers. It ends as the program does, so that its wait status is that of the program.
+It starts the program as its child, in the same sandbox and network. It traces the program and all that it starts, and
+reports for them. For the test's process it is an instance like any other: it waits for a time, is resumed, stops at
+gates, and answers. It ends as the program does, so that its wait status is that of the program.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ from .waits import Clocks, Wait
 _libc = ctypes.CDLL(None, use_errno=True)
 
 CHECK_INTERVALS: Final = (0.0, 0.0, 0.0, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.001, 0.002, 0.005)
-"""Real seconds between checks of a program that goes on, from one to the next; the last for all that follow."""
+"""Real seconds between one check of a running program and the next; the last value repeats."""
 SHORTEST_POLL: Final = 0.001
-"""Real seconds: ``poll`` takes milliseconds."""
+"""The shortest timeout of ``poll`` in real seconds: it takes whole milliseconds."""
 _SFD_FLAGS: Final = 0o4000 | 0o2000000
 _SIGNAL_BYTES: Final = 128
 BLOCKED_CALLS: Final = 2
-"""So many system calls after it has installed a handler a program may let SIGTERM in that it had blocked: Bash does."""
+"""For how many system calls after it has installed a handler a program may keep SIGTERM blocked, as Bash does."""
 _NOTHING: Final = bytes(4)
 
 
 class Delivery(Enum):
-    """How far a SIGTERM is that has come while the program stands at a gate."""
+    """The progress of delivering a SIGTERM that arrives while the program is at a gate."""
 
     NONE = "there is none"
     ALONE = "the thread that takes it goes on alone, until it has left the handler, or waits in it"
@@ -59,9 +59,9 @@ class Delivery(Enum):
 
 class Supervisor:
     _refusal = ""
-    """Why the program was ended before it served."""
+    """Why the program was killed before it was ready."""
     _untraced: frozenset[str] = frozenset()
-    """What of the program no traced one can do or be, as far as it was reported."""
+    """What was reported of the program that is impossible under a tracer."""
 
     def __init__(
         self,
@@ -79,41 +79,41 @@ class Supervisor:
         self._clock = clock_page
         self._reads_before_wait = reads_before_wait
         self._past_ns = 0
-        """What the program's clocks show beyond the µs of the clock page: programs count in ns."""
+        """How many ns the program's clocks are ahead of the clock page, which counts in µs."""
         self._channel = scheduler.channel.socket
         self._frames = scheduler.channel.frames
         self._seen = 0
         self._pid = 0
         self._status: int | None = None
         self._waiting: messages.Invoke | None = None
-        """The event that the program is given once it listens."""
+        """The event that is to be sent to the program once it listens."""
         self._ready = False
         self._event_sent = False
         self._gated = False
-        """It stands before its first line."""
+        """The program is at a gate before its first line."""
         self._log_gates = LogGates()
         self._listener = signals.Listener()
         self._at_return: dict[int, Callable[[Thread], None]] = {}
-        """By thread that makes a call: what is to be done when that returns."""
+        """By thread that makes a system call: what is to be done when the call returns."""
         self._gated_at = ""
-        """The gate at which the program stands."""
+        """The gate at which the program is; empty: at none."""
         self._owes_report = False
-        """The program goes on, or has to be checked: `_report` is due once all of it waits."""
+        """The program goes on, or has to be checked: `_report` is due once all its threads wait."""
         self._polled = False
-        """It has asked what is due, whoever computes."""
+        """The test's process has asked for the first due time, even while threads compute."""
         self._preempted: set[Thread] = set()
-        """The threads that computed when it had asked: it may move the clock past them, and others go on."""
+        """The threads that computed at the last such report: the clock may pass them, and others go on."""
         self._reported_due: tuple[int, int] = (messages.NEVER, 0)
-        """What was reported as due first, and its number in the order of all waits."""
+        """The first due time that was reported, and the wait's number in the order of all waits."""
         self._shown_us = 0
         """The time that the program's clocks show."""
         self._signals_requested = False
         self._checks = 0
         self._held: list[str] = []
-        """The peers of connections that hold the clock."""
+        """The peers of the connections that hold the clock."""
         self._moved = False
-        """The clock was moved here since it was reported."""
-        scheduler.control.c_code = 1  # the program writes without our knowing
+        """The supervisor has moved the clock since it last reported the time."""
+        scheduler.control.c_code = 1  # the program writes its output unnoticed
         self._registers = Registers()
         hooks = Hooks(
             clocks=self._clocks,
@@ -164,7 +164,7 @@ class Supervisor:
     # -- the loop ----------------------------------------------------------------------------------------------------
 
     def serve(self) -> NoReturn:
-        """Deal with what comes from the test's process and of the program, until one of them ends."""
+        """Handle messages of the test's process and the program's stops and answers, until one of them ends."""
         self._report()
         self._take(scheduler.channel.take_unread())
         while True:
@@ -178,10 +178,10 @@ class Supervisor:
             self._check_program()
 
     def _handle_others(self, ready: set[int]) -> None:
-        """Deal with what else is *ready* than signals, the test's process and the program."""
+        """Handle *ready* descriptors other than those of signals, the test's process and the program."""
 
     def _read_signals(self) -> None:
-        came = os.read(self._signals, _SIGNAL_BYTES * 16)[::_SIGNAL_BYTES]  # the number of each is its first byte
+        came = os.read(self._signals, _SIGNAL_BYTES * 16)[::_SIGNAL_BYTES]  # the first byte of each is its number
         if linux.STACKS_SIGNAL in came:
             held = list(dict.fromkeys(self._held))
             os.write(scheduler.control.file, messages.pack(messages.Threads(threads_of(self._tree), held)))
@@ -200,7 +200,7 @@ class Supervisor:
             self._polled_client = wanted
 
     def _timeout(self) -> float | None:
-        """Milliseconds until the next check; a shorter time passes here, in which the program has the processor."""
+        """Milliseconds until the next check. A shorter time is slept here: the program has the processor then."""
         waits_for_stops = self._tree.stopping and self._delivery is Delivery.NONE
         if waits_for_stops or not (self._owes_report or self._held):
             return None
@@ -217,7 +217,7 @@ class Supervisor:
         return 0
 
     def _check_program(self) -> None:
-        """Check how far the program is, and report that once all of it waits."""
+        """Handle the program's stops, and report what it waits for once all its threads wait."""
         tree = self._tree
         self._show_time_if_moved()
         if tree.step():
@@ -254,7 +254,7 @@ class Supervisor:
                 self._settled()
 
     def _stopped(self) -> None:
-        """All of the program stands still: the test's process may have asked for that."""
+        """Confirm the stops that the test's process has requested: all threads of the program are held."""
         scheduler.control.stops = max(scheduler.control.stops, self._stops_requested)
 
     def _scan_connections(self) -> None:
@@ -262,10 +262,10 @@ class Supervisor:
         self._held = self._tree.connections.held
 
     def _report_while_computing(self) -> None:
-        """Report what is due while threads compute on, where the test's process has asked: it may preempt them.
+        """Report the first due time while threads still compute, if the test's process has asked: it may preempt them.
 
-        From then on it is reported whenever something else is due first and all others wait, and the clock moves beside
-        those that compute.
+        From then on the clock passes the threads that compute. The first due time is reported again when it has changed
+        and all other threads wait.
         """
         tree = self._tree
         if self._preempted:
@@ -275,7 +275,7 @@ class Supervisor:
         computing = tree.computing()
         if tree.has_pending_stop() or not (self._polled or computing <= self._preempted) or self._must_take_signal():
             return
-        if computing:  # else all of them wait, which the next check finds
+        if computing:  # else all threads wait, which the next check finds
             tree.wake_monitors()
             if self._event_sent and self._client.answered is not None:
                 self._answer(self._client.answered)
@@ -284,16 +284,19 @@ class Supervisor:
             self._owes_report = True
 
     def _in_transit(self) -> bool:
-        """Whether the kernel is still delivering what was sent between the program and this process."""
+        """Whether the kernel is still delivering data between the program and this process."""
         connection = None if self._has_answered else self._client.connection
         return connection is not None and is_moving(connection, self._tree.sock_diag)
 
     def _must_take_signal(self) -> bool:
-        """Whether a SIGTERM that the program takes has been sent, and not come: it is dealt with first."""
+        """Whether a SIGTERM was sent that the program will take, but has not yet: that must happen first."""
         return bool(self._pid) and signals.may_take(self._pid, self._pid)
 
     def _receive_from_program(self) -> bool:
-        """Take what the program has sent; whether there was any. One that could not send all of it goes on then."""
+        """Receive data of the program; returns whether there was any.
+
+        A program that could not send all its data goes on then.
+        """
         if not (self._event_sent and is_readable(self._client.descriptors())):
             return False
         answer = self._client.receive()
@@ -308,19 +311,19 @@ class Supervisor:
     _stops_requested = 0
     _delivery = Delivery.NONE
     _signal_at_gate = False
-    """The test's process has asked for the signals that have come, which may be one that a gate keeps off."""
+    """The test's process has asked to have pending signals handled, and a gate may hold one of these back."""
 
     # -- the test's process ------------------------------------------------------------------------------------------
 
     def _receive(self) -> None:
         data = self._channel.recv(65_536)
         if not data:
-            os._exit(0)  # the test's process is gone, and the program goes with this one
+            os._exit(0)  # the test's process has ended; the program ends with this process
         self._take(list(self._frames.feed(data)))
 
     def _take(self, frames: list[tuple[int, bytes]]) -> None:
         for kind, body in frames:
-            if self._polled and kind == messages.RESUME:  # an answer after that would give the run token back
+            if self._polled and kind == messages.RESUME:  # a later answer would give the run token back
                 self._report(running_threads=len(self._tree.computing()))
             self._seen += 1
             if kind == messages.RESUME:
@@ -355,7 +358,7 @@ class Supervisor:
                 self._checks = 0
 
     def _resume(self) -> None:
-        """The first of the waits that are due goes on."""
+        """Let the first wait or timer that is due go on."""
         self._checks = 0
         self._owes_report = True
         self._reported_due = (messages.NEVER, -1)
@@ -367,7 +370,7 @@ class Supervisor:
             self._time_has_moved()
 
     def _wake(self, due: Due) -> None:
-        """The time of *due* has come."""
+        """Let *due* go on, whose time has come."""
         self._past_ns = max(due.due_ns - self._clock.now_us * 1000, 0)
         self._show_time()
         self._tree.wake(due)
@@ -402,7 +405,7 @@ class Supervisor:
             self._tree.leave_gate()
 
     def _stop_at_gate(self, gate: str, at: str, thread: Thread | None) -> None:
-        """Stand at that gate, to which *thread* has come; None: before the program is given its event."""
+        """Stop at *gate*, which *thread* has reached; None: the program has not been given its event yet."""
         self._gated_at = gate
         if thread is not None:
             thread.reach_gate()
@@ -411,10 +414,10 @@ class Supervisor:
         self._send(messages.Gated(gate, at=at, main=thread is None or thread.tid == self._pid))
 
     def _deliver(self) -> None:
-        """All threads are held, as one stands at a gate: have a SIGTERM that has come be taken there.
+        """Have a pending SIGTERM taken while all threads are held at a gate.
 
-        One thread alone can take it then, so that it is the same in each run: the first one where that may, as the
-        kernel prefers it, too. A handler that is called in the thread at the gate returns to the gate.
+        Only one thread goes on to take it, so that it is the same thread in each run: the first thread if it may, which
+        the kernel prefers, too. A handler that runs in the thread at the gate returns to the gate.
         """
         threads = [each for each in self._tree.threads.values() if each.process.pid == self._pid and each.held]
         threads.sort(key=lambda thread: (thread.tid != self._pid, thread.serial))
@@ -422,12 +425,15 @@ class Supervisor:
         if taking is not None:
             self._delivery = Delivery.ALONE
             self._tree.go_alone(taking)
-        elif self._delivery is Delivery.ALONE or signals.has_come(self._pid):  # sigwait takes it, or a descriptor
+        elif self._delivery is Delivery.ALONE or signals.has_come(self._pid):  # sigwait or a signalfd takes it
             self._delivery = Delivery.OTHERS
             self._tree.go_on()
 
     def _deliver_further(self) -> None:
-        """It has been dealt with so far: the handler may have sent another one, that ends the process."""
+        """Continue with the delivery once the threads that went on wait.
+
+        The handler may have sent another SIGTERM, which ends the process.
+        """
         if self._delivery is Delivery.ALONE:
             self._deliver()
         else:
@@ -435,7 +441,7 @@ class Supervisor:
             self._tree.stop()
 
     def _moves_clock(self) -> bool:
-        """Whether the clock could be moved here, to what is due next, and has been: nothing else is due before."""
+        """Move the clock to the next due time if the lease allows that; returns whether it was moved."""
         due = self._tree.first()
         if due is None or self._held or not self._moves_clock_to(due.due_ns, _shown(due)):
             return False
@@ -444,21 +450,21 @@ class Supervisor:
 
     @property
     def _has_answered(self) -> bool:
-        """No event is on its way: the last one has ended at the time that it is now."""
+        """Whether there is no event now: the last one has ended at the current time."""
         return self._ready and not self._event_sent
 
     def _may_lease(self, due_ns: int) -> bool:
-        """Whether the clock could be moved to that time before a wait has begun that ends then."""
+        """Whether the clock could be moved to *due_ns* before a wait begins that ends then."""
         if not self._ready or self._waiting is not None or self._polled or self._preempted or self._status is not None:
             return False
         if self._client.answered is not None:
-            return False  # the event is over where the program waits
+            return False  # the event ends when the program waits
         return self._delivery is Delivery.NONE and due_ns // 1000 < scheduler.control.lease
 
     def _leases(self, wait: Wait, is_calm: bool) -> bool:
-        """Whether the clock could be moved to the end of a wait that is about to begin, and has been.
+        """Move the clock to the end of a wait that is about to begin, if possible; returns whether it was moved.
 
-        *is_calm*: since the last one the program has neither written nor sent anything.
+        *is_calm*: since the last such wait the program has neither written nor sent anything.
         """
         if not self._may_lease(wait.due_ns):
             return False
@@ -471,7 +477,7 @@ class Supervisor:
         return True
 
     def _leases_again(self, due_ns: int, shown: str) -> bool:
-        """The same of the next wait: the program has written and sent nothing since then."""
+        """The same for the next wait of a program that has written and sent nothing since the last one."""
         if self._signals_requested or self._gated_at or self._has_answered or not self._may_lease(due_ns):
             return False
         control, now_us, due_us = scheduler.control, self._clock.now_us, due_ns // 1000
@@ -485,7 +491,7 @@ class Supervisor:
         return True
 
     def _moves_clock_to(self, due_ns: int, shown: str, *, is_calm: bool = False) -> bool:
-        """Whether the clock could be moved here, to the end of a wait, and has been."""
+        """Move the clock to the end of a wait if the lease allows that; returns whether it was moved."""
         if self._signals_requested or self._gated_at or self._has_answered:
             return False
         control = scheduler.control
@@ -507,13 +513,13 @@ class Supervisor:
         return fcntl.ioctl(scheduler.channel.marks, termios.FIONREAD, _NOTHING) != _NOTHING
 
     def _report_time(self) -> None:
-        """What stands in the output by now was written by the time that it is now."""
+        """Mark the output, and report the time: all output up to the mark was written by the current time."""
         self._moved = False
         scheduler.channel.mark_output()
         self._channel_send(messages.pack_wrote(self._clock.now_us, scheduler.leased.records_to_report()))
 
     def _report(self, *, running_threads: int = 0) -> None:
-        """Report what the instance waits for next, while *running_threads* compute."""
+        """Report what the instance waits for next, and that *running_threads* compute meanwhile."""
         self._owes_report = self._polled = False
         if not running_threads:
             self._preempted.clear()
@@ -552,7 +558,7 @@ class Supervisor:
     # -- the event ---------------------------------------------------------------------------------------------------
 
     def _settled(self) -> None:
-        """All of the program waits: its event goes on, or has ended, or it waits for time to pass."""
+        """Called once all threads of the program wait: send the event, take the answer, or let time pass."""
         if self._pid and not self._ready:
             sent = self._client.sent
             is_ready = self._serves()
@@ -574,14 +580,14 @@ class Supervisor:
                 self._initialised("PORT_NOT_BOUND", only_localhost(host, self._program.port))
         if self._ready and self._waiting is not None:
             if (gate := self._listener.take_gate()) is not None:
-                self._stop_at_gate(gate.id, "listening", None)  # it listens since an earlier event
+                self._stop_at_gate(gate.id, "listening", None)  # its handler is there since an earlier event
                 return
             invocation, self._waiting = self._waiting, None
             self._event_sent = self._client.ask(invocation)
             if self._event_sent:
                 self._client.await_arrival()
                 return
-            self._answer(messages.Result("PORT_NOT_BOUND", trace="the program listens on its port no more"))
+            self._answer(messages.Result("PORT_NOT_BOUND", trace="the program no longer listens on its port"))
         if self._receive_from_program():
             if self._event_sent:
                 return
@@ -594,7 +600,7 @@ class Supervisor:
         self._report()
 
     def _is_ready(self) -> None:
-        """The init of the program is over."""
+        """Report that the init of the program is over."""
         self._ready = True
         failure = self._client.init_failure
         if failure is not None:
@@ -623,14 +629,14 @@ class Supervisor:
         self._send(answer._replace(rss=self._memory(), used_ns=0))
 
     def _memory(self) -> int:
-        """Bytes that the program has had at most, and those of its own that what it has started has now."""
+        """The peak memory of the program in bytes, plus the unshared memory of the processes that it has started."""
         others = sum(procfs.unshared_memory(pid) for pid in self._tree.processes if pid != self._pid)
         return procfs.peak_memory(self._pid) + others
 
     # -- the program -------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        """Start the program; where it cannot be, the event has ended."""
+        """Start the program; if that fails, the event ends."""
         if not self._program.own_network:
             bind_filter.forget(self._program.port)
         read, write = os.pipe2(os.O_CLOEXEC)
@@ -649,11 +655,12 @@ class Supervisor:
                 before_exec=self._prepare,
             )
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        with contextlib.suppress(OSError, ValueError):  # there are some for each thread of the program, which has fewer
+        # Files of each of its threads are kept open. The program was forked before, and keeps the lower limit.
+        with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
         self._tree.adopt(pid)
         self._send(messages.Program(pid))
-        for fd in (may_begin, begin, write):  # the test's process knows the process before it can write a line
+        for fd in (may_begin, begin, write):  # the program may write only after the test's process was informed of it
             os.close(fd)
         self._pid = pid
         os.set_blocking(read, False)
@@ -662,15 +669,15 @@ class Supervisor:
     def _began(self, process: Process) -> None:
         if process.pid == self._pid:
             self._send(messages.Program(self._pid, runs=True))
-            if self._listener.action != signals.IGNORED:  # what is ignored stays so
+            if self._listener.action != signals.IGNORED:  # an ignored signal stays ignored
                 self._listens(signals.DEFAULT, None)
             if self._client.starts_ready and not self._ready:
                 self._is_ready()
                 self._event_sent, self._waiting = True, None
 
     def _prepare(self) -> None:
-        """In the child that becomes the program: what holds for all that it starts."""
-        with contextlib.suppress(OSError):  # none of them is this process's any more
+        """Prepare the child that becomes the program; all processes that it starts inherit these settings."""
+        with contextlib.suppress(OSError):  # this process may no longer use any of these processors
             os.sched_setaffinity(0, self._program.cpus)
         seccomp.install(seccomp.STANDARD)
 
@@ -679,7 +686,7 @@ class Supervisor:
             self._status = status
 
     def _called(self, thread: Thread, name: str, registers: Registers) -> bool:
-        """A thread is about to make a system call that is no wait; whether it stops again when that returns."""
+        """Handle a thread at a system call that is not a wait; returns whether it stops again when the call returns."""
         if name == "rt_sigaction":
             return thread.process.pid == self._pid and self._sets_action(thread, registers)
         if name not in ("write", "writev"):
@@ -694,7 +701,7 @@ class Supervisor:
         return True
 
     def _returned(self, thread: Thread) -> None:
-        """The call has been made."""
+        """Do what was to be done when the call of the thread returns."""
         self._at_return.pop(thread.tid)(thread)
 
     def _sets_action(self, thread: Thread, registers: Registers) -> bool:
@@ -710,7 +717,7 @@ class Supervisor:
             self._listens(action, thread)
 
     def _listens(self, action: str, thread: Thread | None) -> None:
-        """This is what the program does with SIGTERM from here on."""
+        """Note what the program does with SIGTERM from here on."""
         message = self._listener.set(action)
         if message is not None:
             self._send(message)
@@ -718,7 +725,10 @@ class Supervisor:
             self._stop_if_listening(thread, BLOCKED_CALLS)
 
     def _stop_if_listening(self, thread: Thread, calls: int) -> None:
-        """Stand where a gate waits for a handler that is there, or *calls* system calls later, while it is blocked."""
+        """Stop at a gate that waits for a SIGTERM handler, as there is one now.
+
+        While the program keeps SIGTERM blocked, this waits for up to *calls* more system calls.
+        """
         if calls and self._listener.waits and signals.is_blocked(self._pid, thread.tid):
             thread.stop_at_next_call()
             self._at_return[thread.tid] = lambda thread: self._stop_if_listening(thread, calls - 1)
@@ -743,11 +753,11 @@ class Supervisor:
         return True
 
     def _end_as_program(self, status: int) -> NoReturn:
-        """The program has ended: end in the same way; what it had answered before comes first."""
+        """End as the program has ended; first send the answer that it gave before."""
         why = "" if self._ready else self._why_not_started()
         if why:
             self._initialised("NOT_STARTED", why)
-        self._tree.kill()  # what it leaves behind answers no more, and has its connection end
+        self._tree.kill()  # the processes that it leaves no longer answer, and their connections must close
         answer = self._client.last_answer(status) if self._event_sent else None
         if answer is not None:
             self._answer(answer._replace(ends=True))
@@ -762,7 +772,7 @@ class Supervisor:
 
 
 def _signals_as_file(signals: set[int]) -> int:
-    """A descriptor from which the *signals* are read that come from here on."""
+    """A descriptor from which *signals* are read that arrive from here on."""
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     mask = ctypes.create_string_buffer(sum(1 << (each - 1) for each in signals).to_bytes(8, "little"), 128)
     descriptor: int = _libc.signalfd(-1, mask, _SFD_FLAGS)
@@ -770,7 +780,7 @@ def _signals_as_file(signals: set[int]) -> int:
 
 
 def _shown(due: Due) -> str:
-    """What is due, as the timeline has it."""
+    """The name of *due* in the timeline."""
     if isinstance(due.source, Thread):
         return "" if due.source.wait is None else due.source.wait.name
     return "a timer"
@@ -788,11 +798,11 @@ def serve(
     clock_file: int,
     make: Callable[..., Supervisor] = Supervisor,
 ) -> NoReturn:
-    """Supervise *program* of an instance that is as *config* says, on the clock whose page *clock_file* is."""
+    """Supervise *program* in an instance with the settings *config*, on the clock page in the file *clock_file*."""
     slots = memoryview(mmap.mmap(clock_file, shared_page.PAGE_BYTES)).cast("q")
     os.close(clock_file)
     page = shared_page.ClockPage(cast("MutableSequence[int]", slots))
-    if len(program.cpus) == 1:  # what is done in turn with the program is quicker there than on another one
+    if len(program.cpus) == 1:  # taking turns with the program is faster on the same processor
         with contextlib.suppress(OSError):
             os.sched_setaffinity(0, program.cpus)
     make(

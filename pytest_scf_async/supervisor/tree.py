@@ -1,7 +1,7 @@
 """The processes and threads of a traced program: what each does, and whether all of them wait.
 
-`Tree.step` deals with the stops of threads. Between two steps nothing of the program can pass a traced system call, as
-there is nobody but the caller who lets it go on.
+`Tree.step` handles the stops of threads. Between two steps no thread of the program can pass a traced system call,
+because only the caller lets threads go on.
 """
 
 from __future__ import annotations
@@ -31,29 +31,35 @@ from .tracee import HERE, Registers
 from .waits import Clocks, Wait
 
 MOST_STOPS: Final = 100
-"""As many stops are dealt with at once, before messages of the test's process are read."""
+"""How many stops one step handles at most, before messages of the test's process are read."""
 READ_WAIT_NS: Final = 1_000_000
-"""How long a read of the clock waits that is one too many in a row."""
+"""How long a read of the clock waits when a process has made too many in a row."""
 LONGEST_NAP_NS: Final = 10_000_000
-"""Go's monitor naps for 20 µs to 10 ms. User code never uses that call: `time.Sleep` waits for a futex or ``epoll``."""
+"""The longest nap of Go's monitor; the shortest is 20 µs.
+
+User code never makes that call: `time.Sleep` waits for a futex or ``epoll``."""
 MOST_NAPS: Final = 200
-"""After so many naps that were over at once a thread of Go's runtime counts as one that waits."""
+"""After so many naps that ended at once a thread of Go's runtime counts as waiting."""
 MONITOR_REST_NS: Final = 60_000_000_000
-"""How much longer the monitor of Go's runtime rests than it asks for, while nothing computes. With all else asleep it
-waits until the program's next wait is over, and then finds nothing to do: it preempts goroutines that compute. It
-asks for as long as this where no wait of the program has an end."""
+"""How much longer than it asks for the monitor of Go's runtime waits while nothing computes.
+
+The monitor preempts goroutines that compute. While all others sleep it waits until the program's next wait ends, and
+would then find nothing to do. If no wait of the program has a due time, the monitor itself asks for as long as this."""
 CALM_SECONDS: Final = 0.001
-"""Real seconds for which it is enough to know of the other threads that nothing of the tree can have woken them."""
+"""Real seconds within which the other threads are not checked again if no thread of the tree can have woken them."""
 MOST_MISSES: Final = 3
-"""After so many waits in a row with other system calls behind them, a thread is stopped at any of these less often."""
+"""After so many waits in a row that were each followed by another system call, a thread is rarely stopped at the next
+system call after a wait."""
 RARELY: Final = 32
-"""That is once in so many waits."""
+"""Such a thread is stopped there after one in so many waits."""
 PAST_NS: Final = 1_000
-"""How long after its timeout a wait of Python ends: some of its loops ask whether the time is past."""
+"""How long after its timeout a wait of Python ends, because some of its loops check that the time is past."""
 READS_OF_COLLECTOR: Final = 100
-"""How many times as many a program may make whose runtime collects garbage: of Node.js 6 MB of data cost 1,000."""
+"""By how much the limit of reads is multiplied for a runtime with a garbage collector that reads the clock.
+
+In Node.js 6 MB of data cost 1,000 reads."""
 FURTHER_READS: Final = 1_000
-"""After how many more the next one waits, where nothing but reads has happened since."""
+"""How many more reads are answered at once after one has waited, if the process only reads the clock."""
 _HAS_A_TRACER: Final = (
     "asked to trace a process (ptrace) and got EPERM: a process has one tracer at most, and on the simulated clock all "
     "processes of a program have one"
@@ -61,9 +67,9 @@ _HAS_A_TRACER: Final = (
 _SET_MODE_FILTER, _ALL_THREADS = 1, 1
 _NO_NEW_PRIVILEGES: Final = 38
 _BELOW_FILTER: Final = 65_536
-"""Bytes below the stack of a new program where the filter is put for it."""
+"""The filter is written into memory so many bytes below the stack of a new program."""
 _BELOW_STACK: Final = 4096
-"""Bytes below the stack of a thread where nothing of it is."""
+"""So many bytes below its stack pointer a thread has no data."""
 _ENDED_BY_STOPS: Final = frozenset(
     HERE.calls[name]
     for name in (
@@ -72,29 +78,29 @@ _ENDED_BY_STOPS: Final = frozenset(
     )
     if name in HERE.calls
 )
-"""Calls that return EINTR when a thread is stopped and goes on (signal(7)); all others the kernel starts again."""
+"""Calls that return EINTR after a thread was stopped and continued (signal(7)). The kernel restarts all others."""
 _STOPS: Final = frozenset({signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
 _AT_A_CALL: Final = tracee.SYSCALL_STOP << 8 | 0x7F
-"""What ``waitpid`` says of a thread that stops at a call."""
+"""The wait status of a thread that has stopped at a system call."""
 _MOST_INT: Final = 0x7FFFFFFF
 _NUMBERS: Final = {number: name for name, number in HERE.calls.items()}
 _OTHER_DESCRIPTORS: Final = 100
-"""As many descriptors are left for all else that is done here."""
+"""How many descriptors are reserved for other purposes than the files of threads."""
 _LONGEST_STACK: Final = 1 << 23
 _HARMLESS: Final = frozenset(
     getattr(signal, name)
     for name in ("SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH", "SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU")
 )
-"""Signals whose default is not to end the process."""
+"""Signals whose default action does not end the process."""
 
 
 class Handler(NamedTuple):
-    """A handler of a signal that a thread is in."""
+    """A signal handler in which a thread is."""
 
     stack: int
-    """Where the stack of the thread was when the signal came: below that is the handler's."""
+    """The thread's stack pointer when the signal arrived: the handler's stack is below it."""
     is_followed: bool
-    """`Hooks.handled` is called when the thread leaves it."""
+    """Whether `Hooks.handled` is called when the thread leaves it."""
 
 
 class Resumption(NamedTuple):
@@ -102,7 +108,7 @@ class Resumption(NamedTuple):
 
     signum: int = 0
     to_exit: bool = False
-    """It stops again when the system call returns at which it stands."""
+    """Whether it stops again when its current system call returns."""
 
 
 @dataclass(eq=False)
@@ -111,18 +117,18 @@ class Process:
 
     pid: int
     page: exec_stop.Page | None = None
-    """The clocks that it reads; None: each read is traced."""
+    """The clock page that it reads; None: each read of the clock is traced."""
     kind: exec_stop.Kind = field(default_factory=exec_stop.Kind)
     executes: bool = False
-    """It has executed a program since it was made."""
+    """It has executed a program since it was forked."""
     sends_are_seen: bool = False
-    """It stops at each send: it has connected to somebody."""
+    """Its threads stop at each send, because one of them has connected to a server."""
     refused: bool = False
-    """It has been killed, as it cannot be traced."""
+    """It has been killed because it cannot be traced."""
     threads_made: int = 0
     """How many threads it has had since it executed a program."""
     reads_left: int = exec_stop.NO_LIMIT
-    """How many reads are still answered at once, where each is traced."""
+    """If each read of the clock is traced: how many more are answered at once."""
 
 
 @dataclass(eq=False)
@@ -132,61 +138,64 @@ class Thread:
     tid: int
     process: Process
     serial: int
-    """Its number in the order in which threads came to be: of two that are due, the elder goes on first."""
+    """Its number in the order in which threads were created: of two that are due, the older one goes on first."""
     wait: Wait | None = None
     order: int = 0
     """The number of its wait in the order in which waits of all instances began."""
     interrupted: Wait | None = None
-    """The wait that the kernel starts again once the signal is dealt with that has come."""
+    """The wait that the kernel restarts once the signal that interrupted it has been handled."""
     vfork_child: int = 0
-    """The child that it waits for, which has neither executed a program nor ended; 0: none."""
+    """The child of its ``vfork`` that has neither executed a program nor ended, for which it waits; 0: none."""
     receipt: waits.Receipt | None = None
-    """What it receives with ``recvmmsg``."""
+    """Its ``recvmmsg``, if it makes one with a timeout."""
     stopped: bool = False
-    """A signal has stopped it (SIGSTOP and its like), and no SIGCONT has come."""
+    """A signal (SIGSTOP, SIGTSTP, …) has stopped it, and no SIGCONT has arrived."""
     held: Resumption | None = None
-    """It is held in its stop; how it goes on from there."""
+    """If it is held in its stop: how it goes on from there."""
     gated: bool = False
-    """It stands at a gate: it is held also while all others go on, but for handlers of signals that come there."""
+    """It is at a gate. It stays held while all others go on, except to run handlers of signals that arrive there."""
     handlers: list[Handler] = field(default_factory=list)
-    """The handlers that it is in, since the first of them that is followed: it stops at each call until it has left."""
+    """The handlers in which it is, from the first followed one on. It stops at each call until it has left them."""
     is_stepped: bool = False
-    """It stops at each system call, and `Hooks.returned` is called when that returns."""
+    """It stops at its next system call, and `Hooks.returned` is called when that returns."""
     clone: clones.Clone | None = None
-    """What it makes, where that is one of those."""
+    """Its clone call, if the flags of that were changed."""
     watched: bool = False
-    """It makes a call for which `Hooks.returned` is called when it returns."""
+    """It makes a system call at whose return `Hooks.returned` is called."""
     stop_requested: bool = False
-    """It has been interrupted so that it stops, and is held."""
+    """It has been interrupted so that it stops and is held."""
     nap_until: float | None = None
-    """It stands before a nap of Go's runtime, which is over then, in seconds of the real monotonic clock."""
+    """If it has stopped before a nap of Go's runtime: when the nap ends, in seconds of the real monotonic clock."""
     naps: int = 0
-    """How many of those have been over at once since something else of the tree last went on."""
+    """How many of its naps ended at once since something else of the tree last went on."""
     seen: bool = False
-    """Its first stop has come."""
+    """Its first stop has been handled."""
     files: list[int] = field(default_factory=list)
     is_monitor: bool = False
-    """It is the one thread of Go's runtime that runs no goroutines, and watches those that do: the first one that
-    the runtime starts."""
+    """It is the monitor of Go's runtime: the first thread that the runtime starts.
+
+    The monitor runs no goroutines, and watches the threads that do."""
     is_emulated: bool = False
-    """It stops at its next system call, whichever that is, and does not make it."""
+    """It stops at its next system call, whichever that is, before the kernel makes it."""
     misses: int = 0
-    """How many times in a row that was no wait, and from some on how many waits have passed since."""
+    """How many times in a row that call was not a wait that could end at once.
+
+    From `MOST_MISSES` on this also counts the waits after which the thread is not stopped there."""
     polls: bool = False
-    """It only polls for what it would wait for: if there is nothing, its wait is over at once, or is made then."""
+    """Its wait was changed to a poll. If that finds nothing, the wait ends at once, or is then made."""
     must_wait: bool = False
-    """It has polled in vain, and its wait could not be over at once."""
+    """It has polled and found nothing, and its wait could not end at once."""
     counters: bytes = b""
-    """How often and how long it had run when `busy` checked it last; empty: it has run since then."""
+    """How often and how long it had run at the last `busy`, by the kernel; empty: it may have run since."""
     waits_in: bytes = b""
-    """The wait in which `busy` has found it last: it is in that as long as these counters do not change."""
+    """The wait in which the last `busy` found it. It is still in that wait while `counters` do not change."""
 
     def reach_gate(self) -> None:
-        """Stand at a gate from its next stop on, and from the one in which it is held."""
+        """Be at a gate from its next stop on, or from the current one if it is held."""
         self.gated = True
 
     def stop_at_next_call(self) -> None:
-        """Stop at its next system call: once that returns, `Hooks.returned` is called."""
+        """Stop at its next system call, and call `Hooks.returned` when that returns."""
         self.is_stepped = True
 
     def close(self) -> None:
@@ -196,35 +205,35 @@ class Thread:
 
 
 class Loop(NamedTuple):
-    """A thread waits in an ``epoll`` again and again, and makes no other call but to poll it before each wait."""
+    """A thread waits in an ``epoll`` again and again, and makes no other calls except polls of it before the waits."""
 
     call: tuple[int, int, int, int]
-    """The first of what `tracee.entry_of` says of these calls."""
+    """The first four items of `tracee.entry_of` for these calls."""
     most: int
-    """As many events are asked for."""
+    """The maximum number of events for which the thread asks."""
     has_mask: bool
-    """The call has a mask of signals, and there is none."""
+    """The call has an argument for a signal mask, which must be null."""
     name: str
     past_ns: int
     """How long after its timeout a wait ends."""
     reads: int
-    """How many reads of the clock are answered at once after a wait."""
+    """How many reads of the clock are answered at once after each wait."""
 
 
 class Calm(NamedTuple):
-    """All but one thread of the tree wait, and that one has done nothing since then that could wake another."""
+    """All threads of the tree but one wait, and since then that one has done nothing that could wake another."""
 
     thread: Thread
     until: float
-    """When somebody outside may have woken one, in seconds of the real monotonic clock."""
+    """From when on something outside may have woken a thread, in seconds of the real monotonic clock."""
     before: tuple[float, int]
-    """What is due first of the others: when, and its serial number."""
+    """The first due time of the others, with its serial number."""
     loop: Loop | None = None
-    """What the thread does, where its last wait was over at once."""
+    """The loop that the thread runs, if its last wait ended at once and was part of one."""
 
 
 class Due(NamedTuple):
-    """What is due next."""
+    """The wait or timer that is due next."""
 
     due_ns: int
     serial: int
@@ -234,63 +243,66 @@ class Due(NamedTuple):
 
 @dataclass
 class Hooks:
-    """What the tree needs to know from its owner, and what it reports to it."""
+    """Functions of the tree's owner: some answer questions of the tree, the others receive its reports."""
 
     clocks: Callable[[], Clocks]
     real_monotonic: Callable[[], float]
     idle_ok: Sequence[str] = ()
-    """The other ends of connections that never hold the clock."""
+    """The peers of connections that never hold the clock."""
     output: int | None = None
-    """The pipe to which the program writes its output: who waits for room in it goes on once it has been read."""
+    """The pipe to which the program writes its output. A thread that waits for room in it goes on once it was read."""
     next_order: Callable[[], int] = lambda: 0
-    """The number of a wait that begins: of two instances with equal due times, the lower one goes on first."""
+    """Returns the number of a new wait: of two instances with equal due times, the lower number goes on first."""
     process_began: Callable[[Process], None] = lambda _process: None
-    """It has executed a program: it has a page of its own now."""
+    """Called when a process has executed a program and has its own clock page."""
     process_ended: Callable[[int, int], None] = lambda _pid, _status: None
     stops: Callable[[], object] = lambda: None
-    """A thread has stopped: what it sees when it goes on is no older than that."""
+    """Called when a thread has stopped: the time that it reads when it goes on must be no older than that."""
     in_transit: Callable[[], bool] = lambda: False
-    """Whether the kernel is still delivering something that was sent between the tree and its owner."""
+    """Whether the kernel is still delivering data that was sent between the tree and its owner."""
     may_lease: Callable[[int], bool] = lambda _due_ns: False
     """Whether the clock could be moved to that time, as far as that is known without a check of the program."""
     leases: Callable[[Wait, bool], bool] = lambda _wait, _is_calm: False
-    """A thread is about to begin a wait, and all others wait longer; whether the clock has been moved to its end. The
-    second argument: since the last one nothing of the tree has made a system call."""
+    """Called when a thread is about to begin a wait, and all others wait longer.
+
+    Returns whether it has moved the clock to the end of the wait. The second argument says that no thread of the tree
+    has made a system call since the last such wait."""
     leases_again: Callable[[int, str], bool] = lambda _due_ns, _name: False
-    """The same of a wait with that due time and name. Since `leases` has last said so the program has done nothing but
-    to wait and to poll for what it waits for."""
+    """The same as `leases`, for a wait with that due time and name.
+
+    Since the last `leases` that returned True the program has done nothing but wait and poll."""
     signalled: Callable[[Thread, int], bool] = lambda _thread, _signum: False
-    """A signal is about to be delivered; whether it enters a handler at whose end `handled` is called."""
+    """Called when a signal is about to be delivered; returns whether `handled` is to be called at its handler's end."""
     handled: Callable[[Thread], None] = lambda _thread: None
-    """A thread has left such a handler."""
+    """Called when a thread has left such a handler."""
     called: Callable[[Thread, str, Registers], bool] = lambda _thread, _name, _registers: False
-    """A system call that is no wait; whether the thread is to stop when it returns."""
+    """Called at a system call that is not a wait; returns whether the thread is to stop when the call returns."""
     returned: Callable[[Thread], None] = lambda _thread: None
-    """That has happened."""
+    """Called when a thread has stopped at the return of such a call."""
     server: str = ""
-    """Where the program's own calls are served: a connection to it holds the clock while something is under way."""
+    """The address to which the program sends requests. A connection to it holds the clock while data is on the way."""
     is_under_way: Callable[[int, bytes], bool] = lambda _port, _info: False
-    """Whether that is so of the connection whose end in the program has that port, and is as the kernel says."""
+    """Whether data is on the way on the connection whose end in the program has that port and that ``tcp_info``."""
     untraceable: Callable[[Process, str], None] = lambda _process, _why: None
-    """A process is, or does, what none can under a tracer."""
+    """Called when a process is something, or does something, that is impossible under a tracer."""
 
 
 class Tree:
-    """What one program has started, traced by the thread that made this object."""
+    """All processes of one program, traced by the thread that created this object."""
 
     def __init__(self, hooks: Hooks) -> None:
         self.hooks = hooks
         self.processes: dict[int, Process] = {}
         self.threads: dict[int, Thread] = {}
         self.stops = 0
-        """How many stops there have been."""
+        """How many stops have been handled."""
         self._serials = 0
         self._unannounced: set[int] = set()
-        """Threads that have stopped before what made them has."""
+        """Threads that have stopped before the stop of the parent that announces them."""
         self._ended_early: set[int] = set()
-        """Threads that have ended before their parent's word of them."""
+        """Threads that have ended before the stop of the parent that announces them."""
         self._announced: set[int] = set()
-        """Threads that are known from their parents, and have not stopped yet."""
+        """Threads that their parents have announced, and that have not stopped yet."""
         self._registers = Registers()
         self.timers = Timers(lambda: self.processes)
         self._output, self._output_poll = "", None
@@ -300,33 +312,33 @@ class Tree:
             self._output_poll.register(hooks.output, select.POLLOUT)
         self.sock_diag = SockDiag()
         self.in_transit = False
-        """When `busy` checked last, all waited, and the kernel was still delivering what a thread had sent or gets."""
+        """At the last `busy` all threads waited, but the kernel was still delivering data from or to one of them."""
         self.connections = Connections(
             hooks.idle_ok, self._has_socket, (hooks.server, hooks.is_under_way), self.sock_diag
         )
         self._deferred: dict[int, list[int]] = {}
         self.stopping = False
-        """Every thread that stops is held."""
+        """Whether every thread that stops is held."""
         self.alone: Thread | None = None
-        """The one thread that goes on nevertheless."""
+        """The one thread that goes on while all others are held."""
         self._calm: Calm | None = None
         self._readiness = Readiness()
         self._most_open = 0
-        """Of so many threads the files in ``/proc`` are kept open."""
+        """The files in ``/proc`` are kept open for so many threads at most."""
         self.reads_before_wait = exec_stop.NO_LIMIT
-        """After so many reads of the clock in a row by one process, one is a wait: a loop that polls the clock ends."""
+        """After so many reads of the clock in a row a process waits, so that a loop that polls the clock ends."""
 
     # -- begin -------------------------------------------------------------------------------------------------------
 
     def adopt(self, pid: int) -> None:
-        """Trace a child of this process that waits before its exec, and all that comes from it."""
+        """Trace a child of this process that waits before its exec, and all that it starts."""
         tracee.seize(pid)
         self._most_open = (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _OTHER_DESCRIPTORS) // len(proc_reads.FILES)
         process = self.processes[pid] = Process(pid)
         self._add(pid, process).seen = True
 
     def join(self, pid: int) -> None:
-        """Trace the process *pid*, which runs and is no child of this one, with all that comes from it."""
+        """Trace the running process *pid*, which is not a child of this one, and all that it starts."""
         process = self.processes[pid] = Process(pid)
         while left := [tid for tid in map(int, procfs.tasks_of(pid)) if tid not in self.threads]:
             for tid in left:
@@ -335,12 +347,12 @@ class Tree:
                 except ProcessLookupError:
                     continue  # it has ended
                 except PermissionError:
-                    if procfs.tracer_of(tid) != os.getpid():  # else one that is traced already has started it
+                    if procfs.tracer_of(tid) != os.getpid():  # else a traced thread has started it: it is traced
                         raise
                 self._add(tid, process).seen = True
 
     def put_filter(self, process: Process) -> None:
-        """Put the filter of system calls under a process that stands at the first instruction of its program."""
+        """Install the filter of system calls in a process that has stopped at the first instruction of its program."""
         tid = process.pid
         registers = self._registers
         registers.read(tid)
@@ -363,7 +375,7 @@ class Tree:
     # -- stops -------------------------------------------------------------------------------------------------------
 
     def step(self) -> bool:
-        """Deal with the stops that have come by now; whether there were any."""
+        """Handle the stops that have occurred; returns whether there were any."""
         found = yielded = False
         for _ in range(MOST_STOPS):
             try:
@@ -373,7 +385,7 @@ class Tree:
             if tid == 0:
                 if yielded or not found:
                     return found
-                os.sched_yield()  # what went on is at its next stop by then, or waits
+                os.sched_yield()  # after that the threads that went on are at their next stops, or wait
                 yielded = True
                 continue
             yielded = False
@@ -384,7 +396,7 @@ class Tree:
                     self.hooks.stops()
                     self._stopped(tid, status)
             except ProcessLookupError:
-                continue  # killed meanwhile: its end comes
+                continue  # killed meanwhile: its end is reported next
         return found
 
     def _stopped(self, tid: int, status: int) -> None:
@@ -459,7 +471,7 @@ class Tree:
         self._go_on(parent, to_exit=parent.clone is not None)
 
     def _release_vfork_parent(self, pid: int) -> None:
-        """A process has executed a program, or has ended: a parent that has waited for that goes on."""
+        """Note that a process has executed a program or ended: the parent that waited for that in ``vfork`` goes on."""
         for thread in self.threads.values():
             if thread.vfork_child == pid:
                 thread.vfork_child = 0
@@ -472,7 +484,7 @@ class Tree:
         self.connections.forked(parent.pid, process.pid)
 
     def _has_socket(self, inode: int) -> bool:
-        """Whether a process of the tree has the socket of that *inode*."""
+        """Whether a process of the tree has the socket with that *inode*."""
         target = f"socket:[{inode}]"
         return any(procfs.may_have(pid, target) for pid in self.processes)
 
@@ -501,7 +513,10 @@ class Tree:
             page.close()
 
     def _executed(self, thread: Thread) -> None:
-        """A process runs another program: its other threads are gone, and the one that called has its number."""
+        """Handle a process that has executed another program.
+
+        Its other threads have ended, and the thread that called ``exec`` has the process's id now.
+        """
         process, before = thread.process, tracee.event_message(thread.tid)
         for other in [each for each in self.threads.values() if each.process is process and each is not thread]:
             del self.threads[other.tid]
@@ -530,7 +545,7 @@ class Tree:
             self.hooks.untraceable(process, why)
         self._registers.read(thread.tid)
         stack = self._registers.stack
-        self._step_once(thread.tid)  # out of the call, which would write its result over what is done now
+        self._step_once(thread.tid)  # leave the call first: its return would overwrite what is done now
         process.page = exec_stop.give_clock(thread.tid, process.pid, stack, self._step_once)
         self._allow_reads(process, self._reads_of(process))
         if process.page is not None:
@@ -539,13 +554,13 @@ class Tree:
         self._resume(thread)
 
     def _refuse(self, process: Process, why: str) -> None:
-        """End a process that cannot be traced."""
+        """Kill a process that cannot be traced."""
         process.refused = True
         self.hooks.untraceable(process, f"{why}: it was ended")
         os.kill(process.pid, signal.SIGKILL)
 
     def _step_once(self, tid: int) -> None:
-        """Let a thread go on for one instruction; signals that come meanwhile come after it."""
+        """Let a thread execute one instruction; signals that arrive meanwhile are delivered later."""
         tracee.single_step(tid)
         while True:
             _, status = real_waitpid(tid, tracee.WALL)
@@ -571,10 +586,10 @@ class Tree:
     def _go_on(
         self, thread: Thread, signum: int = 0, *, to_exit: bool = False, leaves: bool = False, calm: Calm | None = None
     ) -> None:
-        """Let a thread go on that stands in a stop; while the tree is stopped it is held there, and at a gate.
+        """Let a stopped thread go on; it is held instead while the tree is stopped, or if it is at a gate.
 
-        With *leaves* it does not stand at the gate yet: it returns there from the handler of a signal, or the signal
-        ends it. *calm*: all others wait.
+        With *leaves* a thread at a gate goes on for now: it returns to the gate from a signal handler, or a signal ends
+        it. With *calm* all others wait.
         """
         self._calm = calm
         thread.stop_requested = False
@@ -620,7 +635,7 @@ class Tree:
 
     @staticmethod
     def _nap_of(thread: Thread, name: str, registers: Registers) -> int:
-        """How many ns a thread of Go's runtime is about to nap; 0: that is no nap."""
+        """How many ns a thread of Go's runtime is about to nap; 0: the call is not a nap."""
         if name != "nanosleep" or not thread.process.kind.is_go:
             return 0
         ns = waits.timespec(thread.tid, registers.argument(0)) or 0
@@ -661,7 +676,7 @@ class Tree:
         self._go_on(thread, to_exit=True, calm=calm)
 
     def _ends_at_once(self, thread: Thread, wait: Wait, registers: Registers, calm: Calm, *, is_calm: bool) -> bool:
-        """Whether the clock could be moved to the end of a wait before it is made, and the thread has gone on."""
+        """End a wait before it is made, if the clock can be moved to its end; returns whether the thread went on."""
         if not self.hooks.leases(wait, is_calm):
             return False
         if not is_calm:  # else no thread has napped since
@@ -672,8 +687,10 @@ class Tree:
         return True
 
     def _has_polled(self, thread: Thread, calm: Calm | None) -> None:
-        """A thread has polled for what it would wait for. Where that was not there the time of the wait is over, if
-        all others still wait, or the wait is made."""
+        """Handle a thread whose wait was changed to a poll, and whose poll has returned.
+
+        If the poll found nothing, the wait ends at once if all others still wait; otherwise it is made now.
+        """
         registers, tid, wait = self._registers, thread.tid, thread.wait
         assert wait is not None
         thread.polls = False
@@ -694,10 +711,10 @@ class Tree:
             self._go_on(thread)
 
     def _at_next_call(self, thread: Thread, calm: Calm | None) -> None:
-        """A thread stands at its first call since a wait of it was over at once: that may be the same wait again.
+        """Handle a thread at its first system call after a wait that ended at once: it may be the same wait again.
 
-        Before it does, a loop of events polls whether there is something. Everything else the thread calls once more,
-        and the filter decides about that.
+        An event loop may poll first, which is answered here. The thread makes any other call again, and the filter
+        decides whether it stops there.
         """
         registers, tid = self._registers, thread.tid
         registers.read(tid)
@@ -722,10 +739,10 @@ class Tree:
         self._go_on(thread)
 
     def _repeats_wait(self, tid: int, status: int) -> bool:
-        """Whether a thread that has stopped is in a `Loop`, and has gone on from there: its wait is over at once.
+        """End the wait at once if a stopped thread is in a `Loop`; returns whether it has gone on.
 
-        This is what most stops of a program that only waits are for, so it asks no more than has to be asked at each.
-        A poll finds nothing: there was nothing just before, and nothing of the tree has done anything since.
+        Most stops of a program that only waits are of this kind, so this checks only what is necessary. A poll finds
+        nothing: there was nothing just before, and no thread of the tree has done anything since.
         """
         calm = self._calm
         if calm is None or calm.loop is None or status != _AT_A_CALL or calm.thread.tid != tid:
@@ -752,7 +769,7 @@ class Tree:
         return True
 
     def _loop_of(self, thread: Thread, wait: Wait) -> Loop | None:
-        """What a thread does whose *wait* is over at once, if it does the same again; None: that is not simple."""
+        """The loop that a thread runs if it makes the same *wait* again; None: it is no such loop."""
         if wait.name not in IN_MILLISECONDS:
             return None
         call = (tracee.AT_ENTRY, HERE.audit, wait.number, wait.arguments[0])
@@ -761,7 +778,7 @@ class Tree:
         return Loop(call, wait.arguments[2], wait.name == "epoll_pwait", wait.name, past_ns, reads)
 
     def _ends_again(self, thread: Thread, name: str, calm: Calm | None) -> bool:
-        """Whether the wait at which a thread stands, and which it does not make, was over at once."""
+        """End the wait at whose entry a thread has stopped, if that is possible; returns whether the thread went on."""
         registers, tid, clocks = self._registers, thread.tid, self.hooks.clocks()
         if self._nap_of(thread, name, registers):
             return False
@@ -789,16 +806,16 @@ class Tree:
 
     @staticmethod
     def _tries(thread: Thread) -> bool:
-        """Whether the next system call of a thread is to be caught, which may be a wait."""
+        """Whether to stop a thread at its next system call, which may be a wait."""
         if thread.misses < MOST_MISSES:
             return True
         thread.misses += 1
         return not thread.misses % RARELY
 
     def _all_others_wait(self, thread: Thread, wait: Wait) -> Calm | None:
-        """Whether a thread is about to begin a wait that ends before all others, and all others of the tree wait.
+        """A `Calm` if a thread is about to begin a wait that ends before all others, and all other threads wait.
 
-        Then its time may come before it has begun, and the thread need not be woken again.
+        Then the wait may end before it is made, and the thread need not be woken.
         """
         if self.stopping or not self.hooks.may_lease(wait.due_ns):
             return None
@@ -818,17 +835,17 @@ class Tree:
             return None
         if self.busy((thread,)) is not None or self.in_transit or (len(self.threads) > 1 and self.has_pending_stop()):
             return None
-        if self.connections.held:  # an answer is owed, as `busy` has just seen
+        if self.connections.held:  # an answer is owed, as `busy` has just found
             return None
-        if self._output_is_full() or tracee.has_pending_signals(thread.tid):  # one of those would end the wait
+        if self._output_is_full() or tracee.has_pending_signals(thread.tid):  # these end the wait
             return None
         return Calm(thread, now + CALM_SECONDS, before)
 
     def _still_wait(self, thread: Thread) -> bool:
-        """Whether all but a thread wait as they did when that was `Calm`: nobody outside has woken one.
+        """Whether all threads but one wait as they did when its `Calm` began: nothing outside has woken one.
 
-        Nothing of the tree has sent or opened anything since then, so nothing is on its way, and what is due is the
-        same.
+        No thread of the tree has sent or opened anything since then, so no data is in transit, and the due times are
+        the same.
         """
         if self.busy((thread,), sends=False) is not None or (len(self.threads) > 1 and self.has_pending_stop()):
             return False
@@ -836,7 +853,7 @@ class Tree:
 
     @staticmethod
     def _nothing_at(thread: Thread, registers: Registers) -> int:
-        """Where a process finds a ``timespec`` of 0 while a thread of it makes a system call."""
+        """The address of a ``timespec`` of 0 in a process, valid while *thread* makes a system call."""
         if thread.process.page is not None:
             return thread.process.page.nothing_at
         place = registers.stack - _BELOW_STACK
@@ -893,12 +910,12 @@ class Tree:
         try:
             thread.clone = clones.begin(thread.tid, name, registers)
         except OSError:
-            self._return(thread, -errno.ENOSYS)  # programs use clone then
+            self._return(thread, -errno.ENOSYS)  # programs then use clone
         else:
             self._go_on(thread, to_exit=thread.clone is not None)
 
     def _connects(self, thread: Thread, registers: Registers) -> None:
-        """A thread is about to connect to somebody: from here on its process stops at each send, too."""
+        """Handle a thread that is about to connect to a server: from here on its process also stops at each send."""
         fd, address, length = (registers.argument(index) for index in range(3))
         process = thread.process
         found = self.connections.connects(process.pid, fd & 0xFFFFFFFF, address, length & 0xFFFFFFFF)
@@ -910,7 +927,7 @@ class Tree:
             self._go_on(thread)
 
     def _see_sends(self, thread: Thread, registers: Registers) -> None:
-        """Put a second filter under a process, one of whose threads stands at a call; it makes that call again."""
+        """Install a second filter in the process of a thread at a system call; the thread makes that call again."""
         tid = thread.tid
         again = registers.copy()
         again.make_call_again(registers.number(tid))
@@ -964,7 +981,7 @@ class Tree:
             self._go_on(thread)
 
     def _reads_of(self, process: Process) -> int:
-        """How many reads of the clock in a row are answered at once: a collector of garbage makes many by itself."""
+        """How many reads of the clock in a row are answered at once: garbage collectors make many by themselves."""
         collects = process.kind.catches_signals and not process.kind.is_go  # Node.js and Java
         return min(
             self.reads_before_wait * READS_OF_COLLECTOR if collects else self.reads_before_wait, exec_stop.NO_LIMIT
@@ -972,14 +989,14 @@ class Tree:
 
     @staticmethod
     def _allow_reads(process: Process, reads: int) -> None:
-        """Answer so many reads of the clock at once, from now on."""
+        """From now on answer so many reads of the clock at once."""
         process.reads_left = reads
         if process.page is not None:
             process.page.limit(reads)
 
     @staticmethod
     def _reads_are_over(process: Process) -> bool:
-        """Whether the read that is traced now is one too many."""
+        """Whether the current read of the clock exceeds the limit."""
         if process.page is not None:
             return process.page.is_over
         process.reads_left -= 1
@@ -988,12 +1005,12 @@ class Tree:
     # -- all at once --------------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Have all threads stop, and hold them: the caller steps until `all_held()`."""
+        """Stop and hold all threads: the caller steps until `all_held()`."""
         self.stopping = True
         self._calm = None
         self.alone = None
         for thread in self.threads.values():
-            is_at_gate = thread.gated and not thread.handlers  # or gets there, and is held then
+            is_at_gate = thread.gated and not thread.handlers  # or it is about to get there, and is held then
             if not (self._is_held(thread) or is_at_gate):
                 self._request_stop(thread)
 
@@ -1003,7 +1020,7 @@ class Tree:
         try:
             tracee.interrupt(thread.tid)
         except ProcessLookupError:
-            pass  # its end comes
+            pass  # its end is reported next
 
     def all_held(self) -> bool:
         """Whether every thread is held."""
@@ -1013,16 +1030,16 @@ class Tree:
     def _is_held(thread: Thread) -> bool:
         if thread.held is not None or thread.nap_until is not None or thread.stopped or thread.vfork_child:
             return True
-        pid = thread.process.pid  # only the first thread of a process may have ended without a word
+        pid = thread.process.pid  # only the first thread of a process may have ended unreported
         return thread.tid == pid and procfs.state_of(pid, str(pid)) == b"Z"
 
     def kill(self) -> None:
         """Kill all processes that are left."""
-        for pid in self.processes:  # each is a tracee, and its number nobody else's before this process has waited
+        for pid in self.processes:  # each is a tracee: its id is not reused before this process has waited for it
             os.kill(pid, signal.SIGKILL)
 
     def go_alone(self, thread: Thread) -> None:
-        """Let one thread go on that is held, for which a signal is pending; it takes that before anything else."""
+        """Let one held thread go on that has a pending signal, which it takes before anything else."""
         assert thread.held is not None
         self.alone = thread
         resumption, thread.held = thread.held, None
@@ -1032,13 +1049,13 @@ class Tree:
             self.alone = None
 
     def leave_gate(self) -> None:
-        """Let all threads go on, and those that stand at a gate."""
+        """Let all threads go on, including those at a gate."""
         for thread in self.threads.values():
             thread.gated = False
         self.go_on()
 
     def go_on(self) -> None:
-        """Let all threads go on that were held, but for those that stand at a gate."""
+        """Let all held threads go on, except those at a gate."""
         self.stopping = False
         self.alone = None
         for thread in list(self.threads.values()):
@@ -1050,7 +1067,7 @@ class Tree:
                     continue
 
     def _restart_call(self, thread: Thread) -> None:
-        """A thread has been taken out of a call, for nothing that the program may see: it makes that call again."""
+        """Have a thread make its call again: it was interrupted for a reason that the program must not notice."""
         registers, tid = self._registers, thread.tid
         registers.read(tid)
         if registers.result == -errno.EINTR and registers.number(tid) in _ENDED_BY_STOPS:
@@ -1058,7 +1075,7 @@ class Tree:
             registers.write(tid)
 
     def _end_call(self, thread: Thread) -> None:
-        """A signal has stopped a thread: a call that this ends has ended, whatever comes before the thread goes on."""
+        """Let a call that a stopping signal ends return EINTR, whatever happens before the thread goes on."""
         registers, tid = self._registers, thread.tid
         registers.read(tid)
         if registers.result == -errno.EINTR and registers.number(tid) in _ENDED_BY_STOPS:
@@ -1069,7 +1086,7 @@ class Tree:
     # -- signals -----------------------------------------------------------------------------------------------------
 
     def _at_signal(self, thread: Thread, signum: int) -> None:
-        """A signal is about to be delivered. One that is ignored ends no call, as it would not without the tracer."""
+        """Deliver a signal. An ignored signal ends no call, as it would not without the tracer."""
         if signum == signal.SIGSYS and tracee.makes_foreign_call(thread.tid):
             self._refuse(thread.process, "makes system calls of another architecture, which cannot be simulated")
             return
@@ -1086,14 +1103,14 @@ class Tree:
 
     @staticmethod
     def _ends(thread: Thread, signum: int) -> bool:
-        """Whether the signal ends the process, as nothing of it wants to have it."""
+        """Whether the signal ends the process, which neither catches nor ignores it."""
         state = procfs.signal_state(thread.process.pid, signum)
         return state is not None and not (state.caught or state.ignored) and signum not in _HARMLESS
 
     def _at_entry(self, thread: Thread) -> None:
-        """A thread that stops at each system call is about to make one: it may be out of handlers, or leave one.
+        """Handle a thread that stops at each system call and is about to make one, which may leave a signal handler.
 
-        One that has jumped out of a handler stands higher on its stack than that began.
+        A thread that has jumped out of a handler (``longjmp``) has its stack pointer above the start of the handler.
         """
         registers = self._registers
         registers.read(thread.tid)
@@ -1116,20 +1133,20 @@ class Tree:
     # -- the clock ---------------------------------------------------------------------------------------------------
 
     def show_time(self) -> None:
-        """Write the time into what the processes read."""
+        """Write the time into the clock pages of the processes."""
         clocks = self.hooks.clocks()
         for page in {each.page for each in self.processes.values()}:
             if page is not None:
                 page.set(*clocks)
 
     def limit_reads(self, reads: int) -> None:
-        """From here on a read of the clock is a wait after so many in a row."""
+        """From here on a process that reads the clock more than so many times in a row waits."""
         self.reads_before_wait = reads
         for process in self.processes.values():
             self._allow_reads(process, self._reads_of(process))
 
     def first(self) -> Due | None:
-        """What is due first."""
+        """The wait or timer that is due first; None: there is none."""
         waits_ = [
             Due(thread.wait.due_ns, thread.serial, thread, thread.order)
             for thread in self.threads.values()
@@ -1146,7 +1163,7 @@ class Tree:
                 return due
 
     def wake(self, due: Due) -> None:
-        """Do what is to be done at that time, which it is now: end a wait, or have a timer go off."""
+        """End the wait, or fire the timer, whose time has come."""
         self._calm = None
         self._reset_naps()
         if isinstance(due.source, Timer):
@@ -1158,26 +1175,28 @@ class Tree:
         try:
             tracee.interrupt(thread.tid)
         except ProcessLookupError:
-            pass  # its end comes
+            pass  # its end is reported next
 
     def _reset_naps(self) -> None:
-        """Something goes on: naps are to be over at once again."""
+        """Let naps end at once again, because another thread goes on."""
         for thread in self.threads.values():
             thread.naps = 0
 
     # -- whether all wait --------------------------------------------------------------------------------------------
 
     def busy(self, besides: Collection[Thread] = (), *, sends: bool = True) -> Thread | None:
-        """A thread that does not wait; None: all *besides* some wait, and nothing of them is about to happen.
+        """A thread that does not wait; None: all threads except *besides* wait, and none of them is about to go on.
 
-        Two passes. A thread that ran in between was switched out by the second one, so that its counters differ; so
-        when the first one ended all of them slept, and nothing but a running thread or somebody outside can wake one.
-        Who was woken from another processor, and has not been put into that one's queue yet, still seems to be in its
-        call; its state says otherwise.
-        Counters of an earlier check serve as the first pass, unless it is known that the thread has run since.
+        All threads are read in two passes. A thread that ran in between was switched out before the second pass, so its
+        counters differ. If all counters are equal, all threads slept when the first pass ended. From then on only a
+        running thread or something outside can wake one. Counters of an earlier check serve as the first pass, unless
+        it is known that the thread has run since.
 
-        Between the passes `in_transit` is read: what the kernel was still delivering then can wake a thread later.
-        Without *sends* nothing has been sent since that was read last.
+        A thread that another processor has woken, but not yet put into its run queue, still appears to be in its call.
+        So its state is checked, too.
+
+        Between the passes `in_transit` is read: data that the kernel was still delivering then can wake a thread later.
+        Without *sends* it is not read, because nothing has been sent since the last time.
         """
         checked: list[Thread] = []
         self.in_transit = False
@@ -1206,7 +1225,7 @@ class Tree:
                 waits_ = waits_ and proc_reads.sleeps(
                     proc_reads.read(pid, tid, files, STATE), in_vfork=in_vfork, is_stopped=is_stopped
                 )
-                # read last: it shows that what was read before is of the call that the thread is still in
+                # Read last: if they are unchanged, all that was read before is of the thread's current call.
                 after = proc_reads.read(pid, tid, files, COUNTERS)
             except OSError:
                 return thread
@@ -1218,7 +1237,7 @@ class Tree:
         return None
 
     def wake_monitors(self) -> None:
-        """Something computes while time passes: Go's monitor is to watch it as often as it means to."""
+        """Let Go's monitor wake as often as it asks to, because something computes while time passes."""
         for thread in self.threads.values():
             if thread.wait is not None:
                 thread.wait.end_delay()
@@ -1231,14 +1250,14 @@ class Tree:
         return found
 
     def settled(self) -> bool:
-        """Whether nothing of the tree goes on before the time of a wait is over, or something outside happens."""
+        """Whether no thread of the tree goes on before a wait is due or something outside happens."""
         if self.busy() is not None or self.in_transit or self.has_pending_stop() or self._output_is_full():
             now = self.hooks.real_monotonic()
             self._end_naps(lambda _thread, until: until <= now)
             return False
         first = self.first()
         if first is not None and first.due_ns <= self.hooks.clocks().realtime:
-            return True  # who naps polls for work, and finds it once that has gone on
+            return True  # a napping thread polls for work, and finds some once that thread has gone on
         return not self._end_naps(lambda thread, _until: thread.naps < MOST_NAPS, counts=True)
 
     def _output_is_full(self) -> bool:
@@ -1246,7 +1265,7 @@ class Tree:
         return self._output_poll is not None and not self._output_poll.poll(0)
 
     def _end_naps(self, ends: Callable[[Thread, float], bool], *, counts: bool = False) -> bool:
-        """End the naps of which *ends* says so; whether there were any."""
+        """End the naps for which *ends* returns True; returns whether there were any."""
         found = [
             thread
             for thread in self.threads.values()
@@ -1262,7 +1281,7 @@ class Tree:
         return bool(found)
 
     def _return(self, thread: Thread, result: int) -> None:
-        """Have the call at whose entry a thread stands return that, without being made."""
+        """Have the call at whose entry a thread has stopped return *result* without being made."""
         registers = self._registers
         registers.read(thread.tid)
         registers.set_number(thread.tid, -1)
@@ -1271,7 +1290,7 @@ class Tree:
         self._go_on(thread)
 
     def has_pending_stop(self) -> bool:
-        """Whether a stop has come that `step` has not dealt with."""
+        """Whether a thread has stopped and `step` has not handled that yet."""
         try:
             return os.waitid(os.P_ALL, 0, os.WEXITED | os.WSTOPPED | os.WNOHANG | os.WNOWAIT | tracee.WALL) is not None
         except ChildProcessError:

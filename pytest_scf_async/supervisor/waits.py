@@ -1,9 +1,9 @@
 """The timed waits of a traced program: how each is made to wait without a timeout, and how it ends at its due time.
 
-A thread that would wait for a time waits in the kernel for ever, so that descriptors, futexes and signals end the wait
-as they always do. When the wait is due the thread is interrupted, and the system call returns what it returns at its
-timeout. If something else has ended it in the same instant, its real result stands. The arguments are in their
-registers again when the call returns: compilers rely on that.
+A thread that makes a system call with a timeout waits in the kernel without one, so that descriptors, futexes and
+signals still end the wait. When the wait is due the supervisor interrupts the thread, and the call returns the result
+that it has at a timeout. If something else ended the call at the same instant, it keeps its real result. The changed
+arguments are restored in their registers before the call returns, because compilers rely on them.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _LONGEST_NS: Final = 1 << 62
 
 CLOCK_REALTIME, CLOCK_MONOTONIC = 0, 1
 REALTIME_CLOCKS: Final = frozenset({0, 5, 8, 11})
-"""CLOCK_REALTIME, its coarse one, its alarm, and CLOCK_TAI."""
+"""CLOCK_REALTIME, its coarse variant, its alarm clock, and CLOCK_TAI."""
 MONOTONIC_CLOCKS: Final = frozenset({1, 4, 6, 7, 9})
-"""CLOCK_MONOTONIC, its raw and its coarse one, CLOCK_BOOTTIME and its alarm."""
+"""CLOCK_MONOTONIC, its raw and coarse variants, CLOCK_BOOTTIME and its alarm clock."""
 _SLEEP_CLOCKS: Final = frozenset({0, 1, 7, 8, 9, 11})
-"""On these a program can sleep: the raw clock and the coarse ones the kernel refuses."""
+"""The clocks on which a program can sleep. The kernel refuses the raw clock and the coarse ones."""
 _FUTEX_CLOCKS: Final = frozenset({CLOCK_REALTIME, CLOCK_MONOTONIC})
 
 _TIMER_ABSTIME: Final = 1
@@ -43,19 +43,19 @@ _FUTEX_WAIT, _FUTEX_CLOCK_REALTIME = 0, 256
 _LOCK_PI: Final = 6
 _WAIT_FOR_ONE, _DO_NOT_WAIT = 0x10000, 0x40
 _MOST_DESCRIPTORS: Final = 1 << 20
-"""The kernel reads no more of a set than a process may have descriptors."""
+"""The size limit of a set: the kernel reads no bits of descriptors that a process cannot have."""
 _HEADER_BYTES: Final = 64
-"""Of each datagram of ``recvmmsg`` (``struct mmsghdr``)."""
+"""The size of a datagram's header in ``recvmmsg`` (``struct mmsghdr``)."""
 
 
 class Clocks(NamedTuple):
-    """What the program's clocks show, in ns."""
+    """The time that the program's clocks show, in ns."""
 
     realtime: int
     monotonic: int
 
     def due(self, clock: int, at: int) -> int | None:
-        """When *clock* shows *at*, on the realtime clock; None: that clock is the kernel's."""
+        """The time of the realtime clock at which *clock* shows *at*; None: *clock* is not simulated."""
         if clock in REALTIME_CLOCKS:
             return at
         if clock in MONOTONIC_CLOCKS:
@@ -68,35 +68,35 @@ class Wait:
     """A timed wait of one thread."""
 
     due_ns: int
-    """When it ends by itself, on the program's realtime clock."""
+    """When it times out, on the program's realtime clock."""
     name: str
     number: int
     arguments: tuple[int, ...]
-    """Of the call as the program made it."""
+    """The arguments of the call as the program made it."""
     call: TimedCall
     place: tuple[int, int]
-    """Instruction and stack: a wait that the kernel starts again comes from the same place."""
+    """The instruction and stack pointers: a wait that the kernel restarts has the same ones."""
     rest_at: int = 0
-    """Where the rest of the time is written; 0: nowhere."""
+    """The address at which the remaining time is written; 0: nowhere."""
     is_due: bool = False
-    """Its time is over: the thread has been interrupted, or only polls for what it would wait for."""
+    """Its time is over: either the thread has been interrupted, or the call only polls."""
     sets: tuple[tuple[int, bytes], ...] = ()
-    """Of ``select`` that only polls: the sets of descriptors, which are empty after that, and where they are."""
+    """If this is a ``select`` that only polls: the addresses and contents of its sets, which the poll may empty."""
     delay_ns: int = 0
-    """By how much `due_ns` is later than the thread has asked for: it has nothing to do then."""
+    """By how much `due_ns` is later than the thread's own timeout, at which it would have nothing to do."""
 
     def expire(self) -> None:
-        """Its time is over: once the thread is interrupted, the call returns what it returns at its timeout."""
+        """Mark its time as over: once the thread is interrupted, the call returns its result at a timeout."""
         self.is_due = True
 
     def end_delay(self) -> None:
-        """Be due when the thread has asked for: it has something to do now."""
+        """Make it due at the thread's own timeout, as the thread has something to do then."""
         self.due_ns -= self.delay_ns
         self.delay_ns = 0
 
     @property
     def is_sleep(self) -> bool:
-        """A sleep by name, or a wait for no descriptor, as ``time.sleep`` of Python 3.10 is (``select``)."""
+        """Whether it is a sleep, or a wait for no descriptors (``time.sleep`` of Python 3.10 calls ``select``)."""
         count = self.call.descriptors
         return self.call.sleeps or (count is not None and self.arguments[count] & 0xFFFFFFFF == 0)
 
@@ -105,27 +105,30 @@ class TimedCall(NamedTuple):
     """A system call with a timeout."""
 
     timeout: int
-    """The argument that is the timeout."""
+    """The index of the argument that is the timeout."""
     due: Callable[[int, Registers, Clocks], int | None]
-    """When it is due, by the thread and its registers, on the realtime clock; None: it has no simulated timeout."""
+    """Returns when a call is due on the realtime clock, from the thread and its registers.
+
+    None: the call has no simulated timeout.
+    """
     at_timeout: int = 0
-    """What it returns then."""
+    """The result of the call at its timeout."""
     untimed: int = 0
-    """The value of that argument with which it waits without a timeout."""
+    """The value of the timeout argument that means no timeout."""
     sleeps: bool = False
-    """It waits for nothing else: the thread waits for a signal instead."""
+    """It is a sleep, and waits for nothing else. To wait without a timeout the thread waits for a signal instead."""
     rest: int | None = None
-    """The argument that says where the rest of the time is written if something else ends it; None: nowhere."""
+    """The index of the argument with the address at which the remaining time is written; None: there is none."""
     restarts: bool = False
-    """The kernel starts it again after a signal, too, whose handler is installed with ``SA_RESTART``."""
+    """The kernel also restarts it after a signal whose handler was installed with ``SA_RESTART``."""
     sets: bool = False
-    """It is ``select``: the sets of descriptors are empty after its timeout."""
+    """It is ``select``, whose sets of descriptors are empty after a timeout."""
     descriptors: int | None = None
-    """The argument that bounds how many descriptors it waits for; None: it has none, and waits for something."""
+    """The index of the argument that bounds its descriptors; None: it has none, and waits for something else."""
 
 
 def timespec(tid: int, address: int) -> int | None:
-    """The nanoseconds of a ``timespec``; None: the kernel refuses it."""
+    """The ``timespec`` at *address* in nanoseconds; None: the kernel refuses it."""
     try:
         seconds, ns = _TIMESPEC.unpack(read_memory(tid, address, _TIMESPEC.size))
     except OSError:
@@ -163,7 +166,10 @@ def _of_timeval(index: int) -> Callable[[int, Registers, Clocks], int | None]:
 def _of_clock(
     clock: int, flags: int | None, index: int, clocks_: frozenset[int]
 ) -> Callable[[int, Registers, Clocks], int | None]:
-    """On the clock that the argument *clock* names, one of *clocks_*; absolute where *flags* say so, or always."""
+    """A time on the clock that the argument *clock* names, if it is one of *clocks_*.
+
+    The time is absolute if the argument *flags* says so, or if *flags* is None.
+    """
 
     def due(tid: int, registers: Registers, clocks: Clocks) -> int | None:
         at = timespec(tid, registers.argument(index))
@@ -178,7 +184,7 @@ def _of_clock(
 
 
 def _of_deadline(index: int) -> Callable[[int, Registers, Clocks], int | None]:
-    """A time of CLOCK_REALTIME."""
+    """An absolute time of CLOCK_REALTIME."""
     return lambda tid, registers, _clocks: timespec(tid, registers.argument(index))
 
 
@@ -220,9 +226,10 @@ _READ: Final = TimedCall(0, lambda _tid, _registers, _clocks: None, sleeps=True)
 _SLEEPS_THOUGH_DUE: Final = frozenset(
     {"futex", "futex_waitv", "futex_wait", "mq_timedsend", "mq_timedreceive", "semtimedop"}
 )
-"""Waits in which the kernel sleeps until a timer goes off, for some µs, also where their time is over already.
+"""Calls in which the kernel sleeps for some µs, until a timer expires, even if their time is over already.
 
-A check at that moment must not take the thread for one that waits without a timeout. The others do not sleep with 0.
+A check at that moment must not take the thread for one that waits without a timeout. All other calls do not sleep if
+their timeout is 0.
 """
 
 
@@ -237,12 +244,15 @@ def begin(
     past_ns: int,
     delay_ns: int = 0,
 ) -> Wait | None:
-    """Have the call at whose entry a thread stands wait without its timeout; the registers are still to be written.
+    """Change the call at whose entry a thread has stopped so that it waits without a timeout.
 
-    Where its time is over already it polls for what it waits for, and does not wait. None: it is to go on as it is.
-    *again* is the wait that the kernel may be about to start again: that one is due when it was. *zero_at* gives the
-    address of a ``timespec`` of 0. A new wait that is no sleep ends *past_ns* after its timeout: some loops ask whether
-    the time is past. One of a thread that has nothing to do at its timeout ends *delay_ns* later.
+    If the time of the call is over already, it only polls. None: the call is to be made unchanged. The caller writes
+    the registers.
+
+    *again* is an earlier wait that the kernel may be restarting; if so, its due time stays. *zero_at* returns the
+    address of a ``timespec`` of 0. A new wait that is not a sleep ends *past_ns* after its timeout, because some loops
+    check that the time is past. A new wait ends another *delay_ns* later; the caller passes that for a thread that has
+    nothing to do at its timeout.
     """
     call = TIMED[name]
     due = call.due(tid, registers, clocks)
@@ -262,7 +272,7 @@ def begin(
         registers.set_argument(call.timeout, call.untimed)
     else:
         wait.is_due = True
-        registers.set_argument(call.timeout, 0 if call.untimed == -1 else zero_at())  # long ago, where it is absolute
+        registers.set_argument(call.timeout, 0 if call.untimed == -1 else zero_at())  # an absolute time of 0 is past
     if not wait.is_due and (again is None or wait.due_ns != again.due_ns):
         wait.delay_ns = delay_ns
         wait.due_ns += delay_ns + (past_ns if past_ns and not wait.is_sleep else 0)
@@ -270,7 +280,7 @@ def begin(
 
 
 def end_at_once(tid: int, wait: Wait, registers: Registers) -> None:
-    """Have a call that has not been made return: its time has come already. The registers are still to be written."""
+    """Have a call return its result at a timeout without being made. The caller writes the registers."""
     for index, value in enumerate(wait.arguments):
         registers.set_argument(index, value)
     registers.set_number(tid, -1)
@@ -278,9 +288,9 @@ def end_at_once(tid: int, wait: Wait, registers: Registers) -> None:
 
 
 def poll_once(tid: int, wait: Wait, registers: Registers, zero_at: Callable[[], int]) -> bool:
-    """Have a wait only poll for what it would wait for; the registers are still to be written.
+    """Have a wait only poll; returns whether it can. The caller writes the registers.
 
-    False: it cannot, as the kernel will refuse what it is given.
+    It cannot if its sets of descriptors are unreadable; the kernel refuses the call then.
     """
     if wait.call.sets:
         size = _set_bytes(wait.arguments)
@@ -293,7 +303,7 @@ def poll_once(tid: int, wait: Wait, registers: Registers, zero_at: Callable[[], 
 
 
 def make_again(tid: int, wait: Wait, registers: Registers) -> None:
-    """Have a wait that has polled begin anew, as the thread began it; the registers are still to be written."""
+    """Have a thread whose wait has polled make the call again as it first did. The caller writes the registers."""
     for address, data in wait.sets:
         write_memory(tid, address, data)
     for index, value in enumerate(wait.arguments):
@@ -302,7 +312,7 @@ def make_again(tid: int, wait: Wait, registers: Registers) -> None:
 
 
 def read(tid: int, name: str, registers: Registers, due_ns: int) -> Wait:
-    """Have a read of the clock wait; the registers are still to be written."""
+    """Have a read of the clock wait until *due_ns*. The caller writes the registers."""
     arguments = registers.arguments
     _wait_for_a_signal(tid, registers)
     return Wait(due_ns, name, HERE.calls[name], arguments, _READ, (registers.counter, registers.stack))
@@ -318,9 +328,10 @@ def _wait_for_a_signal(tid: int, registers: Registers) -> None:
 
 
 def end(tid: int, wait: Wait, registers: Registers, now_ns: int, *, restart: bool = False) -> bool:
-    """A call has come to its end: what it returns, and leaves in memory. Whether the kernel may start it again.
+    """Set the result of a call that has returned, and what it leaves in memory; returns whether it may be restarted.
 
-    With *restart* it does, where the call was interrupted: that was our doing. The registers are still to be written.
+    With *restart* an interrupted call is restarted, because the supervisor itself has interrupted it. The caller writes
+    the registers.
     """
     result = registers.result
     interrupted = result in INTERRUPTED
@@ -345,7 +356,7 @@ def _write_rest(tid: int, at: int, rest_ns: int, unit: int) -> None:
     try:
         write_memory(tid, at, _TIMESPEC.pack(seconds, ns // unit))
     except OSError:
-        pass  # the kernel does not complain either
+        pass  # the kernel ignores the error, too
 
 
 def _empty(tid: int, arguments: tuple[int, ...]) -> None:
@@ -356,12 +367,12 @@ def _empty(tid: int, arguments: tuple[int, ...]) -> None:
 
 
 def _set_bytes(arguments: tuple[int, ...]) -> int:
-    """How many bytes a set of descriptors has that ``select`` is given."""
+    """The size in bytes of each set of descriptors of a ``select`` with these *arguments*."""
     return (min(arguments[0] & 0x7FFFFFFF, _MOST_DESCRIPTORS) + 63) // 64 * 8
 
 
 def at_once(tid: int, registers: Registers) -> None:
-    """Have a sleep return without having been made: it is due already."""
+    """Have a sleep that is due already return without being made."""
     registers.set_number(tid, -1)
     registers.result = 0
 
@@ -370,8 +381,8 @@ def at_once(tid: int, registers: Registers) -> None:
 class Receipt:
     """A ``recvmmsg`` with a timeout, made as one call for each datagram.
 
-    The kernel asks for the time after each datagram, and never while it waits for one (recvmmsg(2), BUGS). So the
-    program's clock is asked between the calls.
+    The kernel checks the timeout after each datagram, but never while it waits for one (recvmmsg(2), BUGS). So it is
+    enough to check the program's clock between the calls.
     """
 
     until_ns: int
@@ -381,7 +392,7 @@ class Receipt:
 
     @classmethod
     def begin(cls, tid: int, registers: Registers, clocks: Clocks) -> Receipt | None:
-        """Of the call at whose entry a thread stands; None: it is to go on as it is."""
+        """The receipt for the call at whose entry a thread has stopped; None: the call is to be made unchanged."""
         until = _after(timespec(tid, registers.argument(4)), clocks)
         arguments = registers.arguments
         if until is None or not arguments[2] & 0xFFFFFFFF:
@@ -389,7 +400,7 @@ class Receipt:
         return cls(until, arguments, (registers.counter, registers.stack))
 
     def receive_next(self, registers: Registers) -> None:
-        """Have it receive one; the registers are still to be written."""
+        """Have the call receive one datagram. The caller writes the registers."""
         flags = self.arguments[3]
         if self.received and flags & _WAIT_FOR_ONE:
             flags |= _DO_NOT_WAIT
@@ -397,9 +408,9 @@ class Receipt:
             registers.set_argument(index, value)
 
     def has_received(self, tid: int, registers: Registers, now_ns: int, *, restart: bool = False) -> bool:
-        """One call has returned; whether another one is to follow. The registers are still to be written.
+        """Handle the return of one call; returns whether another one follows. The caller writes the registers.
 
-        With *restart* one follows where this one was interrupted: that was our doing.
+        With *restart* an interrupted call is made again, because the supervisor itself has interrupted it.
         """
         result = registers.result
         for index, value in enumerate(self.arguments):

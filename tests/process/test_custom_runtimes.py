@@ -161,18 +161,18 @@ def test_the_first_answer_counts_and_what_is_no_call_is_reported(bootstrap):
     ]
     calls = [f"{method} /runtime/{path}" for method, path in CALLS]
     assert reported == [
-        f"POST /runtime/invocation/other is no call of the runtime API, which has {', '.join(calls)}",
+        f"POST /runtime/invocation/other is not a call of the runtime API, which has {', '.join(calls)}",
         f"{calls[2]} was ignored: its request_id 'x' is not that of the event, {event.request_id}",
         "GET /runtime/invocation/response was refused: the runtime API has POST /runtime/invocation/response",
-        "POST /runtime/invocation/response was ignored: the event has its answer, and the first one counts",
-        "POST /runtime/invocation/error was ignored: the event has its answer, and the first one counts",
+        "POST /runtime/invocation/response was ignored: the event already has its answer, and the first one counts",
+        "POST /runtime/invocation/error was ignored: the event already has its answer, and the first one counts",
     ]
 
 
 def test_a_push_before_there_is_an_event_is_ignored(bootstrap):
     event = bootstrap("push response 1").invoke_async("push response 2").wait()
     assert event.result == 2
-    assert "was ignored: the program had asked for no event by then (GET /runtime/invocation/next)" in event.timeline
+    assert "was ignored: the program had not asked for an event (GET /runtime/invocation/next)" in event.timeline
 
 
 def test_a_bootstrap_that_never_says_ready_and_waits_for_an_event_nevertheless(bootstrap):

@@ -198,4 +198,4 @@ def test_a_port_that_is_closed_after_an_event(deploy_image, deploy_free, free_ru
     event = function.invoke_async({"rows": 0}).wait()
 
     assert event.status_code == 446
-    assert "the program listens on its port no more" in event.error["errorMessage"]
+    assert "the program no longer listens on its port" in event.error["errorMessage"]

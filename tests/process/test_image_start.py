@@ -133,7 +133,7 @@ def test_a_program_that_closes_its_port_between_events_is_446(deploy_image):
     event = function.invoke_async().wait()
 
     assert (event.status, event.status_code) == ("FAILED", 446)
-    assert event.error["errorMessage"] == "the program listens on its port no more"
+    assert event.error["errorMessage"] == "the program no longer listens on its port"
 
 
 def test_what_a_program_does_before_it_listens_it_may_do_in_threads(deploy_image):

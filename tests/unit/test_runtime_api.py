@@ -213,10 +213,10 @@ def test_a_connection_is_closed_as_the_program_wishes(
 @pytest.mark.parametrize(
     ("said", "reported"),
     [
-        ("hello\r\n\r\n", "'hello' is no request of HTTP/1.1"),
-        ("GET / SMTP/1\r\n\r\n", "'GET / SMTP/1' is no request of HTTP/1.1"),
-        ("POST /runtime/invocation/response HTTP/1.1\r\nContent-Length: -1\r\n\r\n", "'-1' is no length of a body"),
-        ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", "'xyz' is no length of a body"),
+        ("hello\r\n\r\n", "'hello' is not an HTTP/1.1 request"),
+        ("GET / SMTP/1\r\n\r\n", "'GET / SMTP/1' is not an HTTP/1.1 request"),
+        ("POST /runtime/invocation/response HTTP/1.1\r\nContent-Length: -1\r\n\r\n", "'-1' is not a body length"),
+        ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", "'xyz' is not a body length"),
         ("GET /" + "x" * 70_000, "its head is too long"),
         ("GET / HTTP/1.1\r\n" + "A: " + "x" * 70_000 + "\r\n", "its head is too long"),
     ],
