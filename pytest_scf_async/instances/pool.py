@@ -36,6 +36,7 @@ class Pool:
 
     def __init__(self, settings: ScfSettings, clock: SimulatedClock, clock_fd: int, sandboxes: Sandboxes) -> None:
         self.settings = settings
+        self._next: tuple[Zygote, messages.Expect] | None = None
         self.clock = clock
         self.clock_fd = clock_fd
         self.sandboxes = sandboxes
@@ -278,8 +279,14 @@ class Pool:
             os.close(fd)
         instance.children.exempt(configuration.background)
         self._add(instance)
-        prefork(zygote, hint)  # this one has its message: what is forked now takes nothing from it but a processor
+        self._next = zygote, hint
         return instance
+
+    def prefork_next(self) -> None:
+        """Have a process forked for the next start, if there was one since: the test goes on, and instances wait."""
+        if self._next is not None:
+            prefork(*self._next)
+            self._next = None
 
     @staticmethod
     def _discard(instance: Instance) -> None:

@@ -434,6 +434,8 @@ class Lockstep:
                     if instance.state.may_run or instance.holds_clock():
                         instance.stop()
                 self.costs.measure()  # what was computed since, before they stood still
+                if not self._under_way:
+                    self.pool.prefork_next()
                 self._condition.notify_all()
 
     def _wait_for_others(self, call: Call, owed: OwedAnswer, client: Client) -> None:
