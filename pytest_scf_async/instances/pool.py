@@ -23,6 +23,7 @@ from .port_forwarder import PortForwarder
 from .prefork import prefork, take_preforked
 from .runtimes.strategy import Site
 from .sandbox import Sandboxes
+from .zygote import Zygote
 
 __tracebackhide__ = hidden_from_users
 
@@ -36,7 +37,6 @@ class Pool:
 
     def __init__(self, settings: ScfSettings, clock: SimulatedClock, clock_fd: int, sandboxes: Sandboxes) -> None:
         self.settings = settings
-        self._next: tuple[Zygote, messages.Expect] | None = None
         self.clock = clock
         self.clock_fd = clock_fd
         self.sandboxes = sandboxes
@@ -55,6 +55,8 @@ class Pool:
         self.last_events: dict[Instance, Event] = {}
         """The event that it ran last: what it writes between events is that one's."""
         self._idle: list[tuple[FunctionVersion, Instance, DueThing]] = []
+        self._next: tuple[Zygote, messages.Expect] | None = None
+        """Of the last start, for which no next process has been forked: what it was of."""
         self.started = 0
         """How many instances have been started so far."""
 
@@ -283,7 +285,11 @@ class Pool:
         return instance
 
     def prefork_next(self) -> None:
-        """Have a process forked for the next start, if there was one since: the test goes on, and instances wait."""
+        """Have a process forked for the next start, if there was one since the last time.
+
+        It is called when a blocking call returns. The fork would slow down an instance that starts at the same time:
+        each page that either of them writes is copied under a lock that they share.
+        """
         if self._next is not None:
             prefork(*self._next)
             self._next = None
