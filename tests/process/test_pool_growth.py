@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from internals import Instance, Zygote, heap_of, pool_of, procfs, scratch_of
-from process_support import START, end_preforked, zygote_rests
+from process_support import LONG, START, end_preforked, zygote_rests
 
 from pytest_scf_async.clock import SMALL_HEAP
 from pytest_scf_async.runtime import ScfRuntime
@@ -57,6 +57,7 @@ def _give_back_memory() -> None:
 def what_there_is(zygote: Zygote) -> tuple[dict[str, int], dict[str, int]]:
     """What may not have grown at all, and bytes of memory."""
     end_preforked(zygote)
+    assert zygote.receive_until(lambda: not zygote.listeners, LONG)  # nobody waits for those that a `close` has killed
     gc.collect()
     _give_back_memory()
     assert zygote_rests(zygote)
@@ -68,7 +69,6 @@ def what_there_is(zygote: Zygote) -> tuple[dict[str, int], dict[str, int]]:
         "processes": len(procfs.descendants_of(zygote.process.pid)),
         "directories": len(os.listdir(zygote.scratch())),
         "threads": len(os.listdir("/proc/self/task")),
-        "listeners": len(zygote.listeners),
         "instances": Counter(type(thing) for thing in gc.get_objects())[Instance],
     }
     return counted, {"test": procfs.memory(os.getpid()), "zygote": procfs.memory(zygote.pid)}
