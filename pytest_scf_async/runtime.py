@@ -956,7 +956,9 @@ class ScfRuntime:
             answer[:] = [bool(predicate())]
             return answer[0] or (self.clock.now_us >= target and self._lockstep._all_quiet())
 
-        self._lockstep.drive(Call("wait_until(...)", done, moves_clock=True, target_us=target, opens_all_gates=True))
+        self._lockstep.drive(
+            Call("wait_until(...)", done, moves_clock=True, target_us=target, opens_all_gates=True, runs_user_code=True)
+        )
         if not answer[0]:
             passed = f"{duration_us(within, 'within') / 1e6:g} s of simulated time"
             raise CannotEndError(

@@ -42,7 +42,7 @@ from pytest_scf_async.instances.runtimes.strategy import Runtime, Site
 from pytest_scf_async.instances.sandbox import mounted_view, zygote_of
 from pytest_scf_async.instances.user_process import UserProcess
 from pytest_scf_async.instances.zygote import Zygote, close_shared_zygote, shared_zygote
-from pytest_scf_async.lockstep import calls, real_cost, state, test_process, thread_reports, watchdog
+from pytest_scf_async.lockstep import calls, real_cost, shared_core, state, test_process, thread_reports, watchdog
 from pytest_scf_async.lockstep import event as event_module
 from pytest_scf_async.lockstep.calls import Call
 from pytest_scf_async.lockstep.diagnosis import Snapshot, what_instances_do
@@ -51,6 +51,7 @@ from pytest_scf_async.lockstep.places import Place, find
 from pytest_scf_async.lockstep.real_cost import RealCosts
 from pytest_scf_async.lockstep.real_stretches import RealCost
 from pytest_scf_async.lockstep.scheduler import Lockstep
+from pytest_scf_async.lockstep.shared_core import BATCH, WORTH, SharedCore
 from pytest_scf_async.lockstep.state import Doing
 from pytest_scf_async.lockstep.watchdog import Watchdog
 from pytest_scf_async.model.timeline import Exit, MemoryExcess, Raised, Recorded, Remark, StatusChanged, Waited, Written

@@ -38,6 +38,7 @@ from ..protocol import linux, messages, procfs  # noqa: E402
 from . import ahead, bind_filter, debugger, instance, loading, mounts, reaper, root_logger  # noqa: E402
 from .originals import real_epoll  # noqa: E402
 from .patches import (  # noqa: E402
+    affinity,
     after_import,
     alarms,
     c_code,
@@ -298,6 +299,7 @@ def main(connection: int, nonce: str, preload: list[str], place: str, to_reaper:
     """
     signals.reset()
     signals.install()
+    affinity.install()
     alarms.install()
     signal_waits.install()
     if clock.fallback:

@@ -63,6 +63,8 @@ class Call:
     opens_all_gates: bool = False
     opens_gates_to_move: bool = False
     """A gate at which an event stands is opened where time could not move otherwise."""
+    runs_user_code: bool = False
+    """Whether it is done, code of the test says."""
     jumps: bool = False
     """Time jumps to its target, also beside an instance that sees real time (``advance``)."""
     flow: TimeFlow | None = None

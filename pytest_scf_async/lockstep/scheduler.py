@@ -41,6 +41,7 @@ from .memory import GRACE, excess
 from .real_cost import RealCosts
 from .scripts import ScriptedEvent, ScriptPlayer
 from .served import Client, NobodyWaitsError, OwedAnswer
+from .shared_core import SharedCore
 from .state import THREADS, Doing, Effect, InstanceFact, Life, after
 from .watchdog import LOOK_EVERY, Watchdog
 
@@ -98,6 +99,7 @@ class Lockstep:
         self.on_start: Callable[[Event], None] = lambda _: None
         self.on_retry: Callable[[Event], None] = lambda _: None
         """Called for each event whose attempt failed and that is tried again."""
+        self.core = SharedCore()
         self.costs = RealCosts(self)
         self.gates = Gates(self)
         self.scripts = ScriptPlayer(self)
@@ -163,6 +165,7 @@ class Lockstep:
         cold = instance is None
         if instance is None:
             self.pool.make_room(event.function.configuration)
+            self._leave_core()  # processes and threads that are started now would be bound to it
             try:
                 instance = self.pool.spawn(event.function, self)
             except ScfAsyncError:
@@ -240,8 +243,10 @@ class Lockstep:
                 self.apply(instance, InstanceFact.FROZEN)
                 self.pool.keep_idle(instance)
         if event.ended:
+            self._leave_core()  # for the hooks of the test
             self.on_end(event)
         else:
+            self._leave_core()
             self.on_retry(event)
 
     def refuse(self, event: Event, why: str, trace: str = "") -> None:
@@ -404,6 +409,7 @@ class Lockstep:
             if self._closed:
                 raise HarnessError(f"{call.name}: this runtime is closed")
             self.calls += 1
+            self._leave_core()  # it is that of another thread
             self._revoke_lease()
             self._resume(call)
             if not self._under_way:
@@ -419,6 +425,7 @@ class Lockstep:
                     call.sent_sigterm(self.send_sigterm(call.sigterm_to))
                 self._drive(call)
             finally:
+                self._leave_core()
                 self._under_way -= 1
                 if outer is None:
                     del self.under_way[thread]
@@ -437,6 +444,10 @@ class Lockstep:
                 if not self._under_way:
                     self.pool.prefork_next()
                 self._condition.notify_all()
+
+    def _leave_core(self) -> None:
+        if self.core.is_in_use:
+            self.core.end()
 
     def _wait_for_others(self, call: Call, owed: OwedAnswer, client: Client) -> None:
         """Wait until the call is done that an answer is owed for; see ``served``."""
@@ -969,6 +980,9 @@ class Lockstep:
             instance.set_wake_up(None)
             return
         instance.resumed()
+        if self.core.resumes(instance):
+            of_test = any(call.runs_user_code for call in self.under_way.values())
+            self.core.look(may_share=self._under_way == 1 and not of_test)
         self._lease_with_token(instance)
         self.apply(instance, InstanceFact.RESUMED)
         if state.preempted and instance.has_alarm:
@@ -1033,6 +1047,7 @@ class Lockstep:
     def _begins(self, instance: Instance) -> None:
         event = self.pool.events.get(instance)
         if event is not None:
+            self._leave_core()
             self.on_start(event)
 
     def instance_stirs(self, instance: Instance) -> None:

@@ -59,6 +59,8 @@ CONTROL_READING: Final = 24
 """1 while the test's process reads the output of such an instance, and the clock: it is not to be moved."""
 CONTROL_STOPS: Final = 25
 """Of a supervisor: how many times it has stopped its program because the test's process asked."""
+CONTROL_CORE: Final = 27
+"""Set by the test's process: the core on which the instance is to run from its next message on, plus 1; 0: any."""
 CONTROL_FAULT: Final = 26
 """Of a process that runs no user code, as a supervisor: 1 once an exception of our own code ends it."""
 
@@ -179,6 +181,7 @@ class ControlPage:
     reading = _slot(CONTROL_READING)
     stops = _slot(CONTROL_STOPS)
     fault = _slot(CONTROL_FAULT)
+    core = _slot(CONTROL_CORE)
 
     def __init__(self, file: int) -> None:
         self.file = file

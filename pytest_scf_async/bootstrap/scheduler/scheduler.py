@@ -18,6 +18,7 @@ to waiters, readiness and threads: their own methods would cost one more call at
 from __future__ import annotations
 
 import _thread
+import contextlib
 import fcntl
 import heapq
 import math
@@ -32,7 +33,15 @@ from types import FrameType
 from typing import Any, NoReturn, Protocol
 
 from ...protocol import linux, messages, shared_page, time_units
-from ...protocol.shared_page import CLOCK_NOW, CONTROL_LEASE, CONTROL_LEASED, LEASE_COUNT, LEASE_LAST, ControlPage
+from ...protocol.shared_page import (
+    CLOCK_NOW,
+    CONTROL_CORE,
+    CONTROL_LEASE,
+    CONTROL_LEASED,
+    LEASE_COUNT,
+    LEASE_LAST,
+    ControlPage,
+)
 from .. import clock
 from ..originals import real_poll
 from .alarm import Alarm
@@ -48,6 +57,7 @@ _stop = os.kill
 _eventfd_read = os.eventfd_read
 _yield = os.sched_yield
 _real_monotonic = time.monotonic
+_set_cpus = os.sched_setaffinity
 _NOTHING = bytes(4)
 _pack_parked = messages.pack_parked
 LONGEST_POLL_MS = 1_000_000_000
@@ -199,6 +209,8 @@ class Scheduler:
         "_alarm_waiter",
         "_answer_waits",
         "_arm_gates",
+        "_core",
+        "_cpus",
         "_follow_gates",
         "_followed",
         "_gate_waiter",
@@ -253,6 +265,10 @@ class Scheduler:
         """The clock was moved here since the last report to the harness."""
         self.main_inside = False
         """The main thread is in the scheduler: handlers of signals wait for a safe point."""
+        self._core = 0
+        """What the harness has said last of the core to run on; see ``CONTROL_CORE``."""
+        self._cpus: set[int] | None = None
+        """The cores that this process may use; None where it is not to be bound to one."""
         self._follow_gates: Callable[[], None] | None = None
         """What each thread calls when it resumes and ``_followed`` has changed: other gates at lines are set."""
         self._followed = 0
@@ -330,6 +346,8 @@ class Scheduler:
         self.clock_page = clock_page
         self.active = True
         self.control_page[shared_page.CONTROL_C_CODE] = self.c_code
+        if not self.c_code:
+            self._cpus = os.sched_getaffinity(0)
         self._count_threads()
         with self.lock:
             self._take_messages(self.channel.take_unread())
@@ -504,9 +522,24 @@ class Scheduler:
             self._lease_suspensions += change
             self._count_threads()
 
+    def leave_core(self) -> None:
+        """Run on any core from here on: what is started now inherits that, and code in C may ask for it."""
+        cpus, self._cpus = self._cpus, None
+        if cpus is not None and self._core:
+            with contextlib.suppress(OSError):  # a sandbox may forbid it
+                _set_cpus(0, cpus)
+
+    def _follow_core(self) -> None:
+        """Run where the harness says, which exchanges messages with this process on its own core."""
+        self._core = self.control_page[CONTROL_CORE]
+        if self._cpus is not None:
+            with contextlib.suppress(OSError):
+                _set_cpus(0, {self._core - 1} if self._core else self._cpus)
+
     def forks(self) -> None:
         """Note that a child process is about to be started, or has been: while one lives the clock is held."""
         with Deferred(self), self.lock:
+            self.leave_core()
             if self.moved:
                 self._report_time()  # what the child writes has the time of its start
             self.control_page[shared_page.CONTROL_FORKS] += 1
@@ -522,6 +555,8 @@ class Scheduler:
         while self._invocation is None:
             self._park_for_harness(self._enlist_idle)
         invocation, self._invocation = self._invocation, None
+        if self.control_page[CONTROL_CORE] != self._core:
+            self._follow_core()
         return invocation
 
     def open_gateway(self, gateway: Gateway) -> None:
@@ -586,6 +621,7 @@ class Scheduler:
         thread = ThreadState(main=False)
         thread.poller.register(self.wakeup_fd, select.POLLIN)
         with Deferred(self), self.lock:
+            self.leave_core()
             waiter = Waiter(thread, self.clock_page[CLOCK_NOW], "")
             thread.waiters.append(waiter)
             self._push(waiter)
@@ -676,6 +712,7 @@ class Scheduler:
             self.before_output()
         self.c_code = True
         if self.active:
+            self.leave_core()
             self.control_page[shared_page.CONTROL_C_CODE] = True
 
     def after_output(self) -> None:
@@ -1047,6 +1084,8 @@ class Scheduler:
 
     def _take_run_token(self) -> None:
         self.leased.clear()
+        if self.control_page[CONTROL_CORE] != self._core:
+            self._follow_core()
         if self.forked and self.control.childless == self.control.forks:
             self.forked = False
             self._lease_suspensions -= 1
