@@ -71,7 +71,8 @@ def test_the_blocks_of_a_page_run(
             file.unlink()
         tests += block.text.count("\ndef test_") if Path(name).name.startswith("test_") else 0
     if tests:
-        done = pytester.runpytest_inprocess("-W", "error", "-W", OF_ASYNCIO, "-p", "no:cacheprovider")
+        # forked: pytester forgets libraries that a page imports, but not that the package ``http`` has their modules
+        done = run_forked(pytester, "-W", "error", "-W", OF_ASYNCIO, "-p", "no:cacheprovider")
         assert done.ret == pytest.ExitCode.OK
         assert done.parseoutcomes()["passed"] >= tests
 
@@ -89,8 +90,7 @@ def test_the_commands_of_a_page_run(
         assert command == "pytest", f"{page}: nothing runs the command {command!r}; mark the block as not run"
         if not arguments:
             continue  # that is the run of the blocks
-        other_plugins = any(argument.startswith(("-n", "--cov")) for argument in arguments)
-        done = run_forked(pytester, *arguments) if other_plugins else pytester.runpytest_inprocess(*arguments)
+        done = run_forked(pytester, *arguments)
         assert done.ret == pytest.ExitCode.OK, f"{page}: $ {command} {' '.join(arguments)}"
 
 
