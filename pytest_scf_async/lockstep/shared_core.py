@@ -14,10 +14,12 @@ from typing import Final, Protocol
 
 from ..protocol.real_time import REAL
 
-BATCH: Final = 64
+BATCH: Final = 16
 """Messages after which it is looked at once more how long they took."""
 WORTH: Final = 0.8
-"""How long a batch may take on one core, as a part of what one took before, or it ends for good."""
+"""How long a batch may take on one core, as a part of what one took before, to be worth it."""
+SLOW_BATCHES: Final = 8
+"""After how many batches one after the other that were not worth it, it ends for good: one may meet something else."""
 
 
 class Neighbour(Protocol):
@@ -29,7 +31,18 @@ class Neighbour(Protocol):
 class SharedCore:
     """The core of one runtime. All its methods are called by the thread that drives, or under the scheduler's lock."""
 
-    __slots__ = ("_batches", "_before", "_core", "_cpus", "_messages", "_neighbours", "_since", "_thread", "_useless")
+    __slots__ = (
+        "_batches",
+        "_before",
+        "_core",
+        "_cpus",
+        "_messages",
+        "_neighbours",
+        "_since",
+        "_slow",
+        "_thread",
+        "_useless",
+    )
 
     def __init__(self) -> None:
         self._messages = 0
@@ -45,6 +58,8 @@ class SharedCore:
         self._thread = 0
         self._neighbours: dict[Neighbour, None] = {}
         """Instances that know of the core."""
+        self._slow = 0
+        """How many batches one after the other were not worth it."""
         self._useless = False
 
     @property
@@ -68,11 +83,15 @@ class SharedCore:
         if self._useless or self._batches == 1 or not may_share:
             return
         if self._core is None:
-            self._before, self._batches = took, 2
+            self._before, self._slow = took, 0
             self._share()
-        elif self._batches > 3 and took > self._before * WORTH:  # in the first batch all of them have moved
-            self._useless = True
-            self.end()
+        elif took <= self._before * WORTH:
+            self._slow = 0
+        else:
+            self._slow += 1
+            if self._slow == SLOW_BATCHES:
+                self._useless = True
+                self.end()
 
     def _share(self) -> None:
         try:

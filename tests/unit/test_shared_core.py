@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass, field
 
 import pytest
-from internals import BATCH, WORTH, SharedCore, shared_core
+from internals import BATCH, SLOW_BATCHES, WORTH, SharedCore, shared_core
 
 
 @dataclass
@@ -73,7 +73,8 @@ def test_they_share_one_after_two_batches_of_messages(machine: Machine) -> None:
 
 def test_it_ends_for_good_where_it_does_not_pay(machine: Machine) -> None:
     core, neighbour = SharedCore(), Neighbour()
-    exchange(core, machine, neighbour, batches=3)
+    exchange(core, machine, neighbour, batches=2)
+    exchange(core, machine, neighbour, batches=SLOW_BATCHES - 1, each=WORTH + 0.01)
     assert neighbour.core is not None
     exchange(core, machine, neighbour, each=WORTH + 0.01)
     assert (neighbour.core, machine.mine()) == (None, machine.cpus)
@@ -85,8 +86,9 @@ def test_it_ends_for_good_where_it_does_not_pay(machine: Machine) -> None:
 def test_it_goes_on_where_it_pays(machine: Machine) -> None:
     core, neighbour = SharedCore(), Neighbour()
     exchange(core, machine, neighbour, batches=2)
-    exchange(core, machine, neighbour, batches=1, each=10)  # in which all of them move
-    exchange(core, machine, neighbour, batches=10, each=WORTH - 0.01)
+    for _ in range(3):
+        exchange(core, machine, neighbour, batches=SLOW_BATCHES - 1, each=10)  # something else had the core meanwhile
+        exchange(core, machine, neighbour, each=WORTH - 0.01)
     assert neighbour.core is not None
 
 
