@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import mmap
 import os
 import resource
 import select
 import signal
-import termios
 from collections.abc import Callable, Mapping, MutableSequence, Sequence
 from enum import Enum
 from functools import partial
@@ -46,7 +44,6 @@ _SFD_FLAGS: Final = 0o4000 | 0o2000000
 _SIGNAL_BYTES: Final = 128
 BLOCKED_CALLS: Final = 2
 """For how many system calls after it has installed a handler a program may keep SIGTERM blocked, as Bash does."""
-_NOTHING: Final = bytes(4)
 
 
 class Delivery(Enum):
@@ -125,8 +122,8 @@ class Supervisor:
             process_began=self._began,
             stops=self._show_time_if_moved,
             may_lease=self._may_lease,
-            leases=self._leases,
-            leases_again=self._leases_again,
+            lease_wait=self._lease_wait,
+            lease_wait_again=self._lease_wait_again,
             in_transit=self._in_transit,
             signalled=self._signalled,
             handled=lambda _thread: self._send(messages.SignalLeft(signals.SIGTERM, None)),
@@ -440,10 +437,10 @@ class Supervisor:
             self._delivery = Delivery.NONE
             self._tree.stop()
 
-    def _moves_clock(self) -> bool:
+    def _move_to_first_due(self) -> bool:
         """Move the clock to the next due time if the lease allows that; returns whether it was moved."""
         due = self._tree.first()
-        if due is None or self._held or not self._moves_clock_to(due.due_ns, _shown(due)):
+        if due is None or self._held or not self._move_clock_to(due.due_ns, _shown(due)):
             return False
         self._wake(due)
         return True
@@ -461,7 +458,7 @@ class Supervisor:
             return False  # the event ends when the program waits
         return self._delivery is Delivery.NONE and due_ns // 1000 < scheduler.control.lease
 
-    def _leases(self, wait: Wait, is_calm: bool) -> bool:
+    def _lease_wait(self, wait: Wait, is_calm: bool) -> bool:
         """Move the clock to the end of a wait that is about to begin, if possible; returns whether it was moved.
 
         *is_calm*: since the last such wait the program has neither written nor sent anything.
@@ -470,13 +467,13 @@ class Supervisor:
             return False
         if not is_calm and self._event_sent and is_readable(self._client.descriptors()):
             return False
-        if not self._moves_clock_to(wait.due_ns, wait.name, is_calm=is_calm):
+        if not self._move_clock_to(wait.due_ns, wait.name, is_calm=is_calm):
             return False
         self._past_ns = max(wait.due_ns - self._clock.now_us * 1000, 0)
         self._show_time()
         return True
 
-    def _leases_again(self, due_ns: int, shown: str) -> bool:
+    def _lease_wait_again(self, due_ns: int, shown: str) -> bool:
         """The same for the next wait of a program that has written and sent nothing since the last one."""
         if self._signals_requested or self._gated_at or self._has_answered or not self._may_lease(due_ns):
             return False
@@ -490,7 +487,7 @@ class Supervisor:
         self._show_time()
         return True
 
-    def _moves_clock_to(self, due_ns: int, shown: str, *, is_calm: bool = False) -> bool:
+    def _move_clock_to(self, due_ns: int, shown: str, *, is_calm: bool = False) -> bool:
         """Move the clock to the end of a wait if the lease allows that; returns whether it was moved."""
         if self._signals_requested or self._gated_at or self._has_answered:
             return False
@@ -498,7 +495,7 @@ class Supervisor:
         due_us, now_us = due_ns // 1000, self._clock.now_us
         if due_us >= control.lease:
             return False
-        if not is_calm and self._unread_output():
+        if not is_calm and scheduler.channel.has_unread_output():
             self._report_time()
         while control.reading:
             os.sched_yield()
@@ -508,9 +505,6 @@ class Supervisor:
         control.leased += 1
         self._moved = True
         return True
-
-    def _unread_output(self) -> bool:
-        return fcntl.ioctl(scheduler.channel.marks, termios.FIONREAD, _NOTHING) != _NOTHING
 
     def _report_time(self) -> None:
         """Mark the output, and report the time: all output up to the mark was written by the current time."""
@@ -594,7 +588,7 @@ class Supervisor:
             self._scan_connections()
         elif self._event_sent and self._client.answered is not None:
             self._answer(self._client.answered)
-        elif self._moves_clock():
+        elif self._move_to_first_due():
             self._checks = 0
             return
         self._report()

@@ -262,15 +262,15 @@ class Hooks:
     """Whether the kernel is still delivering data that was sent between the tree and its owner."""
     may_lease: Callable[[int], bool] = lambda _due_ns: False
     """Whether the clock could be moved to that time, as far as that is known without a check of the program."""
-    leases: Callable[[Wait, bool], bool] = lambda _wait, _is_calm: False
+    lease_wait: Callable[[Wait, bool], bool] = lambda _wait, _is_calm: False
     """Called when a thread is about to begin a wait, and all others wait longer.
 
     Returns whether it has moved the clock to the end of the wait. The second argument says that no thread of the tree
     has made a system call since the last such wait."""
-    leases_again: Callable[[int, str], bool] = lambda _due_ns, _name: False
-    """The same as `leases`, for a wait with that due time and name.
+    lease_wait_again: Callable[[int, str], bool] = lambda _due_ns, _name: False
+    """The same as `lease_wait`, for a wait with that due time and name.
 
-    Since the last `leases` that returned True the program has done nothing but wait and poll."""
+    Since the last `lease_wait` that returned True the program has done nothing but wait and poll."""
     signalled: Callable[[Thread, int], bool] = lambda _thread, _signum: False
     """Called when a signal is about to be delivered; returns whether `handled` is to be called at its handler's end."""
     handled: Callable[[Thread], None] = lambda _thread: None
@@ -677,7 +677,7 @@ class Tree:
 
     def _ends_at_once(self, thread: Thread, wait: Wait, registers: Registers, calm: Calm, *, is_calm: bool) -> bool:
         """End a wait before it is made, if the clock can be moved to its end; returns whether the thread went on."""
-        if not self.hooks.leases(wait, is_calm):
+        if not self.hooks.lease_wait(wait, is_calm):
             return False
         if not is_calm:  # else no thread has napped since
             self._reset_naps()
@@ -697,7 +697,7 @@ class Tree:
         registers.read(tid)
         if registers.result != wait.call.at_timeout:
             self._at_exit(thread)
-        elif calm is not None and calm.thread is thread and self.hooks.leases(wait, False):
+        elif calm is not None and calm.thread is thread and self.hooks.lease_wait(wait, False):
             self._reset_naps()
             thread.wait = None
             waits.end(tid, wait, registers, self.hooks.clocks().realtime)
@@ -760,7 +760,7 @@ class Tree:
             due_ns = self.hooks.clocks().realtime + timeout * 1_000_000 + loop.past_ns
             if not (due_ns, thread.serial) < calm.before or self._readiness.has_something():
                 return False
-            if not self.hooks.leases_again(due_ns, loop.name):
+            if not self.hooks.lease_wait_again(due_ns, loop.name):
                 return False
             self._allow_reads(thread.process, loop.reads)
         thread.counters = thread.waits_in = b""

@@ -32,7 +32,7 @@ def test_the_event_is_given_unless_the_init_has_failed(monkeypatch, failure: tup
     monkeypatch.setattr(supervisor, "_initialised", lambda *fact: reported.append(fact))
     monkeypatch.setattr(supervisor, "_report", lambda: None)
     monkeypatch.setattr(supervisor, "_receive_from_program", lambda: False)
-    monkeypatch.setattr(supervisor, "_moves_clock", lambda: False)
+    monkeypatch.setattr(supervisor, "_move_to_first_due", lambda: False)
 
     for _ in range(3):
         supervisor._settled()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import _socket
 import errno
+import fcntl
 import os
 import socket
+import termios
 
 from ...protocol import linux, messages
 
 _write = os.write
+_NOTHING = bytes(4)
 _MOST = 65_536
 """Bytes that are received at once."""
 
@@ -77,6 +80,10 @@ class Channel:
     def mark_output(self) -> None:
         """Write the mark of a frame that is sent next."""
         _write(self.marks, self._mark)
+
+    def has_unread_output(self) -> bool:
+        """Whether the output pipe has something that the harness has not read."""
+        return fcntl.ioctl(self.marks, termios.FIONREAD, _NOTHING) != _NOTHING
 
     def close(self) -> None:
         """In a child that user code forked: the channel is the parent's."""

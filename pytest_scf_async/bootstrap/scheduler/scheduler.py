@@ -19,14 +19,12 @@ from __future__ import annotations
 
 import _thread
 import contextlib
-import fcntl
 import heapq
 import math
 import os
 import select
 import signal
 import sys
-import termios
 import time
 from collections.abc import Callable, Mapping
 from types import FrameType
@@ -58,7 +56,6 @@ _eventfd_read = os.eventfd_read
 _yield = os.sched_yield
 _real_monotonic = time.monotonic
 _set_cpus = os.sched_setaffinity
-_NOTHING = bytes(4)
 _pack_parked = messages.pack_parked
 LONGEST_POLL_MS = 1_000_000_000
 
@@ -1317,7 +1314,7 @@ class Scheduler:
 
         Where the harness reads the output just now, wait for that: it takes the time that the clock still shows.
         """
-        if fcntl.ioctl(self.channel.marks, termios.FIONREAD, _NOTHING) != _NOTHING:
+        if self.channel.has_unread_output():
             self._report_time()
         while self.control_page[shared_page.CONTROL_READING]:
             _yield()

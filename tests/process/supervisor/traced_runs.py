@@ -55,8 +55,8 @@ class Run:
             process_began=self._began,
             process_ended=self._process_ended,
             may_lease=self._may_lease,
-            leases=self._leases,
-            leases_again=self._leases_again,
+            lease_wait=self._lease_wait,
+            lease_wait_again=self._lease_wait_again,
         )
         if not request["vdso"]:
             exec_stop._patch = _refuse  # type: ignore[assignment]
@@ -76,7 +76,7 @@ class Run:
         limit_ns = min([self.request["limit_ns"] + START_NS, *(at_ns - 1 for at_ns, _, _ in self.events)])
         return self.request["leases"] == "withdrawn" or (self.request["leases"] and due_ns <= limit_ns)
 
-    def _leases(self, wait: Wait, _is_calm: bool) -> bool:
+    def _lease_wait(self, wait: Wait, _is_calm: bool) -> bool:
         """Move the clock to the end of a wait that is about to begin."""
         if self.request["leases"] == "withdrawn" or not self._may_lease(wait.due_ns):
             return False
@@ -88,7 +88,7 @@ class Run:
         self.ended.append([self.now_ns - START_NS, name])
         self.tree.show_time()
 
-    def _leases_again(self, due_ns: int, name: str) -> bool:
+    def _lease_wait_again(self, due_ns: int, name: str) -> bool:
         if not self._may_lease(due_ns) or self.request["leases"] == "withdrawn":
             return False
         self.again += 1
