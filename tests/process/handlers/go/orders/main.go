@@ -38,7 +38,7 @@ func handle(_ context.Context, request *cloudfunction.InvokeRequest) ([]byte, er
 		fmt.Println("ready")
 		time.Sleep(time.Duration(asked.Seconds * float64(time.Second)))
 	case "raise":
-		return nil, errors.New("as it was told")
+		return nil, errors.New("as asked")
 	case "big":
 		return json.Marshal(strings.Repeat("x", 6*1024*1024))
 	case "exit":
@@ -58,15 +58,15 @@ func handle(_ context.Context, request *cloudfunction.InvokeRequest) ([]byte, er
 }
 
 func listen(then string) ([]byte, error) {
-	heard := make(chan os.Signal, 1)
-	signal.Notify(heard, syscall.SIGTERM)
+	received := make(chan os.Signal, 1)
+	signal.Notify(received, syscall.SIGTERM)
 	fmt.Println("ready")
 	if then == "go on" {
 		time.Sleep(200 * time.Millisecond)
 		return json.Marshal(then)
 	}
-	for range heard {
-		fmt.Println("heard")
+	for range received {
+		fmt.Println("handled")
 		switch then {
 		case "exit":
 			os.Exit(0)
