@@ -54,7 +54,7 @@ def cold() -> Iterator[tuple[Sample, Sample]]:
 
 @contextlib.contextmanager
 def forked_ahead() -> Iterator[tuple[Sample, Sample]]:
-    """From the call to the result, of an instance whose process was forked when the one before was taken."""
+    """From the call to the result, of an instance whose process was forked when the call before had returned."""
     with new_runtime() as runtime, bare_fork(HANDLERS / "plain.py") as floor:
         function = runtime.deploy("plain.py:main_handler")
 
