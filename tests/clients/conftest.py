@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-import socket
 import ssl
 import subprocess
 import textwrap
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from free_ports import free_port
 
 from pytest_scf_async.runtime import ScfRuntime
 
@@ -117,11 +117,6 @@ def https_url(tmp_path: Path) -> Iterator[tuple[str, str]]:
         thread.join()
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
-
-
 def _end(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     process.wait()
@@ -132,7 +127,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 @pytest.fixture(scope="session")
 def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     assert _REDIS is not None, "redis-server is not on this machine: -m 'not redis_server' leaves these tests out"
-    port = _free_port()
+    port = free_port()
     directory = tmp_path_factory.mktemp("redis")
     process = subprocess.Popen(
         [_REDIS, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(directory)],
@@ -156,7 +151,7 @@ def postgres_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     if os.geteuid() == 0:  # it refuses to be run by root
         shutil.chown(directory, "nobody")
         as_user = {"user": "nobody", "group": "nogroup", "extra_groups": []}
-    port = _free_port()
+    port = free_port()
     data = directory / "data"
     try:
         subprocess.run(

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from free_ports import free_port
 from pytest_process import Pytest
 
 # once: the kernel's: the same on all Pythons
@@ -39,7 +40,7 @@ KINDS = {"shell": SHELL, "python": PYTHON, "node": NODE}
 """Programs that never serve, with three processes of ``sleep`` below them: in other sessions, without our mark."""
 
 TEST = """
-    import contextlib, socket
+    import contextlib
     from pytest_scf_async.errors import HarnessError
 
     PROGRAMS = sorted(name for name in os.listdir() if name.startswith("program-"))
@@ -56,12 +57,10 @@ TEST = """
         zygote = parent_of(supervisor)
         return {"supervisor": supervisor, "zygote": zygote, "reaper": parent_of(zygote), "pytest": os.getpid()}
 
-    def free_port():  # without namespaces programs share the machine's
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            return server.getsockname()[1]
+    free_ports = iter(FREE_PORTS)  # without namespaces programs share the machine's
 
     def started_programs(runtime):
-        events = [runtime.deploy_image([f"./{name}"], port=free_port()).invoke_async() for name in PROGRAMS]
+        events = [runtime.deploy_image([f"./{name}"], port=next(free_ports)).invoke_async() for name in PROGRAMS]
         return [started(event, sleeps=3) for event in events]
 
     def test_it(scf_runtime):
@@ -114,6 +113,7 @@ def run_session(directory: Path, tests: str) -> tuple[int, str]:
 )
 def test_after_a_sigkill(victim: str, after: str, tmp_path: Path) -> None:
     tests = TEST.replace("VICTIM", repr(victim)).replace("AFTER", after.strip())
+    tests = tests.replace("FREE_PORTS", repr([free_port() for _ in range(2 * len(KINDS))]))
     for name, text in KINDS.items():
         if name != "node" or shutil.which("node") is not None:
             program = tmp_path / f"program-{name}"
