@@ -64,7 +64,7 @@ class Call:
     opens_gates_to_move: bool = False
     """A gate at which an event stands is opened where time could not move otherwise."""
     runs_user_code: bool = False
-    """Whether it is done, code of the test says."""
+    """``done`` calls code of the test, as the predicate of ``wait_until``."""
     jumps: bool = False
     """Time jumps to its target, also beside an instance that sees real time (``advance``)."""
     flow: TimeFlow | None = None

@@ -15,11 +15,11 @@ from typing import Final, Protocol
 from ..protocol.real_time import REAL
 
 BATCH: Final = 16
-"""Messages after which it is looked at once more how long they took."""
+"""The number of messages after which their time is measured."""
 WORTH: Final = 0.8
-"""How long a batch may take on one core, as a part of what one took before, to be worth it."""
+"""Sharing is worth it if a batch takes at most this part of the time that one took on two cores."""
 SLOW_BATCHES: Final = 8
-"""After how many batches one after the other that were not worth it, it ends for good: one may meet something else."""
+"""Sharing ends for good after so many batches in a row that were not worth it. A single one may have met other work."""
 
 
 class Neighbour(Protocol):
@@ -107,14 +107,14 @@ class SharedCore:
         self._thread, self._cpus, self._core = threading.get_native_id(), cpus, core
 
     def end(self) -> None:
-        """All may be where the kernel wants again: what is started now, and code of the test, must not be bound."""
+        """Let the thread and the instances run on any core again: what is started now must not be bound to it."""
         self._batches = self._messages = 0
         if self._core is not None:
             self._core = None
             try:
                 os.sched_setaffinity(self._thread, self._cpus)
-            except ProcessLookupError:
-                pass  # the thread has ended
+            except OSError:
+                pass  # the thread has ended, or a sandbox forbids it by now
             for neighbour in self._neighbours:
                 neighbour.use_core(None)
             self._neighbours.clear()

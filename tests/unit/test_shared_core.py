@@ -120,6 +120,14 @@ def test_not_where_it_cannot_be(machine: Machine, lacks: str) -> None:
     assert (neighbour.core, machine.bound) == (None, {})
 
 
+def test_it_ends_where_the_cores_cannot_be_set_back(machine: Machine) -> None:
+    core, neighbour = SharedCore(), Neighbour()
+    exchange(core, machine, neighbour, batches=3)
+    machine.forbids = True
+    core.end()
+    assert (neighbour.core, core.is_in_use) == (None, False)
+
+
 def test_another_thread_can_end_it(machine: Machine) -> None:
     core, neighbour = SharedCore(), Neighbour()
     exchange(core, machine, neighbour, batches=3)
