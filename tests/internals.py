@@ -67,11 +67,14 @@ from pytest_scf_async.protocol.real_time import REAL
 from pytest_scf_async.protocol.shortening import shortened, shortened_line, shortened_lines, shortened_list
 from pytest_scf_async.protocol.sock_diag import SockDiag, TcpEnd
 from pytest_scf_async.protocol.time_units import NEVER_US
+from pytest_scf_async.report.differences import difference_text
 from pytest_scf_async.report.timeline import _LISTENERS, _MET, entry_text
 from pytest_scf_async.supervisor import filter as supervisor_filter
 from pytest_scf_async.supervisor import proc_reads
 from pytest_scf_async.supervisor import waits as supervisor_waits
 from pytest_scf_async.supervisor.tracee import HERE, MACHINE
+from pytest_scf_async.sweep import differences as sweep_differences
+from pytest_scf_async.sweep import effects as sweep_effects
 
 
 def event_of(event: AsyncEvent) -> Event:

@@ -42,6 +42,7 @@ KNOWS: dict[str, frozenset[str]] = {
     "lockstep": MACHINERY,
     "deployment": MACHINERY,
     "report": frozenset({"model", "errors", "protocol"}),
+    "sweep": frozenset({"errors"}),
     "operations": MACHINERY,
     "async_event": FACADE,
     "function": FACADE | {"async_event", "operations"},

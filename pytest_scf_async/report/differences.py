@@ -1,0 +1,172 @@
+"""What is wrong with a run, in one line each: what is lost, doubled, other or left behind, and where."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Protocol
+
+from ..protocol.shortening import shortened_line
+
+SHOWN = 80
+"""Characters of a line, a value or a name."""
+LONGEST = 300
+"""Characters of the whole text."""
+
+
+class _Named(Protocol):
+    """A member of an enumeration: its name is the fact, and its value the word for it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def value(self) -> str: ...
+
+
+class Part(Protocol):
+    """One thing of an effect."""
+
+    @property
+    def unit(self) -> str: ...
+    @property
+    def where(self) -> str: ...
+    @property
+    def value(self) -> str: ...
+    @property
+    def undisturbed(self) -> int: ...
+    @property
+    def found(self) -> int: ...
+
+
+class Difference(Protocol):
+    """One way in which one effect differs from that of the undisturbed run."""
+
+    @property
+    def kind(self) -> _Named: ...
+    @property
+    def effect(self) -> _Named: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def missing(self) -> Sequence[Part]: ...
+    @property
+    def extra(self) -> Sequence[Part]: ...
+
+
+def difference_text(difference: Difference) -> str:
+    """``lost: row id=7 of orders.db:orders``."""
+    missing, extra = difference.missing, difference.extra
+    if missing and extra:
+        said = _changed(difference, missing[0], extra[0]) + _more(len(missing) - 1)
+    elif missing or extra:
+        said = _things(difference, missing or extra)
+    else:
+        said = _name(difference)
+    return shortened_line(f"{difference.kind.value}: {said}", LONGEST)
+
+
+def _name(difference: Difference) -> str:
+    """The effect as a whole."""
+    of = {"OBSERVED": "observed ", "RECORD": "record "}.get(difference.effect.name, "")
+    return f"{of}{_bounded(difference.name)}"
+
+
+def _things(difference: Difference, parts: Sequence[Part]) -> str:
+    """Things that only one of the runs has, or has more often."""
+    first, others = parts[0], _more(len(parts) - 1)
+    if difference.kind.name == "DIVERGED":
+        return f"{_thing(difference, first)}{_times(first)}{others}, beside what the undisturbed run has"
+    if first.unit in _COUNTED and len(parts) > 1:
+        number = f"{sum(abs(part.undisturbed - part.found) for part in parts):,}"
+        name, of = _bounded(difference.name), _of(difference, first.where)
+        return f"{_COUNTED[first.unit].format(number=number, name=name, of=of)}, the first {_value(difference, first)}"
+    return f"{_thing(difference, first)}{_times(first)}{others}"
+
+
+_COUNTED = {
+    "line": "{number} lines of {name}",
+    "row": "{number} rows of {name}",
+    "record": "{number} records {name}",
+    "item": "{number} items of {of}",
+}
+"""How several of them are called together."""
+
+
+def _thing(difference: Difference, part: Part) -> str:
+    name = _bounded(difference.name)
+    if part.unit in _ENTRIES:
+        return f"{part.unit} {'/tmp/' if difference.effect.name == 'TMP' else ''}{name}"
+    if part.unit == "bytes":
+        return f"the last {part.undisturbed - part.found:,} of {part.undisturbed:,} bytes of {name}"
+    if part.unit in ("key", "value"):
+        which = "undisturbed" if part.undisturbed else "found"
+        return f"{_of(difference, part.where)} ({which}: {_bounded(part.value)})"
+    value = _value(difference, part)
+    if part.unit == "record":
+        return f"record {value}"
+    if part.unit == "table":
+        return f"table {name}"
+    return f"{part.unit} {value} of {_of(difference, part.where) if part.unit == 'item' else name}"
+
+
+_ENTRIES = frozenset({"file", "directory", "symbolic link", "database", "special file"})
+
+
+def _value(difference: Difference, part: Part) -> str:
+    if part.unit == "record":
+        fields = json.loads(part.value)
+        shown = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in fields.items())
+        return f"{_bounded(difference.name)}({_bounded(shown)})"
+    if part.unit == "row":
+        return _bounded(part.where)
+    return _bounded(_quoted(part.value) if part.unit == "line" else part.value)
+
+
+_CHANGED = {
+    "line": "line {where} of {name} is {now} in place of {was}",
+    "lines in order": "the order of the lines of {name}: line {where} is {now} in place of {was}",
+    "items in order": "the order of items: {of} is {now} in place of {was}",
+    "columns": "row {where} of {name} has {now} in place of {was}",
+    "bytes": "file {name} has {now} other bytes in place of {was}",
+    "target": "symbolic link {name} leads to {now} in place of {was}",
+    "value": "{of} is {now} in place of {was}",
+}
+_OTHER_ENTRY = "{name} is a {now} in place of a {was}"
+
+
+def _changed(difference: Difference, before: Part, after: Part) -> str:
+    texts = {"was": before.value, "now": after.value}
+    if before.unit in ("line", "lines in order"):
+        texts = {each: _quoted(text) for each, text in texts.items()}
+    return _CHANGED.get(before.unit, _OTHER_ENTRY).format(
+        **{each: _bounded(text) for each, text in texts.items()},
+        where=_bounded(before.where),
+        name=_bounded(difference.name),
+        of=_of(difference, before.where),
+    )
+
+
+def _of(difference: Difference, path: str) -> str:
+    """A place within a value: ``result ['rows'][0]``."""
+    return f"{_name(difference)}{path and ' '}{_bounded(path)}"
+
+
+def _times(part: Part) -> str:
+    """How often it is there, where that is not said by its being there or not."""
+    if part.unit == "bytes" or {part.undisturbed, part.found} <= {0, 1}:
+        return ""
+    return f", {part.found:,} time{'s' if part.found != 1 else ''} in place of {part.undisturbed:,}"
+
+
+def _more(number: int) -> str:
+    return f", and {number:,} more" if number else ""
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _bounded(text: str) -> str:
+    """In one line, of which each character can be printed."""
+    shown = "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in text)
+    return shortened_line(shown, SHOWN)
