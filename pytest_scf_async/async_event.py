@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, overload
+from typing import Any, Literal, NamedTuple, overload
 
 from .clock import to_datetime
 from .errors import (
@@ -22,7 +22,7 @@ from .errors import (
 )
 from .lockstep.calls import Call
 from .lockstep.event import Event, Gate, Record, SignalDelivery
-from .lockstep.places import find
+from .lockstep.places import Place, find
 from .lockstep.scheduler import Lockstep
 from .lockstep.state import Doing, InstanceFact
 from .lockstep.termination import terminate
@@ -102,6 +102,13 @@ class InstanceView:
     reclaimed_because: str | None
     lost_files: tuple[str, ...] = ()
     """What was in its ``/tmp`` when it was reclaimed: paths below ``/tmp``, in order; empty while it lives."""
+
+
+class PointGate(NamedTuple):
+    """A gate at a point of the sweep, and what the instance is told of it."""
+
+    gate: Gate
+    description: messages.AnyGate
 
 
 class AsyncEvent:
@@ -493,6 +500,30 @@ class AsyncEvent:
         except CannotEndError:
             self._event.seen(self._lockstep.calls)  # the error says what the event does
             raise
+
+    def _collect_points(self, collect: messages.Collect) -> None:
+        """Have the points that the event comes to from here on collected."""
+        with self._lockstep.locked():
+            self._event.collect(collect)
+            self._lockstep.gates.send(self._event)
+
+    def _arm_at(self, label: str, place: Place | None, kind: str, number: int) -> PointGate:
+        """Set a gate at a point of the sweep: a *place*, or the occurrence of that *kind* and *number*."""
+        lockstep, event = self._lockstep, self._event
+        with lockstep.locked():
+            gate = Gate(lockstep.gates.name("point"), label, place=place)
+            description: messages.AnyGate
+            if place is None:
+                description = messages.OccurrenceGate(gate.identity, kind, number)
+            else:
+                lockstep.gates.count(event, place)
+                description = messages.LineGate(gate.identity, event.places[place], number)
+            lockstep.gates.arm(event, gate, description)
+        return PointGate(gate, description)
+
+    def _go_to_point(self, point: PointGate) -> None:
+        """Run to a gate of `_arm_at`; ``GateNotReachedError`` where the event ends without it."""
+        self._go_to_gate(point.gate.description, point.gate, point.description, lambda: False)
 
     def _go_to_gate(
         self,

@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from .async_event import AsyncEvent, InstanceView, Json, refuse_dropped, refuse_unknown
 from .clock import SimulatedClock, duration_us, to_datetime, to_us
@@ -40,7 +41,7 @@ from .instances.runtimes.choice import Builder, check_kind, default_handler, ima
 from .instances.runtimes.launcher import IMAGE_PORT, CodePackage
 from .instances.runtimes.scripted import Scripted
 from .instances.runtimes.strategy import Runtime
-from .instances.sandbox import Sandboxes
+from .instances.sandbox import USER_CODE, Sandboxes
 from .instances.zygote import discard_dead_zygote, require_linux
 from .lockstep.calls import Call
 from .lockstep.event import Event, FunctionVersion
@@ -103,6 +104,12 @@ from .protocol.real_time import shown_time_us
 from .protocol.shared_page import SharedClockPage
 from .scripted import ByEvent, OnTerminate, Step, scripts_of
 
+if TYPE_CHECKING:
+    from .sweep.differences import Ignore
+    from .sweep.interruptions import How
+    from .sweep.run import EachRun, Run
+    from .sweep.sweep import Sweep
+
 __all__ = ["ScfRuntime"]
 
 __tracebackhide__ = hidden_from_users
@@ -148,6 +155,9 @@ class ScfRuntime:
             raise ScfUsageError(f"a runtime cannot start at {frozen}, the time of freezegun: it is before 1970")
         self.settings: Final = settings
         self._lookup = tuple(os.fspath(directory) for directory in lookup) or (os.getcwd(),)
+        self._base_temp = base_temp
+        self._root = root
+        self._launcher = launcher
         self.seed: Final = seed
         """What request ids are drawn from."""
         self._random = random.Random(f"pytest-scf-async {seed}")
@@ -157,7 +167,7 @@ class ScfRuntime:
         self._page = SharedClockPage()
         self.clock: Final = SimulatedClock(self.settings.start, page=self._page)
         self._page.boot_us = self.clock.now_us - UPTIME_US
-        sandboxes = Sandboxes(self.settings, base_temp, root, self._scratch)
+        self._sandboxes = sandboxes = Sandboxes(self.settings, base_temp, root, self._scratch)
         self._pool = Pool(self.settings, self.clock, self._page.file, sandboxes)
         self._lockstep = Lockstep(self.clock, self._pool, self.settings, self._page.next_order)
         self.clock.attach(self._lockstep, _TimeModes(self._lockstep))
@@ -966,6 +976,72 @@ class ScfRuntime:
                 f"when {passed} had passed, at {self.clock.now.isoformat()}"
             )
 
+    # -- the sweep ---------------------------------------------------------------------------------------------------
+
+    @keywords_named("sweep(...)")
+    def sweep(
+        self,
+        function: Function,
+        payload: Json = None,
+        *,
+        each_run: EachRun | None = None,
+        check: Callable[[Run], object] | None = None,
+        how: How | Iterable[How] = ("graceful", "forced"),
+        within: float | timedelta | None = None,
+        points: Literal["lines", "waits", "log"] = "lines",
+        include: str | Iterable[str] | None = None,
+        exclude: str | Iterable[str] | None = None,
+        limit: int = 1000,
+        done: Callable[[AsyncEvent], object] | None = None,
+        retry: Callable[[AsyncEvent], Json] | None = None,
+        attempts: int = 5,
+        ignore: Ignore | Iterable[Ignore] | None = None,
+    ) -> Sweep:
+        """Run *function* undisturbed, then interrupt it at each point where it can be, and see what is lost.
+
+        After each interruption the function is invoked again, *attempts* times at most, until an event is FINISHED
+        with the result of the undisturbed run; then the effects are compared: the result, the files and the rows of
+        SQLite files in ``run.path``, what was observed, and the records. *each_run* is a generator function that is
+        given a ``Run``, yields the environment of its handler, and may ``run.observe(...)`` after that. *check* is
+        called with the ``Run`` once the interrupted event has ended. *how* are the interruptions: ``"graceful"``,
+        ``"forced"``, ``"timeout"`` or ``graceful(...)``; a graceful stop that takes longer than *within* simulated
+        seconds is late. *points* are the lines of user code, or only its waits or the lines of its log; *include* and
+        *exclude* are patterns of files and lines; *limit* is how many points are tried. *done* says of an event whether
+        it has done all, in place of that rule, *retry* gives the payload of the next invocation after an event, and
+        *ignore* names what is not compared. Raises ``ScfUsageError`` for what is not valid, for a handler whose
+        undisturbed run is not FINISHED, and for one that does not do the same in each run.
+        """
+        from .sweep.sweep import Bench, Request, roots_of, scratch_of, sweep  # noqa: PLC0415
+
+        given: object = function
+        if not isinstance(given, Function) or given._platform is not self:
+            raise ScfUsageError(f"sweep: function is {given!r}: it takes a function that this runtime has deployed")
+        version = function._version
+        request = Request(
+            *(version, payload, each_run, check, how, within, points, include, exclude, limit),
+            *(done, retry, attempts, ignore),
+        )
+        directory = scratch_of(self._scratch())
+        bench = Bench(self._stage, self.clock.now, self.seed, roots_of(version, USER_CODE), directory)
+        return sweep(request, bench)
+
+    @contextmanager
+    def _stage(self, start: datetime, seed: str, directory: Path) -> Iterator[_Stage]:
+        """A runtime for one run of a sweep: as this one, but its instances may write to *directory* alone."""
+        runtime = ScfRuntime(
+            self.settings,
+            start=start,
+            seed=seed,
+            lookup=self._lookup,
+            base_temp=directory,
+            root=self._root,
+            launcher=self._launcher,
+        )
+        with runtime:
+            runtime._pool.serve_sweep()
+            runtime._sandboxes.show([] if self._base_temp is None else [os.fspath(self._base_temp)])
+            yield _Stage(runtime)
+
     def close(self) -> None:
         """Kill every instance; nothing of this runtime stays. The test's own event objects go on answering.
 
@@ -1352,6 +1428,47 @@ class ScfRuntime:
             start_time=to_datetime(record.start_us),
             end_time=None if record.end_us is None else to_datetime(record.end_us),
         )
+
+
+class _Stage:
+    """A runtime for one run of a sweep."""
+
+    def __init__(self, runtime: ScfRuntime) -> None:
+        self._runtime = runtime
+
+    def run_of(self, function: FunctionVersion, environment: Mapping[str, str]) -> Function:
+        """The same function in it, with more variables."""
+        runtime, configuration = self._runtime, function.configuration
+        given: dict[str, Any] = {option.name: UNCHANGED for option in options_of(Where.UPDATE)}
+        given["environment"] = {**configuration.environment, **environment}
+        changed = changed_configuration(runtime.settings, configuration, given, "each_run")
+        now_us = runtime.clock.now_us
+        version = FunctionVersion(
+            changed,
+            function.code_to_run(),
+            LATEST,
+            function.runtime,
+            added_us=now_us,
+            modified_us=now_us,
+            active_us=now_us,
+        )
+        made = Function(runtime, version, "lam-sweep")
+        runtime._namespaces.make(changed.namespace, now_us)
+        runtime._functions[changed.namespace, changed.name] = made
+        return made
+
+    def end_by_timeout(self, event: AsyncEvent) -> None:
+        """Let *event* reach its timeout where it stands."""
+        runtime, timer = self._runtime, event._event.timer
+        with runtime._lockstep.locked():
+            if timer is not None:
+                runtime.clock.jump(timer.due_us)
+            in_init = event._event.phase == "init"
+            runtime._lockstep.end(event._event, Fact.INIT_TIMED_OUT if in_init else Fact.TIMED_OUT)
+
+    def advance(self, microseconds: int) -> None:
+        """Let simulated time pass."""
+        self._runtime.clock.advance(timedelta(microseconds=microseconds))
 
 
 class _TimeModes:

@@ -253,6 +253,7 @@ def _serve_handler(config: messages.Assign) -> None:
         if not scheduler.active:  # a child that user code has forked has returned from the handler
             os._exit(0)
         scheduler.save_coverage()
+        gates.report_points()
         answer = answer._replace(rss=_peak_rss() - _start_rss, used_ns=clock.processor_ns())
         scheduler.send(messages.pack(answer))
 

@@ -16,7 +16,7 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 from . import clock
@@ -36,6 +36,7 @@ select_patches.install()
 
 from ..protocol import linux, messages, procfs  # noqa: E402
 from . import ahead, bind_filter, debugger, instance, loading, mounts, reaper, root_logger  # noqa: E402
+from .gates import gates  # noqa: E402
 from .originals import real_epoll  # noqa: E402
 from .patches import (  # noqa: E402
     affinity,
@@ -141,6 +142,8 @@ class Zygote:
             debugger.install(has_terminal=True)
         if hint.program:
             _import_what_programs_need()
+        if hint.sweep:
+            _import_what_sweeps_need()
         if hint.coverage:
             import coverage.sqldata  # noqa: F401, PLC0415  (each instance needs it if coverage measures the session)
 
@@ -250,16 +253,28 @@ class Zygote:
 
 
 def _import_what_programs_need() -> None:
-    """Import our modules for programs once for all instances, and remove the modules that came along with them.
+    """Import our modules for programs once for all instances."""
+    with _ours_alone():
+        from ..supervisor import supervisor  # noqa: F401, PLC0415
+        from . import agent, event_invoke, go_client, image  # noqa: F401, PLC0415
+
+
+def _import_what_sweeps_need() -> None:
+    """Import our modules for gates at lines once for all instances: each one of a sweep has one."""
+    with _ours_alone():
+        gates.import_all()
+
+
+@contextlib.contextmanager
+def _ours_alone() -> Iterator[None]:
+    """Import modules of ours, and remove those that came along with them.
 
     A handler must not find those in ``sys.modules`` before it imports them: a module of its own may have the same name
     as one of the standard library, ``email.py`` for example.
     """
     before = set(sys.modules)
     with c_code.of_ours():
-        from ..supervisor import supervisor  # noqa: F401, PLC0415
-        from . import agent, event_invoke, go_client, image  # noqa: F401, PLC0415
-
+        yield
     package = __name__.partition(".")[0]
     for name in set(sys.modules) - before:
         if name.partition(".")[0] != package:

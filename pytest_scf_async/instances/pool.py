@@ -55,6 +55,8 @@ class Pool:
         self.last_events: dict[Instance, Event] = {}
         """The event that it ran last: what it writes between events is that one's."""
         self._idle: list[tuple[FunctionVersion, Instance, DueThing]] = []
+        self._sweeps = False
+        """Its instances are those of a sweep."""
         self._next: tuple[Zygote, messages.Expect] | None = None
         """Of the last start, for which no next process has been forked: what it was of."""
         self.started = 0
@@ -91,6 +93,10 @@ class Pool:
                 if instance.lives():
                     return instance  # else the word of its end is on its way
         return None
+
+    def serve_sweep(self) -> None:
+        """Have the zygote prepare for instances that have gates at lines, each of them."""
+        self._sweeps = True
 
     def keep_idle(self, instance: Instance) -> None:
         """Keep *instance*, which is frozen, until the next event, or until it was idle too long."""
@@ -235,6 +241,7 @@ class Pool:
                 coverage=coverage is not None,
                 program=runtime.runs_program,
                 debugger=terminal.ask is not None,
+                sweep=self._sweeps,
             )
             environment = {**environment, "HOSTNAME": f"scf-async-{self.started}", **runtime.variables}
             instance = take_preforked(zygote, hint) or Instance(zygote, hint)

@@ -199,7 +199,13 @@ class Sandboxes:
         self._scratch = scratch
         self.writable: list[str] = [] if base_temp is None else [os.fspath(base_temp)]
         """What instances may write at its own path, beside ``/tmp``, ``/dev/shm`` and their functions' ``mounts``."""
+        self.readable: list[str] = []
+        """What instances find at its own path besides, and may not write."""
         self._views: dict[object, View] = {}
+
+    def show(self, directories: Sequence[str]) -> None:
+        """Have instances find *directories* at their own paths, too, where they may not write."""
+        self.readable = list(directories)
 
     def zygote(self) -> Zygote:
         """The zygote from which instances of this runtime are forked.
@@ -249,7 +255,7 @@ class Sandboxes:
         """
         test_code = (*_test_code(configuration), *programs)
         of_function = (code.directory, layered, configuration.layers, configuration.mounts)
-        key = (zygote.mark, *of_function, *test_code, *self.writable)
+        key = (zygote.mark, *of_function, *test_code, *self.writable, *self.readable)
         view = self._views.get(key)
         if view is None and zygote.namespaces:
             view = self._views[key] = self._mounted_view(zygote, code, configuration, test_code, layered)
@@ -268,7 +274,7 @@ class Sandboxes:
     def kept(self, code: Code, configuration: FunctionConfiguration, more: Sequence[str] = ()) -> dict[str, bool]:
         """What has to be at its own path in an instance that runs *code*, each with whether it can be written to."""
         read = [code.directory, self._root, sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path]
-        read += more
+        read += [*self.readable, *more]
         written = [*self.writable, *(host for host, inside in configuration.mounts if host == inside)]
         kept = {os.path.abspath(path): False for path in read if path and os.path.isdir(path)}
         return kept | {os.path.abspath(path): _can_be_written(path) for path in written if os.path.isdir(path)}

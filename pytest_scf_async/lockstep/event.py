@@ -8,7 +8,7 @@ are made in ``report/``), but what the platform itself writes into the log.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -236,6 +236,10 @@ class Event:
     gates: dict[str, Gate] = field(default_factory=dict)
     places: dict[Place, int] = field(default_factory=dict)
     """The places in user code whose passes are counted, each with its slot of the control page."""
+    collects: messages.Collect | None = None
+    """Which points of it are collected, for the sweep."""
+    points: list[messages.Point] = field(default_factory=list)
+    """The points that its main thread has come to, in that order, where they are collected."""
     result_text: str | None = None
     error: ErrorBody = field(default_factory=dict)
     ended_by: Fact | None = None
@@ -306,6 +310,14 @@ class Event:
     def status(self) -> Status | None:
         """Its status on the platform, which knows nothing of an event before it has accepted it."""
         return self.record.state.status
+
+    def collect(self, wanted: messages.Collect | None) -> None:
+        """Which of its points are collected from here on; None: none."""
+        self.collects = wanted
+
+    def came_to(self, points: Iterable[messages.Point]) -> None:
+        """Its main thread has come to *points*."""
+        self.points += points
 
     @property
     def invoked_us(self) -> int:

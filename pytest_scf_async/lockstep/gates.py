@@ -58,11 +58,15 @@ class Gates:
         if event.instance is None or event.instance.gone or event.ended:
             return
         armed = [gate.armed for gate in event.gates.values() if gate.armed is not None and not gate.reached]
-        places = [messages.CountedPlace(slot, list(place.spots)) for place, slot in event.places.items()]
-        instance = event.instance
-        if armed or places or instance.has_gates:
-            instance.looks_for_gates(bool(armed or places))
-            instance.send(messages.ArmGates(armed, places))
+        places = [
+            messages.CountedPlace(slot, list(place.spots), list(place.instructions))
+            for place, slot in event.places.items()
+        ]
+        instance, collect = event.instance, event.collects
+        wanted = bool(armed or places or collect)
+        if wanted or instance.has_gates:
+            instance.looks_for_gates(wanted)
+            instance.send(messages.ArmGates(armed, places, collect))
             if places and (instance.state.outside or instance.state.held):
                 instance.poke()  # the thread that computes is to look
 
@@ -96,6 +100,13 @@ class Gates:
             if event.instance is not None and not event.instance.released:
                 self._passes(event)[slot] = 0
         return 0 if event.instance is None or event.instance.released else self._passes(event)[slot]
+
+    def forget_places(self, event: Event) -> None:
+        """Count no passes for *event* any more, and collect no points: its code runs at its full speed again."""
+        event.places.clear()
+        event.collect(None)
+        self._placed.pop(event, None)
+        self.send(event)
 
     @staticmethod
     def stands_at(event: Event, place: Place) -> bool:

@@ -9,20 +9,17 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from types import CodeType
 
 from ..errors import ScfUsageError, hidden_from_users
-from ..protocol.instructions import own_instructions
-from ..protocol.messages import Spot
+from ..protocol.messages import Instruction, Spot
 from ..protocol.shortening import shortened_list
+from ..protocol.statements import codes_in, first_line, statements_in
 
 __tracebackhide__ = hidden_from_users
 
 FORMS = '"init", "export.py:42", "function_name" or "Class.method", the last three with "#3" for the third pass'
 
 _LINE = re.compile(r"(?P<file>.+\.py):(?P<line>\d+)")
-_NO_BODY = frozenset({"<lambda>", "<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"})
-"""Code objects of expressions: a statement that holds one is passed once, however often the expression runs."""
 NAMED = 5
 """Files or functions that a message names."""
 _PASSED_OVER = frozenset({"__pycache__", "node_modules"})
@@ -39,6 +36,8 @@ class Place:
     """One of each code object."""
     number: int | None = field(compare=False)
     """The pass that is meant, counted from the event's first line; None: the next one."""
+    instructions: tuple[Instruction, ...] = ()
+    """The same for a place that is one instruction."""
 
 
 def find(place: str, directories: Sequence[str], entry: str) -> Place:
@@ -127,24 +126,6 @@ def _source(path: str) -> bytes:
 # -- lines -------------------------------------------------------------------------------------------------------------
 
 
-Owner = tuple[str, int]
-"""What a statement belongs to: the name and the first line of the code object of a function, a class or a module."""
-
-
-def _codes(
-    code: CodeType, owner: Owner, holders: tuple[frozenset[int], ...]
-) -> Iterator[tuple[CodeType, Owner, frozenset[int]]]:
-    """*code* and those in it, each with the owner of its statements and the lines that a gate can stand at in it."""
-    lines = frozenset(line for _, line in own_instructions(code) if line)
-    expression = code.co_name in _NO_BODY
-    if not expression:
-        owner = code.co_name, code.co_firstlineno
-    yield code, owner, lines.difference(*holders) if expression else lines
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _codes(constant, owner, (*holders, lines) if expression else (lines,))
-
-
 def _line(directory: str, shown: str, line: int, asked: str) -> Iterator[Spot]:
     path = os.path.join(directory, shown)
     try:
@@ -154,8 +135,7 @@ def _line(directory: str, shown: str, line: int, asked: str) -> Iterator[Spot]:
             code = compile(tree, path, "exec", dont_inherit=True, optimize=0)
     except (SyntaxError, ValueError) as error:
         raise ScfUsageError(f"{asked}: {shown} cannot be compiled: {error}") from None
-    main = code.co_name, code.co_firstlineno
-    codes = list(_codes(code, main, ()))
+    codes = list(codes_in(code))
     with_code = sorted(frozenset().union(*(lines for _, _, lines in codes)))
     if line not in with_code:
         later = next((number for number in with_code if number > line), None)
@@ -164,32 +144,12 @@ def _line(directory: str, shown: str, line: int, asked: str) -> Iterator[Spot]:
         else:
             there = f"the next line of {shown} that has is {later}"
         raise ScfUsageError(f"{asked}: line {line} has no code; {there}")
-    statements = list(_statements(tree, main))
+    statements = list(statements_in(tree))
     for code, owner, lines in codes:
         around = [(low, high) for whose, low, high in statements if whose == owner and low <= line <= high]
         if line in lines and around:  # else it is how a class body begins, before its first statement
             low, high = min(around, key=lambda extent: extent[1] - extent[0])
             yield Spot(shown, code.co_name, code.co_firstlineno, line, low, high)
-
-
-def _statements(node: ast.AST, owner: Owner) -> Iterator[tuple[Owner, int, int]]:
-    """The statements in *node*, each with its first and last line; of a compound one, those that are not its body."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, (ast.stmt, ast.ExceptHandler, ast.match_case)):
-            first = child.pattern.lineno if isinstance(child, ast.match_case) else child.lineno
-            low = _first_line(child, first)
-            body = getattr(child, "body", None)
-            last = getattr(child, "end_lineno", None) or first
-            yield owner, low, max(first, _first_line(body[0], body[0].lineno) - 1) if body else last
-        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            yield from _statements(child, (child.name, _first_line(child, child.lineno)))
-        else:
-            yield from _statements(child, owner)
-
-
-def _first_line(node: ast.AST, line: int) -> int:
-    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
-    return min([line, *(decorator.lineno for decorator in decorators)])
 
 
 # -- functions ---------------------------------------------------------------------------------------------------------
@@ -213,7 +173,7 @@ def _function(directory: str, name: str, asked: str) -> list[Spot]:
         for parts, node in _functions(tree, ()):
             known[".".join(parts)] = None
             if list(parts[-len(wanted) :]) == wanted:
-                found.append(Spot(shown, node.name, _first_line(node, node.lineno), 0, 0, 0))
+                found.append(Spot(shown, node.name, first_line(node, node.lineno), 0, 0, 0))
     if found:
         return found
     same = [one for one in known if one.rpartition(".")[2] == wanted[-1]]

@@ -785,6 +785,9 @@ class Lockstep:
         follow_up: FollowUp | None = None
         if isinstance(message, messages.Gated):
             self._gated(instance, event, message)
+        elif isinstance(message, messages.Points):
+            if event is not None:
+                event.came_to([messages.Point(*row) for row in message.rows])
         elif isinstance(message, messages.Note):
             follow_up = self._noted(instance, event or self.pool.last_events.get(instance), message)
         elif isinstance(message, messages.InitDone):

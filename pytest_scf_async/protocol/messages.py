@@ -87,6 +87,7 @@ class FromInstance(IntEnum):
     FORKS = 14
     ENDS_PROCESS = 15
     WROTE = 16
+    POINTS = 17
 
 
 class ToInstance(IntEnum):
@@ -152,6 +153,8 @@ class Expect(NamedTuple):
     coverage: bool = False
     program: bool = False
     debugger: bool = False
+    sweep: bool = False
+    """They are for a sweep, in which each one has gates at lines."""
 
 
 # -- the zygote to the test's process ----------------------------------------------------------------------------------
@@ -257,6 +260,38 @@ class Gated(NamedTuple):
     at: str | None = None
     main: bool = True
     """Whether it is the main thread."""
+
+
+class Points(NamedTuple):
+    """Points that the main thread has come to since the last report, in that order, each as the fields of a `Point`."""
+
+    rows: list[list[Any]]
+
+
+class Point(NamedTuple):
+    """A point at which user code can be interrupted."""
+
+    kind: str
+    """``"line"``: a statement begins; ``"taken"``: this Python looks for signals; ``"both"``; or a kind of
+    `OccurrenceGate`."""
+    time_us: int
+    number: int
+    """Which pass of the instruction, or which one of its kind, it is."""
+    file: str
+    """Of a line of output and a wait: where user code is, and nothing where no user code is on the stack."""
+    line: int
+    nth: int = 0
+    """Which one of its line it is, of those at which this Python looks for signals, from 1 on; 0: the line's start.
+    Of a wait and a line of output: 1 where user code itself has made the call, and no library."""
+    turn: int = 0
+    """Which pass of the line it is, as ``run_to`` counts them, where a statement begins."""
+    name: str = ""
+    """The code object's."""
+    first: int = 0
+    """Its first line."""
+    offset: int = -1
+    text: str = ""
+    """The callee, the wait, or the line of output."""
 
 
 class SignalEntered(NamedTuple):
@@ -473,14 +508,42 @@ class Spot(NamedTuple):
     high: int
 
 
+class Instruction(NamedTuple):
+    """One instruction: the file, name and first line of its code object, and its offset there."""
+
+    file: str
+    name: str
+    first: int
+    offset: int
+
+
 class CountedPlace(NamedTuple):
-    """A place whose passes are counted."""
+    """A place whose passes are counted: of instructions those of the main thread alone."""
 
     slot: int
     spots: list[Spot]
+    instructions: list[Instruction]
 
 
-AnyGate = LogGate | ListeningGate | LineGate
+class OccurrenceGate(NamedTuple):
+    """A gate at the one with that number of what the main thread does, counted from the event's first line on."""
+
+    id: str
+    kind: str
+    """``"wait"``: it begins to wait; ``"waited"``: a wait has ended; ``"log"``: it has completed a line of output."""
+    number: int
+
+
+class Collect(NamedTuple):
+    """Report each point of user code that the main thread reaches."""
+
+    roots: list[str]
+    """Directories of user code."""
+    exclude: list[str]
+    """Patterns of paths below these whose code is not the user's."""
+
+
+AnyGate = LogGate | ListeningGate | LineGate | OccurrenceGate
 
 
 class ArmGates(NamedTuple):
@@ -488,6 +551,7 @@ class ArmGates(NamedTuple):
 
     gates: list[AnyGate]
     places: list[CountedPlace]
+    collect: Collect | None
 
 
 class Poll(NamedTuple):
@@ -665,6 +729,7 @@ class Row(NamedTuple):
 _TEST = frozenset({Peer.TEST})
 _ZYGOTE = frozenset({Peer.ZYGOTE})
 _LOCKSTEP = frozenset({Peer.HANDLER, Peer.PROGRAM, Peer.SUPERVISOR})
+_HANDLER = frozenset({Peer.HANDLER})
 _PROGRAM = frozenset({Peer.PROGRAM})
 _SUPERVISOR = frozenset({Peer.SUPERVISOR})
 _AGENT = frozenset({Peer.AGENT})
@@ -700,6 +765,7 @@ TABLE: tuple[Row, ...] = (
     Row(FromInstance.FORKS, Forks, Packing.JSON, _PROGRAM, _TEST),
     Row(FromInstance.ENDS_PROCESS, EndsProcess, Packing.JSON, _LOCKSTEP, _TEST),
     Row(FromInstance.WROTE, Wrote, Packing.NUMBERS, _LOCKSTEP, _TEST, marked=True),
+    Row(FromInstance.POINTS, Points, Packing.JSON, _HANDLER, _TEST),
     Row(InControlFile.THREADS, Threads, Packing.JSON, _SUPERVISOR, _TEST),
     Row(ToInstance.INVOKE, Invoke, Packing.JSON, _TEST, _INSTANCE),
     Row(ToInstance.RESUME, Resume, Packing.EMPTY, _TEST, _LOCKSTEP),
@@ -740,7 +806,7 @@ ToKnow = Assign | ArmGates | Typed | AnswerWaits
 ForInstance = ToGoOn | ToTell | ToKnow
 OfSignals = SignalEntered | SignalLeft | SignalsDeferred | Listening
 OfProcesses = Forks | Program
-OfEvents = Gated | Note | InitDone | Result | Terminal
+OfEvents = Gated | Points | Note | InitDone | Result | Terminal
 FromAnInstance = Parked | Leased | Wrote | SignalsHandled | EndsProcess | OfSignals | OfProcesses | OfEvents
 FromAgent = Gated | Note | InitDone | Result | Program
 """What the agent of a free-running program sends."""
@@ -903,10 +969,15 @@ _WRITTEN = object()
 """Stands for the default of a field that is always written."""
 _PARTS: tuple[type[Any], ...] = (
     *(CommonMounts, MountPlan, CoverageConfig, BeforeInit, ProgramConfig, EndpointConfig),
-    *(LogGate, ListeningGate, LineGate, Spot, CountedPlace, TracedThread),
+    *(LogGate, ListeningGate, LineGate, OccurrenceGate, Spot, Instruction, CountedPlace, Collect, TracedThread),
 )
 """What stands within a message."""
-_GATES: dict[str, type[Any]] = {"log": LogGate, "listening": ListeningGate, "line": LineGate}
+_GATES: dict[str, type[Any]] = {
+    "log": LogGate,
+    "listening": ListeningGate,
+    "line": LineGate,
+    "occurrence": OccurrenceGate,
+}
 _AT: dict[type[Any], str] = {gate: at for at, gate in _GATES.items()}
 
 
@@ -931,8 +1002,8 @@ _NESTED: dict[type[Any], frozenset[str]] = {
     Assign: frozenset({"sandbox", "coverage", "before_init", "program", "endpoint"}),
     Expect: frozenset({"common"}),
     MountPlan: frozenset({"common"}),
-    ArmGates: frozenset({"gates", "places"}),
-    CountedPlace: frozenset({"spots"}),
+    ArmGates: frozenset({"gates", "places", "collect"}),
+    CountedPlace: frozenset({"spots", "instructions"}),
     Threads: frozenset({"threads"}),
 }
 """The fields of a message that are parts, or lists of them."""
@@ -945,6 +1016,8 @@ _PART: dict[str, type[Any]] = {
     "endpoint": EndpointConfig,
     "places": CountedPlace,
     "spots": Spot,
+    "instructions": Instruction,
+    "collect": Collect,
     "threads": TracedThread,
 }
 _NONE: frozenset[str] = frozenset()

@@ -41,6 +41,7 @@ class Kind(str, Enum):
     LATE = "late"
     NEVER_FINISHES = "never finishes"
     LEFT_BEHIND = "left behind"
+    FAILED_CHECK = "check failed"
 
 
 class EffectKind(str, Enum):
@@ -52,6 +53,12 @@ class EffectKind(str, Enum):
     OBSERVED = "observed"
     RESULT = "result"
     TMP = "tmp"
+    STOP = "stop"
+    """How long the stop took."""
+    EVENTS = "events"
+    """How the events of the run ended."""
+    CHECK = "check"
+    """What the test itself asks."""
 
 
 Unit = Literal[

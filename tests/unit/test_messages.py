@@ -117,6 +117,10 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
         messages.Gated("line-3", "line", main=True),
         b'\'\x00\x00\x00\x02{"id":"line-3","at":"line","main":true}',
     ),
+    "points": (
+        messages.Points([list(messages.Point("both", 7, 2, "/c/index.py", 3, 1, 2, "f", 1, 24))]),
+        b'7\x00\x00\x00\x11{"rows":[["both",7,2,"/c/index.py",3,1,2,"f",1,24,""]]}',
+    ),
     "gated_agent": (messages.Gated("init"), b'\x19\x00\x00\x00\x02{"id":"init","main":true}'),
     "signal_entered": (messages.SignalEntered(15), b'\r\x00\x00\x00\x03{"signum":15}'),
     "signal_left": (messages.SignalLeft(15, None), b'\x1b\x00\x00\x00\x04{"signum":15,"raised":null}'),
@@ -210,14 +214,24 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
                 messages.LogGate("log-1", 2, regular=False, pattern="über", flags=0),
                 messages.ListeningGate("listening-2", 15),
                 messages.LineGate("line-3", 0, 3),
+                messages.OccurrenceGate("point-4", "waited", 2),
             ],
-            [messages.CountedPlace(0, [messages.Spot("/c/index.py", "f", 1, 2, 2, 3)])],
+            [
+                messages.CountedPlace(
+                    0,
+                    [messages.Spot("/c/index.py", "f", 1, 2, 2, 3)],
+                    [messages.Instruction("/c/index.py", "f", 1, 24)],
+                )
+            ],
+            messages.Collect(["/c"], ["venv/*"]),
         ),
         (
-            b'%\x01\x00\x00#{"gates":[{"id":"log-1","at":"log","count":2,"regular":false,"pattern":"\\u00fcber"'
+            b'\xdc\x01\x00\x00#{"gates":[{"id":"log-1","at":"log","count":2,"regular":false,"pattern":"\\u00fcber"'
             b',"flags":0},{"id":"listening-2","at":"listening","signum":15},{"id":"line-3","at":"line","'
-            b'slot":0,"pass":3}],"places":[{"slot":0,"spots":[{"file":"/c/index.py","name":"f","first":1'
-            b',"line":2,"low":2,"high":3}]}]}'
+            b'slot":0,"pass":3},{"id":"point-4","at":"occurrence","kind":"waited","number":2}],"places":'
+            b'[{"slot":0,"spots":[{"file":"/c/index.py","name":"f","first":1,"line":2,"low":2,"high":3}]'
+            b',"instructions":[{"file":"/c/index.py","name":"f","first":1,"offset":24}]}],"collect":{"ro'
+            b'ots":["/c"],"exclude":["venv/*"]}}'
         ),
     ),
     "threads": (
@@ -375,6 +389,7 @@ def test_these_may_send_what_not_every_instance_may() -> None:
         "NOTE": {"HANDLER", "PROGRAM", "AGENT", "SUPERVISOR"},
         "PROGRAM": {"AGENT", "SUPERVISOR"},
         "FORKS": {"PROGRAM"},
+        "POINTS": {"HANDLER"},
     }
 
 

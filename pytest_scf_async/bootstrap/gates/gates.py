@@ -3,36 +3,71 @@
 from __future__ import annotations
 
 import sys
+from types import ModuleType
 
 from ...protocol import messages
 from ..patches import output, signals
 from ..scheduler.scheduler import scheduler
 
 
-def set_gates(message: messages.ArmGates) -> None:
-    """Set the gates of *message*, and no others. The scheduler calls it with its lock: it runs no user code."""
-    output.set_gates([gate for gate in message.gates if isinstance(gate, messages.LogGate)])
-    signals.set_gates([gate for gate in message.gates if isinstance(gate, messages.ListeningGate)])
-    if message.places or _follows_lines:
-        _set_line_gates(message.places, [gate for gate in message.gates if isinstance(gate, messages.LineGate)])
+def import_all() -> None:
+    """Import what gates at lines and at occurrences need, which an instance does otherwise once it has one."""
+    from . import lines, occurrences  # noqa: F401, PLC0415
+
+    _reports()
 
 
-_follows_lines = False
-"""A gate at a line has been set at some time."""
-
-
-def _set_line_gates(places: list[messages.CountedPlace], gates: list[messages.LineGate]) -> None:
-    """Import what gates at lines need, and set them; an instance without one never imports it."""
-    global _follows_lines
-    from . import lines  # noqa: PLC0415
-
+def _reports() -> ModuleType:
     if sys.version_info >= (3, 12):
         from . import monitoring as reports  # noqa: PLC0415
     else:
         from . import settrace as reports  # noqa: PLC0415
-    if lines.set_gates(places, gates):
+    return reports
+
+
+def set_gates(message: messages.ArmGates) -> None:
+    """Set the gates of *message*, and no others. The scheduler calls it with its lock: it runs no user code."""
+    output.set_gates([gate for gate in message.gates if isinstance(gate, messages.LogGate)])
+    signals.set_gates([gate for gate in message.gates if isinstance(gate, messages.ListeningGate)])
+    if message.places or message.collect is not None or _follows_lines:
+        _set_line_gates(message)
+    occurrences = [gate for gate in message.gates if isinstance(gate, messages.OccurrenceGate)]
+    if occurrences or message.collect is not None or _counts_occurrences:
+        _set_occurrence_gates(occurrences, collects=message.collect is not None)
+
+
+def report_points() -> None:
+    """Report the points that have been collected and not been reported: the event, or the process, ends."""
+    if _follows_lines:
+        from . import lines  # noqa: PLC0415
+
+        if lines.collector is not None:
+            lines.collector.report()
+
+
+_follows_lines = False
+"""A gate at a line has been set at some time."""
+_counts_occurrences = False
+"""Waits and lines of output are counted, or were."""
+
+
+def _set_line_gates(message: messages.ArmGates) -> None:
+    """Import what gates at lines need, and set them; an instance without one never imports it."""
+    global _follows_lines
+    from . import lines  # noqa: PLC0415
+
+    reports = _reports()
+    gates = [gate for gate in message.gates if isinstance(gate, messages.LineGate)]
+    if lines.set_gates(message.places, gates, message.collect):
         reports.change()
         _follows_lines = True
         lines.report_by(reports.call_traced, reports.CALLBACKS)
         signals.call_handlers_by(lines.call_handler)
         scheduler.follow_gates(reports.follow)
+
+
+def _set_occurrence_gates(gates: list[messages.OccurrenceGate], *, collects: bool) -> None:
+    global _counts_occurrences
+    from . import occurrences  # noqa: PLC0415  (only a sweep needs it)
+
+    _counts_occurrences = occurrences.set_gates(gates, collects=collects)

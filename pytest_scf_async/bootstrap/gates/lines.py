@@ -1,11 +1,14 @@
 """Gates at lines and functions of user code; an instance imports this with its first such gate.
 
-``monitoring`` (Python 3.12 and newer) and ``settrace`` have the interpreter report lines, and ``bytecode`` finds where
-a statement begins. This module counts the passes of each place, and parks a thread at the gate that it has reached.
+``monitoring`` (Python 3.12 and newer) and ``settrace`` have the interpreter report lines and instructions, and
+``bytecode`` finds where a statement begins. This module counts the passes of each place, and parks a thread at the gate
+that it has reached. Of a place that is an instruction only the main thread's passes count: the sweep names these, and
+it interrupts that thread. ``collecting`` finds them: while it does, all user code is watched.
 """
 
 from __future__ import annotations
 
+import _thread
 import sys
 from collections.abc import Callable
 from types import CodeType, FrameType, TracebackType
@@ -14,46 +17,91 @@ from ...protocol import messages, shared_page
 from ...protocol.own_code import OWN_CODE
 from ..scheduler.scheduler import scheduler
 from . import bytecode
+from .collecting import Collector, Files
+
+_get_ident = _thread.get_ident
 
 Handler = Callable[[int, "FrameType | None"], None]
 
-_spots: dict[tuple[str, str, int], list[tuple[int, messages.Spot]]] = {}
-"""The places in each code object, by its file, name and first line, with the slots in which passes are counted."""
+Key = tuple[str, str, int]
+"""A code object: its file, name and first line."""
+
+_spots: dict[Key, list[tuple[int, messages.Spot]]] = {}
+"""The places in each code object, with the slots in which passes are counted."""
+_instructions: dict[Key, list[tuple[int, int]]] = {}
+"""The instructions that are places in each code object: slot and offset."""
+collector: Collector | None = None
+"""Reports the points that the main thread reaches, while the test wants them."""
 _targets: dict[int, list[tuple[int, str]]] = {}
 """The passes at which gates are, and the names of these gates, by slot."""
 _points: dict[CodeType, Points] = {}
-files: frozenset[str] = frozenset()
-"""The files of all places; code of other files need not be looked at."""
+files: frozenset[str] | Files = frozenset()
+"""The files of all places; code of other files need not be looked at. It is empty, and false, without any place."""
 _callbacks: frozenset[CodeType] = frozenset()
 _call_traced: Callable[[Handler, int, FrameType | None], None]
 
 
 class Points:
-    """The slots of the places in one code object, by offset, and of those at the start of its body."""
+    """What is in one code object: the slots of its places, by offset, and of those at the start of its body."""
 
-    __slots__ = ("early", "entry", "offsets", "starts")
+    __slots__ = ("collected", "early", "entry", "instructions", "offsets", "starts")
 
-    def __init__(self, code: CodeType, spots: list[tuple[int, messages.Spot]]) -> None:
+    def __init__(
+        self,
+        code: CodeType,
+        spots: list[tuple[int, messages.Spot]],
+        instructions: list[tuple[int, int]],
+        collected: frozenset[int],
+    ) -> None:
         self.entry, self.early = bytecode.first_entry(code)
         self.offsets: dict[int, list[int]] = {}
         self.starts: list[int] = []
+        self.instructions: dict[int, list[int]] = {}
+        """The slots of places that are instructions."""
+        self.collected = collected
+        """The offsets that the collector wants to know of."""
         for slot, spot in spots:
             if spot.line == 0:
                 self.starts.append(slot)
             else:
                 for offset in bytecode.entries(code, spot.line, spot.low, spot.high):
                     self.offsets.setdefault(offset, []).append(slot)
+        for slot, offset in instructions:
+            self.instructions.setdefault(offset, []).append(slot)
+
+    def watches_lines(self) -> bool:
+        return bool(self.offsets or self.starts)
+
+    def watches_instructions(self) -> bool:
+        return bool(self.instructions or self.collected)
 
 
 def points(code: CodeType) -> Points | None:
-    """The places in *code*, whose file is in ``files``; None if it has none."""
+    """What is in *code*, whose file is in ``files``; None if there is nothing."""
     known = _points.get(code)
     if known is None:
-        spots = _spots.get((code.co_filename, code.co_name, code.co_firstlineno))
-        if spots is None:
+        key = (code.co_filename, code.co_name, code.co_firstlineno)
+        spots, instructions = _spots.get(key, []), _instructions.get(key, [])
+        collected = frozenset() if collector is None else collector.offsets(code)
+        if not (spots or instructions or collected):
             return None
-        known = _points[code] = Points(code, spots)
+        known = _points[code] = Points(code, spots, instructions, collected)
     return known
+
+
+def at_instruction(points: Points, frame: FrameType) -> bool:
+    """A thread is before the instruction at which *frame* is: count and report that. Whether it is of interest."""
+    offset = frame.f_lasti
+    slots = points.instructions.get(offset)
+    collected = offset in points.collected
+    if (collected or slots) and scheduler.active and _get_ident() == scheduler.main_ident:
+        if collected and collector is not None:
+            collector.passes(frame.f_code, offset, id(frame))
+        if slots:
+            if collector is not None:
+                collector.report()  # what comes before the gate is known when the test goes on
+            passed(slots)
+    return collected or slots is not None
 
 
 def passed(slots: list[int]) -> None:
@@ -106,20 +154,30 @@ def call_handler(handler: Handler, signum: int, frame: FrameType | None) -> None
     handler(signum, frame)
 
 
-def set_gates(places: list[messages.CountedPlace], gates: list[messages.LineGate]) -> bool:
-    """Count passes of *places* and stop at *gates*; whether the places have changed."""
-    global files
+def set_gates(
+    places: list[messages.CountedPlace], gates: list[messages.LineGate], collect: messages.Collect | None
+) -> bool:
+    """Count passes of *places*, stop at *gates*, and *collect* points; whether there is something else to watch now."""
+    global files, collector
     _targets.clear()
     for gate in gates:
         _targets.setdefault(gate.slot, []).append((gate.pass_, gate.id))
-    spots: dict[tuple[str, str, int], list[tuple[int, messages.Spot]]] = {}
+    spots: dict[Key, list[tuple[int, messages.Spot]]] = {}
+    instructions: dict[Key, list[tuple[int, int]]] = {}
     for place in places:
         for spot in place.spots:
             spots.setdefault((spot.file, spot.name, spot.first), []).append((place.slot, spot))
-    if spots == _spots:
+        for one in place.instructions:
+            instructions.setdefault((one.file, one.name, one.first), []).append((place.slot, one.offset))
+    collects = None if collector is None else collector.wanted
+    if (spots, instructions, collect) == (_spots, _instructions, collects):
         return False
-    _spots.clear()
-    _spots.update(spots)
+    for known, new in ((_spots, spots), (_instructions, instructions)):
+        known.clear()
+        known.update(new)  # type: ignore[arg-type]
     _points.clear()
-    files = frozenset(file for file, _, _ in spots)
+    if collect != collects:
+        collector = None if collect is None else Collector(collect)
+    named = frozenset(file for file, _, _ in (*spots, *instructions))
+    files = named if collector is None else collector.files(named)
     return True

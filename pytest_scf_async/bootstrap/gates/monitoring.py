@@ -68,7 +68,12 @@ def _watch(code: CodeType) -> lines.Points | None:
     points = lines.points(code)
     if points is not None and code not in _watched:
         _watched.add(code)
-        _monitoring.set_local_events(_tool, code, _events.LINE)
+        wanted = _events.LINE if points.watches_lines() else 0
+        if points.watches_instructions():
+            wanted |= _events.INSTRUCTION
+        if points.collected:
+            wanted |= _events.CALL
+        _monitoring.set_local_events(_tool, code, wanted)
     return points
 
 
@@ -111,6 +116,25 @@ def _on_line(code: CodeType, line: int) -> Any:
     return None
 
 
+def _on_instruction(code: CodeType, offset: int) -> Any:
+    global _carried
+    try:
+        points = lines.points(code)
+        if points is None or not lines.at_instruction(points, sys._getframe(1)):
+            return _monitoring.DISABLE
+    except BaseException as error:
+        _carried = error
+        raise
+    return None
+
+
+def _on_call(code: CodeType, offset: int, callee: object, first: object) -> Any:
+    if lines.collector is None:
+        return _monitoring.DISABLE
+    lines.collector.calls(id(sys._getframe(1)), offset, callee)
+    return None
+
+
 def _slots(code: CodeType, frame: FrameType) -> list[int] | None:
     """The slots that are passed where *frame* is; None if there is nothing there, nor will be."""
     points = lines.points(code)
@@ -140,6 +164,8 @@ _BY_EVENT = {
     _events.PY_RESUME: _on_resume,
     _events.PY_THROW: _on_throw,
     _events.LINE: _on_line,
+    _events.INSTRUCTION: _on_instruction,
+    _events.CALL: _on_call,
     _events.RAISE: _on_raise,
 }
 CALLBACKS = frozenset(callback.__code__ for callback in _BY_EVENT.values())

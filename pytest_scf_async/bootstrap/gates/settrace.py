@@ -59,6 +59,7 @@ def _follow_frames(frame: FrameType | None) -> None:
         if isinstance(local, _Local):
             if not lines.files:
                 frame.f_trace, frame.f_trace_lines = local.theirs, local.lines
+                frame.f_trace_opcodes = local.opcodes
         elif lines.files and (watched or local is not None):
             frame.f_trace = _Local(frame, local, watched)
         frame = frame.f_back
@@ -77,6 +78,8 @@ def _trace(frame: FrameType, event: str, arg: Any) -> Any:
             _stay_on_top()
     try:
         points = lines.points(code) if code.co_filename in lines.files else None
+        if lines.collector is not None and points is not None and frame.f_back is not None:
+            lines.collector.calls_python(frame.f_back)
         if points is None:
             return None if local is None else _Local(frame, local, False)
         traced = _Local(frame, local, True)
@@ -90,23 +93,29 @@ def _trace(frame: FrameType, event: str, arg: Any) -> Any:
 class _Local:
     """The trace function of one frame in which there are places, or that user code traces."""
 
-    __slots__ = ("begins", "lines", "raises", "theirs")
+    __slots__ = ("begins", "lines", "opcodes", "raises", "theirs")
 
     def __init__(self, frame: FrameType, theirs: Any, watched: bool) -> None:
         self.theirs = theirs
         self.lines = frame.f_trace_lines
         """Theirs wants lines; coverage does not want those of files that it leaves out."""
+        self.opcodes = frame.f_trace_opcodes
+        """Theirs wants instructions."""
         self.begins = False
         """Its next line is the first of the body."""
         self.raises: BaseException | None = None
         if watched:
             frame.f_trace_lines = True
+            points = lines.points(frame.f_code)
+            if points is not None and points.watches_instructions():
+                frame.f_trace_opcodes = True
 
     def __call__(self, frame: FrameType, event: str, arg: Any) -> Any:
         if _mended is not None:
             _mend()
         theirs = self.theirs
-        if theirs is not None and _theirs.get(_get_ident()) is not None and (self.lines or event != "line"):
+        wanted = self.lines if event == "line" else self.opcodes if event == "opcode" else True
+        if wanted and theirs is not None and _theirs.get(_get_ident()) is not None:
             result = theirs(frame, event, arg)
             if result is not None:
                 self.theirs = result
@@ -118,7 +127,20 @@ class _Local:
             except BaseException as error:  # raised by a handler of a signal
                 lines.without_own(error)
                 return _raiser(self, frame, error)
+        elif event == "opcode":
+            try:
+                self._instruction(frame)
+            except BaseException as error:  # raised by a handler of a signal
+                lines.without_own(error)
+                return _raiser(self, frame, error)(frame, event, arg)
         return self
+
+    def _instruction(self, frame: FrameType) -> None:
+        points = lines.points(frame.f_code) if frame.f_code.co_filename in lines.files else None
+        if points is None or not points.watches_instructions():
+            frame.f_trace_opcodes = self.opcodes
+        else:
+            lines.at_instruction(points, frame)
 
     def _line(self, frame: FrameType) -> None:
         if self.raises is not None:
@@ -174,9 +196,11 @@ def _begin_again(local: _Local, frame: FrameType, error: BaseException, opcodes:
 
 
 def _mend() -> None:
-    """Remove the entry of the line that Python 3.10 lists twice in the traceback."""
+    """Remove our own entries from the traceback, and the one of the line that Python 3.10 lists twice."""
     global _mended
     error, _mended = _mended, None
+    if error is not None:
+        lines.without_own(error)
     entry: TracebackType | None = None if error is None else error.__traceback__
     while entry is not None:
         following = entry.tb_next

@@ -9,6 +9,7 @@ import re
 import select
 import stat
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from ...protocol import messages
@@ -44,8 +45,18 @@ class _Gate:
 _gates: list[_Gate] = []
 
 
+_report_line: Callable[[str], None] | None = None
+"""Called with each line once it is written whole, while the sweep wants that."""
+
+
 def set_gates(gates: list[messages.LogGate]) -> None:
     _gates[:] = [_Gate(gate) for gate in gates]
+
+
+def report_lines_to(report: Callable[[str], None] | None) -> None:
+    """Call *report* with each line that is written through the patches, outside the locks of the streams."""
+    global _report_line
+    _report_line = report
 
 
 def _written(text: str) -> None:
@@ -67,6 +78,9 @@ def _written(text: str) -> None:
                 gate.remaining -= 1
             gate.counted = False
     _stand()
+    if _report_line is not None:
+        for line in lines:
+            _report_line(line)
 
 
 def _flushed() -> None:

@@ -519,6 +519,11 @@ class Scheduler:
             self._lease_suspensions += change
             self._count_threads()
 
+    def become(self, kind: type[Scheduler]) -> None:
+        """Go on as a scheduler of that *kind*, which has the same state: so what only some instances need costs others
+        nothing at each wait."""
+        self.__class__ = kind
+
     def leave_core(self) -> None:
         """Run on any core from here on: what is started now inherits that, and code in C may ask for it."""
         cpus, self._cpus = self._cpus, None
@@ -770,6 +775,10 @@ class Scheduler:
                     self._abandon(waiter)
                     return
                 if waiter.deferred is None:
+                    if self.control_page[shared_page.CONTROL_MESSAGES] != self._seen_messages:
+                        self._receive_before_handlers(thread)
+                        if waiter.granted:
+                            continue
                     self._run_pending_inside(waiter)
                     continue
                 if waiter.deferred != len(self.pending) or self.inbox.announced:
@@ -784,6 +793,13 @@ class Scheduler:
                         self.send_locked(messages.pack(messages.SignalsHandled()))
                         self._report()
             self._poll(waiter)
+
+    def _receive_before_handlers(self, thread: ThreadState) -> None:
+        """Receive what the harness has sent before the signal whose handler is about to be called: gates in it, say."""
+        with self.lock:
+            self._reader = thread
+            self._take_messages(self.channel.receive())
+        self._save_and_stop()
 
     def _poll(self, waiter: Waiter) -> None:
         """Poll once for whatever concerns *waiter*: its wakeup, its descriptors, signals, and perhaps the channel."""

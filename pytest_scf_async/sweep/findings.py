@@ -1,0 +1,97 @@
+"""What a sweep has found, as data: the runs, what is wrong with each, and which of them are alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .differences import Difference, Kind
+from .points import Point
+from .run import Outcome
+
+FAILURES = frozenset({Kind.LOST, Kind.DIVERGED, Kind.LATE, Kind.NEVER_FINISHES, Kind.FAILED_CHECK})
+"""What no handler survives that is to lose nothing: code that does a thing at least once may do it twice."""
+
+
+@dataclass(frozen=True)
+class SweepRun:
+    """One run of a sweep: where and how the handler was interrupted, and what was wrong in the end."""
+
+    point: Point
+    how: str
+    """``"graceful"``, ``"forced"``, ``"graceful>forced"`` for two terminations, …"""
+    differences: tuple[Difference, ...]
+    """In what its effects differ from those of the undisturbed run; empty where it lost nothing."""
+    outcome: Outcome = field(repr=False)
+
+    @property
+    def key(self) -> str:
+        """What ``--scf-async-replay`` takes to repeat this run alone."""
+        return f"{self.how}@{self.point.shown}"
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """What is wrong with it, in the words of the report."""
+        return frozenset(difference.kind for difference in self.differences)
+
+    @property
+    def alike(self) -> tuple[tuple[str, str, str], ...]:
+        """What all runs of its class share."""
+        return tuple(sorted({(each.kind.value, each.effect.value, each.name) for each in self.differences}))
+
+    def fails(self, kinds: frozenset[Kind] = FAILURES) -> bool:
+        """Whether one of *kinds* is wrong with it."""
+        return not self.kinds.isdisjoint(kinds)
+
+
+@dataclass(frozen=True)
+class FailureClass:
+    """The runs that have gone wrong in the same way."""
+
+    runs: tuple[SweepRun, ...]
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """What is wrong with them."""
+        return self.runs[0].kinds
+
+    @property
+    def earliest(self) -> SweepRun:
+        """The one whose point comes first."""
+        return self.runs[0]
+
+
+def classes(runs: Sequence[SweepRun], kinds: frozenset[Kind]) -> list[FailureClass]:
+    """Those of *runs* with which one of *kinds* is wrong, in classes; the one whose point comes first is the first."""
+    found: dict[object, list[SweepRun]] = {}
+    for run in runs:
+        if run.fails(kinds):
+            found.setdefault((run.alike, run.how), []).append(run)
+    return [FailureClass(tuple(alike)) for alike in found.values()]
+
+
+@dataclass(frozen=True)
+class Swept:
+    """All facts of one sweep."""
+
+    function: str
+    points: tuple[Point, ...]
+    """The points that were tried, in the order in which the handler comes to them."""
+    reached: int
+    """How many points there are, whether they were tried or not."""
+    runs: tuple[SweepRun, ...]
+    undisturbed: Outcome = field(repr=False)
+    ignored: tuple[str, ...] = ()
+    """What differs between two undisturbed runs, and is not compared."""
+    hows: tuple[str, ...] = ()
+    forced_only: int = 0
+    """At how many of the points this Python does not look for signals."""
+    seconds: float = 0.0
+    """Real seconds."""
+    not_reached: tuple[str, ...] = ()
+    """Lines of the handler's files that no run has come to."""
+    notes: tuple[str, ...] = ()
+    incomplete: str = ""
+    """Why it ended before all runs were made."""
+    planned: int = 0
+    """How many runs there were to be."""

@@ -1,0 +1,180 @@
+"""The points of a handler: where it can be interrupted, what they are called, and which of them a sweep tries."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Final, Literal, TypeAlias
+
+from ..errors import Given, hidden_from_users
+from ..lockstep.places import Place
+from ..protocol import messages
+
+__tracebackhide__ = hidden_from_users
+
+Which: TypeAlias = Literal["lines", "waits", "log"]
+WHICH: Final[tuple[Which, ...]] = ("lines", "waits", "log")
+
+_WAITS = frozenset({"wait", "waited"})
+_LINES = frozenset({"line", "both", "taken"})
+_TEXT = 60
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point at which a sweep interrupts a handler."""
+
+    label: str
+    """Its name: ``export.py:42#3``, before that line for the third time, as ``run_to`` names it; ``export.py:42+2#3``,
+    within the line where Python looks for signals for the second time (after its second call, say), on its third turn;
+    ``wait#2``, within the second wait of the main thread; ``waited#2``, right after it; ``log#2``, behind the second
+    line of the log that a library has written."""
+    kind: str
+    file: str
+    """Relative to the code directory; empty where no user code is on the stack."""
+    line: int
+    """0 where there is no file."""
+    seconds: float
+    """Simulated seconds after the event was accepted."""
+    found: messages.Point = field(repr=False)
+    """What the instance has reported."""
+    text: str = ""
+    """The wait, or the line of the log."""
+    after: Point | None = None
+    """It is a point of a second termination: the first one, with SIGTERM, was there."""
+
+    @property
+    def graceful(self) -> bool:
+        """Whether this Python calls the handler of a signal there."""
+        return self.kind != "line"
+
+    @property
+    def forced(self) -> bool:
+        """Whether a forced termination there differs from one at the points around it."""
+        return self.kind != "taken"
+
+    @property
+    def shown(self) -> str:
+        """Its name, and for a second termination also where the first one was."""
+        return self.label if self.after is None else f"{self.after.label}>{self.label}"
+
+    def place(self, roots: Sequence[str]) -> Place | None:
+        """Where an instance stands there; the code is in each of *roots*. None for a wait and a line of the log."""
+        found = self.found
+        if self.kind not in _LINES:
+            return None
+        return Place(
+            self.label,
+            (),
+            found.number,
+            tuple(
+                messages.Instruction(os.path.join(root, self.file), found.name, found.first, found.offset)
+                for root in roots
+            ),
+        )
+
+
+def points_of(found: Iterable[messages.Point], roots: Sequence[str], start_us: int) -> list[Point]:
+    """What an instance has *found*, in its order."""
+    prefixes = tuple(os.path.join(root, "") for root in roots)
+    return [_point(each, prefixes, start_us) for each in found]
+
+
+def _point(found: messages.Point, prefixes: tuple[str, ...], start_us: int) -> Point:
+    prefix = next((prefix for prefix in prefixes if found.file.startswith(prefix)), "")
+    file = found.file[len(prefix) :]
+    if found.kind not in _LINES:
+        label = f"{found.kind}#{found.number}"
+    else:
+        inside = f"({found.name[1:-1]})" if found.name.startswith("<") and found.name != "<module>" else ""
+        if found.kind == "taken":
+            label = f"{file}:{found.line}{inside}+{found.nth}#{found.number}"
+        else:
+            label = f"{file}:{found.line}{inside}#{found.turn}"
+    seconds = (found.time_us - start_us) / 1e6
+    return Point(label, found.kind, file, found.line, seconds, found, found.text[:_TEXT])
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which points of a handler are tried."""
+
+    which: Which = "lines"
+    include: tuple[str, ...] = ()
+    """Patterns of files, or of points; all where there is none."""
+    exclude: tuple[str, ...] = ()
+    limit: int = 1000
+
+    def candidates(self, points: Iterable[Point]) -> list[Point]:
+        """Those of *points* that are of the kinds and files that are wanted."""
+        return [point for point in points if self._is_wanted(point)]
+
+    def _is_wanted(self, point: Point) -> bool:
+        if self.which == "waits" and point.kind not in _WAITS:
+            return False
+        if self.which == "log" and point.kind != "log":
+            return False
+        if self.which == "lines" and point.kind in ("waited", "log") and point.found.nth:
+            return False  # where the call of user code ends is a point already
+        names = (point.file, os.path.basename(point.file), point.label, f"{point.file}:{point.line}")
+        if self.include and not _any_fits(names, self.include):
+            return False
+        return not _any_fits(names, self.exclude)
+
+
+def choice(which: object, include: object, exclude: object, limit: object) -> Choice:
+    """What ``points=``, ``include=``, ``exclude=`` and ``limit=`` say; ``ScfUsageError`` for what is not valid."""
+    if which not in WHICH:
+        Given("points", which).has_to_be(" or ".join(map(repr, WHICH)))
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        Given("limit", limit).has_to_be("a whole number of points, 1 or more")
+    return Choice(which, _patterns("include", include), _patterns("exclude", exclude), limit)
+
+
+def _patterns(name: str, value: object) -> tuple[str, ...]:
+    several = (value,) if isinstance(value, str) else () if value is None else value
+    patterns = tuple(several) if isinstance(several, Iterable) else (several,)
+    if all(isinstance(each, str) for each in patterns):
+        return patterns
+    valid = "a pattern of files ('export.py', 'jobs/*.py') or lines ('export.py:42'), or several"
+    return Given(name, value).has_to_be(valid)
+
+
+def _any_fits(names: Iterable[str], patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
+
+
+def chosen(points: Sequence[Point], limit: int) -> list[Point]:
+    """*limit* of *points* at most, in their order: of each line the first, the second and the last turn, then evenly.
+
+    Points of a second termination come before the rest, as a handler of SIGTERM has few lines.
+    """
+    if len(points) <= limit:
+        return list(points)
+    by_line: dict[tuple[str, str, int, int], list[int]] = {}
+    for at, point in enumerate(points):
+        by_line.setdefault((point.kind, point.file, point.line, point.found.nth), []).append(at)
+    first = [at for at, point in enumerate(points) if point.after is not None]
+    for turns in ((0,), (-1,), (1,)):
+        for found in by_line.values():
+            first += [found[turn] for turn in turns if len(found) > abs(turn)]
+    picked = set(list(dict.fromkeys(first))[:limit])
+    rest = [at for at in range(len(points)) if at not in picked]
+    picked.update(rest[at] for at in _evenly(len(rest), limit - len(picked)))
+    return [points[at] for at in sorted(picked)]
+
+
+def _evenly(of: int, wanted: int) -> Iterator[int]:
+    """*wanted* of the numbers below *of*, at equal distances."""
+    for number in range(min(of, wanted)):
+        yield number * of // wanted
+
+
+def first_difference(one: Sequence[Point], other: Sequence[Point]) -> int | None:
+    """At which point two runs differ first; None where they are the same."""
+    for at, (ours, theirs) in enumerate(zip(one, other, strict=False)):
+        if (ours.label, ours.kind) != (theirs.label, theirs.kind):
+            return at
+    return None if len(one) == len(other) else min(len(one), len(other))

@@ -1,0 +1,187 @@
+"""The report of a sweep as text: what was found, where, what was tried, and what was not."""
+
+from __future__ import annotations
+
+import linecache
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from ..protocol.shortening import shortened_line, shortened_list
+from ..report.differences import difference_text
+from .differences import Difference, EffectKind, Kind
+from .findings import FailureClass, SweepRun, Swept, classes
+from .points import Point
+
+WIDTH = 120
+CLASSES = 6
+"""Classes that a report shows with their points; of others it says how many there are."""
+ROWS = 12
+"""Lines of the table."""
+DIFFERENCES = 4
+TIMELINE = 12
+NAMED = 4
+_ORDER = (
+    *(Kind.LOST, Kind.DIVERGED, Kind.NEVER_FINISHES, Kind.LATE, Kind.FAILED_CHECK, Kind.DOUBLED, Kind.LEFT_BEHIND),
+)
+
+
+def failure_text(swept: Swept, kinds: frozenset[Kind]) -> str:
+    """Why a sweep fails on *kinds*; empty where it does not."""
+    if not swept.points:
+        return (
+            f"the sweep of {swept.function} interrupted nothing: it has {swept.reached:,} points for "
+            f"how={', '.join(swept.hows)}; points=, include= and exclude= say which are tried"
+        )
+    found = classes(swept.runs, kinds)
+    if not found and not swept.incomplete:
+        return ""
+    return "\n".join(_lines(swept, found, kinds))
+
+
+def sweep_text(swept: Swept) -> str:
+    """The whole report."""
+    return "\n".join(_lines(swept, classes(swept.runs, frozenset(Kind)), frozenset(Kind)))
+
+
+def _lines(swept: Swept, found: Sequence[FailureClass], kinds: frozenset[Kind]) -> Iterator[str]:
+    yield _headline(swept, found)
+    if swept.incomplete:
+        yield f"incomplete: {len(swept.runs):,} of {swept.planned:,} runs: {swept.incomplete}"
+    for number, alike in enumerate(found[:CLASSES]):
+        yield ""
+        yield from _class_lines(swept, alike, whole=number == 0)
+    if len(found) > CLASSES:
+        yield f"and {len(found) - CLASSES:,} more classes"
+    table = list(_table(swept, kinds))
+    if table:
+        yield ""
+        yield "by line of the handler:"
+        yield from table
+    yield ""
+    yield from _what_was_tried(swept)
+
+
+def _headline(swept: Swept, found: Sequence[FailureClass]) -> str:
+    failed = sum(len(alike.runs) for alike in found)
+    what = f"sweep of {swept.function}: {len(swept.points):,} points, {len(swept.runs):,} interruptions"
+    if not found:
+        return f"{what}, nothing lost"
+    return f"{what}, {failed:,} of them went wrong in {len(found):,} way{'s' * (len(found) != 1)}"
+
+
+def _class_lines(swept: Swept, alike: FailureClass, *, whole: bool) -> Iterator[str]:
+    run = alike.earliest
+    words = " and ".join(kind.value for kind in _ORDER if kind in run.kinds)
+    times = f"{len(alike.runs):,} interruption{'s' * (len(alike.runs) != 1)}"
+    yield shortened_line(f"{words} ({run.how}, {times}), first at {_place(run.point)}", WIDTH)
+    for difference in run.differences[:DIFFERENCES]:
+        yield shortened_line(f"  {run_difference_text(difference)}", WIDTH)
+    if len(run.differences) > DIFFERENCES:
+        yield f"  and {len(run.differences) - DIFFERENCES:,} more differences"
+    yield shortened_line(f"  {_neighbours(swept, run)}", WIDTH)
+    yield f"  events: {', '.join(_attempts(run))}"
+    yield f"  repeat it: --scf-async-replay='{run.key}'"
+    if not whole:
+        return
+    source = _source(run.point)
+    if source:
+        yield "  source:"
+        yield from (f"    {line}" for line in source)
+    written = shortened_list(run.outcome.written, NAMED) or "nothing"
+    yield shortened_line(f"  run.path had at that time: {written}", WIDTH)
+    timeline = run.outcome.timeline.splitlines()
+    if timeline:
+        yield "  timeline of the interrupted event:"
+        left_out = len(timeline) - TIMELINE
+        yield from (shortened_line(f"    {line}", WIDTH) for line in timeline[-TIMELINE:] if left_out <= 0)
+        if left_out > 0:
+            yield f"    ({left_out:,} entries before these)"
+            yield from (shortened_line(f"    {line}", WIDTH) for line in timeline[-TIMELINE:])
+
+
+def run_difference_text(difference: Difference) -> str:
+    """One line for one difference of a run."""
+    part = difference.extra[0] if difference.extra else None
+    if difference.effect is EffectKind.EVENTS and part is not None:
+        return f"never finishes: of {part.where} none is FINISHED with the undisturbed result; the last is {part.value}"
+    if difference.effect is EffectKind.STOP and part is not None:
+        return f"late: it stopped {part.value} after SIGTERM, and not {part.where}"
+    if difference.effect is EffectKind.CHECK and part is not None:
+        return f"check failed: {part.value}"
+    return difference_text(difference)
+
+
+def _place(point: Point) -> str:
+    text = point.shown
+    if point.kind in ("wait", "waited", "log"):
+        text = f"{text} ({point.text}{f', {point.file}:{point.line}' if point.line else ''})"
+    return f"{text}, {point.seconds:g} s after its start"
+
+
+def _neighbours(swept: Swept, run: SweepRun) -> str:
+    """Between which points it fails: the nearest ones on both sides at which the same interruption does no harm."""
+    same = [other for other in swept.runs if other.how == run.how]
+    at = same.index(run)
+    before = next((other for other in reversed(same[:at]) if not other.fails(frozenset(Kind))), None)
+    after = next((other for other in same[at + 1 :] if not other.fails(frozenset(Kind))), None)
+    if before is None and after is None:
+        return "it fails at every point"
+    if before is None:
+        assert after is not None
+        return f"it fails from the first point on, and is right at {after.point.shown}"
+    until = "the last point" if after is None else f"{after.point.shown}, where it is right again"
+    return f"it is right at {before.point.shown}, and fails from there to {until}"
+
+
+def _attempts(run: SweepRun) -> Iterator[str]:
+    for number, attempt in enumerate(run.outcome.attempts):
+        began = "" if not number else "a cold one " if attempt.cold else "a warm one "
+        code = "" if attempt.status_code in (0, 200) else f" ({attempt.status_code})"
+        yield f"{began}{attempt.status}{code} after {attempt.seconds:g} s"
+
+
+def _source(point: Point) -> list[str]:
+    if not point.line:
+        return []
+    path = point.found.file
+    lines = []
+    for number in range(max(point.line - 2, 1), point.line + 3):
+        text = linecache.getline(path, number).rstrip()
+        if text or number == point.line:
+            lines.append(shortened_line(f"{'>' if number == point.line else ' '} {number:4} {text}", WIDTH - 4))
+    return lines
+
+
+def _table(swept: Swept, kinds: frozenset[Kind]) -> Iterator[str]:
+    """The outcomes by line: the handler's windows of vulnerability."""
+    lines: dict[tuple[str, int], Counter[str]] = {}
+    for run in swept.runs:
+        if run.point.line:
+            counts = lines.setdefault((run.point.file, run.point.line), Counter())
+            counts["runs"] += 1
+            for kind in run.kinds & kinds:
+                counts[kind.value] += 1
+    bad = {line: counts for line, counts in lines.items() if len(counts) > 1}
+    for (file, number), counts in sorted(bad.items())[:ROWS]:
+        wrong = ", ".join(f"{kind.value} {counts[kind.value]}" for kind in _ORDER if counts[kind.value])
+        yield f"  {file}:{number:<5} {counts['runs']:5,} interruptions: {wrong}"
+    if len(bad) > ROWS:
+        yield f"  and {len(bad) - ROWS:,} more lines"
+
+
+def _what_was_tried(swept: Swept) -> Iterator[str]:
+    left_out = swept.reached - len(swept.points)
+    tried = f"tried: {len(swept.points):,} of {swept.reached:,} points, by {', '.join(swept.hows)}"
+    if left_out:
+        tried += f"; limit= left {left_out:,} out"
+    yield tried
+    if swept.forced_only and any(how != "forced" for how in swept.hows):
+        yield f"  at {swept.forced_only:,} of them this Python does not look for signals: no SIGTERM arrives there"
+    if swept.ignored:
+        yield shortened_line(f"not compared, as it differs from run to run: {'; '.join(swept.ignored)}", 3 * WIDTH)
+    for note in swept.notes:
+        yield f"note: {note}"
+    if swept.not_reached:
+        yield shortened_line(f"lines that no run came to: {', '.join(swept.not_reached)}", 2 * WIDTH)
+    each = swept.seconds / max(len(swept.runs), 1)
+    yield f"{swept.seconds:.1f} real s, {each * 1000:.1f} ms an interruption with its resumes"

@@ -1,0 +1,403 @@
+"""One run of a sweep: a handler from its first line on, interrupted, and invoked again until it is done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+from ..async_event import AsyncEvent, Json, PointGate
+from ..errors import GateNotReachedError, ScfUsageError, hidden_from_users
+from ..function import Function
+from ..lockstep.event import FunctionVersion
+from ..model import Status
+from ..protocol import messages
+from ..protocol.linux import remove_tree
+from .effects import Effects, gathered
+from .interruptions import Interruption
+from .points import Point, points_of
+
+__tracebackhide__ = hidden_from_users
+
+Environment: TypeAlias = "Mapping[str, str] | None"
+EachRun: TypeAlias = "Callable[[Run], Generator[Environment, None, None]]"
+"""What ``each_run=`` is: it yields the environment of a run's handler once, and goes on after the run's last event."""
+
+
+class Stage(Protocol):
+    """A runtime of a run's own."""
+
+    def run_of(self, function: FunctionVersion, environment: Mapping[str, str]) -> Function:
+        """The same function in it, with more variables."""
+
+    def end_by_timeout(self, event: AsyncEvent) -> None:
+        """Let *event* reach its timeout where it stands."""
+
+    def advance(self, microseconds: int) -> None:
+        """Let simulated time pass."""
+
+
+Stages: TypeAlias = "Callable[[datetime, str, Path], AbstractContextManager[Stage]]"
+"""Gives a stage that starts at that time, draws its request ids from that seed, and may write to that directory."""
+
+
+class Run:
+    """A run of the handler, for ``each_run=``, ``check=`` and hooks."""
+
+    def __init__(self, path: Path, point: str | None, how: str | None) -> None:
+        self.path = path
+        """The run's own directory: it stays over all events of the run, as a bucket would. In each run it is the same
+        path, and empty at the beginning."""
+        self.point = point
+        """Where the handler is interrupted; None in an undisturbed run."""
+        self.how = how
+        """How it is interrupted there: ``"graceful"``, ``"forced"``, …; None in an undisturbed run."""
+        self.events: list[AsyncEvent] = []
+        """The interrupted event, and those by which the function was invoked again."""
+        self.observed: dict[str, object] = {}
+        self.resume_by: Callable[[], AsyncEvent] | None = None
+
+    @property
+    def event(self) -> AsyncEvent:
+        """The event that was interrupted."""
+        if not self.events:
+            raise ScfUsageError("run.event: the run has no event yet; each_run has one after its yield")
+        return self.events[0]
+
+    def observe(self, **values: object) -> None:
+        """Compare *values* with those of the undisturbed run, as a final state: of a fake of some store, say.
+
+        They are what JSON can have; anything else is compared by its ``repr``. To be called after the ``yield`` of
+        ``each_run``, or in ``check``.
+        """
+        self.observed.update(values)
+
+    def resume(self) -> AsyncEvent:
+        """Invoke the function again, and let time pass until that event has ended; for ``check=``."""
+        if self.resume_by is None:
+            raise ScfUsageError("run.resume() belongs into check=: there the interrupted event has ended")
+        return self.resume_by()
+
+    def __repr__(self) -> str:
+        return f"<Run {'undisturbed' if self.point is None else f'{self.how} at {self.point}'}>"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One interruption of a run."""
+
+    point: Point
+    by: Interruption
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What happens in one run."""
+
+    steps: tuple[Step, ...] = ()
+    collects: bool = False
+    """Whether the points of its first event are collected: all of them, or those after its interruption."""
+    another: bool = False
+    """It starts at another time and has other request ids."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One event of a run, as data."""
+
+    status: str
+    status_code: int
+    seconds: float
+    """Simulated seconds from its acceptance to its end."""
+    cold: bool
+    message: str = ""
+    """The platform's message of an event that failed."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run has come to."""
+
+    plan: Plan
+    effects: Effects
+    attempts: tuple[Attempt, ...]
+    done: bool
+    """One of its events is FINISHED with the result of the undisturbed run."""
+    written: tuple[str, ...] = ()
+    """What was in its directory when it was interrupted."""
+    points: tuple[Point, ...] = ()
+    listened: bool = False
+    """A handler of user code has had its SIGTERM."""
+    stop_us: int | None = None
+    """Simulated time from its first SIGTERM to its end, in µs."""
+    check: str = ""
+    """How ``check=`` has failed."""
+    timeline: str = field(default="", compare=False)
+    log: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a sweep runs again and again."""
+
+    function: FunctionVersion
+    payload: Json
+    each_run: EachRun | None
+    check: Callable[[Run], object] | None
+    done: Callable[[AsyncEvent], object] | None
+    retry: Callable[[AsyncEvent], Json] | None
+    attempts: int
+    start: datetime
+    seed: str
+    roots: tuple[str, ...]
+    """Where instances find the code: in each of these the same."""
+    exclude: tuple[str, ...]
+    """Patterns of files that are not user code."""
+    effects_of: Callable[[Run], Mapping[str, object]]
+    """What plugins add to the effects of a run."""
+    other_start: timedelta = timedelta(0)
+    """How much later the repeated undisturbed run starts."""
+
+
+class NotReachedError(Exception):
+    """A run did not come to its point: the handler does not do the same each time. It has the event's log."""
+
+
+class Runner:
+    """Makes runs, one after the other, in one directory."""
+
+    def __init__(self, question: Question, stages: Stages, directory: Path) -> None:
+        self._question = question
+        self._stages = stages
+        self._path = directory
+
+    def run(self, plan: Plan, is_done: Callable[[AsyncEvent], bool]) -> Outcome:
+        """Make the run of *plan*; *is_done* says whether an event that is FINISHED has the result that is expected.
+
+        Raises ``NotReachedError`` where the handler does not come to the point.
+        """
+        question = self._question
+        self._empty()
+        start = question.start + question.other_start if plan.another else question.start
+        seed = f"{question.seed} other" if plan.another else question.seed
+        where = plan.steps[-1].point.shown if plan.steps else None
+        how = ">".join(step.by.name for step in plan.steps) or None
+        run = Run(self._path, where, how)
+        with self._stages(start, seed, self._path) as stage, _environment(question.each_run, run) as given:
+            function = stage.run_of(question.function, given.environment)
+            event = function.invoke_async(question.payload)
+            run.events.append(event)
+            if plan.collects and not plan.steps:
+                self._collect(event)
+            self._interrupt(stage, event, plan)
+            written = self._written() if plan.steps else ()
+            event.wait()
+            event._look()
+            failed = self._check(run, function)
+            while not self._is_done(run.events[-1], is_done) and len(run.events) <= question.attempts:
+                self._resume(run, function)
+            given.finish()
+            return self._outcome(plan, run, written, failed, is_done)
+
+    def _empty(self) -> None:
+        """Empty the directory. It stays the same one, which a process that is forked ahead has mounted."""
+        self._path.mkdir(exist_ok=True)
+        with os.scandir(self._path) as found:
+            entries = list(found)
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                remove_tree(entry.path)
+            else:
+                os.unlink(entry.path)
+
+    # -- the interrupted event -----------------------------------------------------------------------------------------
+
+    def _collect(self, event: AsyncEvent) -> None:
+        question = self._question
+        event._collect_points(messages.Collect(list(question.roots), list(question.exclude)))
+
+    def _interrupt(self, stage: Stage, event: AsyncEvent, plan: Plan) -> None:
+        """Interrupt *event* where *plan* says. The gate of a second interruption is set before the first one.
+
+        So the lines of a handler of SIGTERM can be reached, and passes are counted from the first interruption on, as
+        they were when the points were collected.
+        """
+        gates = [self._gate(event, step.point) for step in plan.steps[:1]]
+        for number, step in enumerate(plan.steps):
+            try:
+                event._go_to_point(gates[number])
+            except GateNotReachedError as error:
+                raise NotReachedError(str(error)) from error
+            if not event._event.ended:
+                event._lockstep.gates.forget_places(event._event)
+            if number + 1 < len(plan.steps):
+                gates.append(self._gate(event, plan.steps[number + 1].point))
+            elif plan.collects:
+                self._collect(event)
+            _interrupt(stage, event, step.by)
+
+    def _gate(self, event: AsyncEvent, point: Point) -> PointGate:
+        return event._arm_at(point.label, point.place(self._question.roots), point.kind, point.found.number)
+
+    def _written(self) -> tuple[str, ...]:
+        found = sorted(path for path in self._path.rglob("*") if not path.is_dir())
+        return tuple(f"{path.relative_to(self._path)} ({path.lstat().st_size:,} bytes)" for path in found)
+
+    # -- until it is done ----------------------------------------------------------------------------------------------
+
+    def _is_done(self, event: AsyncEvent, is_done: Callable[[AsyncEvent], bool]) -> bool:
+        if self._question.done is not None:
+            return bool(self._question.done(event))
+        return event._event.status is Status.FINISHED and is_done(event)
+
+    def _resume(self, run: Run, function: Function) -> AsyncEvent:
+        retry, payload = self._question.retry, self._question.payload
+        event = function.invoke_async(payload if retry is None else retry(run.events[-1]))
+        run.events.append(event)
+        event.wait()
+        event._look()
+        return event
+
+    def _check(self, run: Run, function: Function) -> str:
+        """Ask the user's own oracle; what it says against the run."""
+        check = self._question.check
+        if check is None:
+            return ""
+        run.resume_by = lambda: self._resume(run, function)
+        try:
+            check(run)
+        except AssertionError as error:
+            if run.point is None:
+                raise
+            return _assertion_text(error)
+        finally:
+            run.resume_by = None
+        return ""
+
+    # -- what it has come to -------------------------------------------------------------------------------------------
+
+    def _outcome(
+        self,
+        plan: Plan,
+        run: Run,
+        written: tuple[str, ...],
+        failed: str,
+        is_done: Callable[[AsyncEvent], bool],
+    ) -> Outcome:
+        first, last = run.events[0]._event, run.events[-1]._event
+        done = self._is_done(run.events[-1], is_done)
+        signals = first.signals
+        stop_us = None
+        if signals and first.record.end_us is not None:
+            stop_us = first.record.end_us - signals[0].sent_us
+        instance = last.instance
+        has_result = last.status is Status.FINISHED and last.result_text is not None
+        effects = gathered(
+            run.path,
+            result=run.events[-1].result if has_result else None,
+            has_result=has_result,
+            records=[(record.name, record.fields) for event in run.events for record in event._event.records],
+            observed=run.observed,
+            tmp=() if instance is None or instance.gone else instance.sandbox.files(),
+            more=self._question.effects_of(run),
+        )
+        return Outcome(
+            plan,
+            effects,
+            tuple(_attempt(event) for event in run.events),
+            done,
+            written,
+            tuple(points_of(first.points, self._question.roots, first.record.start_us)),
+            any(signal.entered_us is not None for signal in signals),
+            stop_us,
+            failed,
+            run.events[0].timeline if plan.steps else "",
+            str(run.events[0].log) if plan.steps else "",
+        )
+
+
+def _interrupt(stage: Stage, event: AsyncEvent, by: Interruption) -> None:
+    if by.kind == "timeout":
+        stage.end_by_timeout(event)
+        return
+    event.terminate(grace_shutdown=by.kind == "graceful", when="now")
+    later = [(us, gracefully) for us, gracefully in ((by.again_us, True), (by.forced_us, False)) if us is not None]
+    passed_us = 0
+    for after_us, gracefully in sorted(later):
+        if not event.ended and after_us > passed_us:
+            stage.advance(after_us - passed_us)
+        passed_us = after_us
+        if not event.ended:
+            event.terminate(grace_shutdown=gracefully, when="now")
+
+
+def _attempt(event: AsyncEvent) -> Attempt:
+    known = event._event
+    end_us = known.record.end_us
+    seconds = 0.0 if end_us is None else (end_us - known.record.start_us) / 1e6
+    message = str(known.error.get("errorMessage", "")) if known.error else ""
+    return Attempt(str(known.shown_status), known.record.status_code, seconds, bool(known.cold), message)
+
+
+def _assertion_text(error: AssertionError) -> str:
+    entry = error.__traceback__
+    while entry is not None and entry.tb_next is not None:
+        entry = entry.tb_next
+    where = "" if entry is None else f"{os.path.basename(entry.tb_frame.f_code.co_filename)}:{entry.tb_lineno}: "
+    return f"{where}{str(error).strip() or 'assert'}"
+
+
+class _Given:
+    """What ``each_run`` has given to a run."""
+
+    def __init__(self, generator: Generator[Environment, None, None] | None, environment: Mapping[str, str]) -> None:
+        self._generator = generator
+        self.environment = environment
+
+    def finish(self) -> None:
+        """The run's last event has ended: let ``each_run`` observe."""
+        generator, self._generator = self._generator, None
+        if generator is None:
+            return
+        try:
+            next(generator)
+        except StopIteration:
+            return
+        generator.close()
+        raise ScfUsageError("each_run yields more than once: it yields the environment of the run's handler, once")
+
+
+class _environment(AbstractContextManager["_Given"]):
+    """``each_run`` up to its ``yield``; left early, its ``with`` blocks end."""
+
+    def __init__(self, each_run: EachRun | None, run: Run) -> None:
+        self._each_run = each_run
+        self._run = run
+        self._generator: Generator[Environment, None, None] | None = None
+
+    def __enter__(self) -> _Given:
+        if self._each_run is None:
+            return _Given(None, {})
+        generator: Any = self._each_run(self._run)
+        if not isinstance(generator, Generator):
+            raise ScfUsageError(
+                f"each_run returned {type(generator).__name__}: it is a function with a yield, which gives the "
+                "environment of the run's handler: yield {'OUT': str(run.path)}"
+            )
+        self._generator = generator
+        try:
+            environment = next(generator)
+        except StopIteration:
+            raise ScfUsageError("each_run returned without a yield: it yields the environment of the handler") from None
+        if environment is not None and not isinstance(environment, Mapping):
+            generator.close()
+            raise ScfUsageError(f"each_run yields {environment!r}: it is a dict of variables, or None")
+        return _Given(generator, dict(environment or {}))
+
+    def __exit__(self, *exception: object) -> None:
+        if self._generator is not None:
+            self._generator.close()

@@ -1,0 +1,321 @@
+"""The shutdown sweep: run a handler undisturbed, then interrupt it at each of its points and see what is lost."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from ..async_event import AsyncEvent, Json
+from ..clock import duration_us
+from ..errors import Given, ScfUsageError, hidden_from_users
+from ..lockstep.event import FunctionVersion
+from ..model import Status
+from .differences import (
+    OTHER_START,
+    Difference,
+    EffectKind,
+    Ignore,
+    Ignored,
+    Kind,
+    Part,
+    compare,
+    ignored_by_user,
+    legitimate_differences,
+)
+from .effects import Effects
+from .findings import FAILURES, FailureClass, SweepRun, Swept, classes
+from .interruptions import How, interruptions
+from .points import Point, choice, chosen, first_difference
+from .report import failure_text, sweep_text
+from .run import EachRun, NotReachedError, Outcome, Plan, Question, Run, Runner, Stages, Step
+
+__tracebackhide__ = hidden_from_users
+
+__all__ = ["Sweep"]
+
+_PROBES = 4
+"""How many points are tried to find one at which a handler of SIGTERM is called."""
+_SAME = (
+    "What it reads from outside (a random number, a file that the runs share, real time) has to be the same in each run"
+)
+_EXCLUDED = ("site-packages/*", "*/site-packages/*", ".venv/*", "venv/*", "node_modules/*")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What ``ScfRuntime.sweep`` was given."""
+
+    function: FunctionVersion
+    payload: Json
+    each_run: EachRun | None
+    check: Callable[[Run], object] | None
+    how: How | Iterable[How]
+    within: object
+    points: str
+    include: object
+    exclude: object
+    limit: object
+    done: Callable[[AsyncEvent], object] | None
+    retry: Callable[[AsyncEvent], Json] | None
+    attempts: int
+    ignore: Ignore | Iterable[Ignore] | None
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where a sweep is made."""
+
+    stages: Stages
+    start: datetime
+    seed: str
+    roots: tuple[str, ...]
+    directory: Path
+    """A directory that exists, for the runs' own."""
+    effects_of: Callable[[Run], Mapping[str, object]] = lambda _: {}
+
+
+class Sweep:
+    """What a sweep has found: its points, its runs, and which of them have lost something."""
+
+    def __init__(self, swept: Swept) -> None:
+        self._swept = swept
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """The points at which the handler was interrupted, in the order in which it comes to them."""
+        return self._swept.points
+
+    @property
+    def runs(self) -> tuple[SweepRun, ...]:
+        """The interrupted runs, in the order of their points."""
+        return self._swept.runs
+
+    @property
+    def failures(self) -> list[FailureClass]:
+        """The runs in which something was lost or diverged, that were late, or that never finished, in classes."""
+        return classes(self._swept.runs, FAILURES)
+
+    def assert_survives(self) -> None:
+        """Fail if some run has lost something, has diverged, was late, or never finished.
+
+        What was done twice is no failure of it, as code may do things at least once; nor is what was left behind. A
+        sweep that reached no point, or ended before all runs were made, fails, too.
+        """
+        self._require(FAILURES)
+
+    def assert_exactly_once(self) -> None:
+        """The same, and fail if something was done twice in some run."""
+        self._require(FAILURES | {Kind.DOUBLED})
+
+    def _require(self, kinds: frozenset[Kind]) -> None:
+        text = failure_text(self._swept, kinds)
+        if text:
+            raise AssertionError(text)
+
+    @property
+    def report(self) -> str:
+        """The report as text."""
+        return sweep_text(self._swept)
+
+    def __repr__(self) -> str:
+        return f"<Sweep of {self._swept.function}: {len(self.points)} points, {len(self.runs)} runs>"
+
+
+def sweep(request: Request, bench: Bench) -> Sweep:
+    """Make the sweep that *request* asks for. Raises ``ScfUsageError`` for what cannot be swept."""
+    return Sweep(_Sweeper(request, bench).sweep())
+
+
+class _Sweeper:
+    def __init__(self, request: Request, bench: Bench) -> None:
+        self._name = request.function.configuration.name
+        self._hows = interruptions(request.how)
+        self._within_us = None if request.within is None else duration_us(request.within, "sweep(within)")  # type: ignore[arg-type]
+        self._choice = choice(request.points, request.include, request.exclude, request.limit)
+        attempts: object = request.attempts
+        if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
+            Given("attempts", attempts).has_to_be("a whole number of invocations, 1 or more")
+        self._by_user = ignored_by_user(request.ignore)
+        mounts = request.function.configuration.mounts
+        if mounts:
+            shared = ", ".join(host for host, _ in mounts)
+            raise ScfUsageError(
+                f"sweep: function {self._name!r} has mounts={shared}, which all runs would share; have the handler "
+                "write to run.path instead: each_run yields {'OUT': str(run.path)}"
+            )
+        self._runner = Runner(
+            Question(
+                request.function,
+                request.payload,
+                request.each_run,
+                request.check,
+                request.done,
+                request.retry,
+                attempts,
+                bench.start,
+                bench.seed,
+                bench.roots,
+                _EXCLUDED,
+                bench.effects_of,
+                OTHER_START,
+            ),
+            bench.stages,
+            bench.directory / "run",
+        )
+        self._expected: Effects | None = None
+        self._ignored = Ignored()
+        self._results: dict[str | None, bool] = {}
+        self._compared: dict[str, tuple[Difference, ...]] = {}
+
+    def sweep(self) -> Swept:
+        began = time.monotonic()
+        undisturbed, notes = self._undisturbed()
+        reached = self._choice.candidates(undisturbed.points)
+        plans, second = self._plans(reached)
+        runs = [self._run(plan) for plan in plans]
+        points = tuple(dict.fromkeys(run.point for run in runs))
+        return Swept(
+            self._name,
+            points,
+            len(reached) + len(second),
+            tuple(runs),
+            undisturbed,
+            tuple(self._ignored.names),
+            tuple(how.name for how in self._hows),
+            sum(not point.graceful for point in points),
+            time.monotonic() - began,
+            notes=tuple(notes),
+            planned=len(plans),
+        )
+
+    # -- the undisturbed run -------------------------------------------------------------------------------------------
+
+    def _undisturbed(self) -> tuple[Outcome, list[str]]:
+        """The undisturbed run; the points of a second one have to be the same, and what else differs is ignored."""
+        first = self._runner.run(Plan(collects=True), lambda _: True)
+        self._require_finished(first)
+        second = self._runner.run(Plan(collects=True, another=True), lambda _: True)
+        self._require_finished(second)
+        notes = []
+        at = first_difference(first.points, second.points)
+        if at is not None:
+            again = self._runner.run(Plan(collects=True), lambda _: True)
+            self._require_same_points(first, again)
+            notes.append(f"with another start time and other request ids it takes another way from point {at + 1} on")
+        self._expected = first.effects
+        self._ignored = legitimate_differences(first.effects, second.effects, self._by_user)
+        return first, notes
+
+    def _require_finished(self, outcome: Outcome) -> None:
+        last = outcome.attempts[-1]
+        if last.status == Status.FINISHED and len(outcome.attempts) == 1:
+            return
+        raise ScfUsageError(
+            f"sweep: the undisturbed run of function {self._name!r} ended {last.status} ({last.status_code}), and a "
+            f"sweep compares with a run that is FINISHED: {last.message}"
+        )
+
+    def _require_same_points(self, one: Outcome, other: Outcome) -> None:
+        at = first_difference(one.points, other.points)
+        if at is None:
+            return
+        shown = [points[at].label if at < len(points) else "its end" for points in (one.points, other.points)]
+        raise ScfUsageError(
+            f"sweep: function {self._name!r} does not do the same in each run: run 1 reached {len(one.points):,} "
+            f"points, run 2 {len(other.points):,}; the first difference is point {at + 1}: {shown[0]} in run 1, "
+            f"{shown[1]} in run 2. {_SAME}"
+        )
+
+    # -- what is run ---------------------------------------------------------------------------------------------------
+
+    def _plans(self, reached: Sequence[Point]) -> tuple[list[Plan], list[Point]]:
+        second, first_stop = self._second_points(reached)
+        picked = chosen([*reached, *second], self._choice.limit)
+        plans = []
+        for point in picked:
+            for how in self._hows:
+                if not (point.graceful if how.kind == "graceful" else point.forced):
+                    continue
+                step = Step(point, how)
+                plans.append(Plan((step,) if point.after is None or first_stop is None else (first_stop, step)))
+        return plans, second
+
+    def _second_points(self, reached: Sequence[Point]) -> tuple[list[Point], Step | None]:
+        """The points that come after a SIGTERM which a handler has had: its own lines, and those of the shutdown."""
+        by = next((how for how in self._hows if how.kind == "graceful" and how.name == "graceful"), None)
+        candidates = [point for point in reached if point.graceful]
+        if by is None or not candidates:
+            return [], None
+        for number in dict.fromkeys(len(candidates) * part // _PROBES for part in (2, 3, 1)):
+            step = Step(candidates[min(number, len(candidates) - 1)], by)
+            outcome = self._runner.run(Plan((step,), collects=True), self._is_done)
+            if outcome.listened:
+                found = [replace(point, after=step.point) for point in outcome.points]
+                return self._choice.candidates(found), step
+        return [], None
+
+    def _run(self, plan: Plan) -> SweepRun:
+        last = plan.steps[-1]
+        how = ">".join(step.by.name for step in plan.steps)
+        try:
+            outcome = self._runner.run(plan, self._is_done)
+        except NotReachedError as error:
+            raise ScfUsageError(
+                f"sweep: function {self._name!r} does not do the same in each run: it did not come to "
+                f"{last.point.shown} again. {_SAME}\n{error}"
+            ) from None
+        return SweepRun(last.point, how, self._judged(plan, outcome), outcome)
+
+    # -- what is wrong -------------------------------------------------------------------------------------------------
+
+    def _is_done(self, event: AsyncEvent) -> bool:
+        """Whether *event*, which is FINISHED, has the result of the undisturbed run."""
+        text = event._event.result_text
+        known = self._results.get(text)
+        if known is None:
+            assert self._expected is not None
+            expected = Effects(result=self._expected.result, has_result=self._expected.has_result)
+            found = Effects(result=event.result, has_result=True)
+            known = self._results[text] = not compare(expected, found, self._ignored)
+        return known
+
+    def _judged(self, plan: Plan, outcome: Outcome) -> tuple[Difference, ...]:
+        assert self._expected is not None
+        found: list[Difference] = []
+        if not outcome.done:
+            last = outcome.attempts[-1]
+            part = Part("value", f"{len(outcome.attempts)} events", f"{last.status} ({last.status_code})")
+            found.append(Difference(Kind.NEVER_FINISHES, EffectKind.EVENTS, "", (), (part,)))
+        if outcome.check:
+            found.append(Difference(Kind.FAILED_CHECK, EffectKind.CHECK, "", (), (Part("value", "", outcome.check),)))
+        graceful = any(step.by.kind == "graceful" for step in plan.steps)
+        late = graceful and self._within_us is not None and outcome.stop_us is not None
+        if late and self._within_us is not None and outcome.stop_us is not None and outcome.stop_us > self._within_us:
+            part = Part("value", f"within {self._within_us / 1e6:g} s", f"{outcome.stop_us / 1e6:g} s")
+            found.append(Difference(Kind.LATE, EffectKind.STOP, "", (), (part,)))
+        digest = outcome.effects.digest()
+        differences = self._compared.get(digest)
+        if differences is None:
+            differences = tuple(compare(self._expected, outcome.effects, self._ignored))
+            self._compared[digest] = differences
+        if not outcome.done:  # its result is what never came
+            differences = tuple(each for each in differences if each.effect is not EffectKind.RESULT)
+        return (*found, *differences)
+
+
+def roots_of(function: FunctionVersion, in_instances: str) -> tuple[str, ...]:
+    """The directories in which an instance of *function* may find its code."""
+    return tuple(dict.fromkeys((function.code_to_run().directory, function.code.directory, in_instances)))
+
+
+def scratch_of(directory: str) -> Path:
+    """A new directory for a sweep below *directory*, always of the same length and name but for its number."""
+    number = 0
+    while os.path.exists(path := os.path.join(directory, f"sweep-{number:04}")):
+        number += 1
+    os.mkdir(path)
+    return Path(path)
