@@ -106,6 +106,7 @@ from .scripted import ByEvent, OnTerminate, Step, scripts_of
 
 if TYPE_CHECKING:
     from .sweep.differences import Ignore
+    from .sweep.guide import Guide
     from .sweep.interruptions import How
     from .sweep.run import EachRun, Run
     from .sweep.sweep import Sweep
@@ -128,7 +129,8 @@ class ScfRuntime:
     in which relative code paths are looked up, by default the current one. Handlers find the directories *base_temp*
     and *root* at their own paths, and may write to the former. *on_instance_started*, *on_event_ended* and
     *on_log_line* are called at each cold start, each end and each line of a log, within the call that runs it.
-    *launcher* is asked for a ``Launch`` where the code of a function is of a runtime that is unknown here.
+    *launcher* is asked for a ``Launch`` where the code of a function is of a runtime that is unknown here, and
+    *sweep_guide* for what each sweep is told.
     """
 
     def __init__(
@@ -144,6 +146,7 @@ class ScfRuntime:
         on_event_ended: Callable[[AsyncEvent], object] | None = None,
         on_log_line: Callable[[AsyncEvent, LogLine], object] | None = None,
         launcher: Callable[[CodePackage], object] | None = None,
+        sweep_guide: Callable[[], Guide] | None = None,
     ) -> None:
         require_linux()
         settings = settings if settings is not None else ScfSettings()
@@ -158,6 +161,7 @@ class ScfRuntime:
         self._base_temp = base_temp
         self._root = root
         self._launcher = launcher
+        self._sweep_guide = sweep_guide
         self.seed: Final = seed
         """What request ids are drawn from."""
         self._random = random.Random(f"pytest-scf-async {seed}")
@@ -1011,6 +1015,7 @@ class ScfRuntime:
         *ignore* names what is not compared. Raises ``ScfUsageError`` for what is not valid, for a handler whose
         undisturbed run is not FINISHED, and for one that does not do the same in each run.
         """
+        from .sweep.guide import Guide  # noqa: PLC0415
         from .sweep.sweep import Bench, Request, roots_of, scratch_of, sweep  # noqa: PLC0415
 
         given: object = function
@@ -1021,9 +1026,11 @@ class ScfRuntime:
             *(version, payload, each_run, check, how, within, points, include, exclude, limit),
             *(done, retry, attempts, ignore),
         )
+        guide = Guide() if self._sweep_guide is None else self._sweep_guide()
         directory = scratch_of(self._scratch())
-        bench = Bench(self._stage, self.clock.now, self.seed, roots_of(version, USER_CODE), directory)
-        return sweep(request, bench)
+        return sweep(
+            request, Bench(self._stage, self.clock.now, self.seed, roots_of(version, USER_CODE), directory, guide)
+        )
 
     @contextmanager
     def _stage(self, start: datetime, seed: str, directory: Path) -> Iterator[_Stage]:

@@ -27,7 +27,7 @@ class SweepRun:
     @property
     def key(self) -> str:
         """What ``--scf-async-replay`` takes to repeat this run alone."""
-        return f"{self.how}@{self.point.shown}"
+        return self.outcome.plan.key
 
     @property
     def kinds(self) -> frozenset[Kind]:

@@ -104,6 +104,16 @@ class Plan:
     another: bool = False
     """It starts at another time and has other request ids."""
 
+    @property
+    def how(self) -> str:
+        """How it is interrupted."""
+        return ">".join(step.by.name for step in self.steps)
+
+    @property
+    def key(self) -> str:
+        """What names it: on another machine, too."""
+        return f"{self.how}@{self.steps[-1].point.shown}"
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -185,8 +195,7 @@ class Runner:
         start = question.start + question.other_start if plan.another else question.start
         seed = f"{question.seed} other" if plan.another else question.seed
         where = plan.steps[-1].point.shown if plan.steps else None
-        how = ">".join(step.by.name for step in plan.steps) or None
-        run = Run(self._path, where, how)
+        run = Run(self._path, where, plan.how or None)
         with self._stages(start, seed, self._path) as stage, _environment(question.each_run, run) as given:
             function = stage.run_of(question.function, given.environment)
             event = function.invoke_async(question.payload)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from ..async_event import AsyncEvent, Json
 from ..clock import duration_us
-from ..errors import Given, ScfUsageError, hidden_from_users
+from ..errors import Given, ScfUsageError, did_you_mean, hidden_from_users
 from ..lockstep.event import FunctionVersion
 from ..model import Status
 from .differences import (
@@ -28,6 +28,7 @@ from .differences import (
 )
 from .effects import Effects
 from .findings import FAILURES, FailureClass, SweepRun, Swept, classes
+from .guide import Guide
 from .interruptions import How, interruptions
 from .points import Point, choice, chosen, first_difference
 from .report import failure_text, sweep_text
@@ -37,6 +38,8 @@ __tracebackhide__ = hidden_from_users
 
 __all__ = ["Sweep"]
 
+_RESERVE = 2.0
+"""Real seconds that are left for the report where the time of a test is limited."""
 _PROBES = 4
 """How many points are tried to find one at which a handler of SIGTERM is called."""
 _SAME = (
@@ -75,7 +78,7 @@ class Bench:
     roots: tuple[str, ...]
     directory: Path
     """A directory that exists, for the runs' own."""
-    effects_of: Callable[[Run], Mapping[str, object]] = lambda _: {}
+    guide: Guide
 
 
 class Sweep:
@@ -160,12 +163,13 @@ class _Sweeper:
                 bench.seed,
                 bench.roots,
                 _EXCLUDED,
-                bench.effects_of,
+                bench.guide.effects_of,
                 OTHER_START,
             ),
             bench.stages,
             bench.directory / "run",
         )
+        self._guide = bench.guide
         self._expected: Effects | None = None
         self._ignored = Ignored()
         self._results: dict[str | None, bool] = {}
@@ -176,21 +180,67 @@ class _Sweeper:
         undisturbed, notes = self._undisturbed()
         reached = self._choice.candidates(undisturbed.points)
         plans, second = self._plans(reached)
-        runs = [self._run(plan) for plan in plans]
-        points = tuple(dict.fromkeys(run.point for run in runs))
-        return Swept(
+        mine = self._part(plans)
+        runs: dict[int, SweepRun] = {}
+        incomplete, stopped = "", False
+        try:
+            incomplete = self._run_all(plans, mine, runs)
+        except KeyboardInterrupt:
+            incomplete, stopped = "it was interrupted", True
+        made = [runs[number] for number in sorted(runs)]
+        points = tuple(dict.fromkeys(run.point for run in made))
+        swept = Swept(
             self._name,
             points,
             len(reached) + len(second),
-            tuple(runs),
+            tuple(made),
             undisturbed,
             tuple(self._ignored.names),
             tuple(how.name for how in self._hows),
             sum(not point.graceful for point in points),
             time.monotonic() - began,
             notes=tuple(notes),
-            planned=len(plans),
+            incomplete=incomplete,
+            planned=len(mine),
         )
+        self._guide.finished(swept)
+        if stopped:
+            raise KeyboardInterrupt
+        return swept
+
+    def _part(self, plans: Sequence[Plan]) -> list[int]:
+        """The numbers of the *plans* that are to be run here, those first that have failed before."""
+        keys = [plan.key for plan in plans]
+        guide = self._guide
+        if guide.replay:
+            if guide.replay not in keys:
+                raise ScfUsageError(
+                    f"sweep: function {self._name!r} has no run {guide.replay!r}{did_you_mean(guide.replay, keys)}: "
+                    "the key is of other code, of another payload, or of other points"
+                )
+            return [keys.index(guide.replay)]
+        numbers: Sequence[int] = range(len(plans))
+        if guide.shard is not None:
+            part, parts = guide.shard
+            numbers = [number for number in numbers if number % parts == part - 1]
+            if not numbers:
+                raise ScfUsageError(
+                    f"sweep: shard {part}/{parts} of function {self._name!r} is empty: there are {len(plans)} runs"
+                )
+        order = {key: at for at, key in enumerate(guide.first)}
+        return sorted(numbers, key=lambda number: (order.get(keys[number], len(order)), number))
+
+    def _run_all(self, plans: Sequence[Plan], mine: Sequence[int], runs: dict[int, SweepRun]) -> str:
+        """Make those of the *plans*; why not all of them, where the time is over."""
+        failures = 0
+        for done, number in enumerate(mine):
+            left = self._guide.seconds_left()
+            if left is not None and left < _RESERVE:
+                return "the time is over that the test has"
+            runs[number] = self._run(plans[number])
+            failures += runs[number].fails()
+            self._guide.progress(done + 1, len(mine), failures)
+        return ""
 
     # -- the undisturbed run -------------------------------------------------------------------------------------------
 
@@ -260,7 +310,6 @@ class _Sweeper:
 
     def _run(self, plan: Plan) -> SweepRun:
         last = plan.steps[-1]
-        how = ">".join(step.by.name for step in plan.steps)
         try:
             outcome = self._runner.run(plan, self._is_done)
         except NotReachedError as error:
@@ -268,7 +317,7 @@ class _Sweeper:
                 f"sweep: function {self._name!r} does not do the same in each run: it did not come to "
                 f"{last.point.shown} again. {_SAME}\n{error}"
             ) from None
-        return SweepRun(last.point, how, self._judged(plan, outcome), outcome)
+        return SweepRun(last.point, plan.how, self._judged(plan, outcome), outcome)
 
     # -- what is wrong -------------------------------------------------------------------------------------------------
 

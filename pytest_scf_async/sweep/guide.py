@@ -1,0 +1,37 @@
+"""What a sweep is told by whoever runs it, pytest or the command line: what to try first, and when to end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from .findings import Swept
+from .run import Run
+
+
+def _nothing(*_: object) -> None:
+    pass
+
+
+def _no_effects(_: Run) -> Mapping[str, object]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Guide:
+    """What a sweep is told."""
+
+    replay: str = ""
+    """The key of the one run that is to be made (``SweepRun.key``); empty: all."""
+    shard: tuple[int, int] | None = None
+    """Which part of how many parts of the runs is to be made, as in (2, 5)."""
+    first: tuple[str, ...] = ()
+    """The keys of runs that are to be made first, as they have failed the last time."""
+    seconds_left: Callable[[], float | None] = lambda: None
+    """How many real seconds it has; None: any number."""
+    progress: Callable[[int, int, int], None] = _nothing
+    """Called with how many runs are made, how many there are, and how many have failed."""
+    finished: Callable[[Swept], None] = _nothing
+    """Called with all that it has found, whether it came to its end or not."""
+    effects_of: Callable[[Run], Mapping[str, object]] = _no_effects
+    """What plugins add to the effects of a run."""
