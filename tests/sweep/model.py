@@ -124,7 +124,11 @@ def called(line: int, function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Passes:
-    """The head of a loop: its back edge takes signals, and then its line is passed again."""
+    """The head of a loop: its back edge takes signals, and then its line is passed again.
+
+    A ``while`` jumps back before its condition on Python 3.14, and behind it, if it holds, on those before. Both are
+    points here, so that the windows of the set do not depend on it.
+    """
 
     def __init__(self, line: int, items: Any = None) -> None:
         self.line = line
@@ -135,6 +139,11 @@ class Passes:
         if not self.first:
             takes_signals(self.line)
             before(self.line)
+        return True
+
+    def holds(self) -> bool:
+        if not self.first:
+            takes_signals(self.line)
         self.first = False
         return True
 
@@ -144,6 +153,7 @@ class Passes:
 
     def __next__(self) -> Any:
         self.head()
+        self.first = False
         return next(self.items)
 
     def __aiter__(self) -> Any:
@@ -152,6 +162,7 @@ class Passes:
 
     async def __anext__(self) -> Any:
         self.head()
+        self.first = False
         return await anext(self.items)
 
 
@@ -272,8 +283,8 @@ class Points(ast.NodeTransformer):
     def visit_While(self, node: ast.While) -> ast.AST:
         self.generic_visit(node)
         loop = ast.Name(f"__loop_{node.lineno}__", ast.Load())
-        head = ast.Call(ast.Attribute(loop, "head", ast.Load()), [], [])
-        node.test = at(ast.BoolOp(ast.And(), [head, node.test]), node.lineno)
+        head, holds = (ast.Call(ast.Attribute(loop, name, ast.Load()), [], []) for name in ("head", "holds"))
+        node.test = at(ast.BoolOp(ast.And(), [head, node.test, holds]), node.lineno)
         return node
 
     def visit_With(self, node: ast.With) -> ast.AST:
@@ -371,13 +382,13 @@ class Clock:
 
         def joined(thread: threading.Thread, timeout: float | None = None) -> None:
             assert timeout is None, "the model waits for a thread without a timeout"
-            while any(wake for _, wake in self.sleepers) and thread.is_alive():
+            while self.sleepers and thread.is_alive():
                 self.wake_next()
             join(thread)
 
-        threading.Thread.start = started  # type: ignore[method-assign]
-        threading.Thread.join = joined  # type: ignore[method-assign]
-        time.sleep = self.sleep
+        threading.Thread.start = started  # type: ignore[assignment, method-assign]
+        threading.Thread.join = joined  # type: ignore[assignment, method-assign]
+        time.sleep = self.sleep  # type: ignore[assignment]
         time.time = time.monotonic = time.perf_counter = lambda: self.now
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 def main_handler(event, context):
     out = Path(os.environ["OUT"])
-    queue = sqlite3.connect(out / "queue.db")
+    queue = sqlite3.connect(out.joinpath("queue.db"))
     queue.execute("CREATE TABLE IF NOT EXISTS job (id INTEGER PRIMARY KEY, state TEXT)")
     for number in range(event["rows"]):
         queue.execute("INSERT OR IGNORE INTO job VALUES (?, 'waiting')", (number,))
@@ -21,6 +21,6 @@ def main_handler(event, context):
         time.sleep(1)
         queue.execute("UPDATE job SET state = 'done' WHERE id = ?", (number,))
         queue.commit()  # window: graceful lost
-        (out / f"{number}.txt").write_text(f"job {number}\n")  # window: forced lost
+        out.joinpath(f"{number}.txt").write_text(f"job {number}\n")  # window: forced lost; graceful lost
         print(f"job {number} is done")
     return {"jobs": event["rows"]}

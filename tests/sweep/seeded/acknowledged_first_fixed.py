@@ -11,7 +11,7 @@ from pathlib import Path
 
 def main_handler(event, context):
     out = Path(os.environ["OUT"])
-    queue = sqlite3.connect(out / "queue.db")
+    queue = sqlite3.connect(out.joinpath("queue.db"))
     queue.execute("CREATE TABLE IF NOT EXISTS job (id INTEGER PRIMARY KEY, state TEXT)")
     for number in range(event["rows"]):
         queue.execute("INSERT OR IGNORE INTO job VALUES (?, 'waiting')", (number,))
@@ -19,7 +19,7 @@ def main_handler(event, context):
     waiting = queue.execute("SELECT id FROM job WHERE state = 'waiting' ORDER BY id").fetchall()
     for (number,) in waiting:
         time.sleep(1)
-        (out / f"{number}.txt").write_text(f"job {number}\n")
+        out.joinpath(f"{number}.txt").write_text(f"job {number}\n")
         queue.execute("UPDATE job SET state = 'done' WHERE id = ?", (number,))
         queue.commit()
         print(f"job {number} is done")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 def main_handler(event, context):
     out = Path(os.environ["OUT"])
-    path = out / "journal.txt"
+    path = out.joinpath("journal.txt")
     known = path.read_text() if path.exists() else ""
     for number in range(event["messages"]):
         if f"message {number}\n" in known:

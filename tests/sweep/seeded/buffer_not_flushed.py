@@ -13,8 +13,8 @@ position = 0
 
 def save_position():
     out = Path(os.environ["OUT"])
-    (out / "position.tmp").write_text(str(position))
-    os.replace(out / "position.tmp", out / "position")
+    out.joinpath("position.tmp").write_text(str(position))
+    os.replace(out.joinpath("position.tmp"), out.joinpath("position"))
 
 
 def stop(number, frame):
@@ -25,9 +25,9 @@ def stop(number, frame):
 def main_handler(event, context):
     global position
     out = Path(os.environ["OUT"])
-    position = int((out / "position").read_text()) if (out / "position").exists() else 0
+    position = int(out.joinpath("position").read_text()) if out.joinpath("position").exists() else 0
     signal.signal(signal.SIGTERM, stop)
-    file = open(out / "rows.csv", "a")  # noqa: SIM115
+    file = open(out.joinpath("rows.csv"), "a")  # noqa: SIM115
     while position < event["rows"]:
         time.sleep(1)
         file.write(f"row {position}\n")

@@ -27,13 +27,13 @@ def main_handler(event, context):
     stopping = False
     signal.signal(signal.SIGTERM, stop)
     out = Path(os.environ["OUT"])
-    checkpoint = out / "position"
+    checkpoint = out.joinpath("position")
     position = int(checkpoint.read_text()) if checkpoint.exists() else 0
     for number in range(position, event["rows"]):
         if stopping:
             return {"stopped_at": number}
         time.sleep(1)
-        (out / f"{number}.txt").write_text(f"row {number}\n")
+        out.joinpath(f"{number}.txt").write_text(f"row {number}\n")
         save(checkpoint, str(number + 1))
         print(f"row {number} is exported")
     return {"rows": event["rows"]}

@@ -13,7 +13,7 @@ position = 0
 
 
 def stop(number, frame):
-    with open(Path(os.environ["OUT"]) / "position", "w") as file:  # window: second never finishes
+    with open(Path(os.environ["OUT"], "position"), "w") as file:  # window: second never finishes
         file.write(str(position))  # window: second never finishes
     sys.exit(0)
 
@@ -21,12 +21,12 @@ def stop(number, frame):
 def main_handler(event, context):
     global position
     out = Path(os.environ["OUT"])
-    position = int((out / "position").read_text()) if (out / "position").exists() else 0
+    position = int(out.joinpath("position").read_text()) if out.joinpath("position").exists() else 0
     signal.signal(signal.SIGTERM, stop)
     while position < event["rows"]:
         time.sleep(1)
-        (out / f"{position}.txt").write_text(f"row {position}\n")
+        out.joinpath(f"{position}.txt").write_text(f"row {position}\n")
         position += 1
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    (out / "position").unlink(missing_ok=True)
+    out.joinpath("position").unlink(missing_ok=True)
     return {"rows": event["rows"]}

@@ -14,21 +14,21 @@ position = 0
 
 def stop(number, frame):
     out = Path(os.environ["OUT"])
-    (out / "position.tmp").write_text(str(position))
-    os.replace(out / "position.tmp", out / "position")
+    out.joinpath("position.tmp").write_text(str(position))
+    os.replace(out.joinpath("position.tmp"), out.joinpath("position"))
     sys.exit(0)
 
 
 def main_handler(event, context):
     global position
     out = Path(os.environ["OUT"])
-    position = int((out / "position").read_text()) if (out / "position").exists() else 0
+    position = int(out.joinpath("position").read_text()) if out.joinpath("position").exists() else 0
     signal.signal(signal.SIGTERM, stop)
     while position < event["rows"]:
         time.sleep(1)
-        (out / f"{position}.txt").write_text(f"row {position}\n")
+        out.joinpath(f"{position}.txt").write_text(f"row {position}\n")
         position += 1
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    (out / "position").unlink(missing_ok=True)
-    (out / "position.tmp").unlink(missing_ok=True)
+    out.joinpath("position").unlink(missing_ok=True)
+    out.joinpath("position.tmp").unlink(missing_ok=True)
     return {"rows": event["rows"]}

@@ -14,12 +14,12 @@ def load(path):
 
 def main_handler(event, context):
     out = Path(os.environ["OUT"])
-    for number in range(load(out / "position"), event["invoices"]):
+    for number in range(load(out.joinpath("position")), event["invoices"]):
         time.sleep(1)
-        total = load(out / "total") + 100 + number
-        (out / "total.tmp").write_text(str(total))
-        os.replace(out / "total.tmp", out / "total")  # window: graceful diverged
-        (out / "position.tmp").write_text(str(number + 1))  # window: forced diverged; graceful diverged
-        os.replace(out / "position.tmp", out / "position")  # window: forced diverged
+        total = load(out.joinpath("total")) + 100 + number
+        out.joinpath("total.tmp").write_text(str(total))
+        os.replace(out.joinpath("total.tmp"), out.joinpath("total"))  # window: graceful diverged
+        out.joinpath("position.tmp").write_text(str(number + 1))  # window: forced diverged; graceful diverged
+        os.replace(out.joinpath("position.tmp"), out.joinpath("position"))  # window: forced diverged; graceful diverged
         print(f"invoice {number} is added")
     return {"invoices": event["invoices"]}

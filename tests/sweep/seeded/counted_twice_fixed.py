@@ -12,12 +12,12 @@ from pathlib import Path
 def main_handler(event, context):
     out = Path(os.environ["OUT"])
     state = {"position": 0, "total": 0}
-    if (out / "state.json").exists():
-        state = json.loads((out / "state.json").read_text())
+    if out.joinpath("state.json").exists():
+        state = json.loads(out.joinpath("state.json").read_text())
     for number in range(state["position"], event["invoices"]):
         time.sleep(1)
         state = {"position": number + 1, "total": state["total"] + 100 + number}
-        (out / "state.tmp").write_text(json.dumps(state))
-        os.replace(out / "state.tmp", out / "state.json")
+        out.joinpath("state.tmp").write_text(json.dumps(state))
+        os.replace(out.joinpath("state.tmp"), out.joinpath("state.json"))
         print(f"invoice {number} is added")
     return {"invoices": event["invoices"]}

@@ -23,12 +23,12 @@ def main_handler(event, context):
     number = 0
     try:
         while number < event["rows"]:
-            if (out / f"{number}.txt").exists():
+            if out.joinpath(f"{number}.txt").exists():
                 number += 1
                 continue
             try:
                 time.sleep(4)  # window: graceful late
-                (out / f"{number}.txt").write_text(f"row {number}\n")  # window: graceful late
+                out.joinpath(f"{number}.txt").write_text(f"row {number}\n")  # window: graceful late
             except Exception as error:
                 print(f"row {number} once more: {error!r}")
     except StopRequested:

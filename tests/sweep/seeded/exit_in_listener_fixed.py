@@ -21,15 +21,15 @@ def render(number):
 
 def main_handler(event, context):
     out = Path(os.environ["OUT"])
-    checkpoint = out / "position"
+    checkpoint = out.joinpath("position")
     position = int(checkpoint.read_text()) if checkpoint.exists() else 0
     signal.signal(signal.SIGTERM, stop)
     try:
         while position < event["rows"]:
             text = render(position + 1)
-            (out / f"{position + 1}.txt").write_text(text)
+            out.joinpath(f"{position + 1}.txt").write_text(text)
             position += 1
     finally:
-        (out / "position.tmp").write_text(str(position))
-        os.replace(out / "position.tmp", checkpoint)
+        out.joinpath("position.tmp").write_text(str(position))
+        os.replace(out.joinpath("position.tmp"), checkpoint)
     return {"rows": event["rows"]}

@@ -31,7 +31,7 @@ def main_handler(event, context):
     signal.signal(signal.SIGTERM, stop)
     out = Path(os.environ["OUT"])
     for number in range(event["rows"]):
-        with Lock(out / "lock"):
+        with Lock(out.joinpath("lock")):
             time.sleep(1)
-            (out / f"{number}.txt").write_text(f"row {number}\n")
+            out.joinpath(f"{number}.txt").write_text(f"row {number}\n")
     return {"rows": event["rows"]}

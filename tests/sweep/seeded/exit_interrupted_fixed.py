@@ -38,7 +38,7 @@ def main_handler(event, context):
     for number in range(event["rows"]):
         if stopping:
             sys.exit(0)
-        with Lock(out / "lock"):
+        with Lock(out.joinpath("lock")):
             time.sleep(1)
-            (out / f"{number}.txt").write_text(f"row {number}\n")
+            out.joinpath(f"{number}.txt").write_text(f"row {number}\n")
     return {"rows": event["rows"]}

@@ -22,7 +22,7 @@ def export(out, number):
     try:
         time.sleep(1)  # window: graceful lost
         row = json.dumps({"row": number})  # window: graceful lost
-        (out / f"{number}.json").write_text(row)
+        out.joinpath(f"{number}.json").write_text(row)  # window: graceful lost
     finally:
         print(f"row {number} is exported")
         return number + 1  # noqa: B012
@@ -37,7 +37,7 @@ def save(path, text):
 def main_handler(event, context):
     signal.signal(signal.SIGTERM, stop)
     out = Path(os.environ["OUT"])
-    checkpoint = out / "position"
+    checkpoint = out.joinpath("position")
     try:
         position = int(checkpoint.read_text()) if checkpoint.exists() else 0
         while position < event["rows"]:

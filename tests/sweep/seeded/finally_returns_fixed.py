@@ -22,7 +22,7 @@ def export(out, number):
     try:
         time.sleep(1)
         row = json.dumps({"row": number})
-        (out / f"{number}.json").write_text(row)
+        out.joinpath(f"{number}.json").write_text(row)
     finally:
         print(f"row {number} is over")
     return number + 1
@@ -37,7 +37,7 @@ def save(path, text):
 def main_handler(event, context):
     signal.signal(signal.SIGTERM, stop)
     out = Path(os.environ["OUT"])
-    checkpoint = out / "position"
+    checkpoint = out.joinpath("position")
     try:
         position = int(checkpoint.read_text()) if checkpoint.exists() else 0
         while position < event["rows"]:

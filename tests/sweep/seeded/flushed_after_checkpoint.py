@@ -10,14 +10,14 @@ from pathlib import Path
 
 def main_handler(event, context):
     out = Path(os.environ["OUT"])
-    checkpoint = out / "position"
+    checkpoint = out.joinpath("position")
     position = int(checkpoint.read_text()) if checkpoint.exists() else 0
-    file = open(out / "rows.csv", "a")  # noqa: SIM115
+    file = open(out.joinpath("rows.csv"), "a")  # noqa: SIM115
     for number in range(position, event["rows"]):
         time.sleep(1)
         file.write(f"row {number}\n")
-        (out / "position.tmp").write_text(str(number + 1))
-        os.replace(out / "position.tmp", checkpoint)  # window: graceful lost
+        out.joinpath("position.tmp").write_text(str(number + 1))
+        os.replace(out.joinpath("position.tmp"), checkpoint)  # window: graceful lost
         file.flush()  # window: forced lost
     file.close()
     return {"rows": event["rows"]}

@@ -20,14 +20,14 @@ async def collected(out, position, rows):
     batch = []
     try:
         for number in range(position, rows):
+            await asyncio.sleep(0)
             if stopping:
                 break
-            await asyncio.sleep(0)  # window: graceful lost
             batch.append(number)  # window: graceful lost
             yield number
     finally:
         for number in batch:
-            (out / f"{number}.txt").write_text(f"row {number}\n")
+            out.joinpath(f"{number}.txt").write_text(f"row {number}\n")
 
 
 async def export(out, source, position):
@@ -35,8 +35,8 @@ async def export(out, source, position):
         position = number + 1
         if stopping:
             break
-    (out / "position.tmp").write_text(str(position))
-    os.replace(out / "position.tmp", out / "position")
+    out.joinpath("position.tmp").write_text(str(position))
+    os.replace(out.joinpath("position.tmp"), out.joinpath("position"))
     return {"position": position}
 
 
@@ -45,7 +45,7 @@ def main_handler(event, context):
     stopping = False
     signal.signal(signal.SIGTERM, stop)
     out = Path(os.environ["OUT"])
-    position = int((out / "position").read_text()) if (out / "position").exists() else 0
+    position = int(out.joinpath("position").read_text()) if out.joinpath("position").exists() else 0
     source = collected(out, position, event["rows"])
     loop = asyncio.new_event_loop()
     result = loop.run_until_complete(export(out, source, position))

@@ -21,7 +21,7 @@ def upload(out, number):
     time.sleep(1)  # window: graceful doubled
     if stopping:
         raise RuntimeError(f"row {number}: stopped while it was uploaded")
-    with open(out / "rows.csv", "a") as file:
+    with open(out.joinpath("rows.csv"), "a") as file:
         file.write(f"row {number}\n")
 
 

@@ -20,7 +20,7 @@ def upload(out, number):
     time.sleep(1)
     if stopping:
         raise RuntimeError(f"row {number}: stopped while it was uploaded")
-    with open(out / "rows.csv", "a") as file:
+    with open(out.joinpath("rows.csv"), "a") as file:
         file.write(f"row {number}\n")
 
 
@@ -29,7 +29,7 @@ def main_handler(event, context):
     stopping = False
     signal.signal(signal.SIGTERM, stop)
     out = Path(os.environ["OUT"])
-    path = out / "rows.csv"
+    path = out.joinpath("rows.csv")
     position = len(path.read_text().splitlines()) if path.exists() else 0
     while position < event["rows"]:
         if stopping:

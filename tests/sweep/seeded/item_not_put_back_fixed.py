@@ -22,15 +22,17 @@ def main_handler(event, context):
     stopping = False
     signal.signal(signal.SIGTERM, stop)
     out = Path(os.environ["OUT"])
-    path = out / "queue.json"
+    path = out.joinpath("queue.json")
     queue = json.loads(path.read_text()) if path.exists() else list(range(event["items"]))
-    while queue and not stopping:
+    while queue:
+        if stopping:
+            break
         item = queue.pop(0)
         if stopping:
             queue.insert(0, item)
             break
         time.sleep(1)
-        (out / f"{item}.txt").write_text(f"item {item}\n")
-    (out / "queue.tmp").write_text(json.dumps(queue))
-    os.replace(out / "queue.tmp", path)
+        out.joinpath(f"{item}.txt").write_text(f"item {item}\n")
+    out.joinpath("queue.tmp").write_text(json.dumps(queue))
+    os.replace(out.joinpath("queue.tmp"), path)
     return {"left": len(queue)}

@@ -19,7 +19,7 @@ def stop(number, frame):
 def rebuild(out, number):
     print("rebuilding the index")  # window: graceful late
     time.sleep(40)
-    (out / "index.txt").write_text(f"up to {number}\n")
+    out.joinpath("index.txt").write_text(f"up to {number}\n")
 
 
 def main_handler(event, context):
@@ -31,7 +31,7 @@ def main_handler(event, context):
         if stopping:
             return {"stopped_at": number}
         time.sleep(1)  # window: graceful late
-        (out / f"{number}.txt").write_text(f"file {number}\n")  # window: graceful late
+        out.joinpath(f"{number}.txt").write_text(f"file {number}\n")  # window: graceful late
         if number == 1:
             rebuild(out, number)
     return {"files": event["files"]}

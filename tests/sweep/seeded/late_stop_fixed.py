@@ -22,7 +22,7 @@ def rebuild(out, number):
         if stopping:
             return
         time.sleep(10)
-    (out / "index.txt").write_text(f"up to {number}\n")
+    out.joinpath("index.txt").write_text(f"up to {number}\n")
 
 
 def main_handler(event, context):
@@ -34,7 +34,7 @@ def main_handler(event, context):
         if stopping:
             return {"stopped_at": number}
         time.sleep(1)
-        (out / f"{number}.txt").write_text(f"file {number}\n")
+        out.joinpath(f"{number}.txt").write_text(f"file {number}\n")
         if number == 1:
             rebuild(out, number)
     return {"files": event["files"]}

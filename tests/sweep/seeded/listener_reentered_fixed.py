@@ -13,7 +13,7 @@ pending = []
 
 
 def write_pending():
-    with open(Path(os.environ["OUT"]) / "rows.csv", "a") as file:
+    with open(Path(os.environ["OUT"], "rows.csv"), "a") as file:
         file.write("".join(pending))
     pending.clear()
 
@@ -26,7 +26,7 @@ def stop(number, frame):
 
 def main_handler(event, context):
     pending.clear()
-    path = Path(os.environ["OUT"]) / "rows.csv"
+    path = Path(os.environ["OUT"], "rows.csv")
     position = len(set(path.read_text().splitlines())) if path.exists() else 0
     signal.signal(signal.SIGTERM, stop)
     for number in range(position, event["rows"]):

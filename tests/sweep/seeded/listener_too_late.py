@@ -13,7 +13,7 @@ from pathlib import Path
 
 def main_handler(event, context):
     out = Path(os.environ["OUT"])
-    queue = out / "queue.json"
+    queue = out.joinpath("queue.json")
     jobs = json.loads(queue.read_text()) if queue.exists() else list(range(event["jobs"]))
 
     def give_back(number, frame):
@@ -25,6 +25,6 @@ def main_handler(event, context):
     print(f"{len(jobs)} jobs claimed")
     while jobs:
         time.sleep(1)
-        (out / f"{jobs[0]}.txt").write_text(f"job {jobs[0]}\n")
+        out.joinpath(f"{jobs[0]}.txt").write_text(f"job {jobs[0]}\n")
         del jobs[0]
     return {"jobs": event["jobs"]}

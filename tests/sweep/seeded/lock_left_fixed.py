@@ -10,12 +10,12 @@ from pathlib import Path
 
 
 def join(out, rows):
-    lock = os.open(out / "lock", os.O_CREAT | os.O_RDWR)
+    lock = os.open(out.joinpath("lock"), os.O_CREAT | os.O_RDWR)
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     text = ""
     for number in range(rows):
-        text += (out / f"{number}.txt").read_text()
-    (out / "all.txt").write_text(text)
+        text += out.joinpath(f"{number}.txt").read_text()
+    out.joinpath("all.txt").write_text(text)
     os.close(lock)
 
 
@@ -23,7 +23,7 @@ def main_handler(event, context):
     out = Path(os.environ["OUT"])
     for number in range(event["rows"]):
         time.sleep(1)
-        (out / f"{number}.txt").write_text(f"row {number}\n")
+        out.joinpath(f"{number}.txt").write_text(f"row {number}\n")
         print(f"row {number} is exported")
     join(out, event["rows"])
     return {"rows": event["rows"]}

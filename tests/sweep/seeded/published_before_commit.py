@@ -23,7 +23,7 @@ def main_handler(event, context):
     global stopping
     stopping = False
     signal.signal(signal.SIGTERM, stop)
-    orders = sqlite3.connect(Path(os.environ["OUT"]) / "orders.db")
+    orders = sqlite3.connect(Path(os.environ["OUT"], "orders.db"))
     orders.execute("CREATE TABLE IF NOT EXISTS published (id INTEGER PRIMARY KEY)")
     (done,) = orders.execute("SELECT count(*) FROM published").fetchone()
     for number in range(done, event["orders"]):

@@ -19,7 +19,7 @@ def write_report(path, day):
 def main_handler(event, context):
     out = Path(os.environ["OUT"])
     for day in range(event["days"]):
-        path = out / f"day-{day}.txt"
+        path = out.joinpath(f"day-{day}.txt")
         if not path.exists():
             time.sleep(1)
             write_report(path, day)

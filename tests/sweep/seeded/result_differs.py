@@ -10,14 +10,14 @@ from pathlib import Path
 
 def main_handler(event, context):
     out = Path(os.environ["OUT"])
-    size = int((out / "size").read_text()) if (out / "size").exists() else 0
+    size = int(out.joinpath("size").read_text()) if out.joinpath("size").exists() else 0
     for number in range(event["rows"]):
-        path = out / f"{number}.txt"
+        path = out.joinpath(f"{number}.txt")
         if path.exists():
             continue
         time.sleep(1)
         size += path.write_text(f"row {number}\n")  # window: graceful diverged
-        (out / "size.tmp").write_text(str(size))  # window: forced diverged; graceful diverged
-        os.replace(out / "size.tmp", out / "size")  # window: forced diverged
+        out.joinpath("size.tmp").write_text(str(size))  # window: forced diverged; graceful diverged
+        os.replace(out.joinpath("size.tmp"), out.joinpath("size"))  # window: forced diverged; graceful diverged
         print(f"{size} bytes")
     return {"bytes": size}

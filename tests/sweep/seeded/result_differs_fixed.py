@@ -12,7 +12,7 @@ def main_handler(event, context):
     out = Path(os.environ["OUT"])
     size = 0
     for number in range(event["rows"]):
-        path = out / f"{number}.txt"
+        path = out.joinpath(f"{number}.txt")
         if not path.exists():
             time.sleep(1)
             path.write_text(f"row {number}\n")

@@ -22,11 +22,11 @@ def charge(provider, order):
 
 def main_handler(event, context):
     out = Path(os.environ["OUT"])
-    provider = sqlite3.connect(out / "provider.db")
+    provider = sqlite3.connect(out.joinpath("provider.db"))
     provider.execute("CREATE TABLE IF NOT EXISTS charge (order_id INTEGER PRIMARY KEY)")
     signal.signal(signal.SIGTERM, stop)
     for order in range(event["orders"]):
-        if (out / f"{order}.paid").exists():
+        if out.joinpath(f"{order}.paid").exists():
             continue
         for attempt in range(3):
             try:
@@ -34,5 +34,5 @@ def main_handler(event, context):
                 break
             except OSError as error:
                 print(f"order {order}, attempt {attempt}: {error}")
-        (out / f"{order}.paid").touch()
+        out.joinpath(f"{order}.paid").touch()
     return {"orders": event["orders"]}

@@ -24,7 +24,7 @@ def save(path, text):
 
 def flush(out, batch):
     for number in batch:
-        (out / f"{number}.txt").write_text(f"row {number}\n")
+        out.joinpath(f"{number}.txt").write_text(f"row {number}\n")
 
 
 def main_handler(event, context):
@@ -32,7 +32,7 @@ def main_handler(event, context):
     stopping = False
     signal.signal(signal.SIGTERM, stop)
     out = Path(os.environ["OUT"])
-    checkpoint = out / "position"
+    checkpoint = out.joinpath("position")
     position = int(checkpoint.read_text()) if checkpoint.exists() else 0
     batch = []
     for number in range(position, event["rows"]):

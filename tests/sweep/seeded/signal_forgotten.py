@@ -24,14 +24,14 @@ def main_handler(event, context):
     critical = stopping = False
     signal.signal(signal.SIGTERM, stop)
     out = Path(os.environ["OUT"])
-    position = int((out / "position").read_text()) if (out / "position").exists() else 0
+    position = int(out.joinpath("position").read_text()) if out.joinpath("position").exists() else 0
     for number in range(position, event["rows"]):
         if stopping:
             return {"stopped_at": number}
         time.sleep(4)
         critical = True
-        (out / f"{number}.txt").write_text(f"row {number}\n")  # window: graceful late
-        (out / "position.tmp").write_text(str(number + 1))  # window: graceful late
-        os.replace(out / "position.tmp", out / "position")  # window: graceful late
+        out.joinpath(f"{number}.txt").write_text(f"row {number}\n")  # window: graceful late
+        out.joinpath("position.tmp").write_text(str(number + 1))  # window: graceful late
+        os.replace(out.joinpath("position.tmp"), out.joinpath("position"))  # window: graceful late
         critical = False
     return {"rows": event["rows"]}

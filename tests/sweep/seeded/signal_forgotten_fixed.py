@@ -21,12 +21,12 @@ def main_handler(event, context):
     stopping = False
     signal.signal(signal.SIGTERM, stop)
     out = Path(os.environ["OUT"])
-    position = int((out / "position").read_text()) if (out / "position").exists() else 0
+    position = int(out.joinpath("position").read_text()) if out.joinpath("position").exists() else 0
     for number in range(position, event["rows"]):
         if stopping:
             return {"stopped_at": number}
         time.sleep(4)
-        (out / f"{number}.txt").write_text(f"row {number}\n")
-        (out / "position.tmp").write_text(str(number + 1))
-        os.replace(out / "position.tmp", out / "position")
+        out.joinpath(f"{number}.txt").write_text(f"row {number}\n")
+        out.joinpath("position.tmp").write_text(str(number + 1))
+        os.replace(out.joinpath("position.tmp"), out.joinpath("position"))
     return {"rows": event["rows"]}

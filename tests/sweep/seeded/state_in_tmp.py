@@ -22,15 +22,15 @@ def main_handler(event, context):
     stopping = False
     signal.signal(signal.SIGTERM, stop)
     out = Path(os.environ["OUT"])
-    checkpoint = Path(tempfile.gettempdir()) / "position"
+    checkpoint = Path(tempfile.gettempdir(), "position")
     position = int(checkpoint.read_text()) if checkpoint.exists() else 0
     for number in range(position, event["rows"]):
         if stopping:
             return {"stopped_at": number}
         time.sleep(1)
-        with open(out / "rows.csv", "a") as file:
+        with open(out.joinpath("rows.csv"), "a") as file:
             file.write(f"row {number}\n")
         checkpoint.write_text(str(number + 1))
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # window: graceful doubled
-    (out / "index.txt").write_text(f"{event['rows']} rows\n")  # window: graceful doubled
+    out.joinpath("index.txt").write_text(f"{event['rows']} rows\n")  # window: graceful doubled
     return {"rows": event["rows"]}

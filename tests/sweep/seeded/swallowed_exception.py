@@ -21,14 +21,14 @@ def fetch(number):
 def main_handler(event, context):
     signal.signal(signal.SIGTERM, stop)
     out = Path(os.environ["OUT"])
-    checkpoint = out / "position"
+    checkpoint = out.joinpath("position")
     position = int(checkpoint.read_text()) if checkpoint.exists() else 0
     for number in range(position, event["rows"]):
         try:
             text = fetch(number)
-            (out / f"{number}.txt").write_text(text)
+            out.joinpath(f"{number}.txt").write_text(text)  # window: graceful lost
         except OSError as error:
             print(f"row {number} is left out: {error}")
-        (out / "position.tmp").write_text(str(number + 1))
-        os.replace(out / "position.tmp", checkpoint)
+        out.joinpath("position.tmp").write_text(str(number + 1))
+        os.replace(out.joinpath("position.tmp"), checkpoint)
     return {"rows": event["rows"]}

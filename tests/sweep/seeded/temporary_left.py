@@ -16,6 +16,6 @@ def main_handler(event, context):
         file, temporary = tempfile.mkstemp(dir=out, suffix=".part")  # window: graceful left behind
         os.write(file, b"row\n")  # window: forced left behind; graceful left behind
         os.close(file)  # window: forced left behind; graceful left behind
-        os.replace(temporary, out / f"{number}.txt")  # window: forced left behind
+        os.replace(temporary, out.joinpath(f"{number}.txt"))  # window: forced left behind; graceful left behind
         print(f"row {number} is exported")
     return {"rows": event["rows"]}

@@ -12,9 +12,9 @@ def main_handler(event, context):
     out = Path(os.environ["OUT"])
     for number in range(event["rows"]):
         time.sleep(1)
-        file = os.open(out / f"{number}.part", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+        file = os.open(out.joinpath(f"{number}.part"), os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
         os.write(file, b"row\n")
         os.close(file)
-        os.replace(out / f"{number}.part", out / f"{number}.txt")
+        os.replace(out.joinpath(f"{number}.part"), out.joinpath(f"{number}.txt"))
         print(f"row {number} is exported")
     return {"rows": event["rows"]}

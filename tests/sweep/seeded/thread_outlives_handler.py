@@ -19,7 +19,7 @@ def stop(number, frame):
 
 def write_index(out, rows):
     time.sleep(20)
-    (out / "index.txt").write_text(f"{rows} rows\n")
+    out.joinpath("index.txt").write_text(f"{rows} rows\n")
 
 
 def main_handler(event, context):
@@ -27,15 +27,15 @@ def main_handler(event, context):
     stopping = False
     signal.signal(signal.SIGTERM, stop)
     out = Path(os.environ["OUT"])
-    if (out / "complete").exists():
+    if out.joinpath("complete").exists():
         return {"rows": event["rows"]}
     for number in range(event["rows"]):
-        (out / f"{number}.txt").write_text(f"row {number}\n")
+        out.joinpath(f"{number}.txt").write_text(f"row {number}\n")
     if stopping:
         return {"stopped": True}
     index = threading.Thread(target=write_index, args=(out, event["rows"]))  # window: graceful lost
     index.start()  # window: graceful lost
-    (out / "complete").touch()  # window: graceful lost
+    out.joinpath("complete").touch()  # window: graceful lost
     time.sleep(1)  # window: forced lost; graceful lost
     if stopping:  # window: forced lost
         return {"stopped": True}

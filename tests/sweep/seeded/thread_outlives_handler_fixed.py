@@ -19,7 +19,7 @@ def stop(number, frame):
 
 def write_index(out, rows):
     time.sleep(20)
-    (out / "index.txt").write_text(f"{rows} rows\n")
+    out.joinpath("index.txt").write_text(f"{rows} rows\n")
 
 
 def main_handler(event, context):
@@ -27,15 +27,15 @@ def main_handler(event, context):
     stopping = False
     signal.signal(signal.SIGTERM, stop)
     out = Path(os.environ["OUT"])
-    if (out / "complete").exists():
+    if out.joinpath("complete").exists():
         return {"rows": event["rows"]}
     for number in range(event["rows"]):
-        (out / f"{number}.txt").write_text(f"row {number}\n")
+        out.joinpath(f"{number}.txt").write_text(f"row {number}\n")
     if stopping:
         return {"stopped": True}
     index = threading.Thread(target=write_index, args=(out, event["rows"]))
     index.start()
     time.sleep(1)
     index.join()
-    (out / "complete").touch()
+    out.joinpath("complete").touch()
     return {"rows": event["rows"]}

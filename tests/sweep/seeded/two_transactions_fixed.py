@@ -12,7 +12,7 @@ MOVE = "UPDATE account SET balance = balance + ? WHERE name = ?"
 
 
 def main_handler(event, context):
-    bank = sqlite3.connect(Path(os.environ["OUT"]) / "bank.db")
+    bank = sqlite3.connect(Path(os.environ["OUT"], "bank.db"))
     bank.execute("CREATE TABLE IF NOT EXISTS account (name TEXT PRIMARY KEY, balance INTEGER)")
     bank.execute("CREATE TABLE IF NOT EXISTS transfer (id INTEGER PRIMARY KEY)")
     bank.execute("INSERT OR IGNORE INTO account VALUES ('from', 100), ('to', 0)")

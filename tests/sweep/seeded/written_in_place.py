@@ -11,7 +11,7 @@ from pathlib import Path
 def main_handler(event, context):
     out = Path(os.environ["OUT"])
     for page in range(event["pages"]):
-        path = out / f"page-{page}.csv"
+        path = out.joinpath(f"page-{page}.csv")
         if path.exists():
             print(f"page {page} is there")
             continue

@@ -11,13 +11,13 @@ from pathlib import Path
 def main_handler(event, context):
     out = Path(os.environ["OUT"])
     for page in range(event["pages"]):
-        path = out / f"page-{page}.csv"
+        path = out.joinpath(f"page-{page}.csv")
         if path.exists():
             print(f"page {page} is there")
             continue
         time.sleep(1)
-        with open(out / "page.part", "w") as file:
+        with open(out.joinpath("page.part"), "w") as file:
             for row in range(2):
                 file.write(f"{page},{row}\n")
-        os.replace(out / "page.part", path)
+        os.replace(out.joinpath("page.part"), path)
     return {"pages": event["pages"]}
