@@ -316,7 +316,7 @@ def is_silent(statement: ast.stmt) -> bool:
 def at(node: Any, line: int) -> Any:
     """*node*, which was made here, with the line that it stands for."""
     for each in ast.walk(node):
-        if not hasattr(each, "lineno"):
+        if isinstance(each, ast.expr | ast.stmt) and not hasattr(each, "lineno"):
             each.lineno = each.end_lineno = line
             each.col_offset = each.end_col_offset = 0
     return node

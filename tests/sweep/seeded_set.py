@@ -5,6 +5,10 @@ is a forced termination before this line, at some pass of it. *graceful* is SIGT
 it, at the entry of the function whose first line it is, or at the back edge to the loop whose head it is. *second* is a
 forced termination before this line after a graceful one, and *again* a second SIGTERM taken on it. For the kinds in
 ``Seeded.how`` every line that fails is marked, and no other.
+
+No window depends on what differs by Python or by how points are counted: whether a ``while`` jumps back before its
+condition or behind it, whether the exit of a ``with`` passes its line once more, and whether an operator that runs
+library code (``path / name``) takes signals.
 """
 
 from __future__ import annotations

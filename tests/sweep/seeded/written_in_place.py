@@ -16,7 +16,8 @@ def main_handler(event, context):
             print(f"page {page} is there")
             continue
         time.sleep(1)
-        with open(path, "w") as file:  # window: forced lost; graceful lost
+        with open(path, "w") as file:  # window: graceful lost
             for row in range(2):  # window: forced lost; graceful lost
                 file.write(f"{page},{row}\n")  # window: forced lost; graceful lost
+            file.flush()  # window: forced lost
     return {"pages": event["pages"]}

@@ -19,5 +19,6 @@ def main_handler(event, context):
         with open(out.joinpath("page.part"), "w") as file:
             for row in range(2):
                 file.write(f"{page},{row}\n")
+            file.flush()
         os.replace(out.joinpath("page.part"), path)
     return {"pages": event["pages"]}
