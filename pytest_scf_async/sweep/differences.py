@@ -167,9 +167,12 @@ class Tokens:
             return 0
         different = tuple(at for at, (one, other) in enumerate(zip(ours, theirs, strict=True)) if one != other)
         if different:
-            self._shapes.setdefault((len(ours), different), set()).add(_without(ours, different))
-            # Those with fewer tokens that may be anything come first: they say more about a text.
-            self._shapes = dict(sorted(self._shapes.items(), key=lambda each: (len(each[0][1]), each[0])))
+            shape = (len(ours), different)
+            if shape not in self._shapes:
+                # Those with fewer tokens that may be anything come first: they say more about a text.
+                shapes = {**self._shapes, shape: set[tuple[str, ...]]()}
+                self._shapes = dict(sorted(shapes.items(), key=lambda each: (len(each[0][1]), each[0])))
+            self._shapes[shape].add(_without(ours, different))
         return len(different)
 
     def keep(self, texts: Iterable[str]) -> None:
@@ -380,6 +383,10 @@ def _column(table: str, column: str) -> str:
     return f"{table.replace(':', ': ', 1)}{column and '.'}{column}"
 
 
+def _counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def _paired(first: Sequence[str], second: Sequence[str]) -> tuple[list[tuple[str, str]], list[str], list[str]]:
     """Pairs of names with the same number of tokens, the most alike first, and the names that have no such one."""
     pairs: list[tuple[str, str]] = []
@@ -442,7 +449,7 @@ def _file_rule(
         return _NOTHING, [f"{name}: its content"]
     lines, others = _lines(first.content), _lines(second.content)
     if len(lines) != len(others):
-        return _NOTHING, [f"{name}: its content, {len(lines):,} lines and {len(others):,}"]
+        return _NOTHING, [f"{name}: its content, {_counted(len(lines), 'line')} and {_counted(len(others), 'line')}"]
     tokens = rule or Tokens()
     different = Counter[int]()
     differing: set[str] = set()
@@ -455,7 +462,7 @@ def _file_rule(
         return _NOTHING, [f"{name}: its content"]
     tokens.remember(lines)
     return tokens, [
-        f"{name}: {number} token{'s' if number > 1 else ''} of {times:,} line{'s' if times > 1 else ''}"
+        f"{name}: {_counted(number, 'token')} of {_counted(times, 'line')}"
         for number, times in sorted(different.items())
     ]
 
@@ -466,7 +473,7 @@ def _learn_rows(first: Effects, second: Effects, ignored: Ignored) -> None:
         table, other = ours.get(name), theirs.get(name)
         if table is None or other is None or len(table.rows) != len(other.rows):
             ignored.whole.add((EffectKind.ROW, name))
-            counts = [f"{len(each.rows):,} rows" if each else "no table" for each in (table, other)]
+            counts = [_counted(len(each.rows), "row") if each else "no table" for each in (table, other)]
             ignored.names.append(f"{_column(name, '')}: {' and '.join(counts)}")
             continue
         for column in dict.fromkeys(column for row in (*table.rows, *other.rows) for column in row):
@@ -717,8 +724,8 @@ def _other_content(parts: _Parts, name: str, ours: bytes, theirs: bytes, rule: F
     lines, others = _lines(ours), _lines(theirs)
     if isinstance(rule, Tokens):
         lines, others = [*map(rule.normal, lines)], [*map(rule.normal, others)]
-    if is_prefix and others and others[-1] != lines[len(others) - 1]:
-        others = others[:-1]  # a line that is torn off
+    if others and (others[-1] != lines[len(others) - 1] if is_prefix else _is_torn(ours, theirs, lines, others[-1])):
+        others = others[:-1]
     bag = _bag(lines, others, in_place=True)
     parts.bag(bag, "line")
     for at in bag.changed:
@@ -768,6 +775,11 @@ def _is_text(content: bytes) -> bool:
 
 def _text(content: bytes) -> str:
     return content.decode("utf-8", "surrogateescape")
+
+
+def _is_torn(ours: bytes, theirs: bytes, lines: Sequence[str], last: str) -> bool:
+    """Whether the last line of a file that ends with a newline was written in part."""
+    return _ends_line(ours) and not _ends_line(theirs) and last not in lines
 
 
 def _ends_line(content: bytes) -> bool:

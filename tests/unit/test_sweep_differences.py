@@ -115,6 +115,24 @@ CASES = [
     ("a line is lost", files(out=LINES), files(out="row 1\nrow 3\n"), ['lost: line "row 2" of out']),
     ("the last lines", files(out=LINES), files(out="row 1\n"), ['lost: 2 lines of out, the first "row 2"']),
     ("a line that is torn", files(out=LINES), files(out="row 1\nro"), ['lost: 2 lines of out, the first "row 2"']),
+    (
+        "a line that is torn after one was doubled",
+        files(out=LINES),
+        files(out="row 1\nrow 1\nrow 2\nro"),
+        ['lost: line "row 3" of out', 'doubled: line "row 1" of out, 2 times in place of 1'],
+    ),
+    (
+        "only the last newline after a doubled line",
+        files(out=LINES),
+        files(out=f"row 1\n{LINES[:-1]}"),
+        ['doubled: line "row 1" of out, 2 times in place of 1'],
+    ),
+    (
+        "an unfinished line more",
+        files(out=LINES),
+        files(out=f"{LINES}ro"),
+        ["diverged: file out has 20 other bytes in place of 18"],
+    ),
     ("an emptied file", files(out=LINES), files(out=""), ['lost: 3 lines of out, the first "row 1"']),
     ("the last newline", files(out=LINES), files(out=LINES[:-1]), ["lost: the last 1 of 18 bytes of out"]),
     (
@@ -476,6 +494,8 @@ def test_a_time_and_an_id_in_a_line_are_ignored_and_the_rest_is_not():
     assert texts(first, log(LATER, IDS[2], (1, 2, 2, 3)), ignored) == [
         'doubled: line "… row 2 at … ok" of audit.log, 2 times in place of 1'
     ]
+    torn = log(LATER, IDS[2]).files["audit.log"].content[:-9]
+    assert texts(first, files(audit__log=torn), ignored) == ['lost: line "… row 3 at … ok" of audit.log']
     failed = files(audit__log=log(LATER, IDS[2]).files["audit.log"].content.replace(b"ok", b"failed", 1))
     (text,) = texts(first, failed, ignored)
     assert text.startswith("diverged: line 2 of audit.log is ")
@@ -511,14 +531,14 @@ def test_each_part_of_a_time_is_another_one_at_the_other_start(start):
 @pytest.mark.parametrize(
     ("first", "second", "name"),
     [
-        (files(out="a\n"), files(out="a\nb\n"), "out: its content, 1 lines and 2"),
+        (files(out="a\n"), files(out="a\nb\n"), "out: its content, 1 line and 2 lines"),
         (files(out="a b\n"), files(out="a\n"), "out: its content"),
         (files(out=b"\0a"), files(out=b"\0b"), "out: its content"),
         (files(out=b"\0a"), files(out="text"), "out: its content"),
         (files(s__json="[1]"), files(s__json="[1, 2]"), "s.json: its value"),
         (files(s__json='{"a": [1]}'), files(s__json='{"a": [1, 2]}'), "s.json: ['a']"),
         (files(lock=""), files(), "file lock: only one of two undisturbed runs has it"),
-        (rows({"a": 1}), rows(), "orders.db: orders: 1 rows and 0 rows"),
+        (rows({"a": 1}), rows(), "orders.db: orders: 1 row and 0 rows"),
         (
             rows({"a": 1, "b": 2}, {"a": 2, "b": 1}),
             rows({"a": 1, "b": 1}, {"a": 2, "b": 2}),

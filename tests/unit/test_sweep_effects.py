@@ -89,15 +89,14 @@ def test_a_directory_that_is_not_there_is_an_error(tmp_path):
 
 
 def test_directories_deeper_than_python_recurses(tmp_path):
-    here = os.getcwd()
+    paths = [tmp_path.joinpath(*["d"] * depth) for depth in range(1, 1_201)]
     try:
-        os.chdir(tmp_path)
-        for _ in range(1_200):
-            os.mkdir("d")
-            os.chdir("d")
-    finally:
-        os.chdir(here)
-    assert len(files_and_rows(tmp_path).files) >= 1_000
+        for path in paths:
+            path.mkdir()
+        assert len(files_and_rows(tmp_path).files) == 1_200
+    finally:  # shutil recurses, too
+        for path in reversed(paths):
+            path.rmdir()
 
 
 def test_the_runs_own_path_is_taken_out_of_all_texts(tmp_path):
@@ -178,11 +177,13 @@ def test_what_is_committed_in_the_wal_of_a_killed_process_is_there_and_what_is_n
         "BEGIN",
         "INSERT INTO t VALUES ('open')",
     )
+    (tmp_path / "x.db-mj0A1B2C9FF").touch()
+    (tmp_path / "x.db-walrus").touch()
     before = state_of(tmp_path)
-    assert {*before} == {"x.db", "x.db-wal", "x.db-shm"}
+    assert {*before} == {"x.db", "x.db-wal", "x.db-shm", "x.db-mj0A1B2C9FF", "x.db-walrus"}
     stored = files_and_rows(tmp_path)
     assert stored.rows == {("x.db", "t"): [{"a": "committed"}]}
-    assert [*stored.files] == ["x.db"]
+    assert [*stored.files] == ["x.db", "x.db-walrus"]
     assert state_of(tmp_path) == before
 
 
