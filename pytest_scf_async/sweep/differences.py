@@ -358,8 +358,7 @@ def legitimate_differences(first: Effects, second: Effects, by_user: IgnoredByUs
     if first != second:
         for learn in (_learn_files, _learn_rows, _learn_records, _learn_observed, _learn_result, _learn_tmp):
             learn(first, second, ignored)
-        for _ in range(2):
-            _ignore_rest(first, second, ignored)
+        _ignore_rest(first, second, ignored)
     return ignored
 
 
@@ -553,7 +552,7 @@ def _bag(undisturbed: Sequence[str], found: Sequence[str], *, in_place: bool) ->
     more = [(thing, ours[thing], times) for thing, times in theirs.items() if times > ours[thing]]
     doubled = [each for each in more if each[1]]
     unknown = [each for each in more if not each[1]]
-    if in_place and missing and unknown and not doubled and len(undisturbed) == len(found):
+    if in_place and missing and unknown and len(undisturbed) == len(found):
         changed = [at for at, one in enumerate(undisturbed) if one != found[at]]
         gone, new = {each[0] for each in missing}, {each[0] for each in unknown}
         if all(undisturbed[at] in gone and found[at] in new for at in changed):
@@ -641,7 +640,7 @@ def _files(undisturbed: Effects, found: Effects, ignored: Ignored) -> list[Diffe
             for one in left[len(more) :]
         ]
         for other in more[len(left) :]:
-            kind = Kind.DOUBLED if again(other) and not left else Kind.LEFT_BEHIND
+            kind = Kind.DOUBLED if again(other) else Kind.LEFT_BEHIND
             extra = Part(other.kind, "", "", len(files), len(others))
             alone.append(Difference(kind, EffectKind.FILE, name, extra=(extra,)))
     return [*_without_parents(alone), *differences]
@@ -660,7 +659,10 @@ def _by_name(effects: Effects, ignored: Ignored) -> dict[str, list[FileContent]]
 def _without_equal(
     name: str, files: list[FileContent], others: list[FileContent], rule: FileRule | None
 ) -> tuple[list[FileContent], list[FileContent], Callable[[FileContent], bool]]:
-    """Those of either run that have no equal one in the other, the largest first, and what finds an equal one."""
+    """Those of either run that have no equal one left in the other, and whether one is there again.
+
+    Those of the other run that are not come first, and of these the largest.
+    """
     if len(files) < 2 and len(others) < 2:
         return files, others, lambda _: False
 
@@ -675,7 +677,11 @@ def _without_equal(
             left.append(one)
         else:
             del more[equal]
-    return left, more, lambda other: any(is_same(one, other) for one in files)
+
+    def again(other: FileContent) -> bool:
+        return any(is_same(one, other) for one in files)
+
+    return left, sorted(more, key=again), again
 
 
 def _without_parents(alone: list[Difference]) -> list[Difference]:

@@ -382,14 +382,10 @@ def _read(uri: str, own: _OwnPath) -> list[tuple[str, Key, list[dict[str, Json]]
 
 
 def _key_of(connection: sqlite3.Connection, table: str) -> Key:
-    columns: list[tuple[str, str]] = connection.execute(
-        "SELECT name, type FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk", (table,)
-    ).fetchall()
+    columns = connection.execute("SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk", (table,)).fetchall()
+    index = connection.execute("SELECT 1 FROM pragma_index_list(?) WHERE origin = 'pk'", (table,)).fetchone()
     # A column that stands for the rowid needs no index of its own; any other key has one.
-    automatic = [kind.upper() for _, kind in columns] == ["INTEGER"] and connection.execute(
-        "SELECT 1 FROM pragma_index_list(?) WHERE origin = 'pk'", (table,)
-    ).fetchone() is None
-    return Key(tuple(name for name, _ in columns), automatic)
+    return Key(tuple(name for (name,) in columns), bool(columns) and index is None)
 
 
 def _value(value: str | bytes | float | None, own: _OwnPath) -> Json:

@@ -321,6 +321,12 @@ CASES = [
             'diverged: record put(key="c"), beside what the undisturbed run has',
         ],
     ),
+    (
+        "another record in the same place",
+        records("a", "b"),
+        records("a", "c"),
+        ['lost: record put(key="b")', 'diverged: record put(key="c"), beside what the undisturbed run has'],
+    ),
     ("a record without fields", Effects(records=[("done", {})]), Effects(), ["lost: record done()"]),
     # rows
     (
@@ -506,6 +512,59 @@ def test_a_time_without_a_fraction_is_one_too():
     ignored = legitimate_differences(first, files(out=f"at {SECOND.replace(microsecond=0).isoformat()}\n"))
     assert texts(first, files(out="at 2031-02-03 04:05:06Z\n"), ignored) == []
     assert texts(first, files(out="on 2031-02-03 04:05:06Z\n"), ignored) != []
+
+
+def test_of_two_patterns_the_one_that_says_more_is_taken():
+    first = files(out="x 1\na 1\n")
+    ignored = legitimate_differences(first, files(out="y 2\na 2\n"))
+    assert texts(first, files(out="z 3\na 3\n"), ignored) == []
+    assert texts(first, files(out="z 3\n"), ignored) == ['lost: line "a …" of out']
+
+
+def test_a_file_of_one_line_of_json_is_one_of_lines():
+    def run(*times: datetime) -> Effects:
+        return files(audit__jsonl="".join(f'{{"at": "{at.isoformat()}"}}\n' for at in times))
+
+    ignored = legitimate_differences(run(FIRST), run(SECOND))
+    assert texts(run(FIRST), run(LATER, SECOND), ignored) == [
+        'doubled: line "{\\"at\\": \\"…\\"}" of audit.jsonl, 2 times in place of 1'
+    ]
+
+
+def test_a_file_is_doubled_beside_one_that_is_another_one():
+    def run(first_id: int, *contents: str) -> Effects:
+        numbered = enumerate(contents, first_id)
+        return Effects(files={f"{at:08x}-0000-4000-8000-{at:012x}.part": file(each) for at, each in numbered})
+
+    first = run(1, "a", "b")
+    ignored = legitimate_differences(first, run(11, "a", "b"))
+    assert texts(first, run(21, "a", "b", "b"), ignored) == ["doubled: file ….part, 3 times in place of 2"]
+    assert texts(first, run(21, "a", "a", "c"), ignored) == [
+        "doubled: file ….part, 3 times in place of 2",
+        'diverged: line 1 of ….part is "c" in place of "b"',
+    ]
+
+
+def test_of_several_files_the_largest_is_the_one_that_is_compared():
+    def run(number: int, *contents: str) -> Effects:
+        return Effects(files={f"{at}{number}-part": file(each) for at, each in enumerate(contents)})
+
+    ignored = legitimate_differences(run(1, "x\n"), run(2, "x\n"))
+    assert texts(run(1, "x\n"), run(3, "", "y\ny\n"), ignored) == [
+        "left behind: file …-part, 2 times in place of 1",
+        'lost: line "x" of …-part',
+        'diverged: line "y" of …-part, 2 times in place of 0, beside what the undisturbed run has',
+    ]
+
+
+def test_names_without_one_normal_form_are_ignored():
+    first, second = ("1-", "a-"), ("-1", "--")
+    for one, other in (
+        (Effects(tmp=first), Effects(tmp=second)),
+        (Effects(files=dict.fromkeys(first, file("x"))), Effects(files=dict.fromkeys(second, file("x")))),
+    ):
+        ignored = legitimate_differences(one, other)
+        assert texts(one, other, ignored) == texts(other, one, ignored) == []
 
 
 def test_a_line_that_is_the_same_in_both_runs_is_compared_though_it_matches_a_pattern():

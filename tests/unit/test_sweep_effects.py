@@ -139,6 +139,7 @@ def test_a_file_of_sqlite_is_its_rows(tmp_path):
         "INSERT INTO pairs VALUES ('y', 1, 1), ('x', 1, 2)",
         "CREATE TABLE counted (n INTEGER PRIMARY KEY AUTOINCREMENT)",
         "CREATE TABLE alone (n INTEGER PRIMARY KEY) WITHOUT ROWID",
+        "CREATE TABLE given (n INT PRIMARY KEY)",
         "CREATE VIEW v AS SELECT 1",
     )
     stored = files_and_rows(tmp_path)
@@ -148,6 +149,7 @@ def test_a_file_of_sqlite_is_its_rows(tmp_path):
         (of, 'a "b"'): [],
         (of, "alone"): [],
         (of, "counted"): [],
+        (of, "given"): [],
         (of, "orders"): [
             {"id": 7, "total": 0.1, "note": "a", "raw": "x'00ff'"},
             {"id": 8, "total": math.inf, "note": "\udcffA", "raw": None},
@@ -157,6 +159,7 @@ def test_a_file_of_sqlite_is_its_rows(tmp_path):
     assert stored.keys == {
         (of, "alone"): Key(("n",)),
         (of, "counted"): Key(("n",), automatic=True),
+        (of, "given"): Key(("n",)),
         (of, "orders"): Key(("id",), automatic=True),
         (of, "pairs"): Key(("b", "a")),
     }
