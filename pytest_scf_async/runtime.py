@@ -1040,6 +1040,7 @@ class ScfRuntime:
                 guide,
                 self._readings,
                 self.settings.real_timeout,
+                self.settings.real_limit,
             ),
         )
 

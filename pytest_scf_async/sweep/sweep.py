@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -40,6 +41,8 @@ __tracebackhide__ = hidden_from_users
 
 __all__ = ["Sweep"]
 
+_READ_ONLY = re.compile(r"\[Errno 30\] [^:]*: '(?P<path>[^']*)'")
+"""What Python says of a file that cannot be written where all runs would share it."""
 _RESERVE = 2.0
 """Real seconds that are left for the report where the time of a test is limited."""
 _FIRST_STOPS = 24
@@ -87,6 +90,7 @@ class Bench:
     guide: Guide
     readings: OpenReadings
     real_timeout: float
+    real_limit: float
 
 
 class Sweep:
@@ -172,6 +176,7 @@ class _Sweeper:
                 bench.roots,
                 _EXCLUDED,
                 bench.guide.effects_of,
+                bench.real_limit,
                 OTHER_START,
             ),
             bench.stages,
@@ -315,6 +320,12 @@ class _Sweeper:
         last = outcome.attempts[-1]
         if last.status == Status.FINISHED and len(outcome.attempts) == 1:
             return
+        shared = _READ_ONLY.search(last.message)
+        if shared is not None:
+            raise ScfUsageError(
+                f"sweep: function {self._name!r} writes to {shared['path']}, which all runs would share; have it write "
+                "to run.path, which each run has for itself: each_run yields {'OUT': str(run.path)}"
+            )
         raise ScfUsageError(
             f"sweep: the undisturbed run of function {self._name!r} ended {last.status} ({last.status_code}), and a "
             f"sweep compares with a run that is FINISHED: {last.message}"
@@ -402,9 +413,10 @@ class _Sweeper:
         assert self._expected is not None
         found: list[Difference] = []
         last = outcome.attempts[-1]
-        unfinished = not outcome.done and last.status != Status.FINISHED
+        unfinished = not outcome.done and (bool(outcome.stuck) or last.status != Status.FINISHED)
         if unfinished:
-            part = Part("value", f"{len(outcome.attempts)} events", f"{last.status} ({last.status_code})")
+            shown = outcome.stuck or f"{last.status} ({last.status_code})"
+            part = Part("value", f"{len(outcome.attempts)} events", shown)
             found.append(Difference(Kind.NEVER_FINISHES, EffectKind.EVENTS, "", (), (part,)))
         if outcome.check:
             found.append(Difference(Kind.FAILED_CHECK, EffectKind.CHECK, "", (), (Part("value", "", outcome.check),)))
