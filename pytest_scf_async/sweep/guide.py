@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ..errors import ScfUsageError
+from .differences import Kind
 from .findings import Swept
+from .report import failure_text
 from .run import Run
 
 
@@ -35,3 +38,9 @@ class Guide:
     """Called with all that it has found, whether it came to its end or not."""
     effects_of: Callable[[Run], Mapping[str, object]] = _no_effects
     """What plugins add to the effects of a run."""
+    no_such_run: Callable[[str], BaseException] = ScfUsageError
+    """Makes what is raised where no run has the key ``replay``, of the sentence that says so."""
+    asked: Callable[[], None] = _nothing
+    """Called when the test asks what the sweep has found."""
+    failure: Callable[[Swept, frozenset[Kind]], str] = failure_text
+    """Why a sweep fails on these kinds, as text; empty where it does not."""

@@ -64,7 +64,8 @@ def test_every_option_of_the_command_line_and_the_ini_file(pytestconfig: pytest.
     plugin.pytest_addoption(parser)
     (group,) = (group for group in parser._groups if group.name == "scf-async")
     assert {name for option in group.options for name in option.names()} == shown
-    assert set(parser._inidict) == {name.strip("-").replace("-", "_") for name in shown}
+    in_file = {row[1].strip("`") for row in rows("Settings") if row[0].startswith("`--")} - {"none"}
+    assert set(parser._inidict) == in_file | {f"scf_async_{name}" for name in plugin.OPTIONS}
 
 
 def test_the_fixtures() -> None:

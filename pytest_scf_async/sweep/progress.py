@@ -1,0 +1,35 @@
+"""How far a sweep is, as one line of a terminal that is written anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..protocol.real_time import REAL
+
+REWRITTEN_EACH = 0.25
+"""Real seconds between two states of the line; a sweep that takes less has none."""
+
+
+class Progress:
+    """Gives *show* the line now and then, and an empty one at the end."""
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self._show = show
+        self._began = self._shown = REAL.monotonic()
+        self._is_there = False
+
+    def come_to(self, done: int, number: int, failures: int) -> None:
+        """So many of *number* runs are *done*, and so many have failed."""
+        now = REAL.monotonic()
+        if now - self._shown < REWRITTEN_EACH:
+            return
+        self._shown = now
+        self._is_there = True
+        left = (now - self._began) / done * (number - done)
+        self._show(f"sweep: {done:,} of {number:,} interruptions, {failures:,} failed, {left:.0f} s left")
+
+    def end(self) -> None:
+        """Take the line away."""
+        if self._is_there:
+            self._is_there = False
+            self._show("")
