@@ -133,7 +133,7 @@ class Sweep:
         return sweep_text(self._swept)
 
     def __repr__(self) -> str:
-        return f"<Sweep of {self._swept.function}: {len(self.points)} points, {len(self.runs)} runs>"
+        return f"<Sweep of {self._swept.function}: {len(self._swept.points)} points, {len(self._swept.runs)} runs>"
 
 
 def sweep(request: Request, bench: Bench) -> Sweep:
