@@ -522,7 +522,12 @@ class AsyncEvent:
         return PointGate(gate, description)
 
     def _go_to_point(self, point: PointGate) -> None:
-        """Run to a gate of `_arm_at`; ``GateNotReachedError`` where the event ends without it."""
+        """Run to a gate of `_arm_at`; ``GateNotReachedError`` where the event ends without it.
+
+        Where the event stands there already nothing is run.
+        """
+        if point.gate.reached and not point.gate.open and not self._event.ended:
+            return
         self._go_to_gate(point.gate.description, point.gate, point.description, lambda: False)
 
     def _go_to_gate(

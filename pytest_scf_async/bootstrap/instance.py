@@ -235,7 +235,7 @@ def _serve_handler(config: messages.Assign) -> None:
     """Call the handler with one event after the other; SystemExit and its like are raised."""
     function: Any = None
     while True:
-        invocation = scheduler.idle()
+        invocation = scheduler.idle(_become_root)
         if function is None:
             _apply_environment(invocation)
             if not _entered_code:
@@ -256,6 +256,12 @@ def _serve_handler(config: messages.Assign) -> None:
         gates.report_points()
         answer = answer._replace(rss=_peak_rss() - _start_rss, used_ns=clock.processor_ns())
         scheduler.send(messages.pack(answer))
+
+
+def _become_root(branch: messages.Branch) -> messages.Invoke:
+    from .branching import root  # noqa: PLC0415  (only a sweep needs it)
+
+    return root.serve(branch)
 
 
 def _may_begin(config: messages.Assign, invocation: messages.Invoke) -> bool:

@@ -400,6 +400,41 @@ def _add_layer(directory: str) -> None:
             _mounted(f"/proc/self/fd/{fd}", path, None, MS_BIND | MS_REC)
 
 
+# -- in a branch of an instance ----------------------------------------------------------------------------------------
+
+
+def separate_again() -> None:
+    """Move this process to a mount namespace that is a copy of the one that it is in; an ordinary user may do so, too.
+
+    It has the capabilities for that until `drop_capabilities`.
+    """
+    _separate()
+
+
+def kept_below(directory: str) -> list[str]:
+    """What `mount_empty` has to keep of what is mounted below *directory*."""
+    return _mounts_below(directory)
+
+
+def mount_empty(target: str, kept: Iterable[str]) -> None:
+    """Mount an empty ``/tmp`` over the directory *target*; the directories *kept* below it are there as they were."""
+    with contextlib.ExitStack() as opened:
+        sources: list[tuple[int, str]] = []
+        for path in kept:
+            fd = _open_path(path)
+            opened.callback(os.close, fd)
+            sources.append((fd, path))
+        _mounted("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, f"size={TMP_MEGABYTES}m,mode=1777")
+        for fd, path in sources:
+            os.makedirs(path)
+            _mounted(f"/proc/self/fd/{fd}", path, None, MS_BIND | MS_REC)
+
+
+def bind_over(source: str, target: str) -> None:
+    """Have the directory *source* at *target*, where it can be written to."""
+    _mounted(source, target, None, MS_BIND)
+
+
 def _mounts_below(directory: str) -> list[str]:
     """The topmost mount points below *directory*: none of them is below another one."""
     found: list[str] = []

@@ -195,6 +195,10 @@ class ControlPage:
         """The rows of threads."""
         self._views = (self.slots, page, self.texts, self.threads, whole)
 
+    def memory(self) -> mmap.mmap:
+        """All of it, as memory."""
+        return self._map
+
     def release(self) -> None:
         """Unmap it; nobody reads it any more."""
         for view in self._views:

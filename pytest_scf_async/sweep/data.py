@@ -31,6 +31,8 @@ def swept_facts(swept: Swept) -> _Facts:
         "forced_only": swept.forced_only,
         "ignored": list(swept.ignored),
         "not_reached": list(swept.not_reached),
+        "branched": swept.branched,
+        "not_branched": [{"why": why, "runs": count} for why, count in swept.not_branched],
         "notes": list(swept.notes),
         "undisturbed": {"attempts": [_attempt(attempt) for attempt in swept.undisturbed.attempts]},
         "points": [_point(point) for point in swept.points],

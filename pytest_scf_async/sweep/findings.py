@@ -90,6 +90,10 @@ class Swept:
     """Real seconds."""
     not_reached: tuple[str, ...] = ()
     """Lines of the handler's files that no run has come to."""
+    branched: int = 0
+    """How many of the runs were branches; the others were made from the beginning."""
+    not_branched: tuple[tuple[str, int], ...] = ()
+    """Why runs were no branches, each with how many."""
     notes: tuple[str, ...] = ()
     incomplete: str = ""
     """Why it ended before all runs were made."""

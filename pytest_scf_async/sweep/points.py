@@ -166,6 +166,15 @@ def chosen(points: Sequence[Point], limit: int) -> list[Point]:
     return [points[at] for at in sorted(picked)]
 
 
+def first_turns(points: Sequence[Point], limit: int) -> list[Point]:
+    """Of each line the first two of *points*, *limit* at most: at equal distances where there are more."""
+    by_line: dict[tuple[str, int], list[Point]] = {}
+    for point in points:
+        by_line.setdefault((point.file, point.line), []).append(point)
+    turns = sorted((point for found in by_line.values() for point in found[:2]), key=points.index)
+    return [turns[at] for at in _evenly(len(turns), limit)]
+
+
 def _evenly(of: int, wanted: int) -> Iterator[int]:
     """*wanted* of the numbers below *of*, at equal distances."""
     for number in range(min(of, wanted)):

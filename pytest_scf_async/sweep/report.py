@@ -147,7 +147,7 @@ def run_difference_text(difference: Difference) -> str:
     """One line for one difference of a run."""
     part = difference.extra[0] if difference.extra else None
     if difference.effect is EffectKind.EVENTS and part is not None:
-        return f"never finishes: of {part.where} none is FINISHED with the undisturbed result; the last is {part.value}"
+        return f"never finishes: of {part.where} none is FINISHED; the last is {part.value}"
     if difference.effect is EffectKind.STOP and part is not None:
         return f"late: it stopped {part.value} after SIGTERM, and not {part.where}"
     if difference.effect is EffectKind.CHECK and part is not None:
@@ -234,9 +234,13 @@ def _what_was_tried(swept: Swept) -> Iterator[str]:
         yield f"  at {swept.forced_only:,} of them this Python does not look for signals: no SIGTERM arrives there"
     if swept.ignored:
         yield shortened_line(f"not compared, as it differs from run to run: {'; '.join(swept.ignored)}", 3 * WIDTH)
+    if swept.not_branched:
+        reasons = "; ".join(f"{why} ({count:,})" for why, count in swept.not_branched)
+        yield shortened_line(f"run from the beginning, as it could not branch: {reasons}", 2 * WIDTH)
     for note in swept.notes:
         yield f"note: {note}"
     if swept.not_reached:
         yield shortened_line(f"lines that no run came to: {', '.join(swept.not_reached)}", 2 * WIDTH)
     each = swept.seconds / max(len(swept.runs), 1)
-    yield f"{swept.seconds:.1f} real s, {each * 1000:.1f} ms an interruption with its resumes"
+    made = f"{swept.branched:,} by branches" if swept.branched else "all from the beginning"
+    yield f"{swept.seconds:.1f} real s, {made}, {each * 1000:.1f} ms an interruption with its resumes"

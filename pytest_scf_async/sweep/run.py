@@ -40,6 +40,12 @@ class Stage(Protocol):
     def advance(self, microseconds: int) -> None:
         """Let simulated time pass."""
 
+    def why_no_branches(self, function: Function) -> str:
+        """Why instances of *function* cannot branch; empty where they can."""
+
+    def start_root(self, function: Function, socket_path: str) -> None:
+        """Start an instance of *function* that becomes the root of branches, and connects to the socket there."""
+
 
 Stages: TypeAlias = "Callable[[datetime, str, Path], AbstractContextManager[Stage]]"
 """Gives a stage that starts at that time, draws its request ids from that seed, and may write to that directory."""
@@ -146,6 +152,10 @@ class Outcome:
     """Simulated time from its first SIGTERM to its end, in µs."""
     check: str = ""
     """How ``check=`` has failed."""
+    text: str | None = field(default=None, compare=False)
+    """The result of its last event, as JSON, where that is FINISHED."""
+    branched: bool = field(default=False, compare=False)
+    """It was made by a branch, and not by a run from the beginning."""
     timeline: str = field(default="", compare=False)
     log: str = field(default="", compare=False)
 
@@ -181,7 +191,7 @@ class Runner:
     """Makes runs, one after the other, in one directory."""
 
     def __init__(self, question: Question, stages: Stages, directory: Path) -> None:
-        self._question = question
+        self.question = question
         self._stages = stages
         self._path = directory
 
@@ -190,13 +200,13 @@ class Runner:
 
         Raises ``NotReachedError`` where the handler does not come to the point.
         """
-        question = self._question
-        self._empty()
+        question = self.question
+        empty_directory(self._path)
         start = question.start + question.other_start if plan.another else question.start
         seed = f"{question.seed} other" if plan.another else question.seed
         where = plan.steps[-1].point.shown if plan.steps else None
         run = Run(self._path, where, plan.how or None)
-        with self._stages(start, seed, self._path) as stage, _environment(question.each_run, run) as given:
+        with self._stages(start, seed, self._path) as stage, entered(question.each_run, run) as given:
             function = stage.run_of(question.function, given.environment)
             event = function.invoke_async(question.payload)
             run.events.append(event)
@@ -212,21 +222,10 @@ class Runner:
             given.finish()
             return self._outcome(plan, run, written, failed, is_done)
 
-    def _empty(self) -> None:
-        """Empty the directory. It stays the same one, which a process that is forked ahead has mounted."""
-        self._path.mkdir(exist_ok=True)
-        with os.scandir(self._path) as found:
-            entries = list(found)
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                remove_tree(entry.path)
-            else:
-                os.unlink(entry.path)
-
     # -- the interrupted event -----------------------------------------------------------------------------------------
 
     def _collect(self, event: AsyncEvent) -> None:
-        question = self._question
+        question = self.question
         event._collect_points(messages.Collect(list(question.roots), list(question.exclude)))
 
     def _interrupt(self, stage: Stage, event: AsyncEvent, plan: Plan) -> None:
@@ -250,7 +249,7 @@ class Runner:
             _interrupt(stage, event, step.by)
 
     def _gate(self, event: AsyncEvent, point: Point) -> PointGate:
-        return event._arm_at(point.label, point.place(self._question.roots), point.kind, point.found.number)
+        return event._arm_at(point.label, point.place(self.question.roots), point.kind, point.found.number)
 
     def _written(self) -> tuple[str, ...]:
         found = sorted(path for path in self._path.rglob("*") if not path.is_dir())
@@ -259,12 +258,12 @@ class Runner:
     # -- until it is done ----------------------------------------------------------------------------------------------
 
     def _is_done(self, event: AsyncEvent, is_done: Callable[[AsyncEvent], bool]) -> bool:
-        if self._question.done is not None:
-            return bool(self._question.done(event))
+        if self.question.done is not None:
+            return bool(self.question.done(event))
         return event._event.status is Status.FINISHED and is_done(event)
 
     def _resume(self, run: Run, function: Function) -> AsyncEvent:
-        retry, payload = self._question.retry, self._question.payload
+        retry, payload = self.question.retry, self.question.payload
         event = function.invoke_async(payload if retry is None else retry(run.events[-1]))
         run.events.append(event)
         event.wait()
@@ -273,7 +272,7 @@ class Runner:
 
     def _check(self, run: Run, function: Function) -> str:
         """Ask the user's own oracle; what it says against the run."""
-        check = self._question.check
+        check = self.question.check
         if check is None:
             return ""
         run.resume_by = lambda: self._resume(run, function)
@@ -312,7 +311,7 @@ class Runner:
             records=[(record.name, record.fields) for event in run.events for record in event._event.records],
             observed=run.observed,
             tmp=() if instance is None or instance.gone else instance.sandbox.files(),
-            more=self._question.effects_of(run),
+            more=self.question.effects_of(run),
         )
         return Outcome(
             plan,
@@ -320,13 +319,26 @@ class Runner:
             tuple(_attempt(event) for event in run.events),
             done,
             written,
-            tuple(points_of(first.points, self._question.roots, first.record.start_us)),
+            tuple(points_of(first.points, self.question.roots, first.record.start_us)),
             any(signal.entered_us is not None for signal in signals),
             stop_us,
             failed,
-            run.events[0].timeline if plan.steps else "",
-            str(run.events[0].log) if plan.steps else "",
+            last.result_text if has_result else None,
+            timeline=run.events[0].timeline if plan.steps else "",
+            log=str(run.events[0].log) if plan.steps else "",
         )
+
+
+def empty_directory(path: Path) -> None:
+    """Empty the directory. It stays the same one, which a process that is forked ahead has mounted."""
+    path.mkdir(exist_ok=True)
+    with os.scandir(path) as found:
+        entries = list(found)
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            remove_tree(entry.path)
+        else:
+            os.unlink(entry.path)
 
 
 def _interrupt(stage: Stage, event: AsyncEvent, by: Interruption) -> None:
@@ -380,7 +392,7 @@ class _Given:
         raise ScfUsageError("each_run yields more than once: it yields the environment of the run's handler, once")
 
 
-class _environment(AbstractContextManager["_Given"]):
+class entered(AbstractContextManager["_Given"]):
     """``each_run`` up to its ``yield``; left early, its ``with`` blocks end."""
 
     def __init__(self, each_run: EachRun | None, run: Run) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +14,8 @@ from ..async_event import AsyncEvent, Json
 from ..clock import duration_us
 from ..errors import Given, ScfUsageError, did_you_mean, hidden_from_users
 from ..lockstep.event import FunctionVersion
-from ..model import Status
+from ..model import OpenReadings, Status
+from .branches import Branches
 from .differences import (
     OTHER_START,
     Difference,
@@ -30,7 +32,7 @@ from .effects import Effects
 from .findings import FAILURES, FailureClass, SweepRun, Swept, classes
 from .guide import Guide
 from .interruptions import How, interruptions
-from .points import Point, choice, chosen, first_difference
+from .points import Point, choice, chosen, first_difference, first_turns
 from .report import sweep_text
 from .run import EachRun, NotReachedError, Outcome, Plan, Question, Run, Runner, Stages, Step
 
@@ -40,8 +42,12 @@ __all__ = ["Sweep"]
 
 _RESERVE = 2.0
 """Real seconds that are left for the report where the time of a test is limited."""
-_PROBES = 4
-"""How many points are tried to find one at which a handler of SIGTERM is called."""
+_FIRST_STOPS = 24
+"""At how many points the handler is stopped to find out what it does after a SIGTERM."""
+_FEW = 8
+"""So many runs are made one after the other: a root for branches costs more."""
+_REPEATED = 8
+"""How many classes have their earliest run repeated from the beginning, for its timeline."""
 _SAME = (
     "What it reads from outside (a random number, a file that the runs share, real time) has to be the same in each run"
 )
@@ -79,6 +85,8 @@ class Bench:
     directory: Path
     """A directory that exists, for the runs' own."""
     guide: Guide
+    readings: OpenReadings
+    real_timeout: float
 
 
 class Sweep:
@@ -178,14 +186,19 @@ class _Sweeper:
             bench.directory / "run",
         )
         self._guide = bench.guide
+        self._bench = bench
+        self._branched: dict[str, int] = {}
+        """How many runs were not made by branches, by why."""
         self._expected: Effects | None = None
+        self._expected_text: str | None = None
+        self._notes: list[str] = []
         self._ignored = Ignored()
-        self._results: dict[str | None, bool] = {}
+        self._results: dict[str, bool] = {}
         self._compared: dict[str, tuple[Difference, ...]] = {}
 
     def sweep(self) -> Swept:
         began = time.monotonic()
-        undisturbed, notes = self._undisturbed()
+        undisturbed = self._undisturbed()
         reached = self._choice.candidates(undisturbed.points)
         plans, second = self._plans(reached)
         mine = self._part(plans)
@@ -195,7 +208,7 @@ class _Sweeper:
             incomplete = self._run_all(plans, mine, runs)
         except KeyboardInterrupt:
             incomplete, stopped = "it was interrupted", True
-        made = [runs[number] for number in sorted(runs)]
+        made = self._with_timelines([runs[number] for number in sorted(runs)])
         points = tuple(dict.fromkeys(run.point for run in made))
         swept = Swept(
             self._name,
@@ -207,7 +220,9 @@ class _Sweeper:
             tuple(how.name for how in self._hows),
             sum(not point.graceful for point in points),
             time.monotonic() - began,
-            notes=tuple(notes),
+            notes=tuple(self._notes),
+            branched=sum(run.outcome.branched for run in made),
+            not_branched=tuple(sorted(self._branched.items())),
             incomplete=incomplete,
             planned=len(mine),
             left_out=max(len(reached) + len(second) - self._choice.limit, 0),
@@ -242,32 +257,69 @@ class _Sweeper:
     def _run_all(self, plans: Sequence[Plan], mine: Sequence[int], runs: dict[int, SweepRun]) -> str:
         """Make those of the *plans*; why not all of them, where the time is over."""
         failures = 0
-        for done, number in enumerate(mine):
+        for number, run in self._made(plans, mine):
+            runs[number] = run
+            failures += run.fails()
+            self._guide.progress(len(runs), len(mine), failures)
             left = self._guide.seconds_left()
-            if left is not None and left < _RESERVE:
+            if left is not None and left < _RESERVE and len(runs) < len(mine):
                 return "the time is over that the test has"
-            runs[number] = self._run(plans[number])
-            failures += runs[number].fails()
-            self._guide.progress(done + 1, len(mine), failures)
         return ""
+
+    def _made(self, plans: Sequence[Plan], mine: Sequence[int]) -> Iterator[tuple[int, SweepRun]]:
+        """The runs: by branches where that is possible, else one after the other from the beginning."""
+        others = list(mine)
+        taken = [(number, plans[number]) for number in mine if Branches.takes(plans[number])]
+        if len(taken) > _FEW and self._expected_text is not None:
+            branches = Branches(
+                self._runner.question,
+                self._bench.stages,
+                self._bench.directory,
+                readings=self._bench.readings,
+                expected=self._expected_text,
+                is_done=self._is_done_text,
+                real_timeout=self._bench.real_timeout,
+            )
+            for number, outcome, why in branches.run(taken):
+                if outcome is None:
+                    self._branched[why] = self._branched.get(why, 0) + 1
+                else:
+                    others.remove(number)
+                    yield number, self._judged_run(plans[number], outcome)
+            if branches.why:
+                self._branched[branches.why] = len(taken)
+        for number in others:
+            yield number, self._run(plans[number])
+
+    def _with_timelines(self, runs: list[SweepRun]) -> list[SweepRun]:
+        """*runs*, of which the earliest of each class are made once more where they were made by a branch."""
+        for alike in classes(runs, frozenset(Kind))[:_REPEATED]:
+            run = alike.earliest
+            if run.outcome.branched:
+                again = self._run(run.outcome.plan)
+                if again.alike != run.alike:
+                    self._notes.append(f"{run.key} ended otherwise when it was run from the beginning")
+                runs[runs.index(run)] = again
+        return runs
 
     # -- the undisturbed run -------------------------------------------------------------------------------------------
 
-    def _undisturbed(self) -> tuple[Outcome, list[str]]:
+    def _undisturbed(self) -> Outcome:
         """The undisturbed run; the points of a second one have to be the same, and what else differs is ignored."""
         first = self._runner.run(Plan(collects=True), lambda _: True)
         self._require_finished(first)
         second = self._runner.run(Plan(collects=True, another=True), lambda _: True)
         self._require_finished(second)
-        notes = []
         at = first_difference(first.points, second.points)
         if at is not None:
             again = self._runner.run(Plan(collects=True), lambda _: True)
             self._require_same_points(first, again)
-            notes.append(f"with another start time and other request ids it takes another way from point {at + 1} on")
-        self._expected = first.effects
+            self._notes.append(
+                f"with another start time and other request ids it takes another way from point {at + 1} on"
+            )
+        self._expected, self._expected_text = first.effects, first.text
         self._ignored = legitimate_differences(first.effects, second.effects, self._by_user)
-        return first, notes
+        return first
 
     def _require_finished(self, outcome: Outcome) -> None:
         last = outcome.attempts[-1]
@@ -292,7 +344,7 @@ class _Sweeper:
     # -- what is run ---------------------------------------------------------------------------------------------------
 
     def _plans(self, reached: Sequence[Point]) -> tuple[list[Plan], list[Point]]:
-        second, first_stop = self._second_points(reached)
+        second, stops = self._second_points(reached)
         picked = chosen([*reached, *second], self._choice.limit)
         plans = []
         for point in picked:
@@ -300,22 +352,31 @@ class _Sweeper:
                 if not (point.graceful if how.kind == "graceful" else point.forced):
                     continue
                 step = Step(point, how)
-                plans.append(Plan((step,) if point.after is None or first_stop is None else (first_stop, step)))
+                plans.append(Plan((step,) if point.after is None else (stops[point.after], step)))
         return plans, second
 
-    def _second_points(self, reached: Sequence[Point]) -> tuple[list[Point], Step | None]:
-        """The points that come after a SIGTERM which a handler has had: its own lines, and those of the shutdown."""
-        by = next((how for how in self._hows if how.kind == "graceful" and how.name == "graceful"), None)
-        candidates = [point for point in reached if point.graceful]
-        if by is None or not candidates:
-            return [], None
-        for number in dict.fromkeys(len(candidates) * part // _PROBES for part in (2, 3, 1)):
-            step = Step(candidates[min(number, len(candidates) - 1)], by)
+    def _second_points(self, reached: Sequence[Point]) -> tuple[list[Point], dict[Point, Step]]:
+        """The points that come after a SIGTERM which a handler has had: its own lines, and those of the shutdown.
+
+        With them the first stops that lead there. What follows depends on where the first stop was: one of those is
+        kept after which the handler comes to the same points.
+        """
+        by = next((how for how in self._hows if how.name == "graceful"), None)
+        if by is None:
+            return [], {}
+        found: list[Point] = []
+        stops: dict[Point, Step] = {}
+        ways: set[tuple[str, ...]] = set()
+        for point in first_turns([point for point in reached if point.graceful], _FIRST_STOPS):
+            step = Step(point, by)
             outcome = self._runner.run(Plan((step,), collects=True), self._is_done)
-            if outcome.listened:
-                found = [replace(point, after=step.point) for point in outcome.points]
-                return self._choice.candidates(found), step
-        return [], None
+            way = tuple(each.label for each in outcome.points)
+            if not outcome.listened or way in ways:
+                continue
+            ways.add(way)
+            stops[point] = step
+            found += self._choice.candidates(replace(each, after=point) for each in outcome.points)
+        return found, stops
 
     def _run(self, plan: Plan) -> SweepRun:
         last = plan.steps[-1]
@@ -326,26 +387,34 @@ class _Sweeper:
                 f"sweep: function {self._name!r} does not do the same in each run: it did not come to "
                 f"{last.point.shown} again. {_SAME}\n{error}"
             ) from None
-        return SweepRun(last.point, plan.how, self._judged(plan, outcome), outcome)
+        return self._judged_run(plan, outcome)
+
+    def _judged_run(self, plan: Plan, outcome: Outcome) -> SweepRun:
+        return SweepRun(plan.steps[-1].point, plan.how, self._judged(plan, outcome), outcome)
 
     # -- what is wrong -------------------------------------------------------------------------------------------------
 
     def _is_done(self, event: AsyncEvent) -> bool:
         """Whether *event*, which is FINISHED, has the result of the undisturbed run."""
         text = event._event.result_text
+        return text is not None and self._is_done_text(text)
+
+    def _is_done_text(self, text: str) -> bool:
+        """Whether *text* is the JSON of that result."""
         known = self._results.get(text)
         if known is None:
             assert self._expected is not None
             expected = Effects(result=self._expected.result, has_result=self._expected.has_result)
-            found = Effects(result=event.result, has_result=True)
+            found = Effects(result=json.loads(text), has_result=True)
             known = self._results[text] = not compare(expected, found, self._ignored)
         return known
 
     def _judged(self, plan: Plan, outcome: Outcome) -> tuple[Difference, ...]:
         assert self._expected is not None
         found: list[Difference] = []
-        if not outcome.done:
-            last = outcome.attempts[-1]
+        last = outcome.attempts[-1]
+        unfinished = not outcome.done and last.status != Status.FINISHED
+        if unfinished:
             part = Part("value", f"{len(outcome.attempts)} events", f"{last.status} ({last.status_code})")
             found.append(Difference(Kind.NEVER_FINISHES, EffectKind.EVENTS, "", (), (part,)))
         if outcome.check:
@@ -355,13 +424,13 @@ class _Sweeper:
         if late and self._within_us is not None and outcome.stop_us is not None and outcome.stop_us > self._within_us:
             part = Part("value", f"within {self._within_us / 1e6:g} s", f"{outcome.stop_us / 1e6:g} s")
             found.append(Difference(Kind.LATE, EffectKind.STOP, "", (), (part,)))
+        if unfinished:  # what is not there yet is no other finding
+            return tuple(found)
         digest = outcome.effects.digest()
         differences = self._compared.get(digest)
         if differences is None:
             differences = tuple(compare(self._expected, outcome.effects, self._ignored))
             self._compared[digest] = differences
-        if not outcome.done:  # its result is what never came
-            differences = tuple(each for each in differences if each.effect is not EffectKind.RESULT)
         return (*found, *differences)
 
 

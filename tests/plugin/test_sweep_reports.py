@@ -235,12 +235,12 @@ def test_it_comes_to_its_end_where_there_is_time(project: pytest.Pytester, optio
     assert order(project) == LABELS
 
 
-def test_without_time_for_one_run_it_says_so(project: pytest.Pytester) -> None:
+def test_whose_time_is_over_before_it_begins_is_incomplete(project: pytest.Pytester) -> None:
     test = SURVIVES.replace("sweep(scf", "import conftest; conftest.late.append(98.5)\n        sweep(scf")
     write_sweeps(project, test=test, conftest=TIME_PASSES)
     result = run_forked(project, "--timeout=100")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["E *incomplete: 0 of 7 runs: the time is over that the test has"])
+    result.stdout.fnmatch_lines(["E *incomplete: 1 of 7 runs: the time is over that the test has"])
 
 
 # -- the progress ------------------------------------------------------------------------------------------------------

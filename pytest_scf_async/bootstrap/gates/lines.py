@@ -101,7 +101,7 @@ def at_instruction(points: Points, frame: FrameType) -> bool:
             if collector is not None:
                 collector.report()  # what comes before the gate is known when the test goes on
             passed(slots)
-    return collected or slots is not None
+    return (collected and collector is not None) or slots is not None
 
 
 def passed(slots: list[int]) -> None:
@@ -152,6 +152,12 @@ def call_handler(handler: Handler, signum: int, frame: FrameType | None) -> None
             return
         own = own.f_back
     handler(signum, frame)
+
+
+def stop_collecting() -> None:
+    """Report no more points; what was watched for them is not watched any more once it is passed."""
+    global collector
+    collector = None
 
 
 def set_gates(

@@ -210,7 +210,7 @@ class Scheduler:
         "_cpus",
         "_follow_gates",
         "_followed",
-        "_gate_waiter",
+        "_gate_waiters",
         "_gateway",
         "_held",
         "_idle_waiter",
@@ -330,11 +330,12 @@ class Scheduler:
         """The harness has polled while a signal was on its way to the main thread: report once that is handled."""
         self._reader: ThreadState | None = None
         """The parked thread that polls the channel; one at most does."""
-        self._gate_waiter: Waiter | None = None
+        self._gate_waiters: list[Waiter] = []
+        """Of gates that are closed. There are several where a handler of a signal has come to one at another one."""
         self._idle_waiter: Waiter | None = None
         self._terminal_waiter: Waiter | None = None
         self._typed: str | None = None
-        self._invocation: messages.Invoke | None = None
+        self._invocation: messages.Invoke | messages.Branch | None = None
         self._gateway: Gateway | None = None
         """The platform's side of the connections of an image's program."""
 
@@ -519,6 +520,10 @@ class Scheduler:
             self._lease_suspensions += change
             self._count_threads()
 
+    def use_channel(self, channel: Channel) -> None:
+        """Speak by *channel* from here on, whose descriptor has the number of the one before."""
+        self.channel = channel
+
     def become(self, kind: type[Scheduler]) -> None:
         """Go on as a scheduler of that *kind*, which has the same state: so what only some instances need costs others
         nothing at each wait."""
@@ -552,14 +557,17 @@ class Scheduler:
 
     # -- the harness ---------------------------------------------------------------------------------------------------
 
-    def idle(self) -> messages.Invoke:
-        """Wait, on the main thread, for the next invocation."""
+    def idle(self, become_root: Callable[[messages.Branch], messages.Invoke] | None = None) -> messages.Invoke:
+        """Wait, on the main thread, for the next invocation; *become_root* gives it in the branches of a sweep."""
         while self._invocation is None:
             self._park_for_harness(self._enlist_idle)
-        invocation, self._invocation = self._invocation, None
+        asked, self._invocation = self._invocation, None
+        if isinstance(asked, messages.Branch):
+            assert become_root is not None
+            return become_root(asked)
         if self.control_page[CONTROL_CORE] != self._core:
             self._follow_core()
-        return invocation
+        return asked
 
     def open_gateway(self, gateway: Gateway) -> None:
         """From here on hand events to the program of an image, by way of *gateway*."""
@@ -609,7 +617,8 @@ class Scheduler:
         return self._invocation is None
 
     def _enlist_gate(self, waiter: Waiter) -> bool:
-        self._gate_waiter = waiter
+        self._gate_waiters = [other for other in self._gate_waiters if not other.over]
+        self._gate_waiters.append(waiter)
         return True
 
     def _enlist_typed(self, waiter: Waiter) -> bool:
@@ -1242,8 +1251,11 @@ class Scheduler:
                 self._take_run_token()
             elif kind == messages.INVOKE and self._gateway is not None:
                 self._begin_event(self._gateway, messages.unpack(messages.Invoke, body))
-            elif kind == messages.INVOKE:
-                self._invocation = messages.unpack(messages.Invoke, body)
+            elif kind in (messages.INVOKE, messages.BRANCH):
+                is_event = kind == messages.INVOKE
+                self._invocation = (
+                    messages.unpack(messages.Invoke, body) if is_event else messages.unpack(messages.Branch, body)
+                )
                 if self._idle_waiter is not None and not self._idle_waiter.over:
                     self._grant(self._idle_waiter)
             elif kind == messages.OPEN_GATE:
@@ -1287,8 +1299,12 @@ class Scheduler:
         self._report()
 
     def _open_gate(self) -> None:
-        if self._gate_waiter is not None and not self._gate_waiter.over:
-            self._grant(self._gate_waiter)
+        standing = [waiter for waiter in self._gate_waiters if not waiter.over]
+        if standing:
+            for waiter in standing[:-1]:  # it stands at these no more, once the handler in which it stands has returned
+                waiter.granted = True
+            self._gate_waiters.clear()
+            self._grant(standing[-1])
         elif self._gateway is not None:
             self._gateway.open_gate()
             self._poll_watched()

@@ -1,0 +1,190 @@
+"""What makes a forked process independent of the one that it was forked from: memory, directories and open files."""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import mmap
+import os
+import shutil
+import signal
+import stat
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from .. import mounts
+from ..scheduler.scheduler import scheduler
+
+_ANONYMOUS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+_FIXED = 0x10
+TMP = "/tmp"
+_SQLITE = b"SQLite format 3\0"
+_DEVICES = ("/dev/null", "/dev/urandom", "/dev/random", "/dev/zero", "/dev/full")
+_FLAGS_OF_OPENING = os.O_CREAT | os.O_EXCL | os.O_TRUNC | os.O_NOCTTY
+
+_python = ctypes.PyDLL(None, use_errno=True)  # its calls keep the interpreter's lock: the child has no other thread
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long)
+
+
+class CannotBranchError(Exception):
+    """This process cannot be copied; why, as a text."""
+
+
+def fork() -> int:
+    """Fork without what ``os.fork`` has others do: modules that seed a generator of random numbers anew, say."""
+    pid: int = _python.fork()
+    if pid < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"fork: {os.strerror(number)}")
+    return pid
+
+
+def own_memory(buffer: Any) -> None:
+    """Have the shared memory of *buffer*, whole pages, be this process's own from here on, with what is in it."""
+    view = memoryview(buffer).cast("B")
+    content = bytes(view)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(view))
+    length = -(-len(content) // mmap.PAGESIZE) * mmap.PAGESIZE
+    found = _libc.mmap(address, length, mmap.PROT_READ | mmap.PROT_WRITE, _ANONYMOUS | _FIXED, -1, 0)
+    if found != address:
+        number = ctypes.get_errno()
+        raise OSError(number, f"memory of one's own: {os.strerror(number)}")
+    ctypes.memmove(address, content, len(content))
+
+
+# -- directories -------------------------------------------------------------------------------------------------------
+
+
+def own_directories(source: str | None, directory: str, run_path: str, kept: Sequence[str]) -> None:
+    """Move to a mount namespace in which *directory* is at *run_path*, with what is at *source* now, and a ``/tmp`` of
+    one's own is at ``/tmp``; with what was in it, if *source* is given, else empty. *kept* is mounted below it."""
+    if source is not None:
+        copy_tree(source, directory)
+    working = os.readlink("/proc/self/cwd")
+    before = os.open(TMP, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        mounts.separate_again()
+        mounts.mount_empty(TMP, kept)
+        if source is not None:
+            copy_tree(f"/proc/self/fd/{before}", TMP, without_mounts=True)
+    finally:
+        os.close(before)
+    mounts.bind_over(directory, run_path)
+    if working.startswith((run_path, TMP)):
+        os.chdir(working)
+
+
+def copy_tree(source: str, target: str, *, without_mounts: bool = False) -> None:
+    """Copy what is in the directory *source* into the directory *target*: modes and times, too.
+
+    *without_mounts*: a directory that is in the target already has something mounted in it, and is not copied.
+    """
+    with os.scandir(source) as entries:
+        found = list(entries)
+    for entry in found:
+        path = os.path.join(target, entry.name)
+        if entry.is_symlink():
+            os.symlink(os.readlink(entry.path), path)
+        elif entry.is_dir():
+            if without_mounts and os.path.isdir(path):
+                continue
+            os.mkdir(path)
+            copy_tree(entry.path, path)
+            shutil.copystat(entry.path, path)
+        elif entry.is_file():
+            shutil.copy2(entry.path, path)
+        elif stat.S_ISFIFO(entry.stat(follow_symlinks=False).st_mode):
+            os.mkfifo(path)
+        else:
+            raise CannotBranchError(f"{entry.path} is a special file")
+
+
+# -- open files --------------------------------------------------------------------------------------------------------
+
+
+def shared_mappings() -> int:
+    """How many mappings this process has that it shares with others."""
+    with open("/proc/self/maps", "rb") as file:
+        return file.read().count(b"rw-s ")
+
+
+class Ours(NamedTuple):
+    """What this process has of ours."""
+
+    descriptors: frozenset[int]
+    mappings: int
+
+
+def ours_now() -> Ours:
+    """What this process has, before any user code has run."""
+    listed = map(int, os.listdir("/proc/self/fd"))  # the listing's own is among them, and is closed by now
+    return Ours(frozenset(fd for fd in listed if os.path.lexists(f"/proc/self/fd/{fd}")), shared_mappings())
+
+
+def why_not(ours: Ours, run_path: str) -> str:
+    """Why this process, which has *ours* besides, cannot be copied; empty where it can be."""
+    if len(scheduler.threads) > 1 or len(os.listdir("/proc/self/task")) > 1:
+        others = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
+        return f"another thread runs ({', '.join(others) or 'of code in C'})"
+    if signal.getsignal(signal.SIGCHLD) not in (signal.SIG_DFL, None):
+        return "it has a handler for SIGCHLD"
+    for fd, path, mode in _users_files(ours):
+        if stat.S_ISREG(mode):
+            if path.startswith((run_path, TMP)) and _is_database(fd):
+                return f"the database {os.path.basename(path)} is open"
+        elif not (stat.S_ISCHR(mode) and path in _DEVICES):
+            return f"it has {path} open"
+    return "" if shared_mappings() <= ours.mappings else "it shares memory"
+
+
+def _users_files(ours: Ours) -> Iterator[tuple[int, str, int]]:
+    for name in os.listdir("/proc/self/fd"):
+        fd = int(name)
+        if fd in ours.descriptors:
+            continue
+        try:
+            yield fd, os.readlink(f"/proc/self/fd/{fd}"), os.fstat(fd).st_mode
+        except OSError:
+            continue  # the listing's own descriptor
+
+
+def _is_database(fd: int) -> bool:
+    try:
+        return os.pread(fd, len(_SQLITE), 0) == _SQLITE
+    except OSError:
+        return False  # it can only be written to
+
+
+def regular_files(ours: Ours) -> list[tuple[int, str]]:
+    """The descriptors of user code's regular files, with their paths: to be asked for before `own_directories`.
+
+    In another mount namespace the kernel gives the path from the root of a mount which is not there.
+    """
+    return [(fd, path) for fd, path, mode in _users_files(ours) if stat.S_ISREG(mode)]
+
+
+def own_files(files: Iterable[tuple[int, str]]) -> None:
+    """Open each of *files* anew, with the same number, flags and offset: the file of this process's own directories.
+
+    What was removed is copied.
+    """
+    for fd, path in files:
+        flags = fcntl.fcntl(fd, fcntl.F_GETFL) & ~_FLAGS_OF_OPENING
+        inherited = fcntl.fcntl(fd, fcntl.F_GETFD)
+        offset = os.lseek(fd, 0, os.SEEK_CUR)
+        again = _copy_of_removed(fd, flags) if path.endswith(" (deleted)") else os.open(path, flags | os.O_CLOEXEC)
+        os.lseek(again, offset, os.SEEK_SET)
+        os.dup2(again, fd, inheritable=not inherited & fcntl.FD_CLOEXEC)
+        os.close(again)
+
+
+def _copy_of_removed(fd: int, flags: int) -> int:
+    path = os.path.join(TMP, f".scf-async-removed-{fd}")
+    with open(f"/proc/self/fd/{fd}", "rb") as source, open(path, "wb") as target:
+        shutil.copyfileobj(source, target)
+    again = os.open(path, flags | os.O_CLOEXEC)
+    os.unlink(path)
+    return again

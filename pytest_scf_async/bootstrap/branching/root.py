@@ -1,0 +1,121 @@
+"""The root of the branches: an instance that has run no user code, and forks processes that do."""
+
+from __future__ import annotations
+
+import _socket
+import os
+import select
+import signal
+import socket
+from typing import Any, NoReturn
+
+from ...protocol import branches, linux, messages
+from ...protocol.shared_page import CLOCK_NOW
+from .. import mounts, process_ends
+from ..originals import real_poll, real_waitpid
+from ..scheduler.scheduler import scheduler
+from . import privacy
+from .own_harness import OwnHarness
+
+_exit = os._exit
+_kill = os.kill
+
+
+def serve(branch: messages.Branch) -> messages.Invoke:
+    """Serve the test's process at the socket that *branch* names; returns in forked processes alone.
+
+    It gives the event that such a process is to run, from the load of the code on.
+    """
+    connection = _connected(branch.socket)
+    plan: branches.Prepare = branches.receive(connection)
+    harness = _go_alone(connection, plan)
+    ours = privacy.ours_now()
+    while True:
+        asked: branches.Scout | branches.Resume | None = branches.receive(connection)
+        if asked is None:
+            _exit(0)
+        job = asked.job if isinstance(asked, branches.Resume) else branches.SCOUT
+        pid = privacy.fork()
+        if pid == 0:
+            return _begin(harness, asked, ours)
+        await_end(harness, pid, job)
+        branches.send(connection, branches.Done())
+
+
+def _connected(path: str) -> Any:
+    directory = os.open(os.path.dirname(path), os.O_PATH | os.O_CLOEXEC)
+    connection: Any = _socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)  # its calls are not patched
+    connection.connect(f"/proc/self/fd/{directory}/{os.path.basename(path)}")  # an address has 107 bytes at most
+    os.close(directory)
+    return connection
+
+
+def _go_alone(connection: Any, plan: branches.Prepare) -> OwnHarness:
+    """Have this process, and all that are forked from it, share no memory and no output with the test's process."""
+    for buffer in (scheduler.clock_page, scheduler.control.memory()):
+        privacy.own_memory(buffer)
+    channel = scheduler.channel
+    os.dup(channel.fd)  # the test's process would take its end for the end of this process
+    woken = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+    os.dup2(woken, channel.fd, inheritable=False)
+    os.close(woken)
+    nothing = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+    for fd, inherited in ((1, True), (2, True), (channel.marks, False)):
+        os.dup2(nothing, fd, inheritable=inherited)
+    os.close(nothing)
+    harness = OwnHarness(channel, connection, plan, mounts.kept_below(privacy.TMP))
+    scheduler.use_channel(harness)
+    process_ends.do_first(lambda _: harness.exits())
+    return harness
+
+
+def _begin(harness: OwnHarness, asked: branches.Scout | branches.Resume, ours: privacy.Ours) -> messages.Invoke:
+    """In a process just forked: become the scout, or a resume. Gives its event."""
+    linux.die_with_parent()
+    plan = harness.plan
+    attempt = 0
+    directory = os.path.join(plan.states, str(asked.state))
+    scheduler.clock_page[CLOCK_NOW] = asked.now_us
+    try:
+        privacy.own_directories(None, directory, plan.run_path, harness.kept)
+        mounts.drop_capabilities()
+    except OSError as error:
+        job = asked.job if isinstance(asked, branches.Resume) else branches.SCOUT
+        branches.send(harness.connection, branches.Cannot(job, f"{error.strerror or error}"))
+        _exit(0)
+    if isinstance(asked, branches.Resume):
+        attempt = asked.attempt
+        os.environ["HOSTNAME"] = f"scf-async-{asked.starts}"
+        harness.begin(asked.job, asked.job, asked.state, attempt)
+    else:
+        from . import scout  # noqa: PLC0415  (a resume has no points)
+
+        harness.begin(branches.SCOUT, branches.SCOUT, -1, 0)
+        scout.begin(harness, [branches.Branch(*each) for each in asked.branches], ours)
+    harness.starts_cold()
+    return messages.Invoke(**plan.invocations[attempt])
+
+
+def await_end(harness: OwnHarness, pid: int, job: int) -> None:
+    """Wait for the process *pid* of *job*, and report how it has ended. A scout may take its time."""
+    pidfd = os.pidfd_open(pid)
+    try:
+        poller = real_poll()
+        poller.register(pidfd, select.POLLIN)
+        in_time = bool(poller.poll(None if job < 0 else harness.plan.real_timeout * 1000))
+    finally:
+        os.close(pidfd)
+    if not in_time:
+        _kill(pid, signal.SIGKILL)
+    _, status = real_waitpid(pid, 0)
+    now_us = scheduler.clock_page[CLOCK_NOW]
+    if not in_time:
+        why = f"it has not ended within {harness.plan.real_timeout:g} real seconds"
+        branches.send(harness.connection, branches.Cannot(job, why))
+        return
+    branches.send(harness.connection, branches.Gone(job, now_us, status))
+
+
+def leave() -> NoReturn:
+    """End this process at once."""
+    _exit(0)

@@ -1,0 +1,102 @@
+"""The scout: it runs the handler, and forks a branch at each point that is to be interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable
+
+from ...protocol import branches, linux, messages
+from ...protocol.shared_page import CLOCK_NOW
+from .. import mounts
+from ..gates import gates, lines
+from ..scheduler.scheduler import scheduler
+from . import privacy, root
+from .own_harness import OwnHarness
+
+_kill = os.kill
+Key = tuple[object, ...]
+
+
+class Scout:
+    """What is to be interrupted where, in this process."""
+
+    def __init__(self, harness: OwnHarness, wanted: Iterable[branches.Branch], ours: privacy.Ours) -> None:
+        self._harness = harness
+        self._ours = ours
+        self._wanted: dict[Key, list[branches.Branch]] = {}
+        for branch in wanted:
+            self._wanted.setdefault(tuple(branch.key), []).append(branch)
+
+    def collect(self) -> None:
+        """Look at the points from here on."""
+        plan = self._harness.plan
+        gates.collect_anew(messages.Collect(plan.roots, plan.exclude))
+        assert lines.collector is not None
+        lines.collector.report_to(self._passed)
+
+    def _passed(self, point: messages.Point) -> None:
+        if point.offset >= 0:
+            key: Key = (point.file, point.name, point.first, point.offset, point.number)
+        else:
+            key = (point.kind, point.number)
+        found = self._wanted.pop(key, None)
+        if found is None:
+            return
+        why = ""
+        if any(branch.how in ("graceful", "scout") for branch in found):
+            why = privacy.why_not(self._ours, self._harness.plan.run_path)
+        for branch in found:
+            if branch.how in ("forced", "timeout"):
+                self._keep(branch)
+            elif why:
+                branches.send(self._harness.connection, branches.Cannot(branch.job, why))
+            elif self._branch_off(branch):
+                return
+
+    def _keep(self, branch: branches.Branch) -> None:
+        """Keep what a termination by force would leave."""
+        harness = self._harness
+        directory = os.path.join(harness.plan.states, str(branch.job))
+        now_us = scheduler.clock_page[CLOCK_NOW]
+        try:
+            os.mkdir(directory)
+            privacy.copy_tree(harness.plan.run_path, directory)
+        except (OSError, privacy.CannotBranchError) as error:
+            branches.send(harness.connection, branches.Cannot(branch.job, str(error)))
+            return
+        branches.send(harness.connection, branches.Begins(branch.job, harness.job, now_us, branch.job, 0))
+        fact, end_us = ("TERMINATED", now_us) if branch.how == "forced" else (harness.timed_out, harness.deadline_us)
+        branches.send(harness.connection, branches.Ends(branch.job, end_us, fact, None, None, []))
+
+    def _branch_off(self, branch: branches.Branch) -> bool:
+        """Fork the process of a branch, and wait for its end; True in that process, once it has had its SIGTERM."""
+        harness = self._harness
+        pid = privacy.fork()
+        if pid:
+            root.await_end(harness, pid, branch.job)
+            return False
+        linux.die_with_parent()
+        plan, parent = harness.plan, harness.job
+        directory = os.path.join(plan.states, str(branch.job))
+        try:
+            os.mkdir(directory)
+            files = privacy.regular_files(self._ours)
+            privacy.own_directories(plan.run_path, directory, plan.run_path, harness.kept)
+            privacy.own_files(files)
+            mounts.drop_capabilities()
+        except (OSError, privacy.CannotBranchError) as error:
+            branches.send(harness.connection, branches.Cannot(branch.job, str(error)))
+            root.leave()
+        harness.begin(branch.job, parent, branch.job, 0)
+        if branch.how == "scout":
+            Scout(harness, (branches.Branch(*each) for each in branch.then), self._ours).collect()
+        else:
+            gates.stop_collecting()
+        _kill(os.getpid(), signal.SIGTERM)
+        return True
+
+
+def begin(harness: OwnHarness, wanted: Iterable[branches.Branch], ours: privacy.Ours) -> None:
+    """Be a scout from here on."""
+    Scout(harness, wanted, ours).collect()

@@ -1,0 +1,40 @@
+"""Import files of one second each; after the second one the index is rebuilt, which takes 40 seconds.
+
+The rebuild reads the flag every ten seconds and gives up.
+"""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+stopping = False
+
+
+def stop(number, frame):
+    global stopping
+    stopping = True
+
+
+def rebuild(out, number):
+    print("rebuilding the index")
+    for _ in range(4):
+        if stopping:
+            return
+        time.sleep(10)
+    out.joinpath("index.txt").write_text(f"up to {number}\n")
+
+
+def main_handler(event, context):
+    global stopping
+    stopping = False
+    signal.signal(signal.SIGTERM, stop)
+    out = Path(os.environ["OUT"])
+    for number in range(event["files"]):
+        if stopping:
+            return {"stopped_at": number}
+        time.sleep(1)
+        out.joinpath(f"{number}.txt").write_text(f"file {number}\n")
+        if number == 1:
+            rebuild(out, number)
+    return {"files": event["files"]}

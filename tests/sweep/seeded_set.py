@@ -1,0 +1,111 @@
+"""The seeded set: handlers with one known window each, and their fixed twins, which have none.
+
+Where a handler fails stands in its source, at the end of the line: ``# window: forced lost; graceful lost``. *forced*
+is a forced termination before this line, at some pass of it. *graceful* is SIGTERM taken on this line: after a call in
+it, at the entry of the function whose first line it is, or at the back edge to the loop whose head it is. *second* is a
+forced termination before this line after a graceful one, and *again* a second SIGTERM taken on it. For the kinds in
+``Seeded.how`` every line that fails is marked, and no other.
+
+No window depends on what differs by Python or by how points are counted: whether a ``while`` jumps back before its
+condition or behind it, whether the exit of a ``with`` passes its line once more, and whether an operator that runs
+library code (``path / name``) takes signals.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["SEEDED", "Seeded", "path_of", "windows"]
+
+FOLDER = Path(__file__).parent / "seeded"
+MARK = "  # window: "
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """A handler of the set, and how it is swept; its twin has the same name with ``_fixed`` behind it."""
+
+    name: str
+    payload: dict[str, int]
+    why: str
+    """What is wrong, in a few words."""
+    how: tuple[str, ...] = ("graceful", "forced")
+    within: float | None = None
+    """Simulated seconds after which a graceful stop is late."""
+    exactly_once: bool = False
+    """Whether *doubled* is a failure; where it is not, such lines are not marked."""
+
+
+GRACEFUL = ("graceful",)
+"""These promise nothing for a forced termination, twins included."""
+
+SEEDED = [
+    Seeded("acknowledged_first", {"rows": 3}, "a job is acknowledged before its result is written"),
+    Seeded("appended_without_key", {"messages": 3}, "a resumed event appends a message again", exactly_once=True),
+    Seeded("buffer_not_flushed", {"rows": 3}, "a row counts while it is in a buffer that os._exit drops"),
+    Seeded("checkpoint_first", {"rows": 3}, "the checkpoint moves on before the work is done"),
+    Seeded(
+        "checkpoint_in_listener",
+        {"rows": 3},
+        "the listener writes its checkpoint in place",
+        how=("graceful", "forced", "second"),
+    ),
+    Seeded("counted_twice", {"invoices": 3}, "a sum and its position are saved one after the other"),
+    Seeded("except_eats_stop", {"rows": 4}, "except Exception takes the listener's exception", within=10),
+    Seeded("exit_interrupted", {"rows": 3}, "the listener's exception leaves __exit__ before its end", how=GRACEFUL),
+    Seeded("exit_in_listener", {"rows": 3}, "sys.exit comes when the position has moved on and the row is not written"),
+    Seeded("finally_returns", {"rows": 3}, "finally: return drops the listener's exception"),
+    Seeded("flushed_after_checkpoint", {"rows": 3}, "the checkpoint counts a row that is in the buffer"),
+    Seeded("generator_not_closed", {"rows": 3}, "an asynchronous generator is left without aclose"),
+    Seeded("global_checkpoint", {"rows": 3}, "the position survives warm, not cold", how=GRACEFUL, exactly_once=True),
+    Seeded("item_not_put_back", {"items": 3}, "an item is taken from the queue and not put back"),
+    Seeded("late_stop", {"files": 3}, "nothing reads the flag for 40 seconds", within=30),
+    Seeded(
+        "listener_reentered",
+        {"rows": 3},
+        "a second SIGTERM runs the listener within itself",
+        how=("graceful", "again"),
+        exactly_once=True,
+    ),
+    Seeded("listener_too_late", {"jobs": 3}, "jobs are claimed before the listener is installed", how=GRACEFUL),
+    Seeded("lock_left", {"rows": 3}, "a lock file is there for ever after a stop"),
+    Seeded(
+        "published_before_commit",
+        {"orders": 3},
+        "a record is published whose mark is not committed",
+        how=GRACEFUL,
+        exactly_once=True,
+    ),
+    Seeded("renamed_before_flush", {"days": 2}, "a file gets its final name while its content is in the buffer"),
+    Seeded("result_differs", {"rows": 3}, "the result of a resumed event lacks what the first one has done"),
+    Seeded("retry_not_idempotent", {"orders": 3}, "a retry repeats what had succeeded", exactly_once=True),
+    Seeded(
+        "second_termination",
+        {"rows": 3},
+        "the way out saves the position before the rows",
+        how=("graceful", "forced", "second"),
+    ),
+    Seeded("signal_forgotten", {"rows": 4}, "a signal that comes in a critical section is dropped", within=10),
+    Seeded("state_in_tmp", {"rows": 3}, "the position goes with the instance", how=GRACEFUL, exactly_once=True),
+    Seeded("swallowed_exception", {"rows": 3}, "the listener's exception looks like an error that is skipped"),
+    Seeded("temporary_left", {"rows": 3}, "a temporary file has another name in each attempt"),
+    Seeded("thread_outlives_handler", {"rows": 3}, "a thread writes after the handler has returned"),
+    Seeded("two_transactions", {"transfers": 3}, "debit and credit are two transactions"),
+    Seeded("written_in_place", {"pages": 2}, "a file is there before it is complete"),
+]
+
+
+def path_of(name: str) -> Path:
+    return FOLDER / f"{name}.py"
+
+
+def windows(name: str) -> set[tuple[int, str, str]]:
+    """What the source says: line, how it is interrupted, and the class of the outcome."""
+    found = set()
+    for line, text in enumerate(path_of(name).read_text(encoding="utf-8").splitlines(), 1):
+        _, mark, windows = text.partition(MARK)
+        for window in windows.split("; ") if mark else ():
+            how, outcome = window.split(" ", 1)
+            found.add((line, how, outcome))
+    return found
