@@ -79,7 +79,8 @@ class Begins(NamedTuple):
     """A job's process begins as a copy of its parent's; or it is invoked again, warm."""
 
     job: int
-    parent: int
+    copy_of: int
+    """The job whose process was forked; the job itself, where it is invoked again."""
     now_us: int
     state: int
     attempt: int

@@ -114,12 +114,17 @@ _ENTRIES = frozenset({"file", "directory", "symbolic link", "database", "special
 
 def _value(difference: Difference, part: Part) -> str:
     if part.unit == "record":
-        fields = json.loads(part.value)
-        shown = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in fields.items())
-        return f"{_bounded(difference.name)}({_bounded(shown)})"
+        return f"{_bounded(difference.name)}({_bounded(_fields(part.value))})"
     if part.unit == "row":
-        return _bounded(part.where)
+        return _bounded(_fields(part.where))
     return _bounded(_quoted(part.value) if part.unit == "line" else part.value)
+
+
+def _fields(text: str, among: str = "{}") -> str:
+    """``id=7, name="a"`` for an object of JSON; what only the other one has is said not to be there."""
+    fields, others = json.loads(text), json.loads(among)
+    shown = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in fields.items()]
+    return ", ".join((*shown, *(f"no {name}" for name in others if name not in fields)))
 
 
 _CHANGED = {
@@ -135,12 +140,15 @@ _OTHER_ENTRY = "{name} is a {now} in place of a {was}"
 
 
 def _changed(difference: Difference, before: Part, after: Part) -> str:
-    texts = {"was": before.value, "now": after.value}
+    was, now, where = before.value, after.value, before.where
     if before.unit in ("line", "lines in order"):
-        texts = {each: _quoted(text) for each, text in texts.items()}
+        was, now = _quoted(was), _quoted(now)
+    elif before.unit == "columns":
+        was, now, where = _fields(was, among=now), _fields(now, among=was), _fields(where)
     return _CHANGED.get(before.unit, _OTHER_ENTRY).format(
-        **{each: _bounded(text) for each, text in texts.items()},
-        where=_bounded(before.where),
+        was=_bounded(was),
+        now=_bounded(now),
+        where=_bounded(where),
         name=_bounded(difference.name),
         of=_of(difference, before.where),
     )

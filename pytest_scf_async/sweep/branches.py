@@ -48,7 +48,7 @@ class _Job:
     signalled_us: int | None = None
     stop_us: int | None = None
     listened: bool = False
-    text: str | None = None
+    result_text: str | None = None
     done: bool = False
     tmp: tuple[str, ...] = ()
     cold: bool = True
@@ -64,7 +64,7 @@ class _Job:
         )
         if first and self.signalled_us is not None:
             self.stop_us = now_us - self.signalled_us
-        self.text = text if after.state is State.FINISHED else None
+        self.result_text = text if after.state is State.FINISHED else None
         self.now_us, self.runs = now_us, False
 
 
@@ -197,8 +197,8 @@ class Branches:
             given.finish()
             effects = gathered(
                 self._path,
-                result=None if job.text is None else json.loads(job.text),
-                has_result=job.text is not None,
+                result=None if job.result_text is None else json.loads(job.result_text),
+                has_result=job.result_text is not None,
                 records=job.records,
                 observed=run.observed,
                 tmp=job.tmp,
@@ -356,7 +356,9 @@ class _Worker(threading.Thread):
             branches.send(self._connection, branches.Verdict(self._of._is_done(message.text)))
         elif isinstance(message, branches.Ends):
             job.ends(Fact[message.fact], message.now_us, message.text, self._of._readings)
-            job.done = job.text is not None and (job.text == self._of._expected or self._of._is_done(job.text))
+            job.done = job.result_text is not None and (
+                job.result_text == self._of._expected or self._of._is_done(job.result_text)
+            )
             job.tmp = tuple(message.tmp)
         elif isinstance(message, branches.Gone):
             if job.runs and job.number >= 0:
@@ -366,11 +368,12 @@ class _Worker(threading.Thread):
 
     def _begins(self, job: _Job, message: branches.Begins) -> None:
         job.runs, job.now_us = True, message.now_us
-        if message.parent == message.job:  # it is invoked again
+        again = message.job == message.copy_of
+        if again:
             job.cold = message.state >= 0 if job.number >= 0 else True
             job.began_us = message.now_us
             return
-        parent = self._job(message.parent)
+        parent = self._job(message.copy_of)
         job.state, job.began_us = message.state, parent.began_us
         job.records = list(parent.records)
         job.listened, job.signalled_us = parent.listened, parent.signalled_us

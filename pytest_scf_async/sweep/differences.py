@@ -67,14 +67,18 @@ Unit = Literal[
 ]  # fmt: skip
 
 
+_ENTRIES = frozenset({"file", "directory", "symbolic link", "database", "special file"})
+
+
 class Part(NamedTuple):
     """One thing of an effect, as it is in the undisturbed run (in ``missing``) or in the other one (in ``extra``)."""
 
     unit: Unit
     where: str = ""
-    """The place within the effect: the number of a line, the path to a value of JSON, the key of a row."""
+    """The place within the effect: the number of a line, the path to a value of JSON, or JSON of the columns by which a
+    row is known."""
     value: str = ""
-    """The text of a line, else JSON."""
+    """The text of a line, else JSON; of ``columns`` those that differ."""
     undisturbed: int = 1
     """How often the undisturbed run has it; of ``bytes``, how many."""
     found: int = 0
@@ -163,9 +167,6 @@ class Tokens:
         self._shapes: dict[tuple[int, tuple[int, ...]], set[tuple[str, ...]]] = {}
         self._normal: dict[str, str] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self._shapes)
-
     def add(self, first: str, second: str) -> int:
         """Learn from two texts; how many tokens differ, 0 where nothing can be learned."""
         ours, theirs = _TOKEN.findall(first), _TOKEN.findall(second)
@@ -173,9 +174,12 @@ class Tokens:
             return 0
         different = tuple(at for at, (one, other) in enumerate(zip(ours, theirs, strict=True)) if one != other)
         if different:
-            self._shapes.setdefault((len(ours), different), set()).add(_without(ours, different))
-            # Those with fewer tokens that may be anything come first: they say more about a text.
-            self._shapes = dict(sorted(self._shapes.items(), key=lambda each: (len(each[0][1]), each[0])))
+            shape = (len(ours), different)
+            if shape not in self._shapes:
+                # Those with fewer tokens that may be anything come first: they say more about a text.
+                shapes = {**self._shapes, shape: set[tuple[str, ...]]()}
+                self._shapes = dict(sorted(shapes.items(), key=lambda each: (len(each[0][1]), each[0])))
+            self._shapes[shape].add(_without(ours, different))
         return len(different)
 
     def keep(self, texts: Iterable[str]) -> None:
@@ -361,7 +365,32 @@ def legitimate_differences(first: Effects, second: Effects, by_user: IgnoredByUs
     if first != second:
         for learn in (_learn_files, _learn_rows, _learn_records, _learn_observed, _learn_result, _learn_tmp):
             learn(first, second, ignored)
+        _ignore_rest(first, second, ignored)
     return ignored
+
+
+def _ignore_rest(first: Effects, second: Effects, ignored: Ignored) -> None:
+    """Leave out what still differs: nothing of it has a normal form that is the same in both."""
+    for difference in (*compare(first, second, ignored), *compare(second, first, ignored)):
+        effect, name = difference.effect, difference.name
+        is_whole = any(part.unit in _ENTRIES for part in (*difference.missing, *difference.extra))
+        if effect is EffectKind.FILE and (difference.kind is Kind.DIVERGED or not is_whole):
+            ignored.files[name] = _NOTHING
+            named = f"{name}: its content"
+        else:
+            ignored.whole.add((effect, name))
+            named = f"{_column(name, '')}: its rows" if effect is EffectKind.ROW else f"{effect.value} {name}"
+        if named not in ignored.names:
+            ignored.names.append(named)
+
+
+def _column(table: str, column: str) -> str:
+    """``orders.db: orders.created_at``."""
+    return f"{table.replace(':', ': ', 1)}{column and '.'}{column}"
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def _paired(first: Sequence[str], second: Sequence[str]) -> tuple[list[tuple[str, str]], list[str], list[str]]:
@@ -406,27 +435,28 @@ def _learn_files(first: Effects, second: Effects, ignored: Ignored) -> None:
     pairs = _learn_names(ours_named, theirs_named, ignored.file_names, EffectKind.FILE, ignored)
     for one, other in sorted(pairs):
         ours, theirs, name = first.files[one], second.files[other], ignored.file_names.normal(one)
-        if ours != theirs and ignored.files.get(name) != _NOTHING:
-            rule, what = _file_rule(name, ours, theirs, ignored.files.get(name))
-            ignored.files[name] = rule
+        known = ignored.files.get(name)
+        if ours != theirs and known != _NOTHING:
+            ignored.files[name], what = _file_rule(name, ours, theirs, known)
             ignored.names += what
 
 
 def _file_rule(
-    name: str, first: FileContent, second: FileContent, rule: FileRule | None
+    name: str, first: FileContent, second: FileContent, rule: JsonRule | Tokens | None
 ) -> tuple[FileRule, Iterable[str]]:
     if first.kind != "file" or second.kind != "file" or first.content is None or second.content is None:
         return _NOTHING, [f"{name}: its content"]
     ours, theirs = _document(name, first.content), _document(name, second.content)
-    if ours is not None and theirs is not None:
-        found = _json_rule(ours.value, theirs.value, rule if isinstance(rule, JsonRule) else None)
+    if ours is not None and theirs is not None and not isinstance(rule, Tokens):
+        found = _json_rule(ours.value, theirs.value, rule)
         return found, found.names(name)
-    if not (_is_text(first.content) and _is_text(second.content)):
+    are_lines = ours is None and theirs is None and _is_text(first.content) and _is_text(second.content)
+    if not are_lines or isinstance(rule, JsonRule) or _ends_line(first.content) != _ends_line(second.content):
         return _NOTHING, [f"{name}: its content"]
     lines, others = _lines(first.content), _lines(second.content)
     if len(lines) != len(others):
-        return _NOTHING, [f"{name}: its content, {len(lines):,} lines and {len(others):,}"]
-    tokens = rule if isinstance(rule, Tokens) else Tokens()
+        return _NOTHING, [f"{name}: its content, {_counted(len(lines), 'line')} and {_counted(len(others), 'line')}"]
+    tokens = rule or Tokens()
     different = Counter[int]()
     differing: set[str] = set()
     for line, other in zip(lines, others, strict=True):
@@ -434,11 +464,11 @@ def _file_rule(
             different[tokens.add(line, other)] += 1
             differing |= {line, other}
     tokens.keep({*lines} - differing)
-    if 0 in different or sorted(map(tokens.normal, lines)) != sorted(map(tokens.normal, others)):
+    if 0 in different:
         return _NOTHING, [f"{name}: its content"]
     tokens.remember(lines)
     return tokens, [
-        f"{name}: {number} token{'s' if number > 1 else ''} of {times:,} line{'s' if times > 1 else ''}"
+        f"{name}: {_counted(number, 'token')} of {_counted(times, 'line')}"
         for number, times in sorted(different.items())
     ]
 
@@ -449,23 +479,14 @@ def _learn_rows(first: Effects, second: Effects, ignored: Ignored) -> None:
         table, other = ours.get(name), theirs.get(name)
         if table is None or other is None or len(table.rows) != len(other.rows):
             ignored.whole.add((EffectKind.ROW, name))
-            counts = [f"{len(each.rows):,} rows" if each else "no table" for each in (table, other)]
-            ignored.names.append(f"{name.replace(':', ': ', 1)}: {' and '.join(counts)}")
+            counts = [_counted(len(each.rows), "row") if each else "no table" for each in (table, other)]
+            ignored.names.append(f"{_column(name, '')}: {' and '.join(counts)}")
             continue
         for column in dict.fromkeys(column for row in (*table.rows, *other.rows) for column in row):
             values, others = (Counter(canonical(row.get(column)) for row in each.rows) for each in (table, other))
             if values != others and not ignored.by_user.has(f"{name}.{column}"):
                 ignored.columns.setdefault(name, set()).add(column)
-                ignored.names.append(f"{name.replace(':', ': ', 1)}.{column}")
-        left = [
-            Counter(
-                canonical({each: row[each] for each in row if not ignored.ignores_column(name, each)}) for row in rows
-            )
-            for rows in (table.rows, other.rows)
-        ]
-        if left[0] != left[1]:  # the same values, and in other rows
-            ignored.whole.add((EffectKind.ROW, name))
-            ignored.names.append(f"{name.replace(':', ': ', 1)}: its rows")
+                ignored.names.append(_column(name, column))
 
 
 def _learn_records(first: Effects, second: Effects, ignored: Ignored) -> None:
@@ -490,7 +511,7 @@ def _learn_records(first: Effects, second: Effects, ignored: Ignored) -> None:
 
 
 def _learn_observed(first: Effects, second: Effects, ignored: Ignored) -> None:
-    ours, theirs = {**first.observed, **first.more}, {**second.observed, **second.more}
+    ours, theirs = _seen(first), _seen(second)
     for name in sorted(ours.keys() | theirs.keys()):
         if ignored.by_user.has(name):
             continue
@@ -538,7 +559,7 @@ def _bag(undisturbed: Sequence[str], found: Sequence[str], *, in_place: bool) ->
     more = [(thing, ours[thing], times) for thing, times in theirs.items() if times > ours[thing]]
     doubled = [each for each in more if each[1]]
     unknown = [each for each in more if not each[1]]
-    if in_place and missing and unknown and not doubled and len(undisturbed) == len(found):
+    if in_place and missing and unknown and len(undisturbed) == len(found):
         changed = [at for at, one in enumerate(undisturbed) if one != found[at]]
         gone, new = {each[0] for each in missing}, {each[0] for each in unknown}
         if all(undisturbed[at] in gone and found[at] in new for at in changed):
@@ -626,7 +647,7 @@ def _files(undisturbed: Effects, found: Effects, ignored: Ignored) -> list[Diffe
             for one in left[len(more) :]
         ]
         for other in more[len(left) :]:
-            kind = Kind.DOUBLED if again(other) and not left else Kind.LEFT_BEHIND
+            kind = Kind.DOUBLED if again(other) else Kind.LEFT_BEHIND
             extra = Part(other.kind, "", "", len(files), len(others))
             alone.append(Difference(kind, EffectKind.FILE, name, extra=(extra,)))
     return [*_without_parents(alone), *differences]
@@ -636,15 +657,19 @@ def _by_name(effects: Effects, ignored: Ignored) -> dict[str, list[FileContent]]
     """Files by the normal form of their name."""
     found: dict[str, list[FileContent]] = {}
     for name, content in effects.files.items():
-        if not ignored.has(EffectKind.FILE, name):
-            found.setdefault(ignored.file_names.normal(name), []).append(content)
+        normal = ignored.file_names.normal(name)
+        if not ignored.has(EffectKind.FILE, name) and (EffectKind.FILE, normal) not in ignored.whole:
+            found.setdefault(normal, []).append(content)
     return found
 
 
 def _without_equal(
     name: str, files: list[FileContent], others: list[FileContent], rule: FileRule | None
 ) -> tuple[list[FileContent], list[FileContent], Callable[[FileContent], bool]]:
-    """Those of either run that have no equal one in the other, the largest first, and what finds an equal one."""
+    """Those of either run that have no equal one left in the other, and whether one is there again.
+
+    Those of the other run that are not come first, and of these the largest.
+    """
     if len(files) < 2 and len(others) < 2:
         return files, others, lambda _: False
 
@@ -659,7 +684,11 @@ def _without_equal(
             left.append(one)
         else:
             del more[equal]
-    return left, more, lambda other: any(is_same(one, other) for one in files)
+
+    def again(other: FileContent) -> bool:
+        return any(is_same(one, other) for one in files)
+
+    return left, sorted(more, key=again), again
 
 
 def _without_parents(alone: list[Difference]) -> list[Difference]:
@@ -706,10 +735,10 @@ def _other_content(parts: _Parts, name: str, ours: bytes, theirs: bytes, rule: F
             _other_bytes(parts, len(ours), len(theirs))
         return
     lines, others = _lines(ours), _lines(theirs)
-    if is_prefix and others and not theirs.endswith(b"\n"):
-        others = others[:-1] if others[-1] != lines[len(others) - 1] else others  # a line that is torn off
     if isinstance(rule, Tokens):
         lines, others = [*map(rule.normal, lines)], [*map(rule.normal, others)]
+    if others and (others[-1] != lines[len(others) - 1] if is_prefix else _is_torn(ours, theirs, lines, others[-1])):
+        others = others[:-1]
     bag = _bag(lines, others, in_place=True)
     parts.bag(bag, "line")
     for at in bag.changed:
@@ -719,10 +748,11 @@ def _other_content(parts: _Parts, name: str, ours: bytes, theirs: bytes, rule: F
     if lines != others:
         at = next(at for at, line in enumerate(lines) if line != others[at])
         parts.changed("lines in order", str(at + 1), lines[at], others[at])
-    elif is_prefix:
-        parts.lost(Part("bytes", "", "", len(ours), len(theirs)))
-    elif not isinstance(rule, Tokens) or ours.endswith(b"\n") != theirs.endswith(b"\n"):
-        _other_bytes(parts, len(ours), len(theirs))
+    elif not isinstance(rule, Tokens) or _ends_line(ours) != _ends_line(theirs):
+        if is_prefix:
+            parts.lost(Part("bytes", "", "", len(ours), len(theirs)))
+        else:
+            _other_bytes(parts, len(ours), len(theirs))
 
 
 def _other_bytes(parts: _Parts, undisturbed: int, found: int) -> None:
@@ -758,6 +788,15 @@ def _is_text(content: bytes) -> bool:
 
 def _text(content: bytes) -> str:
     return content.decode("utf-8", "surrogateescape")
+
+
+def _is_torn(ours: bytes, theirs: bytes, lines: Sequence[str], last: str) -> bool:
+    """Whether the last line of a file that ends with a newline was written in part."""
+    return _ends_line(ours) and not _ends_line(theirs) and last not in lines
+
+
+def _ends_line(content: bytes) -> bool:
+    return content.endswith(b"\n")
 
 
 def _lines(content: bytes) -> list[str]:
@@ -858,21 +897,14 @@ def _is_database(content: FileContent) -> bool:
 
 
 class _Row(NamedTuple):
+    """Three texts, each of them JSON."""
+
     text: str
     """All columns that are compared."""
     values: str
     """The same without a key that SQLite gives by itself."""
     key: str
-    """Empty where the table has no key, or one that differs from run to run."""
-    shown_values: str
-
-    @property
-    def shown(self) -> str:
-        return self.key or self.shown_values
-
-
-def _fields_text(fields: Mapping[str, Json]) -> str:
-    return ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in fields.items())
+    """The primary key; empty where the table has none, or one that differs from run to run."""
 
 
 def _compare_rows(name: str, undisturbed: _Table, found: _Table, ignored: Ignored) -> list[Difference]:
@@ -886,10 +918,8 @@ def _compare_rows(name: str, undisturbed: _Table, found: _Table, ignored: Ignore
         compared = {column: value for column, value in row.items() if column not in skipped}
         values = {column: value for column, value in compared.items() if column not in key.columns}
         text = canonical(compared)
-        shown = _fields_text({column: row.get(column) for column in key.columns})
-        if key.automatic:
-            return _Row(text, canonical(values), shown, _fields_text(values))
-        return _Row(text, text, shown, _fields_text(compared))
+        shown = json.dumps({column: row.get(column) for column in key.columns}) if key.columns else ""
+        return _Row(text, canonical(values) if key.automatic else text, shown)
 
     ours, theirs = [*map(row_of, undisturbed.rows)], [*map(row_of, found.rows)]
     _, missing, extra = _pairs(ours, theirs, "text")
@@ -908,10 +938,11 @@ def _compare_rows(name: str, undisturbed: _Table, found: _Table, ignored: Ignore
         _changed_row(parts, one, other)
     for row in dict.fromkeys(missing):
         counts = (1, 0) if key.columns else (before[row.values], after[row.values])
-        parts.lost(Part("row", row.shown, row.text, *counts))
+        parts.lost(Part("row", row.key or row.text, row.text, *counts))
     for row in dict.fromkeys(extra):
         again = before[row.values] > 0
-        part = Part("row", row.shown_values if again else row.shown, row.text, before[row.values], after[row.values])
+        what = row.values if again else row.key or row.text
+        part = Part("row", what, row.text, before[row.values], after[row.values])
         (parts.doubled if again else parts.unknown)(part)
     return parts.differences()
 
@@ -937,9 +968,9 @@ def _pairs(
 
 def _changed_row(parts: _Parts, one: _Row, other: _Row) -> None:
     ours, theirs = json.loads(one.text), json.loads(other.text)
-    different = [each for each in {**ours, **theirs} if ours.get(each) != theirs.get(each)]
-    before, after = (_fields_text({each: row.get(each) for each in different}) for row in (ours, theirs))
-    parts.changed("columns", one.key or f"{{{one.shown_values}}}", before, after)
+    same = {each for each in ours if each in theirs and ours[each] == theirs[each]}
+    before, after = ({each: row[each] for each in row if each not in same} for row in (ours, theirs))
+    parts.changed("columns", one.key or one.text, json.dumps(before), json.dumps(after))
 
 
 # -- records, observed values, result and /tmp -------------------------------------------------------------------------
@@ -966,7 +997,7 @@ def _compare_records(undisturbed: Effects, found: Effects, ignored: Ignored) -> 
 
 
 def _observed(undisturbed: Effects, found: Effects, ignored: Ignored) -> list[Difference]:
-    ours, theirs = {**undisturbed.observed, **undisturbed.more}, {**found.observed, **found.more}
+    ours, theirs = _seen(undisturbed), _seen(found)
     differences: list[Difference] = []
     for name in dict.fromkeys((*ours, *theirs)):
         if not ignored.has(EffectKind.OBSERVED, name):
@@ -975,6 +1006,12 @@ def _observed(undisturbed: Effects, found: Effects, ignored: Ignored) -> list[Di
                 EffectKind.OBSERVED, name, (there, ours.get(name)), (is_there, theirs.get(name)), ignored
             )
     return differences
+
+
+def _seen(effects: Effects) -> dict[str, Json]:
+    """What the test and plugins observed; a plugin's name that the test has, too, is said to be the plugin's."""
+    seen = effects.observed
+    return {**seen, **{f"{name} (plugin)" if name in seen else name: value for name, value in effects.more.items()}}
 
 
 def _result(undisturbed: Effects, found: Effects, ignored: Ignored) -> list[Difference]:
@@ -1009,5 +1046,5 @@ def _tmp(undisturbed: Effects, found: Effects, ignored: Ignored) -> list[Differe
     return [
         Difference(Kind.LEFT_BEHIND, EffectKind.TMP, name, extra=(Part("file", "", "", ours[name], times),))
         for name, times in sorted(theirs.items())
-        if times > ours[name]
+        if times > ours[name] and (EffectKind.TMP, name) not in ignored.whole
     ]

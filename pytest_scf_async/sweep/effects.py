@@ -33,6 +33,8 @@ OWN_DIRECTORY = "<run.path>"
 """What stands in texts where the run's own directory was."""
 
 _MAGIC = b"SQLite format 3\0"
+_BESIDE = re.compile(r"-wal|-shm|-journal|-mj[0-9A-F]{9,}")
+"""How the names end of what SQLite has beside a database."""
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 FileKind = Literal["file", "directory", "symbolic link", "database", "special file"]
@@ -195,7 +197,7 @@ def files_and_rows(directory: Path, own_path: str | None = None) -> Stored:
                         stored.keys[name, table] = key
         stored.files[name] = content
     for name in databases:
-        for each in [each for each in stored.files if each.startswith((*_beside(name), f"{name}-mj"))]:
+        for each in [each for each in stored.files if each.startswith(name) and _BESIDE.fullmatch(each[len(name) :])]:
             del stored.files[each]
     return stored
 
@@ -308,7 +310,7 @@ def _content_of(entry: os.DirEntry[str], own: _OwnPath) -> FileContent:
     with open(entry.path, "rb") as file:
         beginning = file.read(len(_MAGIC))
     # A first transaction that was interrupted leaves an empty file beside its journal.
-    if beginning == _MAGIC or (not beginning and any(map(os.path.exists, _beside(entry.path)))):
+    if beginning == _MAGIC or (not beginning and _to_recover(entry.path)):
         return FileContent("database")
     return _file_of(entry.path, own)
 
@@ -324,15 +326,14 @@ def _file_of(path: str, own: _OwnPath) -> FileContent:
     return FileContent("file", None, size, hashed.hexdigest())
 
 
-def _beside(path: str) -> tuple[str, ...]:
-    """What SQLite has beside a database."""
-    return f"{path}-wal", f"{path}-journal", f"{path}-shm"
+def _to_recover(path: str) -> list[str]:
+    """What SQLite reads beside a database that was not closed."""
+    return [each for each in (f"{path}-wal", f"{path}-journal") if _is_regular(each)]
 
 
 def _tables_of(path: str, own: _OwnPath) -> list[tuple[str, Key, list[dict[str, Json]]]] | None:
     """The tables of a database with their rows; None where SQLite cannot read it."""
-    wal, journal, _ = _beside(path)
-    beside = [each for each in (wal, journal) if _is_regular(each)]
+    beside = _to_recover(path)
     try:
         if not beside:  # nothing is to be recovered, and SQLite neither locks nor writes what is immutable
             return _read(f"file:{quote(os.fsencode(path))}?mode=ro&immutable=1", own)
@@ -381,14 +382,10 @@ def _read(uri: str, own: _OwnPath) -> list[tuple[str, Key, list[dict[str, Json]]
 
 
 def _key_of(connection: sqlite3.Connection, table: str) -> Key:
-    columns: list[tuple[str, str]] = connection.execute(
-        "SELECT name, type FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk", (table,)
-    ).fetchall()
+    columns = connection.execute("SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk", (table,)).fetchall()
+    index = connection.execute("SELECT 1 FROM pragma_index_list(?) WHERE origin = 'pk'", (table,)).fetchone()
     # A column that stands for the rowid needs no index of its own; any other key has one.
-    automatic = [kind.upper() for _, kind in columns] == ["INTEGER"] and connection.execute(
-        "SELECT 1 FROM pragma_index_list(?) WHERE origin = 'pk'", (table,)
-    ).fetchone() is None
-    return Key(tuple(name for name, _ in columns), automatic)
+    return Key(tuple(name for (name,) in columns), bool(columns) and index is None)
 
 
 def _value(value: str | bytes | float | None, own: _OwnPath) -> Json:

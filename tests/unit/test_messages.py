@@ -254,6 +254,7 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
     "go_on": (messages.GoOn(), b"\x00\x00\x00\x00*"),
     "save_coverage": (messages.SaveCoverage(), b"\x00\x00\x00\x00&"),
     "answer_waits": (messages.AnswerWaits(50000, waits=True), b'\x1b\x00\x00\x00+{"port":50000,"waits":true}'),
+    "branch": (messages.Branch("/s/socket-0"), b'\x18\x00\x00\x00,{"socket":"/s/socket-0"}'),
     "typed": (messages.Typed("n"), b'\x0c\x00\x00\x00\'{"line":"n"}'),
     "typed_end": (messages.Typed(None), b'\r\x00\x00\x00\'{"line":null}'),
     "assign": (

@@ -89,15 +89,14 @@ def test_a_directory_that_is_not_there_is_an_error(tmp_path):
 
 
 def test_directories_deeper_than_python_recurses(tmp_path):
-    here = os.getcwd()
+    paths = [tmp_path.joinpath(*["d"] * depth) for depth in range(1, 1_201)]
     try:
-        os.chdir(tmp_path)
-        for _ in range(1_200):
-            os.mkdir("d")
-            os.chdir("d")
-    finally:
-        os.chdir(here)
-    assert len(files_and_rows(tmp_path).files) >= 1_000
+        for path in paths:
+            path.mkdir()
+        assert len(files_and_rows(tmp_path).files) == 1_200
+    finally:  # shutil recurses, too
+        for path in reversed(paths):
+            path.rmdir()
 
 
 def test_the_runs_own_path_is_taken_out_of_all_texts(tmp_path):
@@ -140,6 +139,7 @@ def test_a_file_of_sqlite_is_its_rows(tmp_path):
         "INSERT INTO pairs VALUES ('y', 1, 1), ('x', 1, 2)",
         "CREATE TABLE counted (n INTEGER PRIMARY KEY AUTOINCREMENT)",
         "CREATE TABLE alone (n INTEGER PRIMARY KEY) WITHOUT ROWID",
+        "CREATE TABLE given (n INT PRIMARY KEY)",
         "CREATE VIEW v AS SELECT 1",
     )
     stored = files_and_rows(tmp_path)
@@ -149,6 +149,7 @@ def test_a_file_of_sqlite_is_its_rows(tmp_path):
         (of, 'a "b"'): [],
         (of, "alone"): [],
         (of, "counted"): [],
+        (of, "given"): [],
         (of, "orders"): [
             {"id": 7, "total": 0.1, "note": "a", "raw": "x'00ff'"},
             {"id": 8, "total": math.inf, "note": "\udcffA", "raw": None},
@@ -158,6 +159,7 @@ def test_a_file_of_sqlite_is_its_rows(tmp_path):
     assert stored.keys == {
         (of, "alone"): Key(("n",)),
         (of, "counted"): Key(("n",), automatic=True),
+        (of, "given"): Key(("n",)),
         (of, "orders"): Key(("id",), automatic=True),
         (of, "pairs"): Key(("b", "a")),
     }
@@ -178,11 +180,13 @@ def test_what_is_committed_in_the_wal_of_a_killed_process_is_there_and_what_is_n
         "BEGIN",
         "INSERT INTO t VALUES ('open')",
     )
+    (tmp_path / "x.db-mj0A1B2C9FF").touch()
+    (tmp_path / "x.db-walrus").touch()
     before = state_of(tmp_path)
-    assert {*before} == {"x.db", "x.db-wal", "x.db-shm"}
+    assert {*before} == {"x.db", "x.db-wal", "x.db-shm", "x.db-mj0A1B2C9FF", "x.db-walrus"}
     stored = files_and_rows(tmp_path)
     assert stored.rows == {("x.db", "t"): [{"a": "committed"}]}
-    assert [*stored.files] == ["x.db"]
+    assert [*stored.files] == ["x.db", "x.db-walrus"]
     assert state_of(tmp_path) == before
 
 

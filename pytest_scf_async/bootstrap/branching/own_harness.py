@@ -12,8 +12,8 @@ import os
 import signal
 from typing import Any, NoReturn
 
-from ...protocol import branches, messages, shared_page
-from ...protocol.shared_page import CLOCK_NOW
+from ...protocol import branches, messages
+from ...protocol.shared_page import ClockPage
 from ...protocol.time_units import NEVER_US
 from ..scheduler.channel import Channel
 from ..scheduler.scheduler import scheduler
@@ -26,13 +26,14 @@ _NEVER_HELD = "something real holds the clock: a connection, a child process or 
 class OwnHarness(Channel):
     """The channel of a process that goes on alone. *fd* is the number of the channel that it replaces."""
 
-    __slots__ = ("_attempt", "_inits", "_queued", "_runs", "connection", "deadline_us", "job", "kept", "plan")
+    __slots__ = ("_attempt", "_inits", "_queued", "_runs", "clock", "connection", "deadline_us", "job", "kept", "plan")
 
     def __init__(self, old: Channel, connection: Any, plan: branches.Prepare, kept: list[str]) -> None:
         self.fd = old.fd
         self.marks = old.marks
         self.connection = connection
         self.plan = plan
+        self.clock = ClockPage(scheduler.clock_page)
         self.kept = kept
         """What is mounted below ``/tmp``."""
         self.job = branches.SCOUT
@@ -77,8 +78,7 @@ class OwnHarness(Channel):
     def begin(self, job: int, parent: int, state: int, attempt: int) -> None:
         """This process is the one of *job* from here on."""
         self.job, self._attempt = job, attempt
-        now_us = scheduler.clock_page[CLOCK_NOW]
-        branches.send(self.connection, branches.Begins(job, parent, now_us, state, attempt))
+        branches.send(self.connection, branches.Begins(job, parent, self.clock.now_us, state, attempt))
 
     def starts_cold(self) -> None:
         """The process begins with the init of its function."""
@@ -92,11 +92,11 @@ class OwnHarness(Channel):
 
     def _limit(self, after_us: int) -> None:
         """The event runs so long from now on at most."""
-        self.deadline_us = scheduler.clock_page[CLOCK_NOW] + after_us
-        scheduler.control_page[shared_page.CONTROL_LEASE] = self.deadline_us
+        self.deadline_us = self.clock.now_us + after_us
+        scheduler.control.lease = self.deadline_us
 
     def _queue(self, kind: int, body: bytes = b"") -> None:
-        scheduler.control_page[shared_page.CONTROL_MESSAGES] += 1
+        scheduler.control.messages += 1
         self._queued.append((kind, body))
         os.eventfd_write(self.fd, 1)
 
@@ -121,8 +121,7 @@ class OwnHarness(Channel):
             self._returned(result)
 
     def _happened(self, what: str, name: str = "", fields: dict[str, Any] | None = None) -> None:
-        now_us = scheduler.clock_page[CLOCK_NOW]
-        branches.send(self.connection, branches.Happened(self.job, now_us, what, name, fields or {}))
+        branches.send(self.connection, branches.Happened(self.job, self.clock.now_us, what, name, fields or {}))
 
     def _parked(self, parked: messages.Parked) -> None:
         if parked.running_threads or self._queued:
@@ -134,10 +133,10 @@ class OwnHarness(Channel):
             self._limit(self.plan.timeout_us)
             self._queue(int(messages.ToInstance.INVOKE), json.dumps(self.plan.invocations[self._attempt]).encode())
         elif parked.due_us == messages.NEVER or parked.due_us >= self.deadline_us:
-            scheduler.clock_page[CLOCK_NOW] = self.deadline_us
+            self.clock.now_us = self.deadline_us
             self.end(self.timed_out)
         else:
-            scheduler.clock_page[CLOCK_NOW] = max(scheduler.clock_page[CLOCK_NOW], parked.due_us)
+            self.clock.now_us = max(self.clock.now_us, parked.due_us)
             self._queue(messages.RESUME)
 
     # -- the end -------------------------------------------------------------------------------------------------------
@@ -174,8 +173,7 @@ class OwnHarness(Channel):
         _exit(0)
 
     def _report_end(self, fact: str, text: str | None, trace: str | None, tmp: list[str]) -> None:
-        now_us = scheduler.clock_page[CLOCK_NOW]
-        branches.send(self.connection, branches.Ends(self.job, now_us, fact, text, trace, tmp))
+        branches.send(self.connection, branches.Ends(self.job, self.clock.now_us, fact, text, trace, tmp))
 
     def _in_tmp(self) -> list[str]:
         """What is in ``/tmp``: paths below it, of all that is no directory."""

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import _socket
 import os
-import select
-import signal
 import socket
-from typing import Any, NoReturn
+from typing import Any
 
 from ...protocol import branches, linux, messages
-from ...protocol.shared_page import CLOCK_NOW
 from .. import mounts, process_ends
-from ..originals import real_poll, real_waitpid
 from ..scheduler.scheduler import scheduler
-from . import privacy
+from . import privacy, processes, scout
 from .own_harness import OwnHarness
 
 _exit = os._exit
-_kill = os.kill
 
 
 def serve(branch: messages.Branch) -> messages.Invoke:
@@ -38,7 +33,7 @@ def serve(branch: messages.Branch) -> messages.Invoke:
         pid = privacy.fork()
         if pid == 0:
             return _begin(harness, asked, ours)
-        await_end(harness, pid, job)
+        processes.await_end(harness, pid, job)
         branches.send(connection, branches.Done())
 
 
@@ -75,7 +70,7 @@ def _begin(harness: OwnHarness, asked: branches.Scout | branches.Resume, ours: p
     plan = harness.plan
     attempt = 0
     directory = os.path.join(plan.states, str(asked.state))
-    scheduler.clock_page[CLOCK_NOW] = asked.now_us
+    harness.clock.now_us = asked.now_us
     try:
         privacy.own_directories(None, directory, plan.run_path, harness.kept)
         mounts.drop_capabilities()
@@ -88,34 +83,7 @@ def _begin(harness: OwnHarness, asked: branches.Scout | branches.Resume, ours: p
         os.environ["HOSTNAME"] = f"scf-async-{asked.starts}"
         harness.begin(asked.job, asked.job, asked.state, attempt)
     else:
-        from . import scout  # noqa: PLC0415  (a resume has no points)
-
         harness.begin(branches.SCOUT, branches.SCOUT, -1, 0)
         scout.begin(harness, [branches.Branch(*each) for each in asked.branches], ours)
     harness.starts_cold()
     return messages.Invoke(**plan.invocations[attempt])
-
-
-def await_end(harness: OwnHarness, pid: int, job: int) -> None:
-    """Wait for the process *pid* of *job*, and report how it has ended. A scout may take its time."""
-    pidfd = os.pidfd_open(pid)
-    try:
-        poller = real_poll()
-        poller.register(pidfd, select.POLLIN)
-        in_time = bool(poller.poll(None if job < 0 else harness.plan.real_timeout * 1000))
-    finally:
-        os.close(pidfd)
-    if not in_time:
-        _kill(pid, signal.SIGKILL)
-    _, status = real_waitpid(pid, 0)
-    now_us = scheduler.clock_page[CLOCK_NOW]
-    if not in_time:
-        why = f"it has not ended within {harness.plan.real_timeout:g} real seconds"
-        branches.send(harness.connection, branches.Cannot(job, why))
-        return
-    branches.send(harness.connection, branches.Gone(job, now_us, status))
-
-
-def leave() -> NoReturn:
-    """End this process at once."""
-    _exit(0)

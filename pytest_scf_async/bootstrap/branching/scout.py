@@ -7,11 +7,9 @@ import signal
 from collections.abc import Iterable
 
 from ...protocol import branches, linux, messages
-from ...protocol.shared_page import CLOCK_NOW
 from .. import mounts
 from ..gates import gates, lines
-from ..scheduler.scheduler import scheduler
-from . import privacy, root
+from . import privacy, processes
 from .own_harness import OwnHarness
 
 _kill = os.kill
@@ -58,7 +56,7 @@ class Scout:
         """Keep what a termination by force would leave."""
         harness = self._harness
         directory = os.path.join(harness.plan.states, str(branch.job))
-        now_us = scheduler.clock_page[CLOCK_NOW]
+        now_us = harness.clock.now_us
         try:
             os.mkdir(directory)
             privacy.copy_tree(harness.plan.run_path, directory)
@@ -74,7 +72,7 @@ class Scout:
         harness = self._harness
         pid = privacy.fork()
         if pid:
-            root.await_end(harness, pid, branch.job)
+            processes.await_end(harness, pid, branch.job)
             return False
         linux.die_with_parent()
         plan, parent = harness.plan, harness.job
@@ -87,7 +85,7 @@ class Scout:
             mounts.drop_capabilities()
         except (OSError, privacy.CannotBranchError) as error:
             branches.send(harness.connection, branches.Cannot(branch.job, str(error)))
-            root.leave()
+            processes.leave()
         harness.begin(branch.job, parent, branch.job, 0)
         if branch.how == "scout":
             Scout(harness, (branches.Branch(*each) for each in branch.then), self._ours).collect()

@@ -1,0 +1,39 @@
+"""The end of processes that were forked for branches: their parents wait for them."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from typing import NoReturn
+
+from ...protocol import branches
+from ..originals import real_poll, real_waitpid
+from .own_harness import OwnHarness
+
+_exit = os._exit
+_kill = os.kill
+
+
+def await_end(harness: OwnHarness, pid: int, job: int) -> None:
+    """Wait for the process *pid* of *job*, and report how it has ended. A scout may take its time."""
+    pidfd = os.pidfd_open(pid)
+    try:
+        poller = real_poll()
+        poller.register(pidfd, select.POLLIN)
+        in_time = bool(poller.poll(None if job < 0 else harness.plan.real_timeout * 1000))
+    finally:
+        os.close(pidfd)
+    if not in_time:
+        _kill(pid, signal.SIGKILL)
+    _, status = real_waitpid(pid, 0)
+    if not in_time:
+        why = f"it has not ended within {harness.plan.real_timeout:g} real seconds"
+        branches.send(harness.connection, branches.Cannot(job, why))
+        return
+    branches.send(harness.connection, branches.Gone(job, harness.clock.now_us, status))
+
+
+def leave() -> NoReturn:
+    """End this process at once."""
+    _exit(0)
