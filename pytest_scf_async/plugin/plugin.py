@@ -539,6 +539,10 @@ def pytest_runtest_makereport(
     report = yield
     if call.when == "call":
         item.stash[_PASSED] = call.excinfo is None
+        sweeps = item.config.stash.get(_SWEEPS, None)
+        if sweeps is not None and sweeps.not_replayed and report.passed:
+            path, line, _ = item.location
+            report.outcome, report.longrepr = "skipped", (path, (line or 0) + 1, f"Skipped: {sweeps.not_replayed[0]}")
     if report.failed:
         if (
             call.excinfo is not None

@@ -64,8 +64,12 @@ class SweepsOfTest:
         self._replay: str = self._config.option.scf_async_replay or ""
         self.replayed = False
         """Whether one of them had the run that ``--scf-async-replay`` names."""
-        self.not_replayed: list[str] = []
-        """What is wrong with that key, where a sweep did not have it."""
+        self._not_replayed: list[str] = []
+
+    @property
+    def not_replayed(self) -> list[str]:
+        """What is wrong with that key, if none of them had it."""
+        return [] if self.replayed else self._not_replayed
 
     @property
     def found(self) -> list[Swept]:
@@ -94,7 +98,7 @@ class SweepsOfTest:
             if progress is not None:
                 progress.end()
             failed_before.keep(swept, whole=not (self._replay or shard))
-            if self._replay:
+            if self._replay and swept.runs:
                 self.replayed = True
                 self._show(f"{self._item.nodeid}: {sweep_text(swept)}")
 
@@ -111,10 +115,9 @@ class SweepsOfTest:
             failure=self._failure,
         )
 
-    def _no_such_run(self, sentence: str) -> BaseException:
-        """The tests of a session have many sweeps, and a key is of one of them: the others have nothing to repeat."""
-        self.not_replayed.append(f"{self._item.nodeid}: {sentence}")
-        return pytest.skip.Exception(sentence)
+    def _no_such_run(self, sentence: str) -> None:
+        """A key is of one sweep, and a session has many: the others make no run, and nothing is wrong with them."""
+        self._not_replayed.append(f"{self._item.nodeid}: {sentence}")
 
     def _show(self, text: str) -> None:
         terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
@@ -143,8 +146,13 @@ class SweepsOfTest:
         return effects
 
     def _failure(self, swept: Swept, kinds: frozenset[Kind]) -> str:
-        """Why a sweep fails; each class is a failing subtest of its own where the test has the fixture ``subtests``."""
+        """Why a sweep fails; one without the run that is to be repeated does not.
+
+        Each class is a failing subtest of its own where the test has the fixture ``subtests``.
+        """
         __tracebackhide__ = True
+        if self._replay and not swept.runs:
+            return ""
         text = failure_text(swept, kinds)
         subtests: Any = getattr(self._item, "funcargs", {}).get("subtests")
         found = classes(swept.runs, kinds)

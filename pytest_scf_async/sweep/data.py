@@ -68,6 +68,7 @@ def _run(run: SweepRun) -> _Facts:
         "listened": outcome.listened,
         "stop_seconds": None if outcome.stop_us is None else outcome.stop_us / 1e6,
         "check": outcome.check,
+        "branched": outcome.branched,
     }
 
 

@@ -16,6 +16,10 @@ def _nothing(*_: object) -> None:
     pass
 
 
+def _refuse(sentence: str) -> None:
+    raise ScfUsageError(sentence)
+
+
 def _no_effects(_: Run) -> Mapping[str, object]:
     return {}
 
@@ -38,8 +42,8 @@ class Guide:
     """Called with all that it has found, whether it came to its end or not."""
     effects_of: Callable[[Run], Mapping[str, object]] = _no_effects
     """What plugins add to the effects of a run."""
-    no_such_run: Callable[[str], BaseException] = ScfUsageError
-    """Makes what is raised where no run has the key ``replay``, of the sentence that says so."""
+    no_such_run: Callable[[str], None] = _refuse
+    """Called with a sentence where no run has the key ``replay``; if it raises nothing, no run is made."""
     asked: Callable[[], None] = _nothing
     """Called when the test asks what the sweep has found."""
     failure: Callable[[Swept, frozenset[Kind]], str] = failure_text

@@ -238,10 +238,11 @@ class _Sweeper:
         guide = self._guide
         if guide.replay:
             if guide.replay not in keys:
-                raise guide.no_such_run(
+                guide.no_such_run(
                     f"sweep: function {self._name!r} has no run {guide.replay!r}: the key is of other code, of another "
                     f"payload, or of other points{did_you_mean(guide.replay, keys)}"
                 )
+                return []
             return [keys.index(guide.replay)]
         numbers: Sequence[int] = range(len(plans))
         if guide.shard is not None:

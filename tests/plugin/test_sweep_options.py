@@ -61,9 +61,25 @@ def test_one_run_is_repeated_and_its_whole_report_is_shown(
 @ALONE_AND_WITH_A_WORKER
 def test_a_sweep_that_has_no_such_run_has_nothing_to_repeat(sweeps: pytest.Pytester, workers: tuple[str, ...]) -> None:
     sweeps.makepyfile(test_it=TWO_HANDLERS)
-    result = run_with(sweeps, workers, f"--scf-async-replay={LOST}")
+    result = run_with(sweeps, workers, "-rs", f"--scf-async-replay={LOST}")
     result.assert_outcomes(failed=1, skipped=1)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines([f"SKIPPED * test_it.py:*: test_it.py::test_other: *has no run '{LOST}': the key is *"])
+
+
+@pytest.mark.parametrize("asks", ["assert_survives()", "assert_exactly_once()", "failures", "report"])
+def test_the_key_of_the_second_sweep_of_a_test(sweeps: pytest.Pytester, asks: str) -> None:
+    sweeps.makepyfile(
+        test_it=f"""
+        from sweeps import sweep
+
+        def test_it(scf_runtime):
+            sweep(scf_runtime, exclude="loses.py:8").{asks}
+            assert [run.key for run in sweep(scf_runtime).runs] == ["{LOST}"]
+        """
+    )
+    sweeps.runpytest_inprocess(f"--scf-async-replay={LOST}").assert_outcomes(passed=1)
+    assert order(sweeps) == ["loses.py:8#1"]
 
 
 @ALONE_AND_WITH_A_WORKER
