@@ -32,10 +32,16 @@ def test_it_is_written_four_times_a_second_at_most(now: SimpleNamespace) -> None
 def test_it_says_what_is_done_what_failed_and_what_time_is_left(now: SimpleNamespace) -> None:
     shown: list[str] = []
     line = progress.Progress(shown.append)
+    now.seconds += 100  # the undisturbed runs
+    line.come_to(500, 6000, 0)
     now.seconds += 20
     line.come_to(1500, 6000, 3)
     line.end()
-    assert shown == ["sweep: 1,500 of 6,000 interruptions, 3 failed, 60 s left", ""]
+    assert shown == [
+        "sweep: 500 of 6,000 interruptions, 0 failed",
+        "sweep: 1,500 of 6,000 interruptions, 3 failed, 90 s left",
+        "",
+    ]
 
 
 def test_a_short_sweep_has_none(now: SimpleNamespace) -> None:
