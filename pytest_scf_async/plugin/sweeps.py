@@ -150,7 +150,6 @@ class SweepsOfTest:
 
         Each class is a failing subtest of its own where the test has the fixture ``subtests``.
         """
-        __tracebackhide__ = True
         if self._replay and not swept.runs:
             return ""
         text = failure_text(swept, kinds)
@@ -160,7 +159,7 @@ class SweepsOfTest:
             return text
         for alike in found:
             with subtests.test(class_title(alike)):
-                raise AssertionError(class_text(swept, alike))
+                pytest.fail(class_text(swept, alike), pytrace=False)
         return text_without_classes(swept, kinds)
 
 
