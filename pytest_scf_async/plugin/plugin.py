@@ -136,7 +136,7 @@ _SETTINGS: Final = pytest.StashKey["ScfSettings"]()
 _OUTER_ZYGOTE: Final = pytest.StashKey[bool]()
 _SWEEPS: Final[pytest.StashKey[SweepsOfTest | None]] = pytest.StashKey()
 """The sweeps of the test that runs."""
-_TIME_LIMIT: Final[pytest.StashKey[TimeLimit | None]] = pytest.StashKey()
+_TIME_LIMIT: Final[pytest.StashKey[TimeLimit]] = pytest.StashKey()
 _REPLAYED: Final = pytest.StashKey[bool]()
 """Whether a sweep of the session had the run of ``--scf-async-replay``."""
 _NOT_REPLAYED: Final = pytest.StashKey[list[str]]()
@@ -304,11 +304,6 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
 
     item.stash[_TIME_LIMIT] = timeout.TimeLimit(settings)
     return timeout.set_timer(item, settings, _RUNTIME) if settings.method == "thread" else None
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_timeout_cancel_timer(item: pytest.Item) -> None:
-    item.stash[_TIME_LIMIT] = None
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)  # inside pytest-cov's, which makes its report

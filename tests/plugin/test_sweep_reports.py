@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -157,7 +158,7 @@ def test_every_key_is_in_the_reference(sweeps: pytest.Pytester) -> None:
     (path,) = sweeps.path.joinpath("kept").glob("*/*")
     facts = json.loads(path.read_text(encoding="utf-8"))
     page = (Path(__file__).resolve().parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
-    section = page.partition("\n### A sweep as JSON\n")[2].partition("\n### ")[0]
+    section = page.partition("\n## A sweep as JSON\n")[2].partition("\n## ")[0]
     (lost,) = [run for run in facts["runs"] if run["kinds"]]
     (difference,) = lost["differences"]
     keys = {*facts, *facts["points"][0], *lost, *difference, *lost["attempts"][0]}
@@ -303,6 +304,20 @@ def test_what_plugins_give_is_compared_as_a_final_state(project: pytest.Pytester
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["E *diverged: observed rows in the store is 0 in place of 1"])
     assert "observed events" not in result.stdout.str()
+
+
+def test_a_conftest_of_other_tests_is_not_asked(project: pytest.Pytester) -> None:
+    write_sweeps(project, conftest="")
+    project.path.joinpath("test_it.py").unlink()
+    for name in ("one", "two"):
+        directory = project.mkdir(name)
+        directory.joinpath("conftest.py").write_text("def pytest_scf_async_sweep_effects(run): return {'store': 1}")
+        directory.joinpath(f"test_{name}.py").write_text(textwrap.dedent(SURVIVES), encoding="utf-8")
+    project.syspathinsert()
+    result = project.runpytest_inprocess()
+    result.assert_outcomes(failed=2)
+    assert "are given twice" not in result.stdout.str()
+    assert result.stdout.str().count("lost: file row") == 2
 
 
 @pytest.mark.parametrize(
