@@ -75,6 +75,9 @@ from pytest_scf_async.supervisor import waits as supervisor_waits
 from pytest_scf_async.supervisor.tracee import HERE, MACHINE
 from pytest_scf_async.sweep import differences as sweep_differences
 from pytest_scf_async.sweep import effects as sweep_effects
+from pytest_scf_async.sweep import sweep as sweep_of_function
+from pytest_scf_async.sweep.findings import Swept
+from pytest_scf_async.sweep.sweep import Sweep
 
 
 def event_of(event: AsyncEvent) -> Event:
@@ -139,3 +142,8 @@ def launch_of(function: Function) -> Launch:
 def heap_of(clock: SimulatedClock) -> list[DueThing]:
     """What is due on a clock, and what was cancelled and has not been removed."""
     return clock._heap
+
+
+def facts_of(sweep: Sweep) -> Swept:
+    """All facts of a sweep."""
+    return sweep._swept

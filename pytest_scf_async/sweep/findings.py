@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -37,11 +38,19 @@ class SweepRun:
     @property
     def alike(self) -> tuple[tuple[str, str, str], ...]:
         """What all runs of its class share."""
-        return tuple(sorted({(each.kind.value, each.effect.value, each.name) for each in self.differences}))
+        return tuple(sorted({(each.kind.value, each.effect.value, _name_of(each)) for each in self.differences}))
 
     def fails(self, kinds: frozenset[Kind] = FAILURES) -> bool:
         """Whether one of *kinds* is wrong with it."""
         return not self.kinds.isdisjoint(kinds)
+
+
+def _name_of(difference: Difference) -> str:
+    """Its effect's name; a temporary file has another one each time, and is known by its directory and its suffix."""
+    if difference.kind is not Kind.LEFT_BEHIND:
+        return difference.name
+    directory, name = os.path.split(difference.name)
+    return os.path.join(directory, f"*{os.path.splitext(name)[1]}")
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from .differences import (
 from .effects import Effects
 from .findings import FAILURES, FailureClass, SweepRun, Swept, classes
 from .guide import Guide
-from .interruptions import How, interruptions
+from .interruptions import How, Interruption, interruptions
 from .points import Point, choice, chosen, first_difference, first_turns
 from .report import sweep_text
 from .run import EachRun, NotReachedError, Outcome, Plan, Question, Run, Runner, Stages, Step
@@ -199,8 +199,7 @@ class _Sweeper:
     def sweep(self) -> Swept:
         began = time.monotonic()
         undisturbed = self._undisturbed()
-        reached = self._choice.candidates(undisturbed.points)
-        plans, second = self._plans(reached)
+        plans, reached = self._plans(self._choice.candidates(undisturbed.points))
         mine = self._part(plans)
         runs: dict[int, SweepRun] = {}
         incomplete, stopped = "", False
@@ -213,7 +212,7 @@ class _Sweeper:
         swept = Swept(
             self._name,
             points,
-            len(reached) + len(second),
+            reached,
             tuple(made),
             undisturbed,
             tuple(self._ignored.names),
@@ -344,40 +343,39 @@ class _Sweeper:
 
     # -- what is run ---------------------------------------------------------------------------------------------------
 
-    def _plans(self, reached: Sequence[Point]) -> tuple[list[Plan], list[Point]]:
+    def _plans(self, reached: Sequence[Point]) -> tuple[list[Plan], int]:
+        """The runs that are to be made, and how many points there are for them."""
         second, stops = self._second_points(reached)
-        picked = chosen([*reached, *second], self._choice.limit)
+        tried = [point for point in (*reached, *second) if any(_applies(how, point) for how in self._hows)]
+        picked = chosen(tried, self._choice.limit)
         plans = []
         for point in picked:
             for how in self._hows:
-                if not (point.graceful if how.kind == "graceful" else point.forced):
+                if not _applies(how, point):
                     continue
                 step = Step(point, how)
                 plans.append(Plan((step,) if point.after is None else (stops[point.after], step)))
-        return plans, second
+        return plans, len(tried)
 
     def _second_points(self, reached: Sequence[Point]) -> tuple[list[Point], dict[Point, Step]]:
         """The points that come after a SIGTERM which a handler has had: its own lines, and those of the shutdown.
 
-        With them the first stops that lead there. What follows depends on where the first stop was: one of those is
-        kept after which the handler comes to the same points.
+        With them the first stops that lead there. What follows depends on where the first stop was: of those after
+        which the handler comes to the same points the first and the last are kept, as more is under way at the last.
         """
         by = next((how for how in self._hows if how.name == "graceful"), None)
         if by is None:
             return [], {}
-        found: list[Point] = []
-        stops: dict[Point, Step] = {}
-        ways: set[tuple[str, ...]] = set()
+        ways: dict[tuple[str, ...], list[tuple[Step, Outcome]]] = {}
         for point in first_turns([point for point in reached if point.graceful], _FIRST_STOPS):
             step = Step(point, by)
             outcome = self._runner.run(Plan((step,), collects=True), self._is_done)
-            way = tuple(each.label for each in outcome.points)
-            if not outcome.listened or way in ways:
-                continue
-            ways.add(way)
-            stops[point] = step
-            found += self._choice.candidates(replace(each, after=point) for each in outcome.points)
-        return found, stops
+            if outcome.listened:
+                way = tuple(each.label for each in outcome.points)
+                ways[way] = [*ways.get(way, [])[:1], (step, outcome)]
+        kept = [stop for alike in ways.values() for stop in alike]
+        found = [replace(each, after=step.point) for step, outcome in kept for each in outcome.points]
+        return self._choice.candidates(found), {step.point: step for step, _ in kept}
 
     def _run(self, plan: Plan) -> SweepRun:
         last = plan.steps[-1]
@@ -433,6 +431,11 @@ class _Sweeper:
             differences = tuple(compare(self._expected, outcome.effects, self._ignored))
             self._compared[digest] = differences
         return (*found, *differences)
+
+
+def _applies(how: Interruption, point: Point) -> bool:
+    """Whether *point* is one for that interruption."""
+    return point.graceful if how.kind == "graceful" else point.forced
 
 
 def roots_of(function: FunctionVersion, in_instances: str) -> tuple[str, ...]:

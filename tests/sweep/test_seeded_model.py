@@ -22,6 +22,8 @@ def test_the_table_has_every_handler_once() -> None:
     assert len(NAMES) == len(set(NAMES)) >= 26
 
 
+# once: it is about the set, which the sweep is tried with on every Python
+@pytest.mark.once
 @pytest.mark.parametrize(("seeded", "name"), BOTH)
 def test_the_windows_are_those_of_its_source(seeded: Seeded, name: str) -> None:
     found = failing(path_of(name), seeded.payload, seeded.how, seeded.within)

@@ -13,7 +13,7 @@ import pytest
 pytestmark = pytest.mark.once
 
 TESTS = Path(__file__).parent.parent
-FOLDERS = ("unit", "process", "plugin")
+FOLDERS = ("unit", "process", "plugin", "sweep")
 
 ATTRIBUTES = {
     ("sys", "version_info"): {"interpreter"},
