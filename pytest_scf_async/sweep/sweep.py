@@ -224,7 +224,7 @@ class _Sweeper:
             not_branched=tuple(sorted(self._branched.items())),
             incomplete=incomplete,
             planned=len(mine),
-            left_out=max(len(reached) + len(second) - self._choice.limit, 0),
+            left_out=max(reached - self._choice.limit, 0),
         )
         self._guide.finished(swept)
         if stopped:

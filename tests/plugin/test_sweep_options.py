@@ -52,7 +52,7 @@ def test_one_run_is_repeated_and_its_whole_report_is_shown(
     assert order(sweeps) == [key.partition("@")[2]]
     report = result.stdout.str().partition("test_it.py::test_it: ")[2].partition("=====")[0]
     assert report.startswith("sweep of loses: 1 point, 1 interruption, ")
-    assert "\ntried: 1 of 14 points, by forced\n" in report
+    assert "\ntried: 1 of 7 points, by forced\n" in report
     assert "limit=" not in report
     if shown:
         result.stdout.fnmatch_lines([shown, "*timeline of the interrupted event:"])

@@ -129,6 +129,24 @@ def test_a_test_with_subtests_that_survives_has_none(sweeps: pytest.Pytester) ->
     sweeps.runpytest_inprocess().assert_outcomes(passed=1)
 
 
+def test_points_beyond_the_limit_are_told_and_those_of_other_shards_are_not_among_them(sweeps: pytest.Pytester) -> None:
+    sweeps.makepyfile(
+        test_it="""
+        from sweeps import sweep
+
+        def test_limit(scf_runtime):
+            assert "tried: 3 of 7 points, by forced; limit= leaves 4 out" in sweep(scf_runtime, limit=3).report
+
+        def test_shard(scf_runtime):
+            report = sweep(scf_runtime).report
+            assert "tried: 4 of 7 points, by forced" in report
+            assert "limit=" not in report
+        """
+    )
+    sweeps.runpytest_inprocess("-k", "limit").assert_outcomes(passed=1, deselected=1)
+    sweeps.runpytest_inprocess("-k", "shard", "--scf-async-shard=1/2").assert_outcomes(passed=1, deselected=1)
+
+
 # -- files -------------------------------------------------------------------------------------------------------------
 
 
