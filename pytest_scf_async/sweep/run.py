@@ -17,6 +17,7 @@ from ..lockstep.event import FunctionVersion
 from ..model import Status
 from ..protocol import messages
 from ..protocol.linux import remove_tree
+from ..report.cause import function_traceback, short_message
 from .effects import Effects, gathered
 from .interruptions import Interruption
 from .points import Point, points_of
@@ -132,7 +133,7 @@ class Attempt:
     """Simulated seconds from its acceptance to its end."""
     cold: bool
     message: str = ""
-    """Why it failed: the exception, or the platform's message."""
+    """Of an event that failed: the last line of its traceback, else of the platform's message."""
 
 
 @dataclass(frozen=True)
@@ -378,8 +379,8 @@ def _attempt(event: AsyncEvent) -> Attempt:
     known = event._event
     end_us = known.record.end_us
     seconds = 0.0 if end_us is None else (end_us - known.record.start_us) / 1e6
-    error = known.error or {}
-    message = str(error.get("stackTrace") or error.get("errorMessage") or "").strip().rpartition("\n")[2]
+    lines = (function_traceback(known) or short_message(known)).strip().splitlines()
+    message = lines[-1] if lines else ""
     return Attempt(str(known.shown_status), known.record.status_code, seconds, bool(known.cold), message)
 
 

@@ -34,7 +34,7 @@ from .findings import FAILURES, FailureClass, SweepRun, Swept, classes
 from .guide import Guide
 from .interruptions import How, Interruption, interruptions
 from .points import Point, choice, chosen, first_difference, first_turns
-from .report import failure_text, sweep_text
+from .report import sweep_text
 from .run import EachRun, NotReachedError, Outcome, Plan, Question, Run, Runner, Stages, Step
 
 __tracebackhide__ = hidden_from_users
@@ -96,8 +96,9 @@ class Bench:
 class Sweep:
     """What a sweep has found: its points, its runs, and which of them have lost something."""
 
-    def __init__(self, swept: Swept) -> None:
+    def __init__(self, swept: Swept, guide: Guide) -> None:
         self._swept = swept
+        self._guide = guide
 
     @property
     def points(self) -> tuple[Point, ...]:
@@ -107,11 +108,13 @@ class Sweep:
     @property
     def runs(self) -> tuple[SweepRun, ...]:
         """The interrupted runs, in the order of their points."""
+        self._guide.asked()
         return self._swept.runs
 
     @property
     def failures(self) -> list[FailureClass]:
         """The runs in which something was lost or diverged, that were late, or that never finished, in classes."""
+        self._guide.asked()
         return classes(self._swept.runs, FAILURES)
 
     def assert_survives(self) -> None:
@@ -120,29 +123,34 @@ class Sweep:
         What was done twice is no failure of it, as code may do things at least once; nor is what was left behind. A
         sweep that reached no point, or ended before all runs were made, fails, too.
         """
+        __tracebackhide__ = True
         self._require(FAILURES)
 
     def assert_exactly_once(self) -> None:
         """The same, and fail if something was done twice in some run."""
+        __tracebackhide__ = True
         self._require(FAILURES | {Kind.DOUBLED})
 
     def _require(self, kinds: frozenset[Kind]) -> None:
-        text = failure_text(self._swept, kinds)
+        __tracebackhide__ = True
+        self._guide.asked()
+        text = self._guide.failure(self._swept, kinds)
         if text:
             raise AssertionError(text)
 
     @property
     def report(self) -> str:
         """The report as text."""
+        self._guide.asked()
         return sweep_text(self._swept)
 
     def __repr__(self) -> str:
-        return f"<Sweep of {self._swept.function}: {len(self.points)} points, {len(self.runs)} runs>"
+        return f"<Sweep of {self._swept.function}: {len(self._swept.points)} points, {len(self._swept.runs)} runs>"
 
 
 def sweep(request: Request, bench: Bench) -> Sweep:
     """Make the sweep that *request* asks for. Raises ``ScfUsageError`` for what cannot be swept."""
-    return Sweep(_Sweeper(request, bench).sweep())
+    return Sweep(_Sweeper(request, bench).sweep(), bench.guide)
 
 
 class _Sweeper:
@@ -221,6 +229,7 @@ class _Sweeper:
             not_branched=tuple(sorted(self._branched.items())),
             incomplete=incomplete,
             planned=len(mine),
+            left_out=max(reached - self._choice.limit, 0),
         )
         self._guide.finished(swept)
         if stopped:
@@ -233,10 +242,11 @@ class _Sweeper:
         guide = self._guide
         if guide.replay:
             if guide.replay not in keys:
-                raise ScfUsageError(
-                    f"sweep: function {self._name!r} has no run {guide.replay!r}{did_you_mean(guide.replay, keys)}: "
-                    "the key is of other code, of another payload, or of other points"
+                guide.no_such_run(
+                    f"sweep: function {self._name!r} has no run {guide.replay!r}: the key is of other code, of another "
+                    f"payload, or of other points{did_you_mean(guide.replay, keys)}"
                 )
+                return []
             return [keys.index(guide.replay)]
         numbers: Sequence[int] = range(len(plans))
         if guide.shard is not None:
