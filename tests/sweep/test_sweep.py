@@ -190,6 +190,7 @@ def test_these_are_the_points_of_a_handler(scf_runtime: ScfRuntime, deployed: De
     )
     sweep = scf_runtime.sweep(function)
 
+    assert not sweep.failures
     found = {(point.shown, point.graceful, point.forced) for point in sweep.points}
     assert {
         ("job.py:1#1", True, True),  # the module's first line
@@ -212,6 +213,7 @@ def test_a_point_before_a_line_has_the_name_by_which_run_to_finds_it(scf_runtime
     function = scf_runtime.deploy(f"{EXPORT}:main_handler")
     sweep = scf_runtime.sweep(function, {"rows": 2}, each_run=each_run, how="forced", include="export.py:3*")
 
+    assert sweep.failures
     lines = [point for point in sweep.points if point.kind == "line"]
     assert len(lines) > 8
     for point in lines[-3:]:
@@ -238,6 +240,7 @@ def test_a_library_has_points_at_its_waits_and_lines_of_the_log(scf_runtime: Scf
     waits = scf_runtime.sweep(function, points="waits")
     log = scf_runtime.sweep(function, points="log")
 
+    assert not any(sweep.failures for sweep in (all_points, waits, log))
     assert {"waited#1", "log#1"} <= set(labels(all_points))
     assert {label.partition("#")[0] for label in labels(waits)} == {"wait", "waited"}
     assert [(point.label, point.text) for point in log.points][-1] == ("log#2", "two seconds")
@@ -261,7 +264,7 @@ def test_include_exclude_and_limit_choose_the_points(scf_runtime: ScfRuntime, de
     assert len(few.points) == 12
     turns = [point.label for point in few.points if point.line == 5 and point.kind == "line"]
     assert {"job.py:5#1", "job.py:5#2", "job.py:5#50"} <= set(turns)
-    assert "limit= left" in few.report
+    assert "limit= leaves 142 out" in few.report
     assert {point.line for point in one.points} == {5}
     assert "job.py:5#19" in labels(one)
     assert "job.py:5#21" not in labels(one)
