@@ -261,6 +261,8 @@ def test_include_exclude_and_limit_choose_the_points(scf_runtime: ScfRuntime, de
     few = scf_runtime.sweep(function, how="forced", limit=12)
     one = scf_runtime.sweep(function, how="forced", include="job.py:5", exclude=["job.py:5#2?"])
 
+    assert not few.failures
+    assert not one.failures
     assert len(few.points) == 12
     turns = [point.label for point in few.points if point.line == 5 and point.kind == "line"]
     assert {"job.py:5#1", "job.py:5#2", "job.py:5#50"} <= set(turns)
