@@ -19,7 +19,7 @@ from ..protocol import messages
 from ..protocol.linux import remove_tree
 from ..report.cause import function_traceback, short_message
 from .effects import Effects, gathered
-from .interruptions import Interruption
+from .interruptions import FAILURES, Interruption
 from .points import Point, points_of
 from .time_limit import TimeIsOverError, bounded
 
@@ -247,6 +247,9 @@ class Runner:
         So the lines of a handler of SIGTERM can be reached, and passes are counted from the first interruption on, as
         they were when the points were collected.
         """
+        if plan.steps and plan.steps[0].by.failure is not None:
+            event._fail_at(*_fault_of(plan.steps[0]))
+            return
         gates = [self._gate(event, step.point) for step in plan.steps[:1]]
         for number, step in enumerate(plan.steps):
             try:
@@ -346,6 +349,12 @@ class Runner:
             timeline=run.events[0].timeline if plan.steps else "",
             log=str(run.events[0].log) if plan.steps else "",
         )
+
+
+def _fault_of(step: Step) -> tuple[str, str, int, int, bool]:
+    assert step.by.failure is not None
+    kind, error = FAILURES[step.by.failure]
+    return step.point.label, kind, step.point.found.number, error, step.by.lasting
 
 
 def empty_directory(path: Path) -> None:

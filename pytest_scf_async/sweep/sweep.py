@@ -32,6 +32,7 @@ from .differences import (
 from .effects import Effects
 from .findings import FAILURES, FailureClass, SweepRun, Swept, classes
 from .guide import Guide
+from .interruptions import FAILURES as FAILURES_BY_NAME
 from .interruptions import How, Interruption, interruptions
 from .points import Point, choice, chosen, first_difference, first_turns
 from .report import sweep_text
@@ -222,7 +223,7 @@ class _Sweeper:
             undisturbed,
             tuple(self._ignored.names),
             tuple(how.name for how in self._hows),
-            sum(not point.graceful for point in points),
+            sum(point.forced and not point.graceful for point in points),
             time.monotonic() - began,
             notes=tuple(self._notes),
             branched=sum(run.outcome.branched for run in made),
@@ -447,6 +448,8 @@ class _Sweeper:
 
 def _applies(how: Interruption, point: Point) -> bool:
     """Whether *point* is one for that interruption."""
+    if how.failure is not None:
+        return point.kind == FAILURES_BY_NAME[how.failure][0]
     return point.graceful if how.kind == "graceful" else point.forced
 
 
