@@ -17,7 +17,7 @@ Kind: TypeAlias = Literal["graceful", "forced", "timeout", "fault"]
 KINDS: tuple[Kind, ...] = ("graceful", "forced", "timeout")
 """Those that need no more words."""
 Failure: TypeAlias = Literal["enospc", "eio", "reset"]
-FAILURES: dict[Failure, tuple[str, int]] = {
+FAULTS: dict[Failure, tuple[str, int]] = {
     "enospc": ("write", errno.ENOSPC),
     "eio": ("write", errno.EIO),
     "reset": ("connection", errno.ECONNRESET),
@@ -82,8 +82,8 @@ def fault(failure: Failure, *, lasting: bool = False) -> Interruption:
     and traffic of code in C are not among them. For ``how=`` of ``ScfRuntime.sweep``. Raises ``ScfUsageError`` for
     another failure.
     """
-    if failure not in FAILURES:
-        raise ScfUsageError(f"fault({failure!r}) is not valid: it is {' or '.join(map(repr, FAILURES))}")
+    if failure not in FAULTS:
+        raise ScfUsageError(f"fault({failure!r}) is not valid: it is {' or '.join(map(repr, FAULTS))}")
     return Interruption("fault", failure=failure, lasting=bool(lasting))
 
 

@@ -19,7 +19,7 @@ from ..protocol import messages
 from ..protocol.linux import remove_tree
 from ..report.cause import function_traceback, short_message
 from .effects import Effects, gathered
-from .interruptions import FAILURES, Interruption
+from .interruptions import FAULTS, Interruption
 from .points import Point, points_of
 from .time_limit import TimeIsOverError, bounded
 
@@ -353,7 +353,7 @@ class Runner:
 
 def _fault_of(step: Step) -> tuple[str, str, int, int, bool]:
     assert step.by.failure is not None
-    kind, error = FAILURES[step.by.failure]
+    kind, error = FAULTS[step.by.failure]
     return step.point.label, kind, step.point.found.number, error, step.by.lasting
 
 

@@ -32,8 +32,7 @@ from .differences import (
 from .effects import Effects
 from .findings import FAILURES, FailureClass, SweepRun, Swept, classes
 from .guide import Guide
-from .interruptions import FAILURES as FAILURES_BY_NAME
-from .interruptions import How, Interruption, interruptions
+from .interruptions import FAULTS, How, Interruption, interruptions
 from .points import Point, choice, chosen, first_difference, first_turns
 from .report import sweep_text
 from .run import EachRun, NotReachedError, Outcome, Plan, Question, Run, Runner, Stages, Step
@@ -449,7 +448,7 @@ class _Sweeper:
 def _applies(how: Interruption, point: Point) -> bool:
     """Whether *point* is one for that interruption."""
     if how.failure is not None:
-        return point.kind == FAILURES_BY_NAME[how.failure][0]
+        return point.kind == FAULTS[how.failure][0]
     return point.graceful if how.kind == "graceful" else point.forced
 
 

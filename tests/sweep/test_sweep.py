@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 from internals import facts_of, sweep_of_function
 
-from pytest_scf_async import Function, ScfRuntime, ScfUsageError
-from pytest_scf_async.sweep.interruptions import fault, graceful
+from pytest_scf_async import Function, ScfRuntime, ScfUsageError, fault, graceful
 
 EXPORT = Path(__file__).parent / "handlers" / "export.py"
 WINDOW = [number for number, line in enumerate(EXPORT.read_text().splitlines(), 1) if "# here" in line]
