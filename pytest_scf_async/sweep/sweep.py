@@ -164,6 +164,11 @@ class _Sweeper:
             Given("attempts", attempts).has_to_be("a whole number of invocations, 1 or more")
         self._by_user = ignored_by_user(request.ignore)
         mounts = request.function.configuration.mounts
+        if not request.function.runtime.in_lockstep:
+            raise ScfUsageError(
+                f"sweep: function {self._name!r} sees real time, in which no run is like another: its program cannot "
+                "be traced here, and only one on the simulated clock can be swept"
+            )
         if mounts:
             shared = ", ".join(host for host, _ in mounts)
             raise ScfUsageError(
@@ -327,18 +332,18 @@ class _Sweeper:
         return first
 
     def _require_finished(self, outcome: Outcome) -> None:
-        last = outcome.attempts[-1]
-        if last.status == Status.FINISHED and len(outcome.attempts) == 1:
+        first = outcome.attempts[0]
+        if first.status == Status.FINISHED:
             return
-        shared = _READ_ONLY.search(last.message)
+        shared = _READ_ONLY.search(first.message)
         if shared is not None:
             raise ScfUsageError(
                 f"sweep: function {self._name!r} writes to {shared['path']}, which all runs would share; have it write "
                 "to run.path, which each run has for itself: each_run yields {'OUT': str(run.path)}"
             )
         raise ScfUsageError(
-            f"sweep: the undisturbed run of function {self._name!r} ended {last.status} ({last.status_code}), and a "
-            f"sweep compares with a run that is FINISHED: {last.message}"
+            f"sweep: the undisturbed run of function {self._name!r} ended {first.status} ({first.status_code}), and a "
+            f"sweep compares with a run that is FINISHED: {first.message}"
         )
 
     def _require_same_points(self, one: Outcome, other: Outcome) -> None:
@@ -375,7 +380,7 @@ class _Sweeper:
         which the handler comes to the same points the first and the last are kept, as more is under way at the last.
         """
         by = next((how for how in self._hows if how.name == "graceful"), None)
-        if by is None:
+        if by is None or not self._runner.question.function.runtime.has_places:
             return [], {}
         ways: dict[tuple[str, ...], list[tuple[Step, Outcome]]] = {}
         for point in first_turns([point for point in reached if point.graceful], _FIRST_STOPS):
