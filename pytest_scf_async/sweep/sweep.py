@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,6 +15,7 @@ from ..clock import duration_us
 from ..errors import Given, ScfUsageError, did_you_mean, hidden_from_users
 from ..lockstep.event import FunctionVersion
 from ..model import OpenReadings, Status
+from ..protocol.real_time import REAL
 from .branches import Branches
 from .differences import (
     OTHER_START,
@@ -197,6 +197,7 @@ class _Sweeper:
         )
         self._guide = bench.guide
         self._bench = bench
+        self._branch_seconds = 0.0, 0.0
         self._branched: dict[str, int] = {}
         """How many runs were not made by branches, by why."""
         self._expected: Effects | None = None
@@ -207,7 +208,7 @@ class _Sweeper:
         self._compared: dict[str, tuple[Difference, ...]] = {}
 
     def sweep(self) -> Swept:
-        began = time.monotonic()
+        began = REAL.monotonic()
         undisturbed = self._undisturbed()
         plans, reached = self._plans(self._choice.candidates(undisturbed.points))
         mine = self._part(plans)
@@ -228,9 +229,11 @@ class _Sweeper:
             tuple(self._ignored.names),
             tuple(how.name for how in self._hows),
             sum(point.forced and not point.graceful for point in points),
-            time.monotonic() - began,
+            REAL.monotonic() - began,
             notes=tuple(self._notes),
             branched=sum(run.outcome.branched for run in made),
+            branch_seconds=self._branch_seconds[0],
+            resume_seconds=self._branch_seconds[1],
             not_branched=tuple(sorted(self._branched.items())),
             incomplete=incomplete,
             planned=len(mine),
@@ -296,6 +299,7 @@ class _Sweeper:
                 else:
                     others.remove(number)
                     yield number, self._judged_run(plans[number], outcome)
+            self._branch_seconds = branches.seconds, branches.resume_seconds
             if branches.why:
                 self._branched[branches.why] = len(taken)
         for number in others:
