@@ -740,7 +740,7 @@ class Scheduler:
             with self.lock:
                 self._take_messages(self.channel.receive())
             self._save_and_stop()
-        self._follow(self._current())
+            self._follow(self._current())
 
     def on_poke(self, frame: FrameType | None) -> None:
         """Handle the poke signal, by which the harness has a running main thread receive messages, such as new gates.
@@ -809,6 +809,16 @@ class Scheduler:
             self._reader = thread
             self._take_messages(self.channel.receive())
         self._save_and_stop()
+
+    def _receive_on_main(self) -> None:
+        """The same where the main thread runs: it may be about to stand at a gate."""
+        if self.control_page[shared_page.CONTROL_MESSAGES] != self._seen_messages and self._reader is None:
+            self.main_inside = True
+            with self.lock:
+                self._take_messages(self.channel.receive())
+            self._save_and_stop()
+            self._follow(self.main)
+            self.main_inside = False
 
     def _poll(self, waiter: Waiter) -> None:
         """Poll once for whatever concerns *waiter*: its wakeup, its descriptors, signals, and perhaps the channel."""
@@ -907,12 +917,15 @@ class Scheduler:
                 self.pending.append(signum)
             self.main.wake()
         else:
+            self._receive_on_main()
             self._signals_came()
             try:
                 self.inbox.call_handler(signum, user_frame(frame))
             finally:
                 if self._report_owed:
                     self._report_now()
+            if self.pending:  # it came while the messages were received
+                self.run_pending()
 
     def signal_main(self, send: Callable[[], None]) -> None:
         """Have *send* send a signal to the main thread, whose handler runs at once; the caller is parked, due now.
@@ -939,6 +952,7 @@ class Scheduler:
 
     def run_pending(self) -> None:
         """Call the handlers of the signals in the inbox."""
+        self._receive_on_main()
         self._signals_came()
         try:
             self.inbox.call_pending()
@@ -970,8 +984,8 @@ class Scheduler:
             self._run_for_signal(waiter.thread)
         if readiness is not None and readiness.polled:  # the handler may wait itself
             self._register_watched(waiter.thread, readiness, False)
+        self._follow(waiter.thread)  # before the next line: another signal must not interrupt it
         self.main_inside = False
-        self._follow(waiter.thread)
         try:
             self.run_pending()
         except BaseException:
