@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -106,7 +106,8 @@ class Plan:
 
     steps: tuple[Step, ...] = ()
     collects: bool = False
-    """Whether the points of its first event are collected: all of them, or those after its interruption."""
+    """Whether the points of its first event are collected, all of them or those after its interruption, and all of the
+    events by which it is resumed."""
     another: bool = False
     """It starts at another time and has other request ids."""
 
@@ -146,6 +147,8 @@ class Outcome:
     written: tuple[str, ...] = ()
     """What was in its directory when it was interrupted."""
     points: tuple[Point, ...] = ()
+    resumed: tuple[Point, ...] = ()
+    """The points of the events by which it was resumed, where they are collected."""
     listened: bool = False
     """A handler of user code has had its SIGTERM."""
     stop_us: int | None = None
@@ -218,7 +221,7 @@ class Runner:
             event._look()
             failed = self._check(run, function)
             while not self._is_done(run.events[-1], is_done) and len(run.events) <= question.attempts:
-                self._resume(run, function)
+                self._resume(run, function, collects=plan.collects)
             given.finish()
             return self._outcome(plan, run, written, failed, is_done)
 
@@ -262,10 +265,12 @@ class Runner:
             return bool(self.question.done(event))
         return event._event.status is Status.FINISHED and is_done(event)
 
-    def _resume(self, run: Run, function: Function) -> AsyncEvent:
+    def _resume(self, run: Run, function: Function, *, collects: bool = False) -> AsyncEvent:
         retry, payload = self.question.retry, self.question.payload
         event = function.invoke_async(payload if retry is None else retry(run.events[-1]))
         run.events.append(event)
+        if collects:
+            self._collect(event)
         event.wait()
         event._look()
         return event
@@ -319,7 +324,8 @@ class Runner:
             tuple(_attempt(event) for event in run.events),
             done,
             written,
-            tuple(points_of(first.points, self.question.roots, first.record.start_us)),
+            self._points(run.events[:1]),
+            self._points(run.events[1:]),
             any(signal.entered_us is not None for signal in signals),
             stop_us,
             failed,
@@ -327,6 +333,10 @@ class Runner:
             timeline=run.events[0].timeline if plan.steps else "",
             log=str(run.events[0].log) if plan.steps else "",
         )
+
+    def _points(self, events: Sequence[AsyncEvent]) -> tuple[Point, ...]:
+        roots, known = self.question.roots, [event._event for event in events]
+        return tuple(point for event in known for point in points_of(event.points, roots, event.record.start_us))
 
 
 def empty_directory(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -29,10 +30,12 @@ from .differences import (
     legitimate_differences,
 )
 from .effects import Effects
-from .findings import FAILURES, FailureClass, SweepRun, Swept, classes
+from .findings import FAILURES, FailureClass, MutantOutcome, SweepRun, Swept, classes
 from .guide import Guide
 from .interruptions import How, Interruption, interruptions
+from .mutating import Trial, tried
 from .points import Point, choice, chosen, first_difference, first_turns
+from .reached import lines_of, not_reached
 from .report import failure_text, sweep_text
 from .run import EachRun, NotReachedError, Outcome, Plan, Question, Run, Runner, Stages, Step
 
@@ -48,6 +51,8 @@ _FEW = 8
 """So many runs are made one after the other: a root for branches costs more."""
 _REPEATED = 8
 """How many classes have their earliest run repeated from the beginning, for its timeline."""
+_MUTANT_POINTS = 60
+"""How many points of a mutant are tried."""
 _SAME = (
     "What it reads from outside (a random number, a file that the runs share, real time) has to be the same in each run"
 )
@@ -72,6 +77,11 @@ class Request:
     retry: Callable[[AsyncEvent], Json] | None
     attempts: int
     ignore: Ignore | Iterable[Ignore] | None
+    mutate: object = False
+    second: bool = True
+    """Whether points of second terminations are tried."""
+    until: Callable[[SweepRun], bool] | None = None
+    """The sweep ends with the first run of which this is true."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +138,11 @@ class Sweep:
             raise AssertionError(text)
 
     @property
+    def mutants(self) -> tuple[MutantOutcome, ...]:
+        """With ``mutate=True`` the mutants of the handler's shutdown code, and whether they were noticed."""
+        return self._swept.mutants
+
+    @property
     def report(self) -> str:
         """The report as text."""
         return sweep_text(self._swept)
@@ -151,6 +166,8 @@ class _Sweeper:
         if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
             Given("attempts", attempts).has_to_be("a whole number of invocations, 1 or more")
         self._by_user = ignored_by_user(request.ignore)
+        if request.mutate:
+            self._check_mutate(request)
         mounts = request.function.configuration.mounts
         if mounts:
             shared = ", ".join(host for host, _ in mounts)
@@ -179,6 +196,9 @@ class _Sweeper:
         )
         self._guide = bench.guide
         self._bench = bench
+        self._request = request
+        self._lines: set[tuple[str, int]] = set()
+        self._collected = 0
         self._branched: dict[str, int] = {}
         """How many runs were not made by branches, by why."""
         self._expected: Effects | None = None
@@ -189,7 +209,7 @@ class _Sweeper:
         self._compared: dict[str, tuple[Difference, ...]] = {}
 
     def sweep(self) -> Swept:
-        began = time.monotonic()
+        began = self._began = time.monotonic()
         undisturbed = self._undisturbed()
         plans, reached = self._plans(self._choice.candidates(undisturbed.points))
         mine = self._part(plans)
@@ -199,7 +219,9 @@ class _Sweeper:
             incomplete = self._run_all(plans, mine, runs)
         except KeyboardInterrupt:
             incomplete, stopped = "it was interrupted", True
-        made = self._with_timelines([runs[number] for number in sorted(runs)])
+        made = [runs[number] for number in sorted(runs)]
+        if self._request.until is None:
+            made = self._with_timelines(made)
         points = tuple(dict.fromkeys(run.point for run in made))
         swept = Swept(
             self._name,
@@ -216,7 +238,13 @@ class _Sweeper:
             not_branched=tuple(sorted(self._branched.items())),
             incomplete=incomplete,
             planned=len(mine),
+            not_reached=() if incomplete else self._not_reached(undisturbed),
+            collected=self._collected,
         )
+        try:
+            swept = self._with_mutants(swept)
+        except KeyboardInterrupt:
+            stopped = True
         self._guide.finished(swept)
         if stopped:
             raise KeyboardInterrupt
@@ -251,6 +279,8 @@ class _Sweeper:
             runs[number] = run
             failures += run.fails()
             self._guide.progress(len(runs), len(mine), failures)
+            if self._request.until is not None and self._request.until(run):
+                return ""
             left = self._guide.seconds_left()
             if left is not None and left < _RESERVE and len(runs) < len(mine):
                 return "the time is over that the test has"
@@ -292,6 +322,58 @@ class _Sweeper:
                 runs[runs.index(run)] = again
         return runs
 
+    # -- what it says of the sweep itself ------------------------------------------------------------------------------
+
+    def _reaches(self, outcome: Outcome) -> None:
+        """The lines of *outcome* were collected."""
+        self._lines |= lines_of(outcome.points) | lines_of(outcome.resumed)
+        self._collected += 1
+
+    def _not_reached(self, undisturbed: Outcome) -> tuple[str, ...]:
+        """The lines to which no run came whose lines are collected: one for each kind of interruption, at least."""
+        root = self._request.function.code_to_run().directory
+        missing = tuple(not_reached(root, self._lines))
+        if not missing or self._request.until is not None or self._guide.replay:
+            return missing
+        for how in self._hows:
+            points = [point for point in self._choice.candidates(undisturbed.points) if _applies(how, point)]
+            if how.name != "graceful" and points:
+                step = Step(points[len(points) // 2], how)
+                with contextlib.suppress(NotReachedError):
+                    self._reaches(self._runner.run(Plan((step,), collects=True), self._is_done))
+        return tuple(not_reached(root, self._lines))
+
+    def _check_mutate(self, request: Request) -> None:
+        if request.mutate is not True:
+            Given("mutate", request.mutate).has_to_be("True or False")
+        if not request.function.runtime.has_places:
+            Given("mutate", True).refuse("it goes with a handler in Python")
+        if all(how.kind != "graceful" for how in self._hows):
+            Given("mutate", True).refuse("it goes with how='graceful', as mutants are of what SIGTERM starts")
+
+    def _with_mutants(self, swept: Swept) -> Swept:
+        """*swept*, with the mutants that were tried, where they are asked for and all runs were made."""
+        if not self._request.mutate or swept.incomplete or self._guide.replay:
+            return swept
+        found = tried(self._request.function, swept, os.fspath(self._bench.directory.parent), self._sweep_of)
+        return replace(
+            swept, mutants=found.outcomes, notes=(*swept.notes, *found.notes), seconds=time.monotonic() - self._began
+        )
+
+    def _sweep_of(self, trial: Trial) -> Swept:
+        request = replace(
+            self._request,
+            function=trial.function,
+            how=self._hows if trial.second else [how for how in self._hows if how.kind == "graceful"],
+            limit=min(self._choice.limit, _MUTANT_POINTS),
+            mutate=False,
+            second=trial.second,
+            until=trial.shows,
+        )
+        guide = Guide(seconds_left=self._guide.seconds_left, effects_of=self._guide.effects_of)
+        bench = replace(self._bench, roots=roots_of(trial.function, self._bench.roots[-1]), guide=guide)
+        return _Sweeper(request, bench).sweep()
+
     # -- the undisturbed run -------------------------------------------------------------------------------------------
 
     def _undisturbed(self) -> Outcome:
@@ -307,6 +389,8 @@ class _Sweeper:
             self._notes.append(
                 f"with another start time and other request ids it takes another way from point {at + 1} on"
             )
+        self._reaches(first)
+        self._reaches(second)
         self._expected, self._expected_text = first.effects, first.text
         self._ignored = legitimate_differences(first.effects, second.effects, self._by_user)
         return first
@@ -354,12 +438,13 @@ class _Sweeper:
         which the handler comes to the same points the first and the last are kept, as more is under way at the last.
         """
         by = next((how for how in self._hows if how.name == "graceful"), None)
-        if by is None:
+        if by is None or not self._request.second:
             return [], {}
         ways: dict[tuple[str, ...], list[tuple[Step, Outcome]]] = {}
         for point in first_turns([point for point in reached if point.graceful], _FIRST_STOPS):
             step = Step(point, by)
             outcome = self._runner.run(Plan((step,), collects=True), self._is_done)
+            self._reaches(outcome)
             if outcome.listened:
                 way = tuple(each.label for each in outcome.points)
                 ways[way] = [*ways.get(way, [])[:1], (step, outcome)]

@@ -1,0 +1,111 @@
+"""Sweep the mutants of a handler, each in a copy of its code, to see which of the breaks a sweep notices."""
+
+from __future__ import annotations
+
+import os
+import tokenize
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple, TypeAlias
+
+from ..errors import ScfUsageError
+from ..instances.code import copied
+from ..lockstep.event import FunctionVersion
+from ..protocol.linux import remove_tree
+from .differences import Kind
+from .findings import FAILURES, MutantOutcome, SweepRun, Swept
+from .mutants import Mutant, mutants
+from .reached import lines_of
+
+MOST = 20
+"""Mutants that are tried."""
+
+
+class Trial(NamedTuple):
+    """How a mutant is swept."""
+
+    function: FunctionVersion
+    shows: Callable[[SweepRun], bool]
+    """Whether a run shows the break; the sweep ends with the first one."""
+    second: bool
+    """Whether points after a SIGTERM are tried as well; most breaks show without."""
+
+
+SweepOf: TypeAlias = "Callable[[Trial], Swept]"
+
+
+class Tried(NamedTuple):
+    """What came out of it."""
+
+    outcomes: tuple[MutantOutcome, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def tried(function: FunctionVersion, swept: Swept, scratch: str, sweep_of: SweepOf) -> Tried:
+    """The outcome of each mutant of the entry file of *function*, whose sweep has come to *swept*.
+
+    A statement that the undisturbed run comes to is not left out: that would be no break of the shutdown code alone.
+    """
+    code = function.code_to_run()
+    file = os.path.relpath(code.entry, code.directory)
+    with open(code.entry, "rb") as source:
+        encoding, _ = tokenize.detect_encoding(source.readline)
+    with open(code.entry, encoding=encoding) as text:
+        made = mutants(text.read(), file)
+    if not made:
+        return Tried((), (f"no listener for SIGTERM in {file}: nothing to mutate",))
+    undisturbed = lines_of(swept.undisturbed.points)
+    made = [mutant for mutant in made if mutant.kind != "save skipped" or (file, mutant.line) not in undisturbed]
+    notes = [f"{len(made) - MOST:,} more mutants were not tried"] if len(made) > MOST else []
+    found: list[MutantOutcome] = []
+    moved = copied(code, scratch, "mutant-", "sweep(mutate=True) would copy")
+    try:
+        mutated = replace(function, code=moved, copy=None)
+        for mutant in made[:MOST]:
+            with open(moved.entry, "w", encoding=encoding) as target:
+                target.write(mutant.source)
+            outcome, incomplete = _outcome(mutant, mutated, swept, sweep_of)
+            if incomplete:
+                notes.append(f"{len(made[:MOST]) - len(found):,} mutants were not tried: {incomplete}")
+                break
+            found.append(outcome)
+    finally:
+        remove_tree(moved.directory)
+    return Tried(tuple(found), tuple(notes))
+
+
+def _outcome(
+    mutant: Mutant, function: FunctionVersion, swept: Swept, sweep_of: SweepOf
+) -> tuple[MutantOutcome, str]:
+    """The outcome, and why the sweep of the mutant is not complete, where it is not and nothing was noticed so far."""
+    shows = _Shows(swept.runs)
+    incomplete = ""
+    for second in (False, True):
+        try:
+            found = sweep_of(Trial(function, shows, second))
+        except (ScfUsageError, AssertionError) as error:  # of check= where nothing was interrupted
+            return MutantOutcome(mutant, undisturbed=str(error)), ""
+        run = next((run for run in found.runs if shows(run)), None)
+        if run is not None:
+            return MutantOutcome(mutant, run), ""
+        incomplete = incomplete or found.incomplete
+    return MutantOutcome(mutant), incomplete
+
+
+class _Shows:
+    """Whether a run of a mutant is wrong where the handler itself, whose *runs* are known, is right."""
+
+    def __init__(self, runs: Sequence[SweepRun]) -> None:
+        self._kinds = FAILURES if any(Kind.DOUBLED in run.kinds for run in runs) else FAILURES | {Kind.DOUBLED}
+        self._known = {alike for run in runs for alike in self._wrong(run)}
+        self._right = {run.key for run in runs if run.point.after is None and not run.fails(self._kinds)}
+
+    def __call__(self, run: SweepRun) -> bool:
+        """After a SIGTERM a mutant may come to points of the same name elsewhere: there only what is wrong counts."""
+        if run.point.after is None and run.key in self._right:
+            return run.fails(self._kinds)
+        return not self._known.issuperset(self._wrong(run))
+
+    def _wrong(self, run: SweepRun) -> Iterator[tuple[str, str, str]]:
+        kinds = {kind.value for kind in self._kinds}
+        return (alike for alike in run.alike if alike[0] in kinds)
