@@ -50,6 +50,11 @@ if TYPE_CHECKING:
     from .operations import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
     from .options import ScfSettings
     from .runtime import ScfRuntime
+    from .sweep.findings import FailureClass, SweepRun
+    from .sweep.interruptions import graceful
+    from .sweep.points import Point
+    from .sweep.run import Run
+    from .sweep.sweep import Sweep
 
 _HOMES = {
     "api.endpoint": ("EndpointCall",),
@@ -93,6 +98,11 @@ _HOMES = {
     "model.statuses": ("Status",),
     "runtime": ("ScfRuntime",),
     "options": ("ScfSettings",),
+    "sweep.findings": ("FailureClass", "SweepRun"),
+    "sweep.interruptions": ("graceful",),
+    "sweep.points": ("Point",),
+    "sweep.run": ("Run",),
+    "sweep.sweep": ("Sweep",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -105,13 +115,16 @@ __all__ = [  # written out: type checkers read it
     "CodePackage",
     "EndpointCall",
     "EventLog",
+    "FailureClass",
     "Function",
     "GateNotReachedError",
     "HandlerError",
     "HarnessError",
     "InstanceView",
     "Launch",
+    "Point",
     "Record",
+    "Run",
     "ScfApiError",
     "ScfAsyncError",
     "ScfAsyncWarning",
@@ -122,6 +135,8 @@ __all__ = [  # written out: type checkers read it
     "SignalView",
     "SimulatedClock",
     "Status",
+    "Sweep",
+    "SweepRun",
     "UnsupportedPlatformError",
     "assert_expired",
     "assert_failed",
@@ -141,6 +156,7 @@ __all__ = [  # written out: type checkers read it
     "assert_timed_out",
     "assert_transitions",
     "assert_user_exit",
+    "graceful",
 ]
 
 

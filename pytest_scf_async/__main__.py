@@ -1,4 +1,4 @@
-"""``python -m pytest_scf_async``: the endpoint outside pytest, and questions to any other."""
+"""``python -m pytest_scf_async``: a sweep or the endpoint outside pytest, and questions to any other endpoint."""
 
 from __future__ import annotations
 

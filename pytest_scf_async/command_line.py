@@ -1,4 +1,4 @@
-"""The command line: ``serve`` and ``conformance``."""
+"""The command line: ``sweep``, ``serve`` and ``conformance``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from .api.serve import Serving, add_serve
 from .conformance.command import add_conformance, run_conformance
 from .errors import ScfAsyncError
+from .sweep_command import add_sweep, run_sweep
 
 __all__ = ["main"]
 
@@ -16,13 +17,16 @@ __all__ = ["main"]
 def main(arguments: Sequence[str]) -> int:
     """What the process ends with: 0, 1 where something failed, 2 for a wrong command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m pytest_scf_async", description="Tencent Cloud SCF's API, emulated on this machine."
+        prog="python -m pytest_scf_async", description="Tencent Cloud SCF, emulated on this machine."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    add_sweep(commands)
     add_serve(commands)
     add_conformance(commands)
     given = parser.parse_args(arguments)
     try:
+        if given.command == "sweep":
+            return run_sweep(given)
         return run_conformance(given) if given.command == "conformance" else Serving(given).run()
     except ScfAsyncError as error:
         sys.stderr.write(f"{parser.prog} {given.command}: {error}\n")

@@ -33,3 +33,12 @@ def pytest_scf_async_event_ended(event: object) -> None:
     dropped from the queue. Reading the event's status here counts as a check: a FAILED event that was checked
     does not fail the test at teardown.
     """
+
+
+def pytest_scf_async_sweep_effects(run: object) -> object | None:
+    """Add effects to *run*, a ``pytest_scf_async.Run`` of a sweep: what a fake or a store has at its end.
+
+    Give a dict of values by name, of what JSON can have, or None. They are compared with those of the undisturbed run,
+    as values of ``run.observe`` are. A name that two plugins give is an error. It is called once for each run, after
+    the last event of the run has ended.
+    """

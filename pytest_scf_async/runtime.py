@@ -1015,8 +1015,9 @@ class ScfRuntime:
         *exclude* are patterns of files and lines; *limit* is how many points are tried. *done* says of an event whether
         it has done all, in place of that rule, *retry* gives the payload of the next invocation after an event, and
         *ignore* names what is not compared. With *mutate* the handler's own shutdown code is broken in several ways, in
-        copies, and each is swept: the report names the breaks that the sweep does not notice. Raises ``ScfUsageError`` for what is not valid, for a handler whose
-        undisturbed run is not FINISHED, and for one that does not do the same in each run.
+        copies, and each is swept: the report names the breaks that the sweep does not notice. Raises ``ScfUsageError``
+        for what is not valid, for a handler whose undisturbed run is not FINISHED, and for one that does not do the
+        same in each run.
         """
         from .sweep.guide import Guide  # noqa: PLC0415
         from .sweep.sweep import Bench, Request, roots_of, scratch_of, sweep  # noqa: PLC0415
@@ -1042,6 +1043,7 @@ class ScfRuntime:
                 guide,
                 self._readings,
                 self.settings.real_timeout,
+                self.settings.real_limit,
             ),
         )
 

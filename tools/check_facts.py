@@ -55,6 +55,7 @@ FROM_OUTSIDE: dict[str, dict[str, str]] = {
         "CREATE VIRTUAL": "SQLite, of a table",
         "SQLite format 3": "SQLite, in its files",
     },
+    "sweep/sweep.py": {"\\[Errno 30\\] ": "Python, of an OSError"},
 }
 """By file: how the sentences begin that are looked for there, and who else writes them."""
 

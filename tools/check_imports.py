@@ -49,11 +49,13 @@ KNOWS: dict[str, frozenset[str]] = {
     "runtime": FACADE | {"operations", "async_event", "function", "sweep"},
     "assertions": frozenset({"runtime", "operations", "async_event", "report", "clock", "model", "errors", "protocol"}),
     "api": FACADE | {"runtime", "operations", "async_event", "function"},
-    "plugin": FACADE | {"api", "runtime", "operations", "async_event", "function", "assertions", "inside", "root"},
+    "plugin": FACADE
+    | {"api", "runtime", "operations", "async_event", "function", "assertions", "inside", "sweep", "root"},
     "conformance": frozenset({"errors"}),
-    "command_line": frozenset({"api", "conformance", "errors"}),
+    "sweep_command": FACADE | {"runtime", "sweep"},
+    "command_line": frozenset({"api", "conformance", "sweep_command", "errors"}),
     "__main__": frozenset({"command_line"}),
-    "root": FACADE | {"api", "runtime", "operations", "async_event", "function", "assertions", "inside"},
+    "root": FACADE | {"api", "runtime", "operations", "async_event", "function", "assertions", "inside", "sweep"},
 }
 
 # Rooms that run inside an instance, beside the user's code: the standard library and what is named here, nothing else.

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from ..model import LogLine
     from ..options import ScfSettings
     from ..runtime import ScfRuntime
+    from ..sweep.guide import Guide
+    from .sweeps import SweepsOfTest
+    from .timeout import TimeLimit
 
 MARKER_SOURCE: Final = "scf_function marker"
 
@@ -117,9 +120,13 @@ imported only where one of them is given."""
 
 _ARTIFACTS: Final = "directory that keeps the whole log, timeline, records and facts of each event of a failed test"
 _LIVE_LOG: Final = "print the lines of events' logs as they come"
+_REPLAY: Final = "each sweep makes only the run that has this key, and its whole report is printed"
+_SHARD: Final = "each sweep makes one part of its runs, as in 2/5: the second of five"
 
 _OF_WORKER: Final = "scf_async_instances"
 """The name under which a worker of xdist reports what instances had."""
+_REPLAY_OF_WORKER: Final = "scf_async_replay"
+"""The same for what became of ``--scf-async-replay``."""
 
 _RUNTIME: Final = pytest.StashKey["ScfRuntime | None"]()
 _SHOWN: Final = pytest.StashKey["tuple[AsyncEvent, ...]"]()
@@ -127,6 +134,13 @@ _PASSED: Final = pytest.StashKey[bool]()
 _PROPERTIES: Final = pytest.StashKey[int]()
 _SETTINGS: Final = pytest.StashKey["ScfSettings"]()
 _OUTER_ZYGOTE: Final = pytest.StashKey[bool]()
+_SWEEPS: Final[pytest.StashKey[SweepsOfTest | None]] = pytest.StashKey()
+"""The sweeps of the test that runs."""
+_TIME_LIMIT: Final[pytest.StashKey[TimeLimit]] = pytest.StashKey()
+_REPLAYED: Final = pytest.StashKey[bool]()
+"""Whether a sweep of the session had the run of ``--scf-async-replay``."""
+_NOT_REPLAYED: Final = pytest.StashKey[list[str]]()
+"""What sweeps said that had it not."""
 _REPORTED_BY_WORKER: Final = pytest.StashKey[list[str]]()
 
 _HERE: Final = os.path.dirname(__file__)
@@ -145,6 +159,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("scf_async_artifacts", f"{_ARTIFACTS}; relative to the ini file", default="")
     group.addoption("--scf-async-live-log", action="store_true", default=None, help=_LIVE_LOG)
     parser.addini("scf_async_live_log", _LIVE_LOG, type="bool", default=False)
+    group.addoption("--scf-async-replay", metavar="KEY", default=None, help=_REPLAY)
+    group.addoption("--scf-async-shard", metavar="PART/PARTS", default=None, help=_SHARD)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -162,6 +178,10 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.stash[_OUTER_ZYGOTE] = _zygote_of_this_process()
     _resolve_artifacts(config)
+    if config.option.scf_async_shard is not None:
+        from .sweeps import shard_of
+
+        shard_of(config.option.scf_async_shard)
     if _given(config):
         _configured(config)  # a wrong value ends the session here, before the first test
 
@@ -195,21 +215,41 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
     """On a worker of xdist: report to the session what instances had."""
-    output = getattr(session.config, "workeroutput", None)
+    config = session.config
+    output = getattr(config, "workeroutput", None)
     if output is not None and _zygote_of_this_process():
-        output[_OF_WORKER] = [*_of_instances(session.config), *_of_programs(session.config)]
+        output[_OF_WORKER] = [*_of_instances(config), *_of_programs(config)]
+    if config.option.scf_async_replay is not None:
+        if output is not None:
+            output[_REPLAY_OF_WORKER] = (config.stash.get(_REPLAYED, False), config.stash.get(_NOT_REPLAYED, []))
+        elif not config.stash.get(_REPLAYED, False):
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
     return (yield)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Keep what a worker of xdist has reported; one that crashed has nothing."""
-    lines = getattr(node, "workeroutput", {}).get(_OF_WORKER)
+    reported, stash = getattr(node, "workeroutput", {}), node.config.stash
+    lines = reported.get(_OF_WORKER)
     if lines is not None:
-        node.config.stash[_REPORTED_BY_WORKER] = lines
+        stash[_REPORTED_BY_WORKER] = lines
+    replayed, not_replayed = reported.get(_REPLAY_OF_WORKER, (False, []))
+    stash[_REPLAYED] = stash.get(_REPLAYED, False) or replayed
+    stash[_NOT_REPLAYED] = [*stash.get(_NOT_REPLAYED, []), *not_replayed]
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    sweeps = config.stash.get(_SWEEPS, None)
+    if sweeps is not None:  # Ctrl-C: the test has no report
+        for text in sweeps.reports():
+            terminalreporter.section("scf async: what the sweep has found so far")
+            terminalreporter.write_line(text)
+    if config.option.scf_async_replay is not None and not config.stash.get(_REPLAYED, False):
+        key = config.option.scf_async_replay
+        terminalreporter.write_line(f"ERROR: no sweep of this session has the run --scf-async-replay={key!r}", red=True)
+        for line in config.stash.get(_NOT_REPLAYED, []):
+            terminalreporter.write_line(line)
     for line in config.stash.get(_REPORTED_BY_WORKER, _of_programs(config)):
         terminalreporter.write_line(line)
 
@@ -257,12 +297,13 @@ def _of_instances(config: pytest.Config) -> list[str]:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
-    """pytest-timeout's method *thread* ends the process: what instances do is written before."""
-    if settings.method != "thread" or "scf_runtime" not in getattr(item, "fixturenames", ()):
+    """Sweeps end before the time does. The method *thread* ends the process: what instances do is written before."""
+    if "scf_runtime" not in getattr(item, "fixturenames", ()):
         return None
     from . import timeout
 
-    return timeout.set_timer(item, settings, _RUNTIME)
+    item.stash[_TIME_LIMIT] = timeout.TimeLimit(settings)
+    return timeout.set_timer(item, settings, _RUNTIME) if settings.method == "thread" else None
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)  # inside pytest-cov's, which makes its report
@@ -335,6 +376,25 @@ def _configured(config: pytest.Config) -> ScfSettings:
     return settings
 
 
+def _sweep_guide(item: pytest.Item) -> Callable[[], Guide]:
+    """What each sweep of a test asks for what it is told."""
+
+    def seconds_left() -> float | None:
+        limit = item.stash.get(_TIME_LIMIT, None)
+        return None if limit is None else limit.seconds_left()
+
+    def guide() -> Guide:
+        from .sweeps import SweepsOfTest
+
+        stash = item.config.stash
+        sweeps = stash.get(_SWEEPS, None)
+        if sweeps is None:
+            sweeps = stash[_SWEEPS] = SweepsOfTest(item, seconds_left)
+        return sweeps.guide()
+
+    return guide
+
+
 def _launcher(hook: Any) -> Callable[[CodePackage], object] | None:
     """What a runtime asks for a function's program; None where no plugin has an answer."""
     return (lambda function: hook(function=function)) if hook.get_hookimpls() else None
@@ -384,6 +444,7 @@ def scf_runtime(
             on_event_ended=_caller(hook.pytest_scf_async_event_ended, "event"),
             on_log_line=_live_log(request.config),
             launcher=_launcher(hook.pytest_scf_async_launcher),
+            sweep_guide=_sweep_guide(node),
         )
     except UnsupportedPlatformError as error:
         raise pytest.UsageError(f"{node.nodeid} uses scf_runtime, and {error}") from None
@@ -473,6 +534,10 @@ def pytest_runtest_makereport(
     report = yield
     if call.when == "call":
         item.stash[_PASSED] = call.excinfo is None
+        sweeps = item.config.stash.get(_SWEEPS, None)
+        if sweeps is not None and sweeps.not_replayed and report.passed:
+            path, line, _ = item.location
+            report.outcome, report.longrepr = "skipped", (path, (line or 0) + 1, f"Skipped: {sweeps.not_replayed[0]}")
     if report.failed:
         if (
             call.excinfo is not None
@@ -490,7 +555,9 @@ def pytest_runtest_makereport(
                     report.sections.append(found)
             shown = item.stash.get(_SHOWN, ())
             report.sections += sections_of(runtime.events, shown, _keep(runtime, item))
+            report.sections += _keep_sweeps(item)
     if call.when == "teardown":
+        _forget_sweeps(item.config.stash)
         item.stash[_SHOWN] = ()
         item.stash[_RUNTIME] = None
         item.stash[_PASSED] = False
@@ -523,6 +590,25 @@ def _keep(runtime: ScfRuntime, item: pytest.Item) -> dict[str, str]:
     return keep(directory, item.nodeid, runtime.events)
 
 
+def _keep_sweeps(item: pytest.Item) -> list[tuple[str, str]]:
+    """Write what the sweeps of a test that failed have found to the directory of artifacts; sections that say where."""
+    directory, sweeps = item.config.option.scf_async_artifacts, item.config.stash.get(_SWEEPS, None)
+    if directory is None or sweeps is None:
+        return []
+    from .artifacts import keep_sweeps
+
+    return keep_sweeps(directory, item.nodeid, sweeps.found)
+
+
+def _forget_sweeps(stash: pytest.Stash) -> None:
+    """The test is over: keep what ``--scf-async-replay`` asks of the session."""
+    sweeps = stash.get(_SWEEPS, None)
+    if sweeps is not None:
+        stash[_SWEEPS] = None
+        stash[_REPLAYED] = stash.get(_REPLAYED, False) or sweeps.replayed
+        stash[_NOT_REPLAYED] = [*stash.get(_NOT_REPLAYED, []), *sweeps.not_replayed]
+
+
 def _raised_here(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
     """Whether what a test gave to a fixture of ours was refused, by the plugin itself."""
     where = os.fspath(excinfo.traceback[-1].path)
@@ -541,6 +627,9 @@ def _judge_events(runtime: ScfRuntime, node: pytest.Item) -> None:
     if unchecked:
         node.stash[_SHOWN] = tuple(unchecked)
         failures.insert(0, unchecked_text(unchecked, _keep(runtime, node)))
+    sweeps = node.config.stash.get(_SWEEPS, None)
+    if sweeps is not None and (unasked := sweeps.unasked()):
+        failures.append(unasked)
     for text in warned:
         try:
             node.warn(ScfAsyncWarning(text))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from ..lockstep.diagnosis import what_instances_do
+from ..protocol.real_time import REAL
 
 if TYPE_CHECKING:
     from ..runtime import ScfRuntime
@@ -16,6 +17,21 @@ if TYPE_CHECKING:
 TITLE: Final = "scf async: what the instances were doing"
 LOCK_LIMIT: Final = 5.0
 """Real seconds to wait for the test's thread to leave the runtime alone; it ends anyway."""
+
+
+class TimeLimit:
+    """When the time of a test is over, in real seconds."""
+
+    def __init__(self, settings: Any) -> None:
+        self._end: float = REAL.monotonic() + settings.timeout
+        self._counts_in_debuggers: bool = settings.disable_debugger_detection
+
+    def seconds_left(self) -> float | None:
+        """None while a debugger is there, as pytest-timeout does nothing then."""
+        module: Any = sys.modules["pytest_timeout"]
+        if not self._counts_in_debuggers and module.is_debugging():
+            return None
+        return self._end - REAL.monotonic()
 
 
 def is_timeout(error: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""Texts about events that prove nothing in a test that passed: no code of theirs ran, or they still run."""
+"""Texts about what proves nothing in a test that passed: events of which no code ran, or that run on, and sweeps."""
 
 from __future__ import annotations
 
@@ -36,6 +36,15 @@ def unfinished_text(events: Sequence[SeenEvent], value: str, source: str) -> str
         f"{_named(events)} {runs} at the end of this test, which read nothing of it after its last blocking call: "
         "wait() runs it to its end; a test that means it reads event.status or event.log last, or sets "
         f"unfinished='ignore' (it is {value!r}, {source})"
+    )
+
+
+def unasked_text(functions: Sequence[str]) -> str:
+    """Why no test should make sweeps of *functions*, and not ask what they found."""
+    return (
+        f"this test has made a sweep of {shortened_list(functions, NAMED)} and never asked what it found, so it has "
+        "tested nothing: sweep.assert_survives() fails where something is lost, and sweep.failures, sweep.runs and "
+        "sweep.report say what was found"
     )
 
 

@@ -137,3 +137,5 @@ class Swept:
     """Why it ended before all runs were made."""
     planned: int = 0
     """How many runs there were to be."""
+    left_out: int = 0
+    """How many points are not to be tried, as they are beyond ``limit=``."""

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from ..errors import ScfUsageError
+from .differences import Kind
 from .findings import Swept
+from .report import failure_text
 from .run import Run
 
 
 def _nothing(*_: object) -> None:
     pass
+
+
+def _refuse(sentence: str) -> None:
+    raise ScfUsageError(sentence)
 
 
 def _no_effects(_: Run) -> Mapping[str, object]:
@@ -35,3 +42,9 @@ class Guide:
     """Called with all that it has found, whether it came to its end or not."""
     effects_of: Callable[[Run], Mapping[str, object]] = _no_effects
     """What plugins add to the effects of a run."""
+    no_such_run: Callable[[str], None] = _refuse
+    """Called with a sentence where no run has the key ``replay``; if it raises nothing, no run is made."""
+    asked: Callable[[], None] = _nothing
+    """Called when the test asks what the sweep has found."""
+    failure: Callable[[Swept, frozenset[Kind]], str] = failure_text
+    """Why a sweep fails on these kinds, as text; empty where it does not."""

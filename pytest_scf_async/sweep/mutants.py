@@ -344,7 +344,7 @@ class _Mutator:
 
     def _branches(
         self, flags: dict[str, bool], by_signal: Iterable[_Function | ast.Lambda]
-    ) -> Iterator[Sequence[ast.stmt]]:
+    ) -> Iterator[list[ast.stmt]]:
         """What is run because a flag is set: a branch, or what follows a loop."""
         for node in self._tests(by_signal):
             for name, value in flags.items():
@@ -357,13 +357,13 @@ class _Mutator:
                     yield node.orelse
                     yield self._following(node)
 
-    def _following(self, node: ast.stmt) -> Sequence[ast.stmt]:
+    def _following(self, node: ast.stmt) -> list[ast.stmt]:
         for block in _blocks(self._parents[node]):
             if node in block:
                 return block[block.index(node) + 1 :]
-        return ()
+        return []
 
-    def _taken(self, by_signal: Iterable[_Function | ast.Lambda]) -> Iterator[Sequence[ast.stmt]]:
+    def _taken(self, by_signal: Iterable[_Function | ast.Lambda]) -> Iterator[list[ast.stmt]]:
         """The ``except`` blocks for what the listener raises."""
         raised: set[str] = set()
         for function in by_signal:

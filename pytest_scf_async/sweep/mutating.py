@@ -15,6 +15,7 @@ from ..protocol.linux import remove_tree
 from .differences import Kind
 from .findings import FAILURES, MutantOutcome, SweepRun, Swept
 from .mutants import Mutant, mutants
+from .points import Point
 from .reached import lines_of
 
 MOST = 20
@@ -32,6 +33,8 @@ class Trial(NamedTuple):
 
 
 SweepOf: TypeAlias = "Callable[[Trial], Swept]"
+OwnRun: TypeAlias = "Callable[[SweepRun, Sequence[Point]], SweepRun | None]"
+"""Gives the run of the handler itself that is interrupted where a mutant's was; None where it does not come there."""
 
 
 class Tried(NamedTuple):
@@ -41,7 +44,7 @@ class Tried(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def tried(function: FunctionVersion, swept: Swept, scratch: str, sweep_of: SweepOf) -> Tried:
+def tried(function: FunctionVersion, swept: Swept, scratch: str, sweep_of: SweepOf, own_run: OwnRun) -> Tried:
     """The outcome of each mutant of the entry file of *function*, whose sweep has come to *swept*.
 
     A statement that the undisturbed run comes to is not left out: that would be no break of the shutdown code alone.
@@ -64,7 +67,7 @@ def tried(function: FunctionVersion, swept: Swept, scratch: str, sweep_of: Sweep
         for mutant in made[:MOST]:
             with open(moved.entry, "w", encoding=encoding) as target:
                 target.write(mutant.source)
-            outcome, incomplete = _outcome(mutant, mutated, swept, sweep_of)
+            outcome, incomplete = _outcome(mutant, mutated, swept, sweep_of, own_run)
             if incomplete:
                 notes.append(f"{len(made[:MOST]) - len(found):,} mutants were not tried: {incomplete}")
                 break
@@ -75,34 +78,56 @@ def tried(function: FunctionVersion, swept: Swept, scratch: str, sweep_of: Sweep
 
 
 def _outcome(
-    mutant: Mutant, function: FunctionVersion, swept: Swept, sweep_of: SweepOf
+    mutant: Mutant, function: FunctionVersion, swept: Swept, sweep_of: SweepOf, own_run: OwnRun
 ) -> tuple[MutantOutcome, str]:
     """The outcome, and why the sweep of the mutant is not complete, where it is not and nothing was noticed so far."""
     shows = _Shows(swept.runs)
-    incomplete = ""
-    for second in (False, True):
-        try:
-            found = sweep_of(Trial(function, shows, second))
-        except (ScfUsageError, AssertionError) as error:  # of check= where nothing was interrupted
-            return MutantOutcome(mutant, undisturbed=str(error)), ""
-        run = next((run for run in found.runs if shows(run)), None)
-        if run is not None:
-            return MutantOutcome(mutant, run), ""
-        incomplete = incomplete or found.incomplete
-    return MutantOutcome(mutant), incomplete
+    # after a SIGTERM without a listener nothing follows
+    for second in (False,) if mutant.kind == "listener removed" else (False, True):
+        trial = Trial(function, shows, second)
+        run: SweepRun | None = None
+        while run is None:
+            try:
+                found = sweep_of(trial)
+            except (ScfUsageError, AssertionError) as error:  # an AssertionError is of check=
+                return MutantOutcome(mutant, undisturbed=str(error)), ""
+            run = next((run for run in found.runs if shows(run)), None)
+            if run is None:
+                break
+            own = None if shows.knows(run) else own_run(run, swept.undisturbed.points)
+            if own is not None:
+                shows.learn(own)
+            if shows(run):
+                return MutantOutcome(mutant, run), ""
+            run = None
+        if found.incomplete:
+            return MutantOutcome(mutant), found.incomplete
+    return MutantOutcome(mutant), ""
 
 
 class _Shows:
-    """Whether a run of a mutant is wrong where the handler itself, whose *runs* are known, is right."""
+    """Whether a run of a mutant is wrong where the handler itself, some of whose *runs* are known, is right."""
 
     def __init__(self, runs: Sequence[SweepRun]) -> None:
         self._kinds = FAILURES if any(Kind.DOUBLED in run.kinds for run in runs) else FAILURES | {Kind.DOUBLED}
-        self._known = {alike for run in runs for alike in self._wrong(run)}
-        self._right = {run.key for run in runs if run.point.after is None and not run.fails(self._kinds)}
+        self._known: set[tuple[str, str, str]] = set()
+        self._right: dict[str, bool] = {}
+        for run in runs:
+            self.learn(run)
+
+    def learn(self, run: SweepRun) -> None:
+        """*run* is one of the handler itself."""
+        self._known.update(self._wrong(run))
+        if run.point.after is None:
+            self._right[run.key] = not run.fails(self._kinds)
+
+    def knows(self, run: SweepRun) -> bool:
+        """Whether the handler itself was interrupted where the mutant was in *run*."""
+        return run.key in self._right
 
     def __call__(self, run: SweepRun) -> bool:
         """After a SIGTERM a mutant may come to points of the same name elsewhere: there only what is wrong counts."""
-        if run.point.after is None and run.key in self._right:
+        if run.point.after is None and self._right.get(run.key, False):
             return run.fails(self._kinds)
         return not self._known.issuperset(self._wrong(run))
 

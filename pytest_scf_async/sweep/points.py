@@ -177,8 +177,9 @@ def first_turns(points: Sequence[Point], limit: int) -> list[Point]:
 
 def _evenly(of: int, wanted: int) -> Iterator[int]:
     """*wanted* of the numbers below *of*, at equal distances."""
-    for number in range(min(of, wanted)):
-        yield number * of // wanted
+    count = min(of, wanted)
+    for number in range(count):
+        yield number * of // count
 
 
 def first_difference(one: Sequence[Point], other: Sequence[Point]) -> int | None:

@@ -23,6 +23,7 @@ TIMELINE = 12
 NAMED = 4
 MUTANTS = 5
 """Mutants that were not noticed and that a report names."""
+_PASSES = ("first", "second", "third")
 _ORDER = (
     *(Kind.LOST, Kind.DIVERGED, Kind.NEVER_FINISHES, Kind.LATE, Kind.FAILED_CHECK, Kind.DOUBLED, Kind.LEFT_BEHIND),
 )
@@ -30,7 +31,7 @@ _ORDER = (
 
 def failure_text(swept: Swept, kinds: frozenset[Kind]) -> str:
     """Why a sweep fails on *kinds*; empty where it does not."""
-    if not swept.points:
+    if not swept.points and not swept.incomplete:
         return (
             f"the sweep of {swept.function} interrupted nothing: it has {swept.reached:,} points for "
             f"how={', '.join(swept.hows)}; points=, include= and exclude= say which are tried"
@@ -46,15 +47,53 @@ def sweep_text(swept: Swept) -> str:
     return "\n".join(_lines(swept, classes(swept.runs, frozenset(Kind)), frozenset(Kind)))
 
 
+def text_without_classes(swept: Swept, kinds: frozenset[Kind]) -> str:
+    """The report without what ``class_text`` has, for who shows each class in a place of its own."""
+    return "\n".join([*_head(swept, classes(swept.runs, kinds)), *_end(swept, kinds)])
+
+
+def class_title(alike: FailureClass) -> str:
+    """What one class has in common, and where its runs begin: ``lost (graceful, 8 interruptions), first at …``."""
+    run = alike.earliest
+    words = " and ".join(kind.value for kind in _ORDER if kind in run.kinds)
+    times = _number(alike.runs, "interruption")
+    return shortened_line(f"{words} ({run.how}, {times}), first at {_place(run.point)}", WIDTH)
+
+
+def class_text(swept: Swept, alike: FailureClass) -> str:
+    """All that a report says of one class."""
+    return "\n".join(_class_lines(swept, alike, whole=True))
+
+
+def finding_text(run: SweepRun) -> str:
+    """What is wrong with *run* first of all, and where it was interrupted, in one line."""
+    first = min(run.differences, key=lambda difference: _ORDER.index(difference.kind))
+    where = f"when it is interrupted ({run.how}) at {_pass(run.point)}"
+    return shortened_line(f"{run_difference_text(first)}, {where}", 2 * WIDTH)
+
+
+def tried_text(swept: Swept) -> str:
+    """What was tried, in one line."""
+    return next(_what_was_tried(swept))
+
+
 def _lines(swept: Swept, found: Sequence[FailureClass], kinds: frozenset[Kind]) -> Iterator[str]:
-    yield _headline(swept, found)
-    if swept.incomplete:
-        yield f"incomplete: {len(swept.runs):,} of {swept.planned:,} runs: {swept.incomplete}"
+    yield from _head(swept, found)
     for number, alike in enumerate(found[:CLASSES]):
         yield ""
         yield from _class_lines(swept, alike, whole=number == 0)
     if len(found) > CLASSES:
         yield f"and {len(found) - CLASSES:,} more classes"
+    yield from _end(swept, kinds)
+
+
+def _head(swept: Swept, found: Sequence[FailureClass]) -> Iterator[str]:
+    yield headline(swept, found)
+    if swept.incomplete:
+        yield f"incomplete: {len(swept.runs):,} of {swept.planned:,} runs: {swept.incomplete}"
+
+
+def _end(swept: Swept, kinds: frozenset[Kind]) -> Iterator[str]:
     table = list(_table(swept, kinds))
     if table:
         yield ""
@@ -64,24 +103,29 @@ def _lines(swept: Swept, found: Sequence[FailureClass], kinds: frozenset[Kind]) 
     yield from _what_was_tried(swept)
 
 
-def _headline(swept: Swept, found: Sequence[FailureClass]) -> str:
+def headline(swept: Swept, found: Sequence[FailureClass]) -> str:
+    """How much was tried, and how much of it went wrong."""
     failed = sum(len(alike.runs) for alike in found)
-    what = f"sweep of {swept.function}: {len(swept.points):,} points, {len(swept.runs):,} interruptions"
+    what = f"sweep of {swept.function}: {_number(swept.points, 'point')}, {_number(swept.runs, 'interruption')}"
     if not found:
         return f"{what}, nothing lost"
-    return f"{what}, {failed:,} of them went wrong in {len(found):,} way{'s' * (len(found) != 1)}"
+    return f"{what}, {failed:,} of them went wrong in {_number(found, 'way')}"
+
+
+def _number(of: Sequence[object], name: str) -> str:
+    return f"{len(of):,} {name}{'s' * (len(of) != 1)}"
 
 
 def _class_lines(swept: Swept, alike: FailureClass, *, whole: bool) -> Iterator[str]:
     run = alike.earliest
-    words = " and ".join(kind.value for kind in _ORDER if kind in run.kinds)
-    times = f"{len(alike.runs):,} interruption{'s' * (len(alike.runs) != 1)}"
-    yield shortened_line(f"{words} ({run.how}, {times}), first at {_place(run.point)}", WIDTH)
+    yield class_title(alike)
     for difference in run.differences[:DIFFERENCES]:
         yield shortened_line(f"  {run_difference_text(difference)}", WIDTH)
     if len(run.differences) > DIFFERENCES:
         yield f"  and {len(run.differences) - DIFFERENCES:,} more differences"
-    yield shortened_line(f"  {_neighbours(swept, run)}", WIDTH)
+    neighbours = _neighbours(swept, run)
+    if neighbours:
+        yield shortened_line(f"  {neighbours}", WIDTH)
     yield f"  events: {', '.join(_attempts(run))}"
     yield f"  repeat it: --scf-async-replay='{run.key}'"
     if not whole:
@@ -121,9 +165,21 @@ def _place(point: Point) -> str:
     return f"{text}, {point.seconds:g} s after its start"
 
 
+def _pass(point: Point) -> str:
+    """A line and which pass of it, in words."""
+    if point.kind in ("wait", "waited", "log"):
+        return _place(point)
+    number = point.found.number if point.kind == "taken" else point.found.turn
+    which = f"{_PASSES[number - 1]} pass" if number <= len(_PASSES) else f"pass {number:,}"
+    first = "" if point.after is None else f"{point.after.shown}, and again at "
+    return f"{first}{point.file}:{point.line}, {which}"
+
+
 def _neighbours(swept: Swept, run: SweepRun) -> str:
     """Between which points it fails: the nearest ones on both sides at which the same interruption does no harm."""
     same = [other for other in swept.runs if other.how == run.how]
+    if len(same) == 1:
+        return ""
     at = same.index(run)
     before = next((other for other in reversed(same[:at]) if not other.fails(frozenset(Kind))), None)
     after = next((other for other in same[at + 1 :] if not other.fails(frozenset(Kind))), None)
@@ -173,10 +229,9 @@ def _table(swept: Swept, kinds: frozenset[Kind]) -> Iterator[str]:
 
 
 def _what_was_tried(swept: Swept) -> Iterator[str]:
-    left_out = swept.reached - len(swept.points)
     tried = f"tried: {len(swept.points):,} of {swept.reached:,} points, by {', '.join(swept.hows)}"
-    if left_out:
-        tried += f"; limit= left {left_out:,} out"
+    if swept.left_out:
+        tried += f"; limit= leaves {swept.left_out:,} out"
     yield tried
     if swept.forced_only and any(how != "forced" for how in swept.hows):
         yield f"  at {swept.forced_only:,} of them this Python does not look for signals: no SIGTERM arrives there"

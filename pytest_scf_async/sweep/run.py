@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 from ..async_event import AsyncEvent, Json, PointGate
-from ..errors import GateNotReachedError, ScfUsageError, hidden_from_users
+from ..errors import CannotEndError, GateNotReachedError, ScfUsageError, hidden_from_users
 from ..function import Function
 from ..lockstep.event import FunctionVersion
 from ..model import Status
 from ..protocol import messages
 from ..protocol.linux import remove_tree
+from ..report.cause import function_traceback, short_message
 from .effects import Effects, gathered
 from .interruptions import Interruption
 from .points import Point, points_of
+from .time_limit import TimeIsOverError, bounded
 
 __tracebackhide__ = hidden_from_users
 
@@ -132,7 +134,7 @@ class Attempt:
     """Simulated seconds from its acceptance to its end."""
     cold: bool
     message: str = ""
-    """The platform's message of an event that failed."""
+    """Of an event that failed: the last line of its traceback, else of the platform's message."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,8 @@ class Outcome:
     """Simulated time from its first SIGTERM to its end, in µs."""
     check: str = ""
     """How ``check=`` has failed."""
+    stuck: str = ""
+    """Why an event of it could not end."""
     text: str | None = field(default=None, compare=False)
     """The result of its last event, as JSON, where that is FINISHED."""
     branched: bool = field(default=False, compare=False)
@@ -182,6 +186,8 @@ class Question:
     """Patterns of files that are not user code."""
     effects_of: Callable[[Run], Mapping[str, object]]
     """What plugins add to the effects of a run."""
+    real_limit: float
+    """Real seconds that ``check=`` may take."""
     other_start: timedelta = timedelta(0)
     """How much later the repeated undisturbed run starts."""
 
@@ -215,15 +221,22 @@ class Runner:
             run.events.append(event)
             if plan.collects and not plan.steps:
                 self._collect(event)
-            self._interrupt(stage, event, plan)
-            written = self._written() if plan.steps else ()
-            event.wait()
-            event._look()
-            failed = self._check(run, function)
-            while not self._is_done(run.events[-1], is_done) and len(run.events) <= question.attempts:
-                self._resume(run, function, collects=plan.collects)
+            written: tuple[str, ...] = ()
+            failed = stuck = ""
+            try:
+                self._interrupt(stage, event, plan)
+                written = self._written() if plan.steps else ()
+                event.wait()
+                event._look()
+                failed = self._check(run, function)
+                while not self._is_done(run.events[-1], is_done) and len(run.events) <= question.attempts:
+                    self._resume(run, function, collects=plan.collects)
+            except CannotEndError as error:
+                if not plan.steps:
+                    raise
+                stuck = str(error).partition("\n")[0]
             given.finish()
-            return self._outcome(plan, run, written, failed, is_done)
+            return self._outcome(plan, run, is_done, written=written, failed=failed, stuck=stuck)
 
     # -- the interrupted event -----------------------------------------------------------------------------------------
 
@@ -282,11 +295,14 @@ class Runner:
             return ""
         run.resume_by = lambda: self._resume(run, function)
         try:
-            check(run)
+            with bounded(self.question.real_limit, f"check= at {run.point or 'the end of the undisturbed run'}"):
+                check(run)
         except AssertionError as error:
             if run.point is None:
                 raise
             return _assertion_text(error)
+        except TimeIsOverError as error:
+            return str(error)
         finally:
             run.resume_by = None
         return ""
@@ -297,12 +313,14 @@ class Runner:
         self,
         plan: Plan,
         run: Run,
+        is_done: Callable[[AsyncEvent], bool],
+        *,
         written: tuple[str, ...],
         failed: str,
-        is_done: Callable[[AsyncEvent], bool],
+        stuck: str,
     ) -> Outcome:
         first, last = run.events[0]._event, run.events[-1]._event
-        done = self._is_done(run.events[-1], is_done)
+        done = not stuck and self._is_done(run.events[-1], is_done)
         signals = first.signals
         stop_us = None
         if signals and first.record.end_us is not None:
@@ -329,6 +347,7 @@ class Runner:
             any(signal.entered_us is not None for signal in signals),
             stop_us,
             failed,
+            stuck,
             last.result_text if has_result else None,
             timeline=run.events[0].timeline if plan.steps else "",
             log=str(run.events[0].log) if plan.steps else "",
@@ -370,7 +389,8 @@ def _attempt(event: AsyncEvent) -> Attempt:
     known = event._event
     end_us = known.record.end_us
     seconds = 0.0 if end_us is None else (end_us - known.record.start_us) / 1e6
-    message = str(known.error.get("errorMessage", "")) if known.error else ""
+    lines = (function_traceback(known) or short_message(known)).strip().splitlines()
+    message = lines[-1] if lines else ""
     return Attempt(str(known.shown_status), known.record.status_code, seconds, bool(known.cold), message)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -36,13 +37,15 @@ from .interruptions import How, Interruption, interruptions
 from .mutating import Trial, tried
 from .points import Point, choice, chosen, first_difference, first_turns
 from .reached import lines_of, not_reached
-from .report import failure_text, sweep_text
+from .report import sweep_text
 from .run import EachRun, NotReachedError, Outcome, Plan, Question, Run, Runner, Stages, Step
 
 __tracebackhide__ = hidden_from_users
 
 __all__ = ["Sweep"]
 
+_READ_ONLY = re.compile(r"\[Errno 30\] [^:]*: '(?P<path>[^']*)'")
+"""What Python says of a file that cannot be written where all runs would share it."""
 _RESERVE = 2.0
 """Real seconds that are left for the report where the time of a test is limited."""
 _FIRST_STOPS = 24
@@ -53,6 +56,8 @@ _REPEATED = 8
 """How many classes have their earliest run repeated from the beginning, for its timeline."""
 _MUTANT_POINTS = 60
 """How many points of a mutant are tried."""
+_MUTANT_STOPS = 8
+"""At how many points a mutant is stopped to find out what it does after a SIGTERM."""
 _SAME = (
     "What it reads from outside (a random number, a file that the runs share, real time) has to be the same in each run"
 )
@@ -78,8 +83,8 @@ class Request:
     attempts: int
     ignore: Ignore | Iterable[Ignore] | None
     mutate: object = False
-    second: bool = True
-    """Whether points of second terminations are tried."""
+    first_stops: int | None = None
+    """At how many points it is stopped to find those of second terminations; None: as ``_FIRST_STOPS`` says."""
     until: Callable[[SweepRun], bool] | None = None
     """The sweep ends with the first run of which this is true."""
 
@@ -97,13 +102,15 @@ class Bench:
     guide: Guide
     readings: OpenReadings
     real_timeout: float
+    real_limit: float
 
 
 class Sweep:
     """What a sweep has found: its points, its runs, and which of them have lost something."""
 
-    def __init__(self, swept: Swept) -> None:
+    def __init__(self, swept: Swept, guide: Guide) -> None:
         self._swept = swept
+        self._guide = guide
 
     @property
     def points(self) -> tuple[Point, ...]:
@@ -113,11 +120,13 @@ class Sweep:
     @property
     def runs(self) -> tuple[SweepRun, ...]:
         """The interrupted runs, in the order of their points."""
+        self._guide.asked()
         return self._swept.runs
 
     @property
     def failures(self) -> list[FailureClass]:
         """The runs in which something was lost or diverged, that were late, or that never finished, in classes."""
+        self._guide.asked()
         return classes(self._swept.runs, FAILURES)
 
     def assert_survives(self) -> None:
@@ -126,34 +135,40 @@ class Sweep:
         What was done twice is no failure of it, as code may do things at least once; nor is what was left behind. A
         sweep that reached no point, or ended before all runs were made, fails, too.
         """
+        __tracebackhide__ = True
         self._require(FAILURES)
 
     def assert_exactly_once(self) -> None:
         """The same, and fail if something was done twice in some run."""
+        __tracebackhide__ = True
         self._require(FAILURES | {Kind.DOUBLED})
 
     def _require(self, kinds: frozenset[Kind]) -> None:
-        text = failure_text(self._swept, kinds)
+        __tracebackhide__ = True
+        self._guide.asked()
+        text = self._guide.failure(self._swept, kinds)
         if text:
             raise AssertionError(text)
 
     @property
     def mutants(self) -> tuple[MutantOutcome, ...]:
         """With ``mutate=True`` the mutants of the handler's shutdown code, and whether they were noticed."""
+        self._guide.asked()
         return self._swept.mutants
 
     @property
     def report(self) -> str:
         """The report as text."""
+        self._guide.asked()
         return sweep_text(self._swept)
 
     def __repr__(self) -> str:
-        return f"<Sweep of {self._swept.function}: {len(self.points)} points, {len(self.runs)} runs>"
+        return f"<Sweep of {self._swept.function}: {len(self._swept.points)} points, {len(self._swept.runs)} runs>"
 
 
 def sweep(request: Request, bench: Bench) -> Sweep:
     """Make the sweep that *request* asks for. Raises ``ScfUsageError`` for what cannot be swept."""
-    return Sweep(_Sweeper(request, bench).sweep())
+    return Sweep(_Sweeper(request, bench).sweep(), bench.guide)
 
 
 class _Sweeper:
@@ -189,6 +204,7 @@ class _Sweeper:
                 bench.roots,
                 _EXCLUDED,
                 bench.guide.effects_of,
+                bench.real_limit,
                 OTHER_START,
             ),
             bench.stages,
@@ -240,6 +256,7 @@ class _Sweeper:
             planned=len(mine),
             not_reached=() if incomplete else self._not_reached(undisturbed),
             collected=self._collected,
+            left_out=max(reached - self._choice.limit, 0),
         )
         try:
             swept = self._with_mutants(swept)
@@ -256,10 +273,11 @@ class _Sweeper:
         guide = self._guide
         if guide.replay:
             if guide.replay not in keys:
-                raise ScfUsageError(
-                    f"sweep: function {self._name!r} has no run {guide.replay!r}{did_you_mean(guide.replay, keys)}: "
-                    "the key is of other code, of another payload, or of other points"
+                guide.no_such_run(
+                    f"sweep: function {self._name!r} has no run {guide.replay!r}: the key is of other code, of another "
+                    f"payload, or of other points{did_you_mean(guide.replay, keys)}"
                 )
+                return []
             return [keys.index(guide.replay)]
         numbers: Sequence[int] = range(len(plans))
         if guide.shard is not None:
@@ -355,10 +373,21 @@ class _Sweeper:
         """*swept*, with the mutants that were tried, where they are asked for and all runs were made."""
         if not self._request.mutate or swept.incomplete or self._guide.replay:
             return swept
-        found = tried(self._request.function, swept, os.fspath(self._bench.directory.parent), self._sweep_of)
+        if self._guide.shard is not None:
+            return replace(swept, notes=(*swept.notes, "a shard tries no mutants: they are compared with all runs"))
+        scratch = os.fspath(self._bench.directory.parent)
+        found = tried(self._request.function, swept, scratch, self._sweep_of, self._own_run)
         return replace(
             swept, mutants=found.outcomes, notes=(*swept.notes, *found.notes), seconds=time.monotonic() - self._began
         )
+
+    def _own_run(self, run: SweepRun, points: Iterable[Point]) -> SweepRun | None:
+        """What the handler itself, which comes to *points*, does where a mutant's *run* was interrupted."""
+        if run.point.after is not None:
+            return None
+        key = run.point.label, run.point.kind
+        by = run.outcome.plan.steps[-1].by
+        return next((self._run(Plan((Step(point, by),))) for point in points if (point.label, point.kind) == key), None)
 
     def _sweep_of(self, trial: Trial) -> Swept:
         request = replace(
@@ -367,7 +396,7 @@ class _Sweeper:
             how=self._hows if trial.second else [how for how in self._hows if how.kind == "graceful"],
             limit=min(self._choice.limit, _MUTANT_POINTS),
             mutate=False,
-            second=trial.second,
+            first_stops=_MUTANT_STOPS if trial.second else 0,
             until=trial.shows,
         )
         guide = Guide(seconds_left=self._guide.seconds_left, effects_of=self._guide.effects_of)
@@ -399,6 +428,12 @@ class _Sweeper:
         last = outcome.attempts[-1]
         if last.status == Status.FINISHED and len(outcome.attempts) == 1:
             return
+        shared = _READ_ONLY.search(last.message)
+        if shared is not None:
+            raise ScfUsageError(
+                f"sweep: function {self._name!r} writes to {shared['path']}, which all runs would share; have it write "
+                "to run.path, which each run has for itself: each_run yields {'OUT': str(run.path)}"
+            )
         raise ScfUsageError(
             f"sweep: the undisturbed run of function {self._name!r} ended {last.status} ({last.status_code}), and a "
             f"sweep compares with a run that is FINISHED: {last.message}"
@@ -438,10 +473,11 @@ class _Sweeper:
         which the handler comes to the same points the first and the last are kept, as more is under way at the last.
         """
         by = next((how for how in self._hows if how.name == "graceful"), None)
-        if by is None or not self._request.second:
+        if by is None:
             return [], {}
         ways: dict[tuple[str, ...], list[tuple[Step, Outcome]]] = {}
-        for point in first_turns([point for point in reached if point.graceful], _FIRST_STOPS):
+        stops = _FIRST_STOPS if self._request.first_stops is None else self._request.first_stops
+        for point in first_turns([point for point in reached if point.graceful], stops):
             step = Step(point, by)
             outcome = self._runner.run(Plan((step,), collects=True), self._is_done)
             self._reaches(outcome)
@@ -487,9 +523,10 @@ class _Sweeper:
         assert self._expected is not None
         found: list[Difference] = []
         last = outcome.attempts[-1]
-        unfinished = not outcome.done and last.status != Status.FINISHED
+        unfinished = not outcome.done and (bool(outcome.stuck) or last.status != Status.FINISHED)
         if unfinished:
-            part = Part("value", f"{len(outcome.attempts)} events", f"{last.status} ({last.status_code})")
+            shown = outcome.stuck or f"{last.status} ({last.status_code})"
+            part = Part("value", f"{len(outcome.attempts)} events", shown)
             found.append(Difference(Kind.NEVER_FINISHES, EffectKind.EVENTS, "", (), (part,)))
         if outcome.check:
             found.append(Difference(Kind.FAILED_CHECK, EffectKind.CHECK, "", (), (Part("value", "", outcome.check),)))

@@ -18,6 +18,7 @@ from pytest_scf_async import (
     ScfRuntime,
     ScfSettings,
     SimulatedClock,
+    Sweep,
     hookspecs,
     scripted,
 )
@@ -64,7 +65,8 @@ def test_every_option_of_the_command_line_and_the_ini_file(pytestconfig: pytest.
     plugin.pytest_addoption(parser)
     (group,) = (group for group in parser._groups if group.name == "scf-async")
     assert {name for option in group.options for name in option.names()} == shown
-    assert set(parser._inidict) == {name.strip("-").replace("-", "_") for name in shown}
+    in_file = {row[1].strip("`") for row in rows("Settings") if row[0].startswith("`--")} - {"none"}
+    assert set(parser._inidict) == in_file | {f"scf_async_{name}" for name in plugin.OPTIONS}
 
 
 def test_the_fixtures() -> None:
@@ -95,13 +97,19 @@ def test_the_keywords_of_deploy_scripted() -> None:
     ]
 
 
+def test_the_keywords_of_sweep() -> None:
+    assert names("Keywords of `sweep`") == [
+        name for name in inspect.signature(ScfRuntime.sweep).parameters if name != "self"
+    ]
+
+
 def test_the_names_of_scripts() -> None:
     assert {name.partition("(")[0] for name in names("Scripts")} == set(scripted.__all__)
     documented = set(scripted.__all__) - {"ByEvent", "OnTerminate"}  # aliases, which have none
     assert [name for name in documented if not inspect.getdoc(getattr(scripted, name))] == []
 
 
-@pytest.mark.parametrize("of", [ScfRuntime, Function, AsyncEvent, SimulatedClock, ScfEndpoint])
+@pytest.mark.parametrize("of", [ScfRuntime, Function, AsyncEvent, SimulatedClock, ScfEndpoint, Sweep])
 def test_the_members(of: type) -> None:
     assert set(names(f"`{of.__name__}`")) == members(of, OF_THE_RUNTIME)
 
@@ -138,6 +146,6 @@ def test_every_public_name_is_somewhere() -> None:
 
 def test_everything_public_has_a_docstring() -> None:
     bare = [name for name in PUBLIC if not inspect.getdoc(getattr(pytest_scf_async, name))]
-    for of in (ScfRuntime, Function, AsyncEvent, SimulatedClock, pytest_scf_async.EventLog):
+    for of in (ScfRuntime, Function, AsyncEvent, SimulatedClock, Sweep, pytest_scf_async.EventLog):
         bare += [f"{of.__name__}.{name}" for name in members(of) if not inspect.getdoc(vars(of)[name])]
     assert bare == []

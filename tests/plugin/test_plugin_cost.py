@@ -46,7 +46,7 @@ def test_importing_the_plugin_adds_nothing_to_what_pytest_has_loaded() -> None:
     assert done.stdout.split() == LOADED
 
 
-def test_a_session_without_an_endpoint_imports_nothing_that_one_needs(project: pytest.Pytester) -> None:
+def test_a_session_without_endpoint_and_sweeps_imports_nothing_that_one_needs(project: pytest.Pytester) -> None:
     project.makepyfile(
         """
         import sys
@@ -56,6 +56,7 @@ def test_a_session_without_an_endpoint_imports_nothing_that_one_needs(project: p
             loaded = {name.partition(".")[0] for name in sys.modules}
             assert not loaded & {"trustme", "cryptography", "werkzeug"}
             assert "pytest_scf_async.api" not in sys.modules
+            assert not [name for name in sys.modules if name.startswith("pytest_scf_async.") and "sweep" in name]
         """
     )
     project.runpytest_subprocess("-p", "no:hypothesispytest").assert_outcomes(passed=1)

@@ -845,7 +845,9 @@ NONE = Effects(
         (None, set()),
         ([], set()),
     ],
-    ids=str,
+    ids=lambda value: (
+        "" if isinstance(value, set) else getattr(value, "__name__", None) or str(value).partition(", re.")[0]
+    ),
 )
 def test_what_the_user_ignores(ignore, gone):
     everything = {*texts(ALL, NONE)}

@@ -129,6 +129,8 @@ def why_not(ours: Ours, run_path: str) -> str:
     if len(scheduler.threads) > 1 or len(os.listdir("/proc/self/task")) > 1:
         others = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
         return f"another thread runs ({', '.join(others) or 'of code in C'})"
+    if scheduler.forked:
+        return "it has started a process"
     if signal.getsignal(signal.SIGCHLD) not in (signal.SIG_DFL, None):
         return "it has a handler for SIGCHLD"
     for fd, path, mode in _users_files(ours):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _socket
+import gc
 import os
 import socket
 from typing import Any
@@ -25,6 +26,7 @@ def serve(branch: messages.Branch) -> messages.Invoke:
     plan: branches.Prepare = branches.receive(connection)
     harness = _go_alone(connection, plan)
     ours = privacy.ours_now()
+    gc.freeze()  # a collection in a fork would write to each object, and so copy all pages
     while True:
         asked: branches.Scout | branches.Resume | None = branches.receive(connection)
         if asked is None:

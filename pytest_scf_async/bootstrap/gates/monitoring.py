@@ -33,6 +33,9 @@ def change() -> None:
     _started.clear()
     if not lines.files:
         if _tool is not None:
+            if _stands():
+                _monitoring.set_events(_tool, _events.RAISE)  # what leaves the line of that gate has frames of ours
+                return
             _monitoring.set_events(_tool, 0)
             for event in _BY_EVENT:
                 _monitoring.register_callback(_tool, event, None)
@@ -52,6 +55,17 @@ def change() -> None:
         while on_stack is not None:
             _watch(on_stack.f_code)
             on_stack = on_stack.f_back  # type: ignore[assignment]
+
+
+def _stands() -> bool:
+    """Whether a thread is in one of the callbacks, at a gate."""
+    for frame in sys._current_frames().values():
+        on_stack: FrameType | None = frame
+        while on_stack is not None:
+            if on_stack.f_code in CALLBACKS:
+                return True
+            on_stack = on_stack.f_back
+    return False
 
 
 def follow() -> None:

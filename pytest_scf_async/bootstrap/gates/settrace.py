@@ -128,19 +128,23 @@ class _Local:
                 lines.without_own(error)
                 return _raiser(self, frame, error)
         elif event == "opcode":
-            try:
-                self._instruction(frame)
-            except BaseException as error:  # raised by a handler of a signal
-                lines.without_own(error)
-                return _raiser(self, frame, error)(frame, event, arg)
+            raised = self._instruction(frame)
+            if raised is not None:  # outside of any ``except``, in which the interpreter would ask for the class
+                return _raiser(self, frame, raised)(frame, event, arg)
         return self
 
-    def _instruction(self, frame: FrameType) -> None:
+    def _instruction(self, frame: FrameType) -> BaseException | None:
+        """Look at the instruction at which *frame* is. Returns what a handler of a signal has raised."""
         points = lines.points(frame.f_code) if frame.f_code.co_filename in lines.files else None
         if points is None or not points.watches_instructions():
             frame.f_trace_opcodes = self.opcodes
-        else:
+            return None
+        try:
             lines.at_instruction(points, frame)
+        except BaseException as error:
+            lines.without_own(error)
+            return error
+        return None
 
     def _line(self, frame: FrameType) -> None:
         if self.raises is not None:
@@ -186,9 +190,9 @@ class _Carrier(type):
 def _begin_again(local: _Local, frame: FrameType, error: BaseException, opcodes: bool, handling: FrameType) -> None:
     global _mended
     frame.f_trace_opcodes = opcodes
-    if not scheduler.active or not lines.files:
+    if not scheduler.active:
         return
-    _real_settrace(_trace)
+    _real_settrace(_trace)  # without a place left, too, until the traceback is in order
     if frame.f_trace is None:
         frame.f_trace = local
     _follow_frames(handling)
@@ -207,6 +211,8 @@ def _mend() -> None:
         if following is not None and following.tb_frame is entry.tb_frame and following.tb_lasti == entry.tb_lasti:
             entry.tb_next = following.tb_next
         entry = entry.tb_next
+    if not lines.files and _real_gettrace() is _trace:
+        _real_settrace(_theirs.pop(_get_ident(), None))
 
 
 # -- what user code calls ----------------------------------------------------------------------------------------------

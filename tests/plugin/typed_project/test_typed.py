@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
+from collections.abc import Generator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -20,13 +21,16 @@ from pytest_scf_async import (
     CodePackage,
     EndpointCall,
     EventLog,
+    FailureClass,
     Function,
     GateNotReachedError,
     HandlerError,
     HarnessError,
     InstanceView,
     Launch,
+    Point,
     Record,
+    Run,
     ScfApiError,
     ScfAsyncError,
     ScfAsyncWarning,
@@ -37,6 +41,8 @@ from pytest_scf_async import (
     SignalView,
     SimulatedClock,
     Status,
+    Sweep,
+    SweepRun,
     UnsupportedPlatformError,
     assert_expired,
     assert_failed,
@@ -56,6 +62,7 @@ from pytest_scf_async import (
     assert_timed_out,
     assert_transitions,
     assert_user_exit,
+    graceful,
 )
 from pytest_scf_async.scripted import (
     After,
@@ -251,3 +258,33 @@ def test_the_endpoint(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint) -> Non
     assert scf_endpoint.runtime is scf_runtime
     address: str = scf_endpoint.address
     assert scf_endpoint.url == f"http://{address}"
+
+
+def test_a_sweep(scf_runtime: ScfRuntime) -> None:
+    def each_run(run: Run) -> Generator[dict[str, str], None, None]:
+        yield {"OUT": str(run.path)}
+        run.observe(invoked=bool(run.events))
+
+    def check(run: Run) -> None:
+        assert run.event.ended
+
+    function = scf_runtime.deploy(EXPORT)
+    sweep: Sweep = scf_runtime.sweep(
+        function,
+        {"rows": 1},
+        each_run=each_run,
+        check=check,
+        how=("forced", graceful(again=timedelta(seconds=5))),
+        within=timedelta(seconds=5),
+        points="waits",
+        limit=4,
+        ignore=["*.tmp", lambda name: name == "rows"],
+    )
+    points: tuple[Point, ...] = sweep.points
+    runs: tuple[SweepRun, ...] = sweep.runs
+    failures: list[FailureClass] = sweep.failures
+    key: str = runs[0].key
+    assert (points[0].label, key) == ("wait#1", "forced@wait#1")
+    earliest: list[SweepRun] = [each.earliest for each in failures]
+    assert earliest == [], sweep.report
+    sweep.assert_survives()

@@ -1,0 +1,112 @@
+"""All facts of a sweep as JSON has them: for files that programs read, with keys that stay."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .differences import Difference, Part
+from .findings import MutantOutcome, SweepRun, Swept
+from .points import Point
+from .run import Attempt
+
+_Facts = dict[str, Any]
+
+
+def swept_json(swept: Swept) -> str:
+    """*swept* as the text of a file."""
+    return json.dumps(swept_facts(swept), ensure_ascii=False, indent=2) + "\n"
+
+
+def swept_facts(swept: Swept) -> _Facts:
+    """*swept* as JSON has it; docs/reference.md describes each key."""
+    return {
+        "function": swept.function,
+        "seconds": round(swept.seconds, 3),
+        "hows": list(swept.hows),
+        "incomplete": swept.incomplete,
+        "planned": swept.planned,
+        "reached": swept.reached,
+        "left_out": swept.left_out,
+        "forced_only": swept.forced_only,
+        "ignored": list(swept.ignored),
+        "not_reached": list(swept.not_reached),
+        "collected": swept.collected,
+        "mutants": [_mutant(outcome) for outcome in swept.mutants],
+        "branched": swept.branched,
+        "not_branched": [{"why": why, "runs": count} for why, count in swept.not_branched],
+        "notes": list(swept.notes),
+        "undisturbed": {"attempts": [_attempt(attempt) for attempt in swept.undisturbed.attempts]},
+        "points": [_point(point) for point in swept.points],
+        "runs": [_run(run) for run in swept.runs],
+    }
+
+
+def _point(point: Point) -> _Facts:
+    return {
+        "name": point.shown,
+        "kind": point.kind,
+        "file": point.file,
+        "line": point.line,
+        "seconds": point.seconds,
+        "text": point.text,
+        "graceful": point.graceful,
+        "forced": point.forced,
+        "after": None if point.after is None else point.after.shown,
+    }
+
+
+def _mutant(outcome: MutantOutcome) -> _Facts:
+    mutant = outcome.mutant
+    return {
+        "kind": mutant.kind,
+        "file": mutant.file,
+        "line": mutant.line,
+        "function": mutant.function,
+        "text": mutant.text,
+        "noticed": outcome.noticed,
+        "key": None if outcome.run is None else outcome.run.key,
+        "undisturbed": outcome.undisturbed,
+    }
+
+
+def _run(run: SweepRun) -> _Facts:
+    outcome = run.outcome
+    return {
+        "key": run.key,
+        "point": run.point.shown,
+        "how": run.how,
+        "kinds": sorted(kind.value for kind in run.kinds),
+        "differences": [_difference(difference) for difference in run.differences],
+        "done": outcome.done,
+        "attempts": [_attempt(attempt) for attempt in outcome.attempts],
+        "written": list(outcome.written),
+        "listened": outcome.listened,
+        "stop_seconds": None if outcome.stop_us is None else outcome.stop_us / 1e6,
+        "check": outcome.check,
+        "branched": outcome.branched,
+    }
+
+
+def _difference(difference: Difference) -> _Facts:
+    return {
+        "kind": difference.kind.value,
+        "effect": difference.effect.value,
+        "name": difference.name,
+        "missing": [_part(part) for part in difference.missing],
+        "extra": [_part(part) for part in difference.extra],
+    }
+
+
+def _part(part: Part) -> _Facts:
+    return part._asdict()
+
+
+def _attempt(attempt: Attempt) -> _Facts:
+    return {
+        "status": attempt.status,
+        "status_code": attempt.status_code,
+        "seconds": attempt.seconds,
+        "cold": attempt.cold,
+        "message": attempt.message,
+    }

@@ -1,0 +1,279 @@
+"""``python -m pytest_scf_async sweep``: what a handler loses when it is interrupted, for who has no test yet.
+
+It prints the first finding and a test that fails in the same way. Exit code: 0 nothing was lost, 1 something was,
+2 the command line is wrong or the handler cannot be swept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from .errors import ScfUsageError
+from .runtime import ScfRuntime
+from .sweep.data import swept_json
+from .sweep.differences import Kind
+from .sweep.findings import FAILURES, Swept, classes
+from .sweep.guide import Guide
+from .sweep.interruptions import KINDS, Interruption, graceful
+from .sweep.points import WHICH
+from .sweep.progress import Progress
+from .sweep.report import failure_text, finding_text, headline, sweep_text, tried_text
+from .sweep.run import Run
+
+__all__ = ["add_sweep", "run_sweep"]
+
+_PATH: Final = "{path}"
+"""What stands for the run's directory in a value of ``--env``."""
+_DEFAULTS: Final = {"within": None, "points": "lines", "include": None, "exclude": None, "limit": 1000}
+"""What the keywords of a sweep are where the command line does not say otherwise."""
+_WIDTH: Final = 88
+"""Characters of a line of the test: what formatters of Python take for the longest."""
+_INTERRUPTED: Final = 130
+"""The exit code of a program that Ctrl-C has ended, as a shell has it."""
+
+
+def add_sweep(commands: Any) -> None:
+    """Add the command to argparse's *commands*."""
+    parser = commands.add_parser(
+        "sweep",
+        help="interrupt a handler wherever it can be, and say what is lost",
+        description="Run a handler undisturbed, then interrupt it at each of its points, invoke it again until it is "
+        "done, and compare. It prints the first finding and a test that fails in the same way.",
+        epilog="Exit code: 0 nothing was lost, 1 something was, 2 it could not be tried.",
+    )
+    parser.add_argument("code", metavar="FILE:HANDLER", help="as in handlers/export.py:main_handler")
+    parser.add_argument("--payload", metavar="JSON", default="null", help="the data of the event (default: null)")
+    parser.add_argument(
+        "--how",
+        action="append",
+        metavar="HOW",
+        help=f"{', '.join(KINDS)}, and graceful,again=5 (a second SIGTERM 5 simulated seconds later) or "
+        "graceful,forced=5 (by force then); several times for several (default: graceful and forced)",
+    )
+    parser.add_argument("--within", type=float, metavar="SECONDS", help="a graceful stop that takes longer is late")
+    parser.add_argument("--points", choices=WHICH, default="lines", help="where it is interrupted (default: lines)")
+    parser.add_argument("--include", action="append", metavar="PATTERN", help="only points of these files or lines")
+    parser.add_argument("--exclude", action="append", metavar="PATTERN", help="no points of these files or lines")
+    parser.add_argument("--limit", type=int, default=1000, help="how many points are tried (default: 1000)")
+    parser.add_argument(
+        "--env",
+        action="append",
+        metavar="NAME=VALUE",
+        help=f"a variable of the handler; {_PATH} in it is the directory of a run, whose files are compared "
+        f"(default: OUT={_PATH})",
+    )
+    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="of the function, in simulated seconds")
+    parser.add_argument("--exactly-once", action="store_true", help="what is done twice is a failure, too")
+    parser.add_argument("--report", action="store_true", help="print the whole report")
+    parser.add_argument("--replay", metavar="KEY", default="", help="make only the run that has this key")
+    parser.add_argument("--json", metavar="FILE", help="write all facts to this file")
+
+
+def run_sweep(given: argparse.Namespace) -> int:
+    """Make the sweep; what the process ends with."""
+    try:
+        return _Command(given).run()
+    except ScfUsageError as error:
+        sys.stderr.write(f"python -m pytest_scf_async: {error}\n")
+        return 2
+
+
+class _Command:
+    """One run of the command."""
+
+    def __init__(self, given: argparse.Namespace) -> None:
+        self._given = given
+        self._payload = _json_of(given.payload)
+        self._how = [_interruption(text) for text in given.how or ("graceful", "forced")]
+        self._environment = dict(_variable(text) for text in given.env or (f"OUT={_PATH}",))
+        self._kinds = FAILURES | {Kind.DOUBLED} if given.exactly_once else FAILURES
+        self._found: list[Swept] = []
+        if given.json is not None and not Path(given.json).absolute().parent.is_dir():
+            raise ScfUsageError(f"--json {given.json}: there is no directory {Path(given.json).absolute().parent}")
+
+    def run(self) -> int:
+        given = self._given
+        progress = Progress(_Line().show) if sys.stderr.isatty() else None
+
+        def guide() -> Guide:
+            return Guide(
+                replay=given.replay, progress=_nothing if progress is None else progress.come_to, finished=finished
+            )
+
+        def finished(swept: Swept) -> None:
+            self._found.append(swept)
+            if progress is not None:
+                progress.end()
+
+        with ScfRuntime(seed="sweep", root=Path.cwd(), sweep_guide=guide) as runtime:
+            function = runtime.deploy(given.code, timeout=given.timeout)
+            try:
+                runtime.sweep(
+                    function,
+                    self._payload,
+                    each_run=self._each_run,
+                    how=self._how,
+                    within=given.within,
+                    points=given.points,
+                    include=given.include,
+                    exclude=given.exclude,
+                    limit=given.limit,
+                )
+            except KeyboardInterrupt:
+                for swept in self._found:
+                    _say(sweep_text(swept))
+                return _INTERRUPTED
+        (swept,) = self._found
+        if given.json is not None:
+            self._write(swept)
+        return self._print(swept)
+
+    def _each_run(self, run: Run) -> Generator[Mapping[str, str], None, None]:
+        yield {name: value.replace(_PATH, str(run.path)) for name, value in self._environment.items()}
+
+    def _write(self, swept: Swept) -> None:
+        try:
+            Path(self._given.json).write_text(swept_json(swept), encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            raise ScfUsageError(f"--json {self._given.json} cannot be written: {error.strerror or error}") from None
+
+    def _print(self, swept: Swept) -> int:
+        failure = failure_text(swept, self._kinds)
+        found = classes(swept.runs, self._kinds)
+        if self._given.report or self._given.replay:
+            _say(sweep_text(swept))
+        elif found:
+            first = found[0].earliest
+            _say(finding_text(first))
+            _say(headline(swept, found))
+            _say(f"repeat it with --replay '{first.key}', and see all of it with --report")
+        else:
+            _say(failure or f"{headline(swept, found)} ({tried_text(swept)})")
+        if found:
+            _say(f"\nThis test fails in the same way:\n\n{self._test(swept.function)}")
+        return 1 if failure else 0
+
+    def _test(self, name: str) -> str:
+        """A test that makes the same sweep."""
+        given = self._given
+        hows = [_how_source(how) for how in self._how] if given.how else []
+        arguments = ["function", *([] if self._payload is None else [_source(self._payload)]), "each_run=each_run"]
+        if hows:
+            several = ", ".join(hows)
+            arguments.append(f"how={several}" if len(hows) == 1 else f"how=({several})")
+        for keyword, default in _DEFAULTS.items():
+            value = getattr(given, keyword)
+            if value != default:
+                arguments.append(f"{keyword}={_source(value)}")
+        timeout = "" if given.timeout is None else f", timeout={given.timeout:g}"
+        variables = ", ".join(f"{_source(name)}: {_value_source(value)}" for name, value in self._environment.items())
+        lines = [
+            *(["from pytest_scf_async import graceful", "", ""] if any("(" in how for how in hows) else []),
+            f"def test_{re.sub(r'[^0-9a-zA-Z_]', '_', name)}_is_interrupted_anywhere(scf_runtime):",
+            f"    function = scf_runtime.deploy({_source(given.code)}{timeout})",
+            "",
+            "    def each_run(run):",
+            f"        yield {{{variables}}}",
+            "",
+            *_call_source("    sweep = scf_runtime.sweep", arguments),
+            f"    sweep.assert_{'exactly_once' if given.exactly_once else 'survives'}()",
+        ]
+        return "\n".join(lines)
+
+
+def _nothing(*_: object) -> None:
+    pass
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def _json_of(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ScfUsageError(
+            f"--payload {text!r} is not valid: it is JSON, as in '{{\"rows\": 20}}' ({error})"
+        ) from None
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not (name and separator):
+        raise ScfUsageError(f"--env {text!r} is not valid: it is NAME=VALUE, as in OUT={_PATH}")
+    return name, value
+
+
+_HOW: Final = re.compile(
+    r"graceful(?:,again=(?P<again>\d+(?:\.\d+)?))?(?:,forced=(?P<forced>\d+(?:\.\d+)?))?", re.ASCII
+)
+
+
+def _interruption(text: str) -> Interruption:
+    """What ``--how`` names, in the words of keys: ``graceful,again=5``."""
+    for kind in KINDS:
+        if text == kind:
+            return Interruption(kind)
+    found = _HOW.fullmatch(text)
+    if found is None:
+        valid = f"{', '.join(KINDS)}, graceful,again=SECONDS or graceful,forced=SECONDS"
+        raise ScfUsageError(f"--how {text!r} is not valid: it is {valid}")
+    again, forced = (None if value is None else float(value) for value in found.group("again", "forced"))
+    then: Literal["forced"] | None = None if forced is None else "forced"
+    return graceful(again=again, then=then, after=forced)
+
+
+def _source(value: Any) -> str:
+    """*value*, of what JSON can have, as Python has it."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_source(name)}: {_source(each)}' for name, each in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_source, value))}]"
+    return repr(value)
+
+
+def _call_source(call: str, arguments: Sequence[str]) -> list[str]:
+    line = f"{call}({', '.join(arguments)})"
+    if len(line) <= _WIDTH:
+        return [line]
+    return [f"{call}(", *(f"        {argument}," for argument in arguments), "    )"]
+
+
+def _how_source(how: Interruption) -> str:
+    if how.again_us is None and how.forced_us is None:
+        return _source(how.kind)
+    again = [] if how.again_us is None else [f"again={how.again_us / 1e6:g}"]
+    forced = [] if how.forced_us is None else ['then="forced"', f"after={how.forced_us / 1e6:g}"]
+    return f"graceful({', '.join([*again, *forced])})"
+
+
+def _value_source(value: str) -> str:
+    """*value* as Python has it, with the path of the run in it."""
+    if value == _PATH:
+        return "str(run.path)"
+    if _PATH not in value:
+        return _source(value)
+    parts = [part.replace("{", "{{").replace("}", "}}") for part in value.split(_PATH)]
+    return "f" + _source("{run.path}".join(parts))
+
+
+class _Line:
+    """A line of the terminal at stderr that is written anew."""
+
+    def __init__(self) -> None:
+        self._length = 0
+
+    def show(self, text: str) -> None:
+        blank = " " * (self._length - len(text))
+        sys.stderr.write(f"\r{text}{blank}" if text else f"\r{blank}\r")
+        sys.stderr.flush()
+        self._length = len(text)

@@ -1,0 +1,229 @@
+"""``python -m pytest_scf_async sweep``: what it prints, the test to paste, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+
+import pytest
+from sweep_support import KEEPS, LOSES, LOST, write_handler
+
+from pytest_scf_async.command_line import main
+from pytest_scf_async.sweep import progress
+
+# once: the same on all Pythons
+pytestmark = pytest.mark.once
+
+CODE = "handlers/loses.py:main_handler"
+TWICE = """
+    import os
+
+    def main_handler(event, context):
+        with open(os.path.join(os.environ["OUT"], "rows"), "a") as file:
+            file.write("row\\n")
+        return "done"
+"""
+SLOW = """
+    import os, signal, time
+
+    def main_handler(event, context):
+        signal.signal(signal.SIGTERM, lambda signum, frame: time.sleep(9))
+        time.sleep(60)
+        return [event, os.environ["OUT"] == os.environ["BUCKET"][5:], os.environ["MODE"]]
+"""
+
+
+@pytest.fixture
+def loses(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    write_handler(project, LOSES)
+    monkeypatch.chdir(project.path)
+    return project
+
+
+def sweep(*options: str) -> int:
+    return main(["sweep", CODE, *options])
+
+
+def pasted(output: str) -> str:
+    return output.partition("This test fails in the same way:\n\n")[2]
+
+
+def test_it_prints_the_first_finding_and_the_test_that_fails_in_the_same_way(
+    loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sweep("--how=forced") == 1
+    output = capsys.readouterr().out
+    lines = output.splitlines()
+    assert lines[:3] == [
+        "lost: file row, when it is interrupted (forced) at loses.py:8, first pass",
+        "sweep of loses: 7 points, 7 interruptions, 1 of them went wrong in 1 way",
+        f"repeat it with --replay '{LOST}', and see all of it with --report",
+    ]
+    assert pasted(output).splitlines() == [
+        "def test_loses_is_interrupted_anywhere(scf_runtime):",
+        '    function = scf_runtime.deploy("handlers/loses.py:main_handler")',
+        "",
+        "    def each_run(run):",
+        '        yield {"OUT": str(run.path)}',
+        "",
+        '    sweep = scf_runtime.sweep(function, each_run=each_run, how="forced")',
+        "    sweep.assert_survives()",
+    ]
+    loses.makepyfile(test_pasted=pasted(output))
+    result = loses.runpytest_inprocess("test_pasted.py")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([f"E *AssertionError: {lines[1]}", "E *lost: file row", f"E *repeat it: *'{LOST}'"])
+
+
+def test_all_options_are_in_the_test(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
+    write_handler(loses, SLOW)
+    options = ["--payload", '{"a": [1, true, null, "é"]}', "--how=graceful", "--how=graceful,again=5,forced=20"]
+    options += ["--within=3", "--points=waits", "--include=loses.py", "--exclude=*.txt", "--exclude=x.py", "--limit=9"]
+    options += ["--env=OUT={path}", "--env=BUCKET=cos:/{path}", "--env=MODE={a}", "--timeout=100", "--exactly-once"]
+    assert sweep(*options) == 1
+    output = capsys.readouterr().out
+    assert pasted(output) == (
+        "from pytest_scf_async import graceful\n"
+        "\n\n"
+        "def test_loses_is_interrupted_anywhere(scf_runtime):\n"
+        '    function = scf_runtime.deploy("handlers/loses.py:main_handler", timeout=100)\n'
+        "\n"
+        "    def each_run(run):\n"
+        '        yield {"OUT": str(run.path), "BUCKET": f"cos:/{run.path}", "MODE": "{a}"}\n'
+        "\n"
+        "    sweep = scf_runtime.sweep(\n"
+        "        function,\n"
+        '        {"a": [1, True, None, "é"]},\n'
+        "        each_run=each_run,\n"
+        '        how=("graceful", graceful(again=5, then="forced", after=20)),\n'
+        "        within=3.0,\n"
+        '        points="waits",\n'
+        '        include=["loses.py"],\n'
+        '        exclude=["*.txt", "x.py"],\n'
+        "        limit=9,\n"
+        "    )\n"
+        "    sweep.assert_exactly_once()\n"
+    )
+    loses.makepyfile(test_pasted=pasted(output))
+    result = loses.runpytest_inprocess("test_pasted.py")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([f"E *AssertionError: {output.splitlines()[1]}"])
+
+
+def test_a_handler_that_survives_has_one_line(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
+    write_handler(loses, KEEPS)
+    assert sweep("--how=forced") == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(
+        r"sweep of loses: (\d+) points, \1 interruptions, nothing lost \(tried: \1 of \d+ points, by forced\)", line
+    )
+
+
+def test_what_is_done_twice_is_a_failure_where_it_is_asked(
+    loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_handler(loses, TWICE)
+    assert sweep("--how=forced") == 0
+    assert sweep("--how=forced", "--exactly-once") == 1
+    output = capsys.readouterr().out
+    assert 'doubled: line "row" of rows' in output
+    assert output.endswith("    sweep.assert_exactly_once()\n")
+
+
+def test_what_was_interrupted_nowhere_is_a_failure(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep("--include=other.py") == 1
+    assert capsys.readouterr().out.startswith("the sweep of loses interrupted nothing: it has ")
+
+
+def test_one_run_is_repeated(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep("--replay", LOST) == 1
+    output = capsys.readouterr().out
+    assert output.startswith("sweep of loses: 1 point, 1 interruption, 1 of them went wrong in 1 way\n")
+    assert "timeline of the interrupted event:" in output
+    assert sweep("--replay", "forced@loses.py:5#1") == 0
+
+
+def test_the_whole_report(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep("--report", "--how=forced") == 1
+    output = capsys.readouterr().out
+    assert "by line of the handler:\n  loses.py:8 " in output
+    assert "\n\nThis test fails in the same way:\n" in output
+
+
+def test_all_facts_are_written(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep("--how=forced", "--json=facts.json") == 1
+    facts = json.loads((loses.path / "facts.json").read_text(encoding="utf-8"))
+    assert [run["key"] for run in facts["runs"] if run["kinds"]] == [LOST]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--payload", "{"], "--payload '{' is not valid: it is JSON, as in '{\"rows\": 20}' (*"),
+        (["--env", "OUT"], "--env 'OUT' is not valid: it is NAME=VALUE, as in OUT={path}"),
+        (["--env", "=a"], "--env '=a' is not valid: *"),
+        (["--how", "gently"], "--how 'gently' is not valid: it is graceful, forced, timeout, graceful,again=SECONDS *"),
+        (["--how", "graceful,again=x"], "--how 'graceful,again=x' is not valid: *"),
+        (["--limit", "0"], "limit=0 is not valid: it is a whole number of points, 1 or more"),
+        (["--json", "nowhere/facts.json"], "--json nowhere/facts.json: there is no directory *nowhere"),
+        (["--json", "handlers"], "--json handlers cannot be written: Is a directory"),
+        (["--replay", "forced@loses.py:8#2"], "sweep: function 'loses' has no run 'forced@loses.py:8#2': the key is *"),
+        (["--env", "OUT=/nowhere"], "sweep: the undisturbed run of function 'loses' *: FileNotFoundError: *"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(
+    loses: pytest.Pytester, capsys: pytest.CaptureFixture[str], options: list[str], sentence: str
+) -> None:
+    assert sweep("--how=forced", *options) == 2
+    output = capsys.readouterr()
+    (line,) = output.err.splitlines()
+    assert output.out == ""
+    pytest.LineMatcher([line]).fnmatch_lines([f"python -m pytest_scf_async: {sentence}".replace("[", "[[]")])
+
+
+def test_a_handler_that_is_not_there(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", "nowhere.py:main_handler"]) == 2
+    assert "nowhere.py" in capsys.readouterr().err
+
+
+def test_it_is_a_command(loses: pytest.Pytester) -> None:
+    result = loses.run(sys.executable, "-m", "pytest_scf_async", "sweep", CODE, "--how=forced")
+    assert result.ret == 1
+    assert result.outlines[0] == "lost: file row, when it is interrupted (forced) at loses.py:8, first pass"
+    assert result.errlines == []
+
+
+def be_at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)  # in the test itself: its setup has another stderr
+    monkeypatch.setattr(progress, "REWRITTEN_EACH", 0.0)
+
+
+def test_a_terminal_shows_the_progress(
+    loses: pytest.Pytester, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    be_at_a_terminal(monkeypatch)
+    assert sweep("--how=forced") == 1
+    shown = capsys.readouterr().err.split("\r")[1:]
+    assert [text.partition("failed")[0] for text in shown[:-2]] == [
+        f"sweep: {done} of 7 interruptions, {int(done >= 6)} " for done in range(1, 8)
+    ]
+    assert [text.strip() for text in shown[-2:]] == ["", ""]
+    assert len(shown[-2]) == len(shown[-3])
+
+
+def test_ctrl_c_shows_what_is_known(
+    loses: pytest.Pytester, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def come_to(self: progress.Progress, done: int, number: int, failures: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    be_at_a_terminal(monkeypatch)
+    monkeypatch.setattr(progress.Progress, "come_to", come_to)
+    assert sweep("--how=forced") == 130
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [
+        "sweep of loses: 3 points, 3 interruptions, nothing lost",
+        "incomplete: 3 of 7 runs: it was interrupted",
+    ]

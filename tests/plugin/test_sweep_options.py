@@ -1,0 +1,165 @@
+"""``--scf-async-replay``, ``--scf-async-shard``, and the runs that failed the last time, which come first."""
+
+from __future__ import annotations
+
+import pytest
+from plugin_support import ALONE_AND_WITH_A_WORKER, run_with
+from sweep_support import KEEPS, LABELS, LOST, SURVIVES, order, write_handler, write_sweeps
+
+# once: pytest's side: the same on all Pythons
+pytestmark = pytest.mark.once
+
+TWO_HANDLERS = (
+    SURVIVES
+    + """
+    def other(event, context):
+        return "done"
+
+    def test_other(scf_runtime):
+        scf_runtime.sweep(scf_runtime.deploy(other), how="forced").assert_survives()
+"""
+)
+
+
+@pytest.fixture
+def sweeps(project: pytest.Pytester) -> pytest.Pytester:
+    write_sweeps(project)
+    return project
+
+
+@pytest.fixture
+def with_cache(sweeps: pytest.Pytester) -> pytest.Pytester:
+    ini = sweeps.path / "tox.ini"
+    ini.write_text(ini.read_text(encoding="utf-8").replace("-p no:cacheprovider", ""), encoding="utf-8")
+    return sweeps
+
+
+# -- replay ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "outcome", "shown"),
+    [
+        (LOST, "failed", "lost (forced, 1 interruption), first at loses.py:8#1, *"),
+        ("forced@loses.py:5#1", "passed", ""),
+    ],
+)
+def test_one_run_is_repeated_and_its_whole_report_is_shown(
+    sweeps: pytest.Pytester, key: str, outcome: str, shown: str
+) -> None:
+    result = sweeps.runpytest_inprocess(f"--scf-async-replay={key}")
+    result.assert_outcomes(**{outcome: 1})
+    assert order(sweeps) == [key.partition("@")[2]]
+    report = result.stdout.str().partition("test_it.py::test_it: ")[2].partition("=====")[0]
+    assert report.startswith("sweep of loses: 1 point, 1 interruption, ")
+    assert "\ntried: 1 of 7 points, by forced\n" in report
+    assert "limit=" not in report
+    if shown:
+        result.stdout.fnmatch_lines([shown, "*timeline of the interrupted event:"])
+
+
+@ALONE_AND_WITH_A_WORKER
+def test_a_sweep_that_has_no_such_run_has_nothing_to_repeat(sweeps: pytest.Pytester, workers: tuple[str, ...]) -> None:
+    sweeps.makepyfile(test_it=TWO_HANDLERS)
+    result = run_with(sweeps, workers, "-rs", f"--scf-async-replay={LOST}")
+    result.assert_outcomes(failed=1, skipped=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines([f"SKIPPED * test_it.py:*: test_it.py::test_other: *has no run '{LOST}': the key is *"])
+
+
+@pytest.mark.parametrize("asks", ["assert_survives()", "assert_exactly_once()", "failures", "report"])
+def test_the_key_of_the_second_sweep_of_a_test(sweeps: pytest.Pytester, asks: str) -> None:
+    sweeps.makepyfile(
+        test_it=f"""
+        from sweeps import sweep
+
+        def test_it(scf_runtime):
+            sweep(scf_runtime, exclude="loses.py:8").{asks}
+            assert [run.key for run in sweep(scf_runtime).runs] == ["{LOST}"]
+        """
+    )
+    sweeps.runpytest_inprocess(f"--scf-async-replay={LOST}").assert_outcomes(passed=1)
+    assert order(sweeps) == ["loses.py:8#1"]
+
+
+@ALONE_AND_WITH_A_WORKER
+def test_a_key_that_no_sweep_has_is_a_usage_error(sweeps: pytest.Pytester, workers: tuple[str, ...]) -> None:
+    result = run_with(sweeps, workers, "--scf-async-replay=forced@loses.py:8#2")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stdout.fnmatch_lines(
+        [
+            "ERROR: no sweep of this session has the run --scf-async-replay='forced@loses.py:8#2'",
+            "test_it.py::test_it: sweep: function 'loses' has no run 'forced@loses.py:8#2': *; did you mean '*'?",
+        ]
+    )
+
+
+# -- shard -------------------------------------------------------------------------------------------------------------
+
+
+def test_each_part_makes_other_runs_and_together_they_make_all(sweeps: pytest.Pytester) -> None:
+    parts = []
+    for part, lost in ((1, 0), (2, 0), (3, 1)):
+        sweeps.runpytest_inprocess(f"--scf-async-shard={part}/3").assert_outcomes(passed=1 - lost, failed=lost)
+        parts.append(order(sweeps))
+    assert [len(part) for part in parts] == [3, 2, 2]
+    assert sorted(parts[0] + parts[1] + parts[2]) == LABELS
+
+
+def test_an_empty_part_fails(sweeps: pytest.Pytester) -> None:
+    result = sweeps.runpytest_inprocess("--scf-async-shard=8/8")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*shard 8/8 of function 'loses' is empty: there are 7 runs"])
+
+
+@pytest.mark.parametrize("given", ["0/2", "3/2", "2", "a/b", "1/0", "", "1/2/3"])
+def test_what_is_no_part_ends_the_session_at_once(sweeps: pytest.Pytester, given: str) -> None:
+    result = sweeps.runpytest_inprocess(f"--scf-async-shard={given}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*--scf-async-shard='{given}' is not valid: it is one part of several, as in 2/5, *"])
+
+
+# -- what failed the last time -----------------------------------------------------------------------------------------
+
+
+@ALONE_AND_WITH_A_WORKER
+def test_what_failed_comes_first_the_next_time_until_it_is_right(
+    with_cache: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
+    first = [LABELS[5], *LABELS[:5], *LABELS[6:]]
+    seen = []
+    for source in (None, None, KEEPS, None):
+        if source is not None:
+            write_handler(with_cache, source)
+        run_with(with_cache, workers)
+        seen.append(order(with_cache))
+    assert seen == [LABELS, first, first, LABELS]
+
+
+def test_a_part_forgets_nothing_that_it_has_not_run(with_cache: pytest.Pytester) -> None:
+    for options in ((), ("--scf-async-shard=1/3",), ("--scf-async-replay=forced@loses.py:5#1",), ()):
+        with_cache.runpytest_inprocess(*options)
+    assert order(with_cache)[-len(LABELS)] == LABELS[5]
+
+
+def test_sweeps_of_one_test_are_told_apart(with_cache: pytest.Pytester) -> None:
+    with_cache.makepyfile(
+        test_it="""
+        from sweeps import sweep
+
+        def test_it(scf_runtime):
+            both = [sweep(scf_runtime, exclude="loses.py:8"), sweep(scf_runtime)]
+            assert [len(each.failures) for each in both] == [0, 0]
+        """
+    )
+    for _ in range(2):
+        with_cache.runpytest_inprocess().assert_outcomes(failed=1)
+    without = [*LABELS[:5], *LABELS[6:]]
+    assert order(with_cache) == [*without, *LABELS, *without, LABELS[5], *without]
+
+
+def test_without_a_cache_nothing_is_kept(sweeps: pytest.Pytester) -> None:
+    for _ in range(2):
+        sweeps.runpytest_inprocess().assert_outcomes(failed=1)
+    assert order(sweeps) == LABELS * 2
+    assert not sweeps.path.joinpath(".pytest_cache").exists()
