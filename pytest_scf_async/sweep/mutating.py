@@ -61,13 +61,14 @@ def tried(function: FunctionVersion, swept: Swept, scratch: str, sweep_of: Sweep
     made = [mutant for mutant in made if mutant.kind != "save skipped" or (file, mutant.line) not in undisturbed]
     notes = [f"{len(made) - MOST:,} more mutants were not tried"] if len(made) > MOST else []
     found: list[MutantOutcome] = []
+    shows = _Shows(swept, own_run)
     moved = copied(code, scratch, "mutant-", "sweep(mutate=True) would copy")
     try:
         mutated = replace(function, code=moved, copy=None)
         for mutant in made[:MOST]:
             with open(moved.entry, "w", encoding=encoding) as target:
                 target.write(mutant.source)
-            outcome, incomplete = _outcome(mutant, mutated, swept, sweep_of, own_run)
+            outcome, incomplete = _outcome(mutant, mutated, shows, sweep_of)
             if incomplete:
                 notes.append(f"{len(made[:MOST]) - len(found):,} mutants were not tried: {incomplete}")
                 break
@@ -77,59 +78,55 @@ def tried(function: FunctionVersion, swept: Swept, scratch: str, sweep_of: Sweep
     return Tried(tuple(found), tuple(notes))
 
 
-def _outcome(
-    mutant: Mutant, function: FunctionVersion, swept: Swept, sweep_of: SweepOf, own_run: OwnRun
-) -> tuple[MutantOutcome, str]:
+def _outcome(mutant: Mutant, function: FunctionVersion, shows: _Shows, sweep_of: SweepOf) -> tuple[MutantOutcome, str]:
     """The outcome, and why the sweep of the mutant is not complete, where it is not and nothing was noticed so far."""
-    shows = _Shows(swept.runs)
-    # after a SIGTERM without a listener nothing follows
-    for second in (False,) if mutant.kind == "listener removed" else (False, True):
-        trial = Trial(function, shows, second)
-        run: SweepRun | None = None
-        while run is None:
-            try:
-                found = sweep_of(trial)
-            except (ScfUsageError, AssertionError) as error:  # an AssertionError is of check=
-                return MutantOutcome(mutant, undisturbed=str(error)), ""
-            run = next((run for run in found.runs if shows(run)), None)
-            if run is None:
-                break
-            own = None if shows.knows(run) else own_run(run, swept.undisturbed.points)
-            if own is not None:
-                shows.learn(own)
-            if shows(run):
-                return MutantOutcome(mutant, run), ""
-            run = None
+    # of the other kinds nothing follows a SIGTERM in which a second one would find something else
+    for second in (False, True) if mutant.kind == "save skipped" else (False,):
+        try:
+            found = sweep_of(Trial(function, shows, second))
+        except (ScfUsageError, AssertionError) as error:  # an AssertionError is of check=
+            return MutantOutcome(mutant, undisturbed=str(error)), ""
+        run = next((run for run in found.runs if shows(run)), None)
+        if run is not None:
+            return MutantOutcome(mutant, run), ""
         if found.incomplete:
             return MutantOutcome(mutant), found.incomplete
     return MutantOutcome(mutant), ""
 
 
 class _Shows:
-    """Whether a run of a mutant is wrong where the handler itself, some of whose *runs* are known, is right."""
+    """Whether a run of a mutant is wrong where the handler itself is right.
 
-    def __init__(self, runs: Sequence[SweepRun]) -> None:
-        self._kinds = FAILURES if any(Kind.DOUBLED in run.kinds for run in runs) else FAILURES | {Kind.DOUBLED}
+    *swept* is what the handler's own sweep has come to. At a point that it has not tried *own_run* is asked.
+    """
+
+    def __init__(self, swept: Swept, own_run: OwnRun) -> None:
+        doubles = any(Kind.DOUBLED in run.kinds for run in swept.runs)
+        self._kinds = FAILURES if doubles else FAILURES | {Kind.DOUBLED}
+        self._own_run = own_run
+        self._points = swept.undisturbed.points
         self._known: set[tuple[str, str, str]] = set()
         self._right: dict[str, bool] = {}
-        for run in runs:
-            self.learn(run)
+        for run in swept.runs:
+            self._learn(run)
 
-    def learn(self, run: SweepRun) -> None:
+    def __call__(self, run: SweepRun) -> bool:
+        """After a SIGTERM a mutant may come to points of the same name elsewhere: there only what is wrong counts."""
+        if not run.fails(self._kinds):
+            return False
+        if run.point.after is None:
+            own = None if run.key in self._right else self._own_run(run, self._points)
+            if own is not None:
+                self._learn(own)
+            if self._right.get(run.key, False):
+                return True
+        return not self._known.issuperset(self._wrong(run))
+
+    def _learn(self, run: SweepRun) -> None:
         """*run* is one of the handler itself."""
         self._known.update(self._wrong(run))
         if run.point.after is None:
             self._right[run.key] = not run.fails(self._kinds)
-
-    def knows(self, run: SweepRun) -> bool:
-        """Whether the handler itself was interrupted where the mutant was in *run*."""
-        return run.key in self._right
-
-    def __call__(self, run: SweepRun) -> bool:
-        """After a SIGTERM a mutant may come to points of the same name elsewhere: there only what is wrong counts."""
-        if run.point.after is None and self._right.get(run.key, False):
-            return run.fails(self._kinds)
-        return not self._known.issuperset(self._wrong(run))
 
     def _wrong(self, run: SweepRun) -> Iterator[tuple[str, str, str]]:
         kinds = {kind.value for kind in self._kinds}

@@ -348,17 +348,16 @@ class _Sweeper:
         self._collected += 1
 
     def _not_reached(self, undisturbed: Outcome) -> tuple[str, ...]:
-        """The lines to which no run came whose lines are collected: one for each kind of interruption, at least."""
+        """The lines to which no run came whose lines are collected: one in the middle and one at the end, at least."""
         root = self._request.function.code_to_run().directory
         missing = tuple(not_reached(root, self._lines))
         if not missing or self._request.until is not None or self._guide.replay:
             return missing
         for how in self._hows:
             points = [point for point in self._choice.candidates(undisturbed.points) if _applies(how, point)]
-            if how.name != "graceful" and points:
-                step = Step(points[len(points) // 2], how)
+            for point in dict.fromkeys((points[len(points) // 2], points[-1])) if points else ():
                 with contextlib.suppress(NotReachedError):
-                    self._reaches(self._runner.run(Plan((step,), collects=True), self._is_done))
+                    self._reaches(self._runner.run(Plan((Step(point, how),), collects=True), self._is_done))
         return tuple(not_reached(root, self._lines))
 
     def _check_mutate(self, request: Request) -> None:
@@ -383,8 +382,6 @@ class _Sweeper:
 
     def _own_run(self, run: SweepRun, points: Iterable[Point]) -> SweepRun | None:
         """What the handler itself, which comes to *points*, does where a mutant's *run* was interrupted."""
-        if run.point.after is not None:
-            return None
         key = run.point.label, run.point.kind
         by = run.outcome.plan.steps[-1].by
         return next((self._run(Plan((Step(point, by),))) for point in points if (point.label, point.kind) == key), None)

@@ -1,0 +1,227 @@
+"""What a sweep notices of breaks of the handler's shutdown code, and which lines no run came to."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from internals import facts_of, scratch_of, sweep_of_function
+from seeded_set import path_of
+
+from pytest_scf_async import Function, ScfRuntime, ScfUsageError
+from pytest_scf_async.sweep.guide import Guide
+
+# once: what differs by Python are points and branches, which have tests of their own
+pytestmark = pytest.mark.once
+
+JOBS = """
+    import json
+    import os
+    import signal
+    import time
+    from pathlib import Path
+
+    stopping = False
+
+
+    def stop(number, frame):
+        global stopping
+        stopping = True
+
+
+    def main_handler(event, context):
+        global stopping
+        stopping = False
+        signal.signal(signal.SIGTERM, stop)
+        out = Path(os.environ["OUT"])
+        queue = out / "queue.json"
+        jobs = json.loads(queue.read_text()) if queue.exists() else [1, 2]
+        queue.write_text("[]")
+        while jobs:
+            if stopping:
+                queue.write_text(json.dumps(jobs))
+                return {"left": len(jobs)}
+            time.sleep(1)
+            out.joinpath(f"{jobs.pop(0)}.txt").write_text("done")
+        return {"left": 0}
+    """
+"""It takes all jobs out of the queue, and has to put back what is left."""
+USELESS = JOBS.replace('queue.write_text("[]")', "queue.write_text(json.dumps(jobs))")
+"""All jobs stay in the queue, and are done again."""
+
+Deploy = Callable[[str], Function]
+
+
+@pytest.fixture(autouse=True)
+def few_first_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would be most of the time."""
+    monkeypatch.setattr(sweep_of_function, "_FIRST_STOPS", 4)
+    monkeypatch.setattr(sweep_of_function, "_MUTANT_STOPS", 4)
+
+
+@pytest.fixture
+def deployed(scf_runtime: ScfRuntime, tmp_path: Path) -> Deploy:
+    """Deploys the source of a handler."""
+
+    def deploy(source: str) -> Function:
+        path = tmp_path / "code" / "export.py"
+        path.parent.mkdir()
+        path.write_text(textwrap.dedent(source).lstrip("\n"))
+        return scf_runtime.deploy(f"{path}:main_handler")
+
+    return deploy
+
+
+def each_run(run: Any) -> Iterator[dict[str, str]]:
+    yield {"OUT": str(run.path)}
+
+
+def swept(runtime: ScfRuntime, function: Function, **more: Any) -> Any:
+    return runtime.sweep(function, each_run=each_run, how="graceful", mutate=True, **more)
+
+
+def line_of(source: str, text: str) -> int:
+    """The number of the line that has *text*."""
+    lines = textwrap.dedent(source).lstrip("\n").splitlines()
+    return next(number for number, line in enumerate(lines, 1) if text in line)
+
+
+# -- mutants -----------------------------------------------------------------------------------------------------------
+
+
+def test_each_mutant_of_a_shutdown_that_is_needed_is_noticed(
+    scf_runtime: ScfRuntime, deployed: Deploy, tmp_path: Path
+) -> None:
+    function = deployed(JOBS)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    sweep = swept(scf_runtime, function, limit=60)
+
+    sweep.assert_survives()
+    found = [(outcome.mutant.kind, outcome.mutant.line, outcome.noticed) for outcome in sweep.mutants]
+    assert found == [
+        ("exit instead of return", line_of(JOBS, "def stop"), True),
+        ("listener removed", line_of(JOBS, "signal.signal"), True),
+        ("registered late", line_of(JOBS, "signal.signal"), True),
+        ("save skipped", line_of(JOBS, "queue.write_text(json.dumps"), True),
+    ]
+    assert all({kind.value for kind in outcome.run.kinds} == {"lost"} for outcome in sweep.mutants)
+    assert "noticed 4 of 4 mutants of its shutdown code" in sweep.report.splitlines()
+    assert "not noticed" not in sweep.report
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert not list(Path(scratch_of(scf_runtime)).glob("mutant-*"))
+
+
+def test_a_mutant_of_a_save_that_is_useless_is_named(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    sweep = swept(scf_runtime, deployed(USELESS), limit=12)
+
+    save = line_of(USELESS, "            queue.write_text")
+    registered = line_of(USELESS, "signal.signal")
+    assert [outcome.noticed for outcome in sweep.mutants] == [False] * 4
+    assert [line for line in sweep.report.splitlines() if "notice" in line] == [
+        "noticed 0 of 4 mutants of its shutdown code",
+        f"  not noticed: export.py:{line_of(USELESS, 'def stop')} stop() ends with os._exit(1)",
+        f"  not noticed: export.py:{registered} signal.signal(signal.SIGTERM, stop) left out of main_handler()",
+        f"  not noticed: export.py:{registered} signal.signal(signal.SIGTERM, stop) moved to the end of main_handler()",
+        f"  not noticed: export.py:{save} queue.write_text(json.dumps(jobs)) left out of main_handler()",
+    ]
+
+
+def test_what_the_handler_loses_itself_is_not_noticed_in_a_mutant(scf_runtime: ScfRuntime) -> None:
+    """It claims jobs before it listens. The few points that are tried are all of second terminations."""
+    function = scf_runtime.deploy(f"{path_of('listener_too_late')}:main_handler")
+    sweep = swept(scf_runtime, function, payload={"jobs": 2}, limit=6)
+
+    assert all(run.point.after is not None for run in sweep.runs)
+    noticed = {outcome.mutant.kind: outcome.noticed for outcome in sweep.mutants}
+    assert not noticed["exit instead of return"]
+    assert noticed["save skipped"]
+
+
+def test_a_mutant_whose_undisturbed_run_fails_is_noticed(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    function = deployed(
+        """
+        import signal, time
+        def main_handler(event, context):
+            signal.signal(signal.SIGTERM, stop)
+            time.sleep(1)
+            return callable(signal.getsignal(signal.SIGTERM)) or 1 / 0
+        def stop(number, frame):
+            pass
+        """
+    )
+    sweep = swept(scf_runtime, function, limit=4)
+
+    found = {outcome.mutant.kind: outcome for outcome in sweep.mutants}
+    assert found["listener removed"].noticed
+    assert "ended FAILED (430)" in found["listener removed"].undisturbed
+    assert not found["exit instead of return"].noticed
+
+
+def test_a_handler_without_a_listener_has_nothing_to_mutate(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    sweep = swept(scf_runtime, deployed("def main_handler(event, context):\n    return sum([1, 2])"))
+
+    assert sweep.mutants == ()
+    assert "note: no listener for SIGTERM in export.py: nothing to mutate" in sweep.report.splitlines()
+
+
+def test_mutate_is_a_truth_value_and_goes_with_sigterm(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    function = deployed(JOBS)
+    with pytest.raises(ScfUsageError, match="mutate='yes' is not valid: it is True or False"):
+        scf_runtime.sweep(function, mutate="yes")  # type: ignore[arg-type]
+    with pytest.raises(ScfUsageError, match="mutate=True is not valid: it goes with how='graceful'"):
+        scf_runtime.sweep(function, how=("forced", "timeout"), mutate=True)
+
+
+def test_a_shard_tries_no_mutants(deployed: Deploy, tmp_path: Path) -> None:
+    deployed(JOBS)
+    with ScfRuntime(base_temp=tmp_path, sweep_guide=lambda: Guide(shard=(1, 2))) as runtime:
+        sweep = swept(runtime, runtime.deploy(f"{tmp_path}/code/export.py:main_handler"), limit=4)
+
+        assert sweep.mutants == ()
+        assert "note: a shard tries no mutants: they are compared with all runs" in sweep.report.splitlines()
+
+
+# -- lines that no run came to -----------------------------------------------------------------------------------------
+
+
+def test_lines_that_no_run_came_to_are_named(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    source = """
+        import os, signal, time
+        from pathlib import Path
+        def stop(number, frame):
+            print("stop")
+            if number != signal.SIGTERM:
+                print("another")
+                raise ValueError(number)
+        def main_handler(event, context):
+            signal.signal(signal.SIGTERM, stop)
+            place = Path(os.environ["OUT"], "started")
+            if place.exists():
+                print("again")
+            else:
+                place.write_text("yes")
+            time.sleep(1)
+            os._exit(1) if event == "exit" else None
+            return 1
+        def never():
+            return 2
+        """
+    function = deployed(source)
+    sweep = scf_runtime.sweep(function, each_run=each_run, limit=4)
+
+    sweep.assert_survives()
+    first, last = line_of(source, 'print("another")'), line_of(source, "return 2")
+    assert facts_of(sweep).not_reached == (f"export.py:{first}-{first + 1}", f"export.py:{last}")
+    count = facts_of(sweep).collected
+    assert (
+        f"lines that the main thread came to in none of {count:,} runs whose lines were collected: "
+        f"export.py:{first}-{first + 1}, export.py:{last}"
+    ) in sweep.report.splitlines()
+    forced = scf_runtime.sweep(function, each_run=each_run, how="forced", limit=4)
+    forced.assert_survives()
+    again = line_of(source, "def stop") + 1
+    assert facts_of(forced).not_reached == (f"export.py:{again}-{again + 3}", f"export.py:{last}")
+    assert facts_of(forced).collected == 4
