@@ -353,11 +353,13 @@ class _Sweeper:
         missing = tuple(not_reached(root, self._lines))
         if not missing or self._request.until is not None or self._guide.replay:
             return missing
+        question = replace(self._runner.question, check=None)  # these runs are not judged
+        runner = Runner(question, self._bench.stages, self._bench.directory / "run")
         for how in self._hows:
             points = [point for point in self._choice.candidates(undisturbed.points) if _applies(how, point)]
             for point in dict.fromkeys((points[len(points) // 2], points[-1])) if points else ():
                 with contextlib.suppress(NotReachedError):
-                    self._reaches(self._runner.run(Plan((Step(point, how),), collects=True), self._is_done))
+                    self._reaches(runner.run(Plan((Step(point, how),), collects=True), self._is_done))
         return tuple(not_reached(root, self._lines))
 
     def _check_mutate(self, request: Request) -> None:

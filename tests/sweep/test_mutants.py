@@ -97,7 +97,7 @@ def test_each_mutant_of_a_shutdown_that_is_needed_is_noticed(
 ) -> None:
     function = deployed(JOBS)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    sweep = swept(scf_runtime, function, limit=60)
+    sweep = swept(scf_runtime, function, limit=20)
 
     sweep.assert_survives()
     found = [(outcome.mutant.kind, outcome.mutant.line, outcome.noticed) for outcome in sweep.mutants]

@@ -91,7 +91,8 @@ def test_code_without_a_listener_has_no_mutants(source: str) -> None:
 
 
 def late(end: str) -> str:
-    return f"def main_handler(event, context):\n    signal.signal(SIGTERM, stop)\n    work()\n{textwrap.indent(end, '    ')}"
+    beginning = "def main_handler(event, context):\n    signal.signal(SIGTERM, stop)\n    work()\n"
+    return f"{beginning}{textwrap.indent(end, '    ')}"
 
 
 LATE = {
@@ -177,8 +178,10 @@ EXITING = {
         {1: f"signal.signal(SIGTERM, lambda *_: {EXIT})"},
     ),
     "of a method": (
-        "class Worker:\n    def __init__(self):\n        signal.signal(SIGTERM, self.stop)\n"
-        "    def stop(self, *_):\n        self.stopping = True",
+        (
+            "class Worker:\n    def __init__(self):\n        signal.signal(SIGTERM, self.stop)\n"
+            "    def stop(self, *_):\n        self.stopping = True"
+        ),
         {5: f"self.stopping = True; {EXIT}"},
     ),
     "of a partial": (
@@ -219,12 +222,17 @@ SAVES = {
         {2: "save()", 3: "path.write_text('x')"},
     ),
     "in its blocks": (
-        f"def stop(*_):\n    for each in jobs:\n        if each:\n            put(each)\n    try:\n        save()\n"
-        f"    except OSError:\n        again()\n    finally:\n        close(){REGISTERED}",
+        (
+            f"def stop(*_):\n    for each in jobs:\n        if each:\n            put(each)\n    try:\n        save()\n"
+            f"    except OSError:\n        again()\n    finally:\n        close(){REGISTERED}"
+        ),
         {4: "put(each)", 6: "save()", 8: "again()", 10: "close()"},
     ),
     "in its with and match": (
-        f"def stop(*_):\n    with lock:\n        save()\n    match state:\n        case 1:\n            put(){REGISTERED}",
+        (
+            "def stop(*_):\n    with lock:\n        save()\n    match state:\n        case 1:\n            put()"
+            f"{REGISTERED}"
+        ),
         {3: "save()", 6: "put()"},
     ),
     "its assignments to what others read": (
@@ -236,13 +244,17 @@ SAVES = {
         {2: "write()", 3: "deeper()", 7: "save()"},
     ),
     "the nearest function of the name": (
-        f"def save():\n    other()\ndef main_handler(e, c):\n    def save():\n        write()\n"
-        "    def stop(*_):\n        save()\n    signal.signal(SIGTERM, stop)\n    return e",
+        (
+            "def save():\n    other()\ndef main_handler(e, c):\n    def save():\n        write()\n"
+            "    def stop(*_):\n        save()\n    signal.signal(SIGTERM, stop)\n    return e"
+        ),
         {5: "write()", 7: "save()"},
     ),
     "methods that it calls": (
-        "class Worker:\n    def run(self):\n        signal.signal(SIGTERM, self.stop)\n"
-        "    def stop(self, *_):\n        self.save()\n    def save(self):\n        self.write()",
+        (
+            "class Worker:\n    def run(self):\n        signal.signal(SIGTERM, self.stop)\n"
+            "    def stop(self, *_):\n        self.save()\n    def save(self):\n        self.write()"
+        ),
         {5: "self.save()", 7: "self.write()"},
     ),
     "what a coroutine awaits": (
@@ -254,7 +266,10 @@ SAVES = {
         {7: "save()"},
     ),
     "where the flag is read with others": (
-        f"{FLAG}    if early and stopping is True:\n        save()\n    elif not stopping:\n        work()\n    else:\n        put()",
+        (
+            f"{FLAG}    if early and stopping is True:\n        save()\n    elif not stopping:\n        work()\n"
+            "    else:\n        put()"
+        ),
         {7: "save()", 11: "put()"},
     ),
     "behind a loop": (
@@ -274,18 +289,25 @@ SAVES = {
         {7: "e = 2"},
     ),
     "a flag that is false": (
-        "class Worker:\n    def run(self):\n        signal.signal(SIGTERM, self.stop)\n        while self.running:\n"
-        "            work()\n        save()\n    def stop(self, *_):\n        self.running = False",
+        (
+            "class Worker:\n    def run(self):\n        signal.signal(SIGTERM, self.stop)\n"
+            "        while self.running:\n            work()\n        save()\n"
+            "    def stop(self, *_):\n        self.running = False"
+        ),
         {6: "save()"},
     ),
     "an event": (
-        "signal.signal(SIGTERM, lambda *_: stopped.set())\ndef main_handler(e, c):\n    while not stopped.wait(1):\n"
-        "        work()\n    save()",
+        (
+            "signal.signal(SIGTERM, lambda *_: stopped.set())\ndef main_handler(e, c):\n"
+            "    while not stopped.wait(1):\n        work()\n    save()"
+        ),
         {5: "save()"},
     ),
     "an event's own method": (
-        "loop.add_signal_handler(SIGTERM, self.stopped.set)\nasync def main():\n    if self.stopped.is_set():\n"
-        "        await save()",
+        (
+            "loop.add_signal_handler(SIGTERM, self.stopped.set)\nasync def main():\n    if self.stopped.is_set():\n"
+            "        await save()"
+        ),
         {4: "await save()"},
     ),
     "an item of a dict": (
@@ -293,8 +315,10 @@ SAVES = {
         {5: "save()"},
     ),
     "what the listener's exception starts": (
-        f"def stop(*_):\n    raise Stopped{REGISTERED}\ntry:\n    work()\nexcept (OSError, Stopped):\n    save()\n"
-        "except ValueError:\n    other()",
+        (
+            f"def stop(*_):\n    raise Stopped{REGISTERED}\ntry:\n    work()\nexcept (OSError, Stopped):\n    save()\n"
+            "except ValueError:\n    other()"
+        ),
         {7: "save()"},
     ),
     "what its exit starts": (
@@ -302,8 +326,10 @@ SAVES = {
         {7: "save()"},
     ),
     "nothing of the log, of waits and of exits": (
-        f"def stop(*_):\n    '''Stop.'''\n    print('stop')\n    logger.warning('x')\n    sys.stdout.flush()\n"
-        f"    time.sleep(1)\n    temporary = 1\n    pass\n    sys.exit(0){REGISTERED}",
+        (
+            f"def stop(*_):\n    '''Stop.'''\n    print('stop')\n    logger.warning('x')\n    sys.stdout.flush()\n"
+            f"    time.sleep(1)\n    temporary = 1\n    pass\n    sys.exit(0){REGISTERED}"
+        ),
         {},
     ),
     "no flag": (
