@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from .options import ScfSettings
     from .runtime import ScfRuntime
     from .sweep.findings import FailureClass, SweepRun
-    from .sweep.interruptions import graceful
+    from .sweep.interruptions import fault, graceful
     from .sweep.points import Point
     from .sweep.run import Run
     from .sweep.sweep import Sweep
@@ -99,7 +99,7 @@ _HOMES = {
     "runtime": ("ScfRuntime",),
     "options": ("ScfSettings",),
     "sweep.findings": ("FailureClass", "SweepRun"),
-    "sweep.interruptions": ("graceful",),
+    "sweep.interruptions": ("fault", "graceful"),
     "sweep.points": ("Point",),
     "sweep.run": ("Run",),
     "sweep.sweep": ("Sweep",),
@@ -156,6 +156,7 @@ __all__ = [  # written out: type checkers read it
     "assert_timed_out",
     "assert_transitions",
     "assert_user_exit",
+    "fault",
     "graceful",
 ]
 

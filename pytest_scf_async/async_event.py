@@ -521,6 +521,13 @@ class AsyncEvent:
             lockstep.gates.arm(event, gate, description)
         return PointGate(gate, description)
 
+    def _fail_at(self, label: str, kind: str, number: int, error: int, lasting: bool) -> None:
+        """Have what occurs there fail with that *error*; the event does not stand there."""
+        lockstep, event = self._lockstep, self._event
+        with lockstep.locked():
+            gate = Gate(lockstep.gates.name("fault"), label)
+            lockstep.gates.arm(event, gate, messages.Fault(gate.identity, kind, number, error, lasting))
+
     def _go_to_point(self, point: PointGate) -> None:
         """Run to a gate of `_arm_at`; ``GateNotReachedError`` where the event ends without it.
 

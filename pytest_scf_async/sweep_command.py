@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 from .errors import ScfUsageError
 from .runtime import ScfRuntime
@@ -20,7 +20,7 @@ from .sweep.data import swept_json
 from .sweep.differences import Kind
 from .sweep.findings import FAILURES, Swept, classes
 from .sweep.guide import Guide
-from .sweep.interruptions import KINDS, Interruption, graceful
+from .sweep.interruptions import FAULTS, KINDS, Failure, Interruption, fault, graceful
 from .sweep.points import WHICH
 from .sweep.progress import Progress
 from .sweep.report import failure_text, finding_text, headline, sweep_text, tried_text
@@ -54,7 +54,8 @@ def add_sweep(commands: Any) -> None:
         action="append",
         metavar="HOW",
         help=f"{', '.join(KINDS)}, and graceful,again=5 (a second SIGTERM 5 simulated seconds later) or "
-        "graceful,forced=5 (by force then); several times for several (default: graceful and forced)",
+        "graceful,forced=5 (by force then); fault,enospc, fault,eio and fault,reset, each also with ,lasting; "
+        "several times for several (default: graceful and forced)",
     )
     parser.add_argument("--within", type=float, metavar="SECONDS", help="a graceful stop that takes longer is late")
     parser.add_argument("--points", choices=WHICH, default="lines", help="where it is interrupted (default: lines)")
@@ -173,8 +174,9 @@ class _Command:
                 arguments.append(f"{keyword}={_source(value)}")
         timeout = "" if given.timeout is None else f", timeout={given.timeout:g}"
         variables = ", ".join(f"{_source(name)}: {_value_source(value)}" for name, value in self._environment.items())
+        called = sorted({how.partition("(")[0] for how in hows if "(" in how})
         lines = [
-            *(["from pytest_scf_async import graceful", "", ""] if any("(" in how for how in hows) else []),
+            *([f"from pytest_scf_async import {', '.join(called)}", "", ""] if called else []),
             f"def test_{re.sub(r'[^0-9a-zA-Z_]', '_', name)}_is_interrupted_anywhere(scf_runtime):",
             f"    function = scf_runtime.deploy({_source(given.code)}{timeout})",
             "",
@@ -216,14 +218,21 @@ _HOW: Final = re.compile(
 )
 
 
+_FAULTS: Final = "|".join(FAULTS)
+_FAULT: Final = re.compile(rf"fault,(?P<failure>{_FAULTS})(?P<lasting>,lasting)?")
+
+
 def _interruption(text: str) -> Interruption:
     """What ``--how`` names, in the words of keys: ``graceful,again=5``."""
     for kind in KINDS:
         if text == kind:
             return Interruption(kind)
+    failing = _FAULT.fullmatch(text)
+    if failing is not None:
+        return fault(cast("Failure", failing["failure"]), lasting=failing["lasting"] is not None)
     found = _HOW.fullmatch(text)
     if found is None:
-        valid = f"{', '.join(KINDS)}, graceful,again=SECONDS or graceful,forced=SECONDS"
+        valid = f"{', '.join(KINDS)}, graceful,again=SECONDS, graceful,forced=SECONDS, or fault,{_FAULTS}"
         raise ScfUsageError(f"--how {text!r} is not valid: it is {valid}")
     again, forced = (None if value is None else float(value) for value in found.group("again", "forced"))
     then: Literal["forced"] | None = None if forced is None else "forced"
@@ -249,6 +258,8 @@ def _call_source(call: str, arguments: Sequence[str]) -> list[str]:
 
 
 def _how_source(how: Interruption) -> str:
+    if how.failure is not None:
+        return f"fault({_source(how.failure)}{', lasting=True' * how.lasting})"
     if how.again_us is None and how.forced_us is None:
         return _source(how.kind)
     again = [] if how.again_us is None else [f"again={how.again_us / 1e6:g}"]

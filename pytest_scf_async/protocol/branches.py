@@ -44,7 +44,8 @@ class Branch(NamedTuple):
     key: list[Any]
     """The point: file, name, first line, offset and number of a pass; or kind and number."""
     how: str
-    """``"graceful"``, ``"forced"``, ``"timeout"``, or ``"scout"``: graceful, and then the branches of ``then``."""
+    """``"graceful"``, ``"forced"``, ``"timeout"``, ``"fault,…"``, or ``"scout"``: graceful, and then the branches of
+    ``then``."""
     job: int
     then: list[list[Any]]
     """The branches of a scout."""

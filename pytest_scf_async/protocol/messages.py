@@ -538,8 +538,22 @@ class OccurrenceGate(NamedTuple):
 
     id: str
     kind: str
-    """``"wait"``: it begins to wait; ``"waited"``: a wait has ended; ``"log"``: it has completed a line of output."""
+    """``"wait"``: it begins to wait; ``"waited"``: a wait has ended; ``"log"``: it has completed a line of output;
+    ``"write"``: it is about to write to a file; ``"connection"``: to send on a connection, or it has received there."""
     number: int
+
+
+class Fault(NamedTuple):
+    """No gate, but an error of the kernel, at the occurrence with that number (``OccurrenceGate``)."""
+
+    id: str
+    kind: str
+    """``"write"`` or ``"connection"``."""
+    number: int
+    error: int
+    """The number of the error."""
+    lasting: bool
+    """All later ones of that kind fail, too."""
 
 
 class Collect(NamedTuple):
@@ -551,7 +565,7 @@ class Collect(NamedTuple):
     """Patterns of paths below these whose code is not the user's."""
 
 
-AnyGate = LogGate | ListeningGate | LineGate | OccurrenceGate
+AnyGate = LogGate | ListeningGate | LineGate | OccurrenceGate | Fault
 
 
 class ArmGates(NamedTuple):
@@ -978,7 +992,7 @@ _WRITTEN = object()
 """Stands for the default of a field that is always written."""
 _PARTS: tuple[type[Any], ...] = (
     *(CommonMounts, MountPlan, CoverageConfig, BeforeInit, ProgramConfig, EndpointConfig),
-    *(LogGate, ListeningGate, LineGate, OccurrenceGate, Spot, Instruction, CountedPlace, Collect, TracedThread),
+    *(LogGate, ListeningGate, LineGate, OccurrenceGate, Fault, Spot, Instruction, CountedPlace, Collect, TracedThread),
 )
 """What stands within a message."""
 _GATES: dict[str, type[Any]] = {
@@ -986,6 +1000,7 @@ _GATES: dict[str, type[Any]] = {
     "listening": ListeningGate,
     "line": LineGate,
     "occurrence": OccurrenceGate,
+    "fault": Fault,
 }
 _AT: dict[type[Any], str] = {gate: at for at, gate in _GATES.items()}
 

@@ -120,6 +120,8 @@ class Branches:
     def takes(plan: Plan) -> bool:
         """Whether *plan* is one for branches."""
         first = plan.steps[0].by.name
+        if plan.steps[0].by.failure in ("enospc", "eio"):
+            return True
         return all(step.by.name in _BRANCHED for step in plan.steps) and (len(plan.steps) == 1 or first == "graceful")
 
     def run(self, plans: Sequence[tuple[int, Plan]]) -> Iterator[tuple[int, Outcome | None, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,8 +13,16 @@ from ..errors import Given, ScfUsageError, hidden_from_users
 
 __tracebackhide__ = hidden_from_users
 
-Kind: TypeAlias = Literal["graceful", "forced", "timeout"]
+Kind: TypeAlias = Literal["graceful", "forced", "timeout", "fault"]
 KINDS: tuple[Kind, ...] = ("graceful", "forced", "timeout")
+"""Those that need no more words."""
+Failure: TypeAlias = Literal["enospc", "eio", "reset"]
+FAULTS: dict[Failure, tuple[str, int]] = {
+    "enospc": ("write", errno.ENOSPC),
+    "eio": ("write", errno.EIO),
+    "reset": ("connection", errno.ECONNRESET),
+}
+"""By name: the kind of points at which it comes, and the number of the error."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +34,16 @@ class Interruption:
     """After so many µs of simulated time a second SIGTERM is sent."""
     forced_us: int | None = None
     """After so many µs of simulated time the event is terminated by force."""
+    failure: Failure | None = None
+    """What fails at the point."""
+    lasting: bool = False
+    """All later writes, or all later traffic, of the event fails, too."""
 
     @property
     def name(self) -> str:
         """What it is called in reports and keys: ``graceful,again=5``."""
+        if self.failure is not None:
+            return f"fault,{self.failure}{',lasting' * self.lasting}"
         more = [("again", self.again_us), ("forced", self.forced_us)]
         return ",".join([self.kind, *(f"{name}={us / 1e6:g}" for name, us in more if us is not None)])
 
@@ -59,10 +74,23 @@ def graceful(
     )
 
 
+def fault(failure: Failure, *, lasting: bool = False) -> Interruption:
+    """An error of the kernel: at each write of the handler to a file ``"enospc"`` (no space left on the device) or
+    ``"eio"`` (input/output error), at each piece of traffic on its connections ``"reset"``.
+
+    The event goes on with the exception that it meets. With *lasting* all later ones of that event fail, too. Writes
+    and traffic of code in C are not among them. For ``how=`` of ``ScfRuntime.sweep``. Raises ``ScfUsageError`` for
+    another failure.
+    """
+    if failure not in FAULTS:
+        raise ScfUsageError(f"fault({failure!r}) is not valid: it is {' or '.join(map(repr, FAULTS))}")
+    return Interruption("fault", failure=failure, lasting=bool(lasting))
+
+
 def interruptions(how: How | Iterable[How]) -> list[Interruption]:
     """What ``how=`` names, each once; ``ScfUsageError`` for what is no interruption."""
     several = [how] if isinstance(how, (str, Interruption)) else how
-    valid = f"it takes {', '.join(map(repr, KINDS))} and graceful(...), one or several"
+    valid = f"it takes {', '.join(map(repr, KINDS))}, graceful(...) and fault(...), one or several"
     if not isinstance(several, Iterable):
         Given("how", how).refuse(valid)
     found: dict[Interruption, None] = {}

@@ -30,7 +30,8 @@ class Point:
     """Its name: ``export.py:42#3``, before that line for the third time, as ``run_to`` names it; ``export.py:42+2#3``,
     within the line where Python looks for signals for the second time (after its second call, say), on its third turn;
     ``wait#2``, within the second wait of the main thread; ``waited#2``, right after it; ``log#2``, behind the second
-    line of the log that a library has written."""
+    line of the log that a library has written; ``write#2``, at the second write to a file, and ``connection#2``, at the
+    second piece of traffic on connections, for faults."""
     kind: str
     file: str
     """Relative to the code directory; empty where no user code is on the stack."""
@@ -48,12 +49,12 @@ class Point:
     @property
     def graceful(self) -> bool:
         """Whether this Python calls the handler of a signal there."""
-        return self.kind != "line"
+        return self.kind in ("both", "taken", "wait", "waited", "log")
 
     @property
     def forced(self) -> bool:
         """Whether a forced termination there differs from one at the points around it."""
-        return self.kind != "taken"
+        return self.kind in ("line", "both", "wait", "waited", "log")
 
     @property
     def shown(self) -> str:

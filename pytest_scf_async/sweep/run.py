@@ -19,7 +19,7 @@ from ..protocol import messages
 from ..protocol.linux import remove_tree
 from ..report.cause import function_traceback, short_message
 from .effects import Effects, gathered
-from .interruptions import Interruption
+from .interruptions import FAULTS, Interruption
 from .points import Point, points_of
 from .time_limit import TimeIsOverError, bounded
 
@@ -250,6 +250,11 @@ class Runner:
         So the lines of a handler of SIGTERM can be reached, and passes are counted from the first interruption on, as
         they were when the points were collected.
         """
+        if plan.steps and plan.steps[0].by.failure is not None:
+            event._fail_at(*_fault_of(plan.steps[0]))
+            if plan.collects:
+                self._collect(event)
+            return
         gates = [self._gate(event, step.point) for step in plan.steps[:1]]
         for number, step in enumerate(plan.steps):
             try:
@@ -356,6 +361,12 @@ class Runner:
     def _points(self, events: Sequence[AsyncEvent]) -> tuple[Point, ...]:
         roots, known = self.question.roots, [event._event for event in events]
         return tuple(point for event in known for point in points_of(event.points, roots, event.record.start_us))
+
+
+def _fault_of(step: Step) -> tuple[str, str, int, int, bool]:
+    assert step.by.failure is not None
+    kind, error = FAULTS[step.by.failure]
+    return step.point.label, kind, step.point.found.number, error, step.by.lasting
 
 
 def empty_directory(path: Path) -> None:

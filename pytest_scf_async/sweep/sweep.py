@@ -33,7 +33,7 @@ from .differences import (
 from .effects import Effects
 from .findings import FAILURES, FailureClass, MutantOutcome, SweepRun, Swept, classes
 from .guide import Guide
-from .interruptions import How, Interruption, interruptions
+from .interruptions import FAULTS, How, Interruption, interruptions
 from .mutating import Trial, tried
 from .points import Point, choice, chosen, first_difference, first_turns
 from .reached import lines_of, not_reached
@@ -247,7 +247,7 @@ class _Sweeper:
             undisturbed,
             tuple(self._ignored.names),
             tuple(how.name for how in self._hows),
-            sum(not point.graceful for point in points),
+            sum(point.forced and not point.graceful for point in points),
             time.monotonic() - began,
             notes=tuple(self._notes),
             branched=sum(run.outcome.branched for run in made),
@@ -546,6 +546,8 @@ class _Sweeper:
 
 def _applies(how: Interruption, point: Point) -> bool:
     """Whether *point* is one for that interruption."""
+    if how.failure is not None:
+        return point.kind == FAULTS[how.failure][0]
     return point.graceful if how.kind == "graceful" else point.forced
 
 

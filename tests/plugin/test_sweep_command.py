@@ -163,7 +163,10 @@ def test_all_facts_are_written(loses: pytest.Pytester, capsys: pytest.CaptureFix
         (["--payload", "{"], "--payload '{' is not valid: it is JSON, as in '{\"rows\": 20}' (*"),
         (["--env", "OUT"], "--env 'OUT' is not valid: it is NAME=VALUE, as in OUT={path}"),
         (["--env", "=a"], "--env '=a' is not valid: *"),
-        (["--how", "gently"], "--how 'gently' is not valid: it is graceful, forced, timeout, graceful,again=SECONDS *"),
+        (
+            ["--how", "gently"],
+            "--how 'gently' is not valid: it is graceful, forced, timeout, graceful,again=SECONDS, *",
+        ),
         (["--how", "graceful,again=x"], "--how 'graceful,again=x' is not valid: *"),
         (["--limit", "0"], "limit=0 is not valid: it is a whole number of points, 1 or more"),
         (["--json", "nowhere/facts.json"], "--json nowhere/facts.json: there is no directory *nowhere"),

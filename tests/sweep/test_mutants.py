@@ -11,7 +11,7 @@ import pytest
 from internals import facts_of, scratch_of, sweep_of_function
 from seeded_set import path_of
 
-from pytest_scf_async import Function, ScfRuntime, ScfUsageError
+from pytest_scf_async import Function, ScfRuntime, ScfUsageError, fault
 from pytest_scf_async.sweep.guide import Guide
 
 # once: what differs by Python are points and branches, which have tests of their own
@@ -225,3 +225,26 @@ def test_lines_that_no_run_came_to_are_named(scf_runtime: ScfRuntime, deployed: 
     again = line_of(source, "def stop") + 1
     assert facts_of(forced).not_reached == (f"export.py:{again}-{again + 3}", f"export.py:{last}")
     assert facts_of(forced).collected == 4
+
+
+def test_lines_that_only_a_failed_write_leads_to_are_reached_by_one(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    source = """
+        import os
+        from pathlib import Path
+        def main_handler(event, context):
+            try:
+                Path(os.environ["OUT"], "result").write_text("done")
+            except OSError:
+                print("again")
+                Path(os.environ["OUT"], "result").write_text("done")
+            return 1
+        """
+    function = deployed(source)
+    undisturbed = scf_runtime.sweep(function, each_run=each_run, how="forced")
+    failing = scf_runtime.sweep(function, each_run=each_run, how=fault("enospc"))
+
+    undisturbed.assert_survives()
+    failing.assert_survives()
+    first = line_of(source, "except OSError")
+    assert facts_of(undisturbed).not_reached == (f"export.py:{first}-{first + 2}",)
+    assert facts_of(failing).not_reached == ()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import socket
 import textwrap
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,7 @@ from typing import Any
 import pytest
 from internals import facts_of, sweep_of_function
 
-from pytest_scf_async import Function, ScfRuntime, ScfUsageError
-from pytest_scf_async.sweep.interruptions import graceful
+from pytest_scf_async import Function, ScfRuntime, ScfUsageError, fault, graceful
 
 EXPORT = Path(__file__).parent / "handlers" / "export.py"
 WINDOW = [number for number, line in enumerate(EXPORT.read_text().splitlines(), 1) if "# here" in line]
@@ -190,6 +191,7 @@ def test_these_are_the_points_of_a_handler(scf_runtime: ScfRuntime, deployed: De
     )
     sweep = scf_runtime.sweep(function)
 
+    assert not sweep.failures
     found = {(point.shown, point.graceful, point.forced) for point in sweep.points}
     assert {
         ("job.py:1#1", True, True),  # the module's first line
@@ -212,6 +214,7 @@ def test_a_point_before_a_line_has_the_name_by_which_run_to_finds_it(scf_runtime
     function = scf_runtime.deploy(f"{EXPORT}:main_handler")
     sweep = scf_runtime.sweep(function, {"rows": 2}, each_run=each_run, how="forced", include="export.py:3*")
 
+    assert sweep.failures
     lines = [point for point in sweep.points if point.kind == "line"]
     assert len(lines) > 8
     for point in lines[-3:]:
@@ -238,6 +241,7 @@ def test_a_library_has_points_at_its_waits_and_lines_of_the_log(scf_runtime: Scf
     waits = scf_runtime.sweep(function, points="waits")
     log = scf_runtime.sweep(function, points="log")
 
+    assert not any(sweep.failures for sweep in (all_points, waits, log))
     assert {"waited#1", "log#1"} <= set(labels(all_points))
     assert {label.partition("#")[0] for label in labels(waits)} == {"wait", "waited"}
     assert [(point.label, point.text) for point in log.points][-1] == ("log#2", "two seconds")
@@ -258,10 +262,12 @@ def test_include_exclude_and_limit_choose_the_points(scf_runtime: ScfRuntime, de
     few = scf_runtime.sweep(function, how="forced", limit=12)
     one = scf_runtime.sweep(function, how="forced", include="job.py:5", exclude=["job.py:5#2?"])
 
+    assert not few.failures
+    assert not one.failures
     assert len(few.points) == 12
     turns = [point.label for point in few.points if point.line == 5 and point.kind == "line"]
     assert {"job.py:5#1", "job.py:5#2", "job.py:5#50"} <= set(turns)
-    assert "limit= left" in few.report
+    assert "limit= leaves 142 out" in few.report
     assert {point.line for point in one.points} == {5}
     assert "job.py:5#19" in labels(one)
     assert "job.py:5#21" not in labels(one)
@@ -368,6 +374,137 @@ def test_the_lines_of_a_handler_of_sigterm_are_points_of_a_second_termination(
     second = [run for run in sweep.runs if run.point.after is not None]
     assert {run.point.line for run in second} >= {3, 4, 5}
     assert {run.how for run in second} == {"graceful>graceful", "graceful>forced"}
+
+
+# -- faults ------------------------------------------------------------------------------------------------------------
+
+WRITER = """
+    import os
+    def main_handler(event, context):
+        written = 0
+        for number in range(10):
+            try:
+                with open(f"{os.environ['OUT']}/{number}", "w") as file:
+                    file.write(f"row {number}")
+                written += 1
+            except OSError as error:
+                print(number, error)
+        return written
+    """
+
+
+@pytest.mark.parametrize("from_the_beginning", [False, True])
+@pytest.mark.parametrize(("lasting", "missing"), [(False, 1), (True, 7)])
+def test_a_write_fails_once_or_from_there_on(
+    scf_runtime: ScfRuntime,
+    monkeypatch: pytest.MonkeyPatch,
+    deployed: Deploy,
+    *,
+    lasting: bool,
+    missing: int,
+    from_the_beginning: bool,
+) -> None:
+    if from_the_beginning:
+        monkeypatch.setattr(sweep_of_function, "_FEW", 1_000)
+    sweep = scf_runtime.sweep(
+        deployed(WRITER),
+        each_run=each_run,
+        how=[fault("enospc", lasting=lasting), fault("eio")],
+        attempts=1,
+        retry=None,
+    )
+
+    assert not sweep.failures  # each is invoked again, and writes all
+    assert labels(sweep) == [f"write#{number}" for number in range(1, 11)]
+    (fourth,) = [run for run in sweep.runs if run.how.startswith("fault,enospc") and run.point.label == "write#4"]
+    assert fourth.outcome.branched is not from_the_beginning
+    assert [each.status for each in fourth.outcome.attempts] == ["FINISHED", "FINISHED"]
+    results = facts_of(sweep)
+    assert results.branched == (0 if from_the_beginning else 20)
+    one_event = scf_runtime.sweep(
+        scf_runtime.functions["job"], each_run=each_run, how=fault("eio", lasting=lasting), done=bool
+    )
+    assert [run.outcome.effects.result for run in one_event.runs][3] == 10 - missing
+
+
+def test_a_file_that_is_written_in_place_is_lost_when_the_disk_is_full(
+    scf_runtime: ScfRuntime, deployed: Deploy
+) -> None:
+    function = deployed(
+        """
+        import os
+        def main_handler(event, context):
+            path = f"{os.environ['OUT']}/total"
+            if not os.path.exists(path):
+                with open(path, "w") as file:
+                    file.write("100")
+            return os.path.exists(path)
+        """
+    )
+    once = scf_runtime.sweep(function, each_run=each_run, how=fault("enospc"))
+    assert not once.failures  # closing the file writes a second time
+    sweep = scf_runtime.sweep(function, each_run=each_run, how=fault("enospc", lasting=True))
+
+    with pytest.raises(
+        AssertionError, match=r"lost \(fault,enospc,lasting, 1 interruption\), first at write#1"
+    ) as failure:
+        sweep.assert_survives()
+    assert "write 1 fails with ENOSPC: total" in str(failure.value)
+
+
+def test_a_connection_is_reset_for_both_of_its_ends(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    function = deployed(
+        """
+        import os, socket
+        def main_handler(event, context):
+            for attempt in range(2):
+                try:
+                    with socket.create_connection(("127.0.0.1", int(os.environ["PORT"]))) as connection:
+                        connection.sendall(b"ping")
+                        return connection.recv(9).decode()
+                except ConnectionResetError as error:
+                    print(error)
+        """
+    )
+    seen = []
+
+    def served(run: Any) -> Iterator[dict[str, str]]:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.settimeout(10)
+
+            def serve() -> None:
+                while True:
+                    try:
+                        with listener.accept()[0] as connection:
+                            seen.append((run.point, connection.recv(9)))
+                            connection.sendall(b"pong")
+                            seen.append((run.point, connection.recv(9)))
+                    except ConnectionResetError:
+                        seen.append((run.point, "reset"))
+                    except OSError:
+                        return
+
+            thread = threading.Thread(target=serve)
+            thread.start()
+            yield {"PORT": str(listener.getsockname()[1])}
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+    sweep = scf_runtime.sweep(function, each_run=served, how=fault("reset"))
+
+    sweep.assert_survives()
+    assert labels(sweep) == ["connection#1", "connection#2"]
+    assert [what for point, what in seen if point == "connection#1"] == ["reset", b"ping", b""]
+    assert [what for point, what in seen if point == "connection#2"] == [b"ping", "reset", b"ping", b""]
+
+    lasting = scf_runtime.sweep(function, each_run=served, how=fault("reset", lasting=True), attempts=1)
+    assert [[each.status for each in run.outcome.attempts] for run in lasting.runs] == [["FINISHED", "FINISHED"]] * 2
+    assert not lasting.failures
+
+
+def test_a_fault_that_is_none_is_refused() -> None:
+    with pytest.raises(ScfUsageError, match=r"fault\('full'\) is not valid: it is 'enospc' or 'eio' or 'reset'"):
+        fault("full")  # type: ignore[arg-type]
 
 
 # -- oracles -----------------------------------------------------------------------------------------------------------

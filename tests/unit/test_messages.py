@@ -215,6 +215,7 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
                 messages.ListeningGate("listening-2", 15),
                 messages.LineGate("line-3", 0, 3),
                 messages.OccurrenceGate("point-4", "waited", 2),
+                messages.Fault("fault-5", "write", 3, 28, lasting=False),
             ],
             [
                 messages.CountedPlace(
@@ -226,9 +227,10 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
             messages.Collect(["/c"], ["venv/*"]),
         ),
         (
-            b'\xdc\x01\x00\x00#{"gates":[{"id":"log-1","at":"log","count":2,"regular":false,"pattern":"\\u00fcber"'
+            b'/\x02\x00\x00#{"gates":[{"id":"log-1","at":"log","count":2,"regular":false,"pattern":"\\u00fcber"'
             b',"flags":0},{"id":"listening-2","at":"listening","signum":15},{"id":"line-3","at":"line","'
-            b'slot":0,"pass":3},{"id":"point-4","at":"occurrence","kind":"waited","number":2}],"places":'
+            b'slot":0,"pass":3},{"id":"point-4","at":"occurrence","kind":"waited","number":2},{"id":"faul'
+            b't-5","at":"fault","kind":"write","number":3,"error":28,"lasting":false}],"places":'
             b'[{"slot":0,"spots":[{"file":"/c/index.py","name":"f","first":1,"line":2,"low":2,"high":3}]'
             b',"instructions":[{"file":"/c/index.py","name":"f","first":1,"offset":24}]}],"collect":{"ro'
             b'ots":["/c"],"exclude":["venv/*"]}}'

@@ -845,9 +845,7 @@ NONE = Effects(
         (None, set()),
         ([], set()),
     ],
-    ids=lambda value: (
-        "" if isinstance(value, set) else getattr(value, "__name__", None) or str(value).partition(", re.")[0]
-    ),
+    ids=lambda value: "" if isinstance(value, set) else str(value).partition(" at 0x")[0],
 )
 def test_what_the_user_ignores(ignore, gone):
     everything = {*texts(ALL, NONE)}

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from ...protocol import branches, messages
 from ...protocol.shared_page import ClockPage
 from ...protocol.time_units import NEVER_US
+from ..gates import occurrences
 from ..scheduler.channel import Channel
 from ..scheduler.scheduler import scheduler
 
@@ -157,6 +158,7 @@ class OwnHarness(Channel):
         self._report_end(result.fact, result.text, None, self._in_tmp() if last else [])
         if last:
             _exit(0)
+        occurrences.end_faults()
         self._runs = False
         self._attempt += 1
         self.begin(self.job, self.job, -1, self._attempt)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import signal
 from collections.abc import Iterable
 
 from ...protocol import branches, linux, messages
 from .. import mounts
-from ..gates import gates, lines
+from ..gates import gates, lines, occurrences
 from . import privacy, processes
 from .own_harness import OwnHarness
 
 _kill = os.kill
+_FAULT = re.compile(r"fault,(?P<name>\w+)(?P<lasting>,lasting)?")
 Key = tuple[object, ...]
 
 
@@ -42,7 +45,7 @@ class Scout:
         if found is None:
             return
         why = ""
-        if any(branch.how in ("graceful", "scout") for branch in found):
+        if any(branch.how not in ("forced", "timeout") for branch in found):
             why = privacy.why_not(self._ours, self._harness.plan.run_path)
         for branch in found:
             if branch.how in ("forced", "timeout"):
@@ -59,7 +62,8 @@ class Scout:
         now_us = harness.clock.now_us
         try:
             os.mkdir(directory)
-            privacy.copy_tree(harness.plan.run_path, directory)
+            with occurrences.not_counted():
+                privacy.copy_tree(harness.plan.run_path, directory)
         except (OSError, privacy.CannotBranchError) as error:
             branches.send(harness.connection, branches.Cannot(branch.job, str(error)))
             return
@@ -80,8 +84,9 @@ class Scout:
         try:
             os.mkdir(directory)
             files = privacy.regular_files(self._ours)
-            privacy.own_directories(plan.run_path, directory, plan.run_path, harness.kept)
-            privacy.own_files(files)
+            with occurrences.not_counted():
+                privacy.own_directories(plan.run_path, directory, plan.run_path, harness.kept)
+                privacy.own_files(files)
             mounts.drop_capabilities()
         except (OSError, privacy.CannotBranchError) as error:
             branches.send(harness.connection, branches.Cannot(branch.job, str(error)))
@@ -91,6 +96,9 @@ class Scout:
             Scout(harness, (branches.Branch(*each) for each in branch.then), self._ours).collect()
         else:
             gates.stop_collecting()
+        fault = _FAULT.fullmatch(branch.how)
+        if fault is not None:
+            occurrences.fail("write", getattr(errno, fault["name"].upper()), lasting=fault["lasting"] is not None)
         _kill(os.getpid(), signal.SIGTERM)
         return True
 

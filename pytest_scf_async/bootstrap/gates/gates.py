@@ -31,7 +31,7 @@ def set_gates(message: messages.ArmGates) -> None:
     signals.set_gates([gate for gate in message.gates if isinstance(gate, messages.ListeningGate)])
     if message.places or message.collect is not None or _follows_lines:
         _set_line_gates(message)
-    occurrences = [gate for gate in message.gates if isinstance(gate, messages.OccurrenceGate)]
+    occurrences = [gate for gate in message.gates if isinstance(gate, (messages.OccurrenceGate, messages.Fault))]
     if occurrences or message.collect is not None or _counts_occurrences:
         _set_occurrence_gates(occurrences, collects=message.collect is not None)
 
@@ -84,7 +84,7 @@ def _set_line_gates(message: messages.ArmGates) -> None:
         scheduler.follow_gates(reports.follow)
 
 
-def _set_occurrence_gates(gates: list[messages.OccurrenceGate], *, collects: bool) -> None:
+def _set_occurrence_gates(gates: list[messages.OccurrenceGate | messages.Fault], *, collects: bool) -> None:
     global _counts_occurrences
     from . import occurrences  # noqa: PLC0415  (only a sweep needs it)
 

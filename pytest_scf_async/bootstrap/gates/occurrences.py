@@ -1,4 +1,4 @@
-"""Count the waits of the main thread and the lines that it writes, and stop at the one that the sweep names.
+"""Count the waits of the main thread, what it writes and sends, and stop or fail at the one that the sweep names.
 
 Waits and writes that user code begins itself are calls of it, after which Python looks for signals: ``collecting`` has
 a point there. Here are those in between: the wait while it lasts, and what libraries do.
@@ -7,22 +7,35 @@ a point there. Here are those in between: the wait while it lasts, and what libr
 from __future__ import annotations
 
 import _thread
+import ctypes
+import errno
+import os
+import stat
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NoReturn
 
 from ...protocol import messages
-from ..patches import output
+from .. import records
+from ..patches import connections, output
 from ..scheduler.callers import user_frame
 from ..scheduler.scheduler import Readiness, Scheduler, Waiter, scheduler
 from . import lines
 from .collecting import Collector
 
 _get_ident = _thread.get_ident
+_libc = ctypes.CDLL(None)
 _counts: dict[str, int] = {}
 """How many of each kind there have been."""
 _gates: dict[tuple[str, int], str] = {}
 """The names of the gates, by kind and number."""
 _collects = False
+_counts_writes = True
+_faults: dict[tuple[str, int], messages.Fault] = {}
+"""The errors that are to come, by kind and number."""
+_lasting: dict[str, int] = {}
+"""By kind: the error with which all fail by now."""
 
 
 class _CountingScheduler(Scheduler):
@@ -48,7 +61,8 @@ class _CountingScheduler(Scheduler):
         enlist: Callable[[Waiter], bool] | None = None,
         readiness: Readiness | None = None,
     ) -> bool:
-        if not description or _get_ident() != self.main_ident or not self.active:
+        real = readiness is not None and readiness.holds  # whether it waits at all depends on how quick others are
+        if real or not description or _get_ident() != self.main_ident or not self.active:
             return Scheduler.park(self, due_us, description, enlist=enlist, readiness=readiness)
         _occurs("wait", description)
         woken = Scheduler.park(self, due_us, description, enlist=enlist, readiness=readiness)
@@ -56,14 +70,17 @@ class _CountingScheduler(Scheduler):
         return woken
 
 
-def set_gates(gates: Sequence[messages.OccurrenceGate], *, collects: bool) -> bool:
+def set_gates(gates: Sequence[messages.OccurrenceGate | messages.Fault], *, collects: bool) -> bool:
     """Stop at *gates*, and report all that occurs where the test *collects*; whether anything is to be counted.
 
     The scheduler calls it with its lock.
     """
     global _collects
     _gates.clear()
-    _gates.update({(gate.kind, gate.number): gate.id for gate in gates})
+    _gates.update({(gate.kind, gate.number): gate.id for gate in gates if isinstance(gate, messages.OccurrenceGate)})
+    _faults.clear()
+    _faults.update({(gate.kind, gate.number): gate for gate in gates if isinstance(gate, messages.Fault)})
+    _lasting.clear()
     _collects = collects
     counts = bool(gates) or collects
     if counts and type(scheduler) is Scheduler:
@@ -71,8 +88,12 @@ def set_gates(gates: Sequence[messages.OccurrenceGate], *, collects: bool) -> bo
         scheduler.become(_CountingScheduler)
         scheduler.begin()  # type: ignore[attr-defined]
         output.report_lines_to(_line_written)
+        output.report_writes_to(_writes)
+        connections.report_traffic_to(_sends_or_received)
     elif not counts and isinstance(scheduler, _CountingScheduler):
         output.report_lines_to(None)
+        output.report_writes_to(None)
+        connections.report_traffic_to(None)
         scheduler.stop()
         scheduler.become(Scheduler)
     return counts
@@ -83,8 +104,61 @@ def _line_written(line: str) -> None:
         _occurs("log", line)
 
 
+def _writes(fd: int) -> None:
+    """The calling thread is about to write to *fd*, which is not the output."""
+    if _counts_writes and _get_ident() == scheduler.main_ident and stat.S_ISREG(os.fstat(fd).st_mode):
+        _occurs("write", os.path.basename(os.readlink(f"/proc/self/fd/{fd}")))
+
+
+@contextmanager
+def not_counted() -> Iterator[None]:
+    """What is written in the ``with`` block is our own."""
+    global _counts_writes
+    _counts_writes = False
+    try:
+        yield
+    finally:
+        _counts_writes = True
+
+
+def _sends_or_received(fd: int, peer: str) -> None:
+    if _get_ident() == scheduler.main_ident:
+        try:
+            _occurs("connection", peer)
+        except OSError:
+            _reset(fd)
+            raise
+
+
+def _reset(fd: int) -> None:
+    """Reset the connection: the other side finds out as it does from the network."""
+    nothing = bytes(16)  # a struct sockaddr of the family AF_UNSPEC: the kernel dissolves the association
+    _libc.connect(fd, nothing, len(nothing))
+
+
+def fail(kind: str, error: int, *, lasting: bool) -> NoReturn:
+    """Fail as the kernel does; with *lasting* all that is of that *kind* fails until `end_faults`."""
+    if lasting:
+        _lasting[kind] = error
+        output.report_writes_to(_writes)
+    raise OSError(error, os.strerror(error))
+
+
+def end_faults() -> None:
+    """The event has ended, in a process without the test's: the next one meets none."""
+    if _lasting:
+        _lasting.clear()
+        output.report_writes_to(None)
+
+
 def _occurs(kind: str, text: str) -> None:
     number = _counts[kind] = _counts.get(kind, 0) + 1
+    if kind in _lasting:
+        fail(kind, _lasting[kind], lasting=True)
+    fault = _faults.pop((kind, number), None)
+    if fault is not None:
+        records.note(f"{kind} {number} fails with {errno.errorcode[fault.error]}: {text}")
+        fail(kind, fault.error, lasting=fault.lasting)
     if _collects and lines.collector is not None:
         _report(lines.collector, kind, number, text)
     gate = _gates.pop((kind, number), None)
@@ -96,7 +170,7 @@ def _occurs(kind: str, text: str) -> None:
 
 def _report(collector: Collector, kind: str, number: int, text: str) -> None:
     frame = user_frame(sys._getframe(1))
-    direct = frame is not None and collector.is_users(frame.f_code.co_filename)
+    direct = kind in ("waited", "log") and frame is not None and collector.is_users(frame.f_code.co_filename)
     while frame is not None and not collector.is_users(frame.f_code.co_filename):
         frame = frame.f_back
     file, line = ("", 0) if frame is None else (frame.f_code.co_filename, frame.f_lineno)

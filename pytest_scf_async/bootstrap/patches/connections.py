@@ -19,6 +19,7 @@ import os
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ...protocol import procfs
@@ -176,9 +177,26 @@ def sends(fd: int, data: Any) -> None:
     """Note that *data* is about to be sent on *fd*; the call itself refuses what cannot be sent."""
     connection = _connections.get(fd)
     if connection is not None and not connection.decrypted:
+        _traffic(fd, connection)
         if connection.last == OPENED:
             connection.tls = (_start_of(data) or b"")[:1] == _HANDSHAKE
         _says(fd, connection, data)
+
+
+_report_traffic: Callable[[int, str], None] | None = None
+"""Called before something is sent on a connection and after something was received there, while the sweep wants that;
+what it raises the call raises."""
+
+
+def report_traffic_to(report: Callable[[int, str], None] | None) -> None:
+    """Call *report* with the descriptor and the other end of each connection on which something is sent or received."""
+    global _report_traffic
+    _report_traffic = report
+
+
+def _traffic(fd: int, connection: Connection) -> None:
+    if _report_traffic is not None and connection.seen:
+        _report_traffic(fd, "" if connection.peer is None else connection.peer.text)
 
 
 def sends_unseen(fd: int) -> None:
@@ -250,6 +268,7 @@ def came(fd: int, data: Any) -> None:
     """Note that *data* was received on *fd*; if it is empty, that is the end of the connection."""
     connection = _connections.get(fd)
     if connection is not None and not (connection.decrypted and len(data)):
+        _traffic(fd, connection)
         _came(fd, connection, data)
 
 

@@ -62,6 +62,7 @@ from pytest_scf_async import (
     assert_timed_out,
     assert_transitions,
     assert_user_exit,
+    fault,
     graceful,
 )
 from pytest_scf_async.scripted import (
@@ -274,7 +275,7 @@ def test_a_sweep(scf_runtime: ScfRuntime) -> None:
         {"rows": 1},
         each_run=each_run,
         check=check,
-        how=("forced", graceful(again=timedelta(seconds=5))),
+        how=("forced", graceful(again=timedelta(seconds=5)), fault("eio", lasting=True)),
         within=timedelta(seconds=5),
         points="waits",
         limit=4,
