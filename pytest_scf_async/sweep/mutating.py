@@ -59,9 +59,9 @@ def tried(function: FunctionVersion, swept: Swept, scratch: str, sweep_of: Sweep
         return Tried((), (f"no listener for SIGTERM in {file}: nothing to mutate",))
     undisturbed = lines_of(swept.undisturbed.points)
     made = [mutant for mutant in made if mutant.kind != "save skipped" or (file, mutant.line) not in undisturbed]
-    notes = [f"{len(made) - MOST:,} more mutants were not tried"] if len(made) > MOST else []
+    notes = [_not_tried(len(made) - MOST, f"{MOST} are the most")] if len(made) > MOST else []
     found: list[MutantOutcome] = []
-    shows = _Shows(swept, own_run)
+    shows = Shows(swept, own_run)
     moved = copied(code, scratch, "mutant-", "sweep(mutate=True) would copy")
     try:
         mutated = replace(function, code=moved, copy=None)
@@ -70,7 +70,7 @@ def tried(function: FunctionVersion, swept: Swept, scratch: str, sweep_of: Sweep
                 target.write(mutant.source)
             outcome, incomplete = _outcome(mutant, mutated, shows, sweep_of)
             if incomplete:
-                notes.append(f"{len(made[:MOST]) - len(found):,} mutants were not tried: {incomplete}")
+                notes.append(_not_tried(len(made[:MOST]) - len(found), incomplete))
                 break
             found.append(outcome)
     finally:
@@ -78,7 +78,11 @@ def tried(function: FunctionVersion, swept: Swept, scratch: str, sweep_of: Sweep
     return Tried(tuple(found), tuple(notes))
 
 
-def _outcome(mutant: Mutant, function: FunctionVersion, shows: _Shows, sweep_of: SweepOf) -> tuple[MutantOutcome, str]:
+def _not_tried(number: int, why: str) -> str:
+    return f"mutants that were not tried, as {why}: {number:,}"
+
+
+def _outcome(mutant: Mutant, function: FunctionVersion, shows: Shows, sweep_of: SweepOf) -> tuple[MutantOutcome, str]:
     """The outcome, and why the sweep of the mutant is not complete, where it is not and nothing was noticed so far."""
     # of the other kinds nothing follows a SIGTERM in which a second one would find something else
     for second in (False, True) if mutant.kind == "save skipped" else (False,):
@@ -94,7 +98,7 @@ def _outcome(mutant: Mutant, function: FunctionVersion, shows: _Shows, sweep_of:
     return MutantOutcome(mutant), ""
 
 
-class _Shows:
+class Shows:
     """Whether a run of a mutant is wrong where the handler itself is right.
 
     *swept* is what the handler's own sweep has come to. At a point that it has not tried *own_run* is asked.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from internals import facts_of, scratch_of, sweep_of_function
 from seeded_set import path_of
 
 from pytest_scf_async import Function, ScfRuntime, ScfUsageError, fault
+from pytest_scf_async.sweep import mutating
 from pytest_scf_async.sweep.guide import Guide
 
 # once: what differs by Python are points and branches, which have tests of their own
@@ -149,7 +151,7 @@ def test_a_mutant_whose_undisturbed_run_fails_is_noticed(scf_runtime: ScfRuntime
             time.sleep(1)
             return callable(signal.getsignal(signal.SIGTERM)) or 1 / 0
         def stop(number, frame):
-            pass
+            return
         """
     )
     sweep = swept(scf_runtime, function, limit=4)
@@ -158,6 +160,47 @@ def test_a_mutant_whose_undisturbed_run_fails_is_noticed(scf_runtime: ScfRuntime
     assert found["listener removed"].noticed
     assert "ended FAILED (430)" in found["listener removed"].undisturbed
     assert not found["exit instead of return"].noticed
+
+
+def test_statements_that_run_undisturbed_are_no_shutdown_code(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    source = """
+        import signal, time
+        seen = []
+        def save():
+            seen.append(1)
+        def stop(number, frame):
+            save()
+        def main_handler(event, context):
+            signal.signal(signal.SIGTERM, stop)
+            save()
+            time.sleep(1)
+            return 1
+        """
+    sweep = swept(scf_runtime, deployed(source), limit=2)
+
+    saves = [outcome.mutant for outcome in sweep.mutants if outcome.mutant.kind == "save skipped"]
+    assert [(mutant.line, mutant.function) for mutant in saves] == [(line_of(source, "def stop") + 1, "stop")]
+
+
+def test_mutants_that_were_not_tried_are_counted(
+    scf_runtime: ScfRuntime, deployed: Deploy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function = deployed(USELESS)
+    with monkeypatch.context() as patched:
+        patched.setattr(mutating, "MOST", 1)
+        sweep = swept(scf_runtime, function, limit=2)
+
+    assert len(sweep.mutants) == 1
+    assert "note: mutants that were not tried, as 1 are the most: 3" in sweep.report.splitlines()
+    asked, over = itertools.count(1), len(sweep.runs)
+    guide = Guide(seconds_left=lambda: None if next(asked) <= over else 0.0)
+    with ScfRuntime(base_temp=tmp_path, sweep_guide=lambda: guide) as runtime:
+        timed = swept(runtime, runtime.deploy(f"{tmp_path}/code/export.py:main_handler"), limit=2)
+
+        assert facts_of(timed).incomplete == ""
+        assert timed.mutants == ()
+        note = "note: mutants that were not tried, as the time is over that the test has: 4"
+        assert note in timed.report.splitlines()
 
 
 def test_a_handler_without_a_listener_has_nothing_to_mutate(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
