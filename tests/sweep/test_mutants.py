@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from internals import facts_of, scratch_of, sweep_of_function
-from seeded_set import path_of
 
 from pytest_scf_async import Function, ScfRuntime, ScfUsageError, fault
 from pytest_scf_async.sweep import mutating
@@ -53,6 +52,16 @@ JOBS = """
 """It takes all jobs out of the queue, and has to put back what is left."""
 USELESS = JOBS.replace('queue.write_text("[]")', "queue.write_text(json.dumps(jobs))")
 """All jobs stay in the queue, and are done again."""
+EARLY = JOBS.replace("        signal.signal(signal.SIGTERM, stop)\n", "").replace(
+    """        queue.write_text("[]")
+""",
+    """        queue.write_text("[]")
+        signal.signal(signal.SIGTERM, stop)
+""",
+)
+EARLY = EARLY.replace("        stopping = True\n", "        stopping = True\n        seen.append(number)\n")
+EARLY = EARLY.replace("    stopping = False\n", "    stopping = False\n    seen = []\n", 1)
+"""It takes the jobs before it listens, and what its listener adds to is not read."""
 
 Deploy = Callable[[str], Function]
 
@@ -131,15 +140,46 @@ def test_a_mutant_of_a_save_that_is_useless_is_named(scf_runtime: ScfRuntime, de
     ]
 
 
-def test_what_the_handler_loses_itself_is_not_noticed_in_a_mutant(scf_runtime: ScfRuntime) -> None:
-    """It claims jobs before it listens. The few points that are tried are all of second terminations."""
-    function = scf_runtime.deploy(f"{path_of('listener_too_late')}:main_handler")
-    sweep = swept(scf_runtime, function, payload={"jobs": 2}, limit=6)
+def test_what_the_handler_loses_itself_is_not_noticed_in_a_mutant(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    sweep = swept(scf_runtime, deployed(EARLY), limit=6)
 
-    assert all(run.point.after is not None for run in sweep.runs)
-    noticed = {outcome.mutant.kind: outcome.noticed for outcome in sweep.mutants}
-    assert not noticed["exit instead of return"]
-    assert noticed["save skipped"]
+    sweep.assert_survives()
+    assert all(run.point.after is not None for run in sweep.runs)  # the point at which jobs are lost is not among them
+    noticed = {outcome.mutant.text: outcome.noticed for outcome in sweep.mutants}
+    assert noticed["queue.write_text(json.dumps(jobs))"]
+    assert not noticed["seen.append(number)"]
+
+
+def test_a_break_that_only_a_second_sigterm_shows_is_noticed(
+    scf_runtime: ScfRuntime, deployed: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = """
+        import os, signal, sys, time
+        def stop(number, frame):
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            write()
+            time.sleep(1)
+            sys.exit(0)
+        def write():
+            with open(f"{os.environ['OUT']}/rows", "a") as file:
+                file.write("row")
+        def main_handler(event, context):
+            if not os.path.exists(f"{os.environ['OUT']}/rows"):
+                signal.signal(signal.SIGTERM, stop)
+                time.sleep(1)
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                write()
+            return 1
+        """
+    monkeypatch.setattr(mutating, "MOST", 2)
+    sweep = swept(scf_runtime, deployed(source), limit=8)
+
+    sweep.assert_exactly_once()
+    ends, guard = sweep.mutants
+    assert ends.mutant.kind == "exit instead of return"
+    assert not ends.noticed
+    assert guard.mutant.text == "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    assert guard.run.how == "graceful>graceful"
 
 
 def test_a_mutant_whose_undisturbed_run_fails_is_noticed(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
