@@ -6,7 +6,7 @@ import argparse
 import os
 import platform
 
-from . import endpoint, instances, programs, runtimes, start, suite, trace, waits
+from . import endpoint, instances, programs, runtimes, start, suite, sweeps, trace, waits
 from .measure import Result, measure
 
 
@@ -32,7 +32,7 @@ def main() -> None:
     root = os.geteuid() == 0
     rows = [*instances.rows(root), *waits.rows(), *trace.rows(), *runtimes.rows(), *programs.rows()]
     rows += endpoint.rows()
-    rows += [*start.rows(), *suite.rows()]
+    rows += [*start.rows(), *suite.rows(), *sweeps.rows()]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few rounds: figures to look at, not to quote")
     parser.add_argument(

@@ -28,6 +28,7 @@ from .lockstep.state import Doing, InstanceFact
 from .lockstep.termination import terminate
 from .model import Fact, LogLine, State, Status, api_error
 from .model.patterns import is_there_as_a_pattern, line_matcher
+from .model.timeline import Waited
 from .protocol import messages
 from .report.cause import function_traceback, likely_cause, short_message, what_to_do
 from .report.timeline import bounded, timeline_text
@@ -536,6 +537,38 @@ class AsyncEvent:
         if point.gate.reached and not point.gate.open and not self._event.ended:
             return
         self._go_to_gate(point.gate.description, point.gate, point.description, lambda: False)
+
+    def _wait_without_leases(self) -> None:
+        """As `wait`, but each wait of the instance is reported on its own."""
+        self._drive(f"wait() on event {self.request_id}", lambda: self._event.ended, moves_clock=True)
+
+    def _go_to_line(self, number: int) -> None:
+        """Run to that line of the log which user code writes: the event stands behind it. Empty lines do not count."""
+        event = self._event
+        written = 0
+        seen_lines = 0
+
+        def seen() -> bool:
+            nonlocal written, seen_lines
+            for line in event.log[seen_lines:]:
+                written += line.source == "Custom" and bool(line.text)
+            seen_lines = len(event.log)
+            return written >= number
+
+        gate = Gate(self._lockstep.gates.name("log"), f"log#{number}", seen=seen)
+        description = messages.LogGate(gate.identity, number, regular=True, pattern=".", flags=0)
+        self._go_to_gate(f"log#{number}", gate, description, seen)
+
+    def _go_to_wait(self, number: int) -> None:
+        """Run until user code has begun that wait; ``GateNotReachedError`` where the event ends before."""
+        event = self._event
+
+        def begun() -> bool:
+            return sum(entry.times for entry in event.timeline if isinstance(entry, Waited)) >= number
+
+        self._drive(f"wait#{number} of event {self.request_id}", lambda: event.ended or begun(), moves_clock=True)
+        if event.ended:
+            raise GateNotReachedError(f"event {self.request_id} has ended and never reached wait#{number}")
 
     def _go_to_gate(
         self,

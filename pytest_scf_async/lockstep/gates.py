@@ -103,6 +103,8 @@ class Gates:
 
     def forget_places(self, event: Event) -> None:
         """Count no passes for *event* any more, and collect no points: its code runs at its full speed again."""
+        if not event.places and event.collects is None:
+            return
         event.places.clear()
         event.collect(None)
         self._placed.pop(event, None)

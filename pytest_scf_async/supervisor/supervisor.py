@@ -683,7 +683,7 @@ class Supervisor:
         """Handle a thread at a system call that is not a wait; returns whether it stops again when the call returns."""
         if name == "rt_sigaction":
             return thread.process.pid == self._pid and self._sets_action(thread, registers)
-        if name not in ("write", "writev"):
+        if name not in ("write", "writev") or not self._tree.is_output(thread, registers.argument(0)):
             return False
         allowed, gate = self._log_gates.writes(thread.tid, name, registers)
         if gate is None:

@@ -1260,6 +1260,13 @@ class Tree:
             return True  # a napping thread polls for work, and finds some once that thread has gone on
         return not self._end_naps(lambda thread, _until: thread.naps < MOST_NAPS, counts=True)
 
+    def is_output(self, thread: Thread, fd: int) -> bool:
+        """Whether the descriptor *fd* of *thread* may be of the output: a shell has a file there for a while.
+
+        In a container the output is a pipe of the engine's, which is not known here.
+        """
+        return not procfs.target_of(thread.tid, fd).startswith("/")
+
     def _output_is_full(self) -> bool:
         """Whether the program may be waiting in ``poll`` or ``epoll`` for its output to be read."""
         return self._output_poll is not None and not self._output_poll.poll(0)

@@ -25,6 +25,7 @@ from ..errors import HarnessError
 from ..model import Fact, OpenReadings, State, transition
 from ..protocol import branches
 from ..protocol.linux import remove_tree
+from ..protocol.real_time import REAL
 from .effects import gathered
 from .points import Point
 from .run import Attempt, Outcome, Plan, Question, Run, Stage, Stages, empty_directory, entered
@@ -113,6 +114,8 @@ class Branches:
         self._environment: dict[str, str] = {}
         self.scouts = itertools.count(1)
         """Gives each scout behind a SIGTERM a number of its own, as its directory has that name."""
+        self.seconds = self.resume_seconds = 0.0
+        """Real seconds of the slowest worker: for the branches, and for what was invoked again."""
         self.why = ""
         """Why it cannot make any run; empty where it can."""
 
@@ -148,6 +151,8 @@ class Branches:
                 job = found.get()
                 if job is None:
                     running -= 1
+                    self.seconds = max(worker.seconds for worker in workers)
+                    self.resume_seconds = max(worker.resume_seconds for worker in workers)
                 elif isinstance(job, Exception):
                     raise job
                 else:
@@ -231,6 +236,7 @@ class _Worker(threading.Thread):
         self._found = found
         self._connection: socket.socket | None = None
         self._closed = False
+        self.seconds = self.resume_seconds = 0.0
         self._invocations = [self._invocation() for _ in range(of._question.attempts + 1)]
         self._listener = self._listening()
         self._stage.start_root(self._function, self._socket_path)
@@ -299,7 +305,9 @@ class _Worker(threading.Thread):
         )
         start_us = to_us(question.start, "start")
         branches.send(connection, branches.Scout(f"scout-{self._number}", start_us, self._branches()))
+        began = REAL.monotonic()
         self._until_done()
+        self.seconds = REAL.monotonic() - began
         for job in list(self._jobs.values()):
             if not job.events and not job.cannot:
                 job.cannot = "the scout did not come to its point"
@@ -310,6 +318,7 @@ class _Worker(threading.Thread):
                 )
                 self._until_done()
             self._found.put(job)
+        self.resume_seconds = REAL.monotonic() - began - self.seconds
 
     def _branches(self) -> list[list[Any]]:
         """What the scout is to do: those of second terminations are behind one more scout, at the first one's point."""

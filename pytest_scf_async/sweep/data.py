@@ -34,6 +34,8 @@ def swept_facts(swept: Swept) -> _Facts:
         "collected": swept.collected,
         "mutants": [_mutant(outcome) for outcome in swept.mutants],
         "branched": swept.branched,
+        "branch_seconds": swept.branch_seconds,
+        "resume_seconds": swept.resume_seconds,
         "not_branched": [{"why": why, "runs": count} for why, count in swept.not_branched],
         "notes": list(swept.notes),
         "undisturbed": {"attempts": [_attempt(attempt) for attempt in swept.undisturbed.attempts]},

@@ -10,6 +10,8 @@ from typing import Final, Literal, TypeAlias
 
 from ..errors import Given, hidden_from_users
 from ..lockstep.places import Place
+from ..model import LogLine
+from ..model.timeline import AnyEntry, Waited, Written
 from ..protocol import messages
 
 __tracebackhide__ = hidden_from_users
@@ -96,6 +98,24 @@ def _point(found: messages.Point, prefixes: tuple[str, ...], start_us: int) -> P
             label = f"{file}:{found.line}{inside}#{found.turn}"
     seconds = (found.time_us - start_us) / 1e6
     return Point(label, found.kind, file, found.line, seconds, found, found.text[:_TEXT])
+
+
+def points_of_program(timeline: Iterable[AnyEntry], lines: Sequence[LogLine], start_us: int) -> list[Point]:
+    """The points of a program that no Python tells: each line of its log, and each of its waits, in their order."""
+    found: list[messages.Point] = []
+    written = waited = at = 0
+    for entry in timeline:
+        if isinstance(entry, Written) and at < len(lines):
+            line, at = lines[at], at + 1
+            if line.source == "Custom" and line.text:
+                written += 1
+                found.append(messages.Point("log", line.time_us, written, "", 0, text=line.text))
+        elif isinstance(entry, Waited):
+            for number in range(entry.times):
+                waited += 1
+                time_us = entry.last_us if number + 1 == entry.times else entry.time_us
+                found.append(messages.Point("wait", time_us, waited, "", 0, text=entry.description))
+    return points_of(found, (), start_us)
 
 
 @dataclass(frozen=True)

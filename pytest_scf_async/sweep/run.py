@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,14 +13,14 @@ from typing import Any, Protocol, TypeAlias
 from ..async_event import AsyncEvent, Json, PointGate
 from ..errors import CannotEndError, GateNotReachedError, ScfUsageError, hidden_from_users
 from ..function import Function
-from ..lockstep.event import FunctionVersion
+from ..lockstep.event import Event, FunctionVersion
 from ..model import Status
 from ..protocol import messages
 from ..protocol.linux import remove_tree
 from ..report.cause import function_traceback, short_message
 from .effects import Effects, gathered
 from .interruptions import FAULTS, Interruption
-from .points import Point, points_of
+from .points import Point, points_of, points_of_program
 from .time_limit import TimeIsOverError, bounded
 
 __tracebackhide__ = hidden_from_users
@@ -226,6 +226,8 @@ class Runner:
             try:
                 self._interrupt(stage, event, plan)
                 written = self._written() if plan.steps else ()
+                if plan.collects and not question.function.runtime.has_places:
+                    event._wait_without_leases()
                 event.wait()
                 event._look()
                 failed = self._check(run, function)
@@ -242,7 +244,8 @@ class Runner:
 
     def _collect(self, event: AsyncEvent) -> None:
         question = self.question
-        event._collect_points(messages.Collect(list(question.roots), list(question.exclude)))
+        if question.function.runtime.has_places:
+            event._collect_points(messages.Collect(list(question.roots), list(question.exclude)))
 
     def _interrupt(self, stage: Stage, event: AsyncEvent, plan: Plan) -> None:
         """Interrupt *event* where *plan* says. The gate of a second interruption is set before the first one.
@@ -258,7 +261,7 @@ class Runner:
         gates = [self._gate(event, step.point) for step in plan.steps[:1]]
         for number, step in enumerate(plan.steps):
             try:
-                event._go_to_point(gates[number])
+                self._go_to(event, step.point, gates[number])
             except GateNotReachedError as error:
                 raise NotReachedError(str(error)) from error
             if not event._event.ended:
@@ -269,7 +272,18 @@ class Runner:
                 self._collect(event)
             _interrupt(stage, event, step.by)
 
-    def _gate(self, event: AsyncEvent, point: Point) -> PointGate:
+    def _go_to(self, event: AsyncEvent, point: Point, gate: PointGate | None) -> None:
+        if gate is not None:
+            event._go_to_point(gate)
+        elif point.kind == "log":
+            event._go_to_line(point.found.number)
+        else:
+            event._go_to_wait(point.found.number)
+
+    def _gate(self, event: AsyncEvent, point: Point) -> PointGate | None:
+        """The gate at *point*, which is set; None where the instance itself knows nothing of points."""
+        if not self.question.function.runtime.has_places:
+            return None
         return event._arm_at(point.label, point.place(self.question.roots), point.kind, point.found.number)
 
     def _written(self) -> tuple[str, ...]:
@@ -312,6 +326,12 @@ class Runner:
             run.resume_by = None
         return ""
 
+    def _points(self, event: Event) -> list[Point]:
+        start_us = event.record.start_us
+        if self.question.function.runtime.has_places:
+            return points_of(event.points, self.question.roots, start_us)
+        return points_of_program(event.timeline, event.log, start_us)
+
     # -- what it has come to -------------------------------------------------------------------------------------------
 
     def _outcome(
@@ -347,8 +367,8 @@ class Runner:
             tuple(_attempt(event) for event in run.events),
             done,
             written,
-            self._points(run.events[:1]),
-            self._points(run.events[1:]),
+            tuple(self._points(first)),
+            tuple(point for event in run.events[1:] for point in self._points(event._event)),
             any(signal.entered_us is not None for signal in signals),
             stop_us,
             failed,
@@ -357,10 +377,6 @@ class Runner:
             timeline=run.events[0].timeline if plan.steps else "",
             log=str(run.events[0].log) if plan.steps else "",
         )
-
-    def _points(self, events: Sequence[AsyncEvent]) -> tuple[Point, ...]:
-        roots, known = self.question.roots, [event._event for event in events]
-        return tuple(point for event in known for point in points_of(event.points, roots, event.record.start_us))
 
 
 def _fault_of(step: Step) -> tuple[str, str, int, int, bool]:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,6 +16,7 @@ from ..clock import duration_us
 from ..errors import Given, ScfUsageError, did_you_mean, hidden_from_users
 from ..lockstep.event import FunctionVersion
 from ..model import OpenReadings, Status
+from ..protocol.real_time import REAL
 from .branches import Branches
 from .differences import (
     OTHER_START,
@@ -184,6 +184,11 @@ class _Sweeper:
         if request.mutate:
             self._check_mutate(request)
         mounts = request.function.configuration.mounts
+        if not request.function.runtime.in_lockstep:
+            raise ScfUsageError(
+                f"sweep: function {self._name!r} sees real time, in which no run is like another: its program cannot "
+                "be traced here, and only one on the simulated clock can be swept"
+            )
         if mounts:
             shared = ", ".join(host for host, _ in mounts)
             raise ScfUsageError(
@@ -215,6 +220,7 @@ class _Sweeper:
         self._request = request
         self._lines: set[tuple[str, int]] = set()
         self._collected = 0
+        self._branch_seconds = 0.0, 0.0
         self._branched: dict[str, int] = {}
         """How many runs were not made by branches, by why."""
         self._expected: Effects | None = None
@@ -225,7 +231,7 @@ class _Sweeper:
         self._compared: dict[str, tuple[Difference, ...]] = {}
 
     def sweep(self) -> Swept:
-        began = self._began = time.monotonic()
+        began = self._began = REAL.monotonic()
         undisturbed = self._undisturbed()
         plans, reached = self._plans(self._choice.candidates(undisturbed.points))
         mine = self._part(plans)
@@ -248,9 +254,11 @@ class _Sweeper:
             tuple(self._ignored.names),
             tuple(how.name for how in self._hows),
             sum(point.forced and not point.graceful for point in points),
-            time.monotonic() - began,
+            REAL.monotonic() - began,
             notes=tuple(self._notes),
             branched=sum(run.outcome.branched for run in made),
+            branch_seconds=self._branch_seconds[0],
+            resume_seconds=self._branch_seconds[1],
             not_branched=tuple(sorted(self._branched.items())),
             incomplete=incomplete,
             planned=len(mine),
@@ -324,6 +332,7 @@ class _Sweeper:
                 else:
                     others.remove(number)
                     yield number, self._judged_run(plans[number], outcome)
+            self._branch_seconds = branches.seconds, branches.resume_seconds
             if branches.why:
                 self._branched[branches.why] = len(taken)
         for number in others:
@@ -379,7 +388,7 @@ class _Sweeper:
         scratch = os.fspath(self._bench.directory.parent)
         found = tried(self._request.function, swept, scratch, self._sweep_of, self._own_run)
         return replace(
-            swept, mutants=found.outcomes, notes=(*swept.notes, *found.notes), seconds=time.monotonic() - self._began
+            swept, mutants=found.outcomes, notes=(*swept.notes, *found.notes), seconds=REAL.monotonic() - self._began
         )
 
     def _own_run(self, run: SweepRun, points: Iterable[Point]) -> SweepRun | None:
@@ -424,18 +433,18 @@ class _Sweeper:
         return first
 
     def _require_finished(self, outcome: Outcome) -> None:
-        last = outcome.attempts[-1]
-        if last.status == Status.FINISHED and len(outcome.attempts) == 1:
+        first = outcome.attempts[0]
+        if first.status == Status.FINISHED:
             return
-        shared = _READ_ONLY.search(last.message)
+        shared = _READ_ONLY.search(first.message)
         if shared is not None:
             raise ScfUsageError(
                 f"sweep: function {self._name!r} writes to {shared['path']}, which all runs would share; have it write "
                 "to run.path, which each run has for itself: each_run yields {'OUT': str(run.path)}"
             )
         raise ScfUsageError(
-            f"sweep: the undisturbed run of function {self._name!r} ended {last.status} ({last.status_code}), and a "
-            f"sweep compares with a run that is FINISHED: {last.message}"
+            f"sweep: the undisturbed run of function {self._name!r} ended {first.status} ({first.status_code}), and a "
+            f"sweep compares with a run that is FINISHED: {first.message}"
         )
 
     def _require_same_points(self, one: Outcome, other: Outcome) -> None:
@@ -472,7 +481,7 @@ class _Sweeper:
         which the handler comes to the same points the first and the last are kept, as more is under way at the last.
         """
         by = next((how for how in self._hows if how.name == "graceful"), None)
-        if by is None:
+        if by is None or not self._runner.question.function.runtime.has_places:
             return [], {}
         ways: dict[tuple[str, ...], list[tuple[Step, Outcome]]] = {}
         stops = _FIRST_STOPS if self._request.first_stops is None else self._request.first_stops

@@ -308,6 +308,43 @@ def test_an_exception_of_a_listener_arrives_at_the_line_of_the_call_that_has_ret
     assert [(run.point.label, run.outcome.effects.result) for run in sweep.runs] == [("job.py:8+1#1", [8, 4])]
 
 
+# -- programs ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_program_is_interrupted_at_each_line_of_its_log_and_in_each_wait(
+    scf_runtime: ScfRuntime, tmp_path: Path
+) -> None:
+    script = tmp_path / "job.sh"
+    script.write_text(
+        """#!/bin/sh
+        trap 'stopping=yes' TERM
+        next=0
+        [ -f "$OUT/next" ] && next=$(cat "$OUT/next")
+        while [ "$next" -lt 3 ]; do
+            echo "row $next"
+            next=$((next + 1))
+            echo "$next" > "$OUT/next"
+            sleep 10
+            echo "row $next" >> "$OUT/rows"
+            [ -n "$stopping" ] && exit 3
+        done
+        exit 0
+        """
+    )
+    script.chmod(0o755)
+    function = scf_runtime.deploy_image(command=[script], port=-1)
+    sweep = scf_runtime.sweep(function, each_run=each_run)
+    log = scf_runtime.sweep(function, each_run=each_run, points="log", how="graceful")
+
+    assert labels(sweep) == ["log#1", "wait#1", "log#2", "wait#2", "log#3", "wait#3"]
+    assert [point.seconds for point in sweep.points] == [0, 0, 10, 10, 20, 20]
+    lost = [run.key for alike in sweep.failures for run in alike.runs]
+    assert lost == ["forced@wait#1", "forced@wait#2", "forced@wait#3"]
+    assert {run.outcome.attempts[0].status_code for run in sweep.runs if run.how == "graceful"} == {439}
+    assert [run.key for run in log.runs] == ["graceful@log#1", "graceful@log#2", "graceful@log#3"]
+    assert not log.failures
+
+
 # -- interruptions -----------------------------------------------------------------------------------------------------
 
 
