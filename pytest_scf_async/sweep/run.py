@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -26,7 +26,7 @@ from .time_limit import TimeIsOverError, bounded
 __tracebackhide__ = hidden_from_users
 
 Environment: TypeAlias = "Mapping[str, str] | None"
-EachRun: TypeAlias = "Callable[[Run], Generator[Environment, None, None]]"
+EachRun: TypeAlias = "Callable[[Run], Iterator[Environment]]"
 """What ``each_run=`` is: it yields the environment of a run's handler once, and goes on after the run's last event."""
 
 
