@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -235,10 +235,11 @@ class _Sweeper:
         undisturbed = self._undisturbed()
         plans, reached = self._plans(self._choice.candidates(undisturbed.points))
         mine = self._part(plans)
+        collecting = self._collecting(plans, mine)
         runs: dict[int, SweepRun] = {}
         incomplete, stopped = "", False
         try:
-            incomplete = self._run_all(plans, mine, runs)
+            incomplete = self._run_all(plans, mine, runs, collecting)
         except KeyboardInterrupt:
             incomplete, stopped = "it was interrupted", True
         made = [runs[number] for number in sorted(runs)]
@@ -262,7 +263,11 @@ class _Sweeper:
             not_branched=tuple(sorted(self._branched.items())),
             incomplete=incomplete,
             planned=len(mine),
-            not_reached=() if incomplete else self._not_reached(undisturbed),
+            not_reached=()
+            if incomplete
+            else self._not_reached(
+                run for number, run in runs.items() if number in collecting and run.outcome.branched
+            ),
             collected=self._collected,
             left_out=max(reached - self._choice.limit, 0),
         )
@@ -298,10 +303,12 @@ class _Sweeper:
         order = {key: at for at, key in enumerate(guide.first)}
         return sorted(numbers, key=lambda number: (order.get(keys[number], len(order)), number))
 
-    def _run_all(self, plans: Sequence[Plan], mine: Sequence[int], runs: dict[int, SweepRun]) -> str:
+    def _run_all(
+        self, plans: Sequence[Plan], mine: Sequence[int], runs: dict[int, SweepRun], collecting: Collection[int]
+    ) -> str:
         """Make those of the *plans*; why not all of them, where the time is over."""
         failures = 0
-        for number, run in self._made(plans, mine):
+        for number, run in self._made(plans, mine, collecting):
             runs[number] = run
             failures += run.fails()
             self._guide.progress(len(runs), len(mine), failures)
@@ -312,7 +319,9 @@ class _Sweeper:
                 return "the time is over that the test has"
         return ""
 
-    def _made(self, plans: Sequence[Plan], mine: Sequence[int]) -> Iterator[tuple[int, SweepRun]]:
+    def _made(
+        self, plans: Sequence[Plan], mine: Sequence[int], collecting: Collection[int]
+    ) -> Iterator[tuple[int, SweepRun]]:
         """The runs: by branches where that is possible, else one after the other from the beginning."""
         others = list(mine)
         taken = [(number, plans[number]) for number in mine if Branches.takes(plans[number])]
@@ -336,14 +345,14 @@ class _Sweeper:
             if branches.why:
                 self._branched[branches.why] = len(taken)
         for number in others:
-            yield number, self._run(plans[number])
+            yield number, self._run(plans[number], collects=number in collecting)
 
     def _with_timelines(self, runs: list[SweepRun]) -> list[SweepRun]:
         """*runs*, of which the earliest of each class are made once more where they were made by a branch."""
         for alike in classes(runs, frozenset(Kind))[:_REPEATED]:
             run = alike.earliest
             if run.outcome.branched:
-                again = self._run(run.outcome.plan)
+                again = self._run(run.outcome.plan, collects=True)
                 if again.alike != run.alike:
                     self._notes.append(f"{run.key} ended otherwise when it was run from the beginning")
                 runs[runs.index(run)] = again
@@ -356,19 +365,29 @@ class _Sweeper:
         self._lines |= lines_of(outcome.points) | lines_of(outcome.resumed)
         self._collected += 1
 
-    def _not_reached(self, undisturbed: Outcome) -> tuple[str, ...]:
-        """The lines to which no run came whose lines are collected: one in the middle and one at the end, at least."""
+    def _collecting(self, plans: Sequence[Plan], mine: Sequence[int]) -> set[int]:
+        """In which runs lines are collected: for each kind of interruption one in the middle and one at the end."""
+        found: set[int] = set()
+        for how in self._hows if self._request.until is None else ():
+            numbers = sorted(
+                number for number in mine if plans[number].steps == (Step(plans[number].steps[0].point, how),)
+            )
+            if numbers:
+                found.update((numbers[len(numbers) // 2], numbers[-1]))
+        return found
+
+    def _not_reached(self, runs: Iterable[SweepRun]) -> tuple[str, ...]:
+        """The lines to which no run came whose lines are collected; those of *runs* are, which branches have made."""
         root = self._request.function.code_to_run().directory
         missing = tuple(not_reached(root, self._lines))
-        if not missing or self._request.until is not None or self._guide.replay:
-            return missing
         question = replace(self._runner.question, check=None)  # these runs are not judged
         runner = Runner(question, self._bench.stages, self._bench.directory / "run")
-        for how in self._hows:
-            points = [point for point in self._choice.candidates(undisturbed.points) if _applies(how, point)]
-            for point in dict.fromkeys((points[len(points) // 2], points[-1])) if points else ():
-                with contextlib.suppress(NotReachedError):
-                    self._reaches(runner.run(Plan((Step(point, how),), collects=True), self._is_done))
+        for run in runs if missing else ():
+            left = self._guide.seconds_left()
+            if left is not None and left < _RESERVE:
+                break
+            with contextlib.suppress(NotReachedError):
+                self._reaches(runner.run(replace(run.outcome.plan, collects=True), self._is_done))
         return tuple(not_reached(root, self._lines))
 
     def _check_mutate(self, request: Request) -> None:
@@ -496,15 +515,17 @@ class _Sweeper:
         found = [replace(each, after=step.point) for step, outcome in kept for each in outcome.points]
         return self._choice.candidates(found), {step.point: step for step, _ in kept}
 
-    def _run(self, plan: Plan) -> SweepRun:
+    def _run(self, plan: Plan, *, collects: bool = False) -> SweepRun:
         last = plan.steps[-1]
         try:
-            outcome = self._runner.run(plan, self._is_done)
+            outcome = self._runner.run(replace(plan, collects=collects), self._is_done)
         except NotReachedError as error:
             raise ScfUsageError(
                 f"sweep: function {self._name!r} does not do the same in each run: it did not come to "
                 f"{last.point.shown} again. {_SAME}\n{error}"
             ) from None
+        if collects:
+            self._reaches(outcome)
         return self._judged_run(plan, outcome)
 
     def _judged_run(self, plan: Plan, outcome: Outcome) -> SweepRun:

@@ -293,7 +293,7 @@ def test_lines_that_no_run_came_to_are_named(scf_runtime: ScfRuntime, deployed: 
             return 2
         """
     function = deployed(source)
-    sweep = scf_runtime.sweep(function, each_run=each_run, limit=4)
+    sweep = scf_runtime.sweep(function, each_run=each_run)
 
     sweep.assert_survives()
     first, last = line_of(source, 'print("another")'), line_of(source, "return 2")
@@ -303,7 +303,7 @@ def test_lines_that_no_run_came_to_are_named(scf_runtime: ScfRuntime, deployed: 
         f"lines that the main thread came to in none of {count:,} runs whose lines were collected: "
         f"export.py:{first}-{first + 1}, export.py:{last}"
     ) in sweep.report.splitlines()
-    forced = scf_runtime.sweep(function, each_run=each_run, how="forced", limit=4)
+    forced = scf_runtime.sweep(function, each_run=each_run, how="forced")
     forced.assert_survives()
     again = line_of(source, "def stop") + 1
     assert facts_of(forced).not_reached == (f"export.py:{again}-{again + 3}", f"export.py:{last}")
