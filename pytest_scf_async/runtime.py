@@ -1506,6 +1506,7 @@ class _Stage:
     def start_root(self, function: Function, socket_path: str) -> None:
         """Start an instance of *function* that becomes the root of branches, and connects to the socket there."""
         lockstep = self._runtime._lockstep
+        self._runtime._pool.serve_branches()
         with lockstep.locked():
             instance = self._runtime._pool.spawn(function._version, lockstep)
             instance.send(messages.Branch(socket_path))

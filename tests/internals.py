@@ -44,6 +44,7 @@ from pytest_scf_async.instances.user_process import UserProcess
 from pytest_scf_async.instances.zygote import Zygote, close_shared_zygote, shared_zygote
 from pytest_scf_async.lockstep import calls, real_cost, shared_core, state, test_process, thread_reports, watchdog
 from pytest_scf_async.lockstep import event as event_module
+from pytest_scf_async.lockstep import scheduler as lockstep_scheduler
 from pytest_scf_async.lockstep.calls import Call
 from pytest_scf_async.lockstep.diagnosis import Snapshot, what_instances_do
 from pytest_scf_async.lockstep.event import Event, FunctionVersion

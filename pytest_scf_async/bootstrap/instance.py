@@ -110,7 +110,8 @@ def _become(config: messages.Assign, clock_file: int, others: list[int]) -> Role
             mounts.replace_file(config.endpoint.certifi, config.endpoint.bundle)
     role = role_of(config)
     role.enter_network(others)
-    mounts.drop_capabilities()
+    if not config.branches:
+        mounts.drop_capabilities()
     if not role.on_simulated_time:
         role.keep_clock(clock_file)
         return role

@@ -26,6 +26,7 @@ MNT_DETACH = 2
 AT_FDCWD = -100
 AT_RECURSIVE = 0x8000
 AT_NO_AUTOMOUNT = 0x800
+AT_EMPTY_PATH = 0x1000
 OPEN_TREE_CLONE = 1
 MOVE_MOUNT_FLAGS = 0x4 | 0x10
 """The source is the descriptor itself; a target that is a symbolic link is followed."""
@@ -403,12 +404,33 @@ def _add_layer(directory: str) -> None:
 # -- in a branch of an instance ----------------------------------------------------------------------------------------
 
 
-def separate_again() -> None:
-    """Move this process to a mount namespace that is a copy of the one that it is in; an ordinary user may do so, too.
+def open_own_proc() -> int:
+    """A descriptor of ``/proc`` for `separate_again`, where it can be written to; in the tree it cannot.
 
-    It has the capabilities for that until `drop_capabilities`.
+    It takes the capabilities that `drop_capabilities` gives up.
     """
-    _separate()
+    fd = _clone("/proc")
+    attributes = (ctypes.c_uint64 * 4)(0, MOUNT_ATTR_RDONLY, 0, 0)
+    _call(MOUNT_SETATTR, "mount_setattr of /proc", fd, b"", AT_EMPTY_PATH, bytes(attributes), 32)
+    return fd
+
+
+def separate_again(proc: int) -> None:
+    """Move this process to a mount namespace that is a copy of the one that it is in.
+
+    An ordinary user needs a user namespace of its own for that, and *proc*, of `open_own_proc`, to say who it is there.
+    """
+    if not _as_user:
+        _require(_libc.unshare(CLONE_NEWNS), "unshare of the mount namespace")
+        return
+    user, group = os.geteuid(), os.getegid()
+    _require(_libc.unshare(CLONE_NEWUSER | CLONE_NEWNS), "unshare of user and mount namespaces")
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+        fd = os.open(f"self/{name}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
+        try:
+            os.write(fd, text.encode())
+        finally:
+            os.close(fd)
 
 
 def kept_below(directory: str) -> list[str]:

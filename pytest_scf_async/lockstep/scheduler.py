@@ -52,6 +52,13 @@ TEST_LOOK_EVERY = 0.0005
 PASSES_EVERY = 0.004
 """Real seconds after which simulated time passes for what was computed, where it takes any."""
 
+MOST_POINTS = 500_000
+"""Points of one event: each is kept, and a sweep tries a thousand of them."""
+_TOO_MANY_POINTS = (
+    f"sweep: function {{!r}} comes to more than {MOST_POINTS:,} points: give it a smaller payload, or leave out files "
+    "with exclude="
+)
+
 _LISTENERS: dict[str, Listener] = {"handler": "handler", "SIG_IGN": "ignored", "native": "native"}
 """What a call of ``signal.signal`` for SIGTERM makes of it; everything else sets it to its default."""
 
@@ -788,6 +795,8 @@ class Lockstep:
         elif isinstance(message, messages.Points):
             if event is not None:
                 event.came_to([messages.Point(*row) for row in message.rows])
+                if len(event.points) > MOST_POINTS:
+                    follow_up = partial(self.refuse, event, _TOO_MANY_POINTS.format(event.function.configuration.name))
         elif isinstance(message, messages.Note):
             follow_up = self._noted(instance, event or self.pool.last_events.get(instance), message)
         elif isinstance(message, messages.InitDone):

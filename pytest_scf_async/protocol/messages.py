@@ -709,6 +709,8 @@ class Assign(NamedTuple):
     before_init: BeforeInit | None
     program: ProgramConfig | None
     endpoint: EndpointConfig | None
+    branches: bool
+    """It becomes the root of a sweep's branches, each of which has mounts of its own: it runs no user code itself."""
 
 
 # -- the table ---------------------------------------------------------------------------------------------------------

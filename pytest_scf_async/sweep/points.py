@@ -128,6 +128,11 @@ class Choice:
     exclude: tuple[str, ...] = ()
     limit: int = 1000
 
+    @property
+    def excluded_files(self) -> tuple[str, ...]:
+        """Those of *exclude* that are patterns of files: what they have is not even looked at."""
+        return tuple(pattern for pattern in self.exclude if not {":", "#"} & set(pattern))
+
     def candidates(self, points: Iterable[Point]) -> list[Point]:
         """Those of *points* that are of the kinds and files that are wanted."""
         return [point for point in points if self._is_wanted(point)]

@@ -207,7 +207,7 @@ class _Sweeper:
                 bench.start,
                 bench.seed,
                 bench.roots,
-                _EXCLUDED,
+                (*_EXCLUDED, *self._choice.excluded_files),
                 bench.guide.effects_of,
                 bench.real_limit,
                 OTHER_START,

@@ -1,11 +1,14 @@
-"""The failure report in README.md is what pytest prints."""
+"""The reports in README.md and in docs/sweep.md are what pytest and the command line print."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import pytest
-from docs_support import blocks, forget_modules
+from docs_support import Block, blocks, forget_modules
+
+from pytest_scf_async.command_line import main
 
 # once: pytest's side: the same on all Pythons
 pytestmark = pytest.mark.once
@@ -24,17 +27,61 @@ def reported(lines: list[str]) -> list[str]:
 def test_the_report_of_the_readme_is_true(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, chosen_sandbox: str
 ) -> None:
-    page = {block.name: block.text for block in blocks("README.md") if block.language == "python"}
-    (shown,) = [block.text.splitlines() for block in blocks("README.md") if block.language == "text"]
-    for name in ("handlers/backup.py", "test_backup.py"):
+    (shown,) = written(pytester, blocks("README.md"), ("handlers/backup.py", "test_backup.py"))
+    forget_modules(monkeypatch, ["test_backup.py"])
+    assert reported(failure_of(pytester, "test_backup.py")) == shown
+
+
+def written(pytester: pytest.Pytester, page: Iterable[Block], names: Iterable[str]) -> list[list[str]]:
+    """Write the files *names* of *page*; the lines of its blocks of text, in order."""
+    known = list(page)
+    sources = {block.name: block.text for block in known if block.language == "python"}
+    for name in names:
         file = pytester.path / name
         file.parent.mkdir(exist_ok=True)
-        file.write_text(page[name], encoding="utf-8")
-    forget_modules(monkeypatch, ["test_backup.py"])
+        file.write_text(sources[name], encoding="utf-8")
+    return [block.text.splitlines() for block in known if block.language == "text"]
+
+
+def failure_of(pytester: pytest.Pytester, test: str, *options: str) -> list[str]:
+    """What pytest prints of the one failure of the file *test*."""
     done = pytester.runpytest_inprocess(
-        "-p", "no:cacheprovider", f"--scf-async-start={START}", "--tb=short", "test_backup.py"
+        "-p", "no:cacheprovider", f"--scf-async-start={START}", "--tb=short", test, *options
     )
     done.assert_outcomes(failed=1)
-    first = done.outlines.index("test_backup.py:12: in test_a_backup_stops_cleanly")
+    first = next(n for n, line in enumerate(done.outlines) if re.match(rf"{test}:\d+: in ", line))
     last = next(n for n in range(first, len(done.outlines)) if not done.outlines[n].startswith(("E ", "    ", "test_")))
-    assert reported(done.outlines[first:last]) == shown
+    return done.outlines[first:last]
+
+
+def swept(lines: list[str]) -> list[str]:
+    """The same of a sweep, without times, and without how many points this Python has."""
+    text = re.sub(
+        r" *\b\d[\d,.]*(?= (points?|interruptions?|of|by branches|real s|ms)\b)", " …", "\n".join(reported(lines))
+    )
+    return [re.sub(r"(?<= lost )\d+$", "…", line).rstrip() for line in text.splitlines()]
+
+
+def test_the_reports_of_the_page_on_the_sweep_are_true(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], chosen_sandbox: str
+) -> None:
+    files = ("handlers/convert.py", "handlers/fixed.py", "test_convert.py", "test_fixed.py")
+    report, survived, command = written(pytester, blocks("docs/sweep.md"), files)
+    forget_modules(monkeypatch, files)
+    assert swept(failure_of(pytester, "test_convert.py")) == swept(report)
+
+    (key,) = {line for line in report if "forced@convert.py:31#1'" in line and "graceful" not in line}
+    again = failure_of(pytester, "test_convert.py", key.partition(": ")[2].replace("'", ""))
+    assert again[2] == "E   AssertionError: sweep of convert: 1 point, 1 interruption, 1 of them went wrong in 1 way"
+
+    with (pytester.path / "test_fixed.py").open("a", encoding="utf-8") as test:
+        test.write("    print()\n    print(sweep.report)\n")
+    done = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-s", "test_fixed.py")
+    done.assert_outcomes(passed=1)
+    first = next(n for n, line in enumerate(done.outlines) if line.startswith("sweep of fixed"))
+    assert swept(done.outlines[first : first + len(survived)]) == swept(survived)
+
+    capsys.readouterr()
+    monkeypatch.chdir(pytester.path)
+    assert main(["sweep", "handlers/convert.py:main_handler", "--payload", '{"pages": 2}']) == 1
+    assert swept(capsys.readouterr().out.splitlines()) == swept(command)

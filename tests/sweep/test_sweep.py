@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from internals import facts_of, sweep_of_function
+from internals import facts_of, lockstep_scheduler, sweep_of_function
 
 from pytest_scf_async import Function, ScfRuntime, ScfUsageError, fault, graceful
 
@@ -753,6 +753,21 @@ def test_what_is_not_valid_is_refused(scf_runtime: ScfRuntime, given: dict[str, 
     with pytest.raises(ScfUsageError) as refusal:
         scf_runtime.sweep(function, {"rows": 1}, **given)
     assert text in str(refusal.value)
+
+
+def test_more_points_than_can_be_kept_are_refused_and_exclude_helps(
+    scf_runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(lockstep_scheduler, "MOST_POINTS", 2_000)
+    (tmp_path / "tables.py").write_text("def filled():\n    rows = 0\n    while rows < 3_000:\n        rows += 1\n")
+    (tmp_path / "job.py").write_text("import tables\n\ndef main_handler(event, context):\n    tables.filled()\n")
+    function = scf_runtime.deploy(f"{tmp_path / 'job.py'}:main_handler")
+
+    with pytest.raises(ScfUsageError, match=r"function 'job' comes to more than 500,000 points: give it a smaller"):
+        scf_runtime.sweep(function)
+    sweep = scf_runtime.sweep(function, exclude="tables.py")
+    assert not sweep.failures
+    assert {point.file for point in sweep.points} == {"job.py"}
 
 
 def test_a_sweep_that_interrupts_nothing_fails(scf_runtime: ScfRuntime) -> None:

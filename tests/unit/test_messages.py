@@ -43,6 +43,7 @@ ASSIGN = messages.Assign(
         cpus=[3],
     ),
     endpoint=messages.EndpointConfig("127.0.0.1", 40001, "/s/a.pem", "/s/b.pem", "/p/cacert.pem", leads=True),
+    branches=True,
 )
 
 SAMPLES: dict[str, tuple[Any, bytes]] = {
@@ -262,7 +263,7 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
     "assign": (
         ASSIGN,
         (
-            b'+\x04\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
+            b';\x04\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
             b'y":"/c","search_path":["/c"],"sandbox":{"common":{"tmpfs":["/tmp","/dev/shm"],"binds":[["/'
             b'opt/\\u00e4","/opt",false]]},"own":[["/c","/var/user",true]],"layer":null,"inodes":[11]},"k'
             b'nown_tmp":["/tmp/a"],"environment":{"HOME":"/h"},"clock_reads_before_wait":null,"compute_r'
@@ -273,19 +274,21 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
             b'rgv":["/bin/a","-x"],"directory":"/c","environment":{"A":"1"},"free_running":true,"supervis'
             b'ed":false,"script":null,"module":null,"speaks":"event-invoke","port":9000,"ports":[6379],"own_ne'
             b'twork":true,"cpus":[3],"container_port":0},"endpoint":{"host":"127.0.0.1","port":40001,"authority'
-            b'":"/s/a.pem","bundle":"/s/b.pem","certifi":"/p/cacert.pem","leads":true}}'
+            b'":"/s/a.pem","bundle":"/s/b.pem","certifi":"/p/cacert.pem","leads":true},"branches":true}'
         ),
     ),
     "assign_plain": (
         ASSIGN._replace(
-            clock_reads_before_wait=1000, **dict.fromkeys(("sandbox", "coverage", "before_init", "program", "endpoint"))
+            clock_reads_before_wait=1000,
+            branches=False,
+            **dict.fromkeys(("sandbox", "coverage", "before_init", "program", "endpoint")),
         ),
         (
-            b'\x9b\x01\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
+            b'\xac\x01\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
             b'y":"/c","search_path":["/c"],"sandbox":null,"known_tmp":["/tmp/a"],"environment":{"HOME":"'
             b'/h"},"clock_reads_before_wait":1000,"compute_rate":0.5,"network":"loopback","deployed_by":'
             b'"conftest.py:3","idle_ok":["127.0.0.1:6379"],"debugger":false,"coverage":null,"memory_limi'
-            b'ted":false,"before_init":null,"program":null,"endpoint":null}'
+            b'ted":false,"before_init":null,"program":null,"endpoint":null,"branches":false}'
         ),
     ),
 }

@@ -18,6 +18,7 @@ from ...protocol.time_units import NEVER_US
 from ..gates import occurrences
 from ..scheduler.channel import Channel
 from ..scheduler.scheduler import scheduler
+from .privacy import Kept
 
 _exit = os._exit
 _HEADER = messages.HEADER.size
@@ -29,14 +30,14 @@ class OwnHarness(Channel):
 
     __slots__ = ("_attempt", "_inits", "_queued", "_runs", "clock", "connection", "deadline_us", "job", "kept", "plan")
 
-    def __init__(self, old: Channel, connection: Any, plan: branches.Prepare, kept: list[str]) -> None:
+    def __init__(self, old: Channel, connection: Any, plan: branches.Prepare, kept: Kept) -> None:
         self.fd = old.fd
         self.marks = old.marks
         self.connection = connection
         self.plan = plan
         self.clock = ClockPage(scheduler.clock_page)
         self.kept = kept
-        """What is mounted below ``/tmp``."""
+        """What it needs to have directories of its own."""
         self.job = branches.SCOUT
         self.deadline_us = NEVER_US
         self._attempt = 0
@@ -181,7 +182,7 @@ class OwnHarness(Channel):
         """What is in ``/tmp``: paths below it, of all that is no directory."""
         found: list[str] = []
         for folder, folders, names in os.walk("/tmp"):
-            folders[:] = [name for name in folders if os.path.join(folder, name) not in self.kept]
+            folders[:] = [name for name in folders if os.path.join(folder, name) not in self.kept.below_tmp]
             links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
             found += [os.path.relpath(os.path.join(folder, name), "/tmp") for name in (*names, *links)]
         return sorted(found)

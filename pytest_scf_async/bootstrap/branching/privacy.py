@@ -55,10 +55,19 @@ def own_memory(buffer: Any) -> None:
     ctypes.memmove(address, content, len(content))
 
 
+class Kept(NamedTuple):
+    """What each process needs to have directories of its own."""
+
+    below_tmp: Sequence[str]
+    """What is mounted below ``/tmp``."""
+    proc: int
+    """A descriptor of ``/proc`` (`mounts.open_own_proc`)."""
+
+
 # -- directories -------------------------------------------------------------------------------------------------------
 
 
-def own_directories(source: str | None, directory: str, run_path: str, kept: Sequence[str]) -> None:
+def own_directories(source: str | None, directory: str, run_path: str, kept: Kept) -> None:
     """Move to a mount namespace in which *directory* is at *run_path*, with what is at *source* now, and a ``/tmp`` of
     one's own is at ``/tmp``; with what was in it, if *source* is given, else empty. *kept* is mounted below it."""
     if source is not None:
@@ -66,8 +75,8 @@ def own_directories(source: str | None, directory: str, run_path: str, kept: Seq
     working = os.readlink("/proc/self/cwd")
     before = os.open(TMP, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        mounts.separate_again()
-        mounts.mount_empty(TMP, kept)
+        mounts.separate_again(kept.proc)
+        mounts.mount_empty(TMP, kept.below_tmp)
         if source is not None:
             copy_tree(f"/proc/self/fd/{before}", TMP, without_mounts=True)
     finally:

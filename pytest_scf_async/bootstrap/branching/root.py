@@ -52,6 +52,8 @@ def _go_alone(connection: Any, plan: branches.Prepare) -> OwnHarness:
     for buffer in (scheduler.clock_page, scheduler.control.memory()):
         privacy.own_memory(buffer)
     channel = scheduler.channel
+    proc = mounts.open_own_proc()
+    mounts.drop_capabilities()
     os.dup(channel.fd)  # the test's process would take its end for the end of this process
     woken = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
     os.dup2(woken, channel.fd, inheritable=False)
@@ -60,7 +62,7 @@ def _go_alone(connection: Any, plan: branches.Prepare) -> OwnHarness:
     for fd, inherited in ((1, True), (2, True), (channel.marks, False)):
         os.dup2(nothing, fd, inheritable=inherited)
     os.close(nothing)
-    harness = OwnHarness(channel, connection, plan, mounts.kept_below(privacy.TMP))
+    harness = OwnHarness(channel, connection, plan, privacy.Kept(mounts.kept_below(privacy.TMP), proc))
     scheduler.use_channel(harness)
     process_ends.do_first(lambda _: harness.exits())
     return harness

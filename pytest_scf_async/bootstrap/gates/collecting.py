@@ -90,8 +90,8 @@ class Collector:
         root = next((root for root in self._roots if file.startswith(root)), None)
         if root is None:
             return False
-        below = file[len(root) :]
-        return not any(fnmatch.fnmatch(below, pattern) for pattern in self.wanted.exclude)
+        names = file[len(root) :], os.path.basename(file)
+        return not any(fnmatch.fnmatch(name, pattern) for pattern in self.wanted.exclude for name in names)
 
     def offsets(self, code: CodeType) -> frozenset[int]:
         """The instructions of *code* that are points."""

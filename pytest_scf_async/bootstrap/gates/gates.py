@@ -42,6 +42,7 @@ def collect_anew(collect: messages.Collect) -> None:
 
     lines.stop_collecting()
     _set_line_gates(messages.ArmGates([], [], collect))
+    _reports().follow()  # the calling thread does not park before it goes on
     _set_occurrence_gates([], collects=False)
     _set_occurrence_gates([], collects=True)
 
