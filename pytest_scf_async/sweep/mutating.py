@@ -62,7 +62,10 @@ def tried(function: FunctionVersion, swept: Swept, scratch: str, sweep_of: Sweep
     notes = [_not_tried(len(made) - MOST, f"{MOST} are the most")] if len(made) > MOST else []
     found: list[MutantOutcome] = []
     shows = Shows(swept, own_run)
-    moved = copied(code, scratch, "mutant-", "sweep(mutate=True) would copy")
+    try:
+        moved = copied(code, scratch, "mutant-", "sweep(mutate=True) would copy")
+    except ScfUsageError as error:  # what the sweep itself has found is not lost by it
+        return Tried((), (str(error),))
     try:
         mutated = replace(function, code=moved, copy=None)
         for mutant in made[:MOST]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -256,6 +257,17 @@ def test_mutate_is_a_truth_value_and_goes_with_sigterm(scf_runtime: ScfRuntime, 
         scf_runtime.sweep(function, mutate="yes")  # type: ignore[arg-type]
     with pytest.raises(ScfUsageError, match="mutate=True is not valid: it goes with how='graceful'"):
         scf_runtime.sweep(function, how=("forced", "timeout"), mutate=True)
+
+
+def test_code_that_is_too_large_to_copy_is_told(
+    scf_runtime: ScfRuntime, deployed: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    function = deployed(JOBS)
+    monkeypatch.setattr("pytest_scf_async.instances.code.LARGEST_CODE", 100)
+    sweep = swept(scf_runtime, function, limit=1)
+
+    assert sweep.mutants == ()
+    assert re.search(r"note: sweep\(mutate=True\) would copy \d{3} bytes of .*/code, and the platform", sweep.report)
 
 
 def test_a_shard_tries_no_mutants(deployed: Deploy, tmp_path: Path) -> None:
