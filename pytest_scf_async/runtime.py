@@ -1001,6 +1001,7 @@ class ScfRuntime:
         retry: Callable[[AsyncEvent], Json] | None = None,
         attempts: int = 5,
         ignore: Ignore | Iterable[Ignore] | None = None,
+        mutate: bool = False,
     ) -> Sweep:
         """Run *function* undisturbed, then interrupt it at each point where it can be, and see what is lost.
 
@@ -1013,8 +1014,10 @@ class ScfRuntime:
         seconds is late. *points* are the lines of user code, or only its waits or the lines of its log; *include* and
         *exclude* are patterns of files and lines; *limit* is how many points are tried. *done* says of an event whether
         it has done all, in place of that rule, *retry* gives the payload of the next invocation after an event, and
-        *ignore* names what is not compared. Raises ``ScfUsageError`` for what is not valid, for a handler whose
-        undisturbed run is not FINISHED, and for one that does not do the same in each run.
+        *ignore* names what is not compared. With *mutate* the handler's own shutdown code is broken in several ways, in
+        copies, and each is swept: the report names the breaks that the sweep does not notice. Raises ``ScfUsageError``
+        for what is not valid, for a handler whose undisturbed run is not FINISHED, and for one that does not do the
+        same in each run.
         """
         from .sweep.guide import Guide  # noqa: PLC0415
         from .sweep.sweep import Bench, Request, roots_of, scratch_of, sweep  # noqa: PLC0415
@@ -1025,7 +1028,7 @@ class ScfRuntime:
         version = function._version
         request = Request(
             *(version, payload, each_run, check, how, within, points, include, exclude, limit),
-            *(done, retry, attempts, ignore),
+            *(done, retry, attempts, ignore, mutate),
         )
         guide = Guide() if self._sweep_guide is None else self._sweep_guide()
         directory = scratch_of(self._scratch())

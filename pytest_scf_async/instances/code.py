@@ -206,32 +206,40 @@ class Copy:
     def __init__(self, code: Code, scratch: str) -> None:
         self._code = code
         self._picture = _picture(code.directory)
-        size = sum(size for _, _, size in self._picture)
-        if size > LARGEST_CODE:
-            raise ScfUsageError(
-                f"publish_version() would keep {size:,} bytes of {code.directory}, and the platform takes "
-                f"{LARGEST_CODE:,} bytes of code at most; give the function a directory of its own"
-            )
-        self._directory = tempfile.mkdtemp(prefix="version-", dir=scratch)
-        for path, _, _ in self._picture:
-            target = os.path.join(self._directory, path)
-            os.makedirs(os.path.dirname(target), exist_ok=True)
-            shutil.copy2(os.path.join(code.directory, path), target)
+        self._copied = _copied(code, self._picture, scratch, "version-", "publish_version() would keep")
 
     def code_to_run(self) -> Code:
         """The code where it was, or the copy once it is not the same there any more."""
-        code = self._code
-        if _picture(code.directory) == self._picture:
-            return code
-        return replace(
-            code,
-            directory=self._directory,
-            entry=os.path.join(self._directory, os.path.relpath(code.entry, code.directory)),
-        )
+        return self._code if _picture(self._code.directory) == self._picture else self._copied
 
     def remove(self) -> None:
         """Remove the copy."""
-        remove_tree(self._directory)
+        remove_tree(self._copied.directory)
+
+
+def copied(code: Code, scratch: str, prefix: str, what: str) -> Code:
+    """A copy of *code* in a new directory below *scratch*, of the same files as a ``Copy``.
+
+    Raises ``ScfUsageError``, which begins with *what*, where it has more bytes than the platform takes.
+    """
+    return _copied(code, _picture(code.directory), scratch, prefix, what)
+
+
+def _copied(code: Code, picture: Iterable[tuple[str, int, int]], scratch: str, prefix: str, what: str) -> Code:
+    size = sum(size for _, _, size in picture)
+    if size > LARGEST_CODE:
+        raise ScfUsageError(
+            f"{what} {size:,} bytes of {code.directory}, and the platform takes {LARGEST_CODE:,} bytes of code at "
+            "most; give the function a directory of its own"
+        )
+    directory = tempfile.mkdtemp(prefix=prefix, dir=scratch)
+    for path, _, _ in picture:
+        target = os.path.join(directory, path)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        shutil.copy2(os.path.join(code.directory, path), target)
+    return replace(
+        code, directory=directory, entry=os.path.join(directory, os.path.relpath(code.entry, code.directory))
+    )
 
 
 def size_of(code: Code) -> int:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from .differences import Difference, Part
-from .findings import SweepRun, Swept
+from .findings import MutantOutcome, SweepRun, Swept
 from .points import Point
 from .run import Attempt
 
@@ -31,6 +31,8 @@ def swept_facts(swept: Swept) -> _Facts:
         "forced_only": swept.forced_only,
         "ignored": list(swept.ignored),
         "not_reached": list(swept.not_reached),
+        "collected": swept.collected,
+        "mutants": [_mutant(outcome) for outcome in swept.mutants],
         "branched": swept.branched,
         "branch_seconds": swept.branch_seconds,
         "resume_seconds": swept.resume_seconds,
@@ -53,6 +55,20 @@ def _point(point: Point) -> _Facts:
         "graceful": point.graceful,
         "forced": point.forced,
         "after": None if point.after is None else point.after.shown,
+    }
+
+
+def _mutant(outcome: MutantOutcome) -> _Facts:
+    mutant = outcome.mutant
+    return {
+        "kind": mutant.kind,
+        "file": mutant.file,
+        "line": mutant.line,
+        "function": mutant.function,
+        "text": mutant.text,
+        "noticed": outcome.noticed,
+        "key": None if outcome.run is None else outcome.run.key,
+        "undisturbed": outcome.undisturbed,
     }
 
 

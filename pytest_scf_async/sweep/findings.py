@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .differences import Difference, Kind
+from .mutants import Mutant
 from .points import Point
 from .run import Outcome
 
@@ -80,6 +81,29 @@ def classes(runs: Sequence[SweepRun], kinds: frozenset[Kind]) -> list[FailureCla
 
 
 @dataclass(frozen=True)
+class MutantOutcome:
+    """Whether the sweep of a mutant of the handler has noticed the break.
+
+    It has where one of its assertions would fail, and not on the handler itself: some run is wrong in a way in which no
+    run of the handler is, or at a point at which the handler survives the same interruption; or it is *doubled*, and no
+    run of the handler is; or the undisturbed run fails. That the interrupted event ends with another status, as 439 in
+    place of FINISHED, is no finding of a sweep, and none here: every listener that is removed would be noticed so,
+    whether it saves anything or not.
+    """
+
+    mutant: Mutant
+    run: SweepRun | None = None
+    """The first run that shows the break."""
+    undisturbed: str = ""
+    """Why no run could be made: what is wrong with the mutant's undisturbed run."""
+
+    @property
+    def noticed(self) -> bool:
+        """Whether the sweep has noticed it."""
+        return self.run is not None or bool(self.undisturbed)
+
+
+@dataclass(frozen=True)
 class Swept:
     """All facts of one sweep."""
 
@@ -98,7 +122,12 @@ class Swept:
     seconds: float = 0.0
     """Real seconds."""
     not_reached: tuple[str, ...] = ()
-    """Lines of the handler's files that no run has come to."""
+    """Lines of the handler's files that the main thread has come to in none of the runs in which lines are collected:
+    ``export.py:31-33``. `reached.not_reached` says what they do not tell."""
+    collected: int = 0
+    """In how many runs lines are collected."""
+    mutants: tuple[MutantOutcome, ...] = ()
+    """The mutants that were tried."""
     branched: int = 0
     """How many of the runs were branches; the others were made from the beginning."""
     branch_seconds: float = 0.0

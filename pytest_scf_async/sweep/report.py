@@ -10,6 +10,7 @@ from ..protocol.shortening import shortened_line, shortened_list
 from ..report.differences import difference_text
 from .differences import Difference, EffectKind, Kind
 from .findings import FailureClass, SweepRun, Swept, classes
+from .mutants import Mutant
 from .points import Point
 
 WIDTH = 120
@@ -20,6 +21,8 @@ ROWS = 12
 DIFFERENCES = 4
 TIMELINE = 12
 NAMED = 4
+MUTANTS = 5
+"""Mutants that were not noticed and that a report names."""
 _PASSES = ("first", "second", "third")
 _ORDER = (
     *(Kind.LOST, Kind.DIVERGED, Kind.NEVER_FINISHES, Kind.LATE, Kind.FAILED_CHECK, Kind.DOUBLED, Kind.LEFT_BEHIND),
@@ -240,7 +243,32 @@ def _what_was_tried(swept: Swept) -> Iterator[str]:
     for note in swept.notes:
         yield f"note: {note}"
     if swept.not_reached:
-        yield shortened_line(f"lines that no run came to: {', '.join(swept.not_reached)}", 2 * WIDTH)
+        runs = f"{swept.collected:,} runs whose lines were collected"
+        lines = ", ".join(swept.not_reached)
+        yield shortened_line(f"lines that the main thread came to in none of {runs}: {lines}", 2 * WIDTH)
+    yield from _mutants(swept)
     each = swept.seconds / max(len(swept.runs), 1)
     made = f"{swept.branched:,} by branches" if swept.branched else "all from the beginning"
     yield f"{swept.seconds:.1f} real s, {made}, {each * 1000:.1f} ms an interruption with its resumes"
+
+
+def _mutants(swept: Swept) -> Iterator[str]:
+    if not swept.mutants:
+        return
+    missed = [outcome.mutant for outcome in swept.mutants if not outcome.noticed]
+    count = len(swept.mutants)
+    yield f"noticed {count - len(missed):,} of {count:,} mutant{'s' * (count != 1)} of its shutdown code"
+    for mutant in missed[:MUTANTS]:
+        yield shortened_line(f"  not noticed: {mutant_text(mutant)}", WIDTH)
+    if len(missed) > MUTANTS:
+        yield f"  and {len(missed) - MUTANTS:,} more"
+
+
+def mutant_text(mutant: Mutant) -> str:
+    """One line for one mutant: where the break is, and what it is."""
+    where, function = f"{mutant.file}:{mutant.line}", f"{mutant.function}()"
+    if mutant.kind == "exit instead of return":
+        return f"{where} {function} ends with {mutant.text}"
+    if mutant.kind == "registered late":
+        return f"{where} {mutant.text} moved to the end of {function}"
+    return f"{where} {mutant.text} left out{f' of {function}' if mutant.function else ''}"

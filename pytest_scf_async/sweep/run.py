@@ -108,7 +108,8 @@ class Plan:
 
     steps: tuple[Step, ...] = ()
     collects: bool = False
-    """Whether the points of its first event are collected: all of them, or those after its interruption."""
+    """Whether the points of its first event are collected, all of them or those after its interruption, and all of the
+    events by which it is resumed."""
     another: bool = False
     """It starts at another time and has other request ids."""
 
@@ -148,6 +149,8 @@ class Outcome:
     written: tuple[str, ...] = ()
     """What was in its directory when it was interrupted."""
     points: tuple[Point, ...] = ()
+    resumed: tuple[Point, ...] = ()
+    """The points of the events by which it was resumed, where they are collected."""
     listened: bool = False
     """A handler of user code has had its SIGTERM."""
     stop_us: int | None = None
@@ -229,7 +232,7 @@ class Runner:
                 event._look()
                 failed = self._check(run, function)
                 while not self._is_done(run.events[-1], is_done) and len(run.events) <= question.attempts:
-                    self._resume(run, function)
+                    self._resume(run, function, collects=plan.collects)
             except CannotEndError as error:
                 if not plan.steps:
                     raise
@@ -252,6 +255,8 @@ class Runner:
         """
         if plan.steps and plan.steps[0].by.failure is not None:
             event._fail_at(*_fault_of(plan.steps[0]))
+            if plan.collects:
+                self._collect(event)
             return
         gates = [self._gate(event, step.point) for step in plan.steps[:1]]
         for number, step in enumerate(plan.steps):
@@ -292,10 +297,12 @@ class Runner:
             return bool(self.question.done(event))
         return event._event.status is Status.FINISHED and is_done(event)
 
-    def _resume(self, run: Run, function: Function) -> AsyncEvent:
+    def _resume(self, run: Run, function: Function, *, collects: bool = False) -> AsyncEvent:
         retry, payload = self.question.retry, self.question.payload
         event = function.invoke_async(payload if retry is None else retry(run.events[-1]))
         run.events.append(event)
+        if collects:
+            self._collect(event)
         event.wait()
         event._look()
         return event
@@ -361,6 +368,7 @@ class Runner:
             done,
             written,
             tuple(self._points(first)),
+            tuple(point for event in run.events[1:] for point in self._points(event._event)),
             any(signal.entered_us is not None for signal in signals),
             stop_us,
             failed,

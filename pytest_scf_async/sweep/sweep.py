@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -30,10 +31,12 @@ from .differences import (
     legitimate_differences,
 )
 from .effects import Effects
-from .findings import FAILURES, FailureClass, SweepRun, Swept, classes
+from .findings import FAILURES, FailureClass, MutantOutcome, SweepRun, Swept, classes
 from .guide import Guide
 from .interruptions import FAULTS, How, Interruption, interruptions
+from .mutating import Trial, tried
 from .points import Point, choice, chosen, first_difference, first_turns
+from .reached import lines_of, not_reached
 from .report import sweep_text
 from .run import EachRun, NotReachedError, Outcome, Plan, Question, Run, Runner, Stages, Step
 
@@ -51,6 +54,10 @@ _FEW = 8
 """So many runs are made one after the other: a root for branches costs more."""
 _REPEATED = 8
 """How many classes have their earliest run repeated from the beginning, for its timeline."""
+_MUTANT_POINTS = 60
+"""How many points of a mutant are tried."""
+_MUTANT_STOPS = 8
+"""At how many points a mutant is stopped to find out what it does after a SIGTERM."""
 _SAME = (
     "What it reads from outside (a random number, a file that the runs share, real time) has to be the same in each run"
 )
@@ -75,6 +82,11 @@ class Request:
     retry: Callable[[AsyncEvent], Json] | None
     attempts: int
     ignore: Ignore | Iterable[Ignore] | None
+    mutate: object = False
+    first_stops: int | None = None
+    """At how many points it is stopped to find those of second terminations; None: as ``_FIRST_STOPS`` says."""
+    until: Callable[[SweepRun], bool] | None = None
+    """The sweep ends with the first run of which this is true."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +151,12 @@ class Sweep:
             raise AssertionError(text)
 
     @property
+    def mutants(self) -> tuple[MutantOutcome, ...]:
+        """With ``mutate=True`` the mutants of the handler's shutdown code, and whether they were noticed."""
+        self._guide.asked()
+        return self._swept.mutants
+
+    @property
     def report(self) -> str:
         """The report as text."""
         self._guide.asked()
@@ -163,6 +181,8 @@ class _Sweeper:
         if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
             Given("attempts", attempts).has_to_be("a whole number of invocations, 1 or more")
         self._by_user = ignored_by_user(request.ignore)
+        if request.mutate:
+            self._check_mutate(request)
         mounts = request.function.configuration.mounts
         if not request.function.runtime.in_lockstep:
             raise ScfUsageError(
@@ -197,6 +217,9 @@ class _Sweeper:
         )
         self._guide = bench.guide
         self._bench = bench
+        self._request = request
+        self._lines: set[tuple[str, int]] = set()
+        self._collected = 0
         self._branch_seconds = 0.0, 0.0
         self._branched: dict[str, int] = {}
         """How many runs were not made by branches, by why."""
@@ -208,17 +231,20 @@ class _Sweeper:
         self._compared: dict[str, tuple[Difference, ...]] = {}
 
     def sweep(self) -> Swept:
-        began = REAL.monotonic()
+        began = self._began = REAL.monotonic()
         undisturbed = self._undisturbed()
         plans, reached = self._plans(self._choice.candidates(undisturbed.points))
         mine = self._part(plans)
+        collecting = self._collecting(plans, mine)
         runs: dict[int, SweepRun] = {}
         incomplete, stopped = "", False
         try:
-            incomplete = self._run_all(plans, mine, runs)
+            incomplete = self._run_all(plans, mine, runs, collecting)
         except KeyboardInterrupt:
             incomplete, stopped = "it was interrupted", True
-        made = self._with_timelines([runs[number] for number in sorted(runs)])
+        made = [runs[number] for number in sorted(runs)]
+        if self._request.until is None:
+            made = self._with_timelines(made)
         points = tuple(dict.fromkeys(run.point for run in made))
         swept = Swept(
             self._name,
@@ -237,8 +263,18 @@ class _Sweeper:
             not_branched=tuple(sorted(self._branched.items())),
             incomplete=incomplete,
             planned=len(mine),
+            not_reached=()
+            if incomplete
+            else self._not_reached(
+                run for number, run in runs.items() if number in collecting and run.outcome.branched
+            ),
+            collected=self._collected,
             left_out=max(reached - self._choice.limit, 0),
         )
+        try:
+            swept = self._with_mutants(swept)
+        except KeyboardInterrupt:
+            stopped = True
         self._guide.finished(swept)
         if stopped:
             raise KeyboardInterrupt
@@ -267,19 +303,25 @@ class _Sweeper:
         order = {key: at for at, key in enumerate(guide.first)}
         return sorted(numbers, key=lambda number: (order.get(keys[number], len(order)), number))
 
-    def _run_all(self, plans: Sequence[Plan], mine: Sequence[int], runs: dict[int, SweepRun]) -> str:
+    def _run_all(
+        self, plans: Sequence[Plan], mine: Sequence[int], runs: dict[int, SweepRun], collecting: Collection[int]
+    ) -> str:
         """Make those of the *plans*; why not all of them, where the time is over."""
         failures = 0
-        for number, run in self._made(plans, mine):
+        for number, run in self._made(plans, mine, collecting):
             runs[number] = run
             failures += run.fails()
             self._guide.progress(len(runs), len(mine), failures)
+            if self._request.until is not None and self._request.until(run):
+                return ""
             left = self._guide.seconds_left()
             if left is not None and left < _RESERVE and len(runs) < len(mine):
                 return "the time is over that the test has"
         return ""
 
-    def _made(self, plans: Sequence[Plan], mine: Sequence[int]) -> Iterator[tuple[int, SweepRun]]:
+    def _made(
+        self, plans: Sequence[Plan], mine: Sequence[int], collecting: Collection[int]
+    ) -> Iterator[tuple[int, SweepRun]]:
         """The runs: by branches where that is possible, else one after the other from the beginning."""
         others = list(mine)
         taken = [(number, plans[number]) for number in mine if Branches.takes(plans[number])]
@@ -303,18 +345,90 @@ class _Sweeper:
             if branches.why:
                 self._branched[branches.why] = len(taken)
         for number in others:
-            yield number, self._run(plans[number])
+            yield number, self._run(plans[number], collects=number in collecting)
 
     def _with_timelines(self, runs: list[SweepRun]) -> list[SweepRun]:
         """*runs*, of which the earliest of each class are made once more where they were made by a branch."""
         for alike in classes(runs, frozenset(Kind))[:_REPEATED]:
             run = alike.earliest
             if run.outcome.branched:
-                again = self._run(run.outcome.plan)
+                again = self._run(run.outcome.plan, collects=True)
                 if again.alike != run.alike:
                     self._notes.append(f"{run.key} ended otherwise when it was run from the beginning")
                 runs[runs.index(run)] = again
         return runs
+
+    # -- what it says of the sweep itself ------------------------------------------------------------------------------
+
+    def _reaches(self, outcome: Outcome) -> None:
+        """The lines of *outcome* were collected."""
+        self._lines |= lines_of(outcome.points) | lines_of(outcome.resumed)
+        self._collected += 1
+
+    def _collecting(self, plans: Sequence[Plan], mine: Sequence[int]) -> set[int]:
+        """In which runs lines are collected: for each kind of interruption one in the middle and one at the end."""
+        found: set[int] = set()
+        for how in self._hows if self._request.until is None else ():
+            numbers = sorted(
+                number for number in mine if plans[number].steps == (Step(plans[number].steps[0].point, how),)
+            )
+            if numbers:
+                found.update((numbers[len(numbers) // 2], numbers[-1]))
+        return found
+
+    def _not_reached(self, runs: Iterable[SweepRun]) -> tuple[str, ...]:
+        """The lines to which no run came whose lines are collected; those of *runs* are, which branches have made."""
+        root = self._request.function.code_to_run().directory
+        missing = tuple(not_reached(root, self._lines))
+        question = replace(self._runner.question, check=None)  # these runs are not judged
+        runner = Runner(question, self._bench.stages, self._bench.directory / "run")
+        for run in runs if missing else ():
+            left = self._guide.seconds_left()
+            if left is not None and left < _RESERVE:
+                break
+            with contextlib.suppress(NotReachedError):
+                self._reaches(runner.run(replace(run.outcome.plan, collects=True), self._is_done))
+        return tuple(not_reached(root, self._lines))
+
+    def _check_mutate(self, request: Request) -> None:
+        if request.mutate is not True:
+            Given("mutate", request.mutate).has_to_be("True or False")
+        if not request.function.runtime.has_places:
+            Given("mutate", True).refuse("it goes with a handler in Python")
+        if all(how.kind != "graceful" for how in self._hows):
+            Given("mutate", True).refuse("it goes with how='graceful', as mutants are of what SIGTERM starts")
+
+    def _with_mutants(self, swept: Swept) -> Swept:
+        """*swept*, with the mutants that were tried, where they are asked for and all runs were made."""
+        if not self._request.mutate or swept.incomplete or self._guide.replay:
+            return swept
+        if self._guide.shard is not None:
+            return replace(swept, notes=(*swept.notes, "a shard tries no mutants: they are compared with all runs"))
+        scratch = os.fspath(self._bench.directory.parent)
+        found = tried(self._request.function, swept, scratch, self._sweep_of, self._own_run)
+        return replace(
+            swept, mutants=found.outcomes, notes=(*swept.notes, *found.notes), seconds=REAL.monotonic() - self._began
+        )
+
+    def _own_run(self, run: SweepRun, points: Iterable[Point]) -> SweepRun | None:
+        """What the handler itself, which comes to *points*, does where a mutant's *run* was interrupted."""
+        key = run.point.label, run.point.kind
+        by = run.outcome.plan.steps[-1].by
+        return next((self._run(Plan((Step(point, by),))) for point in points if (point.label, point.kind) == key), None)
+
+    def _sweep_of(self, trial: Trial) -> Swept:
+        request = replace(
+            self._request,
+            function=trial.function,
+            how=self._hows if trial.second else [how for how in self._hows if how.kind == "graceful"],
+            limit=min(self._choice.limit, _MUTANT_POINTS),
+            mutate=False,
+            first_stops=_MUTANT_STOPS if trial.second else 0,
+            until=trial.shows,
+        )
+        guide = Guide(seconds_left=self._guide.seconds_left, effects_of=self._guide.effects_of)
+        bench = replace(self._bench, roots=roots_of(trial.function, self._bench.roots[-1]), guide=guide)
+        return _Sweeper(request, bench).sweep()
 
     # -- the undisturbed run -------------------------------------------------------------------------------------------
 
@@ -331,6 +445,8 @@ class _Sweeper:
             self._notes.append(
                 f"with another start time and other request ids it takes another way from point {at + 1} on"
             )
+        self._reaches(first)
+        self._reaches(second)
         self._expected, self._expected_text = first.effects, first.text
         self._ignored = legitimate_differences(first.effects, second.effects, self._by_user)
         return first
@@ -387,9 +503,11 @@ class _Sweeper:
         if by is None or not self._runner.question.function.runtime.has_places:
             return [], {}
         ways: dict[tuple[str, ...], list[tuple[Step, Outcome]]] = {}
-        for point in first_turns([point for point in reached if point.graceful], _FIRST_STOPS):
+        stops = _FIRST_STOPS if self._request.first_stops is None else self._request.first_stops
+        for point in first_turns([point for point in reached if point.graceful], stops):
             step = Step(point, by)
             outcome = self._runner.run(Plan((step,), collects=True), self._is_done)
+            self._reaches(outcome)
             if outcome.listened:
                 way = tuple(each.label for each in outcome.points)
                 ways[way] = [*ways.get(way, [])[:1], (step, outcome)]
@@ -397,15 +515,17 @@ class _Sweeper:
         found = [replace(each, after=step.point) for step, outcome in kept for each in outcome.points]
         return self._choice.candidates(found), {step.point: step for step, _ in kept}
 
-    def _run(self, plan: Plan) -> SweepRun:
+    def _run(self, plan: Plan, *, collects: bool = False) -> SweepRun:
         last = plan.steps[-1]
         try:
-            outcome = self._runner.run(plan, self._is_done)
+            outcome = self._runner.run(replace(plan, collects=collects), self._is_done)
         except NotReachedError as error:
             raise ScfUsageError(
                 f"sweep: function {self._name!r} does not do the same in each run: it did not come to "
                 f"{last.point.shown} again. {_SAME}\n{error}"
             ) from None
+        if collects:
+            self._reaches(outcome)
         return self._judged_run(plan, outcome)
 
     def _judged_run(self, plan: Plan, outcome: Outcome) -> SweepRun:
