@@ -107,6 +107,8 @@ def headline(swept: Swept, found: Sequence[FailureClass]) -> str:
     """How much was tried, and how much of it went wrong."""
     failed = sum(len(alike.runs) for alike in found)
     what = f"sweep of {swept.function}: {_number(swept.points, 'point')}, {_number(swept.runs, 'interruption')}"
+    if not swept.runs:
+        return f"{what}: nothing was tried"
     if not found:
         return f"{what}, nothing lost"
     return f"{what}, {failed:,} of them went wrong in {_number(found, 'way')}"
@@ -161,7 +163,9 @@ def run_difference_text(difference: Difference) -> str:
 def _place(point: Point) -> str:
     text = point.shown
     if point.kind in ("wait", "waited", "log"):
-        text = f"{text} ({point.text}{f', {point.file}:{point.line}' if point.line else ''})"
+        place = f"{point.file}:{point.line}"
+        where = f", {place}" if point.line and not point.text.endswith(f" {place}") else ""
+        text = f"{text} ({point.text}{where})"
     return f"{text}, {point.seconds:g} s after its start"
 
 
@@ -223,7 +227,7 @@ def _table(swept: Swept, kinds: frozenset[Kind]) -> Iterator[str]:
     bad = {line: counts for line, counts in lines.items() if len(counts) > 1}
     for (file, number), counts in sorted(bad.items())[:ROWS]:
         wrong = ", ".join(f"{kind.value} {counts[kind.value]}" for kind in _ORDER if counts[kind.value])
-        yield f"  {file}:{number:<5} {counts['runs']:5,} interruptions: {wrong}"
+        yield f"  {file}:{number:<5} {counts['runs']:5,} interruption{'s' * (counts['runs'] != 1)}: {wrong}"
     if len(bad) > ROWS:
         yield f"  and {len(bad) - ROWS:,} more lines"
 
@@ -233,7 +237,7 @@ def _what_was_tried(swept: Swept) -> Iterator[str]:
     if swept.left_out:
         tried += f"; limit= leaves {swept.left_out:,} out"
     yield tried
-    if swept.forced_only and any(how != "forced" for how in swept.hows):
+    if swept.forced_only and any(how.startswith("graceful") for how in swept.hows):
         yield f"  at {swept.forced_only:,} of them this Python does not look for signals: no SIGTERM arrives there"
     if swept.ignored:
         yield shortened_line(f"not compared, as it differs from run to run: {'; '.join(swept.ignored)}", 3 * WIDTH)
