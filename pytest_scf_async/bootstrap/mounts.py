@@ -405,10 +405,12 @@ def _add_layer(directory: str) -> None:
 
 
 def open_own_proc() -> int:
-    """A descriptor of ``/proc`` for `separate_again`, where it can be written to; in the tree it cannot.
+    """A descriptor of ``/proc`` for `separate_again`, where it can be written to, as in the tree it cannot.
 
-    It takes the capabilities that `drop_capabilities` gives up.
+    It takes the capabilities that `drop_capabilities` gives up. Root needs none: -1.
     """
+    if not _as_user:
+        return -1
     fd = _clone("/proc")
     attributes = (ctypes.c_uint64 * 4)(0, MOUNT_ATTR_RDONLY, 0, 0)
     _call(MOUNT_SETATTR, "mount_setattr of /proc", fd, b"", AT_EMPTY_PATH, bytes(attributes), 32)

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from ..clock import to_us
-from ..errors import HarnessError
 from ..model import Fact, OpenReadings, State, transition
 from ..protocol import branches
 from ..protocol.linux import remove_tree
@@ -55,6 +54,8 @@ class _Job:
     cold: bool = True
     starts: int = 1
     cannot: str = ""
+    reported: bool = False
+    """All that there is to know of it is known."""
 
     def ends(self, fact: Fact, now_us: int, text: str | None, readings: OpenReadings) -> None:
         first = not self.events
@@ -276,9 +277,13 @@ class _Worker(threading.Thread):
     def run(self) -> None:
         try:
             self._work()
+        except (EOFError, OSError) as error:  # its root has died, or could not be started
+            for job in self._jobs.values() if not self._closed else ():
+                if not job.reported:
+                    job.cannot = job.cannot or f"the root of the branches has ended ({error})"
+                    self._found.put(job)
         except Exception as error:  # noqa: BLE001  (the thread that waits raises it)
-            if not self._closed:
-                self._found.put(error)
+            self._found.put(error)
         self._found.put(None)
 
     def _work(self) -> None:
@@ -310,13 +315,14 @@ class _Worker(threading.Thread):
         self.seconds = REAL.monotonic() - began
         for job in list(self._jobs.values()):
             if not job.events and not job.cannot:
-                job.cannot = "the scout did not come to its point"
-            while not (job.done or job.cannot) and len(job.events) <= question.attempts:
+                job.cannot = self._job(branches.SCOUT).cannot or "the scout did not come to its point"
+            while not (job.done or job.cannot) and (known := len(job.events)) <= question.attempts:
                 job.starts += 1
-                branches.send(
-                    connection, branches.Resume(job.number, job.state, job.now_us, len(job.events), job.starts)
-                )
+                branches.send(connection, branches.Resume(job.number, job.state, job.now_us, known, job.starts))
                 self._until_done()
+                if len(job.events) == known and not job.cannot:
+                    job.cannot = "its process has ended before its event began"
+            job.reported = True
             self._found.put(job)
         self.resume_seconds = REAL.monotonic() - began - self.seconds
 
@@ -348,7 +354,7 @@ class _Worker(threading.Thread):
         while True:
             message = branches.receive(self._connection)
             if message is None:
-                raise HarnessError("the root of a sweep's branches has ended")
+                raise EOFError("its connection is closed")
             if isinstance(message, branches.Done):
                 return
             self._said(self._job(message.job), message)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from internals import facts_of, lockstep_scheduler, sweep_of_function
+from internals import branch_messages, facts_of, lockstep_scheduler, sweep_of_function
 
 from pytest_scf_async import Function, ScfRuntime, ScfUsageError, fault, graceful
 
@@ -681,6 +681,28 @@ def test_a_point_that_cannot_branch_is_run_to_from_the_beginning(
     assert any(text.startswith(why) for text, _ in facts.not_branched), facts.not_branched
     assert facts.branched > 0
     assert "run from the beginning, as it could not branch" in sweep.report
+
+
+@pytest.mark.parametrize("after", [0, 1, 30])
+def test_where_a_root_of_branches_dies_its_runs_are_made_from_the_beginning(
+    scf_runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    receive, received = branch_messages.receive, 0
+
+    def receive_some(connection: socket.socket) -> Any:
+        nonlocal received
+        received += 1
+        return None if received > after else receive(connection)
+
+    monkeypatch.setattr(branch_messages, "receive", receive_some)
+    monkeypatch.setattr(sweep_of_function, "_FIRST_STOPS", 0)
+    sweep = scf_runtime.sweep(scf_runtime.deploy(f"{EXPORT}:main_handler"), {"rows": 1}, each_run=each_run)
+
+    assert {run.point.line for alike in sweep.failures for run in alike.runs} == set(WINDOW)
+    facts = facts_of(sweep)
+    assert ("the root of the branches has ended (its connection is closed)", len(sweep.runs) - facts.branched) in (
+        facts.not_branched
+    )
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------

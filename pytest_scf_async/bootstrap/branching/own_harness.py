@@ -22,7 +22,7 @@ from .privacy import Kept
 
 _exit = os._exit
 _HEADER = messages.HEADER.size
-_NEVER_HELD = "something real holds the clock: a connection, a child process or a pipe"
+_HELD = "something real holds the clock: a connection, a child process or a pipe"
 
 
 class OwnHarness(Channel):
@@ -129,7 +129,7 @@ class OwnHarness(Channel):
         if parked.running_threads or self._queued:
             return
         if parked.held or scheduler.forked:
-            self.give_up(_NEVER_HELD)
+            self.give_up(_HELD)
         if not self._runs:
             self._runs = True
             self._limit(self.plan.timeout_us)

@@ -6,7 +6,7 @@ import _socket
 import gc
 import os
 import socket
-from typing import Any
+from typing import Any, NoReturn
 
 from ...protocol import branches, linux, messages
 from .. import mounts, process_ends
@@ -24,19 +24,33 @@ def serve(branch: messages.Branch) -> messages.Invoke:
     """
     connection = _connected(branch.socket)
     plan: branches.Prepare = branches.receive(connection)
-    harness = _go_alone(connection, plan)
+    try:
+        harness = _go_alone(connection, plan)
+    except OSError as error:
+        _refuse(connection, f"{error.strerror or error}")
     ours = privacy.ours_now()
     gc.freeze()  # a collection in a fork would write to each object, and so copy all pages
     while True:
         asked: branches.Scout | branches.Resume | None = branches.receive(connection)
         if asked is None:
             _exit(0)
-        job = asked.job if isinstance(asked, branches.Resume) else branches.SCOUT
         pid = privacy.fork()
         if pid == 0:
             return _begin(harness, asked, ours)
-        processes.await_end(harness, pid, job)
+        processes.await_end(harness, pid, _job_of(asked))
         branches.send(connection, branches.Done())
+
+
+def _job_of(asked: branches.Scout | branches.Resume) -> int:
+    return asked.job if isinstance(asked, branches.Resume) else branches.SCOUT
+
+
+def _refuse(connection: Any, why: str) -> NoReturn:
+    """Answer all that is asked: this kernel gives no branches."""
+    while (asked := branches.receive(connection)) is not None:
+        branches.send(connection, branches.Cannot(_job_of(asked), why))
+        branches.send(connection, branches.Done())
+    _exit(0)
 
 
 def _connected(path: str) -> Any:
@@ -79,8 +93,7 @@ def _begin(harness: OwnHarness, asked: branches.Scout | branches.Resume, ours: p
         privacy.own_directories(None, directory, plan.run_path, harness.kept)
         mounts.drop_capabilities()
     except OSError as error:
-        job = asked.job if isinstance(asked, branches.Resume) else branches.SCOUT
-        branches.send(harness.connection, branches.Cannot(job, f"{error.strerror or error}"))
+        branches.send(harness.connection, branches.Cannot(_job_of(asked), f"{error.strerror or error}"))
         _exit(0)
     if isinstance(asked, branches.Resume):
         attempt = asked.attempt
