@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from internals import facts_of, sweep_of_function
 from seeded_set import SEEDED, Seeded, path_of, windows
+from sweep_support import each_run
 
 from pytest_scf_async import ScfRuntime
 
@@ -29,10 +29,6 @@ def ids_of(values: list[tuple[Seeded, str]]) -> list[str]:
     return [f"{seeded.name}{twin}" for seeded, twin in values]
 
 
-def each_run(run: Any) -> Iterator[dict[str, str]]:
-    yield {"OUT": str(run.path)}
-
-
 def swept(runtime: ScfRuntime, seeded: Seeded, twin: str, limit: int = 1000) -> Any:
     function = runtime.deploy(f"{path_of(seeded.name + twin)}:main_handler")
     how = [kind for kind in ("graceful", "forced") if kind in seeded.how]
@@ -40,8 +36,8 @@ def swept(runtime: ScfRuntime, seeded: Seeded, twin: str, limit: int = 1000) -> 
 
 
 @pytest.fixture
-def without_second_stops(monkeypatch: pytest.MonkeyPatch, seeded: Seeded) -> None:
-    """Where a handler has no window of that kind: they would be three quarters of the time."""
+def without_needless_stops(monkeypatch: pytest.MonkeyPatch, seeded: Seeded) -> None:
+    """Without second terminations where a handler has no window of that kind: they would be most of the time."""
     if not {"second", "again"} & set(seeded.how):
         monkeypatch.setattr(sweep_of_function, "_FIRST_STOPS", 0)
 
@@ -75,7 +71,7 @@ def outcomes(sweep: Any) -> dict[str, Any]:
 
 # once: it takes long, and what differs between versions is in the last test
 @pytest.mark.once
-@pytest.mark.usefixtures("without_second_stops")
+@pytest.mark.usefixtures("without_needless_stops")
 @pytest.mark.parametrize(("seeded", "twin"), BOTH, ids=ids_of(BOTH))
 def test_each_window_is_found_and_nothing_else(scf_runtime: ScfRuntime, seeded: Seeded, twin: str) -> None:
     assert found_by(swept(scf_runtime, seeded, twin), seeded) == (windows(seeded.name) if not twin else set())
@@ -83,7 +79,7 @@ def test_each_window_is_found_and_nothing_else(scf_runtime: ScfRuntime, seeded: 
 
 # once: as above
 @pytest.mark.once
-@pytest.mark.usefixtures("without_second_stops")
+@pytest.mark.usefixtures("without_needless_stops")
 @pytest.mark.parametrize(("seeded", "twin"), BOTH, ids=ids_of(BOTH))
 def test_a_branch_comes_to_the_same_as_a_run_from_the_beginning(
     scf_runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch, seeded: Seeded, twin: str
@@ -106,7 +102,7 @@ SOME = [(seeded, twin) for seeded, twin in BOTH if seeded.name in ON_EVERY_PYTHO
 
 @pytest.mark.interpreter
 @pytest.mark.sandbox
-@pytest.mark.usefixtures("without_second_stops")
+@pytest.mark.usefixtures("without_needless_stops")
 @pytest.mark.parametrize(("seeded", "twin"), SOME, ids=ids_of(SOME))
 def test_windows_are_the_same_on_every_python_and_for_every_user(
     scf_runtime: ScfRuntime, seeded: Seeded, twin: str

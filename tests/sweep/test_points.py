@@ -1,0 +1,149 @@
+"""The points of a handler, on every Python."""
+
+from __future__ import annotations
+
+import pytest
+from sweep_support import EXPORT, Deploy, each_run, labels
+
+from pytest_scf_async import ScfRuntime
+
+# -- points ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.interpreter
+@pytest.mark.usefixtures("without_second_stops")
+def test_these_are_the_points_of_a_handler(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    function = deployed(
+        """\
+        import time
+
+
+        def row(number):
+            return number
+
+
+        def main_handler(event, context):
+            rows = []
+            for number in range(2):
+                rows.append(row(number))
+                time.sleep(1)
+            return len(rows)
+        """
+    )
+    sweep = scf_runtime.sweep(function)
+
+    assert not sweep.failures
+    found = {(point.shown, point.graceful, point.forced) for point in sweep.points}
+    assert {
+        ("job.py:1#1", True, True),  # the module's first line
+        ("job.py:4#1", False, True),
+        ("job.py:9#1", True, True),  # the function's first line
+        ("job.py:10#1", False, True),
+        ("job.py:10+1#1", True, False),  # range has returned
+        ("job.py:5#2", True, True),
+        ("job.py:11#2", False, True),
+        ("wait#2", True, True),  # time.sleep, while it waits
+        ("job.py:12+1#2", True, False),  # time.sleep has returned
+        ("job.py:13+1#1", True, False),
+    } <= found
+    assert ("job.py:4+1#1", True, False) not in found
+    assert not any(label.startswith(("waited", "log")) for label, _, _ in found)  # user code has called it itself
+
+
+@pytest.mark.usefixtures("without_second_stops")
+def test_a_point_before_a_line_has_the_name_by_which_run_to_finds_it(scf_runtime: ScfRuntime) -> None:
+    function = scf_runtime.deploy(f"{EXPORT}:main_handler")
+    sweep = scf_runtime.sweep(function, {"rows": 2}, each_run=each_run, how="forced", include="export.py:3*")
+
+    assert sweep.failures
+    lines = [point for point in sweep.points if point.kind == "line"]
+    assert len(lines) > 8
+    for point in lines[-3:]:
+        function.update(environment={"OUT": "/tmp"})
+        event = function.invoke_async({"rows": 2})
+        event.run_to(point.label)
+        assert point.seconds == (scf_runtime.clock.now - event.started_at).total_seconds()
+        event.terminate()
+
+
+@pytest.mark.usefixtures("without_second_stops")
+def test_a_library_has_points_at_its_waits_and_lines_of_the_log(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    function = deployed(
+        """
+        import asyncio, logging
+        async def work():
+            await asyncio.sleep(2)
+            logging.warning("two seconds")
+        def main_handler(event, context):
+            asyncio.run(work())
+        """
+    )
+    all_points = scf_runtime.sweep(function)
+    waits = scf_runtime.sweep(function, points="waits")
+    log = scf_runtime.sweep(function, points="log")
+
+    assert not any(sweep.failures for sweep in (all_points, waits, log))
+    assert {"waited#1", "log#1"} <= set(labels(all_points))
+    assert {label.partition("#")[0] for label in labels(waits)} == {"wait", "waited"}
+    assert [(point.label, point.text) for point in log.points][-1] == ("log#2", "two seconds")
+    assert [point.kind for point in log.points] == ["log", "log"]
+
+
+@pytest.mark.usefixtures("without_second_stops")
+def test_include_exclude_and_limit_choose_the_points(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    function = deployed(
+        """
+        import time
+        def main_handler(event, context):
+            for number in range(50):
+                time.sleep(1)
+            return number
+        """
+    )
+    few = scf_runtime.sweep(function, how="forced", limit=12)
+    one = scf_runtime.sweep(function, how="forced", include="job.py:5", exclude=["job.py:5#2?"])
+
+    assert not few.failures
+    assert not one.failures
+    assert len(few.points) == 12
+    turns = [point.label for point in few.points if point.line == 5 and point.kind == "line"]
+    assert {"job.py:5#1", "job.py:5#2", "job.py:5#50"} <= set(turns)
+    assert "limit= leaves 142 out" in few.report
+    assert {point.line for point in one.points} == {5}
+    assert "job.py:5#19" in labels(one)
+    assert "job.py:5#21" not in labels(one)
+
+
+def test_two_sweeps_have_the_same_points_and_outcomes_in_the_same_order(scf_runtime: ScfRuntime) -> None:
+    function = scf_runtime.deploy(f"{EXPORT}:main_handler")
+    one, other = (scf_runtime.sweep(function, {"rows": 2}, each_run=each_run) for _ in range(2))
+
+    assert labels(one) == labels(other)
+    assert [(run.key, run.alike) for run in one.runs] == [(run.key, run.alike) for run in other.runs]
+    assert [run.outcome.attempts for run in one.runs] == [run.outcome.attempts for run in other.runs]
+
+
+@pytest.mark.interpreter
+@pytest.mark.usefixtures("without_second_stops")
+def test_an_exception_of_a_listener_arrives_at_the_line_of_the_call_that_has_returned(
+    scf_runtime: ScfRuntime, deployed: Deploy
+) -> None:
+    function = deployed(
+        """\
+        import os, signal, traceback
+        class Stop(Exception): pass
+        def on_sigterm(*_):
+            raise Stop
+        def main_handler(event, context):
+            signal.signal(signal.SIGTERM, on_sigterm)
+            try:
+                value = max(1, 2)
+                value = 3
+            except Stop as error:
+                return [entry.lineno for entry in traceback.extract_tb(error.__traceback__)]
+            return value
+        """
+    )
+    sweep = scf_runtime.sweep(function, how="graceful", include=["job.py:8*"], done=bool)
+
+    assert [(run.point.label, run.outcome.effects.result) for run in sweep.runs] == [("job.py:8+1#1", [8, 4])]
