@@ -173,19 +173,23 @@ def _any_fits(names: Iterable[str], patterns: Iterable[str]) -> bool:
 
 
 def chosen(points: Sequence[Point], limit: int) -> list[Point]:
-    """*limit* of *points* at most, in their order: of each line the first, the second and the last turn, then evenly.
+    """*limit* of *points* at most, in their order, so that no line is left out for another turn of one that is tried.
 
-    Points of a second termination come before the rest, as a handler of SIGTERM has few lines.
+    The first turn of each line comes first, then all that a handler does only after SIGTERM, then the last and the
+    second turn of each line, and the rest evenly. A handler that goes on after SIGTERM comes to most of its lines again
+    after each of the first stops: these points are many more than all others, and would leave no room for them.
     """
     if len(points) <= limit:
         return list(points)
     by_line: dict[tuple[str, str, int, int], list[int]] = {}
     for at, point in enumerate(points):
-        by_line.setdefault((point.kind, point.file, point.line, point.found.nth), []).append(at)
-    first = [at for at, point in enumerate(points) if point.after is not None]
-    for turns in ((0,), (-1,), (1,)):
-        for found in by_line.values():
-            first += [found[turn] for turn in turns if len(found) > abs(turn)]
+        if point.after is None:
+            by_line.setdefault((point.kind, point.file, point.line, point.found.nth), []).append(at)
+    undisturbed = {(file, line) for _, file, line, _ in by_line}
+    first = [found[0] for found in by_line.values()]
+    first += [at for at, point in enumerate(points) if (point.file, point.line) not in undisturbed]
+    for turn in (-1, 1):
+        first += [found[turn] for found in by_line.values() if len(found) > 1]
     picked = set(list(dict.fromkeys(first))[:limit])
     rest = [at for at in range(len(points)) if at not in picked]
     picked.update(rest[at] for at in _evenly(len(rest), limit - len(picked)))

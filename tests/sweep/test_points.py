@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from internals import facts_of
 from sweep_support import EXPORT, Deploy, each_run, labels
 
 from pytest_scf_async import ScfRuntime
@@ -112,6 +113,34 @@ def test_include_exclude_and_limit_choose_the_points(scf_runtime: ScfRuntime, de
     assert {point.line for point in one.points} == {5}
     assert "job.py:5#19" in labels(one)
     assert "job.py:5#21" not in labels(one)
+
+
+def test_points_of_a_second_termination_leave_no_line_out(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    """A handler that goes on after SIGTERM comes to all of its lines again after each of the first stops."""
+    function = deployed(
+        """
+        import os, signal
+        stop = False
+        def on_sigterm(*_):
+            global stop
+            stop = True
+        def main_handler(event, context):
+            signal.signal(signal.SIGTERM, on_sigterm)
+            for number in range(3):
+                path = f"{os.environ['OUT']}/{number}"
+                with open(path, "w") as file:
+                    file.write("x")
+                os.replace(path, f"{path}.txt")
+                if stop:
+                    return "stopped"
+            return "done"
+        """
+    )
+    sweep = scf_runtime.sweep(function, each_run=each_run, limit=24)
+
+    assert f"tried: 24 of {facts_of(sweep).reached:,} points" in sweep.report
+    assert {point.line for point in sweep.points if point.after is None} == {2, 3, 4, *range(7, 15), 16}
+    assert {6, 15} <= {point.line for point in sweep.points if point.after is not None}
 
 
 def test_two_sweeps_have_the_same_points_and_outcomes_in_the_same_order(scf_runtime: ScfRuntime) -> None:
