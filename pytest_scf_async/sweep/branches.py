@@ -315,7 +315,7 @@ class _Worker(threading.Thread):
         self.seconds = REAL.monotonic() - began
         for job in list(self._jobs.values()):
             if not job.events and not job.cannot:
-                job.cannot = self._job(branches.SCOUT).cannot or "the scout did not come to its point"
+                job.cannot = self._job(branches.SCOUT).cannot or "its process did not come to the point"
             while not (job.done or job.cannot) and (known := len(job.events)) <= question.attempts:
                 job.starts += 1
                 branches.send(connection, branches.Resume(job.number, job.state, job.now_us, known, job.starts))

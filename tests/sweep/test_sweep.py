@@ -126,7 +126,7 @@ def test_an_event_that_waits_for_ever_after_sigterm_never_finishes(scf_runtime: 
         function,
         how="graceful",
         each_run=each_run,
-        done=lambda event: event.ended and (event._event.result_text == "1" and not event.signals),
+        done=lambda event: event.status == "FINISHED" and not event.signals,
     )
 
     assert sweep.failures
@@ -134,6 +134,37 @@ def test_an_event_that_waits_for_ever_after_sigterm_never_finishes(scf_runtime: 
         AssertionError, match=r"never finishes: of 6 events none is FINISHED; the last is FAILED \(439\)"
     ):
         sweep.assert_survives()
+
+
+def test_what_does_not_come_to_a_second_termination_again_is_left_out_and_named(
+    scf_runtime: ScfRuntime, deployed: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a handler does after SIGTERM may depend on real time, while its undisturbed run does not."""
+    run_of = sweep_of_function.Runner.run
+    left_out = "graceful>graceful@wait#1>wait#2"
+
+    def run(runner: Any, plan: Any, is_done: Any) -> Any:
+        if len(plan.steps) > 1 and plan.key == left_out:
+            raise sweep_of_function.NotReachedError("it did not")
+        return run_of(runner, plan, is_done)
+
+    monkeypatch.setattr(sweep_of_function.Runner, "run", run)
+    monkeypatch.setattr(sweep_of_function, "_FEW", 1_000_000)  # all runs are made from the beginning
+    function = deployed(
+        """\
+        import signal, time
+        def main_handler(event, context):
+            signal.signal(signal.SIGTERM, lambda *_: None)
+            time.sleep(1)
+            time.sleep(1)
+        """
+    )
+    sweep = scf_runtime.sweep(function, how="graceful")
+
+    assert f"{left_out} is left out: this time the run did not come to its point" in sweep.report
+    assert left_out not in {run.key for run in sweep.runs}
+    assert "graceful>graceful@wait#1>job.py:4+1#1" in {run.key for run in sweep.runs}
+    sweep.assert_survives()
 
 
 # -- programs ----------------------------------------------------------------------------------------------------------

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from internals import sweep_differences, sweep_effects
+from internals import messages, sweep_differences, sweep_effects
 
-from pytest_scf_async.protocol import messages
 from pytest_scf_async.sweep.findings import SweepRun, Swept
 from pytest_scf_async.sweep.interruptions import Interruption
 from pytest_scf_async.sweep.mutating import Shows

@@ -130,6 +130,7 @@ class _Local:
         elif event == "opcode":
             raised = self._instruction(frame)
             if raised is not None:  # outside of any ``except``, in which the interpreter would ask for the class
+                _real_settrace(None)  # as the interpreter does next: it would ask here, too, to report the exception
                 return _raiser(self, frame, raised)(frame, event, arg)
         return self
 
