@@ -502,10 +502,10 @@ class AsyncEvent:
             self._event.seen(self._lockstep.calls)  # the error says what the event does
             raise
 
-    def _collect_points(self, collect: messages.Collect) -> None:
-        """Have the points that the event comes to from here on collected."""
+    def _collect_points(self, collect: messages.Collect, *, interrupted: bool) -> None:
+        """Have the points that the event comes to from here on collected, where a sweep may have *interrupted* it."""
         with self._lockstep.locked():
-            self._event.collect(collect)
+            self._event.collect(collect, interrupted=interrupted)
             self._lockstep.gates.send(self._event)
 
     def _arm_at(self, label: str, place: Place | None, kind: str, number: int) -> PointGate:

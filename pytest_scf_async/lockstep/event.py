@@ -238,6 +238,8 @@ class Event:
     """The places in user code whose passes are counted, each with its slot of the control page."""
     collects: messages.Collect | None = None
     """Which points of it are collected, for the sweep."""
+    interrupted: bool = False
+    """Whether the points that are collected are those after an interruption."""
     points: list[messages.Point] = field(default_factory=list)
     """The points that its main thread has come to, in that order, where they are collected."""
     result_text: str | None = None
@@ -311,9 +313,10 @@ class Event:
         """Its status on the platform, which knows nothing of an event before it has accepted it."""
         return self.record.state.status
 
-    def collect(self, wanted: messages.Collect | None) -> None:
-        """Which of its points are collected from here on; None: none."""
+    def collect(self, wanted: messages.Collect | None, *, interrupted: bool = False) -> None:
+        """Which of its points are collected from here on, where a sweep may have *interrupted* it; None: none."""
         self.collects = wanted
+        self.interrupted = interrupted
 
     def came_to(self, points: Iterable[messages.Point]) -> None:
         """Its main thread has come to *points*."""

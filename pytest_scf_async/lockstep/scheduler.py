@@ -262,6 +262,15 @@ class Lockstep:
         self.end(event, Fact.PROCESS_EXITED, why=why)
         raise ScfUsageError(f"{why}\n{trace}" if trace else why)
 
+    def _too_many_points(self, event: Event) -> None:
+        """End *event*: a sweep cannot try so many points, and after an interruption the event may loop for ever."""
+        if not event.interrupted:
+            self.refuse(event, _TOO_MANY_POINTS.format(event.function.configuration.name))
+        why = f"the event came to more than {MOST_POINTS:,} points after it was interrupted"
+        event.ends_by_close()
+        self.end(event, Fact.PROCESS_EXITED, why=why)
+        raise CannotEndError(why)
+
     def send_sigterm(self, event: Event) -> Callable[[], bool]:
         """Send SIGTERM to *event*. Returns a function that says whether the event has dealt with it."""
         if isinstance(event, ScriptedEvent) and event.phase == "running":
@@ -796,7 +805,7 @@ class Lockstep:
             if event is not None:
                 event.came_to([messages.Point(*row) for row in message.rows])
                 if len(event.points) > MOST_POINTS:
-                    follow_up = partial(self.refuse, event, _TOO_MANY_POINTS.format(event.function.configuration.name))
+                    follow_up = partial(self._too_many_points, event)
         elif isinstance(message, messages.Note):
             follow_up = self._noted(instance, event or self.pool.last_events.get(instance), message)
         elif isinstance(message, messages.InitDone):

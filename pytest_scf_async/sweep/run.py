@@ -220,7 +220,7 @@ class Runner:
             event = function.invoke_async(question.payload)
             run.events.append(event)
             if plan.collects and not plan.steps:
-                self._collect(event)
+                self._collect(event, interrupted=False)
             written: tuple[str, ...] = ()
             failed = stuck = ""
             try:
@@ -242,10 +242,11 @@ class Runner:
 
     # -- the interrupted event -----------------------------------------------------------------------------------------
 
-    def _collect(self, event: AsyncEvent) -> None:
+    def _collect(self, event: AsyncEvent, *, interrupted: bool = True) -> None:
         question = self.question
         if question.function.runtime.has_places:
-            event._collect_points(messages.Collect(list(question.roots), list(question.exclude)))
+            wanted = messages.Collect(list(question.roots), list(question.exclude))
+            event._collect_points(wanted, interrupted=interrupted)
 
     def _interrupt(self, stage: Stage, event: AsyncEvent, plan: Plan) -> None:
         """Interrupt *event* where *plan* says. The gate of a second interruption is set before the first one.

@@ -515,7 +515,7 @@ class _Sweeper:
             except NotReachedError:
                 continue  # the run of this point itself says so
             self._reaches(outcome)
-            if outcome.listened:
+            if outcome.listened and not outcome.stuck:
                 way = tuple(each.label for each in outcome.points)
                 ways[way] = [*ways.get(way, [])[:1], (step, outcome)]
         kept = [stop for alike in ways.values() for stop in alike]
