@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from internals import sweep_of_function
-from sweep_support import Deploy
+from sweeping import Deploy
 
 from pytest_scf_async import Function, ScfRuntime
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from internals import facts_of
-from sweep_support import EXPORT, Deploy, each_run, labels
+from sweeping import EXPORT, Deploy, each_run, labels
 
 from pytest_scf_async import ScfRuntime
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from internals import facts_of, sweep_of_function
 from seeded_set import SEEDED, Seeded, path_of, windows
-from sweep_support import each_run
+from sweeping import each_run
 
 from pytest_scf_async import ScfRuntime
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from internals import branch_messages, facts_of, lockstep_scheduler, sweep_of_function
-from sweep_support import EXPORT, WINDOW, Deploy, each_run, labels
+from sweeping import EXPORT, WINDOW, Deploy, each_run, labels
 
 from pytest_scf_async import ScfRuntime, ScfUsageError, fault, graceful
 
