@@ -132,6 +132,8 @@ class Zygote:
     def _expect(self, hint: messages.Expect) -> None:
         """Do now, once, the work that each of the next instances would otherwise do."""
         self.common, self.inodes = hint.common, hint.inodes
+        if self.trees is not None and hint.common is not None:
+            self.trees.see_all_of(hint.common)
         for path in hint.code:
             loading.compile_ahead(path)
         instance.prepare(hint.environment)

@@ -6,7 +6,9 @@ import colorsys
 import json
 import subprocess
 import sys
+import tempfile
 import textwrap
+from pathlib import Path
 
 import pytest
 from internals import ahead, close_shared_zygote, shared_zygote
@@ -58,6 +60,17 @@ def test_each_instance_finds_them_imported(deploy, make_runtime, tmp_path) -> No
     assert [each["known"] for each in found] == [["graphlib", "random"]] * 2
     assert found[0]["pid"] != found[1]["pid"]
     assert found[0]["drawn"] != found[1]["drawn"]  # a fork has a state of its own
+
+
+def test_they_are_imported_for_code_that_the_mounts_of_the_last_instance_hide(make_runtime) -> None:
+    """The zygote stays where it has forked the last instance, and ``/tmp`` is that instance's own there."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as hidden, tempfile.TemporaryDirectory(dir="/tmp") as other:
+        for directory, source in (other, "def main_handler(event, context): pass"), (hidden, LOOKS):
+            Path(directory, "index.py").write_text(textwrap.dedent(source), encoding="utf-8")
+        make_runtime().deploy(f"{other}/index.py:main_handler").run()
+        found = [make_runtime().deploy(f"{hidden}/index.py:main_handler").run() for _ in range(3)]
+
+    assert [each["fresh"] for each in found] == [[], [], []]
 
 
 def test_what_one_function_imports_no_other_one_finds(deploy, make_runtime) -> None:
