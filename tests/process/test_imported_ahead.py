@@ -50,7 +50,13 @@ IMPORTS_NAMES = """
 """
 
 
-def test_each_instance_finds_them_imported(deploy, make_runtime, tmp_path) -> None:
+@pytest.fixture
+def new_zygote() -> None:
+    """A zygote keeps four sets of modules; one that other tests have used may have four already."""
+    close_shared_zygote()
+
+
+def test_each_instance_finds_them_imported(deploy, make_runtime, tmp_path, new_zygote) -> None:
     """A collection of garbage does not visit what the zygote had, only what an instance has made."""
     deploy(LOOKS, to=make_runtime()).run()  # its process may have been forked before anything of this file was known
     found = [make_runtime().deploy(tmp_path / "code1" / "index.py:main_handler").run() for _ in range(2)]
@@ -62,7 +68,7 @@ def test_each_instance_finds_them_imported(deploy, make_runtime, tmp_path) -> No
     assert found[0]["drawn"] != found[1]["drawn"]  # a fork has a state of its own
 
 
-def test_they_are_imported_for_code_that_the_mounts_of_the_last_instance_hide(make_runtime) -> None:
+def test_they_are_imported_for_code_that_the_mounts_of_the_last_instance_hide(make_runtime, new_zygote) -> None:
     """The zygote stays where it has forked the last instance, and ``/tmp`` is that instance's own there."""
     with tempfile.TemporaryDirectory(dir="/tmp") as hidden, tempfile.TemporaryDirectory(dir="/tmp") as other:
         for directory, source in (other, "def main_handler(event, context): pass"), (hidden, LOOKS):
@@ -71,6 +77,17 @@ def test_they_are_imported_for_code_that_the_mounts_of_the_last_instance_hide(ma
         found = [make_runtime().deploy(f"{hidden}/index.py:main_handler").run() for _ in range(3)]
 
     assert [each["fresh"] for each in found] == [[], [], []]
+
+
+def test_a_fifth_set_is_left_to_the_instances(deploy, make_runtime, tmp_path, new_zygote) -> None:
+    """Each set is in the memory of each instance, so a zygote keeps four: those of the first functions."""
+    for name in ("bisect", "calendar", "glob", "shlex"):
+        deploy(f"import {name}\ndef main_handler(event, context): pass", to=make_runtime()).run()
+
+    deploy(LOOKS, to=make_runtime()).run()
+    found = make_runtime().deploy(tmp_path / "code5" / "index.py:main_handler").run()
+
+    assert found["fresh"] == ["graphlib", "random", "xml.etree.ElementTree"]
 
 
 def test_what_one_function_imports_no_other_one_finds(deploy, make_runtime) -> None:
