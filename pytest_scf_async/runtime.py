@@ -1042,6 +1042,7 @@ class ScfRuntime:
                 directory,
                 guide,
                 self._readings,
+                self.settings.idle_reclaim,
                 self.settings.real_timeout,
                 self.settings.real_limit,
             ),

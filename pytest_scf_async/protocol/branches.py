@@ -30,6 +30,10 @@ class Prepare(NamedTuple):
     exclude: list[str]
     invocations: list[JsonObject]
     """The event, and the next ones with which the function is invoked again: fields of ``messages.Invoke``."""
+    waits_us: list[int]
+    """Simulated time before each of them, from the end of the one before."""
+    idle_reclaim_us: int
+    """After that time an instance that is idle is no longer there."""
     expected: str
     """The result of the undisturbed run, as JSON."""
     init_timeout_us: int
@@ -68,12 +72,16 @@ class Resume(NamedTuple):
     attempt: int
     starts: int
     """Which one of the run's instances this is."""
+    environment: dict[str, str]
+    """What is in the environment for this event, as it begins at that time."""
 
 
 class Verdict(NamedTuple):
     """Whether the result that was asked about is the one that is expected."""
 
     done: bool
+    environment: dict[str, str]
+    """What is in the environment for the next event, where one follows."""
 
 
 class Begins(NamedTuple):
@@ -113,6 +121,8 @@ class Asks(NamedTuple):
     """Is this the result that is expected? The answer is a `Verdict`."""
 
     job: int
+    next_us: int
+    """When the next event would begin."""
     text: str
 
 

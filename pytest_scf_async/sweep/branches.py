@@ -22,12 +22,13 @@ from typing import Any
 
 from ..clock import to_us
 from ..model import Fact, OpenReadings, State, transition
+from ..model.credentials import role_credentials
 from ..protocol import branches
 from ..protocol.linux import remove_tree
 from ..protocol.real_time import REAL
 from .effects import gathered
 from .points import Point
-from .run import Attempt, Outcome, Plan, Question, Run, Stage, Stages, empty_directory, entered
+from .run import Attempt, Outcome, Plan, Question, Run, Stage, Stages, empty_directory, entered, resume_after_us
 
 _BRANCHED = frozenset({"graceful", "forced", "timeout"})
 
@@ -101,6 +102,7 @@ class Branches:
         readings: OpenReadings,
         expected: str,
         is_done: Callable[[str], bool],
+        idle_reclaim_us: int,
         real_timeout: float,
     ) -> None:
         self._question = question
@@ -111,6 +113,7 @@ class Branches:
         self._readings = readings
         self._expected = expected
         self._is_done = is_done
+        self._idle_reclaim_us = idle_reclaim_us
         self._real_timeout = real_timeout
         self._environment: dict[str, str] = {}
         self.scouts = itertools.count(1)
@@ -238,12 +241,14 @@ class _Worker(threading.Thread):
         self._connection: socket.socket | None = None
         self._closed = False
         self.seconds = self.resume_seconds = 0.0
+        self._has_credentials = False
         self._invocations = [self._invocation() for _ in range(of._question.attempts + 1)]
         self._listener = self._listening()
         self._stage.start_root(self._function, self._socket_path)
 
     def _invocation(self) -> dict[str, Any]:
         event = self._function.invoke_async(self._of._question.payload)._event
+        self._has_credentials = event.function.runtime.has_event_variables
         return {
             "payload": event.payload,
             "context": event.context(),
@@ -251,6 +256,10 @@ class _Worker(threading.Thread):
             "headers": event.headers(),
             "gate": None,
         }
+
+    def _environment(self, now_us: int) -> dict[str, str]:
+        """What changes in the environment when an event begins at that time."""
+        return role_credentials(now_us) if self._has_credentials else {}
 
     def _listening(self) -> socket.socket:
         name = f"socket-{self._number}"
@@ -302,6 +311,8 @@ class _Worker(threading.Thread):
                 list(question.roots),
                 list(question.exclude),
                 self._invocations,
+                [resume_after_us(number) for number in range(len(self._invocations))],
+                of._idle_reclaim_us,
                 of._expected,
                 configuration.init_timeout * 1_000_000,
                 configuration.timeout * 1_000_000,
@@ -318,7 +329,11 @@ class _Worker(threading.Thread):
                 job.cannot = self._job(branches.SCOUT).cannot or "its process did not come to the point"
             while not (job.done or job.cannot) and (known := len(job.events)) <= question.attempts:
                 job.starts += 1
-                branches.send(connection, branches.Resume(job.number, job.state, job.now_us, known, job.starts))
+                now_us = job.now_us + resume_after_us(known)
+                environment = self._environment(now_us)
+                branches.send(
+                    connection, branches.Resume(job.number, job.state, now_us, known, job.starts, environment)
+                )
                 self._until_done()
                 if len(job.events) == known and not job.cannot:
                     job.cannot = "its process has ended before its event began"
@@ -370,7 +385,8 @@ class _Worker(threading.Thread):
                 job.listened = True
         elif isinstance(message, branches.Asks):
             assert self._connection is not None
-            branches.send(self._connection, branches.Verdict(self._of._is_done(message.text)))
+            verdict = branches.Verdict(self._of._is_done(message.text), self._environment(message.next_us))
+            branches.send(self._connection, verdict)
         elif isinstance(message, branches.Ends):
             job.ends(Fact[message.fact], message.now_us, message.text, self._of._readings)
             job.done = job.result_text is not None and (

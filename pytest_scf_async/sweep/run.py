@@ -30,6 +30,9 @@ EachRun: TypeAlias = "Callable[[Run], Iterator[Environment]]"
 """What ``each_run=`` is: it yields the environment of a run's handler once, and goes on after the run's last event."""
 
 
+FIRST_RESUME_US = 60_000_000
+
+
 class Stage(Protocol):
     """A runtime of a run's own."""
 
@@ -51,6 +54,15 @@ class Stage(Protocol):
 
 Stages: TypeAlias = "Callable[[datetime, str, Path], AbstractContextManager[Stage]]"
 """Gives a stage that starts at that time, draws its request ids from that seed, and may write to that directory."""
+
+
+def resume_after_us(number: int) -> int:
+    """Simulated time before the event with that number in its run, from the end of the one before.
+
+    A minute before the first one by which the function is invoked again, and then each time twice as long: leases and
+    visibility timeouts run out in between, as they do where a caller tries again.
+    """
+    return FIRST_RESUME_US << (number - 1) if number else 0
 
 
 class Run:
@@ -85,7 +97,11 @@ class Run:
         self.observed.update(values)
 
     def resume(self) -> AsyncEvent:
-        """Invoke the function again, and let time pass until that event has ended; for ``check=``."""
+        """Invoke the function again, and let time pass until that event has ended; for ``check=``.
+
+        It is invoked a minute (simulated) after the last event has ended, and from the second time on after twice as
+        long as before.
+        """
         if self.resume_by is None:
             raise ScfUsageError("run.resume() belongs into check=: there the interrupted event has ended")
         return self.resume_by()
@@ -230,9 +246,9 @@ class Runner:
                     event._wait_without_leases()
                 event.wait()
                 event._look()
-                failed = self._check(run, function)
+                failed = self._check(stage, run, function)
                 while not self._is_done(run.events[-1], is_done) and len(run.events) <= question.attempts:
-                    self._resume(run, function, collects=plan.collects)
+                    self._resume(stage, run, function, collects=plan.collects)
             except CannotEndError as error:
                 if not plan.steps:
                     raise
@@ -298,8 +314,9 @@ class Runner:
             return bool(self.question.done(event))
         return event._event.status is Status.FINISHED and is_done(event)
 
-    def _resume(self, run: Run, function: Function, *, collects: bool = False) -> AsyncEvent:
+    def _resume(self, stage: Stage, run: Run, function: Function, *, collects: bool = False) -> AsyncEvent:
         retry, payload = self.question.retry, self.question.payload
+        stage.advance(resume_after_us(len(run.events)))
         event = function.invoke_async(payload if retry is None else retry(run.events[-1]))
         run.events.append(event)
         if collects:
@@ -308,12 +325,12 @@ class Runner:
         event._look()
         return event
 
-    def _check(self, run: Run, function: Function) -> str:
+    def _check(self, stage: Stage, run: Run, function: Function) -> str:
         """Ask the user's own oracle; what it says against the run."""
         check = self.question.check
         if check is None:
             return ""
-        run.resume_by = lambda: self._resume(run, function)
+        run.resume_by = lambda: self._resume(stage, run, function)
         try:
             with bounded(self.question.real_limit, f"check= at {run.point or 'the end of the undisturbed run'}"):
                 check(run)

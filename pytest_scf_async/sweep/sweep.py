@@ -101,6 +101,7 @@ class Bench:
     """A directory that exists, for the runs' own."""
     guide: Guide
     readings: OpenReadings
+    idle_reclaim: float
     real_timeout: float
     real_limit: float
 
@@ -333,6 +334,7 @@ class _Sweeper:
                 readings=self._bench.readings,
                 expected=self._expected_text,
                 is_done=self._is_done_text,
+                idle_reclaim_us=round(self._bench.idle_reclaim * 1_000_000),
                 real_timeout=self._bench.real_timeout,
             )
             for number, outcome, why in branches.run(taken):

@@ -469,6 +469,69 @@ def test_done_and_retry_replace_the_rule_of_what_comes_next(scf_runtime: ScfRunt
     assert [run.outcome.effects.result for run in sweep.runs] == [{"got": 1, "n": 1}]
 
 
+LEASED = """
+import json, os, time
+from pytest_scf_async.inside import record
+
+def main_handler(event, context):
+    lease = os.path.join(os.environ["OUT"], "lease")
+    with open(os.path.join(os.environ["OUT"], "tokens"), "a") as file:
+        file.write(f"{os.environ['TENCENTCLOUD_SESSIONTOKEN']} {time.time()}\\n")
+    if os.path.exists(lease):
+        with open(lease) as file:
+            if time.time() < json.load(file):
+                return answer("it is held")
+    with open(f"{lease}.new", "w") as file:
+        json.dump(time.time() + event["seconds"], file)
+    os.replace(f"{lease}.new", lease)
+    time.sleep(1)
+    with open(os.path.join(os.environ["OUT"], "rows"), "w") as file:
+        file.write("row")
+    os.remove(lease)
+    return "done"
+
+def answer(text):
+    OTHERWISE
+"""
+
+
+@pytest.mark.usefixtures("without_second_stops")
+@pytest.mark.parametrize("otherwise", ["return text", "raise BlockingIOError(text)"])
+def test_time_passes_before_the_function_is_invoked_again(
+    scf_runtime: ScfRuntime, deployed: Deploy, monkeypatch: pytest.MonkeyPatch, otherwise: str
+) -> None:
+    """Leases run out within five attempts, of which each comes after twice the time: 31 minutes in all.
+
+    An instance that is idle for more than five minutes is gone by then, and each event has credentials of its time.
+    """
+    monkeypatch.setattr(sweep_of_function, "_REPEATED", 0)
+    function = deployed(LEASED.replace("OTHERWISE", otherwise))
+
+    def swept(seconds: int) -> Any:
+        given = {"each_run": each_run, "how": "forced", "ignore": "tokens", "points": "waits"}
+        return scf_runtime.sweep(function, {"seconds": seconds}, **given)
+
+    monkeypatch.setattr(sweep_of_function, "_FEW", 0)
+    by_branches, for_too_long = swept(20 * 60), swept(32 * 60)
+    monkeypatch.setattr(sweep_of_function, "_FEW", 1_000_000)
+    from_the_beginning = swept(20 * 60)
+
+    for each in by_branches, from_the_beginning:
+        each.assert_survives()
+        longest = max((run.outcome.attempts for run in each.runs), key=len)
+        assert [attempt.cold for attempt in longest[1:]] == [
+            True,
+            "raise" in otherwise,
+            "raise" in otherwise,
+            True,
+            True,
+        ]
+    assert [run.outcome.effects for run in by_branches.runs] == [run.outcome.effects for run in from_the_beginning.runs]
+    assert by_branches.runs[0].outcome.branched
+    assert not from_the_beginning.runs[0].outcome.branched
+    assert for_too_long.failures
+
+
 def test_what_differs_in_each_undisturbed_run_is_ignored_and_named(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
     function = deployed(
         """

@@ -28,7 +28,10 @@ _HELD = "something real holds the clock: a connection, a child process or a pipe
 class OwnHarness(Channel):
     """The channel of a process that goes on alone. *fd* is the number of the channel that it replaces."""
 
-    __slots__ = ("_attempt", "_inits", "_queued", "_runs", "clock", "connection", "deadline_us", "job", "kept", "plan")
+    __slots__ = (
+        *("_attempt", "_environment", "_inits", "_queued", "_runs"),
+        *("clock", "connection", "deadline_us", "job", "kept", "plan"),
+    )
 
     def __init__(self, old: Channel, connection: Any, plan: branches.Prepare, kept: Kept) -> None:
         self.fd = old.fd
@@ -41,6 +44,8 @@ class OwnHarness(Channel):
         self.job = branches.SCOUT
         self.deadline_us = NEVER_US
         self._attempt = 0
+        self._environment: dict[str, str] = {}
+        """What the next event finds in its environment."""
         self._queued: list[tuple[int, bytes]] = []
         self._runs = True
         """An event is under way."""
@@ -133,7 +138,8 @@ class OwnHarness(Channel):
         if not self._runs:
             self._runs = True
             self._limit(self.plan.timeout_us)
-            self._queue(int(messages.ToInstance.INVOKE), json.dumps(self.plan.invocations[self._attempt]).encode())
+            invocation = invocation_of(self.plan, self._attempt, self._environment)
+            self._queue(int(messages.ToInstance.INVOKE), json.dumps(invocation).encode())
         elif parked.due_us == messages.NEVER or parked.due_us >= self.deadline_us:
             self.clock.now_us = self.deadline_us
             self.end(self.timed_out)
@@ -148,20 +154,23 @@ class OwnHarness(Channel):
             self.end(result.fact, result.text, result.trace)
         if self.job < 0:
             _exit(0)
+        after, now_us = self._attempt + 1, self.clock.now_us
+        wait_us = self.plan.waits_us[after] if after < len(self.plan.waits_us) else 0
         done = result.text == self.plan.expected
         if not done:
-            branches.send(self.connection, branches.Asks(self.job, result.text or ""))
-            answer = branches.receive(self.connection)
+            branches.send(self.connection, branches.Asks(self.job, now_us + wait_us, result.text))
+            answer: branches.Verdict | None = branches.receive(self.connection)
             if answer is None:
                 _exit(1)
-            done = answer.done
-        last = done or self._attempt + 1 >= len(self.plan.invocations)
+            done, self._environment = answer.done, answer.environment
+        last = done or after >= len(self.plan.invocations)
         self._report_end(result.fact, result.text, None, self._in_tmp() if last else [])
-        if last:
+        if last or wait_us >= self.plan.idle_reclaim_us:
             _exit(0)
         occurrences.end_faults()
         self._runs = False
-        self._attempt += 1
+        self._attempt = after
+        self.clock.now_us = now_us + wait_us
         self.begin(self.job, self.job, -1, self._attempt)
 
     def end(self, fact: str, text: str | None = None, trace: str | None = None) -> NoReturn:
@@ -190,3 +199,9 @@ class OwnHarness(Channel):
     def exits(self) -> None:
         """The process ends by itself just now: say when that is."""
         self._happened("exits")
+
+
+def invocation_of(plan: branches.Prepare, attempt: int, environment: dict[str, str]) -> dict[str, Any]:
+    """The event with that number, which begins when *environment* is what is in its environment."""
+    invocation = plan.invocations[attempt]
+    return {**invocation, "environment": {**invocation["environment"], **environment}}

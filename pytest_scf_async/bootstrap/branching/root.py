@@ -12,7 +12,7 @@ from ...protocol import branches, linux, messages
 from .. import mounts, process_ends
 from ..scheduler.scheduler import scheduler
 from . import privacy, processes, scout
-from .own_harness import OwnHarness
+from .own_harness import OwnHarness, invocation_of
 
 _exit = os._exit
 
@@ -86,7 +86,7 @@ def _begin(harness: OwnHarness, asked: branches.Scout | branches.Resume, ours: p
     """In a process just forked: become the scout, or a resume. Gives its event."""
     linux.die_with_parent()
     plan = harness.plan
-    attempt = 0
+    attempt, environment = 0, dict[str, str]()
     directory = os.path.join(plan.states, str(asked.state))
     harness.clock.now_us = asked.now_us
     try:
@@ -96,11 +96,11 @@ def _begin(harness: OwnHarness, asked: branches.Scout | branches.Resume, ours: p
         branches.send(harness.connection, branches.Cannot(_job_of(asked), f"{error.strerror or error}"))
         _exit(0)
     if isinstance(asked, branches.Resume):
-        attempt = asked.attempt
+        attempt, environment = asked.attempt, asked.environment
         os.environ["HOSTNAME"] = f"scf-async-{asked.starts}"
         harness.begin(asked.job, asked.job, asked.state, attempt)
     else:
         harness.begin(branches.SCOUT, branches.SCOUT, -1, 0)
         scout.begin(harness, [branches.Branch(*each) for each in asked.branches], ours)
     harness.starts_cold()
-    return messages.Invoke(**plan.invocations[attempt])
+    return messages.Invoke(**invocation_of(plan, attempt, environment))
