@@ -82,7 +82,7 @@ SEEDED = [
     Seeded("retry_not_idempotent", {"orders": 3}, "a retry repeats what had succeeded", exactly_once=True),
     Seeded(
         "second_termination",
-        {"rows": 3},
+        {"rows": 2},
         "the way out saves the position before the rows",
         how=("graceful", "forced", "second"),
     ),
