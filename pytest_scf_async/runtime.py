@@ -106,8 +106,8 @@ from .protocol.shared_page import SharedClockPage
 from .scripted import ByEvent, OnTerminate, Step, scripts_of
 
 if TYPE_CHECKING:
-    from .sweep.differences import Ignore
     from .sweep.guide import Guide
+    from .sweep.ignored import Ignore
     from .sweep.interruptions import How
     from .sweep.run import EachRun, Run
     from .sweep.sweep import Sweep

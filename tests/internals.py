@@ -75,8 +75,11 @@ from pytest_scf_async.supervisor import filter as supervisor_filter
 from pytest_scf_async.supervisor import proc_reads
 from pytest_scf_async.supervisor import waits as supervisor_waits
 from pytest_scf_async.supervisor.tracee import HERE, MACHINE
+from pytest_scf_async.sweep import comparison as sweep_comparison
 from pytest_scf_async.sweep import differences as sweep_differences
 from pytest_scf_async.sweep import effects as sweep_effects
+from pytest_scf_async.sweep import ignored as sweep_ignored
+from pytest_scf_async.sweep import legitimate as sweep_legitimate
 from pytest_scf_async.sweep import sweep as sweep_of_function
 from pytest_scf_async.sweep.findings import Swept
 from pytest_scf_async.sweep.sweep import Sweep

@@ -49,12 +49,12 @@ FROM_OUTSIDE: dict[str, dict[str, str]] = {
         "\\S*python[\\d.]*: (?P<error>(No module named": "Python, at its start",
         '  File "': "Python, in tracebacks",
     },
-    "sweep/differences.py": {"[0-9a-fA-F]{8}-": "the handler: the tokens of its lines"},
     "sweep/effects.py": {
         " at 0x": "Python, in a repr",
         "CREATE VIRTUAL": "SQLite, of a table",
         "SQLite format 3": "SQLite, in its files",
     },
+    "sweep/normal_forms.py": {"[0-9a-fA-F]{8}-": "the handler: the tokens of its lines"},
     "sweep/sweep.py": {"\\[Errno 30\\] ": "Python, of an OSError"},
 }
 """By file: how the sentences begin that are looked for there, and who else writes them."""

@@ -17,6 +17,7 @@ import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
@@ -63,6 +64,27 @@ class Key(NamedTuple):
 
 Rows: TypeAlias = "dict[tuple[str, str], list[dict[str, Json]]]"
 """By database (its path relative to the run's directory) and table."""
+
+
+class EffectKind(str, Enum):
+    """Where two runs can differ."""
+
+    FILE = "file"
+    ROW = "row"
+    RECORD = "record"
+    OBSERVED = "observed"
+    RESULT = "result"
+    TMP = "tmp"
+    STOP = "stop"
+    """How long the stop took."""
+    EVENTS = "events"
+    """How the events of the run ended."""
+    CHECK = "check"
+    """What the test itself asks."""
+
+
+RESULT = EffectKind.RESULT.value
+"""The name of the result where effects are named: each run has one at most."""
 
 
 class Stored(NamedTuple):

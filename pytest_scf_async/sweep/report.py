@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 
 from ..protocol.shortening import shortened_line, shortened_list
 from ..report.differences import difference_text
-from .differences import Difference, EffectKind, Kind
+from .differences import Difference, Kind
+from .effects import EffectKind
 from .findings import FailureClass, SweepRun, Swept, classes
 from .mutants import Mutant
 from .points import Point

@@ -18,22 +18,14 @@ from ..lockstep.event import FunctionVersion
 from ..model import OpenReadings, Status
 from ..protocol.real_time import REAL
 from .branches import Branches
-from .differences import (
-    OTHER_START,
-    Difference,
-    EffectKind,
-    Ignore,
-    Ignored,
-    Kind,
-    Part,
-    compare,
-    ignored_by_user,
-    legitimate_differences,
-)
-from .effects import Effects
+from .comparison import compare
+from .differences import Difference, Kind, Part
+from .effects import EffectKind, Effects
 from .findings import FAILURES, FailureClass, MutantOutcome, SweepRun, Swept, classes
 from .guide import Guide
+from .ignored import Ignore, Ignored, ignored_by_user
 from .interruptions import FAULTS, How, Interruption, interruptions
+from .legitimate import OTHER_START, legitimate_differences
 from .mutating import Trial, tried
 from .points import Point, choice, chosen, first_difference, first_turns
 from .reached import lines_of, not_reached

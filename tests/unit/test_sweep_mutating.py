@@ -27,7 +27,7 @@ def run_at(line: int, kind: object = None, name: str = "a", *, after: int = 0) -
     point = Point(f"export.py:{line}#1", "both", "export.py", line, 0.0, found, after=first)
     differences = ()
     if kind is not None:
-        differences = (sweep_differences.Difference(kind, sweep_differences.EffectKind.FILE, name, (), ()),)
+        differences = (sweep_differences.Difference(kind, sweep_effects.EffectKind.FILE, name, (), ()),)
     plan = Plan((Step(point, Interruption("graceful")),))
     return SweepRun(point, "graceful", differences, Outcome(plan, sweep_effects.Effects(), (), done=True))
 
