@@ -18,9 +18,8 @@ ON_EVERY_PYTHON = (
     "counted_twice",
     "exit_interrupted",
     "listener_reentered",
-    "two_transactions",
 )
-POINTS = 25
+POINTS = 12
 """How many points are tried in both ways."""
 BOTH = [(seeded, twin) for seeded in SEEDED for twin in ("", "_fixed")]
 
@@ -77,17 +76,11 @@ def test_each_window_is_found_and_nothing_else(scf_runtime: ScfRuntime, seeded: 
     assert found_by(swept(scf_runtime, seeded, twin), seeded) == (windows(seeded.name) if not twin else set())
 
 
-# once: as above
-@pytest.mark.once
-@pytest.mark.usefixtures("without_needless_stops")
-@pytest.mark.parametrize(("seeded", "twin"), BOTH, ids=ids_of(BOTH))
-def test_a_branch_comes_to_the_same_as_a_run_from_the_beginning(
-    scf_runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch, seeded: Seeded, twin: str
-) -> None:
+def require_same_in_both_ways(runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch, seeded: Seeded, twin: str) -> None:
     monkeypatch.setattr(sweep_of_function, "_REPEATED", 0)
-    by_branches = swept(scf_runtime, seeded, twin, limit=POINTS)
+    by_branches = swept(runtime, seeded, twin, limit=POINTS)
     monkeypatch.setattr(sweep_of_function, "_FEW", 1_000_000)
-    from_the_beginning = swept(scf_runtime, seeded, twin, limit=POINTS)
+    from_the_beginning = swept(runtime, seeded, twin, limit=POINTS)
 
     assert outcomes(by_branches) == outcomes(from_the_beginning)
     assert [point.shown for point in by_branches.points] == [point.shown for point in from_the_beginning.points]
@@ -95,6 +88,16 @@ def test_a_branch_comes_to_the_same_as_a_run_from_the_beginning(
     assert branched + sum(count for _, count in facts_of(by_branches).not_branched) == len(by_branches.runs)
     assert branched > 0
     assert not any(run.outcome.branched for run in from_the_beginning.runs)
+
+
+# once: as above
+@pytest.mark.once
+@pytest.mark.usefixtures("without_needless_stops")
+@pytest.mark.parametrize(("seeded", "twin"), BOTH, ids=ids_of(BOTH))
+def test_a_branch_comes_to_the_same_as_a_run_from_the_beginning(
+    scf_runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch, seeded: Seeded, twin: str
+) -> None:
+    require_same_in_both_ways(scf_runtime, monkeypatch, seeded, twin)
 
 
 SOME = [(seeded, twin) for seeded, twin in BOTH if seeded.name in ON_EVERY_PYTHON]
@@ -108,3 +111,12 @@ def test_windows_are_the_same_on_every_python_and_for_every_user(
     scf_runtime: ScfRuntime, seeded: Seeded, twin: str
 ) -> None:
     assert found_by(swept(scf_runtime, seeded, twin), seeded) == (windows(seeded.name) if not twin else set())
+
+
+@pytest.mark.interpreter
+@pytest.mark.usefixtures("without_needless_stops")
+@pytest.mark.parametrize("seeded", [seeded for seeded, twin in SOME if not twin], ids=lambda seeded: seeded.name)
+def test_both_ways_are_the_same_on_every_python(
+    scf_runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch, seeded: Seeded
+) -> None:
+    require_same_in_both_ways(scf_runtime, monkeypatch, seeded, "")
