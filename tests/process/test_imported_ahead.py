@@ -76,7 +76,7 @@ def test_they_are_imported_for_code_that_the_mounts_of_the_last_instance_hide(ma
         make_runtime().deploy(f"{other}/index.py:main_handler").run()
         found = [make_runtime().deploy(f"{hidden}/index.py:main_handler").run() for _ in range(3)]
 
-    assert [each["fresh"] for each in found] == [[], [], []]
+    assert [each["fresh"] for each in found[1:]] == [[], []]  # as above: the first one may have been forked before
 
 
 def test_a_fifth_set_is_left_to_the_instances(deploy, make_runtime, tmp_path, new_zygote) -> None:
