@@ -1,7 +1,8 @@
 """``python -m pytest_scf_async sweep``: what a handler loses when it is interrupted, for who has no test yet.
 
 It prints the first finding and a test that fails in the same way. Exit code: 0 nothing was lost, 1 something was,
-2 the command line is wrong or the handler cannot be swept.
+2 the command line is wrong or the handler cannot be swept; 130 after Ctrl-C and 143 after SIGTERM, which print what is
+known by then.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import signal
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
@@ -18,24 +21,32 @@ from .errors import ScfUsageError
 from .runtime import ScfRuntime
 from .sweep.data import swept_json
 from .sweep.differences import Kind
-from .sweep.findings import FAILURES, Swept, classes
+from .sweep.findings import FAILURES, STOPPED, Swept, classes
 from .sweep.guide import Guide
 from .sweep.interruptions import FAULTS, KINDS, Failure, Interruption, fault, graceful
 from .sweep.points import WHICH
 from .sweep.progress import Progress
-from .sweep.report import failure_text, finding_text, headline, sweep_text, tried_text
+from .sweep.report import failure_text, finding_text, headline, mutants_lines, sweep_text, tried_text
 from .sweep.run import Run
 
 __all__ = ["add_sweep", "run_sweep"]
 
 _PATH: Final = "{path}"
 """What stands for the run's directory in a value of ``--env``."""
-_DEFAULTS: Final = {"within": None, "points": "lines", "include": None, "exclude": None, "limit": 1000}
+_DEFAULTS: Final = {
+    "within": None,
+    "points": "lines",
+    "include": None,
+    "exclude": None,
+    "limit": 1000,
+    "ignore": None,
+    "mutate": False,
+}
 """What the keywords of a sweep are where the command line does not say otherwise."""
 _WIDTH: Final = 88
 """Characters of a line of the test: what formatters of Python take for the longest."""
-_INTERRUPTED: Final = 130
-"""The exit code of a program that Ctrl-C has ended, as a shell has it."""
+_ENDED_BY: Final = 128
+"""With the number of a signal: the exit code of a program that the signal has ended, as a shell has it."""
 
 
 def add_sweep(commands: Any) -> None:
@@ -45,7 +56,8 @@ def add_sweep(commands: Any) -> None:
         help="interrupt a handler wherever it can be, and say what is lost",
         description="Run a handler undisturbed, then interrupt it at each of its points, invoke it again until it is "
         "done, and compare. It prints the first finding and a test that fails in the same way.",
-        epilog="Exit code: 0 nothing was lost, 1 something was, 2 it could not be tried.",
+        epilog="Exit code: 0 nothing was lost, 1 something was, 2 it could not be tried. Ctrl-C (130) and SIGTERM "
+        "(143) end it with a report of what is known by then.",
     )
     parser.add_argument("code", metavar="FILE:HANDLER", help="as in handlers/export.py:main_handler")
     parser.add_argument("--payload", metavar="JSON", default="null", help="the data of the event (default: null)")
@@ -62,6 +74,18 @@ def add_sweep(commands: Any) -> None:
     parser.add_argument("--include", action="append", metavar="PATTERN", help="only points of these files or lines")
     parser.add_argument("--exclude", action="append", metavar="PATTERN", help="no points of these files or lines")
     parser.add_argument("--limit", type=int, default=1000, help="how many points are tried (default: 1000)")
+    parser.add_argument(
+        "--ignore",
+        action="append",
+        metavar="PATTERN",
+        help="do not compare these files (*.log), records, tables (orders.db:orders) or columns "
+        "(orders.db:orders.created_at); several times for several",
+    )
+    parser.add_argument(
+        "--mutate",
+        action="store_true",
+        help="break the handler's own shutdown code in several ways, and say which breaks the sweep notices",
+    )
     parser.add_argument(
         "--env",
         action="append",
@@ -95,10 +119,41 @@ class _Command:
         self._environment = dict(_variable(text) for text in given.env or (f"OUT={_PATH}",))
         self._kinds = FAILURES | {Kind.DOUBLED} if given.exactly_once else FAILURES
         self._found: list[Swept] = []
+        self._signal = signal.SIGINT
+        """What has ended it, where something has."""
         if given.json is not None and not Path(given.json).absolute().parent.is_dir():
             raise ScfUsageError(f"--json {given.json}: there is no directory {Path(given.json).absolute().parent}")
 
     def run(self) -> int:
+        with self._ended_by_sigterm():
+            try:
+                self._sweep()
+            except KeyboardInterrupt:
+                if not self._found:
+                    sys.stderr.write(f"python -m pytest_scf_async: nothing is known yet, as {STOPPED}\n")
+                for swept in self._found:
+                    self._write(swept)
+                    _say(sweep_text(swept))
+                return _ENDED_BY + self._signal
+        (swept,) = self._found
+        self._write(swept)
+        return self._print(swept)
+
+    @contextmanager
+    def _ended_by_sigterm(self) -> Iterator[None]:
+        """SIGTERM raises ``KeyboardInterrupt``, as Ctrl-C does: a sweep then ends with what is known."""
+
+        def end(*_: object) -> None:
+            self._signal = signal.SIGTERM
+            raise KeyboardInterrupt
+
+        before = signal.signal(signal.SIGTERM, end)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    def _sweep(self) -> None:
         given = self._given
         progress = Progress(_Line().show) if sys.stderr.isatty() else None
 
@@ -114,31 +169,26 @@ class _Command:
 
         with ScfRuntime(seed="sweep", root=Path.cwd(), sweep_guide=guide) as runtime:
             function = runtime.deploy(given.code, timeout=given.timeout)
-            try:
-                runtime.sweep(
-                    function,
-                    self._payload,
-                    each_run=self._each_run,
-                    how=self._how,
-                    within=given.within,
-                    points=given.points,
-                    include=given.include,
-                    exclude=given.exclude,
-                    limit=given.limit,
-                )
-            except KeyboardInterrupt:
-                for swept in self._found:
-                    _say(sweep_text(swept))
-                return _INTERRUPTED
-        (swept,) = self._found
-        if given.json is not None:
-            self._write(swept)
-        return self._print(swept)
+            runtime.sweep(
+                function,
+                self._payload,
+                each_run=self._each_run,
+                how=self._how,
+                within=given.within,
+                points=given.points,
+                include=given.include,
+                exclude=given.exclude,
+                limit=given.limit,
+                ignore=given.ignore,
+                mutate=given.mutate,
+            )
 
     def _each_run(self, run: Run) -> Generator[Mapping[str, str], None, None]:
         yield {name: value.replace(_PATH, str(run.path)) for name, value in self._environment.items()}
 
     def _write(self, swept: Swept) -> None:
+        if self._given.json is None:
+            return
         try:
             Path(self._given.json).write_text(swept_json(swept), encoding="utf-8", errors="backslashreplace")
         except OSError as error:
@@ -147,7 +197,8 @@ class _Command:
     def _print(self, swept: Swept) -> int:
         failure = failure_text(swept, self._kinds)
         found = classes(swept.runs, self._kinds)
-        if self._given.report or self._given.replay:
+        whole = self._given.report or self._given.replay
+        if whole:
             _say(sweep_text(swept))
         elif found:
             first = found[0].earliest
@@ -156,6 +207,8 @@ class _Command:
             _say(f"repeat it with --replay '{first.key}', and see all of it with --report")
         else:
             _say(failure or f"{headline(swept, found)} ({tried_text(swept)})")
+        if self._given.mutate and not whole:
+            _say("\n".join(mutants_lines(swept)))
         if found:
             _say(f"\nThis test fails in the same way:\n\n{self._test(swept.function)}")
         return 1 if failure else 0

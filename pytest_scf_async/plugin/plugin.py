@@ -523,6 +523,32 @@ def scf_client(request: pytest.FixtureRequest, scf_endpoint: ScfEndpoint) -> Scf
 # -- reports ---------------------------------------------------------------------------------------------------------
 
 
+def _with_replayed(item: pytest.Item) -> Generator[None, None, None]:
+    """Show the report that ``--scf-async-replay`` asks for, while the output of the test is still captured.
+
+    It is shown after the phase and not after the sweep, as only then it is known whether the phase failed with it.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, pytest.exit.Exception):  # the session's summary has it
+        raise
+    except BaseException as error:
+        _show_replayed(item, error)
+        raise
+    _show_replayed(item, None)
+
+
+def _show_replayed(item: pytest.Item, error: BaseException | None) -> None:
+    sweeps = item.config.stash.get(_SWEEPS, None)
+    if sweeps is not None:
+        sweeps.show_replayed(error)
+
+
+pytest_runtest_setup = pytest.hookimpl(wrapper=True, trylast=True)(_with_replayed)
+pytest_runtest_call = pytest.hookimpl(wrapper=True, trylast=True)(_with_replayed)
+pytest_runtest_teardown = pytest.hookimpl(wrapper=True, trylast=True)(_with_replayed)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

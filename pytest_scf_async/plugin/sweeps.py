@@ -45,12 +45,17 @@ class _Made:
     def __init__(self) -> None:
         self.swept: Swept | None = None
         self.asked = False
+        self.failure = ""
+        """The message of its last assertion that failed; it is the report."""
 
     def finish(self, swept: Swept) -> None:
         self.swept = swept
 
     def ask(self) -> None:
         self.asked = True
+
+    def fail(self, text: str) -> None:
+        self.failure = text
 
 
 class SweepsOfTest:
@@ -65,6 +70,7 @@ class SweepsOfTest:
         self.replayed = False
         """Whether one of them had the run that ``--scf-async-replay`` names."""
         self._not_replayed: list[str] = []
+        self._to_show: list[_Made] = []
 
     @property
     def not_replayed(self) -> list[str]:
@@ -100,7 +106,7 @@ class SweepsOfTest:
             failed_before.keep(swept, whole=not (self._replay or shard))
             if self._replay and swept.runs:
                 self.replayed = True
-                self._show(f"{self._item.nodeid}: {sweep_text(swept)}")
+                self._to_show.append(made)
 
         return Guide(
             replay=self._replay,
@@ -112,8 +118,15 @@ class SweepsOfTest:
             effects_of=self._effects_of,
             no_such_run=self._no_such_run,
             asked=made.ask,
-            failure=self._failure,
+            failure=lambda swept, kinds: self._failure(made, swept, kinds),
         )
+
+    def show_replayed(self, error: BaseException | None) -> None:
+        """Show the reports that ``--scf-async-replay`` asks for, but none that is the message of the test's *error*."""
+        to_show, self._to_show = self._to_show, []
+        for made in to_show:
+            if made.swept is not None and (error is None or not made.failure or str(error) != made.failure):
+                self._show(f"{self._item.nodeid}: {sweep_text(made.swept)}")
 
     def _no_such_run(self, sentence: str) -> None:
         """A key is of one sweep, and a session has many: the others make no run, and nothing is wrong with them."""
@@ -121,7 +134,7 @@ class SweepsOfTest:
 
     def _show(self, text: str) -> None:
         terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
-        if terminal is None:  # a worker of xdist: pytest shows it if the test fails
+        if terminal is None or hasattr(self._config, "workerinput"):  # a worker of xdist: shown if the test fails
             sys.stdout.write(f"{text}\n")
             return
         with _uncaptured(self._config):
@@ -145,7 +158,7 @@ class SweepsOfTest:
                 effects[name] = value
         return effects
 
-    def _failure(self, swept: Swept, kinds: frozenset[Kind]) -> str:
+    def _failure(self, made: _Made, swept: Swept, kinds: frozenset[Kind]) -> str:
         """Why a sweep fails; one without the run that is to be repeated does not.
 
         Each class is a failing subtest of its own where the test has the fixture ``subtests``.
@@ -155,12 +168,13 @@ class SweepsOfTest:
         text = failure_text(swept, kinds)
         subtests: Any = getattr(self._item, "funcargs", {}).get("subtests")
         found = classes(swept.runs, kinds)
-        if not (text and found) or subtests is None:
-            return text
-        for alike in found:
-            with subtests.test(class_title(alike)):
-                pytest.fail(class_text(swept, alike), pytrace=False)
-        return text_without_classes(swept, kinds)
+        if text and found and subtests is not None:
+            for alike in found:
+                with subtests.test(class_title(alike)):
+                    pytest.fail(class_text(swept, alike), pytrace=False)
+            text = text_without_classes(swept, kinds)
+        made.fail(text)
+        return text
 
 
 def _nothing(*_: object) -> None:

@@ -11,6 +11,8 @@ from .mutants import Mutant
 from .points import Point
 from .run import Outcome
 
+STOPPED = "Ctrl-C or SIGTERM came"
+"""Why not all was tried, where ``KeyboardInterrupt`` was raised."""
 FAILURES = frozenset({Kind.LOST, Kind.DIVERGED, Kind.LATE, Kind.NEVER_FINISHES, Kind.FAILED_CHECK})
 """What no handler survives that is to lose nothing: code that does a thing at least once may do it twice."""
 

@@ -37,17 +37,13 @@ OwnRun: TypeAlias = "Callable[[SweepRun, Sequence[Point]], SweepRun | None]"
 """Gives the run of the handler itself that is interrupted where a mutant's was; None where it does not come there."""
 
 
-class Tried(NamedTuple):
-    """What came out of it."""
+def tried(
+    function: FunctionVersion, swept: Swept, scratch: str, sweep_of: SweepOf, own_run: OwnRun
+) -> Iterator[MutantOutcome | str]:
+    """The outcome of each mutant of the entry file of *function*, whose sweep has come to *swept*; and notes.
 
-    outcomes: tuple[MutantOutcome, ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-def tried(function: FunctionVersion, swept: Swept, scratch: str, sweep_of: SweepOf, own_run: OwnRun) -> Tried:
-    """The outcome of each mutant of the entry file of *function*, whose sweep has come to *swept*.
-
-    A statement that the undisturbed run comes to is not left out: that would be no break of the shutdown code alone.
+    Each is given as soon as it is known, so that Ctrl-C loses none. A statement that the undisturbed run comes to is
+    not left out: that would be no break of the shutdown code alone.
     """
     code = function.code_to_run()
     file = os.path.relpath(code.entry, code.directory)
@@ -56,29 +52,30 @@ def tried(function: FunctionVersion, swept: Swept, scratch: str, sweep_of: Sweep
     with open(code.entry, encoding=encoding) as text:
         made = mutants(text.read(), file)
     if not made:
-        return Tried((), (f"no listener for SIGTERM in {file}: nothing to mutate",))
+        yield f"no listener for SIGTERM in {file}: nothing to mutate"
+        return
     undisturbed = lines_of(swept.undisturbed.points)
     made = [mutant for mutant in made if mutant.kind != "save skipped" or (file, mutant.line) not in undisturbed]
-    notes = [_not_tried(len(made) - MOST, f"{MOST} are the most")] if len(made) > MOST else []
-    found: list[MutantOutcome] = []
+    if len(made) > MOST:
+        yield _not_tried(len(made) - MOST, f"{MOST} are the most")
     shows = Shows(swept, own_run)
     try:
         moved = copied(code, scratch, "mutant-", "sweep(mutate=True) would copy")
     except ScfUsageError as error:  # what the sweep itself has found is not lost by it
-        return Tried((), (str(error),))
+        yield str(error)
+        return
     try:
         mutated = replace(function, code=moved, copy=None)
-        for mutant in made[:MOST]:
+        for number, mutant in enumerate(made[:MOST]):
             with open(moved.entry, "w", encoding=encoding) as target:
                 target.write(mutant.source)
             outcome, incomplete = _outcome(mutant, mutated, shows, sweep_of)
             if incomplete:
-                notes.append(_not_tried(len(made[:MOST]) - len(found), incomplete))
+                yield _not_tried(len(made[:MOST]) - number, incomplete)
                 break
-            found.append(outcome)
+            yield outcome
     finally:
         remove_tree(moved.directory)
-    return Tried(tuple(found), tuple(notes))
 
 
 def _not_tried(number: int, why: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from ..protocol.shortening import shortened_line, shortened_list
 from ..report.differences import difference_text
@@ -20,6 +21,8 @@ CLASSES = 6
 ROWS = 12
 """Lines of the table."""
 DIFFERENCES = 4
+CHECK = 8
+"""Lines of what ``check=`` says: pytest explains an assertion in several."""
 TIMELINE = 12
 NAMED = 4
 MUTANTS = 5
@@ -34,8 +37,8 @@ def failure_text(swept: Swept, kinds: frozenset[Kind]) -> str:
     """Why a sweep fails on *kinds*; empty where it does not."""
     if not swept.points and not swept.incomplete:
         return (
-            f"the sweep of {swept.function} interrupted nothing: it has {swept.reached:,} points for "
-            f"how={', '.join(swept.hows)}; points=, include= and exclude= say which are tried"
+            f"the sweep of {swept.function} interrupted nothing: the handler has {swept.reached:,} points for "
+            f"how={', '.join(swept.hows)}; points=, include= and exclude= say which points are tried"
         )
     found = classes(swept.runs, kinds)
     if not found and not swept.incomplete:
@@ -69,13 +72,18 @@ def class_text(swept: Swept, alike: FailureClass) -> str:
 def finding_text(run: SweepRun) -> str:
     """What is wrong with *run* first of all, and where it was interrupted, in one line."""
     first = min(run.differences, key=lambda difference: _ORDER.index(difference.kind))
-    where = f"when it is interrupted ({run.how}) at {_pass(run.point)}"
-    return shortened_line(f"{run_difference_text(first)}, {where}", 2 * WIDTH)
+    where = f"when the handler is interrupted ({run.how}) at {_pass(run.point)}"
+    return shortened_line(f"{run_difference_lines(first)[0]}, {where}", 2 * WIDTH)
 
 
 def tried_text(swept: Swept) -> str:
     """What was tried, in one line."""
     return next(_what_was_tried(swept))
+
+
+def mutants_lines(swept: Swept) -> list[str]:
+    """Which mutants the sweep noticed, and what else there is to say of it."""
+    return [*_notes(swept), *_mutants(swept)]
 
 
 def _lines(swept: Swept, found: Sequence[FailureClass], kinds: frozenset[Kind]) -> Iterator[str]:
@@ -84,14 +92,15 @@ def _lines(swept: Swept, found: Sequence[FailureClass], kinds: frozenset[Kind]) 
         yield ""
         yield from _class_lines(swept, alike, whole=number == 0)
     if len(found) > CLASSES:
-        yield f"and {len(found) - CLASSES:,} more classes"
+        yield f"and {_number(found[CLASSES:], 'more class', 'es')}"
     yield from _end(swept, kinds)
 
 
 def _head(swept: Swept, found: Sequence[FailureClass]) -> Iterator[str]:
     yield headline(swept, found)
     if swept.incomplete:
-        yield f"incomplete: {len(swept.runs):,} of {swept.planned:,} runs: {swept.incomplete}"
+        made = f"{len(swept.runs):,} of {swept.planned:,} interruptions"
+        yield f"incomplete: the sweep ended after {made}, as {swept.incomplete}"
 
 
 def _end(swept: Swept, kinds: frozenset[Kind]) -> Iterator[str]:
@@ -115,21 +124,21 @@ def headline(swept: Swept, found: Sequence[FailureClass]) -> str:
     return f"{what}, {failed:,} of them went wrong in {_number(found, 'way')}"
 
 
-def _number(of: Sequence[object], name: str) -> str:
-    return f"{len(of):,} {name}{'s' * (len(of) != 1)}"
+def _number(of: Sequence[object], name: str, plural: str = "s") -> str:
+    return f"{len(of):,} {name}{plural * (len(of) != 1)}"
 
 
 def _class_lines(swept: Swept, alike: FailureClass, *, whole: bool) -> Iterator[str]:
     run = alike.earliest
     yield class_title(alike)
     for difference in run.differences[:DIFFERENCES]:
-        yield shortened_line(f"  {run_difference_text(difference)}", WIDTH)
+        yield from (shortened_line(f"  {line}", WIDTH) for line in run_difference_lines(difference))
     if len(run.differences) > DIFFERENCES:
-        yield f"  and {len(run.differences) - DIFFERENCES:,} more differences"
+        yield f"  and {_number(run.differences[DIFFERENCES:], 'more difference')}"
     neighbours = _neighbours(swept, run)
     if neighbours:
         yield shortened_line(f"  {neighbours}", WIDTH)
-    yield f"  events: {', '.join(_attempts(run))}"
+    yield shortened_line(f"  events: {', then '.join(_attempts(run))}", WIDTH)
     yield f"  repeat it: --scf-async-replay='{run.key}'"
     if not whole:
         return
@@ -138,27 +147,29 @@ def _class_lines(swept: Swept, alike: FailureClass, *, whole: bool) -> Iterator[
         yield "  source:"
         yield from (f"    {line}" for line in source)
     written = shortened_list(run.outcome.written, NAMED) or "nothing"
-    yield shortened_line(f"  run.path had at that time: {written}", WIDTH)
+    yield shortened_line(f"  files in run.path at the interruption: {written}", WIDTH)
     timeline = run.outcome.timeline.splitlines()
     if timeline:
         yield "  timeline of the interrupted event:"
         left_out = len(timeline) - TIMELINE
         yield from (shortened_line(f"    {line}", WIDTH) for line in timeline[-TIMELINE:] if left_out <= 0)
         if left_out > 0:
-            yield f"    ({left_out:,} entries before these)"
+            yield f"    ({left_out:,} {'entry' if left_out == 1 else 'entries'} before these)"
             yield from (shortened_line(f"    {line}", WIDTH) for line in timeline[-TIMELINE:])
 
 
-def run_difference_text(difference: Difference) -> str:
-    """One line for one difference of a run."""
+def run_difference_lines(difference: Difference) -> list[str]:
+    """One difference of a run: one line, or several for what ``check=`` says."""
     part = difference.extra[0] if difference.extra else None
     if difference.effect is EffectKind.EVENTS and part is not None:
-        return f"never finishes: of {part.where} none is FINISHED; the last is {part.value}"
+        return [f"never finishes: after {part.where} the work is not done; the last event: {part.value}"]
     if difference.effect is EffectKind.STOP and part is not None:
-        return f"late: it stopped {part.value} after SIGTERM, and not {part.where}"
+        return [f"late: the event ended {part.value} after SIGTERM, and not {part.where}"]
     if difference.effect is EffectKind.CHECK and part is not None:
-        return f"check failed: {part.value}"
-    return difference_text(difference)
+        lines = f"check failed: {part.value}".splitlines()
+        more = _number(lines[CHECK:], "more line")
+        return [*lines[:CHECK], *([f"  and {more}"] if len(lines) > CHECK else [])]
+    return [difference_text(difference)]
 
 
 def _place(point: Point) -> str:
@@ -167,7 +178,7 @@ def _place(point: Point) -> str:
         place = f"{point.file}:{point.line}"
         where = f", {place}" if point.line and not point.text.endswith(f" {place}") else ""
         text = f"{text} ({point.text}{where})"
-    return f"{text}, {point.seconds:g} s after its start"
+    return f"{text}, {point.seconds:g} s after the event's start"
 
 
 def _pass(point: Point) -> str:
@@ -181,7 +192,7 @@ def _pass(point: Point) -> str:
 
 
 def _neighbours(swept: Swept, run: SweepRun) -> str:
-    """Between which points it fails: the nearest ones on both sides at which the same interruption does no harm."""
+    """Between which points it fails: the nearest ones on both sides at which it survives the same interruption."""
     same = [other for other in swept.runs if other.how == run.how]
     if len(same) == 1:
         return ""
@@ -189,19 +200,24 @@ def _neighbours(swept: Swept, run: SweepRun) -> str:
     before = next((other for other in reversed(same[:at]) if not other.fails(frozenset(Kind))), None)
     after = next((other for other in same[at + 1 :] if not other.fails(frozenset(Kind))), None)
     if before is None and after is None:
-        return "it fails at every point"
+        return "the handler fails at every point that was tried"
     if before is None:
         assert after is not None
-        return f"it fails from the first point on, and is right at {after.point.shown}"
-    until = "the last point" if after is None else f"{after.point.shown}, where it is right again"
-    return f"it is right at {before.point.shown}, and fails from there to {until}"
+        return f"the handler fails from the first point on, and survives at {after.point.shown}"
+    if after is None:
+        return f"the handler survives at {before.point.shown}, and fails at every later point that was tried"
+    return f"the handler fails between {before.point.shown} and {after.point.shown}, and survives at both"
 
 
 def _attempts(run: SweepRun) -> Iterator[str]:
+    texts = []
     for number, attempt in enumerate(run.outcome.attempts):
-        began = "" if not number else "a cold one " if attempt.cold else "a warm one "
         code = "" if attempt.status_code in (0, 200) else f" ({attempt.status_code})"
-        yield f"{began}{attempt.status}{code} after {attempt.seconds:g} s"
+        start = "" if not number else " (cold start)" if attempt.cold else " (warm start)"
+        texts.append(f"{attempt.status}{code} after {attempt.seconds:g} s{start}")
+    for text, alike in groupby(texts):
+        times = len(list(alike))
+        yield text if times == 1 else f"{times} times {text}"
 
 
 def _source(point: Point) -> list[str]:
@@ -230,11 +246,11 @@ def _table(swept: Swept, kinds: frozenset[Kind]) -> Iterator[str]:
         wrong = ", ".join(f"{kind.value} {counts[kind.value]}" for kind in _ORDER if counts[kind.value])
         yield f"  {file}:{number:<5} {counts['runs']:5,} interruption{'s' * (counts['runs'] != 1)}: {wrong}"
     if len(bad) > ROWS:
-        yield f"  and {len(bad) - ROWS:,} more lines"
+        yield f"  and {_number(list(bad)[ROWS:], 'more line')}"
 
 
 def _what_was_tried(swept: Swept) -> Iterator[str]:
-    tried = f"tried: {len(swept.points):,} of {swept.reached:,} points, by {', '.join(swept.hows)}"
+    tried = f"tried: {len(swept.points):,} of {swept.reached:,} points, with how={', '.join(swept.hows)}"
     if swept.left_out:
         tried += f"; limit= leaves {swept.left_out:,} out"
     yield tried
@@ -244,17 +260,22 @@ def _what_was_tried(swept: Swept) -> Iterator[str]:
         yield shortened_line(f"not compared, as it differs from run to run: {'; '.join(swept.ignored)}", 3 * WIDTH)
     if swept.not_branched:
         reasons = "; ".join(f"{why} ({count:,})" for why, count in swept.not_branched)
-        yield shortened_line(f"run from the beginning, as it could not branch: {reasons}", 2 * WIDTH)
-    for note in swept.notes:
-        yield f"note: {note}"
+        yield shortened_line(f"made from the beginning, and not by branches: {reasons}", 2 * WIDTH)
+    yield from _notes(swept)
     if swept.not_reached:
-        runs = f"{swept.collected:,} runs whose lines were collected"
+        runs = f"any of {swept.collected:,} runs that collected lines"
         lines = ", ".join(swept.not_reached)
-        yield shortened_line(f"lines that the main thread came to in none of {runs}: {lines}", 2 * WIDTH)
+        yield shortened_line(f"the main thread did not reach these lines in {runs}: {lines}", 2 * WIDTH)
     yield from _mutants(swept)
     each = swept.seconds / max(len(swept.runs), 1)
-    made = f"{swept.branched:,} by branches" if swept.branched else "all from the beginning"
-    yield f"{swept.seconds:.1f} real s, {made}, {each * 1000:.1f} ms an interruption with its resumes"
+    made = f"{swept.branched:,} of them by branches" if swept.branched else "all of them from the beginning"
+    took = f"the sweep took {swept.seconds:.1f} real s, {each * 1000:.1f} ms for each interruption with its resumes"
+    yield f"{took}; it made {made}"
+
+
+def _notes(swept: Swept) -> Iterator[str]:
+    for note in swept.notes:
+        yield f"note: {note}"
 
 
 def _mutants(swept: Swept) -> Iterator[str]:
@@ -262,7 +283,8 @@ def _mutants(swept: Swept) -> Iterator[str]:
         return
     missed = [outcome.mutant for outcome in swept.mutants if not outcome.noticed]
     count = len(swept.mutants)
-    yield f"noticed {count - len(missed):,} of {count:,} mutant{'s' * (count != 1)} of its shutdown code"
+    noticed = f"{count - len(missed):,} of {_number(swept.mutants, 'mutant')}"
+    yield f"the sweep noticed {noticed} of the handler's shutdown code"
     for mutant in missed[:MUTANTS]:
         yield shortened_line(f"  not noticed: {mutant_text(mutant)}", WIDTH)
     if len(missed) > MUTANTS:

@@ -305,7 +305,10 @@ class Runner:
 
     def _written(self) -> tuple[str, ...]:
         found = sorted(path for path in self._path.rglob("*") if not path.is_dir())
-        return tuple(f"{path.relative_to(self._path)} ({path.lstat().st_size:,} bytes)" for path in found)
+        sizes = {path: path.lstat().st_size for path in found}
+        return tuple(
+            f"{path.relative_to(self._path)} ({size:,} byte{'s' * (size != 1)})" for path, size in sizes.items()
+        )
 
     # -- until it is done ----------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ from .branches import Branches
 from .comparison import compare
 from .differences import Difference, Kind, Part
 from .effects import EffectKind, Effects
-from .findings import FAILURES, FailureClass, MutantOutcome, SweepRun, Swept, classes
+from .findings import FAILURES, STOPPED, FailureClass, MutantOutcome, SweepRun, Swept, classes
 from .guide import Guide
 from .ignored import Ignore, Ignored, ignored_by_user
 from .interruptions import FAULTS, How, Interruption, interruptions
@@ -234,10 +234,21 @@ class _Sweeper:
         try:
             incomplete = self._run_all(plans, mine, runs, collecting)
         except KeyboardInterrupt:
-            incomplete, stopped = "it was interrupted", True
+            incomplete, stopped = STOPPED, True
         made = [runs[number] for number in sorted(runs)]
-        if self._request.until is None:
-            made = self._with_timelines(made)
+        missing: tuple[str, ...] = ()
+        left_out = "timelines"
+        try:
+            if self._request.until is None:
+                self._add_timelines(made)
+            left_out = "lines that no run reached"
+            if not incomplete:
+                missing = self._not_reached(
+                    run for number, run in runs.items() if number in collecting and run.outcome.branched
+                )
+        except KeyboardInterrupt:  # what the runs have found is not lost by it
+            stopped = True
+            self._notes.append(f"{left_out} are missing, as {STOPPED}")
         points = tuple(dict.fromkeys(run.point for run in made))
         swept = Swept(
             self._name,
@@ -256,18 +267,12 @@ class _Sweeper:
             not_branched=tuple(sorted(self._branched.items())),
             incomplete=incomplete,
             planned=len(mine),
-            not_reached=()
-            if incomplete
-            else self._not_reached(
-                run for number, run in runs.items() if number in collecting and run.outcome.branched
-            ),
+            not_reached=missing,
             collected=self._collected,
             left_out=max(reached - self._choice.limit, 0),
         )
-        try:
-            swept = self._with_mutants(swept)
-        except KeyboardInterrupt:
-            stopped = True
+        if self._request.mutate and not self._guide.replay:
+            swept, stopped = self._with_mutants(swept, stopped)
         self._guide.finished(swept)
         if stopped:
             raise KeyboardInterrupt
@@ -309,7 +314,7 @@ class _Sweeper:
                 return ""
             left = self._guide.seconds_left()
             if left is not None and left < _RESERVE and len(runs) < len(mine):
-                return "the time is over that the test has"
+                return "the time limit of the test was near"
         return ""
 
     def _made(
@@ -343,8 +348,8 @@ class _Sweeper:
             if run is not None:
                 yield number, run
 
-    def _with_timelines(self, runs: list[SweepRun]) -> list[SweepRun]:
-        """*runs*, of which the earliest of each class are made once more where they were made by a branch."""
+    def _add_timelines(self, runs: list[SweepRun]) -> None:
+        """Make the earliest of each class of *runs* once more where a branch has made it, and put it into its place."""
         for alike in classes(runs, frozenset(Kind))[:_REPEATED]:
             run = alike.earliest
             if run.outcome.branched:
@@ -352,9 +357,8 @@ class _Sweeper:
                 if again is None:
                     continue
                 if again.alike != run.alike:
-                    self._notes.append(f"{run.key} ended otherwise when it was run from the beginning")
+                    self._notes.append(f"{run.key} had another outcome when it was made again from the beginning")
                 runs[runs.index(run)] = again
-        return runs
 
     # -- what it says of the sweep itself ------------------------------------------------------------------------------
 
@@ -396,17 +400,32 @@ class _Sweeper:
         if all(how.kind != "graceful" for how in self._hows):
             Given("mutate", True).refuse("it goes with how='graceful', as mutants are of what SIGTERM starts")
 
-    def _with_mutants(self, swept: Swept) -> Swept:
-        """*swept*, with the mutants that were tried, where they are asked for and all runs were made."""
-        if not self._request.mutate or swept.incomplete or self._guide.replay:
-            return swept
-        if self._guide.shard is not None:
-            return replace(swept, notes=(*swept.notes, "a shard tries no mutants: they are compared with all runs"))
-        scratch = os.fspath(self._bench.directory.parent)
-        found = tried(self._request.function, swept, scratch, self._sweep_of, self._own_run)
-        return replace(
-            swept, mutants=found.outcomes, notes=(*swept.notes, *found.notes), seconds=REAL.monotonic() - self._began
+    def _with_mutants(self, swept: Swept, stopped: bool) -> tuple[Swept, bool]:
+        """*swept*, with the mutants that were tried, where all runs were made; and whether Ctrl-C has come by now."""
+        outcomes: list[MutantOutcome] = []
+        notes = list(swept.notes)
+        if swept.incomplete or stopped:
+            notes.append(f"no mutants were tried, as {swept.incomplete or STOPPED}")
+        elif self._guide.shard is not None:
+            notes.append("a shard tries no mutants: they are compared with all runs")
+        else:
+            scratch = os.fspath(self._bench.directory.parent)
+            try:
+                for each in tried(self._request.function, swept, scratch, self._sweep_of, self._own_run):
+                    if isinstance(each, str):
+                        notes.append(each)
+                    else:
+                        outcomes.append(each)
+            except KeyboardInterrupt:
+                stopped = True
+                notes.append(f"not all mutants were tried, as {STOPPED}")
+        swept = replace(
+            swept,
+            mutants=tuple(outcomes),
+            notes=tuple(notes),
+            seconds=REAL.monotonic() - self._began,
         )
+        return swept, stopped
 
     def _own_run(self, run: SweepRun, points: Iterable[Point]) -> SweepRun | None:
         """What the handler itself, which comes to *points*, does where a mutant's *run* was interrupted."""
@@ -441,7 +460,7 @@ class _Sweeper:
             again = self._runner.run(Plan(collects=True), lambda _: True)
             self._require_same_points(first, again)
             self._notes.append(
-                f"with another start time and other request ids it takes another way from point {at + 1} on"
+                f"with another start time and other request ids the handler takes another way from point {at + 1} on"
             )
         self._reaches(first)
         self._reaches(second)
@@ -563,7 +582,8 @@ class _Sweeper:
         unfinished = not outcome.done and (bool(outcome.stuck) or last.status != Status.FINISHED)
         if unfinished:
             shown = outcome.stuck or f"{last.status} ({last.status_code})"
-            part = Part("value", f"{len(outcome.attempts)} events", shown)
+            events = len(outcome.attempts)
+            part = Part("value", f"{events} event{'s' * (events != 1)}", shown)
             found.append(Difference(Kind.NEVER_FINISHES, EffectKind.EVENTS, "", (), (part,)))
         if outcome.check:
             found.append(Difference(Kind.FAILED_CHECK, EffectKind.CHECK, "", (), (Part("value", "", outcome.check),)))

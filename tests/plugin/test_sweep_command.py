@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import sys
 
 import pytest
 from sweep_support import KEEPS, LOSES, LOST, write_handler
 
+from pytest_scf_async import ScfRuntime
 from pytest_scf_async.command_line import main
 from pytest_scf_async.sweep import progress
 
@@ -56,7 +58,7 @@ def test_it_prints_the_first_finding_and_the_test_that_fails_in_the_same_way(
     output = capsys.readouterr().out
     lines = output.splitlines()
     assert lines[:3] == [
-        "lost: file row, when it is interrupted (forced) at loses.py:8, first pass",
+        "lost: file row, when the handler is interrupted (forced) at loses.py:8, first pass",
         "sweep of loses: 7 points, 7 interruptions, 1 of them went wrong in 1 way",
         f"repeat it with --replay '{LOST}', and see all of it with --report",
     ]
@@ -81,6 +83,7 @@ def test_all_options_are_in_the_test(loses: pytest.Pytester, capsys: pytest.Capt
     options = ["--payload", '{"a": [1, true, null, "é"]}', "--how=graceful", "--how=graceful,again=5,forced=20"]
     options += ["--within=3", "--points=waits", "--include=loses.py", "--exclude=*.txt", "--exclude=x.py", "--limit=9"]
     options += ["--env=OUT={path}", "--env=BUCKET=cos:/{path}", "--env=MODE={a}", "--timeout=100", "--exactly-once"]
+    options += ["--ignore=*.log", "--ignore=mail", "--mutate"]
     assert sweep(*options) == 1
     output = capsys.readouterr().out
     assert pasted(output) == (
@@ -102,6 +105,8 @@ def test_all_options_are_in_the_test(loses: pytest.Pytester, capsys: pytest.Capt
         '        include=["loses.py"],\n'
         '        exclude=["*.txt", "x.py"],\n'
         "        limit=9,\n"
+        '        ignore=["*.log", "mail"],\n'
+        "        mutate=True,\n"
         "    )\n"
         "    sweep.assert_exactly_once()\n"
     )
@@ -111,13 +116,54 @@ def test_all_options_are_in_the_test(loses: pytest.Pytester, capsys: pytest.Capt
     result.stdout.fnmatch_lines([f"E *AssertionError: {output.splitlines()[1]}"])
 
 
+def test_what_is_ignored_is_not_compared(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sweep("--how=forced", "--ignore=*.log") == 1
+    capsys.readouterr()
+    assert sweep("--how=forced", "--ignore=*.log", "--ignore=r*") == 0
+    assert "nothing lost" in capsys.readouterr().out
+
+
+STOPS = """
+    import os, signal, time
+    from pathlib import Path
+
+    def main_handler(event, context):
+        def stop(*_):
+            Path(os.environ["OUT"], "stopped").write_text("here")
+            raise SystemExit
+        row = Path(os.environ["OUT"], "row")
+        signal.signal(signal.SIGTERM, stop)
+        time.sleep(1)
+        row.write_text("x")
+        return "done"
+"""
+
+
+def test_mutants_are_tried_where_it_is_asked(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
+    write_handler(loses, STOPS)
+    options = ["--how=graceful", "--points=waits"]
+    sweep(*options)
+    assert "mutant" not in capsys.readouterr().out
+    code = sweep(*options, "--mutate")
+    output = capsys.readouterr().out
+    sweep(*options, "--mutate", "--report")
+    whole = capsys.readouterr().out
+    said = [line for line in output.splitlines() if "mutant" in line]
+    assert len(said) == 1
+    assert re.fullmatch(r"the sweep noticed \d of \d mutants of the handler's shutdown code", said[0])
+    assert whole.splitlines().count(said[0]) == 1
+    assert code == 0
+    write_handler(loses, KEEPS)
+    assert sweep("--mutate", "--limit=5") == 0
+    assert "note: no listener for SIGTERM in loses.py: nothing to mutate" in capsys.readouterr().out.splitlines()
+
+
 def test_a_handler_that_survives_has_one_line(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
     write_handler(loses, KEEPS)
     assert sweep("--how=forced") == 0
     (line,) = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(
-        r"sweep of loses: (\d+) points, \1 interruptions, nothing lost \(tried: \1 of \d+ points, by forced\)", line
-    )
+    tried = r"\(tried: \1 of \d+ points, with how=forced\)"
+    assert re.fullmatch(rf"sweep of loses: (\d+) points, \1 interruptions, nothing lost {tried}", line)
 
 
 def test_what_is_done_twice_is_a_failure_where_it_is_asked(
@@ -133,7 +179,7 @@ def test_what_is_done_twice_is_a_failure_where_it_is_asked(
 
 def test_what_was_interrupted_nowhere_is_a_failure(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
     assert sweep("--include=other.py") == 1
-    assert capsys.readouterr().out.startswith("the sweep of loses interrupted nothing: it has ")
+    assert capsys.readouterr().out.startswith("the sweep of loses interrupted nothing: the handler has ")
 
 
 def test_one_run_is_repeated(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
@@ -168,6 +214,8 @@ def test_all_facts_are_written(loses: pytest.Pytester, capsys: pytest.CaptureFix
             "--how 'gently' is not valid: it is graceful, forced, timeout, graceful,again=SECONDS, *",
         ),
         (["--how", "graceful,again=x"], "--how 'graceful,again=x' is not valid: *"),
+        (["--mutate"], "mutate=True *: it goes with how='graceful', *"),
+        (["--ignore", "/tmp/a"], "ignore=*: '/tmp/a' is an absolute path, *"),
         (["--limit", "0"], "limit=0 is not valid: it is a whole number of points, 1 or more"),
         (["--json", "nowhere/facts.json"], "--json nowhere/facts.json: there is no directory *nowhere"),
         (["--json", "handlers"], "--json handlers cannot be written: Is a directory"),
@@ -193,7 +241,7 @@ def test_a_handler_that_is_not_there(loses: pytest.Pytester, capsys: pytest.Capt
 def test_it_is_a_command(loses: pytest.Pytester) -> None:
     result = loses.run(sys.executable, "-m", "pytest_scf_async", "sweep", CODE, "--how=forced")
     assert result.ret == 1
-    assert result.outlines[0] == "lost: file row, when it is interrupted (forced) at loses.py:8, first pass"
+    assert result.outlines[0] == "lost: file row, when the handler is interrupted (forced) at loses.py:8, first pass"
     assert result.errlines == []
 
 
@@ -215,18 +263,46 @@ def test_a_terminal_shows_the_progress(
     assert len(shown[-2]) == len(shown[-3])
 
 
-def test_ctrl_c_shows_what_is_known(
+INTERRUPTED = """
+import os, signal, sys
+
+from pytest_scf_async.command_line import main
+from pytest_scf_async.sweep.progress import Progress
+
+
+def come_to(self, done, number, failures):
+    if done == 3:
+        os.kill(os.getpid(), signal.{signal})
+
+
+Progress.come_to = come_to
+sys.stderr.isatty = lambda: True
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_ends_it_with_what_is_known(loses: pytest.Pytester, name: str, code: int) -> None:
+    script = loses.makepyfile(interrupted=INTERRUPTED.format(signal=name))
+    result = loses.run(sys.executable, script, "sweep", CODE, "--how=forced", "--json=facts.json")
+    assert result.ret == code
+    assert result.outlines[:2] == [
+        "sweep of loses: 3 points, 3 interruptions, nothing lost",
+        "incomplete: the sweep ended after 3 of 7 interruptions, as Ctrl-C or SIGTERM came",
+    ]
+    facts = json.loads((loses.path / "facts.json").read_text(encoding="utf-8"))
+    assert (len(facts["runs"]), facts["planned"]) == (3, 7)
+
+
+def test_a_signal_before_the_first_interruption(
     loses: pytest.Pytester, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def come_to(self: progress.Progress, done: int, number: int, failures: int) -> None:
-        if done == 3:
-            raise KeyboardInterrupt
+    def deploy(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
 
-    be_at_a_terminal(monkeypatch)
-    monkeypatch.setattr(progress.Progress, "come_to", come_to)
-    assert sweep("--how=forced") == 130
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[:2] == [
-        "sweep of loses: 3 points, 3 interruptions, nothing lost",
-        "incomplete: 3 of 7 runs: it was interrupted",
-    ]
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(ScfRuntime, "deploy", deploy)
+    assert sweep("--how=forced", "--json=facts.json") == 130
+    assert capsys.readouterr().err == "python -m pytest_scf_async: nothing is known yet, as Ctrl-C or SIGTERM came\n"
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert not (loses.path / "facts.json").exists()

@@ -37,25 +37,61 @@ def with_cache(sweeps: pytest.Pytester) -> pytest.Pytester:
 # -- replay ------------------------------------------------------------------------------------------------------------
 
 
+TRIED = "tried: 1 of 7 points, with how=forced"
+"""A line that each whole report has once."""
+
+
+def test_the_report_of_one_run_that_passes_is_shown(sweeps: pytest.Pytester) -> None:
+    result = sweeps.runpytest_inprocess("--scf-async-replay=forced@loses.py:5#1")
+    result.assert_outcomes(passed=1)
+    assert order(sweeps) == ["loses.py:5#1"]
+    report = result.stdout.str().partition("test_it.py::test_it: ")[2].partition("=====")[0]
+    assert report.startswith("sweep of loses: 1 point, 1 interruption, nothing lost\n")
+    assert report.splitlines().count(TRIED) == 1
+    assert "limit=" not in report
+
+
+FAILS = "sweep(scf_runtime).assert_survives()"
+
+
+@ALONE_AND_WITH_A_WORKER
 @pytest.mark.parametrize(
-    ("key", "outcome", "shown"),
+    ("fixture", "body", "outcomes"),
     [
-        (LOST, "failed", "lost (forced, 1 interruption), first at loses.py:8#1, *"),
-        ("forced@loses.py:5#1", "passed", ""),
+        ("", FAILS, {"failed": 1}),
+        ("", "assert sweep(scf_runtime).failures == []", {"failed": 1}),
+        ("", f"with pytest.raises(AssertionError): {FAILS}", {"passed": 1}),
+        ("", f"with pytest.raises(AssertionError): {FAILS}\n            assert 1 == 2", {"failed": 1}),
+        (", subtests", FAILS, {"failed": 2}),
+        (", failing", "pass", {"errors": 1}),
+        (", read", "pass", {"passed": 1}),
     ],
 )
-def test_one_run_is_repeated_and_its_whole_report_is_shown(
-    sweeps: pytest.Pytester, key: str, outcome: str, shown: str
+def test_the_report_of_one_run_that_fails_is_shown_once(
+    sweeps: pytest.Pytester, workers: tuple[str, ...], fixture: str, body: str, outcomes: dict[str, int]
 ) -> None:
-    result = sweeps.runpytest_inprocess(f"--scf-async-replay={key}")
-    result.assert_outcomes(**{outcome: 1})
-    assert order(sweeps) == [key.partition("@")[2]]
-    report = result.stdout.str().partition("test_it.py::test_it: ")[2].partition("=====")[0]
-    assert report.startswith("sweep of loses: 1 point, 1 interruption, ")
-    assert "\ntried: 1 of 7 points, by forced\n" in report
-    assert "limit=" not in report
-    if shown:
-        result.stdout.fnmatch_lines([shown, "*timeline of the interrupted event:"])
+    sweeps.makepyfile(
+        test_it=f"""
+        import pytest
+        from sweeps import sweep
+
+        @pytest.fixture
+        def failing(scf_runtime):
+            {FAILS}
+
+        @pytest.fixture
+        def read(scf_runtime):
+            assert sweep(scf_runtime).failures
+
+        def test_it(scf_runtime{fixture}):
+            {body}
+        """
+    )
+    result = run_with(sweeps, workers, f"--scf-async-replay={LOST}", "-rA")
+    result.assert_outcomes(**outcomes)
+    assert order(sweeps) == ["loses.py:8#1"]
+    assert result.stdout.str().count(TRIED) == 1
+    assert result.stdout.str().count("timeline of the interrupted event:") == 1
 
 
 @ALONE_AND_WITH_A_WORKER

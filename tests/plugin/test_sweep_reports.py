@@ -115,7 +115,7 @@ def test_each_class_is_a_subtest_where_the_test_has_them(sweeps: pytest.Pytester
     result = sweeps.runpytest_inprocess("-rA")
     result.assert_outcomes(failed=3)
     for how in ("forced", "timeout"):
-        title = f"lost ({how}, 1 interruption), first at loses.py:8#1, 0 s after its start"
+        title = f"lost ({how}, 1 interruption), first at loses.py:8#1, 0 s after the event's start"
         result.stdout.fnmatch_lines([f"_* test_it [[]{title}[]] _*"])
         assert result.stdout.str().count(f"repeat it: --scf-async-replay='{how}@loses.py:8#1'") == 1
     result.stdout.fnmatch_lines(["E *AssertionError: sweep of loses: 7 points, 14 interruptions, 2 of them *"])
@@ -135,11 +135,11 @@ def test_points_beyond_the_limit_are_told_and_those_of_other_shards_are_not_amon
         from sweeps import sweep
 
         def test_limit(scf_runtime):
-            assert "tried: 3 of 7 points, by forced; limit= leaves 4 out" in sweep(scf_runtime, limit=3).report
+            assert "tried: 3 of 7 points, with how=forced; limit= leaves 4 out" in sweep(scf_runtime, limit=3).report
 
         def test_shard(scf_runtime):
             report = sweep(scf_runtime).report
-            assert "tried: 4 of 7 points, by forced" in report
+            assert "tried: 4 of 7 points, with how=forced" in report
             assert "limit=" not in report
         """
     )
@@ -210,10 +210,32 @@ def test_ctrl_c_ends_the_session_and_shows_what_is_known(project: pytest.Pyteste
         [
             "*scf async: what the sweep has found so far*",
             "sweep of loses: 2 points, 2 interruptions, nothing lost",
-            "incomplete: 2 of 7 runs: it was interrupted",
+            "incomplete: the sweep ended after 2 of 7 interruptions, as Ctrl-C or SIGTERM came",
             "*KeyboardInterrupt*",
         ]
     )
+
+
+def test_ctrl_c_while_timelines_are_made_shows_what_is_known(project: pytest.Pytester) -> None:
+    """The 15th and the 16th run are the two that have failed, made again."""
+    then = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+    conftest = THREE_RUNS.format(then=then).replace("== 3", "== 16")
+    write_sweeps(project, test=SURVIVES.replace("(scf_runtime).a", "(scf_runtime, how=('forced', 'timeout')).a"))
+    project.makeconftest(conftest)
+    result = run_forked(project)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert order(project)[14:] == ["loses.py:8#1"] * 2
+    result.stdout.fnmatch_lines(
+        [
+            "*scf async: what the sweep has found so far*",
+            "sweep of loses: 7 points, 14 interruptions, 2 of them went wrong in 2 ways",
+            "lost (forced, 1 interruption), first at loses.py:8#1, *",
+            "  timeline of the interrupted event:",
+            "lost (timeout, 1 interruption), first at loses.py:8#1, *",
+            "note: timelines are missing, as Ctrl-C or SIGTERM came",
+        ]
+    )
+    assert "incomplete" not in result.stdout.str()
 
 
 TIME_PASSES = """
@@ -235,7 +257,7 @@ def test_it_ends_before_the_time_of_the_test_does(project: pytest.Pytester, meth
     result.stdout.fnmatch_lines(
         [
             "E *AssertionError: sweep of loses: 3 points, 3 interruptions, nothing lost",
-            "E *incomplete: 3 of 7 runs: the time is over that the test has",
+            "E *incomplete: the sweep ended after 3 of 7 interruptions, as the time limit of the test was near",
         ]
     )
 
@@ -260,7 +282,9 @@ def test_whose_time_is_over_before_it_begins_is_incomplete(project: pytest.Pytes
     write_sweeps(project, test=test, conftest=TIME_PASSES)
     result = run_forked(project, "--timeout=100")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["E *incomplete: 1 of 7 runs: the time is over that the test has"])
+    result.stdout.fnmatch_lines(
+        ["E *incomplete: the sweep ended after 1 of 7 interruptions, as the time limit of the test was near"]
+    )
 
 
 # -- the progress ------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from internals import facts_of, scratch_of, sweep_of_function
 
 from pytest_scf_async import Function, ScfRuntime, ScfUsageError, fault
 from pytest_scf_async.sweep import mutating
+from pytest_scf_async.sweep.findings import Swept
 from pytest_scf_async.sweep.guide import Guide
 
 # once: what differs by Python are points and branches, which have tests of their own
@@ -120,7 +121,7 @@ def test_each_mutant_of_a_shutdown_that_is_needed_is_noticed(
         ("save skipped", line_of(JOBS, "queue.write_text(json.dumps"), True),
     ]
     assert all({kind.value for kind in outcome.run.kinds} == {"lost"} for outcome in sweep.mutants)
-    assert "noticed 4 of 4 mutants of its shutdown code" in sweep.report.splitlines()
+    assert "the sweep noticed 4 of 4 mutants of the handler's shutdown code" in sweep.report.splitlines()
     assert "not noticed" not in sweep.report
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
     assert not list(Path(scratch_of(scf_runtime)).glob("mutant-*"))
@@ -133,7 +134,7 @@ def test_a_mutant_of_a_save_that_is_useless_is_named(scf_runtime: ScfRuntime, de
     registered = line_of(USELESS, "signal.signal")
     assert [outcome.noticed for outcome in sweep.mutants] == [False] * 4
     assert [line for line in sweep.report.splitlines() if "notice" in line] == [
-        "noticed 0 of 4 mutants of its shutdown code",
+        "the sweep noticed 0 of 4 mutants of the handler's shutdown code",
         f"  not noticed: export.py:{line_of(USELESS, 'def stop')} stop() ends with os._exit(1)",
         f"  not noticed: export.py:{registered} signal.signal(signal.SIGTERM, stop) left out of main_handler()",
         f"  not noticed: export.py:{registered} signal.signal(signal.SIGTERM, stop) moved to the end of main_handler()",
@@ -239,8 +240,43 @@ def test_mutants_that_were_not_tried_are_counted(
 
         assert facts_of(timed).incomplete == ""
         assert timed.mutants == ()
-        note = "note: mutants that were not tried, as the time is over that the test has: 4"
+        note = "note: mutants that were not tried, as the time limit of the test was near: 4"
         assert note in timed.report.splitlines()
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        ((sweep_of_function._Sweeper, "_add_timelines"), 0, "timelines are missing, as Ctrl-C or SIGTERM came"),
+        ((sweep_of_function._Sweeper, "_not_reached"), 0, "lines that no run reached are missing, as Ctrl-C or *"),
+        ((sweep_of_function._Sweeper, "_not_reached"), 0, "no mutants were tried, as Ctrl-C or SIGTERM came"),
+        ((mutating, "_outcome"), 0, "not all mutants were tried, as Ctrl-C or SIGTERM came"),
+        ((mutating, "_outcome"), 2, "not all mutants were tried, as Ctrl-C or SIGTERM came"),
+    ],
+)
+def test_ctrl_c_after_the_runs_loses_nothing_that_is_known(
+    deployed: Deploy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: tuple[tuple[Any, str], int, str]
+) -> None:
+    where, known, note = stage
+    deployed(USELESS)
+    before, calls = getattr(*where), itertools.count()
+
+    def interrupted(*arguments: Any) -> Any:
+        if next(calls) == known:
+            raise KeyboardInterrupt
+        return before(*arguments)
+
+    monkeypatch.setattr(*where, interrupted)
+    found: list[Swept] = []
+    guide = Guide(finished=found.append)
+    with ScfRuntime(base_temp=tmp_path, sweep_guide=lambda: guide) as runtime:
+        function = runtime.deploy(f"{tmp_path}/code/export.py:main_handler")
+        with pytest.raises(KeyboardInterrupt):
+            swept(runtime, function, limit=2)
+
+    (only,) = found
+    assert (len(only.runs), only.incomplete, len(only.mutants)) == (only.planned, "", known)
+    pytest.LineMatcher(list(only.notes)).fnmatch_lines([note])
 
 
 def test_a_handler_without_a_listener_has_nothing_to_mutate(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
@@ -311,7 +347,7 @@ def test_lines_that_no_run_came_to_are_named(scf_runtime: ScfRuntime, deployed: 
     assert facts_of(sweep).not_reached == (f"export.py:{first}-{first + 1}", f"export.py:{last}")
     count = facts_of(sweep).collected
     assert (
-        f"lines that the main thread came to in none of {count:,} runs whose lines were collected: "
+        f"the main thread did not reach these lines in any of {count:,} runs that collected lines: "
         f"export.py:{first}-{first + 1}, export.py:{last}"
     ) in sweep.report.splitlines()
     forced = scf_runtime.sweep(function, each_run=each_run, how="forced")

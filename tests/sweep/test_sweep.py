@@ -33,16 +33,14 @@ def test_a_lost_row_is_found_at_its_lines_and_reported_with_all_that_is_needed(s
     text = str(failure.value)
     first, after = WINDOW[0], WINDOW[-1] + 1
     assert re.match(r"sweep of export: \d+ points, \d+ interruptions, \d+ of them went wrong in 2 ways\n", text)
-    assert f"lost (forced, 6 interruptions), first at export.py:{first}#1, 0 s after its start" in text
+    assert f"lost (forced, 6 interruptions), first at export.py:{first}#1, 0 s after the event's start" in text
     assert '  lost: line "row 0" of rows.txt' in text
-    assert (
-        f"it is right at export.py:{first - 1}#1, and fails from there to export.py:{after}#1, where it is right again"
-    ) in text
+    assert f"the handler fails between export.py:{first - 1}#1 and export.py:{after}#1, and survives at both" in text
     assert f"--scf-async-replay='forced@export.py:{first}#1'" in text
     assert f'    > {first:4}         with open(os.path.join(out, "rows.txt"), "a") as file:' in text
-    assert "run.path had at that time: checkpoint.json (11 bytes)" in text
+    assert "files in run.path at the interruption: checkpoint.json (11 bytes)" in text
     assert "stands at export.py" in text
-    assert "events: ABORTED (499) after 0 s, a cold one FINISHED after 2 s" in text
+    assert "events: ABORTED (499) after 0 s, then FINISHED after 2 s (cold start)" in text
     assert re.search(rf"export.py:{first} +\d+ interruptions: lost \d+", text)
     assert len(text.splitlines()) <= 60
 
@@ -68,7 +66,7 @@ def test_a_handler_that_loses_nothing_survives_and_the_report_says_what_was_trie
     sweep.assert_exactly_once()
     assert sweep.failures == []
     assert re.search(r"sweep of job: \d+ points, \d+ interruptions, nothing lost", sweep.report)
-    assert re.search(r"tried: (\d+) of \1 points, by graceful, forced", sweep.report), sweep.report
+    assert re.search(r"tried: (\d+) of \1 points, with how=graceful, forced", sweep.report), sweep.report
 
 
 def test_what_is_done_twice_fails_exactly_once_only(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
@@ -99,7 +97,7 @@ def test_a_stop_is_late_only_after_within(scf_runtime: ScfRuntime, deployed: Dep
 
     assert scf_runtime.sweep(function, how="graceful", within=40).failures == []
     late = scf_runtime.sweep(function, how="graceful", within=39)
-    with pytest.raises(AssertionError, match=r"late: it stopped 40 s after SIGTERM, and not within 39 s"):
+    with pytest.raises(AssertionError, match=r"late: the event ended 40 s after SIGTERM, and not within 39 s"):
         late.assert_survives()
 
 
@@ -129,9 +127,11 @@ def test_an_event_that_waits_for_ever_after_sigterm_never_finishes(scf_runtime: 
         done=lambda event: event.status == "FINISHED" and not event.signals,
     )
 
+    events = "  events: FAILED (439) after 0 s, then 5 times FAILED (439) after 0 s (cold start)"
+    assert events in sweep.report.splitlines()
     assert sweep.failures
     with pytest.raises(
-        AssertionError, match=r"never finishes: of 6 events none is FINISHED; the last is FAILED \(439\)"
+        AssertionError, match=r"never finishes: after 6 events the work is not done; the last event: FAILED \(439\)"
     ):
         sweep.assert_survives()
 
@@ -422,6 +422,65 @@ def test_check_is_asked_after_the_interruption_and_its_line_is_shown(scf_runtime
     assert "check=, done= and retry= are given the events of a run" in sweep.report
 
 
+def test_between_which_points_it_fails_is_said_in_words(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    function = deployed(
+        """\
+        import os
+        def main_handler(event, context):
+            row, done = (os.path.join(os.environ["OUT"], name) for name in ("row", "done"))
+            if not os.path.exists(done):
+                open(done, "w").close()
+                len(row)
+                open(row, "w").close()
+            return 1
+        """
+    )
+
+    def report(*lines: int) -> list[str]:
+        include = [f"job.py:{line}" for line in lines]
+        return scf_runtime.sweep(function, each_run=each_run, how="forced", include=include).report.splitlines()
+
+    survives_before = report(5, 6, 7)
+    assert "  the handler survives at job.py:5#1, and fails at every later point that was tried" in survives_before
+    assert "  files in run.path at the interruption: done (0 bytes)" in survives_before
+    assert "  the handler fails from the first point on, and survives at job.py:8#1" in report(6, 7, 8)
+    assert "  the handler fails at every point that was tried" in report(6, 7)
+
+
+def test_each_line_of_what_pytest_says_of_a_check_is_indented(scf_runtime: ScfRuntime) -> None:
+    function = scf_runtime.deploy(f"{EXPORT}:main_handler")
+
+    def check(run: Any) -> None:
+        names = ["a", "b"]
+        assert run.point is None or len(names) == 3
+
+    sweep = scf_runtime.sweep(
+        function, {"rows": 1}, each_run=each_run, how="forced", check=check, include=f"export.py:{WINDOW[0]}#1"
+    )
+    lines = sweep.report.splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("  check failed: test_sweep.py:"))
+    where = f"'export.py:{WINDOW[0]}#1'"
+    assert lines[at + 1 : at + 3] == [
+        f"   +  where {where} = <Run forced at export.py:{WINDOW[0]}#1>.point",
+        "   +  and   2 = len(['a', 'b'])",
+    ]
+
+
+def test_a_long_text_of_a_check_is_cut(scf_runtime: ScfRuntime) -> None:
+    function = scf_runtime.deploy(f"{EXPORT}:main_handler")
+
+    def check(run: Any) -> None:
+        if run.point is not None:
+            raise AssertionError("\n".join(f"line {number}" for number in range(10)))
+
+    sweep = scf_runtime.sweep(
+        function, {"rows": 1}, each_run=each_run, how="forced", check=check, include=f"export.py:{WINDOW[0]}#1"
+    )
+    lines = sweep.report.splitlines()
+    at = lines.index("  line 1")
+    assert lines[at : at + 8] == [*(f"  line {number}" for number in range(1, 8)), "    and 2 more lines"]
+
+
 def test_a_check_can_resume_and_one_that_hangs_is_bounded(scf_runtime_factory_like: ScfRuntime) -> None:
     runtime = scf_runtime_factory_like
     function = runtime.deploy(f"{EXPORT}:main_handler")
@@ -602,7 +661,7 @@ def test_a_point_that_cannot_branch_is_run_to_from_the_beginning(
     facts = facts_of(sweep)
     assert any(text.startswith(why) for text, _ in facts.not_branched), facts.not_branched
     assert facts.branched > 0
-    assert "run from the beginning, as it could not branch" in sweep.report
+    assert "made from the beginning, and not by branches" in sweep.report
 
 
 @pytest.mark.parametrize("after", [0, 1, 30])
