@@ -1031,22 +1031,27 @@ class ScfRuntime:
             *(done, retry, attempts, ignore, mutate),
         )
         guide = Guide() if self._sweep_guide is None else self._sweep_guide()
-        directory = scratch_of(self._scratch())
-        return sweep(
-            request,
-            Bench(
-                self._stage,
-                self.clock.now,
-                self.seed,
-                roots_of(version, USER_CODE),
-                directory,
-                guide,
-                self._readings,
-                self.settings.idle_reclaim,
-                self.settings.real_timeout,
-                self.settings.real_limit,
-            ),
-        )
+        scratch = self._scratch()
+        directory = scratch_of(self._pool.sandboxes.zygote().scratch_in_memory() or scratch)
+        try:
+            return sweep(
+                request,
+                Bench(
+                    self._stage,
+                    self.clock.now,
+                    self.seed,
+                    roots_of(version, USER_CODE),
+                    directory,
+                    scratch,
+                    guide,
+                    self._readings,
+                    self.settings.idle_reclaim,
+                    self.settings.real_timeout,
+                    self.settings.real_limit,
+                ),
+            )
+        finally:
+            remove_tree(os.fspath(directory))
 
     @contextmanager
     def _stage(self, start: datetime, seed: str, directory: Path) -> Iterator[_Stage]:

@@ -100,6 +100,7 @@ def _is_tracker(pid: int) -> bool:
 def supervise(
     owner: int,
     scratch: str,
+    in_memory: str = "",
     *,
     connection: int | None = None,
     at_end: Callable[[], object] | None = None,
@@ -109,11 +110,11 @@ def supervise(
 
     *owner* is a pidfd of the test process: when that ends, or when the reaper gets SIGTERM, the reaper kills the child.
     *scratch* is a directory. It is created here, when the reaper already exists, so that it is always removed in the
-    end. *connection* is a descriptor that only the child keeps, so that its other side sees the child's end. *at_end*
-    is called after the child has exited with 0, before *scratch* is removed. If it raises an ``OSError``, the error is
-    written to stderr and the exit code is 1. *binds* are the reaper's and the child's end of a connection with which
-    the child may call `bind_filter.install`; from then on the reaper answers the calls that are filtered. The reaper's
-    exit code is that of its child, or 128 plus the signal.
+    end; with it *in_memory*, which others may make. *connection* is a descriptor that only the child keeps, so that its
+    other side sees the child's end. *at_end* is called after the child has exited with 0, before *scratch* is removed.
+    If it raises an ``OSError``, the error is written to stderr and the exit code is 1. *binds* are the reaper's and the
+    child's end of a connection with which the child may call `bind_filter.install`; from then on the reaper answers the
+    calls that are filtered. The reaper's exit code is that of its child, or 128 plus the signal.
     """
     linux.adopt_orphans()
     reaper = os.getpid()
@@ -147,6 +148,8 @@ def supervise(
             code = 1
         finally:
             linux.remove_tree(scratch)
+            if in_memory:
+                linux.remove_tree(in_memory)
             os._exit(code)
 
     signal.signal(signal.SIGTERM, finish)

@@ -31,11 +31,11 @@ try:
     import pytest_scf_async
 except ImportError:
     sys.path.append(sys.argv[1])
-connection, owner, scratch, place, nonce, clock, *preload = sys.argv[2:]
+connection, owner, scratch, in_memory, place, nonce, clock, *preload = sys.argv[2:]
 import socket
 from pytest_scf_async.bootstrap.reaper import supervise
 binds = socket.socketpair()
-supervise(int(owner), scratch, connection=int(connection), binds=binds)
+supervise(int(owner), scratch, in_memory, connection=int(connection), binds=binds)
 from pytest_scf_async.bootstrap import clock as clocks
 clocks.wants_page = clock == "page"
 from pytest_scf_async.bootstrap.zygote import main
@@ -66,6 +66,9 @@ class Listener(Protocol):
 
 
 _OWN_PROC = "/proc/self"
+SHARED_MEMORY = "/dev/shm"
+LEAST_IN_MEMORY = 1 << 30
+"""Bytes that have to be free on a tmpfs for files to go there: a container may have 64 MB, say."""
 
 
 def require_linux() -> None:
@@ -124,6 +127,7 @@ class Zygote:
         try:
             owner = os.pidfd_open(os.getpid())
             self._scratch = os.path.join(tempfile.gettempdir(), f"pytest-scf-async-{self.nonce}")
+            self._in_memory = os.path.join(SHARED_MEMORY, os.path.basename(self._scratch))
             self.process = subprocess.Popen(
                 [
                     sys.executable,
@@ -133,6 +137,7 @@ class Zygote:
                     str(theirs.fileno()),
                     str(owner),
                     self._scratch,
+                    self._in_memory,
                     self._scratch if namespaces else "",
                     self.nonce,
                     clock,
@@ -159,6 +164,21 @@ class Zygote:
         """The session's temporary directory, which the reaper makes and removes: a zygote that is ready has it."""
         self.is_ready()
         return self._scratch
+
+    def scratch_in_memory(self) -> str | None:
+        """A directory of the session on a tmpfs; None where there is no such one with room. The reaper removes it.
+
+        On a disk the kernel may look at each file that was removed lately before it makes the next one (ext4 does).
+        """
+        self.is_ready()
+        try:
+            there = os.statvfs(SHARED_MEMORY)
+            if there.f_bavail * there.f_frsize < LEAST_IN_MEMORY:
+                return None
+            os.makedirs(self._in_memory, 0o700, exist_ok=True)
+        except OSError:
+            return None
+        return self._in_memory
 
     def take_number(self) -> int:
         """A number for an instance, which no other of this zygote has."""
@@ -324,6 +344,7 @@ class Zygote:
         if self.process.wait() < 0:  # the reaper had no chance to clean up
             _kill_marked(self.mark)
             remove_tree(self._scratch)
+            remove_tree(self._in_memory)
         self._close_log()
 
     def _close_log(self) -> None:

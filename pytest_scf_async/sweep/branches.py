@@ -139,7 +139,7 @@ class Branches:
                 self.why = "check=, done= and retry= are given the events of a run"
                 return
         with contextlib.ExitStack() as opened:
-            stages = self._open(opened, min(os.cpu_count() or 1, len(plans)))
+            stages = self._open(opened, len(plans), min(os.cpu_count() or 1, len(plans)))
             if not stages:
                 return
             found: queue.SimpleQueue[_Job | Exception | None] = queue.SimpleQueue()
@@ -162,9 +162,20 @@ class Branches:
                 else:
                     yield self._judged(job)
 
-    def _open(self, opened: contextlib.ExitStack, count: int) -> list[tuple[Stage, Any]]:
+    def _why_no_room(self, plans: int) -> str:
+        """Why the directories of *plans* runs cannot be beside each other; the last run's is there."""
+        size = sum(path.lstat().st_size for path in self._path.rglob("*") if not path.is_dir())
+        there = os.statvfs(self._directory)
+        if size * plans <= there.f_bavail * there.f_frsize // 2:
+            return ""
+        return f"{plans:,} directories of {size:,} bytes each have no room beside each other"
+
+    def _open(self, opened: contextlib.ExitStack, plans: int, count: int) -> list[tuple[Stage, Any]]:
         """A stage with a function for each of *count* workers; none where the function cannot branch."""
         question = self._question
+        self.why = self._why_no_room(plans)
+        if self.why:
+            return []
         self._states.mkdir(exist_ok=True)
         opened.callback(remove_tree, os.fspath(self._states))
         empty_directory(self._path)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
-import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -91,6 +91,8 @@ class Bench:
     roots: tuple[str, ...]
     directory: Path
     """A directory that exists, for the runs' own."""
+    scratch: str
+    """A directory for the code of mutants."""
     guide: Guide
     readings: OpenReadings
     idle_reclaim: float
@@ -409,9 +411,8 @@ class _Sweeper:
         elif self._guide.shard is not None:
             notes.append("a shard tries no mutants: they are compared with all runs")
         else:
-            scratch = os.fspath(self._bench.directory.parent)
             try:
-                for each in tried(self._request.function, swept, scratch, self._sweep_of, self._own_run):
+                for each in tried(self._request.function, swept, self._bench.scratch, self._sweep_of, self._own_run):
                     if isinstance(each, str):
                         notes.append(each)
                     else:
@@ -616,8 +617,9 @@ def roots_of(function: FunctionVersion, in_instances: str) -> tuple[str, ...]:
 
 def scratch_of(directory: str) -> Path:
     """A new directory for a sweep below *directory*, always of the same length and name but for its number."""
-    number = 0
-    while os.path.exists(path := os.path.join(directory, f"sweep-{number:04}")):
-        number += 1
-    os.mkdir(path)
-    return Path(path)
+    for number in itertools.count():
+        path = Path(directory, f"sweep-{number:04}")
+        with contextlib.suppress(FileExistsError):
+            path.mkdir()
+            return path
+    raise AssertionError
