@@ -21,9 +21,19 @@ from .model import RETENTION_US, SIGNAL_FAILED_LINE, SIGNAL_RECEIVED_LINE, STATU
 from .model.patterns import is_there_as_a_pattern, line_matcher
 from .model.timeline import IDLE
 from .protocol.shortening import shortened_line, shortened_list
-from .report.cause import function_traceback, late_end_cause, likely_cause, short_message, signal_cause, what_to_do
-from .report.real_cost import passed_text, real_cause
-from .report.timeline import bounded, seconds_text
+from .report.cause import likely_cause, signal_cause
+from .report.failure import (
+    GENERAL,
+    Failure,
+    code_text,
+    end_text,
+    failure,
+    not_finished,
+    not_handled,
+    not_stopped_within,
+)
+from .report.limits import limits
+from .report.timeline import seconds_text
 from .runtime import ScfRuntime
 
 __all__ = [
@@ -58,13 +68,6 @@ CLOSEST_LINES = 5
 SIMILAR = 0.4
 """How alike a line and a pattern are (0 to 1) from which the line is a near miss."""
 
-_ENDED_BY_OTHERS = {
-    433: "the timeout",
-    434: "the memory limit",
-    499: "a forced termination or a deletion",
-}
-"""Of each status code (document 42611) that means that an event did not end by itself: what ended it."""
-_GENERAL = "the cause of the event's state"
 _SIGNALS = "assert_signal_received(event) and event.signals say that it was terminated gracefully, event.ended_at when"
 _ENDS = "assert_transitions(event, ...) and event.status_code say how it ended"
 _GRACEFUL = (
@@ -81,7 +84,7 @@ def assert_status(event: AsyncEvent, expected: str | Status) -> None:
     wanted = _status(expected)
     _look(event)
     if event._event.status is not wanted:
-        _fail(event, str(wanted), _end(event))
+        _fail(event, str(wanted), end_text(event._event))
 
 
 def assert_transitions(event: AsyncEvent, expected: Sequence[str | Status]) -> None:
@@ -95,7 +98,7 @@ def assert_transitions(event: AsyncEvent, expected: Sequence[str | Status]) -> N
     _look(event)
     found = [status for status, _ in event._event.record.transitions]
     if found != wanted:
-        _fail(event, _arrows(wanted), f"{_arrows(found)}{_code(event)}")
+        _fail(event, _arrows(wanted), f"{_arrows(found)}{code_text(event._event)}")
 
 
 def assert_finished(event: AsyncEvent, result: Json | EllipsisType = ...) -> None:
@@ -103,8 +106,7 @@ def assert_finished(event: AsyncEvent, result: Json | EllipsisType = ...) -> Non
     __tracebackhide__ = True
     _look(event)
     inner = event._event
-    if inner.status is not Status.FINISHED:
-        _fail(event, "FINISHED (200)", _end(event))
+    _refuse(event, not_finished(inner))
     if result is ...:
         return
     try:
@@ -148,7 +150,7 @@ def assert_terminated(event: AsyncEvent) -> None:
     _look(event)
     inner = event._event
     heeded = inner.status is Status.FINISHED and inner.signals and likely_cause(inner) is None
-    _require_end(event, Status.ABORTED, 499, cause=_GRACEFUL if heeded else _GENERAL)
+    _require_end(event, Status.ABORTED, 499, cause=_GRACEFUL if heeded else GENERAL)
 
 
 def assert_timed_out(event: AsyncEvent) -> None:
@@ -195,31 +197,7 @@ def assert_signal_handled(event: AsyncEvent) -> None:
     """
     __tracebackhide__ = True
     _look(event, code_by="assert_signal_handled()", instead=_SIGNALS)
-    inner = event._event
-    expected = "SIGTERM handled: its handler entered, and left without an exception"
-    in_python = inner.function.runtime.listens_in_python
-    if not inner.signals:
-        _fail(event, expected, "no SIGTERM", cause=signal_cause(inner))
-    for number, each in enumerate(inner.signals, 1):
-        which = "SIGTERM" if len(inner.signals) == 1 else f"SIGTERM {number} of {len(inner.signals)}"
-        if each.disposition != "handler":
-            met = {
-                "default": "met no handler",
-                "ignored": "was ignored by the process",
-                "blocked": "was blocked by the process",
-                "no process": "found no process",
-                "native": "met no Python handler"
-                if in_python
-                else "was caught by the runtime of the program's language",
-                "unknown": "reached a free-running program, which may have a handler for it",
-            }[each.disposition]
-            _fail(event, expected, f"{which} {met}", cause=signal_cause(inner))
-        if each.entered_us is None:
-            _fail(event, expected, f"{which} never entered its handler", cause=signal_cause(inner))
-        if each.left_us is None:
-            _fail(event, expected, f"{which} entered its handler, which never left")
-        if each.raised is not None:
-            _fail(event, expected, f"{which} entered its handler, which raised {each.raised}")
+    _refuse(event, not_handled(event._event))
 
 
 def assert_stopped_within(event: AsyncEvent, seconds: float | timedelta) -> None:
@@ -236,25 +214,9 @@ def assert_stopped_within(event: AsyncEvent, seconds: float | timedelta) -> None
     __tracebackhide__ = True
     limit = duration_us(seconds, "assert_stopped_within(seconds)")
     _look(event, code_by="assert_stopped_within(...)", instead=_SIGNALS)
-    inner = event._event
-    expected = f"an end within {seconds_text(limit)} after SIGTERM"
-    if not inner.signals:
-        _fail(event, expected, "no SIGTERM", cause=signal_cause(inner))
-    end, sent, cost = inner.record.end_us, inner.signals[-1].sent_us, inner.signals[-1].cost
     settings = event._lockstep.settings
-    noise, source = settings.stop_noise, settings.source("stop_noise")
-    if end is None:
-        passed = passed_text(event._lockstep.clock.now_us - sent, cost, noise, source)
-        _fail(event, expected, f"RUNNING, {passed} after it")
-    if end < sent:  # pragma: no cover  (an event that has ended takes no signal)
-        _fail(event, expected, "an end before SIGTERM")
-    if inner.record.status_code in _ENDED_BY_OTHERS:
-        why = _ENDED_BY_OTHERS[inner.record.status_code]
-        _fail(event, f"{expected}, by itself", f"{_end(event)}: {why} ended it", cause=late_end_cause(inner))
-    counted = cost.total if cost.total >= noise else 0.0
-    if end - sent + counted * 1_000_000 > limit:
-        cause = late_end_cause(inner) if end - sent > limit else real_cause(cost)
-        _fail(event, expected, f"{_end(event)} {passed_text(end - sent, cost, noise, source)} after it", cause=cause)
+    now_us, noise = event._lockstep.clock.now_us, settings.stop_noise
+    _refuse(event, not_stopped_within(event._event, limit, now_us, noise, settings.source("stop_noise")))
 
 
 # -- logs ------------------------------------------------------------------------------------------------------------
@@ -267,7 +229,7 @@ def assert_logged(event: AsyncEvent, pattern: str | re.Pattern[str]) -> None:
     _look(event)
     lines = [line.text for line in event._event.lines]
     if not any(map(found, lines)):
-        cause = is_there_as_a_pattern(pattern, event._event.lines) or _GENERAL
+        cause = is_there_as_a_pattern(pattern, event._event.lines) or GENERAL
         found_none = f"none in {len(lines)} lines"
         _fail(event, f"a log line with {shown}", found_none, cause=cause, more=_closest(pattern, lines))
 
@@ -398,7 +360,7 @@ def assert_expired(runtime: ScfRuntime, request_id: str) -> None:
             f"its status is kept until {to_datetime(until).isoformat()}, 72 hours after its end, and that is "
             f"{seconds_text(until - now)} from now: scf_clock.advance(timedelta(hours=72)) lets them pass"
         )
-    _fail(event, expected, f"{_end(event)}, still kept", cause=cause)
+    _fail(event, expected, f"{end_text(event._event)}, still kept", cause=cause)
 
 
 # -- inside ----------------------------------------------------------------------------------------------------------
@@ -424,12 +386,12 @@ def _status(expected: object) -> Status:
         raise ScfUsageError(f"{expected!r} (expected) is not a status; valid are {valid}") from None
 
 
-def _require_end(event: AsyncEvent, status: Status, code: int | None, cause: str = _GENERAL) -> None:
+def _require_end(event: AsyncEvent, status: Status, code: int | None, cause: str = GENERAL) -> None:
     __tracebackhide__ = True
     inner = event._event
     if inner.status is not status or (code is not None and inner.record.status_code != code):
         expected = str(status) if code is None else f"{status} ({code}: {STATUS_CODES[code].name})"
-        _fail(event, expected, _end(event), cause=cause, advice=cause is _GENERAL)
+        _fail(event, expected, end_text(event._event), cause=cause, advice=cause is GENERAL)
 
 
 def _require_platform_line(event: AsyncEvent, *, confirmed: bool) -> None:
@@ -444,19 +406,6 @@ def _require_platform_line(event: AsyncEvent, *, confirmed: bool) -> None:
     _fail(event, f"the platform's line {lines[confirmed]!r}", found, cause=signal_cause(inner))
 
 
-def _end(event: AsyncEvent) -> str:
-    """The status, with its code and the platform's message."""
-    return f"{event._event.shown_status}{_code(event)}"
-
-
-def _code(event: AsyncEvent) -> str:
-    inner = event._event
-    if not inner.ended or inner.status is None:
-        return ""
-    message = short_message(inner)
-    return f" ({inner.record.status_code}{f': {message}' if message else ''})"
-
-
 def _arrows(statuses: Iterable[Status]) -> str:
     return " → ".join(statuses) or "none"
 
@@ -469,8 +418,8 @@ def _difference(wanted: list[str], found: list[str]) -> dict[str, str]:
     """What differs, as a part of a failure's text; nothing where each is one line: the first line has both."""
     if len(wanted) == len(found) == 1:
         return {}
-    lines = [line for line in difflib.ndiff(wanted, found) if not line.startswith("? ")]
-    return {"difference (- expected, + found)": bounded("\n".join(lines))}
+    lines = list(difflib.unified_diff(wanted, found, n=1, lineterm=""))[3:]  # without the names, and the first place
+    return {"difference (- expected, + found)": "\n".join("…" if line.startswith("@@") else line for line in lines)}
 
 
 def _warm(event: AsyncEvent) -> str | None:
@@ -514,24 +463,18 @@ def _fail(
     expected: str,
     found: str,
     *,
-    cause: str | None = _GENERAL,
+    cause: str | None = GENERAL,
     advice: bool = True,
     more: Mapping[str, str] | None = None,
 ) -> NoReturn:
     """Raise the ``AssertionError``; its first line says it all, for the short summary."""
     __tracebackhide__ = True
-    if cause is _GENERAL:
-        cause = likely_cause(event._event)
-    lines = [f"expected {expected}; found {found}", f"event: {event.request_id} of {event.function_name}"]
-    if cause:
-        lines.append(f"likely cause: {cause}")
-    what_fixes_it = what_to_do(event._event) if cause and advice else None
-    if what_fixes_it:
-        lines.append(f"what to do: {what_fixes_it}")
-    stack = function_traceback(event._event)
-    of_what = "traceback of the import" if event._event.record.status_code == 443 else "traceback of the function"
-    for title, text in {**(more or {}), **({of_what: bounded(stack)} if stack else {})}.items():
-        lines += [f"--- {title} ---", text]
-    began = to_datetime(event._event.invoked_us).isoformat()
-    lines += [f"--- timeline, in simulated time from {began} ---", bounded(event.timeline)]
-    raise AssertionError("\n".join(lines))
+    what = Failure(expected, found, cause, advice, more or {})
+    raise failure(event._event, event._timeline(limits.timeline), what)
+
+
+def _refuse(event: AsyncEvent, what: Failure | None) -> None:
+    """Raise the ``AssertionError`` where there is a failure."""
+    __tracebackhide__ = True
+    if what is not None:
+        raise failure(event._event, event._timeline(limits.timeline), what)

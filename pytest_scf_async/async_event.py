@@ -8,9 +8,10 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Literal, NamedTuple, overload
 
-from .clock import to_datetime
+from .clock import duration_us, to_datetime
 from .errors import (
     CannotEndError,
     GateNotReachedError,
@@ -31,7 +32,9 @@ from .model.patterns import is_there_as_a_pattern, line_matcher
 from .model.timeline import Waited
 from .protocol import messages
 from .report.cause import function_traceback, likely_cause, short_message, what_to_do
-from .report.timeline import bounded, timeline_text
+from .report.failure import failure, not_finished, not_handled, not_stopped_within
+from .report.limits import bounded, limits
+from .report.timeline import timeline_text
 
 __all__ = ["AsyncEvent", "EventLog", "InstanceView", "Json", "Record", "SignalView"]
 
@@ -92,7 +95,7 @@ class InstanceView:
 
     pid: int
     """The process that runs user code; before a free-running program is there, its agent's."""
-    tmp: str
+    tmp: Path
     """A path of the host at which a test finds the instance's own ``/tmp`` while the instance lives."""
     cold: bool
     """It was started for this event."""
@@ -110,6 +113,9 @@ class PointGate(NamedTuple):
 
     gate: Gate
     description: messages.AnyGate
+
+
+_WITHIN = "scf_runtime.wait_until(lambda: event.ended, within=...) lets so many simulated seconds pass at most"
 
 
 class AsyncEvent:
@@ -264,7 +270,7 @@ class AsyncEvent:
             return None
         return InstanceView(
             pid=instance.user_process.pid or instance.pid,
-            tmp=instance.sandbox.tmp,
+            tmp=Path(instance.sandbox.tmp),
             cold=bool(self._event.cold),
             doing=str(instance.doing()),
             alive=not instance.gone,
@@ -281,6 +287,7 @@ class AsyncEvent:
 
     # -- what runs it ------------------------------------------------------------------------------------------------
 
+    @keywords_named("wait()", notes={"timeout": _WITHIN, "within": _WITHIN})
     def wait(self) -> AsyncEvent:
         """Let time pass until the event has ended, and give the event; FAILED and ABORTED raise nothing.
 
@@ -455,6 +462,33 @@ class AsyncEvent:
         refuse_unknown(self._event)
         terminate(self._lockstep, self._event, grace_shutdown, settle_first=when == "settled")
 
+    @keywords_named("stop(...)")
+    def stop(self, within: float | timedelta = 30, *, exit_ok: bool = False) -> AsyncEvent:
+        """Terminate the event gracefully and wait; it has to be FINISHED *within* simulated seconds after the SIGTERM.
+
+        Of code in Python the handler of SIGTERM has to have returned, too. With *exit_ok* an end of the process is
+        right as well: it makes the event FAILED with 439, as in the platform's sample in Go (document 63969). Raises
+        ``AssertionError``, as the assertion helpers do, and what ``terminate`` and ``wait`` raise. Gives the event.
+        """
+        __tracebackhide__ = True
+        limit = duration_us(within, "stop(within)")
+        refuse_scripted(self, "stop() can say nothing of its code", "terminate() and wait() end it")
+        self.terminate(grace_shutdown=True)
+        self.wait()
+        self._check()
+        event, settings = self._event, self._lockstep.settings
+        exited = exit_ok and event.record.status_code == 439
+        noise, now_us = settings.stop_noise, self._lockstep.clock.now_us
+        handled = exited or not event.function.runtime.listens_in_python
+        what = (
+            (None if exited else not_finished(event))
+            or (None if handled else not_handled(event))
+            or not_stopped_within(event, limit, now_us, noise, settings.source("stop_noise"))
+        )
+        if what is not None:
+            raise failure(event, self._timeline(limits.timeline), what)
+        return self
+
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _poll(self) -> None:
@@ -471,10 +505,11 @@ class AsyncEvent:
             )
         self._see()
 
-    def _timeline(self) -> str:
+    def _timeline(self, most: int | None = None) -> str:
+        """The timeline as text, in *most* lines where that is given."""
         event = self._event
         noise = self._lockstep.settings.stop_noise
-        return timeline_text(event.timeline, event.invoked_us, event.real_stretches, noise)
+        return timeline_text(event.timeline, event.invoked_us, event.real_stretches, noise, most)
 
     def _see(self) -> None:
         """The test reads something of the event."""
@@ -612,7 +647,7 @@ class AsyncEvent:
             ended = f"is {event.shown_status} ({event.record.status_code})" if event.ended else "runs"
             raise GateNotReachedError(
                 f"event {self.request_id} of {event.function.configuration.name} {ended} and never reached {where}; "
-                f"{'' if hint is None else hint + '; '}its log is:\n{bounded(str(self.log))}"
+                f"{'' if hint is None else hint + '; '}its log is:\n{bounded(str(self.log), limits.timeline)}"
             )
 
     def __repr__(self) -> str:

@@ -164,7 +164,8 @@ def keywords_named(
             for name in () if takes_others else keywords:
                 if name not in names:
                     note = f": {notes[name]}" if name in notes else ""
-                    return f"has no keyword {name!r}{did_you_mean(name, valid)} (valid are {', '.join(valid)}){note}"
+                    which = f"{did_you_mean(name, valid)} (valid are {', '.join(valid)})" if valid else ""
+                    return f"has no keyword {name!r}{which}{note}"
             for name, value in zip(in_order, values, strict=False):
                 if name in keywords:
                     others = ", ".join(each for each in valid if each != name)
@@ -209,7 +210,13 @@ def constructor_named(unnamed: tuple[str, ...] = ()) -> Callable[[type[_Class]],
     return decorate
 
 
+SHOWN = "_scf_async_shown"
+"""The attribute of an ``AssertionError`` of ours: the id of the event whose timeline its text has."""
+
+
 class _ExceptionInfo(Protocol):
+    @property
+    def value(self) -> BaseException: ...
     def errisinstance(self, exc: type[BaseException], /) -> bool: ...
 
 
@@ -220,7 +227,7 @@ def hidden_from_users(excinfo: _ExceptionInfo) -> bool:
     ours under ``-W error``. A ``HarnessError``, and whatever else comes out of us, is for us to read, with all frames.
     """
     ours = excinfo.errisinstance(ScfAsyncError) or excinfo.errisinstance(ScfAsyncWarning)
-    return ours and not excinfo.errisinstance(HarnessError)
+    return (ours and not excinfo.errisinstance(HarnessError)) or hasattr(excinfo.value, SHOWN)
 
 
 for _error in (*map(globals().__getitem__, __all__), ScfAsyncWarning):

@@ -59,6 +59,11 @@ _TOO_MANY_POINTS = (
     "with exclude="
 )
 
+_CLOSED = (
+    "the runtime is closed, as it is at the end of its test: run the event within that test, or make the runtime with "
+    "scf_runtime_factory"
+)
+
 _LISTENERS: dict[str, Listener] = {"handler": "handler", "SIG_IGN": "ignored", "native": "native"}
 """What a call of ``signal.signal`` for SIGTERM makes of it; everything else sets it to its default."""
 
@@ -423,7 +428,7 @@ class Lockstep:
             return
         with self._condition:
             if self._closed:
-                raise HarnessError(f"{call.name}: this runtime is closed")
+                raise ScfUsageError(f"{call.name}: {_CLOSED}")
             self.calls += 1
             self._leave_core()  # it is that of another thread
             self._revoke_lease()
@@ -469,7 +474,7 @@ class Lockstep:
         """Wait until the call is done that an answer is owed for; see ``served``."""
         with self._condition:
             if self._closed:
-                raise HarnessError(f"{call.name}: this runtime is closed")
+                raise ScfUsageError(f"{call.name}: {_CLOSED}")
             self._revoke_lease()
             if call.begin is not None:
                 call.begin()

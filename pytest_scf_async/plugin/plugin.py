@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from .timeout import TimeLimit
 
 MARKER_SOURCE: Final = "scf_function marker"
+UNLIMITED: Final = 2
+"""The verbosity (``-vv``) from which on the report of a failed test leaves nothing out."""
 
 OPTIONS: Final = {
     # [options: pytest] written by `make options`
@@ -178,6 +180,11 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.stash[_OUTER_ZYGOTE] = _zygote_of_this_process()
     _resolve_artifacts(config)
+    if config.option.verbose >= UNLIMITED:
+        from ..report.limits import limits
+
+        limits.lift()
+        config.add_cleanup(limits.restore)
     if config.option.scf_async_shard is not None:
         from .sweeps import shard_of
 
@@ -549,6 +556,19 @@ pytest_runtest_call = pytest.hookimpl(wrapper=True, trylast=True)(_with_replayed
 pytest_runtest_teardown = pytest.hookimpl(wrapper=True, trylast=True)(_with_replayed)
 
 
+def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
+    """Explain ``assert event.status == "FINISHED"``."""
+    statuses = sys.modules.get("pytest_scf_async.model.statuses")
+    if op != "==" or statuses is None or not (isinstance(left, str) and isinstance(right, str)):
+        return None
+    found, expected = (left, right) if isinstance(left, statuses.Status) else (right, left)
+    if not isinstance(found, statuses.Status):
+        return None
+    from ..report.failure import why_not_status
+
+    return [f"{str(left)!r} == {str(right)!r}", *why_not_status(str(found), str(expected))]
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
@@ -572,6 +592,8 @@ def pytest_runtest_makereport(
         ):
             report.longrepr = call.excinfo.getrepr(style="value")  # the sentence says it all
         if runtime is not None:
+            from ..errors import ScfAsyncError
+            from ..report.limits import shown_by
             from .reporting import sections_of
 
             if call.excinfo is not None and "pytest_timeout" in sys.modules:
@@ -579,9 +601,14 @@ def pytest_runtest_makereport(
 
                 if timeout.is_timeout(call.excinfo.value) and (found := timeout.section(runtime)) is not None:
                     report.sections.append(found)
-            shown = item.stash.get(_SHOWN, ())
-            report.sections += sections_of(runtime.events, shown, _keep(runtime, item))
-            report.sections += _keep_sweeps(item)
+            shown, used = [*item.stash.get(_SHOWN, ())], 0
+            if call.excinfo is not None:
+                error = call.excinfo.value
+                identity = shown_by(error)
+                shown += [event for event in runtime.events if event.request_id == identity]
+                used = str(error).count("\n") + 1 if shown or isinstance(error, ScfAsyncError) else 0
+            report.sections += sections_of(runtime.events, shown, _keep(runtime, item), used)
+            report.sections += _keep_sweeps(runtime, item)
     if call.when == "teardown":
         _forget_sweeps(item.config.stash)
         item.stash[_SHOWN] = ()
@@ -601,25 +628,28 @@ def _add_properties(item: pytest.Item, runtime: ScfRuntime) -> None:
 
 
 def _keep(runtime: ScfRuntime, item: pytest.Item) -> dict[str, str]:
-    """Write the events of a test that failed to the directory of artifacts, if there is one; where each of them is."""
+    """Write the events of a test that failed below the directory of artifacts, or pytest's; where each of them is."""
     from ..errors import ScfAsyncError
 
     try:
         runtime._lockstep.refresh()  # the last word of instances that still run
     except (ScfAsyncError, OSError):
         pass  # the report of the failure says what is known
-    directory = item.config.option.scf_async_artifacts
-    if directory is None:
-        return {}
     from .artifacts import keep
 
-    return keep(directory, item.nodeid, runtime.events)
+    return keep(_directory_of_files(runtime, item.config), item.nodeid, runtime.events)
 
 
-def _keep_sweeps(item: pytest.Item) -> list[tuple[str, str]]:
-    """Write what the sweeps of a test that failed have found to the directory of artifacts; sections that say where."""
-    directory, sweeps = item.config.option.scf_async_artifacts, item.config.stash.get(_SWEEPS, None)
-    if directory is None or sweeps is None:
+def _directory_of_files(runtime: ScfRuntime, config: pytest.Config) -> str:
+    given: str | None = config.option.scf_async_artifacts
+    assert runtime._base_temp is not None  # the fixture gives it
+    return given or os.path.join(runtime._base_temp, "scf-async")
+
+
+def _keep_sweeps(runtime: ScfRuntime, item: pytest.Item) -> list[tuple[str, str]]:
+    """Write what the sweeps of a test that failed have found there, too; sections that say where."""
+    directory, sweeps = _directory_of_files(runtime, item.config), item.config.stash.get(_SWEEPS, None)
+    if sweeps is None:
         return []
     from .artifacts import keep_sweeps
 
@@ -652,7 +682,7 @@ def _judge_events(runtime: ScfRuntime, node: pytest.Item) -> None:
     unchecked = unchecked_failures(events)
     if unchecked:
         node.stash[_SHOWN] = tuple(unchecked)
-        failures.insert(0, unchecked_text(unchecked, _keep(runtime, node)))
+        failures.insert(0, unchecked_text(unchecked))
     sweeps = node.config.stash.get(_SWEEPS, None)
     if sweeps is not None and (unasked := sweeps.unasked()):
         failures.append(unasked)

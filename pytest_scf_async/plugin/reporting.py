@@ -1,45 +1,67 @@
-"""What the report of a failed test says of its events: bounded, and without a value of an environment variable."""
+"""What the report of a failed test says of its events: bounded, and without a value of an environment variable.
+
+All of one test together has about as many lines as a screen (``limits.test``). What is left out is in files, and the
+last line says where.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from ..clock import to_datetime
 from ..model.statuses import Status
-from ..protocol.shortening import shortened, shortened_lines
 from ..report.cause import function_traceback, likely_cause, short_message, what_to_do
+from ..report.limits import bounded, limits
+from ..report.timeline import seconds_text
 
 if TYPE_CHECKING:
     from ..async_event import AsyncEvent
 
-EVENTS_SHOWN: Final = 10
-"""Events of one test that have a section, or a place in the failure of events that nobody checked."""
-SECTION_LINES: Final = 60
-"""Lines of the head, and of the tail, that a report section shows of a longer log or timeline."""
-LINE_CHARACTERS: Final = 1000
-"""Characters that a report section shows of one line of the log."""
-TAIL_LINES: Final = 20
-"""Lines of the log that the failure of an event shows that nobody checked."""
+ONE_LINE: Final = 8
+"""Events that are named in one line each, besides those whose timeline is shown."""
+LEAST: Final = 6
+"""Lines of a timeline that says something: an event that has no room for so many has one line."""
 
 _UNCHECKED: Final = (
     "event {request_id} of {function} FAILED ({code}: {message}) and the test never checked it; "
     "assert_failed(event, code={code}) says that it should, event.result raises its error"
 )
-_HOW_TO_KEEP: Final = "--scf-async-artifacts=DIR keeps all of it in files"
 
 Section = tuple[str, str]
 """A title and its text, as in ``TestReport.sections``."""
 
 
-def sections_of(events: Sequence[AsyncEvent], already: Sequence[AsyncEvent], kept: Mapping[str, str]) -> list[Section]:
-    """The sections of those of *events* that are not shown *already*; *kept* says where each one is in full."""
-    left = [event for event in events if event not in already]
-    shown = _chosen(left)
-    sections = [(f"scf async event {event.request_id}", _section(event, kept.get(event.request_id))) for event in shown]
-    if len(shown) < len(left):
-        where = _HOW_TO_KEEP if not kept else "all of them are in the directory of artifacts"
-        sections.append(("scf async events", f"{len(left) - len(shown):,} more events are not shown; {where}"))
+def sections_of(
+    events: Sequence[AsyncEvent], already: Sequence[AsyncEvent], kept: Mapping[str, str], used: int
+) -> list[Section]:
+    """The sections of *events*, without those that are shown *already*; *kept* says where each one is in full.
+
+    *used* is how many lines the failure itself has of events.
+    """
+    ranked = _ranked([event for event in events if event not in already])
+    room = max(limits.test - used - 1, ONE_LINE)
+    detailed: dict[AsyncEvent, str] = {}
+    for number, event in enumerate(ranked):
+        others = min(len(ranked) - number - 1, ONE_LINE + 1)
+        most = min(room - others - 2, limits.timeline)
+        if most < LEAST:
+            break
+        text = _section(event, most)
+        room -= text.count("\n") + 2
+        detailed[event] = text
+    sections = [(f"scf async event {event.request_id}", detailed[event]) for event in events if event in detailed]
+    left = ranked[len(detailed) :]
+    lines = [_one_line(event) for event in events if event in left[:ONE_LINE]]
+    if len(left) > ONE_LINE:
+        lines.append(f"and {len(left) - ONE_LINE:,} more")
+    where = _in_full(kept)
+    if lines:
+        sections.append(("scf async: other events", "\n".join(lines)))
+    if where and events:
+        title, text = sections.pop() if sections else ("scf async", "")
+        sections.append((title, f"{text}\n{where}".lstrip("\n")))
     return sections
 
 
@@ -55,70 +77,69 @@ def unchecked_failures(events: Sequence[AsyncEvent]) -> list[AsyncEvent]:
     ]
 
 
-def unchecked_text(events: Sequence[AsyncEvent], kept: Mapping[str, str]) -> str:
+def unchecked_text(events: Sequence[AsyncEvent]) -> str:
     """Why a test fails whose *events* FAILED and were not checked."""
-    parts = []
-    for event in events[:EVENTS_SHOWN]:
-        inner = event._event
-        stack, cause, advice = function_traceback(inner), likely_cause(inner), what_to_do(inner)
-        lines = [shortened(line.text, LINE_CHARACTERS) for line in inner.log[-TAIL_LINES:]]
-        parts += [
-            _UNCHECKED.format(
-                request_id=event.request_id,
-                function=event.function_name,
-                code=inner.record.status_code,
-                message=short_message(inner),
-            ),
-            *([f"likely cause: {cause}"] if cause else []),
-            *([f"what to do: {advice}"] if advice else []),
-            *([_bounded(stack)] if stack else []),
-            "--- the end of its log ---\n" + "\n".join(lines),
-            f"--- timeline ---\n{_timeline(event)}",
-            *_in_full(kept.get(event.request_id)),
-        ]
-    if len(events) > EVENTS_SHOWN:
-        parts.append(f"{len(events) - EVENTS_SHOWN:,} more FAILED events that the test never checked are not shown")
-    return "\n".join(parts)
+    first, others = events[0], events[1:]
+    inner = first._event
+    stack, cause, advice = function_traceback(inner), likely_cause(inner), what_to_do(inner)
+    lines = [
+        _UNCHECKED.format(
+            request_id=first.request_id,
+            function=first.function_name,
+            code=inner.record.status_code,
+            message=short_message(inner),
+        ),
+        *([f"likely cause: {cause}"] if cause else []),
+        *([f"what to do: {advice}"] if advice else []),
+        *([bounded(stack, limits.parts)] if stack else []),
+        "--- timeline ---",
+        first._timeline(limits.timeline),
+    ]
+    if others:
+        lines += ["--- other FAILED events that the test never checked ---", *map(_one_line, others[:ONE_LINE])]
+    if len(others) > ONE_LINE:
+        lines.append(f"and {len(others) - ONE_LINE:,} more")
+    return "\n".join(lines)
 
 
-def _chosen(events: Sequence[AsyncEvent]) -> list[AsyncEvent]:
-    """As many of *events* as are shown: the last one, those that FAILED or have not ended, then the last others."""
-    if len(events) <= EVENTS_SHOWN:
-        return list(events)
+def _ranked(events: Sequence[AsyncEvent]) -> list[AsyncEvent]:
+    """*events*, those first that tell more: FAILED ones and those that have not ended, then the last ones."""
     wrong = [event for event in events if _unfinished(event) or event._event.status is Status.FAILED]
-    ranked = dict.fromkeys([events[-1], *wrong, *reversed(events)])
-    chosen = list(ranked)[:EVENTS_SHOWN]
-    return [event for event in events if event in chosen]
+    return list(dict.fromkeys([*wrong, *reversed(events)]))
 
 
 def _unfinished(event: AsyncEvent) -> bool:
     return event._event.ended_by_close or not event._event.ended
 
 
-def _section(event: AsyncEvent, kept: str | None) -> str:
+def _section(event: AsyncEvent, most: int) -> str:
     inner = event._event
-    log = "\n".join(shortened(line.text, LINE_CHARACTERS) for line in inner.log)
-    code = f" ({inner.record.status_code})" if inner.ended and inner.status is not None else ""
-    by_harness = ", ended by the harness" if inner.ended_by_close else ""
+    waits_for_a_call = inner.phase in ("queued", "pending") and not inner.ended
+    began = to_datetime(inner.invoked_us).isoformat()
     return "\n".join(
         (
-            f"{event.function_name}: {inner.shown_status}{code}{by_harness}",
-            *([str(likely_cause(inner))] if inner.phase in ("queued", "pending") and not inner.ended else []),
-            f"--- log ---\n{_bounded(log)}",
-            f"--- timeline, in simulated time from {to_datetime(inner.invoked_us).isoformat()} ---",
-            _timeline(event),
-            *_in_full(kept),
+            f"{event.function_name}: {_status(event)}, in simulated time from {began}",
+            *([str(likely_cause(inner))] if waits_for_a_call else []),
+            event._timeline(most - waits_for_a_call),
         )
     )
 
 
-def _timeline(event: AsyncEvent) -> str:
-    return _bounded(event._timeline())
+def _one_line(event: AsyncEvent) -> str:
+    inner = event._event
+    end_us = inner.record.end_us
+    after = "" if end_us is None else f" after {seconds_text(end_us - inner.record.start_us)}"
+    why = f": {short_message(inner)}" if inner.status is Status.FAILED else ""
+    return f"event {event.request_id} of {event.function_name}: {_status(event)}{after}{why}"
 
 
-def _in_full(kept: str | None) -> list[str]:
-    return [] if kept is None else [f"--- in full: {kept} ---"]
+def _status(event: AsyncEvent) -> str:
+    inner = event._event
+    code = f" ({inner.record.status_code})" if inner.ended and inner.status is not None else ""
+    return f"{inner.shown_status}{code}{', ended by the harness' if inner.ended_by_close else ''}"
 
 
-def _bounded(text: str) -> str:
-    return shortened_lines(text, SECTION_LINES, SECTION_LINES)
+def _in_full(kept: Mapping[str, str]) -> str:
+    """Where the files of a test are: its events have directories beside each other there."""
+    where = dict.fromkeys(os.path.dirname(path) if os.path.isdir(path) else path for path in kept.values())
+    return f"--- in full: {next(iter(where))} ---" if where else ""

@@ -6,6 +6,8 @@ read here where it comes from outside alone: the traceback of user code, and wha
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import signal
 from collections.abc import Sequence
@@ -98,7 +100,7 @@ def likely_cause(event: SeenEvent) -> str | None:
         439: _process_exited,
         445: lambda event: f"the program could not be started: {short_message(event)}",
         446: short_message,
-        443: lambda event: f"the code could not be loaded: {_exception_line(event)}",
+        443: lambda event: f"the code could not be loaded: {_exception_line(event)}{_place_of_syntax_error(event)}",
         450: lambda event: (
             f"init took longer than the init timeout of {event.function.configuration.init_timeout} s"
             f"{_source(event, 'init_timeout')}"
@@ -142,7 +144,12 @@ def what_to_do(event: SeenEvent) -> str | None:
 
 
 def _of_exception(event: SeenEvent) -> str | None:
+    exception = _exception_line(event)
+    if _READ_ONLY_FILE in exception:
+        return _WRITE_ELSEWHERE
     if event.record.status_code == 430:
+        if exception.startswith("ZeroDivisionError") and not event.function.configuration.compute_rate:
+            return _TIME_OF_ZERO
         return _TWO_ARGUMENTS if _is_called_wrongly(event) else None
     return _DEPLOY_MODULE if _exception_line(event).startswith("ModuleNotFoundError: No module named ") else None
 
@@ -184,6 +191,16 @@ _TWO_ARGUMENTS = "give the handler two arguments, as the platform calls it: def 
 _DEPLOY_MODULE = (
     "install it where the tests run, or deploy it with the code: that is the directory of the handler's file, or one "
     'above with handler="package.module.main_handler"'
+)
+_PLACE = re.compile(r'^ *File "(.+)", line (\d+)', re.MULTILINE)
+_READ_ONLY_FILE = f"[Errno {errno.EROFS}]"
+_WRITE_ELSEWHERE = (
+    "write to /tmp, which each instance has for itself, to the test's tmp_path (pass it in the payload or in "
+    "environment=), or to a directory of mounts="
+)
+_TIME_OF_ZERO = (
+    "if it divides by the time that something took: computing takes no simulated time, unless the function has "
+    "compute_rate=1, say"
 )
 _RETURN_JSON = "return what json.dumps can write: dict, list, str, int, float, bool, None"
 _BY_CODE = {
@@ -393,6 +410,15 @@ def _aborted(event: SeenEvent) -> str:
 def _exception_line(event: SeenEvent) -> str:
     text = str(event.error.get("stackTrace") or event.error.get("errorMessage") or "")
     return exception_line(text) if text.strip() else "an exception of which nothing is known"
+
+
+def _place_of_syntax_error(event: SeenEvent) -> str:
+    """The file and line that Python could not read, behind the cause; the exception itself does not name them."""
+    text = str(event.error.get("errorMessage", ""))
+    if not _exception_line(event).startswith(("SyntaxError", "IndentationError", "TabError")):
+        return ""
+    places = _PLACE.findall(text)
+    return f" ({os.path.basename(places[-1][0])}:{places[-1][1]})" if places else ""
 
 
 def _source(event: SeenEvent, name: str) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Sequence
-from typing import Protocol
+from collections import Counter
+from collections.abc import Collection, Sequence
+from itertools import pairwise
+from typing import NamedTuple, Protocol
 
 from ..model.timeline import (
     AnyEntry,
@@ -38,16 +40,13 @@ from ..model.timeline import (
     Written,
     ZygoteDied,
 )
-from ..protocol.shortening import shortened_line, shortened_lines
+from ..protocol.shortening import shortened_line
 
 REAL_SHOWN = 0.05
 """Real seconds from which a stretch of them has a line of its own in a timeline."""
 LINE_LIMIT = 200
 """Characters of a log line that a timeline shows."""
-HEAD = 15
-TAIL = 30
 MB = 1 << 20
-"""Lines of a long text that the text of a failure shows of its beginning, and of its end."""
 
 
 class Stretch(Protocol):
@@ -66,11 +65,6 @@ class Stretch(Protocol):
 def seconds_text(microseconds: int) -> str:
     """A span of simulated time in seconds: ``12.5 s``."""
     return f"{microseconds / 1_000_000:.6f}".rstrip("0").rstrip(".") + " s"
-
-
-def bounded(text: str) -> str:
-    """As much of *text* as the text of a failure shows."""
-    return shortened_lines(text, HEAD, TAIL)
 
 
 def stretch_text(kind: str, seconds: float) -> str:
@@ -197,30 +191,110 @@ def entry_kind(entry: AnyEntry) -> str:
     return "instance"
 
 
+class _Row(NamedTuple):
+    """A line of a timeline."""
+
+    time: str
+    kind: str
+    text: str
+
+
 def timeline_text(
-    entries: Sequence[AnyEntry], start_us: int, stretches: Sequence[Stretch] = (), noise: float = 0.0
+    entries: Sequence[AnyEntry],
+    start_us: int,
+    stretches: Sequence[Stretch] = (),
+    noise: float = 0.0,
+    most: int | None = None,
 ) -> str:
     """One line an entry, times in seconds from *start_us*.
 
-    Real time that was spent in *stretches* is shown between the entries, unless all of it is less than *noise* seconds.
+    Waits that follow each other are shown once each, with how often they were: threads wait by turns, and so does a
+    server with its connections. Real time that was spent in *stretches* is shown between the entries, unless all of it
+    is less than *noise* seconds. Of more than *most* lines those of the log and waits are left out first, and those of
+    records next.
     """
-    rows: list[tuple[str, str, str]] = []
+    rows: list[_Row] = []
+    turns: dict[str, Waited] = {}
+    """The waits that have followed each other until now, by what they are."""
     counted = sum(stretch.seconds for stretch in stretches) >= noise
     shown = [stretch for stretch in stretches if counted and stretch.seconds >= REAL_SHOWN]
     shown.reverse()
 
+    def end_turns() -> None:
+        for wait in turns.values():
+            often = f", {wait.times:,} times, the last at +{seconds_text(wait.last_us - start_us)}"
+            text = shortened_line(wait.description, LINE_LIMIT) + (often if wait.times > 1 else "")
+            rows.append(_Row(f"+{seconds_text(wait.time_us - start_us)}", "wait", text))
+        turns.clear()
+
     def add_stretches(before: int) -> None:
         while shown and shown[-1].entries <= before:
+            end_turns()
             stretch = shown.pop()
             time = f"+{seconds_text(stretch.time_us - start_us)}"
-            rows.append((time, "real", stretch_text(stretch.kind, stretch.seconds)))
+            rows.append(_Row(time, "real", stretch_text(stretch.kind, stretch.seconds)))
 
     for number, entry in enumerate(entries):
         add_stretches(number)
+        if isinstance(entry, Waited):
+            known = turns.get(entry.description)
+            if known is not None:
+                entry = known._replace(last_us=entry.last_us, times=known.times + entry.times)  # noqa: PLW2901
+            turns[entry.description] = entry
+            continue
+        end_turns()
         text = shortened_line(entry_text(entry), LINE_LIMIT)
-        if isinstance(entry, Waited) and entry.times > 1:
-            text += f", {entry.times:,} times, the last at +{seconds_text(entry.last_us - start_us)}"
-        rows.append((f"+{seconds_text(entry.time_us - start_us)}", entry_kind(entry), text))
+        rows.append(_Row(f"+{seconds_text(entry.time_us - start_us)}", entry_kind(entry), text))
     add_stretches(len(entries))
-    width = max((len(row[0]) for row in rows), default=0)
-    return "\n".join(f"{time:>{width}}  {kind:<8}  {text}" for time, kind, text in rows)
+    end_turns()
+    if most is not None:
+        rows = _shortened(rows, most)
+    width = max((len(row.time) for row in rows), default=0)
+    return "\n".join(f"{row.time:>{width}}  {row.kind:<8}  {row.text}" for row in rows)
+
+
+_NAMES = {"log": ("line of the log", "lines of the log"), "wait": ("wait", "waits"), "record": ("record", "records")}
+
+
+def _shortened(rows: list[_Row], most: int) -> list[_Row]:
+    """*rows* in *most* lines: one in place of those that are left out says what they are.
+
+    Those of the log and waits that are nearest to other lines stay; only where the others alone are too many, records
+    are left out, too. Statuses, signals, gates and the end never are.
+    """
+    if len(rows) <= most:
+        return rows
+    kept: set[int] = set()
+    for kinds in ({"log", "wait", "real"}, {"log", "wait", "real", "record"}):
+        kept = {number for number, row in enumerate(rows) if row.kind not in kinds}
+        size = len(kept) + len(_gaps(len(rows), kept))
+        if size <= most:
+            break
+    for number in sorted(set(range(len(rows))) - kept, key=_distances(len(rows), kept).__getitem__):
+        more = 1 - (number - 1 in kept or number == 0) + 1 - (number + 1 in kept or number == len(rows) - 1)
+        if size + more <= most:
+            kept.add(number)
+            size += more
+    shown = {number: rows[number] for number in kept}
+    for gap in _gaps(len(rows), kept):
+        counted = Counter(row.kind for row in rows[gap.start : gap.stop])
+        what = [f"{count:,} {_NAMES[kind][count > 1]}" for kind, count in counted.items() if kind in _NAMES]
+        shown[gap.start] = _Row(rows[gap.start].time, "…", f"{' and '.join(what) or 'real time'} left out")
+    return [shown[number] for number in sorted(shown)]
+
+
+def _gaps(count: int, kept: Collection[int]) -> list[range]:
+    """The numbers up to *count* that are not *kept*: those that follow each other together."""
+    edges = [-1, *sorted(kept), count]
+    return [range(low + 1, high) for low, high in pairwise(edges) if high - low > 1]
+
+
+def _distances(count: int, kept: Collection[int]) -> list[int]:
+    """How far each number is from the next one that is *kept*, before or behind it; *count* where none is."""
+    found = [count] * count
+    for numbers in (range(count), range(count - 1, -1, -1)):
+        far = count
+        for number in numbers:
+            far = 0 if number in kept else far + 1
+            found[number] = min(found[number], far)
+    return found

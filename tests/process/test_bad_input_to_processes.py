@@ -390,7 +390,7 @@ def test_a_closed_runtime_says_so(deploy, make_runtime):
 
     with pytest.raises(ScfUsageError, match="belongs to a runtime that is closed"):
         function.invoke_async()
-    with pytest.raises(Exception, match="this runtime is closed"):
+    with pytest.raises(Exception, match="the runtime is closed"):
         event.wait()
 
 

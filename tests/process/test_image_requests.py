@@ -107,7 +107,7 @@ def test_a_published_version_is_named(deploy_image):
 
 def the_environment(mounted, event, **more):
     """What a program finds, and nothing else: what the platform gives it, and what an image has from itself."""
-    tmp = {} if mounted else {"TMPDIR": event.instance.tmp}
+    tmp = {} if mounted else {"TMPDIR": str(event.instance.tmp)}
     return {
         "TENCENTCLOUD_RUNENV": "SCF",
         "USER_CODE_ROOT": "/var/user/",

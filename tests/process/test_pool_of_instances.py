@@ -231,7 +231,7 @@ def test_each_instance_has_a_tmp_of_its_own_that_is_gone_with_it(deploy, runtime
     function = deploy(COUNTER)
     events = [function.invoke_async({"seconds": 5}) for _ in range(2)]
     runtime.wait_all()
-    directories = [event.instance.tmp for event in events]
+    directories = [str(event.instance.tmp) for event in events]
 
     assert [event.result["tmp"] for event in events] == (["/tmp", "/tmp"] if mounted else directories)
     assert directories[0] != directories[1]
@@ -254,7 +254,7 @@ def test_tmp_is_what_tempfile_uses(deploy, mounted):
         .wait()
     )
 
-    tmp = "/tmp" if mounted else event.instance.tmp
+    tmp = "/tmp" if mounted else str(event.instance.tmp)
     assert all(os.path.dirname(path) == tmp for path in event.result)
 
 
@@ -333,7 +333,7 @@ def test_a_handler_sees_the_platforms_environment(deploy, mounted):
         expected |= {"USER_CODE_ROOT": "/var/user/", "PWD": "/var/user", "PYTHONPATH": "/var/user:/opt"}
         assert "TMPDIR" not in environ
     else:
-        expected["TMPDIR"] = event.instance.tmp
+        expected["TMPDIR"] = str(event.instance.tmp)
     assert {name: environ[name] for name in expected} == expected
 
 
