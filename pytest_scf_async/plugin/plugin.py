@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 if TYPE_CHECKING:
+    import pluggy
     from tencentcloud.scf.v20180416.scf_client import ScfClient
 
     from ..api.scf_endpoint import ScfEndpoint
@@ -530,19 +531,16 @@ def scf_client(request: pytest.FixtureRequest, scf_endpoint: ScfEndpoint) -> Scf
 # -- reports ---------------------------------------------------------------------------------------------------------
 
 
-def _with_replayed(item: pytest.Item) -> Generator[None, None, None]:
+def _with_replayed(item: pytest.Item) -> Generator[None, pluggy.Result[None], None]:
     """Show the report that ``--scf-async-replay`` asks for, while the output of the test is still captured.
 
-    It is shown after the phase and not after the sweep, as only then it is known whether the phase failed with it.
+    It is shown after the phase and not after the sweep, as only then it is known whether the phase failed with it. This
+    is a wrapper of the older kind, through which no error is thrown: it would be a frame of ours in the traceback.
     """
-    try:
-        yield
-    except (KeyboardInterrupt, pytest.exit.Exception):  # the session's summary has it
-        raise
-    except BaseException as error:
+    outcome = yield
+    error = outcome.exception
+    if not isinstance(error, (KeyboardInterrupt, pytest.exit.Exception)):  # the session's summary has it
         _show_replayed(item, error)
-        raise
-    _show_replayed(item, None)
 
 
 def _show_replayed(item: pytest.Item, error: BaseException | None) -> None:
@@ -551,9 +549,9 @@ def _show_replayed(item: pytest.Item, error: BaseException | None) -> None:
         sweeps.show_replayed(error)
 
 
-pytest_runtest_setup = pytest.hookimpl(wrapper=True, trylast=True)(_with_replayed)
-pytest_runtest_call = pytest.hookimpl(wrapper=True, trylast=True)(_with_replayed)
-pytest_runtest_teardown = pytest.hookimpl(wrapper=True, trylast=True)(_with_replayed)
+pytest_runtest_setup = pytest.hookimpl(hookwrapper=True, trylast=True)(_with_replayed)
+pytest_runtest_call = pytest.hookimpl(hookwrapper=True, trylast=True)(_with_replayed)
+pytest_runtest_teardown = pytest.hookimpl(hookwrapper=True, trylast=True)(_with_replayed)
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:

@@ -155,6 +155,8 @@ def test_versions_and_zips_leave_no_directory(deploy, new_runtime, zygote, tmp_p
             function.delete("1")
             names = sorted(name.partition("-")[0] for name in os.listdir(scratch_of(runtime)))
             assert names == ["code"] * 5 + ["version"] * 4
+        with new_runtime() as runtime:  # the zygote prepares for the next instance, whose directories are there still
+            deploy(HANDLER, to=runtime).run({"how": "idle"})
 
     publish_and_update()
     before, _ = what_there_is(zygote)

@@ -20,7 +20,7 @@ ON_EVERY_PYTHON = (
     "listener_reentered",
 )
 POINTS = 12
-"""How many points are tried in both ways."""
+"""How many points are tried in both ways, of which one is by branches and tries all."""
 BOTH = [(seeded, twin) for seeded in SEEDED for twin in ("", "_fixed")]
 
 
@@ -68,36 +68,35 @@ def outcomes(sweep: Any) -> dict[str, Any]:
     }
 
 
-# once: it takes long, and what differs between versions is in the last test
-@pytest.mark.once
-@pytest.mark.usefixtures("without_needless_stops")
-@pytest.mark.parametrize(("seeded", "twin"), BOTH, ids=ids_of(BOTH))
-def test_each_window_is_found_and_nothing_else(scf_runtime: ScfRuntime, seeded: Seeded, twin: str) -> None:
-    assert found_by(swept(scf_runtime, seeded, twin), seeded) == (windows(seeded.name) if not twin else set())
-
-
-def require_same_in_both_ways(runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch, seeded: Seeded, twin: str) -> None:
+def by_branches(runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch, seeded: Seeded, twin: str) -> Any:
     monkeypatch.setattr(sweep_of_function, "_REPEATED", 0)
-    by_branches = swept(runtime, seeded, twin, limit=POINTS)
-    monkeypatch.setattr(sweep_of_function, "_FEW", 1_000_000)
-    from_the_beginning = swept(runtime, seeded, twin, limit=POINTS)
-
-    assert outcomes(by_branches) == outcomes(from_the_beginning)
-    assert [point.shown for point in by_branches.points] == [point.shown for point in from_the_beginning.points]
-    branched = sum(run.outcome.branched for run in by_branches.runs)
-    assert branched + sum(count for _, count in facts_of(by_branches).not_branched) == len(by_branches.runs)
+    sweep = swept(runtime, seeded, twin)
+    branched = sum(run.outcome.branched for run in sweep.runs)
+    assert branched + sum(count for _, count in facts_of(sweep).not_branched) == len(sweep.runs)
     assert branched > 0
-    assert not any(run.outcome.branched for run in from_the_beginning.runs)
+    return sweep
 
 
-# once: as above
+def require_the_same_from_the_beginning(
+    runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch, seeded: Seeded, twin: str, sweep: Any
+) -> None:
+    monkeypatch.setattr(sweep_of_function, "_FEW", 1_000_000)
+    again = swept(runtime, seeded, twin, limit=POINTS)
+    assert not any(run.outcome.branched for run in again.runs)
+    known = outcomes(sweep)
+    assert {run.key: known[run.key] for run in again.runs} == outcomes(again)
+
+
+# once: it takes long, and what differs between versions is in the last tests
 @pytest.mark.once
 @pytest.mark.usefixtures("without_needless_stops")
 @pytest.mark.parametrize(("seeded", "twin"), BOTH, ids=ids_of(BOTH))
-def test_a_branch_comes_to_the_same_as_a_run_from_the_beginning(
+def test_each_window_is_found_and_nothing_else_in_both_ways(
     scf_runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch, seeded: Seeded, twin: str
 ) -> None:
-    require_same_in_both_ways(scf_runtime, monkeypatch, seeded, twin)
+    sweep = by_branches(scf_runtime, monkeypatch, seeded, twin)
+    assert found_by(sweep, seeded) == (windows(seeded.name) if not twin else set())
+    require_the_same_from_the_beginning(scf_runtime, monkeypatch, seeded, twin, sweep)
 
 
 SOME = [(seeded, twin) for seeded, twin in BOTH if seeded.name in ON_EVERY_PYTHON]
@@ -119,4 +118,5 @@ def test_windows_are_the_same_on_every_python_and_for_every_user(
 def test_both_ways_are_the_same_on_every_python(
     scf_runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch, seeded: Seeded
 ) -> None:
-    require_same_in_both_ways(scf_runtime, monkeypatch, seeded, "")
+    sweep = by_branches(scf_runtime, monkeypatch, seeded, "")
+    require_the_same_from_the_beginning(scf_runtime, monkeypatch, seeded, "", sweep)
