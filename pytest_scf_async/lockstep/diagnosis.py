@@ -100,7 +100,7 @@ def what_instances_do(snapshot: Snapshot, passed_us: int = 0) -> str:
 
 _GIVE_IT_TIME = (
     "simulated time passes, and each wait takes a moment of real time: raise real_limit (scf_async_real_limit in the "
-    "ini file, --scf-async-real-limit), or have the function wait less often; scf_clock.advance(seconds) takes as long"
+    "ini file), or have the function wait less often; scf_clock.advance(seconds) takes as long"
 )
 
 

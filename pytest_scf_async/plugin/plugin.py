@@ -118,10 +118,13 @@ OPTIONS: Final = {
     ),
     # [end]
 }
-"""The settings that have an ini option and its twin on the command line, with their texts: the table of options is
-imported only where one of them is given."""
+"""The settings that have an ini option, with their texts: the table of options is imported only where one is given."""
 
 _ARTIFACTS: Final = "directory that keeps the whole log, timeline, records and facts of each event of a failed test"
+FLAGS: Final = frozenset({"real_timeout", "sandbox", "start"})
+"""The settings that have an option of the command line, too: what one changes for one run. pytest's
+``-o scf_async_leases=false`` is one for each of the others."""
+
 _LIVE_LOG: Final = "print the lines of events' logs as they come"
 _REPLAY: Final = "each sweep makes only the run that has this key, and its whole report is printed"
 _SHARD: Final = "each sweep makes one part of its runs, as in 2/5: the second of five"
@@ -156,7 +159,8 @@ _REFUSERS: Final = ("plugin.py", "settings.py", "markers.py")
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("scf-async", "Tencent Cloud SCF asynchronous events (pytest-scf-async)")
     for name, text in OPTIONS.items():
-        group.addoption(_flag(name), dest=f"scf_async_{name}", metavar="VALUE", default=None, help=text)
+        if name in FLAGS:
+            group.addoption(_flag(name), dest=f"scf_async_{name}", metavar="VALUE", default=None, help=text)
         parser.addini(f"scf_async_{name}", text, default="")
     group.addoption("--scf-async-artifacts", metavar="DIR", default=None, help=_ARTIFACTS)
     parser.addini("scf_async_artifacts", f"{_ARTIFACTS}; relative to the ini file", default="")
@@ -344,7 +348,7 @@ def _given(config: pytest.Config) -> dict[str, tuple[str, str]]:
     """The options that were given, each with its source; the command line wins over the ini file."""
     found: dict[str, tuple[str, str]] = {}
     for name in OPTIONS:
-        on_command_line = config.getoption(f"scf_async_{name}")
+        on_command_line = config.getoption(f"scf_async_{name}") if name in FLAGS else None
         if on_command_line is not None:
             found[name] = (on_command_line, f"command line: {_flag(name)}")
         elif in_file := config.getini(f"scf_async_{name}"):

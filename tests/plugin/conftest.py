@@ -77,9 +77,9 @@ def plain_surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def chosen_sandbox(pytestconfig: pytest.Config, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> str:
     """The sandbox that the whole suite is run with; pytest inside a test gets it too, and the clock of instances."""
     chosen = pytestconfig.getoption("scf_async_sandbox")
-    clock = pytestconfig.getoption("scf_async_clock")
+    clock = pytestconfig.getini("scf_async_clock")
     given = "" if chosen is None else f" --scf-async-sandbox={chosen}"
-    given += "" if clock is None else f" --scf-async-clock={clock}"
+    given += f" -oscf_async_clock={clock}" if clock else ""
     monkeypatch.setenv("PYTEST_ADDOPTS", PLAIN_OPTIONS + given)  # pytester has removed it
     return chosen or "auto"
 

@@ -112,7 +112,7 @@ class Pytest:
         self.said, say = os.pipe()
         environment = {"TMPDIR": str(self.temporary), "SAY": str(say), "SLEEP_SECONDS": self.sleep}
         given = ["-p", "no:cacheprovider", f"--basetemp={project / 'base'}"]
-        given += ["--scf-async-real-timeout=600", "--scf-async-real-limit=600", *arguments]
+        given += ["--scf-async-real-timeout=600", "-oscf_async_real_limit=600", *arguments]
         self.process: ForkedPytest | subprocess.Popen[bytes]
         if launcher:
             self.process = _launched([*launcher, sys.executable, "-m", "pytest", *given], environment, say, self)

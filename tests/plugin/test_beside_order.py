@@ -46,8 +46,8 @@ def suite(project: pytest.Pytester) -> pytest.Pytester:
     [
         (("-n2",), []),
         (
-            ("-n2", "--dist", "loadfile", "--scf-async-leases=false"),
-            ["scf-async: leases=False (command line: --scf-async-leases)"],
+            ("-n2", "--dist", "loadfile", "-oscf_async_leases=false"),
+            ["scf-async: leases=False (ini: scf_async_leases)"],
         ),
     ],
 )

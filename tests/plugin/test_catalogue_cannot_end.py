@@ -97,7 +97,7 @@ def test_loop_that_computes(catalogue: Callable[..., str]) -> None:
         def main_handler(event, context):
             while True: pass
     """
-    catalogue("--scf-async-real-timeout=1", "--scf-async-compute-grace=0.1", handler=handler, test=WAITS, files=STANDS)
+    catalogue("--scf-async-real-timeout=1", "-oscf_async_compute_grace=0.1", handler=handler, test=WAITS, files=STANDS)
 
 
 def test_lock_dead_lock(catalogue: Callable[..., str]) -> None:
@@ -165,4 +165,4 @@ def test_more_simulated_time_than_the_real_limit_allows(catalogue: Callable[...,
             while True:
                 time.sleep(0.001)
     """
-    catalogue("--scf-async-real-limit=1", handler=handler, test=WAITS)
+    catalogue("-oscf_async_real_limit=1", handler=handler, test=WAITS)

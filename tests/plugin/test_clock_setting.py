@@ -98,10 +98,10 @@ def test_the_line_is_there_with_workers_and_without_namespaces(refused: pytest.P
 
 def test_page_makes_that_an_error(refused: pytest.Pytester) -> None:
     refused.makepyfile(PASSES.format(frozen=True))
-    result = run_forked(refused, "--scf-async-clock=page")
+    result = run_forked(refused, "-oscf_async_clock=page")
     result.assert_outcomes(failed=1)
     error = (
-        "E *ScfUsageError: clock='page' (command line: --scf-async-clock) cannot be had on this machine: "
+        "E *ScfUsageError: clock='page' (ini: scf_async_clock) cannot be had on this machine: "
         f"{WHY}; clock='auto' and 'freezegun' give instances freezegun's classes instead"
     )
     result.stdout.fnmatch_lines([error])
@@ -109,6 +109,6 @@ def test_page_makes_that_an_error(refused: pytest.Pytester) -> None:
 
 def test_freezegun_chooses_its_classes_and_the_line_says_who_did(project: pytest.Pytester) -> None:
     project.makepyfile(PASSES.format(frozen=True))
-    result = project.runpytest("--scf-async-clock=freezegun")
+    result = project.runpytest("-oscf_async_clock=freezegun")
     result.assert_outcomes(passed=1)
-    assert lines_about_classes(result) == [LINE.format(why="clock='freezegun', command line: --scf-async-clock")]
+    assert lines_about_classes(result) == [LINE.format(why="clock='freezegun', ini: scf_async_clock")]

@@ -119,11 +119,11 @@ def test_a_test_that_failed_or_was_skipped_reports_none_of_them(of_test) -> None
 
 @pytest.mark.parametrize(("option", "outcome"), [("ignore", {}), ("warn", {"warnings": 1}), ("fail", {"errors": 1})])
 def test_never_run_is_a_setting(of_test, option: str, outcome: dict[str, int]) -> None:
-    result = of_test("function.invoke_async()", f"--scf-async-never-run={option}", "-Wdefault")
+    result = of_test("function.invoke_async()", f"-oscf_async_never_run={option}", "-Wdefault")
     result.assert_outcomes(passed=1, **outcome)
     if outcome:
         result.stdout.fnmatch_lines(
-            ["*no code of event * of sleeps ever ran, *='ignore' (it is '*', command line: --scf-async-never-run)"]
+            ["*no code of event * of sleeps ever ran, *='ignore' (it is '*', ini: scf_async_never_run)"]
         )
 
 
@@ -178,11 +178,11 @@ def test_a_call_that_raises_for_an_event_has_reported_it(of_test) -> None:
 
 @pytest.mark.parametrize(("option", "outcome"), [("ignore", {}), ("warn", {"warnings": 1}), ("fail", {"errors": 1})])
 def test_unfinished_is_a_setting(of_test, option: str, outcome: dict[str, int]) -> None:
-    result = of_test("function.invoke_async().settle()", f"--scf-async-unfinished={option}", "-Wdefault")
+    result = of_test("function.invoke_async().settle()", f"-oscf_async_unfinished={option}", "-Wdefault")
     result.assert_outcomes(passed=1, **outcome)
     if outcome:
         result.stdout.fnmatch_lines(
-            ["*event * of sleeps still runs *unfinished='ignore' (it is '*', command line: --scf-async-unfinished)"]
+            ["*event * of sleeps still runs *unfinished='ignore' (it is '*', ini: scf_async_unfinished)"]
         )
 
 

@@ -159,4 +159,4 @@ def test_a_function_that_computes_for_ever_times_out_by_its_marker(project: pyte
             assert_timed_out(function.invoke_async().wait())
         """
     )
-    project.runpytest("--scf-async-compute-rate=2000").assert_outcomes(passed=2)
+    project.runpytest("-oscf_async_compute_rate=2000").assert_outcomes(passed=2)

@@ -126,8 +126,8 @@ def test_the_network_of_all_functions_is_a_setting(with_fakes: pytest.Pytester, 
         ini.write_text(ini.read_text() + "\nscf_async_network = all\n")
         source = "ini: scf_async_network"
     else:
-        arguments = ["--scf-async-network=all"]
-        source = "command line: --scf-async-network"
+        arguments = ["-oscf_async_network=all"]
+        source = "ini: scf_async_network"
     result = with_fakes.runpytest(*arguments)
 
     result.assert_outcomes(passed=1)
@@ -135,7 +135,7 @@ def test_the_network_of_all_functions_is_a_setting(with_fakes: pytest.Pytester, 
 
 
 def test_a_wrong_network_ends_the_session(with_fakes: pytest.Pytester) -> None:
-    result = with_fakes.runpytest("--scf-async-network=none")
+    result = with_fakes.runpytest("-oscf_async_network=none")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: network='none' (command line: --scf-async-network) is not valid: it is '*"])
+    result.stderr.fnmatch_lines(["ERROR: network='none' (ini: scf_async_network) is not valid: it is '*"])

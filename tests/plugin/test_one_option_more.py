@@ -90,20 +90,15 @@ def project_of_it(project: pytest.Pytester, changed: Path, monkeypatch: pytest.M
 
 
 def test_pytest_settings_calls_and_the_marker_have_it(project_of_it: pytest.Pytester) -> None:
-    project_of_it.makepyfile(USES.replace("SETTING", "('blue', 'command line: --scf-async-colour')"))
-    project_of_it.runpytest_subprocess("--scf-async-colour=blue").assert_outcomes(passed=3)
     project_of_it.makepyfile(USES.replace("SETTING", "('blue', 'ini: scf_async_colour')"))
-    project_of_it.runpytest_subprocess("-o", "scf_async_colour=blue").assert_outcomes(passed=3)
+    project_of_it.runpytest_subprocess("-oscf_async_colour=blue").assert_outcomes(passed=3)
 
 
 def test_a_wrong_value_and_help_name_it(project_of_it: pytest.Pytester) -> None:
     project_of_it.makepyfile("def test_it(): pass")
-    wrong = project_of_it.runpytest_subprocess("--scf-async-colour=green")
-    wrong.stderr.fnmatch_lines(
-        ["ERROR: colour='green' (command line: --scf-async-colour) is not valid: it is 'red' or 'blue'"]
-    )
+    wrong = project_of_it.runpytest_subprocess("-oscf_async_colour=green")
+    wrong.stderr.fnmatch_lines(["ERROR: colour='green' (ini: scf_async_colour) is not valid: it is 'red' or 'blue'"])
     shown = " ".join(project_of_it.runpytest_subprocess("--help").stdout.str().split())
-    assert "--scf-async-colour=VALUE the colour of functions (red or blue)" in shown
     assert "scf_async_colour (string): the colour of functions (red or blue)" in shown
 
 

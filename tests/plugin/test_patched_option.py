@@ -102,14 +102,14 @@ def test_a_year_of_the_test_takes_no_time_of_pytest(project: pytest.Pytester, wh
 def test_it_is_off_where_the_command_line_says_so(project: pytest.Pytester) -> None:
     ini(project, "scf_async_patched = true", "scf_async_start = 2026-01-01T00:00:00Z")
     project.makepyfile(REAL)
-    project.runpytest("--scf-async-patched=false").assert_outcomes(passed=1)
+    project.runpytest("-oscf_async_patched=false").assert_outcomes(passed=1)
 
 
 def test_a_value_that_is_none(project: pytest.Pytester) -> None:
     project.makepyfile("def test_it(): pass")
-    result = project.runpytest("--scf-async-patched=maybe")
+    result = project.runpytest("-oscf_async_patched=maybe")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    sentence = "patched='maybe' (command line: --scf-async-patched) is not valid: it is True or False"
+    sentence = "patched='maybe' (ini: scf_async_patched) is not valid: it is True or False"
     result.stderr.fnmatch_lines([f"ERROR: {sentence}"])
 
 
@@ -243,7 +243,7 @@ def test_within_a_freeze_of_the_user(project: pytest.Pytester) -> None:
 
 def test_beside_xdist(project: pytest.Pytester) -> None:
     project.makepyfile(YEAR_LONG)
-    result = run_forked(project, "--scf-async-patched=true", "-n", "2", "--durations=0", "--durations-min=0")
+    result = run_forked(project, "-oscf_async_patched=true", "-n", "2", "--durations=0", "--durations-min=0")
     result.assert_outcomes(passed=2)
     assert sum(durations(result)) < 60
 

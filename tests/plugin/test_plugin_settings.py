@@ -52,10 +52,10 @@ def test_ini_then_command_line_then_fixture(project: pytest.Pytester) -> None:
         """
     )
     project.makepyfile(SHOW)
-    result = project.runpytest("-s", "--scf-async-real-limit=40", "--scf-async-timeout=400")
+    result = project.runpytest("-s", "-oscf_async_real_limit=40", "--scf-async-real-timeout=4")
     assert shown(result) == {
-        "real_timeout": "3.0 (ini: scf_async_real_timeout)",
-        "real_limit": "40.0 (command line: --scf-async-real-limit)",
+        "real_timeout": "4.0 (command line: --scf-async-real-timeout)",
+        "real_limit": "40.0 (ini: scf_async_real_limit)",
         "timeout": "500 (scf_settings)",
         "start": "None (default)",
     }
@@ -72,12 +72,12 @@ def test_the_marker_wins_over_settings_and_deploy_stands_alone(project: pytest.P
             assert scf_function.configuration.sources["timeout"] == "scf_function marker"
             other = scf_runtime.deploy("handlers/sleeps.py:main_handler")
             assert other.configuration.timeout == 60
-            assert other.configuration.sources["timeout"] == "command line: --scf-async-timeout"
+            assert other.configuration.sources["timeout"] == "ini: scf_async_timeout"
             given = scf_runtime.deploy("handlers/sleeps.py:main_handler", timeout=9)
             assert given.configuration.sources["timeout"] == "deploy(...)"
         """
     )
-    project.runpytest("--scf-async-timeout=60").assert_outcomes(passed=1)
+    project.runpytest("-oscf_async_timeout=60").assert_outcomes(passed=1)
 
 
 def test_a_fixture_may_extend_what_was_configured(project: pytest.Pytester) -> None:
@@ -91,7 +91,7 @@ def test_a_fixture_may_extend_what_was_configured(project: pytest.Pytester) -> N
         """
         + SHOW
     )
-    result = shown(project.runpytest("-s", "--scf-async-timeout=60", "--scf-async-real-timeout=5"))
+    result = shown(project.runpytest("-s", "-oscf_async_timeout=60", "--scf-async-real-timeout=5"))
     assert result["timeout"] == "120.0 (my test file)"
     assert result["real_timeout"] == "5.0 (command line: --scf-async-real-timeout)"
 
@@ -147,9 +147,11 @@ def test_a_wrong_value_ends_the_session_before_the_first_test(
     if where == "ini":
         ini(project, f"scf_async_{name} = {value}")
         source, arguments = f"ini: scf_async_{name}", []
-    else:
+    elif name in ("real_timeout", "start"):
         source = f"command line: --scf-async-{name.replace('_', '-')}"
         arguments = [source.removeprefix("command line: ") + f"={value}"]
+    else:
+        source, arguments = f"ini: scf_async_{name}", ["-o", f"scf_async_{name}={value}"]
     result = project.runpytest(*arguments)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: {sentence.format(source)}"])
@@ -184,7 +186,7 @@ def test_an_error_about_a_bound_names_its_source(project: pytest.Pytester) -> No
             scf_runtime.deploy(for_ever).invoke_async().wait()
         """
     )
-    result = project.runpytest("--scf-async-real-timeout=0.2", "--scf-async-compute-grace=0.05")
+    result = project.runpytest("--scf-async-real-timeout=0.2", "-oscf_async_compute_grace=0.05")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*0.2 real seconds (real_timeout, command line: --scf-async-real-timeout)*"])
 
@@ -194,7 +196,7 @@ def test_an_error_about_a_bound_names_its_source(project: pytest.Pytester) -> No
     [
         ((), None),
         (("-v",), "scf-async: default settings"),
-        (("--scf-async-timeout=60",), "scf-async: timeout=60 (command line: --scf-async-timeout)"),
+        (("-oscf_async_timeout=60",), "scf-async: timeout=60 (ini: scf_async_timeout)"),
     ],
 )
 def test_a_header_line_only_where_it_says_something(
@@ -214,11 +216,11 @@ def test_a_module_that_cannot_be_preloaded_is_reported_at_the_users_line_with_it
         def test_it(scf_runtime):
             scf_runtime.deploy("handlers/echo.py:main_handler").run()
     """)
-    result = run_forked(project, "--scf-async-preload=json,nothing_of_this_name")
+    result = run_forked(project, "-oscf_async_preload=json,nothing_of_this_name")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "E *ScfUsageError: preload (command line: --scf-async-preload): 'nothing_of_this_name' cannot be *",
+            "E *ScfUsageError: preload (ini: scf_async_preload): 'nothing_of_this_name' cannot be *",
             "",
             "*.py:2: ScfUsageError",
         ]

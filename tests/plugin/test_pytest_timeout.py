@@ -66,7 +66,7 @@ def test_a_test_out_of_time_says_what_each_instance_does(
     limited: pytest.Pytester, method: str, name: str, line: str
 ) -> None:
     result = run_forked(
-        limited, f"--timeout-method={method}", "--scf-async-compute-grace=0.1", "-p", "no:xdist", "-k", name
+        limited, f"--timeout-method={method}", "-oscf_async_compute_grace=0.1", "-p", "no:xdist", "-k", name
     )
     text = result.stdout.str() + result.stderr.str()
     assert result.ret == 1

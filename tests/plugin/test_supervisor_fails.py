@@ -43,7 +43,7 @@ def test_it_is_reported_with_its_stack(
         """,
     )
     monkeypatch.setenv("PYTHONPATH", str(project.path))
-    result = run_forked(project, "-rP", "-W", "ignore:programs cannot be traced", "--scf-async-preload=fault")
+    result = run_forked(project, "-rP", "-W", "ignore:programs cannot be traced", "-oscf_async_preload=fault")
     result.assert_outcomes(passed=1)
     result.stdout.re_match_lines(
         [

@@ -33,8 +33,8 @@ DeployImage = Callable[..., Function]
 def make_runtime(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeRuntime]:
     """Make runtimes, with settings as keywords; when they are closed, no process and no directory is left.
 
-    Other settings come from the command line: the whole suite can run with ``--scf-async-leases=false``
-    or ``--scf-async-sandbox=none`` or ``--scf-async-clock=freezegun``.
+    Other settings come from the command line: the whole suite can run with ``-oscf_async_leases=false``
+    or ``--scf-async-sandbox=none`` or ``-oscf_async_clock=freezegun``.
     """
     zygote = zygote_of(configured(request.config))
     with ExitStack() as stack:

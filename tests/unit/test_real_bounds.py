@@ -124,7 +124,7 @@ def test_a_call_that_has_passed_time_says_how_much_and_what_to_raise(watch: Stop
         "event 3 of export is parked in acquire()",
     ]
     assert len(lines) == 4
-    assert "raise real_limit (scf_async_real_limit in the ini file, --scf-async-real-limit)" in lines[3]
+    assert "raise real_limit (scf_async_real_limit in the ini file)" in lines[3]
 
 
 WAIT = KernelWait("recv() on a connection to 127.0.0.1:80", ())
