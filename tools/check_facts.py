@@ -41,7 +41,11 @@ FROM_OUTSIDE: dict[str, dict[str, str]] = {
         "(?:Current t|T)hread 0x": "faulthandler",
         '  File "(?P<file>': "faulthandler",
     },
-    "model/tracebacks.py": {"(  \\+ Exception Group )?Traceback ": "Python, in tracebacks"},
+    "model/tracebacks.py": {
+        "(  \\+ Exception Group )?Traceback ": "Python, in tracebacks",
+        '^ *File "': "Python, in tracebacks",
+        "[Errno ": "Python, of an OSError",
+    },
     "plugin/timeout.py": {"from pytest-timeout": "pytest-timeout"},
     "report/cause.py": {
         "ModuleNotFoundError: No module named ": "Python",

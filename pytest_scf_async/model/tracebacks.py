@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+_PLACE = re.compile(r'^ *File "(.+)", line (\d+)', re.MULTILINE)
 _HEAD = re.compile(r"(  \+ Exception Group )?Traceback \(most recent call last\):")
 
 
@@ -24,3 +25,14 @@ def exception_line(trace: str) -> str:
         if text and not text.startswith(" "):
             return text
     return lines[-1] if lines else ""
+
+
+def last_place(trace: str) -> tuple[str, int] | None:
+    """The file and line that *trace* names last; None where it names none."""
+    places = _PLACE.findall(trace)
+    return (places[-1][0], int(places[-1][1])) if places else None
+
+
+def is_of_errno(line: str, number: int) -> bool:
+    """Whether the *line* that names an exception is of an ``OSError`` with that number."""
+    return f"[Errno {number}]" in line

@@ -185,7 +185,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.stash[_OUTER_ZYGOTE] = _zygote_of_this_process()
     _resolve_artifacts(config)
-    if config.option.verbose >= UNLIMITED:
+    if config.getoption("verbose", 0) >= UNLIMITED:
         from ..report.limits import limits
 
         limits.lift()

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from ..model import STATUS_CODES, ErrorBody, EventRecord, Fact, FunctionConfiguration, LogLine, State, Status
 from ..model.timeline import AnyEntry, Exit, ListenerChanged, MemoryExcess, Raised, Waited
-from ..model.tracebacks import exception_line
+from ..model.tracebacks import exception_line, is_of_errno, last_place
 from ..protocol.shortening import shortened_line
 from .timeline import excess_text, exit_text, seconds_text
 
@@ -145,7 +145,7 @@ def what_to_do(event: SeenEvent) -> str | None:
 
 def _of_exception(event: SeenEvent) -> str | None:
     exception = _exception_line(event)
-    if _READ_ONLY_FILE in exception:
+    if is_of_errno(exception, errno.EROFS):
         return _WRITE_ELSEWHERE
     if event.record.status_code == 430:
         if exception.startswith("ZeroDivisionError") and not event.function.configuration.compute_rate:
@@ -192,8 +192,6 @@ _DEPLOY_MODULE = (
     "install it where the tests run, or deploy it with the code: that is the directory of the handler's file, or one "
     'above with handler="package.module.main_handler"'
 )
-_PLACE = re.compile(r'^ *File "(.+)", line (\d+)', re.MULTILINE)
-_READ_ONLY_FILE = f"[Errno {errno.EROFS}]"
 _WRITE_ELSEWHERE = (
     "write to /tmp, which each instance has for itself, to the test's tmp_path (pass it in the payload or in "
     "environment=), or to a directory of mounts="
@@ -417,8 +415,8 @@ def _place_of_syntax_error(event: SeenEvent) -> str:
     text = str(event.error.get("errorMessage", ""))
     if not _exception_line(event).startswith(("SyntaxError", "IndentationError", "TabError")):
         return ""
-    places = _PLACE.findall(text)
-    return f" ({os.path.basename(places[-1][0])}:{places[-1][1]})" if places else ""
+    place = last_place(text)
+    return "" if place is None else f" ({os.path.basename(place[0])}:{place[1]})"
 
 
 def _source(event: SeenEvent, name: str) -> str:

@@ -259,14 +259,14 @@ _NAMES = {"log": ("line of the log", "lines of the log"), "wait": ("wait", "wait
 def _shortened(rows: list[_Row], most: int) -> list[_Row]:
     """*rows* in *most* lines: one in place of those that are left out says what they are.
 
-    Those of the log and waits that are nearest to other lines stay; only where the others alone are too many, records
-    are left out, too. Statuses, signals, gates and the end never are.
+    Those of the log and waits that are nearest to other lines, and to the last one, stay; only where the others alone
+    are too many, records are left out, too. Statuses, signals, gates and the end never are.
     """
     if len(rows) <= most:
         return rows
     kept: set[int] = set()
     for kinds in ({"log", "wait", "real"}, {"log", "wait", "real", "record"}):
-        kept = {number for number, row in enumerate(rows) if row.kind not in kinds}
+        kept = {number for number, row in enumerate(rows) if row.kind not in kinds or number == len(rows) - 1}
         size = len(kept) + len(_gaps(len(rows), kept))
         if size <= most:
             break

@@ -34,20 +34,18 @@ def test_log_and_timeline_of_each_event(project: pytest.Pytester) -> None:
         [
             "*assert 1 == 2*",
             "*- scf async event ????????-* -*",
-            "sleeps: FINISHED (200)",
-            "--- log ---",
-            "START RequestId:*",
-            "going to sleep",
-            "Response RequestId:* RetMsg:*slept*",
-            "--- timeline, in simulated time from 2026-01-01T00:00:00+00:00 ---",
+            "sleeps: FINISHED (200), in simulated time from 2026-01-01T00:00:00+00:00",
             "*+0 s  status    RUNNING: accepted",
+            "*+0 s  log       START RequestId:*",
+            "*+0 s  log       going to sleep",
             "*+3600 s  status    FINISHED (200): returned",
+            "*+3600 s  log       Response RequestId:* RetMsg:*slept*",
             "*- scf async event ????????-* -*",
-            "echo: FINISHED (200)",
-            "got {'n': 1}",
-            "*- scf async event ????????-* -*",
-            "raises: RUNNING",
+            "raises: RUNNING, in simulated time from 2026-01-01T01:00:00+00:00",
             "none of its code has run yet: wait(), settle() and the gate calls run it",
+            "*- scf async: other events -*",
+            "event ????????-* of echo: FINISHED (200) after 0 s",
+            "--- in full: */scf-async/*-test_it-* ---",
         ]
     )
 
@@ -72,7 +70,9 @@ def test_errors_of_other_fixtures_have_the_sections_too(project: pytest.Pytester
     )
     result = project.runpytest()
     result.assert_outcomes(errors=1, passed=phase == "teardown")
-    result.stdout.fnmatch_lines([f"*ERROR at {phase} of test_it*", "*- scf async event *", "got in a section"])
+    result.stdout.fnmatch_lines(
+        [f"*ERROR at {phase} of test_it*", "*- scf async event *", "*+0 s  log       got in a section"]
+    )
 
 
 def test_a_test_that_passes_has_none(project: pytest.Pytester) -> None:
@@ -89,24 +89,35 @@ def test_a_test_without_a_runtime_has_none(project: pytest.Pytester) -> None:
     assert "scf async" not in result.stdout.str()
 
 
-def test_a_long_log_is_shown_by_head_and_tail(project: pytest.Pytester) -> None:
+def test_of_a_long_log_the_beginning_and_the_end_are_shown(project: pytest.Pytester) -> None:
     project.path.joinpath("handlers", "talks.py").write_text(
         "def main_handler(event, context):\n    for n in range(1000):\n        print('line', n, 'of many')\n"
     )
     project.makepyfile(FAILING.format(handler="talks"))
-    output = project.runpytest("-p", "no:warnings").stdout.str()
-    section = output[output.index("--- log ---") : output.index("--- timeline")].splitlines()
-    assert len(section) == 1 + 60 + 1 + 60
-    assert section[1].startswith("START RequestId:")
-    assert section[61] == "... 885 lines are left out ..."
-    assert section[-1].startswith("Report RequestId:")
-    timeline = output[output.index("--- timeline") : output.index("short test summary")].splitlines()
-    assert len(timeline) < 130
-    assert sum("lines are left out" in line for line in timeline) == 1
+    result = project.runpytest("-p", "no:warnings")
+    begin = next(n for n, line in enumerate(result.outlines) if line.startswith("talks: FINISHED"))
+    end = next(n for n, line in enumerate(result.outlines) if line.startswith("--- in full: "))
+    timeline = result.outlines[begin + 1 : end]
+    assert len(timeline) == 24
+    assert timeline[0].endswith("status    RUNNING: accepted")
+    assert len([line for line in timeline if line.endswith(" lines of the log left out")]) == 1
+    assert any(line.endswith("status    FINISHED (200): returned") for line in timeline)
+    assert timeline[-1].startswith("+0 s  log       Report RequestId:")
+
+
+def test_very_verbose_leaves_nothing_out(project: pytest.Pytester) -> None:
+    project.path.joinpath("handlers", "talks.py").write_text(
+        "def main_handler(event, context):\n    for n in range(1000):\n        print('line', n, 'of many')\n"
+    )
+    project.makepyfile(FAILING.format(handler="talks"))
+    output = project.runpytest("-p", "no:warnings", "-vv").stdout.str()
+    assert all(f"line {n} of many" in output for n in range(1000))
+    assert "left out" not in output
+    assert "line 500 of many" not in project.runpytest("-p", "no:warnings").stdout.str()  # in the same process
 
 
 def test_sections_come_through_xdist(project: pytest.Pytester) -> None:
     project.makepyfile(FAILING.format(handler="echo"))
     result = run_forked(project, "-n1")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*- scf async event *", "echo: FINISHED (200)"])
+    result.stdout.fnmatch_lines(["*- scf async event *", "echo: FINISHED (200), in simulated time from *"])

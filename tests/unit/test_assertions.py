@@ -350,9 +350,9 @@ def test_what_python_takes_for_equal_may_differ_in_json(found: str, expected: ob
 def test_a_wrong_result_shows_the_difference() -> None:
     text = failure(assert_finished, Story().returns('{"rows": 1, "bytes": 5}').event, {"rows": 2, "bytes": 5})
     assert text.startswith('expected the result {"rows": 2, "bytes": 5}; found the result {"rows": 1, "bytes": 5}\n')
-    assert '\n-   "rows": 2\n' in text
-    assert '\n+   "rows": 1\n' in text
-    assert '\n    "bytes": 5,\n' in text
+    assert '\n-  "rows": 2\n' in text
+    assert '\n+  "rows": 1\n' in text
+    assert '\n   "bytes": 5,\n' in text
 
 
 def test_transitions_are_compared_in_full() -> None:

@@ -19,7 +19,7 @@ from pytest_scf_async.assertions import (
 )
 from pytest_scf_async.errors import HarnessError, ScfUsageError, did_you_mean, hidden_from_users
 from pytest_scf_async.model import Fact
-from pytest_scf_async.report.timeline import HEAD, TAIL, bounded
+from pytest_scf_async.report.limits import bounded, limits
 
 STOP = Raised("Stop", "now")
 LOCK = "Lock.acquire at a.py:3"
@@ -149,18 +149,25 @@ def test_a_lock_that_never_comes_is_named() -> None:
     assert "it waited in Lock.acquire at a.py:3, which nothing ended, until its timeout of 60 s (deploy(...))" in text
 
 
-def test_a_long_timeline_is_shown_by_head_and_tail() -> None:
+def test_of_a_long_timeline_its_beginning_and_end_are_shown() -> None:
     story = Story().says(*(f"line {number}" for number in range(500)))
     timeline = failure(assert_logged, story.event, "xyzw").partition("--- timeline")[2].splitlines()[1:]
-    assert len(timeline) == HEAD + 1 + TAIL
-    assert timeline[HEAD] == "... 456 lines are left out ..."
+    assert len(timeline) == limits.timeline
+    (gap,) = [line for line in timeline if "…" in line]
+    assert gap.endswith("…         478 lines of the log left out")
+    assert timeline[1].endswith("log       line 0")
     assert timeline[-1].endswith("log       line 499")
 
 
-@pytest.mark.parametrize("number", [0, 1, HEAD + TAIL, HEAD + TAIL + 1])
+@pytest.mark.parametrize("number", [0, 1, 9, 10])
 def test_what_is_short_is_shown_whole(number: int) -> None:
     text = "\n".join(map(str, range(number)))
-    assert bounded(text) == text
+    assert bounded(text, 10) == text
+
+
+def test_what_is_longer_is_shown_by_head_and_tail() -> None:
+    lines = bounded("\n".join(map(str, range(100))), 10).splitlines()
+    assert lines == ["0", "1", "2", "3", "... 91 lines are left out ...", "95", "96", "97", "98", "99"]
 
 
 @pytest.mark.parametrize("text", ["(row", "[[x]", "a(?i)b", "row 2."])
