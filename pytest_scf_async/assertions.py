@@ -256,7 +256,7 @@ def assert_log_order(event: AsyncEvent, patterns: Sequence[str | re.Pattern[str]
                 event,
                 expected,
                 f"{shown} in line {anywhere + 1}, and in none after line {position}, which has {before}",
-                more={"the log": "\n".join(f"{n:>4}  {line}" for n, line in enumerate(lines, 1))},
+                more={"the lines": "\n".join(f"{n:>4}  {lines[n - 1]}" for n in sorted({anywhere + 1, position}))},
             )
         position, before = at + 1, shown
 
@@ -418,7 +418,7 @@ def _difference(wanted: list[str], found: list[str]) -> dict[str, str]:
     """What differs, as a part of a failure's text; nothing where each is one line: the first line has both."""
     if len(wanted) == len(found) == 1:
         return {}
-    lines = list(difflib.unified_diff(wanted, found, n=1, lineterm=""))[3:]  # without the names, and the first place
+    lines = list(difflib.unified_diff(wanted, found, n=0, lineterm=""))[3:]  # without the names, and the first place
     return {"difference (- expected, + found)": "\n".join("…" if line.startswith("@@") else line for line in lines)}
 
 
