@@ -72,8 +72,11 @@ def what_instances_do(snapshot: Snapshot, passed_us: int = 0) -> str:
             advice.append("scf_clock.advance(seconds) brings its timeout on, terminate() ends it")
         elif doing is Doing.HELD and instance.children.holding:
             named = ", ".join(dict.fromkeys(repr(child.name) for child in instance.children.holding if child.name))
+            in_python, children = event.function.runtime.has_places, event.function.configuration.children
+            simulated = f'; {deploy}(..., children="simulated") puts what it starts on the simulated clock'
             advice.append(
                 "a child process holds the clock as long as it lives: have the handler end it and wait for it"
+                + (simulated if in_python and children == "real" else "")
                 + (f"; {deploy}(..., background=({named},)) lets a daemon run beside the clock" if named else "")
                 + "; scf_clock.advance(seconds, past_held=True) lets time pass it; terminate() ends it with its event"
             )

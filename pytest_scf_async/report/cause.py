@@ -125,6 +125,12 @@ def what_to_do(event: SeenEvent) -> str | None:
     """One sentence with what usually fixes it; None where nobody can know."""
     if not event.record.state.ended or event.script_step() is not None:
         return None
+    if _has_crashed(event):
+        return _FIND_THE_CRASH if event.function.runtime.listens_in_python else None
+    return _after_its_end(event)
+
+
+def _after_its_end(event: SeenEvent) -> str | None:
     last = event.signals[-1] if event.signals else None
     code = event.record.status_code
     if last is not None:
@@ -184,8 +190,12 @@ _LISTEN = "call signal.signal(signal.SIGTERM, handler) in the main thread, at th
 _LISTEN_SOMEHOW = "have the program install a handler of SIGTERM before it serves its first event"
 _LISTEN_FIRST = "wait_until_listening() in the test waits for that before it terminates"
 _DEAD_LOCK = (
-    "look for what was to end that wait: a lock that its own thread holds, two threads that hold each other's lock, "
-    "a notify or a put that never comes"
+    "look for what was to end that wait: an answer that never comes (settimeout() of the socket bounds the wait), a "
+    "lock that its own thread holds, two threads that hold each other's lock, a notify or a put that never comes"
+)
+_CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT})
+_FIND_THE_CRASH = (
+    "call faulthandler.enable() at the top of the module: the log then has the line of Python that called that code"
 )
 _TWO_ARGUMENTS = "give the handler two arguments, as the platform calls it: def main_handler(event, context)"
 _DEPLOY_MODULE = (
@@ -312,9 +322,19 @@ def _after_signal(event: SeenEvent, went_on: str) -> str | None:
     return f"{signal_cause(event)}, and {went_on}"
 
 
+def _has_crashed(event: SeenEvent) -> bool:
+    return event.exit is not None and event.exit.signum in _CRASHES
+
+
 def _process_exited(event: SeenEvent) -> str:
     how = "" if event.exit is None else f" ({exit_text(event.exit)})"
     whatever = "the platform reports 439 whatever the exit code"
+    if _has_crashed(event):
+        return f"code in C has crashed{how}{_last_error(event)}: {whatever}"
+    return _process_ended(event, how, whatever)
+
+
+def _process_ended(event: SeenEvent, how: str, whatever: str) -> str:
     if not event.signals:
         by = f"{event.untraceable}; the process ended" if event.untraceable else "the process ended by itself"
         return f"{by}{how}{_last_error(event)}: {whatever}"
