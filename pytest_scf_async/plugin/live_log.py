@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ..report.timeline import seconds_text
+
 if TYPE_CHECKING:
     from ..async_event import AsyncEvent
     from ..model import LogLine
@@ -20,10 +22,11 @@ class LiveLog:
         self._capture: Any = config.pluginmanager.get_plugin("capturemanager")
 
     def __call__(self, event: AsyncEvent, line: LogLine) -> None:
-        """Print *line* behind the name of the function and the first part of the request id."""
+        """Print *line* behind the name of the function, the first part of the request id and its simulated time."""
         if self._terminal is None:  # a worker of xdist
             return
         captured = self._capture.global_and_fixture_disabled() if self._capture else contextlib.nullcontext()
         with captured:
-            self._terminal.write_line(f"{event.function_name} {event.request_id[:8]} | {line.text}")
+            passed = seconds_text(line.time_us - event._event.invoked_us)
+            self._terminal.write_line(f"{event.function_name} {event.request_id[:8]} +{passed} | {line.text}")
             self._terminal.flush()

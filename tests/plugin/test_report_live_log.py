@@ -26,10 +26,10 @@ def test_lines_come_with_function_and_request_id(project: pytest.Pytester, optio
     result.assert_outcomes(passed=2)
     result.stdout.re_match_lines(
         [
-            r"^sleeps [0-9a-f]{8} \| START RequestId:.*",
-            r"^sleeps [0-9a-f]{8} \| going to sleep$",
-            r"^sleeps [0-9a-f]{8} \| Response RequestId:.*",
-            r"^echo [0-9a-f]{8} \| got two$",
+            r"^sleeps [0-9a-f]{8} \+0 s \| START RequestId:.*",
+            r"^sleeps [0-9a-f]{8} \+0 s \| going to sleep$",
+            r"^sleeps [0-9a-f]{8} \+3600 s \| Response RequestId:.*",
+            r"^echo [0-9a-f]{8} \+0 s \| got two$",
         ],
         consecutive=False,
     )
