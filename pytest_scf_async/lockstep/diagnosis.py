@@ -13,7 +13,7 @@ from ..protocol.shortening import shortened_list
 from .event import Event
 from .scripts import ScriptedEvent
 from .state import Doing, Life
-from .thread_reports import threads_of
+from .thread_reports import lines_of, threads_of
 
 CHILDREN_SHOWN = 5
 
@@ -59,8 +59,9 @@ def what_instances_do(snapshot: Snapshot, passed_us: int = 0) -> str:
         peers: list[str] = []
         sleeps: list[str] = []
         if (doing in (Doing.COMPUTING, Doing.HELD) or instance.traces_user_code) and not instance.gone:
-            for thread in threads_of(instance, snapshot.now_us):
-                lines += ["  " + line for line in thread.lines]
+            threads = threads_of(instance, snapshot.now_us)
+            lines += ["  " + line for line in lines_of(threads)]
+            for thread in threads:
                 if thread.real_wait is not None:
                     peers += thread.real_wait.peers
                     sleeps += [thread.real_wait.sleeps] if thread.real_wait.sleeps else []

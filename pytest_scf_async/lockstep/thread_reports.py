@@ -7,7 +7,7 @@ import linecache
 import os
 import re
 import select
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..instances.instance import Instance
@@ -33,6 +33,11 @@ _HEAD = re.compile(r"(?:Current t|T)hread 0x(?P<ident>[0-9a-f]+).*\(most recent 
 _FRAME = re.compile(r'  File "(?P<file>[^"]*)", line (?P<line>\d+) in (?P<name>.*)')
 
 
+LINES_SHOWN = 16
+"""Lines about the threads of one instance; the main thread is always among them."""
+NAMES_SHOWN = 3
+
+
 @dataclass(frozen=True)
 class ThreadReport:
     """One thread: ``lines`` are what a user reads of it."""
@@ -40,6 +45,10 @@ class ThreadReport:
     lines: list[str]
     real_wait: KernelWait | None
     """What it waits for in real time."""
+    name: str = ""
+    """Its name, where it has one of its own."""
+    does: str = ""
+    """What it does: its state, and its stack. Threads that do the same are shown as one."""
 
 
 def threads_of(instance: Instance, now_us: int) -> list[ThreadReport]:
@@ -160,10 +169,33 @@ def _report(known: KnownThread | None, frames: list[re.Match[str]], waits: dict[
         wait = KernelWait("a wait for a child process")  # whose timeout makes it a loop of sleeps
     state = f" is in {wait.text}" if wait is not None else " is parked" if parked else ""
     lines = [f"thread {whose}{state}, most recent call first:"]
-    for frame in shown:
+    for frame in [frame for frame in shown if frame is shown[0] or frame in of_user] if of_user else shown:
         source = linecache.getline(frame["file"], int(frame["line"])).strip() if frame in of_user else ""
         lines.append(f"  {frame['file']}:{frame['line']} in {frame['name']}" + (f": {source}" if source else ""))
-    return ThreadReport(lines, wait)
+    kind = "parked" if parked else "a wait" if wait is not None else ""
+    return ThreadReport(lines, wait, known.name, "\n".join((kind, *lines[1:])))
+
+
+def lines_of(threads: Iterable[ThreadReport]) -> list[str]:
+    """What a user reads of *threads*: those that do the same together, and not more than a few."""
+    alike: dict[tuple[bool, str], list[ThreadReport]] = {}
+    for number, thread in enumerate(threads):
+        alike.setdefault((bool(thread.name), thread.does or str(number)), []).append(thread)
+    *groups, last = [*alike.values()] or [[]]
+    lines: list[str] = []
+    left = 0
+    for group in [*groups, last]:
+        if not group or (group is not last and len(lines) + len(group[0].lines) + len(last[0].lines) > LINES_SHOWN):
+            left += len(group)
+            continue
+        first, *others = group
+        lines += first.lines
+        if others:
+            names = [repr(other.name) for other in others if other.name]
+            named = f": {shortened_list(names, NAMES_SHOWN)}" if names else ""
+            more = "1 more thread does" if len(others) == 1 else f"{len(others)} more threads do"
+            lines.append(f"  {more} the same{named}")
+    return [*lines, f"{left} more thread{'s do' if left > 1 else ' does'} something else"] if left else lines
 
 
 def _is_library(file: str) -> bool:
