@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from .sweep.run import Run
     from .sweep.sweep import Sweep
 
+    __version__: str
+
 _HOMES = {
     "api.endpoint": ("EndpointCall",),
     "api.scf_endpoint": ("ScfEndpoint",),
@@ -106,7 +108,7 @@ _HOMES = {
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
-__all__ = [  # written out: type checkers read it
+__all__ = [  # written out: type checkers read it; without __version__, which a star import would give its importer
     "AsyncEvent",
     "AsyncEventPage",
     "AsyncEventStatus",
@@ -162,13 +164,16 @@ __all__ = [  # written out: type checkers read it
 
 
 def __getattr__(name: str) -> Any:
-    module = _HOME_OF.get(name)
-    if module is None:
+    value: object
+    if name == "__version__":
+        value = importlib.import_module("importlib.metadata").version("pytest-scf-async")
+    elif name in _HOME_OF:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME_OF})
+    return sorted({*globals(), *_HOME_OF, "__version__"})

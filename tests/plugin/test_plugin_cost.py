@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import subprocess
 import sys
 
@@ -44,6 +45,17 @@ def test_importing_the_plugin_adds_nothing_to_what_pytest_has_loaded() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == LOADED
+
+
+def test_the_version_is_read_from_the_installed_metadata_when_it_is_asked_for() -> None:
+    code = (
+        "import sys, pytest_scf_async as package; "
+        "print('importlib.metadata' in sys.modules, '__version__' in dir(package), package.__version__); "
+        "from pytest_scf_async import *; "
+        "print('__version__' in globals())"  # it would be taken for the version of the module that imports all
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True", importlib.metadata.version("pytest-scf-async"), "False"]
 
 
 def test_a_session_without_endpoint_and_sweeps_imports_nothing_that_one_needs(project: pytest.Pytester) -> None:

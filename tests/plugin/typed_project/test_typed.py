@@ -140,6 +140,13 @@ def test_an_interrupted_event(async_event: AsyncEvent) -> None:
     assert signals[0].disposition == "handler"
 
 
+@pytest.mark.scf_function(EXPORT, payload={"rows": 100})
+def test_a_stop(async_event: AsyncEvent, scf_clock: SimulatedClock) -> None:
+    scf_clock.advance(5)
+    stopped: AsyncEvent = async_event.stop(within=timedelta(seconds=1), exit_ok=True)
+    assert_finished(stopped)
+
+
 @pytest.mark.scf_function(EXPORT, payload={"rows": 1})
 def test_a_signal_that_comes_too_early(async_event: AsyncEvent) -> None:
     async_event.terminate(grace_shutdown=True, when="now")
@@ -245,6 +252,8 @@ def test_another_runtime(tmp_path: Path) -> None:
 
 
 def test_without_the_fixtures(tmp_path: Path) -> None:
+    version: str = pytest_scf_async.__version__
+    assert version
     pytest_scf_async.inside.record("nobody listens", path=str(tmp_path))
     code = Path(__file__).with_name("export.py")
     with ScfRuntime(ScfSettings(start=START), seed="typed") as runtime:

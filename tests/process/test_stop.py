@@ -1,0 +1,190 @@
+"""``event.stop()``: a graceful termination, the wait, and what has to be true of the end."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from process_support import START
+
+from pytest_scf_async.errors import ScfApiError, ScfUsageError
+from pytest_scf_async.scripted import finished, running_for
+
+pytestmark = pytest.mark.leases
+
+HANDLER = """
+    import os, signal, time
+    stopping = False
+    def listener(signum, frame):
+        global stopping
+        stopping = True
+        {listener}
+    def main_handler(event, context):
+        global stopping
+        stopping = False
+        {install}
+        for _ in range(4):
+            try:
+                time.sleep(10)
+            except OSError as error:
+                print("caught", error)
+            if stopping:
+                return "stopped"
+        return "done"
+"""
+SERVER = """
+    import signal, time
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+    class Platform(BaseHTTPRequestHandler):
+        def do_POST(self):
+            time.sleep(3600)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'"done"')
+    def exits(signum, frame):
+        raise SystemExit(0)
+    def listens(signum, frame):
+        pass
+    signal.signal(signal.SIGTERM, {listener})
+    HTTPServer(("0.0.0.0", 9000), Platform).serve_forever()
+"""
+EXITED = "expected FINISHED (200); found FAILED (439: User process exit when running)"
+
+
+def handler(listener: str = "pass", *, install: str = "signal.signal(signal.SIGTERM, listener)") -> str:
+    return HANDLER.format(listener=listener, install=install)
+
+
+@pytest.fixture
+def work(deploy, runtime):
+    """Invoke the text of a handler, and let it work for 25 seconds: it may end 5 seconds later."""
+
+    def invoked(source: str):
+        event = deploy(source).invoke_async()
+        runtime.clock.advance(25)
+        return event
+
+    return invoked
+
+
+def refusal(event, *arguments: object, **keywords: object) -> str:
+    """The first line of the failure; the others name the event, and have its timeline with the SIGTERM."""
+    with pytest.raises(AssertionError) as failed:
+        event.stop(*arguments, **keywords)
+    first, named, *more = str(failed.value).splitlines()
+    assert named == f"event: {event.request_id} of {event.function_name}"
+    assert any(line.startswith("--- timeline, in simulated time from ") for line in more)
+    assert any("SIGTERM sent" in line for line in more)
+    return first
+
+
+def test_an_event_that_finishes_is_given_back(work, runtime):
+    event = work(handler())
+
+    assert event.stop() is event
+    assert (event.status, event.result) == ("FINISHED", "stopped")
+    assert [signal.disposition for signal in event.signals] == ["handler"]
+    assert runtime.clock.now == START + timedelta(seconds=30)
+
+
+def test_an_event_of_which_nothing_has_run_is_started_first(deploy):
+    event = deploy(handler()).invoke_async()
+    assert event.stop().result == "stopped"
+    assert event.duration == timedelta(seconds=10)
+
+
+@pytest.mark.parametrize("within", [5, 5.0, timedelta(seconds=5)])
+def test_just_in_time(work, within):
+    assert work(handler()).stop(within).status == "FINISHED"
+
+
+def test_too_late(work):
+    found = refusal(work(handler()), 4.9)
+    assert found == "expected an end within 4.9 s after SIGTERM; found FINISHED (200) 5 s after it"
+
+
+def test_code_that_does_not_listen(work):
+    assert refusal(work(handler(install="pass"))) == EXITED
+
+
+def test_code_that_ignores_the_signal_and_finishes_by_itself(work):
+    found = refusal(work(handler(install="signal.signal(signal.SIGTERM, signal.SIG_IGN)")))
+    assert found.startswith("expected SIGTERM handled: ")
+    assert found.endswith("; found SIGTERM was ignored by the process")
+
+
+def test_a_listener_that_raises_what_the_handler_catches(work):
+    found = refusal(work(handler('raise OSError("full")')))
+    assert found.endswith("; found SIGTERM entered its handler, which raised OSError: full")
+
+
+def test_a_listener_that_raises_what_nobody_catches(work):
+    found = refusal(work(handler('raise ValueError("row")')))
+    assert found.startswith("expected FINISHED (200); found FAILED (430: ")
+
+
+@pytest.mark.parametrize(("listener", "install"), [("os._exit(0)", None), ("raise SystemExit(0)", None), ("", "pass")])
+def test_an_exit_is_right_only_where_the_test_says_so(work, listener, install):
+    source = handler(listener) if install is None else handler(install=install)
+
+    assert refusal(work(source)) == EXITED
+    assert work(source).stop(exit_ok=True).status_code == 439
+
+
+def test_an_exit_that_comes_too_late(work):
+    found = refusal(work(handler("time.sleep(31); os._exit(0)")), exit_ok=True)
+    end = EXITED.partition("; ")[2]
+    assert found == f"expected an end within 30 s after SIGTERM; {end} 31 s after it"
+
+
+def test_other_failures_are_wrong_with_exit_ok_too(work):
+    found = refusal(work(handler('raise ValueError("row")')), exit_ok=True)
+    assert found.startswith("expected FINISHED (200); found FAILED (430: ")
+
+
+def test_an_end_by_exit_ok_needs_not_to_be_an_exit(work):
+    assert work(handler()).stop(exit_ok=True).status == "FINISHED"
+
+
+def test_an_image_that_exits(deploy_traced, runtime):
+    function = deploy_traced(SERVER.format(listener="exits"))
+    first, second = (function.invoke_async().settle() for _ in range(2))
+
+    assert refusal(first) == EXITED
+    assert second.stop(exit_ok=True).status_code == 439
+
+
+def test_an_image_is_not_asked_how_it_handles_the_signal(deploy_traced, runtime):
+    event = deploy_traced(SERVER.format(listener="listens")).invoke_async()
+    runtime.clock.advance(3590)
+    assert event.stop().result == "done"
+
+
+@pytest.mark.go
+def test_a_go_program_that_exits(runtime):
+    function = runtime.deploy("go", runtime="Go1")
+    first, second = (function.invoke_async({"do": "exit at SIGTERM"}).settle() for _ in range(2))
+
+    assert refusal(first) == EXITED
+    assert second.stop(exit_ok=True).status_code == 439
+
+
+def test_a_scripted_event_is_refused_and_goes_on(runtime):
+    event = runtime.deploy_scripted("export", [running_for(60), finished()]).invoke_async().settle()
+    with pytest.raises(ScfUsageError, match=r"is scripted, .* so stop\(\) can say nothing of its code; terminate\(\)"):
+        event.stop()
+    assert (event.status, event.signals) == ("RUNNING", [])
+
+
+def test_an_event_that_has_ended(work):
+    event = work(handler()).wait()
+    with pytest.raises(ScfApiError, match=r"FailedOperation\.AsyncEventStatus"):
+        event.stop()
+
+
+@pytest.mark.parametrize("within", [-1, "30", None, float("nan")])
+def test_what_is_no_time_is_refused_before_anything_happens(work, within):
+    event = work(handler())
+    with pytest.raises(ScfUsageError, match=r"stop\(within\)"):
+        event.stop(within)
+    assert (event.status, event.signals) == ("RUNNING", [])
