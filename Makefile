@@ -23,7 +23,7 @@ INSTALL = $(UV) pip install --quiet --python $(BIN)/python
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test libraries clients wire check options format repeat runs soak wheel bench ci-leg clean
+.PHONY: help venv demo examples test libraries clients wire check options states format repeat runs soak wheel bench ci-leg clean
 
 help: ## this list
 	@echo "make TARGET [PYTHON=python3] [VENV=.venv] [ARGS='what pytest gets']"
@@ -45,15 +45,18 @@ $(STAMP): pyproject.toml
 	@$(INSTALL) --editable '.[$(EXTRA)]'
 	@touch $@
 
-demo: $(STAMP) ## the examples, test by test
+demo: $(STAMP) ## what the project is, in half a minute: scenes in the terminal, with their real and simulated times
+	@$(BIN)/python examples/demo/demo.py
+
+examples: $(STAMP) ## the examples, test by test
 	@start=$$(date +%s%N); \
 	  without='not npm'; \
 	  go version >/dev/null 2>&1 || without="$$without and not go"; \
 	  podman --version >/dev/null 2>&1 || without="$$without and not podman"; \
 	  $(BIN)/python -m pytest examples -v -m "$$without" $(ARGS) || exit; \
-	  echo "demo: $$without (make wire runs what needs npm; apt-get install golang-go podman runc)"; \
+	  echo "examples: $$without (make wire runs what needs npm; apt-get install golang-go podman runc)"; \
 	  ms=$$(( ($$(date +%s%N) - start) / 1000000 )); \
-	  printf 'demo: all of the above took %d.%d real seconds, pytest included\n' $$((ms / 1000)) $$((ms % 1000 / 100))
+	  printf 'examples: all of the above took %d.%d real seconds, pytest included\n' $$((ms / 1000)) $$((ms % 1000 / 100))
 
 test: $(STAMP) ## all tests and examples (make test ARGS='-k name')
 	@$(BIN)/python -m pytest $(ARGS)
