@@ -43,8 +43,6 @@ SERVER = """
             self.wfile.write(b'"done"')
     def exits(signum, frame):
         raise SystemExit(0)
-    def listens(signum, frame):
-        pass
     signal.signal(signal.SIGTERM, {listener})
     HTTPServer(("0.0.0.0", 9000), Platform).serve_forever()
 """
@@ -142,20 +140,19 @@ def test_other_failures_are_wrong_with_exit_ok_too(work):
     assert found.startswith("expected FINISHED (200); found FAILED (430: ")
 
 
-def test_an_end_by_exit_ok_needs_not_to_be_an_exit(work):
+def test_with_exit_ok_it_may_finish_as_well(work):
     assert work(handler()).stop(exit_ok=True).status == "FINISHED"
 
 
-def test_an_image_that_exits(deploy_traced, runtime):
+def test_an_image_that_exits(deploy_traced):
     function = deploy_traced(SERVER.format(listener="exits"))
-    first, second = (function.invoke_async().settle() for _ in range(2))
 
-    assert refusal(first) == EXITED
-    assert second.stop(exit_ok=True).status_code == 439
+    assert refusal(function.invoke_async().settle()) == EXITED
+    assert function.invoke_async().settle().stop(exit_ok=True).status_code == 439
 
 
-def test_an_image_is_not_asked_how_it_handles_the_signal(deploy_traced, runtime):
-    event = deploy_traced(SERVER.format(listener="listens")).invoke_async()
+def test_of_an_image_only_its_end_counts(deploy_traced, runtime):
+    event = deploy_traced(SERVER.format(listener="signal.SIG_IGN")).invoke_async()
     runtime.clock.advance(3590)
     assert event.stop().result == "done"
 
@@ -167,6 +164,12 @@ def test_a_go_program_that_exits(runtime):
 
     assert refusal(first) == EXITED
     assert second.stop(exit_ok=True).status_code == 439
+
+
+@pytest.mark.go
+def test_a_go_program_that_returns(runtime):
+    event = runtime.deploy("go", runtime="Go1").invoke_async({"do": "return at SIGTERM"}).wait_for_log("working")
+    assert event.stop().result == "stopped"
 
 
 def test_a_scripted_event_is_refused_and_goes_on(runtime):
