@@ -70,6 +70,7 @@ def a_go_program(runtime, directory):
     if shutil.which("go") is None:
         raise LeftOut(NO_GO)
     say("A function in Go exits at SIGTERM, as the platform's sample does. Its sleeps are simulated, unmodified.")
+    say("(It is built first: real seconds, and a minute or two where Go has compiled nothing of its library before.)")
     export = runtime.deploy("go_shutdown/functions/exits", runtime="Go1", environment={"OUT": str(directory)})
     event = export.invoke_async({"rows": 1_000_000})
     say("> runtime.clock.advance(10)")
