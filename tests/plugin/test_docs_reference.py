@@ -60,7 +60,7 @@ def test_the_settings_with_their_defaults_and_options() -> None:
 
 def test_every_option_of_the_command_line_and_the_ini_file(pytestconfig: pytest.Config) -> None:
     shown = {row[0].strip("`").partition("=")[0] for row in rows("Settings") if row[0].startswith("`--")}
-    shown |= {f"--scf-async-{name.replace('_', '-')}" for name in plugin.OPTIONS}
+    shown |= {f"--scf-async-{name.replace('_', '-')}" for name in plugin.FLAGS}
     parser = pytest.Parser(_ispytest=True)
     plugin.pytest_addoption(parser)
     (group,) = (group for group in parser._groups if group.name == "scf-async")

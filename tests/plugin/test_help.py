@@ -7,7 +7,7 @@ import re
 import pytest
 
 # once: pytest's side: the same on all Pythons
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.sandbox]
 
 
 def test_few_options_are_on_the_command_line(project: pytest.Pytester) -> None:

@@ -83,7 +83,7 @@ def test_a_failure_in_it_fails_the_test_once_and_says_where(with_fakes: pytest.P
         [
             "E * before_init='fakes.py:broken' (scf_function marker) of function 'uses' raised KeyError: 'no such *",
             "*fakes.py*line 9, in broken*",
-            "uses: FAILED (439), ended by the harness",
+            "uses: FAILED (439), ended by the harness, in simulated time from *",
         ]
     )
 

@@ -75,8 +75,8 @@ def test_without_namespaces_there_is_a_line_and_one_warning_with_the_users_line(
     refused.makepyfile("""
         def test_it(scf_runtime):
             literal = scf_runtime.deploy("handlers/literal.py:main_handler")
-            assert literal.run() == literal.events[0].instance.tmp != "/tmp"
-            assert literal.run() == literal.events[1].instance.tmp
+            assert literal.run() == str(literal.events[0].instance.tmp) != "/tmp"
+            assert literal.run() == str(literal.events[1].instance.tmp)
     """)
     result = run_forked(refused, "-W", "default")
     result.assert_outcomes(passed=1, warnings=1)
