@@ -144,5 +144,5 @@ def test_the_environment_names_the_hosts_directories(deploy, tmp_path):
     )
     event = function.invoke_async().wait()
     (root, pwd, python_path, tmp), cwd, path = event.result
-    assert (root, pwd, tmp) == (f"{cwd}/", cwd, event.instance.tmp)
+    assert (root, pwd, tmp) == (f"{cwd}/", cwd, str(event.instance.tmp))
     assert path == [cwd, str(tmp_path / "layer")] == python_path.split(":")

@@ -65,7 +65,7 @@ def describe_caller(description: str, on: str = "") -> str:
     if loop is not None:
         awaited = _awaited(loop.f_locals.get("self"))
         if awaited:
-            return awaited + _in_thread()
+            return awaited + on + _in_thread()
     if frame is None:  # a thread whose target is no code of the user's
         return call + on + _in_thread()
     place = description, frame.f_code, frame.f_lasti
