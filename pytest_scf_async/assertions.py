@@ -102,7 +102,7 @@ def assert_transitions(event: AsyncEvent, expected: Sequence[str | Status]) -> N
 
 
 def assert_finished(event: AsyncEvent, result: Json | EllipsisType = ...) -> None:
-    """The event is FINISHED (200, document 42611), with *result* where one is given: what JSON makes of it."""
+    """The event is FINISHED (200, document 42611), with *result* where it is given: what JSON makes of it, or bytes."""
     __tracebackhide__ = True
     _look(event)
     inner = event._event
@@ -110,11 +110,11 @@ def assert_finished(event: AsyncEvent, result: Json | EllipsisType = ...) -> Non
     if result is ...:
         return
     try:
-        wanted = json.loads(json.dumps(result))
+        wanted = result if isinstance(result, bytes) else json.loads(json.dumps(result))
     except (TypeError, ValueError) as error:
         raise ScfUsageError(f"result={result!r} is not valid: it is what JSON can say ({error})") from None
-    found = json.loads(inner.result_text or "null")
-    if found != wanted or _text(found) != _text(wanted):  # 1, 1.0 and true are equal in Python
+    found = event.result
+    if _text(found) != _text(wanted):  # 1, 1.0 and true are equal in Python
         _fail(
             event,
             f"the result {_short(wanted)}",
@@ -411,7 +411,8 @@ def _arrows(statuses: Iterable[Status]) -> str:
 
 
 def _text(value: Json) -> str:
-    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+    """*value* as JSON on lines of its own, or bytes as Python writes them, which no JSON is."""
+    return repr(value) if isinstance(value, bytes) else json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
 
 
 def _difference(wanted: list[str], found: list[str]) -> dict[str, str]:
@@ -430,6 +431,8 @@ def _warm(event: AsyncEvent) -> str | None:
 
 
 def _short(value: Json) -> str:
+    if isinstance(value, bytes):
+        return f"of {len(value):,} bytes that are no text: {shortened_line(repr(value), SHOWN_CHARACTERS)}"
     return shortened_line(json.dumps(value, ensure_ascii=False), SHOWN_CHARACTERS)
 
 

@@ -173,11 +173,14 @@ class AsyncEvent:
 
     @property
     def result(self) -> Json:
-        """What the handler returned, through JSON. Raises ``HandlerError`` unless the event is FINISHED."""
+        """What the handler returned, through JSON. Raises ``HandlerError`` unless the event is FINISHED.
+
+        The body of an image or of a custom runtime is ``bytes`` where it is no text, as with a picture.
+        """
         self._look()
         event = self._event
         if event.result_text is not None and event.status is Status.FINISHED:
-            return json.loads(event.result_text)
+            return event.content if event.content is not None else json.loads(event.result_text)
         if event.status is None:
             raise HandlerError(f"{_why_unknown(event)}, and has no result")
         if not event.ended:

@@ -422,8 +422,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "str",
         _TEXT,
         _MADE,
-        "the file's stem unless given, made valid: `my file.py` gives `my-file`, `h.py` `function-h`; a second one "
-        "gets `-2`",
+        "the file's stem unless given, made valid: `my file.py` gives `my-file`, `h.py` `function-h`; of a directory "
+        "or a zip whose file is `index.py` its own name; a second one gets `-2`",
         image="the name of the script, module or program unless given; a second one gets `-2`",
         kept="str",
         locked=_NO_FIELD,

@@ -240,8 +240,8 @@ class ScfRuntime:
                 unless given
             ports: ports of the test's own servers that it finds on its loopback, as in `[6379]`; a Python handler finds
                 all of them, unless its children are simulated
-            name: the file's stem unless given, made valid: `my file.py` gives `my-file`, `h.py` `function-h`; a second
-                one gets `-2`
+            name: the file's stem unless given, made valid: `my file.py` gives `my-file`, `h.py` `function-h`; of a
+                directory or a zip whose file is `index.py` its own name; a second one gets `-2`
             timeout: how long an event may run (433)
             init_timeout: how long an init may take (450)
             memory: MB, enforced only where given (434)

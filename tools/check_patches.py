@@ -26,10 +26,12 @@ WAYS = frozenset({"replace", "rebind", "replace_method"})
 UNNAMED = {
     f"{ROOM}/patches/unsimulated.py": "the method that runs a loop has another name in each library",
     f"{ROOM}/patches/datetime.py": "the methods of freezegun's classes are a table of protocol/, for both sides",
+    f"{ROOM}/patches/tracebacks.py": "the method that reads all frames has another name before Python 3.11",
 }
 """Files with a target whose name is no constant, and why."""
 UNREGISTERED = {
     (f"{ROOM}/handler_program.py", "sys.breakpointhook"): "that program has a plain interpreter, without the registry",
+    (f"{ROOM}/handler_program.py", "traceback.StackSummary.<tracebacks.EXTRACTS>"): "that program has a plain one, too",
 }
 """Writes to what belongs to a library that are no patches of an instance, and why."""
 

@@ -28,6 +28,7 @@ value), 404 (a path or an event), 405 (a method) or 409 (what the event or the r
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -258,13 +259,15 @@ def _shown(event: AsyncEvent) -> dict[str, Any]:
         result = event.result
     except HandlerError:
         result = None
+    content = result if isinstance(result, bytes) else None
     return {
         **_summary(event),
         "qualifier": event.qualifier,
         "started_at": event.started_at.isoformat(),
         "ended_at": None if event.ended_at is None else event.ended_at.isoformat(),
         "retry_num": event.retry_num,
-        "result": result,
+        "result": None if content is not None else result,
+        "result_base64": None if content is None else base64.b64encode(content).decode(),
         "error": event.error,
         "log": [{"time": line.time.isoformat(), "text": line.text, "source": str(line.source)} for line in event.log],
         "signals": [

@@ -6,6 +6,7 @@ Who owns this asks it again and again: whether the program listens, and whether 
 from __future__ import annotations
 
 import _socket
+import binascii
 import contextlib
 import http.client
 import io
@@ -312,17 +313,28 @@ def _result_of(data: bytes) -> Answer:
         response.close()
     if b"\r\n\r\n" not in data and b"\n\n" not in data:
         return Broken(f"the program closed the connection of POST {PATH} within its answer's head")
-    text = body.decode("utf-8", "replace")
     if not 200 <= response.status < 300:
-        shown = shortened(text, SHOWN)
+        shown = shortened(body.decode("utf-8", "replace"), SHOWN)
         trace = f"POST {PATH} was answered with HTTP {response.status} {response.reason}: {shown}"
         return messages.Result("RAISED", trace=trace)
+    return returned(body)
+
+
+def returned(body: bytes) -> messages.Result:
+    """The result of an event that was answered with *body*.
+
+    A body that is no text is kept as it is, too: no line of the log can have it.
+    """
     if len(body) > RESULT_LIMIT:
         return messages.Result("RESULT_TOO_LARGE")
-    return messages.Result("RETURNED", as_json(text))
+    try:
+        return messages.Result("RETURNED", _as_json(body.decode()))
+    except UnicodeDecodeError:
+        text = json.dumps(body.decode("utf-8", "replace"), ensure_ascii=False)
+        return messages.Result("RETURNED", text, content=binascii.b2a_base64(body, newline=False).decode())
 
 
-def as_json(text: str) -> str:
+def _as_json(text: str) -> str:
     """The body as the return value: JSON as it is, on one line; any other text as a JSON string."""
     try:
         json.loads(text, parse_constant=_refuse_constant)

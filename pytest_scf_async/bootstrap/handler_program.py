@@ -16,11 +16,12 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from . import handler, loading, root_logger
+from . import handler, loading, root_logger, tracebacks
 
 if TYPE_CHECKING:
     from ..protocol import messages
@@ -198,6 +199,7 @@ def main() -> NoReturn:
         _open_streams()
         root_logger.install()
         sys.breakpointhook = _refuse_debugger
+        setattr(traceback.StackSummary, tracebacks.EXTRACTS, tracebacks.users_extract())
         records = ModuleType(f"{__package__}.records")
         vars(records)["send"] = _refuse_records
         sys.modules[records.__name__] = records

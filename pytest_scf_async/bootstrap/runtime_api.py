@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 from ..protocol import messages
 from ..protocol.limits import RESULT_LIMIT
 from ..protocol.shortening import shortened
-from .event_invoke import as_json
+from .event_invoke import returned
 from .handler import LONGEST_TRACE
 from .program_client import INFO_BYTES, ProgramClient
 
@@ -385,7 +385,7 @@ class RuntimeApi(ProgramClient):
 def _returned(request: _Request) -> messages.Result:
     if request.size > RESULT_LIMIT:
         return messages.Result("RESULT_TOO_LARGE")
-    return messages.Result("RETURNED", as_json(request.body.decode("utf-8", "replace")))
+    return returned(request.body)
 
 
 def _whole(request: _Request) -> str:

@@ -48,6 +48,7 @@ from .patches import (  # noqa: E402
     signal_waits,
     socket_waits,
     sockets,
+    tracebacks,
     unsimulated,
 )
 from .scheduler.scheduler import scheduler  # noqa: E402
@@ -331,6 +332,7 @@ def main(connection: int, nonce: str, preload: list[str], place: str, to_reaper:
     sockets.install()
     socket_waits.install()
     unsimulated.install()
+    tracebacks.install()
     root_logger.install()
     refusal = _import_all(preload)
     os.register_at_fork(after_in_child=signals.leave_watch)

@@ -61,7 +61,7 @@ def resolve(code: object, handler: str | None, lookup: tuple[str, ...], scratch:
         raise ScfUsageError(f"code is {code!r} of type {type(code).__name__}; it takes {FORMS}")
     if handler is None:
         return _of_file(text, lookup)
-    path = _find(text, text, lookup)
+    given = path = _find(text, text, lookup)
     _check_handler(handler)
     if zipfile.is_zipfile(path):
         path = unpack_code(path, scratch())
@@ -69,21 +69,24 @@ def resolve(code: object, handler: str | None, lookup: tuple[str, ...], scratch:
         check_readable(path, f"code is {text!r}, and {path}")
     else:
         raise ScfUsageError(f"code is {text!r}, which is neither a directory nor a zip; with a handler it takes one")
-    return _of_directory(path, handler)
+    return _of_directory(path, handler, given)
 
 
-def code_directory(code: object, lookup: tuple[str, ...], scratch: Callable[[], str], runtime: str) -> str:
-    """The directory of a code package that is no Python; a zip is unpacked below ``scratch()``."""
+def code_directory(code: object, lookup: tuple[str, ...], scratch: Callable[[], str], runtime: str) -> tuple[str, str]:
+    """The directory of a code package that is no Python, and the stem of its function's name.
+
+    A zip is unpacked below ``scratch()``.
+    """
     text = os.fspath(code) if isinstance(code, os.PathLike) else code
     forms = f"a code directory or a zip, as the runtime is {runtime!r}"
     if not isinstance(text, str):
         raise ScfUsageError(f"code is {code!r} of type {type(code).__name__}; it takes {forms}")
     path = _find(text, text, lookup, forms=forms)
     if zipfile.is_zipfile(path):
-        return unpack_code(path, scratch())
+        return unpack_code(path, scratch()), _stem(path)
     if not os.path.isdir(path):
         raise ScfUsageError(f"code is {text!r}, which is neither a directory nor a zip; it takes {forms}")
-    return path
+    return path, _stem(path)
 
 
 def resolve_again(
@@ -96,7 +99,7 @@ def resolve_again(
     if code is None:
         assert handler is not None
         _check_handler(handler)
-        return _of_directory(before.directory, handler)
+        return _of_directory(before.directory, handler, before.directory)
     if handler is None and isinstance(code, (str, os.PathLike)) and ":" not in str(os.fspath(code)):
         handler = before.handler
     return resolve(code, handler, lookup, scratch)
@@ -128,10 +131,21 @@ def _check_handler(handler: str) -> None:
         Given("handler", handler).refuse(HANDLER_RULE, BAD_HANDLER)
 
 
-def _of_directory(path: str, handler: str) -> Code:
+def _of_directory(path: str, handler: str, given: str) -> Code:
+    """The code below *path*, which is the directory *given*, or was unpacked from the zip *given*.
+
+    The platform's examples call every entry file ``index.py``, so that name would tell no two functions apart.
+    """
     module, _, function = handler.rpartition(".")
     entry = os.path.join(path, *module.split(".")) + ".py"
-    return Code(path, entry, module, function, module.rpartition(".")[2])
+    stem = module.rpartition(".")[2]
+    return Code(path, entry, module, function, _stem(given) if stem == "index" else stem)
+
+
+def _stem(given: str) -> str:
+    """The name of the directory *given*, or of the zip without its suffix."""
+    name = os.path.basename(os.path.abspath(given))
+    return name if os.path.isdir(given) else os.path.splitext(name)[0]
 
 
 def _find(path: str, given: str, lookup: tuple[str, ...], what: str = "code", forms: str = FORMS) -> str:

@@ -243,6 +243,9 @@ class Event:
     points: list[messages.Point] = field(default_factory=list)
     """The points that its main thread has come to, in that order, where they are collected."""
     result_text: str | None = None
+    """What the log says that it returned, as JSON."""
+    content: bytes | None = None
+    """What it returned, where that is the body of a program and no text."""
     error: ErrorBody = field(default_factory=dict)
     ended_by: Fact | None = None
     """What ended it."""
@@ -621,6 +624,7 @@ class Event:
         fact: Fact,
         *,
         result_text: str | None = None,
+        content: bytes | None = None,
         trace: str | None = None,
         message: str | None = None,
         mem_usage: int | None = None,
@@ -646,7 +650,7 @@ class Event:
             self.timer = None
         if transition.logs == "Response":
             assert result_text is not None
-            self.result_text = result_text
+            self.result_text, self.content = result_text, content
         else:
             self.error = self._error_body(transition.status_code, fact, trace, message)
         self._end_lines(transition.logs, now)

@@ -9,6 +9,7 @@ makes a blocking call drives; the other callers wait meanwhile.
 
 from __future__ import annotations
 
+import binascii
 import os
 import signal
 import threading
@@ -1051,6 +1052,7 @@ class Lockstep:
             event,
             Fact[message.fact],
             result_text=message.text,
+            content=None if message.content is None else binascii.a2b_base64(message.content),
             trace=message.trace,
             message=message.message,
             mem_usage=instance.rss,

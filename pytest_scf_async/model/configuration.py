@@ -122,8 +122,8 @@ class FunctionConfiguration:
     """Ports of the test's own servers that it finds on its loopback, as in `[6379]`; a Python handler finds all of
     them, unless its children are simulated."""
     name: str
-    """The file's stem unless given, made valid: `my file.py` gives `my-file`, `h.py` `function-h`; a second one gets
-    `-2`."""
+    """The file's stem unless given, made valid: `my file.py` gives `my-file`, `h.py` `function-h`; of a directory or a
+    zip whose file is `index.py` its own name; a second one gets `-2`."""
     timeout: int
     """How long an event may run (433)."""
     init_timeout: int

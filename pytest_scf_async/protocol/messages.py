@@ -362,6 +362,8 @@ class Result(NamedTuple):
     """Processor time of the process; 0 where computing takes no simulated time."""
     at: float | None = None
     """In seconds of the real monotonic clock, of a free-running program."""
+    content: str | None = None
+    """The body that is the return value and no text, in Base64."""
 
 
 class Note(NamedTuple):

@@ -20,7 +20,7 @@ from ..protocol.real_time import REAL
 from .branches import Branches
 from .comparison import compare
 from .differences import Difference, Kind, Part
-from .effects import EffectKind, Effects
+from .effects import EffectKind, Effects, as_json
 from .findings import FAILURES, STOPPED, FailureClass, MutantOutcome, SweepRun, Swept, classes
 from .guide import Guide
 from .ignored import Ignore, Ignored, ignored_by_user
@@ -222,7 +222,7 @@ class _Sweeper:
         self._expected_text: str | None = None
         self._notes: list[str] = []
         self._ignored = Ignored()
-        self._results: dict[str, bool] = {}
+        self._results: dict[str | bytes, bool] = {}
         self._compared: dict[str, tuple[Difference, ...]] = {}
 
     def sweep(self) -> Swept:
@@ -332,7 +332,7 @@ class _Sweeper:
                 self._bench.directory,
                 readings=self._bench.readings,
                 expected=self._expected_text,
-                is_done=self._is_done_text,
+                is_done=self._is_expected,
                 idle_reclaim_us=round(self._bench.idle_reclaim * 1_000_000),
                 real_timeout=self._bench.real_timeout,
             )
@@ -563,17 +563,17 @@ class _Sweeper:
 
     def _is_done(self, event: AsyncEvent) -> bool:
         """Whether *event*, which is FINISHED, has the result of the undisturbed run."""
-        text = event._event.result_text
-        return text is not None and self._is_done_text(text)
+        result = event._event.result_text if event._event.content is None else event._event.content
+        return result is not None and self._is_expected(result)
 
-    def _is_done_text(self, text: str) -> bool:
-        """Whether *text* is the JSON of that result."""
-        known = self._results.get(text)
+    def _is_expected(self, result: str | bytes) -> bool:
+        """Whether *result*, as JSON or as the bytes of a body that is no text, is that result."""
+        known = self._results.get(result)
         if known is None:
             assert self._expected is not None
             expected = Effects(result=self._expected.result, has_result=self._expected.has_result)
-            found = Effects(result=json.loads(text), has_result=True)
-            known = self._results[text] = not compare(expected, found, self._ignored)
+            found = Effects(result=json.loads(result) if isinstance(result, str) else as_json(result), has_result=True)
+            known = self._results[result] = not compare(expected, found, self._ignored)
         return known
 
     def _judged(self, plan: Plan, outcome: Outcome) -> tuple[Difference, ...]:

@@ -55,6 +55,34 @@ def test_the_whole_of_each_event_is_kept_and_the_section_names_it(project: pytes
     assert (running["status"], running["ended_at"], running["result"]) == ("RUNNING", None, None)
 
 
+def test_a_result_that_is_no_text_is_kept_in_base64(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        app="""
+        from http.server import BaseHTTPRequestHandler, HTTPServer
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(200)
+                self.send_header("Content-Length", "4")
+                self.end_headers()
+                self.wfile.write(bytes([0x89]) + b"PNG")
+
+        HTTPServer(("0.0.0.0", 9000), Handler).serve_forever()
+        """,
+        test_kept="""
+        def test_it(scf_runtime):
+            event = scf_runtime.deploy_image(["python", "app.py"], in_process=True).invoke_async().wait()
+            assert event.result == "a text"
+        """,
+    )
+    result = project.runpytest("--scf-async-artifacts=kept")
+    result.assert_outcomes(failed=1)
+    (of_test,) = of_tests(project.path / "kept")
+    facts = json.loads((next(of_test.iterdir()) / "event.json").read_text(encoding="utf-8"))
+    assert (facts["status"], facts["result"], facts["result_base64"]) == ("FINISHED", None, "iVBORw==")
+
+
 def test_the_ini_option_is_relative_to_the_ini_file(project: pytest.Pytester) -> None:
     ini = project.path / "tox.ini"
     ini.write_text(ini.read_text() + "\nscf_async_artifacts = kept/in/here\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 import traceback
 
 import pytest
@@ -166,6 +167,157 @@ def test_the_traceback_that_user_code_formats_has_no_frame_of_ours_below_its_own
         .invoke_async()
         .wait()
     )
+
+    assert frames(str(event.log)) == [("index.py", "main_handler")]
+
+
+PRINTED = {
+    "traceback.print_exc": ("shows(time.sleep, -1)", ["shows"]),
+    "with a limit": ("shows(time.sleep, -1, limit=-1)", ["shows"]),
+    "with locals": (
+        """
+        try:
+            queue.SimpleQueue().get(timeout=1)
+        except queue.Empty as error:
+            print("".join(traceback.TracebackException.from_exception(error, capture_locals=True).format()))
+        """,
+        ["main_handler"],
+    ),
+    "of a context": (
+        """
+        try:
+            try:
+                queue.SimpleQueue().get_nowait()
+            finally:
+                1 / 0
+        except ZeroDivisionError:
+            traceback.print_exc()
+        """,
+        ["main_handler", "main_handler"],
+    ),
+    "of a socket": ("pair = socket.socketpair(); pair[0].settimeout(1); shows(pair[0].recv, 1)", ["shows"]),
+    "of a lock": ("shows(threading.Lock().release)", ["shows"]),
+    "logging.exception": (
+        """
+        try:
+            time.sleep(-1)
+        except ValueError:
+            logging.exception("it failed")
+        """,
+        ["main_handler"],
+    ),
+    "stack_info of logging": ("logging.warning('here', stack_info=True)", ["main_handler"]),
+    "traceback.print_stack": ("traceback.print_stack()", ["main_handler"]),
+    "walk_stack": (
+        "print(''.join(traceback.StackSummary.extract(traceback.walk_stack(None)).format()))",
+        ["main_handler"],
+    ),
+    "the stack of a thread": ("in_thread(lambda: traceback.print_stack())", ["<lambda>"]),
+    "sys._current_frames": (
+        "[traceback.print_stack(frame) for frame in sys._current_frames().values()]",
+        ["main_handler"],
+    ),
+    "an exception in a thread": ("in_thread(sleeps_wrongly)", ["sleeps_wrongly"]),
+    "an exception in a thread of _thread": (
+        """
+        _thread.start_new_thread(sleeps_wrongly, ())
+        time.sleep(1)
+        while len(os.listdir("/proc/self/task")) > 1:  # the interpreter prints when the thread has left all Python code
+            time.sleep(0)
+        """,
+        ["sleeps_wrongly"],
+    ),
+    "an exception in a finaliser": (
+        "type('Dies', (), {'__del__': lambda self: sleeps_wrongly()})()",
+        ["<lambda>", "sleeps_wrongly"],
+    ),
+    "sys.excepthook": (
+        """
+        try:
+            sleeps_wrongly()
+        except ValueError as error:
+            sys.excepthook(ValueError, error, error.__traceback__)
+        """,
+        ["main_handler", "sleeps_wrongly"],
+    ),
+    "a handler of a signal": (
+        """
+        signal.signal(signal.SIGALRM, lambda signum, frame: traceback.print_stack(frame))
+        signal.alarm(5)
+        time.sleep(10)
+        """,
+        ["main_handler"],
+    ),
+    "the stack in a handler of a signal": (
+        """
+        signal.signal(signal.SIGALRM, lambda signum, frame: traceback.print_stack())
+        signal.alarm(5)
+        time.sleep(10)
+        """,
+        ["main_handler", "<lambda>"],
+    ),
+    "a callback of asyncio": (
+        """
+        async def waits():
+            asyncio.get_running_loop().call_soon(sleeps_wrongly)
+            await asyncio.sleep(1)
+        asyncio.run(waits())
+        """,
+        ["sleeps_wrongly"],
+    ),
+    "the stack of a task": (
+        """
+        async def prints():
+            asyncio.current_task().print_stack()
+        asyncio.run(prints())
+        """,
+        ["main_handler", "prints"],
+    ),
+    "a child": (
+        """
+        child = os.fork()
+        if not child:
+            traceback.print_stack()
+            os._exit(0)
+        os.waitpid(child, 0)
+        """,
+        ["main_handler"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "functions"), PRINTED.values(), ids=PRINTED)
+def test_what_user_code_prints_has_no_frame_of_ours(deploy, code, functions):
+    source = """
+import _thread, asyncio, logging, os, queue, signal, socket, sys, threading, time, traceback
+
+def shows(call, *arguments, limit=None, **options):
+    try:
+        call(*arguments, **options)
+    except Exception:
+        traceback.print_exc(limit)
+
+def sleeps_wrongly():
+    time.sleep(-1)
+
+def in_thread(function):
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join()
+
+def main_handler(event, context):
+"""
+    event = deploy(source + textwrap.indent(textwrap.dedent(code), "    ")).invoke_async().wait()
+
+    assert event.status == "FINISHED", str(event.log)
+    assert "pytest_scf_async" not in str(event.log)
+    assert "<string>" not in str(event.log)
+    assert [name for file, name in frames(str(event.log)) if file == "index.py"] == functions
+
+
+def test_a_handler_whose_children_are_simulated_prints_no_frame_of_ours(deploy):
+    source = "import traceback\ndef main_handler(event, context): traceback.print_stack()"
+    event = deploy(source, children="simulated").invoke_async().wait()
 
     assert frames(str(event.log)) == [("index.py", "main_handler")]
 

@@ -9,6 +9,8 @@ import pytest
 from image_support import COLD, program
 from process_support import assert_body, assert_end, assert_kept, assert_reclaimed_for_good, short_log, user_lines
 
+from pytest_scf_async import assert_finished
+
 # once: what the platform does with a program is the same, whatever Python it runs on
 pytestmark = pytest.mark.once
 
@@ -41,7 +43,6 @@ def test_simulated_time_passes_in_the_program(deploy_image, runtime):
         pytest.param(b"plain words", "plain words", id="any other text"),
         pytest.param("wörter".encode(), "wörter", id="text that is not ASCII"),
         pytest.param(b"", "", id="nothing"),
-        pytest.param(b"\xff\xfe", "��", id="bytes that are no text"),
         pytest.param(b"NaN", "NaN", id="what only Python takes for JSON"),
     ],
 )
@@ -49,6 +50,20 @@ def test_a_body_is_the_result_as_json_or_as_a_text(deploy_image, body, result):
     event = deploy_image(program(f"def handle(event, request): return {body!r}")).invoke_async().wait()
 
     assert event.result == result
+
+
+def test_a_body_that_is_no_text_is_the_result_as_bytes(deploy_image):
+    event = deploy_image(program("def handle(event, request): return b'\\x89PNG'")).invoke_async().wait()
+
+    assert event.result == b"\x89PNG"
+    assert_end(event, "FINISHED", 200, log=[*COLD, 'RESPONSE "�PNG"', "END", "REPORT 0ms"])
+    assert_finished(event, result=b"\x89PNG")
+    for wanted, shown in ((b"\x88PNG", r"the result of 4 bytes that are no text: b'\x88PNG'"), ("�PNG", '"�PNG"')):
+        with pytest.raises(AssertionError) as failure:
+            assert_finished(event, result=wanted)
+        expected, found = str(failure.value).split("\n")[:2]
+        assert shown in expected + found
+        assert r"the result of 4 bytes that are no text: b'\x89PNG'" in expected + found
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,12 @@ curl -s "$api/invocation/next" >/dev/null
 echo working
 sleep 3600
 """
+PUSHES_BYTES = r"""#!/bin/bash
+api="http://$SCF_RUNTIME_API:$SCF_RUNTIME_API_PORT/runtime"
+curl -s -d " " "$api/init/ready"
+curl -s "$api/invocation/next" >/dev/null
+printf '\x89PNG' | curl -s --data-binary @- "$api/invocation/response"
+"""
 MORE_FUNCTIONS = """
 [functions.starts]
 code = "starts.py:main_handler"
@@ -401,6 +407,21 @@ def test_polls_at_one_instant_warn_of_time_that_stands(serve: Any) -> None:
     _, _, errors = served.ends()
     assert "was asked 50 times how far events are, at one simulated time" in errors
     assert "/_scf/clock/advance lets time pass" in errors
+
+
+@SAME_ON_ALL
+def test_a_result_that_is_no_text_is_in_base64(serve: Any, tmp_path: Path) -> None:
+    (tmp_path / "program").mkdir()
+    (tmp_path / "program" / "bootstrap").write_text(PUSHES_BYTES)
+    (tmp_path / "program" / "bootstrap").chmod(0o755)
+    with (tmp_path / "scf.toml").open("a") as file:
+        file.write('[functions.program]\ncode = "program"\nruntime = "CustomRuntime"\n')
+    served = serve()
+    request_id = served.invoke("program")
+
+    ended = served.control("POST", f"events/{request_id}/wait")
+
+    assert (ended["status"], ended["result"], ended["result_base64"]) == ("FINISHED", None, "iVBORw==")
 
 
 @SAME_ON_ALL

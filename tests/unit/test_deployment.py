@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import os
+import zipfile
 from datetime import timedelta
 
 import pytest
 
+from pytest_scf_async import ScfRuntime
 from pytest_scf_async.deployment import UNCHANGED, changed_configuration, first_configuration
 from pytest_scf_async.errors import ScfUsageError
 from pytest_scf_async.options import ScfSettings
@@ -65,3 +68,39 @@ def test_a_refusal_names_where_the_value_came_from():
         updated(deployed(), memory=100)
     with pytest.raises(ScfUsageError, match=r"memory=100 \(ScfSettings\(\.\.\.\)\) is not valid"):
         first_configuration(ScfSettings(memory=100), {"name": "export", "handler": "a.b"}, "deploy(...)")
+
+
+@pytest.mark.parametrize(
+    ("code", "handler", "name"),
+    [
+        ("functions/export", "index.main_handler", "export"),
+        ("functions/export/", "index.main_handler", "export"),
+        (".", "index.main_handler", "of-this-test"),
+        ("functions/export", "shop.index.main_handler", "export"),
+        ("functions/export", "import_.main_handler", "import"),
+        ("functions/export/index.py:main_handler", None, "index"),
+        ("export.v2.zip", "index.main_handler", "export-v2"),
+        ("export.v2.zip", "app.main_handler", "app"),
+    ],
+)
+def test_a_directory_or_a_zip_whose_file_is_index_gives_the_function_its_own_name(
+    tmp_path, monkeypatch, code, handler, name
+):
+    directory = tmp_path / "of this test"
+    (directory / "functions" / "export").mkdir(parents=True)
+    (directory / "functions" / "export" / "index.py").touch()
+    with zipfile.ZipFile(directory / "export.v2.zip", "w") as packed:
+        packed.writestr("index.py", "")
+    monkeypatch.chdir(directory)
+    with ScfRuntime() as runtime:
+        first, second = (runtime.deploy(code, handler=handler).name for _ in range(2))
+    assert (first, second) == (name, f"{name}-2")
+
+
+def test_a_zip_of_another_runtime_gives_the_function_its_own_name(tmp_path):
+    (tmp_path / "bootstrap").write_text("#!/bin/sh\n")
+    os.chmod(tmp_path / "bootstrap", 0o755)
+    with zipfile.ZipFile(tmp_path / "export.zip", "w") as packed:
+        packed.write(tmp_path / "bootstrap", "bootstrap")
+    with ScfRuntime() as runtime:
+        assert runtime.deploy(tmp_path / "export.zip", runtime="CustomRuntime").name == "export"

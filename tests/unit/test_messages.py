@@ -155,6 +155,10 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
         messages.Result("RETURNED", "1", ends=True, rss=1, used_ns=2),
         b'>\x00\x00\x00\x07{"fact":"RETURNED","text":"1","ends":true,"rss":1,"used_ns":2}',
     ),
+    "result_content": (
+        messages.Result("RETURNED", '"\ufffd"', content="/w=="),
+        b'@\x00\x00\x00\x07{"fact":"RETURNED","text":"\\"\\ufffd\\"","rss":0,"content":"/w=="}',
+    ),
     "note": (messages.Note(note="index.py:3 in_asyncio"), b' \x00\x00\x00\x08{"note":"index.py:3 in_asyncio"}'),
     "note_record": (
         messages.Note("row", {"n": 1, "text": "ä"}),

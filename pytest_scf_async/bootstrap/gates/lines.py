@@ -11,7 +11,7 @@ from __future__ import annotations
 import _thread
 import sys
 from collections.abc import Callable
-from types import CodeType, FrameType, TracebackType
+from types import CodeType, FrameType
 
 from ...protocol import messages, shared_page
 from ...protocol.own_code import OWN_CODE
@@ -116,21 +116,6 @@ def passed(slots: list[int]) -> None:
         reached += [identity for target, identity in _targets.get(slot, ()) if target == count]
     for identity in reached:
         scheduler.gate(identity, "line")
-
-
-def without_own(error: BaseException) -> None:
-    """Remove the plugin's frames from the traceback of *error*."""
-    entries: list[TracebackType] = []
-    entry = error.__traceback__
-    while entry is not None:
-        if not entry.tb_frame.f_code.co_filename.startswith(OWN_CODE):
-            entries.append(entry)
-        entry = entry.tb_next
-    following: TracebackType | None = None
-    for entry in reversed(entries):
-        entry.tb_next = following
-        following = entry
-    error.__traceback__ = following
 
 
 def report_by(call_traced: Callable[[Handler, int, FrameType | None], None], callbacks: frozenset[CodeType]) -> None:

@@ -9,6 +9,7 @@ import sys
 from types import CodeType, FrameType
 from typing import Any
 
+from .. import tracebacks
 from . import lines
 
 _monitoring: Any = sys.monitoring  # type: ignore[attr-defined,unused-ignore]
@@ -170,7 +171,7 @@ def _on_raise(code: CodeType, offset: int, error: BaseException) -> None:
     global _carried
     if error is _carried:
         _carried = None
-        lines.without_own(error)
+        tracebacks.without_own(error)
 
 
 _BY_EVENT = {

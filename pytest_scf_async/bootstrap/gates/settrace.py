@@ -15,6 +15,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from ...protocol.own_code import OWN_CODE
+from .. import tracebacks
 from ..patches import registry
 from ..scheduler.scheduler import scheduler
 from . import lines
@@ -125,7 +126,7 @@ class _Local:
             try:
                 self._line(frame)
             except BaseException as error:  # raised by a handler of a signal
-                lines.without_own(error)
+                tracebacks.without_own(error)
                 return _raiser(self, frame, error)
         elif event == "opcode":
             raised = self._instruction(frame)
@@ -143,7 +144,7 @@ class _Local:
         try:
             lines.at_instruction(points, frame)
         except BaseException as error:
-            lines.without_own(error)
+            tracebacks.without_own(error)
             return error
         return None
 
@@ -205,7 +206,7 @@ def _mend() -> None:
     global _mended
     error, _mended = _mended, None
     if error is not None:
-        lines.without_own(error)
+        tracebacks.without_own(error)
     entry: TracebackType | None = None if error is None else error.__traceback__
     while entry is not None:
         following = entry.tb_next

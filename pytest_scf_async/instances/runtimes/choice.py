@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -68,25 +67,25 @@ class Builder:
             resolved = resolve(code, handler, self.lookup, self.scratch)
             return Deployed(resolved, python, resolved.handler)
         if kind == GO_RUNTIME:
-            directory = code_directory(code, self.lookup, self.scratch, kind)
+            directory, stem = code_directory(code, self.lookup, self.scratch, kind)
             launch = go_launch(directory, handler, self.session_scratch, given=code)
-            return self._of_program(directory, launch, default_handler(kind) if handler is None else handler)
+            return self._of_program(directory, stem, launch, default_handler(kind) if handler is None else handler)
         if self.launcher is None and kind not in _OWN:
             raise _cannot_run(kind, source)
-        directory = code_directory(code, self.lookup, self.scratch, kind)
+        directory, stem = code_directory(code, self.lookup, self.scratch, kind)
         handler = default_handler(kind) if handler is None else handler
         found = None if self.launcher is None else self.launcher(CodePackage(kind, handler, directory))
         if isinstance(found, Launch):
-            return self._of_program(directory, found, handler)
+            return self._of_program(directory, stem, found, handler)
         if found is not None:
             raise ScfUsageError(
                 f"pytest_scf_async_launcher gave {found!r} for runtime {kind!r}; it gives a Launch, or None"
             )
         if kind == CUSTOM_RUNTIME:
-            return self._of_program(directory, custom_launch(directory, code), handler)
+            return self._of_program(directory, stem, custom_launch(directory, code), handler)
         if kind in NODE_RUNTIMES:
             launch = node_launch(directory, handler, kind, source)
-            return self._of_program(directory, launch, handler, (NodeFunction, FreeRunningNodeFunction))
+            return self._of_program(directory, stem, launch, handler, (NodeFunction, FreeRunningNodeFunction))
         raise _cannot_run(kind, source)
 
     def rebuild(
@@ -145,10 +144,12 @@ class Builder:
             )
         return handler_with_children()
 
-    def _of_program(self, directory: str, launch: Launch, handler: str, runtimes: Runtimes | None = None) -> Deployed:
+    def _of_program(
+        self, directory: str, stem: str, launch: Launch, handler: str, runtimes: Runtimes | None = None
+    ) -> Deployed:
         """One of *runtimes*, or what the program speaks says which."""
         why = "" if launch.in_process else self.why_untraced()
-        code = Code(directory, launch.command[0], "", handler, os.path.basename(directory.rstrip("/")))
+        code = Code(directory, launch.command[0], "", handler, stem)
         warning = f"programs cannot be traced on this machine ({why}): {REAL_TIME_MEANS}" if why else None
         runtime = runtime_of(launch, traced=not why, runtimes=runtimes)
         return Deployed(code, runtime, handler, warning)
