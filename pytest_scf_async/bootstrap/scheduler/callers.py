@@ -6,16 +6,17 @@ import _thread
 import os
 import sys
 import threading
-from types import CodeType, FrameType
+from types import CodeType, CoroutineType, FrameType, GeneratorType
 from typing import Any
 
 from ...protocol.own_code import OWN_CODE
 
 _get_ident = _thread.get_ident
-_main_thread = threading.main_thread
+_main_ident = _get_ident()
+"""That of the main thread: this is imported there, and a fork keeps it."""
 
 _STANDARD = os.path.dirname(os.__file__)
-_ASYNCIO = os.path.join(_STANDARD, "asyncio", "")
+_NOT_USERS = os.path.join(_STANDARD, "asyncio", ""), OWN_CODE
 PLUMBING = {
     os.path.join(_STANDARD, *name.split(".")) + ".py": name
     for name in ("threading", "queue", "selectors", "socket", "concurrent.futures._base", "concurrent.futures.thread")
@@ -47,7 +48,7 @@ def describe_caller(description: str, on: str = "") -> str:
     """
     global _described
     call = description
-    loop: FrameType | None = None
+    in_loop = False
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
@@ -57,13 +58,13 @@ def describe_caller(description: str, on: str = "") -> str:
             if module is None and not code.co_filename.startswith(OWN_CODE):
                 break
             passed = _passed[id(code)] = code, "" if module is None else f"{module}.{code.co_name}"
-        if code.co_name == "_run_once" and passed[1] == "asyncio._run_once":
-            loop = frame
-        description = passed[1] or description
+        if passed[1]:
+            description = passed[1]
+            in_loop = in_loop or description == "asyncio._run_once"
         frame = frame.f_back
     description += on
-    if loop is not None:
-        awaited = _awaited(loop.f_locals.get("self"))
+    if in_loop:
+        awaited = _awaited()
         if awaited:
             return awaited + on + _in_thread()
     if frame is None:  # a thread whose target is no code of the user's
@@ -79,37 +80,49 @@ def describe_caller(description: str, on: str = "") -> str:
 def _in_thread() -> str:
     """The name of this thread, behind a description; nothing of the main one."""
     ident = _get_ident()
-    if ident == _main_thread().ident:
+    if ident == _main_ident:
         return ""
     thread = threading._active.get(ident)  # type: ignore[attr-defined]  # current_thread() would make one of our own
     return "" if thread is None else f" in {thread.name}"
 
 
-def _awaited(loop: Any) -> str:
-    """What *loop* wakes at the next instant that is due: a task and where it awaits; empty where that is not known."""
+_awaits: dict[tuple[CodeType, int, str], str] = {}
+"""What was said of tasks, by code, instruction and name: they await at the same places again and again."""
+_MOST_AWAITS = 256
+
+
+def _awaited() -> str:
+    """What the running loop wakes at the next instant that is due: a task, and where it awaits; empty if not known.
+
+    It is asked before each wait of a loop, so it takes no more than it needs.
+    """
     try:
-        timer = loop._scheduled[0]
-        callback, values = timer._callback, timer._args
-        task = getattr(getattr(callback, "__self__", None), "_task", None)  # of asyncio.timeout
-        if task is None:
-            future = values[0]
-            task = next(waiting.__self__ for waiting, _ in future._callbacks)
+        timer = sys.modules["asyncio.events"]._get_running_loop()._scheduled[0]
+        callback = timer._callback
+        if hasattr(callback, "__self__"):  # of asyncio.timeout
+            task = callback.__self__._task
+        else:
+            task = timer._args[0]._callbacks[0][0].__self__
         coroutine, name = task.get_coro(), task.get_name()
-    except (AttributeError, IndexError, StopIteration, TypeError):
+    except (AttributeError, IndexError, KeyError, TypeError):
         return ""  # a callback of call_later, or another loop: its caller is named
-    line = None
-    while coroutine is not None:
-        frame = _part(coroutine, "frame")
-        if frame is not None and not frame.f_code.co_filename.startswith((_ASYNCIO, OWN_CODE)):
-            line = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
-        coroutine = _part(coroutine, "await")
-    return f"await at {line} in {name}" if line is not None else ""
-
-
-def _part(awaitable: Any, part: str) -> Any:
-    """The *part*, ``frame`` or ``await``, of a coroutine, a generator or an asynchronous generator."""
-    for kind in ("cr", "gi", "ag"):
-        name = f"{kind}_{'yieldfrom' if kind == 'gi' and part == 'await' else part}"
-        if hasattr(awaitable, name):
-            return getattr(awaitable, name)
-    return None
+    users: FrameType | None = None
+    while True:
+        if type(coroutine) is CoroutineType:
+            frame, coroutine = coroutine.cr_frame, coroutine.cr_await
+        elif type(coroutine) is GeneratorType:
+            frame, coroutine = coroutine.gi_frame, coroutine.gi_yieldfrom
+        else:
+            break
+        if frame is not None and not frame.f_code.co_filename.startswith(_NOT_USERS):
+            users = frame
+    if users is None:
+        return ""
+    place = users.f_code, users.f_lasti, name
+    text = _awaits.get(place)
+    if text is None:
+        if len(_awaits) >= _MOST_AWAITS:
+            _awaits.clear()
+        file = os.path.basename(users.f_code.co_filename)
+        text = _awaits[place] = f"await at {file}:{users.f_lineno} in {name}"
+    return text
