@@ -670,8 +670,8 @@ def pytest_runtest_makereport(
             shown, used = [*item.stash.get(_SHOWN, ())], 0
             if call.excinfo is not None:
                 error = call.excinfo.value
-                identity = shown_by(error)
-                shown += [event for event in events if event.request_id == identity]
+                in_its_text = shown_by(error)
+                shown += [event for event in events if event._event is in_its_text]
                 used = str(error).count("\n") + 1 if shown or isinstance(error, ScfAsyncError) else 0
             report.sections += sections_of(events, shown, _keep(events, item), used)
             report.sections += _keep_sweeps(item)

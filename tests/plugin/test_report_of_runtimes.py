@@ -63,6 +63,8 @@ def said(result: pytest.RunResult) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     test = ""
     for line in result.outlines:
+        if "short test summary info" in line:
+            break
         if line.startswith("_"):
             test = line.strip("_ ")
         elif line.startswith("+") and "  log       got said" in line:
@@ -92,6 +94,25 @@ def test_each_shows_what_was_accepted_during_it(project: pytest.Pytester, worker
         "test_fails_without_events": 0,
         "test_fails_alone": 3,  # and one of the teardown of the module
     }
+
+
+def test_two_runtimes_may_have_the_same_request_ids(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        from pytest_scf_async import ScfRuntime, assert_failed
+
+        def test_it():
+            with ScfRuntime() as one, ScfRuntime() as other:
+                for runtime, text in ((one, "said by one"), (other, "said by the other")):
+                    runtime.deploy("handlers/echo.py:main_handler").run(text)
+                assert one.events[0].request_id == other.events[0].request_id
+                assert_failed(one.events[0], code=430)
+        """
+    )
+    result = project.runpytest("-vv")
+    result.assert_outcomes(failed=1)
+    assert said(result) == {"test_it": ["by the other"]}
+    result.stdout.fnmatch_lines(["E * log       got said by one"])  # the failure's own text has it
 
 
 def test_the_teardown_of_a_longer_one_is_of_the_last_test(project: pytest.Pytester) -> None:

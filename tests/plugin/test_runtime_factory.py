@@ -140,7 +140,7 @@ def test_hooks_and_live_log_are_those_of_the_session(project: pytest.Pytester) -
     )
     result = run_forked(project, "--scf-async-live-log")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["*echo ???????? | got live"])
+    result.stdout.fnmatch_lines(["*echo ???????? +0 s | got live"])
 
 
 def test_request_ids_are_the_same_in_each_run(project: pytest.Pytester) -> None:
