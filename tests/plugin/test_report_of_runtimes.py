@@ -136,6 +136,44 @@ def test_the_teardown_of_a_longer_one_is_of_the_last_test(project: pytest.Pytest
     assert said(result) == {"ERROR at teardown of test_two": ["in two", "in the teardown"]}
 
 
+def test_a_test_that_a_plugin_runs_again_begins_anew(project: pytest.Pytester) -> None:
+    project.makeconftest(
+        """
+        from _pytest.runner import runtestprotocol
+
+        def pytest_runtest_protocol(item, nextitem):  # as pytest-rerunfailures does
+            if nextitem is None:
+                return None
+            for _ in range(2):
+                item._initrequest()
+                runtestprotocol(item, nextitem=nextitem)
+            return True
+        """
+    )
+    project.makepyfile(
+        """
+        import itertools
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def shared(scf_runtime_factory):
+            with scf_runtime_factory() as runtime:
+                yield runtime.deploy("handlers/echo.py:main_handler")
+
+        attempts = itertools.count(1)
+
+        def test_it(shared):
+            shared.run(f"said in attempt {next(attempts)}")
+            assert 1 == 2
+
+        def test_last(shared): pass
+        """
+    )
+    result = project.runpytest("-p", "no:randomly", "-vv")
+    result.assert_outcomes(failed=2, passed=1)
+    assert said(result) == {"test_it": ["in attempt 1", "in attempt 2"]}  # each in one of the two reports
+
+
 def test_files_are_written_of_all_of_them(project: pytest.Pytester) -> None:
     project.makepyfile(RUNTIMES)
     result = project.runpytest("-p", "no:randomly", "--scf-async-artifacts=kept")
