@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from .model.statuses import Status
     from .operations import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
     from .options import ScfSettings
-    from .runtime import ScfRuntime
+    from .runtime import ScfRuntime, ScfRuntimeFactory
     from .sweep.findings import FailureClass, SweepRun
     from .sweep.interruptions import fault, graceful
     from .sweep.points import Point
@@ -98,7 +98,7 @@ _HOMES = {
     "function": ("Function",),
     "instances.runtimes.launcher": ("CodePackage", "Launch"),
     "model.statuses": ("Status",),
-    "runtime": ("ScfRuntime",),
+    "runtime": ("ScfRuntime", "ScfRuntimeFactory"),
     "options": ("ScfSettings",),
     "sweep.findings": ("FailureClass", "SweepRun"),
     "sweep.interruptions": ("fault", "graceful"),
@@ -132,6 +132,7 @@ __all__ = [  # written out: type checkers read it; without __version__, which a 
     "ScfAsyncWarning",
     "ScfEndpoint",
     "ScfRuntime",
+    "ScfRuntimeFactory",
     "ScfSettings",
     "ScfUsageError",
     "SignalView",

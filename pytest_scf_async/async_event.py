@@ -121,9 +121,11 @@ _WITHIN = "scf_runtime.wait_until(lambda: event.ended, within=...) lets so many 
 class AsyncEvent:
     """An event that a function accepted. Reading a property never moves time and never runs user code."""
 
-    def __init__(self, lockstep: Lockstep, event: Event) -> None:
+    def __init__(self, lockstep: Lockstep, event: Event, number: int) -> None:
         self._lockstep = lockstep
         self._event = event
+        self._number = number
+        """Its place in the order in which the runtimes of this process accept events."""
         self._reads = 0
         self._reads_since = 0
 

@@ -6,6 +6,7 @@ Longer than other modules: most of it is the documentation of what users call.
 from __future__ import annotations
 
 import atexit
+import itertools
 import os
 import random
 import sys
@@ -19,7 +20,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from .async_event import AsyncEvent, InstanceView, Json, refuse_dropped, refuse_unknown
 from .clock import SimulatedClock, duration_us, to_datetime, to_us
@@ -112,7 +113,7 @@ if TYPE_CHECKING:
     from .sweep.run import EachRun, Run
     from .sweep.sweep import Sweep
 
-__all__ = ["ScfRuntime"]
+__all__ = ["ScfRuntime", "ScfRuntimeFactory"]
 
 __tracebackhide__ = hidden_from_users
 
@@ -187,6 +188,9 @@ class ScfRuntime:
         self._namespaces = Namespaces(self.clock.now_us)
         self._events: dict[str, AsyncEvent] = {}
         self._closed = False
+        self._is_stage = False
+        """Whether it is there for a run of a sweep."""
+        self._number = next(_numbers)
         _open.add(self)
         self._own_scratch = ""
         self._deploy_source = "deploy(...)"
@@ -1065,6 +1069,7 @@ class ScfRuntime:
             root=self._root,
             launcher=self._launcher,
         )
+        runtime._is_stage = True
         with runtime:
             runtime._pool.serve_sweep()
             runtime._sandboxes.show([] if self._base_temp is None else [os.fspath(self._base_temp)])
@@ -1075,8 +1080,11 @@ class ScfRuntime:
 
         The process of an idle instance that has no file or connection open may take a moment to go.
         """
-        if self._closed:
-            return
+        if not self._closed:
+            self._close()
+            _keep(self)
+
+    def _close(self) -> None:
         self._closed = True
         _open.discard(self)
         try:
@@ -1090,7 +1098,7 @@ class ScfRuntime:
             self.clock.detach()
             self._page.close()
             discard_dead_zygote()
-            if "pytest_scf_async.plugin.plugin" not in sys.modules:  # a session does it at its end, once
+            if not _in_session():  # a session does it at its end, once
                 coverage.hand_in()
 
     def __enter__(self) -> ScfRuntime:
@@ -1104,7 +1112,7 @@ class ScfRuntime:
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):
             warnings.warn(f"{self!r} was not closed", ResourceWarning, stacklevel=2, source=self)
-            self.close()
+            self._close()
 
     def __repr__(self) -> str:
         return f"<ScfRuntime {len(self._functions)} functions, {len(self._events)} events, {self.clock!r}>"
@@ -1216,7 +1224,7 @@ class ScfRuntime:
             )
             if over_quota or retries:
                 event.resolve_by(lambda: versions.resolve(qualifier, draw=draw, routing_key=key))
-            facade = AsyncEvent(self._lockstep, event)
+            facade = AsyncEvent(self._lockstep, event, next(_numbers))
             self._events[record.request_id] = facade
             function.events.append(facade)
             on_log_line = self._on_log_line
@@ -1458,6 +1466,17 @@ class ScfRuntime:
         )
 
 
+class ScfRuntimeFactory(Protocol):
+    """What the fixture ``scf_runtime_factory`` gives."""
+
+    def __call__(self, settings: ScfSettings | None = None, *, start: datetime | None = None) -> ScfRuntime:
+        """Make a runtime that lives until it is closed, by ``with`` or ``close()``, or until the session ends.
+
+        *settings* are on top of those of the command line and the ini file.
+        """
+        ...
+
+
 class _Stage:
     """A runtime for one run of a sweep."""
 
@@ -1550,7 +1569,53 @@ def _warn_once(text: str) -> None:
         warnings.warn(text, ScfAsyncWarning, stacklevel=5)  # who called deploy_image
 
 
+_numbers = itertools.count()
+"""For what runtimes of this process do one after the other."""
 _open: weakref.WeakSet[ScfRuntime] = weakref.WeakSet()
+_closed: list[tuple[int, ScfRuntime]] = []
+"""Runtimes that were closed in a test of pytest that still runs, with the number of that: a test that fails shows their
+events, and nobody else may hold them by then."""
+EVENTS_KEPT: Final = 250
+"""Events of closed runtimes that are kept for that, and those of the last one however many it has: a test may make
+runtimes in a loop."""
+
+
+def begin_test() -> int:
+    """A number for the test that begins: greater than those of all that has happened."""
+    return next(_numbers)
+
+
+def accepted_since(number: int) -> list[AsyncEvent]:
+    """The events that runtimes have accepted since *number*, in that order; not those of a sweep's runs."""
+    runtimes = [*_open, *(runtime for _, runtime in _closed)]
+    found: list[AsyncEvent] = []
+    for runtime in runtimes:
+        if not runtime._is_stage:
+            found += itertools.takewhile(lambda event: event._number > number, reversed(runtime.events))
+    return sorted(found, key=lambda event: event._number)
+
+
+def open_runtimes() -> list[ScfRuntime]:
+    """Those that are not closed, in the order in which they were made; not those of a sweep's runs."""
+    return sorted((runtime for runtime in _open if not runtime._is_stage), key=lambda runtime: runtime._number)
+
+
+def end_test(number: int) -> None:
+    """The report is made of the test that began with *number*: release what was closed since."""
+    _closed[:] = [(closed, runtime) for closed, runtime in _closed if closed < number]
+
+
+def _keep(runtime: ScfRuntime) -> None:
+    if not (_in_session() and runtime._events) or runtime._is_stage:
+        return
+    _closed.append((next(_numbers), runtime))
+    while len(_closed) > 1 and sum(len(each._events) for _, each in _closed) > EVENTS_KEPT:
+        del _closed[0]
+
+
+def _in_session() -> bool:
+    """Whether this process is pytest's, and has the plugin."""
+    return "pytest_scf_async.plugin.plugin" in sys.modules
 
 
 def _close_all() -> None:

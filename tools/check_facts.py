@@ -46,6 +46,7 @@ FROM_OUTSIDE: dict[str, dict[str, str]] = {
         '^ *File "': "Python, in tracebacks",
         "[Errno ": "Python, of an OSError",
     },
+    "plugin/scopes.py": {"ScopeMismatch: You tried": "pytest"},
     "plugin/timeout.py": {"from pytest-timeout": "pytest-timeout"},
     "report/cause.py": {
         "ModuleNotFoundError: No module named ": "Python",

@@ -8,12 +8,15 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Generator, Iterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pluggy
     from tencentcloud.scf.v20180416.scf_client import ScfClient
 
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from ..instances.runtimes.launcher import CodePackage
     from ..model import LogLine
     from ..options import ScfSettings
-    from ..runtime import ScfRuntime
+    from ..runtime import ScfRuntime, ScfRuntimeFactory
     from ..sweep.guide import Guide
     from .sweeps import SweepsOfTest
     from .timeout import TimeLimit
@@ -134,10 +137,14 @@ _OF_WORKER: Final = "scf_async_instances"
 _REPLAY_OF_WORKER: Final = "scf_async_replay"
 """The same for what became of ``--scf-async-replay``."""
 
-_RUNTIME: Final = pytest.StashKey["ScfRuntime | None"]()
+_TEST: Final[pytest.StashKey[pytest.Item]] = pytest.StashKey()
+"""The test that runs, or ran last."""
+_BEGAN: Final = pytest.StashKey[int]()
+"""The number by which runtimes know what has happened since the test began."""
 _SHOWN: Final = pytest.StashKey["tuple[AsyncEvent, ...]"]()
 _PASSED: Final = pytest.StashKey[bool]()
 _PROPERTIES: Final = pytest.StashKey[int]()
+"""The number of the last event that ``--junitxml`` names."""
 _SETTINGS: Final = pytest.StashKey["ScfSettings"]()
 _OUTER_ZYGOTE: Final = pytest.StashKey[bool]()
 _SWEEPS: Final[pytest.StashKey[SweepsOfTest | None]] = pytest.StashKey()
@@ -150,7 +157,8 @@ _NOT_REPLAYED: Final = pytest.StashKey[list[str]]()
 _REPORTED_BY_WORKER: Final = pytest.StashKey[list[str]]()
 
 _HERE: Final = os.path.dirname(__file__)
-_REFUSERS: Final = ("plugin.py", "settings.py", "markers.py")
+_REFUSERS: Final = ("plugin.py", "settings.py", "markers.py", "factory.py")
+_GIVE_RUNTIMES: Final = frozenset({"scf_runtime", "scf_runtime_factory"})
 
 
 # -- options ---------------------------------------------------------------------------------------------------------
@@ -219,9 +227,16 @@ def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Ite
 
     Under xdist there are no items here: workers report it at the end.
     """
-    if config.option.collectonly or not any("scf_runtime" in getattr(item, "fixturenames", ()) for item in items):
+    if config.option.collectonly or not any(map(_uses_runtimes, items)):
         return []
     return _of_instances(config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> None:
+    """Note that the test begins: what runtimes accept from now on is shown if it fails."""
+    item.config.stash[_TEST] = item
+    _begin(item)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -310,12 +325,12 @@ def _of_instances(config: pytest.Config) -> list[str]:
 @pytest.hookimpl(optionalhook=True)
 def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
     """Sweeps end before the time does. The method *thread* ends the process: what instances do is written before."""
-    if "scf_runtime" not in getattr(item, "fixturenames", ()):
+    if _runtimes() is None and not _uses_runtimes(item):
         return None
     from . import timeout
 
     item.stash[_TIME_LIMIT] = timeout.TimeLimit(settings)
-    return timeout.set_timer(item, settings, _RUNTIME) if settings.method == "thread" else None
+    return timeout.set_timer(item, settings, _open_runtimes) if settings.method == "thread" else None
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)  # inside pytest-cov's, which makes its report
@@ -338,6 +353,26 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def _zygote_of_this_process() -> bool:
     module = sys.modules.get("pytest_scf_async.instances.zygote")
     return module is not None and module.has_shared_zygote()
+
+
+def _begin(item: pytest.Item) -> None:
+    runtimes = _runtimes()
+    if runtimes is not None:
+        item.stash[_BEGAN] = runtimes.begin_test()
+
+
+def _runtimes() -> ModuleType | None:
+    """The module that knows the runtimes of this process; None where nobody has imported it, and there is none."""
+    return sys.modules.get("pytest_scf_async.runtime")
+
+
+def _open_runtimes() -> list[ScfRuntime]:
+    runtimes = _runtimes()
+    return [] if runtimes is None else runtimes.open_runtimes()
+
+
+def _uses_runtimes(item: pytest.Item) -> bool:
+    return bool(_GIVE_RUNTIMES.intersection(getattr(item, "fixturenames", ())))
 
 
 def _flag(name: str) -> str:
@@ -388,17 +423,19 @@ def _configured(config: pytest.Config) -> ScfSettings:
     return settings
 
 
-def _sweep_guide(item: pytest.Item) -> Callable[[], Guide]:
-    """What each sweep of a test asks for what it is told."""
-
-    def seconds_left() -> float | None:
-        limit = item.stash.get(_TIME_LIMIT, None)
-        return None if limit is None else limit.seconds_left()
+def _sweep_guide(config: pytest.Config) -> Callable[[], Guide]:
+    """What each sweep asks for what it is told, in whichever test it is made."""
+    stash = config.stash
 
     def guide() -> Guide:
         from .sweeps import SweepsOfTest
 
-        stash = item.config.stash
+        item = stash[_TEST]
+
+        def seconds_left() -> float | None:
+            limit = item.stash.get(_TIME_LIMIT, None)
+            return None if limit is None else limit.seconds_left()
+
         sweeps = stash.get(_SWEEPS, None)
         if sweeps is None:
             sweeps = stash[_SWEEPS] = SweepsOfTest(item, seconds_left)
@@ -417,6 +454,38 @@ def _caller(hook: Any, argument: str) -> Callable[[object], object] | None:
     return (lambda value: hook(**{argument: value})) if hook.get_hookimpls() else None
 
 
+def _new_runtime(test: pytest.Item, settings: ScfSettings, seed: str, base_temp: Path, fixture: str) -> ScfRuntime:
+    """A runtime that the *fixture* gives, as *test* asks for it: code is looked up beside its file."""
+    from ..errors import UnsupportedPlatformError
+    from ..runtime import ScfRuntime
+
+    config = test.config
+    if "coverage" in sys.modules:
+        from . import coverage
+
+        coverage.prepare(config)
+    if config.getoption("capture") == "no" or "pytest_scf_async.plugin.debugger" in sys.modules:
+        from . import debugger
+
+        debugger.prepare(config)
+    hook = config.hook
+    try:
+        return ScfRuntime(
+            settings,
+            seed=seed,
+            lookup=(test.path.parent, config.rootpath),
+            base_temp=base_temp,
+            root=config.rootpath,
+            on_instance_started=_caller(hook.pytest_scf_async_instance_started, "instance"),
+            on_event_ended=_caller(hook.pytest_scf_async_event_ended, "event"),
+            on_log_line=_live_log(config),
+            launcher=_launcher(hook.pytest_scf_async_launcher),
+            sweep_guide=_sweep_guide(config),
+        )
+    except UnsupportedPlatformError as error:
+        raise pytest.UsageError(f"{test.nodeid} uses {fixture}, and {error}") from None
+
+
 # -- fixtures --------------------------------------------------------------------------------------------------------
 
 
@@ -431,40 +500,31 @@ def scf_runtime(
     request: pytest.FixtureRequest, scf_settings: ScfSettings, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ScfRuntime]:
     """A fresh runtime: no functions, no events, a clock of its own; everything in it dies with the test."""
-    from ..errors import UnsupportedPlatformError
-    from ..runtime import ScfRuntime
     from .settings import with_fixture
 
-    if "coverage" in sys.modules:
-        from . import coverage
-
-        coverage.prepare(request.config)
-    if request.config.getoption("capture") == "no" or "pytest_scf_async.plugin.debugger" in sys.modules:
-        from . import debugger
-
-        debugger.prepare(request.config)
-    node, hook = request.node, request.config.hook
+    node = request.node
     settings = with_fixture(_configured(request.config), scf_settings, node.nodeid)
-    try:
-        runtime = ScfRuntime(
-            settings,
-            seed=node.nodeid,
-            lookup=(request.path.parent, request.config.rootpath),
-            base_temp=tmp_path_factory.getbasetemp(),
-            root=request.config.rootpath,
-            on_instance_started=_caller(hook.pytest_scf_async_instance_started, "instance"),
-            on_event_ended=_caller(hook.pytest_scf_async_event_ended, "event"),
-            on_log_line=_live_log(request.config),
-            launcher=_launcher(hook.pytest_scf_async_launcher),
-            sweep_guide=_sweep_guide(node),
-        )
-    except UnsupportedPlatformError as error:
-        raise pytest.UsageError(f"{node.nodeid} uses scf_runtime, and {error}") from None
-    node.stash[_RUNTIME] = runtime
+    runtime = _new_runtime(node, settings, node.nodeid, tmp_path_factory.getbasetemp(), "scf_runtime")
     with runtime, runtime.clock.patched() if settings.patched else nullcontext():
         yield runtime
     if node.stash.get(_PASSED, False):
         _judge_events(runtime, node)
+
+
+@pytest.fixture(scope="session")
+def scf_runtime_factory(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ScfRuntimeFactory]:
+    """Makes runtimes that live longer than a test, with the settings, paths and reports of ``scf_runtime``."""
+    from .factory import NAME, RuntimesOfSession
+
+    config = request.config
+
+    def new_runtime(test: pytest.Item, settings: ScfSettings, seed: str) -> ScfRuntime:
+        return _new_runtime(test, settings, seed, tmp_path_factory.getbasetemp(), NAME)
+
+    with closing(RuntimesOfSession(_configured(config), lambda: config.stash[_TEST], new_runtime)) as factory:
+        yield factory
 
 
 @pytest.fixture
@@ -576,9 +636,9 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add the events' logs and timelines to the report of a test that failed, in whichever phase."""
-    runtime = item.stash.get(_RUNTIME, None)
-    if runtime is not None:
-        _add_properties(item, runtime)
+    runtimes = _runtimes()
+    events: list[AsyncEvent] = [] if runtimes is None else runtimes.accepted_since(item.stash.get(_BEGAN, -1))
+    _add_properties(item, events)
     report = yield
     if call.when == "call":
         item.stash[_PASSED] = call.excinfo is None
@@ -593,7 +653,11 @@ def pytest_runtest_makereport(
             and _raised_here(call.excinfo)
         ):
             report.longrepr = call.excinfo.getrepr(style="value")  # the sentence says it all
-        if runtime is not None:
+        elif call.excinfo is not None and call.when == "setup":
+            from .scopes import mismatch
+
+            report.longrepr = mismatch(call.excinfo.value, item.nodeid) or report.longrepr
+        if runtimes is not None:
             from ..errors import ScfAsyncError
             from ..report.limits import shown_by
             from .reporting import sections_of
@@ -601,57 +665,64 @@ def pytest_runtest_makereport(
             if call.excinfo is not None and "pytest_timeout" in sys.modules:
                 from . import timeout
 
-                if timeout.is_timeout(call.excinfo.value) and (found := timeout.section(runtime)) is not None:
+                if timeout.is_timeout(call.excinfo.value) and (found := timeout.section(_open_runtimes())) is not None:
                     report.sections.append(found)
             shown, used = [*item.stash.get(_SHOWN, ())], 0
             if call.excinfo is not None:
                 error = call.excinfo.value
-                identity = shown_by(error)
-                shown += [event for event in runtime.events if event.request_id == identity]
+                in_its_text = shown_by(error)
+                shown += [event for event in events if event._event is in_its_text]
                 used = str(error).count("\n") + 1 if shown or isinstance(error, ScfAsyncError) else 0
-            report.sections += sections_of(runtime.events, shown, _keep(runtime, item), used)
-            report.sections += _keep_sweeps(runtime, item)
+            report.sections += sections_of(events, shown, _keep(events, item), used)
+            report.sections += _keep_sweeps(item)
     if call.when == "teardown":
         _forget_sweeps(item.config.stash)
+        if runtimes is not None:
+            runtimes.end_test(item.stash.get(_BEGAN, -1))
+            _begin(item)  # what a plugin runs again begins anew
         item.stash[_SHOWN] = ()
-        item.stash[_RUNTIME] = None
         item.stash[_PASSED] = False
-        item.stash[_PROPERTIES] = 0
     return report
 
 
-def _add_properties(item: pytest.Item, runtime: ScfRuntime) -> None:
+def _add_properties(item: pytest.Item, events: list[AsyncEvent]) -> None:
     """Name the request ids of the test's events in ``--junitxml``, each once."""
-    events = runtime.events
-    item.user_properties += [
-        ("scf_async_request_id", event.request_id) for event in events[item.stash.get(_PROPERTIES, 0) :]
-    ]
-    item.stash[_PROPERTIES] = len(events)
+    named = item.stash.get(_PROPERTIES, -1)
+    item.user_properties += [("scf_async_request_id", event.request_id) for event in events if event._number > named]
+    if events:
+        item.stash[_PROPERTIES] = events[-1]._number
 
 
-def _keep(runtime: ScfRuntime, item: pytest.Item) -> dict[str, str]:
+def _keep(events: list[AsyncEvent], item: pytest.Item) -> dict[str, str]:
     """Write the events of a test that failed below the directory of artifacts, or pytest's; where each of them is."""
     from ..errors import ScfAsyncError
 
-    try:
-        runtime._lockstep.refresh()  # the last word of instances that still run
-    except (ScfAsyncError, OSError):
-        pass  # the report of the failure says what is known
+    for lockstep in {event._lockstep for event in events}:
+        try:
+            lockstep.refresh()  # the last word of instances that still run
+        except (ScfAsyncError, OSError):
+            pass  # the report of the failure says what is known
+    directory = _directory_of_files(item.config)
+    if directory is None:
+        return {}
     from .artifacts import keep
 
-    return keep(_directory_of_files(runtime, item.config), item.nodeid, runtime.events)
+    return keep(directory, item.nodeid, events)
 
 
-def _directory_of_files(runtime: ScfRuntime, config: pytest.Config) -> str:
+def _directory_of_files(config: pytest.Config) -> str | None:
+    """None where there is no plugin of temporary directories."""
     given: str | None = config.option.scf_async_artifacts
-    assert runtime._base_temp is not None  # the fixture gives it
-    return given or os.path.join(runtime._base_temp, "scf-async")
+    temporary: pytest.TempPathFactory | None = getattr(config, "_tmp_path_factory", None)  # what its fixture returns
+    if given or temporary is None:
+        return given
+    return os.path.join(temporary.getbasetemp(), "scf-async")
 
 
-def _keep_sweeps(runtime: ScfRuntime, item: pytest.Item) -> list[tuple[str, str]]:
+def _keep_sweeps(item: pytest.Item) -> list[tuple[str, str]]:
     """Write what the sweeps of a test that failed have found there, too; sections that say where."""
-    directory, sweeps = _directory_of_files(runtime, item.config), item.config.stash.get(_SWEEPS, None)
-    if sweeps is None:
+    directory, sweeps = _directory_of_files(item.config), item.config.stash.get(_SWEEPS, None)
+    if sweeps is None or directory is None:
         return []
     from .artifacts import keep_sweeps
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -39,24 +41,22 @@ def is_timeout(error: BaseException) -> bool:
     return isinstance(error, pytest.fail.Exception) and "from pytest-timeout" in str(error.msg)
 
 
-def section(runtime: ScfRuntime) -> tuple[str, str] | None:
-    """The report section of a test that ran out of time; None where the runtime is closed."""
-    if runtime._closed:
-        return None
-    return TITLE, what_instances_do(runtime._lockstep.snapshot())
+def section(runtimes: Iterable[ScfRuntime]) -> tuple[str, str] | None:
+    """The report section of a test that ran out of time; None where there is no open runtime."""
+    snapshots = [runtime._lockstep.snapshot() for runtime in runtimes]
+    running = [snapshot for snapshot in snapshots if snapshot.running] or snapshots[:1]
+    return (TITLE, "\n".join(map(what_instances_do, running))) if running else None
 
 
-def set_timer(item: pytest.Item, settings: Any, key: pytest.StashKey[ScfRuntime | None]) -> bool:
+def set_timer(item: pytest.Item, settings: Any, runtimes: Callable[[], list[ScfRuntime]]) -> bool:
     """Do what pytest-timeout does for its method *thread*, and write what instances do before it ends the process."""
     module: Any = sys.modules["pytest_timeout"]
 
     def out_of_time() -> None:
         if not settings.disable_debugger_detection and module.is_debugging():
             return
-        runtime = item.stash.get(key, None)
         try:
-            if runtime is not None:
-                _write(runtime)
+            _write(runtimes())
         finally:
             module.timeout_timer(item, settings)  # it shows what is captured, and ends the process
 
@@ -72,13 +72,12 @@ def set_timer(item: pytest.Item, settings: Any, key: pytest.StashKey[ScfRuntime 
     return True
 
 
-def _write(runtime: ScfRuntime) -> None:
-    condition = runtime._lockstep._condition
-    locked = condition.acquire(timeout=LOCK_LIMIT)
-    try:
-        found = section(runtime)
-    finally:
-        if locked:
-            condition.release()
+def _write(runtimes: list[ScfRuntime]) -> None:
+    with ExitStack() as unlocked:
+        for runtime in runtimes:
+            condition = runtime._lockstep._condition
+            if condition.acquire(timeout=LOCK_LIMIT):
+                unlocked.callback(condition.release)
+        found = section(runtimes)
     if found is not None:
         sys.stderr.write("\n{}:\n{}\n".format(*found))

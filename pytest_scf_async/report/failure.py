@@ -84,7 +84,7 @@ def failure(event: FailedEvent, timeline: str, what: Failure) -> AssertionError:
     began = (_EPOCH + timedelta(microseconds=event.invoked_us)).isoformat()
     lines += [f"--- timeline, in simulated time from {began} ---", timeline]
     error = AssertionError("\n".join(lines))
-    show(error, event.request_id)
+    show(error, event)
     return error
 
 

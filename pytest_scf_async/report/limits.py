@@ -40,12 +40,14 @@ def bounded(text: str, most: int) -> str:
     return shortened_lines(text, head, most - head - 1)
 
 
-def show(error: BaseException, request_id: str) -> None:
-    """Note that the text of *error* has the timeline of the event with that id, so that no report repeats it."""
-    setattr(error, SHOWN, request_id)
+def show(error: BaseException, event: object) -> None:
+    """Note that the text of *error* has the timeline of *event*, so that no report repeats it.
+
+    Its request id would not do: two runtimes may have drawn the same one.
+    """
+    setattr(error, SHOWN, event)
 
 
-def shown_by(error: BaseException) -> str | None:
-    """The id of the event whose timeline the text of *error* has."""
-    found: str | None = getattr(error, SHOWN, None)
-    return found
+def shown_by(error: BaseException) -> object:
+    """The event whose timeline the text of *error* has, or None."""
+    return getattr(error, SHOWN, None)

@@ -49,7 +49,7 @@ def test_it_uses_every_public_name() -> None:
 def test_it_passes(project: pytest.Pytester) -> None:
     shutil.copytree(PROJECT, project.path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     # In a process of its own: what the endpoint makes certificates with cannot be imported twice in one.
-    project.runpytest_subprocess("-rf").assert_outcomes(passed=13)
+    project.runpytest_subprocess("-rf").assert_outcomes(passed=14)
 
 
 @pytest.fixture

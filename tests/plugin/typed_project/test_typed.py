@@ -36,6 +36,7 @@ from pytest_scf_async import (
     ScfAsyncWarning,
     ScfEndpoint,
     ScfRuntime,
+    ScfRuntimeFactory,
     ScfSettings,
     ScfUsageError,
     SignalView,
@@ -257,6 +258,14 @@ def test_without_the_fixtures(tmp_path: Path) -> None:
     pytest_scf_async.inside.record("nobody listens", path=str(tmp_path))
     code = Path(__file__).with_name("export.py")
     with ScfRuntime(ScfSettings(start=START), seed="typed") as runtime:
+        result = runtime.deploy(f"{code}:main_handler").run({"rows": 2})
+    assert result == {"rows": 2}
+
+
+def test_a_runtime_that_lives_longer(scf_runtime_factory: ScfRuntimeFactory) -> None:
+    code = Path(__file__).with_name("export.py")
+    with scf_runtime_factory(ScfSettings(stop_noise=1), start=START) as runtime:
+        assert runtime.clock.now == START
         result = runtime.deploy(f"{code}:main_handler").run({"rows": 2})
     assert result == {"rows": 2}
 
