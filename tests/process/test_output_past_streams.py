@@ -157,13 +157,17 @@ def main_handler(event, context):
 
 
 def in_c(size: int, count: int) -> str:
+    """It computes longer than it writes: who only writes ends before anybody looks twice, and is not stopped."""
     return f"""
     data, write = b"x" * {size - 1} + b"\\n", ctypes.CDLL(None).write
-    return sum(write(1, data, {size}) != {size} for _ in range({count}))"""
+    return sum(write(1, data, {size} + 0 * sum(range({size // 2}))) != {size} for _ in range({count}))"""
 
 
 def of_children(size: int, count: int, children: int = 1) -> str:
-    code = f"import os; d = b'x' * {size - 1} + b'\\n'; os._exit(sum(os.write(1, d) != {size} for _ in range({count})))"
+    code = (
+        f"import os; d = b'x' * {size - 1} + b'\\n'; "
+        f"os._exit(sum(os.write(1, d) != {size} + 0 * sum(range({size // 2})) for _ in range({count})))"
+    )
     return f"""
     children = [subprocess.Popen([sys.executable, "-c", {code!r}]) for _ in range({children})]
     return sum(child.wait() for child in children)"""

@@ -56,6 +56,19 @@ def test_a_sigterm_that_comes_as_the_directory_is_made_leaves_no_directory(tmp_p
     assert code == 128 + 9
 
 
+@pytest.mark.parametrize("end", ["", "os.kill(os.getpid(), signal.SIGKILL)", "os.kill(os.getppid(), signal.SIGTERM)"])
+def test_what_others_make_in_memory_goes_with_the_directory(tmp_path, end):
+    made = tmp_path / "in memory"
+    start = START.replace("reaper.supervise(owner, scratch, ", f"reaper.supervise(owner, scratch, {str(made)!r}, ")
+    after = f"os.makedirs({str(made / 'below')!r})\n{end}"
+    subprocess.run(
+        [sys.executable, "-c", start.format("", after), str(tmp_path / "scratch"), str(tmp_path / "target")],
+        check=False,
+        timeout=60,
+    )
+    assert not made.exists()
+
+
 def test_its_child_has_the_signal_mask_of_the_one_that_started_it(tmp_path):
     assert kept(tmp_path, "", "assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])") == (0, "")
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from internals import branch_messages, facts_of, lockstep_scheduler, sweep_of_function
+from internals import branch_messages, facts_of, lockstep_scheduler, sweep_of_function, zygote
 from sweeping import EXPORT, WINDOW, Deploy, each_run, labels
 
 from pytest_scf_async import ScfRuntime, ScfUsageError, fault, graceful
@@ -662,6 +664,39 @@ def test_a_point_that_cannot_branch_is_run_to_from_the_beginning(
     assert any(text.startswith(why) for text, _ in facts.not_branched), facts.not_branched
     assert facts.branched > 0
     assert "made from the beginning, and not by branches" in sweep.report
+
+
+@pytest.mark.parametrize(("least", "in_memory"), [(0, True), (1 << 62, False)])
+@pytest.mark.usefixtures("without_second_stops")
+def test_runs_write_to_memory_where_there_is_room(
+    scf_runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch, least: int, in_memory: bool
+) -> None:
+    monkeypatch.setattr(zygote, "LEAST_IN_MEMORY", least)
+    paths = set()
+
+    def each(run: Any) -> Iterator[dict[str, str]]:
+        paths.add(run.path)
+        yield {"OUT": str(run.path)}
+
+    sweep = scf_runtime.sweep(scf_runtime.deploy(f"{EXPORT}:main_handler"), {"rows": 1}, each_run=each, how="forced")
+    assert sweep.runs
+    (path,) = paths
+    assert path.is_relative_to("/dev/shm") is in_memory
+    assert not path.parent.exists()
+
+
+@pytest.mark.usefixtures("without_second_stops")
+def test_runs_that_have_no_room_beside_each_other_are_made_one_by_one(
+    scf_runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.statvfs
+    full = {"f_bavail": 1, "f_frsize": 1}
+    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(**full, f_flag=real(path).f_flag))
+    sweep = scf_runtime.sweep(
+        scf_runtime.deploy(f"{EXPORT}:main_handler"), {"rows": 1}, each_run=each_run, how="forced"
+    )
+    assert not any(run.outcome.branched for run in sweep.runs)
+    assert re.search(r"\d+ directories of \d+ bytes each have no room beside each other", sweep.report)
 
 
 @pytest.mark.parametrize("after", [0, 1, 30])
