@@ -40,6 +40,9 @@ class Prepare(NamedTuple):
     timeout_us: int
     real_timeout: float
     """Real seconds that one process may take."""
+    core: int
+    """The core on which the root and all that it forks run, until user code asks for others: one after the other, each
+    finds in its caches what the one before has left."""
 
 
 class Branch(NamedTuple):

@@ -131,6 +131,12 @@ class Branches:
             return True
         return all(step.by.name in _BRANCHED for step in plan.steps) and (len(plan.steps) == 1 or first == "graceful")
 
+    @staticmethod
+    def core_of(worker: int) -> int:
+        """The core for that worker's processes."""
+        cores = sorted(os.sched_getaffinity(0))
+        return cores[worker % len(cores)]
+
     def run(self, plans: Sequence[tuple[int, Plan]]) -> Iterator[tuple[int, Outcome | None, str]]:
         """Make the run of each plan, which has a number; None, and why, where it has to be made in another way."""
         question = self._question
@@ -328,6 +334,7 @@ class _Worker(threading.Thread):
                 configuration.init_timeout * 1_000_000,
                 configuration.timeout * 1_000_000,
                 of._real_timeout,
+                of.core_of(self._number),
             ),
         )
         start_us = to_us(question.start, "start")

@@ -82,10 +82,13 @@ class OwnHarness(Channel):
 
     # -- what comes to it ----------------------------------------------------------------------------------------------
 
-    def begin(self, job: int, parent: int, state: int, attempt: int) -> None:
+    def announce(self, job: int, state: int, attempt: int = 0) -> None:
+        """Say that *job* begins, with all that this process's job has done."""
+        branches.send(self.connection, branches.Begins(job, self.job, self.clock.now_us, state, attempt))
+
+    def become(self, job: int, attempt: int = 0) -> None:
         """This process is the one of *job* from here on."""
         self.job, self._attempt = job, attempt
-        branches.send(self.connection, branches.Begins(job, parent, self.clock.now_us, state, attempt))
 
     def starts_cold(self) -> None:
         """The process begins with the init of its function."""
@@ -171,7 +174,7 @@ class OwnHarness(Channel):
         self._runs = False
         self._attempt = after
         self.clock.now_us = now_us + wait_us
-        self.begin(self.job, self.job, -1, self._attempt)
+        self.announce(self.job, -1, after)
 
     def end(self, fact: str, text: str | None = None, trace: str | None = None) -> NoReturn:
         """The event has ended in a way that ends this process."""

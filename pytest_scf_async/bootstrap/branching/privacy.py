@@ -10,7 +10,7 @@ import shutil
 import signal
 import stat
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from .. import mounts
@@ -67,17 +67,15 @@ class Kept(NamedTuple):
 # -- directories -------------------------------------------------------------------------------------------------------
 
 
-def own_directories(source: str | None, directory: str, run_path: str, kept: Kept) -> None:
-    """Move to a mount namespace in which *directory* is at *run_path*, with what is at *source* now, and a ``/tmp`` of
-    one's own is at ``/tmp``; with what was in it, if *source* is given, else empty. *kept* is mounted below it."""
-    if source is not None:
-        copy_tree(source, directory)
+def own_directories(directory: str, run_path: str, kept: Kept, *, keep_tmp: bool) -> None:
+    """Move to a mount namespace in which *directory* is at *run_path*, and a ``/tmp`` of one's own is at ``/tmp``: with
+    what was in it, if *keep_tmp*, else empty. *kept* is mounted below it."""
     working = os.readlink("/proc/self/cwd")
     before = os.open(TMP, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         mounts.separate_again(kept.proc)
         mounts.mount_empty(TMP, kept.below_tmp)
-        if source is not None:
+        if keep_tmp:
             copy_tree(f"/proc/self/fd/{before}", TMP, without_mounts=True)
     finally:
         os.close(before)
@@ -133,8 +131,33 @@ def ours_now() -> Ours:
     return Ours(frozenset(fd for fd in listed if os.path.lexists(f"/proc/self/fd/{fd}")), shared_mappings())
 
 
-def why_not(ours: Ours, run_path: str) -> str:
-    """Why this process, which has *ours* besides, cannot be copied; empty where it can be."""
+class OpenFile(NamedTuple):
+    """A descriptor of user code."""
+
+    fd: int
+    path: str
+    mode: int
+
+
+def users_files(ours: Ours) -> list[OpenFile]:
+    """What user code has open.
+
+    In another mount namespace the kernel would give the path from the root of a mount which is not there.
+    """
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        fd = int(name)
+        if fd in ours.descriptors:
+            continue
+        try:
+            found.append(OpenFile(fd, os.readlink(f"/proc/self/fd/{fd}"), os.fstat(fd).st_mode))
+        except OSError:
+            continue  # the listing's own descriptor
+    return found
+
+
+def why_not(ours: Ours, files: Iterable[OpenFile], run_path: str) -> str:
+    """Why this process, which has *ours* and *files*, cannot be copied; empty where it can be."""
     if len(scheduler.threads) > 1 or len(os.listdir("/proc/self/task")) > 1:
         others = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
         return f"another thread runs ({', '.join(others) or 'of code in C'})"
@@ -142,24 +165,13 @@ def why_not(ours: Ours, run_path: str) -> str:
         return "it has started a process"
     if signal.getsignal(signal.SIGCHLD) not in (signal.SIG_DFL, None):
         return "it has a handler for SIGCHLD"
-    for fd, path, mode in _users_files(ours):
+    for fd, path, mode in files:
         if stat.S_ISREG(mode):
             if path.startswith((run_path, TMP)) and _is_database(fd):
                 return f"the database {os.path.basename(path)} is open"
         elif not (stat.S_ISCHR(mode) and path in _DEVICES):
             return f"it has {path} open"
     return "" if shared_mappings() <= ours.mappings else "it shares memory"
-
-
-def _users_files(ours: Ours) -> Iterator[tuple[int, str, int]]:
-    for name in os.listdir("/proc/self/fd"):
-        fd = int(name)
-        if fd in ours.descriptors:
-            continue
-        try:
-            yield fd, os.readlink(f"/proc/self/fd/{fd}"), os.fstat(fd).st_mode
-        except OSError:
-            continue  # the listing's own descriptor
 
 
 def _is_database(fd: int) -> bool:
@@ -169,20 +181,12 @@ def _is_database(fd: int) -> bool:
         return False  # it can only be written to
 
 
-def regular_files(ours: Ours) -> list[tuple[int, str]]:
-    """The descriptors of user code's regular files, with their paths: to be asked for before `own_directories`.
-
-    In another mount namespace the kernel gives the path from the root of a mount which is not there.
-    """
-    return [(fd, path) for fd, path, mode in _users_files(ours) if stat.S_ISREG(mode)]
-
-
-def own_files(files: Iterable[tuple[int, str]]) -> None:
-    """Open each of *files* anew, with the same number, flags and offset: the file of this process's own directories.
-
-    What was removed is copied.
-    """
-    for fd, path in files:
+def own_files(files: Iterable[OpenFile]) -> None:
+    """Open each regular one of *files* anew, with the same number, flags and offset: the file of this process's own
+    directories. What was removed is copied."""
+    for fd, path, mode in files:
+        if not stat.S_ISREG(mode):
+            continue
         flags = fcntl.fcntl(fd, fcntl.F_GETFL) & ~_FLAGS_OF_OPENING
         inherited = fcntl.fcntl(fd, fcntl.F_GETFD)
         offset = os.lseek(fd, 0, os.SEEK_CUR)

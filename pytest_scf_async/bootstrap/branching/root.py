@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from ...protocol import branches, linux, messages
 from .. import mounts, process_ends
 from ..scheduler.scheduler import scheduler
-from . import privacy, processes, scout
+from . import immortal, privacy, processes, scout
 from .own_harness import OwnHarness, invocation_of
 
 _exit = os._exit
@@ -29,6 +29,7 @@ def serve(branch: messages.Branch) -> messages.Invoke:
     except OSError as error:
         _refuse(connection, f"{error.strerror or error}")
     ours = privacy.ours_now()
+    immortal.make_all_immortal()
     gc.freeze()  # a collection in a fork would write to each object, and so copy all pages
     while True:
         asked: branches.Scout | branches.Resume | None = branches.receive(connection)
@@ -65,6 +66,7 @@ def _go_alone(connection: Any, plan: branches.Prepare) -> OwnHarness:
     """Have this process, and all that are forked from it, share no memory and no output with the test's process."""
     for buffer in (scheduler.clock_page, scheduler.control.memory()):
         privacy.own_memory(buffer)
+    scheduler.bind_to_core(plan.core)
     channel = scheduler.channel
     proc = mounts.open_own_proc()
     mounts.drop_capabilities()
@@ -90,7 +92,7 @@ def _begin(harness: OwnHarness, asked: branches.Scout | branches.Resume, ours: p
     directory = os.path.join(plan.states, str(asked.state))
     harness.clock.now_us = asked.now_us
     try:
-        privacy.own_directories(None, directory, plan.run_path, harness.kept)
+        privacy.own_directories(directory, plan.run_path, harness.kept, keep_tmp=False)
         mounts.drop_capabilities()
     except OSError as error:
         branches.send(harness.connection, branches.Cannot(_job_of(asked), f"{error.strerror or error}"))
@@ -98,9 +100,10 @@ def _begin(harness: OwnHarness, asked: branches.Scout | branches.Resume, ours: p
     if isinstance(asked, branches.Resume):
         attempt, environment = asked.attempt, asked.environment
         os.environ["HOSTNAME"] = f"scf-async-{asked.starts}"
-        harness.begin(asked.job, asked.job, asked.state, attempt)
+        harness.become(asked.job, attempt)
+        harness.announce(asked.job, asked.state, attempt)
     else:
-        harness.begin(branches.SCOUT, branches.SCOUT, -1, 0)
+        harness.announce(branches.SCOUT, -1)
         scout.begin(harness, [branches.Branch(*each) for each in asked.branches], ours)
     harness.starts_cold()
     return messages.Invoke(**invocation_of(plan, attempt, environment))

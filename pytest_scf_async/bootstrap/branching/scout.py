@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ...protocol import branches, linux, messages
 from .. import mounts
@@ -17,6 +17,7 @@ from .own_harness import OwnHarness
 _kill = os.kill
 _FAULT = re.compile(r"fault,(?P<name>\w+)(?P<lasting>,lasting)?")
 Key = tuple[object, ...]
+_BY_FORCE = ("forced", "timeout")
 
 
 class Scout:
@@ -44,54 +45,64 @@ class Scout:
         found = self._wanted.pop(key, None)
         if found is None:
             return
+        files: Sequence[privacy.OpenFile] = ()
         why = ""
-        if any(branch.how not in ("forced", "timeout") for branch in found):
-            why = privacy.why_not(self._ours, self._harness.plan.run_path)
+        if any(branch.how not in _BY_FORCE for branch in found):
+            files = privacy.users_files(self._ours)
+            why = privacy.why_not(self._ours, files, self._harness.plan.run_path)
         for branch in found:
-            if branch.how in ("forced", "timeout"):
-                self._keep(branch)
-            elif why:
+            if why and branch.how not in _BY_FORCE:
                 branches.send(self._harness.connection, branches.Cannot(branch.job, why))
-            elif self._branch_off(branch):
-                return
+            elif self._begins(branch):
+                if branch.how in _BY_FORCE:
+                    self._ends_by_force(branch)
+                elif self._branch_off(branch, files):
+                    return
 
-    def _keep(self, branch: branches.Branch) -> None:
-        """Keep what a termination by force would leave."""
+    def _begins(self, branch: branches.Branch) -> bool:
+        """Copy the run's directory for *branch*; whether that can be."""
         harness = self._harness
         directory = os.path.join(harness.plan.states, str(branch.job))
-        now_us = harness.clock.now_us
         try:
             os.mkdir(directory)
             with occurrences.not_counted():
                 privacy.copy_tree(harness.plan.run_path, directory)
         except (OSError, privacy.CannotBranchError) as error:
             branches.send(harness.connection, branches.Cannot(branch.job, str(error)))
-            return
-        branches.send(harness.connection, branches.Begins(branch.job, harness.job, now_us, branch.job, 0))
+            return False
+        harness.announce(branch.job, branch.job)
+        return True
+
+    def _ends_by_force(self, branch: branches.Branch) -> None:
+        """Say how an event ends that is terminated by force: nothing of it runs any more, so no process is needed."""
+        harness = self._harness
+        now_us = harness.clock.now_us
         fact, end_us = ("TERMINATED", now_us) if branch.how == "forced" else (harness.timed_out, harness.deadline_us)
         branches.send(harness.connection, branches.Ends(branch.job, end_us, fact, None, None, []))
 
-    def _branch_off(self, branch: branches.Branch) -> bool:
-        """Fork the process of a branch, and wait for its end; True in that process, once it has had its SIGTERM."""
+    def _branch_off(self, branch: branches.Branch, files: Sequence[privacy.OpenFile]) -> bool:
+        """Fork the process of a branch, and wait for its end; True in that process, once it has had its SIGTERM.
+
+        What can be done before the fork is done there: the first time that a new process does anything is slow, as it
+        gets pages of its own.
+        """
         harness = self._harness
         pid = privacy.fork()
         if pid:
             processes.await_end(harness, pid, branch.job)
             return False
         linux.die_with_parent()
-        plan, parent = harness.plan, harness.job
-        directory = os.path.join(plan.states, str(branch.job))
+        plan = harness.plan
         try:
-            os.mkdir(directory)
-            files = privacy.regular_files(self._ours)
             with occurrences.not_counted():
-                privacy.own_directories(plan.run_path, directory, plan.run_path, harness.kept)
+                directory = os.path.join(plan.states, str(branch.job))
+                privacy.own_directories(directory, plan.run_path, harness.kept, keep_tmp=True)
                 privacy.own_files(files)
             mounts.drop_capabilities()
         except (OSError, privacy.CannotBranchError) as error:
             branches.send(harness.connection, branches.Cannot(branch.job, str(error)))
             processes.leave()
-        harness.begin(branch.job, parent, branch.job, 0)
+        harness.become(branch.job)
         if branch.how == "scout":
             Scout(harness, (branches.Branch(*each) for each in branch.then), self._ours).collect()
         else:

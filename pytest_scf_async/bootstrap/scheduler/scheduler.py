@@ -55,6 +55,7 @@ _stop = os.kill
 _eventfd_read = os.eventfd_read
 _yield = os.sched_yield
 _real_monotonic = time.monotonic
+_get_cpus = os.sched_getaffinity
 _set_cpus = os.sched_setaffinity
 _pack_parked = messages.pack_parked
 LONGEST_POLL_MS = 1_000_000_000
@@ -528,6 +529,12 @@ class Scheduler:
         """Go on as a scheduler of that *kind*, which has the same state: so what only some instances need costs others
         nothing at each wait."""
         self.__class__ = kind
+
+    def bind_to_core(self, core: int) -> None:
+        """Run on *core* until `leave_core`."""
+        self._cpus = _get_cpus(0)
+        self.control_page[CONTROL_CORE] = core + 1
+        self._follow_core()
 
     def leave_core(self) -> None:
         """Run on any core from here on: what is started now inherits that, and code in C may ask for it."""
