@@ -14,7 +14,7 @@ import sysconfig
 from types import CodeType
 from typing import Any
 
-_IMMORTAL = ctypes.c_uint32.from_address(id(None)).value
+_IMMORTAL = ctypes.string_at(id(None), 4)
 """What is in place of the lower half of the count in an immortal object of this Python."""
 _KNOWN = sys.version_info >= (3, 12) and sys.implementation.name == "cpython" and sys.maxsize > 1 << 32
 
@@ -27,7 +27,7 @@ def make_all_immortal() -> None:
     """
     if not _KNOWN or sysconfig.get_config_var("Py_GIL_DISABLED"):
         return
-    count_of = ctypes.c_uint32.from_address
+    write = ctypes.memmove
     seen: set[int] = set()
     left: list[Any] = gc.get_objects()
     ours = {id(left), id(seen)}
@@ -38,7 +38,7 @@ def make_all_immortal() -> None:
             if address in seen or address in ours:
                 continue
             seen.add(address)
-            count_of(address).value = _IMMORTAL
+            write(address, _IMMORTAL, 4)
             if type(each) is CodeType:  # the collector does not know what it refers to
                 following += (each.co_consts, each.co_names, each.co_name, each.co_qualname, each.co_filename)
                 following += (each.co_linetable, each.co_exceptiontable)

@@ -8,11 +8,10 @@ import signal
 from typing import NoReturn
 
 from ...protocol import branches
-from ..originals import real_poll, real_waitpid
+from ..originals import real_kill, real_poll, real_waitpid
 from .own_harness import OwnHarness
 
 _exit = os._exit
-_kill = os.kill
 
 
 def await_end(harness: OwnHarness, pid: int, job: int) -> None:
@@ -25,7 +24,7 @@ def await_end(harness: OwnHarness, pid: int, job: int) -> None:
     finally:
         os.close(pidfd)
     if not in_time:
-        _kill(pid, signal.SIGKILL)
+        real_kill(pid, signal.SIGKILL)
     _, status = real_waitpid(pid, 0)
     if not in_time:
         why = f"it has not ended within {harness.plan.real_timeout:g} real seconds"

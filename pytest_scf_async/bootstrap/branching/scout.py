@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from ...protocol import branches, linux, messages
 from .. import mounts
 from ..gates import gates, lines, occurrences
+from ..originals import real_kill
 from . import privacy, processes
 from .own_harness import OwnHarness
 
-_kill = os.kill
 _FAULT = re.compile(r"fault,(?P<name>\w+)(?P<lasting>,lasting)?")
 Key = tuple[object, ...]
 _BY_FORCE = ("forced", "timeout")
@@ -110,7 +110,7 @@ class Scout:
         fault = _FAULT.fullmatch(branch.how)
         if fault is not None:
             occurrences.fail("write", getattr(errno, fault["name"].upper()), lasting=fault["lasting"] is not None)
-        _kill(os.getpid(), signal.SIGTERM)
+        real_kill(os.getpid(), signal.SIGTERM)
         return True
 
 
