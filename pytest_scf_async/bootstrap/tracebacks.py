@@ -66,6 +66,21 @@ def without_own(error: BaseException | None) -> None:
             left += (each.__cause__, each.__context__, *getattr(each, "exceptions", ()))
 
 
+def set_place(error: BaseException, frame: FrameType, offset: int, line: int) -> None:
+    """Have the entry of *frame* in the traceback of *error* name that *offset* of an instruction and that *line*."""
+    before: TracebackType | None = None
+    entry = error.__traceback__
+    while entry is not None and entry.tb_frame is not frame:
+        before, entry = entry, entry.tb_next
+    if entry is None:
+        return
+    changed = TracebackType(entry.tb_next, frame, offset, line)
+    if before is None:
+        error.__traceback__ = changed
+    else:
+        before.tb_next = changed
+
+
 def _clean(summary: traceback.TracebackException, seen: set[int]) -> None:
     if id(summary) in seen:
         return

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from internals import facts_of
 from sweeping import EXPORT, Deploy, each_run, labels
@@ -176,3 +179,50 @@ def test_an_exception_of_a_listener_arrives_at_the_line_of_the_call_that_has_ret
     sweep = scf_runtime.sweep(function, how="graceful", include=["job.py:8*"], done=bool)
 
     assert [(run.point.label, run.outcome.effects.result) for run in sweep.runs] == [("job.py:8+1#1", [8, 4])]
+
+
+AT_ENTRY = """\
+import signal, traceback
+class Stop(Exception): pass
+def on_sigterm(*_):
+    raise Stop
+def work():
+    \"\"\"It does nothing.\"\"\"
+    done = 1
+    return done
+def trace_of(error):
+    return [(entry.name, entry.lineno) for entry in traceback.extract_tb(error.__traceback__)]
+def main_handler(event, context):
+    signal.signal(signal.SIGTERM, on_sigterm)
+    try:
+        value = work()
+    except Stop as error:
+        return trace_of(error)
+    return value
+"""
+BY_ALARM = """
+seen = []
+signal.signal(signal.SIGALRM, on_sigterm)
+while len(seen) < 20:
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.0001)
+        while True:
+            work()
+    except Stop as error:
+        seen += [entry for entry in trace_of(error) if entry[0] == "work"]
+print(sorted(set(seen)))
+"""
+
+
+@pytest.mark.interpreter
+def test_an_exception_that_comes_as_a_function_begins_is_at_its_def_as_in_this_python(
+    scf_runtime: ScfRuntime, deployed: Deploy
+) -> None:
+    real = subprocess.run(
+        [sys.executable, "-c", AT_ENTRY + BY_ALARM], capture_output=True, text=True, timeout=60, check=True
+    )
+    sweep = scf_runtime.sweep(deployed(AT_ENTRY), how="graceful", include=["job.py:7*", "job.py:4*"], done=bool)
+
+    first, *seconds = (run.outcome.effects.result for run in sweep.runs)
+    assert (first, real.stdout) == ([["main_handler", 14], ["work", 5], ["on_sigterm", 4]], "[('work', 5)]\n")
+    assert [*first[:2], ["on_sigterm", 3], ["on_sigterm", 4]] in seconds

@@ -26,6 +26,19 @@ def first_entry(code: CodeType) -> tuple[int, bool]:
     return entry, bool(before) and lines.get(before[-1]) == lines.get(entry)
 
 
+def place_of_start(code: CodeType) -> tuple[int, int] | None:
+    """The offset and the line of an exception that a signal's handler raises as *code* begins: those of its ``def``.
+
+    None where a loop comes back to the first instruction of the body.
+    """
+    entry = first_entry(code)[0]
+    if any(one.opcode in _JUMPS and one.argval == entry for one in dis.get_instructions(code)):
+        return None
+    lines = {offset: line for start, end, line in code.co_lines() for offset in range(start, end, 2)}
+    resumed = next((one.offset for one in dis.get_instructions(code) if one.opname == "RESUME"), -1)
+    return resumed, lines.get(resumed) or code.co_firstlineno  # Python 3.10 has no such instruction
+
+
 def entries(code: CodeType, line: int, low: int, high: int) -> set[int]:
     """The offsets at which *line* begins, of the statement that has the lines *low* to *high* for itself.
 

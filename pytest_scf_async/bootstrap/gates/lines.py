@@ -44,7 +44,7 @@ _call_traced: Callable[[Handler, int, FrameType | None], None]
 class Points:
     """What is in one code object: the slots of its places, by offset, and of those at the start of its body."""
 
-    __slots__ = ("collected", "early", "entry", "instructions", "offsets", "starts")
+    __slots__ = ("code", "collected", "early", "entry", "instructions", "offsets", "starts")
 
     def __init__(
         self,
@@ -53,6 +53,7 @@ class Points:
         instructions: list[tuple[int, int]],
         collected: frozenset[int],
     ) -> None:
+        self.code = code
         self.entry, self.early = bytecode.first_entry(code)
         self.offsets: dict[int, list[int]] = {}
         self.starts: list[int] = []
@@ -68,6 +69,11 @@ class Points:
                     self.offsets.setdefault(offset, []).append(slot)
         for slot, offset in instructions:
             self.instructions.setdefault(offset, []).append(slot)
+
+    def place_of_exception(self, offset: int) -> tuple[int, int] | None:
+        """The offset and line at which the interpreter has an exception that comes before the instruction at *offset*;
+        None where they are that instruction's own."""
+        return bytecode.place_of_start(self.code) if offset == self.entry else None
 
     def watches_lines(self) -> bool:
         return bool(self.offsets or self.starts)

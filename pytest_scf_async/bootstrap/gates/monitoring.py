@@ -21,8 +21,9 @@ _tool: int | None = None
 _watched: set[CodeType] = set()
 _started: set[int] = set()
 """The identities of frames whose body is about to begin."""
-_carried: BaseException | None = None
-"""The exception that a handler of a signal has raised at a gate, while it leaves the line of that gate."""
+_carried: tuple[BaseException, tuple[int, int] | None] | None = None
+"""The exception that a handler of a signal has raised at a gate, while it leaves the line of that gate; and its place
+in the traceback, if that is another one than the gate's."""
 
 
 def change() -> None:
@@ -103,7 +104,7 @@ def _on_start(code: CodeType, offset: int) -> Any:
         else:
             _started.add(id(sys._getframe(1)))
     except BaseException as error:  # raised by a handler of a signal
-        _carried = error
+        _carried = error, None
         raise
     return None
 
@@ -126,19 +127,19 @@ def _on_line(code: CodeType, line: int) -> Any:
             return _monitoring.DISABLE if slots is None else None
         lines.passed(slots)
     except BaseException as error:
-        _carried = error
+        _carried = error, None
         raise
     return None
 
 
 def _on_instruction(code: CodeType, offset: int) -> Any:
     global _carried
+    points = lines.points(code)
     try:
-        points = lines.points(code)
         if points is None or not lines.at_instruction(points, sys._getframe(1)):
             return _monitoring.DISABLE
     except BaseException as error:
-        _carried = error
+        _carried = error, None if points is None else points.place_of_exception(offset)
         raise
     return None
 
@@ -169,9 +170,11 @@ def _slots(code: CodeType, frame: FrameType) -> list[int] | None:
 
 def _on_raise(code: CodeType, offset: int, error: BaseException) -> None:
     global _carried
-    if error is _carried:
-        _carried = None
+    if _carried is not None and error is _carried[0]:
+        place, _carried = _carried[1], None
         tracebacks.without_own(error)
+        if place is not None:
+            tracebacks.set_place(error, sys._getframe(1), *place)
 
 
 _BY_EVENT = {

@@ -11,8 +11,8 @@ import ctypes
 import functools
 import sys
 import threading
-from types import FrameType, TracebackType
-from typing import Any
+from types import FrameType
+from typing import Any, NamedTuple
 
 from ...protocol.own_code import OWN_CODE
 from .. import tracebacks
@@ -27,8 +27,19 @@ _get_ident = _thread.get_ident
 
 _theirs: dict[int, Any] = {}
 """User code's own trace function, by thread."""
-_mended: BaseException | None = None
-"""The exception that has left a line, until the next event is reported."""
+_raised: list[_Raised] = []
+"""What has left a line, until the next event is reported; a listener that is interrupted itself leaves two."""
+
+
+class _Raised(NamedTuple):
+    """What a handler of a signal has raised."""
+
+    error: BaseException
+    frame: FrameType
+    """The frame that is interrupted."""
+    place: tuple[int, int] | None = None
+    """The offset and the line of that frame in the traceback; None: those at which it is."""
+
 
 _raise: Any = ctypes.pythonapi.PyErr_SetObject
 _raise.argtypes = [ctypes.py_object] * 5
@@ -68,7 +79,7 @@ def _follow_frames(frame: FrameType | None) -> None:
 
 def _trace(frame: FrameType, event: str, arg: Any) -> Any:
     """The trace function of a thread: called for each call of a Python function."""
-    if _mended is not None:
+    if _raised:
         _mend()
     theirs = _theirs.get(_get_ident())
     local = None
@@ -112,7 +123,7 @@ class _Local:
                 frame.f_trace_opcodes = True
 
     def __call__(self, frame: FrameType, event: str, arg: Any) -> Any:
-        if _mended is not None:
+        if _raised:
             _mend()
         theirs = self.theirs
         wanted = self.lines if event == "line" else self.opcodes if event == "opcode" else True
@@ -127,15 +138,15 @@ class _Local:
                 self._line(frame)
             except BaseException as error:  # raised by a handler of a signal
                 tracebacks.without_own(error)
-                return _raiser(self, frame, error)
+                return _raiser(self, _Raised(error, frame))
         elif event == "opcode":
             raised = self._instruction(frame)
             if raised is not None:  # outside of any ``except``, in which the interpreter would ask for the class
                 _real_settrace(None)  # as the interpreter does next: it would ask here, too, to report the exception
-                return _raiser(self, frame, raised)(frame, event, arg)
+                return _raiser(self, raised)(frame, event, arg)
         return self
 
-    def _instruction(self, frame: FrameType) -> BaseException | None:
+    def _instruction(self, frame: FrameType) -> _Raised | None:
         """Look at the instruction at which *frame* is. Returns what a handler of a signal has raised."""
         points = lines.points(frame.f_code) if frame.f_code.co_filename in lines.files else None
         if points is None or not points.watches_instructions():
@@ -145,7 +156,7 @@ class _Local:
             lines.at_instruction(points, frame)
         except BaseException as error:
             tracebacks.without_own(error)
-            return error
+            return _Raised(error, frame, points.place_of_exception(frame.f_lasti))
         return None
 
     def _line(self, frame: FrameType) -> None:
@@ -165,16 +176,17 @@ class _Local:
             lines.passed(slots)
 
 
-def _raiser(local: _Local, frame: FrameType, error: BaseException) -> Any:
-    """A trace function that raises *error* out of the line at which *frame* is, without a frame of ours.
+def _raiser(local: _Local, raised: _Raised) -> Any:
+    """A trace function that raises the error out of the line at which its frame is, without a frame of ours.
 
-    A trace function that raises is the last one that is called in its thread. So *error* is raised as one of a class
+    A trace function that raises is the last one that is called in its thread. So the error is raised as one of a class
     which the interpreter has to ask whether it is one, at the first handler, ``finally`` or ``with`` that it comes to:
     tracing begins again there. It is called at once, for the instruction; the line has been reported.
     """
+    error, frame = raised.error, raised.frame
     base = next(known for known in type(error).__mro__ if known.__module__ == "builtins")
     carrier = _Carrier("Carrier", (base,), {})
-    carrier.back = functools.partial(_begin_again, local, frame, error, frame.f_trace_opcodes)
+    carrier.back = functools.partial(_begin_again, local, raised, frame.f_trace_opcodes)
     frame.f_trace_opcodes = True
     return functools.partial(_raise, carrier, error)
 
@@ -189,30 +201,31 @@ class _Carrier(type):
         return True
 
 
-def _begin_again(local: _Local, frame: FrameType, error: BaseException, opcodes: bool, handling: FrameType) -> None:
-    global _mended
+def _begin_again(local: _Local, raised: _Raised, opcodes: bool, handling: FrameType) -> None:
+    frame = raised.frame
     frame.f_trace_opcodes = opcodes
     if not scheduler.active:
         return
-    _real_settrace(_trace)  # without a place left, too, until the traceback is in order
     if frame.f_trace is None:
         frame.f_trace = local
     _follow_frames(handling)
-    _mended = error
+    _raised.append(raised)
+    _real_settrace(_trace)  # without a place left, too, until the traceback is in order; no call follows here
 
 
 def _mend() -> None:
-    """Remove our own entries from the traceback, and the one of the line that Python 3.10 lists twice."""
-    global _mended
-    error, _mended = _mended, None
-    if error is not None:
+    """Remove our own entries from the tracebacks, and the one of the line that Python 3.10 lists twice."""
+    while _raised:
+        error, frame, place = _raised.pop()
         tracebacks.without_own(error)
-    entry: TracebackType | None = None if error is None else error.__traceback__
-    while entry is not None:
-        following = entry.tb_next
-        if following is not None and following.tb_frame is entry.tb_frame and following.tb_lasti == entry.tb_lasti:
-            entry.tb_next = following.tb_next
-        entry = entry.tb_next
+        entry = error.__traceback__
+        while entry is not None:
+            following = entry.tb_next
+            if following is not None and following.tb_frame is entry.tb_frame and following.tb_lasti == entry.tb_lasti:
+                entry.tb_next = following.tb_next
+            entry = entry.tb_next
+        if place is not None:
+            tracebacks.set_place(error, frame, *place)
     if not lines.files and _real_gettrace() is _trace:
         _real_settrace(_theirs.pop(_get_ident(), None))
 
