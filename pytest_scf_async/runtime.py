@@ -1072,6 +1072,7 @@ class ScfRuntime:
         runtime._is_stage = True
         with runtime:
             runtime._pool.serve_sweep()
+            runtime._sandboxes.serve_sweep()
             runtime._sandboxes.show([] if self._base_temp is None else [os.fspath(self._base_temp)])
             yield _Stage(runtime)
 

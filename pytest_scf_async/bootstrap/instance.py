@@ -164,6 +164,10 @@ def _initialise(config: messages.Assign) -> Any:
         else:
             if config.sandbox is None:
                 literal_tmp.watch(config.known_tmp)
+            if config.only_writes is not None:
+                from . import write_guard  # noqa: PLC0415  (only a sweep needs it)
+
+                write_guard.watch(config.only_writes)
             _enter_code(config)
             function = loading.load_handler(path, config.module, config.function)
             if callable(function):

@@ -274,6 +274,7 @@ class Pool:
                 search_path=sandbox.search_path,
                 sandbox=sandbox.plan,
                 known_tmp=list(sandbox.known),
+                only_writes=sandbox.only_writes,
                 environment=environment,
                 clock_reads_before_wait=None  # time passes for a loop that polls the clock
                 if configuration.compute_rate

@@ -42,6 +42,8 @@ class Sandbox(ABC):
     """How many descriptors come with it from the zygote."""
     known: Sequence[str] = ()
     """Without a mount namespace: what below the machine's ``/tmp`` user code may open."""
+    only_writes: list[str] | None = None
+    """Without a mount namespace, in a sweep: the directories below which alone it may write."""
     lost_files: tuple[str, ...] = ()
     """What was in its ``/tmp`` when the instance was reclaimed: paths below it; empty before that."""
 
@@ -131,7 +133,15 @@ _MOUNTED_ENVIRONMENT = {"USER_CODE_ROOT": f"{USER_CODE}/", "PWD": USER_CODE, "PY
 class Unmounted(Sandbox):
     """A sandbox without a mount namespace: a directory that ``TMPDIR`` names."""
 
-    def __init__(self, directory: str, code_directory: str, search_path: list[str], known: Sequence[str]) -> None:
+    def __init__(
+        self,
+        directory: str,
+        code_directory: str,
+        search_path: list[str],
+        known: Sequence[str],
+        shared: Sequence[str] | None,
+    ) -> None:
+        """Without a mount namespace it may write to all that it finds, or, of that, only to *shared* and its own."""
         environment = {
             "TMPDIR": directory,
             "USER_CODE_ROOT": f"{code_directory}/",
@@ -140,6 +150,7 @@ class Unmounted(Sandbox):
         }
         super().__init__(search_path, environment)
         self.known = known
+        self.only_writes = None if shared is None else [directory, *shared]
         self._directory = directory
         self._made: list[str] = []
         """What user code made in ``/dev/shm``."""
@@ -202,6 +213,11 @@ class Sandboxes:
         self.readable: list[str] = []
         """What instances find at its own path besides, and may not write."""
         self._views: dict[object, View] = {}
+        self._guards_writes = False
+
+    def serve_sweep(self) -> None:
+        """Have instances write only what is `writable` also where no mount namespace keeps them from more."""
+        self._guards_writes = True
 
     def show(self, directories: Sequence[str]) -> None:
         """Have instances find *directories* at their own paths, too, where they may not write."""
@@ -266,7 +282,8 @@ class Sandboxes:
         directory = os.path.join(zygote.scratch(), f"instance-{zygote.take_number()}")
         if view.plan is not None:
             return MountedBesideContainer(view.plan, view.search_path, directory)
-        unmounted = Unmounted(directory, code.directory, view.search_path, view.known)
+        written = self.writable if self._guards_writes else None
+        unmounted = Unmounted(directory, code.directory, view.search_path, view.known, written)
         if shares_tmp:
             os.chmod(directory, 0o1777)  # whatever user the container has
         return unmounted

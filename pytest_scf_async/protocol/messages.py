@@ -699,6 +699,8 @@ class Assign(NamedTuple):
     search_path: list[str]
     sandbox: MountPlan | None
     known_tmp: list[str]
+    only_writes: list[str] | None
+    """Without a mount namespace, in a sweep: the directories below which alone it may write; None: it may anywhere."""
     environment: dict[str, str]
     clock_reads_before_wait: int | None
     compute_rate: float

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -751,18 +753,89 @@ def test_an_undisturbed_run_that_fails_is_refused_with_its_reason(scf_runtime: S
         scf_runtime.sweep(function)
 
 
-def test_a_directory_that_all_runs_would_share_is_refused_with_its_path(
-    scf_runtime: ScfRuntime, tmp_path: Path, deployed: Deploy
+SHARED_WRITES = {
+    "a file": "open(path, 'w').close()",
+    "a descriptor": "os.close(os.open(path, os.O_WRONLY | os.O_CREAT))",
+    "a path": "pathlib.Path(path).write_text('x')",
+    "a directory": "os.mkdir(path)",
+    "a removed file": "os.remove(there)",
+    "a removed directory": "os.rmdir(folder)",
+    "a new name": "os.rename(there, path)",
+    "a move": "shutil.move(there, path)",
+    "a link": "os.link(there, path)",
+    "a symbolic link": "os.symlink(there, path)",
+    "a shorter file": "os.truncate(there, 0)",
+    "a tree": "shutil.copytree(folder, path)",
+    "by a link in its own directory": "os.symlink(os.path.dirname(path), out + '/link'); open(out + '/link/new', 'w')",
+}
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("kind", SHARED_WRITES)
+def test_a_write_to_a_directory_that_all_runs_would_share_is_refused_with_its_path(
+    scf_runtime: ScfRuntime, tmp_path: Path, deployed: Deploy, kind: str
 ) -> None:
+    shared = tmp_path / "shared"
+    (shared / "folder").mkdir(parents=True)
+    (shared / "there").write_text("x", encoding="utf-8")
     function = deployed(
         f"""
+        import os, pathlib, shutil
+        path, there, folder = {[str(shared / name) for name in ("path", "there", "folder")]}
         def main_handler(event, context):
-            with open({str(tmp_path / "shared.txt")!r}, "w") as file:
-                file.write("x")
+            out = os.environ["OUT"]
+            {SHARED_WRITES[kind]}
         """
     )
-    with pytest.raises(ScfUsageError, match=r"writes to .*shared\.txt, which all runs would share; .* run\.path"):
+    with pytest.raises(ScfUsageError, match=r"writes to .*, which all runs would share; .* run\.path"):
+        scf_runtime.sweep(function, each_run=each_run)
+
+    assert sorted(path.name for path in shared.iterdir()) == ["folder", "there"]
+    assert (shared / "there").read_text(encoding="utf-8") == "x"
+
+
+@pytest.mark.sandbox
+def test_what_a_run_writes_to_its_own_directories_and_reads_elsewhere_is_not_refused(
+    scf_runtime: ScfRuntime, tmp_path: Path, deployed: Deploy
+) -> None:
+    database = tmp_path / "rates.db"
+    with contextlib.closing(sqlite3.connect(database)) as made:
+        made.execute("CREATE TABLE rates (rate)")
+    function = deployed(
+        f"""
+        import os, shutil, sqlite3, tempfile
+        def main_handler(event, context):
+            os.makedirs(os.environ["OUT"] + "/made")
+            with open(os.environ["OUT"] + "/made/part", "w") as file:
+                file.write("x")
+            os.rename(file.name, os.environ["OUT"] + "/made/whole")
+            with tempfile.TemporaryDirectory() as folder, open(folder + "/x", "w") as file, open("/dev/null", "w"):
+                file.write("x")
+            rates = sqlite3.connect({f"file:{database}?mode=ro"!r}, uri=True)
+            return [open({str(database)!r}, "rb").read(6).decode(), rates.execute("SELECT * FROM rates").fetchall()]
+        """
+    )
+    sweep = scf_runtime.sweep(function, each_run=each_run, how="forced", limit=1)
+
+    assert (len(sweep.runs), sweep.failures) == (1, [])
+
+
+@pytest.mark.sandbox
+def test_a_database_that_all_runs_would_share_is_refused(
+    scf_runtime: ScfRuntime, tmp_path: Path, deployed: Deploy
+) -> None:
+    database = tmp_path / "shared.db"
+    function = deployed(
+        f"""
+        import sqlite3
+        def main_handler(event, context):
+            sqlite3.connect({str(database)!r}).execute("CREATE TABLE rows (row)")
+        """
+    )
+    with pytest.raises(ScfUsageError, match=r"writes to .*shared\.db|unable to open database file"):  # by us or SQLite
         scf_runtime.sweep(function)
+
+    assert not database.exists()
 
 
 def test_mounts_are_refused(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
