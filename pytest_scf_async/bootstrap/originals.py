@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import select
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 real_poll: Any = getattr(select, "poll", None)
 real_epoll: Any = getattr(select, "epoll", None)
 real_waitpid: Any = getattr(os, "waitpid", None)
 real_kill: Any = os.kill
+real_exit: Callable[[int], NoReturn] = os._exit

@@ -16,11 +16,11 @@ from ...protocol import branches, messages
 from ...protocol.shared_page import ClockPage
 from ...protocol.time_units import NEVER_US
 from ..gates import occurrences
+from ..originals import real_exit
 from ..scheduler.channel import Channel
 from ..scheduler.scheduler import scheduler
 from .privacy import Kept
 
-_exit = os._exit
 _HEADER = messages.HEADER.size
 _HELD = "something real holds the clock: a connection, a child process or a pipe"
 
@@ -156,7 +156,7 @@ class OwnHarness(Channel):
         if result.fact != "RETURNED" or result.text is None:
             self.end(result.fact, result.text, result.trace)
         if self.job < 0:
-            _exit(0)
+            real_exit(0)
         after, now_us = self._attempt + 1, self.clock.now_us
         wait_us = self.plan.waits_us[after] if after < len(self.plan.waits_us) else 0
         done = result.text == self.plan.expected
@@ -164,12 +164,12 @@ class OwnHarness(Channel):
             branches.send(self.connection, branches.Asks(self.job, now_us + wait_us, result.text))
             answer: branches.Verdict | None = branches.receive(self.connection)
             if answer is None:
-                _exit(1)
+                real_exit(1)
             done, self._environment = answer.done, answer.environment
         last = done or after >= len(self.plan.invocations)
         self._report_end(result.fact, result.text, None, self._in_tmp() if last else [])
         if last or wait_us >= self.plan.idle_reclaim_us:
-            _exit(0)
+            real_exit(0)
         occurrences.end_faults()
         self._runs = False
         self._attempt = after
@@ -180,12 +180,12 @@ class OwnHarness(Channel):
         """The event has ended in a way that ends this process."""
         if self.job >= 0:
             self._report_end(fact, text, trace, [])
-        _exit(0)
+        real_exit(0)
 
     def give_up(self, why: str) -> NoReturn:
         """This process cannot go on alone."""
         branches.send(self.connection, branches.Cannot(self.job, why))
-        _exit(0)
+        real_exit(0)
 
     def _report_end(self, fact: str, text: str | None, trace: str | None, tmp: list[str]) -> None:
         branches.send(self.connection, branches.Ends(self.job, self.clock.now_us, fact, text, trace, tmp))

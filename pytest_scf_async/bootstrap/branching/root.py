@@ -10,11 +10,10 @@ from typing import Any, NoReturn
 
 from ...protocol import branches, linux, messages
 from .. import mounts, process_ends
+from ..originals import real_exit
 from ..scheduler.scheduler import scheduler
 from . import immortal, privacy, processes, scout
 from .own_harness import OwnHarness, invocation_of
-
-_exit = os._exit
 
 
 def serve(branch: messages.Branch) -> messages.Invoke:
@@ -34,7 +33,7 @@ def serve(branch: messages.Branch) -> messages.Invoke:
     while True:
         asked: branches.Scout | branches.Resume | None = branches.receive(connection)
         if asked is None:
-            _exit(0)
+            real_exit(0)
         pid = privacy.fork()
         if pid == 0:
             return _begin(harness, asked, ours)
@@ -51,7 +50,7 @@ def _refuse(connection: Any, why: str) -> NoReturn:
     while (asked := branches.receive(connection)) is not None:
         branches.send(connection, branches.Cannot(_job_of(asked), why))
         branches.send(connection, branches.Done())
-    _exit(0)
+    real_exit(0)
 
 
 def _connected(path: str) -> Any:
@@ -96,7 +95,7 @@ def _begin(harness: OwnHarness, asked: branches.Scout | branches.Resume, ours: p
         mounts.drop_capabilities()
     except OSError as error:
         branches.send(harness.connection, branches.Cannot(_job_of(asked), f"{error.strerror or error}"))
-        _exit(0)
+        real_exit(0)
     if isinstance(asked, branches.Resume):
         attempt, environment = asked.attempt, asked.environment
         os.environ["HOSTNAME"] = f"scf-async-{asked.starts}"
