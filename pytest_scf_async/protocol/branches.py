@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 JsonObject = dict[str, Any]
@@ -158,24 +159,26 @@ def send(connection: socket.SocketType, message: Any) -> None:
     connection.sendall(_LENGTH.pack(len(data)) + data)
 
 
-def receive(connection: socket.SocketType) -> Any:
-    """The next message; None at the end."""
-    head = _exactly(connection, _LENGTH.size)
-    if head is None:
+def receive(read: Callable[[int], bytes]) -> Any:
+    """The next message of what *read* reads, as a file does; None at the end."""
+    head = read(_LENGTH.size)
+    if len(head) < _LENGTH.size:
         return None
-    data = _exactly(connection, *_LENGTH.unpack(head))
-    if data is None:
+    (size,) = _LENGTH.unpack(head)
+    data = read(size)
+    if len(data) < size:
         return None
     name, *fields = json.loads(data)
     return _BY_NAME[name](*fields)
 
 
-def _exactly(connection: socket.SocketType, size: int) -> bytes | None:
+def read_exactly(connection: socket.SocketType, size: int) -> bytes:
+    """Read *size* bytes, fewer at the end, and none that follow: those may be for another process."""
     parts = []
     while size:
         data = connection.recv(min(size, 1 << 20))
         if not data:
-            return None
+            break
         parts.append(data)
         size -= len(data)
     return b"".join(parts)

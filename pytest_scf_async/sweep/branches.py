@@ -8,6 +8,7 @@ points take one run and *n* forks, and not *n* runs.
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import json
 import os
@@ -256,6 +257,7 @@ class _Worker(threading.Thread):
         self._scouts: dict[int, _Job] = {}
         self._found = found
         self._connection: socket.socket | None = None
+        self._incoming: io.BufferedReader | None = None
         self._closed = False
         self.seconds = self.resume_seconds = 0.0
         self._has_credentials = False
@@ -297,6 +299,8 @@ class _Worker(threading.Thread):
                     each.shutdown(socket.SHUT_RDWR)
                 each.close()
         self.join()
+        if self._incoming is not None:
+            self._incoming.close()
         with contextlib.suppress(OSError):
             os.unlink(self._socket_path)
 
@@ -318,6 +322,7 @@ class _Worker(threading.Thread):
         connection, _ = self._listener.accept()
         connection.settimeout(None)
         self._connection = connection
+        self._incoming = connection.makefile("rb")  # it reads several messages in one call of the kernel
         configuration = of._question.function.configuration
         question = of._question
         branches.send(
@@ -383,9 +388,9 @@ class _Worker(threading.Thread):
         return self._scouts.setdefault(number, _Job(number, Plan()))
 
     def _until_done(self) -> None:
-        assert self._connection is not None
+        assert self._incoming is not None
         while True:
-            message = branches.receive(self._connection)
+            message = branches.receive(self._incoming.read)
             if message is None:
                 raise EOFError("its connection is closed")
             if isinstance(message, branches.Done):

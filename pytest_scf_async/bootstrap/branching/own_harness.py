@@ -7,6 +7,7 @@ to the test's process, which reads them when it likes.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -30,13 +31,14 @@ class OwnHarness(Channel):
 
     __slots__ = (
         *("_attempt", "_environment", "_inits", "_queued", "_runs"),
-        *("clock", "connection", "deadline_us", "job", "kept", "plan"),
+        *("clock", "connection", "deadline_us", "job", "kept", "plan", "read"),
     )
 
     def __init__(self, old: Channel, connection: Any, plan: branches.Prepare, kept: Kept) -> None:
         self.fd = old.fd
         self.marks = old.marks
         self.connection = connection
+        self.read = functools.partial(branches.read_exactly, connection)
         self.plan = plan
         self.clock = ClockPage(scheduler.clock_page)
         self.kept = kept
@@ -162,7 +164,7 @@ class OwnHarness(Channel):
         done = result.text == self.plan.expected
         if not done:
             branches.send(self.connection, branches.Asks(self.job, now_us + wait_us, result.text))
-            answer: branches.Verdict | None = branches.receive(self.connection)
+            answer: branches.Verdict | None = branches.receive(self.read)
             if answer is None:
                 real_exit(1)
             done, self._environment = answer.done, answer.environment

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import _socket
+import functools
 import gc
 import os
 import socket
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from ...protocol import branches, linux, messages
@@ -22,16 +24,17 @@ def serve(branch: messages.Branch) -> messages.Invoke:
     It gives the event that such a process is to run, from the load of the code on.
     """
     connection = _connected(branch.socket)
-    plan: branches.Prepare = branches.receive(connection)
+    read = functools.partial(branches.read_exactly, connection)
+    plan: branches.Prepare = branches.receive(read)
     try:
         harness = _go_alone(connection, plan)
     except OSError as error:
-        _refuse(connection, f"{error.strerror or error}")
+        _refuse(connection, read, f"{error.strerror or error}")
     ours = privacy.ours_now()
     immortal.make_all_immortal()
     gc.freeze()  # a collection in a fork would write to each object, and so copy all pages
     while True:
-        asked: branches.Scout | branches.Resume | None = branches.receive(connection)
+        asked: branches.Scout | branches.Resume | None = branches.receive(read)
         if asked is None:
             real_exit(0)
         pid = privacy.fork()
@@ -45,9 +48,9 @@ def _job_of(asked: branches.Scout | branches.Resume) -> int:
     return asked.job if isinstance(asked, branches.Resume) else branches.SCOUT
 
 
-def _refuse(connection: Any, why: str) -> NoReturn:
+def _refuse(connection: Any, read: Callable[[int], bytes], why: str) -> NoReturn:
     """Answer all that is asked: this kernel gives no branches."""
-    while (asked := branches.receive(connection)) is not None:
+    while (asked := branches.receive(read)) is not None:
         branches.send(connection, branches.Cannot(_job_of(asked), why))
         branches.send(connection, branches.Done())
     real_exit(0)
