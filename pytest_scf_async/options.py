@@ -1026,6 +1026,16 @@ class ScfSettings:
         """The values that did not come from the defaults, by name."""
         return {name: getattr(self, name) for name in self.names() if self.source(name) != DEFAULT_SOURCE}
 
+    def on_top_of(self, others: ScfSettings, source: str | None = None) -> ScfSettings:
+        """*others* with the values that these settings were given.
+
+        They remember where they came from; those of the constructor do as *source*, if that is given.
+        """
+        for name, value in self.changed().items():
+            own = self.source(name)
+            others = others.replace(source if source and own == CONSTRUCTOR_SOURCE else own, **{name: value})
+        return others
+
     def replace(self, source: str, **values: object) -> ScfSettings:
         """These settings with other values, which remember `source` ("ini", "command line", "scf_settings").
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
+from . import session
 from .async_event import AsyncEvent, InstanceView, Json, refuse_dropped, refuse_unknown
 from .clock import SimulatedClock, duration_us, to_datetime, to_us
 from .deployment import UNCHANGED, Mounts, changed_configuration, first_configuration, looked_up
@@ -151,7 +152,8 @@ class ScfRuntime:
         sweep_guide: Callable[[], Guide] | None = None,
     ) -> None:
         require_linux()
-        settings = settings if settings is not None else ScfSettings()
+        defaults = session.defaults()
+        settings = (ScfSettings() if settings is None else settings).on_top_of(defaults.settings or ScfSettings())
         if start is not None:
             to_us(start, "start")  # what is no aware datetime has a sentence of its own
             settings = settings.replace("ScfRuntime(start=...)", start=start)
@@ -159,11 +161,11 @@ class ScfRuntime:
             frozen = to_datetime(shown_time_us())
             raise ScfUsageError(f"a runtime cannot start at {frozen}, the time of freezegun: it is before 1970")
         self.settings: Final = settings
-        self._lookup = tuple(os.fspath(directory) for directory in lookup) or (os.getcwd(),)
-        self._base_temp = base_temp
-        self._root = root
-        self._launcher = launcher
-        self._sweep_guide = sweep_guide
+        self._lookup = tuple(os.fspath(directory) for directory in (tuple(lookup) or defaults.lookup)) or (os.getcwd(),)
+        self._base_temp = base_temp = base_temp or defaults.base_temp
+        self._root = root = root or defaults.root
+        self._launcher = launcher = launcher or defaults.launcher
+        self._sweep_guide = sweep_guide or defaults.sweep_guide
         self.seed: Final = seed
         """What request ids are drawn from."""
         self._random = random.Random(f"pytest-scf-async {seed}")
@@ -194,9 +196,9 @@ class ScfRuntime:
         _open.add(self)
         self._own_scratch = ""
         self._deploy_source = "deploy(...)"
-        self._on_event_ended = on_event_ended
-        self._on_instance_started = on_instance_started
-        self._on_log_line = on_log_line
+        self._on_event_ended = on_event_ended or defaults.on_event_ended
+        self._on_instance_started = on_instance_started or defaults.on_instance_started
+        self._on_log_line = on_log_line or defaults.on_log_line
         self._builder = Builder(self._lookup, self._scratch, self._session_scratch, launcher, sandboxes.why_untraced)
 
     # -- functions ---------------------------------------------------------------------------------------------------
@@ -1060,15 +1062,16 @@ class ScfRuntime:
     @contextmanager
     def _stage(self, start: datetime, seed: str, directory: Path) -> Iterator[_Stage]:
         """A runtime for one run of a sweep: as this one, but its instances may write to *directory* alone."""
-        runtime = ScfRuntime(
-            self.settings,
-            start=start,
-            seed=seed,
-            lookup=self._lookup,
-            base_temp=directory,
-            root=self._root,
-            launcher=self._launcher,
-        )
+        with session.outside():
+            runtime = ScfRuntime(
+                self.settings,
+                start=start,
+                seed=seed,
+                lookup=self._lookup,
+                base_temp=directory,
+                root=self._root,
+                launcher=self._launcher,
+            )
         runtime._is_stage = True
         with runtime:
             runtime._pool.serve_sweep()

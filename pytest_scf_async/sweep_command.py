@@ -167,7 +167,7 @@ class _Command:
             if progress is not None:
                 progress.end()
 
-        with ScfRuntime(seed="sweep", root=Path.cwd(), sweep_guide=guide) as runtime:
+        with ScfRuntime(seed="sweep", lookup=[Path.cwd()], root=Path.cwd(), sweep_guide=guide) as runtime:
             function = runtime.deploy(given.code, timeout=given.timeout)
             runtime.sweep(
                 function,

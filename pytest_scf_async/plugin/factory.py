@@ -13,7 +13,6 @@ import pytest
 from ..errors import ScfUsageError
 from ..options import ScfSettings
 from ..runtime import ScfRuntime
-from .settings import with_given
 
 NAME: Final = "scf_runtime_factory"
 
@@ -58,7 +57,7 @@ class RuntimesOfSession:
         resolved = self._configured
         try:
             if settings is not None:
-                resolved = with_given(resolved, settings, f"{NAME}(settings=...)")
+                resolved = settings.on_top_of(resolved, f"{NAME}(settings=...)")
             if start is not None:
                 resolved = resolved.replace(f"{NAME}(start=...)", start=start)
         except ScfUsageError as error:

@@ -1,6 +1,7 @@
 """pytest's side: options, markers, fixtures and report sections. No emulation here.
 
-Everything of the package beyond this module and `hookspecs` is imported in the fixtures, when a test asks for it.
+Everything of the package beyond this module, `hookspecs` and `session` is imported when a test asks for it, in the
+fixtures.
 """
 
 from __future__ import annotations
@@ -9,14 +10,15 @@ import os
 import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, nullcontext
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from .. import session
 
+if TYPE_CHECKING:
     import pluggy
     from tencentcloud.scf.v20180416.scf_client import ScfClient
 
@@ -202,6 +204,8 @@ def pytest_configure(config: pytest.Config) -> None:
         from .sweeps import shard_of
 
         shard_of(config.option.scf_async_shard)
+    session.begin(defaults := partial(_defaults, config))
+    config.add_cleanup(partial(session.end, defaults))
     if _given(config):
         _configured(config)  # a wrong value ends the session here, before the first test
 
@@ -454,12 +458,8 @@ def _caller(hook: Any, argument: str) -> Callable[[object], object] | None:
     return (lambda value: hook(**{argument: value})) if hook.get_hookimpls() else None
 
 
-def _new_runtime(test: pytest.Item, settings: ScfSettings, seed: str, base_temp: Path, fixture: str) -> ScfRuntime:
-    """A runtime that the *fixture* gives, as *test* asks for it: code is looked up beside its file."""
-    from ..errors import UnsupportedPlatformError
-    from ..runtime import ScfRuntime
-
-    config = test.config
+def _defaults(config: pytest.Config) -> session.Defaults:
+    """What a runtime takes that is made now: code is looked up beside the file of the test that runs."""
     if "coverage" in sys.modules:
         from . import coverage
 
@@ -468,20 +468,28 @@ def _new_runtime(test: pytest.Item, settings: ScfSettings, seed: str, base_temp:
         from . import debugger
 
         debugger.prepare(config)
-    hook = config.hook
+    hook, test = config.hook, config.stash.get(_TEST, None)
+    temporary = _temporary_paths(config)
+    return session.Defaults(
+        settings=_configured(config),
+        lookup=(config.rootpath,) if test is None else (test.path.parent, config.rootpath),
+        base_temp=None if temporary is None else temporary.getbasetemp(),
+        root=config.rootpath,
+        on_instance_started=_caller(hook.pytest_scf_async_instance_started, "instance"),
+        on_event_ended=_caller(hook.pytest_scf_async_event_ended, "event"),
+        on_log_line=_live_log(config),
+        launcher=_launcher(hook.pytest_scf_async_launcher),
+        sweep_guide=None if test is None else _sweep_guide(config),
+    )
+
+
+def _new_runtime(test: pytest.Item, settings: ScfSettings, seed: str, fixture: str) -> ScfRuntime:
+    """A runtime that the *fixture* gives, as *test* asks for it."""
+    from ..errors import UnsupportedPlatformError
+    from ..runtime import ScfRuntime
+
     try:
-        return ScfRuntime(
-            settings,
-            seed=seed,
-            lookup=(test.path.parent, config.rootpath),
-            base_temp=base_temp,
-            root=config.rootpath,
-            on_instance_started=_caller(hook.pytest_scf_async_instance_started, "instance"),
-            on_event_ended=_caller(hook.pytest_scf_async_event_ended, "event"),
-            on_log_line=_live_log(config),
-            launcher=_launcher(hook.pytest_scf_async_launcher),
-            sweep_guide=_sweep_guide(config),
-        )
+        return ScfRuntime(settings, seed=seed)
     except UnsupportedPlatformError as error:
         raise pytest.UsageError(f"{test.nodeid} uses {fixture}, and {error}") from None
 
@@ -496,15 +504,13 @@ def scf_settings(request: pytest.FixtureRequest) -> ScfSettings:
 
 
 @pytest.fixture
-def scf_runtime(
-    request: pytest.FixtureRequest, scf_settings: ScfSettings, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ScfRuntime]:
+def scf_runtime(request: pytest.FixtureRequest, scf_settings: ScfSettings) -> Iterator[ScfRuntime]:
     """A fresh runtime: no functions, no events, a clock of its own; everything in it dies with the test."""
     from .settings import with_fixture
 
     node = request.node
     settings = with_fixture(_configured(request.config), scf_settings, node.nodeid)
-    runtime = _new_runtime(node, settings, node.nodeid, tmp_path_factory.getbasetemp(), "scf_runtime")
+    runtime = _new_runtime(node, settings, node.nodeid, "scf_runtime")
     with runtime, runtime.clock.patched() if settings.patched else nullcontext():
         yield runtime
     if node.stash.get(_PASSED, False):
@@ -512,16 +518,14 @@ def scf_runtime(
 
 
 @pytest.fixture(scope="session")
-def scf_runtime_factory(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ScfRuntimeFactory]:
+def scf_runtime_factory(request: pytest.FixtureRequest) -> Iterator[ScfRuntimeFactory]:
     """Makes runtimes that live longer than a test, with the settings, paths and reports of ``scf_runtime``."""
     from .factory import NAME, RuntimesOfSession
 
     config = request.config
 
     def new_runtime(test: pytest.Item, settings: ScfSettings, seed: str) -> ScfRuntime:
-        return _new_runtime(test, settings, seed, tmp_path_factory.getbasetemp(), NAME)
+        return _new_runtime(test, settings, seed, NAME)
 
     with closing(RuntimesOfSession(_configured(config), lambda: config.stash[_TEST], new_runtime)) as factory:
         yield factory
@@ -710,10 +714,16 @@ def _keep(events: list[AsyncEvent], item: pytest.Item) -> dict[str, str]:
     return keep(directory, item.nodeid, events)
 
 
+def _temporary_paths(config: pytest.Config) -> pytest.TempPathFactory | None:
+    """What the fixture ``tmp_path_factory`` returns; None without the plugin of temporary directories."""
+    found: pytest.TempPathFactory | None = getattr(config, "_tmp_path_factory", None)
+    return found
+
+
 def _directory_of_files(config: pytest.Config) -> str | None:
-    """None where there is no plugin of temporary directories."""
+    """None where nobody wants them, and pytest has no temporary directories."""
     given: str | None = config.option.scf_async_artifacts
-    temporary: pytest.TempPathFactory | None = getattr(config, "_tmp_path_factory", None)  # what its fixture returns
+    temporary = _temporary_paths(config)
     if given or temporary is None:
         return given
     return os.path.join(temporary.getbasetemp(), "scf-async")

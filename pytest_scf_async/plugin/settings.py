@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from ..errors import ScfUsageError
-from ..options import CONSTRUCTOR_SOURCE, ScfSettings, TextSource, option_named
+from ..options import ScfSettings, TextSource, option_named
 
 FIXTURE_SOURCE: Final = "scf_settings"
 
@@ -31,15 +31,7 @@ def with_fixture(configured: ScfSettings, given: object, nodeid: str) -> ScfSett
             f"{nodeid}: the fixture scf_settings gave a value of type {type(given).__name__}; "
             "it returns ScfSettings(...)"
         )
-    return with_given(configured, given, FIXTURE_SOURCE)
-
-
-def with_given(configured: ScfSettings, given: ScfSettings, by: str) -> ScfSettings:
-    """*given* on top of what is *configured*: its values are *by* whom, unless they remember another source."""
-    for name, value in given.changed().items():
-        source = given.source(name)
-        configured = configured.replace(by if source == CONSTRUCTOR_SOURCE else source, **{name: value})
-    return configured
+    return given.on_top_of(configured, FIXTURE_SOURCE)
 
 
 def shown(settings: ScfSettings) -> Iterable[tuple[str, object]]:

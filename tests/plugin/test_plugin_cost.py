@@ -22,7 +22,10 @@ code = pytest.main(["-q", "-p", "no:cacheprovider", *sys.argv[1:]], plugins=[Pro
 """
 
 
-LOADED = ["pytest_scf_async", *(f"pytest_scf_async.{name}" for name in ("hookspecs", "plugin", "plugin.plugin"))]
+LOADED = [
+    "pytest_scf_async",
+    *(f"pytest_scf_async.{name}" for name in ("hookspecs", "plugin", "plugin.plugin", "session")),
+]
 """What is imported of the package in each session, ``plugin`` being an empty package."""
 
 

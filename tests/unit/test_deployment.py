@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import zipfile
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -92,7 +93,7 @@ def test_a_directory_or_a_zip_whose_file_is_index_gives_the_function_its_own_nam
     with zipfile.ZipFile(directory / "export.v2.zip", "w") as packed:
         packed.writestr("index.py", "")
     monkeypatch.chdir(directory)
-    with ScfRuntime() as runtime:
+    with ScfRuntime(lookup=[Path.cwd()]) as runtime:
         first, second = (runtime.deploy(code, handler=handler).name for _ in range(2))
     assert (first, second) == (name, f"{name}-2")
 
@@ -102,5 +103,5 @@ def test_a_zip_of_another_runtime_gives_the_function_its_own_name(tmp_path):
     os.chmod(tmp_path / "bootstrap", 0o755)
     with zipfile.ZipFile(tmp_path / "export.zip", "w") as packed:
         packed.write(tmp_path / "bootstrap", "bootstrap")
-    with ScfRuntime() as runtime:
+    with ScfRuntime(lookup=[Path.cwd()]) as runtime:
         assert runtime.deploy(tmp_path / "export.zip", runtime="CustomRuntime").name == "export"

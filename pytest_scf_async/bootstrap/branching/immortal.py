@@ -16,7 +16,6 @@ from typing import Any
 
 _IMMORTAL = ctypes.string_at(id(None), 4)
 """What is in place of the lower half of the count in an immortal object of this Python."""
-_KNOWN = sys.version_info >= (3, 12) and sys.implementation.name == "cpython" and sys.maxsize > 1 << 32
 
 
 def make_all_immortal() -> None:
@@ -25,7 +24,7 @@ def make_all_immortal() -> None:
     It is for a process that has run no user code, so that whatever user code can see removed is not among them. Where
     this Python has no immortal objects, or counts in another way (without a global lock), nothing happens.
     """
-    if not _KNOWN or sysconfig.get_config_var("Py_GIL_DISABLED"):
+    if sys.version_info < (3, 12) or sys.maxsize < 1 << 32 or sysconfig.get_config_var("Py_GIL_DISABLED"):
         return
     write = ctypes.memmove
     seen: set[int] = set()
