@@ -134,6 +134,9 @@ class ScfRuntime:
     *on_log_line* are called at each cold start, each end and each line of a log, within the call that runs it.
     *launcher* is asked for a ``Launch`` where the code of a function is of a runtime that is unknown here, and
     *sweep_guide* for what each sweep is told.
+
+    What is not given comes from the pytest session, where there is one: settings that *settings* leave out from the
+    command line and the ini file, *lookup* from the file of the test that runs and the root directory, and so on.
     """
 
     def __init__(
