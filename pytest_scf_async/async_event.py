@@ -471,9 +471,10 @@ class AsyncEvent:
     def stop(self, within: float | timedelta = 30, *, exit_ok: bool = False) -> AsyncEvent:
         """Terminate the event gracefully and wait; it has to be FINISHED *within* simulated seconds after the SIGTERM.
 
-        Of code in Python the handler of SIGTERM has to have returned, too. With *exit_ok* an end of the process is
-        right as well: it makes the event FAILED with 439, as in the platform's sample in Go (document 63969). Raises
-        ``AssertionError``, as the assertion helpers do, and what ``terminate`` and ``wait`` raise. Gives the event.
+        Of code in Python a handler of SIGTERM has to have been called, too; it may raise what the function catches.
+        With *exit_ok* an end of the process is right as well: it makes the event FAILED with 439, as in the platform's
+        sample in Go (document 63969). Raises ``AssertionError``, as the assertion helpers do, and what ``terminate``
+        and ``wait`` raise. Gives the event.
         """
         __tracebackhide__ = True
         limit = duration_us(within, "stop(within)")
@@ -487,7 +488,7 @@ class AsyncEvent:
         handled = exited or not event.function.runtime.listens_in_python
         what = (
             (None if exited else not_finished(event))
-            or (None if handled else not_handled(event))
+            or (None if handled else not_handled(event, may_raise=True))
             or not_stopped_within(event, limit, now_us, noise, settings.source("stop_noise"))
         )
         if what is not None:

@@ -56,6 +56,7 @@ from ..model.timeline import (
     HandlerLeft,
     Listener,
     ListenerChanged,
+    ListenerRefused,
     MemoryExceeded,
     MemoryExcess,
     Preempted,
@@ -603,6 +604,10 @@ class Event:
     def listener_changed(self, listener: Listener) -> None:
         """The process does something else with SIGTERM from here on."""
         self.timeline.append(ListenerChanged(self.now_us(), listener))
+
+    def listener_refused(self, call: str) -> None:
+        """Python has refused *call*, of ``signal.signal`` for SIGTERM."""
+        self.timeline.append(ListenerRefused(self.now_us(), call))
 
     def handler_entered(self) -> None:
         self.timeline.append(HandlerEntered(self.now_us()))

@@ -896,6 +896,9 @@ class Lockstep:
                 self.apply(instance, InstanceFact.SIGTERM_SETTLED)
                 if event is not None:
                     event.handler_deferred()
+        elif message.handler == "refused":
+            if is_sigterm and event is not None:
+                event.listener_refused(message.call)
         else:
             instance.listens(message.signum, message.handler)
             if is_sigterm and event is not None:

@@ -113,6 +113,14 @@ class ListenerChanged(NamedTuple):
     listener: Listener
 
 
+class ListenerRefused(NamedTuple):
+    """Python has refused a call of ``signal.signal`` for SIGTERM: it was in another thread than the main one."""
+
+    time_us: int
+    call: str
+    """The call, where it stands and its thread, as in ``signal.signal at export.py:12 in Thread-1``."""
+
+
 # -- what user code does ---------------------------------------------------------------------------------------------
 
 
@@ -279,6 +287,7 @@ AnyEntry = (
     | HandlerLeft
     | HandlerDeferred
     | ListenerChanged
+    | ListenerRefused
     | Waited
     | Written
     | Recorded

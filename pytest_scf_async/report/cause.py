@@ -15,7 +15,7 @@ from itertools import takewhile
 from typing import Protocol
 
 from ..model import STATUS_CODES, ErrorBody, EventRecord, Fact, FunctionConfiguration, LogLine, State, Status
-from ..model.timeline import AnyEntry, Exit, ListenerChanged, MemoryExcess, Raised, Waited
+from ..model.timeline import AnyEntry, Exit, ListenerChanged, ListenerRefused, MemoryExcess, Raised, Waited
 from ..model.tracebacks import exception_line, is_of_errno, last_place
 from ..protocol.shortening import shortened_line
 from .timeline import excess_text, exit_text, seconds_text
@@ -173,20 +173,29 @@ def _of_result(event: SeenEvent) -> str:
 
 
 def _after_handler(event: SeenEvent, last: Delivery) -> str | None:
+    if last.raised is not None and last.raised.type == "TypeError" and " argument" in last.raised.message:
+        return _LISTENER_ARGUMENTS
     if last.raised is not None and event.record.status_code == 430:
         return "catch it around the work in the function and return a result: then the event is FINISHED"
     if event.record.status_code == 439:
         return "stop the work and return from the function: an event is FINISHED only when its function returns"
+    if last.raised is not None and event.record.end_us == last.left_us:
+        return "do not raise in the handler of SIGTERM: set a flag there, which the work looks at"
     if last.raised is not None:
-        return (
-            "look for an `except Exception` around the work: let the error through there, or set a flag and look at it"
-        )
+        return "look for an `except Exception` around the work: have it return after that error, and not go on"
+    if _waited_through(event, last) is not None:
+        return _WAIT_FOR_STOP
     if event.record.state.status in (Status.FINISHED, Status.FAILED) and last.left_us is not None:
         return "have the handler of SIGTERM set a flag that the work looks at, or raise an exception that ends the work"
     return None
 
 
 _LISTEN = "call signal.signal(signal.SIGTERM, handler) in the main thread, at the top of the module or of the function"
+_LISTENER_ARGUMENTS = "give the handler of SIGTERM two arguments, as Python calls it: def stop(signum, frame)"
+_WAIT_FOR_STOP = (
+    "wait in something that the handler of SIGTERM ends, such as threading.Event.wait(60) with event.set() in the "
+    "handler, or allow more time (within=...)"
+)
 _LISTEN_SOMEHOW = "have the program install a handler of SIGTERM before it serves its first event"
 _LISTEN_FIRST = "wait_until_listening() in the test waits for that before it terminates"
 _DEAD_LOCK = (
@@ -259,6 +268,9 @@ def signal_cause(event: SeenEvent) -> str | None:
 
 
 def _met(event: SeenEvent, last: Delivery) -> str:
+    refused = next((entry for entry in reversed(event.timeline) if isinstance(entry, ListenerRefused)), None)
+    if last.disposition == "default" and refused is not None:
+        return f"{refused.call} was refused, as only the main thread may call it, so SIGTERM ended the process"
     if last.disposition == "default" and _was_reset(event):
         return _MET["reset"]
     if not event.function.runtime.listens_in_python and last.disposition in _PROGRAM_MET:
@@ -315,11 +327,25 @@ def _after_signal(event: SeenEvent, went_on: str) -> str | None:
     if not event.signals:
         return None
     last = event.signals[-1]
-    if last.disposition == "handler" and last.left_us is not None and last.raised is None:
-        return f"the handler of SIGTERM returned, and {went_on}: nothing stopped it"
-    if last.disposition == "handler" and last.left_us is not None:
+    if last.disposition != "handler" or last.left_us is None:
+        return f"{signal_cause(event)}, and {went_on}"
+    if last.raised is not None and event.record.end_us == last.left_us:
+        return f"the handler of SIGTERM raised {last.raised}, and the function caught it and returned"
+    if last.raised is not None:
         return f"the handler of SIGTERM raised {last.raised}, something caught it, and {went_on}"
-    return f"{signal_cause(event)}, and {went_on}"
+    wait = _waited_through(event, last)
+    if wait is not None:
+        return f"the handler of SIGTERM returned, and the work stood in {wait.description} until that wait was over"
+    return f"the handler of SIGTERM returned, and {went_on}: nothing stopped it"
+
+
+def _waited_through(event: SeenEvent, last: Delivery) -> Waited | None:
+    """The wait in which the event stood at its last SIGTERM and to its end, as the function returned right after it."""
+    wait = _last_wait(event)
+    end_us = event.record.end_us
+    if wait is None or end_us is None or wait.endless or event.record.state.status is not Status.FINISHED:
+        return None
+    return wait if wait.last_us <= last.sent_us < end_us else None
 
 
 def _has_crashed(event: SeenEvent) -> bool:

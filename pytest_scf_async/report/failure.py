@@ -118,8 +118,11 @@ def not_finished(event: FailedEvent) -> Failure | None:
     return None if event.status is Status.FINISHED else Failure("FINISHED (200)", end_text(event))
 
 
-def not_handled(event: FailedEvent) -> Failure | None:
-    """Why its SIGTERMs were not handled: each has to have entered the user's handler, which has to have returned."""
+def not_handled(event: FailedEvent, *, may_raise: bool = False) -> Failure | None:
+    """Why its SIGTERMs were not handled: each has to have entered the user's handler, which has to have returned.
+
+    With *may_raise* it may have raised what the function has caught.
+    """
     expected = "SIGTERM handled: its handler entered, and left without an exception"
     if not event.signals:
         return Failure(expected, "no SIGTERM", signal_cause(event))
@@ -142,7 +145,7 @@ def not_handled(event: FailedEvent) -> Failure | None:
             return Failure(expected, f"{which} never entered its handler", signal_cause(event))
         if each.left_us is None:
             return Failure(expected, f"{which} entered its handler, which never left")
-        if each.raised is not None:
+        if each.raised is not None and not may_raise:
             return Failure(expected, f"{which} entered its handler, which raised {each.raised}")
     return None
 

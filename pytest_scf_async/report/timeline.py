@@ -21,6 +21,7 @@ from ..model.timeline import (
     HandlerEntered,
     HandlerLeft,
     ListenerChanged,
+    ListenerRefused,
     MemoryExceeded,
     MemoryExcess,
     Preempted,
@@ -137,6 +138,8 @@ def entry_text(entry: AnyEntry) -> str:  # noqa: PLR0911, PLR0912  (one line an 
             return "the handler of SIGTERM is called after the wait of the main thread"
         case ListenerChanged():
             return _LISTENERS[entry.listener]
+        case ListenerRefused():
+            return f"{entry.call} was refused: only the main thread may call it"
         case Recorded():
             fields = (f" {name}={json.dumps(value, ensure_ascii=False)}" for name, value in entry.fields.items())
             return entry.name + "".join(fields)
@@ -186,7 +189,9 @@ def entry_kind(entry: AnyEntry) -> str:
             return "record"
         case StatusChanged():
             return "status"
-        case SignalSent() | HandlerEntered() | HandlerLeft() | HandlerDeferred() | ListenerChanged():
+        case (
+            SignalSent() | HandlerEntered() | HandlerLeft() | HandlerDeferred() | ListenerChanged() | ListenerRefused()
+        ):
             return "signal"
     return "instance"
 

@@ -112,8 +112,11 @@ def test_code_that_ignores_the_signal_and_finishes_by_itself(work):
 
 
 def test_a_listener_that_raises_what_the_handler_catches(work):
-    found = refusal(work(handler('raise OSError("full")')))
-    assert found.endswith("; found SIGTERM entered its handler, which raised OSError: full")
+    event = work(handler('raise OSError("full")'))
+
+    assert event.stop(within=0).result == "stopped"
+    assert event.signals[0].raised == "OSError: full"
+    assert [line.text for line in event.log if line.source == "Custom"] == ["caught full"]
 
 
 def test_a_listener_that_raises_what_nobody_catches(work):
@@ -127,6 +130,46 @@ def test_an_exit_is_right_only_where_the_test_says_so(work, listener, install):
 
     assert refusal(work(source)) == EXITED
     assert work(source).stop(exit_ok=True).status_code == 439
+
+
+def advice(event, *arguments: object, **keywords: object) -> list[str]:
+    """The likely cause and what to do, as the failure says."""
+    with pytest.raises(AssertionError) as failed:
+        event.stop(*arguments, **keywords)
+    return [line for line in str(failed.value).splitlines() if line.startswith(("likely cause: ", "what to do: "))]
+
+
+def test_a_wait_that_nothing_ends_is_named_and_the_advice_helps(work):
+    cause, cure = advice(work(handler()), within=4)
+    assert cause.endswith("SIGTERM returned, and the work stood in sleep(10) at index.py:14 until that wait was over")
+    assert "such as threading.Event.wait(60) with event.set() in the handler, or allow more time" in cure
+    assert work(handler()).stop(within=5).result == "stopped"
+
+    waits = handler("stop.set()").replace("stopping = False", "import threading; stop = threading.Event()", 1)
+    assert work(waits.replace("time.sleep(10)", "stop.wait(10)")).stop(within=0).result == "stopped"
+
+
+def test_work_that_goes_on_after_the_handler_has_returned(work):
+    cause, cure = advice(work(handler("stopping = False")), within=14)
+    assert cause.endswith("the handler of SIGTERM returned, and the work went on: nothing stopped it")
+    assert cure.startswith("what to do: have the handler of SIGTERM set a flag")
+
+
+def test_a_listener_that_takes_no_arguments(work):
+    cause, cure = advice(work(handler().replace("def listener(signum, frame)", "def listener()")))
+    assert "raised TypeError: listener() takes 0 positional arguments but 2 were given" in cause
+    assert cure == "what to do: give the handler of SIGTERM two arguments, as Python calls it: def stop(signum, frame)"
+
+
+def test_a_listener_that_another_thread_was_to_install(work):
+    install = "import threading; load = lambda: signal.signal(signal.SIGTERM, listener); "
+    install += "thread = threading.Thread(target=load, name='loader'); thread.start(); thread.join()"
+    event = work(handler(install=install))
+    cause, cure = advice(event)
+    assert "signal.signal at index.py:11 in loader was refused, as only the main thread may call it" in cause
+    assert "so SIGTERM ended the process" in cause
+    assert "in the main thread" in cure
+    assert "in loader was refused: only the main thread may call it" in event.timeline
 
 
 def test_an_exit_that_comes_too_late(work):

@@ -130,7 +130,7 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
         messages.SignalLeft(15, "ValueError", ""),
         b'0\x00\x00\x00\x04{"signum":15,"raised":"ValueError","message":""}',
     ),
-    "listening": (messages.Listening(15, "SIG_IGN"), b'!\x00\x00\x00\x05{"signum":15,"handler":"SIG_IGN"}'),
+    "listening": (messages.Listening(15, "SIG_IGN"), b'+\x00\x00\x00\x05{"signum":15,"handler":"SIG_IGN","call":""}'),
     "init_done": (messages.InitDone(None, rss=4096), b'\x18\x00\x00\x00\x06{"fact":null,"rss":4096}'),
     "init_done_failed": (
         messages.InitDone("CODE_NOT_LOADED", "Traceback ä", 4096),

@@ -15,7 +15,11 @@ from types import CodeType
 from typing import Any
 
 _IMMORTAL = ctypes.string_at(id(None), 4)
-"""What is in place of the lower half of the count in an immortal object of this Python."""
+"""What is in place of the lower half of the count in an immortal object of this Python.
+
+From Python 3.14 on some references are given back without a look. The next one is counted then, so that the count stays
+about there.
+"""
 
 
 def make_all_immortal() -> None:

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 from ...protocol import linux, messages, procfs
+from ..scheduler.callers import describe_caller
 from ..scheduler.scheduler import scheduler
 from . import children, registry
 
@@ -104,6 +105,9 @@ def fake_signal(signalnum: Any, handler: Any) -> Any:
                 del _handlers[signalnum]
             else:
                 _handlers[signalnum] = known
+            if scheduler.active and threading.current_thread() is not threading.main_thread():
+                refused = messages.Listening(int(signalnum), "refused", describe_caller("signal.signal"))
+                scheduler.send_marked(messages.pack(refused))
             raise
         if signalnum == signal.SIGCHLD:
             children.ignore_stops_of_children()
