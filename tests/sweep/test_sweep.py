@@ -838,6 +838,22 @@ def test_a_database_that_all_runs_would_share_is_refused(
     assert not database.exists()
 
 
+@pytest.mark.sandbox
+def test_a_branch_runs_on_all_cores_once_its_code_asks(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    """Before that it keeps to the core of its worker."""
+    function = deployed(
+        """
+        import os, signal
+        def main_handler(event, context):
+            signal.signal(signal.SIGTERM, lambda *_: None)
+            return sorted(os.sched_getaffinity(0))
+        """
+    )
+    sweep = scf_runtime.sweep(function, how="graceful", include=["job.py:4*", "job.py:5*"])
+
+    assert {tuple(run.outcome.effects.result) for run in sweep.runs} == {tuple(sorted(os.sched_getaffinity(0)))}
+
+
 def test_mounts_are_refused(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
     function = scf_runtime.deploy(f"{EXPORT}:main_handler", mounts=[tmp_path])
 
