@@ -121,11 +121,9 @@ _WITHIN = "scf_runtime.wait_until(lambda: event.ended, within=...) lets so many 
 class AsyncEvent:
     """An event that a function accepted. Reading a property never moves time and never runs user code."""
 
-    def __init__(self, lockstep: Lockstep, event: Event, number: int) -> None:
+    def __init__(self, lockstep: Lockstep, event: Event) -> None:
         self._lockstep = lockstep
         self._event = event
-        self._number = number
-        """Its place in the order in which the runtimes of this process accept events."""
         self._reads = 0
         self._reads_since = 0
 
@@ -496,6 +494,11 @@ class AsyncEvent:
         return self
 
     # -- inside ------------------------------------------------------------------------------------------------------
+
+    @property
+    def _number(self) -> int:
+        """Its place in the order in which the runtimes of this process accept events."""
+        return self._event.record.sequence
 
     def _poll(self) -> None:
         """A read of how far the event is: a loop that does nothing else would never end."""

@@ -187,8 +187,6 @@ class ScfRuntime:
         self._trace = StatusTrace()
         returned, exited = self.settings.graceful_return_status, self.settings.graceful_exit_status
         self._readings = OpenReadings(Status(returned), Status(exited))
-        self._sequence = 0
-        """How many events have been accepted."""
         self._functions: dict[tuple[str, str], Function] = {}
         self._namespaces = Namespaces(self.clock.now_us)
         self._events: dict[str, AsyncEvent] = {}
@@ -1203,7 +1201,7 @@ class ScfRuntime:
             index = len(function.events)
             script = version.runtime.script_for(invocation.payload, index, function.name)
             record = EventRecord(
-                sequence=self._sequence,
+                sequence=next(_numbers),
                 request_id=str(uuid.UUID(int=self._random.getrandbits(128), version=4)),
                 function_name=configuration.name,
                 namespace=configuration.namespace,
@@ -1231,7 +1229,7 @@ class ScfRuntime:
             )
             if over_quota or retries:
                 event.resolve_by(lambda: versions.resolve(qualifier, draw=draw, routing_key=key))
-            facade = AsyncEvent(self._lockstep, event, next(_numbers))
+            facade = AsyncEvent(self._lockstep, event)
             self._events[record.request_id] = facade
             function.events.append(facade)
             on_log_line = self._on_log_line
@@ -1260,8 +1258,7 @@ class ScfRuntime:
     def _accepted(self, event: Event) -> None:
         """The scheduler takes *event*: the status trace knows it from now on; it starts when the clock comes to it."""
         if event.retry_num == 0:
-            event.record.accepted(self._sequence, event.function.configuration.records_events)
-            self._sequence += 1
+            event.record.accepted(next(_numbers), event.function.configuration.records_events)
             self._trace.add(event.record)
         self._lockstep.accept(event)
 

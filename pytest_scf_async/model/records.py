@@ -34,8 +34,9 @@ _DEFAULT_READINGS = OpenReadings()
 class EventRecord:
     """One event. Times are whole microseconds since the Unix epoch (UTC) of simulated time.
 
-    `sequence` counts the events of a runtime in order of acceptance; `recorded` says whether the function's status
-    trace was on then; `end_us` is None until the event has ended; `status_code` is 0 until then (document 65704).
+    `sequence` is its place in the order in which runtimes accept events, with gaps; `recorded` says whether the
+    function's status trace was on then; `end_us` is None until the event has ended; `status_code` is 0 until then
+    (document 65704).
     """
 
     sequence: int

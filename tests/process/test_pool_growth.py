@@ -19,7 +19,7 @@ from internals import Instance, Zygote, heap_of, pool_of, procfs, scratch_of
 from process_support import LONG, START, end_preforked, zygote_rests
 
 from pytest_scf_async.clock import SMALL_HEAP
-from pytest_scf_async.runtime import ScfRuntime
+from pytest_scf_async.runtime import ScfRuntime, end_test
 
 # once: counts what is left of hundreds of instances, which is the platform's side
 pytestmark = pytest.mark.once
@@ -56,6 +56,7 @@ def _give_back_memory() -> None:
 
 def what_there_is(zygote: Zygote) -> tuple[dict[str, int], dict[str, int]]:
     """What may not have grown at all, and bytes of memory."""
+    end_test(0)  # runtimes that were closed are kept until then, for the report of a test that fails
     end_preforked(zygote)
     assert zygote.receive_until(lambda: not zygote.listeners, LONG)  # nobody waits for those that a `close` has killed
     gc.collect()

@@ -74,7 +74,7 @@ class Story:
             uin="1",
         )
         self.inside.phase = "running"
-        self.event = AsyncEvent(Silent(self.clock), self.inside, 0)  # type: ignore[arg-type]
+        self.event = AsyncEvent(Silent(self.clock), self.inside)  # type: ignore[arg-type]
 
     def after(self, seconds: float) -> Story:
         self.clock.advance(seconds)
