@@ -211,6 +211,8 @@ def _of_exception(event: SeenEvent) -> str | None:
     if is_of_errno(exception, errno.EROFS):
         return _WRITE_ELSEWHERE
     if event.record.status_code == 430:
+        if event.function.runtime.serves_requests:
+            return _ANSWER_WELL
         if exception.startswith("ZeroDivisionError") and not event.function.configuration.compute_rate:
             return _TIME_OF_ZERO
         return _TWO_ARGUMENTS if _is_called_wrongly(event) else None
@@ -281,6 +283,7 @@ _FIND_THE_CRASH = (
     "call faulthandler.enable() at the top of the module: the log then has the line of Python that called that code"
 )
 _TWO_ARGUMENTS = "give the handler two arguments, as the platform calls it: def main_handler(event, context)"
+_ANSWER_WELL = "have the program answer POST /event-invoke with a status of 2xx once the event's work is done"
 _DEPLOY_MODULE = (
     "install it where the tests run, or deploy it with the code: that is the directory of the handler's file, or one "
     'above with handler="package.module.main_handler"'

@@ -154,6 +154,16 @@ def test_what_a_supervised_program_does_with_a_signal(node: Path, disposition: s
     assert reported is None if disposition == "blocked" else str(reported).startswith(somehow)
 
 
+def test_an_answer_of_an_image_that_is_an_error_is_said_once(node: Path) -> None:
+    answer = "POST /event-invoke was answered with HTTP 500 Oh: <h1>Error</h1>"
+    text = failure(assert_finished, supervised(node).ends(Fact.RAISED, trace=f"{answer}\n<p>no table</p>\n").event)
+    assert text.count(answer) == 1  # a line of the log has it escaped, as Go writes JSON
+    assert "\n--- the answer goes on ---\n<p>no table</p>\n--- timeline" in text
+    assert str(advice(text)).startswith("what to do: have the program answer POST /event-invoke with a status of 2xx ")
+    short = failure(assert_finished, supervised(node).ends(Fact.RAISED, trace=answer).event)
+    assert "goes on" not in short
+
+
 def test_the_traceback_of_the_function_is_shown() -> None:
     text = failure(assert_finished, Story().ends(Fact.RAISED, trace=TRACE).event)
     assert f"--- traceback of the function ---\n{TRACE}--- timeline" in text
