@@ -22,6 +22,7 @@ from .model.patterns import is_there_as_a_pattern, line_matcher
 from .model.timeline import IDLE
 from .protocol.shortening import shortened_line, shortened_list
 from .report.cause import likely_cause, signal_cause
+from .report.closest import closest_lines
 from .report.failure import (
     GENERAL,
     Failure,
@@ -60,18 +61,17 @@ __all__ = [
 __tracebackhide__ = hidden_from_users
 
 SHOWN_CHARACTERS = 200
-"""Characters of a result or of a line of the log that the text of a failure shows."""
+"""Characters of a result that the text of a failure shows."""
 SHOWN_FILES = 5
 """Files that a failure names."""
-CLOSEST_LINES = 5
-"""Log lines that a failed search shows as near misses."""
-SIMILAR = 0.4
-"""How alike a line and a pattern are (0 to 1) from which the line is a near miss."""
 
-_SIGNALS = "assert_signal_received(event) and event.signals say that it was terminated gracefully, event.ended_at when"
-_ENDS = "assert_transitions(event, ...) and event.status_code say how it ended"
+_SIGNALS = "use assert_signal_received(event) after terminate(grace_shutdown=True), and event.ended_at"
+_ENDS = "use assert_transitions(event, ...) or event.status_code"
+_KEEP = "write what has to survive to an object store, or to a directory of mounts="
+_RESET = "reset what events change (globals, files in /tmp) at the start of the handler"
 _GRACEFUL = (
-    "terminate(grace_shutdown=True) sends SIGTERM, and the function ends as it will; terminate() alone is by force"
+    "terminate(grace_shutdown=True) sends SIGTERM, and the function decides how it ends; terminate() without it forces "
+    "the end (ABORTED, no SIGTERM)"
 )
 
 
@@ -120,7 +120,7 @@ def assert_finished(event: AsyncEvent, result: Json | EllipsisType = ...) -> Non
             f"the result {_short(wanted)}",
             f"the result {_short(found)}",
             cause=_warm(event),
-            advice=False,
+            advice=_RESET,
             more=_difference(_text(wanted).splitlines(), _text(found).splitlines()),
         )
 
@@ -185,7 +185,7 @@ def assert_no_signal(event: AsyncEvent) -> None:
     signals = event._event.signals
     if signals:
         times = ", ".join(_after_start(event, each.sent_us) for each in signals)
-        _fail(event, "no SIGTERM", f"{len(signals)} SIGTERM, sent {times}", cause=_GRACEFUL, advice=False)
+        _fail(event, "no SIGTERM", f"{len(signals)} SIGTERM, sent {times}", cause=_GRACEFUL, advice=None)
 
 
 def assert_signal_handled(event: AsyncEvent) -> None:
@@ -227,11 +227,11 @@ def assert_logged(event: AsyncEvent, pattern: str | re.Pattern[str]) -> None:
     __tracebackhide__ = True
     shown, found = line_matcher(pattern)
     _look(event)
-    lines = [line.text for line in event._event.lines]
-    if not any(map(found, lines)):
-        cause = is_there_as_a_pattern(pattern, event._event.lines) or GENERAL
-        found_none = f"none in {len(lines)} lines"
-        _fail(event, f"a log line with {shown}", found_none, cause=cause, more=_closest(pattern, lines))
+    lines = event._event.lines
+    if not any(found(line.text) for line in lines):
+        meant = is_there_as_a_pattern(pattern, lines)
+        found_none = f"none in {len(lines)} lines{'' if meant else closest_lines(pattern, lines)}"
+        _fail(event, f"a log line with {shown}", found_none, cause=meant or GENERAL)
 
 
 def assert_log_order(event: AsyncEvent, patterns: Sequence[str | re.Pattern[str]]) -> None:
@@ -251,12 +251,13 @@ def assert_log_order(event: AsyncEvent, patterns: Sequence[str | re.Pattern[str]
         if at is None:
             anywhere = _first(found, lines, 0)
             if anywhere is None:
-                _fail(event, expected, f"no line with {shown}", more=_closest(pattern, lines))
+                nearest = closest_lines(pattern, event._event.lines)
+                _fail(event, expected, f"no line with {shown}{nearest}")
             _fail(
                 event,
                 expected,
-                f"{shown} in line {anywhere + 1}, and in none after line {position}, which has {before}",
-                more={"the lines": "\n".join(f"{n:>4}  {lines[n - 1]}" for n in sorted({anywhere + 1, position}))},
+                f"{shown} in line {anywhere + 1}, "
+                + (f"before {before} in line {position}" if anywhere + 1 < position else f"as is {before}"),
             )
         position, before = at + 1, shown
 
@@ -272,9 +273,13 @@ def assert_reclaimed(event: AsyncEvent) -> None:
     if instance is None:
         _fail(event, "its instance reclaimed", "an event that never had an instance")
     if not instance.reclaimed:
-        kept = "an event that finished leaves its instance for the next one" if event._event.ended else None
         found = f"an instance that is {instance.doing}, pid {instance.pid}"
-        _fail(event, "its instance reclaimed", found, cause=kept, advice=False)
+        kept = wait = None
+        if event._event.ended:
+            seconds = f"{event._lockstep.settings.idle_reclaim:g}"
+            kept = f"the instance is kept for the next event until it has been idle for {seconds} s (idle_reclaim)"
+            wait = f"call scf_clock.advance({seconds}) first"
+        _fail(event, "its instance reclaimed", found, cause=kept, advice=wait)
 
 
 def assert_nothing_lost(event: AsyncEvent) -> None:
@@ -290,17 +295,13 @@ def assert_nothing_lost(event: AsyncEvent) -> None:
     left = instance.sandbox.lost_files if instance.gone else instance.sandbox.files()
     if not left:
         return
-    cause = f"what an instance leaves in /tmp goes with it, and this one {_fate(event)}"
+    if instance.gone:
+        cause = f"the instance was reclaimed ({instance.reclaimed_because or IDLE}), and its /tmp was deleted"
+    else:
+        cause = "the instance may be reclaimed at any time, and its /tmp is deleted then"
     number = "1 file" if len(left) == 1 else f"{len(left)} files"
-    _fail(event, "nothing left in /tmp", f"{number}: {shortened_list(left, SHOWN_FILES)}", cause=cause, advice=False)
-
-
-def _fate(event: AsyncEvent) -> str:
-    instance = event.instance
-    assert instance is not None
-    if instance.alive:
-        return "is kept for the next event for a while, and may be reclaimed at any time"
-    return f"was reclaimed: {instance.reclaimed_because or IDLE}"
+    found = f"{number}: {shortened_list(left, SHOWN_FILES)}"
+    _fail(event, "nothing left in /tmp", found, cause=cause, advice=_KEEP)
 
 
 def assert_reused(event: AsyncEvent, by: AsyncEvent | None = None) -> None:
@@ -317,18 +318,18 @@ def assert_reused(event: AsyncEvent, by: AsyncEvent | None = None) -> None:
         _look(by, code_by="assert_reused(..., by=...)", instead=_ENDS)
         if by._event.instance is not event._event.instance:
             start = "has not started" if by._event.instance is None else "ran on another instance"
-            cause = _why_reclaimed(event, instance) if instance.reclaimed else None
-            _fail(event, f"its instance reused by event {by.request_id}", f"an event that {start}", cause=cause)
+            _refuse_reuse(event, instance, f"its instance reused by event {by.request_id}", f"an event that {start}")
     elif instance.reclaimed:
-        cause = _why_reclaimed(event, instance)
-        _fail(event, expected, f"reclaimed ({instance.reclaimed_because})", cause=cause)
+        _refuse_reuse(event, instance, expected, f"reclaimed ({instance.reclaimed_because})")
 
 
-def _why_reclaimed(event: AsyncEvent, instance: InstanceView) -> str | None:
-    if instance.reclaimed_because == IDLE:
-        seconds = f"{event._lockstep.settings.idle_reclaim:g}"
-        return f"an idle instance is taken back after {seconds} simulated seconds (idle_reclaim)"
-    return likely_cause(event._event)
+def _refuse_reuse(event: AsyncEvent, instance: InstanceView, expected: str, found: str) -> NoReturn:
+    __tracebackhide__ = True
+    if instance.reclaimed_because != IDLE:
+        _fail(event, expected, found, cause=GENERAL if instance.reclaimed else None)
+    seconds = f"{event._lockstep.settings.idle_reclaim:g}"
+    cause = f"its instance was reclaimed, as it had been idle for {seconds} s (idle_reclaim)"
+    _fail(event, expected, found, cause=cause, advice=f"start the next event within {seconds} s of its end")
 
 
 # -- the status trace ------------------------------------------------------------------------------------------------
@@ -374,7 +375,7 @@ def _look(event: object, *, at_its_end: bool = True, code_by: str = "", instead:
             'the fixture async_event give it (parametrize("async_event", ...) needs indirect=True)'
         )
     if code_by:
-        refuse_scripted(event, f"{code_by} can say nothing of it", instead)
+        refuse_scripted(event, f"{code_by} does not apply", instead)
     event._check(at_its_end=at_its_end)
 
 
@@ -391,7 +392,7 @@ def _require_end(event: AsyncEvent, status: Status, code: int | None, cause: str
     inner = event._event
     if inner.status is not status or (code is not None and inner.record.status_code != code):
         expected = str(status) if code is None else f"{status} ({code}: {STATUS_CODES[code].name})"
-        _fail(event, expected, end_text(event._event), cause=cause, advice=cause is GENERAL)
+        _fail(event, expected, end_text(event._event), cause=cause, advice=GENERAL if cause is GENERAL else None)
 
 
 def _require_platform_line(event: AsyncEvent, *, confirmed: bool) -> None:
@@ -403,7 +404,8 @@ def _require_platform_line(event: AsyncEvent, *, confirmed: bool) -> None:
         return
     lines = {True: SIGNAL_RECEIVED_LINE, False: SIGNAL_FAILED_LINE}
     found = f"only {lines[not confirmed]!r}" if inner.signals else "no SIGTERM"
-    _fail(event, f"the platform's line {lines[confirmed]!r}", found, cause=signal_cause(inner))
+    advice = GENERAL if inner.signals else None  # else the cause says what sends one
+    _fail(event, f"the platform's line {lines[confirmed]!r}", found, cause=signal_cause(inner), advice=advice)
 
 
 def _arrows(statuses: Iterable[Status]) -> str:
@@ -440,23 +442,6 @@ def _first(found: Callable[[str], bool], lines: list[str], start: int) -> int | 
     return next((n for n in range(start, len(lines)) if found(lines[n])), None)
 
 
-def _closest(pattern: str | re.Pattern[str], lines: list[str]) -> dict[str, str]:
-    """The lines that are most like *pattern*, as a part of a failure's text."""
-    wanted = (pattern if isinstance(pattern, str) else pattern.pattern).strip().casefold()
-    rated = []
-    for number, line in enumerate(lines):
-        text = line.strip().casefold()
-        matcher = difflib.SequenceMatcher(None, wanted, text[:1000], autojunk=False)
-        common = sum(block.size for block in matcher.get_matching_blocks() if block.size > 1)
-        likeness = common / max(len(wanted), 1)
-        if likeness >= SIMILAR:
-            rated.append((-likeness, abs(len(text) - len(wanted)), number))
-    if not rated:
-        return {}
-    closest = sorted(number for *_, number in sorted(rated)[:CLOSEST_LINES])
-    return {"the closest log lines": "\n".join(shortened_line(lines[number], SHOWN_CHARACTERS) for number in closest)}
-
-
 def _after_start(event: AsyncEvent, at_us: int) -> str:
     return f"{seconds_text(at_us - event._event.record.start_us)} after the start"
 
@@ -467,7 +452,7 @@ def _fail(
     found: str,
     *,
     cause: str | None = GENERAL,
-    advice: bool = True,
+    advice: str | None = GENERAL,
     more: Mapping[str, str] | None = None,
 ) -> NoReturn:
     """Raise the ``AssertionError``; its first line says it all, for the short summary."""

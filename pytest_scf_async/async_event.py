@@ -32,6 +32,7 @@ from .model.patterns import is_there_as_a_pattern, line_matcher
 from .model.timeline import Waited
 from .protocol import messages
 from .report.cause import function_traceback, likely_cause, short_message, what_to_do
+from .report.closest import closest_lines
 from .report.failure import failure, not_finished, not_handled, not_stopped_within
 from .report.limits import bounded, limits
 from .report.timeline import timeline_text
@@ -266,7 +267,7 @@ class AsyncEvent:
     @property
     def instance(self) -> InstanceView | None:
         """The instance that runs or ran it; None while it is pending. A scripted event has none: ``ScfUsageError``."""
-        refuse_scripted(self, "event.instance has nothing to show", "event.status, event.log and event.signals have")
+        refuse_scripted(self, "it has no event.instance", "use event.status, event.log or event.signals")
         self._see()
         instance = self._event.instance
         if instance is None:
@@ -345,7 +346,7 @@ class AsyncEvent:
                 gate.identity, count - already, regular=True, pattern=pattern.pattern, flags=pattern.flags
             )
         self._go_to_gate(
-            where, gate, description, lambda: seen() >= count, lambda: is_there_as_a_pattern(pattern, event.log)
+            where, gate, description, lambda: seen() >= count, lambda: _why_never_logged(pattern, event.log, seen())
         )
         return self
 
@@ -377,11 +378,16 @@ class AsyncEvent:
 
     def _require(self, known: bool, call: str, instead: str) -> None:
         """Refuse *call* where what it asks is not *known* of the event's runtime."""
-        if not known:
+        if known:
+            return
+        runtime = self._event.function.runtime
+        if self._event.script is not None:
             raise ScfUsageError(
-                f"{call}: event {self.request_id} runs in {self._event.function.runtime.name}, of which that cannot be "
-                f"known; {instead}"
+                f"{call}: event {self.request_id} is scripted, without lines of code; {runtime.instead_of_places}"
             )
+        raise ScfUsageError(
+            f"{call}: event {self.request_id} runs in {runtime.name}, of which that cannot be known; {instead}"
+        )
 
     def _run_to_place(self, named: str) -> AsyncEvent:
         self._require(
@@ -393,7 +399,7 @@ class AsyncEvent:
         lockstep.refresh()
         where = f"run_to({named!r})"
         codes = [event.function.code_to_run(), event.function.code]
-        place = find(named, [code.directory for code in codes], codes[0].entry)
+        place = find(named, [code.directory for code in codes], codes[0].entry, codes[0].function)
         with lockstep.locked():
             at_init = event.instance is not None and event.instance.gated == "init"
             begun = event.instance is not None and not at_init
@@ -440,7 +446,8 @@ class AsyncEvent:
         gate = Gate(lockstep.gates.name("listening"), where)
         description = messages.ListeningGate(gate.identity, int(signum))
         call = f"signal.signal(signal.{name}, ...)" if runtime.listens_in_python else f"sigaction({name})"
-        hint = f"user code never called {call} with a handler"
+        cure = ": call it in the main thread, at the top of the module or of the function"
+        hint = f"user code never called {call} with a handler{cure if runtime.listens_in_python else ''}"
 
         def is_unknown() -> bool:
             """The program is one that a shell has started, say."""
@@ -476,7 +483,7 @@ class AsyncEvent:
         """
         __tracebackhide__ = True
         limit = duration_us(within, "stop(within)")
-        refuse_scripted(self, "stop() can say nothing of its code", "terminate() and wait() end it")
+        refuse_scripted(self, "stop() does not apply", "terminate() and wait() end it")
         self.terminate(grace_shutdown=True)
         self.wait()
         self._check()
@@ -508,7 +515,8 @@ class AsyncEvent:
         limit = self._lockstep.settings.status_reads_limit
         if self._reads > limit and not self._event.ended and self._lockstep.flowing is None:
             raise CannotEndError(
-                f"the status of event {self.request_id} was read {limit:,} times without a blocking call in between; "
+                f"the status of event {self.request_id} was read {limit:,} times (status_reads_limit, "
+                f"{self._lockstep.settings.source('status_reads_limit')}) without a blocking call in between; "
                 "reading it lets no time pass: call wait() on the event, or wait_until(...) on the runtime, or let a "
                 "loop that polls advance the clock by its interval"
             )
@@ -668,9 +676,17 @@ def refuse_scripted(event: AsyncEvent, so: str, instead: str) -> None:
     """Raise ``ScfUsageError`` for a scripted *event*, with what that means (*so*) and what to do *instead*."""
     if event._event.script is not None:
         raise ScfUsageError(
-            f"event {event.request_id} of {event.function_name} is scripted, without code and without an instance, so "
+            f"event {event.request_id} of {event.function_name} is scripted, without code and without an instance: "
             f"{so}; {instead}"
         )
+
+
+def _why_never_logged(pattern: str | re.Pattern[str], log: Sequence[LogLine], hits: int) -> str:
+    """What to say of a *pattern* that *hits* lines of the *log* have, and too few."""
+    if hits:
+        return f"{hits} line{' has' if hits == 1 else 's have'} it"
+    literally = " (a str is searched for literally)" if isinstance(pattern, str) else ""
+    return is_there_as_a_pattern(pattern, log) or f"no line has it{literally}{closest_lines(pattern, log)}"
 
 
 _WRITE_A_LINE = "have the program write a line once it listens, and use wait_for_log()"

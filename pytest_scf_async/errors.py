@@ -101,12 +101,25 @@ class ScfAsyncWarning(UserWarning):
 
 def did_you_mean(name: str, valid: Iterable[str]) -> str:
     """``"; did you mean 'timeout'?"`` for a *name* that is like a *valid* one in any case, otherwise nothing."""
+    near = near_name(name, valid)
+    return f"; did you mean {near!r}?" if near else ""
+
+
+def near_name(name: str, valid: Iterable[str]) -> str:
+    """The one of the *valid* names that is most like *name*, in any case; empty where none is."""
     import difflib  # noqa: PLC0415  (only where something is wrong: errors is imported by everybody)
 
     folded, known = name.casefold(), {each.casefold(): each for each in valid}
     near = [each for each in known if len(folded) >= 3 and each.startswith(folded)]
     near = [folded] if folded in known else near or difflib.get_close_matches(folded, known, 1)
-    return f"; did you mean {known[near[0]]!r}?" if near else ""
+    if not near:  # the beginning may be right, and the rest another word for the same: graceful, grace_shutdown
+        beginning = folded[: max(SAME_BEGINNING, len(folded) // 2 + 1)]
+        near = [each for each in known if len(folded) > SAME_BEGINNING and each.startswith(beginning)]
+    return known[near[0]] if near else ""
+
+
+SAME_BEGINNING = 5
+"""How many characters two names have to begin with, and more than half of one, to be taken for each other."""
 
 
 class Given(NamedTuple):

@@ -952,7 +952,7 @@ class ScfRuntime:
         """*events* as a list, each of this runtime."""
         valid = "it takes events of this runtime, as in wait_all([event, other])"
         if not isinstance(events, Iterable):
-            raise ScfUsageError(f"wait_all: events is {events!r}, which is no list; {valid}")
+            raise ScfUsageError(f"wait_all: events is {events!r}, which is not a list; {valid}")
         wanted = list(events)
         for event in wanted:
             if not isinstance(event, AsyncEvent):
@@ -1190,7 +1190,9 @@ class ScfRuntime:
             over_quota = not self._has_room_for(configuration)
             if over_quota and not (invocation.asynchronous and configuration.over_quota == "queue"):
                 limit = configuration.max_instances
-                error = api_error("LimitExceeded.Quota", function_name=function.name, limit=limit)
+                all_of_them = f"All {limit} instances that function {function.name!r} may have are"
+                one = f"The only instance that function {function.name!r} may have is"
+                error = api_error("LimitExceeded.Quota", instances=one if limit == 1 else all_of_them)
                 where = configuration.sources["max_instances"]
                 hint = f"max_instances={limit} ({where}): an event that ends, or is terminated, makes room"
                 if invocation.asynchronous:

@@ -218,7 +218,7 @@ def _why_no_failure(status_code: object) -> str:
     codes = ", ".join(map(str, _FAILURES))
     known = STATUS_CODES.get(status_code) if isinstance(status_code, int) else None
     refusal = "" if known is None else f"{known.name} refuses an invocation, and then there is no event; "
-    return f"{refusal}an event ends FAILED with {codes}, or 433, which is timed_out()"
+    return f"{refusal}an event ends FAILED with {codes}; for 433 use timed_out()"
 
 
 # -- scripts ---------------------------------------------------------------------------------------------------------
@@ -319,7 +319,7 @@ def _script(given: Given, stops: After | None) -> Script:
     if ended is None:
         last = f"it ends with {steps[-1]!r}" if steps else "it has no step"
         raise ScfUsageError(
-            f"{given.name}={list(steps)!r}{given.shown_source} is not valid: {last}, and its last step says how the "
-            "event ends: finished(...), failed(...), exited() or timed_out()"
+            f"{given.name}={list(steps)!r}{given.shown_source} is not valid: {last}, and its last step has to end "
+            "the event: finished(), failed(430), exited() or timed_out()"
         )
     return Script(tuple(steps), stops)

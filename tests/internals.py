@@ -55,7 +55,17 @@ from pytest_scf_async.lockstep.scheduler import Lockstep
 from pytest_scf_async.lockstep.shared_core import BATCH, SLOW_BATCHES, WORTH, SharedCore
 from pytest_scf_async.lockstep.state import Doing
 from pytest_scf_async.lockstep.watchdog import Watchdog
-from pytest_scf_async.model.timeline import Exit, MemoryExcess, Raised, Recorded, Remark, StatusChanged, Waited, Written
+from pytest_scf_async.model.timeline import (
+    Exit,
+    MemoryExcess,
+    Raised,
+    Recorded,
+    Remark,
+    ResultExcess,
+    StatusChanged,
+    Waited,
+    Written,
+)
 from pytest_scf_async.model.versions import Versions
 from pytest_scf_async.protocol import branches as branch_messages
 from pytest_scf_async.protocol import freezegun_classes, linux, messages, procfs, shared_page, sock_diag

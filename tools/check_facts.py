@@ -51,6 +51,7 @@ FROM_OUTSIDE: dict[str, dict[str, str]] = {
     "report/cause.py": {
         "ModuleNotFoundError: No module named ": "Python",
         " argument": "Python, of a call",
+        "AttributeError: module ": "Python, of a module",
         "\\S*python[\\d.]*: (?P<error>(No module named": "Python, at its start",
         '  File "': "Python, in tracebacks",
     },

@@ -326,7 +326,7 @@ def returned(body: bytes) -> messages.Result:
     A body that is no text is kept as it is, too: no line of the log can have it.
     """
     if len(body) > RESULT_LIMIT:
-        return messages.Result("RESULT_TOO_LARGE")
+        return messages.Result("RESULT_TOO_LARGE", size=len(body))
     try:
         return messages.Result("RETURNED", _as_json(body.decode()))
     except UnicodeDecodeError:

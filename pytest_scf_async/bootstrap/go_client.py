@@ -220,7 +220,7 @@ def _result(response: Mapping[str, Any]) -> messages.Result:
         return _raised(response["Error"])
     payload: bytes = response.get("Payload", b"")
     if len(payload) > RESULT_LIMIT:
-        return messages.Result("RESULT_TOO_LARGE")
+        return messages.Result("RESULT_TOO_LARGE", size=len(payload))
     try:
         text = payload.decode()
     except UnicodeDecodeError:

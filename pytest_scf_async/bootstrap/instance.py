@@ -151,7 +151,7 @@ def _call(function: Any, invocation: messages.Invoke) -> messages.Result:
     outcome = handler.returned(result, debugger.nobody())
     size = 0 if outcome.text is None else len(outcome.text.encode("utf-8"))
     if size > RESULT_LIMIT:
-        return messages.Result("RESULT_TOO_LARGE")
+        return messages.Result("RESULT_TOO_LARGE", size=size)
     return messages.Result(*outcome)
 
 

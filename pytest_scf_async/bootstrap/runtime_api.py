@@ -384,7 +384,7 @@ class RuntimeApi(ProgramClient):
 
 def _returned(request: _Request) -> messages.Result:
     if request.size > RESULT_LIMIT:
-        return messages.Result("RESULT_TOO_LARGE")
+        return messages.Result("RESULT_TOO_LARGE", size=request.size)
     return returned(request.body)
 
 

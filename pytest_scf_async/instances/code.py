@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import os
 import shutil
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..errors import Given, HarnessError, ScfUsageError, did_you_mean, hidden_from_users
+from ..errors import Given, HarnessError, ScfUsageError, did_you_mean, hidden_from_users, near_name
 from ..model import BAD_HANDLER, HANDLER_RULE, BeforeInit, before_init_arguments
 from ..protocol.linux import remove_tree
 from .layers import absolute, check_readable, existing
@@ -45,6 +46,33 @@ class Code:
     @property
     def handler(self) -> str:
         return f"{self.module}.{self.function}"
+
+    @property
+    def entry_name(self) -> str:
+        """The entry module's file, seen from the code directory."""
+        return os.path.relpath(self.entry, self.directory)
+
+    def functions(self) -> list[str]:
+        """The functions that the entry module defines at its top level, as its file is now."""
+        try:
+            with open(self.entry, "rb") as file:
+                body = ast.parse(file.read()).body
+        except (OSError, SyntaxError, ValueError):
+            return []
+        return [node.name for node in body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+
+    def near_handler(self) -> str:
+        """The handler with the name of a file of the entry file's directory that is called much the same; or nothing.
+
+        Of several it is the nearest.
+        """
+        *packages, stem = self.module.split(".")
+        try:
+            names = sorted(os.listdir(os.path.dirname(self.entry)))
+        except OSError:
+            return ""
+        near = near_name(stem, [name[: -len(".py")] for name in names if name.endswith(".py")])
+        return ".".join([*packages, near, self.function]) if near else ""
 
 
 def resolve(code: object, handler: str | None, lookup: tuple[str, ...], scratch: Callable[[], str]) -> Code:

@@ -66,6 +66,7 @@ from ..model.timeline import (
     Reclaimed,
     Recorded,
     Remark,
+    ResultExcess,
     RetryBegan,
     RetryPlanned,
     SignalSent,
@@ -252,8 +253,8 @@ class Event:
     """What ended it."""
     exit: Exit | None = None
     """How its process ended by itself, where that ended it."""
-    excess: MemoryExcess | None = None
-    """What its instance used above the memory of its function, where that ended it."""
+    excess: MemoryExcess | ResultExcess | None = None
+    """What its instance used above the memory of its function, or what it returned too much, where that ended it."""
     timer: DueThing | None = None
     dispatched_us: int | None = None
     mem_usage: int = 0
@@ -634,12 +635,12 @@ class Event:
         message: str | None = None,
         mem_usage: int | None = None,
         exit: Exit | None = None,  # noqa: A002  (it is that, as data)
-        excess: MemoryExcess | None = None,
+        excess: MemoryExcess | ResultExcess | None = None,
         why: str | None = None,
     ) -> Transition:
         """Let the fact end the event: status, code, body, and the last lines of the log.
 
-        How its process ended is in *exit*, what it used too much in *excess*; *why* is a text for the timeline.
+        How its process ended is in *exit*, what it used or returned too much in *excess*; *why* is for the timeline.
         """
         now = self.now_us()
         if mem_usage is not None:
@@ -686,12 +687,12 @@ class Event:
         self.repeatable = False
         self.timeline.append(entry)
 
-    def _note_causes(self, how: Exit | None, excess: MemoryExcess | None, why: str | None) -> None:
+    def _note_causes(self, how: Exit | None, excess: MemoryExcess | ResultExcess | None, why: str | None) -> None:
         now = self.now_us()
         self.exit, self.excess = how, excess
         if how is not None:
             self.timeline.append(ProcessEnded(now, how))
-        if excess is not None:
+        if isinstance(excess, MemoryExcess):
             self.timeline.append(MemoryExceeded(now, excess))
         if why is not None:
             self.timeline.append(Remark(now, why))

@@ -9,6 +9,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from types import CodeType
 
 from ..errors import ScfUsageError, hidden_from_users
 from ..protocol.messages import Instruction, Spot
@@ -40,10 +41,11 @@ class Place:
     """The same for a place that is one instruction."""
 
 
-def find(place: str, directories: Sequence[str], entry: str) -> Place:
+def find(place: str, directories: Sequence[str], entry: str, function: str = "") -> Place:
     """The place that *place* names in the code directory, the first of *directories*; others hold the same code.
 
-    *entry* is the entry module's file. Raises ``ScfUsageError`` with what is wrong, and what is there instead.
+    *entry* is the entry module's file, *function* the handler's name there. Raises ``ScfUsageError`` with what is
+    wrong, and what is there instead.
     """
     directory = directories[0]
     asked = f"run_to({place!r})"
@@ -51,7 +53,8 @@ def find(place: str, directories: Sequence[str], entry: str) -> Place:
     match = _LINE.fullmatch(text)
     if match is not None:
         path = _file(match["file"], directory, entry, asked)
-        found = list(_line(directory, path, int(match["line"]), asked))
+        is_entry = os.path.join(directory, path) == entry
+        found = list(_line(directory, path, int(match["line"]), asked, function if is_entry else ""))
     elif all(part.isidentifier() for part in text.split(".")) and not text.endswith(".py"):
         found = list(_function(directory, text, asked))
     else:
@@ -126,7 +129,7 @@ def _source(path: str) -> bytes:
 # -- lines -------------------------------------------------------------------------------------------------------------
 
 
-def _line(directory: str, shown: str, line: int, asked: str) -> Iterator[Spot]:
+def _line(directory: str, shown: str, line: int, asked: str, function: str) -> Iterator[Spot]:
     path = os.path.join(directory, shown)
     try:
         with warnings.catch_warnings():
@@ -140,9 +143,14 @@ def _line(directory: str, shown: str, line: int, asked: str) -> Iterator[Spot]:
     if line not in with_code:
         later = next((number for number in with_code if number > line), None)
         if later is None:
-            there = f"the last line of {shown} that has is {with_code[-1]}" if with_code else f"{shown} is empty"
+            there = f"the last line of {shown} with code is {with_code[-1]}" if with_code else f"{shown} is empty"
         else:
-            there = f"the next line of {shown} that has is {later}"
+            there = f"the next line of {shown} with code is {later}"
+        top = [of for of in code.co_consts if isinstance(of, CodeType) and of.co_name == function]
+        of_function = sorted(frozenset().union(*(lines for of, _, lines in codes if of in top)))
+        if of_function:  # a test file may have both: the handler, and tests, of which an event runs no line
+            first, last = of_function[0], of_function[-1]
+            there += f", and {function} has code in line{f' {first}' if first == last else f's {first} to {last}'}"
         raise ScfUsageError(f"{asked}: line {line} has no code; {there}")
     statements = list(statements_in(tree))
     for code, owner, lines in codes:

@@ -28,7 +28,7 @@ from ..instances.instance import FollowUp, Instance, exit_of, not_started
 from ..instances.pool import Pool
 from ..instances.zygote import Zygote
 from ..model import PORT_TIMEOUT, Fact, InstanceFate, port_not_bound_message, transition
-from ..model.timeline import Disposition, Listener, Raised
+from ..model.timeline import Disposition, Listener, Raised, ResultExcess
 from ..model.tracebacks import exception_line
 from ..options import ScfSettings
 from ..protocol import messages
@@ -1058,6 +1058,7 @@ class Lockstep:
             content=None if message.content is None else binascii.a2b_base64(message.content),
             trace=message.trace,
             message=message.message,
+            excess=None if message.size is None else ResultExcess(message.size),
             mem_usage=instance.rss,
         )
         if message.ends and not instance.released:

@@ -12,7 +12,7 @@ from .state import InstanceFact
 __tracebackhide__ = hidden_from_users
 
 
-_ENDED_EARLY = "it ended before its first wait: a gate such as run_to(...) or wait_for_log(...) has it stand earlier"
+_ENDED_EARLY = "it ended before its first wait: call wait_for_log(...) or run_to(...) first, which stops it earlier"
 
 
 def terminate(lockstep: Lockstep, event: Event, grace_shutdown: bool, *, settle_first: bool) -> None:

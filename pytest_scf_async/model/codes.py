@@ -201,7 +201,7 @@ _API_ERRORS: Mapping[str, str] = MappingProxyType(
         "LimitExceeded.Memory": "MemorySize={value!r} is not valid: {valid}.",
         "LimitExceeded.MsgTTL": "MsgTTL={value!r} is not valid: {valid}.",
         "LimitExceeded.Offset": "Offset and Limit are {sum} together, and {most} are the most.",
-        "LimitExceeded.Quota": "All {limit} instances that function {function_name!r} may have are in use.",
+        "LimitExceeded.Quota": "{instances} in use.",
         "LimitExceeded.RetryNum": "RetryNum={value!r} is not valid: {valid}.",
         "LimitExceeded.Timeout": "Timeout={value!r} is not valid: {valid}.",
         "MissingParameter": "The request is missing a required parameter `{name}`.",

@@ -11,6 +11,9 @@ from . import LogLine
 
 __tracebackhide__ = hidden_from_users
 
+SHOWN = 80
+"""Characters of what a pattern has found that a text shows."""
+
 
 def line_matcher(pattern: str | re.Pattern[str]) -> tuple[str, Callable[[str], bool]]:
     """*pattern* for messages, and what says whether a line has it; ``ScfUsageError`` for anything else."""
@@ -34,6 +37,7 @@ def is_there_as_a_pattern(pattern: str | re.Pattern[str], log: Iterable[LogLine]
         except re.error:
             return None
     lines = [line.text for line in log]
-    if any(pattern in line for line in lines) or not any(map(compiled.search, lines)):
+    found = next((match[0] for line in lines if (match := compiled.search(line)) is not None and match[0]), None)
+    if found is None or any(pattern in line for line in lines):
         return None
-    return f"a str is looked for as it is; as a regular expression, re.compile({pattern!r}), it is in a line"
+    return f"a str is searched for literally: pass re.compile({pattern!r}), which matches {found[:SHOWN]!r}"

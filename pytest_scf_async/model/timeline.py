@@ -62,6 +62,13 @@ class MemoryExcess(NamedTuple):
     """Where the limit was given; empty: it is the default."""
 
 
+class ResultExcess(NamedTuple):
+    """What an event has returned, which is more than the platform takes."""
+
+    size: int
+    """Bytes."""
+
+
 # -- statuses --------------------------------------------------------------------------------------------------------
 
 

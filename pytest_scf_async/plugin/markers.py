@@ -69,6 +69,6 @@ def refuse_direct_parametrize(metafunc: pytest.Metafunc) -> None:
         if "async_event" in names and not payloads:
             form = True if len(names) == 1 else ["async_event"]
             raise pytest.Collector.CollectError(
-                f"{node.nodeid}: the values that parametrize has for async_event are payloads only with indirect, "
-                f"as in parametrize({given!r}, [...], indirect={form})"
+                f"{node.nodeid}: the values that parametrize has for async_event are payloads only with "
+                f"indirect={form}: parametrize({given!r}, [...], indirect={form})"
             )

@@ -540,7 +540,7 @@ def scf_clock(scf_runtime: ScfRuntime) -> SimulatedClock:
 @pytest.fixture
 def scf_function(request: pytest.FixtureRequest, scf_runtime: ScfRuntime) -> Function:
     """The function that the test's ``scf_function`` marker declares, deployed."""
-    from ..errors import ScfUsageError
+    from ..errors import ScfUsageError, refusal_of
     from .markers import marked
 
     keywords = marked(request.node, "async_event" if "async_event" in request.fixturenames else "scf_function")
@@ -549,7 +549,9 @@ def scf_function(request: pytest.FixtureRequest, scf_runtime: ScfRuntime) -> Fun
         with scf_runtime._deploys_for(MARKER_SOURCE):
             return scf_runtime.deploy(keywords.pop("code"), **keywords)
     except ScfUsageError as error:
-        raise pytest.UsageError(f"{request.node.nodeid}: its scf_function marker: {error}") from None
+        names_source = refusal_of(error) is not None
+        by = "" if names_source else "its scf_function marker: "
+        raise pytest.UsageError(f"{request.node.nodeid}: {by}{error}") from None
 
 
 @pytest.fixture

@@ -367,6 +367,8 @@ class Result(NamedTuple):
     """In seconds of the real monotonic clock, of a free-running program."""
     content: str | None = None
     """The body that is the return value and no text, in Base64."""
+    size: int | None = None
+    """Bytes of a return value that is too large."""
 
 
 class Note(NamedTuple):

@@ -15,9 +15,19 @@ from itertools import takewhile
 from typing import Protocol
 
 from ..model import STATUS_CODES, ErrorBody, EventRecord, Fact, FunctionConfiguration, LogLine, State, Status
-from ..model.timeline import AnyEntry, Exit, ListenerChanged, ListenerRefused, MemoryExcess, Raised, Waited
+from ..model.timeline import (
+    AnyEntry,
+    Exit,
+    ListenerChanged,
+    ListenerRefused,
+    MemoryExcess,
+    Raised,
+    ResultExcess,
+    Waited,
+)
 from ..model.tracebacks import exception_line, is_of_errno, last_place
-from ..protocol.shortening import shortened_line
+from ..protocol.limits import RESULT_LIMIT
+from ..protocol.shortening import shortened_line, shortened_list
 from .timeline import excess_text, exit_text, seconds_text
 
 
@@ -40,6 +50,8 @@ class Language(Protocol):
     """The runtime of what the event runs."""
 
     @property
+    def runs_program(self) -> bool: ...
+    @property
     def listens_in_python(self) -> bool: ...
     @property
     def serves_requests(self) -> bool: ...
@@ -47,8 +59,26 @@ class Language(Protocol):
     def init_ends(self) -> str: ...
 
 
+class HandlerCode(Protocol):
+    """Where the code of the function is."""
+
+    @property
+    def directory(self) -> str: ...
+    @property
+    def module(self) -> str: ...
+    @property
+    def function(self) -> str: ...
+    @property
+    def entry_name(self) -> str: ...
+    def functions(self) -> list[str]: ...
+    def near_handler(self) -> str: ...
+
+
 class Version(Protocol):
     """What the event runs."""
+
+    @property
+    def code(self) -> HandlerCode: ...
 
     @property
     def configuration(self) -> FunctionConfiguration: ...
@@ -76,7 +106,7 @@ class SeenEvent(Protocol):
     @property
     def exit(self) -> Exit | None: ...
     @property
-    def excess(self) -> MemoryExcess | None: ...
+    def excess(self) -> MemoryExcess | ResultExcess | None: ...
     @property
     def phase(self) -> str: ...
     @property
@@ -95,12 +125,16 @@ def likely_cause(event: SeenEvent) -> str | None:
     by_code = {
         430: _raised,
         433: _timed_out,
-        434: lambda event: STATUS_CODES[434].meaning if event.excess is None else excess_text(event.excess),
-        437: lambda event: f"the file of the handler {event.function.configuration.handler!r} is not in the code",
+        407: _exceeded,
+        434: _exceeded,
+        437: lambda event: (
+            f"{event.function.code.directory} has no {event.function.code.entry_name}, the file of the handler "
+            f"{event.function.configuration.handler!r}"
+        ),
         439: _process_exited,
-        445: lambda event: f"the program could not be started: {short_message(event)}",
-        446: short_message,
-        443: lambda event: f"the code could not be loaded: {_exception_line(event)}{_place_of_syntax_error(event)}",
+        445: lambda event: f"the program could not be started: {_message_line(event)}",
+        446: _message_line,
+        443: _not_loaded,
         450: lambda event: (
             f"init took longer than the init timeout of {event.function.configuration.init_timeout} s"
             f"{_source(event, 'init_timeout')}"
@@ -132,18 +166,41 @@ def what_to_do(event: SeenEvent) -> str | None:
 
 def _after_its_end(event: SeenEvent) -> str | None:
     last = event.signals[-1] if event.signals else None
-    code = event.record.status_code
-    if last is not None:
-        if last.disposition in ("default", "ignored") and not event.function.runtime.listens_in_python:
-            return f"{_LISTEN_SOMEHOW}; {_LISTEN_FIRST}" if code == 439 else _LISTEN_SOMEHOW
-        if last.disposition == "default" and code == 439:
-            return _LISTEN if _was_reset(event) else f"{_LISTEN}; {_LISTEN_FIRST}"
-        if last.disposition == "handler" and event.record.state.status is not Status.ABORTED:
-            return _after_handler(event, last)
-        if last.disposition == "ignored":
-            return _LISTEN
+    if last is not None and last.disposition == "handler" and event.record.state.status is not Status.ABORTED:
+        return _after_handler(event, last)
+    of_signal = None if last is None else _of_signal(event, last)
+    return _of_end(event) if of_signal is None else of_signal
+
+
+def _of_signal(event: SeenEvent, last: Delivery) -> str | None:
+    """What is to do about the last SIGTERM, which met no handler."""
+    code, in_python = event.record.status_code, event.function.runtime.listens_in_python
+    if last.disposition in ("default", "ignored") and not in_python:
+        return f"{_LISTEN_SOMEHOW}; {_LISTEN_FIRST}" if code == 439 else _LISTEN_SOMEHOW
+    if last.disposition == "default" and code == 439:
+        return _LISTEN if _was_reset(event) else f"{_LISTEN}; {_LISTEN_FIRST}"
+    if last.disposition == "ignored":
+        return _LISTEN
+    if code not in (200, 433):  # something else was wrong
+        return None
+    if last.disposition == "no process":
+        return _START_FIRST
+    if last.disposition in ("native", "unknown"):
+        return _LISTEN if in_python and last.disposition == "native" else _LISTEN_IN_LOG
+    return None
+
+
+def _of_end(event: SeenEvent) -> str | None:
+    """What is to do about what ended it."""
+    code, code_of_handler = event.record.status_code, event.function.code
     if code == 433 and (wait := _last_wait(event)) is not None and wait.endless:
         return _DEAD_LOCK
+    if code == 437 and (near := code_of_handler.near_handler()):
+        return f"set handler={near!r}"
+    if code == 439 and not event.signals and not event.function.runtime.runs_program:
+        return _RETURN_INSTEAD if event.exit is not None and event.exit.code is not None else None
+    if event.ended_by is Fact.TERMINATED and not event.signals:
+        return _BY_FORCE
     if code in (430, 443) and (advice := _of_exception(event)) is not None:
         return advice
     return _BY_CODE.get(code) if event.ended_by is not Fact.RESULT_NOT_JSON else _of_result(event)
@@ -154,10 +211,22 @@ def _of_exception(event: SeenEvent) -> str | None:
     if is_of_errno(exception, errno.EROFS):
         return _WRITE_ELSEWHERE
     if event.record.status_code == 430:
+        if event.function.runtime.serves_requests:
+            return _ANSWER_WELL
         if exception.startswith("ZeroDivisionError") and not event.function.configuration.compute_rate:
             return _TIME_OF_ZERO
         return _TWO_ARGUMENTS if _is_called_wrongly(event) else None
+    if _lacks_handler(event):
+        there = [*map(repr, event.function.code.functions())]
+        names = f"it defines {shortened_list(there, NAMED)}" if there else "it defines no function"
+        return f"name a function of {event.function.code.entry_name}: {names}"
     return _DEPLOY_MODULE if _exception_line(event).startswith("ModuleNotFoundError: No module named ") else None
+
+
+def _lacks_handler(event: SeenEvent) -> bool:
+    """Whether the module has been imported, and has nothing of the handler's name."""
+    code = event.function.code
+    return _exception_line(event) == f"AttributeError: module {code.module!r} has no attribute {code.function!r}"
 
 
 def _is_called_wrongly(event: SeenEvent) -> bool:
@@ -197,16 +266,24 @@ _WAIT_FOR_STOP = (
     "handler, or allow more time (within=...)"
 )
 _LISTEN_SOMEHOW = "have the program install a handler of SIGTERM before it serves its first event"
-_LISTEN_FIRST = "wait_until_listening() in the test waits for that before it terminates"
+_LISTEN_FIRST = "in the test, call wait_until_listening() before terminate()"
 _DEAD_LOCK = (
     "look for what was to end that wait: an answer that never comes (settimeout() of the socket bounds the wait), a "
     "lock that its own thread holds, two threads that hold each other's lock, a notify or a put that never comes"
 )
+_LISTEN_IN_LOG = (
+    "have the program's handler of SIGTERM write a line, and use assert_logged(), assert_finished() or "
+    "assert_stopped_within()"
+)
+_START_FIRST = 'remove when="now", or call a gate such as wait_until_listening() before terminate()'
+_RETURN_INSTEAD = "return from the function instead: sys.exit() and os._exit() end the process"
+_BY_FORCE = "call assert_terminated(event) if that was meant, or terminate(grace_shutdown=True), which sends SIGTERM"
 _CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT})
 _FIND_THE_CRASH = (
     "call faulthandler.enable() at the top of the module: the log then has the line of Python that called that code"
 )
 _TWO_ARGUMENTS = "give the handler two arguments, as the platform calls it: def main_handler(event, context)"
+_ANSWER_WELL = "have the program answer POST /event-invoke with a status of 2xx once the event's work is done"
 _DEPLOY_MODULE = (
     "install it where the tests run, or deploy it with the code: that is the directory of the handler's file, or one "
     'above with handler="package.module.main_handler"'
@@ -232,13 +309,20 @@ def function_traceback(event: SeenEvent) -> str:
     if event.ended_by is Fact.RESULT_NOT_JSON:
         return ""
     if event.record.status_code == 443:
-        message = str(event.error.get("errorMessage", "")).rstrip()
-        return message if "\n" in message else ""
-    return str(event.error.get("stackTrace", "")).rstrip()
+        stack = str(event.error.get("errorMessage", "")).rstrip()
+    else:
+        stack = str(event.error.get("stackTrace", "")).rstrip()
+    return stack if "\n" in stack else ""  # one line is the exception, which the cause names
 
 
 def short_message(event: SeenEvent) -> str:
-    """The platform's message in one line: of a traceback, which a 443 has for its message, the last."""
+    """The platform's message in one line; the name of the status code where the message is the cause."""
+    code = event.record.status_code
+    return STATUS_CODES[code].name if code in (445, 446) else _message_line(event)
+
+
+def _message_line(event: SeenEvent) -> str:
+    """The message of the error body: of a traceback, which a 443 has for its message, the last line."""
     lines = str(event.error.get("errorMessage", "")).strip().splitlines()
     return lines[-1] if lines else ""
 
@@ -291,10 +375,7 @@ _MET = {
     "no process": "the event's instance had no process yet",
     "native": "code outside Python caught it (faulthandler.register, say), and no Python handler was installed",
     "scripted": "on_terminate of its function says what follows",
-    "unknown": (
-        "what a free-running program does with it cannot be seen: have its handler write a line, and use "
-        "assert_logged(), assert_finished() or assert_stopped_within()"
-    ),
+    "unknown": "the program runs free, in real time, and what it does with a signal cannot be seen",
 }
 
 
@@ -302,8 +383,7 @@ _PROGRAM_MET = {
     "default": "the program had installed no handler of it by then, so it ended the process",
     "blocked": "the process has blocked it",
     "native": (
-        "the runtime of the program's language (Go, Node.js, Java) catches it, whether the program listens or not: "
-        "have the program's own handler write a line, and use wait_for_log() and assert_logged()"
+        "the runtime of the program's language (Go, Node.js, Java) catches it, whether the program listens or not"
     ),
 }
 """The same of supervised programs, of which other texts are true."""
@@ -396,6 +476,8 @@ def _last_error(event: SeenEvent) -> str:
 _START_ERROR = re.compile(r"\S*python[\d.]*: (?P<error>(No module named|can't open file) .*)")
 """What Python writes if it cannot find the module or the file that it is to run."""
 _KILLED_BY_SIGTERM = Exit(signum=signal.SIGTERM)
+NAMED = 5
+"""Functions of a module that a text names."""
 SHOWN_ANSWER = 200
 """Characters of an image's answer."""
 
@@ -439,6 +521,16 @@ def _timed_out(event: SeenEvent) -> str:
     return f"it ran until {timeout}; its last wait was {wait.description}"
 
 
+def _exceeded(event: SeenEvent) -> str:
+    """What it used or returned too much of."""
+    match event.excess:
+        case MemoryExcess():
+            return excess_text(event.excess)
+        case ResultExcess(size):
+            return f"the result has {size:,} bytes, and {RESULT_LIMIT:,} (6 MB) are the most"
+    return STATUS_CODES[event.record.status_code].meaning
+
+
 def _last_wait(event: SeenEvent) -> Waited | None:
     return next((entry for entry in reversed(event.timeline) if isinstance(entry, Waited)), None)
 
@@ -456,13 +548,16 @@ def _exception_line(event: SeenEvent) -> str:
     return exception_line(text) if text.strip() else "an exception of which nothing is known"
 
 
-def _place_of_syntax_error(event: SeenEvent) -> str:
-    """The file and line that Python could not read, behind the cause; the exception itself does not name them."""
-    text = str(event.error.get("errorMessage", ""))
-    if not _exception_line(event).startswith(("SyntaxError", "IndentationError", "TabError")):
-        return ""
-    place = last_place(text)
-    return "" if place is None else f" ({os.path.basename(place[0])}:{place[1]})"
+def _not_loaded(event: SeenEvent) -> str:
+    """Why the module could not be imported; the traceback, and what was found, have the exception itself."""
+    code = event.function.code
+    if _lacks_handler(event):
+        return f"{code.entry_name} has no function {code.function!r}"
+    place = last_place(str(event.error.get("errorMessage", "")))
+    line = _exception_line(event)
+    if line.startswith(("SyntaxError", "IndentationError", "TabError")) and place is not None:
+        return f"Python cannot compile {os.path.basename(place[0])}, line {place[1]}"
+    return f"the code could not be loaded: {line}"
 
 
 def _source(event: SeenEvent, name: str) -> str:

@@ -25,7 +25,7 @@ _ENDED_BY_OTHERS = {
 }
 """Of each status code (document 42611) that means that an event did not end by itself: what ended it."""
 GENERAL: Final = "the cause of the event's state"
-"""Stands for what `likely_cause` says."""
+"""Stands for what `likely_cause` says, and for the advice of `what_to_do`."""
 
 
 class CostlyDelivery(Delivery, Protocol):
@@ -58,8 +58,8 @@ class Failure(NamedTuple):
     expected: str
     found: str
     cause: str | None = GENERAL
-    advice: bool = True
-    """Whether it helps to say what usually fixes the event's state."""
+    advice: str | None = GENERAL
+    """What to do, which is said where there is a cause; None where it helps nobody."""
     more: Mapping[str, str] = MappingProxyType({})
     """Texts that come before the timeline, by their titles."""
 
@@ -73,11 +73,13 @@ def failure(event: FailedEvent, timeline: str, what: Failure) -> AssertionError:
     ]
     if cause:
         lines.append(f"likely cause: {cause}")
-    what_fixes_it = what_to_do(event) if cause and what.advice else None
-    if what_fixes_it:
+    what_fixes_it = what_to_do(event) if what.advice is GENERAL else what.advice
+    if cause and what_fixes_it:
         lines.append(f"what to do: {what_fixes_it}")
     stack = function_traceback(event)
     of_what = "traceback of the import" if event.record.status_code == 443 else "traceback of the function"
+    if event.function.runtime.serves_requests:  # the cause has the first line of an image's answer
+        of_what, stack = "the answer goes on", stack.partition("\n")[2]
     parts = {**what.more, **({of_what: stack} if stack else {})}
     for title, text in parts.items():
         lines += [f"--- {title} ---", bounded(text, limits.parts // len(parts) - 1)]
@@ -123,9 +125,9 @@ def not_handled(event: FailedEvent, *, may_raise: bool = False) -> Failure | Non
 
     With *may_raise* it may have raised what the function has caught.
     """
-    expected = "SIGTERM handled: its handler entered, and left without an exception"
+    expected = "the handler of SIGTERM to run" if may_raise else "the handler of SIGTERM to run and return"
     if not event.signals:
-        return Failure(expected, "no SIGTERM", signal_cause(event))
+        return Failure(expected, "no SIGTERM", signal_cause(event), advice=None)
     for number, each in enumerate(event.signals, 1):
         which = "SIGTERM" if len(event.signals) == 1 else f"SIGTERM {number} of {len(event.signals)}"
         if each.disposition != "handler":
@@ -157,7 +159,7 @@ def not_stopped_within(event: FailedEvent, limit_us: int, now_us: int, noise: fl
     """
     expected = f"an end within {seconds_text(limit_us)} after SIGTERM"
     if not event.signals:
-        return Failure(expected, "no SIGTERM", signal_cause(event))
+        return Failure(expected, "no SIGTERM", signal_cause(event), advice=None)
     end, sent, cost = event.record.end_us, event.signals[-1].sent_us, event.signals[-1].cost
     if end is None:
         return Failure(expected, f"RUNNING, {passed_text(now_us - sent, cost, noise, source)} after it")

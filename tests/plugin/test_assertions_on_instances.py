@@ -38,7 +38,9 @@ def test_an_instance_is_kept_and_reused(scf_runtime: ScfRuntime) -> None:
     scf_runtime.clock.advance(300)
     assert_reclaimed(second)
     with pytest.raises(
-        AssertionError, match=r"found reclaimed \(idle\)\n.*\nlikely cause: an idle instance is taken back"
+        AssertionError,
+        match=r"found reclaimed \(idle\)\n.*\nlikely cause: its instance was reclaimed, as it had been idle for 300 s "
+        r"\(idle_reclaim\)\nwhat to do: start the next event within 300 s of its end\n",
     ):
         assert_reused(second)
 

@@ -65,7 +65,7 @@ def test_a_sigterm_that_only_c_code_catches_ends_nothing(scf_runtime: ScfRuntime
 
 def test_the_platforms_message_stays_as_it_is_beside_a_hint(scf_runtime: ScfRuntime) -> None:
     event = scf_runtime.deploy(returns).invoke_async()
-    with pytest.raises(ScfApiError, match=r"\(it ended before its first wait: a gate such as run_to") as early:
+    with pytest.raises(ScfApiError, match=r"\(it ended before its first wait: call wait_for_log\(") as early:
         event.terminate()
     assert early.value.platform_message.endswith("can be terminated.")
     with pytest.raises(ScfApiError, match=r"can be terminated\.$") as late:
@@ -113,7 +113,10 @@ def test_a_gate_that_is_not_reached_shows_the_ends_of_a_long_log(scf_runtime: Sc
     assert "\nnumber 1000\n" in text
     assert "regular expression" not in text
     short = scf_runtime.functions[event.function_name].invoke_async(3)
-    with pytest.raises(GateNotReachedError, match=r"as a regular expression, re\.compile\(.*\), it is in a line; its"):
+    with pytest.raises(
+        GateNotReachedError,
+        match=r"; a str is searched for literally: pass re\.compile\(.*\), which matches \'number 1\'; its",
+    ):
         short.wait_for_log(r"number \d$")
 
 

@@ -91,11 +91,11 @@ def test_code_may_be_a_function_as_a_keyword(project: pytest.Pytester) -> None:
         ),
         (
             '"handlers/echo.py:main_handler", timeout=0',
-            "its scf_function marker: timeout=0 (scf_function marker) is not valid: *",
+            "timeout=0 (scf_function marker) is not valid: *",
         ),
         (
             '"handlers/echo.py:main_handler", environment={"SCF_RUNTIME": "x"}',
-            "its scf_function marker: *SCF_RUNTIME*(scf_function marker)*",
+            "*SCF_RUNTIME*(scf_function marker)*",
         ),
         (
             '"handlers/missing.py:main_handler"',

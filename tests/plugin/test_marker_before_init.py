@@ -106,7 +106,7 @@ def test_what_is_not_valid_is_a_usage_error_of_the_marker(with_fakes: pytest.Pyt
     result.stdout.fnmatch_lines(
         [
             "*test_it: its scf_function marker: before_init is 'nowhere.py:install', and there is no *",
-            "*test_network: its scf_function marker: network='none' (scf_function marker) is not valid: it is 'loop*",
+            "*test_network: network='none' (scf_function marker) is not valid: it is 'loop*",
         ]
     )
 

@@ -251,7 +251,10 @@ def test_the_status_read_a_thousand_times_names_wait(deploy):
 
     for _ in range(1000):
         assert event.status == "RUNNING"
-    with pytest.raises(CannotEndError, match=r"was read 1,000 times without a blocking call in between.*call wait\(\)"):
+    with pytest.raises(
+        CannotEndError,
+        match=r"was read 1,000 times \(status_reads_limit, default\) without a blocking call in between.*call wait\(\)",
+    ):
         _ = event.status
 
     event.settle()

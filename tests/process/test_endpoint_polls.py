@@ -73,7 +73,7 @@ def test_reads_without_end_are_one_clear_sentence(scf_settings: ScfSettings) -> 
 
         assert raised.value.get_code() == "InternalError"
         sentence = str(raised.value.get_message())
-        assert f"(the status of event {event.request_id} was read 3 times without a blocking call" in sentence
+        assert f"(the status of event {event.request_id} was read 3 times (status_reads_limit, " in sentence
         assert "\n" not in sentence
         assert raised.value.get_request_id() == endpoint.calls[-1].request_id
         with pytest.raises(CannotEndError, match="was read 3 times"):

@@ -177,7 +177,8 @@ def test_an_event_that_never_listens_is_an_error_at_once_with_the_log_and_what_i
     text = str(refusal.value)
     assert text.startswith(
         f"event {event.request_id} of index is FINISHED (200) and never reached wait_until_listening(); "
-        "user code never called signal.signal(signal.SIGTERM, ...) with a handler; its log is:\n"
+        "user code never called signal.signal(signal.SIGTERM, ...) with a handler: call it in the main thread, "
+        "at the top of the module or of the function; its log is:\n"
     )
     assert text.endswith(str(event.log))
     with pytest.raises(GateNotReachedError, match=re.escape("wait_until_listening(signal.SIGINT)")):

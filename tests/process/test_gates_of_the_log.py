@@ -281,6 +281,25 @@ def test_a_gate_of_an_event_that_fails_on_the_way_is_an_error_with_the_stack(dep
     assert "ZeroDivisionError" in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "count", "why"),
+    [
+        ("row", 9, "5 lines have it"),
+        ("row 4", 2, "1 line has it"),
+        ("rows 4", 1, "no line has it (a str is searched for literally); the closest are 'row 0', 'row 1', 'row 4'"),
+        (re.compile("^column"), 1, "no line has it"),
+        (r"row \d", 1, r"a str is searched for literally: pass re.compile('row \\d'), which matches 'row 0'"),
+    ],
+)
+def test_why_a_gate_of_the_log_is_never_reached(deploy, pattern, count, why):
+    event = deploy(SLEEPER).invoke_async()
+
+    with pytest.raises(GateNotReachedError) as refusal:
+        event.wait_for_log(pattern, count=count)
+
+    assert f"); {why}; its log is:\n" in str(refusal.value)
+
+
 def test_a_gate_on_an_event_that_has_ended_is_an_error_at_once(deploy):
     event = deploy(SLEEPER).invoke_async().wait()
 

@@ -285,7 +285,7 @@ def test_megabytes_go_both_ways(talk, program):
 def test_the_largest_result_is_returned_and_a_larger_one_is_not(talk, program):
     assert len(result(talk, do="large", number=go_client.RESULT_LIMIT)) == go_client.RESULT_LIMIT - 2
     for size in (go_client.RESULT_LIMIT + 1, 3 * go_client.RESULT_LIMIT):
-        assert asked(talk, do="large", number=size) == messages.Result("RESULT_TOO_LARGE")
+        assert asked(talk, do="large", number=size) == messages.Result("RESULT_TOO_LARGE", size=size)
     assert result(talk, do="large", number=3) == "x"
 
 

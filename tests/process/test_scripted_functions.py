@@ -513,12 +513,12 @@ def test_a_by_event_of_the_test_that_fails(runtime):
 @pytest.mark.parametrize(
     ("ask", "what"),
     [
-        (assert_nothing_lost, "assert_nothing_lost() can say nothing of it"),
-        (assert_signal_handled, "assert_signal_handled() can say nothing of it"),
-        (lambda event: assert_stopped_within(event, 30), "assert_stopped_within(...) can say nothing of it"),
-        (assert_reclaimed, "assert_reclaimed() can say nothing of it"),
-        (assert_reused, "assert_reused(...) can say nothing of it"),
-        (lambda event: event.instance.tmp, "event.instance has nothing to show"),
+        (assert_nothing_lost, "assert_nothing_lost() does not apply"),
+        (assert_signal_handled, "assert_signal_handled() does not apply"),
+        (lambda event: assert_stopped_within(event, 30), "assert_stopped_within(...) does not apply"),
+        (assert_reclaimed, "assert_reclaimed() does not apply"),
+        (assert_reused, "assert_reused(...) does not apply"),
+        (lambda event: event.instance.tmp, "it has no event.instance"),
     ],
     ids=["lost", "handled", "stopped", "reclaimed", "reused", "instance"],
 )
@@ -529,7 +529,7 @@ def test_what_is_about_code_and_instances_is_refused(export, ask, what):
         ask(event)
     text = str(refusal.value)
     assert text.startswith(
-        f"event {event.request_id} of export is scripted, without code and without an instance, so {what}; "
+        f"event {event.request_id} of export is scripted, without code and without an instance: {what}; "
     )
     assert "\n" not in text
 
@@ -547,7 +547,7 @@ def test_gates_in_code_are_refused(export, call, instead):
     event = export.invoke_async()
     with pytest.raises(ScfUsageError) as refusal:
         call(event)
-    assert f"event {event.request_id} runs in a script, of which that cannot be known; " in str(refusal.value)
+    assert f"event {event.request_id} is scripted, without lines of code; give the script a step " in str(refusal.value)
     assert instead in str(refusal.value)
 
 

@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from internals import Launch, Raised, Supervised
+from internals import Code, Launch, Raised, ResultExcess, Supervised
 from test_assertions import TRACE, Story, failure
 
 from pytest_scf_async.assertions import (
@@ -62,6 +62,12 @@ def advice(text: str) -> str | None:
             Story().ends(Fact.CODE_NOT_LOADED, trace="ModuleNotFoundError: No module named 'orders'"),
             "install it where the tests run, or deploy it with the code",
         ),
+        (Story().ends(Fact.TERMINATED), "call assert_terminated(event) if that was meant, or terminate(grace_shutdown"),
+        (Story().exits(), "return from the function instead: sys.exit() and os._exit() end the process"),
+        (Story(timeout=60).gets("no process").ends(Fact.TIMED_OUT), 'remove when="now", or call a gate such as'),
+        (Story(timeout=60).gets("native").ends(Fact.TIMED_OUT), "call signal.signal(signal.SIGTERM, handler)"),
+        (Story(timeout=60).gets("unknown").ends(Fact.TIMED_OUT), "have the program's handler of SIGTERM write a line"),
+        (Story().gets("no process").ends(Fact.MEMORY_EXCEEDED), "give the function more memory"),
     ],
 )
 def test_a_failure_says_what_to_do(story: Story, start: str) -> None:
@@ -75,7 +81,16 @@ def test_work_that_goes_on_after_a_handler() -> None:
     assert str(advice(swallowed)).startswith("what to do: look for an `except Exception` around the work")
 
 
-@pytest.mark.parametrize("story", [Story(), Story().ends(Fact.TERMINATED), Story().exits()])
+@pytest.mark.parametrize(
+    "story",
+    [
+        Story(),
+        Story().handles().ends(Fact.TERMINATED),
+        Story().ends(Fact.FUNCTION_DELETED),
+        Story().exits(signum=signal.SIGKILL),
+        Story().gets("unknown").exits(signum=signal.SIGTERM),
+    ],
+)
 def test_where_nobody_can_know_nothing_is_said(story: Story) -> None:
     assert advice(failure(assert_finished, story.event)) is None
 
@@ -83,7 +98,9 @@ def test_where_nobody_can_know_nothing_is_said(story: Story) -> None:
 def test_what_was_asked_for_needs_no_mending() -> None:
     heeded = Story().handles().returns().event
     for text in (failure(assert_no_signal, heeded), failure(assert_terminated, heeded)):
-        assert "likely cause: terminate(grace_shutdown=True) sends SIGTERM, and the function ends as it will; " in text
+        assert (
+            "likely cause: terminate(grace_shutdown=True) sends SIGTERM, and the function decides how it ends; " in text
+        )
         assert advice(text) is None
     assert advice(failure(assert_finished, Story().handles().returns("2").event, 3)) is None
     ignored = failure(assert_signal_handled, Story().gets("ignored").returns().event)
@@ -113,7 +130,7 @@ def supervised(program: Path) -> Story:
 def test_a_signal_that_the_runtime_of_a_language_catches(node: Path) -> None:
     text = failure(assert_signal_handled, supervised(node).gets("native").returns().event)
     assert "; found SIGTERM was caught by the runtime of the program's language\n" in text
-    assert "have the program's own handler write a line, and use wait_for_log() and assert_logged()" in text
+    assert str(advice(text)).startswith("what to do: have the program's handler of SIGTERM write a line, and use ")
     assert "the runtime of the program's language catches it, whether the program listens or not\n" in text
     ended = failure(assert_finished, supervised(node).gets("native").exits(signum=signal.SIGTERM).event)
     assert "nothing in the program listened to SIGTERM, which ended it: the platform reports 439" in ended
@@ -135,6 +152,16 @@ def test_what_a_supervised_program_does_with_a_signal(node: Path, disposition: s
     reported = advice(text)
     somehow = "what to do: have the program install a handler of SIGTERM before it serves its first event"
     assert reported is None if disposition == "blocked" else str(reported).startswith(somehow)
+
+
+def test_an_answer_of_an_image_that_is_an_error_is_said_once(node: Path) -> None:
+    answer = "POST /event-invoke was answered with HTTP 500 Oh: <h1>Error</h1>"
+    text = failure(assert_finished, supervised(node).ends(Fact.RAISED, trace=f"{answer}\n<p>no table</p>\n").event)
+    assert text.count(answer) == 1  # a line of the log has it escaped, as Go writes JSON
+    assert "\n--- the answer goes on ---\n<p>no table</p>\n--- timeline" in text
+    assert str(advice(text)).startswith("what to do: have the program answer POST /event-invoke with a status of 2xx ")
+    short = failure(assert_finished, supervised(node).ends(Fact.RAISED, trace=answer).event)
+    assert "goes on" not in short
 
 
 def test_the_traceback_of_the_function_is_shown() -> None:
@@ -179,9 +206,7 @@ def test_a_text_that_is_no_regular_expression_for_a_line_is_just_not_there(text:
 
 def test_a_text_that_was_meant_as_a_regular_expression() -> None:
     said = failure(assert_logged, Story().says("row 1").event, r"row \d")
-    assert (
-        r"likely cause: a str is looked for as it is; as a regular expression, re.compile('row \\d'), it is in" in said
-    )
+    assert r"likely cause: a str is searched for literally: pass re.compile('row \\d'), which matches 'row 1'" in said
 
 
 def test_a_result_of_one_line_has_no_difference_below() -> None:
@@ -191,7 +216,69 @@ def test_a_result_of_one_line_has_no_difference_below() -> None:
 def test_a_warm_instance_is_named_where_a_result_differs() -> None:
     story = Story().returns("0")
     story.inside.cold = False
-    assert "likely cause: it ran on a warm instance: globals" in failure(assert_finished, story.event, 10)
+    text = failure(assert_finished, story.event, 10)
+    assert "likely cause: it ran on a warm instance: globals" in text
+    assert advice(text) == "what to do: reset what events change (globals, files in /tmp) at the start of the handler"
+
+
+def with_code(tmp_path: Path, handler: str, source: str = "def export(): ...\n") -> Story:
+    """An event of *handler* in a directory that has an ``export.py``."""
+    (tmp_path / "export.py").write_text(source, encoding="utf-8")
+    module, _, function = handler.rpartition(".")
+    story = Story()
+    story.inside.function.code = Code(str(tmp_path), str(tmp_path / f"{module}.py"), module, function, module)
+    return story
+
+
+def test_a_file_that_is_not_there_is_named_with_a_near_one(tmp_path: Path) -> None:
+    text = failure(assert_finished, with_code(tmp_path, "exprt.main").ends(Fact.ENTRY_FILE_MISSING).event)
+    assert f"\nlikely cause: {tmp_path} has no exprt.py, the file of the handler " in text
+    assert advice(text) == "what to do: set handler='export.main'"
+    far = failure(assert_finished, with_code(tmp_path, "index.main").ends(Fact.ENTRY_FILE_MISSING).event)
+    assert advice(far) is None
+    gone = with_code(tmp_path, "exprt.main").ends(Fact.ENTRY_FILE_MISSING)
+    (tmp_path / "export.py").unlink()
+    tmp_path.rmdir()
+    assert advice(failure(assert_finished, gone.event)) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "defined"),
+    [
+        ("def one(): ...\nasync def two():\n    def inner(): ...\n", "it defines 'one', 'two'"),
+        ("rows = 1\n", "it defines no function"),
+        ("def (", "it defines no function"),
+    ],
+)
+def test_a_function_that_is_not_there_is_named_with_those_that_are(tmp_path: Path, source: str, defined: str) -> None:
+    trace = "AttributeError: module 'export' has no attribute 'main'\n"
+    text = failure(
+        assert_finished, with_code(tmp_path, "export.main", source).ends(Fact.CODE_NOT_LOADED, trace=trace).event
+    )
+    assert "\nlikely cause: export.py has no function 'main'\n" in text
+    assert advice(text) == f"what to do: name a function of export.py: {defined}"
+
+
+def test_another_attribute_that_is_not_there_is_no_missing_handler(tmp_path: Path) -> None:
+    trace = "AttributeError: module 'os' has no attribute 'main'\n"
+    text = failure(assert_finished, with_code(tmp_path, "export.main").ends(Fact.CODE_NOT_LOADED, trace=trace).event)
+    assert "\nlikely cause: the code could not be loaded: AttributeError: module 'os' has no attribute 'main'\n" in text
+    assert advice(text) is None
+
+
+def test_what_an_error_says_in_one_line_is_not_said_twice() -> None:
+    text = failure(assert_finished, Story().ends(Fact.RAISED, trace="TypeError: no\n").event)
+    assert "traceback of the function" not in text
+    unbound = failure(assert_finished, Story().ends(Fact.PORT_NOT_BOUND, trace="it listens on 127.0.0.1 only").event)
+    assert unbound.startswith("expected FINISHED (200); found FAILED (446: PortBindingFailed)\n")
+    assert "\nlikely cause: it listens on 127.0.0.1 only\n" in unbound
+
+
+def test_the_size_of_a_result_that_is_too_large() -> None:
+    story = Story()
+    story.inside.ended_with(Fact.RESULT_TOO_LARGE, excess=ResultExcess(7_000_002))
+    text = failure(assert_finished, story.event)
+    assert "\nlikely cause: the result has 7,000,002 bytes, and 6,291,456 (6 MB) are the most\n" in text
 
 
 @pytest.mark.parametrize(
@@ -207,6 +294,19 @@ def test_a_warm_instance_is_named_where_a_result_differs() -> None:
 )
 def test_a_near_name(name: str, hint: str) -> None:
     assert did_you_mean(name, ["timeout", "environment", "memory"]) == hint
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("graceful", "; did you mean 'grace_shutdown'?"),
+        ("graceful_when_it_ends", ""),  # less than half of it
+        ("grave", ""),
+        ("grace", "; did you mean 'grace_shutdown'?"),
+    ],
+)
+def test_a_name_that_begins_like_a_valid_one(name: str, hint: str) -> None:
+    assert did_you_mean(name, ["grace_shutdown", "when"]) == hint
 
 
 def test_frames_of_ours_are_shown_for_our_own_bugs_only() -> None:

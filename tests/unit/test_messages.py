@@ -145,8 +145,8 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
         b'>\x00\x00\x00\x07{"fact":"RETURNED","text":"\\"\\u00e4\\"","rss":4096,"used_ns":0}',
     ),
     "result_too_large": (
-        messages.Result("RESULT_TOO_LARGE", rss=1, used_ns=2),
-        b'/\x00\x00\x00\x07{"fact":"RESULT_TOO_LARGE","rss":1,"used_ns":2}',
+        messages.Result("RESULT_TOO_LARGE", rss=1, used_ns=2, size=7),
+        b'8\x00\x00\x00\x07{"fact":"RESULT_TOO_LARGE","rss":1,"used_ns":2,"size":7}',
     ),
     "result_raised": (
         messages.Result("RAISED", trace="t", rss=1, at=2.5),

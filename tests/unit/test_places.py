@@ -191,11 +191,11 @@ def test_what_is_no_text_is_a_usage_error(directory, value):
         ("secret.py:1", "has no file secret.py; "),
         ("site.py:1", "has no file site.py; "),
         ("../code.py:1", "has no file ../code.py; "),
-        ("export.py:7", "run_to('export.py:7'): line 7 has no code; the next line of export.py that has is 8"),
-        ("export.py:6", "run_to('export.py:6'): line 6 has no code; the next line of export.py that has is 8"),
-        ("export.py:11", "run_to('export.py:11'): line 11 has no code; the next line of export.py that has is 12"),
-        ("export.py:0", "run_to('export.py:0'): line 0 has no code; the next line of export.py that has is 1"),
-        ("export.py:99", "run_to('export.py:99'): line 99 has no code; the last line of export.py that has is 32"),
+        ("export.py:7", "run_to('export.py:7'): line 7 has no code; the next line of export.py with code is 8"),
+        ("export.py:6", "run_to('export.py:6'): line 6 has no code; the next line of export.py with code is 8"),
+        ("export.py:11", "run_to('export.py:11'): line 11 has no code; the next line of export.py with code is 12"),
+        ("export.py:0", "run_to('export.py:0'): line 0 has no code; the next line of export.py with code is 1"),
+        ("export.py:99", "run_to('export.py:99'): line 99 has no code; the last line of export.py with code is 32"),
         ("broken.py:2", "run_to('broken.py:2'): broken.py cannot be compiled: "),
         ("main_handle", "has a function main_handle; did you mean main_handler?"),
         ("Write.close", "has a function Write.close; did you mean Writer.close, Writer.Part.close?"),
@@ -391,3 +391,15 @@ def test_a_pass_is_that_a_statement_begins_on_every_python(tmp_path):
     }
 
     assert count_passes(path, list(expected)) == expected
+
+
+def test_a_line_without_code_in_the_file_of_the_handler_names_the_lines_of_the_handler(directory):
+    entry = str(directory / "export.py")
+    for function, lines in {"main_handler": "lines 8 to 12", "close": "", "nowhere": ""}.items():
+        with pytest.raises(ScfUsageError) as refusal:
+            find("export.py:99", [str(directory)], entry, function)
+        named = f", and {function} has code in {lines}" if lines else ""
+        assert str(refusal.value).endswith(f"the last line of export.py with code is 32{named}")
+    with pytest.raises(ScfUsageError) as refusal:
+        find("table.py:99", [str(directory)], entry, "main_handler")
+    assert "main_handler" not in str(refusal.value)

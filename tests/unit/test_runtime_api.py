@@ -139,7 +139,7 @@ def test_a_result_over_6_mb_is_read_to_its_end_and_not_kept(server: RuntimeApi, 
     asked.says(NEXT)
     asked.receives()
     assert status(asked.pushes("response", b"x" * (RESULT_LIMIT + 5))) == 200
-    assert server.receive() == messages.Result("RESULT_TOO_LARGE")
+    assert server.receive() == messages.Result("RESULT_TOO_LARGE", size=RESULT_LIMIT + 5)
 
 
 def test_an_error_is_the_platforms_message(server: RuntimeApi, asked: Client) -> None:

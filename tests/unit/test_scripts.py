@@ -78,7 +78,7 @@ def test_the_largest_result() -> None:
     assert finished("x" * 6_291_454) is not None
 
 
-RULES = "and its last step says how the event ends: finished(...), failed(...), exited() or timed_out()"
+RULES = "and its last step has to end the event: finished(), failed(430), exited() or timed_out()"
 
 
 @pytest.mark.parametrize(
