@@ -44,6 +44,8 @@ FROM_OUTSIDE: dict[str, dict[str, str]] = {
     "model/tracebacks.py": {
         "(  \\+ Exception Group )?Traceback ": "Python, in tracebacks",
         '^ *File "': "Python, in tracebacks",
+        '[ |+-]*File "': "Python, in tracebacks",
+        "[ |+-]*(?:Exception Group )?Traceback ": "Python, in tracebacks",
         "[Errno ": "Python, of an OSError",
     },
     "plugin/scopes.py": {"ScopeMismatch: You tried": "pytest"},
@@ -53,6 +55,11 @@ FROM_OUTSIDE: dict[str, dict[str, str]] = {
         " argument": "Python, of a call",
         "\\S*python[\\d.]*: (?P<error>(No module named": "Python, at its start",
         '  File "': "Python, in tracebacks",
+    },
+    "report/exceptions.py": {
+        "KeyError: ": "Python, of a key",
+        "<frozen os>": "Python, in tracebacks",
+        "[Errno ": "Python, of an OSError",
     },
     "sweep/effects.py": {
         " at 0x": "Python, in a repr",

@@ -188,10 +188,16 @@ class FunctionVersion:
     """A published version's own copy of the code."""
     retired: str | None = None
     """Why no other event will run it: its instances are reclaimed when their events have ended."""
+    lost_files: tuple[str, ...] = ()
+    """What was in the ``/tmp`` of that instance of it which was reclaimed last."""
 
     def retire(self, because: str) -> None:
         """No other event will run it."""
         self.retired = because
+
+    def lost(self, files: tuple[str, ...]) -> None:
+        """An instance of it was reclaimed with *files* in its ``/tmp``."""
+        self.lost_files = files
 
     def reconfigure(self, configuration: FunctionConfiguration) -> None:
         """What belongs to the function, and not to its versions, has changed."""
@@ -200,6 +206,10 @@ class FunctionVersion:
     def code_to_run(self) -> Code:
         """Where an instance that starts now finds the code."""
         return self.code if self.copy is None else self.copy.code_to_run()
+
+    def code_directories(self) -> list[str]:
+        """Where instances have found the code: a traceback names its files below one of them."""
+        return [self.code.directory, self.code_to_run().directory]
 
 
 @dataclass(eq=False, slots=True)
@@ -429,7 +439,7 @@ class Event:
         self.cold = cold
         self.phase = "init" if cold else "running"
         self.dispatched_us = self.now_us()
-        self.timeline.append(Started(self.dispatched_us, cold))
+        self.timeline.append(Started(self.dispatched_us, cold, self.function.lost_files if cold else ()))
         self.platform_line(start_line(self.request_id, cold=cold))
 
     def initialised(self, mem_usage: int) -> None:

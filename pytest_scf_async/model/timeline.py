@@ -179,6 +179,8 @@ class Started(NamedTuple):
 
     time_us: int
     cold: bool
+    lost_files: tuple[str, ...] = ()
+    """Of a cold one: what was in the ``/tmp`` of the function's instance that was reclaimed last."""
 
 
 class GateReached(NamedTuple):

@@ -6,7 +6,6 @@ read here where it comes from outside alone: the traceback of user code, and wha
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import signal
@@ -15,9 +14,10 @@ from itertools import takewhile
 from typing import Protocol
 
 from ..model import STATUS_CODES, ErrorBody, EventRecord, Fact, FunctionConfiguration, LogLine, State, Status
-from ..model.timeline import AnyEntry, Exit, ListenerChanged, MemoryExcess, Raised, Waited
-from ..model.tracebacks import exception_line, is_of_errno, last_place
+from ..model.timeline import AnyEntry, Exit, ListenerChanged, MemoryExcess, Raised, Started, Waited
+from ..model.tracebacks import exception_line, last_place
 from ..protocol.shortening import shortened_line
+from .exceptions import Circumstances, cure_of_exception
 from .timeline import excess_text, exit_text, seconds_text
 
 
@@ -54,6 +54,7 @@ class Version(Protocol):
     def configuration(self) -> FunctionConfiguration: ...
     @property
     def runtime(self) -> Language: ...
+    def code_directories(self) -> Sequence[str]: ...
 
 
 class SeenEvent(Protocol):
@@ -63,6 +64,8 @@ class SeenEvent(Protocol):
     def record(self) -> EventRecord: ...
     @property
     def function(self) -> Version: ...
+    @property
+    def payload(self) -> str: ...
     @property
     def signals(self) -> Sequence[Delivery]: ...
     @property
@@ -151,8 +154,13 @@ def _after_its_end(event: SeenEvent) -> str | None:
 
 def _of_exception(event: SeenEvent) -> str | None:
     exception = _exception_line(event)
-    if is_of_errno(exception, errno.EROFS):
-        return _WRITE_ELSEWHERE
+    trace = str(event.error.get("stackTrace") or event.error.get("errorMessage") or "")
+    lost = [name for entry in event.timeline if isinstance(entry, Started) for name in entry.lost_files]
+    cure = cure_of_exception(
+        trace, Circumstances(event.payload, event.function.configuration.deployed_by, lost_files=lost)
+    )
+    if cure is not None:
+        return cure
     if event.record.status_code == 430:
         if exception.startswith("ZeroDivisionError") and not event.function.configuration.compute_rate:
             return _TIME_OF_ZERO
@@ -201,10 +209,6 @@ _TWO_ARGUMENTS = "give the handler two arguments, as the platform calls it: def 
 _DEPLOY_MODULE = (
     "install it where the tests run, or deploy it with the code: that is the directory of the handler's file, or one "
     'above with handler="package.module.main_handler"'
-)
-_WRITE_ELSEWHERE = (
-    "write to /tmp, which each instance has for itself, to the test's tmp_path (pass it in the payload or in "
-    "environment=), or to a directory of mounts="
 )
 _TIME_OF_ZERO = (
     "if it divides by the time that something took: computing takes no simulated time, unless the function has "

@@ -16,6 +16,7 @@ from .cause import short_message as message_of
 from .limits import bounded, limits, show
 from .real_cost import Cost, passed_text, real_cause
 from .timeline import seconds_text
+from .tracebacks import shown_traceback
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _ENDED_BY_OTHERS = {
@@ -76,28 +77,115 @@ def failure(event: FailedEvent, timeline: str, what: Failure) -> AssertionError:
     what_fixes_it = what_to_do(event) if cause and what.advice else None
     if what_fixes_it:
         lines.append(f"what to do: {what_fixes_it}")
-    stack = function_traceback(event)
-    of_what = "traceback of the import" if event.record.status_code == 443 else "traceback of the function"
-    parts = {**what.more, **({of_what: stack} if stack else {})}
-    for title, text in parts.items():
-        lines += [f"--- {title} ---", bounded(text, limits.parts // len(parts) - 1)]
-    began = (_EPOCH + timedelta(microseconds=event.invoked_us)).isoformat()
-    lines += [f"--- timeline, in simulated time from {began} ---", timeline]
+    has_stack = bool(function_traceback(event))
+    most = limits.parts // max(len(what.more) + has_stack, 1) - 1
+    for title, text in what.more.items():
+        lines += [f"--- {title} ---", bounded(text, most)]
+    if has_stack:
+        of_what = "traceback of the import" if event.record.status_code == 443 else "traceback of the function"
+        lines += [f"--- {of_what} ---", shown_traceback(event, most)]
+    lines += [_timeline_title(event), timeline]
     error = AssertionError("\n".join(lines))
     show(error, event)
     return error
 
 
-def why_not_status(found: str, expected: str) -> list[str]:
-    """What a bare comparison of a status cannot say: lines."""
+def _timeline_title(event: FailedEvent) -> str:
+    began = (_EPOCH + timedelta(microseconds=event.invoked_us)).isoformat()
+    return f"--- timeline, in simulated time from {began} ---"
+
+
+def never_reached(event: FailedEvent, gate: str, hint: str | None, timeline: str) -> str:
+    """The text about an event that has ended without coming to *gate*; *hint* is what is known of the gate."""
+    ended = f"is {event.shown_status} ({event.record.status_code})" if event.ended else "runs"
+    lines = [
+        f"event {event.request_id} of {event.function.configuration.name} {ended} and never reached {gate}"
+        + (f"; {hint}" if hint else "")
+    ]
+    if event.ended and event.status is not Status.FINISHED:
+        lines += _why(event)
+        stack = shown_traceback(event, limits.parts - 1)
+        lines += ["--- traceback of the function ---", stack] if stack else []
+    return "\n".join((*lines, _timeline_title(event), timeline))
+
+
+def _why(event: FailedEvent) -> list[str]:
+    """The cause and the advice, a line each."""
+    cause, advice = likely_cause(event), what_to_do(event)
+    return [*([f"likely cause: {cause}"] if cause else []), *([f"what to do: {advice}"] if advice else [])]
+
+
+class Standing(NamedTuple):
+    """Where an event is that still runs, and when that goes on."""
+
+    now_us: int
+    doing: str
+    """What its instance does, in a word."""
+    gate: str = ""
+    """The test's call that has set the gate at which it stands."""
+    waits_in: str = ""
+    """The wait that it has begun last, where it waits."""
+    due_us: int | None = None
+    """When the first of its waits is due; None: by no time."""
+
+    @property
+    def text(self) -> str:
+        if self.gate:
+            return f"it stands at {self.gate}"
+        return f"it waits in {self.waits_in}" if self.waits_in else f"it is {self.doing}"
+
+
+def why_not_status(found: str, expected: str, event: FailedEvent | None, standing: Standing | None) -> list[str]:
+    """What a bare comparison of a status cannot say: lines, of which pytest shows eight.
+
+    *event* is the one whose status that is, if it is known, and *standing* where it is, if it has begun and still runs.
+    """
     if expected not in Status.__members__:
         return [f"{expected!r} is no status: they are {', '.join(Status)}"]
-    if found == Status.RUNNING:
+    if event is None:
+        return [f"what to do: assert_status(event, {expected!r}) says why it is {found}, and shows its timeline"]
+    name = f"event {event.request_id} of {event.function.configuration.name}"
+    if found != Status.RUNNING:
+        return [f"{name} is {end_text(event)}", *_why(event)]
+    if standing is None:
         return [
-            "the event is RUNNING: reading its status lets no simulated time pass",
-            "what to do: call event.wait() before, which runs it to its end, or scf_clock.advance(seconds)",
+            f"{name} is RUNNING: none of its code has run, and reading its status lets no simulated time pass",
+            "what to do: call event.wait() before, which runs it to its end",
         ]
-    return [f"what to do: assert_status(event, {expected!r}) says why it is {found}, and shows its timeline"]
+    lines = [f"{name} is RUNNING at +{seconds_text(standing.now_us - event.invoked_us)}: {standing.text}"]
+    if standing.due_us is None or standing.due_us <= standing.now_us:
+        return [*lines, "what to do: call event.wait() before, which runs it to its end"]
+    advance = f"scf_clock.advance({(standing.due_us - standing.now_us) / 1_000_000:.12g})"
+    return [
+        f"{lines[0]}, due at +{seconds_text(standing.due_us - event.invoked_us)}",
+        f"what to do: call event.wait() before, which runs it to its end, or {advance}, which ends that wait",
+    ]
+
+
+def why_not_time(left: datetime, right: datetime, event: FailedEvent, now_us: int) -> list[str]:
+    """What a bare comparison cannot say of a time of *event* beside one of the machine; nothing of other times."""
+    times = {event.record.end_us, *(at for _, at in event.record.transitions)}
+    of_event = [each for each in (left, right) if each.tzinfo is not None and _microseconds(each) in times]
+    others = [each for each in (left, right) if each.tzinfo is not None and _microseconds(each) not in times]
+    if len(of_event) != 1 or len(others) != 1:
+        return []
+    is_now = abs((others[0] - datetime.now(timezone.utc)).total_seconds()) < _JUST_NOW
+    if not is_now or abs(_microseconds(others[0]) - now_us) < _JUST_NOW * 1_000_000:
+        return []
+    whose = f"event {event.request_id} of {event.function.configuration.name}"
+    now = (_EPOCH + timedelta(microseconds=now_us)).isoformat()
+    return [
+        f"{of_event[0].isoformat()} is a time of {whose}: simulated time, which is {now} now; the other is real time",
+        "what to do: compare with scf_clock.now, or call datetime.now() inside scf_clock.patched()",
+    ]
+
+
+_JUST_NOW: Final = 60
+"""Seconds: a time that is so near to the machine's comes from its clock."""
+
+
+def _microseconds(time: datetime) -> int:
+    return (time - _EPOCH) // timedelta(microseconds=1)
 
 
 def end_text(event: FailedEvent) -> str:

@@ -40,12 +40,14 @@ from ..model.timeline import (
     Written,
     ZygoteDied,
 )
-from ..protocol.shortening import shortened_line
+from ..protocol.shortening import shortened_line, shortened_list
 
 REAL_SHOWN = 0.05
 """Real seconds from which a stretch of them has a line of its own in a timeline."""
 LINE_LIMIT = 200
 """Characters of a log line that a timeline shows."""
+FILES_SHOWN = 3
+"""Files that a line of a timeline names."""
 MB = 1 << 20
 
 
@@ -149,7 +151,9 @@ def entry_text(entry: AnyEntry) -> str:  # noqa: PLR0911, PLR0912  (one line an 
         case Dropped():
             return f"dropped: {entry.fact.value}"
         case Started():
-            return "cold start" if entry.cold else "warm start"
+            lost = shortened_list(entry.lost_files, FILES_SHOWN)
+            before = f"; the /tmp of the instance before was deleted, with {lost}" if lost else ""
+            return f"cold start{before}" if entry.cold else "warm start"
         case GateReached():
             return f"stands at {entry.gate}"
         case GatePassed():
