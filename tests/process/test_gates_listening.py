@@ -168,7 +168,7 @@ def test_another_signal(deploy, signum):
     assert event.wait().status == "FINISHED"
 
 
-def test_an_event_that_never_listens_is_an_error_at_once_with_the_log_and_what_is_missing(deploy):
+def test_an_event_that_never_listens_is_an_error_at_once_with_the_timeline_and_what_is_missing(deploy):
     event = deploy(NOT_LISTENING).invoke_async()
 
     with pytest.raises(GateNotReachedError) as refusal:
