@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, overload
 
-from .clock import duration_us, to_datetime
+from .clock import DueThing, duration_us, to_datetime
 from .errors import (
     CannotEndError,
     GateNotReachedError,
@@ -32,6 +32,7 @@ from .model import Fact, LogLine, State, Status, api_error
 from .model.patterns import is_there_as_a_pattern, line_matcher
 from .model.timeline import GateReached, Waited
 from .protocol import messages
+from .protocol.time_units import NEVER_US
 from .report.cause import likely_cause, short_message, what_to_do
 from .report.failure import Standing, failure, never_reached, not_finished, not_handled, not_stopped_within
 from .report.limits import limits, show
@@ -536,16 +537,16 @@ class AsyncEvent:
         """Where it is, if it has begun and still runs."""
         self._see()
         event, instance = self._event, self._event.instance
-        if event.ended or event.phase in ("queued", "pending"):
+        tried = event.retry_num or event.record.state is State.RETRYING
+        if event.ended or (event.phase in ("queued", "pending") and not tried):
             return None
         doing, now_us = self.doing, self._lockstep.clock.now_us
         if doing == Doing.GATED:
             reached = next((each for each in reversed(event.timeline) if isinstance(each, GateReached)), None)
             return Standing(now_us, doing, gate="" if reached is None else reached.gate)
         if doing == Doing.PARKED and instance is not None:
-            due_us = None if instance.head is None else instance.head.due_us
-            return Standing(now_us, doing, waits_in=instance.waits_in, due_us=due_us)
-        return Standing(now_us, doing)
+            return Standing(now_us, doing, waits_in=instance.waits_in, due_us=_due_us(instance.head))
+        return Standing(now_us, doing, due_us=None if event.script is None else _due_us(event.timer))
 
     def _see(self) -> None:
         """The test reads something of the event."""
@@ -687,6 +688,11 @@ class AsyncEvent:
     def __repr__(self) -> str:
         event = self._event
         return f"<AsyncEvent {self.request_id} of {event.function.configuration.name}: {event.shown_status}>"
+
+
+def _due_us(thing: DueThing | None) -> int | None:
+    """When *thing* is due; None where that never comes."""
+    return None if thing is None or thing.due_us >= NEVER_US else thing.due_us
 
 
 _read_last: list[weakref.ref[AsyncEvent]] = []

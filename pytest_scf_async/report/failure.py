@@ -148,8 +148,9 @@ def why_not_status(found: str, expected: str, event: FailedEvent | None, standin
     if found != Status.RUNNING:
         return [f"{name} is {end_text(event)}", *_why(event)]
     if standing is None:
+        not_begun = "none of its code has run" if event.script is None else "its script has not begun"
         return [
-            f"{name} is RUNNING: none of its code has run, and reading its status lets no simulated time pass",
+            f"{name} is RUNNING: {not_begun}, and reading its status lets no simulated time pass",
             "what to do: call event.wait() before, which runs it to its end",
         ]
     lines = [f"{name} is RUNNING at +{seconds_text(standing.now_us - event.invoked_us)}: {standing.text}"]
