@@ -74,16 +74,16 @@ def exception_line(trace: str) -> str:
     return lines[-1] if lines else ""
 
 
-def last_place(trace: str) -> tuple[str, int] | None:
-    """The file and line that *trace* names last; None where it names none."""
-    places = _PLACE.findall(trace)
-    return (places[-1][0], int(places[-1][1])) if places else None
-
-
 def exception_lines(trace: str) -> list[str]:
     """The lines of *trace* that name an exception: of a chain one each, the last one's last."""
     lines = trace.splitlines()
     return [lines[piece.start] for piece in pieces(lines) if piece.is_exception]
+
+
+def last_place(trace: str) -> tuple[str, int] | None:
+    """The file and line that *trace* names last; None where it names none."""
+    places = _PLACE.findall(trace)
+    return (places[-1][0], int(places[-1][1])) if places else None
 
 
 def is_of_errno(line: str, number: int) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from ..clock import to_datetime
 from ..model.statuses import Status
 from ..report.cause import likely_cause, short_message, what_to_do
+from ..report.failure import timeline_title
 from ..report.limits import limits
 from ..report.timeline import seconds_text
 from ..report.tracebacks import shown_traceback
@@ -93,7 +94,7 @@ def unchecked_text(events: Sequence[AsyncEvent]) -> str:
         *([f"likely cause: {cause}"] if cause else []),
         *([f"what to do: {advice}"] if advice else []),
         *([stack] if stack else []),
-        "--- timeline ---",
+        timeline_title(inner),
         first._timeline(limits.timeline),
     ]
     if others:

@@ -84,13 +84,14 @@ def failure(event: FailedEvent, timeline: str, what: Failure) -> AssertionError:
     if has_stack:
         of_what = "traceback of the import" if event.record.status_code == 443 else "traceback of the function"
         lines += [f"--- {of_what} ---", shown_traceback(event, most)]
-    lines += [_timeline_title(event), timeline]
+    lines += [timeline_title(event), timeline]
     error = AssertionError("\n".join(lines))
     show(error, event)
     return error
 
 
-def _timeline_title(event: FailedEvent) -> str:
+def timeline_title(event: FailedEvent) -> str:
+    """The line before a timeline."""
     began = (_EPOCH + timedelta(microseconds=event.invoked_us)).isoformat()
     return f"--- timeline, in simulated time from {began} ---"
 
@@ -106,7 +107,7 @@ def never_reached(event: FailedEvent, gate: str, hint: str | None, timeline: str
         lines += _why(event)
         stack = shown_traceback(event, limits.parts - 1)
         lines += ["--- traceback of the function ---", stack] if stack else []
-    return "\n".join((*lines, _timeline_title(event), timeline))
+    return "\n".join((*lines, timeline_title(event), timeline))
 
 
 def _why(event: FailedEvent) -> list[str]:
