@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from ..clock import to_datetime
 from ..model.statuses import Status
 from ..report.cause import function_traceback, likely_cause, short_message, what_to_do
+from ..report.failure import timeline_title
 from ..report.limits import bounded, limits
 from ..report.timeline import seconds_text
 
@@ -26,7 +27,7 @@ LEAST: Final = 6
 
 _UNCHECKED: Final = (
     "event {request_id} of {function} FAILED ({code}: {message}) and the test never checked it; "
-    "assert_failed(event, code={code}) says that it should, event.result raises its error"
+    "if the failure is expected, call assert_failed(event, code={code})"
 )
 
 Section = tuple[str, str]
@@ -92,7 +93,7 @@ def unchecked_text(events: Sequence[AsyncEvent]) -> str:
         *([f"likely cause: {cause}"] if cause else []),
         *([f"what to do: {advice}"] if advice else []),
         *([bounded(stack, limits.parts)] if stack else []),
-        "--- timeline ---",
+        timeline_title(inner),
         first._timeline(limits.timeline),
     ]
     if others:
