@@ -176,7 +176,8 @@ def _after_its_end(event: SeenEvent) -> str | None:
             return f"{_LISTEN_SOMEHOW}; {_LISTEN_FIRST}" if code == 439 else _LISTEN_SOMEHOW
         if last.disposition == "default" and code == 439:
             return _NO_RESET if _was_reset(event) else f"{_LISTEN}; {_LISTEN_FIRST}"
-        if last.disposition == "handler" and event.record.state.status is not Status.ABORTED:
+        of_handler = code in (200, 433, 439) or (code == 430 and last.raised is not None)
+        if last.disposition == "handler" and of_handler and event.record.state.status is not Status.ABORTED:
             return _after_handler(event, last)
     if code == 433 and (wait := _last_wait(event)) is not None and wait.awaits is not None:
         return _ENDLESS[wait.awaits]

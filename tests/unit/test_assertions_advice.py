@@ -114,7 +114,15 @@ def test_a_crash_whose_line_is_known_needs_no_other_advice_and_shows_no_frames_o
     assert "<string>" not in text
 
 
-@pytest.mark.parametrize("story", [Story(), Story().ends(Fact.TERMINATED), Story().exits()])
+@pytest.mark.parametrize(
+    "story",
+    [
+        Story(),
+        Story().ends(Fact.TERMINATED),
+        Story().exits(),
+        Story().handles().ends(Fact.RAISED, trace=TRACE),  # the handler of SIGTERM has done its part
+    ],
+)
 def test_where_nobody_can_know_nothing_is_said(story: Story) -> None:
     assert advice(failure(assert_finished, story.event)) is None
 
