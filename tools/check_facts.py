@@ -42,6 +42,7 @@ FROM_OUTSIDE: dict[str, dict[str, str]] = {
         '  File "(?P<file>': "faulthandler",
     },
     "model/tracebacks.py": {
+        "  File": "faulthandler",
         "(  \\+ Exception Group )?Traceback ": "Python, in tracebacks",
         '^ *File "': "Python, in tracebacks",
         '[ |+-]*File "': "Python, in tracebacks",
@@ -51,6 +52,8 @@ FROM_OUTSIDE: dict[str, dict[str, str]] = {
     "plugin/scopes.py": {"ScopeMismatch: You tried": "pytest"},
     "plugin/timeout.py": {"from pytest-timeout": "pytest-timeout"},
     "report/cause.py": {
+        "Fatal Python error: ": "faulthandler",
+        "Current thread 0x": "faulthandler",
         "ModuleNotFoundError: No module named ": "Python",
         " argument": "Python, of a call",
         "\\S*python[\\d.]*: (?P<error>(No module named": "Python, at its start",

@@ -44,6 +44,7 @@ from ..model import (
 )
 from ..model.timeline import (
     AnyEntry,
+    Awaited,
     ComputesInTime,
     Disposition,
     Dropped,
@@ -574,16 +575,18 @@ class Event:
             self.real_time.add(name)
             self.remark(text)
 
-    def waits(self, description: str, first_us: int, last_us: int, count: int = 1, *, endless: bool = False) -> None:
+    def waits(
+        self, description: str, first_us: int, last_us: int, count: int = 1, *, awaits: Awaited | None = None
+    ) -> None:
         """Threads of the instance entered equal waits, the first and the last at the times given.
 
-        The last one is *endless* if nothing was due in the instance when it began.
+        *awaits* is what alone can end the last one: nothing was due in the instance when it began.
         """
         last = self.timeline[-1]
         if isinstance(last, Waited) and last.description == description:
-            self.timeline[-1] = Waited(last.time_us, description, last_us, last.times + count, endless)
+            self.timeline[-1] = Waited(last.time_us, description, last_us, last.times + count, awaits)
         else:
-            self.timeline.append(Waited(first_us, description, last_us, count, endless))
+            self.timeline.append(Waited(first_us, description, last_us, count, awaits))
 
     def spent(self, kind: RealKind, seconds: float) -> None:
         """The event has spent real time since the last entry of its timeline."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 _PLACE = re.compile(r'^ *File "(.+)", line (\d+)', re.MULTILINE)
+_FRAME = re.compile(r'  File "([^"]*)", line (\d+) in ')
 _HEAD = re.compile(r"(  \+ Exception Group )?Traceback \(most recent call last\):")
 
 _ANY_FRAME = re.compile(r'[ |+-]*File "(.+)", line \d+')
@@ -84,6 +85,12 @@ def last_place(trace: str) -> tuple[str, int] | None:
     """The file and line that *trace* names last; None where it names none."""
     places = _PLACE.findall(trace)
     return (places[-1][0], int(places[-1][1])) if places else None
+
+
+def place_at_fault(line: str) -> tuple[str, int] | None:
+    """The file and line of the frame that a *line* which ``faulthandler`` has written names; None of others."""
+    place = _FRAME.match(line) if line.startswith("  File") else None
+    return None if place is None else (place[1], int(place[2]))
 
 
 def is_of_errno(line: str, number: int) -> bool:

@@ -28,7 +28,7 @@ LEAST: Final = 6
 
 _UNCHECKED: Final = (
     "event {request_id} of {function} FAILED ({code}: {message}) and the test never checked it; "
-    "assert_failed(event, code={code}) says that it should, event.result raises its error"
+    "if the failure is expected, call assert_failed(event, code={code})"
 )
 
 Section = tuple[str, str]

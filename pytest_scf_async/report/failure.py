@@ -11,7 +11,16 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
 from ..model import Status
-from .cause import Delivery, SeenEvent, function_traceback, late_end_cause, likely_cause, signal_cause, what_to_do
+from .cause import (
+    Delivery,
+    SeenEvent,
+    function_traceback,
+    late_end_cause,
+    likely_cause,
+    signal_cause,
+    what_ends_it_in_time,
+    what_to_do,
+)
 from .cause import short_message as message_of
 from .limits import bounded, limits, show
 from .real_cost import Cost, passed_text, real_cause
@@ -63,6 +72,8 @@ class Failure(NamedTuple):
     """Whether it helps to say what usually fixes the event's state."""
     more: Mapping[str, str] = MappingProxyType({})
     """Texts that come before the timeline, by their titles."""
+    late: bool = False
+    """It should have ended before, after a SIGTERM."""
 
 
 def failure(event: FailedEvent, timeline: str, what: Failure) -> AssertionError:
@@ -74,7 +85,7 @@ def failure(event: FailedEvent, timeline: str, what: Failure) -> AssertionError:
     ]
     if cause:
         lines.append(f"likely cause: {cause}")
-    what_fixes_it = what_to_do(event) if cause and what.advice else None
+    what_fixes_it = (what_ends_it_in_time if what.late else what_to_do)(event) if cause and what.advice else None
     if what_fixes_it:
         lines.append(f"what to do: {what_fixes_it}")
     has_stack = bool(function_traceback(event))
@@ -247,7 +258,9 @@ def not_stopped_within(event: FailedEvent, limit_us: int, now_us: int, noise: fl
         return Failure(expected, "no SIGTERM", signal_cause(event))
     end, sent, cost = event.record.end_us, event.signals[-1].sent_us, event.signals[-1].cost
     if end is None:
-        return Failure(expected, f"RUNNING, {passed_text(now_us - sent, cost, noise, source)} after it")
+        found = f"RUNNING, {passed_text(now_us - sent, cost, noise, source)} after it"
+        late = now_us - sent > limit_us
+        return Failure(expected, found, late_end_cause(event) if late else GENERAL, late=late)
     if event.record.status_code in _ENDED_BY_OTHERS:
         why = _ENDED_BY_OTHERS[event.record.status_code]
         return Failure(f"{expected}, by itself", f"{end_text(event)}: {why} ended it", late_end_cause(event))

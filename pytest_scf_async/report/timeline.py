@@ -40,6 +40,8 @@ from ..model.timeline import (
     Written,
     ZygoteDied,
 )
+from ..model.tracebacks import place_at_fault
+from ..protocol.own_code import OWN_CODE
 from ..protocol.shortening import shortened_line, shortened_list
 
 REAL_SHOWN = 0.05
@@ -238,8 +240,11 @@ def timeline_text(
             time = f"+{seconds_text(stretch.time_us - start_us)}"
             rows.append(_Row(time, "real", stretch_text(stretch.kind, stretch.seconds)))
 
+    ours = _own_frames(entries)
     for number, entry in enumerate(entries):
         add_stretches(number)
+        if number in ours:
+            continue
         if isinstance(entry, Waited):
             known = turns.get(entry.description)
             if known is not None:
@@ -255,6 +260,17 @@ def timeline_text(
         rows = _shortened(rows, most)
     width = max((len(row.time) for row in rows), default=0)
     return "\n".join(f"{row.time:>{width}}  {row.kind:<8}  {row.text}" for row in rows)
+
+
+def _own_frames(entries: Sequence[AnyEntry]) -> set[int]:
+    """The numbers of the lines with which ``faulthandler`` names frames of ours, and below those of the zygote."""
+    found: set[int] = set()
+    for number, entry in enumerate(entries):
+        if isinstance(entry, Written) and (place := place_at_fault(entry.text)) is not None:
+            of_zygote = place[0] == "<string>" and number - 1 in found
+            if of_zygote or place[0].startswith(OWN_CODE):
+                found.add(number)
+    return found
 
 
 _NAMES = {"log": ("line of the log", "lines of the log"), "wait": ("wait", "waits"), "record": ("record", "records")}
