@@ -73,6 +73,10 @@ _GRACEFUL = (
     "terminate(grace_shutdown=True) sends SIGTERM, and the function decides how it ends; terminate() without it forces "
     "the end (ABORTED, no SIGTERM)"
 )
+_RETURNED = (
+    "the function returned, which makes the event FINISHED, as assert_finished(event) expects; 439 is for a process "
+    "that ends while the function runs: by sys.exit(), or by SIGTERM without a handler"
+)
 
 
 # -- statuses --------------------------------------------------------------------------------------------------------
@@ -141,7 +145,8 @@ def assert_user_exit(event: AsyncEvent) -> None:
     """
     __tracebackhide__ = True
     _look(event)
-    _require_end(event, Status.FAILED, 439)
+    returned = event._event.status is Status.FINISHED and likely_cause(event._event) is None
+    _require_end(event, Status.FAILED, 439, cause=_RETURNED if returned else GENERAL)
 
 
 def assert_terminated(event: AsyncEvent) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 import signal
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, overload
 
-from .clock import duration_us, to_datetime
+from .clock import DueThing, duration_us, to_datetime
 from .errors import (
     CannotEndError,
     GateNotReachedError,
@@ -29,13 +30,15 @@ from .lockstep.state import Doing, InstanceFact
 from .lockstep.termination import terminate
 from .model import Fact, LogLine, State, Status, api_error
 from .model.patterns import is_there_as_a_pattern, line_matcher
-from .model.timeline import Waited
+from .model.timeline import GateReached, Waited
 from .protocol import messages
-from .report.cause import function_traceback, likely_cause, short_message, what_to_do
+from .protocol.time_units import NEVER_US
+from .report.cause import likely_cause, short_message, what_to_do
 from .report.closest import closest_lines
-from .report.failure import failure, not_finished, not_handled, not_stopped_within
-from .report.limits import bounded, limits
+from .report.failure import Standing, failure, never_reached, not_finished, not_handled, not_stopped_within
+from .report.limits import limits, show
 from .report.timeline import timeline_text
+from .report.tracebacks import shown_traceback
 
 __all__ = ["AsyncEvent", "EventLog", "InstanceView", "Json", "Record", "SignalView"]
 
@@ -68,6 +71,15 @@ class EventLog(Sequence[LogLine]):
 
     def __str__(self) -> str:
         return "\n".join(line.text for line in self._lines)
+
+    def __contains__(self, line: object) -> bool:
+        """Whether it has that ``LogLine``; a text, which is none, is refused, as ``not in`` would always be true."""
+        if isinstance(line, str):
+            raise ScfUsageError(
+                f"{line!r} in event.log is not valid: it has lines with a time, a text and a source; use "
+                f"assert_logged(event, {line!r}), or {line!r} in str(event.log)"
+            )
+        return line in self._lines
 
     def __repr__(self) -> str:
         return f"<EventLog of {len(self)} lines>"
@@ -116,7 +128,10 @@ class PointGate(NamedTuple):
     description: messages.AnyGate
 
 
-_WITHIN = "scf_runtime.wait_until(lambda: event.ended, within=...) lets so many simulated seconds pass at most"
+_WITHIN = (
+    "scf_clock.advance(seconds) lets so much simulated time pass and returns; "
+    "scf_runtime.wait_until(lambda: event.ended, within=seconds) raises where the event has not ended by then"
+)
 
 
 class AsyncEvent:
@@ -191,12 +206,14 @@ class AsyncEvent:
                 f"{pending}; call wait() first"
             )
         text = f"event {self.request_id} of {event.function.configuration.name} is {event.status} ({self.status_code})"
-        more = function_traceback(event) or f"likely cause: {likely_cause(event)}"
-        advice = what_to_do(event)
-        raise HandlerError(
-            f"{text} and has no result: {short_message(event)}\n{more}" + (f"\nwhat to do: {advice}" if advice else ""),
-            dict(event.error),
-        )
+        cause, advice, stack = likely_cause(event), what_to_do(event), shown_traceback(event, limits.parts - 1)
+        lines = [
+            f"{text} and has no result: {short_message(event)}",
+            *([f"likely cause: {cause}"] if cause else []),
+            *([f"what to do: {advice}"] if advice else []),
+            *(["--- traceback of the function ---", stack] if stack else []),
+        ]
+        raise HandlerError("\n".join(lines), dict(event.error))
 
     @property
     def retry_num(self) -> int:
@@ -528,8 +545,24 @@ class AsyncEvent:
         noise = self._lockstep.settings.stop_noise
         return timeline_text(event.timeline, event.invoked_us, event.real_stretches, noise, most)
 
+    def _standing(self) -> Standing | None:
+        """Where it is, if it has begun and still runs."""
+        self._see()
+        event, instance = self._event, self._event.instance
+        tried = event.retry_num or event.record.state is State.RETRYING
+        if event.ended or (event.phase in ("queued", "pending") and not tried):
+            return None
+        doing, now_us = self.doing, self._lockstep.clock.now_us
+        if doing == Doing.GATED:
+            reached = next((each for each in reversed(event.timeline) if isinstance(each, GateReached)), None)
+            return Standing(now_us, doing, gate="" if reached is None else reached.gate)
+        if doing == Doing.PARKED and instance is not None:
+            return Standing(now_us, doing, waits_in=instance.waits_in, due_us=_due_us(instance.head))
+        return Standing(now_us, doing, due_us=None if event.script is None else _due_us(event.timer))
+
     def _see(self) -> None:
         """The test reads something of the event."""
+        _note_read(self)
         self._lockstep.refresh()
         self._event.seen(self._lockstep.calls)
 
@@ -660,16 +693,30 @@ class AsyncEvent:
             event.passed(gate)
         if not gate.reached and not there_anyway() and not given_up():
             event.look()
-            hint = why()
-            ended = f"is {event.shown_status} ({event.record.status_code})" if event.ended else "runs"
-            raise GateNotReachedError(
-                f"event {self.request_id} of {event.function.configuration.name} {ended} and never reached {where}; "
-                f"{'' if hint is None else hint + '; '}its log is:\n{bounded(str(self.log), limits.timeline)}"
-            )
+            error = GateNotReachedError(never_reached(event, where, why(), self._timeline(limits.timeline)))
+            show(error, event)
+            raise error
 
     def __repr__(self) -> str:
         event = self._event
         return f"<AsyncEvent {self.request_id} of {event.function.configuration.name}: {event.shown_status}>"
+
+
+def _due_us(thing: DueThing | None) -> int | None:
+    """When *thing* is due; None where that never comes."""
+    return None if thing is None or thing.due_us >= NEVER_US else thing.due_us
+
+
+_read_last: list[weakref.ref[AsyncEvent]] = []
+
+
+def _note_read(event: AsyncEvent) -> None:
+    _read_last[:] = [weakref.ref(event)]
+
+
+def read_last() -> AsyncEvent | None:
+    """The event of which something was read last: what is wrong with a status that is compared, its event knows."""
+    return _read_last[0]() if _read_last else None
 
 
 def refuse_scripted(event: AsyncEvent, so: str, instead: str) -> None:

@@ -64,7 +64,7 @@ class CannotEndError(ScfAsyncError):
 
 
 class GateNotReachedError(ScfAsyncError):
-    """An event ended without reaching the gate that the test waited for; the message has the event's log."""
+    """An event ended without reaching the gate that the test waited for; the message has its timeline."""
 
 
 class HandlerError(ScfAsyncError):

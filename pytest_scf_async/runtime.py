@@ -985,7 +985,8 @@ class ScfRuntime:
             passed = f"{duration_us(within, 'within') / 1e6:g} s of simulated time"
             raise CannotEndError(
                 f"wait_until({getattr(predicate, '__name__', predicate)!s}, within={within!r}): it was still false "
-                f"when {passed} had passed, at {self.clock.now.isoformat()}"
+                f"when {passed} had passed, at {self.clock.now.isoformat()}; scf_clock.advance({within!r}) lets as "
+                "much pass, and raises nothing"
             )
 
     # -- the sweep ---------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from types import FunctionType
 from typing import Any, Final, Literal
 
 from .clock import duration_us
@@ -296,6 +297,17 @@ def _stops(given: Given) -> After | None:
     return after(0) if value == "honour" else None
 
 
+_CALLED: Final[Mapping[object, str]] = {
+    running_for: "running_for(60)",
+    logged: "logged('text')",
+    finished: "finished()",
+    failed: "failed()",
+    exited: "exited()",
+    timed_out: "timed_out()",
+}
+"""The functions that make steps, and a call of each."""
+
+
 def _script(given: Given, stops: After | None) -> Script:
     steps = given.value
     if isinstance(steps, str) or not isinstance(steps, Sequence):
@@ -303,11 +315,14 @@ def _script(given: Given, stops: After | None) -> Script:
     ended: Step | None = None
     for number, step in enumerate(steps):
         if not isinstance(step, Step):
-            name = getattr(step, "__name__", "")
-            called = f"; it has to be called: {name}(...)" if name in __all__ else ""
+            if isinstance(step, FunctionType) and step in _CALLED:
+                raise ScfUsageError(
+                    f"{given.name}[{number}]{given.shown_source} is the function {step.__name__}, not a step: "
+                    f"call it, as in {_CALLED[step]}"
+                )
             raise ScfUsageError(
-                f"{given.name}[{number}]={step!r}{given.shown_source} is not valid: it is a step, as running_for(60), "
-                f"logged('text') or finished(){called}"
+                f"{given.name}[{number}]={step!r}{given.shown_source} is not valid: it is a step, as "
+                "running_for(60), logged('text') or finished()"
             )
         if ended is not None:
             raise ScfUsageError(

@@ -74,6 +74,7 @@ from pytest_scf_async.protocol.kernel_waits import KernelWait, _restarted, name_
 from pytest_scf_async.protocol.limits import RESULT_LIMIT
 from pytest_scf_async.protocol.linux import copy_of_socket, receive_descriptors, remove_tree
 from pytest_scf_async.protocol.messages import OWNER_MARK
+from pytest_scf_async.protocol.own_code import OWN_CODE
 from pytest_scf_async.protocol.procfs import SignalState
 from pytest_scf_async.protocol.real_time import REAL
 from pytest_scf_async.protocol.shortening import shortened, shortened_line, shortened_lines, shortened_list

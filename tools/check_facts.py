@@ -42,18 +42,28 @@ FROM_OUTSIDE: dict[str, dict[str, str]] = {
         '  File "(?P<file>': "faulthandler",
     },
     "model/tracebacks.py": {
+        "  File": "faulthandler",
         "(  \\+ Exception Group )?Traceback ": "Python, in tracebacks",
         '^ *File "': "Python, in tracebacks",
+        '[ |+-]*File "': "Python, in tracebacks",
+        "[ |+-]*(?:Exception Group )?Traceback ": "Python, in tracebacks",
         "[Errno ": "Python, of an OSError",
     },
     "plugin/scopes.py": {"ScopeMismatch: You tried": "pytest"},
     "plugin/timeout.py": {"from pytest-timeout": "pytest-timeout"},
     "report/cause.py": {
+        "Fatal Python error: ": "faulthandler",
+        "Current thread 0x": "faulthandler",
         "ModuleNotFoundError: No module named ": "Python",
         " argument": "Python, of a call",
         "AttributeError: module ": "Python, of a module",
         "\\S*python[\\d.]*: (?P<error>(No module named": "Python, at its start",
         '  File "': "Python, in tracebacks",
+    },
+    "report/exceptions.py": {
+        "KeyError: ": "Python, of a key",
+        "<frozen os>": "Python, in tracebacks",
+        "[Errno ": "Python, of an OSError",
     },
     "sweep/effects.py": {
         " at 0x": "Python, in a repr",

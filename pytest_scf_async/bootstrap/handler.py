@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 from collections.abc import Mapping
+from types import CoroutineType
 from typing import NamedTuple
 
 from ..protocol.shortening import shortened
@@ -51,6 +52,8 @@ def returned(result: object, nobody: str) -> Outcome:
     try:
         return Outcome("RETURNED", result_text(result))
     except Exception as error:
+        if isinstance(result, CoroutineType):
+            result.close()  # else Python warns of it, at a line of ours
         return Outcome("RESULT_NOT_JSON", trace=trace_of(error, nobody))
 
 

@@ -42,6 +42,8 @@ class Code:
     function: str
     stem: str
     """What the function is called when it is given no name."""
+    archive: str = ""
+    """The zip that the directory was unpacked from."""
 
     @property
     def handler(self) -> str:
@@ -92,8 +94,8 @@ def resolve(code: object, handler: str | None, lookup: tuple[str, ...], scratch:
     given = path = _find(text, text, lookup)
     _check_handler(handler)
     if zipfile.is_zipfile(path):
-        path = unpack_code(path, scratch())
-    elif os.path.isdir(path):
+        return replace(_of_directory(unpack_code(path, scratch()), handler, given), archive=given)
+    if os.path.isdir(path):
         check_readable(path, f"code is {text!r}, and {path}")
     else:
         raise ScfUsageError(f"code is {text!r}, which is neither a directory nor a zip; with a handler it takes one")
@@ -127,7 +129,7 @@ def resolve_again(
     if code is None:
         assert handler is not None
         _check_handler(handler)
-        return _of_directory(before.directory, handler, before.directory)
+        return replace(_of_directory(before.directory, handler, before.directory), archive=before.archive)
     if handler is None and isinstance(code, (str, os.PathLike)) and ":" not in str(os.fspath(code)):
         handler = before.handler
     return resolve(code, handler, lookup, scratch)
@@ -200,7 +202,11 @@ def _of_file(text: str, lookup: tuple[str, ...], what: str = "code", forms: str 
 
 def _of_function(function: Any, what: str = "code", forms: str = FORMS) -> Code:
     name = _name(function)
-    if "<locals>" in function.__qualname__ or function.__name__ == "<lambda>":
+    if function.__name__ == "<lambda>":
+        raise ScfUsageError(
+            f"{what} is a lambda, which another process cannot import: write a def at the top level of a module"
+        )
+    if "<locals>" in function.__qualname__:
         raise ScfUsageError(
             f"{what} is {name}, which is defined inside a function; another process cannot import it: "
             "define it at the top level of its module"

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 
 from ..model import FunctionConfiguration
+from ..model.configuration import HOME
 from ..options import ScfSettings
 from ..protocol.messages import EndpointConfig
 from ..protocol.official_hosts import trust, without_proxy
@@ -44,7 +45,7 @@ def of_code_package(
         "CLASSPATH": "/var/runtime/java8:/var/runtime/java8/lib/*:/opt",
         "NODE_PATH": "/var/user:/var/user/node_modules:/var/lang/node6/lib/node_modules:/opt:/opt/node_modules",
         "_": "/var/lang/python3/bin/python3",
-        "HOME": "/home/qcloud",
+        "HOME": HOME,
         "USER": "qcloud",
         "LOGNAME": "qcloud",
         "LANG": "en_US.UTF8",

@@ -190,7 +190,7 @@ class Pool:
             self.instances.remove(instance)
         self._stirring.pop(instance, None)
         self.events.pop(instance, None)
-        self.last_events.pop(instance, None)
+        last = self.last_events.pop(instance, None)
         for entry in list(self._idle):
             if entry[1] is instance:
                 self._idle.remove(entry)
@@ -198,6 +198,8 @@ class Pool:
         if not instance.released:
             self.poller.remove(instance)
             instance.release()
+        if last is not None:
+            last.function.lost(instance.sandbox.lost_files)
 
     def spawn(self, function: FunctionVersion, owner: Owner) -> Instance:
         """Start an instance of *function*.

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from ..protocol import procfs
 from ..protocol.real_time import REAL
+from ..protocol.shortening import real_seconds
 
 _CHOSEN = range(20_000, 32_768)
 """Where a port is looked for that may be any: below those that Linux gives to connections."""
@@ -63,7 +64,7 @@ def claim(number: int, limit: float) -> ClaimedPort:
         if number in _own:
             raise PortInUseError("by another instance", _OWN)
         if not _released(number, deadline - REAL.monotonic()) or REAL.monotonic() > deadline:
-            raise PortInUseError(f"by an instance of another test process, for {limit:g} real seconds", _OTHERS)
+            raise PortInUseError(f"by an instance of another test process, for {real_seconds(limit)}", _OTHERS)
     try:
         _probe(number)
     except OSError as error:

@@ -16,6 +16,7 @@ from .state import Doing, Life
 from .thread_reports import lines_of, threads_of
 
 CHILDREN_SHOWN = 5
+PEERS_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,10 @@ def what_instances_do(snapshot: Snapshot, passed_us: int = 0) -> str:
             advice.append(_GIVE_IT_TIME)
             continue
         lines.append(f"event {event.request_id} of {event.function.configuration.name} is {_doing(instance, doing)}")
+        timeout = event.function.configuration.timeout
         peers: list[str] = []
         sleeps: list[str] = []
+        awaited = False
         if (doing in (Doing.COMPUTING, Doing.HELD) or instance.traces_user_code) and not instance.gone:
             threads = threads_of(instance, snapshot.now_us)
             lines += ["  " + line for line in lines_of(threads)]
@@ -65,31 +68,21 @@ def what_instances_do(snapshot: Snapshot, passed_us: int = 0) -> str:
                 if thread.real_wait is not None:
                     peers += thread.real_wait.peers
                     sleeps += [thread.real_wait.sleeps] if thread.real_wait.sleeps else []
+                    awaited = awaited or not thread.real_wait.peers
             peers = [peer for peer in peers if peer not in event.function.configuration.idle_ok]
         if doing is Doing.FREE_RUNNING:
             lines.append(f"  {event.function.runtime.unseen}")
-            advice.append("scf_clock.advance(seconds) brings its timeout on at once, terminate() ends it")
+            advice.append(f"scf_clock.advance({timeout}) takes it to its timeout, at once; terminate() ends it")
         elif doing is Doing.COMPUTING:
-            advice.append("scf_clock.advance(seconds) brings its timeout on, terminate() ends it")
-        elif doing is Doing.HELD and instance.children.holding:
-            named = ", ".join(dict.fromkeys(repr(child.name) for child in instance.children.holding if child.name))
-            in_python, children = event.function.runtime.has_places, event.function.configuration.children
-            simulated = f'; {deploy}(..., children="simulated") puts what it starts on the simulated clock'
             advice.append(
-                "a child process holds the clock as long as it lives: have the handler end it and wait for it"
-                + (simulated if in_python and children == "real" else "")
-                + (f"; {deploy}(..., background=({named},)) lets a daemon run beside the clock" if named else "")
-                + "; scf_clock.advance(seconds, past_held=True) lets time pass it; terminate() ends it with its event"
+                f"it computes without a wait: scf_clock.advance({timeout}) takes it to its timeout; terminate() ends it"
             )
+        elif doing is Doing.HELD and instance.children.holding:
+            advice.append(_of_children(event, instance, awaited))
         elif doing is Doing.HELD:
             if sleeps or event.real_time:
                 advice.append(f"a wait of code in C takes real time: {event.function.runtime.instead_of_real_waits}")
-            idle = ", ".join(map(repr, dict.fromkeys(peers)))
-            advice.append(
-                "a real wait holds the clock: "
-                + (f"{deploy}(..., idle_ok=[{idle}]) has it wait there beside the clock; " if idle else "")
-                + "scf_clock.advance(seconds, past_held=True) lets time pass it; terminate() ends it"
-            )
+            advice.append(f"{_silent(deploy, peers)}{_past_held(timeout)}; terminate() ends it")
         elif doing is Doing.GATED:
             advice.append("wait(), settle() or another gate call on that event opens its gate")
         else:
@@ -100,6 +93,38 @@ def what_instances_do(snapshot: Snapshot, passed_us: int = 0) -> str:
         lines.append("no event is running")
     lines += [f"What to do: {text}." for text in dict.fromkeys(advice)]
     return "\n".join(lines)
+
+
+def _of_children(event: Event, instance: Instance, awaited: bool) -> str:
+    """What to do about child processes that live; where a thread has *awaited* one, it cannot be left behind."""
+    configuration = event.function.configuration
+    deploy = configuration.deployed_by
+    named = ", ".join(dict.fromkeys(repr(child.name) for child in instance.children.holding if child.name))
+    ways = ["a child process holds the clock as long as it lives"]
+    if not awaited:
+        ways[0] += ": have the handler end it and wait for it"
+    if event.function.runtime.has_places and configuration.children == "real":
+        ways.append(f'{deploy}(..., children="simulated") puts its sleeps on the simulated clock')
+    if named and not awaited:
+        ways.append(f"{deploy}(..., background=({named},)) lets a daemon run beside the clock")
+    return "; ".join([*ways, _past_held(configuration.timeout), "terminate() ends it with its event"])
+
+
+def _past_held(timeout: int) -> str:
+    return f"scf_clock.advance({timeout}, past_held=True) takes the event to its timeout"
+
+
+def _silent(deploy: str, peers: Sequence[str]) -> str:
+    """What to do about *peers* that do not answer; without one, that the wait is real."""
+    if not peers:
+        return "a real wait holds the clock: "
+    names = list(dict.fromkeys(peers))
+    has, it = ("has", "it") if len(names) == 1 else ("have", "them")
+    idle = ", ".join(map(repr, names))
+    return (
+        f"{shortened_list(names, PEERS_SHOWN)} {has} not answered: have {it} answer; {deploy}(..., idle_ok=[{idle}]) "
+        "lets simulated time pass while the connection is silent; "
+    )
 
 
 _GIVE_IT_TIME = (

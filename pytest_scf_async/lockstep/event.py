@@ -44,6 +44,7 @@ from ..model import (
 )
 from ..model.timeline import (
     AnyEntry,
+    Awaited,
     ComputesInTime,
     Disposition,
     Dropped,
@@ -190,10 +191,16 @@ class FunctionVersion:
     """A published version's own copy of the code."""
     retired: str | None = None
     """Why no other event will run it: its instances are reclaimed when their events have ended."""
+    lost_files: tuple[str, ...] = ()
+    """What was in the ``/tmp`` of that instance of it which was reclaimed last."""
 
     def retire(self, because: str) -> None:
         """No other event will run it."""
         self.retired = because
+
+    def lost(self, files: tuple[str, ...]) -> None:
+        """An instance of it was reclaimed with *files* in its ``/tmp``."""
+        self.lost_files = files
 
     def reconfigure(self, configuration: FunctionConfiguration) -> None:
         """What belongs to the function, and not to its versions, has changed."""
@@ -202,6 +209,10 @@ class FunctionVersion:
     def code_to_run(self) -> Code:
         """Where an instance that starts now finds the code."""
         return self.code if self.copy is None else self.copy.code_to_run()
+
+    def code_directories(self) -> list[str]:
+        """Where instances have found the code: a traceback names its files below one of them."""
+        return [self.code.directory, self.code_to_run().directory]
 
 
 @dataclass(eq=False, slots=True)
@@ -431,7 +442,7 @@ class Event:
         self.cold = cold
         self.phase = "init" if cold else "running"
         self.dispatched_us = self.now_us()
-        self.timeline.append(Started(self.dispatched_us, cold))
+        self.timeline.append(Started(self.dispatched_us, cold, self.function.lost_files if cold else ()))
         self.platform_line(start_line(self.request_id, cold=cold))
 
     def initialised(self, mem_usage: int) -> None:
@@ -566,16 +577,18 @@ class Event:
             self.real_time.add(name)
             self.remark(text)
 
-    def waits(self, description: str, first_us: int, last_us: int, count: int = 1, *, endless: bool = False) -> None:
+    def waits(
+        self, description: str, first_us: int, last_us: int, count: int = 1, *, awaits: Awaited | None = None
+    ) -> None:
         """Threads of the instance entered equal waits, the first and the last at the times given.
 
-        The last one is *endless* if nothing was due in the instance when it began.
+        *awaits* is what alone can end the last one: nothing was due in the instance when it began.
         """
         last = self.timeline[-1]
         if isinstance(last, Waited) and last.description == description:
-            self.timeline[-1] = Waited(last.time_us, description, last_us, last.times + count, endless)
+            self.timeline[-1] = Waited(last.time_us, description, last_us, last.times + count, awaits)
         else:
-            self.timeline.append(Waited(first_us, description, last_us, count, endless))
+            self.timeline.append(Waited(first_us, description, last_us, count, awaits))
 
     def spent(self, kind: RealKind, seconds: float) -> None:
         """The event has spent real time since the last entry of its timeline."""

@@ -28,7 +28,7 @@ from ..instances.instance import FollowUp, Instance, exit_of, not_started
 from ..instances.pool import Pool
 from ..instances.zygote import Zygote
 from ..model import PORT_TIMEOUT, Fact, InstanceFate, port_not_bound_message, transition
-from ..model.timeline import Disposition, Listener, Raised, ResultExcess
+from ..model.timeline import Awaited, Disposition, Listener, Raised, ResultExcess
 from ..model.tracebacks import exception_line
 from ..options import ScfSettings
 from ..protocol import messages
@@ -53,6 +53,14 @@ TEST_LOOK_EVERY = 0.0005
 PASSES_EVERY = 0.004
 """Real seconds after which simulated time passes for what was computed, where it takes any."""
 
+_AWAITED: Final[dict[int, Awaited]] = {
+    messages.Awaits.SOMETHING: "something",
+    messages.Awaits.LOCK: "lock",
+    messages.Awaits.OWN_LOCK: "own lock",
+    messages.Awaits.NOTICE: "notice",
+    messages.Awaits.THREAD: "thread",
+    messages.Awaits.ANSWER: "answer",
+}
 MOST_POINTS = 500_000
 """Points of one event: each is kept, and a sweep tries a thousand of them."""
 _TOO_MANY_POINTS = (
@@ -937,7 +945,7 @@ class Lockstep:
                 event.waits(what, first_us, last_us, count)
 
     def _parked(self, instance: Instance, event: Event | None, message: messages.Parked) -> FollowUp | None:
-        due, order, running_threads, held, seen, used_ns, wait = message
+        due, order, running_threads, held, seen, used_ns, awaits, wait = message
         if used_ns:
             self.costs.computed(instance, used_ns)
         self.apply(instance, THREADS[running_threads > 0, held > 0])
@@ -947,7 +955,7 @@ class Lockstep:
             if event is not None:
                 now = event.now_us()
                 endless = due == messages.NEVER and not (held or running_threads)
-                event.waits(wait, now, now, endless=endless)
+                event.waits(wait, now, now, awaits=_AWAITED[awaits] if endless else None)
         follow_up = None
         if event is not None and event.function.configuration.memory is not None:
             follow_up = partial(self.check_memory, instance, event)

@@ -83,7 +83,7 @@ class ScriptedEvent(Event):
         self._started += 1
         if self._log is not None:
             now = self.now_us()
-            self.waits(step.shown, now, now, endless=step.us is None)
+            self.waits(step.shown, now, now, awaits="something" if step.us is None else None)
 
     def ends(self, step: Step) -> None:
         """*step* is about to end it."""
@@ -132,7 +132,7 @@ class ScriptedEvent(Event):
         at_us = began_us
         for step in self.script.steps[: self._started]:  # before its first line it only runs
             assert isinstance(step, Running)
-            self.waits(step.shown, at_us, at_us, endless=step.us is None)
+            self.waits(step.shown, at_us, at_us, awaits="something" if step.us is None else None)
             at_us += step.us or 0
 
 

@@ -13,6 +13,7 @@ from ..options import ScfSettings
 from ..protocol import procfs
 from ..protocol.kernel_waits import waits_for_reaper, waits_of
 from ..protocol.real_time import REAL
+from ..protocol.shortening import real_seconds
 from .calls import Call, OwnTime
 from .diagnosis import Snapshot, explain
 from .event import Event
@@ -131,10 +132,10 @@ class Watchdog:
         if self._revoke_leases() or (not takes_long and self._goes_on_without_them(busy)):
             return
         if stands_still:
-            limit = f"{settings.real_timeout:g} real seconds (real_timeout, {settings.source('real_timeout')})"
+            limit = f"{real_seconds(settings.real_timeout)} (real_timeout, {settings.source('real_timeout')})"
             reason = f"nothing has happened for {limit}"
         else:
-            limit = f"{settings.real_limit:g} real seconds (real_limit, {settings.source('real_limit')})"
+            limit = f"{real_seconds(settings.real_limit)} (real_limit, {settings.source('real_limit')})"
             reason = f"the call took {limit}"
         passed_us = 0 if stands_still else scheduler.clock.now_us - self.began_us
         text = explain(scheduler.snapshot(), self.call.name, reason, passed_us)

@@ -23,6 +23,7 @@ __all__ = [
     "DESCRIPTION_RULE",
     "GO_RUNTIME",
     "HANDLER_RULE",
+    "HOME",
     "IMAGE_RUNTIME",
     "LIMITS",
     "MAX_DESCRIPTION",
@@ -50,6 +51,8 @@ DEFAULT_NAMESPACE: Final = "default"
 DEFAULT_MEMORY: Final = 128
 """MB of a function for which no memory is configured (document 18586)."""
 
+HOME: Final = "/home/qcloud"
+"""What HOME is in an instance of a code package (document 30228)."""
 NO_RUNTIME: Final = "InvalidParameterValue.Runtime"
 """The platform's code for a runtime that it does not have."""
 BAD_HANDLER: Final = "InvalidParameterValue.Handler"

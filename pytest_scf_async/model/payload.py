@@ -12,6 +12,7 @@ from .codes import api_error
 
 __all__ = [
     "ASYNC_PAYLOAD_LIMIT",
+    "JSON_VALUES",
     "SYNC_PAYLOAD_LIMIT",
     "checked_payload_text",
     "checked_routing_key",
@@ -20,6 +21,7 @@ __all__ = [
 
 __tracebackhide__ = hidden_from_users
 
+JSON_VALUES: Final = "what json.dumps can write: dict, list, tuple, str, int, float, bool or None"
 ASYNC_PAYLOAD_LIMIT: Final = 128 * 1024
 """The most UTF-8 bytes of JSON that an async event may carry (document 11637)."""
 SYNC_PAYLOAD_LIMIT: Final = 6 * 1024 * 1024
@@ -133,10 +135,7 @@ def _check(payload: object) -> None:
             else:
                 walk.extend([(value[index], (place, index), False) for index in range(len(value) - 1, -1, -1)])
         else:
-            raise _refused(
-                place,
-                f"is {_a(value)}, which is not JSON; JSON has dict, list, tuple, str, int, float, bool and None",
-            )
+            raise _refused(place, f"is {_a(value)}; it has to be {JSON_VALUES}", f"={reprlib.repr(value)}")
 
 
 def _check_keys(value: dict[object, object], place: _Place | None) -> None:
@@ -151,7 +150,7 @@ def _check_keys(value: dict[object, object], place: _Place | None) -> None:
             )
 
 
-def _refused(place: _Place | None, what: str) -> ScfUsageError:
+def _refused(place: _Place | None, what: str, shown: str = "") -> ScfUsageError:
     steps: list[str] = []
     while place is not None:
         place, step = place
@@ -159,7 +158,7 @@ def _refused(place: _Place | None, what: str) -> ScfUsageError:
     steps.reverse()
     if len(steps) > SHOWN_STEPS:
         steps[SHOWN_STEPS // 2 : -SHOWN_STEPS // 2] = ["…"]
-    return ScfUsageError(f"payload{''.join(steps)} {what}")
+    return ScfUsageError(f"payload{''.join(steps)}{shown} {what}")
 
 
 def _is_unicode(text: str) -> bool:

@@ -26,6 +26,11 @@ Listener = Literal["handler", "ignored", "native", "default"]
 """What a process does with SIGTERM from a call of ``signal.signal`` or ``sigaction`` on; native: the runtime of the
 program's language catches it."""
 
+Awaited = Literal["something", "lock", "own lock", "notice", "thread", "answer"]
+"""What can end a wait that no time ends; own lock: no other thread is there to release it; notice: another thread sets
+an event, puts something into a queue, or notifies a condition; thread: the end of one that is joined; answer: something
+comes on a connection."""
+
 IDLE = "idle"
 """Why an instance was reclaimed that had no event for as long as the platform keeps it."""
 
@@ -141,8 +146,8 @@ class Waited(NamedTuple):
     """When the last of them began."""
     times: int
     """How many there were."""
-    endless: bool
-    """When the last of them began nothing in the instance was due: only something that happens can end it."""
+    awaits: Awaited | None
+    """What alone can end the last of them: when it began nothing in the instance was due. None: time can end it."""
 
 
 class Written(NamedTuple):
@@ -194,6 +199,8 @@ class Started(NamedTuple):
 
     time_us: int
     cold: bool
+    lost_files: tuple[str, ...] = ()
+    """Of a cold one: what was in the ``/tmp`` of the function's instance that was reclaimed last."""
 
 
 class GateReached(NamedTuple):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ..clock import to_datetime
+from ..report.cause import function_traceback
 
 if TYPE_CHECKING:
     from ..async_event import AsyncEvent
@@ -76,11 +77,13 @@ def _files(nodeid: str, event: AsyncEvent) -> dict[str, str]:
     records = [
         {"time": record.time.isoformat(), "name": record.name, "fields": record.fields} for record in inner.records
     ]
+    stack = function_traceback(inner)
     return {
         "log.txt": "".join(f"{line.text}\n" for line in inner.log),
         "timeline.txt": event._timeline() + "\n",
         "records.json": _json(records),
         "event.json": _json(_facts(nodeid, event)),
+        **({"traceback.txt": f"{stack}\n"} if stack else {}),
     }
 
 

@@ -11,7 +11,7 @@ from ..errors import did_you_mean
 from ..options import Where, options_of
 
 MARKER: Final = "scf_function"
-MARKER_FORM: Final = '@pytest.mark.scf_function("handlers/export.py:main_handler", payload={...}, timeout=60)'
+MARKER_FORM: Final = '@pytest.mark.scf_function("handlers/export.py:main_handler", payload={"rows": 3}, timeout=60)'
 
 
 def marked(node: pytest.Item, fixture: str) -> dict[str, Any]:
@@ -19,9 +19,11 @@ def marked(node: pytest.Item, fixture: str) -> dict[str, Any]:
     markers = list(node.iter_markers(MARKER))
     if not markers:
         near = difflib.get_close_matches(MARKER, [each.name for each in node.iter_markers()], 1)
-        has = f" (it has one named {near[0]!r})" if near else ""
+        what_to_do = (
+            f"it has one named {near[0]!r}: did you mean {MARKER!r}?" if near else f"give it one: {MARKER_FORM}"
+        )
         raise pytest.UsageError(
-            f"{node.nodeid} uses the fixture {fixture} and has no scf_function marker{has}; give it one: {MARKER_FORM}"
+            f"{node.nodeid} uses the fixture {fixture} and has no scf_function marker; {what_to_do}"
         )
     options = options_of(Where.DEPLOY)
     valid = [*(option.name for option in options), "payload"]

@@ -625,16 +625,36 @@ pytest_runtest_teardown = pytest.hookimpl(hookwrapper=True, trylast=True)(_with_
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
-    """Explain ``assert event.status == "FINISHED"``."""
+    """Explain ``assert event.status == "FINISHED"``, and times of an event beside those of the machine."""
+    if _runtimes() is not None and (times := _explain_times(op, left, right)):
+        return times
     statuses = sys.modules.get("pytest_scf_async.model.statuses")
     if op != "==" or statuses is None or not (isinstance(left, str) and isinstance(right, str)):
         return None
     found, expected = (left, right) if isinstance(left, statuses.Status) else (right, left)
     if not isinstance(found, statuses.Status):
         return None
+    from ..async_event import read_last
     from ..report.failure import why_not_status
 
-    return [f"{str(left)!r} == {str(right)!r}", *why_not_status(str(found), str(expected))]
+    last = read_last()
+    if last is None or last._event.status is not found:
+        return [f"{str(left)!r} == {str(right)!r}", *why_not_status(str(found), str(expected), None, None)]
+    why = why_not_status(str(found), str(expected), last._event, last._standing())
+    return [f"{str(left)!r} == {str(right)!r}", *why]
+
+
+def _explain_times(op: str, left: object, right: object) -> list[str]:
+    from datetime import datetime
+
+    if not (isinstance(left, datetime) and isinstance(right, datetime)):
+        return []
+    from ..async_event import read_last
+    from ..report.failure import why_not_time
+
+    last = read_last()
+    why = [] if last is None else why_not_time(left, right, last._event, last._lockstep.clock.now_us)
+    return [f"{left!r} {op} {right!r}", *why] if why else []
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

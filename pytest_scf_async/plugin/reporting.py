@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 from ..clock import to_datetime
 from ..model.statuses import Status
-from ..report.cause import function_traceback, likely_cause, short_message, what_to_do
-from ..report.limits import bounded, limits
+from ..report.cause import likely_cause, short_message, what_to_do
+from ..report.failure import timeline_title
+from ..report.limits import limits
 from ..report.timeline import seconds_text
+from ..report.tracebacks import shown_traceback
 
 if TYPE_CHECKING:
     from ..async_event import AsyncEvent
@@ -26,7 +28,7 @@ LEAST: Final = 6
 
 _UNCHECKED: Final = (
     "event {request_id} of {function} FAILED ({code}: {message}) and the test never checked it; "
-    "assert_failed(event, code={code}) says that it should, event.result raises its error"
+    "if the failure is expected, call assert_failed(event, code={code})"
 )
 
 Section = tuple[str, str]
@@ -81,7 +83,7 @@ def unchecked_text(events: Sequence[AsyncEvent]) -> str:
     """Why a test fails whose *events* FAILED and were not checked."""
     first, others = events[0], events[1:]
     inner = first._event
-    stack, cause, advice = function_traceback(inner), likely_cause(inner), what_to_do(inner)
+    stack, cause, advice = shown_traceback(inner, limits.parts), likely_cause(inner), what_to_do(inner)
     lines = [
         _UNCHECKED.format(
             request_id=first.request_id,
@@ -91,8 +93,8 @@ def unchecked_text(events: Sequence[AsyncEvent]) -> str:
         ),
         *([f"likely cause: {cause}"] if cause else []),
         *([f"what to do: {advice}"] if advice else []),
-        *([bounded(stack, limits.parts)] if stack else []),
-        "--- timeline ---",
+        *([stack] if stack else []),
+        timeline_title(inner),
         first._timeline(limits.timeline),
     ]
     if others:

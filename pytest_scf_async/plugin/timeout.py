@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 TITLE: Final = "scf async: what the instances were doing"
 LOCK_LIMIT: Final = 5.0
 """Real seconds to wait for the test's thread to leave the runtime alone; it ends anyway."""
+_NO_CALL: Final = (
+    "What to do: call event.wait(), which runs the event to its end: neither reading its status nor time.sleep() in "
+    "the test lets simulated time pass, or runs any code of it."
+)
 
 
 class TimeLimit:
@@ -45,7 +49,11 @@ def section(runtimes: Iterable[ScfRuntime]) -> tuple[str, str] | None:
     """The report section of a test that ran out of time; None where there is no open runtime."""
     snapshots = [runtime._lockstep.snapshot() for runtime in runtimes]
     running = [snapshot for snapshot in snapshots if snapshot.running] or snapshots[:1]
-    return (TITLE, "\n".join(map(what_instances_do, running))) if running else None
+    lines = [*map(what_instances_do, running)]
+    events = [event for snapshot in running for event in snapshot.running]
+    if events and all(event.phase == "pending" for event in events):
+        lines.append(_NO_CALL)
+    return (TITLE, "\n".join(lines)) if running else None
 
 
 def set_timer(item: pytest.Item, settings: Any, runtimes: Callable[[], list[ScfRuntime]]) -> bool:

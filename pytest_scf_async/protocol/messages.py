@@ -220,6 +220,22 @@ class Probed(NamedTuple):
 # -- an instance to the test's process ---------------------------------------------------------------------------------
 
 
+class Awaits(IntEnum):
+    """What can end a wait that no time ends."""
+
+    SOMETHING = 0
+    LOCK = 1
+    """Another thread releases the lock."""
+    OWN_LOCK = 2
+    """The same where there is no other thread."""
+    NOTICE = 3
+    """Another thread sets the event, puts something into the queue, notifies the condition."""
+    THREAD = 4
+    """The thread that is joined ends."""
+    ANSWER = 5
+    """Something comes on a connection."""
+
+
 class Parked(NamedTuple):
     """What the instance waits for next."""
 
@@ -235,6 +251,8 @@ class Parked(NamedTuple):
     """How many frames it has read."""
     used_ns: int
     """Processor time of the process; 0 where computing takes no simulated time."""
+    awaits: int
+    """Of a wait that has just begun: its `Awaits`."""
     description: str
     """What a wait that has just begun is to a user; empty: it is none of user code's."""
 
@@ -895,8 +913,8 @@ def mark_of(nonce: str) -> bytes:
 
 # -- packed numbers ----------------------------------------------------------------------------------------------------
 
-_PARKED_BODY = struct.Struct("<qqHHIq")
-_PARKED_FRAME = struct.Struct("<IBqqHHIq")
+_PARKED_BODY = struct.Struct("<qqHHIqB")
+_PARKED_FRAME = struct.Struct("<IBqqHHIqB")
 _LEASED_BODY = struct.Struct("<qI")
 _LEASED_FRAME = struct.Struct("<IBqI")
 TO_ZYGOTE = struct.Struct("<BI")
@@ -905,11 +923,13 @@ _FROM_ZYGOTE = struct.Struct("<BIqq")
 
 
 def pack_parked(  # noqa: PLR0917  (each instance calls it at each wait: keywords are slower)
-    due_us: int, order: int, running_threads: int, held: int, seen: int, used_ns: int, description: str
+    due_us: int, order: int, running_threads: int, held: int, seen: int, used_ns: int, awaits: int, description: str
 ) -> bytes:
     """The frame of a `Parked`."""
     text = description.encode("utf-8", "replace")
-    return _PARKED_FRAME.pack(32 + len(text), PARKED, due_us, order, running_threads, held, seen, used_ns) + text
+    return (
+        _PARKED_FRAME.pack(33 + len(text), PARKED, due_us, order, running_threads, held, seen, used_ns, awaits) + text
+    )
 
 
 def pack_leased(time_us: int, records: int) -> bytes:
@@ -927,7 +947,7 @@ _new: Any = tuple.__new__
 
 def unpack_parked(body: bytes) -> Parked:
     """The `Parked` of a frame's body."""
-    return _new(Parked, (*_PARKED_BODY.unpack_from(body), body[32:].decode("utf-8", "replace")))  # type: ignore[no-any-return]
+    return _new(Parked, (*_PARKED_BODY.unpack_from(body), body[33:].decode("utf-8", "replace")))  # type: ignore[no-any-return]
 
 
 def wrote_at(kind: int, body: bytes) -> int | None:

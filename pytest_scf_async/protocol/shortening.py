@@ -15,6 +15,11 @@ def shortened(text: str, head: int, tail: int = 0) -> str:
     return f"{text[:head]}\n... {left_out:,} characters are left out here ...\n{text[-tail:]}"
 
 
+def real_seconds(number: float) -> str:
+    """A span of real time in seconds: ``1 real second``."""
+    return f"{number:g} real second{'' if number == 1 else 's'}"
+
+
 def shortened_line(line: str, most: int) -> str:
     """A line within a report of lines that has *most* characters at most: ``xxx…``."""
     return line if len(line) <= most else f"{line[: most - 1]}…"

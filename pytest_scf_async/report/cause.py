@@ -6,28 +6,33 @@ read here where it comes from outside alone: the traceback of user code, and wha
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import signal
-from collections.abc import Sequence
-from itertools import takewhile
+from collections.abc import Mapping, Sequence
+from itertools import dropwhile, takewhile
 from typing import Protocol
 
 from ..model import STATUS_CODES, ErrorBody, EventRecord, Fact, FunctionConfiguration, LogLine, State, Status
+from ..model.configuration import DEFAULT_ASYNC_TIMEOUT, MAX_SYNC_TIMEOUT
+from ..model.payload import JSON_VALUES
 from ..model.timeline import (
     AnyEntry,
+    Awaited,
     Exit,
     ListenerChanged,
     ListenerRefused,
     MemoryExcess,
     Raised,
     ResultExcess,
+    Started,
     Waited,
 )
-from ..model.tracebacks import exception_line, is_of_errno, last_place
+from ..model.tracebacks import exception_line, last_place, place_at_fault
 from ..protocol.limits import RESULT_LIMIT
+from ..protocol.own_code import OWN_CODE
 from ..protocol.shortening import shortened_line, shortened_list
+from .exceptions import Circumstances, cure_of_exception
 from .timeline import excess_text, exit_text, seconds_text
 
 
@@ -59,11 +64,13 @@ class Language(Protocol):
     def init_ends(self) -> str: ...
 
 
-class HandlerCode(Protocol):
-    """Where the code of the function is."""
+class RunCode(Protocol):
+    """The code that the event runs."""
 
     @property
     def directory(self) -> str: ...
+    @property
+    def archive(self) -> str: ...
     @property
     def module(self) -> str: ...
     @property
@@ -78,12 +85,12 @@ class Version(Protocol):
     """What the event runs."""
 
     @property
-    def code(self) -> HandlerCode: ...
-
+    def code(self) -> RunCode: ...
     @property
     def configuration(self) -> FunctionConfiguration: ...
     @property
     def runtime(self) -> Language: ...
+    def code_directories(self) -> Sequence[str]: ...
 
 
 class SeenEvent(Protocol):
@@ -93,6 +100,8 @@ class SeenEvent(Protocol):
     def record(self) -> EventRecord: ...
     @property
     def function(self) -> Version: ...
+    @property
+    def payload(self) -> str: ...
     @property
     def signals(self) -> Sequence[Delivery]: ...
     @property
@@ -150,9 +159,20 @@ def likely_cause(event: SeenEvent) -> str | None:
     if code in by_code:
         return by_code[code](event)
     if event.record.state.status is Status.FINISHED:
-        heeded = event.signals and event.signals[-1].disposition == "handler" and event.signals[-1].raised is None
-        return None if heeded else _after_signal(event, "the work went on to its end")
+        return _finished_after_signal(event)
     return STATUS_CODES[code].meaning if code in STATUS_CODES else None
+
+
+def _finished_after_signal(event: SeenEvent) -> str | None:
+    """What became of the last SIGTERM; nothing where its handler returned, and then the function did."""
+    if not event.signals or event.signals[-1].disposition != "handler":
+        return _after_signal(event, "the work went on to its end")
+    last = event.signals[-1]
+    if last.raised is None or last.left_us is None or event.record.end_us is None:
+        return None
+    passed_us = event.record.end_us - last.left_us
+    later = f" {seconds_text(passed_us)} later" if passed_us else ""
+    return f"the handler of SIGTERM raised {last.raised}, something caught it, and the function returned{later}"
 
 
 def what_to_do(event: SeenEvent) -> str | None:
@@ -160,27 +180,39 @@ def what_to_do(event: SeenEvent) -> str | None:
     if not event.record.state.ended or event.script_step() is not None:
         return None
     if _has_crashed(event):
-        return _FIND_THE_CRASH if event.function.runtime.listens_in_python else None
+        known = _place_of_crash(event) or not event.function.runtime.listens_in_python
+        return None if known else _FIND_THE_CRASH
     return _after_its_end(event)
+
+
+def what_ends_it_in_time(event: SeenEvent) -> str | None:
+    """One sentence with what usually ends an event in time after SIGTERM, also of one that still runs."""
+    if event.record.state.ended or event.script is not None or not event.signals:
+        return what_to_do(event)
+    last = event.signals[-1]
+    if last.disposition == "ignored":
+        return _not_ignored(event)
+    return _after_handler(event, last) if last.disposition == "handler" else None
 
 
 def _after_its_end(event: SeenEvent) -> str | None:
     last = event.signals[-1] if event.signals else None
-    if last is not None and last.disposition == "handler" and event.record.state.status is not Status.ABORTED:
-        return _after_handler(event, last)
     of_signal = None if last is None else _of_signal(event, last)
     return _of_end(event) if of_signal is None else of_signal
 
 
 def _of_signal(event: SeenEvent, last: Delivery) -> str | None:
-    """What is to do about the last SIGTERM, which met no handler."""
+    """What is to do about the last SIGTERM."""
     code, in_python = event.record.status_code, event.function.runtime.listens_in_python
-    if last.disposition in ("default", "ignored") and not in_python:
+    if last.disposition == "ignored":
+        return _not_ignored(event)
+    if last.disposition == "default" and not in_python:
         return f"{_LISTEN_SOMEHOW}; {_LISTEN_FIRST}" if code == 439 else _LISTEN_SOMEHOW
     if last.disposition == "default" and code == 439:
-        return _LISTEN if _was_reset(event) else f"{_LISTEN}; {_LISTEN_FIRST}"
-    if last.disposition == "ignored":
-        return _LISTEN
+        return _NO_RESET if _was_reset(event) else f"{_LISTEN}; {_LISTEN_FIRST}"
+    of_handler = code in (200, 433, 439) or (code == 430 and last.raised is not None)
+    if last.disposition == "handler" and of_handler and event.record.state.status is not Status.ABORTED:
+        return _after_handler(event, last)
     if code not in (200, 433):  # something else was wrong
         return None
     if last.disposition == "no process":
@@ -193,8 +225,8 @@ def _of_signal(event: SeenEvent, last: Delivery) -> str | None:
 def _of_end(event: SeenEvent) -> str | None:
     """What is to do about what ended it."""
     code, code_of_handler = event.record.status_code, event.function.code
-    if code == 433 and (wait := _last_wait(event)) is not None and wait.endless:
-        return _DEAD_LOCK
+    if code == 433 and (wait := _last_wait(event)) is not None and wait.awaits is not None:
+        return _ENDLESS[wait.awaits]
     if code == 437 and (near := code_of_handler.near_handler()):
         return f"set handler={near!r}"
     if code == 439 and not event.signals and not event.function.runtime.runs_program:
@@ -203,13 +235,38 @@ def _of_end(event: SeenEvent) -> str | None:
         return _BY_FORCE
     if code in (430, 443) and (advice := _of_exception(event)) is not None:
         return advice
+    if code == 433:
+        return _more_time(event)
     return _BY_CODE.get(code) if event.ended_by is not Fact.RESULT_NOT_JSON else _of_result(event)
+
+
+def _not_ignored(event: SeenEvent) -> str:
+    return _NOT_IGNORED if event.function.runtime.listens_in_python else _NOT_IGNORED_SOMEHOW
+
+
+def _more_time(event: SeenEvent) -> str:
+    configuration = event.function.configuration
+    if not configuration.async_run:
+        longer = f"remove async_run=False (an async function has up to {DEFAULT_ASYNC_TIMEOUT:,} s)"
+        if configuration.timeout >= MAX_SYNC_TIMEOUT:
+            return f"{longer}, or have the function stop in time"
+        return f"set timeout= (at most {MAX_SYNC_TIMEOUT} s for a sync function); for longer work, {longer}"
+    if configuration.timeout >= DEFAULT_ASYNC_TIMEOUT:
+        return "have the function stop in time: no timeout can be longer"
+    return (
+        f"give the function a longer timeout (timeout=, at most {DEFAULT_ASYNC_TIMEOUT:,} s), or have it stop in time"
+    )
 
 
 def _of_exception(event: SeenEvent) -> str | None:
     exception = _exception_line(event)
-    if is_of_errno(exception, errno.EROFS):
-        return _WRITE_ELSEWHERE
+    trace = str(event.error.get("stackTrace") or event.error.get("errorMessage") or "")
+    lost = [name for entry in event.timeline if isinstance(entry, Started) for name in entry.lost_files]
+    cure = cure_of_exception(
+        trace, Circumstances(event.payload, event.function.configuration.deployed_by, lost_files=lost)
+    )
+    if cure is not None:
+        return cure
     if event.record.status_code == 430:
         if event.function.runtime.serves_requests:
             return _ANSWER_WELL
@@ -220,7 +277,16 @@ def _of_exception(event: SeenEvent) -> str | None:
         there = [*map(repr, event.function.code.functions())]
         names = f"it defines {shortened_list(there, NAMED)}" if there else "it defines no function"
         return f"name a function of {event.function.code.entry_name}: {names}"
-    return _DEPLOY_MODULE if _exception_line(event).startswith("ModuleNotFoundError: No module named ") else None
+    missing = _MISSING_MODULE.match(exception)
+    return None if missing is None else _deploy_module(event.function.code, missing["name"])
+
+
+_MISSING_MODULE = re.compile("ModuleNotFoundError: No module named '(?P<name>[^']+)'")
+
+
+def _deploy_module(code: RunCode, name: str) -> str:
+    where = f"the zip {code.archive}" if code.archive else f"the code directory {code.directory}"
+    return f"install the package with the module {name} where the tests run, or put the module into {where}"
 
 
 def _lacks_handler(event: SeenEvent) -> bool:
@@ -244,19 +310,17 @@ def _of_result(event: SeenEvent) -> str:
 def _after_handler(event: SeenEvent, last: Delivery) -> str | None:
     if last.raised is not None and last.raised.type == "TypeError" and " argument" in last.raised.message:
         return _LISTENER_ARGUMENTS
-    if last.raised is not None and event.record.status_code == 430:
-        return "catch it around the work in the function and return a result: then the event is FINISHED"
     if event.record.status_code == 439:
         return "stop the work and return from the function: an event is FINISHED only when its function returns"
-    if last.raised is not None and event.record.end_us == last.left_us:
-        return "do not raise in the handler of SIGTERM: set a flag there, which the work looks at"
     if last.raised is not None:
-        return "look for an `except Exception` around the work: have it return after that error, and not go on"
+        return "do not raise in the handler of SIGTERM: set a flag there, check it in the work, and return"
     if _waited_through(event, last) is not None:
         return _WAIT_FOR_STOP
-    if event.record.state.status in (Status.FINISHED, Status.FAILED) and last.left_us is not None:
-        return "have the handler of SIGTERM set a flag that the work looks at, or raise an exception that ends the work"
-    return None
+    return (
+        "set a flag in the handler of SIGTERM, check it in the work, and return when it is set"
+        if last.left_us is not None
+        else None
+    )
 
 
 _LISTEN = "call signal.signal(signal.SIGTERM, handler) in the main thread, at the top of the module or of the function"
@@ -265,12 +329,24 @@ _WAIT_FOR_STOP = (
     "wait in something that the handler of SIGTERM ends, such as threading.Event.wait(60) with event.set() in the "
     "handler, or allow more time (within=...)"
 )
+_NOT_IGNORED = "replace signal.SIG_IGN by a handler in the call of signal.signal for SIGTERM"
+_NOT_IGNORED_SOMEHOW = "have the program install a handler of SIGTERM where it ignores the signal now (SIG_IGN)"
+_NO_RESET = (
+    "remove the call of signal.signal that sets SIGTERM back to signal.SIG_DFL, or make it when the work is done"
+)
 _LISTEN_SOMEHOW = "have the program install a handler of SIGTERM before it serves its first event"
 _LISTEN_FIRST = "in the test, call wait_until_listening() before terminate()"
-_DEAD_LOCK = (
-    "look for what was to end that wait: an answer that never comes (settimeout() of the socket bounds the wait), a "
-    "lock that its own thread holds, two threads that hold each other's lock, a notify or a put that never comes"
-)
+_ENDLESS: Mapping[Awaited, str] = {
+    "something": "find out why what this wait is for never came, or give the wait a timeout",
+    "lock": "have the thread that holds this lock release it: acquire several locks in the same order everywhere",
+    "own lock": (
+        "no other thread can release this lock: use threading.RLock where one thread acquires it twice, and have each "
+        "thread release what it acquires (`with lock:`)"
+    ),
+    "notice": "have another thread call the set(), put(), notify() or release() that ends this wait",
+    "thread": "have the thread that is joined end: where it waits itself, end that wait",
+    "answer": "have the other side answer, or give the wait a timeout (settimeout() of a socket, asyncio.timeout())",
+}
 _LISTEN_IN_LOG = (
     "have the program's handler of SIGTERM write a line, and use assert_logged(), assert_finished() or "
     "assert_stopped_within()"
@@ -284,21 +360,12 @@ _FIND_THE_CRASH = (
 )
 _TWO_ARGUMENTS = "give the handler two arguments, as the platform calls it: def main_handler(event, context)"
 _ANSWER_WELL = "have the program answer POST /event-invoke with a status of 2xx once the event's work is done"
-_DEPLOY_MODULE = (
-    "install it where the tests run, or deploy it with the code: that is the directory of the handler's file, or one "
-    'above with handler="package.module.main_handler"'
-)
-_WRITE_ELSEWHERE = (
-    "write to /tmp, which each instance has for itself, to the test's tmp_path (pass it in the payload or in "
-    "environment=), or to a directory of mounts="
-)
 _TIME_OF_ZERO = (
     "if it divides by the time that something took: computing takes no simulated time, unless the function has "
     "compute_rate=1, say"
 )
-_RETURN_JSON = "return what json.dumps can write: dict, list, str, int, float, bool, None"
+_RETURN_JSON = f"return {JSON_VALUES}"
 _BY_CODE = {
-    433: "give the function a longer timeout (timeout=...), or have it stop in time",
     434: "give the function more memory (memory=...), or have it work in smaller pieces",
     407: "write a large result to an object store and return its key",
 }
@@ -328,9 +395,13 @@ def _message_line(event: SeenEvent) -> str:
 
 
 def late_end_cause(event: SeenEvent) -> str | None:
-    """One sentence about an end that came too late after the last SIGTERM."""
+    """One sentence about an end that came too late after the last SIGTERM, or has not come yet."""
     if event.record.state.status is Status.FINISHED:
         return _after_signal(event, "the work went on")
+    last = event.signals[-1] if event.signals else None
+    if not event.record.state.ended and last is not None and event.script is None:
+        in_handler = last.disposition == "handler" and last.left_us is None
+        return signal_cause(event) if in_handler else _after_signal(event, "the work went on")
     return likely_cause(event)
 
 
@@ -409,8 +480,6 @@ def _after_signal(event: SeenEvent, went_on: str) -> str | None:
     last = event.signals[-1]
     if last.disposition != "handler" or last.left_us is None:
         return f"{signal_cause(event)}, and {went_on}"
-    if last.raised is not None and event.record.end_us == last.left_us:
-        return f"the handler of SIGTERM raised {last.raised}, and the function caught it and returned"
     if last.raised is not None:
         return f"the handler of SIGTERM raised {last.raised}, something caught it, and {went_on}"
     wait = _waited_through(event, last)
@@ -423,7 +492,7 @@ def _waited_through(event: SeenEvent, last: Delivery) -> Waited | None:
     """The wait in which the event stood at its last SIGTERM and to its end, as the function returned right after it."""
     wait = _last_wait(event)
     end_us = event.record.end_us
-    if wait is None or end_us is None or wait.endless or event.record.state.status is not Status.FINISHED:
+    if wait is None or end_us is None or wait.awaits is not None or event.record.state.status is not Status.FINISHED:
         return None
     return wait if wait.last_us <= last.sent_us < end_us else None
 
@@ -432,16 +501,34 @@ def _has_crashed(event: SeenEvent) -> bool:
     return event.exit is not None and event.exit.signum in _CRASHES
 
 
+def _place_of_crash(event: SeenEvent) -> str:
+    """The line of user code that called the code which crashed, where ``faulthandler`` has written it to the log."""
+    lines = dropwhile(lambda text: not text.startswith("Fatal Python error: "), (line.text for line in event.log))
+    lines = dropwhile(lambda text: not text.startswith("Current thread 0x"), lines)
+    for file, line in filter(None, map(place_at_fault, lines)):
+        if os.path.isabs(file) and not file.startswith(_NOT_USERS):
+            return f"{os.path.basename(file)}:{line}"
+    return ""
+
+
+_NOT_USERS = OWN_CODE, os.path.dirname(os.__file__) + os.sep
+
+
 def _process_exited(event: SeenEvent) -> str:
+    killed = event.exit is not None and event.exit.signum is not None
     how = "" if event.exit is None else f" ({exit_text(event.exit)})"
-    whatever = "the platform reports 439 whatever the exit code"
-    if _has_crashed(event):
-        return f"code in C has crashed{how}{_last_error(event)}: {whatever}"
-    return _process_ended(event, how, whatever)
+    if event.exit is not None and _has_crashed(event):
+        place = _place_of_crash(event)
+        by = f"code in C crashed at {place}, and the process was" if place else "the process was"
+        return f"{by} {exit_text(event.exit)}: the platform reports 439"
+    return _process_ended(event, how, "the platform reports 439" + ("" if killed else " whatever the exit code"))
 
 
 def _process_ended(event: SeenEvent, how: str, whatever: str) -> str:
     if not event.signals:
+        if event.exit is not None and event.exit.signum is not None:
+            untraceable = f"{event.untraceable}; " if event.untraceable else ""
+            return f"{untraceable}the process was {exit_text(event.exit)}: {whatever}"
         by = f"{event.untraceable}; the process ended" if event.untraceable else "the process ended by itself"
         return f"{by}{how}{_last_error(event)}: {whatever}"
     last = event.signals[-1]
@@ -455,8 +542,6 @@ def _process_ended(event: SeenEvent, how: str, whatever: str) -> str:
         return f"the process ended inside its handler of SIGTERM{how}: {whatever}"
     if last.raised is None:
         return f"the handler of SIGTERM returned, and the process ended afterwards{how}: {whatever}"
-    if last.raised.type == "SystemExit":
-        return f"the process ended by sys.exit({last.raised.message}) in the listener: {whatever}"
     return f"the handler of SIGTERM raised {last.raised}, which ended the process{how}: {whatever}"
 
 
@@ -511,12 +596,13 @@ def _timed_out(event: SeenEvent) -> str:
     timeout = f"its timeout of {configuration.timeout} s{_source(event, 'timeout')}"
     if event.signals:
         return str(_after_signal(event, f"the work went on until {timeout}"))
-    if not configuration.async_run and configuration.sources.get("timeout", "default") == "default":
-        return f"the timeout of a sync function is {configuration.timeout} s unless given"
     wait = _last_wait(event)
+    if not configuration.async_run and configuration.sources.get("timeout", "default") == "default":
+        waited = "" if wait is None else f"; its last wait was {wait.description}"
+        return f"the timeout of a sync function is {configuration.timeout} s unless given{waited}"
     if wait is None:
         return f"it ran until {timeout}"
-    if wait.endless:
+    if wait.awaits is not None:
         return f"it waited in {wait.description}, which nothing ended, until {timeout}"
     return f"it ran until {timeout}; its last wait was {wait.description}"
 

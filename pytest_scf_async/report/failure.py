@@ -11,11 +11,21 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 
 from ..model import Status
-from .cause import Delivery, SeenEvent, function_traceback, late_end_cause, likely_cause, signal_cause, what_to_do
+from .cause import (
+    Delivery,
+    SeenEvent,
+    function_traceback,
+    late_end_cause,
+    likely_cause,
+    signal_cause,
+    what_ends_it_in_time,
+    what_to_do,
+)
 from .cause import short_message as message_of
 from .limits import bounded, limits, show
 from .real_cost import Cost, passed_text, real_cause
 from .timeline import seconds_text
+from .tracebacks import shown_traceback
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _ENDED_BY_OTHERS = {
@@ -62,6 +72,8 @@ class Failure(NamedTuple):
     """What to do, which is said where there is a cause; None where it helps nobody."""
     more: Mapping[str, str] = MappingProxyType({})
     """Texts that come before the timeline, by their titles."""
+    late: bool = False
+    """It should have ended before, after a SIGTERM."""
 
 
 def failure(event: FailedEvent, timeline: str, what: Failure) -> AssertionError:
@@ -73,33 +85,125 @@ def failure(event: FailedEvent, timeline: str, what: Failure) -> AssertionError:
     ]
     if cause:
         lines.append(f"likely cause: {cause}")
-    what_fixes_it = what_to_do(event) if what.advice is GENERAL else what.advice
+    what_fixes_it = what.advice
+    if what.advice is GENERAL:
+        what_fixes_it = (what_ends_it_in_time if what.late else what_to_do)(event)
     if cause and what_fixes_it:
         lines.append(f"what to do: {what_fixes_it}")
-    stack = function_traceback(event)
-    of_what = "traceback of the import" if event.record.status_code == 443 else "traceback of the function"
+    has_stack = bool(function_traceback(event))
+    most = limits.parts // max(len(what.more) + has_stack, 1) - 1
+    for title, text in what.more.items():
+        lines += [f"--- {title} ---", bounded(text, most)]
     if event.function.runtime.serves_requests:  # the cause has the first line of an image's answer
-        of_what, stack = "the answer goes on", stack.partition("\n")[2]
-    parts = {**what.more, **({of_what: stack} if stack else {})}
-    for title, text in parts.items():
-        lines += [f"--- {title} ---", bounded(text, limits.parts // len(parts) - 1)]
-    began = (_EPOCH + timedelta(microseconds=event.invoked_us)).isoformat()
-    lines += [f"--- timeline, in simulated time from {began} ---", timeline]
+        answer = function_traceback(event).partition("\n")[2]
+        lines += ["--- the answer goes on ---", bounded(answer, most)] if answer else []
+    elif has_stack:
+        of_what = "traceback of the import" if event.record.status_code == 443 else "traceback of the function"
+        lines += [f"--- {of_what} ---", shown_traceback(event, most)]
+    lines += [timeline_title(event), timeline]
     error = AssertionError("\n".join(lines))
     show(error, event)
     return error
 
 
-def why_not_status(found: str, expected: str) -> list[str]:
-    """What a bare comparison of a status cannot say: lines."""
+def timeline_title(event: FailedEvent) -> str:
+    """The line before a timeline."""
+    began = (_EPOCH + timedelta(microseconds=event.invoked_us)).isoformat()
+    return f"--- timeline, in simulated time from {began} ---"
+
+
+def never_reached(event: FailedEvent, gate: str, hint: str | None, timeline: str) -> str:
+    """The text about an event that has ended without coming to *gate*; *hint* is what is known of the gate."""
+    ended = f"is {event.shown_status} ({event.record.status_code})" if event.ended else "runs"
+    lines = [
+        f"event {event.request_id} of {event.function.configuration.name} {ended} and never reached {gate}"
+        + (f"; {hint}" if hint else "")
+    ]
+    if event.ended and event.status is not Status.FINISHED:
+        lines += _why(event)
+        stack = shown_traceback(event, limits.parts - 1)
+        lines += ["--- traceback of the function ---", stack] if stack else []
+    return "\n".join((*lines, timeline_title(event), timeline))
+
+
+def _why(event: FailedEvent) -> list[str]:
+    """The cause and the advice, a line each."""
+    cause, advice = likely_cause(event), what_to_do(event)
+    return [*([f"likely cause: {cause}"] if cause else []), *([f"what to do: {advice}"] if advice else [])]
+
+
+class Standing(NamedTuple):
+    """Where an event is that still runs, and when that goes on."""
+
+    now_us: int
+    doing: str
+    """What its instance does, in a word."""
+    gate: str = ""
+    """The test's call that has set the gate at which it stands."""
+    waits_in: str = ""
+    """The wait that it has begun last, where it waits."""
+    due_us: int | None = None
+    """When the first of its waits is due; None: by no time."""
+
+    @property
+    def text(self) -> str:
+        if self.gate:
+            return f"it stands at {self.gate}"
+        return f"it waits in {self.waits_in}" if self.waits_in else f"it is {self.doing}"
+
+
+def why_not_status(found: str, expected: str, event: FailedEvent | None, standing: Standing | None) -> list[str]:
+    """What a bare comparison of a status cannot say: lines, of which pytest shows eight.
+
+    *event* is the one whose status that is, if it is known, and *standing* where it is, if it has begun and still runs.
+    """
     if expected not in Status.__members__:
         return [f"{expected!r} is no status: they are {', '.join(Status)}"]
-    if found == Status.RUNNING:
+    if event is None:
+        return [f"what to do: assert_status(event, {expected!r}) says why it is {found}, and shows its timeline"]
+    name = f"event {event.request_id} of {event.function.configuration.name}"
+    if found != Status.RUNNING:
+        return [f"{name} is {end_text(event)}", *_why(event)]
+    if standing is None:
+        not_begun = "none of its code has run" if event.script is None else "its script has not begun"
         return [
-            "the event is RUNNING: reading its status lets no simulated time pass",
-            "what to do: call event.wait() before, which runs it to its end, or scf_clock.advance(seconds)",
+            f"{name} is RUNNING: {not_begun}, and reading its status lets no simulated time pass",
+            "what to do: call event.wait() before, which runs it to its end",
         ]
-    return [f"what to do: assert_status(event, {expected!r}) says why it is {found}, and shows its timeline"]
+    lines = [f"{name} is RUNNING at +{seconds_text(standing.now_us - event.invoked_us)}: {standing.text}"]
+    if standing.due_us is None or standing.due_us <= standing.now_us:
+        return [*lines, "what to do: call event.wait() before, which runs it to its end"]
+    advance = f"scf_clock.advance({(standing.due_us - standing.now_us) / 1_000_000:.12g})"
+    return [
+        f"{lines[0]}, due at +{seconds_text(standing.due_us - event.invoked_us)}",
+        f"what to do: call event.wait() before, which runs it to its end, or {advance}, which ends that wait",
+    ]
+
+
+def why_not_time(left: datetime, right: datetime, event: FailedEvent, now_us: int) -> list[str]:
+    """What a bare comparison cannot say of a time of *event* beside one of the machine; nothing of other times."""
+    times = {event.record.end_us, *(at for _, at in event.record.transitions)}
+    of_event = [each for each in (left, right) if each.tzinfo is not None and _microseconds(each) in times]
+    others = [each for each in (left, right) if each.tzinfo is not None and _microseconds(each) not in times]
+    if len(of_event) != 1 or len(others) != 1:
+        return []
+    is_now = abs((others[0] - datetime.now(timezone.utc)).total_seconds()) < _JUST_NOW
+    if not is_now or abs(_microseconds(others[0]) - now_us) < _JUST_NOW * 1_000_000:
+        return []
+    whose = f"event {event.request_id} of {event.function.configuration.name}"
+    now = (_EPOCH + timedelta(microseconds=now_us)).isoformat()
+    return [
+        f"{of_event[0].isoformat()} is a time of {whose}: simulated time, which is {now} now; the other is real time",
+        "what to do: compare with scf_clock.now, or call datetime.now() inside scf_clock.patched()",
+    ]
+
+
+_JUST_NOW: Final = 60
+"""Seconds: a time that is so near to the machine's comes from its clock."""
+
+
+def _microseconds(time: datetime) -> int:
+    return (time - _EPOCH) // timedelta(microseconds=1)
 
 
 def end_text(event: FailedEvent) -> str:
@@ -162,7 +266,9 @@ def not_stopped_within(event: FailedEvent, limit_us: int, now_us: int, noise: fl
         return Failure(expected, "no SIGTERM", signal_cause(event), advice=None)
     end, sent, cost = event.record.end_us, event.signals[-1].sent_us, event.signals[-1].cost
     if end is None:
-        return Failure(expected, f"RUNNING, {passed_text(now_us - sent, cost, noise, source)} after it")
+        found = f"RUNNING, {passed_text(now_us - sent, cost, noise, source)} after it"
+        late = now_us - sent > limit_us
+        return Failure(expected, found, late_end_cause(event) if late else GENERAL, late=late)
     if event.record.status_code in _ENDED_BY_OTHERS:
         why = _ENDED_BY_OTHERS[event.record.status_code]
         return Failure(f"{expected}, by itself", f"{end_text(event)}: {why} ended it", late_end_cause(event))

@@ -41,12 +41,16 @@ from ..model.timeline import (
     Written,
     ZygoteDied,
 )
-from ..protocol.shortening import shortened_line
+from ..model.tracebacks import place_at_fault
+from ..protocol.own_code import OWN_CODE
+from ..protocol.shortening import shortened_line, shortened_list
 
 REAL_SHOWN = 0.05
 """Real seconds from which a stretch of them has a line of its own in a timeline."""
 LINE_LIMIT = 200
 """Characters of a log line that a timeline shows."""
+FILES_SHOWN = 3
+"""Files that a line of a timeline names."""
 MB = 1 << 20
 
 
@@ -152,7 +156,9 @@ def entry_text(entry: AnyEntry) -> str:  # noqa: PLR0911, PLR0912  (one line an 
         case Dropped():
             return f"dropped: {entry.fact.value}"
         case Started():
-            return "cold start" if entry.cold else "warm start"
+            lost = shortened_list(entry.lost_files, FILES_SHOWN)
+            before = f"; the /tmp of the instance before was deleted, with {lost}" if lost else ""
+            return f"cold start{before}" if entry.cold else "warm start"
         case GateReached():
             return f"stands at {entry.gate}"
         case GatePassed():
@@ -239,8 +245,11 @@ def timeline_text(
             time = f"+{seconds_text(stretch.time_us - start_us)}"
             rows.append(_Row(time, "real", stretch_text(stretch.kind, stretch.seconds)))
 
+    ours = _own_frames(entries)
     for number, entry in enumerate(entries):
         add_stretches(number)
+        if number in ours:
+            continue
         if isinstance(entry, Waited):
             known = turns.get(entry.description)
             if known is not None:
@@ -256,6 +265,17 @@ def timeline_text(
         rows = _shortened(rows, most)
     width = max((len(row.time) for row in rows), default=0)
     return "\n".join(f"{row.time:>{width}}  {row.kind:<8}  {row.text}" for row in rows)
+
+
+def _own_frames(entries: Sequence[AnyEntry]) -> set[int]:
+    """The numbers of the lines with which ``faulthandler`` names frames of ours, and below those of the zygote."""
+    found: set[int] = set()
+    for number, entry in enumerate(entries):
+        if isinstance(entry, Written) and (place := place_at_fault(entry.text)) is not None:
+            of_zygote = place[0] == "<string>" and number - 1 in found
+            if of_zygote or place[0].startswith(OWN_CODE):
+                found.add(number)
+    return found
 
 
 _NAMES = {"log": ("line of the log", "lines of the log"), "wait": ("wait", "waits"), "record": ("record", "records")}

@@ -525,7 +525,9 @@ class Supervisor:
             if self._must_take_signal():
                 self._send(messages.SignalsDeferred([signals.SIGTERM]))
             self._send(messages.SignalsHandled())
-        self._write(messages.pack_parked(due_us, order, running_threads, len(self._held), self._seen, 0, description))
+        self._write(
+            messages.pack_parked(due_us, order, running_threads, len(self._held), self._seen, 0, 0, description)
+        )
 
     def _due_first(self) -> tuple[int, int]:
         due = None if self._gated or self._gated_at else self._tree.first()

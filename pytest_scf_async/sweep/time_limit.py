@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..errors import CannotEndError
+from ..protocol.shortening import real_seconds
 
 _raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
 _raise_in.argtypes = (ctypes.c_ulong, ctypes.py_object)
@@ -34,6 +35,6 @@ def bounded(seconds: float, what: str) -> Iterator[None]:
     try:
         yield
     except _TimeIsOver:
-        raise TimeIsOverError(f"{what} has not returned within {seconds:g} real seconds (real_limit)") from None
+        raise TimeIsOverError(f"{what} has not returned within {real_seconds(seconds)} (real_limit)") from None
     finally:
         timer.cancel()

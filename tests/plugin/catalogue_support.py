@@ -37,6 +37,7 @@ _NORMAL: Final = (
     # Lines with a traceback are cut: where, depends on the length of paths.
     (re.compile(r'("stackTrace":).*$', re.MULTILINE), r"\1 and so on"),
     (re.compile(r'("errorMessage":)(?!.*"stackTrace":).*(Traceback|File ).*$', re.MULTILINE), r"\1 and so on"),
+    (re.compile(r'File "(<frozen os>|PYTHON/os\.py)", line \d+, in __getitem__\n(E +raise .*\n)?'), "File of os\n"),
     (re.compile(r"^E +PYTHON/.*\n(E +PYTHON/.*\n)*", re.MULTILINE), "E           PYTHON/: some frames\n"),
     (re.compile(r"\S*/pytest_scf_async/(\S+?):\d+"), r"OURS/\1:N"),
     (re.compile(r"^(E? *)[ ~^]*[~^]{2,}[ ~^]*$\n", re.MULTILINE), ""),  # Python 3.11 and newer underline

@@ -106,3 +106,28 @@ def test_simulated_days_take_no_time_of_a_timeout_and_freezegun_freezes_no_bound
     seconds = re.findall(r"([\d.]+)s call ", result.stdout.str())
     assert len(seconds) == 2
     assert all(0 < float(each) < 60 for each in seconds)
+
+
+def test_a_test_that_polls_an_event_that_no_call_ran_is_told_what_runs_it(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        import time
+        import pytest
+
+        @pytest.mark.timeout(60, func_only=True)
+        @pytest.mark.scf_function("handlers/echo.py:main_handler")
+        def test_it(async_event, limit_begins):
+            limit_begins()
+            while async_event.status == "RUNNING":
+                time.sleep(1)
+        """
+    )
+    project.makeconftest(LIMIT_BEGINS)
+    result = run_forked(project, "--timeout-method=signal", "-p", "no:xdist")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "event * is pending: none of its code has run",
+            "What to do: call event.wait(), which runs the event to its end: *",
+        ]
+    )

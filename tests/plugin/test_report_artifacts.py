@@ -125,7 +125,9 @@ def test_a_failure_that_nobody_checked_is_kept_too(project: pytest.Pytester) -> 
     (of_test,) = of_tests(project.path / "kept")
     (of_event,) = of_test.iterdir()
     result.stdout.fnmatch_lines(["event * FAILED (430: *", f"--- in full: {of_test} ---"])
-    assert json.loads((of_event / "event.json").read_text())["error"]["statusCode"] == 430
+    error = json.loads((of_event / "event.json").read_text())["error"]
+    assert error["statusCode"] == 430
+    assert (of_event / "traceback.txt").read_text().rstrip() == error["stackTrace"].rstrip()
 
 
 def test_a_directory_that_cannot_be_written_is_said_in_the_section(project: pytest.Pytester) -> None:

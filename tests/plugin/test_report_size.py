@@ -46,7 +46,7 @@ def test_of_twenty_events(project: pytest.Pytester) -> None:
     assert "this is event 7" in text
     assert "status    FAILED (430): raised" in text
     assert text.count(" of test_it: FINISHED (200) after 0 s") == 8
-    assert "assert_status(event, 'FINISHED') says why it is FAILED" in text
+    assert "likely cause: the function raised ValueError: one of many" in text
     assert lines[-1].startswith("--- in full: ")
 
 
@@ -160,3 +160,41 @@ def test_of_the_workers_of_gunicorn(project: pytest.Pytester) -> None:
     text = "\n".join(lines)
     for kept in ("status    RUNNING: accepted", "instance  cold start", "status    FAILED (", "instance  reclaimed: "):
         assert kept in text, kept
+
+
+DEEP = """
+    from pytest_scf_async.assertions import assert_finished
+
+    def step(number):
+        return step(number - 1) if number else missing["rows"]
+
+    missing = {}
+
+    def handler(event, context):
+        try:
+            return step(9)
+        except KeyError as error:
+            raise ValueError("no rows") from error
+
+    def test_it(scf_runtime):
+        function = scf_runtime.deploy(handler)
+        first = function.invoke_async().wait()
+        assert first.status == "FAILED"
+        function.run()
+"""
+
+
+def test_of_two_events_whose_function_raised(project: pytest.Pytester) -> None:
+    """The error of ``run()`` has as many lines of a traceback as that of an assertion, and ``-vv`` shows all."""
+    project.makepyfile(test_it=DEEP)
+    lines = lines_of_ours(project.runpytest())
+    assert len(lines) <= MOST
+    before = lines[: next(number for number, line in enumerate(lines) if "- scf async event " in line)]
+    assert len(before) <= 12
+    text = "\n".join(before)
+    assert "likely cause: the function raised ValueError: no rows" in text
+    assert "in handler" in text
+    assert " lines are left out ..." in text
+    whole = "\n".join(lines_of_ours(project.runpytest("-vv")))
+    assert "KeyError: 'rows'" in whole
+    assert " lines are left out ..." not in whole

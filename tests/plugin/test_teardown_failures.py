@@ -27,7 +27,7 @@ def test_an_unchecked_failure_fails_the_test_at_teardown(project: pytest.Pyteste
             "event ????????-* of raises FAILED (430: user code exception caught) and the test never checked it; *",
             "Traceback (most recent call last):",
             "ValueError: boom",
-            "--- timeline ---",
+            "--- timeline, in simulated time from *",
             "+0 s  log       about to fail",
             "+0 s  status    FAILED (430): raised",
             "ERROR test_it.py::test_it - Failed: event *",

@@ -108,7 +108,7 @@ def test_a_function_that_is_defined_inside_a_test_is_refused(runtime):
 
 
 def test_a_lambda_and_a_method_are_refused(runtime):
-    assert "define it at the top level of its module" in refusal_of(runtime.deploy, lambda *_: 1)
+    assert "is a lambda, which another process cannot import: write a def" in refusal_of(runtime.deploy, lambda *_: 1)
     assert "belongs to a class" in refusal_of(runtime.deploy, InAClass.handler)
 
 
@@ -175,9 +175,9 @@ def test_a_name_that_is_taken_is_refused(deploy):
 @pytest.mark.parametrize(
     ("payload", "said"),
     [
-        (object(), "payload is an object, which is not JSON"),
-        ({"rows": [1, {2}]}, 'payload["rows"][1] is a set, which is not JSON'),
-        ({"data": b"x"}, 'payload["data"] is a bytes, which is not JSON'),
+        (slice(1), "payload=slice(None, 1, None) is a slice; it has to be what json.dumps can write"),
+        ({"rows": [1, {2}]}, 'payload["rows"][1]={2} is a set; it has to be what'),
+        ({"data": b"x"}, "payload[\"data\"]=b'x' is a bytes; it has to be what"),
         ({1: 2}, "payload has the key 1, which is an int; the keys of a JSON object are str"),
         ([math.inf], "payload[0] is inf, which JSON has no form for"),
         ({"x": math.nan}, 'payload["x"] is nan, which JSON has no form for'),
@@ -309,7 +309,7 @@ def test_a_wait_for_a_handler_that_computes_for_ever_names_the_line_and_what_to_
     assert "(real_timeout, ScfSettings(...))" in text
     assert f"event {event.request_id} of index is computing" in text
     assert re.search(r"index\.py:[23] in main_handler", text)
-    assert "scf_clock.advance(seconds) brings its timeout on, terminate() ends it" in text
+    assert "scf_clock.advance(86400) takes it to its timeout; terminate() ends it" in text
     assert "pytest_scf_async" not in text.replace("pytest-scf-async", "")
     assert event.status == "RUNNING"
     event.terminate()

@@ -621,7 +621,7 @@ def test_gates_at_lines_and_at_the_log_take_turns(deploy):
     assert user_lines(event) == [f"row {row}" for row in range(5)]
 
 
-def test_a_gate_that_is_never_reached_is_an_error_at_once_with_the_log(deploy):
+def test_a_gate_that_is_never_reached_is_an_error_at_once_with_the_timeline(deploy):
     event = deploy(LOOP).invoke_async()
 
     with pytest.raises(GateNotReachedError) as refusal:
@@ -629,7 +629,7 @@ def test_a_gate_that_is_never_reached_is_an_error_at_once_with_the_log(deploy):
 
     text = str(refusal.value)
     assert f"event {event.request_id} of index is FINISHED (200) and never reached run_to('index.py:5#6')" in text
-    assert text.endswith(str(event.log))
+    assert text.endswith(f"---\n{event.timeline}")
     with pytest.raises(GateNotReachedError, match=re.escape("never reached run_to('save')")):
         event.run_to("save")
 

@@ -168,7 +168,7 @@ def test_another_signal(deploy, signum):
     assert event.wait().status == "FINISHED"
 
 
-def test_an_event_that_never_listens_is_an_error_at_once_with_the_log_and_what_is_missing(deploy):
+def test_an_event_that_never_listens_is_an_error_at_once_with_the_timeline_and_what_is_missing(deploy):
     event = deploy(NOT_LISTENING).invoke_async()
 
     with pytest.raises(GateNotReachedError) as refusal:
@@ -178,9 +178,9 @@ def test_an_event_that_never_listens_is_an_error_at_once_with_the_log_and_what_i
     assert text.startswith(
         f"event {event.request_id} of index is FINISHED (200) and never reached wait_until_listening(); "
         "user code never called signal.signal(signal.SIGTERM, ...) with a handler: call it in the main thread, "
-        "at the top of the module or of the function; its log is:\n"
+        "at the top of the module or of the function\n--- timeline, in simulated "
     )
-    assert text.endswith(str(event.log))
+    assert text.endswith(f"---\n{event.timeline}")
     with pytest.raises(GateNotReachedError, match=re.escape("wait_until_listening(signal.SIGINT)")):
         deploy(NOT_LISTENING).invoke_async().wait_until_listening(signal.SIGINT)
 

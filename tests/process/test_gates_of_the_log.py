@@ -259,7 +259,7 @@ def test_a_line_of_a_child_or_of_a_file_object_is_met_at_the_next_settling(deplo
     assert event.wait().status == "FINISHED"
 
 
-def test_a_gate_that_is_never_reached_is_an_error_with_the_log(deploy):
+def test_a_gate_that_is_never_reached_is_an_error_with_the_timeline(deploy):
     event = deploy(SLEEPER).invoke_async()
 
     with pytest.raises(GateNotReachedError) as refusal:
@@ -267,7 +267,7 @@ def test_a_gate_that_is_never_reached_is_an_error_with_the_log(deploy):
 
     text = str(refusal.value)
     assert f"event {event.request_id} of index is FINISHED (200) and never reached wait_for_log('row 7')" in text
-    assert text.endswith(str(event.log))
+    assert text.endswith(f"---\n{event.timeline}")
     assert "row 4" in text
 
 
@@ -297,7 +297,7 @@ def test_why_a_gate_of_the_log_is_never_reached(deploy, pattern, count, why):
     with pytest.raises(GateNotReachedError) as refusal:
         event.wait_for_log(pattern, count=count)
 
-    assert f"); {why}; its log is:\n" in str(refusal.value)
+    assert f"); {why}\n--- timeline, in simulated time from " in str(refusal.value)
 
 
 def test_a_gate_on_an_event_that_has_ended_is_an_error_at_once(deploy):

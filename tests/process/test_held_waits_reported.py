@@ -68,7 +68,7 @@ def main_handler(event, context):
     main = next(line for line in lines if "'MainThread'" in line)
     assert main == "  thread 'MainThread' is parked, most recent call first:"
     assert any(re.fullmatch(r"    .*index\.py:17 in main_handler: uploader\.join\(\)", line) for line in lines)
-    assert "scf_clock.advance(seconds, past_held=True) lets time pass it" in text
+    assert "scf_clock.advance(86400, past_held=True) takes the event to its timeout" in text
     assert "terminate() ends it" in text
     assert "pytest_scf_async" not in text
 
@@ -355,4 +355,12 @@ def main_handler(event, context):
 
     pid = re.search(r"the child process 'sleep' \(pid (\d+)\) is alive", text)[1]
     assert f"thread 'encoder' is in a wait for the child process {pid}, most" in text
-    assert "background=('sleep',)" in text
+    assert "background=" not in text  # the thread would wait for it all the same
+    assert 'deploy(..., children="simulated") puts its sleeps on the simulated clock; ' in text
+
+
+@pytest.mark.parametrize("keywords", ["", ", capture_output=True"])
+def test_what_a_child_sleeps_passes_where_children_are_simulated(deploy, keywords: str) -> None:
+    """What the text for a child that a thread waits for advises, followed."""
+    source = f"{IMPORTS}\ndef main_handler(event, context):\n    subprocess.run(['sleep', '1000']{keywords})\n"
+    assert deploy(source, children="simulated").invoke_async().wait().status == "FINISHED"

@@ -78,7 +78,10 @@ def test_without_it_the_subscription_holds_the_clock_and_the_error_proposes_it(
         event.wait()
 
     assert f"thread 'listener' is in recv() on a connection to {address}, most" in str(caught.value)
-    assert f"deploy(..., idle_ok=['{address}']) has it wait there beside the clock" in str(caught.value)
+    assert (
+        f"What to do: {address} has not answered: have it answer; deploy(..., idle_ok=['{address}']) lets simulated "
+        "time pass while the connection is silent; "
+    ) in str(caught.value)
 
 
 LATE = 0.05

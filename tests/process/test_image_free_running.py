@@ -302,7 +302,7 @@ def test_a_call_that_cannot_end_says_that_it_is_free_running(deploy_free, runtim
     text = str(raised.value)
     assert f"event {event.request_id} of app is free-running" in text
     assert "sees real time: what it does there cannot be seen from outside" in text
-    assert "What to do: scf_clock.advance(seconds) brings its timeout on at once, terminate() ends it." in text
+    assert "What to do: scf_clock.advance(86400) takes it to its timeout, at once; terminate() ends it." in text
     event.terminate()
 
 

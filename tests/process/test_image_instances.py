@@ -201,7 +201,7 @@ def test_the_code_of_an_image_cannot_be_updated(deploy_image, tmp_path):
 
 
 def test_a_child_that_holds_the_clock_is_reported_in_the_words_of_images(deploy_in_process, make_runtime):
-    source = "import subprocess\ndef handle(event, request): subprocess.run(['sleep', '1000'])"
+    source = "import subprocess, time\ndef handle(event, request): subprocess.Popen(['sleep', '1000']); time.sleep(60)"
     runtime = make_runtime()
     event = deploy_in_process(program(source), to=runtime).invoke_async()
     event.settle()

@@ -287,3 +287,26 @@ def main_handler(event, context):
     assert (name, number) == ("OSError", errno.EADDRNOTAVAIL)
     assert f"listening on {NOWHERE}:8000 refused at " in text
     assert "an instance listens on this machine's loopback only; bind to '' or '127.0.0.1'" in text
+
+
+def test_where_nothing_listens_the_timeline_names_the_address_once(deploy):
+    event = deploy(
+        IMPORTS
+        + """
+def main_handler(event, context):
+    free = socket.socket()
+    free.bind(("127.0.0.1", 0))
+    address = free.getsockname()
+    free.close()
+    found = []
+    for _ in range(3):
+        with socket.socket() as client:
+            found.append(attempt(lambda: client.connect(address)))
+    return [address[1], found]
+"""
+    ).invoke_async()
+
+    port, found = event.wait().result
+
+    assert [kind for kind, *_ in found] == ["ConnectionRefusedError"] * 3
+    assert event.timeline.count(f"connection to 127.0.0.1:{port} refused: nothing listens there") == 1

@@ -152,7 +152,7 @@ def test_a_wait_that_nothing_ends_is_named_and_the_advice_helps(work):
 def test_work_that_goes_on_after_the_handler_has_returned(work):
     cause, cure = advice(work(handler("stopping = False")), within=14)
     assert cause.endswith("the handler of SIGTERM returned, and the work went on: nothing stopped it")
-    assert cure.startswith("what to do: have the handler of SIGTERM set a flag")
+    assert cure.startswith("what to do: set a flag in the handler of SIGTERM, check it in the work")
 
 
 def test_a_listener_that_takes_no_arguments(work):

@@ -196,7 +196,25 @@ def test_a_loop_that_nothing_wakes_is_reported(deploy, runtime: ScfRuntime) -> N
     assert event.doing == "parked"
     assert event.wait().status_code == 433
     assert event.duration == timedelta(seconds=600)
-    assert "wait      asyncio.run at index.py:" in event.timeline
+    assert re.search(r"wait      await at index\.py:\d+ in Task-1$", event.timeline, re.MULTILINE)
+
+
+def test_of_tasks_that_nothing_wakes_those_are_named_that_wait_for_no_other_task(deploy) -> None:
+    source = """
+async def waits(event):
+    await event.wait()
+
+async def main():
+    await asyncio.gather(*(asyncio.create_task(waits(asyncio.Event()), name=f"waits-{n}") for n in range(TASKS)))
+"""
+    named = deploy(IMPORTS + source.replace("TASKS", "2"), timeout=60).invoke_async([]).wait()
+    assert re.search(
+        r"wait      await at index\.py:(\d+) in waits-0 and await at index\.py:\1 in waits-1$",
+        named.timeline,
+        re.MULTILINE,
+    )
+    many = deploy(IMPORTS + source.replace("TASKS", "3"), timeout=60).invoke_async([]).wait()
+    assert "wait      asyncio.run at index.py:" in many.timeline
 
 
 def test_other_threads_and_a_loop_take_turns_by_their_due_times(deploy) -> None:

@@ -5,9 +5,15 @@ from __future__ import annotations
 import pytest
 from internals import event_of
 
-from pytest_scf_async.report.cause import likely_cause
+from pytest_scf_async.report.cause import SeenEvent, likely_cause, what_to_do
 
-IMPORTS = "import asyncio, queue, signal, threading, time\n"
+IMPORTS = """
+import asyncio, queue, signal, threading, time
+
+async def waits():
+    await asyncio.Event().wait()
+
+"""
 ENDLESS = {
     "Lock.acquire": "lock = threading.Lock(); lock.acquire(); lock.acquire()",
     "join of": (
@@ -16,7 +22,29 @@ ENDLESS = {
     ),
     "queue.get": "queue.Queue().get()",
     "pause()": "signal.pause()",
+    "await at": "asyncio.run(waits())",
 }
+ENDS = {
+    "Lock.acquire": "no other thread can release this lock: use threading.RLock",
+    "join of": "have the thread that is joined end",
+    "queue.get": "have another thread call the set(), put(), notify() or release() that ends this wait",
+    "pause()": "find out why what this wait is for never came",
+    "await at": "find out why what this wait is for never came",
+}
+LOCKED_CROSSWISE = """
+import threading, time
+one, other = threading.Lock(), threading.Lock()
+
+def takes(first, second):
+    with first:
+        time.sleep(1)
+        with second:
+            return "both"
+
+def main_handler(event, context):
+    threading.Thread(target=takes, args=(other, one)).start()
+    return takes(one, other)
+"""
 TIMED = {
     "Lock.acquire": "lock = threading.Lock(); lock.acquire(); lock.acquire(timeout=100)",
     "queue.get": "queue.Queue().get(timeout=100)",
@@ -26,21 +54,38 @@ TIMED = {
 }
 
 
-def cause_of(deploy, body: str) -> str:
-    event = deploy(f"{IMPORTS}def main_handler(event, context):\n    {body}\n", timeout=60).invoke_async().wait()
+def timed_out(deploy, source: str) -> SeenEvent:
+    event = deploy(source, timeout=60).invoke_async().wait()
     assert event.status_code == 433
-    return str(likely_cause(event_of(event)))
+    return event_of(event)
+
+
+def waiting_in(deploy, body: str) -> SeenEvent:
+    return timed_out(deploy, f"{IMPORTS}def main_handler(event, context):\n    {body}\n")
 
 
 @pytest.mark.parametrize("call", ENDLESS)
 def test_a_wait_that_only_an_event_ends_is_one_that_nothing_ended(deploy, call: str) -> None:
-    cause = cause_of(deploy, ENDLESS[call])
+    event = waiting_in(deploy, ENDLESS[call])
+    cause = str(likely_cause(event))
     assert cause.startswith(f"it waited in {call}")
     assert ", which nothing ended, until its timeout of 60 s" in cause
+    assert str(what_to_do(event)).startswith(ENDS[call])
+
+
+def test_of_two_threads_each_has_to_release_what_the_other_waits_for(deploy) -> None:
+    event = timed_out(deploy, LOCKED_CROSSWISE)
+    assert str(what_to_do(event)).startswith("have the thread that holds this lock release it")
+
+
+def test_a_lock_that_its_own_thread_may_take_twice_ends_the_wait(deploy) -> None:
+    """What the advice for `Lock.acquire` says, followed."""
+    source = f"{IMPORTS}def main_handler(event, context):\n    {ENDLESS['Lock.acquire']}\n"
+    assert deploy(source.replace("Lock()", "RLock()")).invoke_async().wait().status == "FINISHED"
 
 
 @pytest.mark.parametrize("call", TIMED)
 def test_a_wait_that_time_ends_is_the_last_one(deploy, call: str) -> None:
-    cause = cause_of(deploy, TIMED[call])
+    cause = str(likely_cause(waiting_in(deploy, TIMED[call])))
     assert cause.startswith("it ran until its timeout of 60 s")
     assert f"; its last wait was {call}" in cause

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
 import signal
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from internals import Code, Event, Exit, FunctionVersion, MemoryExcess, PythonHandler, Raised
+from internals import OWN_CODE, Code, Event, Exit, FunctionVersion, MemoryExcess, PythonHandler, Raised
 
 import pytest_scf_async.assertions as helpers
 from pytest_scf_async import AsyncEvent, ScfSettings, ScfUsageError, SimulatedClock
@@ -85,9 +86,9 @@ class Story:
             self.inside.wrote(line)
         return self
 
-    def waits(self, description: str, *, endless: bool = False) -> Story:
+    def waits(self, description: str, *, awaits: Any = None) -> Story:
         now = self.inside.now_us()
-        self.inside.waits(description, now, now, endless=endless)
+        self.inside.waits(description, now, now, awaits=awaits)
         return self
 
     def gets(self, disposition: Any) -> Story:
@@ -121,6 +122,20 @@ class Story:
 
 
 TRACE = 'Traceback (most recent call last):\n  File "/code/export.py", line 3, in main_handler\nValueError: boom\n'
+
+FAULT = (
+    "Fatal Python error: Segmentation fault",
+    "",
+    "Thread 0x00007f0000000001 (most recent call first):",
+    '  File "/code/export.py", line 9 in upload',
+    "",
+    "Current thread 0x00007f0000000000 (most recent call first):",
+    f'  File "{ctypes.__file__}", line 538 in string_at',
+    '  File "/code/export.py", line 3 in main_handler',
+    f'  File "{OWN_CODE}bootstrap/instance.py", line 148 in _call',
+    '  File "<string>", line 16 in <module>',
+)
+"""What ``faulthandler`` writes where code in C crashes."""
 
 
 def failure(check: Callable[..., None], *arguments: Any, **keywords: Any) -> str:
@@ -198,8 +213,14 @@ def test_the_first_line_says_expected_and_found() -> None:
     [
         (Story().after(3).gets("default").exits(), ("SIGTERM arrived 3 s after the start; no code had called "
           "signal.signal for it by then, so it ended the process")),
-        (Story().handles(Raised("SystemExit", "0")).exits(), ("the process ended by sys.exit(0) in the listener: the "
-          "platform reports 439 whatever the exit code")),
+        (Story().handles(Raised("SystemExit", "0")).exits(), ("the handler of SIGTERM raised SystemExit: 0, which "
+          "ended the process (exit code 0): the platform reports 439 whatever the exit code")),
+        (Story().exits(signum=signal.SIGSEGV),
+          "the process was killed by SIGSEGV (signal 11): the platform reports 439"),
+        (Story().says(*FAULT).exits(signum=signal.SIGSEGV), ("code in C crashed at export.py:3, and the process was "
+          "killed by SIGSEGV (signal 11): the platform reports 439")),
+        (Story().exits(signum=signal.SIGKILL),
+          "the process was killed by SIGKILL (signal 9): the platform reports 439"),
         (Story().handles(Raised("ValueError", "no")).ends(Fact.RAISED, trace=TRACE), ("the handler of SIGTERM raised "
           "ValueError: no, and nothing in the function caught it")),
         (Story().handles().ends(Fact.RAISED, trace=TRACE), ("the handler of SIGTERM returned, and the function raised "
@@ -230,6 +251,8 @@ def test_the_first_line_says_expected_and_found() -> None:
         (TERMINATED(), "terminate() ended it by force, before it could end by itself"),
         (Story().ends(Fact.FUNCTION_DELETED), "its function was deleted while it ran"),
         (Story(async_run=False).after(3).ends(Fact.TIMED_OUT), "the timeout of a sync function is 3 s unless given"),
+        (Story(async_run=False).waits("time.sleep(100)").after(3).ends(Fact.TIMED_OUT), ("the timeout of a sync "
+          "function is 3 s unless given; its last wait was time.sleep(100)")),
         (Story(timeout=60).waits("time.sleep(100)").after(60).ends(Fact.TIMED_OUT), ("it ran until its timeout of 60 s "
           "(deploy(...)); its last wait was time.sleep(100)")),
         (Story().ends(Fact.RESULT_NOT_JSON, trace="TypeError: a set"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from internals import Code, Launch, Raised, ResultExcess, Supervised
-from test_assertions import TRACE, Story, failure
+from test_assertions import FAULT, TRACE, Story, failure
 
 from pytest_scf_async.assertions import (
     assert_finished,
@@ -35,15 +35,20 @@ def advice(text: str) -> str | None:
         (Story().gets("default").exits(signum=signal.SIGTERM), "call signal.signal(signal.SIGTERM, handler)"),
         (
             Story().handles(STOP).ends(Fact.RAISED, trace=TRACE),
-            "catch it around the work in the function",
+            "do not raise in the handler of SIGTERM: set a flag there, check it in the work, and return",
         ),
         (Story().handles(Raised("SystemExit", "0")).exits(), "stop the work and return from the function"),
-        (Story(timeout=60).handles().ends(Fact.TIMED_OUT), "have the handler of SIGTERM set a flag"),
+        (Story(timeout=60).handles().ends(Fact.TIMED_OUT), "set a flag in the handler of SIGTERM, check"),
         (Story(timeout=60).waits("sleep(99) at a.py:3").ends(Fact.TIMED_OUT), "give the function a longer timeout"),
+        (Story(timeout=86_400).ends(Fact.TIMED_OUT), "have the function stop in time: no timeout can be longer"),
+        (Story(async_run=False).ends(Fact.TIMED_OUT), "set timeout= (at most 900 s for a sync function); for longer"),
+        (Story(async_run=False, timeout=900).ends(Fact.TIMED_OUT), "remove async_run=False (an async function has up"),
+        (Story().sets("default").gets("default").exits(signum=signal.SIGTERM), "remove the call of signal.signal"),
+        (Story().exits(signum=signal.SIGSEGV), "call faulthandler.enable() at the top of the module"),
         (Story(timeout=60).waits(LOCK).ends(Fact.TIMED_OUT), "give the function a longer timeout"),
         (
-            Story(timeout=60).waits(LOCK, endless=True).ends(Fact.TIMED_OUT),
-            "look for what was to end that wait",
+            Story(timeout=60).waits(LOCK, awaits="own lock").ends(Fact.TIMED_OUT),
+            "no other thread can release this lock: use threading.RLock",
         ),
         (Story().ends(Fact.MEMORY_EXCEEDED), "give the function more memory"),
         (
@@ -60,7 +65,10 @@ def advice(text: str) -> str | None:
         ),
         (
             Story().ends(Fact.CODE_NOT_LOADED, trace="ModuleNotFoundError: No module named 'orders'"),
-            "install it where the tests run, or deploy it with the code",
+            (
+                "install the package with the module orders where the tests run, or put the module into the code "
+                "directory /code"
+            ),
         ),
         (Story().ends(Fact.TERMINATED), "call assert_terminated(event) if that was meant, or terminate(grace_shutdown"),
         (Story().exits(), "return from the function instead: sys.exit() and os._exit() end the process"),
@@ -75,20 +83,51 @@ def test_a_failure_says_what_to_do(story: Story, start: str) -> None:
 
 
 def test_work_that_goes_on_after_a_handler() -> None:
-    flag = "what to do: have the handler of SIGTERM set a flag that the work looks at"
+    flag = "what to do: set a flag in the handler of SIGTERM, check it in the work, and return when it is set"
     assert str(advice(failure(assert_stopped_within, Story().handles().after(9).returns().event, 5))).startswith(flag)
     swallowed = failure(assert_stopped_within, Story().handles(STOP).after(9).returns().event, 5)
-    assert str(advice(swallowed)).startswith("what to do: look for an `except Exception` around the work")
+    assert str(advice(swallowed)).startswith("what to do: do not raise in the handler of SIGTERM")
+
+
+def test_work_that_still_runs_when_its_time_after_a_handler_is_over() -> None:
+    text = failure(assert_stopped_within, Story().handles().after(9).event, 5)
+    assert "likely cause: the handler of SIGTERM returned, and the work went on: nothing stopped it\n" in text
+    assert str(advice(text)).startswith("what to do: set a flag in the handler of SIGTERM")
+    ignored = failure(assert_stopped_within, Story().gets("ignored").after(9).event, 5)
+    assert str(advice(ignored)).startswith("what to do: replace signal.SIG_IGN by a handler")
+    entered = Story().gets("handler")
+    entered.inside.handler_entered()
+    inside = failure(assert_stopped_within, entered.after(9).event, 5)
+    assert "likely cause: SIGTERM arrived 0 s after the start; its handler was entered and never left\n" in inside
+    early = failure(assert_stopped_within, Story().handles().after(1).event, 5)
+    assert "nothing but a call like wait() lets its time pass" in early
+    assert advice(early) is None
+
+
+def test_a_function_that_returned_after_its_handler_raised_did_not_go_on() -> None:
+    text = failure(assert_signal_handled, Story().handles(STOP).returns().event)
+    assert "the handler of SIGTERM raised Stop: now, something caught it, and the function returned\n" in text
+    assert str(advice(text)).startswith("what to do: do not raise in the handler of SIGTERM")
+    later = failure(assert_signal_handled, Story().handles(STOP).after(9).returns().event)
+    assert "something caught it, and the function returned 9 s later\n" in later
+
+
+def test_a_crash_whose_line_is_known_needs_no_other_advice_and_shows_no_frames_of_ours() -> None:
+    text = failure(assert_finished, Story().says(*FAULT).exits(signum=signal.SIGSEGV).event)
+    assert advice(text) is None
+    assert "line 3 in main_handler" in text
+    assert "instance.py" not in text
+    assert "<string>" not in text
 
 
 @pytest.mark.parametrize(
     "story",
     [
         Story(),
-        Story().handles().ends(Fact.TERMINATED),
         Story().ends(Fact.FUNCTION_DELETED),
         Story().exits(signum=signal.SIGKILL),
         Story().gets("unknown").exits(signum=signal.SIGTERM),
+        Story().handles().ends(Fact.RAISED, trace=TRACE),  # the handler of SIGTERM has done its part
     ],
 )
 def test_where_nobody_can_know_nothing_is_said(story: Story) -> None:
@@ -104,7 +143,7 @@ def test_what_was_asked_for_needs_no_mending() -> None:
         assert advice(text) is None
     assert advice(failure(assert_finished, Story().handles().returns("2").event, 3)) is None
     ignored = failure(assert_signal_handled, Story().gets("ignored").returns().event)
-    assert str(advice(ignored)).startswith("what to do: call signal.signal(signal.SIGTERM, handler)")
+    assert str(advice(ignored)).startswith("what to do: replace signal.SIG_IGN by a handler")
 
 
 def test_a_signal_that_only_c_code_catches() -> None:
@@ -150,7 +189,8 @@ def test_what_a_supervised_program_does_with_a_signal(node: Path, disposition: s
     assert f"; {cause}\n" in text
     assert "signal.signal" not in text
     reported = advice(text)
-    somehow = "what to do: have the program install a handler of SIGTERM before it serves its first event"
+    where = "where it ignores the signal now" if disposition == "ignored" else "before it serves its first event"
+    somehow = f"what to do: have the program install a handler of SIGTERM {where}"
     assert reported is None if disposition == "blocked" else str(reported).startswith(somehow)
 
 
@@ -172,7 +212,7 @@ def test_the_traceback_of_the_function_is_shown() -> None:
 
 
 def test_a_lock_that_never_comes_is_named() -> None:
-    text = failure(assert_finished, Story(timeout=60).waits(LOCK, endless=True).ends(Fact.TIMED_OUT).event)
+    text = failure(assert_finished, Story(timeout=60).waits(LOCK, awaits="lock").ends(Fact.TIMED_OUT).event)
     assert "it waited in Lock.acquire at a.py:3, which nothing ended, until its timeout of 60 s (deploy(...))" in text
 
 

@@ -26,7 +26,7 @@ STORIES: dict[str, Callable[[], Story]] = {
     "raises after its handler": lambda: Story().handles().ends(Fact.RAISED, trace=TRACE),
     "coroutine": lambda: Story().ends(Fact.RESULT_NOT_JSON, trace="TypeError: Object of type coroutine is not JSON"),
     "memory": lambda: Story().exceeds(MemoryExcess(150 << 20, 128, 0, "deploy(...)")),
-    "endless wait": lambda: Story(timeout=60).waits("Lock.acquire at a.py:3", endless=True).ends(Fact.TIMED_OUT),
+    "endless wait": lambda: Story(timeout=60).waits("Lock.acquire at a.py:3", awaits="lock").ends(Fact.TIMED_OUT),
     "wait": lambda: Story(timeout=60).waits("sleep(9) at a.py:3").ends(Fact.TIMED_OUT),
     "deleted": lambda: Story().ends(Fact.FUNCTION_DELETED),
     "terminated": lambda: Story().ends(Fact.TERMINATED),

@@ -64,16 +64,19 @@ def test_what_the_json_module_writes_is_taken(payload, text):
     assert payload_text(payload) == text
 
 
+VALID = "it has to be what json.dumps can write: dict, list, tuple, str, int, float, bool or None"
+
+
 @pytest.mark.parametrize(
     ("payload", "start"),
     [
-        ({1, 2}, "payload is a set, which is not JSON"),
-        ({"rows": [0, 1, {3}]}, 'payload["rows"][2] is a set, which is not JSON'),
-        ({"a": {"b": b"x"}}, 'payload["a"]["b"] is a bytes, which is not JSON'),
-        ({"when": datetime.date(2026, 1, 1)}, 'payload["when"] is a date, which is not JSON'),
-        ([Decimal(1)], "payload[0] is a Decimal, which is not JSON"),
-        ([object()], "payload[0] is an object, which is not JSON"),
-        ({'a"b': {1}}, 'payload["a\\"b"] is a set'),
+        ({1, 2}, f"payload={{1, 2}} is a set; {VALID}"),
+        ({"rows": [0, 1, {3}]}, f'payload["rows"][2]={{3}} is a set; {VALID}'),
+        ({"a": {"b": b"x"}}, f'payload["a"]["b"]=b\'x\' is a bytes; {VALID}'),
+        ({"when": datetime.date(2026, 1, 1)}, f'payload["when"]=datetime.date(2026, 1, 1) is a date; {VALID}'),
+        ([Decimal(1)], f"payload[0]=Decimal('1') is a Decimal; {VALID}"),
+        ([slice(1)], f"payload[0]=slice(None, 1, None) is a slice; {VALID}"),
+        ({'a"b': {1}}, 'payload["a\\"b"]={1} is a set'),
         ([1, math.nan], "payload[1] is nan, which JSON has no form for"),
         ({"x": math.inf}, 'payload["x"] is inf, which JSON has no form for'),
         ({"x": -math.inf}, 'payload["x"] is -inf, which JSON has no form for'),
@@ -89,7 +92,7 @@ def test_what_is_not_json_is_refused_with_its_place(payload, start):
 
 
 def test_the_first_value_at_fault_is_named():
-    assert refusal({"a": [{1}], "b": {2}}).startswith('payload["a"][0] is a set')
+    assert refusal({"a": [{1}], "b": {2}}).startswith('payload["a"][0]={1} is a set')
 
 
 def test_data_that_contains_itself_is_refused():
@@ -131,7 +134,7 @@ def test_a_long_way_to_a_value_is_shortened():
     deep: object = {1}
     for _ in range(5000):
         deep = [deep]
-    assert refusal(deep).startswith(f"payload{'[0]' * 10}…{'[0]' * 10} is a set")
+    assert refusal(deep).startswith(f"payload{'[0]' * 10}…{'[0]' * 10}={{1}} is a set")
 
 
 def test_a_long_text_at_fault_is_shortened():

@@ -91,19 +91,19 @@ def test_a_call_that_has_passed_time_says_how_much_and_what_to_raise(watch: Stop
         instance = SimpleNamespace(
             state=does, doing=lambda: does.doing(held=False), traces_user_code=False, waits_in="acquire()"
         )
-        configuration = SimpleNamespace(name="export", deployed_by="deploy")
+        configuration = SimpleNamespace(name="export", deployed_by="deploy", timeout=60)
         function = SimpleNamespace(configuration=configuration)
         return SimpleNamespace(request_id=number, instance=instance, function=function, timeline=list(entries))
 
     parked = state.start(in_lockstep=True)
     accepted = Remark(7_000_000, "accepted")
     counts = (("a", 5), ("b", 4000), ("a", 6))
-    ticks = [Waited(8_000_000, description, 9_000_000, times, endless=False) for description, times in counts]
+    ticks = [Waited(8_000_000, description, 9_000_000, times, awaits=None) for description, times in counts]
     logs = Written(10_000_000, "a line")
     events = [
         running(1, parked, accepted, *ticks),
         running(2, state.after(parked, state.InstanceFact.INVOKED).state, accepted, logs),
-        running(3, parked, accepted, Waited(7_000_000, "acquire()", 7_000_000, 1, endless=False)),
+        running(3, parked, accepted, Waited(7_000_000, "acquire()", 7_000_000, 1, awaits=None)),
     ]
     lockstep.events_running = lambda: events
     lockstep.clock.now_us = 7_000_000

@@ -94,7 +94,11 @@ RULES = "and its last step has to end the event: finished(), failed(430), exited
         ({"script": {finished()}}, "is not valid: it is a list of steps, as in [running_for(60), finished()]"),
         (
             {"script": [running_for(60), finished]},
-            "step, as running_for(60), logged('text') or finished(); it has to be called: finished(...)",
+            "script[1] (deploy_scripted(...)) is the function finished, not a step: call it, as in finished()",
+        ),
+        (
+            {"script": [failed, finished()]},
+            "script[0] (deploy_scripted(...)) is the function failed, not a step: call it, as in failed()",
         ),
         (
             {"script": [60, finished()]},

@@ -8,6 +8,7 @@ import signal
 from typing import NoReturn
 
 from ...protocol import branches
+from ...protocol.shortening import real_seconds
 from ..originals import real_exit, real_kill, real_poll, real_waitpid
 from .own_harness import OwnHarness
 
@@ -25,7 +26,7 @@ def await_end(harness: OwnHarness, pid: int, job: int) -> None:
         real_kill(pid, signal.SIGKILL)
     _, status = real_waitpid(pid, 0)
     if not in_time:
-        why = f"it has not ended within {harness.plan.real_timeout:g} real seconds"
+        why = f"it has not ended within {real_seconds(harness.plan.real_timeout)}"
         branches.send(harness.connection, branches.Cannot(job, why))
         return
     branches.send(harness.connection, branches.Gone(job, harness.clock.now_us, status))

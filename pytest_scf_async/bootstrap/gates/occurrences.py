@@ -60,12 +60,13 @@ class _CountingScheduler(Scheduler):
         *,
         enlist: Callable[[Waiter], bool] | None = None,
         readiness: Readiness | None = None,
+        awaits: int = 0,
     ) -> bool:
         real = readiness is not None and readiness.holds  # whether it waits at all depends on how quick others are
         if real or not description or _get_ident() != self.main_ident or not self.active:
-            return Scheduler.park(self, due_us, description, enlist=enlist, readiness=readiness)
+            return Scheduler.park(self, due_us, description, enlist=enlist, readiness=readiness, awaits=awaits)
         _occurs("wait", description)
-        woken = Scheduler.park(self, due_us, description, enlist=enlist, readiness=readiness)
+        woken = Scheduler.park(self, due_us, description, enlist=enlist, readiness=readiness, awaits=awaits)
         _occurs("waited", description)
         return woken
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import _queue
 import _thread
 import queue
+import sys
 import threading
 import time
 from collections import deque
-from types import GenericAlias
+from types import FrameType, GenericAlias
 from typing import Any
 
+from ...protocol.messages import Awaits
 from ...protocol.time_units import microseconds
 from ..clock import now_us, real_number
 from ..scheduler.callers import describe_caller
@@ -43,7 +45,14 @@ def wake_first(waiters: deque[Waiter]) -> None:
             return
 
 
-def wait_for(try_once: Any, waiters: deque[Waiter], due_us: int | None, description: str) -> bool:
+def _of_lock(caller: FrameType) -> int:
+    """What a lock waits for whose method *caller* has called: those of ``threading`` notify others with locks."""
+    if caller.f_code.co_filename == threading.__file__:
+        return Awaits.NOTICE
+    return Awaits.LOCK if len(scheduler.threads) > 1 else Awaits.OWN_LOCK
+
+
+def wait_for(try_once: Any, waiters: deque[Waiter], due_us: int | None, description: str, awaits: int) -> bool:
     """Park until *try_once* is True after a wakeup, or until *due_us*; a wakeup that is not used goes to the next."""
     while True:
         mine: list[Waiter] = []
@@ -54,7 +63,7 @@ def wait_for(try_once: Any, waiters: deque[Waiter], due_us: int | None, descript
             return not try_once()
 
         try:
-            woken = scheduler.park(due_us, description, enlist=enlist)
+            woken = scheduler.park(due_us, description, enlist=enlist, awaits=awaits)
         except BaseException:
             if mine and mine[0].woken:
                 wake_first(waiters)
@@ -88,7 +97,7 @@ class Lock:
         if not isinstance(given, (int, float)) or (timeout != -1 and not 0 < timeout <= threading.TIMEOUT_MAX):
             return self._lock.acquire(True, timeout)
         due = None if timeout == -1 else timeout_due(timeout)
-        return wait_for(self._try, self._waiters, due, describe_caller("Lock.acquire"))
+        return wait_for(self._try, self._waiters, due, describe_caller("Lock.acquire"), _of_lock(sys._getframe(1)))
 
     def _try(self) -> bool:
         return self._lock.acquire(False)
@@ -137,7 +146,7 @@ class RLock:
         if not isinstance(given, (int, float)) or (timeout != -1 and not 0 < timeout <= threading.TIMEOUT_MAX):
             return self._lock.acquire(True, timeout)
         due = None if timeout == -1 else timeout_due(timeout)
-        return wait_for(self._try, self._waiters, due, describe_caller("RLock.acquire"))
+        return wait_for(self._try, self._waiters, due, describe_caller("RLock.acquire"), _of_lock(sys._getframe(1)))
 
     def __enter__(self, /) -> bool:
         return self._lock.acquire(False) or self.acquire()
@@ -234,7 +243,9 @@ class SimpleQueue:
             return True
 
         due = None if timeout is None else timeout_due(timeout)
-        if try_once() or (timeout != 0 and wait_for(try_once, self._waiters, due, describe_caller("SimpleQueue.get"))):
+        if try_once() or (
+            timeout != 0 and wait_for(try_once, self._waiters, due, describe_caller("SimpleQueue.get"), Awaits.NOTICE)
+        ):
             return taken[0]
         raise queue.Empty
 

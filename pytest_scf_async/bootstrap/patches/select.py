@@ -20,6 +20,7 @@ from types import FrameType
 from typing import Any
 
 from ...protocol import procfs, time_units
+from ...protocol.messages import Awaits
 from .. import clock, thread_table
 from ..originals import real_epoll, real_poll
 from ..scheduler.callers import describe_caller
@@ -148,7 +149,8 @@ def park(
             thread_table.holds(shown or description, [*peers])
         elif claims:
             _note_beside(ident, True)
-        return scheduler.park(due, description, enlist=enlist, readiness=readiness)
+        awaits = Awaits.ANSWER if claims and receives else Awaits.SOMETHING
+        return scheduler.park(due, description, enlist=enlist, readiness=readiness, awaits=awaits)
     finally:
         if claims or readiness.ends:
             thread_table.holds("")

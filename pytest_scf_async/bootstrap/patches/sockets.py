@@ -151,13 +151,30 @@ def _check(sock: Any, address: Any, description: str) -> None:
         raise _refuse(f"{description} {_shown(address)}", lambda text: ConnectionRefusedError(errno.ECONNREFUSED, text))
 
 
+_noted: set[str] = set()
+"""Where nothing listened: a client that tries again and again has one line in the timeline."""
+
+
+def _note_refusal(address: Any) -> None:
+    """Have the timeline name *address*: the exception does not."""
+    shown = _shown(address)
+    if shown not in _noted:
+        _noted.add(shown)
+        records.note(f"connection to {shown} refused: nothing listens there")
+
+
 def _connect(self: Any, object: Any, /) -> None:
+    given = object
     if _other_port is not None:
         object = _other_port.underneath(self, object)
     object = official_hosts.led(object)
     _check(self, object, "connection to")
     connections.opens(self)
-    _socket.socket.connect(self, object)
+    try:
+        _socket.socket.connect(self, object)
+    except ConnectionRefusedError:
+        _note_refusal(given)
+        raise
 
 
 def _connect_ex(self: Any, object: Any, /) -> int:

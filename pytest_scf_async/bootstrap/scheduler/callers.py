@@ -92,20 +92,40 @@ _MOST_AWAITS = 256
 
 
 def _awaited() -> str:
-    """What the running loop wakes at the next instant that is due: a task, and where it awaits; empty if not known.
+    """The task that the running loop waits for, and where it awaits; empty if not known.
 
-    It is asked before each wait of a loop, so it takes no more than it needs.
+    That is the one which the next instant that is due wakes; where none is due, those that await what comes from
+    outside, as long as they are few. It is asked before each wait of a loop, so it takes no more than it needs.
     """
     try:
-        timer = sys.modules["asyncio.events"]._get_running_loop()._scheduled[0]
+        loop = sys.modules["asyncio.events"]._get_running_loop()
+        if not loop._scheduled:
+            tasks = _awaiting_tasks(loop)
+            return " and ".join(filter(None, map(_place_of, tasks))) if len(tasks) <= _FEW_TASKS else ""
+        timer = loop._scheduled[0]
         callback = timer._callback
         if hasattr(callback, "__self__"):  # of asyncio.timeout
-            task = callback.__self__._task
-        else:
-            task = timer._args[0]._callbacks[0][0].__self__
-        coroutine, name = task.get_coro(), task.get_name()
+            return _place_of(callback.__self__._task)
+        return _place_of(timer._args[0]._callbacks[0][0].__self__)
     except (AttributeError, IndexError, KeyError, TypeError):
         return ""  # a callback of call_later, or another loop: its caller is named
+
+
+_FEW_TASKS = 2
+"""So many tasks are named together."""
+
+
+def _awaiting_tasks(loop: Any) -> list[Any]:
+    """The tasks of *loop* that wait, but not for other tasks of it; by their names, as a set has no order."""
+    tasks = sys.modules["asyncio.tasks"]
+    of_tasks = tasks.Task, tasks._GatheringFuture
+    found = [task for task in tasks.all_tasks(loop) if not isinstance(task._fut_waiter, of_tasks)]
+    return sorted(found, key=lambda task: (len(task.get_name()), task.get_name()))
+
+
+def _place_of(task: Any) -> str:
+    """The line at which *task* awaits, and its name; empty where no line of user code does."""
+    coroutine, name = task.get_coro(), task.get_name()
     users: FrameType | None = None
     while True:
         if type(coroutine) is CoroutineType:

@@ -69,6 +69,7 @@ class Waiter:
     """
 
     __slots__ = (
+        "awaits",
         "deferred",
         "description",
         "due_us",
@@ -83,12 +84,18 @@ class Waiter:
     )
 
     def __init__(
-        self, thread: ThreadState, due_us: int | None, description: str, readiness: Readiness | None = None
+        self,
+        thread: ThreadState,
+        due_us: int | None,
+        description: str,
+        readiness: Readiness | None = None,
+        awaits: int = 0,
     ) -> None:
         self.thread = thread
         self.due_us = due_us
         self.description = description
         self.readiness = readiness
+        self.awaits = awaits
         self.sequence = 0
         self.granted = False
         self.woken = False
@@ -371,19 +378,20 @@ class Scheduler:
         *,
         enlist: Callable[[Waiter], bool] | None = None,
         readiness: Readiness | None = None,
+        awaits: int = 0,
     ) -> bool:
         """Park the calling thread until *due_us* or until it is woken; whether it was woken.
 
         *enlist* is called with the waiter before it is parked, and puts it where its waker finds it. If it returns
         False, what the thread would wait for is there already, and the call returns True at once. A descriptor of
-        *readiness* wakes the thread once it is ready.
+        *readiness* wakes the thread once it is ready. *awaits* is one of `messages.Awaits`.
         """
         thread = self._current()
         main = thread.main
         if main:
             self.main_inside = True
         try:
-            waiter = Waiter(thread, due_us, description, readiness)
+            waiter = Waiter(thread, due_us, description, readiness, awaits)
             if enlist is not None and not enlist(waiter):
                 waiter.over = True
                 return True
@@ -688,7 +696,7 @@ class Scheduler:
                 thread.joiners.append(waiter)
                 return True
 
-        return thread.ended or self.park(due_us, description, enlist=enlist)
+        return thread.ended or self.park(due_us, description, enlist=enlist, awaits=messages.Awaits.THREAD)
 
     def follow_gates(self, follow: Callable[[], None]) -> None:
         """Other gates at lines are set: have each thread call *follow* when it resumes."""
@@ -1010,7 +1018,7 @@ class Scheduler:
             if waiter.due_us is not None:
                 heapq.heappush(self._run_queue, (waiter.due_us, waiter.sequence, waiter))
             self._reader = waiter.thread
-            self._dispatch(waiter.description)
+            self._dispatch(waiter.description, waiter.awaits)
 
     def _defer_signals(self, waiter: Waiter) -> None:
         """Report signals whose handlers are called after the wait, as in a ``sigwait``, which is one call of C code."""
@@ -1089,9 +1097,9 @@ class Scheduler:
         self._push(waiter)
         self.running_threads -= 1
         self._reader = waiter.thread
-        self._dispatch(waiter.description)
+        self._dispatch(waiter.description, waiter.awaits)
 
-    def _dispatch(self, description: str = "") -> None:
+    def _dispatch(self, description: str = "", awaits: int = 0) -> None:
         """After a thread has parked or ended: grant the next waiter if the lease allows that, else report."""
         if self._gateway is not None and self.running_threads == 0 and self._gateway.poll():
             description = ""  # the event has ended, and this is no wait of it any more
@@ -1110,9 +1118,9 @@ class Scheduler:
                 heapq.heappop(self._run_queue)
                 self._grant(head)
                 return
-        self._report(description)
+        self._report(description, awaits)
 
-    def _report(self, description: str = "") -> None:
+    def _report(self, description: str = "", awaits: int = 0) -> None:
         """Report what this instance waits for next; not while a thread is about to resume."""
         self._report_owed = False
         head = self._head()
@@ -1122,7 +1130,9 @@ class Scheduler:
         if self.moved:
             self._report_time()
         self.channel.send(
-            _pack_parked(due, sequence, self.running_threads, self._held, self._seen_messages, used_ns, description)
+            _pack_parked(
+                due, sequence, self.running_threads, self._held, self._seen_messages, used_ns, awaits, description
+            )
         )
 
     def _take_run_token(self) -> None:

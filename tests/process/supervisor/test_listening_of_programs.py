@@ -97,7 +97,7 @@ def test_a_program_that_never_listens_is_an_error_with_what_is_missing(deploy_im
 
     assert str(refusal.value).startswith(
         f"event {event.request_id} of app is FINISHED (200) and never reached wait_until_listening(); user code never "
-        "called sigaction(SIGTERM) with a handler; its log is:\n"
+        "called sigaction(SIGTERM) with a handler\n--- timeline, in simulated "
     )
 
 

@@ -1,0 +1,92 @@
+"""What to do about an exception of user code, where what differs in an instance from the test's process explains it.
+
+The exception itself comes as text, the traceback; everything else is a fact of the event.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ..model.configuration import HOME
+from ..model.tracebacks import exception_line, exception_lines, is_of_errno, last_place
+
+_OF_ANOTHER_TYPE = ("TypeError: ", "AttributeError: ", "KeyError: ")
+_WRITE_ELSEWHERE = (
+    "write to /tmp, which each instance has for itself, to the test's tmp_path (pass it in the payload or in "
+    "environment=), or to a directory of mounts="
+)
+_KEEP = "write what has to survive an instance to an object store, or to a directory of mounts="
+
+
+class Circumstances(NamedTuple):
+    """What is known of the event beside the traceback."""
+
+    payload: str
+    """As JSON."""
+    deployed_by: str
+    """The call that has made the function."""
+    lost_files: Sequence[str]
+    """What was in the ``/tmp`` of an instance that was reclaimed before: paths below it."""
+
+
+def cure_of_exception(trace: str, event: Circumstances) -> str | None:
+    """One sentence about the exception of *trace*, which the function raised; None where none fits."""
+    line = exception_line(trace)
+    if is_of_errno(line, errno.EROFS):
+        return _WRITE_ELSEWHERE
+    if is_of_errno(line, errno.ENOENT):
+        if f"'{HOME}/" in line:
+            return f"{_WRITE_ELSEWHERE} (HOME is {HOME} in an instance, and that directory does not exist)"
+        lost = next((name for name in event.lost_files if f"'/tmp/{name}'" in line), None)
+        return None if lost is None else f"{_KEEP} ({lost} was in the /tmp of an instance that was reclaimed)"
+    key = _key_missing_in_environment(trace)
+    if key:
+        return (
+            f"pass {key} in environment={{{key!r}: ...}} of {event.deployed_by}() or of the scf_function marker: the "
+            "function runs in a process of its own, which os.environ and monkeypatch of the test do not reach"
+        )
+    if any(_is_of_kernel(each, errno.ECONNREFUSED) for each in exception_lines(trace)):
+        return (
+            "start a server at that address in the test (nothing listens there on this machine), pass the address of "
+            "another one in environment=, or put a fake in the client's place with before_init="
+        )
+    if line.startswith(_OF_ANOTHER_TYPE) and _is_json_in_a_text(event.payload):
+        return (
+            "pass the payload itself, not its JSON text: payload= and invoke_async() write the JSON, and a handler "
+            "gets a str where the payload is one"
+        )
+    return None
+
+
+def _is_json_in_a_text(payload: str) -> bool:
+    """Whether *payload* is a text that is itself JSON of a dict or a list."""
+    value = json.loads(payload)
+    if not isinstance(value, str):
+        return False
+    try:
+        return isinstance(json.loads(value), (dict, list))
+    except ValueError:
+        return False
+
+
+def _key_missing_in_environment(trace: str) -> str:
+    """The variable for which ``os.environ`` raised the last exception of *trace*; empty for any other exception.
+
+    The module ``os`` is frozen from Python 3.11 on.
+    """
+    found, place = _MISSING_KEY.fullmatch(exception_line(trace)), last_place(trace)
+    of_os = place is not None and place[0] in ("<frozen os>", os.__file__)
+    return found["key"] if found is not None and of_os else ""
+
+
+_MISSING_KEY = re.compile(r"KeyError: '(?P<key>[^']+)'")
+
+
+def _is_of_kernel(line: str, number: int) -> bool:
+    """Whether the *line* that names an exception has that error in the kernel's own words."""
+    return f"[Errno {number}] {os.strerror(number)}" in line

@@ -1,0 +1,139 @@
+"""What the text of a failure advises, done word for word: the failure goes away, or the text says what is next."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from pytest_scf_async import (
+    AsyncEvent,
+    HandlerError,
+    assert_finished,
+    assert_signal_handled,
+    assert_stopped_within,
+)
+
+pytestmark = pytest.mark.once  # texts, and the calls that they name
+
+
+def refusal_of(check, event: AsyncEvent, *arguments: object) -> str:
+    with pytest.raises(AssertionError) as caught:
+        check(event, *arguments)
+    return str(caught.value)
+
+
+IMPORTS_ROWS = "import rows_of_export\n\ndef main_handler(event, context):\n    return rows_of_export.ROWS\n"
+
+
+def test_a_module_that_is_missing_is_put_into_the_code_directory(runtime, tmp_path: Path) -> None:
+    (tmp_path / "handlers").mkdir()
+    (tmp_path / "handlers" / "export.py").write_text(IMPORTS_ROWS, encoding="utf-8")
+
+    def deployed() -> AsyncEvent:
+        return runtime.deploy(tmp_path, handler="handlers.export.main_handler").invoke_async().wait()
+
+    text = refusal_of(assert_finished, deployed())
+    directory = re.search(r"put the module into the code directory (\S+)$", text, re.MULTILINE)[1]
+    Path(directory, "rows_of_export.py").write_text("ROWS = 3\n", encoding="utf-8")
+
+    assert_finished(deployed(), 3)
+
+
+def test_of_a_zip_it_is_put_there(runtime, tmp_path: Path) -> None:
+    path = tmp_path / "export.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("index.py", IMPORTS_ROWS)
+    event = runtime.deploy(path, handler="index.main_handler").invoke_async().wait()
+
+    assert f", or put the module into the zip {path}\n" in refusal_of(assert_finished, event)
+
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("rows_of_export.py", "ROWS = 3\n")
+    assert_finished(runtime.deploy(path, handler="index.main_handler").invoke_async().wait(), 3)
+
+
+CRASHES = """
+import ctypes
+
+def main_handler(event, context):
+    ctypes.string_at(0)
+"""
+
+
+def test_faulthandler_names_the_line_of_a_crash(deploy) -> None:
+    text = refusal_of(assert_finished, deploy(CRASHES).invoke_async().wait())
+    assert "what to do: call faulthandler.enable() at the top of the module" in text
+
+    source = "import faulthandler\nfaulthandler.enable()\n" + CRASHES.lstrip()
+    text = refusal_of(assert_finished, deploy(source).invoke_async().wait())
+
+    assert "likely cause: code in C crashed at index.py:6, and the process was killed by SIGSEGV (signal 11): " in text
+    assert "what to do" not in text
+    assert "line 6 in main_handler" in text
+    assert "pytest_scf_async" not in text
+
+
+SLEEPS = "import time\n\ndef main_handler(event, context):\n    time.sleep(3600)\n"
+
+
+def test_a_sync_function_that_needs_more_time_becomes_an_async_one(deploy) -> None:
+    with pytest.raises(HandlerError, match=r"set timeout= \(at most 900 s for a sync function\); for longer work, "):
+        deploy(SLEEPS, async_run=False).run()
+    with pytest.raises(HandlerError, match=r"remove async_run=False \(an async function has up to 86,400 s\), or have"):
+        deploy(SLEEPS, async_run=False, timeout=900).run()
+
+    deploy(SLEEPS).run()
+
+
+STOPS = """
+import signal, time
+
+stop = []
+
+def on_sigterm(signum, frame):
+    BODY
+
+def main_handler(event, context):
+    signal.signal(signal.SIGTERM, HANDLER)
+    for row in range(100):
+        if stop:
+            return "stopped"
+        time.sleep(1)
+"""
+
+
+def stopped(deploy, body: str, handler: str = "on_sigterm") -> AsyncEvent:
+    event = deploy(STOPS.replace("BODY", body).replace("HANDLER", handler)).invoke_async().settle()
+    event.terminate(grace_shutdown=True)
+    return event.wait()
+
+
+@pytest.mark.parametrize(
+    ("body", "handler", "advice"),
+    [
+        ("raise RuntimeError", "on_sigterm", "do not raise in the handler of SIGTERM: set a flag there, check it in"),
+        ("pass", "on_sigterm", "set a flag in the handler of SIGTERM, check it in the work, and return when it is set"),
+        ("pass", "signal.SIG_IGN", "replace signal.SIG_IGN by a handler in the call of signal.signal for SIGTERM"),
+    ],
+    ids=["raises", "goes on", "ignored"],
+)
+def test_a_handler_of_sigterm_sets_a_flag(deploy, body: str, handler: str, advice: str) -> None:
+    event = stopped(deploy, body, handler)
+    check, arguments = (assert_stopped_within, [30]) if body == "pass" else (assert_signal_handled, [])
+    assert f"what to do: {advice}" in refusal_of(check, event, *arguments)
+
+    followed = stopped(deploy, "stop.append(signum)")
+
+    assert_signal_handled(followed)
+    assert_stopped_within(followed, 30)
+    assert_finished(followed, "stopped")
+
+
+def test_a_coroutine_that_a_handler_returns_leaves_no_warning_of_ours(deploy) -> None:
+    event = deploy("async def main_handler(event, context): ...").invoke_async().wait()
+    text = refusal_of(assert_finished, event)
+    assert "what to do: make the handler a plain function that calls asyncio.run(...)" in text
+    assert "RuntimeWarning" not in str(event.log)
