@@ -111,7 +111,7 @@ def _of_children(event: Event, instance: Instance, awaited: bool) -> str:
 
 
 def _past_held(timeout: int) -> str:
-    return f"scf_clock.advance({timeout}, past_held=True) takes the event to its timeout"
+    return f"scf_clock.advance({timeout}, past_held=True) lets time pass it, up to the timeout of the event"
 
 
 def _silent(deploy: str, peers: Sequence[str]) -> str:

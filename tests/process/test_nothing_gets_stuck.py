@@ -298,7 +298,9 @@ def test_an_error_recommends_nothing_for_what_only_waits_for_time_beside_what_ho
 
     assert "is parked in sleep(60)" in error
     (advice,) = (line for line in error.splitlines() if line.startswith("What to do"))
-    assert advice.endswith("advance(86400, past_held=True) takes the event to its timeout; terminate() ends it.")
+    assert advice.endswith(
+        "advance(86400, past_held=True) lets time pass it, up to the timeout of the event; terminate() ends it."
+    )
 
 
 def test_an_error_says_which_event_a_call_gave_up_on_before(deploy, make_runtime, latch) -> None:
