@@ -177,8 +177,11 @@ def _finished_after_signal(event: SeenEvent) -> str | None:
 
 def what_to_do(event: SeenEvent) -> str | None:
     """One sentence with what usually fixes it; None where nobody can know."""
-    if not event.record.state.ended or event.script_step() is not None:
+    if event.script_step() is not None:
         return None
+    if not event.record.state.ended:
+        unseen = event.signals and event.signals[-1].disposition in ("native", "unknown")
+        return _LISTEN_IN_LOG if unseen and not event.function.runtime.listens_in_python else None
     if _has_crashed(event):
         known = _place_of_crash(event) or not event.function.runtime.listens_in_python
         return None if known else _FIND_THE_CRASH

@@ -99,7 +99,7 @@ def test_what_was_removed_again_is_not_lost(deploy, runtime):
 def test_files_of_a_kept_instance_are_in_danger(deploy):
     event = deploy(WRITER).invoke_async({"name": "x"}).wait()
 
-    with pytest.raises(AssertionError, match="is kept for the next event for a while"):
+    with pytest.raises(AssertionError, match="the instance may be reclaimed at any time, and its /tmp is deleted then"):
         assert_nothing_lost(event)
     for path in files_in(event.instance.tmp):
         os.unlink(os.path.join(event.instance.tmp, path))

@@ -107,7 +107,7 @@ def test_a_program_that_becomes_one_is_439_and_the_cause_says_so(serve, thirty_t
     event, warned = serve(program(handle))
 
     assert (event.status, event.status_code, warned) == ("FAILED", 439, [OF_32_BIT])
-    assert likely_cause(event_of(event)).startswith(f"{OF_32_BIT}; the process ended (")
+    assert likely_cause(event_of(event)).startswith(f"{OF_32_BIT}; the process was killed by ")
 
 
 FOREIGN = "makes system calls of another architecture, which cannot be simulated: it was ended"

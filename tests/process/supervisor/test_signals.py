@@ -374,7 +374,7 @@ def assert_native(event, runtime) -> None:
     with pytest.raises(AssertionError) as failure:
         assert_signal_handled(event)
     assert "found SIGTERM was caught by the runtime of the program's language" in str(failure.value)
-    assert "and use wait_for_log() and assert_logged()" in str(failure.value)
+    assert "handler of SIGTERM write a line, and use assert_logged()" in str(failure.value)
     event.wait()
     assert (event.status, event.ended_at) == ("FINISHED", seconds(5))
     assert_stopped_within(event, 1)
