@@ -183,14 +183,15 @@ def _find(path: str, given: str, lookup: tuple[str, ...], what: str = "code", fo
     found = existing(candidates, f"{what} is {given!r}")
     if found is None:
         missing = " and no ".join(absolute(candidates))
-        raise ScfUsageError(f"{what} is {given!r}, and there is no {missing}{_near(candidates)}; it takes {forms}")
+        near = _meant(given, lookup) or _near(candidates)
+        raise ScfUsageError(f"{what} is {given!r}, and there is no {missing}{near}; it takes {forms}")
     return found
 
 
 def _of_file(text: str, lookup: tuple[str, ...], what: str = "code", forms: str = FORMS) -> Code:
     path, colon, function = text.rpartition(":")
     if not colon:
-        raise ScfUsageError(f"{what} is {text!r}, which names no function; it takes {forms}")
+        raise ScfUsageError(f"{what} is {text!r}, which names no function{_meant(text, lookup)}; it takes {forms}")
     if not function.isidentifier():
         raise ScfUsageError(f"{what} is {text!r}, and {function!r} is no name of a function; it takes {forms}")
     found = _find(path, text, lookup, what, forms)
@@ -315,6 +316,18 @@ def _picture(directory: str) -> list[tuple[str, int, int]]:
             if stat.S_ISREG(state.st_mode):
                 found.append((os.path.relpath(path, directory), state.st_mtime_ns, state.st_size))
     return found
+
+
+def _meant(given: str, lookup: Iterable[str]) -> str:
+    """Names the file and the function where *given* is a module with dots, or a file without its suffix or function."""
+    path, colon, function = given.rpartition(":")
+    if not colon:
+        path, _, function = (given, "", "main_handler") if given.endswith(".py") else given.rpartition(".")
+    file = path.removesuffix(".py").replace(".", os.sep) + ".py"
+    if not function.isidentifier() or not any(os.path.isfile(os.path.join(each, file)) for each in lookup):
+        return ""
+    meant = f"{file}:{function}"
+    return f" (did you mean {meant!r}?)"
 
 
 def _near(missing: Iterable[str]) -> str:

@@ -51,7 +51,22 @@ def test_a_path_without_a_function_says_so(runtime, tmp_path):
 
     text = refusal_of(runtime.deploy, f"{tmp_path}/index.py")
 
-    assert text.startswith(f"code is '{tmp_path}/index.py', which names no function; it takes ")
+    meant = f"(did you mean '{tmp_path}/index.py:main_handler'?)"
+    assert text.startswith(f"code is '{tmp_path}/index.py', which names no function {meant}; it takes ")
+
+
+@pytest.mark.parametrize(
+    "given", ["shop.jobs:main_handler", "shop.jobs.main_handler", "shop/jobs:main_handler", "shop/jobs.py"]
+)
+def test_a_module_in_place_of_a_file_is_told_the_file(runtime, tmp_path, given):
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "jobs.py").write_text(WORKS)
+
+    text = refusal_of(runtime.deploy, f"{tmp_path}/{given}")
+    meant = text.partition("did you mean '")[2].partition("'?)")[0]
+
+    assert meant == f"{tmp_path}/shop/jobs.py:main_handler"
+    assert runtime.deploy(meant).run(3) == 3
 
 
 @pytest.mark.parametrize("function", ["", "main handler", "1st", "a.b", "main_handler()"])
