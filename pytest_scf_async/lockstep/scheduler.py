@@ -278,6 +278,8 @@ class Lockstep:
 
     def _too_many_points(self, event: Event) -> None:
         """End *event*: a sweep cannot try so many points, and after an interruption the event may loop for ever."""
+        if event.ended:
+            return  # several messages have come at once, and the first of them was too much
         if not event.interrupted:
             self.refuse(event, _TOO_MANY_POINTS.format(event.function.configuration.name))
         why = f"the event came to more than {MOST_POINTS:,} points after it was interrupted"

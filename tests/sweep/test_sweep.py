@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from internals import branch_messages, facts_of, lockstep_scheduler, sweep_of_function, zygote
+from internals import branch_messages, event_of, facts_of, lockstep_of, lockstep_scheduler, sweep_of_function, zygote
 from sweeping import EXPORT, WINDOW, Deploy, each_run, labels
 
 from pytest_scf_async import ScfRuntime, ScfUsageError, fault, graceful
@@ -895,6 +895,18 @@ def test_more_points_than_can_be_kept_are_refused_and_exclude_helps(
     sweep = scf_runtime.sweep(function, exclude="tables.py")
     assert not sweep.failures
     assert {point.file for point in sweep.points} == {"job.py"}
+
+
+def test_points_that_came_together_with_those_that_were_too_many_end_nothing_again(
+    scf_runtime: ScfRuntime, deployed: Deploy
+) -> None:
+    event = deployed("def main_handler(event, context):\n    while True:\n        pass\n").invoke_async()
+    lockstep = lockstep_of(scf_runtime)
+    with pytest.raises(ScfUsageError, match="comes to more than 500,000 points"):
+        lockstep._too_many_points(event_of(event))
+
+    lockstep._too_many_points(event_of(event))
+    assert event.transitions[-1][0] == "FAILED"
 
 
 def test_a_sweep_that_interrupts_nothing_fails(scf_runtime: ScfRuntime) -> None:
