@@ -11,13 +11,14 @@ import contextlib
 import errno
 import fcntl
 import gc
+import itertools
 import os
 import select
 import signal
 import socket
 import sys
 from collections.abc import Iterator, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from . import clock
 from .patches import early_imports, real_waits
@@ -35,7 +36,7 @@ threads.install()
 select_patches.install()
 
 from ..protocol import linux, messages, procfs  # noqa: E402
-from . import ahead, bind_filter, debugger, instance, loading, mounts, reaper, root_logger  # noqa: E402
+from . import ahead, bind_filter, debugger, immortal, instance, loading, mounts, reaper, root_logger  # noqa: E402
 from .gates import gates  # noqa: E402
 from .originals import real_epoll  # noqa: E402
 from .patches import (  # noqa: E402
@@ -60,7 +61,8 @@ ROOM = 64
 
 
 class Zygote:
-    def __init__(self, connection: socket.socket, nonce: str) -> None:
+    def __init__(self, connection: socket.socket, nonce: str, tracked: list[Any]) -> None:
+        """*tracked* is what the garbage collector tracked before any module of a user was imported."""
         self.connection = connection
         self.nonce = nonce
         """The nonce by which frames are recognized in the output of this session's instances."""
@@ -80,6 +82,8 @@ class Zygote:
         self.last_pidfd = self.first_pidfd
         self.low_pidfds: set[int] = set()
         """The pidfds that are below `first_pidfd`, as no number above it was free."""
+        self.immortals: Iterator[None] = immortal.make_immortal(tracked)
+        """The steps that are left of making immortal what has been imported."""
 
     def run(self, not_filtered: str) -> NoReturn:
         """Serve the harness. If *not_filtered* is not empty, report it first: it is why there is no filter of binds."""
@@ -91,7 +95,7 @@ class Zygote:
             ready = self.poller.poll(0)
             if not ready:
                 self._make_ready()
-                ready = self.poller.poll()
+                ready = self._make_immortal() or self.poller.poll()
             fds = [fd for fd, _ in ready]
             if ended := [fd for fd in fds if fd in self.pidfds]:
                 self._reap(ended)
@@ -108,6 +112,14 @@ class Zygote:
         if self.trees is not None and self.common is not None:
             with contextlib.suppress(OSError):  # it occurs again, and is reported, when an instance needs the namespace
                 self.trees.make_ready(self.common)
+
+    def _make_immortal(self) -> list[tuple[int, int]]:
+        """Make what has been imported immortal while there is no request; gives what is ready for the poller then."""
+        for _ in self.immortals:
+            ready: list[tuple[int, int]] = self.poller.poll(0)
+            if ready:
+                return ready
+        return []
 
     def end(self) -> NoReturn:
         """Kill all processes below this one, and end."""
@@ -138,6 +150,7 @@ class Zygote:
         for path in hint.code:
             loading.compile_ahead(path)
         instance.prepare(hint.environment)
+        gc.freeze()  # from here on the collector has nothing but what is imported now
         if not (hint.program or hint.coverage):  # coverage may measure imports of the standard library, too
             for entry in hint.code[:1]:  # the entry only, not what the test runs before the init
                 ahead.load(loading.first_imports(entry))
@@ -149,6 +162,7 @@ class Zygote:
             _import_what_sweeps_need()
         if hint.coverage:
             import coverage.sqldata  # noqa: F401, PLC0415  (each instance needs it if coverage measures the session)
+        self.immortals = itertools.chain(self.immortals, immortal.make_immortal(gc.get_objects()))
 
     def _spawn(self, number: int, fds: list[int]) -> None:
         pid = pidfd = -1
@@ -334,6 +348,7 @@ def main(connection: int, nonce: str, preload: list[str], place: str, to_reaper:
     unsimulated.install()
     tracebacks.install()
     root_logger.install()
+    tracked = gc.get_objects()  # what is preloaded is not among them: its code may watch its objects end
     refusal = _import_all(preload)
     os.register_at_fork(after_in_child=signals.leave_watch)
     os.register_at_fork(after_in_child=scheduler.detach)
@@ -347,7 +362,7 @@ def main(connection: int, nonce: str, preload: list[str], place: str, to_reaper:
     gc.disable()
     gc.collect()
     gc.freeze()
-    zygote = Zygote(socket.socket(fileno=connection), nonce)
+    zygote = Zygote(socket.socket(fileno=connection), nonce, tracked)
     if refusal:
         zygote.refuse(messages.NotPreloaded(refusal))
     if place:

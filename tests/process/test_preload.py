@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 
 import pytest
@@ -25,6 +26,9 @@ def modules(tmp_path, monkeypatch):
     """A directory of modules that the interpreter finds, as it finds installed ones."""
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     (tmp_path / "slow_to_import.py").write_text("import os\nimported_in = os.getpid()\n")
+    (tmp_path / "with_an_end.py").write_text(
+        "class WithAnEnd:\n    pass\n\n\nkept = WithAnEnd()\n"  # user code may watch it end
+    )
     (tmp_path / "broken.py").write_text("import nothing_of_this_name\n")
     (tmp_path / "threaded.py").write_text(
         textwrap.dedent("""
@@ -141,3 +145,39 @@ def test_a_preloaded_module_that_calls_basic_config_changes_nothing(deploy, make
     )
 
     assert user_lines(function.invoke_async().wait()) == ["as on the platform"]
+
+
+COUNTING = """
+    import os, sys
+
+    def main_handler(event, context):
+        before = sys.getrefcount(os)
+        references = [os] * 1_000
+        return sys.getrefcount(os) - before
+"""
+WATCHING = """
+    import weakref
+    import with_an_end
+
+    def main_handler(event, context):
+        ended = []
+        weakref.finalize(with_an_end.kept, ended.append, True)
+        with_an_end.kept = None
+        return ended
+"""
+
+
+@pytest.mark.interpreter
+@pytest.mark.sandbox
+def test_objects_of_the_zygote_are_shared_by_its_instances_and_those_of_preloaded_modules_end(
+    deploy, make_runtime, modules
+) -> None:
+    runtime = make_runtime(preload="with_an_end")
+    zygote = pool_of(runtime).sandboxes.zygote()
+    counted = 1_000
+    shared = sys.version_info >= (3, 12)  # Python 3.10 and 3.11 have no immortal objects
+    while shared and counted:  # the zygote makes them immortal while nothing is asked of it
+        counted = deploy(COUNTING, to=runtime).run()
+    assert shared == (deploy(COUNTING, to=runtime).run() == 0)
+    assert runtime.events[0].instance.pid != zygote.pid
+    assert deploy(WATCHING, to=runtime).run() == [True]

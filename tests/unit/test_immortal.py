@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 CODE = """
-import collections, json, sys, weakref
-from pytest_scf_async.bootstrap.branching import immortal
+import collections, gc, json, sys, weakref
+from pytest_scf_async.bootstrap import immortal
 
 class Ended: pass
 def function(): return json.dumps(collections.OrderedDict())
 before = [json, function, function.__code__, function.__code__.co_names, "a text" * 2]
-immortal.make_all_immortal()
+for _ in immortal.make_immortal(gc.get_objects()): pass
 
 counts = [sys.getrefcount(each) for each in before]
 more = [list(before) for _ in range(100)]

@@ -14,7 +14,7 @@ from ...protocol import branches, linux, messages
 from .. import mounts, process_ends
 from ..originals import real_exit
 from ..scheduler.scheduler import scheduler
-from . import immortal, privacy, processes, scout
+from . import privacy, processes, scout
 from .own_harness import OwnHarness, invocation_of
 
 
@@ -31,7 +31,6 @@ def serve(branch: messages.Branch) -> messages.Invoke:
     except OSError as error:
         _refuse(connection, read, f"{error.strerror or error}")
     ours = privacy.ours_now()
-    immortal.make_all_immortal()
     gc.freeze()  # a collection in a fork would write to each object, and so copy all pages
     while True:
         asked: branches.Scout | branches.Resume | None = branches.receive(read)
