@@ -407,57 +407,33 @@ def _add_layer(directory: str) -> None:
             _mounted(f"/proc/self/fd/{fd}", path, None, MS_BIND | MS_REC)
 
 
-# -- in a branch of an instance ----------------------------------------------------------------------------------------
+# -- in the root of branches -------------------------------------------------------------------------------------------
 
 
-def open_own_proc() -> int:
-    """A descriptor of ``/proc`` for `separate_again`, where it can be written to, as in the tree it cannot.
+def mount_parts(place: str, targets: Iterable[str]) -> list[str]:
+    """Mount a tmpfs at *place*, and a directory of it over each of *targets*: the ``0`` over the first one.
 
-    It takes the capabilities that `drop_capabilities` gives up. Root needs none: -1.
+    So what is in a target can be moved from one of the tmpfs's directories to another one. What was mounted below a
+    target is mounted there again; returns where that is.
     """
-    if not _as_user:
-        return -1
-    fd = _clone("/proc")
-    attributes = (ctypes.c_uint64 * 4)(0, MOUNT_ATTR_RDONLY, 0, 0)
-    _call(MOUNT_SETATTR, "mount_setattr of /proc", fd, b"", AT_EMPTY_PATH, bytes(attributes), 32)
-    return fd
-
-
-def separate_again(proc: int) -> None:
-    """Move this process to a mount namespace that is a copy of the one that it is in.
-
-    An ordinary user needs a user namespace of its own for that, and *proc*, of `open_own_proc`, to say who it is there.
-    """
-    if not _as_user:
-        _require(_libc.unshare(CLONE_NEWNS), "unshare of the mount namespace")
-        return
-    user, group = os.geteuid(), os.getegid()
-    _require(_libc.unshare(CLONE_NEWUSER | CLONE_NEWNS), "unshare of user and mount namespaces")
-    for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
-        fd = os.open(f"self/{name}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc)
-        try:
-            os.write(fd, text.encode())
-        finally:
-            os.close(fd)
-
-
-def kept_below(directory: str) -> list[str]:
-    """What `mount_empty` has to keep of what is mounted below *directory*."""
-    return _mounts_below(directory)
-
-
-def mount_empty(target: str, kept: Iterable[str]) -> None:
-    """Mount an empty ``/tmp`` over the directory *target*; the directories *kept* below it are there as they were."""
-    with contextlib.ExitStack() as opened:
-        sources: list[tuple[int, str]] = []
-        for path in kept:
-            fd = _open_path(path)
-            opened.callback(os.close, fd)
-            sources.append((fd, path))
-        _mounted("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, f"size={TMP_MEGABYTES}m,mode=1777")
-        for fd, path in sources:
-            os.makedirs(path)
-            _mounted(f"/proc/self/fd/{fd}", path, None, MS_BIND | MS_REC)
+    _mounted("tmpfs", place, "tmpfs", MS_NOSUID | MS_NODEV, f"size={TMP_MEGABYTES}m,mode=0755")
+    found: list[str] = []
+    for number, target in enumerate(targets):
+        part = os.path.join(place, str(number))
+        os.mkdir(part)
+        os.chmod(part, 0o1777)
+        with contextlib.ExitStack() as opened:
+            sources: list[tuple[int, str]] = []
+            for path in _mounts_below(target):
+                fd = _open_path(path)
+                opened.callback(os.close, fd)
+                sources.append((fd, path))
+            _mounted(part, target, None, MS_BIND)
+            for fd, path in sources:
+                os.makedirs(path)
+                _mounted(f"/proc/self/fd/{fd}", path, None, MS_BIND | MS_REC)
+                found.append(path)
+    return found
 
 
 def bind_over(source: str, target: str) -> None:

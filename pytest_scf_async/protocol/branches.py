@@ -25,8 +25,8 @@ class Prepare(NamedTuple):
 
     run_path: str
     """Where user code finds the run's directory."""
-    states: str
-    """The directory of the runs' directories, each of which has its number as its name."""
+    home: str
+    """The directory of the runs' directories, each of which has its number as its name while it is not `run_path`."""
     roots: list[str]
     exclude: list[str]
     invocations: list[JsonObject]

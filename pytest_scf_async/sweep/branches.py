@@ -25,12 +25,14 @@ from ..clock import to_us
 from ..model import Fact, OpenReadings, State, transition
 from ..model.credentials import role_credentials
 from ..protocol import branches
-from ..protocol.linux import remove_tree
+from ..protocol.linux import move_all, remove_tree
 from ..protocol.real_time import REAL
 from .effects import gathered
 from .points import Point
 from .run import Attempt, Outcome, Plan, Question, Run, Stage, Stages, empty_directory, entered, resume_after_us
 
+SCOUT = "scout"
+"""The name of the directory of the run that the scout makes."""
 _BRANCHED = frozenset({"graceful", "forced", "timeout"})
 
 
@@ -40,6 +42,8 @@ class _Job:
 
     number: int
     plan: Plan
+    worker: int
+    """The number of the worker that makes it."""
     state: int = -1
     events: list[Attempt] = field(default_factory=list)
     records: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -138,6 +142,10 @@ class Branches:
         cores = sorted(os.sched_getaffinity(0))
         return cores[worker % len(cores)]
 
+    def home_of(self, worker: int) -> Path:
+        """The directory of the directories of that worker's runs."""
+        return self._states / str(worker)
+
     def run(self, plans: Sequence[tuple[int, Plan]]) -> Iterator[tuple[int, Outcome | None, str]]:
         """Make the run of each plan, which has a number; None, and why, where it has to be made in another way."""
         question = self._question
@@ -189,7 +197,7 @@ class Branches:
         with entered(question.each_run, _RunWithoutEvents(self._path, None, None)) as given:
             self._environment = dict(given.environment)
             for number in range(count):
-                shutil.copytree(self._path, self._states / f"scout-{number}", symlinks=True)
+                shutil.copytree(self._path, self.home_of(number) / SCOUT, symlinks=True)
         found = []
         for _ in range(count):
             stage = opened.enter_context(self._stages(question.start, question.seed, self._directory))
@@ -203,7 +211,7 @@ class Branches:
     # -- the outcome ---------------------------------------------------------------------------------------------------
 
     def _judged(self, job: _Job) -> tuple[int, Outcome | None, str]:
-        directory = self._states / str(job.number)
+        directory = self.home_of(job.worker) / str(job.number)
         try:
             if job.cannot:
                 return job.number, None, job.cannot
@@ -221,8 +229,8 @@ class Branches:
             if dict(given.environment) != self._environment:
                 raise NeedsReplayError("each_run gives another environment in each run")
             empty_directory(self._path)
-            for entry in os.scandir(directory):
-                os.rename(entry.path, self._path / entry.name)
+            directory.chmod(0o700)  # user code may have taken the right to write to it away
+            move_all(os.fspath(directory), os.fspath(self._path))
             given.finish()
             effects = gathered(
                 self._path,
@@ -253,7 +261,7 @@ class _Worker(threading.Thread):
         self._of = of
         self._number = number
         self._stage, self._function = stage
-        self._jobs = {given: _Job(given, plan) for given, plan in plans}
+        self._jobs = {given: _Job(given, plan, number) for given, plan in plans}
         self._scouts: dict[int, _Job] = {}
         self._found = found
         self._connection: socket.socket | None = None
@@ -329,7 +337,7 @@ class _Worker(threading.Thread):
             connection,
             branches.Prepare(
                 os.fspath(of._path),
-                os.fspath(of._states),
+                os.fspath(of.home_of(self._number)),
                 list(question.roots),
                 list(question.exclude),
                 self._invocations,
@@ -343,7 +351,7 @@ class _Worker(threading.Thread):
             ),
         )
         start_us = to_us(question.start, "start")
-        branches.send(connection, branches.Scout(f"scout-{self._number}", start_us, self._branches()))
+        branches.send(connection, branches.Scout(SCOUT, start_us, self._branches()))
         began = REAL.monotonic()
         self._until_done()
         self.seconds = REAL.monotonic() - began
@@ -385,7 +393,7 @@ class _Worker(threading.Thread):
     def _job(self, number: int) -> _Job:
         if number >= 0:
             return self._jobs[number]
-        return self._scouts.setdefault(number, _Job(number, Plan()))
+        return self._scouts.setdefault(number, _Job(number, Plan(), self._number))
 
     def _until_done(self) -> None:
         assert self._incoming is not None

@@ -409,6 +409,7 @@ def _fault_of(step: Step) -> tuple[str, str, int, int, bool]:
 def empty_directory(path: Path) -> None:
     """Empty the directory. It stays the same one, which a process that is forked ahead has mounted."""
     path.mkdir(exist_ok=True)
+    path.chmod(0o755)  # user code may have changed it
     with os.scandir(path) as found:
         entries = list(found)
     for entry in entries:

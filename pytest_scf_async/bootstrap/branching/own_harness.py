@@ -20,7 +20,7 @@ from ..gates import occurrences
 from ..originals import real_exit
 from ..scheduler.channel import Channel
 from ..scheduler.scheduler import scheduler
-from .privacy import Kept
+from .directories import Directories
 
 _HEADER = messages.HEADER.size
 _HELD = "something real holds the clock: a connection, a child process or a pipe"
@@ -31,18 +31,17 @@ class OwnHarness(Channel):
 
     __slots__ = (
         *("_attempt", "_environment", "_inits", "_queued", "_runs"),
-        *("clock", "connection", "deadline_us", "job", "kept", "plan", "read"),
+        *("clock", "connection", "deadline_us", "directories", "job", "plan", "read"),
     )
 
-    def __init__(self, old: Channel, connection: Any, plan: branches.Prepare, kept: Kept) -> None:
+    def __init__(self, old: Channel, connection: Any, plan: branches.Prepare, directories: Directories) -> None:
         self.fd = old.fd
         self.marks = old.marks
         self.connection = connection
         self.read = functools.partial(branches.read_exactly, connection)
         self.plan = plan
         self.clock = ClockPage(scheduler.clock_page)
-        self.kept = kept
-        """What it needs to have directories of its own."""
+        self.directories = directories
         self.job = branches.SCOUT
         self.deadline_us = NEVER_US
         self._attempt = 0
@@ -196,7 +195,7 @@ class OwnHarness(Channel):
         """What is in ``/tmp``: paths below it, of all that is no directory."""
         found: list[str] = []
         for folder, folders, names in os.walk("/tmp"):
-            folders[:] = [name for name in folders if os.path.join(folder, name) not in self.kept.below_tmp]
+            folders[:] = [name for name in folders if os.path.join(folder, name) not in self.directories.mounted]
             links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
             found += [os.path.relpath(os.path.join(folder, name), "/tmp") for name in (*names, *links)]
         return sorted(found)

@@ -1,4 +1,4 @@
-"""What makes a forked process independent of the one that it was forked from: memory, directories and open files."""
+"""What makes a forked process independent of the one that it was forked from, beside directories: memory and files."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import shutil
 import signal
 import stat
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from .. import mounts
 from ..scheduler.scheduler import scheduler
 
 _ANONYMOUS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
@@ -27,10 +26,6 @@ _python = ctypes.PyDLL(None, use_errno=True)  # its calls keep the interpreter's
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
 _libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long)
-
-
-class CannotBranchError(Exception):
-    """This process cannot be copied; why, as a text."""
 
 
 def fork() -> int:
@@ -53,60 +48,6 @@ def own_memory(buffer: Any) -> None:
         number = ctypes.get_errno()
         raise OSError(number, f"memory of one's own: {os.strerror(number)}")
     ctypes.memmove(address, content, len(content))
-
-
-class Kept(NamedTuple):
-    """What each process needs to have directories of its own."""
-
-    below_tmp: Sequence[str]
-    """What is mounted below ``/tmp``."""
-    proc: int
-    """A descriptor of ``/proc`` (`mounts.open_own_proc`)."""
-
-
-# -- directories -------------------------------------------------------------------------------------------------------
-
-
-def own_directories(directory: str, run_path: str, kept: Kept, *, keep_tmp: bool) -> None:
-    """Move to a mount namespace in which *directory* is at *run_path*, and a ``/tmp`` of one's own is at ``/tmp``: with
-    what was in it, if *keep_tmp*, else empty. *kept* is mounted below it."""
-    working = os.readlink("/proc/self/cwd")
-    before = os.open(TMP, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        mounts.separate_again(kept.proc)
-        mounts.mount_empty(TMP, kept.below_tmp)
-        if keep_tmp:
-            copy_tree(f"/proc/self/fd/{before}", TMP, without_mounts=True)
-    finally:
-        os.close(before)
-    mounts.bind_over(directory, run_path)
-    if working.startswith((run_path, TMP)):
-        os.chdir(working)
-
-
-def copy_tree(source: str, target: str, *, without_mounts: bool = False) -> None:
-    """Copy what is in the directory *source* into the directory *target*: modes and times, too.
-
-    *without_mounts*: a directory that is in the target already has something mounted in it, and is not copied.
-    """
-    with os.scandir(source) as entries:
-        found = list(entries)
-    for entry in found:
-        path = os.path.join(target, entry.name)
-        if entry.is_symlink():
-            os.symlink(os.readlink(entry.path), path)
-        elif entry.is_dir():
-            if without_mounts and os.path.isdir(path):
-                continue
-            os.mkdir(path)
-            copy_tree(entry.path, path)
-            shutil.copystat(entry.path, path)
-        elif entry.is_file():
-            shutil.copy2(entry.path, path)
-        elif stat.S_ISFIFO(entry.stat(follow_symlinks=False).st_mode):
-            os.mkfifo(path)
-        else:
-            raise CannotBranchError(f"{entry.path} is a special file")
 
 
 # -- open files --------------------------------------------------------------------------------------------------------

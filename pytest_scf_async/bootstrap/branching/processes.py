@@ -7,7 +7,7 @@ import select
 import signal
 from typing import NoReturn
 
-from ...protocol import branches
+from ...protocol import branches, procfs
 from ...protocol.shortening import real_seconds
 from ..originals import real_exit, real_kill, real_poll, real_waitpid
 from .own_harness import OwnHarness
@@ -30,6 +30,19 @@ def await_end(harness: OwnHarness, pid: int, job: int) -> None:
         branches.send(harness.connection, branches.Cannot(job, why))
         return
     branches.send(harness.connection, branches.Gone(job, harness.clock.now_us, status))
+
+
+def end_what_is_left() -> None:
+    """Kill and reap the children of this process: what a process that has ended has left, as this one adopts that."""
+    while True:
+        try:
+            ended, _ = real_waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if not ended:
+            for pid in procfs.children_of(os.getpid()):
+                real_kill(pid, signal.SIGKILL)
+            real_waitpid(-1, 0)
 
 
 def leave() -> NoReturn:

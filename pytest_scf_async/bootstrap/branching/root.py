@@ -15,6 +15,7 @@ from .. import mounts, process_ends
 from ..originals import real_exit
 from ..scheduler.scheduler import scheduler
 from . import privacy, processes, scout
+from .directories import Directories
 from .own_harness import OwnHarness, invocation_of
 
 
@@ -36,10 +37,13 @@ def serve(branch: messages.Branch) -> messages.Invoke:
         asked: branches.Scout | branches.Resume | None = branches.receive(read)
         if asked is None:
             real_exit(0)
+        harness.directories.put(str(asked.state))
         pid = privacy.fork()
         if pid == 0:
             return _begin(harness, asked, ours)
         processes.await_end(harness, pid, _job_of(asked))
+        processes.end_what_is_left()
+        harness.directories.take(str(asked.state))
         branches.send(connection, branches.Done())
 
 
@@ -69,7 +73,7 @@ def _go_alone(connection: Any, plan: branches.Prepare) -> OwnHarness:
         privacy.own_memory(buffer)
     scheduler.bind_to_core(plan.core)
     channel = scheduler.channel
-    proc = mounts.open_own_proc()
+    directories = Directories(plan.run_path, plan.home)
     mounts.drop_capabilities()
     os.dup(channel.fd)  # the test's process would take its end for the end of this process
     woken = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -79,7 +83,7 @@ def _go_alone(connection: Any, plan: branches.Prepare) -> OwnHarness:
     for fd, inherited in ((1, True), (2, True), (channel.marks, False)):
         os.dup2(nothing, fd, inheritable=inherited)
     os.close(nothing)
-    harness = OwnHarness(channel, connection, plan, privacy.Kept(mounts.kept_below(privacy.TMP), proc))
+    harness = OwnHarness(channel, connection, plan, directories)
     scheduler.use_channel(harness)
     process_ends.do_first(lambda _: harness.exits())
     return harness
@@ -90,14 +94,7 @@ def _begin(harness: OwnHarness, asked: branches.Scout | branches.Resume, ours: p
     linux.die_with_parent()
     plan = harness.plan
     attempt, environment = 0, dict[str, str]()
-    directory = os.path.join(plan.states, str(asked.state))
     harness.clock.now_us = asked.now_us
-    try:
-        privacy.own_directories(directory, plan.run_path, harness.kept, keep_tmp=False)
-        mounts.drop_capabilities()
-    except OSError as error:
-        branches.send(harness.connection, branches.Cannot(_job_of(asked), f"{error.strerror or error}"))
-        real_exit(0)
     if isinstance(asked, branches.Resume):
         attempt, environment = asked.attempt, asked.environment
         os.environ["HOSTNAME"] = f"scf-async-{asked.starts}"
@@ -105,6 +102,7 @@ def _begin(harness: OwnHarness, asked: branches.Scout | branches.Resume, ours: p
         harness.announce(asked.job, asked.state, attempt)
     else:
         harness.announce(branches.SCOUT, -1)
+        linux.adopt_orphans()
         scout.begin(harness, [branches.Branch(*each) for each in asked.branches], ours)
     harness.starts_cold()
     return messages.Invoke(**invocation_of(plan, attempt, environment))

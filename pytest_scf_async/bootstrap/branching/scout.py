@@ -9,10 +9,10 @@ import signal
 from collections.abc import Iterable, Sequence
 
 from ...protocol import branches, linux, messages
-from .. import mounts
 from ..gates import gates, lines, occurrences
 from ..originals import real_kill
 from . import privacy, processes
+from .directories import CannotCopyError
 from .own_harness import OwnHarness
 
 _FAULT = re.compile(r"fault,(?P<name>\w+)(?P<lasting>,lasting)?")
@@ -62,12 +62,10 @@ class Scout:
     def _begins(self, branch: branches.Branch) -> bool:
         """Copy the run's directory for *branch*; whether that can be."""
         harness = self._harness
-        directory = os.path.join(harness.plan.states, str(branch.job))
         try:
-            os.mkdir(directory)
             with occurrences.not_counted():
-                privacy.copy_tree(harness.plan.run_path, directory)
-        except (OSError, privacy.CannotBranchError) as error:
+                harness.directories.copy_run(str(branch.job))
+        except (OSError, CannotCopyError) as error:
             branches.send(harness.connection, branches.Cannot(branch.job, str(error)))
             return False
         harness.announce(branch.job, branch.job)
@@ -86,24 +84,32 @@ class Scout:
         What can be done before the fork is done there: the first time that a new process does anything is slow, as it
         gets pages of its own.
         """
-        harness = self._harness
+        harness, directory = self._harness, str(branch.job)
+        working = os.readlink("/proc/self/cwd")
+        try:
+            with occurrences.not_counted():
+                harness.directories.set_aside(directory)
+        except (OSError, CannotCopyError) as error:
+            branches.send(harness.connection, branches.Cannot(branch.job, str(error)))
+            return False
         pid = privacy.fork()
         if pid:
             processes.await_end(harness, pid, branch.job)
+            processes.end_what_is_left()
+            with occurrences.not_counted():
+                harness.directories.restore(directory)
             return False
         linux.die_with_parent()
-        plan = harness.plan
         try:
             with occurrences.not_counted():
-                directory = os.path.join(plan.states, str(branch.job))
-                privacy.own_directories(directory, plan.run_path, harness.kept, keep_tmp=True)
                 privacy.own_files(files)
-            mounts.drop_capabilities()
-        except (OSError, privacy.CannotBranchError) as error:
+            os.chdir(working)
+        except OSError as error:
             branches.send(harness.connection, branches.Cannot(branch.job, str(error)))
             processes.leave()
         harness.become(branch.job)
         if branch.how == "scout":
+            linux.adopt_orphans()
             Scout(harness, (branches.Branch(*each) for each in branch.then), self._ours).collect()
         else:
             gates.stop_collecting()
