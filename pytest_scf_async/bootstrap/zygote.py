@@ -17,6 +17,7 @@ import select
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
@@ -226,8 +227,11 @@ class Zygote:
                 from ..supervisor import probe  # noqa: PLC0415  (only sessions with programs need it)
 
                 self.connection.sendmsg([messages.pack(messages.Probed(probe.why_not()))])
-        finally:
             os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
 
     def _mount_descriptors(self) -> list[int]:
         return [] if self.trees is None else self.trees.descriptors()

@@ -16,10 +16,9 @@ TRIAL = "pytest_scf_async.supervisor.tree:Tree.settled"
 """Where this fails, programs cannot be traced, and are free-running."""
 
 
-@pytest.mark.parametrize("faulty", [[SUPERVISOR], [TRIAL, AGENT]], ids=["supervisor", "agent"])
-def test_it_is_reported_with_its_stack(
-    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, faulty: list[str]
-) -> None:
+@pytest.fixture
+def faulty(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """The module ``fault``, which has these functions of ours fail where it is preloaded."""
     project.makepyfile(
         fault=f"""
         import pkgutil
@@ -27,10 +26,18 @@ def test_it_is_reported_with_its_stack(
         def fails(*_):
             return [][0]
 
-        for name in {faulty!r}:
+        for name in {request.param!r}:
             kind, _, method = name.rpartition(".")
             setattr(pkgutil.resolve_name(kind), method, fails)
-        """,
+        """
+    )
+    monkeypatch.setenv("PYTHONPATH", str(project.path))
+
+
+@pytest.mark.usefixtures("faulty")
+@pytest.mark.parametrize("faulty", [[SUPERVISOR], [TRIAL, AGENT]], ids=["supervisor", "agent"], indirect=True)
+def test_it_is_reported_with_its_stack(project: pytest.Pytester) -> None:
+    project.makepyfile(
         test_it=f"""
         import pytest
         from pytest_scf_async import HarnessError
@@ -42,12 +49,36 @@ def test_it_is_reported_with_its_stack(
             print(caught.value)
         """,
     )
-    monkeypatch.setenv("PYTHONPATH", str(project.path))
     result = run_forked(project, "-rP", "-W", "ignore:programs cannot be traced", "-oscf_async_preload=fault")
     result.assert_outcomes(passed=1)
     result.stdout.re_match_lines(
         [
             "the process that stands beside the program of export failed, .* bug of pytest-scf-async; it wrote:",
+            r".*File .*fault\.py.*, line 4, in fails",
+            "IndexError: list index out of range",
+        ]
+    )
+
+
+@pytest.mark.usefixtures("faulty")
+@pytest.mark.parametrize("faulty", [[TRIAL]], ids=["trial"], indirect=True)
+def test_a_trial_of_tracing_that_fails_is_reported_with_its_stack(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_it=f"""
+        import pytest
+        from pytest_scf_async import ScfAsyncWarning
+
+        def test_it(scf_runtime):
+            with pytest.warns(ScfAsyncWarning, match="programs cannot be traced") as caught:
+                scf_runtime.deploy_image([{sys.executable!r}, "-I", "-c", "pass"], cwd=".", name="export")
+            print(caught[0].message)
+        """,
+    )
+    result = run_forked(project, "-rP", "-oscf_async_preload=fault")
+    result.assert_outcomes(passed=1)
+    result.stdout.re_match_lines(
+        [
+            r".*\(the process that tried it ended with the wait status 256; it wrote:",
             r".*File .*fault\.py.*, line 4, in fails",
             "IndexError: list index out of range",
         ]
