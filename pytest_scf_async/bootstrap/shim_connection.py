@@ -9,7 +9,7 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
-from ..protocol import messages
+from ..protocol import linux, messages
 
 PACKET = 1 << 16
 """More bytes than a message of the shim has."""
@@ -47,7 +47,7 @@ class ShimConnection:
 
     def receive(self) -> dict[str, Any]:
         """A message of the shim: the process (``pid``), or how it has ``ended`` and whether it had ``started``."""
-        data = self._socket.recv(PACKET)
+        data = linux.receive(self._socket, PACKET)
         if not data:
             os._exit(messages.SETUP_FAILED)  # it was killed, and the container is nobody's
         message: dict[str, Any] = json.loads(data)

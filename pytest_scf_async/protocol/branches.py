@@ -13,6 +13,8 @@ import struct
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from . import linux
+
 JsonObject = dict[str, Any]
 _LENGTH = struct.Struct("<I")
 
@@ -176,7 +178,7 @@ def read_exactly(connection: socket.SocketType, size: int) -> bytes:
     """Read *size* bytes, fewer at the end, and none that follow: those may be for another process."""
     parts = []
     while size:
-        data = connection.recv(min(size, 1 << 20))
+        data = linux.receive(connection, min(size, 1 << 20))
         if not data:
             break
         parts.append(data)

@@ -12,6 +12,7 @@ import stat
 import struct
 import sys
 from collections.abc import Container, Sequence
+from typing import Any
 
 from .real_time import REAL
 
@@ -79,12 +80,28 @@ def send_descriptors(connection: socket.SocketType, data: bytes, fds: Sequence[i
         REAL.sleep(0.001)
 
 
+def receive(connection: Any, size: int, flags: int = 0) -> bytes:
+    """Receive *size* bytes at most; none once the other process has closed its end.
+
+    Where it has closed that, or has been killed, before it had read all that was sent to it, the kernel says so by an
+    error in place of the end.
+    """
+    try:
+        data: bytes = connection.recv(size, flags)
+    except ConnectionResetError:
+        return b""
+    return data
+
+
 def receive_descriptors(connection: socket.SocketType, size: int, most: int) -> tuple[bytes, list[int]]:
     """Receive *size* bytes and *most* descriptors at most, which no child inherits; the rest of them is closed.
 
     ``socket.recv_fds`` takes flags and passes none on, so that every program which user code starts would have them.
     """
-    data, ancillary, _, _ = connection.recvmsg(size, socket.CMSG_SPACE(most * _INT.size), socket.MSG_CMSG_CLOEXEC)
+    try:
+        data, ancillary, _, _ = connection.recvmsg(size, socket.CMSG_SPACE(most * _INT.size), socket.MSG_CMSG_CLOEXEC)
+    except ConnectionResetError:  # as in `receive`
+        return b"", []
     found: list[int] = []
     for level, kind, payload in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:

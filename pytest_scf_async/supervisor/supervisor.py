@@ -313,7 +313,7 @@ class Supervisor:
     # -- the test's process ------------------------------------------------------------------------------------------
 
     def _receive(self) -> None:
-        data = self._channel.recv(65_536)
+        data = linux.receive(self._channel, 65_536)
         if not data:
             os._exit(0)  # the test's process has ended; the program ends with this process
         self._take(list(self._frames.feed(data)))

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import select
+import socket
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -55,6 +59,37 @@ def test_its_events_come_by_way_of_the_engine(deploy, docker, tmp_path):
     assert {"--rm", "--pull=never"} <= set(run)
     assert not any(word.startswith(("--network", "--env=PATH", "--env=HOME")) for word in run)
     assert run[-1] == "shop/export:1"
+
+
+@pytest.mark.parametrize("unread", [True, False])
+def test_its_container_is_removed_whatever_its_instance_had_not_read(docker, tmp_path, unread):
+    """An instance may be killed before it has read what the shim has sent to it."""
+    (tmp_path / "program.py").write_text("import time; time.sleep(1000)")
+    options = [f"--publish=127.0.0.1:{free_port()}:{free_port()}"]
+    container = json.dumps([["docker"], "export", options, "shop/export:1", [], str(tmp_path / "place")])
+    asked = {"traced": False, "network_of": 0, "environment": {}}
+    instance, its_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    control, its_control = socket.socketpair()
+    owner = os.pidfd_open(os.getpid())
+    fds = (owner, its_end.fileno(), its_control.fileno())
+    words = [*map(str, fds), container]
+    code = f"from pytest_scf_async.bootstrap import container_shim; container_shim.main({words})"
+    with instance, its_end, control, its_control:
+        shim = subprocess.Popen([sys.executable, "-c", code], pass_fds=fds, stderr=subprocess.PIPE, text=True)
+        try:
+            its_end.close()
+            instance.send(json.dumps(asked).encode())
+            assert select.select([instance], [], [], 60)[0]
+            if not unread:
+                assert "pid" in json.loads(instance.recv(1_000))
+            instance.close()
+            _, written = shim.communicate(timeout=60)
+        finally:
+            shim.kill()
+            shim.communicate()
+            os.close(owner)
+    assert written == ""
+    assert [words[0] for words in docker() if words[0] != "inspect"] == ["run", "rm"]
 
 
 def test_its_signals_and_its_ends(runtime, deploy, docker, tmp_path):

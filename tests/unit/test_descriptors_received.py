@@ -86,3 +86,14 @@ def test_they_are_not_sent_again_for_ever(ends, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(linux, "SEND_LIMIT", 0.01)
     with open(os.devnull) as file, pytest.raises(OSError, match="Too many references"):
         linux.send_descriptors(FullKernel(ends[1], math.inf), b"word", [file.fileno()])
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_SEQPACKET])
+def test_an_end_that_had_unread_data_is_an_end(kind: int) -> None:
+    for receive in (lambda end: linux.receive(end, 10), lambda end: linux.receive_descriptors(end, 10, 1)[0]):
+        ours, theirs = socket.socketpair(socket.AF_UNIX, kind)
+        with ours, theirs:
+            ours.send(b"unread")
+            theirs.close()
+            assert receive(ours) == b""
+            assert receive(ours) == b""

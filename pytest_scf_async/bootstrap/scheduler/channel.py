@@ -58,7 +58,7 @@ class Channel:
     def receive(self) -> list[tuple[int, bytes]]:
         """The frames that have come; does not wait."""
         try:
-            data = self.socket.recv(_MOST, socket.MSG_DONTWAIT)
+            data = linux.receive(self.socket, _MOST, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return []
         if not data:
