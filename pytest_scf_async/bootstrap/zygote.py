@@ -59,6 +59,9 @@ PACKET = 1 << 18
 DESCRIPTORS = 4
 ROOM = 64
 """How many descriptor numbers below the pidfds stay free, for files that are open for a moment."""
+FEW = 10
+"""Up to so many instances it is not worth making objects immortal: that takes about 60 ms of processor time, and saves
+each later instance about 1 ms."""
 
 
 class Zygote:
@@ -85,6 +88,8 @@ class Zygote:
         """The pidfds that are below `first_pidfd`, as no number above it was free."""
         self.immortals: Iterator[None] = immortal.make_immortal(tracked)
         """The steps that are left of making immortal what has been imported."""
+        self.is_worth_it = False
+        """Whether so many instances are forked that these steps are taken."""
 
     def run(self, not_filtered: str) -> NoReturn:
         """Serve the harness. If *not_filtered* is not empty, report it first: it is why there is no filter of binds."""
@@ -116,7 +121,7 @@ class Zygote:
 
     def _make_immortal(self) -> list[tuple[int, int]]:
         """Make what has been imported immortal while there is no request; gives what is ready for the poller then."""
-        for _ in self.immortals:
+        for _ in self.immortals if self.is_worth_it else ():
             ready: list[tuple[int, int]] = self.poller.poll(0)
             if ready:
                 return ready
@@ -161,6 +166,7 @@ class Zygote:
             _import_what_programs_need()
         if hint.sweep:
             _import_what_sweeps_need()
+            self.is_worth_it = True
         if hint.coverage:
             import coverage.sqldata  # noqa: F401, PLC0415  (each instance needs it if coverage measures the session)
         self.immortals = itertools.chain(self.immortals, immortal.make_immortal(gc.get_objects()))
@@ -190,6 +196,7 @@ class Zygote:
             instance.main(self.nonce, fds, zygote)
         for fd in fds:
             os.close(fd)
+        self.is_worth_it = self.is_worth_it or number > FEW
         if pid > 0:
             self.instances[pid] = number
             self.pidfds[pidfd] = pid
