@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -15,7 +17,8 @@ __all__ = ["main"]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """What the process ends with: 0, 1 where something failed, 2 for a wrong command line."""
+    """What the process ends with: 0, 1 where something failed, 2 for a wrong command line; 141 where nobody reads the
+    output to its end, as a shell has it for a program that SIGPIPE has ended."""
     parser = argparse.ArgumentParser(
         prog="python -m pytest_scf_async", description="Tencent Cloud SCF, emulated on this machine."
     )
@@ -25,9 +28,19 @@ def main(arguments: Sequence[str]) -> int:
     add_conformance(commands)
     given = parser.parse_args(arguments)
     try:
-        if given.command == "sweep":
-            return run_sweep(given)
-        return run_conformance(given) if given.command == "conformance" else Serving(given).run()
+        code = _run(given)
+        sys.stdout.flush()
+    except BrokenPipeError:  # of `sweep … | head`, say
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())  # else the interpreter meets the error again when it ends
+        return 128 + signal.SIGPIPE
     except ScfAsyncError as error:
         sys.stderr.write(f"{parser.prog} {given.command}: {error}\n")
         return 1
+    return code
+
+
+def _run(given: argparse.Namespace) -> int:
+    if given.command == "sweep":
+        return run_sweep(given)
+    return run_conformance(given) if given.command == "conformance" else Serving(given).run()

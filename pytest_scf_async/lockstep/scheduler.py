@@ -73,7 +73,12 @@ _CLOSED = (
     "scf_runtime_factory"
 )
 
-_LISTENERS: dict[str, Listener] = {"handler": "handler", "SIG_IGN": "ignored", "native": "native"}
+_LISTENERS: dict[str, Listener] = {
+    "handler": "handler",
+    "SIG_IGN": "ignored",
+    "native": "native",
+    "replaced": "replaced",
+}
 """What a call of ``signal.signal`` for SIGTERM makes of it; everything else sets it to its default."""
 
 _ALL: weakref.WeakSet[Lockstep] = weakref.WeakSet()

@@ -22,9 +22,9 @@ catches it whether the program listens or not; unknown: a program that sees real
 language's runtime, which catches it whether the program listens or not; scripted: there is no process, and a script
 says what follows."""
 
-Listener = Literal["handler", "ignored", "native", "default"]
+Listener = Literal["handler", "ignored", "native", "replaced", "default"]
 """What a process does with SIGTERM from a call of ``signal.signal`` or ``sigaction`` on; native: the runtime of the
-program's language catches it."""
+program's language catches it; replaced: ``faulthandler`` does, in place of the handler that user code had installed."""
 
 Awaited = Literal["something", "lock", "own lock", "notice", "thread", "answer"]
 """What can end a wait that no time ends; own lock: no other thread is there to release it; notice: another thread sets

@@ -333,8 +333,9 @@ class Listening(NamedTuple):
 
     signum: int
     handler: str
-    """"handler", or the name of a disposition; "native": a handler of the runtime of the program's language; "refused":
-    Python has refused the call, as it was in another thread than the main one."""
+    """"handler", or the name of a disposition; "native": a handler of the runtime of the program's language;
+    "replaced": one of ``faulthandler``; "refused": Python has refused the call, as it was in another thread than the
+    main one."""
     call: str = ""
     """The call, where it was refused: where it stands, and its thread."""
 

@@ -220,9 +220,9 @@ def _of_signal(event: SeenEvent, last: Delivery) -> str | None:
         return None
     if last.disposition == "no process":
         return _START_FIRST
-    if last.disposition in ("native", "unknown"):
-        return _LISTEN if in_python and last.disposition == "native" else _LISTEN_IN_LOG
-    return None
+    if last.disposition == "native" and in_python:
+        return _CHAIN if _was_replaced(event) else _LISTEN
+    return _LISTEN_IN_LOG if last.disposition in ("native", "unknown") else None
 
 
 def _of_end(event: SeenEvent) -> str | None:
@@ -327,6 +327,7 @@ def _after_handler(event: SeenEvent, last: Delivery) -> str | None:
 
 
 _LISTEN = "call signal.signal(signal.SIGTERM, handler) in the main thread, at the top of the module or of the function"
+_CHAIN = "call faulthandler.register for SIGTERM with chain=True, or before signal.signal"
 _LISTENER_ARGUMENTS = "give the handler of SIGTERM two arguments, as Python calls it: def stop(signum, frame)"
 _WAIT_FOR_STOP = (
     "wait in something that the handler of SIGTERM ends, such as threading.Event.wait(60) with event.set() in the "
@@ -431,6 +432,8 @@ def _met(event: SeenEvent, last: Delivery) -> str:
         return f"{refused.call} was refused, as only the main thread may call it, so SIGTERM ended the process"
     if last.disposition == "default" and _was_reset(event):
         return _MET["reset"]
+    if last.disposition == "native" and _was_replaced(event):
+        return _MET["replaced"]
     if not event.function.runtime.listens_in_python and last.disposition in _PROGRAM_MET:
         return _PROGRAM_MET[last.disposition]
     return _MET[last.disposition]
@@ -441,6 +444,11 @@ def _was_reset(event: SeenEvent) -> bool:
     return any(isinstance(entry, ListenerChanged) and entry.listener == "default" for entry in event.timeline)
 
 
+def _was_replaced(event: SeenEvent) -> bool:
+    """Whether code outside Python has replaced the handler that user code had installed."""
+    return any(isinstance(entry, ListenerChanged) and entry.listener == "replaced" for entry in event.timeline)
+
+
 _MET = {
     "default": "no code had called signal.signal for it by then, so it ended the process",
     "reset": "user code had set the signal back to its default, so it ended the process",
@@ -448,6 +456,10 @@ _MET = {
     "blocked": "the process has blocked it (pthread_sigmask)",
     "no process": "the event's instance had no process yet",
     "native": "code outside Python caught it (faulthandler.register, say), and no Python handler was installed",
+    "replaced": (
+        "code outside Python (faulthandler.register) had replaced the handler that signal.signal had installed, and "
+        "caught it"
+    ),
     "scripted": "on_terminate of its function says what follows",
     "unknown": "the program runs free, in real time, and what it does with a signal cannot be seen",
 }

@@ -109,7 +109,7 @@ _MET = {
     "ignored": "the process ignores it",
     "blocked": "the process has blocked it",
     "no process": "there is no process yet",
-    "native": "code outside Python catches it, and user code has no handler",
+    "native": "code outside Python catches it, and no handler of Python is called",
     "by language": "the runtime of the program's language catches it, whether the program listens or not",
     "unknown": "the program, or its language's runtime, catches it",
     "scripted": "its script says what follows",
@@ -118,6 +118,7 @@ _LISTENERS = {
     "handler": "user code listens to SIGTERM",
     "ignored": "user code ignores SIGTERM (SIG_IGN)",
     "native": "the runtime of the program's language catches SIGTERM",
+    "replaced": "code outside Python replaces user code's handler of SIGTERM",
     "default": "SIGTERM is set to default",
 }
 

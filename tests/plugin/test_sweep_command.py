@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -49,6 +50,17 @@ def sweep(*options: str) -> int:
 
 def pasted(output: str) -> str:
     return output.partition("This test fails in the same way:\n\n")[2]
+
+
+@pytest.mark.usefixtures("loses")
+def test_where_nobody_reads_its_output_to_the_end_it_ends_as_by_sigpipe() -> None:
+    command = [sys.executable, "-m", "pytest_scf_async", "sweep", CODE, "--how=forced"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        written = process.stderr.read()
+    assert (process.returncode, written) == (128 + signal.SIGPIPE, "")
 
 
 def test_it_prints_the_first_finding_and_the_test_that_fails_in_the_same_way(

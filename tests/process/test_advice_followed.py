@@ -137,3 +137,53 @@ def test_a_coroutine_that_a_handler_returns_leaves_no_warning_of_ours(deploy) ->
     text = refusal_of(assert_finished, event)
     assert "what to do: make the handler a plain function that calls asyncio.run(...)" in text
     assert "RuntimeWarning" not in str(event.log)
+
+
+REPLACES = """
+import faulthandler, signal, time
+
+def main_handler(event, context):
+    stop = []
+    signal.signal(signal.SIGTERM, lambda *_: stop.append("stop"))
+    faulthandler.register(signal.SIGTERM)
+    for _ in range(3):
+        time.sleep(1)
+        if stop:
+            break
+    return stop
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("faulthandler.register(signal.SIGTERM)", "faulthandler.register(signal.SIGTERM, chain=True)"),
+        ("    stop = []\n", "    stop = []\n    faulthandler.register(signal.SIGTERM)\n"),
+        (
+            "faulthandler.register(signal.SIGTERM)",
+            "faulthandler.register(signal.SIGTERM); faulthandler.unregister(signal.SIGTERM)",
+        ),
+    ],
+    ids=["chained", "registered before", "unregistered"],
+)
+def test_faulthandler_lets_the_handler_of_python_be_called(runtime, deploy, before: str, after: str) -> None:
+    def stopped(source: str) -> AsyncEvent:
+        event = deploy(source).invoke_async()
+        runtime.clock.advance(1.5)
+        event.terminate(grace_shutdown=True)
+        return event.wait()
+
+    text = refusal_of(assert_signal_handled, stopped(REPLACES))
+    assert (
+        "likely cause: SIGTERM arrived 1.5 s after the start; code outside Python (faulthandler.register) had replaced "
+        "the handler that signal.signal had installed, and caught it\n" in text
+    )
+    assert "what to do: call faulthandler.register for SIGTERM with chain=True, or before signal.signal" in text
+    assert "+0 s  signal    code outside Python replaces user code's handler of SIGTERM" in text
+
+    source = REPLACES.replace(before, after)
+    if "    stop = []\n    fault" in after:
+        source = source.replace('append("stop"))\n    faulthandler.register(signal.SIGTERM)\n', 'append("stop"))\n')
+    event = stopped(source)
+    assert_signal_handled(event)
+    assert_finished(event, ["stop"])

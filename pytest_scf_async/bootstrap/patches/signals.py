@@ -6,6 +6,7 @@ the handler is called at a safe point.
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import threading
@@ -24,6 +25,8 @@ _real_sigmask = signal.pthread_sigmask
 _real_set_wakeup_fd = signal.set_wakeup_fd
 _real_kill = os.kill
 _real_pthread_kill = signal.pthread_kill
+_real_register = faulthandler.register
+_real_unregister: Any = faulthandler.unregister
 
 _ENDS = (signal.SIGINT, signal.SIGKILL, signal.SIGTERM)
 """The signals by which user code ends its children."""
@@ -124,6 +127,28 @@ def fake_signal(signalnum: Any, handler: Any) -> Any:
 
 def _listens(signum: int) -> bool:
     return _handlers.get(signum, signal.default_int_handler) is not signal.default_int_handler
+
+
+def fake_register(signum: int, file: Any = None, all_threads: bool = True, chain: bool = False) -> None:
+    """``faulthandler.register``: its handler is C's. Unless it is to chain, Python's is not called from here on."""
+    _real_register(signum, file, all_threads, chain)
+    if not chain:
+        _report_outside(signum, "replaced")
+
+
+def fake_unregister(signum: int) -> bool:
+    """``faulthandler.unregister``: the signal has the handler again that it had before."""
+    was_registered: bool = _real_unregister(signum)
+    state = procfs.signal_state(os.getpid(), signum)
+    if was_registered and state is not None and state.caught:
+        _report_outside(signum, "handler")
+    return was_registered
+
+
+def _report_outside(signum: int, kind: str) -> None:
+    """Report what code outside Python does to a handler of user code, which Python still knows."""
+    if scheduler.active and _listens(signum):
+        scheduler.send_marked(messages.pack(messages.Listening(int(signum), kind)))
 
 
 def set_gates(gates: list[messages.ListeningGate]) -> None:
@@ -239,4 +264,7 @@ def install() -> None:
     at_once = "the handler of a signal to this process is called at once"
     registry.replace(signal, "pthread_kill", fake_pthread_kill, at_once)
     registry.replace(os, "kill", fake_kill, at_once)
+    outside = "it is reported that a handler of C replaces Python's"
+    registry.replace(faulthandler, "register", fake_register, outside)
+    registry.replace(faulthandler, "unregister", fake_unregister, outside)
     _real_signal(linux.POKE_SIGNAL, lambda signum, frame: scheduler.on_poke(frame))
