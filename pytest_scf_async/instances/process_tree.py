@@ -130,12 +130,13 @@ class Children:
 
     @property
     def is_listening(self) -> bool:
-        """Whether user code has a SIGCHLD handler, or waits for descriptors whose other ends children may have.
+        """Whether user code has handlers of signals, which children may send, or waits for descriptors whose other ends
+        they may have.
 
         Only valid while children may live (`possible`).
         """
         instance = self._instance
-        return signal.SIGCHLD in instance.listening or instance.control.watches > 0
+        return bool(instance.listening) or instance.control.watches > 0
 
     @property
     def can_answer(self) -> bool:
@@ -222,7 +223,8 @@ class Children:
     def question(self) -> InstanceFact | None:
         """What the instance must be asked before time may pass; None: it knows of all that has happened.
 
-        It may not yet have called a SIGCHLD handler for the end of a child. Or a thread outside its scheduler may have
+        It may not yet have called the handler of a signal: of SIGCHLD at the end of a child, or of one that a child has
+        sent. Or a thread outside its scheduler may have
         made a wait ready that another thread has in the scheduler. Call this when the instance waits and nothing holds
         the clock. The same change is reported once only.
         """

@@ -6,6 +6,7 @@ SCF_STRESS=10000 runs that many rounds of each; `--timeout=0` gives them the tim
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 
 import pytest
 
@@ -176,6 +177,7 @@ def test_a_handler_of_sigterm_that_comes_at_any_moment_uses_the_object_that_the_
     event = deploy(FLOOD.format(made=made, handles=handles, uses=uses), to=make_runtime(**BOUNDS)).invoke_async(ROUNDS)
 
     assert event.wait().result == [ROUNDS, 0]
+    assert event.duration == timedelta(seconds=1)  # no wait has passed before a signal that its child had sent
 
 
 def test_what_another_thread_hands_to_a_loop_of_asyncio_comes_at_its_time(deploy, make_runtime) -> None:
