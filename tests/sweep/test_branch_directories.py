@@ -8,7 +8,7 @@ import pytest
 from internals import sweep_of_function
 from sweeping import Deploy, each_run
 
-from pytest_scf_async import ScfRuntime
+from pytest_scf_async import ScfRuntime, ScfSettings
 
 HANDLER = """
     import os, shutil, signal
@@ -81,6 +81,12 @@ CASES = {
         "os.chmod('/tmp/job', 0o700); add('/tmp/job/one', 'stop;')",
     ),
 }
+
+
+@pytest.fixture
+def scf_settings(scf_settings: ScfSettings) -> ScfSettings:
+    """With mount namespaces, also where other tests run without: there are no branches else."""
+    return scf_settings.replace("test", sandbox="namespaces")
 
 
 def outcomes(sweep: Any) -> dict[str, Any]:
