@@ -75,6 +75,7 @@ CASES = {
         "add('/tmp/job-modes', f'{os.stat(OUT).st_mode}, {os.stat(\"/tmp\").st_mode};')",
         "os.chmod(OUT, 0o500); os.chmod('/tmp', 0o500)",
     ),
+    "permissions at the next cold start": ("len('x')", "len('x')", "os.chmod(OUT, 0o500); os._exit(3)"),
     "a directory that cannot be written to": (
         "os.makedirs('/tmp/job/below', exist_ok=True); os.chmod('/tmp/job', 0o500)",
         "len('x')",
