@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import select
 import signal
 import sys
 from collections.abc import Sequence
@@ -30,7 +31,9 @@ def main(arguments: Sequence[str]) -> int:
     try:
         code = _run(given)
         sys.stdout.flush()
-    except BrokenPipeError:  # of `sweep … | head`, say
+    except BrokenPipeError:
+        if not _is_unread():
+            raise
         nothing = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nothing, sys.stdout.fileno())  # else the interpreter meets the error again when it ends
         return 128 + signal.SIGPIPE
@@ -38,6 +41,13 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write(f"{parser.prog} {given.command}: {error}\n")
         return 1
     return code
+
+
+def _is_unread() -> bool:
+    """Whether nobody can read the output any more, as in ``sweep … | head``."""
+    poller = select.poll()
+    poller.register(sys.stdout.fileno(), 0)  # errors are reported all the same
+    return bool(poller.poll(0))
 
 
 def _run(given: argparse.Namespace) -> int:

@@ -34,7 +34,9 @@ def make_immortal(tracked: list[Any]) -> Iterator[None]:
     if sys.version_info < (3, 12) or sys.maxsize < 1 << 32 or sysconfig.get_config_var("Py_GIL_DISABLED"):
         return
     counts = memoryview((ctypes.c_uint32 * (1 << 60)).from_address(0)).cast("B").cast("I")
-    immortal = counts[id(None) >> 2]  # the lower half of the count
+    # The lower half of the count. From Python 3.14 on some references are given back without a look. The next one is
+    # counted then, so that the count stays about there.
+    immortal = counts[id(None) >> 2]
     left = tracked
     while left:
         some = left[-_STEP:]

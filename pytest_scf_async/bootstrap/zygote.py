@@ -11,7 +11,6 @@ import contextlib
 import errno
 import fcntl
 import gc
-import itertools
 import os
 import select
 import signal
@@ -86,8 +85,8 @@ class Zygote:
         self.last_pidfd = self.first_pidfd
         self.low_pidfds: set[int] = set()
         """The pidfds that are below `first_pidfd`, as no number above it was free."""
-        self.immortals: Iterator[None] = immortal.make_immortal(tracked)
-        """The steps that are left of making immortal what has been imported."""
+        self.immortals: list[Iterator[None]] = [immortal.make_immortal(tracked)]
+        """The steps that are left of making immortal what has been imported, for each time that something was."""
         self.is_worth_it = False
         """Whether so many instances are forked that these steps are taken."""
 
@@ -121,10 +120,12 @@ class Zygote:
 
     def _make_immortal(self) -> list[tuple[int, int]]:
         """Make what has been imported immortal while there is no request; gives what is ready for the poller then."""
-        for _ in self.immortals if self.is_worth_it else ():
-            ready: list[tuple[int, int]] = self.poller.poll(0)
-            if ready:
-                return ready
+        while self.is_worth_it and self.immortals:
+            for _ in self.immortals[-1]:
+                ready: list[tuple[int, int]] = self.poller.poll(0)
+                if ready:
+                    return ready
+            self.immortals.pop()
         return []
 
     def end(self) -> NoReturn:
@@ -169,7 +170,7 @@ class Zygote:
             self.is_worth_it = True
         if hint.coverage:
             import coverage.sqldata  # noqa: F401, PLC0415  (each instance needs it if coverage measures the session)
-        self.immortals = itertools.chain(self.immortals, immortal.make_immortal(gc.get_objects()))
+        self.immortals.append(immortal.make_immortal(gc.get_objects()))
 
     def _spawn(self, number: int, fds: list[int]) -> None:
         pid = pidfd = -1

@@ -224,9 +224,8 @@ class Children:
         """What the instance must be asked before time may pass; None: it knows of all that has happened.
 
         It may not yet have called the handler of a signal: of SIGCHLD at the end of a child, or of one that a child has
-        sent. Or a thread outside its scheduler may have
-        made a wait ready that another thread has in the scheduler. Call this when the instance waits and nothing holds
-        the clock. The same change is reported once only.
+        sent. Or a thread outside its scheduler may have made a wait ready that another thread has in the scheduler.
+        Call this when the instance waits and nothing holds the clock. The same change is reported once only.
         """
         instance = self._instance
         state = instance.state
