@@ -1354,11 +1354,15 @@ class Scheduler:
         self.channel.send(frame)
 
     def _report_time(self) -> None:
-        """Report to which instant the clock was moved here, and how many records of leased waits there are."""
-        self.moved = False
+        """Report to which instant the clock was moved here, and how many records of leased waits there are.
+
+        A parked thread may do this, asked by the harness, while another one prints, which looks at ``moved`` without
+        the lock. It is cleared once the mark is written: cleared before, that thread would write before the mark.
+        """
         pack = messages.pack_wrote if self.c_code else messages.pack_leased
         records = self.leased.records_to_report()
         self.channel.send_marked(pack(self.clock_page[CLOCK_NOW], records))
+        self.moved = False
 
     def _move_clock(self, now_us: int) -> None:
         """Move the clock under the lease. `leased_sleep` does the same without this call."""
