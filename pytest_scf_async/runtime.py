@@ -435,13 +435,13 @@ class ScfRuntime:
         warning: str | None = None,
     ) -> Function:
         """Make a function of *code* with what *source* has *given*; a *warning* is given once for each text."""
-        if given["name"] is None:
-            given["name"] = self._free_name(code.stem, given["namespace"] or settings.namespace)
-        given = looked_up(given, self._lookup, source, runtime)
-        configuration = first_configuration(settings, given, source)
-        runtime.check_ports(configuration.ports, source)
-        key = (configuration.namespace, configuration.name)
-        with self._lockstep.locked():
+        with self._lockstep.locked():  # from here on: a name that is free has to be free when it is taken
+            if given["name"] is None:
+                given["name"] = self._free_name(code.stem, given["namespace"] or settings.namespace)
+            given = looked_up(given, self._lookup, source, runtime)
+            configuration = first_configuration(settings, given, source)
+            runtime.check_ports(configuration.ports, source)
+            key = (configuration.namespace, configuration.name)
             if key in self._functions:
                 raise ScfUsageError(
                     f"name={configuration.name!r} ({source}) is taken: a function of that name is deployed in the "
