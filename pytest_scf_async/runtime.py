@@ -23,7 +23,7 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from . import session
-from .async_event import AsyncEvent, InstanceView, Json, refuse_dropped, refuse_unknown
+from .async_event import AsyncEvent, InstanceView, Json, refuse_dropped, refuse_unknown, terminate_known
 from .clock import SimulatedClock, duration_us, to_datetime, to_us
 from .deployment import UNCHANGED, Mounts, changed_configuration, first_configuration, looked_up
 from .errors import (
@@ -50,7 +50,6 @@ from .lockstep.event import Event, FunctionVersion
 from .lockstep.invocation_queue import InvocationQueue
 from .lockstep.scheduler import Lockstep
 from .lockstep.scripts import ScriptedEvent
-from .lockstep.termination import terminate
 from .model import (
     DEFAULT_ALIAS,
     DEFAULT_IMAGE_INIT_TIMEOUT,
@@ -750,7 +749,7 @@ class ScfRuntime:
                 ScfAsyncWarning,
                 stacklevel=2,
             )
-        terminate(self._lockstep, event._event, grace_shutdown, settle_first=True)
+        terminate_known(self._lockstep, event._event, grace_shutdown, settle_first=True)
 
     def get_function(
         self, function_name: str, *, namespace: str = "default", qualifier: str | None = None

@@ -364,13 +364,14 @@ def test_who_sends_a_signal_goes_on_before_those_whom_the_handler_wakes(deploy) 
         """
         import os, signal, threading, time
         from pytest_scf_async.bootstrap.patches import signals
+        from pytest_scf_async.bootstrap.patches.time import _real_sched_yield
 
         real_kill = signals._real_kill
 
         def kill_and_let_others_run(pid, signum):
             real_kill(pid, signum)
             for _ in range(2000):
-                os.sched_yield()
+                _real_sched_yield()
 
         def main_handler(event, context):
             signals._real_kill = kill_and_let_others_run

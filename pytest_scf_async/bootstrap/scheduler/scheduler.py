@@ -517,8 +517,15 @@ class Scheduler:
                 self.run_pending()
 
     def yield_run_token(self) -> None:
-        """Let the other threads run that are due now; the calling one is last among them."""
-        self.park(self.clock_page[CLOCK_NOW], "")
+        """Let the other threads run that are ready; the calling one is last among them. It is no wait."""
+        if len(self.threads) == 1 and not self._started:
+            return
+        with Deferred(self), self.lock:
+            if self._watching:
+                self._poll_watched()
+            head, now = self._head(), self.clock_page[CLOCK_NOW]
+        if head is not None and head.due_us is not None and head.due_us <= now:
+            self.park(now, "")
 
     def wake(self, waiter: Waiter) -> bool:
         """Put *waiter* into the run queue, as due now; False where it is over already."""
@@ -1093,7 +1100,8 @@ class Scheduler:
         return None
 
     def _park(self, waiter: Waiter) -> None:
-        clock.reads[0] = 0
+        if waiter.due_us is None or waiter.due_us > self.clock_page[CLOCK_NOW]:  # one of no length is none
+            clock.reads[0] = 0
         waiter.thread.waiters.append(waiter)
         if waiter.granted:  # woken by its `enlist`, and granted since: the thread goes on, and was counted twice
             self.running_threads -= 1
@@ -1358,18 +1366,23 @@ class Scheduler:
         self.channel.send(frame)
 
     def _report_time(self) -> None:
-        """Report to which instant the clock was moved here, and how many records of leased waits there are."""
-        self.moved = False
+        """Report to which instant the clock was moved here, and how many records of leased waits there are.
+
+        A parked thread may do this, asked by the harness, while another one prints, which looks at ``moved`` without
+        the lock. It is cleared once the mark is written: cleared before, that thread would write before the mark.
+        """
         pack = messages.pack_wrote if self.c_code else messages.pack_leased
         records = self.leased.records_to_report()
         self.channel.send_marked(pack(self.clock_page[CLOCK_NOW], records))
+        self.moved = False
 
     def _move_clock(self, now_us: int) -> None:
         """Move the clock under the lease. `leased_sleep` does the same without this call."""
+        if now_us > self.clock_page[CLOCK_NOW]:
+            clock.reads[0] = 0
         self.clock_page[CLOCK_NOW] = now_us
         self.control_page[CONTROL_LEASED] += 1
         self.moved = True
-        clock.reads[0] = 0
 
     def _may_move(self, description: str, now_us: int) -> bool:
         if self.c_code:
