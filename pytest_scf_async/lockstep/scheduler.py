@@ -726,15 +726,10 @@ class Lockstep:
 
     def _poll(self, watchdog: Watchdog, busy: list[Instance]) -> None:
         """Wait for a report of an instance, for the zygote, or for time to pass; the lock is released meanwhile."""
-        self._driver = threading.get_ident()
         self.pool.poller.await_ends(busy)
-        try:
-            self._condition.release()
+        with self._driving():
             look = watchdog.next_look()
             received = self.pool.poller.poll(min(look, PASSES_EVERY) if self.costs.takes_time else look)
-        finally:
-            self._condition.acquire()
-            self._driver = None
         is_metered = bool(self.costs.meters)
         if is_metered:
             self.costs.measure()
@@ -749,6 +744,17 @@ class Lockstep:
         if watchdog.check_is_due(look=not received):
             watchdog.check([instance for instance in busy if instance.state.computing or instance.state.preempted])
         self._condition.notify_all()
+
+    @contextmanager
+    def _driving(self) -> Iterator[None]:
+        """Receive for all threads, without the lock: the others wait for what this one finds."""
+        self._driver = threading.get_ident()
+        self._condition.release()
+        try:
+            yield
+        finally:
+            self._condition.acquire()
+            self._driver = None
 
     def _preempt_at_target(self, watchdog: Watchdog, busy: list[Instance]) -> None:
         """Take the run token from an instance that has computed until the time at which the call ends."""
