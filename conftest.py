@@ -94,7 +94,7 @@ NEEDS = {
     "strace": package("strace", "strace", command("strace")),
     "x86_64": Need("an x86-64 processor", "its programs are machine code", lambda: platform.machine() == "x86_64"),
 }
-"""Marks of tests that need something of the machine: without it they are left out, and the last lines of a run say so."""
+"""Marks of what tests need of the machine: without it they are left out, and the last lines of a run say so."""
 EXPLAINED = re.compile(r"Skipped: needs (?P<what>.+)", re.DOTALL)
 """The reason of a skip that a test decides itself, as only a system call tells: it says what the machine lacks."""
 
