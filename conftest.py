@@ -68,7 +68,6 @@ def package(name: str, packages: str, is_here: Callable[[], bool]) -> Need:
 
 
 NEEDS = {
-    "compiler": package("a C compiler", "gcc libc6-dev", command("cc", "gcc")),
     "curl": package("curl", "curl", command("curl")),
     "gdb": package("gdb", "gdb", command("gdb")),
     "go": package(

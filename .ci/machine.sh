@@ -80,7 +80,6 @@ install_what_is_missing() {
     has_podman || install podman runc || echo "podman could not be installed"
     has_redis || install redis-server || echo "redis-server could not be installed"
     has_postgres || install postgresql || echo "postgresql could not be installed"
-    command -v gcc >/dev/null || install gcc libc6-dev || echo "gcc could not be installed"
     command -v gdb >/dev/null || install gdb || echo "gdb could not be installed"
     command -v strace >/dev/null || install strace || echo "strace could not be installed"
 }

@@ -179,7 +179,7 @@ def go_package(main: str) -> dict[str, str]:
     [
         ("Python3.10", {"index.py": HANDLER}, "index.main_handler"),
         pytest.param("Nodejs18.15", {"index.js": NODE}, "index.main_handler", marks=pytest.mark.nodejs),
-        ("CustomRuntime", {"bootstrap": BOOTSTRAP}, "shop.export"),
+        pytest.param("CustomRuntime", {"bootstrap": BOOTSTRAP}, "shop.export", marks=pytest.mark.curl),
         pytest.param("Go1", go_package(GO), "main", marks=pytest.mark.go),
     ],
 )
