@@ -148,12 +148,12 @@ has_in_root() { # has_in_root HOW VERSION
 
 say_what_was_left_out() {
     if ! has_go; then
-        echo "not run, for want of Go 1.18 or newer (Debian and Ubuntu: apt-get install golang-go): $(files_marked go)"
+        echo "not run, for want of Go 1.18 or newer (Debian and Ubuntu: apt-get install golang-go): $(files_for go)"
     fi
     if ! has_qemu; then
-        echo "not run, for want of qemu-aarch64 (Debian and Ubuntu: apt-get install qemu-user): $(files_marked qemu)"
+        echo "not run, for want of qemu-aarch64 (Debian and Ubuntu: apt-get install qemu-user): $(files_for qemu)"
     fi
-    has_podman || echo "not run, for want of podman (Debian and Ubuntu: apt-get install podman runc): $(files_marked podman)"
+    has_podman || echo "not run, for want of podman (Debian and Ubuntu: apt-get install podman runc): $(files_for podman)"
     command -v node >/dev/null ||
         echo "not run, for want of Node.js (Debian and Ubuntu: apt-get install nodejs): the tests that skip without it"
     command -v npm >/dev/null ||
