@@ -120,7 +120,7 @@ wheel: $(STAMP) ## the wheel, installed in clean environments, passes the exampl
 bench: $(STAMP) ## each figure beside its floor
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-ci-leg: ## one leg of CI (LEG=full-3.10); without LEG, the list of them
+ci-leg: ## one leg of CI (LEG=oldest-3.10); without LEG, the list of them
 	@.ci/run $(LEG)
 
 clean: ## remove what the targets made
