@@ -457,33 +457,35 @@ class Scheduler:
             return False
         microseconds = seconds * 1_000_000 if kind is int else time_units.microseconds(seconds)
         self.main_inside = True  # handlers of signals wait: they may move the clock as well
-        page, control = self.clock_page, self.control_page
-        now = page[CLOCK_NOW]
-        due = now + microseconds
-        passes: bool = due < control[CONTROL_LEASE] and due < self.alarm.due_us
-        if passes and (self._gateway is None or self._gateway.has_received_all()):
-            if self.c_code:
-                with self.lock:
-                    self._before_move()
-            frame = sys._getframe(2)
-            sleep = (frame.f_code, frame.f_lasti, microseconds)
-            leased = self.leased
-            record = leased.record
-            if record and sleep == leased.sleep:
-                control[record + LEASE_LAST] = now
-                control[record + LEASE_COUNT] += 1
+        try:
+            page, control = self.clock_page, self.control_page
+            now = page[CLOCK_NOW]
+            due = now + microseconds
+            passes: bool = due < control[CONTROL_LEASE] and due < self.alarm.due_us
+            if passes and (self._gateway is None or self._gateway.has_received_all()):
+                if self.c_code:
+                    with self.lock:
+                        self._before_move()
+                frame = sys._getframe(2)
+                sleep = (frame.f_code, frame.f_lasti, microseconds)
+                leased = self.leased
+                record = leased.record
+                if record and sleep == leased.sleep:
+                    control[record + LEASE_LAST] = now
+                    control[record + LEASE_COUNT] += 1
+                else:
+                    passes = leased.note(describe_caller(f"sleep({microseconds / 1e6:g})"), now, sleep)
+                if passes:
+                    page[CLOCK_NOW] = due
+                    control[CONTROL_LEASED] += 1
+                    self.moved = True
+                    clock.reads[0] = 0
             else:
-                passes = leased.note(describe_caller(f"sleep({microseconds / 1e6:g})"), now, sleep)
-            if passes:
-                page[CLOCK_NOW] = due
-                control[CONTROL_LEASED] += 1
-                self.moved = True
-                clock.reads[0] = 0
-        else:
-            passes = False
-        self.main_inside = False
-        if self.pending:
-            self.run_pending()
+                passes = False
+        finally:
+            self.main_inside = False
+            if self.pending:
+                self.run_pending()
         return passes
 
     def leased_sleep_unless(self, take: Callable[[], Any], microseconds: int, name: str) -> Any:
@@ -838,11 +840,13 @@ class Scheduler:
         """The same where the main thread runs: it may be about to stand at a gate."""
         if self.control_page[shared_page.CONTROL_MESSAGES] != self._seen_messages and self._reader is None:
             self.main_inside = True
-            with self.lock:
-                self._take_messages(self.channel.receive())
-            self._save_and_stop()
-            self._follow(self.main)
-            self.main_inside = False
+            try:
+                with self.lock:
+                    self._take_messages(self.channel.receive())
+                self._save_and_stop()
+                self._follow(self.main)
+            finally:
+                self.main_inside = False
 
     def _poll(self, waiter: Waiter) -> None:
         """Poll once for whatever concerns *waiter*: its wakeup, its descriptors, signals, and perhaps the channel."""
