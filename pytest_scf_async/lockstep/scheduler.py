@@ -957,7 +957,7 @@ class Lockstep:
                 event.waits(what, first_us, last_us, count)
 
     def _parked(self, instance: Instance, event: Event | None, message: messages.Parked) -> FollowUp | None:
-        due, began, number, running_threads, held, seen, used_ns, awaits, wait = message
+        due, (began, _, number), running_threads, held, seen, used_ns, awaits, wait = message
         if used_ns:
             self.costs.computed(instance, used_ns)
         self.apply(instance, THREADS[running_threads > 0, held > 0])

@@ -520,16 +520,14 @@ class Supervisor:
             self._preempted.clear()
         due = self._tree.first()
         description = "" if due is None or self._gated or self._gated_at else _shown(due)
-        due_us, (began_us, _, number) = self._reported_due = self._due_first()
+        due_us, order = self._reported_due = self._due_first()
         if self._signals_requested and not running_threads:
             self._signals_requested = self._signal_at_gate = False
             if self._must_take_signal():
                 self._send(messages.SignalsDeferred([signals.SIGTERM]))
             self._send(messages.SignalsHandled())
         self._write(
-            messages.pack_parked(
-                due_us, began_us, number, running_threads, len(self._held), self._seen, 0, 0, description
-            )
+            messages.pack_parked(due_us, order, running_threads, len(self._held), self._seen, 0, 0, description)
         )
 
     def _due_first(self) -> tuple[int, Order]:

@@ -1140,14 +1140,14 @@ class Scheduler:
         """Report what this instance waits for next; not while a thread is about to resume."""
         self._report_owed = False
         head = self._head()
-        due, (began, _, number) = (head.due_us, head.order) if head is not None else (None, (0, 0, 0))
+        due, order = (head.due_us, head.order) if head is not None else (None, (0, 0, 0))
         due = messages.NEVER if due is None else due
         used_ns = 0 if clock.computed is None else clock.processor_ns()
         if self.moved:
             self._report_time()
         self.channel.send(
             _pack_parked(
-                due, began, number, self.running_threads, self._held, self._seen_messages, used_ns, awaits, description
+                due, order, self.running_threads, self._held, self._seen_messages, used_ns, awaits, description
             )
         )
 
