@@ -8,6 +8,7 @@ from typing import Any
 
 from ...protocol.time_units import LONGEST, microseconds
 from ..clock import real_number
+from ..clock_polls import polls
 from ..scheduler.scheduler import scheduler
 from . import registry
 
@@ -26,6 +27,7 @@ def sleep(seconds: Any, /) -> None:
     if scheduler.active and 0 < value < LONGEST:
         scheduler.sleep(microseconds(value))
     else:
+        polls.begin_pass()
         _real_sleep(seconds)  # 0 is no wait
 
 

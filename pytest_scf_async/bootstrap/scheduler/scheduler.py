@@ -1089,7 +1089,8 @@ class Scheduler:
         return None
 
     def _park(self, waiter: Waiter) -> None:
-        clock.reads[0] = 0
+        if waiter.due_us is None or waiter.due_us > self.clock_page[CLOCK_NOW]:  # one of no length is none
+            clock.reads[0] = 0
         waiter.thread.waiters.append(waiter)
         if waiter.granted:  # woken by its `enlist`, and granted since: the thread goes on, and was counted twice
             self.running_threads -= 1
@@ -1362,10 +1363,11 @@ class Scheduler:
 
     def _move_clock(self, now_us: int) -> None:
         """Move the clock under the lease. `leased_sleep` does the same without this call."""
+        if now_us > self.clock_page[CLOCK_NOW]:
+            clock.reads[0] = 0
         self.clock_page[CLOCK_NOW] = now_us
         self.control_page[CONTROL_LEASED] += 1
         self.moved = True
-        clock.reads[0] = 0
 
     def _may_move(self, description: str, now_us: int) -> bool:
         if self.c_code:
