@@ -225,6 +225,7 @@ class Zygote:
     def _send(self, data: bytes, fds: list[int] | None = None) -> None:
         if not self.alive:
             raise self._gone()
+        deadline = REAL.monotonic() + START_LIMIT
         while True:
             try:
                 if fds:
@@ -232,11 +233,23 @@ class Zygote:
                 else:
                     self.connection.send(data)
                 return
-            except BlockingIOError:
-                self.pump()
+            except BlockingIOError:  # it still imports, or stands still
+                if not self.receive_until(self._has_room, deadline - REAL.monotonic()):
+                    if not self.alive:
+                        raise self._gone() from None
+                    raise HarnessError(
+                        f"the zygote (pid {self.pid or 'not known yet'}), which instances are forked from, has read no "
+                        f"message for {START_LIMIT:g} real seconds: it does not run, or the machine has stood still; "
+                        f"{self.log_tail()}"
+                    ) from None
             except (BrokenPipeError, ConnectionResetError):
                 self.alive = False
                 raise self._gone() from None
+
+    def _has_room(self) -> bool:
+        poller = select.poll()
+        poller.register(self.connection.fileno(), select.POLLOUT)
+        return bool(poller.poll(0))
 
     def pump(self) -> None:
         """Receive what has come, without waiting."""

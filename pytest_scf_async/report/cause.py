@@ -91,6 +91,7 @@ class Version(Protocol):
     @property
     def runtime(self) -> Language: ...
     def code_directories(self) -> Sequence[str]: ...
+    def layer_below_which(self, module: str) -> tuple[str, str] | None: ...
 
 
 class SeenEvent(Protocol):
@@ -118,6 +119,8 @@ class SeenEvent(Protocol):
     def excess(self) -> MemoryExcess | ResultExcess | None: ...
     @property
     def phase(self) -> str: ...
+    @property
+    def ended_in_init(self) -> bool: ...
     @property
     def untraceable(self) -> str: ...
     @property
@@ -233,7 +236,8 @@ def _of_end(event: SeenEvent) -> str | None:
     if code == 437 and (near := code_of_handler.near_handler()):
         return f"set handler={near!r}"
     if code == 439 and not event.signals and not event.function.runtime.runs_program:
-        return _RETURN_INSTEAD if event.exit is not None and event.exit.code is not None else None
+        instead = _CHECK_IN_FUNCTION if event.ended_in_init else _RETURN_INSTEAD
+        return instead if event.exit is not None and event.exit.code is not None else None
     if event.ended_by is Fact.TERMINATED and not event.signals:
         return _BY_FORCE
     if code in (430, 443) and (advice := _of_exception(event)) is not None:
@@ -281,13 +285,21 @@ def _of_exception(event: SeenEvent) -> str | None:
         names = f"it defines {shortened_list(there, NAMED)}" if there else "it defines no function"
         return f"name a function of {event.function.code.entry_name}: {names}"
     missing = _MISSING_MODULE.match(exception)
-    return None if missing is None else _deploy_module(event.function.code, missing["name"])
+    return None if missing is None else _deploy_module(event.function, missing["name"])
 
 
 _MISSING_MODULE = re.compile("ModuleNotFoundError: No module named '(?P<name>[^']+)'")
 
 
-def _deploy_module(code: RunCode, name: str) -> str:
+def _deploy_module(function: Version, name: str) -> str:
+    found, code = function.layer_below_which(name), function.code
+    if found is not None:
+        layer, below = found
+        packed = f"name {os.path.join(layer, below)} in layers=" if os.path.isdir(layer) else f"pack {layer} anew"
+        return (
+            f"{packed}, so that {name}, which the layer has in {below}/, lies at its root: SCF unpacks a layer at /opt "
+            f"as it is, and Python looks for modules in /opt itself"
+        )
     where = f"the zip {code.archive}" if code.archive else f"the code directory {code.directory}"
     return f"install the package with the module {name} where the tests run, or put the module into {where}"
 
@@ -356,6 +368,10 @@ _LISTEN_IN_LOG = (
     "assert_stopped_within()"
 )
 _START_FIRST = 'remove when="now", or call a gate such as wait_until_listening() before terminate()'
+_CHECK_IN_FUNCTION = (
+    "check in the function, not while the module is imported, and return or raise there: sys.exit() and os._exit() end "
+    "the process before the function is called"
+)
 _RETURN_INSTEAD = "return from the function instead: sys.exit() and os._exit() end the process"
 _BY_FORCE = "call assert_terminated(event) if that was meant, or terminate(grace_shutdown=True), which sends SIGTERM"
 _CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT})
@@ -545,6 +561,10 @@ def _process_ended(event: SeenEvent, how: str, whatever: str) -> str:
             untraceable = f"{event.untraceable}; " if event.untraceable else ""
             return f"{untraceable}the process was {exit_text(event.exit)}: {whatever}"
         by = f"{event.untraceable}; the process ended" if event.untraceable else "the process ended by itself"
+        if event.ended_in_init:
+            init_ends = event.function.runtime.init_ends
+            by += " in its init" if event.function.runtime.runs_program else " while the module was imported"
+            how += "" if _last_error(event) or not init_ends else f"; {init_ends}"
         return f"{by}{how}{_last_error(event)}: {whatever}"
     last = event.signals[-1]
     if last.disposition != "handler" or last.entered_us is None:

@@ -50,6 +50,12 @@ def cure_of_exception(trace: str, event: Circumstances) -> str | None:
             f"pass {key} in environment={{{key!r}: ...}} of {event.deployed_by}() or of the scf_function marker: the "
             "function runs in a process of its own, which os.environ and monkeypatch of the test do not reach"
         )
+    missing = _MISSING_KEY.fullmatch(line)
+    if missing is not None and event.payload == "{}":
+        return (
+            f"pass a payload, where that is to have {missing['key']!r}: the event was invoked without one, so the "
+            f"handler gets {{}}; invoke_async({{{missing['key']!r}: ...}}), or payload= of the scf_function marker"
+        )
     if any(_is_of_kernel(each, errno.ECONNREFUSED) for each in exception_lines(trace)):
         return (
             "start a server at that address in the test (nothing listens there on this machine), pass the address of "

@@ -252,7 +252,7 @@ class Hooks:
     clocks: Callable[[], Clocks]
     real_monotonic: Callable[[], float]
     idle_ok: Sequence[str] = ()
-    """The peers of connections that never hold the clock."""
+    """The peers that may owe an answer for ever."""
     output: int | None = None
     """The pipe to which the program writes its output. A thread that waits for room in it goes on once it was read."""
     next_order: Callable[[], int] = lambda: 0

@@ -198,6 +198,78 @@ def test_the_garbage_collector_stays_as_the_handler_left_it(run) -> None:
     assert event.result == [True, False]
 
 
+# -- a sleep of no length ----------------------------------------------------------------------------------------------
+
+YIELDS = ["time.sleep(0)", "time.sleep(0.0)", "os.sched_yield()"]
+
+
+@pytest.mark.parametrize("gives_way", YIELDS)
+def test_a_thread_that_gives_way_goes_on_behind_all_that_are_ready(run, gives_way: str) -> None:
+    event = run(f"""
+    import os
+
+    n = 0
+
+    def main_handler(event, context):
+        together_now = threading.Barrier(4)
+        def work():
+            global n
+            together_now.wait()
+            for _ in range(50):
+                x = n
+                {gives_way}
+                n = x + 1
+        together(*[work] * 4)
+        return [n, now()]
+    """)
+
+    assert event.result == [50, 0]  # of 200
+
+
+@pytest.mark.parametrize("gives_way", YIELDS)
+def test_who_gives_way_gives_it_to_whoever_is_ready_by_then(run, gives_way: str) -> None:
+    event = run(f"""
+    import os
+
+    def main_handler(event, context):
+        trace, lock, (out, into) = [], threading.Lock(), os.pipe()
+        def waits_for_lock():
+            with lock:
+                trace.append("lock")
+        def waits_for_pipe():
+            trace.append(os.read(out, 4).decode())
+        lock.acquire()
+        threads = together(waits_for_lock, waits_for_pipe, lambda: time.sleep(1), join=False)
+        time.sleep(0.5)
+        {gives_way}
+        trace.append("nobody is ready")
+        os.write(into, b"pipe")
+        lock.release()
+        trace.append("still here")
+        {gives_way}
+        trace.append("last")
+        for thread in threads:
+            thread.join()
+        return [trace, now()]
+    """)
+
+    assert event.result == [["nobody is ready", "still here", "lock", "pipe", "last"], 1]
+
+
+def test_threads_that_poll_the_clock_and_give_way_to_each_other_end(run) -> None:
+    event = run("""
+    def main_handler(event, context):
+        def work():
+            end = time.time() + 0.01
+            while time.time() < end:
+                time.sleep(0)
+        together(work, work)
+        return now()
+    """)
+
+    assert 0.01 <= event.result < 0.02
+
+
 # -- join ------------------------------------------------------------------------------------------------------------
 
 

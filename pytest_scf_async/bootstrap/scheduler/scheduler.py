@@ -41,6 +41,7 @@ from ...protocol.shared_page import (
     ControlPage,
 )
 from .. import clock
+from ..clock_polls import polls
 from ..originals import real_poll
 from .alarm import Alarm
 from .callers import describe_caller, user_frame
@@ -453,33 +454,35 @@ class Scheduler:
             return False
         microseconds = seconds * 1_000_000 if kind is int else time_units.microseconds(seconds)
         self.main_inside = True  # handlers of signals wait: they may move the clock as well
-        page, control = self.clock_page, self.control_page
-        now = page[CLOCK_NOW]
-        due = now + microseconds
-        passes: bool = due < control[CONTROL_LEASE] and due < self.alarm.due_us
-        if passes and (self._gateway is None or self._gateway.has_received_all()):
-            if self.c_code:
-                with self.lock:
-                    self._before_move()
-            frame = sys._getframe(2)
-            sleep = (frame.f_code, frame.f_lasti, microseconds)
-            leased = self.leased
-            record = leased.record
-            if record and sleep == leased.sleep:
-                control[record + LEASE_LAST] = now
-                control[record + LEASE_COUNT] += 1
+        try:
+            page, control = self.clock_page, self.control_page
+            now = page[CLOCK_NOW]
+            due = now + microseconds
+            passes: bool = due < control[CONTROL_LEASE] and due < self.alarm.due_us
+            if passes and (self._gateway is None or self._gateway.has_received_all()):
+                if self.c_code:
+                    with self.lock:
+                        self._before_move()
+                frame = sys._getframe(2)
+                sleep = (frame.f_code, frame.f_lasti, microseconds)
+                leased = self.leased
+                record = leased.record
+                if record and sleep == leased.sleep:
+                    control[record + LEASE_LAST] = now
+                    control[record + LEASE_COUNT] += 1
+                else:
+                    passes = leased.note(describe_caller(f"sleep({microseconds / 1e6:g})"), now, sleep)
+                if passes:
+                    page[CLOCK_NOW] = due
+                    control[CONTROL_LEASED] += 1
+                    self.moved = True
+                    clock.reads[0] = 0
             else:
-                passes = leased.note(describe_caller(f"sleep({microseconds / 1e6:g})"), now, sleep)
-            if passes:
-                page[CLOCK_NOW] = due
-                control[CONTROL_LEASED] += 1
-                self.moved = True
-                clock.reads[0] = 0
-        else:
-            passes = False
-        self.main_inside = False
-        if self.pending:
-            self.run_pending()
+                passes = False
+        finally:
+            self.main_inside = False
+            if self.pending:
+                self.run_pending()
         return passes
 
     def leased_sleep_unless(self, take: Callable[[], Any], microseconds: int, name: str) -> Any:
@@ -515,8 +518,16 @@ class Scheduler:
                 self.run_pending()
 
     def yield_run_token(self) -> None:
-        """Let the other threads run that are due now; the calling one is last among them."""
-        self.park(self.clock_page[CLOCK_NOW], "")
+        """Let the other threads run that are ready; the calling one is last among them. It is no wait."""
+        polls.begin_pass()
+        if len(self.threads) == 1 and not self._started:
+            return
+        with Deferred(self), self.lock:
+            if self._watching:
+                self._poll_watched()
+            head, now = self._head(), self.clock_page[CLOCK_NOW]
+        if head is not None and head.due_us is not None and head.due_us <= now:
+            self.park(now, "")
 
     def wake(self, waiter: Waiter) -> bool:
         """Put *waiter* into the run queue, as due now; False where it is over already."""
@@ -829,11 +840,13 @@ class Scheduler:
         """The same where the main thread runs: it may be about to stand at a gate."""
         if self.control_page[shared_page.CONTROL_MESSAGES] != self._seen_messages and self._reader is None:
             self.main_inside = True
-            with self.lock:
-                self._take_messages(self.channel.receive())
-            self._save_and_stop()
-            self._follow(self.main)
-            self.main_inside = False
+            try:
+                with self.lock:
+                    self._take_messages(self.channel.receive())
+                self._save_and_stop()
+                self._follow(self.main)
+            finally:
+                self.main_inside = False
 
     def _poll(self, waiter: Waiter) -> None:
         """Poll once for whatever concerns *waiter*: its wakeup, its descriptors, signals, and perhaps the channel."""
@@ -1355,11 +1368,15 @@ class Scheduler:
         self.channel.send(frame)
 
     def _report_time(self) -> None:
-        """Report to which instant the clock was moved here, and how many records of leased waits there are."""
-        self.moved = False
+        """Report to which instant the clock was moved here, and how many records of leased waits there are.
+
+        A parked thread may do this, asked by the harness, while another one prints, which looks at ``moved`` without
+        the lock. It is cleared once the mark is written: cleared before, that thread would write before the mark.
+        """
         pack = messages.pack_wrote if self.c_code else messages.pack_leased
         records = self.leased.records_to_report()
         self.channel.send_marked(pack(self.clock_page[CLOCK_NOW], records))
+        self.moved = False
 
     def _move_clock(self, now_us: int) -> None:
         """Move the clock under the lease. `leased_sleep` does the same without this call."""
