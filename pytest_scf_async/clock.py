@@ -126,6 +126,7 @@ class SimulatedClock:
 
     def __init__(self, start: datetime | None = None, *, page: ClockPage | None = None) -> None:
         start_us = shown_time_us() if start is None else to_us(start, "start")
+        self._zone = None if start is None else start.tzinfo
         self._page = ClockPage() if page is None else page
         self._page.now_us = self._jumped_us = start_us
         self._heap: list[DueThing] = []
@@ -133,6 +134,14 @@ class SimulatedClock:
         self._added = 0
         self._driver: Driver | None = None
         self._ways: TimeModes | None = None
+
+    def shown(self, us: int) -> str:
+        """A time of it for texts, in the zone in which its start was given."""
+        when = to_datetime(us)
+        try:
+            return (when if self._zone is None else when.astimezone(self._zone)).isoformat()
+        except OverflowError:  # there it is after the year 9999
+            return when.isoformat()
 
     @property
     def now(self) -> datetime:

@@ -117,8 +117,8 @@ class Lockstep:
         """How many of them each function has, by namespace and name."""
         self._follow_ups: deque[FollowUp] = deque()
         """Calls that reports have caused and that are still to be made: no event ends while reports are received."""
-        self._started: deque[Instance] = deque()
-        """Instances that the zygote has forked."""
+        self._reported: deque[Instance] = deque()
+        """Instances of which a zygote has reported the start or the end, to whichever thread received it."""
         self._gone: deque[Instance] = deque()
         """Instances of which the zygote has reported the end, and whose last messages may not be received yet."""
         self.on_end: Callable[[Event], None] = lambda _: None
@@ -199,8 +199,6 @@ class Lockstep:
                 self.end(event, Fact.PROCESS_EXITED)
                 raise
         self.pool.assign(instance, event)
-        if cold and instance.pid:
-            self.instance_started(instance)
         event.started(instance, cold)
         gate = event.gates.get("init")
         self.costs.begin(event)
@@ -384,9 +382,9 @@ class Lockstep:
             speaker.pump()
             if not speaker.alive:
                 self._zygote_died()
-        while self._started or self._follow_ups or self._gone:
-            if self._started:  # first: what follows from reports may be the end of an event that has just started
-                self._begins(self._started.popleft())
+        while self._reported or self._follow_ups or self._gone:
+            if self._reported:  # first: what follows from reports may be the end of an event that has just started
+                self._take_reports(self._reported.popleft())
             elif self._follow_ups:
                 self._follow_ups.popleft()()
             else:
@@ -1094,14 +1092,17 @@ class Lockstep:
         if event is not None and instance.runtime.stops_behind_lines and not instance.state.gated:
             self.gates.stop_at_line(event, instance)
 
-    def instance_started(self, instance: Instance) -> None:
-        self._started.append(instance)
+    def instance_reported(self, instance: Instance) -> None:
+        self._reported.append(instance)  # without the lock: another runtime, in another thread, may have received it
 
-    def _begins(self, instance: Instance) -> None:
+    def _take_reports(self, instance: Instance) -> None:
         event = self.pool.events.get(instance)
-        if event is not None:
+        if instance.take_start() and event is not None:
             self._leave_core()
             self.on_start(event)
+        if instance.take_end():
+            self.apply(instance, InstanceFact.ENDED)
+            self._gone.append(instance)
 
     def instance_stirs(self, instance: Instance) -> None:
         self.pool.stirs(instance)
@@ -1119,10 +1120,6 @@ class Lockstep:
 
     def instance_died(self, instance: Instance) -> None:
         self.apply(instance, InstanceFact.ENDED)
-
-    def instance_gone(self, instance: Instance) -> None:
-        self.apply(instance, InstanceFact.ENDED)
-        self._gone.append(instance)
 
     def _exited(self, instance: Instance) -> None:
         event = self.pool.events.get(instance)
@@ -1293,7 +1290,7 @@ class Lockstep:
         self._condition = RealCondition(threading.RLock())  # another thread of the parent may have had it
 
     def _forget_reports(self) -> None:
-        for queue in (self._follow_ups, self._started, self._gone):
+        for queue in (self._follow_ups, self._reported, self._gone):
             queue.clear()
 
     def close(self) -> None:

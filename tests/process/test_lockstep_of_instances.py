@@ -522,7 +522,9 @@ def test_an_instance_has_started_before_what_it_reports_is_done(deploy, runtime,
     lockstep, order = lockstep_of(runtime), []
     monkeypatch.setattr(lockstep, "on_start", lambda _: order.append("started"))
     lockstep._follow_ups.append(lambda: order.append("reported"))
-    lockstep._started.append(event_of(event).instance)
+    instance = event_of(event).instance
+    monkeypatch.setattr(instance, "take_start", lambda: True)
+    instance._report()
 
     lockstep.refresh()
 

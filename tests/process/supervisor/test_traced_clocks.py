@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 from traced_programs import S, needs, run, said, trace
 
@@ -152,6 +150,6 @@ setTimeout(report, 3600000)
 """
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+@pytest.mark.nodejs
 def test_node_waits_an_hour() -> None:
     assert trace("node", "-e", NODE).said == [[3_600_000, 3_600_000]]
