@@ -34,17 +34,9 @@ from .model.patterns import is_there_as_a_pattern, line_matcher
 from .model.timeline import GateReached, Waited
 from .protocol import messages
 from .protocol.time_units import NEVER_US
-from .report.cause import likely_cause, short_message, what_to_do
+from .report.cause import likely_cause, short_message, what_to_do, why_ended
 from .report.closest import closest_lines
-from .report.failure import (
-    Standing,
-    failure,
-    never_reached,
-    not_finished,
-    not_handled,
-    not_stopped_within,
-    why_ended,
-)
+from .report.failure import Standing, failure, never_reached, not_finished, not_handled, not_stopped_within
 from .report.limits import limits, show
 from .report.timeline import timeline_text
 from .report.tracebacks import shown_traceback

@@ -351,6 +351,11 @@ class Event:
         return self.timeline[0].time_us
 
     @property
+    def shown_beginning(self) -> str:
+        """The same for texts."""
+        return self.clock.shown(self.invoked_us)
+
+    @property
     def shown_status(self) -> str:
         """Its status, or what it is instead, for texts."""
         return str(self.status or self.record.state.value)
@@ -771,7 +776,7 @@ class Event:
         now = self.now_us()
         line = LogLine(now, text, source, self.retry_num)
         self.log.append(line)
-        self.timeline.append(Written(now, text))
+        self.timeline.append(Written(now, text, source == "Platform"))
         if self.on_line is not None:
             self.on_line(line)
 

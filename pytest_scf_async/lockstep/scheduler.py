@@ -34,6 +34,7 @@ from ..model.tracebacks import exception_line
 from ..options import ScfSettings
 from ..protocol import messages
 from ..protocol.real_time import REAL, RealCondition
+from ..protocol.shared_page import NextOrder
 from ..protocol.time_units import NEVER_US
 from .calls import Call, Rate, TestThreads, TimeFlow
 from .diagnosis import Snapshot, explain
@@ -106,12 +107,12 @@ class Lockstep:
     """Real seconds in which a debugger's prompt was open: no call counts them."""
     progress = 0
 
-    def __init__(self, clock: SimulatedClock, pool: Pool, settings: ScfSettings, next_order: Callable[[], int]) -> None:
+    def __init__(self, clock: SimulatedClock, pool: Pool, settings: ScfSettings, next_order: NextOrder) -> None:
         self.clock = clock
         self.pool = pool
         self.settings = settings
         self.next_order = next_order
-        """Gives the next number of the order in which waits were registered."""
+        """Gives the order of a wait that begins now; see `Order`."""
         self._running: dict[Event, None] = {}
         """In order of acceptance."""
         self.running_of: Counter[tuple[str, str]] = Counter()
@@ -967,7 +968,7 @@ class Lockstep:
                 event.waits(what, first_us, last_us, count)
 
     def _parked(self, instance: Instance, event: Event | None, message: messages.Parked) -> FollowUp | None:
-        due, order, running_threads, held, seen, used_ns, awaits, wait = message
+        due, (began, _, number), running_threads, held, seen, used_ns, awaits, wait = message
         if used_ns:
             self.costs.computed(instance, used_ns)
         self.apply(instance, THREADS[running_threads > 0, held > 0])
@@ -991,13 +992,14 @@ class Lockstep:
         self.apply(instance, InstanceFact.REPORTED)
         if frozen:
             return follow_up
-        known = instance.head.key if instance.head is not None else (0, 0, 0, 0)
+        known = instance.head.key if instance.head is not None else None
+        order = began, event.record.sequence if event is not None and due > began else 0, number
         if due != messages.NEVER and not instance.state.gated:
             resume = self.clock.call_at(due, lambda: self._resume_wait(instance), priority=WAKE_UP, order=order)
             instance.set_wake_up(resume)
         else:
             instance.set_wake_up(None)
-        self.progress += due > self.clock.now_us and (due, order) != (known[0], known[2])
+        self.progress += due > self.clock.now_us and (known is None or (due, order) != (known[0], known[2]))
         return follow_up
 
     def check_memories(self) -> None:

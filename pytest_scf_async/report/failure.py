@@ -59,6 +59,8 @@ class FailedEvent(SeenEvent, Protocol):
     @property
     def invoked_us(self) -> int: ...
     @property
+    def shown_beginning(self) -> str: ...
+    @property
     def signals(self) -> Sequence[CostlyDelivery]: ...
 
 
@@ -108,8 +110,7 @@ def failure(event: FailedEvent, timeline: str, what: Failure) -> AssertionError:
 
 def timeline_title(event: FailedEvent) -> str:
     """The line before a timeline."""
-    began = (_EPOCH + timedelta(microseconds=event.invoked_us)).isoformat()
-    return f"--- timeline, in simulated time from {began} ---"
+    return f"--- timeline, in simulated time from {event.shown_beginning} ---"
 
 
 def never_reached(event: FailedEvent, gate: str, hint: str | None, timeline: str) -> str:
@@ -217,14 +218,6 @@ def code_text(event: FailedEvent) -> str:
         return ""
     message = message_of(event)
     return f" ({event.record.status_code}{f': {message}' if message else ''})"
-
-
-def why_ended(event: FailedEvent) -> str:
-    """When and why an event had ended that a call was to end, and what to do."""
-    assert event.record.end_us is not None
-    after = seconds_text(event.record.end_us - event.record.start_us)
-    why, cure = likely_cause(event) or "its function returned", what_to_do(event)
-    return f"it ended {after} after its start: {why}; {cure or 'call a gate before that, such as wait_for_log(...)'}"
 
 
 def not_finished(event: FailedEvent) -> Failure | None:

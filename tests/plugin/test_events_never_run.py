@@ -248,7 +248,7 @@ def test_more_memory_than_the_function_has_is_a_warning_for_each_function(
     text = result.stdout.str()
     for name in ("test_it", "other"):
         said = (
-            f" of {name} has used 3\\d\\d MB, and would be FAILED \\(434\\) on the platform, where a function has 128 "
+            f" of {name} has used 3\\d\\d MB, and would be FAILED \\(434\\) on the platform, where a function has 128"
         )
         assert len(re.findall(said, text)) == (not memory and "ignore" not in options[0]), text
 
