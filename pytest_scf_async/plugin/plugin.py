@@ -699,6 +699,9 @@ def pytest_runtest_makereport(
                 in_its_text = shown_by(error)
                 shown += [event for event in events if event._event is in_its_text]
                 used = str(error).count("\n") + 1 if shown or isinstance(error, ScfAsyncError) else 0
+            endpoint = getattr(item, "funcargs", {}).get("scf_endpoint")
+            if endpoint is not None and (why := endpoint._site.endpoint.polls.why_unended()):
+                report.sections.append(("scf async: likely cause", why))
             report.sections += sections_of(events, shown, _keep(events, item), used)
             report.sections += _keep_sweeps(item)
     if call.when == "teardown":
