@@ -72,8 +72,8 @@ OPTIONS: Final = {
     ),
     "idle_reclaim": "simulated seconds after which an idle instance is reclaimed",
     "start": (
-        "the simulated time at which a runtime starts (aware); by default now, or the time of a freeze_time that is "
-        "on (2026-01-01T00:00:00+00:00)"
+        "the simulated time at which a runtime starts (aware), in whose zone timelines are; by default now, or the "
+        "time of a freeze_time that is on (2026-01-01T00:00:00+00:00)"
     ),
     "patched": (
         "whether a test with scf_runtime is on the simulated clock itself, as within scf_clock.patched() (true or "

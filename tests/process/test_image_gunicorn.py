@@ -60,6 +60,8 @@ def test_a_worker_sleeps_simulated_time(gunicorn, kind):
     assert (event.status, event.status_code) == ("FINISHED", 200)
     assert event.result["slept"] == 200
     assert event.result["pid"] != event.result["of"] == event.instance.pid
+    times = [float(line.split()[0]) for line in event.timeline.splitlines()]  # waits under a lease are reported late
+    assert times == sorted(times)
     assert timedelta(seconds=200) <= event.duration < timedelta(seconds=202)  # gunicorn draws when a worker starts
     assert lines_of_app(event) == ["working", "done"]
     assert_kept(event)
