@@ -16,7 +16,7 @@ from typing import Protocol
 
 from .errors import HarnessError, ScfUsageError, hidden_from_users
 from .protocol.real_time import shown_time_us
-from .protocol.shared_page import ClockPage
+from .protocol.shared_page import ClockPage, Order
 
 __all__ = ["DueThing", "SimulatedClock", "duration_us", "shown_time", "to_datetime", "to_us"]
 
@@ -90,7 +90,7 @@ class DueThing:
 
     __slots__ = ("cancelled", "due_us", "fire", "key")
 
-    def __init__(self, key: tuple[int, int, int, int], fire: Callable[[], None]) -> None:
+    def __init__(self, key: tuple[int, int, Order, int], fire: Callable[[], None]) -> None:
         self.key = key
         self.due_us = key[0]
         self.fire = fire
@@ -231,7 +231,9 @@ class SimulatedClock:
         self._driver = driver
         self._ways = ways
 
-    def call_at(self, due_us: int, fire: Callable[[], None], *, priority: int = PLATFORM, order: int = 0) -> DueThing:
+    def call_at(
+        self, due_us: int, fire: Callable[[], None], *, priority: int = PLATFORM, order: Order = (0, 0, 0)
+    ) -> DueThing:
         """Have *fire* called at *due_us*; things of one instant go by *priority*, *order*, then by registration."""
         self._added += 1
         thing = DueThing((due_us, priority, order, self._added), fire)

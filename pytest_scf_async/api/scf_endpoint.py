@@ -41,7 +41,7 @@ class ScfEndpoint:
             from .server import Server  # noqa: PLC0415
         except ImportError as error:
             raise ScfUsageError(
-                f"the endpoint needs {error.name}, which is not installed: pip install 'pytest-scf-async[endpoint]'"
+                f"the endpoint needs {error.name}, which is not installed: pip install werkzeug trustme"
             ) from None
         answering = Endpoint(runtime)
         self._site = Site(answering, Control(answering))
