@@ -17,7 +17,7 @@ import warnings
 import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Final, NoReturn
 
@@ -25,6 +25,7 @@ from ..clock import WAKE_UP, SimulatedClock, to_datetime
 from ..errors import CannotEndError, HarnessError, ScfAsyncError, ScfAsyncWarning, ScfUsageError, hidden_from_users
 from ..instances import coverage, terminal
 from ..instances.instance import FollowUp, Instance, exit_of, not_started
+from ..instances.interrupts import call_handlers, exposed, shielded
 from ..instances.pool import Pool
 from ..instances.zygote import Zygote
 from ..model import PORT_TIMEOUT, Fact, InstanceFate, port_not_bound_message, transition
@@ -33,6 +34,7 @@ from ..model.tracebacks import exception_line
 from ..options import ScfSettings
 from ..protocol import messages
 from ..protocol.real_time import REAL, RealCondition
+from ..protocol.shared_page import NextOrder
 from ..protocol.time_units import NEVER_US
 from .calls import Call, Rate, TestThreads, TimeFlow
 from .diagnosis import Snapshot, explain
@@ -105,12 +107,12 @@ class Lockstep:
     """Real seconds in which a debugger's prompt was open: no call counts them."""
     progress = 0
 
-    def __init__(self, clock: SimulatedClock, pool: Pool, settings: ScfSettings, next_order: Callable[[], int]) -> None:
+    def __init__(self, clock: SimulatedClock, pool: Pool, settings: ScfSettings, next_order: NextOrder) -> None:
         self.clock = clock
         self.pool = pool
         self.settings = settings
         self.next_order = next_order
-        """Gives the next number of the order in which waits were registered."""
+        """Gives the order of a wait that begins now; see `Order`."""
         self._running: dict[Event, None] = {}
         """In order of acceptance."""
         self.running_of: Counter[tuple[str, str]] = Counter()
@@ -350,7 +352,7 @@ class Lockstep:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Have the runtime to oneself."""
-        with self._condition:
+        with shielded(), self._condition:
             yield
 
     def pump(self) -> None:
@@ -395,17 +397,18 @@ class Lockstep:
 
     def refresh(self) -> None:
         """Receive what has come before a property answers, unless another call is receiving."""
-        if self._condition.acquire(blocking=False):
-            try:
-                if self._driver is None and not self._dispatching:
-                    self.pump()
-            finally:
-                self._condition.release()
+        with shielded():
+            if self._condition.acquire(blocking=False):
+                try:
+                    if self._driver is None and not self._dispatching:
+                        self.pump()
+                finally:
+                    self._condition.release()
 
     def ask_terminal(self, instance: Instance, text: str) -> None:
         """Show the prompt of a debugger in *instance*, and block until the user has typed a line."""
         began = REAL.monotonic()
-        line = None if terminal.ask is None else terminal.ask(text)
+        line = None if terminal.ask is None else exposed(terminal.ask, text)
         self.prompt_seconds += REAL.monotonic() - began
         self.progress += 1
         if not instance.gone:
@@ -435,6 +438,10 @@ class Lockstep:
         In a thread that serves an instance, a call that moves the clock waits until others have moved it, and raises
         ``NobodyWaitsError`` where nobody waits for the answer any more.
         """
+        with shielded():
+            self._perform(call)
+
+    def _perform(self, call: Call) -> None:
         client = self.serving.get(threading.get_ident()) if call.moves_clock else None
         of_instance = None if client is None else client.instance()
         if client is not None and of_instance is not None:
@@ -468,13 +475,14 @@ class Lockstep:
                     self.under_way[thread] = outer
                 self._revoke_lease()
                 self.costs.measure()
-                for instance in self.pool.stirring() if not self._under_way else ():
-                    if not instance.runtime.in_lockstep:
-                        continue  # it goes on, and the clock catches up
-                    if instance.state.preempted:
-                        instance.children.look_once_still()
-                    if instance.state.may_run or instance.holds_clock():
-                        instance.stop()
+                with ExitStack() as stops:  # each of them, though another one cannot be stopped
+                    for instance in self.pool.stirring() if not self._under_way else ():
+                        if not instance.runtime.in_lockstep:
+                            continue  # it goes on, and the clock catches up
+                        if instance.state.preempted:
+                            instance.children.look_once_still()
+                        if instance.state.may_run or instance.holds_clock():
+                            stops.callback(instance.stop)
                 self.costs.measure()  # what was computed since, before they stood still
                 if not self._under_way:
                     self.pool.prefork_next()
@@ -616,6 +624,7 @@ class Lockstep:
             self._catch_up(call)
             self.pump()
         while True:
+            call_handlers()
             if self._closed:
                 raise ScfUsageError(f"{call.name}: the runtime was closed, by another thread, while this call waited")
             call.looks(self.news)
@@ -847,8 +856,11 @@ class Lockstep:
         instance.reached(message.id, on_main=message.main)
         self.apply(instance, InstanceFact.REACHED_GATE)
         if event is not None and message.id in event.gates:
-            event.gates[message.id].reach()
-            event.stands_at(event.gates[message.id])
+            gate = event.gates[message.id]
+            gate.reach()
+            event.stands_at(gate)
+            if gate.open:  # the call that waited for it has ended meanwhile, by an error or by Ctrl-C
+                self.gates.open([event])
 
     def _returned(self, instance: Instance, event: Event | None, message: messages.Result) -> FollowUp | None:
         if event is None:
@@ -956,7 +968,7 @@ class Lockstep:
                 event.waits(what, first_us, last_us, count)
 
     def _parked(self, instance: Instance, event: Event | None, message: messages.Parked) -> FollowUp | None:
-        due, order, running_threads, held, seen, used_ns, awaits, wait = message
+        due, (began, _, number), running_threads, held, seen, used_ns, awaits, wait = message
         if used_ns:
             self.costs.computed(instance, used_ns)
         self.apply(instance, THREADS[running_threads > 0, held > 0])
@@ -980,13 +992,14 @@ class Lockstep:
         self.apply(instance, InstanceFact.REPORTED)
         if frozen:
             return follow_up
-        known = instance.head.key if instance.head is not None else (0, 0, 0, 0)
+        known = instance.head.key if instance.head is not None else None
+        order = began, event.record.sequence if event is not None and due > began else 0, number
         if due != messages.NEVER and not instance.state.gated:
             resume = self.clock.call_at(due, lambda: self._resume_wait(instance), priority=WAKE_UP, order=order)
             instance.set_wake_up(resume)
         else:
             instance.set_wake_up(None)
-        self.progress += due > self.clock.now_us and (due, order) != (known[0], known[2])
+        self.progress += due > self.clock.now_us and (known is None or (due, order) != (known[0], known[2]))
         return follow_up
 
     def check_memories(self) -> None:
@@ -1295,7 +1308,7 @@ class Lockstep:
 
     def close(self) -> None:
         """Kill every instance; nothing of this runtime is left."""
-        with self._condition:
+        with self.locked():
             if self._closed:
                 return
             self._closed = True

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 
 from ..bootstrap.originals import real_poll, real_waitpid
 from ..protocol import procfs
+from ..protocol.shared_page import Order
 from ..protocol.sock_diag import SockDiag
 from . import clock_reads, clones, proc_reads, timers, tracee, waits
 from . import exec as exec_stop
@@ -144,8 +145,8 @@ class Thread:
     serial: int
     """Its number in the order in which threads were created: of two that are due, the older one goes on first."""
     wait: Wait | None = None
-    order: int = 0
-    """The number of its wait in the order in which waits of all instances began."""
+    order: Order = (0, 0, 0)
+    """The order of its wait among those of all instances."""
     interrupted: Wait | None = None
     """The wait that the kernel restarts once the signal that interrupted it has been handled."""
     vfork_child: int = 0
@@ -242,7 +243,7 @@ class Due(NamedTuple):
     due_ns: int
     serial: int
     source: Thread | Timer
-    order: int
+    order: Order
 
 
 @dataclass
@@ -255,8 +256,8 @@ class Hooks:
     """The peers that may owe an answer for ever."""
     output: int | None = None
     """The pipe to which the program writes its output. A thread that waits for room in it goes on once it was read."""
-    next_order: Callable[[], int] = lambda: 0
-    """Returns the number of a new wait: of two instances with equal due times, the lower number goes on first."""
+    next_order: Callable[[], Order] = lambda: (0, 0, 0)
+    """Returns the order of a new wait, by which two instances with equal due times go on."""
     process_began: Callable[[Process], None] = lambda _process: None
     """Called when a process has executed a program and has its own clock page."""
     process_ended: Callable[[int, int], None] = lambda _pid, _status: None
@@ -980,7 +981,7 @@ class Tree:
         if is_over and not self._has_written(process):
             self._allow_reads(process, min(FURTHER_READS, self._reads_of(process)))
             thread.wait = waits.read(tid, name, registers, self.hooks.clocks().realtime + READ_WAIT_NS)
-            thread.order = 0
+            thread.order = 0, 0, 0
             registers.write(tid)
             self._go_on(thread, to_exit=True)
             return

@@ -1,4 +1,4 @@
-"""Threads of a handler: one computes at a time, in order of due time and registration; joins are on simulated time."""
+"""Threads of a handler: one computes at a time, by due time, beginning and thread; joins are on simulated time."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def run(deploy):
 # -- order -----------------------------------------------------------------------------------------------------------
 
 
-def test_woken_threads_go_in_order_of_due_time_then_of_registration(run) -> None:
+def test_woken_threads_go_in_order_of_due_time_then_of_beginning(run) -> None:
     event = run("""
     def main_handler(event, context):
         order = []
@@ -103,6 +103,43 @@ def test_the_interleaving_of_threads_is_the_order_of_their_waits(run) -> None:
     """)
 
     assert event.result == "a0 b0 c0 a1 c1 b1 a2 c2 b2"
+
+
+def test_waits_that_began_at_one_instant_end_in_the_order_of_their_threads(run) -> None:
+    event = run("""
+    import asyncio, os, select
+
+    WAITS = [
+        lambda: time.sleep(30),
+        lambda: threading.Event().wait(30),
+        lambda: threading.Semaphore(0).acquire(timeout=30),
+        lambda: sleeper.join(30),
+        lambda: select.select([], [], [], 30),
+        lambda: select.poll().poll(30_000),
+        lambda: asyncio.run(asyncio.sleep(30)),
+        lambda: signal.sigtimedwait([signal.SIGUSR1], 30),
+    ]
+
+    sleeper = threading.Thread(target=time.sleep, args=(1000,))
+
+    def main_handler(event, context):
+        trace, (out, into) = [], os.pipe()
+        sleeper.start()
+        def first():
+            for wait in WAITS:
+                os.read(out, 1)
+                wait()
+                trace.append("first")
+        def second():
+            for wait in WAITS:
+                os.write(into, b"!")
+                wait()
+                trace.append("second")
+        together(first, second)
+        return trace
+    """)
+
+    assert event.result == ["first", "second"] * 8
 
 
 def test_a_started_thread_waits_until_its_starter_waits_which_the_next_start_is(run) -> None:

@@ -76,9 +76,9 @@ class Waiter:
         "due_us",
         "granted",
         "in_c",
+        "order",
         "over",
         "readiness",
-        "sequence",
         "suspended",
         "thread",
         "woken",
@@ -97,7 +97,7 @@ class Waiter:
         self.description = description
         self.readiness = readiness
         self.awaits = awaits
-        self.sequence = 0
+        self.order: shared_page.Order = (0, 0, 0)
         self.granted = False
         self.woken = False
         self.suspended = False
@@ -152,10 +152,12 @@ class Readiness:
 class ThreadState:
     """What the scheduler knows of one Python thread."""
 
-    __slots__ = ("ended", "followed", "joiners", "main", "poller", "polls_channel", "waiters", "wakeup_fd")
+    __slots__ = ("ended", "followed", "joiners", "main", "number", "poller", "polls_channel", "waiters", "wakeup_fd")
 
-    def __init__(self, main: bool) -> None:
-        self.main = main
+    def __init__(self, number: int) -> None:
+        self.number = number
+        """Its place in the order of starts; that of the main thread is 0."""
+        self.main = number == 0
         self.wakeup_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.waiters: list[Waiter] = []
         self.ended = False
@@ -233,6 +235,7 @@ class Scheduler:
         "_seen_messages",
         "_started",
         "_terminal_waiter",
+        "_threads_begun",
         "_typed",
         "_watching",
         "active",
@@ -321,9 +324,10 @@ class Scheduler:
         """One of the reasons: a child process was started, and may still live."""
         self.main_ident = _get_ident()
         self._seen_messages = 0
-        self._run_queue: list[tuple[int, int, Waiter]] = []
-        """A heap of the waiters with an instant, by that and the order in which they were pushed."""
-        self.main = ThreadState(main=True)
+        self._run_queue: list[tuple[int, shared_page.Order, Waiter]] = []
+        """A heap of the waiters with an instant, by that and their order."""
+        self.main = ThreadState(0)
+        self._threads_begun = 0
         self.main.poller.register(wakeup_fd, select.POLLIN)
         self.main.poller.register(inbox.fd, select.POLLIN)
         self.threads: dict[int, ThreadState] = {_get_ident(): self.main}
@@ -655,8 +659,7 @@ class Scheduler:
 
     def expect_thread(self) -> ThreadState:
         """Add a thread that is about to be started, as due now; it waits for its first run token in `begin_thread`."""
-        thread = ThreadState(main=False)
-        thread.poller.register(self.wakeup_fd, select.POLLIN)
+        thread = self._new_thread()
         with Deferred(self), self.lock:
             self.leave_core()
             waiter = Waiter(thread, self.clock_page[CLOCK_NOW], "")
@@ -787,8 +790,7 @@ class Scheduler:
     def _current(self) -> ThreadState:
         thread = self.threads.get(_get_ident())
         if thread is None:  # started by C code, or through a reference older than the patches
-            thread = ThreadState(main=False)
-            thread.poller.register(self.wakeup_fd, select.POLLIN)
+            thread = self._new_thread()
             with self.lock:
                 self.threads[_get_ident()] = thread
                 self._count_threads()
@@ -1029,7 +1031,7 @@ class Scheduler:
             if readiness is not None:
                 self._held += readiness.holds
             if waiter.due_us is not None:
-                heapq.heappush(self._run_queue, (waiter.due_us, waiter.sequence, waiter))
+                heapq.heappush(self._run_queue, (waiter.due_us, waiter.order, waiter))
             self._reader = waiter.thread
             self._dispatch(waiter.description, waiter.awaits)
 
@@ -1086,16 +1088,18 @@ class Scheduler:
     # -- with the lock: the run queue ----------------------------------------------------------------------------------
 
     def _push(self, waiter: Waiter) -> None:
-        page = self.clock_page
-        page[shared_page.CLOCK_SEQUENCE] = waiter.sequence = page[shared_page.CLOCK_SEQUENCE] + 1
-        if waiter.due_us is not None:
-            heapq.heappush(self._run_queue, (waiter.due_us, waiter.sequence, waiter))
+        page, due = self.clock_page, waiter.due_us
+        now = page[CLOCK_NOW]
+        page[shared_page.CLOCK_SEQUENCE] = number = page[shared_page.CLOCK_SEQUENCE] + 1
+        waiter.order = now, 0 if due is None or due <= now else waiter.thread.number, number
+        if due is not None:
+            heapq.heappush(self._run_queue, (due, waiter.order, waiter))
 
     def _head(self) -> Waiter | None:
         heap = self._run_queue
         while heap:
-            _, sequence, waiter = heap[0]
-            if waiter.over or waiter.suspended or waiter.granted or waiter.sequence != sequence:
+            _, order, waiter = heap[0]
+            if waiter.over or waiter.suspended or waiter.granted or waiter.order is not order:
                 heapq.heappop(heap)
             else:
                 return waiter
@@ -1138,14 +1142,14 @@ class Scheduler:
         """Report what this instance waits for next; not while a thread is about to resume."""
         self._report_owed = False
         head = self._head()
-        due, sequence = (head.due_us, head.sequence) if head is not None else (None, 0)
+        due, order = (head.due_us, head.order) if head is not None else (None, (0, 0, 0))
         due = messages.NEVER if due is None else due
         used_ns = 0 if clock.computed is None else clock.processor_ns()
         if self.moved:
             self._report_time()
         self.channel.send(
             _pack_parked(
-                due, sequence, self.running_threads, self._held, self._seen_messages, used_ns, awaits, description
+                due, order, self.running_threads, self._held, self._seen_messages, used_ns, awaits, description
             )
         )
 
@@ -1221,6 +1225,13 @@ class Scheduler:
             self._push(self._alarm_waiter)
 
     # -- with the lock: threads ----------------------------------------------------------------------------------------
+
+    def _new_thread(self) -> ThreadState:
+        """The state of a thread that starts; without the lock."""
+        self._threads_begun += 1
+        thread = ThreadState(self._threads_begun)
+        thread.poller.register(self.wakeup_fd, select.POLLIN)
+        return thread
 
     def _count_threads(self) -> None:
         self.alone = len(self.threads) == 1 and not self._started and not self._lease_suspensions
