@@ -58,16 +58,17 @@ class Polls:
         self._interval = limit // _SHARE | 1
         clock.count_reads(0, self._interval)
 
-    def add_loop(self, frame: FrameType) -> None:
-        """Note that *frame* waits for descriptors. It may be a loop that calls what is ready, or called by one."""
-        outer = frame.f_back
-        self._loops[id(frame.f_code)] = frame.f_code
-        if outer is not None and _is_library(outer.f_code.co_filename):
-            self._loops[id(outer.f_code)] = outer.f_code
+    def begin_pass(self, frame: FrameType | None = None) -> None:
+        """Note that *frame* waits for descriptors. If it is a loop, or called by one, another pass of that begins.
 
-    def begin_pass(self) -> None:
-        """Note a wait for descriptors, or one of no length: if a loop makes it, another pass of it begins."""
+        None: that was a wait of no length, for nothing.
+        """
         self._passes += 1
+        if frame is not None and id(frame.f_code) not in self._loops:
+            outer = frame.f_back
+            self._loops[id(frame.f_code)] = frame.f_code
+            if outer is not None and _is_library(outer.f_code.co_filename):
+                self._loops[id(outer.f_code)] = outer.f_code
 
     def look(self) -> Place | None:
         """Look at the read that is made just now: its place, if it is a poll, else None."""
