@@ -23,7 +23,7 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from . import session
-from .async_event import AsyncEvent, InstanceView, Json, refuse_dropped, refuse_unknown
+from .async_event import AsyncEvent, InstanceView, Json, refuse_dropped, refuse_unknown, terminate_known
 from .clock import SimulatedClock, duration_us, to_datetime, to_us
 from .deployment import UNCHANGED, Mounts, changed_configuration, first_configuration, looked_up
 from .errors import (
@@ -38,6 +38,7 @@ from .errors import (
 from .function import Function, Invocation
 from .instances import coverage
 from .instances.code import Code, Copy
+from .instances.interrupts import exposed, shielded
 from .instances.pool import Pool
 from .instances.runtimes.choice import Builder, check_kind, default_handler, image_of
 from .instances.runtimes.launcher import IMAGE_PORT, CodePackage
@@ -50,7 +51,6 @@ from .lockstep.event import Event, FunctionVersion
 from .lockstep.invocation_queue import InvocationQueue
 from .lockstep.scheduler import Lockstep
 from .lockstep.scripts import ScriptedEvent
-from .lockstep.termination import terminate
 from .model import (
     DEFAULT_ALIAS,
     DEFAULT_IMAGE_INIT_TIMEOUT,
@@ -435,13 +435,13 @@ class ScfRuntime:
         warning: str | None = None,
     ) -> Function:
         """Make a function of *code* with what *source* has *given*; a *warning* is given once for each text."""
-        if given["name"] is None:
-            given["name"] = self._free_name(code.stem, given["namespace"] or settings.namespace)
-        given = looked_up(given, self._lookup, source, runtime)
-        configuration = first_configuration(settings, given, source)
-        runtime.check_ports(configuration.ports, source)
-        key = (configuration.namespace, configuration.name)
-        with self._lockstep.locked():
+        with self._lockstep.locked():  # from here on: a name that is free has to be free when it is taken
+            if given["name"] is None:
+                given["name"] = self._free_name(code.stem, given["namespace"] or settings.namespace)
+            given = looked_up(given, self._lookup, source, runtime)
+            configuration = first_configuration(settings, given, source)
+            runtime.check_ports(configuration.ports, source)
+            key = (configuration.namespace, configuration.name)
             if key in self._functions:
                 raise ScfUsageError(
                     f"name={configuration.name!r} ({source}) is taken: a function of that name is deployed in the "
@@ -750,7 +750,7 @@ class ScfRuntime:
                 ScfAsyncWarning,
                 stacklevel=2,
             )
-        terminate(self._lockstep, event._event, grace_shutdown, settle_first=True)
+        terminate_known(self._lockstep, event._event, grace_shutdown, settle_first=True)
 
     def get_function(
         self, function_name: str, *, namespace: str = "default", qualifier: str | None = None
@@ -975,7 +975,7 @@ class ScfRuntime:
             if any(instance.state.computing for instance in self._pool.stirring()):
                 return False
             self._lockstep.count_call()  # the predicate may read a status at every step
-            answer[:] = [bool(predicate())]
+            answer[:] = [bool(exposed(predicate))]
             return answer[0] or (self.clock.now_us >= target and self._lockstep._all_quiet())
 
         self._lockstep.drive(
@@ -1086,9 +1086,10 @@ class ScfRuntime:
 
         The process of an idle instance that has no file or connection open may take a moment to go.
         """
-        if not self._closed:
-            self._close()
-            _keep(self)
+        with shielded():
+            if not self._closed:
+                self._close()
+                _keep(self)
 
     def _close(self) -> None:
         self._closed = True
@@ -1268,13 +1269,13 @@ class ScfRuntime:
     def _ended(self, event: Event) -> None:
         self._trace.ended(event.record)
         if self._on_event_ended is not None:
-            self._on_event_ended(self._events[event.request_id])
+            exposed(self._on_event_ended, self._events[event.request_id])
 
     def _started(self, event: Event) -> None:
         if self._on_instance_started is not None:
             instance = self._events[event.request_id].instance
             assert instance is not None
-            self._on_instance_started(instance)
+            exposed(self._on_instance_started, instance)
 
     @contextmanager
     def _deploys_for(self, source: str) -> Iterator[None]:

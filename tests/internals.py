@@ -18,9 +18,9 @@ from pytest_scf_async.bootstrap.patches import registry
 from pytest_scf_async.bootstrap.program_client import Broken, is_moving
 from pytest_scf_async.bootstrap.runtime_api import RuntimeApi
 from pytest_scf_async.bootstrap.scheduler.alarm import Alarm
-from pytest_scf_async.clock import DueThing, SimulatedClock
+from pytest_scf_async.clock import DueThing, SimulatedClock, shown_time
 from pytest_scf_async.function import Function
-from pytest_scf_async.instances import cpus, instance, packages, ports, process_tree, writers, zygote
+from pytest_scf_async.instances import cpus, instance, interrupts, packages, ports, process_tree, writers, zygote
 from pytest_scf_async.instances.at_rest import Rest
 from pytest_scf_async.instances.code import Code
 from pytest_scf_async.instances.instance import Instance
@@ -81,7 +81,7 @@ from pytest_scf_async.protocol.shortening import shortened, shortened_line, shor
 from pytest_scf_async.protocol.sock_diag import SockDiag, TcpEnd
 from pytest_scf_async.protocol.time_units import NEVER_US
 from pytest_scf_async.report.differences import difference_text
-from pytest_scf_async.report.timeline import _LISTENERS, _MET, entry_text
+from pytest_scf_async.report.timeline import _LISTENERS, _MET, entry_text, timeline_text
 from pytest_scf_async.runtime import EVENTS_KEPT, accepted_since, begin_test, end_test
 from pytest_scf_async.supervisor import filter as supervisor_filter
 from pytest_scf_async.supervisor import proc_reads

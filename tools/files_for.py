@@ -21,9 +21,9 @@ FOLDERS = ("tests/unit", "tests/process", "tests/plugin", "tests/sweep", "exampl
 """What `make test` collects: the `testpaths` of pyproject.toml."""
 OTHER_PROJECTS = ("tests/plugin/typed_project/",)
 """What a `collect_ignore` leaves out."""
-CONFTEST = "tests/conftest.py"
+CONFTEST = "conftest.py"
 OF_EXAMPLES = frozenset({"repeat", "sandbox"})
-"""What tests/conftest.py marks examples with."""
+"""What conftest.py marks examples with."""
 MARK = re.compile(r"\bmark\.(\w+)")
 IMPORT = re.compile(r"^\s*(?:from|import) (\w+)", re.MULTILINE)
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -54,7 +54,7 @@ def _parsed(path: Path) -> ast.Module:
 
 @cache
 def on_the_oldest() -> Mapping[str, str]:
-    """The list of that name in tests/conftest.py: files and tests, each with why the oldest Python runs it."""
+    """The list of that name in conftest.py: files and tests, each with why the oldest Python runs it."""
     for node in _parsed(TREE / CONFTEST).body:
         if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "ON_THE_OLDEST" and node.value is not None:
             found: dict[str, str] = ast.literal_eval(node.value)
@@ -126,7 +126,7 @@ def possible_marks(path: Path) -> frozenset[str]:
 
 
 def given_marks(path: Path) -> frozenset[str]:
-    """The marks that tests/conftest.py may give to tests of a file."""
+    """The marks that conftest.py may give to tests of a file."""
     name = str(path.relative_to(TREE))
     of_examples = OF_EXAMPLES if name.startswith("examples/") else frozenset()
     listed = any(Path(name).is_relative_to(entry.partition("::")[0]) for entry in on_the_oldest())

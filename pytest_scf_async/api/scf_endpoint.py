@@ -48,7 +48,9 @@ class ScfEndpoint:
         try:
             self._server = Server(self._site, host=host, port=port, tls=authority().server(host))
         except OSError as error:
-            raise ScfUsageError(f"the endpoint cannot have port {port} of {host}: {error.strerror or error}") from None
+            raise ScfUsageError(
+                f"the endpoint cannot have port {port} of {host}: {error.strerror or error}; 0 is a port that is free"
+            ) from None
         self.url: Final = f"http://{self._server.host}:{self._server.port}"
         """Where it is, as in ``http://127.0.0.1:40001``; TLS is spoken at the same port."""
         self.address: Final = f"{self._server.host}:{self._server.port}"

@@ -1,0 +1,176 @@
+"""A call that is interrupted leaves nothing set: its runtime goes on, or closes, and no descriptor or process stays."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import pytest
+from image_support import program
+from internals import Poller, Zygote, lockstep_of, pool_of
+from process_support import eventually, is_gone, preforked_pid
+
+import pytest_scf_async
+from pytest_scf_async.function import Function
+from pytest_scf_async.runtime import ScfRuntime
+
+# once: the test's side of a call, the same on all Pythons
+pytestmark = pytest.mark.once
+
+PACKAGE = os.path.dirname(pytest_scf_async.__file__)
+SLEEPS = """
+    import time
+    def main_handler(event, context):
+        time.sleep(60)
+        return time.time() - 1767225600
+"""
+
+
+def test_an_error_while_it_looks_for_children_leaves_no_driver(
+    deploy, runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else no property would receive any more, and calls of other threads would wait for this one."""
+    event = deploy(SLEEPS).invoke_async()
+
+    def fails(*_: object) -> None:
+        raise OSError("no descriptor is left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Poller, "await_ends", fails)
+        with pytest.raises(OSError, match="no descriptor is left"):
+            event.wait()
+
+    assert lockstep_of(runtime)._driver is None
+    assert event.wait().result == 60
+
+
+CHILD = """
+    import signal, subprocess, time
+    def main_handler(event, context):
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        child = subprocess.Popen(["sh", "-c", "echo of the child; read line"], stdin=subprocess.PIPE)
+        print("started")
+        child.communicate(b"end")
+        print("slept")
+        time.sleep(60)
+        return "slept"
+"""
+PROGRAM = """
+def handle(event, request):
+    print("started", flush=True)
+    time.sleep(60)
+    print("slept", flush=True)
+    return "slept"
+"""
+
+
+def descriptors(zygote: Zygote) -> int:
+    """How many this process has, with all those of the process that is forked ahead."""
+    assert preforked_pid(zygote)
+    return len(os.listdir("/proc/self/fd"))
+
+
+class Interruption:
+    """Sends SIGINT to this process at the line of the package with that number, counted from where it is entered."""
+
+    def __init__(self, at: int) -> None:
+        self._at = at
+        self.lines = 0
+
+    def __enter__(self) -> Interruption:
+        self._before = sys.gettrace()
+        sys.settrace(self._called)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        sys.settrace(self._before)
+
+    def _called(self, frame: FrameType, event: str, argument: object) -> Any:
+        return self._line if frame.f_code.co_filename.startswith(PACKAGE) else None
+
+    def _line(self, frame: FrameType, event: str, argument: object) -> Any:
+        if event == "line":
+            self.lines += 1
+            if self.lines == self._at:
+                print(f"line {self._at}: {frame.f_code.co_filename}:{frame.f_lineno}")
+                signal.raise_signal(signal.SIGINT)
+        return self._line
+
+
+def interrupted(use: Callable[[], object], at: int) -> tuple[int, bool]:
+    """Interrupt *use* at that line; gives how many lines there were until it ended, and whether it was interrupted."""
+    with Interruption(at) as interruption:
+        try:
+            use()
+        except KeyboardInterrupt:
+            return interruption.lines, True
+    return interruption.lines, False
+
+
+def cold(runtime: ScfRuntime, function: Function) -> None:
+    event = function.invoke_async()
+    event.wait_for_log("started")
+    event.wait()
+
+
+def warm(runtime: ScfRuntime, function: Function) -> None:
+    function.run()
+    cold(runtime, function)
+
+
+def terminated(runtime: ScfRuntime, function: Function) -> None:
+    event = function.invoke_async()
+    event.wait_for_log("started")
+    event.terminate(grace_shutdown=True)
+    if event.status == "RUNNING":
+        event.terminate()
+
+
+def closed(runtime: ScfRuntime, function: Function) -> None:
+    function.invoke_async().wait_for_log("started")
+    runtime.close()
+
+
+USES = {"cold": cold, "warm": warm, "terminated": terminated, "closed": closed}
+POINTS = int(os.environ.get("SCF_INTERRUPTIONS", "12"))
+"""How many lines of each use are tried; they are spread evenly over all that it has. 0: each."""
+
+
+@pytest.mark.parametrize("kind", ["a child", "a program"])
+@pytest.mark.parametrize("use", USES)
+def test_ctrl_c_at_any_line_leaves_nothing(deploy, deploy_traced, make_runtime, kind: str, use: str) -> None:
+    """No flag, no descriptor and no process: the runtime goes on, and closes."""
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+    def round_of(at: int) -> tuple[int, bool, int]:
+        runtime = make_runtime()
+        function = deploy(CHILD, to=runtime) if kind == "a child" else deploy_traced(program(PROGRAM), to=runtime)
+        lines, was_interrupted = interrupted(lambda: USES[use](runtime, function), at)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        pids = [instance.pid for instance in pool_of(runtime).instances]
+        if use != "closed":
+            lockstep = lockstep_of(runtime)
+            assert (lockstep._driver, lockstep._under_way, lockstep.under_way) == (None, 0, {})
+            assert (lockstep._dispatching, lockstep._call, lockstep.owed) == (False, None, [])
+            for instance in pool_of(runtime).instances:
+                assert not instance.control.reading
+                assert instance.stopped or not instance.output.filled
+            for event in runtime.events:
+                event.wait()
+            assert function.run() == ("slept" if kind == "a child" else function.events[-1].result)
+        runtime.close()
+        assert eventually(lambda: all(map(is_gone, pids)))
+        return lines, was_interrupted, descriptors(zygote)
+
+    zygote = pool_of(make_runtime()).sandboxes.zygote()
+    round_of(0)
+    lines, was_interrupted, before = round_of(0)
+    assert not was_interrupted
+    for at in range(1, lines + 1, max(lines // POINTS, 1) if POINTS else 1):
+        reached, was_interrupted, after = round_of(at)
+        assert was_interrupted or reached < at, f"line {at} of {lines}"
+        assert after == before, f"line {at} of {lines}"
