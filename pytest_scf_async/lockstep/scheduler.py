@@ -369,8 +369,8 @@ class Lockstep:
 
     def _dispatch(self, received: list[Instance | Zygote]) -> None:
         """Handle what was received. A hook of the test that reads a property meanwhile does not receive more."""
-        self._dispatching = True
         self.news += bool(received)
+        self._dispatching = True
         try:
             self._dispatch_all(received)
         finally:
@@ -756,11 +756,13 @@ class Lockstep:
     def _driving(self) -> Iterator[None]:
         """Receive for all threads, without the lock: the others wait for what this one finds."""
         self._driver = threading.get_ident()
-        self._condition.release()
         try:
-            yield
+            self._condition.release()
+            try:
+                yield
+            finally:
+                self._condition.acquire()
         finally:
-            self._condition.acquire()
             self._driver = None
 
     def _preempt_at_target(self, watchdog: Watchdog, busy: list[Instance]) -> None:

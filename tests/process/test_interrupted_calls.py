@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable
-from types import FrameType
-from typing import Any
 
 import pytest
+from at_a_line import AtLine, spread
 from image_support import program
 from internals import Poller, Zygote, lockstep_of, pool_of
 from process_support import eventually, is_gone, preforked_pid
 
-import pytest_scf_async
 from pytest_scf_async.function import Function
 from pytest_scf_async.runtime import ScfRuntime
 
 # once: the test's side of a call, the same on all Pythons
 pytestmark = pytest.mark.once
 
-PACKAGE = os.path.dirname(pytest_scf_async.__file__)
 SLEEPS = """
     import time
     def main_handler(event, context):
@@ -74,36 +70,9 @@ def descriptors(zygote: Zygote) -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-class Interruption:
-    """Sends SIGINT to this process at the line of the package with that number, counted from where it is entered."""
-
-    def __init__(self, at: int) -> None:
-        self._at = at
-        self.lines = 0
-
-    def __enter__(self) -> Interruption:
-        self._before = sys.gettrace()
-        sys.settrace(self._called)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        sys.settrace(self._before)
-
-    def _called(self, frame: FrameType, event: str, argument: object) -> Any:
-        return self._line if frame.f_code.co_filename.startswith(PACKAGE) else None
-
-    def _line(self, frame: FrameType, event: str, argument: object) -> Any:
-        if event == "line":
-            self.lines += 1
-            if self.lines == self._at:
-                print(f"line {self._at}: {frame.f_code.co_filename}:{frame.f_lineno}")
-                signal.raise_signal(signal.SIGINT)
-        return self._line
-
-
 def interrupted(use: Callable[[], object], at: int) -> tuple[int, bool]:
     """Interrupt *use* at that line; gives how many lines there were until it ended, and whether it was interrupted."""
-    with Interruption(at) as interruption:
+    with AtLine(at, lambda: signal.raise_signal(signal.SIGINT)) as interruption:
         try:
             use()
         except KeyboardInterrupt:
@@ -136,8 +105,8 @@ def closed(runtime: ScfRuntime, function: Function) -> None:
 
 
 USES = {"cold": cold, "warm": warm, "terminated": terminated, "closed": closed}
-POINTS = int(os.environ.get("SCF_INTERRUPTIONS", "12"))
-"""How many lines of each use are tried; they are spread evenly over all that it has. 0: each."""
+KILLS = int(os.environ.get("SCF_KILLS", "4"))
+"""How many lines of each use are tried (``make kills``); they are spread evenly over all that it has. 0: each."""
 
 
 @pytest.mark.parametrize("kind", ["a child", "a program"])
@@ -170,7 +139,7 @@ def test_ctrl_c_at_any_line_leaves_nothing(deploy, deploy_traced, make_runtime, 
     round_of(0)
     lines, was_interrupted, before = round_of(0)
     assert not was_interrupted
-    for at in range(1, lines + 1, max(lines // POINTS, 1) if POINTS else 1):
+    for at in spread(lines, KILLS):
         reached, was_interrupted, after = round_of(at)
         assert was_interrupted or reached < at, f"line {at} of {lines}"
         assert after == before, f"line {at} of {lines}"
