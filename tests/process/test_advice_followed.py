@@ -410,8 +410,12 @@ async def takes(first, second):
 
 async def main():
     one, other = asyncio.Lock(), asyncio.Lock()
-    tasks = [asyncio.create_task(takes(one, other), name="here"), asyncio.create_task(takes(ORDER), name="there")]
-    return await asyncio.gather(*tasks)
+    given = {"here": (one, other), "there": ORDER}
+    if not hasattr(asyncio, "TaskGroup"):
+        return await asyncio.gather(*(asyncio.create_task(takes(*locks), name=name) for name, locks in given.items()))
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(takes(*locks), name=name) for name, locks in given.items()]
+    return [task.result() for task in tasks]
 
 def main_handler(event, context):
     return asyncio.run(main())
@@ -419,7 +423,7 @@ def main_handler(event, context):
 
 
 def test_tasks_that_wait_for_each_other_are_named_with_what_they_await(deploy) -> None:
-    event = deploy(CROSSWISE.replace("ORDER", "other, one"), timeout=60).invoke_async().wait()
+    event = deploy(CROSSWISE.replace("ORDER", "(other, one)"), timeout=60).invoke_async().wait()
     text = refusal_of(assert_finished, event)
     assert (
         "likely cause: it waited in await Lock.acquire at index.py:7 in here and await Lock.acquire at index.py:7 in "
@@ -427,4 +431,4 @@ def test_tasks_that_wait_for_each_other_are_named_with_what_they_await(deploy) -
     )
     assert "what to do: have another thread or task call the set(), put(), notify() or release() that ends this" in text
 
-    assert_finished(deploy(CROSSWISE.replace("ORDER", "one, other"), timeout=60).invoke_async().wait(), ["both"] * 2)
+    assert_finished(deploy(CROSSWISE.replace("ORDER", "(one, other)"), timeout=60).invoke_async().wait(), ["both"] * 2)
