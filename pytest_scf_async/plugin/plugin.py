@@ -467,7 +467,7 @@ def _defaults(config: pytest.Config) -> session.Defaults:
         from . import coverage
 
         coverage.prepare(config)
-    if config.getoption("capture") == "no" or "pytest_scf_async.plugin.debugger" in sys.modules:
+    if config.getoption("capture", "no") == "no" or "pytest_scf_async.plugin.debugger" in sys.modules:
         from . import debugger
 
         debugger.prepare(config)
