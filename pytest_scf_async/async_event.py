@@ -22,6 +22,7 @@ from .errors import (
     hidden_from_users,
     keywords_named,
 )
+from .instances.interrupts import shielded
 from .lockstep.calls import Call
 from .lockstep.event import Event, Gate, Record, SignalDelivery
 from .lockstep.places import Place, find
@@ -33,17 +34,9 @@ from .model.patterns import is_there_as_a_pattern, line_matcher
 from .model.timeline import GateReached, Waited
 from .protocol import messages
 from .protocol.time_units import NEVER_US
-from .report.cause import likely_cause, short_message, what_to_do
+from .report.cause import likely_cause, short_message, what_to_do, why_ended
 from .report.closest import closest_lines
-from .report.failure import (
-    Standing,
-    failure,
-    never_reached,
-    not_finished,
-    not_handled,
-    not_stopped_within,
-    why_ended,
-)
+from .report.failure import Standing, failure, never_reached, not_finished, not_handled, not_stopped_within
 from .report.limits import limits, show
 from .report.timeline import timeline_text
 from .report.tracebacks import shown_traceback
@@ -697,13 +690,14 @@ class AsyncEvent:
                     lockstep.apply(event.instance, InstanceFact.PROGRESSED)
             return lockstep.settled(event)
 
-        with lockstep.locked():
-            lockstep.gates.arm(event, gate, description)
-        try:
-            self._drive(f"{where} on event {self.request_id}", done, moves_clock=True)
-        finally:
-            with lockstep.locked():
-                lockstep.gates.disarm(event, gate)
+        with shielded():
+            try:
+                with lockstep.locked():
+                    lockstep.gates.arm(event, gate, description)
+                self._drive(f"{where} on event {self.request_id}", done, moves_clock=True)
+            finally:
+                with lockstep.locked():
+                    lockstep.gates.disarm(event, gate)
         refuse_dropped(f"{where} on event {self.request_id}", [self])
         if not gate.reached and there_anyway() and not event.ended:
             event.passed(gate)

@@ -23,6 +23,7 @@ from ..protocol import messages, procfs
 from ..protocol.linux import receive_descriptors, remove_tree, send_descriptors
 from ..protocol.real_time import REAL
 from .environment import interpreter_environment
+from .interrupts import exposed, shielded
 
 _START = """
 import sys
@@ -50,7 +51,9 @@ START_LIMIT = 60.0
 HEARD_BY_ANOTHER = 0.01
 """Real seconds after which to look again whether another thread has received what we wait for."""
 TRIAL_LIMIT = 60.0
-"""Real seconds within which it has to be known whether programs can be traced."""
+"""Real seconds within which a trial has to show whether programs can be traced."""
+TRIALS = 3
+"""So many trials without an answer are one."""
 END_LIMIT = 5.0
 """Real seconds within which a session's processes have to end."""
 LOOK_AGAIN = 0.01
@@ -212,14 +215,12 @@ class Zygote:
     def why_untraced(self) -> str:
         """Why its instances cannot trace programs, which is tried when this is asked first; empty: they can."""
         if self.untraced is None and self.is_ready():
-            number = self.take_number()
-            self.listeners[number] = _Trial(self, number)
-            self._send(messages.pack(messages.Probe(number)))
-            if not self.receive_until(lambda: number not in self.listeners, TRIAL_LIMIT):
-                if not self.alive:
-                    raise self._gone()
-                self.reclaim(number)
-                self.untraced = f"the trial was not over after {TRIAL_LIMIT:g} s"
+            for _ in range(TRIALS):
+                trial = _Trial(self, self.take_number())
+                if trial.run():
+                    break
+            else:
+                self.untraced = f"{trial.failure}, in each of {TRIALS} trials"
         return self.untraced or ""
 
     def _send(self, data: bytes, fds: list[int] | None = None) -> None:
@@ -328,7 +329,7 @@ class Zygote:
             if REAL.monotonic() > deadline:
                 raise HarnessError(f"the zygote was not ready after {START_LIMIT:g} s; {self.log_tail()}")
             if not self.pid:
-                poller.poll(HEARD_BY_ANOTHER * 1000)
+                exposed(poller.poll, HEARD_BY_ANOTHER * 1000)
         return self.refusal is None
 
     def is_gone(self) -> bool:
@@ -354,7 +355,9 @@ class Zygote:
         self.process.terminate()  # a zygote that still imports a module does not see the end of its connection
         if not _ends_within(self.process, END_LIMIT):
             self.process.kill()
-        if self.process.wait() < 0:  # the reaper had no chance to clean up
+            _ends_within(self.process, END_LIMIT)
+        code = self.process.poll()
+        if code is None or code < 0:  # the reaper had no chance to clean up
             _kill_marked(self.mark)
             remove_tree(self._scratch)
             remove_tree(self._in_memory)
@@ -380,23 +383,36 @@ class Zygote:
 
 
 class _Trial:
-    """Receives from the process that finds out whether programs can be traced: its end without an answer is one."""
+    """Receives from the process that finds out whether programs can be traced."""
 
     def __init__(self, zygote: Zygote, number: int) -> None:
         self._zygote, self._number = zygote, number
+        self.failure = ""
+        """Why it has no answer."""
+
+    def run(self) -> bool:
+        """Whether it has an answer: anybody may have killed that process."""
+        zygote, number = self._zygote, self._number
+        zygote.listeners[number] = self
+        zygote._send(messages.pack(messages.Probe(number)))
+        if not zygote.receive_until(lambda: number not in zygote.listeners, TRIAL_LIMIT):
+            if not zygote.alive:
+                raise zygote._gone()
+            zygote.reclaim(number)
+            self._fail(f"the trial was not over after {TRIAL_LIMIT:g} s")
+        return zygote.untraced is not None
 
     def spawned(self, pid: int, fds: list[int]) -> None:
         """Nobody speaks to it."""
 
     def refused_by_zygote(self, why: str) -> None:
-        self._answer(f"no process could be forked that tries it ({why})")
+        self._fail(f"no process could be forked that tries it ({why})")
 
     def ended(self, status: int, used_ns: int) -> None:  # noqa: ARG002
-        self._answer(f"the process that tried it ended with the wait status {status}; {self._zygote.log_tail()}")
+        self._fail(f"the process that tried it ended with the wait status {status}; {self._zygote.log_tail()}")
 
-    def _answer(self, why: str) -> None:
-        if self._zygote.untraced is None:
-            self._zygote.untraced = why
+    def _fail(self, why: str) -> None:
+        self.failure = why
         self._zygote.listeners.pop(self._number, None)
 
 
@@ -465,7 +481,7 @@ def shared_zygote(namespaces: bool = True, preload: tuple[str, ...] = (), clock:
     Raises ``ScfUsageError`` for a module that cannot be preloaded.
     """
     global _refused
-    with _shared_lock:
+    with shielded(), _shared_lock:
         if namespaces and _refused is None:
             zygote = _shared_one((True, preload, clock))
             if _is_ready(zygote):

@@ -49,7 +49,10 @@ OPTIONS: Final = {
     ),
     "real_limit": "real seconds after which a blocking call ends with an error whatever its progress",
     "compute_grace": "seconds of its own CPU time after which an instance that does not wait is preempted",
-    "clock_reads_before_wait": "reads of the clock in a row after which a read counts as a wait of one millisecond",
+    "clock_reads_before_wait": (
+        "reads of the clock at one place of user code, with no wait, I/O or record between them, after which a read "
+        "there counts as a wait of one millisecond"
+    ),
     "program_cpus": (
         "how many CPUs a program on the simulated clock may use, with all that it starts; with more than one, the "
         "order of what its threads do at one instant differs from run to run"
@@ -72,8 +75,8 @@ OPTIONS: Final = {
     ),
     "idle_reclaim": "simulated seconds after which an idle instance is reclaimed",
     "start": (
-        "the simulated time at which a runtime starts (aware); by default now, or the time of a freeze_time that is "
-        "on (2026-01-01T00:00:00+00:00)"
+        "the simulated time at which a runtime starts (aware), in whose zone timelines are; by default now, or the "
+        "time of a freeze_time that is on (2026-01-01T00:00:00+00:00)"
     ),
     "patched": (
         "whether a test with scf_runtime is on the simulated clock itself, as within scf_clock.patched() (true or "
@@ -464,7 +467,7 @@ def _defaults(config: pytest.Config) -> session.Defaults:
         from . import coverage
 
         coverage.prepare(config)
-    if config.getoption("capture") == "no" or "pytest_scf_async.plugin.debugger" in sys.modules:
+    if config.getoption("capture", "no") == "no" or "pytest_scf_async.plugin.debugger" in sys.modules:
         from . import debugger
 
         debugger.prepare(config)
@@ -699,6 +702,9 @@ def pytest_runtest_makereport(
                 in_its_text = shown_by(error)
                 shown += [event for event in events if event._event is in_its_text]
                 used = str(error).count("\n") + 1 if shown or isinstance(error, ScfAsyncError) else 0
+            endpoint = getattr(item, "funcargs", {}).get("scf_endpoint")
+            if endpoint is not None and (why := endpoint._site.endpoint.polls.why_unended()):
+                report.sections.append(("scf async: likely cause", why))
             report.sections += sections_of(events, shown, _keep(events, item), used)
             report.sections += _keep_sweeps(item)
     if call.when == "teardown":

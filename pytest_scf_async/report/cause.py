@@ -10,7 +10,7 @@ import os
 import re
 import signal
 from collections.abc import Mapping, Sequence
-from itertools import dropwhile, takewhile
+from itertools import dropwhile
 from typing import Protocol
 
 from ..model import STATUS_CODES, ErrorBody, EventRecord, Fact, FunctionConfiguration, LogLine, State, Status
@@ -32,7 +32,7 @@ from ..model.tracebacks import exception_line, last_place, place_at_fault
 from ..protocol.limits import RESULT_LIMIT
 from ..protocol.own_code import OWN_CODE
 from ..protocol.shortening import shortened_line, shortened_list
-from .exceptions import Circumstances, cure_of_exception
+from .exceptions import FREE_ADDRESS, TAKEN, Circumstances, cure_of_exception
 from .timeline import excess_text, exit_text, seconds_text
 
 
@@ -160,7 +160,9 @@ def likely_cause(event: SeenEvent) -> str | None:
         after = f"{signal_cause(event)}: " if event.signals else ""
         return f"{after}its script says so: {step!r}" if code != 200 or event.signals else None
     if code in by_code:
-        return by_code[code](event)
+        cause = by_code[code](event)
+        wrote = _last_error(event) if code in (430, 446, 450) and event.function.runtime.runs_program else ""
+        return f"{cause}; its program wrote {wrote}" if wrote and wrote not in str(cause) else cause
     if event.record.state.status is Status.FINISHED:
         return _finished_after_signal(event)
     return STATUS_CODES[code].meaning if code in STATUS_CODES else None
@@ -244,6 +246,8 @@ def _of_end(event: SeenEvent) -> str | None:
         return advice
     if code == 433:
         return _more_time(event)
+    if code in (439, 446, 450) and any(TAKEN in line.text.casefold() for line in event.log):
+        return FREE_ADDRESS
     return _BY_CODE.get(code) if event.ended_by is not Fact.RESULT_NOT_JSON else _of_result(event)
 
 
@@ -331,6 +335,9 @@ def _after_handler(event: SeenEvent, last: Delivery) -> str | None:
         return "do not raise in the handler of SIGTERM: set a flag there, check it in the work, and return"
     if _waited_through(event, last) is not None:
         return _WAIT_FOR_STOP
+    came_to = _came_to(event, last)
+    if came_to is not None and came_to.description.startswith("concurrent.futures."):
+        return _END_POOL
     return (
         "set a flag in the handler of SIGTERM, check it in the work, and return when it is set"
         if last.left_us is not None
@@ -344,6 +351,10 @@ _LISTENER_ARGUMENTS = "give the handler of SIGTERM two arguments, as Python call
 _WAIT_FOR_STOP = (
     "wait in something that the handler of SIGTERM ends, such as threading.Event.wait(60) with event.set() in the "
     "handler, or allow more time (within=...)"
+)
+_END_POOL = (
+    "leave the pool with shutdown(cancel_futures=True), and have its tasks read the flag: the end of its `with` block "
+    "waits for all that were submitted"
 )
 _NOT_IGNORED = "replace signal.SIG_IGN by a handler in the call of signal.signal for SIGTERM"
 _NOT_IGNORED_SOMEHOW = "have the program install a handler of SIGTERM where it ignores the signal now (SIG_IGN)"
@@ -359,7 +370,7 @@ _ENDLESS: Mapping[Awaited, str] = {
         "no other thread can release this lock: use threading.RLock where one thread acquires it twice, and have each "
         "thread release what it acquires (`with lock:`)"
     ),
-    "notice": "have another thread call the set(), put(), notify() or release() that ends this wait",
+    "notice": "have another thread or task call the set(), put(), notify() or release() that ends this wait",
     "thread": "have the thread that is joined end: where it waits itself, end that wait",
     "answer": "have the other side answer, or give the wait a timeout (settimeout() of a socket, asyncio.timeout())",
 }
@@ -412,6 +423,14 @@ def _message_line(event: SeenEvent) -> str:
     """The message of the error body: of a traceback, which a 443 has for its message, the last line."""
     lines = str(event.error.get("errorMessage", "")).strip().splitlines()
     return lines[-1] if lines else ""
+
+
+def why_ended(event: SeenEvent) -> str:
+    """When and why an event had ended that a call was to end, and what to do."""
+    assert event.record.end_us is not None
+    after = seconds_text(event.record.end_us - event.record.start_us)
+    why, cure = likely_cause(event) or "its function returned", what_to_do(event)
+    return f"it ended {after} after its start: {why}; {cure or 'call a gate before that, such as wait_for_log(...)'}"
 
 
 def late_end_cause(event: SeenEvent) -> str | None:
@@ -516,7 +535,16 @@ def _after_signal(event: SeenEvent, went_on: str) -> str | None:
     wait = _waited_through(event, last)
     if wait is not None:
         return f"the handler of SIGTERM returned, and the work stood in {wait.description} until that wait was over"
-    return f"the handler of SIGTERM returned, and {went_on}: nothing stopped it"
+    came_to = _came_to(event, last)
+    stopped = f", at last in {came_to.description}" if came_to is not None else ": nothing stopped it"
+    return f"the handler of SIGTERM returned, and {went_on}{stopped}"
+
+
+def _came_to(event: SeenEvent, last: Delivery) -> Waited | None:
+    """The last wait that the work came to after the SIGTERM and never before: something had it go another way."""
+    waits = [entry for entry in event.timeline if isinstance(entry, Waited)]
+    before = {wait.description for wait in waits if wait.time_us <= last.sent_us}
+    return next((wait for wait in reversed(waits) if wait.description not in before), None)
 
 
 def _waited_through(event: SeenEvent, last: Delivery) -> Waited | None:
@@ -564,8 +592,9 @@ def _process_ended(event: SeenEvent, how: str, whatever: str) -> str:
         if event.ended_in_init:
             init_ends = event.function.runtime.init_ends
             by += " in its init" if event.function.runtime.runs_program else " while the module was imported"
-            how += "" if _last_error(event) or not init_ends else f"; {init_ends}"
-        return f"{by}{how}{_last_error(event)}: {whatever}"
+            how += f"; {init_ends}" if init_ends and not _last_error(event) else ""
+        error = _last_error(event)
+        return f"{by}{how}{f' with {error}' if error else ''}: {whatever}"
     last = event.signals[-1]
     if last.disposition != "handler" or last.entered_us is None:
         if last.disposition == "default":
@@ -581,21 +610,23 @@ def _process_ended(event: SeenEvent, how: str, whatever: str) -> str:
 
 
 def _last_error(event: SeenEvent) -> str:
-    """The error that a Python program which failed has written last; nothing where it wrote none."""
-    if event.exit is None or not event.exit.code:
+    """What a program that failed has written about that in its last lines; empty where it wrote nothing of the kind."""
+    if event.exit is not None and not event.exit.code:
         return ""
-    *before, last = ["", *(line.text for line in event.log if line.source == "Custom")]
-    at_start = _START_ERROR.fullmatch(last)
-    frames = [*takewhile(lambda line: line.startswith("  "), reversed(before))]
-    raised = not last.startswith(" ") and any(line.startswith('  File "') for line in frames)
-    if at_start is not None:
-        return f" with {at_start['error']}"
-    return f" with {last}" if raised else ""
+    lines = ["", *(line.text for line in event.log if line.source == "Custom")][-LAST_LINES:]
+    at_start = _START_ERROR.fullmatch(lines[-1])
+    found = [line for line in lines if "CRITICAL" in line]
+    if not found and any(line.startswith("Traceback (most recent call last)") for line in lines):
+        found = [exception_line("\n".join(lines))]
+    found = found or ([at_start["error"]] if at_start else [line for line in lines if "ERROR" in line])
+    return shortened_line(found[-1], SHOWN_ANSWER) if found else ""
 
 
 _START_ERROR = re.compile(r"\S*python[\d.]*: (?P<error>(No module named|can't open file) .*)")
 """What Python writes if it cannot find the module or the file that it is to run."""
 _KILLED_BY_SIGTERM = Exit(signum=signal.SIGTERM)
+LAST_LINES = 100
+"""Lines of a program's log in which it may say why it failed."""
 NAMED = 5
 """Functions of a module that a text names."""
 SHOWN_ANSWER = 200

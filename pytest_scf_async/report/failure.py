@@ -220,14 +220,6 @@ def code_text(event: FailedEvent) -> str:
     return f" ({event.record.status_code}{f': {message}' if message else ''})"
 
 
-def why_ended(event: FailedEvent) -> str:
-    """When and why an event had ended that a call was to end, and what to do."""
-    assert event.record.end_us is not None
-    after = seconds_text(event.record.end_us - event.record.start_us)
-    why, cure = likely_cause(event) or "its function returned", what_to_do(event)
-    return f"it ended {after} after its start: {why}; {cure or 'call a gate before that, such as wait_for_log(...)'}"
-
-
 def not_finished(event: FailedEvent) -> Failure | None:
     """Why it is not FINISHED."""
     return None if event.status is Status.FINISHED else Failure("FINISHED (200)", end_text(event))

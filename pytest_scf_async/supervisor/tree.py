@@ -55,11 +55,11 @@ RARELY: Final = 32
 """Such a thread is stopped there after one in so many waits."""
 PAST_NS: Final = 1_000
 """How long after its timeout a wait of Python ends, because some of its loops check that the time is past."""
-READS_OF_COLLECTOR: Final = 100
-"""By how much the limit of reads is multiplied for a runtime with a garbage collector that reads the clock.
+READS_OF_RUNTIME: Final = 100
+"""By how much the limit of reads is multiplied for a runtime that reads the clock by itself.
 
-In Node.js 6 MB of data cost 1,000 reads."""
-FURTHER_READS: Final = 1_000
+In Node.js the garbage of 6 MB of data costs 1,000 reads. In Python from 3.11 on each lock that is taken costs one."""
+FURTHER_READS: Final = 100
 """How many more reads are answered at once after one has waited, if the process only reads the clock."""
 _HAS_A_TRACER: Final = (
     "asked to trace a process (ptrace) and got EPERM: a process has one tracer at most, and on the simulated clock all "
@@ -128,6 +128,10 @@ class Process:
     """It has been killed because it cannot be traced."""
     threads_made: int = 0
     """How many threads it has had since it executed a program."""
+    yields: int = 0
+    """How many waits of no length it has made without another one."""
+    writes: int = 0
+    """How often it had written something when that was last checked."""
     reads_left: int = exec_stop.NO_LIMIT
     """If each read of the clock is traced: how many more are answered at once."""
 
@@ -548,7 +552,7 @@ class Tree:
         stack = self._registers.stack
         self._step_once(thread.tid)  # leave the call first: its return would overwrite what is done now
         process.page = exec_stop.give_clock(thread.tid, process.pid, stack, self._step_once)
-        self._allow_reads(process, self._reads_of(process))
+        self._progresses(process)
         if process.page is not None:
             process.page.set(*self.hooks.clocks())
         self.hooks.process_began(process)
@@ -630,6 +634,7 @@ class Tree:
             self._clones(thread, name, registers)
         else:
             if name in seccomp.SENDS:
+                self._progresses(thread.process)
                 self.connections.sends(thread.process.pid, registers.argument(0) & 0xFFFFFFFF)
             thread.watched = self.hooks.called(thread, name, registers)
             self._go_on(thread, to_exit=thread.watched)
@@ -656,14 +661,16 @@ class Tree:
             delay_ns=MONITOR_REST_NS if thread.is_monitor and name == "futex" else 0,
         )
         if wait is None:
+            self._yields(thread.process)
             self._go_on(thread)
             return
         if wait.call.sleeps and wait.due_ns <= clocks.realtime:
             waits.at_once(tid, registers)
             registers.write(tid)
+            self._yields(thread.process)
             self._go_on(thread)
             return
-        self._allow_reads(thread.process, self._reads_of(thread.process))
+        self._progresses(thread.process)
         thread.must_wait, must_wait = False, thread.must_wait
         calm = None if must_wait or wait.is_due else self._all_others_wait(thread, wait)
         if calm is not None:
@@ -801,7 +808,7 @@ class Tree:
             calm = self._all_others_wait(thread, wait)
         if calm is None or self._readiness.is_there(thread.process.pid, tid, wait, is_calm=is_calm) is not False:
             return False
-        self._allow_reads(thread.process, self._reads_of(thread.process))
+        self._progresses(thread.process)
         calm = calm._replace(loop=self._loop_of(thread, wait))
         return self._ends_at_once(thread, wait, registers, calm, is_calm=is_calm)
 
@@ -868,7 +875,7 @@ class Tree:
         if receipt is None:
             self._go_on(thread)
             return
-        self._allow_reads(thread.process, self._reads_of(thread.process))
+        self._progresses(thread.process)
         receipt.receive_next(registers)
         registers.write(thread.tid)
         self._go_on(thread, to_exit=True)
@@ -969,24 +976,38 @@ class Tree:
         tid, process = thread.tid, thread.process
         if clock_reads.shown(name, registers, self.hooks.clocks()) is None:
             self._go_on(thread)
-        elif self._reads_are_over(process):
-            self._allow_reads(process, min(FURTHER_READS, self._reads_of(process)))
-            thread.wait = waits.read(tid, name, registers, self.hooks.clocks().realtime + READ_WAIT_NS)
-            thread.order = 0, 0, 0
-            registers.write(tid)
-            self._go_on(thread, to_exit=True)
-        else:
-            registers.set_number(tid, -1)
-            registers.result = clock_reads.answer(tid, name, registers, self.hooks.clocks())
-            registers.write(tid)
-            self._go_on(thread)
+            return
+        if self._reads_are_over(process):
+            before, process.writes = process.writes, procfs.writes_of(process.pid)
+            if process.writes == before:
+                self._allow_reads(process, min(FURTHER_READS, self._reads_of(process)))
+                thread.wait = waits.read(tid, name, registers, self.hooks.clocks().realtime + READ_WAIT_NS)
+                thread.order = 0, 0, 0
+                registers.write(tid)
+                self._go_on(thread, to_exit=True)
+                return
+            self._progresses(process)
+        registers.set_number(tid, -1)
+        registers.result = clock_reads.answer(tid, name, registers, self.hooks.clocks())
+        registers.write(tid)
+        self._go_on(thread)
 
     def _reads_of(self, process: Process) -> int:
-        """How many reads of the clock in a row are answered at once: garbage collectors make many by themselves."""
-        collects = process.kind.catches_signals and not process.kind.is_go  # Node.js and Java
-        return min(
-            self.reads_before_wait * READS_OF_COLLECTOR if collects else self.reads_before_wait, exec_stop.NO_LIMIT
-        )
+        """How many reads of the clock in a row are answered at once: some runtimes make many by themselves."""
+        kind = process.kind
+        reads_itself = kind.is_cpython or (kind.catches_signals and not kind.is_go)  # Node.js and Java
+        return min(self.reads_before_wait * (READS_OF_RUNTIME if reads_itself else 1), exec_stop.NO_LIMIT)
+
+    def _progresses(self, process: Process) -> None:
+        """Begin to count anew: a process has waited or has written something."""
+        process.yields = 0
+        self._allow_reads(process, self._reads_of(process))
+
+    def _yields(self, process: Process) -> None:
+        """Note a wait of no length: after many in a row each read of the clock between them waits."""
+        process.yields += 1
+        if process.yields > self.reads_before_wait:
+            self._allow_reads(process, 0)
 
     @staticmethod
     def _allow_reads(process: Process, reads: int) -> None:
@@ -1144,7 +1165,7 @@ class Tree:
         """From here on a process that reads the clock more than so many times in a row waits."""
         self.reads_before_wait = reads
         for process in self.processes.values():
-            self._allow_reads(process, self._reads_of(process))
+            self._progresses(process)
 
     def first(self) -> Due | None:
         """The wait or timer that is due first; None: there is none."""

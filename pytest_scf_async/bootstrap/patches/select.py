@@ -22,8 +22,9 @@ from typing import Any
 from ...protocol import procfs, time_units
 from ...protocol.messages import Awaits
 from .. import clock, thread_table
+from ..clock_polls import polls
 from ..originals import real_epoll, real_poll
-from ..scheduler.callers import describe_caller
+from ..scheduler.callers import describe_caller, in_loop
 from ..scheduler.scheduler import Readiness, Waiter, scheduler
 from . import connections, registry
 from .builtin import documentation
@@ -149,7 +150,7 @@ def park(
             thread_table.holds(shown or description, [*peers])
         elif claims:
             _note_beside(ident, True)
-        awaits = Awaits.ANSWER if claims and receives else Awaits.SOMETHING
+        awaits = Awaits.ANSWER if claims and receives else Awaits.NOTICE if in_loop() else Awaits.SOMETHING
         return scheduler.park(due, description, enlist=enlist, readiness=readiness, awaits=awaits)
     finally:
         if claims or readiness.ends:
@@ -280,6 +281,8 @@ class Epoll(_Multiplexer):
 
     def poll(self, /, timeout: Any = None, maxevents: int = -1) -> list[tuple[int, int]]:
         asked, self._exact = self._exact, None
+        if asked is None:
+            polls.begin_pass(sys._getframe(1))
         timeout = clock.real_number(timeout)
         blocks = timeout is None or (isinstance(timeout, (int, float)) and timeout < 0)
         if not scheduler.active or not (blocks or _may_wait(timeout)):
@@ -341,6 +344,8 @@ class Poll(_Multiplexer):
 
     def poll(self, timeout: Any = None, /) -> list[tuple[int, int]]:
         asked, self._exact = self._exact, None
+        if asked is None:
+            polls.begin_pass(sys._getframe(1))
         timeout = clock.real_number(timeout)
         blocks = timeout is None or (isinstance(timeout, (int, float)) and timeout < 0)
         if not scheduler.active or not (blocks or _may_wait(timeout)):
@@ -376,6 +381,7 @@ class RealPoll(Poll):
 
 def fake_select(*args: Any) -> Any:
     """Wait, on simulated time, until one or more file descriptors are ready for some kind of I/O."""
+    polls.begin_pass(sys._getframe(1))
     timeout = clock.real_number(args[3]) if len(args) == 4 else None
     if not scheduler.active or len(args) not in (3, 4) or not _may_wait(timeout):
         return _real_select(*args)
@@ -431,6 +437,7 @@ def _unrounded(real: Any) -> Any:
         inner = self._selector
         if isinstance(inner, _Multiplexer):
             inner._exact = timeout
+            polls.begin_pass(sys._getframe(1))
         return real(self, timeout)
 
     return select

@@ -41,6 +41,7 @@ from ...protocol.shared_page import (
     ControlPage,
 )
 from .. import clock
+from ..clock_polls import polls
 from ..originals import real_poll
 from .alarm import Alarm
 from .callers import describe_caller, user_frame
@@ -535,6 +536,7 @@ class Scheduler:
 
     def yield_run_token(self) -> None:
         """Let the other threads run that are ready; the calling one is last among them. It is no wait."""
+        polls.begin_pass()
         if len(self.threads) == 1 and not self._started:
             return
         with Deferred(self), self.lock:
