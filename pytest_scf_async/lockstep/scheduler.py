@@ -980,6 +980,10 @@ class Lockstep:
         if used_ns:
             self.costs.computed(instance, used_ns)
         self.apply(instance, THREADS[running_threads > 0, held > 0])
+        if event is not None and held < instance.holds and due <= self.clock.now_us:
+            for each in self.pool.stirring():  # something real has woken it, and not one that asked first
+                if each.state.held and each.asked < instance.asked and each in self.pool.events:
+                    event.overtakes(self.pool.events[each].request_id)
         frozen = instance.state.life is Life.FROZEN
         if wait and not frozen:
             instance.entered_wait(wait)
