@@ -7,7 +7,7 @@ import signal
 
 import pytest
 from image_support import program
-from internals import event_of, pool_of, procfs
+from internals import Zygote, event_of, pool_of, procfs
 from process_support import END_OF_ZYGOTE, eventually, grow_impatient, is_gone, preforked_pid
 
 from pytest_scf_async import CannotEndError, GateNotReachedError, HarnessError, ScfApiError
@@ -197,10 +197,11 @@ def test_a_process_that_was_forked_ahead_is_not_used(deploy, make_runtime):
     assert pool_of(runtime).sandboxes.zygote() is not zygote
 
 
-def test_a_zygote_that_says_nothing_of_the_end_of_an_instance_ends_a_call_all_the_same(runtime, started):
+def test_a_zygote_that_says_nothing_of_the_end_of_an_instance_ends_a_call_all_the_same(runtime, started, monkeypatch):
     """The instance could move the clock by itself when it was killed, so that it had still to report how far it was."""
     event, pids = started("computes", runtime)
     zygote = zygote_of(event)
+    monkeypatch.setattr(Zygote, "go_on", lambda _: None)
     os.kill(zygote, signal.SIGSTOP)
     try:
         os.kill(pids[0], signal.SIGKILL)
