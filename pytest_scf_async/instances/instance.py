@@ -11,14 +11,14 @@ import select
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, count
 from typing import Protocol
 
 from ..clock import DueThing
 from ..errors import HarnessError
 from ..lockstep.state import Doing, InstanceState, Life, start
 from ..model.timeline import Exit
-from ..protocol import messages, shared_page
+from ..protocol import messages, procfs, shared_page
 from ..protocol.linux import POKE_SIGNAL, STACKS_SIGNAL, send_descriptors
 from ..protocol.real_time import REAL
 from ..protocol.shared_page import ControlPage
@@ -72,6 +72,9 @@ def not_started(name: str, why: str) -> HarnessError:
     return HarnessError(f"an instance of {name} could not be started: {why}")
 
 
+_asked = count(1)
+
+
 class Instance:
     """A process that was forked from the zygote. Signals go to it by the pidfd that came with it, and only so."""
 
@@ -115,6 +118,8 @@ class Instance:
     """How many of them its last report had seen."""
     holds = 0
     """How many of its waits hold the clock, as it has last reported."""
+    asked = 0
+    """Its place in the order in which instances have begun to hold the clock."""
     reported_us: int | None = None
     """While it may move the clock itself: the time that it has reported, in µs. It may be further already."""
     unleased_at: tuple[int, int] | None = None
@@ -155,6 +160,8 @@ class Instance:
         self.pidfd: int | None = None
         self.status: int | None = None
         """The wait status, once the process is gone."""
+        self._became = ""
+        """As of `became`, once the process is gone."""
         self.refused: str | None = None
         self.listening: set[int] = set()
         """The signals for which user code has installed a handler."""
@@ -264,6 +271,7 @@ class Instance:
 
     def reported(self, seen: int, holds: int, *, parked: bool) -> None:
         """It has reported, and had read *seen* messages by then; *parked*: with that it gave the run token back."""
+        self.asked = next(_asked) if holds and not self.holds else self.asked
         self.seen, self.holds = seen, holds
         self.parks += parked
 
@@ -578,9 +586,10 @@ class Instance:
         self.refused = why
         self._report()
 
-    def ended(self, status: int, used_ns: int) -> None:
+    def ended(self, status: int, used_ns: int, became: str) -> None:
         """The process is gone, and what it left behind is too."""
-        self.status, self.used_ns = status, used_ns
+        self.used_ns, self._became = used_ns, became
+        self.status = status
         self._report()
 
     def never_began(self) -> bool:
@@ -593,7 +602,19 @@ class Instance:
     @property
     def is_faulty(self) -> bool:
         """Whether it runs no user code and was ended by an exception of ours, whose stack it wrote."""
-        return not self.released and bool(self.control.fault)
+        return not self.released and self.control.fault == shared_page.FAILED
+
+    def became(self) -> str:
+        """The kernel's name of the program that has taken the place of its own by ``exec``; empty: none has."""
+        if self.gone or self.channel_open:  # which that closes
+            return self._became
+        return procfs.became(self.pid)
+
+    def has_closed_channel(self) -> bool:
+        """Whether code in it has closed the descriptor by which it speaks to the harness."""
+        if self.gone:
+            return not self.released and self.control.fault == shared_page.CLOSED
+        return not self.channel_open and bool(procfs.command_of(self.pid))  # a process that ends has no command
 
     def _cannot_be_owned(self, fds: list[int]) -> None:
         for fd in fds:

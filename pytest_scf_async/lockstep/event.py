@@ -276,6 +276,8 @@ class Event:
     timer: DueThing | None = None
     dispatched_us: int | None = None
     mem_usage: int = 0
+    overtaking: bool = False
+    """Its timeline says that it went on before another event."""
     repeatable: bool = True
     ended_attempts: list[Attempt] = field(default_factory=list)
     attempt_us: int = 0
@@ -533,6 +535,12 @@ class Event:
     def preempted(self, *, computes: bool, grace: float) -> None:
         """For *grace* real seconds its instance had no wait: it *computes*, or sleeps in real time."""
         self._differs(Preempted(self.now_us(), computes, grace))
+
+    def overtakes(self, older: str) -> None:
+        """It is answered before the event *older*, which asked first."""
+        if not self.overtaking:
+            self.overtaking = True
+            self.remark(f"goes on before event {older}, which asked first")
 
     def stopped_for_memory(self) -> None:
         """It was stopped in the middle of computing."""
