@@ -74,6 +74,7 @@ check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, own
 	@$(BIN)/python tools/check_ownership.py
 	@$(BIN)/python tools/check_properties.py
 	@$(BIN)/python tools/check_flags.py
+	@$(BIN)/python tools/check_waits.py
 	@$(BIN)/python tools/check_patches.py
 	@$(BIN)/python tools/check_facts.py
 	@$(BIN)/python tools/write_options.py --check

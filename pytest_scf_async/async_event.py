@@ -522,8 +522,7 @@ class AsyncEvent:
 
         def __await__(self):
             raise ScfUsageError(
-                f"event {self.request_id} was awaited, and nothing of it is a coroutine: invoke_async(), wait(), "
-                "settle() and the other calls return when they are done, in an async test too; leave out `await`"
+                f"event {self.request_id} was awaited: invoke_async(), wait() and all others block; leave out `await`"
             )
 
     # -- inside ------------------------------------------------------------------------------------------------------

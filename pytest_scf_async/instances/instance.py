@@ -18,7 +18,7 @@ from ..clock import DueThing
 from ..errors import HarnessError
 from ..lockstep.state import Doing, InstanceState, Life, start
 from ..model.timeline import Exit
-from ..protocol import messages, shared_page
+from ..protocol import messages, procfs, shared_page
 from ..protocol.linux import POKE_SIGNAL, STACKS_SIGNAL, send_descriptors
 from ..protocol.real_time import REAL
 from ..protocol.shared_page import ControlPage
@@ -160,6 +160,8 @@ class Instance:
         self.pidfd: int | None = None
         self.status: int | None = None
         """The wait status, once the process is gone."""
+        self._became = ""
+        """As of `became`, once the process is gone."""
         self.refused: str | None = None
         self.listening: set[int] = set()
         """The signals for which user code has installed a handler."""
@@ -584,9 +586,10 @@ class Instance:
         self.refused = why
         self._report()
 
-    def ended(self, status: int, used_ns: int) -> None:
+    def ended(self, status: int, used_ns: int, became: str) -> None:
         """The process is gone, and what it left behind is too."""
-        self.status, self.used_ns = status, used_ns
+        self.used_ns, self._became = used_ns, became
+        self.status = status
         self._report()
 
     def never_began(self) -> bool:
@@ -599,7 +602,19 @@ class Instance:
     @property
     def is_faulty(self) -> bool:
         """Whether it runs no user code and was ended by an exception of ours, whose stack it wrote."""
-        return not self.released and bool(self.control.fault)
+        return not self.released and self.control.fault == shared_page.FAILED
+
+    def became(self) -> str:
+        """The kernel's name of the program that has taken the place of its own by ``exec``; empty: none has."""
+        if self.gone or self.channel_open:  # which that closes
+            return self._became
+        return procfs.became(self.pid)
+
+    def has_closed_channel(self) -> bool:
+        """Whether code in it has closed the descriptor by which it speaks to the harness."""
+        if self.gone:
+            return not self.released and self.control.fault == shared_page.CLOSED
+        return not self.channel_open and bool(procfs.command_of(self.pid))  # a process that ends has no command
 
     def _cannot_be_owned(self, fds: list[int]) -> None:
         for fd in fds:

@@ -281,6 +281,12 @@ class Lockstep:
         self.end(event, Fact.PROCESS_EXITED, why=why)
         raise ScfUsageError(f"{why}\n{trace}" if trace else why)
 
+    def refuse_unreachable(self, event: Event, instance: Instance, why: str | None = None) -> None:
+        """Refuse *event* where something, or *why*, keeps it from coming to its end in its code."""
+        why = event.function.runtime.why_unreachable(instance, event) or why
+        if why is not None:
+            self.refuse(event, f"event {event.request_id} of {event.function.configuration.name}: {why}")
+
     def _too_many_points(self, event: Event) -> None:
         """End *event*: a sweep cannot try so many points, and after an interruption the event may loop for ever."""
         if event.ended:
@@ -1157,6 +1163,8 @@ class Lockstep:
                 f"the process that stands beside the program of {event.function.configuration.name} failed, which is a "
                 f"bug of pytest-scf-async; it wrote:\n{written}"
             )
+        if event is not None and not event.ended:
+            self.refuse_unreachable(event, instance)
         if event is not None and not event.ended:
             at = instance.ends_us
             instance.program_ends(None)

@@ -72,7 +72,11 @@ CONTROL_STOPS: Final = 25
 CONTROL_CORE: Final = 27
 """Set by the test's process: the core on which the instance is to run from its next message on, plus 1; 0: any."""
 CONTROL_FAULT: Final = 26
-"""Of a process that runs no user code, as a supervisor: 1 once an exception of our own code ends it."""
+"""Why our own code ends a process: `FAILED` or `CLOSED`."""
+FAILED: Final = 1
+"""By an exception of ours, in a process that runs no user code, as a supervisor."""
+CLOSED: Final = 2
+"""User code has closed the channel."""
 
 LEASE_LOG: Final = 64
 """Where the records of leased waits begin: place of the text (offset << 16 | length), first and last beginning in µs,
