@@ -545,6 +545,7 @@ class Scheduler:
             head, now = self._head(), self.clock_page[CLOCK_NOW]
         if head is not None and head.due_us is not None and head.due_us <= now:
             self.park(now, "")
+            polls.handed_over()
 
     def wake(self, waiter: Waiter) -> bool:
         """Put *waiter* into the run queue, as due now; False where it is over already."""
