@@ -43,6 +43,7 @@ from ..model import (
     timed_out_message,
 )
 from ..model.timeline import (
+    AfterComputing,
     AnyEntry,
     Awaited,
     ComputesInTime,
@@ -60,6 +61,7 @@ from ..model.timeline import (
     ListenerRefused,
     MemoryExceeded,
     MemoryExcess,
+    Outwaited,
     Preempted,
     ProcessEnded,
     Queued,
@@ -521,6 +523,10 @@ class Event:
     def preempted(self, *, computes: bool, grace: float) -> None:
         """For *grace* real seconds its instance had no wait: it *computes*, or sleeps in real time."""
         self._differs(Preempted(self.now_us(), computes, grace))
+
+    def outwaited(self, then: AfterComputing, limit: float) -> None:
+        """A call of the test has waited for *limit* real seconds for what it computes, and goes on."""
+        self._differs(Outwaited(self.now_us(), then, limit))
 
     def stopped_for_memory(self) -> None:
         """It was stopped in the middle of computing."""
