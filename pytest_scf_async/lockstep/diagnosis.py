@@ -98,8 +98,8 @@ def _of_computing(event: Event, instance: Instance, timeout: int) -> str:
     deploy = event.function.configuration.deployed_by
     rate = "" if instance.takes_time else f"; {deploy}(..., compute_rate=1.0) lets time pass while it computes"
     return (
-        "it computes without a wait: a longer real_timeout (scf_async_real_timeout in the ini file) gives it longer to "
-        f"come to one{rate}; scf_clock.advance({timeout}) takes it to its timeout; terminate() ends it"
+        "it computes without a wait: raise real_timeout (scf_async_real_timeout in the ini file), if it only takes "
+        f"longer than that{rate}; scf_clock.advance({timeout}) takes it to its timeout; terminate() ends it"
     )
 
 

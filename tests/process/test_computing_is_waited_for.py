@@ -12,10 +12,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from conftest import Deploy, MakeRuntime
 from image_support import program
 from process_support import START, eventually, grow_impatient, user_lines
-from runtimes_table import NEEDS_NODE, file_in
+from runtimes_table import RUNTIMES, file_in
 
 from pytest_scf_async import AsyncEvent, ScfRuntime, assert_finished, assert_timed_out, assert_user_exit
 from pytest_scf_async.errors import CannotEndError
@@ -83,7 +82,7 @@ CALLS: dict[str, Callable[[ScfRuntime, AsyncEvent], object]] = {
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_each_call_waits_until_it_listens(deploy: Deploy, make_runtime: MakeRuntime, call) -> None:
+def test_each_call_waits_until_it_listens(deploy, make_runtime, call) -> None:
     runtime = make_runtime(compute_grace=GRACE)
     event = deploy(LISTENS_LATE, to=runtime).invoke_async(15 * GRACE)
     deploy(SLEEPER, to=runtime, name="sleeper")
@@ -118,7 +117,6 @@ def main_handler(event, context):
     assert event.doing == "parked"
 
 
-@pytest.mark.interpreter
 @pytest.mark.parametrize("settings", [{}, {"compute_grace": 0.1}], ids=["here", "on a machine ten times slower"])
 def test_a_handler_that_computes_before_it_listens_is_finished(deploy, make_runtime, settings) -> None:
     runtime = make_runtime(**settings)
@@ -156,14 +154,12 @@ PROGRAMS = {
     "simulated children": lambda fixture, **options: fixture("deploy")(LISTENS_LATE, children="simulated", **options),
     "Node.js": lambda fixture, to: to.deploy(file_in(fixture("tmp_path"), "index.js", IN_NODE), runtime="Nodejs18.15"),
 }
-NODE = pytest.param("Node.js", marks=NEEDS_NODE)
+NODE = pytest.param("Node.js", marks=RUNTIMES["Node.js code"].marks)
 
 
 @pytest.mark.parametrize("call", ["advance", "nothing but terminate"])
 @pytest.mark.parametrize("kind", [*[each for each in PROGRAMS if each != "Node.js"], NODE])
-def test_so_it_is_with_programs(
-    request: pytest.FixtureRequest, make_runtime: MakeRuntime, kind: str, call: str
-) -> None:
+def test_so_it_is_with_programs(request: pytest.FixtureRequest, make_runtime, kind: str, call: str) -> None:
     runtime = make_runtime(compute_grace=GRACE)
     event = PROGRAMS[kind](request.getfixturevalue, to=runtime).invoke_async(15 * GRACE)
 
@@ -219,7 +215,7 @@ def test_the_others_raise(computes, call: str) -> None:
         CALLS[call](computes.runtime, event)
 
     assert "is computing" in str(caught.value)
-    assert "a longer real_timeout (scf_async_real_timeout in the ini file)" in str(caught.value)
+    assert "raise real_timeout (scf_async_real_timeout in the ini file)" in str(caught.value)
     assert "compute_rate=1.0" in str(caught.value)
     assert event.status == "RUNNING"
     assert computes.runtime.clock.now == START

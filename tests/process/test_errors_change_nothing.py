@@ -6,7 +6,6 @@ import fcntl
 from collections.abc import Callable
 
 import pytest
-from conftest import Deploy
 from process_support import grow_impatient, user_lines
 
 from pytest_scf_async import ScfRuntime
@@ -41,7 +40,7 @@ OTHER_STATES = {
 }
 
 
-def waiting(deploy: Deploy, runtime: ScfRuntime, body: str, payload: object = None, *, settles: bool = True):
+def waiting(deploy, runtime: ScfRuntime, body: str, payload: object = None, *, settles: bool = True):
     event = deploy(
         f"""
 import ctypes, fcntl, os, signal, struct
@@ -69,7 +68,7 @@ def fails(call: Callable[[], object]) -> str:
 
 
 @pytest.mark.parametrize("kind", WAITS_IN_C)
-def test_what_code_in_c_waits_in_goes_on(deploy: Deploy, runtime: ScfRuntime, tmp_path, kind: str) -> None:
+def test_what_code_in_c_waits_in_goes_on(deploy, runtime: ScfRuntime, tmp_path, kind: str) -> None:
     with open(tmp_path / "lock", "w", encoding="ascii") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         event = waiting(deploy, runtime, WAITS_IN_C[kind], file.name)
@@ -84,17 +83,17 @@ def test_what_code_in_c_waits_in_goes_on(deploy: Deploy, runtime: ScfRuntime, tm
 
 
 @pytest.mark.parametrize("kind", ONCE)
-def test_so_does_what_a_stop_ends(deploy: Deploy, runtime: ScfRuntime, kind: str) -> None:
+def test_so_does_what_a_stop_ends(deploy, runtime: ScfRuntime, kind: str) -> None:
     event = waiting(deploy, runtime, ONCE[kind], settles=False)
 
     assert "in main_handler" in fails(event.wait)
 
     assert user_lines(event) == ["waits"]
-    event.terminate()
+    event.terminate(when="now")
 
 
 @pytest.mark.parametrize("kind", OTHER_STATES)
-def test_what_can_write_no_stacks_is_left_alone(deploy: Deploy, runtime: ScfRuntime, kind: str) -> None:
+def test_what_can_write_no_stacks_is_left_alone(deploy, runtime: ScfRuntime, kind: str) -> None:
     event = waiting(deploy, runtime, OTHER_STATES[kind])
 
     for _ in range(2):
