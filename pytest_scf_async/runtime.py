@@ -977,8 +977,8 @@ class ScfRuntime:
             answer[:] = [bool(predicate())]
             return answer[0] or (self.clock.now_us >= target and self._lockstep._all_quiet(call))
 
-        call = Call("wait_until(...)", done, moves_clock=True, target_us=target, opens_all_gates=True)
-        call.runs_user_code = True
+        name = "wait_until(...)"
+        call = Call(name, done, moves_clock=True, target_us=target, opens_all_gates=True, runs_user_code=True)
         self._lockstep.drive(call)
         if not answer[0]:
             passed = f"{duration_us(within, 'within') / 1e6:g} s of simulated time"

@@ -104,8 +104,6 @@ class Lockstep:
     """Blocking calls so far."""
     prompt_seconds = 0.0
     """Real seconds in which a debugger's prompt was open: no call counts them."""
-    starved_seconds = 0.0
-    """Real seconds in which what computes waited for a processor: they are none without progress."""
     progress = 0
 
     def __init__(self, clock: SimulatedClock, pool: Pool, settings: ScfSettings, next_order: NextOrder) -> None:
@@ -581,10 +579,6 @@ class Lockstep:
     def progressed(self) -> None:
         """Something has happened: the call that waits is not stuck."""
         self.progress += 1
-
-    def starved(self, seconds: float) -> None:
-        """For *seconds* what computes has waited for a processor."""
-        self.starved_seconds += seconds
 
     def something_new(self) -> None:
         """What a call waits for may have come."""

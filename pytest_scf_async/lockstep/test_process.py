@@ -131,7 +131,7 @@ class _TestProcess:
         due: list[DueThing] = []
 
         def begin() -> None:
-            call.until_us = until = min(clock.now_us + us, LAST_US)
+            until = min(clock.now_us + us, LAST_US)
             order = lockstep.next_order()
             due.append(clock.call_at(until, lambda: over.append(True), priority=TEST, order=order))
 
@@ -140,6 +140,7 @@ class _TestProcess:
             lambda: bool(over) or (done is not None and done()),
             moves_clock=True,
             leases=True,
+            until_us=min(clock.now_us + us, LAST_US),
             opens_gates_to_move=True,
             begin=begin,
         )

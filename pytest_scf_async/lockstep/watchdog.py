@@ -9,6 +9,7 @@ from ..clock import SimulatedClock
 from ..errors import CannotEndError, hidden_from_users
 from ..instances.instance import Instance
 from ..instances.pool import Pool
+from ..model.timeline import AfterComputing
 from ..options import ScfSettings
 from ..protocol import procfs
 from ..protocol.kernel_waits import waits_for_reaper, waits_of
@@ -46,7 +47,6 @@ class Host(Protocol):
     settings: ScfSettings
     progress: int
     prompt_seconds: float
-    starved_seconds: float
 
     def apply(self, instance: Instance, fact: InstanceFact) -> None: ...
     def goes_on(self, instance: Instance) -> bool: ...
@@ -54,7 +54,6 @@ class Host(Protocol):
     def snapshot(self) -> Snapshot: ...
     def refuse(self, event: Event, why: str) -> None: ...
     def check_memories(self) -> None: ...
-    def starved(self, seconds: float) -> None: ...
 
 
 class Stretch:
@@ -79,7 +78,6 @@ class Watchdog:
         self.progressed = self.checked = self.started
         self.progress = scheduler.progress
         self.prompt_seconds = scheduler.prompt_seconds
-        self.starved_seconds = scheduler.starved_seconds
         self.pictures: dict[int, object] = {}
         self.stretches: dict[int, Stretch] = {}
         """By instance."""
@@ -114,9 +112,9 @@ class Watchdog:
         self.progressed += max(passed - UNSEEN, 0)  # this process did not run: it was stopped, or had no core
         self.checked = now
         scheduler = self.scheduler
-        scheduler.starved(max([self._look_at(each, min(passed, UNSEEN)) for each in busy or ()], default=0))
-        self.progressed += scheduler.starved_seconds - self.starved_seconds
-        self.starved_seconds = scheduler.starved_seconds
+        flows = self.call.flow is not None  # it has no end of its own, and others wait for what it brings
+        starved = max([self._look_at(each, min(passed, UNSEEN)) for each in busy or ()], default=0)
+        self.progressed += 0 if flows else starved
         settles = self.call.event if self.call.raises else self.call.grace_of
         if settles is not None:
             self._look_at_grace(settles, min(passed, UNSEEN))
@@ -127,7 +125,6 @@ class Watchdog:
             self.progress, self.now_us = scheduler.progress, scheduler.clock.now_us
             self.progressed = now
         settings = scheduler.settings
-        flows = self.call.flow is not None  # it has no end of its own, and others wait for what it brings
         patience = settings.real_timeout / 2 if flows else settings.real_timeout
         stands_still = now - self.progressed > patience and not self._is_starved(patience)
         in_call = now - self.started - (scheduler.prompt_seconds - self.prompt_seconds)
@@ -164,21 +161,23 @@ class Watchdog:
 
     def _goes_on_without_them(self, busy: list[Instance] | None) -> bool:
         """Where nothing happens because instances compute: whether the call goes on without them."""
-        call, stirring = self.call, self.scheduler.pool.stirring()
-        computing = [each for each in stirring if self._computes(each)]
-        if busy is None or any(call.is_held_by(each) for each in stirring if each not in computing):
+        call, instances = self.call, list(self.scheduler.pool.instances)
+        computing = [each for each in instances if self._computes(each)]
+        if busy is None or any(call.is_held_by(each) for each in instances if each not in computing):
             return False
-        passes, until = call.past_held or call.flow is not None, call.until_us
-        if not passes and (until is None or not all(self._times_out(each, until) for each in computing)):
+        passes = call.past_held or call.flow is not None
+        timed = [each for each in computing if self._times_out(each) and not (passes and each.state.cpu_bound)]
+        if not passes and len(timed) < len(computing):
             return False
         for instance in computing:
             event = self.scheduler.pool.events.get(instance)
-            if not passes:
+            if instance in timed:
                 self.scheduler.apply(instance, InstanceFact.GIVEN_UP)
             elif not instance.state.cpu_bound:
                 self.preempt(instance)
             if event is not None:
-                event.outwaited("passes" if passes else "timeout", self.scheduler.settings.real_timeout)
+                then: AfterComputing = "timeout" if instance in timed else "passes"
+                event.outwaited(then, self.scheduler.settings.real_timeout)
         call.passes(computing)
         self.progressed = self.checked
         return True
@@ -188,10 +187,11 @@ class Watchdog:
         state = instance.state
         return self.call.is_held_by(instance) if state.cpu_bound else self.scheduler.goes_on(instance)
 
-    def _times_out(self, instance: Instance, until_us: int) -> bool:
-        """Whether the timeout of its event is due by *until_us*."""
+    def _times_out(self, instance: Instance) -> bool:
+        """Whether the call asks for time in which the timeout of its event comes."""
         event = self.scheduler.pool.events.get(instance)
-        return event is not None and event.timer is not None and event.timer.due_us <= until_us
+        timer = None if event is None else event.timer
+        return timer is not None and self.call.until_us is not None and timer.due_us <= self.call.until_us
 
     def _give_up(self, blamed: Callable[[Instance], bool]) -> str:
         """Let other calls go on without the instances that are *blamed*; what an error says about that."""
