@@ -24,7 +24,7 @@ from ...protocol.messages import Awaits
 from .. import clock, thread_table
 from ..clock_polls import polls
 from ..originals import real_epoll, real_poll
-from ..scheduler.callers import describe_caller
+from ..scheduler.callers import describe_caller, in_loop
 from ..scheduler.scheduler import Readiness, Waiter, scheduler
 from . import connections, registry
 from .builtin import documentation
@@ -150,7 +150,7 @@ def park(
             thread_table.holds(shown or description, [*peers])
         elif claims:
             _note_beside(ident, True)
-        awaits = Awaits.ANSWER if claims and receives else Awaits.SOMETHING
+        awaits = Awaits.ANSWER if claims and receives else Awaits.NOTICE if in_loop() else Awaits.SOMETHING
         return scheduler.park(due, description, enlist=enlist, readiness=readiness, awaits=awaits)
     finally:
         if claims or readiness.ends:
@@ -225,12 +225,6 @@ class _Multiplexer:
 
     _exact: float | None = None
     """The timeout in seconds that a selector was called with, before it has rounded that to whole milliseconds."""
-    _caller_known = False
-
-    def note_caller(self, caller: FrameType) -> None:
-        """Note who waits: mostly it is the same loop each time."""
-        self._caller_known = True
-        polls.add_loop(caller)
 
 
 class Epoll(_Multiplexer):
@@ -287,9 +281,8 @@ class Epoll(_Multiplexer):
 
     def poll(self, /, timeout: Any = None, maxevents: int = -1) -> list[tuple[int, int]]:
         asked, self._exact = self._exact, None
-        if not self._caller_known:
-            self.note_caller(sys._getframe(1))
-        polls.begin_pass()
+        if asked is None:
+            polls.begin_pass(sys._getframe(1))
         timeout = clock.real_number(timeout)
         blocks = timeout is None or (isinstance(timeout, (int, float)) and timeout < 0)
         if not scheduler.active or not (blocks or _may_wait(timeout)):
@@ -351,9 +344,8 @@ class Poll(_Multiplexer):
 
     def poll(self, timeout: Any = None, /) -> list[tuple[int, int]]:
         asked, self._exact = self._exact, None
-        if not self._caller_known:
-            self.note_caller(sys._getframe(1))
-        polls.begin_pass()
+        if asked is None:
+            polls.begin_pass(sys._getframe(1))
         timeout = clock.real_number(timeout)
         blocks = timeout is None or (isinstance(timeout, (int, float)) and timeout < 0)
         if not scheduler.active or not (blocks or _may_wait(timeout)):
@@ -389,8 +381,7 @@ class RealPoll(Poll):
 
 def fake_select(*args: Any) -> Any:
     """Wait, on simulated time, until one or more file descriptors are ready for some kind of I/O."""
-    polls.add_loop(sys._getframe(1))
-    polls.begin_pass()
+    polls.begin_pass(sys._getframe(1))
     timeout = clock.real_number(args[3]) if len(args) == 4 else None
     if not scheduler.active or len(args) not in (3, 4) or not _may_wait(timeout):
         return _real_select(*args)
@@ -446,8 +437,7 @@ def _unrounded(real: Any) -> Any:
         inner = self._selector
         if isinstance(inner, _Multiplexer):
             inner._exact = timeout
-            if not inner._caller_known:
-                inner.note_caller(sys._getframe(1))
+            polls.begin_pass(sys._getframe(1))
         return real(self, timeout)
 
     return select
