@@ -20,6 +20,7 @@ from ..lockstep.state import Doing, InstanceState, Life, start
 from ..model.timeline import Exit
 from ..protocol import messages, procfs, shared_page
 from ..protocol.linux import POKE_SIGNAL, STACKS_SIGNAL, send_descriptors
+from ..protocol.quiet_signals import signal_quietly
 from ..protocol.real_time import REAL
 from ..protocol.shared_page import ControlPage
 from .output import PIPE_BYTES, READ_BYTES, WHOLE_BYTES, Output
@@ -663,6 +664,8 @@ class Instance:
                 finally:
                     self._end_reading()
                 self.output.looked_at()
+            if self.state.preempted:  # what has stopped itself is not to go on because of us
+                self.waiting_writers |= {pid for pid in pidfds if procfs.state_of(pid) == b"T"}
             sent = send(signal.SIGSTOP, pidfds, self.waiting_writers)
         # Those, too, that were started meanwhile.
         self._sent_sigstop = sent | self.children.signal(signal.SIGSTOP, self.waiting_writers)
@@ -736,15 +739,20 @@ class Instance:
         """Processes that are its own, and not below it."""
         return self.user_process.elsewhere if self.called else ()
 
-    def ask_for_stacks(self) -> None:
+    def ask_for_stacks(self) -> bool:
         """Have the instance write the Python stacks of its threads, or, where it traces user code, what they wait for.
 
-        ``stacks`` reads that once it is there.
+        ``stacks`` reads that once it is there. False: it has no handler for that any more, or nowhere to write.
         """
         os.lseek(
             self.control_file, shared_page.STACKS_OFFSET, os.SEEK_SET
         )  # the position, too, is the instance's as well
-        self.signal(STACKS_SIGNAL)
+        if self.traces_user_code:
+            return self.signal(STACKS_SIGNAL)
+        written_to = (procfs.inode_of(self.pid, fd) for fd in procfs.descriptors_of(self.pid))
+        if self.pidfd is None or os.fstat(self.control_file).st_ino not in written_to:
+            return False
+        return signal_quietly(self.pid, self.pidfd, STACKS_SIGNAL)
 
     def stacks(self) -> bytes:
         size = os.lseek(self.control_file, 0, os.SEEK_CUR) - shared_page.STACKS_OFFSET

@@ -44,6 +44,7 @@ from ..model import (
     timed_out_message,
 )
 from ..model.timeline import (
+    AfterComputing,
     AnyEntry,
     Awaited,
     ComputesInTime,
@@ -61,6 +62,7 @@ from ..model.timeline import (
     ListenerRefused,
     MemoryExceeded,
     MemoryExcess,
+    Outwaited,
     Preempted,
     ProcessEnded,
     Queued,
@@ -541,6 +543,10 @@ class Event:
         if not self.overtaking:
             self.overtaking = True
             self.remark(f"goes on before event {older}, which asked first")
+
+    def outwaited(self, then: AfterComputing, limit: float) -> None:
+        """A call of the test has waited for *limit* real seconds for what it computes, and goes on."""
+        self._differs(Outwaited(self.now_us(), then, limit))
 
     def stopped_for_memory(self) -> None:
         """It was stopped in the middle of computing."""
