@@ -247,7 +247,7 @@ class Lockstep:
                 self.pool.kill(instance)
             instance.output.finish()
             if instance.gone:
-                self._read_leased_waits(instance)
+                self.instance_leased(instance)
             instance.end_lease()
             if fate is InstanceFate.RECLAIMED:
                 instance.is_reclaimed(fact.value)
@@ -480,6 +480,9 @@ class Lockstep:
                 self.costs.measure()  # what was computed since, before they stood still
                 if not self._under_way:
                     self.pool.prefork_next()
+                    for event in self._running:
+                        if event.gated is None:
+                            event.note_wait()
                 self._condition.notify_all()
 
     def _leave_core(self) -> None:
@@ -806,7 +809,7 @@ class Lockstep:
             return self._parked(instance, event, message)
         if isinstance(message, (messages.Leased, messages.Wrote)):
             instance.tells_time(message.time_us)
-            self._read_leased_waits(instance, message.records)
+            self.instance_leased(instance, message.records)
         elif isinstance(message, messages.SignalsHandled):
             self.apply(instance, InstanceFact.SIGNALS_HANDLED)
         elif isinstance(message, messages.EndsProcess):
@@ -943,7 +946,7 @@ class Lockstep:
                 return self._warn_once(message.note, message.note)
         return None
 
-    def _read_leased_waits(self, instance: Instance, records: int | None = None) -> None:
+    def instance_leased(self, instance: Instance, records: int | None = None) -> None:
         """Add the waits that *instance* ended under its lease to the timeline: those up to *records*, or all."""
         event = self.pool.events.get(instance)
         for what, first_us, last_us, count in instance.leased_waits(records):
@@ -962,7 +965,11 @@ class Lockstep:
             if event is not None:
                 now = event.now_us()
                 endless = due == messages.NEVER and not (held or running_threads)
-                event.waits(wait, now, now, awaits=_AWAITED[awaits] if endless else None)
+                awaited = _AWAITED[awaits & ~messages.FOLDED] if endless else None
+                if awaits & messages.FOLDED:
+                    event.is_in(wait, awaited)
+                else:
+                    event.waits(wait, now, now, awaits=awaited)
         follow_up = None
         if event is not None and event.function.configuration.memory is not None:
             follow_up = partial(self.check_memory, instance, event)

@@ -236,6 +236,11 @@ class Awaits(IntEnum):
     """Something comes on a connection."""
 
 
+FOLDED = 128
+"""Added to the `Awaits` of a `Parked`: the wait has a row in the timeline only if simulated time passes in it, or a
+call of the test ends in it. Whether it comes at all may depend on the machine's speed."""
+
+
 class Parked(NamedTuple):
     """What the instance waits for next."""
 
@@ -951,9 +956,9 @@ def unpack_parked(body: bytes) -> Parked:
     return _new(Parked, (*_PARKED_BODY.unpack_from(body), body[33:].decode("utf-8", "replace")))  # type: ignore[no-any-return]
 
 
-def wrote_at(kind: int, body: bytes) -> int | None:
-    """The time of a `Wrote`; None for any other frame."""
-    return _LEASED_BODY.unpack(body)[0] if kind == WROTE and len(body) == _LEASED_BODY.size else None
+def wrote_in(kind: int, body: bytes) -> Wrote | None:
+    """The `Wrote` of a frame; None for any other frame."""
+    return Wrote(*_LEASED_BODY.unpack(body)) if kind == WROTE and len(body) == _LEASED_BODY.size else None
 
 
 def pack_record(name: str, fields: Iterator[str] | list[str]) -> bytes:

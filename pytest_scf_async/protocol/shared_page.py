@@ -61,6 +61,8 @@ CONTROL_STOPS: Final = 25
 """Of a supervisor: how many times it has stopped its program because the test's process asked."""
 CONTROL_CORE: Final = 27
 """Set by the test's process: the core on which the instance is to run from its next message on, plus 1; 0: any."""
+CONTROL_READS: Final = 28
+"""Set by the test's process: how many times it has read output of such an instance without a message that dates it."""
 CONTROL_FAULT: Final = 26
 """Of a process that runs no user code, as a supervisor: 1 once an exception of our own code ends it."""
 
@@ -179,6 +181,7 @@ class ControlPage:
     muted = _slot(CONTROL_MUTED)
     c_code = _slot(CONTROL_C_CODE)
     reading = _slot(CONTROL_READING)
+    reads = _slot(CONTROL_READS)
     stops = _slot(CONTROL_STOPS)
     fault = _slot(CONTROL_FAULT)
     core = _slot(CONTROL_CORE)

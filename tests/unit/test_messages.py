@@ -437,9 +437,9 @@ def test_numbers_that_are_too_few_or_too_many_are_no_message(kind: str, body: by
 
 
 def test_the_time_of_a_wrote_is_read_from_nothing_else() -> None:
-    assert messages.wrote_at(*body_of(messages.Wrote(17, 0))) == 17
-    assert messages.wrote_at(*body_of(messages.Leased(17, 0))) is None
-    assert messages.wrote_at(messages.WROTE, b"short") is None
+    assert messages.wrote_in(*body_of(messages.Wrote(17, 3))) == messages.Wrote(17, 3)
+    assert messages.wrote_in(*body_of(messages.Leased(17, 0))) is None
+    assert messages.wrote_in(messages.WROTE, b"short") is None
 
 
 def test_a_part_of_a_frame_waits_for_the_rest() -> None:

@@ -15,7 +15,7 @@ from ...protocol.shared_page import LEASE_COUNT, LEASE_FIRST, LEASE_LAST, Contro
 class LeaseLog:
     """The records of leased waits; the harness has read all of them when it resumes the instance."""
 
-    __slots__ = ("_control", "_last", "_places", "_texts", "_texts_used", "record", "sleep")
+    __slots__ = ("_control", "_last", "_places", "_reads", "_texts", "_texts_used", "record", "sleep")
 
     def __init__(self, control: ControlPage) -> None:
         self._control = control.slots
@@ -24,6 +24,8 @@ class LeaseLog:
         self._places: dict[str, int] = {}
         """By text: where it is in the page of texts, and its length."""
         self._last = ""
+        self._reads = 0
+        """What CONTROL_READS was at the last look."""
         self.record = 0
         """The slot of the record to which an equal wait is added; 0 if the next wait begins one."""
         self.sleep: tuple[Any, ...] = ()
@@ -69,6 +71,13 @@ class LeaseLog:
         self._texts[start : start + len(text)] = text
         self._texts_used += len(text)
         return start << 16 | len(text)
+
+    def follow_reads(self) -> None:
+        """Begin a new record with the next wait if the harness has read output: it stands between the two."""
+        reads = self._control[shared_page.CONTROL_READS]
+        if reads != self._reads:
+            self._reads = reads
+            self.record = 0
 
     def records_to_report(self) -> int:
         """How many records there are, for a report; the next wait begins a new one."""

@@ -1381,6 +1381,7 @@ class Scheduler:
             self._report_time()
         while self.control_page[shared_page.CONTROL_READING]:
             _yield()
+        self.leased.follow_reads()
 
 
 scheduler = Scheduler()
