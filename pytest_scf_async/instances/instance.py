@@ -393,8 +393,8 @@ class Instance:
         """How many times it has waited, by message and under leases."""
         return self.parks, 0 if self.released else self.control.leased
 
-    def leased_waits(self, records: int | None) -> Iterator[tuple[str, int, int, int]]:
-        """The leased waits up to *records* that have not been read yet: text, beginnings (µs) of first and last, count.
+    def leased_waits(self, records: int | None) -> Iterator[tuple[str, int, int, int, bool]]:
+        """The leased waits up to *records* that have not been read yet, as in `ControlPage.leased_waits`.
 
         None: all. An instance that gets the run token begins anew.
         """

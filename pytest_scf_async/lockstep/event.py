@@ -580,12 +580,22 @@ class Event:
             self.remark(text)
 
     def waits(
-        self, description: str, first_us: int, last_us: int, count: int = 1, *, awaits: Awaited | None = None
+        self,
+        description: str,
+        first_us: int,
+        last_us: int,
+        count: int = 1,
+        *,
+        awaits: Awaited | None = None,
+        follows: bool = False,
     ) -> None:
         """Threads of the instance entered equal waits, the first and the last at the times given.
 
-        *awaits* is what alone can end the last one: nothing was due in the instance when it began.
+        *awaits* is what alone can end the last one: nothing was due in the instance when it began. With *follows* the
+        wait of `is_in` is over.
         """
+        if follows and self._is_in is not None and self._is_in.time_us == first_us:
+            self._is_in = None
         self._note_if_time_passed()
         last = self.timeline[-1]
         if isinstance(last, Waited) and last.description == description:
@@ -605,8 +615,16 @@ class Event:
     def note_wait(self) -> None:
         """The wait that it is in has a row, if it has none: a call of the test ends there."""
         wait, self._is_in = self._is_in, None
-        if wait is not None:
-            self.waits(wait.description, wait.time_us, wait.time_us, awaits=wait.awaits)
+        if wait is None:
+            return
+        for number in range(len(self.timeline) - 1, -1, -1):
+            last = self.timeline[number]
+            if isinstance(last, Waited):
+                if (last.description, last.last_us) == (wait.description, wait.time_us):
+                    self.timeline[number] = last._replace(awaits=wait.awaits)
+                    return
+                break
+        self.waits(wait.description, wait.time_us, wait.time_us, awaits=wait.awaits)
 
     def waits_begun(self) -> int:
         """How many waits it has begun, with the one that it is in."""

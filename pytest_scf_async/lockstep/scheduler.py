@@ -830,6 +830,10 @@ class Lockstep:
                 event.came_to([messages.Point(*row) for row in message.rows])
                 if len(event.points) > MOST_POINTS:
                     follow_up = partial(self._too_many_points, event)
+        elif isinstance(message, messages.WaitsForOthers):
+            instance.entered_wait(message.description)
+            if event is not None:
+                event.waits(message.description, event.now_us(), event.now_us(), follows=True)
         elif isinstance(message, messages.Note):
             follow_up = self._noted(instance, event or self.pool.last_events.get(instance), message)
         elif isinstance(message, messages.InitDone):
@@ -949,10 +953,10 @@ class Lockstep:
     def instance_leased(self, instance: Instance, records: int | None = None) -> None:
         """Add the waits that *instance* ended under its lease to the timeline: those up to *records*, or all."""
         event = self.pool.events.get(instance)
-        for what, first_us, last_us, count in instance.leased_waits(records):
+        for what, first_us, last_us, count, main in instance.leased_waits(records):
             instance.entered_wait(what)
             if event is not None:
-                event.waits(what, first_us, last_us, count)
+                event.waits(what, first_us, last_us, count, follows=main)
 
     def _parked(self, instance: Instance, event: Event | None, message: messages.Parked) -> FollowUp | None:
         due, order, running_threads, held, seen, used_ns, awaits, wait = message
@@ -965,11 +969,12 @@ class Lockstep:
             if event is not None:
                 now = event.now_us()
                 endless = due == messages.NEVER and not (held or running_threads)
-                awaited = _AWAITED[awaits & ~messages.FOLDED] if endless else None
-                if awaits & messages.FOLDED:
+                row = awaits & (messages.FOLDED | messages.HIDDEN | messages.FOLLOWS)
+                awaited = _AWAITED[awaits - row] if endless else None
+                if row == messages.FOLDED:
                     event.is_in(wait, awaited)
-                else:
-                    event.waits(wait, now, now, awaits=awaited)
+                elif row != messages.HIDDEN:
+                    event.waits(wait, now, now, awaits=awaited, follows=row == messages.FOLLOWS)
         follow_up = None
         if event is not None and event.function.configuration.memory is not None:
             follow_up = partial(self.check_memory, instance, event)

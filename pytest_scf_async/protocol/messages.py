@@ -88,6 +88,7 @@ class FromInstance(IntEnum):
     ENDS_PROCESS = 15
     WROTE = 16
     POINTS = 17
+    WAITS_FOR_OTHERS = 18
 
 
 class ToInstance(IntEnum):
@@ -241,6 +242,12 @@ FOLDED = 128
 call of the test ends in it. Whether it comes at all may depend on the machine's speed."""
 
 
+HIDDEN = 64
+"""The same of a wait that has no row."""
+FOLLOWS = 32
+"""The same of a wait that has a row: a `FOLDED` one, if there was one, is over."""
+
+
 class Parked(NamedTuple):
     """What the instance waits for next."""
 
@@ -343,6 +350,12 @@ class Listening(NamedTuple):
     main one."""
     call: str = ""
     """The call, where it was refused: where it stands, and its thread."""
+
+
+class WaitsForOthers(NamedTuple):
+    """The main thread wants what another process makes ready: it waits, or finds it there already."""
+
+    description: str
 
 
 class SignalsHandled(NamedTuple):
@@ -823,6 +836,7 @@ TABLE: tuple[Row, ...] = (
     Row(FromInstance.ENDS_PROCESS, EndsProcess, Packing.JSON, _LOCKSTEP, _TEST),
     Row(FromInstance.WROTE, Wrote, Packing.NUMBERS, _LOCKSTEP, _TEST, marked=True),
     Row(FromInstance.POINTS, Points, Packing.JSON, _HANDLER, _TEST),
+    Row(FromInstance.WAITS_FOR_OTHERS, WaitsForOthers, Packing.JSON, _LOCKSTEP, _TEST, marked=True),
     Row(InControlFile.THREADS, Threads, Packing.JSON, _SUPERVISOR, _TEST),
     Row(ToInstance.INVOKE, Invoke, Packing.JSON, _TEST, _INSTANCE),
     Row(ToInstance.RESUME, Resume, Packing.EMPTY, _TEST, _LOCKSTEP),
@@ -864,7 +878,7 @@ ToKnow = Assign | Branch | ArmGates | Typed | AnswerWaits
 ForInstance = ToGoOn | ToTell | ToKnow
 OfSignals = SignalEntered | SignalLeft | SignalsDeferred | Listening
 OfProcesses = Forks | Program
-OfEvents = Gated | Points | Note | InitDone | Result | Terminal
+OfEvents = Gated | Points | Note | InitDone | Result | Terminal | WaitsForOthers
 FromAnInstance = Parked | Leased | Wrote | SignalsHandled | EndsProcess | OfSignals | OfProcesses | OfEvents
 FromAgent = Gated | Note | InitDone | Result | Program
 """What the agent of a free-running program sends."""

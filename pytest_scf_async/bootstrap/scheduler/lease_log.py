@@ -31,22 +31,22 @@ class LeaseLog:
         self.sleep: tuple[Any, ...] = ()
         """Of a record of sleeps: where in user code they are, and how long each is."""
 
-    def note(self, description: str, now_us: int, sleep: tuple[Any, ...] = ()) -> bool:
+    def note(self, description: str, now_us: int, sleep: tuple[Any, ...] = (), *, main: bool = True) -> bool:
         """Record a wait that begins now; False if there is no room, so that it has to be reported by message.
 
         *sleep* tells a leased sleep from others: where the next one is the same, the scheduler counts it in the record
-        itself.
+        itself. *main*: it is a wait of the main thread, or of a program.
         """
         if not description:
             return True
         self.sleep = sleep
         if self.record == 0 or description != self._last:
-            return self._begin(description, now_us)
+            return self._begin(description, now_us, main)
         self._control[self.record + LEASE_LAST] = now_us
         self._control[self.record + LEASE_COUNT] += 1
         return True
 
-    def _begin(self, description: str, now_us: int) -> bool:
+    def _begin(self, description: str, now_us: int, main: bool) -> bool:
         control = self._control
         used = control[shared_page.CONTROL_RECORDS]
         place = self._places.get(description)
@@ -57,7 +57,7 @@ class LeaseLog:
         if place is None or used == shared_page.LEASE_RECORDS:
             return False
         record = shared_page.LEASE_LOG + used * shared_page.LEASE_RECORD
-        control[record], control[record + LEASE_FIRST] = place, now_us
+        control[record], control[record + LEASE_FIRST] = place | main << shared_page.LEASE_MAIN, now_us
         control[record + LEASE_LAST], control[record + LEASE_COUNT] = now_us, 1
         control[shared_page.CONTROL_RECORDS] = used + 1
         self._last = description
