@@ -80,6 +80,8 @@ install_what_is_missing() {
     has_podman || install podman runc || echo "podman could not be installed"
     has_redis || install redis-server || echo "redis-server could not be installed"
     has_postgres || install postgresql || echo "postgresql could not be installed"
+    command -v gdb >/dev/null || install gdb || echo "gdb could not be installed"
+    command -v strace >/dev/null || install strace || echo "strace could not be installed"
 }
 
 pip_setting() { # pip_setting NAME: what pip was told, by its files or the environment
@@ -120,7 +122,7 @@ find_pythons() { # find_pythons HOW: fill found, main and python_of, and say wha
         echo "none of Python ${VERSIONS[*]} is on this machine itself: nothing can be tested" >&2
         exit 1
     fi
-    if [ "$how" = without ] || { [ "$how" = expect ] && ! could_have_root; } || { [ -n "$wanted" ] && [ "$how" = prepare ] && ! prepare_root; }; then
+    if [ "$how" = without ] || { [ "$how" = expect ] && ! could_have_root; } || { [ -n "$wanted" ] && [ "$how" = prepare ] && ! prepare_root unstable "Python ${FROM_UNSTABLE[*]}"; }; then
         wanted=""
     fi
     for version in "${VERSIONS[@]}"; do
@@ -143,23 +145,11 @@ find_pythons() { # find_pythons HOW: fill found, main and python_of, and say wha
 }
 
 has_in_root() { # has_in_root HOW VERSION
-    [[ " ${FROM_UNSTABLE[*]} " == *" $2 "* ]] && { [ "$1" = expect ] || in_root "/usr/bin/python$2" -V; } >/dev/null 2>&1
+    [[ " ${FROM_UNSTABLE[*]} " == *" $2 "* ]] && { [ "$1" = expect ] || in_root unstable "/usr/bin/python$2" -V; } >/dev/null 2>&1
 }
 
-say_what_was_left_out() {
-    if ! has_go; then
-        echo "not run, for want of Go 1.18 or newer (Debian and Ubuntu: apt-get install golang-go): $(files_marked go)"
-    fi
-    if ! has_qemu; then
-        echo "not run, for want of qemu-aarch64 (Debian and Ubuntu: apt-get install qemu-user): $(files_marked qemu)"
-    fi
-    has_podman || echo "not run, for want of podman (Debian and Ubuntu: apt-get install podman runc): $(files_marked podman)"
-    command -v node >/dev/null ||
-        echo "not run, for want of Node.js (Debian and Ubuntu: apt-get install nodejs): the tests that skip without it"
+say_what_was_left_out() { # what no leg says itself: a test that lacks something is named in the last lines of its leg
     command -v npm >/dev/null ||
-        echo "not run, for want of npm (Debian and Ubuntu: apt-get install npm): the API's clients in Node.js, examples/endpoint_jest"
+        echo "not run, for want of npm (Debian and Ubuntu: apt-get install nodejs npm): the API's clients in Node.js, examples/endpoint_jest"
     echo "not run, as no Go module is fetched: the API's endpoint with the official SDK for Go"
-    command -v curl >/dev/null || echo "not run, for want of curl (Debian and Ubuntu: apt-get install curl): custom runtimes in bash"
-    has_redis || echo "not run, for want of redis-server (Debian and Ubuntu: apt-get install redis-server): tests/clients marked redis_server"
-    has_postgres || echo "not run, for want of PostgreSQL (Debian and Ubuntu: apt-get install postgresql): tests/clients marked postgresql"
 }

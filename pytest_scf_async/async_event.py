@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 from .clock import DueThing, duration_us, to_datetime
 from .errors import (
@@ -33,7 +33,7 @@ from .model.patterns import is_there_as_a_pattern, line_matcher
 from .model.timeline import GateReached
 from .protocol import messages
 from .protocol.time_units import NEVER_US
-from .report.cause import likely_cause, short_message, what_to_do
+from .report.cause import likely_cause, short_message, what_to_do, why_ended
 from .report.closest import closest_lines
 from .report.failure import Standing, failure, never_reached, not_finished, not_handled, not_stopped_within
 from .report.limits import limits, show
@@ -487,7 +487,7 @@ class AsyncEvent:
         if when not in ("settled", "now"):
             raise ScfUsageError(f"when={when!r} is not valid: it is 'settled' or 'now'")
         refuse_unknown(self._event)
-        terminate(self._lockstep, self._event, grace_shutdown, settle_first=when == "settled")
+        terminate_known(self._lockstep, self._event, grace_shutdown, settle_first=when == "settled")
 
     @keywords_named("stop(...)")
     def stop(self, within: float | timedelta = 30, *, exit_ok: bool = False) -> AsyncEvent:
@@ -516,6 +516,14 @@ class AsyncEvent:
         if what is not None:
             raise failure(event, self._timeline(limits.timeline), what)
         return self
+
+    if not TYPE_CHECKING:
+
+        def __await__(self):
+            raise ScfUsageError(
+                f"event {self.request_id} was awaited, and nothing of it is a coroutine: invoke_async(), wait(), "
+                "settle() and the other calls return when they are done, in an async test too; leave out `await`"
+            )
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
@@ -744,6 +752,14 @@ def refuse_dropped(call: str, events: Sequence[AsyncEvent]) -> None:
     dropped = [event._event for event in events if event._event.record.state is State.DROPPED]
     if dropped:
         raise CannotEndError(f"{call}: " + "; ".join(map(_why_unknown, dropped)))
+
+
+def terminate_known(lockstep: Lockstep, event: Event, grace_shutdown: bool, *, settle_first: bool) -> None:
+    """Terminate *event*; the ``ScfApiError`` about one that has ended says how and why it did."""
+    try:
+        terminate(lockstep, event, grace_shutdown, settle_first=settle_first)
+    except ScfApiError as error:
+        raise ScfApiError(error.code, error.platform_message, why_ended(event)) from None
 
 
 def refuse_unknown(event: Event) -> None:

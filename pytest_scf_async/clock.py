@@ -16,7 +16,7 @@ from typing import Protocol
 
 from .errors import HarnessError, ScfUsageError, hidden_from_users
 from .protocol.real_time import shown_time_us
-from .protocol.shared_page import ClockPage
+from .protocol.shared_page import ClockPage, Order
 
 __all__ = ["DueThing", "SimulatedClock", "duration_us", "to_datetime", "to_us"]
 
@@ -90,7 +90,7 @@ class DueThing:
 
     __slots__ = ("cancelled", "due_us", "fire", "key")
 
-    def __init__(self, key: tuple[int, int, int, int], fire: Callable[[], None]) -> None:
+    def __init__(self, key: tuple[int, int, Order, int], fire: Callable[[], None]) -> None:
         self.key = key
         self.due_us = key[0]
         self.fire = fire
@@ -126,6 +126,7 @@ class SimulatedClock:
 
     def __init__(self, start: datetime | None = None, *, page: ClockPage | None = None) -> None:
         start_us = shown_time_us() if start is None else to_us(start, "start")
+        self._zone = None if start is None else start.tzinfo
         self._page = ClockPage() if page is None else page
         self._page.now_us = self._jumped_us = start_us
         self._heap: list[DueThing] = []
@@ -133,6 +134,14 @@ class SimulatedClock:
         self._added = 0
         self._driver: Driver | None = None
         self._ways: TimeModes | None = None
+
+    def shown(self, us: int) -> str:
+        """A time of it for texts, in the zone in which its start was given."""
+        when = to_datetime(us)
+        try:
+            return (when if self._zone is None else when.astimezone(self._zone)).isoformat()
+        except OverflowError:  # there it is after the year 9999
+            return when.isoformat()
 
     @property
     def now(self) -> datetime:
@@ -230,7 +239,9 @@ class SimulatedClock:
         self._driver = driver
         self._ways = ways
 
-    def call_at(self, due_us: int, fire: Callable[[], None], *, priority: int = PLATFORM, order: int = 0) -> DueThing:
+    def call_at(
+        self, due_us: int, fire: Callable[[], None], *, priority: int = PLATFORM, order: Order = (0, 0, 0)
+    ) -> DueThing:
         """Have *fire* called at *due_us*; things of one instant go by *priority*, *order*, then by registration."""
         self._added += 1
         thing = DueThing((due_us, priority, order, self._added), fire)

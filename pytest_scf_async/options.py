@@ -498,7 +498,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "int",
         _COUNT,
         _PYTEST,
-        "Reads of the clock in a row after which a read counts as a wait of one millisecond.",
+        "Reads of the clock at one place of user code, with no wait, I/O or record between them, after which a read "
+        "there counts as a wait of one millisecond.",
         default=1000,
     ),
     Option(
@@ -911,7 +912,8 @@ class ScfSettings:
     compute_grace: float = 1.0
     """Seconds of its own CPU time after which an instance that does not wait is preempted."""
     clock_reads_before_wait: int = 1000
-    """Reads of the clock in a row after which a read counts as a wait of one millisecond."""
+    """Reads of the clock at one place of user code, with no wait, I/O or record between them, after which a read there
+    counts as a wait of one millisecond."""
     program_cpus: int = 1
     """How many CPUs a program on the simulated clock may use, with all that it starts. With more than one, the order of
     what its threads do at one instant differs from run to run."""

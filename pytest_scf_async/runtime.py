@@ -23,7 +23,7 @@ from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from . import session
-from .async_event import AsyncEvent, InstanceView, Json, refuse_dropped, refuse_unknown
+from .async_event import AsyncEvent, InstanceView, Json, refuse_dropped, refuse_unknown, terminate_known
 from .clock import SimulatedClock, duration_us, to_datetime, to_us
 from .deployment import UNCHANGED, Mounts, changed_configuration, first_configuration, looked_up
 from .errors import (
@@ -50,7 +50,6 @@ from .lockstep.event import Event, FunctionVersion
 from .lockstep.invocation_queue import InvocationQueue
 from .lockstep.scheduler import Lockstep
 from .lockstep.scripts import ScriptedEvent
-from .lockstep.termination import terminate
 from .model import (
     DEFAULT_ALIAS,
     DEFAULT_IMAGE_INIT_TIMEOUT,
@@ -435,13 +434,13 @@ class ScfRuntime:
         warning: str | None = None,
     ) -> Function:
         """Make a function of *code* with what *source* has *given*; a *warning* is given once for each text."""
-        if given["name"] is None:
-            given["name"] = self._free_name(code.stem, given["namespace"] or settings.namespace)
-        given = looked_up(given, self._lookup, source, runtime)
-        configuration = first_configuration(settings, given, source)
-        runtime.check_ports(configuration.ports, source)
-        key = (configuration.namespace, configuration.name)
-        with self._lockstep.locked():
+        with self._lockstep.locked():  # from here on: a name that is free has to be free when it is taken
+            if given["name"] is None:
+                given["name"] = self._free_name(code.stem, given["namespace"] or settings.namespace)
+            given = looked_up(given, self._lookup, source, runtime)
+            configuration = first_configuration(settings, given, source)
+            runtime.check_ports(configuration.ports, source)
+            key = (configuration.namespace, configuration.name)
             if key in self._functions:
                 raise ScfUsageError(
                     f"name={configuration.name!r} ({source}) is taken: a function of that name is deployed in the "
@@ -750,7 +749,7 @@ class ScfRuntime:
                 ScfAsyncWarning,
                 stacklevel=2,
             )
-        terminate(self._lockstep, event._event, grace_shutdown, settle_first=True)
+        terminate_known(self._lockstep, event._event, grace_shutdown, settle_first=True)
 
     def get_function(
         self, function_name: str, *, namespace: str = "default", qualifier: str | None = None

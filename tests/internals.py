@@ -81,7 +81,7 @@ from pytest_scf_async.protocol.shortening import shortened, shortened_line, shor
 from pytest_scf_async.protocol.sock_diag import SockDiag, TcpEnd
 from pytest_scf_async.protocol.time_units import NEVER_US
 from pytest_scf_async.report.differences import difference_text
-from pytest_scf_async.report.timeline import _LISTENERS, _MET, entry_text
+from pytest_scf_async.report.timeline import _LISTENERS, _MET, entry_text, timeline_text
 from pytest_scf_async.runtime import EVENTS_KEPT, accepted_since, begin_test, end_test
 from pytest_scf_async.supervisor import filter as supervisor_filter
 from pytest_scf_async.supervisor import proc_reads

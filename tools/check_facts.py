@@ -58,7 +58,7 @@ FROM_OUTSIDE: dict[str, dict[str, str]] = {
         " argument": "Python, of a call",
         "AttributeError: module ": "Python, of a module",
         "\\S*python[\\d.]*: (?P<error>(No module named": "Python, at its start",
-        '  File "': "Python, in tracebacks",
+        "Traceback (most recent call last)": "Python, in tracebacks",
     },
     "report/exceptions.py": {
         "KeyError: ": "Python, of a key",

@@ -1,12 +1,10 @@
 """A function in bash, as a custom runtime: it is stopped in the middle, keeps where it was, and goes on from there."""
 
-import shutil
-
 import pytest
 
 from pytest_scf_async import assert_failed, assert_finished, assert_log_order, assert_reused, assert_stopped_within
 
-pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+pytestmark = pytest.mark.curl
 
 
 @pytest.fixture

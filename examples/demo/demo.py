@@ -14,7 +14,7 @@ from pytest_scf_async import ScfRuntime, ScfUsageError, UnsupportedPlatformError
 EXAMPLES = Path(__file__).resolve().parents[1]
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 NO_GO = "Go is not installed (Debian and Ubuntu: apt-get install golang-go)"
-NO_SDK = "the official SDK is not installed (pip install 'pytest-scf-async[sdk]')"
+NO_SDK = "the official SDK is not installed (pip install tencentcloud-sdk-python-scf werkzeug trustme)"
 
 
 class LeftOut(Exception):

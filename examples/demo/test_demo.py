@@ -83,5 +83,8 @@ def test_what_is_not_installed_is_said_in_one_line(tmp_path):
     assert list(scenes) == TITLES
     sleep, export, backup, go, sdk, sweep = scenes.values()
     assert go == "   left out: Go is not installed (Debian and Ubuntu: apt-get install golang-go)"
-    assert sdk == "   left out: the official SDK is not installed (pip install 'pytest-scf-async[sdk]')"
+    assert (
+        sdk
+        == "   left out: the official SDK is not installed (pip install tencentcloud-sdk-python-scf werkzeug trustme)"
+    )
     assert all(simulated(scene) is not None for scene in (sleep, export, backup, sweep))

@@ -1,7 +1,5 @@
 """A Node.js function at a graceful termination: exactly when, what it wrote, and that its instance is used again."""
 
-import shutil
-
 import pytest
 
 from pytest_scf_async import (
@@ -12,7 +10,7 @@ from pytest_scf_async import (
     assert_stopped_within,
 )
 
-pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js")
+pytestmark = pytest.mark.nodejs
 
 
 @pytest.fixture

@@ -41,14 +41,16 @@ class ScfEndpoint:
             from .server import Server  # noqa: PLC0415
         except ImportError as error:
             raise ScfUsageError(
-                f"the endpoint needs {error.name}, which is not installed: pip install 'pytest-scf-async[endpoint]'"
+                f"the endpoint needs {error.name}, which is not installed: pip install werkzeug trustme"
             ) from None
         answering = Endpoint(runtime)
         self._site = Site(answering, Control(answering))
         try:
             self._server = Server(self._site, host=host, port=port, tls=authority().server(host))
         except OSError as error:
-            raise ScfUsageError(f"the endpoint cannot have port {port} of {host}: {error.strerror or error}") from None
+            raise ScfUsageError(
+                f"the endpoint cannot have port {port} of {host}: {error.strerror or error}; 0 is a port that is free"
+            ) from None
         self.url: Final = f"http://{self._server.host}:{self._server.port}"
         """Where it is, as in ``http://127.0.0.1:40001``; TLS is spoken at the same port."""
         self.address: Final = f"{self._server.host}:{self._server.port}"

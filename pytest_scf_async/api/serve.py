@@ -206,9 +206,7 @@ def _parsed(text: bytes, path: str) -> dict[str, Any]:
     try:
         toml = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     except ImportError:
-        raise ScfUsageError(
-            f"{path} needs tomli on Python 3.10, which is not installed: pip install 'pytest-scf-async[endpoint]'"
-        ) from None
+        raise ScfUsageError(f"{path} needs tomli on Python 3.10, which is not installed: pip install tomli") from None
     try:
         found: dict[str, Any] = toml.loads(text.decode())
     except ValueError as error:  # TOMLDecodeError, and what is no UTF-8

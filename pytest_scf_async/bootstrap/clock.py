@@ -19,7 +19,7 @@ from typing import Any
 
 from ..protocol.messages import UPTIME_US
 from ..protocol.shared_page import CLOCK_BOOT, CLOCK_NOW, PAGE_BYTES, ControlPage
-from .clock_page import INTERRUPT, NO_LIMIT, READS, Unavailable, clock_page
+from .clock_page import INTERRUPT, LIMIT, NO_LIMIT, READS, Unavailable, clock_page
 from .patches import builtin, registry
 
 _REPLACED = (
@@ -98,6 +98,15 @@ def attach(page_of_runtime: Any, limit: int, too_many: Callable[[], None], too_m
     reads[0] = 0
     if clock_page.active:
         clock_page.follow_page(reads_limit)
+
+
+def count_reads(begin: int, limit: int) -> None:
+    """Count reads from *begin* on, and have each one over *limit* looked at, which is one of a poll or not."""
+    global reads_limit
+    reads[READS] = begin
+    reads_limit = limit
+    if clock_page.active:
+        reads[LIMIT] = limit
 
 
 def detach() -> None:

@@ -20,6 +20,7 @@ from ..protocol.limits import RESULT_LIMIT
 from ..protocol.shared_page import ControlPage
 from . import ahead, clock, debugger, handler, literal_tmp, loading, loopback, mounts, root_logger, thread_table
 from .clock_page import NO_LIMIT
+from .clock_polls import polls
 from .gates import gates
 from .patches import alarms, connections, signals, sockets
 from .patches import official_hosts as redirection
@@ -30,13 +31,16 @@ from .scheduler.signal_inbox import SignalInbox
 
 
 def _too_many_reads() -> None:
-    scheduler.park(clock.now_us() + clock.READ_WAIT_US, "a loop that polls the clock")
-    clock.reads[0] = clock.reads_limit  # such a wait is no progress: the next read is one too
+    place = polls.look()
+    if place is not None:
+        scheduler.park(clock.now_us() + clock.READ_WAIT_US, "a loop that polls the clock")
+        polls.waited(place)
 
 
 def _too_many_reads_in_c() -> None:
-    if scheduler.park_in_c(clock.now_us() + clock.READ_WAIT_US, "a loop that polls the clock"):
-        clock.reads[0] = clock.reads_limit
+    place = polls.look()
+    if place and scheduler.park_in_c(clock.now_us() + clock.READ_WAIT_US, "a loop that polls the clock"):
+        polls.waited(place)
 
 
 def prepare(environment: dict[str, str]) -> None:
@@ -117,8 +121,9 @@ def _become(config: messages.Assign, clock_file: int, others: list[int]) -> Role
         return role
     clock_page = clock.map_page(clock_file)
     os.close(clock_file)
-    limit = config.clock_reads_before_wait
-    clock.attach(clock_page, NO_LIMIT if limit is None else limit, _too_many_reads, _too_many_reads_in_c)
+    clock.attach(clock_page, NO_LIMIT, _too_many_reads, _too_many_reads_in_c)
+    if config.clock_reads_before_wait is not None:
+        polls.limit_to(config.clock_reads_before_wait)
     if config.compute_rate:
         clock.let_computing_take_time(config.compute_rate, lambda: scheduler.control)
     scheduler.join(clock_page)

@@ -138,7 +138,7 @@ def connect(pace: Pace, environment: Mapping[str, str] = os.environ) -> Account:
         from tencentcloud.scf.v20180416.scf_client import ScfClient  # noqa: PLC0415
     except ImportError as error:
         raise ScfUsageError(
-            f"the official SDK is needed, and {error.name} is not installed: pip install 'pytest-scf-async[sdk]'"
+            f"the official SDK is needed, and {error.name} is not installed: pip install tencentcloud-sdk-python-scf"
         ) from None
     http = HttpProfile(protocol=address.scheme, endpoint=address.host, reqTimeout=REAL_LIMIT)
     profile = ClientProfile(httpProfile=http)

@@ -42,18 +42,21 @@ FollowUp = Callable[[], None]
 
 
 class Owner(Protocol):
-    """Who receives what an instance reports (the scheduler)."""
+    """Who receives what an instance reports (the scheduler).
+
+    ``instance_reported`` alone is called in any thread, as the zygote is shared: `take_start` and `take_end` are to be
+    asked then, in a thread that has the owner's lock.
+    """
 
     def instance_said(self, instance: Instance, kind: int, body: bytes) -> FollowUp | None: ...
     def instance_garbled(self, instance: Instance, why: str) -> None: ...
     def instance_wrote(self, instance: Instance, line: str) -> None: ...
     def instance_leased(self, instance: Instance, records: int) -> None: ...
-    def instance_started(self, instance: Instance) -> None: ...
+    def instance_reported(self, instance: Instance) -> None: ...
     def instance_full(self, instance: Instance) -> None: ...
     def instance_held_back(self, instance: Instance) -> None: ...
     def instance_clock_us(self) -> int: ...
     def instance_died(self, instance: Instance) -> None: ...
-    def instance_gone(self, instance: Instance) -> None: ...
     def instance_stirs(self, instance: Instance) -> None: ...
 
 
@@ -81,6 +84,7 @@ class Instance:
     user_process: UserProcess
     called = False
     """It knows of which function it is an instance."""
+    _start_taken = _end_taken = False
     state: InstanceState = start(in_lockstep=True)
     """What it does: the scheduler's, which alone applies facts to it."""
     head: DueThing | None = None
@@ -212,8 +216,7 @@ class Instance:
         self.owner, self.runtime, self.sandbox, self.called = owner, runtime, sandbox, True
         self.user_process = runtime.user_process(self)
         self.peer = runtime.peer
-        if self.pidfd is not None:
-            self._start_sandbox()
+        owner.instance_reported(self)  # it may have been there before
         data = messages.pack(config)
         try:
             sent = send_descriptors(self.channel, data, fds)
@@ -545,6 +548,9 @@ class Instance:
 
     # -- its process -------------------------------------------------------------------------------------------------
 
+    # What the zygote says of it comes in the thread of whichever runtime receives first, without the lock of its own. It
+    # is kept as facts, which the owner takes once they are in its queue.
+
     def spawned(self, pid: int, fds: list[int]) -> None:
         """The zygote has forked the process."""
         self.pid = pid
@@ -553,30 +559,37 @@ class Instance:
             self._cannot_be_owned(fds)
             return
         self._disk.append(fds[1:])
-        self.pidfd = fds[0]  # last: `assign`, in another thread, looks at it
-        if self.called:
-            self._start_sandbox()
-            self.owner.instance_started(self)
+        self.pidfd = fds[0]  # last: `take_start`, in another thread, looks at it
+        self._report()
 
-    def _start_sandbox(self) -> None:
-        """Give the sandbox what the zygote sent for it: once, whichever thread comes first."""
-        try:
-            disk = self._disk.pop()
-        except IndexError:
-            return
-        self.sandbox.started(self.pid, *disk)
+    def _report(self) -> None:
+        if self.called:  # else its owner looks when it has become one
+            self.owner.instance_reported(self)
+
+    def take_start(self) -> bool:
+        """Whether it has its process, and had none when this was asked before; its sandbox gets what came with it."""
+        if self._start_taken or self.pidfd is None or self.released:
+            return False
+        self._start_taken = True
+        self.sandbox.started(self.pid, *self._disk.pop())
+        return True
+
+    def take_end(self) -> bool:
+        """Whether its process is gone, or could not be had, which was not so when this was asked before."""
+        if self._end_taken or not self.gone or self.released:
+            return False
+        self._end_taken = True
+        return True
 
     def refused_by_zygote(self, why: str) -> None:
         """It could not be forked."""
         self.refused = why
-        if self.called:
-            self.owner.instance_gone(self)
+        self._report()
 
     def ended(self, status: int, used_ns: int) -> None:
         """The process is gone, and what it left behind is too."""
         self.status, self.used_ns = status, used_ns
-        if self.called:
-            self.owner.instance_gone(self)
+        self._report()
 
     def never_began(self) -> bool:
         """Whether there was no process, or one that could not become an instance and wrote why."""
@@ -595,8 +608,7 @@ class Instance:
             os.close(fd)
         self.zygote.reclaim(self.number)
         self.refused = os.strerror(errno.EMFILE)
-        if self.called:
-            self.owner.instance_gone(self)
+        self._report()
 
     def lives(self) -> bool:
         """Whether the process has not ended, by the kernel's word: the zygote's comes a little later."""

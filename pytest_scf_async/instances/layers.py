@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import zipfile
@@ -37,6 +38,22 @@ def _layer_path(layer: object, lookup: tuple[str, ...]) -> str:
     else:
         raise ScfUsageError(f"layers has {layer!r}, and {path} is neither a directory nor a zip")
     return path
+
+
+def layer_below_which(layers: Sequence[str], module: str) -> tuple[str, str] | None:
+    """The one of *layers* that has *module* in a directory and not at its root, and that directory in it."""
+    below = re.compile(rf"(.+?)/{re.escape(module.replace('.', '/'))}(/.+|\.py|(\.[^/]+)?\.so)")
+    for layer in layers:
+        if os.path.isdir(layer):
+            paths = [os.path.join(at, name) for at, _, names in os.walk(layer) for name in names]
+            names = [os.path.relpath(path, layer) for path in paths]
+        else:
+            with zipfile.ZipFile(layer) as archive:
+                names = archive.namelist()
+        found = [match[1] for match in map(below.fullmatch, names) if match is not None]
+        if found:
+            return layer, min(found, key=len)
+    return None
 
 
 def mounted_directories(mounts: object, lookup: tuple[str, ...]) -> tuple[tuple[str, str], ...]:

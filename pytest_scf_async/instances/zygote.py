@@ -50,7 +50,9 @@ START_LIMIT = 60.0
 HEARD_BY_ANOTHER = 0.01
 """Real seconds after which to look again whether another thread has received what we wait for."""
 TRIAL_LIMIT = 60.0
-"""Real seconds within which it has to be known whether programs can be traced."""
+"""Real seconds within which a trial has to show whether programs can be traced."""
+TRIALS = 3
+"""So many trials without an answer are one."""
 END_LIMIT = 5.0
 """Real seconds within which a session's processes have to end."""
 LOOK_AGAIN = 0.01
@@ -212,19 +214,18 @@ class Zygote:
     def why_untraced(self) -> str:
         """Why its instances cannot trace programs, which is tried when this is asked first; empty: they can."""
         if self.untraced is None and self.is_ready():
-            number = self.take_number()
-            self.listeners[number] = _Trial(self, number)
-            self._send(messages.pack(messages.Probe(number)))
-            if not self.receive_until(lambda: number not in self.listeners, TRIAL_LIMIT):
-                if not self.alive:
-                    raise self._gone()
-                self.reclaim(number)
-                self.untraced = f"the trial was not over after {TRIAL_LIMIT:g} s"
+            for _ in range(TRIALS):
+                trial = _Trial(self, self.take_number())
+                if trial.run():
+                    break
+            else:
+                self.untraced = f"{trial.failure}, in each of {TRIALS} trials"
         return self.untraced or ""
 
     def _send(self, data: bytes, fds: list[int] | None = None) -> None:
         if not self.alive:
             raise self._gone()
+        deadline = REAL.monotonic() + START_LIMIT
         while True:
             try:
                 if fds:
@@ -232,11 +233,23 @@ class Zygote:
                 else:
                     self.connection.send(data)
                 return
-            except BlockingIOError:
-                self.pump()
+            except BlockingIOError:  # it still imports, or stands still
+                if not self.receive_until(self._has_room, deadline - REAL.monotonic()):
+                    if not self.alive:
+                        raise self._gone() from None
+                    raise HarnessError(
+                        f"the zygote (pid {self.pid or 'not known yet'}), which instances are forked from, has read no "
+                        f"message for {START_LIMIT:g} real seconds: it does not run, or the machine has stood still; "
+                        f"{self.log_tail()}"
+                    ) from None
             except (BrokenPipeError, ConnectionResetError):
                 self.alive = False
                 raise self._gone() from None
+
+    def _has_room(self) -> bool:
+        poller = select.poll()
+        poller.register(self.connection.fileno(), select.POLLOUT)
+        return bool(poller.poll(0))
 
     def pump(self) -> None:
         """Receive what has come, without waiting."""
@@ -367,23 +380,36 @@ class Zygote:
 
 
 class _Trial:
-    """Receives from the process that finds out whether programs can be traced: its end without an answer is one."""
+    """Receives from the process that finds out whether programs can be traced."""
 
     def __init__(self, zygote: Zygote, number: int) -> None:
         self._zygote, self._number = zygote, number
+        self.failure = ""
+        """Why it has no answer."""
+
+    def run(self) -> bool:
+        """Whether it has an answer: anybody may have killed that process."""
+        zygote, number = self._zygote, self._number
+        zygote.listeners[number] = self
+        zygote._send(messages.pack(messages.Probe(number)))
+        if not zygote.receive_until(lambda: number not in zygote.listeners, TRIAL_LIMIT):
+            if not zygote.alive:
+                raise zygote._gone()
+            zygote.reclaim(number)
+            self._fail(f"the trial was not over after {TRIAL_LIMIT:g} s")
+        return zygote.untraced is not None
 
     def spawned(self, pid: int, fds: list[int]) -> None:
         """Nobody speaks to it."""
 
     def refused_by_zygote(self, why: str) -> None:
-        self._answer(f"no process could be forked that tries it ({why})")
+        self._fail(f"no process could be forked that tries it ({why})")
 
     def ended(self, status: int, used_ns: int) -> None:  # noqa: ARG002
-        self._answer(f"the process that tried it ended with the wait status {status}; {self._zygote.log_tail()}")
+        self._fail(f"the process that tried it ended with the wait status {status}; {self._zygote.log_tail()}")
 
-    def _answer(self, why: str) -> None:
-        if self._zygote.untraced is None:
-            self._zygote.untraced = why
+    def _fail(self, why: str) -> None:
+        self.failure = why
         self._zygote.listeners.pop(self._number, None)
 
 

@@ -75,7 +75,8 @@ def what_instances_do(snapshot: Snapshot, passed_us: int = 0) -> str:
             advice.append(f"scf_clock.advance({timeout}) takes it to its timeout, at once; terminate() ends it")
         elif doing is Doing.COMPUTING:
             advice.append(
-                f"it computes without a wait: scf_clock.advance({timeout}) takes it to its timeout; terminate() ends it"
+                "it computes without a wait: raise real_timeout (scf_async_real_timeout in the ini file), if it only "
+                f"takes longer than that; scf_clock.advance({timeout}) takes it to its timeout; terminate() ends it"
             )
         elif doing is Doing.HELD and instance.children.holding:
             advice.append(_of_children(event, instance, awaited))

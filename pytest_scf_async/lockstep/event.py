@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ..clock import DueThing, SimulatedClock, to_datetime
 from ..instances.code import Code, Copy
+from ..instances.layers import layer_below_which
 from ..instances.runtimes.strategy import Runtime
 from ..model import (
     CREDENTIAL_HEADERS,
@@ -214,6 +215,10 @@ class FunctionVersion:
         """Where instances have found the code: a traceback names its files below one of them."""
         return [self.code.directory, self.code_to_run().directory]
 
+    def layer_below_which(self, module: str) -> tuple[str, str] | None:
+        """The layer that has *module* in a directory, where Python does not look for it, and that directory."""
+        return layer_below_which(self.configuration.layers, module)
+
 
 @dataclass(eq=False, slots=True)
 class Event:
@@ -264,6 +269,8 @@ class Event:
     error: ErrorBody = field(default_factory=dict)
     ended_by: Fact | None = None
     """What ended it."""
+    ended_in_init: bool = False
+    """It ended before its function, or its program's request, began."""
     exit: Exit | None = None
     """How its process ended by itself, where that ended it."""
     excess: MemoryExcess | ResultExcess | None = None
@@ -344,6 +351,11 @@ class Event:
     def invoked_us(self) -> int:
         """When it was invoked: before its acceptance where it was queued."""
         return self.timeline[0].time_us
+
+    @property
+    def shown_beginning(self) -> str:
+        """The same for texts."""
+        return self.clock.shown(self.invoked_us)
 
     @property
     def shown_status(self) -> str:
@@ -706,6 +718,7 @@ class Event:
         if self.phase == "init" and fact not in ENDED_BY_CALLER:
             self._init_report(self.mem_usage)
         was_attempted = self.phase != "queued"
+        self.ended_in_init = self.phase == "init"
         self.phase = "ended"
         self._is_in = None
         self.looked_at = False
@@ -812,7 +825,7 @@ class Event:
         now = self.now_us()
         line = LogLine(now, text, source, self.retry_num)
         self.log.append(line)
-        self._add(Written(now, text))
+        self._add(Written(now, text, source == "Platform"))
         if self.on_line is not None:
             self.on_line(line)
 

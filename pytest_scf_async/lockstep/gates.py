@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableSequence
+from collections.abc import MutableSequence
 from typing import Protocol
 
 from ..clock import WAKE_UP, SimulatedClock
 from ..errors import ScfUsageError, hidden_from_users
 from ..instances.instance import Instance
 from ..protocol import messages, shared_page
+from ..protocol.shared_page import NextOrder
 from .event import Event, Gate
 from .places import Place
 from .scripts import ScriptedEvent, ScriptPlayer
@@ -21,7 +22,7 @@ class Host(Protocol):
     """What this module asks of the scheduler of its runtime."""
 
     clock: SimulatedClock
-    next_order: Callable[[], int]
+    next_order: NextOrder
     scripts: ScriptPlayer
 
     def apply(self, instance: Instance, fact: InstanceFact) -> None: ...

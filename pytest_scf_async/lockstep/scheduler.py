@@ -33,6 +33,7 @@ from ..model.tracebacks import exception_line
 from ..options import ScfSettings
 from ..protocol import messages
 from ..protocol.real_time import REAL, RealCondition
+from ..protocol.shared_page import NextOrder
 from ..protocol.time_units import NEVER_US
 from .calls import Call, Rate, TestThreads, TimeFlow
 from .diagnosis import Snapshot, explain
@@ -105,20 +106,20 @@ class Lockstep:
     """Real seconds in which a debugger's prompt was open: no call counts them."""
     progress = 0
 
-    def __init__(self, clock: SimulatedClock, pool: Pool, settings: ScfSettings, next_order: Callable[[], int]) -> None:
+    def __init__(self, clock: SimulatedClock, pool: Pool, settings: ScfSettings, next_order: NextOrder) -> None:
         self.clock = clock
         self.pool = pool
         self.settings = settings
         self.next_order = next_order
-        """Gives the next number of the order in which waits were registered."""
+        """Gives the order of a wait that begins now; see `Order`."""
         self._running: dict[Event, None] = {}
         """In order of acceptance."""
         self.running_of: Counter[tuple[str, str]] = Counter()
         """How many of them each function has, by namespace and name."""
         self._follow_ups: deque[FollowUp] = deque()
         """Calls that reports have caused and that are still to be made: no event ends while reports are received."""
-        self._started: deque[Instance] = deque()
-        """Instances that the zygote has forked."""
+        self._reported: deque[Instance] = deque()
+        """Instances of which a zygote has reported the start or the end, to whichever thread received it."""
         self._gone: deque[Instance] = deque()
         """Instances of which the zygote has reported the end, and whose last messages may not be received yet."""
         self.on_end: Callable[[Event], None] = lambda _: None
@@ -199,8 +200,6 @@ class Lockstep:
                 self.end(event, Fact.PROCESS_EXITED)
                 raise
         self.pool.assign(instance, event)
-        if cold and instance.pid:
-            self.instance_started(instance)
         event.started(instance, cold)
         gate = event.gates.get("init")
         self.costs.begin(event)
@@ -384,9 +383,9 @@ class Lockstep:
             speaker.pump()
             if not speaker.alive:
                 self._zygote_died()
-        while self._started or self._follow_ups or self._gone:
-            if self._started:  # first: what follows from reports may be the end of an event that has just started
-                self._begins(self._started.popleft())
+        while self._reported or self._follow_ups or self._gone:
+            if self._reported:  # first: what follows from reports may be the end of an event that has just started
+                self._take_reports(self._reported.popleft())
             elif self._follow_ups:
                 self._follow_ups.popleft()()
             else:
@@ -729,15 +728,10 @@ class Lockstep:
 
     def _poll(self, watchdog: Watchdog, busy: list[Instance]) -> None:
         """Wait for a report of an instance, for the zygote, or for time to pass; the lock is released meanwhile."""
-        self._driver = threading.get_ident()
         self.pool.poller.await_ends(busy)
-        try:
-            self._condition.release()
+        with self._driving():
             look = watchdog.next_look()
             received = self.pool.poller.poll(min(look, PASSES_EVERY) if self.costs.takes_time else look)
-        finally:
-            self._condition.acquire()
-            self._driver = None
         is_metered = bool(self.costs.meters)
         if is_metered:
             self.costs.measure()
@@ -752,6 +746,17 @@ class Lockstep:
         if watchdog.check_is_due(look=not received):
             watchdog.check([instance for instance in busy if instance.state.computing or instance.state.preempted])
         self._condition.notify_all()
+
+    @contextmanager
+    def _driving(self) -> Iterator[None]:
+        """Receive for all threads, without the lock: the others wait for what this one finds."""
+        self._driver = threading.get_ident()
+        self._condition.release()
+        try:
+            yield
+        finally:
+            self._condition.acquire()
+            self._driver = None
 
     def _preempt_at_target(self, watchdog: Watchdog, busy: list[Instance]) -> None:
         """Take the run token from an instance that has computed until the time at which the call ends."""
@@ -959,7 +964,7 @@ class Lockstep:
                 event.waits(what, first_us, last_us, count, follows=main)
 
     def _parked(self, instance: Instance, event: Event | None, message: messages.Parked) -> FollowUp | None:
-        due, order, running_threads, held, seen, used_ns, awaits, wait = message
+        due, (began, _, number), running_threads, held, seen, used_ns, awaits, wait = message
         if used_ns:
             self.costs.computed(instance, used_ns)
         self.apply(instance, THREADS[running_threads > 0, held > 0])
@@ -988,13 +993,14 @@ class Lockstep:
         self.apply(instance, InstanceFact.REPORTED)
         if frozen:
             return follow_up
-        known = instance.head.key if instance.head is not None else (0, 0, 0, 0)
+        known = instance.head.key if instance.head is not None else None
+        order = began, event.record.sequence if event is not None and due > began else 0, number
         if due != messages.NEVER and not instance.state.gated:
             resume = self.clock.call_at(due, lambda: self._resume_wait(instance), priority=WAKE_UP, order=order)
             instance.set_wake_up(resume)
         else:
             instance.set_wake_up(None)
-        self.progress += due > self.clock.now_us and (due, order) != (known[0], known[2])
+        self.progress += due > self.clock.now_us and (known is None or (due, order) != (known[0], known[2]))
         return follow_up
 
     def check_memories(self) -> None:
@@ -1100,14 +1106,17 @@ class Lockstep:
         if event is not None and instance.runtime.stops_behind_lines and not instance.state.gated:
             self.gates.stop_at_line(event, instance)
 
-    def instance_started(self, instance: Instance) -> None:
-        self._started.append(instance)
+    def instance_reported(self, instance: Instance) -> None:
+        self._reported.append(instance)  # without the lock: another runtime, in another thread, may have received it
 
-    def _begins(self, instance: Instance) -> None:
+    def _take_reports(self, instance: Instance) -> None:
         event = self.pool.events.get(instance)
-        if event is not None:
+        if instance.take_start() and event is not None:
             self._leave_core()
             self.on_start(event)
+        if instance.take_end():
+            self.apply(instance, InstanceFact.ENDED)
+            self._gone.append(instance)
 
     def instance_stirs(self, instance: Instance) -> None:
         self.pool.stirs(instance)
@@ -1125,10 +1134,6 @@ class Lockstep:
 
     def instance_died(self, instance: Instance) -> None:
         self.apply(instance, InstanceFact.ENDED)
-
-    def instance_gone(self, instance: Instance) -> None:
-        self.apply(instance, InstanceFact.ENDED)
-        self._gone.append(instance)
 
     def _exited(self, instance: Instance) -> None:
         event = self.pool.events.get(instance)
@@ -1299,7 +1304,7 @@ class Lockstep:
         self._condition = RealCondition(threading.RLock())  # another thread of the parent may have had it
 
     def _forget_reports(self) -> None:
-        for queue in (self._follow_ups, self._started, self._gone):
+        for queue in (self._follow_ups, self._reported, self._gone):
             queue.clear()
 
     def close(self) -> None:

@@ -6,7 +6,6 @@ the end that a SIGTERM has led to.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -15,6 +14,7 @@ from ..clock import PLATFORM, WAKE_UP, SimulatedClock, to_datetime
 from ..errors import hidden_from_users
 from ..model import Fact, LogLine, Status, start_line
 from ..model.timeline import AnyEntry
+from ..protocol.shared_page import NextOrder
 from ..protocol.time_units import NEVER_US
 from ..scripted import End, Logged, Running, Script, Step
 from .event import Event, Gate, Record
@@ -159,7 +159,7 @@ class Host(Protocol):
     """What this module asks of the lockstep of its runtime."""
 
     clock: SimulatedClock
-    next_order: Callable[[], int]
+    next_order: NextOrder
 
     def progressed(self) -> None: ...
     def end(self, event: Event, fact: Fact, **how: object) -> None: ...
@@ -281,7 +281,7 @@ class ScriptPlayer:
         # At one instant a timeout comes before what would happen then.
         priority, due = (PLATFORM, play.timeout_us) if play.timeout_us <= due else (WAKE_UP, due)
         go_on = partial(self._go_on, event, play)
-        order = self._host.next_order()
+        order = self._host.next_order(event.record.sequence)
         event.runs_until(self._host.clock.call_at(due, go_on, priority=priority, order=order))
 
     def _reaches_gate(self, event: ScriptedEvent, play: _Play) -> bool:

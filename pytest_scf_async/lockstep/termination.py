@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from ..errors import ScfApiError, hidden_from_users
-from ..model import Fact, Status, api_error
+from ..errors import hidden_from_users
+from ..model import Fact, api_error
 from .calls import Call
 from .event import Event
 from .scheduler import Lockstep
 from .state import InstanceFact
 
 __tracebackhide__ = hidden_from_users
-
-
-_ENDED_EARLY = "it ended before its first wait: call wait_for_log(...) or run_to(...) first, which stops it earlier"
 
 
 def terminate(lockstep: Lockstep, event: Event, grace_shutdown: bool, *, settle_first: bool) -> None:
@@ -25,7 +22,6 @@ def terminate(lockstep: Lockstep, event: Event, grace_shutdown: bool, *, settle_
     name = f"terminate(grace_shutdown={grace_shutdown}) on event {event.request_id}"
     # What starts in real time takes as long as it takes: who ends it by force does not wait for that.
     starts = event.phase == "init" and not event.function.runtime.in_lockstep
-    ends_early = settle_first and not event.ended
     failed: Exception | None = None
     if settle_first and not event.ended and not starts:
         try:
@@ -41,11 +37,7 @@ def terminate(lockstep: Lockstep, event: Event, grace_shutdown: bool, *, settle_
     with lockstep.locked():  # of two calls at once one alone ends it
         if event.ended:
             named = f"async event {event.request_id}"
-            error = api_error("FailedOperation.AsyncEventStatus", event=named, status=event.status)
-            by_another = event.status is Status.ABORTED
-            raise ScfApiError(
-                error.code, error.platform_message, _ENDED_EARLY if ends_early and not by_another else None
-            )
+            raise api_error("FailedOperation.AsyncEventStatus", event=named, status=event.status)
         if not grace_shutdown:
             lockstep.end(event, Fact.TERMINATED)
     if not grace_shutdown:

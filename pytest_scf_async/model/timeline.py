@@ -155,6 +155,7 @@ class Written(NamedTuple):
 
     time_us: int
     text: str
+    of_platform: bool = False
 
 
 class Recorded(NamedTuple):

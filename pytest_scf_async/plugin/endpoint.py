@@ -37,7 +37,7 @@ def client_of(endpoint: ScfEndpoint, test: str) -> ScfClient:
     except ImportError as error:
         raise pytest.UsageError(
             f"{test} uses scf_client, which needs {error.name}, and that is not installed: pip install "
-            "'pytest-scf-async[sdk]'"
+            "tencentcloud-sdk-python-scf"
         ) from None
     http = HttpProfile(protocol="http", endpoint=endpoint.address)
     credential = Credential(endpoint.secret_id, endpoint.secret_key)

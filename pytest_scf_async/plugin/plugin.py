@@ -49,7 +49,10 @@ OPTIONS: Final = {
     ),
     "real_limit": "real seconds after which a blocking call ends with an error whatever its progress",
     "compute_grace": "seconds of its own CPU time after which an instance that does not wait is preempted",
-    "clock_reads_before_wait": "reads of the clock in a row after which a read counts as a wait of one millisecond",
+    "clock_reads_before_wait": (
+        "reads of the clock at one place of user code, with no wait, I/O or record between them, after which a read "
+        "there counts as a wait of one millisecond"
+    ),
     "program_cpus": (
         "how many CPUs a program on the simulated clock may use, with all that it starts; with more than one, the "
         "order of what its threads do at one instant differs from run to run"

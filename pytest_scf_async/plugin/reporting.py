@@ -10,7 +10,6 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from ..clock import to_datetime
 from ..model.statuses import Status
 from ..report.cause import likely_cause, short_message, what_to_do
 from ..report.failure import timeline_title
@@ -117,10 +116,9 @@ def _unfinished(event: AsyncEvent) -> bool:
 def _section(event: AsyncEvent, most: int) -> str:
     inner = event._event
     waits_for_a_call = inner.phase in ("queued", "pending") and not inner.ended
-    began = to_datetime(inner.invoked_us).isoformat()
     return "\n".join(
         (
-            f"{event.function_name}: {_status(event)}, in simulated time from {began}",
+            f"{event.function_name}: {_status(event)}, in simulated time from {inner.shown_beginning}",
             *([str(likely_cause(inner))] if waits_for_a_call else []),
             event._timeline(most - waits_for_a_call),
         )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from ..report.teardown import never_run_text, unfinished_text
+from ..report.teardown import never_run_text, over_memory_text, unfinished_text
+from ..report.timeline import MB
 
 if TYPE_CHECKING:
     from ..async_event import AsyncEvent
@@ -27,7 +28,7 @@ def judge(events: Sequence[AsyncEvent], settings: ScfSettings, calls: int) -> Ve
         what = getattr(settings, name)
         if found and what != "ignore":
             (failures if what == "fail" else warnings).append(text(found, what, settings.source(name)))
-    return failures, warnings
+    return failures, [*warnings, *over_memory(events)]
 
 
 def never_run(events: Sequence[AsyncEvent]) -> list[AsyncEvent]:
@@ -43,6 +44,20 @@ def never_run(events: Sequence[AsyncEvent]) -> list[AsyncEvent]:
         and not (event._event.ended or event._event.checked or event._event.by_operation)
         and event._event.script is None
     ]
+
+
+def over_memory(events: Sequence[AsyncEvent]) -> list[str]:
+    """A text for each function without a limit that has used more than the default: about the event that used most."""
+    found: dict[str, str] = {}
+    for event in sorted((each._event for each in events), key=lambda each: each.mem_usage):
+        has, name, used = (
+            event.function.configuration.memory_or_default,
+            event.function.configuration.name,
+            event.mem_usage,
+        )
+        if event.function.configuration.memory is None and used > has * MB:
+            found[name] = over_memory_text(event.request_id, name, used, has)
+    return [*found.values()]
 
 
 def unfinished(events: Sequence[AsyncEvent], calls: int) -> list[AsyncEvent]:

@@ -21,6 +21,8 @@ from collections.abc import Callable, Iterator
 from enum import Enum, IntEnum
 from typing import Any, NamedTuple, TypedDict, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from .shared_page import Order
+
 JsonObject = dict[str, Any]
 
 NEVER = -1
@@ -253,8 +255,8 @@ class Parked(NamedTuple):
 
     due_us: int
     """When that ends by itself, in µs since the epoch, or NEVER."""
-    order: int
-    """The number of its registration."""
+    order: Order
+    """Its order, within the instance."""
     running_threads: int
     """How many threads are not in the scheduler."""
     held: int
@@ -933,8 +935,8 @@ def mark_of(nonce: str) -> bytes:
 
 # -- packed numbers ----------------------------------------------------------------------------------------------------
 
-_PARKED_BODY = struct.Struct("<qqHHIqB")
-_PARKED_FRAME = struct.Struct("<IBqqHHIqB")
+_PARKED_BODY = struct.Struct("<qqqqHHIqB")
+_PARKED_FRAME = struct.Struct("<IBqqqqHHIqB")
 _LEASED_BODY = struct.Struct("<qI")
 _LEASED_FRAME = struct.Struct("<IBqI")
 TO_ZYGOTE = struct.Struct("<BI")
@@ -943,12 +945,12 @@ _FROM_ZYGOTE = struct.Struct("<BIqq")
 
 
 def pack_parked(  # noqa: PLR0917  (each instance calls it at each wait: keywords are slower)
-    due_us: int, order: int, running_threads: int, held: int, seen: int, used_ns: int, awaits: int, description: str
+    due_us: int, order: Order, running_threads: int, held: int, seen: int, used_ns: int, awaits: int, description: str
 ) -> bytes:
     """The frame of a `Parked`."""
     text = description.encode("utf-8", "replace")
     return (
-        _PARKED_FRAME.pack(33 + len(text), PARKED, due_us, order, running_threads, held, seen, used_ns, awaits) + text
+        _PARKED_FRAME.pack(49 + len(text), PARKED, due_us, *order, running_threads, held, seen, used_ns, awaits) + text
     )
 
 
@@ -967,7 +969,9 @@ _new: Any = tuple.__new__
 
 def unpack_parked(body: bytes) -> Parked:
     """The `Parked` of a frame's body."""
-    return _new(Parked, (*_PARKED_BODY.unpack_from(body), body[33:].decode("utf-8", "replace")))  # type: ignore[no-any-return]
+    due_us, began_us, owner, number, *rest = _PARKED_BODY.unpack_from(body)
+    text = body[49:].decode("utf-8", "replace")
+    return _new(Parked, (due_us, (began_us, owner, number), *rest, text))  # type: ignore[no-any-return]
 
 
 def wrote_in(kind: int, body: bytes) -> Wrote | None:

@@ -136,25 +136,30 @@ def parent_of(pid: int) -> int | None:
         return None
 
 
+def writes_of(pid: int | str) -> int:
+    """How often *pid*, or the thread that is "thread-self", has written anything; 0 where the kernel does not count."""
+    return _sum_of(f"/proc/{pid}/io", b"syscw:")
+
+
 def memory(pid: int) -> int:
     """Bytes that *pid* has in memory, shared ones too; 0 when the process is gone."""
-    return _kilobytes(f"/proc/{pid}/status", b"VmRSS:") * 1024
+    return _sum_of(f"/proc/{pid}/status", b"VmRSS:") * 1024
 
 
 def peak_memory(pid: int) -> int:
     """The most bytes that *pid* has had in memory; 0 when the process is gone."""
-    return _kilobytes(f"/proc/{pid}/status", b"VmHWM:") * 1024
+    return _sum_of(f"/proc/{pid}/status", b"VmHWM:") * 1024
 
 
 def unshared_memory(pid: int) -> int:
     """Bytes in memory that *pid* shares with no other process; slower to find out than the others."""
     path = f"/proc/{pid}/smaps_rollup"
-    private = _kilobytes(path, b"Private_Clean:", b"Private_Dirty:") * 1024
+    private = _sum_of(path, b"Private_Clean:", b"Private_Dirty:") * 1024
     return private or memory(pid)
 
 
-def _kilobytes(path: str, *names: bytes) -> int:
-    """The sum of the lines *names* of a file in which they are in kB; 0 where it cannot be read."""
+def _sum_of(path: str, *names: bytes) -> int:
+    """The sum of what the lines *names* of a file begin with; 0 where it cannot be read."""
     try:
         with open(path, "rb", buffering=0) as file:
             text = file.read()

@@ -10,14 +10,24 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-from collections.abc import Iterator, MutableSequence, Sequence
-from typing import Any, Final, NamedTuple, cast
+from collections.abc import Callable, Iterator, MutableSequence, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias, cast
+
+Order: TypeAlias = tuple[int, int, int]
+"""By which waits of one runtime and one due time go: when each began in µs, its owner's number, and its own number.
+
+The owner is the event in the order of acceptance, within an instance the thread in the order of starts: which of two
+owners was quicker at one simulated instant may depend on the machine. A wait that is due as it begins has 0 there: such
+waits take turns, as one owner would keep all others from running.
+"""
+NextOrder: TypeAlias = Callable[..., Order]
+"""`ClockPage.next_order`."""
 
 # The clock page.
 CLOCK_NOW: Final = 0
 """The simulated time, in whole µs since the Unix epoch. Machine code reads it here (``bootstrap/clock_page.py``)."""
 CLOCK_SEQUENCE: Final = 1
-"""The number of waits registered so far in the runtime: the order in which waits with equal due times end."""
+"""The number of waits registered so far in the runtime: an `Order` ends with it."""
 CLOCK_BOOT: Final = 2
 """The simulated time, in µs since the epoch, at which ``monotonic`` was 0."""
 
@@ -127,10 +137,10 @@ class ClockPage:
         """One that nobody shares, with the same in it."""
         return ClockPage(list(self.slots[: CLOCK_BOOT + 1]))
 
-    def next_order(self) -> int:
-        """The number of a wait that is registered now."""
+    def next_order(self, owner: int = 0) -> Order:
+        """The order of a wait of *owner* that begins now."""
         self.slots[CLOCK_SEQUENCE] += 1
-        return self.slots[CLOCK_SEQUENCE]
+        return self.slots[CLOCK_NOW], owner, self.slots[CLOCK_SEQUENCE]
 
 
 class SharedClockPage(ClockPage):

@@ -10,7 +10,7 @@ import os
 import re
 import signal
 from collections.abc import Mapping, Sequence
-from itertools import dropwhile, takewhile
+from itertools import dropwhile
 from typing import Protocol
 
 from ..model import STATUS_CODES, ErrorBody, EventRecord, Fact, FunctionConfiguration, LogLine, State, Status
@@ -32,7 +32,7 @@ from ..model.tracebacks import exception_line, last_place, place_at_fault
 from ..protocol.limits import RESULT_LIMIT
 from ..protocol.own_code import OWN_CODE
 from ..protocol.shortening import shortened_line, shortened_list
-from .exceptions import Circumstances, cure_of_exception
+from .exceptions import FREE_ADDRESS, TAKEN, Circumstances, cure_of_exception
 from .timeline import excess_text, exit_text, seconds_text
 
 
@@ -91,6 +91,7 @@ class Version(Protocol):
     @property
     def runtime(self) -> Language: ...
     def code_directories(self) -> Sequence[str]: ...
+    def layer_below_which(self, module: str) -> tuple[str, str] | None: ...
 
 
 class SeenEvent(Protocol):
@@ -118,6 +119,8 @@ class SeenEvent(Protocol):
     def excess(self) -> MemoryExcess | ResultExcess | None: ...
     @property
     def phase(self) -> str: ...
+    @property
+    def ended_in_init(self) -> bool: ...
     @property
     def untraceable(self) -> str: ...
     @property
@@ -157,7 +160,9 @@ def likely_cause(event: SeenEvent) -> str | None:
         after = f"{signal_cause(event)}: " if event.signals else ""
         return f"{after}its script says so: {step!r}" if code != 200 or event.signals else None
     if code in by_code:
-        return by_code[code](event)
+        cause = by_code[code](event)
+        wrote = _last_error(event) if code in (430, 446, 450) and event.function.runtime.runs_program else ""
+        return f"{cause}; its program wrote {wrote}" if wrote and wrote not in str(cause) else cause
     if event.record.state.status is Status.FINISHED:
         return _finished_after_signal(event)
     return STATUS_CODES[code].meaning if code in STATUS_CODES else None
@@ -233,13 +238,16 @@ def _of_end(event: SeenEvent) -> str | None:
     if code == 437 and (near := code_of_handler.near_handler()):
         return f"set handler={near!r}"
     if code == 439 and not event.signals and not event.function.runtime.runs_program:
-        return _RETURN_INSTEAD if event.exit is not None and event.exit.code is not None else None
+        instead = _CHECK_IN_FUNCTION if event.ended_in_init else _RETURN_INSTEAD
+        return instead if event.exit is not None and event.exit.code is not None else None
     if event.ended_by is Fact.TERMINATED and not event.signals:
         return _BY_FORCE
     if code in (430, 443) and (advice := _of_exception(event)) is not None:
         return advice
     if code == 433:
         return _more_time(event)
+    if code in (439, 446, 450) and any(TAKEN in line.text.casefold() for line in event.log):
+        return FREE_ADDRESS
     return _BY_CODE.get(code) if event.ended_by is not Fact.RESULT_NOT_JSON else _of_result(event)
 
 
@@ -281,13 +289,21 @@ def _of_exception(event: SeenEvent) -> str | None:
         names = f"it defines {shortened_list(there, NAMED)}" if there else "it defines no function"
         return f"name a function of {event.function.code.entry_name}: {names}"
     missing = _MISSING_MODULE.match(exception)
-    return None if missing is None else _deploy_module(event.function.code, missing["name"])
+    return None if missing is None else _deploy_module(event.function, missing["name"])
 
 
 _MISSING_MODULE = re.compile("ModuleNotFoundError: No module named '(?P<name>[^']+)'")
 
 
-def _deploy_module(code: RunCode, name: str) -> str:
+def _deploy_module(function: Version, name: str) -> str:
+    found, code = function.layer_below_which(name), function.code
+    if found is not None:
+        layer, below = found
+        packed = f"name {os.path.join(layer, below)} in layers=" if os.path.isdir(layer) else f"pack {layer} anew"
+        return (
+            f"{packed}, so that {name}, which the layer has in {below}/, lies at its root: SCF unpacks a layer at /opt "
+            f"as it is, and Python looks for modules in /opt itself"
+        )
     where = f"the zip {code.archive}" if code.archive else f"the code directory {code.directory}"
     return f"install the package with the module {name} where the tests run, or put the module into {where}"
 
@@ -356,6 +372,10 @@ _LISTEN_IN_LOG = (
     "assert_stopped_within()"
 )
 _START_FIRST = 'remove when="now", or call a gate such as wait_until_listening() before terminate()'
+_CHECK_IN_FUNCTION = (
+    "check in the function, not while the module is imported, and return or raise there: sys.exit() and os._exit() end "
+    "the process before the function is called"
+)
 _RETURN_INSTEAD = "return from the function instead: sys.exit() and os._exit() end the process"
 _BY_FORCE = "call assert_terminated(event) if that was meant, or terminate(grace_shutdown=True), which sends SIGTERM"
 _CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT})
@@ -396,6 +416,14 @@ def _message_line(event: SeenEvent) -> str:
     """The message of the error body: of a traceback, which a 443 has for its message, the last line."""
     lines = str(event.error.get("errorMessage", "")).strip().splitlines()
     return lines[-1] if lines else ""
+
+
+def why_ended(event: SeenEvent) -> str:
+    """When and why an event had ended that a call was to end, and what to do."""
+    assert event.record.end_us is not None
+    after = seconds_text(event.record.end_us - event.record.start_us)
+    why, cure = likely_cause(event) or "its function returned", what_to_do(event)
+    return f"it ended {after} after its start: {why}; {cure or 'call a gate before that, such as wait_for_log(...)'}"
 
 
 def late_end_cause(event: SeenEvent) -> str | None:
@@ -545,7 +573,12 @@ def _process_ended(event: SeenEvent, how: str, whatever: str) -> str:
             untraceable = f"{event.untraceable}; " if event.untraceable else ""
             return f"{untraceable}the process was {exit_text(event.exit)}: {whatever}"
         by = f"{event.untraceable}; the process ended" if event.untraceable else "the process ended by itself"
-        return f"{by}{how}{_last_error(event)}: {whatever}"
+        if event.ended_in_init:
+            init_ends = event.function.runtime.init_ends
+            by += " in its init" if event.function.runtime.runs_program else " while the module was imported"
+            how += f"; {init_ends}" if init_ends and not _last_error(event) else ""
+        error = _last_error(event)
+        return f"{by}{how}{f' with {error}' if error else ''}: {whatever}"
     last = event.signals[-1]
     if last.disposition != "handler" or last.entered_us is None:
         if last.disposition == "default":
@@ -561,21 +594,23 @@ def _process_ended(event: SeenEvent, how: str, whatever: str) -> str:
 
 
 def _last_error(event: SeenEvent) -> str:
-    """The error that a Python program which failed has written last; nothing where it wrote none."""
-    if event.exit is None or not event.exit.code:
+    """What a program that failed has written about that in its last lines; empty where it wrote nothing of the kind."""
+    if event.exit is not None and not event.exit.code:
         return ""
-    *before, last = ["", *(line.text for line in event.log if line.source == "Custom")]
-    at_start = _START_ERROR.fullmatch(last)
-    frames = [*takewhile(lambda line: line.startswith("  "), reversed(before))]
-    raised = not last.startswith(" ") and any(line.startswith('  File "') for line in frames)
-    if at_start is not None:
-        return f" with {at_start['error']}"
-    return f" with {last}" if raised else ""
+    lines = ["", *(line.text for line in event.log if line.source == "Custom")][-LAST_LINES:]
+    at_start = _START_ERROR.fullmatch(lines[-1])
+    found = [line for line in lines if "CRITICAL" in line]
+    if not found and any(line.startswith("Traceback (most recent call last)") for line in lines):
+        found = [exception_line("\n".join(lines))]
+    found = found or ([at_start["error"]] if at_start else [line for line in lines if "ERROR" in line])
+    return shortened_line(found[-1], SHOWN_ANSWER) if found else ""
 
 
 _START_ERROR = re.compile(r"\S*python[\d.]*: (?P<error>(No module named|can't open file) .*)")
 """What Python writes if it cannot find the module or the file that it is to run."""
 _KILLED_BY_SIGTERM = Exit(signum=signal.SIGTERM)
+LAST_LINES = 100
+"""Lines of a program's log in which it may say why it failed."""
 NAMED = 5
 """Functions of a module that a text names."""
 SHOWN_ANSWER = 200

@@ -23,6 +23,18 @@ _WRITE_ELSEWHERE = (
 _KEEP = "write what has to survive an instance to an object store, or to a directory of mounts="
 
 
+_START_SERVER = (
+    "start a server at that address in the test (nothing listens there on this machine), pass the address of another "
+    "one in environment=, or put a fake in the client's place with before_init="
+)
+TAKEN = os.strerror(errno.EADDRINUSE).casefold()
+"""The kernel's words where something listens at an address already, as they are written in any language."""
+FREE_ADDRESS = (
+    "end what listens at that address already (another server of the function or of the test, or a program of this "
+    "machine, which `ss -tlnp` names), or listen on another port: 0 is one that is free"
+)
+
+
 class Circumstances(NamedTuple):
     """What is known of the event beside the traceback."""
 
@@ -50,11 +62,15 @@ def cure_of_exception(trace: str, event: Circumstances) -> str | None:
             f"pass {key} in environment={{{key!r}: ...}} of {event.deployed_by}() or of the scf_function marker: the "
             "function runs in a process of its own, which os.environ and monkeypatch of the test do not reach"
         )
-    if any(_is_of_kernel(each, errno.ECONNREFUSED) for each in exception_lines(trace)):
+    missing = _MISSING_KEY.fullmatch(line)
+    if missing is not None and event.payload == "{}":
         return (
-            "start a server at that address in the test (nothing listens there on this machine), pass the address of "
-            "another one in environment=, or put a fake in the client's place with before_init="
+            f"pass a payload, where that is to have {missing['key']!r}: the event was invoked without one, so the "
+            f"handler gets {{}}; invoke_async({{{missing['key']!r}: ...}}), or payload= of the scf_function marker"
         )
+    refused = any(_is_of_kernel(each, errno.ECONNREFUSED) for each in exception_lines(trace))
+    if refused or TAKEN in trace.casefold():
+        return _START_SERVER if refused else FREE_ADDRESS
     if line.startswith(_OF_ANOTHER_TYPE) and _is_json_in_a_text(event.payload):
         return (
             "pass the payload itself, not its JSON text: payload= and invoke_async() write the JSON, and a handler "

@@ -59,6 +59,8 @@ class FailedEvent(SeenEvent, Protocol):
     @property
     def invoked_us(self) -> int: ...
     @property
+    def shown_beginning(self) -> str: ...
+    @property
     def signals(self) -> Sequence[CostlyDelivery]: ...
 
 
@@ -108,8 +110,7 @@ def failure(event: FailedEvent, timeline: str, what: Failure) -> AssertionError:
 
 def timeline_title(event: FailedEvent) -> str:
     """The line before a timeline."""
-    began = (_EPOCH + timedelta(microseconds=event.invoked_us)).isoformat()
-    return f"--- timeline, in simulated time from {began} ---"
+    return f"--- timeline, in simulated time from {event.shown_beginning} ---"
 
 
 def never_reached(event: FailedEvent, gate: str, hint: str | None, timeline: str) -> str:

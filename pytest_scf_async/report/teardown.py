@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ..protocol.shortening import shortened_list
+from .timeline import MB
 
 NAMED = 10
 """Events that one text names; of the others it says how many they are."""
@@ -36,6 +37,14 @@ def unfinished_text(events: Sequence[SeenEvent], value: str, source: str) -> str
         f"{_named(events)} {runs} at the end of this test, which read nothing of it after its last blocking call: "
         "wait() runs it to its end; a test that means it reads event.status or event.log last, or sets "
         f"unfinished='ignore' (it is {value!r}, {source})"
+    )
+
+
+def over_memory_text(request_id: str, function: str, used: int, has: int) -> str:
+    """Why the platform would have ended an event that no limit has ended here: it *used* bytes, and *has* MB."""
+    return (
+        f"event {request_id} of {function} has used {used / MB:.0f} MB, and would be FAILED (434) on the platform, "
+        f"where a function has {has} MB unless given: memory=... (in MB) gives it more, and is a limit here as well"
     )
 
 

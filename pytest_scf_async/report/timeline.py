@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -209,6 +210,8 @@ class _Row(NamedTuple):
     time: str
     kind: str
     text: str
+    vital: bool = False
+    """It is never left out, although it is a line of the log."""
 
 
 def timeline_text(
@@ -229,8 +232,17 @@ def timeline_text(
     turns: dict[str, Waited] = {}
     """The waits that have followed each other until now, by what they are."""
     counted = sum(stretch.seconds for stretch in stretches) >= noise
-    shown = [stretch for stretch in stretches if counted and stretch.seconds >= REAL_SHOWN]
-    shown.reverse()
+    ours, vital = _own_frames(entries), _vital_lines(entries)
+    # Waits under a lease come late, with the next message of the instance: they are put where they began.
+    in_order: list[tuple[int, float, AnyEntry | _Row]] = [
+        *((each.time_us, number, each) for number, each in enumerate(entries) if number not in ours),
+        *(
+            (each.time_us, each.entries - 0.5, _Row("", "real", stretch_text(each.kind, each.seconds)))
+            for each in stretches
+            if counted and each.seconds >= REAL_SHOWN
+        ),
+    ]
+    in_order.sort(key=lambda each: each[:2])
 
     def end_turns() -> None:
         for wait in turns.values():
@@ -239,28 +251,16 @@ def timeline_text(
             rows.append(_Row(f"+{seconds_text(wait.time_us - start_us)}", "wait", text))
         turns.clear()
 
-    def add_stretches(before: int) -> None:
-        while shown and shown[-1].entries <= before:
-            end_turns()
-            stretch = shown.pop()
-            time = f"+{seconds_text(stretch.time_us - start_us)}"
-            rows.append(_Row(time, "real", stretch_text(stretch.kind, stretch.seconds)))
-
-    ours = _own_frames(entries)
-    for number, entry in enumerate(entries):
-        add_stretches(number)
-        if number in ours:
-            continue
-        if isinstance(entry, Waited):
-            known = turns.get(entry.description)
-            if known is not None:
-                entry = known._replace(last_us=entry.last_us, times=known.times + entry.times)  # noqa: PLW2901
-            turns[entry.description] = entry
+    for time_us, number, each in in_order:
+        if isinstance(each, Waited):
+            known = turns.get(each.description, each._replace(times=0))
+            turns[each.description] = known._replace(last_us=each.last_us, times=known.times + each.times)
             continue
         end_turns()
-        text = shortened_line(entry_text(entry), LINE_LIMIT)
-        rows.append(_Row(f"+{seconds_text(entry.time_us - start_us)}", entry_kind(entry), text))
-    add_stretches(len(entries))
+        if not isinstance(each, _Row):
+            text = shortened_line(entry_text(each), LINE_LIMIT)
+            each = _Row("", entry_kind(each), text, number in vital)  # noqa: PLW2901
+        rows.append(each._replace(time=f"+{seconds_text(time_us - start_us)}"))
     end_turns()
     if most is not None:
         rows = _shortened(rows, most)
@@ -279,6 +279,17 @@ def _own_frames(entries: Sequence[AnyEntry]) -> set[int]:
     return found
 
 
+_TROUBLE = re.compile(r"\b(Traceback|ERROR|CRITICAL)\b")
+"""What programs write where something is wrong."""
+
+
+def _vital_lines(entries: Sequence[AnyEntry]) -> set[int]:
+    """The numbers of lines in which a program says what is wrong: the first and last that do, and the last of all."""
+    written = [number for number, each in enumerate(entries) if isinstance(each, Written) and not each.of_platform]
+    trouble = [number for number in written if _TROUBLE.search(entry_text(entries[number]))]
+    return {*trouble[:3], *trouble[-3:], *written[-5:]}
+
+
 _NAMES = {"log": ("line of the log", "lines of the log"), "wait": ("wait", "waits"), "record": ("record", "records")}
 
 
@@ -292,7 +303,7 @@ def _shortened(rows: list[_Row], most: int) -> list[_Row]:
         return rows
     kept: set[int] = set()
     for kinds in ({"log", "wait", "real"}, {"log", "wait", "real", "record"}):
-        kept = {number for number, row in enumerate(rows) if row.kind not in kinds or number == len(rows) - 1}
+        kept = {number for number, row in enumerate(rows) if row.kind not in kinds or row.vital} | {len(rows) - 1}
         size = len(kept) + len(_gaps(len(rows), kept))
         if size <= most:
             break

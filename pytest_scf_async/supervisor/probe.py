@@ -23,7 +23,9 @@ from . import tracee
 from .tree import Hooks, Tree
 from .waits import NS, Clocks
 
-LIMIT: Final = 40.0
+TRIALS: Final = 3
+"""So many trials have to fail, unless the kernel refuses something: anybody may send a signal to a program."""
+LIMIT: Final = 15.0
 """Real seconds within which the program has to have ended: it starts a Python, on a machine however busy."""
 _STEP_MS: Final = 1
 _YAMA: Final = "/proc/sys/kernel/yama/ptrace_scope"
@@ -50,7 +52,7 @@ _TEXT_BYTES: Final = 65_536
 
 
 class _RefusedError(Exception):
-    """Something that is needed is refused; its text is the reason."""
+    """The kernel refuses something that is needed; its text is the reason."""
 
 
 def why_not() -> str:
@@ -60,12 +62,17 @@ def why_not() -> str:
     """
     if tracee.MACHINE not in tracee.ARCHITECTURES or struct.calcsize("P") != 8:
         return f"programs for this processor ({tracee.MACHINE}, {8 * struct.calcsize('P')} bits) are not known"
-    try:
-        return _Trial().run()
-    except _RefusedError as error:
-        return str(error)
-    except OSError as error:
-        return f"a program could not be traced to its end ({error.strerror or error})"
+    why = ""
+    for _ in range(TRIALS):
+        try:
+            why = _Trial().run()
+        except _RefusedError as error:
+            return str(error)
+        except OSError as error:
+            why = f"a program could not be traced to its end ({error.strerror or error})"
+        if not why:
+            return ""
+    return f"{why}, in each of {TRIALS} trials"
 
 
 class _Trial:
@@ -100,7 +107,8 @@ class _Trial:
             _reach(pid, ctypes.addressof(place))
             os.close(begin)
             begin = -1
-            self._drive()
+            if why := self._drive():
+                return why
             refusal = os.read(failed, _TEXT_BYTES)
             if refusal:
                 raise _RefusedError(refusal.decode("utf-8", "replace"))
@@ -114,18 +122,22 @@ class _Trial:
     def _adopt(self, pid: int) -> None:
         try:
             self._tree.adopt(pid)
+        except ProcessLookupError:
+            raise  # it was killed
         except OSError as error:
             raise _RefusedError(_why_no_ptrace(error)) from None
 
-    def _drive(self) -> None:
-        """Let the program run to its end, and the clock to whatever it waits for."""
+    def _drive(self) -> str:
+        """Let the program run to its end, and the clock to whatever it waits for; why it has none, or an empty text."""
         tree, poller = self._tree, real_poll()
         until = clock.real_monotonic() + LIMIT
         while tree.threads:
             if clock.real_monotonic() > until:
-                raise _RefusedError(f"a program that was traced did not come to its end in {LIMIT:g} s")
+                return f"a program that was traced did not come to its end in {LIMIT:g} s"
             if tree.step():
                 continue
+            if any(thread.stopped for thread in tree.threads.values()):
+                return "a program that was traced was stopped by a signal"
             due = tree.first()
             if due is not None and tree.settled():
                 self._now = max(due.due_ns, self._now)
@@ -133,6 +145,7 @@ class _Trial:
                 tree.wake(due)
             else:
                 poller.poll(_STEP_MS)
+        return ""
 
     def _compare(self, said: str) -> str:
         if self._status != 0:
@@ -186,6 +199,8 @@ def _reach(pid: int, place: int) -> None:
     for name, trial in trials:
         try:
             trial()
+        except ProcessLookupError:
+            raise  # it was killed
         except OSError as error:
             why = os.strerror(error.errno) if error.errno else str(error)
             raise _RefusedError(f"{name}: {why}{_BY_A_FILTER if error.errno in _OF_FILTERS else ''}") from None

@@ -3,7 +3,8 @@
 ``connect`` stops the thread, and from then on each send of that process does: a second filter is put under it, so that
 a program which connects to nobody pays nothing for this. Who spoke last is known exactly: an answer is owed from the
 ``connect``, and from each send, until more has been received than there was then. Something that came may be a part of
-an answer, so the connection holds for a moment longer.
+an answer, so the connection holds for a moment longer. A peer of ``idle_ok`` may owe an answer for ever, so a
+connection to it holds for a real second after each send at most.
 
 The ages that the kernel keeps of the last segments are in ms, and do not order a fast exchange; they do not
 show whether an idle connection has answered or a second request has just been sent.
@@ -13,10 +14,12 @@ from __future__ import annotations
 
 import errno
 import socket
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
+from ..bootstrap import clock
 from ..bootstrap.program_client import INFO_BYTES
 from ..protocol import linux, procfs
 from ..protocol.sock_diag import SockDiag, TcpEnd, unconfirmed
@@ -25,9 +28,11 @@ from .tracee import read_memory
 GRACE: Final = 0.1
 """Real seconds that a connection holds after something came. Nagle's algorithm and a delayed acknowledgement together
 make 40 ms of this."""
+IDLE_GRACE: Final = 1.0
+"""Real seconds that a connection to a peer of ``idle_ok`` holds after each send, if no answer comes."""
 _IPV4_BYTES: Final = 16
 """Of an address; none of a connection is shorter."""
-_LAST_RECEIVED, _RECEIVED = 52, 128
+_LAST_SENT, _LAST_RECEIVED, _RECEIVED = 44, 52, 128
 _OPEN, _OPENING = (1, 4, 5), (2, 3)
 """``TCP_ESTABLISHED``, and the states of one on which the program sends no more, and may receive; and those before."""
 _LOOPBACK_OF_BOTH: Final = "::ffff:"
@@ -68,6 +73,11 @@ class Connections:
         """By their inodes."""
         self._answers_that_wait: set[int] = set()
         """Ports of the tree's ends of connections: the answers that are owed there wait on simulated time."""
+        self._stirred_until: dict[str, float] = {}
+        """By peer of ``idle_ok``: until when each connection to it holds the clock, on the real monotonic clock.
+
+        What was sent on one of them may come on another: a message that the program publishes and has subscribed to.
+        """
         self.held: list[str] = []
         """The peers of those that held the clock at the last scan."""
 
@@ -96,6 +106,8 @@ class Connections:
         state = _state_of(pid, fd)
         if state is not None:
             connection.received = _received(state.info)
+            if state.peer in self._idle_ok:
+                self._stirred_until[state.peer] = clock.real_monotonic() + GRACE
 
     def forked(self, parent: int, child: int) -> None:
         """A process has the connections of its parent."""
@@ -135,13 +147,19 @@ class Connections:
         info, received = state.info, _received(state.info)
         if state.peer == self._server:
             return self._is_under_way(state.port, info)
-        if state.peer in self._idle_ok or state.port in self._answers_that_wait:
+        if state.port in self._answers_that_wait:
             return False
         if info[0] in _OPENING:
             return True
+        if info[0] not in _OPEN:
+            return False
+        is_owed, idle = received == connection.received, state.peer in self._idle_ok
+        if is_owed and not (idle and _age(info, _LAST_SENT) >= IDLE_GRACE):
+            return True
+        if idle and clock.real_monotonic() < self._stirred_until.get(state.peer, 0.0):
+            return True
         # Since it was made, where nothing has come: a server may speak first, and most of them are asked first.
-        since = int.from_bytes(info[_LAST_RECEIVED : _LAST_RECEIVED + 4], "little") / 1000
-        return info[0] in _OPEN and (received == connection.received or since < GRACE)
+        return _age(info, _LAST_RECEIVED) < GRACE
 
 
 def _has_moved(pid: int, connection: Connection) -> bool:
@@ -154,8 +172,13 @@ def _has_moved(pid: int, connection: Connection) -> bool:
     return False
 
 
+def _age(info: bytes, offset: int) -> float:
+    """Real seconds since the last segment with data, which the kernel counts in ms at *offset*."""
+    return int.from_bytes(info[offset : offset + 4], sys.byteorder) / 1000
+
+
 def _received(info: bytes) -> int:
-    return int.from_bytes(info[_RECEIVED : _RECEIVED + 8], "little")
+    return int.from_bytes(info[_RECEIVED : _RECEIVED + 8], sys.byteorder)
 
 
 class _State(NamedTuple):

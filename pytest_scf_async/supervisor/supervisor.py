@@ -25,6 +25,7 @@ from ..bootstrap.program_client import Answer, Broken, ProgramClient, is_moving,
 from ..bootstrap.scheduler.scheduler import scheduler
 from ..protocol import linux, messages, procfs, shared_page
 from ..protocol.real_time import REAL
+from ..protocol.shared_page import Order
 from . import filter as seccomp
 from . import signals
 from .diagnosis import threads_of
@@ -100,8 +101,8 @@ class Supervisor:
         """The test's process has asked for the first due time, even while threads compute."""
         self._preempted: set[Thread] = set()
         """The threads that computed at the last such report: the clock may pass them, and others go on."""
-        self._reported_due: tuple[int, int] = (messages.NEVER, 0)
-        """The first due time that was reported, and the wait's number in the order of all waits."""
+        self._reported_due: tuple[int, Order] = (messages.NEVER, (0, 0, 0))
+        """The first due time that was reported, and the wait's order among all waits."""
         self._shown_us = 0
         """The time that the program's clocks show."""
         self._signals_requested = False
@@ -358,7 +359,7 @@ class Supervisor:
         """Let the first wait or timer that is due go on."""
         self._checks = 0
         self._owes_report = True
-        self._reported_due = (messages.NEVER, -1)
+        self._reported_due = (messages.NEVER, (-1, 0, 0))
         scheduler.leased.clear()
         due = self._tree.first()
         if due is not None and self._is_due(due):
@@ -532,9 +533,9 @@ class Supervisor:
             )
         )
 
-    def _due_first(self) -> tuple[int, int]:
+    def _due_first(self) -> tuple[int, Order]:
         due = None if self._gated or self._gated_at else self._tree.first()
-        return (messages.NEVER, 0) if due is None else (due.due_ns // 1000, due.order)
+        return (messages.NEVER, (0, 0, 0)) if due is None else (due.due_ns // 1000, due.order)
 
     def _send(self, message: Any) -> None:
         if self._moved:

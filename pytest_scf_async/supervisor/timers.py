@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..protocol import linux, procfs
+from ..protocol.shared_page import Order
 from .tracee import HERE, Registers, read_memory, write_memory
 from .waits import MONOTONIC_CLOCKS, NS, REALTIME_CLOCKS, Clocks
 
@@ -57,8 +58,8 @@ class Timer:
     serial: int
     """Its number in the order in which threads and timers came to be."""
     clock: int
-    order: int = 0
-    """Its number in the order in which waits of all instances began."""
+    order: Order = (0, 0, 0)
+    """Its order among the waits of all instances."""
     signum: int = 0
     """The signal that it sends; 0: none."""
     thread: int = 0

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 
 from ..bootstrap.originals import real_poll, real_waitpid
 from ..protocol import procfs
+from ..protocol.shared_page import Order
 from ..protocol.sock_diag import SockDiag
 from . import clock_reads, clones, proc_reads, timers, tracee, waits
 from . import exec as exec_stop
@@ -54,11 +55,11 @@ RARELY: Final = 32
 """Such a thread is stopped there after one in so many waits."""
 PAST_NS: Final = 1_000
 """How long after its timeout a wait of Python ends, because some of its loops check that the time is past."""
-READS_OF_COLLECTOR: Final = 100
-"""By how much the limit of reads is multiplied for a runtime with a garbage collector that reads the clock.
+READS_OF_RUNTIME: Final = 100
+"""By how much the limit of reads is multiplied for a runtime that reads the clock by itself.
 
-In Node.js 6 MB of data cost 1,000 reads."""
-FURTHER_READS: Final = 1_000
+In Node.js the garbage of 6 MB of data costs 1,000 reads. In Python from 3.11 on each lock that is taken costs one."""
+FURTHER_READS: Final = 100
 """How many more reads are answered at once after one has waited, if the process only reads the clock."""
 _HAS_A_TRACER: Final = (
     "asked to trace a process (ptrace) and got EPERM: a process has one tracer at most, and on the simulated clock all "
@@ -127,6 +128,10 @@ class Process:
     """It has been killed because it cannot be traced."""
     threads_made: int = 0
     """How many threads it has had since it executed a program."""
+    yields: int = 0
+    """How many waits of no length it has made without another one."""
+    writes: int = 0
+    """How often it had written something when that was last checked."""
     reads_left: int = exec_stop.NO_LIMIT
     """If each read of the clock is traced: how many more are answered at once."""
 
@@ -140,8 +145,8 @@ class Thread:
     serial: int
     """Its number in the order in which threads were created: of two that are due, the older one goes on first."""
     wait: Wait | None = None
-    order: int = 0
-    """The number of its wait in the order in which waits of all instances began."""
+    order: Order = (0, 0, 0)
+    """The order of its wait among those of all instances."""
     interrupted: Wait | None = None
     """The wait that the kernel restarts once the signal that interrupted it has been handled."""
     vfork_child: int = 0
@@ -238,7 +243,7 @@ class Due(NamedTuple):
     due_ns: int
     serial: int
     source: Thread | Timer
-    order: int
+    order: Order
 
 
 @dataclass
@@ -248,11 +253,11 @@ class Hooks:
     clocks: Callable[[], Clocks]
     real_monotonic: Callable[[], float]
     idle_ok: Sequence[str] = ()
-    """The peers of connections that never hold the clock."""
+    """The peers that may owe an answer for ever."""
     output: int | None = None
     """The pipe to which the program writes its output. A thread that waits for room in it goes on once it was read."""
-    next_order: Callable[[], int] = lambda: 0
-    """Returns the number of a new wait: of two instances with equal due times, the lower number goes on first."""
+    next_order: Callable[[], Order] = lambda: (0, 0, 0)
+    """Returns the order of a new wait, by which two instances with equal due times go on."""
     process_began: Callable[[Process], None] = lambda _process: None
     """Called when a process has executed a program and has its own clock page."""
     process_ended: Callable[[int, int], None] = lambda _pid, _status: None
@@ -547,7 +552,7 @@ class Tree:
         stack = self._registers.stack
         self._step_once(thread.tid)  # leave the call first: its return would overwrite what is done now
         process.page = exec_stop.give_clock(thread.tid, process.pid, stack, self._step_once)
-        self._allow_reads(process, self._reads_of(process))
+        self._progresses(process)
         if process.page is not None:
             process.page.set(*self.hooks.clocks())
         self.hooks.process_began(process)
@@ -629,6 +634,7 @@ class Tree:
             self._clones(thread, name, registers)
         else:
             if name in seccomp.SENDS:
+                self._progresses(thread.process)
                 self.connections.sends(thread.process.pid, registers.argument(0) & 0xFFFFFFFF)
             thread.watched = self.hooks.called(thread, name, registers)
             self._go_on(thread, to_exit=thread.watched)
@@ -655,14 +661,16 @@ class Tree:
             delay_ns=MONITOR_REST_NS if thread.is_monitor and name == "futex" else 0,
         )
         if wait is None:
+            self._yields(thread.process)
             self._go_on(thread)
             return
         if wait.call.sleeps and wait.due_ns <= clocks.realtime:
             waits.at_once(tid, registers)
             registers.write(tid)
+            self._yields(thread.process)
             self._go_on(thread)
             return
-        self._allow_reads(thread.process, self._reads_of(thread.process))
+        self._progresses(thread.process)
         thread.must_wait, must_wait = False, thread.must_wait
         calm = None if must_wait or wait.is_due else self._all_others_wait(thread, wait)
         if calm is not None:
@@ -800,7 +808,7 @@ class Tree:
             calm = self._all_others_wait(thread, wait)
         if calm is None or self._readiness.is_there(thread.process.pid, tid, wait, is_calm=is_calm) is not False:
             return False
-        self._allow_reads(thread.process, self._reads_of(thread.process))
+        self._progresses(thread.process)
         calm = calm._replace(loop=self._loop_of(thread, wait))
         return self._ends_at_once(thread, wait, registers, calm, is_calm=is_calm)
 
@@ -867,7 +875,7 @@ class Tree:
         if receipt is None:
             self._go_on(thread)
             return
-        self._allow_reads(thread.process, self._reads_of(thread.process))
+        self._progresses(thread.process)
         receipt.receive_next(registers)
         registers.write(thread.tid)
         self._go_on(thread, to_exit=True)
@@ -968,24 +976,38 @@ class Tree:
         tid, process = thread.tid, thread.process
         if clock_reads.shown(name, registers, self.hooks.clocks()) is None:
             self._go_on(thread)
-        elif self._reads_are_over(process):
+            return
+        is_over = self._reads_are_over(process)
+        if is_over and not self._has_written(process):
             self._allow_reads(process, min(FURTHER_READS, self._reads_of(process)))
             thread.wait = waits.read(tid, name, registers, self.hooks.clocks().realtime + READ_WAIT_NS)
-            thread.order = 0
+            thread.order = 0, 0, 0
             registers.write(tid)
             self._go_on(thread, to_exit=True)
-        else:
-            registers.set_number(tid, -1)
-            registers.result = clock_reads.answer(tid, name, registers, self.hooks.clocks())
-            registers.write(tid)
-            self._go_on(thread)
+            return
+        if is_over:
+            self._progresses(process)
+        registers.set_number(tid, -1)
+        registers.result = clock_reads.answer(tid, name, registers, self.hooks.clocks())
+        registers.write(tid)
+        self._go_on(thread)
 
     def _reads_of(self, process: Process) -> int:
-        """How many reads of the clock in a row are answered at once: garbage collectors make many by themselves."""
-        collects = process.kind.catches_signals and not process.kind.is_go  # Node.js and Java
-        return min(
-            self.reads_before_wait * READS_OF_COLLECTOR if collects else self.reads_before_wait, exec_stop.NO_LIMIT
-        )
+        """How many reads of the clock in a row are answered at once: some runtimes make many by themselves."""
+        kind = process.kind
+        reads_itself = kind.is_cpython or (kind.catches_signals and not kind.is_go)  # Node.js and Java
+        return min(self.reads_before_wait * (READS_OF_RUNTIME if reads_itself else 1), exec_stop.NO_LIMIT)
+
+    def _progresses(self, process: Process) -> None:
+        """Begin to count anew: a process has waited or has written something."""
+        process.yields = 0
+        self._allow_reads(process, self._reads_of(process))
+
+    def _yields(self, process: Process) -> None:
+        """Note a wait of no length: after many in a row each read of the clock between them waits."""
+        process.yields += 1
+        if process.yields > self.reads_before_wait:
+            self._allow_reads(process, 0)
 
     @staticmethod
     def _allow_reads(process: Process, reads: int) -> None:
@@ -1001,6 +1023,12 @@ class Tree:
             return process.page.is_over
         process.reads_left -= 1
         return process.reads_left < 0
+
+    @staticmethod
+    def _has_written(process: Process) -> bool:
+        """Whether a process has written anything since this was asked last, to a file for one."""
+        before, process.writes = process.writes, procfs.writes_of(process.pid)
+        return process.writes != before
 
     # -- all at once --------------------------------------------------------------------------------------------------
 
@@ -1143,7 +1171,7 @@ class Tree:
         """From here on a process that reads the clock more than so many times in a row waits."""
         self.reads_before_wait = reads
         for process in self.processes.values():
-            self._allow_reads(process, self._reads_of(process))
+            self._progresses(process)
 
     def first(self) -> Due | None:
         """The wait or timer that is due first; None: there is none."""

@@ -31,6 +31,8 @@ from .effects import gathered
 from .points import Point
 from .run import Attempt, Outcome, Plan, Question, Run, Stage, Stages, empty_directory, entered, resume_after_us
 
+SILENCE = 60.0
+"""Real seconds, beyond ``real_timeout``, after which a root that says nothing counts as ended."""
 SCOUT = "scout"
 """The name of the directory of the run that the scout makes."""
 _BRANCHED = frozenset({"graceful", "forced", "timeout"})
@@ -158,11 +160,10 @@ class Branches:
             if not stages:
                 return
             found: queue.SimpleQueue[_Job | Exception | None] = queue.SimpleQueue()
-            workers = [
-                _Worker(self, number, stage, plans[number :: len(stages)], found) for number, stage in enumerate(stages)
-            ]
-            for worker in workers:
-                opened.callback(worker.close)
+            workers: list[_Worker] = []
+            for number, stage in enumerate(stages):
+                workers.append(_Worker(self, number, stage, plans[number :: len(stages)], found))
+                opened.callback(workers[-1].close)
             for worker in workers:
                 worker.start()
             running = len(workers)
@@ -306,7 +307,8 @@ class _Worker(threading.Thread):
                 with contextlib.suppress(OSError):
                     each.shutdown(socket.SHUT_RDWR)
                 each.close()
-        self.join()
+        if self.ident is not None:  # another thread before it may not have started
+            self.join(SILENCE)
         if self._incoming is not None:
             self._incoming.close()
         with contextlib.suppress(OSError):
@@ -322,13 +324,14 @@ class _Worker(threading.Thread):
                     self._found.put(job)
         except Exception as error:  # noqa: BLE001  (the thread that waits raises it)
             self._found.put(error)
-        self._found.put(None)
+        finally:
+            self._found.put(None)
 
     def _work(self) -> None:
         of = self._of
         self._listener.settimeout(30)
         connection, _ = self._listener.accept()
-        connection.settimeout(None)
+        connection.settimeout(of._real_timeout + SILENCE)
         self._connection = connection
         self._incoming = connection.makefile("rb")  # it reads several messages in one call of the kernel
         configuration = of._question.function.configuration

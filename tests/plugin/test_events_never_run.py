@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 
 import pytest
@@ -214,3 +215,48 @@ def test_an_event_that_waits_for_room_in_the_queue_is_neither_never_run_nor_unfi
 
 def test_an_event_that_an_operation_invoked_may_be_left_pending(of_test) -> None:
     of_test("scf_runtime.invoke('sleeps')\nscf_runtime.invoke_function('sleeps')").assert_outcomes(passed=1)
+
+
+USES_MEMORY = """
+from pytest_scf_async import assert_failed
+
+def uses(event, context):
+    return len(b"x" * (event << 20))
+
+def test_it(scf_runtime):
+    function, other = scf_runtime.deploy(uses, MEMORY), scf_runtime.deploy(uses, name="other", MEMORY)
+    scf_runtime.wait_all([each.invoke_async(size) for each in (function, other) for size in (200, 20, 300)])
+"""
+
+
+@pytest.mark.parametrize(
+    ("memory", "options", "outcome"),
+    [
+        ("", ["-Wdefault"], {"passed": 1, "warnings": 2}),
+        ("", ["-Werror"], {"passed": 1, "errors": 1}),
+        ("memory=512", ["-Werror"], {"passed": 1}),
+        ("", ["-Wignore::pytest_scf_async.ScfAsyncWarning"], {"passed": 1, "warnings": 0}),
+    ],
+    ids=["warned", "error", "given", "ignored"],
+)
+def test_more_memory_than_the_function_has_is_a_warning_for_each_function(
+    project: pytest.Pytester, memory: str, options: list[str], outcome: dict[str, int]
+) -> None:
+    project.makepyfile(test_it=USES_MEMORY.replace("MEMORY", memory))
+    result = project.runpytest(*options)
+    result.assert_outcomes(**outcome)
+    text = result.stdout.str()
+    for name in ("test_it", "other"):
+        said = (
+            f" of {name} has used 3\\d\\d MB, and would be FAILED \\(434\\) on the platform, where a function has 128"
+        )
+        assert len(re.findall(said, text)) == (not memory and "ignore" not in options[0]), text
+
+
+def test_a_limit_that_is_given_ends_the_event_instead(project: pytest.Pytester) -> None:
+    test = USES_MEMORY.replace("MEMORY", "memory=128") + "    assert_failed(function.events[0], code=434)\n"
+    project.makepyfile(test_it=test + "    assert_failed(other.events[2], code=434)\n")
+    result = project.runpytest("-Werror")
+    result.assert_outcomes(passed=1, errors=1)  # that of the four events which no one has checked
+    text = result.stdout.str()
+    assert " MB, and would be" not in text

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +30,6 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "fidelity.md"
 KEPT, RECLAIMED = "reused", "reclaimed"
 ENDS = "reused, and ends with the next event"
 """The event has finished, so its instance is reused, though its program has begun to end."""
-NEEDS_NODE = pytest.mark.skipif(shutil.which("node") is None, reason="no Node.js")
 
 
 @dataclass(frozen=True)
@@ -515,7 +513,7 @@ RUNTIMES: dict[str, Runtime] = {
     "image, Node.js": Runtime(
         lambda fixture, row: fixture("deploy_image")(_SERVER_IN_NODE, command=["node", "app.py"], **row.options),
         native=frozenset({"handler", "default"}),  # Node.js catches it, whether the program listens or not
-        marks=(NEEDS_NODE,),
+        marks=(pytest.mark.nodejs,),
     ),
     "image, free-running": Runtime(
         lambda fixture, row: fixture("deploy_free")(textwrap.dedent(image_of(row.order)), **row.options),
@@ -539,7 +537,7 @@ RUNTIMES: dict[str, Runtime] = {
         ),
         native=frozenset({"handler", "default"}),  # Node.js catches it, whether the function listens or not
         own_errors=True,
-        marks=(NEEDS_NODE,),
+        marks=(pytest.mark.nodejs,),
     ),
 }
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import zipfile
 from pathlib import Path
 
 import pytest
+from process_support import LONG
 
 from pytest_scf_async import (
     AsyncEvent,
+    CannotEndError,
     HandlerError,
+    ScfApiError,
+    ScfUsageError,
     assert_finished,
     assert_signal_handled,
     assert_stopped_within,
@@ -187,3 +192,132 @@ def test_faulthandler_lets_the_handler_of_python_be_called(runtime, deploy, befo
     event = stopped(source)
     assert_signal_handled(event)
     assert_finished(event, ["stop"])
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["directory", "zip"])
+def test_a_layer_has_its_modules_at_its_root(runtime, tmp_path: Path, deploy, packed: bool) -> None:
+    layer = tmp_path / ("layer.zip" if packed else "layer")
+    if packed:
+        with zipfile.ZipFile(layer, "w") as archive:
+            archive.writestr("python/lib/python3.10/site-packages/rows_of_export/__init__.py", "ROWS = 3\n")
+    else:
+        (layer / "python" / "rows_of_export").mkdir(parents=True)
+        (layer / "python" / "rows_of_export" / "__init__.py").write_text("ROWS = 3\n", encoding="utf-8")
+
+    def deployed() -> AsyncEvent:
+        return deploy(IMPORTS_ROWS, layers=[layer]).invoke_async().wait()
+
+    text = refusal_of(assert_finished, deployed())
+    assert ": SCF unpacks a layer at /opt as it is, and Python looks for modules in /opt itself\n" in text
+    if packed:
+        below = re.search(
+            rf"what to do: pack {layer} anew, so that rows_of_export, which the layer has in (\S+)/, lies at its root",
+            text,
+        )[1]
+        with zipfile.ZipFile(layer) as archive:
+            files = {name.removeprefix(f"{below}/"): archive.read(name) for name in archive.namelist()}
+        layer = tmp_path / "layer-2.zip"
+        with zipfile.ZipFile(layer, "w") as archive:
+            for name, content in files.items():
+                archive.writestr(name, content)
+    else:
+        layer = Path(re.search(r"what to do: name (\S+) in layers=, so that rows_of_export, which ", text)[1])
+
+    assert_finished(deployed(), 3)
+
+
+def test_a_payload_that_was_not_given_is_passed(deploy) -> None:
+    function = deploy("def main_handler(event, context):\n    return event['rows']\n")
+    text = refusal_of(assert_finished, function.invoke_async().wait())
+    assert (
+        "what to do: pass a payload, where that is to have 'rows': the event was invoked without one, so the handler "
+        "gets {}; invoke_async({'rows': ...}), or payload= of the scf_function marker\n" in text
+    )
+
+    assert_finished(function.invoke_async({"rows": 5}).wait(), 5)
+    assert "pass a payload" not in refusal_of(assert_finished, function.invoke_async({"row": 5}).wait())
+
+
+@pytest.mark.parametrize("call", ["invoke_async", "wait", "settle"])
+def test_an_event_is_not_awaited(deploy, call: str) -> None:
+    event = deploy("def main_handler(event, context):\n    return 5\n").invoke_async()
+
+    async def awaits() -> None:
+        await (event if call == "invoke_async" else getattr(event, call)())
+
+    with pytest.raises(ScfUsageError, match=r"invoke_async\(\), wait\(\), settle\(\) and the .*; leave out `await`$"):
+        asyncio.run(awaits())
+
+    async def calls() -> None:
+        assert_finished(event.wait(), 5)
+
+    asyncio.run(calls())
+
+
+COMPUTES_IN_C = """
+import collections, resource
+
+def main_handler(event, context):
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+    ends = iter(lambda: resource.getrusage(resource.RUSAGE_SELF).ru_utime - used > 0.5, True)
+    collections.deque(ends, maxlen=0)
+"""
+
+
+def test_a_long_call_in_c_has_a_longer_real_timeout(make_runtime, deploy) -> None:
+    impatient = deploy(COMPUTES_IN_C, to=make_runtime(real_timeout=0.1)).invoke_async()
+    with pytest.raises(CannotEndError, match=r"(?m)^What to do: it computes without a wait: raise real_timeout \("):
+        impatient.wait()
+
+    assert_finished(deploy(COMPUTES_IN_C, to=make_runtime(real_timeout=LONG)).invoke_async().wait())
+
+
+EXITS = """
+import os, sys
+
+def check():
+    if "ROWS" not in os.environ:
+        sys.exit("ROWS is not set")
+
+check()
+
+def main_handler(event, context):
+    return "exported"
+"""
+
+
+def test_a_module_that_exits_checks_in_the_function(deploy) -> None:
+    text = refusal_of(assert_finished, deploy(EXITS).invoke_async().wait())
+    assert "likely cause: the process ended by itself while the module was imported (exit code 1): the platform" in text
+    assert "what to do: check in the function, not while the module is imported, and return or raise there: " in text
+
+    followed = EXITS.replace("\ncheck()\n", "").replace("        sys.exit(", "        raise RuntimeError(")
+    followed = followed.replace('    return "exp', '    check()\n    return "exp')
+    text = refusal_of(assert_finished, deploy(followed).invoke_async().wait())
+    assert "likely cause: the function raised RuntimeError: ROWS is not set\n" in text
+    assert_finished(deploy(followed, environment={"ROWS": "5"}).invoke_async().wait(), "exported")
+
+
+def test_what_is_to_be_stopped_has_not_ended(deploy) -> None:
+    function = deploy(STOPS.replace("BODY", "stop.append(signum)").replace("HANDLER", "on_sigterm"))
+    with pytest.raises(
+        ScfApiError,
+        match=r"\(it ended 100 s after its start: its function returned; call a gate before that, such as wait_for_l",
+    ):
+        function.invoke_async().wait().stop()
+
+    assert_finished(function.invoke_async().wait_until_listening().stop(), "stopped")
+
+
+def test_that_it_has_failed_is_said_first(deploy) -> None:
+    function = deploy("def main_handler(event, context):\n    return event['rows']\n")
+    failed = function.invoke_async()
+    for _ in range(2):  # before its first wait, and later
+        with pytest.raises(
+            ScfApiError, match=r"\(it ended 0 s after its start: the function raised KeyError: 'rows'; pass a payload, "
+        ):
+            failed.stop()
+    aborted = function.invoke_async()
+    aborted.terminate(when="now")
+    with pytest.raises(ScfApiError, match=r"terminate\(\) ended it by force, .*; call assert_terminated\(event\) if"):
+        aborted.stop()

@@ -349,5 +349,5 @@ def test_it_needs_the_official_sdk(asked: Callable[..., Asked], monkeypatch: pyt
     assert command() == (1, "")
     assert command.errors == (
         "python -m pytest_scf_async conformance: the official SDK is needed, and tencentcloud.common.credential is not "
-        "installed: pip install 'pytest-scf-async[sdk]'\n"
+        "installed: pip install tencentcloud-sdk-python-scf\n"
     )

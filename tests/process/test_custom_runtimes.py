@@ -5,7 +5,6 @@ The payload of an event is a line of bash, which the bootstrap runs.
 
 from __future__ import annotations
 
-import shutil
 import socket
 import threading
 import warnings
@@ -23,7 +22,7 @@ from pytest_scf_async.report.cause import likely_cause
 # once: a program that is no Python: the same on all Pythons
 pytestmark = [
     pytest.mark.once,
-    pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl (apt-get install curl)"),
+    pytest.mark.curl,
 ]
 
 BASH = """#!/bin/bash

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runtimes_table import NEEDS_NODE
 from tencentcloud.common.exception import TencentCloudSDKException
 from tencentcloud.scf.v20180416 import models
 
@@ -179,8 +178,8 @@ def go_package(main: str) -> dict[str, str]:
     ("runtime", "files", "handler"),
     [
         ("Python3.10", {"index.py": HANDLER}, "index.main_handler"),
-        pytest.param("Nodejs18.15", {"index.js": NODE}, "index.main_handler", marks=NEEDS_NODE),
-        ("CustomRuntime", {"bootstrap": BOOTSTRAP}, "shop.export"),
+        pytest.param("Nodejs18.15", {"index.js": NODE}, "index.main_handler", marks=pytest.mark.nodejs),
+        pytest.param("CustomRuntime", {"bootstrap": BOOTSTRAP}, "shop.export", marks=pytest.mark.curl),
         pytest.param("Go1", go_package(GO), "main", marks=pytest.mark.go),
     ],
 )

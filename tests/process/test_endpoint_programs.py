@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from endpoint_handlers import signed_by_the_sdk
-from runtimes_table import NEEDS_NODE, file_in
+from runtimes_table import file_in
 
 from pytest_scf_async import ScfEndpoint, ScfRuntime
 
 # once: programs that are no Python: the same on all Pythons
-pytestmark = [pytest.mark.once, NEEDS_NODE]
+pytestmark = [pytest.mark.once, pytest.mark.nodejs]
 
 ASKS = """
 const https = require('https');

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import threading
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -67,7 +70,7 @@ def test_instances_wake_in_order_of_their_due_times(deploy, runtime: ScfRuntime,
     assert file.read_text() == "b1 c2 b2 a3 b3 c4 b4 d6 a6 c6 d6.5 a7 "
 
 
-def test_what_is_due_at_one_instant_goes_in_order_of_registration(deploy, runtime: ScfRuntime, tmp_path) -> None:
+def test_what_is_due_at_one_instant_goes_in_the_order_of_beginning(deploy, runtime: ScfRuntime, tmp_path) -> None:
     function = deploy(
         """
         import os, time
@@ -88,6 +91,66 @@ def test_what_is_due_at_one_instant_goes_in_order_of_registration(deploy, runtim
     runtime.wait_all(events)
 
     assert file.read_text() == "a0 b0 d0 c0 a1 b1 d1 "
+
+
+ANSWERED_LAST = """
+    import os, socket, time
+
+    def main_handler(event, context):
+        file = os.open(event["file"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        server = socket.create_connection(("127.0.0.1", event["port"]))
+        server.sendall(event["name"].encode())
+        for _ in range(6):
+            os.write(file, event["name"].encode())
+            server.sendall(b"!")
+            if event["name"] == "a":
+                server.recv(1)
+            time.sleep(30)
+"""
+
+
+@pytest.fixture
+def answers_late() -> Iterator[int]:
+    """The port of a server that answers "a" only when it has heard of "b", who waits from then on."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    clients: dict[str, socket.socket] = {}
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):  # the test is over
+            while len(clients) < 2:
+                client, _ = listener.accept()
+                clients[client.recv(1).decode()] = client
+            while clients["b"].recv(1) and clients["a"].recv(1):
+                for client in clients.values():  # a traced program holds the clock until both are answered
+                    client.sendall(b".")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield listener.getsockname()[1]
+    for each in (listener, *clients.values()):
+        with contextlib.suppress(OSError):  # the other end is gone
+            each.shutdown(socket.SHUT_RDWR)
+    thread.join()
+    for each in (listener, *clients.values()):
+        each.close()
+
+
+@pytest.mark.parametrize(
+    "children", [("real", "real"), ("simulated", "simulated"), ("simulated", "real")], ids=" and ".join
+)
+def test_what_began_to_wait_at_one_instant_goes_in_order_of_events_whoever_was_answered_first(
+    deploy, runtime: ScfRuntime, tmp_path, answers_late: int, children: tuple[str, str]
+) -> None:
+    file = tmp_path / "order"
+    events = []
+    for name, kind in zip("ab", children, strict=True):
+        function = deploy(ANSWERED_LAST, children=kind, ports=[answers_late] if kind == "simulated" else [])
+        events.append(function.invoke_async({"name": name, "file": str(file), "port": answers_late}))
+
+    runtime.wait_all(events)
+
+    assert file.read_text() == "ab" * 6, "\n".join(event.timeline for event in events)
+    assert [event.duration for event in events] == [timedelta(seconds=180)] * 2
 
 
 def test_twenty_instances_share_a_counter_in_a_file_without_a_lock(deploy, runtime: ScfRuntime, tmp_path) -> None:
@@ -522,7 +585,9 @@ def test_an_instance_has_started_before_what_it_reports_is_done(deploy, runtime,
     lockstep, order = lockstep_of(runtime), []
     monkeypatch.setattr(lockstep, "on_start", lambda _: order.append("started"))
     lockstep._follow_ups.append(lambda: order.append("reported"))
-    lockstep._started.append(event_of(event).instance)
+    instance = event_of(event).instance
+    monkeypatch.setattr(instance, "take_start", lambda: True)
+    instance._report()
 
     lockstep.refresh()
 

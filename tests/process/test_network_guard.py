@@ -165,7 +165,7 @@ def main_handler(event, context):
     ).invoke_async()
 
     assert event.wait().result == ["x", "y", "z"], str(event.log)
-    assert "refused" not in event.timeline
+    assert '(network="loopback")' not in event.timeline  # [::1] may refuse: some machines call both addresses localhost
 
 
 @pytest.mark.parametrize(

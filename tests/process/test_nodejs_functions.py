@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from internals import event_of
 from process_support import assert_body, assert_reclaimed_for_good, short_log, user_lines
-from runtimes_table import NEEDS_NODE, file_in
+from runtimes_table import file_in
 
 from pytest_scf_async import ScfUsageError, assert_signal_received, assert_timed_out
 from pytest_scf_async.report.cause import likely_cause
 
 # once: a program that is no Python: the same on all Pythons
-pytestmark = [pytest.mark.once, NEEDS_NODE]
+pytestmark = [pytest.mark.once, pytest.mark.nodejs]
 
 
 @pytest.fixture

@@ -130,6 +130,63 @@ def test_a_line_has_the_time_at_which_it_was_completed(deploy):
     assert (line.time - event.started_at).total_seconds() == 10
 
 
+@pytest.mark.parametrize("write", ["print(time.time_ns())", "os.write(1, b'%d\\n' % time.time_ns())"])
+def test_a_line_has_the_time_at_which_it_was_written_though_another_thread_reports_an_earlier_one(deploy, write):
+    """A parked thread reports the time when the harness asks; here it does as the handler writes its next line."""
+    event = (
+        deploy(f"""
+        import _thread, os, select, time
+        from pytest_scf_async.bootstrap.originals import real_poll
+        from pytest_scf_async.bootstrap.patches import threads
+        from pytest_scf_async.bootstrap.scheduler.channel import Channel
+        from pytest_scf_async.bootstrap.scheduler.lock import Section
+        from pytest_scf_async.bootstrap.scheduler.scheduler import scheduler
+
+        reports, writes = os.eventfd(0), os.eventfd(0)
+        main = _thread.get_ident()
+
+        def wait_for(fd):
+            poller = real_poll()
+            poller.register(fd, select.POLLIN)
+            poller.poll()
+
+        class Lock(Section):
+            def __enter__(self):
+                if _thread.get_ident() == main:
+                    os.eventfd_write(writes, 1)
+                super().__enter__()
+
+        class SlowChannel(Channel):
+            __slots__ = ()
+
+            def send_marked(self, frame):
+                if _thread.get_ident() != main:
+                    os.eventfd_write(reports, 1)
+                    wait_for(writes)  # until the line is written, or waits until this time is reported
+                super().send_marked(frame)
+
+        def reporter():
+            scheduler.before_output()
+            os.eventfd_write(reports, 1)
+
+        def main_handler(event, context):
+            time.sleep(2)
+            time.sleep(3)  # under a lease, which comes with the end of the first one
+            scheduler.lock, scheduler.channel.__class__ = Lock(), SlowChannel
+            threads._real_start_new_thread(reporter, ())
+            wait_for(reports)
+            {write}
+            os.eventfd_write(writes, 1)
+    """)
+        .invoke_async()
+        .wait()
+    )
+
+    (line,) = [line for line in event.log if line.source == "Custom"]
+    assert (line.time - event.started_at).total_seconds() == 5
+    assert line.text == str(round(line.time.timestamp() * 1e9))
+
+
 @pytest.mark.parametrize(
     "writer",
     [

@@ -410,6 +410,7 @@ def test_polls_at_one_instant_warn_of_time_that_stands(serve: Any) -> None:
 
 
 @SAME_ON_ALL
+@pytest.mark.curl
 def test_a_result_that_is_no_text_is_in_base64(serve: Any, tmp_path: Path) -> None:
     (tmp_path / "program").mkdir()
     (tmp_path / "program" / "bootstrap").write_text(PUSHES_BYTES)
@@ -436,6 +437,7 @@ def test_time_that_flows(serve: Any) -> None:
 
 
 @SAME_ON_ALL
+@pytest.mark.curl
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGTERM])
 def test_nothing_is_left_of_events_in_the_middle(serve: Any, tmp_path: Path, signum: signal.Signals) -> None:
     (tmp_path / "starts.py").write_text(STARTS_A_CHILD)

@@ -364,13 +364,14 @@ def test_who_sends_a_signal_goes_on_before_those_whom_the_handler_wakes(deploy) 
         """
         import os, signal, threading, time
         from pytest_scf_async.bootstrap.patches import signals
+        from pytest_scf_async.bootstrap.patches.time import _real_sched_yield
 
         real_kill = signals._real_kill
 
         def kill_and_let_others_run(pid, signum):
             real_kill(pid, signum)
             for _ in range(2000):
-                os.sched_yield()
+                _real_sched_yield()
 
         def main_handler(event, context):
             signals._real_kill = kill_and_let_others_run
@@ -698,3 +699,38 @@ def test_a_signal_after_the_interpreters_last_look_is_not_lost(
     begins, received = (line.rpartition(" ")[2] for line in user_lines(event))
     assert received == begins
     assert event.wait().duration == timedelta(seconds=60)
+
+
+def test_a_sleep_whose_line_cannot_be_named_defers_no_signal(deploy, make_runtime) -> None:
+    """The stack is at its limit there, in a sleep under a lease. What the sleep has set before is unset."""
+    source = """
+        import signal, sys, time
+
+        def main_handler(event, context):
+            handled = []
+            signal.signal(signal.SIGUSR1, lambda *_: handled.append(1))
+            depth = 0
+            frame = sys._getframe()
+            while frame is not None:
+                depth, frame = depth + 1, frame.f_back
+            before = sys.getrecursionlimit()
+            time.sleep(1)  # from here on it has a lease
+            for more in range(1, 40):
+                try:
+                    sys.setrecursionlimit(depth + more)
+                    time.sleep(more)
+                    place = "nowhere"
+                except RecursionError as error:
+                    sys.setrecursionlimit(before)
+                    last = error.__traceback__
+                    while last.tb_next is not None:
+                        last = last.tb_next
+                    place = last.tb_frame.f_code.co_name
+                finally:
+                    sys.setrecursionlimit(before)
+                if place in ("describe_caller", "nowhere"):
+                    signal.raise_signal(signal.SIGUSR1)
+                    return place, handled
+    """
+    runtime = make_runtime(leases=True)
+    assert deploy(source, to=runtime).run() == ["describe_caller", [1]]

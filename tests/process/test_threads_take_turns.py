@@ -1,4 +1,4 @@
-"""Threads of a handler: one computes at a time, in order of due time and registration; joins are on simulated time."""
+"""Threads of a handler: one computes at a time, by due time, beginning and thread; joins are on simulated time."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def run(deploy):
 # -- order -----------------------------------------------------------------------------------------------------------
 
 
-def test_woken_threads_go_in_order_of_due_time_then_of_registration(run) -> None:
+def test_woken_threads_go_in_order_of_due_time_then_of_beginning(run) -> None:
     event = run("""
     def main_handler(event, context):
         order = []
@@ -103,6 +103,43 @@ def test_the_interleaving_of_threads_is_the_order_of_their_waits(run) -> None:
     """)
 
     assert event.result == "a0 b0 c0 a1 c1 b1 a2 c2 b2"
+
+
+def test_waits_that_began_at_one_instant_end_in_the_order_of_their_threads(run) -> None:
+    event = run("""
+    import asyncio, os, select
+
+    WAITS = [
+        lambda: time.sleep(30),
+        lambda: threading.Event().wait(30),
+        lambda: threading.Semaphore(0).acquire(timeout=30),
+        lambda: sleeper.join(30),
+        lambda: select.select([], [], [], 30),
+        lambda: select.poll().poll(30_000),
+        lambda: asyncio.run(asyncio.sleep(30)),
+        lambda: signal.sigtimedwait([signal.SIGUSR1], 30),
+    ]
+
+    sleeper = threading.Thread(target=time.sleep, args=(1000,))
+
+    def main_handler(event, context):
+        trace, (out, into) = [], os.pipe()
+        sleeper.start()
+        def first():
+            for wait in WAITS:
+                os.read(out, 1)
+                wait()
+                trace.append("first")
+        def second():
+            for wait in WAITS:
+                os.write(into, b"!")
+                wait()
+                trace.append("second")
+        together(first, second)
+        return trace
+    """)
+
+    assert event.result == ["first", "second"] * 8
 
 
 def test_a_started_thread_waits_until_its_starter_waits_which_the_next_start_is(run) -> None:
@@ -196,6 +233,78 @@ def test_the_garbage_collector_stays_as_the_handler_left_it(run) -> None:
     """)
 
     assert event.result == [True, False]
+
+
+# -- a sleep of no length ----------------------------------------------------------------------------------------------
+
+YIELDS = ["time.sleep(0)", "time.sleep(0.0)", "os.sched_yield()"]
+
+
+@pytest.mark.parametrize("gives_way", YIELDS)
+def test_a_thread_that_gives_way_goes_on_behind_all_that_are_ready(run, gives_way: str) -> None:
+    event = run(f"""
+    import os
+
+    n = 0
+
+    def main_handler(event, context):
+        together_now = threading.Barrier(4)
+        def work():
+            global n
+            together_now.wait()
+            for _ in range(50):
+                x = n
+                {gives_way}
+                n = x + 1
+        together(*[work] * 4)
+        return [n, now()]
+    """)
+
+    assert event.result == [50, 0]  # of 200
+
+
+@pytest.mark.parametrize("gives_way", YIELDS)
+def test_who_gives_way_gives_it_to_whoever_is_ready_by_then(run, gives_way: str) -> None:
+    event = run(f"""
+    import os
+
+    def main_handler(event, context):
+        trace, lock, (out, into) = [], threading.Lock(), os.pipe()
+        def waits_for_lock():
+            with lock:
+                trace.append("lock")
+        def waits_for_pipe():
+            trace.append(os.read(out, 4).decode())
+        lock.acquire()
+        threads = together(waits_for_lock, waits_for_pipe, lambda: time.sleep(1), join=False)
+        time.sleep(0.5)
+        {gives_way}
+        trace.append("nobody is ready")
+        os.write(into, b"pipe")
+        lock.release()
+        trace.append("still here")
+        {gives_way}
+        trace.append("last")
+        for thread in threads:
+            thread.join()
+        return [trace, now()]
+    """)
+
+    assert event.result == [["nobody is ready", "still here", "lock", "pipe", "last"], 1]
+
+
+def test_threads_that_poll_the_clock_and_give_way_to_each_other_end(run) -> None:
+    event = run("""
+    def main_handler(event, context):
+        def work():
+            end = time.time() + 0.01
+            while time.time() < end:
+                time.sleep(0)
+        together(work, work)
+        return now()
+    """)
+
+    assert 0.01 <= event.result < 0.02
 
 
 # -- join ------------------------------------------------------------------------------------------------------------

@@ -258,16 +258,23 @@ def test_a_jump_back_is_refused(clock: SimulatedClock) -> None:
 # -- what is due -----------------------------------------------------------------------------------------------------
 
 
-def test_things_come_in_order_of_time_then_priority_then_order_then_registration(clock: SimulatedClock) -> None:
+def test_things_come_in_order_of_time_priority_beginning_owner_and_registration(
+    clock: SimulatedClock,
+) -> None:
     came: list[str] = []
 
-    def put(text: str, due: int, priority: int, order: int) -> None:
+    def put(text: str, due: int, priority: int, *order: int) -> None:
+        began, owner, number = (*order, 0, 0)[:3]
+        order = began, owner, number
         clock.call_at(START_US + due, note(came, text), priority=priority, order=order)
 
     put("late platform", 20, PLATFORM, 0)
     put("wake 9 first", 10, WAKE_UP, 9)
     put("wake 9 second", 10, WAKE_UP, 9)
-    put("wake 3", 10, WAKE_UP, 3)
+    put("wake 9 of owner 2", 10, WAKE_UP, 9, 2, 1)
+    put("wake 9 of owner 1, number 2", 10, WAKE_UP, 9, 1, 2)
+    put("wake 9 of owner 1, number 1", 10, WAKE_UP, 9, 1, 1)
+    put("wake 3", 10, WAKE_UP, 3, 3, 3)
     put("timeout, order 5", 10, PLATFORM, 5)
     put("timeout, order 1", 10, PLATFORM, 1)
     put("early wake", 5, WAKE_UP, 100)
@@ -281,14 +288,17 @@ def test_things_come_in_order_of_time_then_priority_then_order_then_registration
         "wake 3",
         "wake 9 first",
         "wake 9 second",
+        "wake 9 of owner 1, number 1",
+        "wake 9 of owner 1, number 2",
+        "wake 9 of owner 2",
         "late platform",
     ]
 
 
 def test_a_timeout_comes_before_a_wake_up_of_the_same_instant_that_was_registered_first(clock: SimulatedClock) -> None:
     came: list[str] = []
-    clock.call_at(START_US + 3_000_000, note(came, "wake-up"), priority=WAKE_UP, order=1)
-    clock.call_at(START_US + 3_000_000, note(came, "timeout"), order=2)
+    clock.call_at(START_US + 3_000_000, note(came, "wake-up"), priority=WAKE_UP, order=(1, 1, 1))
+    clock.call_at(START_US + 3_000_000, note(came, "timeout"), order=(2, 2, 2))
 
     clock.advance(3)
 
@@ -436,7 +446,7 @@ def test_whatever_is_registered_comes_once_in_order_and_at_its_time(
     expected: list[tuple[int, int, int, int]] = []
     for number, (due, priority, order, cancelled) in enumerate(things):
         key = (due, priority, order, number)
-        thing = clock.call_at(START_US + due, lambda key=key: came.append(key), priority=priority, order=order)
+        thing = clock.call_at(START_US + due, lambda key=key: came.append(key), priority=priority, order=(order, 0, 0))
         if cancelled:
             thing.cancel()
         else:

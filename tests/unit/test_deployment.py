@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import sys
+import threading
+import time
 import zipfile
 from datetime import timedelta
 from pathlib import Path
@@ -8,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytest_scf_async import ScfRuntime
+from pytest_scf_async import runtime as runtime_module
 from pytest_scf_async.deployment import UNCHANGED, changed_configuration, first_configuration
 from pytest_scf_async.errors import ScfUsageError
 from pytest_scf_async.options import ScfSettings
@@ -105,3 +109,37 @@ def test_a_zip_of_another_runtime_gives_the_function_its_own_name(tmp_path):
         packed.write(tmp_path / "bootstrap", "bootstrap")
     with ScfRuntime(lookup=[Path.cwd()]) as runtime:
         assert runtime.deploy(tmp_path / "export.zip", runtime="CustomRuntime").name == "export"
+
+
+def test_of_two_threads_that_deploy_one_stem_each_gets_a_name_of_its_own(tmp_path, monkeypatch):
+    """The second one deploys after the first one has chosen its name, and before it has taken it."""
+    (tmp_path / "export.py").write_text("def main_handler(event, context): pass")
+    names = []
+    lookup = runtime_module.looked_up
+
+    def deploy():
+        names.append(runtime.deploy(f"{tmp_path}/export.py:main_handler").name)
+
+    def second_deploys(*given):
+        monkeypatch.setattr(runtime_module, "looked_up", lookup)
+        second.start()
+        deadline = time.monotonic() + 60
+        while second.is_alive() and not waits_for_lock(second):
+            assert time.monotonic() < deadline
+        return lookup(*given)
+
+    monkeypatch.setattr(runtime_module, "looked_up", second_deploys)
+    second = threading.Thread(target=deploy)
+    with ScfRuntime(ScfSettings()) as runtime:
+        deploy()
+        second.join(60)
+        assert sorted(names) == ["export", "export-2"]
+        assert sorted(runtime.functions) == ["export", "export-2"]
+
+
+def waits_for_lock(thread):
+    """Whether *thread* stands where it takes the lock of its runtime."""
+    frame = sys._current_frames().get(thread.ident)
+    while frame is not None and frame.f_code.co_name != "locked":
+        frame = frame.f_back
+    return frame is not None

@@ -11,7 +11,7 @@ import pytest
 from internals import Instance, Output, messages, shared_page
 
 MARK = messages.mark_of("nonce")
-PARKED = messages.pack(messages.Parked(0, 0, 0, 0, 0, 0, 0, ""))
+PARKED = messages.pack(messages.Parked(0, (0, 0, 0), 0, 0, 0, 0, 0, ""))
 
 
 def wrote(time_us: int) -> bytes:

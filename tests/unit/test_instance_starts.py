@@ -25,32 +25,49 @@ class Watched(Instance):
         self.seen = [list(each) for each in self._disk]
 
 
-def forked() -> tuple[Watched, list[tuple[int, ...]]]:
+def forked() -> tuple[Watched, list[tuple[int, ...]], list[Instance]]:
     instance = Watched.__new__(Watched)
     starts: list[tuple[int, ...]] = []
+    reports: list[Instance] = []
     instance._disk = []
+    instance.status = instance.refused = None
     instance.hint = messages.Expect(messages.CommonMounts([], []), inodes=[], code=[], environment={})
     instance.sandbox = SimpleNamespace(started=lambda *given: starts.append(given))  # type: ignore[assignment]
-    instance.owner = SimpleNamespace(instance_started=lambda _: None)  # type: ignore[assignment]
-    return instance, starts
+    instance.owner = SimpleNamespace(instance_reported=reports.append)  # type: ignore[assignment]
+    return instance, starts, reports
 
 
 def test_the_disk_is_there_once_the_process_can_be_seen() -> None:
-    instance, _ = forked()
+    instance, _, _ = forked()
     instance.spawned(PID, [PIDFD, TMP])
     assert (instance.pid, instance.pidfd, instance.seen) == (PID, PIDFD, [[TMP]])
 
 
-def test_the_sandbox_is_started_once_whichever_thread_comes_first() -> None:
-    instance, starts = forked()
-    instance.spawned(PID, [PIDFD, TMP])  # the owner's thread has not called it yet
-    assert starts == []
-    instance._start_sandbox()
-    instance._start_sandbox()
+def test_its_owner_takes_the_start_once_whichever_thread_comes_first() -> None:
+    instance, starts, reports = forked()
+    instance.spawned(PID, [PIDFD, TMP])  # it has no owner yet, who asks when it has become one
+    assert (starts, reports) == ([], [])
+    assert [instance.take_start(), instance.take_start()] == [True, False]
     assert starts == [(PID, TMP)]
 
-    instance, starts = forked()
+    instance, starts, reports = forked()
     instance.called = True
+    assert not instance.take_start()
     instance.spawned(PID, [PIDFD, TMP])
-    instance._start_sandbox()
+    assert (starts, reports) == ([], [instance])  # in that thread nothing is done with it
+    assert [instance.take_start(), instance.take_start()] == [True, False]
     assert starts == [(PID, TMP)]
+
+
+def test_its_owner_takes_the_end_once_and_not_of_what_is_released() -> None:
+    instance, _, reports = forked()
+    instance.called = True
+    assert not instance.take_end()
+    instance.ended(9, 0)
+    assert reports == [instance]
+    assert [instance.take_end(), instance.take_end()] == [True, False]
+
+    instance, _, _ = forked()
+    instance.ended(9, 0)
+    instance.released = True
+    assert not instance.take_end()

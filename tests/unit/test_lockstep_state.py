@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,6 @@ Doing, Effect, Fact, Gate, Life, Preemption, State = (
     table.Preemption,
     table.InstanceState,
 )
-STATES = list(table.states())
 NONE = Preemption.NO
 
 EXPECTED = """
@@ -80,6 +80,12 @@ KINDS = {"life": Life, "preemption": Preemption, "gate": Gate}
 PARTS = ("in_lockstep", *table.InstanceState.__match_args__[1:10])
 
 
+@cache
+def all_states() -> list[State]:
+    """They take a second to find: not in each session that collects this file."""
+    return list(table.states())
+
+
 def parts_of(text: str) -> dict[str, object]:
     pairs = (pair.split("=") for pair in text.split() if pair != "-")
     return {name: KINDS[name][value] if name in KINDS else value == "yes" for name, value in pairs}
@@ -99,13 +105,13 @@ def rows() -> list[tuple[table.InstanceFact, dict[str, object], dict[str, object
 def test_every_fact_has_its_rows():
     assert [fact for fact, *_ in rows() if fact not in Fact] == []
     assert {fact for fact, *_ in rows()} == set(Fact)
-    assert len(STATES) > 1000
+    assert len(all_states()) > 1000
 
 
 @pytest.mark.parametrize("fact", list(Fact), ids=lambda fact: fact.value)
 def test_what_a_fact_does_in_every_state(fact):
     of_fact = [row for row in rows() if row[0] is fact]
-    for state in STATES:
+    for state in all_states():
         parts = {name: getattr(state, name) for name in PARTS}
         step = table.after(state, fact)
         if state.life is Life.ENDED:
@@ -122,7 +128,7 @@ def test_what_a_fact_does_in_every_state(fact):
 
 
 def test_who_does_what_in_every_state():
-    for state in STATES:
+    for state in all_states():
         runs = state.run_token or (state.running and state.preemption is NONE)
         active = state.life is Life.RUNS and state.in_lockstep
         assert state.active == active
@@ -148,7 +154,7 @@ def test_who_does_what_in_every_state():
 
 @pytest.mark.parametrize("held", [False, True])
 def test_the_word_for_every_state(held):
-    for state in STATES:
+    for state in all_states():
         word = state.doing(held=held)
         if state.life is Life.ENDED:
             assert word is Doing.ENDED
@@ -165,10 +171,11 @@ def test_the_word_for_every_state(held):
 
 
 def test_there_is_one_object_of_each_state():
-    for state in STATES:
+    for state in all_states():
         for fact in Fact:
             assert table.after(state, fact) is table.after(state, fact)
-    assert len({id(state) for state in STATES}) == len(set(STATES)) == len(STATES)
+    states = all_states()
+    assert len({id(state) for state in states}) == len(set(states)) == len(states)
 
 
 def test_the_picture_in_the_docs_follows_from_the_table(tmp_path):

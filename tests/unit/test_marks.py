@@ -32,6 +32,7 @@ KEYWORDS = {"sandbox": {"sandbox"}}
 """Keywords of calls."""
 TEXTS = {".".join(attribute): marks for attribute, marks in ATTRIBUTES.items()} | {
     "--scf-async-sandbox": {"sandbox"},
+    "curl -s": {"curl"},
 }
 """In the code of a handler, and in a command line of pytest."""
 
@@ -176,6 +177,7 @@ def helper_names() -> dict[str, Names]:
         ("def test_a():\n    make_runtime(sandbox='none')", "sandbox"),
         ("def test_a():\n    run('--scf-async-sandbox=none')", "sandbox"),
         ("def test_a():\n    assert os.geteuid() == 0", "sandbox"),
+        ("BOOTSTRAP = 'curl -s there'\ndef test_a():\n    deploy(BOOTSTRAP)", "curl"),
     ],
 )
 def test_a_missing_mark_is_found(source: str, missing: str) -> None:

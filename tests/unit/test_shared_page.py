@@ -44,13 +44,13 @@ def test_every_slot_of_the_control_page_is_an_attribute(control: shared_page.Con
 def test_a_clock_page_counts_the_waits_and_is_copied_whole() -> None:
     shared = shared_page.SharedClockPage()
     shared.now_us, shared.boot_us = 5, 3
-    assert [shared.next_order(), shared.next_order()] == [1, 2]
+    assert [shared.next_order(), shared.next_order(7)] == [(5, 0, 1), (5, 7, 2)]
 
     alone = shared.copy()
     shared.now_us = 6
     shared.close()
 
-    assert (alone.now_us, alone.boot_us, alone.next_order()) == (5, 3, 3)
+    assert (alone.now_us, alone.boot_us, alone.next_order()) == (5, 3, (5, 0, 3))
 
 
 def test_leased_waits_are_read_from_where_an_instance_writes_them(control: shared_page.ControlPage) -> None:

@@ -175,6 +175,7 @@ def accepted(fd: int) -> None:
 
 def sends(fd: int, data: Any) -> None:
     """Note that *data* is about to be sent on *fd*; the call itself refuses what cannot be sent."""
+    clock.reads[0] = 0
     connection = _connections.get(fd)
     if connection is not None and not connection.decrypted:
         _traffic(fd, connection)
@@ -266,6 +267,8 @@ def sends_to_anybody(sock: Any, data: Any, address: Any = None) -> None:
 
 def came(fd: int, data: Any) -> None:
     """Note that *data* was received on *fd*; if it is empty, that is the end of the connection."""
+    if len(data):
+        clock.reads[0] = 0
     connection = _connections.get(fd)
     if connection is not None and not (connection.decrypted and len(data)):
         _traffic(fd, connection)

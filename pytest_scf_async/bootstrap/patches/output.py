@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...protocol import messages
+from .. import clock
 from ..scheduler.scheduler import scheduler
 from . import connections, registry, socket_waits
 
@@ -204,6 +205,7 @@ _STANDARD = (1, 2)
 
 
 def _before_write(fd: int) -> None:
+    clock.reads[0] = 0
     if _report_write is not None and scheduler.active:
         _report_write(fd)
     if scheduler.moved and _is_output(fd):

@@ -22,6 +22,7 @@ from typing import Any
 from ...protocol import procfs, time_units
 from ...protocol.messages import Awaits
 from .. import clock, thread_table
+from ..clock_polls import polls
 from ..originals import real_epoll, real_poll
 from ..scheduler.callers import describe_call, describe_caller
 from ..scheduler.scheduler import Readiness, Waiter, scheduler
@@ -242,6 +243,12 @@ class _Multiplexer:
 
     _exact: float | None = None
     """The timeout in seconds that a selector was called with, before it has rounded that to whole milliseconds."""
+    _caller_known = False
+
+    def note_caller(self, caller: FrameType) -> None:
+        """Note who waits: mostly it is the same loop each time."""
+        self._caller_known = True
+        polls.add_loop(caller)
 
 
 class Epoll(_Multiplexer):
@@ -298,6 +305,9 @@ class Epoll(_Multiplexer):
 
     def poll(self, /, timeout: Any = None, maxevents: int = -1) -> list[tuple[int, int]]:
         asked, self._exact = self._exact, None
+        if not self._caller_known:
+            self.note_caller(sys._getframe(1))
+        polls.begin_pass()
         timeout = clock.real_number(timeout)
         blocks = timeout is None or (isinstance(timeout, (int, float)) and timeout < 0)
         if not scheduler.active or not (blocks or _may_wait(timeout)):
@@ -311,7 +321,7 @@ class Epoll(_Multiplexer):
         if scheduler.alone and seconds is not None and not self._unsettled:
             ready = scheduler.leased_sleep_unless(take, _microseconds(seconds, exact), "epoll")
             if ready is not None:
-                return ready
+                return ready  # type: ignore[no-any-return]
         ready = take()
         if ready:
             if self._unsettled or scheduler.forked:
@@ -363,6 +373,9 @@ class Poll(_Multiplexer):
 
     def poll(self, timeout: Any = None, /) -> list[tuple[int, int]]:
         asked, self._exact = self._exact, None
+        if not self._caller_known:
+            self.note_caller(sys._getframe(1))
+        polls.begin_pass()
         timeout = clock.real_number(timeout)
         blocks = timeout is None or (isinstance(timeout, (int, float)) and timeout < 0)
         if not scheduler.active or not (blocks or _may_wait(timeout)):
@@ -399,6 +412,8 @@ class RealPoll(Poll):
 
 def fake_select(*args: Any) -> Any:
     """Wait, on simulated time, until one or more file descriptors are ready for some kind of I/O."""
+    polls.add_loop(sys._getframe(1))
+    polls.begin_pass()
     timeout = clock.real_number(args[3]) if len(args) == 4 else None
     if not scheduler.active or len(args) not in (3, 4) or not _may_wait(timeout):
         return _real_select(*args)
@@ -455,6 +470,8 @@ def _unrounded(real: Any) -> Any:
         inner = self._selector
         if isinstance(inner, _Multiplexer):
             inner._exact = timeout
+            if not inner._caller_known:
+                inner.note_caller(sys._getframe(1))
         return real(self, timeout)
 
     return select

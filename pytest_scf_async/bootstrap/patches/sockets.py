@@ -11,19 +11,15 @@ from __future__ import annotations
 
 import _socket
 import errno
-import os
 import socket
 import sys
 from collections.abc import Callable
-from types import FrameType
 from typing import Any, Protocol
 
-from ...protocol.own_code import OWN_CODE
 from .. import records
-from ..scheduler.callers import user_frame
+from ..scheduler.callers import is_library, user_frame
 from . import connections, official_hosts, registry
 
-_STANDARD = os.path.dirname(os.__file__) + os.sep
 _LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
 _LOCAL_FAMILIES = frozenset(getattr(socket, name, None) for name in ("AF_UNIX", "AF_NETLINK", "AF_ALG"))
 
@@ -116,15 +112,10 @@ def _may_look_up(host: Any) -> bool:
     return _is_local_name(name) or _number_of(name) is not None
 
 
-def _is_library(frame: FrameType) -> bool:
-    path = frame.f_code.co_filename
-    return path.startswith((_STANDARD, "<frozen")) or "site-packages" in path or "dist-packages" in path
-
-
 def _users_line() -> str:
     """The line of user code that has called, for a text."""
     nearest = frame = user_frame(sys._getframe(1))
-    while frame is not None and (_is_library(frame) or frame.f_code.co_filename.startswith(OWN_CODE)):
+    while frame is not None and is_library(frame.f_code.co_filename):
         frame = frame.f_back
     frame = frame or nearest
     return "" if frame is None else f" at {frame.f_code.co_filename}:{frame.f_lineno}"

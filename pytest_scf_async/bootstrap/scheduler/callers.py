@@ -16,6 +16,8 @@ _main_ident = _get_ident()
 """That of the main thread: this is imported there, and a fork keeps it."""
 
 _STANDARD = os.path.dirname(os.__file__)
+_LIBRARIES = os.path.join(_STANDARD, ""), OWN_CODE, "<frozen"
+_PACKAGES = "site-packages", "dist-packages"
 _NOT_USERS = os.path.join(_STANDARD, "asyncio", ""), OWN_CODE
 PLUMBING = {
     os.path.join(_STANDARD, *name.split(".")) + ".py": name
@@ -25,6 +27,16 @@ PLUMBING[os.path.join(_STANDARD, "subprocess.py")] = "subprocess"
 for _name in ("base_events", "events", "runners"):
     PLUMBING[os.path.join(_STANDARD, "asyncio", _name + ".py")] = "asyncio"
 """Modules, mostly of the standard library, that wait on behalf of their callers. Texts name the line of the caller."""
+
+
+def is_library(file: str) -> bool:
+    """Whether the code in *file* is no user's: the plugin's, the standard library's or that of an installed package."""
+    return file.startswith(_LIBRARIES) or any(name in file for name in _PACKAGES)
+
+
+def is_standard(file: str) -> bool:
+    """Whether the code in *file* is that of the standard library, or the plugin's."""
+    return file.startswith(_LIBRARIES) and not any(name in file for name in _PACKAGES)
 
 
 def user_frame(frame: FrameType | None) -> FrameType | None:

@@ -41,6 +41,7 @@ from ...protocol.shared_page import (
     ControlPage,
 )
 from .. import clock
+from ..clock_polls import polls
 from ..originals import real_poll
 from .alarm import Alarm
 from .callers import call_of_user, describe_caller, user_frame
@@ -75,9 +76,9 @@ class Waiter:
         "due_us",
         "granted",
         "in_c",
+        "order",
         "over",
         "readiness",
-        "sequence",
         "suspended",
         "thread",
         "woken",
@@ -96,7 +97,7 @@ class Waiter:
         self.description = description
         self.readiness = readiness
         self.awaits = awaits
-        self.sequence = 0
+        self.order: shared_page.Order = (0, 0, 0)
         self.granted = False
         self.woken = False
         self.suspended = False
@@ -151,10 +152,12 @@ class Readiness:
 class ThreadState:
     """What the scheduler knows of one Python thread."""
 
-    __slots__ = ("ended", "followed", "joiners", "main", "poller", "polls_channel", "waiters", "wakeup_fd")
+    __slots__ = ("ended", "followed", "joiners", "main", "number", "poller", "polls_channel", "waiters", "wakeup_fd")
 
-    def __init__(self, main: bool) -> None:
-        self.main = main
+    def __init__(self, number: int) -> None:
+        self.number = number
+        """Its place in the order of starts; that of the main thread is 0."""
+        self.main = number == 0
         self.wakeup_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.waiters: list[Waiter] = []
         self.ended = False
@@ -233,6 +236,7 @@ class Scheduler:
         "_seen_messages",
         "_started",
         "_terminal_waiter",
+        "_threads_begun",
         "_typed",
         "_watching",
         "active",
@@ -327,9 +331,10 @@ class Scheduler:
         """One of the reasons: a child process was started, and may still live."""
         self.main_ident = _get_ident()
         self._seen_messages = 0
-        self._run_queue: list[tuple[int, int, Waiter]] = []
-        """A heap of the waiters with an instant, by that and the order in which they were pushed."""
-        self.main = ThreadState(main=True)
+        self._run_queue: list[tuple[int, shared_page.Order, Waiter]] = []
+        """A heap of the waiters with an instant, by that and their order."""
+        self.main = ThreadState(0)
+        self._threads_begun = 0
         self.main.poller.register(wakeup_fd, select.POLLIN)
         self.main.poller.register(inbox.fd, select.POLLIN)
         self.threads: dict[int, ThreadState] = {_get_ident(): self.main}
@@ -501,33 +506,35 @@ class Scheduler:
             return False
         microseconds = seconds * 1_000_000 if kind is int else time_units.microseconds(seconds)
         self.main_inside = True  # handlers of signals wait: they may move the clock as well
-        page, control = self.clock_page, self.control_page
-        now = page[CLOCK_NOW]
-        due = now + microseconds
-        passes: bool = due < control[CONTROL_LEASE] and due < self.alarm.due_us
-        if passes and (self._gateway is None or self._gateway.has_received_all()):
-            if self.c_code:
-                with self.lock:
-                    self._before_move()
-            frame = sys._getframe(2)
-            sleep = (frame.f_code, frame.f_lasti, microseconds)
-            leased = self.leased
-            record = leased.record
-            if record and sleep == leased.sleep:
-                control[record + LEASE_LAST] = now
-                control[record + LEASE_COUNT] += 1
+        try:
+            page, control = self.clock_page, self.control_page
+            now = page[CLOCK_NOW]
+            due = now + microseconds
+            passes: bool = due < control[CONTROL_LEASE] and due < self.alarm.due_us
+            if passes and (self._gateway is None or self._gateway.has_received_all()):
+                if self.c_code:
+                    with self.lock:
+                        self._before_move()
+                frame = sys._getframe(2)
+                sleep = (frame.f_code, frame.f_lasti, microseconds)
+                leased = self.leased
+                record = leased.record
+                if record and sleep == leased.sleep:
+                    control[record + LEASE_LAST] = now
+                    control[record + LEASE_COUNT] += 1
+                else:
+                    passes = leased.note(describe_caller(f"sleep({microseconds / 1e6:g})"), now, sleep)
+                if passes:
+                    page[CLOCK_NOW] = due
+                    control[CONTROL_LEASED] += 1
+                    self.moved = True
+                    clock.reads[0] = 0
             else:
-                passes = leased.note(describe_caller(f"sleep({microseconds / 1e6:g})"), now, sleep)
-            if passes:
-                page[CLOCK_NOW] = due
-                control[CONTROL_LEASED] += 1
-                self.moved = True
-                clock.reads[0] = 0
-        else:
-            passes = False
-        self.main_inside = False
-        if self.pending:
-            self.run_pending()
+                passes = False
+        finally:
+            self.main_inside = False
+            if self.pending:
+                self.run_pending()
         return passes
 
     def leased_sleep_unless(self, take: Callable[[], Any], microseconds: int, name: str) -> Any:
@@ -563,8 +570,16 @@ class Scheduler:
                 self.run_pending()
 
     def yield_run_token(self) -> None:
-        """Let the other threads run that are due now; the calling one is last among them."""
-        self.park(self.clock_page[CLOCK_NOW], "")
+        """Let the other threads run that are ready; the calling one is last among them. It is no wait."""
+        polls.begin_pass()
+        if len(self.threads) == 1 and not self._started:
+            return
+        with Deferred(self), self.lock:
+            if self._watching:
+                self._poll_watched()
+            head, now = self._head(), self.clock_page[CLOCK_NOW]
+        if head is not None and head.due_us is not None and head.due_us <= now:
+            self.park(now, "")
 
     def wake(self, waiter: Waiter) -> bool:
         """Put *waiter* into the run queue, as due now; False where it is over already."""
@@ -693,8 +708,7 @@ class Scheduler:
 
     def expect_thread(self) -> ThreadState:
         """Add a thread that is about to be started, as due now; it waits for its first run token in `begin_thread`."""
-        thread = ThreadState(main=False)
-        thread.poller.register(self.wakeup_fd, select.POLLIN)
+        thread = self._new_thread()
         with Deferred(self), self.lock:
             self.leave_core()
             waiter = Waiter(thread, self.clock_page[CLOCK_NOW], "")
@@ -827,8 +841,7 @@ class Scheduler:
     def _current(self) -> ThreadState:
         thread = self.threads.get(_get_ident())
         if thread is None:  # started by C code, or through a reference older than the patches
-            thread = ThreadState(main=False)
-            thread.poller.register(self.wakeup_fd, select.POLLIN)
+            thread = self._new_thread()
             with self.lock:
                 self.threads[_get_ident()] = thread
                 self._count_threads()
@@ -880,11 +893,13 @@ class Scheduler:
         """The same where the main thread runs: it may be about to stand at a gate."""
         if self.control_page[shared_page.CONTROL_MESSAGES] != self._seen_messages and self._reader is None:
             self.main_inside = True
-            with self.lock:
-                self._take_messages(self.channel.receive())
-            self._save_and_stop()
-            self._follow(self.main)
-            self.main_inside = False
+            try:
+                with self.lock:
+                    self._take_messages(self.channel.receive())
+                self._save_and_stop()
+                self._follow(self.main)
+            finally:
+                self.main_inside = False
 
     def _poll(self, waiter: Waiter) -> None:
         """Poll once for whatever concerns *waiter*: its wakeup, its descriptors, signals, and perhaps the channel."""
@@ -1067,7 +1082,7 @@ class Scheduler:
             if readiness is not None:
                 self._held += readiness.holds
             if waiter.due_us is not None:
-                heapq.heappush(self._run_queue, (waiter.due_us, waiter.sequence, waiter))
+                heapq.heappush(self._run_queue, (waiter.due_us, waiter.order, waiter))
             self._reader = waiter.thread
             self._dispatch(waiter.description, waiter.awaits, True)
 
@@ -1124,23 +1139,26 @@ class Scheduler:
     # -- with the lock: the run queue ----------------------------------------------------------------------------------
 
     def _push(self, waiter: Waiter) -> None:
-        page = self.clock_page
-        page[shared_page.CLOCK_SEQUENCE] = waiter.sequence = page[shared_page.CLOCK_SEQUENCE] + 1
-        if waiter.due_us is not None:
-            heapq.heappush(self._run_queue, (waiter.due_us, waiter.sequence, waiter))
+        page, due = self.clock_page, waiter.due_us
+        now = page[CLOCK_NOW]
+        page[shared_page.CLOCK_SEQUENCE] = number = page[shared_page.CLOCK_SEQUENCE] + 1
+        waiter.order = now, 0 if due is None or due <= now else waiter.thread.number, number
+        if due is not None:
+            heapq.heappush(self._run_queue, (due, waiter.order, waiter))
 
     def _head(self) -> Waiter | None:
         heap = self._run_queue
         while heap:
-            _, sequence, waiter = heap[0]
-            if waiter.over or waiter.suspended or waiter.granted or waiter.sequence != sequence:
+            _, order, waiter = heap[0]
+            if waiter.over or waiter.suspended or waiter.granted or waiter.order is not order:
                 heapq.heappop(heap)
             else:
                 return waiter
         return None
 
     def _park(self, waiter: Waiter) -> None:
-        clock.reads[0] = 0
+        if waiter.due_us is None or waiter.due_us > self.clock_page[CLOCK_NOW]:  # one of no length is none
+            clock.reads[0] = 0
         waiter.thread.waiters.append(waiter)
         if waiter.granted:  # woken by its `enlist`, and granted since: the thread goes on, and was counted twice
             self.running_threads -= 1
@@ -1175,14 +1193,14 @@ class Scheduler:
         """Report what this instance waits for next; not while a thread is about to resume."""
         self._report_owed = False
         head = self._head()
-        due, sequence = (head.due_us, head.sequence) if head is not None else (None, 0)
+        due, order = (head.due_us, head.order) if head is not None else (None, (0, 0, 0))
         due = messages.NEVER if due is None else due
         used_ns = 0 if clock.computed is None else clock.processor_ns()
         if self.moved:
             self._report_time()
         self.channel.send(
             _pack_parked(
-                due, sequence, self.running_threads, self._held, self._seen_messages, used_ns, awaits, description
+                due, order, self.running_threads, self._held, self._seen_messages, used_ns, awaits, description
             )
         )
 
@@ -1258,6 +1276,13 @@ class Scheduler:
             self._push(self._alarm_waiter)
 
     # -- with the lock: threads ----------------------------------------------------------------------------------------
+
+    def _new_thread(self) -> ThreadState:
+        """The state of a thread that starts; without the lock."""
+        self._threads_begun += 1
+        thread = ThreadState(self._threads_begun)
+        thread.poller.register(self.wakeup_fd, select.POLLIN)
+        return thread
 
     def _count_threads(self) -> None:
         self.alone = len(self.threads) == 1 and not self._started and not self._lease_suspensions
@@ -1405,18 +1430,23 @@ class Scheduler:
         self.channel.send(frame)
 
     def _report_time(self) -> None:
-        """Report to which instant the clock was moved here, and how many records of leased waits there are."""
-        self.moved = False
+        """Report to which instant the clock was moved here, and how many records of leased waits there are.
+
+        A parked thread may do this, asked by the harness, while another one prints, which looks at ``moved`` without
+        the lock. It is cleared once the mark is written: cleared before, that thread would write before the mark.
+        """
         pack = messages.pack_wrote if self.c_code else messages.pack_leased
         records = self.leased.records_to_report()
         self.channel.send_marked(pack(self.clock_page[CLOCK_NOW], records))
+        self.moved = False
 
     def _move_clock(self, now_us: int) -> None:
         """Move the clock under the lease. `leased_sleep` does the same without this call."""
+        if now_us > self.clock_page[CLOCK_NOW]:
+            clock.reads[0] = 0
         self.clock_page[CLOCK_NOW] = now_us
         self.control_page[CONTROL_LEASED] += 1
         self.moved = True
-        clock.reads[0] = 0
 
     def _may_move(self, description: str, now_us: int, main: bool = True) -> bool:
         if self.c_code:

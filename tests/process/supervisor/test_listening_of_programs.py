@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 from datetime import timedelta
 
@@ -16,7 +15,6 @@ from pytest_scf_async.errors import GateNotReachedError, ScfUsageError
 # once: what a program does with a signal is the same, whatever Python runs the tests
 pytestmark = pytest.mark.once
 
-needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="needs node (apt-get install nodejs)")
 LATE = "time.sleep(3)\nprint('begins', flush=True)\n" + LISTENS + "\nprint('listens', flush=True)"
 ASYNCIO = """
 import asyncio
@@ -145,7 +143,7 @@ def refused(event, name: str) -> str:
     )
 
 
-@needs_node
+@pytest.mark.nodejs
 def test_node_is_refused_at_once(deploy_image):
     event = deploy_image(NODE, command=["node", "app.py"]).invoke_async()
 
@@ -156,7 +154,7 @@ def test_node_is_refused_at_once(deploy_image):
     assert event.doing == "pending"
 
 
-@needs_node
+@pytest.mark.nodejs
 def test_node_that_a_shell_has_started_is_refused_as_soon_as_that_is_known(deploy_image):
     event = deploy_image(NODE, command=["sh", "-c", "sleep 3; exec node app.py"]).invoke_async()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 from image_support import program
 from process_support import assert_reclaimed_for_good, is_gone, user_lines
@@ -78,7 +76,7 @@ def test_the_last_line_of_a_shell_is_there_however_it_ends(deploy_image, ends):
     assert event.duration.total_seconds() == 5
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node.js")
+@pytest.mark.nodejs
 def test_what_node_wrote_before_it_exits_is_there(deploy_image):
     source = """
         for (let number = 0; number < 5000; number++) console.log("line", number);

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import textwrap
 
 import pytest
+from internals import Zygote
 
 # once: a tracer and a kernel: the same on all Pythons
 pytestmark = pytest.mark.once
 
+AGAIN = ", in each of 3 trials"
 LIMIT = 60
 """Real seconds for a trial, on a machine however busy."""
 
@@ -72,11 +75,6 @@ def test_it_names_the_setting_of_the_kernel(tmp_path, scope, why):
     ("change", "why"),
     [
         pytest.param(
-            "tracee.MACHINE = 'riscv64'",
-            "programs for this processor (riscv64, 64 bits) are not known",
-            id="another processor",
-        ),
-        pytest.param(
             "probe._PROGRAM = 'import sys; sys.exit(\"no room\")'",
             "a program that was traced ended with the wait status 256: no room",
             id="it fails",
@@ -103,10 +101,72 @@ def test_it_names_the_setting_of_the_kernel(tmp_path, scope, why):
     ],
 )
 def test_it_says_what_is_wrong(change, why):
-    assert answer(change) == why
+    assert answer(change) == f"{why}{AGAIN}"
+
+
+def test_it_names_another_processor():
+    assert answer("tracee.MACHINE = 'riscv64'") == "programs for this processor (riscv64, 64 bits) are not known"
+
+
+SIGNALLED = """
+    from signal import *
+    import os
+    reach, drive, times = probe._reach, probe._Trial._drive, [{times}]
+    def signalled(at, genuine, pid):
+        if {when!r} == at and times[0]:
+            times[0] -= 1
+            os.kill(pid, {signum})
+            if {signum} == SIGKILL:
+                os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        return genuine()
+    probe._reach = lambda pid, place: signalled("before it begins", lambda: reach(pid, place), pid)
+    probe._Trial._drive = lambda self: signalled("while it runs", lambda: drive(self), *self._tree.processes)
+"""
+WHENS = ["before it begins", "while it runs"]
+
+
+@pytest.mark.parametrize("when", WHENS)
+@pytest.mark.parametrize("signum", ["SIGKILL", "SIGTERM", "SIGSTOP"])
+def test_a_signal_to_the_program_is_no_answer_of_the_kernel(signum, when):
+    assert answer(SIGNALLED.format(signum=signum, when=when, times=2)) == ""
+
+
+@pytest.mark.parametrize(
+    ("signum", "when", "why"),
+    [
+        ("SIGKILL", "before it begins", "a program could not be traced to its end (No such process)"),
+        ("SIGKILL", "while it runs", "a program that was traced ended with the wait status 9"),
+        ("SIGSTOP", "while it runs", "a program that was traced was stopped by a signal"),
+    ],
+)
+def test_a_signal_that_comes_each_time_is_one(signum, when, why):
+    assert answer(SIGNALLED.format(signum=signum, when=when, times=3)) == f"{why}{AGAIN}"
 
 
 def test_it_sees_a_clock_that_is_not_the_one_that_was_set():
     said = answer("exec.give_clock = lambda *arguments: None")
     assert said.startswith("a program that was traced read 1")
-    assert said.endswith(" on a clock that stood at 2000000000.000")
+    assert said.endswith(f" on a clock that stood at 2000000000.000{AGAIN}")
+
+
+@pytest.mark.parametrize(("killed", "why"), [(2, ""), (3, f"wait status 9; it wrote nothing{AGAIN}")])
+def test_the_end_of_the_tracer_is_no_answer_either(monkeypatch, killed, why):
+    genuine, trials = Zygote._send, []
+
+    def send(self, data, fds=None):
+        trials.append(data)
+        if len(trials) > killed:
+            genuine(self, data, fds)
+        else:
+            (trial,) = self.listeners.values()
+            trial.ended(signal.SIGKILL, 0)
+
+    zygote = Zygote()
+    try:
+        assert zygote.is_ready()
+        monkeypatch.setattr(Zygote, "_send", send)
+        said = zygote.why_untraced()
+        assert said == (why and f"the process that tried it ended with the {why}")
+        assert len(trials) == 3
+    finally:
+        zygote.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import shlex
 import struct
 import sys
@@ -21,7 +20,7 @@ from pytest_scf_async.report.cause import likely_cause
 # once: the kernel's and the supervisor's: the same on all Pythons
 pytestmark = [
     pytest.mark.once,
-    pytest.mark.skipif(platform.machine() != "x86_64", reason="its programs are machine code of x86-64"),
+    pytest.mark.x86_64,
 ]
 
 GETPID_32 = bytes.fromhex("b814000000cd80")
@@ -67,7 +66,7 @@ def serve(deploy_image):
 def thirty_two(tmp_path):
     made = elf(tmp_path / "thirty-two", EXIT_32, bits=32)
     if os.spawnv(os.P_WAIT, made, [made.name]) != 7:
-        pytest.skip("this kernel runs no 32-bit programs")
+        pytest.skip("needs a kernel that runs 32-bit programs")
     return made
 
 
@@ -211,12 +210,15 @@ def handle(event, request):
     assert warned == [f"{os.path.basename(os.path.realpath(sys.executable))!r} {TRACES}"]
 
 
-@pytest.mark.parametrize("tracer", ["strace -f -o /dev/null", "gdb -batch -ex run --args"])
+@pytest.mark.parametrize(
+    "tracer",
+    [
+        pytest.param("strace -f -o /dev/null", marks=pytest.mark.strace),
+        pytest.param("gdb -batch -ex run --args", marks=pytest.mark.gdb),
+    ],
+)
 def test_a_tracer_ends_by_itself_and_the_cause_says_why(serve, tracer):
     words = shlex.split(tracer)
-    if not any(os.access(f"{directory}/{words[0]}", os.X_OK) for directory in os.environ["PATH"].split(":")):
-        pytest.skip(f"there is no {words[0]}")
-
     event, warned = serve(program("def handle(event, request): return 1"), command=[*words, "python3", "-I", "app.py"])
 
     assert (event.status, event.status_code) == ("FAILED", 439)
@@ -230,7 +232,7 @@ def test_a_tracer_ends_by_itself_and_the_cause_says_why(serve, tracer):
 LACKS = "and the kernel gives a traced program no rights of its file"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file somebody else's")
+@pytest.mark.root
 @pytest.mark.parametrize(("mode", "kind"), [(0o4755, "set-uid"), (0o2755, "set-gid")])
 def test_a_program_with_rights_of_its_own_has_none_and_a_warning_says_so(serve, tmp_path, mode, kind):
     made = elf(tmp_path / "rights", EXIT_64, bits=64)
@@ -244,7 +246,7 @@ def test_a_program_with_rights_of_its_own_has_none_and_a_warning_says_so(serve, 
     assert warned == [f"'rights' is {kind}, {LACKS}"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file somebody else's")
+@pytest.mark.root
 def test_rights_that_it_has_anyway_are_nothing_to_report(serve, tmp_path):
     made = elf(tmp_path / "rights", EXIT_64, bits=64)
     made.chmod(0o6755)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -120,7 +119,6 @@ import random
 bind = "0.0.0.0:9000"
 random.seed(1)  # between the starts of its workers gunicorn waits for a time at random
 """
-needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="needs node (apt-get install nodejs)")
 
 
 def one_run(command: Sequence[str], directory: Path, shown: str) -> tuple[str, str]:
@@ -160,7 +158,7 @@ def test_a_loop_in_go(tmp_path: Path, build_go) -> None:
     assert_all_runs_are_the_same([build_go(GO)], tmp_path, "stops 10m0s")
 
 
-@needs_node
+@pytest.mark.nodejs
 def test_a_server_of_node(tmp_path: Path) -> None:
     (tmp_path / "server.js").write_text(NODE)
     assert_all_runs_are_the_same(["node", "server.js"], tmp_path, "signal 600")
@@ -173,7 +171,6 @@ def test_a_script_of_bash_with_a_trap_and_children(tmp_path: Path) -> None:
 
 
 def test_gunicorn_with_two_workers(tmp_path: Path) -> None:
-    pytest.importorskip("gunicorn")
     (tmp_path / "app.py").write_text(GUNICORN)
     (tmp_path / "gunicorn.conf.py").write_text(SEEDED)
     command = [

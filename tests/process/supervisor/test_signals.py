@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import timedelta
 
 import pytest
@@ -13,8 +12,6 @@ from pytest_scf_async import assert_finished, assert_signal_handled, assert_stop
 
 # once: what a program does with a signal is the same, whatever Python runs the tests
 pytestmark = pytest.mark.once
-
-needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="needs node (apt-get install nodejs)")
 
 IGNORES = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
 BLOCKS = "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})"
@@ -380,7 +377,7 @@ def assert_native(event, runtime) -> None:
     assert_stopped_within(event, 1)
 
 
-@needs_node
+@pytest.mark.nodejs
 def test_a_program_in_node(deploy_image, runtime):
     assert_native(deploy_image(NODE, command=["node", "app.py"]).invoke_async(), runtime)
 
@@ -390,7 +387,7 @@ def test_a_program_in_go(deploy_image, runtime, go_server):
     assert_native(deploy_image("", command=[go_server]).invoke_async(), runtime)
 
 
-@needs_node
+@pytest.mark.nodejs
 def test_a_program_in_node_that_does_not_listen(deploy_image, runtime):
     source = NODE.replace("process.on('SIGTERM'", "void ('SIGTERM'")
     event = deploy_image(source, command=["node", "app.py"]).invoke_async().wait_for_log("row 2")
@@ -412,7 +409,7 @@ def test_at_a_line_in_go_the_listener_runs_before_the_rest_goes_on(deploy_image,
     assert event.wait().result == 5
 
 
-@needs_node
+@pytest.mark.nodejs
 def test_at_a_line_in_node_the_listener_runs_when_that_row_is_done(deploy_image):
     event = deploy_image(NODE, command=["node", "app.py"]).invoke_async().wait_for_log("row 5")
 

@@ -136,6 +136,30 @@ def test_how_long_children_take(simulated, name):
     assert event.duration.total_seconds() == pytest.approx(seconds, abs=0.001)
 
 
+READS = {
+    "lines": "for _ in range(1_500): print(time.time())",
+    "a file": "for _ in range(1_500): file.write(f'{time.time()}'); file.flush()",
+    "locks": "for _ in range(800): lock.acquire(); lock.release()",
+}
+"""By name: lines of a handler whose interpreter reads the clock, for each lock that it takes for one."""
+
+
+@pytest.mark.interpreter
+@pytest.mark.parametrize("name", READS)
+def test_reads_of_a_handler_that_does_not_poll_the_clock_take_no_time(simulated, make_runtime, name):
+    before = "import threading\nfile, lock = open('/tmp/file', 'w'), threading.Lock()"
+    function = simulated(calls(READS[name], before), to=make_runtime(clock_reads_before_wait=10))
+
+    assert function.run() == [None, 0]
+
+
+@pytest.mark.interpreter
+def test_a_handler_that_polls_the_clock_ends(simulated):
+    took = simulated(calls("while time.time() < began + 0.05: time.sleep(0)")).run()[1]
+
+    assert took == pytest.approx(0.05, abs=0.002)
+
+
 @pytest.mark.interpreter
 def test_a_sleep_of_a_child_ends_when_it_should_and_takes_no_real_time(simulated):
     function = simulated(calls('subprocess.run(["sleep", "600"])'))

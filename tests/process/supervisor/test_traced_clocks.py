@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 from traced_programs import S, needs, run, said, trace
 
@@ -118,6 +116,33 @@ say(now())
         assert said(source, vdso=vdso, reads_before_wait=100) == [30]
 
 
+@pytest.mark.parametrize("vdso", [True, False], ids=["vdso", "traced"])
+def test_a_program_that_writes_between_its_reads_may_read_as_often_as_it_likes(vdso: bool) -> None:
+    source = """
+nothing = os.open('/dev/null', os.O_WRONLY)
+for _ in range(1_000):
+    time.monotonic_ns()
+    os.write(nothing, b'-')
+for _ in range(100):
+    time.monotonic_ns()
+    os.write(2, b'')
+say(now())
+"""
+    assert said(source, vdso=vdso, reads_before_wait=50) == [0]
+
+
+@pytest.mark.parametrize("vdso", [True, False], ids=["vdso", "traced"])
+@pytest.mark.parametrize("wait", ["sleep(0)", "libc.select(0, 0, 0, 0, timeval(0))"])
+def test_waits_of_no_length_are_none(wait: str, vdso: bool) -> None:
+    source = f"""
+end = time.monotonic_ns() + 20_000_000
+while time.monotonic_ns() < end:
+    {wait}
+say(now())
+"""
+    assert said(source, vdso=vdso, reads_before_wait=50) == [20_000_000]
+
+
 def test_two_processes_may_poll_the_clock() -> None:
     source = """
 child = os.fork()
@@ -152,6 +177,6 @@ setTimeout(report, 3600000)
 """
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+@pytest.mark.nodejs
 def test_node_waits_an_hour() -> None:
     assert trace("node", "-e", NODE).said == [[3_600_000, 3_600_000]]

@@ -134,7 +134,7 @@ os._exit(0)
 """
     traced = run(FUNCTIONS + source, **options)
     if [-38, 0] in traced.said:
-        pytest.skip(f"this kernel has no {name}")
+        pytest.skip(f"needs a kernel with {name}")
     return traced.said
 
 

@@ -227,4 +227,4 @@ def needs(*names: str) -> None:
     """Skip a test of system calls that this processor does not have."""
     missing = [name for name in names if name not in NUMBERS]
     if missing:
-        pytest.skip(f"this processor has no system call {missing[0]}")
+        pytest.skip(f"needs a processor with the system call {missing[0]}")

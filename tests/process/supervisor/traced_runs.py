@@ -48,10 +48,11 @@ class Run:
         self.status: int | None = None
         self.pid = 0
         self.feed = -1
+        numbers = itertools.count()
         hooks = Hooks(
             lambda: Clocks(self.now_ns, self.now_ns - START_NS + UPTIME_NS),
             time.monotonic if request["real_time"] else lambda: 0.0,
-            next_order=itertools.count().__next__,
+            next_order=lambda: (self.now_ns // 1000, 0, next(numbers)),
             process_began=self._began,
             process_ended=self._process_ended,
             may_lease=self._may_lease,

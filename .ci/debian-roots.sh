@@ -1,16 +1,22 @@
 # shellcheck shell=bash
-# A root directory of Debian unstable, for the Pythons that this machine does not have: .ci/run reads this file.
+# Root directories of Debian, in which CI runs what this machine itself cannot show: .ci/run reads this file.
+# `unstable` has the Pythons that this machine lacks; `bare`, of the stable suite, has a Python, make and git, and nothing else.
 
-FROM_UNSTABLE=(3.14 3.15) # what that root has
-ROOT="$CACHE/debian-unstable" # remove it, and the next run makes it anew
-ROOT_PACKAGES=make,ca-certificates,util-linux
+FROM_UNSTABLE=(3.14 3.15) # the Pythons that come from there
+declare -A SUITE_OF=([unstable]=unstable [bare]=stable)
+declare -A PACKAGES_OF=([unstable]=make,ca-certificates,util-linux [bare]=python3,python3-venv,make,git,ca-certificates)
 for version in "${FROM_UNSTABLE[@]}"; do
-    ROOT_PACKAGES+=",python$version,python$version-venv"
+    PACKAGES_OF[unstable]+=",python$version,python$version-venv"
 done
-BOUND=() # files and directories of this machine that are in the root under the same path
+BOUND=() # files and directories of this machine that are in each root under the same path
 
-make_root() { # make $ROOT, or say why not; nothing is left of one that is not complete
-    local mirror proxy options=('--aptopt=Acquire::Check-Valid-Until "false"')
+root_of() { # root_of NAME: its directory; remove it, and the next run makes it anew
+    echo "$CACHE/debian-$1"
+}
+
+make_root() { # make_root NAME: make it, or say why not; nothing is left of one that is not complete
+    local name=$1 root mirror proxy options=('--aptopt=Acquire::Check-Valid-Until "false"')
+    root=$(root_of "$name")
     if ! command -v mmdebstrap >/dev/null 2>&1; then
         echo "installing: mmdebstrap"
         { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends mmdebstrap; } \
@@ -24,18 +30,18 @@ make_root() { # make $ROOT, or say why not; nothing is left of one that is not c
     if [ -n "$proxy" ]; then
         options+=("--aptopt=Acquire::http::Proxy \"$proxy\"")
     fi
-    echo "making a root directory of Debian unstable in $ROOT"
+    echo "making a root directory of Debian ${SUITE_OF[$name]} in $root"
     mkdir -p "$CACHE"
-    rm -rf --one-file-system "$ROOT" "$ROOT.new"
-    if ! mmdebstrap --quiet --variant=minbase "${options[@]}" --include="$ROOT_PACKAGES" unstable "$ROOT.new" "$mirror" \
-        >"$SCRATCH/mmdebstrap" 2>&1; then
-        rm -rf --one-file-system "$ROOT.new"
+    rm -rf --one-file-system "$root" "$root.new"
+    if ! mmdebstrap --quiet --variant=minbase "${options[@]}" --include="${PACKAGES_OF[$name]}" "${SUITE_OF[$name]}" \
+        "$root.new" "$mirror" >"$SCRATCH/mmdebstrap" 2>&1; then
+        rm -rf --one-file-system "$root.new"
         why="mmdebstrap made no root: $(tail -n 1 "$SCRATCH/mmdebstrap")"
         return 1
     fi
-    mkdir "$ROOT.new/tree"
-    echo "$ROOT_PACKAGES" >"$ROOT.new/.complete"
-    mv "$ROOT.new" "$ROOT"
+    mkdir "$root.new/tree"
+    echo "${PACKAGES_OF[$name]}" >"$root.new/.complete"
+    mv "$root.new" "$root"
 }
 
 could_have_root() { # else sets why
@@ -51,20 +57,22 @@ could_have_root() { # else sets why
     return 1
 }
 
-prepare_root() { # have $ROOT ready to be entered, or say why not
-    local why="" path
+prepare_root() { # prepare_root NAME PURPOSE: have it ready to be entered, or say why there is none
+    local name=$1 why="" path root
+    root=$(root_of "$name")
     if ! could_have_root; then
         :
-    elif [ "$(cat "$ROOT/.complete" 2>/dev/null)" != "$ROOT_PACKAGES" ]; then
-        make_root || true
+    elif [ "$(cat "$root/.complete" 2>/dev/null)" != "${PACKAGES_OF[$name]}" ]; then
+        make_root "$name" || true
     fi
     if [ -n "$why" ]; then
-        echo "no root directory of Debian unstable, for Python ${FROM_UNSTABLE[*]}: $why"
+        echo "no root directory of Debian ${SUITE_OF[$name]}, for $2: $why"
         return 1
     fi
-    cp -L /etc/resolv.conf "$ROOT/etc/resolv.conf" 2>/dev/null || true
-    mkdir -m 1777 "$SCRATCH/root-tmp"
-    for path in /etc/ssl/certs/ca-certificates.crt /etc/pip.conf /etc/xdg/pip ~/.config/pip ~/.pip "$UV_CACHE_DIR" $(pip_names); do
+    cp -L /etc/resolv.conf "$root/etc/resolv.conf" 2>/dev/null || true
+    mkdir -p -m 1777 "$SCRATCH/root-tmp-$name"
+    BOUND=()
+    for path in /etc/ssl/certs/ca-certificates.crt /etc/pip.conf /etc/xdg/pip ~/.config/pip ~/.pip $(pip_names); do
         if [ -e "$path" ]; then
             BOUND+=("$path")
         fi
@@ -103,7 +111,11 @@ enter_root() { # enter_root ROOT TMP PATH... -- COMMAND...: in a mount namespace
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin exec env -u TMPDIR "$@"
 }
 
-in_root() { # in_root COMMAND...: run it in $ROOT, with the tree in /tree
+in_root() { # in_root NAME COMMAND...: run it in that root, with the current directory in /tree
+    local also=()
+    if [ "$1" = unstable ]; then # its environments are installed with uv
+        also=("$UV_CACHE_DIR")
+    fi
     unshare --mount --propagation private -- bash -c "$(declare -f enter_root); enter_root \"\$@\"" _ \
-        "$ROOT" "$SCRATCH/root-tmp" "${BOUND[@]}" -- "$@"
+        "$(root_of "$1")" "$SCRATCH/root-tmp-$1" "${BOUND[@]}" "${also[@]}" -- "${@:2}"
 }

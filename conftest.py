@@ -1,0 +1,225 @@
+"""What all tests and examples share: their marks, what they need of the machine, and what is left out of a run."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+REPEATED_EXAMPLES = frozenset(
+    {
+        "test_export.py::test_an_interrupted_export_keeps_its_checkpoint",
+        "test_export.py::test_the_signal_arrives_at_the_very_row",
+    }
+)
+"""Examples that ``make repeat`` runs as well, as ``file.py::test_name``: a user's tests carry no mark of ours."""
+SAME_IN_ALL_SANDBOXES = frozenset(
+    {"test_all_waits.py", "test_endpoint_go.py", "test_endpoint_jest.py", "test_image_container.py"}
+)
+"""Files of examples that do not depend on the sandbox; the others are marked `sandbox`."""
+ON_THE_OLDEST: dict[str, str] = {
+    "examples": "what users write, on the newest Python of the platform itself",
+    "tests/unit": "calls most modules: what the standard library of an old Python lacks, or writes in another way",
+    "tests/process/test_ends_of_code.py": "the texts of exceptions, exits and failed imports are Python's",
+    "tests/process/test_endpoint.py": "its HTTP server, TLS and JSON are those of that Python",
+    "tests/process/test_serve.py": "a file in TOML is read with tomli: tomllib came with Python 3.11",
+    "tests/plugin/test_catalogue_cannot_end.py": "reports name waits and places in code, which tracebacks give",
+    "tests/plugin/test_catalogue_mistakes.py": "reports quote Python's exceptions and tracebacks",
+    "tests/plugin/test_catalogue_results.py": "reports quote Python's exceptions, and values as Python prints them",
+    "tests/plugin/test_catalogue_signals.py": "reports name waits and places in code, which tracebacks give",
+}
+"""What the oldest Python runs besides the tests marked `interpreter`: files, and folders of them, with the reason."""
+MARKS = {
+    "repeat": "one of the tests that `make repeat` runs 200 times under load",
+    "interpreter": "its outcome can depend on Python's version or build: CI runs it on every Python",
+    "sandbox": "its outcome can depend on mount namespaces or on who runs it: CI runs it without them, and as nobody",
+    "leases": "its outcome can depend on leases or on the clocks of an instance: CI runs it without them, too",
+    "oldest": "one of those that ON_THE_OLDEST lists, which alone gives this mark",
+    "once": "its outcome cannot depend on Python: CI runs it on this machine's own, not on the newest",
+    "long": "a long search: `make test-all` and CI run it, `make test` does not unless its file is named",
+}
+"""Which runs have a test: one without a mark runs on the newest Python, and in `make test`."""
+
+MarksOfItems = dict[tuple[str, str], set[frozenset[str]]]
+"""The marks of each case that was collected, by its file and by the name of its test, or class of tests."""
+MARKS_OF_ITEMS = pytest.StashKey[MarksOfItems]()
+
+
+def command(*names: str) -> Callable[[], bool]:
+    """Whether one of the commands *names* is on this machine."""
+    return lambda: any(shutil.which(name) is not None for name in names)
+
+
+def succeeds(*words: str, pattern: str = "") -> bool:
+    """Whether the command *words* ends with 0 and prints what *pattern* is found in."""
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    except OSError:
+        return False
+    return done.returncode == 0 and re.search(pattern, done.stdout) is not None
+
+
+class Need(NamedTuple):
+    """Something that a test needs and a machine may lack."""
+
+    name: str
+    cure: str
+    """What to do about it."""
+    is_here: Callable[[], bool]
+
+
+def package(name: str, packages: str, is_here: Callable[[], bool]) -> Need:
+    return Need(name, f"Debian and Ubuntu: apt-get install {packages}", is_here)
+
+
+NEEDS = {
+    "curl": package("curl", "curl", command("curl")),
+    "gdb": package("gdb", "gdb", command("gdb")),
+    "go": package(
+        "Go 1.18 or newer",
+        "golang-go",
+        lambda: succeeds("go", "env", "GOVERSION", pattern=r"^go(1\.(1[89]|[2-9]\d)|[2-9])"),
+    ),
+    "nodejs": package("Node.js", "nodejs", command("node")),
+    "npm": package("npm and its registry", "nodejs npm", command("npm")),
+    "podman": package("podman", "podman runc", lambda: succeeds("podman", "info")),
+    "postgresql": package(
+        "PostgreSQL's server",
+        "postgresql",
+        lambda: command("postgres")() or any(Path("/usr/lib/postgresql").glob("*/bin/postgres")),
+    ),
+    "qemu": package(
+        "qemu-aarch64",
+        "qemu-user",
+        lambda: platform.machine() == "aarch64" or command("qemu-aarch64", "qemu-aarch64-static")(),
+    ),
+    "redis_server": package("redis-server", "redis-server", command("redis-server")),
+    "root": Need("the rights of root", "run it as root", lambda: os.geteuid() == 0),
+    "strace": package("strace", "strace", command("strace")),
+    "x86_64": Need("an x86-64 processor", "its programs are machine code", lambda: platform.machine() == "x86_64"),
+}
+"""Marks of what tests need of the machine: without it they are left out, and the last lines of a run say so."""
+EXPLAINED = re.compile(r"Skipped: needs (?P<what>.+)", re.DOTALL)
+"""The reason of a skip that a test decides itself, as only a system call tells: it says what the machine lacks."""
+
+
+@functools.cache
+def lacking(mark: str) -> str:
+    """Why a test with *mark* cannot run here; empty if it can."""
+    need = NEEDS[mark]
+    return "" if need.is_here() else f"for want of {need.name} ({need.cure})"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="the tests of this project marked `long`, too")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for mark, text in MARKS.items():
+        config.addinivalue_line("markers", f"{mark}: {text}")
+    for mark, need in NEEDS.items():
+        config.addinivalue_line("markers", f"{mark}: needs {need.name} ({need.cure})")
+    config.pluginmanager.register(LeftOut(config), "left-out")
+
+
+def pytest_collection_finish() -> None:
+    """Freeze the objects of collection: a test that collects garbage does not visit thousands of tests."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    examples = f"{config.rootpath / 'examples'}/"
+    oldest = [config.rootpath / name for name in ON_THE_OLDEST]
+    by_path = defaultdict[Path, list[pytest.Item]](list)
+    for item in items:
+        by_path[item.path].append(item)
+    for path, of_file in by_path.items():
+        given = ["oldest"] if any(path.is_relative_to(listed) for listed in oldest) else []
+        if str(path).startswith(examples) and path.name not in SAME_IN_ALL_SANDBOXES:
+            given.append("sandbox")
+        for item in of_file:
+            for mark in given:
+                item.add_marker(mark)
+            if f"{path.name}::{getattr(item, 'originalname', item.name)}" in REPEATED_EXAMPLES:
+                item.add_marker("repeat")
+    found = defaultdict[tuple[str, str], set[frozenset[str]]](set)
+    for item in items:
+        path, _, name = item.nodeid.partition("::")
+        found[path, name.partition("::")[0].partition("[")[0]].add(frozenset(mark.name for mark in item.iter_markers()))
+    config.stash[MARKS_OF_ITEMS] = found
+
+
+@pytest.fixture(scope="session")
+def marks_of_items(pytestconfig: pytest.Config) -> MarksOfItems:
+    """The marks of all that was collected: what -m has left out, too."""
+    return pytestconfig.stash[MARKS_OF_ITEMS]
+
+
+class LeftOut:
+    """Leaves out what a run cannot have or did not ask for, and says so in its last lines."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._long = config.option.long
+        named = (Path(each.split("::")[0]).resolve() for each in config.args)
+        self._named = {path for path in named if path.is_file()}
+        self._counts: Counter[str] = Counter()
+        self._skipped: Counter[str] = Counter()
+        self._unexplained: list[str] = []
+
+    @pytest.hookimpl(trylast=True)  # of what -m and -k have selected
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        left_out = {item: reason for item in items if (reason := self._reason(item))}
+        if left_out:
+            self._counts.update(left_out.values())
+            config.hook.pytest_deselected(items=list(left_out))
+            items[:] = [item for item in items if item not in left_out]
+
+    def _reason(self, item: pytest.Item) -> str:
+        """Why *item* is not run; empty if it is."""
+        marks = {mark.name for mark in item.iter_markers()}
+        for mark in NEEDS:
+            if mark in marks and lacking(mark):
+                return lacking(mark)
+        if "long" in marks and not self._long and item.path not in self._named:
+            return "as long searches (make test-all runs them; CONTRIBUTING.md lists their files)"
+        return ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped and not hasattr(report, "wasxfail"):
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+            explained = EXPLAINED.match(reason)
+            if explained is None:
+                self._unexplained.append(f"{report.nodeid}: {reason}")
+            else:
+                self._skipped[f"for want of {explained['what']}"] += 1
+
+    @pytest.hookimpl(tryfirst=True)  # before the last lines are written
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if hasattr(session.config, "workeroutput"):  # a worker of pytest-xdist: each of them leaves out the same
+            session.config.workeroutput["left_out"] = dict(self._counts)
+        elif self._unexplained and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        self._counts = Counter(getattr(node, "workeroutput", {}).get("left_out", self._counts))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        for text in self._unexplained:
+            terminalreporter.write_line(f"FAILED, as nothing explains this skip: {text}", red=True)
+        for reason, count in (self._counts + self._skipped).most_common():
+            terminalreporter.write_line(f"left out: {count:,} test{'s' * (count > 1)} {reason}")

@@ -1,0 +1,66 @@
+"""A timeline as text: its entries are in order of time, and what says why something failed is never left out."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
+from zoneinfo import ZoneInfo
+
+import pytest
+from internals import Remark, SimulatedClock, Waited, Written, timeline_text
+
+# once: texts
+pytestmark = pytest.mark.once
+
+S = 1_000_000
+
+
+def test_a_wait_that_is_reported_late_stands_where_it_began() -> None:
+    """Those under a lease come with the next message, behind the lines that were written meanwhile."""
+    entries = [
+        Remark(0, "accepted"),
+        Written(3 * S, "row 1"),
+        Waited(1 * S, "sleep(1)", 2 * S, 2, awaits=None),
+        Waited(3 * S, "sleep(2)", 3 * S, 1, awaits=None),
+        Written(5 * S, "row 2"),
+    ]
+    stretch = SimpleNamespace(kind="computing", seconds=1.5, time_us=4 * S, entries=4)
+    assert timeline_text(entries, 0, [stretch]).splitlines() == [
+        "+0 s  instance  accepted",
+        "+1 s  wait      sleep(1), 2 times, the last at +2 s",
+        "+3 s  log       row 1",
+        "+3 s  wait      sleep(2)",
+        "+4 s  real      computed 1.5 real s",
+        "+5 s  log       row 2",
+    ]
+
+
+def test_lines_that_say_what_is_wrong_and_the_last_ones_are_never_left_out() -> None:
+    words = {10: "Traceback (most recent call last):", 20: "[ERROR] one", 30: "ERROR two", 40: "ERROR: three"}
+    words |= {60: "[CRITICAL] WORKER TIMEOUT", 70: "ERROR four", 80: "ERROR five"}
+    entries = [Written(number * S, words.get(number, f"row {number}")) for number in range(100)]
+    entries += [Written(100 * S, "END RequestId: 1", of_platform=True) for _ in range(9)]
+
+    lines = [line.split("  ")[-1].strip() for line in timeline_text(entries, 0, most=24).splitlines()]
+
+    kept = [*words.values()][:3] + [*words.values()][-3:] + [f"row {number}" for number in range(95, 100)]
+    assert [line for line in lines if line in kept] == kept
+    assert "ERROR: three" not in lines
+    assert len(lines) <= 24
+
+
+@pytest.mark.parametrize("zone", [timezone(timedelta(hours=8)), ZoneInfo("Asia/Kolkata"), timezone.utc])
+def test_a_time_is_shown_in_the_zone_of_the_start(zone: timezone) -> None:
+    start = datetime(2026, 1, 1, 9, 30, tzinfo=zone)
+    clock = SimulatedClock(start)
+    clock.advance(60)
+    assert clock.shown(clock.now_us) == (start + timedelta(minutes=1)).isoformat()
+    assert clock.now.utcoffset() == timedelta(0)
+
+
+def test_a_time_that_has_no_calendar_in_that_zone_is_shown_in_utc() -> None:
+    last = datetime.max.replace(tzinfo=timezone.utc)
+    clock = SimulatedClock(datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=8))))
+    assert (
+        clock.shown((last - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(microseconds=1)) == last.isoformat()
+    )

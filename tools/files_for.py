@@ -1,0 +1,168 @@
+"""Prints the files that have a test which a selection of marks may choose; CI collects no others.
+
+Run: python tools/files_for.py "interpreter and not go". Nothing is imported: a mark is one that a test has for certain
+where it is written at the file (`pytestmark`), at the class or at the test, and one that a test may have where it is
+written anywhere in the file, or in a helper that the file imports: a table of cases may give it. A file is left out
+where the selection is false of each of its tests, whichever of the second marks they have.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+TREE = Path(__file__).resolve().parent.parent
+FOLDERS = ("tests/unit", "tests/process", "tests/plugin", "tests/sweep", "examples")
+"""What `make test` collects: the `testpaths` of pyproject.toml."""
+OTHER_PROJECTS = ("tests/plugin/typed_project/",)
+"""What a `collect_ignore` leaves out."""
+CONFTEST = "conftest.py"
+OF_EXAMPLES = frozenset({"repeat", "sandbox"})
+"""What conftest.py marks examples with."""
+MARK = re.compile(r"\bmark\.(\w+)")
+IMPORT = re.compile(r"^\s*(?:from|import) (\w+)", re.MULTILINE)
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+def holds(selection: str, certain: frozenset[str], possible: frozenset[str]) -> bool | None:
+    """Whether *selection* (names, `and`, `or`, `not`, brackets) is true of a test with these marks; None: it may be."""
+    return _holds(ast.parse(selection.strip(), mode="eval").body, certain, possible)
+
+
+def _holds(node: ast.expr, certain: frozenset[str], possible: frozenset[str]) -> bool | None:
+    if isinstance(node, ast.Name):
+        return True if node.id in certain else None if node.id in possible else False
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        value = _holds(node.operand, certain, possible)
+        return None if value is None else not value
+    if isinstance(node, ast.BoolOp):
+        decisive = isinstance(node.op, ast.Or)
+        values = [_holds(each, certain, possible) for each in node.values]
+        return decisive if decisive in values else None if None in values else not decisive
+    raise ValueError(f"a selection has names of marks, and, or, not and brackets alone: {ast.unparse(node)!r}")
+
+
+@cache
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def on_the_oldest() -> Mapping[str, str]:
+    """The list of that name in conftest.py: files and tests, each with why the oldest Python runs it."""
+    for node in _parsed(TREE / CONFTEST).body:
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "ON_THE_OLDEST" and node.value is not None:
+            found: dict[str, str] = ast.literal_eval(node.value)
+            return found
+    raise LookupError(f"{CONFTEST} has no ON_THE_OLDEST")
+
+
+def written(nodes: list[ast.expr]) -> frozenset[str]:
+    """The marks that *nodes* are themselves: `pytest.mark.once`, `pytest.mark.timeout(5)`, or a list of such."""
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.List | ast.Tuple):
+            found |= written(node.elts)
+        elif mark := MARK.fullmatch(
+            ast.unparse(node.func if isinstance(node, ast.Call) else node).removeprefix("pytest.")
+        ):
+            found.add(mark[1])
+    return frozenset(found)
+
+
+def certain_marks(tree: ast.Module) -> dict[str, frozenset[str]]:
+    """Each test of a module, or class of tests, with the marks that all of its cases have.
+
+    A test that comes about in another way (imported, made by a call, in a branch) is there under the name "", with
+    those of the file.
+    """
+    of_file: frozenset[str] = frozenset()
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark":
+            of_file = written([node.value])
+    found = {"": of_file} if any(_makes_tests(node) for node in tree.body) else {}
+    for node in tree.body:
+        if isinstance(node, DEFINITIONS) and node.name.startswith(("test", "Test")):
+            found[node.name] = of_file | written(node.decorator_list)
+    return found
+
+
+def _makes_tests(node: ast.stmt) -> bool:
+    if isinstance(node, (*DEFINITIONS, ast.Import)):
+        return False
+    if isinstance(node, ast.ImportFrom):
+        return any((each.asname or each.name).startswith(("test", "Test", "*")) for each in node.names)
+    return any(
+        (isinstance(each, DEFINITIONS) and each.name.startswith(("test", "Test")))
+        or (isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store) and each.id.startswith(("test", "Test")))
+        for each in ast.walk(node)
+    )
+
+
+@cache
+def _read(path: Path) -> tuple[frozenset[str], tuple[Path, ...]]:
+    """The marks that are written in a file, and the files that can add to them: what it imports, its conftest.py's."""
+    text = path.read_text(encoding="utf-8")
+    places = {path.parent, *(TREE / folder for folder in FOLDERS)}
+    names = IMPORT.findall(text)
+    others = [place / f"{name}.py" for name in names for place in places]
+    others += [above / "conftest.py" for above in path.parents if above != TREE and above.is_relative_to(TREE)]
+    return frozenset(MARK.findall(text)), tuple(other for other in others if other.exists())
+
+
+def possible_marks(path: Path) -> frozenset[str]:
+    """Each mark that may be on a test of a file."""
+    seen, found = {path}, [path]
+    for each in found:  # it grows
+        more = [other for other in _read(each)[1] if other not in seen]
+        seen.update(more)
+        found += more
+    return frozenset().union(*(_read(each)[0] for each in found))
+
+
+def given_marks(path: Path) -> frozenset[str]:
+    """The marks that conftest.py may give to tests of a file."""
+    name = str(path.relative_to(TREE))
+    of_examples = OF_EXAMPLES if name.startswith("examples/") else frozenset()
+    listed = any(Path(name).is_relative_to(entry.partition("::")[0]) for entry in on_the_oldest())
+    return of_examples | {"oldest"} if listed else of_examples
+
+
+def marks_of(path: Path) -> Iterator[tuple[str, frozenset[str], frozenset[str]]]:
+    """Each test of a file below the tree, with the marks that it has, and with all that it may have."""
+    possible = possible_marks(path) | given_marks(path)
+    for test, certain in certain_marks(_parsed(path)).items():
+        yield test, certain, possible
+
+
+def may_choose(selection: str, path: Path) -> bool:
+    """Whether *selection* may choose a test of a file below the tree."""
+    any_test = holds(selection, frozenset(), possible_marks(path) | given_marks(path))  # quick, and mostly enough
+    if any_test is not None:
+        return any_test
+    return any(holds(selection, certain, possible) is not False for _, certain, possible in marks_of(path))
+
+
+def files_for(selection: str, folders: tuple[str, ...] = FOLDERS) -> list[str]:
+    """The files below *folders* with a test that *selection* may choose, as paths from the tree."""
+    paths = (path for folder in folders for path in sorted((TREE / folder).rglob("test_*.py")))
+    names = {str(path.relative_to(TREE)): path for path in paths}
+    return [name for name, path in names.items() if not name.startswith(OTHER_PROJECTS) and may_choose(selection, path)]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("selection", help="as pytest's -m")
+    parser.add_argument("folders", nargs="*", default=FOLDERS, help="files below these alone")
+    options = parser.parse_args()
+    print(*files_for(options.selection, tuple(options.folders)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
