@@ -137,6 +137,30 @@ POOL_OF_PROCESSES = """
         time.sleep(1)
         return child.exitcode
 """
+PROCESSES = """
+    import multiprocessing, time
+
+    def work(number, jobs, results):
+        while (job := jobs.get()) is not None:
+            time.sleep(job)
+            print(number, "did", job, time.time(), flush=True)
+            results.put(job * job)
+
+    def main_handler(event, context):
+        method = multiprocessing.get_context("fork")
+        jobs, results = method.SimpleQueue(), method.SimpleQueue()
+        children = [method.Process(target=work, args=(n, jobs, results)) for n in range(2)]
+        for child in children:
+            child.start()
+        for job in (1, 2, 3, 5):
+            jobs.put(job)
+        print([results.get() for _ in range(4)], time.time(), flush=True)
+        for _ in children:
+            jobs.put(None)
+        for child in children:
+            child.join()
+        return [child.exitcode for child in children]
+"""
 ASYNCIO = """
     import asyncio, sys, time
 
@@ -275,7 +299,7 @@ PROGRAMS = [
     Program("simulated children", SUBPROCESS, SIMULATED),
     Program("threads with children", THREADS_AND_CHILDREN),
     Program("pool of processes", POOL_OF_PROCESSES),
-    Program("simulated pool of processes", POOL_OF_PROCESSES, SIMULATED),
+    Program("simulated processes", PROCESSES, SIMULATED),
     Program("asyncio", ASYNCIO),
     Program("simulated asyncio", ASYNCIO, SIMULATED),
     Program("sockets", SOCKETS),

@@ -82,9 +82,11 @@ def await_ready(fd: int, events: int, timeout: float | None, name: str) -> float
     return left
 
 
-def _described(fd: int, name: str) -> str:
-    """The name of a wait for others on *fd*; empty: only this process can end it."""
+def _described(fd: int, name: str) -> str | None:
+    """The name of a wait for others on *fd*, for `Scheduler.note_real`."""
     claim = select_patches.claim_of(fd)
+    if claim is not None and claim.connection is not None and claim.connection.last == connections.PARTLY:
+        return None
     return "" if claim is None else describe_call(name, select_patches.named([claim]))
 
 

@@ -120,7 +120,7 @@ def describe_call(description: str, on: str) -> str:
     In which line of a library it comes, and how often, depends on how quick the others are.
     """
     frame, called = call_of_user()
-    if called.startswith("asyncio."):
+    if on and called.startswith("asyncio."):  # beside children alone, what the tasks await depends on these
         return describe_caller(description, on)
     return f"{called or description}{on} at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}{_in_thread()}"
 

@@ -425,22 +425,24 @@ class Scheduler:
                 if self.pending:
                     self.run_pending()
 
-    def note_real(self, describe: Callable[[], str]) -> None:
+    def note_real(self, describe: Callable[[], str | None]) -> None:
         """Note that the calling thread wants what another process makes ready, though it may be there already.
 
         Whether it is, the machine's speed decides. So the main thread's call is a row of the timeline in any case, and
-        that of another thread in none. *describe* names the wait; empty: only this process can end it.
+        that of another thread in none. *describe* names the wait; empty: only this process can end it; None: it is for
+        the rest of what has come in part, and belongs to the wait before.
         """
         now = self.clock_page[CLOCK_NOW]
         call = self._call_now(now) if _get_ident() == self.main_ident else None
         if self.real_us == now and (call is None or call == self._call):
             return
         description = describe()
-        if not description:
+        if description == "":
             return
         self.real_us = now
         if call is not None:
             self._call = call
+        if call is not None and description is not None:
             self.send_marked(messages.pack(messages.WaitsForOthers(description)))
 
     @staticmethod
