@@ -7,6 +7,7 @@ WORKERS ?= -n auto --dist worksteal
 TIMES ?= 200
 EVENTS ?= 20000
 RUNS ?= 50
+KILLS ?= 170
 EXTRA ?= dev
 LEG ?= --list
 
@@ -24,7 +25,7 @@ INSTALL = $(UV) pip install --quiet --python $(BIN)/python
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo examples test test-all libraries clients wire check options states format repeat runs soak wheel bench ci-leg clean
+.PHONY: help venv demo examples test test-all libraries clients wire check options states format repeat runs kills soak wheel bench ci-leg clean
 
 help: ## this list
 	@echo "make TARGET [PYTHON=python3] [VENV=.venv] [ARGS='what pytest gets']"
@@ -33,7 +34,7 @@ help: ## this list
 
 venv: $(STAMP) ## the virtual environment with the project (editable) and its tools
 
-$(STAMP): pyproject.toml
+$(VENV)/.installed-%: pyproject.toml
 	@refuse() { echo "make: '$(PYTHON)' $$1" >&2; exit 1; }; \
 	other="say make PYTHON=/path/to/python3 to use another"; \
 	$(PYTHON) -c '' 2>/dev/null || refuse "does not run here: install Python 3.10 or newer ($$other)"; \
@@ -43,10 +44,11 @@ $(STAMP): pyproject.toml
 	  refuse "has no venv module: on Debian and Ubuntu, apt-get install python3-venv ($$other)"; \
 	echo "setting up $(VENV) with $$($(PYTHON) -V 2>&1)"
 	@$(MAKE_VENV)
-	@$(INSTALL) --editable '.[$(EXTRA)]'
+	@$(INSTALL) --editable '.[$*]'
 	@touch $@
 
-demo: $(STAMP) ## what the project is, in half a minute: scenes in the terminal, with their real and simulated times
+# What is there does, as the demo waits for nobody's checkers.
+demo: $(or $(wildcard $(STAMP)),$(VENV)/.installed-sdk) ## what the project is, in half a minute: scenes in the terminal, with their real and simulated times
 	@$(BIN)/python examples/demo/demo.py
 
 examples: $(STAMP) ## the examples, test by test
@@ -71,6 +73,7 @@ check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, own
 	@$(BIN)/python tools/check_slots.py
 	@$(BIN)/python tools/check_ownership.py
 	@$(BIN)/python tools/check_properties.py
+	@$(BIN)/python tools/check_flags.py
 	@$(BIN)/python tools/check_patches.py
 	@$(BIN)/python tools/check_facts.py
 	@$(BIN)/python tools/write_options.py --check
@@ -110,6 +113,9 @@ repeat: $(STAMP) ## the tests marked `repeat`, 200 times (TIMES=...), with every
 
 runs: $(STAMP) ## runs of handlers and of programs in each language, 50 of each (RUNS=...), which are the same
 	@SCF_RUNS=$(RUNS) $(BIN)/python -m pytest -q tests/process/test_repeatable_runs.py tests/process/supervisor/test_runs_of_programs.py tests/process/supervisor/test_connections_of_programs.py $(ARGS)
+
+kills: $(STAMP) ## 1,000 SIGKILLs over all processes of ours, and as many Ctrl-C (KILLS=... of each kind): nothing is left
+	@SCF_KILLS=$(KILLS) $(BIN)/python -m pytest -q tests/process/test_kills.py tests/process/test_interrupted_calls.py tests/plugin/test_nothing_left.py $(ARGS)
 
 soak: $(STAMP) ## 20,000 events (EVENTS=...), after which neither memory nor descriptors have grown
 	@SCF_SOAK=$(EVENTS) $(BIN)/python -m pytest -q tests/process/test_soak.py $(ARGS)

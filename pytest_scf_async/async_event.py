@@ -22,6 +22,7 @@ from .errors import (
     hidden_from_users,
     keywords_named,
 )
+from .instances.interrupts import shielded
 from .lockstep.calls import Call
 from .lockstep.event import Event, Gate, Record, SignalDelivery
 from .lockstep.places import Place, find
@@ -689,13 +690,14 @@ class AsyncEvent:
                     lockstep.apply(event.instance, InstanceFact.PROGRESSED)
             return lockstep.settled(event)
 
-        with lockstep.locked():
-            lockstep.gates.arm(event, gate, description)
-        try:
-            self._drive(f"{where} on event {self.request_id}", done, moves_clock=True)
-        finally:
-            with lockstep.locked():
-                lockstep.gates.disarm(event, gate)
+        with shielded():
+            try:
+                with lockstep.locked():
+                    lockstep.gates.arm(event, gate, description)
+                self._drive(f"{where} on event {self.request_id}", done, moves_clock=True)
+            finally:
+                with lockstep.locked():
+                    lockstep.gates.disarm(event, gate)
         refuse_dropped(f"{where} on event {self.request_id}", [self])
         if not gate.reached and there_anyway() and not event.ended:
             event.passed(gate)

@@ -18,7 +18,7 @@ from .errors import HarnessError, ScfUsageError, hidden_from_users
 from .protocol.real_time import shown_time_us
 from .protocol.shared_page import ClockPage, Order
 
-__all__ = ["DueThing", "SimulatedClock", "duration_us", "to_datetime", "to_us"]
+__all__ = ["DueThing", "SimulatedClock", "duration_us", "shown_time", "to_datetime", "to_us"]
 
 __tracebackhide__ = hidden_from_users
 
@@ -134,14 +134,6 @@ class SimulatedClock:
         self._added = 0
         self._driver: Driver | None = None
         self._ways: TimeModes | None = None
-
-    def shown(self, us: int) -> str:
-        """A time of it for texts, in the zone in which its start was given."""
-        when = to_datetime(us)
-        try:
-            return (when if self._zone is None else when.astimezone(self._zone)).isoformat()
-        except OverflowError:  # there it is after the year 9999
-            return when.isoformat()
 
     @property
     def now(self) -> datetime:
@@ -295,3 +287,12 @@ class SimulatedClock:
     def __repr__(self) -> str:
         waiting = sum(not thing.cancelled for thing in self._heap)
         return f"<SimulatedClock {self.now.isoformat()}, {waiting} due>"
+
+
+def shown_time(clock: SimulatedClock, us: int) -> str:
+    """A time of *clock* for texts, in the zone in which its start was given."""
+    when = to_datetime(us)
+    try:
+        return (when if clock._zone is None else when.astimezone(clock._zone)).isoformat()
+    except OverflowError:  # there it is after the year 9999
+        return when.isoformat()

@@ -559,8 +559,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "datetime",
         _START,
         _PYTEST,
-        "The simulated time at which a runtime starts (aware); by default now, or the time of a `freeze_time` that is "
-        "on.",
+        "The simulated time at which a runtime starts (aware), in whose zone timelines are; by default now, or the "
+        "time of a `freeze_time` that is on.",
         none=True,
     ),
     Option(
@@ -930,8 +930,8 @@ class ScfSettings:
     idle_reclaim: float = 300.0
     """Simulated seconds after which an idle instance is reclaimed."""
     start: datetime | None = None
-    """The simulated time at which a runtime starts (aware); by default now, or the time of a `freeze_time` that is on.
-    """
+    """The simulated time at which a runtime starts (aware), in whose zone timelines are; by default now, or the time of
+    a `freeze_time` that is on."""
     patched: bool = False
     """Whether a test with `scf_runtime` is on the simulated clock itself, as within `scf_clock.patched()`."""
     time_zone: tzinfo = timezone(timedelta(hours=8))

@@ -38,6 +38,7 @@ from .errors import (
 from .function import Function, Invocation
 from .instances import coverage
 from .instances.code import Code, Copy
+from .instances.interrupts import exposed, shielded
 from .instances.pool import Pool
 from .instances.runtimes.choice import Builder, check_kind, default_handler, image_of
 from .instances.runtimes.launcher import IMAGE_PORT, CodePackage
@@ -974,7 +975,7 @@ class ScfRuntime:
             if any(instance.state.computing for instance in self._pool.stirring()):
                 return False
             self._lockstep.count_call()  # the predicate may read a status at every step
-            answer[:] = [bool(predicate())]
+            answer[:] = [bool(exposed(predicate))]
             return answer[0] or (self.clock.now_us >= target and self._lockstep._all_quiet())
 
         self._lockstep.drive(
@@ -1085,9 +1086,10 @@ class ScfRuntime:
 
         The process of an idle instance that has no file or connection open may take a moment to go.
         """
-        if not self._closed:
-            self._close()
-            _keep(self)
+        with shielded():
+            if not self._closed:
+                self._close()
+                _keep(self)
 
     def _close(self) -> None:
         self._closed = True
@@ -1267,13 +1269,13 @@ class ScfRuntime:
     def _ended(self, event: Event) -> None:
         self._trace.ended(event.record)
         if self._on_event_ended is not None:
-            self._on_event_ended(self._events[event.request_id])
+            exposed(self._on_event_ended, self._events[event.request_id])
 
     def _started(self, event: Event) -> None:
         if self._on_instance_started is not None:
             instance = self._events[event.request_id].instance
             assert instance is not None
-            self._on_instance_started(instance)
+            exposed(self._on_instance_started, instance)
 
     @contextmanager
     def _deploys_for(self, source: str) -> Iterator[None]:

@@ -18,9 +18,9 @@ from pytest_scf_async.bootstrap.patches import registry
 from pytest_scf_async.bootstrap.program_client import Broken, is_moving
 from pytest_scf_async.bootstrap.runtime_api import RuntimeApi
 from pytest_scf_async.bootstrap.scheduler.alarm import Alarm
-from pytest_scf_async.clock import DueThing, SimulatedClock
+from pytest_scf_async.clock import DueThing, SimulatedClock, shown_time
 from pytest_scf_async.function import Function
-from pytest_scf_async.instances import cpus, instance, packages, ports, process_tree, writers, zygote
+from pytest_scf_async.instances import cpus, instance, interrupts, packages, ports, process_tree, writers, zygote
 from pytest_scf_async.instances.at_rest import Rest
 from pytest_scf_async.instances.code import Code
 from pytest_scf_async.instances.instance import Instance

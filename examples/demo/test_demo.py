@@ -16,17 +16,17 @@ TITLES = [
     "A day of sleep",
     "SIGTERM at row 500",
     "439, with its cause",
-    "A Go program",
     "The official SDK",
     "A sweep finds a lost invoice",
+    "A Go program",
 ]
 DAYS = re.compile(r"(?:(?P<days>\d+) days?, )?(?P<hours>\d+):(?P<minutes>\d\d):(?P<seconds>\d\d)(?:\.\d+)?")
 
 
-def played(**environment):
+def played(*arguments, **environment):
     """The text of each scene by its title, and the lines after the last one."""
     process = subprocess.run(
-        [sys.executable, SCRIPT],
+        [sys.executable, SCRIPT, *arguments],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
@@ -54,10 +54,10 @@ def simulated(scene):
 
 @pytest.mark.go
 def test_each_scene_shows_what_it_says_with_both_times():
-    scenes = played()
+    scenes = played("--build")
 
     assert list(scenes) == TITLES
-    sleep, export, backup, go, sdk, sweep = scenes.values()
+    sleep, export, backup, sdk, sweep, go = scenes.values()
     assert "FINISHED (200), 23:55:00 after" in sleep
     assert simulated(sleep) == timedelta(hours=23, minutes=55)
     assert '{"row": 500}' in export
@@ -76,12 +76,32 @@ def test_each_scene_shows_what_it_says_with_both_times():
     assert simulated(sweep) > timedelta(minutes=10)
 
 
+@pytest.mark.go
+def test_go_has_compiled_its_library_or_the_scene_says_how_to_have_it_do_so(tmp_path, monkeypatch):
+    spec = importlib.util.spec_from_file_location("demo", SCRIPT)
+    demo = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(demo)
+    function = demo.EXAMPLES / demo.GO_FUNCTION
+    subprocess.run(["go", "build", "-o", tmp_path / "exits", "."], cwd=function, check=True)
+    assert demo.is_compiled()
+
+    monkeypatch.setenv("GOCACHE", str(tmp_path / "empty"))
+    assert not demo.is_compiled()
+    monkeypatch.setattr(sys, "argv", [str(SCRIPT)])
+    with pytest.raises(demo.LeftOut) as left_out:
+        demo.a_go_program(None, tmp_path)  # no runtime: it comes to no build
+    # the command of the test above, whose Go has compiled its library
+    assert str(left_out.value) == (
+        f"Go would first compile its library, which takes minutes: {sys.executable} {SCRIPT} --build has it do so"
+    )
+
+
 def test_what_is_not_installed_is_said_in_one_line(tmp_path):
     (tmp_path / "tencentcloud.py").write_text("raise ImportError\n")
     scenes = played(PATH=str(tmp_path), PYTHONPATH=str(tmp_path))
 
     assert list(scenes) == TITLES
-    sleep, export, backup, go, sdk, sweep = scenes.values()
+    sleep, export, backup, sdk, sweep, go = scenes.values()
     assert go == "   left out: Go is not installed (Debian and Ubuntu: apt-get install golang-go)"
     assert (
         sdk

@@ -13,6 +13,8 @@ __all__ = ["Polls"]
 
 LIMIT: Final = 50
 """So many polls at one instant are a loop: code that dispatches asks once or twice for each event."""
+FEW: Final = 10
+"""From so many on they may be why a test failed."""
 _POLLS: Final = frozenset({"GetAsyncEventStatus", "ListAsyncEvents"})
 
 
@@ -28,20 +30,24 @@ class Polls:
 
     def count(self, action: str) -> None:
         """One more request of *action*. Warns once, which raises where the session makes errors of warnings."""
-        if action not in _POLLS or self._warned:
+        if action not in _POLLS:
             return
         now_us, moves = self._runtime.clock.now_us, self._runtime._lockstep.time_moves
         with self._lock:
-            self._count = 0 if moves or now_us != self._at_us else self._count + 1
+            self._count = 1 if moves or now_us != self._at_us else self._count + 1
             self._at_us = now_us
-            if self._count < LIMIT - 1 or self._warned:
+            if self._count < LIMIT or self._warned:
                 return
             self._warned = True
-        warnings.warn(
-            f"the endpoint was asked {LIMIT} times how far events are, at one simulated time "
+        warnings.warn(self.why_unended(), ScfAsyncWarning, stacklevel=2)
+
+    def why_unended(self) -> str:
+        """Why code that polls has seen no event end; empty unless it has polled again and again at this instant."""
+        if self._count < FEW or self._runtime.clock.now_us != self._at_us:
+            return ""
+        return (
+            f"the endpoint was asked {self._count} times how far events are, at one simulated time "
             f"({self._runtime.clock.now.isoformat()}), and asking lets no time pass: have the code that asks wait on "
             "simulated time, with scf_clock.patched() around what sleeps in this process, or with scf_clock.running() "
-            "around what does elsewhere; of a process that serves, /_scf/clock/advance lets time pass",
-            ScfAsyncWarning,
-            stacklevel=2,
+            "around what does elsewhere; of a process that serves, /_scf/clock/advance lets time pass"
         )

@@ -230,22 +230,6 @@ def fake_monotonic_ns() -> int:
     return (page[CLOCK_NOW] - _boot_us) * 1_000  # type: ignore[no-any-return]
 
 
-def _uncounted_time() -> float:
-    if len(_user_freezes) > 1 and _frozen_time is not None:
-        return _frozen_time()
-    if time.time is not _wall_clock.time:  # user code has replaced it
-        return time.time()
-    return page[CLOCK_NOW] * 1_000 / 1e9  # type: ignore[no-any-return]  # rounded as CPython rounds it
-
-
-def _uncounted_time_ns() -> int:
-    if len(_user_freezes) > 1 and _frozen_time is not None:
-        return round(_frozen_time() * 1_000_000) * 1_000
-    if time.time_ns is not _wall_clock.time_ns:
-        return time.time_ns()
-    return page[CLOCK_NOW] * 1_000  # type: ignore[no-any-return]
-
-
 _REAL_CLOCKS = {time.CLOCK_PROCESS_CPUTIME_ID, time.CLOCK_THREAD_CPUTIME_ID}
 _WALL_CLOCKS = {time.CLOCK_REALTIME, 5, getattr(time, "CLOCK_TAI", time.CLOCK_REALTIME)}  # 5 is the coarse one
 
@@ -349,13 +333,3 @@ def install() -> None:
     _wall_clock.time, _wall_clock.time_ns = time.time, time.time_ns
     registry.replace(os, "times", fake_times, why)
     registry.rebind(uuid, "_generate_time_safe", None, "uuid1() asks the machine's clock in C otherwise")
-
-
-def spare_logging() -> None:
-    """Do not count the clock reads of ``logging``: a record that no handler writes is no progress."""
-    import logging  # noqa: PLC0415  (after the patches)
-
-    spared = SimpleNamespace(**vars(time))
-    spared.time = _uncounted_time
-    spared.time_ns = _uncounted_time_ns
-    registry.rebind(logging, "time", spared, "its reads of the clock are not counted")

@@ -26,12 +26,14 @@ _SHARE: Final = 4
 _LOOKED: Final = -(1 << 62)
 """From here `clock.reads` counts on after a look; where it is not negative, something else than reads has happened."""
 _READS_IN_A_PASS: Final = 100
-"""So many times the limit may be read in one pass of an event loop: more are those of a callback that polls."""
+"""So many times the limit may the same frame read in one pass of an event loop: more are those of one that polls.
 
-Place = tuple[CodeType | None, int]
-_LOOP: Final[Place] = (None, -1)
+So many, because frames of callbacks that follow each other often have one identity."""
+
+Place = tuple[int, int]
+_LOOP: Final[Place] = (0, -1)
 """The place of all reads in the passes of an event loop."""
-_NOBODY: Final[Place] = (None, 0)
+_NOBODY: Final[Place] = (0, 0)
 """That of reads under which there is no user code, as in a thread of a library."""
 _is_library = functools.lru_cache(maxsize=1024)(is_library)
 
@@ -46,9 +48,9 @@ class Polls:
         self._last: Place | None = None
         self._total = 0
         self._writes: int | None = None
-        self._passes = self._last_pass = self._in_pass = 0
-        self._loops: set[CodeType] = set()
-        """The code of what waits for descriptors."""
+        self._passes = self._last_pass = self._frame = self._in_pass = 0
+        self._loops: dict[int, CodeType] = {}
+        """The code of what waits for descriptors, by identity: code that is equal may be elsewhere."""
 
     def limit_to(self, limit: int) -> None:
         """From now on a read is a poll after *limit* reads at its place."""
@@ -56,15 +58,17 @@ class Polls:
         self._interval = limit // _SHARE | 1
         clock.count_reads(0, self._interval)
 
-    def add_loop(self, frame: FrameType) -> None:
-        """Note that *frame* waits for descriptors. It may be a loop that calls what is ready, or called by one."""
-        self._loops.add(frame.f_code)
-        if frame.f_back is not None and _is_library(frame.f_back.f_code.co_filename):
-            self._loops.add(frame.f_back.f_code)
+    def begin_pass(self, frame: FrameType | None = None) -> None:
+        """Note that *frame* waits for descriptors. If it is a loop, or called by one, another pass of that begins.
 
-    def begin_pass(self) -> None:
-        """Note a wait for descriptors, or one of no length: if a loop makes it, another pass of it begins."""
+        None: that was a wait of no length, for nothing.
+        """
         self._passes += 1
+        if frame is not None and id(frame.f_code) not in self._loops:
+            outer = frame.f_back
+            self._loops[id(frame.f_code)] = frame.f_code
+            if outer is not None and _is_library(outer.f_code.co_filename):
+                self._loops[id(outer.f_code)] = outer.f_code
 
     def look(self) -> Place | None:
         """Look at the read that is made just now: its place, if it is a poll, else None."""
@@ -79,10 +83,11 @@ class Polls:
                 return None
             self._writes = None
         self._total += since
-        place = self._place()
+        place, frame = self._place()
         same, self._last = place == self._last, place
         passes, self._last_pass = self._passes - self._last_pass, self._passes
-        self._in_pass = since + (0 if passes else self._in_pass)
+        self._in_pass = since + (self._in_pass if frame == self._frame and frame and not passes else 0)
+        self._frame = frame
         if place is _LOOP:
             new = passes if same else 1
         else:
@@ -110,23 +115,24 @@ class Polls:
     def _look_after(reads: int) -> None:
         clock.count_reads(_LOOKED, _LOOKED + reads - 1)
 
-    def _place(self) -> Place:
-        users: Place = _NOBODY
+    def _place(self) -> tuple[Place, int]:
+        """The place of the read that is made just now, and which frame of user code a loop has called for it."""
+        users, users_frame = _NOBODY, 0
         frame = user_frame(sys._getframe(2))
-        if frame is not None and is_standard(frame.f_code.co_filename):
-            return _LOOP
+        is_loops = frame is not None and is_standard(frame.f_code.co_filename)
         while frame is not None:
             code = frame.f_code
             library = _is_library(code.co_filename)
             is_own = code.co_filename.startswith(OWN_CODE)
-            if code in self._loops and not is_own and (library or users is not _NOBODY):
-                return _LOOP
-            if users is _NOBODY and not library:
-                users = code, frame.f_lasti
-            elif is_own and users is not _NOBODY:
+            if id(code) in self._loops and not is_own and (library or users_frame):
+                is_loops = True
+                break
+            if not users_frame and not library:
+                users, users_frame = (id(code), frame.f_lasti), id(frame)
+            elif is_own and users_frame:
                 break
             frame = frame.f_back
-        return users
+        return _LOOP if is_loops else users, users_frame
 
 
 polls = Polls()

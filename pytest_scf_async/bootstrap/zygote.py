@@ -349,7 +349,6 @@ def main(connection: int, nonce: str, preload: list[str], place: str, to_reaper:
     if clock.fallback:
         _take_classes_of_freezegun()
     early_imports.install()
-    clock.spare_logging()
     real_waits.install()
     select_patches.install_in_subprocess()
     children.install()

@@ -9,6 +9,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -57,7 +58,8 @@ class Code:
     def functions(self) -> list[str]:
         """The functions that the entry module defines at its top level, as its file is now."""
         try:
-            with open(self.entry, "rb") as file:
+            with open(self.entry, "rb") as file, warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # they are the instance's to show
                 body = ast.parse(file.read()).body
         except (OSError, SyntaxError, ValueError):
             return []

@@ -31,7 +31,7 @@ from .user_process import Companion, UserProcess
 from .writers import wait_until_stopped, writers_that_wait
 from .zygote import Zygote
 
-STOP_LIMIT = 1.0
+STOP_LIMIT = 30.0
 """Real seconds within which an instance has stopped the program that it traces."""
 START_LIMIT = 10.0
 """Real seconds within which the zygote has to report an instance that runs."""
@@ -548,8 +548,8 @@ class Instance:
 
     # -- its process -------------------------------------------------------------------------------------------------
 
-    # What the zygote says of it comes in the thread of whichever runtime receives first, without the lock of its own. It
-    # is kept as facts, which the owner takes once they are in its queue.
+    # What the zygote says of it comes in the thread of whichever runtime receives first, without the lock of its own.
+    # It is kept as facts, which the owner takes once they are in its queue.
 
     def spawned(self, pid: int, fds: list[int]) -> None:
         """The zygote has forked the process."""
@@ -642,44 +642,55 @@ class Instance:
         self.children.look()  # a child that is about to stop looks as if it did something
         with self.children.handles() as below:
             pidfds = {self.pid: self.pidfd, **below}
+            self.stopped = True  # from here on `go_on` undoes all of it, however far it comes
             if below or self._has_c_code or self.output.busy or self.output.unread() >= WHOLE_BYTES:
                 self._begin_reading()
-                self.waiting_writers = writers_that_wait(self.output, list(pidfds))
-                self._end_reading()
+                try:
+                    self.waiting_writers = writers_that_wait(self.output, list(pidfds))
+                finally:
+                    self._end_reading()
                 self.output.looked_at()
             sent = send(signal.SIGSTOP, pidfds, self.waiting_writers)
-        self.stopped = True
         # Those, too, that were started meanwhile.
         self._sent_sigstop = sent | self.children.signal(signal.SIGSTOP, self.waiting_writers)
         if self.output.filled:
             self.owner.instance_held_back(self)
 
     def _have_it_stop(self) -> None:
-        """Have it stop the program that it traces, and wait until it has."""
+        """Have it stop the program that it traces, and wait until it has: else that would go on between calls."""
         before = self.control.stops
-        self.send(messages.Stop())
         self.stopped = True
+        self.send(messages.Stop())
         until = REAL.monotonic() + STOP_LIMIT
-        while self.control.stops == before and self.lives() and REAL.monotonic() < until:
+        while self.control.stops == before and self.lives():
+            if REAL.monotonic() > until:
+                raise HarnessError(
+                    f"the tracer (pid {self.pid}) of {self.runtime.name} has not stopped its program within "
+                    f"{STOP_LIMIT:g} real seconds, and what it does from here on is on no clock: is it stopped, or has "
+                    "the machine stood still?"
+                )
             REAL.sleep(0.0001)
 
     def go_on(self) -> None:
         if not self.stopped:
             return
-        self.stopped = False
         if self.traces_user_code:
             self.send(messages.GoOn())
+            self.stopped = False
             return
         filled = self.output.filled
         if filled:
             with self.children.handles() as below:
                 wait_until_stopped(self._sent_sigstop & {self.pid, *below})
             self._begin_reading()
-            self.output.empty()
-            self._end_reading()
+            try:
+                self.output.empty()
+            finally:
+                self._end_reading()
         self.children.signal(signal.SIGCONT, self.waiting_writers)
         if self.pid not in self.waiting_writers:
             self.signal(signal.SIGCONT)
+        self.stopped = False
         self.waiting_writers = self._sent_sigstop = frozenset()
         if filled:
             self.owner.instance_held_back(self)

@@ -6,6 +6,7 @@ import os
 import select
 
 from .instance import Instance
+from .interrupts import exposed
 from .zygote import Zygote
 
 
@@ -55,7 +56,7 @@ class Poller:
         The kernel may list a channel and not the output that was written before: one is read with the other.
         """
         speakers: dict[Instance | Zygote, None] = {}
-        for fd, _ in self._epoll.poll(timeout, 1024):
+        for fd, _ in exposed(self._epoll.poll, timeout, 1024) if timeout else self._epoll.poll(0, 1024):
             speaker = self._channels.get(fd) or self._outputs.get(fd) or self._zygote_at(fd)
             if speaker is not None:
                 speakers[speaker] = None

@@ -23,6 +23,7 @@ from ..protocol import messages, procfs
 from ..protocol.linux import receive_descriptors, remove_tree, send_descriptors
 from ..protocol.real_time import REAL
 from .environment import interpreter_environment
+from .interrupts import exposed, shielded
 
 _START = """
 import sys
@@ -328,7 +329,7 @@ class Zygote:
             if REAL.monotonic() > deadline:
                 raise HarnessError(f"the zygote was not ready after {START_LIMIT:g} s; {self.log_tail()}")
             if not self.pid:
-                poller.poll(HEARD_BY_ANOTHER * 1000)
+                exposed(poller.poll, HEARD_BY_ANOTHER * 1000)
         return self.refusal is None
 
     def is_gone(self) -> bool:
@@ -354,7 +355,9 @@ class Zygote:
         self.process.terminate()  # a zygote that still imports a module does not see the end of its connection
         if not _ends_within(self.process, END_LIMIT):
             self.process.kill()
-        if self.process.wait() < 0:  # the reaper had no chance to clean up
+            _ends_within(self.process, END_LIMIT)
+        code = self.process.poll()
+        if code is None or code < 0:  # the reaper had no chance to clean up
             _kill_marked(self.mark)
             remove_tree(self._scratch)
             remove_tree(self._in_memory)
@@ -478,7 +481,7 @@ def shared_zygote(namespaces: bool = True, preload: tuple[str, ...] = (), clock:
     Raises ``ScfUsageError`` for a module that cannot be preloaded.
     """
     global _refused
-    with _shared_lock:
+    with shielded(), _shared_lock:
         if namespaces and _refused is None:
             zygote = _shared_one((True, preload, clock))
             if _is_ready(zygote):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..clock import DueThing, SimulatedClock, to_datetime
+from ..clock import DueThing, SimulatedClock, shown_time, to_datetime
 from ..instances.code import Code, Copy
 from ..instances.layers import layer_below_which
 from ..instances.runtimes.strategy import Runtime
@@ -355,7 +355,7 @@ class Event:
     @property
     def shown_beginning(self) -> str:
         """The same for texts."""
-        return self.clock.shown(self.invoked_us)
+        return shown_time(self.clock, self.invoked_us)
 
     @property
     def shown_status(self) -> str:

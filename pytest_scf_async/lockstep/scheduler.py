@@ -17,7 +17,7 @@ import warnings
 import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Final, NoReturn
 
@@ -25,6 +25,7 @@ from ..clock import WAKE_UP, SimulatedClock, to_datetime
 from ..errors import CannotEndError, HarnessError, ScfAsyncError, ScfAsyncWarning, ScfUsageError, hidden_from_users
 from ..instances import coverage, terminal
 from ..instances.instance import FollowUp, Instance, exit_of, not_started
+from ..instances.interrupts import call_handlers, exposed, shielded
 from ..instances.pool import Pool
 from ..instances.zygote import Zygote
 from ..model import PORT_TIMEOUT, Fact, InstanceFate, port_not_bound_message, transition
@@ -351,7 +352,7 @@ class Lockstep:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Have the runtime to oneself."""
-        with self._condition:
+        with shielded(), self._condition:
             yield
 
     def pump(self) -> None:
@@ -368,8 +369,8 @@ class Lockstep:
 
     def _dispatch(self, received: list[Instance | Zygote]) -> None:
         """Handle what was received. A hook of the test that reads a property meanwhile does not receive more."""
-        self._dispatching = True
         self.news += bool(received)
+        self._dispatching = True
         try:
             self._dispatch_all(received)
         finally:
@@ -396,17 +397,18 @@ class Lockstep:
 
     def refresh(self) -> None:
         """Receive what has come before a property answers, unless another call is receiving."""
-        if self._condition.acquire(blocking=False):
-            try:
-                if self._driver is None and not self._dispatching:
-                    self.pump()
-            finally:
-                self._condition.release()
+        with shielded():
+            if self._condition.acquire(blocking=False):
+                try:
+                    if self._driver is None and not self._dispatching:
+                        self.pump()
+                finally:
+                    self._condition.release()
 
     def ask_terminal(self, instance: Instance, text: str) -> None:
         """Show the prompt of a debugger in *instance*, and block until the user has typed a line."""
         began = REAL.monotonic()
-        line = None if terminal.ask is None else terminal.ask(text)
+        line = None if terminal.ask is None else exposed(terminal.ask, text)
         self.prompt_seconds += REAL.monotonic() - began
         self.progress += 1
         if not instance.gone:
@@ -436,6 +438,10 @@ class Lockstep:
         In a thread that serves an instance, a call that moves the clock waits until others have moved it, and raises
         ``NobodyWaitsError`` where nobody waits for the answer any more.
         """
+        with shielded():
+            self._perform(call)
+
+    def _perform(self, call: Call) -> None:
         client = self.serving.get(threading.get_ident()) if call.moves_clock else None
         of_instance = None if client is None else client.instance()
         if client is not None and of_instance is not None:
@@ -469,13 +475,14 @@ class Lockstep:
                     self.under_way[thread] = outer
                 self._revoke_lease()
                 self.costs.measure()
-                for instance in self.pool.stirring() if not self._under_way else ():
-                    if not instance.runtime.in_lockstep:
-                        continue  # it goes on, and the clock catches up
-                    if instance.state.preempted:
-                        instance.children.look_once_still()
-                    if instance.state.may_run or instance.holds_clock():
-                        instance.stop()
+                with ExitStack() as stops:  # each of them, though another one cannot be stopped
+                    for instance in self.pool.stirring() if not self._under_way else ():
+                        if not instance.runtime.in_lockstep:
+                            continue  # it goes on, and the clock catches up
+                        if instance.state.preempted:
+                            instance.children.look_once_still()
+                        if instance.state.may_run or instance.holds_clock():
+                            stops.callback(instance.stop)
                 self.costs.measure()  # what was computed since, before they stood still
                 if not self._under_way:
                     self.pool.prefork_next()
@@ -620,6 +627,7 @@ class Lockstep:
             self._catch_up(call)
             self.pump()
         while True:
+            call_handlers()
             if self._closed:
                 raise ScfUsageError(f"{call.name}: the runtime was closed, by another thread, while this call waited")
             call.looks(self.news)
@@ -751,11 +759,13 @@ class Lockstep:
     def _driving(self) -> Iterator[None]:
         """Receive for all threads, without the lock: the others wait for what this one finds."""
         self._driver = threading.get_ident()
-        self._condition.release()
         try:
-            yield
+            self._condition.release()
+            try:
+                yield
+            finally:
+                self._condition.acquire()
         finally:
-            self._condition.acquire()
             self._driver = None
 
     def _preempt_at_target(self, watchdog: Watchdog, busy: list[Instance]) -> None:
@@ -855,8 +865,11 @@ class Lockstep:
         instance.reached(message.id, on_main=message.main)
         self.apply(instance, InstanceFact.REACHED_GATE)
         if event is not None and message.id in event.gates:
-            event.gates[message.id].reach()
-            event.stands_at(event.gates[message.id])
+            gate = event.gates[message.id]
+            gate.reach()
+            event.stands_at(gate)
+            if gate.open:  # the call that waited for it has ended meanwhile, by an error or by Ctrl-C
+                self.gates.open([event])
 
     def _returned(self, instance: Instance, event: Event | None, message: messages.Result) -> FollowUp | None:
         if event is None:
@@ -1309,7 +1322,7 @@ class Lockstep:
 
     def close(self) -> None:
         """Kill every instance; nothing of this runtime is left."""
-        with self._condition:
+        with self.locked():
             if self._closed:
                 return
             self._closed = True

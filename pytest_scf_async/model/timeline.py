@@ -27,9 +27,9 @@ Listener = Literal["handler", "ignored", "native", "replaced", "default"]
 program's language catches it; replaced: ``faulthandler`` does, in place of the handler that user code had installed."""
 
 Awaited = Literal["something", "lock", "own lock", "notice", "thread", "answer"]
-"""What can end a wait that no time ends; own lock: no other thread is there to release it; notice: another thread sets
-an event, puts something into a queue, or notifies a condition; thread: the end of one that is joined; answer: something
-comes on a connection."""
+"""What can end a wait that no time ends; own lock: no other thread is there to release it; notice: another thread, or
+task of asyncio, sets an event, puts something into a queue, or notifies a condition; thread: the end of one that is
+joined; answer: something comes on a connection."""
 
 IDLE = "idle"
 """Why an instance was reclaimed that had no event for as long as the platform keeps it."""

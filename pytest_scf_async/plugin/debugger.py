@@ -12,7 +12,7 @@ from ..instances import terminal
 def prepare(config: pytest.Config) -> None:
     """Let handlers have a debugger, if there is a terminal and pytest does not capture what tests write."""
     stdin, stdout = sys.__stdin__, sys.__stdout__
-    if config.getoption("capture") != "no" or stdin is None or stdout is None or not stdin.isatty():
+    if config.getoption("capture", "no") != "no" or stdin is None or stdout is None or not stdin.isatty():
         terminal.use(None)
         return
 

@@ -75,8 +75,8 @@ OPTIONS: Final = {
     ),
     "idle_reclaim": "simulated seconds after which an idle instance is reclaimed",
     "start": (
-        "the simulated time at which a runtime starts (aware); by default now, or the time of a freeze_time that is "
-        "on (2026-01-01T00:00:00+00:00)"
+        "the simulated time at which a runtime starts (aware), in whose zone timelines are; by default now, or the "
+        "time of a freeze_time that is on (2026-01-01T00:00:00+00:00)"
     ),
     "patched": (
         "whether a test with scf_runtime is on the simulated clock itself, as within scf_clock.patched() (true or "
@@ -467,7 +467,7 @@ def _defaults(config: pytest.Config) -> session.Defaults:
         from . import coverage
 
         coverage.prepare(config)
-    if config.getoption("capture") == "no" or "pytest_scf_async.plugin.debugger" in sys.modules:
+    if config.getoption("capture", "no") == "no" or "pytest_scf_async.plugin.debugger" in sys.modules:
         from . import debugger
 
         debugger.prepare(config)
@@ -702,6 +702,9 @@ def pytest_runtest_makereport(
                 in_its_text = shown_by(error)
                 shown += [event for event in events if event._event is in_its_text]
                 used = str(error).count("\n") + 1 if shown or isinstance(error, ScfAsyncError) else 0
+            endpoint = getattr(item, "funcargs", {}).get("scf_endpoint")
+            if endpoint is not None and (why := endpoint._site.endpoint.polls.why_unended()):
+                report.sections.append(("scf async: likely cause", why))
             report.sections += sections_of(events, shown, _keep(events, item), used)
             report.sections += _keep_sweeps(item)
     if call.when == "teardown":

@@ -232,7 +232,7 @@ class Awaits(IntEnum):
     OWN_LOCK = 2
     """The same where there is no other thread."""
     NOTICE = 3
-    """Another thread sets the event, puts something into the queue, notifies the condition."""
+    """Another thread, or task of asyncio, sets the event, puts something into the queue, notifies the condition."""
     THREAD = 4
     """The thread that is joined ends."""
     ANSWER = 5

@@ -335,6 +335,9 @@ def _after_handler(event: SeenEvent, last: Delivery) -> str | None:
         return "do not raise in the handler of SIGTERM: set a flag there, check it in the work, and return"
     if _waited_through(event, last) is not None:
         return _WAIT_FOR_STOP
+    came_to = _came_to(event, last)
+    if came_to is not None and came_to.description.startswith("concurrent.futures."):
+        return _END_POOL
     return (
         "set a flag in the handler of SIGTERM, check it in the work, and return when it is set"
         if last.left_us is not None
@@ -348,6 +351,10 @@ _LISTENER_ARGUMENTS = "give the handler of SIGTERM two arguments, as Python call
 _WAIT_FOR_STOP = (
     "wait in something that the handler of SIGTERM ends, such as threading.Event.wait(60) with event.set() in the "
     "handler, or allow more time (within=...)"
+)
+_END_POOL = (
+    "leave the pool with shutdown(cancel_futures=True), and have its tasks read the flag: the end of its `with` block "
+    "waits for all that were submitted"
 )
 _NOT_IGNORED = "replace signal.SIG_IGN by a handler in the call of signal.signal for SIGTERM"
 _NOT_IGNORED_SOMEHOW = "have the program install a handler of SIGTERM where it ignores the signal now (SIG_IGN)"
@@ -363,7 +370,7 @@ _ENDLESS: Mapping[Awaited, str] = {
         "no other thread can release this lock: use threading.RLock where one thread acquires it twice, and have each "
         "thread release what it acquires (`with lock:`)"
     ),
-    "notice": "have another thread call the set(), put(), notify() or release() that ends this wait",
+    "notice": "have another thread or task call the set(), put(), notify() or release() that ends this wait",
     "thread": "have the thread that is joined end: where it waits itself, end that wait",
     "answer": "have the other side answer, or give the wait a timeout (settimeout() of a socket, asyncio.timeout())",
 }
@@ -528,7 +535,16 @@ def _after_signal(event: SeenEvent, went_on: str) -> str | None:
     wait = _waited_through(event, last)
     if wait is not None:
         return f"the handler of SIGTERM returned, and the work stood in {wait.description} until that wait was over"
-    return f"the handler of SIGTERM returned, and {went_on}: nothing stopped it"
+    came_to = _came_to(event, last)
+    stopped = f", at last in {came_to.description}" if came_to is not None else ": nothing stopped it"
+    return f"the handler of SIGTERM returned, and {went_on}{stopped}"
+
+
+def _came_to(event: SeenEvent, last: Delivery) -> Waited | None:
+    """The last wait that the work came to after the SIGTERM and never before: something had it go another way."""
+    waits = [entry for entry in event.timeline if isinstance(entry, Waited)]
+    before = {wait.description for wait in waits if wait.time_us <= last.sent_us}
+    return next((wait for wait in reversed(waits) if wait.description not in before), None)
 
 
 def _waited_through(event: SeenEvent, last: Delivery) -> Waited | None:

@@ -1011,15 +1011,15 @@ class Tree:
         if clock_reads.shown(name, registers, self.hooks.clocks()) is None:
             self._go_on(thread)
             return
-        is_over = self._reads_are_over(process)
-        if is_over and not self._has_written(process):
-            self._allow_reads(process, min(FURTHER_READS, self._reads_of(process)))
-            thread.wait = waits.read(tid, name, registers, self.hooks.clocks().realtime + READ_WAIT_NS)
-            thread.order = 0, 0, 0
-            registers.write(tid)
-            self._go_on(thread, to_exit=True)
-            return
-        if is_over:
+        if self._reads_are_over(process):
+            before, process.writes = process.writes, procfs.writes_of(process.pid)
+            if process.writes == before:
+                self._allow_reads(process, min(FURTHER_READS, self._reads_of(process)))
+                thread.wait = waits.read(tid, name, registers, self.hooks.clocks().realtime + READ_WAIT_NS)
+                thread.order = 0, 0, 0
+                registers.write(tid)
+                self._go_on(thread, to_exit=True)
+                return
             self._progresses(process)
         registers.set_number(tid, -1)
         registers.result = clock_reads.answer(tid, name, registers, self.hooks.clocks())
@@ -1057,12 +1057,6 @@ class Tree:
             return process.page.is_over
         process.reads_left -= 1
         return process.reads_left < 0
-
-    @staticmethod
-    def _has_written(process: Process) -> bool:
-        """Whether a process has written anything since this was asked last, to a file for one."""
-        before, process.writes = process.writes, procfs.writes_of(process.pid)
-        return process.writes != before
 
     # -- all at once --------------------------------------------------------------------------------------------------
 

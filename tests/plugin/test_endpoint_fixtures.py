@@ -108,3 +108,30 @@ def test_a_missing_extra_is_named(project: pytest.Pytester, missing: str, fixtur
 
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines([f"*UsageError: *{sentence}"])
+
+
+def test_code_that_polls_while_time_stands_is_the_likely_cause_of_its_failure(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        import pytest
+        from tencentcloud.scf.v20180416.models import GetAsyncEventStatusRequest
+
+        @pytest.mark.parametrize("times", [5, 30])
+        @pytest.mark.parametrize("later", [0, 1])
+        def test_it(scf_runtime, scf_client, times, later):
+            event = scf_runtime.deploy("handlers/sleeps.py:main_handler").invoke_async().settle()
+            request = GetAsyncEventStatusRequest()
+            request.InvokeRequestId = event.request_id
+            for _ in range(times):
+                scf_client.GetAsyncEventStatus(request)
+            scf_runtime.clock.advance(later)
+            assert event.status == "FINISHED"
+        """
+    )
+
+    result = project.runpytest("-Werror::pytest_scf_async.ScfAsyncWarning")
+
+    result.assert_outcomes(failed=4)
+    text = result.stdout.str()
+    assert text.count("-- scf async: likely cause --") == 1
+    assert text.count("\nthe endpoint was asked 30 times how far events are, at one simulated time (") == 1

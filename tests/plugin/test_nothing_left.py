@@ -35,6 +35,36 @@ IN_ITS_OWN_CODE = """
         say("here")
         threading.Event().wait()
 """
+AT_A_LINE = """
+    import sys
+
+    import pytest_scf_async
+
+    seen = 0
+
+    def called(frame, event, argument):
+        return line if frame.f_code.co_filename.startswith(os.path.dirname(pytest_scf_async.__file__)) else None
+
+    def line(frame, event, argument):
+        global seen
+        if event == "line":
+            seen += 1
+            if seen == int({at}):
+                os.kill(os.getpid(), signal.SIGKILL)
+        return line
+
+    @pytest.mark.scf_function("handlers/stay.py:main_handler")
+    def test_it(request):
+        sys.settrace(called)
+        try:
+            busy = request.getfixturevalue("busy")
+            busy.terminate(grace_shutdown=True)
+        finally:
+            sys.settrace(None)
+"""
+KILLS = int(os.environ.get("SCF_KILLS", "3"))
+LINES = 6000
+"""About as many lines of the package are run in that test."""
 PLACES = pytest.mark.parametrize(
     "tests", [pytest.param(IN_A_BLOCKING_CALL, id="in wait()"), pytest.param(IN_ITS_OWN_CODE, id="in the test")]
 )
@@ -48,6 +78,14 @@ def test_after_a_sigkill_of_pytest_in_the_middle_of_a_test(tmp_path: Path, stack
     run.require_something_there()
     run.process.kill()
     assert run.end() == -signal.SIGKILL
+    run.require_nothing_left()
+
+
+@pytest.mark.parametrize("at", [LINES * number // KILLS + 40 for number in range(KILLS)])
+def test_after_a_sigkill_of_pytest_at_a_line_of_ours(at: int, tmp_path: Path, stack: ExitStack) -> None:
+    """Wherever it is in a start, a stop or a wait; where the test has fewer lines, it ends by itself."""
+    run = stack.enter_context(Pytest(tmp_path, AT_A_LINE.replace("{at}", str(at))))
+    assert run.end() in (-signal.SIGKILL, pytest.ExitCode.OK), run.output
     run.require_nothing_left()
 
 

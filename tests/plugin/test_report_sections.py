@@ -28,23 +28,23 @@ def test_log_and_timeline_of_each_event(project: pytest.Pytester) -> None:
             assert 1 == 2
         """
     )
-    result = project.runpytest("--scf-async-start=2026-01-01T00:00:00Z")
+    result = project.runpytest("--scf-async-start=2026-01-01T08:00:00+08:00")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
             "*assert 1 == 2*",
             "*- scf async event ????????-* -*",
-            "sleeps: FINISHED (200), in simulated time from 2026-01-01T00:00:00+00:00",
+            "sleeps: FINISHED (200), in simulated time from 2026-01-01T08:00:00+08:00",
             "*+0 s  status    RUNNING: accepted",
             "*+0 s  log       START RequestId:*",
             "*+0 s  log       going to sleep",
             "*+3600 s  status    FINISHED (200): returned",
             "*+3600 s  log       Response RequestId:* RetMsg:*slept*",
             "*- scf async event ????????-* -*",
-            "echo: FINISHED (200), in simulated time from 2026-01-01T01:00:00+00:00",
+            "echo: FINISHED (200), in simulated time from 2026-01-01T09:00:00+08:00",
             "*+0 s  log       got {'n': 1}",
             "*- scf async event ????????-* -*",
-            "raises: RUNNING, in simulated time from 2026-01-01T01:00:00+00:00",
+            "raises: RUNNING, in simulated time from 2026-01-01T09:00:00+08:00",
             "none of its code has run yet: wait(), settle() and the gate calls run it",
             "--- in full: */scf-async/*-test_it-* ---",
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import zipfile
 from pathlib import Path
 
@@ -321,3 +322,109 @@ def test_that_it_has_failed_is_said_first(deploy) -> None:
     aborted.terminate(when="now")
     with pytest.raises(ScfApiError, match=r"terminate\(\) ended it by force, .*; call assert_terminated\(event\) if"):
         aborted.stop()
+
+
+BINDS = """
+import socket
+
+def main_handler(event, context):
+    with socket.create_server(("127.0.0.1", event)):
+        return "served"
+"""
+
+
+def test_an_address_that_is_taken_is_freed_or_another_one_is_used(deploy) -> None:
+    function = deploy(BINDS)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        text = refusal_of(assert_finished, function.invoke_async(port).wait())
+        assert "likely cause: the function raised OSError: [Errno 98] Address already in use" in text
+        assert "what to do: end what listens at that address already (another server of the function or of the" in text
+        assert "or listen on another port: 0 is one that is free\n" in text
+
+        assert_finished(function.invoke_async(0).wait(), "served")
+    assert_finished(function.invoke_async(port).wait(), "served")
+
+
+BINDS_TWICE = """
+import socket
+servers = [socket.create_server(("0.0.0.0", 9000)) for _ in range(2)]
+"""
+
+
+@pytest.mark.parametrize(
+    "command", [("python", "app.py"), ("sh", "-c", "echo listen tcp: Address already in use; exit 1")]
+)
+def test_of_a_program_that_says_so_in_any_language(deploy_traced, command: tuple[str, ...]) -> None:
+    event = deploy_traced(BINDS_TWICE, command=command).invoke_async().wait()
+    assert "what to do: end what listens at that address already" in refusal_of(assert_finished, event)
+
+
+POOLED = """
+import signal, time
+from concurrent.futures import ThreadPoolExecutor
+
+stop = []
+
+def main_handler(event, context):
+    signal.signal(signal.SIGTERM, lambda *_: stop.append("stop"))
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(20):
+            if stop:
+                break
+            pool.submit(time.sleep, 10)
+            time.sleep(1)
+    return "stopped"
+"""
+
+
+def test_a_pool_whose_end_waits_for_its_tasks_is_left_without_them(runtime, deploy) -> None:
+    event = deploy(POOLED).invoke_async().wait_until_listening()
+    runtime.clock.advance(10.5)
+    with pytest.raises(AssertionError) as caught:
+        event.stop(within=12)
+    text = str(caught.value)
+    assert re.search(
+        r"likely cause: the handler of SIGTERM returned, and the work went on, at last in "
+        r"concurrent\.futures\._base\.__exit__ at index\.py:9\n"
+        r"what to do: leave the pool with shutdown\(cancel_futures=True\), and have its tasks read the flag: ",
+        text,
+    ), text
+
+    followed = POOLED.replace(
+        "                break", "                pool.shutdown(cancel_futures=True)\n                break"
+    )
+    event = deploy(followed).invoke_async().wait_until_listening()
+    runtime.clock.advance(10.5)
+    assert_finished(event.stop(within=12), "stopped")
+
+
+CROSSWISE = """
+import asyncio
+
+async def takes(first, second):
+    async with first:
+        await asyncio.sleep(1)
+        async with second:
+            return "both"
+
+async def main():
+    one, other = asyncio.Lock(), asyncio.Lock()
+    tasks = [asyncio.create_task(takes(one, other), name="here"), asyncio.create_task(takes(ORDER), name="there")]
+    return await asyncio.gather(*tasks)
+
+def main_handler(event, context):
+    return asyncio.run(main())
+"""
+
+
+def test_tasks_that_wait_for_each_other_are_named_with_what_they_await(deploy) -> None:
+    event = deploy(CROSSWISE.replace("ORDER", "other, one"), timeout=60).invoke_async().wait()
+    text = refusal_of(assert_finished, event)
+    assert (
+        "likely cause: it waited in await Lock.acquire at index.py:7 in here and await Lock.acquire at index.py:7 in "
+        "there, which nothing ended, until its timeout of 60 s" in text
+    )
+    assert "what to do: have another thread or task call the set(), put(), notify() or release() that ends this" in text
+
+    assert_finished(deploy(CROSSWISE.replace("ORDER", "one, other"), timeout=60).invoke_async().wait(), ["both"] * 2)

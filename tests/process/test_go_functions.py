@@ -183,6 +183,11 @@ def test_a_program_that_ends_before_it_listens(runtime):
     event = function.invoke_async({"do": "pid"}).wait()
     assert (event.status, event.status_code) == ("FAILED", 439)
     assert_reclaimed_for_good(event, "process exited")
+    never = (
+        "that ends once the program has called cloudfunction.Start(handler), which func main does last: the platform"
+    )
+    with pytest.raises(AssertionError, match=rf"ended by itself in its init \(exit code \d\); {re.escape(never)}"):
+        assert_finished(event)
 
 
 def test_a_program_that_never_listens(runtime):
@@ -192,6 +197,10 @@ def test_a_program_that_never_listens(runtime):
     assert event.duration == timedelta(seconds=3)
     assert user_lines(event) == ["beginning"]
     assert_reclaimed_for_good(event, "init timed out")
+    with pytest.raises(
+        AssertionError, match=r"timeout of 3 s .*: that ends once the program has called cloudfunction\."
+    ):
+        assert_finished(event)
 
 
 def test_a_result_over_six_megabytes(function):

@@ -8,7 +8,7 @@ import pytest
 from image_support import processes
 from process_support import RECEIVED, assert_kept, eventually, is_gone, short_log, user_lines
 
-from pytest_scf_async import assert_signal_handled, assert_terminated
+from pytest_scf_async import assert_finished, assert_signal_handled, assert_terminated
 
 # once: a program that is not ours; test_image_forks.py does on more Pythons what it does: forks, waits, signals
 pytestmark = pytest.mark.once
@@ -40,10 +40,10 @@ KINDS = {
 def gunicorn(runtime, tmp_path):
     """Deploy the app under gunicorn with *options*."""
 
-    def deploy(*options: str, **keywords):
+    def deploy(*options: str, app: str = "app:app", **keywords):
         (tmp_path / "app.py").write_text(APP)
         control = "--control-socket=gunicorn.ctl"  # not in /tmp, which is the machine's where there are no namespaces
-        command = ["gunicorn", "--bind=0.0.0.0:9000", control, *options, "app:app"]
+        command = ["gunicorn", "--bind=0.0.0.0:9000", control, *options, app]
         return runtime.deploy_image(command, cwd=tmp_path, **keywords)
 
     return deploy
@@ -60,6 +60,8 @@ def test_a_worker_sleeps_simulated_time(gunicorn, kind):
     assert (event.status, event.status_code) == ("FINISHED", 200)
     assert event.result["slept"] == 200
     assert event.result["pid"] != event.result["of"] == event.instance.pid
+    times = [float(line.split()[0]) for line in event.timeline.splitlines()]  # waits under a lease are reported late
+    assert times == sorted(times)
     assert timedelta(seconds=200) <= event.duration < timedelta(seconds=202)  # gunicorn draws when a worker starts
     assert lines_of_app(event) == ["working", "done"]
     assert_kept(event)
@@ -103,6 +105,18 @@ def test_the_timeout_of_gunicorn_is_simulated(gunicorn):
     assert (event.status, event.status_code) == ("FAILED", 430)
     assert timedelta(seconds=30) <= event.duration < timedelta(seconds=32)
     assert any("WORKER TIMEOUT" in line for line in user_lines(event))
+    with pytest.raises(AssertionError, match=r"likely cause: POST .*; its program wrote .*\[CRITICAL\] WORKER TIMEOUT"):
+        assert_finished(event)
+
+
+def test_a_module_that_gunicorn_cannot_import_is_the_cause(gunicorn):
+    event = gunicorn(app="rows_of_export:app").invoke_async({}).wait()
+    assert event.status_code == 439
+    cause = r"likely cause: .* with ModuleNotFoundError: No module named 'rows_of_export'"
+    with pytest.raises(AssertionError, match=cause) as raised:
+        assert_finished(event)
+    for kept in ("[ERROR] Exception in worker process", "Traceback (most recent call last)", "[ERROR] Reason: Worker"):
+        assert kept in str(raised.value)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -127,7 +127,7 @@ class Waiter:
         self.woken = False
         self.suspended = False
         """A signal's handler is on top of it."""
-        self.registration = 0
+        self.registration = (0, 0, 0)
         self.due: int | None = None
 
 
@@ -140,7 +140,7 @@ def waiters() -> list[Waiters]:
 
 
 class Model:
-    """Threads as generators that yield what they wait for; ready ones go in order of (due, registration).
+    """Threads as generators that yield what they wait for; ready ones go in order of (due, beginning, thread).
 
     Thread 0 is the main thread, on which the handlers of signals run. *uptime* is what the handler's monotonic clock
     shows in the beginning, in µs: the standard library reckons with its floats.
@@ -150,7 +150,9 @@ class Model:
         self.uptime = uptime
         self.now = 1_000_000
         self.registered = 0
-        self.heap: list[tuple[int, int, Waiter]] = []
+        self.heap: list[tuple[int, tuple[int, int, int], Waiter]] = []
+        self.current = 0
+        """The thread that runs."""
         self.owned = [False] * EACH
         self.want_lock = waiters()
         self.happened = [False] * EACH
@@ -168,10 +170,11 @@ class Model:
 
     def register(self, wait: Waiter, due: int | None) -> None:
         self.registered += 1
-        wait.registration = self.registered
+        thread = self.current if due is not None and due > self.now else 0  # what is ready takes turns
+        wait.registration = self.now, thread, self.registered
         wait.due = due
         if due is not None:
-            heapq.heappush(self.heap, (due, self.registered, wait))
+            heapq.heappush(self.heap, (due, wait.registration, wait))
 
     def wait(self, due: int | None) -> Waiter:
         wait = Waiter()
@@ -312,7 +315,9 @@ class Model:
         self.go_on(0, self.handler(which))
 
     def go_on(self, name: int, thread: Steps) -> None:
+        interrupted, self.current = self.current, name
         wait = next(thread, None)
+        self.current = interrupted
         if wait is not None:
             self.running[id(wait)] = name, thread
             if name == 0:

@@ -196,7 +196,7 @@ def test_a_loop_that_nothing_wakes_is_reported(deploy, runtime: ScfRuntime) -> N
     assert event.doing == "parked"
     assert event.wait().status_code == 433
     assert event.duration == timedelta(seconds=600)
-    assert re.search(r"wait      await at index\.py:\d+ in Task-1$", event.timeline, re.MULTILINE)
+    assert re.search(r"wait      await Event\.wait at index\.py:\d+ in Task-1$", event.timeline, re.MULTILINE)
 
 
 def test_of_tasks_that_nothing_wakes_those_are_named_that_wait_for_no_other_task(deploy) -> None:
@@ -209,7 +209,7 @@ async def main():
 """
     named = deploy(IMPORTS + source.replace("TASKS", "2"), timeout=60).invoke_async([]).wait()
     assert re.search(
-        r"wait      await at index\.py:(\d+) in waits-0 and await at index\.py:\1 in waits-1$",
+        r"wait      await Event\.wait at index\.py:(\d+) in waits-0 and await Event\.wait at index\.py:\1 in waits-1$",
         named.timeline,
         re.MULTILINE,
     )

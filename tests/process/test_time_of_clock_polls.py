@@ -61,7 +61,7 @@ NO_TIME = {
     "tasks that read the clock": ("asyncio.run(all_of(reads))", None, 0),
     "callbacks of a loop of asyncio": ("result = asyncio.run(calls())", 3_000, 0),
     "callbacks of a loop of one's own": ("selects()", None, 0),
-    "two places": ("[time.time() for _ in range(990)]; [time.time() for _ in range(990)]", None, 0),
+    "two places": ("[time.time() for _ in range(990)]\n[time.time() for _ in range(990)]", None, 0),
     "places in turn": ("[(time.time(), time.time(), time.time(), time.time()) for _ in range(750)]", None, 0),
     "another place in turn": ("[(time.monotonic(), time.monotonic(), time.monotonic()) for _ in range(990)]", None, 0),
     "Queue.get": ("result = sum(full.get(timeout=1) == number for number in range(3_000))", 3_000, 0),

@@ -10,8 +10,10 @@ from pytest_scf_async.report.cause import SeenEvent, likely_cause, what_to_do
 IMPORTS = """
 import asyncio, queue, signal, threading, time
 
-async def waits():
-    await asyncio.Event().wait()
+async def waits(what):
+    await (asyncio.get_running_loop().create_future() if what is None else getattr(what(), WAITS[what])())
+
+WAITS = {asyncio.Event: "wait", asyncio.Queue: "get"}
 
 """
 ENDLESS = {
@@ -22,14 +24,19 @@ ENDLESS = {
     ),
     "queue.get": "queue.Queue().get()",
     "pause()": "signal.pause()",
-    "await at": "asyncio.run(waits())",
+    "await at": "asyncio.run(waits(None))",
+    "await Event.wait at": "asyncio.run(waits(asyncio.Event))",
+    "await Queue.get at": "asyncio.run(waits(asyncio.Queue))",
 }
+NOTICE = "have another thread or task call the set(), put(), notify() or release() that ends this wait"
 ENDS = {
     "Lock.acquire": "no other thread can release this lock: use threading.RLock",
     "join of": "have the thread that is joined end",
-    "queue.get": "have another thread call the set(), put(), notify() or release() that ends this wait",
+    "queue.get": NOTICE,
     "pause()": "find out why what this wait is for never came",
-    "await at": "find out why what this wait is for never came",
+    "await at": NOTICE,
+    "await Event.wait at": NOTICE,
+    "await Queue.get at": NOTICE,
 }
 LOCKED_CROSSWISE = """
 import threading, time

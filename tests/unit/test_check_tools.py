@@ -11,8 +11,8 @@ from package_checks import PACKAGE, load_tool, run_tool
 pytestmark = pytest.mark.once
 
 CHECKS = (
-    *("check_facts", "check_imports", "check_ownership", "check_patches", "check_properties", "check_runtimes"),
-    "check_slots",
+    *("check_facts", "check_flags", "check_imports", "check_ownership", "check_patches", "check_properties"),
+    *("check_runtimes", "check_slots"),
 )
 
 

@@ -279,3 +279,10 @@ def test_a_published_version_runs_its_own_copy(tmp_path: Path) -> None:
     assert (moved.layered, moved.launch.script) == (copy.directory, f"{copy.directory}/app.py")
     handler = PythonHandler()
     assert handler.moved(own, copy) is handler
+
+
+def test_the_functions_of_code_that_the_compiler_warns_of_are_found(tmp_path: Path) -> None:
+    tmp_path.joinpath("app.py").write_text("PATTERN = '\\d'\n\ndef main_handler(event, context):\n    return PATTERN\n")
+    code = Code(str(tmp_path), str(tmp_path / "app.py"), "app", "handler", "app")
+
+    assert code.functions() == ["main_handler"]

@@ -24,7 +24,7 @@ from ...protocol.messages import Awaits
 from .. import clock, thread_table
 from ..clock_polls import polls
 from ..originals import real_epoll, real_poll
-from ..scheduler.callers import describe_call, describe_caller
+from ..scheduler.callers import describe_call, describe_caller, in_loop
 from ..scheduler.scheduler import Readiness, Waiter, scheduler
 from . import connections, registry
 from .builtin import documentation
@@ -150,7 +150,7 @@ def park(
             thread_table.holds(shown or description, [*peers])
         elif claims:
             _note_beside(ident, True)
-        awaits = Awaits.ANSWER if claims and receives else Awaits.SOMETHING
+        awaits = Awaits.ANSWER if claims and receives else Awaits.NOTICE if in_loop() else Awaits.SOMETHING
         return scheduler.park(due, description, enlist=enlist, readiness=readiness, awaits=awaits)
     finally:
         if claims or readiness.ends:
@@ -243,12 +243,6 @@ class _Multiplexer:
 
     _exact: float | None = None
     """The timeout in seconds that a selector was called with, before it has rounded that to whole milliseconds."""
-    _caller_known = False
-
-    def note_caller(self, caller: FrameType) -> None:
-        """Note who waits: mostly it is the same loop each time."""
-        self._caller_known = True
-        polls.add_loop(caller)
 
 
 class Epoll(_Multiplexer):
@@ -305,9 +299,8 @@ class Epoll(_Multiplexer):
 
     def poll(self, /, timeout: Any = None, maxevents: int = -1) -> list[tuple[int, int]]:
         asked, self._exact = self._exact, None
-        if not self._caller_known:
-            self.note_caller(sys._getframe(1))
-        polls.begin_pass()
+        if asked is None:
+            polls.begin_pass(sys._getframe(1))
         timeout = clock.real_number(timeout)
         blocks = timeout is None or (isinstance(timeout, (int, float)) and timeout < 0)
         if not scheduler.active or not (blocks or _may_wait(timeout)):
@@ -373,9 +366,8 @@ class Poll(_Multiplexer):
 
     def poll(self, timeout: Any = None, /) -> list[tuple[int, int]]:
         asked, self._exact = self._exact, None
-        if not self._caller_known:
-            self.note_caller(sys._getframe(1))
-        polls.begin_pass()
+        if asked is None:
+            polls.begin_pass(sys._getframe(1))
         timeout = clock.real_number(timeout)
         blocks = timeout is None or (isinstance(timeout, (int, float)) and timeout < 0)
         if not scheduler.active or not (blocks or _may_wait(timeout)):
@@ -412,8 +404,7 @@ class RealPoll(Poll):
 
 def fake_select(*args: Any) -> Any:
     """Wait, on simulated time, until one or more file descriptors are ready for some kind of I/O."""
-    polls.add_loop(sys._getframe(1))
-    polls.begin_pass()
+    polls.begin_pass(sys._getframe(1))
     timeout = clock.real_number(args[3]) if len(args) == 4 else None
     if not scheduler.active or len(args) not in (3, 4) or not _may_wait(timeout):
         return _real_select(*args)
@@ -470,8 +461,7 @@ def _unrounded(real: Any) -> Any:
         inner = self._selector
         if isinstance(inner, _Multiplexer):
             inner._exact = timeout
-            if not inner._caller_known:
-                inner.note_caller(sys._getframe(1))
+            polls.begin_pass(sys._getframe(1))
         return real(self, timeout)
 
     return select

@@ -19,6 +19,8 @@ _STANDARD = os.path.dirname(os.__file__)
 _LIBRARIES = os.path.join(_STANDARD, ""), OWN_CODE, "<frozen"
 _PACKAGES = "site-packages", "dist-packages"
 _NOT_USERS = os.path.join(_STANDARD, "asyncio", ""), OWN_CODE
+_OF_TASKS = frozenset(os.path.join(_NOT_USERS[0], name + ".py") for name in ("locks", "queues", "taskgroups"))
+"""What tasks wait in for each other."""
 PLUMBING = {
     os.path.join(_STANDARD, *name.split(".")) + ".py": name
     for name in ("threading", "queue", "selectors", "socket", "concurrent.futures._base", "concurrent.futures.thread")
@@ -125,6 +127,12 @@ def describe_call(description: str, on: str) -> str:
     return f"{called or description}{on} at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}{_in_thread()}"
 
 
+def in_loop() -> bool:
+    """Whether a loop of asyncio runs in this thread."""
+    events = sys.modules.get("asyncio.events")
+    return events is not None and events._get_running_loop() is not None
+
+
 def _in_thread() -> str:
     """The name of this thread, behind a description; nothing of the main one."""
     ident = _get_ident()
@@ -149,7 +157,8 @@ def _awaited() -> str:
         loop = sys.modules["asyncio.events"]._get_running_loop()
         if not loop._scheduled:
             tasks = _awaiting_tasks(loop)
-            return " and ".join(filter(None, map(_place_of, tasks))) if len(tasks) <= _FEW_TASKS else ""
+            places = [*filter(None, map(_place_of, tasks))] if len(tasks) <= _FEW_TASKS + 1 else []
+            return " and ".join(places) if len(places) <= _FEW_TASKS else ""
         timer = loop._scheduled[0]
         callback = timer._callback
         if hasattr(callback, "__self__"):  # of asyncio.timeout
@@ -160,7 +169,7 @@ def _awaited() -> str:
 
 
 _FEW_TASKS = 2
-"""So many tasks are named together."""
+"""So many tasks are named together, beside one that waits for them in a ``TaskGroup``."""
 _MANY_TASKS = 64
 
 
@@ -183,6 +192,7 @@ def _place_of(task: Any) -> str:
     """The line at which *task* awaits, and its name; empty where no line of user code does."""
     coroutine, name = task.get_coro(), task.get_name()
     users: FrameType | None = None
+    inner: FrameType | None = None
     while True:
         if type(coroutine) is CoroutineType:
             frame, coroutine = coroutine.cr_frame, coroutine.cr_await
@@ -192,6 +202,8 @@ def _place_of(task: Any) -> str:
             break
         if frame is not None and not frame.f_code.co_filename.startswith(_NOT_USERS):
             users = frame
+        elif frame is not None and frame.f_code.co_filename in _OF_TASKS:
+            inner = frame
     if users is None:
         return ""
     place = users.f_code, users.f_lasti, name
@@ -200,5 +212,7 @@ def _place_of(task: Any) -> str:
         if len(_awaits) >= _MOST_AWAITS:
             _awaits.clear()
         file = os.path.basename(users.f_code.co_filename)
-        text = _awaits[place] = f"await at {file}:{users.f_lineno} in {name}"
+        of = "" if inner is None else type(inner.f_locals.get("self")).__name__
+        on = "" if inner is None else f" {of}.{inner.f_code.co_name}"
+        text = _awaits[place] = "" if of == "TaskGroup" else f"await{on} at {file}:{users.f_lineno} in {name}"
     return text
