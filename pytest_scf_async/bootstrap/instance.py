@@ -178,7 +178,7 @@ def _initialise(config: messages.Assign) -> Any:
             if callable(function):
                 scheduler.send_marked(messages.pack(messages.InitDone(None, rss=_peak_rss() - _start_rss)))
                 if config.memory_limited:
-                    scheduler.yield_run_token()  # the harness checks the memory before the handler begins
+                    scheduler.park(clock.now_us(), "")  # the harness checks the memory before the handler begins
                 return function
             raise TypeError(f"{config.module}.{config.function} is {function!r}, which cannot be called")
     except Exception as error:

@@ -11,7 +11,7 @@ import select
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, count
 from typing import Protocol
 
 from ..clock import DueThing
@@ -20,6 +20,7 @@ from ..lockstep.state import Doing, InstanceState, Life, start
 from ..model.timeline import Exit
 from ..protocol import messages, procfs, shared_page
 from ..protocol.linux import POKE_SIGNAL, STACKS_SIGNAL, send_descriptors
+from ..protocol.quiet_signals import signal_quietly
 from ..protocol.real_time import REAL
 from ..protocol.shared_page import ControlPage
 from .output import PIPE_BYTES, READ_BYTES, WHOLE_BYTES, Output
@@ -72,6 +73,9 @@ def not_started(name: str, why: str) -> HarnessError:
     return HarnessError(f"an instance of {name} could not be started: {why}")
 
 
+_asked = count(1)
+
+
 class Instance:
     """A process that was forked from the zygote. Signals go to it by the pidfd that came with it, and only so."""
 
@@ -115,6 +119,8 @@ class Instance:
     """How many of them its last report had seen."""
     holds = 0
     """How many of its waits hold the clock, as it has last reported."""
+    asked = 0
+    """Its place in the order in which instances have begun to hold the clock."""
     reported_us: int | None = None
     """While it may move the clock itself: the time that it has reported, in µs. It may be further already."""
     unleased_at: tuple[int, int] | None = None
@@ -266,6 +272,7 @@ class Instance:
 
     def reported(self, seen: int, holds: int, *, parked: bool) -> None:
         """It has reported, and had read *seen* messages by then; *parked*: with that it gave the run token back."""
+        self.asked = next(_asked) if holds and not self.holds else self.asked
         self.seen, self.holds = seen, holds
         self.parks += parked
 
@@ -657,6 +664,8 @@ class Instance:
                 finally:
                     self._end_reading()
                 self.output.looked_at()
+            if self.state.preempted:  # what has stopped itself is not to go on because of us
+                self.waiting_writers |= {pid for pid in pidfds if procfs.state_of(pid) == b"T"}
             sent = send(signal.SIGSTOP, pidfds, self.waiting_writers)
         # Those, too, that were started meanwhile.
         self._sent_sigstop = sent | self.children.signal(signal.SIGSTOP, self.waiting_writers)
@@ -730,15 +739,20 @@ class Instance:
         """Processes that are its own, and not below it."""
         return self.user_process.elsewhere if self.called else ()
 
-    def ask_for_stacks(self) -> None:
+    def ask_for_stacks(self) -> bool:
         """Have the instance write the Python stacks of its threads, or, where it traces user code, what they wait for.
 
-        ``stacks`` reads that once it is there.
+        ``stacks`` reads that once it is there. False: it has no handler for that any more, or nowhere to write.
         """
         os.lseek(
             self.control_file, shared_page.STACKS_OFFSET, os.SEEK_SET
         )  # the position, too, is the instance's as well
-        self.signal(STACKS_SIGNAL)
+        if self.traces_user_code:
+            return self.signal(STACKS_SIGNAL)
+        written_to = (procfs.inode_of(self.pid, fd) for fd in procfs.descriptors_of(self.pid))
+        if self.pidfd is None or os.fstat(self.control_file).st_ino not in written_to:
+            return False
+        return signal_quietly(self.pid, self.pidfd, STACKS_SIGNAL)
 
     def stacks(self) -> bytes:
         size = os.lseek(self.control_file, 0, os.SEEK_CUR) - shared_page.STACKS_OFFSET

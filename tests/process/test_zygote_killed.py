@@ -159,6 +159,28 @@ def test_an_instance_that_another_one_finds_dead_as_it_starts_is_reported(deploy
     assert [each.status for each in runtime.wait_all([event, other])] == ["FAILED", "FINISHED"]
 
 
+def test_one_that_is_known_to_be_dead_when_its_instance_is_there_is_reported(
+    deploy, runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its end is received between the request and the first look at what it says: its connection is not closed yet."""
+    zygote = pool_of(runtime).sandboxes.zygote()
+    add = pool_of(runtime)._add
+
+    def dies_first(instance):
+        os.kill(zygote.pid, signal.SIGKILL)
+        assert zygote.receive_until(lambda: not zygote.alive, 60) or not zygote.alive
+        add(instance)
+
+    monkeypatch.setattr(pool_of(runtime), "_add", dies_first)
+    event = deploy("def main_handler(event, context): return 2").invoke_async()
+
+    with pytest.raises(HarnessError, match=END_OF_ZYGOTE):
+        event.wait()
+
+    monkeypatch.undo()
+    assert deploy(FAST).run() == 1
+
+
 def test_a_process_that_was_forked_ahead_is_not_used(deploy, make_runtime):
     before = make_runtime()
     zygote = pool_of(before).sandboxes.zygote()
