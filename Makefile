@@ -74,6 +74,7 @@ check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, own
 	@$(BIN)/python tools/check_ownership.py
 	@$(BIN)/python tools/check_properties.py
 	@$(BIN)/python tools/check_flags.py
+	@$(BIN)/python tools/check_waits.py
 	@$(BIN)/python tools/check_patches.py
 	@$(BIN)/python tools/check_facts.py
 	@$(BIN)/python tools/write_options.py --check
@@ -115,7 +116,7 @@ runs: $(STAMP) ## runs of handlers and of programs in each language, 50 of each 
 	@SCF_RUNS=$(RUNS) $(BIN)/python -m pytest -q tests/process/test_repeatable_runs.py tests/process/supervisor/test_runs_of_programs.py tests/process/supervisor/test_connections_of_programs.py $(ARGS)
 
 kills: $(STAMP) ## 1,000 SIGKILLs over all processes of ours, and as many Ctrl-C (KILLS=... of each kind): nothing is left
-	@SCF_KILLS=$(KILLS) $(BIN)/python -m pytest -q tests/process/test_kills.py tests/process/test_interrupted_calls.py tests/plugin/test_nothing_left.py $(ARGS)
+	@SCF_KILLS=$(KILLS) $(BIN)/python -m pytest -q --timeout=0 tests/process/test_kills.py tests/process/test_interrupted_calls.py tests/plugin/test_nothing_left.py $(ARGS)
 
 soak: $(STAMP) ## 20,000 events (EVENTS=...), after which neither memory nor descriptors have grown
 	@SCF_SOAK=$(EVENTS) $(BIN)/python -m pytest -q tests/process/test_soak.py $(ARGS)

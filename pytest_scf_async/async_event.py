@@ -326,7 +326,8 @@ class AsyncEvent:
 
         A free-running program that has not started yet takes its real time for that, and the clock goes with it.
         """
-        self._drive(f"settle() on event {self.request_id}", lambda: self._lockstep.settled(self._event))
+        name = f"settle() on event {self.request_id}"
+        self._drive(name, lambda: self._lockstep.settled(self._event), settles=True)
         return self
 
     def wait_for_log(self, pattern: str | re.Pattern[str], count: int = 1) -> AsyncEvent:
@@ -480,9 +481,10 @@ class AsyncEvent:
         """TerminateAsyncEvent (documents 52500, 63969): by force, or with *grace_shutdown* by SIGTERM.
 
         With *when* "settled" a pending event is started first and runs to its first wait; "now" does nothing first.
-        It has ``compute_grace`` real seconds for that, and ``real_timeout`` in its init; then it is ended, or gets its
-        signal, whatever it does. Forced: returns when the instance is gone. Graceful: returns when the signal has
-        reached the process and the instance has settled again. No simulated time passes. Raises ``ScfApiError``
+        By force it has ``compute_grace`` real seconds for that, and ``real_timeout`` in its init; then it is ended.
+        With *grace_shutdown* it has ``real_timeout``; then it gets its signal where it computes. Forced: returns
+        when the instance is gone. Graceful: returns when the signal has reached the process and the instance has
+        settled again. No simulated time passes. Raises ``ScfApiError``
         ``FailedOperation.AsyncEventStatus`` when the event has ended.
         """
         if when not in ("settled", "now"):
@@ -522,8 +524,7 @@ class AsyncEvent:
 
         def __await__(self):
             raise ScfUsageError(
-                f"event {self.request_id} was awaited, and nothing of it is a coroutine: invoke_async(), wait(), "
-                "settle() and the other calls return when they are done, in an async test too; leave out `await`"
+                f"event {self.request_id} was awaited: invoke_async(), wait() and all others block; leave out `await`"
             )
 
     # -- inside ------------------------------------------------------------------------------------------------------
@@ -589,9 +590,18 @@ class AsyncEvent:
             self._see()
         self._event.check()
 
-    def _drive(self, name: str, done: Callable[[], bool], *, moves_clock: bool = False, leases: bool = False) -> None:
+    def _drive(
+        self,
+        name: str,
+        done: Callable[[], bool],
+        *,
+        moves_clock: bool = False,
+        leases: bool = False,
+        settles: bool = False,
+    ) -> None:
+        call = Call(name, done, moves_clock=moves_clock, leases=leases, event=self._event, raises=settles)
         try:
-            self._lockstep.drive(Call(name, done, moves_clock=moves_clock, leases=leases, event=self._event))
+            self._lockstep.drive(call)
         except CannotEndError:
             self._event.seen(self._lockstep.calls)  # the error says what the event does
             raise
@@ -688,7 +698,7 @@ class AsyncEvent:
                 looked_again = True  # a thread has come back from a real wait, and may be about to say where it stands
                 if event.instance is not None:
                     lockstep.apply(event.instance, InstanceFact.PROGRESSED)
-            return lockstep.settled(event)
+            return lockstep.gave_up_turn(event)
 
         with shielded():
             try:

@@ -11,15 +11,16 @@ import select
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, count
 from typing import Protocol
 
 from ..clock import DueThing
 from ..errors import HarnessError
 from ..lockstep.state import Doing, InstanceState, Life, start
 from ..model.timeline import Exit
-from ..protocol import messages, shared_page
+from ..protocol import messages, procfs, shared_page
 from ..protocol.linux import POKE_SIGNAL, STACKS_SIGNAL, send_descriptors
+from ..protocol.quiet_signals import signal_quietly
 from ..protocol.real_time import REAL
 from ..protocol.shared_page import ControlPage
 from .output import PIPE_BYTES, READ_BYTES, WHOLE_BYTES, Output
@@ -73,6 +74,9 @@ def not_started(name: str, why: str) -> HarnessError:
     return HarnessError(f"an instance of {name} could not be started: {why}")
 
 
+_asked = count(1)
+
+
 class Instance:
     """A process that was forked from the zygote. Signals go to it by the pidfd that came with it, and only so."""
 
@@ -116,6 +120,8 @@ class Instance:
     """How many of them its last report had seen."""
     holds = 0
     """How many of its waits hold the clock, as it has last reported."""
+    asked = 0
+    """Its place in the order in which instances have begun to hold the clock."""
     reported_us: int | None = None
     """While it may move the clock itself: the time that it has reported, in µs. It may be further already."""
     unleased_at: tuple[int, int] | None = None
@@ -158,6 +164,8 @@ class Instance:
         self.pidfd: int | None = None
         self.status: int | None = None
         """The wait status, once the process is gone."""
+        self._became = ""
+        """As of `became`, once the process is gone."""
         self.refused: str | None = None
         self.listening: set[int] = set()
         """The signals for which user code has installed a handler."""
@@ -267,6 +275,7 @@ class Instance:
 
     def reported(self, seen: int, holds: int, *, parked: bool) -> None:
         """It has reported, and had read *seen* messages by then; *parked*: with that it gave the run token back."""
+        self.asked = next(_asked) if holds and not self.holds else self.asked
         self.seen, self.holds = seen, holds
         self.parks += parked
 
@@ -586,9 +595,10 @@ class Instance:
         self.refused = why
         self._report()
 
-    def ended(self, status: int, used_ns: int) -> None:
+    def ended(self, status: int, used_ns: int, became: str) -> None:
         """The process is gone, and what it left behind is too."""
-        self.status, self.used_ns = status, used_ns
+        self.used_ns, self._became = used_ns, became
+        self.status = status
         self._report()
 
     def never_began(self) -> bool:
@@ -601,7 +611,19 @@ class Instance:
     @property
     def is_faulty(self) -> bool:
         """Whether it runs no user code and was ended by an exception of ours, whose stack it wrote."""
-        return not self.released and bool(self.control.fault)
+        return not self.released and self.control.fault == shared_page.FAILED
+
+    def became(self) -> str:
+        """The kernel's name of the program that has taken the place of its own by ``exec``; empty: none has."""
+        if self.gone or self.channel_open:  # which that closes
+            return self._became
+        return procfs.became(self.pid)
+
+    def has_closed_channel(self) -> bool:
+        """Whether code in it has closed the descriptor by which it speaks to the harness."""
+        if self.gone:
+            return not self.released and self.control.fault == shared_page.CLOSED
+        return not self.channel_open and bool(procfs.command_of(self.pid))  # a process that ends has no command
 
     def _cannot_be_owned(self, fds: list[int]) -> None:
         for fd in fds:
@@ -650,6 +672,8 @@ class Instance:
                 finally:
                     self._end_reading()
                 self.output.looked_at()
+            if self.state.preempted:  # what has stopped itself is not to go on because of us
+                self.waiting_writers |= {pid for pid in pidfds if procfs.state_of(pid) == b"T"}
             sent = send(signal.SIGSTOP, pidfds, self.waiting_writers)
         # Those, too, that were started meanwhile.
         self._sent_sigstop = sent | self.children.signal(signal.SIGSTOP, self.waiting_writers)
@@ -723,15 +747,20 @@ class Instance:
         """Processes that are its own, and not below it."""
         return self.user_process.elsewhere if self.called else ()
 
-    def ask_for_stacks(self) -> None:
+    def ask_for_stacks(self) -> bool:
         """Have the instance write the Python stacks of its threads, or, where it traces user code, what they wait for.
 
-        ``stacks`` reads that once it is there.
+        ``stacks`` reads that once it is there. False: it has no handler for that any more, or nowhere to write.
         """
         os.lseek(
             self.control_file, shared_page.STACKS_OFFSET, os.SEEK_SET
         )  # the position, too, is the instance's as well
-        self.signal(STACKS_SIGNAL)
+        if self.traces_user_code:
+            return self.signal(STACKS_SIGNAL)
+        written_to = (procfs.inode_of(self.pid, fd) for fd in procfs.descriptors_of(self.pid))
+        if self.pidfd is None or os.fstat(self.control_file).st_ino not in written_to:
+            return False
+        return signal_quietly(self.pid, self.pidfd, STACKS_SIGNAL)
 
     def stacks(self) -> bytes:
         size = os.lseek(self.control_file, 0, os.SEEK_CUR) - shared_page.STACKS_OFFSET

@@ -44,6 +44,7 @@ from ..model import (
     timed_out_message,
 )
 from ..model.timeline import (
+    AfterComputing,
     AnyEntry,
     Awaited,
     ComputesInTime,
@@ -61,6 +62,7 @@ from ..model.timeline import (
     ListenerRefused,
     MemoryExceeded,
     MemoryExcess,
+    Outwaited,
     Preempted,
     ProcessEnded,
     Queued,
@@ -278,6 +280,8 @@ class Event:
     timer: DueThing | None = None
     dispatched_us: int | None = None
     mem_usage: int = 0
+    overtaking: bool = False
+    """Its timeline says that it went on before another event."""
     repeatable: bool = True
     ended_attempts: list[Attempt] = field(default_factory=list)
     attempt_us: int = 0
@@ -535,6 +539,16 @@ class Event:
     def preempted(self, *, computes: bool, grace: float) -> None:
         """For *grace* real seconds its instance had no wait: it *computes*, or sleeps in real time."""
         self._differs(Preempted(self.now_us(), computes, grace))
+
+    def overtakes(self, older: str) -> None:
+        """It is answered before the event *older*, which asked first."""
+        if not self.overtaking:
+            self.overtaking = True
+            self.remark(f"goes on before event {older}, which asked first")
+
+    def outwaited(self, then: AfterComputing, limit: float) -> None:
+        """A call of the test has waited for *limit* real seconds for what it computes, and goes on."""
+        self._differs(Outwaited(self.now_us(), then, limit))
 
     def stopped_for_memory(self) -> None:
         """It was stopped in the middle of computing."""

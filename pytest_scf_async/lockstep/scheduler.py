@@ -281,6 +281,12 @@ class Lockstep:
         self.end(event, Fact.PROCESS_EXITED, why=why)
         raise ScfUsageError(f"{why}\n{trace}" if trace else why)
 
+    def refuse_unreachable(self, event: Event, instance: Instance, why: str | None = None) -> None:
+        """Refuse *event* where something, or *why*, keeps it from coming to its end in its code."""
+        why = event.function.runtime.why_unreachable(instance, event) or why
+        if why is not None:
+            self.refuse(event, f"event {event.request_id} of {event.function.configuration.name}: {why}")
+
     def _too_many_points(self, event: Event) -> None:
         """End *event*: a sweep cannot try so many points, and after an interruption the event may loop for ever."""
         if event.ended:
@@ -292,20 +298,20 @@ class Lockstep:
         self.end(event, Fact.PROCESS_EXITED, why=why)
         raise CannotEndError(why)
 
-    def send_sigterm(self, event: Event) -> Callable[[], bool]:
-        """Send SIGTERM to *event*. Returns a function that says whether the event has dealt with it."""
+    def send_sigterm(self, event: Event) -> tuple[Callable[[], bool], bool]:
+        """Send SIGTERM to *event*. Gives what says whether it has arrived, and whether the event settles then."""
         if isinstance(event, ScriptedEvent) and event.phase == "running":
             self.scripts.signal(event)
-            return lambda: True
+            return lambda: True, False
         instance = event.instance
         met = None if instance is None else instance.user_process.signal_state(signal.SIGTERM)
         if instance is None or met is None or instance.gone:
             event.signal_sent("no process")
             self.costs.start(event)
-            return lambda: True
+            return lambda: True, False
         disposition = instance.runtime.met(met, listens=signal.SIGTERM in instance.listening)
         event.signal_sent(disposition)
-        answered = self._answer_to_sigterm(event, instance, disposition)
+        received = self._answer_to_sigterm(event, instance, disposition)
         self.costs.start(event)
         instance.user_process.signal(signal.SIGTERM)
         if instance.runtime.stops_behind_lines and instance.state.gated:
@@ -316,33 +322,23 @@ class Lockstep:
             self.apply(instance, InstanceFact.POLLED_BEHIND_SIGNAL)
         if instance.measured:
             instance.signal(signal.SIGCONT)  # it saved what it measured, and stopped
-        return answered
+        return received, disposition not in ("default", "unknown")
 
     def _answer_to_sigterm(self, event: Event, instance: Instance, disposition: Disposition) -> Callable[[], bool]:
-        """Prepare *instance* for SIGTERM with *disposition*. Returns a function that says whether it is dealt with."""
+        """Prepare *instance* for SIGTERM with *disposition*. Returns a function that says whether it has arrived."""
         entered, deferred = instance.entered, instance.deferred
-
-        def settled() -> bool:
-            return self.settled(event)
-
-        def handled() -> bool:
-            return (instance.entered > entered or instance.deferred > deferred) and self.settled(event)
-
         if disposition == "handler":
             self.apply(instance, InstanceFact.SIGTERM_TO_HANDLER)
-            return handled
+            return lambda: instance.entered > entered or instance.deferred > deferred
         if disposition == "blocked":
             self.apply(instance, InstanceFact.SIGTERM_TO_WAITER)
-            return settled
-        if disposition == "ignored":
+        elif disposition == "ignored":
             if instance.traces_user_code:
                 self.apply(instance, InstanceFact.SIGTERM_TO_TRACER)
-            return settled
-        if disposition == "unknown":
-            return lambda: True  # what becomes of it cannot be known
-        self.apply(instance, InstanceFact.SIGTERM_TO_PROCESS)
-        if disposition == "native":
-            return settled
+        elif disposition != "unknown":  # else what becomes of it cannot be known
+            self.apply(instance, InstanceFact.SIGTERM_TO_PROCESS)
+        if disposition != "default":
+            return lambda: True
         taken = instance.runtime.takes_default(instance.user_process)
         coverage.save([instance])
         return lambda: event.ended or instance.deferred > deferred or taken()
@@ -464,7 +460,7 @@ class Lockstep:
                 if call.begin is not None:
                     call.begin()
                 if call.sigterm_to is not None:
-                    call.sent_sigterm(self.send_sigterm(call.sigterm_to))
+                    call.sent_sigterm(*self.send_sigterm(call.sigterm_to))
                 self._drive(call)
             finally:
                 self._leave_core()
@@ -778,6 +774,12 @@ class Lockstep:
 
     def settled(self, event: Event) -> bool:
         """Whether *event* is started, and its instance is parked, held, gated or ended."""
+        state = None if event.ended or event.instance is None else event.instance.state
+        computes = state is not None and state.active and state.cpu_bound and not state.gated
+        return not computes and self.gave_up_turn(event)
+
+    def gave_up_turn(self, event: Event) -> bool:
+        """Whether *event* is settled, or has given up its turn and computes on."""
         instance = event.instance
         if instance is None or event.ended:
             # nothing happens to one that is queued before time has moved
@@ -981,6 +983,10 @@ class Lockstep:
         if used_ns:
             self.costs.computed(instance, used_ns)
         self.apply(instance, THREADS[running_threads > 0, held > 0])
+        if event is not None and held < instance.holds and due <= self.clock.now_us:
+            for each in self.pool.stirring():  # something real has woken it, and not one that asked first
+                if each.state.held and each.asked < instance.asked and each in self.pool.events:
+                    event.overtakes(self.pool.events[each].request_id)
         frozen = instance.state.life is Life.FROZEN
         if wait and not frozen:
             instance.entered_wait(wait)
@@ -1166,6 +1172,8 @@ class Lockstep:
                 f"bug of pytest-scf-async; it wrote:\n{written}"
             )
         if event is not None and not event.ended:
+            self.refuse_unreachable(event, instance)
+        if event is not None and not event.ended:
             at = instance.ends_us
             instance.program_ends(None)
             if at is not None:  # after what it has said before, which is dealt with in this way too
@@ -1291,23 +1299,24 @@ class Lockstep:
 
     def advance_to(self, target_us: int, past_held: bool) -> None:
         """The clock's ``advance`` and ``move_to``."""
-        self.drive(
-            Call(
-                f"advance to {to_datetime(target_us).isoformat()}",
-                done=lambda: self.clock.now_us >= target_us and self._all_quiet(),
-                moves_clock=True,
-                target_us=target_us,
-                jumps=True,
-                leases=True,
-                past_held=past_held,
-                past_cpu_bound=True,
-                opens_all_gates=True,
-            )
+        call = Call(
+            f"advance to {to_datetime(target_us).isoformat()}",
+            done=lambda: self.clock.now_us >= target_us and self._all_quiet(call),
+            moves_clock=True,
+            target_us=target_us,
+            jumps=True,
+            leases=True,
+            past_held=past_held,
+            until_us=target_us,
+            opens_all_gates=True,
         )
+        self.drive(call)
 
-    def _all_quiet(self) -> bool:
-        if any(instance.state.computing for instance in self.pool.stirring()):
-            return False
+    def _all_quiet(self, call: Call) -> bool:
+        for instance in self.pool.stirring():
+            state = instance.state
+            if state.computing or (state.cpu_bound and not instance.takes_time and call.is_held_by(instance)):
+                return False
         due = self.clock.next_due_us()
         return due is None or due > self.clock.now_us
 

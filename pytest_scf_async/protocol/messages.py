@@ -185,6 +185,8 @@ class Gone(NamedTuple):
     """The wait status."""
     used_ns: int
     """Processor time."""
+    became: str = ""
+    """The kernel's name of the program that had taken its place by ``exec``; empty: none had."""
 
 
 class Refused(NamedTuple):
@@ -1010,8 +1012,8 @@ _NUMBERS: dict[type[Any], tuple[Callable[[Any], bytes], Callable[[bytes], Any]]]
         lambda data: Spawned(*_FROM_ZYGOTE.unpack_from(data)[1:3]),
     ),
     Gone: (
-        lambda it: _from_zygote(FromZygote.GONE, it.number, it.status, it.used_ns, ""),
-        lambda data: Gone(*_FROM_ZYGOTE.unpack_from(data)[1:]),
+        lambda it: _from_zygote(FromZygote.GONE, it.number, it.status, it.used_ns, it.became),
+        lambda data: Gone._make((*_FROM_ZYGOTE.unpack_from(data)[1:], _text_of(data))),
     ),
     Refused: (
         lambda it: _from_zygote(FromZygote.REFUSED, it.number, 0, 0, it.why),

@@ -74,7 +74,11 @@ CONTROL_CORE: Final = 27
 CONTROL_READS: Final = 28
 """Set by the test's process: how many times it has read output of such an instance without a message that dates it."""
 CONTROL_FAULT: Final = 26
-"""Of a process that runs no user code, as a supervisor: 1 once an exception of our own code ends it."""
+"""Why our own code ends a process: `FAILED` or `CLOSED`."""
+FAILED: Final = 1
+"""By an exception of ours, in a process that runs no user code, as a supervisor."""
+CLOSED: Final = 2
+"""User code has closed the channel."""
 
 LEASE_LOG: Final = 64
 """Where the records of leased waits begin: place of the text (offset << 16 | length), first and last beginning in µs,

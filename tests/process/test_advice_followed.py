@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from process_support import LONG
+from process_support import LONG, grow_impatient
 
 from pytest_scf_async import (
     AsyncEvent,
@@ -20,6 +20,7 @@ from pytest_scf_async import (
     assert_finished,
     assert_signal_handled,
     assert_stopped_within,
+    assert_timed_out,
 )
 
 pytestmark = pytest.mark.once  # texts, and the calls that they name
@@ -246,7 +247,9 @@ def test_an_event_is_not_awaited(deploy, call: str) -> None:
     async def awaits() -> None:
         await (event if call == "invoke_async" else getattr(event, call)())
 
-    with pytest.raises(ScfUsageError, match=r"invoke_async\(\), wait\(\), settle\(\) and the .*; leave out `await`$"):
+    with pytest.raises(
+        ScfUsageError, match=r"was awaited: invoke_async\(\), wait\(\) and all others block; leave out `await`$"
+    ):
         asyncio.run(awaits())
 
     async def calls() -> None:
@@ -273,6 +276,22 @@ def test_a_long_call_in_c_has_a_longer_real_timeout(make_runtime, deploy) -> Non
     assert_finished(deploy(COMPUTES_IN_C, to=make_runtime(real_timeout=LONG)).invoke_async().wait())
 
 
+def test_computing_for_ever_has_time_pass_or_its_timeout(make_runtime, deploy) -> None:
+    source = "def main_handler(event, context):\n    print('begins')\n    while True: pass\n"
+    runtime = make_runtime(compute_grace=0.05)
+    event = deploy(source, to=runtime, timeout=60).invoke_async().wait_for_log("begins")
+    grow_impatient(runtime)
+    with pytest.raises(CannotEndError) as caught:
+        runtime.clock.advance(10)
+    text = str(caught.value)
+    assert "deploy(..., compute_rate=1.0) lets time pass while it computes; scf_clock.advance(60) takes it to" in text
+
+    runtime.clock.advance(60)
+    assert_timed_out(event)
+    event = deploy(source, to=make_runtime(real_timeout=2), timeout=60, compute_rate=100.0).invoke_async()
+    assert_timed_out(event.wait())
+
+
 EXITS = """
 import os, sys
 
@@ -290,7 +309,10 @@ def main_handler(event, context):
 def test_a_module_that_exits_checks_in_the_function(deploy) -> None:
     text = refusal_of(assert_finished, deploy(EXITS).invoke_async().wait())
     assert "likely cause: the process ended by itself while the module was imported (exit code 1): the platform" in text
-    assert "what to do: check in the function, not while the module is imported, and return or raise there: " in text
+    assert (
+        "what to do: check in the function, and return or raise there: in an import, sys.exit() ends the process\n"
+        in text
+    )
 
     followed = EXITS.replace("\ncheck()\n", "").replace("        sys.exit(", "        raise RuntimeError(")
     followed = followed.replace('    return "exp', '    check()\n    return "exp')
@@ -410,8 +432,12 @@ async def takes(first, second):
 
 async def main():
     one, other = asyncio.Lock(), asyncio.Lock()
-    tasks = [asyncio.create_task(takes(one, other), name="here"), asyncio.create_task(takes(ORDER), name="there")]
-    return await asyncio.gather(*tasks)
+    given = {"here": (one, other), "there": ORDER}
+    if not hasattr(asyncio, "TaskGroup"):
+        return await asyncio.gather(*(asyncio.create_task(takes(*locks), name=name) for name, locks in given.items()))
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(takes(*locks), name=name) for name, locks in given.items()]
+    return [task.result() for task in tasks]
 
 def main_handler(event, context):
     return asyncio.run(main())
@@ -419,7 +445,7 @@ def main_handler(event, context):
 
 
 def test_tasks_that_wait_for_each_other_are_named_with_what_they_await(deploy) -> None:
-    event = deploy(CROSSWISE.replace("ORDER", "other, one"), timeout=60).invoke_async().wait()
+    event = deploy(CROSSWISE.replace("ORDER", "(other, one)"), timeout=60).invoke_async().wait()
     text = refusal_of(assert_finished, event)
     assert (
         "likely cause: it waited in await Lock.acquire at index.py:7 in here and await Lock.acquire at index.py:7 in "
@@ -427,4 +453,4 @@ def test_tasks_that_wait_for_each_other_are_named_with_what_they_await(deploy) -
     )
     assert "what to do: have another thread or task call the set(), put(), notify() or release() that ends this" in text
 
-    assert_finished(deploy(CROSSWISE.replace("ORDER", "one, other"), timeout=60).invoke_async().wait(), ["both"] * 2)
+    assert_finished(deploy(CROSSWISE.replace("ORDER", "(one, other)"), timeout=60).invoke_async().wait(), ["both"] * 2)
