@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from internals import Zygote, messages
@@ -24,7 +25,8 @@ def pair(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Zygote, socket.socke
     zygote = Zygote.__new__(Zygote)
     zygote.connection, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     zygote.connection.setblocking(False)
-    zygote.alive, zygote.pid, zygote._written = True, 17, b"importing the world"
+    zygote.alive, zygote.pid, zygote._written = True, os.getpid(), b"importing the world"
+    zygote.process = SimpleNamespace(pid=os.getpid())  # type: ignore[assignment]
     zygote._receiving = threading.RLock()
     zygote._log = -1
     with zygote.connection, theirs:
@@ -39,7 +41,7 @@ def pair(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Zygote, socket.socke
 def test_a_request_to_one_that_reads_nothing_fails_within_its_limit(pair: tuple[Zygote, socket.socket]) -> None:
     zygote, _ = pair
     with pytest.raises(
-        HarnessError, match=r"the zygote \(pid 17\).* has read no message for 0\.05 real seconds"
+        HarnessError, match=r"the zygote \(pid \d+\).* has read no message for 0\.05 real seconds"
     ) as error:
         zygote._send(messages.pack(messages.Reclaim(2)))
     assert "importing the world" in str(error.value)
