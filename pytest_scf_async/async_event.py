@@ -31,7 +31,7 @@ from .lockstep.state import Doing, InstanceFact
 from .lockstep.termination import terminate
 from .model import Fact, LogLine, State, Status, api_error
 from .model.patterns import is_there_as_a_pattern, line_matcher
-from .model.timeline import GateReached, Waited
+from .model.timeline import GateReached
 from .protocol import messages
 from .protocol.time_units import NEVER_US
 from .report.cause import likely_cause, short_message, what_to_do, why_ended
@@ -326,7 +326,8 @@ class AsyncEvent:
 
         A free-running program that has not started yet takes its real time for that, and the clock goes with it.
         """
-        self._drive(f"settle() on event {self.request_id}", lambda: self._lockstep.settled(self._event))
+        name = f"settle() on event {self.request_id}"
+        self._drive(name, lambda: self._lockstep.settled(self._event), settles=True)
         return self
 
     def wait_for_log(self, pattern: str | re.Pattern[str], count: int = 1) -> AsyncEvent:
@@ -480,9 +481,10 @@ class AsyncEvent:
         """TerminateAsyncEvent (documents 52500, 63969): by force, or with *grace_shutdown* by SIGTERM.
 
         With *when* "settled" a pending event is started first and runs to its first wait; "now" does nothing first.
-        It has ``compute_grace`` real seconds for that, and ``real_timeout`` in its init; then it is ended, or gets its
-        signal, whatever it does. Forced: returns when the instance is gone. Graceful: returns when the signal has
-        reached the process and the instance has settled again. No simulated time passes. Raises ``ScfApiError``
+        By force it has ``compute_grace`` real seconds for that, and ``real_timeout`` in its init; then it is ended.
+        With *grace_shutdown* it has ``real_timeout``; then it gets its signal where it computes. Forced: returns
+        when the instance is gone. Graceful: returns when the signal has reached the process and the instance has
+        settled again. No simulated time passes. Raises ``ScfApiError``
         ``FailedOperation.AsyncEventStatus`` when the event has ended.
         """
         if when not in ("settled", "now"):
@@ -588,9 +590,18 @@ class AsyncEvent:
             self._see()
         self._event.check()
 
-    def _drive(self, name: str, done: Callable[[], bool], *, moves_clock: bool = False, leases: bool = False) -> None:
+    def _drive(
+        self,
+        name: str,
+        done: Callable[[], bool],
+        *,
+        moves_clock: bool = False,
+        leases: bool = False,
+        settles: bool = False,
+    ) -> None:
+        call = Call(name, done, moves_clock=moves_clock, leases=leases, event=self._event, raises=settles)
         try:
-            self._lockstep.drive(Call(name, done, moves_clock=moves_clock, leases=leases, event=self._event))
+            self._lockstep.drive(call)
         except CannotEndError:
             self._event.seen(self._lockstep.calls)  # the error says what the event does
             raise
@@ -656,10 +667,10 @@ class AsyncEvent:
         """Run until user code has begun that wait; ``GateNotReachedError`` where the event ends before."""
         event = self._event
 
-        def begun() -> bool:
-            return sum(entry.times for entry in event.timeline if isinstance(entry, Waited)) >= number
+        def reached() -> bool:
+            return event.ended or event.waits_begun() >= number
 
-        self._drive(f"wait#{number} of event {self.request_id}", lambda: event.ended or begun(), moves_clock=True)
+        self._drive(f"wait#{number} of event {self.request_id}", reached, moves_clock=True)
         if event.ended:
             raise GateNotReachedError(f"event {self.request_id} has ended and never reached wait#{number}")
 
@@ -687,7 +698,7 @@ class AsyncEvent:
                 looked_again = True  # a thread has come back from a real wait, and may be about to say where it stands
                 if event.instance is not None:
                     lockstep.apply(event.instance, InstanceFact.PROGRESSED)
-            return lockstep.settled(event)
+            return lockstep.gave_up_turn(event)
 
         with shielded():
             try:

@@ -473,8 +473,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "float",
         _DURATION,
         _PYTEST,
-        "Real seconds without progress after which a blocking call ends with an error; not those in which pytest "
-        "itself was stopped.",
+        "Real seconds without progress after which a blocking call ends with an error, also where an event computes; "
+        "not those in which pytest itself was stopped.",
         default=10.0,
     ),
     Option(
@@ -490,7 +490,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "float",
         _DURATION,
         _PYTEST,
-        "Seconds of its own CPU time after which an instance that does not wait is preempted.",
+        "Seconds of its own CPU time after which an instance that does not wait gives up its turn to others.",
         default=1.0,
     ),
     Option(
@@ -905,12 +905,12 @@ class ScfSettings:
     memory: int | None = None
     """MB of a function, beyond which its events end with 434; by default 128 are shown and none is enforced."""
     real_timeout: float = 10.0
-    """Real seconds without progress after which a blocking call ends with an error; not those in which pytest itself
-    was stopped."""
+    """Real seconds without progress after which a blocking call ends with an error, also where an event computes; not
+    those in which pytest itself was stopped."""
     real_limit: float = 120.0
     """Real seconds after which a blocking call ends with an error whatever its progress."""
     compute_grace: float = 1.0
-    """Seconds of its own CPU time after which an instance that does not wait is preempted."""
+    """Seconds of its own CPU time after which an instance that does not wait gives up its turn to others."""
     clock_reads_before_wait: int = 1000
     """Reads of the clock at one place of user code, with no wait, I/O or record between them, after which a read there
     counts as a wait of one millisecond."""

@@ -976,11 +976,11 @@ class ScfRuntime:
                 return False
             self._lockstep.count_call()  # the predicate may read a status at every step
             answer[:] = [bool(exposed(predicate))]
-            return answer[0] or (self.clock.now_us >= target and self._lockstep._all_quiet())
+            return answer[0] or (self.clock.now_us >= target and self._lockstep._all_quiet(call))
 
-        self._lockstep.drive(
-            Call("wait_until(...)", done, moves_clock=True, target_us=target, opens_all_gates=True, runs_user_code=True)
-        )
+        name = "wait_until(...)"
+        call = Call(name, done, moves_clock=True, target_us=target, opens_all_gates=True, runs_user_code=True)
+        self._lockstep.drive(call)
         if not answer[0]:
             passed = f"{duration_us(within, 'within') / 1e6:g} s of simulated time"
             raise CannotEndError(
@@ -1159,10 +1159,11 @@ class ScfRuntime:
         def done() -> bool:
             if event.ended or deadline_us is None:
                 return event.ended
-            return self.clock.now_us >= deadline_us and self._lockstep._all_quiet()
+            return self.clock.now_us >= deadline_us and self._lockstep._all_quiet(call)
 
-        call = f"the invocation {event.request_id} of {function_name}"
-        self._lockstep.drive(Call(call, done, moves_clock=True, leases=True, target_us=deadline_us, event=event))
+        name = f"the invocation {event.request_id} of {function_name}"
+        call = Call(name, done, moves_clock=True, leases=True, target_us=deadline_us, event=event)
+        self._lockstep.drive(call)
         if not event.ended:
             reason = f"it has not ended within {INVOKE_DEADLINE_US // 1_000_000} seconds"
             raise api_error("FailedOperation.InvokeFunction", function_name=function_name, reason=reason)

@@ -70,6 +70,10 @@ class Polls:
             if outer is not None and _is_library(outer.f_code.co_filename):
                 self._loops[id(outer.f_code)] = outer.f_code
 
+    def handed_over(self) -> None:
+        """Note that the thread has let another one run, for which the scheduler writes: that is no output."""
+        self._writes = None
+
     def look(self) -> Place | None:
         """Look at the read that is made just now: its place, if it is a poll, else None."""
         since = clock.reads[0]

@@ -20,6 +20,7 @@ from ..lockstep.state import Doing, InstanceState, Life, start
 from ..model.timeline import Exit
 from ..protocol import messages, procfs, shared_page
 from ..protocol.linux import POKE_SIGNAL, STACKS_SIGNAL, send_descriptors
+from ..protocol.quiet_signals import signal_quietly
 from ..protocol.real_time import REAL
 from ..protocol.shared_page import ControlPage
 from .output import PIPE_BYTES, READ_BYTES, WHOLE_BYTES, Output
@@ -51,6 +52,7 @@ class Owner(Protocol):
     def instance_said(self, instance: Instance, kind: int, body: bytes) -> FollowUp | None: ...
     def instance_garbled(self, instance: Instance, why: str) -> None: ...
     def instance_wrote(self, instance: Instance, line: str) -> None: ...
+    def instance_leased(self, instance: Instance, records: int) -> None: ...
     def instance_reported(self, instance: Instance) -> None: ...
     def instance_full(self, instance: Instance) -> None: ...
     def instance_held_back(self, instance: Instance) -> None: ...
@@ -126,6 +128,8 @@ class Instance:
     """What ``waits`` was when its lease ended because it does not speak: it gets none before its next wait."""
     _leased_read = 0
     """How many records of leased waits have been read."""
+    _records_before = 0
+    """How many there were when output was read last that no message dates."""
     used_ns = 0
     """Its processor time, by its own word or, at its end, by the kernel's."""
     takes_time = False
@@ -401,14 +405,14 @@ class Instance:
         """How many times it has waited, by message and under leases."""
         return self.parks, 0 if self.released else self.control.leased
 
-    def leased_waits(self, records: int | None) -> Iterator[tuple[str, int, int, int]]:
-        """The leased waits up to *records* that have not been read yet: text, beginnings (µs) of first and last, count.
+    def leased_waits(self, records: int | None) -> Iterator[tuple[str, int, int, int, bool]]:
+        """The leased waits up to *records* that have not been read yet, as in `ControlPage.leased_waits`.
 
         None: all. An instance that gets the run token begins anew.
         """
         until = min(self.control.records if records is None else records, shared_page.LEASE_RECORDS)
         yield from self.control.leased_waits(self._leased_read, until)
-        self._leased_read = until
+        self._leased_read = max(self._leased_read, until)
 
     # -- messages ----------------------------------------------------------------------------------------------------
 
@@ -418,7 +422,7 @@ class Instance:
             return
         self.sent += 1
         if isinstance(message, messages.Resume):
-            self._leased_read = 0
+            self._leased_read = self._records_before = 0
         self.control.messages = self.sent
         self._unsent += messages.pack(message)
         if self.state.outside:
@@ -475,7 +479,10 @@ class Instance:
         follow_ups: list[FollowUp] = []
         for kind, body in frames:
             if kind in messages.MARKED:
-                self.output.give_lines(messages.wrote_at(kind, body))
+                wrote = messages.wrote_in(kind, body)
+                if wrote is not None:  # these waits were over when the lines were written
+                    self.owner.instance_leased(self, wrote.records)
+                self.output.give_lines(None if wrote is None else wrote.time_us)
                 self.output.pass_mark()
             else:
                 self._give_lines(c_code)
@@ -493,6 +500,7 @@ class Instance:
     def _give_lines(self, c_code: bool) -> None:
         """Give on what was read, up to the next mark, unless its time comes with that: *c_code* may have written it."""
         if not (c_code and (self.output.has_mark or not self.output.drained)):
+            self.owner.instance_leased(self, self._records_before)
             self.output.give_lines()
 
     def _begin_reading(self) -> None:
@@ -509,8 +517,9 @@ class Instance:
         if self.released or not self.control.reading:
             return False
         c_code = self._has_c_code
-        if c_code and self.output.drained:
-            self.output.date(self.owner.instance_clock_us())
+        if c_code and self.output.drained and self.output.date(self.owner.instance_clock_us()):
+            self._records_before = self.control.records
+            self.control.reads += 1
         self.control.reading = False
         return c_code
 
@@ -663,6 +672,8 @@ class Instance:
                 finally:
                     self._end_reading()
                 self.output.looked_at()
+            if self.state.preempted:  # what has stopped itself is not to go on because of us
+                self.waiting_writers |= {pid for pid in pidfds if procfs.state_of(pid) == b"T"}
             sent = send(signal.SIGSTOP, pidfds, self.waiting_writers)
         # Those, too, that were started meanwhile.
         self._sent_sigstop = sent | self.children.signal(signal.SIGSTOP, self.waiting_writers)
@@ -736,15 +747,20 @@ class Instance:
         """Processes that are its own, and not below it."""
         return self.user_process.elsewhere if self.called else ()
 
-    def ask_for_stacks(self) -> None:
+    def ask_for_stacks(self) -> bool:
         """Have the instance write the Python stacks of its threads, or, where it traces user code, what they wait for.
 
-        ``stacks`` reads that once it is there.
+        ``stacks`` reads that once it is there. False: it has no handler for that any more, or nowhere to write.
         """
         os.lseek(
             self.control_file, shared_page.STACKS_OFFSET, os.SEEK_SET
         )  # the position, too, is the instance's as well
-        self.signal(STACKS_SIGNAL)
+        if self.traces_user_code:
+            return self.signal(STACKS_SIGNAL)
+        written_to = (procfs.inode_of(self.pid, fd) for fd in procfs.descriptors_of(self.pid))
+        if self.pidfd is None or os.fstat(self.control_file).st_ino not in written_to:
+            return False
+        return signal_quietly(self.pid, self.pidfd, STACKS_SIGNAL)
 
     def stacks(self) -> bytes:
         size = os.lseek(self.control_file, 0, os.SEEK_CUR) - shared_page.STACKS_OFFSET

@@ -226,10 +226,10 @@ class Zygote:
         return self.untraced or ""
 
     def _send(self, data: bytes, fds: list[int] | None = None) -> None:
-        if not self.alive:
-            raise self._gone()
         deadline = REAL.monotonic() + START_LIMIT
         while True:
+            if not self.alive:
+                raise self._gone()
             try:
                 if fds:
                     send_descriptors(self.connection, data, fds)
@@ -237,14 +237,9 @@ class Zygote:
                     self.connection.send(data)
                 return
             except BlockingIOError:  # it still imports, or stands still
-                if not self.receive_until(self._has_room, deadline - REAL.monotonic()):
-                    if not self.alive:
-                        raise self._gone() from None
-                    raise HarnessError(
-                        f"the zygote (pid {self.pid or 'not known yet'}), which instances are forked from, has read no "
-                        f"message for {START_LIMIT:g} real seconds: it does not run, or the machine has stood still; "
-                        f"{self.log_tail()}"
-                    ) from None
+                if not self.receive_until(self._has_room, deadline - REAL.monotonic()) and self.alive:
+                    why = f"has read no message for {START_LIMIT:g} real seconds; {self.log_tail()}"
+                    raise HarnessError(f"the zygote (pid {self.pid}), which instances are forked from, {why}") from None
             except (BrokenPipeError, ConnectionResetError):
                 self.alive = False
                 raise self._gone() from None

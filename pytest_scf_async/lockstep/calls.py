@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -57,7 +57,9 @@ class Call:
     """An instance that alone computes may move the clock itself, as far as nothing else is due: the call looks at
     nothing between its waits."""
     past_held: bool = False
-    past_cpu_bound: bool = False
+    until_us: int | None = None
+    """Up to where the test asks for time itself, as ``advance`` does: an event that computes for longer than the call
+    waits for it is taken to its own timeout where that is due by then."""
     event: Event | None = None
     """The event whose gates the call goes through."""
     opens_all_gates: bool = False
@@ -77,26 +79,45 @@ class Call:
     """What is done first, once stopped instances go on again."""
     sigterm_to: Event | None = None
     """The event that gets a SIGTERM then."""
-    answered: Callable[[], bool] = lambda: False
-    """Whether that has been dealt with."""
+    received: Callable[[], bool] = lambda: False
+    """Whether that has been received."""
+    settles: bool = True
+    """Whether its event settles once it has."""
     grace_of: Event | None = None
-    """The event that is ended, or gets a signal, after this call: it has ``compute_grace`` real seconds to settle, and
-    ``real_timeout`` in its init. Whatever it does then, the call ends, and raises nothing."""
+    """The event that has ``real_timeout`` to settle, in real seconds of its own and whatever it writes meanwhile. Then
+    the call ends, and raises nothing."""
+    forced: bool = False
+    """It is ended after this call: it has ``compute_grace`` only, but for its init."""
+    raises: bool = False
+    """It raises where *event* has not settled in that time."""
     grace_is_over: bool = False
     waits_for: Sequence[Event] = ()
     """The events, beside *event*, without which it does not end: instances of theirs on which another call has given up
     go on."""
 
+    def __post_init__(self) -> None:
+        self._passes: set[int] = set()
+        """The instances that have computed for longer than this call waits for that."""
+
     def is_held_by(self, instance: Instance) -> bool:
         """Whether *instance* keeps this call from moving the clock."""
-        if self.past_held or not instance.state.active:
+        if not instance.state.active or not instance.holds_clock():
             return False
-        cpu_bound = self.past_cpu_bound and instance.state.cpu_bound
-        return instance.holds_clock() and not (cpu_bound and (not instance.takes_time or self.flow is not None))
+        if instance.state.cpu_bound and not instance.takes_time:
+            return instance.number not in self._passes
+        return not (self.past_held or (instance.state.cpu_bound and self.flow is not None))
 
-    def sent_sigterm(self, answered: Callable[[], bool]) -> None:
-        """The SIGTERM was sent, and *answered* says whether it has been dealt with."""
-        self.answered = answered
+    def passes(self, instances: Iterable[Instance]) -> None:
+        """Time passes from here on what *instances* compute."""
+        self._passes.update(instance.number for instance in instances)
+
+    def may_end_grace(self) -> bool:
+        """Whether the call ends without an error where the event has had enough time to settle."""
+        return self.grace_of is not None and (self.sigterm_to is None or self.received())
+
+    def sent_sigterm(self, received: Callable[[], bool], settles: bool) -> None:
+        """The SIGTERM was sent; *received* says whether it has arrived, *settles* whether its event settles then."""
+        self.received, self.settles = received, settles
 
     def end_leases(self) -> None:
         """No instance may move the clock for it any more."""
@@ -135,13 +156,18 @@ class OwnTime:
         self.seconds = 0.0
         self._delays: dict[str, int] | None = None
 
-    def add(self, seconds: float, picture: procfs.Picture) -> None:
-        """*seconds* have passed since the last time, by the end of which its threads were as in *picture*."""
+    def add(self, seconds: float, picture: procfs.Picture) -> float:
+        """*seconds* have passed since the last time, by the end of which its threads were as in *picture*.
+
+        Gives those of them in which it waited for a processor.
+        """
         delays, before = procfs.delays_ns_of(picture), self._delays
         self._delays = delays
-        if before is not None:
-            waited = max((delay - before.get(task, 0) for task, delay in delays.items()), default=0)
-            self.seconds += max(seconds - waited / 1e9, 0)
+        if before is None:
+            return 0
+        waited = max((delay - before.get(task, 0) for task, delay in delays.items()), default=0) / 1e9
+        self.seconds += max(seconds - waited, 0)
+        return min(waited, seconds)
 
 
 class Unrest:
@@ -149,8 +175,6 @@ class Unrest:
 
     def __init__(self, now: float) -> None:
         self.own = OwnTime()
-        self.cpu_ns: dict[str, int] = {}
-        """The processor time of each, by its id in ``/proc``, when it was first seen."""
         self.looked_at = now
 
     def look(self, now: float, picture: procfs.Picture) -> None:

@@ -57,7 +57,8 @@ def what_instances_do(snapshot: Snapshot, passed_us: int = 0) -> str:
             advice.append(_GIVE_IT_TIME)
             continue
         lines.append(f"event {event.request_id} of {event.function.configuration.name} is {_doing(instance, doing)}")
-        timeout = event.function.configuration.timeout
+        timeouts = event.function.configuration
+        timeout = timeouts.init_timeout if event.phase == "init" else timeouts.timeout
         peers: list[str] = []
         sleeps: list[str] = []
         awaited = False
@@ -74,10 +75,7 @@ def what_instances_do(snapshot: Snapshot, passed_us: int = 0) -> str:
             lines.append(f"  {event.function.runtime.unseen}")
             advice.append(f"scf_clock.advance({timeout}) takes it to its timeout, at once; terminate() ends it")
         elif doing is Doing.COMPUTING:
-            advice.append(
-                "it computes without a wait: raise real_timeout (scf_async_real_timeout in the ini file), if it only "
-                f"takes longer than that; scf_clock.advance({timeout}) takes it to its timeout; terminate() ends it"
-            )
+            advice.append(_of_computing(event, instance, timeout))
         elif doing is Doing.HELD and instance.children.holding:
             advice.append(_of_children(event, instance, awaited))
         elif doing is Doing.HELD:
@@ -94,6 +92,15 @@ def what_instances_do(snapshot: Snapshot, passed_us: int = 0) -> str:
         lines.append("no event is running")
     lines += [f"What to do: {text}." for text in dict.fromkeys(advice)]
     return "\n".join(lines)
+
+
+def _of_computing(event: Event, instance: Instance, timeout: int) -> str:
+    deploy = event.function.configuration.deployed_by
+    rate = "" if instance.takes_time else f"; {deploy}(..., compute_rate=1.0) lets time pass while it computes"
+    return (
+        "it computes without a wait: raise real_timeout (scf_async_real_timeout in the ini file), if it only takes "
+        f"longer than that{rate}; scf_clock.advance({timeout}) takes it to its timeout; terminate() ends it"
+    )
 
 
 def _of_children(event: Event, instance: Instance, awaited: bool) -> str:

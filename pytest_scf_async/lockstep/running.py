@@ -24,7 +24,6 @@ def running(lockstep: Lockstep, rate: float) -> Iterator[None]:
         f"running(rate={rate:g})",
         left.is_set,
         moves_clock=True,
-        past_cpu_bound=True,
         opens_all_gates=True,
         flow=Rate(lockstep.clock, rate),
     )

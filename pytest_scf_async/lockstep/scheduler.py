@@ -247,7 +247,7 @@ class Lockstep:
                 self.pool.kill(instance)
             instance.output.finish()
             if instance.gone:
-                self._read_leased_waits(instance)
+                self.instance_leased(instance)
             instance.end_lease()
             if fate is InstanceFate.RECLAIMED:
                 instance.is_reclaimed(fact.value)
@@ -298,20 +298,20 @@ class Lockstep:
         self.end(event, Fact.PROCESS_EXITED, why=why)
         raise CannotEndError(why)
 
-    def send_sigterm(self, event: Event) -> Callable[[], bool]:
-        """Send SIGTERM to *event*. Returns a function that says whether the event has dealt with it."""
+    def send_sigterm(self, event: Event) -> tuple[Callable[[], bool], bool]:
+        """Send SIGTERM to *event*. Gives what says whether it has arrived, and whether the event settles then."""
         if isinstance(event, ScriptedEvent) and event.phase == "running":
             self.scripts.signal(event)
-            return lambda: True
+            return lambda: True, False
         instance = event.instance
         met = None if instance is None else instance.user_process.signal_state(signal.SIGTERM)
         if instance is None or met is None or instance.gone:
             event.signal_sent("no process")
             self.costs.start(event)
-            return lambda: True
+            return lambda: True, False
         disposition = instance.runtime.met(met, listens=signal.SIGTERM in instance.listening)
         event.signal_sent(disposition)
-        answered = self._answer_to_sigterm(event, instance, disposition)
+        received = self._answer_to_sigterm(event, instance, disposition)
         self.costs.start(event)
         instance.user_process.signal(signal.SIGTERM)
         if instance.runtime.stops_behind_lines and instance.state.gated:
@@ -322,33 +322,23 @@ class Lockstep:
             self.apply(instance, InstanceFact.POLLED_BEHIND_SIGNAL)
         if instance.measured:
             instance.signal(signal.SIGCONT)  # it saved what it measured, and stopped
-        return answered
+        return received, disposition not in ("default", "unknown")
 
     def _answer_to_sigterm(self, event: Event, instance: Instance, disposition: Disposition) -> Callable[[], bool]:
-        """Prepare *instance* for SIGTERM with *disposition*. Returns a function that says whether it is dealt with."""
+        """Prepare *instance* for SIGTERM with *disposition*. Returns a function that says whether it has arrived."""
         entered, deferred = instance.entered, instance.deferred
-
-        def settled() -> bool:
-            return self.settled(event)
-
-        def handled() -> bool:
-            return (instance.entered > entered or instance.deferred > deferred) and self.settled(event)
-
         if disposition == "handler":
             self.apply(instance, InstanceFact.SIGTERM_TO_HANDLER)
-            return handled
+            return lambda: instance.entered > entered or instance.deferred > deferred
         if disposition == "blocked":
             self.apply(instance, InstanceFact.SIGTERM_TO_WAITER)
-            return settled
-        if disposition == "ignored":
+        elif disposition == "ignored":
             if instance.traces_user_code:
                 self.apply(instance, InstanceFact.SIGTERM_TO_TRACER)
-            return settled
-        if disposition == "unknown":
-            return lambda: True  # what becomes of it cannot be known
-        self.apply(instance, InstanceFact.SIGTERM_TO_PROCESS)
-        if disposition == "native":
-            return settled
+        elif disposition != "unknown":  # else what becomes of it cannot be known
+            self.apply(instance, InstanceFact.SIGTERM_TO_PROCESS)
+        if disposition != "default":
+            return lambda: True
         taken = instance.runtime.takes_default(instance.user_process)
         coverage.save([instance])
         return lambda: event.ended or instance.deferred > deferred or taken()
@@ -470,7 +460,7 @@ class Lockstep:
                 if call.begin is not None:
                     call.begin()
                 if call.sigterm_to is not None:
-                    call.sent_sigterm(self.send_sigterm(call.sigterm_to))
+                    call.sent_sigterm(*self.send_sigterm(call.sigterm_to))
                 self._drive(call)
             finally:
                 self._leave_core()
@@ -492,6 +482,9 @@ class Lockstep:
                 self.costs.measure()  # what was computed since, before they stood still
                 if not self._under_way:
                     self.pool.prefork_next()
+                    for event in self._running:
+                        if event.gated is None:
+                            event.note_wait()
                 self._condition.notify_all()
 
     def _leave_core(self) -> None:
@@ -781,6 +774,12 @@ class Lockstep:
 
     def settled(self, event: Event) -> bool:
         """Whether *event* is started, and its instance is parked, held, gated or ended."""
+        state = None if event.ended or event.instance is None else event.instance.state
+        computes = state is not None and state.active and state.cpu_bound and not state.gated
+        return not computes and self.gave_up_turn(event)
+
+    def gave_up_turn(self, event: Event) -> bool:
+        """Whether *event* is settled, or has given up its turn and computes on."""
         instance = event.instance
         if instance is None or event.ended:
             # nothing happens to one that is queued before time has moved
@@ -827,7 +826,7 @@ class Lockstep:
             return self._parked(instance, event, message)
         if isinstance(message, (messages.Leased, messages.Wrote)):
             instance.tells_time(message.time_us)
-            self._read_leased_waits(instance, message.records)
+            self.instance_leased(instance, message.records)
         elif isinstance(message, messages.SignalsHandled):
             self.apply(instance, InstanceFact.SIGNALS_HANDLED)
         elif isinstance(message, messages.EndsProcess):
@@ -848,6 +847,10 @@ class Lockstep:
                 event.came_to([messages.Point(*row) for row in message.rows])
                 if len(event.points) > MOST_POINTS:
                     follow_up = partial(self._too_many_points, event)
+        elif isinstance(message, messages.WaitsForOthers):
+            instance.entered_wait(message.description)
+            if event is not None:
+                event.waits(message.description, event.now_us(), event.now_us(), follows=True)
         elif isinstance(message, messages.Note):
             follow_up = self._noted(instance, event or self.pool.last_events.get(instance), message)
         elif isinstance(message, messages.InitDone):
@@ -967,13 +970,13 @@ class Lockstep:
                 return self._warn_once(message.note, message.note)
         return None
 
-    def _read_leased_waits(self, instance: Instance, records: int | None = None) -> None:
+    def instance_leased(self, instance: Instance, records: int | None = None) -> None:
         """Add the waits that *instance* ended under its lease to the timeline: those up to *records*, or all."""
         event = self.pool.events.get(instance)
-        for what, first_us, last_us, count in instance.leased_waits(records):
+        for what, first_us, last_us, count, main in instance.leased_waits(records):
             instance.entered_wait(what)
             if event is not None:
-                event.waits(what, first_us, last_us, count)
+                event.waits(what, first_us, last_us, count, follows=main)
 
     def _parked(self, instance: Instance, event: Event | None, message: messages.Parked) -> FollowUp | None:
         due, (began, _, number), running_threads, held, seen, used_ns, awaits, wait = message
@@ -990,7 +993,12 @@ class Lockstep:
             if event is not None:
                 now = event.now_us()
                 endless = due == messages.NEVER and not (held or running_threads)
-                event.waits(wait, now, now, awaits=_AWAITED[awaits] if endless else None)
+                row = awaits & (messages.FOLDED | messages.HIDDEN | messages.FOLLOWS)
+                awaited = _AWAITED[awaits - row] if endless else None
+                if row == messages.FOLDED:
+                    event.is_in(wait, awaited)
+                elif row != messages.HIDDEN:
+                    event.waits(wait, now, now, awaits=awaited, follows=row == messages.FOLLOWS)
         follow_up = None
         if event is not None and event.function.configuration.memory is not None:
             follow_up = partial(self.check_memory, instance, event)
@@ -1291,23 +1299,24 @@ class Lockstep:
 
     def advance_to(self, target_us: int, past_held: bool) -> None:
         """The clock's ``advance`` and ``move_to``."""
-        self.drive(
-            Call(
-                f"advance to {to_datetime(target_us).isoformat()}",
-                done=lambda: self.clock.now_us >= target_us and self._all_quiet(),
-                moves_clock=True,
-                target_us=target_us,
-                jumps=True,
-                leases=True,
-                past_held=past_held,
-                past_cpu_bound=True,
-                opens_all_gates=True,
-            )
+        call = Call(
+            f"advance to {to_datetime(target_us).isoformat()}",
+            done=lambda: self.clock.now_us >= target_us and self._all_quiet(call),
+            moves_clock=True,
+            target_us=target_us,
+            jumps=True,
+            leases=True,
+            past_held=past_held,
+            until_us=target_us,
+            opens_all_gates=True,
         )
+        self.drive(call)
 
-    def _all_quiet(self) -> bool:
-        if any(instance.state.computing for instance in self.pool.stirring()):
-            return False
+    def _all_quiet(self, call: Call) -> bool:
+        for instance in self.pool.stirring():
+            state = instance.state
+            if state.computing or (state.cpu_bound and not instance.takes_time and call.is_held_by(instance)):
+                return False
         due = self.clock.next_due_us()
         return due is None or due > self.clock.now_us
 

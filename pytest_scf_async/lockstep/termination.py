@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ..errors import hidden_from_users
 from ..model import Fact, api_error
 from .calls import Call
@@ -15,9 +17,10 @@ __tracebackhide__ = hidden_from_users
 def terminate(lockstep: Lockstep, event: Event, grace_shutdown: bool, *, settle_first: bool) -> None:
     """End *event* by force, or with *grace_shutdown* send it SIGTERM and let its instance settle again.
 
-    With *settle_first* a pending event is started and runs to its first wait before, for ``compute_grace`` real seconds
-    at most. What another event raises meanwhile is raised once *event* has been ended by force. Raises ``ScfApiError``
-    ``FailedOperation.AsyncEventStatus`` when the event has ended.
+    With *settle_first* a pending event is started and runs to its first wait before: for ``real_timeout`` at most, in
+    real seconds of its own, and by force for ``compute_grace``. What another event raises meanwhile is raised once
+    *event* has been ended by force. Raises ``ScfApiError`` ``FailedOperation.AsyncEventStatus`` when the event has
+    ended.
     """
     name = f"terminate(grace_shutdown={grace_shutdown}) on event {event.request_id}"
     # What starts in real time takes as long as it takes: who ends it by force does not wait for that.
@@ -25,7 +28,8 @@ def terminate(lockstep: Lockstep, event: Event, grace_shutdown: bool, *, settle_
     failed: Exception | None = None
     if settle_first and not event.ended and not starts:
         try:
-            lockstep.drive(Call(name, lambda: lockstep.settled(event), grace_of=event, waits_for=[event]))
+            settled = partial(lockstep.settled, event)
+            lockstep.drive(Call(name, settled, grace_of=event, forced=not grace_shutdown, waits_for=[event]))
         except Exception as raised:
             if grace_shutdown or event.ended:
                 raise
@@ -40,17 +44,26 @@ def terminate(lockstep: Lockstep, event: Event, grace_shutdown: bool, *, settle_
             raise api_error("FailedOperation.AsyncEventStatus", event=named, status=event.status)
         if not grace_shutdown:
             lockstep.end(event, Fact.TERMINATED)
+        elif settle_first and not lockstep.settled(event):
+            event.outwaited("SIGTERM", lockstep.settings.real_timeout)
     if not grace_shutdown:
         event.look()
         if failed is not None:
             raise failed
         return
-    call = Call(name, lambda: event.ended or call.answered(), sigterm_to=event, waits_for=[event])
+
+    def arrived() -> bool:
+        return event.ended or (call.received() and (not call.settles or lockstep.settled(event)))
+
+    call = Call(name, arrived, sigterm_to=event, grace_of=event, waits_for=[event])
     try:
         lockstep.drive(call)
     finally:
-        if event.instance is not None:
-            lockstep.apply(event.instance, InstanceFact.SIGTERM_SETTLED)  # one not entered by now keeps nobody waiting
+        with lockstep.locked():
+            if event.instance is not None:
+                lockstep.apply(event.instance, InstanceFact.SIGTERM_SETTLED)  # one not entered by now delays nobody
+            if call.grace_is_over:
+                event.outwaited("returns", lockstep.settings.real_timeout)
 
 
 def _runs(event: Event) -> bool:

@@ -140,7 +140,7 @@ class _TestProcess:
             lambda: bool(over) or (done is not None and done()),
             moves_clock=True,
             leases=True,
-            past_cpu_bound=True,
+            until_us=min(clock.now_us + us, LAST_US),
             opens_gates_to_move=True,
             begin=begin,
         )
@@ -222,17 +222,13 @@ class _TestProcess:
             unrest |= {task[0] for task in picture if task not in before}
             self._picture = picture
             lockstep.something_new()  # what these threads did may be what another call waits for
-        used = {task: int(scheduled.split()[0]) for task, _, scheduled in picture}
         if call.unrest is None:
             call.sees_unrest(Unrest(now))
         seen = call.unrest
         assert seen is not None
         seen.look(now, of_all)
-        late = seen.own.seconds > lockstep.settings.real_timeout / 2  # it neither rests nor computes: it polls
-        before_ns = seen.cpu_ns
-        for task in unrest & used.keys():
-            if late or used[task] - before_ns.setdefault(task, used[task]) > lockstep.settings.compute_grace * 1e9:
-                self._preempted.add(task)
+        if seen.own.seconds > lockstep.settings.real_timeout / 2:  # it computes, or polls something real
+            self._preempted |= unrest
         return False
 
 

@@ -105,7 +105,8 @@ def _traced_text(thread: messages.TracedThread, now_us: int) -> str:
 
 
 def _written_stacks(instance: Instance) -> str:
-    instance.ask_for_stacks()
+    if not instance.ask_for_stacks():
+        return ""
     deadline = REAL.monotonic() + STACKS_LIMIT
     text = ""
     while not _is_whole(text) and REAL.monotonic() < deadline:

@@ -10,6 +10,7 @@ from ..clock import SimulatedClock
 from ..errors import CannotEndError, ScfAsyncWarning, hidden_from_users
 from ..instances.instance import Instance
 from ..instances.pool import Pool
+from ..model.timeline import AfterComputing
 from ..options import ScfSettings
 from ..protocol import procfs
 from ..protocol.kernel_waits import waits_for_reaper, waits_of
@@ -91,6 +92,8 @@ class Watchdog:
         self.pictures: dict[int, object] = {}
         self.stretches: dict[int, Stretch] = {}
         """By instance."""
+        self.owns: dict[int, OwnTime] = {}
+        """By instance."""
         self.grace = OwnTime()
         self.grace_phase = ""
         self.began_us = self.now_us = scheduler.clock.now_us
@@ -122,10 +125,12 @@ class Watchdog:
         self.progressed += max(passed - UNSEEN, 0)  # this process did not run: it was stopped, or had no core
         self.checked = now
         scheduler = self.scheduler
-        for instance in busy or ():
-            self._look_at(instance, min(passed, UNSEEN))
-        if self.call.grace_of is not None:
-            self._look_at_grace(self.call.grace_of, min(passed, UNSEEN))
+        flows = self.call.flow is not None  # it has no end of its own, and others wait for what it brings
+        starved = max([self._look_at(each, min(passed, UNSEEN)) for each in busy or ()], default=0)
+        self.progressed += 0 if flows else starved
+        settles = self.call.event if self.call.raises else self.call.grace_of
+        if settles is not None:
+            self._look_at_grace(settles, min(passed, UNSEEN))
         self._look_at_zygotes()
         self._refuse_unreachable()
         if busy is not None:
@@ -133,25 +138,26 @@ class Watchdog:
         if scheduler.progress != self.progress or scheduler.clock.now_us != self.now_us or self._children_worked():
             self.progress, self.now_us = scheduler.progress, scheduler.clock.now_us
             self.progressed = now
-        if self.call.flow is not None:
-            return
         settings = scheduler.settings
-        stands_still = now - self.progressed > settings.real_timeout and not self._is_starved(settings.real_timeout)
-        takes_long = now - self.started - (scheduler.prompt_seconds - self.prompt_seconds) > settings.real_limit
-        if not (stands_still or takes_long) or self.call.done():
+        patience = settings.real_timeout / 2 if flows else settings.real_timeout
+        stands_still = now - self.progressed > patience and not self._is_starved(patience)
+        in_call = now - self.started - (scheduler.prompt_seconds - self.prompt_seconds)
+        takes_long = in_call > settings.real_limit and not flows
+        unsettled = self.call.raises and self.call.grace_is_over
+        if not (stands_still or takes_long or unsettled) or self.call.done():
             return
-        if self.call.grace_of is not None:
+        if self.call.may_end_grace():
             self.call.end_grace()
             return
-        if self._revoke_leases() or (not takes_long and self._goes_on_without_them(busy)):
+        if self._revoke_leases() or (not takes_long and self._goes_on_without_them(busy)) or flows:
             return
-        if stands_still:
+        if stands_still or not takes_long:
             limit = f"{real_seconds(settings.real_timeout)} (real_timeout, {settings.source('real_timeout')})"
-            reason = f"nothing has happened for {limit}"
+            reason = f"nothing has happened for {limit}" if stands_still else f"the event has not settled for {limit}"
         else:
             limit = f"{real_seconds(settings.real_limit)} (real_limit, {settings.source('real_limit')})"
             reason = f"the call took {limit}"
-        passed_us = 0 if stands_still else scheduler.clock.now_us - self.began_us
+        passed_us = 0 if not takes_long else scheduler.clock.now_us - self.began_us
         text = explain(scheduler.snapshot(), self.call.name, reason, passed_us)
         raise CannotEndError(text + self._give_up(lambda each: scheduler.goes_on(each) or self.call.is_held_by(each)))
 
@@ -169,13 +175,37 @@ class Watchdog:
 
     def _goes_on_without_them(self, busy: list[Instance] | None) -> bool:
         """Where nothing happens because instances compute: whether the call goes on without them."""
-        if busy is None or not self.call.past_cpu_bound:
+        call, instances = self.call, list(self.scheduler.pool.instances)
+        computing = [each for each in instances if self._computes(each)]
+        if busy is None or any(call.is_held_by(each) for each in instances if each not in computing):
             return False
-        self._give_up(self.scheduler.goes_on)
-        if any(self.scheduler.goes_on(each) or self.call.is_held_by(each) for each in self.scheduler.pool.instances):
+        passes = call.past_held or call.flow is not None
+        timed = [each for each in computing if self._times_out(each) and not (passes and each.state.cpu_bound)]
+        if not passes and len(timed) < len(computing):
             return False
+        for instance in computing:
+            event = self.scheduler.pool.events.get(instance)
+            if instance in timed:
+                self.scheduler.apply(instance, InstanceFact.GIVEN_UP)
+            elif not instance.state.cpu_bound:
+                self.preempt(instance)
+            if event is not None:
+                then: AfterComputing = "timeout" if instance in timed else "passes"
+                event.outwaited(then, self.scheduler.settings.real_timeout)
+        call.passes(computing)
         self.progressed = self.checked
         return True
+
+    def _computes(self, instance: Instance) -> bool:
+        """Whether the call waits for *instance* because that computes."""
+        state = instance.state
+        return self.call.is_held_by(instance) if state.cpu_bound else self.scheduler.goes_on(instance)
+
+    def _times_out(self, instance: Instance) -> bool:
+        """Whether the call asks for time in which the timeout of its event comes."""
+        event = self.scheduler.pool.events.get(instance)
+        timer = None if event is None else event.timer
+        return timer is not None and self.call.until_us is not None and timer.due_us <= self.call.until_us
 
     def _give_up(self, blamed: Callable[[Instance], bool]) -> str:
         """Let other calls go on without the instances that are *blamed*; what an error says about that."""
@@ -197,14 +227,16 @@ class Watchdog:
 
     def _look_at_grace(self, event: Event, passed: float) -> None:
         """Count the time that *event* has had to settle, whatever it reports meanwhile."""
-        if event.instance is None or not event.instance.pid:
+        if event.instance is None or not event.instance.pid or not event.function.runtime.in_lockstep:
             return
         if event.phase != self.grace_phase:
             self.grace, self.grace_phase = OwnTime(), event.phase
         self.grace.add(passed, event.instance.user_process.delays())
         settings = self.scheduler.settings
-        limit = settings.real_timeout if event.phase == "init" else settings.compute_grace
-        self.call.end_grace(over=self.grace.seconds > limit)
+        forced = self.call.forced and event.phase != "init"
+        limit = settings.compute_grace if forced else settings.real_timeout
+        if self.call.raises or self.call.may_end_grace():
+            self.call.end_grace(over=self.grace.seconds > limit)
 
     def _look_at_zygotes(self) -> None:
         for zygote in dict.fromkeys(instance.zygote for instance in self.scheduler.pool.stirring()):
@@ -225,34 +257,47 @@ class Watchdog:
             return False
         return self.checked - self.standing.setdefault(instance.number, self.checked) > STANDS
 
-    def _look_at(self, instance: Instance, passed: float) -> None:
+    def _look_at(self, instance: Instance, passed: float) -> float:
+        """Look at *instance* after *passed* real seconds; gives those of them in which it waited for a processor."""
         if not instance.pid or instance.gone:
-            return
+            return 0
         state = instance.state
         if state.signalled and not instance.traces_user_code:
             instance.poke()
-        if state.preempted and not state.run_token:
+        preempted = state.preempted and not state.run_token
+        if preempted:
             self.scheduler.apply(instance, InstanceFact.POLLED)
-            return
+            if not state.cpu_bound:
+                return 0
         running, picture = instance.user_process.activity()
         if not running and picture and self.pictures.get(instance.number) == picture:
             if not instance.lives():
-                return  # nothing of it sleeps: it has ended, and the zygote's message is on its way
+                return 0  # nothing of it sleeps: it has ended, and the zygote's message is on its way
             if any(map(waits_for_reaper, instance.user_process.processes())):
-                return  # it goes on in a moment
-            if self._revoke_lease_of(instance, sleeps=True):
-                return
-            self._report_sleeps(instance)
-            self._preempt(instance, InstanceFact.SLEEPS_UNANNOUNCED)
-            return
+                return 0  # it goes on in a moment
+            if preempted:
+                self.scheduler.apply(instance, InstanceFact.SLEEPS_UNANNOUNCED)
+            elif not self._revoke_lease_of(instance, sleeps=True):
+                self._report_sleeps(instance)
+                self._preempt(instance, InstanceFact.SLEEPS_UNANNOUNCED)
+            return 0
         self.pictures[instance.number] = picture
+        delays = instance.user_process.delays() if instance.traces_user_code else picture
+        starved = self.owns.setdefault(instance.number, OwnTime()).add(passed, delays)
+        if not preempted:
+            self._look_at_stretch(instance, passed, running, picture, delays)
+        return starved
+
+    def _look_at_stretch(
+        self, instance: Instance, passed: float, running: bool, picture: procfs.Picture, delays: procfs.Picture
+    ) -> None:
         event = self.scheduler.pool.events.get(instance)
         stretch = self.stretches.get(instance.number)
         # A traced thread that goes on beside one that computes needs its time, too: they share one processor.
         waits = (*instance.waits, instance.turns) if instance.traces_user_code else instance.waits
         if stretch is None or stretch.waits != waits:
             stretch = self.stretches[instance.number] = Stretch(waits, picture)
-        stretch.own.add(passed, instance.user_process.delays() if instance.traces_user_code else picture)
+        stretch.own.add(passed, delays)
         stretch.looks += 1
         if not running:
             writing = instance.output.is_full()

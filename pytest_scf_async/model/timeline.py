@@ -31,6 +31,10 @@ Awaited = Literal["something", "lock", "own lock", "notice", "thread", "answer"]
 task of asyncio, sets an event, puts something into a queue, or notifies a condition; thread: the end of one that is
 joined; answer: something comes on a connection."""
 
+AfterComputing = Literal["SIGTERM", "returns", "timeout", "passes"]
+"""What a call does once it has waited for long enough for what an event computes: it sends SIGTERM there; it returns,
+as its SIGTERM has arrived; it takes the event to its timeout; it lets time pass that."""
+
 IDLE = "idle"
 """Why an instance was reclaimed that had no event for as long as the platform keeps it."""
 
@@ -272,6 +276,14 @@ class Preempted(NamedTuple):
     grace: float
 
 
+class Outwaited(NamedTuple):
+    """It has computed for longer than the *limit* of real seconds for which a call of the test waits for that."""
+
+    time_us: int
+    then: AfterComputing
+    limit: float
+
+
 class StoppedForMemory(NamedTuple):
     """It used so much memory that it was stopped in the middle of computing, and not at its next wait."""
 
@@ -320,6 +332,7 @@ AnyEntry = (
     | Reclaimed
     | ComputesInTime
     | Preempted
+    | Outwaited
     | StoppedForMemory
     | GivenUp
     | Remark

@@ -44,11 +44,13 @@ OPTIONS: Final = {
     "init_timeout": "simulated seconds that the init of an instance may take",
     "memory": "MB of a function, beyond which its events end with 434; by default 128 are shown and none is enforced",
     "real_timeout": (
-        "real seconds without progress after which a blocking call ends with an error; not those in which pytest "
-        "itself was stopped"
+        "real seconds without progress after which a blocking call ends with an error, also where an event computes; "
+        "not those in which pytest itself was stopped"
     ),
     "real_limit": "real seconds after which a blocking call ends with an error whatever its progress",
-    "compute_grace": "seconds of its own CPU time after which an instance that does not wait is preempted",
+    "compute_grace": (
+        "seconds of its own CPU time after which an instance that does not wait gives up its turn to others"
+    ),
     "clock_reads_before_wait": (
         "reads of the clock at one place of user code, with no wait, I/O or record between them, after which a read "
         "there counts as a wait of one millisecond"

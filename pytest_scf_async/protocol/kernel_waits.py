@@ -41,13 +41,15 @@ _NUMBERS = {
 _CALLS = {number: name for name, numbers in _NUMBERS.get(platform.machine(), {}).items() for number in numbers}
 _SLEEPS = {"nanosleep": "nanosleep", "clock_nanosleep": "clock_nanosleep", "select without descriptors": "select"}
 """The call, by the name that it has here."""
-_RESTARTED = {"x86_64": 219, "aarch64": 128}.get(platform.machine())
+RESTARTED = {"x86_64": 219, "aarch64": 128}.get(platform.machine())
 """The call that a wait with a timeout is after its process was stopped and went on; its arguments are the same."""
 _SIGTIMEDWAIT = {"x86_64": 128, "aarch64": 137}.get(platform.machine())
 _FUTEX_WAITS = (0x80, 0x89)  # FUTEX_WAIT and FUTEX_WAIT_BITSET, private
 _FUTEX_CLOCK_REALTIME = 0x100
 _FIRST_PAGE = 4096
 """No address is below, and no clock's number above."""
+_NO_TIMEOUT = 1 << 31
+"""What is less may be the timeout of ``poll``, and is mostly no address."""
 _WITHOUT_DESCRIPTOR = {
     "nanosleep": "nanosleep(), a sleep of code in C in real time",
     "clock_nanosleep": "clock_nanosleep(), a sleep of code in C in real time",
@@ -92,10 +94,10 @@ def waits_of(pid: int) -> dict[int, KernelWait]:
 
 def _wait_of(pid: int, task: str) -> KernelWait | None:
     fields = system_call_of(pid, task)
-    if len(fields) < 3 or fields[0] == b"-1":  # "running"
+    if len(fields) < 4 or fields[0] == b"-1":  # "running"
         return None
     number, first, second = int(fields[0]), int(fields[1], 16), int(fields[2], 16)
-    name = _restarted(first, second) if number == _RESTARTED else _CALLS.get(number)
+    name = _restarted(first, second, int(fields[3], 16)) if number == RESTARTED else _CALLS.get(number)
     if name is None:
         return KernelWait(f"the system call {number}")
     if name == "select" and first == 0:  # as time.sleep() of Python 3.10 does it
@@ -121,7 +123,7 @@ def call_of(pid: int, task: str) -> Call | None:
     if len(fields) < 7 or fields[0] == b"-1":
         return None
     number, arguments = int(fields[0]), [int(field, 16) for field in fields[1:7]]
-    name = _restarted(arguments[0], arguments[1]) if number == _RESTARTED else _CALLS.get(number)
+    name = _restarted(*arguments[:3]) if number == RESTARTED else _CALLS.get(number)
     return None if name is None else (name, number, arguments)
 
 
@@ -145,10 +147,15 @@ def waits_for_reaper(pid: int) -> bool:
     return any(call is not None and call[0] in ("bind", "listen") for call in calls)
 
 
-def _restarted(first: int, second: int) -> str:
+def number_restarted(first: int, second: int, third: int) -> int:
+    """The number of the call that goes on as ``restart_syscall``, with these arguments."""
+    return _NUMBERS[platform.machine()][_restarted(first, second, third)][0]
+
+
+def _restarted(first: int, second: int, third: int) -> str:
     """Which call goes on as ``restart_syscall``: ``poll``, a futex, ``nanosleep`` or ``clock_nanosleep``."""
     if first < _FIRST_PAGE:
-        return "clock_nanosleep"
+        return "clock_nanosleep" if first or second or third >= _NO_TIMEOUT else "poll"
     if second & ~_FUTEX_CLOCK_REALTIME in _FUTEX_WAITS:
         return "lock"
     return "poll" if 0 < second < _FIRST_PAGE else "nanosleep"

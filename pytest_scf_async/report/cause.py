@@ -17,12 +17,14 @@ from ..model import STATUS_CODES, ErrorBody, EventRecord, Fact, FunctionConfigur
 from ..model.configuration import DEFAULT_ASYNC_TIMEOUT, MAX_SYNC_TIMEOUT
 from ..model.payload import JSON_VALUES
 from ..model.timeline import (
+    AfterComputing,
     AnyEntry,
     Awaited,
     Exit,
     ListenerChanged,
     ListenerRefused,
     MemoryExcess,
+    Outwaited,
     Raised,
     ResultExcess,
     Started,
@@ -31,7 +33,7 @@ from ..model.timeline import (
 from ..model.tracebacks import exception_line, last_place, place_at_fault
 from ..protocol.limits import RESULT_LIMIT
 from ..protocol.own_code import OWN_CODE
-from ..protocol.shortening import shortened_line, shortened_list
+from ..protocol.shortening import real_seconds, shortened_line, shortened_list
 from .exceptions import FREE_ADDRESS, TAKEN, Circumstances, cure_of_exception
 from .timeline import excess_text, exit_text, seconds_text
 
@@ -215,7 +217,8 @@ def _of_signal(event: SeenEvent, last: Delivery) -> str | None:
     if last.disposition == "default" and not in_python:
         return f"{_LISTEN_SOMEHOW}; {_LISTEN_FIRST}" if code == 439 else _LISTEN_SOMEHOW
     if last.disposition == "default" and code == 439:
-        return _NO_RESET if _was_reset(event) else f"{_LISTEN}; {_LISTEN_FIRST}"
+        longer = "" if _computed_for(event, "SIGTERM") is None else f"; {_COMPUTE_LONGER}"
+        return _NO_RESET if _was_reset(event) else f"{_LISTEN}; {_LISTEN_FIRST}{longer}"
     of_handler = code in (200, 433, 439) or (code == 430 and last.raised is not None)
     if last.disposition == "handler" and of_handler and event.record.state.status is not Status.ABORTED:
         return _after_handler(event, last)
@@ -243,7 +246,7 @@ def _of_end(event: SeenEvent) -> str | None:
     if code in (430, 443) and (advice := _of_exception(event)) is not None:
         return advice
     if code == 433:
-        return _more_time(event)
+        return _more_time(event) if _computed_for(event, "timeout") is None else _COMPUTE_LONGER
     if code in (439, 446, 450) and any(TAKEN in line.text.casefold() for line in event.log):
         return FREE_ADDRESS
     return _BY_CODE.get(code) if event.ended_by is not Fact.RESULT_NOT_JSON else _of_result(event)
@@ -376,6 +379,10 @@ _LISTEN_IN_LOG = (
 _START_FIRST = 'remove when="now", or call a gate such as wait_until_listening() before terminate()'
 _CHECK_IN_FUNCTION = "check in the function, and return or raise there: in an import, sys.exit() ends the process"
 _RETURN_INSTEAD = "return from the function instead: sys.exit() and os._exit() end the process"
+_COMPUTE_LONGER = (
+    "give it longer to come to a wait, by the setting real_timeout (scf_async_real_timeout in the ini file), or have "
+    "time pass while it computes, with compute_rate=1.0 at the deployment"
+)
 _BY_FORCE = "call assert_terminated(event) if that was meant, or terminate(grace_shutdown=True), which sends SIGTERM"
 _CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT})
 _FIND_THE_CRASH = (
@@ -444,6 +451,8 @@ def signal_cause(event: SeenEvent) -> str | None:
         )
     last = event.signals[-1]
     arrived = f"SIGTERM arrived {_after_start(event, last.sent_us)}"
+    if (computed := _computed_for(event, "SIGTERM")) is not None:
+        arrived += f", where it had computed for {computed} without a wait"
     if last.disposition != "handler":
         return f"{arrived}; {_met(event, last)}"
     if last.entered_us is None:
@@ -654,6 +663,8 @@ def _timed_out(event: SeenEvent) -> str:
     timeout = f"its timeout of {configuration.timeout} s{_source(event, 'timeout')}"
     if event.signals:
         return str(_after_signal(event, f"the work went on until {timeout}"))
+    if (computed := _computed_for(event, "timeout")) is not None:
+        return f"it computed for more than {computed} without a wait, while {timeout} came due"
     wait = _last_wait(event)
     if not configuration.async_run and configuration.sources.get("timeout", "default") == "default":
         waited = "" if wait is None else f"; its last wait was {wait.description}"
@@ -663,6 +674,13 @@ def _timed_out(event: SeenEvent) -> str:
     if wait.awaits is not None:
         return f"it waited in {wait.description}, which nothing ended, until {timeout}"
     return f"it ran until {timeout}; its last wait was {wait.description}"
+
+
+def _computed_for(event: SeenEvent, then: AfterComputing) -> str | None:
+    """For how long a call has waited for it to settle, in vain, before that did *then* what is left to do."""
+    entries = (entry for entry in reversed(event.timeline) if isinstance(entry, Outwaited) and entry.then == then)
+    limit = next((entry.limit for entry in entries), None)
+    return None if limit is None else f"{real_seconds(limit)} (real_timeout)"
 
 
 def _exceeded(event: SeenEvent) -> str:

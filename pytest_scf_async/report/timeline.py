@@ -6,11 +6,12 @@ import json
 import re
 import signal
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from ..model.timeline import (
+    AfterComputing,
     AnyEntry,
     ComputesInTime,
     Dropped,
@@ -25,6 +26,7 @@ from ..model.timeline import (
     ListenerRefused,
     MemoryExceeded,
     MemoryExcess,
+    Outwaited,
     Preempted,
     ProcessEnded,
     Queued,
@@ -44,7 +46,7 @@ from ..model.timeline import (
 )
 from ..model.tracebacks import place_at_fault
 from ..protocol.own_code import OWN_CODE
-from ..protocol.shortening import shortened_line, shortened_list
+from ..protocol.shortening import real_seconds, shortened_line, shortened_list
 
 REAL_SHOWN = 0.05
 """Real seconds from which a stretch of them has a line of its own in a timeline."""
@@ -53,6 +55,12 @@ LINE_LIMIT = 200
 FILES_SHOWN = 3
 """Files that a line of a timeline names."""
 MB = 1 << 20
+_AFTER_COMPUTING: Final[Mapping[AfterComputing, str]] = {
+    "SIGTERM": "SIGTERM comes where it computes",
+    "returns": "the call that sent SIGTERM returns while it computes",
+    "timeout": "time passes to its timeout, and it stands still",
+    "passes": "time passes while it computes",
+}
 
 
 class Stretch(Protocol):
@@ -180,6 +188,9 @@ def entry_text(entry: AnyEntry) -> str:  # noqa: PLR0911, PLR0912  (one line an 
         case Preempted():
             does = "computes" if entry.computes else "sleeps and wakes up in real time"
             return f"{does} for more than {entry.grace:g} s without a wait: not repeatable"
+        case Outwaited():
+            limit = f"{real_seconds(entry.limit)} (real_timeout)"
+            return f"has not settled within {limit}: {_AFTER_COMPUTING[entry.then]}: not repeatable"
         case StoppedForMemory():
             return "stopped in the middle of computing, for its memory: not repeatable"
         case GivenUp():

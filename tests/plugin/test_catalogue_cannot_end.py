@@ -95,9 +95,11 @@ def test_asyncio_is_held(catalogue: Callable[..., str]) -> None:
 def test_loop_that_computes(catalogue: Callable[..., str]) -> None:
     handler = """
         def main_handler(event, context):
+            print("begins")
             while True: pass
     """
-    catalogue("--scf-async-real-timeout=1", "-oscf_async_compute_grace=0.1", handler=handler, test=WAITS, files=STANDS)
+    files = {"conftest.py": STANDS["conftest.py"].replace("settle()", 'wait_for_log("begins")')}
+    catalogue("--scf-async-real-timeout=1", "-oscf_async_compute_grace=0.1", handler=handler, test=WAITS, files=files)
 
 
 def test_lock_dead_lock(catalogue: Callable[..., str]) -> None:

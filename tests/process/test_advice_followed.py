@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from process_support import LONG
+from process_support import LONG, grow_impatient
 
 from pytest_scf_async import (
     AsyncEvent,
@@ -20,6 +20,7 @@ from pytest_scf_async import (
     assert_finished,
     assert_signal_handled,
     assert_stopped_within,
+    assert_timed_out,
 )
 
 pytestmark = pytest.mark.once  # texts, and the calls that they name
@@ -273,6 +274,22 @@ def test_a_long_call_in_c_has_a_longer_real_timeout(make_runtime, deploy) -> Non
         impatient.wait()
 
     assert_finished(deploy(COMPUTES_IN_C, to=make_runtime(real_timeout=LONG)).invoke_async().wait())
+
+
+def test_computing_for_ever_has_time_pass_or_its_timeout(make_runtime, deploy) -> None:
+    source = "def main_handler(event, context):\n    print('begins')\n    while True: pass\n"
+    runtime = make_runtime(compute_grace=0.05)
+    event = deploy(source, to=runtime, timeout=60).invoke_async().wait_for_log("begins")
+    grow_impatient(runtime)
+    with pytest.raises(CannotEndError) as caught:
+        runtime.clock.advance(10)
+    text = str(caught.value)
+    assert "deploy(..., compute_rate=1.0) lets time pass while it computes; scf_clock.advance(60) takes it to" in text
+
+    runtime.clock.advance(60)
+    assert_timed_out(event)
+    event = deploy(source, to=make_runtime(real_timeout=2), timeout=60, compute_rate=100.0).invoke_async()
+    assert_timed_out(event.wait())
 
 
 EXITS = """

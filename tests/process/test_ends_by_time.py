@@ -152,13 +152,17 @@ def test_a_thread_that_sleeps_on_does_not_save_an_event_from_its_timeout(deploy)
 @pytest.mark.repeat
 def test_advance_brings_the_timeout_of_a_handler_that_computes_for_ever(deploy, make_runtime):
     runtime = make_runtime(compute_grace=0.05)
-    event = deploy("def main_handler(event, context):\n    while True: pass\n", to=runtime, timeout=30).invoke_async()
+    handler = "def main_handler(event, context):\n    print('begins')\n    while True: pass\n"
+    event = deploy(handler, to=runtime, timeout=30).invoke_async().wait_for_log("begins")
+    grow_impatient(runtime)
 
-    runtime.clock.advance(29.999999)
+    with pytest.raises(CannotEndError, match="is computing"):
+        runtime.clock.advance(29.999999)
     assert event.status == "RUNNING"
-    runtime.clock.advance(0.000001)
+    runtime.clock.advance(30)
 
-    assert_end(event, "FAILED", 433, after=30, log=["START", "INIT 0ms", "ERROR 433", "END", "REPORT 30000ms"])
+    log = ["START", "INIT 0ms", "begins", "ERROR 433", "END", "REPORT 30000ms"]
+    assert_end(event, "FAILED", 433, after=30, log=log)
     assert_reclaimed_for_good(event, "timed out")
 
 

@@ -707,7 +707,8 @@ def test_a_handler_that_computes_for_ever_is_stopped_at_a_line_of_its_loop(deplo
                 count += 1  # here
     """
     runtime = make_runtime(compute_grace=0.05)
-    event = deploy(source, to=runtime).invoke_async().settle()
+    event = deploy(source, to=runtime).invoke_async()
+    deploy("def main_handler(event, context): pass", to=runtime).run()
     assert event.doing == "computing"
 
     event.run_to(at(source))

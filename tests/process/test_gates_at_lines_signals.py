@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from process_support import RECEIVED, START, assert_end, short_log, user_lines
+from process_support import LONG, RECEIVED, START, assert_end, grow_impatient, short_log, user_lines
 from test_gates_at_lines import at
 
 from pytest_scf_async.errors import CannotEndError, ScfUsageError
@@ -372,9 +372,13 @@ def test_a_signal_that_comes_while_passes_are_counted_and_nothing_stands(deploy,
     function = deploy(source, to=runtime)
     for number in range(5):
         event = function.invoke_async().run_to(at(source)).run_to(at(source, "step"))
-        event.run_to(at(source, passes=40)).settle()
+        event.run_to(at(source, passes=40))
+        grow_impatient(runtime)
+        with pytest.raises(CannotEndError):
+            event.settle()
+        grow_impatient(runtime, LONG)
         assert event.doing == "computing"
-        event.terminate(grace_shutdown=True)
+        event.terminate(grace_shutdown=True, when="now")
 
         assert event.doing == "parked", str(event.log)
         assert user_lines(event)[0] in ("stopped main_handler", "stopped step")

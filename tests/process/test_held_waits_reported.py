@@ -32,10 +32,13 @@ def server() -> Iterator[socket.socket]:
 def reported(deploy, make_runtime):
     """Run a handler that comes to a real wait, and return the text of the error."""
 
-    def look(source: str, payload: object = None, *, watchdog: float = 0.2, **settings: object) -> str:
+    def look(source: str, payload: object = None, *, watchdog: float = 0.2, until: str = "", **settings: object) -> str:
         runtime = make_runtime(**settings)
         event = deploy(IMPORTS + source, to=runtime).invoke_async(payload)
-        event.settle()
+        if until:
+            event.wait_for_log(until)
+        else:
+            event.settle()
         grow_impatient(runtime, watchdog)
         with pytest.raises(CannotEndError) as caught:
             event.wait()
@@ -277,9 +280,11 @@ def test_threads_that_compute_are_in_no_wait(reported) -> None:
         """
 def main_handler(event, context):
     threading.Thread(target=sum, args=[range(10**14)], daemon=True).start()
+    print("computes")
     while True:
         pass
 """,
+        until="computes",
         compute_grace=0.05,
     )
 

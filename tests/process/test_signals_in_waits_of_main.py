@@ -7,8 +7,9 @@ from datetime import timedelta
 
 import pytest
 from internals import Lockstep, Watchdog, event_of, state
-from process_support import START, eventually, state_of, user_lines
+from process_support import LONG, START, eventually, grow_impatient, state_of, user_lines
 
+from pytest_scf_async.errors import CannotEndError
 from pytest_scf_async.runtime import ScfRuntime
 
 pytestmark = pytest.mark.interpreter
@@ -339,6 +340,7 @@ def test_a_signal_while_a_worker_computes_runs_the_handler_on_the_main_thread(de
             print("SIGTERM in", threading.current_thread().name)
 
         def work():
+            print("computes")
             while go_on:
                 pass
 
@@ -350,13 +352,17 @@ def test_a_signal_while_a_worker_computes_runs_the_handler_on_the_main_thread(de
         """,
         to=runtime,
     ).invoke_async()
-    event.settle()
+    event.wait_for_log("computes")
+    grow_impatient(runtime)
+    with pytest.raises(CannotEndError):
+        event.settle()
     assert event.doing == "computing"
+    grow_impatient(runtime, LONG)
 
-    event.terminate(grace_shutdown=True)
+    event.terminate(grace_shutdown=True, when="now")
 
     assert event.wait().status == "FINISHED"
-    assert user_lines(event) == ["SIGTERM in MainThread"]
+    assert user_lines(event) == ["computes", "SIGTERM in MainThread"]
 
 
 def test_who_sends_a_signal_goes_on_before_those_whom_the_handler_wakes(deploy) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import threading
 from datetime import timedelta
 
 import pytest
-from internals import version_of
+from internals import event_of, lockstep_of, lockstep_scheduler, state, version_of
 from process_support import (
     LONG,
     NOT_RECEIVED,
@@ -17,6 +20,7 @@ from process_support import (
     assert_end,
     assert_kept,
     assert_reclaimed_for_good,
+    eventually,
     short_log,
     user_lines,
 )
@@ -447,6 +451,34 @@ def test_a_signal_stops_a_handler_that_computes(deploy, make_runtime):
     event.wait()
 
     assert_end(event, "FINISHED", 200, log=[*COLD, RECEIVED, "noted", 'RESPONSE "stopped"', "END", "REPORT 0ms"])
+
+
+def test_the_end_of_a_termination_overwrites_nothing_that_another_thread_receives(deploy, monkeypatch):
+    """Another thread receives the end of the instance in the middle of the last change that a termination makes."""
+    event = deploy(LISTENER).invoke_async().settle()
+    lockstep, instance, after = lockstep_of(event), event_of(event).instance, lockstep_scheduler.after
+    received = []
+
+    def after_another_thread(before, fact):
+        step = after(before, fact)
+        if fact is state.InstanceFact.SIGTERM_SETTLED:
+            os.kill(instance.pid, signal.SIGKILL)
+            another = threading.Thread(target=receive)
+            another.start()
+            another.join(LONG)
+        return step
+
+    def receive():
+        lockstep.refresh()  # does nothing while another thread has the runtime
+        received.append(lockstep._condition.acquire(blocking=False))
+        if received[0]:
+            assert eventually(lambda: lockstep.pump() or instance.state.life is state.Life.ENDED)
+            lockstep._condition.release()
+
+    monkeypatch.setattr(lockstep_scheduler, "after", after_another_thread)
+    event.terminate(grace_shutdown=True)
+
+    assert (instance.state.life is state.Life.ENDED) == received[0]
 
 
 def test_a_signal_interrupts_a_real_wait_which_goes_on_afterwards(deploy):

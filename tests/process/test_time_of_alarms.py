@@ -7,7 +7,7 @@ import textwrap
 from datetime import timedelta
 
 import pytest
-from process_support import START, assert_end, user_lines
+from process_support import START, assert_end, grow_impatient, user_lines
 
 from pytest_scf_async.runtime import ScfRuntime
 
@@ -466,6 +466,7 @@ def test_it_interrupts_code_that_computes_for_ever(deploy, make_runtime) -> None
         handler(
             """
         signal.setitimer(signal.ITIMER_REAL, 2, 3)
+        stamp("computes")
         try:
             while True: sum(range(100))
         except Stop:
@@ -483,12 +484,14 @@ def test_it_interrupts_code_that_computes_for_ever(deploy, make_runtime) -> None
         ),
         to=runtime,
     ).invoke_async()
+    event.wait_for_log("computes")
+    grow_impatient(runtime)
 
-    runtime.clock.advance(10)
+    runtime.clock.advance(10, past_held=True)
 
     assert event.wait().status == "FINISHED", event.timeline
-    assert user_lines(event) == ["2 rang", "5 rang", "5 ended"]
-    assert [(line.time - START).total_seconds() for line in event.log if line.source == "Custom"] == [2, 5, 5]
+    assert user_lines(event) == ["0 computes", "2 rang", "5 rang", "5 ended"]
+    assert [(line.time - START).total_seconds() for line in event.log if line.source == "Custom"] == [0, 2, 5, 5]
 
 
 def test_a_fork_has_none_and_its_own_is_real(deploy) -> None:

@@ -44,7 +44,7 @@ from .. import clock
 from ..clock_polls import polls
 from ..originals import real_poll
 from .alarm import Alarm
-from .callers import describe_caller, user_frame
+from .callers import call_of_user, describe_caller, user_frame
 from .channel import Channel
 from .lease_log import LeaseLog
 from .lock import Section
@@ -227,6 +227,7 @@ class Scheduler:
         "_alarm_waiter",
         "_answer_waits",
         "_arm_gates",
+        "_call",
         "_core",
         "_cpus",
         "_follow_gates",
@@ -266,6 +267,7 @@ class Scheduler:
         "main_inside",
         "moved",
         "pending",
+        "real_us",
         "running_threads",
         "threads",
         "wakeup_fd",
@@ -298,6 +300,11 @@ class Scheduler:
         """Saves what coverage has measured; None where the session is not measured."""
         self._save_requested = False
         """The harness has asked to save it, as it is about to end this process."""
+        self.real_us = -1
+        """The instant at which something real, or a child, was there to wait for: how quick it is decides which waits
+        come, and how often."""
+        self._call: tuple[int, int, int] | None = None
+        """The main thread's last wait at such an instant: the instant, and the call of user code that waits."""
 
     def attach(
         self,
@@ -409,6 +416,8 @@ class Scheduler:
         if main:
             self.main_inside = True
         try:
+            if description and (self.forked or self.real_us == self.clock_page[CLOCK_NOW]):
+                awaits |= self._row_of(main, due_us is not None and enlist is None)
             waiter = Waiter(thread, due_us, description, readiness, awaits)
             if enlist is not None and not enlist(waiter):
                 waiter.over = True
@@ -428,6 +437,47 @@ class Scheduler:
                 self.main_inside = False
                 if self.pending:
                     self.run_pending()
+
+    def note_real(self, describe: Callable[[], str | None]) -> None:
+        """Note that the calling thread wants what another process makes ready, though it may be there already.
+
+        Whether it is, the machine's speed decides. So the main thread's call is a row of the timeline in any case, and
+        that of another thread in none. *describe* names the wait; empty: only this process can end it; None: it is for
+        the rest of what has come in part, and belongs to the wait before.
+        """
+        now = self.clock_page[CLOCK_NOW]
+        call = self._call_now(now) if _get_ident() == self.main_ident else None
+        if self.real_us == now and (call is None or call == self._call):
+            return
+        description = describe()
+        if description == "":
+            return
+        self.real_us = now
+        if call is not None:
+            self._call = call
+        if call is not None and description is not None:
+            self.send_marked(messages.pack(messages.WaitsForOthers(description)))
+
+    @staticmethod
+    def _has_no_row(awaits: int, time_passes: bool) -> bool:
+        return bool(awaits & (messages.HIDDEN if time_passes else messages.HIDDEN | messages.FOLDED))
+
+    @staticmethod
+    def _call_now(now: int) -> tuple[int, int, int]:
+        """The call of user code in which the main thread is, at this instant."""
+        frame, _ = call_of_user()
+        return now, id(frame.f_code), frame.f_lasti
+
+    def _row_of(self, main: bool, sleeps: bool) -> int:
+        """What to add to the `messages.Awaits` of a wait at an instant at which others' speed decides which waits come.
+
+        All waits of the main thread in one call of user code are one row. Of other threads only a sleep is one.
+        """
+        self.real_us = now = self.clock_page[CLOCK_NOW]
+        if main:
+            before, self._call = self._call, self._call_now(now)
+            return messages.FOLDED if self._call == before else messages.FOLLOWS
+        return 0 if sleeps else messages.HIDDEN
 
     def park_in_c(self, due_us: int, description: str) -> bool:
         """Park the calling thread until *due_us*, for C code that has called; whether it was parked for so long.
@@ -545,6 +595,7 @@ class Scheduler:
             head, now = self._head(), self.clock_page[CLOCK_NOW]
         if head is not None and head.due_us is not None and head.due_us <= now:
             self.park(now, "")
+            polls.handed_over()
 
     def wake(self, waiter: Waiter) -> bool:
         """Put *waiter* into the run queue, as due now; False where it is over already."""
@@ -593,6 +644,7 @@ class Scheduler:
             if self.moved:
                 self._report_time()  # what the child writes has the time of its start
             self.control_page[shared_page.CONTROL_FORKS] += 1
+            self.real_us = self.clock_page[CLOCK_NOW]
             if not self.forked:
                 self.forked = True
                 self._lease_suspensions += 1
@@ -724,6 +776,8 @@ class Scheduler:
                 thread.joiners.append(waiter)
                 return True
 
+        if self.real_us == self.clock_page[CLOCK_NOW]:
+            self.note_real(lambda: description)  # whether the thread has ended may depend on others as well
         return thread.ended or self.park(due_us, description, enlist=enlist, awaits=messages.Awaits.THREAD)
 
     def follow_gates(self, follow: Callable[[], None]) -> None:
@@ -1047,7 +1101,7 @@ class Scheduler:
             if waiter.due_us is not None:
                 heapq.heappush(self._run_queue, (waiter.due_us, waiter.order, waiter))
             self._reader = waiter.thread
-            self._dispatch(waiter.description, waiter.awaits)
+            self._dispatch(waiter.description, waiter.awaits, True)
 
     def _defer_signals(self, waiter: Waiter) -> None:
         """Report signals whose handlers are called after the wait, as in a ``sigwait``, which is one call of C code."""
@@ -1129,9 +1183,9 @@ class Scheduler:
         self._push(waiter)
         self.running_threads -= 1
         self._reader = waiter.thread
-        self._dispatch(waiter.description, waiter.awaits)
+        self._dispatch(waiter.description, waiter.awaits, waiter.thread.main)
 
-    def _dispatch(self, description: str = "", awaits: int = 0) -> None:
+    def _dispatch(self, description: str = "", awaits: int = 0, main: bool = False) -> None:
         """After a thread has parked or ended: grant the next waiter if the lease allows that, else report."""
         if self._gateway is not None and self.running_threads == 0 and self._gateway.poll():
             description = ""  # the event has ended, and this is no wait of it any more
@@ -1144,7 +1198,7 @@ class Scheduler:
                 head is not None
                 and (due := head.due_us) is not None
                 and due < until
-                and self._may_move(description, now)
+                and self._may_move("" if self._has_no_row(awaits, due > now) else description, now, main)
             ):
                 self._move_clock(max(due, now))
                 heapq.heappop(self._run_queue)
@@ -1453,10 +1507,10 @@ class Scheduler:
         self.control_page[CONTROL_LEASED] += 1
         self.moved = True
 
-    def _may_move(self, description: str, now_us: int) -> bool:
+    def _may_move(self, description: str, now_us: int, main: bool = True) -> bool:
         if self.c_code:
             self._before_move()
-        return self.leased.note(description, now_us)
+        return self.leased.note(description, now_us, main=main)
 
     def _before_move(self) -> None:
         """Before the clock is moved: report the time of what is in the output, which code in C may have written.
@@ -1467,6 +1521,7 @@ class Scheduler:
             self._report_time()
         while self.control_page[shared_page.CONTROL_READING]:
             _yield()
+        self.leased.follow_reads()
 
 
 scheduler = Scheduler()

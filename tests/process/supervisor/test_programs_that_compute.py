@@ -51,24 +51,26 @@ def test_a_program_that_computes_for_ever_gives_up_its_turn(deploy_image, deploy
     assert runtime.clock.now == START
 
 
-def test_advance_preempts_a_program_that_computes_for_ever(deploy_image, deploy, make_runtime):
+def test_advance_takes_a_program_that_computes_for_ever_to_its_timeout(deploy_image, deploy, make_runtime):
     runtime = make_runtime(compute_grace=0.05)
-    event = deploy_image(FOR_EVER, to=runtime, timeout=60).invoke_async()
-    beside = deploy("import time\ndef main_handler(event, context): time.sleep(20)", to=runtime).invoke_async()
+    beside = deploy("import time\ndef main_handler(event, context): time.sleep(20)", to=runtime).invoke_async().settle()
+    event = deploy_image(FOR_EVER, to=runtime, timeout=60).invoke_async().wait_for_log("begins")
+    grow_impatient(runtime)
 
-    runtime.clock.advance(30)
-    assert (event.status, beside.status) == ("RUNNING", "FINISHED")
-    runtime.clock.advance(40)
+    runtime.clock.advance(70)
+    assert beside.status == "FINISHED"
 
     assert (event.status, event.status_code) == ("FAILED", 433)
     assert event.duration == timedelta(seconds=60)
 
 
 def test_the_threads_beside_one_that_computes_go_on_with_time(deploy_image, make_runtime):
-    runtime = make_runtime(compute_grace=0.5)
+    runtime = make_runtime(compute_grace=0.05)
     event = deploy_image(BESIDE_A_THREAD, to=runtime, timeout=600).invoke_async()
+    runtime.clock.advance(0.5)
+    grow_impatient(runtime, 1)
 
-    runtime.clock.advance(25)
+    runtime.clock.advance(24.5, past_held=True)
 
     assert user_lines(event) == ["nap 0 at 10", "nap 1 at 20"]
     event.terminate()
@@ -87,11 +89,11 @@ def test_a_wait_for_a_program_that_computes_for_ever_is_an_error_that_names_adva
     assert event.status == "ABORTED"
 
 
-def test_a_program_that_computes_is_stopped_between_calls(deploy_image, make_runtime):
+def test_a_program_that_computes_is_stopped_between_calls(deploy_image, deploy, make_runtime):
     runtime = make_runtime(compute_grace=0.05)
     event = deploy_image(FOR_EVER, to=runtime).invoke_async()
 
-    event.settle()
+    assert deploy("def main_handler(event, context): return 1", to=runtime).run() == 1
 
     used = procfs.cpu_ns(event.instance.pid)
     assert procfs.state_of(event.instance.pid) == b"t"

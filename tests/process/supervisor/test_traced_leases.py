@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 from image_support import program
-from process_support import START, eventually, user_lines
+from process_support import START, eventually, grow_impatient, user_lines
 from test_traced_polls import FUNCTIONS, WAYS
 from traced_programs import S, Traced, needs, python, run, trace
 
@@ -381,8 +381,9 @@ def test_a_goroutine_that_computes_is_preempted_as_time_passes(deploy_image, mak
     runtime = make_runtime(compute_grace=0.05)
     command = [build_go(COMPUTES)]
     event = deploy_image(program(""), command=command, to=runtime, timeout=60).invoke_async()
-    runtime.clock.advance(1)
-    runtime.clock.advance(2)
+    runtime.clock.advance(0.5)
+    grow_impatient(runtime)
+    runtime.clock.advance(2.5, past_held=True)
     assert user_lines(event) == []
 
     with runtime.clock.running(rate=0.1):

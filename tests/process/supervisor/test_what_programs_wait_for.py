@@ -45,6 +45,7 @@ def handle(event, request):
 """)
 COMPUTES = program("""
 def handle(event, request):
+    print("computes", flush=True)
     while True:
         pass
 """)
@@ -70,8 +71,7 @@ def test_each_thread_of_each_process_is_named_with_its_wait(deploy_image, runtim
 
 def test_a_program_that_computes_is_named(deploy_image, make_runtime):
     runtime = make_runtime(compute_grace=0.05)
-    event = deploy_image(COMPUTES, to=runtime).invoke_async()
-    event.settle()
+    event = deploy_image(COMPUTES, to=runtime).invoke_async().wait_for_log("computes")
     grow_impatient(runtime)
 
     with pytest.raises(CannotEndError) as raised:
