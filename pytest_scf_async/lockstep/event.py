@@ -238,7 +238,7 @@ class Event:
     instance: Instance | None = None
     cold: bool | None = None
     """Whether its instance was started for it; None while it is pending."""
-    phase: Literal["queued", "pending", "init", "running", "ended"] = "pending"
+    phase: Literal["queued", "pending", "init", "running", "ended", "ended in init"] = "pending"
     over_quota: bool = False
     """There was no room for it when it came: it begins in the queue."""
     event_invoke: EventInvokeConfig = DEFAULT_EVENT_INVOKE
@@ -271,8 +271,6 @@ class Event:
     error: ErrorBody = field(default_factory=dict)
     ended_by: Fact | None = None
     """What ended it."""
-    ended_in_init: bool = False
-    """It ended before its function, or its program's request, began."""
     exit: Exit | None = None
     """How its process ended by itself, where that ended it."""
     excess: MemoryExcess | ResultExcess | None = None
@@ -732,8 +730,7 @@ class Event:
         if self.phase == "init" and fact not in ENDED_BY_CALLER:
             self._init_report(self.mem_usage)
         was_attempted = self.phase != "queued"
-        self.ended_in_init = self.phase == "init"
-        self.phase = "ended"
+        self.phase = "ended in init" if self.phase == "init" else "ended"
         self._is_in = None
         self.looked_at = False
         if self.timer is not None:

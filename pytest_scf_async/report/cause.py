@@ -122,8 +122,6 @@ class SeenEvent(Protocol):
     @property
     def phase(self) -> str: ...
     @property
-    def ended_in_init(self) -> bool: ...
-    @property
     def untraceable(self) -> str: ...
     @property
     def script(self) -> object | None: ...
@@ -241,7 +239,7 @@ def _of_end(event: SeenEvent) -> str | None:
     if code == 437 and (near := code_of_handler.near_handler()):
         return f"set handler={near!r}"
     if code == 439 and not event.signals and not event.function.runtime.runs_program:
-        instead = _CHECK_IN_FUNCTION if event.ended_in_init else _RETURN_INSTEAD
+        instead = _CHECK_IN_FUNCTION if event.phase == "ended in init" else _RETURN_INSTEAD
         return instead if event.exit is not None and event.exit.code is not None else None
     if event.ended_by is Fact.TERMINATED and not event.signals:
         return _BY_FORCE
@@ -592,7 +590,7 @@ def _process_ended(event: SeenEvent, how: str, whatever: str) -> str:
             untraceable = f"{event.untraceable}; " if event.untraceable else ""
             return f"{untraceable}the process was {exit_text(event.exit)}: {whatever}"
         by = f"{event.untraceable}; the process ended" if event.untraceable else "the process ended by itself"
-        if event.ended_in_init:
+        if event.phase == "ended in init":
             init_ends = event.function.runtime.init_ends
             by += " in its init" if event.function.runtime.runs_program else " while the module was imported"
             how += f"; {init_ends}" if init_ends and not _last_error(event) else ""
